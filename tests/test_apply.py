@@ -52,11 +52,6 @@ def labelled(raw: np.ndarray = RAW, **more) -> xarray.DataArray:
     return xarray.DataArray(raw, dims=("time", "basin", "feature"), coords=coordinates)
 
 
-def traced(run: gw.LSTMTrace | gw.NetworkTrace) -> gw.LSTMTrace:
-    """Return the trace of the LSTM."""
-    return run.lstm if isinstance(run, gw.NetworkTrace) else run
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_each_sequence_gets_to_the_bit_what_the_model_gives_for_it_alone(name):
     model = MODELS[name]
@@ -64,12 +59,11 @@ def test_each_sequence_gets_to_the_bit_what_the_model_gives_for_it_alone(name):
     assert {"y", *QUANTITIES} - {"unprojected_state"} <= set(found)
     for basin in range(5):
         alone, table = model.trace(RAW[:, basin]), found.isel(basin=basin)
-        y = alone.output if isinstance(alone, gw.NetworkTrace) else alone.output[:, 0]
-        np.testing.assert_array_equal(table.y, y)
-        for way, cell in traced(alone).layers[-1].items():
+        np.testing.assert_array_equal(table.y, alone.output)
+        for way, cell in alone.lstm.layers[-1].items():
             one = table.sel(direction=way) if "direction" in table.dims else table
             for quantity in cell.distinct():
-                np.testing.assert_array_equal(one[quantity], cell.quantity(quantity)[:, 0])
+                np.testing.assert_array_equal(one[quantity], cell.quantity(quantity))
 
 
 def test_the_order_of_the_axes_and_how_many_count_sequences_changes_nothing():

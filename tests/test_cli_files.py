@@ -252,7 +252,7 @@ def test_names_of_features_and_times_travel_to_the_trace(here, capsys):
     assert trace[0].labels == gw.Labels(features=("rain", "snow", "wind"), times=("mon", "tue"))
     assert trace[2].labels.times == ("mon", "tue")
     assert trace[2].labels.features == ("h0 (layer 1)", "h1 (layer 1)")
-    np.testing.assert_array_equal(trace.output[:, 0], lstm([[1, 2, 3], [4, 5, 6]])[0])
+    np.testing.assert_array_equal(trace.stored_output[:, 0], lstm([[1, 2, 3], [4, 5, 6]])[0])
     run(capsys, "trace", "model.safetensors", "x.csv", "-o", "out.npz")
     assert np.load("out.npz")["names.features"].tolist() == ["rain", "snow", "wind"]
 

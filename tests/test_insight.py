@@ -238,10 +238,18 @@ def test_bounds_that_are_none_are_refused(low, high):
 @pytest.mark.parametrize("ask", [insight.timescales, insight.saturation, insight.contributions])
 def test_a_question_is_asked_of_one_cell_that_has_run(ask):
     lstm = gw.LSTM(2, 3, rng=0)
-    for given in (lstm.trace(np.ones((4, 2))), lstm, lstm.trace(np.ones((0, 2)))[0]):
+    deep = gw.LSTM(2, 3, num_layers=2, rng=0).trace(np.ones((4, 2)))
+    for run, words in ((deep, "2 cells"), (lstm, "LSTM"), (lstm.trace(np.ones((0, 2)))[0], "step")):
         with pytest.raises(gw.OptionError) as caught:
-            ask(given)
-        cases.one_sentence(caught.value, "step" if isinstance(given, gw.Trace) else type(given).__name__)
+            ask(run)
+        cases.one_sentence(caught.value, words)
+
+
+@pytest.mark.parametrize("ask", [insight.timescales, insight.saturation, insight.contributions])
+def test_a_question_about_a_cell_may_be_asked_of_the_run_of_its_lstm(ask):
+    lstm, x = gw.LSTM(2, 3, rng=0), np.ones((4, 2))
+    run = lstm.trace(x)
+    assert ask(run).to_csv() == ask(run[0]).to_csv() == ask(gw.Network(lstm).trace(x)).to_csv()
 
 
 def test_a_question_needs_what_the_trace_kept():

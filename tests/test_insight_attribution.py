@@ -163,8 +163,8 @@ def test_one_step_of_relevance_by_hand():
         np.array([[0.1], [1], [0.2], [0]]),
     )
     trace = gw.LSTM.from_cells(gw.Parameters(weight, bias)).trace([[1.5]], [[gw.State([0.4], [-0.3])]])
-    i, f, g, _ = trace[0].gates[0, 0, :, 0]
-    epsilon, value = 0.01, trace.output[0, 0, 0]
+    i, f, g, _ = trace[0].gates[0, :, 0]
+    epsilon, value = 0.01, trace.output[0, 0]
     c = i * g + f * -0.3
     a = 0.5 * 0.4 + 0.7 * 1.5 + 0.2
     to_g = value * i * g / (c + epsilon)
@@ -266,7 +266,7 @@ def test_the_step_that_wrote_a_held_bit_is_found():
         found = insight.attribution(trace, method=method)
         assert found.scores[3] > 0.9 * found.value
     words = insight.word_scores(trace)
-    assert (words.beta[3], words.gamma[3]) == pytest.approx((trace.output[-1, 0, 0],) * 2, rel=0.05)
+    assert (words.beta[3], words.gamma[3]) == pytest.approx((trace.output[-1, 0],) * 2, rel=0.05)
     for method in ("gradient_input", "integrated_gradients"):  # to which opening the gate to release it counts as well
         sizes = np.abs(insight.attribution(trace, method=method).scores)
         assert set(np.argsort(-sizes)[:2]) == {3, 11}

@@ -178,7 +178,7 @@ REFUSED = {
         {},
         "multiplied",
     ),
-    "the trace of one cell": (lambda: (LSTM1.trace([[1.0]])[0],), {}, "Trace"),
+    "a cell": (lambda: (LSTM1[0],), {}, "LSTMCell"),
     "two heads": (lambda: (gw.Network(LSTM1), head_of(3)), {}, "its own"),
     "no head": (lambda: (LSTM1, 3), {}, "Linear"),
     "another head": (lambda: (LSTM1, head_of(4)), {}, "4 features"),

@@ -138,7 +138,7 @@ def test_a_stretch_that_is_none_is_refused_in_one_sentence(stretch, options, wor
 def test_matches_are_asked_of_valid_steps_of_one_cell_that_kept_its_state():
     trace, _ = detected(lengths=[4, 20, 20])
     lstm, x, _ = bracket_detector(BRACKETS)
-    for given, words in ((trace, "valid"), (lstm.trace(x), "LSTMTrace"), (lstm.trace(x[:0])[0], "step")):
+    for given, words in ((trace, "valid"), (lstm, "LSTM"), (lstm.trace(x[:0])[0], "step")):
         with pytest.raises(gw.OptionError) as caught:
             insight.matches(given, 3, 6)
         cases.one_sentence(caught.value, words)

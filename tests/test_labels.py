@@ -133,7 +133,7 @@ def test_xarray_has_the_dates_of_any_century(first):
 
 
 def test_directions_that_are_not_merged_are_named_in_xarray():
-    trace = gw.LSTM(2, 4, bidirectional=True, merge="none", rng=0).trace(np.ones((5, 2)))
+    trace = gw.LSTM(2, 4, bidirectional=True, merge="none", rng=0).trace(np.ones((5, 1, 2)))
     output = trace.to_xarray()["output"].y
     for direction in trace.directions:
         np.testing.assert_array_equal(output.sel(direction=direction), trace[0, direction].hidden_state)

@@ -139,7 +139,7 @@ def test_a_glance_at_a_backward_pass_has_the_gradients_of_the_cell_states_too(st
     assert [one.key for one in walk.sections] == ["sequence", "through_time"]
     tables = blocks(walk, "through_time", Table)
     assert [len(table.rows) for table in tables] == [steps] * 4
-    found = gw.backward(trace, dstate=gw.State(np.ones((1, 4)), np.zeros((1, 4))))
+    found = gw.backward(trace, dstate=gw.State(np.ones(4), np.zeros(4)))
     np.testing.assert_allclose([table.rows[-1][1][-1] for table in tables], found.state.c[0], rtol=1e-9)
     assert walk.render(format)
 
@@ -160,7 +160,7 @@ def test_what_a_long_backward_pass_adds_up_is_what_the_engine_says(variant):
     trace = lstm.trace(x, engine="reference")[0]
     dy = np.random.default_rng(2).normal(size=(steps, 4))
     walk = gw.walk(trace, backward=True, dy=dy)
-    expected = gw.backward(trace, dy[:, None])
+    expected = gw.backward(trace, dy)
     weights = [table for table in blocks(walk, "all_steps", Table) if "bias" in table.columns]
     shown = np.array([[values for _, values in table.rows] for table in weights])
     order = [walk.steps[0].p.variant.own.index(k) for k in "figo" if k in walk.steps[0].p.variant.own]
@@ -180,7 +180,7 @@ def test_a_long_backward_pass_follows_what_is_kept_along_the_cell_state():
     walk = gw.walk(trace, backward=True)
     for unit, table in enumerate(blocks(walk, "through_time", Table)):
         assert [table.rows[place][0] for place in (0, -1)] == ["step 49", "step 0"]
-        f = trace.forget_gate[::-1, 0, unit]
+        f = trace.forget_gate[::-1, unit]
         products = np.cumprod(f)
         for place in (0, 5, -1):
             np.testing.assert_allclose(table.rows[place][1][:2], [f[place], products[place]], rtol=1e-12)
@@ -251,8 +251,8 @@ def test_a_run_goes_on_as_far_as_its_steps_are_asked_for(monkeypatch):
     assert steps[3].time == 3
     assert sum(ran) < 1000
     for place in (0, 499, 500, 1699):
-        assert (steps[place].hidden_state == whole.hidden_state[place, 0]).all()
-        assert (steps[place].previous.c == whole.previous.c[place, 0]).all()
+        assert (steps[place].hidden_state == whole.hidden_state[place]).all()
+        assert (steps[place].previous.c == whole.previous.c[place]).all()
         assert steps[place].time == place
     assert sum(ran) == 1700
 

@@ -90,9 +90,9 @@ def test_a_run_of_neuralhydrology_gives_its_discharge_in_physical_units(name):
     case = arrays("cases", name, "case.npz")
     network = gw.load_network(REFEREES / "cases" / name / "run")
     static = np.broadcast_to(case["static"], (len(case["dynamic"]), len(case["static"])))
-    trace = network.trace(np.concatenate([case["dynamic"], static], axis=1))
+    trace = network.trace(np.concatenate([case["dynamic"], static], axis=1)).stored
     (state,) = trace.lstm.state[0]
-    got = {"x": trace.lstm[0].input, "y": trace.lstm.output, "q": trace.output[:, 0], "hn": state.h, "cn": state.c}
+    got = {"x": trace.lstm[0].input, "y": trace.lstm.output, "q": trace.output[:, 0, 0], "hn": state.h, "cn": state.c}
     want = {"x": case["lstm_x"][:, None], "y": case["lstm_y"][:, None], "q": case["target"]}
     assert_agree(got, want | {end: case[end] for end in ("hn", "cn")}, CLOSE)
     assert network.labels.outputs == ("QObs(mm/h)" if name == "nh_run_noaa" else "QObs(mm/d)",)

@@ -220,7 +220,7 @@ def test_a_walk_of_several_steps_begins_with_all_of_them_at_a_glance():
     assert [name for name, _ in glance.rows] == [f"step {t}" for t in range(7)]
     assert glance.columns == ("bit", "write", "release", *map(f.Symbol, "ifgoch"))
     found = np.array([values for _, values in glance.rows])
-    np.testing.assert_array_equal(found[:, 4], trace.forget_gate[:, 0, 0])
+    np.testing.assert_array_equal(found[:, 4], trace.forget_gate[:, 0])
     assert {section.time for section in walk.sections} == {None, *(f"step {t}" for t in range(7))}
 
 

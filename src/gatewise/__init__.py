@@ -61,11 +61,11 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.records.keep import Keep as Keep
     from gatewise.records.labels import Labels as Labels
     from gatewise.records.labels import Measure as Measure
-    from gatewise.records.lstm_trace import LSTMTrace as LSTMTrace
     from gatewise.records.step import State as State
     from gatewise.records.step import Step as Step
     from gatewise.records.step import Term as Term
     from gatewise.records.step import Terms as Terms
+    from gatewise.records.trace import LSTMTrace as LSTMTrace
     from gatewise.records.trace import Trace as Trace
     from gatewise.reporting.build import report as report
     from gatewise.reporting.findings import Finding as Finding
@@ -96,7 +96,7 @@ PUBLIC = {  # each public name, and the module that defines it: imported on firs
     "Keep": "gatewise.records.keep",
     "LSTMCell": "gatewise.cell",
     "LSTMGradients": "gatewise.records.gradients",
-    "LSTMTrace": "gatewise.records.lstm_trace",
+    "LSTMTrace": "gatewise.records.trace",
     "Labels": "gatewise.records.labels",
     "Branch": "gatewise.network",
     "Linear": "gatewise.network",

@@ -136,7 +136,7 @@ def addresses(folder: Path) -> Callable[[str], str]:
 
 # What the teaching page must show.
 
-LATCH = gw.LSTM.from_cells(latch().cell).trace(latch().x)
+LATCH = gw.LSTM.from_cells(latch().cell).trace(latch().x).stored
 CELL = LATCH[0]
 LAST = len(latch().x) - 1
 
@@ -153,7 +153,7 @@ def edited(edits) -> gw.LSTMTrace:
         else:
             (weight if name[0] == "W" else bias)[("ifgo".index(name[2]), *at)] = value
     lstm = gw.LSTM.from_cells(parameters.replace(weight=weight, bias=bias))
-    return lstm.trace(x, [[gw.State(*state)]])
+    return lstm.trace(x, [[gw.State(*state)]]).stored
 
 
 def numbers(trace: gw.LSTMTrace, loss_at: int = LAST) -> dict[str, np.ndarray]:

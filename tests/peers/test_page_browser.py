@@ -70,7 +70,7 @@ def test_a_valve_is_dragged_with_the_pointer(reader, pages):
     parameters = cell.layers[0][0].parameters
     biases = np.array(parameters.bias)
     biases[1, 0] = bias
-    expected = gw.LSTM.from_cells(parameters.replace(bias=biases)).trace(latch().x)[0].cell_state[3, 0, 0]
+    expected = gw.LSTM.from_cells(parameters.replace(bias=biases)).trace(latch().x).stored[0].cell_state[3, 0, 0]
     assert reader.has("svg text, svg .caption", shown(expected))
     reader.keys("Backspace")
     reader.tab.wait_until(f"!{seen('.turned')}?.textContent")
@@ -130,7 +130,7 @@ def test_the_strip_shows_any_quantity(reader, pages):
 
 def test_a_large_strip_is_drawn_and_has_a_grid_behind_it(reader, pages):
     reader.open(pages("large"))
-    trace = gw.LSTM(5, 40, rng=0).trace(np.random.default_rng(0).normal(size=(300, 5)))[0]
+    trace = gw.LSTM(5, 40, rng=0).trace(np.random.default_rng(0).normal(size=(300, 5))).stored[0]
     reader.sees("#strip canvas")
     reader.tab_to("[role=gridcell]")
     reader.keys("ArrowRight", "ArrowRight", "ArrowRight")

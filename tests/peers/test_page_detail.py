@@ -83,7 +83,7 @@ def test_a_step_shows_each_quantity_behind_what_it_needs_and_none_on_another(fou
 def test_the_gradient_along_the_latch_is_the_product_of_its_forget_gates(found: dict) -> None:
     path = next(page["path"] for page in found["pages"] if page["name"] == "latch")
     example = latch()
-    trace = gw.LSTM.from_cells(example.cell).trace(example.x, state=[[example.state]])[0]
+    trace = gw.LSTM.from_cells(example.cell).trace(example.x, state=[[example.state]]).stored[0]
     products = np.cumprod(trace.forget_gate[:0:-1, 0])[::-1]
     assert (path["name"], path["factors"], path["from"], path["to"]) == ("dc", ["f"], 6, 0)
     assert np.allclose(path["direct"][:-1], path["gradient"][-1] * products, rtol=1e-12)

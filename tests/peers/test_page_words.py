@@ -88,7 +88,7 @@ class Cell:
             run.state.c[0, 0] = spoiled
         lstm = run.lstm if labels is None else gw.LSTM.from_cells(gw.LSTMCell.from_parameters(run.p, labels=labels))
         with np.errstate(all="ignore"):
-            self.trace = lstm.trace(run.x, **run.options(), engine="reference")[0]
+            self.trace = lstm.trace(run.x, **run.options(), engine="reference").stored[0]
             self.dy = np.random.default_rng(4).normal(size=(len(self.trace), run.p.recurrent_size))
             self.walk = gw.walk(self.trace, backward=True, dy=self.dy)
         self.p = p = self.trace.parameters

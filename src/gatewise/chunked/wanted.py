@@ -10,8 +10,7 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.network import NetworkTrace
-from gatewise.records.lstm_trace import LSTMTrace
-from gatewise.records.trace import Trace
+from gatewise.records.trace import LSTMTrace, Trace
 
 Run = LSTMTrace | NetworkTrace
 
@@ -78,7 +77,7 @@ class Cells:
 
     def of(self, run: Run) -> Iterator[tuple[tuple[int, ...], Trace]]:
         """Go through the traces of the cells, each with its place among the axes."""
-        traces = lstm_of(run).layers
+        traces = lstm_of(run).stored.layers
         for i, layer in enumerate(self.layers):
             for j, direction in enumerate(self.directions):
                 places = {"layer": i, "direction": j}
@@ -123,12 +122,11 @@ def _output(run: Run, every: int) -> Part:
     A large layer of a head is applied to one sequence after the other: what a product of matrices gives to the last bit
     depends on their sizes, and so a sequence's output would depend on how many others are beside it.
     """
+    run = run.stored
     y, timed = run.output, True
     if isinstance(run, NetworkTrace):
         network, timed = run.network, run.network.reads == "every"
-        if not run.lstm.batched:
-            y = np.expand_dims(y, int(timed))
-        elif not all(layer.row_by_row for layer in network.dense) and run.lstm.batch_size:
+        if not all(layer.row_by_row for layer in network.dense) and run.lstm.batch_size:
             read = [np.ascontiguousarray(one) for one in np.moveaxis(run.features, -2, 0)]
             given: Any = [None] * len(read) if run.given is None else np.moveaxis(run.given, 1, 0)
             y = np.stack([network.put_out(*one) for one in zip(read, given, strict=True)], axis=-2)

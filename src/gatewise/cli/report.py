@@ -16,8 +16,7 @@ from gatewise.cli.printing import require_other
 from gatewise.cli.usage import flowing
 from gatewise.errors import OptionError
 from gatewise.network import NetworkTrace
-from gatewise.records.lstm_trace import LSTMTrace
-from gatewise.records.trace import Trace
+from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.showing import counted
 
 ASKED = Group("What is asked", sort_key=3)

@@ -24,7 +24,7 @@ from gatewise.opening.labelled_data import is_store
 from gatewise.opening.preparing import InputOptions, prepare_run
 from gatewise.opening.runs import OpenedRun, PreparedLSTM
 from gatewise.records.keep import QUANTITIES, Keep
-from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import LSTMTrace
 from gatewise.showing import counted
 
 INPUT = Group("The input", sort_key=2)
@@ -159,7 +159,8 @@ def _run_to_file(prepared: PreparedLSTM, keep: Keep, output: Path) -> OpenedRun:
 
 
 def npz_arrays(trace: LSTMTrace) -> dict[str, Any]:
-    """Return the arrays of a trace by plain names."""
+    """Return the arrays of a trace by plain names, each with a batch axis."""
+    trace = trace.stored
     arrays: dict[str, Any] = {"output": trace.output}
     for number, layer in enumerate(trace.layers):
         for direction, cell in layer.items():
@@ -189,8 +190,7 @@ def network_arrays(trace: NetworkTrace, x: Any) -> dict[str, Any]:
     """Return the arrays of a network's LSTM, and the network's input and output with their names."""
     arrays = npz_arrays(trace.lstm)
     arrays.pop("names.features", None)
-    x, y = (x, trace.output) if x.ndim == 3 else (x[:, None], trace.output[..., None, :])  # with a batch axis
-    arrays |= {"network.input": x, "network.output": y}
+    arrays |= {"network.input": x if trace.batched else x[:, None], "network.output": trace.stored.output}
     for kind in ("features", "outputs"):
         if (names := getattr(trace.labels, kind)) is not None:
             arrays[f"network.names.{kind}"] = np.array(names, dtype=np.str_)

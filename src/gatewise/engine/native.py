@@ -218,18 +218,18 @@ def run(
 def backward(trace: Trace, dhidden: Array, dfinal: State, out: Gradients | None = None) -> Gradients:
     """Return the gradients of a loss; see `gatewise.engine.reference.backward`."""
     trace.require_unedited("the native engine")
-    p, dropout, x = trace.parameters, trace.dropout, trace._require_everything("a gradient")
+    p, dropout, x, arrays = trace.parameters, trace.dropout, trace.require("a gradient"), trace.arrays
     total = Gradients.zeros(p, len(dhidden), dhidden.shape[1], out)
     dh, dc = total.state
     dh[...], dc[...] = dfinal
     packed(p, dropout).backward(
         _contiguous(x if dropout.input is None else x * dropout.input),
-        _contiguous(trace.hidden_state),
+        _contiguous(arrays["hidden_state"]),
         _contiguous(trace.initial.h),
         _contiguous(trace.initial.c),
-        _contiguous(trace.gates),
-        _contiguous(trace.cell_state),
-        _contiguous(trace.unprojected_state),
+        _contiguous(arrays["gates"]),
+        _contiguous(arrays["cell_state"]),
+        _contiguous(arrays.get("unprojected_state", arrays["hidden_state"])),
         trace.direction == "backward",
         _contiguous(trace.valid),
         _contiguous(dropout.recurrent),

@@ -16,7 +16,7 @@ from gatewise.arrays import Array, Mask
 from gatewise.dropout import DropoutMasks
 from gatewise.equations import Moment
 from gatewise.parameters import Parameters
-from gatewise.records.edited_steps import Acting
+from gatewise.records.edited_steps import EditedRun
 from gatewise.records.edits import Edit
 from gatewise.records.gradients import Gradients
 from gatewise.records.keep import Keep
@@ -73,7 +73,7 @@ def run(
     h, c = initial.h.copy(), initial.c.copy()
     time = len(x)
     units = slice(None) if keep.units is None else list(keep.units)
-    acting = Acting(edits, parameters, time, len(h)) if edits else None
+    acting = EditedRun(edits, parameters, time, len(h)) if edits else None
     with np.errstate(all="ignore"):  # NaN and infinity propagate without a warning
         for t in reversed(range(time)) if reverse else range(time):
             rows = valid_rows(valid, t)

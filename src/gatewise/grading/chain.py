@@ -14,6 +14,7 @@ from gatewise.arrays import Array
 from gatewise.errors import OptionError
 from gatewise.grading import names, spreading
 from gatewise.records.edited_steps import effects_of
+from gatewise.records.run_record import RunRecord
 from gatewise.records.step import Step
 from gatewise.records.trace import Trace
 from gatewise.render import text
@@ -341,11 +342,12 @@ def sequences_of(thing: Step | Sequence[Step] | Sequence[Sequence[Step]] | Trace
     """Return the steps of each sequence of a run."""
     if isinstance(thing, Step):
         return [[thing]]
-    if isinstance(thing, Trace):
-        if thing.valid is not None and not thing.valid.all():
+    if isinstance(thing, RunRecord):
+        trace: Trace = thing.only_cell("a sheet")
+        if trace.valid is not None and not trace.valid.all():
             raise OptionError("a sheet is for sequences of equal length: check a run without lengths or a mask")
-        order = range(len(thing)) if thing.direction == "forward" else range(len(thing) - 1, -1, -1)
-        sequences = [[thing.step(t, sequence) for t in order] for sequence in range(thing.batch_size)]
+        order = range(len(trace)) if trace.direction == "forward" else range(len(trace) - 1, -1, -1)
+        sequences = [[trace.step(t, sequence) for t in order] for sequence in range(trace.batch_size)]
     elif isinstance(thing, Sequence) and thing and all(isinstance(step, Step) for step in thing):
         sequences = [list(thing)]  # type: ignore[arg-type]
     elif isinstance(thing, Sequence) and all(isinstance(sequence, Sequence) for sequence in thing):

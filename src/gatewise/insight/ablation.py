@@ -107,7 +107,7 @@ def ablation(
 
     def measured(name: str, edits: tuple[Edit, ...]) -> float:
         trace = model.trace(x, keep=(), engine="reference", edit=edits, **options)
-        y = trace.output if isinstance(model, Network) or getattr(trace, "batched", True) else trace.output[:, 0]
+        y = trace.output
         return _number(metric(y), name)
 
     with working("ablating", len(planned) + 1) as done:

@@ -66,7 +66,8 @@ def activity(trace: Trace) -> Activity:
     >>> print(activity(LSTM.from_cells(cell).trace(x)[0]))
     The hidden state of the one unit has a standard deviation of 0.26.
     """
-    states = own_hidden_state(of_one_cell(trace))
+    trace = of_one_cell(trace)
+    states = own_hidden_state(trace)
     if states is None:
         states = trace.unprojected_state  # raises NotKeptError
     valid = valid_steps(trace)

@@ -106,6 +106,7 @@ def cost_of_attention(trace: Trace, *, start: int = 0, stop: int | None = None, 
     >>> print(cost_of_attention(trace, every=10))
     0.3462 MB of memory and 1.536 million multiplications
     """
+    trace = of_one_cell(trace)
     window, units = _window(trace, start, stop, every), len(unit_names(trace))
     blocks = len(window.starts)
     work = blocks * blocks * units + 2 * len(window.order) * units
@@ -173,7 +174,8 @@ def attention(
     [0.99 0.99 0.99 0.99 0.98 0.98 0.98] The largest share of unit latch's cell state at step 6, 100 %, was written at \
 step 0.
     """
-    require_every_step(of_one_cell(trace), "attention")
+    trace = of_one_cell(trace)
+    require_every_step(trace, "attention")
     names, state = unit_names(trace), trace.cell_state
     sequence = sequence_of(trace, sequence)
     chosen = range(len(names)) if unit is None else [unit_of(names, unit)]
@@ -211,7 +213,7 @@ step 0.
 
 def _window(trace: Trace, start: int, stop: int | None, every: int) -> _Window:
     """Return the steps that are asked for, in the order in which they ran."""
-    steps = len(of_one_cell(trace))
+    steps = len(trace)
     every = min(size("every", every, most=None), max(steps, 1))
     first = size("start", start, least=0)
     end = steps if stop is None else size("stop", stop, least=0)

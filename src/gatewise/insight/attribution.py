@@ -21,8 +21,7 @@ from gatewise.insight.through import GradientRun, States, back_through
 from gatewise.network import NetworkTrace
 from gatewise.progress import working
 from gatewise.records.labels import Measure
-from gatewise.records.lstm_trace import LSTMTrace
-from gatewise.records.trace import Trace
+from gatewise.records.trace import LSTMTrace, Trace
 
 METHODS = {  # the options of each
     "gradient_input": (),

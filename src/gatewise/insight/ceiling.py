@@ -19,8 +19,7 @@ from gatewise.insight.retention import pieces, require_finite
 from gatewise.layers import LSTM
 from gatewise.network import Linear, Network, NetworkTrace
 from gatewise.records.labels import NO_LABELS, Measure
-from gatewise.records.lstm_trace import LSTMTrace
-from gatewise.records.trace import Trace
+from gatewise.records.trace import LSTMTrace, Trace
 
 LAW = "an output and what it lost add up to the ceiling, which no input exceeds"
 LOSSES = {  # and what a sentence calls them
@@ -142,7 +141,7 @@ def ceiling(
     places = _chosen(output, list(measures))
     factor, offset = _scaling(scale, shift, len(measures), places)
     named = [list(measures.items())[place] for place in places]
-    network = subject.network if isinstance(subject, NetworkTrace) else subject
+    network = getattr(subject, "network", subject)
     asked = _Asked(
         model.only(places),
         tuple(name for name, _ in named),
@@ -215,7 +214,7 @@ class _Asked:
 
 def _of_a_run(asked: _Asked, cell: Trace, sequence: int | str | None) -> Ceiling:
     """Return the bounds with what a run lost of them; `cell` is one of the last layer."""
-    cell._require_everything("what was lost of a ceiling")
+    cell.require("what was lost of a ceiling")
     floor, high = asked.bounds
     sequence = _closest(asked, cell) if sequence is None else sequence_of(cell, sequence)
     when, valid = _steps(asked.model, cell, sequence)

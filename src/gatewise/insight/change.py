@@ -12,10 +12,9 @@ import numpy.typing as npt
 from gatewise.arrays import Array, Mask, cell_at
 from gatewise.errors import ShapeError
 from gatewise.insight.answer import Answer
-from gatewise.insight.comparing import Cell, Compared, Pairs, Place, Run, paired, tolerance_of
+from gatewise.insight.comparing import Cell, Compared, Pairs, Place, paired, tolerance_of
 from gatewise.insight.naming import at_step, sequence_name, sequence_of, state_names, times_of, unit_of
-from gatewise.network import NetworkTrace
-from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.network import Run
 from gatewise.records.trace import Trace
 
 
@@ -135,10 +134,10 @@ def change(
     first = _first(found)
     chosen = _chosen(found, cell, unit, sequence)
     pair = pairs[chosen.layer, chosen.direction]
-    what, at_end = _at_end(before, after)
+    of_a_cell, at_end = isinstance(before, Trace), _at_end(before, after)
     time = len(times_of(pair[0]))
     columns: dict[str, npt.NDArray[Any]] = {}
-    if not isinstance(before, Trace):
+    if not of_a_cell:
         columns["layer"] = np.repeat([layer for layer, _ in found], time)
         columns["direction"] = np.repeat([direction for _, direction in found], time)
     columns["time"] = np.tile(times_of(pair[0]), len(found))
@@ -146,7 +145,7 @@ def change(
     columns |= {name: norms[:, :, place].ravel() for place, name in enumerate(quantities)}
     return Change(
         columns=columns,
-        sentence=_sentence(first, pairs, tolerance, what, at_end),
+        sentence=_sentence(first, pairs, tolerance, "hidden state" if of_a_cell else "output", at_end),
         law="",
         residual=float("nan"),
         tolerance=tolerance,
@@ -230,22 +229,18 @@ def _edited(*pair: Trace) -> Mask:
 # In words.
 
 
-def _at_end(before: Run, after: Run) -> tuple[str, float]:
-    """Return what runs end with, and the largest difference of it."""
-    if isinstance(before, NetworkTrace) and isinstance(after, NetworkTrace):
-        if before.output.shape != after.output.shape:
-            shapes = f"{before.output.shape}, and {after.output.shape}"
-            raise ShapeError(f"the outputs of the two runs must have the same shape; they have {shapes}")
-        pairs = [(before.output, after.output)]
-        if before.network.reads == "every":
-            pairs = [(one[-1], other[-1]) for one, other in pairs]
-    elif isinstance(before, LSTMTrace) and isinstance(after, LSTMTrace):
-        pairs = [(one.h, other.h) for one, other in zip(before.state[-1], after.state[-1], strict=True)]
-    else:
-        assert isinstance(before, Trace)
-        assert isinstance(after, Trace)
-        return "hidden state", _most(before.final.h, after.final.h)
-    return "output", max(_most(one, other) for one, other in pairs)
+def _at_end(before: Any, after: Any) -> float:
+    """Return the largest difference of the last output: of a network's, else of the last layer's hidden states."""
+    if before.network is None:
+        cells, others = before.cells(), after.cells()
+        top = max(layer for layer, _ in cells)
+        finals = [(cells[key].final.h, others[key].final.h) for key in cells if key[0] == top]
+        return max(_most(one, other) for one, other in finals)
+    if before.output.shape != after.output.shape:
+        shapes = f"{before.output.shape}, and {after.output.shape}"
+        raise ShapeError(f"the outputs of the two runs must have the same shape; they have {shapes}")
+    timed = before.network.reads == "every"
+    return _most(*(run.output[-1] if timed else run.output for run in (before, after)))
 
 
 def _most(one: Array, other: Array) -> float:

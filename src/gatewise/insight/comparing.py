@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,13 +11,11 @@ import numpy.typing as npt
 from gatewise.arrays import Array
 from gatewise.errors import NotKeptError, OptionError, ShapeError, join_names
 from gatewise.insight.retention import pieces
-from gatewise.network import NetworkTrace
-from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.run_record import RunRecord
 from gatewise.records.trace import Trace
 
 ORDER = ("input", "input_gate", "forget_gate", "candidate", "cell_state", "output_gate", "hidden_state")
 COMPARED = ("input_gate", "forget_gate", "candidate", "output_gate", "cell_state", "hidden_state")
-Run = Trace | LSTMTrace | NetworkTrace
 Cell = tuple[int, str]
 Pairs = dict[Cell, tuple[Trace, Trace]]
 
@@ -50,13 +49,12 @@ class Place(NamedTuple):
 
 def paired(before: object, after: object) -> Pairs:
     """Return the traces of each cell of both runs."""
-    kinds = (Trace, LSTMTrace, NetworkTrace)
-    if not isinstance(before, kinds) or type(before) is not type(after):
+    if not isinstance(before, RunRecord) or not isinstance(after, type(before)):
         raise OptionError(
             "two runs are compared of one kind, Trace, LSTMTrace or NetworkTrace, not"
             f" {type(before).__name__} and {type(after).__name__}"
         )
-    one, other = (_cells(run) for run in (before, after))
+    one, other = (run.stored.cells() for run in (before, after))
     if list(one) != list(other):
         raise OptionError(f"the two runs must have the same cells; they have {_names(one)}, and {_names(other)}")
     for cell in one:
@@ -64,14 +62,7 @@ def paired(before: object, after: object) -> Pairs:
     return {cell: (one[cell], other[cell]) for cell in one}
 
 
-def _cells(run: Any) -> dict[Cell, Trace]:
-    if isinstance(run, Trace):
-        return {(0, run.direction): run}
-    cells: dict[Cell, Trace] = (run.lstm if isinstance(run, NetworkTrace) else run).cells()
-    return cells
-
-
-def _names(cells: dict[Cell, Trace]) -> str:
+def _names(cells: Mapping[Cell, Trace]) -> str:
     return join_names(f"layer {layer} {direction}" for layer, direction in cells)
 
 

@@ -14,8 +14,7 @@ from gatewise.insight.phrases import Phrases, decomposed
 from gatewise.insight.relevance import require_no_norm
 from gatewise.insight.target import Output, target
 from gatewise.network import NetworkTrace
-from gatewise.records.lstm_trace import LSTMTrace
-from gatewise.records.trace import Trace
+from gatewise.records.trace import LSTMTrace, Trace
 
 LAW = "the phrase's part and the rest add up to the output"
 

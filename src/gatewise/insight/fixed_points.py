@@ -14,8 +14,10 @@ from gatewise.errors import OptionError, ShapeError
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import lasting, step_of_time
 from gatewise.insight.newton import Search, merged, middles
+from gatewise.insight.retention import of_one_cell
 from gatewise.layers import LSTM
 from gatewise.parameters import Parameters
+from gatewise.records.run_record import RunRecord
 from gatewise.records.trace import Trace
 from gatewise.showing import counted
 
@@ -161,8 +163,9 @@ def fixed_points(
 
 def _cell_of(cell: object, trace: object) -> tuple[Parameters, Trace | None]:
     """Return the parameters of the one cell that is asked about, and a run of it."""
-    if isinstance(cell, Trace):
-        parameters, trace = cell.parameters, cell if trace is None else trace
+    if isinstance(cell, RunRecord):
+        run = of_one_cell(cell)
+        parameters, trace = run.parameters, run if trace is None else trace
     elif isinstance(cell, LSTM):
         if len(cell.layers) != 1 or len(cell.layers[0]) != 1:
             count = sum(map(len, cell.layers))
@@ -175,13 +178,12 @@ def _cell_of(cell: object, trace: object) -> tuple[Parameters, Trace | None]:
         raise OptionError(f"fixed points are asked of an LSTMCell, an LSTM of one cell or a Trace, not of {kind}")
     if trace is None:
         return parameters, None
-    if not isinstance(trace, Trace):
-        raise OptionError(f"trace must be the Trace of one cell, trace[0] say, not {type(trace).__name__}")
-    ours, theirs = parameters.arrays(), trace.parameters.arrays()
-    same = parameters.variant == trace.parameters.variant and ours.keys() == theirs.keys()
+    run = of_one_cell(trace)
+    ours, theirs = parameters.arrays(), run.parameters.arrays()
+    same = parameters.variant == run.parameters.variant and ours.keys() == theirs.keys()
     if not same or not all(np.array_equal(ours[name], theirs[name], equal_nan=True) for name in ours):
         raise OptionError("the trace is of another cell: its parameters are not those of the cell that is asked about")
-    return parameters, trace
+    return parameters, run
 
 
 def _input(p: Parameters, x: npt.ArrayLike | None) -> Array:
@@ -203,7 +205,7 @@ def _starts(p: Parameters, trace: Trace | None, count: int, rng: np.random.Gener
     """Return states to start from (start, recurrent + hidden), the first half of them those of a trace."""
     visited = np.zeros((0, p.recurrent_size + p.hidden_size))
     if trace is not None:
-        trace._require_everything("starting from its states")
+        trace.require("starting from its states")
         on = np.ones(trace.hidden_state.shape[:2], bool) if trace.valid is None else trace.valid
         steps, sequences = np.nonzero(on)
         some = (

@@ -31,9 +31,9 @@ from gatewise.insight.naming import (
     step_of_time,
     times_of,
 )
-from gatewise.network import NetworkTrace, outputs_of
-from gatewise.records.lstm_trace import LSTMTrace
-from gatewise.records.trace import Trace
+from gatewise.insight.retention import stored_run
+from gatewise.network import NetworkTrace, Run, outputs_of
+from gatewise.records.trace import LSTMTrace, Trace
 
 LAW = "the gradient of a weighted sum of the outputs is that weighted sum of the Jacobians' rows"
 
@@ -135,18 +135,13 @@ def influence(
     """
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share <= 1:
         raise OptionError(f"share must be a number above 0 and at most 1, not {share!r}")
-    if isinstance(trace, Trace):
-        return _of_cell(trace, t, sequence, share)
-    if isinstance(trace, LSTMTrace):
-        return _of_model(trace, None, t, sequence, share)
-    if isinstance(trace, NetworkTrace):
-        return _of_model(trace.lstm, trace, t, sequence, share)
-    raise OptionError(f"influence is asked of a Trace, LSTMTrace or NetworkTrace, not of {type(trace).__name__}")
+    run = stored_run(trace)
+    run.require_unedited("influence")
+    run.require("influence")
+    return _of_cell(run, t, sequence, share) if isinstance(run, Trace) else _of_model(run, t, sequence, share)
 
 
 def _of_cell(trace: Trace, t: int | str | None, sequence: int | str, share: float) -> Influence:
-    trace.require_unedited("influence")
-    trace._require_everything("influence")
     sequence = sequence_of(trace, sequence)
     t = _valid_step(trace, t, sequence, backward_only=trace.direction == "backward")
     one = alone(trace, sequence)
@@ -160,21 +155,17 @@ def _of_cell(trace: Trace, t: int | str | None, sequence: int | str, share: floa
     return _answer(trace, found, np.array([t]), sequence, share, place, residual, (trace.direction,))
 
 
-def _of_model(
-    trace: LSTMTrace, network: NetworkTrace | None, t: int | str | None, sequence: int | str, share: float
-) -> Influence:
-    trace.require_unedited("influence")
-    for cell in trace.cells().values():
-        cell._require_everything("influence")
-    first = next(iter(trace.layers[0].values()))
+def _of_model(run: Run, t: int | str | None, sequence: int | str, share: float) -> Influence:
+    trace, network = run.lstm, run.network
+    first = trace.first
     sequence = sequence_of(first, sequence)
-    last = network is not None and network.network.reads == "last"
+    last = network is not None and network.reads == "last"
     if last and t is not None:
         raise OptionError(f"this network has one output, of its final state: there is no step {t!r} to ask about")
     step = _valid_step(first, t, sequence, backward_only=trace.directions == ("backward",))
     layers = tuple({way: alone(cell, sequence) for way, cell in layer.items()} for layer in trace.layers)
-    one = replace(trace, layers=layers, output=trace.output[:, sequence : sequence + 1], batched=True)
-    rows = _rows(one, network, step, sequence)
+    one = replace(trace, layers=layers, stored_output=trace.stored_output[:, sequence : sequence + 1])
+    rows = _rows(one, run, step, sequence)
     weights = _weights(len(rows))
     found = of_model(one, None if last else step, rows, weights)
     gradient = through_layers(one, None if last else step, np.tensordot(weights, rows, 1)[None], plainly)[:, 0]
@@ -186,14 +177,13 @@ def _of_model(
     return _answer(first, found, ends, sequence, share, place, _residual(found, gradient), trace.directions)
 
 
-def _rows(trace: LSTMTrace, network: NetworkTrace | None, t: int, sequence: int) -> Array:
-    """Return the Jacobian of what is asked about with respect to what the LSTM puts out (row, ·)."""
-    if network is None:
+def _rows(trace: LSTMTrace, run: Any, t: int, sequence: int) -> Array:
+    """Return the Jacobian of the output of a run with respect to what the LSTM puts out (row, ·)."""
+    model = run.network
+    if model is None:
         shape = trace.output.shape[2:]  # as the directions' final states are merged, too
         return np.eye(int(np.prod(shape))).reshape(-1, *shape)
-    model, read = network.network, network.features
-    read = read[t] if model.reads == "every" else read
-    read = read[sequence] if network.lstm.batched else read
+    read = run.features[t, sequence] if model.reads == "every" else run.features[sequence]
     if not model.dense and model.outputs is None:
         return np.eye(read.size).reshape(-1, *read.shape)
     found = outputs_of(model.dense, read.astype(np.float64))

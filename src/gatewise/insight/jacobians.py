@@ -21,9 +21,8 @@ from gatewise.parameters import Parameters
 from gatewise.progress import working
 from gatewise.records.gradients import Gradients
 from gatewise.records.labels import NO_LABELS
-from gatewise.records.lstm_trace import LSTMTrace
 from gatewise.records.step import State
-from gatewise.records.trace import Trace
+from gatewise.records.trace import LSTMTrace, Trace
 
 Back: TypeAlias = Callable[[tuple[int, str], Trace, Array, State], Gradients]
 
@@ -90,7 +89,7 @@ def tiled(piece: Trace, count: int, parameters: Parameters) -> Trace:
         initial=State(*(repeated(array, 0) for array in piece.initial)),
         final=State(*(repeated(array, 0) for array in piece.final)),
         arrays={name: repeated(array, 1) for name, array in piece.arrays.items()},
-        input=repeated(piece._require_everything("a Jacobian"), 1),
+        input=repeated(piece.require("a Jacobian"), 1),
         valid=None if piece.valid is None else np.repeat(piece.valid, count, 1),
         dropout=DropoutMasks(**masks) if masks else NO_DROPOUT,
     )

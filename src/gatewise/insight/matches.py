@@ -133,7 +133,7 @@ def matches(
     One unit has a cell state of at least 0.3 throughout steps 0 to 6; it is on throughout one other stretch: steps 12 \
 to 18.
     """
-    of_one_cell(trace)
+    trace = of_one_cell(trace)
     one_of("quantity", quantity, STATES)
     if quantity not in trace.keep.quantities:
         raise NotKeptError(f"matches of the {quantity} need a trace that kept it")

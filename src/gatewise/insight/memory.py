@@ -81,7 +81,8 @@ def timescales(trace: Trace) -> Timescales:
     >>> print(timescales(LSTM.from_cells(cell).trace(x[1:])[0]))
     The one unit remembers for 404 steps (its timescale).
     """
-    require_between_0_and_1(of_one_cell(trace), "forget_gate", "a timescale")
+    trace = of_one_cell(trace)
+    require_between_0_and_1(trace, "forget_gate", "a timescale")
     steps, total, again = _added(trace)
     if not steps:
         raise OptionError("a timescale needs at least one valid step; this trace has none")

@@ -95,7 +95,8 @@ def cost_of_contributions(trace: Trace) -> Cost:
     >>> print(cost_of_contributions(LSTM(1, 128, rng=0).trace([[0.0]] * 1000)[0]))
     2.408 MB of memory and 0.256 million multiplications
     """
-    steps, units = len(of_one_cell(trace)), len(unit_names(trace))
+    trace = of_one_cell(trace)
+    steps, units = len(trace), len(unit_names(trace))
     return Cost(memory=8 * steps * (2 * units + NAMED), work=2 * steps * units)
 
 
@@ -148,7 +149,8 @@ def contributions(trace: Trace, t: int | str | None = None, sequence: int | str 
     >>> print(contributions(LSTM.from_cells(cell).trace(x)[0]))
     Of the cell state at step 6, 100 % was written at step 0.
     """
-    require_every_step(of_one_cell(trace), "who wrote the cell")
+    trace = of_one_cell(trace)
+    require_every_step(trace, "who wrote the cell")
     state = trace.cell_state
     if not (steps := len(trace)):
         raise OptionError("who wrote the cell needs at least one step; this trace has none")

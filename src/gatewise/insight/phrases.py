@@ -106,7 +106,7 @@ def _bounds(begun: npt.NDArray[np.intp], steps: int, at: int | None, *, forward:
 
 
 def _own(trace: Trace, n: int, within: Mask) -> Pair:
-    x = trace._require_everything("a decomposition")[n, 0].astype(np.float64)
+    x = trace.require("a decomposition")[n, 0].astype(np.float64)
     return Pair(np.where(within, x, 0.0), np.where(within, 0.0, x))
 
 

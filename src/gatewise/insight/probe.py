@@ -163,7 +163,7 @@ def probe(
     The last bit can be read from the cell state of 1 unit: a linear probe explains 100 % of its variance in held-out \
 blocks of steps (p = 0.005).
     """
-    of_one_cell(trace)
+    trace = of_one_cell(trace)
     one_of("quantity", quantity, STATES)
     one_of("shift", shift, ("together", "apart"))
     if quantity not in trace.keep.quantities:

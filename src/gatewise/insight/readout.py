@@ -19,10 +19,11 @@ from gatewise.errors import OptionError, ShapeError
 from gatewise.insight.bounds import Box, Range, box_of
 from gatewise.layers import LSTM
 from gatewise.layers.merging import merged_size
-from gatewise.network import SOFTMAX, Linear, Network, NetworkTrace
+from gatewise.network import SOFTMAX, Linear, Network
 from gatewise.parameters import Parameters
-from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.run_record import RunRecord
 from gatewise.records.step import State
+from gatewise.records.trace import LSTMTrace
 from gatewise.showing import counted
 
 
@@ -196,26 +197,22 @@ def model_of(subject: object, head: Linear | None) -> Model:
     ShapeError
         If a head does not fit.
     """
-    network, reads = None, "every"
-    if isinstance(subject, (Network, NetworkTrace)):
-        network = subject if isinstance(subject, Network) else subject.network
-        reads = network.reads
-    elif not isinstance(subject, (LSTM, LSTMTrace)):
+    run: Any = subject.stored if isinstance(subject, RunRecord) else None
+    if run is None and not isinstance(subject, (Network, LSTM)):
         raise OptionError(
-            "a ceiling is that of a Network, an LSTM, or the trace of one (NetworkTrace, LSTMTrace), not of"
-            f" {type(subject).__name__}"
+            f"a ceiling is that of a Network, an LSTM, or the run of one, not of {type(subject).__name__}"
         )
+    network = subject if isinstance(subject, Network) else None if run is None else run.network
+    reads = "every" if network is None else network.reads
     if head is not None and network is not None:
         raise OptionError("a head is for an LSTM or its trace; a network has its own")
     if head is not None and not isinstance(head, Linear):
         raise OptionError(f"the head must be a Linear, not {type(head).__name__}")
-    run = subject.lstm if isinstance(subject, NetworkTrace) else subject if isinstance(subject, LSTMTrace) else None
-    features, outputs = None if run is None else run.output, None
-    if isinstance(subject, NetworkTrace):
-        features, outputs = (
-            array if subject.lstm.batched else np.expand_dims(array, -2) for array in (subject.features, subject.output)
-        )
-    cells, starts, merge = _last_layer(network.lstm if network is not None else subject, network, run)
+    trace: LSTMTrace | None = None if run is None else run.lstm
+    features, outputs = None if trace is None else trace.output, None
+    if run is not None and network is not None:
+        features, outputs = run.features, run.output
+    cells, starts, merge = _last_layer(network.lstm if network is not None else subject, network, trace)
     if len(cells) == 2 and merge == "none":
         raise OptionError("a ceiling needs one output of both directions; those of this LSTM are not merged")
     least = None
@@ -224,9 +221,9 @@ def model_of(subject: object, head: Linear | None) -> Model:
         if network.skip:
             outputs = None  # they are more than what the LSTM gives
     weight, bias, activation, softmax = _increasing(head, merged_size(merge, [p.recurrent_size for p in cells]))
-    paths = _paths(cells, starts, run, merge, weight)
+    paths = _paths(cells, starts, trace, merge, weight)
     through = Through(activation, least)
-    return Model(run, features, None if softmax else outputs, reads, weight, bias, through, softmax, paths)
+    return Model(trace, features, None if softmax else outputs, reads, weight, bias, through, softmax, paths)
 
 
 def _last_layer(lstm: Any, network: Network | None, run: LSTMTrace | None) -> tuple[list[Parameters], list[State], str]:

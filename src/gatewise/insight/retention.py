@@ -16,6 +16,7 @@ import numpy as np
 from gatewise import gates
 from gatewise.arrays import Array, Mask, chunks
 from gatewise.errors import OptionError
+from gatewise.network import Run
 from gatewise.progress import working
 from gatewise.records.trace import Trace
 
@@ -24,12 +25,30 @@ PIECE = 2**20  # numbers of a quantity that are looked at at a time
 WHOLE = slice(None)
 
 
-def of_one_cell(trace: object) -> Trace:
-    """Return the trace of one cell, or raise OptionError where something else was given."""
-    if not isinstance(trace, Trace):
-        kind = type(trace).__name__
-        raise OptionError(f"questions are asked of the Trace of one cell, trace[0] say, not of {kind}")
-    return trace
+def stored_run(run: object) -> Run:
+    """Return a run with a batch axis in every quantity.
+
+    Raises
+    ------
+    OptionError
+        If it is no run.
+    """
+    if not isinstance(run, Run):
+        kind = type(run).__name__
+        raise OptionError(f"questions are asked of a Trace, LSTMTrace or NetworkTrace, not of {kind}")
+    return run.stored
+
+
+def of_one_cell(run: object) -> Trace:
+    """Return the trace of the only cell of a run, with a batch axis in every quantity.
+
+    Raises
+    ------
+    OptionError
+        If it is no run, or one of several cells.
+    """
+    cell: Trace = stored_run(run).only_cell("this question")
+    return cell
 
 
 def own_hidden_state(trace: Trace) -> Array | None:

@@ -108,7 +108,7 @@ def saturation(trace: Trace, low: float = 0.1, high: float = 0.9, still: float =
     All 3 gates of 1 unit are stuck, nearly closed or nearly open at every step: 1 input gate, 1 forget gate and \
 1 output gate; one unit is dead: latch.
     """
-    of_one_cell(trace)
+    trace = of_one_cell(trace)
     if not 0 <= finite("low", low) < finite("high", high) <= 1:
         raise OptionError(f"the bounds must satisfy 0 <= low < high <= 1, not {low!r} and {high!r}")
     if finite("still", still) < 0:

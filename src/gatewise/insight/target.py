@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,11 +12,11 @@ import numpy.typing as npt
 from gatewise.arrays import Array, Mask, index, numbers
 from gatewise.errors import OptionError, ShapeError, join_names
 from gatewise.insight.naming import at_step, sequence_name, sequence_of, step_of
-from gatewise.layers.merging import merge, shown
+from gatewise.layers.merging import merge
 from gatewise.network import Network, NetworkTrace
 from gatewise.records.labels import Measure
-from gatewise.records.lstm_trace import LSTMTrace
-from gatewise.records.trace import Trace
+from gatewise.records.run_record import RunRecord
+from gatewise.records.trace import LSTMTrace, Trace
 
 Output = int | str | npt.ArrayLike
 
@@ -70,12 +71,12 @@ class Target:
     @property
     def first(self) -> Trace:
         """A cell of the first layer, which reads the input."""
-        return next(iter(self.lstm.layers[0].values()))
+        return self.lstm.first
 
     @property
     def x(self) -> Array:
         """The input of the LSTM (time, features), in float64; 0 where a step is not valid."""
-        x = self.first._require_everything("an attribution")[:, 0].astype(np.float64)
+        x = self.first.require("an attribution")[:, 0].astype(np.float64)
         return x if self.valid is None else np.where(self.valid[:, None], x, 0.0)
 
     @property
@@ -155,55 +156,36 @@ def target(
     >>> found.name, round(found.value, 3)
     ('output 0 at step 6', 0.75)
     """
-    network, lstm, tokens = None, trace, None
-    if isinstance(trace, NetworkTrace):
-        network, lstm, tokens = trace.network, trace.lstm, trace.tokens
-    if isinstance(lstm, Trace):
-        lstm = _of_a_cell(lstm)
-    if not isinstance(lstm, LSTMTrace):
+    if not isinstance(trace, RunRecord):
         raise OptionError(
             f"an output is explained of a NetworkTrace, an LSTMTrace or a Trace, not of {type(trace).__name__}"
         )
-    for cell in lstm.cells().values():
-        cell._require_everything("an attribution")
-    whole = next(iter(lstm.layers[0].values()))
-    sequence = sequence_of(whole, sequence)
-    one = _one_sequence(lstm, sequence)
+    run = trace.stored
+    run.require("an attribution")
+    network, lstm = run.network, run.lstm
+    sequence = sequence_of(lstm.first, sequence)
+    one = lstm.sequence(sequence).stored
     places, when = _places(one, t, sequence, final=network is not None and network.reads == "last")
-    weight, bias, name, before = _functional(trace, one, output)
-    labels = trace.labels if isinstance(trace, NetworkTrace) else one.labels
-    of = f" of {said}" if (said := sequence_name(whole, sequence)) else ""
-    measure = None if before else labels.measures.get(name.removeprefix("output "))
-    if tokens is not None:
-        tokens = tokens if tokens.ndim == 1 else tokens[:, sequence]
+    names = one.labels if network is None else run.labels
+    weight, bias, name, before = _functional(network, one, output, names.outputs)
+    of = f" of {said}" if (said := sequence_name(lstm.first, sequence)) else ""
+    measure = None if before else names.measures.get(name.removeprefix("output "))
+    tokens = None if run.tokens is None else run.tokens[:, sequence]
     found = Target(one, places, weight, bias, np.nan, f"{name} {when}{of}", before, measure, sequence, tokens, network)
     value = float(found.of(found.hidden))
     if not np.isfinite(value):
         raise OptionError(f"{found.name} is {value}, which cannot be explained")
-    return replace(found, value=value, before=before or _bound(network, output, trace, value))
+    return replace(found, value=value, before=before or _bound(network, output, names.outputs, value))
 
 
-def _bound(network: Network | None, output: Output, trace: Any, value: float) -> str:
+def _bound(network: Network | None, output: Output, names: Sequence[str] | None, value: float) -> str:
     """Return what keeps an output from being this number, in a word."""
     if network is None or network.skip or network.outputs is None or network.outputs.least is None:
         return ""
     if not isinstance(output, (int, np.integer, str)):
         return ""
-    place = _place(output, trace.labels.outputs, network.num_outputs)
+    place = _place(output, names, network.num_outputs)
     return "lower bound" if value < network.outputs.least[place] else ""
-
-
-def _of_a_cell(trace: Trace) -> LSTMTrace:
-    """Return the trace of a cell as that of an LSTM of one layer."""
-    trace._require_everything("an attribution")
-    hidden = shown(trace.hidden_state, trace.valid, "zeros", reverse=trace.direction == "backward")
-    return LSTMTrace(({trace.direction: trace},), hidden, ("concat",))
-
-
-def _one_sequence(trace: LSTMTrace, sequence: int) -> LSTMTrace:
-    key = slice(sequence, sequence + 1)
-    layers = tuple({way: cell[:, key] for way, cell in layer.items()} for layer in trace.layers)
-    return LSTMTrace(layers, trace.output[:, key], trace.merge, trace.masked_output)
 
 
 def _places(trace: LSTMTrace, t: int | str | None, sequence: int, *, final: bool) -> tuple[dict[str, int], str]:
@@ -227,7 +209,9 @@ def _places(trace: LSTMTrace, t: int | str | None, sequence: int, *, final: bool
     return dict.fromkeys(top, t), at_step(trace.layers[0][next(iter(top))], t)
 
 
-def _functional(trace: Any, one: LSTMTrace, output: Output) -> tuple[Array, float, str, str]:
+def _functional(
+    network: Network | None, one: LSTMTrace, output: Output, names: Sequence[str] | None
+) -> tuple[Array, float, str, str]:
     """Return the weight and the bias of an output, its name, and the activation that comes after it."""
     shape = one.output.shape[2:]
     if not isinstance(output, (int, np.integer, str, bool)):
@@ -237,14 +221,13 @@ def _functional(trace: Any, one: LSTMTrace, output: Output) -> tuple[Array, floa
         if not np.isfinite(weight).all():
             raise OptionError("output must hold finite numbers")
         return weight, 0.0, "the weighted sum of outputs", ""
-    head = trace.network.readout("an output that is explained")[0] if isinstance(trace, NetworkTrace) else None
+    head = None if network is None else network.readout("an output that is explained")[0]
     count = int(np.prod(shape)) if head is None else len(head.weight)
-    names = one.labels.outputs if not isinstance(trace, NetworkTrace) else trace.labels.outputs
     if names is not None and len(names) != count:
         names = None  # those of one direction, where two are not merged
     place = _place(output, names, count)
     name = f"output {place if names is None else names[place]}"
-    if isinstance(trace, NetworkTrace) and trace.network.skip:
+    if network is not None and network.skip:
         name += ", without the skip connection,"
     if head is None:
         return np.eye(1, count, place).reshape(shape), 0.0, name, ""

@@ -14,8 +14,7 @@ from gatewise.insight.retention import retained, written
 from gatewise.insight.target import Output, Target, target
 from gatewise.layers.merging import unmerge
 from gatewise.network import NetworkTrace
-from gatewise.records.lstm_trace import LSTMTrace
-from gatewise.records.trace import Trace
+from gatewise.records.trace import LSTMTrace, Trace
 
 LAW = "the scores of all steps and the initial state's share add up to the output less the head's bias"
 

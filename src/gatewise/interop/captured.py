@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import LSTMTrace
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,10 +15,8 @@ from gatewise.errors import FileError, OptionError, WeightsWarning, join_names, 
 from gatewise.interop.graph_io import GraphNames
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
-from gatewise.network import Linear, Network
+from gatewise.network import Linear, Network, Run
 from gatewise.network.parts import READS
-from gatewise.records.lstm_trace import LSTMTrace
-from gatewise.records.trace import Trace
 from gatewise.showing import brief, counted, inline
 
 LINE = 500  # characters of a note, a reason or a place
@@ -225,7 +223,7 @@ class Contents:
         What the file holds, in words, if it has none of these.
     calls : tuple of str
         For a pickle: the classes and functions that unpickling would have called. None of them is ever imported.
-    trace : LSTMTrace or Trace, optional
+    trace : Trace, LSTMTrace or NetworkTrace, optional
         The run in a file of gatewise's own that holds a trace.
     joined : callable, optional
         Returns, as `Joined`, the network of an LSTM, an embedding or None and a head or None, given by their names, and
@@ -242,7 +240,7 @@ class Contents:
     holds: str = "it holds no weights"
     calls: tuple[str, ...] = ()
     joined: Callable[..., Any] | None = None
-    trace: LSTMTrace | Trace | None = None
+    trace: Run | None = None
 
     def __post_init__(self) -> None:
         _print_safely(self, "format", "holds")

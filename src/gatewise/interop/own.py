@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -17,31 +17,36 @@ from gatewise.interop.found import Contents, Found, Part, Refused, omissions
 from gatewise.layers import LSTM
 from gatewise.layers.recording import lstm_trace_from, lstm_trace_record
 from gatewise.layers.stack import States
-from gatewise.network import Branch, Linear, Network, Scaling
+from gatewise.network import Branch, Linear, Network, NetworkTrace, Run, Scaling
 from gatewise.records.labels import NO_LABELS, Labels
-from gatewise.records.lstm_trace import LSTMTrace
-from gatewise.records.named_arrays import checked, header, parameters_from, parameters_record, trace_from, trace_record
+from gatewise.records.named_arrays import (
+    Arrays,
+    Header,
+    checked,
+    header,
+    parameters_from,
+    parameters_record,
+    taken,
+    trace_from,
+    trace_record,
+)
+from gatewise.records.run_record import RunRecord
 from gatewise.records.step import State
-from gatewise.records.trace import Trace
+from gatewise.records.trace import LSTMTrace, Trace
 
 T = TypeVar("T")
 Path = str | os.PathLike[str]
 FORMAT = "gatewise"
+Content = LSTM | Network | Run
 FOREIGN = {".pt": "torch", ".pth": "torch", ".onnx": "onnx", ".keras": "keras", ".h5": "keras"}
-_KINDS = {
-    "lstm": "an LSTM",
-    "network": "a network",
-    "trace": "the trace of a cell",
-    "lstm_trace": "the trace of an LSTM",
-}
 
 
-def write(thing: LSTM | LSTMCell | Network | Trace | LSTMTrace, path: Path) -> None:
+def write(thing: LSTM | LSTMCell | Network | Run, path: Path) -> None:
     """Write an LSTM, a cell (as an LSTM of one layer), a network or a trace to a file of gatewise's own format.
 
     Parameters
     ----------
-    thing : LSTM, LSTMCell, Network, Trace or LSTMTrace
+    thing : LSTM, LSTMCell, Network, Trace, LSTMTrace or NetworkTrace
     path : path
         Of a safetensors file, which `load` or `load_network` reads.
 
@@ -59,29 +64,17 @@ def write(thing: LSTM | LSTMCell | Network | Trace | LSTMTrace, path: Path) -> N
         )
     if isinstance(thing, LSTMCell):
         thing = LSTM.from_cells(thing)
-    if isinstance(thing, LSTM):
-        arrays, content = _lstm_record(thing)
-        head = header("lstm", lstm=content)
-    elif isinstance(thing, Network):
-        arrays, content = _lstm_record(thing.lstm)
-        if thing.embedding is not None:
-            arrays["embedding"] = thing.embedding
-        arrays |= _dense_arrays(thing)
-        for place, one in _places(thing.lstm, thing.initial):
-            arrays |= {f"initial.{place}.hidden_state": one.h, f"initial.{place}.cell_state": one.c}
-        head = header("network", lstm=content, reads=thing.reads, **_network_record(thing))
-    elif isinstance(thing, Trace):
-        arrays, content = trace_record(thing)
-        head = header("trace", trace=content)
-    elif isinstance(thing, LSTMTrace):
-        arrays, head = lstm_trace_record(thing)
-    else:
-        what = f"{type(thing).__module__}.{type(thing).__qualname__}"
-        raise OptionError(f"save takes an LSTM, LSTMCell, Network, Trace or LSTMTrace of gatewise's, not {what}")
-    storage.write(path, arrays, head)
+    if type(thing) not in _KINDS:
+        name = f"{type(thing).__module__}.{type(thing).__qualname__}"
+        raise OptionError(
+            f"save takes an LSTM, LSTMCell, Network, Trace, LSTMTrace or NetworkTrace of gatewise's, not {name}"
+        )
+    kind = _KINDS[type(thing)]
+    arrays, content = kind.record(thing)
+    storage.write(path, arrays, header(kind.name, **content))
 
 
-def read(path: Path) -> LSTM | Network | Trace | LSTMTrace:
+def read(path: Path) -> Content:
     """Return what a file holds.
 
     Raises
@@ -90,18 +83,13 @@ def read(path: Path) -> LSTM | Network | Trace | LSTMTrace:
         If it cannot be read, or does not hold what its header says.
     """
     arrays, head = storage.read(path)
-    kind = head.get("kind")
+    kinds = {kind.name: kind for kind in _KINDS.values()}
 
-    def build() -> LSTM | Network | Trace | LSTMTrace:
-        if kind == "lstm":
-            return _lstm_from(arrays, head["lstm"])
-        if kind == "network":
-            return _network_from(arrays, head)
-        if kind == "trace":
-            return trace_from(arrays, head["trace"])
-        if kind == "lstm_trace":
-            return lstm_trace_from(arrays, head)
-        raise OptionError(f"it holds {kind!r}; this version reads {', '.join(_KINDS)}")
+    def build() -> Content:
+        if (name := head.get("kind")) not in kinds:
+            raise OptionError(f"it holds {name!r}; this version reads {', '.join(kinds)}")
+        content: Content = kinds[name].read(arrays, head)
+        return content
 
     return checked(os.fspath(path), head, build)
 
@@ -118,14 +106,12 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     return contents_of(read(path), name)
 
 
-def contents_of(
-    thing: LSTM | Network | Trace | LSTMTrace, name: str, where: str = "the whole file", batch_first: bool | None = None
-) -> Contents:
+def contents_of(thing: Content, name: str, where: str = "the whole file", batch_first: bool | None = None) -> Contents:
     """Return an LSTM, a network or a trace as the contents of a file of that name.
 
     Parameters
     ----------
-    thing : LSTM, Network, Trace or LSTMTrace
+    thing : LSTM, Network, or a run
     name : str
         Where it comes from: the path of a file, or words for an object in memory.
     where : str
@@ -133,7 +119,7 @@ def contents_of(
     batch_first : bool, optional
         As in `Found`.
     """
-    if isinstance(thing, (Trace, LSTMTrace)):
+    if isinstance(thing, RunRecord):
         refused = Refused("trace", f"it is {describe(thing)}, not an LSTM; gatewise.load returns it")
         return Contents(name, FORMAT, refused=(refused,), trace=thing)
     network = thing if isinstance(thing, Network) else Network(thing)
@@ -155,12 +141,72 @@ def _same(thing: T) -> T:
 
 
 def describe(thing: object) -> str:
-    """Return in words which kind of content something read from a file is."""
-    kinds = {LSTM: "lstm", Network: "network", Trace: "trace", LSTMTrace: "lstm_trace"}
-    return _KINDS[kinds[type(thing)]]
+    """Return a description of something read from a file, such as "the trace of a cell"."""
+    return _KINDS[type(thing)].description
 
 
-def _lstm_record(lstm: LSTM) -> tuple[dict[str, Any], dict[str, Any]]:
+# What each kind of content is made of.
+
+
+def _lstm_file(lstm: LSTM) -> tuple[Arrays, Header]:
+    arrays, content = _lstm_record(lstm)
+    return arrays, {"lstm": content}
+
+
+def _trace_file(trace: Trace) -> tuple[Arrays, Header]:
+    arrays, content = trace_record(trace)
+    return arrays, {"trace": content} if trace.batched else {"trace": content, "batched": False}
+
+
+def _trace_from(arrays: Arrays, head: Header) -> Trace:
+    return trace_from(arrays, head["trace"], batched=head.get("batched", True))
+
+
+def _network_record(network: Network) -> tuple[Arrays, Header]:
+    arrays, lstm = _lstm_record(network.lstm)
+    if network.embedding is not None:
+        arrays["embedding"] = network.embedding
+    arrays |= _dense_arrays(network)
+    for place, state in _places(network.lstm, network.initial):
+        arrays |= {f"initial.{place}.hidden_state": state.h, f"initial.{place}.cell_state": state.c}
+    return arrays, {"lstm": lstm, "reads": network.reads, **_network_settings(network)}
+
+
+def _network_trace_record(run: NetworkTrace) -> tuple[Arrays, Header]:
+    arrays, lstm_trace = lstm_trace_record(run.lstm)
+    parts, network = _network_record(run.network)
+    arrays |= {f"network.{name}": array for name, array in parts.items()}
+    for name in ("tokens", "features", "output", "given"):
+        if (array := getattr(run, name)) is not None:
+            arrays[f"run.{name}"] = array
+    return arrays, {**lstm_trace, "network": network, "labels": run.labels.to_json()}
+
+
+def _network_trace_from(arrays: Arrays, head: Header) -> NetworkTrace:
+    lstm = lstm_trace_from(arrays, head)
+    network = _network_from(
+        {name.removeprefix("network."): array for name, array in arrays.items() if name.startswith("network.")},
+        head["network"],
+    )
+    steps = (lstm.num_steps, lstm.batch_size) if lstm.batched else (lstm.num_steps,)
+    reads = steps if network.reads == "every" else steps[1:]
+    width = lstm.output.shape[len(steps) :]
+
+    def array_of(name: str, shape: tuple[int, ...], kind: str = "f") -> Any:
+        return taken(arrays, f"run.{name}", shape, kind=kind) if f"run.{name}" in arrays else None
+
+    return NetworkTrace(
+        network,
+        lstm,
+        array_of("tokens", steps, "i"),
+        taken(arrays, "run.features", (*reads, *width)),
+        taken(arrays, "run.output", (*reads, *(width if len(width) > 1 else (network.num_outputs,)))),
+        Labels.from_json(head["labels"]),
+        array_of("given", (*steps, network.num_features)),
+    )
+
+
+def _lstm_record(lstm: LSTM) -> tuple[Arrays, Header]:
     arrays: dict[str, Any] = {}
     layers = []
     for number, row in enumerate(lstm.layers):
@@ -197,8 +243,8 @@ def _dense_arrays(network: Network) -> dict[str, Any]:
     return arrays
 
 
-def _network_record(network: Network) -> dict[str, Any]:
-    """Return what a network has besides its arrays and the head's way to read; nothing that is at its default."""
+def _network_settings(network: Network) -> dict[str, Any]:
+    """Return the settings of a network except for those at their defaults."""
     found: dict[str, Any] = {}
     activations = {
         name: _activation_record(layer.activation)
@@ -297,3 +343,21 @@ def _lstm_from(arrays: dict[str, Any], content: dict[str, Any]) -> LSTM:
         for number, cells in enumerate(content["layers"])
     ]
     return LSTM.from_cells(rows, direction=directions[0], merge=content["merge"])
+
+
+class _Kind(NamedTuple):
+    """A kind of content: its name in the header, what it is, and its conversion to arrays and plain data and back."""
+
+    name: str
+    description: str
+    record: Callable[[Any], tuple[Arrays, Header]]
+    read: Callable[[Arrays, Header], Any]
+
+
+_KINDS = {
+    LSTM: _Kind("lstm", "an LSTM", _lstm_file, lambda arrays, head: _lstm_from(arrays, head["lstm"])),
+    Network: _Kind("network", "a network", _network_record, lambda arrays, head: _network_from(arrays, head)),
+    Trace: _Kind("trace", "the trace of a cell", _trace_file, _trace_from),
+    LSTMTrace: _Kind("lstm_trace", "the trace of an LSTM", lstm_trace_record, lstm_trace_from),
+    NetworkTrace: _Kind("network_trace", "the trace of a network", _network_trace_record, _network_trace_from),
+}

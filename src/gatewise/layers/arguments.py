@@ -14,8 +14,8 @@ from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.layers.merging import MASKED_OUTPUTS
 from gatewise.layers.stack import Stack, States
 from gatewise.records.labels import NO_LABELS, Labels
-from gatewise.records.lstm_trace import LSTMTrace
 from gatewise.records.step import State
+from gatewise.records.trace import LSTMTrace
 from gatewise.showing import counted
 
 NestedDropout = Sequence[Sequence[DropoutMasks | None]]

@@ -15,9 +15,8 @@ from gatewise.errors import OptionError, ShapeError
 from gatewise.layers.arguments import nesting, unbatched
 from gatewise.layers.merging import shown, unmerge, unshown
 from gatewise.records.gradients import Gradients, LSTMGradients
-from gatewise.records.lstm_trace import LSTMTrace
 from gatewise.records.step import State
-from gatewise.records.trace import Trace
+from gatewise.records.trace import LSTMTrace, Trace
 
 
 @overload
@@ -72,20 +71,23 @@ def gradients_of(trace: Any, dy: npt.ArrayLike | None, dstate: Any, out: Any) ->
 
 @gradients_of.register
 def _(trace: Trace, dy: npt.ArrayLike | None, dstate: State | None, out: Gradients | None) -> Gradients:
-    trace._require_everything("a gradient")
-    hidden, p = trace.hidden_state, trace.parameters
+    trace.require("a gradient")
+    hidden, final = trace.hidden_state, trace.final if trace.batched else State(trace.final.h[0], trace.final.c[0])
     dhidden = np.zeros_like(hidden) if dy is None else fitting("dy", dy, hidden)
-    final = State(*map(np.zeros_like, trace.final))
-    if dstate is not None:
-        if not isinstance(dstate, (tuple, list)) or len(dstate) != 2:
-            raise ShapeError("dstate must be a State(h, c)")
-        final = State(fitting("dh", dstate[0], final.h), fitting("dc", dstate[1], final.c))
+    if dstate is None:
+        dfinal = State(np.zeros_like(final.h), np.zeros_like(final.c))
+    elif not isinstance(dstate, (tuple, list)) or len(dstate) != 2:
+        raise ShapeError("dstate must be a State(h, c)")
+    else:
+        dfinal = State(fitting("dh", dstate[0], final.h), fitting("dc", dstate[1], final.c))
+    if not trace.batched:
+        dhidden, dfinal = dhidden[:, None], State(dfinal.h[None], dfinal.c[None])
     if out is not None and not isinstance(out, Gradients):
         raise OptionError(f"out must be the Gradients of an earlier call, not {type(out).__name__}")
     if out is not None:
-        dhidden, final = apart(dhidden, [out]), State(*(apart(array, [out]) for array in final))
-    found: Gradients = choose(trace.engine, p).backward(trace, dhidden, final, out)
-    return found
+        dhidden, dfinal = apart(dhidden, [out]), State(*(apart(array, [out]) for array in dfinal))
+    gradients: Gradients = choose(trace.engine, trace.parameters).backward(trace, dhidden, dfinal, out)
+    return gradients
 
 
 @gradients_of.register
@@ -95,10 +97,9 @@ def _(trace: LSTMTrace, dy: npt.ArrayLike | None, dstate: Any, out: LSTMGradient
         or [set(layer) for layer in out.layers] != [set(layer) for layer in trace.layers]
     ):
         raise OptionError("out must be the LSTMGradients of an earlier call with as many layers and directions")
-    output = trace.output if trace.batched else trace.output[:, 0]
-    dx = np.zeros_like(output) if dy is None else fitting("dy", dy, output)
+    dx = np.zeros_like(trace.output) if dy is None else fitting("dy", dy, trace.output)
+    states, batched, trace = final_gradients(trace, dstate), trace.batched, trace.stored
     dx = dx.reshape(trace.output.shape)
-    states = final_gradients(trace, dstate)
     if out is not None:
         written = out.cells().values()
         dx = apart(dx, written)
@@ -117,7 +118,7 @@ def _(trace: LSTMTrace, dy: npt.ArrayLike | None, dstate: Any, out: LSTMGradient
         for other in more:
             dx = dx + other
     state = tuple(tuple(g.state for g in layer.values()) for layer in layers)
-    return LSTMGradients(tuple(layers), *((dx, state) if trace.batched else (dx[:, 0], unbatched(state))))
+    return LSTMGradients(tuple(layers), *((dx, state) if batched else (dx[:, 0], unbatched(state))))
 
 
 def final_gradients(trace: LSTMTrace, dstate: Any) -> list[list[State | None]]:

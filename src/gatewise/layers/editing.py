@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.arrays import Array, cell_at, index
+from gatewise.arrays import Array, index
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.layers.arguments import Arguments
 from gatewise.layers.stack import Stack
 from gatewise.parameters import Parameters
 from gatewise.records.edits import Edit
-from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.run_record import RunRecord
 from gatewise.records.trace import Trace
 
 Cell = tuple[int, str]
@@ -70,11 +70,9 @@ def _settled(edit: Edit, p: Parameters, cell: Cell, given: Arguments) -> Edit:
 
 def _source(edit: Edit, cell: Cell) -> Trace:
     """Return the trace that a patch of one cell is taken from."""
-    source = getattr(edit.value, "lstm", edit.value)
-    if isinstance(source, LSTMTrace):
-        return cell_at(source.layers, cell, "the trace to patch from")
-    if not isinstance(source, Trace):
-        raise OptionError(f"a patch takes a Trace, LSTMTrace or NetworkTrace, not {type(source).__name__}")
+    if not isinstance(edit.value, RunRecord):
+        raise OptionError(f"a patch takes a Trace, LSTMTrace or NetworkTrace, not {type(edit.value).__name__}")
+    source: Trace = edit.value.stored.counterpart(cell, "the trace to patch from")
     return source
 
 

@@ -21,7 +21,7 @@ from gatewise.parameters import Parameters, Variant
 from gatewise.records.edits import Edit
 from gatewise.records.keep import DIRECTIONS, EVERYTHING, QUANTITIES, Keep
 from gatewise.records.labels import Labels
-from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import LSTMTrace
 from gatewise.showing import inline
 
 LAYER = 2000  # bytes of the objects that a layer is made of

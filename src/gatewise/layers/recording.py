@@ -12,13 +12,13 @@ from gatewise.files import storage
 from gatewise.layers.merging import MASKED_OUTPUTS, merged_size, merges
 from gatewise.layers.run import Plan, run
 from gatewise.records.keep import DIRECTIONS
-from gatewise.records.lstm_trace import LSTMTrace
 from gatewise.records.named_arrays import Arrays, Header, header, known_record, taken, trace_from, trace_record
+from gatewise.records.trace import LSTMTrace
 
 
 def lstm_trace_record(trace: LSTMTrace) -> tuple[Arrays, Header]:
-    """Return the traces of an LSTM as arrays and a file's header."""
-    arrays: Arrays = {"output": trace.output}
+    """Return the traces of an LSTM as arrays and plain data."""
+    arrays: Arrays = {"output": trace.stored_output}
     layers: list[dict[str, Header]] = []
     for number, layer in enumerate(trace.layers):
         layers.append({})
@@ -29,7 +29,7 @@ def lstm_trace_record(trace: LSTMTrace) -> tuple[Arrays, Header]:
 
 
 def plan_record(plan: Plan) -> tuple[dict[str, storage.Shape], Header]:
-    """Return the shapes and types of the arrays that a run will leave behind, and the header of their file."""
+    """Return the shapes and types of the arrays that a run will leave behind, and the plain data beside them."""
     given, dtype = plan.given, plan.given.x.dtype
     shapes: dict[str, storage.Shape] = {name: (shape, dtype) for name, shape in plan.kept().items()}
     layers: list[dict[str, Header]] = []
@@ -59,12 +59,13 @@ def plan_record(plan: Plan) -> tuple[dict[str, storage.Shape], Header]:
 
 
 def _head(layers: list[dict[str, Header]], merge: Sequence[str], masked_output: str, *, batched: bool) -> Header:
-    return header("lstm_trace", layers=layers, merge=list(merge), masked_output=masked_output, batched=batched)
+    return {"layers": layers, "merge": list(merge), "masked_output": masked_output, "batched": batched}
 
 
 def traced_to_file(plan: Plan, path: str | os.PathLike[str]) -> LSTMTrace:
     """Run with all that is kept lying in a file, and return the traces that read from it."""
     shapes, head = plan_record(plan)
+    head = header("lstm_trace", **head)
     with storage.writing(path, shapes, head) as views:
         trace = plan.trace(*run(plan, plan.given.x, views))
         for name, array in lstm_trace_record(trace)[0].items():
@@ -79,7 +80,11 @@ def lstm_trace_from(arrays: Mapping[str, Array], head: Mapping[str, Any]) -> LST
     for number, row in enumerate(head["layers"]):
         if not row or set(row) - set(DIRECTIONS) or set(row) != set(head["layers"][0]):
             raise OptionError(f"layer {number} has the directions {', '.join(row) or 'none'}")
-        layer = {d: trace_from(arrays, row[d], f"layers.{number}.{d}.") for d in DIRECTIONS if d in row}
+        layer = {
+            direction: trace_from(arrays, row[direction], f"layers.{number}.{direction}.", batched=head["batched"])
+            for direction in DIRECTIONS
+            if direction in row
+        }
         for direction, trace in layer.items():
             if trace.direction != direction:
                 raise OptionError(f"the {direction} trace of layer {number} runs {trace.direction}")
@@ -95,5 +100,4 @@ def lstm_trace_from(arrays: Mapping[str, Array], head: Mapping[str, Any]) -> LST
         taken(arrays, "output", (top[0].num_steps, top[0].batch_size, *apart, last)),
         ways,
         one_of("masked_output", head["masked_output"], MASKED_OUTPUTS),
-        bool(head["batched"]),
     )

@@ -22,9 +22,8 @@ from gatewise.parameters import Parameters
 from gatewise.records.edits import Edit, states_apart
 from gatewise.records.keep import NOTHING, Keep
 from gatewise.records.labels import NO_LABELS, Labels
-from gatewise.records.lstm_trace import LSTMTrace
 from gatewise.records.step import State
-from gatewise.records.trace import Trace
+from gatewise.records.trace import LSTMTrace, Trace
 
 
 class Left(NamedTuple):
@@ -50,7 +49,7 @@ class CellPlan(NamedTuple):
     shapes: dict[str, tuple[int, ...]]
     edits: tuple[Edit, ...] = ()
 
-    def trace(self, left: Left) -> Trace:
+    def trace(self, left: Left, *, batched: bool) -> Trace:
         """Return the trace of the run that left this behind."""
         return Trace(
             parameters=self.parameters,
@@ -66,6 +65,7 @@ class CellPlan(NamedTuple):
             engine=self.engine,
             labels=self.labels,
             edits=self.edits,
+            batched=batched,
         )
 
 
@@ -106,8 +106,9 @@ class Plan:
     def trace(self, y: Array, left: Sequence[Mapping[str, Left]]) -> LSTMTrace:
         """Return the traces of the run that put this out and left that behind."""
         pairs = zip(self.layers, left, strict=True)
-        layers = [{way: cell.trace(done[way]) for way, cell in layer.items()} for layer, done in pairs]
-        return LSTMTrace(tuple(layers), y, self.merge, self.given.masked_output, self.given.batched)
+        batched = self.given.batched
+        layers = [{way: cell.trace(done[way], batched=batched) for way, cell in layer.items()} for layer, done in pairs]
+        return LSTMTrace(tuple(layers), y, self.merge, self.given.masked_output)
 
 
 def planned(
@@ -261,7 +262,7 @@ def traced(plan: Plan, x: npt.ArrayLike, out: LSTMTrace | None = None) -> LSTMTr
     trace = plan.trace(*run(plan, read, views, views.get("output")))
     for one in trace.cells().values():
         one.locked()
-    lock(trace.output)
+    lock(trace.stored_output)
     return trace
 
 
@@ -274,13 +275,13 @@ def _require_other_patches(plan: Plan, written: Sequence[Array]) -> None:
 
 def _taken_again(plan: Plan, earlier: LSTMTrace) -> dict[str, Array]:
     """Return the arrays of an earlier trace, unlocked, by the names that `run` gives them."""
-    shapes, found = plan.kept(), {"output": earlier.output}
+    shapes, found = plan.kept(), {"output": earlier.stored_output}
     for number, layer in enumerate(earlier.layers):
         for direction, trace in layer.items():
             found |= {f"layers.{number}.{direction}.{name}": array for name, array in trace.arrays.items()}
     if plan.keep.everything:
         shapes["input"] = plan.given.x.shape
-    if (x := next(iter(earlier.layers[0].values())).input) is not None:
+    if (x := earlier.first.input) is not None:
         found["input"] = x
     dtype = plan.given.x.dtype
     require_reusable({name: (shape, dtype) for name, shape in shapes.items()}, found, "arrays", locked=True)

@@ -2,7 +2,7 @@
 
 from gatewise.network.backward import NetworkGradients
 from gatewise.network.dense import SOFTMAX, Branch, Linear, LinearGradients, Scaling, outputs_of
-from gatewise.network.network import Network, NetworkTrace
+from gatewise.network.network import Network, NetworkTrace, Run
 from gatewise.network.stream import NetworkStream
 from gatewise.network.wired import wiring_of
 
@@ -15,6 +15,7 @@ __all__ = [
     "NetworkGradients",
     "NetworkStream",
     "NetworkTrace",
+    "Run",
     "Scaling",
     "outputs_of",
     "wiring_of",

@@ -16,8 +16,8 @@ from gatewise.layers.merging import unmerge
 from gatewise.network.dense import LinearGradients, back_through, outputs_of
 from gatewise.network.network import NetworkTrace
 from gatewise.records.gradients import LSTMGradients
-from gatewise.records.lstm_trace import LSTMTrace
 from gatewise.records.step import State
+from gatewise.records.trace import LSTMTrace
 from gatewise.showing import brief
 
 
@@ -109,11 +109,12 @@ def _of_features(
 
 def _final(trace: LSTMTrace, dread: Array, dstate: Any) -> list[list[State]]:
     """Return ∂L/∂(final states), given `dread`, ∂L/∂(merged hidden states of the last layer)."""
+    states = trace.stored.state
     found = [
         [end or State(*map(np.zeros_like, one)) for one, end in zip(layer, ends, strict=True)]
-        for layer, ends in zip(trace.state, final_gradients(trace, dstate), strict=True)
+        for layer, ends in zip(states, final_gradients(trace, dstate), strict=True)
     ]
-    top = [one.h for one in trace.state[-1]]
+    top = [one.h for one in states[-1]]
     parts = unmerge(dread if trace.batched else dread[None], top, trace.merge[-1])
     found[-1] = [State(fitting("dh", e[0], h) + part, e[1]) for e, h, part in zip(found[-1], top, parts, strict=True)]
     return found if trace.batched else [[State(one.h[0], one.c[0]) for one in layer] for layer in found]

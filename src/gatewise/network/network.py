@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,22 +11,23 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, numbers
 from gatewise.errors import NotKeptError
-from gatewise.layers.arguments import unbatched
 from gatewise.layers.merging import merge
 from gatewise.layers.stack import States
 from gatewise.network.parts import Parts, Tokens
 from gatewise.network.stream import NetworkStream
+from gatewise.records.labelled_arrays import labelled_output, lstm_frame, tree
 from gatewise.records.labels import NO_LABELS, Labels, Measure
-from gatewise.records.lstm_trace import LSTMTrace
-from gatewise.showing import brief, counted, inline
+from gatewise.records.run_record import RunRecord
+from gatewise.records.trace import LSTMTrace, Trace
+from gatewise.showing import brief, counted
 
 BLOCK = 2**22  # hidden states of a layer at a time, where a run can be split
 LEAST = 256  # steps of a block
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class NetworkTrace:
-    """The record of a network's run.
+class NetworkTrace(RunRecord):
+    """The record of a network's run; it answers what `LSTMTrace` does.
 
     Attributes
     ----------
@@ -44,29 +45,102 @@ class NetworkTrace:
         The features that the network was given, in their own units, where they are not simply the LSTM's input.
     """
 
-    network: Network
+    network: Network = field()  # not the default of a run of a cell or an LSTM: None
     lstm: LSTMTrace
-    tokens: npt.NDArray[np.integer[Any]] | None
+    tokens: npt.NDArray[np.integer[Any]] | None = field()
     features: Array
     output: Array
     labels: Labels = NO_LABELS
     given: Array | None = None
 
     @property
+    def batched(self) -> bool:
+        """Whether the input had a batch axis."""
+        return self.lstm.batched
+
+    @property
+    def num_steps(self) -> int:
+        """The number of steps of the run."""
+        return self.lstm.num_steps
+
+    @property
+    def state(self) -> States:
+        """The final state of each layer and direction, from which another run can continue."""
+        return self.lstm.state
+
+    @property
+    def stored(self) -> NetworkTrace:
+        """The same run with a batch axis in every quantity."""
+        if self.batched:
+            return self
+        axis = int(self.network.reads == "every")
+        return replace(
+            self,
+            lstm=self.lstm.stored,
+            tokens=None if self.tokens is None else self.tokens[:, None],
+            features=np.expand_dims(self.features, axis),
+            output=np.expand_dims(self.output, axis),
+            given=None if self.given is None else self.given[:, None],
+        )
+
+    def _only(self, which: slice) -> NetworkTrace:
+        run, place = self.stored, which.start
+        key = (slice(None), place) if self.network.reads == "every" else place
+        return replace(
+            run,
+            lstm=run.lstm._only(which),
+            tokens=None if run.tokens is None else run.tokens[:, place],
+            features=run.features[key],
+            output=run.output[key],
+            given=None if run.given is None else run.given[:, place],
+            labels=run.labels.replace(sequences=run.labels.sequences and run.labels.sequences[which]),
+        )
+
+    @property
     def scaled(self) -> Array:
         """What the network was given, in its own units: after ``inputs``, and before the branches."""
-        given = self.lstm.layers[0][self.lstm.directions[0]].input if self.given is None else self.given
+        given = self.given
+        if given is None and (given := self.lstm.first.input) is not None and not self.batched:
+            given = given[:, 0]
         if given is None:
             raise NotKeptError("the input of this run was not kept")
         return self.network.scaled(given)
+
+    def to_xarray(self) -> Any:
+        """Return the `xarray.DataTree` of the LSTM's run, with the network's output as ``network/y``.
+
+        Raises
+        ------
+        MissingExtraError
+            If xarray is not installed, or is older than its `DataTree`.
+        """
+        datasets = self.lstm.datasets()
+        times = datasets["output"].time if self.network.reads == "every" else None
+        output = labelled_output(self.stored.output, self.labels, self.lstm.directions, times)
+        return tree({"network": output, **datasets})
+
+    def to_dataframe(self) -> Any:
+        """Return the `pandas.DataFrame` of the LSTM's run, with the network's output as quantity ``y`` of ``network``.
+
+        An output of the last step alone belongs to no row: it is left out.
+
+        Raises
+        ------
+        MissingExtraError
+            If pandas is not installed.
+        """
+        frame = lstm_frame(self.lstm)
+        if self.network.reads == "every":
+            frame.add(("network", "y"), self.stored.output[:: self.lstm.first.keep.every], self.labels.outputs)
+        return frame.table(("cell", "quantity", "unit"))
 
     def __repr__(self) -> str:
         steps, batch = counted(self.lstm.num_steps, "step"), counted(self.lstm.batch_size, "sequence")
         title = f"NetworkTrace: {steps} of {batch}, {self.output.dtype.name}, of {self.network!r}"
         return brief(title, {"features": self.features, "output": self.output})
 
-    def _repr_html_(self) -> str:
-        return inline(self)
+
+Run = Trace | LSTMTrace | NetworkTrace  # any record of a run
 
 
 class Network(Parts):
@@ -186,10 +260,7 @@ class Network(Parts):
         features, tokens = self.embed(x)
         options, labels = self._labelling(options)
         trace = self.lstm.trace(features, self._start(features, state), **self._masking(features, tokens, options))
-        y, state = trace.output, trace.state
-        if not trace.batched:
-            y, state = y[:, 0], unbatched(state)
-        read = self._read(y, state)
+        read = self._read(trace.output, trace.state)
         given = None if (features is x and not self.skip) or tokens is not None else numbers("x", x)
         others = trace.labels if labels is NO_LABELS else trace.labels.replace(measures={})  # of what its LSTM reads
         return NetworkTrace(self, trace, tokens, read, self.put_out(read, x), labels.or_else(others), given)

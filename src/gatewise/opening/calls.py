@@ -12,7 +12,7 @@ from gatewise.errors import OptionError, join_names
 from gatewise.interop.captured import Captured, difference
 from gatewise.interop.found import Contents, Found
 from gatewise.layers import LSTM
-from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import LSTMTrace
 
 
 class JoinedCalls(NamedTuple):

@@ -14,16 +14,12 @@ from gatewise.interop.captured import Captured
 from gatewise.interop.found import Contents, Found
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
-from gatewise.network import Network, NetworkTrace
+from gatewise.network import Network, Run
 from gatewise.opening.calls import difference_note
 from gatewise.opening.models import contents_from
 from gatewise.opening.preparing import DEFAULTS, InputOptions, prepare_run
 from gatewise.opening.runs import OpenedRun, PathLike, PreparedLSTM, PreparedWholeModel
 from gatewise.records.keep import EVERYTHING, QUANTITIES, Keep
-from gatewise.records.lstm_trace import LSTMTrace
-from gatewise.records.trace import Trace
-
-TRACES = (Trace, LSTMTrace, NetworkTrace)
 
 
 def open_run(
@@ -163,7 +159,7 @@ def prepare(
     notes: tuple[str, ...] = ()
     if isinstance(model, Captured):
         trace, source, notes = model.trace, model.name, (difference_note(model.difference), *model.notes)
-    elif not isinstance(model, TRACES):
+    elif not isinstance(model, Run):
         contents = contents_from(model, settings)
         if contents.trace is None:
             return prepare_run(contents, input, name, options, finite=finite)
@@ -173,7 +169,7 @@ def prepare(
         extra = "options of an input"
     if extra is not None:
         raise OptionError(f"{source} holds a trace, which is a run already: {extra} does not go with it")
-    assert isinstance(trace, TRACES)
+    assert isinstance(trace, Run)
     return OpenedRun(trace, Path(source).name, notes=notes)
 
 
@@ -209,9 +205,9 @@ def run_of(model: object, x: Any, options: Mapping[str, Any], purpose: str, kind
     OptionError
         If it is neither a model with an input nor a run.
     """
-    if isinstance(x, TRACES):
+    if isinstance(x, Run):
         raise OptionError(f"x must be numbers, not a {type(x).__name__}: a trace is a run already, and needs none")
-    if isinstance(model, (OpenedRun, *TRACES)):
+    if isinstance(model, OpenedRun | Run):
         if extra := ["x"] * (x is not None) + [*options]:
             raise OptionError(f"a trace is a run already: {extra[0]} does not go with it")
         return model if isinstance(model, OpenedRun) else OpenedRun(model, "the trace")
@@ -226,12 +222,3 @@ def run_of(model: object, x: Any, options: Mapping[str, Any], purpose: str, kind
     elif not isinstance(model, (str, os.PathLike, Contents, Found, Captured)):
         raise OptionError(f"{kinds}, not {type(model).__name__}")
     return open_run(model, x, **options)
-
-
-def lstm_trace_of(trace: NetworkTrace | LSTMTrace | Trace) -> LSTMTrace:
-    """Return the trace of the LSTM of a run; that of one cell as an LSTM of one layer."""
-    if isinstance(trace, NetworkTrace):
-        return trace.lstm
-    if isinstance(trace, Trace):
-        return LSTMTrace(({trace.direction: trace},), trace.hidden_state, ("concat",))
-    return trace

@@ -18,8 +18,7 @@ from gatewise.opening.whole_model import WholeModel
 from gatewise.progress import working
 from gatewise.records.keep import EVERYTHING, Keep
 from gatewise.records.labels import Labels
-from gatewise.records.lstm_trace import LSTMTrace
-from gatewise.records.trace import Trace
+from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.showing import counted
 
 PathLike = str | os.PathLike[str]

@@ -19,8 +19,7 @@ from gatewise.playground.assembly import assemble
 from gatewise.playground.document import of_run, teaching
 from gatewise.playground.subject import Subject, subject_of
 from gatewise.progress import working
-from gatewise.records.lstm_trace import LSTMTrace
-from gatewise.records.trace import Trace
+from gatewise.records.trace import LSTMTrace, Trace
 
 MOST_INLINE = 20e6  # characters of a page in a cell of a notebook
 RATE = 5e7  # bytes of a page that are written in a second, about

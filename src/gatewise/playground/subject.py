@@ -15,12 +15,11 @@ from gatewise.dropout import DropoutMasks
 from gatewise.errors import NotKeptError, OptionError, join_names
 from gatewise.layers import LSTM
 from gatewise.layers.wired import wiring_of
-from gatewise.network import Network, NetworkTrace
+from gatewise.network import Network
 from gatewise.network import wiring_of as wiring_of_network
-from gatewise.opening.run import lstm_trace_of, run_of
+from gatewise.opening.run import run_of
 from gatewise.records.labels import Labels
-from gatewise.records.lstm_trace import LSTMTrace
-from gatewise.records.trace import Trace
+from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.showing import counted
 from gatewise.symbolic.wiring import Wiring
 
@@ -120,8 +119,8 @@ class Subject:
 
 def subject_of(thing: object, x: npt.ArrayLike | None, sequence: int | str, options: Mapping[str, Any]) -> Subject:
     """Return what a page is of; the arguments are those of `gatewise.page`."""
-    run = run_of(thing, x, options, "a page of", f"a page is of {KINDS}").trace
-    lstm = lstm_trace_of(run)
+    run = run_of(thing, x, options, "a page of", f"a page is of {KINDS}").trace.stored
+    lstm = run.lstm
     for cell in lstm.cells().values():
         if cell.input is None or not cell.keep.everything:
             raise NotKeptError("a page needs a whole trace; this one kept less (keep, units or every)")
@@ -129,10 +128,8 @@ def subject_of(thing: object, x: npt.ArrayLike | None, sequence: int | str, opti
     if not lstm.num_steps or not lstm.batch_size:
         raise OptionError("a page needs a step; this run has none")
     number = _numbered(sequence, lstm)
-    network, tokens = (run.network, run.tokens) if isinstance(run, NetworkTrace) else (None, None)
-    if tokens is not None:
-        tokens = tokens[:, number] if tokens.ndim == 2 else tokens
-    subject = Subject(lstm, network, tokens, number, run.labels)
+    tokens = None if run.tokens is None else run.tokens[:, number]
+    subject = Subject(lstm, run.network, tokens, number, run.labels)
     valid = subject.valid
     if valid is not None and not valid.any():
         raise OptionError(f"a page needs a valid step; sequence {sequence} of this run has none")

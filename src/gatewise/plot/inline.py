@@ -17,8 +17,7 @@ from gatewise.palette import PALETTE
 from gatewise.parameters import Variant
 from gatewise.plot.markup import column, numbers, paragraph, picture, record_block, strip, table, text
 from gatewise.plot.svg import svg
-from gatewise.records.lstm_trace import LSTMTrace
-from gatewise.records.trace import Trace
+from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.showing import counted, pictured
 
 NUMBERS = 200_000  # of a quantity, above which only a sample of its steps is read
@@ -60,14 +59,14 @@ def _quantities(trace: Trace) -> str:
     rows, sample_size = [], 0
     for name in names:
         array = trace.quantity(name)
-        values, sample_size = _sample(trace, array)
+        values, sample_size = _sample(trace, trace.stored.quantity(name))
         low, mean, high = _spread(values)
         picture_of_units = (
             strip(values[:, 0], f"{name.replace('_', ' ')} of some units over time") if values.size else ""
         )
         rows.append([_quantity_label(name), text(array.shape), mean, low, high, picture_of_units])
     shape = trace.quantity(names[0]).shape
-    units = min(4, shape[2])
+    units = min(4, shape[-1])
     sentence = (
         f"Units × time: {counted(units, 'unit')} of sequence 0; dark is 0 and yellow 1, blue negative and red positive."
     )
@@ -118,7 +117,7 @@ def lstm_trace_html(trace: LSTMTrace) -> str:
 
 
 def _lstm_run(trace: LSTMTrace) -> str:
-    first = next(iter(trace.layers[0].values()))
+    first = trace.first
     sentence = f"of {counted(trace.num_layers, 'layer')}, {' and '.join(trace.directions)}: "
     sentence += (
         f"{counted(trace.num_steps, 'step')} of {counted(trace.batch_size, 'sequence')}, {trace.output.dtype.name},"
@@ -135,7 +134,7 @@ def _cell_runs(trace: LSTMTrace) -> str:
         if name is None:
             rows.append([*row, "nothing", np.nan, np.nan, np.nan, ""])
             continue
-        values, _ = _sample(cell, cell.quantity(name))
+        values, _ = _sample(cell, cell.stored.quantity(name))
         low, mean, high = _spread(values)
         rows.append(
             [

@@ -155,7 +155,7 @@ class EditedMoment(Moment):
         return self._edited("h", super().h)
 
 
-class Acting:
+class EditedRun:
     """The edits of the run of one cell, looked up by step.
 
     Parameters

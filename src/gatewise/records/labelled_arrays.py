@@ -1,8 +1,8 @@
-"""Arrays with names on their axes: traces as a `Dataset` or a `DataTree` of xarray."""
+"""Arrays with names on their axes: runs as a `Dataset` or a `DataTree` of xarray, or a `DataFrame` of pandas."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,30 +57,112 @@ def dataset(
     return _labelled(variables, axes, "feature", measures, attributes)
 
 
-def tree(output: Array, labels: Labels, directions: Sequence[str], cells: Mapping[str, Any]) -> Any:
-    """Return an `xarray.DataTree` of the datasets of all cells, and of the LSTM's output.
+class Frame:
+    """The columns of a table of a run, which has a row for each kept step and sequence.
 
     Parameters
     ----------
-    output : array (time, batch, output), or (time, batch, direction, output) of directions that are not merged
-    labels : Labels
-        Of the run.
-    directions : sequence of str
-    cells : dict of Dataset
-        By their paths in the tree.
+    times, sequences : sequence
+        What the rows are called.
+    batched : bool
+        Whether rows are named by time and sequence, and not by the time alone.
+    """
+
+    def __init__(self, times: Sequence[Any], sequences: Sequence[Any], batched: bool) -> None:
+        self.times, self.sequences, self.batched = times, sequences, batched
+        self.names: list[tuple[Any, ...]] = []
+        self.blocks: list[Array] = []
+
+    def add(self, name: tuple[str, ...], array: Array, units: Sequence[Any] | None) -> None:
+        """Add the columns of a quantity (time, batch, unit), one for each unit, which may have names."""
+        block = array.reshape(len(self.times) * len(self.sequences), -1)
+        width = block.shape[1] if block.size else int(np.prod(array.shape[2:]))
+        self.names += [(*name, unit) for unit in (range(width) if units is None or len(units) != width else units)]
+        self.blocks.append(block.reshape(-1, width))
+
+    def joined(self, others: Iterable[Frame]) -> Frame:
+        """Return a frame of the same rows with the columns of all."""
+        frame = Frame(self.times, self.sequences, self.batched)
+        for part in (self, *others):
+            frame.names += part.names
+            frame.blocks += part.blocks
+        return frame
+
+    def table(self, levels: tuple[str, ...]) -> Any:
+        """Return a `pandas.DataFrame`, the levels of whose columns have names.
+
+        Raises
+        ------
+        MissingExtraError
+            If pandas is not installed.
+        """
+        with importing("pandas", "to_dataframe needs"):
+            import pandas
+        times = _plain(self.times) if not isinstance(self.times, np.ndarray) else self.times
+        rows = pandas.Index(times, name="time")
+        if self.batched:
+            rows = pandas.MultiIndex.from_product([rows, list(self.sequences)], names=["time", "sequence"])
+        blocks = self.blocks or [np.zeros((len(rows), 0))]
+        return pandas.DataFrame(
+            np.concatenate(blocks, axis=1), rows, pandas.MultiIndex.from_tuples(self.names, names=levels)
+        )
+
+
+def cell_frame(cell: Any, *names: str) -> Frame:
+    """Return the columns of the table of a `Trace`, the name of each beginning with some names."""
+    stored, p = cell.stored, cell.parameters
+    frame = Frame(cell.times, cell.labels.sequences or range(cell.batch_size), cell.batched)
+    if cell.input is not None:
+        frame.add((*names, "input"), cell.input, [cell.labels.feature(k) for k in range(p.input_size)])
+    for name in cell.distinct():
+        projected = p.projection is not None and name == "hidden_state"
+        frame.add((*names, name), stored.quantity(name), range(p.recurrent_size) if projected else cell.unit_names)
+    return frame
+
+
+def lstm_frame(run: Any) -> Frame:
+    """Return the columns of the table of an `LSTMTrace`: those of its cells, and its output."""
+    first, *others = (cell_frame(cell, f"layer_{layer}/{way}") for (layer, way), cell in run.cells().items())
+    frame = first.joined(others)
+    frame.add(("output", "y"), run.stored_output[:: run.first.keep.every], run.labels.outputs)
+    return frame
+
+
+def tree(datasets: Mapping[str, Any]) -> Any:
+    """Return an `xarray.DataTree` of datasets by their paths in it.
 
     Raises
     ------
     MissingExtraError
         If xarray is not installed, or is older than its `DataTree`.
     """
-    dimensions = ("time", "batch", *["direction"] * (output.ndim - 3), "output")
-    times = np.arange(len(output)) if labels.times is None else labels.times
-    axes = {"time": times, "batch": labels.sequences, "direction": directions, "output": labels.outputs}
-    whole = _labelled({"y": (dimensions, output)}, axes, "output", labels.measures, {})
     with importing("xarray", "to_xarray needs"):
         from xarray import DataTree
-    return DataTree.from_dict({"output": whole, **cells})
+    return DataTree.from_dict(datasets)
+
+
+def labelled_output(output: Array, labels: Labels, directions: Sequence[str], times: Any) -> Any:
+    """Return an `xarray.Dataset` of an output ``y``.
+
+    Parameters
+    ----------
+    output : array (time, batch, output), or (time, batch, direction, output) of directions that are not merged
+        Without the time where it is that of the last step alone.
+    labels : Labels
+        Of the run.
+    directions : sequence of str
+    times : sequence or None
+        None for an output without a time.
+
+    Raises
+    ------
+    MissingExtraError
+        If xarray is not installed.
+    """
+    before = ("batch",) if times is None else ("time", "batch")
+    dimensions = (*before, *["direction"] * (output.ndim - len(before) - 1), "output")
+    axes = {"time": times, "batch": labels.sequences, "direction": directions, "output": labels.outputs}
+    return _labelled({"y": (dimensions, output)}, axes, "output", labels.measures, {})
 
 
 def _labelled(

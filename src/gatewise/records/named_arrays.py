@@ -134,7 +134,9 @@ def _state(state: State, prefix: str) -> Arrays:
     return {f"{prefix}hidden_state": state.h, f"{prefix}cell_state": state.c}
 
 
-def trace_from(arrays: Mapping[str, Array], head: Mapping[str, Any], prefix: str = "") -> Trace:
+def trace_from(
+    arrays: Mapping[str, Array], head: Mapping[str, Any], prefix: str = "", *, batched: bool = True
+) -> Trace:
     """Return the trace from which `trace_record` was made."""
     p = parameters_from(arrays, f"{prefix}parameters.", head["variant"])
     keep = Keep(tuple(head["keep"]["quantities"]), head["keep"]["units"], head["keep"]["every"])
@@ -176,6 +178,7 @@ def trace_from(arrays: Mapping[str, Array], head: Mapping[str, Any], prefix: str
         labels=labels,
         start=size("the start of a trace", head["start"], least=0),
         edits=edits,
+        batched=bool(batched),
     ).locked()
 
 
@@ -187,5 +190,6 @@ def taken(arrays: Mapping[str, Any], name: str, shape: tuple[int | None, ...], *
         wanted = str(shape).replace("None", "any")
         raise ShapeError(f"{name} has shape {array.shape}; it must be {wanted}")
     if array.dtype.kind != kind:
-        raise OptionError(f"{name} holds {array.dtype}; it must hold {'booleans' if kind == 'b' else 'floats'}")
+        kinds = {"b": "booleans", "f": "floats", "i": "integers"}
+        raise OptionError(f"{name} holds {array.dtype}; it must hold {kinds[kind]}")
     return array

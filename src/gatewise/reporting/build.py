@@ -13,8 +13,7 @@ from gatewise.insight.answer import Answer
 from gatewise.layers import LSTM
 from gatewise.network import Network, NetworkTrace
 from gatewise.progress import working
-from gatewise.records.lstm_trace import LSTMTrace
-from gatewise.records.trace import Trace
+from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.reporting import overview
 from gatewise.reporting.findings import Finding, Report
 from gatewise.reporting.pictures import svg

@@ -123,7 +123,7 @@ def _rest(cell: Trace) -> Answer:
             f"the search for the fixed points of {units:,} units takes too long for a page;"
             " gatewise.insight.fixed_points does it"
         )
-    x = cell._require_everything("where it comes to rest")
+    x = cell.require("where it comes to rest")
     rows = x.reshape(-1, x.shape[-1]) if cell.valid is None else x[cell.valid]
     return insight.fixed_points(cell, rows.mean(0, dtype=np.float64), starts=STARTS)
 

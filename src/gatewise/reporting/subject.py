@@ -14,10 +14,9 @@ from gatewise.errors import OptionError, join_names
 from gatewise.insight.naming import at_step, times_of
 from gatewise.layers import LSTM
 from gatewise.network import SOFTMAX, Linear, Network, NetworkTrace, Scaling, outputs_of
-from gatewise.opening.run import lstm_trace_of, run_of
+from gatewise.opening.run import run_of
 from gatewise.records.labels import Labels
-from gatewise.records.lstm_trace import LSTMTrace
-from gatewise.records.trace import Trace
+from gatewise.records.trace import LSTMTrace, Trace
 
 MOST_STEPS = 2  # of the largest outputs, where no step is named
 APART = 0.02  # of the run, that lies between them at least
@@ -148,9 +147,9 @@ def subject_of(
     target: int | str | None,
 ) -> Subject:
     """Return what is to be reported on; the arguments are those of `gatewise.report`."""
-    trace = run_of(model, x, options, "a report on", f"a report is on {KINDS}").trace
-    lstm = lstm_trace_of(trace)
-    run = trace if isinstance(trace, NetworkTrace) else lstm
+    trace: Any = run_of(model, x, options, "a report on", f"a report is on {KINDS}").trace.stored
+    lstm = trace.lstm
+    run = lstm if trace.network is None else trace
     _require_steps(lstm)
     first = next(iter(lstm.layers[0].values()))
     outputs, names = _outputs(run, lstm)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array, numbers
 from gatewise.arrays import index as index_of
 from gatewise.errors import OptionError, ShapeError
-from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.run_record import RunRecord
 from gatewise.records.step import Step
 from gatewise.records.trace import Trace
 from gatewise.symbolic.formula import Symbol
@@ -100,23 +100,24 @@ def walk(
         raise OptionError("dy, dh and dc belong to the backward pass: backward=True")
     if at is not None and (brief or all):
         raise OptionError("at shows one step: it does not go with brief or all")
+    trace: Trace | None = thing.only_cell("walk").stored if isinstance(thing, RunRecord) else None
     steps, places = _steps(thing, sequence)
     if at is not None:
-        at = _place(thing, sequence, at, places)
+        at = _place(trace, sequence, at, places)
         step = steps[at]
         facts = {**(facts or {}), "step": step.name or (at if step.time is None else step.time)}
         if not backward:  # what comes after a step has no part in it
             steps, at = [steps[at]], None
     p, symbols, shown = steps[0].parameters, notation_of(notation), _shown(len(steps), at, brief, all)
     units = None if unit is None else (index_of("unit", unit, p.hidden_size, "this cell"),)
-    outputs = None if dy is None else _of_outputs(dy, thing, sequence, steps)
+    outputs = None if dy is None else _of_outputs(dy, trace, sequence, steps)
     run = _Run(steps, units, symbols, outputs)
     makers: list[Maker] = [] if brief else run.setting(facts or {}, backward=backward)
     if brief or (len(steps) > 1 and at is None):
-        edits = thing.edits_said() if isinstance(thing, Trace) else ""
+        edits = "" if trace is None else trace.edits_said()
         makers.append(lambda: [setting.sequence(run.bound, run.times, whole=all, edits=edits)])
     if backward:
-        if not isinstance(thing, (Step, Trace, Lazy)) and not are_one_run(run.bound):
+        if trace is None and not isinstance(thing, (Step, Lazy)) and not are_one_run(run.bound):
             raise OptionError(
                 "a backward pass takes the steps of one run, each beginning where the one before it ended"
             )
@@ -219,46 +220,45 @@ def _title(count: int, shown: Sequence[int], *, backward: bool, brief: bool) -> 
     return f"An LSTM cell, {which} line by line"
 
 
-def _place(thing: object, sequence: int, at: int, places: Sequence[int]) -> int:
-    """Return the place of a step in the order in which they ran, given its place or its time."""
-    if not isinstance(thing, Trace):
+def _place(trace: Trace | None, sequence: int, at: int, places: Sequence[int]) -> int:
+    """Return the place of a step in the order in which they ran, given its place or, in a trace, its time."""
+    if trace is None:
         return index_of("step", at, len(places), "this walk")
-    at = index_of("step", at, len(thing), "this trace")
-    thing.step(at, sequence)  # which says what is no step of this sequence
+    at = index_of("step", at, len(trace), "this trace")
+    trace.step(at, sequence)  # which says what is no step of this sequence
     return places.index(at)
 
 
-def _of_outputs(dy: npt.ArrayLike, thing: object, sequence: int, steps: Sequence[Step]) -> Array:
+def _of_outputs(dy: npt.ArrayLike, trace: Trace | None, sequence: int, steps: Sequence[Step]) -> Array:
     """Return the gradient with respect to the output of each step, in the order in which the steps ran."""
     rows = numbers("dy", dy)
-    shape = (len(thing) if isinstance(thing, Trace) else len(steps), steps[0].parameters.recurrent_size)
+    shape = (len(steps) if trace is None else len(trace), steps[0].parameters.recurrent_size)
     if shape == (1, *rows.shape):
         rows = rows[None]
     if rows.shape != shape:
         raise ShapeError(f"dy has shape {rows.shape}; this walk takes {shape}: (time, recurrent)")
-    if not isinstance(thing, Trace):
+    if trace is None:
         return rows
-    if thing.valid is not None:
-        valid = thing.valid[:, sequence]
+    if trace.valid is not None:
+        valid = trace.valid[:, sequence]
         if rows[~valid].any():
             raise OptionError(f"dy is not 0 at step {np.flatnonzero(~valid & rows.any(axis=1))[0]}, which is not valid")
         rows = rows[valid]
-    return rows if thing.direction == "forward" else rows[::-1]
+    return rows if trace.direction == "forward" else rows[::-1]
 
 
 def _steps(thing: object, sequence: int) -> tuple[Sequence[Step], Sequence[int]]:
-    """Return the steps of a run, and the place or the time of each."""
+    """Return one step or several, and the place or the time of each in its run."""
     if isinstance(thing, Step):
         return [thing], [0]
-    if isinstance(thing, Trace):
-        sequence = index_of("sequence", sequence, thing.batch_size, "this trace")
-        times: Sequence[int] = range(len(thing))
-        if thing.valid is not None:
-            times = np.flatnonzero(thing.valid[:, sequence]).tolist()
-        times = times if thing.direction == "forward" else times[::-1]
-        steps: Sequence[Step] = Lazy(len(times), lambda n: thing.step(times[n], sequence))
-    elif isinstance(thing, LSTMTrace):
-        raise OptionError("walk takes the trace of one cell, such as trace[0] or trace[0, 'backward']")
+    if isinstance(thing, RunRecord):
+        trace: Trace = thing.only_cell("walk")
+        sequence = index_of("sequence", sequence, trace.batch_size, "this trace")
+        times: Sequence[int] = range(len(trace))
+        if trace.valid is not None:
+            times = np.flatnonzero(trace.valid[:, sequence]).tolist()
+        times = times if trace.direction == "forward" else times[::-1]
+        steps: Sequence[Step] = Lazy(len(times), lambda n: trace.step(times[n], sequence))
     elif isinstance(thing, Lazy) or (
         isinstance(thing, Sequence) and builtins.all(isinstance(one, Step) for one in thing)
     ):

@@ -17,7 +17,7 @@ from gatewise.interop.keras.live import library, live_tensors, lstm_of, numbers,
 from gatewise.interop.keras.states import read_state, write_state
 from gatewise.layers import LSTM
 from gatewise.layers.merging import merge
-from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import LSTMTrace
 
 
 def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:

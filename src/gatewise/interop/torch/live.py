@@ -17,7 +17,7 @@ from gatewise.interop.torch.grouping import grouped
 from gatewise.interop.torch.states import read_state, write_state
 from gatewise.interop.torch.tensors import library, numbers
 from gatewise.layers import LSTM
-from gatewise.records.lstm_trace import LSTMTrace
+from gatewise.records.trace import LSTMTrace
 
 if TYPE_CHECKING:
     import torch

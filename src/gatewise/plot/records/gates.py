@@ -14,7 +14,7 @@ from gatewise.insight.answer import Table
 from gatewise.insight.naming import times_of, unit_names
 from gatewise.insight.retention import valid_steps
 from gatewise.plot.ordering import Units, order_units
-from gatewise.plot.records.picking import columns_of, limits_of, sequence_of, title_of, values_of
+from gatewise.plot.records.picking import cell_and_sequence, columns_of, limits_of, title_of, values_of
 from gatewise.records.trace import Trace
 
 
@@ -83,7 +83,7 @@ def gates(
     NotKeptError
         If the trace did not keep the gate, or a unit.
     """
-    place = sequence_of(trace, sequence)
+    trace, place = cell_and_sequence(trace, sequence)
     gate = names.NAMES[names.index(str(gate))]
     chosen = order_units(trace, trace.quantity(gate)[:, place], units, sort)
     values, times = values_of(trace, gate, place, chosen), times_of(trace)

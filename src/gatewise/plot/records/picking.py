@@ -19,17 +19,18 @@ from gatewise.records.trace import Trace
 BOTH_SIDES = ("tanh", "softsign")  # nonlinearities between -1 and 1
 
 
-def sequence_of(trace: Trace, sequence: int | str) -> int:
-    """Return the place of a sequence in the batch from its number or its name.
+def cell_and_sequence(run: object, sequence: int | str) -> tuple[Trace, int]:
+    """Return the trace of the only cell of a run, and the place of a sequence from its number or its name.
 
     Raises
     ------
     OptionError
-        If there is no such sequence, the trace has no step, or it is not the trace of one cell.
+        If there is no such sequence, the run has no step, or it is not that of one cell.
     """
-    if not len(of_one_cell(trace)):
+    trace = of_one_cell(run)
+    if not len(trace):
         raise OptionError("a picture needs at least one step; this trace has none")
-    return naming.sequence_of(trace, sequence)
+    return trace, naming.sequence_of(trace, sequence)
 
 
 def values_of(trace: Trace, quantity: str, sequence: int, chosen: Any) -> Array:

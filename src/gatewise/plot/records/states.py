@@ -15,7 +15,7 @@ from gatewise.insight.answer import Table
 from gatewise.insight.naming import times_of, unit_names
 from gatewise.insight.retention import valid_steps
 from gatewise.plot.ordering import Units, order_units
-from gatewise.plot.records.picking import columns_of, limits_of, sequence_of, title_of, values_of
+from gatewise.plot.records.picking import cell_and_sequence, columns_of, limits_of, title_of, values_of
 from gatewise.records.trace import Trace
 
 STATES = ("cell_state", "hidden_state")
@@ -76,7 +76,7 @@ def states(trace: Trace, *, sequence: int | str = 0, units: Units | None = None,
     NotKeptError
         If the trace kept neither of them, or not a unit.
     """
-    place = sequence_of(trace, sequence)
+    trace, place = cell_and_sequence(trace, sequence)
     states = [name for name in STATES if name in trace.keep.quantities]
     if not states:
         raise NotKeptError(

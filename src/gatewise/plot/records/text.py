@@ -13,7 +13,7 @@ from gatewise.insight.answer import Table
 from gatewise.insight.naming import times_of, unit_names
 from gatewise.insight.retention import valid_steps
 from gatewise.plot.ordering import unit_places
-from gatewise.plot.records.picking import limits_of, sequence_of, title_of, values_of
+from gatewise.plot.records.picking import cell_and_sequence, limits_of, title_of, values_of
 from gatewise.records.keep import QUANTITIES
 from gatewise.records.trace import Trace
 
@@ -85,7 +85,7 @@ def text(
     NotKeptError
         If the trace did not keep the quantity or the unit.
     """
-    sequence = sequence_of(trace, sequence)
+    trace, sequence = cell_and_sequence(trace, sequence)
     one_of("quantity", quantity, QUANTITIES)
     if quantity == "hidden_state" and trace.parameters.projection is not None:
         raise OptionError("a projected hidden state has no units; unprojected_state has")

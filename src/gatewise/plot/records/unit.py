@@ -15,7 +15,7 @@ from gatewise.insight.answer import Table
 from gatewise.insight.naming import times_of, unit_names
 from gatewise.insight.retention import valid_steps
 from gatewise.plot.ordering import unit_places
-from gatewise.plot.records.picking import columns_of, limits_of, sequence_of, title_of, values_of
+from gatewise.plot.records.picking import cell_and_sequence, columns_of, limits_of, title_of, values_of
 from gatewise.records.keep import QUANTITIES
 from gatewise.records.trace import Trace
 
@@ -90,7 +90,7 @@ def unit(
     NotKeptError
         If the trace did not keep the unit, or kept nothing of it.
     """
-    sequence = sequence_of(trace, sequence)
+    trace, sequence = cell_and_sequence(trace, sequence)
     place = unit_places(trace, unit)
     projected = trace.parameters.projection is not None
     left_out = "hidden_state" if projected else "unprojected_state"
