@@ -14,14 +14,17 @@ from wired_run import WiredRun
 
 import gatewise as gw
 from gatewise.cli import main
+from gatewise.playground import quantities
 from gatewise.playground.document import computed
 from gatewise.playground.packed import packed
 from gatewise.playground.subject import Subject, subject_of
 from gatewise.records.step import State
 from gatewise.render import text
 from gatewise.render.plain import numbers
+from gatewise.symbolic.cell import program as cell_program
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.heads import constants, given, reading, unreading
+from gatewise.symbolic.program import Form
 from gatewise.symbolic.wiring import E, Wiring
 
 Object = dict[str, Any]
@@ -227,7 +230,11 @@ def of_walk(name: str, arguments: str, capsys: Any) -> Object:
     carried = {one["source"]: inputs["before"][one["into"]] for one in program["program"][0]["carry"]}
     time = len(steps["x"])
     dy = steps.get("dy", np.zeros((time, len(inputs["before"]["h_prev"]))).tolist())
+    form = program["program"][0]["form"]
+    form = Form(**{**form, "variant": gw.Variant.from_json(form["variant"]), "dropout": frozenset(form["dropout"])})
+    cell, merge = quantities.of_program(cell_program(form)), quantities.of_merge()
     document = {
+        "quantities": {"cells": [cell], "merge": merge, "head": None},
         **{key: program[key] for key in ("program", "wiring", "parameters")},
         "inputs": {"x": steps["x"], "valid": None, "state": [[carried]], "dropout": [[masks]] if masks else None},
         "labels": {},

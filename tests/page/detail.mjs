@@ -10,18 +10,18 @@ const {mergedFrom, termsOf} = await module("engine/terms");
 const {summedFor} = await module("views/products");
 const {graphOf} = await module("views/graph");
 const {directPath} = await module("engine/gradient_path");
-const {isOverall, openedRef, storedName} = await module("views/detail");
+const {openedRef, storedName} = await module("views/detail");
 const {nudged, readNumber} = await module("views/edits");
-const {reachSentence} = await module("views/influence");
+const {influenceSentence} = await module("views/influence");
 
 /** Every number of a pass, at one step. */
 function* numbersOf(model) {
   const places = model.layers.flatMap((one, layer) => one.cells.map((_, direction) => [layer, direction]));
   if (model.hasHead) places.push([model.layers.length, 0]);
   for (const [layer, direction] of places) {
-    for (const name of [...model.order(layer, direction, false), ...model.order(layer, direction, true)]) {
-      const shape = model.shape(layer, direction, name);
-      const step = isOverall(model, layer, direction, name) ? null : Math.min(2, model.steps - 1);
+    for (const name of [...model.order({layer, direction}, false), ...model.order({layer, direction}, true)]) {
+      const shape = model.shape({layer, direction, name});
+      const step = model.isOverall({layer, direction, name}) ? null : Math.min(2, model.steps - 1);
       for (let k = 0; k < shape.reduce((all, one) => all * one, 1); k += 1) {
         const at = shape.length === 2 ? [Math.floor(k / shape[1]), k % shape[1]] : shape.length ? [k] : [];
         yield {layer, direction, name, step, at};
@@ -83,19 +83,19 @@ for (const {name, document} of cases) {
       direction: ref.direction,
       step: ref.step ?? 0,
       unit: ref.at[0] ?? 0,
-      name: storedName(model, ref),
+      detail: storedName(model, ref),
     };
     const opened = openedRef(model, state);
     if (!opened || opened.name !== ref.name || String(opened.at) !== String(ref.at) || opened.layer !== ref.layer)
-      found.wrong.push(`${state.name} does not open`);
+      found.wrong.push(`${state.detail} does not open`);
   }
-  const graph = graphOf(model, 0, 0, (_, axes) => ({entries: axes.length ? [[0]] : [[]], rest: 0}));
+  const graph = graphOf(model, {layer: 0, direction: 0}, (_, axes) => ({entries: axes.length ? [[0]] : [[]], rest: 0}));
   found.nodes = graph.nodes.map(node => node.name);
   found.misplaced = misplaced(graph);
   found.merged = mergedIn(model);
   const output = {layer: model.layers.length, direction: 0, name: "y", step: 0, at: [0]};
   found.summed = model.hasHead ? summedFor({model}, output).name : null;
-  const path = directPath(model, 0, 0, 0);
+  const path = directPath(model, {layer: 0, direction: 0}, 0);
   found.path = path && {...path, gradient: [...path.gradient], direct: [...path.direct]};
   pages.push(found);
 }
@@ -122,6 +122,6 @@ process.stdout.write(
     pages,
     nudged: nudges.map(([text, way, before]) => nudged(text, way, before)),
     read: texts.map(readNumber),
-    reach: effects.map(sizes => reachSentence(Float64Array.from(sizes), 1)),
+    reach: effects.map(sizes => influenceSentence(Float64Array.from(sizes), 1)),
   }),
 );

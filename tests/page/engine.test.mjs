@@ -136,29 +136,29 @@ test("gradients are those of differences", () => {
   const gradient = model.number({layer: 0, direction: 0, name: "dW", step: null, at: [0, 1]});
   const loss = value => {
     model.edit([weight(0, 1, value)]);
-    return model.value(0, 0, "h", 4)[1];
+    return model.value({layer: 0, direction: 0, name: "h", step: 4})[1];
   };
   assert.ok(Math.abs((loss(-0.3 + by) - loss(-0.3 - by)) / (2 * by) - gradient) < 1e-9);
   model.edit([]);
-  const steps = model.series(0, 0, "dW", 1);
+  const steps = model.series({layer: 0, direction: 0, name: "dW", at: [1]});
   assert.ok(Math.abs(steps.reduce((sum, one) => sum + one) - gradient) < 1e-15);
   assert.equal(steps[5], 0);
 });
 
 test("an edit of an input computes what comes after it, and nothing before it", () => {
   const model = createModel(documentOf(100));
-  const before = [...model.value(0, 0, "h", 99)];
+  const before = [...model.value({layer: 0, direction: 0, name: "h", step: 99})];
   model.edit([x(60, 3)]);
   assert.equal(model.edited.cells[0][0].done, 60);
-  assert.equal(model.changed(0, 0, "h", 59), false);
-  assert.equal(model.changed(0, 0, "h", 60), true);
+  assert.equal(model.changed({layer: 0, direction: 0, name: "h", step: 59}), false);
+  assert.equal(model.changed({layer: 0, direction: 0, name: "h", step: 60}), true);
   assert.equal(model.edited.cells[0][0].done, 61);
-  const [[reach]] = model.reach();
-  assert.ok(reach[59] === 0 && reach[60] > reach[70] && reach[70] > 0);
+  const [[influence]] = model.influence();
+  assert.ok(influence[59] === 0 && influence[60] > influence[70] && influence[70] > 0);
   assert.equal(model.original(x(60, 0).ref), Math.sin(60));
   assert.equal(model.number(x(60, 0).ref), 3);
   model.edit([]);
-  assert.deepEqual([...model.value(0, 0, "h", 99)], before);
+  assert.deepEqual([...model.value({layer: 0, direction: 0, name: "h", step: 99})], before);
 });
 
 test("the rest is computed in slices", () => {
@@ -174,8 +174,8 @@ test("NaN flows, and only what is given may be edited", () => {
   const written = documentOf(5);
   written.parameters[0].W[0][0] = "nan";
   const model = createModel(written);
-  assert.ok(Number.isNaN(model.value(0, 0, "h", 3)[1]));
-  assert.ok(Number.isNaN(model.value(0, 0, "dh_prev", 3)[0]));
+  assert.ok(Number.isNaN(model.value({layer: 0, direction: 0, name: "h", step: 3})[1]));
+  assert.ok(Number.isNaN(model.value({layer: 0, direction: 0, name: "dh_prev", step: 3})[0]));
   assert.throws(
     () => model.edit([{ref: {layer: 0, direction: 0, name: "h", step: 1, at: [0]}, value: 1}]),
     /is computed/,

@@ -34,7 +34,7 @@ export function check(createModel, one) {
     });
   for (const {layer, direction, name, summed, values, at} of one.expected) {
     const steps = summed ? [null] : at !== undefined ? [at] : Array.from({length: values.length}, (_, step) => step);
-    const numbers = steps.flatMap(step => [...model.value(layer, direction, name, step)]);
+    const numbers = steps.flatMap(step => [...model.value({layer, direction, name, step})]);
     const by = distance(numbers, [values].flat(Infinity));
     found.tensors++;
     if (by > found.worst) Object.assign(found, {worst: by, where: `${name} of layer ${layer}, direction ${direction}`});
@@ -68,7 +68,7 @@ function addsUp(model, valid, layer, direction, name, total) {
     once = layer === model.layers.length && model.readsLast;
   for (let step = 0; step < (once ? 1 : model.steps); step++) {
     if (!once && layer < model.layers.length && valid && !valid[step]) continue;
-    model.value(layer, direction, name, step).forEach((/** @type {number} */ one, /** @type {number} */ n) => {
+    model.value({layer, direction, name, step}).forEach((/** @type {number} */ one, /** @type {number} */ n) => {
       sum[n] += one;
     });
   }
@@ -110,8 +110,8 @@ export function checkEdits(createModel, decode, one, seed) {
     model.edit(edits);
     const layer = Math.floor(draw() * model.layers.length),
       step = Math.floor(draw() * model.steps);
-    model.value(layer, 0, "h", step);
-    if (draw() < 0.3) model.value(layer, 0, "dh", step);
+    model.value({layer, direction: 0, name: "h", step});
+    if (draw() < 0.3) model.value({layer, direction: 0, name: "dh", step});
     if (draw() < 0.3) model.finish(1);
   }
   const last = new Map(edits.map(edit => [JSON.stringify(edit.ref), edit]));
@@ -143,7 +143,10 @@ function editable(model, document) {
         const first = way === "backward" ? model.steps - 1 : 0;
         const step = kind === "state" ? first : null;
         if (kind === "parameter" || kind === "state")
-          places.push({ref: {layer, direction, name: symbol, step}, shape: model.shape(layer, direction, symbol)});
+          places.push({
+            ref: {layer, direction, name: symbol, step},
+            shape: model.shape({layer, direction, name: symbol}),
+          });
       }
     }),
   );
@@ -151,11 +154,14 @@ function editable(model, document) {
     for (const name of Object.keys(document.wiring.head.constants))
       places.push({
         ref: {layer: model.layers.length, direction: 0, name, step: null},
-        shape: model.shape(model.layers.length, 0, name),
+        shape: model.shape({layer: model.layers.length, direction: 0, name}),
       });
   if (document.wiring.embedding === null) {
     for (let step = 0; step < model.steps; step++)
-      places.push({ref: {layer: 0, direction: 0, name: "x", step}, shape: model.shape(0, 0, "x")});
+      places.push({
+        ref: {layer: 0, direction: 0, name: "x", step},
+        shape: model.shape({layer: 0, direction: 0, name: "x"}),
+      });
   }
   return places;
 }
@@ -198,8 +204,8 @@ function everyName(model) {
   const found = [];
   const visit = (layer, direction) => {
     for (const backward of [false, true]) {
-      for (const name of model.order(layer, direction, backward)) {
-        found.push({layer, direction, name, summed: model.equation(layer, direction, name).sums});
+      for (const name of model.order({layer, direction}, backward)) {
+        found.push({layer, direction, name, summed: model.equation({layer, direction, name}).sums});
       }
     }
   };
@@ -211,5 +217,5 @@ function everyName(model) {
 /** All numbers of a name. */
 function allSteps(model, layer, direction, name, summed) {
   const steps = summed ? [null] : Array.from({length: model.steps}, (_, step) => step);
-  return steps.flatMap(step => [...model.value(layer, direction, name, step)]);
+  return steps.flatMap(step => [...model.value({layer, direction, name, step})]);
 }

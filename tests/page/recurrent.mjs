@@ -4,6 +4,26 @@ const symbol = text => ({node: "symbol", text});
 const number = value => ({node: "number", value});
 const call = (name, ...parts) => ({node: "call", name, arguments: parts, activation: null});
 
+const CELL_ROLES = {input: "x", hidden_state: "h", previous_hidden_state: "h_prev", output_gradient: "dy"};
+const MERGE_ROLES = {forward_output: "h_forward", output: "y", output_gradient: "dy"};
+const NAMES = ["x", "h_prev", "W", "z", "h", "a", "y", "h_next", "h_forward"];
+
+/** Records of quantities and their gradients, with some roles. */
+function quantities(roles) {
+  const record = (text, of) => ({
+    text,
+    base: text,
+    below: "",
+    gate: null,
+    rest: "",
+    hue: null,
+    gradient_of: of,
+    role: "",
+    amount: false,
+  });
+  return {records: NAMES.flatMap(name => [record(name, null), record(`d${name}`, name)]), roles};
+}
+
 /** A recurrent network of one matrix: h = tanh(W [h_prev; x]). */
 export function documentOf(steps) {
   const z = {left: "z", right: {node: "stack", parts: [symbol("h_prev"), symbol("x")]}, axes: ["columns"], sums: false};
@@ -44,6 +64,7 @@ export function documentOf(steps) {
   const equations = [assignment("y", symbol("h_forward")), assignment("dh_forward", symbol("dy"))];
   return {
     program: [program],
+    quantities: {cells: [quantities(CELL_ROLES)], merge: quantities(MERGE_ROLES), head: null},
     parameters: [
       {
         W: [

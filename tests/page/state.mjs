@@ -10,10 +10,10 @@ import {pathToFileURL} from "node:url";
 
 const {FOLDER, FIXTURE} = process.env;
 const from = name => import(pathToFileURL(join(FOLDER, name)).href);
-const {decodeHash, encodeHash, misfitOf} = await from("hash.js");
-const {createStore} = await from("store.js");
-const {createModel} = await from("model.js");
-const {madeState} = await from("start.js");
+const {decodeHash, eachOnce, encodeHash, misfitOf} = await from("views/hash.js");
+const {createStore} = await from("views/store.js");
+const {createModel} = await from("engine/model.js");
+const {madeState} = await from("views/start.js");
 const doc = JSON.parse(readFileSync(FIXTURE, "utf8"));
 const model = createModel(doc);
 const made = {...madeState(doc, model), chapter: 0};
@@ -36,15 +36,6 @@ function anyEdit(layer, direction) {
   return {ref, value: oneOf([0, 0.1, -12, 1e-300, 3.5e200, any(1000) / 7])};
 }
 
-/** Edits of which each is of another number. */
-function eachOnce(edits) {
-  return edits.filter(({ref}, n) =>
-    edits
-      .slice(0, n)
-      .every(one => JSON.stringify({...one.ref, direction: 0}) !== JSON.stringify({...ref, direction: 0})),
-  );
-}
-
 function anyState() {
   const layer = any(model.layers.length);
   const direction = any(model.layers[layer].cells.length);
@@ -64,12 +55,15 @@ function anyState() {
   };
   return {
     ...state,
-    name: level === "number" || level === "product" ? oneOf(["f", "a_i", `W_f[${any(hidden)},1]`, "x[0]"]) : made.name,
+    detail: level === "number" || level === "product" ? oneOf(["f", "a_i", `W_f[${any(hidden)},1]`, "x[0]"]) : made.detail,
     product: level === "product" ? any(4) : null,
     loss: backward ? {of: "h", layer, direction, unit, step: any(model.steps)} : made.loss,
     chapter: oneOf([null, 0, 7]),
     sorted: any(2) === 1,
-    edits: eachOnce(Array.from({length: any(4)}, () => anyEdit(layer, direction))),
+    edits: eachOnce(
+      model,
+      Array.from({length: any(4)}, () => anyEdit(layer, direction)),
+    ),
   };
 }
 
@@ -99,7 +93,7 @@ test("an address that was spoiled is refused in one sentence, or is another stat
 test("of edits of one number the last is kept, and that a chapter has none is written", () => {
   const {edits} = decodeHash("#v1&edits=0,0,b_f,,0,2;0,0,x,1,0,5;0,0,b_f,,0,3;0,1,x,1,0,7").state;
   assert.deepEqual(
-    edits.map(({ref, value}) => [ref.name, value]),
+    eachOnce(model, edits).map(({ref, value}) => [ref.name, value]),
     [
       ["b_f", 3],
       ["x", 7],

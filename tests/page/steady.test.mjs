@@ -16,7 +16,10 @@ const whole = model => {
   while (!model.finish(0));
   return model;
 };
-const statesOf = model => [...model.series(0, 0, "h", 0), ...model.series(0, 0, "h", 1)];
+const statesOf = model => [
+  ...model.series({layer: 0, direction: 0, name: "h", at: [0]}),
+  ...model.series({layer: 0, direction: 0, name: "h", at: [1]}),
+];
 
 test("what carries nothing goes on where it was, and goes back to what was edited", () => {
   const model = createModel(documentOf(3000)),
@@ -34,7 +37,10 @@ test("what carries nothing goes on where it was, and goes back to what was edite
   assert.equal(model.edited.merges[0].from, 2000);
   whole(model);
   assert.ok(model.edited.merges[0].ready.every(one => one === 1));
-  assert.deepEqual([...model.edited.merges[0].bound.slot("y").data.subarray(-2)], [...model.value(0, 0, "h", 2999)]);
+  assert.deepEqual(
+    [...model.edited.merges[0].bound.slot("y").data.subarray(-2)],
+    [...model.value({layer: 0, direction: 0, name: "h", step: 2999})],
+  );
   model.edit([xAt(1000, 3)]);
   assert.equal(model.edited.merges[0].from, 1000);
   model.edit([weightOf(0, 1, 0.1)]);
@@ -52,7 +58,7 @@ test("the backward pass of what carries nothing goes on where it was, and begins
   assert.equal(merge.fromBack, 0);
   assert.equal(model.finish(0), false);
   whole(model);
-  assert.equal(model.value(0, 0, "dh", 250)[1], 1);
+  assert.equal(model.value({layer: 0, direction: 0, name: "dh", step: 250})[1], 1);
 });
 
 test("edited numbers are those of a model that was made with them", () => {

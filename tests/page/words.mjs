@@ -50,6 +50,7 @@ globalThis.document = {
 
 const [, , folder, fixture] = process.argv;
 const module = name => import(pathToFileURL(join(folder, name)).href);
+const {QuantityTable} = await module("engine/quantity_table.js");
 const {figure, percent, shortest} = await module("engine/figures.js");
 const {filledPieces, filledText} = await module("views/mathml.js");
 const {numbersAt, substitutionOf, textOf, equationOf} = await module("views/formulas.js");
@@ -81,6 +82,7 @@ function pageOf(one) {
     ),
   );
   const find = (name, step) => values[step ?? 0][name] ?? raise(`${one.name} has no ${name}`);
+  const {roles, ...table} = new QuantityTable(one.quantities);
   return {
     doc: one.doc,
     store: {state: {backward: true}},
@@ -88,9 +90,13 @@ function pageOf(one) {
       steps: values.length,
       outputs: [],
       layers: [{cells: [one.cell]}],
-      value: (_, __, name, step) => find(name, step).data,
-      shape: (_, __, name) => find(name, 0).shape,
-      series: (_, __, name, unit) => Float64Array.from(values, step => step[name].data[unit]),
+      cell: () => one.cell,
+      isHead: () => false,
+      roles: () => roles,
+      quantity: ({name}) => table.records.get(name),
+      value: ({name, step}) => find(name, step).data,
+      shape: ({name}) => find(name, 0).shape,
+      series: ({name, at}) => Float64Array.from(values, step => step[name].data[at[0]]),
     },
   };
 }
@@ -102,34 +108,49 @@ function raise(text) {
 for (const one of given.cells) {
   const page = pageOf(one);
   for (const {name, text} of one.equations) {
-    check("equation", `${one.name}: ${name}`, textOf(page, 0, 0, name), text);
-    check("equation label", `${one.name}: ${name}`, equationOf(page, 0, 0, name).attributes["aria-label"], text);
+    check("equation", `${one.name}: ${name}`, textOf(page, {layer: 0, direction: 0, name}), text);
+    check(
+      "equation label",
+      `${one.name}: ${name}`,
+      equationOf(page, {layer: 0, direction: 0, name}).attributes["aria-label"],
+      text,
+    );
   }
   for (const {name, step, unit, told, math, label, symbols} of one.substitutions) {
     const where = `${one.name}: ${name} of ${unit} at ${step}`;
     const line = page.doc.formulas[0].lines[name];
-    const numbers = numbersAt(page, 0, 0, step);
+    const numbers = numbersAt(page, {layer: 0, direction: 0, step});
     check("substitution", where, filledText(line.told, numbers, unit), told);
     const whole = templates => filledPieces([["math", ...templates]], numbers, unit)[0][0].inner;
     check("symbols in MathML", where, whole(line.math), symbols);
     if (math !== null) check("MathML", where, whole(line.put), math);
-    check("label", where, substitutionOf(page, 0, 0, name, step, unit).attributes["aria-label"], label);
+    check(
+      "label",
+      where,
+      substitutionOf(page, {layer: 0, direction: 0, name, step}, unit).attributes["aria-label"],
+      label,
+    );
   }
   for (const {name, step, units, text} of one.sentences) {
-    check("sentence", `${one.name}: ${name} at ${step} of ${units}`, sentenceOf(page, 0, 0, name, step, units), text);
+    check(
+      "sentence",
+      `${one.name}: ${name} at ${step} of ${units}`,
+      sentenceOf(page, {layer: 0, direction: 0, name, step}, units),
+      text,
+    );
   }
   for (const {step, unit, text} of one.moments) {
-    check("moment", `${one.name}: ${unit} at ${step}`, momentOf(page, 0, 0, step, unit), text);
+    check("moment", `${one.name}: ${unit} at ${step}`, momentOf(page, {layer: 0, direction: 0, step, unit}), text);
   }
   const {steps, shares, text} = one.carried;
   check(
     "carried",
     one.name,
-    carriedOf(page, 0, 0, steps, [...shares.keys()], k => numberOf(shares[k])),
+    carriedOf(page, {layer: 0, direction: 0}, steps, [...shares.keys()], k => numberOf(shares[k])),
     text,
   );
   check("table", one.name, gatesCsv(page), one.table);
-  one.source = sourceOf(page, 0, 0, 0);
+  one.source = sourceOf(page, {layer: 0, direction: 0, step: 0});
 }
 
 console.log(

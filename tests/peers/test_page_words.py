@@ -20,7 +20,7 @@ import gatewise as gw
 from gatewise.gates import NAMES
 from gatewise.insight.answer import Table
 from gatewise.layers.wired import wiring_of
-from gatewise.playground import words
+from gatewise.playground import quantities, words
 from gatewise.plot.records.picking import table
 from gatewise.render import code, mathml, text
 from gatewise.render.layout import said
@@ -130,6 +130,7 @@ class Cell:
         return {
             "name": self.name,
             "doc": doc,
+            "quantities": quantities.of_program(self.program),
             "cell": cell,
             "values": [
                 {

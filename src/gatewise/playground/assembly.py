@@ -19,7 +19,15 @@ from gatewise.palette import CIVIDIS, PALETTE, VIK
 from gatewise.playground.squeeze import squeezed, squeezed_style
 from gatewise.render.text import clean
 
-BULKY = ("formulas", "words", "chapters", "phrases", "program", "edits")  # what a page says with, which is deflated
+BULKY = (
+    "formulas",
+    "words",
+    "chapters",
+    "phrases",
+    "program",
+    "quantities",
+    "edits",
+)  # what a page says with, which is deflated
 ENTRY = "main.js"
 STYLES = ("style.css", "stage.css", "detail.css", "lesson.css")
 IMPORT = re.compile(r'^import \{([\w$,\s]+)\} from "(\.{1,2}/[\w/.]+\.js)";\n', re.MULTILINE)

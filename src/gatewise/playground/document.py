@@ -17,7 +17,7 @@ from gatewise.errors import GatewiseError
 from gatewise.examples import latch
 from gatewise.insight.memory import timescales
 from gatewise.layers import LSTM
-from gatewise.playground import edits, lesson
+from gatewise.playground import edits, lesson, quantities
 from gatewise.playground.packed import packed
 from gatewise.playground.subject import Subject, subject_of
 from gatewise.playground.words import formulas, words
@@ -84,6 +84,7 @@ def computed(subject: Subject, wiring: Wiring, write: Write) -> Object:
     """Return what of a document the page computes with: programs, wiring, numbers and names."""
     return {
         **of_wiring(wiring, write),
+        "quantities": quantities.of_wiring(wiring),
         "inputs": {
             "x": write(subject.x) if subject.tokens is None else subject.tokens.tolist(),
             "valid": None if subject.valid is None else subject.valid.tolist(),

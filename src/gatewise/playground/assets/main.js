@@ -17,8 +17,6 @@ import {numberView} from "./views/number.js";
 import {chaptersView} from "./views/chapters.js";
 import {footView} from "./views/foot.js";
 
-/** @typedef {import("./views/store.js").Page} Page */
-
 /**
  * What is drawn into which place, one after another. The step first: it asks how far it is scrolled, which costs a layout
  * of the page behind any other change.
@@ -49,7 +47,7 @@ function failed(error) {
   setText(landmark("status"), `Something on this page failed: ${error instanceof Error ? error.message : error}`);
 }
 
-/** @param {any} doc */
+/** @param {PageDocument} doc */
 function begin(doc) {
   const model = createModel(doc);
   const {state, problem} = startingState(doc, model);
@@ -84,7 +82,7 @@ function begin(doc) {
   page.store.change({});
 }
 
-/** @param {any} doc */
+/** @param {Partial<PageDocument> | null} doc */
 function refusal(doc) {
   if (doc?.format !== "gatewise page") return "The data of this page is not gatewise's.";
   if (doc.version !== 1) return "The data of this page is of another version than its program.";

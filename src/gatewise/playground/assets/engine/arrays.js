@@ -1,7 +1,5 @@
 /** Arrays of numbers as the document writes them, and products of matrices with vectors. All are float64. */
 
-/** @typedef {{shape: number[], data: Float64Array}} Values  row by row */
-
 /** How many numbers a shape holds. @param {number[]} shape */
 export function sizeOf(shape) {
   return shape.reduce((product, length) => product * length, 1);
@@ -12,12 +10,15 @@ export function zeros(shape) {
   return {shape, data: new Float64Array(sizeOf(shape))};
 }
 
-/**
- * An array of the document: nested lists, or the bytes of its numbers in base64.
- * @param {any} written @returns {Values}
- */
+/** Whether an array of the document is float32. @param {WrittenArray} written */
+export function isSingle(written) {
+  return typeof written === "object" && "base64" in written && written.dtype === "<f4";
+}
+
+/** An array of the document: nested lists, or the bytes of its numbers in base64. @param {WrittenArray} written
+ * @returns {Values} */
 export function decode(written) {
-  if (written !== null && typeof written === "object" && "base64" in written) {
+  if (typeof written === "object" && "base64" in written) {
     return {shape: written.shape.slice(), data: numbersOf(bytesOf(written.base64), written.dtype)};
   }
   /** @type {number[]} */
@@ -25,7 +26,7 @@ export function decode(written) {
   for (let inner = written; Array.isArray(inner); inner = inner[0]) shape.push(inner.length);
   const found = zeros(shape);
   let n = 0;
-  /** @param {any} part */
+  /** @param {NestedNumbers} part */
   const visit = part => {
     if (Array.isArray(part)) part.forEach(visit);
     else found.data[n++] = numberOf(part);

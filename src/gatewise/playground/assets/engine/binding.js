@@ -6,46 +6,6 @@ import {compile, definitions} from "./evaluate.js";
 import {operation, slotOf} from "./operations.js";
 import {symbolsOf} from "./trees.js";
 
-/** @typedef {import("./arrays.js").Values} Values */
-/** @typedef {import("./functions.js").Slot} Slot */
-/** @typedef {import("./operations.js").Op} Op */
-/** @typedef {import("./operations.js").Scope} Scope */
-/** @typedef {import("./operations.js").Block} Block */
-/** @typedef {import("./trees.js").Tree} Tree */
-/** @typedef {import("./evaluate.js").Nonlinearity} Nonlinearity */
-/** @typedef {{symbol: string, axes: string[], kind: string}} Given */
-/** @typedef {{left: string, right: Tree, axes: string[], sums: boolean}} Assignment */
-/** @typedef {{into: string, source: string}} Carry */
-/**
- * @typedef {object} Program
- * @property {Given[]} given
- * @property {Assignment[]} forward
- * @property {Assignment[]} backward
- * @property {Carry[]} carry
- * @property {Carry[]} carry_backward
- * @property {Nonlinearity[]} nonlinearities
- */
-/**
- * @typedef {object} Setting
- * @property {Program} program
- * @property {number} steps
- * @property {boolean} reverse  from the last step to the first
- * @property {Uint8Array | null} valid  which steps take part
- * @property {Record<string, Values>} constants  parameters, and masks that are the same at every step
- * @property {Record<string, {size: number, data: Float64Array}>} rows  what is given at every step
- * @property {Record<string, number>} sizes  of axes
- * @property {Set<string> | null} [lean]  the only names kept at every step, where memory is short; null: all
- */
-/**
- * What is computed: in every step, or only when asked for; and whether it is kept for every step.
- * @typedef {{op: Op, run: () => void, always: boolean, kept: boolean, sums: boolean}} Quantity
- */
-/** @typedef {import("./operations.js").Known} Known */
-/**
- * What is handed from step to step: `last` is where the run ends; `passed` is added at steps that take no part.
- * @typedef {{name: string, into: Slot, source: Slot, last: Float64Array, passed: Slot | null}} Carried
- */
-
 export class Binding {
   /** @param {Setting} setting */
   constructor(setting) {
@@ -61,7 +21,7 @@ export class Binding {
     this.outside = new Set(); // names that neither a state nor a parameter is part of
     /** @type {(() => void)[]} */
     this.once = [];
-    /** @type {Known[]} */
+    /** @type {KnownProducts[]} */
     this.ahead = [];
     this.used = new Set([...program.forward, ...program.backward].flatMap(({right}) => symbolsOf(right)));
     for (const one of program.given) this.#give(one);
@@ -69,8 +29,13 @@ export class Binding {
     this.backward = this.#compile(program.backward);
     this.carry = program.carry.map(one => this.#carried(one, null));
     // At a step that takes no part the output is the state that was handed on: so is its gradient.
-    const output = program.carry.find(({source}) => source === "h")?.into;
-    this.carryBack = program.carry_backward.map(one => this.#carried(one, one.source === `d${output}` ? "dy" : null));
+    const {quantities} = program;
+    const {hidden_state: hidden, output_gradient: arriving} = quantities.roles;
+    const before = program.carry.find(({source}) => source === hidden)?.into;
+    this.carryBack = program.carry_backward.map(carry => {
+      const isOfHidden = before !== undefined && carry.source === quantities.gradient(before);
+      return this.#carried(carry, isOfHidden ? arriving : null);
+    });
   }
 
   /** @param {Given} given */
@@ -83,18 +48,18 @@ export class Binding {
     }
     const size = rows[symbol]?.size ?? sizeOf(axes.map(axis => sizes[axis]));
     if (!(size >= 0)) throw new Error(`nothing is known of the size of ${symbol}`);
-    this.#keep(symbol, slotOf([size]), rows[symbol]?.data ?? new Float64Array(steps * size));
+    this.#store(symbol, slotOf([size]), rows[symbol]?.data ?? new Float64Array(steps * size));
   }
 
   /** Let a name have a place for every step. @param {string} name @param {Slot} slot @param {Float64Array} data */
-  #keep(name, slot, data) {
+  #store(name, slot, data) {
     slot.data = data;
     this.moving.push(slot);
     this.varying.add(slot);
     this.slots.set(name, slot);
   }
 
-  /** @param {Assignment[]} assignments @returns {Map<string, Quantity>} */
+  /** @param {Assignment[]} assignments @returns {Map<string, CompiledQuantity>} */
   #compile(assignments) {
     const found = new Map();
     /** @type {Scope} */
@@ -110,12 +75,12 @@ export class Binding {
       const op = ofItsOwn(compile(right, scope), scope),
         {slot} = op,
         isVector = slot.shape.length < 2;
-      const kept = isVector && (this.setting.lean?.has(left) ?? true);
+      const stored = isVector && (this.setting.lean?.has(left) ?? true);
       if (symbolsOf(right).every(name => this.outside.has(name))) this.outside.add(left);
-      if (kept) this.#keep(left, slot, new Float64Array(this.setting.steps * slot.size));
+      if (stored) this.#store(left, slot, new Float64Array(this.setting.steps * slot.size));
       this.slots.set(left, slot);
       this.varying.add(slot);
-      found.set(left, {op, run: op.run, always: isVector || this.used.has(left), kept, sums});
+      found.set(left, {op, run: op.run, always: isVector || this.used.has(left), stored, sums});
     }
     return found;
   }
@@ -155,7 +120,7 @@ export class Binding {
       const ready = new Uint8Array(steps),
         data = new Float64Array(steps * rows);
       const byRow = right.node === "symbol" && isRowByRow(left);
-      /** @type {Known} */
+      /** @type {KnownProducts} */
       const known = {names, ready, data, at: () => this.at, again: null, byRow};
       this.ahead.push(known);
       return {...block, known};

@@ -1,30 +1,15 @@
 /** What the cells of a network are: their sizes, their programs, and what their units and inputs are called. */
 
-/** @typedef {import("./network.js").Network} Network */
-/** @typedef {import("./program_run.js").Run} Run */
-/** @typedef {import("./binding.js").Program} Program */
-/** @typedef {{features?: string[] | null, units?: string[][] | null, outputs?: string[] | null}} Names */
-/**
- * @typedef {object} Cell
- * @property {string} direction
- * @property {number} hidden
- * @property {number} recurrent
- * @property {number} inputs
- * @property {Program} program
- * @property {string[]} units
- * @property {string[]} features
- */
-
-/** The cells of every layer. @param {Network} network @param {Names} names @returns {{cells: Cell[]}[]} */
+/** The cells of every layer. @param {Network} network @param {Labels} names @returns {{cells: Cell[]}[]} */
 export function cellsOf(network, names) {
   return network.cells.map((row, layer) => ({
     cells: row.map(run => {
-      const recurrent = sizeIn(run, "h"),
-        hidden = run.has("c") ? sizeIn(run, "c") : recurrent,
-        inputs = sizeIn(run, "x");
-      const features = layer === 0 ? names.features : putOut(network, names, layer - 1);
+      const recurrent = run.slotOf("hidden_state").size,
+        hidden = run.roles.cell_state ? run.slotOf("cell_state").size : recurrent,
+        inputs = run.slotOf("input").size;
+      const features = layer === 0 ? names.features : outputNames(network, names, layer - 1);
       return {
-        direction: wayOf(run),
+        direction: directionOf(run),
         hidden,
         recurrent,
         inputs,
@@ -46,27 +31,22 @@ export function namesOf(count, names, letter) {
 
 /**
  * What a layer puts out: hidden states of its units, and of each direction where they lie side by side.
- * @param {Network} network @param {Names} names @param {number} layer
+ * @param {Network} network @param {Labels} names @param {number} layer
  */
-function putOut(network, names, layer) {
+function outputNames(network, names, layer) {
   const runs = network.cells[layer],
     units = names.units?.[layer];
-  const apart = runs.length > 1 && sizeIn(network.merges[layer], "y") > sizeIn(runs[0], "h");
+  const apart = runs.length > 1 && network.merges[layer].slotOf("output").size > runs[0].slotOf("hidden_state").size;
   return (apart ? runs : runs.slice(0, 1)).flatMap(run => {
-    const size = sizeIn(run, "h"),
-      isProjected = run.has("c") && sizeIn(run, "c") !== size;
+    const size = run.slotOf("hidden_state").size,
+      isProjected = run.roles.cell_state && run.slotOf("cell_state").size !== size;
     const own = isProjected ? null : units?.map((unit, n) => (unit === String(n) ? `h${n}` : `h(${unit})`));
-    const way = apart ? ` ${wayOf(run)}` : "";
+    const way = apart ? ` ${directionOf(run)}` : "";
     return namesOf(size, own, "h").map(state => `${state}${way} (layer ${layer})`);
   });
 }
 
-/** @param {Run} run */
-function wayOf(run) {
+/** @param {ProgramRun} run */
+function directionOf(run) {
   return run.setting.reverse ? "backward" : "forward";
-}
-
-/** @param {Run} run @param {string} name */
-function sizeIn(run, name) {
-  return run.bound.slot(name).size;
 }

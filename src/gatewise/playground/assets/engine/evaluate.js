@@ -18,14 +18,6 @@ import {
 } from "./operations.js";
 import {symbolsOf, unknown} from "./trees.js";
 
-/** @typedef {import("./arrays.js").Values} Values */
-/** @typedef {import("./functions.js").Slot} Slot */
-/** @typedef {import("./operations.js").Op} Op */
-/** @typedef {import("./operations.js").Scope} Scope */
-/** @typedef {import("./trees.js").Tree} Tree */
-/** @typedef {import("./trees.js").Activation} Activation */
-/** @typedef {Activation & {definition: Tree, derivative: Tree}} Nonlinearity */
-
 /**
  * The value of one formula, given those of its symbols.
  * @param {Tree} tree @param {Record<string, Values | number>} values

@@ -1,7 +1,5 @@
 /** What is done entry by entry, from one place in a buffer to another: the primitive functions of formulas. */
 
-/** @typedef {{shape: number[], size: number, data: Float64Array, offset: number}} Slot  where a value stands */
-
 /** Functions of one number, by the names that formulas call them. */
 export const UNARY = /** @type {Record<string, (a: number) => number>} */ ({
   exp: Math.exp,

@@ -1,19 +1,19 @@
-/** What was made last, for as long as it would be the same. */
+/** Values that stay as long as their inputs are the same. */
 
 /**
- * What was made last for an owner, or made anew where what it is made of is another.
+ * The last value of an owner, or a new one where its inputs are others.
  * @template {object} Owner
  * @template Made
- * @param {WeakMap<Owner, {of: unknown[], made: Made}>} kept
+ * @param {WeakMap<Owner, {of: unknown[], made: Made}>} values
  * @param {Owner} owner
- * @param {unknown[]} of
+ * @param {unknown[]} of the inputs
  * @param {() => Made} make
  * @returns {Made}
  */
-export function lastMade(kept, owner, of, make) {
-  const last = kept.get(owner);
-  if (last?.of.every((one, n) => one === of[n])) return last.made;
+export function memoised(values, owner, of, make) {
+  const last = values.get(owner);
+  if (last?.of.every((input, n) => input === of[n])) return last.made;
   const made = make();
-  kept.set(owner, {of, made});
+  values.set(owner, {of, made});
   return made;
 }

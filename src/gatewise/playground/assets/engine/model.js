@@ -1,4 +1,4 @@
-/** The running model: every number of it by name, as the document gives it and as edits make it. */
+/** The running model: every number of it by its reference, as the document gives it and as edits make it. */
 
 import {difference} from "./arrays.js";
 import {cellsOf, namesOf} from "./cells.js";
@@ -7,29 +7,20 @@ import {entryIn, seriesIn, valueIn} from "./readings.js";
 import {symbolsOf} from "./trees.js";
 import {wiringOf} from "./wiring.js";
 
-/** @typedef {import("./program_run.js").Run} Run */
-/** @typedef {import("./binding.js").Assignment} Assignment */
-/** @typedef {import("./network.js").Loss} Loss */
-/** @typedef {{layer: number, direction: number, name: string, step: number | null, at: number[]}} Ref */
-/** @typedef {{ref: Ref, value: number}} Edit */
-
-const MOST_KEPT = 60e6; // numbers of a run: half a gigabyte
+const MOST_STORED = 60e6; // numbers of a run: half a gigabyte
 
 /**
- * The running model of a document.
- * @param {any} doc
- * @param {number} [most] numbers that are kept of a run: of a longer one states alone, and the rest is computed again
- * @returns {Model}
+ * The running model of a document. Of a run with more numbers than `most` only states are stored, and the rest is
+ * computed again.
+ * @param {RunDocument} doc @param {number} [most] @returns {Model}
  */
-export function createModel(doc, most = MOST_KEPT) {
+export function createModel(doc, most = MOST_STORED) {
   return new Model(doc, most);
 }
 
 export class Model {
-  /** @param {any} doc @param {number} most */
+  /** @param {RunDocument} doc @param {number} most */
   constructor(doc, most) {
-    this.doc = doc;
-    this.labels = doc.labels;
     this.wiring = wiringOf(doc, most);
     this.steps = this.wiring.steps;
     this.base = new Network(this.wiring);
@@ -40,57 +31,137 @@ export class Model {
     this.edits = [];
     this.hasHead = this.wiring.head !== null;
     this.readsLast = this.wiring.readsLast;
-    this.layers = cellsOf(this.base, this.labels ?? {});
-    this.outputs = namesOf(this.base.output.bound.slot("y").size, this.labels?.outputs, "y");
+    this.layers = cellsOf(this.base, doc.labels ?? {});
+    this.outputs = namesOf(this.base.output.slotOf("output").size, doc.labels?.outputs, "y");
     this.wantsBackward = false;
     this.setLoss({of: "h", layer: this.layers.length - 1, direction: 0, unit: 0, step: this.steps - 1});
   }
 
-  /**
-   * Which run has a name, and at which of its steps.
-   * @param {Network} network @param {number} layer @param {number} direction @param {string} name @returns {Run}
-   */
-  #run(network, layer, direction, name) {
+  // Programs and their quantities.
+
+  /** Whether a place is the head, behind the last layer. @param {Place} place */
+  isHead({layer}) {
+    return layer === this.layers.length;
+  }
+
+  /** The cell of a place. @param {Place} place */
+  cell({layer, direction}) {
+    return this.layers[layer].cells[direction];
+  }
+
+  /** The run that has a name: of a cell, of the merging of its layer, or of the head. @param {Network} network
+   * @param {Place & {name?: string}} ref @returns {ProgramRun} */
+  #run(network, {layer, direction, name}) {
     if (layer === this.layers.length) return network.output;
-    return name === "y" ? network.merges[layer] : network.cells[layer][direction];
+    const run = network.cells[layer][direction];
+    return name === undefined || run.has(name) ? run : network.merges[layer];
   }
 
-  /**
-   * @param {Network} network @param {number} layer @param {number} direction @param {string} name
-   * @param {number | null} step
-   */
-  #value(network, layer, direction, name, step) {
-    const run = this.#run(network, layer, direction, name);
-    if (run.isGradient(name)) this.wantsBackward = true;
-    return valueIn(run, name, step !== null && run.steps === 1 ? 0 : step);
+  /** @param {Place & {name?: string}} ref */
+  #program(ref) {
+    return this.#run(this.base, ref).setting.program;
   }
 
-  /**
-   * @param {Network} network @param {number} layer @param {number} direction @param {string} name
-   * @param {number | null} step @param {number} n
-   */
-  #entry(network, layer, direction, name, step, n) {
-    const run = this.#run(network, layer, direction, name);
-    if (run.isGradient(name)) this.wantsBackward = true;
-    return entryIn(run, name, step !== null && run.steps === 1 ? 0 : step, n);
+  /** The names that have a role in the program of a place. @param {Place} place */
+  roles({layer, direction}) {
+    return this.#program({layer, direction}).quantities.roles;
   }
 
-  /**
-   * The value of a name at a step, row by row; of a parameter, or of its gradient summed over steps, the step is null.
-   * @param {number} layer @param {number} direction @param {string} name @param {number | null} step
-   */
-  value(layer, direction, name, step) {
-    return this.#value(this.network, layer, direction, name, step);
+  /** The record of a quantity. @param {NameRef} ref */
+  quantity(ref) {
+    return this.#program(ref).quantities.record(ref.name);
   }
 
-  /** @param {number} layer @param {number} direction @param {string} name */
-  has(layer, direction, name) {
-    return this.#run(this.base, layer, direction, name).has(name);
+  /** Whether a quantity is the gradient of another. @param {NameRef} ref */
+  isGradient(ref) {
+    return this.quantity(ref).gradient_of !== null;
   }
 
-  /** @param {number} layer @param {number} direction @param {string} name */
-  shape(layer, direction, name) {
-    return this.#run(this.base, layer, direction, name).shape(name);
+  /** The name of the gradient with respect to a quantity, or null where the program has none. @param {NameRef} ref */
+  gradientName(ref) {
+    const name = this.#program(ref).quantities.gradient(ref.name);
+    return name !== null && this.has({...ref, name}) ? name : null;
+  }
+
+  /** Whether the program of a place has a quantity. @param {NameRef} ref */
+  has({layer, direction, name}) {
+    return this.#run(this.base, {layer, direction}).has(name);
+  }
+
+  /** @param {NameRef} ref */
+  shape(ref) {
+    return this.#run(this.base, ref).shape(ref.name);
+  }
+
+  /** The equation of a quantity. @param {NameRef} ref @returns {Assignment | null} */
+  equation(ref) {
+    const {forward, backward} = this.#program(ref);
+    return [...forward, ...backward].find(({left}) => left === ref.name) ?? null;
+  }
+
+  /** The names of a program's equations, in their order. @param {Place} place @param {boolean} backward */
+  order({layer, direction}, backward) {
+    const program = this.#program({layer, direction});
+    return (backward ? program.backward : program.forward).map(({left}) => left);
+  }
+
+  /** The symbols of an equation. @param {NameRef} ref */
+  inputs(ref) {
+    const equation = this.equation(ref);
+    return equation === null ? [] : symbolsOf(equation.right);
+  }
+
+  /** What the program of a place is given. @param {Place} place */
+  givens({layer, direction}) {
+    return this.#program({layer, direction}).given;
+  }
+
+  /** How a quantity is given; undefined for what is computed. @param {NameRef} ref */
+  given(ref) {
+    return this.#program(ref).given.find(({symbol}) => symbol === ref.name);
+  }
+
+  /** The names of a quantity's axes. @param {NameRef} ref @returns {string[]} */
+  axes(ref) {
+    return (this.equation(ref) ?? this.given(ref))?.axes ?? [];
+  }
+
+  /** Whether a quantity has one value for all steps: a parameter, or its gradient, which is a sum over them.
+   * @param {NameRef} ref */
+  isOverall(ref) {
+    return this.equation(ref)?.sums ?? this.given(ref)?.kind === "parameter";
+  }
+
+  // Numbers.
+
+  /** @param {Network} network @param {StepRef} ref */
+  #runOf(network, ref) {
+    const run = this.#run(network, ref);
+    if (run.isGradient(ref.name)) this.wantsBackward = true;
+    return {run, step: ref.step !== null && run.steps === 1 ? 0 : ref.step};
+  }
+
+  /** @param {Network} network @param {StepRef} ref */
+  #value(network, ref) {
+    const {run, step} = this.#runOf(network, ref);
+    return valueIn(run, ref.name, step);
+  }
+
+  /** @param {Network} network @param {Ref} ref */
+  #number(network, ref) {
+    const {run, step} = this.#runOf(network, ref);
+    return entryIn(run, ref.name, step, this.#entry(ref));
+  }
+
+  /** The number of an entry, row by row. @param {NameRef & {at: number[]}} ref */
+  #entry(ref) {
+    const shape = this.shape(ref);
+    return ref.at.reduce((place, n, axis) => place * shape[axis] + n, 0);
+  }
+
+  /** The value of a quantity at a step, row by row. @param {StepRef} ref */
+  value(ref) {
+    return this.#value(this.network, ref);
   }
 
   /** @param {Ref} ref */
@@ -98,44 +169,27 @@ export class Model {
     return this.#number(this.network, ref);
   }
 
-  /** The same before any edit. @param {Ref} ref */
+  /** A number before any edit. @param {Ref} ref */
   original(ref) {
     return this.#number(this.base, ref);
   }
 
-  /** @param {Network} network @param {Ref} ref */
-  #number(network, {layer, direction, name, step, at}) {
-    return this.#entry(network, layer, direction, name, step, this.#place(layer, direction, name, at));
-  }
-
-  /** @param {number} layer @param {number} direction @param {string} name @param {number[]} at */
-  #place(layer, direction, name, at) {
-    const shape = this.shape(layer, direction, name);
-    return at.reduce((place, n, axis) => place * shape[axis] + n, 0);
-  }
-
-  /**
-   * A number over all steps; nothing (NaN) where a step takes no part.
-   * @param {number} layer @param {number} direction @param {string} name
-   * @param {number} unit of a matrix the place of an entry, row by row
-   */
-  series(layer, direction, name, unit) {
-    const run = this.#run(this.network, layer, direction, name),
-      {valid} = this.wiring;
-    if (run.isGradient(name)) this.wantsBackward = true;
-    const found = seriesIn(run, name, unit);
-    if (run.steps === 1) return new Float64Array(this.steps).fill(found[0]);
-    return valid === null ? found : found.map((one, step) => (valid[step] === 1 ? one : NaN));
+  /** A number at every step; NaN at steps that are not valid. @param {NameRef & {at: number[]}} ref */
+  series(ref) {
+    const {run} = this.#runOf(this.network, {...ref, step: null});
+    const {valid} = this.wiring;
+    const series = seriesIn(run, ref.name, this.#entry(ref));
+    if (run.steps === 1) return new Float64Array(this.steps).fill(series[0]);
+    return valid === null ? series : series.map((value, step) => (valid[step] === 1 ? value : NaN));
   }
 
   /** Whether a number is given, not computed: it may be edited. @param {Ref} ref */
   isGiven({layer, direction, name, step}) {
-    const run = this.#run(this.base, layer, direction, name);
-    if (run === this.base.last) return false;
-    const {constants, program} = run.setting,
-      kind = program.given.find(({symbol}) => symbol === name)?.kind;
-    if (Object.hasOwn(constants, name)) return step === null && kind === "parameter";
-    if (name === "x") return layer === 0;
+    const run = this.#run(this.base, {layer, direction});
+    if (run === this.base.last || !run.has(name)) return false;
+    const kind = run.setting.program.given.find(({symbol}) => symbol === name)?.kind;
+    if (Object.hasOwn(run.setting.constants, name)) return step === null && kind === "parameter";
+    if (kind === "input") return layer === 0;
     return kind === "state" && step === run.order[0];
   }
 
@@ -154,6 +208,14 @@ export class Model {
     }
   }
 
+  // Edits.
+
+  /** The key of an edit: the inputs are those of both directions. @param {Ref} ref */
+  editKey(ref) {
+    const isInput = this.#run(this.base, ref).setting.program.quantities.roles.input === ref.name;
+    return JSON.stringify([ref.layer, isInput ? 0 : ref.direction, ref.name, ref.step, ref.at]);
+  }
+
   /** Let these edits be all there are. @param {Edit[]} edits */
   edit(edits) {
     if (edits.length === 0) {
@@ -169,7 +231,7 @@ export class Model {
     this.#apply(this.edited, edits);
   }
 
-  /** A network of its own, as far as the original has run. */
+  /** Another network, as far as the original has run. */
   #copy() {
     const network = new Network(this.wiring);
     network.copyFrom(this.base);
@@ -178,22 +240,21 @@ export class Model {
 
   /** Bring a network from the edits that it has to others. @param {Network} network @param {Edit[]} edits */
   #apply(network, edits) {
-    const goal = new Map(edits.map(({ref, value}) => [keyOf(ref), {ref, value}]));
-    for (const [key, {ref, before}] of network.kept) {
+    const goal = new Map(edits.map(edit => [this.editKey(edit.ref), edit]));
+    for (const [key, {ref, before}] of network.history) {
       if (!goal.has(key)) this.#put(network, ref, before);
     }
     for (const {ref, value} of goal.values()) this.#put(network, ref, value);
-    network.kept = new Map([...goal].map(([key, {ref}]) => [key, {ref, before: this.original(ref)}]));
+    network.history = new Map([...goal].map(([key, {ref}]) => [key, {ref, before: this.original(ref)}]));
   }
 
   /** @param {Network} network @param {Ref} ref @param {number} value */
   #put(network, ref, value) {
-    const {layer, direction, name, step} = ref,
-      slot = this.#run(network, layer, direction, name).bound.slot(name);
-    const n = this.#place(layer, direction, name, ref.at) + (step === null ? 0 : step * slot.size);
+    const slot = this.#run(network, ref).bound.slot(ref.name);
+    const n = this.#entry(ref) + (ref.step === null ? 0 : ref.step * slot.size);
     if (Object.is(slot.data[n], value)) return;
     slot.data[n] = value;
-    network.changed(layer, direction, name, step, ref.at);
+    network.changed(ref);
   }
 
   /** Compute the rest for some milliseconds; whether all is done. @param {number} milliseconds */
@@ -207,65 +268,22 @@ export class Model {
     return false;
   }
 
-  /**
-   * Whether a value differs from the original.
-   * @param {number} layer @param {number} direction @param {string} name @param {number | null} step
-   */
-  changed(layer, direction, name, step) {
-    if (this.network === this.base) return false;
-    const before = this.#value(this.base, layer, direction, name, step);
-    return difference(this.value(layer, direction, name, step), before) !== 0;
+  /** Whether a value differs from the original. @param {StepRef} ref */
+  changed(ref) {
+    return this.network !== this.base && difference(this.value(ref), this.#value(this.base, ref)) !== 0;
   }
 
-  /**
-   * How far an edit (or all that there are) travels: the largest change of h at each step, by layer and direction.
-   * @param {Edit} [edit] @returns {Float64Array[][]}
-   */
-  reach(edit) {
-    const [only] = this.edits,
-      isOnly = this.edits.length === 1 && edit !== undefined && isSame(only, edit);
-    const network = edit === undefined || isOnly ? this.network : this.#copy();
-    if (network !== this.network && edit !== undefined) this.#apply(network, [edit]);
-    return network.cells.map((row, layer) =>
-      row.map((run, direction) =>
-        Float64Array.from(run.order, (_, step) =>
-          difference(valueIn(run, "h", step), valueIn(this.base.cells[layer][direction], "h", step)),
-        ),
-      ),
+  /** The influence of the edits: the largest change of the hidden state at each step, by layer and direction.
+   * @returns {Float64Array[][]} */
+  influence() {
+    return this.network.cells.map((row, layer) =>
+      row.map((run, direction) => {
+        const name = this.roles({layer, direction}).hidden_state;
+        const original = this.base.cells[layer][direction];
+        return Float64Array.from(run.order, (_, step) =>
+          difference(valueIn(run, name, step), valueIn(original, name, step)),
+        );
+      }),
     );
   }
-
-  /**
-   * The equation of a name.
-   * @param {number} layer @param {number} direction @param {string} name @returns {Assignment | null}
-   */
-  equation(layer, direction, name) {
-    const {forward, backward} = this.#run(this.base, layer, direction, name).setting.program;
-    return [...forward, ...backward].find(({left}) => left === name) ?? null;
-  }
-
-  /**
-   * The names of a program's equations, in their order.
-   * @param {number} layer @param {number} direction @param {boolean} backward
-   */
-  order(layer, direction, backward) {
-    const {program} = this.#run(this.base, layer, direction, "").setting;
-    return (backward ? program.backward : program.forward).map(({left}) => left);
-  }
-
-  /** What an equation takes. @param {number} layer @param {number} direction @param {string} name */
-  inputs(layer, direction, name) {
-    const equation = this.equation(layer, direction, name);
-    return equation === null ? [] : symbolsOf(equation.right);
-  }
-}
-
-/** @param {Edit} one @param {Edit} other */
-function isSame(one, other) {
-  return keyOf(one.ref) === keyOf(other.ref) && Object.is(one.value, other.value);
-}
-
-/** Which number is edited: inputs are those of both directions. @param {Ref} ref */
-export function keyOf({layer, direction, name, step, at}) {
-  return JSON.stringify([layer, name === "x" ? 0 : direction, name, step, at]);
 }

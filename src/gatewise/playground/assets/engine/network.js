@@ -1,35 +1,24 @@
 /** Cells wired into a network that runs: layers, directions, their merging, and a head, each a run of its program. */
 
-import {Run} from "./program_run.js";
-import {cellRun, copies, lastOf, mergeRun, rowOf, seenOf} from "./network_runs.js";
+import {ProgramRun} from "./program_run.js";
+import {cellRun, copies, lastHidden, mergeRun, seenOf} from "./network_runs.js";
 import {OUTPUTS} from "./wiring.js";
-
-/** @typedef {import("./arrays.js").Values} Values */
-/** @typedef {import("./wiring.js").Wiring} Wiring */
-/** @typedef {import("./wiring.js").WiredCell} WiredCell */
-/** @typedef {import("./binding.js").Program} Program */
-/**
- * What gradients are of: one number, or a sum of all outputs, weighted by `dy`, and of the states that the last layer
- * ends in, weighted by `after`.
- * @typedef {{of: "h" | "y", layer: number, direction: number, unit: number, step: number}
- *   | {of: "all", dy: Float64Array, after?: Record<string, Float64Array>}} Loss
- */
 
 export class Network {
   /** @param {Wiring} wiring */
   constructor(wiring) {
     this.wiring = wiring;
     this.x = wiring.x.data.slice();
-    /** @type {Run[][]} */
+    /** @type {ProgramRun[][]} */
     this.cells = [];
-    /** @type {Run[]} */
+    /** @type {ProgramRun[]} */
     this.merges = [];
     /** @type {Uint8Array[][]} */
     this.seen = []; // of each direction of a layer: the steps at which it puts something out
     /** @type {Loss | null} */
     this.loss = null;
-    /** @type {Map<string, {ref: import("./model.js").Ref, before: number}>} */
-    this.kept = new Map(); // what edits have put in, and what stood there
+    /** @type {Map<string, {ref: Ref, before: number}>} */
+    this.history = new Map(); // the edits that are made, with the numbers before them
     /** @type {{size: number, data: Float64Array}} */
     let below = {size: wiring.x.shape[1], data: this.x};
     wiring.layers.forEach((row, layer) => {
@@ -37,7 +26,7 @@ export class Network {
     });
     const top = this.merges.length - 1;
     this.last = wiring.readsLast ? this.#lastMerge(top) : this.merges[top];
-    /** @type {Run | null} */
+    /** @type {ProgramRun | null} */
     this.head = wiring.head === null ? null : this.#head(wiring.head);
     this.output = this.head ?? this.last;
     this.runs = this.#inOrder();
@@ -57,24 +46,24 @@ export class Network {
     this.seen.push(row.map(({reverse}) => seenOf(this.wiring, reverse)));
     const merge = mergeRun(
       this.wiring.merges[layer],
-      runs.map(run => run.bound.slot("h").size),
+      runs.map(run => run.slotOf("hidden_state").size),
       this.wiring.steps,
     );
     merge.pull = step => runs.forEach((run, place) => this.#show(run, merge, layer, place, step));
     merge.pullBack = step => this.#arrive(merge, layer, step);
     this.merges.push(merge);
-    const {size, data} = merge.bound.slot("y");
+    const {size, data} = merge.slotOf("output");
     return {size, data};
   }
 
   /**
    * Put out a direction's hidden state, or nothing where it is not seen.
-   * @param {Run} run @param {Run} merge @param {number} layer @param {number} place @param {number} step
+   * @param {ProgramRun} run @param {ProgramRun} merge @param {number} layer @param {number} place @param {number} step
    */
   #show(run, merge, layer, place, step) {
     run.forwardTo(step);
-    const {data: from, size} = run.bound.slot("h"),
-      {data: to} = merge.bound.slot(OUTPUTS[place]);
+    const {data: from, size} = run.slotOf("hidden_state"),
+      {data: to} = merge.slotOf(OUTPUTS[place]);
     const isSeen = this.seen[layer][place][step] === 1;
     for (let n = step * size; n < (step + 1) * size; n++) to[n] = isSeen ? from[n] : 0;
   }
@@ -85,27 +74,37 @@ export class Network {
       {steps} = this.wiring;
     const merge = mergeRun(
       this.wiring.merges[top],
-      runs.map(run => run.bound.slot("h").size),
+      runs.map(run => run.slotOf("hidden_state").size),
       1,
     );
     merge.pull = () =>
       runs.forEach((run, place) => {
         run.forwardTo(run.order[steps - 1]);
-        merge.bound.slot(OUTPUTS[place]).data.set(lastOf(run, "h"));
+        merge.slotOf(OUTPUTS[place]).data.set(lastHidden(run));
       });
-    merge.pullBack = () => merge.bound.slot("dy").data.set(this.#arriving(0));
+    merge.pullBack = () => merge.slotOf("output_gradient").data.set(this.#arriving(0));
     return merge;
   }
 
   /** @param {{program: Program, constants: Record<string, Values>, skip: number}} head */
   #head({program, constants, skip}) {
-    const {size, data} = this.last.bound.slot("y"),
+    const {size, data} = this.last.slotOf("output"),
       {steps} = this.last,
-      outputs = constants.b_y.data.length;
+      {roles} = program.quantities,
+      outputs = constants[roles.output_bias].data.length;
     const row = () => ({size: outputs, data: new Float64Array(steps * outputs)}),
       added = row();
-    const rows = {r: {size, data}, ...(skip && {s: added}), dy: row()};
-    const run = new Run({program, steps, reverse: false, valid: null, rows, constants: copies(constants), sizes: {}});
+    const skipped = skip ? {[roles.skipped]: added} : {};
+    const rows = {[roles.read]: {size, data}, ...skipped, [roles.output_gradient]: row()};
+    const run = new ProgramRun({
+      program,
+      steps,
+      reverse: false,
+      valid: null,
+      rows,
+      constants: copies(constants),
+      sizes: {},
+    });
     run.pull = step => {
       this.last.forwardTo(step);
       const from = step * this.wiring.x.shape[1],
@@ -118,9 +117,9 @@ export class Network {
 
   // Backward.
 
-  /** The gradient of the loss with respect to the output itself. @param {Run} run @param {number} step */
+  /** The gradient of the loss with respect to the output itself. @param {ProgramRun} run @param {number} step */
   #outputSeed(run, step) {
-    const {data, size} = run.bound.slot("dy"),
+    const {data, size} = run.slotOf("output_gradient"),
       {loss} = this;
     data.fill(0, step * size, (step + 1) * size);
     if (loss?.of === "all") data.set(loss.dy.subarray(step * size, (step + 1) * size), step * size);
@@ -131,18 +130,18 @@ export class Network {
   #arriving(step) {
     if (this.head === null) {
       this.#outputSeed(this.last, step);
-      return rowOf(this.last, "dy", step);
+      return this.last.rowOf("output_gradient", step);
     }
     this.head.backwardTo(step);
-    return rowOf(this.head, "dr", step);
+    return this.head.row(this.head.gradientOf("read"), step);
   }
 
   /**
    * What arrives at the output of a layer: from the head, or from the layer above.
-   * @param {Run} merge @param {number} layer @param {number} step
+   * @param {ProgramRun} merge @param {number} layer @param {number} step
    */
   #arrive(merge, layer, step) {
-    const to = rowOf(merge, "dy", step),
+    const to = merge.rowOf("output_gradient", step),
       above = this.cells[layer + 1];
     if (above === undefined && !this.wiring.readsLast) to.set(this.#arriving(step));
     else to.fill(0);
@@ -150,7 +149,7 @@ export class Network {
     for (const run of above) {
       run.backwardTo(step);
       if (run.takesPart(step))
-        rowOf(run, "dx", step).forEach((one, n) => {
+        run.row(run.gradientOf("input"), step).forEach((one, n) => {
           to[n] += one;
         });
     }
@@ -169,7 +168,7 @@ export class Network {
     const {loss} = this,
       run = this.cells[layer][place],
       merge = this.merges[layer],
-      to = rowOf(run, "dy", step);
+      to = run.rowOf("output_gradient", step);
     to.fill(0);
     if (loss?.of === "h") {
       if (loss.layer === layer && loss.direction === place && loss.step === step) to[loss.unit] = 1;
@@ -178,12 +177,12 @@ export class Network {
     if (loss?.of === "h" && loss.layer <= layer) return;
     merge.backwardTo(step);
     if (this.seen[layer][place][step] === 0) return;
-    rowOf(merge, `d${OUTPUTS[place]}`, step).forEach((one, n) => {
+    merge.row(merge.gradientOf(OUTPUTS[place]), step).forEach((one, n) => {
       to[n] += one;
     });
   }
 
-  /** What arrives at the states that a run ends in. @param {Run} run @param {number} layer @param {number} place */
+  /** What arrives at the states that a run ends in. @param {ProgramRun} run @param {number} layer @param {number} place */
   #ends(run, layer, place) {
     const {steps} = this.wiring,
       step = run.order[steps - 1];
@@ -195,16 +194,12 @@ export class Network {
     if (!this.wiring.readsLast || layer < this.cells.length - 1 || this.loss?.of === "h") return;
     this.last.backwardTo(0);
     for (const {into, passed} of run.bound.carryBack) {
-      if (passed !== null) into.data.set(rowOf(this.last, `d${OUTPUTS[place]}`, 0), step * into.size);
+      if (passed !== null) into.data.set(this.last.row(this.last.gradientOf(OUTPUTS[place]), 0), step * into.size);
     }
   }
 
-  /**
-   * Forget what depends on something given that has changed.
-   * @param {number} layer @param {number} direction @param {string} name @param {number | null} step
-   * @param {number[]} at where in a parameter
-   */
-  changed(layer, direction, name, step, [row, column]) {
+  /** Forget what depends on a given number that has changed. @param {Ref} ref */
+  changed({layer, direction, name, step, at: [row, column]}) {
     const top = this.cells.length;
     for (const run of this.runs) run.forgetBack();
     if (layer === top) {
@@ -213,8 +208,9 @@ export class Network {
     }
     const run = this.cells[layer][direction];
     if (step === null) run.forgetParameter(name, row, column);
-    let [first, last] = step === null || name !== "x" ? [run.order[0], run.order[0]] : [step, step];
-    let changed = name === "x" ? this.cells[layer] : [run];
+    const isInput = name === run.roles.input;
+    let [first, last] = step === null || !isInput ? [run.order[0], run.order[0]] : [step, step];
+    let changed = isInput ? this.cells[layer] : [run];
     for (let l = layer; l < top; l++) {
       const from = first,
         to = last;
@@ -231,7 +227,7 @@ export class Network {
     else this.head?.forget(first, last);
   }
 
-  /** Run some steps that have not run yet; whether there is none. @param {boolean} backward */
+  /** ProgramRun some steps that have not run yet; whether there is none. @param {boolean} backward */
   advance(backward) {
     for (const run of this.runs) if (run.advance()) return false;
     if (backward) for (const run of this.runsBack) if (run.advanceBack()) return false;
@@ -248,7 +244,7 @@ export class Network {
       for (let step = 0; step < steps; step++) {
         run.backwardTo(step);
         if (!run.takesPart(step)) continue;
-        const row = rowOf(run, "dx", step),
+        const row = run.row(run.gradientOf("input"), step),
           from = tokens[step] * width;
         for (let n = 0; n < width; n++) found[from + n] += row[n];
       }

@@ -3,43 +3,6 @@
 import {addOuter, addPlainProduct, addProduct, addTransposed, plainNumbers, rowProduct, sizeOf} from "./arrays.js";
 import {combineTo, copyTo} from "./functions.js";
 
-/** @typedef {import("./functions.js").Slot} Slot */
-/** @typedef {import("./trees.js").Tree} Tree */
-/** @typedef {import("./trees.js").Activation} Activation */
-/**
- * What computes a value: `run` is null where there is nothing to do. Of an outer product one entry may be computed, or
- * all may be added to others, without writing the product down.
- * @typedef {object} Op
- * @property {Slot} slot
- * @property {(() => void) | null} run
- * @property {boolean} varies  from step to step
- * @property {(n: number) => number} [entry]
- * @property {(total: Float64Array) => void} [addTo]
- */
-/**
- * Products that no state is part of, for every step; `again` computes one row of those that are ready, unless only a
- * column has changed that has no part in them, if `byRow` says that a row of the matrix is made of the same row of what
- * it is made of.
- * @typedef {object} Known
- * @property {string[]} names  of what the matrix is made of
- * @property {() => number} at  the step
- * @property {Uint8Array} ready
- * @property {Float64Array} data
- * @property {((row: number, column?: number) => void) | null} again
- * @property {boolean} byRow
- */
-/** @typedef {{first: number, count: number, known: Known | null}} Block  columns of a matrix that meet one vector */
-/**
- * What a formula's symbols are.
- * @typedef {object} Scope
- * @property {(name: string) => Slot} slot
- * @property {(name: string) => boolean} varies  from step to step; what does not is computed once, by `once`
- * @property {(() => void)[]} once
- * @property {(call: Activation) => Tree | null} definition  a nonlinearity as a formula of the symbol a
- * @property {Record<string, number>} sizes
- * @property {((left: Tree, right: Tree, rows: number, columns: number) => Block[]) | null} blocks
- */
-
 const LONG = 16; // numbers of a vector from which on plain arrays are worth their copies
 
 /** A place for a value of a shape. @param {number[]} shape @param {Float64Array} [data] @returns {Slot} */
@@ -189,7 +152,7 @@ function copyBlock(rows, {data, offset, shape: [, columns]}, first) {
 
 /**
  * Add products that are the same in every run, computed when they are first needed.
- * @param {Known} known @param {Slot} out @param {Slot} m @param {Slot} v @param {number} rows @param {number} first
+ * @param {KnownProducts} known @param {Slot} out @param {Slot} m @param {Slot} v @param {number} rows @param {number} first
  * @param {number} count
  */
 function addKnown(known, out, m, v, rows, first, count) {

@@ -3,19 +3,16 @@
 import {Binding} from "./binding.js";
 import {copyTo} from "./functions.js";
 
-/** @typedef {import("./binding.js").Setting} Setting */
-/** @typedef {import("./binding.js").Quantity} Quantity */
-/** @typedef {import("./binding.js").Carried} Carried */
-
 const AT_ONCE = 8; // steps, between two looks at the clock
 
-export class Run {
+export class ProgramRun {
   /** @param {Setting} setting */
   constructor(setting) {
     const {program, steps, reverse, valid} = setting;
     this.setting = setting;
     this.steps = steps;
     this.valid = valid;
+    this.roles = program.quantities.roles;
     this.bound = new Binding(setting);
     this.runs = runsOf(this.bound.forward);
     this.runsBack = runsOf(this.bound.backward);
@@ -45,6 +42,27 @@ export class Run {
     return this.bound.slots.has(name);
   }
 
+  /** The place of the quantity that has a role. @param {Role} role */
+  slotOf(role) {
+    return this.bound.slot(this.roles[role]);
+  }
+
+  /** The numbers of a role at a step. @param {Role} role @param {number} step */
+  rowOf(role, step) {
+    return this.row(this.roles[role], step);
+  }
+
+  /** The numbers of a name at a step. @param {string} name @param {number} step */
+  row(name, step) {
+    const {data, size} = this.bound.slot(name);
+    return data.subarray(step * size, (step + 1) * size);
+  }
+
+  /** The name of the gradient with respect to the quantity of a role. @param {Role} role */
+  gradientOf(role) {
+    return /** @type {string} */ (this.setting.program.quantities.gradient(this.roles[role]));
+  }
+
   /** @param {string} name @returns {number[]} */
   shape(name) {
     return this.bound.slot(name).shape;
@@ -65,7 +83,7 @@ export class Run {
     return this.gradients.has(name);
   }
 
-  /** @param {string} name @returns {Quantity | undefined} */
+  /** @param {string} name @returns {CompiledQuantity | undefined} */
   made(name) {
     return this.bound.backward.get(name) ?? this.bound.forward.get(name);
   }
@@ -229,7 +247,7 @@ export class Run {
     this.sums.clear();
   }
 
-  /** Take over what another run of the same setting is given and has computed forward. @param {Run} other */
+  /** Take over what another run of the same setting is given and has computed forward. @param {ProgramRun} other */
   copyFrom(other) {
     this.bound.copyFrom(other.bound);
     this.ready.set(other.ready);
@@ -249,12 +267,12 @@ function leftFrom(ready, from) {
   return step < 0 ? ready.length : step;
 }
 
-/** @param {Map<string, Quantity>} quantities @returns {(() => void)[]} */
+/** @param {Map<string, CompiledQuantity>} quantities @returns {(() => void)[]} */
 function runsOf(quantities) {
   return [...quantities.values()].filter(({always}) => always).map(({run}) => run);
 }
 
-/** At a step that takes no part nothing is computed. @param {Map<string, Quantity>} quantities */
+/** At a step that takes no part nothing is computed. @param {Map<string, CompiledQuantity>} quantities */
 function passOver(quantities) {
   for (const {
     op: {slot},

@@ -1,10 +1,8 @@
 /** What a run gives to read: values at a step, single entries, entries over all steps, sums. */
 
-/** @typedef {import("./program_run.js").Run} Run */
-
 /**
  * The value of a name at a step; of the gradient of a parameter where the step is null, its sum over all steps.
- * @param {Run} run @param {string} name @param {number | null} step @returns {Float64Array}
+ * @param {ProgramRun} run @param {string} name @param {number | null} step @returns {Float64Array}
  */
 export function valueIn(run, name, step) {
   const {bound} = run,
@@ -13,14 +11,14 @@ export function valueIn(run, name, step) {
   if (Object.hasOwn(run.setting.constants, name)) return slot.data;
   if (step === null) return sumIn(run, name);
   run.to(name, step);
-  if (made === undefined || made.kept) return slot.data.subarray(step * slot.size, (step + 1) * slot.size);
+  if (made === undefined || made.stored) return slot.data.subarray(step * slot.size, (step + 1) * slot.size);
   if (!run.takesPart(step)) return new Float64Array(slot.size).fill(NaN);
   run.standAt(name, step);
   if (!made.always) made.run();
   return slot.data.slice();
 }
 
-/** One entry of a value. @param {Run} run @param {string} name @param {number | null} step @param {number} n */
+/** One entry of a value. @param {ProgramRun} run @param {string} name @param {number | null} step @param {number} n */
 export function entryIn(run, name, step, n) {
   const made = run.made(name);
   if (step === null || made?.op.entry === undefined || !run.takesPart(step)) return valueIn(run, name, step)[n];
@@ -31,21 +29,21 @@ export function entryIn(run, name, step, n) {
 
 /**
  * One entry of a value at every step; nothing (NaN) where a step takes no part.
- * @param {Run} run @param {string} name @param {number} n
+ * @param {ProgramRun} run @param {string} name @param {number} n
  */
 export function seriesIn(run, name, n) {
   const found = new Float64Array(run.steps),
-    kept = run.made(name)?.kept ?? true,
+    isStored = run.made(name)?.stored ?? true,
     {data, size} = run.bound.slot(name);
   for (let step = 0; step < run.steps; step++) {
     run.to(name, step);
     if (!run.takesPart(step)) found[step] = NaN;
-    else found[step] = kept ? data[step * size + n] : entryIn(run, name, step, n);
+    else found[step] = isStored ? data[step * size + n] : entryIn(run, name, step, n);
   }
   return found;
 }
 
-/** The sum of a quantity over all steps that take part. @param {Run} run @param {string} name */
+/** The sum of a quantity over all steps that take part. @param {ProgramRun} run @param {string} name */
 function sumIn(run, name) {
   const found = run.sums.get(name),
     made = run.bound.backward.get(name);

@@ -1,57 +1,45 @@
-/** What a number is the sum of: the terms of its equation, each with its factors, and where those came from. */
+/** The terms of a number: of its equation, each with its factors, and where those came from. */
 import {evaluate} from "./evaluate.js";
-import {isJoint} from "../views/graph.js";
-import {givenOf, isHead, isOverall} from "../views/detail.js";
 import {symbolsOf} from "./trees.js";
 
-/** @typedef {import("../views/store.js").Ref} Ref */
-/** @typedef {import("./model.js").Model} Model */
-/** @typedef {{tree: any, value: number, ref: Ref | null}} Factor  ref is null for what is no entry of a quantity */
-/** @typedef {{factors: Factor[], value: number, negative: boolean}} Term */
-
-/** The values of a tree's symbols in the step of a number.
- * @param {Model} model @param {Ref} ref @param {any} tree @param {number | null} step */
-function valuesFor(model, ref, tree, step) {
+/** The values of a tree's symbols in the step of a number. @param {Model} model @param {StepRef} ref @param {Tree} tree */
+function valuesFor(model, ref, tree) {
   return Object.fromEntries(
     symbolsOf(tree).map(name => {
-      const {layer, direction} = ref;
-      const data = model.value(layer, direction, name, isOverall(model, layer, direction, name) ? null : step);
-      return [name, {shape: model.shape(layer, direction, name), data}];
+      const symbol = {...ref, name};
+      const step = model.isOverall(symbol) ? null : ref.step;
+      return [name, {shape: model.shape(symbol), data: model.value({...symbol, step})}];
     }),
   );
 }
 
-/** The nonlinearities of a place's program. @param {Model} model @param {Ref} ref */
-export function knownOf(model, ref) {
-  if (isHead(model, ref.layer)) return {nonlinearities: []};
-  return {nonlinearities: model.layers[ref.layer].cells[ref.direction].program.nonlinearities};
+/** The nonlinearities of a place's program. @param {Model} model @param {Place} place */
+export function knownOf(model, place) {
+  return {nonlinearities: model.isHead(place) ? [] : model.cell(place).program.nonlinearities};
 }
 
-/** The terms of one number's equation.
- * @param {Model} model @param {Ref} ref @param {number | null} [step] for what is a sum over steps: the term of which step
- * @returns {Term[]} */
+/** The terms of one number's equation; of a sum over steps, those of one step. @param {Model} model @param {Ref} ref
+ * @param {number | null} [step] @returns {Term[]} */
 export function termsOf(model, ref, step = ref.step) {
-  const equation = model.equation(ref.layer, ref.direction, ref.name);
-  if (!equation) return [];
-  const context = new Context(model, ref, step);
-  return context.terms(equation.right, ref.at);
+  const equation = model.equation(ref);
+  return equation ? new Expansion(model, {...ref, step}).terms(equation.right, ref.at) : [];
 }
 
-class Context {
-  /** @param {Model} model @param {Ref} place @param {number | null} step */
-  constructor(model, place, step) {
+/** The terms and factors of formulas at one step of a place. */
+class Expansion {
+  /** @param {Model} model @param {StepRef} ref */
+  constructor(model, ref) {
     this.model = model;
-    this.place = place;
-    this.step = step;
-    /** @type {Map<any, {shape: number[], data: Float64Array}>} */
+    this.ref = ref;
+    /** @type {Map<Tree, Values>} */
     this.known = new Map();
   }
 
-  /** @param {any} tree @param {number[]} at @returns {Term[]} */
+  /** @param {Tree} tree @param {number[]} at @returns {Term[]} */
   terms(tree, at) {
     switch (tree.node) {
       case "sum":
-        return tree.terms.flatMap((/** @type {any} */ term) => this.terms(term, at));
+        return tree.terms.flatMap(term => this.terms(term, at));
       case "negative":
         return this.terms(tree.term, at).map(term => ({...term, value: -term.value, negative: !term.negative}));
       case "slope":
@@ -61,7 +49,7 @@ class Context {
       case "outer":
         return [productTerm([this.factor(tree.left, at.slice(0, 1)), this.factor(tree.right, at.slice(1))])];
       case "product":
-        return [productTerm(flatFactors(tree).map(one => this.factor(one, at)))];
+        return [productTerm(flatFactors(tree).map(factor => this.factor(factor, at)))];
       case "stack": {
         let offset = at[0];
         for (const part of tree.parts) {
@@ -76,182 +64,179 @@ class Context {
     }
   }
 
-  /** @param {any} tree a matrix times a vector, or a vector times a matrix @param {number[]} at */
+  /** A matrix times a vector, or a vector times a matrix. @param {MatMulNode} product @param {number[]} at */
   products({left, right}, at) {
-    const shapes = [this.shape(left), this.shape(right)];
-    const count = shapes[1][0];
-    return Array.from({length: count}, (_, k) =>
+    const isMatrixFirst = this.shape(left).length === 2;
+    return Array.from({length: this.shape(right)[0]}, (_, k) =>
       productTerm(
-        shapes[0].length === 2
+        isMatrixFirst
           ? [this.factor(left, [at[0], k]), this.factor(right, [k])]
           : [this.factor(left, [k]), this.factor(right, [k, at[0]])],
       ),
     );
   }
 
-  /** @param {any} tree @returns {number[]} */
+  /** @param {Tree} tree @returns {number[]} */
   shape(tree) {
     if (tree.node === "transpose") return [...this.shape(tree.matrix)].reverse();
-    const {layer, direction} = this.place;
-    return tree.node === "symbol" ? this.model.shape(layer, direction, tree.text) : this.whole(tree).shape;
+    return tree.node === "symbol" ? this.model.shape({...this.ref, name: tree.text}) : this.value(tree).shape;
   }
 
-  /** @param {any} tree */
-  whole(tree) {
+  /** @param {Tree} tree */
+  value(tree) {
     let value = this.known.get(tree);
     if (!value) {
-      value = evaluate(tree, valuesFor(this.model, this.place, tree, this.step), knownOf(this.model, this.place));
+      value = evaluate(tree, valuesFor(this.model, this.ref, tree), knownOf(this.model, this.ref));
       this.known.set(tree, value);
     }
     return value;
   }
 
-  /** One entry of what is multiplied. @param {any} tree @param {number[]} at @returns {Factor} */
+  /** One entry of a factor. @param {Tree} tree @param {number[]} at @returns {Factor} */
   factor(tree, at) {
-    const {layer, direction} = this.place;
     if (tree.node === "transpose") return this.factor(tree.matrix, [...at].reverse());
-    if (tree.node === "part") return this.factor(tree.vector, [at[0] + tree.start]);
-    const shape = tree.node === "symbol" ? this.model.shape(layer, direction, tree.text) : this.whole(tree).shape;
-    const own = at.slice(at.length - shape.length);
-    const index = own.reduce((sum, one, axis) => sum * shape[axis] + one, 0);
-    if (tree.node !== "symbol") return {tree, value: this.whole(tree).data[index], ref: null};
-    const name = tree.text;
-    const step = isOverall(this.model, layer, direction, name) ? null : this.step;
-    const value = this.model.value(layer, direction, name, step)[index];
-    return {tree, value, ref: {layer, direction, name, step, at: own}};
+    if (tree.node === "part") return this.factor(tree.vector, [at[0] + Number(tree.start)]);
+    const shape = this.shape(tree);
+    const place = at.slice(at.length - shape.length);
+    const index = place.reduce((sum, n, axis) => sum * shape[axis] + n, 0);
+    if (tree.node !== "symbol") return {tree, value: this.value(tree).data[index], ref: null};
+    const symbol = {...this.ref, name: tree.text, at: place};
+    const ref = this.model.isOverall(symbol) ? {...symbol, step: null} : symbol;
+    return {tree, value: this.model.value(ref)[index], ref};
   }
 }
 
 /** @param {Factor[]} factors @returns {Term} */
 function productTerm(factors) {
-  return {factors, value: factors.reduce((product, one) => product * one.value, 1), negative: false};
+  return {factors, value: factors.reduce((product, factor) => product * factor.value, 1), negative: false};
 }
 
-/** @param {any} tree @returns {any[]} the factors of a product, those of a derivative that is a product among them */
+/** The factors of a product, with those of a derivative that is a product. @param {Tree} tree @returns {Tree[]} */
 export function flatFactors(tree) {
   if (tree.node === "slope") return flatFactors(tree.body);
   return tree.node === "product" ? tree.factors.flatMap(flatFactors) : [tree];
 }
 
-/** The step before one, as the direction of a place goes, or null at its first.
- * @param {Model} model @param {Ref} ref */
-function stepBefore(model, ref) {
-  if (ref.step === null || isHead(model, ref.layer)) return null;
-  const backward = model.layers[ref.layer].cells[ref.direction].direction === "backward";
-  const step = ref.step + (backward ? 1 : -1);
-  return step < 0 || step >= model.steps ? null : step;
+/** Whether a tree only stacks symbols. @param {Tree | undefined} tree @returns {tree is StackNode} */
+export function isJoint(tree) {
+  return tree?.node === "stack" && tree.parts.every(part => part.node === "symbol");
 }
 
-/** The vectors that a quantity only stacks, from the top; none if it does more.
- * @param {Model} model @param {number} layer @param {number} direction @param {string} name */
-export function stackedIn(model, layer, direction, name) {
-  const right = /** @type {any} */ (model.equation(layer, direction, name)?.right);
+/** The vectors that a quantity only stacks, from the top; none if it does more. @param {Model} model @param {NameRef} ref */
+export function stackedIn(model, ref) {
+  const right = model.equation(ref)?.right;
   if (!isJoint(right)) return [];
-  return right.parts.map((/** @type {any} */ part) => ({
-    name: part.text,
-    size: model.shape(layer, direction, part.text)[0],
-  }));
+  return right.parts.flatMap(symbolsOf).map(name => ({name, size: model.shape({...ref, name})[0]}));
+}
+
+// Where numbers come from, and where they go.
+
+/** The step after one, as the direction of its cell goes, or the step before (-1); null beyond the ends.
+ * @param {Model} model @param {Ref} ref @param {1 | -1} by */
+function neighbour(model, ref, by) {
+  if (ref.step === null || model.isHead(ref)) return null;
+  const step = ref.step + (model.cell(ref).direction === "backward" ? -by : by);
+  return step < 0 || step >= model.steps ? null : step;
 }
 
 /** Where a number comes from that is only handed on: x or h below a stack, h of the step before, the layer below.
  * @param {Model} model @param {Ref} ref @returns {Ref | null} */
 export function handedOn(model, ref) {
-  if (isHead(model, ref.layer)) {
-    if (ref.step === null) return null;
-    if (ref.name === "s") return {...ref, layer: 0, name: "x", at: [model.wiring.head?.skip === 1 ? 0 : ref.at[0]]};
-    if (ref.name !== "r") return null;
-    const read = mergedEntry(model, model.layers.length - 1, ref.at[0], ref.step);
-    return read && model.readsLast ? {...read, step: lastStep(model, read)} : read;
-  }
-  const equation = model.equation(ref.layer, ref.direction, ref.name);
-  if (equation) {
+  if (model.isHead(ref)) return intoHead(model, ref);
+  if (model.equation(ref)) {
     let [index] = ref.at;
-    for (const {name, size} of stackedIn(model, ref.layer, ref.direction, ref.name)) {
+    for (const {name, size} of stackedIn(model, ref)) {
       if (index < size) return {...ref, name, at: [index]};
       index -= size;
     }
     return null;
   }
-  const {program} = model.layers[ref.layer].cells[ref.direction];
-  const gradient = ref.name.startsWith("d");
-  const carried = [...program.carry, ...program.carry_backward].find((/** @type {any} */ one) => one.into === ref.name);
+  const {program} = model.cell(ref);
+  const carried = [...program.carry, ...program.carry_backward].find(({into}) => into === ref.name);
   if (carried) {
-    const step = gradient ? stepAfter(model, ref) : stepBefore(model, ref);
+    const step = neighbour(model, ref, model.isGradient(ref) ? 1 : -1);
     return step === null ? null : {...ref, name: carried.source, step};
   }
-  const isInput = givenOf(model, ref.layer, ref.direction, ref.name)?.kind === "input";
+  const isInput = model.given(ref)?.kind === "input";
   return isInput && ref.layer > 0 && ref.step !== null ? mergedEntry(model, ref.layer - 1, ref.at[0], ref.step) : null;
 }
 
-/** The numbers of the step after to which a number is carried: h_prev and c_prev; backward, of the step before.
- * @param {Model} model @param {Ref} ref @returns {Ref[]} */
+/** The number of a cell that the head reads, or that is added to its output. @param {Model} model @param {Ref} ref
+ * @returns {Ref | null} */
+function intoHead(model, ref) {
+  const {read, skipped} = model.roles(ref);
+  if (ref.step === null) return null;
+  if (ref.name === skipped) {
+    const place = {layer: 0, direction: ref.direction};
+    const at = [model.wiring.head?.skip === 1 ? 0 : ref.at[0]];
+    return {...place, name: model.roles(place).input, step: ref.step, at};
+  }
+  if (ref.name !== read) return null;
+  const entry = mergedEntry(model, model.layers.length - 1, ref.at[0], ref.step);
+  return entry && model.readsLast ? {...entry, step: lastStep(model, entry)} : entry;
+}
+
+/** The numbers of the neighbouring step to which a number is carried. @param {Model} model @param {Ref} ref
+ * @returns {(Ref & {step: number})[]} */
 export function carriedTo(model, ref) {
-  if (isHead(model, ref.layer)) return [];
-  const {program} = model.layers[ref.layer].cells[ref.direction];
-  return [
-    [program.carry, stepAfter(model, ref)],
-    [program.carry_backward, stepBefore(model, ref)],
-  ].flatMap(([carries, step]) =>
+  if (model.isHead(ref)) return [];
+  const {carry, carry_backward: back} = model.cell(ref).program;
+  /** @param {Carry[]} carries @param {number | null} step */
+  const into = (carries, step) =>
     step === null
       ? []
-      : /** @type {any[]} */ (carries)
-          .filter(one => one.source === ref.name)
-          .map(one => ({...ref, name: one.into, step: /** @type {number} */ (step)})),
-  );
+      : carries.filter(({source}) => source === ref.name).map(({into: name}) => ({...ref, name, step}));
+  return [...into(carry, neighbour(model, ref, 1)), ...into(back, neighbour(model, ref, -1))];
 }
 
-/** @param {Model} model @param {Ref} ref */
-function stepAfter(model, ref) {
-  if (ref.step === null) return null;
-  const backward = model.layers[ref.layer].cells[ref.direction].direction === "backward";
-  const step = ref.step + (backward ? -1 : 1);
-  return step < 0 || step >= model.steps ? null : step;
-}
-
-/** The step that ends the run of a cell: the last one that is valid, as its direction goes. @param {Model} model @param {Ref} ref */
-function lastStep(model, {layer, direction}) {
+/** The last valid step of a cell, as its direction goes. @param {Model} model @param {Place} place */
+function lastStep(model, place) {
   const {valid} = model.wiring;
-  const backward = model.layers[layer].cells[direction].direction === "backward";
-  return backward ? (valid?.indexOf(1) ?? 0) : (valid?.lastIndexOf(1) ?? model.steps - 1);
+  if (model.cell(place).direction === "backward") return valid?.indexOf(1) ?? 0;
+  return valid?.lastIndexOf(1) ?? model.steps - 1;
 }
 
-/** The hidden state that an entry of a layer's output is, where it is one.
+/** The hidden state that is an entry of a layer's output; null where directions are merged into one number.
  * @param {Model} model @param {number} layer @param {number} index @param {number} step @returns {Ref | null} */
 function mergedEntry(model, layer, index, step) {
   const {cells} = model.layers[layer];
-  const how = model.doc?.wiring?.merge?.[layer]?.how;
-  if (cells.length > 1 && how !== "concat") return null;
+  if (cells.length > 1 && model.wiring.merging[layer] !== "concat") return null;
   const direction = index < cells[0].recurrent ? 0 : 1;
   const at = direction ? index - cells[0].recurrent : index;
-  return at < (cells[direction]?.recurrent ?? 0) ? {layer, direction, name: "h", step, at: [at]} : null;
+  if (at >= (cells[direction]?.recurrent ?? 0)) return null;
+  return {layer, direction, name: model.roles({layer, direction}).hidden_state, step, at: [at]};
 }
 
-const MERGES = /** @type {Record<string, string>} */ ({sum: "the sum", mul: "the product", average: "the average"});
+const MERGES = {sum: "the sum", mul: "the product", average: "the average", concat: null, none: null};
 
-/** The hidden states of both directions that an input of a layer above, or of the head, is made of, and how; null where
- * they are not merged into one number. @param {Model} model @param {Ref | undefined} ref */
+/** The hidden states of both directions whose sum, product or average an input of a layer above, or of the head, is;
+ * null for other numbers. @param {Model} model @param {Ref | undefined} ref */
 export function mergedFrom(model, ref) {
   if (!ref || ref.step === null || ref.layer === 0) return null;
   const {step, at} = ref;
-  const inHead = isHead(model, ref.layer);
-  if (inHead ? ref.name !== "r" : givenOf(model, ref.layer, ref.direction, ref.name)?.kind !== "input") return null;
+  const inHead = model.isHead(ref);
+  const isRead = inHead ? ref.name === model.roles(ref).read : model.given(ref)?.kind === "input";
   const layer = ref.layer - 1;
-  const how = MERGES[model.doc?.wiring?.merge?.[layer]?.how];
+  const how = MERGES[model.wiring.merging[layer]];
   const {cells} = model.layers[layer];
-  if (!how || cells.length < 2) return null;
-  const parts = cells.map((_, direction) => ({layer, direction, name: "h", step, at}));
-  return {how, parts: parts.map(one => (inHead && model.readsLast ? {...one, step: lastStep(model, one)} : one))};
+  if (!isRead || !how || cells.length < 2) return null;
+  const parts = cells.map((_, direction) => {
+    const place = {layer, direction};
+    const last = inHead && model.readsLast ? lastStep(model, place) : step;
+    return {...place, name: model.roles(place).hidden_state, step: last, at};
+  });
+  return {how, parts};
 }
 
+const LONGEST_ORIGIN = 4;
+
 /** A number, and all from which it was only handed on. @param {Model} model @param {Ref} ref */
-export function ways(model, ref) {
+export function origins(model, ref) {
   /** @type {Ref[]} */
-  const found = [];
-  /** @type {Ref | null} */
-  let one = ref;
-  while (one && found.length < 4) {
-    found.push(one);
-    one = handedOn(model, one);
+  const refs = [];
+  for (let origin = /** @type {Ref | null} */ (ref); origin && refs.length < LONGEST_ORIGIN; ) {
+    refs.push(origin);
+    origin = handedOn(model, origin);
   }
-  return found;
+  return refs;
 }

@@ -1,19 +1,5 @@
 /** Formulas as trees: what they are made of, and how large they may be. */
 
-/** @typedef {{name: string, alpha: number | null, beta: number | null}} Activation */
-/**
- * @typedef {{node: "symbol", text: string}
- *   | {node: "number", value: number | string} | {node: "row", values: number[]}
- *   | {node: "sum", terms: Tree[]} | {node: "product", factors: Tree[]} | {node: "negative", term: Tree}
- *   | {node: "matmul", left: Tree, right: Tree} | {node: "transpose", matrix: Tree}
- *   | {node: "outer", left: Tree, right: Tree, rows?: boolean}
- *   | {node: "part", vector: Tree, start: number | string, stop: number | string}
- *   | {node: "quotient", over: Tree, under: Tree} | {node: "power", base: Tree, exponent: Tree}
- *   | {node: "call", name: string, arguments: Tree[], activation: Activation | null}
- *   | {node: "holds", left: Tree, relation: string, right: Tree} | {node: "slope", body: Tree}
- *   | {node: "stack", parts: Tree[], mark?: string}} Tree
- */
-
 const DEEPEST = 200;
 const MOST_NODES = 20000;
 

@@ -16,7 +16,8 @@ function bytesOf85(text) {
   return found.subarray(0, Math.floor((text.length * 4) / 5));
 }
 
-/** @param {any} doc as it lies in the page @returns {Promise<any>} with everything in its place */
+/** A document as it lies in the page, with its deflated part in place. @param {PageDocument & {deflated?: string}} doc
+ * @returns {Promise<PageDocument>} */
 export async function unpacked(doc) {
   const {deflated, ...rest} = doc;
   if (typeof deflated !== "string") return doc;

@@ -1,42 +1,13 @@
 /** The document's wiring, decoded: what every cell, every merging and the head are run on. */
 
-import {decode, zeros} from "./arrays.js";
+import {decode, isSingle, zeros} from "./arrays.js";
+import {QuantityTable} from "./quantity_table.js";
 import {symbolsOf} from "./trees.js";
 
-/** @typedef {import("./arrays.js").Values} Values */
-/** @typedef {import("./binding.js").Program} Program */
-/** @typedef {import("./binding.js").Assignment} Assignment */
-/** @typedef {import("./evaluate.js").Nonlinearity} Nonlinearity */
-/** @typedef {import("./trees.js").Tree} Tree */
-/**
- * A cell in its place.
- * @typedef {object} WiredCell
- * @property {Program} program
- * @property {boolean} reverse
- * @property {Record<string, Values>} constants  parameters, and masks that are the same at every step
- * @property {Record<string, Values>} rows  other masks
- * @property {Record<string, Float64Array>} state  that it starts from; zeros where there is none
- * @property {Record<string, number>} sizes  of axes
- */
-/**
- * @typedef {object} Wiring
- * @property {number} steps
- * @property {Values} x  of every step
- * @property {Values | null} embedding
- * @property {Float64Array | null} tokens
- * @property {Uint8Array | null} valid
- * @property {WiredCell[][]} layers
- * @property {Program[]} merges
- * @property {boolean} repeats  whether steps that take no part put out the last output again
- * @property {boolean} readsLast
- * @property {{program: Program, constants: Record<string, Values>, skip: number} | null} head
- * @property {boolean} isLean  whether only states are kept for every step: all quantities would take too much memory
- */
+/** The roles of the directions' outputs in the merging of a layer. */
+export const OUTPUTS = /** @type {const} */ (["forward_output", "backward_output"]);
 
-/** What the outputs of a layer's directions are called where they become one. */
-export const OUTPUTS = ["h_forward", "h_backward"];
-
-/** Decode what is run. @param {any} doc @param {number} most numbers to keep of a run @returns {Wiring} */
+/** Decode what is run. @param {RunDocument} doc @param {number} most numbers to keep of a run @returns {Wiring} */
 export function wiringOf(doc, most) {
   const {wiring, inputs} = doc;
   const given = decode(inputs.x),
@@ -44,12 +15,14 @@ export function wiringOf(doc, most) {
   const steps = given.shape[0],
     x = embedding === null ? given : lookedUp(embedding, given.data);
   const nonlinearities = [
-    ...doc.program.flatMap((/** @type {Program} */ one) => one.nonlinearities),
+    ...doc.program.flatMap(program => program.nonlinearities),
     ...(wiring.head?.nonlinearities ?? []),
-    ...(doc.nonlinearities ?? []),
   ];
-  const layers = wiring.layers.map((/** @type {any[]} */ row, /** @type {number} */ layer) =>
-    row.map((cell, place) => wiredCell(doc, cell, layer, place, steps)),
+  const tables = doc.quantities.cells.map(written => new QuantityTable(written));
+  const programs = doc.program.map((program, n) => ({...program, quantities: tables[n]}));
+  const merging = new QuantityTable(doc.quantities.merge);
+  const layers = wiring.layers.map((row, layer) =>
+    row.map((cell, place) => wiredCell(doc, programs[cell.program], cell, layer, place, steps)),
   );
   return {
     steps,
@@ -58,21 +31,19 @@ export function wiringOf(doc, most) {
     layers,
     isLean: steps * numbersOfStep(layers.flat()) > most,
     tokens: embedding === null ? null : given.data,
-    valid: validOf(inputs.valid, wiring.marked, given, embedding !== null, inputs.x.dtype === "<f4"),
-    merges: wiring.merge.map((/** @type {any} */ {equations}, /** @type {number} */ layer) =>
-      mergeProgram(equations, wiring.layers[layer].length),
-    ),
+    valid: validOf(inputs.valid, wiring.marked, given, embedding !== null, isSingle(inputs.x)),
+    merges: wiring.merge.map(({equations}, layer) => mergeProgram(equations, wiring.layers[layer].length, merging)),
+    merging: wiring.merge.map(({how}) => how),
     repeats: wiring.masked_output === "repeat",
     readsLast: wiring.reads === "last",
-    head:
-      wiring.head === null
-        ? null
-        : {
-            program: stateless(wiring.head.equations, wiring.head.given, nonlinearities),
-            constants: decoded(wiring.head.constants),
-            skip: wiring.head.skip,
-          },
+    head: wiring.head === null ? null : wiredHead(doc, wiring.head, nonlinearities),
   };
+}
+
+/** @param {RunDocument} doc @param {WrittenHead} head @param {Nonlinearity[]} nonlinearities @returns {WiredHead} */
+function wiredHead(doc, {equations, given, constants, skip}, nonlinearities) {
+  const quantities = new QuantityTable(/** @type {WrittenQuantities} */ (doc.quantities.head));
+  return {program: stateless(equations, given, nonlinearities, quantities), constants: decoded(constants), skip};
 }
 
 /** How many numbers a step has, about. @param {WiredCell[]} cells */
@@ -97,7 +68,7 @@ function lookedUp(table, tokens) {
 
 /**
  * Which steps take part; null: all.
- * @param {boolean[] | null | undefined} valid @param {number | string | null} marked @param {Values} given
+ * @param {boolean[] | null | undefined} valid @param {WrittenNumber | null} marked @param {Values} given
  * @param {boolean} areTokens @param {boolean} single whether they were float32
  */
 function validOf(valid, marked, given, areTokens, single) {
@@ -114,11 +85,10 @@ function validOf(valid, marked, given, areTokens, single) {
 }
 
 /**
- * @param {any} doc @param {{program: number, parameters: number, direction: string}} cell @param {number} layer
+ * @param {RunDocument} doc @param {Program} program @param {WrittenCell} cell @param {number} layer
  * @param {number} place @param {number} steps @returns {WiredCell}
  */
-function wiredCell(doc, cell, layer, place, steps) {
-  const program = /** @type {Program} */ (doc.program[cell.program]);
+function wiredCell(doc, program, cell, layer, place, steps) {
   const constants = decoded(doc.parameters[cell.parameters]);
   const masks = decoded(doc.inputs.dropout?.[layer]?.[place] ?? {});
   const state = decoded(doc.inputs.state?.[layer]?.[place] ?? doc.wiring.initial?.[layer]?.[place] ?? {});
@@ -140,7 +110,7 @@ function wiredCell(doc, cell, layer, place, steps) {
   return {program, reverse: cell.direction === "backward", constants, rows, state: begin, sizes};
 }
 
-/** @param {Record<string, any>} written @returns {Record<string, Values>} */
+/** @param {Record<string, WrittenArray>} written @returns {Record<string, Values>} */
 function decoded(written) {
   return Object.fromEntries(Object.entries(written).map(([name, one]) => [name, decode(one)]));
 }
@@ -159,38 +129,36 @@ function sizesOf(program, constants) {
 }
 
 /**
- * How the outputs of a layer's directions become one; without equations they stand side by side.
- * @param {Assignment[]} equations @param {number} directions @returns {Program}
+ * The merging of a layer's directions into one output; without equations they stand side by side.
+ * @param {Assignment[]} equations @param {number} directions @param {QuantityTable} quantities @returns {Program}
  */
-function mergeProgram(equations, directions) {
-  const names = OUTPUTS.slice(0, directions);
-  const given = [...names, "dy"].map(symbol => ({
-    symbol,
-    axes: ["merged"],
-    kind: symbol === "dy" ? "gradient" : "input",
-  }));
-  if (equations.length > 0) return stateless(equations, given, []);
+function mergeProgram(equations, directions, quantities) {
+  const {roles} = quantities;
+  const names = OUTPUTS.slice(0, directions).map(role => roles[role]);
+  /** @param {string} symbol @param {Kind} kind @returns {Given} */
+  const entry = (symbol, kind) => ({symbol, axes: ["merged"], kind});
+  const given = [...names.map(name => entry(name, "input")), entry(roles.output_gradient, "gradient")];
+  if (equations.length > 0) return stateless(equations, given, [], quantities);
   /** @param {string} text @returns {Tree} */
   const symbol = text => ({node: "symbol", text});
-  /** @param {string} left @param {Tree} right @returns {Assignment} */
-  const assign = (left, right) => ({left, right, axes: [], sums: false});
-  const [first, second] = [
-    [0, "one direction"],
-    ["one direction", "merged"],
+  /** @param {string | null} left @param {Tree} right @returns {Assignment} */
+  const assign = (left, right) => ({left: left ?? "", right, axes: [], sums: false});
+  const arriving = symbol(roles.output_gradient);
+  const lines = [
+    assign(roles.output, {node: "stack", parts: names.map(symbol)}),
+    assign(quantities.gradient(names[0]), {node: "part", vector: arriving, start: 0, stop: "one direction"}),
+    assign(quantities.gradient(names[1]), {node: "part", vector: arriving, start: "one direction", stop: "merged"}),
   ];
-  const beside = [first, second].map(([start, stop], n) =>
-    assign(`d${names[n]}`, {node: "part", vector: symbol("dy"), start, stop}),
-  );
-  return stateless([assign("y", {node: "stack", parts: names.map(symbol)}), ...beside], given, []);
+  return stateless(lines, given, [], quantities);
 }
 
 /**
  * Equations of every step alone, as a program that carries nothing. Those that need a gradient are its backward pass.
- * @param {Assignment[]} equations @param {Program["given"]} given @param {Nonlinearity[]} nonlinearities
- * @returns {Program}
+ * @param {Assignment[]} equations @param {Given[]} given @param {Nonlinearity[]} nonlinearities
+ * @param {QuantityTable} quantities @returns {Program}
  */
-function stateless(equations, given, nonlinearities) {
-  const gradients = new Set(["dy"]);
+function stateless(equations, given, nonlinearities, quantities) {
+  const gradients = new Set([quantities.roles.output_gradient]);
   for (const {left, right} of equations) if (symbolsOf(right).some(name => gradients.has(name))) gradients.add(left);
   return {
     given,
@@ -199,5 +167,6 @@ function stateless(equations, given, nonlinearities) {
     carry: [],
     carry_backward: [],
     nonlinearities,
+    quantities,
   };
 }

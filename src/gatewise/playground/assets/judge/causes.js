@@ -2,30 +2,18 @@
 import {isCopied, placeOf} from "./lines.js";
 import {decimalsOf} from "./numerals.js";
 
-/** @typedef {import("./lines.js").Lines} Lines */
-/** @typedef {import("./lines.js").Numbers} Numbers */
-/** @typedef {import("../engine/trees.js").Tree} Tree */
-/**
- * The edits of a program as Python writes them; see playground/edits.py.
- * @typedef {object} Mistakes
- * @property {{kind: string, words: string, target: string, form: number}[]} edits
- * @property {Tree[]} forms
- * @property {{members: number[], words: string, lines: string[], gates: string[], each: boolean}[]} families
- * @property {import("../engine/evaluate.js").Nonlinearity[]} nonlinearities
- */
-/** @typedef {{kind: string, words: string, lines: string[], gates: string[], each: boolean}} Cause */
 /** @typedef {{causes: Cause[], more: number, digits: number | null}} Causes */
 /**
  * A wrong number, and what is known when its causes are searched for.
  * @typedef {object} Wrong
  * @property {Lines} lines
  * @property {Mistakes} mistakes
- * @property {Record<string, number>} grader
+ * @property {Grader} grader
  * @property {string} name of the line
  * @property {number[]} at which entry of it
  * @property {{value: number, tolerance: number}} typed
- * @property {Numbers} own every line as it follows from the person's own numbers
- * @property {Numbers} slack the tolerance of these
+ * @property {LineNumbers} own every line as it follows from the person's own numbers
+ * @property {LineNumbers} slack the tolerance of these
  * @property {number} unit the tolerance of a number that was not written, since it was rounded
  * @property {string[]} cone the line, last, and those between it and what was written
  * @property {Set<string>} settled lines that are written and right: no mistake was made in them
@@ -84,7 +72,7 @@ function mostLikely({grader, typed}, fits, chances, allowed) {
 
 /** @param {Wrong} wrong @param {Effect} effect @param {number} place */
 function predictedBy({lines, cone, own}, {changes}, place) {
-  /** @type {Numbers} */
+  /** @type {LineNumbers} */
   const moved = new Map();
   for (const name of cone) {
     const change = changes.get(name);

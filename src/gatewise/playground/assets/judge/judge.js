@@ -6,13 +6,6 @@ import {causesOf} from "./causes.js";
 import {isCopied, linesOf, placeOf} from "./lines.js";
 import {writtenNumber} from "./numerals.js";
 
-/** @typedef {import("../views/store.js").Ref} Ref */
-/** @typedef {import("../engine/model.js").Model} Model */
-/** @typedef {import("./lines.js").Lines} Lines */
-/** @typedef {import("./lines.js").Numbers} Numbers */
-/** @typedef {import("./causes.js").Cause} Cause */
-/** @typedef {import("./causes.js").Mistakes} Mistakes */
-/** @typedef {import("./numerals.js").Written} Written */
 /** @typedef {"right" | "close" | "coarse" | "follows" | "wrong" | "unread" | "ambiguous"} Status */
 /**
  * The verdict on a number that was typed: right; close, but for rounding; coarse, right as far as its few digits go;
@@ -31,7 +24,7 @@ import {writtenNumber} from "./numerals.js";
 /**
  * @typedef {object} Judging
  * @property {Mistakes | null} mistakes
- * @property {Record<string, number>} grader the constants of gatewise.grading
+ * @property {Grader} grader the constants of gatewise.grading
  * @property {boolean} backward whether the number belongs to the backward pass
  * @property {Set<string>} [unseen] the lines that the person does not see; by default none is seen
  */
@@ -39,14 +32,14 @@ import {writtenNumber} from "./numerals.js";
  * @typedef {object} Sheet
  * @property {Lines} lines
  * @property {Ref} ref
- * @property {Record<string, number>} grader
- * @property {Map<string, Written>} numbers that could be read
+ * @property {Grader} grader
+ * @property {Map<string, WrittenNumeral>} numbers that could be read
  * @property {Set<string> | null} unseen lines that the person does not see; null where none is seen
  * @property {number} unit the tolerance of numbers that are not written
- * @property {Numbers} own what follows from their numbers, and what they wrote
- * @property {Numbers} slack the tolerance of these
- * @property {Numbers} expected what follows from the lines before, whatever is written
- * @property {Numbers} loose the tolerance of these
+ * @property {LineNumbers} own what follows from their numbers, and what they wrote
+ * @property {LineNumbers} slack the tolerance of these
+ * @property {LineNumbers} expected what follows from the lines before, whatever is written
+ * @property {LineNumbers} loose the tolerance of these
  * @property {Map<string, string[]>} tainted the wrong lines that one follows from
  */
 
@@ -82,10 +75,10 @@ export function judgeLines(model, ref, typed, judging) {
   return verdicts;
 }
 
-/** @param {Lines} lines @param {Ref} ref @param {Map<string, Written | "ambiguous" | null>} written
+/** @param {Lines} lines @param {Ref} ref @param {Map<string, WrittenNumeral | "ambiguous" | null>} written
  * @param {Judging} judging @returns {Sheet} */
 function sheetOf(lines, ref, written, {grader, unseen}) {
-  /** @type {Map<string, Written>} */
+  /** @type {Map<string, WrittenNumeral>} */
   const numbers = new Map();
   for (const [name, number] of written) if (number !== null && number !== "ambiguous") numbers.set(name, number);
   const rounded = [...numbers].filter(
@@ -124,13 +117,13 @@ function carryOn({lines, grader, unseen, unit, own, slack, expected, loose, tain
   if (from.length) tainted.set(name, [...new Set(from)]);
 }
 
-/** The tolerance of numbers that are read from the page. @param {Record<string, number>} grader
+/** The tolerance of numbers that are read from the page. @param {Grader} grader
  * @param {Float64Array} numbers */
 function hiddenDigits(grader, numbers) {
   return numbers.map(number => (Math.abs(number - Math.round(number * 1e4) / 1e4) > grader.rounding ? SEEN : 0));
 }
 
-/** Judge a number that is written, and go on from it. @param {Sheet} sheet @param {string} name @param {Written} typed
+/** Judge a number that is written, and go on from it. @param {Sheet} sheet @param {string} name @param {WrittenNumeral} typed
  * @returns {Status} */
 function take(sheet, name, typed) {
   const {lines, ref, own, slack, tainted} = sheet;
@@ -154,7 +147,7 @@ function withNumber(numbers, place, value) {
   return copy;
 }
 
-/** @param {Sheet} sheet @param {string} name @param {Written} typed @returns {Status} */
+/** @param {Sheet} sheet @param {string} name @param {WrittenNumeral} typed @returns {Status} */
 function statusOf({lines, ref, grader, expected, loose, tainted}, name, {value, tolerance}) {
   const place = placeOf(lines.shape(name), ref.at);
   const right = rightOf(lines, ref, name);
@@ -206,7 +199,7 @@ function coneOf(lines, names, known) {
 function searched(sheet, mistakes, unseen, verdicts, name, search, searches) {
   const {lines, ref, grader, numbers, own, slack, unit} = sheet;
   const place = placeOf(lines.shape(name), ref.at);
-  const typed = /** @type {Written} */ (numbers.get(name));
+  const typed = /** @type {WrittenNumeral} */ (numbers.get(name));
   const before = new Map(own).set(name, /** @type {Float64Array} */ (sheet.expected.get(name)));
   const value = before.get(name)?.[place] ?? 0;
   const settled = new Set([...numbers.keys()].filter(line => verdicts[line]?.status !== "wrong"));

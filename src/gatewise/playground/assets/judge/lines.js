@@ -2,12 +2,6 @@
 import {evaluate} from "../engine/evaluate.js";
 import {symbolsOf} from "../engine/trees.js";
 
-/** @typedef {import("../views/store.js").Ref} Ref */
-/** @typedef {import("../engine/model.js").Model} Model */
-/** @typedef {import("../engine/arrays.js").Values} Values */
-/** @typedef {import("../engine/trees.js").Tree} Tree */
-/** @typedef {import("../engine/evaluate.js").Nonlinearity} Nonlinearity */
-/** @typedef {Map<string, Float64Array>} Numbers  by quantity; of what is not in it, the model's */
 /** @typedef {{value: Float64Array, slack: Float64Array}} Spread */
 /**
  * @typedef {object} Lines
@@ -19,21 +13,22 @@ import {symbolsOf} from "../engine/trees.js";
  * @property {string[]} carried what the step takes from its neighbours
  * @property {(name: string) => boolean} backward
  * @property {(name: string) => Float64Array} right its value in the model
- * @property {(tree: Tree, own: Numbers, shape: number[]) => Float64Array | null} value
- * @property {(tree: Tree, own: Numbers, slack: Numbers, shape: number[]) => Spread | null} spread
+ * @property {(tree: Tree, own: LineNumbers, shape: number[]) => Float64Array | null} value
+ * @property {(tree: Tree, own: LineNumbers, slack: LineNumbers, shape: number[]) => Spread | null} spread
  */
 
 /**
  * The lines of a step of a cell.
- * @param {Model} model @param {Ref} ref a number of it @param {boolean} backward whether those of the backward pass too
+ * @param {Model} model @param {StepRef} ref a number of it @param {boolean} backward whether those of the backward pass too
  * @param {Nonlinearity[]} [more] what trees may call beside what the cell does @returns {Lines}
  */
 export function linesOf(model, ref, backward, more = []) {
   const {layer, direction, step} = ref;
-  const {program} = model.layers[layer].cells[direction];
+  const place = {layer, direction};
+  const {program} = model.cell(place);
   const nonlinearities = [...program.nonlinearities, ...more];
-  const back = backward ? model.order(layer, direction, true) : [];
-  const names = [...model.order(layer, direction, false), ...back];
+  const back = backward ? model.order(place, true) : [];
+  const names = [...model.order(place, false), ...back];
   const lines = new Set(names);
   /** @type {Map<string, Values>} */
   const known = new Map();
@@ -41,14 +36,14 @@ export function linesOf(model, ref, backward, more = []) {
   /** @param {string} name @returns {Values} */
   function base(name) {
     const values = known.get(name) ?? {
-      shape: model.shape(layer, direction, name),
-      data: Float64Array.from(model.value(layer, direction, name, step)),
+      shape: model.shape({...place, name}),
+      data: Float64Array.from(model.value({...place, name, step})),
     };
     known.set(name, values);
     return values;
   }
 
-  /** @param {Tree} tree @param {Numbers} own @param {number[]} shape */
+  /** @param {Tree} tree @param {LineNumbers} own @param {number[]} shape */
   function value(tree, own, shape) {
     /** @type {Record<string, Values>} */
     const values = {};
@@ -65,7 +60,7 @@ export function linesOf(model, ref, backward, more = []) {
     }
   }
 
-  /** @param {Tree} tree @param {Numbers} own @param {Numbers} slack @param {number[]} shape @returns {Spread | null} */
+  /** @param {Tree} tree @param {LineNumbers} own @param {LineNumbers} slack @param {number[]} shape @returns {Spread | null} */
   function spread(tree, own, slack, shape) {
     const found = value(tree, own, shape);
     if (found === null) return null;
@@ -87,9 +82,9 @@ export function linesOf(model, ref, backward, more = []) {
 
   return {
     names,
-    tree: name => /** @type {any} */ (model.equation(layer, direction, name)).right,
-    uses: name => model.inputs(layer, direction, name),
-    inputs: name => model.inputs(layer, direction, name).filter(one => lines.has(one)),
+    tree: name => /** @type {Assignment} */ (model.equation({...place, name})).right,
+    uses: name => model.inputs({...place, name}),
+    inputs: name => model.inputs({...place, name}).filter(one => lines.has(one)),
     shape: name => base(name).shape,
     carried: [...program.carry, ...program.carry_backward].map(({into}) => into),
     backward: name => back.includes(name),

@@ -1,7 +1,5 @@
 /** Numbers as people write them, each with half a unit of its last digit. */
 
-/** @typedef {{value: number, tolerance: number, text: string}} Written */
-
 const LONGEST_NUMERAL = 60;
 const MINUS_SIGNS = /[−–—－]/g;
 const TIMES_SIGNS = / ?[·⋅×∙*] ?(?=10)/g;
@@ -10,7 +8,7 @@ const IN_THOUSANDS = /^[1-9][0-9]{0,2},[0-9]{3}$/;
 
 /**
  * The number that a text is; null where it is none, "ambiguous" where a comma may mark decimals or thousands.
- * @param {string} text @returns {Written | "ambiguous" | null}
+ * @param {string} text @returns {WrittenNumeral | "ambiguous" | null}
  */
 export function writtenNumber(text) {
   if (text.length > LONGEST_NUMERAL) return null;

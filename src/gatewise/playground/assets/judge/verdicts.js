@@ -1,10 +1,6 @@
 /** What is said of a number that was typed, in the phrases of the document. */
 import {figure} from "../engine/figures.js";
 
-/** @typedef {import("./causes.js").Cause} Cause */
-/** @typedef {import("./judge.js").Verdict} Verdict */
-/** @typedef {Record<string, string>} Phrases  by key; {} and {name} stand for what is put in */
-
 const MOST_NAMES_LISTED = 5;
 
 /** A phrase with what is put into it. @param {Phrases} phrases @param {string} key

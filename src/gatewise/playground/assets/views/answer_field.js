@@ -4,11 +4,7 @@ import {figure} from "../engine/figures.js";
 import {answerLine, giveUp, isAnswered} from "./visibility.js";
 import {phrase, verdictSentences} from "../judge/verdicts.js";
 
-/** @typedef {import("./store.js").Page} Page */
-/** @typedef {import("./visibility.js").Answer} Answer */
-/** @typedef {import("../judge/judge.js").Verdict} Verdict */
-/** @typedef {import("../judge/verdicts.js").Phrases} Phrases */
-/** @typedef {{element: HTMLElement, update: (answer: Answer | null) => void}} Field */
+/** @typedef {{element: HTMLElement, update: (answer: Answer | null) => void}} AnswerField */
 
 /** The phrases of a page. @param {Page} page @returns {Phrases} */
 function phrasesOf(page) {
@@ -31,7 +27,7 @@ export function proseNodes(text) {
  * @param {Page} page @param {string} name of the line @param {string} label
  * @param {{before?: () => void, begin?: () => void, compact?: boolean}} [how] what is done before it is judged, and when
  *   somebody comes to it
- * @returns {Field}
+ * @returns {AnswerField}
  */
 export function answerField(page, name, label, {before, begin, compact = false} = {}) {
   const id = `answer-${name.replace(/\W/g, "-")}${compact ? "-line" : ""}`;

@@ -1,22 +1,7 @@
 /** How a chapter begins: what it supposes and asks. */
 import {drawnEdits} from "./random_cell.js";
 import {askedLines} from "./worksheet.js";
-import {asked} from "./visibility.js";
-
-/** @typedef {import("./store.js").Page} Page */
-/** @typedef {import("./store.js").State} State */
-/** @typedef {import("./store.js").Edit} Edit */
-/**
- * @typedef {object} Chapter
- * @property {string} title
- * @property {string[]} text paragraphs
- * @property {string} question
- * @property {string} after what is said once it is answered
- * @property {Partial<State>} focus
- * @property {{name: string, step: number | null, at: number[], value: number}[] | "drawn"} edits
- * @property {{name?: string, lines?: number, step: number, at: number[], also?: string[],
- *   hide?: import("./visibility.js").Hide[]}} ask
- */
+import {question} from "./visibility.js";
 
 /** @param {Pick<Page, "doc">} page @returns {Chapter[]} */
 export function chaptersOf({doc}) {
@@ -35,7 +20,7 @@ export function questionOf(page, number) {
   const {ask, focus} = chaptersOf(page)[number];
   const ref = {layer: 0, direction: 0, name: ask.name ?? "", step: ask.step, at: ask.at};
   if (ask.lines) return {...askedLines(page, ref, ask.lines, Boolean(focus.backward)), chapter: number};
-  const answer = asked(page, ref, [ref.name], ask.hide);
+  const answer = question(page, ref, [ref.name], ask.hide);
   const also = {names: ask.also ?? [], from: ask.step, to: ask.step};
   return {...answer, hides: [...answer.hides, also], chapter: number};
 }
@@ -72,7 +57,7 @@ export function beginning(page, number) {
     product: null,
     playing: false,
     loss: {of: "h", layer: 0, direction: 0, unit: 0, step: model.steps - 1},
-    name: chapter.ask.name ?? "h",
+    detail: chapter.ask.name ?? model.roles({layer: 0, direction: 0}).hidden_state,
     ...chapter.focus,
     ...atChapter(page, number),
   };

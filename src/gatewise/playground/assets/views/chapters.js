@@ -6,9 +6,6 @@ import {fadingView, worksheet} from "./worksheet.js";
 import {spokenName} from "./detail.js";
 import {isAnswered} from "./visibility.js";
 
-/** @typedef {import("./store.js").Page} Page */
-/** @typedef {import("./store.js").State} State */
-/** @typedef {import("./store.js").Ref} Ref */
 /** The chapter that stands open, beside the page. @param {Page} page @returns {Element} */
 export function chaptersView(page) {
   const chapters = chaptersOf(page);

@@ -3,8 +3,6 @@
 const TABLE = 256;
 const colourTables = new Map();
 
-/** @typedef {{name: "amount" | "signed", low: number, high: number}} Scale */
-
 /** Red, green and blue of "#rrggbb". @param {string} hex */
 function channels(hex) {
   const value = Number.parseInt(hex.trim().slice(1), 16);

@@ -1,49 +1,44 @@
 /** The curve of a nonlinearity, evaluated from the program's own tree, with the point on it. */
+import {isHidden} from "./visibility.js";
 import {el, svg} from "./dom.js";
 import {evaluate} from "../engine/evaluate.js";
+import {OVER_A_VECTOR} from "../engine/functions.js";
 import {figure} from "../engine/figures.js";
 import {symbolElement} from "./detail.js";
 import {isSoftmax, treeText} from "./products.js";
-import {isAskedFor} from "./number_controls.js";
 import {knownOf} from "../engine/terms.js";
 import {partsOf, symbolsOf} from "../engine/trees.js";
-
-/** @typedef {import("./store.js").Page} Page */
-/** @typedef {import("./store.js").Ref} Ref */
-/** @typedef {import("../engine/trees.js").Tree} Tree */
 
 const CURVE_WIDE = 272;
 const CURVE_HIGH = 168;
 const MARGIN = {left: 34, right: 10, top: 12, bottom: 26};
 const SAMPLES = 161;
 const NEAR = 6;
-const OF_ALL = ["mean", "sum", "greatest"]; // what takes all entries of a vector
 
-/** The nonlinearity in an equation that is a function of one symbol alone: the outermost call. @param {any} tree @returns {any} */
+/** The outermost call in an equation that is a function of one entry of one symbol. @param {Tree} tree
+ * @returns {CallNode | undefined} */
 function callIn(tree) {
-  if (!tree || typeof tree !== "object") return null;
-  if (Array.isArray(tree)) return tree.map(callIn).find(Boolean) ?? null;
-  const shaped = tree.node === "call" && tree.name !== "sqrt" && !takesAll(tree);
-  if (shaped && tree.arguments.length && symbolsOf(tree).length === 1) return tree;
-  return callIn(Object.values(tree).filter(one => typeof one === "object"));
+  const isCall = tree.node === "call" && tree.name !== "sqrt" && tree.arguments.length > 0 && !takesVectors(tree);
+  if (isCall && symbolsOf(tree).length === 1) return tree;
+  return partsOf(tree).map(callIn).find(Boolean);
 }
 
-/** Whether something in a tree takes all entries of a vector: then it is no function of one of them. @param {Tree} tree @returns {boolean} */
-function takesAll(tree) {
-  return (tree.node === "call" && OF_ALL.includes(tree.name)) || partsOf(tree).some(takesAll);
+/** Whether something in a tree takes all entries of a vector. @param {Tree} tree @returns {boolean} */
+function takesVectors(tree) {
+  return (tree.node === "call" && Object.hasOwn(OVER_A_VECTOR, tree.name)) || partsOf(tree).some(takesVectors);
 }
 
 /** The curve of a number's nonlinearity with its point, or null if its equation has none.
  * @param {Page} page @param {Ref} ref */
 export function curveFigure(page, ref) {
   const {model} = page;
-  const right = /** @type {any} */ (model.equation(ref.layer, ref.direction, ref.name)?.right);
+  const right = model.equation(ref)?.right;
   const others = isSoftmax(model, ref); // which stay as they are
-  const call = others ? right : callIn(right);
+  const call = right && (others ? right : callIn(right));
   if (!call || ref.step === null) return null;
   const [name] = symbolsOf(call);
-  if (model.shape(ref.layer, ref.direction, name).length !== 1 || ref.at.length !== 1) return null;
-  if (isAskedFor(page, ref) || isAskedFor(page, {...ref, name})) return null;
+  if (model.shape({...ref, name}).length !== 1 || ref.at.length !== 1) return null;
+  if (isHidden(page.store.state, ref) || isHidden(page.store.state, {...ref, name})) return null;
   const x = model.number({...ref, name});
   if (!Number.isFinite(x)) return null;
   const known = knownOf(model, ref);
@@ -52,7 +47,7 @@ export function curveFigure(page, ref) {
     others ? data.map(withOthers) : evaluate(call, {[name]: {shape: [data.length], data}}, known).data;
   /** @param {number} value */
   const withOthers = value => {
-    const data = Float64Array.from(model.value(ref.layer, ref.direction, name, ref.step));
+    const data = Float64Array.from(model.value({...ref, name}));
     data[ref.at[0]] = value;
     return evaluate(call, {[name]: {shape: [data.length], data}}, known).data[ref.at[0]];
   };
@@ -73,8 +68,8 @@ export function curveFigure(page, ref) {
     el(
       "figcaption",
       {},
-      others ? "while the others stay, at " : `${call.name} at `,
-      symbolElement(name),
+      call.node === "call" ? `${call.name} at ` : "while the others stay, at ",
+      symbolElement(model.quantity({...ref, name})),
       ` = ${figure(x, 4)} ${others ? "it is" : "is"} ${figure(y, 4)}`,
     ),
   );
@@ -86,7 +81,7 @@ function low0(values) {
 }
 
 /** @param {{xs: Float64Array, ys: Float64Array, x: number, y: number, low: number, high: number, reach: number,
- *   across: (x: number) => number, up: (y: number) => number, call: string, name: string}} what */
+ *   across: (x: number) => number, up: (y: number) => number, call: string, name: string}} curve */
 function drawCurve({xs, ys, x, y, low, high, reach, across, up, call, name}) {
   let line = "";
   xs.forEach((at, k) => {

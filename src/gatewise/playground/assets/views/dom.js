@@ -1,12 +1,9 @@
 /** Elements from data: text stays text, and nothing is ever parsed as markup. */
 
-/** @typedef {string | number | boolean | null | undefined | ((event: any) => void)} Attribute */
-/** @typedef {Node | string | number | null | undefined | false} Child */
-
 const SVG_NAMESPACE = "http://www.w3.org/2000/svg";
 
 /**
- * Set attributes where they differ; null, undefined and false leave one out, true sets it empty, and a function listens ("onclick").
+ * Set attributes where they differ.
  * @param {Element} element @param {Record<string, Attribute>} attributes
  */
 export function setAttributes(element, attributes) {

@@ -1,11 +1,8 @@
 /** Given numbers as fields to change them in, what is changed, and the way back. */
 import {el, reveal} from "./dom.js";
 import {figure} from "../engine/figures.js";
-import {isGradient, refKey, openNumber, placeName, spokenName, symbolElement} from "./detail.js";
-import {reachFigure} from "./influence.js";
-
-/** @typedef {import("./store.js").Ref} Ref */
-/** @typedef {import("./store.js").Page} Page */
+import {refKey, openNumber, placeName, spokenName, symbolElement} from "./detail.js";
+import {influenceFigure} from "./influence.js";
 
 const LARGEST = 1e100;
 const TYPED = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
@@ -130,7 +127,7 @@ export function givenField(page, ref, opens = false) {
 /** The old number beside one that an edit changed, or null. @param {Page} page @param {Ref} ref @param {number} [digits] */
 export function oldNumber(page, ref, digits = 4) {
   if (!page.store.state.edits.length) return null;
-  const isSum = ref.step === null && isGradient(ref.name);
+  const isSum = ref.step === null && page.model.isGradient(ref);
   if (isSum && page.model.steps > LONG_RUN) return null; // the sum of the original would take as long again
   const [now, before] = [page.model.number(ref), page.model.original(ref)];
   if (Object.is(now, before) || now === before) return null;
@@ -156,7 +153,7 @@ export function changesView(page) {
   return root;
 }
 
-/** @param {Page} page @param {import("./store.js").Edit[]} edits @param {import("./store.js").Edit[]} before */
+/** @param {Page} page @param {Edit[]} edits @param {Edit[]} before */
 function announce(page, edits, before) {
   if (!edits.length) return page.say("All numbers are the original ones.");
   const last = edits.at(-1);
@@ -176,7 +173,7 @@ function listChanges(page) {
         el(
           "button",
           {onclick: () => openNumber(page, ref), "data-key": `change ${refKey(ref)}`},
-          symbolElement(ref.name),
+          symbolElement(page.model.quantity(ref)),
           " ",
           placeName(page.model, ref),
           ref.step === null ? null : `, step ${ref.step}`,
@@ -198,7 +195,7 @@ function listChanges(page) {
     el("p", {}, count),
     el("ul", {class: "edits"}, ...items),
     edits.length > 12 ? el("p", {class: "soft"}, `and ${edits.length - 12} before these.`) : null,
-    reachFigure(page),
+    influenceFigure(page),
   ].filter(one => one !== null);
 }
 

@@ -1,51 +1,45 @@
 /** Which entries of a vector are shown in a step: those that weigh most for the chosen unit. */
-import {givenOf, isHead, openedRef, refKey} from "./detail.js";
-import {litBy} from "./products.js";
 import {stackedIn} from "../engine/terms.js";
-
-/** @typedef {import("./store.js").Page} Page */
-/** @typedef {import("../engine/model.js").Model} Model */
+import {partsOf} from "../engine/trees.js";
+import {openedRef, refKey} from "./detail.js";
+import {litBy} from "./products.js";
 
 const MOST_ENTRIES = 12;
 
-/** The products of matrices and vectors in a tree: [matrix, vector], by name. @param {any} tree @returns {[string, string][]} */
+/** The products of matrices and vectors in a tree: [matrix, vector], by name. @param {Tree} tree
+ * @returns {[string, string][]} */
 function matrixProducts(tree) {
-  if (!tree || typeof tree !== "object") return [];
-  if (Array.isArray(tree)) return tree.flatMap(matrixProducts);
   if (tree.node === "matmul" && tree.left.node === "symbol" && tree.right.node === "symbol")
     return [[tree.left.text, tree.right.text]];
-  return Object.values(tree).flatMap(matrixProducts);
+  return partsOf(tree).flatMap(matrixProducts);
 }
 
-/** What each entry of each given vector contributes most to a sum of the chosen unit, in size: name, index, size.
- * @param {Page} page @param {number} layer @param {number} direction @returns {Map<string, Float64Array>} */
-export function contributionsTo(page, layer, direction) {
-  const {
-    model,
-    store: {
-      state: {unit, step},
-    },
-  } = page;
+/** The largest contribution of each entry of each vector to a sum of the chosen unit. @param {Page} page
+ * @param {Place} place @returns {Map<string, Float64Array>} */
+export function contributionsTo({model, store}, {layer, direction}) {
+  const place = {layer, direction};
+  const {unit, step} = store.state;
   /** @type {Map<string, Float64Array>} */
-  const found = new Map();
-  for (const name of model.order(layer, direction, false)) {
-    for (const [matrix, vector] of matrixProducts(model.equation(layer, direction, name)?.right)) {
-      const [rows, columns] = model.shape(layer, direction, matrix);
-      const weights = model.value(layer, direction, matrix, null);
-      const values = model.value(layer, direction, vector, step);
-      const row = isHead(model, layer) || unit >= rows ? 0 : unit;
-      const stacked = stackedIn(model, layer, direction, vector);
+  const contributions = new Map();
+  for (const name of model.order(place, false)) {
+    const right = model.equation({...place, name})?.right;
+    for (const [matrix, vector] of right ? matrixProducts(right) : []) {
+      const [rows, columns] = model.shape({...place, name: matrix});
+      const weights = model.value({...place, name: matrix, step: null});
+      const values = model.value({...place, name: vector, step});
+      const row = model.isHead(place) || unit >= rows ? 0 : unit;
+      const stacked = stackedIn(model, {...place, name: vector});
       let k = 0;
       for (const {name: source, size} of stacked.length ? stacked : [{name: vector, size: columns}]) {
-        const sizes = found.get(source) ?? new Float64Array(size);
-        found.set(source, sizes);
-        for (let own = 0; own < size; own += 1, k += 1) {
-          sizes[own] = Math.max(sizes[own], Math.abs(weights[row * columns + k] * values[k]));
+        const sizes = contributions.get(source) ?? new Float64Array(size);
+        contributions.set(source, sizes);
+        for (let entry = 0; entry < size; entry += 1, k += 1) {
+          sizes[entry] = Math.max(sizes[entry], Math.abs(weights[row * columns + k] * values[k]));
         }
       }
     }
   }
-  return found;
+  return contributions;
 }
 
 /** The keys of numbers that are shown however small they are: the opened one, and those of an opened product.
@@ -59,64 +53,55 @@ export function keysToShow(page) {
   ]);
 }
 
-/** Put the sizes of a vector's gradient in place of what its entries contribute.
- * @param {Page} page @param {number} layer @param {number} direction @param {string} name @param {Float64Array} sizes */
-function rankByGradient(
-  {
-    model,
-    store: {
-      state: {step},
-    },
-  },
-  layer,
-  direction,
-  name,
-  sizes,
-) {
-  const gradient = `d${name}`;
-  if (!model.order(layer, direction, true).includes(gradient)) return;
-  model.value(layer, direction, gradient, step).forEach((value, index) => {
-    sizes[index] = Math.abs(value);
-  });
+/** The sizes of the entries of vectors: what they contribute, or backward, their gradients. @param {Page} page
+ * @param {Place} place */
+function sizesOf(page, place) {
+  const {model, store} = page;
+  const {backward, step} = store.state;
+  const sizes = contributionsTo(page, place);
+  for (const name of backward ? sizes.keys() : []) {
+    const gradient = model.gradientName({...place, name});
+    if (gradient === null || !model.order(place, true).includes(gradient)) continue;
+    sizes.set(name, model.value({...place, name: gradient, step}).map(Math.abs));
+  }
+  return sizes;
 }
 
 /** The entries of vectors that are shown, at most twelve of all that is given; the rest open.
- * @param {Page} page @param {number} layer @param {number} direction @param {Set<string>} opened */
-export function entriesShown(page, layer, direction, opened) {
-  const {
-    model,
-    store: {state},
-  } = page;
-  const sizes = contributionsTo(page, layer, direction);
-  if (state.backward) for (const [name, values] of sizes) rankByGradient(page, layer, direction, name, values);
+ * @param {Page} page @param {Place} place @param {Set<string>} opened
+ * @returns {(name: string, axes: string[]) => {entries: number[][], rest: number}} */
+export function entriesShown(page, {layer, direction}, opened) {
+  const place = {layer, direction};
+  const {model, store} = page;
+  const {backward, step, unit} = store.state;
+  const sizes = sizesOf(page, place);
   const ranked = [...sizes]
-    .filter(([name]) => givenOf(model, layer, direction, name))
+    .filter(([name]) => model.given({...place, name}))
     .flatMap(([name, values]) => Array.from(values, (size, index) => ({name, index, size})))
     .sort((a, b) => b.size - a.size);
-  const few = ranked.length <= MOST_ENTRIES + 6;
-  const asked = keysToShow(page);
-  const here = (/** @type {string} */ name, /** @type {number} */ index) =>
-    asked.has(refKey({layer, direction, name: state.backward ? `d${name}` : name, step: state.step, at: [index]}));
-  const kept = new Set((few ? ranked : ranked.slice(0, MOST_ENTRIES)).map(({name, index}) => `${name} ${index}`));
-  /** @param {string} name @param {string[]} axes */
+  const first = ranked.length <= MOST_ENTRIES + 6 ? ranked : ranked.slice(0, MOST_ENTRIES);
+  const weighty = new Set(first.map(({name, index}) => `${name} ${index}`));
+  const keys = keysToShow(page);
+  /** @param {string} name @param {number} index */
+  const isKey = (name, index) => {
+    const shown = backward ? model.gradientName({...place, name}) : name;
+    return shown !== null && keys.has(refKey({...place, name: shown, step, at: [index]}));
+  };
   return (name, axes) => {
     if (!axes.length) return {entries: [[]], rest: 0};
-    const isGiven = givenOf(model, layer, direction, name) !== undefined;
-    const spread = sizes.has(name) && isGiven;
-    if (axes[0] === "units" && !spread) return {entries: [[state.unit]], rest: 0};
-    const [count] = model.shape(layer, direction, name);
+    const isRanked = sizes.has(name) && model.given({...place, name}) !== undefined;
+    if (axes[0] === "units" && !isRanked) return {entries: [[unit]], rest: 0};
+    const [count] = model.shape({...place, name});
     const all = Array.from({length: count}, (_, index) => index);
-    const few = spread ? null : largest(page, layer, direction, name, all);
-    const limit = all.filter(index => (few ? few.includes(index) : kept.has(`${name} ${index}`)) || here(name, index));
-    const shown = opened.has(name) ? all : limit;
+    const few = isRanked ? null : largestEntries(model.value({...place, name, step}));
+    const chosen = all.filter(index => (few ? few.has(index) : weighty.has(`${name} ${index}`)) || isKey(name, index));
+    const shown = opened.has(name) ? all : chosen;
     return {entries: shown.map(index => [index]), rest: count - shown.length};
   };
 }
 
-/** @param {Page} page @param {number} layer @param {number} direction @param {string} name @param {number[]} all */
-function largest(page, layer, direction, name, all) {
-  if (all.length <= MOST_ENTRIES) return all;
-  const values = page.model.value(layer, direction, name, page.store.state.step);
-  const kept = [...all].sort((a, b) => Math.abs(values[b]) - Math.abs(values[a])).slice(0, MOST_ENTRIES);
-  return kept.sort((a, b) => a - b);
+/** @param {Float64Array} values */
+function largestEntries(values) {
+  const order = [...values.keys()].sort((a, b) => Math.abs(values[b]) - Math.abs(values[a]));
+  return new Set(order.slice(0, MOST_ENTRIES));
 }

@@ -1,32 +1,28 @@
-/** What is taken away from the page: a step as NumPy source, and the gates as a table. */
+/** Exports of the page: a step as NumPy source, and the gates as a table. */
 import {shortest} from "../engine/figures.js";
-import {programOf} from "./formulas.js";
-
-/** @typedef {import("./store.js").Page} Page */
-/** @typedef {import("./sentences.js").Words} Words */
-/** @typedef {{given: [string, string][], lines: string[]}} Pass */
 
 const WIDTH = 88;
 
-/**
- * A step as a Python program of its own that prints the numbers of the page; backward too where the page shows that.
- * @param {Page} page @param {number} layer @param {number} direction @param {number} step @returns {string}
- */
-export function sourceOf(page, layer, direction, step) {
-  const words = page.doc.words[programOf(page, layer, direction)];
-  const source = (words?.source ? words : page.doc.words[0])?.source;
-  const place = words?.source ? [layer, direction] : [0, 0];
-  if (!source) return "";
+/** The words of a cell's program. @param {Page} page @param {Place} place */
+function cellWords({doc}, {layer, direction}) {
+  return /** @type {Words} */ (doc.words[doc.wiring.layers[layer][direction].program]);
+}
+
+/** A step as a Python program that prints the numbers of the page; backward too where the page shows that.
+ * @param {Page} page @param {Place & {step: number}} place @returns {string} */
+export function sourceOf(page, {layer, direction, step}) {
+  const {model, store} = page;
+  const {source} = cellWords(page, {layer, direction});
   /** @param {Pass} pass */
   const written = ({given, lines}) => {
-    const numbers = given.map(([name, called]) => {
-      const shape = page.model.shape(place[0], place[1], name);
-      return `${called} = ${asArray(page.model.value(place[0], place[1], name, step), shape)}`;
+    const numbers = given.map(([name, variable]) => {
+      const ref = {layer, direction, name, step};
+      return `${variable} = ${asArray(model.value(ref), model.shape(ref))}`;
     });
     return ["", ...numbers, "", ...lines];
   };
   const parts = [source.head, "", ...written(source.forward)];
-  if (page.store.state.backward) parts.push(...written(source.backward));
+  if (store.state.backward) parts.push(...written(source.backward));
   return `${parts.join("\n")}\n`;
 }
 
@@ -61,24 +57,23 @@ function rowSource(values, indent) {
  * The gates of all cells as a table in CSV: a row for each step, and a column for each gate of each unit.
  * @param {Page} page @returns {string}
  */
-export function gatesCsv({doc, model}) {
+export function gatesCsv(page) {
+  const {model} = page;
   /** @type {Map<string, string[]>} */
-  const columns = new Map([["time", stepNames(doc, model.steps)]]);
+  const columns = new Map([["time", stepNames(page)]]);
   const several = model.layers.length > 1 || model.layers[0].cells.length > 1;
   for (const [layer, {cells}] of model.layers.entries()) {
     for (const [direction, cell] of cells.entries()) {
-      /** @type {Words} */
-      const words = doc.words[doc.wiring.layers[layer][direction].program];
-      for (const [letter, gate] of words.gates) {
-        for (const [unit, name] of cell.units.entries()) {
-          const full = `${several ? `layer ${layer} ${cell.direction} ` : ""}${gate} ${name}`;
-          const free = columns.has(full) ? `${full} (${unit})` : full;
-          columns.set(free, Array.from(model.series(layer, direction, letter, unit), shortest));
+      for (const [name, gate] of cellWords(page, {layer, direction}).gates) {
+        for (const [k, unit] of cell.units.entries()) {
+          const full = `${several ? `layer ${layer} ${cell.direction} ` : ""}${gate} ${unit}`;
+          const free = columns.has(full) ? `${full} (${k})` : full;
+          columns.set(free, Array.from(model.series({layer, direction, name, at: [k]}), shortest));
         }
       }
     }
   }
-  const unsafe = doc.words[0]?.formula ?? "";
+  const unsafe = cellWords(page, {layer: 0, direction: 0}).formula;
   const heads = [...columns.keys()].map(name => quoted(name, unsafe));
   const times = columns.get("time")?.map(name => quoted(name, unsafe)) ?? [];
   const series = [...columns.values()].slice(1);
@@ -86,9 +81,9 @@ export function gatesCsv({doc, model}) {
   return [heads.join(","), ...rows, ""].join("\n");
 }
 
-/** @param {any} doc @param {number} steps @returns {string[]} */
-function stepNames(doc, steps) {
-  return doc.labels.times ?? Array.from({length: steps}, (_, step) => String(step));
+/** @param {Page} page @returns {string[]} */
+function stepNames({doc, model}) {
+  return doc.labels.times ?? Array.from({length: model.steps}, (_, step) => String(step));
 }
 
 /** A cell of the table; what a spreadsheet would compute is text. @param {string} name @param {string} unsafe */

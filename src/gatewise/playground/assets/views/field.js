@@ -2,27 +2,8 @@
 import {figure} from "../engine/figures.js";
 import {choosePlace, descend} from "./levels.js";
 import {unitWords} from "./detail.js";
-import {hidden} from "./visibility.js";
+import {isHidden} from "./visibility.js";
 import {measureOf, rowName, rowsOf, scaleOf, shownQuantity, stepName} from "./quantities.js";
-
-/** @typedef {import("./store.js").Page} Page */
-/** @typedef {import("./store.js").State} State */
-/** @typedef {import("./quantities.js").Quantity} Quantity */
-/** @typedef {import("./colours.js").Scale} Scale */
-/**
- * @typedef {object} Field
- * @property {Quantity} quantity
- * @property {number[]} rows the unit or feature of each row
- * @property {number} steps
- * @property {Scale} scale
- * @property {(step: number) => Float64Array} column the values of a step, by unit or feature
- * @property {(row: number, step: number) => number} at the value in a row, by its place
- * @property {(row: number) => string} nameOf of a row, by its place
- * @property {(step: number) => boolean} isValid whether the run has the step
- * @property {boolean} asks whether some number is asked for
- * @property {(row: number, step: number) => boolean} isAsked whether this one is, or would give it away
- */
-/** @typedef {{row: number, step: number}} Place */
 
 /** @param {Page} page @param {State} state @returns {Field} */
 export function fieldOf(page, state) {
@@ -31,9 +12,9 @@ export function fieldOf(page, state) {
   const {layer, direction} = quantity.place;
   const rows = rowsOf(page, state, quantity);
   /** @param {number} step */
-  const column = step => model.value(layer, direction, quantity.name, step);
+  const column = step => model.value({layer, direction, name: quantity.name, step});
   /** @param {number} unit @param {number} step */
-  const isAsked = (unit, step) => hidden(state, {layer, direction, name: quantity.name, step, at: [unit]});
+  const isAsked = (unit, step) => isHidden(state, {layer, direction, name: quantity.name, step, at: [unit]});
   return {
     quantity,
     rows,
@@ -42,7 +23,7 @@ export function fieldOf(page, state) {
     column,
     at: (row, step) => column(step)[rows[row]],
     nameOf: row =>
-      quantity.ofUnits ? unitWords(model, layer, direction, rows[row]) : rowName(page, state, quantity, rows[row]),
+      quantity.ofUnits ? unitWords(model, {layer, direction}, rows[row]) : rowName(page, state, quantity, rows[row]),
     isValid: step => page.doc.inputs.valid?.[step] ?? true,
     asks: state.answer !== null,
     isAsked: (row, step) => isAsked(rows[row], step),
@@ -56,7 +37,7 @@ export function isSameField(one, other) {
   return keys.every(key => one[key] === other[key]);
 }
 
-/** A value, said with its unit and step. @param {Page} page @param {Field} field @param {Place} place */
+/** A value, said with its unit and step. @param {Page} page @param {Field} field @param {FieldPlace} place */
 export function spokenValue(page, field, {row, step}) {
   const value = field.at(row, step);
   const known = Number.isNaN(value) && !field.isValid(step) ? "no number" : figure(value);
@@ -67,12 +48,12 @@ export function spokenValue(page, field, {row, step}) {
 
 /**
  * Where a key leads from a place, or null.
- * @param {KeyboardEvent} event @param {Place} place @param {Field} field @returns {Place | null}
+ * @param {KeyboardEvent} event @param {FieldPlace} place @param {Field} field @returns {FieldPlace | null}
  */
 function placeByKey(event, {row, step}, field) {
   const [bottom, last] = [field.rows.length - 1, field.steps - 1];
   const page = Math.max(1, Math.round(field.steps / 10));
-  /** @type {Record<string, Place>} */
+  /** @type {Record<string, FieldPlace>} */
   const places = {
     ArrowLeft: {row, step: Math.max(0, step - 1)},
     ArrowRight: {row, step: Math.min(last, step + 1)},
@@ -88,28 +69,28 @@ function placeByKey(event, {row, step}, field) {
 }
 
 /** The chosen place of a field; a feature's row is kept here, for the state knows only units. */
-export class Chosen {
+export class FieldCursor {
   /** @param {Page} page */
   constructor(page) {
     this.page = page;
     this.row = 0;
   }
 
-  /** @param {Field} field @returns {Place} */
+  /** @param {Field} field @returns {FieldPlace} */
   of(field) {
     const {step, unit} = this.page.store.state;
     const row = field.quantity.ofUnits ? field.rows.indexOf(unit) : this.row;
     return {row: Math.min(field.rows.length - 1, Math.max(0, row)), step: Math.min(step, field.steps - 1)};
   }
 
-  /** @param {Field} field @param {Place} place */
+  /** @param {Field} field @param {FieldPlace} place */
   move(field, {row, step}) {
     this.row = row;
     const unit = field.quantity.ofUnits ? {unit: field.rows[row]} : {};
     this.page.store.change({step, ...unit, playing: false});
   }
 
-  /** @param {Field} field @param {Place} place */
+  /** @param {Field} field @param {FieldPlace} place */
   open(field, {row, step}) {
     this.row = row;
     choosePlace(this.page, step, field.quantity.ofUnits ? field.rows[row] : null);

@@ -2,8 +2,6 @@
 import {el} from "./dom.js";
 import {gatesCsv, sourceOf} from "./export.js";
 
-/** @typedef {import("./store.js").Page} Page */
-
 /** Hand a text to the reader as a file. @param {string} name @param {string} type @param {string} text */
 function handOver(name, type, text) {
   const address = URL.createObjectURL(new Blob([text], {type: `${type};charset=utf-8`}));
@@ -19,8 +17,7 @@ export function footView(page) {
     {
       type: "button",
       onclick: () => {
-        const {layer, direction, step} = page.store.state;
-        handOver(`step_${step}.py`, "text/x-python", sourceOf(page, layer, direction, step));
+        handOver(`step_${page.store.state.step}.py`, "text/x-python", sourceOf(page, page.store.state));
       },
     },
     "This step as NumPy",

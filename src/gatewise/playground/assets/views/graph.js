@@ -1,54 +1,24 @@
 /** A step's quantities as a graph in columns, laid out from what each equation needs. */
-import {axesOf, givenOf, givensOf, isHead} from "./detail.js";
+import {isJoint} from "../engine/terms.js";
 
-/**
- * @typedef {object} GraphNode
- * @property {string} name
- * @property {number} column
- * @property {number} top in lanes, from the top of the graph
- * @property {number} height in lanes
- * @property {number[][]} entries which entries are shown: [] for one number, [unit], [feature]
- * @property {number} rest how many entries are not
- * @property {boolean} given
- * @property {boolean} joint whether it only puts vectors one below the other
- * @property {number} wanted where its middle would best be
- * @property {number} order
- */
-/** @typedef {{from: GraphNode, to: GraphNode, through: [number, number][]}} Wire columns and lanes it passes between */
-/** @typedef {{nodes: GraphNode[], wires: Wire[], columns: number, lanes: number}} Graph */
 /** @typedef {{column: number, top: number, height: number, wanted: number, order: number}} Box */
-/** @typedef {import("../engine/model.js").Model} Model */
 
 const SPACE = 0.35; // lanes between one node and the next
 
-/** Whether a tree only stacks symbols. @param {any} tree */
-export function isJoint(tree) {
-  return tree?.node === "stack" && tree.parts.every((/** @type {any} */ part) => part.node === "symbol");
-}
-
-/** The quantities of a step's equation that are part of the graph: no parameters, no masks.
- * @param {Model} model @param {number} layer @param {number} direction @param {string} name */
-function sourcesOf(model, layer, direction, name) {
-  return model.inputs(layer, direction, name).filter(one => {
-    const kind = givenOf(model, layer, direction, one)?.kind;
+/** The names of a step's quantities with their sources, but for parameters and masks; what is given has none.
+ * @param {Model} model @param {Place} place @returns {Map<string, string[]>} */
+function dependencies(model, place) {
+  const isInGraph = (/** @type {string} */ name) => {
+    const kind = model.given({...place, name})?.kind;
     return kind === undefined || kind === "input" || kind === "state";
-  });
-}
-
-/** The names of a step's quantities with the sources of each; what is given has none.
- * @param {Model} model @param {number} layer @param {number} direction @returns {Map<string, string[]>} */
-function dependencies(model, layer, direction) {
-  const computed = model.order(layer, direction, false).filter(name => model.equation(layer, direction, name));
-  const needs = computed.map(name => /** @type {const} */ ([name, sourcesOf(model, layer, direction, name)]));
-  const used = new Set(needs.flatMap(([, sources]) => sources));
-  const givens = givensOf(model, layer, direction)
-    .filter(one => !isHead(model, layer) || one.kind === "input")
-    .map(one => one.symbol);
-  const first = givens.filter((/** @type {string} */ name) => used.has(name) && !computed.includes(name));
-  return new Map([
-    ...first.map((/** @type {string} */ name) => /** @type {[string, string[]]} */ ([name, []])),
-    ...needs,
-  ]);
+  };
+  const computed = model.order(place, false);
+  /** @type {[string, string[]][]} */
+  const needs = computed.map(name => [name, model.inputs({...place, name}).filter(isInGraph)]);
+  const sources = [...new Set(needs.flatMap(([, names]) => names))].filter(name => !computed.includes(name));
+  const order = model.givens(place).map(({symbol}) => symbol);
+  sources.sort((first, second) => order.indexOf(first) - order.indexOf(second));
+  return new Map([...sources.map(name => /** @type {[string, string[]]} */ ([name, []])), ...needs]);
 }
 
 /** @param {Map<string, string[]>} needs @returns {Map<string, number>} the longest way from what is given to each */
@@ -137,33 +107,22 @@ function layOut(nodes, needs) {
 
 /**
  * The graph of a step of one cell, or of the head.
- * @param {Model} model @param {number} layer @param {number} direction
- * @param {(name: string, axes: string[]) => {entries: number[][], rest: number}} shown which entries of a vector are shown
+ * @param {Model} model @param {Place} place
+ * @param {(name: string, axes: string[]) => {entries: number[][], rest: number}} shown the entries of a vector
  * @returns {Graph}
  */
-export function graphOf(model, layer, direction, shown) {
-  const needs = dependencies(model, layer, direction);
+export function graphOf(model, {layer, direction}, shown) {
+  const place = {layer, direction};
+  const needs = dependencies(model, place);
   const depth = depths(needs);
   const nodes = [...needs.keys()].map(name => {
-    const joint = isJoint(model.equation(layer, direction, name)?.right);
-    const {entries, rest} = joint ? {entries: [], rest: 0} : shown(name, axesOf(model, layer, direction, name));
-    const listed =
-      entries.length > 1 ||
-      rest > 0 ||
-      (entries[0]?.length === 1 && givenOf(model, layer, direction, name)?.kind === "input");
-    const height = listed ? entries.length + 1 + (rest > 0 ? 1 : 0) : 1;
-    return {
-      name,
-      column: depth.get(name) ?? 0,
-      top: 0,
-      height,
-      entries,
-      rest,
-      given: needs.get(name)?.length === 0,
-      joint,
-      wanted: 0,
-      order: 0,
-    };
+    const joint = isJoint(model.equation({...place, name})?.right);
+    const {entries, rest} = joint ? {entries: [], rest: 0} : shown(name, model.axes({...place, name}));
+    const isInput = entries[0]?.length === 1 && model.given({...place, name})?.kind === "input";
+    const isListed = entries.length > 1 || rest > 0 || isInput;
+    const height = isListed ? entries.length + 1 + (rest > 0 ? 1 : 0) : 1;
+    const given = needs.get(name)?.length === 0;
+    return {name, column: depth.get(name) ?? 0, top: 0, height, entries, rest, given, joint, wanted: 0, order: 0};
   });
   const wires = layOut(nodes, needs);
   const lanes = Math.max(1, ...nodes.map(node => node.top + node.height));

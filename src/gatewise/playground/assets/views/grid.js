@@ -6,14 +6,10 @@ import {spokenValue} from "./field.js";
 import {litPlaces} from "./products.js";
 import {stepMark} from "./quantities.js";
 
-/** @typedef {import("./store.js").Page} Page */
-/** @typedef {import("./field.js").Field} Field */
-/** @typedef {import("./field.js").Chosen} Chosen */
-
 export const WITH_NUMBERS = 16; // steps
 
-/** A view of small fields. @param {Page} page @param {Chosen} chosen */
-export function smallField(page, chosen) {
+/** A view of small fields. @param {Page} page @param {FieldCursor} cursor */
+export function smallField(page, cursor) {
   /** @type {HTMLElement[][]} */
   let cells = [];
   /** @type {Field | null} */
@@ -22,7 +18,7 @@ export function smallField(page, chosen) {
     role: "grid",
     class: "grid",
     onkeydown: (/** @type {KeyboardEvent} */ event) => {
-      if (field) chosen.key(event, field);
+      if (field) cursor.key(event, field);
     },
   });
   const element = el("div", {class: "scroller"}, grid);
@@ -30,7 +26,7 @@ export function smallField(page, chosen) {
   /** @param {Field} now @param {number} row */
   function rowOf(now, row) {
     cells[row] = Array.from({length: now.steps}, (_, step) =>
-      el("div", {role: "gridcell", class: "cell", onclick: () => field && chosen.open(field, {row, step})}),
+      el("div", {role: "gridcell", class: "cell", onclick: () => field && cursor.open(field, {row, step})}),
     );
     return el("div", {role: "row"}, el("div", {role: "rowheader", class: "name"}), ...cells[row]);
   }
@@ -54,7 +50,7 @@ export function smallField(page, chosen) {
 
   /** @param {Field} now */
   function fill(now) {
-    const place = chosen.of(now);
+    const place = cursor.of(now);
     const hadFocus = grid.contains(document.activeElement);
     const lit = litPlaces(page, now);
     cells.forEach((row, at) =>

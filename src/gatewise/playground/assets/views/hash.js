@@ -1,14 +1,9 @@
 /** The state as the URL's hash, and back: "v1", then names and values. Whatever does not fit the model is refused. */
-import {keyOf} from "../engine/model.js";
 import {openedRef} from "./detail.js";
 
 const HASH_VERSION = "v1";
 const LEVELS = ["overview", "step", "number", "product"];
 const LONGEST = 100; // characters of a name
-
-/** @typedef {import("./store.js").State} State */
-/** @typedef {import("./store.js").Edit} Edit */
-/** @typedef {import("./store.js").Loss} Loss */
 
 /** @param {Edit} edit */
 function writtenEdit({ref, value}) {
@@ -27,7 +22,7 @@ export function encodeHash(state) {
     ["unit", state.unit || null],
     ["show", state.quantity],
     ["level", state.level === "overview" ? null : state.level],
-    ["name", state.level === "number" || state.level === "product" ? state.name : null],
+    ["name", state.level === "number" || state.level === "product" ? state.detail : null],
     ["product", state.product],
     ["backward", state.backward ? 1 : null],
     ["loss", state.backward ? [loss.of, loss.layer, loss.direction, loss.unit, loss.step].join(",") : null],
@@ -62,12 +57,7 @@ function readEdit(text) {
   return {ref, value: number};
 }
 
-/** Of edits of the same number the last. @param {Edit[]} edits @returns {Edit[]} */
-function eachOnce(edits) {
-  return [...new Map(edits.map(edit => [keyOf(edit.ref), edit])).values()];
-}
-
-/** @param {string} text @returns {Loss} */
+/** @param {string} text @returns {NumberLoss} */
 function readLoss(text) {
   const [of, ...places] = text.split(",");
   if ((of !== "h" && of !== "y") || places.length !== 4) throw new Error("no loss");
@@ -91,14 +81,19 @@ function readPairs(given) {
     unit: whole("unit"),
     ...(words[0] ? {quantity: words[0]} : {}),
     level: /** @type {State["level"]} */ (level),
-    ...(words[1] ? {name: words[1]} : {}),
+    ...(words[1] ? {detail: words[1]} : {}),
     product: given.has("product") ? whole("product") : null,
     backward: given.get("backward") === "1",
     ...(loss ? {loss: readLoss(loss)} : {}),
     chapter: given.has("chapter") ? whole("chapter") : null,
     sorted: given.get("sorted") === "1",
-    ...(edits === undefined ? {} : {edits: eachOnce(edits ? edits.split(";").map(readEdit) : [])}),
+    ...(edits === undefined ? {} : {edits: edits ? edits.split(";").map(readEdit) : []}),
   };
+}
+
+/** Of edits of the same number the last. @param {Model} model @param {Edit[]} edits @returns {Edit[]} */
+export function eachOnce(model, edits) {
+  return [...new Map(edits.map(edit => [model.editKey(edit.ref), edit])).values()];
 }
 
 /**
@@ -126,7 +121,7 @@ function isIn(shape, at) {
 
 /**
  * The first place in a part of a state that the model does not have, as a sentence, or null.
- * @param {Partial<State>} part @param {import("../engine/model.js").Model} model @param {boolean} sorts @param {number} chapters
+ * @param {Partial<State>} part @param {Model} model @param {boolean} sorts @param {number} chapters
  */
 export function misfitOf(part, model, sorts, chapters) {
   const nowhere = "The address names something that this model does not have, so the page opens as it was made.";
@@ -144,12 +139,10 @@ export function misfitOf(part, model, sorts, chapters) {
   if (loss?.of === "y" && (loss.unit >= model.outputs.length || loss.layer > model.layers.length)) return nowhere;
   try {
     const isMissing = (/** @type {Edit} */ {ref}) =>
-      (ref.step ?? 0) >= model.steps ||
-      !model.isGiven(ref) ||
-      !isIn(model.shape(ref.layer, ref.direction, ref.name), ref.at);
+      (ref.step ?? 0) >= model.steps || !model.isGiven(ref) || !isIn(model.shape(ref), ref.at);
     if (edits.some(isMissing)) return nowhere;
-    const opened = /** @type {State} */ ({layer, direction, unit, step, name: part.name});
-    if (part.name !== undefined && !openedRef(model, opened)) return nowhere;
+    if (part.detail !== undefined && !openedRef(model, {layer, direction, unit, step, detail: part.detail}))
+      return nowhere;
   } catch {
     return nowhere;
   }

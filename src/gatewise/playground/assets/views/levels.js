@@ -3,9 +3,6 @@ import {asksForLessMotion} from "./dom.js";
 import {openLargestProduct} from "./products.js";
 import {rowsOf, shownQuantity} from "./quantities.js";
 
-/** @typedef {import("./store.js").Page} Page */
-/** @typedef {import("./store.js").State} State */
-
 /** One level down. @param {Page} page */
 export function descend(page) {
   const {level} = page.store.state;

@@ -1,18 +1,13 @@
 /** The backward pass: what the loss is, and how its gradient lives along the cell state. */
+import {isHidden} from "./visibility.js";
 import {largestSize} from "../engine/arrays.js";
-import {cellStateOf} from "../engine/cell_state.js";
 import {el, reveal} from "./dom.js";
 import {keepFocus} from "./edits.js";
 import {directPath} from "../engine/gradient_path.js";
 import {figure, percent} from "../engine/figures.js";
 import {nameAlong, symbolElement, unitWords} from "./detail.js";
 import {stepName} from "./quantities.js";
-import {isAskedFor} from "./number_controls.js";
 import {timeline} from "./timeline.js";
-
-/** @typedef {import("./store.js").Page} Page */
-/** @typedef {import("./store.js").State} State */
-/** @typedef {import("./store.js").Loss} Loss */
 
 const DECADES = 12;
 const SLICE_OF_BACKWARD = 16; // milliseconds
@@ -24,7 +19,7 @@ function lossPlaces({model}) {
       of: /** @type {"h"} */ ("h"),
       layer,
       direction,
-      units: Array.from({length: cell.recurrent}, (_, k) => nameAlong(model, layer, direction, "recurrent", k)),
+      units: Array.from({length: cell.recurrent}, (_, k) => nameAlong(model, {layer, direction}, "recurrent", k)),
       words: [
         "h",
         model.layers.length > 1 ? ` of layer ${layer}` : "",
@@ -39,7 +34,7 @@ function lossPlaces({model}) {
   ];
 }
 
-/** @param {Page} page @param {Loss} loss */
+/** @param {Page} page @param {NumberLoss} loss */
 function placeOfLoss(page, loss) {
   const places = lossPlaces(page);
   return Math.max(
@@ -50,13 +45,11 @@ function placeOfLoss(page, loss) {
   );
 }
 
-/** The loss in one sentence. @param {Page} page @param {Loss} loss */
+/** The loss in one sentence. @param {Page} page @param {NumberLoss} loss */
 function lossSentence(page, loss) {
   const place = lossPlaces(page)[placeOfLoss(page, loss)];
-  return `The loss is ${place.words} of ${place.units[loss.unit] ?? `unit ${loss.unit}`} at ${stepName(page, loss.step)}.`.replace(
-    "the output of",
-    "the output",
-  );
+  const unit = place.units[loss.unit] ?? `unit ${loss.unit}`;
+  return `The loss is ${place.words} ${place.of === "y" ? "" : "of "}${unit} at ${stepName(page, loss.step)}.`;
 }
 
 /** The loss, to be chosen, and its gradient along the cell state. @param {Page} page */
@@ -107,15 +100,15 @@ function chooser(page, state) {
   const {loss} = state;
   const places = lossPlaces(page);
   const chosen = placeOfLoss(page, loss);
-  /** @param {Partial<Loss>} part */
+  /** @param {Partial<NumberLoss>} part */
   const choose = part => store.change({loss: {...store.state.loss, ...part}});
   const of = el(
     "select",
     {
       "data-key": "loss of",
       "aria-label": "the loss is",
-      onchange: event => {
-        const {of: kind, layer, direction, units} = places[Number(event.target.value)];
+      onchange: () => {
+        const {of: kind, layer, direction, units} = places[Number(of.value)];
         choose({of: kind, layer, direction, unit: Math.min(store.state.loss.unit, units.length - 1)});
       },
     },
@@ -123,11 +116,7 @@ function chooser(page, state) {
   );
   const unit = el(
     "select",
-    {
-      "data-key": "loss unit",
-      "aria-label": "of which unit",
-      onchange: event => choose({unit: Number(event.target.value)}),
-    },
+    {"data-key": "loss unit", "aria-label": "of which unit", onchange: () => choose({unit: Number(unit.value)})},
     ...places[chosen].units.map((name, k) => el("option", {value: k, selected: k === loss.unit}, name)),
   );
   const step = el("input", {
@@ -184,16 +173,19 @@ function alongTime(page, state, inDecades, turn) {
   const {model, store} = page;
   const {layer, direction, unit} = state;
   if (model.steps < 2) return [];
-  const path = directPath(model, layer, direction, unit);
-  const name = unitWords(model, layer, direction, unit);
+  const place = {layer, direction};
+  const path = directPath(model, place, unit);
+  const name = unitWords(model, place, unit);
   if (!path) return [el("p", {}, withoutPath(page, state, name))];
   const choose = (/** @type {number} */ step) => store.change({step, playing: false});
-  if (path.gradient.some((_, step) => isAskedFor(page, {layer, direction, name: path.name, step, at: [unit]}))) {
+  /** @param {string} quantity */
+  const symbol = quantity => symbolElement(model.quantity({...place, name: quantity}));
+  if (path.gradient.some((_, step) => isHidden(state, {...place, name: path.name, step, at: [unit]}))) {
     return [el("p", {class: "soft"}, "One of the gradients along c is asked for, so they are not shown.")];
   }
   const largest = Math.max(largestSize(path.gradient), largestSize(path.direct));
-  const factor = path.factors.map(one => one).join(" · ");
-  const words = pathSentence(page, path, factor);
+  const factors = path.factors.join(" · ");
+  const words = pathSentence(page, path, factors);
   const heading = el(
     "h3",
     {},
@@ -218,7 +210,7 @@ function alongTime(page, state, inDecades, turn) {
       el(
         "div",
         {class: "lane"},
-        el("span", {class: "lane-name"}, symbolElement(path.name)),
+        el("span", {class: "lane-name"}, symbol(path.name)),
         timeline({
           values: drawn[0],
           largest: top,
@@ -235,7 +227,7 @@ function alongTime(page, state, inDecades, turn) {
           "span",
           {class: "lane-name"},
           "product of ",
-          ...path.factors.flatMap((one, k) => [k ? " · " : "", symbolElement(one)]),
+          ...path.factors.flatMap((factor, k) => [k ? " · " : "", symbol(factor)]),
         ),
         timeline({
           values: drawn[1],
@@ -243,7 +235,7 @@ function alongTime(page, state, inDecades, turn) {
           step: state.step,
           kind: "direct",
           choose,
-          label: `What the product of ${factor} alone leaves of it.`,
+          label: `What the product of ${factors} alone leaves of it.`,
         }),
       ),
       timeAxis(page),
@@ -254,7 +246,8 @@ function alongTime(page, state, inDecades, turn) {
 
 /** Why there is no gradient to show. @param {Page} page @param {State} state @param {string} name */
 function withoutPath({model}, {layer, direction, unit, step}, name) {
-  return Number.isNaN(model.value(layer, direction, cellStateOf(model, layer, direction).gradient, step)[unit])
+  const place = {layer, direction};
+  return Number.isNaN(model.value({...place, name: model.roles(place).cell_gradient, step})[unit])
     ? `The gradient with respect to c of ${name} is no number.`
     : `No gradient reaches the cell state of ${name}: the loss does not depend on it.`;
 }
@@ -269,8 +262,8 @@ function timeAxis(page) {
   );
 }
 
-/** @param {Page} page @param {import("../engine/gradient_path.js").Path} path @param {string} factor */
-function pathSentence(page, path, factor) {
+/** @param {Page} page @param {GradientPath} path @param {string} factors */
+function pathSentence(page, path, factors) {
   const {from, to, gradient, direct} = path;
   if (from === to) return `It is there at ${stepName(page, from)} alone.`;
   const left = direct[to] / direct[from];
@@ -278,7 +271,7 @@ function pathSentence(page, path, factor) {
   const same = Math.abs(kept - left) <= 0.02 * Math.max(Math.abs(kept), Math.abs(left));
   const [first, last] = [figure(gradient[from], 4), figure(gradient[to], 4)];
   const fact = `From ${stepName(page, from)} back to ${stepName(page, to)} it goes from ${first} to ${last}`;
-  const product = `the product of ${factor} on the way is ${figure(left, 4)}`;
+  const product = `the product of ${factors} on the way is ${figure(left, 4)}`;
   if (!Number.isFinite(kept) || !Number.isFinite(left)) return `${fact}; ${product}.`;
   return same
     ? `${fact}, which is ${percent(kept)} of it: ${product}. The one is the other.`

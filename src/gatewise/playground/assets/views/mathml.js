@@ -11,18 +11,11 @@
  */
 import {figure} from "../engine/figures.js";
 
-/** @typedef {string | any[]} Template */
-/** @typedef {{most: number, first: number, text: string}} Elided */
-/** @typedef {{elided: Elided, entry: (ref: any, unit: number) => number, list: (ref: any, unit: number) => ArrayLike<number>,
- *   pairs: (matrices: string[], turned: number, vector: string, unit: number) => [number, number][],
- *   count: (name: string) => number, symbol: (name: string) => Template}} Numbers */
-/** @typedef {{sign: "+" | "-", content: (Node | string)[]}} Term  */
-
 const MATHML = "http://www.w3.org/1998/Math/MathML";
 const MINUS = "\u2212";
 const DIGITS = 8;
 
-/** A MathML element. @param {string} tag @param {Record<string, string>} attributes @param {(Node | string)[]} children */
+/** A MathML element. @param {string} tag @param {Record<string, string>} attributes @param {Piece[]} children */
 export function mathElement(tag, attributes, children) {
   const element = document.createElementNS(MATHML, tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -35,7 +28,7 @@ function operatorNode(text) {
   return mathElement("mo", {}, [text]);
 }
 
-/** Nodes as one element. @param {(Node | string)[]} nodes */
+/** Nodes as one element. @param {Piece[]} nodes */
 function asRow(nodes) {
   const [first] = nodes;
   const alone = nodes.length === 1 && first instanceof Element && /^m[ion]$/.test(first.localName);
@@ -59,9 +52,8 @@ function inBrackets(node) {
   return [mathElement("mo", fence, ["("]), node, mathElement("mo", fence, [")"])];
 }
 
-/** Where what a template says is written: as nodes, or as text. */
+/** @type {TemplateWriter} */
 const AS_NODES = {
-  /** @param {number} value @param {string} how @returns {(Node | string)[]} */
   number(value, how) {
     const text = figure(how === "a" ? Math.abs(value) : value, DIGITS);
     const node = numberNode(text);
@@ -69,12 +61,9 @@ const AS_NODES = {
       ? inBrackets(node)
       : [node];
   },
-  /** @param {string} text @returns {(Node | string)[]} */
   leftOut: text => [mathElement("mtext", {}, [text])],
-  /** @param {(Node | string)[][]} items */
-  list: items => items.flatMap((one, place) => (place ? [operatorNode(","), ...one] : one)),
+  list: items => items.flatMap((item, place) => (place ? [operatorNode(","), ...item] : item)),
   times: () => operatorNode("\u00d7"),
-  /** @param {Term[]} terms */
   sum: terms =>
     terms.flatMap(({sign, content}, place) => {
       const shown = operatorNode(sign === "-" ? MINUS : sign);
@@ -83,19 +72,15 @@ const AS_NODES = {
     }),
 };
 
-/** @type {typeof AS_NODES | any} */
+/** @type {TemplateWriter} */
 const AS_TEXT = {
-  /** @param {number} value @param {string} how */
   number(value, how) {
     const text = figure(how === "a" ? Math.abs(value) : value, DIGITS);
     return [(how === "t" || how === "b") && value < 0 ? `(${text})` : text];
   },
-  /** @param {string} text */
   leftOut: text => [text],
-  /** @param {string[][]} items */
-  list: items => [items.map(one => one.join("")).join(", ")],
+  list: items => [items.map(item => item.join("")).join(", ")],
   times: () => "\u00d7",
-  /** @param {Term[]} terms */
   sum: terms => [
     terms
       .map(({sign, content}, place) => {
@@ -116,67 +101,76 @@ function shownParts(parts, {most, first, text}, leftOut) {
   return [...parts.slice(0, first), leftOut(said), parts[parts.length - 1]];
 }
 
+/** Fills templates with the numbers of a unit. */
 class Filler {
-  /** @param {typeof AS_NODES} as @param {Numbers} numbers */
-  constructor(as, numbers) {
-    this.as = as;
+  /** @param {TemplateWriter} writer @param {SlotNumbers} numbers */
+  constructor(writer, numbers) {
+    this.writer = writer;
     this.numbers = numbers;
   }
 
-  /** @param {Template[]} templates @param {number} unit @returns {(Node | string)[]} */
+  /** @param {TemplatePart[]} templates @param {number} unit @returns {Piece[]} */
   all(templates, unit) {
-    return templates.flatMap(one => this.one(one, unit));
+    return templates.flatMap(template => this.fill(/** @type {Template} */ (template), unit));
   }
 
-  /** @param {Template} template @param {number} unit @returns {(Node | string)[]} */
-  one(template, unit) {
+  /** @param {Template} template @param {number} unit @returns {Piece[]} */
+  fill(template, unit) {
     if (typeof template === "string") return [template];
+    const {numbers, writer} = this;
     const [tag, ...rest] = template;
     switch (tag) {
       case "$s":
-        return this.one(this.numbers.symbol(rest[0]), unit);
+        return this.fill(numbers.symbol(String(rest[0])), unit);
       case "$n": {
-        const [how, ref] = rest;
-        return this.as.number(how === "#" ? this.numbers.count(ref) : this.numbers.entry(ref, unit), how);
+        const [how, ref] = /** @type {[string, SlotRef]} */ (rest);
+        return writer.number(how === "#" ? numbers.count(String(ref)) : numbers.entry(ref, unit), how);
       }
       case "$list": {
-        const items = Array.from(this.numbers.list(rest[0], unit), value => this.as.number(value, ""));
-        return this.as.list(shownParts(items, this.numbers.elided, this.as.leftOut));
+        const list = numbers.list(/** @type {SlotRef} */ (rest[0]), unit);
+        const items = Array.from(list, value => writer.number(value, ""));
+        return writer.list(shownParts(items, numbers.elided, writer.leftOut));
       }
       case "$row":
         return [asRow(this.all(rest, unit))];
       case "$sum":
-        return this.as.sum(this.terms(rest, unit));
+        return writer.sum(this.terms(rest, unit));
+      default:
+        return isAttributes(rest[0])
+          ? [mathElement(tag, rest[0], this.all(rest.slice(1), unit))]
+          : [mathElement(tag, {}, this.all(rest, unit))];
     }
-    const attributes = isAttributes(rest[0]) ? rest.shift() : {};
-    return [mathElement(tag, attributes, this.all(rest, unit))];
   }
 
-  /** The terms of a sum that are shown. @param {any[][]} terms @param {number} unit @returns {Term[]} */
-  terms(terms, unit) {
-    const made = terms.flatMap(term => this.term(term, unit));
-    const shown = shownParts(made, this.numbers.elided, text => () => ({sign: "+", content: this.as.leftOut(text)}));
-    return shown.map(make => make());
+  /** The terms of a sum that are shown. @param {TemplatePart[]} templates @param {number} unit @returns {SignedTerm[]} */
+  terms(templates, unit) {
+    const makers = templates.flatMap(template => this.makers(/** @type {TemplateNode} */ (template), unit));
+    /** @returns {() => SignedTerm} */
+    const leftOut = (/** @type {string} */ text) => () => ({sign: "+", content: this.writer.leftOut(text)});
+    return shownParts(makers, this.numbers.elided, leftOut).map(make => make());
   }
 
-  /** What makes the terms that a term stands for. @param {any[]} term @param {number} unit @returns {(() => Term)[]} */
-  term([sign, ...rest], unit) {
+  /** Functions that make the terms of a template. @param {TemplateNode} template @param {number} unit
+   * @returns {(() => SignedTerm)[]} */
+  makers([sign, ...rest], unit) {
+    const {numbers, writer} = this;
     if (sign === "$each") {
-      const indices = Array.from({length: this.numbers.count(rest[0])}, (_, k) => k);
-      return indices.flatMap(k => this.term(rest[1], k));
+      const [vector, template] = /** @type {[string, TemplateNode]} */ (rest);
+      return Array.from({length: numbers.count(vector)}, (_, k) => this.makers(template, k)).flat();
     }
     if (sign === "$pairs") {
-      return this.numbers.pairs(rest[0], rest[1], rest[2], unit).map(([weight, value]) => () => ({
+      const [matrices, turned, vector] = /** @type {[string[], number, string]} */ (rest);
+      return numbers.pairs(matrices, turned, vector, unit).map(([weight, value]) => () => ({
         sign: weight < 0 ? "-" : "+",
-        content: [...this.as.number(weight, "a"), this.as.times(), ...this.as.number(value, "t")],
+        content: [...writer.number(weight, "a"), writer.times(), ...writer.number(value, "t")],
       }));
     }
     if (sign === "+" || sign === "-") return [() => ({sign, content: this.all(rest, unit)})];
     return [
       () => {
-        const value = this.numbers.entry(rest[0], unit);
-        const negative = value < 0 || (sign === "±0" && Object.is(value, -0));
-        return {sign: negative ? "-" : "+", content: this.all(rest.slice(1), unit)};
+        const value = numbers.entry(/** @type {SlotRef} */ (rest[0]), unit);
+        const isNegative = value < 0 || (sign === "±0" && Object.is(value, -0));
+        return {sign: isNegative ? "-" : "+", content: this.all(rest.slice(1), unit)};
       },
     ];
   }
@@ -189,7 +183,7 @@ function isAttributes(value) {
 
 /**
  * A template filled, as nodes in pieces between which a line may end: the terms of a sum, and the entries of a list.
- * @param {Template[]} templates @param {Numbers} numbers @param {number} unit @returns {Node[][]}
+ * @param {Template[]} templates @param {SlotNumbers} numbers @param {number} unit @returns {Node[][]}
  */
 export function filledPieces(templates, numbers, unit) {
   const filler = new Filler(AS_NODES, numbers);
@@ -201,7 +195,7 @@ export function filledPieces(templates, numbers, unit) {
   });
 }
 
-/** Nodes in pieces that end with a comma. @param {(Node | string)[]} nodes @returns {Node[][]} */
+/** Nodes in pieces that end with a comma. @param {Piece[]} nodes @returns {Node[][]} */
 function atCommas(nodes) {
   /** @type {Node[][]} */
   const pieces = [[]];
@@ -212,17 +206,17 @@ function atCommas(nodes) {
   return pieces;
 }
 
-/** @param {Node | string} node */
+/** @param {Piece} node */
 function isComma(node) {
   return node instanceof Element && node.localName === "mo" && node.textContent === ",";
 }
 
-/** @param {(Node | string)[]} nodes @returns {Node[]} */
+/** @param {Piece[]} nodes @returns {Node[]} */
 function asNodes(nodes) {
   return nodes.map(one => (typeof one === "string" ? document.createTextNode(one) : one));
 }
 
-/** A template filled, as text. @param {Template[]} templates @param {Numbers} numbers @param {number} unit */
+/** A template filled, as text. @param {Template[]} templates @param {SlotNumbers} numbers @param {number} unit */
 export function filledText(templates, numbers, unit) {
   return new Filler(AS_TEXT, numbers).all(templates, unit).join("");
 }

@@ -1,30 +1,16 @@
 /** An opened number: its equation, its numbers, what is said of it, its curve, its sum, and where it goes. */
+import {isHidden} from "./visibility.js";
 import {el, reveal} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {keepFocus, oldNumber} from "./edits.js";
 import {curveFigure} from "./curve.js";
 import {equationOf, substitutionOf} from "./formulas.js";
-import {
-  axesOf,
-  givenOf,
-  isGradient,
-  isMasked,
-  isOverall,
-  refKey,
-  openedRef,
-  placeName,
-  symbolElement,
-  whenOf,
-} from "./detail.js";
+import {isMasked, openedRef, placeName, refKey, storedName, symbolElement, whenOf} from "./detail.js";
 import {productRows, summedFor} from "./products.js";
 import {quantityName, sentenceOf} from "./sentences.js";
-import {givenNumber, isAskedFor, linkTo, mergedLinks} from "./number_controls.js";
+import {givenNumber, linkTo, mergedLinks} from "./number_controls.js";
 import {overSteps} from "./step_terms.js";
 import {carriedTo, handedOn, termsOf} from "../engine/terms.js";
-
-/** @typedef {import("./store.js").Page} Page */
-/** @typedef {import("./store.js").State} State */
-/** @typedef {import("./store.js").Ref} Ref */
 
 const MOST_GOALS = 12;
 const MASKED = "This step is masked: the cell passes over it, and nothing is computed.";
@@ -33,32 +19,26 @@ const MASKED = "This step is masked: the cell passes over it, and nothing is com
 export function numberView(page) {
   const root = el("div", {class: "number-view"});
   let all = false;
-  let shownKey = "";
-  const draw = () =>
-    keepFocus(root, () =>
-      root.replaceChildren(
-        ...drawNumber(page, {
-          all,
-          showAll: to => {
-            all = to;
-            draw();
-          },
-        }),
-      ),
-    );
+  /** @type {Ref | null} */
+  let last = null;
+  /** @param {boolean} to */
+  const showAll = to => {
+    all = to;
+    draw();
+  };
+  const draw = () => keepFocus(root, () => root.replaceChildren(...drawNumber(page, {all, showAll})));
   page.store.show((state, previous) => {
-    const ref = openedRef(page.model, state);
-    const shown = ref !== null && (state.level === "number" || state.level === "product");
-    const wasShown = previous !== state && (previous.level === "number" || previous.level === "product");
+    const isOpen = state.level === "number" || state.level === "product";
+    const ref = isOpen ? openedRef(page.model, state) : null;
+    const isAnother = ref !== null && (last === null || refKey({...ref, step: last.step}) !== refKey(last));
     const hadFocus = root.contains(document.activeElement);
-    if (shown && refKey({...ref, step: null}) !== shownKey) all = false;
-    reveal(root, shown);
-    if (shown) draw();
+    if (isAnother) all = false;
+    reveal(root, ref !== null);
+    if (ref) draw();
     else root.replaceChildren();
-    const key = shown ? refKey({...ref, step: null}) : "";
-    if (shown && state !== previous && key !== shownKey) moveTo(root);
-    if (!shown && wasShown && (hadFocus || document.activeElement === document.body)) returnTo(shownKey);
-    shownKey = key;
+    if (isAnother && state !== previous) moveTo(root);
+    if (!ref && last && (hadFocus || document.activeElement === document.body)) returnTo({...last, step: state.step});
+    last = ref;
   });
   return root;
 }
@@ -71,39 +51,31 @@ function moveTo(root) {
   heading.scrollIntoView({block: "nearest"});
 }
 
-/** Give the focus back to the button of the number that closed. @param {string} key without its step */
-function returnTo(key) {
-  const [layer, direction, name, , at] = key.split("|");
+/** Give the focus back to the button of the number that closed. @param {Ref} ref */
+function returnTo(ref) {
+  const keys = [refKey(ref), refKey({...ref, step: null})];
   for (const button of document.querySelectorAll("[data-ref]")) {
-    if (!(button instanceof HTMLElement)) continue;
-    const parts = (button.dataset.ref ?? "").split("|");
-    const isSame = parts[0] === layer && parts[1] === direction && parts[2] === name && parts[4] === at;
-    if (isSame) {
-      button.focus();
-      if (document.activeElement !== button) button.closest(".field")?.querySelector("input")?.focus();
-      return;
-    }
+    if (!(button instanceof HTMLElement) || !keys.includes(button.dataset.ref ?? "")) continue;
+    button.focus();
+    if (document.activeElement !== button) button.closest(".field")?.querySelector("input")?.focus();
+    return;
   }
 }
 
-/** @param {Page} page @param {{all: boolean, showAll: (all: boolean) => void}} rest */
+/** @param {Page} page @param {Rest} rest */
 function drawNumber(page, rest) {
-  const {
-    model,
-    store: {state},
-  } = page;
-  const ref = openedRef(model, state);
+  const {model, store} = page;
+  const ref = openedRef(model, store.state);
   if (!ref) return [];
-  const {layer, direction, name} = ref;
   const value = model.number(ref);
-  const isAsked = isAskedFor(page, ref);
+  const isAsked = isHidden(store.state, ref);
   const isGiven = model.isGiven(ref) && !isAsked;
-  const passed = isMasked(model, ref) && model.equation(layer, direction, name) !== null;
+  const passed = isMasked(model, ref) && model.equation(ref) !== null;
   const [place, when] = [placeName(model, ref), whenOf(page, ref)];
   const heading = el(
     "h2",
     {tabindex: "-1", "data-key": "heading"},
-    symbolElement(name),
+    symbolElement(model.quantity(ref)),
     place ? ` of ${place}` : "",
     when ? `, ${when}` : "",
     ": ",
@@ -117,8 +89,8 @@ function drawNumber(page, rest) {
   const asksHere = isAskedNear(page, ref);
   const sentence = passed ? MASKED : asksHere ? "" : sentenceFor(page, ref);
   if (sentence) parts.push(el("p", {class: "sentence"}, sentence));
-  if (model.equation(layer, direction, name)) parts.push(equationParts(page, ref, !asksHere && !passed));
-  if (isOverall(model, layer, direction, name) && !isGiven) parts.push(overSteps(page, ref, rest));
+  if (model.equation(ref)) parts.push(equationParts(page, ref, !asksHere && !passed));
+  if (model.isOverall(ref) && !isGiven) parts.push(overSteps(page, ref, rest));
   else if (ref.step !== null && !passed) parts.push(sumParts(page, ref, rest));
   return [heading, ...parts, ...roads(page, ref)];
 }
@@ -126,18 +98,19 @@ function drawNumber(page, rest) {
 /** Whether a number of the same unit and step is asked for: what is said of one may tell another.
  * @param {Page} page @param {Ref} ref */
 function isAskedNear(page, ref) {
-  const names = [false, true].flatMap(backward => page.model.order(ref.layer, ref.direction, backward));
-  return ref.step !== null && names.some(name => isAskedFor(page, {...ref, name}));
+  const names = [false, true].flatMap(backward => page.model.order(ref, backward));
+  return ref.step !== null && names.some(name => isHidden(page.store.state, {...ref, name}));
 }
 
 /** @param {Page} page @param {Ref} ref @param {boolean} isGiven */
 function whatItIs(page, ref, isGiven) {
   const {model} = page;
-  const words = quantityName(page, ref.layer, ref.direction, ref.name);
-  const kind = givenOf(model, ref.layer, ref.direction, ref.name)?.kind;
+  const words = quantityName(page, ref);
+  const kind = model.given(ref)?.kind;
   const source = handedOn(model, ref);
   const parts = [words && words !== ref.name ? `${words.charAt(0).toUpperCase()}${words.slice(1)}. ` : ""];
-  const token = ref.name === "x" && ref.layer === 0 && ref.step !== null ? model.wiring.tokens?.[ref.step] : undefined;
+  const isToken = kind === "input" && ref.layer === 0 && ref.step !== null;
+  const token = isToken ? model.wiring.tokens?.[Number(ref.step)] : undefined;
   if (token !== undefined) parts.push(`Given by row ${token} of the embedding: the token of this step.`);
   else if (isGiven) parts.push(kind === "parameter" ? "Given, and the same at every step." : "Given.");
   const made = source ? [linkTo(page, source)] : mergedLinks(page, ref);
@@ -169,7 +142,7 @@ function givenParts(page, ref) {
 function sentenceFor(page, ref) {
   if (ref.step === null || ref.at.length !== 1) return "";
   try {
-    return sentenceOf(page, ref.layer, ref.direction, ref.name, ref.step, ref.at);
+    return sentenceOf(page, {...ref, step: ref.step}, ref.at);
   } catch {
     return "";
   }
@@ -177,15 +150,15 @@ function sentenceFor(page, ref) {
 
 /** @param {Page} page @param {Ref} ref @param {boolean} withNumbers */
 function equationParts(page, ref, withNumbers) {
-  const {layer, direction, name, step, at} = ref;
-  const lines = [el("p", {class: "equation"}, equationOf(page, layer, direction, name))];
+  const {step, at} = ref;
+  const lines = [el("p", {class: "equation"}, equationOf(page, ref))];
   if (withNumbers && step !== null && at.length < 2) {
-    lines.push(el("p", {class: "equation"}, substitutionOf(page, layer, direction, name, step, at[0] ?? 0)));
+    lines.push(el("p", {class: "equation"}, substitutionOf(page, ref, at[0] ?? 0)));
   }
   return el("div", {class: "equations"}, ...lines);
 }
 
-/** @param {Page} page @param {Ref} ref @param {{all: boolean, showAll: (all: boolean) => void}} rest */
+/** @param {Page} page @param {Ref} ref @param {Rest} rest */
 function sumParts(page, ref, rest) {
   const summed = summedFor(page, ref);
   const curve = curveFigure(page, ref);
@@ -197,12 +170,10 @@ function sumParts(page, ref, rest) {
     "h3",
     {},
     terms.length > 1 ? "The sum " : "The product ",
-    symbolElement(summed.name),
+    symbolElement(page.model.quantity(summed)),
     terms.length > 1 ? ", largest first" : "",
   );
-  const equation = same
-    ? null
-    : el("p", {class: "equation"}, equationOf(page, summed.layer, summed.direction, summed.name));
+  const equation = same ? null : el("p", {class: "equation"}, equationOf(page, summed));
   return el(
     "div",
     {class: "parts"},
@@ -215,55 +186,35 @@ function sumParts(page, ref, rest) {
  * @param {Page} page @param {Ref} ref */
 function roads(page, ref) {
   const {model} = page;
-  const gradient = isGradient(ref.name);
-  const names = model
-    .order(ref.layer, ref.direction, gradient)
-    .filter(
-      one =>
-        model.equation(ref.layer, ref.direction, one) && model.inputs(ref.layer, ref.direction, one).includes(ref.name),
-    );
-  const goals = [...new Set(names)]
-    .filter(one => axesOf(model, ref.layer, ref.direction, one).length < 2)
-    .map(one => goalRef(page, ref, one));
-  goals.push(...carriedTo(model, ref));
-  const parts = [];
-  if (goals.length) {
-    parts.push(
-      el(
-        "p",
-        {class: "roads"},
-        "It goes into ",
-        ...goals.slice(0, MOST_GOALS).flatMap((one, k) => [k ? ", " : "", linkTo(page, one)]),
-        goals.length > MOST_GOALS ? ` and ${goals.length - MOST_GOALS} others` : "",
-        ".",
-      ),
-    );
-  }
-  const other = otherPass(page, ref);
-  if (other) parts.push(other);
-  return parts;
+  const users = model.order(ref, model.isGradient(ref)).filter(name => {
+    const user = {...ref, name};
+    return model.inputs(user).includes(ref.name) && model.axes(user).length < 2;
+  });
+  const goals = [...users.map(name => goalRef(page, ref, name)), ...carriedTo(model, ref)];
+  const more = goals.length - MOST_GOALS;
+  const links = goals.slice(0, MOST_GOALS).flatMap((goal, k) => [k ? ", " : "", linkTo(page, goal)]);
+  const road = el("p", {class: "roads"}, "It goes into ", ...links, more > 0 ? ` and ${more} others` : "", ".");
+  return [goals.length ? road : null, otherPass(page, ref)].filter(part => part !== null);
 }
 
 /** The entry of a quantity into which a number goes: of the same unit, or the chosen one where all units take it.
  * @param {Page} page @param {Ref} ref @param {string} name @returns {Ref} */
-function goalRef({model, store: {state}}, ref, name) {
-  const {layer, direction} = ref;
-  const [axis] = axesOf(model, layer, direction, name);
-  const same = ref.at.length > 0 && axesOf(model, layer, direction, ref.name)[0] === axis;
-  const at = axis === undefined ? [] : [same ? ref.at[0] : axis === "units" ? state.unit : 0];
-  return {layer, direction, name, at, step: isOverall(model, layer, direction, name) ? null : state.step};
+function goalRef({model, store}, ref, name) {
+  const {unit, step} = store.state;
+  const goal = {...ref, name};
+  const [axis] = model.axes(goal);
+  const isAlong = ref.at.length > 0 && model.axes(ref)[0] === axis;
+  const at = axis === undefined ? [] : [isAlong ? ref.at[0] : axis === "units" ? unit : 0];
+  return {...goal, at, step: model.isOverall(goal) ? null : step};
 }
 
-/** @param {Page} page @param {Ref} ref */
-function otherPass(page, ref) {
-  const {model, store} = page;
-  const gradient = isGradient(ref.name);
-  const name = gradient ? ref.name.slice(1) : `d${ref.name}`;
-  const known = gradient
-    ? (model.equation(ref.layer, ref.direction, name) ?? givenOf(model, ref.layer, ref.direction, name))
-    : model.order(ref.layer, ref.direction, true).includes(name);
-  if (!known) return null;
-  const stored = store.state.name.replace(ref.name, name);
+/** A button that opens the gradient of a number, or the number of a gradient. @param {Page} page @param {Ref} ref */
+function otherPass({model, store}, ref) {
+  const isGradient = model.isGradient(ref);
+  const name = isGradient ? model.quantity(ref).gradient_of : model.gradientName(ref);
+  const other = {...ref, name: name ?? ""};
+  if (name === null || !model.has(other) || !(isGradient || model.order(ref, true).includes(name))) return null;
+  const stored = storedName(model, other);
   return el(
     "p",
     {class: "roads"},
@@ -272,10 +223,10 @@ function otherPass(page, ref) {
       {
         class: "link",
         "data-key": "other pass",
-        onclick: () => store.change({backward: !gradient, name: stored, level: "number", product: null}),
+        onclick: () => store.change({backward: !isGradient, detail: stored, level: "number", product: null}),
       },
-      gradient ? "the number itself, forward: " : "how the loss depends on it, backward: ",
-      symbolElement(name),
+      isGradient ? "the number itself, forward: " : "how the loss depends on it, backward: ",
+      symbolElement(model.quantity(other)),
     ),
   );
 }

@@ -2,12 +2,9 @@
 import {el} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {givenField, oldNumber} from "./edits.js";
-import {hidden} from "./visibility.js";
-import {hueOf, isMasked, refKey, openNumber, spokenName, symbolElement} from "./detail.js";
+import {isHidden} from "./visibility.js";
+import {hueOf, isMasked, refKey, openNumber, placeAndStep, spokenName, symbolElement} from "./detail.js";
 import {mergedFrom} from "../engine/terms.js";
-
-/** @typedef {import("./store.js").Ref} Ref */
-/** @typedef {import("./store.js").Page} Page */
 
 const MOST_REMEMBERED = 50000;
 /** @type {WeakMap<Page, Map<string, number>>} */
@@ -40,7 +37,7 @@ export function compact(value) {
  * @param {{symbol?: boolean, label?: string, digits?: number, key?: string}} [how] what stands before it
  */
 function numberButton(page, ref, {symbol = false, label = "", digits = 4, key = "open"} = {}) {
-  const isAsked = hidden(page.store.state, ref);
+  const isAsked = isHidden(page.store.state, ref);
   const isNone = isMasked(page.model, ref) && Number.isNaN(page.model.number(ref));
   const value = isAsked
     ? "?"
@@ -54,13 +51,13 @@ function numberButton(page, ref, {symbol = false, label = "", digits = 4, key = 
   const button = el(
     "button",
     {
-      class: `open ${hueOf(ref.name)}`.trim(),
+      class: `open ${hueOf(page.model.quantity(ref))}`.trim(),
       "data-key": `${key} ${refKey(ref)}`,
       "data-ref": refKey(ref),
       "aria-label": `${spokenName(page, ref)}: ${said}${was ? `, ${was.textContent?.trim()}` : ""}`,
       onclick: () => openNumber(page, ref),
     },
-    symbol ? symbolElement(ref.name) : null,
+    symbol ? symbolElement(page.model.quantity(ref)) : null,
     label ? el("span", {class: "place", title: label}, label) : null,
     el("span", {class: "number value"}, value),
     was,
@@ -77,13 +74,13 @@ export function givenNumber(page, ref, {symbol = false, label = "", key = "open"
   const name = el(
     "button",
     {
-      class: `open ${hueOf(ref.name)}`.trim(),
+      class: `open ${hueOf(page.model.quantity(ref))}`.trim(),
       "data-key": `${key} ${refKey(ref)}`,
       "data-ref": refKey(ref),
       "aria-label": `open ${spokenName(page, ref)}`,
       onclick: () => openNumber(page, ref),
     },
-    symbol ? symbolElement(ref.name) : null,
+    symbol ? symbolElement(page.model.quantity(ref)) : null,
     label ? el("span", {class: "place", title: label}, label) : null,
   );
   const field = givenField(page, ref, !symbol && !label && key === "open");
@@ -95,13 +92,8 @@ export function givenNumber(page, ref, {symbol = false, label = "", key = "open"
 /** A number with its button or field. @param {Page} page @param {Ref} ref
  * @param {{symbol?: boolean, label?: string, key?: string}} [how] */
 export function anyNumber(page, ref, how = {}) {
-  const canChange = page.model.isGiven(ref) && !hidden(page.store.state, ref);
+  const canChange = page.model.isGiven(ref) && !isHidden(page.store.state, ref);
   return canChange ? givenNumber(page, ref, how) : numberButton(page, ref, how);
-}
-
-/** Whether a number is asked for, so that nothing may tell it. @param {Page} page @param {Ref} ref */
-export function isAskedFor(page, ref) {
-  return hidden(page.store.state, ref);
 }
 
 /** How a number lies to either side of nothing, beside the largest of its kind.
@@ -120,18 +112,17 @@ export function mergedLinks(page, ref) {
   const words = merged.parts.flatMap((one, k) => [
     k ? " and " : "",
     linkTo(page, one),
-    ` ${page.model.layers[one.layer].cells[one.direction].direction} in time`,
+    ` ${page.model.cell(one).direction} in time`,
   ]);
   return [`${merged.how} of `, ...words];
 }
 
 /** A button that goes where a number is. @param {Page} page @param {Ref} ref */
 export function linkTo(page, ref) {
-  const words = spokenName(page, ref).slice(ref.name.length);
   return el(
     "button",
     {class: "link", "data-key": `link ${refKey(ref)}`, onclick: () => openNumber(page, ref)},
-    symbolElement(ref.name),
-    words,
+    symbolElement(page.model.quantity(ref)),
+    placeAndStep(page, ref),
   );
 }

@@ -3,10 +3,6 @@ import {setText, svg} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {compact} from "./number_controls.js";
 
-/** @typedef {import("./layouts.js").Layout} Layout */
-/** @typedef {import("./layouts.js").Gauge} Gauge */
-/** @typedef {{low: number, high: number}} Range */
-
 const BORE = 26; // of a pipe that is full
 const HAIR = 1.5;
 const SPARE = 1.15; // an open vessel is somewhat higher than what it is made to hold
@@ -49,7 +45,7 @@ export function levelMark(gauge, quantity, isOpen) {
       : svg("rect", {x, y, width, height, class: "edge"}),
   );
   const spare = isOpen ? SPARE : 1;
-  /** @param {Range} range @param {number} value */
+  /** @param {LevelRange} range @param {number} value */
   function placeIn(range, value) {
     const within = Math.min(range.high * spare, Math.max(range.low, value));
     const share = (within - range.low) / (range.high * spare - range.low);
@@ -58,7 +54,7 @@ export function levelMark(gauge, quantity, isOpen) {
   return {
     element,
     placeIn,
-    /** @param {number} value @param {Range} range */
+    /** @param {number} value @param {LevelRange} range */
     update(value, range) {
       const known = Number.isNaN(value) ? 0 : value;
       const [from, to] = [placeIn(range, 0), placeIn(range, known)];
@@ -87,7 +83,7 @@ export function ticksOf({x}, level) {
   const texts = [0, 1, 2].map(() => svg("text", {class: "tick", x: x - 6, "text-anchor": "end"}));
   return {
     elements: texts,
-    /** @param {Range} range */
+    /** @param {LevelRange} range */
     update(range) {
       const values = [range.high, 0, ...(range.low < 0 ? [range.low] : [])];
       texts.forEach((text, k) => {
@@ -100,7 +96,7 @@ export function ticksOf({x}, level) {
 
 /**
  * Words and a number beside a part of the picture.
- * @param {import("./layouts.js").Caption} place @param {string} quantity
+ * @param {Caption} place @param {string} quantity
  * @param {((event: Event) => void) | null} open what a press does
  */
 export function captionMark(place, quantity, open) {

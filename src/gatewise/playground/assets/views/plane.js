@@ -6,10 +6,6 @@ import {keepInView} from "./grid.js";
 import {litPlaces} from "./products.js";
 import {stepMark} from "./quantities.js";
 
-/** @typedef {import("./store.js").Page} Page */
-/** @typedef {import("./field.js").Field} Field */
-/** @typedef {import("./field.js").Chosen} Chosen */
-/** @typedef {import("./field.js").Place} Place */
 /** @typedef {{left: number, cell: number, row: number, width: number, height: number}} Measures */
 
 const GUTTER = 120; // pixels at most for the names of units
@@ -67,9 +63,9 @@ function pixelsOf(field, [step, steps], [row, rows]) {
 
 /**
  * A view of large fields.
- * @param {Page} page @param {Chosen} chosen @param {(place: Place | null) => void} pointed is told what the pointer is on
+ * @param {Page} page @param {FieldCursor} cursor @param {(place: FieldPlace | null) => void} pointed is told what the pointer is on
  */
-export function largeField(page, chosen, pointed) {
+export function largeField(page, cursor, pointed) {
   /** @type {Field | null} */
   let field = null;
   /** @type {Measures | null} */
@@ -84,7 +80,7 @@ export function largeField(page, chosen, pointed) {
       role: "grid",
       class: "plane",
       onkeydown: (/** @type {KeyboardEvent} */ event) => {
-        if (field) chosen.key(event, field);
+        if (field) cursor.key(event, field);
       },
     },
     canvas,
@@ -93,7 +89,7 @@ export function largeField(page, chosen, pointed) {
   const element = el("div", {class: "scroller", onscroll: () => draw()}, grid);
   let shown = 0;
 
-  /** @param {PointerEvent} event @returns {Place | null} */
+  /** @param {PointerEvent} event @returns {FieldPlace | null} */
   function placeUnder(event) {
     if (!field || !measures) return null;
     const box = grid.getBoundingClientRect();
@@ -105,7 +101,7 @@ export function largeField(page, chosen, pointed) {
   }
   grid.addEventListener("click", event => {
     const place = placeUnder(/** @type {PointerEvent} */ (event));
-    if (place && field) chosen.open(field, place);
+    if (place && field) cursor.open(field, place);
   });
   grid.addEventListener("pointermove", event => pointed(placeUnder(event)));
   grid.addEventListener("pointerleave", () => pointed(null));
@@ -162,7 +158,7 @@ export function largeField(page, chosen, pointed) {
    * @param {Measures} m @param {[number, number]} steps @param {[number, number]} rows */
   function write(pen, now, m, steps, rows) {
     const ink = getComputedStyle(element);
-    const place = chosen.of(now);
+    const place = cursor.of(now);
     const [start, base] = [element.scrollLeft, Math.min(m.height, element.scrollTop + element.clientHeight) - AXIS];
     pen.clearRect(start, 0, m.left, m.height);
     pen.clearRect(start, base, element.clientWidth, AXIS);
@@ -188,7 +184,7 @@ export function largeField(page, chosen, pointed) {
   /** @param {CanvasRenderingContext2D} pen @param {Field} now @param {Measures} m @param {[number, number]} rows
    * @param {number} right where they end @param {string} font */
   function writeNames(pen, now, m, rows, right, font) {
-    const {row: own} = chosen.of(now);
+    const {row: own} = cursor.of(now);
     const apart = roundDistance(16 / m.row);
     /** @param {number} row */
     const write = row => pen.fillText(now.nameOf(row), right, Math.max(11, (row + 0.5) * m.row + 4), m.left - 12);
@@ -227,7 +223,7 @@ export function largeField(page, chosen, pointed) {
    * @param {Field} now */
   function mark(now) {
     if (!measures) return;
-    const place = chosen.of(now);
+    const place = cursor.of(now);
     const hadFocus = cells.includes(/** @type {HTMLDivElement} */ (document.activeElement));
     shown = 1 - shown;
     const cell = cells[shown];

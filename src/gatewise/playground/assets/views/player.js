@@ -5,9 +5,6 @@ import {ascend, descend, moveStep, moveUnit} from "./levels.js";
 import {unitWords} from "./detail.js";
 import {whenWords} from "./quantities.js";
 
-/** @typedef {import("./store.js").Page} Page */
-/** @typedef {import("./store.js").State} State */
-
 const SLOW = 1600; // milliseconds: long enough to read the sentence of a step
 const QUICK = 120;
 const FEW_STEPS = 24;
@@ -59,7 +56,7 @@ function wordButton(key, shown, press) {
 /** What one level down is called. @param {State} state */
 function downWords(state) {
   if (state.level === "overview") return `Open step ${state.step}`;
-  if (state.level === "step") return `Open ${state.name}`;
+  if (state.level === "step") return `Open ${state.detail}`;
   return "Open its largest product";
 }
 
@@ -107,7 +104,7 @@ export function playerView(page) {
     const cell = model.layers[state.layer].cells[state.direction];
     setText(where, model.steps > 1 ? `step ${state.step} of 0–${model.steps - 1}` : `step ${state.step}`);
     setText(date, whenWords(page, state.step));
-    setText(unit, unitWords(model, state.layer, state.direction, state.unit));
+    setText(unit, unitWords(model, state, state.unit));
     units.hidden = cell.hidden < 2;
     setAttributes(play, {
       "aria-label": state.playing ? "Pause" : "Play",

@@ -1,40 +1,36 @@
 /** The products of an opened number's sum, sorted by size, each of which opens to its weight and its input. */
+import {isHidden} from "./visibility.js";
 import {largestSize} from "../engine/arrays.js";
 import {el} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {oldNumber} from "./edits.js";
-import {givenOf, isHead, isOverall, refKey, openedRef, placeName, symbolElement} from "./detail.js";
-import {anyNumber, compact, isAskedFor, linkTo, mergedLinks, signedBar} from "./number_controls.js";
-import {mergedFrom, termsOf, ways} from "../engine/terms.js";
+import {openedRef, placeName, refKey, symbolElement} from "./detail.js";
+import {anyNumber, compact, linkTo, mergedLinks, signedBar} from "./number_controls.js";
+import {mergedFrom, origins, termsOf} from "../engine/terms.js";
 import {symbolsOf} from "../engine/trees.js";
-
-/** @typedef {import("./store.js").Page} Page */
-/** @typedef {import("./store.js").State} State */
-/** @typedef {import("./store.js").Ref} Ref */
-/** @typedef {import("../engine/terms.js").Term} Term */
-/** @typedef {import("../engine/terms.js").Factor} Factor */
 
 const MOST_PRODUCTS = 12;
 /** @type {WeakMap<State, Map<string, Ref>>} */
 const litByState = new WeakMap();
 
-/** Whether a number is an output among others whose sum is 1. @param {import("../engine/model.js").Model} model @param {Ref} ref */
-export function isSoftmax(model, {layer, direction, name}) {
-  return isHead(model, layer) && model.equation(layer, direction, name)?.right.node === "quotient";
+/** Whether a number is an output among others whose sum is 1. @param {Model} model @param {Ref} ref */
+export function isSoftmax(model, ref) {
+  return model.isHead(ref) && model.equation(ref)?.right.node === "quotient";
 }
 
 /** The number of which a nonlinearity, a clip or a part is, if that is all its equation does: a_f of f, dz of dx.
  * @param {Page} page @param {Ref} ref @returns {Ref | null} */
 function argumentOf({model}, ref) {
-  const right = /** @type {any} */ (model.equation(ref.layer, ref.direction, ref.name)?.right);
-  if (right?.node === "part" && right.vector.node === "symbol" && ref.step !== null)
+  const right = model.equation(ref)?.right;
+  if (!right) return null;
+  if (right.node === "part" && right.vector.node === "symbol" && ref.step !== null)
     return {...ref, name: right.vector.text, at: [ref.at[0] + Number(right.start)]};
   if (isSoftmax(model, ref)) return {...ref, name: symbolsOf(right)[0]};
-  if (right?.node !== "call" || right.arguments[0]?.node !== "symbol") return null;
+  if (right.node !== "call") return null;
   const [first, ...rest] = right.arguments;
-  if (rest.some((/** @type {any} */ one) => one.node !== "number" && one.node !== "negative")) return null;
-  const same = model.shape(ref.layer, ref.direction, first.text).length === ref.at.length;
-  return same && ref.step !== null ? {...ref, name: first.text} : null;
+  if (first.node !== "symbol" || rest.some(({node}) => node !== "number" && node !== "negative")) return null;
+  const isSameRank = model.shape({...ref, name: first.text}).length === ref.at.length;
+  return isSameRank && ref.step !== null ? {...ref, name: first.text} : null;
 }
 
 /** The number whose sum is shown for an opened one: its own, or that of what its nonlinearity is of.
@@ -69,14 +65,14 @@ export function litBy(page, state) {
     own ? [own] : symbolRefs(page.model, summedFor(page, ref), tree),
   );
   for (const part of parts) {
-    const way = ways(page.model, part);
+    const way = origins(page.model, part);
     for (const one of [...way, ...(mergedFrom(page.model, way.at(-1))?.parts ?? [])]) lit.set(refKey(one), one);
   }
   return lit;
 }
 
 /** Where the strip has the numbers of an opened product: in its rows those of the quantity that it shows, and of all
- * their steps. @param {Page} page @param {import("./field.js").Field} field */
+ * their steps. @param {Page} page @param {Field} field */
 export function litPlaces(page, {quantity: {name, place}, rows}) {
   const refs = [...litBy(page, page.store.state).values()].filter(({step}) => step !== null);
   const isHere = (/** @type {Ref} */ one) =>
@@ -88,18 +84,17 @@ export function litPlaces(page, {quantity: {name, place}, rows}) {
 }
 
 /** The numbers in a factor that is no number of the program itself: c of tanh(c).
- * @param {import("../engine/model.js").Model} model @param {Ref} summed @param {any} tree @returns {Ref[]} */
-function symbolRefs(model, {layer, direction, step, at}, tree) {
+ * @param {Model} model @param {Ref} summed @param {Tree} tree @returns {Ref[]} */
+function symbolRefs(model, summed, tree) {
   return symbolsOf(tree).flatMap(name => {
-    const rank = model.shape(layer, direction, name).length;
-    const place = rank === 0 ? [] : rank === at.length ? at : null;
-    return place
-      ? [{layer, direction, name, at: place, step: isOverall(model, layer, direction, name) ? null : step}]
-      : [];
+    const ref = {...summed, name};
+    const rank = model.shape(ref).length;
+    if (rank > 0 && rank !== ref.at.length) return [];
+    return [{...ref, at: rank ? ref.at : [], step: model.isOverall(ref) ? null : ref.step}];
   });
 }
 
-/** A small tree as text, for what is no entry of a quantity: 1 - f, tanh(c). @param {any} tree @returns {string} */
+/** A small tree as text, for what is no entry of a quantity: 1 - f, tanh(c). @param {Tree} tree @returns {string} */
 export function treeText(tree) {
   switch (tree.node) {
     case "symbol":
@@ -108,7 +103,7 @@ export function treeText(tree) {
       return figure(Number(tree.value), 4);
     case "sum":
       return tree.terms
-        .map((/** @type {any} */ term, /** @type {number} */ k) =>
+        .map((term, k) =>
           term.node === "negative" ? `${k ? " − " : "−"}${treeText(term.term)}` : `${k ? " + " : ""}${treeText(term)}`,
         )
         .join("");
@@ -117,7 +112,7 @@ export function treeText(tree) {
     case "product":
       return tree.factors.map(factorText).join(" · ");
     case "power":
-      return `${treeText(tree.base)}${tree.exponent.value === 2 ? "²" : `^${treeText(tree.exponent)}`}`;
+      return `${treeText(tree.base)}${tree.exponent.node === "number" && tree.exponent.value === 2 ? "²" : `^${treeText(tree.exponent)}`}`;
     case "quotient":
       return `(${treeText(tree.over)}) / ${treeText(tree.under)}`;
     case "call":
@@ -135,7 +130,7 @@ export function treeText(tree) {
   }
 }
 
-/** A factor as text, in brackets where it is a sum. @param {any} tree */
+/** A factor as text, in brackets where it is a sum. @param {Tree} tree @returns {string} */
 function factorText(tree) {
   return tree.node === "sum" ? `(${treeText(tree)})` : treeText(tree);
 }
@@ -146,21 +141,19 @@ function termName(page, {factors}) {
   const weight = factors.find(({ref}) => ref && ref.at.length === 2);
   const input = factors.find(factor => factor !== weight && factor.ref && factor.ref.at.length === 1);
   if (weight && input?.ref) {
-    const source =
-      ways(model, input.ref).find(one => model.isGiven(one) || givenOf(model, one.layer, one.direction, one.name)) ??
-      input.ref;
-    return [el("span", {class: "place"}, placeName(model, source)), " ", symbolElement(source.name)];
+    const source = origins(model, input.ref).find(one => model.isGiven(one) || model.given(one)) ?? input.ref;
+    return [el("span", {class: "place"}, placeName(model, source)), " ", symbolElement(model.quantity(source))];
   }
   return factors.flatMap((factor, k) => [
     k ? " · " : "",
-    factor.ref ? symbolElement(factor.ref.name) : factorText(factor.tree),
+    factor.ref ? symbolElement(model.quantity(factor.ref)) : factorText(factor.tree),
   ]);
 }
 
 /** Whether a factor may be seen: no number in it is asked for. @param {Page} page @param {Ref} summed @param {Factor} factor */
 function isSeen(page, summed, {ref, tree}) {
-  if (ref) return !isAskedFor(page, ref);
-  return symbolsOf(tree).every(name => !isAskedFor(page, {...summed, name}));
+  if (ref) return !isHidden(page.store.state, ref);
+  return symbolsOf(tree).every(name => !isHidden(page.store.state, {...summed, name}));
 }
 
 /** @param {Page} page @param {Ref} summed @param {Term} term */
@@ -190,7 +183,7 @@ function factorElement(page, summed, factor) {
       "; in it ",
       ...symbolRefs(page.model, summed, tree).map(one => anyNumber(page, one, {symbol: true, key: "factor"})),
     );
-  const [, ...sources] = ways(page.model, ref);
+  const [, ...sources] = origins(page.model, ref);
   const steps = sources.map((source, k) =>
     el("span", {class: "source"}, k ? ", which is " : "which is ", linkTo(page, source)),
   );
@@ -206,7 +199,7 @@ export function sizeOfTerm(value) {
 }
 
 /** The sum of an opened number as rows, the largest product first.
- * @param {Page} page @param {Ref} summed @param {{all: boolean, showAll: (all: boolean) => void}} rest */
+ * @param {Page} page @param {Ref} summed @param {Rest} rest */
 export function productRows(page, summed, rest) {
   const {store} = page;
   const {state} = store;
@@ -219,7 +212,7 @@ export function productRows(page, summed, rest) {
   const shown = order.slice(0, cut);
   if (open !== null && open < terms.length && !shown.includes(open)) shown.push(open);
   const largest = largestSize(terms.map(({value}) => value));
-  const isAsked = isAskedFor(page, summed);
+  const isAsked = isHidden(page.store.state, summed);
   const rows = shown.map(index => {
     const term = terms[index];
     const isOpen = index === open;
@@ -276,7 +269,7 @@ export function productRows(page, summed, rest) {
           "p",
           {class: "total"},
           "together ",
-          symbolElement(summed.name),
+          symbolElement(page.model.quantity(summed)),
           " ",
           el("span", {class: "number value"}, isAsked ? "?" : figure(page.model.number(summed), 8)),
           isAsked ? null : oldNumber(page, summed),

@@ -1,21 +1,18 @@
 /** Numbers of one digit in the place of a cell's own: a cell to work out by hand. */
 
-/** @typedef {import("./store.js").Edit} Edit */
-/** @typedef {import("../engine/model.js").Model} Model */
-
 /**
  * Edits that give a cell of the first layer parameters, an input and a state of one digit.
  * @param {Model} model @param {number} direction @param {number} step of the input and the state: the first of the cell
  * @param {() => number} [random] between 0 and 1 @returns {Edit[]}
  */
 export function drawnEdits(model, direction, step, random = Math.random) {
-  const {program} = model.layers[0].cells[direction];
+  const place = {layer: 0, direction};
   /** @type {Edit[]} */
   const edits = [];
-  for (const {symbol, kind} of program.given) {
+  for (const {symbol: name, kind} of model.givens(place)) {
     const at = kind === "parameter" ? null : step;
-    for (const place of placesIn(model.shape(0, direction, symbol))) {
-      const ref = {layer: 0, direction, name: symbol, step: at, at: place};
+    for (const entry of placesIn(model.shape({...place, name}))) {
+      const ref = {...place, name, step: at, at: entry};
       if (model.isGiven(ref)) edits.push({ref, value: digitDrawn(random)});
     }
   }

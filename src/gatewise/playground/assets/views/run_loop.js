@@ -1,7 +1,5 @@
 /** The model follows the state: edits and loss first, then the rest of the run in slices, so that the page answers. */
 
-/** @typedef {import("./store.js").Page} Page */
-
 const FIRST = 8; // milliseconds, before the chosen step is shown
 const SLICE = 30; // of the rest, between two pictures
 

@@ -1,26 +1,22 @@
 /** The stage: one unit at one step, as water that three valves let in, keep and let out. */
-import {cellStateOf} from "../engine/cell_state.js";
 import {el, reveal, setText, svg} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {askedOf, flowOf, hasFlow} from "./flow.js";
 import {TALL_STAGE, WIDE_STAGE} from "./layouts.js";
 import {openNumber, unitWords} from "./detail.js";
 import {arrowMarks, captionMark, levelMark, pipeMark, ticksOf} from "./pipes.js";
-import {hidden} from "./visibility.js";
+import {isHidden} from "./visibility.js";
 import {momentOf, quantityName, sentenceOf} from "./sentences.js";
 import {isSmall} from "./start.js";
-import {leverOf, turnGate, turnedSentence} from "./gate_bias.js";
+import {biasSentence, hasLever, openGate} from "./gate_bias.js";
 import {valveMark} from "./valves.js";
-
-/** @typedef {import("./store.js").Page} Page */
-/** @typedef {import("./store.js").State} State */
-/** @typedef {import("./layouts.js").Layout} Layout */
-/** @typedef {import("./flow.js").Flow} Flow */
-/** @typedef {import("./pipes.js").Range} Range */
 
 const NARROW = 600;
 const LEAST = 1e-12; // that a level is drawn to
-const GATES = /** @type {("i" | "f" | "o")[]} */ (["i", "f", "o"]);
+const GATES = /** @type {StageGate[]} */ (["input_gate", "forget_gate", "output_gate"]);
+const ENDS = /** @type {StageEnd[]} */ (["candidate", "before", "cell", "output"]);
+const SIDES = /** @type {StageSide[]} */ (["kept", "written"]);
+const HUES = {input_gate: "i", forget_gate: "f", output_gate: "o", candidate: "g", before: "c", cell: "c", output: "h"};
 /** @type {[keyof Layout["pipes"], string][]} the pipes, and whose hue they have */
 const PIPES = [
   ["before", "c"],
@@ -30,37 +26,36 @@ const PIPES = [
   ["into", "c"],
   ["out", "c"],
   ["squashed", "c"],
-  ["put", "h"],
+  ["output", "h"],
 ];
-const ENDS = /** @type {("g" | "c_prev" | "c" | "h")[]} */ (["g", "c_prev", "c", "h"]);
-const SIDES = /** @type {("kept" | "written")[]} */ (["kept", "written"]);
 
 /**
- * What gives the least range of round numbers that holds a quantity of one unit at all steps, and 0. Edits only widen
- * it, so that a level falls where its number does. While the run is still being computed, it stays as it was: to ask
- * for all steps would make the chosen one wait.
+ * A function that returns the least range of round numbers that holds a quantity of one unit at all steps, and 0. Edits
+ * only widen it, so that a level falls where its number does. While the run is still being computed, it stays as it was:
+ * to ask for all steps would make the chosen one wait.
  * @param {Page} page
  */
 function rangesOf(page) {
-  /** @type {Map<string, {runs: number, answer: any, range: Range}>} */
-  const kept = new Map();
-  /** @param {State} state @param {string} name @returns {Range} */
+  /** @type {Map<string, {runs: number, answer: Answer | null, range: LevelRange}>} */
+  const ranges = new Map();
+  /** @param {State} state @param {string} name @returns {LevelRange} */
   return (state, name) => {
     const {layer, direction, unit, edits, answer} = state;
     const key = [layer, direction, unit, name].join();
-    const found = kept.get(key);
-    if (found && ((found.runs === page.runs && found.answer === answer) || !page.settled)) return found.range;
+    const last = ranges.get(key);
+    if (last && ((last.runs === page.runs && last.answer === answer) || !page.settled)) return last.range;
     if (!page.settled) return {low: 0, high: 1};
-    const series = page.model.series(layer, direction, name, unit);
-    const now = roundRange(series.filter((_, step) => !hidden(state, {layer, direction, name, step, at: [unit]})));
-    const before = edits.length && found ? found.range : now;
+    const number = {layer, direction, name, at: [unit]};
+    const series = page.model.series(number);
+    const now = roundRange(series.filter((_, step) => !isHidden(state, {...number, step})));
+    const before = edits.length && last ? last.range : now;
     const range = {low: Math.min(now.low, before.low), high: Math.max(now.high, before.high)};
-    kept.set(key, {runs: page.runs, answer, range});
+    ranges.set(key, {runs: page.runs, answer, range});
     return range;
   };
 }
 
-/** @param {Float64Array} values @returns {Range} */
+/** @param {Float64Array} values @returns {LevelRange} */
 function roundRange(values) {
   const known = values.filter(Number.isFinite);
   const greatest = known.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
@@ -84,26 +79,29 @@ function stagePicture(page, layout) {
   const ticks = ticksOf(layout.tank, tank);
   const rangeOf = rangesOf(page);
   let frame = 0;
-  const valves = GATES.map(name => {
+  const valves = GATES.map(gate => {
     const valve = valveMark({
-      name,
+      hue: HUES[gate],
       upright: layout.upright,
-      turn(wanted, isFinal) {
+      turn(openness, isFinal) {
         cancelAnimationFrame(frame);
+        const {layer, direction} = store.state;
+        const turn = () => openGate(page, {layer, direction, name: model.roles(store.state)[gate]}, openness);
         if (isFinal)
-          turnGate(page, name, wanted); // at once: what follows, such as going back, comes after it
-        else frame = requestAnimationFrame(() => turnGate(page, name, wanted));
+          turn(); // at once: what follows, such as going back, comes after it
+        else frame = requestAnimationFrame(turn);
       },
     });
-    const [x, y] = layout.valves[name];
-    return {...valve, name, place: svg("g", {transform: `translate(${x} ${y})`}, valve.element)};
+    const [x, y] = layout.valves[gate];
+    return {...valve, gate, place: svg("g", {transform: `translate(${x} ${y})`}, valve.element)};
   });
-  let names = {g: "g", c_prev: "c_prev", c: "c", h: "h"};
-  const gates = GATES.map(name => ({name, ...captionMark(layout.captions[name], name, () => open(name))}));
-  const ends = ENDS.map(end => ({
-    end,
-    ...captionMark(layout.captions[end], end === "c_prev" ? "c" : end, () => open(names[end])),
-  }));
+  /** @type {Flow["names"]} */
+  let names;
+  const gates = GATES.map(gate => {
+    const openNow = () => open(model.roles(store.state)[gate]);
+    return {gate, ...captionMark(layout.captions[gate], HUES[gate], openNow)};
+  });
+  const ends = ENDS.map(end => ({end, ...captionMark(layout.captions[end], HUES[end], () => open(names[end]))}));
   const sides = SIDES.map(side => ({side, ...captionMark(layout.captions[side], "note", null)}));
   const squash = svg("text", {
     class: "function",
@@ -129,16 +127,17 @@ function stagePicture(page, layout) {
 
   /** @param {State} state @param {Flow} flow @param {(...names: string[]) => boolean} asked */
   function fill(state, flow, asked) {
-    const range = rangeOf(state, flow.names.c);
-    const full = Math.max(...[flow.names.c, flow.names.g, flow.names.h].map(name => rangeOf(state, name).high));
+    const {cell, candidate, output} = flow.names;
+    const range = rangeOf(state, cell);
+    const full = Math.max(...[cell, candidate, output].map(name => rangeOf(state, name).high));
     for (const {place, ...pipe} of pipes) {
       const {value, tells} = flow.pipes[place];
       pipe.update(asked(...tells) ? null : value, full);
     }
-    const gaugeRange = state.backward ? rangeOf(state, flow.names.h) : range;
+    const gaugeRange = state.backward ? rangeOf(state, output) : range;
     for (const [level, end, scale] of /** @type {const} */ ([
       [tank, "into", range],
-      [gauge, "put", gaugeRange],
+      [gauge, "output", gaugeRange],
     ])) {
       const {value, tells} = flow.pipes[end];
       level.update(asked(...tells) ? 0 : (value ?? 0), scale);
@@ -150,18 +149,24 @@ function stagePicture(page, layout) {
   function write(state, flow, asked) {
     const {layer, direction, unit, step} = state;
     /** @param {string} name */
-    const words = name => quantityName(page, layer, direction, name);
+    const words = name => quantityName(page, {layer, direction, name});
     /** @param {string} name */
-    const number = name => model.value(layer, direction, name, step)[unit];
-    for (const {name, ...gate} of gates) {
-      gate.update({name: words(name), letter: name, spoken: words(name), number: number(name), asked: asked(name)});
+    const number = name => model.value({layer, direction, name, step})[unit];
+    const roles = model.roles(state);
+    for (const {gate, ...caption} of gates) {
+      const name = roles[gate];
+      caption.update({name: words(name), letter: name, spoken: words(name), number: number(name), asked: asked(name)});
     }
+    const plain = {
+      candidate: words(roles.candidate),
+      before: "before",
+      cell: words(roles.cell_state),
+      output: words(roles.hidden_state),
+    };
     for (const {end, ...caption} of ends) {
       const name = flow.names[end];
-      const plain =
-        end === "c_prev" ? "before" : words(state.backward ? name.slice(1) : name).replace(/ before .*/, "");
-      const letter = end === "c_prev" && !state.backward ? "" : name.replace("_prev", "");
-      caption.update({name: plain, letter, spoken: words(name), number: number(name), asked: asked(name)});
+      const letter = end !== "before" ? name : state.backward ? roles.cell_gradient : "";
+      caption.update({name: plain[end], letter, spoken: words(name), number: number(name), asked: asked(name)});
     }
     for (const {side, ...note} of sides) {
       const amount = flow.notes?.[side] ?? {value: null, tells: []};
@@ -182,17 +187,19 @@ function stagePicture(page, layout) {
     const flow = flowOf(model, state);
     const asked = askedOf(state);
     ({names} = flow);
-    const unitName = unitWords(model, layer, direction, unit);
+    const unitName = unitWords(model, {layer, direction}, unit);
     picture.setAttribute("aria-label", `The cell of ${unitName} at step ${step}`);
     picture.classList.toggle("moving", moving);
     picture.classList.toggle("reversed", state.backward);
     setText(squash, flow.squash);
     fill(state, flow, asked);
     write(state, flow, asked);
-    for (const {name, ...valve} of valves) {
-      const label = `${quantityName(page, layer, direction, name)} of ${unitName}`;
-      const now = model.value(layer, direction, name, step)[unit];
-      valve.update({open: now, label, stuck: leverOf(page, name) === null, asked: asked(name), moving});
+    for (const {gate, ...valve} of valves) {
+      const name = model.roles(state)[gate];
+      const quantity = {layer, direction, name};
+      const label = `${quantityName(page, quantity)} of ${unitName}`;
+      const now = model.value({...quantity, step})[unit];
+      valve.update({open: now, label, stuck: !hasLever(page, quantity), asked: asked(name), moving});
     }
   }
   return {picture, update};
@@ -207,10 +214,11 @@ function negativeNote(page, state) {
 }
 
 /** What the step reads, where that is short. @param {Page} page @param {State} state */
-function inputSentence(page, {layer, direction, step}) {
-  const {features} = page.model.layers[layer].cells[direction];
+function inputSentence({model}, {layer, direction, step}) {
+  const place = {layer, direction};
+  const {features} = model.cell(place);
   if (features.length > 6) return [];
-  const values = page.model.value(layer, direction, "x", step);
+  const values = model.value({...place, name: model.roles(place).input, step});
   return features.flatMap((name, place) => [
     el("span", {class: "pair"}, name, " ", el("span", {class: "number"}, figure(values[place]))),
     " ",
@@ -221,14 +229,17 @@ function inputSentence(page, {layer, direction, step}) {
  * @param {State} state */
 function happening(page, state) {
   const {layer, direction, step, unit, backward} = state;
-  const {sum, gradient} = cellStateOf(page.model, layer, direction);
-  const names = ["i", "f", "g", "o", "c", "h", "c_prev", sum, ...(backward ? [gradient, "dh", "dg", "dc_prev"] : [])];
+  const {model} = page;
+  const {cell_gradient: gradient, ...roles} = model.roles(state);
+  const {hidden_state: h, candidate: g, previous_cell_state: c} = roles;
+  const gradients = [h, g, c].map(name => model.gradientName({layer, direction, name}) ?? "");
+  const names = backward ? [...Object.values(roles), gradient, ...gradients] : Object.values(roles);
   if (page.doc.inputs.valid?.[step] === false)
     return "This step is masked: the cell passes over it, and its state stays.";
   if (askedOf(state)(...names)) return "One of its numbers is asked for.";
   return backward
-    ? sentenceOf(page, layer, direction, gradient, step, [unit])
-    : momentOf(page, layer, direction, step, unit);
+    ? sentenceOf(page, {layer, direction, name: gradient, step}, [unit])
+    : momentOf(page, {layer, direction, step, unit});
 }
 
 /** @param {Page} page */
@@ -265,7 +276,7 @@ export function stageView(page) {
     reads.replaceChildren(...inputSentence(page, state), negativeNote(page, state));
     setText(
       turned,
-      GATES.map(name => turnedSentence(page, name, quantityName(page, layer, direction, name)))
+      GATES.map(gate => biasSentence(page, {layer, direction, name: page.model.roles(state)[gate]}))
         .filter(Boolean)
         .join(" "),
     );

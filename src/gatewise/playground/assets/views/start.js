@@ -1,12 +1,8 @@
 /** Where the page begins, and how the URL's hash follows the state and leads it. */
 import {asksForLessMotion} from "./dom.js";
 import {atChapter, chaptersOf, sameEdits} from "./chapter_start.js";
-import {decodeHash, encodeHash, misfitOf} from "./hash.js";
+import {decodeHash, eachOnce, encodeHash, misfitOf} from "./hash.js";
 import {quantitiesOf, shownQuantity} from "./quantities.js";
-
-/** @typedef {import("./store.js").State} State */
-/** @typedef {import("./store.js").Page} Page */
-/** @typedef {import("../engine/model.js").Model} Model */
 
 const QUIET = 250; // milliseconds without a change before the address is written
 
@@ -15,19 +11,20 @@ export function isSmall(model) {
   return model.layers.length === 1 && model.layers[0].cells.length === 1 && model.layers[0].cells[0].hidden === 1;
 }
 
-/** The state of the page as it was made. @param {any} doc @param {Model} model @returns {State} */
+/** The state of the page as it was made. @param {PageDocument} doc @param {Model} model @returns {State} */
 export function madeState(doc, model) {
   const last = Math.max(0, model.wiring.valid?.lastIndexOf(1) ?? model.steps - 1);
   const top = model.layers.length - 1;
+  const {forget_gate: gate} = model.roles({layer: 0, direction: 0});
   return {
     step: 0,
     layer: 0,
     direction: 0,
     unit: 0,
-    quantity: "f",
+    quantity: gate,
     level: "overview",
     product: null,
-    name: "f",
+    detail: gate,
     backward: false,
     loss: model.hasHead
       ? {of: "y", layer: top + 1, direction: 0, unit: 0, step: last}
@@ -43,7 +40,7 @@ export function madeState(doc, model) {
 
 /**
  * The state of which the hash speaks, or the page as it was made; and what is wrong with the hash.
- * @param {any} doc @param {Model} model @param {string} hash @returns {{state: State, problem: string | null}}
+ * @param {PageDocument} doc @param {Model} model @param {string} hash @returns {{state: State, problem: string | null}}
  */
 function stateOfHash(doc, model, hash) {
   const made = madeState(doc, model);
@@ -53,11 +50,12 @@ function stateOfHash(doc, model, hash) {
   const page = /** @type {Page} */ ({doc, model});
   const problem = misfitOf(decoded.state, model, Boolean(doc.sorted), chaptersOf(page).length);
   if (problem) return {state: made, problem};
-  const {chapter = null, edits} = decoded.state;
-  const state = {...made, ...decoded.state, ...(chapter === null ? {} : atChapter(page, chapter, edits))};
-  const {quantity, layer, direction, backward} = state;
-  const isKnown =
-    quantity === made.quantity || quantitiesOf(page, layer, direction, backward).some(({name}) => name === quantity);
+  const {chapter = null} = decoded.state;
+  const edits = decoded.state.edits && eachOnce(model, decoded.state.edits);
+  const part = edits ? {...decoded.state, edits} : decoded.state;
+  const state = {...made, ...part, ...(chapter === null ? {} : atChapter(page, chapter, edits))};
+  const {quantity} = state;
+  const isKnown = quantity === made.quantity || quantitiesOf(page, state).some(({name}) => name === quantity);
   if (isKnown) return {state, problem: null};
   const {name} = shownQuantity(page, state);
   return {
@@ -66,7 +64,7 @@ function stateOfHash(doc, model, hash) {
   };
 }
 
-/** What the page opens with: the latch runs by itself, unless its reader asks for less motion. @param {any} doc
+/** What the page opens with: the latch runs by itself, unless its reader asks for less motion. @param {PageDocument} doc
  * @param {Model} model */
 export function startingState(doc, model) {
   const found = stateOfHash(doc, model, location.hash);
@@ -120,6 +118,6 @@ export function followHash(page, problem) {
  */
 function isAnotherView(now, before) {
   /** @type {(keyof State)[]} */
-  const views = ["level", "chapter", "backward", "layer", "direction", "name", "edits"];
+  const views = ["level", "chapter", "backward", "layer", "direction", "detail", "edits"];
   return views.some(key => now[key] !== before[key]);
 }

@@ -1,32 +1,24 @@
 /** The chosen step, opened in place: its quantities for the chosen unit from x and h to h, with wires between. */
+import {isHidden} from "./visibility.js";
 import {largestSize} from "../engine/arrays.js";
 import {el, reveal} from "./dom.js";
 import {keepFocus} from "./edits.js";
 import {graphOf} from "./graph.js";
-import {axesOf, symbolElement, hueOf, openedRef, nameAlong, refKey, unitWords} from "./detail.js";
+import {hueOf, nameAlong, openedRef, refKey, symbolElement, unitWords} from "./detail.js";
 import {quantityName} from "./sentences.js";
 import {stepName} from "./quantities.js";
 import {entriesShown} from "./entries.js";
 import {litBy} from "./products.js";
-import {anyNumber, isAskedFor, signedBar} from "./number_controls.js";
+import {anyNumber, signedBar} from "./number_controls.js";
 import {weightsTable} from "./weights.js";
 import {nodeWidth, sizesFor, wiresOf} from "./wires.js";
-
-/** @typedef {import("./store.js").Page} Page */
-/** @typedef {import("./store.js").State} State */
-/** @typedef {import("./store.js").Ref} Ref */
-/** @typedef {import("./graph.js").Graph} Graph */
-/** @typedef {import("./graph.js").GraphNode} GraphNode */
-/** @typedef {{layer: number, direction: number}} Place */
 
 const FAINTEST = 0.05; // of the largest: a shorter bar is a speck
 
 /** The quantity that a node shows: itself, or its gradient where the pass has one.
  * @param {Page} page @param {Place} place @param {string} name @param {boolean} backward @returns {string | null} */
-function shownName(page, {layer, direction}, name, backward) {
-  if (!backward) return name;
-  const gradient = `d${name}`;
-  return page.model.has(layer, direction, gradient) ? gradient : null;
+function shownName({model}, place, name, backward) {
+  return backward ? model.gradientName({...place, name}) : name;
 }
 
 /** The largest size among the numbers of a graph, for bars. @param {Page} page @param {Place} place @param {Graph} graph
@@ -34,32 +26,30 @@ function shownName(page, {layer, direction}, name, backward) {
 function largestShown(page, place, graph, state) {
   const sizes = graph.nodes.flatMap(node => {
     const name = shownName(page, place, node.name, state.backward);
-    return name === null
-      ? []
-      : node.entries
-          .map(at => ({...place, name, step: state.step, at}))
-          .map(ref => (isAskedFor(page, ref) ? 0 : page.model.number(ref)));
+    const refs = name === null ? [] : node.entries.map(at => ({...place, name, step: state.step, at}));
+    return refs.map(ref => (isHidden(state, ref) ? 0 : page.model.number(ref)));
   });
   return largestSize(sizes);
 }
 
-/** @param {Page} page @param {Place} place @param {Graph} graph @param {State} state */
-function graphElement(page, place, graph, state, /** @type {Set<string>} */ opened, /** @type {() => void} */ redraw) {
+/** @param {Page} page @param {Place} place @param {Set<string>} opened @param {() => void} redraw */
+function graphElement(page, place, opened, redraw) {
+  const {model, store} = page;
+  const {state} = store;
+  const graph = graphOf(model, place, entriesShown(page, place, opened));
   const sizes = sizesFor(graph);
   const largest = state.backward ? largestShown(page, place, graph, state) : 0;
   const lit = litBy(page, state);
-  const chosen = openedRef(page.model, state);
+  const chosen = openedRef(model, state);
   const way = state.backward ? -1 : 1;
   const nodes = [...graph.nodes]
     .sort((a, b) => way * (a.column - b.column) || a.top - b.top)
     .map(node => {
       const item = nodeElement(page, place, node, state, {largest, opened, redraw, lit, chosen});
-      const others = graph.wires.filter(wire => (state.backward ? wire.from : wire.to) === node);
-      const names = [...new Set(others.map(wire => (state.backward ? wire.to : wire.from).name))];
-      if (names.length)
-        item.append(
-          el("small", {class: "sources"}, ` from ${names.map(one => (state.backward ? `d${one}` : one)).join(", ")}`),
-        );
+      const wires = graph.wires.filter(wire => (state.backward ? wire.from : wire.to) === node);
+      const sources = [...new Set(wires.map(wire => (state.backward ? wire.to : wire.from).name))];
+      const names = sources.map(name => shownName(page, place, name, state.backward) ?? name);
+      if (names.length) item.append(el("small", {class: "sources"}, ` from ${names.join(", ")}`));
       item.style.setProperty("--x", String(sizes.xs[node.column] / 16));
       item.style.setProperty("--y", String((node.top * sizes.lane) / 16));
       item.style.setProperty("--wide", String(nodeWidth(node) / 16));
@@ -69,24 +59,27 @@ function graphElement(page, place, graph, state, /** @type {Set<string>} */ open
   const list = el("ol", {class: "nodes"}, ...nodes);
   list.style.setProperty("--width", String(sizes.width / 16));
   list.style.setProperty("--height", String((graph.lanes * sizes.lane) / 16));
-  return el("div", {class: "graph"}, wiresOf(graph, sizes, state.backward), list);
+  const hue = (/** @type {string} */ name) => hueOf(model.quantity({...place, name}));
+  return el("div", {class: "graph"}, wiresOf(graph, sizes, state.backward, hue), list);
 }
 
 /** @param {Page} page @param {Place} place @param {GraphNode} node @param {State} state
  * @param {{largest: number, opened: Set<string>, redraw: () => void, lit: Map<string, Ref>, chosen: Ref | null}} how */
 function nodeElement(page, place, node, state, how) {
+  const {model} = page;
   const name = shownName(page, place, node.name, state.backward);
-  const hue = hueOf(node.name);
+  const quantity = model.quantity({...place, name: name ?? node.name});
+  const hue = hueOf(quantity);
   const item = el("li", {class: `node ${hue}${node.height > 1 ? " listed" : ""}${node.joint ? " joint" : ""}`});
-  const title = quantityName(page, place.layer, place.direction, node.name);
+  const title = quantityName(page, {...place, name: node.name});
   if (name === null || node.joint) {
-    item.append(el("span", {class: "head", title}, symbolElement(name ?? node.name)));
+    item.append(el("span", {class: "head", title}, symbolElement(quantity)));
     return item;
   }
   const listed = node.height > 1;
   const numbers = node.entries.map(at => {
     const ref = {...place, name, at, step: state.step};
-    const label = listed ? nameOfEntry(page, place, node.name, at[0]) : "";
+    const label = listed ? nameAlong(model, place, model.axes({...place, name: node.name})[0] ?? "", at[0]) : "";
     const number = anyNumber(page, ref, {symbol: !listed, label});
     const key = refKey(ref);
     const isChosen = how.chosen !== null && refKey(how.chosen) === key && state.level !== "step";
@@ -95,9 +88,8 @@ function nodeElement(page, place, node, state, how) {
       {class: ["row", how.lit.has(key) ? "lit" : "", isChosen ? "chosen" : ""].join(" ").trim()},
       number,
     );
-    const visible =
-      state.backward && !isAskedFor(page, ref) && Math.abs(page.model.number(ref)) > FAINTEST * how.largest;
-    if (visible) row.append(signedBar(page.model.number(ref), how.largest));
+    const value = state.backward && !isHidden(state, ref) ? model.number(ref) : 0;
+    if (Math.abs(value) > FAINTEST * how.largest) row.append(signedBar(value, how.largest));
     return row;
   });
   if (!listed) {
@@ -109,8 +101,8 @@ function nodeElement(page, place, node, state, how) {
     el(
       "span",
       {class: "head", title},
-      symbolElement(name),
-      node.given && name === "x" && !place.layer ? tokenWords(page, state.step) : "",
+      symbolElement(quantity),
+      quantity.role === "input" && !place.layer ? tokenWords(page, state.step) : "",
     ),
     el("ul", {}, ...numbers.map(one => el("li", {}, one))),
   );
@@ -141,11 +133,6 @@ function tokenWords({model}, step) {
   return token === undefined ? "" : ` of token ${token}`;
 }
 
-/** @param {Page} page @param {Place} place @param {string} name @param {number} index */
-function nameOfEntry(page, {layer, direction}, name, index) {
-  return nameAlong(page.model, layer, direction, axesOf(page.model, layer, direction, name)[0] ?? "", index);
-}
-
 /** The chosen step, opened. @param {Page} page */
 export function stepView(page) {
   const root = el("div", {class: "step-view"});
@@ -162,7 +149,7 @@ export function stepView(page) {
     const scroller = root.querySelector(".scrolls");
     if (!(scroller instanceof HTMLElement)) return;
     scroller.scrollLeft = scrollLeft;
-    if (state.name !== previous.name || state === previous) bringIn(scroller);
+    if (state.detail !== previous.detail || state === previous) bringIn(scroller);
   });
   return root;
 }
@@ -178,27 +165,20 @@ function bringIn(scroller) {
 
 /** @param {Page} page @param {Set<string>} opened @param {() => void} redraw */
 function drawStep(page, opened, redraw) {
-  const {
-    model,
-    store: {state},
-  } = page;
-  const {layer, direction, unit, step, backward} = state;
-  const heading = `${backward ? "Backward through " : ""}${stepName(page, step)}, ${unitWords(model, layer, direction, unit)}`;
-  const graph = graphOf(model, layer, direction, entriesShown(page, layer, direction, opened));
+  const {model, store} = page;
+  const {layer, direction, unit, step, backward} = store.state;
+  const place = {layer, direction};
+  const heading = `${backward ? "Backward through " : ""}${stepName(page, step)}, ${unitWords(model, place, unit)}`;
   const parts = [
     el("h2", {}, heading.charAt(0).toUpperCase() + heading.slice(1)),
-    scrolling(
-      "The equations of the step, from what is given to h",
-      graphElement(page, {layer, direction}, graph, state, opened, redraw),
-    ),
+    scrolling("The equations of the step, from what is given to h", graphElement(page, place, opened, redraw)),
     weightsTable(page, opened, redraw),
   ];
   if (model.hasHead && layer === model.layers.length - 1) {
-    const place = {layer: model.layers.length, direction: 0};
-    const head = graphOf(model, place.layer, 0, entriesShown(page, place.layer, 0, opened));
+    const head = {layer: model.layers.length, direction: 0};
     parts.push(
       el("h3", {}, model.readsLast ? "What the head makes of the last states" : "What the head makes of it"),
-      scrolling("The head", graphElement(page, place, head, state, opened, redraw)),
+      scrolling("The head", graphElement(page, head, opened, redraw)),
     );
   }
   return parts;

@@ -2,27 +2,24 @@
 import {largestSize} from "../engine/arrays.js";
 import {el} from "./dom.js";
 import {figure} from "../engine/figures.js";
-import {lastMade} from "../engine/memo.js";
-import {isGradient, isHead, openNumber, refKey, symbolElement} from "./detail.js";
+import {memoised} from "../engine/memo.js";
+import {openNumber, refKey, symbolElement} from "./detail.js";
 import {sizeOfTerm} from "./products.js";
 import {stepName} from "./quantities.js";
 import {compact, signedBar} from "./number_controls.js";
 import {termsOf} from "../engine/terms.js";
 import {timeline} from "./timeline.js";
 
-/** @typedef {import("./store.js").Page} Page */
-/** @typedef {import("./store.js").Ref} Ref */
-
 const MOST_STEPS = 12;
 const MOST_TERMS = 1000; // when all are asked for
 /** @type {WeakMap<Page, {of: unknown[], made: {values: Float64Array, order: number[]}}>} */
-const termsKept = new WeakMap();
+const termsOfPages = new WeakMap();
 
 /** The gradient of a weight as the sum over steps that it is.
- * @param {Page} page @param {Ref} ref @param {{all: boolean, showAll: (all: boolean) => void}} rest */
+ * @param {Page} page @param {Ref} ref @param {Rest} rest */
 export function overSteps(page, ref, rest) {
   const {model, store} = page;
-  const inHead = isHead(model, ref.layer);
+  const inHead = model.isHead(ref);
   const readsOnce = inHead && model.readsLast;
   const {values, order} = sortedTerms(page, ref, inHead, readsOnce);
   const largest = largestSize(values);
@@ -61,7 +58,7 @@ export function overSteps(page, ref, rest) {
       "p",
       {class: "total"},
       "together ",
-      symbolElement(ref.name),
+      symbolElement(model.quantity(ref)),
       " ",
       el("span", {class: "number value"}, figure(model.number(ref), 8)),
     ),
@@ -72,17 +69,10 @@ export function overSteps(page, ref, rest) {
  * @param {Page} page @param {Ref} ref @param {boolean} inHead @param {boolean} readsOnce */
 export function sortedTerms(page, ref, inHead, readsOnce) {
   const {model} = page;
-  return lastMade(termsKept, page, [page.runs, refKey(ref)], () => {
-    const {layer, direction, name, at} = ref,
-      shape = model.shape(layer, direction, name);
+  return memoised(termsOfPages, page, [page.runs, refKey(ref)], () => {
     const values = inHead
       ? Float64Array.from({length: readsOnce ? 1 : model.steps}, (_, step) => termAt(page, ref, step))
-      : model.series(
-          layer,
-          direction,
-          name,
-          at.reduce((place, n, axis) => place * shape[axis] + n, 0),
-        );
+      : model.series(ref);
     const order = [...values.keys()].filter(step => inHead || model.wiring.valid?.[step] !== 0);
     order.sort((a, b) => sizeOfTerm(values[b]) - sizeOfTerm(values[a]) || a - b);
     return {values, order};
@@ -104,6 +94,6 @@ function factorsAt(page, ref, step) {
 /** Go to a step's term: the gradient that its product has. @param {Page} page @param {Ref} ref @param {number} step */
 function openTerm(page, ref, step) {
   const [term] = termsOf(page.model, ref, step);
-  const gradient = term?.factors.find(factor => factor.ref && isGradient(factor.ref.name))?.ref;
+  const gradient = term?.factors.find(({ref: part}) => part && page.model.isGradient(part))?.ref;
   if (gradient) openNumber(page, gradient);
 }

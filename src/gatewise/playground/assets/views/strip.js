@@ -1,16 +1,12 @@
 /** The strip: one quantity of all units over all steps. A chosen place opens its step. */
 import {el, reveal, setText} from "./dom.js";
 import {figure} from "../engine/figures.js";
-import {Chosen, fieldOf, isSameField, spokenValue} from "./field.js";
+import {FieldCursor, fieldOf, isSameField, spokenValue} from "./field.js";
 import {WITH_NUMBERS, smallField} from "./grid.js";
 import {largeField} from "./plane.js";
 import {playerView} from "./player.js";
 import {quantitiesOf, shownQuantity} from "./quantities.js";
 import {tabList} from "./tabs.js";
-
-/** @typedef {import("./store.js").Page} Page */
-/** @typedef {import("./store.js").State} State */
-/** @typedef {import("./field.js").Field} Field */
 
 const SMALL_ROWS = 16;
 const SMALL_CELLS = 400;
@@ -21,7 +17,7 @@ function quantityChoice(page) {
     id: "quantity",
     "aria-label": "Quantity",
     onchange: () => {
-      page.store.change({quantity: select.value, name: select.value});
+      page.store.change({quantity: select.value, detail: select.value});
     },
   });
   let listed = "";
@@ -30,7 +26,7 @@ function quantityChoice(page) {
     const key = [state.layer, state.direction, state.backward].join();
     if (key !== listed) {
       listed = key;
-      const all = quantitiesOf(page, state.layer, state.direction, state.backward);
+      const all = quantitiesOf(page, state);
       const groups = new Map(all.map(one => [one.group, all.filter(other => other.group === one.group)]));
       select.replaceChildren(
         ...[...groups].map(([group, members]) =>
@@ -109,7 +105,7 @@ function wayView({model}) {
 
 /** @param {Page} page */
 export function stripView(page) {
-  const chosen = new Chosen(page);
+  const cursor = new FieldCursor(page);
   const choice = quantityChoice(page);
   const tabs = placeTabs(page);
   const legend = legendView();
@@ -126,11 +122,11 @@ export function stripView(page) {
     el("option", {value: "sorted"}, "sorted by timescale"),
   );
   const reading = el("p", {class: "reading"});
-  const small = smallField(page, chosen);
+  const small = smallField(page, cursor);
   /** @type {Field | null} */
   let field = null;
-  const large = largeField(page, chosen, place => {
-    if (field) setText(reading, spokenValue(page, field, place ?? chosen.of(field)));
+  const large = largeField(page, cursor, place => {
+    if (field) setText(reading, spokenValue(page, field, place ?? cursor.of(field)));
   });
   const body = el("div", {id: "field"});
   const head = el(
@@ -172,7 +168,7 @@ export function stripView(page) {
     order.disabled = !field.quantity.ofUnits;
     view.update(field, !isSame);
     reading.hidden = view === small && field.steps <= WITH_NUMBERS;
-    setText(reading, spokenValue(page, field, chosen.of(field)));
+    setText(reading, spokenValue(page, field, cursor.of(field)));
   }, true);
   return element;
 }

@@ -1,9 +1,6 @@
 /** Beside the title: forward or backward, the chapters, one's own model, the keys. */
-import {cellStateOf} from "../engine/cell_state.js";
 import {el} from "./dom.js";
 import {keyList} from "./keys.js";
-
-/** @typedef {import("./store.js").Page} Page */
 
 /**
  * A button that shows and hides what stands below the title.
@@ -50,9 +47,9 @@ export function titleView(page) {
   const {store} = page;
   /** @param {boolean} backward */
   const turn = backward => {
-    const {layer, direction} = store.state;
-    const name = backward ? cellStateOf(page.model, layer, direction).gradient : "f";
-    if (store.state.backward !== backward) store.change({backward, quantity: name, name, product: null});
+    const roles = page.model.roles(store.state);
+    const name = backward ? roles.cell_gradient : roles.forget_gate;
+    if (store.state.backward !== backward) store.change({backward, quantity: name, detail: name, product: null});
   };
   const forward = el("button", {type: "button", onclick: () => turn(false)}, "forward");
   const backward = el("button", {type: "button", onclick: () => turn(true)}, "backward");

@@ -15,9 +15,9 @@ const NOTCH = 0.05;
 
 /**
  * A valve across a pipe, at the origin.
- * @param {{name: string, upright: boolean, turn: (open: number, isLast: boolean) => void}} options @returns {Valve}
+ * @param {{hue: string, upright: boolean, turn: (open: number, isLast: boolean) => void}} options @returns {Valve}
  */
-export function valveMark({name, upright, turn}) {
+export function valveMark({hue, upright, turn}) {
   const [width, height] = upright ? [BREADTH, BAR] : [BAR, BREADTH];
   const box = {x: -width / 2, y: -height / 2, width, height};
   const fill = svg("rect", {...box, ...(upright ? {y: 0} : {x: 0}), class: "fill"});
@@ -28,7 +28,7 @@ export function valveMark({name, upright, turn}) {
   const element = svg(
     "g",
     {
-      class: `valve quantity-${name}`,
+      class: `valve quantity-${hue}`,
       role: "slider",
       tabindex: 0,
       "aria-valuemin": 0,

@@ -5,9 +5,7 @@ import {nameAlong, refKey, openedRef, symbolElement, unitWords} from "./detail.j
 import {litBy} from "./products.js";
 import {anyNumber} from "./number_controls.js";
 
-/** @typedef {import("./store.js").Page} Page */
-/** @typedef {import("./store.js").Ref} Ref */
-/** @typedef {{key: string, label: () => Node | string, cells: (Ref | null)[], size: number}} Row  many are made, few shown */
+/** @typedef {{key: string, label: () => Node | string, cells: (Ref | null)[], size: number}} Row many are made, few shown */
 
 const MOST_ROWS = 12;
 const MOST_AT_ONCE = 5e6; // products that are summed without a pause
@@ -15,104 +13,98 @@ const SLICE_OF_SUMS = 16; // milliseconds
 /** @type {WeakMap<Page, {place: string, ready: boolean}>} */
 const summedPlaces = new WeakMap();
 
-/** The name of a parameter without the gate at its end, and the gate: W_ and f. @param {string} name @returns {[string, string]} */
-function splitName(name) {
-  return name.includes("_") ? [name.slice(0, -1), name.slice(-1)] : [name, ""];
-}
-
 /** The rows of a table: of matrices each entry of the unit's row, of vectors the unit's entry.
- * @param {Page} page @param {any[]} given @param {string[]} gates @returns {Row[]} */
+ * @param {Page} page @param {Given[]} given @param {string[]} gates @returns {Row[]} */
 function rowsFor(page, given, gates) {
-  const {
-    model,
-    store: {
-      state: {layer, direction, unit},
-    },
-  } = page;
-  const sizes = contributionsTo(page, layer, direction);
-  const bases = [...new Set(given.map(one => splitName(one.symbol)[0]))];
-  return bases.flatMap(base => {
-    const own = given.filter(one => splitName(one.symbol)[0] === base);
-    const across = own[0].axes.length === 2 ? own[0].axes.indexOf("units") : -1;
-    /** @param {number[]} at */
+  const {model, store} = page;
+  const {layer, direction, unit} = store.state;
+  const place = {layer, direction};
+  const sizes = contributionsTo(page, place);
+  const quantities = given.map(({symbol}) => model.quantity({...place, name: symbol}));
+  const keys = quantities.map(({base, rest}) => `${base} ${rest}`);
+  return [...new Set(keys)].flatMap(key => {
+    const members = quantities.filter((_, n) => keys[n] === key);
+    const [first] = members;
+    const axes = model.axes({...place, name: first.text});
+    /** @param {number[]} at @returns {(Ref | null)[]} */
     const cells = at =>
       gates.map(gate => {
-        const found = own.find(one => splitName(one.symbol)[1] === gate);
-        return found ? {layer, direction, name: found.symbol, step: null, at} : null;
+        const member = members.find(quantity => (quantity.gate ?? "") === gate);
+        return member ? {...place, name: member.text, step: null, at} : null;
       });
-    if (across < 0)
-      return [{key: base, label: () => bareName(base, own[0].symbol), cells: cells([unit]), size: Infinity}];
-    const other = 1 - across;
-    const count = model.shape(layer, direction, own[0].symbol)[other];
-    const labelled = splitName(own[0].symbol)[1] === "";
-    /** @param {string} axis @param {number} k @param {string} symbol of a matrix that is no gate's */
-    const rowLabel = (axis, k, symbol) => {
-      const name = nameAlong(model, layer, direction, axis, k);
-      if (symbol) return el("span", {}, symbolElement(symbol), " ", name);
-      const isState = axis === "recurrent" || (axis === "columns" && k < recurrent);
-      return isState ? el("span", {}, symbolElement("h_prev"), " ", name) : name;
-    };
-    const {recurrent} = model.layers[layer].cells[direction];
+    if (axes.length < 2) return [{key, label: () => vectorLabel(first), cells: cells([unit]), size: Infinity}];
+    const across = axes.indexOf("units");
+    const axis = axes[1 - across];
+    const count = model.shape({...place, name: first.text})[1 - across];
     return Array.from({length: count}, (_, k) => ({
-      key: `${base} ${k}`,
-      label: () => rowLabel(own[0].axes[other], k, labelled ? own[0].symbol : ""),
+      key: `${key} ${k}`,
+      label: () => entryLabel(model, place, first, axis, k),
       cells: cells(across === 0 ? [unit, k] : [k, unit]),
-      size: sizeOfEntry(sizes, own[0].axes[other], k, recurrent),
+      size: sizeOfEntry(model, place, sizes, axis, k),
     }));
   });
 }
 
-/** @param {string} base @param {string} name */
-function bareName(base, name) {
-  return {b_: "bias", p_: "peephole"}[base] ?? symbolElement(name.slice(0, -1).replace(/_$/, ""));
+/** @param {Quantity} quantity */
+function vectorLabel(quantity) {
+  return quantity.role === "bias" || quantity.role === "peephole"
+    ? quantity.role
+    : symbolElement(quantity, quantity.rest);
 }
 
-/** @param {Map<string, Float64Array>} sizes @param {string} axis @param {number} index @param {number} recurrent */
-function sizeOfEntry(sizes, axis, index, recurrent) {
-  const inX = axis === "features" ? index : axis === "columns" ? index - recurrent : -1;
-  return (inX >= 0 ? sizes.get("x")?.[inX] : sizes.get("h_prev")?.[index]) ?? 0;
+/** @param {Model} model @param {Place} place @param {Quantity} quantity of the row's matrix @param {string} axis
+ * @param {number} k */
+function entryLabel(model, place, quantity, axis, k) {
+  const name = nameAlong(model, place, axis, k);
+  const isState = axis === "recurrent" || (axis === "columns" && k < model.cell(place).recurrent);
+  if (quantity.gate !== null && !isState) return name;
+  const state = model.quantity({...place, name: model.roles(place).previous_hidden_state});
+  return el("span", {}, symbolElement(quantity.gate === null ? quantity : state), " ", name);
+}
+
+/** @param {Model} model @param {Place} place @param {Map<string, Float64Array>} sizes @param {string} axis
+ * @param {number} index */
+function sizeOfEntry(model, place, sizes, axis, index) {
+  const {input, previous_hidden_state: state} = model.roles(place);
+  const feature = axis === "features" ? index : axis === "columns" ? index - model.cell(place).recurrent : -1;
+  return (feature >= 0 ? sizes.get(input)?.[feature] : sizes.get(state)?.[index]) ?? 0;
+}
+
+/** Whether a row has a number that is shown however small it is. @param {Model} model @param {Row} row
+ * @param {Set<string>} keys */
+function hasKey(model, {cells}, keys) {
+  return cells.some(ref => {
+    const gradient = ref && model.gradientName(ref);
+    return ref && (keys.has(refKey(ref)) || (gradient && keys.has(refKey({...ref, name: gradient}))));
+  });
 }
 
 /** The weights of the chosen unit; backward, the gradients with respect to them.
  * @param {Page} page @param {Set<string>} opened @param {() => void} redraw */
 export function weightsTable(page, opened, redraw) {
-  const {
-    model,
-    store: {state},
-  } = page;
+  const {model, store} = page;
+  const {state} = store;
   const {layer, direction, backward, unit} = state;
-  const cell = model.layers[layer].cells[direction];
-  /** @type {any[]} */
-  const given = cell.program.given.filter(
-    (/** @type {any} */ one) => one.kind === "parameter" && one.axes.includes("units"),
-  );
-  const gates = [...new Set(given.map(one => splitName(one.symbol)[1]))];
+  const place = {layer, direction};
+  const given = model.givens(place).filter(({kind, axes}) => kind === "parameter" && axes.includes("units"));
+  const gates = [...new Set(given.map(({symbol}) => model.quantity({...place, name: symbol}).gate ?? ""))];
   const all = rowsFor(page, given, gates);
   const key = "all weights";
-  const kept = new Set(
-    [...all].sort((a, b) => b.size - a.size).slice(0, MOST_ROWS + all.filter(row => row.size === Infinity).length),
-  );
-  const asked = keysToShow(page);
-  const rows =
-    opened.has(key) || all.length <= kept.size + 2
-      ? all
-      : all.filter(
-          row =>
-            kept.has(row) ||
-            row.cells.some(ref => ref && (asked.has(refKey(ref)) || asked.has(refKey({...ref, name: `d${ref.name}`})))),
-        );
+  const vectors = all.filter(row => row.size === Infinity);
+  const weighty = new Set([...all].sort((a, b) => b.size - a.size).slice(0, MOST_ROWS + vectors.length));
+  const keys = keysToShow(page);
+  const isWhole = opened.has(key) || all.length <= weighty.size + 2;
+  const rows = isWhole ? all : all.filter(row => weighty.has(row) || hasKey(model, row, keys));
   const lit = litBy(page, state);
   const chosen = openedRef(model, state);
   const heading = backward
-    ? `The gradients with respect to the weights of ${unitWords(model, layer, direction, unit)}, each a sum over all steps`
-    : `The weights of ${unitWords(model, layer, direction, unit)}, the same at every step`;
+    ? `The gradients with respect to the weights of ${unitWords(model, place, unit)}, each a sum over all steps`
+    : `The weights of ${unitWords(model, place, unit)}, the same at every step`;
   const summary = el("summary", {"data-key": "weights"}, heading);
   const part = el("details", {class: "weights-part"}, summary);
-  const isLong =
-    backward && model.steps * all.length * gates.length * model.layers[layer].cells[direction].hidden > MOST_AT_ONCE;
-  const wanted =
-    lit.size > 0 || (backward && !isLong) || asked.has(chosen && chosen.step === null ? refKey(chosen) : "");
-  part.open = wanted ? !opened.has("weights hidden") : opened.has("weights shown");
+  const isLong = backward && model.steps * all.length * gates.length * model.cell(place).hidden > MOST_AT_ONCE;
+  const isNeeded = lit.size > 0 || (backward && !isLong) || (chosen?.step === null && keys.has(refKey(chosen)));
+  part.open = isNeeded ? !opened.has("weights hidden") : opened.has("weights shown");
   summary.addEventListener("click", event => {
     event.preventDefault();
     const [own, other] = part.open ? ["weights hidden", "weights shown"] : ["weights shown", "weights hidden"];
@@ -129,7 +121,11 @@ export function weightsTable(page, opened, redraw) {
     "table",
     {class: "weights"},
     el("caption", {}, heading),
-    el("thead", {}, el("tr", {}, el("td", {}), ...gates.map(gate => el("th", {scope: "col"}, gateHead(gate))))),
+    el(
+      "thead",
+      {},
+      el("tr", {}, el("td", {}), ...gates.map(gate => el("th", {scope: "col"}, gateHead(model, place, gate)))),
+    ),
     el(
       "tbody",
       {},
@@ -164,26 +160,22 @@ export function weightsTable(page, opened, redraw) {
 }
 
 /** Whether the sums of a long run are there; if not, they are computed one after the other, and then drawn.
- * @param {Page} page @param {any[]} given @param {() => void} redraw */
+ * @param {Page} page @param {Given[]} given @param {() => void} redraw */
 function areSummed(page, given, redraw) {
-  const {
-    model,
-    store: {
-      state: {layer, direction},
-    },
-  } = page;
+  const {model, store} = page;
+  const {layer, direction} = store.state;
   const place = [page.runs, layer, direction].join(" ");
-  const known = summedPlaces.get(page);
-  if (known?.place === place) return known.ready;
+  const last = summedPlaces.get(page);
+  if (last?.place === place) return last.ready;
   const work = {place, ready: false};
   summedPlaces.set(page, work);
-  const names = given.map(one => `d${one.symbol}`).filter(name => model.order(layer, direction, true).includes(name));
+  const names = given.flatMap(({symbol}) => model.gradientName({layer, direction, name: symbol}) ?? []);
   const next = () => {
     if (summedPlaces.get(page) !== work) return;
     if (!model.finish(SLICE_OF_SUMS)) return void setTimeout(next);
     const name = names.shift();
     if (name !== undefined) {
-      model.value(layer, direction, name, null);
+      model.value({layer, direction, name, step: null});
       return void setTimeout(next);
     }
     work.ready = true;
@@ -193,18 +185,18 @@ function areSummed(page, given, redraw) {
   return false;
 }
 
-/** @param {string} gate */
-function gateHead(gate) {
-  return gate ? symbolElement(gate) : el("span", {class: "visually-hidden"}, "of no gate");
+/** @param {Model} model @param {Place} place @param {string} gate */
+function gateHead(model, place, gate) {
+  if (!gate) return el("span", {class: "visually-hidden"}, "of no gate");
+  return symbolElement(model.quantity({...place, name: gate}));
 }
 
 /** @param {Page} page @param {Ref | null} ref @param {boolean} backward @param {Map<string, Ref>} lit @param {Ref | null} chosen */
 function weightCell(page, ref, backward, lit, chosen) {
   if (!ref) return el("td", {});
-  const {model} = page;
-  const shown = backward ? {...ref, name: `d${ref.name}`} : ref;
-  const known = !backward || model.equation(ref.layer, ref.direction, shown.name);
-  if (!known) return el("td", {class: "soft"}, "0");
+  const name = backward ? page.model.gradientName(ref) : ref.name;
+  if (name === null) return el("td", {class: "soft"}, "0");
+  const shown = {...ref, name};
   const classes = [lit.has(refKey(ref)) ? "lit" : "", chosen && refKey(chosen) === refKey(shown) ? "chosen" : ""];
   return el("td", {class: classes.join(" ").trim() || null}, anyNumber(page, shown));
 }

@@ -1,9 +1,6 @@
 /** The wires of a step's graph, drawn behind its numbers: forward to the right, backward to the left. */
 import {svg} from "./dom.js";
-import {hueOf} from "./detail.js";
 
-/** @typedef {import("./graph.js").Graph} Graph */
-/** @typedef {import("./graph.js").GraphNode} GraphNode */
 /** @typedef {{xs: number[], width: number, lane: number}} Sizes  in sixteenths of a rem: where columns begin */
 
 const LANE = 31;
@@ -58,8 +55,9 @@ function arrowHead(x, y, way) {
   return `M${x.toFixed(1)} ${y.toFixed(1)}L${back.toFixed(1)} ${(y - 3.5).toFixed(1)}V${(y + 3.5).toFixed(1)}Z`;
 }
 
-/** @param {import("./graph.js").Wire} wire @param {Sizes} sizes @param {boolean} backward */
-function wireMark({from, to, through}, sizes, backward) {
+/** @param {Wire} wire @param {Sizes} sizes @param {boolean} backward
+ * @param {(name: string) => string} hue the class of a quantity's hue */
+function wireMark({from, to, through}, sizes, backward, hue) {
   const {xs, lane} = sizes;
   const start = nodeEnd(from, sizes) + 5;
   const end = xs[to.column] - 5;
@@ -76,14 +74,15 @@ function wireMark({from, to, through}, sizes, backward) {
   ]);
   return svg(
     "g",
-    {class: `wire ${hueOf(from.name)}`.trim(), "data-from": from.name, "data-to": to.name},
+    {class: `wire ${hue(from.name)}`.trim(), "data-from": from.name, "data-to": to.name},
     svg("path", {class: "line", d: flowing(points)}),
     svg("path", {class: "head", d: backward ? arrowHead(start, startY, -1) : arrowHead(end, endY, 1)}),
   );
 }
 
-/** The wires of a graph. @param {Graph} graph @param {Sizes} sizes @param {boolean} backward */
-export function wiresOf(graph, sizes, backward) {
+/** The wires of a graph. @param {Graph} graph @param {Sizes} sizes @param {boolean} backward
+ * @param {(name: string) => string} hue the class of a quantity's hue */
+export function wiresOf(graph, sizes, backward, hue) {
   const {lane, width} = sizes;
   const height = graph.lanes * lane;
   const brackets = graph.nodes
@@ -99,7 +98,7 @@ export function wiresOf(graph, sizes, backward) {
     "svg",
     {class: "wires", viewBox: `0 0 ${width} ${height.toFixed(1)}`, "aria-hidden": "true", focusable: "false"},
     ...brackets,
-    ...graph.wires.map(wire => wireMark(wire, sizes, backward)),
+    ...graph.wires.map(wire => wireMark(wire, sizes, backward, hue)),
   );
   mark.style.setProperty("width", `${width / 16}rem`);
   mark.style.setProperty("height", `${height / 16}rem`);

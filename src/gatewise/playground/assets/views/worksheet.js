@@ -2,14 +2,10 @@
 import {el, setText} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {equationOf} from "./formulas.js";
-import {isOverall, symbolElement, unitWords} from "./detail.js";
+import {symbolElement, unitWords} from "./detail.js";
 import {answerField, isOpen, said, showButton} from "./answer_field.js";
-import {asked, hidden, isAnswered} from "./visibility.js";
+import {question, isHidden, isAnswered} from "./visibility.js";
 
-/** @typedef {import("./store.js").Page} Page */
-/** @typedef {import("./store.js").State} State */
-/** @typedef {import("./store.js").Ref} Ref */
-/** @typedef {import("./visibility.js").Answer} Answer */
 /** @typedef {{element: HTMLElement, update: (state: State) => void}} Sheet */
 
 const MOST_INGREDIENTS = 12;
@@ -20,25 +16,25 @@ const CHOICES = /** @type {[string, number][]} */ ([
 ]);
 
 /** The lines of a step that each unit has one number of, in their order.
- * @param {Page} page @param {Ref} ref @param {boolean} backward @returns {string[]} */
-function workedLines(page, {layer, direction}, backward) {
-  const {model} = page;
-  return model.order(layer, direction, backward).filter(name => {
-    const equation = model.equation(layer, direction, name);
+ * @param {Page} page @param {Place} place @param {boolean} backward @returns {string[]} */
+function workedLines({model}, {layer, direction}, backward) {
+  const place = {layer, direction};
+  return model.order(place, backward).filter(name => {
+    const equation = model.equation({...place, name});
     return equation !== null && `${equation.axes}` === "units" && !equation.sums;
   });
 }
 
 /**
  * Ask for the last lines of a step.
- * @param {Page} page @param {Ref} place the cell, the step and the unit @param {number} count @param {boolean} backward
+ * @param {Page} page @param {Answer["ref"]} place the cell, the step and the unit @param {number} count @param {boolean} backward
  * @returns {Answer}
  */
 export function askedLines(page, place, count, backward) {
   const all = workedLines(page, place, backward);
   const lines = all.slice(Math.max(0, all.length - count));
   const ref = {...place, name: lines[lines.length - 1]};
-  return {...asked(page, ref, lines), worked: true};
+  return {...question(page, ref, lines), worked: true};
 }
 
 /** Ask again for the same step, for more lines or fewer; what was typed stays.
@@ -55,22 +51,24 @@ function changeCount(page, count) {
  * @param {Page} page @param {Answer} answer @param {string} name */
 function ingredients(page, answer, name) {
   const {model, store} = page;
-  const {
-    layer,
-    direction,
-    step,
-    at: [unit],
-  } = answer.ref;
-  const worked = workedLines(page, answer.ref, answer.backward);
-  const taken = model.inputs(layer, direction, name).filter(one => !worked.includes(one));
-  const texts = taken.map(one => {
-    const shape = model.shape(layer, direction, one);
-    const values = model.value(layer, direction, one, isOverall(model, layer, direction, one) ? null : step);
+  const {ref} = answer;
+  const [unit] = ref.at;
+  const worked = workedLines(page, ref, answer.backward);
+  const inputs = model.inputs({...ref, name}).filter(input => !worked.includes(input));
+  const texts = inputs.map(input => {
+    const part = {...ref, name: input};
+    const shape = model.shape(part);
+    const values = model.value(model.isOverall(part) ? {...part, step: null} : part);
     const ofUnit = shape.length === 2 ? values.subarray(unit * shape[1], (unit + 1) * shape[1]) : values;
-    const isVector = shape.length === 2 || shape[0] !== model.layers[layer].cells[direction].hidden;
+    const isVector = shape.length === 2 || shape[0] !== model.cell(ref).hidden;
     const shown = isVector || shape.length === 0 ? [...ofUnit] : [ofUnit[unit]];
-    if (shown.length > MOST_INGREDIENTS || hidden(store.state, {...answer.ref, name: one})) return null;
-    return el("span", {class: "ingredient"}, symbolElement(one), ` ${shown.map(number => figure(number)).join("   ")}`);
+    if (shown.length > MOST_INGREDIENTS || isHidden(store.state, part)) return null;
+    return el(
+      "span",
+      {class: "ingredient"},
+      symbolElement(model.quantity(part)),
+      ` ${shown.map(number => figure(number)).join("   ")}`,
+    );
   });
   return el("small", {class: "ingredients"}, ...texts);
 }
@@ -106,8 +104,7 @@ export function worksheet(page, group) {
 
   /** @param {Answer} answer @param {string} name */
   function row(answer, name) {
-    const {layer, direction} = answer.ref;
-    const equation = el("span", {class: "equation"}, equationOf(page, layer, direction, name));
+    const equation = el("span", {class: "equation"}, equationOf(page, {...answer.ref, name}));
     if (answer.lines.includes(name)) {
       const field = answerField(page, name, said(page, "line", {name}), {compact: true});
       updates.set(name, field.update);
@@ -116,7 +113,7 @@ export function worksheet(page, group) {
     const number = el("span", {class: "number"});
     updates.set(name, () => {
       const ref = {...answer.ref, name};
-      setText(number, hidden(page.store.state, ref) ? "?" : figure(page.model.number(ref)));
+      setText(number, isHidden(page.store.state, ref) ? "?" : figure(page.model.number(ref)));
     });
     return el("li", {}, equation, number);
   }
@@ -159,11 +156,11 @@ export function fadingView(page) {
   page.store.show(state => {
     const isHere = isOfStep(state);
     button.setAttribute("aria-expanded", String(isHere));
-    button.hidden = state.answer?.worked && !isHere; // the lines are those of a chapter
+    button.hidden = Boolean(state.answer?.worked) && !isHere; // the lines are those of a chapter
     body.hidden = !isHere;
-    if (!isHere) return;
+    if (!isHere || state.answer === null) return;
     const {ref} = state.answer;
-    const unit = unitWords(page.model, ref.layer, ref.direction, ref.at[0]);
+    const unit = unitWords(page.model, ref, ref.at[0]);
     setText(place, said(page, "sheet of", {unit, step: ref.step}));
     sheet.update(state);
   });
@@ -172,5 +169,6 @@ export function fadingView(page) {
 
 /** Whether the lines of a step are asked for below it. @param {State} state */
 function isOfStep({answer}) {
-  return answer?.worked && answer.chapter === null;
+  if (answer === null) return false;
+  return answer.worked && answer.chapter === null;
 }

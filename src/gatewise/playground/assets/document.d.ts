@@ -1,0 +1,287 @@
+/** The data that Python writes into a page: see playground/document.py. Every type here is known to all modules. */
+
+/** A number of the document; those that JSON has not are strings: "nan", "inf", "-inf". */
+type WrittenNumber = number | "nan" | "inf" | "-inf";
+type NestedNumbers = WrittenNumber | NestedNumbers[];
+/** An array: nested lists, or the bytes of its numbers in base64. */
+type WrittenArray = NestedNumbers | {shape: number[]; dtype: string; base64: string};
+
+interface Activation {
+  name: string;
+  alpha: number | null;
+  beta: number | null;
+}
+/** A nonlinearity as a formula of the symbol a. */
+interface Nonlinearity extends Activation {
+  definition: Tree;
+}
+
+interface SymbolNode {
+  node: "symbol";
+  text: string;
+}
+interface SumNode {
+  node: "sum";
+  terms: Tree[];
+}
+interface ProductNode {
+  node: "product";
+  factors: Tree[];
+}
+interface MatMulNode {
+  node: "matmul";
+  left: Tree;
+  right: Tree;
+}
+interface CallNode {
+  node: "call";
+  name: string;
+  arguments: Tree[];
+  activation: Activation | null;
+}
+interface StackNode {
+  node: "stack";
+  parts: Tree[];
+  mark?: string;
+}
+/** A formula. */
+type Tree =
+  | SymbolNode
+  | SumNode
+  | ProductNode
+  | MatMulNode
+  | CallNode
+  | StackNode
+  | {node: "number"; value: WrittenNumber}
+  | {node: "row"; values: number[]}
+  | {node: "negative"; term: Tree}
+  | {node: "transpose"; matrix: Tree}
+  | {node: "outer"; left: Tree; right: Tree; rows?: boolean}
+  | {node: "part"; vector: Tree; start: number | string; stop: number | string}
+  | {node: "quotient"; over: Tree; under: Tree}
+  | {node: "power"; base: Tree; exponent: Tree}
+  | {node: "holds"; left: Tree; relation: string; right: Tree}
+  | {node: "slope"; body: Tree};
+
+type Kind = "input" | "state" | "parameter" | "mask" | "gradient";
+interface Given {
+  symbol: string;
+  axes: string[];
+  kind: Kind;
+}
+interface Assignment {
+  left: string;
+  right: Tree;
+  axes: string[];
+  /** Whether it is added over steps: the gradient with respect to a parameter. */
+  sums: boolean;
+}
+/** `into` is what a step takes, `source` what its neighbour gives. */
+interface Carry {
+  into: string;
+  source: string;
+}
+interface WrittenProgram {
+  given: Given[];
+  forward: Assignment[];
+  backward: Assignment[];
+  carry: Carry[];
+  carry_backward: Carry[];
+  nonlinearities: Nonlinearity[];
+}
+
+/** A quantity: see playground/quantities.py. */
+interface Quantity {
+  /** Its name in programs and in addresses. */
+  text: string;
+  base: string;
+  below: string;
+  gate: string | null;
+  /** What is below it besides its gate. */
+  rest: string;
+  hue: string | null;
+  gradient_of: string | null;
+  role: string;
+  /** Whether its values lie between 0 and 1. */
+  amount: boolean;
+}
+type Role =
+  | "input"
+  | "input_gate"
+  | "forget_gate"
+  | "candidate"
+  | "output_gate"
+  | "hidden_state"
+  | "previous_hidden_state"
+  | "cell_state"
+  | "previous_cell_state"
+  | "cell_sum"
+  | "gated_output"
+  | "cell_gradient"
+  | "output_gradient"
+  | "output"
+  | "output_bias"
+  | "read"
+  | "skipped"
+  | "forward_output"
+  | "backward_output";
+type Roles = Record<Role, string>;
+interface WrittenQuantities {
+  records: Quantity[];
+  roles: Partial<Roles>;
+}
+
+type MergeHow = "concat" | "sum" | "mul" | "average" | "none";
+interface WrittenCell {
+  program: number;
+  parameters: number;
+  direction: "forward" | "backward";
+}
+interface WrittenHead {
+  given: Given[];
+  constants: Record<string, WrittenArray>;
+  skip: number;
+  equations: Assignment[];
+  nonlinearities: Nonlinearity[];
+}
+interface WrittenWiring {
+  layers: WrittenCell[][];
+  merge: {how: MergeHow; equations: Assignment[]}[];
+  masked_output: "zeros" | "repeat";
+  marked: WrittenNumber | null;
+  embedding: WrittenArray | null;
+  initial: Record<string, WrittenArray>[][] | null;
+  reads: "every" | "last";
+  head: WrittenHead | null;
+}
+interface WrittenInputs {
+  x: WrittenArray;
+  valid: boolean[] | null;
+  state: Record<string, WrittenArray>[][] | null;
+  dropout: Record<string, WrittenArray>[][] | null;
+}
+interface Labels {
+  features?: string[] | null;
+  units?: string[][] | null;
+  times?: string[] | null;
+  outputs?: string[] | null;
+  measures?: Record<string, string[]>;
+}
+
+/** A template of a formula: see views/mathml.js. */
+type Template = string | TemplateNode;
+type TemplateNode = [string, ...TemplatePart[]];
+type TemplatePart = Template | number | string[] | Record<string, string>;
+/** A name: its entry of the unit; [name]: the number itself; [name, start]: its entry start + unit. */
+type SlotRef = string | [string] | [string, number];
+interface Line {
+  math: Template[];
+  text: string;
+  put: Template[] | null;
+  told: Template[] | null;
+}
+interface Elided {
+  most: number;
+  first: number;
+  text: string;
+}
+interface Formulas {
+  symbols: Record<string, Template>;
+  lines: Record<string, Line>;
+  elided: Elided;
+}
+
+interface Case {
+  words: string;
+  /** The number of its condition; it always holds where there is none. */
+  when?: number;
+}
+/** What is said of each unit: the first case that holds, of each part. */
+interface Saying {
+  of: string;
+  variables: Record<string, Tree>;
+  parts: Case[][];
+  what: string;
+  begins: boolean;
+}
+interface Pass {
+  given: [string, string][];
+  lines: string[];
+}
+interface Words {
+  names: Record<string, string>;
+  sayings: Record<string, Saying | {words: string}>;
+  of: Record<string, string>;
+  moment: Saying;
+  carried: Saying & {from: string};
+  conditions: Tree[];
+  each: {most: number; listed: string; unfinite: string; alike: string; extremes: string};
+  weights: {unfinite: string; none: string; largest: string; of: [string, string][]};
+  gates: [string, string][];
+  formula: string;
+  source: {head: string; forward: Pass; backward: Pass};
+}
+/** Of a head there are names alone. */
+type SomeWords = Words | Pick<Words, "names" | "sayings" | "of">;
+
+/** Likely mistakes of a program: see playground/edits.py. */
+interface Mistakes {
+  edits: {kind: string; words: string; target: string; form: number}[];
+  forms: Tree[];
+  families: {members: number[]; words: string; lines: string[]; gates: string[]; each: boolean}[];
+  nonlinearities: Nonlinearity[];
+}
+/** The constants of the grader: see playground/lesson.py. */
+interface Grader {
+  rounding: number;
+  least_rounded: number;
+  single_share: number;
+  least_single: number;
+  vague: number;
+  most_units: number;
+  most_share: number;
+  fewest_cut: number;
+  bound: number;
+  trivial: number;
+  near: number;
+  grid_decimals: number;
+  most_causes: number;
+  most_fits: number;
+}
+/** Phrases by key; {} and {name} are slots. */
+type Phrases = Record<string, string>;
+interface Chapter {
+  title: string;
+  text: string[];
+  question: string;
+  after: string;
+  focus: Partial<State>;
+  edits: {name: string; step: number | null; at: number[]; value: number}[] | "drawn";
+  ask: {name?: string; lines?: number; step: number; at: number[]; also?: string[]; hide?: Hide[]};
+}
+
+/** All that a page computes with. */
+interface RunDocument {
+  program: WrittenProgram[];
+  quantities: {cells: WrittenQuantities[]; merge: WrittenQuantities; head: WrittenQuantities | null};
+  wiring: WrittenWiring;
+  parameters: Record<string, WrittenArray>[];
+  inputs: WrittenInputs;
+  labels: Labels;
+}
+interface PageDocument extends RunDocument {
+  format: "gatewise page";
+  version: number;
+  written_by: string;
+  title: string;
+  about: string[];
+  words: SomeWords[];
+  formulas: Formulas[];
+  edits: Mistakes[];
+  chapters: Chapter[] | null;
+  phrases: Phrases | null;
+  grader: Grader | null;
+  teaching: boolean;
+  example: string | null;
+  sorted: number[][][] | null;
+}

@@ -1,0 +1,415 @@
+/** The types that several modules of the page share. */
+
+// The engine.
+
+type Model = import("./engine/model.js").Model;
+type Network = import("./engine/network.js").Network;
+type ProgramRun = import("./engine/program_run.js").ProgramRun;
+type QuantityTable = import("./engine/quantity_table.js").QuantityTable;
+
+/** A cell by its layer and its place in it; the head is behind the last layer. */
+interface Place {
+  layer: number;
+  direction: number;
+}
+/** A quantity of a cell. */
+interface NameRef extends Place {
+  name: string;
+}
+/** A quantity at a step; of a parameter, or of its gradient summed over steps, the step is null. */
+interface StepRef extends NameRef {
+  step: number | null;
+}
+/** One number: an entry of a quantity at a step. */
+interface Ref extends StepRef {
+  at: number[];
+}
+interface Edit {
+  ref: Ref;
+  value: number;
+}
+interface NumberLoss {
+  of: "h" | "y";
+  layer: number;
+  direction: number;
+  unit: number;
+  step: number;
+}
+/** One number; or a sum of all outputs, weighted by `dy`, and of the last states, weighted by `after`. */
+type Loss = NumberLoss | {of: "all"; dy: Float64Array; after?: Record<string, Float64Array>};
+
+/** Numbers row by row. */
+interface Values {
+  shape: number[];
+  data: Float64Array;
+}
+/** A place for a value. */
+interface Slot {
+  shape: number[];
+  size: number;
+  data: Float64Array;
+  offset: number;
+}
+/** Rows of every step. */
+interface StepRows {
+  size: number;
+  data: Float64Array;
+}
+/** An operation; `run` is null where there is nothing to do. */
+interface Op {
+  slot: Slot;
+  run: (() => void) | null;
+  /** From step to step. */
+  varies: boolean;
+  /** One entry of an outer product. */
+  entry?: (n: number) => number;
+  /** Adds all entries of an outer product, without writing it down. */
+  addTo?: (total: Float64Array) => void;
+}
+/**
+ * Products that no state is part of, for every step. `again` computes one row of those that are ready, if `byRow` says
+ * that a row of the matrix depends on the same row alone.
+ */
+interface KnownProducts {
+  /** Of what the matrix depends on. */
+  names: string[];
+  at: () => number;
+  ready: Uint8Array;
+  data: Float64Array;
+  again: ((row: number, column?: number) => void) | null;
+  byRow: boolean;
+}
+/** Columns of a matrix that meet one vector. */
+interface Block {
+  first: number;
+  count: number;
+  known: KnownProducts | null;
+}
+/** What the symbols of a formula are. */
+interface Scope {
+  slot: (name: string) => Slot;
+  /** What does not vary from step to step is computed once, by `once`. */
+  varies: (name: string) => boolean;
+  once: (() => void)[];
+  definition: (call: Activation) => Tree | null;
+  sizes: Record<string, number>;
+  blocks: ((left: Tree, right: Tree, rows: number, columns: number) => Block[]) | null;
+}
+interface Program extends WrittenProgram {
+  quantities: QuantityTable;
+}
+interface Setting {
+  program: Program;
+  steps: number;
+  /** From the last step to the first. */
+  reverse: boolean;
+  valid: Uint8Array | null;
+  /** Parameters, and masks that are the same at every step. */
+  constants: Record<string, Values>;
+  rows: Record<string, StepRows>;
+  /** The lengths of axes. */
+  sizes: Record<string, number>;
+  /** The only names that every step has, where memory is short; null: all. */
+  lean?: Set<string> | null;
+}
+interface CompiledQuantity {
+  op: Op;
+  run: () => void;
+  /** Whether it is computed in every step, or when it is asked for. */
+  always: boolean;
+  /** Whether every step has its own value. */
+  stored: boolean;
+  sums: boolean;
+}
+/** `last` is where the run ends; `passed` is added at steps that are not valid. */
+interface Carried {
+  name: string;
+  into: Slot;
+  source: Slot;
+  last: Float64Array;
+  passed: Slot | null;
+}
+interface WiredCell {
+  program: Program;
+  reverse: boolean;
+  constants: Record<string, Values>;
+  /** Masks of every step. */
+  rows: Record<string, Values>;
+  state: Record<string, Float64Array>;
+  sizes: Record<string, number>;
+}
+interface WiredHead {
+  program: Program;
+  constants: Record<string, Values>;
+  skip: number;
+}
+interface Wiring {
+  steps: number;
+  x: Values;
+  embedding: Values | null;
+  tokens: Float64Array | null;
+  valid: Uint8Array | null;
+  layers: WiredCell[][];
+  merges: Program[];
+  merging: MergeHow[];
+  /** Whether steps that are not valid repeat the last output. */
+  repeats: boolean;
+  readsLast: boolean;
+  head: WiredHead | null;
+  /** Whether states alone are stored for every step. */
+  isLean: boolean;
+}
+interface Cell {
+  direction: "forward" | "backward";
+  hidden: number;
+  recurrent: number;
+  inputs: number;
+  program: Program;
+  units: string[];
+  features: string[];
+}
+/** A factor of a product; `ref` is null for what is no entry of a quantity. */
+interface Factor {
+  tree: Tree;
+  value: number;
+  ref: Ref | null;
+}
+interface Term {
+  factors: Factor[];
+  value: number;
+  negative: boolean;
+}
+/** The gradient along the cell state, and what the direct way alone leaves of it, from one step to another. */
+interface GradientPath {
+  name: string;
+  factors: string[];
+  gradient: Float64Array;
+  direct: Float64Array;
+  from: number;
+  to: number;
+}
+
+// The judge.
+
+type Verdict = import("./judge/judge.js").Verdict;
+type Lines = import("./judge/lines.js").Lines;
+/** Numbers by quantity; a quantity that is missing has the model's. */
+type LineNumbers = Map<string, Float64Array>;
+interface Cause {
+  kind: string;
+  words: string;
+  lines: string[];
+  gates: string[];
+  each: boolean;
+}
+interface WrittenNumeral {
+  value: number;
+  tolerance: number;
+  text: string;
+}
+
+// The views.
+
+/** A listener, of whatever event. */
+type Listener = {handle(event: Event): void}["handle"];
+/** Null, undefined and false leave an attribute out, true sets it empty, and a function listens ("onclick"). */
+type Attribute = string | number | boolean | null | undefined | Listener;
+type Child = Node | string | number | null | undefined | false;
+
+/** The focus of the page, which its address holds. */
+interface State extends Place {
+  step: number;
+  unit: number;
+  /** The quantity of the strip. */
+  quantity: string;
+  level: "overview" | "step" | "number" | "product";
+  /** Which product of the opened number. */
+  product: number | null;
+  /** The opened number, as addresses write it: see views/detail.js. */
+  detail: string;
+  backward: boolean;
+  loss: NumberLoss;
+  chapter: number | null;
+  edits: Edit[];
+  /** The edits that the chapter supposes. */
+  premise: Edit[];
+  playing: boolean;
+  answer: Answer | null;
+  /** Whether units stand in order of their timescale. */
+  sorted: boolean;
+}
+type View = (state: State, previous: State) => void;
+type Store = ReturnType<typeof import("./views/store.js").createStore>;
+interface Page {
+  doc: PageDocument;
+  model: Model;
+  store: Store;
+  /** Speaks politely to those who do not see the page. */
+  say: (text: string) => void;
+  /** Shows a sentence in the status line. */
+  tell: (text: string) => void;
+  /** Whether the whole run is computed with the edits of the state. */
+  settled: boolean;
+  /** How often its values have changed. */
+  runs: number;
+}
+/** Quantities of a cell that are hidden, from one step to another. */
+interface Hide {
+  names: string[];
+  from: number;
+  to: number;
+}
+/** A question: see views/visibility.js. */
+interface Answer {
+  /** The number that is asked for, or the last of several. */
+  ref: Ref & {step: number};
+  lines: string[];
+  hides: Hide[];
+  typed: Record<string, string>;
+  judged: Record<string, Verdict>;
+  /** Whether it was given up. */
+  shown: boolean;
+  backward: boolean;
+  /** Whether lines of a step are asked for, and not one number. */
+  worked: boolean;
+  chapter: number | null;
+}
+/** A quantity that the strip can show. */
+interface StripQuantity {
+  name: string;
+  words: string;
+  group: "gates" | "states" | "pre-activations" | "input" | "output" | "gradients";
+  place: Place;
+  /** Whether its rows are the units of the cell. */
+  ofUnits: boolean;
+  amount: boolean;
+}
+interface Scale {
+  name: "amount" | "signed";
+  low: number;
+  high: number;
+}
+type FieldCursor = import("./views/field.js").FieldCursor;
+interface FieldPlace {
+  row: number;
+  step: number;
+}
+/** A quantity as rows over steps. */
+interface Field {
+  quantity: StripQuantity;
+  /** The unit or feature of each row. */
+  rows: number[];
+  steps: number;
+  scale: Scale;
+  column: (step: number) => Float64Array;
+  at: (row: number, step: number) => number;
+  nameOf: (row: number) => string;
+  isValid: (step: number) => boolean;
+  /** Whether some number is asked for. */
+  asks: boolean;
+  isAsked: (row: number, step: number) => boolean;
+}
+interface LevelRange {
+  low: number;
+  high: number;
+}
+type StageGate = "input_gate" | "forget_gate" | "output_gate";
+type StageEnd = "candidate" | "before" | "cell" | "output";
+type StageSide = "kept" | "written";
+interface Caption {
+  x: number;
+  y: number;
+  anchor: "start" | "middle" | "end";
+  /** Whether the words stand above the number. */
+  lines?: boolean;
+}
+interface Gauge {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+  upright: boolean;
+}
+/** Where the parts of the stage stand. */
+interface Layout {
+  box: string;
+  /** Whether valves are filled from below. */
+  upright: boolean;
+  pipes: Record<"before" | "kept" | "candidate" | "written" | "into" | "out" | "squashed" | "output", string>;
+  valves: Record<StageGate, [number, number]>;
+  /** Places on the pipes, with the angle of the flow. */
+  arrows: [number, number, number][];
+  plus: [number, number];
+  squash: [number, number];
+  tank: Gauge;
+  gauge: Gauge;
+  captions: Record<StageGate | StageEnd | StageSide, Caption>;
+}
+/** What flows; null where the equation has no such part. `tells` are the quantities that it would give away. */
+interface Amount {
+  value: number | null;
+  tells: string[];
+}
+interface Flow {
+  pipes: Record<keyof Layout["pipes"], Amount>;
+  /** The quantities at the ends of the pipes, in the tank and the gauge. */
+  names: Record<StageEnd, string>;
+  /** Behind the valves. */
+  notes: Record<StageSide, Amount> | null;
+  /** The function between the cell state and the output. */
+  squash: string;
+}
+interface GraphNode {
+  name: string;
+  column: number;
+  /** In lanes, as its height. */
+  top: number;
+  height: number;
+  /** [] for one number, [unit], [feature]. */
+  entries: number[][];
+  /** How many entries are left out. */
+  rest: number;
+  given: boolean;
+  /** Whether it only stacks vectors. */
+  joint: boolean;
+  wanted: number;
+  order: number;
+}
+/** A wire, and the columns and lanes that it passes. */
+interface Wire {
+  from: GraphNode;
+  to: GraphNode;
+  through: [number, number][];
+}
+interface Graph {
+  nodes: GraphNode[];
+  wires: Wire[];
+  columns: number;
+  lanes: number;
+}
+/** The numbers in the slots of a template: see views/mathml.js. */
+interface SlotNumbers {
+  elided: Elided;
+  entry: (ref: SlotRef, unit: number) => number;
+  list: (ref: SlotRef, unit: number) => Float64Array;
+  pairs: (matrices: string[], turned: number, vector: string, unit: number) => [number, number][];
+  count: (name: string) => number;
+  symbol: (name: string) => Template;
+}
+type Piece = Node | string;
+interface SignedTerm {
+  sign: "+" | "-";
+  content: Piece[];
+}
+/** How templates are written: as MathML or as text. */
+interface TemplateWriter {
+  number: (value: number, how: string) => Piece[];
+  leftOut: (text: string) => Piece[];
+  list: (items: Piece[][]) => Piece[];
+  times: () => Piece;
+  sum: (terms: SignedTerm[]) => Piece[];
+}
+interface Rest {
+  all: boolean;
+  showAll: (all: boolean) => void;
+}

@@ -1,0 +1,146 @@
+"""Quantities of programs as records, so that the page reads no meaning from a name.
+
+=============== ============================================================================
+``text``        its name in programs and addresses
+``base``        the letters of its symbol
+``below``       those below them
+``gate``        the gate that it belongs to, or None
+``rest``        what is below besides the gate
+``hue``         the letter of the quantity in whose hue it is drawn, or None
+``gradient_of`` the quantity that it is the gradient of, or None
+``role``        its role, or that of all parameters like it, or ""
+``amount``      whether its values lie between 0 and 1
+=============== ============================================================================
+
+The ``roles`` of a program name the quantity that has each role.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from gatewise.gates import LETTERS, NAMES
+from gatewise.grading.edits.words import gate_of
+from gatewise.render import text
+from gatewise.symbolic.formula import Formula, FunctionCall, Product, Sum, Symbol, symbols
+from gatewise.symbolic.heads import B_Y, OUTPUT, READ, SKIPPED, Head, given, reading, unreading
+from gatewise.symbolic.program import Assignment, Program
+from gatewise.symbolic.rewrites import sized
+from gatewise.symbolic.symbols import C_PREV, DY, H_PREV, C, G, H, O, X, d
+from gatewise.symbolic.wiring import BACKWARD, FORWARD, MERGED, Wiring
+
+Object = dict[str, Any]
+Roles = Mapping[str, Symbol]
+AMOUNTS = ("sigmoid", "hard_sigmoid")
+HUES = "ifgoch"
+PARAMETER_ROLES = {
+    "W": "weights",
+    "U": "recurrent_weights",
+    "b": "bias",
+    "p": "peephole",
+}
+
+
+def of_wiring(wiring: Wiring) -> Object:
+    """Return the records and roles of a wiring's programs, of its merging of directions, and of its head.
+
+    Returns
+    -------
+    dict
+        ``cells``: of each program, in the order of `render.program.of_wiring`; ``merge``; ``head``, or None.
+    """
+    programs = dict.fromkeys(
+        sized(cell.program, cell.parameters.recurrent_size, cell.parameters.recurrent_size + cell.parameters.input_size)
+        for layer in wiring.cells
+        for cell in layer
+    )
+    return {
+        "cells": [of_program(program) for program in programs],
+        "merge": of_merge(),
+        "head": None if wiring.head is None else _of_head(wiring.head),
+    }
+
+
+def of_program(program: Program) -> Object:
+    """Return the records and roles of a cell's program."""
+    return _described(program.axes, roles(program), program.forward)
+
+
+def roles(program: Program) -> dict[str, Symbol]:
+    """Return the quantity of a cell's program that has each role.
+
+    Zoneout and clips set the sum of what is kept and what is written apart from the cell state that is carried, and a
+    projection the output gate's product from the hidden state.
+    """
+    state = next((carry.source for carry in program.carry if carry.into == C_PREV), C)
+    total = next((line.left for line in program.forward if _adds_candidate(line.right)), C)
+    gated = next((line.left for line in program.forward if _multiplies_output_gate(line.right)), H)
+    gates = {name: Symbol(letter) for letter, name in zip(LETTERS, NAMES, strict=True)}
+    found = {
+        "input": X,
+        **gates,
+        "hidden_state": H,
+        "previous_hidden_state": H_PREV,
+        "cell_state": state,
+        "previous_cell_state": C_PREV,
+        "cell_sum": total,
+        "gated_output": gated,
+        "output_gradient": DY,
+        "cell_gradient": d(state) if d(state) in program.axes else d(total),
+    }
+    return {role: symbol for role, symbol in found.items() if symbol in program.axes}
+
+
+def _adds_candidate(right: Formula) -> bool:
+    return isinstance(right, Sum) and {G, C_PREV} <= set(symbols(right))
+
+
+def _multiplies_output_gate(right: Formula) -> bool:
+    return isinstance(right, Product) and O in right.factors
+
+
+def of_merge() -> Object:
+    """Return the records and roles of the merging of directions."""
+    found = {"forward_output": FORWARD, "backward_output": BACKWARD, "output": MERGED, "output_gradient": d(MERGED)}
+    return _described([*found.values(), d(FORWARD), d(BACKWARD)], found, ())
+
+
+def _of_head(head: Head) -> Object:
+    lines = (*reading(head), *unreading(head))
+    found = {"read": READ, "skipped": SKIPPED, "output": OUTPUT, "output_gradient": d(OUTPUT), "output_bias": B_Y}
+    known = dict.fromkeys((*given(head), *(line.left for line in lines)))
+    return _described(known, {role: symbol for role, symbol in found.items() if symbol in known}, lines)
+
+
+def _described(known: Iterable[Symbol], of_roles: Roles, lines: Iterable[Assignment]) -> Object:
+    role_of = {symbol: role for role, symbol in reversed(tuple(of_roles.items()))}
+    amounts = {line.left for line in lines if _is_amount(line.right)}
+    return {
+        "records": [_record(symbol, role_of.get(symbol), symbol in amounts) for symbol in known],
+        "roles": {role: text.formula(symbol) for role, symbol in of_roles.items()},
+    }
+
+
+def _is_amount(right: Formula) -> bool:
+    return isinstance(right, FunctionCall) and right.activation is not None and right.activation.name in AMOUNTS
+
+
+def _record(symbol: Symbol, role: str | None, amount: bool) -> Object:
+    plain = replace(symbol, d=False)
+    base, _, below = text.formula(plain).partition("_")
+    below = below.replace("{", "").replace("}", "").replace(",", " ")
+    gate = gate_of(symbol) or None
+    first, _, others = below.partition(" ")
+    return {
+        "text": text.formula(symbol),
+        "base": base,
+        "below": below,
+        "gate": gate,
+        "rest": " ".join(filter(None, (first.removesuffix(gate or ""), others))),
+        "hue": base if base in HUES else gate,
+        "gradient_of": text.formula(plain) if symbol.d else None,
+        "role": role or PARAMETER_ROLES.get(base if not symbol.d else "", ""),
+        "amount": amount,
+    }
