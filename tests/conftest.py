@@ -1,13 +1,14 @@
 """What holds for every test: Hypothesis finds the same examples every time, and no test is skipped unnoticed.
 
 With GATEWISE_STRICT=1 Hypothesis finds more of them, and a session fails if it skipped anything that allowed_skips.txt
-does not allow.
+does not allow. A session ends with the seconds that each of its slowest files took.
 """
 
 from __future__ import annotations
 
 import gc
 import os
+from collections import Counter
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -99,7 +100,30 @@ class Skips:
             terminalreporter.line(f"GATEWISE_STRICT=1 allows only the skips listed in {ALLOWED.name}")
 
 
+class FileTimes:
+    """Adds up the seconds that the tests of each file take, fixtures included, and prints the largest sums."""
+
+    MOST = 20
+
+    def __init__(self) -> None:
+        self.seconds = Counter[str]()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Add the time of a test, or of its fixtures, to its file's."""
+        self.seconds[report.nodeid.partition("::")[0]] += report.duration
+
+    def pytest_terminal_summary(self, terminalreporter) -> None:
+        """Print the slowest files, where there is more than one."""
+        if len(self.seconds) < 2:
+            return
+        terminalreporter.section(f"seconds in each file, {sum(self.seconds.values()):.0f} in all")
+        for file, seconds in self.seconds.most_common(self.MOST):
+            terminalreporter.line(f"{seconds:7.1f}  {file}")
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Be strict where the environment says so."""
+    """Time the files; be strict where the environment says so."""
+    if not hasattr(config, "workerinput"):  # the workers of pytest-xdist print nothing
+        config.pluginmanager.register(FileTimes(), "gatewise file times")
     if STRICT:
         config.pluginmanager.register(Skips(allowed_patterns(ALLOWED.read_text(encoding="utf-8"))), "gatewise skips")
