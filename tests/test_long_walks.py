@@ -15,7 +15,7 @@ from pathlib import Path
 import cases
 import numpy as np
 import pytest
-from program import exit_code
+from program import INTERRUPTIBLE, exit_code
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -356,7 +356,7 @@ def test_columns_stay_aligned_in_letters_that_every_terminal_has():
 
 def _started(*tokens, **pipes):
     return subprocess.Popen(
-        [sys.executable, "-m", "gatewise", "walk", *tokens],
+        [sys.executable, "-c", INTERRUPTIBLE, "walk", *tokens],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=os.environ,

@@ -166,8 +166,9 @@ def test_a_signal_handler_may_run_an_lstm_and_fork_amid_a_run(forks):
 
 
 LONG = """
-import sys
+import signal
 import numpy as np, gatewise as gw
+signal.signal(signal.SIGINT, signal.default_int_handler)  # the children of a background job ignore it
 {body}
 print("ready", flush=True)
 try:

@@ -7,9 +7,15 @@ from __future__ import annotations
 import doctest
 import re
 import shlex
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 
+import hydrology
+import numpy as np
 import pytest
 from program import exit_code
 
@@ -17,7 +23,88 @@ import gatewise as gw
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-RUN = [page for page in PAGES if page.stem not in ("formats", "hydrology", "scale", "see")]  # see test_*_page.py
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The needs of a page, and the pictures that its Python draws.
+
+    Attributes
+    ----------
+    packages : tuple of str
+    models : tuple of str
+        Files of packages that ship trained models, each with its package; they are copied beside the page's own files.
+    prepare : callable or None
+        Writes files of ours into a folder.
+    pictures : str
+        A pattern of the pictures in `docs/` that the page shows.
+    peers : bool
+        Whether it takes the heavy packages of the peers' tests.
+    """
+
+    packages: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    prepare: Callable[[Path], None] | None = None
+    pictures: str = ""
+    peers: bool = False
+
+
+SETTINGS = {
+    "formats": Setting(
+        packages=("matplotlib", "onnxruntime"),
+        models=("silero_vad/data/silero_vad_16k_sequence.onnx", "silero_vad/data/silero_vad.jit"),
+        pictures="forget_gates.png",
+        peers=True,
+    ),
+    "hydrology": Setting(packages=("matplotlib", "yaml"), prepare=hydrology.make_example, pictures="hydrology.png"),
+    "scale": Setting(packages=("distributed", "zarr"), peers=True),
+    "see": Setting(
+        packages=("matplotlib", "onnxruntime"),
+        models=(
+            "textgenrnn/textgenrnn_weights.hdf5",
+            "textgenrnn/textgenrnn_vocab.json",
+            "silero_vad/data/silero_vad_16k_sequence.onnx",
+        ),
+        pictures="see/*.png",
+        peers=True,
+    ),
+}
+
+
+def of_pages(chosen: Callable[[Path], object]) -> pytest.MarkDecorator:
+    """Parametrize a test by the pages that are chosen; those that take heavy packages are peers' tests."""
+
+    def marks(page: Path) -> list[pytest.MarkDecorator]:
+        return [pytest.mark.peers] if SETTINGS.get(page.stem, Setting()).peers else []
+
+    pages = [pytest.param(page, marks=marks(page), id=page.stem) for page in PAGES if chosen(page)]
+    return pytest.mark.parametrize("page", pages)
+
+
+@pytest.fixture
+def folder(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Return the folder in which a page's blocks run, with the files that they need."""
+    setting = SETTINGS.get(page.stem, Setting())
+    for package in setting.packages:
+        pytest.importorskip(package)
+    for model in setting.models:
+        package, _, file = model.partition("/")
+        spec = find_spec(package)
+        if spec is None:
+            pytest.skip(f"could not import '{package}'")
+        shutil.copy(Path(spec.submodule_search_locations[0]) / file, tmp_path)
+    if setting.prepare is not None:
+        setting.prepare(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GATEWISE_KERNEL", raising=False)
+    if "matplotlib" not in setting.packages:
+        yield tmp_path
+        return
+    import matplotlib.pyplot
+
+    matplotlib.use("agg")
+    yield tmp_path
+    matplotlib.pyplot.close("all")
 
 
 def commands(page: Path) -> list[tuple[str, list[str]]]:
@@ -46,14 +133,9 @@ def run(command: str, shown: list[str], capsys: pytest.CaptureFixture[str]) -> l
     return capsys.readouterr().out.rstrip("\n").splitlines()
 
 
-@pytest.mark.parametrize("page", [page for page in RUN if commands(page)], ids=lambda page: page.stem)
-def test_what_a_page_shows_a_command_to_print_is_what_it_prints(page, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    hold_commands(page, capsys)
-
-
-def hold_commands(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Run a page's commands, and hold what they print against what the page shows."""
+@of_pages(commands)
+def test_what_a_page_shows_a_command_to_print_is_what_it_prints(page, folder, capsys):
+    """Commands run in the order of the page, in one folder."""
     for command, shown in commands(page):
         printed = run(command, shown, capsys)
         place, dots = 0, False
@@ -84,10 +166,8 @@ def python(page: Path) -> doctest.DocTest:
     return doctest.DocTestParser().get_doctest("\n".join(blocks), {}, page.name, page.name, 0)
 
 
-@pytest.mark.parametrize("page", [page for page in RUN if python(page).examples], ids=lambda page: page.stem)
-def test_the_python_of_a_page_is_true(page, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("GATEWISE_KERNEL", raising=False)
+@of_pages(lambda page: python(page).examples)
+def test_the_python_of_a_page_is_true(page, folder):
     native = gw.engines()[0]
     if page.stem == "engines" and not native.available:
         pytest.skip(native.why_not)
@@ -95,6 +175,29 @@ def test_the_python_of_a_page_is_true(page, tmp_path, monkeypatch):
     gw.set_num_threads(native.threads)
     assert result.attempted > 5
     assert result.failed == 0
+    hold_pictures(page, folder)
+
+
+def hold_pictures(page: Path, folder: Path) -> None:
+    """Hold the pictures that a page's Python drew against those that the page shows."""
+    pattern = SETTINGS.get(page.stem, Setting()).pictures
+    if not pattern:
+        return
+    shown = re.findall(rf"\]\(({pattern.replace('*', '[^)]*')})\)", page.read_text(encoding="utf-8"))
+    assert sorted(Path(picture).name for picture in shown) == sorted(path.name for path in folder.glob("*.png"))
+    for picture in shown:
+        difference = np.abs(shades(folder / Path(picture).name) - shades(page.parent / picture))
+        assert difference.mean() < 0.03, picture
+
+
+def shades(path: Path) -> np.ndarray:
+    """Return a picture in shades of grey, as means over 16 × 16 boxes: how it looks from afar."""
+    from matplotlib.image import imread
+
+    grey = imread(path)[..., :3].mean(-1)
+    rows, columns = (np.linspace(0, size, 17)[:-1].astype(int) for size in grey.shape)
+    sums = np.add.reduceat(np.add.reduceat(grey, rows, axis=0), columns, axis=1)
+    return sums / (grey.size / 256)
 
 
 def quotes(page: Path) -> list[tuple[Path, str]]:

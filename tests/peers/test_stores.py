@@ -164,7 +164,8 @@ def test_the_work_is_shown_by_tasks(here, monkeypatch):
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # the children of a background job ignore it
 from gatewise.chunked.task import Task
 whole = Task.__call__
 def slowly(self, *given, **more):
