@@ -9,7 +9,9 @@ from typing import Protocol
 
 import numpy as np
 import pytest
-from student import MISTAKES, PARAMETERS, Line, Mistake, Page, Subject, sigmoid
+from slips.by_hand import Cell, Line, Page, sigmoid
+from slips.mistakes import MISTAKES, PARAMETERS, Mistake, plain_cell
+from slips.work import work, wrong_work
 from written import PROVEN, Numbers, first_off, given, rounded, shown
 
 import gatewise as gw
@@ -26,53 +28,53 @@ SHEETS = {
 FULL, GRADIENTS = "full", "gradients of parameters"
 
 
-def subject_for(mistake: Mistake, rng: np.random.Generator, steps: int = 1) -> Subject:
+def subject_for(mistake: Mistake, rng: np.random.Generator, steps: int = 1) -> Cell:
     """Return a cell in which a mistake can be made."""
     hidden = int(rng.integers(2, 7 if mistake.square else 8))
     batch = int(rng.integers(2, 5)) if mistake.batch else int(rng.choice([1, 1, 2]))
-    return Subject.random(rng, inputs=hidden if mistake.square else 0, hidden=hidden, batch=batch, steps=steps)
+    return plain_cell(rng, inputs=hidden if mistake.square else 0, hidden=hidden, batch=batch, steps=steps)
 
 
 @cache
-def shared(square: bool = False, batch: bool = False, steps: int = 1) -> list[tuple[Subject, Chain]]:
+def shared(square: bool = False, batch: bool = False, steps: int = 1) -> list[tuple[Cell, Chain]]:
     """Return some cells in which the mistakes of the suite are made."""
     rng = np.random.default_rng(1)
     found = [
-        Subject.random(rng, inputs=hidden if square else inputs, hidden=hidden, batch=rows if batch else 1, steps=steps)
+        plain_cell(rng, inputs=hidden if square else inputs, hidden=hidden, batch=rows if batch else 1, steps=steps)
         for inputs, hidden, rows in ((5, 3, 4), (1, 4, 2))[: 3 - steps]
     ]
     return [(subject, Chain(subject.trace())) for subject in found]
 
 
-def shared_cell(mistake: Mistake, rng: np.random.Generator, steps: int = 1) -> tuple[Subject, Chain]:
+def shared_cell(mistake: Mistake, rng: np.random.Generator, steps: int = 1) -> tuple[Cell, Chain]:
     """Return one of those."""
     some = shared(mistake.square, mistake.batch, steps)
     return some[rng.integers(len(some))]
 
 
 @cache
-def many(square: bool, batch: bool, steps: int) -> list[tuple[Subject, Chain]]:
+def many(square: bool, batch: bool, steps: int) -> list[tuple[Cell, Chain]]:
     """Return cells of many sizes; what can be done wrong in each is found out once, which takes longer than a sheet."""
     rng, mistake = np.random.default_rng(2), next(one for one in MISTAKES if (one.square, one.batch) == (square, batch))
     subjects = [subject_for(mistake, rng, steps) for _ in range(60)]
     return [(subject, Chain(subject.trace())) for subject in subjects]
 
 
-def new_cell(mistake: Mistake, rng: np.random.Generator, steps: int = 1) -> tuple[Subject, Chain]:
+def new_cell(mistake: Mistake, rng: np.random.Generator, steps: int = 1) -> tuple[Cell, Chain]:
     """Return one of many cells."""
     some = many(mistake.square, mistake.batch, steps)
     return some[rng.integers(len(some))]
 
 
-class Cell(Protocol):
+class CellSource(Protocol):
     """A way to get a cell to make a mistake in."""
 
-    def __call__(self, mistake: Mistake, rng: np.random.Generator, steps: int = 1) -> tuple[Subject, Chain]: ...
+    def __call__(self, mistake: Mistake, rng: np.random.Generator, steps: int = 1) -> tuple[Cell, Chain]: ...
 
 
 def spoiled_sheets(
-    mistake: Mistake, rng: np.random.Generator, count: int, cell: Cell
-) -> Iterator[tuple[str, Subject, Chain, Numbers, Numbers, int]]:
+    mistake: Mistake, rng: np.random.Generator, count: int, cell: CellSource
+) -> Iterator[tuple[str, Cell, Chain, Numbers, Numbers, int]]:
     """Go through cells with a mistake: half of the sheets full, half of them sparse, those that show it in turn.
 
     Where nothing but the gradients of parameters is written, everything before them may be wrong: the last sheet. Of
@@ -82,7 +84,7 @@ def spoiled_sheets(
     for n in range(count):
         while True:
             subject, run = cell(mistake, rng)
-            right, worked = subject.work(), subject.work(mistake.lines)
+            right, worked = work(subject), wrong_work(subject, mistake.lines)
             digits = {sheet: int(rng.integers(4 if sheet == FULL else 5, 9)) for sheet in SHEETS}
             proven = {}
             for sheet, names in SHEETS.items():
@@ -128,7 +130,7 @@ def test_a_known_mistake_is_found_where_it_was_made_and_named(mistake):
     hold_a_known_mistake(mistake, 1, shared_cell)
 
 
-def hold_a_known_mistake(mistake: Mistake, count: int, cell: Cell) -> None:
+def hold_a_known_mistake(mistake: Mistake, count: int, cell: CellSource) -> None:
     """Make a mistake in so many cells, and assert that it is found in each."""
     rng = np.random.default_rng(sum(map(ord, mistake.kind + mistake.says)))
     failed = []
@@ -149,7 +151,7 @@ def test_of_two_mistakes_on_a_full_sheet_the_first_is_named():
     hold_two_mistakes(8, shared_cell)
 
 
-def hold_two_mistakes(count: int, cell: Cell) -> None:
+def hold_two_mistakes(count: int, cell: CellSource) -> None:
     """Draw two mistakes so many times."""
     rng, failed = np.random.default_rng(4), []
     single = [one for one in MISTAKES if not one.batch and not one.square]
@@ -158,11 +160,11 @@ def hold_two_mistakes(count: int, cell: Cell) -> None:
         if {*one.lines} & {*other.lines}:
             continue
         (subject, chain), digits = cell(one, rng), int(rng.integers(5, 9))
-        worked = subject.work(other.lines | one.lines)
+        worked = wrong_work(subject, other.lines | one.lines)
         written = rounded(worked, digits)
         places = [name for name in subject.names if name in one.lines | other.lines]
         made = one if places[0] in one.lines else other
-        alone = first_off(rounded(subject.work(made.lines), digits), subject.work(), digits)
+        alone = first_off(rounded(wrong_work(subject, made.lines), digits), work(subject), digits)
         if alone[0] != places[0] or alone[1] < PROVEN:
             continue
         marking = gw.check(written, chain, digits=digits)
@@ -185,8 +187,8 @@ OF_TWO_STEPS = {"only the last h": ("h[1]",), "both h": ("h[0]", "h[1]"), "gradi
 
 
 def sheets_of_two_steps(
-    kind: str, rng: np.random.Generator, count: int, gradients: int, cell: Cell
-) -> Iterator[tuple[str, Mistake, Subject, Chain, Numbers, str]]:
+    kind: str, rng: np.random.Generator, count: int, gradients: int, cell: CellSource
+) -> Iterator[tuple[str, Mistake, Cell, Chain, Numbers, str]]:
     """Go through sparse sheets of runs in which a mistake is made at both steps, so many with each of the h that show
     it, and so many with gradients, or more where no h shows it.
     """
@@ -196,7 +198,7 @@ def sheets_of_two_steps(
         for _ in range(20 * count if wanted else 0):
             mistake = with_kind(kind)[rng.integers(len(with_kind(kind)))]
             subject, chain = cell(mistake, rng, 2)
-            right, worked = subject.work(), subject.work(mistake.lines)
+            right, worked = work(subject), wrong_work(subject, mistake.lines)
             names = (
                 there if there != PARAMETERS else [f"dW_{rng.choice(list('figo'))}", f"db_{rng.choice(list('figo'))}"]
             )
@@ -214,7 +216,7 @@ def test_a_mistake_made_at_every_step_is_found_on_sparse_sheets_and_named_nine_t
     hold_a_mistake_at_every_step(1, shared_cell, KINDS[::11])
 
 
-def hold_a_mistake_at_every_step(each: int, cell: Cell, kinds: tuple[str, ...] = KINDS) -> None:
+def hold_a_mistake_at_every_step(each: int, cell: CellSource, kinds: tuple[str, ...] = KINDS) -> None:
     """Make some kinds of mistake on so many sheets of each sort; of only one, every other kind on gradients too."""
     lost, unnamed, count, of = [], [], 0, dict.fromkeys(kinds, 0)
     for turn, kind in enumerate(kinds):
@@ -241,12 +243,12 @@ def test_a_gradient_of_one_step_for_that_of_all_is_named(step, which):
     hold_a_gradient_of_one_step(step, which, 1, shared_cell)
 
 
-def hold_a_gradient_of_one_step(step: int, which: str, count: int, cell: Cell) -> None:
+def hold_a_gradient_of_one_step(step: int, which: str, count: int, cell: CellSource) -> None:
     """Take the gradient of one step for that of all in so many cells."""
     rng = np.random.default_rng(step)
     for _ in range(count):
         subject, chain = cell(MISTAKES[0], rng, 2)
-        worked = subject.work()
+        worked = work(subject)
         for sheet in (subject.names, PARAMETERS):  # with all that leads to it, and without
             name = str(rng.choice(PARAMETERS))
             written = rounded({one: worked[one] for one in sheet} | {name: worked[f"{name}[{step}]"]}, 8)
@@ -262,7 +264,7 @@ def hold_a_gradient_of_one_step(step: int, which: str, count: int, cell: Cell) -
 
 
 def square_turned(s: Page, k: str) -> np.ndarray:
-    return s.h_prev @ s.W[k][:, : s.hidden] + s.x @ s.W[k][:, s.hidden :].T
+    return s.h_prev @ s.W(k)[:, : s.cell.hidden] + s.x @ s.W(k)[:, s.cell.hidden :].T
 
 
 def in_one_equation() -> dict[str, dict[str, Line]]:
@@ -280,12 +282,12 @@ def in_one_equation() -> dict[str, dict[str, Line]]:
     }
     for k, other in zip("figo", "igof", strict=True):
         lines: dict[str, Line] = {
-            "[x; h], no bias": lambda s, k=k: np.hstack([s.x, s.h_prev]) @ s.W[k].T,
-            "[x; h], two biases": lambda s, k=k: np.hstack([s.x, s.h_prev]) @ s.W[k].T + 2 * s.b[k],
-            f"weights of {other}, no bias": lambda s, j=other: s["z"] @ s.W[j].T,
-            f"weights of {other}, [x; h]": lambda s, j=other: np.hstack([s.x, s.h_prev]) @ s.W[j].T + s.b[j],
+            "[x; h], no bias": lambda s, k=k: np.hstack([s.x, s.h_prev]) @ s.W(k).T,
+            "[x; h], two biases": lambda s, k=k: np.hstack([s.x, s.h_prev]) @ s.W(k).T + 2 * s.b(k),
+            f"weights of {other}, no bias": lambda s, j=other: s["z"] @ s.W(j).T,
+            f"weights of {other}, [x; h]": lambda s, j=other: np.hstack([s.x, s.h_prev]) @ s.W(j).T + s.b(j),
             "transposed, no bias": lambda s, k=k: square_turned(s, k),
-            "transposed, two biases": lambda s, k=k: square_turned(s, k) + 2 * s.b[k],
+            "transposed, two biases": lambda s, k=k: square_turned(s, k) + 2 * s.b(k),
         }
         found |= {f"a_{k}: {says}": {f"a_{k}": line} for says, line in lines.items()}
     return found
@@ -298,7 +300,9 @@ def test_of_two_mistakes_in_one_equation_neither_is_named_alone():
     hold_two_mistakes_in_one_equation(1, shared_cell, list(IN_ONE_EQUATION)[::9])
 
 
-def hold_two_mistakes_in_one_equation(count: int, cell: Cell, some: Sequence[str] = tuple(IN_ONE_EQUATION)) -> None:
+def hold_two_mistakes_in_one_equation(
+    count: int, cell: CellSource, some: Sequence[str] = tuple(IN_ONE_EQUATION)
+) -> None:
     """Make some two mistakes in an equation of so many cells: on at most 1 sheet in 100 is a single one named."""
     of, lost, caused = 0, [], []
     for says in some:
@@ -318,10 +322,10 @@ def hold_two_mistakes_in_one_equation(count: int, cell: Cell, some: Sequence[str
     assert len(caused) <= of / 100, f"{len(caused)} of {of} got a cause\n" + "\n".join(caused)
 
 
-def sheets_of_one_line(subject: Subject, lines: dict[str, Line]) -> Iterator[tuple[str, Numbers]]:
+def sheets_of_one_line(subject: Cell, lines: dict[str, Line]) -> Iterator[tuple[str, Numbers]]:
     """Go through sheets that show what is wrong in one line, each with the first quantity in which they do."""
     (name,) = lines
-    right, worked = subject.work(), subject.work(lines)
+    right, worked = work(subject), wrong_work(subject, lines)
     before = subject.names[: subject.names.index(name)]
     for names in ((name,), ("h",), ("c", "h"), ("f", "i", "g", "o", "c", "h"), (*before[-3:], name), (name[-1],)):
         written = rounded({one: worked[one] for one in names}, 8)

@@ -398,7 +398,12 @@ def hold_damaged_archives(capsys, count):
 def test_an_interrupt_of_a_run_that_is_written_as_it_goes_leaves_nothing_behind(here):
     gw.save(gw.LSTM(3, 4, rng=0, variant=gw.Variant(layer_norm="gates", epsilon=1e-5)), "model.safetensors")
     np.save("x.npy", sequence(30_000, 1, 3))
-    command = [sys.executable, "-c", program.INTERRUPTIBLE, *"trace model.safetensors x.npy -o out.safetensors".split()]
+    command = [
+        sys.executable,
+        "-c",
+        program.INTERRUPTIBLE,
+        *["trace", "model.safetensors", "x.npy", "-o", "out.safetensors"],
+    ]
     environment = program.environment()
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment) as process:
         ready = time.monotonic() + 60

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import run_of
-from student import MISTAKES, Line, Subject, sigmoid
+from slips.by_hand import Cell, Line, sigmoid
+from slips.mistakes import MISTAKES, plain_cell
+from slips.work import work, wrong_work
 from walks import EVERY_PART
 from written import CLEAR, Numbers, cells, first_off, off, rounded, saved, shown, subset
 
@@ -17,7 +19,7 @@ from gatewise.grading.chain import AssumedValues, Chain
 from gatewise.grading.spreading import propagate
 from gatewise.symbolic.formula import Holds, Symbol, times
 
-Cells = Sequence[tuple[Subject, Chain]]
+Cells = Sequence[tuple[Cell, Chain]]
 
 # What is right is not accused.
 
@@ -49,7 +51,7 @@ def hold_right_sheets(how: str, some: Cells, each: int) -> None:
     for subject, chain in some:
         for _ in range(each):
             names, digits = subset(subject.names, rng), int(rng.integers(3, 9))
-            worked = subject.work(paper=carried(how, names, digits, rng))
+            worked = wrong_work(subject, carry_on=carried(how, names, digits, rng))
             marking = gw.check(rounded({name: worked[name] for name in names}, digits), chain, digits=digits)
             if not marking.correct or marking.count("follows"):
                 size = f"{subject.inputs} inputs, {subject.hidden} hidden, batch {subject.batch}"
@@ -80,7 +82,7 @@ def hold_right_files(folder: Path, some: Cells, each: int) -> None:
             def carry(name, value, names=names, digits=digits, n=n):
                 return by_digits(value, digits) if n % 2 and name in names else value
 
-            worked = subject.work(paper=carry)
+            worked = wrong_work(subject, carry_on=carry)
             lines = [
                 ",".join([name, *(significant(one, digits) for one in row)])
                 for name in names
@@ -135,7 +137,7 @@ def wrong_lines(rng: np.random.Generator) -> dict[str, dict[str, Line]]:
         "i = 1 / (1 + e^2a)": {"i": lambda s: 1 / (1 + np.exp(2 * s["a_i"]))},
         "dc with 1 + tanh(c)": {"dc": lambda s: s.dc_next + s.dh * s["o"] * (1 + np.tanh(s["c"]))},
         "da_o with 1 + o²": {"da_o": lambda s: s["do"] * s["o"] * (1 + s["o"] ** 2)},
-        "dz of two gates": {"dz": lambda s: s["da_g"] @ s.W["g"] + s["da_f"] @ s.W["f"]},
+        "dz of two gates": {"dz": lambda s: s["da_g"] @ s.W("g") + s["da_f"] @ s.W("f")},
     }
 
 
@@ -143,18 +145,18 @@ def unknown_sheets(rng: np.random.Generator, some: Cells, each: int) -> Iterator
     """Go through sheets with a mistake of no known class in one quantity; what comes after it follows."""
     whole = {1: 0.6, 2: 0.9, 3: 1.0}  # what little is written of many steps has much before it that may be wrong
     for subject, chain in some:
-        right, made = subject.work(), 0
+        right, made = work(subject), 0
         while made < each:
             if rng.random() < 0.75:
                 ways = wrong_entries(rng)
                 name, says = subject.names[rng.integers(len(subject.names))], str(rng.choice(list(ways)))
                 if says == "rolled" and (subject.hidden < 3 or subject.inputs < 3):
                     continue  # that is [x; h] for [h; x], or two numbers in each other's place
-                worked, says = subject.work(spoiled={name: ways[says]}), f"{name} {says}"
+                worked, says = wrong_work(subject, spoiled={name: ways[says]}), f"{name} {says}"
             else:
                 lines = wrong_lines(rng)
                 says = str(rng.choice(list(lines)))
-                worked = subject.work(lines[says])
+                worked = wrong_work(subject, lines[says])
             names, digits = subset(subject.names, rng, whole[subject.steps]), int(rng.integers(3, 9))
             written = rounded({name: worked[name] for name in names}, digits)
             expected, digits_told = first_off(written, right, digits)
@@ -196,9 +198,9 @@ def hold_what_follows(digits: int, some: Cells, each: int) -> None:
     """Spoil so many quantities of every cell, one by one."""
     rng = np.random.default_rng(digits)
     for subject, chain in some:
-        right = subject.work()
+        right = work(subject)
         for name in rng.choice(subject.names, each, replace=False):
-            worked = subject.work(spoiled={name: lambda q: q + 0.3})
+            worked = wrong_work(subject, spoiled={name: lambda q: q + 0.3})
             written = rounded(worked, digits)
             marking = gw.check(written, chain, digits=digits)
             assert marking.first.name == name
@@ -219,10 +221,10 @@ def hold_what_goes_wrong_again(some: Cells, each: int) -> None:
     """Spoil two quantities and spare one, so many times in every cell."""
     rng = np.random.default_rng(5)
     for subject, chain in some:
-        right, names = subject.work(), subject.names
+        right, names = work(subject), subject.names
         for _ in range(each):
             one, other, spared = sorted(rng.choice(len(names), 3, replace=False))
-            worked = subject.work(spoiled={names[one]: lambda q: q + 0.3, names[other]: lambda q: q - 0.4})
+            worked = wrong_work(subject, spoiled={names[one]: lambda q: q + 0.3, names[other]: lambda q: q - 0.4})
             worked[names[spared]] = right[names[spared]]
             status = {v.name: v.status for v in gw.check(rounded(worked, 8), chain, digits=8).verdicts}
             assert status[names[one]] == status[names[other]] == "wrong"
@@ -240,7 +242,7 @@ def hold_blanks(some: Cells, each: int) -> None:
         names = subject.names
         for _ in range(each):
             at = int(rng.integers(len(names)))
-            written = rounded(subject.work(spoiled={names[at]: lambda q: q + 0.3}), 6)
+            written = rounded(wrong_work(subject, spoiled={names[at]: lambda q: q + 0.3}), 6)
             blanks = rng.choice([n for n in range(len(names)) if n != at], len(names) // 3, replace=False)
             for n in blanks:
                 written[names[n]] = np.full_like(written[names[n]], np.nan)
@@ -255,7 +257,7 @@ def test_long_names_mean_the_same():
     long = {"z": "combined_input", "f": "forget_gate", "i": "input_gate", "g": "candidate", "o": "output_gate"}
     long |= {"c": "cell_state", "h": "hidden_state"}
     for words in (long, {"f": "f_t", "i": "i_t", "g": "c_tilde", "o": "o_t", "c": "c_t", "h": "h_t"}):
-        worked = rounded({name: subject.work(MISTAKES[0].lines)[name] for name in words}, 6)
+        worked = rounded({name: wrong_work(subject, MISTAKES[0].lines)[name] for name in words}, 6)
         short = gw.check(worked, chain, digits=6)
         again = gw.check({words[name]: value for name, value in worked.items()}, chain, digits=6)
         assert [(v.name, v.status, v.causes) for v in again.verdicts] == [
@@ -267,8 +269,8 @@ def test_long_names_mean_the_same():
 
 
 def test_none_is_a_blank_as_nan_is():
-    subject = Subject.random(np.random.default_rng(8), inputs=2, hidden=2)
-    chain, worked = Chain(subject.trace()), rounded(subject.work(MISTAKES[0].lines), 6)
+    subject = plain_cell(np.random.default_rng(8), inputs=2, hidden=2)
+    chain, worked = Chain(subject.trace()), rounded(wrong_work(subject, MISTAKES[0].lines), 6)
     nan = worked | {"f": np.array([np.nan, worked["f"][1]]), "c": np.full(2, np.nan)}
     other = str(gw.check(nan, chain, digits=6))
     for f in ([None, worked["f"][1]], (None, worked["f"][1]), np.array([None, worked["f"][1]], dtype=object)):
@@ -286,7 +288,7 @@ def hold_partly_blank_arrays(some: Cells, each: int) -> None:
     """Leave holes in so many quantities of every cell, one by one."""
     rng = np.random.default_rng(9)
     for subject, chain in some:
-        right = subject.work()
+        right = work(subject)
         for name in rng.choice(subject.names, each, replace=False):
             value = right[name]
             if value.size < 2:
@@ -301,7 +303,9 @@ def hold_partly_blank_arrays(some: Cells, each: int) -> None:
             marking = gw.check(written, chain, digits=6)
             assert marking.correct, shown(marking)
             assert not marking.count("follows", "blank")
-            worked = subject.work(spoiled={name: lambda q, blank=blank: np.where(blank.reshape(q.shape), q, q + 0.3)})
+            worked = wrong_work(
+                subject, spoiled={name: lambda q, blank=blank: np.where(blank.reshape(q.shape), q, q + 0.3)}
+            )
             written = rounded(worked, 6) | {name: np.round(np.where(blank, np.nan, worked[name]), 6)}
             marking = gw.check(written, chain, digits=6)
             assert marking.first.name == name
@@ -319,10 +323,10 @@ def hold_what_is_carried(some: Cells, each: int) -> None:
     """Write two quantities alone, so many times of every cell."""
     rng = np.random.default_rng(10)
     for subject, chain in some:
-        right = subject.work()
+        right = work(subject)
         for _ in range(each):
             at = int(rng.integers(len(subject.names)))
-            worked = subject.work(spoiled={subject.names[at]: lambda q: q + 0.3})
+            worked = wrong_work(subject, spoiled={subject.names[at]: lambda q: q + 0.3})
             after = [one for one in subject.names if off(worked[one], right[one], 8).max() >= CLEAR]
             later = str(rng.choice(after))
             written = rounded({one: worked[one] for one in {subject.names[at], later}}, 8)

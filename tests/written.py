@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 from cases import run_of
-from student import Subject
+from slips.by_hand import Cell
+from slips.mistakes import plain_cell
 
 from gatewise.grading import problem
 from gatewise.grading.chain import Chain
@@ -75,12 +76,12 @@ def subset(names: list[str], rng: np.random.Generator, whole: float = 1 / 3) -> 
 
 
 @cache
-def cells(count: int = 5, seed: int = 0) -> tuple[tuple[Subject, Chain], ...]:
+def cells(count: int = 5, seed: int = 0) -> tuple[tuple[Cell, Chain], ...]:
     """Return random cells of random runs, each with all that is checked against it: among five, of every length."""
     rng, found = np.random.default_rng(seed), []
     for n in range(count):
         steps = (1, 2, 1, 1, 3, 1, 1, 1, 2, 1)[n % 10]
-        subject = Subject.random(rng, batch=(1, 1, 2, 1, 3)[n % 5], steps=steps)
+        subject = plain_cell(rng, batch=(1, 1, 2, 1, 3)[n % 5], steps=steps)
         found.append((subject, Chain(subject.trace())))
     return tuple(found)
 

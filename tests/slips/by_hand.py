@@ -19,6 +19,7 @@ from gatewise.parameters import array_shapes
 GATES = "figo"
 ROWS = dict(zip("ifgo", range(4), strict=True))  # where a gate lies in the arrays of parameters
 PEEPS = dict(zip("ifo", range(3), strict=True))
+PARAMETERS = ("dW", "db", "dp", "dγ", "dR")  # how the names of their gradients begin
 HARD = gw.Activation("hard_sigmoid", 0.2, 0.5)
 KINDS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -154,6 +155,18 @@ class Cell:
     def lines(self) -> tuple[dict[str, Line], dict[str, Line]]:
         """The right lines, forward and backward."""
         return dict(forward(self)), dict(backward(self))
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The names of all quantities, in the order in which they are computed."""
+        there, back = self.lines
+        if self.steps == 1:
+            return [*there, *back]
+        times = range(self.steps)
+        steps = [
+            f"{name}[{t}]" for lines, order in ((there, times), (back, times[::-1])) for t in order for name in lines
+        ]
+        return [*steps, *(name for name in back if name[:2] in PARAMETERS)]
 
 
 @dataclass

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from slips.by_hand import Cell, Line, Numbers, Page
+from slips.by_hand import PARAMETERS, Cell, Line, Numbers, Page
 
 Into = tuple[np.ndarray, np.ndarray, np.ndarray]  # the x, h_prev and c_prev of a step
 Carry = Callable[[Cell, int, Sequence[Page]], Into]
@@ -56,7 +56,6 @@ class Slip:
         return f"{self.kind}: {self.says}" + ("" if self.at is None else f", at step {', '.join(map(str, self.at))}")
 
 
-PARAMETERS = ("dW", "db", "dp", "dγ", "dR")  # how the names of their gradients begin
 NONE = Slip("none", "nothing")
 
 
@@ -71,42 +70,55 @@ def carried_back(cell: Cell, t: int, pages: Sequence[Page]) -> tuple[np.ndarray,
 
 
 def work(
-    cell: Cell, slip: Slip = NONE, digits: int = 15, on_the_way: bool = False, dtype: type = np.float64
+    cell: Cell,
+    slip: Slip = NONE,
+    digits: int = 15,
+    on_the_way: bool = False,
+    dtype: type = np.float64,
+    carry_on: Callable[[str, np.ndarray], np.ndarray] | None = None,
 ) -> Numbers:
-    """Return every quantity by name, as somebody finds it who makes a slip.
+    """Return every quantity by name, as somebody computes it who makes a slip.
 
-    `digits` is the number of decimals that are written, and, where rounding happens on the way, carried on.
+    `digits` is the number of decimals that are written, and, where rounding happens on the way, carried on. `carry_on`
+    returns the value of a quantity with which the work goes on, from its name and the value that is written.
     """
-    done: Numbers = {}
+    numbers: Numbers = {}
     several = cell.steps > 1
 
-    def kept(name: str, value: np.ndarray) -> np.ndarray:
+    def write(name: str, value: np.ndarray) -> np.ndarray:
         value = np.asarray(value, dtype=dtype)
-        if on_the_way and not name.startswith("z"):  # that is copied: from what is given, or was rounded before
+        if on_the_way and not name.startswith("z"):  # whose numbers are copied, and were rounded before
             value = np.round(value, digits)
-        done[name] = slip.spoil[name](value, digits) if name in slip.spoil else value
-        return value if slip.copied else done[name]
+        numbers[name] = slip.spoil[name](value, digits) if name in slip.spoil else value
+        value = value if slip.copied else numbers[name]
+        return value if carry_on is None else carry_on(name, value)
 
-    def go(t: int, page: Page, which: int) -> None:
-        lines = cell.lines[which]
-        made = slip.at is None or t in slip.at
-        for name, line in lines.items():
+    def fill(t: int, page: Page, which: int) -> None:
+        slips = slip.at is None or t in slip.at
+        for name, line in cell.lines[which].items():
             full = f"{name}[{t}]" if several else name
-            page.found[name] = kept(full, (slip.lines.get(name, line) if made else line)(page))
+            page.found[name] = write(full, (slip.lines.get(name, line) if slips else line)(page))
 
     pages: list[Page] = []
     for t in range(cell.steps):
         pages.append(Page(cell, *(slip.carry or carried)(cell, t, pages)))
-        go(t, pages[t], 0)
+        fill(t, pages[t], 0)
     for t in reversed(range(cell.steps)):
         pages[t].dh, pages[t].dc_next = (slip.back or carried_back)(cell, t, pages)
-        go(t, pages[t], 1)
+        fill(t, pages[t], 1)
     for name in cell.lines[1] if several else ():
         if name[:2] in PARAMETERS:
-            kept(name, slip.totals.get(name, sum)([page[name] for page in pages]))
-    return _unbatched(cell, done)
-
-
-def _unbatched(cell: Cell, done: Numbers) -> Numbers:
+            write(name, slip.totals.get(name, sum)([page[name] for page in pages]))
     single = cell.batch == 1
-    return {name: value[0] if single and name[:2] not in PARAMETERS else value for name, value in done.items()}
+    return {name: value[0] if single and name[:2] not in PARAMETERS else value for name, value in numbers.items()}
+
+
+def wrong_work(
+    cell: Cell,
+    lines: Mapping[str, Line] | None = None,
+    spoiled: Mapping[str, Callable[[np.ndarray], np.ndarray]] | None = None,
+    carry_on: Callable[[str, np.ndarray], np.ndarray] | None = None,
+) -> Numbers:
+    """Return every quantity by name, with lines in place of the right ones, and with single quantities changed."""
+    spoil = {name: lambda value, _, change=change: change(value) for name, change in (spoiled or {}).items()}
+    return work(cell, Slip("", "", lines or {}, spoil=spoil), carry_on=carry_on)
