@@ -22,7 +22,7 @@ ALLOWED = Path(__file__).with_name("allowed_skips.txt")
 
 STRICT = os.environ.get("GATEWISE_STRICT") == "1"  # as .ci/run is, where time is not short
 hypothesis.settings.register_profile(
-    "gatewise", derandomize=True, deadline=None, database=None, max_examples=100 if STRICT else 30
+    "gatewise", derandomize=True, deadline=None, database=None, max_examples=100 if STRICT else 10
 )
 hypothesis.settings.load_profile("gatewise")
 

@@ -95,6 +95,11 @@ def each(
     ]
 
 
+def thinned(values: Collection, most: int = 1) -> list[Any]:
+    """Return values for a test, of a mapping its keys; those after the first few have the mark of the peers' tests."""
+    return [pytest.param(value, marks=[pytest.mark.peers] * (n >= most)) for n, value in enumerate(values)]
+
+
 def pairs(
     strength: int = 2,
     allowed: Callable[[Case], bool] | None = None,

@@ -328,25 +328,10 @@ def test_the_program_gives_its_version_and_its_help(capsys):
         assert option in shown
 
 
-def test_a_reader_who_leaves_early_is_no_error():
-    program = subprocess.Popen(
-        [sys.executable, "-m", "gatewise", "walk", "--input-size", "3", "--hidden-size", "6", "--steps", "200"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert program.stdout is not None
-    assert program.stderr is not None
-    with program.stdout, program.stderr:
-        assert b"An LSTM cell" in program.stdout.readline()
-        program.stdout.close()
-        assert program.stderr.read() == b""
-    assert program.wait() == 0
-
-
 @pytest.mark.parametrize(
     ("tokens", "code"),
     [
-        # Each is a process of its own: three are enough where time is short.
+        # Each is a process of its own: two are enough where time is short.
         ("walk", 0),
         pytest.param("walk --format json", 0, marks=pytest.mark.peers),
         # Of a long one, nothing is worked through in vain.
@@ -354,7 +339,7 @@ def test_a_reader_who_leaves_early_is_no_error():
         pytest.param("inspect lstm.safetensors", 0, marks=pytest.mark.peers),
         pytest.param("inspect trace.safetensors", 1, marks=pytest.mark.peers),
         pytest.param("check right.csv", 0, marks=pytest.mark.peers),
-        ("check wrong.csv", 1),
+        pytest.param("check wrong.csv", 1, marks=pytest.mark.peers),
         pytest.param("verify lstm.safetensors --io case.npz", 0, marks=pytest.mark.peers),
         ("walk --at 5", 2),
     ],

@@ -118,7 +118,13 @@ RUNS = {
 }
 
 
-PARTS = ("latch", "three steps", "a new cell")  # of others: peers have them by themselves
+PARTS = (
+    "latch",
+    "three steps",
+    "a new cell",
+    "latch, three steps",
+    "projected",
+)  # of others: peers have them by themselves
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import program
 import pytest
-from program import exit_code
+from program import INTERRUPTIBLE, exit_code
 
 import gatewise as gw
 from gatewise.arrays import in_bytes
@@ -398,12 +398,7 @@ def hold_damaged_archives(capsys, count):
 def test_an_interrupt_of_a_run_that_is_written_as_it_goes_leaves_nothing_behind(here):
     gw.save(gw.LSTM(3, 4, rng=0, variant=gw.Variant(layer_norm="gates", epsilon=1e-5)), "model.safetensors")
     np.save("x.npy", sequence(30_000, 1, 3))
-    command = [
-        sys.executable,
-        "-c",
-        program.INTERRUPTIBLE,
-        *["trace", "model.safetensors", "x.npy", "-o", "out.safetensors"],
-    ]
+    command = [sys.executable, "-c", INTERRUPTIBLE, "trace", "model.safetensors", "x.npy", "-o", "out.safetensors"]
     environment = program.environment()
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment) as process:
         ready = time.monotonic() + 60

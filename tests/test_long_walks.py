@@ -15,6 +15,7 @@ from pathlib import Path
 import cases
 import numpy as np
 import pytest
+from pairwise import thinned
 from program import INTERRUPTIBLE, exit_code
 from rich.cells import cell_len
 from rich.console import Console
@@ -153,7 +154,9 @@ def test_a_glance_at_very_many_steps_has_the_first_and_the_last_and_says_how_man
     assert [len(table.rows) for table in blocks(gw.walk(trace, brief=True, all=True), "sequence", Table)] == [1000] * 4
 
 
-@pytest.mark.parametrize("variant", ["plain", "peephole, coupling, clips", "peephole, coupling, layer norm of Haste"])
+@pytest.mark.parametrize(
+    "variant", thinned(["plain", "peephole, coupling, layer norm of Haste", "peephole, coupling, clips"], 2)
+)
 def test_what_a_long_backward_pass_adds_up_is_what_the_engine_says(variant):
     lstm, steps = lstm_of(variant), 50
     x = np.random.default_rng(1).normal(size=(steps, 3))
@@ -328,7 +331,7 @@ def test_a_file_over_twenty_megabytes_says_its_size_first(here, capsys, monkeypa
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("width", [40, 50, 60, 80])
+@pytest.mark.parametrize("width", thinned([40, 80, 50, 60], 2))
 def test_a_table_that_is_too_wide_is_broken_into_blocks_and_loses_no_number(width):
     walk = gw.walk(trace_of(3), unit=1, backward=True)
     buffer = io.StringIO()

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from held import held
+from pairwise import thinned
 
 import gatewise as gw
 from gatewise.files import storage
@@ -68,7 +69,7 @@ NEEDED = {"keras": "h5py", "onnx": "onnx", "onnx gates": "onnx"}
 
 
 @pytest.mark.parametrize("name", [one for one in WRITERS if one != "onnx gates.onnx"])
-@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("layers", thinned([3, 1]))
 def test_reading_takes_at_most_a_little_more_than_twice_the_weights(name, layers, tmp_path):
     pytest.importorskip(NEEDED.get(name.partition(".")[0], "numpy"))
     lstm = gw.LSTM(350, 300, num_layers=layers, rng=0)
@@ -90,7 +91,8 @@ def _read(*pairs: str) -> None:
 
 
 @pytest.mark.skipif(not os.access(CLEAR, os.W_OK), reason="the system does not tell")
-@pytest.mark.parametrize("layers", [1, pytest.param(6, marks=pytest.mark.peers)])
+@pytest.mark.peers
+@pytest.mark.parametrize("layers", [1, 6])
 def test_the_process_takes_at_most_a_little_more_than_twice_the_weights(layers, tmp_path):
     names = [name for name in WRITERS if find_spec(NEEDED.get(name.partition(".")[0], "numpy"))]
     large = gw.LSTM(600, 600 if layers == 1 else 300, num_layers=layers, rng=0)  # 12 and 17 MB

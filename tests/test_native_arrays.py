@@ -9,7 +9,7 @@ from dataclasses import replace
 import cases
 import numpy as np
 import pytest
-from native_subjects import every_dtype, needs_native, threads
+from native_subjects import DTYPES, covering, needs_native, threads
 
 import gatewise as gw
 from gatewise.engine import native
@@ -127,8 +127,7 @@ def test_a_trace_or_gradients_of_another_shape_are_refused_as_out(tmp_path):
     cases.one_sentence(caught.value, "out", "file")
 
 
-@every_dtype
-@pytest.mark.parametrize("count", [1, 2])
+@covering(strength=1, dtype=DTYPES, count=[1, 2])
 def test_a_trace_larger_than_the_caches_is_that_of_its_parts_and_serves_as_out(dtype, count):
     lstm, time = gw.LSTM(3, 64, rng=0, dtype=dtype), 800
     x = np.random.default_rng(0).normal(size=(time, 16, 3)).astype(dtype)

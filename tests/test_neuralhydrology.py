@@ -263,7 +263,7 @@ def spoil(part, folder, count=SOME, seed=0):
     return fuzz([(folder / "run" / part).read_bytes()], read, count, folder, seed=seed)
 
 
-@pytest.mark.parametrize("part", PARTS[::2])  # the other one in `fuzz_rounds`
+@pytest.mark.parametrize("part", PARTS[:1])  # the others in `fuzz_rounds`
 def test_runs_with_a_spoiled_file_are_answered_or_refused(part, tmp_path):
     tally = spoil(part, tmp_path)
     assert min(tally.answered, tally.refused) > SOME // 20

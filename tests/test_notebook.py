@@ -197,8 +197,7 @@ def test_the_output_of_every_step_joins_the_gradient_and_the_loss():
     executed(many)
 
 
-@pytest.mark.parametrize("dropout", ["no dropout", "zoneout"])
-@pytest.mark.parametrize("variant", ["plain", "cell clip", "forget=1-input"])
+@pairs(dropout=["no dropout", "zoneout"], variant=["plain", "cell clip", "forget=1-input"], thin=True)
 def test_the_running_product_is_computed_only_where_it_is_that_of_the_gates(variant, dropout):
     walk = walk_of(variant, None, dropout, "three steps backward")
     found = [cell for cell in cells(walk) if cell["id"].endswith("-through_time-code")]

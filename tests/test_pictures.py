@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, ScalarFormatter
@@ -161,6 +162,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.peers
 def test_every_visible_change_changes_the_description():
     """One change after the other to one picture; those after which nothing of an artist can be seen come last."""
     made = drawn()

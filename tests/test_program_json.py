@@ -116,8 +116,11 @@ def test_a_network_follows_from_its_wiring(merge):
     np.testing.assert_allclose(found, network(tokens)[0], rtol=1e-12)
 
 
-@pytest.mark.parametrize("variant", ["plain", "peephole, coupling, clips", "peephole, coupling, layer norm of Haste"])
-@pytest.mark.parametrize("dropout", [False, True], ids=["no masks", "every mask"])
+@pairs(
+    dropout=[False, True],
+    variant=["plain", "peephole, coupling, layer norm of Haste", "peephole, coupling, clips"],
+    thin=True,
+)
 def test_a_program_of_16_units_and_20_steps_is_small(variant, dropout):
     trace = cases.run_of(variant, dropout=dropout, inputs=3, hidden=16, time=20, batch=1).trace(engine="reference")
     size = len(gw.walk(trace, backward=True).render("json", program=True))

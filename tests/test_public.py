@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from pairwise import thinned
 
 import gatewise as gw
 
@@ -114,7 +115,7 @@ for name, module in gatewise.PUBLIC.items():
     assert run(code) == [word for name in NAMES for word in (name, "False", "True", "True")]
 
 
-@pytest.mark.parametrize("name", ["load", "check", "verify", "walk"])
+@pytest.mark.parametrize("name", thinned(["check", "load", "verify", "walk"]))
 def test_a_name_far_above_the_cell_is_not_imported_with_it(name):
     there = f"'{gw.PUBLIC[name]}' in sys.modules"
     code = f"import sys, gatewise; gatewise.LSTM; print({there}); gatewise.{name}; print({there})"

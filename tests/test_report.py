@@ -269,6 +269,7 @@ def test_without_matplotlib_the_sentences_are_there_and_the_page_says_what_it_ne
     assert "pictures need matplotlib" in capsys.readouterr().err
 
 
+@pytest.mark.peers
 def test_a_legend_of_several_lines_leaves_a_picture_its_room():
     """Features in ranges of their own, which the legend tells: matplotlib would warn of axes without a height."""
     rng = np.random.default_rng(0)

@@ -129,7 +129,9 @@ def write_files():
     Path("class.csv").write_text("Ada\nGrace\n", encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.peers] * (name in ("report", "page"))) for name in NAMES]
+)
 def test_help_has_two_examples_that_work_and_are_not_broken_in_60_columns(name, files, capsys):
     shutil.copytree(files, ".", dirs_exist_ok=True)
     examples = [line.strip() for line in help_of(name, 60) if line.startswith("    gatewise ")]
