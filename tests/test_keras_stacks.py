@@ -121,3 +121,9 @@ def test_a_stack_that_ends_in_reversed_steps_says_so(tmp_path):
     assert (stack.lstm.directions, stack.time_reversed) == (("backward",), True)
     path = network_file(tmp_path / "file", dense("before"), lstm("a"), lstm("b", go_backwards=True))
     assert len(interop.inspect(path).found) == 2
+
+
+def test_reversed_steps_that_another_lstm_does_not_take_leave_the_stack_before_as_it_is(tmp_path):
+    layers = [lstm("a"), lstm("b"), layer("Flip", "flip", axis=1), both("c")]
+    *_, stack = interop.inspect(network_file(tmp_path / "file", *layers)).found
+    assert (stack.name, stack.time_reversed) == ("a → b", False)

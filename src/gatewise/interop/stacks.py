@@ -127,9 +127,11 @@ def stacks_of(
         pieces: list[tuple[list[Node], LayerStack]] = []
         for node in nodes:
             members, stack = pieces[-1] if pieces else ([], LayerStack())
+            forward = stack.forward
             try:
                 extend(stack, node)
             except FileError:
+                stack.forward = forward  # it may have been reversed for the node
                 members, stack = [], LayerStack()
                 extend(stack, node)
             if not members:
