@@ -44,7 +44,7 @@ class Edge(Generic[Source]):
     mask : hashable, optional
         Stands for the mask that comes with it: equal for two masks that are known to be the same.
     dropped : tuple of object
-        What lies between and changes no number, from the reader of the edge to its source.
+        The nodes or names between, which change no number, from the reader of the edge to its source.
     """
 
     source: Source
@@ -54,6 +54,6 @@ class Edge(Generic[Source]):
     dropped: tuple[Source, ...] = ()
 
 
-def exchanged(layout: Layout) -> Layout:
+def exchange_time_and_batch(layout: Layout) -> Layout:
     """Return a layout of three axes with time and batch exchanged."""
     return (layout[1], layout[0], layout[2])

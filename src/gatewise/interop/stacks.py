@@ -139,7 +139,7 @@ def stacks_of(
             members.append(node)
         for members, stack in pieces:
             layers = [lstms[node] for node in members]
-            if len(members) > 1 and (combined := _combined(layers, stack, inner_notes)) is not None:
+            if len(members) > 1 and (combined := _combine(layers, stack, inner_notes)) is not None:
                 stacks.setdefault(tuple(members), combined)
     return stacks
 
@@ -157,7 +157,7 @@ def _chains(below: Mapping[Node, Node], budget: Budget, tallest: int | None) -> 
             yield chain[::-1]
 
 
-def _combined(layers: Sequence[Found], stack: LayerStack, inner_notes: str) -> Found | None:
+def _combine(layers: Sequence[Found], stack: LayerStack, inner_notes: str) -> Found | None:
     """Return the LSTM of a stack with the descriptions of its layers; None if the layers do not fit each other."""
     try:
         lstm = stack.lstm()

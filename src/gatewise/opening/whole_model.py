@@ -217,10 +217,10 @@ def load_whole_model(contents: Contents) -> WholeModel:
 def _onnx_ports(path: Path) -> tuple[Port, ...]:
     from gatewise.files.budget import Budget
     from gatewise.interop.onnx import packages
-    from gatewise.interop.onnx.parsing import parsed
+    from gatewise.interop.onnx.parsing import parse_model
 
     packages.runtime()
-    graph = parsed(path, Budget.of(path)).graph
+    graph = parse_model(path, Budget.of(path)).graph
     initialised = {tensor.name for tensor in graph.initializer}
 
     def sizes(value: Any) -> tuple[int | None, ...]:

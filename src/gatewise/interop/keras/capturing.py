@@ -29,7 +29,7 @@ def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
         With `LSTM`, `Bidirectional` LSTM or `RNN` layers of LSTM cells. It is left unchanged, except for the states of
         stateful layers, which advance as in any run.
     *inputs, **named
-        What the model is called with.
+        The arguments of the call.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
             before = _initial(layer, initial_state)
             result = original(sequences, initial_state=initial_state, mask=mask, **more)
             try:
-                trace, off, notes = _traced(layer, lstm_of(layer), numbers(sequences), before, mask, result)
+                trace, off, notes = _trace_call(layer, lstm_of(layer), numbers(sequences), before, mask, result)
             except GatewiseError as problem:  # Keras would wrap it in many lines: it is raised after the run
                 problems.append(problem)
                 return result
@@ -94,7 +94,7 @@ def _initial(layer: Any, argument: Any) -> list[Array] | None:
     return [numbers(state) for state in states] or None
 
 
-def _traced(
+def _trace_call(
     layer: Any, lstm: LSTM, x: Array, before: list[Array] | None, mask: Any, result: Any
 ) -> tuple[LSTMTrace, float, tuple[str, ...]]:
     """Return the trace of a call, its difference from the layer's result, and notes on their comparison."""

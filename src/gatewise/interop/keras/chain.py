@@ -13,14 +13,14 @@ from gatewise.arrays import Array
 from gatewise.errors import FileError
 from gatewise.interop.found import Found, Part, Refused
 from gatewise.interop.keras.config import Layer, Version, activation, clean, masked_output
-from gatewise.interop.keras.layer_calls import calls, computed_masks, named, tensors
+from gatewise.interop.keras.layer_calls import calls, mask_operations, outputs_in, tensors
 from gatewise.interop.keras.layer_graph import is_identity, is_reversal
 from gatewise.interop.stacks import LayerStack, network_around, reading_network
 from gatewise.layers import LSTM
 from gatewise.network import SOFTMAX, Linear, Network
 from gatewise.showing import with_article
 
-MASK_MAKERS = {"NotEqual", "Any"}  # operations that only say which steps are masked
+MASK_MAKERS = {"NotEqual", "Any"}  # operations that only compute masks
 ACTIVATIONS = ("Activation", "Softmax", "ReLU", "LeakyReLU", "ELU")  # layers that only apply a nonlinearity
 RECURRENT = ("LSTM", "CuDNNLSTM", "RNN", "Bidirectional")
 
@@ -60,7 +60,7 @@ def _chain(model: Layer, prefix: str, at_start: bool) -> list[tuple[str, Layer, 
     if not model.is_keras:
         raise FileError(f"{model.name!r} is a model of a custom class, whose code is not in the file")
     children = [child for _, child in model.children]
-    ordered, adds = (children, set[Layer]()) if model.kind == "Sequential" else _followed(model, children, at_start)
+    ordered, adds = (children, set[Layer]()) if model.kind == "Sequential" else _follow_back(model, children, at_start)
     chain: list[tuple[str, Layer, bool]] = []
     for child in ordered:
         name = f"{prefix}/{child.name}" if prefix else child.name
@@ -69,7 +69,7 @@ def _chain(model: Layer, prefix: str, at_start: bool) -> list[tuple[str, Layer, 
     return chain
 
 
-def _followed(model: Layer, children: Sequence[Layer], at_start: bool) -> tuple[list[Layer], set[Layer]]:
+def _follow_back(model: Layer, children: Sequence[Layer], at_start: bool) -> tuple[list[Layer], set[Layer]]:
     """Return the layers of a functional model from its input to its output, where each has just one before it.
 
     The layers that also add the input of the model are returned as well.
@@ -77,8 +77,8 @@ def _followed(model: Layer, children: Sequence[Layer], at_start: bool) -> tuple[
     by_name = {child.name: child for child in children}
     if len(by_name) != len(children):
         raise FileError("two of its layers have the same name")
-    ends = {name for name, _ in named(model.config.get("output_layers"))}
-    starts = {name for name, _ in named(model.config.get("input_layers"))}
+    ends = {name for name, _ in outputs_in(model.config.get("output_layers"))}
+    starts = {name for name, _ in outputs_in(model.config.get("input_layers"))}
     if len(ends) != 1 or len(starts) != 1:
         raise FileError(f"it has {len(starts)} inputs and {len(ends)} outputs; a network has one of each")
     here, chain = ends.pop(), dict[Layer, None]()
@@ -92,7 +92,7 @@ def _followed(model: Layer, children: Sequence[Layer], at_start: bool) -> tuple[
         if not sources:
             break
         if len(sources) == 2 and layer.kind == "Add" and layer.is_keras and at_start:
-            direct = [_direct(by_name, source) for source in sources]
+            direct = [_identities_from_input(by_name, source) for source in sources]
             if sum(path is not None for path in direct) == 1:
                 adds.add(layer)
                 beside |= {identity for path in direct for identity in path or ()}
@@ -108,7 +108,7 @@ def _followed(model: Layer, children: Sequence[Layer], at_start: bool) -> tuple[
                 f"{child.name!r} ({with_article(child.kind)}) is not between its input and its output; a network has no"
                 " branches"
             )
-    computed = computed_masks(children, chain)
+    computed = mask_operations(children, chain)
     for layer in chain:
         for call in calls(layer):
             mask = call.arguments.get("mask")
@@ -118,7 +118,7 @@ def _followed(model: Layer, children: Sequence[Layer], at_start: bool) -> tuple[
     return list(chain)[::-1], adds
 
 
-def _direct(by_name: Mapping[str, Layer], name: str) -> list[Layer] | None:
+def _identities_from_input(by_name: Mapping[str, Layer], name: str) -> list[Layer] | None:
     """Return the layers from a model's input to a layer of it, if all of them are identities."""
     path: list[Layer] = []
     while (layer := by_name.get(name)) is not None and is_identity(layer) and layer not in path:
@@ -161,7 +161,7 @@ class Builder:
     last : tuple of (str, Layer) or None
         The last recurrent layer with its name.
     plain : bool
-        Whether the last dense layer has no activation yet: a layer of its own may follow with it.
+        Whether the last dense layer has no activation yet: the next layer may be its activation.
     adds : bool
         Whether the input is added to the output.
     """

@@ -126,7 +126,7 @@ def _from_object(described: dict[str, Any], version: Version) -> Activation | No
             return Activation("leaky_relu", float(slope)) if slope else Activation("relu")
     except (OptionError, OverflowError) as problem:
         raise FileError(f"its activation {clean(kind)!r} is not supported: {problem}") from None
-    if kind is None:  # what Keras writes for a lambda is its code
+    if kind is None:  # of a lambda, Keras writes the code
         raise FileError("its activation is a function whose code is in the file, and is not read")
     raise FileError(f"its activation {clean(kind)!r} is not one that gatewise has")
 
@@ -184,7 +184,7 @@ class Layer:
         Its class without the module; ``Sequential`` or ``Functional`` for everything that holds layers.
     config : dict
     is_keras : bool
-        Whether its class is Keras' own, as far as the file says.
+        Whether its class is Keras' own, as far as the file states.
     children : tuple of (str, Layer)
         The layers in it, by the attributes that hold them.
     inbound : object
@@ -278,7 +278,7 @@ def _layer(described: Any, depth: int, budget: Budget, trainable: bool = True) -
     elif kind == "Bidirectional":
         add("forward_layer", config.get("layer"))
         backward = config.get("backward_layer")
-        twin = _layer(backward, depth + 1, budget) if backward is not None else _mirrored(children[0][1], depth, budget)
+        twin = _layer(backward, depth + 1, budget) if backward is not None else _mirror(children[0][1], depth, budget)
         children.append(("backward_layer", twin))
     elif kind == "RNN":
         add("cell", config.get("cell"))
@@ -301,18 +301,18 @@ def _count(budget: Budget, depth: int) -> None:
     budget.hold(LAYER + LONGEST * depth, 1, "its layers")
 
 
-def _mirrored(forward: Layer, depth: int, budget: Budget) -> Layer:
+def _mirror(forward: Layer, depth: int, budget: Budget) -> Layer:
     """Return the other direction of a Bidirectional that names only one."""
     name = f"backward_{forward.name.removeprefix('forward_')}"
     config = forward.config | {"go_backwards": not forward.flag("go_backwards"), "name": name}
     _count(budget, depth)
-    twins = tuple((attribute, _copied(child, depth, budget)) for attribute, child in forward.children)
+    twins = tuple((attribute, _copy(child, depth, budget)) for attribute, child in forward.children)
     return Layer(name, forward.kind, config, forward.is_keras, twins, None, forward.trainable)
 
 
-def _copied(layer: Layer, depth: int, budget: Budget) -> Layer:
+def _copy(layer: Layer, depth: int, budget: Budget) -> Layer:
     _count(budget, depth)
-    return replace(layer, children=tuple((name, _copied(child, depth, budget)) for name, child in layer.children))
+    return replace(layer, children=tuple((name, _copy(child, depth, budget)) for name, child in layer.children))
 
 
 def computed_in(layer: Layer) -> str:

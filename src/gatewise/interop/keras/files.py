@@ -114,7 +114,7 @@ class Source:
             yield stream, self.budget
 
     @contextmanager
-    def kept_open(self) -> Iterator[BinaryIO]:
+    def keeping_open(self) -> Iterator[BinaryIO]:
         """Keep the HDF5 part open for a block."""
         with self.opened() as (stream, _):
             self._live.append(stream)
@@ -135,7 +135,7 @@ def recognises(path: Path, head: bytes) -> bool:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[Source]:
+def open_source(path: Path) -> Iterator[Source]:
     """Yield the parts of a file, which stays open for the duration of the block.
 
     Raises
@@ -153,7 +153,7 @@ def reading(path: Path) -> Iterator[Source]:
         metadata = document(source.archive.member(METADATA), budget) if METADATA in source.archive else {}
         if isinstance(metadata, dict) and isinstance(metadata.get("keras_version"), str):
             source.version = metadata["keras_version"]
-    with source.kept_open() as stream:
+    with source.keeping_open() as stream:
         root = hdf5.root(stream, budget)
         if zipped:
             source.tree = _node(source, root, 0)
@@ -262,7 +262,7 @@ def _node(source: Source, group: Group, depth: int) -> WeightGroup:
         if key == "vars":
             stated = member.attributes.get("name")
             name = stated if isinstance(stated, str) else None
-            tensors = _numbered(source, member)
+            tensors = _numbered_tensors(source, member)
         else:
             _put(children, key.split("\\")[:DEPTH], _node(source, member, depth + 1))
     return WeightGroup(group.path, name, tensors, children)
@@ -278,7 +278,7 @@ def _put(children: dict[str, WeightGroup], path: list[str], node: WeightGroup) -
         children[path[0]] = node if there is None else replace(node, children=there.children | node.children)
 
 
-def _numbered(source: Source, group: Group) -> tuple[KerasTensor, ...]:
+def _numbered_tensors(source: Source, group: Group) -> tuple[KerasTensor, ...]:
     tensors = []
     for key in sorted((key for key in group.links if key.isdecimal() and len(key) < 6), key=int):
         dataset = group[key]

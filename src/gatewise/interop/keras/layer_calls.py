@@ -69,11 +69,11 @@ def _call(layer: Layer, node: Any) -> KerasCall:
     for entry in entries:
         if isinstance(entry, list) and len(entry) > 3 and isinstance(entry[3], dict):
             arguments |= {name: value for name, value in entry[3].items() if value is not None}
-    outputs = named(entries)
+    outputs = outputs_in(entries)
     return KerasCall(tuple(name for name, _ in outputs), tuple(number for _, number in outputs), arguments=arguments)
 
 
-def named(config: Any) -> list[tuple[str, int]]:
+def outputs_in(config: Any) -> list[tuple[str, int]]:
     """Return the layers in a list of inputs or outputs, each with the number of its output.
 
     The list has entries [name, node, output], or is one.
@@ -116,13 +116,13 @@ def _histories(argument: Any, depth: int = 0) -> list[list[Any]]:
 # Masks.
 
 
-def computed_masks(layers: Iterable[Layer], chain: Iterable[Layer]) -> set[str]:
+def mask_operations(layers: Iterable[Layer], chain: Iterable[Layer]) -> set[str]:
     """Return the operations that compute the mask of an Embedding or a Masking of the chain from its input."""
     masks = {mask_of(layer, calls(layer)[0].sources) for layer in chain if calls(layer)}
-    return {name for name, mask in compared(layers).items() if mask in masks}
+    return {name for name, mask in comparisons(layers).items() if mask in masks}
 
 
-def compared(layers: Iterable[Layer]) -> dict[str, Comparison]:
+def comparisons(layers: Iterable[Layer]) -> dict[str, Comparison]:
     """Return the operations that compare with a number, as masks do: the tokens, or all features of a step."""
     tokens, features = dict[str, Comparison](), dict[str, Comparison]()
     operations = [

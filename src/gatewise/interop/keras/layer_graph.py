@@ -1,7 +1,7 @@
-"""The graph of a Keras model's layers, those of models within models included: what each reads, and with which mask.
+"""The graph of a Keras model's layers, those of models within models included, with the masks that arrive at them.
 
-Layers that leave their input as it is when a model is run are dropped from the edges; a reversal of the steps is part
-of the edge's layout.
+Layers that do not change their input when a model is run are dropped from the edges, which also keep whether the steps
+are reversed.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from gatewise.errors import FileError
 from gatewise.interop.graphs import Edge
 from gatewise.interop.keras.config import Layer
-from gatewise.interop.keras.layer_calls import KerasCall, calls, compared, mask_of, named, tensors
+from gatewise.interop.keras.layer_calls import KerasCall, calls, comparisons, mask_of, outputs_in, tensors
 
-NOTHING = {  # layers that leave their input as it is when a model is run, and let masks through
+IDENTITIES = {  # layers that do not change their input when a model is run, and let masks through
     *("InputLayer", "Dropout", "SpatialDropout1D", "GaussianNoise", "GaussianDropout", "AlphaDropout"),
     *("ActivityRegularization", "Identity"),
 }
@@ -45,7 +45,7 @@ class LayerNode:
         one layer's output.
     distributed : bool
         Whether it runs separately for each outer step of its input (TimeDistributed).
-    started : bool
+    has_more_inputs : bool
         Whether it is given more than its input: an initial state, or the outputs of several layers.
     """
 
@@ -53,7 +53,7 @@ class LayerNode:
     layer: Layer
     input: LayerEdge
     distributed: bool = False
-    started: bool = False
+    has_more_inputs: bool = False
 
     @property
     def masked(self) -> bool:
@@ -77,11 +77,11 @@ def is_reversal(layer: Layer) -> bool:
 
 
 def is_identity(layer: Layer) -> bool:
-    """Say whether a layer leaves its input as it is when a model is run, and lets masks through."""
+    """Say whether a layer does not change its input when a model is run, and lets masks through."""
     if layer.kind == "TimeDistributed" and layer.is_keras and layer.children:
         layer = layer.children[0][1]
     linear = layer.kind == "Activation" and layer.config.get("activation") == "linear"
-    return layer.is_keras and (layer.kind in NOTHING or linear)
+    return layer.is_keras and (layer.kind in IDENTITIES or linear)
 
 
 def layer_nodes(
@@ -94,10 +94,10 @@ def layer_nodes(
     for _, layer in model.children:
         name = f"{prefix}/{layer.name}" if prefix else layer.name
         uses = _calls(layer) if wiring else []
-        started = any(len(call.sources) > 1 or call.arguments.get("initial_state") is not None for call in uses)
+        has_more_inputs = any(len(call.sources) > 1 or call.arguments.get("initial_state") is not None for call in uses)
         if wiring:
             edge = wiring.arriving(layer, uses, leaving)
-        node = LayerNode(name, layer, edge, distributed, started)
+        node = LayerNode(name, layer, edge, distributed, has_more_inputs)
         if layer.holds_layers:
             edge = yield from layer_nodes(layer, name, distributed, edge)
         elif layer.kind == "TimeDistributed" and layer.children:
@@ -106,7 +106,7 @@ def layer_nodes(
                 yield from layer_nodes(inner, name, True)
                 edge = Edge(None, mask=edge.mask)
             else:
-                node = LayerNode(name, inner, edge, True, started)
+                node = LayerNode(name, inner, edge, True, has_more_inputs)
                 yield node
                 edge = edge if is_identity(layer) else Edge(node, mask=edge.mask)
         else:
@@ -125,11 +125,11 @@ class _Wiring:
         children = [child for _, child in model.children]
         self.model, self.entry = model, entry
         self.models = {child.name for child in children if child.holds_layers}
-        self.one_input = len(named(model.config.get("input_layers"))) == 1
+        self.one_input = len(outputs_in(model.config.get("input_layers"))) == 1
         try:
-            self.compared: Mapping[str, Hashable] = compared(children)
+            self.comparisons: Mapping[str, Hashable] = comparisons(children)
         except FileError:
-            self.compared = {}
+            self.comparisons = {}
 
     def arriving(self, layer: Layer, uses: Sequence[KerasCall], leaving: Mapping[str, LayerEdge]) -> LayerEdge:
         """Return the input of a layer, by the edges that leave the layers before it."""
@@ -149,10 +149,10 @@ class _Wiring:
         argument = call.arguments.get("mask")
         if argument is not None:
             try:
-                names = tensors(argument) or [name for name, _ in named(argument)]
+                names = tensors(argument) or [name for name, _ in outputs_in(argument)]
             except FileError:
                 names = []
-            mask = self.compared.get(names[0], names[0]) if len(names) == 1 else (id(layer), "stated")
+            mask = self.comparisons.get(names[0], names[0]) if len(names) == 1 else (id(layer), "stated")
             return {(id(self.model), mask)}
         entered = self.entry.mask is not None
         carrying = {name for name in call.sources if entered or not call.masks_stated or name in self.models}
@@ -160,7 +160,7 @@ class _Wiring:
 
     def leaving(self, leaving: Mapping[str, LayerEdge], last: LayerEdge) -> LayerEdge:
         """Return the edge that leaves the model: its one output, or of several the mask alone."""
-        ends = named(self.model.config.get("output_layers"))
+        ends = outputs_in(self.model.config.get("output_layers"))
         if len(ends) == 1 and ends[0][0] in leaving:
             name, output = ends[0]
             return leaving[name] if output == 0 else Edge(None, mask=leaving[name].mask)

@@ -11,10 +11,10 @@ from gatewise.arrays import Array
 from gatewise.errors import FileError, GatewiseError, OptionError, ShapeError, importing, join_names, reason
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.floats import real
-from gatewise.interop.keras.bare import Options
+from gatewise.interop.keras.bare_weights import Options
 from gatewise.interop.keras.config import Layer, Version, model
-from gatewise.interop.keras.configured import configured_lstm
 from gatewise.interop.keras.layer_graph import OUTSIDE, LayerNode
+from gatewise.interop.keras.lstm_layers import configured_lstm
 from gatewise.layers import LSTM
 
 LARGE = 2**30  # bytes of a file that may cost as much as any live layer

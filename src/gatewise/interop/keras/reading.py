@@ -12,12 +12,12 @@ from typing import Any
 from gatewise.errors import FileError, GatewiseError, OptionError
 from gatewise.files import storage
 from gatewise.interop.found import Contents, Found, Part, Refused, distinct, omissions
-from gatewise.interop.keras import chain, files, named
-from gatewise.interop.keras.bare import Options, embedding_part, from_layers, from_tree, linear_part
+from gatewise.interop.keras import chain, files, named_layers
+from gatewise.interop.keras.bare_weights import Options, embedding_part, from_layers, from_tree, linear_part
 from gatewise.interop.keras.config import Layer, Version, model
-from gatewise.interop.keras.configured import configured_lstm
 from gatewise.interop.keras.files import KerasTensor, Source
 from gatewise.interop.keras.layer_graph import LayerNode, is_recurrent, layer_nodes
+from gatewise.interop.keras.lstm_layers import configured_lstm
 from gatewise.interop.keras.stacks import group_stacks
 from gatewise.interop.keras.weights import bind_layers, bind_tree
 from gatewise.interop.keras.writing import MODEL
@@ -48,7 +48,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     name = os.fspath(path)
     omissions(name, omitted, OPTIONS)
     try:
-        with files.reading(Path(path)) as source:
+        with files.open_source(Path(path)) as source:
             version = Version.parse(source.version)
             options = Options(omitted, version, source.budget)
             config = source.config
@@ -76,7 +76,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     if root is None or not root.holds_layers:
         return Contents(name, label, lstms, parts, refused)
     network = partial(chain.network, name, root, version, lstms, parts, refused)
-    joined = partial(named.network, name, nodes, version, lstms, parts)
+    joined = partial(named_layers.network, name, nodes, version, lstms, parts)
     if root.name == MODEL and lstms and lstms[-1].stacked:  # gatewise wrote it as one LSTM
         nodes.recurrent["lstm"] = nodes.recurrent[lstms[-1].name]
         lstms = (replace(lstms[-1], name="lstm", stacked=False, time_reversed=False),)
@@ -110,7 +110,7 @@ def _version_by_words(root: Layer | None, config: Any) -> Version:
 
 def _listing(
     source: Source, options: Options, root: Layer
-) -> tuple[tuple[Found, ...], tuple[Part, ...], tuple[Refused, ...], named.NamedNodes]:
+) -> tuple[tuple[Found, ...], tuple[Part, ...], tuple[Refused, ...], named_layers.NamedNodes]:
     """Return the LSTMs of a model and their stacks, other layers, layers that cannot be read, and all by name."""
     if source.layers is not None:
         bound, problems = bind_layers(root, source.layers, source.budget)
@@ -136,7 +136,7 @@ def _listing(
     every = distinct([*singles, *combined])
     rows = [*((node,) for node in lstms), *stacks]
     recurrent = {lstm.name: row for lstm, row in zip(every, rows, strict=True)}
-    nodes = named.NamedNodes(recurrent, {node.name: node for node in parts})
+    nodes = named_layers.NamedNodes(recurrent, {node.name: node for node in parts})
     return every, tuple(parts.values()), tuple(refused), nodes
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from gatewise.files.budget import Budget
 from gatewise.interop.found import Found
-from gatewise.interop.keras.configured import MASKED
 from gatewise.interop.keras.layer_graph import LayerNode
+from gatewise.interop.keras.lstm_layers import MASKED
 from gatewise.interop.stacks import LayerStack, stacks_of
 
 
@@ -33,10 +33,10 @@ def group_stacks(lstms: Mapping[LayerNode, Found], budget: Budget) -> dict[tuple
 def _below(node: LayerNode, lstms: Mapping[LayerNode, Found]) -> LayerNode | None:
     """Return the LSTM whose output another reads, if both are given the same mask, and the other nothing more.
 
-    An LSTM that starts from a state, as a decoder from that of its encoder, is no upper layer of the other.
+    A decoder that starts from the state of its encoder is no upper layer of it.
     """
     lower = node.input.source
-    if lower is None or lower not in lstms or not lower.layer.returns_sequences or node.started:
+    if lower is None or lower not in lstms or not lower.layer.returns_sequences or node.has_more_inputs:
         return None
     same = lower.input.mask == node.input.mask and lower.distributed == node.distributed
     return lower if same else None

@@ -20,8 +20,8 @@ from gatewise.files.budget import Budget
 from gatewise.interop.captured import Captured
 from gatewise.interop.found import Contents
 from gatewise.interop.onnx import packages
-from gatewise.interop.onnx.capturing import captured
-from gatewise.interop.onnx.parsing import parsed, parsed_without_arrays
+from gatewise.interop.onnx.capturing import capture_model
+from gatewise.interop.onnx.parsing import parse_model, parse_without_arrays
 from gatewise.interop.onnx.reading import read_model
 from gatewise.interop.onnx.states import read_state, write_state
 from gatewise.interop.onnx.writing import model_of, write_gradients
@@ -58,7 +58,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     """
     source = storage.readable(path)
     budget = Budget.of(source)
-    model, kept_out = parsed_without_arrays(source, budget)
+    model, kept_out = parse_without_arrays(source, budget)
     return read_model(model, source, omitted, budget, kept_out)[0]
 
 
@@ -155,9 +155,9 @@ def capture(
     if isinstance(model, (str, os.PathLike)):
         source = storage.readable(model)
         budget = Budget.of(source)
-        return captured(parsed(source, budget), source, inputs, named, budget)
+        return capture_model(parse_model(source, budget), source, inputs, named, budget)
     proto = _model_proto("capture", model)
-    return captured(proto, None, inputs, named, Budget(proto.ByteSize()))
+    return capture_model(proto, None, inputs, named, Budget(proto.ByteSize()))
 
 
 def _model_proto(verb: str, model: Any) -> Any:

@@ -65,7 +65,7 @@ class Attributes:
         field : {"i", "f", "s", "t", "ints", "floats", "strings"}
             The field that holds it: its type.
         default : object
-            The value where there is no such attribute.
+            Returned if there is no such attribute.
 
         Raises
         ------

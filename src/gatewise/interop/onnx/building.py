@@ -20,7 +20,7 @@ class Graph:
     around : Graph, optional
         The graph whose node has this one as its body.
     prefix : str
-        How the names of its own begin.
+        The beginning of the names that it makes.
     """
 
     def __init__(self, dtype: Any, around: Graph | None = None, prefix: str = "") -> None:

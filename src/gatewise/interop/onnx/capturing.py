@@ -33,7 +33,7 @@ class _ExposedValue(NamedTuple):
     name: str
 
 
-def captured(
+def capture_model(
     model: Any,
     path: Path | None,
     inputs: Sequence[npt.ArrayLike],
@@ -54,9 +54,9 @@ def captured(
         raise OptionError("inputs must be arrays whose rows have equal lengths") from None
     real = {name: array for name, array in arrays.items() if array.dtype.kind in "fiub"}
     contents, nodes = read_model(copy, path, real, budget, single=True)  # weights may be among the inputs
-    exposing = _Exposing(onnx, copy)
-    values = exposing.graph(copy.graph)
-    why = f"; out of reach: {', '.join(exposing.hidden[:5])}" if exposing.hidden else ""
+    exposer = _Exposer(onnx, copy)
+    values = exposer.graph(copy.graph)
+    why = f"; out of reach: {', '.join(exposer.hidden[:5])}" if exposer.hidden else ""
     if not values:
         raise FileError(f"no LSTM in {where} can be captured: the inputs of none can be observed{why}")
     for value in values:
@@ -68,7 +68,7 @@ def captured(
     calls = []
     for number, record in sorted(records.items()):
         if record["X"].size and record["Y"].size:
-            calls.append(_captured(_lstm_of(contents, nodes, *exposing.nodes[number]), record))
+            calls.append(_trace_call(_lstm_of(contents, nodes, *exposer.nodes[number]), record))
     if not calls:
         raise FileError(f"no LSTM in {where} could be captured: none ran{why}")
     return tuple(calls)
@@ -78,7 +78,7 @@ def _load_tensors(file: OnnxFile, where: str) -> None:
     """Put the numbers of tensors in files beside a model into it: the runtime would look for the files by itself."""
     try:
         for tensor in external.tensors(file.model):
-            data = file.outside(tensor)
+            data = file.read_outside(tensor)
             file.hold(2 * len(data), 1, "running it")
             tensor.raw_data = data
             tensor.ClearField("external_data")
@@ -87,7 +87,7 @@ def _load_tensors(file: OnnxFile, where: str) -> None:
         raise FileError(f"cannot run {where}: of one of its tensors, {problem}") from None
 
 
-class _Exposing:
+class _Exposer:
     """Adds outputs to graphs; in the branches of an If, to both, since they must have as many."""
 
     def __init__(self, onnx: Any, model: Any) -> None:
@@ -212,7 +212,7 @@ def _run(runtime: Any, model: Any, where: str, inputs: dict[str, AnyArray], outp
     try:
         session = runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         arrays: list[AnyArray] = session.run(outputs, inputs)
-    except Exception as problem:  # onnxruntime's errors have no base of their own
+    except Exception as problem:  # onnxruntime's errors have no common base
         raise FileError(f"onnxruntime cannot run {where}: {reason(problem, 300)}") from None
     return arrays
 
@@ -226,7 +226,7 @@ def _lstm_of(contents: Contents, nodes: Sequence[OnnxNode], proto: Any, label: s
     raise FileError(f"cannot read {label!r} in {contents.path}: {shown(why[0], 200) if why else 'it was not found'}")
 
 
-def _captured(source: Found, record: Mapping[str, AnyArray]) -> Captured:
+def _trace_call(source: Found, record: Mapping[str, AnyArray]) -> Captured:
     """Return the trace of an LSTM at its inputs, compared with the values that the model computed, by their roles."""
     lstm, directions = source.lstm, len(source.lstm.directions)
     notes: list[str] = []

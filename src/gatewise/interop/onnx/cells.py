@@ -201,8 +201,10 @@ def _recurrent_and_input(terms: Sequence[_WeightTerm], hidden: int, match: _Cell
 
 
 def _is_old_state(name: str, match: _CellMatch) -> bool:
-    """Say whether a name is the old hidden state: a part of the array that the old cell state is in, or, in the body of
-    a Scan, what the new hidden state is at the next step.
+    """Say whether a name is the old hidden state.
+
+    It is a part of the array that also has the old cell state; or, in the body of a Scan, the state that the new hidden
+    state becomes at the next step.
     """
     body, array = match.end.scope, _array_of(match.split.scope, name)
     if array == _array_of(*match.previous_c):
@@ -222,7 +224,7 @@ def _array_of(scope: OnnxScope, name: str) -> OnnxValue:
     return OnnxValue(scope, name)
 
 
-def unrecognised(nodes: Sequence[OnnxNode], read: set[OnnxScope]) -> Iterator[Refused]:
+def unrecognised_cells(nodes: Sequence[OnnxNode], read: set[OnnxScope]) -> Iterator[Refused]:
     """Yield the graphs with the operators of an LSTM cell, none of which was recognised."""
     counts: dict[OnnxScope, Counter[str]] = {}
     for node in nodes:

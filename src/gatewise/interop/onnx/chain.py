@@ -13,7 +13,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array
 from gatewise.errors import FileError, shown
 from gatewise.interop.found import Found
-from gatewise.interop.graphs import BATCH_FIRST, TIME_FIRST, exchanged
+from gatewise.interop.graphs import BATCH_FIRST, TIME_FIRST, exchange_time_and_batch
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.edges import is_exchange, is_identity
 from gatewise.interop.onnx.parts import ACTIVATIONS, Matrix, matrix_of, read_tensor, softmax_axis
@@ -135,7 +135,7 @@ class _ChainWalk:
             moved = node.operator in ("Identity", "Cast") or attributes.get("perm", "ints") == [1, 0]
             return inputs[0] if moved else None
         if is_exchange(node):
-            self.layout = exchanged(self.layout)
+            self.layout = exchange_time_and_batch(self.layout)
             return inputs[0]
         if is_identity(node):
             return inputs[0]

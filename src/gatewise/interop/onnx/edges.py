@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatewise.interop.graphs import TIME_FIRST, Edge, exchanged
+from gatewise.interop.graphs import TIME_FIRST, Edge, exchange_time_and_batch
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope, OnnxValue
 
@@ -20,7 +20,7 @@ def is_identity(node: OnnxNode) -> bool:
     if node.operator == "Cast":
         types = node.scope.file.onnx.TensorProto
         return node.attributes.get("to", "i") in (types.FLOAT, types.DOUBLE, types.FLOAT16, types.BFLOAT16)
-    if node.operator == "Dropout":  # which drops nothing unless its third input says that this is training
+    if node.operator == "Dropout":  # which drops nothing unless its third input marks a training run
         if len(node.inputs) < 3 or not node.inputs[2]:
             return True
         training = node.scope.value(node.inputs[2])
@@ -49,7 +49,7 @@ def trace_back(scope: OnnxScope, name: str, *, exchanges: bool = False) -> Edge[
             if position != 0:
                 break
             if exchanges and is_exchange(node):
-                layout = exchanged(layout)
+                layout = exchange_time_and_batch(layout)
             elif not is_identity(node):
                 break
         except NotConstant:

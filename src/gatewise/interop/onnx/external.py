@@ -18,7 +18,7 @@ from gatewise.interop.onnx.attributes import NotConstant, text_of
 
 
 @contextmanager
-def opened(folder: Path | None, tensor: Any) -> Iterator[tuple[BinaryIO, os.stat_result]]:
+def open_file(folder: Path | None, tensor: Any) -> Iterator[tuple[BinaryIO, os.stat_result]]:
     """Open the file that holds a tensor, in the model's folder; yield it with its status.
 
     Raises

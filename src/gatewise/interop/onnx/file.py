@@ -125,7 +125,7 @@ class OnnxFile:
         count, itemsize = math.prod(dims), self._itemsize(tensor.data_type)
         data: bytes | memoryview
         if tensor.data_location == self.onnx.TensorProto.EXTERNAL:
-            data = self.outside(tensor)
+            data = self.read_outside(tensor)
         elif tensor.HasField("raw_data"):
             data = value(tensor.raw_data, self._kept_out)
             if len(data) != count * itemsize:
@@ -134,7 +134,7 @@ class OnnxFile:
                 )
             self.hold(count, itemsize)
         else:
-            return self._typed(tensor)
+            return self._typed_numbers(tensor)
         try:
             words = np.frombuffer(data, f"<u{itemsize}").astype(f"u{itemsize}", copy=False)
             return (words.view(dtype) if itemsize == dtype.itemsize else from_bfloat16(words)).reshape(dims)
@@ -145,11 +145,11 @@ class OnnxFile:
         # Older versions of the package call bfloat16 float32, whose numbers it makes of it.
         return 2 if number == self.onnx.TensorProto.BFLOAT16 else self._types[number].itemsize
 
-    def outside(self, tensor: Any) -> bytes:
+    def read_outside(self, tensor: Any) -> bytes:
         """Return the bytes of a tensor in another file, whose size is added to the budget once."""
         known = tensor.data_type in self._types
         needed = math.prod(dims_of(tensor)) * self._itemsize(tensor.data_type) if known else None
-        with external.opened(self.beside, tensor) as (file, status):
+        with external.open_file(self.beside, tensor) as (file, status):
             start, count = external.part_of(tensor, status.st_size, needed)
             if (status.st_dev, status.st_ino) not in self._outside:
                 self._outside.add((status.st_dev, status.st_ino))
@@ -161,7 +161,7 @@ class OnnxFile:
             raise NotConstant("its numbers are in another file, which is shorter than it was")
         return data
 
-    def _typed(self, tensor: Any) -> AnyArray:
+    def _typed_numbers(self, tensor: Any) -> AnyArray:
         """Return the numbers of a tensor that are in the field of their type."""
         fields: Iterable[str] = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data")
         count = sum(len(getattr(tensor, name)) for name in fields)

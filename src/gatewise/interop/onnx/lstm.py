@@ -117,7 +117,7 @@ def _arrays(node: OnnxNode, directions: int, notes: list[str]) -> dict[str, Arra
     for name in ("W", "R", "B", "P"):
         array = node.constant(name)
         if array is not None:
-            arrays[name] = _dequantised(node, name, array, directions) if quantised and name in "WR" else array
+            arrays[name] = _dequantise(node, name, array, directions) if quantised and name in "WR" else array
     for name in ("W", "R"):
         if name not in arrays:
             raise NotConstant(f"it lacks its {name}")
@@ -136,7 +136,7 @@ def _arrays(node: OnnxNode, directions: int, notes: list[str]) -> dict[str, Arra
     for name, array in arrays.items():
         if array.shape != shapes[name]:
             raise NotConstant(f"its {name} has shape {array.shape}; it must be {shapes[name]}")
-    # Many nodes may share one array, but each cell has arrays of its own, and of narrow numbers float32 on the way.
+    # Many nodes may share one array, but each cell gets a copy, and narrow numbers become float32 first.
     narrow = types["W"] in ("float16", "bfloat16")
     node.scope.file.hold(
         (1 + narrow) * sum(array.size for array in arrays.values()), 8 if types["W"] == "float64" else 4
@@ -266,7 +266,7 @@ def _all_zero(scope: OnnxScope, array: AnyArray) -> bool:
 # The quantised kind.
 
 
-def _dequantised(node: OnnxNode, name: str, array: AnyArray, directions: int) -> AnyArray:
+def _dequantise(node: OnnxNode, name: str, array: AnyArray, directions: int) -> AnyArray:
     """Return (W - zero point) · scale, with the axes of the operator LSTM: the quantised one has inputs before gates.
 
     Scales and zero points are one for each direction, or one for each direction and column.

@@ -43,7 +43,7 @@ class LstmOutput:
     direction: int | None = None
     merge: str | None = None
 
-    def merged(self, merge: str) -> LstmOutput:
+    def with_merge(self, merge: str) -> LstmOutput:
         """Return the output after a merge of its directions."""
         return LstmOutput(self.node, TIME_FIRST, merge=merge)
 
@@ -66,10 +66,10 @@ def output_after(
         return None
     try:
         if inputs[0] is not None and node.operator in _REARRANGING:
-            return _rearranged(node, inputs[0], len(lstms[inputs[0].node].lstm.directions), sizes)
+            return _move_axes(node, inputs[0], len(lstms[inputs[0].node].lstm.directions), sizes)
         if inputs[0] is not None and node.operator == "Reshape":
-            return _reshaped(node, inputs[0], lstms[inputs[0].node].lstm, sizes)
-        return _combined(node, inputs)
+            return _reshape(node, inputs[0], lstms[inputs[0].node].lstm, sizes)
+        return _merge(node, inputs)
     except (NotConstant, IndexError):
         return None
 
@@ -77,7 +77,7 @@ def output_after(
 _REARRANGING = ("Identity", "Dropout", "Cast", "Transpose", "Squeeze", "Unsqueeze", "Gather")
 
 
-def _rearranged(node: OnnxNode, value: LstmOutput, directions: int, sizes: Sizes) -> LstmOutput | None:
+def _move_axes(node: OnnxNode, value: LstmOutput, directions: int, sizes: Sizes) -> LstmOutput | None:
     """Return an output whose axes an operator moves, adds or takes away."""
     layout, attributes = value.layout, node.attributes
     if node.operator == "Transpose":
@@ -93,23 +93,23 @@ def _rearranged(node: OnnxNode, value: LstmOutput, directions: int, sizes: Sizes
         return None
     axis = layout.index(Axis.DIRECTION)
     if node.operator == "Squeeze":
-        return value.merged("concat") if directions == 1 and _axes(node) in ([axis], [axis - len(layout)]) else None
+        return value.with_merge("concat") if directions == 1 and _axes(node) in ([axis], [axis - len(layout)]) else None
     position = _constant(node, 1)
     if attributes.get("axis", "i", 0) in (axis, axis - len(layout)) and position in ([0], [1]):
         return LstmOutput(value.node, ONE_DIRECTION, int(position[0]))
     return None
 
 
-def _combined(node: OnnxNode, inputs: Sequence[LstmOutput | None]) -> LstmOutput | None:
+def _merge(node: OnnxNode, inputs: Sequence[LstmOutput | None]) -> LstmOutput | None:
     """Return an output that is computed from both directions, or from their sum and a constant."""
     first, second = inputs if len(inputs) == 2 else (None, None)
     if first is not None and second is not None:
         if (first.direction, second.direction) != (0, 1) or first != replace(second, direction=0):
             return None
         if node.operator in ("Add", "Mul") and first.layout == ONE_DIRECTION:
-            return first.merged("sum" if node.operator == "Add" else "mul")
+            return first.with_merge("sum" if node.operator == "Add" else "mul")
         if node.operator == "Concat" and first.layout == ONE_DIRECTION:
-            return first.merged("concat") if node.attributes.get("axis", "i", 1) in (2, -1) else None
+            return first.with_merge("concat") if node.attributes.get("axis", "i", 1) in (2, -1) else None
         if node.operator == "Concat" and first.layout == UNMERGED:
             return replace(first, direction=None) if node.attributes.get("axis", "i", 1) in (2, -2) else None
         return None
@@ -117,11 +117,11 @@ def _combined(node: OnnxNode, inputs: Sequence[LstmOutput | None]) -> LstmOutput
     if total is not None and (total.merge, total.layout) == ("sum", TIME_FIRST):
         factor = _constant(node, inputs.index(None))
         if (node.operator, factor) == ("Mul", [0.5]) or (node.operator, factor, second) == ("Div", [2], None):
-            return total.merged("average")
+            return total.with_merge("average")
     return None
 
 
-def _reshaped(node: OnnxNode, value: LstmOutput, lstm: LSTM, sizes: Sizes) -> LstmOutput | None:
+def _reshape(node: OnnxNode, value: LstmOutput, lstm: LSTM, sizes: Sizes) -> LstmOutput | None:
     """Return the concatenated output that a Reshape makes of the directions, if it leaves time and batch as they are.
 
     Sizes given as numbers imply that where the graph states how many steps or sequences there are: the rest goes to
@@ -143,7 +143,7 @@ def _reshaped(node: OnnxNode, value: LstmOutput, lstm: LSTM, sizes: Sizes) -> Ls
     if not fits:
         return None
     sizes.learn(node.scope, node.outputs[0], (*sizes_of_x, width))
-    return value.merged("concat")
+    return value.with_merge("concat")
 
 
 def _constant(node: OnnxNode, position: int) -> list[float] | None:

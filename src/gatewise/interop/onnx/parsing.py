@@ -14,17 +14,17 @@ from gatewise.interop.onnx import packages
 ARRAYS = "onnx.TensorProto.raw_data"
 
 
-def parsed(source: Path, budget: Budget) -> Any:
+def parse_model(source: Path, budget: Budget) -> Any:
     """Return the model of a file; tensors stored outside it are not loaded."""
-    return _parsed(source, budget, "")[0]
+    return _parse(source, budget, "")[0]
 
 
-def parsed_without_arrays(source: Path, budget: Budget) -> tuple[Any, Sequence[memoryview]]:
+def parse_without_arrays(source: Path, budget: Budget) -> tuple[Any, Sequence[memoryview]]:
     """Return the model of a file, and the arrays that are kept out of it: `protobuf.value` returns each."""
-    return _parsed(source, budget, ARRAYS)
+    return _parse(source, budget, ARRAYS)
 
 
-def _parsed(source: Path, budget: Budget, arrays: str) -> tuple[Any, Sequence[memoryview]]:
+def _parse(source: Path, budget: Budget, arrays: str) -> tuple[Any, Sequence[memoryview]]:
     onnx = packages.reader()
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 

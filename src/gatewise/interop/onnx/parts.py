@@ -105,7 +105,7 @@ def _matrix(node: OnnxNode, name: str, *, transposed: bool, bias: str = "") -> M
 def read_tensor(scope: OnnxScope, name: str) -> Array:
     """Return the numbers of a tensor; `FileError` if the file does not have them."""
     try:
-        return np.require(real(scope.value(name)), requirements="A")  # in the file it may lie anywhere
+        return np.require(real(scope.value(name)), requirements="A")  # in the file it may not be aligned
     except NotConstant as problem:
         raise FileError(f"cannot read {shown(name)!r}: {problem}") from None
 

@@ -16,7 +16,7 @@ from gatewise.files.budget import Budget
 from gatewise.interop.found import Contents, Found, Refused, distinct, omissions
 from gatewise.interop.onnx import chain
 from gatewise.interop.onnx.attributes import NotConstant
-from gatewise.interop.onnx.cells import cell_at, unrecognised
+from gatewise.interop.onnx.cells import cell_at, unrecognised_cells
 from gatewise.interop.onnx.file import AnyArray, OnnxFile
 from gatewise.interop.onnx.lstm import QUANTISED, read_node
 from gatewise.interop.onnx.parts import parts_of
@@ -25,7 +25,7 @@ from gatewise.interop.onnx.stacks import LstmGraph
 from gatewise.interop.onnx.walking import nodes_of
 
 PRODUCER = "gatewise"
-STEPS = 200  # of work that one LSTM takes, besides that of its numbers
+STEPS = 200  # of work that one LSTM takes, besides its numbers
 
 
 def read_model(
@@ -46,10 +46,10 @@ def read_model(
     file = OnnxFile(model, source, {name: _numbers(name, array) for name, array in omitted.items()}, budget, kept_out)
     try:
         nodes = list(nodes_of(file))
-        with np.errstate(all="ignore"):  # NaN and infinity go through as they are
+        with np.errstate(all="ignore"):  # NaN and infinity are kept
             lstms = _read_lstms(nodes, budget)
             graph = LstmGraph(lstms.of_nodes, outputs, budget)
-        refused = (*lstms.refused, *unrecognised(nodes, lstms.scopes))
+        refused = (*lstms.refused, *unrecognised_cells(nodes, lstms.scopes))
         parts = parts_of(nodes, outputs)
     except GatewiseError as problem:
         if isinstance(problem, CapacityError):

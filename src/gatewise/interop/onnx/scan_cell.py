@@ -72,8 +72,8 @@ class _Translation:
             self.names[symbol] = body.input(symbol.base, ["batch", width])
         for line in self.program.forward:
             named = {"name": self.name} if line.left == self.program.form.produced else {}
-            if not self._shared(line):
-                self.names[line.left] = self._written(line.right, **named)
+            if not self._translate_shared(line):
+                self.names[line.left] = self._translate(line.right, **named)
         body.node("Identity", [self.names[H]], "h_next")
         body.node("Identity", [self.names[C]], "c_next")
         quantities = [self.names[symbol] for symbol in (*(Symbol(k) for k in "ifgo"), C, H)]
@@ -85,7 +85,7 @@ class _Translation:
 
     # Terms that all gates compute alike.
 
-    def _shared(self, line: Assignment) -> bool:
+    def _translate_shared(self, line: Assignment) -> bool:
         """Compute a quantity for all gates at once, as far as its terms are alike for all; return whether it was."""
         k = _parts(line.left.sub)[1]
         lines = [self.program.assignments.get(_of(_any(line.left), gate)) for gate in self.gates] if k else [None]
@@ -102,21 +102,21 @@ class _Translation:
             return False
         sums = _any(replace(line.left, base=f"{line.left.base}·"))
         if sums not in self.together:
-            self.together[sums] = self._written(add(*common))
+            self.together[sums] = self._translate(add(*common))
             if all(len(of_gate) == len(common) for of_gate in shapes.values()):
                 self.together[_any(line.left)] = self.together[sums]
         if _any(line.left) not in self.together:
             rest = [term for term, shape in zip(terms[k], shapes[k], strict=True) if shape not in common]
-            self.names[line.left] = self._folded(self._part(sums, k), rest)
+            self.names[line.left] = self._add_terms(self._part(sums, k), rest)
         return True
 
     def _side_by_side(self, symbol: Symbol) -> bool:
         """Say whether a symbol of any gate can represent all of them, or is one number, the same for all."""
         if _ANY not in symbol.sub:
             return not self.program.ranks[symbol]
-        return symbol in self.together or self._stacked(symbol) is not None
+        return symbol in self.together or self._stack_gates(symbol) is not None
 
-    def _stacked(self, symbol: Symbol) -> Array | None:
+    def _stack_gates(self, symbol: Symbol) -> Array | None:
         """Return a parameter of all gates side by side."""
         every = [_of(symbol, k) for k in self.gates]
         if not all(part in self.parameters for part in every):
@@ -134,7 +134,7 @@ class _Translation:
 
     # Formulas.
 
-    def _written(self, formula: Formula, **named: Any) -> str:
+    def _translate(self, formula: Formula, **named: Any) -> str:
         """Return the name of a formula's value."""
         body = self.body
         match formula:
@@ -143,40 +143,40 @@ class _Translation:
             case Number(value):
                 return self._number(value)
             case Sum((first, *rest)):
-                return self._folded(self._written(first), rest)
+                return self._add_terms(self._translate(first), rest)
             case Negative(term):
-                return self._node("Neg", self._written(term))
+                return self._node("Neg", self._translate(term))
             case Product((first, *rest)):
-                product = self._written(first)
+                product = self._translate(first)
                 for factor in rest[:-1]:
-                    product = self._node("Mul", product, self._written(factor))
-                last = self._written(rest[-1])
+                    product = self._node("Mul", product, self._translate(factor))
+                last = self._translate(rest[-1])
                 return body.node("Mul", [product, last], **named) if named else self._node("Mul", product, last)
             case Quotient(over, under):
-                return self._node("Div", self._written(over), self._written(under))
+                return self._node("Div", self._translate(over), self._translate(under))
             case Power(base, Number(2)):
-                root = self._written(base)
+                root = self._translate(base)
                 return self._node("Mul", root, root)
             case MatMul(Symbol() as matrix, vector):
                 return self._product(matrix, vector)
             case Concatenation(parts):
-                return self._concatenated(parts)
+                return self._concatenate(parts)
             case Holds(left, relation, right):
-                truth = self._node(RELATIONS[relation].operator, self._written(left), self._written(right))
+                truth = self._node(RELATIONS[relation].operator, self._translate(left), self._translate(right))
                 return self._node("Where", truth, self._number(1), self._number(0))
             case FunctionCall("mean", (argument,)):
                 return self._mean(argument)
             case FunctionCall(name, arguments) if name in FUNCTIONS and FUNCTIONS[name].operator:
-                return self._node(FUNCTIONS[name].operator, *(self._written(argument) for argument in arguments))
+                return self._node(FUNCTIONS[name].operator, *(self._translate(argument) for argument in arguments))
             case FunctionCall(_, (argument,), activation) if activation is not None:
                 formula = rebuild(definition(activation), lambda node: argument if node == ARGUMENT else None)
-                return self._written(formula)
+                return self._translate(formula)
         raise TypeError(f"no operators for {formula!r}")
 
-    def _folded(self, total: str, terms: Sequence[Formula]) -> str:
+    def _add_terms(self, total: str, terms: Sequence[Formula]) -> str:
         for term in terms:
             negative = isinstance(term, Negative)
-            other = self._written(term.term if isinstance(term, Negative) else term)
+            other = self._translate(term.term if isinstance(term, Negative) else term)
             total = self._node("Sub" if negative else "Add", total, other)
         return total
 
@@ -187,14 +187,14 @@ class _Translation:
             return self.names[symbol]
         if _any(symbol) in self.together:
             return self._part(_any(symbol), _parts(symbol.sub)[1])
-        # A parameter; what is of any gate, that of all.
-        array = self._stacked(symbol) if _ANY in symbol.sub else self.parameters[symbol]
+        # A parameter: of any gate, those of all gates side by side.
+        array = self._stack_gates(symbol) if _ANY in symbol.sub else self.parameters[symbol]
         self.names[symbol] = self.body.constant(np.asarray(array).reshape(1, -1))
         return self.names[symbol]
 
     def _product(self, matrix: Symbol, vector: Formula) -> str:
-        array = self._stacked(matrix) if _ANY in matrix.sub else self.parameters[matrix]
-        return self._node("MatMul", self._written(vector), self.body.constant(np.asarray(array).T))
+        array = self._stack_gates(matrix) if _ANY in matrix.sub else self.parameters[matrix]
+        return self._node("MatMul", self._translate(vector), self.body.constant(np.asarray(array).T))
 
     def _node(self, operator: str, *inputs: str) -> str:
         """Return the name of a node's output; a node of the same operator and inputs is used again."""
@@ -208,19 +208,19 @@ class _Translation:
             self.outputs[key] = self.body.constant(float(value))
         return self.outputs[key]
 
-    def _concatenated(self, parts: Sequence[Formula]) -> str:
+    def _concatenate(self, parts: Sequence[Formula]) -> str:
         first = parts[0]
         if isinstance(first, Symbol) and first.sub and list(parts) == [_of(_any(first), k) for k in self.gates]:
             return self.together.get(_any(first)) or self._concat(parts)  # as it was before it was split
         return self._concat(parts)
 
     def _concat(self, parts: Sequence[Formula]) -> str:
-        return self.body.node("Concat", [self._written(part) for part in parts], axis=1)
+        return self.body.node("Concat", [self._translate(part) for part in parts], axis=1)
 
     def _mean(self, argument: Formula) -> str:
         longest = max(symbols(argument), key=lambda symbol: self.program.ranks[symbol])
         count = self.sizes[self.program.axes[longest][0]]
-        total = self.body.node("ReduceSum", [self._written(argument), self.body.constant([-1])], keepdims=1)
+        total = self.body.node("ReduceSum", [self._translate(argument), self.body.constant([-1])], keepdims=1)
         return self._node("Mul", total, self._number(1 / count))
 
 

@@ -119,9 +119,9 @@ class OnnxScope:
     parent : OnnxScope, optional
         The graph around it.
     bound : mapping, optional
-        What a function's inputs are called where it is called.
+        Of a call of a function: the caller's values for its inputs.
     attributes : Attributes, optional
-        What a function is called with.
+        Of a call of a function.
     path : tuple of str
         The names of the nodes around it, from the main graph on.
     carried : mapping of str to str, optional

@@ -57,10 +57,12 @@ class LstmGraph:
         self._merges: dict[OnnxNode, set[str]] = {}
         self._trace_outputs({node: single for node, single in lstms.items() if not single.batch_first})
         self._finals = final_outputs(lstms, self.outputs)
-        self.singles = {node: self._named([node], self._merged(node, single)) for node, single in lstms.items()}
+        self.singles = {
+            node: self._with_names([node], self._with_graph_merge(node, single)) for node, single in lstms.items()
+        }
         below = {node: output.node for node, output in self._below.items()}
         stacks = stacks_of(below, self.singles, self._extend, budget, APART, TALLEST)
-        self.stacks = {nodes: self._named(nodes, stack) for nodes, stack in stacks.items()}
+        self.stacks = {nodes: self._with_names(nodes, stack) for nodes, stack in stacks.items()}
 
     @property
     def sole(self) -> Sequence[OnnxNode] | None:
@@ -92,7 +94,7 @@ class LstmGraph:
                 if name in self.outputs and output.is_result("none"):
                     self._merges.setdefault(output.node, {"none"})
 
-    def _merged(self, node: OnnxNode, single: Found) -> Found:
+    def _with_graph_merge(self, node: OnnxNode, single: Found) -> Found:
         """Return an LSTM whose directions are merged as in the graph, if it merges them in one way only."""
         merges = self._merges.get(node, set())
         if "average" in merges:
@@ -114,7 +116,7 @@ class LstmGraph:
         if len(stack) > 1:
             stack.merges[-2] = self._below[node].merge or "concat"
 
-    def _named(self, nodes: Sequence[OnnxNode], lstm: Found) -> Found:
+    def _with_names(self, nodes: Sequence[OnnxNode], lstm: Found) -> Found:
         """Return an LSTM with the names that belong to it; a stack also with its initial state."""
         graph = names_of(nodes, lstm.lstm, self.results[nodes[-1]], self.outputs, self._finals, self._sizes)
         state = lstm.state if len(nodes) == 1 else _stack_state([self.singles[node] for node in nodes])
@@ -144,7 +146,7 @@ def _continues(node: OnnxNode, lstms: Mapping[OnnxNode, Found], budget: Budget) 
 def _stack_state(layers: Sequence[Found]) -> States | None:
     """Return the initial state of a stack; layers for which the file holds none start from zeros.
 
-    None if no layer has a state in the file, or one starts from an input of the graph, as a note says.
+    None if no layer has a state in the file, or one starts from an input of the graph.
     """
     states = [layer.state[0] for layer in layers if layer.state is not None]
     if not states or any(note.startswith(OUTSIDE) for layer in layers for note in layer.notes):

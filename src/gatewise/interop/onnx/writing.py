@@ -41,7 +41,7 @@ def model_of(lstm: LSTM, *, gates: bool, opset: int) -> Any:
     for layer, row in enumerate(lstm.layers):
         end = _ending(lstm, layer)
         outputs = (scan_layer if gates else node_layer)(graph, lstm, layer, name, end)
-        name = _merged(graph, outputs, lstm.merge[layer], f"layer{end}", len(row))
+        name = _merge_directions(graph, outputs, lstm.merge[layer], f"layer{end}", len(row))
     graph.node("Identity", [name], "Y")
     graph.output("Y", ["time", "batch", *((2,) if name.endswith("apart") else ()), lstm.output_size], first=True)
     return graph.model(opset)
@@ -91,7 +91,7 @@ def write_gradients(gradients: LSTMGradients, lstm: LSTM) -> dict[str, Array]:
     return named
 
 
-def _merged(graph: Graph, outputs: list[str], how: str, name: str, directions: int) -> str:
+def _merge_directions(graph: Graph, outputs: list[str], how: str, name: str, directions: int) -> str:
     """Return the name of a layer's output, its directions merged; ``none`` gives a name that ends in ``apart``."""
     if directions == 1:
         return outputs[0]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from gatewise.errors import FileError
 from gatewise.interop.found import Found
-from gatewise.interop.keras.bare import STACKED_DIRECTIONS, CellWeights, Options, assemble
+from gatewise.interop.keras.bare_weights import STACKED_DIRECTIONS, CellWeights, Options, assemble
 from gatewise.interop.keras.config import (
     MERGES,
     Layer,
@@ -96,7 +96,7 @@ def _notes(node: LayerNode, version: Version) -> list[str]:
     notes, layer, outer = [], node.layer, node.layer.forward_layer
     if node.masked:
         notes.append(f"{MASKED}: give mask=… and masked_output={masked_output(layer, version)!r}")
-    if node.started:
+    if node.has_more_inputs:
         notes.append("it starts from a state that the file does not hold (initial_state)")
     if node.distributed:
         notes.append("it runs separately for each outer step of its input (TimeDistributed)")

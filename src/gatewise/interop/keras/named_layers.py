@@ -52,7 +52,7 @@ def network(
         builder = Builder(version, lstms, parts, ())
         used = {name for name, node in nodes.others.items() if is_identity(node.layer)}
         if embedding is not None:
-            _embedded(builder, nodes.others[embedding], rows[0], used)
+            _add_embedding(builder, nodes.others[embedding], rows[0], used)
         elif (source := rows[0].input.source) is not None and source.layer.kind == "Masking":
             _add(builder, [source], used)
         names = {row: name for name, row in nodes.recurrent.items()}
@@ -70,7 +70,7 @@ def network(
         return Joined(builder.network(reads), frozenset(used), stated, foreign_mask)
 
 
-def _embedded(builder: Builder, embedding: LayerNode, lstm: LayerNode, used: set[str]) -> None:
+def _add_embedding(builder: Builder, embedding: LayerNode, lstm: LayerNode, used: set[str]) -> None:
     """Add an embedding; raise FileError if a layer is between it and the LSTM."""
     between = _between(embedding, lstm)[:-1]
     if between:
@@ -96,7 +96,9 @@ def _between(first: LayerNode, last: LayerNode) -> list[LayerNode]:
         here = path[-1]
         if source is None:
             why = (
-                f": {here.name!r} ({with_article(here.layer.kind)}) takes more than one output" if here.started else ""
+                f": {here.name!r} ({with_article(here.layer.kind)}) takes more than one output"
+                if here.has_more_inputs
+                else ""
             )
             raise FileError(f"{last.name!r} does not follow {first.name!r}{why}")
         if is_recurrent(source.layer):

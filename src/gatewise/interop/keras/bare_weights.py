@@ -198,7 +198,7 @@ def from_layers(options: Options, layers: Mapping[str, Sequence[KerasTensor]]) -
             if not run.recurrent:
                 name = layer if len(all_runs) == 1 else f"{layer}/{run.owner}".rstrip("/")
                 recogniser.add_part(clean(name), run)
-        for group in _grouped(cells, layer, options):
+        for group in _group_cells(cells, layer, options):
             name = clean(layer if len(group) == len(cells) else f"{layer}/{group[0].owner}")
             recogniser.add_lstm(name, group, layer)
     return recogniser.listing()
@@ -212,7 +212,7 @@ def from_tree(options: Options, tree: WeightGroup | None) -> Listing:
     return recogniser.listing()
 
 
-def _grouped(cells: Sequence[WeightRun], layer: str, options: Options) -> Iterator[tuple[WeightRun, ...]]:
+def _group_cells(cells: Sequence[WeightRun], layer: str, options: Options) -> Iterator[tuple[WeightRun, ...]]:
     """Yield the cells that make an LSTM: two directions, the cells of a stack, or each separately."""
     rest = list(cells)
     while rest:
