@@ -192,7 +192,7 @@ def test_a_trace_a_model_its_file_and_one_cell_give_the_same_page(tmp_path):
     pages = [gw.page(lstm, x=X), gw.page(trace), gw.page(trace[0]), gw.page(lstm.layers[0][0], x=X)]
     pages += [gw.page(tmp_path / "m.safetensors", x=X), gw.page(str(tmp_path / "t.safetensors"))]
     assert len({one.html for one in pages}) == 1
-    gw.page(trace, tmp_path / "page.html")
+    gw.page(trace).save(tmp_path / "page.html")
     assert (tmp_path / "page.html").read_text(encoding="utf-8") == pages[0].html
 
 

@@ -68,7 +68,7 @@ def table(path: Path, x: np.ndarray, labels: gw.Labels) -> None:
 def large(path: Path) -> None:
     """Write the page of a model whose strip is a canvas."""
     lstm = gw.LSTM(5, 40, rng=0)
-    gw.page(lstm, path, x=np.random.default_rng(0).normal(size=(300, 5)), title="Forty units")
+    gw.page(lstm, np.random.default_rng(0).normal(size=(300, 5)), title="Forty units").save(path)
 
 
 def hostile(path: Path) -> None:
@@ -77,7 +77,7 @@ def hostile(path: Path) -> None:
     lstm = gw.LSTM(SIZE, SIZE, rng=0)
     network = gw.Network(lstm, head=gw.Linear(np.eye(SIZE, dtype=np.float32)))
     x = np.random.default_rng(0).normal(size=(SIZE, SIZE)).astype(np.float32)
-    gw.page(network, path, x=x, labels=labels, title=HOSTILE[0], notes=list(HOSTILE))
+    gw.page(network, x, labels=labels, title=HOSTILE[0], notes=list(HOSTILE)).save(path)
 
 
 def spoiled(path: Path) -> None:
@@ -85,13 +85,13 @@ def spoiled(path: Path) -> None:
     parameters = latch().cell.parameters
     weight = np.array(parameters.weight)
     weight[1, 0, 0], weight[0, 0, 1] = np.nan, np.inf
-    gw.page(gw.LSTMCell.from_parameters(parameters.replace(weight=weight)), path, x=latch().x)
+    gw.page(gw.LSTMCell.from_parameters(parameters.replace(weight=weight)), latch().x).save(path)
 
 
 def zoneout(path: Path) -> None:
     """Write the page of a cell with dropout masks of every kind, zoneout among them."""
     run = cases.run_of("plain", dropout=True, batch=1, time=5, seed=3)
-    gw.page(run.lstm, path, x=run.x, **run.options())
+    gw.page(run.lstm, run.x, **run.options()).save(path)
 
 
 def averaged(path: Path) -> None:
@@ -99,14 +99,14 @@ def averaged(path: Path) -> None:
     rng = np.random.default_rng(0)
     lstm = gw.LSTM(3, 3, num_layers=2, bidirectional=True, merge="average", rng=3, dtype=np.float64)
     network = gw.Network(lstm, head=gw.Linear(rng.normal(size=(4, 3)), None, "softmax"))
-    gw.page(network, path, x=rng.normal(size=(6, 3)))
+    gw.page(network, rng.normal(size=(6, 3))).save(path)
 
 
 def tokens(path: Path) -> None:
     """Write the page of a network that reads words, by their numbers."""
     table = np.random.default_rng(0).normal(size=(50, 3))
     network = gw.Network(gw.LSTM(3, 2, rng=0, dtype=np.float64), embedding=table)
-    gw.page(network, path, x=np.array([4, 17, 30, 2, 9]))
+    gw.page(network, np.array([4, 17, 30, 2, 9])).save(path)
 
 
 FILES: dict[str, Callable[[Path], None]] = {

@@ -37,6 +37,7 @@ from gatewise.records.trace import LSTMTrace, Trace
 T = TypeVar("T")
 Path = str | os.PathLike[str]
 FORMAT = "gatewise"
+CONVENTION = "gatewise: gates i f g o, one bias"
 Content = LSTM | Network | Run
 FOREIGN = {".pt": "torch", ".pth": "torch", ".onnx": "onnx", ".keras": "keras", ".h5": "keras"}
 
@@ -123,8 +124,8 @@ def contents_of(thing: Content, name: str, where: str = "the whole file", batch_
         refused = Refused("trace", f"it is {describe(thing)}, not an LSTM; gatewise.load returns it")
         return Contents(name, FORMAT, refused=(refused,), trace=thing)
     network = thing if isinstance(thing, Network) else Network(thing)
-    convention, start = "gatewise: gates i f g o, one bias", network.initial_state(1)
-    found = Found("lstm", network.lstm, convention, where, (), start, batch_first)
+    start = network.initial_state(1)
+    found = Found("lstm", network.lstm, CONVENTION, where, (), start, batch_first)
     parts = []
     if (table := network.embedding) is not None:
         parts.append(Part("embedding", "embedding", table.shape, lambda: table))

@@ -91,7 +91,7 @@ def read_input(input: Any, key: str | None, axes: Any, selection: FeatureSelecti
     """
     if isinstance(input, (str, os.PathLike)):
         return _read_file(Path(input), key, axes, selection)
-    if isinstance(input, Mapping):
+    if isinstance(input, Mapping) and not labelled_data.is_labelled(input):
         arrays = {str(name): _require_finite(str(name), array, "the input") for name, array in input.items()}
         if key is None and len(arrays) != 1:
             return InputNumbers("the input", "the input", several=arrays)

@@ -9,7 +9,7 @@ from typing import Any
 
 from gatewise.errors import FileError, GatewiseError, MissingExtraError, OptionError, join_names
 from gatewise.interop.found import Contents, Found
-from gatewise.interop.own import FORMAT
+from gatewise.interop.own import CONVENTION
 from gatewise.layers.stack import States
 from gatewise.opening.axes import AmbiguousAxesError
 from gatewise.opening.columns import select_features
@@ -104,7 +104,7 @@ def _lstm_input(
         return None, None
     labelled = data.with_seconds(len(data.single.values))
     axes = options.axes if data.axes is None else data.axes
-    if not data.on_file and model.contents.format == FORMAT and model.found.batch_first is None:
+    if not data.on_file and model.found.convention == CONVENTION and model.found.batch_first is None:
         model = replace(model, found=replace(model.found, batch_first=False))  # gatewise's own order in memory
     column = data.table and data.single.values.shape[1] == 1
     try:

@@ -8,18 +8,13 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-import numpy.typing as npt
-
-from gatewise.cell import LSTMCell
 from gatewise.errors import OptionError
 from gatewise.files import storage
-from gatewise.layers import LSTM
-from gatewise.network import Network, NetworkTrace
+from gatewise.opening.run import run_of
 from gatewise.playground.assembly import assemble
 from gatewise.playground.document import of_run, teaching
-from gatewise.playground.subject import Subject, subject_of
+from gatewise.playground.subject import KINDS, Subject, subject_of
 from gatewise.progress import working
-from gatewise.records.trace import LSTMTrace, Trace
 
 MOST_INLINE = 20e6  # characters of a page in a cell of a notebook
 RATE = 5e7  # bytes of a page that are written in a second, about
@@ -65,10 +60,9 @@ class Page:
 
 
 def page(
-    thing: LSTMCell | LSTM | Network | Trace | LSTMTrace | NetworkTrace | str | os.PathLike[str] | None = None,
-    path: str | os.PathLike[str] | None = None,
+    model: object = None,
+    x: Any = None,
     *,
-    x: npt.ArrayLike | None = None,
     sequence: int | str = 0,
     title: str | None = None,
     notes: Sequence[str] = (),
@@ -78,13 +72,11 @@ def page(
 
     Parameters
     ----------
-    thing : LSTMCell, LSTM, Network, Trace, LSTMTrace, NetworkTrace or path, optional
-        A model, which is run over `x`; a run that was made before; or the file of either. By default the teaching
-        page: a cell that writes a bit, holds it and releases it, with chapters to learn from.
-    path : path, optional
-        Where to write the page.
-    x : array, optional
-        The input, as the model takes it; none for a trace.
+    model : LSTM, LSTMCell, Network, path, OpenedRun, Trace, LSTMTrace or NetworkTrace, optional
+        A model, which is run over `x`; a run that was made before; or the file of either, as `open_run` takes it. By
+        default the teaching page: a cell that writes a bit, holds it and releases it, with chapters to learn from.
+    x : array, path or DataFrame, optional
+        The input: an array as the model takes it, or what `open_run` takes; none for a run.
     sequence : int or str, optional
         Which sequence of a batch is shown, by its number or name.
     title : str, optional
@@ -92,7 +84,8 @@ def page(
     notes : sequence of str, optional
         What else the page should say of the model and the run, a sentence each.
     **options
-        Of the run: those of `LSTM.trace` and `Network.trace`, such as ``state``, ``lengths``, ``labels``.
+        Of the run: those of `LSTM.trace` and `Network.trace`, such as ``state``, ``lengths``, ``labels``; of a file
+        those of `open_run`.
 
     Returns
     -------
@@ -108,7 +101,7 @@ def page(
     NotKeptError
         If a trace kept less than everything.
     FileError
-        If a file cannot be read or written.
+        If a file cannot be read.
 
     Notes
     -----
@@ -118,22 +111,20 @@ def page(
     --------
     >>> import gatewise as gw
     >>> lstm = gw.LSTM(input_size=3, hidden_size=4, rng=0)
-    >>> gw.page(lstm, x=np.zeros((5, 3)), title="Four units").title
+    >>> gw.page(lstm, np.zeros((5, 3)), title="Four units").title
     'Four units'
     """
     if not (title is None or isinstance(title, str)):
         raise OptionError(f"title must be a str, not {title!r}")
-    if not isinstance(notes, (list, tuple)) or not all(isinstance(one, str) for one in notes):
+    if not isinstance(notes, (list, tuple)) or not all(isinstance(note, str) for note in notes):
         raise OptionError(f"notes must be a list of sentences, not {notes!r}")
-    if thing is None:
-        if extra := [name for name, given in (("x", x is not None), *((name, True) for name in options)) if given]:
+    if model is None:
+        if extra := ["x"] * (x is not None) + [*options]:
             raise OptionError(f"the teaching page takes no {extra[0]}: give a model first")
-        made = page_of(None)
-    else:
-        made = page_of(subject_of(thing, x, sequence, options), title, notes)
-    if path is not None:
-        made.save(path)
-    return made
+        return page_of(None)
+    run = run_of(model, x, options, "a page of", f"a page is of {KINDS}")
+    sentences = (*notes, *(f"Note: {note}." for note in run.notes))
+    return page_of(subject_of(run, None, sequence, {}), title, sentences)
 
 
 def page_of(subject: Subject | None, title: str | None = None, notes: Sequence[str] = ()) -> Page:

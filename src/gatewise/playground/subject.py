@@ -23,7 +23,7 @@ from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.showing import counted
 from gatewise.symbolic.wiring import Wiring
 
-KINDS = "a cell, an LSTM, a Network, a trace of one of these, or the path of a file with one of them"
+KINDS = "a cell, an LSTM, a Network, a run, a trace of one of these, or the path of a file with one of them"
 MOST_NUMBERS = 60_000_000  # of the model and its input: 320 MB of float32
 MOST_VALUES = 5_000_000  # units, at all steps: the browser keeps some twenty numbers of each
 MOST_PRODUCTS = 5_000_000_000  # in the sums of all steps: for which a browser takes about half a minute

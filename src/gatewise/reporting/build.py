@@ -6,24 +6,20 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import numpy.typing as npt
-
 from gatewise.errors import GatewiseError, OptionError
 from gatewise.insight.answer import Answer
-from gatewise.layers import LSTM
-from gatewise.network import Network, NetworkTrace
+from gatewise.opening.run import run_of
 from gatewise.progress import working
-from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.reporting import overview
 from gatewise.reporting.findings import Finding, Report
 from gatewise.reporting.pictures import svg
 from gatewise.reporting.questions import QUESTIONS, Asked, Question
-from gatewise.reporting.subject import Subject, subject_of
+from gatewise.reporting.subject import KINDS, Subject, subject_of
 
 
 def report(
-    model: LSTM | Network | LSTMTrace | NetworkTrace | Trace,
-    x: npt.ArrayLike | None = None,
+    model: object,
+    x: Any = None,
     *,
     sequence: int | str | None = None,
     at: int | str | Sequence[int | str] | None = None,
@@ -36,10 +32,10 @@ def report(
 
     Parameters
     ----------
-    model : LSTM, Network, LSTMTrace, NetworkTrace or Trace
-        A model, which is run over `x`; or a run that was made before.
-    x : array, optional
-        The input, as the model takes it; none for a trace.
+    model : LSTM, LSTMCell, Network, path, OpenedRun, Trace, LSTMTrace or NetworkTrace
+        A model, which is run over `x`; a run that was made before; or the file of either, as `open_run` takes it.
+    x : array, path or DataFrame, optional
+        The input: an array as the model takes it, or what `open_run` takes; none for a run.
     sequence : int or str, optional
         Which sequence of the batch to report on, by its number or name. By default all sequences are summarised, and
         what is asked about a step is asked of the sequence with the largest output.
@@ -53,7 +49,8 @@ def report(
     notes : sequence of str, optional
         What else the page should say of the model and the run, a sentence each.
     **options
-        Of the run: those of `LSTM.trace` and `Network.trace`, such as ``state``, ``lengths``, ``labels``.
+        Of the run: those of `LSTM.trace` and `Network.trace`, such as ``state``, ``lengths``, ``labels``; of a file
+        those of `open_run`.
 
     Returns
     -------
@@ -75,25 +72,26 @@ def report(
 
     Examples
     --------
+    >>> import gatewise as gw
     >>> from gatewise.examples import latch
     >>> cell, x, *_ = latch()
-    >>> found = report(LSTM.from_cells(cell), x)
-    >>> print(found.findings[1])
+    >>> print(gw.report(cell, x).findings[1])
     None of the 3 gates of 1 unit is stuck, nearly closed or nearly open at every step.
     """
     if not (title is None or isinstance(title, str)):
         raise OptionError(f"title must be a str, not {title!r}")
     if not isinstance(notes, (list, tuple)) or not all(isinstance(one, str) for one in notes):
         raise OptionError(f"notes must be a list of sentences, not {notes!r}")
-    subject = subject_of(model, x, options, sequence=sequence, at=at, target=target)
+    run = run_of(model, x, options, "a report on", f"a report is on {KINDS}")
+    subject = subject_of(run, sequence=sequence, at=at, target=target)
     put = [(question, asked) for question in QUESTIONS for asked in question.ask(subject)]
     findings = []
     with working("asking", len(put)) as done:
         for place, (question, asked) in enumerate(put):
             findings.append(_finding(question, asked, f"p{place}"))
             done(1)
-    lead = _lead(subject)
-    return Report(title or "A report on an LSTM", lead, (*overview.facts(subject), *_numbered(notes)), tuple(findings))
+    facts = (*overview.facts(subject), *(("Note", note) for note in (*notes, *run.notes)))
+    return Report(title or "A report on an LSTM", _lead(subject), facts, tuple(findings))
 
 
 def _finding(question: Question, asked: Asked, key: str) -> Finding:
@@ -131,7 +129,3 @@ def _lead(subject: Subject) -> str:
     hidden = ", a hidden state of the LSTM" if subject.network is None or subject.network.head is None else ""
     values = "value" if len(subject.steps) == 1 else "values"
     return f"This page explains {output}{hidden}: its {values} {where}{which}."
-
-
-def _numbered(notes: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    return tuple(("Note", note) for note in notes)

@@ -14,13 +14,13 @@ from gatewise.errors import OptionError, join_names
 from gatewise.insight.naming import at_step, times_of
 from gatewise.layers import LSTM
 from gatewise.network import SOFTMAX, Linear, Network, NetworkTrace, Scaling, outputs_of
-from gatewise.opening.run import run_of
+from gatewise.opening.runs import OpenedRun
 from gatewise.records.labels import Labels
 from gatewise.records.trace import LSTMTrace, Trace
 
 MOST_STEPS = 2  # of the largest outputs, where no step is named
 APART = 0.02  # of the run, that lies between them at least
-KINDS = "an LSTM, a Network, an LSTMTrace, a NetworkTrace or a Trace"
+KINDS = "a cell, an LSTM, a Network, a run, a trace of one of these, or the path of a file with one of them"
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,16 +138,14 @@ class Subject:
 
 
 def subject_of(
-    model: object,
-    x: npt.ArrayLike | None,
-    options: dict[str, Any],
+    opened: OpenedRun,
     *,
     sequence: int | str | None,
     at: int | str | Sequence[int | str] | None,
     target: int | str | None,
 ) -> Subject:
     """Return what is to be reported on; the arguments are those of `gatewise.report`."""
-    trace: Any = run_of(model, x, options, "a report on", f"a report is on {KINDS}").trace.stored
+    trace: Any = opened.trace.stored
     lstm = trace.lstm
     run = lstm if trace.network is None else trace
     _require_steps(lstm)
