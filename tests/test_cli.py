@@ -205,7 +205,7 @@ def test_one_step_of_a_saved_model_is_that_of_its_trace(here, direction, capsys)
         (["--activation", "x=tanh"], "--activation names no gate 'x'; allowed: input_gate, forget_gate, candidate"),
         (["--activation", "i=tanh", "--activation", "input_gate=relu"], "--activation gives input_gate twice"),
         (["--at", "2"], "there is no step 2; this run has steps 0 to 0"),
-        (["--steps", "30", "--at", "1", "--all"], "--all does not go with --at, which shows one step"),
+        (["--steps", "30", "--at", "1", "--every-step"], "--every-step does not go with --at, which shows one step"),
         (["--steps", "30", "--at", "1", "--brief"], "--brief does not go with --at, which shows one step"),
         (["--layer", "1"], "--layer belongs to a trained model: name its file with --model"),
         (["--example", "latch", "--seed", "3"], "--seed does not go with --example latch"),
@@ -335,7 +335,7 @@ def test_the_program_gives_its_version_and_its_help(capsys):
         ("walk", 0),
         pytest.param("walk --format json", 0, marks=pytest.mark.peers),
         # Of a long one, nothing is worked through in vain.
-        pytest.param("walk --x 1,2,3 --steps 1000000 --all", 0, marks=pytest.mark.peers),
+        pytest.param("walk --x 1,2,3 --steps 1000000 --every-step", 0, marks=pytest.mark.peers),
         pytest.param("inspect lstm.safetensors", 0, marks=pytest.mark.peers),
         pytest.param("inspect trace.safetensors", 1, marks=pytest.mark.peers),
         pytest.param("check right.csv", 0, marks=pytest.mark.peers),

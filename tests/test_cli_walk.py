@@ -186,7 +186,7 @@ def test_a_closed_output_is_no_crash(monkeypatch):
 
 
 def test_a_walk_that_cannot_fit_into_memory_is_refused_before_it_is_begun(capsys):
-    assert "memory" in refused(capsys, "walk", "--steps", "10000000", "--backward", "--all", "--format", "html")
+    assert "memory" in refused(capsys, "walk", "--steps", "10000000", "--backward", "--every-step", "--format", "html")
 
 
 def test_a_sum_of_thousands_of_products_is_written_in_full_as_json(capfdbinary):

@@ -227,7 +227,9 @@ def test_what_was_found_says_where_it_lies_and_what_the_file_does_not_tell(tmp_p
 def test_a_file_is_shown_with_all_that_is_in_it(tmp_path):
     onnx.write(gw.LSTM(2, 3, rng=0), tmp_path / "model.onnx")
     contents = gw.inspect(tmp_path / "model.onnx")
-    said = words(read(replace(contents, refused=(gw.Refused(HOSTILE, "no weights"),), calls=("os.system",) * 50)))
+    said = words(
+        read(replace(contents, refused=(gw.interop.Refused(HOSTILE, "no weights"),), calls=("os.system",) * 50))
+    )
     for part in (contents.format, contents.found[0].name, "no weights", "os.system", "and 20 more"):
         assert part in said
     assert "it holds no weights" in words(read(replace(contents, found=())))

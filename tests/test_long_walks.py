@@ -67,13 +67,13 @@ def test_of_many_steps_the_first_and_the_last_are_worked_through_and_the_rest_is
 
 def test_of_few_steps_and_of_all_every_one_is_worked_through():
     assert {one.at for one in gw.walk(trace_of(FEW)).sections} == {None, *range(FEW)}
-    assert {one.at for one in gw.walk(trace_of(FEW + 5), all=True).sections} == {None, *range(FEW + 5)}
+    assert {one.at for one in gw.walk(trace_of(FEW + 5), every_step=True).sections} == {None, *range(FEW + 5)}
 
 
 @pytest.mark.parametrize("backward", [False, True])
 def test_a_step_of_a_long_walk_reads_as_it_does_among_all(backward):
     trace = trace_of(FEW + 2)
-    every, few = (gw.walk(trace, backward=backward, all=whole) for whole in (True, False))
+    every, few = (gw.walk(trace, backward=backward, every_step=whole) for whole in (True, False))
     for walk in (few, *(gw.walk(trace, backward=True, at=at) for at in (3, -1) if backward)):
         for section in walk.sections:
             if section.at is None:
@@ -117,7 +117,7 @@ def test_a_step_that_is_not_there_is_refused(options):
         gw.walk(trace_of(30), **options)
 
 
-@pytest.mark.parametrize("options", [{"brief": True}, {"all": True}])
+@pytest.mark.parametrize("options", [{"brief": True}, {"every_step": True}])
 def test_one_step_goes_with_neither_a_glance_nor_all(options):
     with pytest.raises(gw.OptionError, match="at shows one step"):
         gw.walk(trace_of(30), at=3, **options)
@@ -151,7 +151,9 @@ def test_a_glance_at_very_many_steps_has_the_first_and_the_last_and_says_how_man
         assert len(table.rows) + table.left_out == 1000
         assert [table.rows[place][0] for place in (0, 1, -1)] == ["step 0", "step 1", "step 999"]
     assert "… 980 more rows …" in str(gw.walk(trace, brief=True))
-    assert [len(table.rows) for table in blocks(gw.walk(trace, brief=True, all=True), "sequence", Table)] == [1000] * 4
+    assert [len(table.rows) for table in blocks(gw.walk(trace, brief=True, every_step=True), "sequence", Table)] == [
+        1000
+    ] * 4
 
 
 @pytest.mark.parametrize(
@@ -192,7 +194,7 @@ def test_a_long_backward_pass_follows_what_is_kept_along_the_cell_state():
 def test_the_check_of_very_many_steps_is_left_to_all():
     walk = gw.walk(trace_of(1001), backward=True)
     words = blocks(walk, "gradient_check", Sentence)
-    assert "--all" in words[0].text
+    assert "--every-step" in words[0].text
 
 
 BRIEF = [
@@ -266,7 +268,7 @@ def test_the_sections_of_a_long_run_are_made_one_after_another(monkeypatch):
     made = []
     sections = build.forward.sections
     monkeypatch.setattr(build.forward, "sections", lambda bound: made.append(bound.at) or sections(bound))
-    walk = gw.walk(trace_of(300), all=True)
+    walk = gw.walk(trace_of(300), every_step=True)
     assert made == []
     following = iter(walk.sections)
     while next(following).at != 2:
@@ -298,13 +300,13 @@ def test_the_program_shows_a_long_walk_as_the_library_does(here, capsys):
     assert shown(capsys, "--x", "x.npy", "--brief").count("step 23") == 4  # two blocks of columns for each unit
     assert "step         7\n" in shown(capsys, "--x", "x.npy", "--at", "7")
     assert shown(capsys, "--x", "x.npy", "--at", "-1") == shown(capsys, "--x", "x.npy", "--at", "23")
-    assert shown(capsys, "--x", "x.npy", "--all").count("The new hidden state") == 24
+    assert shown(capsys, "--x", "x.npy", "--every-step").count("The new hidden state") == 24
 
 
 def test_the_backward_pass_of_one_step_is_that_of_the_whole_run(here, capsys):
     np.save("x.npy", np.random.default_rng(0).normal(size=(12, 3)))
     alone = shown(capsys, "--x", "x.npy", "--backward", "--at", "9")
-    among = shown(capsys, "--x", "x.npy", "--backward", "--all")
+    among = shown(capsys, "--x", "x.npy", "--backward", "--every-step")
     first, second = (text[text.index("step 9, backward") :].splitlines()[:20] for text in (alone, among))
     assert first == second
 
@@ -322,7 +324,7 @@ def test_what_is_not_given_beside_the_others_is_zero_and_the_walk_says_so(missin
 
 def test_a_file_over_twenty_megabytes_says_its_size_first(here, capsys, monkeypatch):
     monkeypatch.setattr(sys.modules["gatewise.cli.walk"], "LARGE", 5e5)
-    assert exit_code(["walk", "--steps", "30", "--all", "-o", "walk.html"]) == 0
+    assert exit_code(["walk", "--steps", "30", "--every-step", "-o", "walk.html"]) == 0
     told = capsys.readouterr().err
     size = Path("walk.html").stat().st_size / 1e6
     about = float(re.search(r"walk.html will take about (\d+) MB \(30 steps\)", told)[1])
@@ -368,7 +370,7 @@ def _started(*tokens, **pipes):
 
 
 def test_an_interrupt_ends_a_long_walk_without_a_traceback():
-    with _started("--steps", "2000", "--all") as program:
+    with _started("--steps", "2000", "--every-step") as program:
         assert b"An LSTM cell" in program.stdout.readline()
         program.send_signal(signal.SIGINT)
         program.stdout.read()
@@ -377,7 +379,7 @@ def test_an_interrupt_ends_a_long_walk_without_a_traceback():
 
 
 def test_a_reader_of_a_long_walk_may_leave_early():
-    with _started("--steps", "2000", "--all") as program:
+    with _started("--steps", "2000", "--every-step") as program:
         assert b"An LSTM cell" in program.stdout.readline()
         program.stdout.close()
         assert program.stderr.read() == b""

@@ -126,7 +126,7 @@ def test_a_network_that_no_stream_runs_is_refused_by_name(model, words):
 
 def test_only_a_network_has_a_stream_of_a_network():
     with pytest.raises(gw.OptionError) as caught:
-        gw.NetworkStream(gw.LSTM(1, 2, rng=0))
+        gw.network.NetworkStream(gw.LSTM(1, 2, rng=0))
     cases.one_sentence(caught.value, "Network", "LSTM")
 
 

@@ -125,7 +125,7 @@ def test_inspect_prints_the_names_as_json(tmp_path, monkeypatch, capsys):
 
 
 def test_a_name_from_a_file_fits_on_a_line():
-    ours = gw.GraphNames(x="a\nb" + "c" * 500, h0=("d\x1b", None))
+    ours = gw.interop.GraphNames(x="a\nb" + "c" * 500, h0=("d\x1b", None))
     assert ours.x.startswith("a?b")
     assert len(ours.x) < 200
     assert ours.h0 == ("d?", None)

@@ -23,9 +23,25 @@ NAMES = list(gw.PUBLIC)
 FOREIGN = {"safetensors", "rich", "cyclopts", "xarray", "torch", "pandas", "matplotlib", "h5py", "onnx", "sklearn"}
 
 
-def test_what_is_given_out_and_listed_are_the_names_of_the_table():
+PACKAGES = ("insight", "interop", "plot")
+
+
+def test_the_public_names_and_packages_are_listed_and_nothing_else():
     assert gw.__all__ == NAMES
-    assert dir(gw) == sorted([*NAMES, "__version__"])
+    assert dir(gw) == sorted([*NAMES, *PACKAGES, "__version__"])
+    assert len([name for name in dir(gw) if not name.startswith("_")]) <= 60
+
+
+def test_a_package_is_there_when_it_is_asked_for():
+    code = f"import gatewise; print(*[getattr(gatewise, name).__name__ for name in {PACKAGES}])"
+    assert run(code) == [f"gatewise.{name}" for name in PACKAGES]
+
+
+@pytest.mark.parametrize("package", [gw.insight, gw.plot])
+def test_a_package_of_questions_or_pictures_lists_those_and_no_helper_module(package):
+    assert dir(package) == sorted(package.__all__)
+    modules = {name for name in dir(package) if inspect.ismodule(getattr(package, name))}
+    assert modules <= {"data"}  # the records that pictures draw
 
 
 def test_type_checkers_read_the_names_of_the_table_where_it_says_that_they_lie():
@@ -140,7 +156,10 @@ def test_types_are_shipped_with_the_package():
 
 PLACES = (
     "gatewise",
+    "gatewise.grading",
     "gatewise.insight",
+    "gatewise.interop",
+    "gatewise.network",
     "gatewise.walkthrough",
     "gatewise.symbolic",
 )  # packages whose `__all__` gives out types

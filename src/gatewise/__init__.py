@@ -24,29 +24,17 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.errors import WeightsWarning as WeightsWarning
     from gatewise.grading.marking import Marking as Marking
     from gatewise.grading.marking import check as check
-    from gatewise.grading.sheet import Fault as Fault
-    from gatewise.grading.verdicts import Cause as Cause
-    from gatewise.grading.verdicts import Verdict as Verdict
     from gatewise.interop import inspect as inspect
     from gatewise.interop import load as load
     from gatewise.interop import load_network as load_network
     from gatewise.interop import save as save
-    from gatewise.interop.captured import Captured as Captured
     from gatewise.interop.formats import capture as capture
-    from gatewise.interop.found import Contents as Contents
-    from gatewise.interop.found import Found as Found
-    from gatewise.interop.found import Part as Part
-    from gatewise.interop.found import Refused as Refused
-    from gatewise.interop.graph_io import GraphNames as GraphNames
     from gatewise.layers.backward import backward as backward
     from gatewise.layers.lstm import LSTM as LSTM
     from gatewise.layers.stream import Stream as Stream
     from gatewise.network import Branch as Branch
     from gatewise.network import Linear as Linear
-    from gatewise.network import LinearGradients as LinearGradients
     from gatewise.network import Network as Network
-    from gatewise.network import NetworkGradients as NetworkGradients
-    from gatewise.network import NetworkStream as NetworkStream
     from gatewise.network import NetworkTrace as NetworkTrace
     from gatewise.network import Scaling as Scaling
     from gatewise.opening.run import open_run as open_run
@@ -79,20 +67,14 @@ PUBLIC = {  # each public name, and the module that defines it: imported on firs
     "LSTM": "gatewise.layers.lstm",
     "Activation": "gatewise.activations",
     "CapacityError": "gatewise.errors",
-    "Captured": "gatewise.interop.captured",
-    "Cause": "gatewise.grading.verdicts",
-    "Contents": "gatewise.interop.found",
     "Difference": "gatewise.diagnostics.verification",
     "DropoutMasks": "gatewise.dropout",
     "Edit": "gatewise.records.edits",
     "Engine": "gatewise.engine",
-    "Fault": "gatewise.grading.sheet",
     "FileError": "gatewise.errors",
     "Finding": "gatewise.reporting.findings",
-    "Found": "gatewise.interop.found",
     "GatewiseError": "gatewise.errors",
     "Gradients": "gatewise.records.gradients",
-    "GraphNames": "gatewise.interop.graph_io",
     "Keep": "gatewise.records.keep",
     "LSTMCell": "gatewise.cell",
     "LSTMGradients": "gatewise.records.gradients",
@@ -100,14 +82,11 @@ PUBLIC = {  # each public name, and the module that defines it: imported on firs
     "Labels": "gatewise.records.labels",
     "Branch": "gatewise.network",
     "Linear": "gatewise.network",
-    "LinearGradients": "gatewise.network",
     "Marking": "gatewise.grading.marking",
     "Measure": "gatewise.records.labels",
     "MissingExtraError": "gatewise.errors",
     "Moment": "gatewise.equations",
     "Network": "gatewise.network",
-    "NetworkGradients": "gatewise.network",
-    "NetworkStream": "gatewise.network",
     "NetworkTrace": "gatewise.network",
     "Scaling": "gatewise.network",
     "NotKeptError": "gatewise.errors",
@@ -115,8 +94,6 @@ PUBLIC = {  # each public name, and the module that defines it: imported on firs
     "OptionError": "gatewise.errors",
     "Page": "gatewise.playground.page",
     "Parameters": "gatewise.parameters",
-    "Part": "gatewise.interop.found",
-    "Refused": "gatewise.interop.found",
     "Report": "gatewise.reporting.findings",
     "ShapeError": "gatewise.errors",
     "State": "gatewise.records.step",
@@ -126,7 +103,6 @@ PUBLIC = {  # each public name, and the module that defines it: imported on firs
     "Terms": "gatewise.records.step",
     "Trace": "gatewise.records.trace",
     "Variant": "gatewise.parameters",
-    "Verdict": "gatewise.grading.verdicts",
     "Verification": "gatewise.diagnostics.verification",
     "Walkthrough": "gatewise.walkthrough.parts",
     "WeightsWarning": "gatewise.errors",
@@ -146,7 +122,7 @@ PUBLIC = {  # each public name, and the module that defines it: imported on firs
     "verify": "gatewise.diagnostics.verification",
     "walk": "gatewise.walkthrough.build",
 }
-PACKAGES = ("insight", "plot")  # whose own names are public: gw.insight.timescales
+PACKAGES = ("insight", "interop", "plot")  # their names are public too: gw.insight.timescales
 __all__ = list(PUBLIC)
 
 
@@ -157,10 +133,10 @@ def __getattr__(name: str) -> object:
         return import_module(f"gatewise.{name}")
     if name not in PUBLIC:
         raise AttributeError(f"module 'gatewise' has no attribute {name!r}")
-    found: object = getattr(import_module(PUBLIC[name]), name)
-    globals()[name] = found
-    return found
+    thing: object = getattr(import_module(PUBLIC[name]), name)
+    globals()[name] = thing
+    return thing
 
 
 def __dir__() -> list[str]:
-    return sorted([*PUBLIC, "__version__"])
+    return sorted([*PUBLIC, *PACKAGES, "__version__"])

@@ -194,7 +194,7 @@ def test_one_verb_captures_a_module_a_keras_model_and_an_onnx_file(tmp_path):
         gw.capture(gw_onnx.write(lstm), X=x, h0=zeros, c0=zeros),
     ]
     for (one,) in seen:
-        assert isinstance(one, gw.Captured)
+        assert isinstance(one, gw.interop.Captured)
         assert one.difference < CLOSE
         np.testing.assert_array_equal(one.trace[0].forget_gate, lstm.trace(x)[0].forget_gate)
 

@@ -50,7 +50,7 @@ def walk(
     unit: Annotated[Integer, Parameter(group=SHOWN)] = None,
     sequence: Annotated[Integer, Parameter(group=SHOWN)] = None,
     brief: Annotated[bool, Parameter(group=SHOWN)] = False,
-    all: Annotated[bool, Parameter(group=SHOWN)] = False,
+    every_step: Annotated[bool, Parameter(group=SHOWN)] = False,
     notation: Annotated[NotationName, Parameter(group=SHOWN)] = "gatewise",
     backward: Annotated[bool, Parameter(group=BACK)] = False,
     dy: Annotated[str | None, Parameter(group=BACK, allow_leading_hyphen=True)] = None,
@@ -65,8 +65,8 @@ def walk(
     """Walk through an LSTM cell line by line: each equation, its shapes, its numbers, and what they mean.
 
     Without options it shows the worked example: one step of a cell with three features and two units. If there are more
-    than 20 steps, it shows a table of them and works through the first and the last; --at shows another one, --all
-    every step. Units, layers and steps are counted from 0, as in Python.
+    than 20 steps, it shows a table of them and works through the first and the last; --at shows another one,
+    --every-step all of them. Units, layers and steps are counted from 0, as in Python.
 
     For example:
 
@@ -81,7 +81,7 @@ def walk(
         Which sequence, if --given holds a batch. Default: 0.
     brief
         Show only a table of all steps: the gates and states of every unit.
-    all
+    every_step
         Work through every step, however many there are.
     notation
         Symbols and matrix shapes: gatewise's own, or those of the worked example (notebook), of Olah's
@@ -110,14 +110,14 @@ def walk(
     if not backward and (unused := given(back) | ({} if dy is None else {"dy": dy})):
         raise OptionError(f"--{next(iter(unused))} belongs to the backward pass: --backward")
     made = build(run, back, cell, variant, model)
-    if made.at is not None and (brief or all):
-        raise OptionError(f"--{'brief' if brief else 'all'} does not go with --at, which shows one step")
+    if made.at is not None and (brief or every_step):
+        raise OptionError(f"--{'brief' if brief else 'every-step'} does not go with --at, which shows one step")
     number = 0 if sequence is None else sequence
     if not 0 <= number < len(made.sequences):
         raise OptionError(f"there is no sequence {number}; the batch has sequences 0 to {len(made.sequences) - 1}")
     dh, dc = ((each[number] if each is not None and each.ndim == 2 else each) for each in (made.dh, made.dc))
     steps = made.sequences[number]
-    if made.at is None and format not in (None, "text") and all:
+    if made.at is None and format not in (None, "text") and every_step:
         require_memory(len(steps), STEP * (8 if backward else 1) * 5, f"a walk of {counted(len(steps), 'step')}")
 
     def walked(steps: Sequence[Step]) -> Walkthrough:
@@ -126,7 +126,7 @@ def walk(
             unit=unit,
             at=made.at,
             brief=brief,
-            all=all,
+            every_step=every_step,
             facts=made.facts,
             backward=backward,
             dy=None if dy is None else of_outputs(dy, steps),
@@ -141,11 +141,11 @@ def walk(
             return
         terminal.show(walk, Output())
         chosen = (unit, sequence, format, dy, *(given(one) for one in (run, back, cell, variant, model)))
-        as_it_is = not (brief or all or backward)
+        as_it_is = not (brief or every_step or backward)
         if as_it_is and not any(one not in (None, {}) for one in chosen):  # the worked example
             print(NEXT)
         return
-    large = all and not (brief or program) and len(steps) > SAMPLE
+    large = every_step and not (brief or program) and len(steps) > SAMPLE
     size = _estimated(walked, steps, format or "text") if large else 0.0
     name = "the output" if output is None else str(output)
     told = f"{name} will take about {size / 1e6:,.0f} MB ({counted(len(steps), 'step')})"

@@ -59,3 +59,7 @@ __all__ = [
     "timescales",
     "word_scores",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__  # not the modules that they lie in

@@ -5,11 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from gatewise.errors import FileError, join_names
+from gatewise.interop.captured import Captured
 from gatewise.interop.formats import Path, capture, inspect
+from gatewise.interop.found import Contents, Found, Part, Refused
+from gatewise.interop.graph_io import GraphNames
 from gatewise.interop.own import write as save
 from gatewise.network import Network
 
-__all__ = ["capture", "inspect", "load", "load_network", "save"]
+__all__ = [
+    "Captured",
+    "Contents",
+    "Found",
+    "GraphNames",
+    "Part",
+    "Refused",
+    "capture",
+    "inspect",
+    "load",
+    "load_network",
+    "save",
+]
 
 
 def load(path: Path, name: str | None = None, **omitted: Any) -> Any:

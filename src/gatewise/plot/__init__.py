@@ -20,3 +20,7 @@ from gatewise.plot.timescales import timescales as timescales
 from gatewise.plot.unit import unit as unit
 
 __all__ = ["data", *PICTURES]
+
+
+def __dir__() -> list[str]:
+    return __all__  # not the modules that they lie in

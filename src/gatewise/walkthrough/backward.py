@@ -168,7 +168,7 @@ class BackwardWalk:
     def _check(self) -> Section:
         steps, title = self.steps, "The check: central differences of the loss"
         if not self.whole and len(steps) > WORK:
-            words = f"Checking {len(steps):,} steps takes long; --all, or all=True, includes it."
+            words = f"Checking {len(steps):,} steps takes long; --every-step, or every_step=True, includes it."
             return Section("gradient_check", title, (Sentence(words),), self.after)
         dy = np.stack([step.scope[DY] for step in steps]) if steps[0].has_dy else None
         compared = gradient_check([step.step for step in steps], self.dh, self.dc, dy=dy)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -34,7 +33,7 @@ def walk(
     sequence: int = 0,
     at: int | None = None,
     brief: bool = False,
-    all: bool = False,
+    every_step: bool = False,
     facts: Mapping[str, object] | None = None,
     backward: bool = False,
     dy: npt.ArrayLike | None = None,
@@ -59,7 +58,7 @@ def walk(
         Show this step alone: its place in a sequence of steps, its time in a trace. Negative counts from the end.
     brief : bool
         Show only the table of all steps.
-    all : bool
+    every_step : bool
         Work through all steps. By default, if there are more than 20, only the first and the last are worked through.
     facts : mapping, optional
         Further facts about the cell, shown with its sizes: for example, where its weights come from.
@@ -98,8 +97,8 @@ def walk(
     """
     if not backward and any(given is not None for given in (dy, dh, dc)):
         raise OptionError("dy, dh and dc belong to the backward pass: backward=True")
-    if at is not None and (brief or all):
-        raise OptionError("at shows one step: it does not go with brief or all")
+    if at is not None and (brief or every_step):
+        raise OptionError("at shows one step: it does not go with brief or every_step")
     trace: Trace | None = thing.only_cell("walk").stored if isinstance(thing, RunRecord) else None
     steps, places = _steps(thing, sequence)
     if at is not None:
@@ -108,14 +107,14 @@ def walk(
         facts = {**(facts or {}), "step": step.name or (at if step.time is None else step.time)}
         if not backward:  # what comes after a step has no part in it
             steps, at = [steps[at]], None
-    p, symbols, shown = steps[0].parameters, notation_of(notation), _shown(len(steps), at, brief, all)
+    p, symbols, shown = steps[0].parameters, notation_of(notation), _shown(len(steps), at, brief, every_step)
     units = None if unit is None else (index_of("unit", unit, p.hidden_size, "this cell"),)
     outputs = None if dy is None else _of_outputs(dy, trace, sequence, steps)
     run = _Run(steps, units, symbols, outputs)
     makers: list[Maker] = [] if brief else run.setting(facts or {}, backward=backward)
     if brief or (len(steps) > 1 and at is None):
         edits = "" if trace is None else trace.edits_said()
-        makers.append(lambda: [setting.sequence(run.bound, run.times, whole=all, edits=edits)])
+        makers.append(lambda: [setting.sequence(run.bound, run.times, whole=every_step, edits=edits)])
     if backward:
         if trace is None and not isinstance(thing, (Step, Lazy)) and not are_one_run(run.bound):
             raise OptionError(
@@ -194,20 +193,20 @@ def _with_rest(makers: list[Maker], shown: Sequence[int], times: Sequence[str]) 
 def _rest(before: int, after: int, times: Sequence[str]) -> list[Section]:
     """Say how to see the steps that are not worked through."""
     by = 1 if after > before else -1
-    told = "--at STEP, or at=STEP, shows one of them; --all, or all=True, shows all."
+    told = "--at STEP, or at=STEP, shows one of them; --every-step, or every_step=True, shows all."
     count = abs(after - before) - 1
     title = f"{count:,} steps are not shown" if count > 1 else "One step is not shown"
     time = f"{times[before + by]} to {times[after - by]}" if count > 1 else times[before + by]
     return [Section("left_out", title, (Sentence(told),), time)]
 
 
-def _shown(count: int, at: int | None, brief: bool, all: bool) -> Sequence[int]:
+def _shown(count: int, at: int | None, brief: bool, every_step: bool) -> Sequence[int]:
     """Return which steps are worked through."""
     if at is not None:
         return (at,)
     if brief:
         return ()
-    return range(count) if all or count <= FEW else (0, count - 1)
+    return range(count) if every_step or count <= FEW else (0, count - 1)
 
 
 def _title(count: int, shown: Sequence[int], *, backward: bool, brief: bool) -> str:
@@ -259,9 +258,7 @@ def _steps(thing: object, sequence: int) -> tuple[Sequence[Step], Sequence[int]]
             times = np.flatnonzero(trace.valid[:, sequence]).tolist()
         times = times if trace.direction == "forward" else times[::-1]
         steps: Sequence[Step] = Lazy(len(times), lambda n: trace.step(times[n], sequence))
-    elif isinstance(thing, Lazy) or (
-        isinstance(thing, Sequence) and builtins.all(isinstance(one, Step) for one in thing)
-    ):
+    elif isinstance(thing, Lazy) or (isinstance(thing, Sequence) and all(isinstance(one, Step) for one in thing)):
         steps, times = thing, range(len(thing))
     else:
         raise OptionError(f"walk takes a Step, a sequence of them or a Trace, not {type(thing).__name__}")
