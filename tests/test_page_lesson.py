@@ -96,7 +96,7 @@ def test_every_phrase_is_in_the_file_of_the_chapters() -> None:
     code = "".join(
         files("gatewise.playground").joinpath("assets", f"{name}.js").read_text(encoding="utf-8") for name in MODULES
     )
-    asked = set(re.findall(r"(?:said\(page|phrase\(phrases), \"([a-z ]+)\"", code))
+    asked = set(re.findall(r"(?:pagePhrase\(page|phrase\(phrases), \"([a-z ]+)\"", code))
     missing = {key for key in asked if key not in phrases}
     assert not missing
     spoken = {"right", "close", "coarse", "follows", "wrong", "unread", "ambiguous"}

@@ -13,10 +13,10 @@ const from = name => import(pathToFileURL(join(FOLDER, name)).href);
 const {decodeHash, eachOnce, encodeHash, misfitOf} = await from("views/hash.js");
 const {createStore} = await from("views/store.js");
 const {createModel} = await from("engine/model.js");
-const {madeState} = await from("views/start.js");
+const {originalState} = await from("views/start.js");
 const doc = JSON.parse(readFileSync(FIXTURE, "utf8"));
 const model = createModel(doc);
-const made = {...madeState(doc, model), chapter: 0};
+const made = {...originalState(doc, model), chapter: 0};
 
 let seed = 7;
 /** The same numbers each time, from 0 to below n. */
@@ -55,7 +55,8 @@ function anyState() {
   };
   return {
     ...state,
-    detail: level === "number" || level === "product" ? oneOf(["f", "a_i", `W_f[${any(hidden)},1]`, "x[0]"]) : made.detail,
+    detail:
+      level === "number" || level === "product" ? oneOf(["f", "a_i", `W_f[${any(hidden)},1]`, "x[0]"]) : made.detail,
     product: level === "product" ? any(4) : null,
     loss: backward ? {of: "h", layer, direction, unit, step: any(model.steps)} : made.loss,
     chapter: oneOf([null, 0, 7]),

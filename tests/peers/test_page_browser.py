@@ -253,7 +253,7 @@ def test_backward_the_gradient_lives_along_the_strip_and_a_weights_opens_into_it
     reader.sees(".player", "step 3 of")
     found = numbers(LATCH)
     assert shown(found["dc"][3, 0]) in reader.says('#step [data-ref="0|0|dc|3|0"]')
-    assert "The one is the other." in reader.says("#loss figcaption")
+    assert "is left: exactly the product of f" in reader.says("#loss figcaption")
     reader.click("#loss input[aria-label='at which step']")
     reader.type("4")
     reader.keys("Enter")

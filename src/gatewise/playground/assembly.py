@@ -27,7 +27,7 @@ BULKY = (
     "program",
     "quantities",
     "edits",
-)  # what a page says with, which is deflated
+)  # which is deflated
 ENTRY = "main.js"
 STYLES = ("style.css", "stage.css", "detail.css", "lesson.css")
 IMPORT = re.compile(r'^import \{([\w$,\s]+)\} from "(\.{1,2}/[\w/.]+\.js)";\n', re.MULTILINE)
@@ -49,7 +49,7 @@ def assemble(document: Mapping[str, Any]) -> str:
 
 def as_data(document: Mapping[str, Any]) -> str:
     """Return a document as JSON that no name in it can end: < is written as an escape."""
-    bulky = {key: document[key] for key in BULKY if key in document}  # what is alike beside each other
+    bulky = {key: document[key] for key in BULKY if key in document}  # similar texts beside each other
     rest = {key: value for key, value in document.items() if key not in BULKY}
     packed = b85encode(zlib.compress(_json(bulky).encode(), 9)).decode("ascii").replace("<", ",")
     return _json(rest | {"deflated": packed}).replace("<", "\\u003c")
@@ -114,23 +114,23 @@ def style() -> str:
     """Return the styles as one sheet, with the palette's colours."""
     joined = "\n".join(asset(name) for name in STYLES if files(__package__).joinpath("assets", name).is_file())
     stops = {"cividis": ",".join(CIVIDIS), "vik": ",".join(VIK)}
-    return Template(squeezed_style(joined)).substitute({name: one.css for name, one in PALETTE.items()} | stops)
+    return Template(squeezed_style(joined)).substitute({name: colour.css for name, colour in PALETTE.items()} | stops)
 
 
 def modules() -> list[str]:
     """Return the names of the modules, each behind those that it imports."""
-    found, seen = list[str](), set[str]()
+    order, visited = list[str](), set[str]()
 
     def visit(name: str) -> None:
-        seen.add(name)
+        visited.add(name)
         for _, path in IMPORT.findall(asset(name)):
             imported = imported_module(name, path)
-            if imported not in seen:
+            if imported not in visited:
                 visit(imported)
-        found.append(name)
+        order.append(name)
 
     visit(ENTRY)
-    return found
+    return order
 
 
 def asset(name: str) -> str:

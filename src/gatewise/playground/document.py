@@ -1,4 +1,4 @@
-"""What a page holds: programs, wiring, numbers, names and words, as plain data.
+"""The document of a page: programs, wiring, numbers, names and words, as plain data.
 
 Inputs of a page belong to one sequence: ``x`` (time, features), or tokens (time,) where there is an embedding;
 ``valid`` (time,) or null for all; ``state[layer][direction]``; and ``dropout[layer][direction]``, or null for none: by
@@ -40,22 +40,22 @@ def teaching() -> Object:
     example = latch()
     subject = subject_of(LSTM.from_cells(example.cell), example.x, 0, {"state": ((example.state,),)})
     about = ["The cell is an example with weights set by hand: it writes a bit, holds it and releases it."]
-    made = _document(subject, TITLE, about, numbers)
-    return made | _lesson_of(subject) | {"chapters": lesson.chapters(), "teaching": True, "example": "latch"}
+    document = _document(subject, TITLE, about, numbers)
+    return document | _lesson_of(subject) | {"chapters": lesson.chapters(), "teaching": True, "example": "latch"}
 
 
 def of_run(subject: Subject, title: str | None, notes: Sequence[str]) -> Object:
     """Return the document of a model's run."""
-    made = _document(subject, title or TITLE, notes, packed)
+    document = _document(subject, title or TITLE, notes, packed)
     if subject.num_units <= MOST_WORKED_OUT:
-        made |= _lesson_of(subject)
+        document |= _lesson_of(subject)
     if subject.num_units > len(subject.lstm.cells()):
-        made["sorted"] = [[_order(cell, subject.sequence) for cell in row] for row in subject.cells]
-    return made
+        document["sorted"] = [[_order(cell, subject.sequence) for cell in row] for row in subject.cells]
+    return document
 
 
 def _lesson_of(subject: Subject) -> Object:
-    """Return all by which a page asks for numbers and judges them."""
+    """Return the edits, phrases and constants for asking and judging."""
     return {"edits": edits.of_wiring(subject.wiring()), "phrases": lesson.phrases(), "grader": lesson.grader()}
 
 
@@ -81,7 +81,7 @@ def _document(subject: Subject, title: str, notes: Sequence[str], write: Write) 
 
 
 def computed(subject: Subject, wiring: Wiring, write: Write) -> Object:
-    """Return what of a document the page computes with: programs, wiring, numbers and names."""
+    """Return the part of a document that the page computes with: programs, quantities, wiring, numbers, labels."""
     return {
         **of_wiring(wiring, write),
         "quantities": quantities.of_wiring(wiring),
@@ -99,31 +99,33 @@ def _state(cell: Trace, sequence: int, write: Write) -> Object:
     return {"h": write(cell.initial.h[sequence]), "c": write(cell.initial.c[sequence])}
 
 
-def _dropout(subject: Subject, wired: Sequence[Sequence[WiredCell]], write: Write) -> list[list[Object]] | None:
+def _dropout(subject: Subject, layers: Sequence[Sequence[WiredCell]], write: Write) -> list[list[Object]] | None:
     """Return the masks of each cell by the names that its program has for them; None where there are none."""
     if not any(cell.dropout.arrays() for row in subject.cells for cell in row):
         return None
     return [
         [
-            values(binding.dropout_masks(one.program.form, one.parameters, subject.dropout(cell)), write)
-            for one, cell in zip(cells, row, strict=True)
+            values(binding.dropout_masks(wired.program.form, wired.parameters, subject.dropout(cell)), write)
+            for wired, cell in zip(cells, row, strict=True)
         ]
-        for cells, row in zip(wired, subject.cells, strict=True)
+        for cells, row in zip(layers, subject.cells, strict=True)
     ]
 
 
 def _about(subject: Subject) -> list[str]:
-    """Return what is to be known of the numbers, each in a sentence."""
+    """Return sentences about the model, the run and the numbers."""
     dtype, lstm = subject.first.parameters.dtype, subject.lstm
     counts = [counted(lstm.num_layers, "layer"), counted(subject.num_units, "unit")]
     counts += [counted(subject.num_parameters, "parameter"), counted(lstm.num_steps, "step")]
-    said = [f"The model has {', '.join(counts[:-1])}; the run has {counts[-1]}."]
+    sentences = [f"The model has {', '.join(counts[:-1])}; the run has {counts[-1]}."]
     if lstm.batch_size > 1:
         names = lstm.labels.sequences
         name = "" if names is None else f" ({clean(names[subject.sequence])})"
-        said.append(f"This is sequence {subject.sequence}{name} of a batch of {lstm.batch_size:,}, counted from 0.")
+        sentences.append(
+            f"This is sequence {subject.sequence}{name} of a batch of {lstm.batch_size:,}, counted from 0."
+        )
     weights = "Weights and input are float32; the page" if dtype == np.float32 else "The page"
-    return [*said, f"{weights} computes in float64.", "Nothing leaves the page."]
+    return [*sentences, f"{weights} computes in float64.", "Nothing leaves the page."]
 
 
 def _labels(subject: Subject) -> Object:
@@ -131,7 +133,7 @@ def _labels(subject: Subject) -> Object:
     times = labels.times
     if times is None and first.start:  # of a slice of a trace
         times = tuple(str(first.start + t) for t in range(len(first)))
-    scaled = subject.network is not None and subject.network.inputs is not None  # what the cell reads has no unit
+    scaled = subject.network is not None and subject.network.inputs is not None  # scaled features have no measure
     names = [first.labels.feature(k) for k in range(first.parameters.input_size)]
     measured = labels.outputs or () if scaled else labels.measures
     return {
@@ -141,7 +143,7 @@ def _labels(subject: Subject) -> Object:
         ],
         "times": times and [clean(str(time)) for time in times],
         "outputs": labels.outputs and [*map(clean, labels.outputs)],
-        "measures": {clean(name): [*map(clean, one)] for name, one in labels.measures.items() if name in measured},
+        "measures": {clean(name): [*map(clean, texts)] for name, texts in labels.measures.items() if name in measured},
     }
 
 

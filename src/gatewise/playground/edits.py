@@ -97,7 +97,7 @@ def _sentence(members: Sequence[ProgramEdit]) -> Object:
 def _activations(forms: Sequence[Formula]) -> list[Activation]:
     """Return the nonlinearities that the forms call, without those that every page has."""
     calls = (node.activation for form in forms for node in nodes(form) if isinstance(node, FunctionCall))
-    return [one for one in dict.fromkeys(calls) if one not in (None, SIGMOID, TANH)]
+    return [activation for activation in dict.fromkeys(calls) if activation not in (None, SIGMOID, TANH)]
 
 
 def _nonlinearity(activation: Activation) -> Object:

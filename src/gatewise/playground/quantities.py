@@ -5,7 +5,7 @@
 ``base``        the letters of its symbol
 ``below``       those below them
 ``gate``        the gate that it belongs to, or None
-``rest``        what is below besides the gate
+``rest``        the letters below besides the gate
 ``hue``         the letter of the quantity in whose hue it is drawn, or None
 ``gradient_of`` the quantity that it is the gradient of, or None
 ``role``        its role, or that of all parameters like it, or ""
@@ -71,14 +71,14 @@ def of_program(program: Program) -> Object:
 def roles(program: Program) -> dict[str, Symbol]:
     """Return the quantity of a cell's program that has each role.
 
-    Zoneout and clips set the sum of what is kept and what is written apart from the cell state that is carried, and a
+    Zoneout and clips set the sum of the kept and the written part apart from the cell state that is carried, and a
     projection the output gate's product from the hidden state.
     """
     state = next((carry.source for carry in program.carry if carry.into == C_PREV), C)
     total = next((line.left for line in program.forward if _adds_candidate(line.right)), C)
     gated = next((line.left for line in program.forward if _multiplies_output_gate(line.right)), H)
     gates = {name: Symbol(letter) for letter, name in zip(LETTERS, NAMES, strict=True)}
-    found = {
+    symbols_of_roles = {
         "input": X,
         **gates,
         "hidden_state": H,
@@ -90,7 +90,7 @@ def roles(program: Program) -> dict[str, Symbol]:
         "output_gradient": DY,
         "cell_gradient": d(state) if d(state) in program.axes else d(total),
     }
-    return {role: symbol for role, symbol in found.items() if symbol in program.axes}
+    return {role: symbol for role, symbol in symbols_of_roles.items() if symbol in program.axes}
 
 
 def _adds_candidate(right: Formula) -> bool:
@@ -103,15 +103,15 @@ def _multiplies_output_gate(right: Formula) -> bool:
 
 def of_merge() -> Object:
     """Return the records and roles of the merging of directions."""
-    found = {"forward_output": FORWARD, "backward_output": BACKWARD, "output": MERGED, "output_gradient": d(MERGED)}
-    return _described([*found.values(), d(FORWARD), d(BACKWARD)], found, ())
+    of_roles = {"forward_output": FORWARD, "backward_output": BACKWARD, "output": MERGED, "output_gradient": d(MERGED)}
+    return _described([*of_roles.values(), d(FORWARD), d(BACKWARD)], of_roles, ())
 
 
 def _of_head(head: Head) -> Object:
     lines = (*reading(head), *unreading(head))
-    found = {"read": READ, "skipped": SKIPPED, "output": OUTPUT, "output_gradient": d(OUTPUT), "output_bias": B_Y}
+    of_roles = {"read": READ, "skipped": SKIPPED, "output": OUTPUT, "output_gradient": d(OUTPUT), "output_bias": B_Y}
     known = dict.fromkeys((*given(head), *(line.left for line in lines)))
-    return _described(known, {role: symbol for role, symbol in found.items() if symbol in known}, lines)
+    return _described(known, {role: symbol for role, symbol in of_roles.items() if symbol in known}, lines)
 
 
 def _described(known: Iterable[Symbol], of_roles: Roles, lines: Iterable[Assignment]) -> Object:

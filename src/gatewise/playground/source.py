@@ -23,12 +23,15 @@ def of_program(program: Program) -> Object:
     Returns
     -------
     dict
-        ``head``: what comes first. ``forward`` and ``backward``: each ``given``, pairs of a quantity and what it is
+        ``head``: the first lines. ``forward`` and ``backward``: each ``given``, pairs of a quantity and what it is
         called, whose numbers come next, and the ``lines`` that compute and print the rest.
     """
     allotted = code.Allotted(*TAKEN)
     activations = activations_of(program.form.variant)
-    functions = {one: "np.tanh" if one.name == "tanh" else allotted.name(one, one.name) for one in activations}
+    functions = {
+        activation: "np.tanh" if activation.name == "tanh" else allotted.name(activation, activation.name)
+        for activation in activations
+    }
     names = {symbol: allotted.name(symbol, code.identifier(symbol)) for symbol in program.axes}
     head = SETUP.format(printed=", ".join(f"{key}={json.dumps(value)}" for key, value in PRINTED.items()), quiet="all")
     for activation, name in functions.items():
@@ -36,19 +39,19 @@ def of_program(program: Program) -> Object:
             body: Formula = textbook(activation) if activation.name == "sigmoid" else definition(activation)
             head += f"\n\n\ndef {name}(a):\n    return {code.expression(body, {ARGUMENT: 'a'})}"
 
-    def lines(equations: tuple[Assignment, ...]) -> list[str]:
-        made = [f"{names[one.left]} = {code.expression(one.right, names, functions)}" for one in equations]
-        shown = ", ".join(f"{name}={name}" for name in (names[one.left] for one in equations))
-        return [*made, "", _wrapped(f"show({shown})", 5)]
+    def source_lines(equations: tuple[Assignment, ...]) -> list[str]:
+        lines = [f"{names[line.left]} = {code.expression(line.right, names, functions)}" for line in equations]
+        printed = ", ".join(f"{name}={name}" for name in (names[line.left] for line in equations))
+        return [*lines, "", _wrapped(f"show({printed})", 5)]
 
-    def given(*, late: bool) -> list[list[str]]:
-        kinds = [one.symbol for one in program.given if (one.kind == GRADIENT) == late]
-        return [[text.formula(symbol), names[symbol]] for symbol in kinds]
+    def variables(*, backward: bool) -> list[list[str]]:
+        symbols = [given.symbol for given in program.given if (given.kind == GRADIENT) == backward]
+        return [[text.formula(symbol), names[symbol]] for symbol in symbols]
 
     return {
         "head": head,
-        "forward": {"given": given(late=False), "lines": lines(program.forward)},
-        "backward": {"given": given(late=True), "lines": lines(program.backward)},
+        "forward": {"given": variables(backward=False), "lines": source_lines(program.forward)},
+        "backward": {"given": variables(backward=True), "lines": source_lines(program.backward)},
     }
 
 

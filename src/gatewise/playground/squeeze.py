@@ -1,6 +1,6 @@
-"""Scripts and styles without what only their readers need: comments, and blanks and line ends beside punctuation.
+"""Scripts and styles without comments, and without blanks and line ends beside punctuation.
 
-A function stays a line or some, so that what a browser says of one can be found. Texts, and regular expressions, stay
+A function stays a line or some, so that a browser's messages about it can be traced. Texts and regular expressions stay
 as they are.
 """
 
@@ -37,7 +37,7 @@ def squeezed_style(rules: str) -> str:
     >>> squeezed_style('a > b,  c { margin: 0  1px;\n content: "a, b"; }  /* of it */')
     'a > b,c{margin:0 1px;content:"a, b"}'
     """
-    return STYLE.sub(lambda found: found[1] or found[2] or found[3] or found[4] or "", rules).strip()
+    return STYLE.sub(lambda match: match[1] or match[2] or match[3] or match[4] or "", rules).strip()
 
 
 def squeezed(code: str) -> str:
@@ -50,7 +50,7 @@ def squeezed(code: str) -> str:
     >>> squeezed("{ a(); } { for (;;); } { if (b) c(); else; }")
     '{a()}{for(;;);}{if(b)c();else;}'
     """
-    made: list[str] = []
+    pieces: list[str] = []
     heads: list[bool] = []  # of the brackets that are open: whether a statement must follow
     is_head = False  # of the last one that closed
     place, gap = 0, ""
@@ -58,28 +58,30 @@ def squeezed(code: str) -> str:
     def put(piece: str) -> None:
         nonlocal gap, is_head
         if piece == "(":
-            heads.append(bool(made) and made[-1].strip() in HEADS)
+            heads.append(bool(pieces) and pieces[-1].strip() in HEADS)
         elif piece == ")":
             is_head = heads.pop()
-        elif piece == "}" and made[-1] == ";" and not (made[-2] in ("else", ":") or (made[-2] == ")" and is_head)):
-            made.pop()
-        last = made[-1][-1] if made else "\n"
+        elif (
+            piece == "}" and pieces[-1] == ";" and not (pieces[-2] in ("else", ":") or (pieces[-2] == ")" and is_head))
+        ):
+            pieces.pop()
+        last = pieces[-1][-1] if pieces else "\n"
         if gap == "\n":
             if last not in OPENING and piece[0] not in CLOSING:
-                made.append("\n")
+                pieces.append("\n")
         elif gap and _joins(last, piece[0]):
-            made.append(" ")
-        made.append(piece)
+            pieces.append(" ")
+        pieces.append(piece)
         gap = ""
 
     while place < len(code):
-        found = TOKEN.match(code, place)
-        assert found is not None
-        kind, piece = found.lastgroup, found[0]
-        if kind == "sign" and piece == "/" and _begins_a_pattern(made):
-            found = PATTERN.match(code, place)
-            assert found is not None, f"neither a division nor a pattern: {code[place : place + 40]}"
-            piece = found[0]
+        match = TOKEN.match(code, place)
+        assert match is not None
+        kind, piece = match.lastgroup, match[0]
+        if kind == "sign" and piece == "/" and _begins_a_pattern(pieces):
+            match = PATTERN.match(code, place)
+            assert match is not None, f"neither a division nor a pattern: {code[place : place + 40]}"
+            piece = match[0]
         elif kind == "template":
             piece = code[place : _end_of_template(code, place + 1)]
         place += len(piece)
@@ -87,7 +89,7 @@ def squeezed(code: str) -> str:
             gap = "\n" if "\n" in piece and kind == "blank" else gap or " "
         else:
             put(piece)
-    return "".join(made)
+    return "".join(pieces)
 
 
 def _joins(last: str, first: str) -> bool:
@@ -99,14 +101,14 @@ def _is_of_a_word(letter: str) -> bool:
     return letter.isalnum() or letter in "_$#"
 
 
-def _begins_a_pattern(made: list[str]) -> bool:
+def _begins_a_pattern(pieces: list[str]) -> bool:
     """Tell whether a slash behind some code begins a regular expression."""
-    behind = next((piece for piece in reversed(made) if not piece.isspace()), ";")
+    behind = next((piece for piece in reversed(pieces) if not piece.isspace()), ";")
     return behind in WORDS_BEFORE_A_PATTERN or (len(behind) == 1 and behind in BEFORE_A_PATTERN)
 
 
 def _end_of_template(code: str, place: int) -> int:
-    """Return where a template ends that begins before a place: behind its second backtick."""
+    """Return the place behind the second backtick of a template that begins before a place."""
     while code[place] != "`":
         if code[place] == "\\":
             place += 2
@@ -118,14 +120,14 @@ def _end_of_template(code: str, place: int) -> int:
 
 
 def _end_of_slot(code: str, place: int) -> int:
-    """Return where a slot of a template ends that begins before a place: behind its bracket."""
+    """Return the place behind the bracket of a template's slot that begins before a place."""
     depth = 1
     while depth:
-        found = TOKEN.match(code, place)
-        assert found is not None
-        if found.lastgroup == "template":
+        match = TOKEN.match(code, place)
+        assert match is not None
+        if match.lastgroup == "template":
             place = _end_of_template(code, place + 1)
             continue
-        depth += {"{": 1, "}": -1}.get(found[0], 0)
-        place = found.end()
+        depth += {"{": 1, "}": -1}.get(match[0], 0)
+        place = match.end()
     return place

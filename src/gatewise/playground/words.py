@@ -1,4 +1,4 @@
-"""What a page says and shows of its programs: sentences, names, formulas and source, as data that it fills in."""
+"""Words and formulas about a page's programs: sentences, names, templates and source, which the page fills in."""
 
 from __future__ import annotations
 
@@ -64,33 +64,33 @@ GATES = dict(zip(LETTERS, (name.replace("_", " ") for name in NAMES), strict=Tru
 
 
 def words(wiring: Wiring) -> list[Object]:
-    """Return what is said of each program of a wiring, and behind them of its head, where it has one.
+    """Return the words about each program of a wiring, and behind them about its head, if it has one.
 
     Returns
     -------
     list of dict
-        ``names``: what quantities are called. ``sayings``: by the key of a section of a walkthrough, what is said of
+        ``names``: of quantities. ``sayings``: by the key of a section of a walkthrough, the sentence on
         each unit (see `gatewise.walkthrough.sentences`), or of all alike. ``of``: by the name of a quantity, that key.
         ``moment``: what happens in a unit. ``carried``: what share of a gradient reaches an earlier step.
         ``conditions``: of the cases in these, by their numbers. ``each``: what is said of few units or of many.
         ``weights``: what is said of the largest gradient. ``gates``: the columns of a table of gates. ``formula``: what
         formulas begin with in spreadsheets. ``source``: see `gatewise.playground.source`.
     """
-    found = [_words(*one) for one in _programs(wiring)]
-    return [*found, {"names": _of_head(wiring.head), "of": {}, "sayings": {}}] if wiring.head is not None else found
+    cells = [_words(*program) for program in _programs(wiring)]
+    return [*cells, {"names": _of_head(wiring.head), "of": {}, "sayings": {}}] if wiring.head is not None else cells
 
 
 def formulas(wiring: Wiring) -> list[Object]:
     """Return the equations of each program of a wiring as templates, and behind them of its head: `render.slots`."""
-    found = [slots.of_program(program) for program, _, _ in _programs(wiring)]
-    found += [slots.of_head(wiring.head)] if wiring.head is not None else []
-    return [_hued(one) for one in found]
+    templates = [slots.of_program(program) for program, _, _ in _programs(wiring)]
+    templates += [slots.of_head(wiring.head)] if wiring.head is not None else []
+    return [_hued(template) for template in templates]
 
 
 def _hued(node: Any) -> Any:
     """Return templates with the classes that the page has for the hues of quantities."""
     if isinstance(node, list):
-        return [_hued(one) for one in node]
+        return [_hued(part) for part in node]
     if not isinstance(node, dict):
         return node
     return {key: HUES[value] if key == "class" else _hued(value) for key, value in node.items()}
@@ -98,18 +98,20 @@ def _hued(node: Any) -> Any:
 
 def _programs(wiring: Wiring) -> Iterator[tuple[Program, int, int]]:
     """Go through the programs of a wiring in the order of `render.program.of_wiring`, each with its sizes."""
-    found: dict[Program, tuple[int, int]] = {}
-    for cell in (one for row in wiring.cells for one in row):
+    programs: dict[Program, tuple[int, int]] = {}
+    for cell in (cell for layer in wiring.cells for cell in layer):
         p = cell.parameters
-        found.setdefault(
+        programs.setdefault(
             sized(cell.program, p.recurrent_size, p.recurrent_size + p.input_size), (p.recurrent_size, p.input_size)
         )
-    yield from ((program, *sizes) for program, sizes in found.items())
+    yield from ((program, *sizes) for program, sizes in programs.items())
 
 
 def _words(program: Program, recurrent: int, inputs: int) -> Object:
     conditions: list[Formula] = []
-    sayings = {key: _sentence(one, conditions) for key, one in quantity_sentences.quantity_sentences(program).items()}
+    sayings = {
+        key: _sentence(about, conditions) for key, about in quantity_sentences.quantity_sentences(program).items()
+    }
     moment = _sentence(quantity_sentences.moment_sentence(program), conditions)
     carried = _sentence(quantity_sentences.CARRIED_SENTENCE, conditions) | {"from": sentences.CARRIED_FROM}
     fixed = {
@@ -120,22 +122,22 @@ def _words(program: Program, recurrent: int, inputs: int) -> Object:
     }
     if Z in program.axes:
         fixed["combined_input"].append(quantity_sentences.combined(program, recurrent, inputs))
-    sayings |= {key: {"words": " ".join(said(one, text.formula) for one in some)} for key, some in fixed.items()}
+    sayings |= {key: {"words": " ".join(said(line, text.formula) for line in lines)} for key, lines in fixed.items()}
     of = {X: "input", H_PREV: "input", C_PREV: "input"}
     of |= dict.fromkeys((DY, DH, DH_NEXT, DC_NEXT), "arriving")
     for sections in (grouping.forward(program.forward), grouping.backward(program.backward)):
-        of |= {one.left: key for key, equations in sections.items() for one in equations if _is_of(one.left, key)}
+        of |= {line.left: key for key, lines in sections.items() for line in lines if _is_of(line.left, key)}
     of |= {d(program.form.computed(Symbol(k))): f"d_{NAMES[index(k)]}" for k in program.form.own}
-    matrices = [one.left for one in program.backward if one.sums and one.left.base in "WU"]
+    matrices = [line.left for line in program.backward if line.sums and line.left.base in "WU"]
     return {
         "names": _names(dict.fromkeys(program.axes)),
         "sayings": sayings,
         "of": {text.formula(symbol): key for symbol, key in of.items() if key in sayings or key == "d_weights"},
         "moment": moment,
         "carried": carried,
-        "conditions": [_tree(one) for one in conditions],
+        "conditions": [_tree(condition) for condition in conditions],
         "each": {"most": sentences.MOST, **sentences.EACH},
-        "weights": {**sentences.WEIGHTS, "of": [[text.formula(one), GATES[one.sub]] for one in matrices]},
+        "weights": {**sentences.WEIGHTS, "of": [[text.formula(matrix), GATES[matrix.sub]] for matrix in matrices]},
         "gates": [[letter, name] for letter, name in zip(LETTERS, NAMES, strict=True)],
         "formula": "".join(FORMULA),
         "source": source.of_program(program),
@@ -143,7 +145,7 @@ def _words(program: Program, recurrent: int, inputs: int) -> Object:
 
 
 def _is_of(symbol: Symbol, key: str) -> bool:
-    """Tell whether what a section says is of a quantity, not only of others that it comes to."""
+    """Tell whether the sentence of a section is about a quantity."""
     bases = {"d_cell_state": ("c", "c_raw", "c_new"), "d_previous": ("c_prev",), "d_weights": ("W", "U")}
     return symbol.base in bases.get(key, (symbol.base,))
 
@@ -200,8 +202,8 @@ _NAMED: Mapping[Symbol, str] = {
     Symbol("z", "x"): "input under its dropout mask",
     Symbol("mask", "h"): "dropout mask of the hidden state",
     Symbol("mask", "x"): "dropout mask of the input",
-    Symbol("k", "h"): "what zoneout keeps of the hidden state",
-    Symbol("k", "c"): "what zoneout keeps of the cell state",
+    Symbol("k", "h"): "zoneout mask of the hidden state",
+    Symbol("k", "c"): "zoneout mask of the cell state",
     Symbol("u"): "recurrent sums of all gates",
     Symbol("w"): "input sums of all gates",
     Symbol("c_seen", d=True): "gradient of the cell state through the output",
@@ -211,9 +213,9 @@ _OF_HEAD: Mapping[Symbol, str] = {
     V: "weights of the output",
     B_Y: "bias of the output",
     A_Y: "pre-activation of the output",
-    U_Y: "output before what is added to it",
-    READ: "what the output is computed from",
-    SKIPPED: "what the skip connection adds",
+    U_Y: "output before skip connection and scaling",
+    READ: "input of the head",
+    SKIPPED: "addend of the skip connection",
     SCALE: "scale of the output",
     CENTER: "center of the output",
     LEAST: "least that the output can be",
@@ -244,20 +246,19 @@ def _names(symbols: Mapping[Symbol, Any]) -> dict[str, str]:
 
 
 def _of_head(head: Head) -> dict[str, str]:
-    """Return what the quantities of a head are called."""
+    """Return the names of a head's quantities."""
     equations = (*reading(head), *unreading(head))
-    return {text.formula(symbol): _in_head(symbol) for symbol in (*given(head), *(one.left for one in equations))}
+    return {text.formula(symbol): _in_head(symbol) for symbol in (*given(head), *(line.left for line in equations))}
 
 
 def _in_head(symbol: Symbol) -> str:
     if symbol.d:
-        inner = _in_head(replace(symbol, d=False))
-        return f"gradient of {inner if inner.startswith('what') else f'the {inner}'}"
+        return f"gradient of the {_in_head(replace(symbol, d=False))}"
     return _OF_HEAD.get(symbol) or f"{_OF_DENSE[symbol.base]} of dense layer {symbol.sub}"
 
 
 def name_of(symbol: Symbol) -> str:
-    """Return what a quantity is called.
+    """Return the name of a quantity in words.
 
     Examples
     --------
@@ -267,8 +268,7 @@ def name_of(symbol: Symbol) -> str:
     if symbol in _NAMED:
         return _NAMED[symbol]
     if symbol.d:
-        inner = name_of(replace(symbol, d=False))
-        return f"gradient of {inner if inner.startswith('what') else f'the {inner}'}"
+        return f"gradient of the {name_of(replace(symbol, d=False))}"
     whose, comma, _ = symbol.sub.partition(",")
     if symbol.base not in _OF_GATES or not whose:
         return text.formula(symbol)
@@ -277,7 +277,7 @@ def name_of(symbol: Symbol) -> str:
 
 
 def _whose(sub: str) -> str:
-    """Return what stands below a symbol, in words: f, u, uf, c."""
+    """Return the index of a symbol in words: f, u, uf, c."""
     if sub in GATES:
         return f"the {GATES[sub]}"
     if sub in _SUMS:

@@ -97,7 +97,7 @@ interface Quantity {
   base: string;
   below: string;
   gate: string | null;
-  /** What is below it besides its gate. */
+  /** The letters below it besides its gate. */
   rest: string;
   hue: string | null;
   gradient_of: string | null;
@@ -196,7 +196,7 @@ interface Case {
   /** The number of its condition; it always holds where there is none. */
   when?: number;
 }
-/** What is said of each unit: the first case that holds, of each part. */
+/** A sentence on each unit: the first case that holds, of each part. */
 interface Saying {
   of: string;
   variables: Record<string, Tree>;

@@ -18,7 +18,7 @@ import {chaptersView} from "./views/chapters.js";
 import {footView} from "./views/foot.js";
 
 /**
- * What is drawn into which place, one after another. The step first: it asks how far it is scrolled, which costs a layout
+ * The views and their places, in the order of drawing. The step first: it asks how far it is scrolled, which costs a layout
  * of the page behind any other change.
  * @type {[string, (page: Page) => Element][]}
  */
@@ -36,9 +36,9 @@ const VIEWS = [
 
 /** @param {string} id */
 function landmark(id) {
-  const found = document.getElementById(id);
-  if (!found) throw new Error(`the page has no ${id}`);
-  return found;
+  const element = document.getElementById(id);
+  if (!element) throw new Error(`the page has no ${id}`);
+  return element;
 }
 
 /** @param {unknown} error */

@@ -71,7 +71,7 @@ interface Op {
  * that a row of the matrix depends on the same row alone.
  */
 interface KnownProducts {
-  /** Of what the matrix depends on. */
+  /** The symbols in the matrix. */
   names: string[];
   at: () => number;
   ready: Uint8Array;
@@ -85,10 +85,10 @@ interface Block {
   count: number;
   known: KnownProducts | null;
 }
-/** What the symbols of a formula are. */
+/** The meaning of a formula's symbols. */
 interface Scope {
   slot: (name: string) => Slot;
-  /** What does not vary from step to step is computed once, by `once`. */
+  /** Constant parts are computed once, by `once`. */
   varies: (name: string) => boolean;
   once: (() => void)[];
   definition: (call: Activation) => Tree | null;
@@ -330,7 +330,7 @@ interface Gauge {
   height: number;
   upright: boolean;
 }
-/** Where the parts of the stage stand. */
+/** The places of the stage's parts. */
 interface Layout {
   box: string;
   /** Whether valves are filled from below. */
@@ -345,7 +345,7 @@ interface Layout {
   gauge: Gauge;
   captions: Record<StageGate | StageEnd | StageSide, Caption>;
 }
-/** What flows; null where the equation has no such part. `tells` are the quantities that it would give away. */
+/** An amount in a pipe; null where the equation has no such part. `tells` are the quantities that it gives away. */
 interface Amount {
   value: number | null;
   tells: string[];
@@ -372,7 +372,7 @@ interface GraphNode {
   given: boolean;
   /** Whether it only stacks vectors. */
   joint: boolean;
-  wanted: number;
+  goal: number;
   order: number;
 }
 /** A wire, and the columns and lanes that it passes. */
@@ -401,7 +401,7 @@ interface SignedTerm {
   sign: "+" | "-";
   content: Piece[];
 }
-/** How templates are written: as MathML or as text. */
+/** A way to write templates: as MathML or as text. */
 interface TemplateWriter {
   number: (value: number, how: string) => Piece[];
   leftOut: (text: string) => Piece[];

@@ -1,6 +1,6 @@
 /** Arrays of numbers as the document writes them, and products of matrices with vectors. All are float64. */
 
-/** How many numbers a shape holds. @param {number[]} shape */
+/** The number of entries of a shape. @param {number[]} shape */
 export function sizeOf(shape) {
   return shape.reduce((product, length) => product * length, 1);
 }
@@ -24,16 +24,16 @@ export function decode(written) {
   /** @type {number[]} */
   const shape = [];
   for (let inner = written; Array.isArray(inner); inner = inner[0]) shape.push(inner.length);
-  const found = zeros(shape);
+  const values = zeros(shape);
   let n = 0;
   /** @param {NestedNumbers} part */
   const visit = part => {
     if (Array.isArray(part)) part.forEach(visit);
-    else found.data[n++] = numberOf(part);
+    else values.data[n++] = numberOf(part);
   };
   visit(written);
-  if (n !== found.data.length) throw new Error("an array of the document has rows of different lengths");
-  return found;
+  if (n !== values.data.length) throw new Error("an array of the document has rows of different lengths");
+  return values;
 }
 
 /** A number of the document; those that JSON has not are strings. @param {unknown} written */
@@ -83,9 +83,9 @@ function numbersOf(bytes, dtype) {
  */
 export function addProduct(out, o, matrix, rows, columns, first, count, vector, v) {
   const end = (v + count) | 0,
-    one = columns | 0,
-    two = (2 * columns) | 0,
-    three = (3 * columns) | 0;
+    next = columns | 0,
+    second = (2 * columns) | 0,
+    third = (3 * columns) | 0;
   let r = 0;
   for (; r + 3 < rows; r = (r + 4) | 0) {
     let a = 0,
@@ -96,9 +96,9 @@ export function addProduct(out, o, matrix, rows, columns, first, count, vector, 
     for (let n = v | 0; n < end; n = (n + 1) | 0) {
       const x = vector[n];
       a += matrix[i] * x;
-      b += matrix[(i + one) | 0] * x;
-      c += matrix[(i + two) | 0] * x;
-      d += matrix[(i + three) | 0] * x;
+      b += matrix[(i + next) | 0] * x;
+      c += matrix[(i + second) | 0] * x;
+      d += matrix[(i + third) | 0] * x;
       i = (i + 1) | 0;
     }
     out[o + r] += a;
@@ -114,9 +114,9 @@ export function addProduct(out, o, matrix, rows, columns, first, count, vector, 
  * @param {number} count @returns {number[]}
  */
 export function plainNumbers(count) {
-  const found = [];
-  for (let n = 0; n < count; n++) found.push(0.5); // no integer, so that all are kept as float64
-  return found;
+  const numbers = [];
+  for (let n = 0; n < count; n++) numbers.push(0.5); // no integer, so that all are stored as float64
+  return numbers;
 }
 
 /**
@@ -127,20 +127,20 @@ export function addPlainProduct(out, o, rows, vector) {
   const columns = vector.length;
   let r = 0;
   for (; r + 3 < rows.length; r = (r + 4) | 0) {
-    const one = rows[r],
-      two = rows[r + 1],
-      three = rows[r + 2],
-      four = rows[r + 3];
+    const first = rows[r],
+      second = rows[r + 1],
+      third = rows[r + 2],
+      fourth = rows[r + 3];
     let a = 0,
       b = 0,
       c = 0,
       d = 0;
     for (let n = 0; n < columns; n = (n + 1) | 0) {
       const x = vector[n];
-      a += one[n] * x;
-      b += two[n] * x;
-      c += three[n] * x;
-      d += four[n] * x;
+      a += first[n] * x;
+      b += second[n] * x;
+      c += third[n] * x;
+      d += fourth[n] * x;
     }
     out[o + r] += a;
     out[o + r + 1] += b;
@@ -172,9 +172,9 @@ export function rowProduct(matrix, start, count, vector, v) {
  */
 export function addTransposed(out, o, matrix, first, rows, columns, vector, v) {
   const end = (o + columns) | 0,
-    one = columns | 0,
-    two = (2 * columns) | 0,
-    three = (3 * columns) | 0;
+    next = columns | 0,
+    second = (2 * columns) | 0,
+    third = (3 * columns) | 0;
   let r = 0;
   for (; r + 7 < rows; r = (r + 8) | 0) {
     const a = vector[v + r],
@@ -190,9 +190,9 @@ export function addTransposed(out, o, matrix, first, rows, columns, vector, v) {
     for (let n = o | 0; n < end; n = (n + 1) | 0) {
       out[n] +=
         matrix[i] * a +
-        matrix[(i + one) | 0] * b +
-        (matrix[(i + two) | 0] * c + matrix[(i + three) | 0] * d) +
-        (matrix[j] * e + matrix[(j + one) | 0] * f + (matrix[(j + two) | 0] * g + matrix[(j + three) | 0] * h));
+        matrix[(i + next) | 0] * b +
+        (matrix[(i + second) | 0] * c + matrix[(i + third) | 0] * d) +
+        (matrix[j] * e + matrix[(j + next) | 0] * f + (matrix[(j + second) | 0] * g + matrix[(j + third) | 0] * h));
       i = (i + 1) | 0;
       j = (j + 1) | 0;
     }
@@ -221,13 +221,13 @@ export function addOuter(out, left, l, rows, right, r, columns) {
 
 /**
  * The largest difference of two arrays, number by number; NaN against a number is infinite, NaN against NaN none.
- * @param {Float64Array} one @param {Float64Array} other
+ * @param {Float64Array} first @param {Float64Array} second
  */
-export function difference(one, other) {
+export function difference(first, second) {
   let most = 0;
-  for (let n = 0; n < one.length; n++) {
-    if (Object.is(one[n], other[n]) || one[n] === other[n]) continue;
-    const by = Math.abs(one[n] - other[n]);
+  for (let n = 0; n < first.length; n++) {
+    if (Object.is(first[n], second[n]) || first[n] === second[n]) continue;
+    const by = Math.abs(first[n] - second[n]);
     most = Number.isNaN(by) ? Infinity : Math.max(most, by);
   }
   return most;

@@ -24,10 +24,10 @@ export class Binding {
     /** @type {KnownProducts[]} */
     this.ahead = [];
     this.used = new Set([...program.forward, ...program.backward].flatMap(({right}) => symbolsOf(right)));
-    for (const one of program.given) this.#give(one);
+    for (const given of program.given) this.#give(given);
     this.forward = this.#compile(program.forward);
     this.backward = this.#compile(program.backward);
-    this.carry = program.carry.map(one => this.#carried(one, null));
+    this.carry = program.carry.map(carry => this.#carried(carry, null));
     // At a step that takes no part the output is the state that was handed on: so is its gradient.
     const {quantities} = program;
     const {hidden_state: hidden, output_gradient: arriving} = quantities.roles;
@@ -61,7 +61,7 @@ export class Binding {
 
   /** @param {Assignment[]} assignments @returns {Map<string, CompiledQuantity>} */
   #compile(assignments) {
-    const found = new Map();
+    const quantities = new Map();
     /** @type {Scope} */
     const scope = {
       slot: name => this.slot(name),
@@ -72,7 +72,7 @@ export class Binding {
       blocks: (left, right, rows, columns) => this.#blocks(left, right, rows, columns, assignments, scope),
     };
     for (const {left, right, sums} of assignments) {
-      const op = ofItsOwn(compile(right, scope), scope),
+      const op = withSlot(compile(right, scope), scope),
         {slot} = op,
         isVector = slot.shape.length < 2;
       const stored = isVector && (this.setting.lean?.has(left) ?? true);
@@ -80,9 +80,9 @@ export class Binding {
       if (stored) this.#store(left, slot, new Float64Array(this.setting.steps * slot.size));
       this.slots.set(left, slot);
       this.varying.add(slot);
-      found.set(left, {op, run: op.run, always: isVector || this.used.has(left), stored, sums});
+      quantities.set(left, {op, run: op.run, always: isVector || this.used.has(left), stored, sums});
     }
-    return found;
+    return quantities;
   }
 
   /** @param {string} name */
@@ -106,7 +106,8 @@ export class Binding {
    * @param {Assignment[]} assignments @param {Scope} scope @returns {Block[]}
    */
   #blocks(left, right, rows, columns, assignments, scope) {
-    const stack = right.node === "symbol" ? (assignments.find(one => one.left === right.text)?.right ?? right) : right;
+    const stack =
+      right.node === "symbol" ? (assignments.find(({left: name}) => name === right.text)?.right ?? right) : right;
     const parts = stack.node === "stack" ? stack.parts : [right],
       names = symbolsOf(left),
       {steps} = this.setting;
@@ -147,17 +148,17 @@ export class Binding {
   }
 }
 
-/** Whether each row of a matrix is made of the same rows of others. @param {Tree} tree @returns {boolean} */
+/** Whether each row of a matrix depends on the same rows of others. @param {Tree} tree @returns {boolean} */
 function isRowByRow(tree) {
   return tree.node === "symbol" || (tree.node === "product" && tree.factors.every(isRowByRow));
 }
 
 /**
- * What computes a value in a place of its own, where a formula is a symbol alone.
- * @param {Op} made @param {Scope} scope @returns {Op}
+ * An operation with a slot: a copy, where a formula is a symbol alone.
+ * @param {Op} op @param {Scope} scope @returns {Op}
  */
-function ofItsOwn(made, scope) {
-  if (made.run !== null) return made;
-  const slot = slotOf(made.slot.shape);
-  return operation(scope, [made], slot, () => copyTo(slot, made.slot));
+function withSlot(op, scope) {
+  if (op.run !== null) return op;
+  const slot = slotOf(op.slot.shape);
+  return operation(scope, [op], slot, () => copyTo(slot, op.slot));
 }

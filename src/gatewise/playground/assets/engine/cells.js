@@ -1,4 +1,4 @@
-/** What the cells of a network are: their sizes, their programs, and what their units and inputs are called. */
+/** The cells of a network: their sizes, their programs, and the names of their units and inputs. */
 
 /** The cells of every layer. @param {Network} network @param {Labels} names @returns {{cells: Cell[]}[]} */
 export function cellsOf(network, names) {
@@ -30,7 +30,7 @@ export function namesOf(count, names, letter) {
 }
 
 /**
- * What a layer puts out: hidden states of its units, and of each direction where they lie side by side.
+ * The names of a layer's outputs: hidden states of its units, and of each direction where they lie side by side.
  * @param {Network} network @param {Labels} names @param {number} layer
  */
 function outputNames(network, names, layer) {
@@ -40,9 +40,9 @@ function outputNames(network, names, layer) {
   return (apart ? runs : runs.slice(0, 1)).flatMap(run => {
     const size = run.slotOf("hidden_state").size,
       isProjected = run.roles.cell_state && run.slotOf("cell_state").size !== size;
-    const own = isProjected ? null : units?.map((unit, n) => (unit === String(n) ? `h${n}` : `h(${unit})`));
-    const way = apart ? ` ${directionOf(run)}` : "";
-    return namesOf(size, own, "h").map(state => `${state}${way} (layer ${layer})`);
+    const states = isProjected ? null : units?.map((unit, n) => (unit === String(n) ? `h${n}` : `h(${unit})`));
+    const suffix = apart ? ` ${directionOf(run)}` : "";
+    return namesOf(size, states, "h").map(state => `${state}${suffix} (layer ${layer})`);
   });
 }
 

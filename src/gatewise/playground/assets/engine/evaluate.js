@@ -38,18 +38,19 @@ export function evaluate(tree, values, known = {}) {
     definition: definitions(known.nonlinearities ?? []),
   };
   const {slot, run} = compile(tree, scope);
-  for (const one of scope.once) one();
+  for (const run of scope.once) run();
   run?.();
   return {shape: slot.shape, data: slot.data.slice(slot.offset, slot.offset + slot.size)};
 }
 
 /**
- * What finds the formula of a nonlinearity, of the symbol a; sigmoid is called σ.
+ * A function that finds the formula of a nonlinearity, of the symbol a; sigmoid is called σ.
  * @param {Nonlinearity[]} nonlinearities @returns {(call: Activation) => Tree | null}
  */
 export function definitions(nonlinearities) {
   return ({name, alpha, beta}) =>
-    nonlinearities.find(one => one.name === name && one.alpha === alpha && one.beta === beta)?.definition ?? null;
+    nonlinearities.find(known => known.name === name && known.alpha === alpha && known.beta === beta)?.definition ??
+    null;
 }
 
 /**
@@ -81,9 +82,9 @@ function compiled(tree, scope) {
         tree.factors.map(() => multiplyBy),
       );
     case "sum": {
-      const how = tree.terms.map((term, n) => (n > 0 && term.node === "negative" ? subtractFrom : addTo));
+      const joins = tree.terms.map((term, n) => (n > 0 && term.node === "negative" ? subtractFrom : addTo));
       const parts = tree.terms.map((term, n) => of(n > 0 && term.node === "negative" ? term.term : term));
-      return folded(scope, parts, how);
+      return folded(scope, parts, joins);
     }
     case "negative": {
       const term = of(tree.term),
@@ -170,7 +171,7 @@ function called(tree, scope) {
 }
 
 /**
- * A nonlinearity that is not a function of its own: as its definition says.
+ * A nonlinearity that is no primitive function: its definition, compiled.
  * @param {Activation} activation @param {Op} argument @param {Scope} scope @returns {Op}
  */
 function defined(activation, argument, scope) {

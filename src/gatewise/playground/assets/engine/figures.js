@@ -47,8 +47,8 @@ function isExactly(size, text) {
   if (!Number.isInteger(size * scale)) return false;
   const power = Number(exponent) - behind;
   const digits = BigInt(mantissa.replace(".", "")) * BigInt(scale);
-  const whole = BigInt(size * scale);
-  return power < 0 ? digits === whole * 10n ** BigInt(-power) : digits * 10n ** BigInt(power) === whole;
+  const scaled = BigInt(size * scale);
+  return power < 0 ? digits === scaled * 10n ** BigInt(-power) : digits * 10n ** BigInt(power) === scaled;
 }
 
 /**

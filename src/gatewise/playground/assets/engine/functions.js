@@ -1,4 +1,4 @@
-/** What is done entry by entry, from one place in a buffer to another: the primitive functions of formulas. */
+/** The primitive functions of formulas: entry by entry, from one place in a buffer to another. */
 
 /** Functions of one number, by the names that formulas call them. */
 export const UNARY = /** @type {Record<string, (a: number) => number>} */ ({
@@ -95,14 +95,14 @@ export function multiplyBy(out, from) {
 
 /**
  * Write a function of two values, entry by entry.
- * @param {(a: number, b: number) => number} f @param {Slot} out @param {Slot} one @param {Slot} other
+ * @param {(a: number, b: number) => number} f @param {Slot} out @param {Slot} first @param {Slot} second
  */
-export function combineTo(f, out, one, other) {
+export function combineTo(f, out, first, second) {
   const {data: to, offset: o, size} = out,
-    s = step(one, out),
-    t = step(other, out);
-  for (let n = 0, i = one.offset, j = other.offset; n < size; n++, i += s, j += t) {
-    to[o + n] = f(one.data[i], other.data[j]);
+    s = step(first, out),
+    t = step(second, out);
+  for (let n = 0, i = first.offset, j = second.offset; n < size; n++, i += s, j += t) {
+    to[o + n] = f(first.data[i], second.data[j]);
   }
 }
 
@@ -113,7 +113,7 @@ export function negateTo(out, from) {
   for (let n = 0; n < size; n++) to[o + n] = -a[p + n];
 }
 
-/** How far it is from one entry to the next: one number stands for all entries. @param {Slot} from @param {Slot} out */
+/** The distance from one entry to the next: 0 where one number stands for all entries. @param {Slot} from @param {Slot} out */
 function step(from, out) {
   return from.shape.length === 0 && out.shape.length > 0 ? 0 : 1;
 }

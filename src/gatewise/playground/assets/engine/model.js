@@ -111,12 +111,12 @@ export class Model {
     return equation === null ? [] : symbolsOf(equation.right);
   }
 
-  /** What the program of a place is given. @param {Place} place */
+  /** The given quantities of a place's program. @param {Place} place */
   givens({layer, direction}) {
     return this.#program({layer, direction}).given;
   }
 
-  /** How a quantity is given; undefined for what is computed. @param {NameRef} ref */
+  /** The entry of a given quantity in its program; undefined for a computed one. @param {NameRef} ref */
   given(ref) {
     return this.#program(ref).given.find(({symbol}) => symbol === ref.name);
   }

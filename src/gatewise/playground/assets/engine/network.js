@@ -1,7 +1,7 @@
 /** Cells wired into a network that runs: layers, directions, their merging, and a head, each a run of its program. */
 
 import {ProgramRun} from "./program_run.js";
-import {cellRun, copies, lastHidden, mergeRun, seenOf} from "./network_runs.js";
+import {cellRun, copies, lastHidden, mergeRun, shownSteps} from "./network_runs.js";
 import {OUTPUTS} from "./wiring.js";
 
 export class Network {
@@ -14,7 +14,7 @@ export class Network {
     /** @type {ProgramRun[]} */
     this.merges = [];
     /** @type {Uint8Array[][]} */
-    this.seen = []; // of each direction of a layer: the steps at which it puts something out
+    this.shows = []; // of each direction of a layer: the steps at which it puts something out
     /** @type {Loss | null} */
     this.loss = null;
     /** @type {Map<string, {ref: Ref, before: number}>} */
@@ -43,13 +43,13 @@ export class Network {
       run.pullBack = step => this.#seed(layer, place, step);
     });
     this.cells.push(runs);
-    this.seen.push(row.map(({reverse}) => seenOf(this.wiring, reverse)));
+    this.shows.push(row.map(({reverse}) => shownSteps(this.wiring, reverse)));
     const merge = mergeRun(
       this.wiring.merges[layer],
       runs.map(run => run.slotOf("hidden_state").size),
       this.wiring.steps,
     );
-    merge.pull = step => runs.forEach((run, place) => this.#show(run, merge, layer, place, step));
+    merge.pull = step => runs.forEach((run, place) => this.#putOut(run, merge, layer, place, step));
     merge.pullBack = step => this.#arrive(merge, layer, step);
     this.merges.push(merge);
     const {size, data} = merge.slotOf("output");
@@ -60,12 +60,12 @@ export class Network {
    * Put out a direction's hidden state, or nothing where it is not seen.
    * @param {ProgramRun} run @param {ProgramRun} merge @param {number} layer @param {number} place @param {number} step
    */
-  #show(run, merge, layer, place, step) {
+  #putOut(run, merge, layer, place, step) {
     run.forwardTo(step);
     const {data: from, size} = run.slotOf("hidden_state"),
       {data: to} = merge.slotOf(OUTPUTS[place]);
-    const isSeen = this.seen[layer][place][step] === 1;
-    for (let n = step * size; n < (step + 1) * size; n++) to[n] = isSeen ? from[n] : 0;
+    const isShown = this.shows[layer][place][step] === 1;
+    for (let n = step * size; n < (step + 1) * size; n++) to[n] = isShown ? from[n] : 0;
   }
 
   /** @param {number} top */
@@ -126,7 +126,7 @@ export class Network {
     if (loss?.of === "y" && (this.wiring.readsLast || loss.step === step)) data[step * size + loss.unit] = 1;
   }
 
-  /** What arrives at what the head reads. @param {number} step */
+  /** The gradient that arrives at the input of the head. @param {number} step */
   #arriving(step) {
     if (this.head === null) {
       this.#outputSeed(this.last, step);
@@ -149,8 +149,8 @@ export class Network {
     for (const run of above) {
       run.backwardTo(step);
       if (run.takesPart(step))
-        run.row(run.gradientOf("input"), step).forEach((one, n) => {
-          to[n] += one;
+        run.row(run.gradientOf("input"), step).forEach((value, n) => {
+          to[n] += value;
         });
     }
   }
@@ -176,20 +176,20 @@ export class Network {
     if (step === run.order[this.wiring.steps - 1]) this.#ends(run, layer, place);
     if (loss?.of === "h" && loss.layer <= layer) return;
     merge.backwardTo(step);
-    if (this.seen[layer][place][step] === 0) return;
-    merge.row(merge.gradientOf(OUTPUTS[place]), step).forEach((one, n) => {
-      to[n] += one;
+    if (this.shows[layer][place][step] === 0) return;
+    merge.row(merge.gradientOf(OUTPUTS[place]), step).forEach((value, n) => {
+      to[n] += value;
     });
   }
 
-  /** What arrives at the states that a run ends in. @param {ProgramRun} run @param {number} layer @param {number} place */
+  /** Set the gradients that arrive at the last states of a run. @param {ProgramRun} run @param {number} layer @param {number} place */
   #ends(run, layer, place) {
     const {steps} = this.wiring,
       step = run.order[steps - 1];
     for (const {name, into} of run.bound.carryBack) {
       into.data.fill(0, step * into.size, (step + 1) * into.size);
-      const given = this.loss?.of === "all" && layer === this.cells.length - 1 ? this.loss.after?.[name] : undefined;
-      if (given !== undefined) into.data.set(given, step * into.size);
+      const after = this.loss?.of === "all" && layer === this.cells.length - 1 ? this.loss.after?.[name] : undefined;
+      if (after !== undefined) into.data.set(after, step * into.size);
     }
     if (!this.wiring.readsLast || layer < this.cells.length - 1 || this.loss?.of === "h") return;
     this.last.backwardTo(0);
@@ -214,9 +214,9 @@ export class Network {
     for (let l = layer; l < top; l++) {
       const from = first,
         to = last;
-      for (const one of changed) {
-        if (step !== null || l > layer) one.forget(from, to);
-        if (one.setting.reverse) first = 0;
+      for (const run of changed) {
+        if (step !== null || l > layer) run.forget(from, to);
+        if (run.setting.reverse) first = 0;
         else last = this.wiring.steps - 1;
       }
       this.merges[l].forget(first, last);
@@ -238,7 +238,7 @@ export class Network {
   embeddingGradient() {
     const {embedding, tokens, steps} = this.wiring;
     if (embedding === null || tokens === null) return null;
-    const found = new Float64Array(embedding.data.length),
+    const gradient = new Float64Array(embedding.data.length),
       width = embedding.shape[1];
     for (const run of this.cells[0]) {
       for (let step = 0; step < steps; step++) {
@@ -246,10 +246,10 @@ export class Network {
         if (!run.takesPart(step)) continue;
         const row = run.row(run.gradientOf("input"), step),
           from = tokens[step] * width;
-        for (let n = 0; n < width; n++) found[from + n] += row[n];
+        for (let n = 0; n < width; n++) gradient[from + n] += row[n];
       }
     }
-    return found;
+    return gradient;
   }
 
   /** Every run, from the first layer on. */

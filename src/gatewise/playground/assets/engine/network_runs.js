@@ -44,22 +44,22 @@ export function mergeRun(program, widths, steps) {
  * @param {Record<string, Values>} constants @returns {Record<string, Values>}
  */
 export function copies(constants) {
-  const made = Object.entries(constants).map(([name, {shape, data}]) => [name, {shape, data: data.slice()}]);
-  return Object.fromEntries(made);
+  const entries = Object.entries(constants).map(([name, {shape, data}]) => [name, {shape, data: data.slice()}]);
+  return Object.fromEntries(entries);
 }
 
 /** At which steps a direction puts something out. @param {Wiring} wiring @param {boolean} reverse */
-export function seenOf({valid, steps, repeats}, reverse) {
+export function shownSteps({valid, steps, repeats}, reverse) {
   if (valid === null) return new Uint8Array(steps).fill(1);
-  const seen = valid.slice();
-  if (!repeats) return seen;
+  const visible = valid.slice();
+  if (!repeats) return visible;
   let any = 0;
   for (let n = 0; n < steps; n++) {
     const step = reverse ? steps - 1 - n : n;
     any = any || valid[step];
-    seen[step] = any;
+    visible[step] = any;
   }
-  return seen;
+  return visible;
 }
 
 /** The hidden state that a run ends in. @param {ProgramRun} run */

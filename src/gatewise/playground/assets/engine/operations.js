@@ -17,7 +17,7 @@ export function numberSlot(value) {
 }
 
 /**
- * What computes a value from its parts; parts that are the same at every step are computed once.
+ * An operation that computes a value from its parts; parts that are the same at every step are computed once.
  * @param {Scope} scope @param {Op[]} parts @param {Slot} slot @param {() => void} compute @returns {Op}
  */
 export function operation(scope, parts, slot, compute) {
@@ -65,9 +65,10 @@ function together(parts) {
   let shape = [];
   for (const {slot} of parts) if (slot.shape.length > shape.length) shape = slot.shape;
   for (const {
-    slot: {shape: own},
+    slot: {shape: other},
   } of parts) {
-    if (own.length > 0 && `${own}` !== `${shape}`) throw new Error(`a formula joins shapes (${own}) and (${shape})`);
+    if (other.length > 0 && `${other}` !== `${shape}`)
+      throw new Error(`a formula joins shapes (${other}) and (${shape})`);
   }
   return shape;
 }
@@ -75,25 +76,25 @@ function together(parts) {
 /**
  * A sum or a product: the first part, joined with one after another.
  * @param {Scope} scope @param {Op[]} parts
- * @param {((out: Slot, from: Slot) => void)[]} how each is joined; of the first, whether it is subtracted @returns {Op}
+ * @param {((out: Slot, from: Slot) => void)[]} joins how each is joined; of the first, whether it is subtracted @returns {Op}
  */
-export function folded(scope, parts, how) {
+export function folded(scope, parts, joins) {
   const out = slotOf(together(parts)),
     [{slot: first}] = parts,
     others = parts.map(({slot}) => slot);
   return operation(scope, parts, out, () => {
     copyTo(out, first);
-    for (let n = 1; n < others.length; n++) how[n](out, others[n]);
+    for (let n = 1; n < others.length; n++) joins[n](out, others[n]);
   });
 }
 
 /**
  * A function of two values, entry by entry.
- * @param {Scope} scope @param {Op} one @param {Op} other @param {(a: number, b: number) => number} f @returns {Op}
+ * @param {Scope} scope @param {Op} first @param {Op} second @param {(a: number, b: number) => number} f @returns {Op}
  */
-export function binary(scope, one, other, f) {
-  const out = slotOf(together([one, other]));
-  return operation(scope, [one, other], out, () => combineTo(f, out, one.slot, other.slot));
+export function binary(scope, first, second, f) {
+  const out = slotOf(together([first, second]));
+  return operation(scope, [first, second], out, () => combineTo(f, out, first.slot, second.slot));
 }
 
 /**
@@ -122,7 +123,7 @@ export function product(scope, matrix, vector, blocks) {
       ? {rows: Array.from({length: rows}, () => plainNumbers(count)), vector: plainNumbers(count)}
       : null,
   );
-  const made = operation(scope, [matrix, vector], out, () => {
+  const op = operation(scope, [matrix, vector], out, () => {
     out.data.fill(0, out.offset, out.offset + rows);
     for (let b = 0; b < blocks.length; b++) {
       const {first, count, known} = blocks[b],
@@ -140,7 +141,7 @@ export function product(scope, matrix, vector, blocks) {
   plain.forEach((copy, b) => {
     if (copy !== null) scope.once.push(() => copyBlock(copy.rows, m, blocks[b].first));
   });
-  return made;
+  return op;
 }
 
 /** Copy a block of a matrix. @param {number[][]} rows @param {Slot} matrix @param {number} first */
@@ -194,13 +195,13 @@ export function outer(scope, left, right) {
     rows = l.size,
     columns = r.size,
     out = slotOf([rows, columns]);
-  const made = operation(scope, [left, right], out, () => {
+  const op = operation(scope, [left, right], out, () => {
     out.data.fill(0);
     addOuter(out.data, l.data, l.offset, rows, r.data, r.offset, columns);
   });
-  if (left.run !== null || right.run !== null) return made;
+  if (left.run !== null || right.run !== null) return op;
   return {
-    ...made,
+    ...op,
     entry: n => l.data[l.offset + Math.floor(n / columns)] * r.data[r.offset + (n % columns)],
     addTo: total => addOuter(total, l.data, l.offset, rows, r.data, r.offset, columns),
   };

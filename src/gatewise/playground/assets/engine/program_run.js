@@ -17,8 +17,8 @@ export class ProgramRun {
     this.runs = runsOf(this.bound.forward);
     this.runsBack = runsOf(this.bound.backward);
     this.order = Int32Array.from({length: steps}, (_, n) => (reverse ? steps - 1 - n : n));
-    const given = program.given.filter(({kind}) => kind === "gradient").map(({symbol}) => symbol);
-    this.gradients = new Set([...given, ...this.bound.backward.keys()]);
+    const arriving = program.given.filter(({kind}) => kind === "gradient").map(({symbol}) => symbol);
+    this.gradients = new Set([...arriving, ...this.bound.backward.keys()]);
     this.carries = program.carry.length > 0; // whether a step depends on the one before
     this.computed = -1; // the step whose quantities stand where they are not kept for every step
     this.computedBack = -1;
@@ -84,7 +84,7 @@ export class ProgramRun {
   }
 
   /** @param {string} name @returns {CompiledQuantity | undefined} */
-  made(name) {
+  quantity(name) {
     return this.bound.backward.get(name) ?? this.bound.forward.get(name);
   }
 

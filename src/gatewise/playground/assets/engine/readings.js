@@ -1,4 +1,4 @@
-/** What a run gives to read: values at a step, single entries, entries over all steps, sums. */
+/** Readings of a run: values at a step, single entries, entries over all steps, sums. */
 
 /**
  * The value of a name at a step; of the gradient of a parameter where the step is null, its sum over all steps.
@@ -7,24 +7,24 @@
 export function valueIn(run, name, step) {
   const {bound} = run,
     slot = bound.slot(name),
-    made = run.made(name);
+    quantity = run.quantity(name);
   if (Object.hasOwn(run.setting.constants, name)) return slot.data;
   if (step === null) return sumIn(run, name);
   run.to(name, step);
-  if (made === undefined || made.stored) return slot.data.subarray(step * slot.size, (step + 1) * slot.size);
+  if (quantity === undefined || quantity.stored) return slot.data.subarray(step * slot.size, (step + 1) * slot.size);
   if (!run.takesPart(step)) return new Float64Array(slot.size).fill(NaN);
   run.standAt(name, step);
-  if (!made.always) made.run();
+  if (!quantity.always) quantity.run();
   return slot.data.slice();
 }
 
 /** One entry of a value. @param {ProgramRun} run @param {string} name @param {number | null} step @param {number} n */
 export function entryIn(run, name, step, n) {
-  const made = run.made(name);
-  if (step === null || made?.op.entry === undefined || !run.takesPart(step)) return valueIn(run, name, step)[n];
+  const quantity = run.quantity(name);
+  if (step === null || quantity?.op.entry === undefined || !run.takesPart(step)) return valueIn(run, name, step)[n];
   run.to(name, step);
   run.standAt(name, step);
-  return made.op.entry(n);
+  return quantity.op.entry(n);
 }
 
 /**
@@ -32,34 +32,34 @@ export function entryIn(run, name, step, n) {
  * @param {ProgramRun} run @param {string} name @param {number} n
  */
 export function seriesIn(run, name, n) {
-  const found = new Float64Array(run.steps),
-    isStored = run.made(name)?.stored ?? true,
+  const series = new Float64Array(run.steps),
+    isStored = run.quantity(name)?.stored ?? true,
     {data, size} = run.bound.slot(name);
   for (let step = 0; step < run.steps; step++) {
     run.to(name, step);
-    if (!run.takesPart(step)) found[step] = NaN;
-    else found[step] = isStored ? data[step * size + n] : entryIn(run, name, step, n);
+    if (!run.takesPart(step)) series[step] = NaN;
+    else series[step] = isStored ? data[step * size + n] : entryIn(run, name, step, n);
   }
-  return found;
+  return series;
 }
 
 /** The sum of a quantity over all steps that take part. @param {ProgramRun} run @param {string} name */
 function sumIn(run, name) {
-  const found = run.sums.get(name),
-    made = run.bound.backward.get(name);
-  if (found !== undefined) return found;
-  if (made === undefined || !made.sums) throw new Error(`${name} is not summed over steps`);
-  const {slot} = made.op,
+  const sum = run.sums.get(name),
+    quantity = run.bound.backward.get(name);
+  if (sum !== undefined) return sum;
+  if (quantity === undefined || !quantity.sums) throw new Error(`${name} is not summed over steps`);
+  const {slot} = quantity.op,
     total = new Float64Array(slot.size);
   for (const step of run.order.slice().reverse()) {
     run.backwardTo(step);
     if (!run.takesPart(step)) continue;
     run.standAt(name, step);
-    if (made.op.addTo !== undefined) {
-      made.op.addTo(total);
+    if (quantity.op.addTo !== undefined) {
+      quantity.op.addTo(total);
       continue;
     }
-    if (!made.always) made.run();
+    if (!quantity.always) quantity.run();
     for (let n = 0; n < slot.size; n++) total[n] += slot.data[slot.offset + n];
   }
   run.sums.set(name, total);

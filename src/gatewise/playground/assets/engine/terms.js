@@ -139,7 +139,7 @@ function neighbour(model, ref, by) {
   return step < 0 || step >= model.steps ? null : step;
 }
 
-/** Where a number comes from that is only handed on: x or h below a stack, h of the step before, the layer below.
+/** The origin of a number that is only handed on: x or h below a stack, h of the step before, the layer below.
  * @param {Model} model @param {Ref} ref @returns {Ref | null} */
 export function handedOn(model, ref) {
   if (model.isHead(ref)) return intoHead(model, ref);

@@ -3,7 +3,7 @@
 const DEEPEST = 200;
 const MOST_NODES = 20000;
 
-/** What a tree is directly made of. @param {Tree} tree @returns {Tree[]} */
+/** The direct parts of a tree. @param {Tree} tree @returns {Tree[]} */
 export function partsOf(tree) {
   switch (tree.node) {
     case "symbol":
@@ -49,15 +49,15 @@ export function unknown(tree) {
  * @param {Tree} tree @returns {string[]}
  */
 export function symbolsOf(tree) {
-  const found = new Set();
+  const names = new Set();
   let nodes = 0;
   /** @param {Tree} part @param {number} depth */
   const visit = (part, depth) => {
     if (depth > DEEPEST) throw new Error(`a formula is more than ${DEEPEST} levels deep`);
     if (++nodes > MOST_NODES) throw new Error(`a formula has more than ${MOST_NODES} parts`);
-    if (part.node === "symbol") found.add(part.text);
+    if (part.node === "symbol") names.add(part.text);
     for (const inner of partsOf(part)) visit(inner, depth + 1);
   };
   visit(tree, 1);
-  return [...found];
+  return [...names];
 }

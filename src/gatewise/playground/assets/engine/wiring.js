@@ -7,13 +7,13 @@ import {symbolsOf} from "./trees.js";
 /** The roles of the directions' outputs in the merging of a layer. */
 export const OUTPUTS = /** @type {const} */ (["forward_output", "backward_output"]);
 
-/** Decode what is run. @param {RunDocument} doc @param {number} most numbers to keep of a run @returns {Wiring} */
+/** Decode the wiring of a document. @param {RunDocument} doc @param {number} most numbers to keep of a run @returns {Wiring} */
 export function wiringOf(doc, most) {
   const {wiring, inputs} = doc;
-  const given = decode(inputs.x),
+  const input = decode(inputs.x),
     embedding = wiring.embedding === null ? null : decode(wiring.embedding);
-  const steps = given.shape[0],
-    x = embedding === null ? given : lookedUp(embedding, given.data);
+  const steps = input.shape[0],
+    x = embedding === null ? input : lookUp(embedding, input.data);
   const nonlinearities = [
     ...doc.program.flatMap(program => program.nonlinearities),
     ...(wiring.head?.nonlinearities ?? []),
@@ -30,8 +30,8 @@ export function wiringOf(doc, most) {
     embedding,
     layers,
     isLean: steps * numbersOfStep(layers.flat()) > most,
-    tokens: embedding === null ? null : given.data,
-    valid: validOf(inputs.valid, wiring.marked, given, embedding !== null, isSingle(inputs.x)),
+    tokens: embedding === null ? null : input.data,
+    valid: validOf(inputs.valid, wiring.marked, input, embedding !== null, isSingle(inputs.x)),
     merges: wiring.merge.map(({equations}, layer) => mergeProgram(equations, wiring.layers[layer].length, merging)),
     merging: wiring.merge.map(({how}) => how),
     repeats: wiring.masked_output === "repeat",
@@ -46,7 +46,7 @@ function wiredHead(doc, {equations, given, constants, skip}, nonlinearities) {
   return {program: stateless(equations, given, nonlinearities, quantities), constants: decoded(constants), skip};
 }
 
-/** How many numbers a step has, about. @param {WiredCell[]} cells */
+/** The number of values in a step, about. @param {WiredCell[]} cells */
 function numbersOfStep(cells) {
   let numbers = 0;
   for (const {program, sizes} of cells) {
@@ -56,32 +56,32 @@ function numbersOfStep(cells) {
 }
 
 /** The rows of a table. @param {Values} table @param {Float64Array} tokens @returns {Values} */
-function lookedUp(table, tokens) {
+function lookUp(table, tokens) {
   const [count, width] = table.shape,
-    found = zeros([tokens.length, width]);
+    rows = zeros([tokens.length, width]);
   tokens.forEach((token, t) => {
     if (!(token >= 0 && token < count)) throw new Error(`token ${token} is not in the embedding's ${count} rows`);
-    found.data.set(table.data.subarray(token * width, (token + 1) * width), t * width);
+    rows.data.set(table.data.subarray(token * width, (token + 1) * width), t * width);
   });
-  return found;
+  return rows;
 }
 
 /**
- * Which steps take part; null: all.
- * @param {boolean[] | null | undefined} valid @param {WrittenNumber | null} marked @param {Values} given
+ * The valid steps; null: all.
+ * @param {boolean[] | null | undefined} valid @param {WrittenNumber | null} marked @param {Values} input
  * @param {boolean} areTokens @param {boolean} single whether they were float32
  */
-function validOf(valid, marked, given, areTokens, single) {
+function validOf(valid, marked, input, areTokens, single) {
   if (valid !== null && valid !== undefined) return Uint8Array.from(valid, Number);
   if (marked === null || marked === undefined) return null;
   const mark = decode(marked).data[0],
     mask = single ? Math.fround(mark) : mark,
-    width = areTokens ? 1 : given.shape[1];
-  const found = new Uint8Array(given.shape[0]);
-  given.data.forEach((one, n) => {
-    if (one !== mask) found[Math.floor(n / width)] = 1;
+    width = areTokens ? 1 : input.shape[1];
+  const steps = new Uint8Array(input.shape[0]);
+  input.data.forEach((value, n) => {
+    if (value !== mask) steps[Math.floor(n / width)] = 1;
   });
-  return found;
+  return steps;
 }
 
 /**
@@ -112,10 +112,10 @@ function wiredCell(doc, program, cell, layer, place, steps) {
 
 /** @param {Record<string, WrittenArray>} written @returns {Record<string, Values>} */
 function decoded(written) {
-  return Object.fromEntries(Object.entries(written).map(([name, one]) => [name, decode(one)]));
+  return Object.fromEntries(Object.entries(written).map(([name, array]) => [name, decode(array)]));
 }
 
-/** How long axes are, as far as parameters say. @param {Program} program @param {Record<string, Values>} constants */
+/** The lengths of axes that the parameters have. @param {Program} program @param {Record<string, Values>} constants */
 function sizesOf(program, constants) {
   /** @type {Record<string, number>} */
   const sizes = {};

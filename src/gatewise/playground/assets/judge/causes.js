@@ -12,11 +12,11 @@ import {decimalsOf} from "./numerals.js";
  * @property {string} name of the line
  * @property {number[]} at which entry of it
  * @property {{value: number, tolerance: number}} typed
- * @property {LineNumbers} own every line as it follows from the person's own numbers
+ * @property {LineNumbers} values every line as it follows from the person's own numbers
  * @property {LineNumbers} slack the tolerance of these
  * @property {number} unit the tolerance of a number that was not written, since it was rounded
  * @property {string[]} cone the line, last, and those between it and what was written
- * @property {Set<string>} settled lines that are written and right: no mistake was made in them
+ * @property {Set<string>} settled lines that are written and right: no mistake was members in them
  * @property {number} margin how far off the number may be and still be right
  * @property {number} share of the chance that a cause may be named by: 1 for one search
  */
@@ -30,7 +30,7 @@ const NO_CAUSES = {causes: [], more: 0, digits: null};
 export function causesOf(wrong, search, searches) {
   const {lines, name, typed, grader} = wrong;
   const place = placeOf(lines.shape(name), wrong.at);
-  const expected = /** @type {Float64Array} */ (wrong.own.get(name))[place];
+  const expected = /** @type {Float64Array} */ (wrong.values.get(name))[place];
   if (Math.abs(typed.value) === grader.trivial || !Number.isFinite(expected)) return NO_CAUSES;
   const margin = Math.max(wrong.margin, gridOf([typed.value, expected], grader.grid_decimals));
   /** @type {Map<string, number>} */
@@ -71,13 +71,13 @@ function mostLikely({grader, typed}, fits, chances, allowed) {
 // The numbers that mistakes give.
 
 /** @param {Wrong} wrong @param {Effect} effect @param {number} place */
-function predictedBy({lines, cone, own}, {changes}, place) {
+function predictedBy({lines, cone, values}, {changes}, place) {
   /** @type {LineNumbers} */
   const moved = new Map();
   for (const name of cone) {
     const change = changes.get(name);
     if (!change && !lines.uses(name).some(input => moved.has(input))) continue;
-    const value = lines.value(change ?? lines.tree(name), new Map([...own, ...moved]), lines.shape(name));
+    const value = lines.value(change ?? lines.tree(name), new Map([...values, ...moved]), lines.shape(name));
     if (value === null) return null;
     moved.set(name, value);
   }
@@ -86,8 +86,8 @@ function predictedBy({lines, cone, own}, {changes}, place) {
 
 /** By what factor a mistake leaves more room than the right line, if it gives what was typed; otherwise null.
  * @param {Wrong} wrong @param {Effect} effect @param {number} place @param {number} margin */
-function widening({lines, cone, own, slack, unit, typed, grader, margin: least}, {changes}, place, margin) {
-  const values = new Map(own);
+function widening({lines, cone, values: known, slack, unit, typed, grader, margin: least}, {changes}, place, margin) {
+  const values = new Map(known);
   const tolerances = new Map(slack);
   let result = null;
   for (const name of cone) {
@@ -130,16 +130,16 @@ function inOneLine({cone, mistakes: {edits, forms}}) {
 
 /** @param {Wrong} wrong @returns {Effect[]} */
 function inSeveralLines({cone, settled, mistakes: {edits, forms, families}}) {
-  return families.flatMap(({members, ...sentence}) => {
-    const family = members.map(number => edits[number]);
-    const made = family.filter(edit => cone.includes(edit.target));
-    if (!made.length || family.some(edit => settled.has(edit.target))) return [];
+  return families.flatMap(({members: numbers, ...sentence}) => {
+    const family = numbers.map(number => edits[number]);
+    const members = family.filter(edit => cone.includes(edit.target));
+    if (!members.length || family.some(edit => settled.has(edit.target))) return [];
     return [
       {
-        changes: new Map(made.map(edit => [edit.target, forms[edit.form]])),
+        changes: new Map(members.map(edit => [edit.target, forms[edit.form]])),
         cause: {kind: family[0].kind, ...sentence},
-        near: Math.max(...made.map(edit => cone.indexOf(edit.target))),
-        key: made.map(edit => `${edit.target} ${edit.form}`).join(", "),
+        near: Math.max(...members.map(edit => cone.indexOf(edit.target))),
+        key: members.map(edit => `${edit.target} ${edit.form}`).join(", "),
       },
     ];
   });

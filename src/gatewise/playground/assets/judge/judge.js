@@ -1,6 +1,6 @@
 /**
  * Numbers that were typed, against the equations: right, following from another number, or wrong. As sheets are marked:
- * each line is compared with what follows from the person's own earlier numbers.
+ * each line is compared with what follows from the person's values earlier numbers.
  */
 import {causesOf} from "./causes.js";
 import {isCopied, linesOf, placeOf} from "./lines.js";
@@ -15,8 +15,8 @@ import {writtenNumber} from "./numerals.js";
  * @property {string} name of the line
  * @property {string} text as it was typed
  * @property {number} right in the model
- * @property {number | null} expected from the person's own numbers, where that is another
- * @property {string[]} from their own lines that it follows from
+ * @property {number | null} expected from the person's values numbers, where that is another
+ * @property {string[]} from their values lines that it follows from
  * @property {Cause[]} causes
  * @property {number} more mistakes that would give it too
  * @property {number | null} digits the decimals that would tell the cause
@@ -36,7 +36,7 @@ import {writtenNumber} from "./numerals.js";
  * @property {Map<string, WrittenNumeral>} numbers that could be read
  * @property {Set<string> | null} unseen lines that the person does not see; null where none is seen
  * @property {number} unit the tolerance of numbers that are not written
- * @property {LineNumbers} own what follows from their numbers, and what they wrote
+ * @property {LineNumbers} values what follows from their numbers, and what they wrote
  * @property {LineNumbers} slack the tolerance of these
  * @property {LineNumbers} expected what follows from the lines before, whatever is written
  * @property {LineNumbers} loose the tolerance of these
@@ -86,7 +86,7 @@ function sheetOf(lines, ref, written, {grader, unseen}) {
   );
   const coarsest = Math.max(0, ...rounded.map(([, {tolerance}]) => Math.min(tolerance, grader.vague)));
   const unit = Math.min(coarsest, grader.vague / 10);
-  const maps = {own: new Map(), slack: new Map(), expected: new Map(), loose: new Map(), tainted: new Map()};
+  const maps = {values: new Map(), slack: new Map(), expected: new Map(), loose: new Map(), tainted: new Map()};
   if (unseen) for (const name of lines.carried) maps.slack.set(name, hiddenDigits(grader, lines.right(name)));
   return {lines, ref, grader, numbers, unseen: unseen ?? null, unit, ...maps};
 }
@@ -97,10 +97,10 @@ function rightOf(lines, ref, name) {
 }
 
 /** Compute a line from those before it. @param {Sheet} sheet @param {string} name */
-function carryOn({lines, grader, unseen, unit, own, slack, expected, loose, tainted}, name) {
+function carryOn({lines, grader, unseen, unit, values, slack, expected, loose, tainted}, name) {
   const tree = lines.tree(name);
   const right = lines.right(name);
-  const {value, slack: spread} = lines.spread(tree, own, slack, lines.shape(name)) ?? {
+  const {value, slack: spread} = lines.spread(tree, values, slack, lines.shape(name)) ?? {
     value: right,
     slack: right.map(() => 0),
   };
@@ -110,7 +110,7 @@ function carryOn({lines, grader, unseen, unit, own, slack, expected, loose, tain
   const tolerance = spread.map(number => Math.min(number + within, most));
   expected.set(name, value);
   loose.set(name, tolerance);
-  own.set(name, value);
+  values.set(name, value);
   slack.set(name, isCopied(tree) ? tolerance : tolerance.map(number => number + unit));
   if (unseen !== null && !unseen.has(name) && !isCopied(tree)) slack.set(name, hiddenDigits(grader, right));
   const from = lines.inputs(name).flatMap(input => tainted.get(input) ?? []);
@@ -126,13 +126,13 @@ function hiddenDigits(grader, numbers) {
 /** Judge a number that is written, and go on from it. @param {Sheet} sheet @param {string} name @param {WrittenNumeral} typed
  * @returns {Status} */
 function take(sheet, name, typed) {
-  const {lines, ref, own, slack, tainted} = sheet;
+  const {lines, ref, values, slack, tainted} = sheet;
   const status = statusOf(sheet, name, typed);
   if (status === "wrong") tainted.set(name, [name]);
   else if (status !== "follows") tainted.delete(name);
   if (status === "coarse" && typed.tolerance >= sheet.grader.vague) return status;
   const place = placeOf(lines.shape(name), ref.at);
-  own.set(name, withNumber(own.get(name), place, typed.value));
+  values.set(name, withNumber(values.get(name), place, typed.value));
   const isExact = Math.abs(typed.value - rightOf(lines, ref, name)) <= 1e-12 * Math.abs(typed.value);
   const before = sheet.loose.get(name)?.[place] ?? 0;
   slack.set(name, withNumber(slack.get(name), place, isExact ? Math.min(typed.tolerance, before) : typed.tolerance));
@@ -172,8 +172,8 @@ function verdictOf({lines, ref, expected, tainted}, name, status) {
   const right = rightOf(lines, ref, name);
   const from = lines.inputs(name).flatMap(input => tainted.get(input) ?? []);
   const follows = expected.get(name)?.[placeOf(lines.shape(name), ref.at)] ?? right;
-  const own = from.length > 0 && follows !== right ? follows : null;
-  return {status, name, text: "", right, expected: own, from: [...new Set(from)], causes: [], more: 0, digits: null};
+  const other = from.length > 0 && follows !== right ? follows : null;
+  return {status, name, text: "", right, expected: other, from: [...new Set(from)], causes: [], more: 0, digits: null};
 }
 
 /** Lines and all that they are computed from within the step, in order; it does not look behind `known` ones.
@@ -197,21 +197,21 @@ function coneOf(lines, names, known) {
  * @param {Record<string, Verdict>} verdicts @param {string} name @param {number} search @param {number} searches
  */
 function searched(sheet, mistakes, unseen, verdicts, name, search, searches) {
-  const {lines, ref, grader, numbers, own, slack, unit} = sheet;
+  const {lines, ref, grader, numbers, values, slack, unit} = sheet;
   const place = placeOf(lines.shape(name), ref.at);
   const typed = /** @type {WrittenNumeral} */ (numbers.get(name));
-  const before = new Map(own).set(name, /** @type {Float64Array} */ (sheet.expected.get(name)));
+  const before = new Map(values).set(name, /** @type {Float64Array} */ (sheet.expected.get(name)));
   const value = before.get(name)?.[place] ?? 0;
   const settled = new Set([...numbers.keys()].filter(line => verdicts[line]?.status !== "wrong"));
   const known = new Set([...numbers.keys()].filter(line => line !== name));
   const rounding = grader.rounding * (Math.abs(value) + grader.least_rounded);
   const margin = typed.tolerance + (sheet.loose.get(name)?.[place] ?? 0) + rounding;
-  const wrong = {lines, mistakes, grader, name, typed, own: before, slack, unit, settled, at: ref.at, margin};
+  const wrong = {lines, mistakes, grader, name, typed, values: before, slack, unit, settled, at: ref.at, margin};
   if (unseen === undefined) {
     return causesOf({...wrong, cone: coneOf(lines, [name], known), share: 1}, search, searches);
   }
-  const seen = new Set([...known, ...lines.names.filter(line => !unseen.has(line))]);
-  const first = causesOf({...wrong, cone: coneOf(lines, [name], seen), share: 0.5}, search, searches);
+  const visible = new Set([...known, ...lines.names.filter(line => !unseen.has(line))]);
+  const first = causesOf({...wrong, cone: coneOf(lines, [name], visible), share: 0.5}, search, searches);
   if (first.causes.length || first.more) return first;
   const forward = lines.backward(name) ? lines.names.filter(line => !lines.backward(line)) : [];
   const cone = coneOf(lines, [name], new Set([...known, ...forward]));

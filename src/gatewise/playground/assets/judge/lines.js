@@ -13,8 +13,8 @@ import {symbolsOf} from "../engine/trees.js";
  * @property {string[]} carried what the step takes from its neighbours
  * @property {(name: string) => boolean} backward
  * @property {(name: string) => Float64Array} right its value in the model
- * @property {(tree: Tree, own: LineNumbers, shape: number[]) => Float64Array | null} value
- * @property {(tree: Tree, own: LineNumbers, slack: LineNumbers, shape: number[]) => Spread | null} spread
+ * @property {(tree: Tree, values: LineNumbers, shape: number[]) => Float64Array | null} value
+ * @property {(tree: Tree, values: LineNumbers, slack: LineNumbers, shape: number[]) => Spread | null} spread
  */
 
 /**
@@ -43,48 +43,49 @@ export function linesOf(model, ref, backward, more = []) {
     return values;
   }
 
-  /** @param {Tree} tree @param {LineNumbers} own @param {number[]} shape */
-  function value(tree, own, shape) {
+  /** @param {Tree} tree @param {LineNumbers} values @param {number[]} shape */
+  function value(tree, values, shape) {
     /** @type {Record<string, Values>} */
-    const values = {};
+    const symbols = {};
     try {
       for (const name of symbolsOf(tree)) {
-        const data = own.get(name);
-        values[name] = data === undefined ? base(name) : {shape: base(name).shape, data};
+        const data = values.get(name);
+        symbols[name] = data === undefined ? base(name) : {shape: base(name).shape, data};
       }
-      const found = evaluate(tree, values, {nonlinearities});
-      if (found.shape.length === 0 && shape.length > 0) return new Float64Array(sizeOfShape(shape)).fill(found.data[0]);
-      return `${found.shape}` === `${shape}` ? found.data : null;
+      const result = evaluate(tree, symbols, {nonlinearities});
+      if (result.shape.length === 0 && shape.length > 0)
+        return new Float64Array(sizeOfShape(shape)).fill(result.data[0]);
+      return `${result.shape}` === `${shape}` ? result.data : null;
     } catch {
       return null; // it uses what there is not, or what has another size
     }
   }
 
-  /** @param {Tree} tree @param {LineNumbers} own @param {LineNumbers} slack @param {number[]} shape @returns {Spread | null} */
-  function spread(tree, own, slack, shape) {
-    const found = value(tree, own, shape);
-    if (found === null) return null;
-    const off = new Float64Array(found.length);
+  /** @param {Tree} tree @param {LineNumbers} values @param {LineNumbers} slack @param {number[]} shape @returns {Spread | null} */
+  function spread(tree, values, slack, shape) {
+    const result = value(tree, values, shape);
+    if (result === null) return null;
+    const off = new Float64Array(result.length);
     for (const name of symbolsOf(tree)) {
       const loose = slack.get(name);
-      if (loose === undefined || loose.every(one => one === 0)) continue;
-      const plain = own.get(name) ?? base(name).data;
+      if (loose === undefined || loose.every(tolerance => tolerance === 0)) continue;
+      const plain = values.get(name) ?? base(name).data;
       for (let n = 0; n < plain.length; n++) {
         if (!loose[n]) continue;
         const moved = plain.slice();
         moved[n] += loose[n];
-        const other = value(tree, new Map(own).set(name, moved), shape);
-        if (other !== null) for (let k = 0; k < off.length; k++) off[k] += Math.abs(other[k] - found[k]);
+        const other = value(tree, new Map(values).set(name, moved), shape);
+        if (other !== null) for (let k = 0; k < off.length; k++) off[k] += Math.abs(other[k] - result[k]);
       }
     }
-    return {value: found, slack: off};
+    return {value: result, slack: off};
   }
 
   return {
     names,
     tree: name => /** @type {Assignment} */ (model.equation({...place, name})).right,
     uses: name => model.inputs({...place, name}),
-    inputs: name => model.inputs({...place, name}).filter(one => lines.has(one)),
+    inputs: name => model.inputs({...place, name}).filter(input => lines.has(input)),
     shape: name => base(name).shape,
     carried: [...program.carry, ...program.carry_backward].map(({into}) => into),
     backward: name => back.includes(name),
@@ -96,10 +97,10 @@ export function linesOf(model, ref, backward, more = []) {
 
 /** @param {number[]} shape */
 function sizeOfShape(shape) {
-  return shape.reduce((product, one) => product * one, 1);
+  return shape.reduce((product, length) => product * length, 1);
 }
 
-/** Where in its row-by-row numbers an entry stands. @param {number[]} shape @param {number[]} at */
+/** The place of an entry among row-by-row numbers. @param {number[]} shape @param {number[]} at */
 export function placeOf(shape, at) {
   return shape.reduce((place, size, axis) => place * size + Math.min(at[axis] ?? 0, size - 1), 0);
 }

@@ -13,18 +13,18 @@ const IN_THOUSANDS = /^[1-9][0-9]{0,2},[0-9]{3}$/;
 export function writtenNumber(text) {
   if (text.length > LONGEST_NUMERAL) return null;
   const plain = text.trim().replace(MINUS_SIGNS, "-").replace(/\s+/g, " ").replace(TIMES_SIGNS, "*");
-  const found = NUMERAL.exec(plain);
-  if (!found || !(found[2] || found[4])) return null;
-  const [, sign, whole, mark, part, exponent, percent] = found;
-  if (mark === "," && IN_THOUSANDS.test(`${whole},${part}`)) return "ambiguous";
+  const match = NUMERAL.exec(plain);
+  if (!match || !(match[2] || match[4])) return null;
+  const [, sign, integer, mark, part, exponent, percent] = match;
+  if (mark === "," && IN_THOUSANDS.test(`${integer},${part}`)) return "ambiguous";
   const shift = Number(exponent ?? 0) - (percent ? 2 : 0);
-  const value = Number(`${sign}${whole || "0"}.${part || "0"}e${shift}`);
+  const value = Number(`${sign}${integer || "0"}.${part || "0"}e${shift}`);
   if (!Number.isFinite(value)) return null;
   const last = shift - part.length;
   return {value, tolerance: 0.5 * 10 ** (value === 0 ? Math.min(last, 0) : last), text: plain};
 }
 
-/** How many decimals a number was written with, from half a unit of its last digit. @param {number} tolerance */
+/** The decimals of a written number, from half a unit of its last digit. @param {number} tolerance */
 export function decimalsOf(tolerance) {
   return Math.round(-Math.log10(2 * tolerance));
 }

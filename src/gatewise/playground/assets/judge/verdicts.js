@@ -1,13 +1,13 @@
-/** What is said of a number that was typed, in the phrases of the document. */
+/** Verdicts in words: the phrases of the document with their slots filled. */
 import {figure} from "../engine/figures.js";
 
 const MOST_NAMES_LISTED = 5;
 
-/** A phrase with what is put into it. @param {Phrases} phrases @param {string} key
+/** A phrase with its slots filled. @param {Phrases} phrases @param {string} key
  * @param {Record<string, string | number>} [put] @returns {string} */
 export function phrase(phrases, key, put = {}) {
-  const found = phrases[key] ?? key;
-  return found.replace(/\{(\w+)\}/g, (whole, name) => (Object.hasOwn(put, name) ? String(put[name]) : whole));
+  const text = phrases[key] ?? key;
+  return text.replace(/\{(\w+)\}/g, (slot, name) => (Object.hasOwn(put, name) ? String(put[name]) : slot));
 }
 
 /** Names with an "and" before the last; of many, the first ones and how many more. @param {string[]} names
@@ -33,7 +33,7 @@ export function causeText({words, lines, gates, each}, phrases) {
 }
 
 /**
- * What is said of a line, a sentence after the other.
+ * The sentences of a verdict.
  * @param {Verdict} verdict @param {Phrases} phrases @returns {string[]}
  */
 export function verdictSentences(verdict, phrases) {

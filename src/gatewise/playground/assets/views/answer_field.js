@@ -1,4 +1,4 @@
-/** Fields for numbers that are asked for, and what is said of them. */
+/** Fields for numbers that are asked for, and the verdicts on them. */
 import {el, setText} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {answerLine, giveUp, isAnswered} from "./visibility.js";
@@ -11,9 +11,9 @@ function phrasesOf(page) {
   return page.doc.phrases ?? {};
 }
 
-/** What a phrase of the page is with what is put in. @param {Page} page @param {string} key
+/** A phrase of the page with its slots filled. @param {Page} page @param {string} key
  * @param {Record<string, string | number>} [put] */
-export function said(page, key, put = {}) {
+export function pagePhrase(page, key, put = {}) {
   return phrase(phrasesOf(page), key, put);
 }
 
@@ -25,7 +25,7 @@ export function proseNodes(text) {
 /**
  * A field for one number.
  * @param {Page} page @param {string} name of the line @param {string} label
- * @param {{before?: () => void, begin?: () => void, compact?: boolean}} [how] what is done before it is judged, and when
+ * @param {{before?: () => void, begin?: () => void, compact?: boolean}} [options] called before it is judged, and when
  *   somebody comes to it
  * @returns {AnswerField}
  */
@@ -41,13 +41,13 @@ export function answerField(page, name, label, {before, begin, compact = false} 
     "aria-describedby": result.id,
     oninput: () => begin?.(),
   }); // passing by is no beginning
-  const button = el("button", {type: "submit"}, said(page, "check"));
+  const button = el("button", {type: "submit"}, pagePhrase(page, "check"));
   /** @param {Event} event */
   function submit(event) {
     event.preventDefault();
     if (!input.value.trim()) {
-      setText(result, said(page, "empty"));
-      page.say(said(page, "empty"));
+      setText(result, pagePhrase(page, "empty"));
+      page.say(pagePhrase(page, "empty"));
       return input.focus();
     }
     begin?.();
@@ -77,22 +77,22 @@ export function answerField(page, name, label, {before, begin, compact = false} 
   };
 }
 
-/** What stands under a field. @param {Page} page @param {string} name @param {Answer | null} answer */
+/** The text under a field. @param {Page} page @param {string} name @param {Answer | null} answer */
 function verdictText(page, name, answer) {
   if (answer === null) return "";
   const verdict = answer.judged[name];
-  const told = verdict ? verdictSentences(verdict, phrasesOf(page)).join(" ") : "";
-  if (!answer.shown || (verdict && verdict.status !== "wrong" && verdict.status !== "unread")) return told;
+  const sentences = verdict ? verdictSentences(verdict, phrasesOf(page)).join(" ") : "";
+  if (!answer.shown || (verdict && verdict.status !== "wrong" && verdict.status !== "unread")) return sentences;
   const right = page.model.number({...answer.ref, name, at: answer.ref.at});
-  return [told, said(page, "shown", {right: figure(right)})].filter(Boolean).join(" ");
+  return [sentences, pagePhrase(page, "shown", {right: figure(right)})].filter(Boolean).join(" ");
 }
 
-/** What is spoken of a line. @param {Page} page @param {Verdict} verdict */
+/** The spoken verdict on a line. @param {Page} page @param {Verdict} verdict */
 function spoken(page, verdict) {
   return verdictSentences(verdict, phrasesOf(page)).join(" ");
 }
 
-/** A button that shows what is asked for, and is no more of use then. @param {Page} page @param {string} key of its phrase
+/** A button that shows the numbers that are asked for. @param {Page} page @param {string} key of its phrase
  * @param {() => HTMLElement | null} onwards where the focus goes */
 export function showButton(page, key, onwards) {
   return el(
@@ -105,11 +105,11 @@ export function showButton(page, key, onwards) {
         const right = answer && !answer.worked ? figure(page.model.number(answer.ref)) : null;
         setTimeout(() => {
           onwards()?.focus();
-          if (right !== null) page.say(said(page, "shown", {right}));
+          if (right !== null) page.say(pagePhrase(page, "shown", {right}));
         });
       },
     },
-    said(page, key),
+    pagePhrase(page, key),
   );
 }
 

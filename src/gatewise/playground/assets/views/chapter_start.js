@@ -1,4 +1,4 @@
-/** How a chapter begins: what it supposes and asks. */
+/** The beginning of a chapter: its edits and its question. */
 import {drawnEdits} from "./random_cell.js";
 import {askedLines} from "./worksheet.js";
 import {question} from "./visibility.js";
@@ -8,14 +8,14 @@ export function chaptersOf({doc}) {
   return doc.chapters ?? [];
 }
 
-/** The edits of a chapter: what is supposed in it. @param {Page} page @param {number} number @returns {Edit[]} */
+/** The edits that a chapter supposes. @param {Page} page @param {number} number @returns {Edit[]} */
 function editsOfChapter(page, number) {
   const {edits, ask} = chaptersOf(page)[number];
   if (edits === "drawn") return drawnEdits(page.model, 0, ask.step);
   return edits.map(({name, step, at, value}) => ({ref: {layer: 0, direction: 0, name, step, at}, value}));
 }
 
-/** What a chapter asks for. @param {Page} page @param {number} number */
+/** The question of a chapter. @param {Page} page @param {number} number */
 export function questionOf(page, number) {
   const {ask, focus} = chaptersOf(page)[number];
   const ref = {layer: 0, direction: 0, name: ask.name ?? "", step: ask.step, at: ask.at};
@@ -26,22 +26,22 @@ export function questionOf(page, number) {
 }
 
 /**
- * What a chapter that has begun adds to a state: what it supposes, to which going back leads, and its question. Where other
- * edits are given, it has begun if what it supposes is among them.
- * @param {Page} page @param {number} number @param {Edit[]} [given] @returns {Partial<State>}
+ * The part of a state that a chapter sets when it begins: its edits, to which going back leads, and its question. With
+ * other edits, it has begun if its own are among them.
+ * @param {Page} page @param {number} number @param {Edit[]} [others] @returns {Partial<State>}
  */
-export function atChapter(page, number, given) {
+export function atChapter(page, number, others) {
   const supposed = editsOfChapter(page, number);
-  const edits = given ?? supposed;
-  const isIn = (/** @type {Edit} */ one) => edits.some(({ref}) => JSON.stringify(ref) === JSON.stringify(one.ref));
+  const edits = others ?? supposed;
+  const isIn = (/** @type {Edit} */ edit) => edits.some(({ref}) => JSON.stringify(ref) === JSON.stringify(edit.ref));
   if (!supposed.every(isIn)) return {edits, chapter: number};
   const premise = chaptersOf(page)[number].edits === "drawn" ? edits : supposed;
   return {edits, premise, chapter: number, answer: questionOf(page, number)};
 }
 
-/** Whether two lists of edits are the same. @param {Edit[]} one @param {Edit[]} other */
-export function sameEdits(one, other) {
-  return JSON.stringify(one) === JSON.stringify(other);
+/** Whether two lists of edits are the same. @param {Edit[]} first @param {Edit[]} second */
+export function sameEdits(first, second) {
+  return JSON.stringify(first) === JSON.stringify(second);
 }
 
 /** The state in which a chapter begins: its focus, its edits, and its number hidden. @param {Page} page

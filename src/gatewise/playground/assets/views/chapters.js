@@ -1,6 +1,6 @@
 /** The chapters beside the page: a few sentences, and a number to predict. What they say lies in chapters.json. */
 import {el, reveal, setText} from "./dom.js";
-import {answerField, isOpen, proseNodes, said, showButton} from "./answer_field.js";
+import {answerField, isOpen, proseNodes, pagePhrase, showButton} from "./answer_field.js";
 import {beginning, chaptersOf, questionOf, sameEdits} from "./chapter_start.js";
 import {fadingView, worksheet} from "./worksheet.js";
 import {spokenName} from "./detail.js";
@@ -11,13 +11,13 @@ export function chaptersView(page) {
   const chapters = chaptersOf(page);
   const list = el("ol", {});
   const body = el("div", {class: "chapter"});
-  const element = el("div", {class: "chapters"}, el("nav", {"aria-label": said(page, "chapters")}, list), body);
+  const element = el("div", {class: "chapters"}, el("nav", {"aria-label": pagePhrase(page, "chapters")}, list), body);
   const buttons = chapters.map(({title}, n) =>
     el(
       "button",
       {type: "button", onclick: () => open(n)},
       el("span", {"aria-hidden": "true"}, n + 1),
-      el("span", {class: "visually-hidden"}, said(page, "open chapter", {number: n + 1, title})),
+      el("span", {class: "visually-hidden"}, pagePhrase(page, "open chapter", {number: n + 1, title})),
     ),
   );
   list.append(...buttons.map(button => el("li", {}, button)));
@@ -42,9 +42,9 @@ export function chaptersView(page) {
       return;
     }
     if (chapter !== drawn) {
-      const made = drawChapter(page, chapter, open);
-      body.replaceChildren(...made.nodes);
-      update = made.update;
+      const view = drawChapter(page, chapter, open);
+      body.replaceChildren(...view.nodes);
+      update = view.update;
       drawn = chapter;
       buttons.forEach((button, n) => {
         if (n === chapter) button.setAttribute("aria-current", "step");
@@ -67,17 +67,17 @@ function drawChapter(page, number, open) {
   const again = el(
     "button",
     {type: "button", onclick: () => open(number)},
-    said(page, ask.lines ? "another cell" : "again"),
+    pagePhrase(page, ask.lines ? "another cell" : "again"),
   );
   const next =
     number + 1 < chapters.length
-      ? el("button", {type: "button", onclick: () => open(number + 1)}, said(page, "next"))
+      ? el("button", {type: "button", onclick: () => open(number + 1)}, pagePhrase(page, "next"))
       : null;
   const show = showButton(page, "show", () => next ?? again);
   const field = ask.lines ? worksheet(page, "lines-of-chapter") : oneField(page, number);
   return {
     nodes: [
-      el("p", {class: "soft count"}, said(page, "chapter", {number: number + 1, count: chapters.length})),
+      el("p", {class: "soft count"}, pagePhrase(page, "chapter", {number: number + 1, count: chapters.length})),
       el("h2", {tabindex: "-1"}, title),
       ...text.map(paragraph => el("p", {}, ...proseNodes(paragraph))),
       el("p", {class: "question"}, ...proseNodes(question)),
@@ -109,11 +109,11 @@ function oneField(page, number) {
     step: chapter.ask.step,
     at: chapter.ask.at,
   });
-  /** Where the chapter has not begun, its number is hidden, and what it supposes is done, as soon as somebody comes. */
+  /** Begin the chapter as soon as somebody types: hide its number, and make the edits that it supposes. */
   const begin = () => {
     if (store.state.answer?.chapter !== number) store.change(beginning(page, number));
   };
-  /** What somebody changed since then is undone: the question supposes nothing else. */
+  /** Undo later changes: the question supposes nothing else. */
   const before = () => {
     const {edits, premise} = store.state;
     if (sameEdits(edits, premise)) return;
@@ -123,7 +123,7 @@ function oneField(page, number) {
   const field = answerField(
     page,
     /** @type {string} */ (chapter.ask.name),
-    said(page, "field", {name: spokenName(page, ref)}),
+    pagePhrase(page, "field", {name: spokenName(page, ref)}),
     {begin, before},
   );
   return {

@@ -14,8 +14,8 @@ function channels(hex) {
  * @param {string} property @returns {Uint8ClampedArray}
  */
 function colourTable(property) {
-  const found = colourTables.get(property);
-  if (found) return found;
+  const last = colourTables.get(property);
+  if (last) return last;
   const stops = getComputedStyle(document.documentElement).getPropertyValue(property).split(",").map(channels);
   const table = new Uint8ClampedArray(3 * TABLE);
   for (let place = 0; place < TABLE; place += 1) {
@@ -34,7 +34,7 @@ export function tableOf(scale) {
   return colourTable(scale.name === "amount" ? "--cividis" : "--vik");
 }
 
-/** Where in its table a value is; no number has none: -1. @param {Scale} scale @param {number} value */
+/** The place of a value in its table; -1 for NaN. @param {Scale} scale @param {number} value */
 export function tablePlace(scale, value) {
   if (Number.isNaN(value)) return -1;
   const share = scale.high > scale.low ? (value - scale.low) / (scale.high - scale.low) : 0.5;
@@ -42,15 +42,15 @@ export function tablePlace(scale, value) {
 }
 
 /**
- * The colour of a value, and whether what is written on it is black or white: whichever stands out more.
+ * The colour of a value, and the ink on it: black or white, whichever stands out more.
  * @param {Scale} scale @param {number} value @returns {{fill: string, ink: "black" | "white"} | null}
  */
 export function colourOf(scale, value) {
   const place = tablePlace(scale, value);
   if (place < 0) return null;
   const [red, green, blue] = tableOf(scale).subarray(3 * place, 3 * place + 3);
-  const [r, g, b] = [red, green, blue].map(one => {
-    const part = one / 255;
+  const [r, g, b] = [red, green, blue].map(channel => {
+    const part = channel / 255;
     return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
   });
   const light = 0.2126 * r + 0.7152 * g + 0.0722 * b;

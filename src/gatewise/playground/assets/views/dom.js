@@ -72,9 +72,9 @@ export function asksForLessMotion() {
 
 /**
  * Show or hide the landmark that an element stands in.
- * @param {Element} element what a view returned @param {boolean} shown
+ * @param {Element} element what a view returned @param {boolean} isVisible
  */
-export function reveal(element, shown) {
+export function reveal(element, isVisible) {
   const landmark = element.parentElement;
-  if (landmark?.hidden === shown) landmark.hidden = !shown;
+  if (landmark?.hidden === isVisible) landmark.hidden = !isVisible;
 }

@@ -1,4 +1,4 @@
-/** Given numbers as fields to change them in, what is changed, and the way back. */
+/** Fields that change given numbers, and the list of edits with their undoing. */
 import {el, reveal} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {refKey, openNumber, placeName, spokenName, symbolElement} from "./detail.js";
@@ -34,17 +34,17 @@ export function readNumber(text) {
 
 /**
  * The text of a number whose last digit, or the one before it, is one more or less.
- * @param {string} text @param {1 | -1} way @param {boolean} before whether it is the digit before
+ * @param {string} text @param {1 | -1} sign @param {boolean} before whether it is the digit before
  * @returns {string | null}
  */
-export function nudged(text, way, before) {
+export function nudged(text, sign, before) {
   const plain = plainText(text);
-  const found = /^([+-]?\d*(?:\.(\d*))?)(e[+-]?\d+)?$/i.exec(plain);
-  if (!found || readNumber(plain) === null) return null;
-  const decimals = found[2]?.length ?? 0;
+  const match = /^([+-]?\d*(?:\.(\d*))?)(e[+-]?\d+)?$/i.exec(plain);
+  if (!match || readNumber(plain) === null) return null;
+  const decimals = match[2]?.length ?? 0;
   const last = 10 ** -decimals * (before ? 10 : 1);
-  const next = (Number(found[1]) + way * last).toFixed(decimals);
-  return (Number(next) === 0 ? next.replace("-", "") : next) + (found[3] ?? "");
+  const next = (Number(match[1]) + sign * last).toFixed(decimals);
+  return (Number(next) === 0 ? next.replace("-", "") : next) + (match[3] ?? "");
 }
 
 /** A number as it stands in a field, in as many digits as fit. @param {number} value */
@@ -80,9 +80,9 @@ export function givenField(page, ref, opens = false) {
     field.setAttribute("aria-invalid", String(wrong));
     why.hidden = !wrong;
     if (wrong) {
-      const what = TYPED.test(plainText(typed)) ? "is too large for this page" : "is no number";
-      const shown = typed.trim() ? `“${typed.trim().slice(0, 20)}” ${what}` : "There is no number here";
-      why.textContent = `${shown}: it stays ${figure(model.number(ref), 4)}.`;
+      const problem = TYPED.test(plainText(typed)) ? "is too large for this page" : "is no number";
+      const fault = typed.trim() ? `“${typed.trim().slice(0, 20)}” ${problem}` : "There is no number here";
+      why.textContent = `${fault}: it stays ${figure(model.number(ref), 4)}.`;
       field.setAttribute("aria-describedby", why.id);
       page.say(why.textContent);
       return;
@@ -196,7 +196,7 @@ function listChanges(page) {
     el("ul", {class: "edits"}, ...items),
     edits.length > 12 ? el("p", {class: "soft"}, `and ${edits.length - 12} before these.`) : null,
     influenceFigure(page),
-  ].filter(one => one !== null);
+  ].filter(part => part !== null);
 }
 
 /**
@@ -210,7 +210,7 @@ export function keepFocus(root, draw) {
   draw();
   if (key === undefined) return;
   const next = [...root.querySelectorAll("[data-key]")].find(
-    one => one instanceof HTMLElement && one.dataset.key === key,
+    element => element instanceof HTMLElement && element.dataset.key === key,
   );
   if (!(next instanceof HTMLElement)) return;
   if (next instanceof HTMLInputElement && text !== null && readNumber(text) !== null) next.value = text;

@@ -1,4 +1,4 @@
-/** Which entries of a vector are shown in a step: those that weigh most for the chosen unit. */
+/** The entries of a vector that a step shows: those that weigh most for the chosen unit. */
 import {stackedIn} from "../engine/terms.js";
 import {partsOf} from "../engine/trees.js";
 import {openedRef, refKey} from "./detail.js";
@@ -84,8 +84,8 @@ export function entriesShown(page, {layer, direction}, opened) {
   const keys = keysToShow(page);
   /** @param {string} name @param {number} index */
   const isKey = (name, index) => {
-    const shown = backward ? model.gradientName({...place, name}) : name;
-    return shown !== null && keys.has(refKey({...place, name: shown, step, at: [index]}));
+    const drawn = backward ? model.gradientName({...place, name}) : name;
+    return drawn !== null && keys.has(refKey({...place, name: drawn, step, at: [index]}));
   };
   return (name, axes) => {
     if (!axes.length) return {entries: [[]], rest: 0};
@@ -95,8 +95,8 @@ export function entriesShown(page, {layer, direction}, opened) {
     const all = Array.from({length: count}, (_, index) => index);
     const few = isRanked ? null : largestEntries(model.value({...place, name, step}));
     const chosen = all.filter(index => (few ? few.has(index) : weighty.has(`${name} ${index}`)) || isKey(name, index));
-    const shown = opened.has(name) ? all : chosen;
-    return {entries: shown.map(index => [index]), rest: count - shown.length};
+    const visible = opened.has(name) ? all : chosen;
+    return {entries: visible.map(index => [index]), rest: count - visible.length};
   };
 }
 

@@ -45,10 +45,10 @@ function rowSource(values, indent) {
   let text = "[";
   let line = indent.length;
   for (const [place, value] of values.entries()) {
-    const one = literal(value) + (place < values.length - 1 ? "," : "]");
-    const isFull = place > 0 && line + one.length + 1 > WIDTH;
-    text += (isFull ? `\n${indent}` : place ? " " : "") + one;
-    line = (isFull ? indent.length : line + 1) + one.length;
+    const item = literal(value) + (place < values.length - 1 ? "," : "]");
+    const isFull = place > 0 && line + item.length + 1 > WIDTH;
+    text += (isFull ? `\n${indent}` : place ? " " : "") + item;
+    line = (isFull ? indent.length : line + 1) + item.length;
   }
   return values.length ? text : "[]";
 }

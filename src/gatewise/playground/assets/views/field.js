@@ -1,4 +1,4 @@
-/** What the strip's two pictures share: a quantity as rows over steps, the chosen place, and the keys that move it. */
+/** The field of the strip's two pictures: a quantity as rows over steps, the chosen place, and the keys that move it. */
 import {figure} from "../engine/figures.js";
 import {choosePlace, descend} from "./levels.js";
 import {unitWords} from "./detail.js";
@@ -30,24 +30,24 @@ export function fieldOf(page, state) {
   };
 }
 
-/** Whether two states show the same field: only the chosen place may differ. @param {State} one @param {State} other */
-export function isSameField(one, other) {
+/** Whether two states show the same field: only the chosen place may differ. @param {State} first @param {State} second */
+export function isSameField(first, second) {
   /** @type {(keyof State)[]} */
   const keys = ["layer", "direction", "quantity", "backward", "sorted", "edits", "loss", "answer"];
-  return keys.every(key => one[key] === other[key]);
+  return keys.every(key => first[key] === second[key]);
 }
 
 /** A value, said with its unit and step. @param {Page} page @param {Field} field @param {FieldPlace} place */
 export function spokenValue(page, field, {row, step}) {
   const value = field.at(row, step);
   const known = Number.isNaN(value) && !field.isValid(step) ? "no number" : figure(value);
-  const said = field.isAsked(row, step) ? "is asked for" : known;
+  const words = field.isAsked(row, step) ? "is asked for" : known;
   const name = field.nameOf(row);
-  return `${name}${field.quantity.ofUnits ? "" : measureOf(page, name)}, ${stepName(page, step)}: ${field.quantity.words} ${said}`;
+  return `${name}${field.quantity.ofUnits ? "" : measureOf(page, name)}, ${stepName(page, step)}: ${field.quantity.words} ${words}`;
 }
 
 /**
- * Where a key leads from a place, or null.
+ * The place to which a key leads, or null.
  * @param {KeyboardEvent} event @param {FieldPlace} place @param {Field} field @returns {FieldPlace | null}
  */
 function placeByKey(event, {row, step}, field) {

@@ -1,4 +1,4 @@
-/** What flows through one unit in one step, forward or backward: read off the terms and factors of its equations. */
+/** The flow through one unit in one step, forward or backward, from the terms and factors of its equations. */
 import {termsOf} from "../engine/terms.js";
 import {isHidden} from "./visibility.js";
 
@@ -59,22 +59,22 @@ function forwardFlow(unit) {
   const keeps = terms(sum).find(hasFactor(before));
   const writes = terms(sum).find(term => term !== keeps && hasFactor(candidate)(term));
   const squashed = squashedFactor(unit);
-  const kept = {value: keeps?.value ?? null, tells: [roles.forget_gate, before, sum]};
-  const written = {value: writes?.value ?? null, tells: [roles.input_gate, candidate, sum]};
+  const keeping = {value: keeps?.value ?? null, tells: [roles.forget_gate, before, sum]};
+  const writing = {value: writes?.value ?? null, tells: [roles.input_gate, candidate, sum]};
   const cell = amount(state);
   return {
     pipes: {
       before: amount(before),
       candidate: amount(candidate),
-      kept,
-      written,
+      kept: keeping,
+      written: writing,
       into: cell,
       out: cell,
       squashed: {value: squashed?.value ?? null, tells: [state, output]},
       output: amount(output),
     },
     names: {candidate, before, cell: state, output},
-    notes: {kept, written},
+    notes: {kept: keeping, written: writing},
     squash: functionName(squashed),
   };
 }

@@ -101,7 +101,7 @@ export function substitutionOf(page, ref, unit) {
   const line = lineOf(page, ref);
   const numbers = numbersAt(page, ref);
   const isMatrix = page.model.shape(ref).length > 1;
-  const shown = filledText(isMatrix ? ["[", ["$list", name], "]"] : [["$n", "", name]], numbers, unit);
+  const result = filledText(isMatrix ? ["[", ["$list", name], "]"] : [["$n", "", name]], numbers, unit);
   const pieces = [[...symbolNodes(page, ref), equalsNode()]];
   const fence = {stretchy: "false"};
   const end = isMatrix
@@ -115,9 +115,9 @@ export function substitutionOf(page, ref, unit) {
         unit,
       )
     : [[numberMath(numbers.entry(name, unit))]];
-  const middle = line?.put && line.told ? filledText(line.told, numbers, unit) : shown;
-  if (middle === shown || !line?.put) return labelled([...pieces, ...end], `${name} = ${shown}`);
+  const middle = line?.put && line.told ? filledText(line.told, numbers, unit) : result;
+  if (middle === result || !line?.put) return labelled([...pieces, ...end], `${name} = ${result}`);
   pieces.push(...filledPieces(line.put, numbers, unit));
   const [first, ...rest] = end;
-  return labelled([...pieces, [equalsNode(), ...first], ...rest], `${name} = ${middle} = ${shown}`);
+  return labelled([...pieces, [equalsNode(), ...first], ...rest], `${name} = ${middle} = ${result}`);
 }

@@ -1,7 +1,7 @@
 /** A step's quantities as a graph in columns, laid out from what each equation needs. */
 import {isJoint} from "../engine/terms.js";
 
-/** @typedef {{column: number, top: number, height: number, wanted: number, order: number}} Box */
+/** @typedef {{column: number, top: number, height: number, goal: number, order: number}} Box */
 
 const SPACE = 0.35; // lanes between one node and the next
 
@@ -24,21 +24,21 @@ function dependencies(model, place) {
 /** @param {Map<string, string[]>} needs @returns {Map<string, number>} the longest way from what is given to each */
 function depths(needs) {
   /** @type {Map<string, number>} */
-  const found = new Map();
+  const depth = new Map();
   for (const [name, sources] of needs) {
-    found.set(name, Math.max(-1, ...sources.map(one => found.get(one) ?? 0)) + 1);
+    depth.set(name, Math.max(-1, ...sources.map(source => depth.get(source) ?? 0)) + 1);
   }
-  return found;
+  return depth;
 }
 
 /** Put boxes of one column below each other, each as near to where it wants to be as the others let it.
  * @param {Box[]} boxes */
 function stackUp(boxes) {
-  boxes.sort((a, b) => a.wanted - b.wanted || a.order - b.order);
+  boxes.sort((a, b) => a.goal - b.goal || a.order - b.order);
   /** @type {{boxes: Box[], height: number, sum: number, top: number}[]} */
   const blocks = [];
   for (const box of boxes) {
-    let block = {boxes: [box], height: box.height + SPACE, sum: box.wanted - box.height / 2, top: 0};
+    let block = {boxes: [box], height: box.height + SPACE, sum: box.goal - box.height / 2, top: 0};
     block.top = block.sum;
     for (let last = blocks.at(-1); last && last.top + last.height > block.top; last = blocks.at(-1)) {
       blocks.pop();
@@ -75,16 +75,16 @@ function layOut(nodes, needs) {
     /** @type {Box[]} */
     const boxes = [];
     nodes.forEach((node, order) => {
-      const before = (/** @type {string} */ one) =>
-        lanes.get(one)?.[column - (named.get(one)?.column ?? 0) - 2] ?? named.get(one);
+      const boxBefore = (/** @type {string} */ source) =>
+        lanes.get(source)?.[column - (named.get(source)?.column ?? 0) - 2] ?? named.get(source);
       if (node.column === column) {
-        const sources = (needs.get(node.name) ?? []).map(before).filter(one => one !== undefined);
-        const wanted = sources.length ? sources.reduce((sum, one) => sum + boxMiddle(one), 0) / sources.length : order;
-        boxes.push(Object.assign(node, {wanted, order}));
+        const sources = (needs.get(node.name) ?? []).map(boxBefore).filter(box => box !== undefined);
+        const goal = sources.length ? sources.reduce((sum, box) => sum + boxMiddle(box), 0) / sources.length : order;
+        boxes.push(Object.assign(node, {goal, order}));
       } else if (node.column < column && target(node.name) > column) {
-        const ways = lanes.get(node.name) ?? [];
-        const box = {column, top: 0, height: 0.4, wanted: boxMiddle(ways.at(-1) ?? node), order};
-        ways.push(box);
+        const passed = lanes.get(node.name) ?? [];
+        const box = {column, top: 0, height: 0.4, goal: boxMiddle(passed.at(-1) ?? node), order};
+        passed.push(box);
         boxes.push(box);
       }
     });
@@ -97,9 +97,9 @@ function layOut(nodes, needs) {
     (needs.get(node.name) ?? []).flatMap(source => {
       const from = named.get(source);
       if (!from) return [];
-      const way = (lanes.get(source) ?? []).filter(box => box.column < node.column);
+      const boxes = (lanes.get(source) ?? []).filter(box => box.column < node.column);
       return [
-        {from, to: node, through: way.map(box => /** @type {[number, number]} */ ([box.column, boxMiddle(box)]))},
+        {from, to: node, through: boxes.map(box => /** @type {[number, number]} */ ([box.column, boxMiddle(box)]))},
       ];
     }),
   );
@@ -108,21 +108,32 @@ function layOut(nodes, needs) {
 /**
  * The graph of a step of one cell, or of the head.
  * @param {Model} model @param {Place} place
- * @param {(name: string, axes: string[]) => {entries: number[][], rest: number}} shown the entries of a vector
+ * @param {(name: string, axes: string[]) => {entries: number[][], rest: number}} entriesOf the entries of a vector
  * @returns {Graph}
  */
-export function graphOf(model, {layer, direction}, shown) {
+export function graphOf(model, {layer, direction}, entriesOf) {
   const place = {layer, direction};
   const needs = dependencies(model, place);
   const depth = depths(needs);
   const nodes = [...needs.keys()].map(name => {
     const joint = isJoint(model.equation({...place, name})?.right);
-    const {entries, rest} = joint ? {entries: [], rest: 0} : shown(name, model.axes({...place, name}));
+    const {entries, rest} = joint ? {entries: [], rest: 0} : entriesOf(name, model.axes({...place, name}));
     const isInput = entries[0]?.length === 1 && model.given({...place, name})?.kind === "input";
     const isListed = entries.length > 1 || rest > 0 || isInput;
     const height = isListed ? entries.length + 1 + (rest > 0 ? 1 : 0) : 1;
-    const given = needs.get(name)?.length === 0;
-    return {name, column: depth.get(name) ?? 0, top: 0, height, entries, rest, given, joint, wanted: 0, order: 0};
+    const isGiven = needs.get(name)?.length === 0;
+    return {
+      name,
+      column: depth.get(name) ?? 0,
+      top: 0,
+      height,
+      entries,
+      rest,
+      given: isGiven,
+      joint,
+      goal: 0,
+      order: 0,
+    };
   });
   const wires = layOut(nodes, needs);
   const lanes = Math.max(1, ...nodes.map(node => node.top + node.height));

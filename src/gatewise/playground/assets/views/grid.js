@@ -59,7 +59,7 @@ export function smallField(page, cursor) {
         const value = now.at(at, step);
         const colour = isAsked ? null : colourOf(now.scale, value);
         const isChosen = at === place.row && step === place.step;
-        const isLit = lit.cells.some(one => one.row === at && one.step === step);
+        const isLit = lit.cells.some(lamp => lamp.row === at && lamp.step === step);
         cell.classList.toggle("lit", isLit);
         cell.style.setProperty("background-color", colour?.fill ?? "transparent");
         cell.style.setProperty("color", colour?.ink ?? "inherit");
@@ -72,9 +72,9 @@ export function smallField(page, cursor) {
         });
       }),
     );
-    grid.querySelectorAll(".times > .time").forEach((one, step) => {
-      one.classList.toggle("now", step === place.step);
-      one.classList.toggle("lit", lit.steps.has(step));
+    grid.querySelectorAll(".times > .time").forEach((time, step) => {
+      time.classList.toggle("now", step === place.step);
+      time.classList.toggle("lit", lit.steps.has(step));
     });
     const cell = cells[place.row]?.[place.step];
     if (!cell) return;
@@ -99,7 +99,7 @@ export function smallField(page, cursor) {
 /**
  * Scroll sideways, as little as needed, until a part is seen. The page itself stays where it is.
  * @param {HTMLElement} scroller @param {number} left @param {number} width
- * @param {number} covered what stands over the scroller's left side
+ * @param {number} covered the width of the names over the scroller's left side
  */
 export function keepInView(scroller, left, width, covered) {
   const {scrollLeft, clientWidth} = scroller;

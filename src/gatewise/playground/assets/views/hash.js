@@ -11,7 +11,7 @@ function writtenEdit({ref, value}) {
   return [ref.layer, ref.direction, encodeURIComponent(ref.name), step, ref.at.join("."), value].join(",");
 }
 
-/** What stands behind the "#" for a state. Whether it is playing does not. @param {State} state */
+/** The hash of a state, without its "#"; whether it is playing is left out. @param {State} state */
 export function encodeHash(state) {
   const {loss} = state;
   /** @type {[string, string | number | null][]} */
@@ -30,8 +30,8 @@ export function encodeHash(state) {
     ["sorted", state.sorted ? 1 : null],
     ["edits", state.edits.length || state.chapter !== null ? state.edits.map(writtenEdit).join(";") : null],
   ];
-  const kept = pairs.filter(([, value]) => value !== null);
-  return [HASH_VERSION, ...kept.map(([name, value]) => `${name}=${legible(String(value))}`)].join("&");
+  const present = pairs.filter(([, value]) => value !== null);
+  return [HASH_VERSION, ...present.map(([name, value]) => `${name}=${legible(String(value))}`)].join("&");
 }
 
 /** A value as an address may have it; commas and brackets stay as they are. @param {string} value */
@@ -41,7 +41,7 @@ function legible(value) {
 
 /** @param {string} text */
 function wholeNumber(text) {
-  if (!/^\d{1,9}$/.test(text)) throw new Error("no whole number");
+  if (!/^\d{1,9}$/.test(text)) throw new Error("no wholeOf number");
   return Number(text);
 }
 
@@ -65,28 +65,28 @@ function readLoss(text) {
   return {of, layer, direction, unit, step};
 }
 
-/** @param {Map<string, string>} given @returns {Partial<State>} */
-function readPairs(given) {
+/** @param {Map<string, string>} values @returns {Partial<State>} */
+function readPairs(values) {
   /** @param {string} name */
-  const whole = name => wholeNumber(given.get(name) ?? "0");
-  const level = given.get("level") ?? "overview";
-  const words = [given.get("show") ?? "", given.get("name") ?? ""];
+  const integer = name => wholeNumber(values.get(name) ?? "0");
+  const level = values.get("level") ?? "overview";
+  const words = [values.get("show") ?? "", values.get("name") ?? ""];
   if (!LEVELS.includes(level) || words.some(word => word.length > LONGEST)) throw new Error("no level or name");
-  const edits = given.get("edits");
-  const loss = given.get("loss");
+  const edits = values.get("edits");
+  const loss = values.get("loss");
   return {
-    step: whole("step"),
-    layer: whole("layer"),
-    direction: whole("direction"),
-    unit: whole("unit"),
+    step: integer("step"),
+    layer: integer("layer"),
+    direction: integer("direction"),
+    unit: integer("unit"),
     ...(words[0] ? {quantity: words[0]} : {}),
     level: /** @type {State["level"]} */ (level),
     ...(words[1] ? {detail: words[1]} : {}),
-    product: given.has("product") ? whole("product") : null,
-    backward: given.get("backward") === "1",
+    product: values.has("product") ? integer("product") : null,
+    backward: values.get("backward") === "1",
     ...(loss ? {loss: readLoss(loss)} : {}),
-    chapter: given.has("chapter") ? whole("chapter") : null,
-    sorted: given.get("sorted") === "1",
+    chapter: values.has("chapter") ? integer("chapter") : null,
+    sorted: values.get("sorted") === "1",
     ...(edits === undefined ? {} : {edits: edits ? edits.split(";").map(readEdit) : []}),
   };
 }

@@ -1,4 +1,4 @@
-/** How far the effect of a changed input travels: a line along time, and a sentence. */
+/** The influence of a changed input: a line along time, and a sentence. */
 import {largestSize} from "../engine/arrays.js";
 import {el} from "./dom.js";
 import {figure} from "../engine/figures.js";

@@ -1,7 +1,7 @@
 /** Keys press the visible buttons that name them, so that every key has a button and every button its name. */
 import {el, isWriting} from "./dom.js";
 
-/** What the keys do, in the words of their list. */
+/** The keys and their actions, as the list shows them. */
 const KEYS = [
   ["← →", "a step back, a step on"],
   ["↑ ↓", "the unit above, the unit below"],

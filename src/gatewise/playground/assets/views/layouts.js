@@ -1,4 +1,4 @@
-/** Where the parts of the stage stand: from left to right where there is room, else from top to bottom. */
+/** The places of the stage's parts: from left to right where there is room, else from top to bottom. */
 
 /** @type {Layout} */
 export const WIDE_STAGE = {

@@ -12,10 +12,10 @@ import {timeline} from "./timeline.js";
 const DECADES = 12;
 const SLICE_OF_BACKWARD = 16; // milliseconds
 
-/** Of what the loss can be: every cell's h, and the outputs. @param {Page} page */
+/** The possible losses: entries of every cell's h, and the outputs. @param {Page} page */
 function lossPlaces({model}) {
-  const cells = model.layers.flatMap((one, layer) =>
-    one.cells.map((cell, direction) => ({
+  const cells = model.layers.flatMap(({cells: directions}, layer) =>
+    directions.map((cell, direction) => ({
       of: /** @type {"h"} */ ("h"),
       layer,
       direction,
@@ -23,7 +23,7 @@ function lossPlaces({model}) {
       words: [
         "h",
         model.layers.length > 1 ? ` of layer ${layer}` : "",
-        one.cells.length > 1 ? `, ${cell.direction}` : "",
+        directions.length > 1 ? `, ${cell.direction}` : "",
       ].join(""),
     })),
   );
@@ -40,7 +40,8 @@ function placeOfLoss(page, loss) {
   return Math.max(
     0,
     places.findIndex(
-      one => one.of === loss.of && (one.of === "y" || (one.layer === loss.layer && one.direction === loss.direction)),
+      ({of, layer, direction}) =>
+        of === loss.of && (of === "y" || (layer === loss.layer && direction === loss.direction)),
     ),
   );
 }
@@ -112,7 +113,7 @@ function chooser(page, state) {
         choose({of: kind, layer, direction, unit: Math.min(store.state.loss.unit, units.length - 1)});
       },
     },
-    ...places.map((one, k) => el("option", {value: k, selected: k === chosen}, one.words)),
+    ...places.map(({words}, k) => el("option", {value: k, selected: k === chosen}, words)),
   );
   const unit = el(
     "select",
@@ -181,7 +182,7 @@ function alongTime(page, state, inDecades, turn) {
   /** @param {string} quantity */
   const symbol = quantity => symbolElement(model.quantity({...place, name: quantity}));
   if (path.gradient.some((_, step) => isHidden(state, {...place, name: path.name, step, at: [unit]}))) {
-    return [el("p", {class: "soft"}, "One of the gradients along c is asked for, so they are not shown.")];
+    return [el("p", {class: "soft"}, "Some gradients are hidden until you answer.")];
   }
   const largest = Math.max(largestSize(path.gradient), largestSize(path.direct));
   const factors = path.factors.join(" · ");
@@ -267,14 +268,14 @@ function pathSentence(page, path, factors) {
   const {from, to, gradient, direct} = path;
   if (from === to) return `It is there at ${stepName(page, from)} alone.`;
   const left = direct[to] / direct[from];
-  const kept = gradient[to] / gradient[from];
-  const same = Math.abs(kept - left) <= 0.02 * Math.max(Math.abs(kept), Math.abs(left));
+  const share = gradient[to] / gradient[from];
+  const same = Math.abs(share - left) <= 0.02 * Math.max(Math.abs(share), Math.abs(left));
   const [first, last] = [figure(gradient[from], 4), figure(gradient[to], 4)];
   const fact = `From ${stepName(page, from)} back to ${stepName(page, to)} it goes from ${first} to ${last}`;
   const product = `the product of ${factors} on the way is ${figure(left, 4)}`;
-  if (!Number.isFinite(kept) || !Number.isFinite(left)) return `${fact}; ${product}.`;
+  if (!Number.isFinite(share) || !Number.isFinite(left)) return `${fact}; ${product}.`;
   return same
-    ? `${fact}, which is ${percent(kept)} of it: ${product}. The one is the other.`
-    : `${fact}, ${figure(kept, 4)} times as much; ${product}. What differs did not come straight along c:` +
-        " it came through h and the gates, or arrived at other steps.";
+    ? `${fact}. ${percent(share)} is left: exactly the product of ${factors}, ${figure(left, 4)}.`
+    : `${fact}, ${figure(share, 4)} times as much; ${product}. The rest came through h and the gates, or arrived at` +
+        " other steps.";
 }

@@ -54,10 +54,10 @@ function inBrackets(node) {
 
 /** @type {TemplateWriter} */
 const AS_NODES = {
-  number(value, how) {
-    const text = figure(how === "a" ? Math.abs(value) : value, DIGITS);
+  number(value, brackets) {
+    const text = figure(brackets === "a" ? Math.abs(value) : value, DIGITS);
     const node = numberNode(text);
-    return ((how === "t" || how === "b") && value < 0) || (how === "b" && text.includes("e"))
+    return ((brackets === "t" || brackets === "b") && value < 0) || (brackets === "b" && text.includes("e"))
       ? inBrackets(node)
       : [node];
   },
@@ -66,17 +66,17 @@ const AS_NODES = {
   times: () => operatorNode("\u00d7"),
   sum: terms =>
     terms.flatMap(({sign, content}, place) => {
-      const shown = operatorNode(sign === "-" ? MINUS : sign);
-      if (place) return [shown, ...content];
-      return sign === "-" ? [mathElement("mrow", {}, [shown, ...content])] : content;
+      const operator = operatorNode(sign === "-" ? MINUS : sign);
+      if (place) return [operator, ...content];
+      return sign === "-" ? [mathElement("mrow", {}, [operator, ...content])] : content;
     }),
 };
 
 /** @type {TemplateWriter} */
 const AS_TEXT = {
-  number(value, how) {
-    const text = figure(how === "a" ? Math.abs(value) : value, DIGITS);
-    return [(how === "t" || how === "b") && value < 0 ? `(${text})` : text];
+  number(value, brackets) {
+    const text = figure(brackets === "a" ? Math.abs(value) : value, DIGITS);
+    return [(brackets === "t" || brackets === "b") && value < 0 ? `(${text})` : text];
   },
   leftOut: text => [text],
   list: items => [items.map(item => item.join("")).join(", ")],
@@ -97,8 +97,8 @@ const AS_TEXT = {
  */
 function shownParts(parts, {most, first, text}, leftOut) {
   if (parts.length <= most) return parts;
-  const said = text.replace("{count}", String(parts.length - first - 1));
-  return [...parts.slice(0, first), leftOut(said), parts[parts.length - 1]];
+  const words = text.replace("{count}", String(parts.length - first - 1));
+  return [...parts.slice(0, first), leftOut(words), parts[parts.length - 1]];
 }
 
 /** Fills templates with the numbers of a unit. */
@@ -123,8 +123,8 @@ class Filler {
       case "$s":
         return this.fill(numbers.symbol(String(rest[0])), unit);
       case "$n": {
-        const [how, ref] = /** @type {[string, SlotRef]} */ (rest);
-        return writer.number(how === "#" ? numbers.count(String(ref)) : numbers.entry(ref, unit), how);
+        const [style, ref] = /** @type {[string, SlotRef]} */ (rest);
+        return writer.number(style === "#" ? numbers.count(String(ref)) : numbers.entry(ref, unit), style);
       }
       case "$list": {
         const list = numbers.list(/** @type {SlotRef} */ (rest[0]), unit);
@@ -190,8 +190,8 @@ export function filledPieces(templates, numbers, unit) {
   const [only] = templates;
   if (templates.length > 1 || !Array.isArray(only) || only[0] !== "$sum") return atCommas(filler.all(templates, unit));
   return filler.terms(only.slice(1), unit).flatMap(({sign, content}, place) => {
-    const shown = mathElement("mo", {form: place ? "infix" : "prefix"}, [sign === "-" ? MINUS : sign]);
-    return atCommas(place || sign === "-" ? [shown, ...content] : content);
+    const operator = mathElement("mo", {form: place ? "infix" : "prefix"}, [sign === "-" ? MINUS : sign]);
+    return atCommas(place || sign === "-" ? [operator, ...content] : content);
   });
 }
 
@@ -213,7 +213,7 @@ function isComma(node) {
 
 /** @param {Piece[]} nodes @returns {Node[]} */
 function asNodes(nodes) {
-  return nodes.map(one => (typeof one === "string" ? document.createTextNode(one) : one));
+  return nodes.map(node => (typeof node === "string" ? document.createTextNode(node) : node));
 }
 
 /** A template filled, as text. @param {Template[]} templates @param {SlotNumbers} numbers @param {number} unit */

@@ -1,4 +1,4 @@
-/** An opened number: its equation, its numbers, what is said of it, its curve, its sum, and where it goes. */
+/** An opened number: its equation, its sentence, its curve, its sum, and the numbers that depend on it. */
 import {isHidden} from "./visibility.js";
 import {el, reveal} from "./dom.js";
 import {figure} from "../engine/figures.js";
@@ -95,7 +95,7 @@ function drawNumber(page, rest) {
   return [heading, ...parts, ...roads(page, ref)];
 }
 
-/** Whether a number of the same unit and step is asked for: what is said of one may tell another.
+/** Whether a number of the same unit and step is asked for: a sentence on one may tell another.
  * @param {Page} page @param {Ref} ref */
 function isAskedNear(page, ref) {
   const names = [false, true].flatMap(backward => page.model.order(ref, backward));
@@ -113,8 +113,8 @@ function whatItIs(page, ref, isGiven) {
   const token = isToken ? model.wiring.tokens?.[Number(ref.step)] : undefined;
   if (token !== undefined) parts.push(`Given by row ${token} of the embedding: the token of this step.`);
   else if (isGiven) parts.push(kind === "parameter" ? "Given, and the same at every step." : "Given.");
-  const made = source ? [linkTo(page, source)] : mergedLinks(page, ref);
-  return el("span", {}, ...parts, ...(made ? ["It is ", ...made, "."] : []));
+  const links = source ? [linkTo(page, source)] : mergedLinks(page, ref);
+  return el("span", {}, ...parts, ...(links ? ["It is ", ...links, "."] : []));
 }
 
 /** @param {Page} page @param {Ref} ref */

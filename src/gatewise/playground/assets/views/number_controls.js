@@ -8,18 +8,18 @@ import {mergedFrom} from "../engine/terms.js";
 
 const MOST_REMEMBERED = 50000;
 /** @type {WeakMap<Page, Map<string, number>>} */
-const numbersShown = new WeakMap();
+const historyOfPages = new WeakMap();
 
 /** Let an element glow once if the number that it shows is another than was shown last.
  * @param {Page} page @param {Ref} ref @param {HTMLElement} element */
 function glowIfNew(page, ref, element) {
-  const seen = numbersShown.get(page) ?? new Map();
-  numbersShown.set(page, seen);
-  if (seen.size > MOST_REMEMBERED) seen.clear();
+  const history = historyOfPages.get(page) ?? new Map();
+  historyOfPages.set(page, history);
+  if (history.size > MOST_REMEMBERED) history.clear();
   const value = page.model.number(ref);
   const place = refKey(ref);
-  const before = seen.get(place);
-  seen.set(place, value);
+  const before = history.get(place);
+  history.set(place, value);
   if (before === undefined || Object.is(before, value)) return;
   element.classList.add("glows");
   requestAnimationFrame(() => requestAnimationFrame(() => element.classList.remove("glows")));
@@ -34,7 +34,7 @@ export function compact(value) {
 /**
  * A number that opens when it is pressed.
  * @param {Page} page @param {Ref} ref
- * @param {{symbol?: boolean, label?: string, digits?: number, key?: string}} [how] what stands before it
+ * @param {{symbol?: boolean, label?: string, digits?: number, key?: string}} [options] before it
  */
 function numberButton(page, ref, {symbol = false, label = "", digits = 4, key = "open"} = {}) {
   const isAsked = isHidden(page.store.state, ref);
@@ -46,7 +46,7 @@ function numberButton(page, ref, {symbol = false, label = "", digits = 4, key = 
       : digits > 4
         ? figure(page.model.number(ref), digits)
         : compact(page.model.number(ref));
-  const said = isAsked ? "asked for" : isNone ? "not computed" : value;
+  const words = isAsked ? "asked for" : isNone ? "not computed" : value;
   const was = isAsked ? null : oldNumber(page, ref, digits);
   const button = el(
     "button",
@@ -54,7 +54,7 @@ function numberButton(page, ref, {symbol = false, label = "", digits = 4, key = 
       class: `open ${hueOf(page.model.quantity(ref))}`.trim(),
       "data-key": `${key} ${refKey(ref)}`,
       "data-ref": refKey(ref),
-      "aria-label": `${spokenName(page, ref)}: ${said}${was ? `, ${was.textContent?.trim()}` : ""}`,
+      "aria-label": `${spokenName(page, ref)}: ${words}${was ? `, ${was.textContent?.trim()}` : ""}`,
       onclick: () => openNumber(page, ref),
     },
     symbol ? symbolElement(page.model.quantity(ref)) : null,
@@ -68,7 +68,7 @@ function numberButton(page, ref, {symbol = false, label = "", digits = 4, key = 
 
 /**
  * A number that is given: its name opens it, its field changes it.
- * @param {Page} page @param {Ref} ref @param {{symbol?: boolean, label?: string, key?: string}} [how]
+ * @param {Page} page @param {Ref} ref @param {{symbol?: boolean, label?: string, key?: string}} [options]
  */
 export function givenNumber(page, ref, {symbol = false, label = "", key = "open"} = {}) {
   const name = el(
@@ -90,13 +90,13 @@ export function givenNumber(page, ref, {symbol = false, label = "", key = "open"
 }
 
 /** A number with its button or field. @param {Page} page @param {Ref} ref
- * @param {{symbol?: boolean, label?: string, key?: string}} [how] */
-export function anyNumber(page, ref, how = {}) {
+ * @param {{symbol?: boolean, label?: string, key?: string}} [options] */
+export function anyNumber(page, ref, options = {}) {
   const canChange = page.model.isGiven(ref) && !isHidden(page.store.state, ref);
-  return canChange ? givenNumber(page, ref, how) : numberButton(page, ref, how);
+  return canChange ? givenNumber(page, ref, options) : numberButton(page, ref, options);
 }
 
-/** How a number lies to either side of nothing, beside the largest of its kind.
+/** A bar to either side of zero, as long as a number beside the largest of its kind.
  * @param {number} value @param {number} largest */
 export function signedBar(value, largest) {
   const bar = el("span", {class: `bar ${value < 0 ? "below" : "above"}`, "aria-hidden": "true"}, el("span", {}));
@@ -105,14 +105,14 @@ export function signedBar(value, largest) {
   return bar;
 }
 
-/** What a number is, where it is merged of both directions: "the sum of h and h". @param {Page} page @param {Ref} ref */
+/** The parts of a number that is merged of both directions: "the sum of h and h". @param {Page} page @param {Ref} ref */
 export function mergedLinks(page, ref) {
   const merged = mergedFrom(page.model, ref);
   if (!merged) return null;
-  const words = merged.parts.flatMap((one, k) => [
+  const words = merged.parts.flatMap((part, k) => [
     k ? " and " : "",
-    linkTo(page, one),
-    ` ${page.model.cell(one).direction} in time`,
+    linkTo(page, part),
+    ` ${page.model.cell(part).direction} in time`,
   ]);
   return [`${merged.how} of `, ...words];
 }

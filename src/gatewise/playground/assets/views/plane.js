@@ -1,4 +1,4 @@
-/** A large field as a canvas that draws what is seen, with a grid of one focusable cell behind it. */
+/** A large field as a canvas that draws its visible part, with a grid of one focusable cell behind it. */
 import {tablePlace, tableOf} from "./colours.js";
 import {el, setAttributes} from "./dom.js";
 import {spokenValue} from "./field.js";
@@ -15,7 +15,7 @@ const TALLEST = 560;
 const LEAST_MARK = 9; // pixels, so that the chosen value is found
 
 /**
- * How large the cells of a field are.
+ * The sizes of a field's cells.
  * @param {Field} field @param {number} width @param {number} names how wide the names of its rows are
  * @returns {Measures}
  */
@@ -87,7 +87,7 @@ export function largeField(page, cursor, pointed) {
     line,
   );
   const element = el("div", {class: "scroller", onscroll: () => draw()}, grid);
-  let shown = 0;
+  let turn = 0;
 
   /** @param {PointerEvent} event @returns {FieldPlace | null} */
   function placeUnder(event) {
@@ -154,7 +154,7 @@ export function largeField(page, cursor, pointed) {
     }
   }
 
-  /** The names of what is seen, over what scrolls. @param {CanvasRenderingContext2D} pen @param {Field} now
+  /** The names of visible rows and steps, over the scrolling part. @param {CanvasRenderingContext2D} pen @param {Field} now
    * @param {Measures} m @param {[number, number]} steps @param {[number, number]} rows */
   function write(pen, now, m, steps, rows) {
     const ink = getComputedStyle(element);
@@ -184,20 +184,20 @@ export function largeField(page, cursor, pointed) {
   /** @param {CanvasRenderingContext2D} pen @param {Field} now @param {Measures} m @param {[number, number]} rows
    * @param {number} right where they end @param {string} font */
   function writeNames(pen, now, m, rows, right, font) {
-    const {row: own} = cursor.of(now);
+    const {row: chosen} = cursor.of(now);
     const apart = roundDistance(16 / m.row);
     /** @param {number} row */
     const write = row => pen.fillText(now.nameOf(row), right, Math.max(11, (row + 0.5) * m.row + 4), m.left - 12);
     pen.textAlign = "right";
     pen.font = font;
     for (let row = rows[0] - (rows[0] % apart); row < rows[0] + rows[1]; row += apart) {
-      if (Math.abs(row - own) * m.row >= 16) write(row);
+      if (Math.abs(row - chosen) * m.row >= 16) write(row);
     }
     pen.font = `600 ${font}`;
-    if (own >= rows[0] && own < rows[0] + rows[1]) write(own);
+    if (chosen >= rows[0] && chosen < rows[0] + rows[1]) write(chosen);
   }
 
-  /** How wide the longest name of a row is. @param {Field} now */
+  /** The width of the longest row name. @param {Field} now */
   function widestName(now) {
     const pen = canvas.getContext("2d");
     if (!pen) return GUTTER;
@@ -225,8 +225,8 @@ export function largeField(page, cursor, pointed) {
     if (!measures) return;
     const place = cursor.of(now);
     const hadFocus = cells.includes(/** @type {HTMLDivElement} */ (document.activeElement));
-    shown = 1 - shown;
-    const cell = cells[shown];
+    turn = 1 - turn;
+    const cell = cells[turn];
     setAttributes(cell, {
       "aria-label": spokenValue(page, now, place),
       "aria-colindex": place.step + 1,

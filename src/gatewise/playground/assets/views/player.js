@@ -24,8 +24,8 @@ function iconPath(name) {
   return svg("path", {d: ICONS[name]});
 }
 
-/** @param {string} icon @param {string} label @param {string} key @param {string} shown @param {() => void} press */
-function iconButton(icon, label, key, shown, press) {
+/** @param {string} icon @param {string} label @param {string} key @param {string} sign @param {() => void} press */
+function iconButton(icon, label, key, sign, press) {
   return el(
     "button",
     {
@@ -33,27 +33,27 @@ function iconButton(icon, label, key, shown, press) {
       class: "icon",
       "aria-label": label,
       "aria-keyshortcuts": key,
-      title: `${label} (${shown})`,
+      title: `${label} (${sign})`,
       onclick: press,
     },
     svg("svg", {viewBox: "0 0 16 16", "aria-hidden": "true"}, iconPath(icon)),
   );
 }
 
-/** @param {string} key @param {string} shown @param {() => void} press */
-function wordButton(key, shown, press) {
+/** @param {string} key @param {string} sign @param {() => void} press */
+function wordButton(key, sign, press) {
   const words = el("span");
   const button = el(
     "button",
     {type: "button", "aria-keyshortcuts": key, onclick: press},
     words,
     " ",
-    el("kbd", {"aria-hidden": "true"}, shown),
+    el("kbd", {"aria-hidden": "true"}, sign),
   );
   return {button, words};
 }
 
-/** What one level down is called. @param {State} state */
+/** The words for one level down. @param {State} state */
 function downWords(state) {
   if (state.level === "overview") return `Open step ${state.step}`;
   if (state.level === "step") return `Open ${state.detail}`;

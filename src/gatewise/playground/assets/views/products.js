@@ -33,7 +33,7 @@ function argumentOf({model}, ref) {
   return isSameRank && ref.step !== null ? {...ref, name: first.text} : null;
 }
 
-/** The number whose sum is shown for an opened one: its own, or that of what its nonlinearity is of.
+/** The number whose sum is shown for an opened one: itself, or the argument of its nonlinearity.
  * @param {Page} page @param {Ref} ref @returns {Ref} */
 export function summedFor(page, ref) {
   let summed = ref;
@@ -61,22 +61,21 @@ export function litBy(page, state) {
   const ref = state.level === "product" && state.product !== null ? openedRef(page.model, state) : null;
   if (!ref || ref.step === null || state.product === null) return lit;
   const term = termsOf(page.model, summedFor(page, ref))[state.product];
-  const parts = (term?.factors ?? []).flatMap(({ref: own, tree}) =>
-    own ? [own] : symbolRefs(page.model, summedFor(page, ref), tree),
+  const parts = (term?.factors ?? []).flatMap(({ref: entry, tree}) =>
+    entry ? [entry] : symbolRefs(page.model, summedFor(page, ref), tree),
   );
   for (const part of parts) {
-    const way = origins(page.model, part);
-    for (const one of [...way, ...(mergedFrom(page.model, way.at(-1))?.parts ?? [])]) lit.set(refKey(one), one);
+    const refs = origins(page.model, part);
+    for (const lamp of [...refs, ...(mergedFrom(page.model, refs.at(-1))?.parts ?? [])]) lit.set(refKey(lamp), lamp);
   }
   return lit;
 }
 
-/** Where the strip has the numbers of an opened product: in its rows those of the quantity that it shows, and of all
- * their steps. @param {Page} page @param {Field} field */
+/** The places of an opened product in the strip: its numbers in the rows, and all their steps. @param {Page} page @param {Field} field */
 export function litPlaces(page, {quantity: {name, place}, rows}) {
   const refs = [...litBy(page, page.store.state).values()].filter(({step}) => step !== null);
-  const isHere = (/** @type {Ref} */ one) =>
-    one.name === name && one.layer === place.layer && one.direction === place.direction;
+  const isHere = (/** @type {Ref} */ number) =>
+    number.name === name && number.layer === place.layer && number.direction === place.direction;
   return {
     cells: refs.filter(isHere).map(({at, step}) => ({row: rows.indexOf(at[0]), step: Number(step)})),
     steps: new Set(refs.map(({step}) => Number(step))),
@@ -135,13 +134,13 @@ function factorText(tree) {
   return tree.node === "sum" ? `(${treeText(tree)})` : treeText(tree);
 }
 
-/** What a product is called: the entry whose weight it has, or its symbols. @param {Page} page @param {Term} term */
+/** The name of a product: the entry whose weight it has, or its symbols. @param {Page} page @param {Term} term */
 function termName(page, {factors}) {
   const {model} = page;
   const weight = factors.find(({ref}) => ref && ref.at.length === 2);
   const input = factors.find(factor => factor !== weight && factor.ref && factor.ref.at.length === 1);
   if (weight && input?.ref) {
-    const source = origins(model, input.ref).find(one => model.isGiven(one) || model.given(one)) ?? input.ref;
+    const source = origins(model, input.ref).find(origin => model.isGiven(origin) || model.given(origin)) ?? input.ref;
     return [el("span", {class: "place"}, placeName(model, source)), " ", symbolElement(model.quantity(source))];
   }
   return factors.flatMap((factor, k) => [
@@ -159,13 +158,13 @@ function isSeen(page, summed, {ref, tree}) {
 /** @param {Page} page @param {Ref} summed @param {Term} term */
 function termNumbers(page, summed, {factors, negative}) {
   if (factors.length === 1 && !negative) return "";
-  const shown = factors.map((factor, k) => {
+  const numbers = factors.map((factor, k) => {
     const text = isSeen(page, summed, factor) ? figure(factor.value, 4) : "?";
     return text.startsWith("-") && k ? `(${text})` : text;
   });
-  return `${negative ? "−" : ""}${negative && factors[0].value < 0 ? `(${shown[0]})` : shown[0]}${shown
+  return `${negative ? "−" : ""}${negative && factors[0].value < 0 ? `(${numbers[0]})` : numbers[0]}${numbers
     .slice(1)
-    .map(one => ` × ${one}`)
+    .map(number => ` × ${number}`)
     .join("")}`;
 }
 
@@ -181,7 +180,7 @@ function factorElement(page, summed, factor) {
       " is ",
       el("span", {class: "number"}, isSeen(page, summed, factor) ? figure(value, 8) : "?"),
       "; in it ",
-      ...symbolRefs(page.model, summed, tree).map(one => anyNumber(page, one, {symbol: true, key: "factor"})),
+      ...symbolRefs(page.model, summed, tree).map(part => anyNumber(page, part, {symbol: true, key: "factor"})),
     );
   const [, ...sources] = origins(page.model, ref);
   const steps = sources.map((source, k) =>
@@ -192,7 +191,7 @@ function factorElement(page, summed, factor) {
   return el("li", {}, anyNumber(page, ref, {symbol: true, label: placeName(page.model, ref), key: "factor"}), ...steps);
 }
 
-/** How large a value is among others; what is no number comes first, since all that it is part of is none.
+/** The size of a value among others; NaN comes first, since every sum with it is NaN.
  * @param {number} value */
 export function sizeOfTerm(value) {
   return Number.isNaN(value) ? Number.MAX_VALUE : Math.min(Math.abs(value), Number.MAX_VALUE);
@@ -209,11 +208,11 @@ export function productRows(page, summed, rest) {
     .sort((a, b) => sizeOfTerm(terms[b].value) - sizeOfTerm(terms[a].value) || a - b);
   const cut = rest.all || order.length <= MOST_PRODUCTS + 2 ? order.length : MOST_PRODUCTS;
   const open = state.level === "product" ? state.product : null;
-  const shown = order.slice(0, cut);
-  if (open !== null && open < terms.length && !shown.includes(open)) shown.push(open);
+  const visible = order.slice(0, cut);
+  if (open !== null && open < terms.length && !visible.includes(open)) visible.push(open);
   const largest = largestSize(terms.map(({value}) => value));
   const isAsked = isHidden(page.store.state, summed);
-  const rows = shown.map(index => {
+  const rows = visible.map(index => {
     const term = terms[index];
     const isOpen = index === open;
     const isTold = !isAsked && term.factors.every(factor => isSeen(page, summed, factor));
@@ -239,8 +238,10 @@ export function productRows(page, summed, rest) {
         : null,
     );
   });
-  const left = order.length - shown.length;
-  const remaining = order.slice(cut).reduce((sum, index) => sum + (shown.includes(index) ? 0 : terms[index].value), 0);
+  const left = order.length - visible.length;
+  const remaining = order
+    .slice(cut)
+    .reduce((sum, index) => sum + (visible.includes(index) ? 0 : terms[index].value), 0);
   const more =
     left > 0
       ? `${left} smaller ones${isAsked ? "" : `, together ${compact(remaining)}`}`

@@ -1,4 +1,4 @@
-/** Which quantities the strip can show, derived from the programs of the cells. */
+/** The quantities of the strip, derived from the programs of the cells; and the names of steps and rows. */
 import {quantityName} from "./sentences.js";
 
 const GROUPS = ["gates", "states", "pre-activations", "input", "output", "gradients"];
@@ -64,13 +64,13 @@ function outputQuantities(page) {
   return [{name: ref.name, words: quantityName(page, ref), group: "output", place, ofUnits: false, amount}];
 }
 
-/** How many rows a quantity has. @param {Page} page @param {StripQuantity} quantity */
+/** The number of rows of a quantity. @param {Page} page @param {StripQuantity} quantity */
 function countRows(page, {name, place}) {
   return page.model.shape({...place, name})[0];
 }
 
 /**
- * What the strip shows: the chosen quantity, where this pass of this cell has it.
+ * The quantity of the strip: the chosen one, where this pass of this cell has it.
  * @param {Page} page @param {State} state @returns {StripQuantity}
  */
 export function shownQuantity(page, state) {
@@ -91,7 +91,7 @@ export function rowsOf(page, state, quantity) {
   return order ?? Array.from({length: count}, (_, row) => row);
 }
 
-/** What a row of a quantity that is not of units is called. @param {Page} page @param {State} state @param {StripQuantity} quantity
+/** The name of a row of a quantity that is not of units. @param {Page} page @param {State} state @param {StripQuantity} quantity
  * @param {number} row */
 export function rowName(page, state, quantity, row) {
   const cell = page.model.layers[state.layer].cells[state.direction];
@@ -99,12 +99,12 @@ export function rowName(page, state, quantity, row) {
   return countRows(page, quantity) === cell.features.length ? cell.features[row] : `entry ${row}`;
 }
 
-/** What a feature or an output measures, in brackets; "" where that is not said. @param {Page} page
+/** The measure of a feature or an output in brackets; "" where it is unknown. @param {Page} page
  * @param {string} name */
 export function measureOf(page, name) {
   const measures = page.doc.labels.measures ?? {};
-  const found = Object.hasOwn(measures, name) ? measures[name].filter(Boolean) : [];
-  return found.length ? ` (${found.join(", ")})` : "";
+  const parts = Object.hasOwn(measures, name) ? measures[name].filter(Boolean) : [];
+  return parts.length ? ` (${parts.join(", ")})` : "";
 }
 
 /** When a step is: its date, and the token that it reads, where it has them. @param {Page} page @param {number} step */
@@ -113,13 +113,13 @@ export function whenWords({doc, model}, step) {
   return [doc.labels.times?.[step], token === undefined ? "" : `token ${token}`].filter(Boolean).join(", ");
 }
 
-/** What a step is called: "step 3", with its date or token where it has one. @param {Page} page @param {number} step */
+/** The name of a step: "step 3", with its date or token where it has one. @param {Page} page @param {number} step */
 export function stepName(page, step) {
   const when = whenWords(page, step);
   return when ? `step ${step} (${when})` : `step ${step}`;
 }
 
-/** What stands above a step in the strip. @param {Page} page @param {number} step */
+/** The mark above a step in the strip. @param {Page} page @param {number} step */
 export function stepMark({doc, model}, step) {
   const token = model.wiring.tokens?.[step];
   return `${doc.labels.times?.[step] ?? step}${token === undefined ? "" : `: ${token}`}`;

@@ -1,6 +1,6 @@
 /**
- * The walkthrough's sentences, from the document: what is said of one unit is the first case that holds of each part,
- * and of many units the extremes are said. Cases hold where their formula is not 0.
+ * The walkthrough's sentences, from the document: a sentence on one unit is the first case that holds, of each part,
+ * and one on many units names the extremes. Cases hold where their formula is not 0.
  */
 import {evaluate} from "../engine/evaluate.js";
 import {figure, percent} from "../engine/figures.js";
@@ -41,7 +41,7 @@ function holding({conditions}, saying, values, slots = values) {
   const cases = saying.parts.map(part =>
     part.find(({when}) => when === undefined || scalar(conditions[when], name => values[name]) !== 0),
   );
-  return cases.map(one => (one ? filled(one.words, slots) : "")).join("");
+  return cases.map(holds => (holds ? filled(holds.words, slots) : "")).join("");
 }
 
 /** Words with their slots filled, each {name:format}. @param {string} words @param {Record<string, number | string>} values */
@@ -105,7 +105,7 @@ export function sentenceOf(page, ref, units) {
 function unitsSentence(subject, saying, units, valuesOf = k => variablesOf(subject, saying, k)) {
   const {page, place, words} = subject;
   const {each} = words;
-  const {what} = saying;
+  const {what: quantity} = saying;
   const count = String(units.length);
   /** @param {number} k */
   const say = k => holding(words, saying, valuesOf(k));
@@ -117,12 +117,12 @@ function unitsSentence(subject, saying, units, valuesOf = k => variablesOf(subje
   }
   const values = units.map(k => valuesOf(k).extreme);
   const bad = values.findIndex(value => !Number.isFinite(value));
-  if (bad >= 0) return filled(each.unfinite, {count, name: named(units[bad]), what});
+  if (bad >= 0) return filled(each.unfinite, {count, name: named(units[bad]), what: quantity});
   const least = units[values.indexOf(Math.min(...values))];
   const most = units[values.indexOf(Math.max(...values))];
-  if (least === most) return filled(each.alike, {count, name: named(least), said: say(least), what});
+  if (least === most) return filled(each.alike, {count, name: named(least), said: say(least), what: quantity});
   const extremes = {most: named(most), most_said: say(most), least: named(least), least_said: say(least)};
-  return filled(each.extremes, {count, what, ...extremes});
+  return filled(each.extremes, {count, what: quantity, ...extremes});
 }
 
 /**
@@ -155,7 +155,7 @@ function weightsSentence({page, place, words: {weights}}) {
   return filled(weights.largest, {column, gate, unit, value});
 }
 
-/** What happens in a unit now, in one sentence: it writes, holds, erases or mixes, and puts out or keeps its state.
+/** The sentence on a unit at a step: it writes, holds, erases or mixes, and puts out or keeps its state.
  * @param {Page} page @param {Place & {step: number, unit: number}} place @returns {string} */
 export function momentOf(page, {layer, direction, step, unit}) {
   const place = {layer, direction, step};

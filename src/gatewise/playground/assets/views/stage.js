@@ -205,7 +205,7 @@ function stagePicture(page, layout) {
   return {picture, update};
 }
 
-/** What the pipes' looks mean where an amount is negative. @param {Page} page @param {State} state */
+/** The meaning of the pipes' looks where an amount is negative. @param {Page} page @param {State} state */
 function negativeNote(page, state) {
   const asked = askedOf(state);
   const pipes = Object.values(flowOf(page.model, state).pipes);
@@ -213,7 +213,7 @@ function negativeNote(page, state) {
   return state.backward ? "Blue: negative." : "Hatched: negative.";
 }
 
-/** What the step reads, where that is short. @param {Page} page @param {State} state */
+/** The input of the step, where that is short. @param {Page} page @param {State} state */
 function inputSentence({model}, {layer, direction, step}) {
   const place = {layer, direction};
   const {features} = model.cell(place);
@@ -225,7 +225,7 @@ function inputSentence({model}, {layer, direction, step}) {
   ]);
 }
 
-/** What happens now, in the walkthrough's sentence; backward, what arrives at the cell state. @param {Page} page
+/** The walkthrough's sentence on the step; backward, on the gradient at the cell state. @param {Page} page
  * @param {State} state */
 function happening(page, state) {
   const {layer, direction, step, unit, backward} = state;
@@ -236,7 +236,7 @@ function happening(page, state) {
   const names = backward ? [...Object.values(roles), gradient, ...gradients] : Object.values(roles);
   if (page.doc.inputs.valid?.[step] === false)
     return "This step is masked: the cell passes over it, and its state stays.";
-  if (askedOf(state)(...names)) return "One of its numbers is asked for.";
+  if (askedOf(state)(...names)) return "Some numbers are hidden until you answer.";
   return backward
     ? sentenceOf(page, {layer, direction, name: gradient, step}, [unit])
     : momentOf(page, {layer, direction, step, unit});
@@ -259,7 +259,7 @@ export function stageView(page) {
     turned,
   );
   let layout = WIDE_STAGE;
-  let seen = "";
+  let last = "";
 
   /** @param {State} state @param {boolean} moving */
   function draw(state, moving) {
@@ -268,9 +268,9 @@ export function stageView(page) {
     reveal(element, isShown);
     document.getElementById("main")?.classList.toggle("strip-first", !isSmall(page.model));
     if (!isShown) return;
-    const shown = pictures.get(layout);
-    if (shown && place.firstElementChild !== shown.picture) place.replaceChildren(shown.picture);
-    shown?.update(state, moving);
+    const picture = pictures.get(layout);
+    if (picture && place.firstElementChild !== picture.picture) place.replaceChildren(picture.picture);
+    picture?.update(state, moving);
     const sentence = happening(page, state);
     setText(moment, sentence);
     reads.replaceChildren(...inputSentence(page, state), negativeNote(page, state));
@@ -281,8 +281,8 @@ export function stageView(page) {
         .join(" "),
     );
     const isSpoken = document.activeElement?.getAttribute("role") === "gridcell"; // with the chosen value
-    if (seen && sentence !== seen && !state.playing && !isSpoken) page.say(sentence);
-    seen = sentence;
+    if (last && sentence !== last && !state.playing && !isSpoken) page.say(sentence);
+    last = sentence;
   }
   page.store.show((state, previous) => draw(state, state !== previous), true);
   new ResizeObserver(([entry]) => {

@@ -1,4 +1,4 @@
-/** Where the page begins, and how the URL's hash follows the state and leads it. */
+/** The first state of the page, and the URL's hash, which follows the state and leads it. */
 import {asksForLessMotion} from "./dom.js";
 import {atChapter, chaptersOf, sameEdits} from "./chapter_start.js";
 import {decodeHash, eachOnce, encodeHash, misfitOf} from "./hash.js";
@@ -12,7 +12,7 @@ export function isSmall(model) {
 }
 
 /** The state of the page as it was made. @param {PageDocument} doc @param {Model} model @returns {State} */
-export function madeState(doc, model) {
+export function originalState(doc, model) {
   const last = Math.max(0, model.wiring.valid?.lastIndexOf(1) ?? model.steps - 1);
   const top = model.layers.length - 1;
   const {forget_gate: gate} = model.roles({layer: 0, direction: 0});
@@ -39,23 +39,23 @@ export function madeState(doc, model) {
 }
 
 /**
- * The state of which the hash speaks, or the page as it was made; and what is wrong with the hash.
+ * The state in the hash, or the original one; and the problem with the hash.
  * @param {PageDocument} doc @param {Model} model @param {string} hash @returns {{state: State, problem: string | null}}
  */
 function stateOfHash(doc, model, hash) {
-  const made = madeState(doc, model);
-  if (hash.length < 2 || hash === "#main") return {state: made, problem: null};
+  const original = originalState(doc, model);
+  if (hash.length < 2 || hash === "#main") return {state: original, problem: null};
   const decoded = decodeHash(hash);
-  if ("problem" in decoded) return {state: made, problem: decoded.problem};
+  if ("problem" in decoded) return {state: original, problem: decoded.problem};
   const page = /** @type {Page} */ ({doc, model});
   const problem = misfitOf(decoded.state, model, Boolean(doc.sorted), chaptersOf(page).length);
-  if (problem) return {state: made, problem};
+  if (problem) return {state: original, problem};
   const {chapter = null} = decoded.state;
   const edits = decoded.state.edits && eachOnce(model, decoded.state.edits);
   const part = edits ? {...decoded.state, edits} : decoded.state;
-  const state = {...made, ...part, ...(chapter === null ? {} : atChapter(page, chapter, edits))};
+  const state = {...original, ...part, ...(chapter === null ? {} : atChapter(page, chapter, edits))};
   const {quantity} = state;
-  const isKnown = quantity === made.quantity || quantitiesOf(page, state).some(({name}) => name === quantity);
+  const isKnown = quantity === original.quantity || quantitiesOf(page, state).some(({name}) => name === quantity);
   if (isKnown) return {state, problem: null};
   const {name} = shownQuantity(page, state);
   return {
@@ -64,31 +64,31 @@ function stateOfHash(doc, model, hash) {
   };
 }
 
-/** What the page opens with: the latch runs by itself, unless its reader asks for less motion. @param {PageDocument} doc
+/** The first state: the latch runs by itself, unless its reader asks for less motion. @param {PageDocument} doc
  * @param {Model} model */
 export function startingState(doc, model) {
-  const found = stateOfHash(doc, model, location.hash);
+  const opening = stateOfHash(doc, model, location.hash);
   const untouched = location.hash.length < 2;
   const playing = untouched && doc.example === "latch" && !asksForLessMotion();
-  return {...found, state: {...found.state, playing}};
+  return {...opening, state: {...opening.state, playing}};
 }
 
 /** Write the state into the address once it rests, and take it from there on back and forward. @param {Page} page
  * @param {string | null} problem with the address that the page was opened with */
 export function followHash(page, problem) {
-  const made = encodeHash(madeState(page.doc, page.model));
+  const original = encodeHash(originalState(page.doc, page.model));
   let written = location.hash.slice(1);
-  let seen = page.store.state;
+  let last = page.store.state;
   let timer = 0;
   function write(isCorrected = false) {
     const state = page.store.state;
     const now = encodeHash({...state, quantity: shownQuantity(page, state).name});
-    if (now === written || (!written && now === made)) return;
-    const kept = !isCorrected && isAnotherView(state, seen);
+    if (now === written || (!written && now === original)) return;
+    const isNew = !isCorrected && isAnotherView(state, last);
     written = now;
-    seen = state;
+    last = state;
     try {
-      history[kept ? "pushState" : "replaceState"](null, "", `#${now}`);
+      history[isNew ? "pushState" : "replaceState"](null, "", `#${now}`);
     } catch {
       // A page inside another one may have no address of its own; all else works without.
     }
@@ -103,7 +103,7 @@ export function followHash(page, problem) {
     if (hash === "main" || hash === written) return;
     const {state, problem} = stateOfHash(page.doc, page.model, location.hash);
     written = hash;
-    seen = state;
+    last = state;
     const {answer, edits} = page.store.state;
     const isSame = answer?.chapter === state.chapter && sameEdits(edits, state.edits); // what was typed stays
     page.store.change({...state, ...(isSame ? {answer} : {}), playing: false});

@@ -41,9 +41,9 @@ function graphElement(page, place, opened, redraw) {
   const largest = state.backward ? largestShown(page, place, graph, state) : 0;
   const lit = litBy(page, state);
   const chosen = openedRef(model, state);
-  const way = state.backward ? -1 : 1;
+  const sign = state.backward ? -1 : 1;
   const nodes = [...graph.nodes]
-    .sort((a, b) => way * (a.column - b.column) || a.top - b.top)
+    .sort((a, b) => sign * (a.column - b.column) || a.top - b.top)
     .map(node => {
       const item = nodeElement(page, place, node, state, {largest, opened, redraw, lit, chosen});
       const wires = graph.wires.filter(wire => (state.backward ? wire.from : wire.to) === node);
@@ -64,8 +64,8 @@ function graphElement(page, place, opened, redraw) {
 }
 
 /** @param {Page} page @param {Place} place @param {GraphNode} node @param {State} state
- * @param {{largest: number, opened: Set<string>, redraw: () => void, lit: Map<string, Ref>, chosen: Ref | null}} how */
-function nodeElement(page, place, node, state, how) {
+ * @param {{largest: number, opened: Set<string>, redraw: () => void, lit: Map<string, Ref>, chosen: Ref | null}} options */
+function nodeElement(page, place, node, state, options) {
   const {model} = page;
   const name = shownName(page, place, node.name, state.backward);
   const quantity = model.quantity({...place, name: name ?? node.name});
@@ -82,14 +82,14 @@ function nodeElement(page, place, node, state, how) {
     const label = listed ? nameAlong(model, place, model.axes({...place, name: node.name})[0] ?? "", at[0]) : "";
     const number = anyNumber(page, ref, {symbol: !listed, label});
     const key = refKey(ref);
-    const isChosen = how.chosen !== null && refKey(how.chosen) === key && state.level !== "step";
+    const isChosen = options.chosen !== null && refKey(options.chosen) === key && state.level !== "step";
     const row = el(
       "span",
-      {class: ["row", how.lit.has(key) ? "lit" : "", isChosen ? "chosen" : ""].join(" ").trim()},
+      {class: ["row", options.lit.has(key) ? "lit" : "", isChosen ? "chosen" : ""].join(" ").trim()},
       number,
     );
     const value = state.backward && !isHidden(state, ref) ? model.number(ref) : 0;
-    if (Math.abs(value) > FAINTEST * how.largest) row.append(signedBar(value, how.largest));
+    if (Math.abs(value) > FAINTEST * options.largest) row.append(signedBar(value, options.largest));
     return row;
   });
   if (!listed) {
@@ -104,9 +104,9 @@ function nodeElement(page, place, node, state, how) {
       symbolElement(quantity),
       quantity.role === "input" && !place.layer ? tokenWords(page, state.step) : "",
     ),
-    el("ul", {}, ...numbers.map(one => el("li", {}, one))),
+    el("ul", {}, ...numbers.map(number => el("li", {}, number))),
   );
-  if (node.rest > 0 || how.opened.has(node.name)) {
+  if (node.rest > 0 || options.opened.has(node.name)) {
     const words = node.rest > 0 ? `${node.rest} more` : "fewer";
     item.append(
       el(
@@ -116,8 +116,8 @@ function nodeElement(page, place, node, state, how) {
           "data-key": `rest ${node.name}`,
           "aria-label": `${node.name}: ${words}`,
           onclick: () => {
-            if (!how.opened.delete(node.name)) how.opened.add(node.name);
-            how.redraw();
+            if (!options.opened.delete(node.name)) options.opened.add(node.name);
+            options.redraw();
           },
         },
         words,
@@ -140,9 +140,9 @@ export function stepView(page) {
   const opened = new Set();
   const draw = () => keepFocus(root, () => root.replaceChildren(...drawStep(page, opened, draw)));
   page.store.show((state, previous) => {
-    const shown = state.level !== "overview";
-    reveal(root, shown);
-    if (!shown) return root.replaceChildren();
+    const isOpen = state.level !== "overview";
+    reveal(root, isOpen);
+    if (!isOpen) return root.replaceChildren();
     const {scrollLeft = 0} = root.querySelector(".scrolls") ?? {};
     if (state.layer !== previous.layer || state.direction !== previous.direction) opened.clear();
     draw();

@@ -23,9 +23,9 @@ export function overSteps(page, ref, rest) {
   const readsOnce = inHead && model.readsLast;
   const {values, order} = sortedTerms(page, ref, inHead, readsOnce);
   const largest = largestSize(values);
-  const shown = order.length <= MOST_STEPS + 2 ? order : order.slice(0, rest.all ? MOST_TERMS : MOST_STEPS);
+  const visible = order.length <= MOST_STEPS + 2 ? order : order.slice(0, rest.all ? MOST_TERMS : MOST_STEPS);
   const choose = (/** @type {number} */ step) => store.change({step, playing: false});
-  const rows = shown.map(step =>
+  const rows = visible.map(step =>
     el(
       "li",
       {},
@@ -41,8 +41,8 @@ export function overSteps(page, ref, rest) {
   );
   const more = rest.all
     ? "only the largest"
-    : order.length > shown.length
-      ? `${order.length - shown.length} smaller ones`
+    : order.length > visible.length
+      ? `${order.length - visible.length} smaller ones`
       : "";
   const [most = 0] = order;
   const greatest = `the largest, ${figure(values[most], 4)}, at ${stepName(page, most)}`;

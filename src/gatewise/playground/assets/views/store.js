@@ -16,7 +16,7 @@ export function createStore(
   const ofRun = new Set();
   let state = initial;
   /** @type {State | null} */
-  let shown = null;
+  let drawn = null;
   /** @param {View} view @param {State} previous */
   function call(view, previous) {
     try {
@@ -26,8 +26,8 @@ export function createStore(
     }
   }
   function flush() {
-    const previous = shown ?? state;
-    shown = null;
+    const previous = drawn ?? state;
+    drawn = null;
     for (const view of views) call(view, previous);
   }
   return {
@@ -36,8 +36,8 @@ export function createStore(
     },
     /** @param {Partial<State>} part */
     change(part) {
-      if (shown === null) {
-        shown = state;
+      if (drawn === null) {
+        drawn = state;
         queueMicrotask(flush);
       }
       state = {...state, ...part};

@@ -27,13 +27,13 @@ function quantityChoice(page) {
     if (key !== listed) {
       listed = key;
       const all = quantitiesOf(page, state);
-      const groups = new Map(all.map(one => [one.group, all.filter(other => other.group === one.group)]));
+      const groups = new Map(all.map(({group}) => [group, all.filter(other => other.group === group)]));
       select.replaceChildren(
         ...[...groups].map(([group, members]) =>
           el(
             "optgroup",
             {label: group},
-            ...members.map(one => el("option", {value: one.name}, `${one.words}, ${one.name}`)),
+            ...members.map(({name, words}) => el("option", {value: name}, `${words}, ${name}`)),
           ),
         ),
       );
@@ -70,7 +70,7 @@ function placeTabs(page) {
   };
 }
 
-/** What the colours stand for. */
+/** The values that the colours stand for. */
 function legendView() {
   const low = el("span", {class: "number"});
   const high = el("span", {class: "number"});
@@ -87,8 +87,8 @@ function legendView() {
   };
 }
 
-/** Which way the shown pass goes along the steps. @param {Page} page */
-function wayView({model}) {
+/** The direction of the pass along the steps. @param {Page} page */
+function passView({model}) {
   const arrows = [0, 1].map(() => el("span", {"aria-hidden": "true"}));
   const words = el("span");
   const element = el("p", {class: "way soft", hidden: model.steps < 2}, arrows[0], words, arrows[1]);
@@ -109,7 +109,7 @@ export function stripView(page) {
   const choice = quantityChoice(page);
   const tabs = placeTabs(page);
   const legend = legendView();
-  const way = wayView(page);
+  const pass = passView(page);
   const order = el(
     "select",
     {
@@ -143,27 +143,27 @@ export function stripView(page) {
     el("h2", {class: "visually-hidden"}, "All units and steps"),
     head,
     body,
-    way.element,
+    pass.element,
     reading,
     playerView(page),
   );
   if (tabs.elements.some(Boolean)) body.setAttribute("role", "tabpanel");
   let drawnOf = 0;
-  let shown = page.store.state;
+  let drawn = page.store.state;
 
   page.store.show(state => {
     reveal(element, true);
     if (!page.settled) return; // what is drawn asks for all steps, and the chosen one should not wait for them
-    const isSame = field !== null && isSameField(state, shown) && drawnOf === page.runs;
+    const isSame = field !== null && isSameField(state, drawn) && drawnOf === page.runs;
     if (!field || !isSame) field = fieldOf(page, state);
     drawnOf = page.runs;
-    shown = state;
+    drawn = state;
     const view = field.rows.length <= SMALL_ROWS && field.rows.length * field.steps <= SMALL_CELLS ? small : large;
     if (body.firstElementChild !== view.element) body.replaceChildren(view.element);
     choice.update(state);
     tabs.update(state);
     legend.update(field);
-    way.update(state);
+    pass.update(state);
     order.value = state.sorted ? "sorted" : "plain";
     order.disabled = !field.quantity.ofUnits;
     view.update(field, !isSame);

@@ -10,11 +10,11 @@ export function sidePath(values, up, side) {
   const places = Math.min(values.length, LINE_WIDE);
   let path = `M0 ${up(0).toFixed(2)}`;
   for (let place = 0, step = 0; place < places; place += 1) {
-    let shown = 0;
+    let extreme = 0;
     for (const end = Math.ceil(((place + 1) * values.length) / places); step < end; step += 1) {
-      if (Number.isFinite(values[step])) shown = Math.max(shown, side * values[step]);
+      if (Number.isFinite(values[step])) extreme = Math.max(extreme, side * values[step]);
     }
-    path += `V${up(side * shown).toFixed(2)}H${(((place + 1) * LINE_WIDE) / places).toFixed(2)}`;
+    path += `V${up(side * extreme).toFixed(2)}H${(((place + 1) * LINE_WIDE) / places).toFixed(2)}`;
   }
   return `${path}V${up(0).toFixed(2)}Z`;
 }

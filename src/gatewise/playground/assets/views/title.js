@@ -3,7 +3,7 @@ import {el} from "./dom.js";
 import {keyList} from "./keys.js";
 
 /**
- * A button that shows and hides what stands below the title.
+ * A button that shows and hides a panel below the title.
  * @param {string} id @param {(string | Node)[]} words @param {Record<string, string>} attributes @param {Node[]} content
  */
 function disclosure(id, words, attributes, content) {
@@ -64,7 +64,7 @@ export function titleView(page) {
     },
     "chapters",
   );
-  const own = disclosure("own-model", ["your model"], {}, ownModel(page));
+  const model = disclosure("own-model", ["your model"], {}, ownModel(page));
   const keys = disclosure("keys", ["keys ", el("kbd", {"aria-hidden": "true"}, "?")], {"aria-keyshortcuts": "?"}, [
     keyList(),
   ]);
@@ -76,10 +76,10 @@ export function titleView(page) {
       {class: "controls"},
       el("span", {class: "group", role: "group", "aria-label": "Pass"}, forward, backward),
       page.doc.chapters?.length ? chapters : null,
-      own.button,
+      model.button,
       keys.button,
     ),
-    own.panel,
+    model.panel,
     keys.panel,
   );
   store.show(state => {

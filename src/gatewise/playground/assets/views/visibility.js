@@ -15,7 +15,7 @@ export function isAnswered(answer) {
   return answer.lines.every(name => [...HOLDING, "follows"].includes(answer.judged[name]?.status));
 }
 
-/** Whether a number must not be seen, since it is asked for or gives away what is. @param {State} state @param {Ref} ref
+/** Whether a number is hidden: it is asked for, or would give the answer away. @param {State} state @param {Ref} ref
  * @returns {boolean} */
 export function isHidden({answer}, ref) {
   if (answer === null || answer.shown || isAnswered(answer)) return false;
@@ -39,16 +39,16 @@ function followingNames(model, {layer, direction}, names, backward) {
 }
 
 /**
- * Where a number and what follows from it is seen: at its step, and as far as it is carried.
+ * The places of a number and of all that follows from it: at its step, and as far as it is carried.
  * @param {Model} model @param {Answer["ref"]} ref @param {string[]} lines @param {boolean} backward @returns {Hide[]}
  */
 function hidesOf(model, {layer, direction, step}, lines, backward) {
   const place = {layer, direction};
-  const {program, direction: way} = model.cell(place);
+  const {program, direction: pass} = model.cell(place);
   const carried = backward
     ? program.carry_backward.flatMap(carry => [carry, gradientAt(program, carry)])
     : program.carry;
-  const isOnwards = (way === "backward") === backward; // whether later steps take from this one
+  const isOnwards = (pass === "backward") === backward; // whether later steps take from this one
   const away = isOnwards ? {from: step + 1, to: model.steps - 1} : {from: 0, to: step - 1};
   return [
     {names: followingNames(model, place, lines, backward), from: step, to: step},

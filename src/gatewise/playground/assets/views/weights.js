@@ -14,13 +14,13 @@ const SLICE_OF_SUMS = 16; // milliseconds
 const summedPlaces = new WeakMap();
 
 /** The rows of a table: of matrices each entry of the unit's row, of vectors the unit's entry.
- * @param {Page} page @param {Given[]} given @param {string[]} gates @returns {Row[]} */
-function rowsFor(page, given, gates) {
+ * @param {Page} page @param {Given[]} parameters @param {string[]} gates @returns {Row[]} */
+function rowsFor(page, parameters, gates) {
   const {model, store} = page;
   const {layer, direction, unit} = store.state;
   const place = {layer, direction};
   const sizes = contributionsTo(page, place);
-  const quantities = given.map(({symbol}) => model.quantity({...place, name: symbol}));
+  const quantities = parameters.map(({symbol}) => model.quantity({...place, name: symbol}));
   const keys = quantities.map(({base, rest}) => `${base} ${rest}`);
   return [...new Set(keys)].flatMap(key => {
     const members = quantities.filter((_, n) => keys[n] === key);
@@ -86,9 +86,9 @@ export function weightsTable(page, opened, redraw) {
   const {state} = store;
   const {layer, direction, backward, unit} = state;
   const place = {layer, direction};
-  const given = model.givens(place).filter(({kind, axes}) => kind === "parameter" && axes.includes("units"));
-  const gates = [...new Set(given.map(({symbol}) => model.quantity({...place, name: symbol}).gate ?? ""))];
-  const all = rowsFor(page, given, gates);
+  const parameters = model.givens(place).filter(({kind, axes}) => kind === "parameter" && axes.includes("units"));
+  const gates = [...new Set(parameters.map(({symbol}) => model.quantity({...place, name: symbol}).gate ?? ""))];
+  const all = rowsFor(page, parameters, gates);
   const key = "all weights";
   const vectors = all.filter(row => row.size === Infinity);
   const weighty = new Set([...all].sort((a, b) => b.size - a.size).slice(0, MOST_ROWS + vectors.length));
@@ -107,13 +107,13 @@ export function weightsTable(page, opened, redraw) {
   part.open = isNeeded ? !opened.has("weights hidden") : opened.has("weights shown");
   summary.addEventListener("click", event => {
     event.preventDefault();
-    const [own, other] = part.open ? ["weights hidden", "weights shown"] : ["weights shown", "weights hidden"];
-    opened.add(own);
-    opened.delete(other);
+    const [next, last] = part.open ? ["weights hidden", "weights shown"] : ["weights shown", "weights hidden"];
+    opened.add(next);
+    opened.delete(last);
     redraw();
   });
   if (!part.open) return part;
-  if (isLong && !areSummed(page, given, redraw)) {
+  if (isLong && !areSummed(page, parameters, redraw)) {
     part.append(el("p", {class: "soft"}, "The sums over all steps are being computed."));
     return part;
   }
@@ -160,8 +160,8 @@ export function weightsTable(page, opened, redraw) {
 }
 
 /** Whether the sums of a long run are there; if not, they are computed one after the other, and then drawn.
- * @param {Page} page @param {Given[]} given @param {() => void} redraw */
-function areSummed(page, given, redraw) {
+ * @param {Page} page @param {Given[]} parameters @param {() => void} redraw */
+function areSummed(page, parameters, redraw) {
   const {model, store} = page;
   const {layer, direction} = store.state;
   const place = [page.runs, layer, direction].join(" ");
@@ -169,7 +169,7 @@ function areSummed(page, given, redraw) {
   if (last?.place === place) return last.ready;
   const work = {place, ready: false};
   summedPlaces.set(page, work);
-  const names = given.flatMap(({symbol}) => model.gradientName({layer, direction, name: symbol}) ?? []);
+  const names = parameters.flatMap(({symbol}) => model.gradientName({layer, direction, name: symbol}) ?? []);
   const next = () => {
     if (summedPlaces.get(page) !== work) return;
     if (!model.finish(SLICE_OF_SUMS)) return void setTimeout(next);
@@ -196,7 +196,7 @@ function weightCell(page, ref, backward, lit, chosen) {
   if (!ref) return el("td", {});
   const name = backward ? page.model.gradientName(ref) : ref.name;
   if (name === null) return el("td", {class: "soft"}, "0");
-  const shown = {...ref, name};
-  const classes = [lit.has(refKey(ref)) ? "lit" : "", chosen && refKey(chosen) === refKey(shown) ? "chosen" : ""];
-  return el("td", {class: classes.join(" ").trim() || null}, anyNumber(page, shown));
+  const number = {...ref, name};
+  const classes = [lit.has(refKey(ref)) ? "lit" : "", chosen && refKey(chosen) === refKey(number) ? "chosen" : ""];
+  return el("td", {class: classes.join(" ").trim() || null}, anyNumber(page, number));
 }

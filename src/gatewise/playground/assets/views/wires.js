@@ -4,15 +4,15 @@ import {svg} from "./dom.js";
 /** @typedef {{xs: number[], width: number, lane: number}} Sizes  in sixteenths of a rem: where columns begin */
 
 const LANE = 31;
-const WIDTHS = {joint: 30, listed: 172, one: 118};
+const WIDTHS = {joint: 30, listed: 172, single: 118};
 const ARROW = 7;
 
-/** How wide a node is. @param {GraphNode} node */
+/** The width of a node. @param {GraphNode} node */
 export function nodeWidth(node) {
-  return node.joint ? WIDTHS.joint : node.height > 1 ? WIDTHS.listed : WIDTHS.one;
+  return node.joint ? WIDTHS.joint : node.height > 1 ? WIDTHS.listed : WIDTHS.single;
 }
 
-/** Where the columns of a graph stand. @param {Graph} graph @returns {Sizes} */
+/** The places of a graph's columns. @param {Graph} graph @returns {Sizes} */
 export function sizesFor(graph) {
   const gap = graph.columns <= 7 ? 62 : 46;
   const widths = Array.from({length: graph.columns}, (_, column) =>
@@ -26,7 +26,7 @@ export function sizesFor(graph) {
   return {xs, width: at - gap + 8, lane: LANE};
 }
 
-/** Where a node ends on the right. @param {GraphNode} node @param {Sizes} sizes */
+/** The right end of a node. @param {GraphNode} node @param {Sizes} sizes */
 function nodeEnd(node, {xs}) {
   return xs[node.column] + nodeWidth(node);
 }
@@ -49,9 +49,9 @@ function flowing(points) {
   return path;
 }
 
-/** @param {number} x @param {number} y @param {1 | -1} way */
-function arrowHead(x, y, way) {
-  const back = x - way * ARROW;
+/** @param {number} x @param {number} y @param {1 | -1} sign */
+function arrowHead(x, y, sign) {
+  const back = x - sign * ARROW;
   return `M${x.toFixed(1)} ${y.toFixed(1)}L${back.toFixed(1)} ${(y - 3.5).toFixed(1)}V${(y + 3.5).toFixed(1)}Z`;
 }
 

@@ -3,7 +3,7 @@ import {el, setText} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {equationOf} from "./formulas.js";
 import {symbolElement, unitWords} from "./detail.js";
-import {answerField, isOpen, said, showButton} from "./answer_field.js";
+import {answerField, isOpen, pagePhrase, showButton} from "./answer_field.js";
 import {question, isHidden, isAnswered} from "./visibility.js";
 
 /** @typedef {{element: HTMLElement, update: (state: State) => void}} Sheet */
@@ -47,7 +47,7 @@ function changeCount(page, count) {
   page.store.change({answer: {...next, chapter, typed, judged: answer.judged}});
 }
 
-/** What a line takes beside other lines: weights, inputs and states, in numbers of the unit.
+/** The inputs of a line beside other lines: weights, features and states, as numbers of the unit.
  * @param {Page} page @param {Answer} answer @param {string} name */
 function ingredients(page, answer, name) {
   const {model, store} = page;
@@ -61,13 +61,13 @@ function ingredients(page, answer, name) {
     const values = model.value(model.isOverall(part) ? {...part, step: null} : part);
     const ofUnit = shape.length === 2 ? values.subarray(unit * shape[1], (unit + 1) * shape[1]) : values;
     const isVector = shape.length === 2 || shape[0] !== model.cell(ref).hidden;
-    const shown = isVector || shape.length === 0 ? [...ofUnit] : [ofUnit[unit]];
-    if (shown.length > MOST_INGREDIENTS || isHidden(store.state, part)) return null;
+    const numbers = isVector || shape.length === 0 ? [...ofUnit] : [ofUnit[unit]];
+    if (numbers.length > MOST_INGREDIENTS || isHidden(store.state, part)) return null;
     return el(
       "span",
       {class: "ingredient"},
       symbolElement(model.quantity(part)),
-      ` ${shown.map(number => figure(number)).join("   ")}`,
+      ` ${numbers.map(number => figure(number)).join("   ")}`,
     );
   });
   return el("small", {class: "ingredients"}, ...texts);
@@ -79,7 +79,7 @@ function ingredients(page, answer, name) {
  */
 export function worksheet(page, group) {
   const rows = el("ol", {class: "worked-lines"});
-  const choice = el("fieldset", {class: "choice"}, el("legend", {}, said(page, "yours")));
+  const choice = el("fieldset", {class: "choice"}, el("legend", {}, pagePhrase(page, "yours")));
   const outcome = el("p", {class: "outcome"});
   const show = showButton(page, "show lines", () => choice.querySelector("input:checked"));
   const element = el("div", {class: "worksheet"}, choice, rows, outcome, el("p", {class: "controls"}, show));
@@ -89,7 +89,7 @@ export function worksheet(page, group) {
 
   for (const [key, count] of CHOICES) {
     const input = el("input", {type: "radio", name: group, value: key, onchange: () => changeCount(page, count)});
-    choice.append(el("label", {}, input, " ", said(page, key)));
+    choice.append(el("label", {}, input, " ", pagePhrase(page, key)));
   }
 
   /** @param {Answer} answer */
@@ -106,7 +106,7 @@ export function worksheet(page, group) {
   function row(answer, name) {
     const equation = el("span", {class: "equation"}, equationOf(page, {...answer.ref, name}));
     if (answer.lines.includes(name)) {
-      const field = answerField(page, name, said(page, "line", {name}), {compact: true});
+      const field = answerField(page, name, pagePhrase(page, "line", {name}), {compact: true});
       updates.set(name, field.update);
       return el("li", {class: "yours"}, equation, ingredients(page, answer, name), field.element);
     }
@@ -127,7 +127,7 @@ export function worksheet(page, group) {
       drawn = now;
       for (const update of updates.values()) update(answer);
       const rest = workedLines(page, answer.ref, answer.backward).length > answer.lines.length;
-      setText(outcome, isAnswered(answer) ? said(page, rest ? "more lines" : "all right") : "");
+      setText(outcome, isAnswered(answer) ? pagePhrase(page, rest ? "more lines" : "all right") : "");
       show.disabled = !isOpen(answer);
     },
   };
@@ -149,7 +149,7 @@ export function fadingView(page) {
         page.store.change({answer: isOfStep(state) ? null : askedLines(page, ref, 1, backward)});
       },
     },
-    said(page, "work it out"),
+    pagePhrase(page, "work it out"),
   );
   const body = el("div", {}, place, sheet.element);
   const element = el("div", {class: "fading unprinted"}, button, body);
@@ -161,7 +161,7 @@ export function fadingView(page) {
     if (!isHere || state.answer === null) return;
     const {ref} = state.answer;
     const unit = unitWords(page.model, ref, ref.at[0]);
-    setText(place, said(page, "sheet of", {unit, step: ref.step}));
+    setText(place, pagePhrase(page, "sheet of", {unit, step: ref.step}));
     sheet.update(state);
   });
   return element;
