@@ -6,12 +6,13 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-import onnx_hostile
 from fuzzing import Tally, everything, fuzz
+from hostile import onnx_rows, torch_rows
+from hostile.row import Hostile
 
 from tests import (
     test_fuzzing,
@@ -22,7 +23,6 @@ from tests import (
     test_numpy_files,
     test_onnx_refused,
     test_torch_files,
-    test_torch_hostile,
     test_torch_sharded,
 )
 
@@ -32,23 +32,14 @@ MEMORY = 500 * 2**20  # bytes that a file made to be expensive may take
 Spoil = Callable[..., Tally]
 
 
-def hostile(made: Callable[[Path], Iterator[bytes]], folder: Path, count: int, seed: int) -> Tally:
+def spoil_hostile(rows: Sequence[Hostile], folder: Path, count: int, seed: int) -> Tally:
     """Read so many spoiled files of those that are made to be expensive."""
-    subjects = [one for one in made(folder) if len(one) <= LARGEST]
+    subjects = []
+    for row in rows:
+        row.write(folder / "hostile.pt")
+        subjects.append((folder / "hostile.pt").read_bytes())
+    subjects = [subject for subject in subjects if len(subject) <= LARGEST]
     return fuzz(subjects, everything, count, folder, MEMORY, seed, seconds=20.0)
-
-
-def of_pytorch(folder: Path) -> Iterator[bytes]:
-    """Make the expensive files of PyTorch's."""
-    for made in test_torch_hostile.HOSTILE:
-        yield made(folder / "hostile.pt").read_bytes()
-
-
-def of_onnx(_: Path) -> Iterator[bytes]:
-    """Make the expensive files of ONNX."""
-    for made in onnx_hostile.HOSTILE.values():
-        model = made()
-        yield model if isinstance(model, bytes) else model.SerializeToString()
 
 
 SPOIL: dict[str, Spoil] = {
@@ -61,8 +52,8 @@ SPOIL: dict[str, Spoil] = {
     "NumPy": test_numpy_files.spoil,
     "madmom": test_madmom.spoil,
     **{f"NeuralHydrology, {part}": partial(test_neuralhydrology.spoil, part) for part in test_neuralhydrology.PARTS},
-    "PyTorch, expensive": partial(hostile, of_pytorch),
-    "ONNX, expensive": partial(hostile, of_onnx),
+    "PyTorch, expensive": partial(spoil_hostile, torch_rows.ROWS),
+    "ONNX, expensive": partial(spoil_hostile, onnx_rows.ROWS),
 }
 
 

@@ -8,8 +8,11 @@ import pickle
 import numpy as np
 import pytest
 from fuzzing import SOME, everything, fuzz, in_archive
+from hostile.row import taking_at_most
+from pairwise import pairs
 
 import gatewise as gw
+from gatewise.files import storage
 from gatewise.interop import torch
 
 LSTM = gw.LSTM(3, 4, num_layers=2, bidirectional=True, rng=0)
@@ -131,3 +134,14 @@ def test_an_array_of_objects_is_named_and_one_array_is_no_plural(tmp_path):
     np.savez(tmp_path / "b.npz", odd=np.zeros(3))
     with pytest.raises(gw.FileError, match="its only array has not a name of an LSTM's \\(odd\\)"):
         gw.inspect(tmp_path / "b.npz")
+
+
+@pairs(order=["C", "F"], kind=["<f4", ">f8", "?", "<c8"], shape=[(), (0, 3), (3, 400, 500)])
+def test_what_is_packed_is_read_as_it_was_and_takes_little_more_than_its_own_memory(order, kind, shape, tmp_path):
+    array = np.asarray(np.random.default_rng(0).normal(size=shape).astype(kind), order=order)
+    np.savez_compressed(tmp_path / "x.npz", x=array)
+    with taking_at_most(array.nbytes + 3 * 2**20):
+        found = storage.read_npz(tmp_path / "x.npz", ["x"])["x"]
+    assert (found.dtype, found.shape) == (array.dtype, array.shape)
+    assert found.tobytes() == array.tobytes()
+    assert not found.flags.writeable

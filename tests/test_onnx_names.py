@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import asdict, fields
+from functools import partial
 
 import numpy as np
 import pytest
+from pairwise import pairs
 from program import exit_code
 
 import gatewise as gw
@@ -14,7 +17,7 @@ import gatewise as gw
 onnx = pytest.importorskip("onnx")
 
 import onnx_models as models  # noqa: E402
-from onnx_reading import contents_of  # noqa: E402
+from onnx_reading import contents_of, small  # noqa: E402
 
 from gatewise.interop import onnx as gw_onnx  # noqa: E402
 
@@ -130,3 +133,57 @@ def test_a_name_from_a_file_fits_on_a_line():
     assert len(ours.x) < 200
     assert ours.h0 == ("d?", None)
     assert {field.name for field in fields(ours)} >= {"x", "lengths", "h0", "c0", "y", "hn", "cn"}
+
+
+# What is said of hostile names.
+
+
+def texts(message):
+    """Give every text of a message: the message that has it, and its field."""
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for one in value if hasattr(value, "add") else [value]:
+                yield from texts(one)
+        elif field.type in (field.TYPE_STRING, field.TYPE_BYTES):
+            yield message, field
+
+
+def asked(path):
+    """Give every sentence that is said of a file."""
+    asks = [lambda: gw.inspect(path), lambda: gw.inspect(path, nothing=0)]
+    with contextlib.suppress(gw.GatewiseError):
+        contents = gw.inspect(path)
+        yield from (one.reason for one in contents.refused)
+        yield from (note for one in contents.found for note in (one.name, one.where, *one.notes))
+        names = [None, "other", *(one.name for one in contents.refused)]
+        asks += [partial(contents.pick, name) for name in names]
+    for ask in asks:
+        try:
+            ask()
+        except gw.GatewiseError as problem:
+            yield str(problem)
+
+
+TEXTS = {"long": "n" * 1_000_000, "control": "\x1b[2J\n\r\0\u202e" * 30, "letters": "é" * 3000}
+
+
+@pairs(case=TEXTS, wrapped=["no", "function"], thin=True)
+def test_what_is_said_is_short_and_fit_for_a_line_whatever_is_named_so(case, wrapped, tmp_path):
+    text = TEXTS[case]
+    whole = models.lstm_model(small(), how="reshape", wrapped=wrapped, hidden_size=4, direction="forward")
+    path, said = tmp_path / "model.onnx", 0
+    for number in range(len([*texts(whole)])):
+        model = onnx.ModelProto()
+        model.CopyFrom(whole)
+        message, field = [*texts(model)][number]
+        value = text if field.type == field.TYPE_STRING else text.encode()
+        if hasattr(getattr(message, field.name), "append"):
+            getattr(message, field.name)[0] = value
+        else:
+            setattr(message, field.name, value)
+        path.write_bytes(model.SerializeToString())
+        for sentence in asked(path):
+            assert len(sentence) <= 501, (field.name, sentence)  # one of them says that it is cut
+            assert sentence.isprintable(), (field.name, sentence)
+            said += 1
+    assert said > 50

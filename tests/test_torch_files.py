@@ -558,3 +558,10 @@ def test_a_text_of_old_pythons_warns_of_nothing(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert pickles.read(io.BytesIO(rb"S'\d'" + b"\n."), Budget(0)) == r"\d"
+
+
+def test_a_part_is_read_as_often_as_it_is_asked_for(tmp_path):
+    writing.write_archive(tmp_path / "x.pt", {"table.weight": np.ones((2000, 1000), np.float32)})
+    (part,) = gw.inspect(tmp_path / "x.pt").parts
+    for _ in range(50):
+        assert part.weight().sum() == 2e6

@@ -1,24 +1,21 @@
-"""Small files of PyTorch's that are made to be expensive: each ends in an answer or in one sentence."""
+"""Small files of PyTorch's that are made to be expensive."""
 
 from __future__ import annotations
 
 import itertools
 import json
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import budgets
 import numpy as np
-from held import held
-from program import environment
+from hostile.row import Hostile
 
-import gatewise as gw
 from gatewise.interop.torch import writing
 
-MOST = 120 * 2**20  # bytes of memory, those of Python and its packages included
+SMALL_BUDGETS = True  # those of `budgets`
+LARGEST = 2**21  # bytes of a file
+MOST = 120 * 2**20  # bytes of the process that reads them, Python and its packages included
 
 
 def number(value: int) -> bytes:
@@ -162,58 +159,24 @@ def an_index_with_many_names_for_one_file(path: Path) -> Path:
     return path
 
 
-HOSTILE = (
-    many_over_one_number,
-    many_members,
-    many_operations,
-    much_code,
-    a_stride_beyond_all,
-    one_unpacked_for_each,
-    two_unpacked_in_turns,
-    one_dictionary_copied_by_each,
-    one_state_of_many,
-    long_names,
-    classes_with_long_names,
-    a_key_of_many_digits,
-    nothing_of_a_great_shape,
-    an_array_copied_for_each,
-    norms_over_one_number,
-    an_index_with_many_names_for_one_file,
-)
-
-
-def test_a_part_is_read_as_often_as_it_is_asked_for(tmp_path):
-    writing.write_archive(tmp_path / "x.pt", {"table.weight": np.ones((2000, 1000), np.float32)})
-    (part,) = gw.inspect(tmp_path / "x.pt").parts
-    for _ in range(50):
-        assert part.weight().sum() == 2e6
-
-
-def test_small_files_cost_little(tmp_path):
-    for made in HOSTILE:
-        assert made(tmp_path / f"{made.__name__}.pt").stat().st_size < 2**21
-    done = subprocess.run(
-        [sys.executable, __file__, tmp_path], env=environment(), capture_output=True, text=True, check=False
+ROWS = [
+    Hostile("PyTorch", write.__name__.replace("_", " "), write)
+    for write in (
+        many_over_one_number,
+        many_members,
+        many_operations,
+        much_code,
+        a_stride_beyond_all,
+        one_unpacked_for_each,
+        two_unpacked_in_turns,
+        one_dictionary_copied_by_each,
+        one_state_of_many,
+        long_names,
+        classes_with_long_names,
+        a_key_of_many_digits,
+        nothing_of_a_great_shape,
+        an_array_copied_for_each,
+        norms_over_one_number,
+        an_index_with_many_names_for_one_file,
     )
-    assert not done.returncode, done.stderr
-    *told, most = done.stdout.splitlines()
-    assert int(most) < MOST
-    assert len(told) == len(HOSTILE)
-    assert max(map(len, told)) <= 600  # a name, and a sentence
-
-
-def _work(folder: str) -> None:
-    """Read every file of a folder; print what is said of each, and how much memory that took."""
-    budgets.take_small()
-    for path in sorted(Path(folder).glob("*.pt")):
-        try:
-            contents = gw.inspect(path)
-            said = contents.refused[0].reason if contents.refused else f"{len(contents.found)} found"
-        except gw.GatewiseError as problem:
-            said = str(problem)
-        print(f"{path.stem}: {said}")
-    print(held())
-
-
-if __name__ == "__main__":
-    _work(sys.argv[1])
+]
