@@ -13,7 +13,7 @@ from gatewise.files.budget import Budget
 from gatewise.interop.found import Found, Part, Refused, distinct
 from gatewise.interop.keras.config import MERGES, Version, activation, clean, named_activation, variant_of
 from gatewise.interop.keras.files import KerasTensor, WeightGroup
-from gatewise.interop.keras.weights import WeightRun, cell_of, runs, shape_problem
+from gatewise.interop.keras.weights import WeightRun, cell_of, shape_problem, weight_runs
 from gatewise.layers import LSTM
 from gatewise.parameters import Variant
 
@@ -129,6 +129,7 @@ class _Recogniser:
             self.refused.append(Refused(name, str(problem)))
 
     def _lstm(self, name: str, cells: Sequence[WeightRun], layer: str) -> Found:
+        """Return the LSTM of cells, with notes on the settings that the file leaves out."""
         options, notes = self.options, list[str]()
         for run in cells:
             if (problem := shape_problem(run.tensors)) is not None:
@@ -192,7 +193,7 @@ def from_layers(options: Options, layers: Mapping[str, Sequence[KerasTensor]]) -
     """Return the layers in weights of Keras 1 and 2, which are listed by layer."""
     recogniser = _Recogniser(options)
     for layer, tensors in layers.items():
-        all_runs = runs(tensors, layer)
+        all_runs = weight_runs(tensors, layer)
         cells = [run for run in all_runs if run.recurrent]
         for run in all_runs:
             if not run.recurrent:

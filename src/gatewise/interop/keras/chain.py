@@ -219,6 +219,7 @@ class Builder:
             raise FileError(f"{name!r} is {with_article(kind)}, which a network does not have {where}")
 
     def _embed(self, name: str, layer: Layer) -> None:
+        """Add an embedding."""
         self.embedding, _ = self._weights(name)
         if layer.flag("mask_zero"):
             self.masked = 0.0
@@ -229,6 +230,7 @@ class Builder:
         return self.last is None or self.last[1].returns_sequences
 
     def _run(self, name: str, layer: Layer) -> None:
+        """Add a recurrent layer to the stack."""
         if name not in self.lstms:
             raise FileError(f"{name!r} cannot be read: {self.reasons.get(name, 'its weights are not there')}")
         if not self.sequences:
@@ -237,6 +239,7 @@ class Builder:
         self.last = (name, layer)
 
     def _add_dense(self, name: str, layer: Layer) -> None:
+        """Add a dense layer, in a TimeDistributed or not."""
         dense = layer.children[0][1] if layer.kind == "TimeDistributed" and layer.children else layer
         if dense.kind != "Dense" or not dense.is_keras:
             raise FileError(f"{name!r} is a TimeDistributed {dense.kind}, which a network does not have")

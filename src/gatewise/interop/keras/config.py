@@ -22,7 +22,7 @@ LAYER = 1000  # bytes that a layer takes
 
 
 def clean(name: object) -> str:
-    """Return a name from a file, or what stands in its place, so that it fits on a line of text."""
+    """Return a name from a file as text that fits on a line; a value of another type is described."""
     text = (
         name if isinstance(name, str) else str(name) if name is None or isinstance(name, (int, float)) else said(name)
     )
@@ -31,7 +31,7 @@ def clean(name: object) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Version:
-    """A version of Keras: `text` is None where the file does not say."""
+    """A version of Keras: `text` is None if the file does not state it."""
 
     text: str | None
     numbers: tuple[int, ...]
@@ -51,7 +51,7 @@ class Version:
 
     @property
     def major(self) -> int:
-        """1, 2 or 3; Keras 1 did not always say."""
+        """The generation: 1, 2 or 3; 0 if it is unknown, as in some files of Keras 1."""
         return self.numbers[0] if self.numbers else 0
 
     def __str__(self) -> str:
@@ -99,6 +99,7 @@ def activation(config: Any, version: Version) -> Activation | None:
 
 
 def _from_object(described: dict[str, Any], version: Version) -> Activation | None:
+    """Return an activation that a configuration describes as an object: a layer, or a function by its name."""
     kind, config = described.get("class_name"), described.get("config")
     module, registered = described.get("module"), described.get("registered_name")
     if (isinstance(module, str) and module.split(".")[0] not in OWN_MODULES) or ">" in str(registered):
@@ -207,7 +208,7 @@ class Layer:
 
     @property
     def cells(self) -> tuple[Layer, ...]:
-        """The cells of a recurrent layer, first to last; the layer itself where it is one of a single cell."""
+        """The cells of a recurrent layer, first to last; of a layer with a single cell, the layer itself."""
         if self.kind != "RNN":
             return (self,)
         (cell,) = (child for _, child in self.children)
@@ -247,6 +248,7 @@ def model(config: Any, budget: Budget) -> Layer:
 
 
 def _layer(described: Any, depth: int, budget: Budget, trainable: bool = True) -> Layer:
+    """Return the layer that a configuration describes, with the layers in it; `depth` of the layers around it."""
     _count(budget, depth)
     if depth > DEEPEST:
         raise FileError(f"its configuration nests more than {DEEPEST} layers")
@@ -311,6 +313,7 @@ def _mirror(forward: Layer, depth: int, budget: Budget) -> Layer:
 
 
 def _copy(layer: Layer, depth: int, budget: Budget) -> Layer:
+    """Return a layer like another, with layers like those in it: each has weights of its own."""
     _count(budget, depth)
     return replace(layer, children=tuple((name, _copy(child, depth, budget)) for name, child in layer.children))
 

@@ -156,9 +156,9 @@ def open_source(path: Path) -> Iterator[Source]:
     with source.keeping_open() as stream:
         root = hdf5.root(stream, budget)
         if zipped:
-            source.tree = _node(source, root, 0)
+            source.tree = _weight_group(source, root, 0)
         else:
-            _legacy(source, root)
+            _read_legacy(source, root)
         try:
             yield source
         finally:
@@ -179,7 +179,7 @@ def document(text: bytes | str, budget: Budget) -> Any:
 # HDF5 of Keras 1 and 2, and of whole models.
 
 
-def _legacy(source: Source, root: Group) -> None:
+def _read_legacy(source: Source, root: Group) -> None:
     """Fill in the parts of an HDF5 file."""
     weights = root
     if "model_weights" in root:
@@ -199,17 +199,17 @@ def _legacy(source: Source, root: Group) -> None:
     names = _names(weights, "layer_names")
     if names is None:
         source.kind = "tree" if source.config is None else "h5"
-        source.tree = _node(source, root, 0)
+        source.tree = _weight_group(source, root, 0)
         return
     source.kind = "weights" if source.config is None else "h5"
     source.layers = {}
     for name in names:
-        group = _at(weights, name)
+        group = _member_at(weights, name)
         if isinstance(group, Dataset):
             raise FileError(f"the layer {name[:100]!r} is an array, not a group")
         tensors = []
         for weight in _names(group, "weight_names") or ():
-            dataset = _at(group, weight)
+            dataset = _member_at(group, weight)
             if not isinstance(dataset, Dataset):
                 raise FileError(f"the weight {weight[:100]!r} of the layer {name[:100]!r} is a group, not an array")
             tensors.append(KerasTensor(dataset.path, dataset, source))
@@ -233,7 +233,8 @@ def _names(group: Group, attribute: str) -> list[str] | None:
     return names
 
 
-def _at(group: Group, path: str) -> Group | Dataset:
+def _member_at(group: Group, path: str) -> Group | Dataset:
+    """Return the group or the array at a path below a group."""
     here: Group | Dataset = group
     for name in path.strip("/").split("/"):
         if isinstance(here, Dataset):
@@ -245,7 +246,8 @@ def _at(group: Group, path: str) -> Group | Dataset:
 # The tree of objects of Keras 3.
 
 
-def _node(source: Source, group: Group, depth: int) -> WeightGroup:
+def _weight_group(source: Source, group: Group, depth: int) -> WeightGroup:
+    """Return the tree of weights below a group; `depth` of the groups around it."""
     if depth > DEPTH:
         raise FileError(f"it nests more than {DEPTH} groups")
     source.budget.work(10, "the tree of its weights")
@@ -264,21 +266,22 @@ def _node(source: Source, group: Group, depth: int) -> WeightGroup:
             name = stated if isinstance(stated, str) else None
             tensors = _numbered_tensors(source, member)
         else:
-            _put(children, key.split("\\")[:DEPTH], _node(source, member, depth + 1))
+            _add_child(children, key.split("\\")[:DEPTH], _weight_group(source, member, depth + 1))
     return WeightGroup(group.path, name, tensors, children)
 
 
-def _put(children: dict[str, WeightGroup], path: list[str], node: WeightGroup) -> None:
+def _add_child(children: dict[str, WeightGroup], path: list[str], node: WeightGroup) -> None:
     """Put an object among others; an object saved on Windows may have a path as its name."""
     if len(path) > 1:
         inner = children.setdefault(path[0], WeightGroup(node.path))
-        _put(inner.children, path[1:], node)
+        _add_child(inner.children, path[1:], node)
     else:
         there = children.get(path[0])
         children[path[0]] = node if there is None else replace(node, children=there.children | node.children)
 
 
 def _numbered_tensors(source: Source, group: Group) -> tuple[KerasTensor, ...]:
+    """Return the arrays of a group whose names are numbers, in their order."""
     tensors = []
     for key in sorted((key for key in group.links if key.isdecimal() and len(key) < 6), key=int):
         dataset = group[key]

@@ -52,6 +52,7 @@ def calls(layer: Layer) -> list[KerasCall]:
 
 
 def _call(layer: Layer, node: Any) -> KerasCall:
+    """Return a call, given an entry of the inbound nodes: a dictionary in Keras 3, a list before."""
     if isinstance(node, dict):
         positional, arguments = node.get("args"), node.get("kwargs")
         histories = _histories(positional)

@@ -66,7 +66,7 @@ OUTSIDE: LayerEdge = Edge(None)  # the input of the whole model, without a mask
 
 
 def is_recurrent(layer: Layer) -> bool:
-    """Say whether a layer is of interest, whether it can be read or not."""
+    """Say whether a layer is recurrent, even if it cannot be read."""
     kind = layer.kind
     return kind in ("Bidirectional", "LSTMCell", "RNN") or kind in RECURRENT or "LSTM" in kind
 

@@ -93,6 +93,7 @@ def _require_lstm(layer: Layer) -> None:
 
 
 def _notes(node: LayerNode, version: Version) -> list[str]:
+    """Return the notes about runs of an LSTM layer: masks, states, axes and precision."""
     notes, layer, outer = [], node.layer, node.layer.forward_layer
     if node.masked:
         notes.append(f"{MASKED}: give mask=… and masked_output={masked_output(layer, version)!r}")

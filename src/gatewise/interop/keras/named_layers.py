@@ -62,7 +62,7 @@ def network(
             builder.add(names[node,], node.layer)
         stated = "every" if builder.sequences else "last"
         if head is not None:
-            after = _between(rows[-1], nodes.others[head])
+            after = _path_between(rows[-1], nodes.others[head])
             if after[0].input.reversed:
                 builder.stack.reverse_steps(after[0].name, rows[-1].masked)
             _add(builder, after, used)
@@ -72,7 +72,7 @@ def network(
 
 def _add_embedding(builder: Builder, embedding: LayerNode, lstm: LayerNode, used: set[str]) -> None:
     """Add an embedding; raise FileError if a layer is between it and the LSTM."""
-    between = _between(embedding, lstm)[:-1]
+    between = _path_between(embedding, lstm)[:-1]
     if between:
         raise FileError(
             f"{between[0].name!r} is {with_article(between[0].layer.kind)}, which a network does not have between"
@@ -84,12 +84,13 @@ def _add_embedding(builder: Builder, embedding: LayerNode, lstm: LayerNode, used
 
 
 def _add(builder: Builder, nodes: Sequence[LayerNode], used: set[str]) -> None:
+    """Add layers to a network, and their names to those that are used."""
     for node in nodes:
         builder.add(node.name, node.layer)
         used.add(node.name)
 
 
-def _between(first: LayerNode, last: LayerNode) -> list[LayerNode]:
+def _path_between(first: LayerNode, last: LayerNode) -> list[LayerNode]:
     """Return the layers after the first up to the last, if each of them reads only the one before."""
     path = [last]
     while (source := path[-1].input.source) is not first:

@@ -141,6 +141,7 @@ def _listing(
 
 
 def _part(node: LayerNode, tensors: Sequence[KerasTensor]) -> Part:
+    """Return a layer that is not recurrent, with its arrays if a network may use it."""
     layer = node.layer
     if layer.is_keras and layer.kind in ("Embedding", "Dense") and tensors and len(tensors[0].shape) == 2:
         return (embedding_part if layer.kind == "Embedding" else linear_part)(node.name, tensors)

@@ -61,7 +61,7 @@ class WeightRun:
         return self.tensors[1].shape[0]
 
 
-def runs(tensors: Sequence[KerasTensor], layer: str) -> list[WeightRun]:
+def weight_runs(tensors: Sequence[KerasTensor], layer: str) -> list[WeightRun]:
     """Return a layer's arrays, in the file's order, cut where another cell or layer begins."""
     folders: list[tuple[str, list[KerasTensor], list[str]]] = []
     for tensor in tensors:
@@ -119,7 +119,7 @@ def bind_layers(
         elif leaves == [child]:
             bound[child] = tuple(tensors)
         else:
-            of_layer = runs(tensors, name)
+            of_layer = weight_runs(tensors, name)
             budget.work(len(leaves) * (len(of_layer) + 1), "finding the arrays of its layers")
             alone = len(leaves) == len(of_layer) == 1
             bound |= {leaves[0]: of_layer[0].tensors} if alone else _by_name(leaves, of_layer)
@@ -227,9 +227,9 @@ def cell_of(
         If they are not those of an LSTM's cell.
     """
     if len(tensors) == 12:
-        (kernel, recurrent, biases), style = _twelve(tensors)
+        (kernel, recurrent, biases), style = _from_twelve_arrays(tensors)
     elif len(tensors) in (2, 3):
-        (kernel, recurrent, biases), style = _three(tensors)
+        (kernel, recurrent, biases), style = _from_three_arrays(tensors)
     elif not tensors:
         raise FileError("the file has no weights in its place; they may be shared with another layer")
     else:
@@ -251,7 +251,8 @@ def cell_of(
 Arrays = tuple[Array, Array, list[Array]]
 
 
-def _three(tensors: Sequence[KerasTensor]) -> tuple[Arrays, str]:
+def _from_three_arrays(tensors: Sequence[KerasTensor]) -> tuple[Arrays, str]:
+    """Return the arrays of a cell of Keras 2 or 3, or of cuDNN, as `conventions.parameters` takes them; their style."""
     kernel, recurrent = tensors[0].shape, tensors[1].shape
     if len(kernel) != 2 or len(recurrent) != 2 or recurrent[1] != 4 * recurrent[0] or kernel[1] != recurrent[1]:
         raise FileError(f"its kernels have shapes {kernel} and {recurrent}; they must be (input, 4 · units) and so on")
@@ -273,7 +274,8 @@ def _three(tensors: Sequence[KerasTensor]) -> tuple[Arrays, str]:
     return (kernel_.T, recurrent_.T, biases), "gates i f c o, one bias, kernels transposed"
 
 
-def _twelve(tensors: Sequence[KerasTensor]) -> tuple[Arrays, str]:
+def _from_twelve_arrays(tensors: Sequence[KerasTensor]) -> tuple[Arrays, str]:
+    """Return the arrays of a cell of Keras 1, which has three for each gate, side by side; and their style."""
     names = [ONE_OF_TWELVE.fullmatch(tensor.name.rpartition("/")[2].partition(":")[0]) for tensor in tensors]
     by_role = {match[2] + match[3]: tensor for match, tensor in zip(names, tensors, strict=True) if match is not None}
     if len(by_role) != 12:

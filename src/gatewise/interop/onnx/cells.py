@@ -53,7 +53,9 @@ _CELL = ("Mul", ("Sigmoid", "o"), ("Tanh", _C))
 def _output_of(scope: OnnxScope, name: str, *operators: str) -> NodeOutput | None:
     """Return the output that has a name, if it is that of a node of one of these operators."""
     source = scope.source(name)
-    matches = source is not None and source.node.standard and source.node.operator in operators and source.node.inputs
+    matches = (
+        source is not None and source.node.is_standard and source.node.operator in operators and source.node.inputs
+    )
     return source if matches else None
 
 
@@ -216,7 +218,7 @@ def _is_old_state(name: str, match: _CellMatch) -> bool:
 def _array_of(scope: OnnxScope, name: str) -> OnnxValue:
     """Return the array of which a name is a part."""
     for node, _ in scope.upstream(name):
-        if not (node.standard and node.operator in _PASSING):
+        if not (node.is_standard and node.operator in _PASSING):
             break
         scope, name = node.scope, node.inputs[0]
     with suppress(NotConstant):

@@ -120,7 +120,7 @@ class _ChainWalk:
             source = self.scope.source(name)
             if source is None or source.node.scope is not self.scope or source.position != 0:
                 raise FileError(f"{shown(name)!r} is not what a chain from its input to its output has")
-            read = self._input_of(source.node, embedding) if source.node.standard else None
+            read = self._input_of(source.node, embedding) if source.node.is_standard else None
             if read is None:
                 kind = with_article(shown(source.node.operator))
                 raise FileError(f"{source.node.label!r} is {kind}, which a network does not have {self.where}")

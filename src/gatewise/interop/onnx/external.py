@@ -37,7 +37,7 @@ def open_file(folder: Path | None, tensor: Any) -> Iterator[tuple[BinaryIO, os.s
         yield file_and_status
 
 
-def part_of(tensor: Any, size: int, needed: int | None) -> tuple[int, int]:
+def extent_of(tensor: Any, size: int, needed: int | None) -> tuple[int, int]:
     """Return the offset of a tensor in a file of that size, and its length in bytes.
 
     `needed` is the length by its shape and type; None if the type is unknown.

@@ -150,7 +150,7 @@ class OnnxFile:
         known = tensor.data_type in self._types
         needed = math.prod(dims_of(tensor)) * self._itemsize(tensor.data_type) if known else None
         with external.open_file(self.beside, tensor) as (file, status):
-            start, count = external.part_of(tensor, status.st_size, needed)
+            start, count = external.extent_of(tensor, status.st_size, needed)
             if (status.st_dev, status.st_ino) not in self._outside:
                 self._outside.add((status.st_dev, status.st_ino))
                 self.budget.grow(status.st_size)

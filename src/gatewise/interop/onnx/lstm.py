@@ -185,6 +185,7 @@ def _variants(attributes: Attributes, directions: int, peepholes: bool, notes: l
 
 
 def _activation(name: str, constants: dict[str, list[float]]) -> Activation:
+    """Return an activation by its name in ONNX; its constants are the next of each list, and are taken from it."""
     if name.lower() not in _BY_NAME:
         raise NotConstant(f"it has an activation {name!r}; known: {', '.join(ACTIVATIONS)}")
     kind, defaults = ACTIVATIONS[_BY_NAME[name.lower()]]
@@ -203,6 +204,7 @@ def _activation(name: str, constants: dict[str, list[float]]) -> Activation:
 
 
 def _note_lengths(node: OnnxNode, notes: list[str]) -> None:
+    """Add a note if a node takes the lengths of its sequences."""
     if not node.input("sequence_lens"):
         return
     try:

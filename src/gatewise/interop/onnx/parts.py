@@ -133,6 +133,7 @@ def parts_of(nodes: Sequence[OnnxNode], outputs: Collection[str]) -> tuple[Part,
 
 
 def _part(node: OnnxNode, readers: _Readers) -> Part | None:
+    """Return the embedding or the linear layer of a node, with the bias and the nonlinearity after it."""
     if node.operator in QUANTISED:
         return Part(node.label, f"quantised linear layer ({node.operator})", ())
     matrix = matrix_of(node)
@@ -187,6 +188,7 @@ class _Readers:
 
 
 def _keeps_last_axis(node: OnnxNode, name: str, size: int) -> bool:
+    """Say whether a node moves the numbers of a name, and keeps its last axis of that size the last."""
     if node.inputs[0] != name:  # asked first: a hostile node may have many inputs, and many attributes
         return False
     attributes = node.attributes

@@ -70,11 +70,13 @@ def read_model(
 
 
 def _format(model: Any, file: OnnxFile) -> str:
+    """Return the format of a model in words, with its producer."""
     producer = " ".join(text for text in (model.producer_name, model.producer_version) if text)
     return f"ONNX, opset {file.opset}" + (f", by {shown(producer, 80)}" if producer else "")
 
 
 def _numbers(name: str, value: Any) -> AnyArray:
+    """Return an input that a caller gives as an array; OptionError if it holds no real numbers."""
     try:
         array = np.asarray(value)
     except ValueError:
@@ -98,6 +100,7 @@ class _ReadLstms:
 
 
 def _read_lstms(nodes: Sequence[OnnxNode], budget: Budget) -> _ReadLstms:
+    """Read every recurrent node, and every Mul that ends a cell of standard operators."""
     lstms = _ReadLstms()
     labels = Counter(node.label for node in nodes if _is_recurrent(node))
     budget.work(STEPS * labels.total(), "reading its recurrent nodes")
@@ -126,12 +129,13 @@ def _read_lstms(nodes: Sequence[OnnxNode], budget: Budget) -> _ReadLstms:
 
 
 def _is_recurrent(node: OnnxNode) -> bool:
-    if node.standard:
+    if node.is_standard:
         return node.operator in ("LSTM", "GRU", "RNN")
     return any(word in node.operator for word in ("LSTM", "GRU", "RNN"))
 
 
 def _refusal(node: OnnxNode) -> str:
-    if node.operator in ("GRU", "RNN") and node.standard:
+    """Return the reason why a recurrent node that is no LSTM is refused."""
+    if node.operator in ("GRU", "RNN") and node.is_standard:
         return f"it is a {node.operator}, not an LSTM"
     return f"it is an operator {shown(node.operator)} of {shown(node.proto.domain)}, which is unknown"

@@ -87,25 +87,28 @@ class _Translation:
 
     def _translate_shared(self, line: Assignment) -> bool:
         """Compute a quantity for all gates at once, as far as its terms are alike for all; return whether it was."""
-        k = _parts(line.left.sub)[1]
-        lines = [self.program.assignments.get(_of(_any(line.left), gate)) for gate in self.gates] if k else [None]
+        k = _split_subscript(line.left.sub)[1]
+        lines = (
+            [self.program.assignments.get(_of_gate(_any_gate(line.left), gate)) for gate in self.gates] if k else [None]
+        )
         terms = {gate: _terms(twin) for gate, twin in zip(self.gates, lines, strict=False) if twin is not None}
         if len(terms) != len(self.gates):
             return False
-        shapes = {gate: [_shape(term, gate) for term in of_gate] for gate, of_gate in terms.items()}
+        shapes = {gate: [_generalise(term, gate) for term in of_gate] for gate, of_gate in terms.items()}
         common = [
             shape
             for shape in shapes[k]
-            if all(shape in others for others in shapes.values()) and all(map(self._side_by_side, _beside(shape)))
+            if all(shape in others for others in shapes.values())
+            and all(map(self._side_by_side, _symbols_beside_matrices(shape)))
         ]
         if all(isinstance(term, Symbol) for term in common):  # a bias alone is better added where it is
             return False
-        sums = _any(replace(line.left, base=f"{line.left.base}·"))
+        sums = _any_gate(replace(line.left, base=f"{line.left.base}·"))
         if sums not in self.together:
             self.together[sums] = self._translate(add(*common))
             if all(len(of_gate) == len(common) for of_gate in shapes.values()):
-                self.together[_any(line.left)] = self.together[sums]
-        if _any(line.left) not in self.together:
+                self.together[_any_gate(line.left)] = self.together[sums]
+        if _any_gate(line.left) not in self.together:
             rest = [term for term, shape in zip(terms[k], shapes[k], strict=True) if shape not in common]
             self.names[line.left] = self._add_terms(self._part(sums, k), rest)
         return True
@@ -118,7 +121,7 @@ class _Translation:
 
     def _stack_gates(self, symbol: Symbol) -> Array | None:
         """Return a parameter of all gates side by side."""
-        every = [_of(symbol, k) for k in self.gates]
+        every = [_of_gate(symbol, k) for k in self.gates]
         if not all(part in self.parameters for part in every):
             return None
         return np.concatenate([self.parameters[part] for part in every])
@@ -185,8 +188,8 @@ class _Translation:
             return self.together[symbol]
         if symbol in self.names:
             return self.names[symbol]
-        if _any(symbol) in self.together:
-            return self._part(_any(symbol), _parts(symbol.sub)[1])
+        if _any_gate(symbol) in self.together:
+            return self._part(_any_gate(symbol), _split_subscript(symbol.sub)[1])
         # A parameter: of any gate, those of all gates side by side.
         array = self._stack_gates(symbol) if _ANY in symbol.sub else self.parameters[symbol]
         self.names[symbol] = self.body.constant(np.asarray(array).reshape(1, -1))
@@ -210,8 +213,12 @@ class _Translation:
 
     def _concatenate(self, parts: Sequence[Formula]) -> str:
         first = parts[0]
-        if isinstance(first, Symbol) and first.sub and list(parts) == [_of(_any(first), k) for k in self.gates]:
-            return self.together.get(_any(first)) or self._concat(parts)  # as it was before it was split
+        if (
+            isinstance(first, Symbol)
+            and first.sub
+            and list(parts) == [_of_gate(_any_gate(first), k) for k in self.gates]
+        ):
+            return self.together.get(_any_gate(first)) or self._concat(parts)  # as it was before it was split
         return self._concat(parts)
 
     def _concat(self, parts: Sequence[Formula]) -> str:
@@ -234,32 +241,32 @@ def _terms(line: Assignment) -> tuple[Formula, ...]:
     return ()
 
 
-def _any(symbol: Symbol) -> Symbol:
+def _any_gate(symbol: Symbol) -> Symbol:
     """Return the symbol of any gate for that of one."""
-    before, k, after = _parts(symbol.sub)
+    before, k, after = _split_subscript(symbol.sub)
     return replace(symbol, sub=f"{before}{_ANY}{after}") if k else symbol
 
 
-def _of(symbol: Symbol, k: str) -> Symbol:
+def _of_gate(symbol: Symbol, k: str) -> Symbol:
     return replace(symbol, sub=symbol.sub.replace(_ANY, k))
 
 
-def _parts(sub: str) -> tuple[str, str, str]:
+def _split_subscript(sub: str) -> tuple[str, str, str]:
     """Return the text before the letter of a gate, the letter, and the text after it."""
     gate, comma, rest = sub.partition(",")
     return (gate[:-1], gate[-1], comma + rest) if gate and gate[-1] in "ifgo" else (sub, "", "")
 
 
-def _shape(formula: Formula, k: str) -> Formula:
+def _generalise(formula: Formula, k: str) -> Formula:
     """Return a gate's formula with the symbols of any gate in the place of its own."""
 
     def change(node: Formula) -> Formula | None:
-        return _any(node) if isinstance(node, Symbol) and _parts(node.sub)[1] == k else None
+        return _any_gate(node) if isinstance(node, Symbol) and _split_subscript(node.sub)[1] == k else None
 
     return rebuild(formula, change)
 
 
-def _beside(formula: Formula) -> list[Symbol]:
+def _symbols_beside_matrices(formula: Formula) -> list[Symbol]:
     """Return the symbols of a formula but for the vectors that matrices multiply: those may be of any size."""
     beside: list[Symbol] = []
 

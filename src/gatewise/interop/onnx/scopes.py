@@ -60,7 +60,7 @@ class OnnxNode:
         return names
 
     @property
-    def standard(self) -> bool:
+    def is_standard(self) -> bool:
         """Whether its operator is one of ONNX itself."""
         return self.proto.domain in ("", "ai.onnx")
 
@@ -236,7 +236,7 @@ class OnnxScope:
         if name not in self.computed:
             raise NotConstant(f"it comes from the input {shown(name)!r}")
         node, position = self.computed[name]
-        if not node.standard or node.operator not in OPERATORS:
+        if not node.is_standard or node.operator not in OPERATORS:
             raise NotConstant(f"it comes from a node {shown(node.operator)} ({shown(node.proto.name or name)!r})")
         self.file.budget.work(10 + len(node.inputs), "computing its constants")
         inputs = [self.value(source, depth + 1) if source else None for source in node.inputs]

@@ -45,7 +45,7 @@ class Sizes:
         return self._known[key]
 
     def _size(self, value: OnnxValue, axis: int, depth: int) -> Size | None:
-        """Return a size as it was learned, follows from the node that computes the array, or is declared."""
+        """Return a size that was learned, that follows from the node of the array, or that the graph declares."""
         shape = self._learned.get(value)
         if shape is None and value.name in value.scope.tensors:
             shape = dims_of(value.scope.tensors[value.name])

@@ -81,7 +81,7 @@ class LstmGraph:
                 if node in lstms:
                     output = known.get(node.inputs[0])
                     fed = output is not None and output.merge is not None and output.layout == TIME_FIRST
-                    if output is not None and fed and not _continues(node, lstms, self._budget):
+                    if output is not None and fed and not _starts_from_lstm(node, lstms, self._budget):
                         self._below[node] = output
                     continue
                 output = output_after(node, known, lstms, self._sizes)
@@ -123,7 +123,7 @@ class LstmGraph:
         return replace(lstm, graph=graph, state=state)
 
 
-def _continues(node: OnnxNode, lstms: Mapping[OnnxNode, Found], budget: Budget) -> bool:
+def _starts_from_lstm(node: OnnxNode, lstms: Mapping[OnnxNode, Found], budget: Budget) -> bool:
     """Say whether an LSTM starts from what another returns, as a decoder does: then it is no upper layer of a stack."""
     names = [node.input(role) for role in ("initial_h", "initial_c")]
     waiting = [(node.scope, name) for name in names if name]

@@ -43,7 +43,8 @@ def model_of(lstm: LSTM, *, gates: bool, opset: int) -> Any:
         outputs = (scan_layer if gates else node_layer)(graph, lstm, layer, name, end)
         name = _merge_directions(graph, outputs, lstm.merge[layer], f"layer{end}", len(row))
     graph.node("Identity", [name], "Y")
-    graph.output("Y", ["time", "batch", *((2,) if name.endswith("apart") else ()), lstm.output_size], first=True)
+    apart = lstm.bidirectional and lstm.merge[-1] == "none"
+    graph.output("Y", ["time", "batch", *((2,) if apart else ()), lstm.output_size], first=True)
     return graph.model(opset)
 
 
@@ -92,7 +93,7 @@ def write_gradients(gradients: LSTMGradients, lstm: LSTM) -> dict[str, Array]:
 
 
 def _merge_directions(graph: Graph, outputs: list[str], how: str, name: str, directions: int) -> str:
-    """Return the name of a layer's output, its directions merged; ``none`` gives a name that ends in ``apart``."""
+    """Return the name of a layer's output, its directions merged; with ``none``, they are an axis."""
     if directions == 1:
         return outputs[0]
     if how == "concat":
