@@ -12,12 +12,12 @@ import numpy.typing as npt
 from gatewise.arrays import Array, Mask, chunks
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.insight.answer import Answer
-from gatewise.insight.integrated import integrated_gradients, scaled
+from gatewise.insight.backward_pass import GradientRun, States, back_through
+from gatewise.insight.integrated import integrated_gradients, times_initial
 from gatewise.insight.naming import at_step, step_names, times_of
 from gatewise.insight.phrases import Phrases, decomposed, together
 from gatewise.insight.relevance import relevance, require_no_norm
 from gatewise.insight.target import Output, Target, target
-from gatewise.insight.through import GradientRun, States, back_through
 from gatewise.network import NetworkTrace
 from gatewise.progress import working
 from gatewise.records.labels import Measure
@@ -194,7 +194,7 @@ def _gradient_input(aim: Target) -> Attribution:
     with working("passing gradients back", len(aim.lstm.cells()) * aim.lstm.num_steps) as done:
         layers = [{way: GradientRun(cell, done) for way, cell in layer.items()} for layer in aim.lstm.layers]
         dx, dstates = back_through(aim, layers, aim.weight)
-    found = _unsaid(aim, "gradient_input", aim.x * dx[:, 0], scaled(aim, dstates))
+    found = _unsaid(aim, "gradient_input", aim.x * dx[:, 0], times_initial(aim, dstates))
     return replace(found, left=aim.value - _sum(found))
 
 
@@ -207,8 +207,8 @@ def _integrated_gradients(aim: Target, **options: Any) -> Attribution:
 
 def _lrp(aim: Target, **options: Any) -> Attribution:
     by_step, states, ledger = relevance(aim, **options)
-    found = replace(_unsaid(aim, "lrp", by_step, states), left=ledger.kept)
-    off = abs(_sum(found) + ledger.kept - aim.value)
+    found = replace(_unsaid(aim, "lrp", by_step, states), left=ledger.absorbed)
+    off = abs(_sum(found) + ledger.absorbed - aim.value)
     return replace(found, residual=off / ((_terms(found) + ledger.terms) or 1.0))
 
 

@@ -1,4 +1,4 @@
-"""What an answer would cost, before it is computed."""
+"""The cost of an answer, known before it is computed."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from gatewise.arrays import require_memory
 
 
 class Cost(NamedTuple):
-    """What an answer takes, in addition to the trace.
+    """The memory and the work of an answer, in addition to the trace.
 
     Attributes
     ----------
     memory : int
-        Bytes, at most.
+        Bytes at most.
     work : int
         Multiplications.
     """
@@ -24,6 +24,6 @@ class Cost(NamedTuple):
     def __str__(self) -> str:
         return f"{self.memory / 1e6:,.4g} MB of memory and {self.work / 1e6:,.4g} million multiplications"
 
-    def require(self, what: str) -> None:
-        """Raise CapacityError where that memory is not there; `what` is the subject of its sentence."""
-        require_memory(self.memory, 1, what)
+    def require(self, purpose: str) -> None:
+        """Raise CapacityError if the memory is not available; `purpose` is the subject of its sentence."""
+        require_memory(self.memory, 1, purpose)

@@ -12,8 +12,8 @@ from gatewise.arrays import Array, numbers, quiet, require_memory, size
 from gatewise.cell import LSTMCell, Rng, generator
 from gatewise.errors import OptionError, ShapeError
 from gatewise.insight.answer import Answer
-from gatewise.insight.naming import lasting, step_of_time
-from gatewise.insight.newton import Search, merged, middles
+from gatewise.insight.naming import duration_of, step_duration
+from gatewise.insight.newton import FixedPointSearch, merge_points, midpoints
 from gatewise.insight.retention import of_one_cell
 from gatewise.layers import LSTM
 from gatewise.parameters import Parameters
@@ -135,7 +135,7 @@ def fixed_points(
     All 64 starts led to 1 stable fixed point, with a time constant of 404 steps; there may be others.
     """
     parameters, trace = _cell_of(cell, trace)
-    search = Search(LSTM.from_cells(parameters.astype(np.float64)), _input(parameters, x))
+    search = FixedPointSearch(LSTM.from_cells(parameters.astype(np.float64)), _input(parameters, x))
     _require_finite(search)
     starts, settle = size("starts", starts), size("settle", settle, least=0)
     for name, value in (("tolerance", tolerance), ("merge", merge)):
@@ -146,15 +146,15 @@ def fixed_points(
     source = cast(np.random.Generator, generator("pytorch", rng, {}))
     states = _starts(parameters, trace, starts, source)
     if settle:
-        states = np.concatenate([states, search.settled(states, settle)])
+        states = np.concatenate([states, search.run(states, settle)])
     ended, off = search.newton(states)
-    first, _ = merged(ended[off <= tolerance], merge)
-    between = middles(first, starts, source)  # two that are stable, there often is one that is not
+    first, _ = merge_points(ended[off <= tolerance], merge)
+    between = midpoints(first, starts, source)  # two that are stable, there often is one that is not
     if len(between):
         more, further = search.newton(between)
         ended, off = np.concatenate([ended, more]), np.concatenate([off, further])
     there = off <= tolerance
-    points, found = merged(ended[there], merge)
+    points, found = merge_points(ended[there], merge)
     return _answer(search, points, found, len(ended), int(there.sum()), trace)
 
 
@@ -193,11 +193,11 @@ def _input(p: Parameters, x: npt.ArrayLike | None) -> Array:
     return found
 
 
-def _require_finite(search: Search) -> None:
+def _require_finite(search: FixedPointSearch) -> None:
     if not np.isfinite(search.x).all():
         raise OptionError("x holds NaN or infinity; a constant input must be finite")
     n = search.p.recurrent_size + search.p.hidden_size
-    if not np.isfinite(search.moved(np.zeros((1, n)))).all():
+    if not np.isfinite(search.displacement(np.zeros((1, n)))).all():
         raise OptionError("the parameters hold NaN or infinity; a cell with fixed points has finite ones")
 
 
@@ -223,14 +223,14 @@ def _starts(p: Parameters, trace: Trace | None, count: int, rng: np.random.Gener
 
 
 def _answer(
-    search: Search,
+    search: FixedPointSearch,
     points: Array,
     found: npt.NDArray[np.integer[Any]],
     starts: int,
     converged: int,
     trace: Trace | None,
 ) -> FixedPoints:
-    J, moved = search.jacobians(points), search.moved(points)
+    J, moved = search.jacobians(points), search.displacement(points)
     values = np.linalg.eigvals(J).astype(complex)
     values = np.take_along_axis(values, np.argsort(-np.abs(values), axis=1, kind="stable"), axis=1)
     size_of = np.abs(values)
@@ -247,7 +247,7 @@ def _answer(
         "period": periods[:, 0],
         "growing": (size_of > 1 + ON_THE_CIRCLE).sum(1),
     }
-    step = None if trace is None else step_of_time(trace)
+    step = None if trace is None else step_duration(trace)
     if step is not None:
         columns[f"time_constant_{step[1]}"] = step[0] * constants[:, 0]
     terms = np.linalg.norm(moved + points, axis=1) + np.linalg.norm(points, axis=1)
@@ -291,6 +291,6 @@ def _sentence(
     stable = constants[[kind == "stable" for kind in kinds]]
     if len(stable):
         slowest = float(stable.max())
-        decays = f"a time constant of {lasting(slowest, step)}"
+        decays = f"a time constant of {duration_of(slowest, step)}"
         sentence += f", with {decays}" if len(kinds) == 1 else f"; the slowest stable one has {decays}"
     return f"{sentence}; there may be others."

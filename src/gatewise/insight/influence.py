@@ -23,12 +23,12 @@ from gatewise.insight.jacobians import (
 )
 from gatewise.insight.naming import (
     at_step,
-    lasting,
+    duration_of,
     sequence_name,
     sequence_of,
+    step_duration,
     step_name,
     step_of,
-    step_of_time,
     times_of,
 )
 from gatewise.insight.retention import stored_run
@@ -249,7 +249,7 @@ def _answer(
         raise OptionError(f"the influence of {where} is not a finite number; the run, or its gradient, has none there")
     sums = np.cumsum(np.bincount(lags, found.inputs))
     lag = int(np.searchsorted(sums, share * sums[-1]))
-    step = step_of_time(trace)
+    step = step_duration(trace)
     columns: dict[str, npt.NDArray[Any]] = {"time": times_of(trace), "lag": lags}
     if step is not None:
         columns[f"lag_{step[1]}"] = step[0] * lags
@@ -279,6 +279,6 @@ def _within(lag: int, directions: tuple[str, ...], two_ends: bool, step: tuple[f
     """Say which steps are no further away than `lag`."""
     both = len(directions) > 1
     if both and not two_ends:
-        return f"the steps within {lasting(lag, step)} of it" if lag else "that step alone"
+        return f"the steps within {duration_of(lag, step)} of it" if lag else "that step alone"
     which = "first and the last" if both else "last" if directions == ("forward",) else "next"
-    return f"the {which} {lasting(lag + 1, step)}" if lag else f"the {which} step alone"
+    return f"the {which} {duration_of(lag + 1, step)}" if lag else f"the {which} step alone"

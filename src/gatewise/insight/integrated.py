@@ -1,4 +1,4 @@
-"""Integrated gradients: the gradients along a straight line from a baseline to the run; see `attribution`."""
+"""Integrated gradients along a straight line from a baseline to the run; see `attribution`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy.typing as npt
 from gatewise.arrays import Array, chunks, index, numbers, require_memory, size
 from gatewise.dropout import DropoutMasks
 from gatewise.errors import OptionError, ShapeError, one_of
+from gatewise.insight.backward_pass import NUMBERS, CellRun, States, back_through
 from gatewise.insight.target import Target
-from gatewise.insight.through import NUMBERS, CellRun, States, back_through
 from gatewise.layers import LSTM
 from gatewise.layers.backward import gradients_of
 from gatewise.layers.merging import merge, shown
@@ -21,19 +21,19 @@ RULES = ("gausslegendre", "riemann_left", "riemann_right", "riemann_middle", "ri
 
 
 def quadrature(rule: str, points: int) -> tuple[Array, Array]:
-    """Return where between 0 and 1 a rule looks, and how much each place counts.
+    """Return the nodes of a rule between 0 and 1, and their weights.
 
     Raises
     ------
     OptionError
-        If there is no such rule, or it needs more points.
+        If there is no such rule, or it needs more nodes.
     """
     one_of("rule", rule, RULES)
     count = size("points", points, least=1 if rule == "gausslegendre" else 2)
     if rule == "gausslegendre":
         require_memory(2 * count * count, 8, f"the rule of Gauss and Legendre with {count:,} points")
-        places, weights = np.polynomial.legendre.leggauss(count)
-        return (places + 1) / 2, weights / 2
+        nodes, weights = np.polynomial.legendre.leggauss(count)
+        return (nodes + 1) / 2, weights / 2
     weights = np.full(count, 1 / count)
     if rule == "riemann_trapezoid":  # as Captum has it: the whole weight is 1 - 1 / points
         weights[[0, -1]] /= 2
@@ -42,7 +42,7 @@ def quadrature(rule: str, points: int) -> tuple[Array, Array]:
 
 
 class IntegratedRun:
-    """Runs of one cell over several inputs, as a batch; what a step keeps is computed again when gradients pass it."""
+    """Runs of one cell over several inputs, as a batch; gates are computed again when gradients pass back."""
 
     def __init__(self, cell: Trace, x: Array, along: Array) -> None:
         p, batch = cell.parameters, len(along)
@@ -74,8 +74,8 @@ class IntegratedRun:
         dx = np.empty(self.x.shape)
         end = State(*map(np.zeros_like, self.states[-1]))
         for part, start in reversed(list(zip(self.parts, self.states, strict=False))):
-            found = gradients_of(self._trace(part, start), dhidden[part], end, None)
-            dx[part], end = found.x, found.state
+            gradients = gradients_of(self._trace(part, start), dhidden[part], end, None)
+            dx[part], end = gradients.x, gradients.state
         return dx, end
 
 
@@ -93,7 +93,7 @@ def runs_of(target: Target, x: Array, along: Array) -> list[dict[str, CellRun]]:
 
 
 def value_of(target: Target, layers: list[dict[str, CellRun]]) -> Array:
-    """Return the number that is explained for each run (batch,)."""
+    """Return the value of the target in each run (batch,)."""
     return target.of([run.hidden[target.places[way]] for way, run in layers[-1].items()])
 
 
@@ -103,7 +103,7 @@ def baseline_of(target: Target, baseline: npt.ArrayLike | None) -> Array:
     Raises
     ------
     ShapeError
-        If its shape is another.
+        If it has another shape.
     OptionError
         If it is not finite, or there is no such token.
     """
@@ -114,46 +114,46 @@ def baseline_of(target: Target, baseline: npt.ArrayLike | None) -> Array:
     if network is not None and network.embedding is not None and isinstance(baseline, (int, np.integer)):
         table = network.embedding
         return np.broadcast_to(table[index("token", baseline, len(table), "the embedding")].astype(np.float64), x.shape)
-    given = numbers("the baseline", baseline, np.float64)
-    if given.shape not in ((), x.shape[1:], x.shape):
-        raise ShapeError(f"the baseline has shape {given.shape}; it must be {x.shape} or {x.shape[1:]}")
-    if not np.isfinite(given).all():
+    array = numbers("the baseline", baseline, np.float64)
+    if array.shape not in ((), x.shape[1:], x.shape):
+        raise ShapeError(f"the baseline has shape {array.shape}; it must be {x.shape} or {x.shape[1:]}")
+    if not np.isfinite(array).all():
         raise OptionError("the baseline must hold finite numbers")
-    return np.broadcast_to(given, x.shape)
+    return np.broadcast_to(array, x.shape)
 
 
 def integrated_gradients(
     target: Target, points: int = 50, rule: str = "gausslegendre", baseline: npt.ArrayLike | None = None
 ) -> tuple[Array, States, float]:
     """Return the scores of the input (time, features) and of each initial state, and the number at the baseline."""
-    places, weights = quadrature(rule, points)
+    nodes, weights = quadrature(rule, points)
     x, start = target.x, baseline_of(target, baseline)
     dtype = target.first.parameters.dtype
     widest = max(6 * cell.parameters.hidden_size for cell in target.lstm.cells().values())
     total, states = np.zeros_like(x), _zeros(target)
 
     def inputs(along: Array) -> Array:
-        found: Array = (start[:, None] + along[:, None] * (x - start)[:, None]).astype(dtype)
-        return found
+        batch: Array = (start[:, None] + along[:, None] * (x - start)[:, None]).astype(dtype)
+        return batch
 
     with working("integrating gradients", points + 1) as done:
         at_baseline = float(value_of(target, runs_of(target, inputs(np.zeros(1)), np.zeros(1)))[0])
         done(1)
         for part in chunks(points, len(x) * widest, NUMBERS):
-            along, counts = places[part], weights[part]
+            along, counts = nodes[part], weights[part]
             dx, dstates = back_through(target, runs_of(target, inputs(along), along), target.weight)
-            total += _summed(dx, counts)
-            for row, found in zip(states, dstates, strict=True):
-                for one, gradient in zip(row, found, strict=True):
-                    one.h[...] += counts @ gradient.h
-                    one.c[...] += counts @ gradient.c
+            total += _weighted_sum(dx, counts)
+            for row, gradients in zip(states, dstates, strict=True):
+                for state, gradient in zip(row, gradients, strict=True):
+                    state.h[...] += counts @ gradient.h
+                    state.c[...] += counts @ gradient.c
             done(part.stop - part.start)
-    return (x - start) * total, scaled(target, states), at_baseline
+    return (x - start) * total, times_initial(target, states), at_baseline
 
 
-def _summed(dx: Array, counts: Array) -> Array:
-    found: Array = np.einsum("tbf,b->tf", dx, counts)
-    return found
+def _weighted_sum(dx: Array, counts: Array) -> Array:
+    total: Array = np.einsum("tbf,b->tf", dx, counts)
+    return total
 
 
 def _zeros(target: Target) -> States:
@@ -163,12 +163,12 @@ def _zeros(target: Target) -> States:
     )
 
 
-def scaled(target: Target, gradients: States) -> States:
-    """Return gradients with respect to the initial states times the initial states, without a batch axis."""
+def times_initial(target: Target, gradients: States) -> States:
+    """Return the gradients of the initial states times these states, without a batch axis."""
     return tuple(
         tuple(
-            State(*(part[0] * np.reshape(d, part[0].shape) for part, d in zip(cell.initial, one, strict=True)))
-            for cell, one in zip(layer.values(), row, strict=True)
+            State(*(part[0] * np.reshape(d, part[0].shape) for part, d in zip(cell.initial, state, strict=True)))
+            for cell, state in zip(layer.values(), row, strict=True)
         )
         for layer, row in zip(target.lstm.layers, gradients, strict=True)
     )

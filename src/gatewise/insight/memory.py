@@ -11,7 +11,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array, quiet
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
-from gatewise.insight.naming import lasting, step_of_time, unit_names
+from gatewise.insight.naming import duration_of, step_duration, unit_names
 from gatewise.insight.retention import of_one_cell, pieces, require_between_0_and_1, retained, valid_steps
 from gatewise.records.trace import Trace
 
@@ -93,7 +93,7 @@ def timescales(trace: Trace) -> Timescales:
     columns: dict[str, npt.NDArray[Any]] = {"unit": np.array(unit_names(trace)), "forget_gate": np.exp(total / steps)}
     lengths = {"timescale": timescale, "half_life": np.log(2) * timescale, "span": np.log(100) * timescale}
     columns |= lengths
-    step = step_of_time(trace)
+    step = step_duration(trace)
     if step is not None:
         columns |= {f"{name}_{step[1]}": step[0] * length for name, length in lengths.items()}
     return Timescales(
@@ -139,4 +139,4 @@ def _sentence(columns: dict[str, npt.NDArray[Any]], step: tuple[float, str] | No
 
 
 def _steps(count: float, step: tuple[float, str] | None) -> str:
-    return lasting(count, step) if np.isfinite(count) else "ever"
+    return duration_of(count, step) if np.isfinite(count) else "ever"

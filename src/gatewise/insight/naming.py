@@ -1,4 +1,4 @@
-"""What the units and the steps of a trace are called in answers and pictures."""
+"""Names of the sequences, units and steps of a trace in answers and pictures."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ UNITS = {  # of dates, by NumPy's abbreviations
 
 
 def sequence_of(trace: Trace, sequence: int | str) -> int:
-    """Return the place of a sequence in the batch, given its place or its name."""
+    """Return the place of a sequence in the batch from its number or its name."""
     if not isinstance(sequence, str):
         return index("sequence", sequence, trace.batch_size, "this trace")
     if trace.labels.sequences is None:
-        raise OptionError(f"there is no sequence {sequence!r}; those of this trace have no names")
+        raise OptionError(f"there is no sequence {sequence!r}; the sequences of this trace have no names")
     return trace.labels.sequences.index(one_of("sequence", sequence, tuple(trace.labels.sequences)))
 
 
 def step_of(trace: Trace, t: int | str | np.datetime64) -> int:
-    """Return the place of a step, given it or its date or name; a negative place counts from the end."""
+    """Return the place of a step from its number (negative from the end), its date or its name."""
     if not isinstance(t, (str, np.datetime64)):
         return index("step", t, len(trace), "this trace")
     times = [str(time) for time in trace.labels.times or ()]
@@ -44,7 +44,7 @@ def step_of(trace: Trace, t: int | str | np.datetime64) -> int:
 
 
 def unit_of(units: Sequence[str], unit: int | str) -> int:
-    """Return the place of a unit among those that were kept, given its place or its name."""
+    """Return the place of a unit among the kept ones from its number or its name."""
     if not isinstance(unit, str):
         return index("unit", unit, len(units), "this trace")
     return units.index(one_of("unit", unit, tuple(units)))
@@ -52,19 +52,19 @@ def unit_of(units: Sequence[str], unit: int | str) -> int:
 
 def unit_names(trace: Trace) -> list[str]:
     """Return the names of the hidden units that a trace kept."""
-    kept = trace.keep.units or range(trace.parameters.hidden_size)
-    return [trace.labels.unit(unit) for unit in kept]
+    units = trace.keep.units or range(trace.parameters.hidden_size)
+    return [trace.labels.unit(unit) for unit in units]
 
 
 def state_names(trace: Trace, quantity: str) -> list[str]:
-    """Return the names of the entries of a state that a trace kept; those of a projected hidden state are not units."""
+    """Return the names of the entries of a state; those of a projected hidden state are h0, h1, …."""
     if quantity == "hidden_state" and trace.parameters.projection is not None:
         return [f"h{k}" for k in range(trace.parameters.recurrent_size)]
     return unit_names(trace)
 
 
 def times_of(trace: Trace) -> npt.NDArray[Any]:
-    """Return the times of the steps that a trace kept: their dates or names, else their numbers."""
+    """Return the times of the kept steps: their dates or names, else their numbers."""
     every = trace.keep.every
     if trace.labels.times is None:
         return trace.start + np.arange(len(trace)) * every
@@ -72,31 +72,31 @@ def times_of(trace: Trace) -> npt.NDArray[Any]:
 
 
 def sequence_name(trace: Trace, sequence: int) -> str:
-    """Return what a sequence is called in a sentence: its name, else its number; nothing where there is one only."""
+    """Return the name of a sequence, else its number, for a sentence; empty for the only sequence."""
     if trace.labels.sequences is not None:
         return trace.labels.sequences[sequence]
     return f"sequence {sequence}" if trace.batch_size > 1 else ""
 
 
 def step_names(trace: Trace) -> list[str]:
-    """Return what each step of the input's time is called; see `step_name`."""
+    """Return the names of all steps; see `step_name`."""
     return [step_name(trace, t) for t in range(len(trace))]
 
 
 def step_name(trace: Trace, t: int) -> str:
-    """Return what a step is called in a sentence: its date or its name, else its number."""
+    """Return the date or the name of a step, else its number, for a sentence."""
     return f"step {trace.start + t}" if trace.labels.times is None else str(trace.labels.times[t])
 
 
 def at_step(trace: Trace, t: int) -> str:
-    """Return when a step is, in a sentence: on its date, at its name, or at its number."""
+    """Return the time of a step with its preposition: on a date, at a name, at step 3."""
     times = trace.labels.times
     dated = times is not None and isinstance(times[t], np.datetime64)
     return f"{'on' if dated else 'at'} {step_name(trace, t)}"
 
 
-def lasting(count: float, step: tuple[float, str] | None) -> str:
-    """Return a number of steps in words, with how long they last where `step_of_time` tells it: 17 steps (17 days)."""
+def duration_of(count: float, step: tuple[float, str] | None) -> str:
+    """Return a number of steps in words, with their duration if `step_duration` is known: 17 steps (17 days)."""
     about = float(round(count)) if count >= 10 else float(f"{count:.2g}")
     words = "1 step" if about == 1 else f"{_number(about)} steps"
     if step is None:
@@ -110,15 +110,15 @@ def _number(value: float) -> str:
 
 
 def at_time(times: npt.NDArray[Any], place: int) -> str:
-    """Return when a step of a record is, in a title; see `at_step`."""
+    """Return the time of a step of a record with its preposition, for a title; see `at_step`."""
     kind = times.dtype.kind
     return f"{'on' if kind == 'M' else 'at step' if kind in 'iu' else 'at'} {times[place]}"
 
 
-def step_of_time(trace: Trace) -> tuple[float, str] | None:
-    """Return how long a step lasts, and in which unit, where the steps lie at equal distances.
+def step_duration(trace: Trace) -> tuple[float, str] | None:
+    """Return the duration of a step and its unit; None if steps lie at unequal distances or have no times.
 
-    Their times are dates, or names that are seconds, as of sound: ``0.032 s``.
+    Times are dates, or seconds as names, such as those of sound: ``0.032 s``.
     """
     times = trace.labels.times
     if times is None or len(times) < 2:
@@ -131,7 +131,7 @@ def step_of_time(trace: Trace) -> tuple[float, str] | None:
 
 
 def _seconds(names: list[str]) -> tuple[float, str] | None:
-    """Return how long a step lasts whose names are seconds, to the precision that they are written in."""
+    """Return the duration of a step whose names are seconds, to their precision; None for other names."""
     try:
         values = np.array([float(name.removesuffix(" s")) if name.endswith(" s") else np.nan for name in names])
     except ValueError:

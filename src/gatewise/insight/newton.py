@@ -1,4 +1,4 @@
-"""Newton's method on a cell under a constant input: states that it maps onto themselves."""
+"""Newton's method for the fixed points of a cell: states that it maps onto themselves under a constant input."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from gatewise.records.step import State
 from gatewise.records.trace import Trace
 
 MOST_STEPS = 100  # of Newton's method
-HALVINGS = 20  # of one of them, until it comes nearer
+HALVINGS = 20  # of a step that comes no nearer to a fixed point
 EPSILON = float(np.finfo(np.float64).eps)
 NUMBERS = 2**21  # in one array of a chunk
 
 
-class Search:
+class FixedPointSearch:
     """A cell in float64 under one input; states are rows (h, c)."""
 
     def __init__(self, lstm: LSTM, x: Array) -> None:
@@ -34,86 +34,86 @@ class Search:
         """Return one step from each state."""
         return self.lstm.trace(np.tile(self.x, (1, len(rows), 1)), ((self.state(rows),),))[0]
 
-    def settled(self, rows: Array, steps: int) -> Array:
-        """Return where each state is after some steps."""
+    def run(self, rows: Array, steps: int) -> Array:
+        """Return the states that the cell reaches after some steps."""
         x = np.broadcast_to(self.x, (steps, len(rows), len(self.x)))
         return np.concatenate(self.lstm(x, ((self.state(rows),),))[1][0][0], axis=1)
 
-    def moved(self, rows: Array) -> Array:
-        """Return F(s) - s."""
-        found: Array = np.concatenate(self.step(rows).final, axis=1) - rows
-        return found
+    def displacement(self, rows: Array) -> Array:
+        """Return F(s) - s of each state."""
+        displacement: Array = np.concatenate(self.step(rows).final, axis=1) - rows
+        return displacement
 
     def jacobians(self, rows: Array) -> Array:
         """Return ∂F/∂s of each state (state, recurrent + hidden, recurrent + hidden)."""
         count = rows.shape[1]
-        found = np.empty((len(rows), count, count))
+        jacobians = np.empty((len(rows), count, count))
         for part in chunks(len(rows), 8 * count * self.p.hidden_size, NUMBERS):
             some = rows[part]
             back = rows_back(self.step(some), self.p, identity(self.p, len(some)))
-            found[part] = np.concatenate(back.state, axis=1).reshape(-1, count, count)
-        return found
+            jacobians[part] = np.concatenate(back.state, axis=1).reshape(-1, count, count)
+        return jacobians
 
     def newton(self, rows: Array) -> tuple[Array, Array]:
-        """Return where Newton's method leads from each state, and how far that is from a fixed point."""
-        rows, moved = rows.copy(), self.moved(rows)
-        going = np.flatnonzero(np.isfinite(moved).all(1))
+        """Return the state to which Newton's method leads from each state, and its distance from a fixed point."""
+        rows, moved = rows.copy(), self.displacement(rows)
+        active = np.flatnonzero(np.isfinite(moved).all(1))
         with working("finding fixed points", len(rows)) as done:
             for _ in range(MOST_STEPS):
-                before, going = len(going), going[moved[going].any(1)]
-                if len(going):
-                    J = self.jacobians(rows[going])
-                    able = np.isfinite(J).all((1, 2))
-                    going = going[able]
-                    delta = _solved(J[able] - np.eye(rows.shape[1]), -moved[going])
-                    going = self._nearer(rows, moved, going, delta)
-                done(before - len(going))
-        off = np.maximum(np.abs(moved).max(1), EPSILON * np.abs(rows).max(1))  # what cannot be told apart, at least
+                before, active = len(active), active[moved[active].any(1)]
+                if len(active):
+                    J = self.jacobians(rows[active])
+                    finite = np.isfinite(J).all((1, 2))
+                    active = active[finite]
+                    delta = _solve(J[finite] - np.eye(rows.shape[1]), -moved[active])
+                    active = self._approach(rows, moved, active, delta)
+                done(before - len(active))
+        off = np.maximum(np.abs(moved).max(1), EPSILON * np.abs(rows).max(1))  # at least the rounding of the states
         return rows, np.where(np.isfinite(off), off, np.inf)
 
-    def _nearer(self, rows: Array, moved: Array, going: npt.NDArray[np.intp], delta: Array) -> npt.NDArray[np.intp]:
-        """Go as far along `delta` as brings a state nearer to rest; return the states that are nearer."""
-        left = np.arange(len(going))
-        before = np.linalg.norm(moved[going], axis=1)
+    def _approach(self, rows: Array, moved: Array, active: npt.NDArray[np.intp], delta: Array) -> npt.NDArray[np.intp]:
+        """Move states along `delta`, halved until they come nearer to a fixed point; return the states that did."""
+        left = np.arange(len(active))
+        before = np.linalg.norm(moved[active], axis=1)
         for halving in range(HALVINGS):
             scale = 0.5**halving
-            tried = rows[going[left]] + scale * delta[left]
-            then = self.moved(tried)
+            tried = rows[active[left]] + scale * delta[left]
+            then = self.displacement(tried)
             better = np.linalg.norm(then, axis=1) < (1 - 1e-4 * scale) * before[left]  # false for NaN
-            rows[going[left[better]]], moved[going[left[better]]] = tried[better], then[better]
+            rows[active[left[better]]], moved[active[left[better]]] = tried[better], then[better]
             left = left[~better]
             if not len(left):
                 break
-        return np.delete(going, left)
+        return np.delete(active, left)
 
 
-def _solved(matrices: Array, sides: Array) -> Array:
-    """Return the solution of each set of equations; the shortest where there is more than one."""
+def _solve(matrices: Array, sides: Array) -> Array:
+    """Return the solution of each set of equations; the shortest of several."""
     try:
-        found: Array = np.linalg.solve(matrices, sides[..., None])[..., 0]
+        solutions: Array = np.linalg.solve(matrices, sides[..., None])[..., 0]
     except np.linalg.LinAlgError:
-        found = np.array([np.linalg.lstsq(A, b)[0] for A, b in zip(matrices, sides, strict=True)])
-    return found
+        solutions = np.array([np.linalg.lstsq(A, b)[0] for A, b in zip(matrices, sides, strict=True)])
+    return solutions
 
 
-def merged(points: Array, merge: float) -> tuple[Array, npt.NDArray[np.integer[Any]]]:
-    """Return distinct points, and how many led to each, most first."""
-    kept: list[Array] = []
+def merge_points(points: Array, merge: float) -> tuple[Array, npt.NDArray[np.integer[Any]]]:
+    """Return distinct points and the number of points at each, the most frequent first."""
+    distinct: list[Array] = []
     counts: list[int] = []
     for point in points:
-        near = [np.abs(point - one).max() <= merge * max(1.0, np.abs(one).max()) for one in kept]
+        near = [np.abs(point - other).max() <= merge * max(1.0, np.abs(other).max()) for other in distinct]
         if any(near):
             counts[near.index(True)] += 1
         else:
-            kept.append(point)
+            distinct.append(point)
             counts.append(1)
     order = np.argsort(-np.array(counts, int), kind="stable")
-    return np.array(kept).reshape(-1, points.shape[1])[order], np.array(counts, int)[order]
+    return np.array(distinct).reshape(-1, points.shape[1])[order], np.array(counts, int)[order]
 
 
-def middles(points: Array, most: int, rng: np.random.Generator) -> Array:
-    """Return the points midway between two, or between some of them where there are many."""
-    one, other = np.triu_indices(len(points), 1)
-    some = np.arange(len(one)) if len(one) <= most else rng.choice(len(one), most, replace=False)
-    found: Array = (points[one[some]] + points[other[some]]) / 2
-    return found
+def midpoints(points: Array, most: int, rng: np.random.Generator) -> Array:
+    """Return the midpoints of pairs of points: of all pairs, or of `most` random ones."""
+    first, second = np.triu_indices(len(points), 1)
+    pairs = np.arange(len(first)) if len(first) <= most else rng.choice(len(first), most, replace=False)
+    middles: Array = (points[first[pairs]] + points[second[pairs]]) / 2
+    return middles

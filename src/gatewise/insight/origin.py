@@ -14,12 +14,12 @@ from gatewise.insight.answer import Answer
 from gatewise.insight.cost import Cost
 from gatewise.insight.naming import (
     at_step,
-    lasting,
+    duration_of,
     sequence_name,
     sequence_of,
+    step_duration,
     step_names,
     step_of,
-    step_of_time,
     times_of,
     unit_names,
 )
@@ -211,7 +211,7 @@ def _sentence(trace: Trace, share: Array, t: int, sequence: int) -> str:
     back = share[t + 1 : 0 : -1] if trace.direction == "forward" else share[t + 1 :]  # the latest step first
     count = int(np.searchsorted(np.cumsum(back), 0.5)) + 1
     which = "last" if trace.direction == "forward" else "next"
-    half = f"half was written in the {which} {lasting(count, step_of_time(trace))}"
+    half = f"half was written in the {which} {duration_of(count, step_duration(trace))}"
     if count > len(back):  # the initial state holds the rest
         half = f"{_percent(share[0])} is left of the initial state"
     return f"Of the cell state{of} {at}, {half}; the largest share of a single step, {most}, {how}."

@@ -16,8 +16,8 @@ from gatewise import gates
 from gatewise.arrays import Array, Mask, chunks
 from gatewise.equations import Moment
 from gatewise.gates import PEEPHOLES
+from gatewise.insight.backward_pass import NUMBERS
 from gatewise.insight.target import Target
-from gatewise.insight.through import NUMBERS
 from gatewise.layers.merging import merge, shown
 from gatewise.records.trace import Trace
 

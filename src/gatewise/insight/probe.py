@@ -14,7 +14,7 @@ from gatewise.errors import NotKeptError, OptionError, ShapeError, one_of
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import sequence_of, state_names, times_of
 from gatewise.insight.retention import finite, of_one_cell
-from gatewise.insight.ridge import Ridge, Rows, Sums, chosen_penalty, squared_errors
+from gatewise.insight.ridge import ProbeRows, Ridge, Sums, choose_penalty, squared_errors
 from gatewise.progress import working
 from gatewise.records.labels import Measure
 from gatewise.records.trace import Trace
@@ -171,19 +171,21 @@ blocks of steps (p = 0.005).
     chosen = slice(None) if sequence is None else slice(at := sequence_of(trace, sequence), at + 1)
     called = _name(trace, name, values)
     given, usable = _usable(trace, values, chosen)
-    rows = Rows(trace.quantity(quantity)[:, chosen], given, usable, _shifts(usable, size("draws", draws), shift, rng))
+    rows = ProbeRows(
+        trace.quantity(quantity)[:, chosen], given, usable, _shifts(usable, size("draws", draws), shift, rng)
+    )
     folded, by = _folds(rows, by, size("folds", folds, least=2))
     if penalty is not None and finite("penalty", penalty) < 0:
         raise OptionError(f"penalty must not be negative, but is {penalty!r}")
     with working("probing", 2 * len(given)) as done:
-        sums = rows.summed(folded, done)
+        sums = rows.sums_by_half(folded, done)
         if not np.isfinite(sums.xx).all():
             raise OptionError(f"a probe needs finite numbers; the {quantity} of this trace has NaN or infinity")
         fits, errors = [], np.zeros(sums.y.shape[1])
         for fold in range(len(sums.count) // 2):
             fits.append(_fitted(sums, fold, penalty))
             errors += squared_errors(sums.of(_groups(sums, fold)), *fits[-1][:2])
-        predicted = rows.predicted(folded, fits, done)
+        predicted = rows.predict(folded, fits, done)
     whole = sums.of(np.ones(len(sums.count), bool))
     r_squared = 1 - errors / whole.yy
     weights, intercept, used = _fitted(sums, None, penalty)
@@ -268,7 +270,7 @@ def _shifts(usable: Mask, draws: int, shift: str, rng: Rng) -> npt.NDArray[np.in
     return np.concatenate([np.zeros((len(counts), 1), np.intp), drawn], axis=1).astype(np.intp)
 
 
-def _folds(rows: Rows, by: str | None, folds: int) -> tuple[npt.NDArray[np.intp], str]:
+def _folds(rows: ProbeRows, by: str | None, folds: int) -> tuple[npt.NDArray[np.intp], str]:
     """Return which half of which fold each step is in (time, batch), 2 fold + half, and what is held out."""
     counts, rank = rows.counts, rows.rank
     several = int((counts > 0).sum())
@@ -303,7 +305,7 @@ def _fitted(sums: Sums, fold: int | None, penalty: float | None) -> tuple[Array,
     rest = np.ones(len(sums.count), bool) if fold is None else ~_groups(sums, fold)
     half = np.arange(len(sums.count)) % 2
     if penalty is None:
-        used = chosen_penalty([sums.of(rest & (half == one)) for one in (0, 1)])
+        used = choose_penalty([sums.of(rest & (half == one)) for one in (0, 1)])
     else:
         used = np.full(sums.y.shape[1], float(penalty))
     return (*Ridge(sums.of(rest)).at(used), used)

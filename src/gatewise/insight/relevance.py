@@ -1,4 +1,4 @@
-"""Layer-wise relevance propagation through an LSTM, in which the signal takes all; see `attribution`."""
+"""Layer-wise relevance propagation through an LSTM, where the signal takes all of a product; see `attribution`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from gatewise import gates
 from gatewise.arrays import Array, Mask, chunks
 from gatewise.equations import Moment
 from gatewise.errors import OptionError
+from gatewise.insight.backward_pass import NUMBERS, States, back_through
 from gatewise.insight.target import Target
-from gatewise.insight.through import NUMBERS, States, back_through
 from gatewise.layers.merging import unmerge
 from gatewise.progress import working
 from gatewise.records.step import State
@@ -20,34 +20,34 @@ from gatewise.records.trace import Trace
 CANDIDATE = gates.index("candidate")
 
 
-class Ledger:
-    """The stabiliser of the rule for sums, and what it and the biases have kept.
+class RelevanceLedger:
+    """The rule of relevance for sums, with the total that the stabiliser and the biases absorb.
 
-    A sum z = Σ_i z_i hands R z_i / (z + ε sign(z)) to its term i; what is left is the stabiliser's share. A product of
-    a gate and a signal hands all to the signal, and a nonlinearity all to what goes in.
+    A sum z = Σ_i z_i gives R z_i / (z + ε sign(z)) to its term i; the stabiliser absorbs the rest. A product of a gate
+    and a signal gives all to the signal, a nonlinearity all to its argument.
     """
 
     def __init__(self, epsilon: float) -> None:
-        self.epsilon, self.kept, self.terms = epsilon, 0.0, 0.0
+        self.epsilon, self.absorbed, self.terms = epsilon, 0.0, 0.0
 
     def stabilizer(self, z: Array) -> Array:
         """Return ε sign(z), with a sign of 1 at 0."""
         return np.where(z < 0, -self.epsilon, self.epsilon)
 
     def ratio(self, relevance: Array, z: Array) -> Array:
-        """Return R / (z + ε sign(z)), by which each term of a sum z is multiplied; keep the stabiliser's share."""
+        """Return R / (z + ε sign(z)), the factor of each term of a sum z; absorb the stabiliser's share."""
         extra = self.stabilizer(z)
-        found: Array = relevance / (z + extra)
-        self.keep(found * extra)
-        return found
+        ratio: Array = relevance / (z + extra)
+        self.absorb(ratio * extra)
+        return ratio
 
-    def keep(self, share: Array) -> None:
-        """Keep a share that goes to no signal."""
-        self.kept += float(share.sum())
+    def absorb(self, share: Array) -> None:
+        """Absorb a share that goes to no signal."""
+        self.absorbed += float(share.sum())
         self.terms += float(np.abs(share).sum())
 
-    def unmerged(self, relevance: Array, outputs: Sequence[Array], how: str) -> list[Array]:
-        """Return what of a merged output's relevance belongs to each direction; of a product, half to each."""
+    def split(self, relevance: Array, outputs: Sequence[Array], how: str) -> list[Array]:
+        """Split the relevance of a merged output between the directions; each gets half of a product."""
         if len(outputs) == 1 or how in ("concat", "none"):
             return unmerge(relevance, outputs, how)
         if how == "mul":
@@ -57,26 +57,26 @@ class Ledger:
 
 
 class RelevanceRun:
-    """A run that was traced, through which relevance is passed back."""
+    """The trace of one cell, through which relevance is passed back."""
 
-    def __init__(self, trace: Trace, ledger: Ledger, done: Callable[[int], None]) -> None:
+    def __init__(self, trace: Trace, ledger: RelevanceLedger, done: Callable[[int], None]) -> None:
         self.trace, self.ledger, self.done = trace, ledger, done
         self.hidden, self.valid = trace.hidden_state, trace.valid
 
     def back(self, dhidden: Array) -> tuple[Array, State]:
-        """Return the relevance of the input and of the initial state, given that of the hidden states."""
+        """Pass relevance from the hidden states to the input and the initial state."""
         trace = self.trace
         forward = trace.direction == "forward"
         state = State(*(np.zeros(part.shape[1]) for part in trace.final))
-        found = np.zeros((len(trace), trace.parameters.input_size))
+        of_input = np.zeros((len(trace), trace.parameters.input_size))
         on = np.ones(len(trace), bool) if trace.valid is None else trace.valid[:, 0]
         for part in chunks(len(trace), 20 * trace.final.c.size, NUMBERS, reverse=forward):
-            state = self._chunk(part, on, dhidden[:, 0], found, state)
+            state = self._chunk(part, on, dhidden[:, 0], of_input, state)
             self.done(part.stop - part.start)
-        return found[:, None], State(state.h[None], state.c[None])
+        return of_input[:, None], State(state.h[None], state.c[None])
 
-    def _chunk(self, part: slice, on: Mask, dhidden: Array, found: Array, state: State) -> State:
-        """Pass relevance back through a few steps; that of their input is written to `found`."""
+    def _chunk(self, part: slice, on: Mask, dhidden: Array, of_input: Array, state: State) -> State:
+        """Pass relevance back through a chunk of steps, and write the relevance of their input to `of_input`."""
         steps = np.arange(part.start, part.stop)
         places = np.full(len(steps), -1)
         places[on[part]] = np.arange(int(on[part].sum()))
@@ -86,14 +86,14 @@ class RelevanceRun:
             state = State(state.h + dhidden[steps[n]], state.c)
             if places[n] >= 0:
                 state = cell.back(int(places[n]), state)
-        found[steps[on[part]]] = cell.arrived()
+        of_input[steps[on[part]]] = cell.input_relevance()
         return state
 
 
 class HeldSteps:
-    """Steps of a cell as the rule sees them: linear in their signals, with the gates as factors."""
+    """Steps of a cell that are linear in their signals, with the gates held as factors."""
 
-    def __init__(self, moment: Moment, ledger: Ledger) -> None:
+    def __init__(self, moment: Moment, ledger: RelevanceLedger) -> None:
         M, p, dropout = moment, moment.p, moment.dropout
         wide = np.float64
         self.ledger, self.parameters = ledger, p
@@ -113,12 +113,12 @@ class HeldSteps:
         self.zoneout = {}
         new_h = self.unprojected if self.projection is None else M.r.astype(wide)
         sides = {"h": (dropout.zoneout_hidden, M.h_prev, new_h), "c": (dropout.zoneout_cell, c_prev, M.c_new)}
-        for name, (kept, old, new) in sides.items():
-            if kept is not None:
-                self.zoneout[name] = (kept * old.astype(wide), (1 - kept) * new.astype(wide))
+        for name, (mask, old, new) in sides.items():
+            if mask is not None:
+                self.zoneout[name] = (mask * old.astype(wide), (1 - mask) * new.astype(wide))
 
     def back(self, n: int, state: State) -> State:
-        """Return the relevance of the states before step `n`, given that of the states after it."""
+        """Pass relevance from the states after step `n` to those before it."""
         ledger, (h, c) = self.ledger, state
         h, old_h = self._before_zoneout("h", n, h)
         if self.projection is not None:
@@ -134,25 +134,25 @@ class HeldSteps:
         )
 
     def _before_zoneout(self, name: str, n: int, relevance: Array) -> tuple[Array, Array | float]:
-        """Return the relevance of a new state, and of the old one that was kept in part."""
+        """Split the relevance of a state after zoneout between the new and the old state."""
         if name not in self.zoneout:
             return relevance, 0.0
         old, new = (side[n] for side in self.zoneout[name])
         ratio = self.ledger.ratio(relevance, old + new)
         return ratio * new, ratio * old
 
-    def arrived(self) -> Array:
-        """Return the relevance of the inputs of all steps, and keep the shares of their biases and stabilisers."""
+    def input_relevance(self) -> Array:
+        """Return the relevance of the inputs of all steps; absorb the shares of biases and stabilisers."""
         for name, ratio in self.ratios.items():
-            self.ledger.keep(ratio * self.stabilizers[name])
+            self.ledger.absorb(ratio * self.stabilizers[name])
         ratio, size = self.ratios["candidate"], self.recurrent.shape[1]
-        self.ledger.keep(ratio * self.bias)
-        found: Array = self.z[:, size:] * (ratio @ self.weight[:, size:])
-        return found
+        self.ledger.absorb(ratio * self.bias)
+        relevance: Array = self.z[:, size:] * (ratio @ self.weight[:, size:])
+        return relevance
 
 
-def relevance(target: Target, epsilon: float = 0.001) -> tuple[Array, States, Ledger]:
-    """Return the relevance of the input (time, features) and of each initial state, and what was kept by neither.
+def relevance(target: Target, epsilon: float = 0.001) -> tuple[Array, States, RelevanceLedger]:
+    """Return the relevance of the input (time, features) and of each initial state, and the ledger of the rest.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def relevance(target: Target, epsilon: float = 0.001) -> tuple[Array, States, Le
     if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)) or not 0 < epsilon < np.inf:
         raise OptionError(f"epsilon must be a positive number, not {epsilon!r}")
     require_no_norm(target, "relevance propagation")
-    ledger = Ledger(float(epsilon))
+    ledger = RelevanceLedger(float(epsilon))
     cells = target.lstm.cells()
     with working("passing relevance back", len(cells) * target.lstm.num_steps) as done:
         layers = [
@@ -171,14 +171,14 @@ def relevance(target: Target, epsilon: float = 0.001) -> tuple[Array, States, Le
         seed, value = target.weight * target.output, np.array(target.value)
         if np.count_nonzero(target.weight) > 1 or target.bias:  # a sum, and not one entry of the output alone
             ratio = ledger.ratio(value, value)
-            ledger.keep(target.bias * ratio)
+            ledger.absorb(target.bias * ratio)
             seed = seed * ratio
-        found, states = back_through(target, layers, seed, ledger.unmerged)
-    return found[:, 0], tuple(tuple(State(one.h[0], one.c[0]) for one in row) for row in states), ledger
+        of_input, states = back_through(target, layers, seed, ledger.split)
+    return of_input[:, 0], tuple(tuple(State(state.h[0], state.c[0]) for state in row) for row in states), ledger
 
 
 def require_no_norm(target: Target, purpose: str) -> None:
-    """Raise OptionError where a cell has layer norm; `purpose` is the subject of the sentence."""
+    """Raise OptionError if a cell has layer norm; `purpose` is the subject of the sentence."""
     for (layer, way), cell in target.lstm.cells().items():
         if (norm := cell.parameters.variant.layer_norm) != "none":
             raise OptionError(f"{purpose} has no rule for layer norm; the cell of layer {layer}, {way}, has {norm!r}")

@@ -1,4 +1,4 @@
-"""Ridge regression from sums over rows, so that any number of rows takes the memory of a few."""
+"""Ridge regression from sums over rows: its memory does not depend on their number."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, chunks
 
-ROWS = 1 << 14  # how many are looked at together
-PENALTIES = 10.0 ** np.arange(-8, 2)  # of states with variance 1, beside the mean squared error
+ROWS = 1 << 14  # of a chunk
+PENALTIES = 10.0 ** np.arange(-8, 2)  # for states of variance 1 and a mean squared error
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Sums:
     xx : array (groups, units, units)
     xy : array (groups, units, targets)
     yy : array (groups, targets)
-        Of the squares of each target.
+        Sums of the squares of each target.
     """
 
     count: Array
@@ -52,24 +52,24 @@ class Sums:
             total[group] += more
 
     def of(self, groups: npt.NDArray[np.bool_]) -> Sums:
-        """Return the sums over all rows of some groups, as those of one group without the axis."""
+        """Return the sums over all rows of some groups, without the axis of groups."""
         return Sums(*(getattr(self, field.name)[groups].sum(0) for field in fields(self)))
 
 
 class Ridge:
-    """Ridge regressions of all targets on states that are standardised by the rows that are fitted.
+    """Ridge regressions of all targets on states that are standardised over the fitted rows.
 
     Parameters
     ----------
     sums : Sums
-        Of the rows that are fitted, as one group.
+        Sums over the fitted rows, as one group.
     """
 
     def __init__(self, sums: Sums) -> None:
         self.mean, self.target = sums.x / sums.count, sums.y / sums.count
         moment = sums.xx.diagonal() / sums.count
         variance = moment - self.mean**2
-        self.scale = np.sqrt(np.where(variance > 1e-14 * moment, variance, 1.0))  # a constant state stays as it is
+        self.scale = np.sqrt(np.where(variance > 1e-14 * moment, variance, 1.0))  # a constant state is not scaled
         between = (sums.xx / sums.count - np.outer(self.mean, self.mean)) / np.outer(self.scale, self.scale)
         towards = (sums.xy / sums.count - np.outer(self.mean, self.target)) / self.scale[:, None]
         self.values, self.vectors = np.linalg.eigh(between)
@@ -78,21 +78,21 @@ class Ridge:
     def at(self, penalty: Array) -> tuple[Array, Array]:
         """Return the coefficients (units, targets) and intercepts (targets,) for the penalty of each target."""
         shrunk = self.towards / (np.maximum(self.values, 0.0)[:, None] + penalty)
-        found = self.vectors @ shrunk / self.scale[:, None]
-        return found, self.target - self.mean @ found
+        coefficients = self.vectors @ shrunk / self.scale[:, None]
+        return coefficients, self.target - self.mean @ coefficients
 
 
 def squared_errors(sums: Sums, coefficients: Array, intercept: Array) -> Array:
-    """Return the sum of the squared errors (targets,) of a regression over one group's rows."""
+    """Return the sums of squared errors (targets,) of a regression over the rows of a group."""
     linear = np.einsum("ut,ut->t", coefficients, sums.xy)
     square = np.einsum("ut,ut->t", coefficients, sums.xx @ coefficients)
     offset = intercept * (sums.count * intercept + 2 * (sums.x @ coefficients) - 2 * sums.y)
-    found: Array = sums.yy - 2 * linear + square + offset
-    return found
+    errors: Array = sums.yy - 2 * linear + square + offset
+    return errors
 
 
-def chosen_penalty(halves: Sequence[Sums]) -> Array:
-    """Return the penalty of each target that predicts either half of the rows best from the other."""
+def choose_penalty(halves: Sequence[Sums]) -> Array:
+    """Return the penalty of each target with the least error on either half of the rows, fitted to the other."""
     first, second = halves
     if min(first.count, second.count) < 2:
         return np.full(len(first.y), 1e-3)
@@ -101,12 +101,12 @@ def chosen_penalty(halves: Sequence[Sums]) -> Array:
         ridge = Ridge(fitted)
         for place, penalty in enumerate(PENALTIES):
             errors[place] += squared_errors(held_out, *ridge.at(penalty))
-    found: Array = PENALTIES[errors.argmin(0)]
-    return found
+    penalties: Array = PENALTIES[errors.argmin(0)]
+    return penalties
 
 
-class Rows:
-    """The usable steps of all sequences as rows: their states, and their values as given and shifted."""
+class ProbeRows:
+    """The usable steps of all sequences as rows: their states, and their values, true and shifted."""
 
     def __init__(self, states: Array, values: Array, usable: Mask, shifts: npt.NDArray[np.intp]) -> None:
         self.states, self.usable, self.shifts = states, usable, shifts
@@ -119,31 +119,31 @@ class Rows:
         self.reference = states[usable.any(1).argmax()].mean(0, dtype=np.float64)
 
     def chunks(self, done: Any) -> Iterator[tuple[Any, npt.NDArray[np.intp], Array]]:
-        """Go through the rows in time: their places (time, batch), their sequences, their states."""
+        """Yield chunks of the rows: their places (time, batch), their sequences and their states."""
         for steps in chunks(len(self.usable), self.usable.shape[1], ROWS):
-            on = self.usable[steps]
-            time, sequence = np.nonzero(on)
-            states = self.states[steps][on].astype(np.float64) - self.reference
+            usable = self.usable[steps]
+            time, sequence = np.nonzero(usable)
+            states = self.states[steps][usable].astype(np.float64) - self.reference
             yield (time + steps.start, sequence), sequence, states
-            done(len(on))
+            done(len(usable))
 
-    def summed(self, folded: npt.NDArray[np.intp], done: Any) -> Sums:
+    def sums_by_half(self, folded: npt.NDArray[np.intp], done: Any) -> Sums:
         """Return the sums over the rows of each half of each fold."""
         groups = int(folded[self.usable].max()) // 2 * 2 + 2
         sums = Sums.zeros(groups, self.states.shape[-1], self.shifts.shape[1])
         for key, sequence, x in self.chunks(done):
             place = (self.rank[key][:, None] - self.shifts[sequence]) % self.counts[sequence][:, None]
             y, group = self.flat[self.first[sequence][:, None] + place], folded[key]
-            for one in np.unique(group):
-                sums.add(one, x[group == one], y[group == one])
+            for half in np.unique(group):
+                sums.add(half, x[group == half], y[group == half])
         return sums
 
-    def predicted(self, folded: npt.NDArray[np.intp], fits: list[tuple[Array, Array, Array]], done: Any) -> Array:
-        """Return what each fold's probe predicts of the values as given (time, batch); NaN elsewhere."""
-        found = np.full(self.usable.shape, np.nan)
+    def predict(self, folded: npt.NDArray[np.intp], fits: list[tuple[Array, Array, Array]], done: Any) -> Array:
+        """Return the predictions (time, batch) of the true values by the probe of each fold; NaN elsewhere."""
+        predicted = np.full(self.usable.shape, np.nan)
         weights = np.stack([fit[0][:, 0] for fit in fits])
         intercept = np.array([fit[1][0] for fit in fits])
         for key, _, x in self.chunks(done):
             fold = folded[key] // 2
-            found[key] = np.einsum("ru,ru->r", x, weights[fold]) + intercept[fold]
-        return found * self.scale + self.mean
+            predicted[key] = np.einsum("ru,ru->r", x, weights[fold]) + intercept[fold]
+        return predicted * self.scale + self.mean

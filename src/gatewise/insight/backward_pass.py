@@ -1,4 +1,4 @@
-"""From one number of a run back to its input: through layers, directions and merges, one cell's run at a time."""
+"""A backward pass from one number of a run to its input, through layers, directions and merges."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from gatewise.layers.merging import shown, unmerge, unshown
 from gatewise.records.step import State
 from gatewise.records.trace import Trace
 
-NUMBERS = 2**22  # of a run's gates that are looked at together: 32 MB in float64
+NUMBERS = 2**22  # of a run's gates in a chunk: 32 MB in float64
 States = tuple[tuple[State, ...], ...]  # [layer][direction]
 Unmerge = Callable[[Array, Sequence[Array], str], list[Array]]
 
 
 class CellRun(Protocol):
-    """A run of one cell, through which something can be passed back."""
+    """A run of one cell, through which gradients or relevance can be passed back."""
 
     @property
     def hidden(self) -> Array:
@@ -28,16 +28,16 @@ class CellRun(Protocol):
 
     @property
     def valid(self) -> Mask | None:
-        """Which steps are valid (time, batch)."""
+        """True at valid steps (time, batch); None if all are valid."""
 
     def back(self, dhidden: Array) -> tuple[Array, State]:
-        """Return what arrives at the input and at the initial state, given what starts at the hidden states."""
+        """Pass an array (time, batch, recurrent) from the hidden states to the input and the initial state."""
 
 
 def back_through(
-    target: Target, layers: Sequence[Mapping[str, CellRun]], seed: Array, unmerged: Unmerge = unmerge
+    target: Target, layers: Sequence[Mapping[str, CellRun]], seed: Array, split: Unmerge = unmerge
 ) -> tuple[Array, States]:
-    """Return what arrives at the input (time, batch, features) and at each initial state.
+    """Pass an array from the output to the input (time, batch, features) and to each initial state.
 
     Parameters
     ----------
@@ -45,43 +45,43 @@ def back_through(
     layers : sequence of dict
         The runs of the cells, by direction.
     seed : array
-        What starts at the output, in the shape of `Target.weight`.
-    unmerged : callable
-        `unmerge`, or a rule in its place: what of the merged output belongs to each direction.
+        The array at the output, in the shape of `Target.weight`.
+    split : callable
+        The rule that splits an array at a merged output between the directions.
     """
     dx: Array = np.zeros(0)
     states: list[tuple[State, ...]] = []
     for number in reversed(range(len(layers))):
-        layer, way = layers[number], target.lstm.merge[number]
+        layer, merge = layers[number], target.lstm.merge[number]
         runs = list(layer.items())
         if number == len(layers) - 1:
-            outputs: list[Array] = [_wide(run.hidden[target.places[direction]]) for direction, run in runs]
-            parts = unmerged(np.broadcast_to(seed, (len(outputs[0]), *np.shape(seed))), outputs, way)
-            given: list[Array] = []
+            outputs: list[Array] = [_as_float64(run.hidden[target.places[direction]]) for direction, run in runs]
+            parts = split(np.broadcast_to(seed, (len(outputs[0]), *np.shape(seed))), outputs, merge)
+            at_hidden: list[Array] = []
             for (direction, run), part in zip(runs, parts, strict=True):
                 dhidden = np.zeros(run.hidden.shape, np.float64)
                 dhidden[target.places[direction]] = part
-                given.append(dhidden)
+                at_hidden.append(dhidden)
         else:
             how = target.lstm.masked_output
             outputs = [shown(run.hidden, run.valid, how, reverse=d == "backward") for d, run in runs]
-            parts = unmerged(dx, outputs, way)
-            given = [
+            parts = split(dx, outputs, merge)
+            at_hidden = [
                 unshown(part, run.valid, how, reverse=d == "backward")
                 for (d, run), part in zip(runs, parts, strict=True)
             ]
-        arrived = [run.back(dhidden) for (_, run), dhidden in zip(runs, given, strict=True)]
-        dx = arrived[0][0] if len(arrived) == 1 else arrived[0][0] + arrived[1][0]
-        states.insert(0, tuple(state for _, state in arrived))
+        passed = [run.back(dhidden) for (_, run), dhidden in zip(runs, at_hidden, strict=True)]
+        dx = passed[0][0] if len(passed) == 1 else passed[0][0] + passed[1][0]
+        states.insert(0, tuple(state for _, state in passed))
     return dx, tuple(states)
 
 
-def _wide(array: Array) -> Array:
+def _as_float64(array: Array) -> Array:
     return array.astype(np.float64)
 
 
 class GradientRun:
-    """A run that was traced, through which gradients are passed back."""
+    """The trace of one cell, through which gradients are passed back."""
 
     def __init__(self, trace: Trace, done: Callable[[int], None]) -> None:
         self.trace, self.done = trace, done
@@ -92,7 +92,7 @@ class GradientRun:
         trace, end = self.trace, State(*map(np.zeros_like, self.trace.final))
         dx = np.empty((len(trace), trace.batch_size, trace.parameters.input_size))
         for part in chunks(len(trace), 6 * trace.final.c.size, NUMBERS, reverse=trace.direction == "forward"):
-            found = gradients_of(trace[part], dhidden[part], end, None)
-            dx[part], end = found.x, found.state
+            gradients = gradients_of(trace[part], dhidden[part], end, None)
+            dx[part], end = gradients.x, gradients.state
             self.done(part.stop - part.start)
         return dx, end
