@@ -82,11 +82,11 @@ REFUSED = {
     "metric": (lambda: ablation(NETWORK, RAIN, 3), ("function of the output", "3")),
     "no number": (lambda: ablation(NETWORK, RAIN, lambda y: y), ("must return a number", "ndarray")),
     "infinity": (lambda: ablation(NETWORK, RAIN, lambda y: np.inf), ("it is inf",)),
-    "NaN": (lambda: ablation(NETWORK, RAIN, lambda y: np.nan), ("finite number; of the model as it is it is nan",)),
+    "NaN": (lambda: ablation(NETWORK, RAIN, lambda y: np.nan), ("finite number; of the unchanged model it is nan",)),
     "what": (lambda: ablation(NETWORK, RAIN, mean_of, "layers"), ("units, gates, or edits", "'layers'")),
     "none": (lambda: ablation(NETWORK, RAIN, mean_of, {}), ("at least one edit",)),
     "no edits": (lambda: ablation(NETWORK, RAIN, mean_of, [3]), ("takes Edits", "3")),
-    "twice": (lambda: ablation(NETWORK, RAIN, mean_of, [Edit.set("candidate", 1)] * 2), ("a name of its own",)),
+    "twice": (lambda: ablation(NETWORK, RAIN, mean_of, [Edit.set("candidate", 1)] * 2), ("have different names",)),
     "option": (lambda: ablation(NETWORK, RAIN, mean_of, engine="native"), ("engine",)),
     "place": (lambda: ablation(NETWORK, RAIN, mean_of, [Edit.set("candidate", 1, units=7)]), ("no unit 7",)),
 }

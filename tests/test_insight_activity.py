@@ -41,7 +41,7 @@ def test_it_needs_a_step_and_the_hidden_state():
         activity(lstm.trace(np.ones((2, 1, 2)), lengths=[0])[0])
     with pytest.raises(gw.NotKeptError, match="did not keep"):
         activity(lstm.trace(np.ones((2, 1, 2)), keep=["cell_state"])[0])
-    with pytest.raises(gw.OptionError, match="not of LSTM"):
+    with pytest.raises(gw.OptionError, match="not LSTM"):
         activity(lstm)
 
 

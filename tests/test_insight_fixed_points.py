@@ -47,7 +47,7 @@ def test_a_step_maps_each_point_onto_itself_and_its_jacobian_is_that_of_differen
     cell, x = gw.LSTMCell.from_parameters(p), np.array([0.3, -0.2])
     found = insight.fixed_points(cell, x, **FEW)
     assert found.residual <= 1e-10
-    assert found.converged == found.found.sum()
+    assert found.converged == found.counts.sum()
     for point, (h, c) in enumerate(zip(found.hidden_state, found.cell_state, strict=True)):
         after = cell.step(x, gw.State(h, c)).state
         assert max(np.abs(after.h - h).max(), np.abs(after.c - c).max()) <= 1e-10
@@ -170,7 +170,7 @@ def test_a_cell_without_a_fixed_point_says_that_none_was_found():
     variant = gw.Variant(forget_activation="affine:0,1", candidate_activation="affine:0,1")  # c + i
     found = insight.fixed_points(gw.LSTMCell(1, 1, variant=variant, rng=0), **FEW)  # and 10^300 + i is 10^300
     assert found.converged == 0
-    assert str(found) == "None of 6 starts led to a fixed point; there may be some all the same."
+    assert str(found) == "None of 6 starts led to a fixed point; there may still be some."
     assert found.to_dataframe().shape[0] == 0
     assert found.eigenvalues.shape == (0, 2)
 
@@ -195,7 +195,7 @@ SPOILED = LSTM.layers[0][0].parameters.replace(bias=np.full((4, 3), np.nan))
         (gw.LSTM(2, 3, bidirectional=True), {}, ["one cell", "2 cells"]),
         (gw.Network(LSTM), {}, ["LSTMCell", "Network"]),
         (gw.LSTM(2, 3, num_layers=2).trace(np.ones((2, 2))), {}, ["one cell", "2 cells"]),
-        (LSTM, {"trace": LSTM}, ["LSTMTrace", "not of LSTM"]),
+        (LSTM, {"trace": LSTM}, ["LSTMTrace", "not LSTM"]),
         (LSTM, {"trace": OTHER[0]}, ["another cell"]),
         (LSTM, {"x": [1.0]}, ["(1,)", "(2,)"]),
         (LSTM, {"x": [np.nan, 0]}, ["NaN"]),

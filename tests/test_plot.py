@@ -174,7 +174,7 @@ REFUSED = {
     "the text has 1 characters or tokens; this trace has 12 steps": lambda t: gw.plot.text(t, text="a"),
     "ax must be matplotlib Axes or a Figure, not 3": lambda t: gw.plot.states(t, 3),
     "ax must be 2 matplotlib Axes or a Figure": lambda t: gw.plot.states(t, pyplot.figure().add_subplot()),
-    "the trace of one cell|the Trace of one cell": lambda t: gw.plot.states(gw.LSTM(1, 1)),
+    "a question takes a Trace, LSTMTrace or NetworkTrace, not LSTM": lambda t: gw.plot.states(gw.LSTM(1, 1)),
     "a picture needs at least one step; this trace has none": lambda t: gw.plot.unit(t[:0]),
 }
 

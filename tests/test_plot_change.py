@@ -44,5 +44,5 @@ def test_two_runs_that_are_the_same_have_a_picture_too():
 
 
 def test_one_run_alone_is_refused():
-    with pytest.raises(gw.GatewiseError, match="two runs are compared of one kind"):
+    with pytest.raises(gw.GatewiseError, match="two runs of one kind can be compared"):
         gw.plot.change("before", after="after")

@@ -1,4 +1,4 @@
-"""Questions asked of a trace, one file a question; each answer is a record with a sentence, columns and a residual."""
+"""Questions about runs, one file each; an answer is a record with a sentence, columns, a law and its residual."""
 
 from gatewise.insight.ablation import Ablation, ablation
 from gatewise.insight.activity import Activity, activity
@@ -7,7 +7,7 @@ from gatewise.insight.attention import Attention, attention, cost_of_attention
 from gatewise.insight.attribution import Attribution, attribution
 from gatewise.insight.ceiling import Ceiling, ceiling
 from gatewise.insight.change import Change, change
-from gatewise.insight.comparing import Place
+from gatewise.insight.comparing import Difference
 from gatewise.insight.cost import Cost
 from gatewise.insight.decomposition import Decomposition, decomposition
 from gatewise.insight.fixed_points import FixedPoints, fixed_points
@@ -31,10 +31,10 @@ __all__ = [
     "Contributions",
     "Cost",
     "Decomposition",
+    "Difference",
     "FixedPoints",
     "Influence",
     "Matches",
-    "Place",
     "Probe",
     "Saturation",
     "Target",

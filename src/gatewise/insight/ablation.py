@@ -1,4 +1,4 @@
-"""Does it need this? A model's metric with parts of the model disabled, one after the other."""
+"""Does it need this? The metric of a model with its parts disabled, one at a time."""
 
 from __future__ import annotations
 
@@ -20,19 +20,18 @@ from gatewise.showing import counted
 
 Edits = Edit | Sequence[Edit]
 GATES = ("input_gate", "forget_gate", "output_gate")
-WHAT = ("units", "gates")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Ablation(Answer):
-    """What a metric becomes with parts of a model disabled.
+    """The metric of a model with its parts disabled, one at a time.
 
     Attributes
     ----------
     unedited : float
-        The metric of the model as it is.
+        The metric of the unchanged model.
     names : tuple of str
-        What was done, the largest effect first.
+        The names of the edits, the largest effect first.
     edits : tuple of tuple of Edit
     metrics : array (edits,)
     effects : array (edits,)
@@ -50,25 +49,24 @@ def ablation(
     model: LSTM | Network,
     x: npt.ArrayLike,
     metric: Callable[[Any], Any],
-    what: str | Mapping[str, Edits] | Sequence[Edits] = "units",
+    parts: str | Mapping[str, Edits] | Sequence[Edits] = "units",
     **options: Any,
 ) -> Ablation:
-    """Return what a metric of the output becomes with units, gates or anything else disabled, one at a time.
+    """Return a metric of the output with each unit, each gate, or something else disabled, one at a time.
 
-    Greff et al., "LSTM: A Search Space Odyssey" (2017), took one part at a time out of the LSTM: a cell without its
-    input, forget or output gate is one in which that gate is always 1. They retrained each variant; here the model
-    stays as it is.
+    Greff et al., "LSTM: A Search Space Odyssey" (2017), removed one part of the LSTM at a time: without its input,
+    forget or output gate, a cell has that gate always at 1. They retrained each variant; here the weights stay.
 
     Parameters
     ----------
     model : LSTM or Network
     x : array
-        What the model is called with.
+        The input of the model.
     metric : callable
         Takes the output and returns a number.
-    what : {"units", "gates"}, mapping of str to edits, or sequence of edits
-        Each unit silenced (its output gate is 0); each gate of each layer and direction left out (it is 1); or edits,
-        each an `Edit` or a sequence of them that act together, by name where this is a mapping.
+    parts : {"units", "gates"}, mapping of str to edits, or sequence of edits
+        Silence each unit (its output gate is 0), or leave out each gate of each layer and direction (it is 1), or make
+        these edits: each an `Edit` or a sequence of them that act together, by name in a mapping.
     **options
         As in `LSTM.trace`: ``state``, ``lengths``, ``mask``, ``dropout``, ``masked_output``.
 
@@ -84,43 +82,44 @@ def ablation(
 
     Notes
     -----
-    It takes a run on the reference engine for each row, and one for the model as it is; nothing but the output of one
-    is kept at a time. There is no law.
+    Each row takes a run on the reference engine, and the unchanged model one more; only the output of a run is kept.
+    There is no law.
 
     Examples
     --------
     >>> from gatewise.examples import latch
     >>> cell, x, *_ = latch()
-    >>> found = ablation(gw.LSTM.from_cells(cell), x, lambda y: y[-1, 0], {"it forgets": gw.Edit.set("forget_gate", 0)})
-    >>> print(found)
+    >>> lstm, forgetful = gw.LSTM.from_cells(cell), gw.Edit.set("forget_gate", 0)
+    >>> answer = ablation(lstm, x, lambda y: y[-1, 0], {"it forgets": forgetful})
+    >>> print(answer)
     Of 1 edit, 'it forgets' changes the metric most: from 0.75 to 0.
     """
     if not isinstance(model, (LSTM, Network)):
         raise OptionError(f"an ablation takes an LSTM or a Network, not {type(model).__name__}")
     if not callable(metric):
         raise OptionError(f"the metric must be a function of the output, not {metric!r}")
-    if refused := sorted({"edit", "keep", "units", "every", "out", "engine"} & set(options)):
-        raise OptionError(f"an ablation sets {refused[0]} itself; edits are given as what")
-    planned = dict(_planned(model.lstm if isinstance(model, Network) else model, what))
-    if not planned:
+    if reserved := sorted({"edit", "keep", "units", "every", "out", "engine"} & set(options)):
+        raise OptionError(f"an ablation sets {reserved[0]} itself; edits are given as parts")
+    edits_by_name = dict(_edits_of(model.lstm if isinstance(model, Network) else model, parts))
+    if not edits_by_name:
         raise OptionError("an ablation needs at least one edit; there is none")
 
-    def measured(name: str, edits: tuple[Edit, ...]) -> float:
+    def measure(name: str, edits: tuple[Edit, ...]) -> float:
         trace = model.trace(x, keep=(), engine="reference", edit=edits, **options)
         y = trace.output
         return _number(metric(y), name)
 
-    with working("ablating", len(planned) + 1) as done:
-        unedited = measured("the model as it is", ())
+    with working("ablating", len(edits_by_name) + 1) as done:
+        unedited = measure("the unchanged model", ())
         done(1)
-        metrics = np.empty(len(planned))
-        for place, (name, edits) in enumerate(planned.items()):
-            metrics[place] = measured(name, edits)
+        metrics = np.empty(len(edits_by_name))
+        for place, (name, edits) in enumerate(edits_by_name.items()):
+            metrics[place] = measure(name, edits)
             done(1)
     order = np.argsort(-np.abs(metrics - unedited), kind="stable")
-    names = tuple(np.array(list(planned))[order].tolist())
+    names = tuple(np.array(list(edits_by_name))[order].tolist())
     metrics = metrics[order]
-    noun = "unit" if what == "units" else "edit"
+    noun = "unit" if parts == "units" else "edit"
     return Ablation(
         columns={"edit": np.array(names), "metric": metrics, "effect": metrics - unedited},
         sentence=_sentence(names, metrics, unedited, noun),
@@ -128,34 +127,34 @@ def ablation(
         residual=float("nan"),
         unedited=unedited,
         names=names,
-        edits=tuple(planned[name] for name in names),
+        edits=tuple(edits_by_name[name] for name in names),
         metrics=metrics,
         effects=metrics - unedited,
     )
 
 
-def _planned(lstm: LSTM, what: Any) -> Iterator[tuple[str, tuple[Edit, ...]]]:
-    """Go through what is edited, each with its name."""
-    if isinstance(what, str) and what in WHAT:
-        yield from _units(lstm) if what == "units" else _gates(lstm)
+def _edits_of(lstm: LSTM, parts: Any) -> Iterator[tuple[str, tuple[Edit, ...]]]:
+    """Yield the edits of an ablation with their names."""
+    if isinstance(parts, str) and parts in ("units", "gates"):
+        yield from _units(lstm) if parts == "units" else _gates(lstm)
         return
-    if isinstance(what, Mapping):
-        named = [(str(name), _together(edits)) for name, edits in what.items()]
-    elif isinstance(what, Sequence) and not isinstance(what, str):
-        listed = [_together(edits) for edits in what]
-        named = [("; ".join(map(str, edits)), edits) for edits in listed]
+    if isinstance(parts, Mapping):
+        named = [(str(name), _edit_tuple(edits)) for name, edits in parts.items()]
+    elif isinstance(parts, Sequence) and not isinstance(parts, str):
+        tuples = [_edit_tuple(edits) for edits in parts]
+        named = [("; ".join(map(str, edits)), edits) for edits in tuples]
     else:
-        raise OptionError(f"what must be units, gates, or edits in a mapping or a sequence, not {what!r}")
+        raise OptionError(f"parts must be units, gates, or edits in a mapping or a sequence, not {parts!r}")
     yield from named
     if len(dict(named)) < len(named):
-        raise OptionError("each edit of an ablation must differ from the others, or have a name of its own")
+        raise OptionError("the edits of an ablation must differ from each other, or have different names")
 
 
-def _together(edits: Any) -> tuple[Edit, ...]:
-    found = (edits,) if isinstance(edits, Edit) else tuple(edits) if isinstance(edits, Sequence) else ()
-    if not found or not all(isinstance(edit, Edit) for edit in found):
+def _edit_tuple(edits: Any) -> tuple[Edit, ...]:
+    several = (edits,) if isinstance(edits, Edit) else tuple(edits) if isinstance(edits, Sequence) else ()
+    if not several or not all(isinstance(edit, Edit) for edit in several):
         raise OptionError(f"an ablation takes Edits, or sequences of them, not {edits!r}")
-    return found
+    return several
 
 
 def _units(lstm: LSTM) -> Iterator[tuple[str, tuple[Edit, ...]]]:
@@ -179,11 +178,11 @@ def _where(lstm: LSTM, number: int, direction: str) -> str:
     return where + (f" ({direction})" if lstm.bidirectional else "")
 
 
-def _number(found: Any, name: str) -> float:
+def _number(metric: Any, name: str) -> float:
     try:
-        value = float(found)
+        value = float(metric)
     except (TypeError, ValueError):
-        raise OptionError(f"the metric must return a number; of {name} it is a {type(found).__name__}") from None
+        raise OptionError(f"the metric must return a number; of {name} it is a {type(metric).__name__}") from None
     if not np.isfinite(value):
         raise OptionError(f"the metric must return a finite number; of {name} it is {value}")
     return value

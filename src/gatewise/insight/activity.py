@@ -1,4 +1,4 @@
-"""Which units move? How far the hidden state of each unit varies over a run."""
+"""Which units move? The standard deviation of each unit's hidden state over a run."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from gatewise.arrays import Array, chunks
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import unit_names
-from gatewise.insight.retention import of_one_cell, own_hidden_state, require_finite, valid_steps
+from gatewise.insight.retention import of_one_cell, require_finite, unit_hidden_state, valid_steps
 from gatewise.records.trace import Trace
 
-CHUNK = 1 << 22  # numbers that are held in float64 at a time
+CHUNK = 1 << 22  # numbers in float64 at a time
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Activity(Answer):
-    """How far the hidden state of each unit varies.
+    """The variation of each unit's hidden state over a run.
 
     Attributes
     ----------
@@ -31,16 +31,15 @@ class Activity(Answer):
 
 
 def activity(trace: Trace) -> Activity:
-    """Return how far the hidden state of each unit of a cell varies over a run.
+    """Return the standard deviation of each unit's hidden state over a run.
 
-    A unit whose hidden state stays where it is tells what comes after it nothing about this input: it acts as a
-    constant. The deviation of a unit is the root of the mean squared distance from its mean, √(Σ (h - mean)² / n), over
-    all valid steps of all sequences; of a cell with a projection, that of the unprojected state.
+    A unit whose hidden state does not vary acts as a constant: it carries nothing about this input. The deviation is
+    √(Σ (h - mean)² / n) over all valid steps of all sequences; with a projection, of the unprojected state.
 
     Parameters
     ----------
     trace : Trace
-        One that kept the hidden state; of a cell with a projection, the unprojected one.
+        A run of one cell that kept the hidden state, or with a projection the unprojected state.
 
     Returns
     -------
@@ -67,26 +66,26 @@ def activity(trace: Trace) -> Activity:
     The hidden state of the one unit has a standard deviation of 0.26.
     """
     trace = of_one_cell(trace)
-    states = own_hidden_state(trace)
+    states = unit_hidden_state(trace)
     if states is None:
         states = trace.unprojected_state  # raises NotKeptError
     valid = valid_steps(trace)
     count, total, squares = 0, np.zeros(states.shape[2]), np.zeros(states.shape[2])
     parts = list(chunks(len(states), states.shape[1] * states.shape[2], CHUNK))
 
-    def of(part: slice) -> Array:
+    def valid_states(part: slice) -> Array:
         rows = states[part].astype(np.float64)
         return rows.reshape(-1, rows.shape[2]) if valid is None else rows[valid[part]]
 
     for part in parts:
-        rows = of(part)
+        rows = valid_states(part)
         count, total = count + len(rows), total + rows.sum(0)
     if not count:
         raise OptionError("which units move needs at least one valid step; this trace has none")
     require_finite(total, "which units move")
     mean = total / count
     for part in parts:
-        squares += ((of(part) - mean) ** 2).sum(0)
+        squares += ((valid_states(part) - mean) ** 2).sum(0)
     deviation = np.sqrt(squares / count)
     names = unit_names(trace)
     columns = {"unit": np.array(names), "deviation": deviation, "mean": mean}

@@ -1,4 +1,4 @@
-"""Table, and Answer: what a question returns. One sentence, the columns it rests on, and how far its law is off."""
+"""The records of questions: Table has columns; Answer adds a sentence, a law and its residual."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gatewise.errors import importing, join_names, shown
 from gatewise.progress import working
 from gatewise.showing import inline
 
-PIECE = 2**16  # numbers that are written at a time
+PIECE = 2**16  # numbers of a table in a piece
 LONGEST = 2000  # characters of a sentence
 
 
@@ -43,13 +43,13 @@ class Table:
         return pandas.DataFrame(self.columns)
 
     def to_csv(self) -> str:
-        """Return the columns as comma-separated text, with the shortest decimals that give every number back."""
+        """Return the columns as comma-separated text, with the shortest decimals that restore every number."""
         text = io.StringIO()
         self.write_csv(text)
         return text.getvalue()
 
     def write_csv(self, file: TextIO) -> None:
-        """Write what `to_csv` returns to an open file; beside the columns, that takes little memory."""
+        """Write the text of `to_csv` to an open file, in little memory."""
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(self.columns)
         columns = [np.asarray(column) for column in self.columns.values()]
@@ -75,13 +75,13 @@ class Answer(Table):
     Attributes
     ----------
     columns : dict of array (rows,)
-        The table that it rests on, by the names of the columns.
+        The table of the answer, by the names of its columns.
     sentence : str
         The answer in one sentence.
     law : str
-        What must hold of the numbers, in words or symbols; empty where there is no law.
+        The law of the numbers, in words or symbols; empty without a law.
     residual : float
-        How far the law is off, relative to the sum of the absolute values of its terms; NaN where it has no law.
+        The error of the law, relative to the sum of the absolute values of its terms; NaN without a law.
     """
 
     sentence: str

@@ -1,4 +1,4 @@
-"""What of each step is left at each later step? A cell's effective attention over its past."""
+"""How much of each step is left at each later step? A cell's effective attention over its past."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from gatewise.insight.retention import (
     of_one_cell,
     require_every_step,
     require_finite,
-    retained,
+    retention_of,
     valid_steps,
-    written,
+    writes_of,
 )
 from gatewise.progress import working
 from gatewise.records.trace import Trace
@@ -39,25 +39,25 @@ LAW = "a unit's row adds up to its cell state; over all units, a row's shares ad
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Attention(Answer):
-    """How much of what each step wrote is in the cell at each later step.
+    """The part of each step's contribution that is left in the cell state at each later step.
 
-    Rows and columns are the same steps, in the input's time: row t, column s is what is left at t of what s wrote.
+    Rows and columns are the same steps in the input's time: row t, column s belongs to what step s wrote, at step t.
 
     Attributes
     ----------
     weights : array (steps, steps)
-        Of one unit, what is left, with its sign; over all units, its share of all absolute values. 0 at steps s that
-        come later than t in the trace's direction.
+        Of one unit, the rest with its sign; of all units, the share of all absolute values. 0 at steps s that come
+        later than t in the trace's direction.
     initial : array (steps,)
-        The same of the cell state before the first step: the initial one, or that before the window.
+        The same for the cell state before the first step: the initial one, or the one before the window.
     unit : str or None
         The name of the unit; None for all.
     times : array (steps,)
-        Dates, names, or the numbers of the steps; of a block of steps, that of its last one.
+        Dates, names, or the numbers of the steps; of a block, of its last step.
     valid : boolean array (steps,) or None
-        Which of these steps are valid; None means all.
+        True at valid steps; None if all are valid.
     direction : {"forward", "backward"}
-        In which the cell ran.
+        The direction of the cell.
     """
 
     weights: Array
@@ -68,7 +68,7 @@ class Attention(Answer):
     direction: str
 
 
-class _Window(NamedTuple):
+class _AttentionWindow(NamedTuple):
     """Some steps of a trace in the order in which they ran, cut into blocks."""
 
     order: npt.NDArray[np.intp]  # in the input's time
@@ -85,7 +85,7 @@ class _Window(NamedTuple):
 
 
 def cost_of_attention(trace: Trace, *, start: int = 0, stop: int | None = None, every: int = 1) -> Cost:
-    """Return what `attention` would cost: for n blocks and H units n² + 2 n H numbers and n² H multiplications.
+    """Return the cost of `attention`: for n blocks and H units n² + 2 n H numbers and n² H multiplications.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def attention(
     stop: int | None = None,
     every: int = 1,
 ) -> Attention:
-    """Return how much of what each step wrote is in the cell at each later step, with the gates held.
+    """Return the part of each step's contribution that is left at each later step, with the gates held.
 
     Levy et al., "Long Short-Term Memory as a Dynamically Computed Element-wise Weighted Sum" (2018): unrolling
     c = F * c_prev + w gives c_t = Σ_s w_s F_{s+1} … F_t + c_0 F_1 … F_t, a row of weights over the past.
@@ -131,16 +131,16 @@ def attention(
     Parameters
     ----------
     trace : Trace
-        One that kept the gates and the cell state of every step, of all units or of some.
+        A run of one cell that kept the gates and the cell state of every step, of all units or some.
     sequence : int or str
-        Which sequence of the batch, or its name.
+        The place of a sequence in the batch, or its name.
     unit : int or str, optional
-        Which of the kept units, or its name: what is left, with its sign. By default the shares over all units.
+        A kept unit, or its name, for its contributions with their signs. By default the shares over all units.
     start, stop : int, optional
-        A window of the input's time: steps start, …, stop - 1. What was written before it counts as initial.
+        A window of the input's time: steps start, …, stop - 1. Earlier contributions count as initial.
     every : int
         Cut the window into blocks of so many steps, in the trace's direction: a row for the last step of each, and a
-        column for what is left of all that it wrote.
+        column for its contributions.
 
     Returns
     -------
@@ -160,17 +160,17 @@ def attention(
     Notes
     -----
     Law: of a unit, a row with its initial part adds up to the cell state; over all units, the shares of a row add up to
-    1 (they are 0 where nothing was written). For n blocks and H units it takes about n² + 2 n H numbers of 8
-    bytes and n² H multiplications: `cost_of_attention` tells beforehand, and a window or blocks lower it. The residual
-    is that of the units' rows, in both cases.
+    1 (or 0 if nothing was written). The residual is that of the units' rows in both cases. For n blocks and H units it
+    takes about n² + 2 n H numbers of 8 bytes and n² H multiplications: `cost_of_attention` computes it beforehand, and
+    a window or blocks lower it.
 
     Examples
     --------
     >>> from gatewise.examples import latch
     >>> from gatewise.layers import LSTM
     >>> cell, x, *_ = latch()
-    >>> found = attention(LSTM.from_cells(cell).trace(x)[0], unit=0)
-    >>> print(found.weights[:, 0].round(2), found)
+    >>> answer = attention(LSTM.from_cells(cell).trace(x)[0], unit=0)
+    >>> print(answer.weights[:, 0].round(2), answer)
     [0.99 0.99 0.99 0.99 0.98 0.98 0.98] The largest share of unit latch's cell state at step 6, 100 %, was written at \
 step 0.
     """
@@ -189,8 +189,8 @@ step 0.
         require_finite(np.concatenate([sizes, c]), "attention")
         residual = max(residual, float((np.abs(parts.sum(0) - c) / np.where(sizes > 0, sizes, 1.0)).max()))
         total = sizes.sum()
-        shown = parts[:, 0] if unit is not None else np.abs(parts).sum(1) / (total if total > 0 else 1.0)
-        initial[row], weights[row, : row + 1] = shown[0], shown[1:]
+        row_weights = parts[:, 0] if unit is not None else np.abs(parts).sum(1) / (total if total > 0 else 1.0)
+        initial[row], weights[row, : row + 1] = row_weights[0], row_weights[1:]
     order = slice(None, None, 1 if forward else -1)  # into the input's time
     weights, initial, ends = weights[order, order], initial[order], ends[order]
     labels = [step_name(trace, int(t)) for t in ends]
@@ -211,8 +211,8 @@ step 0.
     )
 
 
-def _window(trace: Trace, start: int, stop: int | None, every: int) -> _Window:
-    """Return the steps that are asked for, in the order in which they ran."""
+def _window(trace: Trace, start: int, stop: int | None, every: int) -> _AttentionWindow:
+    """Return the window of steps start, …, stop - 1 in the order in which they ran."""
     steps = len(trace)
     every = min(size("every", every, most=None), max(steps, 1))
     first = size("start", start, least=0)
@@ -220,11 +220,11 @@ def _window(trace: Trace, start: int, stop: int | None, every: int) -> _Window:
     if not first < end <= steps:
         raise OptionError(f"attention needs steps with 0 <= start < stop <= {steps}, not {start} to {end}")
     order = np.arange(first, end)
-    return _Window(order if trace.direction == "forward" else order[::-1], every)
+    return _AttentionWindow(order if trace.direction == "forward" else order[::-1], every)
 
 
-def _rows(trace: Trace, window: _Window, sequence: int, chosen: list[int]) -> Iterator[Array]:
-    """Go through the blocks: what is left after each, of what was there before and of what each so far wrote."""
+def _rows(trace: Trace, window: _AttentionWindow, sequence: int, chosen: list[int]) -> Iterator[Array]:
+    """Yield for each block the rest of the state before the window and of the contributions of each block so far."""
     every, order = window.every, window.order
     parts = np.empty((len(window.starts) + 1, len(chosen)))
     before = order[0] - 1 if trace.direction == "forward" else order[0] + 1
@@ -233,16 +233,17 @@ def _rows(trace: Trace, window: _Window, sequence: int, chosen: list[int]) -> It
     with working("unrolling the cell state", len(window.starts)) as done:
         for row, start in enumerate(window.starts):
             steps = order[start : start + every][::-1]  # the latest first
-            kept, wrote = (part(trace, steps, sequence)[:, chosen] for part in (retained, written))
-            since = np.cumprod(np.concatenate([np.ones((1, len(chosen))), kept]), axis=0)
+            retention = retention_of(trace, steps, sequence)[:, chosen]
+            writes = writes_of(trace, steps, sequence)[:, chosen]
+            since = np.cumprod(np.concatenate([np.ones((1, len(chosen))), retention]), axis=0)
             parts[: row + 1] *= since[-1]
-            parts[row + 1] = (wrote * since[:-1]).sum(0)
+            parts[row + 1] = (writes * since[:-1]).sum(0)
             yield parts[: row + 2]
             done(1)
 
 
 def _distinct(names: list[str]) -> list[str]:
-    """Return names as those of columns: where one stands twice, each with its place."""
+    """Return unique names of columns: with their places, if a name occurs twice."""
     return (
         names
         if len({*names, "time", "initial state"}) == len(names) + 2
@@ -270,6 +271,6 @@ def _sentence(
     place = (
         at_step(trace, wrote) if every == 1 else f"in the block of {every:,} steps that ends {at_step(trace, wrote)}"
     )
-    what = f"was written {place}" if largest else "is left of what was there before"
+    origin = f"was written {place}" if largest else "is left of what was there before"
     share = 100 * sizes[largest] / sizes.sum()
-    return f"The largest share of {whose} cell state{of} {when}, {share:.0f} %, {what}."
+    return f"The largest share of {whose} cell state{of} {when}, {share:.0f} %, {origin}."

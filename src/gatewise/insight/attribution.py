@@ -1,4 +1,4 @@
-"""Why this output? The share of every step and feature of the input in it; that of the initial states is apart."""
+"""Why this output? The shares of the steps, the features and the initial states in it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, chunks
-from gatewise.errors import OptionError, ShapeError, one_of
+from gatewise.errors import OptionError, ShapeError, join_names, one_of
 from gatewise.insight.answer import Answer
 from gatewise.insight.backward_pass import GradientRun, States, back_through
 from gatewise.insight.integrated import integrated_gradients, times_initial
 from gatewise.insight.naming import at_step, step_names, times_of
-from gatewise.insight.phrases import Phrases, decomposed, together
+from gatewise.insight.phrases import Phrases, decompose, phrases_at_once
 from gatewise.insight.relevance import relevance, require_no_norm
 from gatewise.insight.target import Output, Target, target
 from gatewise.network import NetworkTrace
@@ -35,18 +35,18 @@ WORDS = {
     "lrp": "layer-wise relevance propagation",
     "contextual_decomposition": "contextual decomposition",
 }
-NOTICED = 1e-3  # a relative error of an integral that a sentence mentions
-LEFT = {  # what a sentence says of what no step and no initial state has, and of the output at the baseline
+NOTICED = 1e-3  # the relative error of an integral above which the sentence mentions it
+LEFT = {  # clauses about the part that belongs to no step and no initial state, and about the baseline
     "gradient_input": "{left:.4g} is left over (nothing would be if the output were linear in its input)",
     "integrated_gradients": "the output at the baseline is {baseline:.4g}",
-    "lrp": "biases and stabiliser keep {left:.4g}",
+    "lrp": "biases and stabiliser absorb {left:.4g}",
     "contextual_decomposition": "{left:.4g} comes from several steps together, or from the head's bias",
 }
 LAWS = {
     "gradient_input": "",
     "integrated_gradients": "the scores and the initial state's share add up to the output less that at the baseline,"
     " but for the error of the integral",
-    "lrp": "the scores, the initial state's share, and what biases and stabiliser kept add up to the output",
+    "lrp": "the scores, the initial state's share, and the part that biases and stabiliser absorb add up to the output",
     "contextual_decomposition": "the phrase's part and the rest add up to the output, for each step as a phrase",
 }
 
@@ -59,37 +59,37 @@ class Attribution(Answer):
     ----------
     method : str
     target : str
-        What is explained, in words.
+        The number that is explained, in words.
     measure : Measure or None
-        What it measures, where that is known.
+        Its measure, if known.
     step : int or None
-        The step whose output it is; None for the final states of two directions.
+        The step of the output; None for the final states of two directions.
     value, baseline_value : float
-        The number that is explained, and the number at the baseline (0 for a method without one). The scores, the
-        initial state's share and what is left add up to value - baseline_value.
+        The number that is explained, and the number at the baseline (0 for a method without one). Scores, `initial` and
+        `left` add up to value - baseline_value.
     scores : array (time,)
-        The share of each step; 0 where a step is not valid.
+        The share of each step; 0 at invalid steps.
     by_step : array (time, features) or None
         The share of each feature of the LSTM's input; with an embedding, of each entry of the token's vector. None for
         contextual decomposition, whose phrases are whole steps.
     initial : float
         The share of the initial states of all layers and directions.
     initial_states : tuple of tuple of State, or None
-        The share of each entry of them, ``[layer][direction]``; None for contextual decomposition.
+        The share of each entry of the initial states, ``[layer][direction]``; None for contextual decomposition.
     left : float
-        What no step and no initial state has: for LRP the shares of biases and stabiliser, for integrated gradients the
-        error of the integral, for contextual decomposition what only several steps together contribute, with the head's
+        The part of no step and no initial state: for LRP the shares of biases and stabiliser, for integrated gradients
+        the error of the integral, for contextual decomposition the joint contributions of several steps and the head's
         bias.
     input : array (time, features)
-        The input of the LSTM; of a network that scales it, and has no branches, in the features' own units.
+        The input of the LSTM; of a network that scales it and has no branches, before the scaling.
     features, measures : tuple of str
-        The names of the features, and what they measure.
+        The names of the features, and their measures.
     tokens : array (time,) of str or None
-        What was embedded, in the words of the vocabulary where one is given.
+        The embedded tokens, in the words of the vocabulary if there is one.
     times : array (time,)
         Dates, names, or the numbers of the steps.
     valid : boolean array (time,) or None
-        Which steps are valid; None means all.
+        True at valid steps; None if all are valid.
     """
 
     method: str
@@ -126,23 +126,23 @@ def attribution(
     - ``gradient_input``: x ∂y/∂x. Shrikumar et al., "Not Just a Black Box: Learning Important Features Through
       Propagating Activation Differences" (2016). It is exact where y is linear in x, and has no law otherwise.
     - ``integrated_gradients``: (x - x') ∫ ∂y/∂x dα along x' + α (x - x'). Sundararajan, Taly and Yan, "Axiomatic
-      Attribution for Deep Networks" (2017). The initial states run from zeros to what they were, at the same α.
+      Attribution for Deep Networks" (2017). The initial states go from zeros to their values, at the same α.
     - ``lrp``: relevance propagation in which the signal takes all. Arras et al., "Explaining Recurrent Neural Network
-      Predictions in Sentiment Analysis" (2017). A sum z = Σ z_i + b hands R z_i / (z + ε sign(z)) to each term; of a
-      gate times a signal, the signal has all; a nonlinearity hands on what it has. Each factor of merge ``mul`` has
-      half. Biases and stabiliser keep their share.
+      Predictions in Sentiment Analysis" (2017). A sum z = Σ z_i + b gives R z_i / (z + ε sign(z)) to each term; a
+      gate times a signal gives all to the signal, a nonlinearity all to its argument, merge ``mul`` half to each
+      factor. Biases and stabiliser absorb their share.
     - ``contextual_decomposition``: the part β of y that each step alone contributes; see `decomposition`. Murdoch, Liu
       and Yu, "Beyond Word Importance" (2018).
 
     Parameters
     ----------
     trace : NetworkTrace, LSTMTrace or Trace
-        One that keeps everything, in memory or on file.
+        A run that keeps everything, in memory or on disk.
     output, t, sequence
-        What is explained: see `gatewise.insight.target`.
+        The number to explain: see `gatewise.insight.target`.
     method : {"gradient_input", "integrated_gradients", "lrp", "contextual_decomposition"}
     vocabulary : sequence or mapping of str, optional
-        What each token is called.
+        The name of each token.
     **options
         Of integrated gradients: ``points`` (50), ``rule`` (``gausslegendre``, or ``riemann_left``, ``_right``,
         ``_middle``, ``_trapezoid``, each as Captum has it), ``baseline`` (an input of the LSTM (time, features) or
@@ -151,8 +151,8 @@ def attribution(
     Returns
     -------
     Attribution
-        With a row for the initial state and one for each step: ``time``, ``token`` where there are tokens, ``score``,
-        and a column for each feature.
+        With a row for the initial state and one for each step: ``time``, ``token`` if there are tokens, ``score``, and
+        a column for each feature.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def attribution(
     Notes
     -----
     Law: scores + initial + left + baseline_value = value; the residual is the error of the integral (integrated
-    gradients), or how far the sum of what was computed is off (LRP, contextual decomposition). With n steps, gradient
+    gradients), or the error of the sum (LRP, contextual decomposition). With n steps, gradient
     × input costs one backward pass; integrated gradients three to four passes for each point; LRP one pass of some
     20 µs a step; contextual decomposition n runs, so that it is quadratic in n. Memory is linear in n.
 
@@ -174,67 +174,66 @@ def attribution(
     >>> from gatewise.examples import latch
     >>> from gatewise.layers import LSTM
     >>> cell, x, *_ = latch()
-    >>> found = attribution(LSTM.from_cells(cell).trace(x), method="lrp")
-    >>> round(found.value, 2), [round(float(score), 2) for score in found.scores]
+    >>> answer = attribution(LSTM.from_cells(cell).trace(x), method="lrp")
+    >>> round(answer.value, 2), [round(float(score), 2) for score in answer.scores]
     (0.75, [0.74, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
     """
     one_of("method", method, tuple(METHODS))
     if unknown := sorted(set(options) - set(METHODS[method])):
-        allowed = ", ".join(METHODS[method]) or "no options"
+        allowed = join_names(METHODS[method]) or "no options"
         raise OptionError(f"{unknown[0]} is no option of {method}, which takes {allowed}")
     aim = target(trace, output, t, sequence)
-    if method != "gradient_input":  # the others suppose that each state follows from the equations
+    if method != "gradient_input":  # the others require that each state follows from the equations
         aim.lstm.require_unedited(f"method={method!r}")
     tokens = _tokens(aim, vocabulary)
-    found = _COMPUTED[method](aim, **options)
-    return _told(found, aim, tokens)
+    return _with_sentence(_COMPUTED[method](aim, **options), aim, tokens)
 
 
 def _gradient_input(aim: Target) -> Attribution:
     with working("passing gradients back", len(aim.lstm.cells()) * aim.lstm.num_steps) as done:
         layers = [{way: GradientRun(cell, done) for way, cell in layer.items()} for layer in aim.lstm.layers]
         dx, dstates = back_through(aim, layers, aim.weight)
-    found = _unsaid(aim, "gradient_input", aim.x * dx[:, 0], times_initial(aim, dstates))
-    return replace(found, left=aim.value - _sum(found))
+    shares = _without_sentence(aim, "gradient_input", aim.x * dx[:, 0], times_initial(aim, dstates))
+    return replace(shares, left=aim.value - _sum(shares))
 
 
 def _integrated_gradients(aim: Target, **options: Any) -> Attribution:
     by_step, states, at_baseline = integrated_gradients(aim, **options)
-    found = replace(_unsaid(aim, "integrated_gradients", by_step, states), baseline_value=at_baseline)
-    left = aim.value - at_baseline - _sum(found)
-    return replace(found, left=left, residual=abs(left) / (_terms(found) or 1.0))
+    shares = replace(_without_sentence(aim, "integrated_gradients", by_step, states), baseline_value=at_baseline)
+    left = aim.value - at_baseline - _sum(shares)
+    return replace(shares, left=left, residual=abs(left) / (_terms(shares) or 1.0))
 
 
 def _lrp(aim: Target, **options: Any) -> Attribution:
     by_step, states, ledger = relevance(aim, **options)
-    found = replace(_unsaid(aim, "lrp", by_step, states), left=ledger.absorbed)
-    off = abs(_sum(found) + ledger.absorbed - aim.value)
-    return replace(found, residual=off / ((_terms(found) + ledger.terms) or 1.0))
+    shares = replace(_without_sentence(aim, "lrp", by_step, states), left=ledger.absorbed)
+    off = abs(_sum(shares) + ledger.absorbed - aim.value)
+    return replace(shares, residual=off / ((_terms(shares) + ledger.terms) or 1.0))
 
 
 def _contextual_decomposition(aim: Target) -> Attribution:
     require_no_norm(aim, "contextual decomposition")
     steps = aim.lstm.num_steps
-    seen = np.ones(steps, bool) if aim.valid is None else aim.valid.copy()
-    if aim.lstm.directions == ("forward",):  # what comes after the number has no share in it
-        seen[max(aim.places.values()) + 1 :] = False
+    relevant = np.ones(steps, bool) if aim.valid is None else aim.valid.copy()
+    if aim.lstm.directions == ("forward",):  # steps after the output have no share in it
+        relevant[max(aim.places.values()) + 1 :] = False
     elif aim.lstm.directions == ("backward",):
-        seen[: min(aim.places.values())] = False
-    choices = [-1, *np.flatnonzero(seen).tolist()]  # the initial states first
+        relevant[: min(aim.places.values())] = False
+    choices = [-1, *np.flatnonzero(relevant).tolist()]  # the initial states first
     parts, off = np.zeros(len(choices)), 0.0
     with working("decomposing", len(choices)) as done:
-        for piece in chunks(len(choices), 1, together(aim)):
+        for piece in chunks(len(choices), 1, phrases_at_once(aim)):
             some = np.array(choices[piece])
-            pair = decomposed(aim, Phrases(some[:, None] == np.arange(steps), some == -1))
+            pair = decompose(aim, Phrases(some[:, None] == np.arange(steps), some == -1))
             parts[piece] = pair.phrase
             sizes = np.abs(pair.phrase) + np.abs(pair.rest) + abs(aim.value)
             off = max(off, float(np.max(np.abs(pair.phrase + pair.rest - aim.value) / np.where(sizes > 0, sizes, 1))))
             done(len(some))
     scores = np.zeros(steps)
     scores[choices[1:]] = parts[1:]
-    found = _unsaid(aim, "contextual_decomposition", scores[:, None], None)
+    shares = _without_sentence(aim, "contextual_decomposition", scores[:, None], None)
     left = aim.value - float(parts.sum())
-    return replace(found, by_step=None, initial=float(parts[0]), left=left, residual=off)
+    return replace(shares, by_step=None, initial=float(parts[0]), left=left, residual=off)
 
 
 _COMPUTED: dict[str, Any] = {
@@ -245,7 +244,7 @@ _COMPUTED: dict[str, Any] = {
 }
 
 
-def _unsaid(aim: Target, method: str, by_step: Array, states: States | None) -> Attribution:
+def _without_sentence(aim: Target, method: str, by_step: Array, states: States | None) -> Attribution:
     """Return an attribution without its table and its sentence."""
     valid, labels = aim.valid, aim.first.labels
     features = tuple(labels.feature(n) for n in range(aim.first.parameters.input_size))
@@ -281,18 +280,18 @@ def _parts(states: States) -> list[Array]:
     return [part for row in states for state in row for part in state]
 
 
-def _sum(found: Attribution) -> float:
-    return float(found.scores.sum()) + found.initial
+def _sum(shares: Attribution) -> float:
+    return float(shares.scores.sum()) + shares.initial
 
 
-def _terms(found: Attribution) -> float:
-    """Return the sum of the absolute values of all that is added up."""
-    parts = [found.scores if found.by_step is None else found.by_step, *_parts(found.initial_states or ())]
-    return float(sum(np.abs(part).sum() for part in parts)) + abs(found.value) + abs(found.baseline_value)
+def _terms(shares: Attribution) -> float:
+    """Return the sum of the absolute values of all terms of the law."""
+    parts = [shares.scores if shares.by_step is None else shares.by_step, *_parts(shares.initial_states or ())]
+    return float(sum(np.abs(part).sum() for part in parts)) + abs(shares.value) + abs(shares.baseline_value)
 
 
 def _tokens(aim: Target, vocabulary: Sequence[str] | Mapping[int, str] | None) -> npt.NDArray[Any] | None:
-    """Return what the tokens are called."""
+    """Return the names of the tokens, or None without tokens."""
     if aim.tokens is None:
         if vocabulary is not None:
             raise OptionError("a vocabulary is for a network with an embedding; this run has no tokens")
@@ -307,22 +306,24 @@ def _tokens(aim: Target, vocabulary: Sequence[str] | Mapping[int, str] | None) -
         ) from None
 
 
-def _told(found: Attribution, aim: Target, tokens: npt.NDArray[Any] | None) -> Attribution:
+def _with_sentence(shares: Attribution, aim: Target, tokens: npt.NDArray[Any] | None) -> Attribution:
     """Return an attribution with its table and its sentence."""
     names = ["initial state", *step_names(aim.first)]
     columns: dict[str, npt.NDArray[Any]] = {"time": np.array(names)}
     if tokens is not None:
         columns["token"] = np.concatenate([[""], tokens])
-    columns["score"] = np.concatenate([[found.initial], found.scores])
-    if found.by_step is not None:
-        for name, scores in zip(found.features, found.by_step.T, strict=True):
+    columns["score"] = np.concatenate([[shares.initial], shares.scores])
+    if shares.by_step is not None:
+        for name, scores in zip(shares.features, shares.by_step.T, strict=True):
             columns[f"feature {name}" if name in columns else name] = np.concatenate([[np.nan], scores])
-    largest = int(np.argmax(np.abs(found.scores)))
-    score, word = found.scores[largest], "" if tokens is None else f" ({tokens[largest]})"
+    largest = int(np.argmax(np.abs(shares.scores)))
+    score, word = shares.scores[largest], "" if tokens is None else f" ({tokens[largest]})"
     share = f"its largest share, {score:.4g}, is that of the input {at_step(aim.first, largest)}{word}"
     share = share if score else "no input has a share in it"
-    left = LEFT[found.method].format(left=found.left, baseline=found.baseline_value)
-    if found.method == "integrated_gradients" and found.residual > NOTICED:
-        left += f", and the error of the integral {found.left:.2g}"
-    sentence = f"{aim.said}; by {WORDS[found.method]}, {share}, and the initial state's is {found.initial:.4g}; {left}."
-    return replace(found, columns=columns, sentence=sentence, tokens=tokens)
+    left = LEFT[shares.method].format(left=shares.left, baseline=shares.baseline_value)
+    if shares.method == "integrated_gradients" and shares.residual > NOTICED:
+        left += f", and the error of the integral {shares.left:.2g}"
+    sentence = (
+        f"{aim.clause}; by {WORDS[shares.method]}, {share}, and the initial state's is {shares.initial:.4g}; {left}."
+    )
+    return replace(shares, columns=columns, sentence=sentence, tokens=tokens)

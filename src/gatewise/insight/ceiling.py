@@ -1,4 +1,4 @@
-"""Can it say that at all? The largest output that bounded states and a linear head allow; how a run falls short."""
+"""Can it reach that output? The largest output of bounded states and a linear head, and the losses of a run."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from gatewise.arrays import Array, Mask, index, numbers, quiet, require_memory
 from gatewise.errors import OptionError, ShapeError, join_names
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import at_step, sequence_name, sequence_of, times_of
-from gatewise.insight.readout import Model, model_of
+from gatewise.insight.readout import ReadoutModel, model_of
 from gatewise.insight.retention import pieces, require_finite
 from gatewise.layers import LSTM
 from gatewise.network import Linear, Network, NetworkTrace
 from gatewise.records.labels import NO_LABELS, Measure
 from gatewise.records.trace import LSTMTrace, Trace
 
-LAW = "an output and what it lost add up to the ceiling, which no input exceeds"
-LOSSES = {  # and what a sentence calls them
+LAW = "an output and its losses add up to the ceiling, which no input exceeds"
+LOSSES = {  # with their names in a sentence
     "lost_to_readout": "units on the wrong side of zero",
     "lost_to_cell": "cell states short of their bound",
     "lost_to_gate": "output gates that are not fully open",
@@ -32,28 +32,28 @@ LOSSES = {  # and what a sentence calls them
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Ceiling(Answer):
-    """What a model can say at most, and what a run lost of it; all in the data's unit.
+    """The largest possible output of a model, and the losses of a run, in the data's unit.
 
     Attributes
     ----------
     ceiling, floor : array (output,)
-        The largest and the smallest output that states within their bounds allow.
+        The largest and the smallest output that bounded states allow.
     output : array (time, output) or None
-        What the run put out, NaN at steps that are not valid; None where there was no run. A network that reads the
-        last states has one time.
+        The output of the run, NaN at invalid steps; None without a run. A network that reads the last states has one
+        time.
     losses : dict of array (time, output)
-        What was lost at each step: to the readout, to the cell state, to the output gate, and to what comes between a
-        unit and its hidden state, where anything does.
+        The losses at each step: to the readout, to the cell state, to the output gate, and to the projection's clip or
+        zoneout, if there is one.
     outputs : tuple of str
         The names of the outputs.
     measures : tuple of Measure
-        What each output measures, and in which unit; its name where that is not known.
+        The measure of each output; its name if the measure is unknown.
     sequence : str
-        The name of the sequence; empty where there is only one, or no run.
+        The name of the sequence; empty for the only sequence, or without a run.
     times : array (time,)
         Dates, names, or the numbers of the steps.
     valid : boolean array (time,) or None
-        Which steps are valid; None means all.
+        True at valid steps; None if all are valid.
     """
 
     ceiling: Array
@@ -77,31 +77,31 @@ def ceiling(
     scale: npt.ArrayLike = 1.0,
     shift: npt.ArrayLike = 0.0,
 ) -> Ceiling:
-    """Return the largest output that bounded states and a linear head allow, and what a run lost of it.
+    """Return the largest output that bounded states and a linear head allow, and the losses of a run.
 
     A hidden state lies between -1 and 1, so y = W h + b never exceeds Σ|W_k| + b. Baste et al., "Unveiling the limits
     of deep learning models in hydrological extrapolation tasks" (2025), found an LSTM for discharge that can never
-    reach 73 mm/d, whatever it rains.
+    reach 73 mm/d, whatever the rain.
 
     Parameters
     ----------
     subject : NetworkTrace, LSTMTrace, Network or LSTM
-        Of a network or an LSTM without a run there are only the bounds.
+        A network or an LSTM without a run has only the bounds.
     head : Linear, optional
-        That of an LSTM or its trace; without one, its hidden states are the outputs.
+        The head of an LSTM or its trace; without a head, the hidden states are the outputs.
     output : int or str, optional
-        Which of the outputs, by place or by name; all by default.
+        The place or the name of an output; all by default.
     sequence : int or str, optional
-        Which sequence of the batch, or its name; by default that in which an output comes closest to its ceiling.
+        The place of a sequence in the batch, or its name; by default the one with an output closest to its ceiling.
     scale, shift : float or array (output,)
-        The data is scale · y + shift, where the target was scaled in training; scale is positive.
+        The data is scale · y + shift if the target was scaled in training; scale is positive.
 
     Returns
     -------
     Ceiling
         With a row for each output: ``output``, ``floor``, ``ceiling``; of a run, one for each step and output, with
-        ``time``, ``value``, and what was lost: ``lost_to_readout``, ``lost_to_cell``, ``lost_to_gate``, and where the
-        cell has them ``lost_to_other``.
+        ``time``, ``value``, and the losses ``lost_to_readout``, ``lost_to_cell``, ``lost_to_gate``, and with a clip of
+        the projection or zoneout ``lost_to_other``.
 
     Raises
     ------
@@ -117,16 +117,15 @@ def ceiling(
 
     Notes
     -----
-    A unit's hidden state is o t, t = tanh(c). Each factor lies in the range of its nonlinearity, and in a smaller one
+    A unit's hidden state is o t, t = tanh(c). Each factor lies in the range of its nonlinearity. The range is smaller
     under a clip of the gates or the cell state, under layer norm (n standardised numbers are at most sqrt(n - 1)), with
     coupled gates (c is a mean of candidates), and with forget gates below 1 (a geometric series). The largest w o t in
-    these ranges is w o* t*. Of it a unit loses w o* t* - w o t: where w o* t is negative, all of it to the *readout*,
-    since its sign is against the output; else w o* (t* - t) to the *cell state* and w t (o* - o) to the *gate*. A
-    projection multiplies the head's weight. Its clip, and zoneout, bound the hidden states one by one, and what they
-    change is a loss of its own. The losses pass through a head's nonlinearity one after the other, in this order; of a
-    softmax, the numbers before it are given.
+    these ranges is w o* t*, and a unit loses w o* t* - w o t. If w o* t is negative, all of it is lost to the
+    *readout*: the unit is on the wrong side of zero. Else w o* (t* - t) is lost to the *cell state*, and w t (o* - o)
+    to the *gate*. A projection multiplies the head's weight. Its clip, and zoneout, bound each hidden state, and their
+    effect is a loss by itself. The losses pass through a head's nonlinearity in this order; a softmax is left out.
 
-    Law: the output and what it lost add up to the ceiling, and no input from the same initial state exceeds it. Time is
+    Law: the output and its losses add up to the ceiling, and no input from the same initial state exceeds it. Time is
     linear in steps, units and outputs; memory in addition to the answer is bounded.
 
     Examples
@@ -142,35 +141,33 @@ def ceiling(
     factor, offset = _scaling(scale, shift, len(measures), places)
     named = [list(measures.items())[place] for place in places]
     network = getattr(subject, "network", subject)
-    asked = _Asked(
+    scaled = _ScaledModel(
         model.only(places),
         tuple(name for name, _ in named),
-        tuple(one for _, one in named),
+        tuple(measure for _, measure in named),
         factor,
         offset,
         isinstance(network, Network) and network.skip > 0,
     )
-    if not np.isfinite(asked.bounds).all():
-        raise OptionError(
-            "there is no ceiling that is a finite number: the head's numbers are too large, or not finite"
-        )
+    if not np.isfinite(scaled.bounds).all():
+        raise OptionError("the ceiling is not a finite number: the head's numbers are too large, or not finite")
     if model.lstm is not None:
-        model.lstm.require_unedited("what was lost of a ceiling")
-        return _of_a_run(asked, next(iter(model.lstm.layers[-1].values())), sequence)
+        model.lstm.require_unedited("the losses of a ceiling")
+        return _ceiling_of_run(scaled, next(iter(model.lstm.layers[-1].values())), sequence)
     if sequence is not None:
         raise OptionError("there is no sequence to choose without a run")
-    floor, high = asked.bounds
+    floor, high = scaled.bounds
     return Ceiling(
-        columns={"output": np.array(asked.outputs), "floor": floor, "ceiling": high},
-        sentence=f"{asked.bounded(0)}, or below {_amount(floor[0], asked.measures[0])}.",
+        columns={"output": np.array(scaled.outputs), "floor": floor, "ceiling": high},
+        sentence=f"{scaled.ceiling_clause(0)}, or below {_amount(floor[0], scaled.measures[0])}.",
         law=LAW,
         residual=float("nan"),
         ceiling=high,
         floor=floor,
         output=None,
         losses={},
-        outputs=asked.outputs,
-        measures=asked.measures,
+        outputs=scaled.outputs,
+        measures=scaled.measures,
         sequence="",
         times=np.empty(0),
         valid=None,
@@ -178,83 +175,83 @@ def ceiling(
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A model with the outputs that are asked for, in the data's unit: factor · y + offset."""
+class _ScaledModel:
+    """A model with the chosen outputs, in the data's unit: factor · y + offset."""
 
-    model: Model
+    model: ReadoutModel
     outputs: tuple[str, ...]
     measures: tuple[Measure, ...]
     factor: Array
     offset: Array
-    skipped: bool  # whether a skip connection, which is bounded by nothing, is left out
+    skipped: bool  # whether an unbounded skip connection is left out
 
     @cached_property
     def bounds(self) -> tuple[Array, Array]:
         """The floor and the ceiling of each output."""
-        low, high = (self.factor * self.model.through(end) + self.offset for end in self.model.limits)
+        low, high = (self.factor * self.model.output_map(end) + self.offset for end in self.model.limits)
         return low, high
 
     @property
     def width(self) -> Array:
-        """How far the ceiling is above the floor; 1 where it is not."""
+        """The distance from the floor to the ceiling; 1 if it is 0."""
         floor, high = self.bounds
         return np.where(high > floor, high - floor, 1.0)
 
-    def said(self, sequence: int) -> Array:
-        """Return what the run put out in a sequence (time, output)."""
-        return self.factor * self.model.said(sequence) + self.offset
+    def run_output(self, sequence: int) -> Array:
+        """Return the output (time, output) of the run in a sequence."""
+        return self.factor * self.model.run_output(sequence) + self.offset
 
-    def bounded(self, place: int) -> str:
-        """Return the half of a sentence that says what the ceiling of an output is."""
-        one = self.measures[place]
-        what = "the output" if one.quantity == "output" else one.quantity
-        what += ", without the skip connection," if self.skipped else ""
-        return f"No input can bring {what} above {_amount(self.bounds[1][place], one)}"
+    def ceiling_clause(self, place: int) -> str:
+        """Return the clause of a sentence about the ceiling of an output."""
+        measure = self.measures[place]
+        name = "the output" if measure.quantity == "output" else measure.quantity
+        name += ", without the skip connection," if self.skipped else ""
+        return f"No input can bring {name} above {_amount(self.bounds[1][place], measure)}"
 
 
-def _of_a_run(asked: _Asked, cell: Trace, sequence: int | str | None) -> Ceiling:
-    """Return the bounds with what a run lost of them; `cell` is one of the last layer."""
-    cell.require("what was lost of a ceiling")
-    floor, high = asked.bounds
-    sequence = _closest(asked, cell) if sequence is None else sequence_of(cell, sequence)
-    when, valid = _steps(asked.model, cell, sequence)
-    said = asked.said(sequence)
-    require_finite(said[valid], "a ceiling")
-    losses = _losses(asked, sequence, len(said))
-    for array in (said, *losses.values()):
+def _ceiling_of_run(scaled: _ScaledModel, cell: Trace, sequence: int | str | None) -> Ceiling:
+    """Return the bounds and the losses of a run; `cell` is one of the last layer."""
+    cell.require("the losses of a ceiling")
+    floor, high = scaled.bounds
+    sequence = _closest(scaled, cell) if sequence is None else sequence_of(cell, sequence)
+    when, valid = _steps(scaled.model, cell, sequence)
+    output = scaled.run_output(sequence)
+    require_finite(output[valid], "a ceiling")
+    losses = _losses(scaled, sequence, len(output))
+    for array in (output, *losses.values()):
         array[~valid] = np.nan
-    terms = np.abs(high) + np.abs(said) + sum(map(np.abs, losses.values()))
-    off = np.abs(high - said - sum(losses.values())) / np.where(terms > 0, terms, 1.0)
+    terms = np.abs(high) + np.abs(output) + sum(map(np.abs, losses.values()))
+    off = np.abs(high - output - sum(losses.values())) / np.where(terms > 0, terms, 1.0)
     times, count = times_of(cell)[when], len(high)
     return Ceiling(
         columns={
             "time": np.repeat(times, count),
-            "output": np.tile(asked.outputs, len(times)),
-            "value": said.ravel(),
+            "output": np.tile(scaled.outputs, len(times)),
+            "value": output.ravel(),
             "floor": np.tile(floor, len(times)),
             "ceiling": np.tile(high, len(times)),
             **{name: loss.ravel() for name, loss in losses.items()},
         },
-        sentence=_sentence(asked, said, losses, cell, sequence, when),
+        sentence=_sentence(scaled, output, losses, cell, sequence, when),
         law=LAW,
         residual=float(np.nanmax(off)),
         ceiling=high,
         floor=floor,
-        output=said,
+        output=output,
         losses=losses,
-        outputs=asked.outputs,
-        measures=asked.measures,
+        outputs=scaled.outputs,
+        measures=scaled.measures,
         sequence=sequence_name(cell, sequence),
         times=times,
         valid=None if valid.all() else valid,
     )
 
 
-# What is asked for.
+# The choice of outputs, sequence and steps.
 
 
 def _measures(subject: Any, count: int, softmax: bool) -> dict[str, Measure]:
-    """Return the names of the outputs, and what each measures."""
+    """Return the measures of the outputs by their names."""
     labels = NO_LABELS if isinstance(subject, LSTM) else subject.labels
     names = labels.outputs or (["output"] if count == 1 else [f"output {place}" for place in range(count)])
     before = ", before the softmax" if softmax else ""
@@ -272,35 +269,35 @@ def _chosen(output: int | str | None, names: list[str]) -> list[int]:
 
 
 def _scaling(scale: npt.ArrayLike, shift: npt.ArrayLike, count: int, places: list[int]) -> tuple[Array, Array]:
-    found = []
-    for name, given in (("scale", scale), ("shift", shift)):
-        array = numbers(name, given, np.float64)
+    arrays = []
+    for name, value in (("scale", scale), ("shift", shift)):
+        array = numbers(name, value, np.float64)
         if array.shape not in ((), (count,)):
             raise ShapeError(
                 f"{name} has shape {array.shape}; it must be one number, or one for each of {count} outputs"
             )
         if not np.isfinite(array).all() or (name == "scale" and not (array > 0).all()):
-            raise OptionError(f"{name} must be {'positive and ' * (name == 'scale')}finite, not {given!r}")
-        found.append(np.broadcast_to(array, (count,))[places])
-    return found[0], found[1]
+            raise OptionError(f"{name} must be {'positive and ' * (name == 'scale')}finite, not {value!r}")
+        arrays.append(np.broadcast_to(array, (count,))[places])
+    return arrays[0], arrays[1]
 
 
-def _closest(asked: _Asked, cell: Trace) -> int:
+def _closest(scaled: _ScaledModel, cell: Trace) -> int:
     """Return the sequence in which an output comes closest to its ceiling, relative to its range."""
-    best, found = np.inf, 0
+    least, closest = np.inf, 0
     for sequence in range(cell.batch_size):
         on = np.ones(len(cell), bool) if cell.valid is None else cell.valid[:, sequence]
         if on.any():
-            said = asked.said(sequence)
-            said = said[on] if asked.model.reads == "every" else said
-            room = float(((asked.bounds[1] - said.max(0)) / asked.width).min())
-            if room < best:
-                best, found = room, sequence
-    return found
+            output = scaled.run_output(sequence)
+            output = output[on] if scaled.model.reads == "every" else output
+            distance = float(((scaled.bounds[1] - output.max(0)) / scaled.width).min())
+            if distance < least:
+                least, closest = distance, sequence
+    return closest
 
 
-def _steps(model: Model, cell: Trace, sequence: int) -> tuple[npt.NDArray[np.intp], Mask]:
-    """Return the steps whose output is looked at, and which of them are valid."""
+def _steps(model: ReadoutModel, cell: Trace, sequence: int) -> tuple[npt.NDArray[np.intp], Mask]:
+    """Return the steps of the output, and a mask of the valid ones."""
     valid = np.ones(len(cell), bool) if cell.valid is None else cell.valid[:, sequence]
     if not valid.any():
         raise OptionError("a ceiling of a run needs a valid step; this sequence has none")
@@ -315,25 +312,25 @@ def _last(cell: Trace, sequence: int) -> int:
     return int(on[-1 if cell.direction == "forward" else 0])
 
 
-# What was lost.
+# Losses.
 
 
-def _losses(asked: _Asked, sequence: int, steps: int) -> dict[str, Array]:
-    """Return what was lost at each step (time, output), in the data's unit: loss by loss through the nonlinearity."""
-    model, count = asked.model, len(asked.factor)
-    names = list(LOSSES) if any(path.through_states for path in model.paths) else list(LOSSES)[:-1]
-    require_memory((2 * len(names) + 10) * steps * count, 8, f"what {count:,} outputs lost at {steps:,} steps")
-    found: dict[str, Array] = {name: np.empty((steps, count)) for name in names}
+def _losses(scaled: _ScaledModel, sequence: int, steps: int) -> dict[str, Array]:
+    """Return the losses at each step (time, output) in the data's unit; each passes through the nonlinearity."""
+    model, count = scaled.model, len(scaled.factor)
+    names = list(LOSSES) if any(path.bounds_states for path in model.paths) else list(LOSSES)[:-1]
+    require_memory((2 * len(names) + 10) * steps * count, 8, f"the losses of {count:,} outputs at {steps:,} steps")
+    losses: dict[str, Array] = {name: np.empty((steps, count)) for name in names}
     for when, parts in _parts(model, sequence, steps):
         level = np.broadcast_to(model.limits.high, parts[0].shape)
         for name, part in zip(names, parts, strict=False):
-            found[name][when] = asked.factor * (model.through(level) - model.through(level - part))
+            losses[name][when] = scaled.factor * (model.output_map(level) - model.output_map(level - part))
             level = level - part
-    return found
+    return losses
 
 
-def _parts(model: Model, sequence: int, steps: int) -> Iterator[tuple[slice, list[Array]]]:
-    """Go through the steps in pieces, with what they lost to readout, cell state, gate and what is between."""
+def _parts(model: ReadoutModel, sequence: int, steps: int) -> Iterator[tuple[slice, list[Array]]]:
+    """Yield pieces of the steps with their losses, in the order of `LOSSES`."""
     cells = list(model.lstm.layers[-1].values()) if model.lstm is not None else []
     units = sum(cell.parameters.hidden_size + cell.parameters.input_size for cell in cells) + len(model.bias)
     for when in pieces("looking for what was lost", steps, 6 * units):
@@ -342,17 +339,17 @@ def _parts(model: Model, sequence: int, steps: int) -> Iterator[tuple[slice, lis
             for cell in cells
         ]
         factors = [
-            [one[:, 0].astype(np.float64) for one in (run.output_gate, run.activated_cell_state)] for run in runs
+            [array[:, 0].astype(np.float64) for array in (run.output_gate, run.activated_cell_state)] for run in runs
         ]
         if len(model.paths) < len(runs):  # the directions are multiplied
-            factors = [[one * other for one, other in zip(*factors, strict=True)]]
+            factors = [[first * second for first, second in zip(*factors, strict=True)]]
         total = [np.zeros((when.stop - when.start, len(model.bias))) for _ in LOSSES]
         for path, (o, t), run in zip(model.paths, factors, runs, strict=False):
-            lost = [*path.lost(o, t)]
-            if path.through_states:
+            lost = [*path.losses(o, t)]
+            if path.bounds_states:
                 m = o * t if path.projection is None else (o * t) @ path.projection.T
                 between = (m - run.hidden_state[:, 0]) @ path.weight.T
-                lost.append(path.limits.high - path.through_units.high + between)
+                lost.append(path.limits.high - path.unit_limits.high + between)
             for place, part in enumerate(lost):
                 total[place] += part
         yield when, total
@@ -362,7 +359,7 @@ def _only(sequence: int) -> slice:
     return slice(sequence, sequence + 1)
 
 
-# What is said of it.
+# The sentence.
 
 
 def _amount(value: float, measure: Measure) -> str:
@@ -370,20 +367,20 @@ def _amount(value: float, measure: Measure) -> str:
 
 
 def _sentence(
-    asked: _Asked,
-    said: Array,
+    scaled: _ScaledModel,
+    output: Array,
     losses: Mapping[str, Array],
     cell: Trace,
     sequence: int,
     when: npt.NDArray[np.intp],
 ) -> str:
-    best = np.nanmax(said, axis=0)
-    place = int(np.argmin((asked.bounds[1] - best) / asked.width))
-    t = int(np.nanargmax(said[:, place]))
+    best = np.nanmax(output, axis=0)
+    place = int(np.argmin((scaled.bounds[1] - best) / scaled.width))
+    t = int(np.nanargmax(output[:, place]))
     of = f" of {name}" if (name := sequence_name(cell, sequence)) else ""
     parts = sorted(((float(loss[t, place]), LOSSES[name]) for name, loss in losses.items()), reverse=True)
-    lost = [f"{loss:.3g} to {what}" for loss, what in parts if loss > 0.001 * asked.width[place]]
-    largest = _amount(best[place], asked.measures[place])
-    where = f"{at_step(cell, int(when[t]))}{of}" if asked.model.reads == "every" else f"at the end{of}"
+    lost = [f"{loss:.3g} to {cause}" for loss, cause in parts if loss > 0.001 * scaled.width[place]]
+    largest = _amount(best[place], scaled.measures[place])
+    where = f"{at_step(cell, int(when[t]))}{of}" if scaled.model.reads == "every" else f"at the end{of}"
     losing = join_names(lost, "and") or "nothing"
-    return f"{asked.bounded(place)}; in this run it reaches {largest} at most, {where}, losing {losing}."
+    return f"{scaled.ceiling_clause(place)}; in this run it reaches {largest} at most, {where}, losing {losing}."

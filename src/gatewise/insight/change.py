@@ -1,4 +1,4 @@
-"""What if, and did it change? Two runs side by side: where they part, and how far apart they are at every step."""
+"""Did it change, and where? The step at which two runs part, and their distance at every step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array, Mask, cell_at
 from gatewise.errors import ShapeError
 from gatewise.insight.answer import Answer
-from gatewise.insight.comparing import Cell, Compared, Pairs, Place, paired, tolerance_of
+from gatewise.insight.comparing import Cell, CellComparison, Difference, Pairs, pair_cells, tolerance_of
 from gatewise.insight.naming import at_step, sequence_name, sequence_of, state_names, times_of, unit_of
 from gatewise.network import Run
 from gatewise.records.trace import Trace
@@ -20,49 +20,49 @@ from gatewise.records.trace import Trace
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Change(Answer):
-    """How two runs differ.
+    """The difference of two runs.
 
     Attributes
     ----------
     tolerance : float
-        Numbers this far apart count as the same.
-    first : Place or None
-        Where the runs part: in the lowest layer that differs, at the first step in its direction, the quantity that is
-        computed first. None where they are the same.
-    largest : Place or None
+        The distance up to which two numbers count as the same.
+    first : Difference or None
+        The number at which the runs part: in the lowest layer that differs, at the first step in its direction, of the
+        quantity that is computed first. None if the runs are the same.
+    largest : Difference or None
         The largest difference of a gate or a state.
     at_end : float
-        The largest difference of what the runs end with: the output of a network; the last hidden states of an LSTM's
-        last layer, or of the cell.
+        The largest difference at the end of the runs: of the output of a network, of the last hidden states of an
+        LSTM's last layer, or of those of the cell.
     cells : tuple of (int, str)
         The layer and direction of each cell.
     quantities : tuple of str
-        Those that both traces kept.
+        The quantities that both traces kept.
     norms : array (cells, time, quantities)
         The Euclidean norm of the difference over sequences and units.
     times : array (time,)
     edited : boolean array (cells, time)
         The steps at which either run was edited.
-    unit : Place
-        The unit whose `series` are kept: by default that whose cell state, or else another quantity, changed most.
+    unit : Difference
+        The unit of `series`: by default the one whose cell state, or else another quantity, changed most.
     name : str
-        What it is called.
+        The name of that unit.
     series : dict of array (2, time)
-        Its quantities, before and after.
+        The quantities of that unit, before and after.
     valid : boolean array (time,) or None
-        Which steps of its sequence are valid; None means all.
+        True at the valid steps of its sequence; None if all are valid.
     """
 
     tolerance: float
-    first: Place | None
-    largest: Place | None
+    first: Difference | None
+    largest: Difference | None
     at_end: float
     cells: tuple[Cell, ...]
     quantities: tuple[str, ...]
     norms: Array
     times: npt.NDArray[Any]
     edited: Mask
-    unit: Place
+    unit: Difference
     name: str
     series: dict[str, Array]
     valid: Mask | None
@@ -77,9 +77,9 @@ def change(
     sequence: int | str | None = None,
     cell: int | tuple[int, str] | None = None,
 ) -> Change:
-    """Return where two runs part, and how far apart they are at every step.
+    """Return the number at which two runs part, and their distance at every step.
 
-    Compared with the run as it was, an edited one shows what the edit changes downstream: activation patching, or
+    Compared with the unedited run, an edited one shows the effects of the edit downstream: activation patching, or
     causal tracing (Vig et al., "Investigating Gender Bias in Language Models Using Causal Mediation Analysis", 2020).
     Two runs of a model before and after a conversion show whether it changed.
 
@@ -88,10 +88,10 @@ def change(
     before, after : Trace, LSTMTrace or NetworkTrace
         Two runs of the same kind and shape, with the same valid steps, that kept the same units and steps.
     tolerance : float, optional
-        Numbers no further apart than this count as the same. By default 0 where both ran on the same engine, else the
+        The distance up to which two numbers count as the same. By default 0 if both ran on the same engine, else the
         square root of the machine epsilon, as engines round differently.
     unit, sequence : int or str, optional
-        Whose series the record holds; by default those with the largest change of the cell state.
+        The unit and the sequence of the series; by default those with the largest change of the cell state.
     cell : int or (int, str), optional
         The layer, or the layer and direction, of that unit.
 
@@ -126,22 +126,22 @@ def change(
     >>> print(change(before, lstm.trace(x, edit=gw.Edit.set("forget_gate", 0.0, steps=3))))
     The two runs part at step 3, in the forget gate of unit latch; at the end the output differs by up to 0.75.
     """
-    pairs = paired(before, after)
+    pairs = pair_cells(before, after)
     tolerance = tolerance_of(tolerance, pairs)
-    found = {cell: Compared(one, other, tolerance) for cell, (one, other) in pairs.items()}
-    quantities = next(iter(found.values())).quantities
-    largest = max((part.largest(cell) for cell, part in found.items()), key=lambda place: place[0])
-    first = _first(found)
-    chosen = _chosen(found, cell, unit, sequence)
+    comparisons = {cell: CellComparison(*pair, tolerance) for cell, pair in pairs.items()}
+    quantities = next(iter(comparisons.values())).quantities
+    largest = max((part.largest(cell) for cell, part in comparisons.items()), key=lambda pair: pair[0])
+    first = _first(comparisons)
+    chosen = _chosen(comparisons, cell, unit, sequence)
     pair = pairs[chosen.layer, chosen.direction]
     of_a_cell, at_end = isinstance(before, Trace), _at_end(before, after)
     time = len(times_of(pair[0]))
     columns: dict[str, npt.NDArray[Any]] = {}
     if not of_a_cell:
-        columns["layer"] = np.repeat([layer for layer, _ in found], time)
-        columns["direction"] = np.repeat([direction for _, direction in found], time)
-    columns["time"] = np.tile(times_of(pair[0]), len(found))
-    norms = np.stack([part.norms for part in found.values()])
+        columns["layer"] = np.repeat([layer for layer, _ in comparisons], time)
+        columns["direction"] = np.repeat([direction for _, direction in comparisons], time)
+    columns["time"] = np.tile(times_of(pair[0]), len(comparisons))
+    norms = np.stack([part.norms for part in comparisons.values()])
     columns |= {name: norms[:, :, place].ravel() for place, name in enumerate(quantities)}
     return Change(
         columns=columns,
@@ -152,7 +152,7 @@ def change(
         first=first,
         largest=largest[1] if largest[0] > 0 else None,
         at_end=at_end,
-        cells=tuple(found),
+        cells=tuple(comparisons),
         quantities=quantities,
         norms=norms,
         times=times_of(pair[0]),
@@ -164,66 +164,69 @@ def change(
     )
 
 
-def _first(found: dict[Cell, Compared]) -> Place | None:
-    """Return where two runs part."""
-    for layer in dict.fromkeys(layer for layer, _ in found):
-        row = {cell: part for cell, part in found.items() if cell[0] == layer}
+def _first(comparisons: dict[Cell, CellComparison]) -> Difference | None:
+    """Return the number at which two runs part."""
+    for layer in dict.fromkeys(layer for layer, _ in comparisons):
+        row = {cell: part for cell, part in comparisons.items() if cell[0] == layer}
         if layer:  # the input of a layer above is the output of the one below
             for part in row.values():
                 part.parted.pop("input", None)
         starts = {cell: start for cell, part in row.items() if (start := part.first()) is not None}
         if starts:
-            cell = min(starts, key=lambda one: starts[one])
+            cell = min(starts, key=lambda cell: starts[cell])
             steps, _, name = starts[cell]
             time = len(row[cell].norms)
-            return row[cell].place(cell, name, steps if cell[1] == "forward" else time - 1 - steps)
+            return row[cell].largest_at(cell, name, steps if cell[1] == "forward" else time - 1 - steps)
     return None
 
 
 def _chosen(
-    found: dict[Cell, Compared], cell: int | tuple[int, str] | None, unit: int | str | None, sequence: int | str | None
-) -> Place:
-    """Return the unit whose series are kept."""
-    some = found
+    comparisons: dict[Cell, CellComparison],
+    cell: int | tuple[int, str] | None,
+    unit: int | str | None,
+    sequence: int | str | None,
+) -> Difference:
+    """Return the unit of the series: the chosen one, or the one that changed most."""
+    candidates = comparisons
     if cell is not None:
         layers: list[dict[str, Cell]] = []
-        for layer, direction in found:
+        for layer, direction in comparisons:
             layers += [{}] * (layer == len(layers))
             layers[layer] = {**layers[layer], direction: (layer, direction)}
-        named = cell_at(layers, cell, "these runs")
-        some = {named: found[named]}
-    one = next(iter(some.values()))
-    name = "cell_state" if "cell_state" in one.quantities else one.quantities[-1]
-    place = max((part.largest(where, name) for where, part in some.items()), key=lambda pair: pair[0])[1]
-    where = place.layer, place.direction
+        key = cell_at(layers, cell, "these runs")
+        candidates = {key: comparisons[key]}
+    quantities = next(iter(candidates.values())).quantities
+    name = "cell_state" if "cell_state" in quantities else quantities[-1]
+    place = max((part.largest(key, name) for key, part in candidates.items()), key=lambda pair: pair[0])[1]
+    key = place.layer, place.direction
     if unit is None and sequence is None:
         return place
-    pair = found[where].pair
+    pair = comparisons[key].pair
     unit = place.unit if unit is None else _unit_of(pair[0], name, unit)
     sequence = place.sequence if sequence is None else sequence_of(pair[0], sequence)
-    return found[where].place(where, name, place.step, unit, sequence)
+    return comparisons[key].largest_at(key, name, place.step, unit, sequence)
 
 
 def _unit_of(trace: Trace, quantity: str, unit: int | str) -> int:
     return unit_of(state_names(trace, quantity), unit)
 
 
-def _series(pair: tuple[Trace, Trace], quantities: Sequence[str], unit: Place) -> dict[str, Array]:
-    """Return the quantities of a unit before and after; not a projected hidden state, which has no units."""
-    found: dict[str, Array] = {}
+def _series(pair: tuple[Trace, Trace], quantities: Sequence[str], unit: Difference) -> dict[str, Array]:
+    """Return the quantities of a unit before and after, without a projected hidden state, which has no units."""
+    series: dict[str, Array] = {}
     for name in quantities:
         if name == "hidden_state" and pair[0].parameters.projection is not None:
             continue
-        found[name] = np.stack([run.quantity(name)[:, unit.sequence, unit.unit] for run in pair]).astype(np.float64)
-    return found
+        series[name] = np.stack([run.quantity(name)[:, unit.sequence, unit.unit] for run in pair]).astype(np.float64)
+    return series
 
 
 def _edited(*pair: Trace) -> Mask:
-    """Return at which of the kept steps either run of a cell was edited."""
-    found = np.zeros(pair[0].num_steps, bool)
+    """Return the kept steps (time,) at which either run of a cell was edited."""
+    edited = np.zeros(pair[0].num_steps, bool)
     for edit in (edit for run in pair for edit in run.edits):
-        found[slice(None) if edit.steps is None else np.array(edit.steps)] = True
-    return found[:: pair[0].keep.every]
+        edited[slice(None) if edit.steps is None else np.array(edit.steps)] = True
+    return edited[:: pair[0].keep.every]
 
 
 # In words.
@@ -235,22 +238,22 @@ def _at_end(before: Any, after: Any) -> float:
         cells, others = before.cells(), after.cells()
         top = max(layer for layer, _ in cells)
         finals = [(cells[key].final.h, others[key].final.h) for key in cells if key[0] == top]
-        return max(_most(one, other) for one, other in finals)
+        return max(_largest_difference(*pair) for pair in finals)
     if before.output.shape != after.output.shape:
         shapes = f"{before.output.shape}, and {after.output.shape}"
         raise ShapeError(f"the outputs of the two runs must have the same shape; they have {shapes}")
     timed = before.network.reads == "every"
-    return _most(*(run.output[-1] if timed else run.output for run in (before, after)))
+    return _largest_difference(*(run.output[-1] if timed else run.output for run in (before, after)))
 
 
-def _most(one: Array, other: Array) -> float:
+def _largest_difference(before: Array, after: Array) -> float:
     with np.errstate(invalid="ignore"):
-        apart = np.abs(one.astype(np.float64) - other)
-    apart = np.where((one == other) | (np.isnan(one) & np.isnan(other)), 0.0, apart)
-    return float(np.max(np.where(np.isnan(apart), np.inf, apart), initial=0.0))
+        distance = np.abs(before.astype(np.float64) - after)
+    distance = np.where((before == after) | (np.isnan(before) & np.isnan(after)), 0.0, distance)
+    return float(np.max(np.where(np.isnan(distance), np.inf, distance), initial=0.0))
 
 
-def _unit_name(place: Place, pairs: Pairs) -> str:
+def _unit_name(place: Difference, pairs: Pairs) -> str:
     trace = pairs[place.layer, place.direction][0]
     if place.quantity == "input":
         return f"feature {trace.labels.feature(place.unit)}"
@@ -262,15 +265,15 @@ def _unit_name(place: Place, pairs: Pairs) -> str:
     layers, directions = {layer for layer, _ in pairs}, {direction for _, direction in pairs}
     where = f" of layer {place.layer}" if len(layers) > 1 else ""
     where += f" ({place.direction})" if len(directions) > 1 else ""
-    said = sequence_name(trace, place.sequence)
-    return f"{name}{where}" + (f", {said}" if said else "")
+    of_sequence = sequence_name(trace, place.sequence)
+    return f"{name}{where}" + (f", {of_sequence}" if of_sequence else "")
 
 
-def _sentence(first: Place | None, pairs: Pairs, tolerance: float, what: str, at_end: float) -> str:
+def _sentence(first: Difference | None, pairs: Pairs, tolerance: float, result: str, at_end: float) -> str:
     if first is None:
         by = f"differ nowhere by more than {tolerance:.2g}" if tolerance else "are the same, number by number"
         if at_end > tolerance:  # by another head
-            return f"The gates and states of the two runs {by}; at the end the {what} differs by up to {at_end:.2g}."
+            return f"The gates and states of the two runs {by}; at the end the {result} differs by up to {at_end:.2g}."
         return f"The two runs {by}."
     trace = pairs[first.layer, first.direction][0]
     when = at_step(trace, first.step * trace.keep.every)
@@ -278,4 +281,4 @@ def _sentence(first: Place | None, pairs: Pairs, tolerance: float, what: str, at
     more = f" by more than {tolerance:.2g}" if tolerance else ""
     end = f"differs by up to {at_end:.2g}" if at_end > tolerance else "is the same again"
     where = f"in the {quantity} of {_unit_name(first, pairs)}" if first.quantity != "input" else "in their inputs"
-    return f"The two runs part{more} {when}, {where}; at the end the {what} {end}."
+    return f"The two runs part{more} {when}, {where}; at the end the {result} {end}."

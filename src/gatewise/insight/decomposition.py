@@ -1,4 +1,4 @@
-"""What do these steps contribute to an output? Contextual decomposition of one number of a run."""
+"""Do these steps contribute to an output? Contextual decomposition of one number of a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gatewise.arrays import index, size
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import step_name
-from gatewise.insight.phrases import Phrases, decomposed
+from gatewise.insight.phrases import Phrases, decompose
 from gatewise.insight.relevance import require_no_norm
 from gatewise.insight.target import Output, target
 from gatewise.network import NetworkTrace
@@ -21,16 +21,16 @@ LAW = "the phrase's part and the rest add up to the output"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Decomposition(Answer):
-    """One number of a run as the sum of what some steps alone contribute, and the rest.
+    """One number of a run as the sum of the contribution of some steps alone, and the rest.
 
     Attributes
     ----------
     phrase : float
-        β: what the steps alone contribute.
+        β: the contribution of the steps alone.
     rest : float
-        γ: what the other steps and the initial states contribute, and what arises only from all of them together.
+        γ: the contributions of the other steps and the initial states, and all joint contributions.
     value : float
-        The number, as the trace has it.
+        The number in the trace.
     """
 
     phrase: float
@@ -46,22 +46,22 @@ def decomposition(
     t: int | str | None = None,
     sequence: int | str = 0,
 ) -> Decomposition:
-    """Return one number of a run as the sum of what a phrase alone contributes, and the rest.
+    """Return one number of a run as the sum of the contribution of a phrase alone, and the rest.
 
     Murdoch, Liu and Yu, "Beyond Word Importance: Contextual Decomposition to Extract Interactions from LSTMs" (2018).
     Every state is a pair β + γ. An input gate, forget gate or candidate φ(β + γ + b) becomes three parts: φ(b) of its
-    bias, and for β and γ the mean of what they add in either order (Shapley). Of the product of two such sums, β has
-    what is free of γ; the product of two biases belongs to β at the steps of the phrase, in every layer, and else to γ.
-    The output gate is held as it was. The initial states and the head's bias belong to γ.
+    bias, and for β and γ the mean of their increments in both orders (Shapley). In the product of two such sums, β has
+    the terms without γ; the product of two biases belongs to β at the steps of the phrase, in every layer, and else to
+    γ. The output gate is held. The initial states and the head's bias belong to γ.
 
     Parameters
     ----------
     trace : NetworkTrace, LSTMTrace or Trace
-        One that keeps everything.
+        A run that keeps everything.
     start, stop : int
         The phrase: the steps start, …, stop - 1, in the input's time.
     output, t, sequence
-        What is explained: see `gatewise.insight.target`.
+        The number to explain: see `gatewise.insight.target`.
 
     Returns
     -------
@@ -96,14 +96,14 @@ def decomposition(
         raise OptionError(f"stop must be above the first step of the phrase, {first}, and at most {steps}, not {stop}")
     within = np.zeros((1, steps), bool)
     within[0, first : last + 1] = True
-    pair = decomposed(aim, Phrases(within, np.zeros(1, bool)))
+    pair = decompose(aim, Phrases(within, np.zeros(1, bool)))
     phrase, rest = float(pair.phrase[0]), float(pair.rest[0])
     terms = abs(phrase) + abs(rest) + abs(aim.value)
     names = [step_name(aim.first, n) for n in (first, last)]
-    said = names[0] if first == last else f"{names[0]} to {names[1].removeprefix('step ')}"
+    steps_name = names[0] if first == last else f"{names[0]} to {names[1].removeprefix('step ')}"
     return Decomposition(
         columns={"part": np.array(["phrase", "rest"]), "value": np.array([phrase, rest])},
-        sentence=f"{aim.said}; of it, {phrase:.4g} comes from {said} alone.",
+        sentence=f"{aim.clause}; of it, {phrase:.4g} comes from {steps_name} alone.",
         law=LAW,
         residual=abs(phrase + rest - aim.value) / (terms or 1.0),
         phrase=phrase,

@@ -1,4 +1,4 @@
-"""Where does it come to rest? The fixed points of a cell under a constant input, and what happens near them."""
+"""Where does it come to rest? The fixed points of a cell under a constant input, and the dynamics around them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, numbers, quiet, require_memory, size
 from gatewise.cell import LSTMCell, Rng, generator
-from gatewise.errors import OptionError, ShapeError
+from gatewise.errors import OptionError, ShapeError, join_names
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import duration_of, step_duration
 from gatewise.insight.newton import FixedPointSearch, merge_points, midpoints
@@ -23,12 +23,12 @@ from gatewise.showing import counted
 
 LAW = "a step of the cell maps each fixed point onto itself"
 KINDS = ("stable", "neutral", "saddle", "unstable")
-ON_THE_CIRCLE = 1e-8  # so near to 1 the size of an eigenvalue is 1
+ON_THE_CIRCLE = 1e-8  # the distance from 1 up to which the size of an eigenvalue counts as 1
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FixedPoints(Answer):
-    """Where a cell comes to rest.
+    """The fixed points of a cell.
 
     Attributes
     ----------
@@ -38,16 +38,16 @@ class FixedPoints(Answer):
         ``stable``: all eigenvalues lie within the unit circle. ``neutral``: some lie on it and none outside, as on a
         line of fixed points. ``saddle``: some lie outside. ``unstable``: all do.
     eigenvalues : array of complex (points, recurrent + hidden)
-        Of the Jacobian of a step with respect to (h, c), the largest first.
+        Eigenvalues of the Jacobian of a step with respect to (h, c), the largest first.
     time_constants : array (points, recurrent + hidden)
-        -1 / ln |λ|, in steps: how long a displacement takes to shrink to 1/e; negative where it grows by e.
+        -1 / ln |λ|, in steps, until a displacement shrinks to 1/e; negative if it grows.
     periods : array (points, recurrent + hidden)
-        2π / |arg λ|, in steps: how long a rotation takes; infinite where there is none.
+        2π / |arg λ|, in steps, of a rotation; infinite without one.
     jacobians : array (points, recurrent + hidden, recurrent + hidden)
-    found : array of int (points,)
-        How many starts led to each.
+    counts : array of int (points,)
+        The number of starts that led to each point.
     starts, converged : int
-        From how many states the search began, and how many led to a fixed point.
+        The number of starts, and of those that led to a fixed point.
     x : array (input,)
         The constant input.
     """
@@ -59,7 +59,7 @@ class FixedPoints(Answer):
     time_constants: Array
     periods: Array
     jacobians: Array
-    found: npt.NDArray[np.integer[Any]]
+    counts: npt.NDArray[np.integer[Any]]
     starts: int
     converged: int
     x: Array
@@ -77,42 +77,43 @@ def fixed_points(
     tolerance: float = 1e-10,
     merge: float = 1e-6,
 ) -> FixedPoints:
-    """Return the states (h, c) that a cell maps onto themselves under a constant input, and the spectrum around each.
+    """Return the states (h, c) that a cell maps onto themselves under a constant input, and their spectra.
 
     Sussillo and Barak, "Opening the Black Box: Low-Dimensional Dynamics in High-Dimensional Recurrent Neural Networks"
-    (2013): near a fixed point a recurrent network is the linear map of its Jacobian, whose eigenvalues λ say along how
-    many directions it decays, for how long, and whether it turns. Found by Newton's method, (J - 1) δ = s - F(s), with
-    the exact Jacobian, each step halved until ‖F(s) - s‖ falls.
+    (2013): near a fixed point a recurrent network is the linear map of its Jacobian. Its eigenvalues λ tell in how many
+    directions a displacement decays, how fast, and whether it rotates. The search is Newton's method,
+    (J - 1) δ = s - F(s), with the exact Jacobian and each step halved until ‖F(s) - s‖ falls.
 
     Parameters
     ----------
     cell : LSTMCell, LSTM of one cell, or Trace
-        Any variant. Of a trace, the cell that ran, without its dropout; its states are starts, as `trace`.
+        Any variant. For a trace, the cell that ran, without its dropout; its states are starts, as with `trace`.
     x : array (input,), optional
         The constant input; zeros by default.
     trace : Trace, optional
-        A run of this cell: half of the starts are states that it went through.
+        A run of this cell, whose states are half of the starts.
     starts : int
-        From how many states to start; each is also run under the input for `settle` steps, and started from there; then
-        from midway between points that were found, at most as often. The random ones have normal cell states of sizes
-        0.1 to 10.
+        The number of states to start from. The search also starts from the states that each of them reaches in `settle`
+        steps under the input, and then from midpoints of fixed points, at most as many. Random starts have normal cell
+        states of sizes 0.1 to 10.
     settle : int
-        0 for none: then unstable points alone are as likely to be found as stable ones.
+        Steps before a second search. With 0 there is none, and stable points have no advantage.
     rng : int or numpy.random.Generator
         The source of random starts.
     tolerance : float
-        How small the largest entry of F(s) - s must be. A state so large that it is rounded by more does not count: a
-        cell state that runs away moves by less than its rounding at last.
+        The bound of the largest entry of F(s) - s. States whose rounding is larger do not count: a cell state that runs
+        away finally moves by less than its rounding.
     merge : float
-        How near two points are one: in the largest entry of their difference, relative to theirs where that is above 1.
+        The distance up to which two points are one: the largest entry of their difference, relative to the points if
+        they are larger than 1.
 
     Returns
     -------
     FixedPoints
-        With a row for each point, those that most starts led to first: ``point``, ``kind``, ``starts``, ``residual``
+        With a row for each point, the most frequent first: ``point``, ``kind``, ``starts``, ``residual``
         (the largest entry of F(s) - s), ``spectral_radius`` (the largest |λ|), ``time_constant`` and ``period`` of that
-        eigenvalue, ``growing`` (how many |λ| are above 1); with a trace whose times are dates at equal distances also
-        ``time_constant_days`` or the like. There may be points that no start led to.
+        eigenvalue, ``growing`` (the number of |λ| above 1); with a trace whose times are dates at equal distances also
+        ``time_constant_days`` or the like. There may be points to which no start led.
 
     Raises
     ------
@@ -125,8 +126,8 @@ def fixed_points(
     Notes
     -----
     Law: a step of the cell maps each point onto itself, to the tolerance; the residual is the largest ‖F(s) - s‖
-    relative to ‖F(s)‖ + ‖s‖. In float64. A step of Newton's method from one start takes a backward pass of one step
-    with recurrent + hidden sequences, and the solution of as many equations.
+    relative to ‖F(s)‖ + ‖s‖. It computes in float64. A step of Newton's method from one start takes
+    a backward pass of one step with recurrent + hidden sequences, and the solution of as many equations.
 
     Examples
     --------
@@ -141,56 +142,56 @@ def fixed_points(
     for name, value in (("tolerance", tolerance), ("merge", merge)):
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
             raise OptionError(f"{name} must be a number between 0 and 1, not {value!r}")
-    wide = parameters.recurrent_size + parameters.hidden_size
-    require_memory(20 * starts * wide, 8, f"a search from {starts:,} starts of {wide:,} numbers")
+    size_of_state = parameters.recurrent_size + parameters.hidden_size
+    require_memory(20 * starts * size_of_state, 8, f"a search from {starts:,} starts of {size_of_state:,} numbers")
     source = cast(np.random.Generator, generator("pytorch", rng, {}))
     states = _starts(parameters, trace, starts, source)
     if settle:
         states = np.concatenate([states, search.run(states, settle)])
     ended, off = search.newton(states)
     first, _ = merge_points(ended[off <= tolerance], merge)
-    between = midpoints(first, starts, source)  # two that are stable, there often is one that is not
+    between = midpoints(first, starts, source)  # there often is an unstable point between two stable ones
     if len(between):
         more, further = search.newton(between)
         ended, off = np.concatenate([ended, more]), np.concatenate([off, further])
-    there = off <= tolerance
-    points, found = merge_points(ended[there], merge)
-    return _answer(search, points, found, len(ended), int(there.sum()), trace)
+    converged = off <= tolerance
+    points, counts = merge_points(ended[converged], merge)
+    return _answer(search, points, counts, len(ended), int(converged.sum()), trace)
 
 
-# What is asked.
+# The cell, its input and the starts.
 
 
 def _cell_of(cell: object, trace: object) -> tuple[Parameters, Trace | None]:
-    """Return the parameters of the one cell that is asked about, and a run of it."""
+    """Return the parameters of the cell, and a run of it if there is one."""
     if isinstance(cell, RunRecord):
         run = of_one_cell(cell)
         parameters, trace = run.parameters, run if trace is None else trace
     elif isinstance(cell, LSTM):
         if len(cell.layers) != 1 or len(cell.layers[0]) != 1:
             count = sum(map(len, cell.layers))
-            raise OptionError(f"fixed points are those of one cell, lstm.layers[0][0] say; this LSTM has {count} cells")
+            raise OptionError(f"one cell has fixed points, such as lstm.layers[0][0]; this LSTM has {count} cells")
         parameters = cell.layers[0][0].parameters
     elif isinstance(cell, LSTMCell):
         parameters = cell.parameters
     else:
         kind = type(cell).__name__
-        raise OptionError(f"fixed points are asked of an LSTMCell, an LSTM of one cell or a Trace, not of {kind}")
+        raise OptionError(f"an LSTMCell, an LSTM of one cell or a Trace has fixed points, not {kind}")
     if trace is None:
         return parameters, None
     run = of_one_cell(trace)
     ours, theirs = parameters.arrays(), run.parameters.arrays()
     same = parameters.variant == run.parameters.variant and ours.keys() == theirs.keys()
     if not same or not all(np.array_equal(ours[name], theirs[name], equal_nan=True) for name in ours):
-        raise OptionError("the trace is of another cell: its parameters are not those of the cell that is asked about")
+        raise OptionError("the trace is of another cell: it has other parameters")
     return parameters, run
 
 
 def _input(p: Parameters, x: npt.ArrayLike | None) -> Array:
-    found = np.zeros(p.input_size) if x is None else numbers("x", x, np.float64)
-    if found.shape != (p.input_size,):
-        raise ShapeError(f"x has shape {found.shape}; the constant input of this cell is ({p.input_size},)")
-    return found
+    array = np.zeros(p.input_size) if x is None else numbers("x", x, np.float64)
+    if array.shape != (p.input_size,):
+        raise ShapeError(f"x has shape {array.shape}; the constant input of this cell is ({p.input_size},)")
+    return array
 
 
 def _require_finite(search: FixedPointSearch) -> None:
@@ -202,7 +203,7 @@ def _require_finite(search: FixedPointSearch) -> None:
 
 
 def _starts(p: Parameters, trace: Trace | None, count: int, rng: np.random.Generator) -> Array:
-    """Return states to start from (start, recurrent + hidden), the first half of them those of a trace."""
+    """Return starts (start, recurrent + hidden), up to half of them states of a trace."""
     visited = np.zeros((0, p.recurrent_size + p.hidden_size))
     if trace is not None:
         trace.require("starting from its states")
@@ -219,13 +220,13 @@ def _starts(p: Parameters, trace: Trace | None, count: int, rng: np.random.Gener
     return np.concatenate([visited, np.concatenate([h, c], axis=1)])
 
 
-# What is answered.
+# The answer.
 
 
 def _answer(
     search: FixedPointSearch,
     points: Array,
-    found: npt.NDArray[np.integer[Any]],
+    counts: npt.NDArray[np.integer[Any]],
     starts: int,
     converged: int,
     trace: Trace | None,
@@ -240,7 +241,7 @@ def _answer(
     columns: dict[str, npt.NDArray[Any]] = {
         "point": np.arange(len(points)),
         "kind": np.array(kinds, str),
-        "starts": found,
+        "starts": counts,
         "residual": np.abs(moved).max(1, initial=0),
         "spectral_radius": size_of[:, 0],
         "time_constant": constants[:, 0],
@@ -264,7 +265,7 @@ def _answer(
         time_constants=constants,
         periods=periods,
         jacobians=J,
-        found=found,
+        counts=counts,
         starts=starts,
         converged=converged,
         x=search.x,
@@ -282,9 +283,9 @@ def _sentence(
     kinds: tuple[str, ...], constants: Array, starts: int, converged: int, step: tuple[float, str] | None
 ) -> str:
     if not kinds:
-        return f"None of {counted(starts, 'start')} led to a fixed point; there may be some all the same."
-    said = ", ".join(f"{kinds.count(kind):,} {kind}" for kind in KINDS if kind in kinds)
-    points = f"{counted(len(kinds), 'fixed point')} ({said})"
+        return f"None of {counted(starts, 'start')} led to a fixed point; there may still be some."
+    kind_counts = join_names(f"{kinds.count(kind):,} {kind}" for kind in KINDS if kind in kinds)
+    points = f"{counted(len(kinds), 'fixed point')} ({kind_counts})"
     if len(set(kinds)) == 1:
         points = counted(len(kinds), f"{kinds[0]} fixed point".replace("saddle fixed", "saddle"))
     sentence = f"{f'All {starts:,}' if converged == starts else f'{converged:,} of {starts:,}'} starts led to {points}"

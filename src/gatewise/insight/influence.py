@@ -1,4 +1,4 @@
-"""How many steps matter? How much a state or an output depends on the inputs and states of each step before it."""
+"""How many steps matter? The dependence of a state or an output on the input and the state of each step."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from gatewise.insight.answer import Answer
 from gatewise.insight.jacobians import (
     CellNorms,
     ModelNorms,
-    alone,
-    of_cell,
-    of_model,
-    plainly,
+    norms_of_cell,
+    norms_of_model,
+    ordinary_backward,
+    single_sequence,
     through_cell,
     through_layers,
 )
@@ -40,26 +40,26 @@ LAW = "the gradient of a weighted sum of the outputs is that weighted sum of the
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Influence(Answer):
-    """How much a state or an output depends on each step.
+    """The dependence of a state or an output on each step.
 
     Attributes
     ----------
     inputs : array (time,)
-        The Frobenius norm of ∂h_T/∂x_s, or of a whole model ∂y/∂x_s; 0 where step s does not enter.
+        The Frobenius norm of ∂h_T/∂x_s, or of a whole model ∂y/∂x_s; 0 at steps without an effect.
     cell_state, hidden_state : array (time,) or None
-        Of one cell: the Frobenius norms of ∂c_T/∂c_s, through gates and recurrence, and of ∂h_T/∂h_s. NaN at steps that
-        are not valid, 0 at steps later than T. None of a whole model.
+        Of one cell: the Frobenius norms of ∂c_T/∂c_s, through gates and recurrence, and of ∂h_T/∂h_s. NaN at invalid
+        steps, 0 at steps later than T. None for a whole model.
     along_cell : array (time, hidden) or None
         ∂c_T/∂c_s of each unit along the cell alone, with all gates held.
     lag : int
-        The steps no further than this from T hold `share` of the sum of `inputs`.
+        The distance from T within which steps hold `share` of the sum of `inputs`.
     share : float
     within : str
-        Those steps in words.
+        The steps within the lag, in words.
     times : array (time,)
         Dates, names, or the numbers of the steps.
     valid : boolean array (time,) or None
-        Which steps are valid; None means all.
+        True at valid steps; None if all are valid.
     """
 
     inputs: Array
@@ -76,55 +76,54 @@ class Influence(Answer):
 def influence(
     trace: Trace | LSTMTrace | NetworkTrace, t: int | str | None = None, sequence: int | str = 0, *, share: float = 0.95
 ) -> Influence:
-    """Return how much the state of a step T, or the output there, depends on each step.
+    """Return the dependence of the state of a step T, or of the output there, on each step.
 
     Hochreiter, "Untersuchungen zu dynamischen neuronalen Netzen" (1991), and Bengio, Simard and Frasconi, "Learning
-    Long-Term Dependencies with Gradient Descent is Difficult" (1994), measure how far back a recurrent network reaches
-    by ∂h_T/∂h_s, which vanishes or explodes with the distance; Pascanu, Mikolov and Bengio, "On the difficulty of
-    training recurrent neural networks" (2013), by its norm. In an LSTM the cell state carries it: along the cell, with
-    all gates held, ∂c_T/∂c_s is the product of the forget gates F_{s+1} … F_T (of k + (1 - k) f under zoneout); in
-    total, the effect of a cell state on later gates through the hidden state is added.
+    Long-Term Dependencies with Gradient Descent is Difficult" (1994), measure the reach of a recurrent network
+    into the past by ∂h_T/∂h_s, which vanishes or explodes with the distance; Pascanu, Mikolov and Bengio, "On the
+    difficulty of training recurrent neural networks" (2013), by its norm. In an LSTM the cell state carries it: along
+    the cell, with all gates held, ∂c_T/∂c_s is the product of the forget gates F_{s+1} … F_T (of k + (1 - k) f under
+    zoneout). In total, it includes the effect of a cell state on later gates through the hidden state.
 
     Parameters
     ----------
     trace : Trace, LSTMTrace or NetworkTrace
-        One that keeps everything: a run of one cell, asked about its hidden state h_T and cell state c_T, or of a whole
-        model, asked about its output y_T through all layers and directions, steps after T too where a backward
-        direction reads them.
+        A run that keeps everything: of one cell, for its hidden state h_T and cell state c_T, or of a whole model, for
+        its output y_T through all layers and directions. A backward direction also reads steps after T.
     t : int or str, optional
-        The step T, in the input's time, or its date or name; by default the last valid one in the direction of the run.
+        The step T in the input's time, or its date or name; by default the last valid one in the direction of the run.
         Negative numbers count from the end. A network that reads the final states has no such step.
     sequence : int or str
-        Which sequence of the batch, or its name.
+        The place of a sequence in the batch, or its name.
     share : float
-        How much of the influence of all inputs the lag is to hold, 0 < share <= 1.
+        The part of the influence of all inputs within the lag, 0 < share <= 1.
 
     Returns
     -------
     Influence
-        With a row for each step: ``time``, ``lag`` (its distance from T; from the nearer end where a bidirectional
-        network reads its final states), ``lag_days`` or the like where the times are dates at equal distances,
-        ``input``, and of one cell ``along_cell`` (the Frobenius norm over units), ``cell_state`` and ``hidden_state``.
+        With a row for each step: ``time``, ``lag`` (its distance from T; if a bidirectional network reads its
+        final states, from the nearer end), ``lag_days`` or the like if the times are dates at equal distances,
+        ``input``, and for one cell ``along_cell`` (the Frobenius norm over units), ``cell_state`` and ``hidden_state``.
 
     Raises
     ------
     OptionError
         If there is no such step or sequence, the step or every step is not valid, `share` is no such number, a
-        derivative is not finite, or something else than a trace is given.
+        derivative is not finite, or `trace` is no run.
     NotKeptError
         If the trace did not keep everything.
 
     Notes
     -----
     The norms are Frobenius norms, √Σ (∂h_k/∂x_j)²: at T itself those of ∂c_T/∂c_T and ∂h_T/∂h_T are √hidden and
-    √recurrent. An input counts per unit of its own measure. With an embedding, x is the embedded token. A head's
-    nonlinearity counts.
+    √recurrent. The derivative is per unit of an input's measure. With an embedding, x is the embedded token.
+    It includes the nonlinearity of a head.
 
     Law: the gradient of a weighted sum of the outputs, by one ordinary backward pass, is the same weighted sum of the
     Jacobians' rows; the residual is relative to the largest sum of absolute values of a step. Time is linear in the
     number of steps, and that of a backward pass with as many sequences as there are outputs (of one cell: recurrent +
-    hidden); it ends early where all derivatives have vanished. In float64, in chunks: below 1 GB in addition to the
-    trace for 100,000 steps of 128 units.
+    hidden); it ends early once all derivatives have vanished. It computes in float64 and in chunks: below 1 GB in
+    addition to the trace for 100,000 steps of 128 units.
 
     Examples
     --------
@@ -144,15 +143,15 @@ def influence(
 def _of_cell(trace: Trace, t: int | str | None, sequence: int | str, share: float) -> Influence:
     sequence = sequence_of(trace, sequence)
     t = _valid_step(trace, t, sequence, backward_only=trace.direction == "backward")
-    one = alone(trace, sequence)
+    single = single_sequence(trace, sequence)
     weights = _weights(trace.parameters.recurrent_size)
-    found = of_cell(one, t, weights)
-    dy, gradient = np.zeros(one.hidden_state.shape), np.zeros((len(one), 1, one.parameters.input_size))
+    norms = norms_of_cell(single, t, weights)
+    dy, gradient = np.zeros(single.hidden_state.shape), np.zeros((len(single), 1, single.parameters.input_size))
     dy[t, 0] = weights
-    through_cell(one, (0, one.direction), dy, None, plainly, gradient)
+    through_cell(single, (0, single.direction), dy, None, ordinary_backward, gradient)
     place = f"the hidden state {at_step(trace, t)}{_of_sequence(trace, sequence)}"
-    residual = _residual(found, gradient[:, 0])
-    return _answer(trace, found, np.array([t]), sequence, share, place, residual, (trace.direction,))
+    residual = _residual(norms, gradient[:, 0])
+    return _answer(trace, norms, np.array([t]), sequence, share, place, residual, (trace.direction,))
 
 
 def _of_model(run: Run, t: int | str | None, sequence: int | str, share: float) -> Influence:
@@ -161,42 +160,44 @@ def _of_model(run: Run, t: int | str | None, sequence: int | str, share: float) 
     sequence = sequence_of(first, sequence)
     last = network is not None and network.reads == "last"
     if last and t is not None:
-        raise OptionError(f"this network has one output, of its final state: there is no step {t!r} to ask about")
+        raise OptionError(f"this network has one output, of its final state: there is no step {t!r} to choose")
     step = _valid_step(first, t, sequence, backward_only=trace.directions == ("backward",))
-    layers = tuple({way: alone(cell, sequence) for way, cell in layer.items()} for layer in trace.layers)
-    one = replace(trace, layers=layers, stored_output=trace.stored_output[:, sequence : sequence + 1])
-    rows = _rows(one, run, step, sequence)
+    layers = tuple({way: single_sequence(cell, sequence) for way, cell in layer.items()} for layer in trace.layers)
+    single = replace(trace, layers=layers, stored_output=trace.stored_output[:, sequence : sequence + 1])
+    rows = _rows(single, run, step, sequence)
     weights = _weights(len(rows))
-    found = of_model(one, None if last else step, rows, weights)
-    gradient = through_layers(one, None if last else step, np.tensordot(weights, rows, 1)[None], plainly)[:, 0]
+    norms = norms_of_model(single, None if last else step, rows, weights)
+    gradient = through_layers(single, None if last else step, np.tensordot(weights, rows, 1)[None], ordinary_backward)[
+        :, 0
+    ]
     place, ends = f"the output {at_step(first, step)}{_of_sequence(first, sequence)}", np.array([step])
     if last:
         on = np.arange(len(first)) if first.valid is None else np.flatnonzero(first.valid[:, sequence])
         place = f"the output{_of_sequence(first, sequence)}"
         ends = np.array([on[-1 if way == "forward" else 0] for way in trace.directions])
-    return _answer(first, found, ends, sequence, share, place, _residual(found, gradient), trace.directions)
+    return _answer(first, norms, ends, sequence, share, place, _residual(norms, gradient), trace.directions)
 
 
 def _rows(trace: LSTMTrace, run: Any, t: int, sequence: int) -> Array:
-    """Return the Jacobian of the output of a run with respect to what the LSTM puts out (row, ·)."""
+    """Return the Jacobian of the output of a run with respect to the LSTM's output (row, ·)."""
     model = run.network
     if model is None:
-        shape = trace.output.shape[2:]  # as the directions' final states are merged, too
+        shape = trace.output.shape[2:]  # the merged final states have the same shape
         return np.eye(int(np.prod(shape))).reshape(-1, *shape)
     read = run.features[t, sequence] if model.reads == "every" else run.features[sequence]
     if not model.dense and model.outputs is None:
         return np.eye(read.size).reshape(-1, *read.shape)
-    found = outputs_of(model.dense, read.astype(np.float64))
-    rows: Array = np.eye(len(found[-1]))
+    outputs = outputs_of(model.dense, read.astype(np.float64))
+    rows: Array = np.eye(len(outputs[-1]))
     if model.outputs is not None:
-        rows = model.outputs.undo_gradient(rows, found[-1])
-    for layer, y in zip(reversed(model.dense), reversed(found[1:]), strict=True):
+        rows = model.outputs.undo_gradient(rows, outputs[-1])
+    for layer, y in zip(reversed(model.dense), reversed(outputs[1:]), strict=True):
         rows = layer.preactivation_gradient(rows, y) @ layer.weight.astype(np.float64)
     return rows
 
 
 def _valid_step(trace: Trace, t: int | str | None, sequence: int, *, backward_only: bool) -> int:
-    """Return the step that is asked about, which must be valid."""
+    """Return the place of a valid step; by default the last one in the direction of the run."""
     steps = len(trace)
     on = np.arange(steps) if trace.valid is None else np.flatnonzero(trace.valid[:, sequence])
     if not len(on):
@@ -217,17 +218,17 @@ def _of_sequence(trace: Trace, sequence: int) -> str:
 
 
 def _weights(count: int) -> Array:
-    return np.cos(np.arange(count))  # any that are no pattern of a network's
+    return np.cos(np.arange(count))  # any weights unrelated to a network
 
 
-def _residual(found: CellNorms | ModelNorms, gradient: Array) -> float:
-    terms = found.terms.max(initial=0)
-    return float(np.abs(found.combined - gradient).max(initial=0) / (terms if terms > 0 else 1))
+def _residual(norms: CellNorms | ModelNorms, gradient: Array) -> float:
+    terms = norms.terms.max(initial=0)
+    return float(np.abs(norms.combined - gradient).max(initial=0) / (terms if terms > 0 else 1))
 
 
 def _answer(
     trace: Trace,
-    found: CellNorms | ModelNorms,
+    norms: CellNorms | ModelNorms,
     ends: npt.NDArray[np.intp],
     sequence: int,
     share: float,
@@ -239,21 +240,21 @@ def _answer(
     steps = np.arange(len(trace))
     lags = np.abs(steps[:, None] - ends).min(1)
     cells: dict[str, Array] = {}
-    if isinstance(found, CellNorms):
+    if isinstance(norms, CellNorms):
         on = np.ones(len(trace), bool) if valid is None else valid
-        cells = {"along_cell": found.along, "cell_state": found.cell_state, "hidden_state": found.hidden_state}
-        for norms in cells.values():
-            norms[~on] = np.nan
-    if not np.isfinite(found.inputs).all():
-        where = step_name(trace, int(np.flatnonzero(~np.isfinite(found.inputs))[0]))
+        cells = {"along_cell": norms.along, "cell_state": norms.cell_state, "hidden_state": norms.hidden_state}
+        for array in cells.values():
+            array[~on] = np.nan
+    if not np.isfinite(norms.inputs).all():
+        where = step_name(trace, int(np.flatnonzero(~np.isfinite(norms.inputs))[0]))
         raise OptionError(f"the influence of {where} is not a finite number; the run, or its gradient, has none there")
-    sums = np.cumsum(np.bincount(lags, found.inputs))
+    sums = np.cumsum(np.bincount(lags, norms.inputs))
     lag = int(np.searchsorted(sums, share * sums[-1]))
     step = step_duration(trace)
     columns: dict[str, npt.NDArray[Any]] = {"time": times_of(trace), "lag": lags}
     if step is not None:
         columns[f"lag_{step[1]}"] = step[0] * lags
-    columns["input"] = found.inputs
+    columns["input"] = norms.inputs
     if cells:
         columns |= cells | {"along_cell": np.sqrt((cells["along_cell"] ** 2).sum(1))}
     within = _within(lag, directions, len(ends) > 1, step)
@@ -263,7 +264,7 @@ def _answer(
         sentence=sentence if sums[-1] > 0 else f"No input has an influence on {place}.",
         law=LAW,
         residual=residual,
-        inputs=found.inputs,
+        inputs=norms.inputs,
         cell_state=cells.get("cell_state"),
         hidden_state=cells.get("hidden_state"),
         along_cell=cells.get("along_cell"),
@@ -276,7 +277,7 @@ def _answer(
 
 
 def _within(lag: int, directions: tuple[str, ...], two_ends: bool, step: tuple[float, str] | None) -> str:
-    """Say which steps are no further away than `lag`."""
+    """Return the steps up to a distance of `lag`, in words."""
     both = len(directions) > 1
     if both and not two_ends:
         return f"the steps within {duration_of(lag, step)} of it" if lag else "that step alone"

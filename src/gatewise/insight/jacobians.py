@@ -1,6 +1,6 @@
-"""Exact Jacobians of runs: the backward pass of an engine, with every output that is asked about as a sequence.
+"""Exact Jacobians of runs: the backward pass of an engine, with each row of the Jacobian as a sequence.
 
-All of it is in float64, whatever the run was in: derivatives over many steps leave the range of float32 early.
+All computations are in float64: derivatives over many steps soon leave the range of float32.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ Back: TypeAlias = Callable[[tuple[int, str], Trace, Array, State], Gradients]
 
 NUMBERS = 2**21  # in one array of a chunk
 BETWEEN = 2**25  # in one array of gradients between two layers
-TINY = float(np.finfo(np.float64).tiny)  # below it arithmetic is slow, and counts as zero
+TINY = float(np.finfo(np.float64).tiny)  # smaller numbers make arithmetic slow, and count as zero
 
 
 class CellNorms(NamedTuple):
-    """Frobenius norms of Jacobians at each step s (time,); zero at steps that come later than T.
+    """Frobenius norms of Jacobians at each step s (time,); zero at steps later than T.
 
     Attributes
     ----------
@@ -52,90 +52,92 @@ class CellNorms(NamedTuple):
     terms: Array
 
 
-def alone(trace: Trace, sequence: int) -> Trace:
-    """Return one sequence of a trace, without names."""
-    found: Trace = replace(trace, labels=NO_LABELS)[:, sequence : sequence + 1]
-    return found
+def single_sequence(trace: Trace, sequence: int) -> Trace:
+    """Return one sequence of a trace, without labels."""
+    single: Trace = replace(trace, labels=NO_LABELS)[:, sequence : sequence + 1]
+    return single
 
 
-def in_float64(trace: Trace) -> Parameters:
-    """Return the parameters of a run in float64, those that a DropConnect mask left."""
-    p, dropped = trace.parameters.astype(np.float64), trace.dropout.weight
-    if dropped is None:
+def parameters_in_float64(trace: Trace) -> Parameters:
+    """Return the parameters of a run in float64, with its DropConnect mask applied."""
+    p, mask = trace.parameters.astype(np.float64), trace.dropout.weight
+    if mask is None:
         return p
     weight = p.weight.copy()
-    weight[..., : p.recurrent_size] *= dropped
+    weight[..., : p.recurrent_size] *= mask
     return p.replace(weight=weight)
 
 
-def tiled(piece: Trace, count: int, parameters: Parameters) -> Trace:
-    """Return a trace in which each sequence stands `count` times, in float64.
+def repeat_sequences(piece: Trace, count: int, parameters: Parameters) -> Trace:
+    """Return a trace with each sequence repeated `count` times, in float64.
 
     Parameters
     ----------
     piece : Trace
     count : int
     parameters : Parameters
-        Those of `in_float64`.
+        Those of `parameters_in_float64`.
     """
 
-    def repeated(array: Array, axis: int) -> Array:
+    def repeat(array: Array, axis: int) -> Array:
         return np.repeat(np.asarray(array, np.float64), count, axis)
 
-    masks = {n: repeated(a, 1) for n, a in piece.dropout.arrays().items() if n != "weight"}
+    masks = {n: repeat(a, 1) for n, a in piece.dropout.arrays().items() if n != "weight"}
     return replace(
         piece,
         parameters=parameters,
-        initial=State(*(repeated(array, 0) for array in piece.initial)),
-        final=State(*(repeated(array, 0) for array in piece.final)),
-        arrays={name: repeated(array, 1) for name, array in piece.arrays.items()},
-        input=repeated(piece.require("a Jacobian"), 1),
+        initial=State(*(repeat(array, 0) for array in piece.initial)),
+        final=State(*(repeat(array, 0) for array in piece.final)),
+        arrays={name: repeat(array, 1) for name, array in piece.arrays.items()},
+        input=repeat(piece.require("a Jacobian"), 1),
         valid=None if piece.valid is None else np.repeat(piece.valid, count, 1),
         dropout=DropoutMasks(**masks) if masks else NO_DROPOUT,
     )
 
 
 def rows_back(piece: Trace, parameters: Parameters, rows: State, dhidden: Array | None = None) -> Gradients:
-    """Return the rows of a Jacobian at the beginning of some steps, given them at their end.
+    """Return the rows of a Jacobian at the beginning of some steps from those at their end.
 
     Parameters
     ----------
     piece : Trace
         Of one or more sequences.
     parameters : Parameters
-        Those of `in_float64`.
+        Those of `parameters_in_float64`.
     rows : State
-        For each sequence of the piece, its rows with respect to the state at the end: arrays (sequences · rows, ·).
+        The rows with respect to the state at the end, for each sequence: arrays (sequences · rows, ·).
     dhidden : array (time, sequences · rows, recurrent), optional
-        With respect to the hidden states of the steps; zeros by default.
+        Rows with respect to the hidden states of the steps; zeros by default.
     """
     count = len(rows.h) // piece.batch_size
     if dhidden is None:
         dhidden = np.zeros((len(piece), *rows.h.shape))
-    found: Gradients = choose("auto", parameters).backward(tiled(piece, count, parameters), dhidden, rows)
-    return found
+    gradients: Gradients = choose("auto", parameters).backward(
+        repeat_sequences(piece, count, parameters), dhidden, rows
+    )
+    return gradients
 
 
 def identity(parameters: Parameters, sequences: int = 1) -> State:
-    """Return the rows ∂(h, c)/∂(h, c), for each of some sequences: arrays (sequences · (recurrent + hidden), ·)."""
+    """Return the rows ∂(h, c)/∂(h, c) of each sequence: arrays (sequences · (recurrent + hidden), ·)."""
     rows = np.tile(np.eye(parameters.recurrent_size + parameters.hidden_size), (sequences, 1))
     return State(rows[:, : parameters.recurrent_size], rows[:, parameters.recurrent_size :])
 
 
-def norms(rows: Array, axis: int | tuple[int, ...]) -> Array:
-    """Return Frobenius norms over some axes; squares neither overflow nor vanish."""
+def frobenius_norms(rows: Array, axis: int | tuple[int, ...]) -> Array:
+    """Return Frobenius norms over some axes, without overflow or underflow of squares."""
     largest = np.abs(rows).max(axis, keepdims=True, initial=0)
     scaled = rows / np.where(largest > 0, largest, 1.0)
-    found: Array = largest.squeeze(axis) * np.sqrt((scaled**2).sum(axis))
-    return found
+    norms: Array = largest.squeeze(axis) * np.sqrt((scaled**2).sum(axis))
+    return norms
 
 
 # One cell.
 
 
 @quiet
-def of_cell(trace: Trace, t: int, weights: Array) -> CellNorms:
-    """Return the norms of the Jacobians of the states of step `t` with respect to all that came before.
+def norms_of_cell(trace: Trace, t: int, weights: Array) -> CellNorms:
+    """Return the norms of the Jacobians of the states of step `t` with respect to all earlier inputs and states.
 
     Parameters
     ----------
@@ -144,9 +146,9 @@ def of_cell(trace: Trace, t: int, weights: Array) -> CellNorms:
     t : int
         A valid step.
     weights : array (recurrent,)
-        Of the combination of rows.
+        Weights of the combination of rows.
     """
-    p = in_float64(trace)
+    p = parameters_in_float64(trace)
     steps, recurrent = len(trace), p.recurrent_size
     inputs, hidden, cell = np.zeros((3, steps))
     combined, terms = np.zeros((2, steps, p.input_size))
@@ -154,26 +156,32 @@ def of_cell(trace: Trace, t: int, weights: Array) -> CellNorms:
     with working("finding the influence of each step", t + 1 if trace.direction == "forward" else steps - t) as done:
         for first, stop in _chunks(trace, t, NUMBERS // (8 * p.hidden_size * _width(p))):
             block, s_of = trace[first:stop], range(first, stop)
-            seen = _seen_by_hidden(block, p)
+            hidden_jacobian = _hidden_jacobian(block, p)
             for s in s_of if trace.direction == "backward" else reversed(s_of):
                 if trace.valid is not None and not trace.valid[s, 0]:
                     continue
-                hidden[s] = norms(rows.h[:recurrent], (0, 1))
-                cell[s] = norms((rows.c + _through(rows.h, seen, s - first))[recurrent:], (0, 1))
-                found = rows_back(block[s - first : s - first + 1], p, rows)
-                rows = found.state
+                hidden[s] = frobenius_norms(rows.h[:recurrent], (0, 1))
+                cell[s] = frobenius_norms(
+                    (rows.c + _from_hidden(rows.h, hidden_jacobian, s - first))[recurrent:], (0, 1)
+                )
+                gradients = rows_back(block[s - first : s - first + 1], p, rows)
+                rows = gradients.state
                 for part in rows:
                     part[np.abs(part) < TINY] = 0
-                dx = found.x[0, :recurrent]
-                inputs[s], combined[s], terms[s] = norms(dx, (0, 1)), weights @ dx, np.abs(weights) @ np.abs(dx)
+                dx = gradients.x[0, :recurrent]
+                inputs[s], combined[s], terms[s] = (
+                    frobenius_norms(dx, (0, 1)),
+                    weights @ dx,
+                    np.abs(weights) @ np.abs(dx),
+                )
             done(stop - first)
-            if not (rows.h.any() or rows.c.any()):  # all that is earlier has none
+            if not (rows.h.any() or rows.c.any()):  # earlier steps have no influence
                 break
-    return CellNorms(inputs, hidden, cell, _along(trace, t, p), combined, terms)
+    return CellNorms(inputs, hidden, cell, _along_cell(trace, t, p), combined, terms)
 
 
 def _chunks(trace: Trace, t: int, length: int) -> Iterator[tuple[int, int]]:
-    """Go back from step `t` in the direction of a run, by first step and the one after the last."""
+    """Yield chunks backward from step `t` of a run: the first step, and the step after the last."""
     length = max(1, length)
     if trace.direction == "forward":
         return ((max(0, stop - length), stop) for stop in range(t + 1, 0, -length))
@@ -181,54 +189,56 @@ def _chunks(trace: Trace, t: int, length: int) -> Iterator[tuple[int, int]]:
 
 
 def _width(p: Parameters) -> int:
-    """Return how many numbers of h one number of c goes into, in its own step: itself, or all of them."""
+    """Return the number of entries of h that depend on one entry of c within a step: one, or all."""
     return 1 if p.projection is None and p.variant.layer_norm == "none" else p.recurrent_size
 
 
-def _seen_by_hidden(block: Trace, p: Parameters) -> Array | None:
-    """Return ∂h_s/∂c_s within each step (time, recurrent, hidden); where it is diagonal, that (time, 1, hidden).
+def _hidden_jacobian(block: Trace, p: Parameters) -> Array | None:
+    """Return ∂h_s/∂c_s within each step (time, recurrent, hidden), or its diagonal (time, 1, hidden).
 
-    None under zoneout: then h does not depend on the cell state that is carried on.
+    None under zoneout: then h does not depend on the cell state after it.
     """
     if block.dropout.zoneout_cell is not None:
         return None
     seeds = np.ones((1, p.recurrent_size)) if _width(p) == 1 else np.eye(p.recurrent_size)
-    moment = tiled(block, 1, p).moment((np.repeat(np.arange(len(block)), len(seeds)), 0))
+    moment = repeat_sequences(block, 1, p).moment((np.repeat(np.arange(len(block)), len(seeds)), 0))
     dh = np.tile(seeds, (len(block), 1))
-    found = adjoints.step(moment, dh, np.zeros((len(dh), p.hidden_size))).c_new
-    return found.reshape(len(block), len(seeds), p.hidden_size)
+    jacobian = adjoints.step(moment, dh, np.zeros((len(dh), p.hidden_size))).c_new
+    return jacobian.reshape(len(block), len(seeds), p.hidden_size)
 
 
-def _through(rows: Array, seen: Array | None, place: int) -> Array | float:
-    if seen is None:
+def _from_hidden(rows: Array, hidden_jacobian: Array | None, place: int) -> Array | float:
+    """Return rows with respect to h of a step as rows with respect to its c."""
+    if hidden_jacobian is None:
         return 0.0
-    found: Array = rows * seen[place] if len(seen[place]) == 1 else rows @ seen[place]
-    return found
+    jacobian = hidden_jacobian[place]
+    product: Array = rows * jacobian if len(jacobian) == 1 else rows @ jacobian
+    return product
 
 
-def _along(trace: Trace, t: int, p: Parameters) -> Array:
-    """Return ∂c_T/∂c_s with all gates held (time, hidden): the product of what is kept since."""
-    found = np.zeros((len(trace), p.hidden_size))
+def _along_cell(trace: Trace, t: int, p: Parameters) -> Array:
+    """Return ∂c_T/∂c_s with all gates held (time, hidden): a product of ∂c/∂c_prev."""
+    along = np.zeros((len(trace), p.hidden_size))
     product = np.ones(p.hidden_size)
     for first, stop in _chunks(trace, t, NUMBERS // p.hidden_size):
         block, order = trace[first:stop], np.arange(first, stop)
         order = order if trace.direction == "backward" else order[::-1]
-        factors = _kept(block, p)[order - first]
+        factors = _held_derivative(block, p)[order - first]
         since = np.cumprod(np.concatenate([product[None], factors]), axis=0)
         since[since < TINY] = 0
-        found[order], product = since[:-1], since[-1]
-    return found
+        along[order], product = since[:-1], since[-1]
+    return along
 
 
-def _kept(block: Trace, p: Parameters) -> Array:
-    """Return ∂c/∂c_prev of each step with all gates held (time, hidden): 1 where a step is not valid."""
-    moment = tiled(block, 1, p).moment((slice(None), 0))
-    kept, clip = moment.f, p.variant.cell_clip
+def _held_derivative(block: Trace, p: Parameters) -> Array:
+    """Return ∂c/∂c_prev of each step with all gates held (time, hidden): 1 at invalid steps."""
+    moment = repeat_sequences(block, 1, p).moment((slice(None), 0))
+    derivative, clip = moment.f, p.variant.cell_clip
     if clip is not None:
-        kept = np.where(np.abs(moment.c_raw) <= clip, kept, 0.0)
+        derivative = np.where(np.abs(moment.c_raw) <= clip, derivative, 0.0)
     if (zoneout := moment.dropout.zoneout_cell) is not None:
-        kept = zoneout + (1 - zoneout) * kept
-    return kept if block.valid is None else np.where(block.valid[:, :1], kept, 1.0)
+        derivative = zoneout + (1 - zoneout) * derivative
+    return derivative if block.valid is None else np.where(block.valid[:, :1], derivative, 1.0)
 
 
 # A whole model.
@@ -243,7 +253,7 @@ class ModelNorms(NamedTuple):
 
 
 @quiet
-def of_model(trace: LSTMTrace, t: int | None, rows: Array, weights: Array) -> ModelNorms:
+def norms_of_model(trace: LSTMTrace, t: int | None, rows: Array, weights: Array) -> ModelNorms:
     """Return the norms of the Jacobians of an output with respect to the input of each step.
 
     Parameters
@@ -251,13 +261,13 @@ def of_model(trace: LSTMTrace, t: int | None, rows: Array, weights: Array) -> Mo
     trace : LSTMTrace
         Of one sequence.
     t : int or None
-        The step whose output is asked about; None for the final hidden states of the last layer, merged.
+        The step of the output; None for the merged final hidden states of the last layer.
     rows : array (row, ·)
-        The Jacobian of what is asked about with respect to that output.
+        The Jacobian of the model's output with respect to that of the LSTM.
     weights : array (row,)
-        Of the combination of rows.
+        Weights of the combination of rows.
     """
-    parameters = {key: in_float64(cell) for key, cell in trace.cells().items()}
+    parameters = {key: parameters_in_float64(cell) for key, cell in trace.cells().items()}
     widest = 2 * max(max(p.recurrent_size, p.input_size) for p in parameters.values())
     parts = list(chunks(len(rows), trace.num_steps * widest, BETWEEN))
     inputs, (combined, terms) = np.zeros(trace.num_steps), np.zeros((2, trace.num_steps, _input_size(trace, 0)))
@@ -268,7 +278,7 @@ def of_model(trace: LSTMTrace, t: int | None, rows: Array, weights: Array) -> Mo
     with working("finding the influence of each step", len(parts) * len(parameters)) as done:
         for part in parts:
             dx = through_layers(trace, t, rows[part], back, done)
-            inputs = np.hypot(inputs, norms(dx, (1, 2)))
+            inputs = np.hypot(inputs, frobenius_norms(dx, (1, 2)))
             combined += np.einsum("k,tki->ti", weights[part], dx)
             terms += np.einsum("k,tki->ti", np.abs(weights[part]), np.abs(dx))
     return ModelNorms(inputs, combined, terms)
@@ -277,16 +287,16 @@ def of_model(trace: LSTMTrace, t: int | None, rows: Array, weights: Array) -> Mo
 def through_layers(
     trace: LSTMTrace, t: int | None, rows: Array, back: Back, done: Callable[[int], None] = lambda count: None
 ) -> Array:
-    """Take rows back through the layers and directions of a run of one sequence; see `of_model`.
+    """Pass rows back through the layers and directions of a run of one sequence; see `norms_of_model`.
 
     Parameters
     ----------
     trace, t, rows
     back : callable
-        Takes a layer and direction, a piece of their trace, and rows with respect to its hidden states and to its state
-        at the end; returns what they are with respect to its input and its state at the beginning.
+        Takes a layer and direction, a piece of their trace, and rows with respect to its hidden states and its final
+        state; returns the rows with respect to its input and its initial state.
     done : callable
-        Takes how many more cells are done.
+        Takes the number of finished cells.
 
     Returns
     -------
@@ -313,7 +323,7 @@ def _input_size(trace: LSTMTrace, layer: int) -> int:
 
 
 def _final_rows(trace: LSTMTrace, rows: Array) -> list[State]:
-    """Return rows with respect to the merged final hidden states as rows with respect to each direction's state."""
+    """Return rows with respect to the final state of each direction from rows with respect to their merge."""
     top = trace.layers[-1].values()
     parts = unmerge(rows, [cell.final.h for cell in top], trace.merge[-1])
     return [State(h, np.zeros((len(h), cell.parameters.hidden_size))) for h, cell in zip(parts, top, strict=True)]
@@ -325,12 +335,12 @@ def through_cell(trace: Trace, key: tuple[int, str], dhidden: Array, end: State 
     rows = State(np.zeros((count, p.recurrent_size)), np.zeros((count, p.hidden_size))) if end is None else end
     last = len(trace) - 1 if trace.direction == "forward" else 0
     for first, stop in _chunks(trace, last, NUMBERS // (count * p.hidden_size)):
-        if dhidden[first:stop].any() or rows.h.any() or rows.c.any():  # else there is nothing to take back
-            found = back(key, trace[first:stop], dhidden[first:stop], rows)
-            rows = found.state
-            out[first:stop] += found.x
+        if dhidden[first:stop].any() or rows.h.any() or rows.c.any():  # else all rows are zero
+            gradients = back(key, trace[first:stop], dhidden[first:stop], rows)
+            rows = gradients.state
+            out[first:stop] += gradients.x
 
 
-def plainly(key: tuple[int, str], piece: Trace, dhidden: Array, end: State) -> Gradients:
-    """Take one row back as any gradient, by the engine that ran and in its precision."""
+def ordinary_backward(key: tuple[int, str], piece: Trace, dhidden: Array, end: State) -> Gradients:
+    """Pass one row back as an ordinary gradient, on the engine of the run and in its precision."""
     return backward(piece, dhidden, end)

@@ -1,4 +1,4 @@
-"""Where else does it do this? The stretches of steps at which the same units are on."""
+"""Where else does it do this? The stretches of steps in which the same units are on."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from gatewise.records.trace import Trace
 
 LAW = "the share of the units that agree times the overlap of the lengths is the score"
 STATES = ("cell_state", "hidden_state")
-NUMBERS = 1 << 22  # how many are looked at together
+NUMBERS = 1 << 22  # in a chunk
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Matches(Answer):
-    """Where the units that are on during a chosen stretch of steps are on too.
+    """The stretches of steps in which the units of a chosen stretch are on.
 
     Attributes
     ----------
     units : tuple of str
         The units that are on throughout the chosen stretch.
     start, stop : int
-        The chosen stretch: its first step, and the one after its last.
+        The chosen stretch: its first step, and the step after its last.
     sequence : int
-        In which sequence it was chosen.
+        The sequence of the chosen stretch.
     threshold : float
     quantity : {"cell_state", "hidden_state"}
     times : array (time,)
@@ -41,7 +41,7 @@ class Matches(Answer):
     sequences : tuple of str
         The names of all sequences.
     places : array of int (matches, 3)
-        Of each match the number of its sequence, its first step, and the one after its last.
+        The sequence of each match, its first step, and the step after its last.
     """
 
     units: tuple[str, ...]
@@ -55,8 +55,8 @@ class Matches(Answer):
     places: npt.NDArray[np.intp]
 
 
-class _Run(NamedTuple):
-    """A stretch of steps in a sequence, and how many of the units are on throughout."""
+class _Stretch(NamedTuple):
+    """A stretch of steps in a sequence, its score, and the number of units that are on throughout."""
 
     score: float
     start: int
@@ -76,37 +76,37 @@ def matches(
     least: float = 0.5,
     most: int = 100,
 ) -> Matches:
-    """Return where else the units are on that are on during a stretch of steps.
+    """Return the other stretches of steps in which the units of a chosen stretch are on.
 
     Strobelt, Gehrmann, Pfister and Rush, "LSTMVis: A Tool for Visual Analysis of Hidden State Dynamics in Recurrent
     Neural Networks" (2018), select and match: a unit is selected if its state is at least the threshold at every step
-    of the chosen stretch. Other stretches at which selected units are on, in any sequence, are ranked.
+    of the chosen stretch. Other stretches of any sequence in which selected units are on are ranked.
 
     Parameters
     ----------
     trace : Trace
-        One that kept the state.
+        A run of one cell that kept the state.
     start, stop : int
-        The chosen stretch: its first step, and the one after its last; negative counts from the end. Steps are counted
-        as the trace keeps them.
+        The chosen stretch: its first step, and the step after its last; negative numbers count from the end. Steps are
+        counted among the kept ones.
     sequence : int or str
-        Of the batch, in which it is chosen, or its name.
+        The sequence of the chosen stretch, by place or name.
     quantity : {"hidden_state", "cell_state"}
     threshold : float
-        A unit is on where its state is at least this. Steps that are not valid are never on.
+        A unit is on if its state is at least this. At invalid steps no unit is on.
     edges : bool
-        Whether a unit must also be off at the step before a stretch and at the step after it.
+        Whether a unit must be off at the step before a stretch and at the step after it.
     least : float
-        Which share of the selected units must be on, 0 < least <= 1.
+        The least share of the selected units that must be on, 0 < least <= 1.
     most : int
-        How many matches to return, the best ones.
+        The largest number of matches, the best ones.
 
     Returns
     -------
     Matches
         With a row for each match, the best first: ``sequence``, ``start``, ``stop`` (the step after the last),
-        ``from`` and ``to`` (the names of its first and last step), ``units_on`` (how many of the selected units are on
-        throughout) and ``score``. No two matches overlap, nor does one the chosen stretch.
+        ``from`` and ``to`` (the names of its first and last step), ``units_on`` (the number of selected units that are
+        on throughout) and ``score``. Matches overlap neither each other nor the chosen stretch.
 
     Raises
     ------
@@ -117,9 +117,9 @@ def matches(
 
     Notes
     -----
-    Law: score = (units on throughout / units selected) · min(n, m) / max(n, m), for stretches of n and m steps: 1 is
-    the same units for as long. Time is linear in the number of steps, times the number of selected units; of each
-    step, one bit is held for each unit.
+    Law: score = (units on throughout / units selected) · min(n, m) / max(n, m), for stretches of n and m steps: 1 means
+    the same units for equally long. Time is linear in the number of steps times the number of selected units; memory is
+    one bit for each of them.
 
     Examples
     --------
@@ -138,7 +138,7 @@ to 18.
     if quantity not in trace.keep.quantities:
         raise NotKeptError(f"matches of the {quantity} need a trace that kept it")
     sequence = sequence_of(trace, sequence)
-    start, stop = _stretch(trace, start, stop)
+    start, stop = _bounds(trace, start, stop)
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float, np.number)) or not np.isfinite(threshold):
         raise OptionError(f"threshold must be a finite number, not {threshold!r}")
     if isinstance(least, bool) or not isinstance(least, (int, float, np.number)) or not 0 < least <= 1:
@@ -149,7 +149,7 @@ to 18.
         raise OptionError(f"steps {start} to {stop - 1} of sequence {sequence} are not all valid")
     states = trace.quantity(quantity)
     require_finite(states[start:stop, sequence], "a stretch to match")
-    chosen = _selected(states, start, stop, sequence, float(threshold), edges)
+    chosen = _chosen_units(states, start, stop, sequence, float(threshold), edges)
     if not len(chosen):
         held = float(states[start:stop, sequence].min(0).max(initial=-np.inf))
         apart = " and off at both edges" if edges else ""
@@ -158,21 +158,22 @@ to 18.
             f" {stop - 1}{apart}; the largest that is held there is {held:.3g}"
         )
     with working("matching", len(states) + trace.batch_size) as done:
-        packed = _on(states, chosen, float(threshold), valid, done)
-        found: list[tuple[int, _Run]] = []
-        wanted = max(1, math.ceil(least * len(chosen) - 1e-9))
+        packed = _packed_states(states, chosen, float(threshold), valid, done)
+        stretches: list[tuple[int, _Stretch]] = []
+        needed = max(1, math.ceil(least * len(chosen) - 1e-9))
         for place in range(trace.batch_size):
             on = np.unpackbits(packed[:, place], axis=-1, count=len(chosen)).view(bool)
-            taken = np.zeros(len(on), bool)
+            occupied = np.zeros(len(on), bool)
             if place == sequence:
-                taken[start:stop] = True
-            found += [(place, run) for run in _runs(on, taken, stop - start, wanted, edges)]
+                occupied[start:stop] = True
+            stretches += [(place, stretch) for stretch in _stretches(on, occupied, stop - start, needed, edges)]
             done(1)
-    found.sort(key=lambda one: (-one[1].score, one[0], one[1].start))
-    return _answer(trace, found[:most], len(found), wanted, chosen, start, stop, sequence, float(threshold), quantity)
+    stretches.sort(key=lambda pair: (-pair[1].score, pair[0], pair[1].start))
+    total = len(stretches)
+    return _answer(trace, stretches[:most], total, needed, chosen, start, stop, sequence, float(threshold), quantity)
 
 
-def _stretch(trace: Trace, start: object, stop: object) -> tuple[int, int]:
+def _bounds(trace: Trace, start: object, stop: object) -> tuple[int, int]:
     count = len(trace)
     first = index("step", start, count, "this trace")
     if isinstance(stop, bool) or not isinstance(stop, (int, np.integer)) or not -count < stop <= count:
@@ -183,10 +184,10 @@ def _stretch(trace: Trace, start: object, stop: object) -> tuple[int, int]:
     return first, last
 
 
-def _selected(
+def _chosen_units(
     states: Array, start: int, stop: int, sequence: int, threshold: float, edges: bool
 ) -> npt.NDArray[np.intp]:
-    """Return which units are on throughout the chosen stretch; with `edges` also off before it and after it."""
+    """Return the units that are on throughout the chosen stretch; with `edges` also off before it and after it."""
     on = (states[start:stop, sequence] >= threshold).all(0)
     if edges and start > 0:
         on &= states[start - 1, sequence] < threshold
@@ -195,10 +196,10 @@ def _selected(
     return np.flatnonzero(on)
 
 
-def _on(
+def _packed_states(
     states: Array, units: npt.NDArray[np.intp], threshold: float, valid: Mask | None, done: Any
 ) -> npt.NDArray[np.uint8]:
-    """Return whether each unit is on (time, batch, units / 8), eight to a byte."""
+    """Return the steps at which each unit is on (time, batch, units / 8), eight units to a byte."""
     steps, batch, hidden = states.shape
     packed = np.zeros((steps, batch, -(-len(units) // 8)), np.uint8)
     for part in chunks(steps, batch * hidden, NUMBERS):
@@ -210,10 +211,10 @@ def _on(
     return packed
 
 
-def _runs(on: Mask, taken: Mask, length: int, least: int, edges: bool) -> list[_Run]:
-    """Return the stretches of one sequence (time, units) that do not overlap, the best first.
+def _stretches(on: Mask, occupied: Mask, length: int, least: int, edges: bool) -> list[_Stretch]:
+    """Return stretches of one sequence (time, units) that do not overlap, the best first.
 
-    Candidates are the longest runs of steps at which at least so many units are on, for every such number.
+    Candidates are, for each number of units, the longest stretches in which at least that many are on.
     """
     count = on.sum(1, dtype=np.intp)
     off = np.concatenate([np.zeros((1, on.shape[1]), np.int32), np.cumsum(~on, axis=0, dtype=np.int32)])
@@ -228,23 +229,23 @@ def _runs(on: Mask, taken: Mask, length: int, least: int, edges: bool) -> list[_
         agree, steps = throughout.sum(1), stops - starts
         score = agree / on.shape[1] * np.minimum(steps, length) / np.maximum(steps, length)
         candidates += [
-            _Run(*run)
+            _Stretch(*run)
             for run in zip(score.tolist(), starts.tolist(), stops.tolist(), agree.tolist(), strict=True)
             if run[3] >= least
         ]
-    found = []
-    for run in sorted(candidates, key=lambda run: (-run.score, -run.on, run.start)):
-        if not taken[run.start : run.stop].any():
-            taken[run.start : run.stop] = True
-            found.append(run)
-    return found
+    best = []
+    for stretch in sorted(candidates, key=lambda stretch: (-stretch.score, -stretch.on, stretch.start)):
+        if not occupied[stretch.start : stretch.stop].any():
+            occupied[stretch.start : stretch.stop] = True
+            best.append(stretch)
+    return best
 
 
 def _answer(
     trace: Trace,
-    found: list[tuple[int, _Run]],
+    stretches: list[tuple[int, _Stretch]],
     total: int,
-    wanted: int,
+    needed: int,
     chosen: npt.NDArray[np.intp],
     start: int,
     stop: int,
@@ -254,9 +255,10 @@ def _answer(
 ) -> Matches:
     times = times_of(trace)
     sequences = tuple(map(str, trace.labels.sequences or range(trace.batch_size)))
-    places = np.array([(place, run.start, run.stop) for place, run in found], np.intp).reshape(-1, 3)
+    places = np.array([(place, stretch.start, stretch.stop) for place, stretch in stretches], np.intp).reshape(-1, 3)
     on, score = (
-        np.array([getattr(run, name) for _, run in found], kind) for name, kind in (("on", int), ("score", float))
+        np.array([getattr(stretch, name) for _, stretch in stretches], kind)
+        for name, kind in (("on", int), ("score", float))
     )
     n, m = places[:, 2] - places[:, 1], stop - start
     law = on * np.minimum(n, m) / (len(chosen) * np.maximum(n, m))
@@ -270,7 +272,7 @@ def _answer(
             "units_on": on,
             "score": score,
         },
-        sentence=_sentence(places, total, len(chosen), wanted, start, stop, threshold, quantity, times, sequences),
+        sentence=_sentence(places, total, len(chosen), needed, start, stop, threshold, quantity, times, sequences),
         law=LAW,
         residual=float(np.abs(law - score).max(initial=0.0)),
         units=tuple(np.array(state_names(trace, quantity))[chosen].tolist()),
@@ -289,7 +291,7 @@ def _sentence(
     places: npt.NDArray[np.intp],
     total: int,
     units: int,
-    wanted: int,
+    needed: int,
     start: int,
     stop: int,
     threshold: float,
@@ -298,14 +300,14 @@ def _sentence(
     sequences: tuple[str, ...],
 ) -> str:
     have = "One unit has" if units == 1 else f"{units:,} units have"
-    said = f"{have} a {quantity.replace('_', ' ')} of at least {threshold:g} throughout {_steps(times, start, stop)};"
-    them = "it is" if units == 1 else "all of them are" if wanted == units else f"{wanted:,} or more of them are"
+    clause = f"{have} a {quantity.replace('_', ' ')} of at least {threshold:g} throughout {_steps(times, start, stop)};"
+    them = "it is" if units == 1 else "all of them are" if needed == units else f"{needed:,} or more of them are"
     if not total:
-        return f"{said} {them} on throughout no other stretch."
+        return f"{clause} {them} on throughout no other stretch."
     best = _steps(times, *map(int, places[0, 1:]))
     best += f" of sequence {sequences[places[0, 0]]}" if len(sequences) > 1 else ""
     where = f"one other stretch: {best}" if total == 1 else f"{total:,} other stretches, the best match being {best}"
-    return f"{said} {them} on throughout {where}."
+    return f"{clause} {them} on throughout {where}."
 
 
 def _steps(times: npt.NDArray[Any], start: int, stop: int) -> str:

@@ -12,7 +12,7 @@ from gatewise.arrays import Array, quiet
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import duration_of, step_duration, unit_names
-from gatewise.insight.retention import of_one_cell, pieces, require_between_0_and_1, retained, valid_steps
+from gatewise.insight.retention import of_one_cell, pieces, require_between_0_and_1, retention_of, valid_steps
 from gatewise.records.trace import Trace
 
 LAW = "over all valid steps the product of F is exp(-steps / timescale)"
@@ -20,18 +20,18 @@ LAW = "over all valid steps the product of F is exp(-steps / timescale)"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Timescales(Answer):
-    """How long each unit remembers.
+    """The timescale of each unit.
 
     Attributes
     ----------
     timescale : array (hidden,)
-        In steps: after this many, 1/e of what a unit held is left along the cell, with the gates held.
+        Steps until 1/e of a cell state is left, along the cell with the gates held.
     half_life : array (hidden,)
-        Steps until half of it is left.
+        Steps until a half is left.
     span : array (hidden,)
         Steps until a hundredth is left.
     time_unit : str or None
-        The unit of the dates, ``days`` say, in which the columns give the three again; None where steps have none.
+        The unit of the dates, such as ``days``, in which the columns repeat the three; None without dates.
     """
 
     timescale: Array
@@ -42,7 +42,7 @@ class Timescales(Answer):
 
 @quiet
 def timescales(trace: Trace) -> Timescales:
-    """Return how long each unit of a cell remembers.
+    """Return the timescale of each unit of a cell: the steps that it remembers.
 
     Tallec and Ollivier, "Can Recurrent Neural Networks Warp Time?" (2018), read a forget gate as a characteristic time;
     Mahto et al., "Multi-timescale Representation Learning in LSTM Language Models" (2021), as T = -1 / ln f. A unit
@@ -51,20 +51,20 @@ def timescales(trace: Trace) -> Timescales:
     Parameters
     ----------
     trace : Trace
-        One that kept the forget gate. All valid steps of all sequences are averaged, of those kept. Under zoneout,
-        F = k + (1 - k) f stands for f.
+        A run of one cell that kept the forget gate. All valid kept steps of all sequences are averaged. Under zoneout,
+        F = k + (1 - k) f replaces f.
 
     Returns
     -------
     Timescales
         With the columns ``unit``, ``forget_gate`` (the geometric mean of F), ``timescale``, ``half_life`` and ``span``,
-        in steps; where the trace's times are dates at equal distances, also in their unit, as in ``timescale_days``. A
+        in steps; if the trace's times are dates at equal distances, also in their unit, as in ``timescale_days``. A
         unit that forgets everything at some step has timescale 0, one that forgets nothing infinity.
 
     Raises
     ------
     OptionError
-        If the forget gate's nonlinearity does not lie between 0 and 1, no step is valid, or the gate is NaN.
+        If the forget gate's nonlinearity is not between 0 and 1, no step is valid, or the gate is NaN.
     NotKeptError
         If the trace did not keep the forget gate.
 
@@ -83,13 +83,13 @@ def timescales(trace: Trace) -> Timescales:
     """
     trace = of_one_cell(trace)
     require_between_0_and_1(trace, "forget_gate", "a timescale")
-    steps, total, again = _added(trace)
+    steps, total, in_pairs = _log_sums(trace)
     if not steps:
         raise OptionError("a timescale needs at least one valid step; this trace has none")
     if np.isnan(total).any():
         raise OptionError("a timescale needs a forget gate that is a number; this trace has NaN at a valid step")
     timescale = np.where(total == 0, np.inf, -steps / total)
-    off = np.abs(again + steps / timescale) / np.where(total < 0, -total, 1.0)
+    off = np.abs(in_pairs + steps / timescale) / np.where(total < 0, -total, 1.0)
     columns: dict[str, npt.NDArray[Any]] = {"unit": np.array(unit_names(trace)), "forget_gate": np.exp(total / steps)}
     lengths = {"timescale": timescale, "half_life": np.log(2) * timescale, "span": np.log(100) * timescale}
     columns |= lengths
@@ -106,18 +106,18 @@ def timescales(trace: Trace) -> Timescales:
     )
 
 
-def _added(trace: Trace) -> tuple[int, Array, Array]:
-    """Return how many steps are valid, the sum of ln F over them, and once more with F multiplied two by two."""
+def _log_sums(trace: Trace) -> tuple[int, Array, Array]:
+    """Return the number of valid steps, and the sum of ln F over them, directly and over products of pairs."""
     steps, batch, units = trace.forget_gate.shape
-    count, total, again = 0, np.zeros(units), np.zeros(units)
+    count, total, in_pairs = 0, np.zeros(units), np.zeros(units)
     for when in pieces("reading forget gates", steps, batch * units):
-        factors, on = retained(trace, when), valid_steps(trace, when)
+        factors, on = retention_of(trace, when), valid_steps(trace, when)
         factors = factors.reshape(-1, units) if on is None else factors[on]
         even = len(factors) // 2 * 2
         total += np.log(factors).sum(0)
-        again += np.log(factors[:even].reshape(-1, 2, units).prod(1)).sum(0) + np.log(factors[even:]).sum(0)
+        in_pairs += np.log(factors[:even].reshape(-1, 2, units).prod(1)).sum(0) + np.log(factors[even:]).sum(0)
         count += len(factors)
-    return count, total, again
+    return count, total, in_pairs
 
 
 def _sentence(columns: dict[str, npt.NDArray[Any]], step: tuple[float, str] | None) -> str:

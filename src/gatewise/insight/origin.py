@@ -1,4 +1,4 @@
-"""What is in the cell, and who wrote it? A cell state as the sum of what each step wrote."""
+"""Who wrote the cell state? Its sum over the contributions of all steps."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from gatewise.insight.retention import (
     pieces,
     require_every_step,
     require_finite,
-    retained,
+    retention_of,
     valid_steps,
-    written,
+    writes_of,
 )
 from gatewise.records.trace import Trace
 
@@ -40,24 +40,24 @@ LAW = "the contributions of all steps and of the initial state add up to the cel
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Contributions(Answer):
-    """Who wrote a cell state.
+    """The contributions of all steps to a cell state.
 
     Attributes
     ----------
     by_step : array (time, hidden)
-        What is left of what each step wrote; 0 at steps that come later in the trace's direction.
+        The rest of each step's contribution; 0 at later steps in the trace's direction.
     initial : array (hidden,)
-        What is left of the initial cell state.
+        The rest of the initial cell state.
     cell_state : array (hidden,)
-        The cell state, as the trace has it.
+        The cell state in the trace.
     step : int
-        Whose cell state it is, in the input's time.
+        The step of the cell state, in the input's time.
     units : tuple of str
         The names of the units.
     times : array (time,)
         Dates, names, or the numbers of the steps.
     valid : boolean array (time,) or None
-        Which steps are valid; None means all.
+        True at valid steps; None if all are valid.
     """
 
     by_step: Array
@@ -70,19 +70,19 @@ class Contributions(Answer):
 
     @property
     def shares(self) -> tuple[Array, Array]:
-        """The shares of all absolute values: of each step and unit (time, hidden), of the initial state (hidden,)."""
+        """The shares of each step and unit (time, hidden) and of the initial state (hidden,) in all absolute values."""
         sizes, first = np.abs(self.by_step), np.abs(self.initial)
         total = sizes.sum() + first.sum()
         return (sizes / total, first / total) if total > 0 else (sizes, first)
 
 
 def cost_of_contributions(trace: Trace) -> Cost:
-    """Return what `contributions` of a trace would cost at most: 2 T H numbers and as many multiplications.
+    """Return the cost of `contributions` at most: 2 T H numbers and as many multiplications.
 
     Parameters
     ----------
     trace : Trace
-        That of one cell, of T kept steps and H kept units.
+        A run of one cell with T kept steps and H kept units.
 
     Raises
     ------
@@ -97,15 +97,15 @@ def cost_of_contributions(trace: Trace) -> Cost:
     """
     trace = of_one_cell(trace)
     steps, units = len(trace), len(unit_names(trace))
-    return Cost(memory=8 * steps * (2 * units + NAMED), work=2 * steps * units)
+    return Cost(memory=8 * steps * (2 * units + NUMBERS_OF_ROW), work=2 * steps * units)
 
 
-NAMED = 45  # numbers that the row of a step takes in the table, most of them for its name
+NUMBERS_OF_ROW = 45  # of memory for a step in the table, most of them for its name
 
 
 @quiet
 def contributions(trace: Trace, t: int | str | None = None, sequence: int | str = 0) -> Contributions:
-    """Return the cell state of one step as the sum of what every step wrote.
+    """Return the cell state of one step as the sum of the contributions of all steps.
 
     Unrolling c = F * c_prev + w gives c_T = Σ_s w_s F_{s+1} … F_T + c_0 F_1 … F_T: what step s wrote, i g, times the
     forget gates since. Murdoch and Szlam, "Automatic Rule Extraction from Long Short Term Memory Networks" (2017).
@@ -113,12 +113,12 @@ def contributions(trace: Trace, t: int | str | None = None, sequence: int | str 
     Parameters
     ----------
     trace : Trace
-        One that kept the gates and the cell state of every step, of all units or of some.
+        A run of one cell that kept the gates and the cell state of every step, of all units or some.
     t : int or str, optional
         The step, in the input's time, or its date or name; by default the last one in the trace's direction. Negative
         numbers count from the end.
     sequence : int or str
-        Which sequence of the batch, or its name.
+        The place of a sequence in the batch, or its name.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def contributions(trace: Trace, t: int | str | None = None, sequence: int | str 
     Notes
     -----
     Law: the contributions and the initial state's add up to the cell state. Time is linear in the number of steps and
-    units, T and H. The answer holds T H numbers, and about 2 T H are taken: `cost_of_contributions` tells beforehand.
+    units, T and H. The answer holds T H numbers, and takes about 2 T H to compute; see `cost_of_contributions`.
 
     Examples
     --------
@@ -181,16 +181,16 @@ def contributions(trace: Trace, t: int | str | None = None, sequence: int | str 
 
 
 def _unrolled(trace: Trace, t: int, sequence: int) -> tuple[Array, Array]:
-    """Return what is left at step t of what each step wrote, and of the initial cell state: from t back in time."""
+    """Return the rest at step t of each step's contribution and of the initial cell state, from t back in time."""
     steps, units = len(trace), len(unit_names(trace))
     by_step, since = np.zeros((steps, units)), np.ones((1, units))  # since: F_{s+1} … F_t
     forward = trace.direction == "forward"
     for piece in pieces("unrolling the cell state", t + 1 if forward else steps - t, units):
         when = slice(t + 1 - piece.stop, t + 1 - piece.start) if forward else slice(t + piece.start, t + piece.stop)
         order = slice(None, None, -1 if forward else 1)  # the latest step first
-        kept, wrote = (part(trace, when, sequence)[order] for part in (retained, written))
-        after = np.cumprod(np.concatenate([since, kept]), axis=0)
-        by_step[when] = (wrote * after[:-1])[order]
+        retention, writes = (part(trace, when, sequence)[order] for part in (retention_of, writes_of))
+        after = np.cumprod(np.concatenate([since, retention]), axis=0)
+        by_step[when] = (writes * after[:-1])[order]
         since = after[-1:]
     return by_step, initial_cell(trace, sequence) * since[0]
 

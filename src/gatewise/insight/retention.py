@@ -1,9 +1,9 @@
-"""What a cell keeps and what it writes at each step: c = F * c_prev + w, for every variant without a clip of the cell.
+"""The retention F and the writes w of a cell at each step: c = F * c_prev + w, for variants without a clip of the cell.
 
 F is the derivative of the cell state with respect to the previous one, with the gates held: the forget gate, or under
-zoneout k + (1 - k) f. w is what is written: i * g, or (1 - k) i g.
+zoneout k + (1 - k) f. w is i * g, or under zoneout (1 - k) i g.
 
-Questions that count or add over time read a trace in pieces of `PIECE` numbers, which is all the memory they take.
+Questions that count or add over time read a trace in pieces of `PIECE` numbers, and take no more memory.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from gatewise.network import Run
 from gatewise.progress import working
 from gatewise.records.trace import Trace
 
-BOUNDED = ("sigmoid", "hard_sigmoid")  # nonlinearities whose gates lie between 0 and 1, whatever goes in
-PIECE = 2**20  # numbers of a quantity that are looked at at a time
-WHOLE = slice(None)
+BOUNDED = ("sigmoid", "hard_sigmoid")  # nonlinearities between 0 and 1
+PIECE = 2**20  # numbers of a quantity in a piece
+ALL = slice(None)
 
 
 def stored_run(run: object) -> Run:
@@ -35,7 +35,7 @@ def stored_run(run: object) -> Run:
     """
     if not isinstance(run, Run):
         kind = type(run).__name__
-        raise OptionError(f"questions are asked of a Trace, LSTMTrace or NetworkTrace, not of {kind}")
+        raise OptionError(f"a question takes a Trace, LSTMTrace or NetworkTrace, not {kind}")
     return run.stored
 
 
@@ -45,75 +45,75 @@ def of_one_cell(run: object) -> Trace:
     Raises
     ------
     OptionError
-        If it is no run, or one of several cells.
+        If it is no run, or a run of several cells.
     """
     cell: Trace = stored_run(run).only_cell("this question")
     return cell
 
 
-def own_hidden_state(trace: Trace) -> Array | None:
-    """Return the hidden state of the units themselves, before a projection; None where the trace did not keep it."""
+def unit_hidden_state(trace: Trace) -> Array | None:
+    """Return the hidden state of the units, before a projection; None if the trace did not keep it."""
     if "unprojected_state" in trace.keep.quantities:
         return trace.unprojected_state
     same = trace.parameters.projection is None and trace.dropout.zoneout_hidden is None
     return trace.hidden_state if same and "hidden_state" in trace.keep.quantities else None
 
 
-def finite(what: str, value: object) -> float:
-    """Return `value` as a finite number; `what` names it in the error."""
+def finite_number(name: str, value: object) -> float:
+    """Return `value` as a finite number; `name` names it in the error."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
-        raise OptionError(f"{what} must be a finite number, not {value!r}")
+        raise OptionError(f"{name} must be a finite number, not {value!r}")
     return float(value)
 
 
-def pieces(what: str, count: int, numbers: int) -> Iterator[slice]:
-    """Go through `count` steps in slices of at most `PIECE` numbers, `numbers` to a step, and show how far it is."""
-    with working(what, count) as done:
+def pieces(title: str, count: int, numbers: int) -> Iterator[slice]:
+    """Yield slices of `count` steps with at most `PIECE` numbers, `numbers` to a step, under a progress bar."""
+    with working(title, count) as done:
         for piece in chunks(count, numbers, PIECE):
             yield piece
             done(piece.stop - piece.start)
 
 
-def valid_steps(trace: Trace, when: Any = WHOLE, which: Any = WHOLE) -> Mask | None:
-    """Return which of the kept steps are valid (time, batch), or None where all of the run are."""
+def valid_steps(trace: Trace, when: Any = ALL, which: Any = ALL) -> Mask | None:
+    """Return a mask (time, batch) of the valid ones among the kept steps, or None if all steps are valid."""
     return None if trace.valid is None else trace.valid[:: trace.keep.every][when, which]
 
 
-def retained(trace: Trace, when: Any = WHOLE, which: Any = WHOLE) -> Array:
-    """Return F (time, batch, hidden) in float64, of the kept steps and units; 1 where a step is not valid.
+def retention_of(trace: Trace, when: Any = ALL, which: Any = ALL) -> Array:
+    """Return F (time, batch, hidden) in float64, of the kept steps and units; 1 at invalid steps.
 
     `when` and `which` choose some of the kept steps and of the sequences.
     """
-    _require_own_states(trace, "what a cell keeps")
+    _require_unedited_cell(trace, "the retention of a cell")
     f = trace.forget_gate[when, which].astype(np.float64)
-    if (kept := _zoneout(trace, when, which)) is not None:
-        f = kept + (1 - kept) * f
+    if (mask := _zoneout(trace, when, which)) is not None:
+        f = mask + (1 - mask) * f
     valid = valid_steps(trace, when, which)
     return f if valid is None else np.where(valid[..., None], f, 1.0)
 
 
-def written(trace: Trace, when: Any = WHOLE, which: Any = WHOLE) -> Array:
-    """Return w (time, batch, hidden) in float64, of the kept steps and units; 0 where a step is not valid.
+def writes_of(trace: Trace, when: Any = ALL, which: Any = ALL) -> Array:
+    """Return w (time, batch, hidden) in float64, of the kept steps and units; 0 at invalid steps.
 
     `when` and `which` choose some of the kept steps and of the sequences.
 
     Raises
     ------
     OptionError
-        If the cell state is clipped or edited: then it is no sum of what was written.
+        If the cell state is clipped or edited: then it is no sum of writes.
     """
     if trace.parameters.variant.cell_clip is not None:
-        raise OptionError("what a step writes needs a cell state that is not clipped; this cell has cell_clip")
-    _require_own_states(trace, "what a step writes")
+        raise OptionError("the writes of a step need a cell state that is not clipped; this cell has cell_clip")
+    _require_unedited_cell(trace, "the writes of a step")
     w = trace.input_gate[when, which].astype(np.float64) * trace.candidate[when, which].astype(np.float64)
-    if (kept := _zoneout(trace, when, which)) is not None:
-        w = (1 - kept) * w
+    if (mask := _zoneout(trace, when, which)) is not None:
+        w = (1 - mask) * w
     valid = valid_steps(trace, when, which)
     return w if valid is None else np.where(valid[..., None], w, 0.0)
 
 
-def _require_own_states(trace: Trace, purpose: str) -> None:
-    """Raise OptionError where cell states were edited, and so are no sums of what was kept and written."""
+def _require_unedited_cell(trace: Trace, purpose: str) -> None:
+    """Raise OptionError if cell states were edited; `purpose` is the subject of the sentence."""
     if any(edit.quantity == "cell_state" for edit in trace.edits):
         trace.require_unedited(purpose)
 
@@ -134,13 +134,13 @@ def _of_units(trace: Trace, array: Array) -> Array:
 
 
 def require_every_step(trace: Trace, purpose: str) -> None:
-    """Raise OptionError where a trace kept only every nth step; `purpose` is the subject of the sentence."""
+    """Raise OptionError if a trace kept only every nth step; `purpose` is the subject of the sentence."""
     if trace.keep.every > 1:
         raise OptionError(f"{purpose} needs every step; this trace kept 1 in {trace.keep.every}")
 
 
 def require_finite(values: Array, purpose: str) -> None:
-    """Raise OptionError where a result is not finite, because the run was not; `purpose` is the sentence's subject."""
+    """Raise OptionError if a result is not finite, as the run was not; `purpose` is the subject of the sentence."""
     if not np.isfinite(values).all():
         raise OptionError(f"{purpose} needs finite gates and states; this trace has NaN or infinity at a valid step")
 
@@ -149,5 +149,5 @@ def require_between_0_and_1(trace: Trace, gate: str, purpose: str) -> None:
     """Raise OptionError unless a gate lies between 0 and 1; `purpose` is the subject of the sentence."""
     variant, letter = trace.parameters.variant, gates.LETTERS[gates.index(gate)]
     computed = {"f": "i", "i": "f"}[letter] if letter == variant.coupled else letter
-    if (used := variant.activation(computed)).name not in BOUNDED:
-        raise OptionError(f"{purpose} needs gates between 0 and 1, {' or '.join(BOUNDED)}; the {gate} has {used}")
+    if (activation := variant.activation(computed)).name not in BOUNDED:
+        raise OptionError(f"{purpose} needs gates between 0 and 1, {' or '.join(BOUNDED)}; the {gate} has {activation}")

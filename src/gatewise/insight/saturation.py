@@ -1,4 +1,4 @@
-"""Is this gate doing anything? How often each gate of each unit is nearly closed or nearly open; dead units."""
+"""Is this gate doing anything? The shares of steps at which it is nearly closed or nearly open; dead units."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gatewise.errors import OptionError, join_names
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import unit_names
 from gatewise.insight.retention import (
-    finite,
+    finite_number,
     of_one_cell,
-    own_hidden_state,
     pieces,
     require_between_0_and_1,
     require_finite,
+    unit_hidden_state,
     valid_steps,
 )
 from gatewise.records.trace import Trace
@@ -29,7 +29,7 @@ GATES = ("input_gate", "forget_gate", "output_gate")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Saturation(Answer):
-    """How often gates are saturated, and which units are dead.
+    """The saturation of gates, and the dead units.
 
     Attributes
     ----------
@@ -40,10 +40,10 @@ class Saturation(Answer):
     stuck : boolean array (gate, hidden)
         Whether the gate is saturated on one side at every valid step.
     moves : array (hidden,) or None
-        How far a unit's hidden state moves: its largest value less its smallest, over all valid steps of all sequences.
-        None where the trace did not keep it.
+        The largest value of a unit's hidden state minus its smallest, over all valid steps of all sequences. None if
+        the trace did not keep it.
     dead : boolean array (hidden,) or None
-        Whether it moves by no more than the bound.
+        Whether `moves` is at most the bound.
     low, high : float
         The bounds below and above which a gate is saturated.
     """
@@ -60,7 +60,7 @@ class Saturation(Answer):
 
 
 def saturation(trace: Trace, low: float = 0.1, high: float = 0.9, still: float = 0.01) -> Saturation:
-    """Return how often each gate of each unit is nearly closed or nearly open, and which units are dead.
+    """Return the shares of steps at which each gate is nearly closed or nearly open, and the dead units.
 
     Karpathy, Johnson and Fei-Fei, "Visualizing and Understanding Recurrent Networks" (2015): a gate is left-saturated
     below 0.1 and right-saturated above 0.9. A gate that is saturated on one side at every step is *stuck*. A unit is
@@ -70,7 +70,7 @@ def saturation(trace: Trace, low: float = 0.1, high: float = 0.9, still: float =
     Parameters
     ----------
     trace : Trace
-        One that kept the input, forget and output gate; dead units are known only where it kept ``unprojected_state``
+        One that kept the input, forget and output gate; dead units are counts only where it kept ``unprojected_state``
         (without a projection, ``hidden_state``) too. All valid steps of all sequences count, of those kept.
     low, high : float
         The bounds of a gate, 0 <= low < high <= 1.
@@ -81,7 +81,7 @@ def saturation(trace: Trace, low: float = 0.1, high: float = 0.9, still: float =
     -------
     Saturation
         With a row for each gate and unit: ``gate``, ``unit``, ``closed``, ``open``, ``mean``, ``deviation``, ``stuck``;
-        and where they are known ``moves`` and ``dead``, which are the unit's, the same for its three gates.
+        and where they are counts ``moves`` and ``dead``, which are the unit's, the same for its three gates.
 
     Raises
     ------
@@ -109,17 +109,17 @@ def saturation(trace: Trace, low: float = 0.1, high: float = 0.9, still: float =
 1 output gate; one unit is dead: latch.
     """
     trace = of_one_cell(trace)
-    if not 0 <= finite("low", low) < finite("high", high) <= 1:
+    if not 0 <= finite_number("low", low) < finite_number("high", high) <= 1:
         raise OptionError(f"the bounds must satisfy 0 <= low < high <= 1, not {low!r} and {high!r}")
-    if finite("still", still) < 0:
+    if finite_number("still", still) < 0:
         raise OptionError(f"still must not be negative, but is {still!r}")
     for name in GATES:
         require_between_0_and_1(trace, name, "saturation")
-    found = _counted(trace, low, high)
-    steps, closed, open_, between = found.steps, found.below, found.above, found.between
+    counts = _count_steps(trace, low, high)
+    steps, closed, open_, between = counts.steps, counts.below, counts.above, counts.between
     closed, open_, between = closed / steps, open_ / steps, between / steps
     stuck = np.maximum(closed, open_) == 1
-    moves = None if found.least is None or found.most is None else found.most - found.least
+    moves = None if counts.least is None or counts.most is None else counts.most - counts.least
     dead = None if moves is None else (moves <= still) & (steps > 1)
     units = unit_names(trace)
     columns: dict[str, npt.NDArray[np.generic]] = {
@@ -127,8 +127,8 @@ def saturation(trace: Trace, low: float = 0.1, high: float = 0.9, still: float =
         "unit": np.tile(units, len(GATES)),
         "closed": closed.ravel(),
         "open": open_.ravel(),
-        "mean": found.mean.ravel(),
-        "deviation": np.sqrt(found.squares / steps).ravel(),
+        "mean": counts.mean.ravel(),
+        "deviation": np.sqrt(counts.squares / steps).ravel(),
         "stuck": stuck.ravel(),
     }
     if moves is not None and dead is not None:
@@ -140,8 +140,8 @@ def saturation(trace: Trace, low: float = 0.1, high: float = 0.9, still: float =
         residual=float(np.abs(closed + open_ + between - 1).max()),
         closed=closed,
         open=open_,
-        mean=found.mean,
-        deviation=np.sqrt(found.squares / steps),
+        mean=counts.mean,
+        deviation=np.sqrt(counts.squares / steps),
         stuck=stuck,
         moves=moves,
         dead=dead,
@@ -152,7 +152,7 @@ def saturation(trace: Trace, low: float = 0.1, high: float = 0.9, still: float =
 
 @dataclass
 class _Counts:
-    """What is known of the steps read so far: arrays (gate, hidden), and (hidden,) of the hidden state."""
+    """Counts and moments of the steps so far: arrays (gate, hidden), and (hidden,) for the hidden state."""
 
     steps: int
     below: Array
@@ -163,8 +163,8 @@ class _Counts:
     least: Array | None = None
     most: Array | None = None
 
-    def read(self, values: Array, low: float, high: float) -> None:
-        """Add gates (steps, gate, hidden) to what is known; Chan, Golub and LeVeque (1983) join the variances."""
+    def add_gates(self, values: Array, low: float, high: float) -> None:
+        """Add gates (steps, gate, hidden); variances are combined after Chan, Golub and LeVeque (1983)."""
         count, mean = len(values), values.mean(0)
         self.below += (values < low).sum(0)
         self.above += (values > high).sum(0)
@@ -174,42 +174,42 @@ class _Counts:
         self.mean += ahead * (count / (self.steps + count))
         self.steps += count
 
-    def reach(self, values: Array) -> None:
+    def add_states(self, values: Array) -> None:
         """Add hidden states (steps, hidden)."""
         least, most = values.min(0), values.max(0)
         self.least = least if self.least is None else np.minimum(self.least, least)
         self.most = most if self.most is None else np.maximum(self.most, most)
 
 
-def _counted(trace: Trace, low: float, high: float) -> _Counts:
-    """Read a trace piece by piece."""
+def _count_steps(trace: Trace, low: float, high: float) -> _Counts:
+    """Return the counts and moments of a trace, read in pieces."""
     gates = [trace.quantity(name) for name in GATES]
-    states = own_hidden_state(trace)
+    states = unit_hidden_state(trace)
     batch, units = gates[0].shape[1:]
-    known = _Counts(0, *(np.zeros((len(GATES), units)) for _ in range(5)))
+    counts = _Counts(0, *(np.zeros((len(GATES), units)) for _ in range(5)))
     for when in pieces("counting saturated gates", len(trace), batch * units):
         on = valid_steps(trace, when)
         on = np.ones((when.stop - when.start, batch), bool) if on is None else on
         if on.any():
-            known.read(np.stack([gate[when][on] for gate in gates], axis=1).astype(np.float64), low, high)
+            counts.add_gates(np.stack([gate[when][on] for gate in gates], axis=1).astype(np.float64), low, high)
             if states is not None:
-                known.reach(states[when][on].astype(np.float64))
-    if not known.steps:
+                counts.add_states(states[when][on].astype(np.float64))
+    if not counts.steps:
         raise OptionError("saturation needs at least one valid step; this trace has none")
-    require_finite(known.mean, "saturation")
-    return known
+    require_finite(counts.mean, "saturation")
+    return counts
 
 
 def _sentence(units: list[str], stuck: Mask, dead: Mask | None) -> str:
     count = int(stuck.sum())
-    which = [counted(n, name.replace("_", " ")) for name, n in zip(GATES, stuck.sum(1).tolist(), strict=True) if n]
-    how = f"{count:,} of the" if count else "None of the"
-    how = how if count < stuck.size else "All"
-    said = f"{how} {stuck.size:,} gates of {counted(len(units), 'unit')} {'are' if count > 1 else 'is'} stuck,"
-    said += " nearly closed or nearly open at every step"
-    said += f": {join_names(which, 'and')}" if count else ""
+    gates = [counted(n, name.replace("_", " ")) for name, n in zip(GATES, stuck.sum(1).tolist(), strict=True) if n]
+    share = f"{count:,} of the" if count else "None of the"
+    share = share if count < stuck.size else "All"
+    sentence = f"{share} {stuck.size:,} gates of {counted(len(units), 'unit')} {'are' if count > 1 else 'is'} stuck,"
+    sentence += " nearly closed or nearly open at every step"
+    sentence += f": {join_names(gates, 'and')}" if count else ""
     still = [] if dead is None else [unit for unit, is_dead in zip(units, dead, strict=True) if is_dead]
     if still:
         names = join_names(still, "and", most=6)
-        said += f"; {'one unit is' if len(still) == 1 else f'{len(still):,} units are'} dead: {names}"
-    return f"{said}."
+        sentence += f"; {'one unit is' if len(still) == 1 else f'{len(still):,} units are'} dead: {names}"
+    return f"{sentence}."

@@ -1,4 +1,4 @@
-"""What is explained: one number of a run, a weighted sum of what an LSTM puts out at one step."""
+"""The target of an explanation: one number of a run, a weighted sum of the LSTM's output at one step."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ Output = int | str | npt.ArrayLike
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Target:
-    """One number of a run of one sequence: weight · y + bias, y being what the LSTM puts out at one step.
+    """One number of a run of one sequence: weight · y + bias, where y is the LSTM's output at one step.
 
     Attributes
     ----------
     lstm : LSTMTrace
-        The run of the one sequence, with a batch of one.
+        The run of that sequence, with a batch of one.
     places : dict of int
-        For each direction of the last layer, the step whose hidden state is read; they differ where the final states
-        of two directions are.
+        The step of the hidden state of each direction of the last layer; the final states of two directions have
+        different steps.
     weight : array
         In the shape of y.
     bias : float
-        The constant part: that of the head.
+        The bias of the head.
     value : float
         The number, in float64.
     name : str
-        What it is called in a sentence: ``output q at step 6``, ``output q on 2001-08-01``.
+        Its name in a sentence: ``output q at step 6``, ``output q on 2001-08-01``.
     before : str
-        What comes after this number and changes it: the activation of the head, or the lower bound of a scaled output;
-        empty where there is neither.
+        The next function, which changes the number: the activation of the head, or the lower bound of a scaled output;
+        empty without one.
     measure : Measure or None
-        What it measures, where the labels say so and no activation comes after it.
+        Its measure, if the labels have one and no activation follows.
     sequence : int
-        Which sequence of the batch.
+        The place of the sequence in the batch.
     tokens : array of int (time,) or None
-        What was embedded.
+        The embedded tokens.
     network : Network or None
-        Whose run it is, where it is that of a network.
+        The network of the run, if there is one.
     """
 
     lstm: LSTMTrace
@@ -66,7 +66,7 @@ class Target:
     network: Network | None = None
 
     def __repr__(self) -> str:
-        return f"<Target: {self.said}>"
+        return f"<Target: {self.clause}>"
 
     @property
     def first(self) -> Trace:
@@ -75,41 +75,41 @@ class Target:
 
     @property
     def x(self) -> Array:
-        """The input of the LSTM (time, features), in float64; 0 where a step is not valid."""
+        """The input of the LSTM (time, features), in float64; 0 at invalid steps."""
         x = self.first.require("an attribution")[:, 0].astype(np.float64)
         return x if self.valid is None else np.where(self.valid[:, None], x, 0.0)
 
     @property
     def valid(self) -> Mask | None:
-        """Which steps are valid (time,); None means all."""
+        """True at valid steps (time,); None if all are valid."""
         return None if self.first.valid is None else self.first.valid[:, 0]
 
     @property
     def step(self) -> int | None:
-        """The step whose output is read; None where the final states are, of two directions."""
+        """The step of the output; None for the final states of two directions."""
         steps = set(self.places.values())
         return steps.pop() if len(steps) == 1 else None
 
     def of(self, hidden: list[Array]) -> Array:
         """Return the number (…,) for hidden states (…, recurrent) of each direction of the last layer."""
-        y = merge([one.astype(np.float64) for one in hidden], self.lstm.merge[-1])
-        found: Array = (y * self.weight).reshape(*hidden[0].shape[:-1], -1).sum(-1) + self.bias
-        return found
+        y = merge([states.astype(np.float64) for states in hidden], self.lstm.merge[-1])
+        value: Array = (y * self.weight).reshape(*hidden[0].shape[:-1], -1).sum(-1) + self.bias
+        return value
 
     @property
     def hidden(self) -> list[Array]:
-        """The hidden state (recurrent,) that is read of each direction of the last layer, in float64."""
+        """The hidden state (recurrent,) of each direction of the last layer at its step, in float64."""
         top = self.lstm.layers[-1]
         return [top[way].hidden_state[place, 0].astype(np.float64) for way, place in self.places.items()]
 
     @property
     def output(self) -> Array:
-        """What the LSTM puts out at the step, in float64."""
+        """The output of the LSTM at the step, in float64."""
         return merge(self.hidden, self.lstm.merge[-1])
 
     @property
-    def said(self) -> str:
-        """The number in words, to begin a sentence with: its name, its value, and what comes after it."""
+    def clause(self) -> str:
+        """The first clause of a sentence about the number: its name, and its value before the next function."""
         before = f", before its {self.before}," if self.before else ""
         name = self.name[0].upper() + self.name[1:]
         return f"{name}{before} is {self.value:.4g}"
@@ -118,21 +118,21 @@ class Target:
 def target(
     trace: Trace | LSTMTrace | NetworkTrace, output: Output = 0, t: int | str | None = None, sequence: int | str = 0
 ) -> Target:
-    """Return the number of a run that is to be explained: weight · y + bias, y being the LSTM's output at one step.
+    """Return the number of a run to explain: weight · y + bias, where y is the LSTM's output at one step.
 
     Parameters
     ----------
     trace : NetworkTrace, LSTMTrace or Trace
-        One that keeps everything. Of the `Trace` of one cell, the hidden states are the output.
+        A run that keeps everything. The output of the `Trace` of one cell are its hidden states.
     output : int, str or array
-        Which output of the network or the LSTM, by its number or its name (`Labels.outputs`); or an array in the shape
-        of the LSTM's output at one step, whose sum with that output, entry by entry, is the number. Where a head has an
-        activation, the number is the one before it.
+        An output of the network or the LSTM, by its number or its name (`Labels.outputs`); or weights in the shape of
+        the LSTM's output at one step, whose weighted sum is the number. With an activation of the head, the number is
+        the one before it.
     t : int or str, optional
-        The step, in the input's time, or its date or name; by default the last valid one, in the direction of the run.
+        The step in the input's time, or its date or name; by default the last valid one in the direction of the run.
         Negative numbers count from the end. A network that reads the final states has no such step.
     sequence : int or str
-        Which sequence of the batch, or its name.
+        The place of a sequence in the batch, or its name.
 
     Returns
     -------
@@ -152,34 +152,33 @@ def target(
     >>> from gatewise.examples import latch
     >>> from gatewise.layers import LSTM
     >>> cell, x, *_ = latch()
-    >>> found = target(LSTM.from_cells(cell).trace(x))
-    >>> found.name, round(found.value, 3)
+    >>> number = target(LSTM.from_cells(cell).trace(x))
+    >>> number.name, round(number.value, 3)
     ('output 0 at step 6', 0.75)
     """
     if not isinstance(trace, RunRecord):
-        raise OptionError(
-            f"an output is explained of a NetworkTrace, an LSTMTrace or a Trace, not of {type(trace).__name__}"
-        )
+        raise OptionError(f"an explanation takes a NetworkTrace, an LSTMTrace or a Trace, not {type(trace).__name__}")
     run = trace.stored
     run.require("an attribution")
     network, lstm = run.network, run.lstm
     sequence = sequence_of(lstm.first, sequence)
-    one = lstm.sequence(sequence).stored
-    places, when = _places(one, t, sequence, final=network is not None and network.reads == "last")
-    names = one.labels if network is None else run.labels
-    weight, bias, name, before = _functional(network, one, output, names.outputs)
-    of = f" of {said}" if (said := sequence_name(lstm.first, sequence)) else ""
+    single = lstm.sequence(sequence).stored
+    places, when = _places(single, t, sequence, final=network is not None and network.reads == "last")
+    names = single.labels if network is None else run.labels
+    weight, bias, name, before = _functional(network, single, output, names.outputs)
+    of = f" of {of_sequence}" if (of_sequence := sequence_name(lstm.first, sequence)) else ""
     measure = None if before else names.measures.get(name.removeprefix("output "))
     tokens = None if run.tokens is None else run.tokens[:, sequence]
-    found = Target(one, places, weight, bias, np.nan, f"{name} {when}{of}", before, measure, sequence, tokens, network)
-    value = float(found.of(found.hidden))
+    title = f"{name} {when}{of}"
+    number = Target(single, places, weight, bias, np.nan, title, before, measure, sequence, tokens, network)
+    value = float(number.of(number.hidden))
     if not np.isfinite(value):
-        raise OptionError(f"{found.name} is {value}, which cannot be explained")
-    return replace(found, value=value, before=before or _bound(network, output, names.outputs, value))
+        raise OptionError(f"{title} is {value}, which cannot be explained")
+    return replace(number, value=value, before=before or _bound(network, output, names.outputs, value))
 
 
 def _bound(network: Network | None, output: Output, names: Sequence[str] | None, value: float) -> str:
-    """Return what keeps an output from being this number, in a word."""
+    """Return ``lower bound`` if the bound of a scaled output is above this number, else an empty text."""
     if network is None or network.skip or network.outputs is None or network.outputs.least is None:
         return ""
     if not isinstance(output, (int, np.integer, str)):
@@ -189,15 +188,15 @@ def _bound(network: Network | None, output: Output, names: Sequence[str] | None,
 
 
 def _places(trace: LSTMTrace, t: int | str | None, sequence: int, *, final: bool) -> tuple[dict[str, int], str]:
-    """Return the step that is read of each direction, and when that is, in a sentence."""
+    """Return the step of the output of each direction, and its time in a sentence."""
     top, steps = trace.layers[-1], trace.num_steps
     cell = next(iter(top.values()))
     valid = np.arange(steps) if cell.valid is None else np.flatnonzero(cell.valid[:, 0])
     if not valid.size:
-        raise OptionError(f"an output is explained at a valid step; sequence {sequence} of this trace has none")
+        raise OptionError(f"an explanation needs a valid step; sequence {sequence} of this trace has none")
     if final:
         if t is not None:
-            raise OptionError(f"this network reads the final states, so there is no step t to choose; it was {t!r}")
+            raise OptionError(f"this network reads the final states, so there is no step t to choose, but it is {t!r}")
         return {way: steps - 1 if way == "forward" else 0 for way in top}, "at the end"
     if t is None:
         t = int(valid[0 if tuple(top) == ("backward",) else -1])
@@ -210,10 +209,10 @@ def _places(trace: LSTMTrace, t: int | str | None, sequence: int, *, final: bool
 
 
 def _functional(
-    network: Network | None, one: LSTMTrace, output: Output, names: Sequence[str] | None
+    network: Network | None, lstm: LSTMTrace, output: Output, names: Sequence[str] | None
 ) -> tuple[Array, float, str, str]:
-    """Return the weight and the bias of an output, its name, and the activation that comes after it."""
-    shape = one.output.shape[2:]
+    """Return the weight and the bias of an output, its name, and the activation that follows."""
+    shape = lstm.output.shape[2:]
     if not isinstance(output, (int, np.integer, str, bool)):
         weight = numbers("output", output, np.float64)
         if weight.shape != shape:
@@ -224,7 +223,7 @@ def _functional(
     head = None if network is None else network.readout("an output that is explained")[0]
     count = int(np.prod(shape)) if head is None else len(head.weight)
     if names is not None and len(names) != count:
-        names = None  # those of one direction, where two are not merged
+        names = None  # names of one direction, if two are not merged
     place = _place(output, names, count)
     name = f"output {place if names is None else names[place]}"
     if network is not None and network.skip:

@@ -1,4 +1,4 @@
-"""What did each word contribute? Word importance scores on a linear head, from how the cell state moved."""
+"""How important is each word? Word importance scores of a linear head, from changes of the cell state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gatewise.arrays import Array
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import at_step, step_names
-from gatewise.insight.retention import retained, written
+from gatewise.insight.retention import retention_of, writes_of
 from gatewise.insight.target import Output, Target, target
 from gatewise.layers.merging import unmerge
 from gatewise.network import NetworkTrace
@@ -21,16 +21,16 @@ LAW = "the scores of all steps and the initial state's share add up to the outpu
 
 @dataclass(frozen=True, eq=False, repr=False)
 class WordScores(Answer):
-    """The word importance scores of all steps, in logarithms: exp of a score is the factor of the paper.
+    """The word importance scores of all steps; exp of a score is the factor of the paper.
 
     Attributes
     ----------
     beta : array (time,)
         W (o_T ⊙ (tanh(c_t) - tanh(c_{t-1}))).
     gamma : array (time,)
-        The same of what is left of the cell states at step T, after the forget gates since.
+        The same for the rest of the cell states at step T, after the forget gates since.
     initial_beta, initial_gamma : float
-        The initial state's shares.
+        The shares of the initial state.
     value, bias : float
         The output, and the head's bias.
     """
@@ -46,7 +46,7 @@ class WordScores(Answer):
 def word_scores(
     trace: Trace | LSTMTrace | NetworkTrace, output: Output = 0, t: int | str | None = None, sequence: int | str = 0
 ) -> WordScores:
-    """Return how much each step moved an output, by the cell states of the last layer.
+    """Return the score of each step in an output, from the cell states of the last layer.
 
     Murdoch and Szlam, "Automatic Rule Extraction from Long Short Term Memory Networks" (2017). An output is
     W (o_T ⊙ tanh(c_T)) + b, and tanh(c_T) is a sum of changes, in one of two ways. In the first (β), step t has
@@ -57,9 +57,9 @@ def word_scores(
     Parameters
     ----------
     trace : NetworkTrace, LSTMTrace or Trace
-        One that keeps everything.
+        A run that keeps everything.
     output, t, sequence
-        What is explained: see `gatewise.insight.target`.
+        The number to explain: see `gatewise.insight.target`.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def word_scores(
     """
     aim = target(trace, output, t, sequence)
     aim.lstm.require_unedited("a word score")
-    _require_a_sum(aim)
+    _require_additive(aim)
     top = aim.lstm.layers[-1]
     parts = unmerge(aim.weight, aim.hidden, aim.lstm.merge[-1])
     kinds = np.zeros((2, aim.lstm.num_steps + 1))  # a row for β and one for γ, the initial state first
@@ -105,7 +105,7 @@ def word_scores(
         columns["token"] = np.array(["", *map(str, aim.tokens)])
     return WordScores(
         columns={**columns, "beta": kinds[0], "gamma": kinds[1]},
-        sentence=f"{aim.said}; {_most(aim, kinds[0])}.",
+        sentence=f"{aim.clause}; {_largest_clause(aim, kinds[0])}.",
         law=LAW,
         residual=float(np.max(np.abs(kinds.sum(1) - total) / np.where(terms > 0, terms, 1.0))),
         beta=kinds[0, 1:],
@@ -117,46 +117,48 @@ def word_scores(
     )
 
 
-def _most(aim: Target, scores: Array) -> str:
-    """Say what moved the output most: the initial state, or the change of the cell states at a step."""
+def _largest_clause(aim: Target, scores: Array) -> str:
+    """Return the clause about the largest score: of the initial state, or of the cell states at a step."""
     largest = int(np.argmax(np.abs(scores)))
     if not scores[largest]:
         return "no cell state moved it"
-    what = f"the change of the cell states {at_step(aim.first, largest - 1)}" if largest else "the initial state"
-    return f"{what} moved it most, by {scores[largest]:.4g}"
+    cause = f"the change of the cell states {at_step(aim.first, largest - 1)}" if largest else "the initial state"
+    return f"{cause} moved it most, by {scores[largest]:.4g}"
 
 
 def _scores(cell: Trace, place: int, weight: Array) -> Array:
-    """Return both scores (2, 1 + time) of a cell, given the weight (recurrent,) of its hidden state at a step."""
+    """Return both scores (2, 1 + time) of a cell from the weight (recurrent,) of its hidden state at a step."""
     p, forward = cell.parameters, cell.direction == "forward"
     order = np.arange(place + 1) if forward else np.arange(len(cell) - 1, place - 1, -1)
     if cell.valid is not None:
         order = order[cell.valid[order, 0]]
-    found = np.zeros((2, len(cell) + 1))
+    scores = np.zeros((2, len(cell) + 1))
     if not len(order):
         raise OptionError("word scores need a valid step at or before the output; this run has none")
     last = cell.moment((order[-1:], 0))
     unprojected = weight if p.projection is None else weight @ p.projection.astype(np.float64)
     factor = unprojected * last.o[0].astype(np.float64)
-    shown = p.variant.activation("c")
+    activation = p.variant.activation("c")
     start = cell.initial.c[0].astype(np.float64)
     states = cell.cell_state[order, 0].astype(np.float64)
-    kept, wrote = retained(cell)[order, 0], written(cell)[order, 0]
+    retention, writes = retention_of(cell)[order, 0], writes_of(cell)[order, 0]
     if cell.dropout.zoneout_cell is not None:  # the hidden state is computed before the cell state's zoneout
         states[-1] = last.c_new[0]
-        kept[-1], wrote[-1] = last.f[0], last.i[0] * last.g[0]
-    beta = shown(np.concatenate([start[None], states])) @ factor
-    since = np.cumprod(np.concatenate([np.ones((1, kept.shape[1])), kept[::-1]]), axis=0)[::-1]  # F_t … F_T; last: 1
-    left = np.cumsum(np.concatenate([(start * since[0])[None], wrote * since[1:]]), axis=0)
-    gamma = shown(left) @ factor
-    for row, levels in zip(found, (beta, gamma), strict=True):
+        retention[-1], writes[-1] = last.f[0], last.i[0] * last.g[0]
+    beta = activation(np.concatenate([start[None], states])) @ factor
+    since = np.cumprod(np.concatenate([np.ones((1, retention.shape[1])), retention[::-1]]), axis=0)[
+        ::-1
+    ]  # F_t … F_T; last: 1
+    left = np.cumsum(np.concatenate([(start * since[0])[None], writes * since[1:]]), axis=0)
+    gamma = activation(left) @ factor
+    for row, levels in zip(scores, (beta, gamma), strict=True):
         row[0] = levels[0]
         row[order + 1] = np.diff(levels)
-    return found
+    return scores
 
 
-def _require_a_sum(aim: Target) -> None:
-    """Raise OptionError where the output is no sum of what the cell states of the last layer show."""
+def _require_additive(aim: Target) -> None:
+    """Raise OptionError if the output is no sum over the activated cell states of the last layer."""
     top = aim.lstm.layers[-1]
     reasons = []
     if len(top) > 1 and aim.lstm.merge[-1] == "mul":
