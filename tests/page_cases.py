@@ -17,7 +17,7 @@ from gatewise.cli import main
 from gatewise.playground import quantities
 from gatewise.playground.document import computed
 from gatewise.playground.packed import packed
-from gatewise.playground.subject import Subject, subject_of
+from gatewise.playground.sequence_run import SequenceRun, sequence_run_of
 from gatewise.records.step import State
 from gatewise.render import text
 from gatewise.render.plain import numbers
@@ -32,27 +32,27 @@ Object = dict[str, Any]
 
 def case_of(name: str, thing: object, x: np.ndarray, rng: np.random.Generator, **options: Any) -> Object:
     """Return a run of one sequence as a page holds it, a loss of all that it puts out, and what follows from both."""
-    subject = subject_of(thing, x, 0, options)
-    run = run_of(subject)
+    sequence_run = sequence_run_of(thing, x, 0, options)
+    run = run_of(sequence_run)
     run.dy = rng.normal(size=run.output.shape)
     table = run.backward().get(E)
     loss = {"of": "all", "dy": numbers(run.dy)}
-    made = {"name": name, "document": document_of(subject), "loss": loss, "expected": [*expected(run)]}
+    made = {"name": name, "document": document_of(sequence_run), "loss": loss, "expected": [*expected(run)]}
     return made if table is None else {**made, "embedding": numbers(table)}
 
 
-def document_of(subject: Subject) -> Object:
+def document_of(run: SequenceRun) -> Object:
     """Return what a page computes with; the words and the mistakes that it also holds have laws of their own."""
-    return computed(subject, subject.wiring(), packed)
+    return computed(run, run.wiring(), packed)
 
 
-def run_of(subject: Subject, wiring: Wiring | None = None) -> WiredRun:
-    """Return the run of a subject's wiring, or of another."""
-    state = tuple(tuple(State(cell.initial.h[:1], cell.initial.c[:1]) for cell in row) for row in subject.cells)
-    x = subject.x[:, None] if subject.tokens is None else np.asarray(subject.tokens)[:, None]
-    valid = np.ones(len(x), bool) if subject.valid is None else subject.valid
-    dropout = [[cell.dropout for cell in row] for row in subject.cells]
-    return WiredRun(wiring or subject.wiring(), x, state, valid=valid[:, None], dropout=dropout)
+def run_of(run: SequenceRun, wiring: Wiring | None = None) -> WiredRun:
+    """Run the wiring of a sequence's run, or another one, by its programs."""
+    state = tuple(tuple(State(cell.initial.h[:1], cell.initial.c[:1]) for cell in row) for row in run.cells)
+    x = run.x[:, None] if run.tokens is None else np.asarray(run.tokens)[:, None]
+    valid = np.ones(len(x), bool) if run.valid is None else run.valid
+    dropout = [[cell.dropout for cell in row] for row in run.cells]
+    return WiredRun(wiring or run.wiring(), x, state, valid=valid[:, None], dropout=dropout)
 
 
 def expected(run: WiredRun) -> Iterator[Object]:
@@ -205,11 +205,12 @@ def of_hidden_losses(count: int) -> Iterator[Object]:
         two_ways, layers, time = bool(rng.integers(2)), int(rng.integers(1, 4)), int(rng.integers(2, 6))
         lstm = gw.LSTM(2, 3, num_layers=layers, bidirectional=two_ways, rng=rng, dtype=np.float64)
         network = gw.Network(lstm, head=gw.Linear(rng.normal(size=(2, lstm.output_size)), rng.normal(size=2), "tanh"))
-        subject = subject_of(network, rng.normal(size=(time, 2)), 0, {})
+        sequence_run = sequence_run_of(network, rng.normal(size=(time, 2)), 0, {})
         layer, direction, unit, step = (int(rng.integers(most)) for most in (layers, 1 + two_ways, 3, time))
-        document = document_of(subject)
-        kept = replace(subject.wiring(), head=None, cells=subject.wiring().cells[: layer + 1])
-        run = run_of(subject, replace(kept, merge=(*kept.merge[:layer], "none")))
+        document = document_of(sequence_run)
+        wiring = sequence_run.wiring()
+        kept = replace(wiring, head=None, cells=wiring.cells[: layer + 1])
+        run = run_of(sequence_run, replace(kept, merge=(*kept.merge[:layer], "none")))
         run.dy = np.zeros_like(run.output)
         run.dy[(step, 0, direction, unit) if two_ways else (step, 0, unit)] = 1
         run.backward()

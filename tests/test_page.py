@@ -23,7 +23,7 @@ from walks import EVERY_PART
 
 import gatewise as gw
 from gatewise.examples import latch
-from gatewise.playground import assembly, subject
+from gatewise.playground import assembly, sequence_run
 from gatewise.playground import page as page_module
 from gatewise.playground.squeeze import squeezed
 from gatewise.symbolic import binding
@@ -227,7 +227,7 @@ def test_a_model_adds_its_numbers_in_base64_and_nothing_that_grows():
     few, many = (len(gw.page(gw.LSTM(4, 64, rng=0), x=np.zeros((n, 4))).html) for n in (10, 1010))
     assert many - few < 1000 * 4 * 4 * 4 / 3 + 100
     trace = gw.LSTM(30, 100, rng=0).trace(np.zeros((500, 30)))
-    size = page_module.size_of(subject.subject_of(trace, None, 0, {}))
+    size = page_module.size_of(sequence_run.sequence_run_of(trace, None, 0, {}))
     numbers = size - page_module.FRAME
     plain = len(gw.page(gw.LSTM(30, 1, rng=0), x=np.zeros((1, 30))).html)
     assert abs(len(gw.page(trace).html) - plain - numbers) < 0.1 * numbers
@@ -339,6 +339,9 @@ def test_a_script_is_squeezed_as_javascript_has_it(code, left):
     assert squeezed(code) == left
 
 
+BELOW = {"engine": {"engine"}, "judge": {"engine", "judge"}, "views": {"engine", "judge", "views"}}
+
+
 def test_every_module_is_on_the_page_behind_what_it_imports():
     order = assembly.modules()
     assert sorted(order) == NAMES
@@ -347,6 +350,8 @@ def test_every_module_is_on_the_page_behind_what_it_imports():
         for _, path in assembly.IMPORT.findall(assembly.asset(name)):
             other = assembly.imported_module(name, path)
             assert order.index(other) < order.index(name), f"{name} and {other} import each other"
+            folder, imported = name.split("/")[0], other.split("/")[0]
+            assert imported in BELOW.get(folder, {imported}), f"{name} imports {other}"
 
 
 def test_the_page_in_the_documentation_is_the_page():
@@ -416,16 +421,16 @@ def test_what_cannot_be_shown_is_refused_in_one_sentence(make, told):
 
 def test_a_model_that_is_too_large_is_refused(monkeypatch):
     trace = gw.LSTM(3, 4, rng=0).trace(X)
-    monkeypatch.setattr(subject, "MOST_VALUES", 20)
+    monkeypatch.setattr(sequence_run, "MOST_VALUES", 20)
     with pytest.raises(
         gw.OptionError, match=r"at most 20 states of units, .* this run has 24: give it at most 5 steps"
     ):
         gw.page(trace)
     monkeypatch.undo()
-    monkeypatch.setattr(subject, "MOST_PRODUCTS", 400)
+    monkeypatch.setattr(sequence_run, "MOST_PRODUCTS", 400)
     with pytest.raises(gw.OptionError, match=r"at most 400 products in sums, .* has 672: give it at most 3 steps"):
         gw.page(trace)
-    monkeypatch.setattr(subject, "MOST_NUMBERS", 100)
+    monkeypatch.setattr(sequence_run, "MOST_NUMBERS", 100)
     with pytest.raises(gw.OptionError, match="at most 100 numbers; this model and its input have 146"):
         gw.page(trace)
 

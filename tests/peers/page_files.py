@@ -14,7 +14,7 @@ from program import exit_code
 
 import gatewise as gw
 from gatewise.examples import latch
-from gatewise.playground.subject import subject_of
+from gatewise.playground.sequence_run import sequence_run_of
 from tests.test_report import rain
 
 LENGTH = 10  # valid steps of the rain's twelve
@@ -158,7 +158,7 @@ def edited(edits) -> gw.LSTMTrace:
 
 def numbers(trace: gw.LSTMTrace, loss_at: int = LAST) -> dict[str, np.ndarray]:
     """Return by their names all quantities of a run of the latch, by step; the loss is h at a step."""
-    run = run_of(subject_of(trace, None, 0, {}))
+    run = run_of(sequence_run_of(trace, None, 0, {}))
     run.dy = np.zeros_like(run.output)
     run.dy[loss_at] = 1
     run.backward()

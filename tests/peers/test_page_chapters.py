@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
 import pytest
 from peers.page_files import CELL, edited, numbers
 from peers.reader import Reader, seen, shown
@@ -58,17 +57,6 @@ def test_a_wrong_number_is_told_its_likely_cause_and_a_rounded_one_is_right(read
     assert "The likely cause: the tanh of the cell state is missing from h." in said
     assert "is no number" in predict(reader, "much") or "is not a number" in predict(reader, "much")
     assert predict(reader, "0.75").startswith("Right")
-
-
-def test_a_mistake_that_was_made_at_every_step_is_named(reader, pages):
-    reader.open(pages("teaching"))
-    reader.click("#margin nav button", "Chapter 5")
-    run = edited([("b_f", 0, [0], 2)])[0]
-    c = 0.0
-    for forget, write, candidate in zip(run.forget_gate, run.input_gate, run.candidate, strict=True):
-        c = forget[0, 0] * c + write[0, 0] * np.arctanh(candidate[0, 0])  # without the tanh of the candidate
-    said = predict(reader, f"{c:.6f}")
-    assert "a_g is used instead of the candidate g in c at every step" in said
 
 
 def test_the_lines_of_a_step_fade_until_all_are_ones_own(reader, pages):

@@ -20,7 +20,7 @@ from gatewise.grading.edits.edit import LIKELY, Scene
 from gatewise.grading.edits.enumeration import PossibleEdit, enumerate_edits
 from gatewise.playground import document, lesson
 from gatewise.playground import edits as exported
-from gatewise.playground.subject import subject_of
+from gatewise.playground.sequence_run import sequence_run_of
 from gatewise.render.plain import numbers
 
 pytestmark = pytest.mark.peers
@@ -35,10 +35,10 @@ class Run:
     """A run of a cell of one unit, as a page and as a sheet have it."""
 
     def __init__(self, cell: gw.LSTMCell, x: np.ndarray, state: gw.State) -> None:
-        subject = subject_of(gw.LSTM.from_cells(cell), x, 0, {"state": ((state,),)})
-        self.trace = subject.cells[0][0]
-        self.doc = document._document(subject, "a cell", [], numbers)
-        self.doc["edits"] = exported.of_wiring(subject.wiring())
+        run = sequence_run_of(gw.LSTM.from_cells(cell), x, 0, {"state": ((state,),)})
+        self.trace = run.cells[0][0]
+        self.doc = document._document(run, "a cell", [], numbers)
+        self.doc["edits"] = exported.of_wiring(run.wiring())
 
     @cache  # noqa: B019 (each lives as long as the tests)
     def chain(self, step: int) -> Chain:

@@ -70,7 +70,7 @@ def page(
         _require_nothing(input, options, {"name": name, "set": settings, "sequence": sequence})
     from gatewise.files.storage import beside
     from gatewise.playground.page import page_of, size_of
-    from gatewise.playground.subject import subject_of
+    from gatewise.playground.sequence_run import sequence_run_of
     from gatewise.render.text import clean
 
     # The file is opened before the work, so that one that cannot be written is known before it.
@@ -83,13 +83,13 @@ def page(
             if sequence is None and lstm.batch_size > 1:
                 batch = counted(lstm.batch_size, "sequence")
                 print_notes([f"the batch has {batch}; the page shows the first: --sequence picks one"])
-            subject = subject_of(run, None, 0 if sequence is None else sequence, {})
-            if (size := size_of(subject)) > LARGE:
-                numbers = counted(subject.num_numbers, "number")
+            sequence_run = sequence_run_of(run, None, 0 if sequence is None else sequence, {})
+            if (size := size_of(sequence_run)) > LARGE:
+                numbers = counted(sequence_run.num_numbers, "number")
                 print_notes([f"{output} will take about {size / 1e6:,.0f} MB ({numbers})"])
             model = file.name or file.resolve().name  # of the working folder
             source = model if input is None else f"{model} on {input.name}"
-            web_page = page_of(subject, source, [f"Note: {note}." for note in run.sentences])
+            web_page = page_of(sequence_run, source, [f"Note: {note}." for note in run.sentences])
         temporary.write_text(web_page.html, encoding="utf-8", errors="backslashreplace", newline="\n")
     print(clean(f"{output}: {output.stat().st_size / 1000:,.0f} kB"))
     if open and not webbrowser.open(output.resolve().as_uri()):

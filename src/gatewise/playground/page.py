@@ -13,7 +13,7 @@ from gatewise.files import storage
 from gatewise.opening.run import run_of
 from gatewise.playground.assembly import assemble
 from gatewise.playground.document import of_run, teaching
-from gatewise.playground.subject import KINDS, Subject, subject_of
+from gatewise.playground.sequence_run import KINDS, SequenceRun, sequence_run_of
 from gatewise.progress import working
 
 MOST_INLINE = 20e6  # characters of a page in a cell of a notebook
@@ -124,19 +124,19 @@ def page(
         return page_of(None)
     run = run_of(model, x, options, "a page of", f"a page is of {KINDS}")
     sentences = (*notes, *(f"Note: {note}." for note in run.notes))
-    return page_of(subject_of(run, None, sequence, {}), title, sentences)
+    return page_of(sequence_run_of(run, None, sequence, {}), title, sentences)
 
 
-def page_of(subject: Subject | None, title: str | None = None, notes: Sequence[str] = ()) -> Page:
+def page_of(run: SequenceRun | None, title: str | None = None, notes: Sequence[str] = ()) -> Page:
     """Return the page of a run; without one, the teaching page."""
-    if subject is None:
+    if run is None:
         document = teaching()
         return Page(document["title"], assemble(document))
-    with working("writing the page", None, size_of(subject) / RATE):
-        document = of_run(subject, title, notes)
+    with working("writing the page", None, size_of(run) / RATE):
+        document = of_run(run, title, notes)
         return Page(document["title"], assemble(document))
 
 
-def size_of(subject: Subject) -> float:
+def size_of(run: SequenceRun) -> float:
     """Return about how many bytes the page of a run takes."""
-    return FRAME + subject.num_numbers * subject.first.parameters.dtype.itemsize * 4 / 3  # which base64 makes of them
+    return FRAME + run.num_numbers * run.first.parameters.dtype.itemsize * 4 / 3  # which base64 makes of them

@@ -1,4 +1,4 @@
-"""What a page is of: the run of a model over one sequence."""
+"""SequenceRun: the run of a model over one sequence, as a page shows it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MOST_PRODUCTS = 5_000_000_000  # in the sums of all steps: for which a browser t
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class SequenceRun:
     """A run over one sequence.
 
     Attributes
@@ -39,9 +39,9 @@ class Subject:
     network : Network or None
     tokens : array of int (time,) or None
     sequence : int
-        Which one of the batch.
+        The number of the sequence in the batch.
     labels : Labels
-        Of the whole run.
+        Those of the run of the batch.
     """
 
     lstm: LSTMTrace
@@ -68,25 +68,25 @@ class Subject:
 
     @property
     def valid(self) -> Mask | None:
-        """Which steps are valid (time,); None where all are."""
+        """The valid steps (time,), as a mask; None where all are."""
         valid = self.first.valid
         return None if valid is None or valid[:, self.sequence].all() else valid[:, self.sequence]
 
     @property
     def num_units(self) -> int:
-        """How many units all cells have."""
+        """The number of units in all cells."""
         return sum(cell.parameters.hidden_size for row in self.cells for cell in row)
 
     @property
     def num_parameters(self) -> int:
-        """How many numbers the model has."""
+        """The number of parameters of the model."""
         if self.network is not None:
             return self.network.num_parameters
         return sum(cell.parameters.num_parameters for row in self.cells for cell in row)
 
     @property
     def num_numbers(self) -> int:
-        """How many numbers a page of it holds."""
+        """The number of numbers that its page holds."""
         masks = [mask for row in self.cells for cell in row for mask in self.dropout(cell).arrays().values()]
         return self.num_parameters + self.x.size + sum(mask.size for mask in masks)
 
@@ -95,32 +95,34 @@ class Subject:
         return cell.dropout.at((slice(None), self.sequence))
 
     def wiring(self) -> Wiring:
-        """Return how the cells are wired, with their numbers."""
+        """Return the wiring of the cells, with their numbers."""
         lstm = LSTM.from_cells(
             [[LSTMCell.from_parameters(cell.parameters) for cell in row] for row in self.cells],
             direction=self.lstm.directions[0],
             merge=self.lstm.merge,
         )
         masks: list[list[DropoutMasks | None]] = [[cell.dropout for cell in row] for row in self.cells]
-        made = wiring_of(lstm, masks, self.lstm.masked_output)
+        layers = wiring_of(lstm, masks, self.lstm.masked_output)
         if self.network is None:
-            return made
-        whole = wiring_of_network(self.network)
+            return layers
+        network = wiring_of_network(self.network)
         return Wiring(
-            made.cells,
-            made.merge,
-            made.masked_output,
-            embedding=None if self.tokens is None else whole.embedding,
-            marked=whole.marked,
-            reads=whole.reads,
-            head=whole.head,
+            layers.cells,
+            layers.merge,
+            layers.masked_output,
+            embedding=None if self.tokens is None else network.embedding,
+            marked=network.marked,
+            reads=network.reads,
+            head=network.head,
         )
 
 
-def subject_of(thing: object, x: npt.ArrayLike | None, sequence: int | str, options: Mapping[str, Any]) -> Subject:
-    """Return what a page is of; the arguments are those of `gatewise.page`."""
-    run = run_of(thing, x, options, "a page of", f"a page is of {KINDS}").trace.stored
-    lstm = run.lstm
+def sequence_run_of(
+    thing: object, x: npt.ArrayLike | None, sequence: int | str, options: Mapping[str, Any]
+) -> SequenceRun:
+    """Return one sequence of a run; the arguments are those of `gatewise.page`."""
+    trace = run_of(thing, x, options, "a page of", f"a page is of {KINDS}").trace.stored
+    lstm = trace.lstm
     for cell in lstm.cells().values():
         if cell.input is None or not cell.keep.everything:
             raise NotKeptError("a page needs a whole trace; this one kept less (keep, units or every)")
@@ -128,37 +130,37 @@ def subject_of(thing: object, x: npt.ArrayLike | None, sequence: int | str, opti
     if not lstm.num_steps or not lstm.batch_size:
         raise OptionError("a page needs a step; this run has none")
     number = _numbered(sequence, lstm)
-    tokens = None if run.tokens is None else run.tokens[:, number]
-    subject = Subject(lstm, run.network, tokens, number, run.labels)
-    valid = subject.valid
+    tokens = None if trace.tokens is None else trace.tokens[:, number]
+    run = SequenceRun(lstm, trace.network, tokens, number, trace.labels)
+    valid = run.valid
     if valid is not None and not valid.any():
         raise OptionError(f"a page needs a valid step; sequence {sequence} of this run has none")
-    _require_legible(subject)
-    return subject
+    _require_legible(run)
+    return run
 
 
 def _numbered(sequence: int | str, lstm: LSTMTrace) -> int:
-    """Return which sequence of a batch is meant, by its number or its name."""
+    """Return the number of a sequence in the batch, given its number or its name."""
     names = lstm.labels.sequences
     if isinstance(sequence, str):
         if names is not None and sequence in names:
             return list(names).index(sequence)
         if not sequence.lstrip("-").isdecimal():
-            some = f"; it has {join_names(map(repr, names))}" if names is not None else ""
-            raise OptionError(f"there is no sequence {sequence!r} in this run{some}")
+            others = f"; it has {join_names(map(repr, names))}" if names is not None else ""
+            raise OptionError(f"there is no sequence {sequence!r} in this run{others}")
         sequence = int(sequence)
     return index("sequence", sequence, lstm.batch_size, "this run")
 
 
-def _require_legible(subject: Subject) -> None:
-    """Raise OptionError where a browser could not show a run, or nobody read it."""
-    steps, units, numbers = subject.lstm.num_steps, subject.num_units, subject.num_numbers
+def _require_legible(run: SequenceRun) -> None:
+    """Raise OptionError for a run that is too large for a browser to show."""
+    steps, units, numbers = run.lstm.num_steps, run.num_units, run.num_numbers
     if numbers > MOST_NUMBERS:
         raise OptionError(f"a page holds at most {MOST_NUMBERS:,} numbers; this model and its input have {numbers:,}")
-    work = sum(cell.parameters.weight.size for row in subject.cells for cell in row)
-    for what, each, most in (("states of units", units, MOST_VALUES), ("products in sums", work, MOST_PRODUCTS)):
-        if steps * each > most:
+    work = sum(cell.parameters.weight.size for row in run.cells for cell in row)
+    for counts, per_step, most in (("states of units", units, MOST_VALUES), ("products in sums", work, MOST_PRODUCTS)):
+        if steps * per_step > most:
             raise OptionError(
-                f"a page shows at most {most:,} {what}, at all steps together; this run has {steps * each:,}:"
-                f" give it at most {counted(max(1, most // each), 'step')}"
+                f"a page shows at most {most:,} {counts}, at all steps together; this run has {steps * per_step:,}:"
+                f" give it at most {counted(max(1, most // per_step), 'step')}"
             )
