@@ -126,7 +126,6 @@ def test_a_recnet_of_one_block_is_a_network_too(tmp_path):
         cases.one_sentence(caught.value, "amp.json", *words)
 
 
-WITHOUT_BIAS = {"rec.bias_ih_l0": None, "rec.bias_hh_l0": None}
 REFUSED = [
     ({"unit_type": "GRU"}, {}, ["unit_type", "'GRU'"]),
     ({"unit_type": 5}, {}, ["unit_type", "5"]),

@@ -16,7 +16,6 @@ def chain_of(variant: str = "plain", steps: int = 1, projection: str = "unprojec
     return Chain(made.sequences(), made.dh, made.dc)
 
 
-VARIED = ("plain", "peephole", "gate clip", "cell clip", "layer norm of the gates", "layer norm of Haste")
 ONE, THREE = chain_of(), chain_of(steps=3)
 
 

@@ -13,7 +13,6 @@ from gatewise.records.keep import QUANTITIES
 
 every_variant = pytest.mark.parametrize("variant", cases.VARIANTS)
 every_projection = pytest.mark.parametrize("projection", cases.PROJECTIONS)
-with_and_without_dropout = pytest.mark.parametrize("dropout", [False, True], ids=["no dropout", "dropout"])
 
 
 @cases.meeting(variant=cases.VARIANTS, projection=cases.PROJECTIONS, dropout=[False, True])

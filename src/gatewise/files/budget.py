@@ -1,4 +1,4 @@
-"""What reading one file may cost, by its size: bytes held, elements of structure, steps of work; nothing is timed."""
+"""The limits of reading a file, by its size: bytes held, elements of structure, steps of work. Nothing is timed."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from gatewise.errors import FileError
 
 @dataclass(frozen=True)
 class Limit:
-    """So many for each byte of a file, but at least a floor, and at most a ceiling where there is one."""
+    """A limit for each byte of a file, with a floor and perhaps a ceiling."""
 
     each: int
     floor: int
     ceiling: int | None = None
 
     def of(self, size: int) -> int:
-        """Return the limit for a file of so many bytes."""
-        found = max(self.floor, self.each * size)
-        return found if self.ceiling is None else min(found, self.ceiling)
+        """Return the limit for a file of `size` bytes."""
+        limit = max(self.floor, self.each * size)
+        return limit if self.ceiling is None else min(limit, self.ceiling)
 
 
 # The weights of an honest file double where they are stored in half precision, grow fourfold where they are quantised,
@@ -33,9 +33,9 @@ WORK = Limit(1, 1_000_000, 20_000_000)
 
 
 class Budget:
-    """What is left of what one file may cost; everything that is read of it, and made of that, is taken off.
+    """The rest of a file's limits, from which everything is taken off that is read from it or computed from that.
 
-    Every copy of an array counts, those of memory that several share, and of one number that stands for many, too.
+    Every copy of an array counts, also of shared memory and of one number that stands for many.
 
     Parameters
     ----------
@@ -58,34 +58,34 @@ class Budget:
         self.size += size
 
     def end(self) -> None:
-        """End the inspection: what is read later, a part whenever it is asked for, is held to the limits by itself."""
+        """End the inspection; each part that is read later is held to the limits alone."""
         self._held = self._elements = self._work = 0
         self._ended = True
 
-    def hold(self, count: int, itemsize: int, what: str) -> None:
+    def hold(self, count: int, itemsize: int, subject: str) -> None:
         """Take off the bytes of `count` numbers of `itemsize` each, before memory is taken for them.
 
         Raises
         ------
         FileError
-            If that is more than a file of this size may take; `what` is the subject of the sentence.
+            If that is more than a file of this size may take; `subject` is that of the sentence.
         CapacityError
             If it is more than the machine has.
         """
         held = self._held + count * itemsize
         if held > BYTES.of(self.size):
             raise FileError(
-                f"{what} would bring what it takes to {in_bytes(held)} of memory;"
+                f"{subject} would bring what it takes to {in_bytes(held)} of memory;"
                 f" {in_bytes(BYTES.of(self.size))} are allowed for a file of {in_bytes(self.size)}"
             )
-        require_memory(count, itemsize, what)
+        require_memory(count, itemsize, subject)
         if not self._ended:
-            self._held = held  # what is refused takes nothing
+            self._held = held  # a refusal takes nothing
 
-    def parse(self, text: bytes | str, what: str) -> int:
-        """Take off what a JSON text becomes in Python, before it is parsed, and return how many things that is.
+    def parse(self, text: bytes | str, subject: str) -> int:
+        """Take off the Python objects of a JSON text, before it is parsed, and return their number.
 
-        What the text itself takes has been taken off before.
+        The text itself has been taken off before.
 
         Raises
         ------
@@ -97,12 +97,12 @@ class Budget:
         things = objects + lists + quotes // 2
         self.count(things, "objects, lists and texts")
         letters = len(text) * (1 if text.isascii() else 4)
-        numbers = commas + lists + objects  # what a value takes that is a number, and its place
-        self.hold(letters + 232 * objects + 56 * lists + 32 * numbers + 56 * (quotes // 2), 1, what)
+        numbers = commas + lists + objects  # a number takes a value and its place
+        self.hold(letters + 232 * objects + 56 * lists + 32 * numbers + 56 * (quotes // 2), 1, subject)
         return things
 
-    def count(self, elements: int, what: str) -> None:
-        """Take off elements of structure: objects, members, keys, messages; `what` says in the plural what they are.
+    def count(self, elements: int, kind: str) -> None:
+        """Take off elements of structure: objects, members, keys, messages; `kind` names them in the plural.
 
         Raises
         ------
@@ -111,12 +111,12 @@ class Budget:
         """
         counted = self._elements + elements
         if counted > ELEMENTS.of(self.size):
-            raise FileError(f"it has too many {what} for a file of {in_bytes(self.size)}")
+            raise FileError(f"it has too many {kind} for a file of {in_bytes(self.size)}")
         if not self._ended:
             self._elements = counted
 
-    def work(self, steps: int, what: str) -> None:
-        """Take off steps of work, of about a microsecond each; `what` says what they are for.
+    def work(self, steps: int, subject: str) -> None:
+        """Take off steps of work, of about a microsecond each; `subject` says for which task.
 
         Raises
         ------
@@ -125,6 +125,6 @@ class Budget:
         """
         worked = self._work + steps
         if worked > WORK.of(self.size):
-            raise FileError(f"{what} would take too long for a file of {in_bytes(self.size)}")
+            raise FileError(f"{subject} would take too long for a file of {in_bytes(self.size)}")
         if not self._ended:
             self._work = worked

@@ -1,4 +1,4 @@
-"""A new file beside an old one, whose place it takes when it is whole; what a killed process left behind goes."""
+"""Files and folders that are written beside the old ones and then replace them; leftovers are removed after a day."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ LONGEST = 255  # bytes of a name, where the system does not say
 TAIL_LENGTH = 34  # bytes that follow the target's name, whatever the number of the process
 
 
-def path_of(given: str | os.PathLike[str]) -> Path:
-    """Return a path, or raise OptionError where something else was given."""
+def path_of(path: str | os.PathLike[str]) -> Path:
+    """Return a path as an object, or raise OptionError if it is none."""
     try:
-        return Path(given)
+        return Path(path)
     except TypeError:
-        raise OptionError(f"a path must be a str or an os.PathLike, not {type(given).__name__}") from None
+        raise OptionError(f"a path must be a str or an os.PathLike, not {type(path).__name__}") from None
 
 
 @contextmanager
@@ -108,7 +108,7 @@ def folder_beside(
 
 
 def temporary_for(target: Path) -> Path:
-    """Return a name beside a file or folder for what will take its place; those that are older than a day go.
+    """Return the path of a temporary beside a file or folder; its temporaries of more than a day ago are removed.
 
     It is ``.NAME.gatewise-PROCESS-RANDOM.tmp``, with the beginning of a long name and a number made of all of it.
     """
@@ -132,15 +132,17 @@ def temporary_for(target: Path) -> Path:
 def _remove_left(folder: Path, begins: str) -> None:
     """Remove the temporaries of a target that a killed process left more than a day ago."""
     with os.scandir(folder) as entries:
-        left = [one for one in entries if one.name.startswith(begins) and TAIL.fullmatch(one.name[len(begins) :])]
-    for one in left:
+        left = [
+            entry for entry in entries if entry.name.startswith(begins) and TAIL.fullmatch(entry.name[len(begins) :])
+        ]
+    for entry in left:
         with suppress(OSError):
-            if time.time() - one.stat(follow_symlinks=False).st_mtime <= DAY:
+            if time.time() - entry.stat(follow_symlinks=False).st_mtime <= DAY:
                 continue
-            if one.is_dir(follow_symlinks=False):
-                shutil.rmtree(one.path, ignore_errors=True)
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
             else:
-                os.unlink(one.path)
+                os.unlink(entry.path)
 
 
 def _unwritable(path: Path, problem: OSError | ValueError) -> FileError:

@@ -41,7 +41,7 @@ _MARKS = {  # byte order marks; those of UTF-32 first, since that of UTF-16 is h
 }
 PIECE = 2**18  # bytes that are unpacked at once
 MOST = 2**58  # numbers of an array, with axes of no length left out
-BEGINNING = 1000  # bytes of a text, enough to see what it is written in
+BEGINNING = 1000  # bytes of a text, enough to recognise its encoding
 OTHER_FORMATS = (".npz", ".npy", ".csv", ".json", ".pt", ".pth", ".onnx", ".keras", ".h5")  # which no file of ours is
 
 
@@ -76,7 +76,7 @@ def writing(
 ) -> Iterator[dict[str, AnyArray]]:
     """Give arrays of the named shapes and types, mapped to a file that appears at `path` if the block succeeds.
 
-    Pages are written as they are filled, so what is written may be larger than memory.
+    Pages are written as they are filled, so the file may be larger than memory.
 
     Raises
     ------
@@ -214,7 +214,7 @@ def read(path: str | os.PathLike[str], budget: Budget | None = None) -> tuple[di
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
-    """Return what a file of text holds, its line ends as they are.
+    """Return the text of a file, with its own line ends.
 
     A byte order mark says which of UTF-8, UTF-16 and UTF-32 it is in. Without one it is UTF-8, unless many bytes are
     zero: in UTF-16 a plain letter, a digit and a line's end have one before them, or after them.
@@ -236,10 +236,10 @@ def read_text(path: str | os.PathLike[str]) -> str:
     except UnicodeDecodeError as problem:
         if encoding.startswith("utf-8"):
             line = data.count(b"\n", 0, problem.start) + 1
-            found = f"line {line} has the byte 0x{data[problem.start]:02x}; save it as UTF-8"
+            fault = f"line {line} has the byte 0x{data[problem.start]:02x}; save it as UTF-8"
         else:
-            found = f"as {encoding[:6].upper()} its byte {problem.start} makes no sense"
-        raise FileError(f"cannot read {path}: it is not text in UTF-8 or UTF-16 ({found})") from None
+            fault = f"as {encoding[:6].upper()} its byte {problem.start} makes no sense"
+        raise FileError(f"cannot read {path}: it is not text in UTF-8 or UTF-16 ({fault})") from None
     if "\0" in text:
         raise FileError(f"cannot read {path}: it is not text, since it has NUL characters")
     return text
@@ -297,7 +297,7 @@ def read_npz(path: str | os.PathLike[str], names: Iterable[str], *, most: int | 
     CapacityError
         If an array does not fit into memory.
     """
-    found: dict[str, AnyArray] = {}
+    arrays: dict[str, AnyArray] = {}
     budget = Budget.of(readable(path))
     with _zip(path) as archive:
         if most is not None and sum(entry.file_size for entry in archive.infolist()) > most:
@@ -306,7 +306,7 @@ def read_npz(path: str | os.PathLike[str], names: Iterable[str], *, most: int | 
             try:
                 entry = archive.getinfo(f"{name}.npy")
                 with archive.open(entry) as file:
-                    found[name] = _unpacked(file, entry.file_size, budget, repr(shown(name)))
+                    arrays[name] = _unpacked(file, entry.file_size, budget, repr(shown(name)))
             except CapacityError:
                 raise
             except TypeError as problem:
@@ -317,13 +317,13 @@ def read_npz(path: str | os.PathLike[str], names: Iterable[str], *, most: int | 
                 raise FileError(
                     f"cannot read {path}: it is not an intact .npz file ({shown(name)!r}: {reason(problem)})"
                 ) from None
-    return found
+    return arrays
 
 
-def _unpacked(file: IO[bytes], size: int, budget: Budget, what: str) -> AnyArray:
+def _unpacked(file: IO[bytes], size: int, budget: Budget, subject: str) -> AnyArray:
     """Return the array in an open .npy file of so many bytes; it is read piece by piece, into its own memory."""
     shape, fortran, dtype = npy_header(file, size)
-    budget.hold(math.prod(shape), dtype.itemsize, what)
+    budget.hold(math.prod(shape), dtype.itemsize, subject)
     array: AnyArray = np.empty(shape, dtype, "F" if fortran else "C")
     data = array.reshape(-1, order="F" if fortran else "C").view(np.uint8)
     at = 0
@@ -337,7 +337,7 @@ def _unpacked(file: IO[bytes], size: int, budget: Budget, what: str) -> AnyArray
 
 
 def _zip(path: str | os.PathLike[str]) -> zipfile.ZipFile:
-    import zipfile  # what it imports takes longer than the rest of this file
+    import zipfile  # its own imports take longer than the rest of this file
 
     source = readable(path)
     try:

@@ -1,7 +1,7 @@
-"""Tables in text: a CSV file, or what it holds, as rows of cells, and the numbers in them as they are spelled.
+"""Tables in text: the rows and cells of a CSV file, and the numbers in them in Python's spelling.
 
-One rule says what separates the columns: the first of tab, semicolon and comma that occurs, outside double quotes, in
-the first line that has one of them. A comma that does not separate is a decimal mark. If a comma could also separate
+The separator of the columns is the first of tab, semicolon and comma that occurs, outside double quotes, in the first
+line that has any of them. A comma that does not separate is a decimal mark. If a comma could also separate
 thousands, or if commas and points both mark decimals, the table is refused.
 """
 
@@ -31,7 +31,7 @@ def rows(
     path: str | os.PathLike[str],
     text: str | None = None,
     *,
-    what: str = "a table with a line for each row",
+    kind: str = "a table with a line for each row",
     delimiter: str | None = None,
 ) -> list[Row]:
     """Return the rows of a table but for empty lines, each with the line that it begins on, from 1, and its cells.
@@ -42,11 +42,11 @@ def rows(
     ----------
     path : path
     text : str, optional
-        What the file holds, where it has been read already.
-    what : str
-        What the file must be; named in the error.
+        The content of the file, if it has been read already.
+    kind : str
+        The kind of file that it must be, for the error.
     delimiter : str, optional
-        What separates the columns, where that is known.
+        The separator of the columns, if it is known.
 
     Raises
     ------
@@ -55,21 +55,21 @@ def rows(
     """
     if text is None:
         text = read_text(path)
-    found, begins = [], 1
+    table, begins = [], 1
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter or separator(text))
     try:
         for row in reader:
             cells = [cell.strip() for cell in row]
             if cells not in ([], [""]):
-                found.append((begins, cells))
+                table.append((begins, cells))
             begins = reader.line_num + 1
     except csv.Error as problem:
-        raise FileError(f"cannot read {path}: it is not {what} ({reason(problem)})") from None
-    return found
+        raise FileError(f"cannot read {path}: it is not {kind} ({reason(problem)})") from None
+    return table
 
 
 def separator(text: str) -> str:
-    """Return what separates the columns of a table; a comma where nothing does."""
+    """Return the separator of a table's columns; a comma if it has only one."""
     first = re.search(_FROM_SEPARATOR, re.sub(_QUOTED, "", text) if '"' in text else text)
     return next((mark for mark in SEPARATORS if first and mark in first[0]), ",")
 
@@ -77,15 +77,15 @@ def separator(text: str) -> str:
 def numerals(path: str | os.PathLike[str], text: str, table: Sequence[Row]) -> Sequence[Row]:
     """Return rows of numbers as Python spells them: with decimal points, and an ASCII minus sign.
 
-    What is not a number stays as it is.
+    Other cells stay as they are.
 
     Parameters
     ----------
     path : path
     text : str
-        What the file holds.
+        The content of the file.
     table : sequence of rows
-        Those of its cells that must be numbers.
+        The rows of the cells that must be numbers.
 
     Raises
     ------
@@ -103,18 +103,18 @@ def numerals(path: str | os.PathLike[str], text: str, table: Sequence[Row]) -> S
         return table
     line, cell = with_comma[0]
     for other, cells in table:
-        for one in cells:
-            if re.fullmatch(_WITH_POINT, one):
+        for numeral in cells:
+            if re.fullmatch(_WITH_POINT, numeral):
                 raise FileError(
-                    f"cannot read {path}: line {line} has {shown(cell)!r} and line {other} has {shown(one)!r}; decimals"
-                    " must be marked by points throughout, or by commas throughout"
+                    f"cannot read {path}: line {line} has {shown(cell)!r} and line {other} has {shown(numeral)!r};"
+                    " decimals must be marked by points throughout, or by commas throughout"
                 )
-    if all(re.fullmatch(_THOUSANDS, one) for _, one in with_comma):
+    if all(re.fullmatch(_THOUSANDS, numeral) for _, numeral in with_comma):
         raise FileError(
             f"cannot read {path}: line {line} has {cell!r}, which may be {cell.replace(',', '.')} or"
             f" {cell.replace(',', '')}; write decimals with a point, and thousands without a comma"
         )
     return [
-        (line, [one.replace(",", ".") if "," in one and re.fullmatch(_WITH_COMMA, one) else one for one in cells])
+        (line, [cell.replace(",", ".") if "," in cell and re.fullmatch(_WITH_COMMA, cell) else cell for cell in cells])
         for line, cells in table
     ]

@@ -152,7 +152,7 @@ def select_features(
 
 def _basin_attributes(path: Path, names: set[str], basin: str | None, basin_by_default: str) -> dict[str, float]:
     """Return the attributes of a basin with these names, from a table whose first column has the ids."""
-    (_, heads), *rows = tables.rows(path, what="a table of attributes") or [(0, [])]
+    (_, heads), *rows = tables.rows(path, kind="a table of attributes") or [(0, [])]
     if not rows:
         raise FileError(f"cannot read {path}: it must have a line of names, and one for each basin")
     matches = [row for row in rows if row[1][:1] == [basin_by_default if basin is None else basin]]
