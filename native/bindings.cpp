@@ -77,10 +77,8 @@ template <class Work> void without_gil(Work work) {
 }
 
 Function function_called(const std::string& name) {
-    if (name == "sigmoid") return Function::sigmoid;
-    if (name == "tanh") return Function::tanh;
-    if (name == "hard_sigmoid") return Function::hard_sigmoid;
-    if (name == "exponential") return Function::exponential;
+    for (const NamedFunction& named : FUNCTIONS)
+        if (name == named.name) return named.function;
     throw nb::value_error(("there is no nonlinearity '" + name + "' here").c_str());
 }
 
@@ -88,9 +86,9 @@ using Activations = std::vector<std::tuple<std::string, double, double>>;
 
 template <class T> class PyCell {
 public:
+    template <class... Numbers>
     PyCell(const std::string& kernel, In<T> weight, In<T> bias, Maybe<In<T>> peephole, Maybe<In<T>> projection,
-           const Activations& activations, const std::string& coupling, double gate_clip, double cell_clip,
-           double projection_clip)
+           const Activations& activations, const std::string& coupling, Numbers... numbers)
         : weight(weight), bias(bias), peephole(peephole), projection(projection) {
         if (weight.ndim() != 3 || activations.size() != 5) throw nb::value_error("a cell has 3 axes of weights, 5 nonlinearities");
         given.hidden = int64_t(weight.shape(1));
@@ -102,7 +100,8 @@ public:
             given.activation[k] = {function_called(name), T(slope), T(shift)};
         }
         given.coupling = coupling == "forget" ? Coupling::forget : coupling == "input" ? Coupling::input : Coupling::none;
-        given.gate_clip = T(gate_clip), given.cell_clip = T(cell_clip), given.projection_clip = T(projection_clip);
+        const NamedNumber<T>* named = NUMBERS<T>;
+        for (double number : {double(numbers)...}) given.*(named++)->number = T(number);
         given.weight = checked("weight", weight, {4, given.hidden, given.recurrent + given.input});
         given.bias = checked("bias", bias, {4, given.hidden});
         given.peephole = checked("peephole", peephole, {3, given.hidden});
@@ -346,12 +345,13 @@ template <class T> void linear(In<T> x, In<T> weight, In<T> bias, Out<T> y) {
         }
 }
 
-template <class T> void bind(nb::module_& m, const char* cell, const char* stream) {
+// N: the constructor of a cell has an argument for each of the NUMBERS.
+template <class T, size_t... N> void bind(nb::module_& m, const char* cell, const char* stream, std::index_sequence<N...>) {
     using namespace nb::literals;
     nb::class_<PyCell<T>>(m, cell)
-        .def(nb::init<const std::string&, In<T>, In<T>, Maybe<In<T>>, Maybe<In<T>>, const Activations&, const std::string&, double, double, double>(),
+        .def(nb::init<const std::string&, In<T>, In<T>, Maybe<In<T>>, Maybe<In<T>>, const Activations&, const std::string&, std::enable_if_t<(N >= 0), double>...>(),
              "kernel"_a, "weight"_a.noconvert(), "bias"_a.noconvert(), "peephole"_a.noconvert().none(),
-             "projection"_a.noconvert().none(), "activations"_a, "coupling"_a, "gate_clip"_a, "cell_clip"_a, "projection_clip"_a)
+             "projection"_a.noconvert().none(), "activations"_a, "coupling"_a, nb::arg(NUMBERS<T>[N].name)...)
         .def("forward", &PyCell<T>::forward, "x"_a.noconvert(), "h0"_a.noconvert(), "h"_a.noconvert(), "c"_a.noconvert(),
              "reverse"_a, "valid"_a.noconvert().none(), "recurrent_mask"_a.noconvert().none(),
              "zoneout_cell"_a.noconvert().none(), "zoneout_hidden"_a.noconvert().none(), "every"_a, "places"_a,
@@ -391,6 +391,6 @@ NB_MODULE(_native, m) {
     m.def("kernels", &kernels);
     m.def("threads", &threads);
     m.def("set_threads", &set_threads, nb::arg("count"));
-    bind<float>(m, "CellFloat32", "StreamFloat32");
-    bind<double>(m, "CellFloat64", "StreamFloat64");
+    bind<float>(m, "CellFloat32", "StreamFloat32", std::make_index_sequence<std::size(NUMBERS<float>)>());
+    bind<double>(m, "CellFloat64", "StreamFloat64", std::make_index_sequence<std::size(NUMBERS<double>)>());
 }

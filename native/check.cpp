@@ -155,8 +155,8 @@ template <class T> void check_nonlinearities(Dice& dice, const Kernel& kernel) {
     const T inf = std::numeric_limits<T>::infinity(), least = std::numeric_limits<T>::min();
     std::vector<T> a{0, -inf, inf, T(NAN), least, -least, T(1e-6), T(-1e-6), 1000, -1000};
     while (a.size() < 5003) a.push_back(T(dice.real(-1, 1) * std::exp2(dice.real(-30, 6.5))));
-    for (Function function : {Function::sigmoid, Function::tanh, Function::exponential, Function::hard_sigmoid}) {
-        const Activation<T> by{function, T(0.2), T(0.5)};
+    for (const NamedFunction& named : FUNCTIONS) {
+        const Activation<T> by{named.function, T(0.2), T(0.5)};
         std::vector<T> y(a.size());
         if constexpr (sizeof(T) == 4) kernel.float32.apply(by, a.data(), y.data(), int64_t(a.size()));
         else kernel.float64.apply(by, a.data(), y.data(), int64_t(a.size()));
@@ -165,7 +165,7 @@ template <class T> void check_nonlinearities(Dice& dice, const Kernel& kernel) {
             const double ulp = std::exp2(std::ilogb(double(exact.value))) * std::numeric_limits<T>::epsilon();
             const double allowed = by.function == Function::hard_sigmoid ? double(exact.error) * std::numeric_limits<T>::epsilon() : 2 * ulp;
             if (std::isnan(a[n]) ? std::isnan(y[n]) : y[n] == exact.value || std::abs(y[n] - exact.value) <= allowed + least) continue;
-            fail("the nonlinearity %d of %.17g is %.17g, but must be %.17g", int(by.function), double(a[n]), double(y[n]), double(exact.value));
+            fail("the nonlinearity %s of %.17g is %.17g, but must be %.17g", named.name, double(a[n]), double(y[n]), double(exact.value));
         }
     }
 }

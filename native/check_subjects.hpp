@@ -29,7 +29,11 @@ template <class T> Activation<T> random_activation(Dice& dice, int gate) {
         case 0: return {Function::hard_sigmoid, T(0.2), T(0.5)};
         case 1: return {Function::hard_sigmoid, T(1) / 6, T(0.5)};
         case 2: return {tanh ? Function::sigmoid : Function::tanh, 0, 0};
-        case 3: if (gate == INPUT) return {Function::exponential, 0, 0}; [[fallthrough]];
+        case 3: {
+            const Function function = FUNCTIONS[dice.to(int64_t(std::size(FUNCTIONS)) - 1)].function;
+            if (function != Function::exponential || gate == INPUT) return {function, T(0.2), T(0.5)};  // or it may diverge
+            [[fallthrough]];
+        }
         default: return {tanh ? Function::tanh : Function::sigmoid, 0, 0};
     }
 }
@@ -41,7 +45,6 @@ template <class T> Array<T> random_mask(Dice& dice, std::initializer_list<int64_
 }
 
 template <class T> void make_plain(Given<T>& cell) {
-    cell.gate_clip = cell.cell_clip = cell.projection_clip = std::numeric_limits<T>::infinity();
     for (int k = 0; k < 5; ++k) cell.activation[k] = {k == CANDIDATE || k == CELL ? Function::tanh : Function::sigmoid, 0, 0};
 }
 
@@ -61,9 +64,10 @@ template <class T> Subject<T> random_subject(Dice& dice, int64_t number) {
     if (varies) {
         for (int k = 0; k < 5; ++k) cell.activation[k] = random_activation<T>(dice, k);
         cell.coupling = Coupling(dice.to(2));
-        if (dice.once_in(3) || cell.activation[INPUT].function == Function::exponential) cell.gate_clip = T(0.6);  // or it may diverge
-        if (dice.once_in(3) || (lengthy && cell.coupling == Coupling::forget)) cell.cell_clip = T(0.25);  // 1 - tanh is up to 2
-        if (projects && dice.once_in(2)) cell.projection_clip = T(0.15);
+        for (const NamedNumber<T>& named : NUMBERS<T>)
+            if (dice.once_in(3)) cell.*named.number = T(dice.real(0.15, 0.6));
+        if (cell.activation[INPUT].function == Function::exponential) cell.gate_clip = T(0.6);  // or it may diverge
+        if (lengthy && cell.coupling == Coupling::forget) cell.cell_clip = T(0.25);  // 1 - tanh is up to 2
         if (dice.once_in(2)) s.peephole = dice.array<T>({3, cell.hidden}, 0.7);
     }
     const int64_t I = cell.input, H = cell.hidden, R = cell.recurrent, TIME = s.time, B = s.batch;

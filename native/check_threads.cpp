@@ -27,7 +27,6 @@ struct Model {
         for (size_t n = 0; n < weight.size(); ++n) weight[n] = 0.2f * std::sin(float(n));
         given.input = I, given.hidden = given.recurrent = H;
         for (int k = 0; k < 5; ++k) given.activation[k].function = k == CANDIDATE || k == CELL ? Function::tanh : Function::sigmoid;
-        given.gate_clip = given.cell_clip = given.projection_clip = INFINITY;
         given.weight = weight.data(), given.bias = bias.data();
         cell = std::make_shared<const Packed<float>>(kernel, given);
     }

@@ -27,11 +27,8 @@ private:
 };
 
 // One cell as the caller gives it: gate order i f g o, columns [h; x], C order.
-template <class T> struct Given {
+template <class T> struct Given : Switches<T> {
     int64_t input, hidden, recurrent;
-    Activation<T> activation[5];
-    Coupling coupling;
-    T gate_clip, cell_clip, projection_clip;  // infinity: none
     const T* weight;                          // (4, hidden, recurrent + input)
     const T* bias;                            // (4, hidden)
     const T* peephole;                        // (3, hidden), of the gates i f o, or null

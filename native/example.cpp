@@ -13,7 +13,6 @@ using namespace gatewise;
 
 int main() {
     constexpr int64_t INPUT_SIZE = 1, HIDDEN_SIZE = 2, TIME = 6;
-    constexpr float NONE = std::numeric_limits<float>::infinity();
 
     // One matrix and one bias for each gate, in the order i f g o. The columns of a matrix are those of h, then of x.
     const std::vector<float> weight = {
@@ -28,7 +27,6 @@ int main() {
     given.input = INPUT_SIZE, given.hidden = given.recurrent = HIDDEN_SIZE;
     for (int gate : {INPUT, FORGET, OUTPUT}) given.activation[gate].function = Function::sigmoid;
     for (int gate : {CANDIDATE, CELL}) given.activation[gate].function = Function::tanh;
-    given.gate_clip = given.cell_clip = given.projection_clip = NONE;
     given.weight = weight.data(), given.bias = bias.data();
 
     const Kernel* kernels[4];

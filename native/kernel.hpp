@@ -15,6 +15,17 @@ enum Gate { INPUT, FORGET, CANDIDATE, OUTPUT, CELL };  // CELL: the nonlinearity
 enum class Function : int32_t { sigmoid, tanh, hard_sigmoid, exponential };
 enum class Coupling : int32_t { none, forget, input };  // which gate is 1 minus the other
 
+struct NamedFunction {
+    const char* name;
+    Function function;
+};
+inline constexpr NamedFunction FUNCTIONS[] = {
+    {"sigmoid", Function::sigmoid},
+    {"tanh", Function::tanh},
+    {"hard_sigmoid", Function::hard_sigmoid},
+    {"exponential", Function::exponential},
+};
+
 // hard_sigmoid is clip(slope * a + shift, 0, 1); the others have no constants.
 template <class T>
 struct Activation {
@@ -22,17 +33,36 @@ struct Activation {
     T slope, shift;
 };
 
+// The switches of a cell; as long as they are not set, none acts.
+template <class T>
+struct Switches {
+    Activation<T> activation[5] = {};            // by Gate
+    Coupling coupling = Coupling::none;
+    T gate_clip = T(__builtin_inf()), cell_clip = T(__builtin_inf()), projection_clip = T(__builtin_inf());
+};
+
+// The numbers among the switches, in the order and under the names that Python gives them.
+template <class T>
+struct NamedNumber {
+    const char* name;
+    T Switches<T>::*number;
+    bool in_step;                                // whether the equations of gates and cell state are others with it
+};
+template <class T>
+inline constexpr NamedNumber<T> NUMBERS[] = {
+    {"gate_clip", &Switches<T>::gate_clip, true},
+    {"cell_clip", &Switches<T>::cell_clip, true},
+    {"projection_clip", &Switches<T>::projection_clip, false},
+};
+
 // One cell: its sizes, its switches, and its weights as the kernels read them (packed by packing.cpp).
 //
 // A group is `vectors` (1 to 4) vectors of neighbouring columns, packed (depth, vectors, lanes): what one product
 // streams through. Only the last group of a matrix may have fewer than 4.
 template <class T>
-struct Cell {
+struct Cell : Switches<T> {
     int64_t input, hidden, recurrent;
-    Activation<T> activation[5];                 // by Gate
-    Coupling coupling;
-    T gate_clip, cell_clip, projection_clip;     // infinity: none
-    bool plain;                                  // sigmoid and tanh, and no switch set
+    bool plain;                                  // sigmoid and tanh, and no switch set that acts within a step
 
     const T* gates;                              // (tiles, input + recurrent, 4, lanes): the columns of x, then of h
     const T* bias;                               // (tiles, 4, lanes)

@@ -44,7 +44,9 @@ int place_of_coupled(Coupling coupling) {
 template <class T> bool is_plain(const Given<T>& given) {
     for (int k = 0; k < 5; ++k)
         if (given.activation[k].function != (k == CANDIDATE || k == CELL ? Function::tanh : Function::sigmoid)) return false;
-    return given.coupling == Coupling::none && !given.peephole && std::isinf(given.gate_clip) && std::isinf(given.cell_clip);
+    for (const NamedNumber<T>& named : NUMBERS<T>)
+        if (named.in_step && !std::isinf(given.*named.number)) return false;
+    return given.coupling == Coupling::none && !given.peephole;
 }
 
 }  // namespace
@@ -57,9 +59,7 @@ Packed<T>::Packed(const Kernel& kernel, const Given<T>& given) : functions([&]()
     const int64_t I = given.input, H = given.hidden, R = given.recurrent, L = functions.lanes, tiles = (H + L - 1) / L;
     const int coupled = place_of_coupled(given.coupling);
     packed.input = I, packed.hidden = H, packed.recurrent = R;
-    std::copy(given.activation, given.activation + 5, packed.activation);
-    packed.coupling = given.coupling;
-    packed.gate_clip = given.gate_clip, packed.cell_clip = given.cell_clip, packed.projection_clip = given.projection_clip;
+    static_cast<Switches<T>&>(packed) = given;
     packed.plain = is_plain(given);
     operations = 2 * (4.0 * double(H) * double(I + R + 8) + (given.projection ? double(H) * double(R) : 0));
     packed.peephole = packed.projection = packed.back_h = packed.back_x = packed.back_projection = nullptr;

@@ -11,10 +11,10 @@ import pytest
 from pairwise import each
 
 import gatewise as gw
-from gatewise.parameters import array_shapes
+from gatewise.parameters import SWITCHES, array_shapes
 
 # Every switch of the cell once, and the combinations in which one changes what another sees.
-VARIANTS: dict[str, dict] = {
+LISTED: dict[str, dict] = {
     "plain": {},
     "peephole": {"peephole": "full"},
     "forget=1-input": {"coupling": "forget=1-input"},
@@ -53,6 +53,21 @@ VARIANTS: dict[str, dict] = {
         "epsilon": 1e-5,
     },
 }
+
+
+def unlisted(listed: dict[str, dict]) -> dict[str, dict]:
+    """Return a variant for each value of the switches that none of the listed ones sets; a number acts somewhere."""
+    covered = {switch for switches in listed.values() for switch in switches} | {"projection_clip"}  # see PROJECTIONS
+    return {
+        f"{switch.name} {value}": {switch.name: value}
+        for switch in SWITCHES
+        if switch.name not in covered
+        for value in switch.metadata["choices"] or (0.3,)
+        if value != switch.default
+    }
+
+
+VARIANTS = LISTED | unlisted(LISTED)
 
 
 def parameters(variant: dict, rng: np.random.Generator, *, inputs=3, hidden=4, projection=None, dtype=np.float64):

@@ -66,6 +66,20 @@ def kinks(activation) -> list[float]:
     }.get(activation.name, list)()
 
 
+def gate_of(variant, k: str, a: float) -> float:
+    """Return the gate `k` that belongs to a pre-activation."""
+    return nonlinearity(variant.activation(k), a)
+
+
+def limit(activation, a: float) -> float:
+    """Return the limit of an activation as its argument goes to plus or minus infinity."""
+    try:
+        y = nonlinearity(activation, math.copysign(1e200, a))
+    except OverflowError:
+        return math.inf
+    return y if abs(y) < 1e100 else math.copysign(math.inf, y)
+
+
 def clip(value: float, bound: float | None) -> float:
     """Return `value` between -bound and bound."""
     return value if bound is None else min(max(value, -bound), bound)
@@ -133,7 +147,7 @@ def step(p, x, h, c, *, input=None, recurrent=None, zoneout_cell=None, zoneout_h
             q = [gain[unit] * value for unit, value in enumerate(standardized(q, variant.epsilon))]
         M.unclipped[k] = [q[unit] + b[row][unit] for unit in range(hidden)]
         M.a[k] = [clip(value, variant.gate_clip) for value in M.unclipped[k]]
-        M.gate[k] = [nonlinearity(variant.activation(k), value) for value in M.a[k]]
+        M.gate[k] = [gate_of(variant, k, value) for value in M.a[k]]
 
     for k in own:
         if k != "o":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from agreement import assert_agree
-from cases import VARIANTS, parameters
+from cases import LISTED, parameters
 
 import gatewise as gw
 from gatewise.activations import KINDS
@@ -53,7 +53,7 @@ def constants(arrays):
 
 @pytest.mark.parametrize("dropout", DROPOUT.values(), ids=DROPOUT)
 @pytest.mark.parametrize("projection", [None, PROJECTED, "clipped"])
-@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize("variant", LISTED.values(), ids=LISTED)
 def test_every_variant_is_what_autograd_makes_of_its_definition(variant, projection, dropout):
     rng = np.random.default_rng(7)
     if projection == "clipped":
@@ -91,7 +91,7 @@ def test_stacks_with_masked_steps_merges_and_dropout_are_what_autograd_makes_of_
     rng = np.random.default_rng(11)
     sizes = {"hidden": HIDDEN, "projection": PROJECTED}
     inputs = (INPUTS, 2 * PROJECTED if merge[0] == "concat" else PROJECTED)
-    cells = [[parameters(VARIANTS[variant], rng, inputs=count, **sizes) for _ in "fb"] for count in inputs]
+    cells = [[parameters(LISTED[variant], rng, inputs=count, **sizes) for _ in "fb"] for count in inputs]
     drawn = [[drawn_masks(DROPOUT["all dropout"], PROJECTED, rng, inputs=p.input_size) for p in row] for row in cells]
     mask = rng.random((TIME, BATCH)) < 0.6
     mask[:, 0], mask[:, 1] = [False, True, True, False, True], False  # holes at both ends, and a row without a step

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from agreement import assert_agree
-from cases import DIRECTIONS, PROJECTIONS, VALID, VARIANTS, run_of
+from cases import DIRECTIONS, LISTED, PROJECTIONS, VALID, run_of
 from edited_walks import FIXTURES, HELD, SUBJECTS, hold
 from pairwise import pairs
 
@@ -58,7 +58,7 @@ def edit_in_torch(action, name, value, units, steps):
 
 
 @pairs(
-    variant=VARIANTS,
+    variant=LISTED,
     first=EDITABLE,
     second=EDITABLE,
     turn=range(4),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cases import DIRECTIONS, PROJECTIONS, VALID, VARIANTS, run_of
+from cases import DIRECTIONS, LISTED, PROJECTIONS, VALID, run_of
 from pairwise import pairs
 
 import gatewise as gw
@@ -36,7 +36,7 @@ def grads(outputs, leaf, sequence):
     return [torch.zeros(1) if row is None else row[sequence] for row in rows]
 
 
-@pairs(variant=VARIANTS, projection=PROJECTIONS, direction=DIRECTIONS, valid=VALID, dropout=(False, True), seed=(0, 1))
+@pairs(variant=LISTED, projection=PROJECTIONS, direction=DIRECTIONS, valid=VALID, dropout=(False, True), seed=(0, 1))
 def test_every_jacobian_is_autograds(variant, projection, direction, valid, dropout, seed):
     run = run_of(
         variant, projection=projection, direction=direction, valid=valid, dropout=dropout, seed=seed, time=6, hidden=4

@@ -21,21 +21,20 @@ def nonlinearity(activation):
     alpha, beta = activation.alpha, activation.beta
     if activation.name == "selu" and (alpha, beta) == (1.6732632423543772, 1.0507009873554805):
         return F.selu
-    return {
+    other = {
         "sigmoid": torch.sigmoid,
         "tanh": torch.tanh,
         # F.hardsigmoid has the slope 1/6 too, but goes back with that number rounded to float32, in float64 as well.
         "hard_sigmoid": lambda a: torch.clamp(alpha * a + beta, 0, 1),
-        "relu": F.relu,
         "leaky_relu": lambda a: F.leaky_relu(a, alpha),
         "thresholded_relu": lambda a: F.threshold(a, alpha, 0.0),
         "affine": lambda a: alpha * a + beta,
         "scaled_tanh": lambda a: alpha * torch.tanh(beta * a),
         "elu": lambda a: F.elu(a, alpha),
-        "softsign": F.softsign,
         "softplus": lambda a: F.softplus(a, threshold=100),  # above its threshold PyTorch's is the identity
         "exponential": torch.exp,
-    }[activation.name]
+    }
+    return other.get(activation.name) or getattr(F, activation.name, None) or getattr(torch, activation.name)
 
 
 class TorchCell:

@@ -1,0 +1,75 @@
+"""The places of a variant and of a nonlinearity outside of Python: each is taken away, and the kernels' check fails."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from test_places import PLACES, ROOT, taken_away
+
+from gatewise.symbolic.functions import FUNCTIONS
+
+pytestmark = pytest.mark.peers
+NATIVE = [(subject, path) for subject in PLACES for path in PLACES[subject] if path.startswith("native/")]
+PAGE = "src/gatewise/playground/assets/engine/functions.js"
+BY_TWO_OR_THREE = {"max", "min", "clip"}
+ONE_ARGUMENT = [name for name, function in FUNCTIONS.items() if function.operator and name not in BY_TWO_OR_THREE]
+COMPARED = """
+import {UNARY} from %s;
+const {names, numbers} = JSON.parse(process.argv[2]);
+console.log(JSON.stringify(names.map((name) => numbers.map(UNARY[name]))));
+"""
+
+
+def checked(folder) -> bool:
+    """Compile the kernels in a folder, and return whether their check succeeds."""
+    command = ["cmake", "-S", folder, "-B", folder / "build", "-DCMAKE_CXX_FLAGS_RELEASE=-O1"]
+    subprocess.run(command, check=True, capture_output=True)
+    built = subprocess.run(
+        ["cmake", "--build", folder / "build", "--target", "check"], capture_output=True, check=False
+    )
+    if built.returncode:
+        return False
+    return not subprocess.run([folder / "build" / "check", "30", "1"], capture_output=True, check=False).returncode
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """Return a copy of what the kernels are compiled from, compiled once: their check succeeds."""
+    if shutil.which("cmake") is None:
+        pytest.skip("cmake is not installed")
+    folder = tmp_path_factory.mktemp("kernels")
+    shutil.copytree(ROOT / "native", folder / "native")
+    shutil.copy(ROOT / "CMakeLists.txt", folder)
+    assert checked(folder)
+    return folder
+
+
+@pytest.mark.parametrize(("subject", "path"), NATIVE)
+def test_a_place_in_the_kernels_is_needed(subject, path, sources):
+    taken_away(sources, path, PLACES[subject][path])
+    try:
+        assert not checked(sources)
+    finally:
+        shutil.copy(ROOT / path, sources / path)
+
+
+def test_the_functions_of_the_page_are_those_of_formulas_and_each_is_needed(tmp_path):
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    numbers = [0.25, 0.5, 2.0]
+    expected = {name: FUNCTIONS[name].compute(np.array(numbers)).tolist() for name in ONE_ARGUMENT}
+    module, script = tmp_path / PAGE, tmp_path / "compared.mjs"
+    module.parent.mkdir(parents=True)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    shutil.copy(ROOT / PAGE, module)
+    script.write_text(COMPARED % json.dumps(str(module)))
+    command = [node, str(script), json.dumps({"names": list(expected), "numbers": numbers})]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    np.testing.assert_allclose(json.loads(done.stdout), list(expected.values()), rtol=1e-14)
+    taken_away(tmp_path, PAGE, PLACES["A nonlinearity"][PAGE])
+    assert subprocess.run(command, check=False, capture_output=True).returncode != 0
