@@ -18,7 +18,7 @@ from gatewise.cli.options import (
     ModelOptions,
     RunOptions,
     VariantOptions,
-    given,
+    chosen_options,
     refuse,
 )
 from gatewise.cli.printing import require_other
@@ -55,7 +55,7 @@ def check(
     numbers are compared with the worked example, or with the run that the options describe, as in gatewise walk. The
     exit code is 0 if everything is right and 1 if something is wrong.
 
-    If ANSWERS is a folder that gatewise exercise made, the answers of all students are marked. Written into it are
+    If ANSWERS is a folder that gatewise exercise cell_run, the answers of all students are marked. Written into it are
     marks.csv, a page about the class and a page for each student.
 
     To compare a model file with the outputs of its own framework, use gatewise verify.
@@ -87,8 +87,8 @@ def check(
 
     if answers.is_dir():
         options = {"template": template or None, "backward": backward or None, "output": output, "format": format}
-        for one in (run, back, cell, variant, model):
-            options |= given(one)
+        for group in (run, back, cell, variant, model):
+            options |= chosen_options(group)
         refuse("a folder of answers", options)
         marked = grades.mark_class(answers, weights)
         classroom.write(answers, marked)
@@ -113,13 +113,13 @@ def check(
     if output is not None:
         require_other(output, answers, None if run is None else run.given)
         format = format or showing.format_of(output, "Marking")
-    made = build(run, back, cell, variant, model)
+    cell_run = build(run, back, cell, variant, model)
     if template:
         names = sheet.template_suffix(answers)
-        handout.write_template(answers, Chain(made.asked, made.dh, made.dc), backward, names)
+        handout.write_template(answers, Chain(cell_run.steps, cell_run.dh, cell_run.dc), backward, names)
         print(f"{answers}: fill in what you have worked out, then: gatewise check {answers}")
         return
-    marking = check(sheet.read(answers), Chain(made.asked, made.dh, made.dc))
+    marking = check(sheet.read(answers), Chain(cell_run.steps, cell_run.dh, cell_run.dc))
     if output is None and format in (None, "text"):
         console = Output(highlight=False)
         for line in marking.render().splitlines():

@@ -1,4 +1,4 @@
-"""What the program's options choose from: the library's own tables, as types that the program reads and lists."""
+"""The choices of the program's options: the library's own tables, as types that the program reads and lists."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gatewise.records.keep import DIRECTIONS
 from gatewise.showing import FORMATS
 from gatewise.walkthrough.notations import NOTATIONS
 
-if TYPE_CHECKING:  # which names there are is known when the program runs
+if TYPE_CHECKING:  # the names are known when the program runs
     Direction = str
     ExampleName = str
     Format = str
     GateName = str
-    Given = str
+    Worked = str
     Init = str
     MarkingFormat = str
     NotationName = str
@@ -26,7 +26,7 @@ else:
     ExampleName = Literal[tuple(EXAMPLES)]
     Format = Literal[tuple(FORMATS["Walkthrough"])]
     GateName = Literal[gates.NAMES]
-    Given = Literal[WORKED]
+    Worked = Literal[WORKED]
     Init = Literal[INITS]
     MarkingFormat = Literal[tuple(FORMATS["Marking"])]
     NotationName = Literal[tuple(NOTATIONS)]

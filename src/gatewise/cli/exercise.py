@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from gatewise.cli.choices import Given
+from gatewise.cli.choices import Worked
 from gatewise.cli.options import VARIANT, Count, Integer, VariantOptions, switches_of
 from gatewise.showing import counted
 
@@ -27,7 +27,7 @@ def exercise(
     batch_size: Annotated[Count, Parameter(group=ASKED)] = 1,
     backward: Annotated[bool, Parameter(group=ASKED)] = False,
     digits: Annotated[Count, Parameter(group=ASKED)] = 1,
-    given: Annotated[Given, Parameter(group=ASKED)] = "none",
+    given: Annotated[Worked, Parameter(group=ASKED)] = "none",
     variant: Annotated[VariantOptions | None, Parameter(group=VARIANT)] = None,
 ) -> None:
     """Make an exercise for a class: each student gets a cell with numbers of their own, and you get the keys.
@@ -76,7 +76,7 @@ def exercise(
     from gatewise.grading.exercise import Plan
     from gatewise.parameters import Variant
 
-    found = roster.read(students)
+    names = roster.read(students)
     plan = Plan(
         input_size=input_size,
         hidden_size=hidden_size,
@@ -89,6 +89,6 @@ def exercise(
         seed=secrets.randbelow(2**32) if seed is None else seed,
         variant=Variant(**switches_of(variant)),
     )
-    handout.write_exercise(output, found, plan)
-    print(f"{output}: {counted(len(found), 'sheet')} to hand out in sheets/, {counted(len(found), 'key')} in keys/")
+    handout.write_exercise(output, names, plan)
+    print(f"{output}: {counted(len(names), 'sheet')} to hand out in sheets/, {counted(len(names), 'key')} in keys/")
     print(f"Put the answers that come back into {output / 'answers'}, then: gatewise check {output}")

@@ -1,4 +1,4 @@
-"""gatewise inspect: what is in a file."""
+"""gatewise inspect: the contents of a file."""
 
 from __future__ import annotations
 
@@ -83,23 +83,23 @@ def inspect(
 
 
 def as_json(contents: Contents) -> dict[str, Any]:
-    """Return what is in a file as plain data; `inspect` documents the keys."""
+    """Return the contents of a file as plain data; `inspect` documents the keys."""
     return {
         "file": contents.path,
         "format": contents.format,
         "network": contents.network is not None,
-        "lstms": [_as_json(one) for one in contents.found],
-        "parts": [{"name": one.name, "kind": one.kind, "shape": list(one.shape)} for one in contents.parts],
-        "refused": [{"name": one.name, "reason": one.reason} for one in contents.refused],
+        "lstms": [_as_json(entry) for entry in contents.found],
+        "parts": [{"name": part.name, "kind": part.kind, "shape": list(part.shape)} for part in contents.parts],
+        "refused": [{"name": refused.name, "reason": refused.reason} for refused in contents.refused],
         "calls": list(contents.calls),
     }
 
 
-def _as_json(found: Found) -> dict[str, Any]:
-    lstm = found.lstm
+def _as_json(entry: Found) -> dict[str, Any]:
+    lstm = entry.lstm
     p = lstm.layers[0][0].parameters
     return {
-        "name": found.name,
+        "name": entry.name,
         "input_size": lstm.input_size,
         "hidden_size": lstm.hidden_size,
         "output_size": lstm.output_size,
@@ -121,26 +121,26 @@ def _as_json(found: Found) -> dict[str, Any]:
         },
         "num_parameters": lstm.num_parameters,
         "dtype": lstm.dtype.name,
-        "convention": found.convention,
-        "where": found.where,
-        "notes": list(found.notes),
-        "initial_state": found.state is not None,
-        "batch_first": found.batch_first,
-        "time_reversed": found.time_reversed,
-        "masked": found.masked,
-        "masked_output": found.masked_output,
-        "graph": None if found.graph is None else asdict(found.graph),
-        "not_finite": list(found.bad),
+        "convention": entry.convention,
+        "where": entry.where,
+        "notes": list(entry.notes),
+        "initial_state": entry.state is not None,
+        "batch_first": entry.batch_first,
+        "time_reversed": entry.time_reversed,
+        "masked": entry.masked,
+        "masked_output": entry.masked_output,
+        "graph": None if entry.graph is None else asdict(entry.graph),
+        "not_finite": list(entry.bad),
     }
 
 
 def lines(contents: Contents) -> Iterator[str]:
-    """Return what is in a file as lines of at most 80 columns, but for words that are longer."""
+    """Yield the contents of a file as lines of at most 80 columns; a longer word is not cut."""
     yield from wrapped(f"{contents.path}: {contents.format}", "", "  ")
-    for found in contents.found:
+    for entry in contents.found:
         yield ""
-        yield from wrapped(found.name, "", "  ")
-        for head, text in _facts(found):
+        yield from wrapped(entry.name, "", "  ")
+        for head, text in _facts(entry):
             yield from wrapped(text, f"  {head:<13}", " " * 15)
     if not contents.found:
         yield ""
@@ -160,7 +160,7 @@ def lines(contents: Contents) -> Iterator[str]:
     if contents.calls:
         yield ""
         yield "What unpickling the file would have called (gatewise calls nothing in it)"
-        # What has nothing to do with how tensors are stored comes first.
+        # Calls that have nothing to do with the storage of tensors come first.
         calls = sorted(contents.calls, key=lambda name: name.startswith(ORDINARY))
         for call in calls[:MOST_CALLS]:
             yield from wrapped(call, "  ", "      ")
@@ -168,35 +168,35 @@ def lines(contents: Contents) -> Iterator[str]:
             yield f"  and {len(calls) - MOST_CALLS:,} more, which --json lists"
 
 
-def _facts(found: Found) -> Iterator[tuple[str, str]]:
-    lstm = found.lstm
+def _facts(entry: Found) -> Iterator[tuple[str, str]]:
+    lstm = entry.lstm
     rows = [row[0] for row in lstm.layers]
     hidden = [f"{cell.hidden_size:,}" for cell in rows]
     units = counted(rows[0].hidden_size, "unit") if len(set(hidden)) == 1 else f"{', '.join(hidden)} units"
     yield "sizes", f"{counted(lstm.input_size, 'feature')} in, {units}, {lstm.output_size:,} out"
-    ways = " and ".join(lstm.directions)
+    directions = " and ".join(lstm.directions)
     merge = ""
     if lstm.bidirectional:
         merges = dict.fromkeys(lstm.merge)
         merge = f", merge {', '.join(merges)}"
-    yield "layers", f"{lstm.num_layers}, {ways}{merge}"
+    yield "layers", f"{lstm.num_layers}, {directions}{merge}"
     if rows[0].parameters.projection is not None:
         yield "projection", f"to {counted(rows[0].recurrent_size, 'number')}"
     variants = dict.fromkeys(_variant(cell.variant) for row in lstm.layers for cell in row)
     if any(variants):
-        yield "variant", "; or ".join(said or "plain" for said in variants)
+        yield "variant", "; or ".join(variant or "plain" for variant in variants)
     yield "parameters", f"{lstm.num_parameters:,}, {lstm.dtype.name}"
-    yield "stored as", found.convention
-    yield "found in", found.where
-    if found.state is not None:
+    yield "stored as", entry.convention
+    yield "found in", entry.where
+    if entry.state is not None:
         yield "starts from", "an initial state that is in the file"
-    if found.batch_first is not None:
-        yield "axes", "batch, time, feature" if found.batch_first else "time, batch, feature"
-    if found.time_reversed:
+    if entry.batch_first is not None:
+        yield "axes", "batch, time, feature" if entry.batch_first else "time, batch, feature"
+    if entry.time_reversed:
         yield "outputs", "its framework puts the last step first; here they are in the order of the input"
-    for note in found.notes:
+    for note in entry.notes:
         yield "note", note
-    for bad in found.bad:
+    for bad in entry.bad:
         yield "not finite", bad
 
 
@@ -205,7 +205,7 @@ def _variant(variant: Any) -> str:
 
 
 def wrapped(text: str, first: str, rest: str) -> list[str]:
-    """Return text in lines of 80 columns that begin as given; a word is never cut."""
+    """Return text in lines of 80 columns with these beginnings; a word is never cut."""
     from gatewise.render.text import clean
 
     return textwrap.wrap(

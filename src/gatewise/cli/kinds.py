@@ -1,4 +1,4 @@
-"""The table of what can be drawn or asked of a run: for each kind the record, and the picture where there is one."""
+"""The table of pictures of a run and questions about it: for each kind its record, and its picture if it has one."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from gatewise import insight
 from gatewise.plot.ordering import ORDERS
 from gatewise.plot.picture import PICTURES
 
-GIVEN = {"after", "start", "stop", "values"}  # what a kind may need to be given beside the run
+ARGUMENTS = {"after", "start", "stop", "values"}  # that a kind may require beside the run
 
-_Kind = tuple[Callable[..., Any], Callable[..., Any] | None]
+PlotKind = tuple[Callable[..., Any], Callable[..., Any] | None]
 
 
 def required(function: Callable[..., Any]) -> set[str]:
-    """Return the names of the arguments that a record cannot do without, but for the run."""
+    """Return the names of the arguments that a record requires, except the run."""
     rest = list(inspect.signature(function).parameters.values())[1:]
-    return {one.name for one in rest if one.default is one.empty and one.kind is not one.VAR_KEYWORD}
+    return {p.name for p in rest if p.default is p.empty and p.kind is not p.VAR_KEYWORD}
 
 
 def _answers(name: str) -> bool:
@@ -30,14 +30,14 @@ def _answers(name: str) -> bool:
     return issubclass(answer, insight.Answer)
 
 
-def _kinds() -> dict[str, _Kind]:
-    found: dict[str, _Kind] = {name: (picture.data, picture.draw) for name, picture in PICTURES.items()}
-    found |= {name: (getattr(insight, name), None) for name in insight.__all__ if name not in found and _answers(name)}
-    return {name: found[name] for name in sorted(found) if required(found[name][0]) <= GIVEN}
+def _kinds() -> dict[str, PlotKind]:
+    kinds: dict[str, PlotKind] = {name: (picture.data, picture.draw) for name, picture in PICTURES.items()}
+    kinds |= {name: (getattr(insight, name), None) for name in insight.__all__ if name not in kinds and _answers(name)}
+    return {name: kinds[name] for name in sorted(kinds) if required(kinds[name][0]) <= ARGUMENTS}
 
 
 KINDS = _kinds()
-if TYPE_CHECKING:  # which names there are is known when the program runs
+if TYPE_CHECKING:  # the names are known when the program runs
     Kind = str
     Order = str
 else:

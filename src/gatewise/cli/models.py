@@ -12,7 +12,7 @@ from cyclopts import Group, Parameter
 from gatewise import interop
 from gatewise.arrays import in_bytes
 from gatewise.cli.estimates import announce_cost
-from gatewise.cli.options import Attributes, Basin, given
+from gatewise.cli.options import Attributes, Basin, chosen_options
 from gatewise.cli.printing import print_notes
 from gatewise.cli.typed_numbers import integers
 from gatewise.errors import FileError, OptionError
@@ -94,7 +94,7 @@ class InputArguments:
 
     def parsed(self) -> InputOptions:
         """Return the options with their numbers read."""
-        options = given(self)
+        options = chosen_options(self)
         if self.lengths is not None:
             options["lengths"] = integers("lengths", self.lengths)
         return InputOptions(**options)

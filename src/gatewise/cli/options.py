@@ -201,11 +201,12 @@ class BackOptions:
     ] = None
 
 
-def given(options: Any) -> dict[str, Any]:
-    """Return the options that were given, by name."""
+def chosen_options(options: Any) -> dict[str, Any]:
+    """Return the options that have a value, by name."""
     if options is None:
         return {}
-    return {one.name: value for one in fields(options) if (value := getattr(options, one.name)) is not None}
+    values = {field.name: getattr(options, field.name) for field in fields(options)}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def refuse(owner: str, options: Mapping[str, object]) -> None:
@@ -228,8 +229,8 @@ def switches_of(variant: VariantOptions | None) -> dict[str, Any]:
     OptionError
         If a nonlinearity is not given as GATE=NAME, or twice.
     """
-    found = given(variant)
-    for text in found.pop("activation", ()):
+    switches = chosen_options(variant)
+    for text in switches.pop("activation", ()):
         gate, equals, name = (part.strip() for part in text.partition("="))
         if not equals or not name:
             raise OptionError(
@@ -239,7 +240,7 @@ def switches_of(variant: VariantOptions | None) -> dict[str, Any]:
             raise OptionError(
                 f"--activation names no gate {gate!r}; allowed: {', '.join((*gates.NAMES, 'cell_state'))}"
             )
-        if _FIELDS[gate] in found:
+        if _FIELDS[gate] in switches:
             raise OptionError(f"--activation gives {gate} twice")
-        found[_FIELDS[gate]] = name
-    return found
+        switches[_FIELDS[gate]] = name
+    return switches

@@ -10,11 +10,10 @@ from cyclopts import Group, Parameter
 
 from gatewise.cli.inspect import FILE, Settings
 from gatewise.cli.models import INPUT, InputArguments, InputFile, RunFile, open_printing
-from gatewise.cli.options import given
+from gatewise.cli.options import chosen_options
 from gatewise.cli.printing import print_notes, require_other
 from gatewise.cli.usage import flowing
 from gatewise.errors import OptionError
-from gatewise.network import NetworkTrace
 from gatewise.showing import counted
 
 SHOWN = Group("What is shown", sort_key=3)
@@ -79,9 +78,8 @@ def page(
             web_page = page_of(None)
         else:
             run = open_printing(file, input, options, name=name, settings=settings, finite=False)
-            lstm = run.trace.lstm if isinstance(run.trace, NetworkTrace) else run.trace
-            if sequence is None and lstm.batch_size > 1:
-                batch = counted(lstm.batch_size, "sequence")
+            if sequence is None and run.trace.batch_size > 1:
+                batch = counted(run.trace.batch_size, "sequence")
                 print_notes([f"the batch has {batch}; the page shows the first: --sequence picks one"])
             sequence_run = sequence_run_of(run, None, 0 if sequence is None else sequence, {})
             if (size := size_of(sequence_run)) > LARGE:
@@ -100,8 +98,8 @@ page.__doc__ = flowing(page.__doc__)
 
 
 def _require_nothing(input: Path | None, options: InputArguments | None, others: dict[str, object]) -> None:
-    """Raise OptionError for what belongs to a model, where there is none."""
-    extra = {"x": input, **given(options), **others}
+    """Raise OptionError for an option of a model, since none is given."""
+    extra = {"x": input, **chosen_options(options), **others}
     for option, value in extra.items():
         if value is not None:
             raise OptionError(f"--{option.replace('_', '-')} belongs to a model: give its file as well")

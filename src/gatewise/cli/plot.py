@@ -18,7 +18,7 @@ from gatewise.cli.estimates import announce_cost
 from gatewise.cli.inspect import FILE, Settings
 from gatewise.cli.kinds import KINDS, Kind, Order, required
 from gatewise.cli.models import InputArguments, InputFile, inspect_file, open_printing
-from gatewise.cli.options import Integer, given
+from gatewise.cli.options import Integer, chosen_options
 from gatewise.cli.printing import print_notes, require_other
 from gatewise.cli.usage import flowing
 from gatewise.errors import FileError, OptionError
@@ -145,11 +145,11 @@ def plot(
     if output is not None:
         if ending not in ENDINGS:
             raise OptionError(
-                f"the name of {output} must end in {', '.join(f'.{one}' for one in ENDINGS[:-1])} or .csv"
+                f"the name of {output} must end in {', '.join(f'.{ending}' for ending in ENDINGS[:-1])} or .csv"
             )
         require_other(output, file, input, other)
     _require_no_arrays(file, input)
-    chosen = given(picture)
+    chosen = chosen_options(picture)
     data, draw = KINDS[kind]
     if draw is None and ending not in (None, "csv"):
         raise OptionError(f"there is no picture of {kind}; -o NAME.csv writes its numbers")
@@ -190,7 +190,7 @@ plot.__doc__ = flowing(plot.__doc__)
 
 
 def _require_no_arrays(file: Path, input: Path | None) -> None:
-    """Raise FileError for what `gatewise trace` wrote as plain arrays."""
+    """Raise FileError for a file of plain arrays that `gatewise trace` wrote."""
     if input is None and file.suffix.lower() == ".npz" and any(name.startswith("layer0.") for name in npz_names(file)):
         raise FileError(
             f"{file} holds the arrays of a trace without the LSTM that made them; a trace that gatewise trace writes to"
@@ -224,16 +224,16 @@ def _traces(
 
 
 def _announce_cost(kind: str, subject: Any, arguments: dict[str, Any]) -> None:
-    """Say what an answer takes that tells its cost beforehand."""
+    """Announce the cost of an answer that can be estimated."""
     cost_of = getattr(insight, f"cost_of_{kind}", None)
     if cost_of is not None:
-        taken = inspect.signature(cost_of).parameters
-        cost = cost_of(subject, **{name: value for name, value in arguments.items() if name in taken})
-        what = f"--kind {kind} over {counted(len(subject), 'step')} needs {in_bytes(cost.memory)} of memory"
-        announce_cost(what, cost.work / WORK, cost.memory)
+        parameters = inspect.signature(cost_of).parameters
+        cost = cost_of(subject, **{name: value for name, value in arguments.items() if name in parameters})
+        work = f"--kind {kind} over {counted(len(subject), 'step')} needs {in_bytes(cost.memory)} of memory"
+        announce_cost(work, cost.work / WORK, cost.memory)
 
 
-# What is drawn of it.
+# The arguments of a picture, and its subject.
 
 
 def _arguments(kind: str, data: Callable[..., Any], chosen: dict[str, Any], other: Path | None) -> dict[str, Any]:
@@ -241,25 +241,25 @@ def _arguments(kind: str, data: Callable[..., Any], chosen: dict[str, Any], othe
     parameters = inspect.signature(data).parameters
     if other is not None and "after" not in parameters:
         raise OptionError(f"--with does not go with --kind {kind}")
-    found: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     for option, value in chosen.items():
         if option == "steps":
-            found |= dict(zip(("start", "stop"), _steps(value), strict=True)) if "start" in parameters else {}
+            arguments |= dict(zip(("start", "stop"), _steps(value), strict=True)) if "start" in parameters else {}
         if option in ("layer", "direction", "steps"):
             continue
         name = PARAMETERS.get(option, option)
         if name not in parameters:
             raise OptionError(f"--{option} does not go with --kind {kind}")
-        found[name] = READ[option](value) if option in READ else value
-        if option == "values":  # a .csv file says what they are
-            found |= _called(value)
-    for missing in required(data) - set(found) - ({"after"} if other is not None else set()):
+        arguments[name] = READ[option](value) if option in READ else value
+        if option == "values":  # the head of a .csv file names them
+            arguments |= _value_name(value)
+    for missing in required(data) - set(arguments) - ({"after"} if other is not None else set()):
         raise OptionError(f"--kind {kind} needs --{OPTIONS.get(missing, missing)}")
-    return found
+    return arguments
 
 
 def _name(text: str) -> int | str:
-    """Return a number, or the name that it is not."""
+    """Return a number, or else the text as a name."""
     try:
         return int(text)
     except ValueError:
@@ -283,7 +283,7 @@ def _values(path: Path) -> Any:
     return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
 
 
-def _called(path: Path) -> dict[str, str]:
+def _value_name(path: Path) -> dict[str, str]:
     names = read_numbers(path).features
     return {"name": names[0]} if names is not None and len(names) == 1 else {}
 
@@ -301,30 +301,26 @@ READ: dict[str, Callable[[Any], Any]] = {
 
 
 def _alike(subjects: list[Any]) -> list[Any]:
-    """Return runs that are of one kind as far as they can be: without the network, or of the only cell."""
-    if len({type(one) for one in subjects}) > 1:
-        subjects = [getattr(one, "lstm", one) for one in subjects]
-    if any(isinstance(one, Trace) for one in subjects):
-        return [one if isinstance(one, Trace) or len(one.cells()) > 1 else one[0] for one in subjects]
-    return subjects
+    """Return runs of one kind: without their networks, or of their only cells, if not all have them."""
+    if len({type(run) for run in subjects}) == 1:
+        return subjects
+    if all(len(run.cells()) == 1 for run in subjects):
+        return [run.only_cell("a comparison") for run in subjects]
+    return [run.lstm for run in subjects]
 
 
 def _subject(kind: str, data: Callable[..., Any], trace: Any, chosen: dict[str, Any]) -> Any:
-    """Return what a kind is of: the whole run, or the trace of one cell of it."""
+    """Return the subject of a kind: the whole run, or the trace of one of its cells."""
     parameters = inspect.signature(data, eval_str=True).parameters
-    whole = "LSTMTrace" in str(next(iter(parameters.values())).annotation)
-    asked = {name: chosen[name] for name in ("layer", "direction") if name in chosen}
-    if isinstance(trace, Trace):
-        if asked:
-            raise OptionError(f"--{next(iter(asked))} does not go with the trace of one cell")
-        cell = trace
-    elif whole and not asked:
-        cell = trace
-    else:
-        lstm = getattr(trace, "lstm", trace)
-        layer, direction = asked.get("layer", 0), asked.get("direction", lstm.directions[0])
-        cell = lstm[layer, direction]
-        if len(lstm.cells()) > 1 and not asked:
+    of_any_run = "LSTMTrace" in str(next(iter(parameters.values())).annotation)
+    place = {name: chosen[name] for name in ("layer", "direction") if name in chosen}
+    if isinstance(trace, Trace) and place:
+        raise OptionError(f"--{next(iter(place))} does not go with the trace of one cell")
+    cell = trace
+    if not (of_any_run or isinstance(trace, Trace)) or place:
+        layer, direction = place.get("layer", 0), place.get("direction", trace.lstm.directions[0])
+        cell = trace[layer, direction]
+        if len(trace.cells()) > 1 and not place:
             print_notes([f"this is layer {layer}, {direction}; --layer and --direction choose another"])
     if "steps" in chosen and "start" not in parameters:
         if not isinstance(cell, Trace):

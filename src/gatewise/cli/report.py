@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -15,8 +14,6 @@ from gatewise.cli.models import InputArguments, InputFile, RunFile, open_printin
 from gatewise.cli.printing import require_other
 from gatewise.cli.usage import flowing
 from gatewise.errors import OptionError
-from gatewise.network import NetworkTrace
-from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.showing import counted
 
 ASKED = Group("What is asked", sort_key=3)
@@ -66,17 +63,16 @@ def report(
         require_other(output, file, input, None if options is None else options.state)
         from gatewise.plot import drawing
 
-        drawing.library()  # what only the page needs is missed before a run that may be long
+        drawing.library()  # if it is missing, that is said before a run that may be long
     run = open_printing(file, input, options, name=name, settings=settings)
     from gatewise.files.storage import beside
     from gatewise.render.text import clean
     from gatewise.reporting.build import report as report_on
 
-    trace = run.trace.lstm if isinstance(run.trace, NetworkTrace) else run.trace
-    units = sum(cell.parameters.hidden_size for cell in _cells(trace))
-    about = trace.num_steps * trace.batch_size * units / RATE
-    what = f"{counted(trace.num_steps, 'step')} of {counted(trace.batch_size, 'sequence')}"
-    announce_cost(f"the report is on {what}", about)
+    trace = run.trace
+    units = sum(cell.parameters.hidden_size for cell in trace.cells().values())
+    extent = f"{counted(trace.num_steps, 'step')} of {counted(trace.batch_size, 'sequence')}"
+    announce_cost(f"the report is on {extent}", trace.num_steps * trace.batch_size * units / RATE)
     model = file.name or file.resolve().name  # of the working folder
     source = model if input is None else f"{model} on {input.name}"
     # The file is opened before the work, so that one that cannot be written is known before it.
@@ -89,10 +85,6 @@ def report(
     else:
         size = output.stat().st_size / 1000
         print(clean(f"{output}: {counted(len(page.findings), 'question')}, {size:,.0f} kB"))
-
-
-def _cells(trace: LSTMTrace | Trace) -> Iterable[Trace]:
-    return [trace] if isinstance(trace, Trace) else trace.cells().values()
 
 
 report.__doc__ = flowing(report.__doc__)

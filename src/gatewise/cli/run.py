@@ -1,4 +1,4 @@
-"""The cell, and the steps of its run, that the options of walk and check describe."""
+"""The run of one cell that the options of walk and check describe."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gatewise.cli.options import (
     ModelOptions,
     RunOptions,
     VariantOptions,
-    given,
+    chosen_options,
     refuse,
     switches_of,
 )
@@ -37,19 +37,19 @@ from gatewise.showing import counted
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
-    """What the options describe.
+class CellRun:
+    """The run of one cell, step by step.
 
     Attributes
     ----------
     sequences : list of sequence of Step
         The steps of each sequence of the batch, in the order in which they run.
     facts : mapping
-        What is known of the cell.
+        Facts about the cell: the name of each, and its value.
     dh, dc : array or None
-        The gradients of the loss with respect to the last states, where given.
+        The gradients of the loss with respect to the last states.
     at : int or None
-        The place of the only step that is asked for.
+        The place of the only step to show; None for all.
     """
 
     sequences: list[Sequence[Step]]
@@ -59,8 +59,8 @@ class Run:
     at: int | None = None
 
     @property
-    def asked(self) -> list[list[Step]]:
-        """The steps that are asked for: all, or the only one."""
+    def steps(self) -> list[list[Step]]:
+        """The steps to show, of each sequence: all, or the only one."""
         return [list(steps) if self.at is None else [steps[self.at]] for steps in self.sequences]
 
 
@@ -70,37 +70,37 @@ def build(
     cell: CellOptions | None,
     variant: VariantOptions | None,
     model: ModelOptions | None,
-) -> Run:
-    """Return the run that the options describe."""
-    runs, backs, cells, files = (given(one) for one in (run, back, cell, model))
+) -> CellRun:
+    """Return the run of the cell that the options describe."""
+    runs, backs, cells, files = (chosen_options(group) for group in (run, back, cell, model))
     switches = switches_of(variant)
     dh, dc = (vector(name, backs[name]) if name in backs else None for name in ("dh", "dc"))
     at = runs.pop("at", None)
     example, x, h, c, steps = (runs.get(name) for name in ("example", "x", "h", "c", "steps"))
     if "given" in runs:
         refuse("--given", {"example": example, "x": x, "h": h, "c": c, "steps": steps} | cells | files)
-        made = _of_given(runs["given"], switches)
-        dh, dc = made.dh if dh is None else dh, made.dc if dc is None else dc
-        return Run(made.sequences, made.facts, dh, dc, _place(at, len(made.sequences[0])))
+        solved = _of_given_numbers(runs["given"], switches)
+        dh, dc = solved.dh if dh is None else dh, solved.dc if dc is None else dc
+        return CellRun(solved.sequences, solved.facts, dh, dc, _place(at, len(solved.sequences[0])))
     if files:
         if "model" not in files:
             option = next(iter(files)).replace("settings", "set")
             raise OptionError(f"--{option} belongs to a trained model: name its file with --model")
-        refuse("--model", {"example": example, "h": h, "c": c} | cells | given(variant))
+        refuse("--model", {"example": example, "h": h, "c": c} | cells | chosen_options(variant))
         return _of_model(files, x, steps, at, dh, dc)
     if example == "latch":
-        refuse("--example latch", {"x": x, "h": h, "c": c} | cells | given(variant))
-        walked, facts = _of_example(EXAMPLES[example](), steps)
+        refuse("--example latch", {"x": x, "h": h, "c": c} | cells | chosen_options(variant))
+        steps_run, facts = _of_example(EXAMPLES[example](), steps)
     else:
-        walked, facts = _of_new_cell(cells, switches, x, h, c, steps)
-    return Run([walked], facts, dh, dc, _place(at, len(walked)))
+        steps_run, facts = _of_new_cell(cells, switches, x, h, c, steps)
+    return CellRun([steps_run], facts, dh, dc, _place(at, len(steps_run)))
 
 
-def _of_given(path: Path, switches: Mapping[str, Any]) -> Run:
+def _of_given_numbers(path: Path, switches: Mapping[str, Any]) -> CellRun:
     from gatewise.grading import problem, sheet
 
-    found = problem.read_problem(sheet.read(path, "given"), switches)
-    return Run(list(found.sequences()), {"numbers": f"given in {path}"}, found.dh, found.dc)
+    numbers = problem.read_problem(sheet.read(path, "given"), switches)
+    return CellRun(list(numbers.sequences()), {"numbers": f"given in {path}"}, numbers.dh, numbers.dc)
 
 
 def _place(at: int | None, steps: int) -> int | None:
@@ -110,7 +110,7 @@ def _place(at: int | None, steps: int) -> int | None:
     raise OptionError(f"there is no step {at}; this run has steps 0 to {steps - 1}")
 
 
-Walked = tuple[Sequence[Step], Mapping[str, object]]
+StepsAndFacts = tuple[Sequence[Step], Mapping[str, object]]
 
 
 def of_outputs(text: str, steps: Sequence[Step]) -> Array:
@@ -125,9 +125,9 @@ def of_outputs(text: str, steps: Sequence[Step]) -> Array:
     return dy if first <= last else dy[::-1]
 
 
-def _of_example(example: Example, steps: int | None) -> Walked:
+def _of_example(example: Example, steps: int | None) -> StepsAndFacts:
     cell, x = example.cell, _first(example.x, steps)
-    cell.step(x[0], example.state)  # says what does not fit
+    cell.step(x[0], example.state)  # raises if the sizes do not fit
     lstm = LSTM.from_cells(cell.parameters)
     start = State(*(np.asarray(array)[None] for array in example.state))
     return steps_of(lstm, x, ((start,),), cell.labels), example.facts
@@ -135,15 +135,15 @@ def _of_example(example: Example, steps: int | None) -> Walked:
 
 def _of_new_cell(
     cells: dict[str, Any], switches: dict[str, Any], x: str | None, h: str | None, c: str | None, steps: int | None
-) -> Walked:
+) -> StepsAndFacts:
     from gatewise.cell import LSTMCell
     from gatewise.parameters import Variant
 
     default = notebook()
-    given = NamedNumbers(default.x[0]) if x is None else numbers_from("x", x)
+    numbers_of_x = NamedNumbers(default.x[0]) if x is None else numbers_from("x", x)
     states = {name: None if text is None else vector(name, text) for name, text in (("h", h), ("c", c))}
     like = states["c"] if states["c"] is not None else states["h"] if "projection_size" not in cells else None
-    inputs = cells.pop("input_size", 3 if x is None else given.values.shape[-1])
+    inputs = cells.pop("input_size", 3 if x is None else numbers_of_x.values.shape[-1])
     hidden = cells.pop("hidden_size", 2 if like is None else len(like))
     init, seed = cells.pop("init", "notebook"), cells.pop("seed", 1010)
     start = {"seed": seed} if init == "notebook" else {"rng": seed}
@@ -162,56 +162,55 @@ def _of_new_cell(
         facts |= {"not given": f"{join_names((symbols[name] for name in missing), 'and')}: zero"} if missing else {}
     filled: dict[str, Any] = {name: np.resize(numbers[name], sizes[name]) for name in missing}
     filled |= {name: array for name, array in states.items() if array is not None}
-    given = given if x is not None else NamedNumbers(filled["x"])
+    if x is None:
+        numbers_of_x = NamedNumbers(filled["x"])
     state = State(filled["h"], filled["c"])
-    sequence = _sequence(given.values, cell.input_size)
-    labels = Labels(features=_features(given, cell.input_size), times=given.times)
+    sequence = _sequence(numbers_of_x.values, cell.input_size)
+    labels = Labels(features=_features(numbers_of_x, cell.input_size), times=numbers_of_x.times)
     return _of_example(Example(LSTMCell.from_parameters(cell.parameters, labels), sequence, state, facts), steps)
 
 
 def _of_model(
     files: dict[str, Any], x: str | None, steps: int | None, at: int | None, dh: Array | None, dc: Array | None
-) -> Run:
+) -> CellRun:
     path = files["model"]
     contents = inspect_file(path, files.get("settings"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", WeightsWarning)
-        found = contents.pick(files.get("name"))
-    if found.bad:
-        raise OptionError(f"{path} holds weights that are not finite numbers: {'; '.join(found.bad)}")
-    opened = opened_model(contents, found)
+        entry = contents.pick(files.get("name"))
+    if entry.bad:
+        raise OptionError(f"{path} holds weights that are not finite numbers: {'; '.join(entry.bad)}")
+    opened = opened_model(contents, entry)
     lstm = opened.lstm
     if x is None:
         raise OptionError("--model needs --x, the sequence that it runs on")
     selection = select_features(opened.network, Path(x).stem, files.get("attributes"), files.get("basin"))
-    given, valid = _entering(numbers_from("x", x, selection), opened)
-    print_notes((*given.notes, *opened.notes))
-    sequence = _first(given.values, steps, len(given.values))
+    data, valid = _lstm_input(numbers_from("x", x, selection), opened)
+    print_notes((*data.notes, *opened.notes))
+    sequence = _first(data.values, steps, len(data.values))
     count = len(sequence)
     names = lstm.layers[0][0].labels
-    labels = Labels(
-        _features(given, lstm.input_size) or names.features, None, None, given.times and given.times[:count]
-    )
+    labels = Labels(_features(data, lstm.input_size) or names.features, None, None, data.times and data.times[:count])
     if lstm.num_layers == 1:
         labels = labels.replace(units=names.units)
     layer, direction = files.get("layer", 0), files.get("direction", lstm.directions[0])
     valid = None if valid is None else valid[:count]
     place = _place(at, count)
     _require_valid(valid, place)
-    walked = steps_of(lstm, sequence, file_state(found, 1), labels, (layer, direction), valid)
-    which = {"LSTM": found.name} if len(contents.found) > 1 else {}
-    facts = {"model": path, **which, "layer": layer, "direction": direction}
-    if len(walked) < count:
-        facts["masked"] = f"{counted(count - len(walked), 'step')} of {count:,}, which are left out"
+    steps_run = steps_of(lstm, sequence, file_state(entry, 1), labels, (layer, direction), valid)
+    name = {"LSTM": entry.name} if len(contents.found) > 1 else {}
+    facts = {"model": path, **name, "layer": layer, "direction": direction}
+    if len(steps_run) < count:
+        facts["masked"] = f"{counted(count - len(steps_run), 'step')} of {count:,}, which are left out"
     if place is not None:
-        place = place if valid is None else int(valid[:place].sum())  # among those that are walked through
+        place = place if valid is None else int(valid[:place].sum())  # among the valid steps
         if direction == "backward":  # which runs from the last step to the first
-            place = len(walked) - 1 - place
-    return Run([walked], facts, dh, dc, place)
+            place = len(steps_run) - 1 - place
+    return CellRun([steps_run], facts, dh, dc, place)
 
 
 def _require_valid(valid: Mask | None, place: int | None) -> None:
-    """Raise OptionError where the step that is asked for, or every step, is masked."""
+    """Raise OptionError where the only step to show, or every step, is masked."""
     if valid is not None and not valid.any():
         raise OptionError("the model masks every step of x, so that there is none to walk through")
     if valid is not None and place is not None and not valid[place]:
@@ -221,22 +220,22 @@ def _require_valid(valid: Mask | None, place: int | None) -> None:
         )
 
 
-def _entering(given: NamedNumbers, model: OpenedModel) -> tuple[NamedNumbers, Mask | None]:
+def _lstm_input(data: NamedNumbers, model: OpenedModel) -> tuple[NamedNumbers, Mask | None]:
     """Return the input of an LSTM (time, feature) for the input of its network, and which steps are valid."""
     network = model.network
     if network is not None and network.embedding is not None:
-        tokens = given.values.reshape(-1)
+        tokens = data.values.reshape(-1)
         if (tokens != np.rint(tokens)).any():
             raise OptionError("x must be integers: the model embeds them")
         values, known = network.embed(tokens.astype(np.int64))
-        return replace(given, values=np.asarray(values), features=None), network.valid_steps(values, known)
+        return replace(data, values=np.asarray(values), features=None), network.valid_steps(values, known)
     if network is not None and model.feature_network is not None:
-        values = network.embed(_sequence(given.values, network.num_features))[0]
-        named = () if network.branches else given.features or ()  # of what the cell reads, which has no unit
+        values = network.embed(_sequence(data.values, network.num_features))[0]
+        named = () if network.branches else data.features or ()  # the cell reads numbers without a unit
         scaled = tuple(f"{name}, scaled" for name in named) or None
-        return replace(given, values=np.asarray(values), features=scaled), None
-    values = _sequence(given.values, model.lstm.input_size)
-    return replace(given, values=values), None if network is None else network.valid_steps(values, None)
+        return replace(data, values=np.asarray(values), features=scaled), None
+    values = _sequence(data.values, model.lstm.input_size)
+    return replace(data, values=values), None if network is None else network.valid_steps(values, None)
 
 
 def _sequence(values: Any, features: int) -> Any:
@@ -248,8 +247,8 @@ def _sequence(values: Any, features: int) -> Any:
     return values
 
 
-def _features(given: NamedNumbers, count: int) -> tuple[str, ...] | None:
-    return given.features if given.features is not None and len(given.features) == count else None
+def _features(data: NamedNumbers, count: int) -> tuple[str, ...] | None:
+    return data.features if data.features is not None and len(data.features) == count else None
 
 
 def _first(x: Any, steps: int | None, most: int | None = None) -> Any:

@@ -46,9 +46,9 @@ def steps_of(
         Which steps are valid, as all are by default; the state passes over the others unchanged.
     """
     layer, direction = cell or (0, lstm.directions[0])
-    _ = lstm[layer, direction]  # says what there is not
-    kept = sum(one.parameters.hidden_size for one in lstm.cells().values())
-    require_memory(len(x) * (7 * kept + lstm.input_size), 8, f"a run of {counted(len(x), 'step')}")
+    _ = lstm[layer, direction]  # raises if there is no such cell
+    units = sum(cell.parameters.hidden_size for cell in lstm.cells().values())
+    require_memory(len(x) * (7 * units + lstm.input_size), 8, f"a run of {counted(len(x), 'step')}")
     together = TOGETHER if lstm.directions == ("forward",) else len(x)
     parts: list[Trace] = []
     states: list[Any] = [state]  # between the parts
@@ -59,9 +59,9 @@ def steps_of(
         while len(parts) <= place // together:
             start = len(parts) * together
             stop = start + together
-            named = labels.replace(times=labels.times and labels.times[start:stop])
+            part_labels = labels.replace(times=labels.times and labels.times[start:stop])
             mask = None if valid is None else valid[start:stop]
-            trace = lstm.trace(x[start:stop, None], states[-1], labels=named, mask=mask, engine="reference")
+            trace = lstm.trace(x[start:stop, None], states[-1], labels=part_labels, mask=mask, engine="reference")
             parts.append(replace(trace[layer, direction], start=start))
             states.append(trace.state)
         return parts[place // together].step(place % together)

@@ -50,7 +50,7 @@ class StoreOptions:
     keep: Keep = EVERYTHING
 
 
-def trace_store(contents: Contents, found: Found, source: Path, target: Path, options: StoreOptions) -> str:
+def trace_store(contents: Contents, entry: Found, source: Path, target: Path, options: StoreOptions) -> str:
     """Run a model over a variable of one store, write its trace to another, and return a line that describes it.
 
     Raises
@@ -64,14 +64,14 @@ def trace_store(contents: Contents, found: Found, source: Path, target: Path, op
 
     data = open_store(source, options.key)
     dims = dimension_names(data, options.axes, source)
-    opened = opened_model(contents, found)
+    opened = opened_model(contents, entry)
     print_notes(opened.notes)
     model = _model(opened, data, dims)
     _require_features(model, data, dims, source)
     layers = None if options.layers is None else integers("layers", options.layers)
     keep = options.keep
     with workers_at(options.cluster, max(engine.threads for engine in engines())) as workers:
-        data, chunks = _chunked(data, dims, found.lstm, keep, workers.threads)
+        data, chunks = _chunked(data, dims, entry.lstm, keep, workers.threads)
         result = apply(
             model,
             data,
@@ -87,13 +87,13 @@ def trace_store(contents: Contents, found: Found, source: Path, target: Path, op
         size = sum(variable.nbytes for variable in result.values())
         _require_room(target, size)
         extent = f"{counted(steps, 'step')} of {counted(sequences, 'sequence')} in {counted(chunks, 'chunk')}"
-        duration = seconds(found.lstm, steps, sequences) / workers.threads
+        duration = seconds(entry.lstm, steps, sequences) / workers.threads
         work = f"this keeps {in_bytes(size)} of {extent}, which are written to {target} as the run goes"
         announce_cost(work, duration, size)
         write(result, target.absolute(), workers, f"tracing {extent}")
     variables = ", ".join(map(str, result.data_vars))
     written = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
-    return f"{target}: {found.name}, {extent}, {variables}, {in_bytes(written)}"
+    return f"{target}: {entry.name}, {extent}, {variables}, {in_bytes(written)}"
 
 
 def _model(opened: OpenedModel, data: Any, dims: dict[str, str]) -> LSTM | Network:

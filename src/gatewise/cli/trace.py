@@ -19,11 +19,12 @@ from gatewise.cli.printing import require_other
 from gatewise.cli.typed_numbers import integers
 from gatewise.errors import OptionError
 from gatewise.files.storage import beside
-from gatewise.network import NetworkTrace
+from gatewise.network import Run
 from gatewise.opening.labelled_data import is_store
 from gatewise.opening.preparing import InputOptions, prepare_run
 from gatewise.opening.runs import OpenedRun, PreparedLSTM
 from gatewise.records.keep import QUANTITIES, Keep
+from gatewise.records.labels import Labels
 from gatewise.records.trace import LSTMTrace
 from gatewise.showing import counted
 
@@ -132,9 +133,7 @@ def trace(
     assert isinstance(prepared, PreparedLSTM)
     print_prepared(prepared)
     run = _run_to_file(prepared, keeping, output)
-    lstm = run.trace.lstm if isinstance(run.trace, NetworkTrace) else run.trace
-    assert isinstance(lstm, LSTMTrace)
-    text = describe(run.name, lstm, prepared.input.batch, every)
+    text = describe(run.name, run.trace.lstm, every)
     print(clean(f"{output}: {text}, {in_bytes(output.stat().st_size)}"))
 
 
@@ -148,31 +147,30 @@ def _run_to_file(prepared: PreparedLSTM, keep: Keep, output: Path) -> OpenedRun:
         return prepared.run(keep, output, lstm_only=True)
     with beside(output) as temporary, open(temporary, "wb") as target:  # before the run, which may be long
         run = prepared.run(keep, lstm_only=True)
-        trace: Any = run.trace
-        np.savez(
-            target, **(npz_arrays(trace) if isinstance(trace, LSTMTrace) else network_arrays(trace, prepared.input.x))
-        )
+        np.savez(target, **npz_arrays(run.trace), **network_arrays(run.trace, prepared.input.x))
     return run
 
 
 # The arrays and the line that describe it.
 
 
-def npz_arrays(trace: LSTMTrace) -> dict[str, Any]:
-    """Return the arrays of a trace by plain names, each with a batch axis."""
-    trace = trace.stored
-    arrays: dict[str, Any] = {"output": trace.output}
-    for number, layer in enumerate(trace.layers):
-        for direction, cell in layer.items():
-            start = f"layer{number}.{direction}."
-            for name in cell.keep.quantities:
-                projected = "unprojected_state" in cell.arrays or "hidden_state" not in cell.keep.quantities
-                if name != "unprojected_state" or projected:
-                    arrays[start + name] = cell.quantity(name)
-            for when in ("initial", "final"):
-                state = getattr(cell, when)
-                arrays |= {f"{start}{when}_hidden_state": state.h, f"{start}{when}_cell_state": state.c}
-    first = next(iter(trace.layers[0].values()))
+def npz_arrays(trace: Run) -> dict[str, Any]:
+    """Return the arrays of an LSTM's trace by plain names, each with a batch axis.
+
+    Where a network ran, the features are those of the network, and are named with its arrays.
+    """
+    lstm = trace.lstm.stored
+    arrays: dict[str, Any] = {"output": lstm.output}
+    for (number, direction), cell in lstm.cells().items():
+        start = f"layer{number}.{direction}."
+        for name in cell.keep.quantities:
+            projected = "unprojected_state" in cell.arrays or "hidden_state" not in cell.keep.quantities
+            if name != "unprojected_state" or projected:
+                arrays[start + name] = cell.quantity(name)
+        for when in ("initial", "final"):
+            state = getattr(cell, when)
+            arrays |= {f"{start}{when}_hidden_state": state.h, f"{start}{when}_cell_state": state.c}
+    first = lstm.first
     arrays["steps"] = np.arange(0, first.num_steps, first.keep.every)
     if first.input is not None:
         arrays["input"] = first.input
@@ -180,28 +178,29 @@ def npz_arrays(trace: LSTMTrace) -> dict[str, Any]:
         arrays["valid"] = first.valid
     if first.keep.units is not None:
         arrays["units"] = np.array(first.keep.units)
-    for kind in ("features", "units", "sequences", "times"):
-        if (names := getattr(first.labels, kind)) is not None:
-            arrays[f"names.{kind}"] = np.array(names, dtype=np.str_)
-    return arrays
+    kinds = ("features", "units", "sequences", "times") if trace.network is None else ("units", "sequences", "times")
+    return arrays | _name_arrays("names.", first.labels, kinds)
 
 
-def network_arrays(trace: NetworkTrace, x: Any) -> dict[str, Any]:
-    """Return the arrays of a network's LSTM, and the network's input and output with their names."""
-    arrays = npz_arrays(trace.lstm)
-    arrays.pop("names.features", None)
-    arrays |= {"network.input": x if trace.batched else x[:, None], "network.output": trace.stored.output}
-    for kind in ("features", "outputs"):
-        if (names := getattr(trace.labels, kind)) is not None:
-            arrays[f"network.names.{kind}"] = np.array(names, dtype=np.str_)
-    return arrays
+def network_arrays(trace: Run, x: Any) -> dict[str, Any]:
+    """Return the input and output of a network, with a batch axis, and their names; nothing for an LSTM."""
+    if trace.network is None:
+        return {}
+    stored: Any = trace.stored
+    arrays = {"network.input": x if trace.batched else x[:, None], "network.output": stored.output}
+    return arrays | _name_arrays("network.names.", trace.labels, ("features", "outputs"))
 
 
-def describe(name: str, trace: LSTMTrace, sequences: int, every: int) -> str:
+def _name_arrays(prefix: str, labels: Labels, kinds: Sequence[str]) -> dict[str, Any]:
+    names = {kind: getattr(labels, kind) for kind in kinds}
+    return {f"{prefix}{kind}": np.array(text, dtype=np.str_) for kind, text in names.items() if text is not None}
+
+
+def describe(name: str, trace: LSTMTrace, every: int) -> str:
     """Return the contents of a trace in words."""
-    first: Any = next(iter(trace.layers[0].values()))
+    first = trace.first
     phrases = [f"{name}, {counted(len(trace.layers), 'layer')}, {' and '.join(trace.directions)}"]
-    phrases.append(f"{counted(first.num_steps, 'step')} of {counted(sequences, 'sequence')}")
+    phrases.append(f"{counted(first.num_steps, 'step')} of {counted(trace.batch_size, 'sequence')}")
     if every > 1:
         phrases.append(f"one step in {every:,} kept")
     quantities: Sequence[str] = first.keep.quantities

@@ -1,4 +1,4 @@
-"""What is wrong with a command line, in one sentence; and help whose paragraphs flow with the terminal."""
+"""Errors of a command line, in one sentence; and help whose paragraphs flow with the terminal."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def flowing(text: str | None) -> str:
 
 
 def sentence(problem: CycloptsError, app: App) -> str:
-    """Say in one sentence what is wrong with a command line, and what is allowed."""
+    """Return an error of a command line in one sentence, with what is allowed."""
     command = " ".join(problem.command_chain or ())
     if not command:
         return _unknown_command(problem, app)
@@ -59,54 +59,55 @@ def sentence(problem: CycloptsError, app: App) -> str:
 
 
 def _unknown_command(problem: CycloptsError, app: App) -> str:
-    given = (problem.unused_tokens or problem.root_input_tokens or [""])[0]
+    command = (problem.unused_tokens or problem.root_input_tokens or [""])[0]
     names = [name for name in app if not name.startswith("-")]
-    if given.startswith("-"):
-        return f"there is no option {shown(given)} before a command; gatewise --help lists the commands"
-    if os.path.isfile(given):
-        return f"{shown(given)!r} is a file, not a command; gatewise inspect says what is in a file"
-    close = _like(given, names)
-    return f"there is no command {shown(given)!r}; " + (
+    if command.startswith("-"):
+        return f"there is no option {shown(command)} before a command; gatewise --help lists the commands"
+    if os.path.isfile(command):
+        return f"{shown(command)!r} is a file, not a command; gatewise inspect says what is in a file"
+    close = _closest(command, names)
+    return f"there is no command {shown(command)!r}; " + (
         f"did you mean {close}?" if close else f"allowed: {join_names(names, 'and')}"
     )
 
 
 def _unknown_option(problem: UnknownOptionError, command: str, app: App) -> str:
     option = (problem.token.keyword or problem.token.value or "").partition("=")[0]
-    said = f"{command} has no option {shown(option)}"
-    if (close := _like(option, _options(app, command))) is not None:
-        return f"{said}; did you mean {close}?"
+    refusal = f"{command} has no option {shown(option)}"
+    if (close := _closest(option, _options(app, command))) is not None:
+        return f"{refusal}; did you mean {close}?"
     having = [f"gatewise {other}" for other in app if not other.startswith("-") and option in _options(app, other)]
     instead = (
         f"{join_names(having, 'and')} {'has' if len(having) == 1 else 'have'} it" if having else "lists those it has"
     )
-    return f"{said}; {instead}" if having else f"{said}; gatewise {command} --help {instead}"
+    return f"{refusal}; {instead}" if having else f"{refusal}; gatewise {command} --help {instead}"
 
 
 def _options(app: App, command: str) -> list[str]:
-    return [name for one in app[command].assemble_argument_collection() for name in one.names if name.startswith("-")]
+    arguments = app[command].assemble_argument_collection()
+    return [name for argument in arguments for name in argument.names if name.startswith("-")]
 
 
-def _like(name: str, names: Iterable[str]) -> str | None:
-    """Return the one of some names that a wrong one is really close to: it is nearly the same, or its beginning."""
+def _closest(wrong: str, names: Iterable[str]) -> str | None:
+    """Return the name that a wrong name nearly equals or begins; None if there is none."""
     import difflib  # only where something is wrong
 
-    plain = {one.lstrip("-"): one for one in names}
-    given = name.lstrip("-")
-    begun = [one for one in plain if len(given) > 2 and one.startswith(given)]
-    close = sorted(begun, key=len) or difflib.get_close_matches(given, plain, n=1, cutoff=CLOSE)
+    plain = {name.lstrip("-"): name for name in names}
+    wrong = wrong.lstrip("-")
+    begun = [name for name in plain if len(wrong) > 2 and name.startswith(wrong)]
+    close = sorted(begun, key=len) or difflib.get_close_matches(wrong, plain, n=1, cutoff=CLOSE)
     return plain[close[0]] if close else None
 
 
 def _missing(problem: MissingArgumentError, command: str, app: App) -> str:
     first: Any = problem.argument
-    given = {token.partition("=")[0] for token in problem.root_input_tokens or ()}
-    if used := next((name for name in first.names if name in given), None):
+    typed = {token.partition("=")[0] for token in problem.root_input_tokens or ()}
+    if used := next((name for name in first.names if name in typed), None):
         return f"{used} needs a value after it"
     # Positional arguments are filled from the left: those behind the first that is missing are missing too.
-    required = [one for one in app[command].assemble_argument_collection() if one.required]
-    after = next((n for n, one in enumerate(required) if one.name == first.name), 0)
-    missing = [one for one in required[after:] if given.isdisjoint(one.names)]
+    required = [argument for argument in app[command].assemble_argument_collection() if argument.required]
+    after = next((n for n, argument in enumerate(required) if argument.name == first.name), 0)
+    missing = [argument for argument in required[after:] if typed.isdisjoint(argument.names)]
     names = [
         join_names((_label(argument) for argument in missing if (argument.index is None) == option), "and")
         for option in (False, True)
@@ -125,17 +126,18 @@ def _not_converted(problem: CoercionError) -> str:
     name = token.keyword or _label(problem.argument)
     if problem.msg is not None:  # of a converter of ours, which says what it must be
         return f"{name} {str(problem.msg).removeprefix('it ')}"
-    choices = [str(one) for one in get_args(problem.target_type)]
-    what = f"one of {', '.join(choices)}" if choices else "a number"
+    choices = [str(choice) for choice in get_args(problem.target_type)]
+    allowed = f"one of {', '.join(choices)}" if choices else "a number"
     if problem.target_type is bool:
         return f"{name} takes no value"
-    close = _like(token.value, choices)
-    return f"{name} must be {what}, not {shown(token.value)!r}" + (f"; did you mean {close}?" if close else "")
+    close = _closest(token.value, choices)
+    return f"{name} must be {allowed}, not {shown(token.value)!r}" + (f"; did you mean {close}?" if close else "")
 
 
 def _too_much(problem: UnusedCliTokensError, command: str, app: App) -> str:
     token = (problem.unused_tokens or [""])[0]
-    taken = [_label(one) for one in app[command].assemble_argument_collection() if one.index is not None]
+    arguments = app[command].assemble_argument_collection()
+    labels = [_label(argument) for argument in arguments if argument.index is not None]
     numbers = token.replace(",", "").replace(".", "").isdigit()
     hint = "; several numbers have commas between them and no blanks, as in 1,2,3" if numbers else ""
-    return f"{command} takes {join_names(taken, 'and') or 'options alone'}, and not {shown(token)!r} as well{hint}"
+    return f"{command} takes {join_names(labels, 'and') or 'options alone'}, and not {shown(token)!r} as well{hint}"

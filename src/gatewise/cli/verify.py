@@ -68,24 +68,24 @@ def verify(
         shapes of the answers say it.
     """
     contents = inspect_file(file, settings)
-    found = contents.pick(name)
+    entry = contents.pick(name)
     arrays = _arrays(io, prefix)
-    lstm, notes = found.lstm, []
-    batches = batch_sizes(arrays) | _outputs(arrays, lstm)
-    fitting = _fitting(arrays["x"], batches) if axes is None else None
-    if fitting is not None and fitting != found.batch_first:
-        found = replace(found, batch_first=fitting, graph=None)  # of this case
+    lstm, notes = entry.lstm, []
+    batches = batch_sizes(arrays) | _output_batches(arrays, lstm)
+    fitting = _answers_batch_first(arrays["x"], batches) if axes is None else None
+    if fitting is not None and fitting != entry.batch_first:
+        entry = replace(entry, batch_first=fitting, graph=None)  # of this case
         order = "batch,time,feature" if fitting else "time,batch,feature"
         notes.append(f"the axes are taken to be {order}, the order that fits the outputs, the states or the lengths")
-    model = opened_model(contents, found)
+    model = opened_model(contents, entry)
     if model.feature_network is not None:  # x is the LSTM's, as y is
-        model = OpenedModel(contents, found)
+        model = OpenedModel(contents, entry)
     x, masking, _, names = features(model, arrays["x"], axes, batches)
     batch = 1 if x.ndim == 2 else x.shape[1]
     y = arrays.get("y")
     if y is not None:
-        y = _in_time(found, y, x, names)
-    state = initial_state(lstm, arrays, batch) if {"h0", "c0"} & set(arrays) else file_state(found, batch)
+        y = _in_time(entry, y, x, names)
+    state = initial_state(lstm, arrays, batch) if {"h0", "c0"} & set(arrays) else file_state(entry, batch)
     final = None
     if {"hn", "cn"} & set(arrays):
         final = nested_pairs(lstm, arrays.get("hn"), arrays.get("cn"), batch, ("hn", "cn"))
@@ -97,31 +97,31 @@ def verify(
         "final": final,
         "lengths": lengths,
         "mask": None if lengths is not None else masking.get("mask"),
-        "eight_bits": found.eight_bits,
+        "eight_bits": entry.eight_bits,
     }
-    verification = _held(lstm, x, y, options)
+    verification = _verification(lstm, x, y, options)
     if verification.verdict == "mistake" and not verification.causes:
-        verification = replace(verification, causes=tuple(_others(contents, found, x, y, options)))
-    notes += [*verification.notes, *found.notes]
-    for line in lines(f"{file}: {found.name}", io, verification, notes):
+        verification = replace(verification, causes=tuple(_other_causes(contents, entry, x, y, options)))
+    notes += [*verification.notes, *entry.notes]
+    for line in lines(f"{file}: {entry.name}", io, verification, notes):
         print(line)
     sys.exit(0 if verification.agrees else 1)
 
 
-def _held(lstm: LSTM, x: Any, y: Any, options: dict[str, Any]) -> Verification:
-    """Compare an LSTM with answers; the module that does so is imported here, not for the program's help."""
-    from gatewise.diagnostics.verification import verify as hold
+def _verification(lstm: LSTM, x: Any, y: Any, options: dict[str, Any]) -> Verification:
+    """Compare an LSTM with answers; imports diagnostics, which the program's help does not need."""
+    from gatewise.diagnostics.verification import verify as compare
 
-    return hold(lstm, x, y, **options)
+    return compare(lstm, x, y, **options)
 
 
-def _others(contents: Contents, found: Found, x: Any, y: Any, options: dict[str, Any]) -> Iterator[str]:
-    """Find other LSTMs of the file whose answers these are."""
+def _other_causes(contents: Contents, entry: Found, x: Any, y: Any, options: dict[str, Any]) -> Iterator[str]:
+    """Yield a cause for each other LSTM of the file whose answers these are."""
     for other in contents.found:
         if (
-            other.name != found.name
-            and repr(other.lstm) == repr(found.lstm)
-            and _held(other.lstm, x, y, options).agrees
+            other.name != entry.name
+            and repr(other.lstm) == repr(entry.lstm)
+            and _verification(other.lstm, x, y, options).agrees
         ):
             yield f"these are the answers of {other.name}, another LSTM of the file"
 
@@ -131,70 +131,71 @@ def _arrays(path: Path, prefix: str) -> dict[str, Any]:
     if path.suffix.lower() != ".npz":
         raise OptionError(f"--io must be an .npz file, not {path}")
     names = npz_names(path)
-    there = [key for key in KEYS if prefix + key in names]
-    held = join_names(names) or "nothing"
-    if "x" not in there:
+    present = [key for key in KEYS if prefix + key in names]
+    listing = join_names(names) or "nothing"
+    if "x" not in present:
         prefixes = [name[:-1] for name in names if name.endswith(".x")]
         hint = f"; --prefix {prefixes[0]} gives one of its cases" if prefixes else ""
-        raise OptionError(f"{path} must hold {prefix}x, what went into the LSTM; it holds {held}{hint}")
-    if not {"y", "hn", "cn"} & set(there):
-        raise OptionError(f"{path} must hold {prefix}y, {prefix}hn or {prefix}cn, what came out; it holds {held}")
-    found = dict(zip(there, read_npz(path, [prefix + key for key in there]).values(), strict=True))
-    if "lengths" in found:
-        found["lengths"] = np.atleast_1d(found["lengths"])
-    return found
+        raise OptionError(f"{path} must hold {prefix}x, what went into the LSTM; it holds {listing}{hint}")
+    if not {"y", "hn", "cn"} & set(present):
+        raise OptionError(f"{path} must hold {prefix}y, {prefix}hn or {prefix}cn, what came out; it holds {listing}")
+    arrays = dict(zip(present, read_npz(path, [prefix + key for key in present]).values(), strict=True))
+    if "lengths" in arrays:
+        arrays["lengths"] = np.atleast_1d(arrays["lengths"])
+    return arrays
 
 
-def _in_time(found: Found, y: Any, x: Any, names: tuple[str, ...]) -> Any:
+def _in_time(entry: Found, y: Any, x: Any, names: tuple[str, ...]) -> Any:
     """Return an output with time first, and the first step first."""
-    first = "batch" not in names or names.index("time") < names.index("batch")
+    time_is_first = "batch" not in names or names.index("time") < names.index("batch")
     if y.ndim == 4:
-        y = y if first else y.transpose(1, 2, 0, 3)
+        y = y if time_is_first else y.transpose(1, 2, 0, 3)
     elif y.ndim == 3:
         y = time_first(y, names if len(names) == 3 else (*names, "feature"), "y")
-    whole = y.ndim >= 3 or (y.ndim == 2 and (x.ndim == 2 or x.shape[1] == 1) and len(y) == len(x))
-    return y[::-1] if found.time_reversed and whole else y
+    every_step = y.ndim >= 3 or (y.ndim == 2 and (x.ndim == 2 or x.shape[1] == 1) and len(y) == len(x))
+    return y[::-1] if entry.time_reversed and every_step else y
 
 
-def _fitting(x: Any, batches: set[int]) -> bool | None:
+def _answers_batch_first(x: Any, batches: set[int]) -> bool | None:
     """Whether x has the batch of the answers on its first axis; None where that does not tell."""
     if x.ndim != 3 or x.shape[0] == x.shape[1] or len(batches) != 1:
         return None
     return {x.shape[0]: True, x.shape[1]: False}.get(next(iter(batches)))
 
 
-def _outputs(arrays: dict[str, Any], lstm: LSTM) -> set[int]:
-    """Return how many sequences there are by the shape of y: of the last steps alone, or with an axis of directions."""
+def _output_batches(arrays: dict[str, Any], lstm: LSTM) -> set[int]:
+    """Return the number of sequences by the shape of y: of the last steps alone, or with an axis of directions."""
     y, x = arrays.get("y"), arrays["x"]
     if y is None or x.ndim != 3 or 1 in x.shape[:2]:
         return set()
     if y.ndim == 2:
         return {len(y)}
-    ways, (first, second) = len(lstm.directions), x.shape[:2]
-    shapes = {(first, ways, second): {second}, (first, second, ways): {first}}
-    return shapes.get(y.shape[:3], set()) if y.ndim == 4 and ways not in (first, second) else set()
+    directions, (first, second) = len(lstm.directions), x.shape[:2]
+    shapes = {(first, directions, second): {second}, (first, second, directions): {first}}
+    return shapes.get(y.shape[:3], set()) if y.ndim == 4 and directions not in (first, second) else set()
 
 
-def lines(what: str, io: Path, verification: Verification, notes: Sequence[str]) -> Iterator[str]:
-    """Return what was found as lines of at most 80 columns, but for words that are longer."""
-    yield from wrapped(f"{what}, against {io}: {verification.verdict}", "", "  ")
+def lines(title: str, io: Path, verification: Verification, notes: Sequence[str]) -> Iterator[str]:
+    """Yield a verification as lines of at most 80 columns; a longer word is not cut."""
+    yield from wrapped(f"{title}, against {io}: {verification.verdict}", "", "  ")
     yield ""
     rows = [("", "difference", "allowed", "largest", "where")]
-    for one in verification.differences:
-        where = in_words(one.index)
-        rows.append((one.name, f"{one.largest:.2e}", f"{one.allowance:.2e}", f"{one.scale:.4g}", where))
+    for d in verification.differences:
+        where = in_words(d.index)
+        cells = (f"{d.largest:.2e}", f"{d.allowance:.2e}", f"{d.scale:.4g}")
+        rows.append((d.name, *cells, where))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
         numbers = "  ".join(f"{text:>{width}}" for text, width in zip(row[1:4], widths[1:], strict=True))
         line = f"{row[0]:<{widths[0]}}  {numbers}  {row[4]}".rstrip()
         yield from [line] if len(line) <= 80 else [line[: -len(row[4])].rstrip(), f"    {row[4]}"]
-    for one in verification.differences:
-        if one.beyond and one.first is not None:
+    for d in verification.differences:
+        if d.beyond and d.first is not None:
             yield ""
             yield from wrapped(
-                f"{one.name}: {one.beyond:,} of {one.entries:,} numbers are further off than rounding in"
-                f" {verification.precision} explains, by a factor of up to {one.excess:.3g}; the first is at"
-                f" {in_words(one.first)}.",
+                f"{d.name}: {d.beyond:,} of {d.entries:,} numbers are further off than rounding in"
+                f" {verification.precision} explains, by a factor of up to {d.excess:.3g}; the first is at"
+                f" {in_words(d.first)}.",
                 "",
                 "  ",
             )

@@ -24,8 +24,9 @@ from gatewise.cli.options import (
     ModelOptions,
     RunOptions,
     VariantOptions,
-    given,
+    chosen_options,
 )
+from gatewise.cli.printing import print_notes
 from gatewise.cli.run import build, of_outputs
 from gatewise.errors import OptionError
 from gatewise.files import storage
@@ -107,27 +108,27 @@ def walk(
         format = showing.format_of(output)
     if program and format != "json":
         raise OptionError(f"--program belongs to JSON, not to {format or 'text'}: --format json")
-    if not backward and (unused := given(back) | ({} if dy is None else {"dy": dy})):
+    if not backward and (unused := chosen_options(back) | ({} if dy is None else {"dy": dy})):
         raise OptionError(f"--{next(iter(unused))} belongs to the backward pass: --backward")
-    made = build(run, back, cell, variant, model)
-    if made.at is not None and (brief or every_step):
+    cell_run = build(run, back, cell, variant, model)
+    if cell_run.at is not None and (brief or every_step):
         raise OptionError(f"--{'brief' if brief else 'every-step'} does not go with --at, which shows one step")
     number = 0 if sequence is None else sequence
-    if not 0 <= number < len(made.sequences):
-        raise OptionError(f"there is no sequence {number}; the batch has sequences 0 to {len(made.sequences) - 1}")
-    dh, dc = ((each[number] if each is not None and each.ndim == 2 else each) for each in (made.dh, made.dc))
-    steps = made.sequences[number]
-    if made.at is None and format not in (None, "text") and every_step:
+    if not 0 <= number < len(cell_run.sequences):
+        raise OptionError(f"there is no sequence {number}; the batch has sequences 0 to {len(cell_run.sequences) - 1}")
+    dh, dc = ((each[number] if each is not None and each.ndim == 2 else each) for each in (cell_run.dh, cell_run.dc))
+    steps = cell_run.sequences[number]
+    if cell_run.at is None and format not in (None, "text") and every_step:
         require_memory(len(steps), STEP * (8 if backward else 1) * 5, f"a walk of {counted(len(steps), 'step')}")
 
-    def walked(steps: Sequence[Step]) -> Walkthrough:
+    def walkthrough(steps: Sequence[Step]) -> Walkthrough:
         return walk_through(
             steps,
             unit=unit,
-            at=made.at,
+            at=cell_run.at,
             brief=brief,
             every_step=every_step,
-            facts=made.facts,
+            facts=cell_run.facts,
             backward=backward,
             dy=None if dy is None else of_outputs(dy, steps),
             dh=dh if backward else None,
@@ -136,39 +137,39 @@ def walk(
         )
 
     if output is None and format in (None, "text"):
-        walk = walked(steps)
+        walk = walkthrough(steps)
         if sys.stdout is None:  # closed: there is nobody to write each step for
             return
         terminal.show(walk, Output())
-        chosen = (unit, sequence, format, dy, *(given(one) for one in (run, back, cell, variant, model)))
-        as_it_is = not (brief or every_step or backward)
-        if as_it_is and not any(one not in (None, {}) for one in chosen):  # the worked example
+        chosen = (unit, sequence, format, dy, *(chosen_options(group) for group in (run, back, cell, variant, model)))
+        plain = not (brief or every_step or backward)
+        if plain and not any(value not in (None, {}) for value in chosen):  # the worked example
             print(NEXT)
         return
     large = every_step and not (brief or program) and len(steps) > SAMPLE
-    size = _estimated(walked, steps, format or "text") if large else 0.0
+    size = _estimated_bytes(walkthrough, steps, format or "text") if large else 0.0
     name = "the output" if output is None else str(output)
-    told = f"{name} will take about {size / 1e6:,.0f} MB ({counted(len(steps), 'step')})"
+    announcement = f"{name} will take about {size / 1e6:,.0f} MB ({counted(len(steps), 'step')})"
     if size > LARGE:
-        print(f"gatewise: {told}", file=sys.stderr)
-    with Console(stderr=True).status(told) if size > LARGE else nullcontext():
-        whole = walked(steps).render(format or "text", program=program)
-        if not large and len(whole) > LARGE:
-            print(f"gatewise: {name} takes {len(whole) / 1e6:,.0f} MB", file=sys.stderr)
-        deliver(whole, output)
+        print_notes([announcement])
+    with Console(stderr=True).status(announcement) if size > LARGE else nullcontext():
+        text = walkthrough(steps).render(format or "text", program=program)
+        if not large and len(text) > LARGE:
+            print_notes([f"{name} takes {len(text) / 1e6:,.0f} MB"])
+        deliver(text, output)
 
 
-def deliver(whole: str, output: Path | None) -> None:
-    """Write what was rendered to a file, or to standard output: in UTF-8, whatever the terminal's encoding."""
+def deliver(text: str, output: Path | None) -> None:
+    """Write text to a file, or to standard output: in UTF-8, whatever the terminal's encoding."""
     if output is not None:
-        storage.write_text(output, whole)
+        storage.write_text(output, text)
     elif sys.stdout is not None:  # it may be closed
-        sys.stdout.buffer.write(f"{whole}\n".encode())
+        sys.stdout.buffer.write(f"{text}\n".encode())
 
 
-def _estimated(walked: Callable[[Sequence[Step]], Walkthrough], steps: Sequence[Step], format: str) -> float:
-    """Return about how many bytes a walk of all steps takes: as many for each step as for the first ones."""
-    few, more = (len(walked(steps[:count]).render(format).encode()) for count in (2, 4))
+def _estimated_bytes(walkthrough: Callable[[Sequence[Step]], Walkthrough], steps: Sequence[Step], format: str) -> float:
+    """Return the bytes that a walk of all steps takes, about: as many for each step as for the first ones."""
+    few, more = (len(walkthrough(steps[:count]).render(format).encode()) for count in (2, 4))
     return few + (more - few) / 2 * (len(steps) - 2)
 
 

@@ -13,8 +13,8 @@ from gatewise.progress import working
 from gatewise.reporting import overview
 from gatewise.reporting.findings import Finding, Report
 from gatewise.reporting.pictures import svg
-from gatewise.reporting.questions import QUESTIONS, Asked, Question
-from gatewise.reporting.subject import KINDS, Subject, subject_of
+from gatewise.reporting.questions import QUESTIONS, PosedQuestion, Question
+from gatewise.reporting.subject import KINDS, ReportSubject, subject_of
 
 
 def report(
@@ -80,52 +80,55 @@ def report(
     """
     if not (title is None or isinstance(title, str)):
         raise OptionError(f"title must be a str, not {title!r}")
-    if not isinstance(notes, (list, tuple)) or not all(isinstance(one, str) for one in notes):
+    if not isinstance(notes, (list, tuple)) or not all(isinstance(note, str) for note in notes):
         raise OptionError(f"notes must be a list of sentences, not {notes!r}")
     run = run_of(model, x, options, "a report on", f"a report is on {KINDS}")
     subject = subject_of(run, sequence=sequence, at=at, target=target)
-    put = [(question, asked) for question in QUESTIONS for asked in question.ask(subject)]
+    posed = [(question, asked) for question in QUESTIONS for asked in question.pose(subject)]
     findings = []
-    with working("asking", len(put)) as done:
-        for place, (question, asked) in enumerate(put):
+    with working("asking", len(posed)) as done:
+        for place, (question, asked) in enumerate(posed):
             findings.append(_finding(question, asked, f"p{place}"))
             done(1)
     facts = (*overview.facts(subject), *(("Note", note) for note in (*notes, *run.notes)))
     return Report(title or "A report on an LSTM", _lead(subject), facts, tuple(findings))
 
 
-def _finding(question: Question, asked: Asked, key: str) -> Finding:
-    """Return what is found for a question: the answer of the most notable cell, and a sentence of each."""
+def _finding(question: Question, posed: PosedQuestion, key: str) -> Finding:
+    """Return the answer of the most notable cell, and a sentence of each."""
     answers: list[tuple[str, Answer | None, str]] = []
-    for name, ask in asked.each:
+    for name, ask in posed.asks:
         try:
             answer: Answer | None = ask()
             sentence = str(answer)
         except GatewiseError as why:
             answer, sentence = None, f"This cannot be asked here: {why}."
         answers.append((name, answer, sentence))
-    given = [one for one in answers if one[1] is not None]
-    name, chosen, sentence = max(
-        enumerate(given or answers),
-        key=lambda one: (question.notable(one[1][1]) if one[1][1] is not None else 0.0, one[0]),
-    )[1]
+    answered = [entry for entry in answers if entry[1] is not None] or answers
+    numbers = [0.0 if answer is None else question.notability(answer) for _, answer, _ in answered]
+    _, place = max((number, place) for place, number in enumerate(numbers))
+    name, chosen, sentence = answered[place]
     if name:
         sentence = f"{name[0].upper()}{name[1:]}: {sentence}"
     draw = None
     if chosen is not None:
         draw = partial(svg, partial(question.draw, chosen), sentence, key, question.height)
     others = tuple((name, sentence) for name, _, sentence in answers) if len(answers) > 1 else ()
-    return Finding(asked.title, sentence, chosen, question.meaning, others, draw)
+    return Finding(posed.title, sentence, chosen, question.meaning, others, draw)
 
 
-def _lead(subject: Subject) -> str:
+def _lead(subject: ReportSubject) -> str:
     output = overview.output_name(subject, subject.target)
     where = " and ".join(subject.when(t) for t in subject.steps)
-    which = ""
+    sequence = ""
     if subject.lstm.batch_size > 1:
         names = subject.labels.sequences
-        which = f" of sequence {subject.sequence if names is None else names[subject.sequence]}"
-        which += "" if subject.named else ", where it is largest; questions that name no step are about all sequences"
+        sequence = f" of sequence {subject.sequence if names is None else names[subject.sequence]}"
+        sequence += (
+            ""
+            if subject.has_named_sequence
+            else ", where it is largest; questions that name no step are about all sequences"
+        )
     hidden = ", a hidden state of the LSTM" if subject.network is None or subject.network.head is None else ""
     values = "value" if len(subject.steps) == 1 else "values"
-    return f"This page explains {output}{hidden}: its {values} {where}{which}."
+    return f"This page explains {output}{hidden}: its {values} {where}{sequence}."

@@ -1,4 +1,4 @@
-"""Report, and Finding: what one page says of a run."""
+"""Report and Finding: the page about a run, and one answer on it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gatewise.showing import counted, inline, show
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Finding:
-    """One question, and what a run answers.
+    """A question and the answer of a run.
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class Finding:
     answer : Answer or None
         The record that the sentence rests on; None where the question cannot be asked.
     meaning : str
-        What such an answer means, for whoever uses the model.
+        What such an answer means to a user of the model.
     others : tuple of (str, str)
         Where a model has several cells: each cell, and its answer in a sentence. `answer` is that of one of them.
     """
@@ -53,13 +53,13 @@ class Finding:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Report:
-    """What is found of a model on somebody's data: a page of findings, each with its picture and what it means.
+    """A page of findings about a model on somebody's data, each with its picture and its meaning.
 
     Attributes
     ----------
     title : str
     lead : str
-        What is reported on, in a sentence.
+        The subject of the report, in a sentence.
     facts : tuple of (str, str)
         The model and the run: the name of each fact, and its value.
     findings : tuple of Finding
@@ -93,5 +93,7 @@ class Report:
         return inline(self)
 
     def __repr__(self) -> str:
-        asked = [one for one in self.findings if one.answer is not None]
-        return f"<Report: {self.title}, {counted(len(asked), 'finding')} of {counted(len(self.findings), 'question')}>"
+        answered = [finding for finding in self.findings if finding.answer is not None]
+        return (
+            f"<Report: {self.title}, {counted(len(answered), 'finding')} of {counted(len(self.findings), 'question')}>"
+        )

@@ -1,4 +1,4 @@
-"""What is in it, and what ran: the model and the run in a sentence, facts, and the outputs over time."""
+"""The model and the run of a report: a sentence, facts, and the outputs over time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gatewise.insight.answer import Answer
 from gatewise.network import Linear
 from gatewise.palette import PALETTE
 from gatewise.plot import drawing
-from gatewise.reporting.subject import Subject
+from gatewise.reporting.subject import ReportSubject
 from gatewise.showing import counted
 
 MOST_BARS = 30  # outputs of one sequence
@@ -23,89 +23,89 @@ LINES = ("hidden_state", "input_gate", "candidate")  # the hues of up to three o
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Overview(Answer):
-    """What a model is, and what it put out.
+    """A model and its outputs.
 
     Attributes
     ----------
     outputs : array (time, output)
-        Of one sequence, or one for each sequence of a network that reads the final states; the output that is asked
-        about first, and at most two more.
-    names : tuple of str
+        Of one sequence, or one for each sequence of a network that reads the final states; the explained output
+        first, and at most two more.
+    output_names : tuple of str
     times : array (time,)
     valid : boolean array (time,) or None
     marked : tuple of int
-        The steps that are asked about.
+        The explained steps.
     """
 
     outputs: Array
-    names: tuple[str, ...]
+    output_names: tuple[str, ...]
     times: npt.NDArray[Any]
     valid: Mask | None
     marked: tuple[int, ...]
 
 
-def overview(subject: Subject) -> Overview:
-    """Return what a model is and what it put out, in a sentence and as columns."""
+def overview(subject: ReportSubject) -> Overview:
+    """Return the model and its outputs, in a sentence and as columns."""
     lstm, steps = subject.lstm, subject.lstm.num_steps
-    order = [subject.target, *(n for n in range(len(subject.names)) if n != subject.target)]
-    single = len(subject.outputs) != steps
-    alone = single and lstm.batch_size == 1
+    order = [subject.target, *(n for n in range(len(subject.output_names)) if n != subject.target)]
+    at_the_end = len(subject.outputs) != steps  # the network reads the final states
+    alone = at_the_end and lstm.batch_size == 1
     if subject.network is None or subject.network.head is None:
         order = order[:1]
     order = sorted(order[:MOST_BARS]) if alone else order[: len(LINES)]
     labels = subject.labels
-    if single:  # a value for each sequence
-        shown, valid = subject.outputs[0][:, order], None
+    if at_the_end:  # a value for each sequence
+        outputs, valid = subject.outputs[0][:, order], None
         times = np.array(labels.sequences) if labels.sequences else np.arange(lstm.batch_size)
         marked: tuple[int, ...] = (subject.sequence,)
     else:
-        shown = subject.outputs[:, subject.sequence][:, order]
+        outputs = subject.outputs[:, subject.sequence][:, order]
         valid = None if subject.valid is None else subject.valid[:, subject.sequence]
         times = np.arange(steps) if labels.times is None else np.array(labels.times)
         marked = tuple(t for t in subject.steps if t is not None)
-        if valid is not None and len(valid) == len(shown):
-            shown = np.where(valid[:, None], shown, np.nan)
+        if valid is not None and len(valid) == len(outputs):
+            outputs = np.where(valid[:, None], outputs, np.nan)
     names = tuple(output_name(subject, number) for number in order)
-    columns: dict[str, npt.NDArray[Any]] = {"sequence" if single else "time": times}
-    columns |= {name: shown[:, place] for place, name in enumerate(names)}
+    columns: dict[str, npt.NDArray[Any]] = {"sequence" if at_the_end else "time": times}
+    columns |= {name: outputs[:, place] for place, name in enumerate(names)}
     sentence = f"{_model(subject)} ran over {_run(subject)}."
-    return Overview(columns, sentence, "", np.nan, shown, names, times, valid, marked)
+    return Overview(columns, sentence, "", np.nan, outputs, names, times, valid, marked)
 
 
-def output_name(subject: Subject, number: int) -> str:
-    """Return what an output is called, with what it measures."""
-    name = subject.names[number]
+def output_name(subject: ReportSubject, number: int) -> str:
+    """Return the name of an output with what it measures."""
+    name = subject.output_names[number]
     measure = subject.labels.measures.get(name)
-    called = f"output {name}" if name.isdecimal() else name
-    said = measure is None or str(measure).replace(" ", "") == name.replace(" ", "")  # as in QObs(mm/d)
-    return called if said else f"{called}, {measure}"
+    text = f"output {name}" if name.isdecimal() else name
+    repeated = measure is None or str(measure).replace(" ", "") == name.replace(" ", "")  # as in QObs(mm/d)
+    return text if repeated else f"{text}, {measure}"
 
 
-def draw(found: Overview, figure: Any) -> Any:
-    """Draw the outputs over time, each on Axes of its own, with the steps that are asked about."""
-    if len(found.outputs) == 1:  # of one sequence, whose end alone is read
-        return _bars(found, figure)
-    several = drawing.panels(figure, len(found.names))
-    for ax, name, hue, values in zip(several, found.names, LINES, found.outputs.T, strict=False):
-        places = drawing.set_time_axis(ax, found.times)
+def draw(record: Overview, figure: Any) -> Any:
+    """Draw the outputs over time, each on Axes of its own, with the explained steps."""
+    if len(record.outputs) == 1:  # at the end of one sequence
+        return _bars(record, figure)
+    panels = drawing.panels(figure, len(record.output_names))
+    for ax, name, hue, values in zip(panels, record.output_names, LINES, record.outputs.T, strict=False):
+        places = drawing.set_time_axis(ax, record.times)
         line = drawing.draw_series(ax, places, values, color=drawing.ink(), linewidth=1.0)
         if len(values) < 30:
             line.set_marker("o")
-        for t in found.marked:
+        for t in record.marked:
             ax.plot(places[t], values[t], "o", color=PALETTE[hue].light, markeredgecolor=drawing.ink(), markersize=8)
-        drawing.hatch_invalid(ax, places, found.valid)
+        drawing.hatch_invalid(ax, places, record.valid)
         ax.set_ylabel(drawing.shorten(name, 30))
-    if "sequence" in found.columns:
-        several[-1].set_xlabel("sequence")
-    return several
+    if "sequence" in record.columns:
+        panels[-1].set_xlabel("sequence")
+    return panels
 
 
-def _bars(found: Overview, figure: Any) -> Any:
+def _bars(record: Overview, figure: Any) -> Any:
     ax = drawing.single_panel(figure)
-    places, values = np.arange(len(found.names)), found.outputs[0]
+    places, values = np.arange(len(record.output_names)), record.outputs[0]
     ax.bar(places, values, color=PALETTE["hidden_state"].light, edgecolor=drawing.ink(), linewidth=0.8)
     ax.axhline(0, color=drawing.ink(), linewidth=0.5)
-    drawing.name_ticks(ax.xaxis, found.names)
+    drawing.name_ticks(ax.xaxis, record.output_names)
     ax.set(ylabel="output", xlim=(-0.6, len(places) - 0.4))
     return ax
 
@@ -113,67 +113,67 @@ def _bars(found: Overview, figure: Any) -> Any:
 # In words.
 
 
-def _model(subject: Subject) -> str:
+def _model(subject: ReportSubject) -> str:
     lstm, network = subject.lstm, subject.network
     sizes = [cell.parameters.hidden_size for cell in (next(iter(row.values())) for row in lstm.layers)]
     units = counted(sizes[0], "unit") if len(set(sizes)) == 1 else f"{', '.join(map(str, sizes))} units"
     both = len(lstm.directions) > 1
     if len(sizes) > 1:
-        ways = "bidirectional " if both else ""
-        said = f"{len(sizes)} {ways}layers of {units}{' in each direction' if both else ''}"
+        kind = "bidirectional " if both else ""
+        layers = f"{len(sizes)} {kind}layers of {units}{' in each direction' if both else ''}"
     else:
-        said = f"{units}{' in each of two directions' if both else ''}"
+        layers = f"{units}{' in each of two directions' if both else ''}"
     if network is None:
-        return f"An LSTM with {said}"
+        return f"An LSTM with {layers}"
     before = "An embedding and a" if network.embedding is not None else "A"
-    after = "" if network.head is None else f" and a linear head with {counted(len(subject.names), 'output')}"
-    return f"{before}n LSTM with {said}{after}"
+    after = "" if network.head is None else f" and a linear head with {counted(len(subject.output_names), 'output')}"
+    return f"{before}n LSTM with {layers}{after}"
 
 
-def _run(subject: Subject) -> str:
+def _run(subject: ReportSubject) -> str:
     lstm, times = subject.lstm, subject.labels.times
     sequences = f" of {counted(lstm.batch_size, 'sequence')}" if lstm.batch_size > 1 else ""
     span = "" if times is None or len(times) < 2 else f", from {times[0]} to {times[-1]}"
     return f"{counted(lstm.num_steps, 'step')}{sequences}{span}"
 
 
-def facts(subject: Subject) -> list[tuple[str, str]]:
+def facts(subject: ReportSubject) -> list[tuple[str, str]]:
     """Return facts about the model and the run: the name of each, and its value."""
     lstm, network, labels = subject.lstm, subject.network, subject.labels
     first = subject.first.parameters
     parameters = sum(array.size for cell in subject.cells.values() for array in cell.parameters.arrays().values())
-    found = []
+    rows = []
     if network is not None and network.embedding is not None:
-        found.append(("Embedding", f"{len(network.embedding):,} tokens"))
+        rows.append(("Embedding", f"{len(network.embedding):,} tokens"))
     inputs = first.input_size if network is None else network.num_features
-    found.append(("Input", counted(inputs, "feature") + _some(labels.features)))
+    rows.append(("Input", counted(inputs, "feature") + _some(labels.features)))
     for branch in () if network is None else network.branches:
-        said = "; ".join(map(_units, branch.layers)) or "as they are"
+        layers = "; ".join(map(_units, branch.layers)) or "as they are"
         names = [labels.feature(place) for place in branch.features]
-        found.append(("Into the LSTM", f"{join_names(names, most=9)}: {said}"))
+        rows.append(("Into the LSTM", f"{join_names(names, most=9)}: {layers}"))
     for number, row in enumerate(lstm.layers):
         cell = next(iter(row.values()))
         p = cell.parameters
-        said = f"{counted(p.hidden_size, 'unit')}, {' and '.join(row)}"
-        said += "" if p.projection is None else f", projected to {p.recurrent_size:,}"
+        units = f"{counted(p.hidden_size, 'unit')}, {' and '.join(row)}"
+        units += "" if p.projection is None else f", projected to {p.recurrent_size:,}"
         variant = ", ".join(f"{name} {value}" for name, value in p.variant.differences().items())
-        found.append((f"Layer {number}", said + (f"; {variant}" if variant else "")))
+        rows.append((f"Layer {number}", units + (f"; {variant}" if variant else "")))
     if network is not None and network.head is not None:
-        found += [("Dense layer", _units(layer)) for layer in network.hidden]
-        found.append(("Head", _head(network.head) + _some(labels.outputs)))
+        rows += [("Dense layer", _units(layer)) for layer in network.hidden]
+        rows.append(("Head", _head(network.head) + _some(labels.outputs)))
         if network.skip:
             added = "the first feature is" if network.skip == 1 else f"the first {network.skip} features are"
-            found.append(("Skip connection", f"{added} added to the output"))
+            rows.append(("Skip connection", f"{added} added to the output"))
         reads = "every step" if network.reads == "every" else "the final states only"
-        found.append(("The head reads", reads))
-    found.append(("Parameters", f"{network.num_parameters if network is not None else parameters:,}"))
-    found.append(("Precision", lstm.output.dtype.name))
-    found.append(("Steps", f"{lstm.num_steps:,}" + _span(subject)))
-    found.append(("Sequences", f"{lstm.batch_size:,}" + _some(labels.sequences)))
+        rows.append(("The head reads", reads))
+    rows.append(("Parameters", f"{network.num_parameters if network is not None else parameters:,}"))
+    rows.append(("Precision", lstm.output.dtype.name))
+    rows.append(("Steps", f"{lstm.num_steps:,}" + _span(subject)))
+    rows.append(("Sequences", f"{lstm.batch_size:,}" + _some(labels.sequences)))
     if subject.valid is not None:
-        found.append(("Valid steps", f"{int(subject.valid.sum()):,} of {subject.valid.size:,}"))
-    found.append(("Engine", subject.first.engine))
-    return found
+        rows.append(("Valid steps", f"{int(subject.valid.sum()):,} of {subject.valid.size:,}"))
+    rows.append(("Engine", subject.first.engine))
+    return rows
 
 
 def _units(layer: Linear) -> str:
@@ -185,12 +185,12 @@ def _head(head: Linear) -> str:
 
 
 def _some(names: Any, most: int = 8) -> str:
-    """Return names in brackets, the first of them where there are many."""
+    """Return names in brackets; of many names, the first ones."""
     if names is None:
         return ""
     return f" ({join_names(names, most=most + 1)})"
 
 
-def _span(subject: Subject) -> str:
+def _span(subject: ReportSubject) -> str:
     times = subject.labels.times
     return "" if times is None or not len(times) else f", {times[0]} to {times[-1]}"

@@ -19,9 +19,9 @@ IMAGES = "; img-src data:"  # a heatmap within a picture
 def text(report: Report) -> str:
     """Return the findings' sentences, each under its question."""
     lines = [clean(report.title), clean(report.lead)]
-    for one in report.findings:
-        lines += ["", clean(one.question), f"  {clean(one.sentence)}"]
-        lines += [f"    {clean(name)}: {clean(sentence)}" for name, sentence in one.others]
+    for finding in report.findings:
+        lines += ["", clean(finding.question), f"  {clean(finding.sentence)}"]
+        lines += [f"    {clean(name)}: {clean(sentence)}" for name, sentence in finding.others]
     return "\n".join(lines)
 
 
@@ -29,30 +29,30 @@ def html(report: Report) -> str:
     """Return the web page."""
     body = f"""<div class="gatewise-report">
 <a class="skip" href="#q0">Skip to the findings</a>
-{_whole(report, "main")}
+{_report_body(report, "main")}
 </div>"""
     return document(report.title, style("report.css", PACKAGE) + style("page.css", PACKAGE), body, IMAGES) + "\n"
 
 
 def fragment(report: Report) -> str:
     """Return the report as a part of another page, such as a notebook."""
-    body = _whole(report, "article")
+    body = _report_body(report, "article")
     seal = f"r{sha256(body.encode()).hexdigest()[:8]}-"  # the ids of two reports in one notebook differ in it
     for before in (' id="', 'href="#', "url(#", 'labelledby="'):
         body = body.replace(before, before + seal)
     return f'<div class="gatewise-report">\n<style>{style("report.css", PACKAGE)}</style>\n{body}\n</div>'
 
 
-def _whole(report: Report, tag: str) -> str:
+def _report_body(report: Report, tag: str) -> str:
     links = "".join(
-        f'<li><a href="#q{place}">{_text(one.question)}</a></li>' for place, one in enumerate(report.findings)
+        f'<li><a href="#q{place}">{_text(finding.question)}</a></li>' for place, finding in enumerate(report.findings)
     )
-    shown = []
+    parts = []
     with working("drawing", len(report.findings)) as done:
-        for place, one in enumerate(report.findings):
-            shown.append(_section(one, f"q{place}", report))
+        for place, finding in enumerate(report.findings):
+            parts.append(_section(finding, f"q{place}", report))
             done(1)
-    sections = "\n".join(shown)
+    sections = "\n".join(parts)
     return f"""<{tag} class="whole">
 <h1>{_text(report.title)}</h1>
 <p class="lead">{_text(report.lead)}</p>
@@ -82,6 +82,6 @@ def _table(caption: str, rows: tuple[tuple[str, str], ...]) -> str:
     return f"<table><caption>{caption}</caption><tbody>{body}</tbody></table>"
 
 
-def _text(given: str) -> str:
+def _text(text: str) -> str:
     """Return text from data as inert text of a page, in which no date and no percentage is broken."""
-    return _UNBROKEN.sub(r"<span>\g<0></span>", escape(clean(given)))
+    return _UNBROKEN.sub(r"<span>\g<0></span>", escape(clean(text)))

@@ -45,7 +45,7 @@ def svg(draw: Callable[[Any], Any], sentence: str, key: str, height: float) -> s
 
 
 def _fit(figure: Any) -> None:
-    """Make a picture that was made for a wide figure fit the page, and leave out what the sentence says."""
+    """Fit a picture of a wide figure to the page, without the titles that repeat the sentence."""
     figure.suptitle("")
     if len(figure.axes) == 1 or not any(ax.get_title() for ax in figure.axes[1:]):  # else they tell panels apart
         for place in ("center", "left"):
@@ -62,10 +62,7 @@ def _fit(figure: Any) -> None:
 
 
 def _above(ax: Any, legend: Any) -> int:
-    """Put a legend that stands outside its axes above them, in as many columns as there is room for.
-
-    Return how many lines it then takes.
-    """
+    """Put a legend that stands outside its axes above them, in as many columns as fit, and return its lines there."""
     left, low = ax.transAxes.inverted().transform(legend.get_bbox_to_anchor().p0)
     if left < 1 and low < 1:
         return 0
