@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import index
-from gatewise.chunked.inputs import Argument, Input, states_of, steps_of, xarray
-from gatewise.chunked.questions import Question, kind_of
+from gatewise.chunked.labelled_input import Argument, LabelledInput, state_arguments, validity_arguments, xarray
+from gatewise.chunked.questions import SequenceQuestion, kind_of
+from gatewise.chunked.selections import Cells, QuantitySelection, Selection
 from gatewise.chunked.task import Task, Variable, numbers_kept, threadpools
-from gatewise.chunked.wanted import Cells, Quantities, Run, Wanted, lstm_of
 from gatewise.errors import OptionError, one_of
 from gatewise.insight.saturation import GATES
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
-from gatewise.network import Network
+from gatewise.network import Network, Run
 from gatewise.records.keep import DIRECTIONS
 from gatewise.records.labelled_arrays import coordinates
 from gatewise.records.trace import Trace
@@ -40,7 +40,7 @@ def apply(
     engine: str = "auto",
     **options: Any,
 ) -> Any:
-    """Run a model over every sequence of an `xarray.DataArray`, and return a `Dataset` of what is wanted of each.
+    """Run a model over every sequence of an `xarray.DataArray`, and return a `Dataset` of the selected quantities.
 
     Data in chunks of Dask give a lazy result, chunk by chunk: it is computed where Dask computes, on the threads of
     this machine or by the workers of a cluster, and `to_zarr` writes it as it goes. Every run takes one thread then.
@@ -61,8 +61,8 @@ def apply(
     direction : str, optional
         Which direction's. By default two of them make a dimension ``direction``.
     output : bool
-        Whether what the model puts out is in the result, as ``y``. Of a plain LSTM it is the hidden state of the last
-        layer once more.
+        Whether the model's output is in the result, as ``y``. Of a plain LSTM it is the hidden state of the last layer
+        once more.
     ask : {"timescales", "saturation", "ceiling"}, optional
         Ask this of each sequence by itself, as `gatewise.insight` does, and return the numbers of its answers instead.
         They are NaN for a sequence with no valid step, or one whose run is not finite.
@@ -71,9 +71,9 @@ def apply(
     mask : boolean DataArray (time, and sequences), optional
         Which steps are valid, where padding is not only behind. Not together with `lengths`.
     state : nested sequence of State, ``[layer][direction]``, optional
-        What runs start from: arrays (unit,) for all sequences, or DataArrays over the sequences and one dimension more.
+        The initial state: arrays (unit,) for all sequences, or DataArrays over the sequences and one dimension more.
     dims : mapping, optional
-        Which dimensions of `data` the ``time`` and the ``feature`` are, where they have other names.
+        The dimensions of `data` that are the ``time`` and the ``feature``, where they have other names.
     engine : str
         As in `LSTM`. With ``auto``, the one that this machine takes runs everywhere.
     **options
@@ -82,8 +82,8 @@ def apply(
     Returns
     -------
     xarray.Dataset
-        A variable for each quantity, under the names of `Trace.to_xarray`, with the coordinates of the data, and those
-        of what is in place of its features: ``unit``, or ``projected``; and ``y``, with ``output``.
+        A variable for each quantity, under the names of `Trace.to_xarray`, with the coordinates of the data; ``unit``
+        or ``projected`` stands in the place of the features, and in ``y`` ``output``.
 
     Raises
     ------
@@ -106,24 +106,24 @@ def apply(
     --------
     >>> import xarray
     >>> rain = xarray.DataArray(np.ones((4, 2, 3)), dims=("time", "basin", "feature"), coords={"basin": ["a", "b"]})
-    >>> found = gw.apply(gw.LSTM(3, 5, rng=0), rain, keep=("hidden_state", "forget_gate"))
-    >>> dict(found.forget_gate.sizes)
+    >>> result = gw.apply(gw.LSTM(3, 5, rng=0), rain, keep=("hidden_state", "forget_gate"))
+    >>> dict(result.forget_gate.sizes)
     {'time': 4, 'basin': 2, 'unit': 5}
     >>> dict(gw.apply(gw.LSTM(3, 5, rng=0), rain, ask="timescales").timescale.sizes)
     {'basin': 2, 'unit': 5}
     """
-    given = Input.of(model, data, dims)
-    wanted = _wanted(model, keep, units, every, layer, direction, output, ask, options)
-    trial = given.trial(wanted, engine)
-    given = given.named(trial.labels.features)
-    extras, names = steps_of(given, lengths, mask)
-    states, counts = states_of(given, state)
-    task = _task(wanted, trial, engine, given, names, counts)
-    found = _applied(task, given, [(given.data, given.core), *extras, *states])
-    return _labelled(found, task, trial, given)
+    inputs = LabelledInput.of(model, data, dims)
+    selection = _selection(model, keep, units, every, layer, direction, output, ask, options)
+    trial = inputs.trial(selection, engine)
+    inputs = inputs.select_features(trial.labels.features)
+    validity, names = validity_arguments(inputs, lengths, mask)
+    states, counts = state_arguments(inputs, state)
+    task = _task(selection, trial, engine, inputs, names, counts)
+    variables = _applied(task, inputs, [(inputs.data, inputs.core), *validity, *states])
+    return _labelled(variables, task, trial, inputs)
 
 
-def _wanted(
+def _selection(
     model: LSTM | Network,
     keep: Any,
     units: Any,
@@ -133,12 +133,12 @@ def _wanted(
     output: bool,
     ask: str | None,
     options: Mapping[str, Any],
-) -> Wanted:
+) -> Selection:
     cells = _cells(model.lstm if isinstance(model, Network) else model, layer, direction)
     if ask is None:
         if options:
             raise OptionError(f"{', '.join(options)} can be given to a question alone, with ask=")
-        return Quantities(cells, bool(output), {"keep": keep, "units": units, "every": every})
+        return QuantitySelection(cells, bool(output), {"keep": keep, "units": units, "every": every})
     kind = kind_of(ask)
     if keep is not None or units is not None or every != 1:
         raise OptionError("a question takes a trace that keeps what it needs: keep, units and every do not go with ask")
@@ -146,115 +146,131 @@ def _wanted(
         raise OptionError(f"{ask} is asked of a whole model: layer and direction do not go with it")
     if unknown := set(options) - set(kind.options):
         raise OptionError(f"{ask} has no option {min(unknown)}; it has {', '.join(kind.options) or 'none'}")
-    return Question(ask, cells, options, final=isinstance(model, Network) and model.reads == "last")
+    return SequenceQuestion(ask, cells, options, final=isinstance(model, Network) and model.reads == "last")
 
 
 def _cells(lstm: LSTM, layer: int | Sequence[int], direction: str | None) -> Cells:
     several = isinstance(layer, Sequence)
-    asked = layer if isinstance(layer, Sequence) else [layer]
-    layers = tuple(index("layer", one, lstm.num_layers, "this LSTM") for one in asked)
+    numbers = layer if isinstance(layer, Sequence) else [layer]
+    layers = tuple(index("layer", number, lstm.num_layers, "this LSTM") for number in numbers)
     if not layers:
         raise OptionError("layer must be one layer or several")
-    ways = lstm.directions if direction is None else (one_of("direction", direction, DIRECTIONS),)
+    directions = lstm.directions if direction is None else (one_of("direction", direction, DIRECTIONS),)
     if direction is not None and direction not in lstm.directions:
         raise OptionError(f"this LSTM runs {lstm.directions[0]} only, not {direction}")
-    return Cells(layers, ways, ("layer",) * several + ("direction",) * (len(ways) > 1))
+    return Cells(layers, directions, ("layer",) * several + ("direction",) * (len(directions) > 1))
 
 
 def _task(
-    wanted: Wanted, trial: Run, engine: str, given: Input, names: tuple[str, ...], nesting: tuple[int, ...]
+    selection: Selection,
+    trial: Run,
+    engine: str,
+    inputs: LabelledInput,
+    names: tuple[str, ...],
+    nesting: tuple[int, ...],
 ) -> Task:
-    """Return what makes the variables of a chunk, as a first run over one step shows them."""
+    """Return the task that makes the variables of a chunk, which a first run over one step shows."""
     variables: dict[str, Variable] = {}
-    for part in wanted.parts(trial):
-        one = Variable.of(part, wanted.cells.sizes)
-        if variables.setdefault(part.name, one) != one:
-            sizes = f"{dict(variables[part.name].after)} and {dict(one.after)}"
+    for part in selection.parts(trial):
+        variable = Variable.of(part, selection.cells.sizes)
+        if variables.setdefault(part.name, variable) != variable:
+            sizes = f"{dict(variables[part.name].after)} and {dict(variable.after)}"
             raise OptionError(
-                f"{part.name} of these cells has the sizes {sizes}: choose one with layer= and direction="
+                f"{part.name} of these cells has the sizes {sizes}: choose variable with layer= and direction="
             )
     if not variables:
-        what = "nothing is kept" if isinstance(wanted, Quantities) else "the model puts out numbers that are not finite"
-        raise OptionError(f"there would be no variable in the result: {what}")
-    for one in variables.values():
-        if taken := {one.name, *one.before, *one.after} & given.names:
-            raise OptionError(f"the result has a {min(taken)!r} of its own: rename what is called so in the data")
-    engines = {cell.engine for cell in lstm_of(trial).cells().values()}
+        reason = (
+            "nothing is kept"
+            if isinstance(selection, QuantitySelection)
+            else "the model puts out numbers that are not finite"
+        )
+        raise OptionError(f"there would be no variable in the result: {reason}")
+    for variable in variables.values():
+        if clashes := {variable.name, *variable.before, *variable.after} & inputs.names:
+            raise OptionError(f"the result has a {min(clashes)!r} of its own: rename what is called so in the data")
+    engines = {cell.engine for cell in trial.cells().values()}
     return Task(
-        wanted=wanted,
-        alone=isinstance(wanted, Question) or given.by_itself or engines != {"native"},
+        selection=selection,
+        alone=isinstance(selection, SequenceQuestion) or inputs.by_itself or engines != {"native"},
         variables=tuple(variables.values()),
         engine=next(iter(engines)) if len(engines) == 1 else engine,
-        tokens=given.feature is None,
-        given=names,
+        tokens=inputs.feature is None,
+        validity=names,
         nesting=nesting,
-        time_first=given.time_first,
-        every=wanted.options.get("every", 1),
+        time_first=inputs.time_first,
+        every=selection.options.get("every", 1),
         each=numbers_kept(trial),
     )
 
 
-def _applied(task: Task, given: Input, arguments: Sequence[Argument]) -> dict[str, Any]:
+def _applied(task: Task, inputs: LabelledInput, arguments: Sequence[Argument]) -> dict[str, Any]:
     """Return the variables, each with the dimensions of the sequences before its own."""
-    chunked, empty = any(one.chunks is not None for one, _ in arguments), not given.data.sizes[given.time]
+    chunked, empty = any(array.chunks is not None for array, _ in arguments), not inputs.data.sizes[inputs.time]
     if chunked and empty:  # there is nothing to compute, and Dask divides by the sizes of chunks
-        made = _applied(task, given, [(one.compute(), core) for one, core in arguments])
-        return {name: one.chunk() for name, one in made.items()}
+        computed = _applied(task, inputs, [(array.compute(), core) for array, core in arguments])
+        return {name: array.chunk() for name, array in computed.items()}
     thin = task.every > 1
-    kwargs: dict[str, Any] = {"model": given.model}
+    kwargs: dict[str, Any] = {"model": inputs.model}
     lazily: dict[str, Any] = {}
     if chunked:
         from dask import delayed
 
         threadpools()
-        lazily = {"model": delayed(given.model, traverse=False), "shared": True}  # one model for all chunks of a worker
+        lazily = {
+            "model": delayed(inputs.model, traverse=False),
+            "shared": True,
+        }  # one model for all chunks of a worker
         kwargs = {}
     outputs: list[tuple[str, ...]] = []
     sizes: dict[str, int] = {}
-    for one in task.variables:
-        outputs.append((*one.before, *([given.time] if one.timed else []), *one.after))
-        sizes |= {**one.before, **one.after}
+    for variable in task.variables:
+        outputs.append((*variable.before, *([inputs.time] if variable.timed else []), *variable.after))
+        sizes |= {**variable.before, **variable.after}
     if thin:
-        sizes[given.time] = len(range(0, given.data.sizes[given.time], task.every))
-    made = xarray().apply_ufunc(
+        sizes[inputs.time] = len(range(0, inputs.data.sizes[inputs.time], task.every))
+    arrays = xarray().apply_ufunc(
         task,
-        *(one for one, _ in arguments),
+        *(array for array, _ in arguments),
         input_core_dims=[list(core) for _, core in arguments],
         output_core_dims=[list(dims) for dims in outputs],
-        exclude_dims={given.time} if thin else set(),
+        exclude_dims={inputs.time} if thin else set(),
         dask="parallelized",
-        output_dtypes=[one.dtype for one in task.variables],
+        output_dtypes=[variable.dtype for variable in task.variables],
         dask_gufunc_kwargs={"output_sizes": sizes, **lazily},
         keep_attrs=False,
         kwargs=kwargs,
     )
-    return dict(zip((one.name for one in task.variables), made if len(outputs) > 1 else [made], strict=True))
+    return dict(
+        zip((variable.name for variable in task.variables), arrays if len(outputs) > 1 else [arrays], strict=True)
+    )
 
 
-def _labelled(found: dict[str, Any], task: Task, trial: Run, given: Input) -> Any:
+def _labelled(variables: dict[str, Any], task: Task, trial: Run, inputs: LabelledInput) -> Any:
     """Return the dataset: its dimensions in the data's order, with coordinates."""
-    data = given.data
+    data = inputs.data
     thinned = {}
     if task.every > 1:
-        kept = data.isel({given.time: slice(None, None, task.every)})
+        thin = data.isel({inputs.time: slice(None, None, task.every)})
         thinned = {
-            name: one for name, one in kept.coords.items() if given.time in one.dims and given.feature not in one.dims
+            name: coordinate
+            for name, coordinate in thin.coords.items()
+            if inputs.time in coordinate.dims and inputs.feature not in coordinate.dims
         }
-        thinned.setdefault(given.time, np.arange(0, data.sizes[given.time], task.every))
+        thinned.setdefault(inputs.time, np.arange(0, data.sizes[inputs.time], task.every))
     ordered = {}
-    for one in task.variables:
-        order = [name for name in data.dims if name in given.loop or (name == given.time and one.timed)]
-        ordered[one.name] = found[one.name].transpose(*one.before, *order, *one.after)
+    for variable in task.variables:
+        order = [name for name in data.dims if name in inputs.loop or (name == inputs.time and variable.timed)]
+        ordered[variable.name] = variables[variable.name].transpose(*variable.before, *order, *variable.after)
     result = xarray().Dataset(ordered)
-    cells = [cell for _, cell in task.wanted.cells.of(trial)]
+    cells = [cell for _, cell in task.selection.cells.of(trial)]
     axes = {
-        "layer": task.wanted.cells.layers,
-        "direction": lstm_of(trial).directions,
+        "layer": task.selection.cells.layers,
+        "direction": trial.lstm.directions,
         "gate": GATES,
         "unit": _units(cells),
         "output": trial.labels.outputs,
     }
-    used = {name: one for name, one in axes.items() if one is not None and len(one) == result.sizes.get(name)}
+    used = {name: axis for name, axis in axes.items() if axis is not None and len(axis) == result.sizes.get(name)}
     result = result.assign_coords(thinned | coordinates(used, "output", trial.labels.measures))
     result.attrs = {"engine": " and ".join(sorted({cell.engine for cell in cells}))}
     return result.drop_encoding()

@@ -1,4 +1,4 @@
-"""Where chunks are computed: on the threads of this machine, or by the workers of a cluster; with progress."""
+"""Workers that compute chunks: the threads of this machine or those of a cluster, with progress."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from gatewise.interop.containers.zarr_stores import is_store, require_packages
 from gatewise.progress import working
 
 ANSWER = 5.0  # seconds in which a scheduler answers
-PATIENCE = 30.0  # seconds in which the workers of a cluster end what they are at, once it is called off
+PATIENCE = 30.0  # seconds in which the workers of a cluster end their tasks, once these are cancelled
 
 
-class Shown:
-    """How far work of many tasks has come, on a terminal."""
+class TaskProgress:
+    """The progress of work of many tasks, on a terminal."""
 
-    def __init__(self, what: str) -> None:
-        self.what, self.total, self.left = what, 0, 0
+    def __init__(self, work: str) -> None:
+        self.work, self.total, self.left = work, 0, 0
         self.stack = ExitStack()
         self.done: Callable[[int], None] = lambda count: None
 
-    def __enter__(self) -> Shown:
+    def __enter__(self) -> TaskProgress:
         return self
 
     def __exit__(self, *problem: object) -> None:
         self.stack.close()
 
     def begins(self, total: int) -> None:
-        """Say how many tasks there are."""
+        """Set the number of tasks."""
         self.total = self.left = total
-        self.done = self.stack.enter_context(working(self.what, total))
+        self.done = self.stack.enter_context(working(self.work, total))
 
     def remain(self, left: int) -> None:
-        """Say how many are left."""
+        """Set the number of tasks that are left."""
         self.done(self.left - left)
         self.left = left
 
 
-def write(dataset: Any, path: Path, workers: Workers, what: str) -> None:
+def write(dataset: Any, path: Path, workers: Workers, work: str) -> None:
     """Write a dataset to a zarr store, chunk by chunk; it takes the place of `path` when it is whole.
 
     It is in zarr's second format, which every reader of zarr knows. Where the work is interrupted or fails, nothing
@@ -57,8 +57,8 @@ def write(dataset: Any, path: Path, workers: Workers, what: str) -> None:
     path : path
         A new folder, or a store, which is replaced.
     workers : Workers
-    what : str
-        What is being done, for a terminal.
+    work : str
+        The work in words, for a terminal.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def write(dataset: Any, path: Path, workers: Workers, what: str) -> None:
     """
     with folder_beside(path, is_store) as temporary:
         try:
-            workers.compute(dataset.to_zarr(temporary, mode="w", zarr_format=2, compute=False), what)
+            workers.compute(dataset.to_zarr(temporary, mode="w", zarr_format=2, compute=False), work)
         except (GatewiseError, MemoryError):
             raise
         except Exception as problem:  # whatever zarr, its codecs, Dask and a cluster raise
@@ -85,18 +85,21 @@ class Workers:
     def __init__(self, threads: int) -> None:
         self.threads = threads
 
-    def compute(self, job: Any, what: str) -> None:
+    def compute(self, job: Any, work: str) -> None:
         """Do the work of a `dask.delayed.Delayed`."""
         import dask
         from dask.callbacks import Callback
 
-        with Shown(what) as shown, ThreadPoolExecutor(self.threads) as pool:  # which ends when its threads have ended
+        with (
+            TaskProgress(work) as progress,
+            ThreadPoolExecutor(self.threads) as pool,
+        ):  # which ends when its threads have ended
 
             def started(_: Any, state: dict[str, Any]) -> None:
-                shown.begins(len(state["ready"]) + len(state["waiting"]))
+                progress.begins(len(state["ready"]) + len(state["waiting"]))
 
-            def ended(*told: Any) -> None:
-                shown.remain(shown.left - 1)
+            def ended(*event: Any) -> None:
+                progress.remain(progress.left - 1)
 
             try:
                 with dask.config.set(pool=pool), Callback(start_state=started, posttask=ended):
@@ -118,15 +121,15 @@ class Cluster(Workers):
         super().__init__(sum(client.nthreads().values()))
         self.client = client
 
-    def compute(self, job: Any, what: str) -> None:
-        """Do the work of a `dask.delayed.Delayed`; what is interrupted is called off, and its tasks have ended."""
+    def compute(self, job: Any, work: str) -> None:
+        """Do the work of a `dask.delayed.Delayed`; if it is interrupted, its tasks are cancelled and have ended."""
         client = self.client
         with warnings.catch_warnings():  # of a graph that is large, which it is with a large model in it
             warnings.filterwarnings("ignore", "Sending large graph")
             future = client.compute(job)
         try:
-            with Shown(what) as shown:
-                client.sync(_bar(future, shown).listen)
+            with TaskProgress(work) as progress:
+                client.sync(_bar(future, progress).listen)
             future.result()
         except BaseException:
             client.cancel([future], force=True)
@@ -137,15 +140,15 @@ class Cluster(Workers):
             raise
 
 
-def _bar(future: Any, shown: Shown) -> Any:
-    """Return what listens to a scheduler, and tells how many tasks are left."""
+def _bar(future: Any, progress: TaskProgress) -> Any:
+    """Return a listener to a scheduler that reports the number of tasks that are left."""
     from distributed.diagnostics.progressbar import ProgressBar
 
     class Bar(ProgressBar):  # type: ignore[misc]
         def _draw_bar(self, remaining: int, all: int, **more: Any) -> None:
-            if not shown.total:
-                shown.begins(all)
-            shown.remain(remaining)
+            if not progress.total:
+                progress.begins(all)
+            progress.remain(remaining)
 
     return Bar([future], scheduler=future.client.scheduler.address)
 

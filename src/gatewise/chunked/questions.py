@@ -10,29 +10,32 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.chunked.wanted import Cells, Part, Run, lstm_of
+from gatewise.chunked.selections import Cells, VariablePart
 from gatewise.errors import OptionError
 from gatewise.insight.ceiling import Ceiling, ceiling
 from gatewise.insight.memory import Timescales, timescales
 from gatewise.insight.saturation import GATES, Saturation, saturation
+from gatewise.network import Run
 
-Told = Iterator[tuple[str, bool, tuple[str, ...], Any]]  # names, whether there is one for each step, axes, arrays
+AnswerArrays = Iterator[
+    tuple[str, bool, tuple[str, ...], Any]
+]  # names, whether there is one for each step, axes, arrays
 TIMESCALES = ("timescale", "half_life", "span")
 OF_GATES, OF_UNITS = ("closed", "open", "mean", "deviation", "stuck"), ("moves", "dead")
 
 
-def _timescales(answer: Timescales) -> Told:
+def _timescales(answer: Timescales) -> AnswerArrays:
     for name in ("forget_gate", *TIMESCALES):
         yield name, False, ("unit",), answer.columns[name]
 
 
-def _saturation(answer: Saturation) -> Told:
+def _saturation(answer: Saturation) -> AnswerArrays:
     for names, dims in ((OF_GATES, ("gate", "unit")), (OF_UNITS, ("unit",))):
         for name in names:
             yield name, False, dims, getattr(answer, name)
 
 
-def _ceiling(answer: Ceiling) -> Told:
+def _ceiling(answer: Ceiling) -> AnswerArrays:
     yield "ceiling", False, ("output",), answer.ceiling
     yield "floor", False, ("output",), answer.floor
     for name, array in {"value": answer.output, **answer.losses}.items():
@@ -40,23 +43,23 @@ def _ceiling(answer: Ceiling) -> Told:
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A question.
+class QuestionKind:
+    """A question that is asked of each sequence.
 
     Attributes
     ----------
     function : callable
         Of `gatewise.insight`.
-    told : callable
-        Goes through the numbers of an answer.
+    arrays : callable
+        Yields the numbers of an answer.
     keep : tuple of str or None
-        What a trace must keep for it.
+        The quantities that a trace must keep for it.
     of_a_cell : bool
         Whether it is asked of one cell, and not of the model.
     """
 
     function: Callable[..., Any]
-    told: Callable[[Any], Told]
+    arrays: Callable[[Any], AnswerArrays]
     keep: tuple[str, ...] | None
     of_a_cell: bool = True
 
@@ -67,14 +70,14 @@ class Kind:
 
 
 KINDS = {
-    "timescales": Kind(timescales, _timescales, ("forget_gate",)),
-    "saturation": Kind(saturation, _saturation, (*GATES, "hidden_state", "unprojected_state")),
-    "ceiling": Kind(ceiling, _ceiling, None, of_a_cell=False),
+    "timescales": QuestionKind(timescales, _timescales, ("forget_gate",)),
+    "saturation": QuestionKind(saturation, _saturation, (*GATES, "hidden_state", "unprojected_state")),
+    "ceiling": QuestionKind(ceiling, _ceiling, None, of_a_cell=False),
 }
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
+class SequenceQuestion:
     """A question, asked of the run of each sequence.
 
     Attributes
@@ -82,52 +85,52 @@ class Question:
     name : str
         Of `KINDS`.
     cells : Cells
-    given : dict
-        The question's own options.
+    arguments : dict
+        The options of the question.
     final : bool
-        Whether the model puts out nothing but its last step.
+        Whether the model's only output is that of the last step.
     """
 
     name: str
     cells: Cells
-    given: Mapping[str, Any]
+    arguments: Mapping[str, Any]
     final: bool = False
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """What a trace keeps."""
+        """The options of the trace: the quantities that the question needs."""
         return {"keep": KINDS[self.name].keep}
 
-    def asked(self, run: Run) -> Iterator[tuple[tuple[int, ...], Any]]:
-        """Go through the answers."""
+    def answers(self, run: Run) -> Iterator[tuple[tuple[int, ...], Any]]:
+        """Yield the answers about a run, each with its place among the cells."""
         kind = KINDS[self.name]
         subjects: Any = self.cells.of(run) if kind.of_a_cell else [((), run)]
         for place, subject in subjects:
-            yield place, kind.function(subject, **self.given)
+            yield place, kind.function(subject, **self.arguments)
 
-    def parts(self, run: Run) -> Iterator[Part]:
-        """Go through the numbers of the answers of one sequence; there are none where there is no answer."""
+    def parts(self, run: Run) -> Iterator[VariablePart]:
+        """Yield the numbers of the answers about one sequence; none if the question cannot be asked of it."""
         kind = KINDS[self.name]
         if _unanswerable(run):
             return
-        for place, answer in self.asked(run):
-            for name, timed, dims, given in kind.told(answer):
-                array: Array = np.asarray(given, np.float64)  # also what is true or false: NaN, where not known
+        for place, answer in self.answers(run):
+            for name, timed, dims, values in kind.arrays(answer):
+                array: Array = np.asarray(values, np.float64)  # truth values too: NaN stands for unknown
                 if timed and self.final:
                     timed, array = False, array[0]
-                yield Part(name, place, timed, dims, array[:, None] if timed else array[None])
+                yield VariablePart(name, place, timed, dims, array[:, None] if timed else array[None])
 
 
 def _unanswerable(run: Run) -> bool:
     """Whether a run of one sequence has no valid step, or is not finite: then no question has an answer."""
-    lstm = lstm_of(run)
-    cell = next(iter(lstm.layers[-1].values()))
+    lstm = run.lstm
+    cell = lstm.first
     if cell.valid is not None and not cell.valid.any():
         return True
     return not np.isfinite(lstm.output).all()
 
 
-def kind_of(name: object) -> Kind:
+def kind_of(name: object) -> QuestionKind:
     """Return a question by its name, or raise OptionError."""
     if not isinstance(name, str) or name not in KINDS:
         raise OptionError(f"ask must be one of {', '.join(KINDS)}, not {name!r}")

@@ -1,4 +1,4 @@
-"""What is done with one chunk of the data: the model runs over its sequences, a few at a time, on one thread."""
+"""The work on one chunk of the data: the model runs over its sequences, a few at a time, on one thread."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, chunks, require_memory
-from gatewise.chunked.wanted import Part, Run, Wanted, lstm_of
+from gatewise.chunked.selections import Selection, VariablePart
 from gatewise.engine import engines, set_num_threads
 from gatewise.errors import importing
 from gatewise.layers import LSTM
-from gatewise.network import Network
+from gatewise.network import Network, Run
 from gatewise.progress import unshown
 from gatewise.records.step import State
 from gatewise.showing import counted
 
-PIECE = 2**23  # numbers that a run keeps at a time, beside what the chunk gives
+PIECE = 2**23  # numbers that a run keeps at a time, beside the results of the chunk
 
 Numbers = npt.NDArray[Any]
 
@@ -51,7 +51,7 @@ class Variable:
     dtype: np.dtype[Any]
 
     @classmethod
-    def of(cls, part: Part, before: dict[str, int]) -> Variable:
+    def of(cls, part: VariablePart, before: dict[str, int]) -> Variable:
         """Return the variable that a part of a run belongs to."""
         after = dict(zip(part.dims, part.array.shape[1 + part.timed :], strict=True))
         return cls(part.name, before if part.place else {}, part.timed, after, part.array.dtype)
@@ -59,35 +59,35 @@ class Variable:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What makes the variables of a chunk, given its data: a function for `xarray.apply_ufunc`.
+    """A function of the data of a chunk that returns its variables, for `xarray.apply_ufunc`.
 
     Attributes
     ----------
-    wanted : Wanted
+    selection : Selection
     variables : tuple of Variable
     alone : bool
         Whether each sequence has a run of its own, without a batch axis.
     engine : str
     tokens : bool
         Whether the data are tokens, which have no axis of features.
-    given : tuple of str
-        What follows the data: ``lengths`` or ``mask``, or nothing.
+    validity : tuple of str
+        The argument that follows the data: ``lengths`` or ``mask``, or none.
     nesting : tuple of int
-        How many directions each layer has, where the states that runs start from follow after that.
+        The number of directions of each layer, if initial states follow after that.
     time_first : bool
         Whether time comes before the sequences in memory.
     every : int
         Which steps are kept.
     each : int
-        How many numbers a run keeps of one step of one sequence.
+        The numbers that a run keeps of one step of one sequence.
     """
 
-    wanted: Wanted
+    selection: Selection
     variables: tuple[Variable, ...]
     alone: bool
     engine: str
     tokens: bool
-    given: tuple[str, ...]
+    validity: tuple[str, ...]
     nesting: tuple[int, ...]
     time_first: bool
     every: int
@@ -120,20 +120,20 @@ class Task:
         count, steps = prod(loop), x.shape[len(loop)]
         features = x.shape[len(loop) + 1 :]
         x = np.moveaxis(x, len(loop), 0).reshape(steps, count, *features)
-        steps_given, states = self._per_sequence(rest, loop, count)
-        shapes = {one.name: self._shape(one, steps, count) for one in self.variables}
-        each = max(one.dtype.itemsize for one in self.variables)
+        validity, states = self._per_sequence(rest, loop, count)
+        shapes = {variable.name: self._shape(variable, steps, count) for variable in self.variables}
+        each = max(variable.dtype.itemsize for variable in self.variables)
         require_memory(sum(map(prod, shapes.values())), each, f"what {counted(count, 'sequence')} give")
-        found = {one.name: self._empty(shapes[one.name], one.dtype) for one in self.variables}
+        arrays = {variable.name: self._empty(shapes[variable.name], variable.dtype) for variable in self.variables}
         for piece in chunks(count, PIECE if self.alone else steps * self.each, PIECE):
-            options: dict[str, Any] = {name: array[..., piece] for name, array in steps_given.items()}
-            which = piece.start if self.alone else piece
-            start = _nested([one[which] for one in states], self.nesting)
-            run = model.trace(x[:, which], start, engine=self.engine, **options, **self.wanted.options)
-            for part in self.wanted.parts(run):
-                self._put(found[part.name][part.place], part, piece)
-        whole = tuple(self._shaped(found[one.name], one, loop) for one in self.variables)
-        return whole if len(whole) > 1 else whole[0]
+            options: dict[str, Any] = {name: array[..., piece] for name, array in validity.items()}
+            place = piece.start if self.alone else piece
+            start = _nested([state[place] for state in states], self.nesting)
+            run = model.trace(x[:, place], start, engine=self.engine, **options, **self.selection.options)
+            for part in self.selection.parts(run):
+                self._put(arrays[part.name][part.place], part, piece)
+        results = tuple(self._reshaped(arrays[variable.name], variable, loop) for variable in self.variables)
+        return results if len(results) > 1 else results[0]
 
     def _per_sequence(
         self, rest: Sequence[Numbers], loop: tuple[int, ...], count: int
@@ -141,24 +141,24 @@ class Task:
         """Return lengths (sequence,) or a mask (time, sequence), and states (sequence, unit)."""
         ready = iter(rest)
         options: dict[str, Numbers] = {}
-        for name, array in zip(self.given, islice(ready, len(self.given)), strict=True):
+        for name, array in zip(self.validity, islice(ready, len(self.validity)), strict=True):
             behind = array.shape[array.ndim - (name == "mask") :]
-            whole = np.broadcast_to(array, (*loop, *behind)).reshape(count, *behind)
-            options[name] = whole.T
-        states = [np.broadcast_to(one, (*loop, one.shape[-1])).reshape(count, one.shape[-1]) for one in ready]
+            each = np.broadcast_to(array, (*loop, *behind)).reshape(count, *behind)
+            options[name] = each.T
+        states = [np.broadcast_to(part, (*loop, part.shape[-1])).reshape(count, part.shape[-1]) for part in ready]
         return options, states
 
-    def _shape(self, one: Variable, steps: int, count: int) -> tuple[int, ...]:
+    def _shape(self, variable: Variable, steps: int, count: int) -> tuple[int, ...]:
         """Return the shape in which a variable lies in memory, with time before the sequences or behind them."""
-        axes = [len(range(0, steps, self.every)), count] if one.timed else [count]
+        axes = [len(range(0, steps, self.every)), count] if variable.timed else [count]
         axes = axes if self.time_first else axes[::-1]
-        return (*one.before.values(), *axes, *one.after.values())
+        return (*variable.before.values(), *axes, *variable.after.values())
 
     def _empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """Return an array that is not set, or NaN where a sequence may leave it as it is."""
         return np.full(shape, np.nan, dtype) if self.alone else np.empty(shape, dtype)
 
-    def _put(self, target: Array, part: Part, piece: slice) -> None:
+    def _put(self, target: Array, part: VariablePart, piece: slice) -> None:
         if not part.timed:
             target[piece] = part.array
         elif self.time_first:
@@ -166,9 +166,9 @@ class Task:
         else:
             target[piece] = part.array.swapaxes(0, 1)
 
-    def _shaped(self, array: Array, one: Variable, loop: tuple[int, ...]) -> Array:
+    def _reshaped(self, array: Array, variable: Variable, loop: tuple[int, ...]) -> Array:
         """Return a variable (…, layers and directions, time, units and so on): a view, as it lies in memory."""
-        first = len(one.before) + (one.timed and self.time_first)  # of the sequences
+        first = len(variable.before) + (variable.timed and self.time_first)  # of the sequences
         array = array.reshape(*array.shape[:first], *loop, *array.shape[first + 1 :])
         return np.moveaxis(array, range(first, first + len(loop)), range(len(loop)))
 
@@ -182,32 +182,31 @@ def _nested(states: Sequence[Numbers], nesting: Sequence[int]) -> Any:
 
 
 def numbers_kept(run: Run) -> int:
-    """Return how many numbers a run of one step of one sequence keeps."""
-    lstm = lstm_of(run)
-    kept = sum(array.size for cell in lstm.cells().values() for array in cell.arrays.values())
-    return kept + lstm.output.size
+    """Return the number of numbers that a run of one step of one sequence keeps."""
+    count = sum(array.size for cell in run.cells().values() for array in cell.arrays.values())
+    return count + int(run.lstm.output.size)
 
 
 class _OneThread:
-    """Counts the chunks that are under way in this process, since how many threads there are is the process's."""
+    """Counts the chunks at work in this process; the number of threads is set for all of them."""
 
     def __init__(self) -> None:
-        self.lock, self.inside, self.held = Lock(), 0, ExitStack()
+        self.lock, self.inside, self.limits = Lock(), 0, ExitStack()
 
     def __enter__(self) -> None:
         with self.lock:
             if not self.inside:
-                self.held = _held()
+                self.limits = _one_thread()
             self.inside += 1
 
     def __exit__(self, *problem: object) -> None:
         with self.lock:
             self.inside -= 1
             if not self.inside:
-                self.held.close()
+                self.limits.close()
 
 
-def _held() -> ExitStack:
+def _one_thread() -> ExitStack:
     """Set one thread for the native engine and for products of matrices; closing what is returned undoes it."""
     with ExitStack() as stack:
         stack.enter_context(threadpools().threadpool_limits(1, user_api="blas"))
@@ -222,7 +221,7 @@ ONE_THREAD = _OneThread()
 
 
 def threadpools() -> Any:
-    """Return the package that sets how many threads NumPy's products of matrices take.
+    """Return the package that sets the number of threads of NumPy's products of matrices.
 
     Raises
     ------

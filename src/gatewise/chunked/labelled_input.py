@@ -1,4 +1,4 @@
-"""What a model is to run over: labelled data, which steps are valid, and states; each checked before anything runs."""
+"""The input of a model: labelled data, valid steps and states, each checked before anything runs."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import numbers
-from gatewise.chunked.wanted import Run, Wanted
+from gatewise.chunked.selections import Selection
 from gatewise.errors import OptionError, ShapeError, importing, shown
 from gatewise.layers import LSTM
 from gatewise.layers.arguments import nesting
 from gatewise.layers.stack import States
-from gatewise.network import Network
+from gatewise.network import Network, Run
+from gatewise.opening.labelled_data import feature_names
 from gatewise.showing import counted
 
-Argument = tuple[Any, tuple[str, ...]]  # a DataArray, and those of its dimensions that a chunk has whole
+Argument = tuple[Any, tuple[str, ...]]  # a DataArray, and its dimensions that are not chunked
 DIMS = ("time", "feature")
 
 
 @dataclass(frozen=True, eq=False)
-class Input:
+class LabelledInput:
     """The data.
 
     Attributes
@@ -41,7 +42,7 @@ class Input:
     feature: str | None
 
     @classmethod
-    def of(cls, model: object, data: object, dims: Mapping[str, str] | None) -> Input:
+    def of(cls, model: object, data: object, dims: Mapping[str, str] | None) -> LabelledInput:
         """Return the data for a model, checked.
 
         Raises
@@ -63,28 +64,28 @@ class Input:
             raise OptionError(f"dims must map {' and '.join(DIMS)} to dimensions of the data, not be {dims!r}")
         names |= dims or {}
         tokens = isinstance(model, Network) and model.embedding is not None
-        wanted = [names["time"]] if tokens else [names["time"], names["feature"]]
-        for name in wanted:
+        required = [names["time"]] if tokens else [names["time"], names["feature"]]
+        for name in required:
             if name not in data.dims:
                 raise OptionError(
                     f"the data have no dimension {shown(str(name))!r}, but {shown(', '.join(map(str, data.dims)))};"
                     " dims={'time': …, 'feature': …} says which they are"
                 )
-        found = cls(data, model, names["time"], None if tokens else names["feature"])
-        found._require_numbers()
-        return found
+        inputs = cls(data, model, names["time"], None if tokens else names["feature"])
+        inputs._require_numbers()
+        return inputs
 
     def _require_numbers(self) -> None:
         kind, allowed = self.data.dtype.kind, "iu" if self.feature is None else "fiub"
         if kind not in allowed:
-            what = "tokens, which are integers" if self.feature is None else "real numbers"
-            raise OptionError(f"the data must hold {what}, not {self.data.dtype}")
+            numbers = "tokens, which are integers" if self.feature is None else "real numbers"
+            raise OptionError(f"the data must hold {numbers}, not {self.data.dtype}")
         for name in self.core:
             require_whole("the data", self.data, name)
 
     @property
     def core(self) -> tuple[str, ...]:
-        """The dimensions that a chunk has whole."""
+        """The dimensions that are not chunked."""
         return (self.time,) if self.feature is None else (self.time, self.feature)
 
     @property
@@ -95,7 +96,7 @@ class Input:
     @property
     def names(self) -> set[str]:
         """The names of dimensions and coordinates that the result has of the data."""
-        coordinates = {name for name, one in self.data.coords.items() if self.feature not in one.dims}
+        coordinates = {name for name, values in self.data.coords.items() if self.feature not in values.dims}
         return {*self.loop, self.time, *coordinates}
 
     @property
@@ -120,16 +121,16 @@ class Input:
         branches = self.model.branches if isinstance(self.model, Network) else ()
         return not all(layer.row_by_row for branch in branches for layer in branch.layers)
 
-    def trial(self, wanted: Wanted, engine: str) -> Run:
-        """Return a run over one step of one sequence, which shows what there will be and what goes wrong."""
+    def trial(self, selection: Selection, engine: str) -> Run:
+        """Return a run over one step of one sequence, which shows the variables of the result, or fails as it would."""
         masked = self.model.masked if isinstance(self.model, Network) else None
         value = 1 if masked == 0 else 0
         if self.feature is None:
-            return self.model.trace(np.full((1, 1), value), engine=engine, **wanted.options)
+            return self.model.trace(np.full((1, 1), value), engine=engine, **selection.options)
         ones = np.full((1, 1, self.num_features), value, self.lstm.dtype)
-        return self.model.trace(ones, engine=engine, **wanted.options)
+        return self.model.trace(ones, engine=engine, **selection.options)
 
-    def named(self, features: Sequence[str] | None) -> Input:
+    def select_features(self, features: Sequence[str] | None) -> LabelledInput:
         """Return the data with the features that the model reads, by their names where both have some.
 
         Raises
@@ -141,7 +142,7 @@ class Input:
         """
         if self.feature is None:
             return self
-        found, data, names = self, self.data, names_of(self.data, self.feature)
+        inputs, data, names = self, self.data, feature_names(self.data, self.feature)
         if features is not None and len(features) == self.num_features and names is not None:
             if missing := [name for name in features if name not in names]:
                 raise OptionError(
@@ -154,20 +155,14 @@ class Input:
                     f" data: {shown(', '.join(names))}"
                 )
             if names != list(features):
-                found = replace(self, data=data.isel({self.feature: [names.index(name) for name in features]}))
-        count = found.data.sizes[self.feature]
+                inputs = replace(self, data=data.isel({self.feature: [names.index(name) for name in features]}))
+        count = inputs.data.sizes[self.feature]
         if count != self.num_features:
             raise ShapeError(f"the data have {counted(count, 'feature')}; the model reads {self.num_features}")
-        return found
+        return inputs
 
 
-def names_of(data: Any, feature: str) -> list[str] | None:
-    """Return the names that data give their features, or None where they give none."""
-    own = data.coords[feature].values if feature in data.coords else np.empty(0)
-    return [str(one) for one in own] if own.dtype.kind in "UOT" else None
-
-
-def steps_of(given: Input, lengths: Any, mask: Any) -> tuple[list[Argument], tuple[str, ...]]:
+def validity_arguments(inputs: LabelledInput, lengths: Any, mask: Any) -> tuple[list[Argument], tuple[str, ...]]:
     """Return the lengths or the mask as an argument beside the data, and its name.
 
     Raises
@@ -177,22 +172,22 @@ def steps_of(given: Input, lengths: Any, mask: Any) -> tuple[list[Argument], tup
     """
     if lengths is not None and mask is not None:
         raise OptionError("give lengths or a mask, not both")
-    name, found, core = ("lengths", lengths, ()) if mask is None else ("mask", mask, (given.time,))
-    if found is None:
+    name, array, core = ("lengths", lengths, ()) if mask is None else ("mask", mask, (inputs.time,))
+    if array is None:
         return [], ()
-    dims = (*core, *given.loop)
-    if not isinstance(found, xarray().DataArray):
-        if np.ndim(found) != len(dims):
+    dims = (*core, *inputs.loop)
+    if not isinstance(array, xarray().DataArray):
+        if np.ndim(array) != len(dims):
             raise ShapeError(f"{name} must have the dimensions {', '.join(dims)}, or be a DataArray with some of them")
-        found = xarray().DataArray(np.asarray(found), dims=dims)
-    kinds, what = ("iu", "integers") if mask is None else ("b", "true or false")
-    if found.dtype.kind not in kinds:
-        raise OptionError(f"{name} must be {what}, not {found.dtype}")
-    return [_fitting(given, name, found, core)], (name,)
+        array = xarray().DataArray(np.asarray(array), dims=dims)
+    kinds, content = ("iu", "integers") if mask is None else ("b", "true or false")
+    if array.dtype.kind not in kinds:
+        raise OptionError(f"{name} must be {content}, not {array.dtype}")
+    return [_argument(inputs, name, array, core)], (name,)
 
 
-def states_of(given: Input, state: States | None) -> tuple[list[Argument], tuple[int, ...]]:
-    """Return the states that runs start from as arguments beside the data, and how many directions each layer has.
+def state_arguments(inputs: LabelledInput, state: States | None) -> tuple[list[Argument], tuple[int, ...]]:
+    """Return the initial states as arguments beside the data, and the number of directions of each layer.
 
     Raises
     ------
@@ -201,67 +196,67 @@ def states_of(given: Input, state: States | None) -> tuple[list[Argument], tuple
     """
     if state is None:
         return [], ()
-    zeros = given.lstm.zero_state()
+    zeros = inputs.lstm.zero_state()
     try:
-        fits = [[len(one) for one in row] for row in state] == [[2 for _ in row] for row in zeros]
+        fits = [[len(pair) for pair in row] for row in state] == [[2 for _ in row] for row in zeros]
     except TypeError:
         fits = False
     if not fits:
-        raise ShapeError(f"the state must have {nesting(given.lstm)}, each a State(h, c)")
-    found = []
+        raise ShapeError(f"the state must have {nesting(inputs.lstm)}, each a State(h, c)")
+    arguments = []
     for number, (row, blank) in enumerate(zip(state, zeros, strict=True)):
-        for way, one, zero in zip(given.lstm.directions, row, blank, strict=True):
-            for letter, part, empty in zip("hc", one, zero, strict=True):
-                what = f"{letter} of layer {number}, {way},"
-                found.append(_state(given, what, part, len(empty)))
-    return found, tuple(len(row) for row in zeros)
+        for direction, pair, zero in zip(inputs.lstm.directions, row, blank, strict=True):
+            for letter, part, empty in zip("hc", pair, zero, strict=True):
+                name = f"{letter} of layer {number}, {direction},"
+                arguments.append(_state_argument(inputs, name, part, len(empty)))
+    return arguments, tuple(len(row) for row in zeros)
 
 
-def _state(given: Input, what: str, part: Any, size: int) -> Argument:
-    own = what.replace(" ", "_")  # a dimension that nothing else has
+def _state_argument(inputs: LabelledInput, name: str, part: Any, size: int) -> Argument:
+    unit = name.replace(" ", "_")  # a dimension of no other array
     if isinstance(part, xarray().DataArray):
-        rest = [name for name in part.dims if name not in given.loop]
-        shape = tuple(part.sizes[name] for name in rest)
+        rest = [dim for dim in part.dims if dim not in inputs.loop]
+        shape = tuple(part.sizes[dim] for dim in rest)
         if part.dtype.kind not in "fiub":
-            raise OptionError(f"{what} must hold real numbers, not {part.dtype}")
+            raise OptionError(f"{name} must hold real numbers, not {part.dtype}")
         if shape == (size,):
-            require_whole(what, part, rest[0])
-            return _fitting(given, what, part.rename({rest[0]: own}).drop_vars(own, errors="ignore"), (own,))
+            require_whole(name, part, rest[0])
+            return _argument(inputs, name, part.rename({rest[0]: unit}).drop_vars(unit, errors="ignore"), (unit,))
     else:
-        part = numbers(what, part, given.lstm.dtype)
+        part = numbers(name, part, inputs.lstm.dtype)
         if part.shape == (size,):
-            return xarray().DataArray(part, dims=(own,)), (own,)
+            return xarray().DataArray(part, dims=(unit,)), (unit,)
         shape = part.shape
     raise ShapeError(
-        f"{what} has shape {shape} beside the dimensions of the sequences; it must be ({size},), and one for each"
+        f"{name} has shape {shape} beside the dimensions of the sequences; it must be ({size},), and one for each"
         " sequence a DataArray"
     )
 
 
-def _fitting(given: Input, what: str, found: Any, core: tuple[str, ...]) -> Argument:
+def _argument(inputs: LabelledInput, name: str, array: Any, core: tuple[str, ...]) -> Argument:
     """Return a DataArray as an argument, if its dimensions and coordinates are those of the data."""
-    if extra := [name for name in found.dims if name not in (*core, *given.loop)]:
-        raise ShapeError(f"{what} has a dimension {shown(str(extra[0]))!r}, which the data's sequences do not have")
-    if missing := [name for name in core if name not in found.dims]:
-        raise ShapeError(f"{what} must have the dimension {missing[0]!r}")
-    for name in core:
-        require_whole(what, found, name)
+    if extra := [dim for dim in array.dims if dim not in (*core, *inputs.loop)]:
+        raise ShapeError(f"{name} has a dimension {shown(str(extra[0]))!r}, which the data's sequences do not have")
+    if missing := [dim for dim in core if dim not in array.dims]:
+        raise ShapeError(f"{name} must have the dimension {missing[0]!r}")
+    for dim in core:
+        require_whole(name, array, dim)
     try:
-        xarray().align(given.data, found, join="exact", copy=False)
+        xarray().align(inputs.data, array, join="exact", copy=False)
     except ValueError:
         raise ShapeError(
-            f"{what} and the data must have the same sizes and coordinates where they share dimensions"
+            f"{name} and the data must have the same sizes and coordinates where they share dimensions"
         ) from None
-    return found, core
+    return array, core
 
 
-def require_whole(what: str, array: Any, name: str) -> None:
+def require_whole(name: str, array: Any, dim: str) -> None:
     """Raise ShapeError where a dimension is in several chunks."""
-    count = len(array.chunksizes.get(name, ()))
+    count = len(array.chunksizes.get(dim, ()))
     if count > 1:
         raise ShapeError(
-            f"{what} are in {count} chunks along {name!r}, and a chunk must have all of it, since each step goes on"
-            f" from the one before it: .chunk({{{name!r}: -1}}) makes one of them"
+            f"{name} are in {count} chunks along {dim!r}, and a chunk must have all of it, since each step goes on"
+            f" from the one before it: .chunk({{{dim!r}: -1}}) makes one of them"
         )
 
 

@@ -1,0 +1,127 @@
+"""Selections of a run: the quantities of a trace and the output, by name and with named axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from gatewise.arrays import Array
+from gatewise.network import Run
+from gatewise.records.trace import Trace
+
+
+class VariablePart(NamedTuple):
+    """Numbers of a run that belong to a variable of the result.
+
+    Attributes
+    ----------
+    name : str
+        Of the variable.
+    place : tuple of int
+        Their place among the layers and directions, if these are axes of the variable.
+    timed : bool
+        Whether there is one for each step.
+    dims : tuple of str
+        The axes behind those.
+    array : array (time, sequence, …), or (sequence, …) where they are not `timed`
+    """
+
+    name: str
+    place: tuple[int, ...]
+    timed: bool
+    dims: tuple[str, ...]
+    array: Array
+
+
+class Selection(Protocol):
+    """The part of a run that a result holds."""
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The options of `LSTM.trace` that say what is kept."""
+
+    @property
+    def cells(self) -> Cells:
+        """The selected cells."""
+
+    def parts(self, run: Run) -> Iterator[VariablePart]:
+        """Yield the selected numbers of a run."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The selected cells of an LSTM.
+
+    Attributes
+    ----------
+    layers : tuple of int
+    directions : tuple of str
+    dims : tuple of str
+        Those of ``layer`` and ``direction`` that are axes of the variables.
+    """
+
+    layers: tuple[int, ...]
+    directions: tuple[str, ...]
+    dims: tuple[str, ...] = ()
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The lengths of the axes."""
+        lengths = {"layer": len(self.layers), "direction": len(self.directions)}
+        return {name: lengths[name] for name in self.dims}
+
+    def of(self, run: Run) -> Iterator[tuple[tuple[int, ...], Trace]]:
+        """Yield the traces of the cells, each with its place among the axes."""
+        traces = run.stored.cells()
+        for i, layer in enumerate(self.layers):
+            for j, direction in enumerate(self.directions):
+                places = {"layer": i, "direction": j}
+                yield tuple(places[name] for name in self.dims), traces[layer, direction]
+
+
+@dataclass(frozen=True, eq=False)
+class QuantitySelection:
+    """The quantities that a trace keeps, and the output.
+
+    Attributes
+    ----------
+    cells : Cells
+    output : bool
+        Whether the output is selected, too.
+    options : dict
+        Of the trace: keep, units, every.
+    """
+
+    cells: Cells
+    output: bool
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def parts(self, run: Run) -> Iterator[VariablePart]:
+        """Yield the quantities of every cell, then the output."""
+        for place, cell in self.cells.of(run):
+            for name in cell.distinct():
+                projected = name == "hidden_state" and cell.parameters.projection is not None
+                yield VariablePart(name, place, True, ("projected" if projected else "unit",), cell.quantity(name))
+        if self.output:
+            yield _output(run, self.options.get("every", 1))
+
+
+def _output(run: Run, every: int) -> VariablePart:
+    """Return the output of a model.
+
+    A large layer of a head is applied to one sequence after the other: what a product of matrices gives to the last bit
+    depends on their sizes, and so a sequence's output would depend on how many others are beside it.
+    """
+    stored: Any = run.stored
+    y, timed, network = stored.output, True, stored.network
+    if network is not None:
+        timed = network.reads == "every"
+        if not all(layer.row_by_row for layer in network.dense) and stored.batch_size:
+            features = [np.ascontiguousarray(array) for array in np.moveaxis(stored.features, -2, 0)]
+            inputs: Any = [None] * len(features) if stored.given is None else np.moveaxis(stored.given, 1, 0)
+            y = np.stack([network.put_out(*pair) for pair in zip(features, inputs, strict=True)], axis=-2)
+    dims = ("direction", "output")[-(y.ndim - 1 - timed) :]
+    return VariablePart("y", (), timed, dims, y[::every] if timed else y)
