@@ -30,7 +30,7 @@ def _version() -> str:
 
 
 def _default(value: object) -> str | None:
-    """Return how the help shows a default: not at all where it is that of a flag, or nothing."""
+    """Return a default for the help; None, which hides it, for flags and empty defaults."""
     return None if value in (None, False, "") else str(value)
 
 

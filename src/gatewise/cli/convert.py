@@ -123,17 +123,17 @@ def _write(target: str, thing: LSTM | Network, output: Path, gates: bool) -> Non
 
 def left_behind(model: OpenedModel, target: str) -> str:
     """Return the clause about what the source holds and the target does not; empty if that is nothing."""
-    contents, found, network = model.contents, model.found, model.network
+    contents, entry, network = model.contents, model.found, model.network
     left = []
     if network is None or target != "gatewise":
         left += ["the scaling of features and outputs"] if network is not None and network.inputs is not None else []
         left += [f"{part.name} ({part.kind})" for part in contents.parts]
-    left += [f"{other.name} (another LSTM)" for other in contents.found if other.name != found.name]
-    if target != "gatewise" and any(cell.labels != NO_LABELS for row in found.lstm.layers for cell in row):
+    left += [f"{other.name} (another LSTM)" for other in contents.found if other.name != entry.name]
+    if target != "gatewise" and any(cell.labels != NO_LABELS for row in entry.lstm.layers for cell in row):
         left.append("the labels")
-    if found.state is not None:
+    if entry.state is not None:
         left.append("the initial state")
-    if found.time_reversed:
+    if entry.time_reversed:
         left.append("that its outputs have the last step first")
     if not left:
         return ""

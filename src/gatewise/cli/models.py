@@ -101,7 +101,7 @@ class InputArguments:
 
 
 def parse_settings(settings: Sequence[str] | None) -> dict[str, Any]:
-    """Return what a file leaves out, typed as NAME=VALUE: true and false, numbers, else text.
+    """Return settings typed as NAME=VALUE: true and false, numbers, else text.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def _parse_value(text: str) -> bool | int | float | str:
 
 
 def inspect_file(path: Path, settings: Sequence[str] | None) -> Contents:
-    """Return what is in a model's file.
+    """Return the contents of a model's file.
 
     Raises
     ------

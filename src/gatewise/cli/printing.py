@@ -1,4 +1,4 @@
-"""What commands print on standard error: warnings and notes; and the check of an output's name."""
+"""Warnings and notes on standard error, and the check of an output's name."""
 
 from __future__ import annotations
 

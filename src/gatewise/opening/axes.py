@@ -17,7 +17,7 @@ class AmbiguousAxesError(OptionError):
 
 def axis_order(
     axes: str | Sequence[str] | None,
-    found: Found,
+    entry: Found,
     shape: tuple[int, ...],
     batches: Collection[int] = (),
 ) -> tuple[str, ...]:
@@ -29,7 +29,7 @@ def axis_order(
     ----------
     axes : str or sequence of str, optional
         For example "batch,time,feature".
-    found : Found
+    entry : Found
     shape : tuple of int
         Of an array (time, batch) or (batch, time), with or without the features; of fewer axes for one sequence.
     batches : collection of int
@@ -41,7 +41,7 @@ def axis_order(
         If the names are others than time, batch and feature, or both orders are possible and none is given.
     """
     if axes is None:
-        batch_first = _framework_order(found)
+        batch_first = _framework_order(entry)
         if batch_first is None and len(shape) > 1:
             batch_first = _order_by_sizes(shape, batches)
         return ("batch", "time", "feature") if batch_first else ("time", "batch", "feature")
@@ -52,12 +52,12 @@ def axis_order(
     return names
 
 
-def _framework_order(found: Found) -> bool | None:
+def _framework_order(entry: Found) -> bool | None:
     """Whether the input of an LSTM has the batch first; None where the file does not say, or says both."""
-    graph = found.graph
-    if graph is not None and graph.x is not None and graph.x_batch_first != bool(found.batch_first):
+    graph = entry.graph
+    if graph is not None and graph.x is not None and graph.x_batch_first != bool(entry.batch_first):
         return None  # the graph's input has other axes than the LSTM's, and either may be on file
-    return found.batch_first
+    return entry.batch_first
 
 
 def _order_by_sizes(shape: tuple[int, ...], batches: Collection[int]) -> bool:

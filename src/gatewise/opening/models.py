@@ -78,15 +78,15 @@ def contents_from(model: object, settings: Mapping[str, Any] | None = None) -> C
     raise OptionError(f"open_run takes {KINDS}, not {type(model).__name__}")
 
 
-def opened_model(contents: Contents, found: Found) -> OpenedModel:
-    """Return an LSTM of a file with the network that is made of its very cells, or with a note why there is none."""
+def opened_model(contents: Contents, entry: Found) -> OpenedModel:
+    """Return an LSTM of a file with the network made of the very same cells, or with a note why there is none."""
     if contents.network is None:
-        return OpenedModel(contents, found)
+        return OpenedModel(contents, entry)
     try:
         network = contents.network()
     except FileError as refusal:  # a Network cannot express how the file connects its layers
-        return OpenedModel(contents, found, notes=(str(refusal),))
-    return OpenedModel(contents, found, network if _have_same_cells(network.lstm, found.lstm) else None)
+        return OpenedModel(contents, entry, notes=(str(refusal),))
+    return OpenedModel(contents, entry, network if _have_same_cells(network.lstm, entry.lstm) else None)
 
 
 def _have_same_cells(lstm: LSTM, other: LSTM) -> bool:

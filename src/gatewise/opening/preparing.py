@@ -62,21 +62,21 @@ def prepare_run(
         If the input cannot be read, or fits neither the LSTM nor the whole model.
     """
     contents_named = with_layers(contents, name, options.embedding, options.head, options.reads)
-    found, several = _picked(contents_named, name)
+    entry, several = _picked(contents_named, name)
     if input is None:
         raise OptionError(f"{contents.path} is a model: give the file of its input as well")
-    if found is not None and finite and found.bad:
-        raise OptionError(f"{contents.path} holds weights that are not finite numbers: {'; '.join(found.bad)}")
-    model = None if found is None else opened_model(contents_named, found)
+    if entry is not None and finite and entry.bad:
+        raise OptionError(f"{contents.path} holds weights that are not finite numbers: {'; '.join(entry.bad)}")
+    model = None if entry is None else opened_model(contents_named, entry)
     network = None if model is None else model.network
     stem = Path(input).stem if isinstance(input, (str, Path)) else ""
     selection = select_features(network, stem, options.attributes, options.basin)
     data = read_input(input, options.key, options.axes, selection).cut(options.frames)
     lstm_input, refusal = _lstm_input(model, data, options)
     fits = lstm_input is not None or isinstance(refusal, AmbiguousAxesError)
-    whole = _whole_model(contents, model, fits, data, options, several or refusal)
-    if whole is not None:
-        return _prepared_whole_model(whole, name, data, options)
+    whole_model = _whole_model(contents, model, fits, data, options, several or refusal)
+    if whole_model is not None:
+        return _prepared_whole_model(whole_model, name, data, options)
     if lstm_input is None:
         arrays = join_names(map(repr, data.several or ()))
         raise (
@@ -131,10 +131,10 @@ def _whole_model(
     reads_graph_input = model is not None and model.found.graph is not None and model.found.graph.x is not None
     if data.single is not None and (has_network or reads_graph_input):
         return None  # the LSTM's input is the model's
-    if fits and not any(found.graph is not None for found in contents.found):
+    if fits and not any(entry.graph is not None for entry in contents.found):
         return None  # the inputs of other models than ONNX's are known when these have run
     try:
-        whole = load_whole_model(contents)
+        loaded = load_whole_model(contents)
     except OptionError:  # of a file of weights
         return None
     except (MissingExtraError, FileError) as problem:
@@ -143,19 +143,19 @@ def _whole_model(
         reason = f"{refusal}; and the whole model cannot run: {problem}" if refusal else str(problem)
         raise type(problem)(reason) from None
     if data.single is None:
-        named = data.several is not None and any(port.name in data.several for port in whole.inputs)
-        return whole if named else None
-    if not whole.fits(data.single.values):
+        named = data.several is not None and any(port.name in data.several for port in loaded.inputs)
+        return loaded if named else None
+    if not loaded.fits(data.single.values):
         if fits:
             return None
-        takes = f"the whole model takes {', '.join(map(str, whole.inputs))}"
+        takes = f"the whole model takes {', '.join(map(str, loaded.inputs))}"
         raise OptionError(f"{refusal}; {takes}" if refusal else takes)
     if fits:
         raise OptionError(
             f"the input, of shape {data.single.values.shape}, fits both the LSTM and the whole model, which takes"
-            f" {whole.inputs[0]}: say which it is with --input-of lstm or --input-of model"
+            f" {loaded.inputs[0]}: say which it is with --input-of lstm or --input-of model"
         )
-    return whole
+    return loaded
 
 
 def _prepared_lstm(model: OpenedModel, lstm_input: ModelInput, data: InputNumbers) -> PreparedLSTM:

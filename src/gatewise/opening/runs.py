@@ -160,8 +160,8 @@ class PreparedWholeModel:
         row_per_step = data.framed and data.single is not None and trace.num_steps == len(data.single.values)
         if numbers.times is not None and (row_per_step or (not data.framed and len(numbers.values) == trace.num_steps)):
             trace = _with_times(trace, dates_of(numbers.times))
-        found = next((found for found in model.contents.found if found.name == name), None)
-        return OpenedRun(trace, name, found, None, self.interpretation, notes)
+        entry = next((entry for entry in model.contents.found if entry.name == name), None)
+        return OpenedRun(trace, name, entry, None, self.interpretation, notes)
 
 
 def _behind_embedding(network: Network) -> Network:

@@ -32,9 +32,9 @@ def read_state_arrays(path: Path) -> dict[str, Any]:
     return read_npz(path, sorted(names))
 
 
-def file_state(found: Found, batch: int) -> States | None:
+def file_state(entry: Found, batch: int) -> States | None:
     """Return the initial state in a model's file, for each of `batch` sequences; None for zeros."""
-    if found.state is None:
+    if entry.state is None:
         return None
 
     def repeated(array: Array) -> Array:
@@ -43,7 +43,7 @@ def file_state(found: Found, batch: int) -> States | None:
             raise ShapeError(f"the file's initial state is for {counted(len(array), 'sequence')}; this run has {batch}")
         return np.broadcast_to(array, (batch, array.shape[1]))
 
-    return tuple(tuple(State(repeated(state.h), repeated(state.c)) for state in row) for row in found.state)
+    return tuple(tuple(State(repeated(state.h), repeated(state.c)) for state in row) for row in entry.state)
 
 
 def initial_state(lstm: LSTM, arrays: Mapping[str, Any], batch: int) -> States:
