@@ -12,6 +12,7 @@ from scipy.io import wavfile
 
 import gatewise as gw
 from gatewise.interop import keras, onnx
+from gatewise.interop.captured import Captured
 from gatewise.interop.onnx import chain
 from gatewise.opening.models import opened_model
 
@@ -122,7 +123,7 @@ def test_a_trace_is_a_run_and_takes_no_input():
         assert gw.open_run(run).labels == run.labels
     gw.save(trace.lstm, "trace.safetensors")
     assert_same_run(gw.open_run("trace.safetensors"), gw.load("trace.safetensors"))
-    captured = gw.Captured("rnn", 0, trace.lstm, 1e-7, ("the final state was not compared",))
+    captured = Captured("rnn", 0, trace.lstm, 1e-7, ("the final state was not compared",))
     run = gw.open_run(captured)
     assert (run.trace, run.name) == (trace.lstm, "rnn")
     assert run.notes == ("the trace is off by at most 1e-07 from what the model computed", *captured.notes)

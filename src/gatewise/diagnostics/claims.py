@@ -30,11 +30,13 @@ def started(lstm: LSTM, state: States, batch: int) -> States:
     return settled_state(lstm, state, batch)
 
 
-def claimed(lstm: LSTM, y: Any, final: Any, time: int, batch: int, axes: Sequence[str]) -> tuple[dict[str, Array], str]:
-    """Return the answers by the names that `named` uses, and their precision."""
+def claimed(
+    lstm: LSTM, y: Any, final: Any, time: int, batch: int, axes: Sequence[str], outputs: int | None = None
+) -> tuple[dict[str, Array], str]:
+    """Return the answers by the names that `named` uses, and their precision; a network has `outputs` of its own."""
     claims: dict[str, npt.NDArray[Any]] = {}
     if y is not None:
-        name, claims_y = _output(lstm, _array("y", y), time, batch, axes)
+        name, claims_y = _output(lstm, _array("y", y), time, batch, axes, outputs)
         claims[name] = claims_y
     if final is not None:
         try:
@@ -82,9 +84,9 @@ def _precision(array: npt.NDArray[Any]) -> str:
     return "float16" if np.array_equal(half, array, equal_nan=True) else "float32"
 
 
-def _output(lstm: LSTM, y: Any, time: int, batch: int, axes: Sequence[str]) -> tuple[str, Any]:
+def _output(lstm: LSTM, y: Any, time: int, batch: int, axes: Sequence[str], outputs: int | None) -> tuple[str, Any]:
     """Return the output as (time, batch, ·), or the last step's as (batch, ·), and its name."""
-    size = lstm.output_size * (2 if lstm.merge[-1] == "none" and lstm.bidirectional else 1)
+    size = outputs or lstm.output_size * (2 if lstm.merge[-1] == "none" and lstm.bidirectional else 1)
     first = list(axes).index("time") < (list(axes).index("batch") if "batch" in axes else len(axes))
     if y.ndim == 4:
         apart = y.transpose(0, 2, 1, 3) if first else y.transpose(1, 0, 2, 3)

@@ -18,6 +18,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -49,7 +50,18 @@ class Case:
     def answers(self, engine: str = "auto") -> dict[str, Array]:
         """Return everything that a run may be compared in, by name."""
         y, final = self.lstm(self.x, self.state, mask=self.valid, masked_output=self.masked_output, engine=engine)
+        return self.named_answers(y, final)
+
+    def named_answers(self, y: Array, final: States, perturbation: Perturbation | None = None) -> dict[str, Array]:
+        """Return everything that a run may be compared in, by name; an LSTM adds no perturbation of its own."""
         return named(self.lstm, y, final)
+
+
+class Perturbation(NamedTuple):
+    """The source of random perturbations, and their size relative to a number: the unit roundoff."""
+
+    rng: np.random.Generator
+    roundoff: float
 
 
 def named(lstm: LSTM, y: Array, final: States) -> dict[str, Array]:
@@ -201,4 +213,4 @@ def _perturbed_run(case: Case, count: int, u: float, rng: np.random.Generator, s
             ends.append(State(h, c))
         x = merge(outputs, lstm.merge[number])
         finals.append(tuple(ends))
-    return named(lstm, x, tuple(finals))
+    return case.named_answers(x, tuple(finals), Perturbation(rng, u))

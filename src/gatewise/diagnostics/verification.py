@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +18,14 @@ import numpy.typing as npt
 from gatewise.arrays import AXES, Array, in_words, numbers, time_first
 from gatewise.diagnostics.claims import claimed, started
 from gatewise.diagnostics.eight_bits import SAID, STEPS, runs
+from gatewise.diagnostics.network_case import network_case
 from gatewise.diagnostics.rounding import DIGITS, Case, spread
 from gatewise.diagnostics.suspects import mistakes, other_biases
 from gatewise.errors import OptionError, ShapeError
 from gatewise.layers import LSTM
 from gatewise.layers.arguments import valid_steps
 from gatewise.layers.stack import States
+from gatewise.network import Network
 from gatewise.records.step import State
 
 FACTOR = 10.0  # up to so many standard deviations of rounding a difference counts as rounding
@@ -118,7 +121,7 @@ class Verification:
 
 
 def verify(
-    lstm: LSTM,
+    model: LSTM | Network,
     x: npt.ArrayLike,
     y: npt.ArrayLike | None = None,
     *,
@@ -130,20 +133,22 @@ def verify(
     seed: int = 0,
     eight_bits: bool = False,
 ) -> Verification:
-    """Compare an LSTM with the answers of its own runtime, and tell rounding from a mistake.
+    """Compare an LSTM or a network with the answers of its own runtime, and tell rounding from a mistake.
 
     (`gatewise.check` compares a run with numbers that a person worked out by hand.)
 
     Parameters
     ----------
-    lstm : LSTM
+    model : LSTM or Network
+        Of a network, the outputs are compared, in its own units, and the final states of its LSTM.
     x : array
-        The input, with the axes in the order `axes`; or (time, feature).
+        The input, with the axes in the order `axes`; or (time, feature). Tokens, if the network embeds them, have no
+        feature axis.
     y : array, optional
         The output, with the same axes; or the last step's (batch, output) or (output,); or with the directions
         separate, (time, direction, batch, size) or (batch, time, direction, size), as in ONNX.
     state : tuple of tuple of State, optional
-        The runtime's initial state, ``[layer][direction]``; zeros by default.
+        The runtime's initial state, ``[layer][direction]``; by default zeros, or that of the network.
     final : nested sequence of (h, c), optional
         Its final states, ``[layer][direction]``; either of a pair may be None.
     lengths : array of int (batch,), optional
@@ -186,20 +191,18 @@ def verify(
     >>> verify(lstm, x[::-1], y).causes
     ('the runtime was given the steps in the reverse order',)
     """
-    if not isinstance(lstm, LSTM):
-        raise OptionError(f"verify takes an LSTM, as gatewise.load reads it from a file, not {type(lstm).__name__}")
-    given = np.asarray(numbers("x", x))
-    sequence = time_first(given, axes).astype(np.float64)
-    if sequence.shape[-1] != lstm.input_size:
-        raise ShapeError(f"x has shape {given.shape}; its features must be {lstm.input_size} (axes {', '.join(axes)})")
-    time, batch = sequence.shape[:2]
-    wide = lstm.astype(np.float64)
-    start = None if state is None else started(wide, state, batch)
-    valid = valid_steps(lengths, mask, time, batch)
-    claims, precision = claimed(wide, y, final, time, batch, axes)
-    if lstm.dtype == np.float32 and precision == "float64":
+    if not isinstance(model, (LSTM, Network)):
+        raise OptionError(
+            f"verify takes an LSTM or a Network, as gatewise.load and load_network read them from a file, not"
+            f" {type(model).__name__}"
+        )
+    case, outputs = _case(model, x, state, lengths, mask, axes)
+    time, batch = case.x.shape[:2]
+    claims, precision = claimed(case.lstm, y, final, time, batch, axes, outputs)
+    if (model.lstm if isinstance(model, Network) else model).dtype == np.float32 and precision == "float64":
         precision = "float32"
-    case, u, notes = Case(wide, sequence, start, valid), DIGITS[precision], []
+    u, notes = DIGITS[precision], []
+    valid = case.valid
     if valid is not None and "y" in claims:
         repeats = replace(case, masked_output="repeat")
         if _furthest(repeats.answers(), claims) < _furthest(case.answers(), claims):
@@ -209,12 +212,39 @@ def verify(
     rounded = spread(case, truth, [*claims], u, seed)
     differences, blind = _held(truth, rounded, claims, u)
     found = Verification(differences, precision, (), (*notes, *blind))
-    if found.verdict == "mistake" and (rough := _in_eight_bits(case, claims, rounded, u, seed, bounded=eight_bits)):
+    if (
+        found.verdict == "mistake"
+        and outputs is None
+        and (rough := _in_eight_bits(case, claims, rounded, u, seed, bounded=eight_bits))
+    ):
         differences, blind = rough
         found = Verification(differences, precision, (), (*notes, *blind))
     if found.verdict != "mistake":
         return found
     return replace(found, causes=tuple(_causes(case, claims, u, seed, eight_bits=eight_bits)))
+
+
+def _case(
+    model: LSTM | Network, x: Any, state: Any, lengths: Any, mask: Any, axes: Sequence[str]
+) -> tuple[Case, int | None]:
+    """Return the run of a model in float64, and the number of outputs of a network.
+
+    Raises
+    ------
+    ShapeError
+        If x or the state does not fit the model.
+    """
+    if isinstance(model, Network):
+        return network_case(model, x, state, lengths, mask, axes), model.num_outputs
+    values = np.asarray(numbers("x", x))
+    sequence = time_first(values, axes).astype(np.float64)
+    if sequence.shape[-1] != model.input_size:
+        order = ", ".join(axes)
+        raise ShapeError(f"x has shape {values.shape}; its features must be {model.input_size} (axes {order})")
+    time, batch = sequence.shape[:2]
+    wide = model.astype(np.float64)
+    start = None if state is None else started(wide, state, batch)
+    return Case(wide, sequence, start, valid_steps(lengths, mask, time, batch)), None
 
 
 # How far apart.
@@ -326,7 +356,7 @@ def _causes(case: Case, claims: dict[str, Array], u: float, seed: int, *, eight_
             if all(one.verdict == "rounding" for one in differences) and said not in seen:
                 seen.append(said)
                 yield said
-    if not seen and (biases := other_biases(case, claims, u)):
+    if not seen and type(case) is Case and (biases := other_biases(case, claims, u)):
         yield biases
 
 

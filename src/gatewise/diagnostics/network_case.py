@@ -1,0 +1,114 @@
+"""A network to be compared with the answers of its runtime: its outputs, exact and as rounding changes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gatewise.arrays import Array, numbers, time_first
+from gatewise.diagnostics.claims import started
+from gatewise.diagnostics.rounding import Case, Perturbation, named
+from gatewise.errors import OptionError
+from gatewise.layers.arguments import valid_steps
+from gatewise.layers.merging import merge
+from gatewise.layers.stack import States
+from gatewise.network import SOFTMAX, Branch, Linear, Network
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkCase(Case):
+    """A network in float64, and the run of its LSTM.
+
+    Attributes
+    ----------
+    network : Network
+    """
+
+    network: Network | None = None
+
+    def named_answers(self, y: Array, final: States, perturbation: Perturbation | None = None) -> dict[str, Array]:
+        """Return the outputs of the network and the final states of its LSTM, by name."""
+        network = self.network
+        assert network is not None
+        answers = {name: array for name, array in named(self.lstm, y, final).items() if not name.endswith("y")}
+        name, features = "y", y
+        if network.reads == "last":
+            name, features = "last y", merge([state.h for state in final[-1]], self.lstm.merge[-1])
+        for layer in network.dense:
+            features = _apply(layer, features, perturbation)
+        if network.skip:  # adds features of the LSTM's input, for each of the runs that are perturbed
+            added = self.x[..., : network.skip] if name == "y" else self.x[-1, :, : network.skip]
+            features = features + np.concatenate([added] * (y.shape[1] // max(self.x.shape[1], 1)), axis=-2)
+        answers[name] = features if network.outputs is None else network.outputs.undo(features)
+        return answers
+
+
+def network_case(model: Network, x: Any, state: Any, lengths: Any, mask: Any, axes: Sequence[str]) -> NetworkCase:
+    """Return the run of a network in float64; the arguments are those of `verify`.
+
+    Raises
+    ------
+    ShapeError
+        If x or the state does not fit the network.
+    OptionError
+        If a skip connection takes features that go through dense layers before the LSTM.
+    """
+    if model.skip and model.branches:
+        raise OptionError("verify cannot compare a network with a skip connection around dense layers before its LSTM")
+    network = in_float64(model)
+    if network.embedding is None:
+        inputs = time_first(np.asarray(numbers("x", x)), axes).astype(np.float64)
+    else:
+        order = [name for name in axes if name != "feature"]
+        values = np.asarray(x)
+        inputs = time_first(values, order) if values.ndim == len(order) else values[:, None]
+    features, tokens = network.embed(inputs)
+    sequence = np.asarray(features, np.float64)
+    time, batch = sequence.shape[:2]
+    start = network.initial_state(batch) if state is None else started(network.lstm, state, batch)
+    valid, masked_output = valid_steps(lengths, mask, time, batch), "zeros"
+    if valid is None and (marked := network.valid_steps(sequence, tokens)) is not None:
+        valid, masked_output = marked, network.masked_output
+    return NetworkCase(network.lstm, sequence, start, valid, masked_output, network)
+
+
+def _apply(layer: Linear, features: Array, perturbation: Perturbation | None) -> Array:
+    """Return the output of a dense layer, its sums perturbed by about as much as rounding may change them."""
+    if perturbation is None:
+        return layer(features)
+    sums = features @ layer.weight.T + np.asarray(layer.bias)
+    terms = np.abs(features) @ np.abs(layer.weight).T + np.abs(np.asarray(layer.bias))
+    size = np.sqrt(terms**2 / 2 + layer.weight.shape[1] / 3 * sums**2)
+    sums = sums + perturbation.roundoff * size * perturbation.rng.standard_normal(sums.shape)
+    count = len(layer.weight)
+    y = Linear(np.eye(count), None, layer.activation)(sums)
+    if layer.activation is None:
+        return y
+    size = 2 * np.abs(y) + (0 if layer.activation == SOFTMAX else 0.5)
+    noise: Array = perturbation.roundoff * size * perturbation.rng.standard_normal(y.shape)
+    return y + noise
+
+
+def in_float64(network: Network) -> Network:
+    """Return the same network in float64."""
+    return Network(
+        network.lstm.astype(np.float64),
+        embedding=None if network.embedding is None else np.asarray(network.embedding, np.float64),
+        head=[_wide(layer) for layer in network.dense] or None,
+        reads=network.reads,
+        masked=network.masked,
+        masked_output=network.masked_output,
+        initial=network.initial,
+        skip=network.skip,
+        inputs=network.inputs,
+        branches=[Branch(branch.features, [_wide(layer) for layer in branch.layers]) for branch in network.branches],
+        outputs=network.outputs,
+        labels=network.labels,
+    )
+
+
+def _wide(layer: Linear) -> Linear:
+    return Linear(layer.weight.astype(np.float64), np.asarray(layer.bias).astype(np.float64), layer.activation)
