@@ -21,7 +21,7 @@ from gatewise.gates import NAMES
 from gatewise.insight.answer import Table
 from gatewise.layers.wired import wiring_of
 from gatewise.playground import quantities, words
-from gatewise.plot.records.picking import table
+from gatewise.plot.records.picking import columns_of
 from gatewise.render import code, mathml, text
 from gatewise.render.layout import said
 from gatewise.render.plain import numbers
@@ -213,7 +213,7 @@ class Cell:
         units = [self.trace.labels.unit(k) for k in range(self.p.hidden_size)]
         names = [f"{gate} {unit}" for gate in NAMES for unit in units]
         series = [self.trace.quantity(gate)[:, 0, k] for gate in NAMES for k in range(len(units))]
-        return Table(table(np.arange(len(self.trace)), names, series)).to_csv()
+        return Table(columns_of(np.arange(len(self.trace)), names, series)).to_csv()
 
 
 def cells() -> list[Cell]:
