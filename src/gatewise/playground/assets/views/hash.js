@@ -41,7 +41,7 @@ function legible(value) {
 
 /** @param {string} text */
 function wholeNumber(text) {
-  if (!/^\d{1,9}$/.test(text)) throw new Error("no wholeOf number");
+  if (!/^\d{1,9}$/.test(text)) throw new Error("not a whole number");
   return Number(text);
 }
 
