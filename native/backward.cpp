@@ -24,11 +24,11 @@ template <class T> class Back {
     T low[4], high[4];                                                 // each gate at its clipped pre-activations
 
     // During one step:
-    int64_t t = 0, place = 0, count = 0, found = 0;
+    int64_t t = 0, place = 0, count = 0, num_targets = 0;
     const T* c_before = nullptr;
 
 public:
-    explicit Back(const Backward<T>& given) : f(given), p(*given.cell) {
+    explicit Back(const Backward<T>& call) : f(call), p(*call.cell) {
         for (int k = 0; k < 4; ++k) {
             low[k] = apply<T>(p.activation[k], all<T>(-p.gate_clip))[0];
             high[k] = apply<T>(p.activation[k], all<T>(p.gate_clip))[0];
@@ -46,7 +46,7 @@ public:
             leave();
         }
         product<T>(
-            p.back_x, I, 4 * H, found, [&](int64_t n) { return sources[n]; },
+            p.back_x, I, 4 * H, num_targets, [&](int64_t n) { return sources[n]; },
             [&](int64_t n, int64_t column, V v) { store(targets[n] + column, v, I - column); }, 0, groups<T>(I));
     }
 
@@ -61,7 +61,7 @@ private:
 
     T* da_of(int64_t row) const { return f.da + (place * B + row) * 4 * H; }
 
-    // dh of each row, from the next step and from the output. What zoneout kept goes straight to h_prev; dr goes on.
+    // dh of each row, from the next step and from the output. What zoneout factor goes straight to h_prev; dr goes on.
     void arrive() {
         const T* const from_output = f.dhidden + t * B * R;
         for (int64_t row = f.row; row < f.row + f.rows; ++row)
@@ -74,9 +74,9 @@ private:
                 T* const dh = f.dh + rows[n] * width_r + k;
                 V passed = {}, dr_ = load(dh);
                 if (f.zoneout_hidden) {
-                    const V kept = load(f.zoneout_hidden + (t * B + rows[n]) * R + k, R - k);
-                    passed = kept * dr_;
-                    dr_ = (T(1) - kept) * dr_;
+                    const V factor = load(f.zoneout_hidden + (t * B + rows[n]) * R + k, R - k);
+                    passed = factor * dr_;
+                    dr_ = (T(1) - factor) * dr_;
                 }
                 store(dh, passed);
                 store((p.projection ? dr + n * width_r : dm + n * width) + k, dr_);
@@ -134,9 +134,9 @@ private:
             y = apply<T>(p.activation[CELL], c);
             da_o = da_from<PLAIN>(OUTPUT, o, dm_ * y);
             if (f.zoneout_cell) {
-                const V kept = load(f.zoneout_cell + at * H + unit, units);
-                dc_prev = kept * dc;
-                dc = (T(1) - kept) * dc;
+                const V factor = load(f.zoneout_cell + at * H + unit, units);
+                dc_prev = factor * dc;
+                dc = (T(1) - factor) * dc;
             }
             dc = mad(dm_ * o, slope<T>(p.activation[CELL], y), dc);
             if (p.peephole) dc = mad(da_o, load(p.peephole + (tile * 3 + 2) * L), dc);
@@ -178,9 +178,9 @@ private:
                 store(dh, load(dh) + v);
             },
             0, groups<T>(R));
-        for (int64_t n = 0; n < count; ++n, ++found) {
-            sources[found] = da_of(rows[n]);
-            targets[found] = f.dx + (t * B + rows[n]) * I;
+        for (int64_t n = 0; n < count; ++n, ++num_targets) {
+            sources[num_targets] = da_of(rows[n]);
+            targets[num_targets] = f.dx + (t * B + rows[n]) * I;
         }
     }
 };
@@ -196,7 +196,7 @@ template <class T> class Gather {
     const int64_t H = p.hidden, R = p.recurrent, B = f.batch;
 
 public:
-    explicit Gather(const Backward<T>& given) : f(given), p(*given.cell) {}
+    explicit Gather(const Backward<T>& call) : f(call), p(*call.cell) {}
 
     void operator()() const {
         for (int64_t step = f.first; step < f.last; ++step) {
@@ -204,7 +204,7 @@ public:
             for (int64_t row = f.row; row < f.row + f.rows; ++row) {
                 const int64_t at = t * B + row, place = (step - f.first) * B + row;
                 if (f.valid && !f.valid[at]) continue;
-                if (f.seen) see(in_order ? f.h + (before * B + row) * R : f.h0 + row * R, at, place);
+                if (f.masked_h) mask_h(in_order ? f.h + (before * B + row) * R : f.h0 + row * R, at, place);
                 if (f.dpeephole) peepholes(in_order ? f.cells + (before * B + row) * H : f.c0 + row * H, at, place);
             }
         }
@@ -212,9 +212,9 @@ public:
 
 private:
     // h_prev as the gates see it.
-    void see(const T* h_prev, int64_t at, int64_t place) const {
+    void mask_h(const T* h_prev, int64_t at, int64_t place) const {
         for (int64_t k = 0; k < R; k += L)
-            store(f.seen + place * R + k, load(h_prev + k, R - k) * load(f.recurrent_mask + at * R + k, R - k), R - k);
+            store(f.masked_h + place * R + k, load(h_prev + k, R - k) * load(f.recurrent_mask + at * R + k, R - k), R - k);
     }
 
     // a = … + p c: i and f see c_prev, o sees c.
@@ -223,9 +223,9 @@ private:
         for (int64_t unit = 0; unit < H; unit += L) {
             const int64_t units = H - unit;
             const auto gate = [&](int k) { return load(gates + k * H + unit, units); };
-            const auto add = [&](int which, int k, V seen) {
+            const auto add = [&](int which, int k, V state) {
                 T* const sum = f.dpeephole + which * H + unit;
-                store(sum, load(sum, units) + load(da + k * H + unit, units) * seen, units);
+                store(sum, load(sum, units) + load(da + k * H + unit, units) * state, units);
             };
             const V before = load(c_prev + unit, units);
             const V c = clip<T>(gate(FORGET) * before + gate(INPUT) * gate(CANDIDATE), -p.cell_clip, p.cell_clip);
@@ -253,7 +253,7 @@ template <class T> class Sums {
     int64_t row = 0, rows = 0, first = 0, size = 0;  // what is packed: rows, and columns of the left side
 
 public:
-    explicit Sums(const Outer<T>& given) : f(given) {}
+    explicit Sums(const Outer<T>& call) : f(call) {}
 
     void operator()() {
         const int64_t columns = width + (f.sum ? 1 : 0);
@@ -294,10 +294,10 @@ private:
     }
 
     template <int N> APART void group(int64_t column) {
-        T one[N * L] = {};  // a 1 at the end of the right side, for the sum of the left side alone
-        if (f.sum && width - column < N * L) one[width - column] = 1;
+        T unit_column[N * L] = {};  // a 1 at the end of the right side, for the sum of the left side alone
+        if (f.sum && width - column < N * L) unit_column[width - column] = 1;
         for (int64_t n = 0; n < rows; ++n)
-            UNROLL for (int k = 0; k < N; ++k) store(right + (n * N + k) * L, of_right(row + n, column + k * L) + load(one + k * L));
+            UNROLL for (int k = 0; k < N; ++k) store(right + (n * N + k) * L, of_right(row + n, column + k * L) + load(unit_column + k * L));
         int64_t from = 0;
         if constexpr (N == 1)  // otherwise too few sums would be in flight
             for (; from + ROWS < size; from += 2 * ROWS) blocks<2, N>(from, column);
@@ -339,7 +339,7 @@ template <class T> void backward(const Backward<T>& f) {
 }
 
 template <class T> void gather(const Backward<T>& f) {
-    if (f.seen || f.dpeephole) Gather<T>{f}();
+    if (f.masked_h || f.dpeephole) Gather<T>{f}();
 }
 
 template <class T> int64_t backward_workspace(const Cell<T>& p, int64_t rows, int64_t steps) {

@@ -2,8 +2,6 @@
 // the Python code, which has checked them already.
 
 #include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -16,6 +14,7 @@
 #include <limits>
 
 #include "engine.hpp"
+#include "run_records.hpp"
 #include "team.hpp"
 
 namespace nb = nanobind;
@@ -23,36 +22,19 @@ using namespace gatewise;
 
 namespace {
 
-template <class T> using In = nb::ndarray<const T, nb::c_contig, nb::device::cpu>;
-template <class T> using Out = nb::ndarray<T, nb::c_contig, nb::device::cpu>;
-template <class Array> using Maybe = std::optional<Array>;
-using Sizes = std::initializer_list<int64_t>;
-
-template <class Array> auto checked(const char* name, const Array& array, Sizes sizes) {
-    bool fits = array.ndim() == sizes.size();
-    size_t axis = 0;
-    for (int64_t size : sizes) fits = fits && int64_t(array.shape(axis++)) == size;
-    if (!fits) throw nb::value_error((std::string("the array ") + name + " has the wrong shape").c_str());
-    return array.data();
-}
-
-template <class Array> auto checked(const char* name, const Maybe<Array>& array, Sizes sizes) {
-    return array ? checked(name, *array, sizes) : nullptr;
-}
-
-const Kernel& kernel_called(const std::string& name) {
-    const Kernel* found[4];
-    const int count = available(found);
+const Kernel& kernel_named(const std::string& name) {
+    const Kernel* kernels[4];
+    const int count = available(kernels);
     for (int n = 0; n < count; ++n)
-        if (name == found[n]->name) return *found[n];
+        if (name == kernels[n]->name) return *kernels[n];
     throw nb::value_error(("this machine has no kernel '" + name + "'").c_str());
 }
 
-std::vector<std::string> kernels() {
-    const Kernel* found[4];
-    const int count = available(found);
+std::vector<std::string> kernel_names() {
+    const Kernel* kernels[4];
+    const int count = available(kernels);
     std::vector<std::string> names;
-    for (int n = 0; n < count; ++n) names.emplace_back(found[n]->name);
+    for (int n = 0; n < count; ++n) names.emplace_back(kernels[n]->name);
     return names;
 }
 
@@ -63,20 +45,20 @@ bool interrupted() {
     const auto now = Clock::now();
     if (now < next) return false;
     next = now + std::chrono::milliseconds(50);
-    const nb::gil_scoped_acquire held;
+    const nb::gil_scoped_acquire acquired;
     return PyErr_CheckSignals() != 0;
 }
 
 template <class Work> void without_gil(Work work) {
-    bool whole;
+    bool completed;
     {
         const nb::gil_scoped_release released;
-        whole = work();
+        completed = work();
     }
-    if (!whole) throw nb::python_error();
+    if (!completed) throw nb::python_error();
 }
 
-Function function_called(const std::string& name) {
+Function function_named(const std::string& name) {
     for (const NamedFunction& named : FUNCTIONS)
         if (name == named.name) return named.function;
     throw nb::value_error(("there is no nonlinearity '" + name + "' here").c_str());
@@ -87,60 +69,53 @@ using Activations = std::vector<std::tuple<std::string, double, double>>;
 template <class T> class PyCell {
 public:
     template <class... Numbers>
-    PyCell(const std::string& kernel, In<T> weight, In<T> bias, Maybe<In<T>> peephole, Maybe<In<T>> projection,
+    PyCell(const std::string& kernel, In<T> weight, In<T> bias, In<T> peephole, In<T> projection,
            const Activations& activations, const std::string& coupling, Numbers... numbers)
         : weight(weight), bias(bias), peephole(peephole), projection(projection) {
         if (weight.ndim() != 3 || activations.size() != 5) throw nb::value_error("a cell has 3 axes of weights, 5 nonlinearities");
-        given.hidden = int64_t(weight.shape(1));
-        given.recurrent = projection ? int64_t(projection->shape(0)) : given.hidden;
-        given.input = int64_t(weight.shape(2)) - given.recurrent;
-        if (given.input < 1) throw nb::value_error("a cell has at least one input");
+        weights.hidden = int64_t(weight.shape(1));
+        weights.recurrent = projection.is_valid() ? int64_t(projection.shape(0)) : weights.hidden;
+        weights.input = int64_t(weight.shape(2)) - weights.recurrent;
+        if (weights.input < 1) throw nb::value_error("a cell has at least one input");
         for (int k = 0; k < 5; ++k) {
             const auto& [name, slope, shift] = activations[size_t(k)];
-            given.activation[k] = {function_called(name), T(slope), T(shift)};
+            weights.activation[k] = {function_named(name), T(slope), T(shift)};
         }
-        given.coupling = coupling == "forget" ? Coupling::forget : coupling == "input" ? Coupling::input : Coupling::none;
+        weights.coupling = coupling == "forget" ? Coupling::forget : coupling == "input" ? Coupling::input : Coupling::none;
         const NamedNumber<T>* named = NUMBERS<T>;
-        for (double number : {double(numbers)...}) given.*(named++)->number = T(number);
-        given.weight = checked("weight", weight, {4, given.hidden, given.recurrent + given.input});
-        given.bias = checked("bias", bias, {4, given.hidden});
-        given.peephole = checked("peephole", peephole, {3, given.hidden});
-        given.projection = checked("projection", projection, {given.recurrent, given.hidden});
-        packed = std::make_shared<Packed<T>>(kernel_called(kernel), given);
+        for (double number : {double(numbers)...}) weights.*(named++)->number = T(number);
+        weights.weight = checked("weight", weight, {4, weights.hidden, weights.recurrent + weights.input});
+        weights.bias = checked("bias", bias, {4, weights.hidden});
+        weights.peephole = checked_or_null("peephole", peephole, {3, weights.hidden});
+        weights.projection = checked_or_null("projection", projection, {weights.recurrent, weights.hidden});
+        packed = std::make_shared<Packed<T>>(kernel_named(kernel), weights);
     }
 
-    void forward(In<T> x, In<T> h0, Out<T> h, Out<T> c, bool reverse, Maybe<In<bool>> valid, Maybe<In<T>> recurrent_mask,
-                 Maybe<In<T>> zoneout_cell, Maybe<In<T>> zoneout_hidden, int64_t every, const std::vector<int>& places,
-                 Maybe<Out<T>> gates, Maybe<Out<T>> cells, Maybe<Out<T>> unprojected,
-                 const Maybe<std::vector<int64_t>>& units) const {
-        const int64_t I = given.input, H = given.hidden, R = given.recurrent;
-        if (x.ndim() != 3 || places.size() != 4 || every < 1) throw nb::value_error("x has 3 axes, there are 4 gates, every is at least 1");
-        const int64_t time = int64_t(x.shape(0)), batch = int64_t(x.shape(1)), kept = (time + every - 1) / every;
+    void forward(const ForwardRecord<T>& run) const {
+        const int64_t I = weights.input, H = weights.hidden, R = weights.recurrent;
+        if (run.places.size() != 4 || run.every < 1) throw nb::value_error("there are 4 gates, every is at least 1");
         Forward<T> call{};
-        call.time = time, call.batch = batch, call.reverse = reverse;
-        call.x = checked("x", x, {time, batch, I});
-        call.h0 = checked("h0", h0, {batch, R});
-        call.h = checked("h", h, {time, batch, R});
-        T* const states = checked("c", c, {batch, H});
-        call.valid = (const uint8_t*)checked("valid", valid, {time, batch});
-        call.recurrent_mask = checked("recurrent_mask", recurrent_mask, {time, batch, R});
-        call.zoneout_cell = checked("zoneout_cell", zoneout_cell, {time, batch, H});
-        call.zoneout_hidden = checked("zoneout_hidden", zoneout_hidden, {time, batch, R});
-        call.every = every, call.units = units ? int64_t(units->size()) : H;
-        for (int k = 0; k < 4; ++k) call.place[k] = places[size_t(k)], call.gates_kept += places[size_t(k)] >= 0;
-        for (int place : places)
+        describe(call, run);
+        const int64_t time = call.time, batch = call.batch, kept = (time + run.every - 1) / run.every;
+        call.x = checked("x", run.x, {time, batch, I});
+        call.h0 = checked("h0", run.h0, {batch, R});
+        call.h = checked("h", run.h, {time, batch, R});
+        T* const states = checked("c", run.c, {batch, H});
+        call.every = run.every, call.units = run.units ? int64_t(run.units->size()) : H;
+        for (int k = 0; k < 4; ++k) call.place[k] = run.places[size_t(k)], call.gates_kept += call.place[k] >= 0;
+        for (int place : run.places)
             if (place >= call.gates_kept) throw nb::value_error("the gates that are kept lie side by side");
-        call.kept_gates = checked("gates", gates, {kept, batch, call.gates_kept, call.units});
-        call.kept_cell = checked("cells", cells, {kept, batch, call.units});
-        call.kept_unprojected = checked("unprojected", unprojected, {kept, batch, call.units});
+        call.kept_gates = checked_or_null("gates", run.gates, {kept, batch, call.gates_kept, call.units});
+        call.kept_cell = checked_or_null("cells", run.cells, {kept, batch, call.units});
+        call.kept_unprojected = checked_or_null("unprojected", run.unprojected, {kept, batch, call.units});
         std::vector<int64_t> start, lane, place;
         Pick pick{};
-        if (units) {
+        if (run.units) {
             const int64_t lanes = packed->kernel().lanes;
             for (int64_t tile = 0; tile * lanes < H; ++tile) {
                 start.push_back(int64_t(lane.size()));
-                for (size_t n = 0; n < units->size(); ++n) {
-                    const int64_t unit = (*units)[n];
+                for (size_t n = 0; n < run.units->size(); ++n) {
+                    const int64_t unit = (*run.units)[n];
                     if (unit < 0 || unit >= H) throw nb::value_error("there is no such unit");
                     if (unit / lanes == tile) lane.push_back(unit % lanes), place.push_back(int64_t(n));
                 }
@@ -152,68 +127,70 @@ public:
         without_gil([&] { return gatewise::forward(*packed, call, states, interrupted); });
     }
 
-    void backward(In<T> x, In<T> h, In<T> h0, In<T> c0, In<T> gates, In<T> cells, In<T> unprojected, bool reverse,
-                  Maybe<In<bool>> valid, Maybe<In<T>> recurrent_mask, Maybe<In<T>> zoneout_cell,
-                  Maybe<In<T>> zoneout_hidden, In<T> dhidden, Out<T> dh, Out<T> dc, Out<T> dx, Out<T> dweight,
-                  Out<T> dbias, Maybe<Out<T>> dpeephole, Maybe<Out<T>> dprojection) const {
-        const int64_t I = given.input, H = given.hidden, R = given.recurrent;
-        if (x.ndim() != 3) throw nb::value_error("x has 3 axes");
-        if (bool(dpeephole) != bool(peephole) || bool(dprojection) != bool(projection))
+    void backward(const BackwardRecord<T>& run) const {
+        const int64_t I = weights.input, H = weights.hidden, R = weights.recurrent;
+        if (run.dpeephole.is_valid() != peephole.is_valid() || run.dprojection.is_valid() != projection.is_valid())
             throw nb::value_error("peepholes and projection have a gradient exactly where the cell has them");
-        const int64_t time = int64_t(x.shape(0)), batch = int64_t(x.shape(1));
         Backward<T> call{};
-        call.time = time, call.batch = batch, call.reverse = reverse;
-        call.gates = checked("gates", gates, {time, batch, 4, H});
-        call.cells = checked("cells", cells, {time, batch, H});
-        call.unprojected = checked("unprojected", unprojected, {time, batch, H});
-        call.c0 = checked("c0", c0, {batch, H});
-        call.valid = (const uint8_t*)checked("valid", valid, {time, batch});
-        call.recurrent_mask = checked("recurrent_mask", recurrent_mask, {time, batch, R});
-        call.zoneout_cell = checked("zoneout_cell", zoneout_cell, {time, batch, H});
-        call.zoneout_hidden = checked("zoneout_hidden", zoneout_hidden, {time, batch, R});
-        call.dhidden = checked("dhidden", dhidden, {time, batch, R});
-        call.dx = checked("dx", dx, {time, batch, I});
-        const T* const inputs = checked("x", x, {time, batch, I});
-        const T* const hidden = checked("h", h, {time, batch, R});
-        const T* const initial = checked("h0", h0, {batch, R});
-        T* const dh_state = checked("dh", dh, {batch, R});
-        T* const dc_state = checked("dc", dc, {batch, H});
+        describe(call, run);
+        const int64_t time = call.time, batch = call.batch;
+        call.gates = checked("gates", run.gates, {time, batch, 4, H});
+        call.cells = checked("cells", run.cells, {time, batch, H});
+        call.unprojected = checked("unprojected", run.unprojected, {time, batch, H});
+        call.c0 = checked("c0", run.c0, {batch, H});
+        call.dhidden = checked("dhidden", run.dhidden, {time, batch, R});
+        call.dx = checked("dx", run.dx, {time, batch, I});
+        const T* const inputs = checked("x", run.x, {time, batch, I});
+        const T* const hidden = checked("h", run.h, {time, batch, R});
+        const T* const initial = checked("h0", run.h0, {batch, R});
+        T* const dh = checked("dh", run.dh, {batch, R});
+        T* const dc = checked("dc", run.dc, {batch, H});
         const Gradients<T> gradients{
-            checked("dweight", dweight, {4, H, R + I}), checked("dbias", dbias, {4, H}),
-            checked("dpeephole", dpeephole, {3, H}), checked("dprojection", dprojection, {R, H})};
+            checked("dweight", run.dweight, {4, H, R + I}), checked("dbias", run.dbias, {4, H}),
+            checked_or_null("dpeephole", run.dpeephole, {3, H}), checked_or_null("dprojection", run.dprojection, {R, H})};
         without_gil([&] {
-            packed->pack_backward(given);
-            return gatewise::backward(*packed, call, inputs, hidden, initial, dh_state, dc_state, gradients, interrupted);
+            packed->pack_backward(weights);
+            return gatewise::backward(*packed, call, inputs, hidden, initial, dh, dc, gradients, interrupted);
         });
     }
 
     std::shared_ptr<const Packed<T>> packed;
 
 private:
-    In<T> weight, bias;  // held, so that `given` stays valid
-    Maybe<In<T>> peephole, projection;
-    Given<T> given{};
+    // The sizes and masks, which both passes read.
+    template <class Call> void describe(Call& call, const RunRecord<T>& run) const {
+        if (!run.x.is_valid() || run.x.ndim() != 3) throw nb::value_error("x has 3 axes");
+        const int64_t time = int64_t(run.x.shape(0)), batch = int64_t(run.x.shape(1));
+        call.time = time, call.batch = batch, call.reverse = run.reverse;
+        call.valid = (const uint8_t*)checked_or_null("valid", run.valid, {time, batch});
+        call.recurrent_mask = checked_or_null("recurrent_mask", run.recurrent_mask, {time, batch, weights.recurrent});
+        call.zoneout_cell = checked_or_null("zoneout_cell", run.zoneout_cell, {time, batch, weights.hidden});
+        call.zoneout_hidden = checked_or_null("zoneout_hidden", run.zoneout_hidden, {time, batch, weights.recurrent});
+    }
+
+    In<T> weight, bias, peephole, projection;  // held, so that the pointers of `weights` stay valid
+    CellWeights<T> weights{};
 };
 
 template <class T> constexpr int NUMPY_TYPE = sizeof(T) == 4 ? NPY_FLOAT32 : NPY_FLOAT64;
 
 template <class T> class PyStream {
 public:
-    PyStream(const std::vector<const PyCell<T>*>& cells, int64_t batch, bool with_batch, nb::object other)
-        : batched(with_batch), stream(taken(cells), batch), other(other) {
+    PyStream(const std::vector<const PyCell<T>*>& cells, int64_t batch, bool with_batch, nb::object converter)
+        : batched(with_batch), stream(packed_layers(cells), batch), converter(converter) {
         input = stream.cell(0).input, output = stream.cell(stream.layers() - 1).recurrent;
     }
 
     // The output for x (input,) or (time, input), with a batch axis before the last where there is one. If x is not such
-    // an array, `out` does not fit the output, or the two share memory, `other` converts them or says what is wrong.
+    // an array, `out` does not fit the output, or the two share memory, `converter` converts them or says what is wrong.
     static nb::object push(nb::pointer_and_handle<PyStream> self, nb::handle x, nb::handle out) {
         nb::object y = self.p->pushed(x, out);
-        return y.is_valid() ? y : push_other(self, x, nb::none(), out);
+        return y.is_valid() ? y : push_converted(self, x, nb::none(), out);
     }
 
     // An overload of its own, so that a push without a mask costs nothing extra.
-    static nb::object push_other(nb::pointer_and_handle<PyStream> self, nb::handle x, nb::handle mask, nb::handle out) {
-        return self.p->other(self.h, x, mask, out);
+    static nb::object push_converted(nb::pointer_and_handle<PyStream> self, nb::handle x, nb::handle mask, nb::handle out) {
+        return self.p->converter(self.h, x, mask, out);
     }
 
     // As `push`, or nothing. The GIL is kept where the work takes less time than releasing it.
@@ -289,15 +266,15 @@ private:
         }
     }
 
-    static std::vector<std::shared_ptr<const Packed<T>>> taken(const std::vector<const PyCell<T>*>& cells) {
+    static std::vector<std::shared_ptr<const Packed<T>>> packed_layers(const std::vector<const PyCell<T>*>& cells) {
         if (cells.empty()) throw nb::value_error("a stream has at least one layer");
-        std::vector<std::shared_ptr<const Packed<T>>> found;
+        std::vector<std::shared_ptr<const Packed<T>>> layers;
         for (const auto* cell : cells) {
-            if (!found.empty() && cell->packed->cell().input != found.back()->cell().recurrent)
-                throw nb::value_error("each layer of a stream takes what the one below it puts out");
-            found.push_back(cell->packed);
+            if (!layers.empty() && cell->packed->cell().input != layers.back()->cell().recurrent)
+                throw nb::value_error("the input size of each layer of a stream is the output size of the layer below it");
+            layers.push_back(cell->packed);
         }
-        return found;
+        return layers;
     }
 
     const Cell<T>& at(int64_t layer) const {
@@ -307,17 +284,17 @@ private:
 
     bool busy = false, batched;
     Stream<T> stream;
-    nb::object other;
+    nb::object converter;
     int64_t input, output;
 };
 
 template <class T> void apply(const std::string& kernel, const std::string& name, double slope, double shift, In<T> a, Out<T> y) {
-    const Kernel& chosen = kernel_called(kernel);
+    const Kernel& chosen = kernel_named(kernel);
     const int64_t count = int64_t(a.size());
     if (a.ndim() != 1) throw nb::value_error("a has one axis");
     const T* const from = checked("a", a, {count});
     T* const to = checked("y", y, {count});
-    const Activation<T> by{function_called(name), T(slope), T(shift)};
+    const Activation<T> by{function_named(name), T(slope), T(shift)};
     if constexpr (sizeof(T) == 4) chosen.float32.apply(by, from, to, count);
     else chosen.float64.apply(by, from, to, count);
 }
@@ -331,14 +308,14 @@ template <class T> void linear(In<T> x, In<T> weight, In<T> bias, Out<T> y) {
     T* to = checked("y", y, {rows, size});
     const nb::gil_scoped_release released;
     constexpr int64_t LANES = 32 / sizeof(T);
-    const int64_t whole = depth - depth % LANES;
+    const int64_t in_vectors = depth - depth % LANES;
     for (int64_t row = 0; row < rows; ++row, from += depth)
         for (int64_t unit = 0; unit < size; ++unit) {
             const T* const of = w + unit * depth;
             T sums[LANES] = {};
-            for (int64_t k = 0; k < whole; k += LANES)
+            for (int64_t k = 0; k < in_vectors; k += LANES)
                 for (int64_t lane = 0; lane < LANES; ++lane) sums[lane] += of[k + lane] * from[k + lane];
-            for (int64_t k = whole; k < depth; ++k) sums[k - whole] += of[k] * from[k];
+            for (int64_t k = in_vectors; k < depth; ++k) sums[k - in_vectors] += of[k] * from[k];
             for (int64_t half = LANES / 2; half > 0; half /= 2)
                 for (int64_t lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
             *to++ = b[unit] + sums[0];
@@ -348,24 +325,18 @@ template <class T> void linear(In<T> x, In<T> weight, In<T> bias, Out<T> y) {
 // N: the constructor of a cell has an argument for each of the NUMBERS.
 template <class T, size_t... N> void bind(nb::module_& m, const char* cell, const char* stream, std::index_sequence<N...>) {
     using namespace nb::literals;
-    nb::class_<PyCell<T>>(m, cell)
-        .def(nb::init<const std::string&, In<T>, In<T>, Maybe<In<T>>, Maybe<In<T>>, const Activations&, const std::string&, std::enable_if_t<(N >= 0), double>...>(),
+    nb::class_<PyCell<T>> cell_class(m, cell);
+    cell_class
+        .def(nb::init<const std::string&, In<T>, In<T>, In<T>, In<T>, const Activations&, const std::string&, std::enable_if_t<(N >= 0), double>...>(),
              "kernel"_a, "weight"_a.noconvert(), "bias"_a.noconvert(), "peephole"_a.noconvert().none(),
              "projection"_a.noconvert().none(), "activations"_a, "coupling"_a, nb::arg(NUMBERS<T>[N].name)...)
-        .def("forward", &PyCell<T>::forward, "x"_a.noconvert(), "h0"_a.noconvert(), "h"_a.noconvert(), "c"_a.noconvert(),
-             "reverse"_a, "valid"_a.noconvert().none(), "recurrent_mask"_a.noconvert().none(),
-             "zoneout_cell"_a.noconvert().none(), "zoneout_hidden"_a.noconvert().none(), "every"_a, "places"_a,
-             "gates"_a.noconvert().none(), "cells"_a.noconvert().none(), "unprojected"_a.noconvert().none(), "units"_a.none())
-        .def("backward", &PyCell<T>::backward, "x"_a.noconvert(), "h"_a.noconvert(), "h0"_a.noconvert(), "c0"_a.noconvert(),
-             "gates"_a.noconvert(), "cells"_a.noconvert(), "unprojected"_a.noconvert(), "reverse"_a,
-             "valid"_a.noconvert().none(), "recurrent_mask"_a.noconvert().none(), "zoneout_cell"_a.noconvert().none(),
-             "zoneout_hidden"_a.noconvert().none(), "dhidden"_a.noconvert(), "dh"_a.noconvert(), "dc"_a.noconvert(),
-             "dx"_a.noconvert(), "dweight"_a.noconvert(), "dbias"_a.noconvert(), "dpeephole"_a.noconvert().none(),
-             "dprojection"_a.noconvert().none());
+        .def("forward", &PyCell<T>::forward, "run"_a)
+        .def("backward", &PyCell<T>::backward, "run"_a);
+    bind_records<T>(cell_class);
     nb::class_<PyStream<T>>(m, stream)
-        .def(nb::init<const std::vector<const PyCell<T>*>&, int64_t, bool, nb::object>(), "cells"_a, "batch"_a, "batched"_a, "other"_a)
+        .def(nb::init<const std::vector<const PyCell<T>*>&, int64_t, bool, nb::object>(), "cells"_a, "batch"_a, "batched"_a, "converter"_a)
         .def("push", &PyStream<T>::push, "x"_a.none(), nb::kw_only(), "out"_a.none() = nb::none(), "See gatewise.Stream.push.")
-        .def("push", &PyStream<T>::push_other, "x"_a.none(), nb::kw_only(), "mask"_a.none(), "out"_a.none() = nb::none(), "See gatewise.Stream.push.")
+        .def("push", &PyStream<T>::push_converted, "x"_a.none(), nb::kw_only(), "mask"_a.none(), "out"_a.none() = nb::none(), "See gatewise.Stream.push.")
         .def("get", &PyStream<T>::get, "layer"_a, "h"_a.noconvert(), "c"_a.noconvert())
         .def("set", &PyStream<T>::set, "layer"_a, "h"_a.noconvert(), "c"_a.noconvert());
     m.def("apply", &apply<T>, "kernel"_a, "name"_a, "slope"_a, "shift"_a, "a"_a.noconvert(), "y"_a.noconvert());
@@ -386,9 +357,12 @@ void refuse_other_interpreters() {
 
 NB_MODULE(_native, m) {
     refuse_other_interpreters();
+    // At its exit Python abandons daemon threads, with the cells and streams that their frames hold: the system takes
+    // that memory, and a report of leaks would be of nothing.
+    nb::set_leak_warnings(false);
     if (_import_array() < 0) throw nb::python_error();
     m.doc() = "The native kernels; gatewise.engine.native calls them.";
-    m.def("kernels", &kernels);
+    m.def("kernels", &kernel_names);
     m.def("threads", &threads);
     m.def("set_threads", &set_threads, nb::arg("count"));
     bind<float>(m, "CellFloat32", "StreamFloat32", std::make_index_sequence<std::size(NUMBERS<float>)>());

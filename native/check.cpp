@@ -13,25 +13,25 @@ using namespace gatewise;
 
 namespace {
 
-template <class T> void check_forward(const Subject<T>& s, const Result<T>& found, const Plain<T>& plain) {
-    check_close("the hidden state", found.hidden, plain.hidden);
-    check_close("the final hidden state", found.h, plain.h);
-    check_close("the final cell state", found.c, plain.c);
-    check_close("the cell state", found.cells, plain.cells);
-    Array<T> gates = found.gates, unprojected = found.unprojected;
+template <class T> void check_forward(const Subject<T>& s, const Result<T>& actual, const Plain<T>& plain) {
+    check_close("the hidden state", actual.hidden, plain.hidden);
+    check_close("the final hidden state", actual.h, plain.h);
+    check_close("the final cell state", actual.c, plain.c);
+    check_close("the cell state", actual.cells, plain.cells);
+    Array<T> gates = actual.gates, unprojected = actual.unprojected;
     for (int64_t row = 0; row < s.time * s.batch; ++row)  // a step that is not valid has none: they are NaN
         if (s.valid && !s.valid[row])
             for (int64_t n = 0; n < 5 * s.cell.hidden; ++n) {
-                T& kept = n < 4 * s.cell.hidden ? gates[row * 4 * s.cell.hidden + n] : unprojected[row * s.cell.hidden + n % s.cell.hidden];
-                if (!std::isnan(kept)) fail("a gate of a step that is not valid is %.17g, but must be NaN", double(kept));
-                kept = 0;
+                T& number = n < 4 * s.cell.hidden ? gates[row * 4 * s.cell.hidden + n] : unprojected[row * s.cell.hidden + n % s.cell.hidden];
+                if (!std::isnan(number)) fail("a gate of a step that is not valid is %.17g, but must be NaN", double(number));
+                number = 0;
             }
     check_close("a gate", gates, plain.gates);
     check_close("the unprojected state", unprojected, plain.unprojected);
 }
 
 // Some gates of some units at every n-th step are those of the whole trace.
-template <class T> void check_kept(Dice& dice, const Packed<T>& cell, const Subject<T>& s, const Result<T>& whole) {
+template <class T> void check_kept(Dice& dice, const Packed<T>& cell, const Subject<T>& s, const Result<T>& run) {
     const int64_t H = s.cell.hidden, lanes = cell.kernel().lanes;
     std::vector<int64_t> units, start{0}, lane, place;
     for (int64_t u = H; u-- > 0;)
@@ -42,23 +42,23 @@ template <class T> void check_kept(Dice& dice, const Packed<T>& cell, const Subj
         start.push_back(int64_t(lane.size()));
     }
     const Pick pick{start.data(), lane.data(), place.data()};
-    const int64_t every = dice.from(1, 3), kept = (s.time + every - 1) / every, count = int64_t(units.size());
+    const int64_t every = dice.from(1, 3), slots = (s.time + every - 1) / every, count = int64_t(units.size());
     Forward<T> call{};
     call.time = s.time, call.batch = s.batch, call.reverse = s.reverse, call.x = s.x.data(), call.h0 = s.h0.data();
     call.valid = s.valid.data(), call.recurrent_mask = s.recurrent_mask.data();
     call.zoneout_cell = s.zoneout_cell.data(), call.zoneout_hidden = s.zoneout_hidden.data();
     call.every = every, call.units = count, call.pick = &pick;
     for (int& at : call.place) at = dice.once_in(3) ? -1 : call.gates_kept++;
-    Array<T> hidden({s.time, s.batch, s.cell.recurrent}), gates({kept, s.batch, call.gates_kept, count}), cells({kept, s.batch, count}), c = s.c0;
+    Array<T> hidden({s.time, s.batch, s.cell.recurrent}), gates({slots, s.batch, call.gates_kept, count}), cells({slots, s.batch, count}), c = s.c0;
     call.h = hidden.data(), call.kept_gates = gates.data(), call.kept_cell = cells.data();
     forward(cell, call, c.data(), nullptr);
     Array<T> expected_gates = gates, expected_cells = cells;
-    for (int64_t slot = 0; slot < kept; ++slot)
+    for (int64_t slot = 0; slot < slots; ++slot)
         for (int64_t b = 0; b < s.batch; ++b)
             for (int64_t n = 0; n < count; ++n) {
                 for (int k = 0; k < 4; ++k)
-                    if (call.place[k] >= 0) expected_gates(slot, b, call.place[k], n) = whole.gates(slot * every, b, k, units[size_t(n)]);
-                expected_cells(slot, b, n) = whole.cells(slot * every, b, units[size_t(n)]);
+                    if (call.place[k] >= 0) expected_gates(slot, b, call.place[k], n) = run.gates(slot * every, b, k, units[size_t(n)]);
+                expected_cells(slot, b, n) = run.cells(slot * every, b, units[size_t(n)]);
             }
     check_same("a gate that was kept alone", gates, expected_gates);
     check_same("a cell state that was kept alone", cells, expected_cells);
@@ -73,7 +73,7 @@ template <class T> void check_large(Dice& dice, const Kernel& kernel) {
     make_plain(s.cell);
     s.weight = dice.array<T>({4, H, H + I}, 0.2), s.bias = dice.array<T>({4, H}, 1), s.x = dice.array<T>({TIME, B, I}, 2);
     s.h0 = dice.array<T>({B, H}, 1), s.c0 = dice.array<T>({B, H}, 1);
-    const Packed<T> cell(kernel, given(s));
+    const Packed<T> cell(kernel, weights_of(s));
     const Result<T> expected = whole_run(cell, s);
     Buffer<T> gates(TIME * B * 4 * H), cells(TIME * B * H);  // aligned to cache lines
     Array<T> hidden({TIME, B, H}), c = s.c0;
@@ -93,25 +93,25 @@ template <class T> void check_large(Dice& dice, const Kernel& kernel) {
 }
 
 // A stream that is fed in pieces gives what the run gives.
-template <class T> void check_stream(Dice& dice, std::shared_ptr<const Packed<T>> cell, const Subject<T>& s, const Result<T>& whole) {
+template <class T> void check_stream(Dice& dice, std::shared_ptr<const Packed<T>> cell, const Subject<T>& s, const Result<T>& run) {
     Stream<T> stream({cell}, s.batch);
     stream.set(0, s.h0.data(), s.c0.data());
-    Result<T> found = empty(s, false);
+    Result<T> actual = empty(s, false);
     for (int64_t t = 0; t < s.time;) {
         const int64_t steps = dice.from(1, std::min<int64_t>(s.time - t, 9));
-        stream.push(s.x.data() + t * s.batch * s.cell.input, steps, found.hidden.data() + t * s.batch * s.cell.recurrent, nullptr);
+        stream.push(s.x.data() + t * s.batch * s.cell.input, steps, actual.hidden.data() + t * s.batch * s.cell.recurrent, nullptr);
         t += steps;
     }
-    stream.get(0, found.h.data(), found.c.data());
-    check_same("what a stream gives", found, whole);
+    stream.get(0, actual.h.data(), actual.c.data());
+    check_same("what a stream gives", actual, run);
 }
 
 template <class T> void check_kernel(Dice& dice, const Kernel& kernel, const Subject<T>& s, const Plain<T>& plain) {
-    const auto cell = std::make_shared<const Packed<T>>(kernel, given(s));
+    const auto cell = std::make_shared<const Packed<T>>(kernel, weights_of(s));
     set_threads(1);
-    const Result<T> found = whole_run(*cell, s);
-    check_forward(s, found, plain);
-    const Derivatives<T> back = backward_pass(*cell, s, found);
+    const Result<T> actual = whole_run(*cell, s);
+    check_forward(s, actual, plain);
+    const Derivatives<T> back = backward_pass(*cell, s, actual);
     check_close("the gradient with respect to the weights", back.weight, plain.dweight);
     check_close("the gradient with respect to the bias", back.bias, plain.dbias);
     check_close("the gradient with respect to the peepholes", back.peephole, plain.dpeephole);
@@ -124,22 +124,22 @@ template <class T> void check_kernel(Dice& dice, const Kernel& kernel, const Sub
     const int64_t cut = dice.to(s.time);
     if (s.reverse) run(*cell, s, cut, s.time, pieces), run(*cell, s, 0, cut, pieces);
     else run(*cell, s, 0, cut, pieces), run(*cell, s, cut, s.time, pieces);
-    check_same("what a run in two pieces gives", pieces, found);
+    check_same("what a run in two pieces gives", pieces, actual);
     Result<T> unkept = whole_run(*cell, s, false);
-    unkept.gates = found.gates, unkept.cells = found.cells, unkept.unprojected = found.unprojected;
-    check_same("what a run that keeps nothing gives", unkept, found);
+    unkept.gates = actual.gates, unkept.cells = actual.cells, unkept.unprojected = actual.unprojected;
+    check_same("what a run that keeps nothing gives", unkept, actual);
     Result<T> usual = empty(s, true);
     usual.unprojected = {};
     run(*cell, s, 0, s.time, usual);
-    usual.unprojected = found.unprojected;
-    check_same("what a run that keeps gates and cell states gives", usual, found);
-    check_kept(dice, *cell, s, found);
-    if (!s.reverse && !s.valid && !s.recurrent_mask && !s.zoneout_cell && !s.zoneout_hidden) check_stream(dice, cell, s, found);
+    usual.unprojected = actual.unprojected;
+    check_same("what a run that keeps gates and cell states gives", usual, actual);
+    check_kept(dice, *cell, s, actual);
+    if (!s.reverse && !s.valid && !s.recurrent_mask && !s.zoneout_cell && !s.zoneout_hidden) check_stream(dice, cell, s, actual);
 
     for (int threads = 2; threads <= 3; ++threads) {
         set_threads(threads);
-        check_same("what a run on several threads gives", whole_run(*cell, s), found);
-        const Derivatives<T> shared = backward_pass(*cell, s, found);
+        check_same("what a run on several threads gives", whole_run(*cell, s), actual);
+        const Derivatives<T> shared = backward_pass(*cell, s, actual);
         check_same("the gradient with respect to the weights on several threads", shared.weight, back.weight);
         check_same("the gradient with respect to the bias on several threads", shared.bias, back.bias);
         check_same("the gradient with respect to the peepholes on several threads", shared.peephole, back.peephole);
@@ -173,11 +173,11 @@ template <class T> void check_nonlinearities(Dice& dice, const Kernel& kernel) {
 template <class T> int check_type(const Kernel* const* kernels, int count, int64_t runs, uint64_t seed) {
     const char* type = sizeof(T) == 4 ? "float" : "double";
     int passed = 0;
-    const auto check = [&](const Kernel& kernel, const char* what, int64_t number, auto work) {
+    const auto check = [&](const Kernel& kernel, const char* subject, int64_t number, auto work) {
         try {
             work();
         } catch (const std::runtime_error& wrong) {
-            fail("%s, %s, %s %lld of seed %llu: %s", kernel.name, type, what, (long long)number, (unsigned long long)seed, wrong.what());
+            fail("%s, %s, %s %lld of seed %llu: %s", kernel.name, type, subject, (long long)number, (unsigned long long)seed, wrong.what());
         }
         ++passed;
     };
@@ -202,10 +202,10 @@ int main(int count, char** words) {
     const int64_t runs = count > 1 ? std::atoll(words[1]) : 200;
     const uint64_t seed = count > 2 ? uint64_t(std::atoll(words[2])) : 0;
     const Kernel* kernels[4];
-    const int found = available(kernels);
-    for (int k = 0; k < found; ++k) std::printf("%s%s", kernels[k]->name, k + 1 < found ? ", " : "\n");
+    const int num_kernels = available(kernels);
+    for (int k = 0; k < num_kernels; ++k) std::printf("%s%s", kernels[k]->name, k + 1 < num_kernels ? ", " : "\n");
     try {
-        const int passed = check_type<float>(kernels, found, runs, seed) + check_type<double>(kernels, found, runs, seed);
+        const int passed = check_type<float>(kernels, num_kernels, runs, seed) + check_type<double>(kernels, num_kernels, runs, seed);
         const double part = double(tight) / double(compared);
         std::printf("errors were at most %.2f of what is allowed; %.1f %% of the numbers had a tight bound\n", largest, 100 * part);
         if (!(part > 0.8)) fail("with so few tight bounds a check says little");

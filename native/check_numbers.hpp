@@ -18,34 +18,34 @@ template <class... Words> [[noreturn]] void fail(const char* form, Words... word
     throw std::runtime_error(text);
 }
 
-template <class T> void check_close(const char* name, const Array<T>& found, const Array<Number<T>>& expected) {
-    if (!found) return;
+template <class T> void check_close(const char* name, const Array<T>& actual, const Array<Number<T>>& expected) {
+    if (!actual) return;
     double size = 0;
-    for (int64_t n = 0; n < found.size(); ++n) size = std::max(size, double(std::abs(expected[n].value)));
-    for (int64_t n = 0; n < found.size(); ++n) {
+    for (int64_t n = 0; n < actual.size(); ++n) size = std::max(size, double(std::abs(expected[n].value)));
+    for (int64_t n = 0; n < actual.size(); ++n) {
         const double allowed = double(std::numeric_limits<T>::epsilon() * expected[n].error + 1e3 * std::numeric_limits<T>::min());
-        const double error = double(std::abs(found[n] - expected[n].value));
+        const double error = double(std::abs(actual[n] - expected[n].value));
         if (!(error <= allowed))
-            fail("%s at %lld is %.17g, but must be %.17g to within %.3g", name, (long long)n, double(found[n]),
+            fail("%s at %lld is %.17g, but must be %.17g to within %.3g", name, (long long)n, double(actual[n]),
                  double(expected[n].value), allowed);
         largest = std::max(largest, error / allowed);
         ++compared, tight += allowed <= 1e4 * std::numeric_limits<T>::epsilon() * std::max(size, 1e-3);
     }
 }
 
-template <class T> void check_same(const char* name, const Array<T>& found, const Array<T>& expected) {
-    for (int64_t n = 0; n < found.size(); ++n)
-        if (std::memcmp(&found[n], &expected[n], sizeof(T)) != 0)
-            fail("%s at %lld is %.17g, but must be %.17g to the last bit", name, (long long)n, double(found[n]), double(expected[n]));
+template <class T> void check_same(const char* name, const Array<T>& actual, const Array<T>& expected) {
+    for (int64_t n = 0; n < actual.size(); ++n)
+        if (std::memcmp(&actual[n], &expected[n], sizeof(T)) != 0)
+            fail("%s at %lld is %.17g, but must be %.17g to the last bit", name, (long long)n, double(actual[n]), double(expected[n]));
 }
 
-template <class T> void check_same(const char* name, const Result<T>& found, const Result<T>& expected) {
-    check_same(name, found.hidden, expected.hidden);
-    check_same(name, found.h, expected.h);
-    check_same(name, found.c, expected.c);
-    check_same(name, found.gates, expected.gates);
-    check_same(name, found.cells, expected.cells);
-    check_same(name, found.unprojected, expected.unprojected);
+template <class T> void check_same(const char* name, const Result<T>& actual, const Result<T>& expected) {
+    check_same(name, actual.hidden, expected.hidden);
+    check_same(name, actual.h, expected.h);
+    check_same(name, actual.c, expected.c);
+    check_same(name, actual.gates, expected.gates);
+    check_same(name, actual.cells, expected.cells);
+    check_same(name, actual.unprojected, expected.unprojected);
 }
 
 }  // namespace gatewise

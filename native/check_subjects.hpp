@@ -17,9 +17,9 @@ public:
     bool once_in(int64_t times) { return to(times - 1) == 0; }
     double real(double low, double high) { return low + (high - low) * double(bits() >> 11) * 0x1p-53; }
     template <class T> Array<T> array(std::initializer_list<int64_t> sizes, double most) {
-        Array<T> made(sizes);
-        for (int64_t n = 0; n < made.size(); ++n) made[n] = T(real(-most, most));
-        return made;
+        Array<T> numbers(sizes);
+        for (int64_t n = 0; n < numbers.size(); ++n) numbers[n] = T(real(-most, most));
+        return numbers;
     }
 };
 
@@ -44,13 +44,13 @@ template <class T> Array<T> random_mask(Dice& dice, std::initializer_list<int64_
     return mask;
 }
 
-template <class T> void make_plain(Given<T>& cell) {
+template <class T> void make_plain(CellWeights<T>& cell) {
     for (int k = 0; k < 5; ++k) cell.activation[k] = {k == CANDIDATE || k == CELL ? Function::tanh : Function::sigmoid, 0, 0};
 }
 
 template <class T> Subject<T> random_subject(Dice& dice, int64_t number) {
     Subject<T> s;
-    Given<T>& cell = s.cell;
+    CellWeights<T>& cell = s.cell;
     // wide: worth several threads, or more than the first-level cache holds; lengthy: several rounds of the backward pass.
     const bool wide = number % 16 == 0, lengthy = number % 16 == 8;
     s.time = lengthy ? dice.from(150, 300) : dice.to(7);
@@ -101,8 +101,8 @@ template <class T> Subject<T> random_subject(Dice& dice, int64_t number) {
     return s;
 }
 
-template <class T> Given<T> given(const Subject<T>& s) {
-    Given<T> cell = s.cell;
+template <class T> CellWeights<T> weights_of(const Subject<T>& s) {
+    CellWeights<T> cell = s.cell;
     cell.weight = s.weight.data(), cell.bias = s.bias.data();
     cell.peephole = s.peephole.data(), cell.projection = s.projection.data();
     return cell;
@@ -139,15 +139,15 @@ template <class T> void run(const Packed<T>& cell, const Subject<T>& s, int64_t 
 
 template <class T> Result<T> empty(const Subject<T>& s, bool keeps) {
     const int64_t H = s.cell.hidden, TIME = s.time, B = s.batch;
-    Result<T> made{Array<T>({TIME, B, s.cell.recurrent}, T(7)), s.h0, s.c0, {}, {}, {}};
-    if (keeps) made.gates = Array<T>({TIME, B, 4, H}, T(7)), made.cells = made.unprojected = Array<T>({TIME, B, H}, T(7));
-    return made;
+    Result<T> result{Array<T>({TIME, B, s.cell.recurrent}, T(7)), s.h0, s.c0, {}, {}, {}};
+    if (keeps) result.gates = Array<T>({TIME, B, 4, H}, T(7)), result.cells = result.unprojected = Array<T>({TIME, B, H}, T(7));
+    return result;
 }
 
 template <class T> Result<T> whole_run(const Packed<T>& cell, const Subject<T>& s, bool keeps = true) {
-    Result<T> made = empty(s, keeps);
-    run(cell, s, 0, s.time, made);
-    return made;
+    Result<T> result = empty(s, keeps);
+    run(cell, s, 0, s.time, result);
+    return result;
 }
 
 template <class T> struct Derivatives {
@@ -167,7 +167,7 @@ template <class T> Derivatives<T> backward_pass(const Packed<T>& cell, const Sub
     if (s.recurrent_mask) call.recurrent_mask = s.recurrent_mask.data();
     if (s.zoneout_cell) call.zoneout_cell = s.zoneout_cell.data();
     if (s.zoneout_hidden) call.zoneout_hidden = s.zoneout_hidden.data();
-    cell.pack_backward(given(s));
+    cell.pack_backward(weights_of(s));
     backward(cell, call, s.x.data(), run.hidden.data(), s.h0.data(), d.h.data(), d.c.data(),
              Gradients<T>{d.weight.data(), d.bias.data(), d.peephole.data(), d.projection.data()}, nullptr);
     return d;

@@ -20,15 +20,15 @@ constexpr int64_t I = 24, H = 64, TIME = 20, COLUMNS = H + I;
 
 struct Model {
     Numbers weight, bias;
-    Given<float> given{};
+    CellWeights<float> weights{};
     std::shared_ptr<const Packed<float>> cell;
 
     explicit Model(const Kernel& kernel) : weight(4 * H * COLUMNS), bias(4 * H) {
         for (size_t n = 0; n < weight.size(); ++n) weight[n] = 0.2f * std::sin(float(n));
-        given.input = I, given.hidden = given.recurrent = H;
-        for (int k = 0; k < 5; ++k) given.activation[k].function = k == CANDIDATE || k == CELL ? Function::tanh : Function::sigmoid;
-        given.weight = weight.data(), given.bias = bias.data();
-        cell = std::make_shared<const Packed<float>>(kernel, given);
+        weights.input = I, weights.hidden = weights.recurrent = H;
+        for (int k = 0; k < 5; ++k) weights.activation[k].function = k == CANDIDATE || k == CELL ? Function::tanh : Function::sigmoid;
+        weights.weight = weight.data(), weights.bias = bias.data();
+        cell = std::make_shared<const Packed<float>>(kernel, weights);
     }
 };
 
@@ -49,10 +49,10 @@ Numbers streamed(const Model& model, int64_t batch) {
 // A run and its backward pass: the hidden states, and the gradient with respect to the weights for dL/dh = 1.
 Numbers forward_and_backward(const Model& model, int64_t batch) {
     const Numbers x = inputs(batch), h0(size_t(batch * H)), dhidden(size_t(TIME * batch * H), 1.0f);
-    Numbers found(size_t(TIME * batch * H + 4 * H * COLUMNS));
+    Numbers result(size_t(TIME * batch * H + 4 * H * COLUMNS));
     Numbers c(h0), gates(size_t(TIME * batch * 4 * H)), cells(size_t(TIME * batch * H)), unprojected(cells);
     Numbers dh(h0), dc(h0), dx(x.size()), dbias(4 * H);
-    float* const hidden = found.data();
+    float* const hidden = result.data();
     Forward<float> run{};
     run.time = TIME, run.batch = batch, run.every = 1, run.units = H, run.gates_kept = 4;
     for (int k = 0; k < 4; ++k) run.place[k] = k;
@@ -63,10 +63,10 @@ Numbers forward_and_backward(const Model& model, int64_t batch) {
     back.time = TIME, back.batch = batch;
     back.gates = gates.data(), back.cells = cells.data(), back.unprojected = unprojected.data(), back.c0 = h0.data();
     back.dhidden = dhidden.data(), back.dx = dx.data();
-    model.cell->pack_backward(model.given);
+    model.cell->pack_backward(model.weights);
     backward(*model.cell, back, x.data(), hidden, h0.data(), dh.data(), dc.data(),
              Gradients<float>{hidden + TIME * batch * H, dbias.data(), nullptr, nullptr}, nullptr);
-    return found;
+    return result;
 }
 
 bool same(const Numbers& a, const Numbers& b) { return std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0; }

@@ -32,14 +32,14 @@ InstructionSets instruction_sets() {
 }  // namespace
 #endif
 
-int available(const Kernel* found[4]) {
+int available(const Kernel* kernels[4]) {
     int count = 0;
 #if defined(__x86_64__)
     static const InstructionSets sets = instruction_sets();
-    if (sets.avx512) found[count++] = &avx512::kernel;
-    if (sets.avx2) found[count++] = &avx2::kernel;
+    if (sets.avx512) kernels[count++] = &avx512::kernel;
+    if (sets.avx2) kernels[count++] = &avx2::kernel;
 #endif
-    found[count++] = &portable::kernel;
+    kernels[count++] = &portable::kernel;
     return count;
 }
 

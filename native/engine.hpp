@@ -27,7 +27,7 @@ private:
 };
 
 // One cell as the caller gives it: gate order i f g o, columns [h; x], C order.
-template <class T> struct Given : Switches<T> {
+template <class T> struct CellWeights : Switches<T> {
     int64_t input, hidden, recurrent;
     const T* weight;                          // (4, hidden, recurrent + input)
     const T* bias;                            // (4, hidden)
@@ -38,10 +38,10 @@ template <class T> struct Given : Switches<T> {
 // A cell with its weights packed for one kernel. Immutable: any number of threads may use it at once.
 template <class T> class Packed {
 public:
-    Packed(const Kernel&, const Given<T>&);
+    Packed(const Kernel&, const CellWeights<T>&);
     Packed(const Packed&) = delete;
 
-    void pack_backward(const Given<T>&) const;  // must precede backward(); later calls do nothing
+    void pack_backward(const CellWeights<T>&) const;  // must precede backward(); later calls do nothing
 
     const Functions<T>& kernel() const { return functions; }
     const Cell<T>& cell() const { return packed; }
@@ -99,7 +99,7 @@ public:
 private:
     std::vector<std::shared_ptr<const Packed<T>>> cells;
     std::vector<Forward<T>> calls;  // one per layer: what every push has in common
-    int64_t batch_size, taken = 0;
+    int64_t batch_size, steps_before = 0;
     double operations = 0;
     std::vector<Buffer<T>> h, c;  // (batch, recurrent), (batch, padded hidden)
     Buffer<T> between[2];

@@ -23,15 +23,15 @@ int main() {
     };
     const std::vector<float> bias = {0, 0, 1, 1, 0, 0, 0, 0};
 
-    Given<float> given{};
-    given.input = INPUT_SIZE, given.hidden = given.recurrent = HIDDEN_SIZE;
-    for (int gate : {INPUT, FORGET, OUTPUT}) given.activation[gate].function = Function::sigmoid;
-    for (int gate : {CANDIDATE, CELL}) given.activation[gate].function = Function::tanh;
-    given.weight = weight.data(), given.bias = bias.data();
+    CellWeights<float> weights{};
+    weights.input = INPUT_SIZE, weights.hidden = weights.recurrent = HIDDEN_SIZE;
+    for (int gate : {INPUT, FORGET, OUTPUT}) weights.activation[gate].function = Function::sigmoid;
+    for (int gate : {CANDIDATE, CELL}) weights.activation[gate].function = Function::tanh;
+    weights.weight = weight.data(), weights.bias = bias.data();
 
     const Kernel* kernels[4];
     available(kernels);  // fastest first
-    const auto cell = std::make_shared<const Packed<float>>(*kernels[0], given);
+    const auto cell = std::make_shared<const Packed<float>>(*kernels[0], weights);
     std::printf("kernel: %s\n\n  x      i           f           c              h\n", kernels[0]->name);
 
     // The whole sequence, with every gate of every step.

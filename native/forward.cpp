@@ -33,8 +33,8 @@ template <class T> class Run {
                       f.time / f.every * f.batch * 5 * H * int64_t(sizeof(T)) > STAYING;
 
     int64_t* const rows = (int64_t*)f.workspace;              // those for which this step is valid
-    T* const seen = f.workspace + words<T>(f.rows);           // (rows, recurrent): h times the recurrent mask
-    T* const hoisted = seen + (f.recurrent_mask ? f.rows * R : 0);  // (steps, rows, tiles, 4, L): bias and W x
+    T* const masked_h = f.workspace + words<T>(f.rows);           // (rows, recurrent): h times the recurrent mask
+    T* const hoisted = masked_h + (f.recurrent_mask ? f.rows * R : 0);  // (steps, rows, tiles, 4, L): bias and W x
     const int64_t hoisting = hoisted_steps(p, f.rows);
     int64_t hoisted_from = 0, hoisted_to = 0;
 
@@ -43,13 +43,13 @@ template <class T> class Run {
     const T *x = nullptr, *h_prev = nullptr, *sums = nullptr;
 
 public:
-    explicit Run(const Forward<T>& given) : f(given), p(*given.cell) {}
+    explicit Run(const Forward<T>& call) : f(call), p(*call.cell) {}
 
     int64_t operator()() {
         int64_t step = f.first;
         for (bool together = true; together && step < f.last; ++step) {
             begin(step);
-            if (count == 1) one_row((f.taken + step) % 2);
+            if (count == 1) one_row((f.steps_before + step) % 2);
             else all_rows();
             if (p.projection) {
                 meet();
@@ -76,7 +76,7 @@ private:
             for (int64_t n = 0; n < count; ++n)
                 for (int64_t k = 0; k < R; ++k) {
                     const int64_t at = rows[n] * R + k;
-                    seen[(rows[n] - f.row) * R + k] = h_prev[at] * f.recurrent_mask[t * f.batch * R + at];
+                    masked_h[(rows[n] - f.row) * R + k] = h_prev[at] * f.recurrent_mask[t * f.batch * R + at];
                 }
         if (hoisting && f.last - f.first >= 4) {
             if (step >= hoisted_to) hoist(step);
@@ -135,7 +135,7 @@ private:
         UNROLL for (int n = 0; n < N; ++n) {
             const int64_t row = rows[first + n];
             from_x[n] = x + row * I;
-            from_h[n] = f.recurrent_mask ? seen + (row - f.row) * R : h_prev + row * R;
+            from_h[n] = f.recurrent_mask ? masked_h + (row - f.row) * R : h_prev + row * R;
             UNROLL for (int s = 0; s < S; ++s)
                 UNROLL for (int k = 0; k < 4; ++k)
                     acc[s][n][k] = load(sums ? sums + (((row - f.row) * tiles + tile + s) * 4 + k) * L
@@ -144,9 +144,9 @@ private:
         const int64_t apart = (I + R) * 4 * L;
         if (!sums) accumulate<T, S, N, 4>(acc, panel(tile), apart, from_x, I);
         accumulate<T, S, N, 4>(acc, panel(tile) + I * 4 * L, apart, from_h, R);
-        const bool whole = (tile + S) * L <= H;
-        if (plain && whole && slot < 0) return quick_states<S, N, false>(tile, first, acc);
-        if (plain && whole && usual) return quick_states<S, N, true>(tile, first, acc);
+        const bool full = (tile + S) * L <= H;
+        if (plain && full && slot < 0) return quick_states<S, N, false>(tile, first, acc);
+        if (plain && full && usual) return quick_states<S, N, true>(tile, first, acc);
         for (int s = 0; s < S; ++s) plain ? states<true>(tile + s, first, N, acc[s]) : states<false>(tile + s, first, N, acc[s]);
     }
 
@@ -209,8 +209,8 @@ private:
         if constexpr (!PLAIN) {
             const int64_t at = t * f.batch + row;
             if (f.zoneout_cell) {
-                const V kept = load(f.zoneout_cell + at * H + unit, units);
-                c = mad(kept, load(state), (T(1) - kept) * c);
+                const V factor = load(f.zoneout_cell + at * H + unit, units);
+                c = mad(factor, load(state), (T(1) - factor) * c);
             }
             if (f.zoneout_hidden && !p.projection) r = zoned_out(row, unit, units, r);
         }
@@ -221,8 +221,8 @@ private:
     }
 
     V zoned_out(int64_t row, int64_t unit, int64_t units, V r) const {
-        const V kept = load(f.zoneout_hidden + (t * f.batch + row) * R + unit, units);
-        return mad(kept, load(h_prev + row * R + unit, units), (T(1) - kept) * r);
+        const V factor = load(f.zoneout_hidden + (t * f.batch + row) * R + unit, units);
+        return mad(factor, load(h_prev + row * R + unit, units), (T(1) - factor) * r);
     }
 
     INLINE void keep_usual(int64_t tile, int64_t row, const V (&y)[4], V c) const {

@@ -93,7 +93,7 @@ template <class T>
 struct Forward {
     const Cell<T>* cell;
     int64_t time, batch, row, rows, first, last;
-    int64_t taken;                               // steps before this run; decides in which direction weights are read
+    int64_t steps_before;                              // steps before this run; decides in which direction weights are read
     bool reverse;
     const T* x;                                  // (time, batch, input)
     const T* h0;                                 // (batch, recurrent): before the first step
@@ -137,7 +137,7 @@ struct Backward {
 
     // For gather(), which one thread calls for all sequences when their steps are done:
     const T *h, *h0;                             // as in the run
-    T* seen;                                     // (last - first, batch, recurrent): out, h_prev times its mask, or null
+    T* masked_h;                                     // (last - first, batch, recurrent): out, h_prev times its mask, or null
     T* dpeephole;                                // (3, hidden): in and out, or null
 };
 
@@ -176,6 +176,6 @@ struct Kernel {
 };
 
 // The kernels that this machine can run, fastest first; the last one runs everywhere. Returns how many there are.
-int available(const Kernel* found[4]);
+int available(const Kernel* kernels[4]);
 
 }  // namespace gatewise

@@ -41,27 +41,27 @@ int place_of_coupled(Coupling coupling) {
     return coupling == Coupling::none ? -1 : coupling == Coupling::forget ? FORGET : INPUT;
 }
 
-template <class T> bool is_plain(const Given<T>& given) {
+template <class T> bool is_plain(const CellWeights<T>& weights) {
     for (int k = 0; k < 5; ++k)
-        if (given.activation[k].function != (k == CANDIDATE || k == CELL ? Function::tanh : Function::sigmoid)) return false;
+        if (weights.activation[k].function != (k == CANDIDATE || k == CELL ? Function::tanh : Function::sigmoid)) return false;
     for (const NamedNumber<T>& named : NUMBERS<T>)
-        if (named.in_step && !std::isinf(given.*named.number)) return false;
-    return given.coupling == Coupling::none && !given.peephole;
+        if (named.in_step && !std::isinf(weights.*named.number)) return false;
+    return weights.coupling == Coupling::none && !weights.peephole;
 }
 
 }  // namespace
 
 template <class T>
-Packed<T>::Packed(const Kernel& kernel, const Given<T>& given) : functions([&]() -> const Functions<T>& {
+Packed<T>::Packed(const Kernel& kernel, const CellWeights<T>& weights) : functions([&]() -> const Functions<T>& {
     if constexpr (sizeof(T) == 4) return kernel.float32;
     else return kernel.float64;
 }()) {
-    const int64_t I = given.input, H = given.hidden, R = given.recurrent, L = functions.lanes, tiles = (H + L - 1) / L;
-    const int coupled = place_of_coupled(given.coupling);
+    const int64_t I = weights.input, H = weights.hidden, R = weights.recurrent, L = functions.lanes, tiles = (H + L - 1) / L;
+    const int coupled = place_of_coupled(weights.coupling);
     packed.input = I, packed.hidden = H, packed.recurrent = R;
-    static_cast<Switches<T>&>(packed) = given;
-    packed.plain = is_plain(given);
-    operations = 2 * (4.0 * double(H) * double(I + R + 8) + (given.projection ? double(H) * double(R) : 0));
+    static_cast<Switches<T>&>(packed) = weights;
+    packed.plain = is_plain(weights);
+    operations = 2 * (4.0 * double(H) * double(I + R + 8) + (weights.projection ? double(H) * double(R) : 0));
     packed.peephole = packed.projection = packed.back_h = packed.back_x = packed.back_projection = nullptr;
 
     T* to = gates.at_least(tiles * (I + R) * 4 * L);
@@ -70,7 +70,7 @@ Packed<T>::Packed(const Kernel& kernel, const Given<T>& given) : functions([&]()
             for (int gate = 0; gate < 4; ++gate)
                 for (int64_t unit = tile * L; unit < (tile + 1) * L; ++unit) {
                     const int64_t at = column < I ? R + column : column - I;
-                    *to++ = unit < H && gate != coupled ? given.weight[(gate * H + unit) * (R + I) + at] : T(0);
+                    *to++ = unit < H && gate != coupled ? weights.weight[(gate * H + unit) * (R + I) + at] : T(0);
                 }
     packed.gates = gates.get();
 
@@ -82,25 +82,25 @@ Packed<T>::Packed(const Kernel& kernel, const Given<T>& given) : functions([&]()
                     *to++ = unit < H && row != skip ? from[row * H + unit] : T(0);
         return buffer.get();
     };
-    packed.bias = by_tile(bias, given.bias, 4, coupled);
-    if (given.peephole) packed.peephole = by_tile(peephole, given.peephole, 3, coupled);
-    if (given.projection) {
-        pack(projection, given.projection, H, R, 1, H, L);
+    packed.bias = by_tile(bias, weights.bias, 4, coupled);
+    if (weights.peephole) packed.peephole = by_tile(peephole, weights.peephole, 3, coupled);
+    if (weights.projection) {
+        pack(projection, weights.projection, H, R, 1, H, L);
         packed.projection = projection.get();
     }
 }
 
-template <class T> void Packed<T>::pack_backward(const Given<T>& given) const {
+template <class T> void Packed<T>::pack_backward(const CellWeights<T>& weights) const {
     std::call_once(packed_backward, [&] {
-        const int64_t I = given.input, H = given.hidden, R = given.recurrent, L = functions.lanes;
-        std::vector<T> weight(given.weight, given.weight + 4 * H * (R + I));
-        if (const int coupled = place_of_coupled(given.coupling); coupled >= 0)
+        const int64_t I = weights.input, H = weights.hidden, R = weights.recurrent, L = functions.lanes;
+        std::vector<T> weight(weights.weight, weights.weight + 4 * H * (R + I));
+        if (const int coupled = place_of_coupled(weights.coupling); coupled >= 0)
             std::fill_n(weight.begin() + coupled * H * (R + I), H * (R + I), T(0));
         pack(back_h, weight.data(), 4 * H, R, R + I, 1, L);
         pack(back_x, weight.data() + R, 4 * H, I, R + I, 1, L);
         packed.back_h = back_h.get(), packed.back_x = back_x.get();
-        if (given.projection) {
-            pack(back_projection, given.projection, R, H, H, 1, L);
+        if (weights.projection) {
+            pack(back_projection, weights.projection, R, H, H, 1, L);
             packed.back_projection = back_projection.get();
         }
     });

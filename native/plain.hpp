@@ -52,11 +52,11 @@ template <class T> Number<T> within(Number<T> v, T limit) { return below<T>(v, l
 // The nonlinearities may be off by 2 ulp.
 template <class T> Number<T> apply(const Activation<T>& by, Number<T> a) {
     using Wide = typename Number<T>::Wide;
-    const auto made = [&](Wide y, Wide slope) { return Number<T>(y, a.error * slope + 2 * std::abs(y)); };
+    const auto number = [&](Wide y, Wide slope) { return Number<T>(y, a.error * slope + 2 * std::abs(y)); };
     switch (by.function) {
-        case Function::sigmoid: { const Wide y = 1 / (1 + std::exp(-a.value)); return made(y, y * (1 - y)); }
-        case Function::tanh: { const Wide y = std::tanh(a.value); return made(y, 1 - y * y); }
-        case Function::exponential: { const Wide y = std::exp(a.value); return made(y, y); }
+        case Function::sigmoid: { const Wide y = 1 / (1 + std::exp(-a.value)); return number(y, y * (1 - y)); }
+        case Function::tanh: { const Wide y = std::tanh(a.value); return number(y, 1 - y * y); }
+        case Function::exponential: { const Wide y = std::exp(a.value); return number(y, y); }
         case Function::hard_sigmoid: break;
     }
     return clip<T>(Number<T>(by.slope) * a + Number<T>(by.shift), 0, 1);
@@ -100,7 +100,7 @@ public:
 
 // A cell and everything that a run and its backward pass take. The shapes are those of kernel.hpp and engine.hpp.
 template <class T> struct Subject {
-    Given<T> cell{};
+    CellWeights<T> cell{};
     int64_t time, batch;
     bool reverse;
     Array<T> weight, bias, peephole, projection, x, h0, c0, recurrent_mask, zoneout_cell, zoneout_hidden;
@@ -183,7 +183,7 @@ private:
         }
     }
 
-    static N mixed(T kept, N before, N after) { return N(kept) * before + (N(1) - N(kept)) * after; }
+    static N mixed(T factor, N before, N after) { return N(factor) * before + (N(1) - N(factor)) * after; }
 
     // Left whole, like adjoints.step: the derivatives follow each other as the equations do, from the last to the first.
     void backward(int64_t step, int64_t b) {
@@ -191,12 +191,12 @@ private:
         for (int64_t k = 0; k < R; ++k) dh(b, k) += N(s.dhidden(t, b, k));
         if (!valid(t, b)) return;
 
-        // h = kept h_prev + (1 - kept) clip(R m)
+        // h = factor h_prev + (1 - factor) clip(R m)
         std::vector<N> dh_prev(R), dr(R), dm(H);
         for (int64_t k = 0; k < R; ++k) {
-            const N kept = s.zoneout_hidden ? s.zoneout_hidden(t, b, k) : T(0);
-            dh_prev[k] = kept * dh(b, k);
-            dr[k] = (N(1) - kept) * dh(b, k);
+            const N factor = s.zoneout_hidden ? s.zoneout_hidden(t, b, k) : T(0);
+            dh_prev[k] = factor * dh(b, k);
+            dr[k] = (N(1) - factor) * dh(b, k);
             if (!s.projection) { dm[k] = dr[k]; continue; }
             dr[k] = dr[k] * within<T>(raw_projected(t, b, k), s.cell.projection_clip);
             for (int64_t u = 0; u < H; ++u) {
@@ -210,9 +210,9 @@ private:
             const N y = apply<T>(s.cell.activation[CELL], c);
             N da[4];
 
-            // c_new = kept c_prev + (1 - kept) c;  m = o φ(c)
-            const N kept = s.zoneout_cell ? s.zoneout_cell(t, b, u) : T(0);
-            N dc_prev = kept * dc(b, u), dc_now = (N(1) - kept) * dc(b, u);
+            // c_new = factor c_prev + (1 - factor) c;  m = o φ(c)
+            const N factor = s.zoneout_cell ? s.zoneout_cell(t, b, u) : T(0);
+            N dc_prev = factor * dc(b, u), dc_now = (N(1) - factor) * dc(b, u);
             dc_now += dm[u] * o * derivative<T>(s.cell.activation[CELL], y);
             da[OUTPUT] = da_from(OUTPUT, t, b, u, o, dm[u] * y);
             if (s.peephole) {

@@ -73,9 +73,9 @@ template <class T> bool forward(const Packed<T>& packed, Forward<T> call, T* c, 
     call.c = states.at_least(2 * call.batch * width);
     call.unprojected = call.c + call.batch * width;
     widen(call.c, c, call.batch, H, width);
-    const bool whole = run_forward(packed, call, poll);
+    const bool completed = run_forward(packed, call, poll);
     narrow(c, call.c, call.batch, H, width);
-    return whole;
+    return completed;
 }
 
 template <class T>
@@ -115,12 +115,12 @@ template <class T> bool Stream<T>::push(const T* x, int64_t time, T* y, Poll pol
         const int64_t R = cell(layer).recurrent;
         T* const out = layer + 1 == layers() ? y : between[layer % 2].at_least(time * batch_size * R);
         Forward<T> call = calls[layer];
-        call.time = time, call.taken = taken, call.x = x, call.h = out;
+        call.time = time, call.steps_before = steps_before, call.x = x, call.h = out;
         if (!run_forward(*cells[layer], call, poll)) return false;
         if (time) std::copy_n(out + (time - 1) * batch_size * R, batch_size * R, h[layer].get());
         x = out;
     }
-    taken += time;
+    steps_before += time;
     return true;
 }
 

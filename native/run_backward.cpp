@@ -34,16 +34,16 @@ template <class T> class BackwardRun {
     Pointers<T> rows;  // one for each valid step of each sequence
 
 public:
-    BackwardRun(const Packed<T>& packed, const Backward<T>& given, const T* x, const T* h, const T* h0,
+    BackwardRun(const Packed<T>& packed, const Backward<T>& description, const T* x, const T* h, const T* h0,
             const Gradients<T>& gradients, Poll poll)
-        : kernel(packed.kernel()), p(packed.cell()), call(given), x(x), gradients(gradients), poll(poll),
+        : kernel(packed.kernel()), p(packed.cell()), call(description), x(x), gradients(gradients), poll(poll),
           width(packed.padded(H)), width_r(packed.padded(R)), row(2 * packed.work()),
           lease(row * double(B) * double(call.time) < WORTH_SHARING ? 1 : threads()) {
         T* const space = buffer.at_least(B * (width + width_r) + steps * B * (4 * H + (p.projection ? R : 0)));
         call.cell = &p, call.h = h, call.h0 = h0;
         call.dh = space, call.dc = call.dh + B * width_r, call.da = call.dc + B * width;
         call.dr = p.projection ? call.da + steps * B * 4 * H : nullptr;
-        call.seen = call.recurrent_mask ? masked.at_least(steps * B * R) : nullptr;
+        call.masked_h = call.recurrent_mask ? masked.at_least(steps * B * R) : nullptr;
         call.dpeephole = p.peephole ? gradients.peephole : nullptr;
     }
 
@@ -93,7 +93,7 @@ private:
                 if (call.valid && !call.valid[t * B + b]) continue;
                 const int64_t at = t * B + b, place = (step - call.first) * B + b;
                 rows.da.push_back(call.da + place * 4 * H);
-                rows.h.push_back(call.seen  ? call.seen + place * R
+                rows.h.push_back(call.masked_h  ? call.masked_h + place * R
                                  : in_order ? call.h + (before * B + b) * R
                                             : call.h0 + b * R);
                 rows.x.push_back(x + at * I);

@@ -69,8 +69,8 @@ int cpus() {
     if (FILE* file = fopen("/sys/fs/cgroup/cpu.max", "r")) {  // "max 100000" or "150000 100000"
         long long quota, period;
         if (fscanf(file, "%lld %lld", &quota, &period) == 2 && period > 0) {
-            const int whole = int((quota + period - 1) / period);
-            if (whole < count) count = whole;
+            const int allowed = int((quota + period - 1) / period);
+            if (allowed < count) count = allowed;
         }
         fclose(file);
     }
@@ -95,45 +95,45 @@ struct Workers {
     void grow(int count) {
         while (int(threads.size()) + 1 < count) {
             const int part = int(threads.size()) + 1;
-            const uint64_t seen = round.load();
-            threads.emplace_back([this, part, seen] { serve(part, seen); });
+            const uint64_t known_round = round.load();
+            threads.emplace_back([this, part, known_round] { serve(part, known_round); });
             threads.back().detach();
         }
     }
 
-    void serve(int part, uint64_t seen) {
+    void serve(int part, uint64_t known_round) {
         for (;;) {
-            await(seen);
-            seen = round.load(std::memory_order_acquire);
-            if (part >= int(seen & 0xffff)) continue;
+            await(known_round);
+            known_round = round.load(std::memory_order_acquire);
+            if (part >= int(known_round & 0xffff)) continue;
             work(data, part);
             running.fetch_sub(1, std::memory_order_release);
         }
     }
 
-    void await(uint64_t seen) {  // spin for about 0.1 ms, then sleep
+    void await(uint64_t known_round) {  // spin for about 0.1 ms, then sleep
         const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(100);
         do
             for (int n = 0; n < 64; ++n) {
-                if (round.load(std::memory_order_acquire) != seen) return;
+                if (round.load(std::memory_order_acquire) != known_round) return;
                 pause();
             }
         while (std::chrono::steady_clock::now() < until);
         std::unique_lock<std::mutex> lock(asleep);
         sleepers.fetch_add(1);
-        wake.wait(lock, [&] { return round.load() != seen; });
+        wake.wait(lock, [&] { return round.load() != known_round; });
         sleepers.fetch_sub(1);
     }
 
-    void run(int count, void (*what)(void*, int), void* with) {
-        work = what, data = with;
+    void run(int count, void (*task)(void*, int), void* with) {
+        work = task, data = with;
         running.store(count - 1, std::memory_order_relaxed);
         round.store((((round.load() >> 16) + 1) << 16) | uint64_t(count));
         if (sleepers.load()) {
             { std::lock_guard<std::mutex> lock(asleep); }
             wake.notify_all();
         }
-        what(with, 0);
+        task(with, 0);
         spin_until([&] { return running.load(std::memory_order_acquire) == 0; }, PATIENCE, [] {});
     }
 };
@@ -170,16 +170,16 @@ bool crowded() {
     return until && now() < until;
 }
 
-Lease::Lease(int wanted, double step, int64_t steps) {
-    if (wanted < 2) return;
+Lease::Lease(int requested, double step, int64_t steps) {
+    if (requested < 2) return;
     Workers& all = all_workers();
     if (all.in_use.exchange(true, std::memory_order_acquire)) return;
     workers = &all;
     try {
-        all.grow(wanted);
+        all.grow(requested);
     } catch (...) {  // the system has no more threads: use those that there are
     }
-    count = int(all.threads.size()) + 1 < wanted ? int(all.threads.size()) + 1 : wanted;
+    count = int(all.threads.size()) + 1 < requested ? int(all.threads.size()) + 1 : requested;
     const auto slow = int64_t(step / count / 4);  // at 4 operations a nanosecond; a thread that slow is not late
     patience = slow > PATIENCE ? slow : PATIENCE;
     at_first = steps > 1 ? patience + WAKING : patience;  // for a single step it is not worth waking a thread

@@ -19,11 +19,11 @@ bool crowded();
 class Lease {
 public:
     // `step`: the operations of a step that the threads compute together; `steps`: how many there are.
-    explicit Lease(int wanted, double step = 0, int64_t steps = 1);
+    explicit Lease(int requested, double step = 0, int64_t steps = 1);
     ~Lease();
     Lease(const Lease&) = delete;
 
-    int parts() const { return count; }  // at most what was wanted, at least 1
+    int parts() const { return count; }  // at most as many as requested, at least 1
     bool usable() const;                 // false in a forked child: its parts are done in turn, and must not meet
 
     template <class Work> void run(Work work) {  // work(part) for every part, concurrently; returns when all are done

@@ -141,7 +141,7 @@ def test_a_trace_larger_than_the_caches_is_that_of_its_parts_and_serves_as_out(d
         np.testing.assert_array_equal(array, np.concatenate([part[0].arrays[name] for part in (first, second, third)]))
         np.testing.assert_array_equal(array, again[0].arrays[name])
         assert not again[0].arrays[name].flags.writeable
-    part = replace(whole, layers=({"forward": whole[0][1:]},), output=whole.output[1:])
+    part = replace(whole, layers=({"forward": whole[0][1:]},), stored_output=whole.stored_output[1:])
     with pytest.raises(gw.OptionError) as caught:
         lstm.trace(x[1:], out=part)
     cases.one_sentence(caught.value, "out", "slice")
@@ -153,7 +153,7 @@ def test_a_trace_in_the_caller_s_own_memory_serves_as_out_and_leaves_that_open()
     for name, array in first[0].arrays.items():
         memory[name] = np.empty((1, *array.shape), np.float32)
     cell = replace(first[0], arrays={name: array[0] for name, array in memory.items()})
-    lstm.trace(x, out=replace(first, layers=({"forward": cell},), output=cell.hidden_state))
+    lstm.trace(x, out=replace(first, layers=({"forward": cell},), stored_output=cell.hidden_state))
     for name, array in first[0].arrays.items():
         np.testing.assert_array_equal(memory[name][0], array)
         assert memory[name].flags.writeable
@@ -182,28 +182,37 @@ def test_what_the_extension_is_given_in_the_wrong_shape_never_reaches_a_pointer(
     """The Python code checks first; this is the last check."""
     cell = native.packed(cases.run_of("plain", dtype=np.float32).p)
     x, h = np.zeros((3, 2, 2), np.float32), np.zeros((3, 2, 4), np.float32)
-    right = [
-        x,
-        np.zeros((2, 4), np.float32),
-        h,
-        np.zeros((2, 4), np.float32),
-        False,
-        *[None] * 4,
-        1,
-        [-1] * 4,
-        *[None] * 4,
-    ]
-    cell.forward(*right)
-    for place, wrong in [(0, x[:, :, :1].copy()), (1, x[0]), (2, h[:2]), (3, h), (9, 0), (10, [0, 1, 2, 9])]:
-        with pytest.raises((ValueError, TypeError)):
-            cell.forward(*[wrong if n == place else one for n, one in enumerate(right)])
-    for wrong in (x.astype(np.float64), x[::-1], np.asfortranarray(x)):
+    states = np.zeros((2, 4), np.float32)
+    right = {"x": x, "h0": states, "h": h, "c": states.copy()}
+
+    def forward(**changes):
+        record = cell.ForwardRecord()
+        for field, value in (right | changes).items():
+            setattr(record, field, value)
+        cell.forward(record)
+
+    forward()
+    for field, wrong in {"x": x[:, :, :1].copy(), "h0": x[0], "h": h[:2], "c": h, "gates": h, "units": [4]}.items():
+        with pytest.raises(ValueError, match=r"wrong shape|no such unit"):
+            forward(**{field: wrong})
+    for changes in ({"every": 0}, {"places": [0, 1, 2, 9]}, {"places": [0]}):
+        with pytest.raises(ValueError, match="gates"):
+            forward(**changes)
+    for field in right:
+        absent = cell.ForwardRecord()
+        for name in right.keys() - {field}:
+            setattr(absent, name, right[name])
+        with pytest.raises(ValueError, match=f"{field} "):
+            cell.forward(absent)
+    for wrong in (x.astype(np.float64), x[::-1], np.asfortranarray(x), None):
         with pytest.raises(TypeError):
-            cell.forward(wrong, *right[1:])
+            forward(x=wrong)
     locked = h.copy()
     locked.flags.writeable = False
     with pytest.raises(TypeError):
-        cell.forward(*right[:2], locked, *right[3:])
+        forward(h=locked)
+    with pytest.raises(AttributeError):
+        forward(hidden=h)
 
 
 def test_a_run_that_would_not_fit_into_memory_is_refused_before_it_is_begun():

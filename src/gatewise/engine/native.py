@@ -20,7 +20,7 @@ import numpy as np
 
 from gatewise.activations import KINDS, Activation
 from gatewise.arrays import Array, Mask, quiet
-from gatewise.dropout import DropoutMasks
+from gatewise.dropout import NO_DROPOUT, DropoutMasks
 from gatewise.errors import OptionError, one_of
 from gatewise.gates import LETTERS
 from gatewise.parameters import ARRAYS, SWITCHES, Parameters, Variant
@@ -42,17 +42,19 @@ except ImportError as problem:
 
 NAME = "native"
 MOST_THREADS = 1024
+KEPT = {"gates": "gates", "cell_state": "cells", "unprojected_state": "unprojected"}  # arrays of a trace, as fields
+MASKS = {"recurrent": "recurrent_mask", "zoneout_cell": "zoneout_cell", "zoneout_hidden": "zoneout_hidden"}  # as fields
 _packed: WeakKeyDictionary[Parameters, dict[str, Any]] = WeakKeyDictionary()
 
 
 def refusal(parameters: Parameters) -> str | None:
-    """Return why this engine cannot run a cell, or None."""
+    """Return the reason why this engine cannot run a cell, or None."""
     return _refusal(parameters.variant) if MISSING is None else MISSING
 
 
 @lru_cache(256)
 def _refusal(variant: Variant) -> str | None:
-    """Return which switch or nonlinearity of a variant the kernels do not support, or None."""
+    """Return a sentence that names an unsupported switch or nonlinearity of a variant, or None."""
     for switch, value in variant.differences().items():
         if switch not in switches() and not isinstance(value, Activation):
             return f"only the reference engine supports {switch.replace('_', ' ')}"
@@ -96,34 +98,34 @@ def kernel() -> str:
 
 
 def num_threads() -> int:
-    """Return how many threads a run may use at most."""
-    _heed_environment()
+    """Return the largest number of threads of a run."""
+    _apply_environment()
     return int(_native.threads())
 
 
 def set_num_threads(count: int) -> None:
-    """Set how many threads a run may use at most."""
+    """Set the largest number of threads of a run."""
     if count > MOST_THREADS:
         raise OptionError(f"the number of threads must be at most {MOST_THREADS}, not {count}")
     if MISSING is None:
-        _heed_environment()
+        _apply_environment()
         _native.set_threads(count)
 
 
 @cache
-def _heed_environment() -> None:
-    """Set the number of threads that GATEWISE_NUM_THREADS asks for: before the first run, and never again."""
-    given = os.environ.get("GATEWISE_NUM_THREADS")
-    if not given:
+def _apply_environment() -> None:
+    """Apply GATEWISE_NUM_THREADS, once, before the first run."""
+    value = os.environ.get("GATEWISE_NUM_THREADS")
+    if not value:
         return
-    if not (given.isdecimal() and 1 <= int(given) <= MOST_THREADS):
-        raise OptionError(f"GATEWISE_NUM_THREADS must be an integer from 1 to {MOST_THREADS}, not {given!r}")
-    _native.set_threads(int(given))
+    if not (value.isdecimal() and 1 <= int(value) <= MOST_THREADS):
+        raise OptionError(f"GATEWISE_NUM_THREADS must be an integer from 1 to {MOST_THREADS}, not {value!r}")
+    _native.set_threads(int(value))
 
 
 def packed(parameters: Parameters, dropout: DropoutMasks | None = None) -> Any:
-    """Return the cell with its weights packed for the kernel; it is cached with the parameters."""
-    _heed_environment()
+    """Return a cell with its weights packed for the kernel in use; it is cached with the parameters."""
+    _apply_environment()
     name = kernel()
     if dropout is not None and dropout.weight is not None:
         dropped = np.concatenate([parameters.recurrent_weight * dropout.weight, parameters.input_weight], axis=-1)
@@ -134,18 +136,18 @@ def packed(parameters: Parameters, dropout: DropoutMasks | None = None) -> Any:
     return cells[name]
 
 
-def stream(cells: Sequence[Parameters], batch: int | None, other: Callable[[Any, Any, Any, Any], Array]) -> Any:
+def stream(cells: Sequence[Parameters], batch: int | None, converter: Callable[[Any, Any, Any, Any], Array]) -> Any:
     """Return a native stream through stacked cells.
 
-    Its ``push(x, *, mask=None, out=None)`` takes a C-contiguous array of the cells' dtype without a mask as it is; for
-    anything else it returns ``other(stream, x, mask, out)``.
+    Its ``push(x, *, mask=None, out=None)`` reads a C-contiguous array of the cells' dtype without a mask directly; for
+    any other input it returns ``converter(stream, x, mask, out)``.
     """
     kind = _native.StreamFloat32 if cells[0].dtype == np.float32 else _native.StreamFloat64
-    return kind([packed(p) for p in cells], 1 if batch is None else batch, batch is not None, other)
+    return kind([packed(p) for p in cells], 1 if batch is None else batch, batch is not None, converter)
 
 
 def linear(x: Array, weight: Array, bias: Array) -> Array:
-    """Return W x + b of C-contiguous rows, each summed by itself: no bit depends on how many rows there are."""
+    """Return W x + b for C-contiguous rows; each row is summed alone, so that no bit depends on the other rows."""
     y = np.empty((len(x), len(weight)), x.dtype)
     _native.linear(x, weight, bias, y)
     return y
@@ -190,26 +192,20 @@ def run(
 ) -> State:
     """Run a cell over time; see `gatewise.engine.reference.run`. `gatewise.engine.choose` lets no edits come here."""
     c = np.array(initial.c, order="C")
-    packed(parameters, dropout).forward(
-        _contiguous(x if dropout.input is None else x * dropout.input),
-        _contiguous(initial.h),
-        hidden,
-        c,
-        reverse,
-        _contiguous(valid),
-        _contiguous(dropout.recurrent),
-        _contiguous(dropout.zoneout_cell),
-        _contiguous(dropout.zoneout_hidden),
-        min(keep.every, max(len(x), 1)),
-        keep.places,
-        arrays.get("gates"),
-        arrays.get("cell_state"),
-        arrays.get("unprojected_state"),
-        None if keep.units is None else list(keep.units),
-    )
-    if (found := arrays.get("hidden_state")) is not None and found is not hidden:
+    cell = packed(parameters, dropout)
+    record = _record(cell.ForwardRecord, x, initial, reverse, valid, dropout)
+    record.h, record.c = hidden, c
+    if arrays:
+        record.every, record.places = min(keep.every, max(len(x), 1)), keep.places
+        if keep.units is not None:
+            record.units = list(keep.units)
+        for name, field in KEPT.items():
+            if name in arrays:
+                setattr(record, field, arrays[name])
+    cell.forward(record)
+    if (states := arrays.get("hidden_state")) is not None and states is not hidden:
         units = slice(None) if keep.units is None or parameters.projection is not None else list(keep.units)
-        found[...] = hidden[:: keep.every, :, units]
+        states[...] = hidden[:: keep.every, :, units]
     last = hidden[0 if reverse else -1] if len(hidden) else initial.h
     return State(last.copy(), c)
 
@@ -222,33 +218,39 @@ def backward(trace: Trace, dhidden: Array, dfinal: State, out: Gradients | None 
     total = Gradients.zeros(p, len(dhidden), dhidden.shape[1], out)
     dh, dc = total.state
     dh[...], dc[...] = dfinal
-    packed(p, dropout).backward(
-        _contiguous(x if dropout.input is None else x * dropout.input),
-        _contiguous(arrays["hidden_state"]),
-        _contiguous(trace.initial.h),
-        _contiguous(trace.initial.c),
-        _contiguous(arrays["gates"]),
-        _contiguous(arrays["cell_state"]),
-        _contiguous(arrays.get("unprojected_state", arrays["hidden_state"])),
-        trace.direction == "backward",
-        _contiguous(trace.valid),
-        _contiguous(dropout.recurrent),
-        _contiguous(dropout.zoneout_cell),
-        _contiguous(dropout.zoneout_hidden),
-        _contiguous(dhidden),
-        dh,
-        dc,
-        total.x,
-        total.weight,
-        total.bias,
-        total.parameters.get("peephole"),
-        total.parameters.get("projection"),
-    )
+    cell = packed(p, dropout)
+    record = _record(cell.BackwardRecord, x, trace.initial, trace.direction == "backward", trace.valid, dropout)
+    record.h, record.c0 = _contiguous(arrays["hidden_state"]), _contiguous(trace.initial.c)
+    record.gates, record.cells = _contiguous(arrays["gates"]), _contiguous(arrays["cell_state"])
+    record.unprojected = _contiguous(arrays.get("unprojected_state", arrays["hidden_state"]))
+    record.dhidden = _contiguous(dhidden)
+    record.dh, record.dc, record.dx = dh, dc, total.x
+    record.dweight, record.dbias = total.weight, total.bias
+    record.dpeephole, record.dprojection = (total.parameters.get(name) for name in ("peephole", "projection"))
+    cell.backward(record)
     if dropout.weight is not None:
         total.weight[..., : p.recurrent_size] *= dropout.weight
     if dropout.input is not None:
         np.multiply(total.x, dropout.input, out=total.x)
     return total
+
+
+def _record(
+    kind: Callable[[], Any], x: Array, initial: State, reverse: bool, valid: Mask | None, dropout: DropoutMasks
+) -> Any:
+    """Return a record for a kernel with the fields that both passes read."""
+    record = kind()
+    record.x = _contiguous(x if dropout.input is None else x * dropout.input)
+    record.h0 = _contiguous(initial.h)
+    if reverse:
+        record.reverse = True
+    if valid is not None:
+        record.valid = _contiguous(valid)
+    if dropout is not NO_DROPOUT:
+        for name, field in MASKS.items():
+            if (mask := getattr(dropout, name)) is not None:
+                setattr(record, field, _contiguous(mask))
+    return record
 
 
 def _contiguous(array: Any) -> Any:
