@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from cyclopts import Group, Parameter
@@ -19,12 +19,11 @@ from gatewise.cli.printing import require_other
 from gatewise.cli.typed_numbers import integers
 from gatewise.errors import OptionError
 from gatewise.files.storage import beside
-from gatewise.network import Run
+from gatewise.interop.plain_arrays import network_arrays, npz_arrays
 from gatewise.opening.labelled_data import is_store
 from gatewise.opening.preparing import InputOptions, prepare_run
 from gatewise.opening.runs import OpenedRun, PreparedLSTM
 from gatewise.records.keep import QUANTITIES, Keep
-from gatewise.records.labels import Labels
 from gatewise.records.trace import LSTMTrace
 from gatewise.showing import counted
 
@@ -149,51 +148,6 @@ def _run_to_file(prepared: PreparedLSTM, keep: Keep, output: Path) -> OpenedRun:
         run = prepared.run(keep, lstm_only=True)
         np.savez(target, **npz_arrays(run.trace), **network_arrays(run.trace, prepared.input.x))
     return run
-
-
-# The arrays and the line that describe it.
-
-
-def npz_arrays(trace: Run) -> dict[str, Any]:
-    """Return the arrays of an LSTM's trace by plain names, each with a batch axis.
-
-    Where a network ran, the features are those of the network, and are named with its arrays.
-    """
-    lstm = trace.lstm.stored
-    arrays: dict[str, Any] = {"output": lstm.output}
-    for (number, direction), cell in lstm.cells().items():
-        start = f"layer{number}.{direction}."
-        for name in cell.keep.quantities:
-            projected = "unprojected_state" in cell.arrays or "hidden_state" not in cell.keep.quantities
-            if name != "unprojected_state" or projected:
-                arrays[start + name] = cell.quantity(name)
-        for when in ("initial", "final"):
-            state = getattr(cell, when)
-            arrays |= {f"{start}{when}_hidden_state": state.h, f"{start}{when}_cell_state": state.c}
-    first = lstm.first
-    arrays["steps"] = np.arange(0, first.num_steps, first.keep.every)
-    if first.input is not None:
-        arrays["input"] = first.input
-    if first.valid is not None:
-        arrays["valid"] = first.valid
-    if first.keep.units is not None:
-        arrays["units"] = np.array(first.keep.units)
-    kinds = ("features", "units", "sequences", "times") if trace.network is None else ("units", "sequences", "times")
-    return arrays | _name_arrays("names.", first.labels, kinds)
-
-
-def network_arrays(trace: Run, x: Any) -> dict[str, Any]:
-    """Return the input and output of a network, with a batch axis, and their names; nothing for an LSTM."""
-    if trace.network is None:
-        return {}
-    stored: Any = trace.stored
-    arrays = {"network.input": x if trace.batched else x[:, None], "network.output": stored.output}
-    return arrays | _name_arrays("network.names.", trace.labels, ("features", "outputs"))
-
-
-def _name_arrays(prefix: str, labels: Labels, kinds: Sequence[str]) -> dict[str, Any]:
-    names = {kind: getattr(labels, kind) for kind in kinds}
-    return {f"{prefix}{kind}": np.array(text, dtype=np.str_) for kind, text in names.items() if text is not None}
 
 
 def describe(name: str, trace: LSTMTrace, every: int) -> str:

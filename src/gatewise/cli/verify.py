@@ -8,15 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 from cyclopts import Group, Parameter
 
-from gatewise.arrays import in_words, time_first
+from gatewise.arrays import in_words
 from gatewise.cli.inspect import FILE, ModelFile, Settings, wrapped
 from gatewise.cli.models import inspect_file
-from gatewise.errors import OptionError, join_names
-from gatewise.files.storage import npz_names, read_npz
 from gatewise.interop.found import Contents, Found
+from gatewise.opening.answers import answers_batch_first, output_batches, output_time_first, read_answers
 from gatewise.opening.model_input import batch_sizes, features
 from gatewise.opening.models import OpenedModel, opened_model
 from gatewise.opening.states import file_state, initial_state, nested_pairs
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from gatewise.layers import LSTM
 
 ANSWERS = Group("The answers", sort_key=2)
-KEYS = ("x", "y", "h0", "c0", "hn", "cn", "lengths")
 
 
 def verify(
@@ -69,10 +66,10 @@ def verify(
     """
     contents = inspect_file(file, settings)
     entry = contents.pick(name)
-    arrays = _arrays(io, prefix)
+    arrays = read_answers(io, prefix)
     lstm, notes = entry.lstm, []
-    batches = batch_sizes(arrays) | _output_batches(arrays, lstm)
-    fitting = _answers_batch_first(arrays["x"], batches) if axes is None else None
+    batches = batch_sizes(arrays) | output_batches(arrays, lstm)
+    fitting = answers_batch_first(arrays["x"], batches) if axes is None else None
     if fitting is not None and fitting != entry.batch_first:
         entry = replace(entry, batch_first=fitting, graph=None)  # of this case
         order = "batch,time,feature" if fitting else "time,batch,feature"
@@ -84,7 +81,7 @@ def verify(
     batch = 1 if x.ndim == 2 else x.shape[1]
     y = arrays.get("y")
     if y is not None:
-        y = _in_time(entry, y, x, names)
+        y = output_time_first(entry, y, x, names)
     state = initial_state(lstm, arrays, batch) if {"h0", "c0"} & set(arrays) else file_state(entry, batch)
     final = None
     if {"hn", "cn"} & set(arrays):
@@ -124,55 +121,6 @@ def _other_causes(contents: Contents, entry: Found, x: Any, y: Any, options: dic
             and _verification(other.lstm, x, y, options).agrees
         ):
             yield f"these are the answers of {other.name}, another LSTM of the file"
-
-
-def _arrays(path: Path, prefix: str) -> dict[str, Any]:
-    """Return the arrays of a case by their names without the prefix."""
-    if path.suffix.lower() != ".npz":
-        raise OptionError(f"--io must be an .npz file, not {path}")
-    names = npz_names(path)
-    present = [key for key in KEYS if prefix + key in names]
-    listing = join_names(names) or "nothing"
-    if "x" not in present:
-        prefixes = [name[:-1] for name in names if name.endswith(".x")]
-        hint = f"; --prefix {prefixes[0]} gives one of its cases" if prefixes else ""
-        raise OptionError(f"{path} must hold {prefix}x, what went into the LSTM; it holds {listing}{hint}")
-    if not {"y", "hn", "cn"} & set(present):
-        raise OptionError(f"{path} must hold {prefix}y, {prefix}hn or {prefix}cn, what came out; it holds {listing}")
-    arrays = dict(zip(present, read_npz(path, [prefix + key for key in present]).values(), strict=True))
-    if "lengths" in arrays:
-        arrays["lengths"] = np.atleast_1d(arrays["lengths"])
-    return arrays
-
-
-def _in_time(entry: Found, y: Any, x: Any, names: tuple[str, ...]) -> Any:
-    """Return an output with time first, and the first step first."""
-    time_is_first = "batch" not in names or names.index("time") < names.index("batch")
-    if y.ndim == 4:
-        y = y if time_is_first else y.transpose(1, 2, 0, 3)
-    elif y.ndim == 3:
-        y = time_first(y, names if len(names) == 3 else (*names, "feature"), "y")
-    every_step = y.ndim >= 3 or (y.ndim == 2 and (x.ndim == 2 or x.shape[1] == 1) and len(y) == len(x))
-    return y[::-1] if entry.time_reversed and every_step else y
-
-
-def _answers_batch_first(x: Any, batches: set[int]) -> bool | None:
-    """Whether x has the batch of the answers on its first axis; None where that does not tell."""
-    if x.ndim != 3 or x.shape[0] == x.shape[1] or len(batches) != 1:
-        return None
-    return {x.shape[0]: True, x.shape[1]: False}.get(next(iter(batches)))
-
-
-def _output_batches(arrays: dict[str, Any], lstm: LSTM) -> set[int]:
-    """Return the number of sequences by the shape of y: of the last steps alone, or with an axis of directions."""
-    y, x = arrays.get("y"), arrays["x"]
-    if y is None or x.ndim != 3 or 1 in x.shape[:2]:
-        return set()
-    if y.ndim == 2:
-        return {len(y)}
-    directions, (first, second) = len(lstm.directions), x.shape[:2]
-    shapes = {(first, directions, second): {second}, (first, second, directions): {first}}
-    return shapes.get(y.shape[:3], set()) if y.ndim == 4 and directions not in (first, second) else set()
 
 
 def lines(title: str, io: Path, verification: Verification, notes: Sequence[str]) -> Iterator[str]:

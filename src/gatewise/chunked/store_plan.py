@@ -1,0 +1,85 @@
+"""The plan of a model over a variable of a store: the model, its initial state, chunks, and room for the result."""
+
+from __future__ import annotations
+
+import shutil
+from math import ceil, prod
+from pathlib import Path
+from typing import Any
+
+from gatewise.arrays import in_bytes
+from gatewise.errors import CapacityError, OptionError, shown
+from gatewise.layers import LSTM
+from gatewise.network import Network
+from gatewise.opening.costs import bytes_kept
+from gatewise.opening.labelled_data import feature_names
+from gatewise.opening.models import OpenedModel
+from gatewise.opening.states import file_state, initial_state, read_state_arrays, without_batch
+from gatewise.records.keep import Keep
+from gatewise.showing import counted
+
+CHUNK = 2**27  # bytes of what a chunk keeps, about
+SHARE = 4  # chunks for each worker at least, so that none has nothing left to do for long
+
+
+def model_for(opened: OpenedModel, data: Any, dims: dict[str, str]) -> LSTM | Network:
+    """Return the network if the file describes one, unless the data can only be the input of its LSTM.
+
+    If both have names of features, the network takes those that it reads, or says which are missing.
+    """
+    lstm, network = opened.lstm, opened.network
+    if network is None or (network.embedding is not None and "feature" in dims):
+        return lstm
+    named = network.labels.features is not None and feature_names(data, dims.get("feature", "")) is not None
+    if "feature" not in dims or named:
+        return network
+    return lstm if data.sizes[dims["feature"]] == lstm.input_size != network.num_features else network
+
+
+def require_features(model: LSTM | Network, data: Any, dims: dict[str, str], source: Path) -> None:
+    """Raise OptionError where a model reads features, and none of the dimensions is said to be theirs."""
+    if "feature" not in dims and (isinstance(model, LSTM) or model.embedding is None):
+        kinds = ",".join("time" if name == dims["time"] else "feature" for name in data.dims[:2])
+        reads = model.num_features if isinstance(model, Network) else model.input_size
+        raise OptionError(
+            f"the model reads {counted(reads, 'feature')}, and none of the dimensions of {shown(str(data.name))!r} in"
+            f" {source}, {shown(', '.join(map(str, data.dims)))}, is called feature: --axes says which one is, for"
+            f" example --axes {kinds}"
+        )
+
+
+def state_for(opened: OpenedModel, model: LSTM | Network, path: Path | None) -> Any:
+    """Return the initial state of every sequence; None for the model's own."""
+    if path is None and isinstance(model, Network):
+        return None
+    start = file_state(opened.found, 1) if path is None else initial_state(opened.lstm, read_state_arrays(path), 1)
+    return None if start is None else without_batch(start)
+
+
+def num_sequences(data: Any, dims: dict[str, str]) -> int:
+    """Return the number of sequences in data."""
+    return prod(size for name, size in data.sizes.items() if name not in dims.values())
+
+
+def in_chunks(data: Any, dims: dict[str, str], lstm: LSTM, keep: Keep, workers: int) -> tuple[Any, int]:
+    """Return data in chunks of whole sequences, and their number: small enough to keep, and enough for all workers."""
+    steps, sequences = data.sizes[dims["time"]], num_sequences(data, dims)
+    each = bytes_kept(lstm, keep, steps, 1, on_file=False) + 8 * steps * data.sizes.get(dims.get("feature"), 1)
+    most = max(1, min(CHUNK // max(each, 1), ceil(sequences / (SHARE * workers))))
+    stored = data.encoding.get("preferred_chunks", {})
+    chunks, count, left = dict.fromkeys(dims.values(), -1), 1, most
+    for name in reversed([name for name in data.dims if name not in dims.values()]):
+        unit = stored.get(name, 1)
+        size = max(1, min(data.sizes[name], left // unit * unit if left >= unit else left))
+        chunks[name], left = size, max(1, left // size)
+        count *= ceil(data.sizes[name] / size)
+    return data.chunk(chunks), count
+
+
+def require_room(target: Path, size: int) -> None:
+    """Raise CapacityError where a disk has no room for so many bytes."""
+    free = shutil.disk_usage(next(folder for folder in target.absolute().parents if folder.exists())).free
+    if size > free:
+        raise CapacityError(
+            f"{target} would take {in_bytes(size)}, uncompressed; {in_bytes(free)} are free on its disk"
+        )
