@@ -182,5 +182,5 @@ def hold(name, make, path):
         return
     contents = gw.inspect(target)
     assert contents.format.startswith(read_as), contents.format
-    assert [one.name for one in contents.found] == re.findall("`([^`]+)`", says), contents
+    assert [one.name for one in contents.lstms] == re.findall("`([^`]+)`", says), contents
     contents.pick()

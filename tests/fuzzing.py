@@ -225,14 +225,14 @@ def everything(path: Path, reader: str | None = None) -> None:
         module = import_module(f"gatewise.interop.{reader}")
         module.recognises(path, path.read_bytes()[:HEAD])
         contents = module.contents(path, {})
-    for found in contents.found:
-        _ = found.bad
+    for found in contents.lstms:
+        _ = found.non_finite
     for part in contents.parts:
         for read in (part.weight, part.bias):
             if read is not None:
                 read()
     heads = [one.name for one in contents.parts if one.weight is not None][:2] if contents.joined else []
-    named = [partial(contents.made, None, None, head) for head in heads]
+    named = [partial(contents.build_network, None, None, head) for head in heads]
     for ask in (contents.pick, contents.network, *named):
         try:
             if ask is not None:

@@ -20,14 +20,14 @@ def contents_of(model, **omitted):
 
 def found_in(model, **omitted):
     """Return the one LSTM in a model."""
-    (found,) = contents_of(model, **omitted).found
+    (found,) = contents_of(model, **omitted).lstms
     return found
 
 
 def refused_in(model, *words, **omitted):
     """Require that a model's LSTM is refused, in one sentence with the words."""
     contents = contents_of(model, **omitted)
-    assert not contents.found
+    assert not contents.lstms
     with pytest.raises(gw.FileError) as caught:
         contents.pick()
     cases.one_sentence(caught.value, *words)

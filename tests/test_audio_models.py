@@ -163,7 +163,7 @@ def test_the_lstm_alone_of_an_amplifier_says_what_its_network_adds(tmp_path):
         document = guitarml()
         document["model_data"]["skip"] = skip
         (tmp_path / "amp.json").write_text(json.dumps(document), encoding="utf-8")
-        (one,) = gw.inspect(tmp_path / "amp.json").found
+        (one,) = gw.inspect(tmp_path / "amp.json").lstms
         assert any(word in note for note in one.notes)
 
 
@@ -234,7 +234,7 @@ def test_what_no_player_of_aida_x_does_is_refused_and_told_of_the_lstm(asked, wo
     with pytest.raises(gw.FileError) as caught:
         loaded(tmp_path, rtneural(cells_of(1, 2), head_of(2, 1)) | asked)
     cases.one_sentence(caught.value, "amp.json", *words)
-    assert words[0] in gw.inspect(tmp_path / "amp.json").found[0].notes[0]
+    assert words[0] in gw.inspect(tmp_path / "amp.json").lstms[0].notes[0]
 
 
 BETWEEN = dense(gw.Linear(np.ones((2, 2), np.float32)))
@@ -276,12 +276,12 @@ def test_a_nam_tells_its_sample_rate_and_its_loudness(tmp_path):
     cells = cells_of(1, 3)
     document = nam(cells, states_of(cells), head_of(3, 1)) | {"metadata": {"loudness": -18.25, "gain": 0.1}}
     (tmp_path / "amp.nam").write_text(json.dumps(document), encoding="utf-8")
-    notes = " ".join(gw.inspect(tmp_path / "amp.nam").found[0].notes)
+    notes = " ".join(gw.inspect(tmp_path / "amp.nam").lstms[0].notes)
     assert "48000 Hz" in notes
     assert "-18.2 dB" in notes
     odd = document | {"metadata": [1], "sample_rate": "high"}
     (tmp_path / "amp.nam").write_text(json.dumps(odd), encoding="utf-8")
-    assert "Hz" not in " ".join(gw.inspect(tmp_path / "amp.nam").found[0].notes)
+    assert "Hz" not in " ".join(gw.inspect(tmp_path / "amp.nam").lstms[0].notes)
 
 
 def test_a_nam_whose_channels_disagree_is_refused(tmp_path):
@@ -304,7 +304,7 @@ def test_a_container_is_the_last_of_its_models_and_holds_the_others(tmp_path):
     network = loaded(tmp_path, contained(*models), "amp.nam")
     assert network.lstm.layers[0][0].hidden_size == 4
     found = gw.inspect(tmp_path / "amp.nam")
-    assert [one.name for one in found.found] == ["submodels.0.lstm", "submodels.1.lstm"]
+    assert [one.name for one in found.lstms] == ["submodels.0.lstm", "submodels.1.lstm"]
     wave = {"architecture": "WaveNet", "config": {}, "weights": []}
     with pytest.raises(gw.FileError) as caught:
         loaded(tmp_path, contained(models[0], wave), "amp.nam")

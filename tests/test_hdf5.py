@@ -69,7 +69,7 @@ def test_every_kind_of_group_attribute_and_array_is_read_as_the_hdf5_library_doe
             )
             file.create_dataset("sums", data=np.arange(100), chunks=(9,), fletcher32=True)
     with h5py.File(tmp_path / "file") as theirs, open(tmp_path / "file", "rb") as stream:
-        assert_same_group(hdf5.root(stream, Budget(2**30)), theirs)
+        assert_same_group(hdf5.open_root(stream, Budget(2**30)), theirs)
 
 
 @pytest.mark.parametrize("library", ["earliest", "v108"])
@@ -85,7 +85,7 @@ def test_what_was_never_written_of_an_array_is_its_fill_value(library, type_, tm
                 file.create_dataset(f"{name} partly written", **options)[:2, :2] = 1
         file.create_dataset("large", (2**16,), "f4", fillvalue=0.5)
     with h5py.File(tmp_path / "file") as theirs, open(tmp_path / "file", "rb") as stream:
-        root = hdf5.root(stream, Budget(2**30))
+        root = hdf5.open_root(stream, Budget(2**30))
         for name in set(theirs) - {"large"}:
             np.testing.assert_array_equal(root[name].read(), theirs[name][()], err_msg=name)
         with pytest.raises(gw.FileError, match="large has no data"):

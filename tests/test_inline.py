@@ -39,7 +39,7 @@ def records(tmp_path, *, labels=None, steps=30, batch=2, hidden=4, layers=1, **s
     x = np.random.default_rng(0).normal(size=(steps, batch, 2))
     run = network.trace(x, labels=labels, lengths=[steps, *[max(1, steps // 2)] * (batch - 1)])
     onnx.write(lstm, tmp_path / "model.onnx")
-    found = gw.inspect(tmp_path / "model.onnx").found[0]
+    found = gw.inspect(tmp_path / "model.onnx").lstms[0]
     trace = run.lstm[0, "forward"]
     return [lstm, network, run, run.lstm, trace, found, *answers(trace)]
 
@@ -214,7 +214,7 @@ def test_a_picture_that_is_too_large_is_left_out(monkeypatch):
 
 def test_what_was_found_says_where_it_lies_and_what_the_file_does_not_tell(tmp_path):
     onnx.write(gw.LSTM(2, 3, rng=0), tmp_path / "model.onnx")
-    found = gw.inspect(tmp_path / "model.onnx").found[0]
+    found = gw.inspect(tmp_path / "model.onnx").lstms[0]
     said = words(read(found))
     for part in (found.name, found.convention, found.where, "2 features → 3 outputs"):
         assert part in said
@@ -230,9 +230,9 @@ def test_a_file_is_shown_with_all_that_is_in_it(tmp_path):
     said = words(
         read(replace(contents, refused=(gw.interop.Refused(HOSTILE, "no weights"),), calls=("os.system",) * 50))
     )
-    for part in (contents.format, contents.found[0].name, "no weights", "os.system", "and 20 more"):
+    for part in (contents.format, contents.lstms[0].name, "no weights", "os.system", "and 20 more"):
         assert part in said
-    assert "it holds no weights" in words(read(replace(contents, found=())))
+    assert "it holds no weights" in words(read(replace(contents, lstms=())))
 
 
 def test_a_record_is_drawn_by_the_picture_whose_data_are_of_its_kind():

@@ -47,8 +47,8 @@ def test_rtneurals_layers_are_read_one_by_one_and_as_a_network(sizes, head, tmp_
     linear = head_of(sizes[-1], 2) if head else None
     found = contents(tmp_path / "model", rtneural(cells, linear))
     assert found.format == "RTNeural"
-    assert [one.name for one in found.found] == [f"layers.{n}" for n in range(len(cells))]
-    for one, p in zip(found.found, cells, strict=True):
+    assert [one.name for one in found.lstms] == [f"layers.{n}" for n in range(len(cells))]
+    for one, p in zip(found.lstms, cells, strict=True):
         assert_cells(one.lstm, [p])
         assert one.notes == ()
     network = found.network()
@@ -78,7 +78,7 @@ def test_rtneurals_head_has_its_activation(activation, function, tmp_path):
     scores, _ = contents(tmp_path / "model", document).network()(x)
     document["layers"][1]["activation"] = activation
     found = contents(tmp_path / "model", document)
-    for network in (found.network(), found.made(None, None, "layers.1", "every")):
+    for network in (found.network(), found.build_network(None, None, "layers.1", "every")):
         assert_agree({"y": network(x)[0]}, {"y": function(scores)}, 1e-6)
 
 
@@ -88,7 +88,7 @@ def test_an_amp_model_is_read_with_its_learned_state(sizes, tmp_path):
     states, head = states_of(cells), head_of(sizes[-1], 1)
     found = contents(tmp_path / "model", nam(cells, states, head))
     assert found.format == "Neural Amp Modeler 0.5.4"
-    (one,) = found.found
+    (one,) = found.lstms
     assert_cells(one.lstm, *([p] for p in cells))
     for (state,), expected in zip(one.state, states, strict=True):
         np.testing.assert_array_equal(state.h, expected.h)
@@ -107,7 +107,7 @@ def test_a_word_segmenter_is_read_with_its_embedding_and_both_directions(tmp_pat
     table, head = drawn(5, 6, 4), head_of(6, 4)
     found = contents(tmp_path / "model", icu(table, forward, backward, head))
     assert found.format == "ICU word segmenter Some_model_heavy"
-    (one,) = found.found
+    (one,) = found.lstms
     assert (one.lstm.directions, one.lstm.merge) == (("forward", "backward"), ("concat",))
     assert_cells(one.lstm, [forward, backward])
     assert [part.name for part in found.parts] == ["embedding", "head"]
@@ -115,7 +115,7 @@ def test_a_word_segmenter_is_read_with_its_embedding_and_both_directions(tmp_pat
     np.testing.assert_array_equal(network.embedding, table)
     np.testing.assert_array_equal(network.head.weight, head.weight)
     np.testing.assert_array_equal(found.parts[0].weight(), table)
-    for one in (network, found.made(None, "embedding", "head", "every")):
+    for one in (network, found.build_network(None, "embedding", "head", "every")):
         probabilities, _ = one([[0], [5], [2]])
         np.testing.assert_allclose(probabilities.sum(-1), 1, rtol=1e-6)
 
@@ -124,20 +124,20 @@ def test_a_word_segmenter_is_read_with_its_embedding_and_both_directions(tmp_pat
 def test_a_dump_of_a_state_dict_is_read_as_pytorchs_own_files_are(nested, tmp_path):
     document = {"model_data": {"epoch": 1}, "state_dict": state_dict()} if nested else state_dict()
     found = contents(tmp_path / "model", document)
-    (one,) = found.found
+    (one,) = found.lstms
     assert one.name == "rec"
     assert_cells(one.lstm, *([p] for p in cells_of(2, 3, 3)))
     assert one.notes == ()
     (part,) = found.parts
     assert (part.name, part.shape) == ("lin", (1, 3))
     assert found.network is None  # names alone do not tell the way
-    np.testing.assert_array_equal(found.made("rec", None, "lin", "every").head.weight, head_of(3, 1).weight)
+    np.testing.assert_array_equal(found.build_network("rec", None, "lin", "every").head.weight, head_of(3, 1).weight)
 
 
 def test_numbers_that_float32_does_not_hold_stay_as_they_are(tmp_path):
     document = state_dict()
     document["rec.bias_ih_l1"][0] = 0.1
-    (one,) = contents(tmp_path / "model", document).found
+    (one,) = contents(tmp_path / "model", document).lstms
     assert one.lstm.dtype == np.float64
     assert one.lstm[1].parameters.bias[0, 0] == 0.1
 
@@ -155,7 +155,7 @@ def test_weights_that_are_not_finite_are_read_with_a_warning(kind, value, tmp_pa
     }[kind]()
     spoil[1] = value
     found = contents(tmp_path / "model", document)
-    name = found.found[0].name
+    name = found.lstms[0].name
     if kind in ("state dict", "GuitarML") and value == 1e300:
         assert found.pick(name).lstm.dtype == np.float64
         return
@@ -166,18 +166,18 @@ def test_weights_that_are_not_finite_are_read_with_a_warning(kind, value, tmp_pa
 @pytest.mark.parametrize("kind", FORMATS)
 def test_blanks_and_a_byte_order_mark_before_the_document_do_no_harm(kind, tmp_path):
     (tmp_path / "model").write_bytes(b"\xef\xbb\xbf \r\n\t" + json.dumps(FORMATS[kind](), indent=1).encode())
-    assert contents(tmp_path / "model").found
+    assert contents(tmp_path / "model").lstms
 
 
 def test_a_model_for_another_activation_is_refused_and_an_empty_one_is_tanh(tmp_path):
     document = rtneural(cells_of(1, 2))
     document["layers"][0]["activation"] = ""
-    (one,) = contents(tmp_path / "model", document).found
+    (one,) = contents(tmp_path / "model", document).lstms
     assert one.lstm[0].variant == gw.Variant()
     assert "tanh" in one.notes[0]
     document["layers"][0]["activation"] = "relu"
     found = contents(tmp_path / "model", document)
-    assert not found.found
+    assert not found.lstms
     with pytest.raises(gw.FileError) as caught:
         found.pick()
     cases.one_sentence(caught.value, "relu", "tanh")
@@ -205,7 +205,7 @@ def test_what_a_network_cannot_express_is_refused_by_name_and_its_lstm_is_read(b
     document = rtneural(cells_of(1, 1), before=before)
     document["layers"] += after
     found = contents(tmp_path / "model", document)
-    assert [one.name for one in found.found] == [f"layers.{len(before)}"]
+    assert [one.name for one in found.lstms] == [f"layers.{len(before)}"]
     assert len(found.parts) + len(found.refused) == len(before) + len(after)
     with pytest.raises(gw.FileError) as caught:
         found.network()
@@ -308,7 +308,7 @@ def test_an_lstm_whose_arrays_disagree_is_refused_and_the_rest_is_read(case, tmp
         found.pick(refused.name)
     cases.one_sentence(caught.value, *words)
     if kind == "RTNeural":
-        assert [one.name for one in found.found] == ["layers.0"]
+        assert [one.name for one in found.lstms] == ["layers.0"]
         with pytest.raises(gw.FileError) as caught:
             found.network()
         cases.one_sentence(caught.value, "layers.1")
@@ -365,7 +365,7 @@ def test_an_option_that_the_formats_do_not_leave_out_is_refused(tmp_path):
 @pytest.mark.parametrize("name", ["model.json", "model.nam", "model.h5", "model"])
 def test_a_model_is_known_by_its_beginning_and_not_by_its_name(kind, name, tmp_path):
     (tmp_path / name).write_text(json.dumps(FORMATS[kind]()), encoding="utf-8")
-    first = gw.inspect(tmp_path / name).found[0]
+    first = gw.inspect(tmp_path / name).lstms[0]
     expected = first.lstm.layers[0][0].parameters.weight
     np.testing.assert_array_equal(gw.load(tmp_path / name, first.name).layers[0][0].parameters.weight, expected)
     head = {"head": "lin"} if kind == "state dict" else {}

@@ -46,7 +46,7 @@ def test_the_weights_of_every_generation_are_the_same_bit_for_bit(generation, dt
     path = generation(tmp_path / "file", lstm)
     contents = interop.inspect(path)
     assert not contents.refused
-    (found,) = contents.found
+    (found,) = contents.lstms
     assert_same_lstm(found.lstm, lstm)
     assert found.where
     assert "Keras" in found.convention
@@ -83,12 +83,12 @@ def test_a_layer_without_biases_has_zeros(generation, tmp_path, monkeypatch):
 )
 def test_weights_alone_have_the_default_of_their_version_and_it_is_said(version, gate, tmp_path):
     path = legacy(tmp_path / "file", {"lstm_1": named("lstm_1/", kernels(new()[0]), ":0")}, version)
-    (found,) = interop.inspect(path).found
+    (found,) = interop.inspect(path).lstms
     assert found.lstm[0].variant.activation("i") == gate
     assert any("recurrent_activation" in note and "assumed" in note and gate.name in note for note in found.notes)
     assert any("direction" in note for note in found.notes)
     assert any("TensorFlow 1" in note for note in found.notes) == (version == "2.2.4-tf")
-    (found,) = interop.inspect(path, recurrent_activation="softsign", activation=HARD_3, go_backwards=True).found
+    (found,) = interop.inspect(path, recurrent_activation="softsign", activation=HARD_3, go_backwards=True).lstms
     assert found.lstm[0].variant.activation("f").name == "softsign"
     assert found.lstm[0].variant.activation("c") == HARD_3
     assert found.lstm.directions == ("backward",)
@@ -187,7 +187,7 @@ CUSTOM = {
 )
 def test_what_is_no_lstm_of_keras_is_refused_by_name(config, words, tmp_path):
     contents = interop.inspect(with_layer(tmp_path / "file", config))
-    assert not contents.found
+    assert not contents.lstms
     (refused,) = contents.refused
     assert words in refused.reason
     with pytest.raises(gw.FileError) as caught:
@@ -208,7 +208,7 @@ def test_what_is_no_lstm_of_keras_is_refused_by_name(config, words, tmp_path):
 )
 def test_weights_alone_that_are_no_lstm_s_are_refused_by_their_shapes(found, words, tmp_path):
     contents = interop.inspect(legacy(tmp_path / "file", {"odd": named("odd/", found, ":0")}))
-    assert not contents.found
+    assert not contents.lstms
     assert words in contents.refused[0].reason
 
 
@@ -243,7 +243,7 @@ def test_the_notes_tell_what_a_caller_must_do(tmp_path):
         "config": {"name": "mixed_float16"},
     }
     layers = {"mask": {}, "odd": named("odd/", kernels(new()[0]), ":0")}
-    (found,) = interop.inspect(legacy(tmp_path / "file", layers, "2.4.0", config)).found
+    (found,) = interop.inspect(legacy(tmp_path / "file", layers, "2.4.0", config)).lstms
     notes = "; ".join(found.notes)
     for words in ("'repeat'", "stateful", "outer step", "last step first", "(time, batch, feature)", "float16"):
         assert words in notes
@@ -264,10 +264,10 @@ def test_a_mask_is_noted_only_where_it_reaches(tmp_path):
     weights = {one["config"]["name"]: {} for one in layers}
     weights |= {name: named(f"{name}/", kernels(new()[0]), ":0") for name in "abcde"}
     contents = interop.inspect(legacy(tmp_path / "file", weights, "2.9.0", functional(*layers, ends=["c", "d", "e"])))
-    told = {one.name: [word for word in ("mask", "state that") if word in "".join(one.notes)] for one in contents.found}
+    told = {one.name: [word for word in ("mask", "state that") if word in "".join(one.notes)] for one in contents.lstms}
     assert told == {"a": ["mask"], "b": ["mask"], "c": ["state that"], "d": ["mask"], "e": []}
-    assert {one.name: one.masked for one in contents.found} == {name: "mask" in notes for name, notes in told.items()}
-    assert {one.masked_output for one in contents.found} == {"repeat"}
+    assert {one.name: one.masked for one in contents.lstms} == {name: "mask" in notes for name, notes in told.items()}
+    assert {one.masked_output for one in contents.lstms} == {"repeat"}
 
 
 # What gatewise writes.

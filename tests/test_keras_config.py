@@ -37,7 +37,7 @@ def test_a_configuration_says_what_weights_leave_out(tmp_path):
         name = "lstm_1" if write is two_weights else "top"
         config = lstm_layer(name) | ({"module": "keras.layers", "registered_name": None} if more else {})
         path = description(tmp_path / f"{number}.json", config, **more)
-        (found,) = gw.inspect(write(tmp_path / f"{number}.h5", new()), config=path).found
+        (found,) = gw.inspect(write(tmp_path / f"{number}.h5", new()), config=path).lstms
         assert (found.name, found.notes) == (name, ())
         assert_same_lstm(found.lstm, new())
 

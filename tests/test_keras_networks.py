@@ -213,7 +213,7 @@ def test_the_parts_of_a_file_can_be_named_for_a_network(tmp_path):
 
 def test_stacked_layers_are_taken_as_one_lstm_where_none_is_named(tmp_path):
     path = network_file(tmp_path / "file", lstm_layer("a", return_sequences=True), lstm_layer("b"), dense("head"))
-    assert [(one.name, one.stacked) for one in interop.inspect(path).found] == [
+    assert [(one.name, one.stacked) for one in interop.inspect(path).lstms] == [
         ("a", False),
         ("b", False),
         ("a → b", True),

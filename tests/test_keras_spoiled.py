@@ -76,7 +76,7 @@ def test_a_link_to_another_place_is_not_followed(kind, words, tmp_path):
 @pytest.mark.parametrize(("kind", "words"), {"raw": "another file", "virtual": "a view of others"}.items())
 def test_data_of_another_file_is_not_read(kind, words, tmp_path):
     contents = interop.inspect(outside(kind, tmp_path))
-    assert not contents.found
+    assert not contents.lstms
     assert words in contents.refused[0].reason
 
 
@@ -95,7 +95,7 @@ def test_an_array_that_only_says_how_large_it_is_takes_no_memory(tmp_path):
         del file["lstm_1/lstm_1/kernel:0"]
         file.create_dataset("lstm_1/lstm_1/kernel:0", (2**40, 8), "f4", chunks=(2**10, 8), compression="gzip")
     contents = interop.inspect(path)
-    assert not contents.found
+    assert not contents.lstms
     assert "bytes" in contents.refused[0].reason or "memory" in contents.refused[0].reason
 
 
@@ -141,7 +141,7 @@ def test_a_configuration_that_is_none_is_refused_in_one_sentence(config, tmp_pat
         cases.one_sentence(problem, "configuration")
     else:
         assert config == "null"  # as if there were none: the weights alone
-        assert contents.found
+        assert contents.lstms
 
 
 # Spoiled files.

@@ -44,7 +44,7 @@ AROUND = {
 def test_a_stack_is_offered_whatever_comes_before_and_after_it(around, make, tmp_path):
     before, after = AROUND[around]
     path = network_file(tmp_path / "file", *before, make("a"), DROPOUT | {"name": "d"}, make("b"), *after)
-    *singles, stack = interop.inspect(path).found
+    *singles, stack = interop.inspect(path).lstms
     assert (stack.name, stack.stacked, stack.masked) == ("a → b", True, around == "embedding")
     assert gw.load(path).num_layers == 2
     x = np.random.default_rng(0).normal(size=(4, 2, INPUTS)).astype(np.float32)
@@ -55,15 +55,15 @@ def test_a_stack_is_offered_whatever_comes_before_and_after_it(around, make, tmp
 def test_every_stack_of_a_model_is_offered_and_none_is_taken_without_its_name(tmp_path):
     layers = [both("a"), both("b"), lstm("c"), lstm("d"), layer("Conv1D", "conv"), lstm("e"), lstm("f")]
     contents = interop.inspect(network_file(tmp_path / "file", *layers))
-    assert [one.name for one in contents.found][6:] == ["a → b", "c → d", "e → f"]
-    assert not any(one.stacked for one in contents.found)
+    assert [one.name for one in contents.lstms][6:] == ["a → b", "c → d", "e → f"]
+    assert not any(one.stacked for one in contents.lstms)
     with pytest.raises(gw.OptionError, match="name one of them"):
         contents.pick()
 
 
 def test_with_a_recurrent_layer_that_cannot_be_read_a_stack_is_offered_by_its_name_alone(tmp_path):
     contents = interop.inspect(network_file(tmp_path / "file", layer("GRU", "g", units=3), lstm("a"), lstm("b")))
-    assert [(one.name, one.stacked) for one in contents.found][2:] == [("a → b", False)]
+    assert [(one.name, one.stacked) for one in contents.lstms][2:] == [("a → b", False)]
 
 
 @pytest.mark.parametrize("old", [True, False])
@@ -109,7 +109,7 @@ def test_a_functional_model_is_followed_from_each_lstm_to_the_next(way, old, tmp
     weights = {one["config"]["name"]: {} for one in layers}
     weights |= {name: named(f"{name}/", kernels(new(inputs=UNITS)[0]), ":0") for name in "ab"}
     path = legacy(tmp_path / "file", weights, "2.9.0", functional(*layers, ends=["x", "y"]))
-    found = interop.inspect(path).found
+    found = interop.inspect(path).lstms
     assert [one.name for one in found] == ["a", "b"] + ["a → b"] * stacks
     assert found[-1].stacked == stacks
     assert found[-1].masked == bool(given)
@@ -120,10 +120,10 @@ def test_a_stack_that_ends_in_reversed_steps_says_so(tmp_path):
     stack = interop.inspect(path).pick()
     assert (stack.lstm.directions, stack.time_reversed) == (("backward",), True)
     path = network_file(tmp_path / "file", dense("before"), lstm("a"), lstm("b", go_backwards=True))
-    assert len(interop.inspect(path).found) == 2
+    assert len(interop.inspect(path).lstms) == 2
 
 
 def test_reversed_steps_that_another_lstm_does_not_take_leave_the_stack_before_as_it_is(tmp_path):
     layers = [lstm("a"), lstm("b"), layer("Flip", "flip", axis=1), both("c")]
-    *_, stack = interop.inspect(network_file(tmp_path / "file", *layers)).found
+    *_, stack = interop.inspect(network_file(tmp_path / "file", *layers)).lstms
     assert (stack.name, stack.time_reversed) == ("a → b", False)

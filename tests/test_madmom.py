@@ -59,7 +59,7 @@ def test_a_layer_alone_and_a_network_within_processors_are_found(tmp_path):
     layer = madmom.lstm(CHANCE, 3, 4)
     assert gw.load(written(tmp_path, layer)).input_size == 3
     held = madmom.Named("SequentialProcessor", processors=[madmom.Named("Other"), NETWORKS["one layer"]])
-    assert [one.name for one in gw.inspect(written(tmp_path, held)).found] == ["1.layers.0"]
+    assert [one.name for one in gw.inspect(written(tmp_path, held)).lstms] == ["1.layers.0"]
 
 
 def test_what_holds_no_network_is_said(tmp_path):
@@ -104,7 +104,7 @@ def test_what_cannot_be_read_is_refused_by_name(content, words, tmp_path):
 def test_a_network_with_another_layer_between_has_its_lstms_alone(tmp_path):
     layers = [madmom.lstm(CHANCE, 3, 4), madmom.Named("layers.BatchNormLayer"), madmom.lstm(CHANCE, 4, 4)]
     contents = gw.inspect(written(tmp_path, madmom.network(*layers)))
-    assert [one.name for one in contents.found] == ["layers.0", "layers.2"]
+    assert [one.name for one in contents.lstms] == ["layers.0", "layers.2"]
     with pytest.raises(gw.FileError, match="BatchNormLayer"):
         contents.network()
 

@@ -85,7 +85,7 @@ def _read(*pairs: str) -> None:
         CLEAR.write_text("5")  # the most so far is forgotten
         before = held("VmRSS")
         contents = gw.inspect(large)
-        assert not any(found.bad for found in contents.found)
+        assert not any(found.non_finite for found in contents.lstms)
         print(held("VmHWM") - before)
         del contents
 

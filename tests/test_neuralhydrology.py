@@ -48,7 +48,7 @@ def test_the_network_of_a_run_computes_what_its_arrays_say_in_physical_units(kin
     assert network.labels.features == (*hydrology.DYNAMIC, *sorted(config.get("static_attributes", [])))
     assert network.labels.measures["prcp(mm/day)"] == gw.Measure("prcp", "mm/day")
     assert trace.labels.measures["QObs(mm/d)"] == gw.Measure("QObs", "mm/d")
-    (found,) = gw.inspect(tmp_path / "run").found
+    (found,) = gw.inspect(tmp_path / "run").lstms
     assert repr(found.lstm) == repr(gw.load(tmp_path / "run")) == repr(network.lstm)
     assert found.name == ("cell" if kind == "customlstm" else "lstm")
 

@@ -62,7 +62,7 @@ WAYS = {
 def test_arrays_by_pytorchs_names_are_an_lstm(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     WAYS[name](tmp_path / name)
-    (found,) = gw.inspect(name).found
+    (found,) = gw.inspect(name).lstms
     for key, array in torch.state_dict(found.lstm).items():
         np.testing.assert_array_equal(array, ARRAYS[f"rnn.{key}"], strict=True)
     assert not os.path.exists("made by a pickle")

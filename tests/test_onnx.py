@@ -190,7 +190,7 @@ def test_two_nodes_of_one_name_are_told_apart_by_the_way_to_them(tmp_path):
     arrays = small()
     model = models.lstm_model(arrays, wrapped="If", hidden_size=4)
     model.graph.node.append(models.lstm_model(arrays, hidden_size=4).graph.node[0])
-    assert [one.name for one in contents_of(model).found] == ["choice0.then_branch/rnn", "rnn"]
+    assert [one.name for one in contents_of(model).lstms] == ["choice0.then_branch/rnn", "rnn"]
     with pytest.raises(gw.OptionError) as caught:
         gw_onnx.read(model)
     cases.one_sentence(caught.value, "choice0.then_branch/rnn", "'rnn'")

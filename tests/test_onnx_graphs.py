@@ -58,7 +58,7 @@ def test_linear_layers_and_embeddings_make_a_network(head, tmp_path):
         ("gemm.weight", "linear layer", (2, 8)),
     }
     with pytest.warns(gw.WeightsWarning, match="leaves out"):  # the other of the two
-        whole = contents.made(None, "words", head, "every")
+        whole = contents.build_network(None, "words", head, "every")
     tokens = np.array([[1, 2], [3, 6], [0, 5]])
     y, _ = contents.pick().lstm(table[tokens])
     np.testing.assert_allclose(whole(tokens)[0], y @ weight + bias, atol=1e-6)
@@ -82,16 +82,16 @@ def test_a_head_whose_numbers_are_missing_is_refused_when_it_is_wanted():
     tensor_of(model, "gemm.weight").raw_data = b""
     contents = contents_of(model)
     with pytest.raises(gw.FileError) as caught:
-        contents.made(None, None, "gemm.weight", "every")
+        contents.build_network(None, None, "gemm.weight", "every")
     cases.one_sentence(caught.value, "gemm.weight")
 
 
 def test_directions_that_are_merged_in_two_ways_are_noted_as_separate():
     pair = [("Concat", ["forth", "back"], ["joined"], {"axis": 2}), ("Add", ["forth", "back"], ["sum"], {})]
     contents = contents_of(models.one_upon_another(pair, directions=2)[0])
-    assert [one.name for one in contents.found] == ["a", "b", "a → b"]
-    assert any("an axis of their own" in note for note in contents.found[0].notes)
-    assert contents.found[2].notes == contents.found[1].notes  # in the stack it is known which of them was taken
+    assert [one.name for one in contents.lstms] == ["a", "b", "a → b"]
+    assert any("an axis of their own" in note for note in contents.lstms[0].notes)
+    assert contents.lstms[2].notes == contents.lstms[1].notes  # in the stack it is known which of them was taken
 
 
 def test_a_stack_is_taken_without_its_name_where_it_is_all_of_the_files_lstms():

@@ -36,7 +36,7 @@ def parsed(data):
 def looked_through(data):
     """Return a file's bytes without its long arrays, and these; None where it is refused before it is parsed."""
     try:
-        return protobuf.look_through(data, onnx.ModelProto.DESCRIPTOR, Budget(len(data)), ARRAYS)
+        return protobuf.shorten_message(data, onnx.ModelProto.DESCRIPTOR, Budget(len(data)), ARRAYS)
     except (FileError, UnicodeDecodeError):
         return None
 
@@ -45,7 +45,7 @@ def put_back(model, kept_out):
     """Put arrays that were kept out into a model."""
     for one in messages(model):
         if isinstance(one, onnx.TensorProto) and one.HasField("raw_data"):
-            one.raw_data = bytes(protobuf.value(one.raw_data, kept_out))
+            one.raw_data = bytes(protobuf.restore_value(one.raw_data, kept_out))
     return model
 
 
@@ -78,7 +78,7 @@ def files():
 def field(number, data, width=1):
     """Return a field of a message, its length in so many bytes at least."""
     width = max(width, -(-len(data).bit_length() // 7))
-    return bytes([number << 3 | 2]) + protobuf._padded(len(data), width) + data
+    return bytes([number << 3 | 2]) + protobuf._write_varint(len(data), width) + data
 
 
 def in_graph(*tensors, width=1):
@@ -150,5 +150,5 @@ def test_arrays_within_what_a_parser_does_not_know_are_left_to_it():
 def test_many_arrays_are_held_before_they_are_kept_out():
     data = in_graph(*[field(9, b"a" * 1024)] * 1000)
     budget = Budget(len(data))
-    protobuf.look_through(data, onnx.ModelProto.DESCRIPTOR, budget, ARRAYS)
+    protobuf.shorten_message(data, onnx.ModelProto.DESCRIPTOR, budget, ARRAYS)
     assert budget._held == 1000 * protobuf._KEPT_OUT

@@ -154,7 +154,7 @@ def asked(path):
     with contextlib.suppress(gw.GatewiseError):
         contents = gw.inspect(path)
         yield from (one.reason for one in contents.refused)
-        yield from (note for one in contents.found for note in (one.name, one.where, *one.notes))
+        yield from (note for one in contents.lstms for note in (one.name, one.where, *one.notes))
         names = [None, "other", *(one.name for one in contents.refused)]
         asks += [partial(contents.pick, name) for name in names]
     for ask in asks:

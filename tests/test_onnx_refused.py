@@ -208,7 +208,7 @@ def many_nodes(count, hidden):
 @pytest.mark.usefixtures("small_budgets")
 def test_nodes_that_share_their_weights_do_not_fill_the_memory():
     contents = contents_of(many_nodes(300, 64))
-    assert len(contents.found) > 8
+    assert len(contents.lstms) > 8
     assert "8 MiB are allowed" in contents.refused[-1].reason
 
 
@@ -270,7 +270,7 @@ def test_the_pieces_of_a_file_are_counted_before_they_take_memory(how):
     wrapped = models.WRAPPED[models.STORED.index(how) % len(models.WRAPPED)]
     model = models.lstm_model(small(), how=how, wrapped=wrapped, hidden_size=4)
     budget = Budget(1)
-    protobuf.look_through(model.SerializeToString(), model.DESCRIPTOR, budget)
+    protobuf.shorten_message(model.SerializeToString(), model.DESCRIPTOR, budget)
     assert budget._elements == pieces(model)
 
 

@@ -30,7 +30,7 @@ make = onnx.helper.make_node
 )
 def test_a_stack_that_pytorch_exports_is_found_with_its_names(shape, options):
     contents = contents_of(Exported(shape=shape, **options).model)
-    *singles, stack = contents.found
+    *singles, stack = contents.lstms
     layers = options.get("layers", 2)
     assert stack.stacked
     assert stack.lstm.num_layers == layers
@@ -50,11 +50,11 @@ def test_a_stack_that_pytorch_exports_is_found_with_its_names(shape, options):
 
 def test_zeros_for_one_batch_are_no_state_and_other_numbers_are_one():
     model = Exported(state="zeros").model
-    assert {one.state for one in contents_of(model).found} == {None}
+    assert {one.state for one in contents_of(model).lstms} == {None}
     (zeros,) = (one for one in model.graph.initializer if one.name == "zeros")
     some = onnx.numpy_helper.to_array(zeros) + np.float32(0.25)
     zeros.CopyFrom(onnx.numpy_helper.from_array(some, "zeros"))
-    for one in contents_of(model).found:
+    for one in contents_of(model).lstms:
         assert one.state[0][1].h.shape == (BATCH, HIDDEN)
 
 
@@ -84,13 +84,13 @@ def test_a_reshape_that_may_mix_time_and_batch_makes_no_stack(spoiled):
         for axis in (0, 1):
             model.graph.input[0].type.tensor_type.shape.dim[axis].Clear()
     contents = contents_of(model)
-    assert [one.name for one in contents.found] == ["l0", "l1"]
+    assert [one.name for one in contents.lstms] == ["l0", "l1"]
 
 
 def test_where_the_directions_change_one_stack_ends_and_another_begins():
     model, _ = models.one_upon_another([("Identity", ["flat"], ["joined"], {})])
     both, _ = models.one_upon_another([("Reshape", ["turned", "kept"], ["joined"], {})], directions=2)
-    assert [len(contents_of(one).found) for one in (model, both)] == [3, 3]
+    assert [len(contents_of(one).lstms) for one in (model, both)] == [3, 3]
     (upper,) = (node for node in both.graph.node if node.name == "b")
     nodes = [make("Transpose", ["Y"], ["t"], perm=[0, 2, 1, 3]), make("Reshape", ["t", "kept"], ["v"])]
     rng, tensors = np.random.default_rng(0), both.graph.initializer
@@ -102,7 +102,7 @@ def test_where_the_directions_change_one_stack_ends_and_another_begins():
         nodes += [make("Squeeze", [f"Y{name}", "one"], ["u" if name == "c" else "Z"])]
     both.graph.node.extend(nodes)
     assert upper.output[0] == "Y"
-    assert [one.name for one in contents_of(both).found] == ["a", "b", "c", "d", "a → b", "c → d"]
+    assert [one.name for one in contents_of(both).lstms] == ["a", "b", "c", "d", "a → b", "c → d"]
     with pytest.raises(gw.OptionError, match="name one of them"):
         contents_of(both).pick()
 
@@ -111,7 +111,7 @@ def test_where_the_directions_change_one_stack_ends_and_another_begins():
 def test_a_decoder_that_starts_from_its_encoder_is_no_upper_layer(through):
     first = Exported(state="zeros", directions=1).model
     lstms = [node for node in first.graph.node if node.op_type == "LSTM"]
-    assert [one.name for one in contents_of(first).found if one.combines]
+    assert [one.name for one in contents_of(first).lstms if one.combines]
     second, state = lstms[1], lstms[0].output[1] or "end"
     lstms[0].output[1] = state
     nodes = []
@@ -122,4 +122,4 @@ def test_a_decoder_that_starts_from_its_encoder_is_no_upper_layer(through):
     place = list(first.graph.node).index(second)
     for node in reversed(nodes):
         first.graph.node.insert(place, node)
-    assert not [one.name for one in contents_of(first).found if one.combines]
+    assert not [one.name for one in contents_of(first).lstms if one.combines]

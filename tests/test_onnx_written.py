@@ -44,7 +44,7 @@ def test_what_is_written_is_what_is_read(case, tmp_path):
     onnx.checker.check_model(model, full_check=True)
     assert_same_lstm(gw_onnx.read(tmp_path / "lstm.onnx"), lstm)
     assert_same_lstm(gw_onnx.read(model), lstm)
-    (found,) = gw_onnx.contents(tmp_path / "lstm.onnx", {}).found
+    (found,) = gw_onnx.contents(tmp_path / "lstm.onnx", {}).lstms
     assert found.name == "lstm" if lstm.num_layers > 1 else "lstm" in found.name
     gw_onnx.write(gw_onnx.read(model), tmp_path / "again.onnx", opset=opset)
     assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "lstm.onnx").read_bytes()
@@ -66,7 +66,7 @@ def test_a_stack_of_another_exporter_is_found_whole_and_by_its_nodes():
     lstm = gw.LSTM(3, 4, num_layers=2, bidirectional=True, merge=["concat", "sum"], rng=0)
     model = gw_onnx.write(lstm)
     model.producer_name = "another"
-    names = [one.name for one in contents_of(model).found]
+    names = [one.name for one in contents_of(model).lstms]
     assert names == ["lstm_0", "lstm_1", "lstm_0 → lstm_1"]
     assert_same_lstm(gw_onnx.read(model, names[-1]), lstm)
     assert_same_lstm(gw_onnx.read(model, "lstm_1"), gw.LSTM.from_cells([lstm.layers[1]], merge="sum"))
@@ -80,16 +80,16 @@ def test_every_cell_that_is_written_with_its_gates_is_what_is_read(inputs, direc
     path = tmp_path / "lstm.onnx"
     gw_onnx.write(lstm, path, gates=True)
     assert_same_lstm(gw.load(path), lstm)
-    (found,) = gw.inspect(path).found
+    (found,) = gw.inspect(path).lstms
     assert found.name == "cell"
     assert "in the body of a Scan" in found.notes[0]
     lstm = gw.LSTM(inputs, 4, num_layers=2, bidirectional=True, rng=0, dtype=dtype)
     contents = contents_of(gw_onnx.write(lstm, gates=True))
-    assert [one.name for one in contents.found] == [
+    assert [one.name for one in contents.lstms] == [
         f"cell_{n}_{one}" for n in (0, 1) for one in ("forward", "backward")
     ]
     cells = [(cell, one) for row in lstm.layers for cell, one in zip(row, lstm.directions, strict=True)]
-    for found, (cell, one) in zip(contents.found, cells, strict=True):
+    for found, (cell, one) in zip(contents.lstms, cells, strict=True):
         assert_same_lstm(found.lstm, gw.LSTM.from_cells(cell, direction=one))
 
 

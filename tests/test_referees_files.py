@@ -144,7 +144,7 @@ def test_the_referees_suite_passes(tmp_path):
             given = {one.name: array for one, array in zip(model.graph.input, inputs, strict=True) if array is not None}
             (node,) = (one for one in model.graph.node if one.op_type == "LSTM")
             weights = {node.input[n] for n in (1, 2, 3, 7) if n < len(node.input)}
-            found = gw_onnx.contents(Path(path), {name: one for name, one in given.items() if name in weights}).found[0]
+            found = gw_onnx.contents(Path(path), {name: one for name, one in given.items() if name in weights}).lstms[0]
             formal = {models.INPUTS[n]: given[one] for n, one in enumerate(node.input) if one in given}
             answers = models.run_ours(found, formal, layout=int(found.batch_first))
             by_name = dict(zip(node.output, answers, strict=False))
@@ -163,7 +163,7 @@ def silero():
 @pytest.mark.parametrize("name", ["silero_vad_16k_sequence.onnx", "silero_vad.onnx", "silero_vad_op18_ifless.onnx"])
 def test_silero_gives_the_outputs_and_states_of_its_own_runtime(silero, name):
     folder, case = silero
-    found = gw_onnx.contents(folder / name, {}).found
+    found = gw_onnx.contents(folder / name, {}).lstms
     agreeing = 0
     for one in found:
         trace = one.lstm.trace(case["L0.x"], ((gw.State(case["L0.h0"][0], case["L0.c0"][0]),),))
@@ -254,9 +254,9 @@ def test_the_bad_network_of_rtneural_is_refused():
 
 def test_the_state_dict_of_rtneural_gives_its_stored_answer():
     case, found = with_case("rtneural_lstm_torch", "lstm_torch.json")
-    first, second = found.found
-    assert [(one.name, one.lstm.num_layers) for one in found.found] == [("lstm", 1), ("lstm2", 3)]
-    network = found.made("lstm2", None, "dense", "every")
+    first, second = found.lstms
+    assert [(one.name, one.lstm.num_layers) for one in found.lstms] == [("lstm", 1), ("lstm2", 3)]
+    network = found.build_network("lstm2", None, "dense", "every")
     y, _ = network(first.lstm(case["x"][:, None])[0])
     assert_agree({"y": y[:, 0]}, {"y": case["y"]}, CLOSE)
     assert second.lstm.dtype == np.float32
@@ -264,7 +264,7 @@ def test_the_state_dict_of_rtneural_gives_its_stored_answer():
 
 def test_the_amp_model_gives_its_audio_from_its_learned_state():
     case, found = with_case("nam_lstm", "lstm.nam")
-    (one,) = found.found
+    (one,) = found.lstms
     start = {name: getattr(one.state[0][0], name) for name in "hc"}
     assert_agree(start, {name: case[f"L0.{name}0"][0] for name in "hc"}, 1e-7)
     trace = found.network().trace(case["L0.x"].swapaxes(0, 1), one.state)

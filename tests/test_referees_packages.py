@@ -60,7 +60,7 @@ def test_variables_of_tensorflow_in_an_array_of_objects_are_refused(name):
 def test_lstms_in_8_bits_are_as_close_as_their_runtime_rounds():
     pytest.importorskip("onnx")
     path, case = packaged("dksplit", "models/dksplit-int8.onnx"), arrays("cases", "dksplit_int8", "case.npz")
-    found = [one for one in gw.inspect(path).found if not one.stacked]
+    found = [one for one in gw.inspect(path).lstms if not one.stacked]
     assert len(found) == 3
     for run, one in enumerate(found):
         x, y = case[f"L{run}.x"], case[f"L{run}.y"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.interop.found import Contents, Found, Part, Refused
+from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM
 from gatewise.showing import counted, nth
 
 
@@ -85,9 +85,9 @@ def test_a_trace_on_file_is_not_read_for_its_repr(tmp_path):
 
 def test_what_is_in_a_file_is_listed_by_name():
     lstm = gw.LSTM(2, 3, rng=0)
-    parts = tuple(Part(f"part{n}", "linear layer", (2, 3), lambda: np.ones((2, 3))) for n in range(30))
+    parts = tuple(StoredLayer(f"part{n}", "linear layer", (2, 3), lambda: np.ones((2, 3))) for n in range(30))
     refused = (Refused("gru", "it is none"),)
-    found = tuple(Found(f"lstm{n}", lstm, "as it is", "there") for n in range(7))
+    found = tuple(StoredLSTM(f"lstm{n}", lstm, "as it is", "there") for n in range(7))
     lines = repr(Contents("a\nb", "Format 1", found, parts, refused, calls=("os.system",))).splitlines()
     assert lines[0] == "<Contents: a?b, Format 1"
     assert lines[1:7:5] == [f"  lstm0: {lstm!r}", "  and 2 more LSTMs"]

@@ -11,7 +11,7 @@ from agreement import assert_agree
 
 import gatewise as gw
 from gatewise.interop import conventions
-from gatewise.interop.torch.grouping import grouped
+from gatewise.interop.torch.grouping import group_tensors
 
 FRAMEWORKS = ("torch", "keras", "onnx")
 KINDS = {
@@ -139,7 +139,7 @@ def test_what_a_framework_cannot_hold_is_refused_by_its_name():
 
 
 def torch_arrays(lstm):
-    return interop("torch").state_dict(lstm), lambda changed: grouped(changed)[0][0].lstm
+    return interop("torch").state_dict(lstm), lambda changed: group_tensors(changed)[0][0].lstm
 
 
 def keras_arrays(lstm):

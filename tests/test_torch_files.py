@@ -57,7 +57,7 @@ def assert_same(one, other):
 def stream(arrays, *, system=None):
     """Return arrays as PyTorch wrote them before 1.6: pickles one after another, then the numbers of each storage."""
     parts = [MAGIC, 1001, system or {"protocol_version": 1001, "little_endian": True}]
-    data = b"".join(pickle.dumps(part, 2) for part in parts) + writing.description(arrays)
+    data = b"".join(pickle.dumps(part, 2) for part in parts) + writing.pickle_of(arrays)
     data += pickle.dumps([str(key) for key in range(len(arrays))], 2)
     return data + b"".join(struct.pack("<q", array.size) + array.tobytes() for array in arrays.values())
 
@@ -154,7 +154,7 @@ def test_a_checkpoint_with_several_lstms_lists_them_and_asks_for_a_name(tmp_path
     }
     checkpoint = {"epoch": 3, "state_dict": inner, "hyper_parameters": {"lr": 1e-3}, "callbacks": [None, {}]}
     path = written(tmp_path, pickle.dumps(checkpoint), "last.ckpt")
-    assert [one.name for one in gw.inspect(path).found] == list(models)
+    assert [one.name for one in gw.inspect(path).lstms] == list(models)
     with pytest.raises(gw.GatewiseError, match=r"holds 2 LSTMs; name one of them: 'state_dict.net.encoder', 'state_d"):
         gw.load(path)
     for name, lstm in models.items():
@@ -266,7 +266,7 @@ def test_no_operation_of_a_pickle_calls_or_imports_anything(tmp_path, monkeypatc
 
 def test_only_a_tensor_that_depends_on_an_unknown_global_is_refused(tmp_path):
     lstm = gw.LSTM(2, 3, rng=0)
-    good = writing.description({f"good.{name}": array for name, array in torch.state_dict(lstm).items()})
+    good = writing.pickle_of({f"good.{name}": array for name, array in torch.state_dict(lstm).items()})
     bad = good.replace(b"torch\nFloatStorage\n", b"evil\nStorage\n", 1)
     arrays = torch.state_dict(lstm)
     data = io.BytesIO()
@@ -283,7 +283,7 @@ def test_only_a_tensor_that_depends_on_an_unknown_global_is_refused(tmp_path):
 def test_a_pickle_means_here_what_it_means_to_python(protocol):
     shared = [1, 2.5, "text", b"bytes", None, True, (1,), (1, 2, 3), {"a": {"b": []}}, -(2**70), 255, 65536, ""]
     thing = {"list": shared, "again": shared, 3: (shared, {"x": "é"})}
-    found = pickles.read(io.BytesIO(pickle.dumps(thing, protocol)), Budget(0))
+    found = pickles.read_pickle(io.BytesIO(pickle.dumps(thing, protocol)), Budget(0))
 
     def plain(one):
         if (data := pickles.as_bytes(one, Budget(0))) is not None and not isinstance(one, str):
@@ -387,7 +387,7 @@ def test_the_same_name_twice_is_told_apart(tmp_path):
 
 def test_a_bias_that_stands_for_many_alike_is_read(tmp_path):
     arrays = torch.state_dict(gw.LSTM(2, 4, rng=0))
-    data = writing.description(arrays)
+    data = writing.pickle_of(arrays)
     last = data.rindex(b"bias_hh_l0")
     strided = data[last:].replace(b"(J\x01\x00\x00\x00t", b"(J\x00\x00\x00\x00t")
     strided = strided.replace(b"J\x10\x00\x00\x00tQ", b"J\x01\x00\x00\x00tQ")
@@ -479,7 +479,7 @@ def test_sizes_that_are_not_there_take_no_memory(tmp_path, old, new, sentence):
 
 def test_a_stride_of_nothing_does_not_make_a_large_tensor_of_a_small_one(tmp_path):
     arrays = {"a.weight_ih_l0": np.zeros((4, 1), np.float32), "a.weight_hh_l0": np.zeros((4, 1), np.float32)}
-    data = writing.description(arrays)
+    data = writing.pickle_of(arrays)
     small = b"(J\x04\x00\x00\x00J\x01\x00\x00\x00t(J\x01\x00\x00\x00J\x01\x00\x00\x00t"
     huge = b"(J\x00\x00\x00\x40J\x00\x00\x00\x10t(J\x00\x00\x00\x00J\x00\x00\x00\x00t"
     assert data.count(small) == 2
@@ -557,7 +557,7 @@ def test_spoiled_files_are_answered_or_refused(tmp_path, kind):
 def test_a_text_of_old_pythons_warns_of_nothing(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert pickles.read(io.BytesIO(rb"S'\d'" + b"\n."), Budget(0)) == r"\d"
+        assert pickles.read_pickle(io.BytesIO(rb"S'\d'" + b"\n."), Budget(0)) == r"\d"
 
 
 def test_a_part_is_read_as_often_as_it_is_asked_for(tmp_path):

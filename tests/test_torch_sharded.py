@@ -36,7 +36,7 @@ def test_an_lstm_may_lie_across_the_files_of_an_index(kind, tmp_path):
     for path in (index, tmp_path, os.fspath(tmp_path)):  # the folder as well
         found = gw.inspect(path)
         assert found.format.endswith("in 2 files")
-        (one,) = found.found
+        (one,) = found.lstms
         for name, array in torch.state_dict(one.lstm).items():
             np.testing.assert_array_equal(array, torch.state_dict(lstm)[name])
 
@@ -126,7 +126,7 @@ def test_weight_norm_is_undone(names, dim, tmp_path):
         parts = names.format(name).split()
         arrays |= {one: np.array(part) for one, part in zip(parts, normed(arrays.pop(name), dim), strict=True)}
     write_archive(tmp_path / "model.pt", {f"rnn.{name}": array for name, array in arrays.items()})
-    (found,) = gw.inspect(tmp_path / "model.pt").found
+    (found,) = gw.inspect(tmp_path / "model.pt").lstms
     assert found.notes[0].startswith("weight_norm")
     for name, array in torch.state_dict(found.lstm).items():
         np.testing.assert_allclose(array, torch.state_dict(lstm)[name], rtol=1e-14)
@@ -150,7 +150,7 @@ def test_other_parametrizations_are_refused_by_name(ends, words, prefix, tmp_pat
     arrays |= dict.fromkeys(ends, weight)
     write_archive(tmp_path / "model.pt", {f"{prefix}{name}": array for name, array in arrays.items()})
     contents = gw.inspect(tmp_path / "model.pt")
-    assert not contents.found
+    assert not contents.lstms
     (refused,) = contents.refused
     assert f"{prefix}weight_hh_l0: it is computed by" in refused.reason
     assert words in refused.reason

@@ -9,7 +9,7 @@ import pytest
 
 import gatewise as gw
 from gatewise.files.budget import Budget
-from gatewise.interop.containers.zips import Archive
+from gatewise.interop.containers.zips import ZipMembers
 
 PACKED = {"stored": zipfile.ZIP_STORED, "deflated": zipfile.ZIP_DEFLATED}
 
@@ -22,7 +22,7 @@ def written(path, members, method=zipfile.ZIP_STORED):
 
 
 def opened(path):
-    return Archive(path, Budget.of(path))
+    return ZipMembers(path, Budget.of(path))
 
 
 @pytest.mark.parametrize("method", PACKED.values(), ids=PACKED)

@@ -35,7 +35,7 @@ FORMATS = {  # of each kind of record: the function that renders it, in module:f
 }
 INLINE = {  # of a record or what it derives from
     "Contents": "gatewise.plot.inline:contents_html",
-    "Found": "gatewise.plot.inline:found_html",
+    "StoredLSTM": "gatewise.plot.inline:found_html",
     "LSTM": "gatewise.plot.inline:lstm_html",
     "LSTMTrace": "gatewise.plot.inline:lstm_trace_html",
     "Marking": "gatewise.grading.report:fragment",

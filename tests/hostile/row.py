@@ -75,9 +75,9 @@ class Hostile:
                 sentence, answer = str(problem), f"refused: {problem}"
             else:
                 assert isinstance(contents, gw.Contents), "it is read"
-                assert self.lstms in (None, len(contents.found) + len(contents.refused))
+                assert self.lstms in (None, len(contents.lstms) + len(contents.refused))
                 sentence = contents.refused[-1].reason if contents.refused else ""
-                answer = f"{len(contents.found)} found; {sentence}"
+                answer = f"{len(contents.lstms)} found; {sentence}"
             assert len(sentence) <= LONGEST
             yield answer
 

@@ -87,7 +87,7 @@ def test_an_array_is_read_as_the_library_and_pyfive_read_it(case, tmp_path):
         with pyfive.File(path) as file:
             np.testing.assert_array_equal(native(file[name][()]), want)
     with open(path, "rb") as stream:
-        here = hdf5.root(stream, Budget(2**30))
+        here = hdf5.open_root(stream, Budget(2**30))
         for part in name.split("/"):
             here = here[part]
         assert here.shape == case["shape"]
@@ -139,7 +139,7 @@ def test_groups_and_attributes_are_found_as_the_library_and_pyfive_find_them(mem
             group.attrs["whole"], group.attrs["table"] = np.int64(7), np.arange(6, dtype="f4").reshape(2, 3)
             group.create_group("empty")
     with open(tmp_path / "file", "rb") as stream:
-        mine = hdf5.root(stream, Budget(2**30))
+        mine = hdf5.open_root(stream, Budget(2**30))
         with h5py.File(tmp_path / "file") as theirs:
             assert_same(mine, theirs)
         with pyfive.File(tmp_path / "file") as theirs:
@@ -150,7 +150,7 @@ def test_an_array_without_a_space_has_no_numbers(tmp_path):
     with h5py.File(tmp_path / "file", "w") as file:
         file["x"] = h5py.Empty("f4")
     with open(tmp_path / "file", "rb") as stream:
-        assert hdf5.root(stream, Budget(2**30))["x"].read().shape == (0,)
+        assert hdf5.open_root(stream, Budget(2**30))["x"].read().shape == (0,)
 
 
 # Where pyfive gives numbers that are not in the file, without a word: refused here, or right.
@@ -201,7 +201,7 @@ def test_what_pyfive_reads_wrongly_is_refused(case, tmp_path):
     with pyfive.File(path) as file:
         assert not np.array_equal(file["x"][()], NUMBERS)  # if this fails, pyfive has learned it
     with open(path, "rb") as stream, pytest.raises(gw.FileError, match=words):
-        hdf5.root(stream, Budget(2**30))["x"].read()
+        hdf5.open_root(stream, Budget(2**30))["x"].read()
 
 
 def test_bfloat16_which_pyfive_reads_as_float16_is_read_as_it_is(tmp_path):
@@ -209,7 +209,7 @@ def test_bfloat16_which_pyfive_reads_as_float16_is_read_as_it_is(tmp_path):
     with pyfive.File(tmp_path / "file") as file:
         assert not np.array_equal(file["x"][()], NUMBERS)
     with open(tmp_path / "file", "rb") as stream:
-        np.testing.assert_array_equal(hdf5.root(stream, Budget(2**30))["x"].read(), NUMBERS, strict=True)
+        np.testing.assert_array_equal(hdf5.open_root(stream, Budget(2**30))["x"].read(), NUMBERS, strict=True)
 
 
 def test_floats_of_sizes_that_nobody_computes_in_are_refused(tmp_path):
@@ -218,7 +218,7 @@ def test_floats_of_sizes_that_nobody_computes_in_are_refused(tmp_path):
         file["x"] = NUMBERS.astype(np.longdouble)
     for path in tmp_path.iterdir():
         with open(path, "rb") as stream, pytest.raises(gw.FileError, match="x holds odd floats, not numbers"):
-            hdf5.root(stream, Budget(2**30))["x"].read()
+            hdf5.open_root(stream, Budget(2**30))["x"].read()
 
 
 @pytest.mark.parametrize(("offset", "precision"), [(4, 20), (0, 20)])
@@ -230,4 +230,4 @@ def test_whole_numbers_that_fill_a_part_of_their_bytes_are_refused(offset, preci
         dataset = h5py.h5d.create(file.id, b"x", kind, h5py.h5s.create_simple((3,)))
         dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, np.array([-1, 2, 3], "i4"))
     with open(tmp_path / "file", "rb") as stream, pytest.raises(gw.FileError, match="x holds integers of odd sizes"):
-        hdf5.root(stream, Budget(2**30))["x"].read()
+        hdf5.open_root(stream, Budget(2**30))["x"].read()

@@ -96,7 +96,7 @@ def as_keras(lstm, y, state, case):
 def test_a_file_that_keras_saved_gives_keras_s_outputs_and_states(case, tmp_path):
     model, _ = model_of(case)
     contents = interop.inspect(saved(model, tmp_path, case["form"]), **omitted_of(case))
-    (found,) = contents.found
+    (found,) = contents.lstms
     assert found.time_reversed is case["go_backwards"]
     assert not contents.refused
     rng = np.random.default_rng(5)
@@ -403,7 +403,7 @@ def test_the_weights_of_a_half_precision_file_are_read_and_it_is_said(tmp_path):
     narrow = L.LSTM(UNITS, dtype="bfloat16", name="narrow", recurrent_initializer="glorot_uniform")
     model = keras.Sequential([keras.Input((TIME, INPUTS)), narrow])
     for form in (".keras", ".h5"):
-        (found,) = interop.inspect(saved(model, tmp_path, form)).found
+        (found,) = interop.inspect(saved(model, tmp_path, form)).lstms
         kernel = flat(keras.ops.cast(model.get_layer("narrow").cell.kernel, "float32"))[0]
         np.testing.assert_array_equal(found.lstm[0].parameters.input_weight.reshape(-1, INPUTS).T, kernel)
         assert any("bfloat16" in note for note in found.notes)

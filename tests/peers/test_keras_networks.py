@@ -30,7 +30,7 @@ def test_layers_within_models_within_models_are_found_by_their_names(tmp_path):
     want = flat(model(data))[0]
     for form in (".keras", ".h5"):
         path = saved(model, tmp_path, form)
-        *names, all_of_them = [one.name for one in interop.inspect(path).found]
+        *names, all_of_them = [one.name for one in interop.inspect(path).lstms]
         assert names == ["stack", "in/a", "in/b", "top"]
         assert all_of_them == "stack → in/a → in/b → top"
         y = data.swapaxes(0, 1)
@@ -38,7 +38,7 @@ def test_layers_within_models_within_models_are_found_by_their_names(tmp_path):
             y, _ = interop.load(path, name)(y)
         np.testing.assert_allclose(y[-1], want, rtol=0, atol=CLOSE)
         assert interop.load(path, all_of_them).num_layers == interop.load(path).num_layers == 5
-        assert [one.stacked for one in interop.inspect(path).found] == [False] * 4 + [True]
+        assert [one.stacked for one in interop.inspect(path).lstms] == [False] * 4 + [True]
         whole = interop.load_network(path)
         assert whole.lstm.num_layers == 5
         np.testing.assert_allclose(whole(data.swapaxes(0, 1))[0], want, rtol=0, atol=CLOSE)
@@ -190,7 +190,7 @@ def test_a_mask_that_somebody_gives_is_not_taken_for_the_one_that_a_layer_makes(
         with pytest.raises(gw.FileError, match="an explicit mask") as caught:
             interop.load_network(path)
         assert len(str(caught.value).splitlines()) == 1
-        *_, last = interop.inspect(path).found
+        *_, last = interop.inspect(path).lstms
         assert last.stacked == (0 in case[2:])  # from the first LSTM on, the mask is the same for both
         if last.stacked:
             x = flat(model.layers[1 if model.layers[1].weights else 2](TOKENS))[0].swapaxes(0, 1)
@@ -235,7 +235,7 @@ def test_masks_that_come_into_models_within_models_or_out_of_them_are_followed(f
     ):
         model = random_weights(within(*layers))
         path = saved(model, tmp_path, form)
-        assert all(any("mask" in note for note in one.notes) for one in interop.inspect(path).found)
+        assert all(any("mask" in note for note in one.notes) for one in interop.inspect(path).lstms)
         got = interop.load_network(path)(x.swapaxes(0, 1))[0].swapaxes(0, 1)
         np.testing.assert_allclose(got, flat(model(x))[0], rtol=0, atol=CLOSE)
 
@@ -248,7 +248,7 @@ def test_the_notes_tell_a_mask_or_a_state_where_one_comes_and_only_there(form, t
     y = L.LSTM(UNITS, return_sequences=True, name="decoder")(second, initial_state=state)
     y = L.LSTM(UNITS, name="given")(y, mask=steps)
     y = L.LSTM(UNITS, name="repeated")(L.RepeatVector(TIME)(y))
-    found = interop.inspect(saved(keras.Model([first, second, steps], y), tmp_path, form)).found
+    found = interop.inspect(saved(keras.Model([first, second, steps], y), tmp_path, form)).lstms
     told = {one.name: [any(word in note for note in one.notes) for word in ("mask", "state that")] for one in found}
     assert told == {
         "encoder": [True, False],
@@ -257,7 +257,7 @@ def test_the_notes_tell_a_mask_or_a_state_where_one_comes_and_only_there(form, t
         "repeated": [False, False],
     }
     layers = [L.Masking(), L.LSTM(3, name="a"), L.RepeatVector(TIME), L.LSTM(3, name="b")]
-    found = interop.inspect(saved(keras.Sequential([keras.Input((TIME, INPUTS)), *layers]), tmp_path, form)).found
+    found = interop.inspect(saved(keras.Sequential([keras.Input((TIME, INPUTS)), *layers]), tmp_path, form)).lstms
     assert {one.name: bool(one.notes) for one in found} == {"a": True, "b": False}
 
 
@@ -272,7 +272,7 @@ def test_a_class_of_somebody_s_own_is_not_taken_for_keras_s_of_the_same_name(kin
     path = saved(keras.Sequential([keras.Input((TIME, INPUTS)), *layers]), tmp_path, form)
     with pytest.raises(gw.FileError, match=f"{kind}, whose code is not in the file"):
         interop.load_network(path)
-    assert len(interop.inspect(path).found) == (kind != "LSTM")
+    assert len(interop.inspect(path).lstms) == (kind != "LSTM")
 
 
 @pytest.mark.parametrize("form", [".keras", ".h5"])
@@ -297,6 +297,6 @@ def test_a_layer_shared_by_two_models_is_refused_where_the_file_has_no_weights_o
     inputs, inner = keras.Input((TIME, INPUTS)), keras.Input((TIME, INPUTS))
     model = keras.Model(inputs, shared(keras.Model(inner, shared(inner), name="inner")(inputs)))
     contents = interop.inspect(saved(model, tmp_path, ".keras"))
-    assert [one.name for one in contents.found] == ["inner/shared"]
+    assert [one.name for one in contents.lstms] == ["inner/shared"]
     assert "shared with another layer" in contents.refused[0].reason
-    assert len(interop.inspect(saved(model, tmp_path, ".h5")).found) == 3  # which has them twice, and the two as one
+    assert len(interop.inspect(saved(model, tmp_path, ".h5")).lstms) == 3  # which has them twice, and the two as one

@@ -100,8 +100,8 @@ def test_a_stack_is_offered_whatever_comes_before_and_after_it(case, tmp_path):
         given = np.array([[1, 2, 3, 0, 0], [4, 0, 5, 6, 1], [0, 0, 2, 2, 6]])
     x, want = flat(probe(given))
     contents = interop.inspect(saved(model, tmp_path, case["form"]))
-    *singles, stack = contents.found
-    assert [one.stacked for one in contents.found] == [False] * case["layers"] + [True]
+    *singles, stack = contents.lstms
+    assert [one.stacked for one in contents.lstms] == [False] * case["layers"] + [True]
     assert stack.name == " → ".join(one.name for one in singles)
     masked = case["before"] in ("masked embedding", "masking")
     assert stack.masked is masked
@@ -135,7 +135,7 @@ def test_two_independent_stacks_are_each_offered_as_one(form, tmp_path):
             y = L.Bidirectional(lstm(f"l{len(ends)}{number}"), name=f"b{len(ends)}{number}")(y)
         ends.append(y)
     model = random_weights(keras.Model([first, second], ends))
-    found = interop.inspect(saved(model, tmp_path, form)).found
+    found = interop.inspect(saved(model, tmp_path, form)).lstms
     stacks = {one.name: one.lstm for one in found if " → " in one.name}
     assert set(stacks) == {"inner/a → b", "b10 → b11 → b12", "b20 → b21 → b22"}
     assert not any(one.stacked for one in found)
@@ -175,7 +175,7 @@ BETWEEN = {
 def test_what_changes_the_numbers_between_two_lstms_makes_no_stack(case, tmp_path):
     inputs = keras.Input((TIME, INPUTS))
     model = keras.Model(inputs, BETWEEN[case](inputs))
-    assert not any(" → " in one.name for one in interop.inspect(saved(model, tmp_path, ".keras")).found)
+    assert not any(" → " in one.name for one in interop.inspect(saved(model, tmp_path, ".keras")).lstms)
 
 
 def test_outputs_of_an_lstm_that_returns_its_states_too_are_told_from_these(tmp_path):
@@ -183,8 +183,8 @@ def test_outputs_of_an_lstm_that_returns_its_states_too_are_told_from_these(tmp_
     y, h, c = lstm("a", return_state=True)(inputs)
     model = random_weights(keras.Model(inputs, [lstm("b")(y, initial_state=[h, c]), h]))
     contents = interop.inspect(saved(model, tmp_path, ".keras"))
-    assert [one.name for one in contents.found] == ["a", "b"], "a decoder is no upper layer of its encoder"
-    assert any("state that the file does not hold" in note for note in contents.found[1].notes)
+    assert [one.name for one in contents.lstms] == ["a", "b"], "a decoder is no upper layer of its encoder"
+    assert any("state that the file does not hold" in note for note in contents.lstms[1].notes)
     x = np.random.default_rng(0).normal(size=(BATCH, TIME, INPUTS)).astype(np.float32)
     y, state = contents.pick("a").lstm(x.swapaxes(0, 1))
     y, _ = contents.pick("b").lstm(y, state)
@@ -196,6 +196,6 @@ def test_where_the_directions_change_one_stack_ends_and_another_begins(tmp_path)
     model = random_weights(
         keras.Sequential([keras.Input((TIME, INPUTS)), L.Conv1D(INPUTS, 1), *both, lstm("c"), lstm("d"), L.Dense(1)])
     )
-    found = interop.inspect(saved(model, tmp_path, ".keras")).found
+    found = interop.inspect(saved(model, tmp_path, ".keras")).lstms
     assert [one.name for one in found] == ["b0", "b1", "c", "d", "b0 → b1", "c → d"]
     assert not any(one.stacked for one in found)

@@ -120,7 +120,7 @@ def test_a_node_lstm_is_read_as_onnxruntime_runs_it(number):
     if half and case["how"] == "cast":
         form["how"] = "raw"  # cast once is enough
     ours = models.lstm_model(given, half=half, **form, **attributes, **({"layout": 1} if case["layout"] else {}))
-    (found,) = contents_of(ours).found
+    (found,) = contents_of(ours).lstms
     assert (found.batch_first, found.lstm.dtype) == (bool(case["layout"]), arrays["X"].dtype)
     got = models.run_ours(found, given, layout=case["layout"])
     if case["layout"]:
@@ -185,7 +185,7 @@ def test_a_quantised_lstm_is_read_and_lies_as_near_as_its_note_says(direction, s
     kind = quantization.QuantType.QInt8 if signed else quantization.QuantType.QUInt8
     options = {"weight_type": kind, "per_channel": per_channel, "reduce_range": True}  # or sums saturate without VNNI
     quantization.quantize_dynamic(source, target, op_types_to_quantize=["LSTM"], **options)
-    (found,) = gw_onnx.contents(target, {}).found
+    (found,) = gw_onnx.contents(target, {}).lstms
     assert "DynamicQuantizeLSTM" in found.convention
     (note,) = [one for one in found.notes if "8 bits" in one]
     assert found.warns == (note,)

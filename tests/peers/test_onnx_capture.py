@@ -39,7 +39,7 @@ def test_capture_gives_every_gate_at_the_models_real_inputs(case, tmp_path):
     assert (record.name, record.call) == ("rnn", 0)
     assert record.difference <= CLOSE
     assert bool(record.notes) == ("lengths" in more)
-    want = models.run_ours(gw_onnx.contents(path, {}).found[0], arrays)
+    want = models.run_ours(gw_onnx.contents(path, {}).lstms[0], arrays)
     np.testing.assert_array_equal(record.trace.output[:, 0, :4], want[0][:, 0, 0])
     forget = record.trace[0, "forward"].forget_gate
     assert 0 < np.nanmin(forget) < np.nanmax(forget) < 1  # NaN past the end of a sequence
@@ -118,7 +118,7 @@ def test_capture_takes_each_nodes_own_weights_whatever_their_names(names, tmp_pa
     model = models.graph_model(nodes, weights(rng, "w0", "r0", "w1", "r1"), given, ("Y0", "Y1"))
     path = models.save(model, tmp_path / "model.onnx")
     records = gw_onnx.capture(path, **given)
-    assert [one.name for one in records] == [one.name for one in gw_onnx.contents(path, {}).found]
+    assert [one.name for one in records] == [one.name for one in gw_onnx.contents(path, {}).lstms]
     assert max(one.difference for one in records) <= CLOSE
     assert np.abs(records[0].trace.output - records[1].trace.output).max() > 0.01
 
@@ -153,7 +153,7 @@ def silero_files():
 def test_every_lstm_of_silero_is_read_and_captured(silero_files, name, count, rate):
     path = silero_files / name
     contents = gw_onnx.contents(path, {})
-    assert len(contents.found) == count
+    assert len(contents.lstms) == count
     rng = np.random.default_rng(0)
     if rate:
         given = {"input": 0.1 * rng.normal(size=(1, 576)), "state": rng.normal(size=(2, 1, 128)), "sr": np.array(rate)}
@@ -163,12 +163,12 @@ def test_every_lstm_of_silero_is_read_and_captured(silero_files, name, count, ra
         given = {key: one.astype(np.float32) for key, one in given.items()}
     (record,) = gw_onnx.capture(path, **given)
     assert record.difference <= CLOSE
-    assert record.name in {one.name for one in contents.found}
+    assert record.name in {one.name for one in contents.lstms}
 
 
 def test_silero_has_the_same_weights_in_every_container(silero_files):
     def cells(name):
-        found = gw_onnx.contents(silero_files / name, {}).found
+        found = gw_onnx.contents(silero_files / name, {}).lstms
         return {one.lstm[0].parameters.weight.tobytes() + one.lstm[0].parameters.bias.tobytes() for one in found}
 
     (sequence,) = cells("silero_vad_16k_sequence.onnx")
@@ -178,7 +178,7 @@ def test_silero_has_the_same_weights_in_every_container(silero_files):
 def test_sileros_cell_of_standard_operators_computes_what_its_node_does(silero_files):
     written = {
         one.lstm[0].parameters.weight.tobytes(): one
-        for one in gw_onnx.contents(silero_files / "silero_vad_op18_ifless.onnx", {}).found
+        for one in gw_onnx.contents(silero_files / "silero_vad_op18_ifless.onnx", {}).lstms
     }
     node = gw_onnx.read(silero_files / "silero_vad_16k_sequence.onnx")
     x = np.random.default_rng(0).normal(size=(6, 1, 128)).astype(np.float32)

@@ -44,7 +44,7 @@ def test_a_functions_own_attributes_hold_where_its_caller_gives_none(said):
     given = {"X": rng.normal(size=(4, 2, 3)).astype(np.float32)}
     held = weights(rng, "w", "r")
     model = models.graph_model([call], held, given, functions=[function_of(defaults=[default])])
-    (found,) = contents_of(model).found
+    (found,) = contents_of(model).lstms
     assert found.lstm.directions == (("forward",) if said.get("direction") == "forward" else ("backward",))
     assert_agree({"Y": found.lstm(given["X"])[0]}, {"Y": ask(model, given)["Y"][:, 0]}, CLOSE)
 
@@ -57,7 +57,7 @@ def test_functions_of_one_name_are_told_apart_by_their_overload(called):
     given = {"X": rng.normal(size=(4, 2, 3)).astype(np.float32)}
     for order in (functions, functions[::-1]):
         model = models.graph_model([call], weights(rng, "w", "r"), given, functions=order)
-        (found,) = contents_of(model).found
+        (found,) = contents_of(model).lstms
         assert_agree({"Y": found.lstm(given["X"])[0]}, {"Y": ask(model, given)["Y"][:, 0]}, CLOSE)
 
 
@@ -77,7 +77,7 @@ def test_each_call_of_a_function_has_a_stack_of_its_own():
     given = {"X": rng.normal(size=(4, 2, 3)).astype(np.float32)}
     model = models.graph_model(calls, held, given, ("Y1", "Y2"), functions=[function])
     contents, want = contents_of(model), ask(model, given)
-    assert len(contents.found) == 6
+    assert len(contents.lstms) == 6
     for n in (1, 2):
         lstm = contents.pick(f"call{n}/a → call{n}/b").lstm
         assert_agree({"Y": lstm(given["X"])[0]}, {"Y": want[f"Y{n}"][:, 0]}, CLOSE)
@@ -137,7 +137,7 @@ APART = {
 def test_what_changes_the_numbers_between_two_lstms_makes_no_stack(case):
     directions, inputs, between = APART[case]
     model, given = models.one_upon_another(between, directions=directions, inputs=inputs)
-    assert [one.name for one in contents_of(model).found] == ["a", "b"]
+    assert [one.name for one in contents_of(model).lstms] == ["a", "b"]
     assert ask(model, given)["Y"].shape[1:] == (directions, 4 if case == "exchanged" else 2, 3)
 
 
@@ -267,13 +267,13 @@ def test_a_network_that_pytorch_exports_is_read_whole(bidirectional, batch_first
             model, (tokens,), path, dynamo=False, input_names=["tokens"], dynamic_axes={"tokens": {0: "a", 1: "b"}}
         )
     contents = gw_onnx.contents(path, {})
-    names = [one.name for one in contents.found]
+    names = [one.name for one in contents.lstms]
     assert len(names) == 3
     assert names[2] == " → ".join(names[:2])
-    assert not any("state" in note for one in contents.found for note in one.notes)  # it starts from zeros
-    assert contents.pick() is contents.found[2]
+    assert not any("state" in note for one in contents.lstms for note in one.notes)  # it starts from zeros
+    assert contents.pick() is contents.lstms[2]
     table, head = (next(one.name for one in contents.parts if kind in one.kind) for kind in ("embedding", "linear"))
     given = tokens.numpy().T if batch_first else tokens.numpy()
-    y, _ = contents.made(names[2], table, head, "every")(given)
+    y, _ = contents.build_network(names[2], table, head, "every")(given)
     want = model(tokens).detach().numpy()
     assert_agree({"y": y.swapaxes(0, 1) if batch_first else y}, {"y": want}, CLOSE)

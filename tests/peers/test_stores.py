@@ -337,7 +337,7 @@ def test_what_is_no_store_is_refused_in_one_sentence(name, here, capsys):
 def test_without_what_reads_stores_one_sentence_tells_how_to_get_it(here, monkeypatch):
     monkeypatch.setitem(sys.modules, "zarr", None)
     with pytest.raises(gw.MissingExtraError) as caught:
-        zarr_stores.read(Path("x.zarr"))
+        zarr_stores.open_variable(Path("x.zarr"))
     cases.one_sentence(caught.value, "zarr", "pip install '.[dask]'")
 
 

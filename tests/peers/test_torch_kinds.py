@@ -109,7 +109,7 @@ def test_a_checkpoint_of_lightnings_runs_as_the_live_module(net, tmp_path):
         tmp_path / "last.ckpt",
     )
     found = gw.inspect(tmp_path / "last.ckpt")
-    assert [one.name for one in found.found] == ["state_dict.rnn"]
+    assert [one.name for one in found.lstms] == ["state_dict.rnn"]
     assert_same_run(net, tmp_path / "last.ckpt", None)
 
 
@@ -121,7 +121,7 @@ def test_quantised_lstms_are_refused_by_name(kind, dtype, whole, tmp_path, quiet
     quantised = torch.ao.quantization.quantize_dynamic(net, {kind}, dtype=getattr(torch, dtype))
     torch.save(quantised if whole else quantised.state_dict(), tmp_path / "net.pt")
     contents = gw.inspect(tmp_path / "net.pt")
-    assert not contents.found
+    assert not contents.lstms
     (refused,) = contents.refused
     assert refused.name == "rnn"
     assert "PyTorch quantised" in refused.reason

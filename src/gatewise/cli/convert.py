@@ -128,7 +128,7 @@ def left_behind(model: OpenedModel, target: str) -> str:
     if network is None or target != "gatewise":
         left += ["the scaling of features and outputs"] if network is not None and network.inputs is not None else []
         left += [f"{part.name} ({part.kind})" for part in contents.parts]
-    left += [f"{other.name} (another LSTM)" for other in contents.found if other.name != entry.name]
+    left += [f"{other.name} (another LSTM)" for other in contents.lstms if other.name != entry.name]
     if target != "gatewise" and any(cell.labels != NO_LABELS for row in entry.lstm.layers for cell in row):
         left.append("the labels")
     if entry.state is not None:

@@ -14,7 +14,7 @@ from cyclopts import Group, Parameter
 
 from gatewise.activations import Activation
 from gatewise.cli.models import inspect_file
-from gatewise.interop.found import Contents, Found
+from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.showing import counted
 
 FILE = Group("The file", sort_key=1)
@@ -79,7 +79,7 @@ def inspect(
     else:
         for line in lines(contents):
             print(line)
-    sys.exit(0 if contents.found else 1)
+    sys.exit(0 if contents.lstms else 1)
 
 
 def as_json(contents: Contents) -> dict[str, Any]:
@@ -88,14 +88,14 @@ def as_json(contents: Contents) -> dict[str, Any]:
         "file": contents.path,
         "format": contents.format,
         "network": contents.network is not None,
-        "lstms": [_as_json(entry) for entry in contents.found],
+        "lstms": [_as_json(entry) for entry in contents.lstms],
         "parts": [{"name": part.name, "kind": part.kind, "shape": list(part.shape)} for part in contents.parts],
         "refused": [{"name": refused.name, "reason": refused.reason} for refused in contents.refused],
         "calls": list(contents.calls),
     }
 
 
-def _as_json(entry: Found) -> dict[str, Any]:
+def _as_json(entry: StoredLSTM) -> dict[str, Any]:
     lstm = entry.lstm
     p = lstm.layers[0][0].parameters
     return {
@@ -130,19 +130,19 @@ def _as_json(entry: Found) -> dict[str, Any]:
         "masked": entry.masked,
         "masked_output": entry.masked_output,
         "graph": None if entry.graph is None else asdict(entry.graph),
-        "not_finite": list(entry.bad),
+        "not_finite": list(entry.non_finite),
     }
 
 
 def lines(contents: Contents) -> Iterator[str]:
     """Yield the contents of a file as lines of at most 80 columns; a longer word is not cut."""
     yield from wrapped(f"{contents.path}: {contents.format}", "", "  ")
-    for entry in contents.found:
+    for entry in contents.lstms:
         yield ""
         yield from wrapped(entry.name, "", "  ")
         for head, text in _facts(entry):
             yield from wrapped(text, f"  {head:<13}", " " * 15)
-    if not contents.found:
+    if not contents.lstms:
         yield ""
         instead = "" if contents.parts or contents.refused else f": {contents.holds}"
         yield from wrapped(f"It holds no LSTM that can be read{instead}.", "", "  ")
@@ -168,7 +168,7 @@ def lines(contents: Contents) -> Iterator[str]:
             yield f"  and {len(calls) - MOST_CALLS:,} more, which --json lists"
 
 
-def _facts(entry: Found) -> Iterator[tuple[str, str]]:
+def _facts(entry: StoredLSTM) -> Iterator[tuple[str, str]]:
     lstm = entry.lstm
     rows = [row[0] for row in lstm.layers]
     hidden = [f"{cell.hidden_size:,}" for cell in rows]
@@ -196,7 +196,7 @@ def _facts(entry: Found) -> Iterator[tuple[str, str]]:
         yield "outputs", "its framework puts the last step first; here they are in the order of the input"
     for note in entry.notes:
         yield "note", note
-    for bad in entry.bad:
+    for bad in entry.non_finite:
         yield "not finite", bad
 
 

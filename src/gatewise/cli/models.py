@@ -16,7 +16,7 @@ from gatewise.cli.options import Attributes, Basin, chosen_options
 from gatewise.cli.printing import print_notes
 from gatewise.cli.typed_numbers import integers
 from gatewise.errors import FileError, OptionError
-from gatewise.interop.found import Contents
+from gatewise.interop.contents import Contents
 from gatewise.opening.preparing import InputOptions
 from gatewise.opening.run import prepare
 from gatewise.opening.runs import OpenedRun, PreparedLSTM, PreparedWholeModel

@@ -212,7 +212,7 @@ def _traces(
     several = [inspect_file(file, settings) for file in files]
     if all(contents.trace is not None for contents in several):
         return [open_printing(contents, input, options, name=name).trace for contents in several]
-    named = [any(entry.name == name for entry in contents.found) for contents in several]
+    named = [any(entry.name == name for entry in contents.lstms) for contents in several]
     traces: list[Any] = []
     for contents, has_name in zip(several, named, strict=True):
         if contents.trace is not None:

@@ -178,8 +178,8 @@ def _of_model(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", WeightsWarning)
         entry = contents.pick(files.get("name"))
-    if entry.bad:
-        raise OptionError(f"{path} holds weights that are not finite numbers: {'; '.join(entry.bad)}")
+    if entry.non_finite:
+        raise OptionError(f"{path} holds weights that are not finite numbers: {'; '.join(entry.non_finite)}")
     opened = opened_model(contents, entry)
     lstm = opened.lstm
     if x is None:
@@ -198,7 +198,7 @@ def _of_model(
     place = _place(at, count)
     _require_valid(valid, place)
     steps_run = steps_of(lstm, sequence, file_state(entry, 1), labels, (layer, direction), valid)
-    name = {"LSTM": entry.name} if len(contents.found) > 1 else {}
+    name = {"LSTM": entry.name} if len(contents.lstms) > 1 else {}
     facts = {"model": path, **name, "layer": layer, "direction": direction}
     if len(steps_run) < count:
         facts["masked"] = f"{counted(count - len(steps_run), 'step')} of {count:,}, which are left out"

@@ -13,7 +13,7 @@ from gatewise.cli.estimates import announce_cost
 from gatewise.cli.printing import print_notes
 from gatewise.cli.typed_numbers import integers
 from gatewise.errors import OptionError
-from gatewise.interop.found import Contents, Found
+from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.opening.costs import seconds
 from gatewise.opening.labelled_data import dimension_names, open_store
 from gatewise.opening.models import opened_model
@@ -41,7 +41,7 @@ class StoreOptions:
     keep: Keep = EVERYTHING
 
 
-def trace_store(contents: Contents, entry: Found, source: Path, target: Path, options: StoreOptions) -> str:
+def trace_store(contents: Contents, entry: StoredLSTM, source: Path, target: Path, options: StoreOptions) -> str:
     """Run a model over a variable of one store, write its trace to another, and return a line that describes it.
 
     Raises

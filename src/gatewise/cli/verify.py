@@ -13,7 +13,7 @@ from cyclopts import Group, Parameter
 from gatewise.arrays import in_words
 from gatewise.cli.inspect import FILE, ModelFile, Settings, wrapped
 from gatewise.cli.models import inspect_file
-from gatewise.interop.found import Contents, Found
+from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.opening.answers import answers_batch_first, output_batches, output_time_first, read_answers
 from gatewise.opening.model_input import batch_sizes, features
 from gatewise.opening.models import OpenedModel, opened_model
@@ -112,9 +112,9 @@ def _verification(lstm: LSTM, x: Any, y: Any, options: dict[str, Any]) -> Verifi
     return compare(lstm, x, y, **options)
 
 
-def _other_causes(contents: Contents, entry: Found, x: Any, y: Any, options: dict[str, Any]) -> Iterator[str]:
+def _other_causes(contents: Contents, entry: StoredLSTM, x: Any, y: Any, options: dict[str, Any]) -> Iterator[str]:
     """Yield a cause for each other LSTM of the file whose answers these are."""
-    for other in contents.found:
+    for other in contents.lstms:
         if (
             other.name != entry.name
             and repr(other.lstm) == repr(entry.lstm)

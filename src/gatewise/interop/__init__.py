@@ -6,8 +6,8 @@ from typing import Any
 
 from gatewise.errors import FileError, join_names
 from gatewise.interop.captured import Captured
+from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM
 from gatewise.interop.formats import Path, capture, inspect
-from gatewise.interop.found import Contents, Found, Part, Refused
 from gatewise.interop.graph_io import GraphNames
 from gatewise.interop.own import write as save
 from gatewise.network import Network
@@ -15,10 +15,10 @@ from gatewise.network import Network
 __all__ = [
     "Captured",
     "Contents",
-    "Found",
     "GraphNames",
-    "Part",
     "Refused",
+    "StoredLSTM",
+    "StoredLayer",
     "capture",
     "inspect",
     "load",
@@ -102,16 +102,16 @@ def load_network(
     """
     contents = inspect(path, **omitted)
     if embedding is not None or head is not None or reads is not None or contents.network is None:
-        if not contents.found:
+        if not contents.lstms:
             contents.pick(name)  # which says what the file holds instead
         if contents.network is None and embedding is None and head is None:
             source = f"{contents.path} ({contents.format})"
             parts = join_names(repr(part.name) for part in contents.parts if part.weight is not None)
             if not contents.parts:
-                raise FileError(f"{source} holds {'an LSTM' if len(contents.found) == 1 else 'LSTMs'}, not a network")
+                raise FileError(f"{source} holds {'an LSTM' if len(contents.lstms) == 1 else 'LSTMs'}, not a network")
             raise FileError(
                 f"{source} does not say how its layers are connected; name the network's head, its embedding, or both;"
                 f" there are: {parts or 'none'}"
             )
-        return contents.made(name, embedding, head, reads)
+        return contents.build_network(name, embedding, head, reads)
     return contents.network()

@@ -1,4 +1,4 @@
-"""What capturing a live model gives: the trace of each call of each LSTM in it, compared with the model's numbers."""
+"""The captured calls of a live model's LSTMs: a trace of each, compared with the model's numbers."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Captured:
     name : str
         The LSTM's name in the model.
     call : int
-        Which call of this LSTM in the run, counted from 0.
+        The number of this call of the LSTM, counted from 0.
     trace : LSTMTrace
         The trace of this call, at the inputs that the LSTM received.
     difference : float
         The largest absolute difference between the outputs and final states of the trace and those that the model
         computed; NaN where the model computed NaN.
     notes : tuple of str
-        What was not compared, and why.
+        The comparisons that were left out, and why.
     """
 
     name: str
@@ -46,9 +46,11 @@ def difference(pairs: Iterable[tuple[Array, Array]]) -> float:
     Equal infinities do not differ; arrays of different shapes differ infinitely.
     """
     worst = 0.0
-    for one, other in pairs:
-        if one.shape != other.shape:
+    for first, second in pairs:
+        if first.shape != second.shape:
             return float("inf")
         with np.errstate(invalid="ignore"):
-            worst = np.maximum(worst, np.where(one == other, 0, np.abs(one - other)).max(initial=0))  # which keeps NaN
+            worst = np.maximum(
+                worst, np.where(first == second, 0, np.abs(first - second)).max(initial=0)
+            )  # which keeps NaN
     return float(worst)

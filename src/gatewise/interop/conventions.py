@@ -1,4 +1,4 @@
-"""Where each framework's weights, states and gradients become gatewise's, and back: gate order, axes, biases.
+"""Conversion of every framework's weights, states and gradients to gatewise's and back: gate order, axes, biases.
 
 Every reader brings its arrays into one form, *stacked*: the gates' matrices one below another in the framework's own
 order, (4 · hidden, input) and (4 · hidden, recurrent), as PyTorch and ONNX have them. The rest happens here, once.
@@ -83,9 +83,9 @@ def parameters(
             f"the weights have shapes {input_weight.shape} and {recurrent_weight.shape}; for {hidden} units they must"
             f" be ({4 * hidden}, input) and ({4 * hidden}, {recurrent})"
         )
-    for one in biases:
-        if one.shape != (rows,):
-            raise ShapeError(f"a bias has shape {one.shape}; it must be ({rows},)")
+    for bias_part in biases:
+        if bias_part.shape != (rows,):
+            raise ShapeError(f"a bias has shape {bias_part.shape}; it must be ({rows},)")
     with np.errstate(all="ignore"):
         bias = np.asarray(reduce(np.add, biases)) if biases else np.zeros(rows, input_weight.dtype)
 
@@ -97,7 +97,7 @@ def parameters(
             raise ShapeError(f"the peepholes have shape {peephole.shape}; it must be ({3 * hidden},)")
         order = gates.ORDERS[framework].replace("g", "")
         peephole = peephole.reshape(3, hidden)[[order.index(letter) for letter in gates.PEEPHOLES]]
-    # Into its place gate by gate, and never copied again: weights may be large.
+    # Filled gate by gate without another copy: weights may be large.
     weight = Unshared((4, hidden, recurrent + inputs), np.result_type(recurrent_weight, input_weight))
     for place, row in enumerate(gates.ORDERS[framework].index(letter) for letter in gates.ORDERS["gatewise"]):
         weight[place, :, :recurrent] = recurrent_weight[row * hidden : (row + 1) * hidden]
@@ -115,8 +115,8 @@ def stacked(framework: str, p: Parameters) -> Stacked:
     """Return the arrays of a cell in a framework's order: the inverse of `parameters`."""
 
     def in_order(array: Array) -> Array:
-        found = gates.reorder(array, "gatewise", framework)
-        return np.ascontiguousarray(found.reshape(4 * p.hidden_size, *array.shape[2:]))
+        reordered = gates.reorder(array, "gatewise", framework)
+        return np.ascontiguousarray(reordered.reshape(4 * p.hidden_size, *array.shape[2:]))
 
     peephole = None
     if p.peephole is not None:
@@ -128,13 +128,13 @@ def stacked(framework: str, p: Parameters) -> Stacked:
 # States.
 
 
-def arrays_in(given: Any) -> Iterator[Any]:
-    """Go through the arrays or tensors of lists and tuples that may be nested; None holds none."""
-    if isinstance(given, (list, tuple)):
-        for one in given:
-            yield from arrays_in(one)
-    elif given is not None:
-        yield given
+def iterate_arrays(nested: Any) -> Iterator[Any]:
+    """Yield the arrays or tensors in nested lists and tuples; None is skipped."""
+    if isinstance(nested, (list, tuple)):
+        for item in nested:
+            yield from iterate_arrays(item)
+    elif nested is not None:
+        yield nested
 
 
 def nested_state(lstm: LSTM, flat: Sequence[Array]) -> States:
@@ -152,19 +152,19 @@ def nested_state(lstm: LSTM, flat: Sequence[Array]) -> States:
     ShapeError
         If there are too few or too many, or a shape is not that of the LSTM's state.
     """
-    wanted = 2 * len(lstm.cells())
-    if len(flat) != wanted:
+    needed = 2 * len(lstm.cells())
+    if len(flat) != needed:
         raise ShapeError(
-            f"the state has {counted(len(flat), 'array')}; it must have {wanted}, h and c for {nesting(lstm)}"
+            f"the state has {counted(len(flat), 'array')}; it must have {needed}, h and c for {nesting(lstm)}"
         )
     pairs = [State(h, c) for h, c in zip(flat[::2], flat[1::2], strict=True)]
-    ways = len(lstm.directions)
-    rows = [pairs[start : start + ways] for start in range(0, len(pairs), ways)]
+    directions = len(lstm.directions)
+    rows = [pairs[start : start + directions] for start in range(0, len(pairs), directions)]
     return settled_state(lstm, rows, len(pairs[0].h) if pairs[0].h.ndim == 2 else None)
 
 
-def listed_state(state: States, *, batched: bool = False) -> list[list[State]]:
-    """Return a state ``[layer][direction]`` as lists of `State`; with `batched`, one without a batch axis is refused.
+def state_lists(state: States, *, batched: bool = False) -> list[list[State]]:
+    """Return a state ``[layer][direction]`` as lists of `State`; `batched` requires a batch axis.
 
     Raises
     ------
@@ -174,15 +174,15 @@ def listed_state(state: States, *, batched: bool = False) -> list[list[State]]:
         If an array has other axes than (batch, size), or (size,).
     """
     try:
-        lists = not any(isinstance(one, (State, np.ndarray)) for one in (state, *state))
-        rows = [[State(*map(np.asarray, one)) for one in row] for row in state] if lists else []
+        lists = not any(isinstance(part, (State, np.ndarray)) for part in (state, *state))
+        rows = [[State(*map(np.asarray, pair)) for pair in row] for row in state] if lists else []
     except (TypeError, ValueError):
         rows = []
     if not rows or not all(rows):
         raise OptionError("a state must be nested [layer][direction], with a State(h, c) for each")
-    axes = {part.ndim for row in rows for one in row for part in one}
+    axes = {part.ndim for row in rows for pair in row for part in pair}
     if len(axes) > 1 or not axes <= ({2} if batched else {1, 2}):
-        shapes = sorted({part.shape for row in rows for one in row for part in one})
+        shapes = sorted({part.shape for row in rows for pair in row for part in pair})
         raise ShapeError(
             f"the state has arrays of shapes {shapes[:4]}; they must be (batch, size)"
             + ("" if batched else ", or all (size,)")
@@ -199,25 +199,28 @@ def gradients_as_parameters(lstm: LSTM, gradients: LSTMGradients) -> LSTM:
     Raises
     ------
     OptionError
-        If they are no gradients of an LSTM of as many layers and directions.
+        If they belong to an LSTM with another number of layers or directions.
     ShapeError
-        If they are those of cells of other sizes.
+        If they belong to cells of other sizes.
     """
     if not isinstance(gradients, LSTMGradients):
         raise OptionError(f"write_gradients takes LSTMGradients, not {type(gradients).__name__}")
-    cells, found = lstm.cells(), gradients.cells()
-    if list(cells) != list(found):
+    cells, gradient_cells = lstm.cells(), gradients.cells()
+    if list(cells) != list(gradient_cells):
         raise OptionError(f"the gradients are not those of this LSTM, which has {nesting(lstm)}")
     rows = []
     for layer in range(lstm.num_layers):
         row = []
         for direction in lstm.directions:
-            p, of = cells[layer, direction].parameters, found[layer, direction].parameters
-            shapes = [{name: one.shape for name, one in each.items()} for each in (p.arrays(), of)]
+            p, gradient_arrays = cells[layer, direction].parameters, gradient_cells[layer, direction].parameters
+            shapes = [
+                {name: array.shape for name, array in named_arrays.items()}
+                for named_arrays in (p.arrays(), gradient_arrays)
+            ]
             if shapes[0] != shapes[1]:
                 raise ShapeError(
                     f"the gradients of layer {layer}, {direction}, have shapes {shapes[1]}, not {shapes[0]}"
                 )
-            row.append(p.replace(**of))
+            row.append(p.replace(**gradient_arrays))
         rows.append(row)
     return LSTM.from_cells(rows, direction=lstm.directions[0], merge=lstm.merge)

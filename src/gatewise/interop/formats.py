@@ -1,4 +1,4 @@
-"""The table of formats: a file's first bytes say which reader it needs, and only that one is loaded."""
+"""The table of formats: a file's first bytes decide its reader, and only that one is loaded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError
 from gatewise.files import storage
 from gatewise.interop import unread
 from gatewise.interop.captured import Captured
-from gatewise.interop.found import Contents
+from gatewise.interop.contents import Contents
 
 Path = str | os.PathLike[str]
 HEAD = 4096  # the bytes of a file that a reader is shown to recognise it
@@ -30,8 +30,8 @@ FRAMEWORKS = {  # of live models; Keras comes first, since its layers on PyTorch
 
 
 def framework_of(model: object) -> str | None:
-    """Return which of `FRAMEWORKS` a live model belongs to, by the modules of its classes: nothing is imported."""
-    packages = {str(one.__module__).partition(".")[0] for one in type(model).__mro__}
+    """Return the key of `FRAMEWORKS` for a live model, from the modules of its classes; nothing is imported."""
+    packages = {str(base.__module__).partition(".")[0] for base in type(model).__mro__}
     return next((name for name in FRAMEWORKS if name in packages), None)
 
 
@@ -55,13 +55,13 @@ def reader_of(path: Path) -> tuple[str, FilePath]:
     for name in OF_FOLDERS if os.path.isdir(folder) else ():
         if import_module(f"gatewise.interop.{name}").recognises(folder, b""):
             return name, folder
-    source = storage.readable(in_folder(folder))
+    source = storage.readable(weights_file(folder))
     with open(source, "rb") as file:
         head = file.read(HEAD)
     if not head:
         raise FileError(f"cannot read {source}: it is empty")
-    if (said := unread.told(source, head)) is not None:
-        raise FileError(f"cannot read {source}: {said}")
+    if (refusal := unread.refusal_of(source, head)) is not None:
+        raise FileError(f"cannot read {source}: {refusal}")
     for name in READERS:
         if import_module(f"gatewise.interop.{name}").recognises(source, head):
             return name, source
@@ -71,8 +71,8 @@ def reader_of(path: Path) -> tuple[str, FilePath]:
     )
 
 
-def in_folder(path: FilePath) -> FilePath:
-    """Return the file of a folder that holds its model's weights, as Hugging Face names them; a file is itself.
+def weights_file(path: FilePath) -> FilePath:
+    """Return the weights file in a model's folder, by Hugging Face's names; the path itself if it is a file.
 
     Raises
     ------
@@ -84,17 +84,17 @@ def in_folder(path: FilePath) -> FilePath:
     for name in WEIGHTS:
         if os.path.isfile(path / name):
             return path / name
-    if (said := unread.of_folder(path)) is not None:
-        raise FileError(f"cannot read {path}: {said}")
+    if (refusal := unread.folder_refusal(path)) is not None:
+        raise FileError(f"cannot read {path}: {refusal}")
     try:
         return storage.readable(path)
-    except FileError as problem:  # which says what else it is
-        held = f", or a folder with one of config.yml (NeuralHydrology), {', '.join(WEIGHTS)}"
-        raise FileError(f"{problem}{held if str(problem).endswith('the name of a file') else ''}") from None
+    except FileError as problem:  # its words say what the path is
+        alternatives = f", or a folder with one of config.yml (NeuralHydrology), {', '.join(WEIGHTS)}"
+        raise FileError(f"{problem}{alternatives if str(problem).endswith('the name of a file') else ''}") from None
 
 
 def inspect(path: Path, **omitted: Any) -> Contents:
-    """Return what is in a file: every LSTM, what else matters, and what cannot be read and why.
+    """Return the contents of a file: its LSTMs, its other layers, and everything that cannot be read, with reasons.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def inspect(path: Path, **omitted: Any) -> Contents:
         JSON model as RTNeural, Neural Amp Modeler, Automated-GuitarAmpModelling and ICU write it; or of a folder with
         the weights of a model as Hugging Face names them. The first bytes decide which it is, not the name.
     **omitted
-        Settings that the file leaves out, by name; its format decides which there are.
+        Settings that the file leaves out, by name; each format has its own.
 
     Returns
     -------
@@ -139,13 +139,13 @@ def capture(model: Any, /, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
     model : torch.nn.Module, keras.Model or layer, onnx.ModelProto, or path
         A path is that of an ONNX file, which onnxruntime runs.
     *inputs, **named
-        What the model is called with; of an ONNX model, its inputs in the graph's order or by name.
+        The model's inputs; of an ONNX model, in the graph's order or by name.
 
     Returns
     -------
     tuple of Captured
         One for each call of each LSTM, in the order of the calls (ONNX: in the order of the graph). Each holds the
-        trace, and how far its outputs are from those the model computed.
+        trace, and the largest difference of its outputs from the model's.
 
     Raises
     ------
@@ -169,10 +169,10 @@ def capture(model: Any, /, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
                 " that, or trace its LSTM at inputs of your own with gatewise.load(path).trace(x)"
             )
     if framework is None:
-        what = f"{type(model).__module__}.{type(model).__qualname__}"
+        kind = f"{type(model).__module__}.{type(model).__qualname__}"
         raise OptionError(
-            f"capture takes a PyTorch module, a Keras model, an ONNX model or the path of an ONNX file, not {what}"
-            + ("; call its trace instead" if hasattr(model, "trace") and what.startswith("gatewise.") else "")
+            f"capture takes a PyTorch module, a Keras model, an ONNX model or the path of an ONNX file, not {kind}"
+            + ("; call its trace instead" if hasattr(model, "trace") and kind.startswith("gatewise.") else "")
         )
-    found: tuple[Captured, ...] = import_module(FRAMEWORKS[framework]).capture(model, *inputs, **named)
-    return found
+    calls: tuple[Captured, ...] = import_module(FRAMEWORKS[framework]).capture(model, *inputs, **named)
+    return calls

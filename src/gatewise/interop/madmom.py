@@ -23,9 +23,9 @@ from gatewise.errors import FileError, GatewiseError, ShapeError, shown
 from gatewise.files.budget import Budget
 from gatewise.interop import conventions
 from gatewise.interop.containers import pickled_arrays, pickles
-from gatewise.interop.containers.pickles import Global, Object
-from gatewise.interop.found import Contents, Found, Part, Refused, omissions
-from gatewise.interop.torch.described import kind_of
+from gatewise.interop.containers.pickles import GlobalName, PickledObject
+from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM, check_options
+from gatewise.interop.torch.described import describe_content
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import SOFTMAX, Linear, Network
@@ -42,81 +42,85 @@ DEEPEST = 20  # processors within each other
 
 
 def recognises(path: os.PathLike[str], head: bytes) -> bool:
-    """Say whether a file is a pickle that begins with a class of madmom's."""
+    """Return whether a file is a pickle that begins with a class of madmom's."""
     return head[:1] in (b"\x80", b"c", b"(") and b"madmom." in head[:256]
 
 
 def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
-    """Return what is in a file; see `gatewise.interop.inspect`."""
+    """Return the contents of a file; see `gatewise.interop.inspect`."""
     name = os.fspath(path)
-    omissions(name, omitted, ())
+    check_options(name, omitted, ())
     budget, calls = Budget.of(path), dict[str, None]()
     try:
         with open(path, "rb") as file:
-            content = pickles.read(file, budget, calls)
-        networks = list(_networks(content, budget))
+            content = pickles.read_pickle(file, budget, calls)
+        networks = list(_find_networks(content, budget))
     except FileError as problem:
         raise FileError(f"cannot read {name}: {problem}") from None
-    listed = [_Listed(prefix, layers, budget) for prefix, layers in networks]
+    networks_read = [_NetworkLayers(prefix, layers, budget) for prefix, layers in networks]
     budget.end()
-    network = partial(_network, name, listed[0]) if len(listed) == 1 else None
+    network = partial(_build_network, name, networks_read[0]) if len(networks_read) == 1 else None
     return Contents(
         name,
         "madmom",
-        tuple(one for each in listed for one in each.found),
-        tuple(one for each in listed for one in each.parts),
-        tuple(one for each in listed for one in each.refused),
+        tuple(lstm for network_read in networks_read for lstm in network_read.lstms),
+        tuple(layer for network_read in networks_read for layer in network_read.parts),
+        tuple(refusal for network_read in networks_read for refusal in network_read.refused),
         network,
-        holds="it holds no LSTM layer" if listed else f"it holds no network of madmom's, but {kind_of(content)}",
+        holds="it holds no LSTM layer"
+        if networks_read
+        else f"it holds no network of madmom's, but {describe_content(content)}",
         calls=tuple(calls),
     )
 
 
-# What a pickle describes.
+# The objects of a pickle
 
 
-def _kind(one: Any) -> str:
+def _class_name(node: Any) -> str:
     """Return the full name of the class of an object, or an empty text."""
-    maker = getattr(one, "maker", None)
-    if maker == Global("copy_reg", "_reconstructor") and isinstance(one.args, tuple) and one.args:
-        maker = one.args[0]  # as protocols 0 and 1 have it
-    return ".".join(maker) if isinstance(maker, Global) else ""
+    maker = getattr(node, "maker", None)
+    if maker == GlobalName("copy_reg", "_reconstructor") and isinstance(node.args, tuple) and node.args:
+        maker = node.args[0]  # as protocols 0 and 1 have it
+    return ".".join(maker) if isinstance(maker, GlobalName) else ""
 
 
-def _layer_kind(one: Any) -> str:
-    return _kind(one).removeprefix(f"{PACKAGE}.layers.")
+def _layer_class(node: Any) -> str:
+    return _class_name(node).removeprefix(f"{PACKAGE}.layers.")
 
 
-def _attributes(one: Any) -> dict[str, Any]:
-    return one.state if isinstance(one, Object) and isinstance(one.state, dict) else {}
+def _attributes(node: Any) -> dict[str, Any]:
+    return node.state if isinstance(node, PickledObject) and isinstance(node.state, dict) else {}
 
 
-def _networks(content: Any, budget: Budget) -> Iterator[tuple[str, list[Any]]]:
-    """Go through the networks of a pickle, which processors may hold; each with a prefix for its names."""
-    ahead: list[tuple[str, int, Any]] = [("", 0, content)]
-    seen: set[int] = set()
-    while ahead:
-        path, depth, one = ahead.pop()
-        if id(one) in seen or depth > DEEPEST or not isinstance(one, (Object, list, tuple)):
+def _find_networks(content: Any, budget: Budget) -> Iterator[tuple[str, list[Any]]]:
+    """Yield the networks of a pickle, also inside processors, each with a prefix for its names."""
+    pending: list[tuple[str, int, Any]] = [("", 0, content)]
+    visited: set[int] = set()
+    while pending:
+        path, depth, node = pending.pop()
+        if id(node) in visited or depth > DEEPEST or not isinstance(node, (PickledObject, list, tuple)):
             continue
-        seen.add(id(one))
-        layers = _attributes(one).get("layers")
-        if _kind(one) == f"{PACKAGE}.NeuralNetwork" and isinstance(layers, list):
+        visited.add(id(node))
+        layers = _attributes(node).get("layers")
+        if _class_name(node) == f"{PACKAGE}.NeuralNetwork" and isinstance(layers, list):
             yield f"{path}layers.", layers
-        elif _layer_kind(one) in ("LSTMLayer", "BidirectionalLayer"):
-            yield path, [one]
+        elif _layer_class(node) in ("LSTMLayer", "BidirectionalLayer"):
+            yield path, [node]
         else:
-            inner = _attributes(one).get("processors") if isinstance(one, Object) else one
+            inner = _attributes(node).get("processors") if isinstance(node, PickledObject) else node
             if isinstance(inner, (list, tuple)):
                 budget.count(len(inner), "entries")
-                ahead += reversed([(f"{path}{number}.", depth + 1, each) for number, each in enumerate(inner)])
+                pending += reversed(
+                    [(f"{path}{number}.", depth + 1, processor) for number, processor in enumerate(inner)]
+                )
 
 
-def _array(owner: Mapping[str, Any], name: str, budget: Budget) -> Array | None:
-    given = owner.get(name)
-    if given is None:
+def _read_array(owner: Mapping[str, Any], name: str, budget: Budget) -> Array | None:
+    value = owner.get(name)
+    if value is None:
         return None
-    tensor = pickled_arrays.described(given, budget) if isinstance(given, Object) else None
+    tensor = pickled_arrays.describe_array(value, budget) if isinstance(value, PickledObject) else None
     if tensor is None:
         raise FileError(f"its {name} is no array")
     try:
@@ -125,170 +129,187 @@ def _array(owner: Mapping[str, Any], name: str, budget: Budget) -> Array | None:
         raise FileError(f"its {name}: {problem}") from None
 
 
-def _activation(owner: Mapping[str, Any], allowed: Sequence[str]) -> str:
-    given = owner.get("activation_fn")
-    name = ".".join(given) if isinstance(given, Global) else _kind(given)
-    if (found := ACTIVATIONS.get(name)) is None or found not in allowed:
-        said = shown(name) if name else "not named"
-        raise FileError(f"its activation_fn is {said}; those of madmom that are read here: {', '.join(allowed)}")
-    return found
+def _read_activation(owner: Mapping[str, Any], allowed: Sequence[str]) -> str:
+    function = owner.get("activation_fn")
+    name = ".".join(function) if isinstance(function, GlobalName) else _class_name(function)
+    if (activation := ACTIVATIONS.get(name)) is None or activation not in allowed:
+        name_in_words = shown(name) if name else "not named"
+        raise FileError(
+            f"its activation_fn is {name_in_words}; those of madmom that are read here: {', '.join(allowed)}"
+        )
+    return activation
 
 
-# The layers.
+# Layers
 
 
 @dataclass(frozen=True, eq=False)
-class _Row:
-    """An LSTM layer: the cells of its directions, and the states that they start from where these are not zeros."""
+class _LSTMLayer:
+    """An LSTM layer: the cells of its directions, and their initial states if these are not zeros."""
 
     name: str
     cells: tuple[Parameters, ...]
     state: tuple[State, ...] | None
 
 
-class _Listed:
-    """The layers of one network, each as what it is.
+class _NetworkLayers:
+    """The layers of one network, by kind.
 
     Attributes
     ----------
-    found, parts, refused : lists
+    lstms, parts, refused : lists
     chain : list of _Row, Linear or str
-        The layers in their order; for one that cannot be used, why.
+        The layers in their order; for an unusable one, the reason.
     """
 
     def __init__(self, prefix: str, layers: list[Any], budget: Budget) -> None:
-        self.found: list[Found] = []
-        self.parts: list[Part] = []
+        self.lstms: list[StoredLSTM] = []
+        self.parts: list[StoredLayer] = []
         self.refused: list[Refused] = []
-        self.chain: list[_Row | Linear | str] = []
+        self.chain: list[_LSTMLayer | Linear | str] = []
         budget.count(len(layers), "layers")
         for number, layer in enumerate(layers):
-            name, kind = (f"{prefix}{number}" if prefix else "lstm"), _layer_kind(layer)
+            name, kind = (f"{prefix}{number}" if prefix else "lstm"), _layer_class(layer)
             try:
-                self._add(name, kind, layer, budget)
+                self._add_layer(name, kind, layer, budget)
             except (GatewiseError, ValueError) as problem:
                 self.refused.append(Refused(name, str(problem)))
                 self.chain.append(f"{name} cannot be read: {problem}")
-        rows = [list(group) for isrow, group in groupby(self.chain, lambda one: isinstance(one, _Row)) if isrow]
-        self.found += [_found((row,), False) for group in rows for row in group]
+        rows = [list(group) for isrow, group in groupby(self.chain, lambda item: isinstance(item, _LSTMLayer)) if isrow]
+        self.lstms += [_stored_lstm((row,), False) for group in rows for row in group]
         if len(rows) == 1 and len(rows[0]) > 1:
             with suppress(GatewiseError):  # layers of one direction and of two
-                self.found.append(_found(rows[0], True))
+                self.lstms.append(_stored_lstm(rows[0], True))
 
-    def _add(self, name: str, kind: str, layer: Any, budget: Budget) -> None:
+    def _add_layer(self, name: str, kind: str, layer: Any, budget: Budget) -> None:
         if kind in ("LSTMLayer", "BidirectionalLayer"):
-            self.chain.append(_row(name, layer, budget))
+            self.chain.append(_read_lstm_layer(name, layer, budget))
         elif kind == "FeedForwardLayer":
-            linear = _linear(layer, budget)
+            linear = _read_linear(layer, budget)
             weight, bias = linear.weight, np.asarray(linear.bias)
-            self.parts.append(Part(name, "linear layer", weight.shape, lambda: weight, lambda: bias, linear.activation))
+            self.parts.append(
+                StoredLayer(name, "linear layer", weight.shape, lambda: weight, lambda: bias, linear.activation)
+            )
             self.chain.append(linear)
         elif kind in ("RecurrentLayer", "GRULayer"):
             raise FileError(f"it is a {kind} of madmom's, which is no LSTM")
         else:
-            said = shown(_kind(layer) or "something else", 80)
-            self.parts.append(Part(name, f"layer of the class {said}", ()))
-            self.chain.append(f"{name} is of the class {said}")
+            class_name = shown(_class_name(layer) or "something else", 80)
+            self.parts.append(StoredLayer(name, f"layer of the class {class_name}", ()))
+            self.chain.append(f"{name} is of the class {class_name}")
 
 
-def _found(rows: Sequence[Any], stacked: bool) -> Found:
+def _stored_lstm(rows: Sequence[Any], stacked: bool) -> StoredLSTM:
     states = tuple(row.state for row in rows)
     state: States | None = None
-    if any(one is not None for one in states):
+    if any(state is not None for state in states):
         state = tuple(
-            tuple(State(*(np.asarray(part)[None] for part in one)) for one in row.state or _zeros(row)) for row in rows
+            tuple(State(*(np.asarray(part)[None] for part in state)) for state in row.state or _zero_states(row))
+            for row in rows
         )
     name = " → ".join(row.name for row in rows)
-    return Found(name, LSTM.from_cells([row.cells for row in rows]), CONVENTION, name, (), state, stacked=stacked)
+    return StoredLSTM(name, LSTM.from_cells([row.cells for row in rows]), CONVENTION, name, (), state, stacked=stacked)
 
 
-def _zeros(row: _Row) -> tuple[State, ...]:
+def _zero_states(row: _LSTMLayer) -> tuple[State, ...]:
     return tuple(State(*(np.zeros(p.hidden_size, p.dtype) for _ in "hc")) for p in row.cells)
 
 
-def _row(name: str, layer: Any, budget: Budget) -> _Row:
-    given = _attributes(layer)
-    both = [layer] if _layer_kind(layer) == "LSTMLayer" else [given.get("fwd_layer"), given.get("bwd_layer")]
-    for one in both:
-        if _layer_kind(one) != "LSTMLayer":
-            raise FileError(f"its directions are of the class {shown(_kind(one) or 'of nothing', 80)}, not LSTMLayer")
-    cells = tuple(_cell(one, budget) for one in both)
+def _read_lstm_layer(name: str, layer: Any, budget: Budget) -> _LSTMLayer:
+    attributes = _attributes(layer)
+    cell_layers = (
+        [layer] if _layer_class(layer) == "LSTMLayer" else [attributes.get("fwd_layer"), attributes.get("bwd_layer")]
+    )
+    for cell_layer in cell_layers:
+        if _layer_class(cell_layer) != "LSTMLayer":
+            raise FileError(
+                f"its directions are of the class {shown(_class_name(cell_layer) or 'of nothing', 80)}, not LSTMLayer"
+            )
+    cells = tuple(_read_cell(cell_layer, budget) for cell_layer in cell_layers)
     starts = tuple(
         State(
             *(
-                np.zeros(p.hidden_size, p.dtype) if found is None else np.broadcast_to(found, (p.hidden_size,))
-                for found in (_array(_attributes(one), key, budget) for key in ("init", "cell_init"))
+                np.zeros(p.hidden_size, p.dtype) if start is None else np.broadcast_to(start, (p.hidden_size,))
+                for start in (_read_array(_attributes(cell_layer), key, budget) for key in ("init", "cell_init"))
             )
         )
-        for one, p in zip(both, cells, strict=True)
+        for cell_layer, p in zip(cell_layers, cells, strict=True)
     )
-    zero = all(not part.any() for one in starts for part in one)
-    return _Row(name, cells, None if zero else starts)
+    zero = all(not part.any() for state in starts for part in state)
+    return _LSTMLayer(name, cells, None if zero else starts)
 
 
-def _cell(layer: Any, budget: Budget) -> Parameters:
-    given = _attributes(layer)
-    gates = [_attributes(given.get(name)) for name in GATES]
+def _read_cell(layer: Any, budget: Budget) -> Parameters:
+    attributes = _attributes(layer)
+    gates = [_attributes(attributes.get(name)) for name in GATES]
     parts: dict[str, list[Array]] = {"weights": [], "recurrent_weights": [], "bias": []}
     for name, gate in zip(GATES, gates, strict=True):
-        for key, held in parts.items():
-            if (array := _array(gate, key, budget)) is None:
+        for key, arrays_of_key in parts.items():
+            if (array := _read_array(gate, key, budget)) is None:
                 raise FileError(f"its {name} has no {key}")
-            held.append(array)
+            arrays_of_key.append(array)
     hidden = parts["recurrent_weights"][0].shape[-1]
-    shapes = {key: {one.shape for one in held} for key, held in parts.items() if key != "bias"}
-    if any(len(found) > 1 for found in shapes.values()) or any(len(next(iter(one))) != 2 for one in shapes.values()):
+    shapes = {key: {array.shape for array in arrays_of_key} for key, arrays_of_key in parts.items() if key != "bias"}
+    if any(len(key_shapes) > 1 for key_shapes in shapes.values()) or any(
+        len(next(iter(shapes_of_key))) != 2 for shapes_of_key in shapes.values()
+    ):
         raise ShapeError(f"its gates have weights of the shapes {sorted(set().union(*shapes.values()))[:8]}")
-    budget.hold(4 * sum(one[0].size for one in parts.values()), 8, "its weights")
-    biases = [np.broadcast_to(one.reshape(-1), (hidden,)) for one in parts["bias"]]
-    peephole = _peephole([gates[0], gates[1], gates[3]], hidden, budget)
+    budget.hold(4 * sum(arrays[0].size for arrays in parts.values()), 8, "its weights")
+    biases = [np.broadcast_to(bias.reshape(-1), (hidden,)) for bias in parts["bias"]]
+    peephole = _read_peepholes([gates[0], gates[1], gates[3]], hidden, budget)
     bounded = ("sigmoid", "tanh", "relu", "elu", "affine:1,0")
-    named = [_activation(one, bounded) for one in (*gates, given)]
+    activations = [_read_activation(node, bounded) for node in (*gates, attributes)]
     variant = Variant(
         peephole="none" if peephole is None else "full",
-        input_activation=named[0],
-        forget_activation=named[1],
-        candidate_activation=named[2],
-        output_activation=named[3],
-        cell_activation=named[4],
+        input_activation=activations[0],
+        forget_activation=activations[1],
+        candidate_activation=activations[2],
+        output_activation=activations[3],
+        cell_activation=activations[4],
     )
-    weights, recurrent = (np.concatenate([one.T for one in parts[key]]) for key in ("weights", "recurrent_weights"))
+    weights, recurrent = (np.concatenate([array.T for array in parts[key]]) for key in ("weights", "recurrent_weights"))
     return conventions.parameters(
         "gatewise", weights, recurrent, [np.concatenate(biases)], peephole=peephole, variant=variant
     )
 
 
-def _peephole(gates: Sequence[Mapping[str, Any]], hidden: int, budget: Budget) -> Array | None:
-    """Return the peepholes of the gates that can have them, zeros for those that have none; None where no gate has."""
-    found = [_array(one, "peephole_weights", budget) for one in gates]
-    if all(one is None for one in found):
+def _read_peepholes(gates: Sequence[Mapping[str, Any]], hidden: int, budget: Budget) -> Array | None:
+    """Return the peepholes, zeros for gates without; None if no gate has any."""
+    peepholes = [_read_array(gate, "peephole_weights", budget) for gate in gates]
+    if all(array is None for array in peepholes):
         return None
-    rows = [np.zeros(hidden, np.float32) if one is None else one.reshape(-1) for one in found]
-    return np.concatenate([np.broadcast_to(one, (hidden,)) for one in rows])
+    rows = [np.zeros(hidden, np.float32) if array is None else array.reshape(-1) for array in peepholes]
+    return np.concatenate([np.broadcast_to(row, (hidden,)) for row in rows])
 
 
-def _linear(layer: Any, budget: Budget) -> Linear:
-    given = _attributes(layer)
-    weight, bias = (_array(given, name, budget) for name in ("weights", "bias"))
+def _read_linear(layer: Any, budget: Budget) -> Linear:
+    attributes = _attributes(layer)
+    weight, bias = (_read_array(attributes, name, budget) for name in ("weights", "bias"))
     if weight is None or bias is None or weight.ndim not in (1, 2):
         raise FileError("its weights or its bias are missing, or no matrix")
     matrix = weight.reshape(len(weight), -1).T
-    name = "affine:1,0" if given.get("activation_fn") is None else _activation(given, tuple(ACTIVATIONS.values()))
+    name = (
+        "affine:1,0"
+        if attributes.get("activation_fn") is None
+        else _read_activation(attributes, tuple(ACTIVATIONS.values()))
+    )
     activation = None if name == "affine:1,0" else SOFTMAX if name == "softmax" else name
     return Linear(np.ascontiguousarray(matrix), np.broadcast_to(bias.reshape(-1), (len(matrix),)).copy(), activation)
 
 
-def _network(path: str, listed: _Listed) -> Network:
+def _build_network(path: str, listed: _NetworkLayers) -> Network:
     """Return the whole network: LSTM layers, and linear ones after them."""
-    rows = [one for one in listed.chain if isinstance(one, _Row)]
+    rows = [item for item in listed.chain if isinstance(item, _LSTMLayer)]
     rest = listed.chain[len(rows) :]
-    if not rows or rows != listed.chain[: len(rows)] or not all(isinstance(one, Linear) for one in rest):
-        odd = next((one for one in listed.chain if isinstance(one, str)), "LSTM layers do not come first in it")
+    if not rows or rows != listed.chain[: len(rows)] or not all(isinstance(item, Linear) for item in rest):
+        odd = next((item for item in listed.chain if isinstance(item, str)), "LSTM layers do not come first in it")
         raise FileError(f"cannot make a network of {path}: {odd}")
     try:
-        found = _found(rows, False)
-        initial = found.state and tuple(tuple(State(one.h[0], one.c[0]) for one in row) for row in found.state)
-        lstm = next((one.lstm for one in listed.found if one.stacked or len(rows) == 1), found.lstm)
-        return Network(lstm, head=[one for one in rest if isinstance(one, Linear)] or None, initial=initial)
+        stored = _stored_lstm(rows, False)
+        initial = stored.state and tuple(tuple(State(state.h[0], state.c[0]) for state in row) for row in stored.state)
+        lstm = next(
+            (lstm_in_file.lstm for lstm_in_file in listed.lstms if lstm_in_file.stacked or len(rows) == 1), stored.lstm
+        )
+        return Network(lstm, head=[layer for layer in rest if isinstance(layer, Linear)] or None, initial=initial)
     except GatewiseError as problem:
         raise FileError(f"cannot make a network of {path}: {problem}") from None

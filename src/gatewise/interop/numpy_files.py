@@ -21,11 +21,11 @@ from gatewise.files import storage
 from gatewise.files.budget import Budget
 from gatewise.interop.containers import pickles, zips
 from gatewise.interop.containers.pickled_arrays import FILLED, KINDS
-from gatewise.interop.containers.pickles import Object
-from gatewise.interop.containers.tensors import Storage, Tensor, unreadable
-from gatewise.interop.found import Contents, omissions
-from gatewise.interop.torch.described import flatten, kind_of
-from gatewise.interop.torch.grouping import grouped
+from gatewise.interop.containers.pickles import PickledObject
+from gatewise.interop.containers.tensors import Storage, Tensor, unreadable_tensor
+from gatewise.interop.contents import Contents, check_options
+from gatewise.interop.torch.described import describe_content, flatten
+from gatewise.interop.torch.grouping import group_tensors
 
 MAGIC = b"\x93NUMPY"
 HEADER = 2**14  # bytes that the header of an array has at most, as NumPy reads them
@@ -34,40 +34,40 @@ NAMES = "name them as a state dict of PyTorch has them (weight_ih_l0, weight_hh_
 
 
 def recognises(path: os.PathLike[str], head: bytes) -> bool:
-    """Say whether a file is an array of NumPy's, or an archive that begins with one."""
+    """Return whether a file is an array of NumPy's, or an archive that begins with one."""
     first = head[30 : 30 + int.from_bytes(head[26:28], "little")]  # the name of the first member
     return head.startswith(MAGIC) or (head.startswith(b"PK\x03\x04") and first.endswith(b".npy"))
 
 
 def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
-    """Return what is in a file; see `gatewise.interop.inspect`."""
+    """Return the contents of a file; see `gatewise.interop.inspect`."""
     name = os.fspath(path)
-    omissions(name, omitted, ())
+    check_options(name, omitted, ())
     budget, calls = Budget.of(path), dict[str, None]()
     try:
         with open(path, "rb") as file:
             single = file.read(len(MAGIC)) == MAGIC
-        held = (_npy if single else _npz)(Path(path), budget, calls)
-        found, parts, refused = grouped(held)
-        if not (found or parts or refused):
-            raise FileError(_instead(held))
+        tensors = (_read_npy if single else _read_npz)(Path(path), budget, calls)
+        lstms, layers, refused = group_tensors(tensors)
+        if not (lstms or layers or refused):
+            raise FileError(_describe_arrays(tensors))
     except FileError as problem:
         raise FileError(f"cannot read {name}: {problem}") from None
     finally:
         budget.end()
-    return Contents(name, "NumPy", found, parts, refused, holds=_instead(held), calls=tuple(calls))
+    return Contents(name, "NumPy", lstms, layers, refused, holds=_describe_arrays(tensors), calls=tuple(calls))
 
 
-def _instead(held: Mapping[str, Tensor]) -> str:
-    """Return what arrays are that have no names of an LSTM's."""
-    if any(one.startswith(("layer0.forward.", "layer0.backward.")) for one in held):
+def _describe_arrays(tensors: Mapping[str, Tensor]) -> str:
+    """Return a description of arrays without an LSTM's names."""
+    if any(name.startswith(("layer0.forward.", "layer0.backward.")) for name in tensors):
         return "it holds what gatewise trace wrote, which is a run and not a model"
-    some = join_names((shown(name, 40) for name in held), most=4)
-    which = f"none of its {len(held)} arrays has" if len(held) > 1 else "its only array has not"
-    return f"{which} a name of an LSTM's ({some}); {NAMES}"
+    names = join_names((shown(name, 40) for name in tensors), most=4)
+    subject = f"none of its {len(tensors)} arrays has" if len(tensors) > 1 else "its only array has not"
+    return f"{subject} a name of an LSTM's ({names}); {NAMES}"
 
 
-def _npy(path: Path, budget: Budget, calls: dict[str, None]) -> dict[str, Tensor]:
+def _read_npy(path: Path, budget: Budget, calls: dict[str, None]) -> dict[str, Tensor]:
     with open(path, "rb") as file:
         try:
             shape, _, dtype = storage.npy_header(file, budget.size, objects=True)
@@ -80,57 +80,57 @@ def _npy(path: Path, budget: Budget, calls: dict[str, None]) -> dict[str, Tensor
                 f"it is one array of shape {shown(str(shape))}, and an LSTM has several: put them into an .npz archive"
                 f" with np.savez, and {NAMES}"
             )
-        return _objects(file, budget, calls)
+        return _object_tensors(file, budget, calls)
 
 
-def _objects(file: Any, budget: Budget, calls: dict[str, None]) -> dict[str, Tensor]:
-    """Return the arrays that the objects of an array hold, by their paths."""
-    array = pickles.read(file, budget, calls)
-    state = array.state if isinstance(array, Object) and array.made_by(*FILLED) else None
+def _object_tensors(file: Any, budget: Budget, calls: dict[str, None]) -> dict[str, Tensor]:
+    """Return the arrays inside an array of objects, by their paths."""
+    array = pickles.read_pickle(file, budget, calls)
+    state = array.state if isinstance(array, PickledObject) and array.made_by(*FILLED) else None
     held = state[4] if isinstance(state, tuple) and len(state) == 5 else None
     if not isinstance(held, list):
         raise FileError("it is an array of Python objects, whose pickle is not one of NumPy's")
     tensors, _, _ = flatten(held[0] if len(held) == 1 else held, lambda _: None, budget)
     if not tensors:
-        what = kind_of(held[0]) if len(held) == 1 else f"{len(held)} of them"
+        content = describe_content(held[0]) if len(held) == 1 else f"{len(held)} of them"
         raise FileError(
-            f"it is an array of Python objects ({what}), which are never built, and holds no arrays by name: give"
+            f"it is an array of Python objects ({content}), which are never built, and holds no arrays by name: give"
             f" np.savez each array by itself, and {NAMES}"
         )
     return tensors
 
 
-def _npz(path: Path, budget: Budget, calls: dict[str, None]) -> dict[str, Tensor]:
+def _read_npz(path: Path, budget: Budget, calls: dict[str, None]) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
-    with zips.Archive(path, budget) as archive:
+    with zips.ZipMembers(path, budget) as archive:
         for member in archive.names:
             if member.endswith(".npy"):
-                tensors |= _member(archive, member, budget, calls)
+                tensors |= _member_tensors(archive, member, budget, calls)
     return tensors
 
 
-def _member(archive: zips.Archive, member: str, budget: Budget, calls: dict[str, None]) -> dict[str, Tensor]:
-    """Return the array of a member, of which the header alone is read, or the arrays that its objects hold."""
+def _member_tensors(archive: zips.ZipMembers, member: str, budget: Budget, calls: dict[str, None]) -> dict[str, Tensor]:
+    """Return the array of a member, from its header alone, or the arrays inside its objects."""
     name = member.removesuffix(".npy")
     budget.work(HEADER_WORK, "reading the headers of its arrays")
     file = io.BytesIO(archive.member(member, HEADER))
     try:
         shape, fortran, dtype = storage.npy_header(file, archive.size(member), objects=True)
     except (ValueError, TypeError) as problem:
-        return {name: unreadable(f"it is not an array of numbers ({problem})")}
+        return {name: unreadable_tensor(f"it is not an array of numbers ({problem})")}
     if not dtype.hasobject:
-        return {name: _tensor(archive, member, file.tell(), shape, fortran, dtype, budget)}
-    whole = io.BytesIO(archive.member(member))
-    whole.seek(file.tell())
+        return {name: _describe_tensor(archive, member, file.tell(), shape, fortran, dtype, budget)}
+    file_at_data = io.BytesIO(archive.member(member))
+    file_at_data.seek(file.tell())
     try:
-        held = _objects(whole, budget, calls)
+        held = _object_tensors(file_at_data, budget, calls)
     except FileError as problem:
         raise FileError(f"{shown(name, 60)!r} in it: {problem}") from None
-    return {f"{name}.{one}": tensor for one, tensor in held.items()}
+    return {f"{name}.{inner}": tensor for inner, tensor in held.items()}
 
 
-def _tensor(
-    archive: zips.Archive, member: str, begin: int, shape: tuple[int, ...], fortran: bool, dtype: Any, budget: Budget
+def _describe_tensor(
+    archive: zips.ZipMembers, member: str, begin: int, shape: tuple[int, ...], fortran: bool, dtype: Any, budget: Budget
 ) -> Tensor:
     kind = dtype.str[1:]
     little = np.dtype(dtype).newbyteorder("<")

@@ -1,4 +1,4 @@
-"""gatewise's own files: safetensors with one JSON header that names every convention."""
+"""gatewise's native files: safetensors with one JSON header that names every convention."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gatewise.activations import Activation
 from gatewise.cell import LSTMCell
 from gatewise.errors import OptionError
 from gatewise.files import storage
-from gatewise.interop.found import Contents, Found, Part, Refused, omissions
+from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM, check_options
 from gatewise.layers import LSTM
 from gatewise.layers.recording import lstm_trace_from, lstm_trace_record
 from gatewise.layers.stack import States
@@ -76,7 +76,7 @@ def write(thing: LSTM | LSTMCell | Network | Run, path: Path) -> None:
 
 
 def read(path: Path) -> Content:
-    """Return what a file holds.
+    """Return the object in a file.
 
     Raises
     ------
@@ -96,14 +96,14 @@ def read(path: Path) -> Content:
 
 
 def recognises(path: os.PathLike[str], head: bytes) -> bool:
-    """Say whether a file is safetensors with gatewise's header."""
+    """Return whether a file is safetensors with gatewise's header."""
     return storage.is_safetensors(head) and storage.written_here(path)
 
 
 def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
-    """Return what is in a file; see `gatewise.interop.inspect`."""
+    """Return the contents of a file; see `gatewise.interop.inspect`."""
     name = os.fspath(path)
-    omissions(name, omitted, ())
+    check_options(name, omitted, ())
     return contents_of(read(path), name)
 
 
@@ -118,26 +118,35 @@ def contents_of(thing: Content, name: str, where: str = "the whole file", batch_
     where : str
         The place of the LSTM there.
     batch_first : bool, optional
-        As in `Found`.
+        As in `StoredLSTM`.
     """
     if isinstance(thing, RunRecord):
         refused = Refused("trace", f"it is {describe(thing)}, not an LSTM; gatewise.load returns it")
         return Contents(name, FORMAT, refused=(refused,), trace=thing)
     network = thing if isinstance(thing, Network) else Network(thing)
     start = network.initial_state(1)
-    found = Found("lstm", network.lstm, CONVENTION, where, (), start, batch_first)
+    stored = StoredLSTM("lstm", network.lstm, CONVENTION, where, (), start, batch_first)
     parts = []
     if (table := network.embedding) is not None:
-        parts.append(Part("embedding", "embedding", table.shape, lambda: table))
+        parts.append(StoredLayer("embedding", "embedding", table.shape, lambda: table))
     for place, layer in _dense_layers(network):
         weight, bias = layer.weight, np.asarray(layer.bias)
         parts.append(
-            Part(place, "linear layer", weight.shape, partial(_same, weight), partial(_same, bias), layer.activation)
+            StoredLayer(
+                place,
+                "linear layer",
+                weight.shape,
+                partial(_identity, weight),
+                partial(_identity, bias),
+                layer.activation,
+            )
         )
-    return Contents(name, FORMAT, (found,), tuple(parts), network=partial(_same, network) if thing is network else None)
+    return Contents(
+        name, FORMAT, (stored,), tuple(parts), network=partial(_identity, network) if thing is network else None
+    )
 
 
-def _same(thing: T) -> T:
+def _identity(thing: T) -> T:
     return thing
 
 
@@ -168,7 +177,7 @@ def _network_record(network: Network) -> tuple[Arrays, Header]:
     if network.embedding is not None:
         arrays["embedding"] = network.embedding
     arrays |= _dense_arrays(network)
-    for place, state in _places(network.lstm, network.initial):
+    for place, state in _states_with_places(network.lstm, network.initial):
         arrays |= {f"initial.{place}.hidden_state": state.h, f"initial.{place}.cell_state": state.c}
     return arrays, {"lstm": lstm, "reads": network.reads, **_network_settings(network)}
 
@@ -213,15 +222,15 @@ def _lstm_record(lstm: LSTM) -> tuple[Arrays, Header]:
     for number, row in enumerate(lstm.layers):
         cells = []
         for cell, direction in zip(row, lstm.directions, strict=True):
-            found, variant = parameters_record(cell.parameters, f"layers.{number}.{direction}.")
-            arrays |= found
+            cell_arrays, variant = parameters_record(cell.parameters, f"layers.{number}.{direction}.")
+            arrays |= cell_arrays
             cells.append({"variant": variant, "labels": cell.labels.to_json()})
         layers.append(cells)
     return arrays, {"layers": layers, "directions": list(lstm.directions), "merge": list(lstm.merge)}
 
 
 def _dense_layers(network: Network) -> Iterator[tuple[str, Linear]]:
-    """Go through the dense layers of a network with the name of each one's place."""
+    """Yield the dense layers of a network, each with the name of its place."""
     if network.head is not None:
         yield "head", network.head
     for number, layer in enumerate(network.hidden):
@@ -237,36 +246,38 @@ def _dense_arrays(network: Network) -> dict[str, Any]:
     for name, layer in _dense_layers(network):
         arrays |= {f"{name}.weight": layer.weight, f"{name}.bias": layer.bias}
     for name in ("inputs", "outputs"):
-        one = getattr(network, name)
-        for part in () if one is None else ("center", "scale", "least"):
-            if (array := getattr(one, part)) is not None:
+        scaling = getattr(network, name)
+        for part in () if scaling is None else ("center", "scale", "least"):
+            if (array := getattr(scaling, part)) is not None:
                 arrays[f"{name}.{part}"] = array
     return arrays
 
 
 def _network_settings(network: Network) -> dict[str, Any]:
     """Return the settings of a network except for those at their defaults."""
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     activations = {
         name: _activation_record(layer.activation)
         for name, layer in _dense_layers(network)
         if layer.activation is not None
     }
     if "head" in activations:
-        found["activation"] = activations.pop("head")
+        settings["activation"] = activations.pop("head")
     if activations:
-        found["activations"] = activations
+        settings["activations"] = activations
     if network.masked is not None:
-        found |= {"masked": network.masked, "masked_output": network.masked_output}
+        settings |= {"masked": network.masked, "masked_output": network.masked_output}
     if network.skip:
-        found["skip"] = network.skip
+        settings["skip"] = network.skip
     if network.hidden:
-        found["hidden"] = len(network.hidden)
+        settings["hidden"] = len(network.hidden)
     if network.branches:
-        found["branches"] = [{"features": one.features, "layers": len(one.layers)} for one in network.branches]
+        settings["branches"] = [
+            {"features": branch.features, "layers": len(branch.layers)} for branch in network.branches
+        ]
     if network.labels != NO_LABELS:
-        found["labels"] = network.labels.to_json()
-    return found
+        settings["labels"] = network.labels.to_json()
+    return settings
 
 
 def _activation_record(activation: Activation | str) -> Any:
@@ -275,11 +286,11 @@ def _activation_record(activation: Activation | str) -> Any:
     return {"name": activation.name, "alpha": activation.alpha, "beta": activation.beta}
 
 
-def _places(lstm: LSTM, states: States | None) -> Iterator[tuple[str, State]]:
-    """Go through states with the name of each one's place."""
+def _states_with_places(lstm: LSTM, states: States | None) -> Iterator[tuple[str, State]]:
+    """Yield states, each with the name of its place."""
     for number, row in enumerate(states or ()):
-        for direction, one in zip(lstm.directions, row, strict=True):
-            yield f"{number}.{direction}", one
+        for direction, state in zip(lstm.directions, row, strict=True):
+            yield f"{number}.{direction}", state
 
 
 def _network_from(arrays: dict[str, Any], head: Mapping[str, Any]) -> Network:
@@ -288,8 +299,8 @@ def _network_from(arrays: dict[str, Any], head: Mapping[str, Any]) -> Network:
     activations = {**head.get("activations", {}), "head": head.get("activation")}
 
     def linear(name: str) -> Linear:
-        one = activations.get(name)
-        activation = Activation(**one) if isinstance(one, Mapping) else one
+        record = activations.get(name)
+        activation = Activation(**record) if isinstance(record, Mapping) else record
         return Linear(arrays[f"{name}.weight"], arrays[f"{name}.bias"], activation)
 
     def scaling(name: str) -> Scaling | None:
@@ -301,8 +312,8 @@ def _network_from(arrays: dict[str, Any], head: Mapping[str, Any]) -> Network:
     if "head.weight" in arrays:
         dense.append(linear("head"))
     branches = [
-        Branch(one["features"], [linear(f"branches.{number}.{place}") for place in range(one["layers"])])
-        for number, one in enumerate(head.get("branches", ()))
+        Branch(branch["features"], [linear(f"branches.{number}.{place}") for place in range(branch["layers"])])
+        for number, branch in enumerate(head.get("branches", ()))
     ]
     lstm, initial = _lstm_from(arrays, head["lstm"]), None
     if any(name.startswith("initial.") for name in arrays):

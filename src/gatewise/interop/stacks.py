@@ -13,7 +13,7 @@ from gatewise.arrays import Array
 from gatewise.cell import LSTMCell
 from gatewise.errors import FileError, GatewiseError
 from gatewise.files.budget import Budget
-from gatewise.interop.found import Found
+from gatewise.interop.contents import StoredLSTM
 from gatewise.layers import LSTM
 from gatewise.network import Branch, Linear, Network
 
@@ -110,19 +110,19 @@ def _cast_cell(cell: LSTMCell, dtype: np.dtype[Any]) -> LSTMCell:
 
 def stacks_of(
     below: Mapping[Node, Node],
-    lstms: Mapping[Node, Found],
+    lstms: Mapping[Node, StoredLSTM],
     extend: Callable[[LayerStack, Node], None],
     budget: Budget,
     inner_notes: str,
     tallest: int | None = None,
-) -> dict[tuple[Node, ...], Found]:
+) -> dict[tuple[Node, ...], StoredLSTM]:
     """Return the LSTMs of a model that are stacked, each stack as one LSTM, by its nodes from the lowest layer on.
 
     `below` has the LSTM that each reads, if it reads one. `extend` adds the LSTM of a node to a stack; it raises
     `FileError` where that must begin another stack. Notes that begin with `inner_notes` hold of the last layer alone.
     Stacks higher than `tallest`, and LSTMs that read themselves, are left out; without it there must be no circles.
     """
-    stacks: dict[tuple[Node, ...], Found] = {}
+    stacks: dict[tuple[Node, ...], StoredLSTM] = {}
     for nodes in _chains(below, budget, tallest):
         pieces: list[tuple[list[Node], LayerStack]] = []
         for node in nodes:
@@ -157,7 +157,7 @@ def _chains(below: Mapping[Node, Node], budget: Budget, tallest: int | None) -> 
             yield chain[::-1]
 
 
-def _combine(layers: Sequence[Found], stack: LayerStack, inner_notes: str) -> Found | None:
+def _combine(layers: Sequence[StoredLSTM], stack: LayerStack, inner_notes: str) -> StoredLSTM | None:
     """Return the LSTM of a stack with the descriptions of its layers; None if the layers do not fit each other."""
     try:
         lstm = stack.lstm()

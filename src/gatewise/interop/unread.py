@@ -1,4 +1,4 @@
-"""Files that are recognised and not read: what each is, why it is not read, and what to do instead.
+"""Files that are recognised and not read: the reason, and what to do instead.
 
 Files of weights without any mark of their own are known by what lies beside them, or by their names.
 """
@@ -29,8 +29,8 @@ LIST = b"model_checkpoint_path:"  # how the list of TensorFlow's checkpoints beg
 _TABLE = bytes.fromhex("57fb808b247547db")  # how a table of TensorFlow's, as LevelDB has them, ends
 
 
-def told(path: Path, head: bytes) -> str | None:
-    """Return what a file is that no reader reads, and what to do, as the rest of a sentence about it; None for others.
+def refusal_of(path: Path, head: bytes) -> str | None:
+    """Return why a known kind of file is not read and what to do, as the rest of a sentence; None for other files.
 
     Parameters
     ----------
@@ -38,27 +38,27 @@ def told(path: Path, head: bytes) -> str | None:
     head : bytes
         Its first bytes.
     """
-    return next((says for knows, says in KINDS if knows(path, head)), None)
+    return next((reason for recognises, reason in KINDS if recognises(path, head)), None)
 
 
-def of_folder(path: Path) -> str | None:
-    """Return what a folder is that no reader reads, as `told` does for a file."""
+def folder_refusal(path: Path) -> str | None:
+    """Return why a folder is not read, as `refusal_of` does for a file."""
     if (path / "saved_model.pb").is_file():
         return SAVED_MODEL.replace("it is", "it holds", 1)
-    if _start(path / "checkpoint", len(LIST)) == LIST:
+    if _first_bytes(path / "checkpoint", len(LIST)) == LIST:
         return CHECKPOINT.replace("it belongs to", "it holds", 1)
     return None
 
 
-def of_members(names: tuple[str, ...]) -> str | None:
-    """Return what a zip archive is that no reader reads, by the names of its members."""
+def archive_refusal(names: tuple[str, ...]) -> str | None:
+    """Return why a zip archive is not read, from the names of its members."""
     if any(re.fullmatch(r"([^/]+/)?(models/model\.json|serialized_exported_program\.json)", name) for name in names):
         return EXPORTED
     return None
 
 
-def _start(path: Path, size: int) -> bytes:
-    """Return the first bytes of a file; none where there is no ordinary file."""
+def _first_bytes(path: Path, size: int) -> bytes:
+    """Return the first bytes of a file; none if it is not an ordinary file."""
     try:
         if not path.is_file():  # opening a pipe would wait
             return b""
@@ -68,30 +68,30 @@ def _start(path: Path, size: int) -> bytes:
         return b""
 
 
-def _ends(path: Path, head: bytes) -> bool:
-    """Say whether a file ends as a table of TensorFlow's."""
+def _ends_as_table(path: Path, head: bytes) -> bool:
+    """Return whether a file ends like a table of TensorFlow's."""
     with open(path, "rb") as file:
         file.seek(-min(len(_TABLE), len(head)), os.SEEK_END)
         return file.read() == _TABLE
 
 
-def _beside_openvino(path: Path, head: bytes) -> bool:
-    """Say whether a file without a mark has a model of OpenVINO's beside it."""
+def _has_openvino_beside(path: Path, head: bytes) -> bool:
+    """Return whether an OpenVINO model lies beside a file without a mark."""
     beside = path.suffix == ".bin" and not head.startswith(b"PK")
-    return beside and _is_openvino(path, _start(path.with_suffix(".xml"), 4096))
+    return beside and _is_openvino(path, _first_bytes(path.with_suffix(".xml"), 4096))
 
 
 def _is_openvino(_: Path, head: bytes) -> bool:
-    return _text(head).startswith(b"<") and re.search(rb"<net\s[^>]*\bversion=", head) is not None
+    return _stripped(head).startswith(b"<") and re.search(rb"<net\s[^>]*\bversion=", head) is not None
 
 
-def _text(head: bytes) -> bytes:
-    """Return the beginning of a text without what may stand before it."""
+def _stripped(head: bytes) -> bytes:
+    """Return the beginning of a text without a byte-order mark and blanks, in lower case."""
     return head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
 
 
-def _nested(head: bytes, *tags: int) -> int | None:
-    """Return where a message of Protocol Buffers begins, whose fields of these tags are each the first of the last."""
+def _skip_tags(head: bytes, *tags: int) -> int | None:
+    """Return the position after nested Protocol Buffers fields of these tags, each the first field of the last."""
     at = 0
     for tag in tags:
         if head[at : at + 1] != bytes([tag]):
@@ -104,10 +104,10 @@ def _nested(head: bytes, *tags: int) -> int | None:
 
 
 def _is_graph(_: Path, head: bytes) -> bool:
-    """Say whether a file is a graph of TensorFlow's: its first node has a name, and then an operator."""
-    at = _nested(head, 0x0A, 0x0A)
-    found = None if at is None else re.compile(rb"[\w./-]+\x12.[A-Z]\w+", re.DOTALL).match(head, at)
-    return found is not None
+    """Return whether a file is a TensorFlow graph: its first node has a name, and then an operator."""
+    at = _skip_tags(head, 0x0A, 0x0A)
+    match = None if at is None else re.compile(rb"[\w./-]+\x12.[A-Z]\w+", re.DOTALL).match(head, at)
+    return match is not None
 
 
 KINDS: tuple[tuple[Callable[[Path, bytes], bool], str], ...] = (
@@ -116,16 +116,16 @@ KINDS: tuple[tuple[Callable[[Path, bytes], bool], str], ...] = (
         f"it is a model of TensorFlow Lite (.tflite), whose operators are fused and mostly quantised, and are not read:"
         f" {BEFORE}, for example the Keras model",
     ),
-    (lambda _, head: head[:3] == b"\x08\x01\x12" and _nested(head[2:], 0x12, 0x0A) is not None, SAVED_MODEL),
-    (lambda _, head: _nested(head, 0x0A, 0x12, 0x0A, 0x0A) is not None, CHECKPOINT),
+    (lambda _, head: head[:3] == b"\x08\x01\x12" and _skip_tags(head[2:], 0x12, 0x0A) is not None, SAVED_MODEL),
+    (lambda _, head: _skip_tags(head, 0x0A, 0x12, 0x0A, 0x0A) is not None, CHECKPOINT),
     (_is_graph, f"it is a graph of TensorFlow (GraphDef), which is not read: {KERAS}"),
-    (_ends, CHECKPOINT),
+    (_ends_as_table, CHECKPOINT),
     (lambda _, head: head.startswith(LIST), CHECKPOINT),
     (lambda path, _: re.search(r"\.data-\d{5}-of-\d{5}$", path.name) is not None, CHECKPOINT),
     (_is_openvino, OPENVINO),
-    (_beside_openvino, OPENVINO),
+    (_has_openvino_beside, OPENVINO),
     (
-        lambda _, head: _text(head).startswith((b"<!doctype html", b"<html", b"<head", b'{"payload":{')),
+        lambda _, head: _stripped(head).startswith((b"<!doctype html", b"<html", b"<head", b'{"payload":{')),
         "it is a web page, saved instead of the file it is about: download the file itself, on GitHub and Hugging Face"
         ' by its link "raw" or "download"',
     ),

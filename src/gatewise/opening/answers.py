@@ -10,7 +10,7 @@ import numpy as np
 from gatewise.arrays import time_first
 from gatewise.errors import OptionError, join_names
 from gatewise.files.storage import npz_names, read_npz
-from gatewise.interop.found import Found
+from gatewise.interop.contents import StoredLSTM
 from gatewise.layers import LSTM
 
 KEYS = ("x", "y", "h0", "c0", "hn", "cn", "lengths")
@@ -35,7 +35,7 @@ def read_answers(path: Path, prefix: str) -> dict[str, Any]:
     return arrays
 
 
-def output_time_first(entry: Found, y: Any, x: Any, names: tuple[str, ...]) -> Any:
+def output_time_first(entry: StoredLSTM, y: Any, x: Any, names: tuple[str, ...]) -> Any:
     """Return an output with time first, and the first step first."""
     time_is_first = "batch" not in names or names.index("time") < names.index("batch")
     if y.ndim == 4:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from gatewise.errors import OptionError
-from gatewise.interop.found import Found
+from gatewise.interop.contents import StoredLSTM
 from gatewise.showing import counted
 
 ALLOWED = (["batch", "feature", "time"], ["feature", "time"], ["batch", "time"], ["time"])
@@ -17,7 +17,7 @@ class AmbiguousAxesError(OptionError):
 
 def axis_order(
     axes: str | Sequence[str] | None,
-    entry: Found,
+    entry: StoredLSTM,
     shape: tuple[int, ...],
     batches: Collection[int] = (),
 ) -> tuple[str, ...]:
@@ -29,7 +29,7 @@ def axis_order(
     ----------
     axes : str or sequence of str, optional
         For example "batch,time,feature".
-    entry : Found
+    entry : StoredLSTM
     shape : tuple of int
         Of an array (time, batch) or (batch, time), with or without the features; of fewer axes for one sequence.
     batches : collection of int
@@ -52,7 +52,7 @@ def axis_order(
     return names
 
 
-def _framework_order(entry: Found) -> bool | None:
+def _framework_order(entry: StoredLSTM) -> bool | None:
     """Whether the input of an LSTM has the batch first; None where the file does not say, or says both."""
     graph = entry.graph
     if graph is not None and graph.x is not None and graph.x_batch_first != bool(entry.batch_first):

@@ -10,7 +10,7 @@ import numpy as np
 
 from gatewise.errors import OptionError, join_names
 from gatewise.interop.captured import Captured, difference
-from gatewise.interop.found import Contents, Found
+from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.layers import LSTM
 from gatewise.records.trace import LSTMTrace
 
@@ -67,16 +67,16 @@ def join_calls(calls: Sequence[Captured], name: str | None, contents: Contents) 
     return JoinedCalls(name, trace, (difference_note(max(largest, difference(pairs))), *notes))
 
 
-def _called_stack(by_name: Mapping[str, Sequence[Captured]], name: str | None, contents: Contents) -> Found | None:
+def _called_stack(by_name: Mapping[str, Sequence[Captured]], name: str | None, contents: Contents) -> StoredLSTM | None:
     """Return the stack of that name, or the only one of all that was called, each of whose LSTMs was called once."""
-    for stack in contents.found:
+    for stack in contents.lstms:
         called = stack.combines and all(len(by_name.get(part, ())) == 1 for part in stack.combines)
         if called and (stack.name == name or (name is None and stack.stacked and len(by_name) == len(stack.combines))):
             return stack
     return None
 
 
-def _stack_run(stack: Found, calls: Sequence[Captured]) -> JoinedCalls:
+def _stack_run(stack: StoredLSTM, calls: Sequence[Captured]) -> JoinedCalls:
     """Return the run of a stack over the input of its first LSTM, compared with the output of its last."""
     first, last = calls[0].trace, calls[-1]
     cell = next(iter(first.layers[0].values()))

@@ -32,9 +32,9 @@ def is_store(path: Path) -> bool:
 
 def open_store(path: Path, key: str | None) -> Any:
     """Return a variable of a zarr store as a `DataArray` whose numbers are read when they are needed."""
-    from gatewise.interop.containers.zarr_stores import read
+    from gatewise.interop.containers.zarr_stores import open_variable
 
-    return read(path.absolute(), key)
+    return open_variable(path.absolute(), key)
 
 
 def dimension_names(data: Any, axes: str | Sequence[str] | None, source: str | Path) -> dict[str, str]:

@@ -10,12 +10,12 @@ from typing import Any
 from gatewise.cell import LSTMCell
 from gatewise.errors import FileError, OptionError
 from gatewise.interop import inspect
-from gatewise.interop.found import Contents, Found
+from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.interop.own import contents_of
 from gatewise.layers import LSTM
 from gatewise.network import Network
 
-KINDS = "the path of a model or a trace, an LSTM, a Network, Contents, Found, Captured or a trace"
+KINDS = "the path of a model or a trace, an LSTM, a Network, Contents, StoredLSTM, Captured or a trace"
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class OpenedModel:
     Attributes
     ----------
     contents : Contents
-    found : Found
+    found : StoredLSTM
         The LSTM and what its file says of it.
     network : Network or None
     notes : tuple of str
@@ -33,7 +33,7 @@ class OpenedModel:
     """
 
     contents: Contents
-    found: Found
+    found: StoredLSTM
     network: Network | None = None
     notes: tuple[str, ...] = ()
 
@@ -54,7 +54,7 @@ def contents_from(model: object, settings: Mapping[str, Any] | None = None) -> C
 
     Parameters
     ----------
-    model : path, Contents, Found, LSTM, LSTMCell or Network
+    model : path, Contents, StoredLSTM, LSTM, LSTMCell or Network
     settings : mapping, optional
         What a file leaves out, as in `gatewise.inspect`.
 
@@ -69,7 +69,7 @@ def contents_from(model: object, settings: Mapping[str, Any] | None = None) -> C
         return model
     if isinstance(model, (str, os.PathLike)):
         return inspect(model, **dict(settings or {}))
-    if isinstance(model, Found):
+    if isinstance(model, StoredLSTM):
         return Contents("the model", model.convention, (model,))
     if isinstance(model, LSTMCell):
         model = LSTM.from_cells(model)
@@ -78,7 +78,7 @@ def contents_from(model: object, settings: Mapping[str, Any] | None = None) -> C
     raise OptionError(f"open_run takes {KINDS}, not {type(model).__name__}")
 
 
-def opened_model(contents: Contents, entry: Found) -> OpenedModel:
+def opened_model(contents: Contents, entry: StoredLSTM) -> OpenedModel:
     """Return an LSTM of a file with the network made of the very same cells, or with a note why there is none."""
     if contents.network is None:
         return OpenedModel(contents, entry)
@@ -102,5 +102,5 @@ def with_layers(
     """Return contents whose network has the layers of these names around its LSTM; see `gatewise.load_network`."""
     if embedding is None and head is None and reads is None:
         return contents
-    network = contents.made(name, embedding, head, reads or "every")
+    network = contents.build_network(name, embedding, head, reads or "every")
     return replace(contents, network=lambda: network)

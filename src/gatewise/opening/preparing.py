@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gatewise.errors import FileError, GatewiseError, MissingExtraError, OptionError, join_names
-from gatewise.interop.found import Contents, Found
+from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.interop.own import CONVENTION
 from gatewise.layers.stack import States
 from gatewise.opening.axes import AmbiguousAxesError
@@ -65,8 +65,8 @@ def prepare_run(
     entry, several = _picked(contents_named, name)
     if input is None:
         raise OptionError(f"{contents.path} is a model: give the file of its input as well")
-    if entry is not None and finite and entry.bad:
-        raise OptionError(f"{contents.path} holds weights that are not finite numbers: {'; '.join(entry.bad)}")
+    if entry is not None and finite and entry.non_finite:
+        raise OptionError(f"{contents.path} holds weights that are not finite numbers: {'; '.join(entry.non_finite)}")
     model = None if entry is None else opened_model(contents_named, entry)
     network = None if model is None else model.network
     stem = Path(input).stem if isinstance(input, (str, Path)) else ""
@@ -86,12 +86,12 @@ def prepare_run(
     return _prepared_lstm(model, lstm_input, data)
 
 
-def _picked(contents: Contents, name: str | None) -> tuple[Found | None, GatewiseError | None]:
+def _picked(contents: Contents, name: str | None) -> tuple[StoredLSTM | None, GatewiseError | None]:
     """Return the LSTM of that name, or the only one; if several are possible, the error: a run may show which it is."""
     try:
         return contents.pick(name), None
     except OptionError as problem:
-        if name is not None or not contents.found:
+        if name is not None or not contents.lstms:
             raise
         return None, problem
 
@@ -131,7 +131,7 @@ def _whole_model(
     reads_graph_input = model is not None and model.found.graph is not None and model.found.graph.x is not None
     if data.single is not None and (has_network or reads_graph_input):
         return None  # the LSTM's input is the model's
-    if fits and not any(entry.graph is not None for entry in contents.found):
+    if fits and not any(entry.graph is not None for entry in contents.lstms):
         return None  # the inputs of other models than ONNX's are known when these have run
     try:
         loaded = load_whole_model(contents)

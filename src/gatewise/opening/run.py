@@ -11,7 +11,7 @@ from typing import Any
 from gatewise.cell import LSTMCell
 from gatewise.errors import OptionError
 from gatewise.interop.captured import Captured
-from gatewise.interop.found import Contents, Found
+from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import Network, Run
@@ -48,7 +48,7 @@ def open_run(
 
     Parameters
     ----------
-    model : path, LSTM, LSTMCell, Network, Contents, Found, Captured, Trace, LSTMTrace or NetworkTrace
+    model : path, LSTM, LSTMCell, Network, Contents, StoredLSTM, Captured, Trace, LSTMTrace or NetworkTrace
         A model, as a file or in memory; or a run that was made before, which takes no input.
     input : path, array, DataFrame, DataArray, Dataset or mapping of str to array, optional
         The input of the LSTM, or of the network that the file describes: a ``.csv``, ``.npy``, ``.npz``, ``.nc`` or
@@ -219,6 +219,6 @@ def run_of(model: object, x: Any, options: Mapping[str, Any], purpose: str, kind
         if not isinstance(x, (str, os.PathLike)):
             network = model if isinstance(model, Network) else None
             return OpenedRun(model.trace(x, **options), "lstm", network=network)
-    elif not isinstance(model, (str, os.PathLike, Contents, Found, Captured)):
+    elif not isinstance(model, (str, os.PathLike, Contents, StoredLSTM, Captured)):
         raise OptionError(f"{kinds}, not {type(model).__name__}")
     return open_run(model, x, **options)

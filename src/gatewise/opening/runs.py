@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from gatewise.arrays import in_bytes
-from gatewise.interop.found import Found
+from gatewise.interop.contents import StoredLSTM
 from gatewise.network import Network, NetworkTrace
 from gatewise.opening.calls import join_calls
 from gatewise.opening.costs import bytes_kept, seconds
@@ -35,7 +35,7 @@ class OpenedRun:
         The network's trace if the file describes a network; otherwise the LSTM's, or that of the one cell in a file.
     name : str
         The name of the LSTM in its file; of a trace, the name of its file.
-    found : Found or None
+    found : StoredLSTM or None
         The LSTM and what its file says of it; None for a trace.
     network : Network or None
         The network that the LSTM belongs to.
@@ -48,7 +48,7 @@ class OpenedRun:
 
     trace: RunTrace
     name: str
-    found: Found | None = None
+    found: StoredLSTM | None = None
     network: Network | None = None
     interpretation: str = ""
     notes: tuple[str, ...] = ()
@@ -160,7 +160,7 @@ class PreparedWholeModel:
         row_per_step = data.framed and data.single is not None and trace.num_steps == len(data.single.values)
         if numbers.times is not None and (row_per_step or (not data.framed and len(numbers.values) == trace.num_steps)):
             trace = _with_times(trace, dates_of(numbers.times))
-        entry = next((entry for entry in model.contents.found if entry.name == name), None)
+        entry = next((entry for entry in model.contents.lstms if entry.name == name), None)
         return OpenedRun(trace, name, entry, None, self.interpretation, notes)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.errors import OptionError, ShapeError, join_names
 from gatewise.files.storage import npz_names, read_npz
-from gatewise.interop.found import Found
+from gatewise.interop.contents import StoredLSTM
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.records.step import State
@@ -32,7 +32,7 @@ def read_state_arrays(path: Path) -> dict[str, Any]:
     return read_npz(path, sorted(names))
 
 
-def file_state(entry: Found, batch: int) -> States | None:
+def file_state(entry: StoredLSTM, batch: int) -> States | None:
     """Return the initial state in a model's file, for each of `batch` sequences; None for zeros."""
     if entry.state is None:
         return None

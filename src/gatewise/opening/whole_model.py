@@ -14,8 +14,8 @@ import numpy as np
 
 from gatewise.errors import FileError, GatewiseError, OptionError, importing, join_names, reason
 from gatewise.interop.captured import Captured
+from gatewise.interop.contents import Contents
 from gatewise.interop.formats import capture, reader_of
-from gatewise.interop.found import Contents
 from gatewise.opening.model_input import integers
 
 RATE_NAMES = ("sr", "rate", "fs", "sample_rate", "sampling_rate")  # of inputs that take the rate of a sound

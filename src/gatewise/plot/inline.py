@@ -10,7 +10,7 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.errors import GatewiseError, MissingExtraError
 from gatewise.insight.answer import Answer, Table
-from gatewise.interop.found import Contents, Found
+from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.layers import LSTM
 from gatewise.network import Linear, Network, NetworkTrace
 from gatewise.palette import PALETTE
@@ -224,7 +224,7 @@ def _dense(layer: Linear) -> str:
     return f"{len(layer.weight):,}" + ("" if layer.activation is None else f", {text(layer.activation)}")
 
 
-def found_html(entry: Found) -> str:
+def found_html(entry: StoredLSTM) -> str:
     """Return the HTML of an LSTM in a file."""
     rows = [
         ["sizes", _sizes(entry.lstm)],
@@ -244,14 +244,16 @@ def found_html(entry: Found) -> str:
     notes = [*entry.notes, *entry.warns]
     rows += [["note", text(note, 300)] for note in notes[:MOST_NOTES]]
     rows += [["note", f"and {len(notes) - MOST_NOTES:,} more"]] if len(notes) > MOST_NOTES else []
-    rows += [["not finite", text(bad, 300)] for bad in entry.bad[:MOST_NOTES]]
+    rows += [["not finite", text(bad, 300)] for bad in entry.non_finite[:MOST_NOTES]]
     if unknown := _unknown(entry):
         rows.append(["unknown", "; ".join(unknown)])
     variants = _variants([cell.variant for row in entry.lstm.layers for cell in row])
-    return record_block("Found", text(entry.name, 120), table(["", ""], rows, wide=1), variants, _cells(entry.lstm))
+    return record_block(
+        "StoredLSTM", text(entry.name, 120), table(["", ""], rows, wide=1), variants, _cells(entry.lstm)
+    )
 
 
-def _unknown(entry: Found) -> list[str]:
+def _unknown(entry: StoredLSTM) -> list[str]:
     """Return the open questions that the file does not answer."""
     unknown = [] if entry.batch_first is not None else ["whether its input has the batch first, or time"]
     if "Keras" in entry.convention:
@@ -262,7 +264,7 @@ def _unknown(entry: Found) -> list[str]:
 
 def contents_html(contents: Contents) -> str:
     """Return the HTML of the contents of a file."""
-    rows = [[text(entry.name), "LSTM", _sizes(entry.lstm)] for entry in contents.found]
+    rows = [[text(entry.name), "LSTM", _sizes(entry.lstm)] for entry in contents.lstms]
     rows += [[text(part.name), text(part.kind), text(part.shape) if part.shape else ""] for part in contents.parts]
     rows += [[text(entry.name), "cannot be read", text(entry.reason, 300)] for entry in contents.refused]
     rows += [[text(name), "would be called by unpickling", "and is not called here"] for name in contents.calls]

@@ -1,4 +1,4 @@
-"""Files that a model names, which must lie in its folder: nothing outside is read, whatever a name says.
+"""Files that a model names: they must lie in its folder, and nothing outside is read.
 
 The name comes from whoever made the model, so it may be that of any file of the machine. It is followed through all
 links, and what it leads to must be a regular file within the folder of the model, as its path is given, or within a
@@ -22,7 +22,7 @@ from gatewise.errors import FileError
 _OPEN = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
-def located(folder: Path, name: str) -> Path:
+def locate(folder: Path, name: str) -> Path:
     """Return the path of a file that a model in a folder names.
 
     Raises
@@ -30,8 +30,8 @@ def located(folder: Path, name: str) -> Path:
     FileError
         If there is no such file, or it may not be read; the error begins where a name of the file has been said.
     """
-    asked = PureWindowsPath(name)  # which takes both kinds of slashes, and knows drives
-    if not name or asked.drive or asked.root or ".." in asked.parts or os.path.isabs(name):
+    path = PureWindowsPath(name)  # which takes both kinds of slashes, and knows drives
+    if not name or path.drive or path.root or ".." in path.parts or os.path.isabs(name):
         raise FileError("which is no path within the model's folder")
     try:
         root = os.path.realpath(folder)
@@ -50,15 +50,15 @@ def located(folder: Path, name: str) -> Path:
 
 
 @contextmanager
-def opened(folder: Path, name: str) -> Iterator[tuple[BinaryIO, os.stat_result]]:
-    """Open the file that a model in a folder names; with what the system says of it.
+def open_beside(folder: Path, name: str) -> Iterator[tuple[BinaryIO, os.stat_result]]:
+    """Open the file that a model in a folder names; yields it with its status.
 
     Raises
     ------
     FileError
         As for `located`.
     """
-    target = located(folder, name)
+    target = locate(folder, name)
     try:
         descriptor = os.open(target, _OPEN)
     except OSError:

@@ -10,11 +10,11 @@ import numpy.typing as npt
 from gatewise.arrays import Array
 
 
-def real(array: npt.NDArray[Any]) -> Array:
-    """Return an array as float32 or float64: what is narrower becomes float32, which changes no number."""
+def to_float(array: npt.NDArray[Any]) -> Array:
+    """Return an array as float32 or float64; narrower numbers become float32, which changes none."""
     return np.asarray(array, np.float64 if array.dtype == np.float64 else np.float32)
 
 
 def from_bfloat16(words: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Return the numbers whose upper halves these words are."""
+    """Return the float32 numbers whose upper halves are these words."""
     return (words.astype(np.uint32) << 16).view(np.float32)

@@ -20,13 +20,13 @@ from gatewise.files.budget import Budget
 DEEPEST = 8  # axes of an array
 
 
-def begins(head: bytes) -> bool:
-    """Say whether a file that begins so can be a JSON object or list."""
+def may_be_json(head: bytes) -> bool:
+    """Return whether the first bytes of a file can begin a JSON object or list."""
     return head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")[:1] in (b"{", b"[")
 
 
-def read(path: Path, budget: Budget) -> Any:
-    """Return what a JSON file holds; NaN and Infinity, as Python and JavaScript write them, are numbers.
+def read_document(path: Path, budget: Budget) -> Any:
+    """Return the content of a JSON file; NaN and Infinity, as Python and JavaScript write them, are numbers.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def read(path: Path, budget: Budget) -> Any:
     try:
         text = path.read_bytes().decode("utf-8-sig")
         budget.parse(text, "what its JSON becomes")
-        return json.loads(text, object_pairs_hook=_distinct)
+        return json.loads(text, object_pairs_hook=_without_repeats)
     except FileError:
         raise
     except RecursionError:
@@ -52,16 +52,16 @@ def read(path: Path, budget: Budget) -> Any:
         raise FileError("its JSON holds a number that is too long") from None
 
 
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise FileError(f"its JSON has {said(twice)} twice in one object")
-    return found
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    entries = dict(pairs)
+    if len(entries) != len(pairs):
+        names: set[str] = set()
+        twice = next(name for name, _ in pairs if name in names or names.add(name))  # type: ignore[func-returns-value]
+        raise FileError(f"its JSON has {describe(twice)} twice in one object")
+    return entries
 
 
-def said(value: object) -> str:
+def describe(value: object) -> str:
     """Return a value of a document in a few words, for an error."""
     if isinstance(value, dict):
         return f"an object of {len(value)}"
@@ -74,27 +74,27 @@ def said(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def entry(owner: Mapping[str, Any], name: str, kind: type, what: str) -> Any:
-    """Return an entry of an object, which must be there and of a kind; `what` names the object in the error."""
+def entry(owner: Mapping[str, Any], name: str, kind: type, owner_name: str) -> Any:
+    """Return an entry of an object, which must be there and of a kind; `owner_name` is for the error."""
     if name not in owner:
-        raise FileError(f"{what} has no {name!r}")
+        raise FileError(f"{owner_name} has no {name!r}")
     value = owner[name]
     if not isinstance(value, kind) or isinstance(value, bool):
         kinds = {list: "a list", dict: "an object", str: "a string", int: "an integer"}
-        raise FileError(f"{name!r} of {what} must be {kinds[kind]}, not {said(value)}")
+        raise FileError(f"{name!r} of {owner_name} must be {kinds[kind]}, not {describe(value)}")
     return value
 
 
-def count(owner: Mapping[str, Any], name: str, what: str) -> int:
+def count(owner: Mapping[str, Any], name: str, owner_name: str) -> int:
     """Return an entry that must be an integer of at least 1."""
-    value: int = entry(owner, name, int, what)
+    value: int = entry(owner, name, int, owner_name)
     if value < 1:
-        raise FileError(f"{name!r} of {what} must be at least 1, not {said(value)}")
+        raise FileError(f"{name!r} of {owner_name} must be at least 1, not {describe(value)}")
     return value
 
 
-def array(what: str, value: object, budget: Budget) -> Array:
-    """Return nested lists of numbers as a float64 array; `what` names them in the error.
+def array(label: str, value: object, budget: Budget) -> Array:
+    """Return nested lists of numbers as a float64 array; `label` names them in the error.
 
     Raises
     ------
@@ -107,24 +107,24 @@ def array(what: str, value: object, budget: Budget) -> Array:
     level: list[Any] = [value]
     while list in (kinds := set(map(type, level))):
         if len(shape) == DEEPEST or len(kinds) > 1:
-            raise ShapeError(f"{what} must be lists of equal depth, of {DEEPEST} at most")
-        lengths = {len(one) for one in level}
+            raise ShapeError(f"{label} must be lists of equal depth, of {DEEPEST} at most")
+        lengths = {len(row) for row in level}
         if len(lengths) > 1:
-            raise ShapeError(f"{what} must have rows of equal lengths, not of {min(lengths)} to {max(lengths)}")
+            raise ShapeError(f"{label} must have rows of equal lengths, not of {min(lengths)} to {max(lengths)}")
         shape.append(lengths.pop())
-        budget.hold(len(level) * shape[-1], 8, what)
+        budget.hold(len(level) * shape[-1], 8, label)
         level = list(chain.from_iterable(level))
     if odd := kinds - {int, float}:
-        other = next(one for one in level if type(one) in odd)
-        raise FileError(f"{what} must hold numbers, not {said(other)}")
-    budget.hold(len(level), 8, what)
+        other = next(item for item in level if type(item) in odd)
+        raise FileError(f"{label} must hold numbers, not {describe(other)}")
+    budget.hold(len(level), 8, label)
     try:
         return np.array(level, np.float64).reshape(shape)
     except OverflowError:
-        raise FileError(f"{what} holds an integer that is too large") from None
+        raise FileError(f"{label} holds an integer that is too large") from None
 
 
-def single(found: Array) -> Array:
+def to_float32(values: Array) -> Array:
     """Return an array as float32; what is beyond it becomes infinity."""
     with np.errstate(over="ignore", under="ignore"):
-        return found.astype(np.float32)
+        return values.astype(np.float32)

@@ -1,8 +1,8 @@
-"""Pickles as inert data: what a pickle would build is described, and nothing in it is ever imported or called.
+"""Pickles as inert data: their objects are described, and nothing in them is ever imported or called.
 
 A pickle is a program for a small stack machine (PEP 3154, and the standard library's `pickletools`, which splits it
 into operations here). This machine does the same with one difference: where a pickle names a class or a function,
-it leaves a `Global`, and where it calls one, an `Object` that records what would have been called with which arguments.
+it leaves a `GlobalName`; where it calls one, a `PickledObject` that records the call.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ from gatewise.errors import FileError, reason
 from gatewise.files.budget import Budget
 
 
-class Global(NamedTuple):
+class GlobalName(NamedTuple):
     """The name of a class or a function."""
 
     module: str
     name: str
 
 
-class Persistent(NamedTuple):
-    """Something stored outside of the pickle, under an identity that only its program knows."""
+class PersistentId(NamedTuple):
+    """An object outside the pickle, under an identity that only its program knows."""
 
     identity: Any
 
 
-class Object:
-    """What a pickle would have made.
+class PickledObject:
+    """An object that a pickle would have built.
 
     Attributes
     ----------
     maker : object
-        What it would have called: a `Global` mostly.
+        The callable, mostly a `GlobalName`.
     args : object
-        With what: a tuple mostly.
+        Its arguments, mostly a tuple.
     state : object
-        What it would have been given after that, or None.
+        The state that would have been set afterwards, or None.
     items : list
-        What would have been appended.
+        The items that would have been appended.
     pairs : dict
-        What would have been set by key.
+        The items that would have been set by key.
     """
 
     __slots__ = ("args", "items", "maker", "pairs", "state")
@@ -57,8 +57,8 @@ class Object:
         self.pairs: dict[Any, Any] = {}
 
     def made_by(self, *names: str) -> bool:
-        """Say whether its maker has one of these full names."""
-        return isinstance(self.maker, Global) and ".".join(self.maker) in names
+        """Return whether its maker has one of these full names."""
+        return isinstance(self.maker, GlobalName) and ".".join(self.maker) in names
 
 
 _MAPPINGS = {("collections", "OrderedDict"), ("collections", "defaultdict"), ("builtins", "dict")}
@@ -73,16 +73,16 @@ _BY_CODE = {operation.code: operation for operation in pickletools.opcodes}
 _IGNORED = {"PROTO", "FRAME", "READONLY_BUFFER"}
 
 
-def read(file: BinaryIO, budget: Budget, named: dict[str, None] | None = None) -> Any:
-    """Return what the next pickle in a file describes, and leave the file behind its end.
+def read_pickle(file: BinaryIO, budget: Budget, names: dict[str, None] | None = None) -> Any:
+    """Return the content of the next pickle in a file, and leave the file at its end.
 
     Parameters
     ----------
     file : binary file
     budget : Budget
-        Each operation is an element of structure, and so is each entry of what is copied.
-    named : dict of str, optional
-        Takes the full names of the classes and functions that unpickling would import, and mostly call, in their order.
+        Each operation, and each copied entry, counts as an element of structure.
+    names : dict of str, optional
+        Receives the full names of the classes and functions that unpickling would import, in order.
 
     Raises
     ------
@@ -92,15 +92,15 @@ def read(file: BinaryIO, budget: Budget, named: dict[str, None] | None = None) -
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # escapes in a text that only old Pythons wrote
-            return _Machine(budget, {} if named is None else named).run(_Rest(file))
+            return _Machine(budget, {} if names is None else names).run(_BoundedFile(file))
     except (ValueError, TypeError, IndexError, KeyError, OverflowError, struct.error, RecursionError) as problem:
         raise FileError(
             f"it is not an intact pickle ({reason(problem) if isinstance(problem, ValueError) else 'it is malformed'})"
         ) from None
 
 
-class _Rest:
-    """The rest of a file: who asks for more bytes than it has takes no memory for them."""
+class _BoundedFile:
+    """The rest of a file; a request for more bytes than it has takes no memory."""
 
     def __init__(self, file: BinaryIO) -> None:
         at = file.tell()
@@ -112,7 +112,7 @@ class _Rest:
         return self.file.read(max(0, min(count, self.end - self.file.tell())))
 
 
-def _operations(file: _Rest) -> Iterator[tuple[str, Any]]:
+def _split_operations(file: _BoundedFile) -> Iterator[tuple[str, Any]]:
     """Split a pickle into operations with their arguments, as `pickletools.genops` does, and read bytes as Latin-1.
 
     Python 2 wrote the bytes of arrays so, as texts with escapes, where genops takes ASCII only.
@@ -137,42 +137,42 @@ def _text(line: bytes) -> str:
 
 
 class _Machine:
-    def __init__(self, budget: Budget, named: dict[str, None]) -> None:
+    def __init__(self, budget: Budget, names: dict[str, None]) -> None:
         self.budget = budget
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
-        self.named = named
+        self.names = names
 
-    def run(self, file: _Rest) -> Any:
-        for number, (name, argument) in enumerate(_operations(file)):
+    def run(self, file: _BoundedFile) -> Any:
+        for number, (add_global, argument) in enumerate(_split_operations(file)):
             if number % SOME == 0:
                 self.budget.count(SOME, OPERATIONS)
-            if name == "STOP":
+            if add_global == "STOP":
                 return self.stack.pop()
-            if name in _IGNORED:
+            if add_global in _IGNORED:
                 continue
-            if name in _MAKERS:
-                self.stack.append(_MAKERS[name]())
-            elif name in _CONSTANTS:
-                self.stack.append(_CONSTANTS[name])
-            elif (does := getattr(self, f"_{name.lower()}", None)) is not None:
+            if add_global in _MAKERS:
+                self.stack.append(_MAKERS[add_global]())
+            elif add_global in _CONSTANTS:
+                self.stack.append(_CONSTANTS[add_global])
+            elif (does := getattr(self, f"_{add_global.lower()}", None)) is not None:
                 does(argument)
             elif argument is not None:  # a number or a string is its own value
                 self.stack.append(argument)
             else:
-                raise ValueError(f"the operation {name} is not known")
+                raise ValueError(f"the operation {add_global} is not known")
         raise ValueError("it has no end")
 
-    def marked(self) -> list[Any]:
-        """Take the objects above the last mark."""
+    def pop_to_mark(self) -> list[Any]:
+        """Remove and return the objects above the last mark."""
         place = len(self.stack) - 1
         while self.stack[place] is not _MARK:
             place -= 1
             if place < 0:
                 raise ValueError("a mark is missing")
-        found = self.stack[place + 1 :]
+        objects = self.stack[place + 1 :]
         del self.stack[place:]
-        return found
+        return objects
 
     def _mark(self, _: Any) -> None:
         self.stack.append(_MARK)
@@ -181,12 +181,12 @@ class _Machine:
         self.stack.pop()
 
     def _pop_mark(self, _: Any) -> None:
-        self.marked()
+        self.pop_to_mark()
 
     def _dup(self, _: Any) -> None:
         self.stack.append(self.stack[-1])
 
-    # Places of its own.
+    # Memo
 
     def _memoize(self, _: Any) -> None:
         self.memo[len(self.memo)] = self.stack[-1]
@@ -201,42 +201,42 @@ class _Machine:
 
     _binget = _long_binget = _get
 
-    # Containers.
+    # Containers
 
     def _tuple(self, _: Any) -> None:
-        self.stack.append(tuple(self.marked()))
+        self.stack.append(tuple(self.pop_to_mark()))
 
     def _tuple1(self, _: Any) -> None:
-        self._last(1)
+        self._tuple_of(1)
 
     def _tuple2(self, _: Any) -> None:
-        self._last(2)
+        self._tuple_of(2)
 
     def _tuple3(self, _: Any) -> None:
-        self._last(3)
+        self._tuple_of(3)
 
-    def _last(self, count: int) -> None:
+    def _tuple_of(self, count: int) -> None:
         if len(self.stack) < count:
             raise ValueError("the stack is empty")
         self.stack[-count:] = [tuple(self.stack[-count:])]
 
     def _list(self, _: Any) -> None:
-        self.stack.append(self.marked())
+        self.stack.append(self.pop_to_mark())
 
     def _frozenset(self, _: Any) -> None:
-        self.stack.append(self.marked())
+        self.stack.append(self.pop_to_mark())
 
     def _dict(self, _: Any) -> None:
-        found: dict[Any, Any] = {}
-        self.set_pairs(found, self.marked())
-        self.stack.append(found)
+        entries: dict[Any, Any] = {}
+        self.set_pairs(entries, self.pop_to_mark())
+        self.stack.append(entries)
 
     def _append(self, _: Any) -> None:
         value = self.stack.pop()
         self.append_all(self.stack[-1], [value])
 
     def _appends(self, _: Any) -> None:
-        values = self.marked()
+        values = self.pop_to_mark()
         self.append_all(self.stack[-1], values)
 
     _additems = _appends
@@ -246,18 +246,18 @@ class _Machine:
         self.set_pairs(self.stack[-1], [key, value])
 
     def _setitems(self, _: Any) -> None:
-        values = self.marked()
+        values = self.pop_to_mark()
         self.set_pairs(self.stack[-1], values)
 
     def append_all(self, target: Any, values: list[Any]) -> None:
-        if isinstance(target, Object):
+        if isinstance(target, PickledObject):
             target = target.items
         if not isinstance(target, list):
             raise ValueError(f"something is appended to a {type(target).__name__}")
         target.extend(values)
 
     def set_pairs(self, target: Any, values: list[Any]) -> None:
-        if isinstance(target, Object):
+        if isinstance(target, PickledObject):
             target = target.pairs
         if not isinstance(target, dict) or len(values) % 2:
             raise ValueError(f"keys are set in a {type(target).__name__}")
@@ -265,99 +265,99 @@ class _Machine:
             if key is None or isinstance(key, _KEYS):  # nested tuples may be endless, and no weights are under them
                 target[key] = value
 
-    def copy(self, entries: dict[Any, Any], target: dict[Any, Any]) -> None:
-        """Take the entries of one dictionary into another: an operation that a file can repeat for a few bytes."""
+    def copy_entries(self, entries: dict[Any, Any], target: dict[Any, Any]) -> None:
+        """Copy the entries of one dictionary into another; a file can repeat this for a few bytes."""
         self.budget.count(len(entries), OPERATIONS)
         target.update(entries)
 
-    # What would import or call something.
+    # Imports and calls
 
-    def name(self, module: str, name: str) -> Global:
-        if len(module) + len(name) > LONGEST:
-            raise ValueError(f"the name of a class or a function has {len(module) + len(name)} characters")
-        self.budget.hold(len(module) + len(name), 2, "the names of its classes")
-        self.named[f"{module}.{name}"] = None
-        return Global(module, name)
+    def add_global(self, module: str, add_global: str) -> GlobalName:
+        if len(module) + len(add_global) > LONGEST:
+            raise ValueError(f"the name of a class or a function has {len(module) + len(add_global)} characters")
+        self.budget.hold(len(module) + len(add_global), 2, "the names of its classes")
+        self.names[f"{module}.{add_global}"] = None
+        return GlobalName(module, add_global)
 
     def _global(self, argument: str) -> None:
-        module, _, name = argument.partition(" ")
-        self.stack.append(self.name(module, name))
+        module, _, add_global = argument.partition(" ")
+        self.stack.append(self.add_global(module, add_global))
 
     def _stack_global(self, _: Any) -> None:
-        name, module = self.stack.pop(), self.stack.pop()
-        if not (isinstance(name, str) and isinstance(module, str)):
+        add_global, module = self.stack.pop(), self.stack.pop()
+        if not (isinstance(add_global, str) and isinstance(module, str)):
             raise ValueError("a name is not a string")
-        self.stack.append(self.name(module, name))
+        self.stack.append(self.add_global(module, add_global))
 
     def _inst(self, argument: str) -> None:
-        module, _, name = argument.partition(" ")
-        self.make(self.name(module, name), tuple(self.marked()))
+        module, _, add_global = argument.partition(" ")
+        self.call(self.add_global(module, add_global), tuple(self.pop_to_mark()))
 
     def _obj(self, _: Any) -> None:
-        maker, *args = self.marked()
-        self.make(maker, tuple(args))
+        maker, *args = self.pop_to_mark()
+        self.call(maker, tuple(args))
 
     def _reduce(self, _: Any) -> None:
         args, maker = self.stack.pop(), self.stack.pop()
-        self.make(maker, args)
+        self.call(maker, args)
 
     _newobj = _reduce
 
     def _newobj_ex(self, _: Any) -> None:
         named, args, maker = self.stack.pop(), self.stack.pop(), self.stack.pop()
-        self.make(maker, args)
-        if isinstance(self.stack[-1], Object) and isinstance(named, dict):
-            self.copy(named, self.stack[-1].pairs)
+        self.call(maker, args)
+        if isinstance(self.stack[-1], PickledObject) and isinstance(named, dict):
+            self.copy_entries(named, self.stack[-1].pairs)
 
     def _ext1(self, code: int) -> None:
-        self.stack.append(self.name("an extension", str(code)))
+        self.stack.append(self.add_global("an extension", str(code)))
 
     _ext2 = _ext4 = _ext1
 
-    def make(self, maker: Any, args: Any) -> None:
-        if isinstance(maker, Global) and maker in _MAPPINGS:
-            found: dict[Any, Any] = {}
-            given = args[-1] if isinstance(args, tuple) and args else None
-            if isinstance(given, list):  # pairs, as Python 2 wrote them
-                self.budget.count(len(given), OPERATIONS)
-                for pair in given:
+    def call(self, maker: Any, args: Any) -> None:
+        if isinstance(maker, GlobalName) and maker in _MAPPINGS:
+            entries: dict[Any, Any] = {}
+            source = args[-1] if isinstance(args, tuple) and args else None
+            if isinstance(source, list):  # pairs, as Python 2 wrote them
+                self.budget.count(len(source), OPERATIONS)
+                for pair in source:
                     if isinstance(pair, (list, tuple)) and len(pair) == 2:
-                        self.set_pairs(found, list(pair))
-            elif isinstance(given, dict):
-                self.copy(given, found)
-            self.stack.append(found)
+                        self.set_pairs(entries, list(pair))
+            elif isinstance(source, dict):
+                self.copy_entries(source, entries)
+            self.stack.append(entries)
         else:
-            self.stack.append(Object(maker, args))
+            self.stack.append(PickledObject(maker, args))
 
     def _build(self, _: Any) -> None:
         state = self.stack.pop()
-        if isinstance(self.stack[-1], Object):
+        if isinstance(self.stack[-1], PickledObject):
             self.stack[-1].state = state
         elif self.stack[-1] is _MARK:
             raise ValueError("a state belongs to no object")
 
     def _persid(self, identity: str) -> None:
-        self.stack.append(Persistent(identity))
+        self.stack.append(PersistentId(identity))
 
     def _binpersid(self, _: Any) -> None:
-        self.stack.append(Persistent(self.stack.pop()))
+        self.stack.append(PersistentId(self.stack.pop()))
 
 
-def as_bytes(found: Any, budget: Budget) -> bytes | None:
-    """Return the bytes that an object in a pickle stands for, in every form that Python has written, or None."""
-    if isinstance(found, bytes):
-        return found
-    if isinstance(found, (bytearray, str)):
-        budget.hold(len(found), 1, "an array in a pickle")
-    if isinstance(found, bytearray):
-        return bytes(found)
-    if isinstance(found, str):  # written by Python 2, and read as Latin-1
+def as_bytes(value: Any, budget: Budget) -> bytes | None:
+    """Return the bytes that a pickled object describes, in every form that Python has written, or None."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, (bytearray, str)):
+        budget.hold(len(value), 1, "an array in a pickle")
+    if isinstance(value, bytearray):
+        return bytes(value)
+    if isinstance(value, str):  # written by Python 2, and read as Latin-1
         try:
-            return found.encode("latin-1")
+            return value.encode("latin-1")
         except UnicodeEncodeError:
             return None
-    if isinstance(found, Object) and found.made_by("_codecs.encode") and isinstance(found.args, tuple):
-        return as_bytes(found.args[0], budget) if found.args[1:] == ("latin1",) else None
-    if isinstance(found, Object) and found.made_by("builtins.bytes", "__builtin__.bytes"):
-        return b"" if not found.args else None
+    if isinstance(value, PickledObject) and value.made_by("_codecs.encode") and isinstance(value.args, tuple):
+        return as_bytes(value.args[0], budget) if value.args[1:] == ("latin1",) else None
+    if isinstance(value, PickledObject) and value.made_by("builtins.bytes", "__builtin__.bytes"):
+        return b"" if not value.args else None
     return None

@@ -1,4 +1,4 @@
-"""The bytes of a protobuf message, looked through before they become one: how many pieces they are, and their texts.
+"""Checks of a protobuf message before it is parsed: the number of its pieces, and its texts.
 
 A message of protobuf takes two bytes in a file and several hundred in memory, so that a small file may fill it. What is
 counted are the stretches of bytes that a file is made of: messages, each as `MESSAGE` elements, and texts and arrays,
@@ -25,7 +25,9 @@ _KEPT_OUT = 500  # bytes that it takes to keep a value out, whatever its length
 _TEXT, _ARRAY = "text", "array"
 
 
-def look_through(data: bytes, descriptor: Any, budget: Budget, arrays: str = "") -> tuple[bytes, Sequence[memoryview]]:
+def shorten_message(
+    data: bytes, descriptor: Any, budget: Budget, arrays: str = ""
+) -> tuple[bytes, Sequence[memoryview]]:
     """Count the pieces of a message, in the order in which they are parsed, and require that its texts are UTF-8.
 
     Bytes that make no message end the count: where parsing ends as well.
@@ -51,10 +53,10 @@ def look_through(data: bytes, descriptor: Any, budget: Budget, arrays: str = "")
     UnicodeDecodeError
         If one is no text where there must be one.
     """
-    fields, shortened = _Fields(arrays), _Shortened(data)
+    fields, shortened = _FieldKinds(arrays), _MessageShortener(data)
     # Of the messages around this position: their ends and fields, and of the one in it what `_Shortened.message` takes.
     around: list[tuple[int, Any, int, int, int]] = []
-    place, end, known, count = 0, len(data), fields.of(descriptor), 0
+    place, end, known, count = 0, len(data), fields.of_message(descriptor), 0
     try:
         while True:
             while place >= end:
@@ -65,17 +67,17 @@ def look_through(data: bytes, descriptor: Any, budget: Budget, arrays: str = "")
                 if shortened.gone > gone:
                     shortened.message(gone, before, start, end)
                 end = outer
-            tag, place = _number(data, place)
+            tag, place = _read_varint(data, place)
             match tag & 7:
                 case 0:
-                    _, place = _number(data, place)
+                    _, place = _read_varint(data, place)
                 case 1:
                     place += 8
                 case 5:
                     place += 4
                 case 2:
                     before = place
-                    length, place = _number(data, place)
+                    length, place = _read_varint(data, place)
                     if place + length > end:
                         return data, ()
                     kind = known.get(tag >> 3)
@@ -90,7 +92,7 @@ def look_through(data: bytes, descriptor: Any, budget: Budget, arrays: str = "")
                     else:
                         count += MESSAGE - 1
                         around.append((end, known, shortened.gone, before, place))
-                        end, known = place + length, fields.of(kind)
+                        end, known = place + length, fields.of_message(kind)
                     if count >= _AT_ONCE:
                         budget.count(count, PIECES)
                         count = 0
@@ -98,16 +100,16 @@ def look_through(data: bytes, descriptor: Any, budget: Budget, arrays: str = "")
         return data, ()
 
 
-def value(given: bytes, kept_out: Sequence[memoryview]) -> bytes | memoryview:
-    """Return the value of the field whose long ones are kept out of the message, as the message has it."""
-    if len(given) == NUMBER:
-        number = int.from_bytes(given, "little")
+def restore_value(stored: bytes, kept_out: Sequence[memoryview]) -> bytes | memoryview:
+    """Return a value of the field of arrays: the stored bytes, or the long value that its number stands for."""
+    if len(stored) == NUMBER:
+        number = int.from_bytes(stored, "little")
         if number < len(kept_out):
             return kept_out[number]
-    return given
+    return stored
 
 
-class _Shortened:
+class _MessageShortener:
     """The bytes of a message with something else in the place of long values, and the lengths that are changed by it.
 
     A length takes as many bytes as before, so that each is known as soon as its message has ended.
@@ -122,61 +124,61 @@ class _Shortened:
     def value(self, before: int, start: int, end: int) -> None:
         """Keep a value out, whose length is given from `before` to `start`."""
         number = len(self._kept_out).to_bytes(NUMBER, "little")
-        self._changes.append((before, end, _padded(NUMBER, start - before) + number))
+        self._changes.append((before, end, _write_varint(NUMBER, start - before) + number))
         self._kept_out.append(self._view[start:end])
         self.gone += end - start - NUMBER
 
     def message(self, gone: int, before: int, start: int, end: int) -> None:
         """End a message, whose length is given from `before` to `start`; so many bytes were `gone` where it began."""
-        self._changes.append((before, start, _padded(end - start - (self.gone - gone), start - before)))
+        self._changes.append((before, start, _write_varint(end - start - (self.gone - gone), start - before)))
 
     def result(self) -> tuple[bytes, Sequence[memoryview]]:
-        """Return what `look_through` does."""
+        """Return the shortened bytes, and the values that were taken out."""
         if not self._changes:
             return self._data, ()
-        found, place = BytesIO(), 0
+        data, position = BytesIO(), 0
         for start, end, changed in sorted(self._changes):
-            found.write(self._view[place:start])
-            found.write(changed)
-            place = end
-        found.write(self._view[place:])
-        return found.getvalue(), self._kept_out
+            data.write(self._view[position:start])
+            data.write(changed)
+            position = end
+        data.write(self._view[position:])
+        return data.getvalue(), self._kept_out
 
 
-def _padded(number: int, width: int) -> bytes:
-    """Return an integer of variable length in so many bytes."""
+def _write_varint(number: int, width: int) -> bytes:
+    """Return an integer of variable length, padded to a width in bytes."""
     return bytes(number >> 7 * place & 127 | (128 if place < width - 1 else 0) for place in range(width))
 
 
-def _number(data: bytes, place: int) -> tuple[int, int]:
+def _read_varint(data: bytes, place: int) -> tuple[int, int]:
     """Return an integer of variable length, and the position after it."""
-    found = data[place]
+    number = data[place]
     place += 1
-    if found < 128:
-        return found, place
-    found &= 127
+    if number < 128:
+        return number, place
+    number &= 127
     for shift in range(7, 70, 7):
-        more = data[place]
+        byte = data[place]
         place += 1
-        found |= (more & 127) << shift
-        if more < 128:
+        number |= (byte & 127) << shift
+        if byte < 128:
             break
-    return found, place
+    return number, place
 
 
-class _Fields:
-    """What the fields of each message are, by number: a message's descriptor, text, or the one of the arrays."""
+class _FieldKinds:
+    """The kinds of the fields of each message, by number: a message's descriptor, text, or array."""
 
     def __init__(self, arrays: str) -> None:
         self._arrays = arrays
         self._of: dict[str, dict[int, Any]] = {}
 
-    def of(self, descriptor: Any) -> dict[int, Any]:
+    def of_message(self, descriptor: Any) -> dict[int, Any]:
         """Return the fields of a message."""
         if descriptor.full_name not in self._of:
             self._of[descriptor.full_name] = {
-                number: one.message_type or (_ARRAY if one.full_name == self._arrays else _TEXT)
-                for number, one in descriptor.fields_by_number.items()
-                if one.message_type is not None or one.type == one.TYPE_STRING or one.full_name == self._arrays
+                number: field.message_type or (_ARRAY if field.full_name == self._arrays else _TEXT)
+                for number, field in descriptor.fields_by_number.items()
+                if field.message_type is not None or field.type == field.TYPE_STRING or field.full_name == self._arrays
             }
         return self._of[descriptor.full_name]

@@ -11,13 +11,13 @@ from typing import Any
 
 from gatewise.errors import FileError, reason
 from gatewise.files.budget import Budget
-from gatewise.interop.containers.tensors import Storage, Tensor, itemsize, unreadable
+from gatewise.interop.containers.tensors import Storage, Tensor, bytes_per_number, unreadable_tensor
 
 AXES = 32  # that any NumPy has
 TYPES = {"F32": "<f4", "F64": "<f8", "F16": "<f2", "BF16": "bf16"}
 
 
-def read(path: Path, budget: Budget) -> dict[str, Tensor]:
+def read_tensors(path: Path, budget: Budget) -> dict[str, Tensor]:
     """Return the tensors of a safetensors file by their names."""
     from safetensors import SafetensorError, safe_open
 
@@ -32,7 +32,7 @@ def read(path: Path, budget: Budget) -> dict[str, Tensor]:
             names = list(file.keys())
         budget.count(len(names), "tensors")
         for name in names:
-            tensors[name] = _tensor(path, 8 + length, header[name], budget)
+            tensors[name] = _describe_tensor(path, 8 + length, header[name], budget)
     except FileError:
         raise
     except (SafetensorError, OSError, ValueError, TypeError, OverflowError, KeyError, RecursionError) as problem:
@@ -40,18 +40,18 @@ def read(path: Path, budget: Budget) -> dict[str, Tensor]:
     return tensors
 
 
-def _tensor(path: Path, begin: int, entry: dict[str, Any], budget: Budget) -> Tensor:
+def _describe_tensor(path: Path, begin: int, entry: dict[str, Any], budget: Budget) -> Tensor:
     kind, shape, (first, end) = TYPES.get(entry["dtype"]), tuple(entry["shape"]), entry["data_offsets"]
     if kind is None:
-        return unreadable(f"its numbers are {entry['dtype']}, which is not supported")
+        return unreadable_tensor(f"its numbers are {entry['dtype']}, which is not supported")
     if len(shape) > AXES:
-        return unreadable(f"it has {len(shape)} axes; at most {AXES} are read")
+        return unreadable_tensor(f"it has {len(shape)} axes; at most {AXES} are read")
     strides = tuple(accumulate(shape[:0:-1], mul, initial=1))[::-1] if shape else ()
-    held = Storage(kind, (end - first) // itemsize(kind), _at(path, begin + first, end - first))
+    held = Storage(kind, (end - first) // bytes_per_number(kind), _reader_at(path, begin + first, end - first))
     return Tensor(shape, strides, 0, kind, held, budget)
 
 
-def _at(path: Path, begin: int, length: int) -> Callable[[int], bytes]:
+def _reader_at(path: Path, begin: int, length: int) -> Callable[[int], bytes]:
     def read(size: int) -> bytes:
         with open(path, "rb") as file:
             file.seek(begin)

@@ -1,4 +1,4 @@
-"""Tensors as files describe them: shape, strides and a storage; their numbers are read when they are asked for."""
+"""Tensors as files describe them: shape, strides and a storage; their numbers are read on demand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array
 from gatewise.errors import FileError
 from gatewise.files.budget import Budget
-from gatewise.interop.containers.floats import from_bfloat16, real
+from gatewise.interop.containers.floats import from_bfloat16, to_float
 
 FLOATS = ("<f2", "<f4", "<f8", "bf16")
 
@@ -27,13 +27,13 @@ class Storage:
     read: Callable[[int], bytes | memoryview]
 
 
-class Shared:
-    """The bytes of storages, each read once for all tensors that share it and are read one after another.
+class SharedStorage:
+    """The bytes of the last storage read, for all tensors that share it.
 
     Parameters
     ----------
     fetch : callable
-        Returns all bytes of the storage that is known by a key.
+        Returns all bytes of the storage with a key.
     """
 
     def __init__(self, fetch: Callable[[Hashable], bytes]) -> None:
@@ -45,20 +45,20 @@ class Shared:
         """Return that many bytes of a storage from its beginning, or all that it has."""
         if self._last is None or self._last[0] != key:
             self._last = None  # before memory is taken for the next
-            found = key, self._fetch(key)
+            entry = key, self._fetch(key)
             if not self._keeps:
-                return memoryview(found[1])[:size]
-            self._last = found
+                return memoryview(entry[1])[:size]
+            self._last = entry
         return memoryview(self._last[1])[:size]
 
     def close(self) -> None:
-        """Keep no bytes any longer: what is read after an inspection is read for itself."""
+        """Stop keeping bytes: after an inspection, each read opens the storage anew."""
         self._last, self._keeps = None, False
 
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """A tensor as it is described: nothing is read before `array` is called.
+    """A description of a tensor; nothing is read before `array` is called.
 
     Attributes
     ----------
@@ -66,12 +66,12 @@ class Tensor:
         Strides count numbers.
     offset : int
     kind : str or None
-        NumPy's name of its numbers' type, or bf16; None where it is another.
+        NumPy's name of its numbers' type, or bf16; None for other types.
     storage : Storage
     budget : Budget
-        Of the file; each time that its numbers are read counts.
+        The file's budget; each reading of its numbers counts.
     problem : str
-        Why it cannot be read; empty where it can.
+        The reason if it cannot be read; otherwise empty.
     """
 
     shape: tuple[int, ...]
@@ -103,7 +103,7 @@ class Tensor:
             raise FileError(
                 f"it holds {self.kind or 'numbers of a kind that is not known'}, not floating-point numbers"
             )
-        item, size = itemsize(self.kind), math.prod(self.shape)
+        item, size = bytes_per_number(self.kind), math.prod(self.shape)
         if size == 0:
             return self._empty()
         # An axis of one number is never stepped along, whatever its stride says.
@@ -120,7 +120,7 @@ class Tensor:
             flat = from_bfloat16(flat)
         steps = tuple(step * flat.itemsize for step in strides)
         view = np.lib.stride_tricks.as_strided(flat[self.offset :], self.shape, steps, writeable=False)
-        return real(np.ascontiguousarray(view))
+        return to_float(np.ascontiguousarray(view))
 
     def _empty(self) -> Array:
         try:
@@ -129,16 +129,16 @@ class Tensor:
             raise FileError(f"its shape {self.shape} is too large, although it has no numbers") from None
 
 
-def itemsize(kind: str | None) -> int:
-    """Return how many bytes a number takes."""
+def bytes_per_number(kind: str | None) -> int:
+    """Return the size of a number in bytes."""
     return 1 if kind is None else 2 if kind == "bf16" else np.dtype(kind).itemsize
 
 
 def is_count(value: Any) -> bool:
-    """Say whether something is a count that a file may have."""
+    """Return whether a value is a count that a file may have."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62
 
 
-def unreadable(problem: str) -> Tensor:
-    """Return a tensor that cannot be read, and why."""
+def unreadable_tensor(problem: str) -> Tensor:
+    """Return a tensor that cannot be read, with the reason."""
     return Tensor((), (), 0, None, None, problem=problem)

@@ -1,4 +1,4 @@
-"""Zarr stores: what one says is checked before zarr reads any of it, and nothing in it is run."""
+"""Zarr stores: their metadata are checked before zarr reads them, and nothing in them is run."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ MOST_ARRAYS, DEEPEST = 10_000, 3
 
 
 def is_store(path: Path) -> bool:
-    """Whether a folder is a zarr store, of the second format or the third."""
+    """Return whether a folder is a zarr store of format 2 or 3."""
     return any((path / name).is_file() for name in (".zgroup", ".zarray", "zarr.json"))
 
 
-def read(path: Path, key: str | None = None) -> Any:
-    """Return a variable of a store as an `xarray.DataArray` whose numbers are read when they are needed.
+def open_variable(path: Path, key: str | None = None) -> Any:
+    """Return a variable of a store as a lazy `xarray.DataArray`.
 
     Parameters
     ----------
     path : path
-        A folder that `Dataset.to_zarr` wrote, or what follows xarray's rules.
+        A folder that `Dataset.to_zarr` wrote, or another with xarray's conventions.
     key : str, optional
-        Which variable, if the store holds several.
+        The name of the variable, if the store holds several.
 
     Raises
     ------
     FileError
-        If it is no such store, is not intact, takes a codec that gatewise does not allow, or would unpack to much more
-        than it has.
+        If it is no such store, is not intact, uses a codec that is not allowed, or would unpack to much more than its
+        size.
     OptionError
         If it holds several variables and no key names one.
     MissingExtraError
-        If what reads stores is not installed.
+        If the packages that read stores are not installed.
     """
     require_packages()
     import xarray
@@ -58,33 +58,33 @@ def read(path: Path, key: str | None = None) -> Any:
     except FileError as problem:
         raise FileError(f"cannot read {path}: {problem}") from None
     try:
-        whole = xarray.open_dataset(path, engine="zarr", chunks=None, consolidated=False, zarr_format=version)
-    except Exception as problem:  # whatever zarr, the codecs and xarray raise at what makes no sense
+        dataset = xarray.open_dataset(path, engine="zarr", chunks=None, consolidated=False, zarr_format=version)
+    except Exception as problem:  # whatever zarr, the codecs and xarray raise for a malformed store
         raise FileError(f"cannot read {path}: xarray cannot open it ({reason(problem)})") from None
-    names = [str(name) for name in whole.data_vars]
+    names = [str(name) for name in dataset.data_vars]
     if key is None and len(names) != 1:
         raise OptionError(
             f"{path} holds {len(names)} variables; --key names one of them: {shown(join_names(names)) or 'none'}"
         )
     if key is not None and key not in names:
         raise OptionError(f"there is no variable {shown(key)!r} in {path}; it has {shown(join_names(names)) or 'none'}")
-    return whole[key or names[0]]
+    return dataset[key or names[0]]
 
 
 def require_packages() -> None:
-    """Raise MissingExtraError where what reads and writes stores in chunks is not installed."""
+    """Require the packages that read and write stores."""
     for name in ("dask", "zarr", "threadpoolctl", "xarray"):
         with importing(name, "zarr stores need"):
             import_module(name)
 
 
-# What may be in a store.
+# Allowed content
 
 
 def _require_harmless(path: Path) -> int:
-    """Return the format of a store that may be read, or raise FileError.
+    """Return the format of a store; refuse a store that may not be read.
 
-    Only the metadata that are looked at here are read later, and no copy of them that the store may also have.
+    Later reading uses the metadata checked here, never the consolidated copy that a store may also have.
     """
     version = 3 if (path / "zarr.json").is_file() else 2
     if not is_store(path):
@@ -92,33 +92,33 @@ def _require_harmless(path: Path) -> int:
     if version == 2 and not (path / ".zgroup").is_file():
         raise FileError("it is an array without named dimensions; xarray writes stores that have them")
     if version == 3:
-        group = _json(path / "zarr.json")
+        group = _read_metadata(path / "zarr.json")
         if group.get("node_type") != "group":
             raise FileError("it is an array without named dimensions; xarray writes stores that have them")
-    for folder in _arrays(path, "zarr.json" if version == 3 else ".zarray"):
+    for folder in _array_folders(path, "zarr.json" if version == 3 else ".zarray"):
         name = repr(shown(folder.name))
         if version == 3:
-            data = _json(folder / "zarr.json")
-            if data.get("node_type") == "group":
+            metadata = _read_metadata(folder / "zarr.json")
+            if metadata.get("node_type") == "group":
                 continue
-            _require_third(name, data)
-            grid = data.get("chunk_grid")
-            settings = grid.get("configuration") if isinstance(grid, dict) else None
+            _require_third(name, metadata)
+            chunk_grid = metadata.get("chunk_grid")
+            settings = chunk_grid.get("configuration") if isinstance(chunk_grid, dict) else None
             chunk = settings.get("chunk_shape") if isinstance(settings, dict) else None
-            each = _itemsize(data.get("data_type"))
+            item_size = _bytes_per_entry(metadata.get("data_type"))
         else:
-            data = _json(folder / ".zarray")
-            _require_second(name, data)
-            chunk, each = data.get("chunks"), _itemsize(data.get("dtype"))
-        for shape in (data.get("shape"), chunk):
-            _require_size(name, folder, shape, each)
+            metadata = _read_metadata(folder / ".zarray")
+            _require_second(name, metadata)
+            chunk, item_size = metadata.get("chunks"), _bytes_per_entry(metadata.get("dtype"))
+        for shape in (metadata.get("shape"), chunk):
+            _require_size(name, folder, shape, item_size)
         if isinstance(chunk, list) and 0 in chunk:
             raise FileError(f"{name} has chunks of the shape {shown(str(chunk))}, which hold nothing")
     return version
 
 
-def _arrays(path: Path, metadata: str) -> Iterator[Path]:
-    """Go through the folders of a store that hold an array."""
+def _array_folders(path: Path, metadata: str) -> Iterator[Path]:
+    """Yield the folders of a store that hold an array."""
     try:
         with os.scandir(path) as entries:
             for count, entry in enumerate(entries):
@@ -132,9 +132,9 @@ def _arrays(path: Path, metadata: str) -> Iterator[Path]:
         raise FileError(problem.strerror or str(problem)) from None
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _read_metadata(path: Path) -> dict[str, Any]:
     try:
-        data = json_document.read(path, Budget.of(path))
+        data = json_document.read_document(path, Budget.of(path))
     except OSError as problem:
         if isinstance(problem, FileError):
             raise FileError(f"{path.name} of {shown(path.parent.name)!r}: {problem}") from None
@@ -144,63 +144,66 @@ def _json(path: Path) -> dict[str, Any]:
     return data
 
 
-def _require_second(name: str, data: Mapping[str, Any]) -> None:
-    """Raise FileError unless an array of the second format has types and codecs that run nothing."""
-    filters = data.get("filters") or []
-    codecs = [*([] if data.get("compressor") is None else [data["compressor"]]), *_list(name, filters)]
-    names = [_codec(name, one, "id", one) for one in codecs]
-    kind = data.get("dtype")
-    if kind == "|O" and "vlen-utf8" in names:
+def _require_second(name: str, metadata: Mapping[str, Any]) -> None:
+    """Require of an array of format 2 that its types and codecs run nothing."""
+    filters = metadata.get("filters") or []
+    codecs = [*([] if metadata.get("compressor") is None else [metadata["compressor"]]), *_require_list(name, filters)]
+    names = [_require_codec(name, codec, "id", codec) for codec in codecs]
+    dtype = metadata.get("dtype")
+    if dtype == "|O" and "vlen-utf8" in names:
         return
-    if not isinstance(kind, str) or not NUMBERS.fullmatch(kind):
-        raise FileError(f"{name} holds {json_document.said(kind)}, and not numbers, dates or texts")
+    if not isinstance(dtype, str) or not NUMBERS.fullmatch(dtype):
+        raise FileError(f"{name} holds {json_document.describe(dtype)}, and not numbers, dates or texts")
 
 
-def _require_third(name: str, data: Mapping[str, Any]) -> None:
-    """Raise FileError unless an array of the third format has codecs that run nothing."""
-    if data.get("storage_transformers"):
+def _require_third(name: str, metadata: Mapping[str, Any]) -> None:
+    """Require of an array of format 3 that its codecs run nothing."""
+    if metadata.get("storage_transformers"):
         raise FileError(f"{name} has storage transformers, which gatewise does not know")
-    _require_chain(name, data.get("codecs"))
+    _require_chain(name, metadata.get("codecs"))
 
 
 def _require_chain(name: str, codecs: object, depth: int = 0) -> None:
     if depth > DEEPEST:
         raise FileError(f"{name} has codecs within codecs within codecs")
-    for one in _list(name, codecs):
-        settings = one.get("configuration", {}) if isinstance(one, dict) else {}
-        one = {"name": one} if isinstance(one, str) else one
-        _codec(name, one, "name", settings)
-        for inner in ("codecs", "index_codecs"):
-            if isinstance(settings, dict) and inner in settings:
-                _require_chain(name, settings[inner], depth + 1)
+    for codec in _require_list(name, codecs):
+        settings = codec.get("configuration", {}) if isinstance(codec, dict) else {}
+        codec = {"name": codec} if isinstance(codec, str) else codec
+        _require_codec(name, codec, "name", settings)
+        for chain_key in ("codecs", "index_codecs"):
+            if isinstance(settings, dict) and chain_key in settings:
+                _require_chain(name, settings[chain_key], depth + 1)
 
 
-def _list(name: str, given: object) -> list[Any]:
-    if not isinstance(given, list):
-        raise FileError(f"the codecs of {name} must be a list, not {json_document.said(given)}")
-    return given
+def _require_list(name: str, codecs: object) -> list[Any]:
+    if not isinstance(codecs, list):
+        raise FileError(f"the codecs of {name} must be a list, not {json_document.describe(codecs)}")
+    return codecs
 
 
-def _codec(array: str, given: object, key: str, settings: object) -> str:
-    """Return the name of a codec that may be used, or raise FileError."""
-    found = given.get(key) if isinstance(given, dict) else given
+def _require_codec(array_name: str, codec: object, key: str, settings: object) -> str:
+    """Return the name of a codec; refuse one that is not allowed."""
+    raw_name = codec.get(key) if isinstance(codec, dict) else codec
     allowed = (*COMPRESSORS, *FILTERS, *CHECKS, *(LAYOUTS if key == "name" else ()))
-    name = found.removeprefix("numcodecs.") if isinstance(found, str) and key == "name" else found
+    name = raw_name.removeprefix("numcodecs.") if isinstance(raw_name, str) and key == "name" else raw_name
     if name == "pickle":
-        raise FileError(f"{array} holds pickled Python objects, which are never read, since reading them can run code")
+        raise FileError(
+            f"{array_name} holds pickled Python objects, which are never read, since reading them can run code"
+        )
     if not isinstance(name, str) or name not in allowed:
         raise FileError(
-            f"{array} is stored with the codec {json_document.said(found)}; allowed are {', '.join(allowed)}"
+            f"{array_name} is stored with the codec {json_document.describe(raw_name)};"
+            f" allowed are {', '.join(allowed)}"
         )
     for entry in ("dtype", "astype", "encode_dtype", "decode_dtype"):
-        kind = settings.get(entry) if isinstance(settings, dict) else None
-        if kind is not None and not (isinstance(kind, str) and NUMBERS.fullmatch(kind)):
-            raise FileError(f"the codec {name} of {array} makes {json_document.said(kind)}, and not numbers")
+        dtype = settings.get(entry) if isinstance(settings, dict) else None
+        if dtype is not None and not (isinstance(dtype, str) and NUMBERS.fullmatch(dtype)):
+            raise FileError(f"the codec {name} of {array_name} makes {json_document.describe(dtype)}, and not numbers")
     return name
 
 
-def _itemsize(kind: object) -> int:
-    """Return how many bytes an entry of an array takes, about."""
+def _bytes_per_entry(kind: object) -> int:
+    """Return about the bytes that an entry of an array takes."""
     if isinstance(kind, dict):
         settings = kind.get("configuration")
         length = settings.get("length_bytes") if isinstance(settings, dict) else None
@@ -211,16 +214,18 @@ def _itemsize(kind: object) -> int:
         return 8
 
 
-def _require_size(name: str, folder: Path, shape: object, each: int) -> None:
-    """Raise FileError where an array or a chunk of it would be much larger than what there is of it."""
+def _require_size(name: str, folder: Path, shape: object, item_size: int) -> None:
+    """Require that an array or a chunk of it is not much larger than its files."""
     if not isinstance(shape, list) or not all(type(length) is int and length >= 0 for length in shape):
         raise FileError(f"the shape of {name} makes no sense")
-    size = math.prod(shape) * each
-    if size <= BYTES.floor:
+    unpacked_size = math.prod(shape) * item_size
+    if unpacked_size <= BYTES.floor:
         return
-    there = sum(os.path.getsize(os.path.join(place, one)) for place, _, files in os.walk(folder) for one in files)
-    if size > BYTES.of(there):
+    stored = sum(
+        os.path.getsize(os.path.join(place, file_name)) for place, _, files in os.walk(folder) for file_name in files
+    )
+    if unpacked_size > BYTES.of(stored):
         raise FileError(
-            f"{name} would unpack to {in_bytes(size)}; {in_bytes(BYTES.of(there))} are allowed for the"
-            f" {in_bytes(there)} that it has"
+            f"{name} would unpack to {in_bytes(unpacked_size)}; {in_bytes(BYTES.of(stored))} are allowed for the"
+            f" {in_bytes(stored)} that it has"
         )

@@ -1,4 +1,4 @@
-"""Untrusted zip archives: opened and searched once, and what is unpacked of them is taken off a budget."""
+"""Untrusted zip archives: searched once, and unpacking is taken off a budget."""
 
 from __future__ import annotations
 
@@ -32,17 +32,16 @@ LOCAL = 30  # bytes of the header before a member's name
 PIECE = 2**20  # bytes that are unpacked, or summed, at once
 
 
-class Archive:
+class ZipMembers:
     """The members of a zip archive by their names; its list of them is read once.
 
-    Within a ``with`` block the file stays open; after it, each member that is read opens it anew, and nothing is
-    searched for.
+    Within a ``with`` block the file stays open; after it, each reading of a member opens the file anew.
 
     Parameters
     ----------
     path : path
     budget : Budget
-        What is read is taken off it, each time.
+        Each reading is taken off it.
 
     Attributes
     ----------
@@ -68,12 +67,12 @@ class Archive:
         except ZIP_ERRORS as problem:
             raise FileError(f"it is not an intact zip archive ({reason(problem)})") from None
         budget.count(len(members), "members")
-        self._members = {one.filename: one for one in members}
+        self._members = {member.filename: member for member in members}
         self.names = tuple(self._members)
-        counts = Counter(one.filename for one in members) if len(self.names) < len(members) else {}
+        counts = Counter(member.filename for member in members) if len(self.names) < len(members) else {}
         self.twice = frozenset(name for name, count in counts.items() if count > 1)
 
-    def __enter__(self) -> Archive:
+    def __enter__(self) -> ZipMembers:
         self._file = open(self.path, "rb")
         return self
 
@@ -86,7 +85,7 @@ class Archive:
         return name in self._members
 
     def size(self, name: str) -> int:
-        """Return how many bytes a member says that it has.
+        """Return the size of a member in bytes, by its header.
 
         Raises
         ------
@@ -110,12 +109,12 @@ class Archive:
         size = info.file_size if most is None else min(most, info.file_size)
         self.budget.hold(size, 1, f"its member {shown(name)!r}")
         try:
-            with self._opened(info) as file:
+            with self._open_member(info) as file:
                 if info.compress_type == zipfile.ZIP_STORED:
                     data = file.read(size)
                 else:
                     unpacked = io.BytesIO()
-                    for piece in _inflated(file, info.compress_size, size):
+                    for piece in _inflate(file, info.compress_size, size):
                         unpacked.write(piece)
                     data = unpacked.getvalue()
         except FileError:
@@ -123,14 +122,14 @@ class Archive:
         except (OSError, ValueError, zlib.error) as problem:
             raise FileError(f"its member {shown(name)!r} is damaged ({reason(problem)})") from None
         if len(data) != size or (size == info.file_size and zlib.crc32(data) != info.CRC):
-            raise _damaged(info)
+            raise _damage_error(info)
         return data
 
     @contextmanager
     def stream(self, name: str) -> Iterator[BinaryIO]:
-        """Give a member as a file to seek in: its bytes where they are stored as they are, else what they unpack to.
+        """Open a member as a file to seek in; a deflated one is unpacked.
 
-        They are summed up, or unpacked, the first time only.
+        It is checked, or unpacked, the first time only.
 
         Raises
         ------
@@ -143,14 +142,14 @@ class Archive:
                 self._unpacked[name] = self.member(name)
             yield io.BytesIO(self._unpacked[name])
             return
-        with self._opened(info) as file:
+        with self._open_member(info) as file:
             start, total = file.tell(), 0
             for at in range(0, 0 if name in self._intact else info.file_size, PIECE):
                 total = zlib.crc32(file.read(min(PIECE, info.file_size - at)), total)
             if name not in self._intact and (info.file_size != info.compress_size or total != info.CRC):
-                raise _damaged(info)
+                raise _damage_error(info)
             self._intact.add(name)
-            yield cast("BinaryIO", _Window(file, start, info.file_size))
+            yield cast("BinaryIO", _FileSlice(file, start, info.file_size))
 
     def _member(self, name: str) -> zipfile.ZipInfo:
         if name not in self._members:
@@ -161,8 +160,8 @@ class Archive:
         return self._members[name]
 
     @contextmanager
-    def _opened(self, info: zipfile.ZipInfo) -> Iterator[BinaryIO]:
-        """Give the open file at the first byte of a member."""
+    def _open_member(self, info: zipfile.ZipInfo) -> Iterator[BinaryIO]:
+        """Open the file at the first byte of a member."""
         name = shown(info.filename)
         if info.flag_bits & 1:
             raise FileError(f"its member {name!r} is encrypted")
@@ -174,20 +173,20 @@ class Archive:
             try:
                 file.seek(info.header_offset)
             except (OSError, ValueError):  # before the beginning
-                raise _damaged(info) from None
+                raise _damage_error(info) from None
             head = file.read(LOCAL)
             if len(head) < LOCAL or head[:4] != b"PK\x03\x04":
-                raise _damaged(info)
+                raise _damage_error(info)
             file.seek(sum(struct.unpack_from("<HH", head, LOCAL - 4)), 1)
             yield file
 
 
-def _damaged(info: zipfile.ZipInfo) -> FileError:
+def _damage_error(info: zipfile.ZipInfo) -> FileError:
     return FileError(f"its member {shown(info.filename)!r} is damaged: it should have {info.file_size} bytes")
 
 
-class _Window:
-    """Some bytes of an open file, as a file that can be read and sought in."""
+class _FileSlice:
+    """A slice of an open file, as a file to read and seek in."""
 
     def __init__(self, file: BinaryIO, start: int, size: int) -> None:
         self.file, self.start, self.length, self.at = file, start, size, 0
@@ -202,13 +201,13 @@ class _Window:
     def read(self, size: int = -1) -> bytes:
         left = max(0, self.length - self.at)
         self.file.seek(self.start + self.at)
-        found = self.file.read(left if size < 0 else min(size, left))
-        self.at += len(found)
-        return found
+        data = self.file.read(left if size < 0 else min(size, left))
+        self.at += len(data)
+        return data
 
 
-def _inflated(file: BinaryIO, packed: int, size: int) -> Iterator[bytes]:
-    """Yield what deflated bytes unpack to, at most `size` bytes of it."""
+def _inflate(file: BinaryIO, packed: int, size: int) -> Iterator[bytes]:
+    """Yield unpacked bytes, at most `size` of them."""
     machine = zlib.decompressobj(-15)
     while packed or machine.unconsumed_tail:
         data = machine.unconsumed_tail
@@ -217,8 +216,8 @@ def _inflated(file: BinaryIO, packed: int, size: int) -> Iterator[bytes]:
             packed -= len(data)
             if not data:
                 return
-        found = machine.decompress(data, min(PIECE, size) or 1)
-        size -= len(found)
-        yield found
+        data_out = machine.decompress(data, min(PIECE, size) or 1)
+        size -= len(data_out)
+        yield data_out
         if size <= 0 or machine.eof:
             return

@@ -1,4 +1,4 @@
-"""Which of the JSON models a document is: each kind is known by its keys."""
+"""The reader of each kind of JSON model, recognised by its keys."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from typing import Any
 
 from gatewise.errors import CapacityError, FileError, GatewiseError, join_names
 from gatewise.files.budget import Budget
-from gatewise.interop.containers.json_document import begins, said
-from gatewise.interop.containers.json_document import read as read_document
-from gatewise.interop.found import Contents, omissions
+from gatewise.interop.containers.json_document import describe, may_be_json, read_document
+from gatewise.interop.contents import Contents, check_options
 from gatewise.interop.json_models import icu, nam, rtneural, state_dict
 
 # In the order in which they are asked.
@@ -25,19 +24,19 @@ READERS: tuple[tuple[Callable[[dict[str, Any]], bool], Callable[[dict[str, Any],
 
 
 def recognises(path: os.PathLike[str], head: bytes) -> bool:
-    """Say whether a file begins like a JSON object or list."""
-    return begins(head)
+    """Return whether a file begins like a JSON object or list."""
+    return may_be_json(head)
 
 
 def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
-    """Return what is in a file; see `gatewise.interop.inspect`."""
+    """Return the contents of a file; see `gatewise.interop.inspect`."""
     name = os.fspath(path)
-    omissions(name, omitted, ())
+    check_options(name, omitted, ())
     try:
         budget = Budget.of(path)
         document = read_document(Path(path), budget)
         if not isinstance(document, dict):
-            raise FileError(f"its JSON is {said(document)}; a model is an object")
+            raise FileError(f"its JSON is {describe(document)}; a model is an object")
         for known, reader in READERS:
             if known(document):
                 return replace(reader(document, name, budget), path=name)
@@ -46,7 +45,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
                 "it is a description of a Keras model, without its weights: give the file of these, and this one as its"
                 " config (--set config=PATH)"
             )
-        keys = join_names((said(key) for key in document), most=6) or "nothing"
+        keys = join_names((describe(key) for key in document), most=6) or "nothing"
         raise FileError(
             f"its JSON has {keys}, and is not a model of RTNeural, Neural Amp"
             " Modeler, Automated-GuitarAmpModelling or ICU, nor a state dict of PyTorch"

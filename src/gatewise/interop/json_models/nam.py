@@ -19,9 +19,9 @@ from gatewise.arrays import Array
 from gatewise.errors import FileError
 from gatewise.files.budget import Budget
 from gatewise.interop import conventions
-from gatewise.interop.containers.json_document import array, count, entry, said, single
-from gatewise.interop.found import Contents, Found, Refused
-from gatewise.interop.json_models.parts import at_rate, network_of, number, part, version
+from gatewise.interop.containers.json_document import array, count, describe, entry, to_float32
+from gatewise.interop.contents import Contents, Refused, StoredLSTM
+from gatewise.interop.json_models.parts import finite_number, guarded, layer_part, sample_rate_note, version_suffix
 from gatewise.layers import LSTM
 from gatewise.network import Linear, Network
 from gatewise.records.step import State
@@ -36,28 +36,28 @@ SILENCE = (
 
 
 def contents(document: dict[str, Any], path: str, budget: Budget) -> Contents:
-    """Return what is in a document of Neural Amp Modeler's."""
-    kind = f"Neural Amp Modeler{version(document.get('version'))}"
+    """Return the contents of a Neural Amp Modeler document."""
+    kind = f"Neural Amp Modeler{version_suffix(document.get('version'))}"
     architecture = entry(document, "architecture", str, "the model")
     if architecture == CONTAINER:
-        return replace(_container(document, path, budget), format=kind)
-    return replace(_model(document, path, budget), format=kind)
+        return replace(_read_container(document, path, budget), format=kind)
+    return replace(_read_model(document, path, budget), format=kind)
 
 
-def _container(document: dict[str, Any], path: str, budget: Budget) -> Contents:
-    """Return what is in a model of several sizes: each is a model of its own."""
+def _read_container(document: dict[str, Any], path: str, budget: Budget) -> Contents:
+    """Return the contents of a model of several sizes: each is a complete model."""
     models = entry(entry(document, "config", dict, "the model"), "submodels", list, "its config")
-    inside = []
-    for place, one in enumerate(models):
+    models_by_name = []
+    for place, submodel in enumerate(models):
         name = f"submodels.{place}"
-        if not isinstance(one, dict):
-            raise FileError(f"{name} must be an object, not {said(one)}")
-        inside.append((name, _model(entry(one, "model", dict, name), path, budget)))
-    if not inside:
+        if not isinstance(submodel, dict):
+            raise FileError(f"{name} must be an object, not {describe(submodel)}")
+        models_by_name.append((name, _read_model(entry(submodel, "model", dict, name), path, budget)))
+    if not models_by_name:
         raise FileError("it has no submodels")
 
     def network() -> Network:
-        name, last = inside[-1]
+        name, last = models_by_name[-1]
         if last.network is None:
             raise FileError(f"its player uses {name}, and of that {last.refused[0].reason}")
         return last.network()
@@ -65,36 +65,50 @@ def _container(document: dict[str, Any], path: str, budget: Budget) -> Contents:
     return Contents(
         path,
         "",
-        tuple(replace(one, name=f"{name}.{one.name}") for name, each in inside for one in each.found),
-        tuple(replace(one, name=f"{name}.{one.name}") for name, each in inside for one in each.parts),
-        tuple(Refused(name, one.reason) for name, each in inside for one in each.refused),
-        network_of(path, network),
+        tuple(
+            replace(stored, name=f"{name}.{stored.name}")
+            for name, submodel_contents in models_by_name
+            for stored in submodel_contents.lstms
+        ),
+        tuple(
+            replace(layer, name=f"{name}.{layer.name}")
+            for name, submodel_contents in models_by_name
+            for layer in submodel_contents.parts
+        ),
+        tuple(
+            Refused(name, refusal.reason)
+            for name, submodel_contents in models_by_name
+            for refusal in submodel_contents.refused
+        ),
+        guarded(path, network),
     )
 
 
-def _model(document: dict[str, Any], path: str, budget: Budget) -> Contents:
+def _read_model(document: dict[str, Any], path: str, budget: Budget) -> Contents:
     architecture = entry(document, "architecture", str, "the model")
     if architecture != "LSTM":
-        return Contents(path, "", refused=(Refused("model", f"its architecture is {said(architecture)}, not LSTM"),))
+        return Contents(
+            path, "", refused=(Refused("model", f"its architecture is {describe(architecture)}, not LSTM"),)
+        )
     config = entry(document, "config", dict, "the model")
     layers, inputs, hidden = (count(config, name, "its config") for name in ("num_layers", "input_size", "hidden_size"))
     outputs = count(config, "out_channels", "its config") if "out_channels" in config else 1
     if "in_channels" in config and (channels := count(config, "in_channels", "its config")) != inputs:
-        raise FileError(f"its config has {said(channels)} in_channels, but an input_size of {said(inputs)}")
+        raise FileError(f"its config has {describe(channels)} in_channels, but an input_size of {describe(inputs)}")
     flat = array("weights", entry(document, "weights", list, "the model"), budget)
     sizes = [4 * hidden * (inputs + hidden + 1) + 2 * hidden, 4 * hidden * (2 * hidden + 1) + 2 * hidden]
     needed = sizes[0] + (layers - 1) * sizes[1] + outputs * (hidden + 1)
     if flat.shape != (needed,):
         raise FileError(
-            f"it has {said(len(flat))} weights; {said(layers)} layers of {said(hidden)} units for {said(inputs)}"
-            f" features have {said(needed)}"
+            f"it has {describe(len(flat))} weights; {describe(layers)} layers of {describe(hidden)} units"
+            f" for {describe(inputs)} features have {describe(needed)}"
         )
-    numbers = single(flat)
+    numbers = to_float32(flat)
 
     def take(*shape: int) -> Array:
         nonlocal numbers
-        taken, numbers = np.split(numbers, [prod(shape)])
-        return taken.reshape(shape)
+        values, numbers = np.split(numbers, [prod(shape)])
+        return values.reshape(shape)
 
     cells, states = [], []
     for place in range(layers):
@@ -104,15 +118,15 @@ def _model(document: dict[str, Any], path: str, budget: Budget) -> Contents:
         states.append((State(take(1, hidden), take(1, hidden)),))
     head = Linear(take(outputs, hidden), take(outputs))
     lstm = LSTM.from_cells(cells)
-    found = Found("lstm", lstm, CONVENTION, "weights", (*SILENCE, *_metadata(document)), tuple(states))
-    parts = (part("head", "linear layer", head.weight, head.bias),)
-    start = tuple(tuple(State(one.h[0], one.c[0]) for one in row) for row in states)
-    return Contents(path, "", (found,), parts, network=lambda: Network(lstm, head=head, initial=start))
+    stored = StoredLSTM("lstm", lstm, CONVENTION, "weights", (*SILENCE, *_metadata_notes(document)), tuple(states))
+    parts = (layer_part("head", "linear layer", head.weight, head.bias),)
+    start = tuple(tuple(State(state.h[0], state.c[0]) for state in row) for row in states)
+    return Contents(path, "", (stored,), parts, network=lambda: Network(lstm, head=head, initial=start))
 
 
-def _metadata(document: dict[str, Any]) -> tuple[str, ...]:
-    """Return notes about the sample rate, and the loudness by which players make models equally loud."""
+def _metadata_notes(document: dict[str, Any]) -> tuple[str, ...]:
+    """Return notes about the sample rate, and the loudness that players even out."""
     metadata = document.get("metadata")
-    loudness = number(metadata.get("loudness")) if isinstance(metadata, dict) else None
+    loudness = finite_number(metadata.get("loudness")) if isinstance(metadata, dict) else None
     loud = () if loudness is None else (f"its player may even out its loudness, {loudness:.1f} dB",)
-    return (*at_rate(document.get("sample_rate")), *loud)
+    return (*sample_rate_note(document.get("sample_rate")), *loud)

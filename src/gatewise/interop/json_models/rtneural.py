@@ -1,4 +1,4 @@
-"""RTNeural's models, as it writes them from Keras, and AIDA-X' with what its player does beside them.
+"""RTNeural's models, as it writes them from Keras, and AIDA-X' with the gains and the skip of its player.
 
 RTNeural has Keras' arrays: kernels (input, 4 · units) with the gates i, f, c, o along the columns. Its runtime knows no
 other activations of an LSTM than sigmoid and tanh, whatever the file says (RTNeural, ``lstm.tpp`` and
@@ -16,9 +16,9 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.errors import FileError, GatewiseError, OptionError, join_names
 from gatewise.files.budget import Budget
-from gatewise.interop.containers.json_document import array, entry, said, single
-from gatewise.interop.found import Contents, Found, Part, Refused
-from gatewise.interop.json_models.parts import KERAS, at_rate, cell, network_of, number, part
+from gatewise.interop.containers.json_document import array, describe, entry, to_float32
+from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM
+from gatewise.interop.json_models.parts import KERAS, finite_number, guarded, keras_cell, layer_part, sample_rate_note
 from gatewise.layers import LSTM
 from gatewise.network import Branch, Linear, Network, Scaling
 from gatewise.parameters import Parameters
@@ -30,8 +30,8 @@ DENSE = ("dense", "time-distributed-dense")
 
 
 @dataclass(frozen=True)
-class _Layer:
-    """A layer of RTNeural's: its name, type, features and activation, and its arrays, or why they cannot be read."""
+class _RTNeuralLayer:
+    """An RTNeural layer: name, type, features, activation, and its arrays or the reason why they cannot be read."""
 
     name: str
     kind: str
@@ -43,88 +43,96 @@ class _Layer:
 
 
 def contents(document: dict[str, Any], path: str, budget: Budget) -> Contents:
-    """Return what is in a document of RTNeural's."""
+    """Return the contents of an RTNeural document."""
     layers = []
-    features = _last(entry(document, "in_shape", list, "the model"))
-    for place, given in enumerate(entry(document, "layers", list, "the model")):
-        layers.append(_layer(f"layers.{place}", given, features, budget))
-        features = _last(given["shape"])
-    asked = {name: document[name] for name in PLAYERS if document.get(name) not in (None, 0)}
-    played = f"its player does more than its layers: {', '.join(f'{name} {said(asked[name])}' for name in asked)}"
+    features = _feature_count(entry(document, "in_shape", list, "the model"))
+    for place, layer_entry in enumerate(entry(document, "layers", list, "the model")):
+        layers.append(_read_layer(f"layers.{place}", layer_entry, features, budget))
+        features = _feature_count(layer_entry["shape"])
+    player_options = {name: document[name] for name in PLAYERS if document.get(name) not in (None, 0)}
+    amounts = ", ".join(f"{name} {describe(value)}" for name, value in player_options.items())
+    player_note = f"its player does more than its layers: {amounts}"
     metadata = document.get("metadata")
     rate = metadata.get("samplerate") if isinstance(metadata, dict) else None
-    told = (*([played] if asked else []), *at_rate(document.get("samplerate") if rate is None else rate))
-    found, parts, refused = [], [], []
+    player_notes = (
+        *([player_note] if player_options else []),
+        *sample_rate_note(document.get("samplerate") if rate is None else rate),
+    )
+    lstms, parts, refused = [], [], []
     for layer in layers:
         if layer.cell is not None:
-            plain = layer.activation == "tanh"
-            notes = () if plain else (f"the file says activation {said(layer.activation)}; RTNeural's LSTM has tanh",)
+            is_tanh = layer.activation == "tanh"
+            notes = (
+                () if is_tanh else (f"the file says activation {describe(layer.activation)}; RTNeural's LSTM has tanh",)
+            )
             lstm = LSTM.from_cells(layer.cell)
-            found.append(Found(layer.name, lstm, f"RTNeural, from Keras: {KERAS}", layer.name, (*notes, *told)))
+            lstms.append(
+                StoredLSTM(layer.name, lstm, f"RTNeural, from Keras: {KERAS}", layer.name, (*notes, *player_notes))
+            )
         elif layer.problem:
             refused.append(Refused(layer.name, layer.problem))
         elif layer.linear is not None and layer.kind in DENSE:
             linear = layer.linear
-            parts.append(part(layer.name, "linear layer", linear.weight, linear.bias, layer.activation))
+            parts.append(layer_part(layer.name, "linear layer", linear.weight, linear.bias, layer.activation))
         else:
-            parts.append(Part(layer.name, f"layer of type {said(layer.kind)}", ()))
-    made = network_of(path, lambda: _network(layers, asked))
-    return Contents(path, "RTNeural", tuple(found), tuple(parts), tuple(refused), made)
+            parts.append(StoredLayer(layer.name, f"layer of type {describe(layer.kind)}", ()))
+    network = guarded(path, lambda: _build_network(layers, player_options))
+    return Contents(path, "RTNeural", tuple(lstms), tuple(parts), tuple(refused), network)
 
 
-def _last(shape: object) -> int:
+def _feature_count(shape: object) -> int:
     last = shape[-1] if isinstance(shape, list) and shape else None
     if not isinstance(last, int) or isinstance(last, bool) or last < 1:
-        raise FileError(f"a shape must end in the number of features, not in {said(last)}")
+        raise FileError(f"a shape must end in the number of features, not in {describe(last)}")
     return last
 
 
-def _layer(name: str, given: object, features: int, budget: Budget) -> _Layer:
-    if not isinstance(given, dict):
-        raise FileError(f"{name} must be an object, not {said(given)}")
-    kind = entry(given, "type", str, name)
-    size = _last(entry(given, "shape", list, name))
-    activation = entry(given, "activation", str, name) if "activation" in given else ""
-    layer = _Layer(name, kind, features, activation)
+def _read_layer(name: str, layer_entry: object, features: int, budget: Budget) -> _RTNeuralLayer:
+    if not isinstance(layer_entry, dict):
+        raise FileError(f"{name} must be an object, not {describe(layer_entry)}")
+    kind = entry(layer_entry, "type", str, name)
+    size = _feature_count(entry(layer_entry, "shape", list, name))
+    activation = entry(layer_entry, "activation", str, name) if "activation" in layer_entry else ""
+    layer = _RTNeuralLayer(name, kind, features, activation)
     if kind == "gru":
         return replace(layer, problem="it is a GRU")
     if kind not in ("lstm", "activation", *DENSE):
         return layer
     try:
         if kind != "lstm" and activation and activation not in ACTIVATIONS:
-            raise OptionError(f"its activation is {said(activation)}; RTNeural knows {', '.join(ACTIVATIONS)}")
+            raise OptionError(f"its activation is {describe(activation)}; RTNeural knows {', '.join(ACTIVATIONS)}")
         if kind == "activation":
             if size != features:
-                raise FileError(f"it has {said(size)} features; the layer before it puts out {said(features)}")
+                raise FileError(f"it has {describe(size)} features; the layer before it puts out {describe(features)}")
             return layer
-        weights = entry(given, "weights", list, "it")
-        arrays = [array(f"weights[{place}]", one, budget) for place, one in enumerate(weights)]
+        weights = entry(layer_entry, "weights", list, "it")
+        arrays = [array(f"weights[{place}]", values, budget) for place, values in enumerate(weights)]
         if kind == "lstm":
-            return replace(layer, cell=_cell(activation, arrays, features, size))
-        if [one.shape for one in arrays] not in ([(features, size), (size,)], [(features, size)]):
+            return replace(layer, cell=_build_cell(activation, arrays, features, size))
+        if [values.shape for values in arrays] not in ([(features, size), (size,)], [(features, size)]):
             shapes = join_names((array.shape for array in arrays), most=6) or "none"
             raise FileError(f"its weights have shapes {shapes}; they must be ({features}, {size}) and ({size},)")
-        bias = single(arrays[1]) if len(arrays) > 1 else None
-        return replace(layer, linear=Linear(single(arrays[0].T), bias, activation or None))
+        bias = to_float32(arrays[1]) if len(arrays) > 1 else None
+        return replace(layer, linear=Linear(to_float32(arrays[0].T), bias, activation or None))
     except GatewiseError as problem:
         return replace(layer, problem=str(problem))
 
 
-def _cell(activation: str, arrays: list[Array], features: int, size: int) -> Parameters:
+def _build_cell(activation: str, arrays: list[Array], features: int, size: int) -> Parameters:
     if activation not in ("", "tanh"):
-        raise OptionError(f"its activation is {said(activation)}; RTNeural's LSTM has only tanh")
+        raise OptionError(f"its activation is {describe(activation)}; RTNeural's LSTM has only tanh")
     if len(arrays) != 3:
         raise FileError(f"it has {len(arrays)} arrays; they must be kernel, recurrent kernel and bias")
-    made = cell(*arrays)
-    if (made.input_size, made.hidden_size) != (features, size):
+    parameters = keras_cell(*arrays)
+    if (parameters.input_size, parameters.hidden_size) != (features, size):
         raise FileError(
-            f"its weights are for {made.input_size} features and {made.hidden_size} units;"
+            f"its weights are for {parameters.input_size} features and {parameters.hidden_size} units;"
             f" the shapes in the file say {features} and {size}"
         )
-    return made
+    return parameters
 
 
-def _network(layers: list[_Layer], asked: dict[str, Any]) -> Network:
+def _build_network(layers: list[_RTNeuralLayer], player_options: dict[str, Any]) -> Network:
     before: list[Linear] = []
     cells: list[Parameters] = []
     after: list[Linear] = []
@@ -134,25 +142,27 @@ def _network(layers: list[_Layer], asked: dict[str, Any]) -> Network:
         if layer.cell is not None:
             if after:
                 last = layers[place - 1]
-                raise FileError(f"its LSTMs follow one another; {last.name} of type {said(last.kind)} is between them")
+                raise FileError(
+                    f"its LSTMs follow one another; {last.name} of type {describe(last.kind)} is between them"
+                )
             cells.append(layer.cell)
         elif layer.kind == "activation":
-            _act(after if cells else before, layer, behind_lstm=bool(cells) and not after)
+            _append_activation(after if cells else before, layer, behind_lstm=bool(cells) and not after)
         elif layer.linear is not None:
             (after if cells else before).append(layer.linear)
         else:
-            raise FileError(f"it has LSTMs and linear layers; {layer.name} is of type {said(layer.kind)}")
+            raise FileError(f"it has LSTMs and linear layers; {layer.name} is of type {describe(layer.kind)}")
     if not cells:
         raise FileError("a network has an LSTM; there is none")
     lstm = LSTM.from_cells(cells)
     features = layers[0].features
     branches = [Branch(range(features), before)] if before else []
     outputs = len(after[-1].weight) if after else lstm.output_size
-    return Network(lstm, head=after, branches=branches, **_played(asked, features, outputs))
+    return Network(lstm, head=after, branches=branches, **_player_parts(player_options, features, outputs))
 
 
-def _act(chain: list[Linear], layer: _Layer, *, behind_lstm: bool) -> None:
-    """Put a layer that is an activation alone behind a chain of linear layers."""
+def _append_activation(chain: list[Linear], layer: _RTNeuralLayer, *, behind_lstm: bool) -> None:
+    """Append a layer that is only an activation to a chain of linear layers."""
     if not layer.activation:
         return
     if behind_lstm:
@@ -163,21 +173,23 @@ def _act(chain: list[Linear], layer: _Layer, *, behind_lstm: bool) -> None:
         raise FileError(f"{layer.name} is an activation that follows neither an LSTM nor a linear layer without one")
 
 
-def _played(asked: dict[str, Any], features: int, outputs: int) -> dict[str, Any]:
-    """Return the parts of a network that are what AIDA-X' player does beside the layers."""
-    found: dict[str, Any] = {}
-    for name, value in asked.items():
-        given = number(value)
+def _player_parts(player_options: dict[str, Any], features: int, outputs: int) -> dict[str, Any]:
+    """Return the network options for the gains and the skip of AIDA-X' player."""
+    network_options: dict[str, Any] = {}
+    for name, value in player_options.items():
+        amount = finite_number(value)
         if name == "in_skip":
-            if given != 1 or outputs != 1:
-                raise FileError(f"in_skip must be 0, or 1 where there is one output of {outputs}, not {said(value)}")
-            found["skip"] = 1
+            if amount != 1 or outputs != 1:
+                raise FileError(
+                    f"in_skip must be 0, or 1 where there is one output of {outputs}, not {describe(value)}"
+                )
+            network_options["skip"] = 1
             continue
-        if given is None or not SILENT < given < -SILENT:
-            raise FileError(f"{name} must be between {SILENT:g} and {-SILENT:g} decibels, not {said(value)}")
-        gain = 10 ** (given / 20)
+        if amount is None or not SILENT < amount < -SILENT:
+            raise FileError(f"{name} must be between {SILENT:g} and {-SILENT:g} decibels, not {describe(value)}")
+        gain = 10 ** (amount / 20)
         if name == "in_gain":
-            found["inputs"] = Scaling(np.zeros(features), np.array([1 / gain] + [1] * (features - 1)))
+            network_options["inputs"] = Scaling(np.zeros(features), np.array([1 / gain] + [1] * (features - 1)))
         else:
-            found["outputs"] = Scaling(np.zeros(outputs), np.full(outputs, gain))
-    return found
+            network_options["outputs"] = Scaling(np.zeros(outputs), np.full(outputs, gain))
+    return network_options

@@ -16,9 +16,9 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.errors import FileError
 from gatewise.files.budget import Budget
-from gatewise.interop.containers.json_document import array, count, entry, said, single
-from gatewise.interop.found import Contents, Found, Refused
-from gatewise.interop.json_models.parts import network_of
+from gatewise.interop.containers.json_document import array, count, describe, entry, to_float32
+from gatewise.interop.contents import Contents, Refused, StoredLSTM
+from gatewise.interop.json_models.parts import guarded
 from gatewise.interop.torch import grouping
 from gatewise.network import Linear, Network
 
@@ -27,7 +27,7 @@ PLAYERS = "Proteus and NeuralPi, which play it, add the first feature to the out
 
 
 def has_tensors(document: dict[str, Any]) -> bool:
-    """Say whether a document holds arrays by the names of a state dict."""
+    """Return whether a document holds arrays by the names of a state dict."""
     inner = document.get("state_dict")
     return any(_is_tensor(name) for name in (inner if isinstance(inner, dict) else document))
 
@@ -37,28 +37,28 @@ def _is_tensor(name: str) -> bool:
 
 
 def contents(document: dict[str, Any], path: str, budget: Budget) -> Contents:
-    """Return what is in a dump of a state dict."""
+    """Return the contents of a dump of a state dict."""
     inner = document.get("state_dict")
-    named = inner if isinstance(inner, dict) else document
-    tensors = {name: array(said(name), value, budget) for name, value in named.items() if _is_tensor(name)}
+    arrays = inner if isinstance(inner, dict) else document
+    tensors = {name: array(describe(name), value, budget) for name, value in arrays.items() if _is_tensor(name)}
     # What was float32 is so again; numbers that float32 does not hold stay as they are.
-    if all(np.array_equal(single(one), one, equal_nan=True) for one in tensors.values()):
-        tensors = {name: single(one) for name, one in tensors.items()}
-    found, parts, refused = grouping.grouped(tensors)
+    if all(np.array_equal(to_float32(tensor), tensor, equal_nan=True) for tensor in tensors.values()):
+        tensors = {name: to_float32(tensor) for name, tensor in tensors.items()}
+    lstms, layers, refused = grouping.group_tensors(tensors)
     data = document.get("model_data")
     if not isinstance(data, dict) or not any(name in data for name in STATED):
-        return Contents(path, "PyTorch's state dict in JSON", found, parts, refused)
+        return Contents(path, "PyTorch's state dict in JSON", lstms, layers, refused)
     notes = ("the network adds its input to its output (skip)",) if data.get("skip", 1) else (PLAYERS,)
-    found = tuple(replace(one, notes=(*one.notes, *notes)) for one in found)
-    made = network_of(path, lambda: _network(document, data, tensors, found, refused))
-    return Contents(path, "Automated-GuitarAmpModelling", found, parts, refused, made)
+    lstms = tuple(replace(stored, notes=(*stored.notes, *notes)) for stored in lstms)
+    network = guarded(path, lambda: _build_network(document, data, tensors, lstms, refused))
+    return Contents(path, "Automated-GuitarAmpModelling", lstms, layers, refused, network)
 
 
-def _network(
+def _build_network(
     document: Mapping[str, Any],
     data: Mapping[str, Any],
     tensors: Mapping[str, Array],
-    found: tuple[Found, ...],
+    lstms: tuple[StoredLSTM, ...],
     refused: tuple[Refused, ...],
 ) -> Network:
     """Return the network that ``model_data`` describes."""
@@ -71,25 +71,25 @@ def _network(
             raise FileError(f"a network has one block of an LSTM and a linear layer, and this one has {len(blocks)}")
         prefix, block, unit = "layers.block_1.", entry(blocks, "0", dict, "its blocks"), "block_type"
     elif model != "SimpleRNN":
-        raise FileError(f"its model is {said(model)}, not SimpleRNN or RecNet")
+        raise FileError(f"its model is {describe(model)}, not SimpleRNN or RecNet")
     if (kind := block.get(unit, "LSTM")) != "LSTM":
-        raise FileError(f"its {unit} is {said(kind)}, not LSTM")
-    names = {one.name: one for one in found}
+        raise FileError(f"its {unit} is {describe(kind)}, not LSTM")
+    names = {stored.name: stored for stored in lstms}
     if f"{prefix}rec" not in names:
-        reason = next((f": {one.reason[:200]}" for one in refused if one.name == f"{prefix}rec"), "")
+        reason = next((f": {refusal.reason[:200]}" for refusal in refused if refusal.name == f"{prefix}rec"), "")
         raise FileError(f"{prefix}rec cannot be read as an LSTM{reason}")
     lstm = names[f"{prefix}rec"].lstm
     weight, bias = (tensors.get(f"{prefix}lin.{name}") for name in ("weight", "bias"))
     if weight is None:
         raise FileError(f"it has no {prefix}lin.weight, the weight of its linear layer")
     if left := [name for name in tensors if not name.startswith((f"{prefix}rec.", f"{prefix}lin."))]:
-        raise FileError(f"its {said(model)} has rec and lin, and no {said(left[0])}")
+        raise FileError(f"its {describe(model)} has rec and lin, and no {describe(left[0])}")
     biased = "bias_fl" if block is data else "lin_bias"
     if bool(block.get(biased, bias is not None)) != (bias is not None):
-        raise FileError(f"its {biased} is {said(block[biased])}, but it has {prefix}lin.bias or lacks it")
+        raise FileError(f"its {biased} is {describe(block[biased])}, but it has {prefix}lin.bias or lacks it")
     head = Linear(weight, bias)
     if lstm.bidirectional or lstm.output_size != lstm.layers[0][0].hidden_size:
-        raise FileError(f"its {said(model)} runs forward and has no projection, but {prefix}rec has more arrays")
+        raise FileError(f"its {describe(model)} runs forward and has no projection, but {prefix}rec has more arrays")
     stated = {
         "input_size": lstm.input_size,
         "hidden_size": lstm.layers[0][0].hidden_size,
@@ -98,15 +98,15 @@ def _network(
     }
     for name, size in stated.items():
         if name in block and count(block, name, "the model") != size:
-            raise FileError(f"its {name} is {said(block[name])}, but its arrays are for {size}")
-    return Network(lstm, head=head, skip=_skip(block.get("skip", 1), stated["input_size"], stated["output_size"]))
+            raise FileError(f"its {name} is {describe(block[name])}, but its arrays are for {size}")
+    return Network(lstm, head=head, skip=_skip_count(block.get("skip", 1), stated["input_size"], stated["output_size"]))
 
 
-def _skip(given: object, inputs: int, outputs: int) -> int:
-    """Return how many features are added to the output: never more than there are."""
-    if not isinstance(given, int) or given < 0:
-        raise FileError(f"its skip must be a non-negative integer, not {said(given)}")
-    skip = min(int(given), inputs)
+def _skip_count(value: object, inputs: int, outputs: int) -> int:
+    """Return the number of features that are added to the output."""
+    if not isinstance(value, int) or value < 0:
+        raise FileError(f"its skip must be a non-negative integer, not {describe(value)}")
+    skip = min(int(value), inputs)
     if skip not in (0, 1, outputs):
         raise FileError(f"its skip adds {skip} features to {outputs} outputs; a network adds one, or as many")
     return skip

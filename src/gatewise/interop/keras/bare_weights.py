@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 from gatewise.activations import Activation
 from gatewise.errors import FileError, GatewiseError, OptionError
 from gatewise.files.budget import Budget
-from gatewise.interop.found import Found, Part, Refused, distinct
+from gatewise.interop.contents import Refused, StoredLayer, StoredLSTM, with_distinct_names
 from gatewise.interop.keras.config import MERGES, Version, activation, clean, named_activation, variant_of
 from gatewise.interop.keras.files import KerasTensor, WeightGroup
 from gatewise.interop.keras.weights import WeightRun, cell_of, shape_problem, weight_runs
 from gatewise.layers import LSTM
 from gatewise.parameters import Variant
 
-Listing = tuple[tuple[Found, ...], tuple[Part, ...], tuple[Refused, ...]]
+Listing = tuple[tuple[StoredLSTM, ...], tuple[StoredLayer, ...], tuple[Refused, ...]]
 STACKED_DIRECTIONS = "each of its directions stacks cells, and they are merged only at the end"
 
 
@@ -97,16 +97,16 @@ def assemble(
     return lstm, f"{options.version}: {', '.join(styles)}", group
 
 
-def linear_part(name: str, tensors: Sequence[KerasTensor]) -> Part:
+def linear_part(name: str, tensors: Sequence[KerasTensor]) -> StoredLayer:
     """Return a linear layer of a kernel (features, output), and a bias if there is one."""
     kernel = tensors[0]
     bias = tensors[1].read if len(tensors) > 1 and tensors[1].shape == kernel.shape[1:] else None
-    return Part(name, "linear layer", kernel.shape[::-1], lambda: kernel.read().T, bias)
+    return StoredLayer(name, "linear layer", kernel.shape[::-1], lambda: kernel.read().T, bias)
 
 
-def embedding_part(name: str, tensors: Sequence[KerasTensor]) -> Part:
+def embedding_part(name: str, tensors: Sequence[KerasTensor]) -> StoredLayer:
     """Return an embedding of a table (vocabulary, size)."""
-    return Part(name, "embedding", tensors[0].shape, tensors[0].read)
+    return StoredLayer(name, "embedding", tensors[0].shape, tensors[0].read)
 
 
 @dataclass(eq=False)
@@ -114,12 +114,12 @@ class _Recogniser:
     """Recognises layers by their arrays."""
 
     options: Options
-    lstms: list[Found] = field(default_factory=list)
-    parts: list[Part] = field(default_factory=list)
+    lstms: list[StoredLSTM] = field(default_factory=list)
+    parts: list[StoredLayer] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
 
     def listing(self) -> Listing:
-        return distinct(self.lstms), tuple(self.parts), tuple(self.refused)
+        return with_distinct_names(self.lstms), tuple(self.parts), tuple(self.refused)
 
     def add_lstm(self, name: str, cells: Sequence[WeightRun], layer: str) -> None:
         """Add an LSTM of two directions, or of one with one or several layers."""
@@ -128,7 +128,7 @@ class _Recogniser:
         except (GatewiseError, ValueError, OverflowError) as problem:
             self.refused.append(Refused(name, str(problem)))
 
-    def _lstm(self, name: str, cells: Sequence[WeightRun], layer: str) -> Found:
+    def _lstm(self, name: str, cells: Sequence[WeightRun], layer: str) -> StoredLSTM:
         """Return the LSTM of cells, with notes on the settings that the file leaves out."""
         options, notes = self.options, list[str]()
         for run in cells:
@@ -147,7 +147,7 @@ class _Recogniser:
         columns = [[cell] for cell in weights] if both else [weights]
         lstm, convention, group = assemble(columns, merge, backward, options)
         notes = list(dict.fromkeys(notes))
-        return Found(name, lstm, convention, group, tuple(notes), batch_first=True, time_reversed=backward)
+        return StoredLSTM(name, lstm, convention, group, tuple(notes), batch_first=True, time_reversed=backward)
 
     def add_part(self, name: str, run: WeightRun) -> None:
         """Add a layer that is no LSTM."""
@@ -158,7 +158,7 @@ class _Recogniser:
         elif matrix and (alone or (len(shapes) == 2 and len(shapes[1]) == 1)):
             self.parts.append(linear_part(name, run.tensors))
         else:
-            self.parts.append(Part(name, f"layer with {', '.join(map(clean, run.roles[:6]))}", ()))
+            self.parts.append(StoredLayer(name, f"layer with {', '.join(map(clean, run.roles[:6]))}", ()))
 
     def add_group(self, group: WeightGroup, key: str) -> None:
         """Add the layers in a group of the tree, which has that key among the others."""

@@ -11,7 +11,7 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.errors import GatewiseError, OptionError
 from gatewise.interop.captured import Captured, difference
-from gatewise.interop.conventions import arrays_in
+from gatewise.interop.conventions import iterate_arrays
 from gatewise.interop.keras.config import masked_output
 from gatewise.interop.keras.live import library, live_tensors, lstm_of, numbers, recurrent_layers
 from gatewise.interop.keras.states import read_state, write_state
@@ -88,9 +88,9 @@ def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
 
 def _initial(layer: Any, argument: Any) -> list[Array] | None:
     """Return the states from which a call starts, h and c of each cell; None for zeros."""
-    states = list(arrays_in(argument))
+    states = list(iterate_arrays(argument))
     if not states and layer.stateful:
-        states = list(arrays_in(layer.states))
+        states = list(iterate_arrays(layer.states))
     return [numbers(state) for state in states] or None
 
 
@@ -100,16 +100,16 @@ def _trace_call(
     """Return the trace of a call, its difference from the layer's result, and notes on their comparison."""
     described, _, version = live_tensors(layer)
     valid = None
-    if (steps := next(arrays_in(mask), None)) is not None:
+    if (steps := next(iterate_arrays(mask), None)) is not None:
         valid = np.asarray(library().ops.convert_to_numpy(steps)).astype(bool).T
     state = None if before is None else read_state(before, lstm)
     trace = lstm.trace(x.swapaxes(0, 1), state, mask=valid, masked_output=masked_output(described, version))
-    returned = [numbers(array) for array in arrays_in(result)]
+    returned = [numbers(array) for array in iterate_arrays(result)]
     inner = layer.forward_layer if described.kind == "Bidirectional" else layer
     outputs = 2 if lstm.bidirectional and lstm.merge[-1] == "none" else 1
     expected, notes = _as_keras(lstm, trace, inner), []
     if layer.return_state:
-        expected += arrays_in(write_state(trace.state))
+        expected += iterate_arrays(write_state(trace.state))
     if x.dtype != numbers(returned[0]).dtype or "16" in str(inner.compute_dtype):
         notes.append(f"the model computes in {inner.compute_dtype}, the trace in {lstm.dtype}")
     if len(returned) < outputs or len(expected) != len(returned):

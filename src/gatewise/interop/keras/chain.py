@@ -11,7 +11,7 @@ from typing import Any
 from gatewise.activations import Activation
 from gatewise.arrays import Array
 from gatewise.errors import FileError
-from gatewise.interop.found import Found, Part, Refused
+from gatewise.interop.contents import Refused, StoredLayer, StoredLSTM
 from gatewise.interop.keras.config import Layer, Version, activation, clean, masked_output
 from gatewise.interop.keras.layer_calls import calls, mask_operations, outputs_in, tensors
 from gatewise.interop.keras.layer_graph import is_identity, is_reversal
@@ -29,8 +29,8 @@ def network(
     path: str,
     root: Layer,
     version: Version,
-    lstms: Sequence[Found],
-    parts: Sequence[Part],
+    lstms: Sequence[StoredLSTM],
+    parts: Sequence[StoredLayer],
     refused: Sequence[Refused],
 ) -> Network:
     """Return the network that a configuration describes.
@@ -167,7 +167,7 @@ class Builder:
     """
 
     def __init__(
-        self, version: Version, lstms: Sequence[Found], parts: Sequence[Part], refused: Sequence[Refused]
+        self, version: Version, lstms: Sequence[StoredLSTM], parts: Sequence[StoredLayer], refused: Sequence[Refused]
     ) -> None:
         self.version = version
         self.lstms = {lstm.name: lstm for lstm in lstms}

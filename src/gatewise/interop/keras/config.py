@@ -10,7 +10,7 @@ from typing import Any
 from gatewise.activations import KINDS, SIGMOID, TANH, Activation
 from gatewise.errors import FileError, OptionError
 from gatewise.files.budget import Budget
-from gatewise.interop.containers.json_document import said
+from gatewise.interop.containers.json_document import describe
 from gatewise.parameters import Variant
 
 MERGES = {"concat": "concat", "sum": "sum", "mul": "mul", "ave": "average", "average": "average", None: "none"}
@@ -24,7 +24,11 @@ LAYER = 1000  # bytes that a layer takes
 def clean(name: object) -> str:
     """Return a name from a file as text that fits on a line; a value of another type is described."""
     text = (
-        name if isinstance(name, str) else str(name) if name is None or isinstance(name, (int, float)) else said(name)
+        name
+        if isinstance(name, str)
+        else str(name)
+        if name is None or isinstance(name, (int, float))
+        else describe(name)
     )
     return "".join(letter if letter.isprintable() else "?" for letter in text[:LONGEST])
 
@@ -95,7 +99,7 @@ def activation(config: Any, version: Version) -> Activation | None:
         )
     if isinstance(config, dict):
         return _from_object(config, version)
-    raise FileError(f"its activation is {clean(said(config))}, which is not the name of one")
+    raise FileError(f"its activation is {clean(describe(config))}, which is not the name of one")
 
 
 def _from_object(described: dict[str, Any], version: Version) -> Activation | None:
@@ -253,12 +257,12 @@ def _layer(described: Any, depth: int, budget: Budget, trainable: bool = True) -
     if depth > DEEPEST:
         raise FileError(f"its configuration nests more than {DEEPEST} layers")
     if not isinstance(described, dict) or not isinstance(described.get("class_name"), str):
-        raise FileError(f"its configuration has {clean(said(described))} in place of a layer")
+        raise FileError(f"its configuration has {clean(describe(described))} in place of a layer")
     kind, config = described["class_name"].rpartition(">")[2], described.get("config")
     if isinstance(config, list):  # of a Sequential in Keras 1 and early 2
         config = {"layers": config}
     if not isinstance(config, dict):
-        raise FileError(f"its configuration has {clean(said(config))} for a {clean(kind)}")
+        raise FileError(f"its configuration has {clean(describe(config))} for a {clean(kind)}")
     name = config.get("name", described.get("name"))
     trainable = trainable and config.get("trainable", True) is not False
     module, registered = described.get("module"), described.get("registered_name")

@@ -19,7 +19,7 @@ from gatewise.arrays import Array
 from gatewise.errors import FileError, reason, shown
 from gatewise.files.budget import Budget
 from gatewise.interop.containers import hdf5, zips
-from gatewise.interop.containers.floats import real
+from gatewise.interop.containers.floats import to_float
 from gatewise.interop.containers.hdf5 import MAGIC, Dataset, Group
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
@@ -57,10 +57,10 @@ class KerasTensor:
         if self.dataset.type.kind not in ("float", "bfloat16"):
             raise FileError(f"{self.name} holds {self.dataset.type.kind}, not floats: it may be quantised")
         with self.source.opened() as (stream, budget):
-            array: Array = replace(self.dataset, file=self.dataset.file.reopened(stream, budget)).read()
+            array: Array = replace(self.dataset, file=self.dataset.file.reopen(stream, budget)).read()
             if array.dtype.itemsize < 4:
                 budget.hold(array.size, 4, shown(self.name))
-        return real(array)
+        return to_float(array)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,7 @@ class Source:
     config: Any = None
     layers: dict[str, tuple[KerasTensor, ...]] | None = None
     tree: WeightGroup | None = None
-    archive: zips.Archive | None = None
+    archive: zips.ZipMembers | None = None
     _live: list[BinaryIO] = field(default_factory=list, repr=False)
 
     @contextmanager
@@ -148,13 +148,13 @@ def open_source(path: Path) -> Iterator[Source]:
     budget = Budget.of(path)
     source = Source(path, budget, "keras" if zipped else "h5")
     if zipped:
-        source.archive = zips.Archive(path, budget)
+        source.archive = zips.ZipMembers(path, budget)
         source.config = document(source.archive.member(CONFIG), budget)
         metadata = document(source.archive.member(METADATA), budget) if METADATA in source.archive else {}
         if isinstance(metadata, dict) and isinstance(metadata.get("keras_version"), str):
             source.version = metadata["keras_version"]
     with source.keeping_open() as stream:
-        root = hdf5.root(stream, budget)
+        root = hdf5.open_root(stream, budget)
         if zipped:
             source.tree = _weight_group(source, root, 0)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gatewise.errors import FileError
-from gatewise.interop.found import Found
+from gatewise.interop.contents import StoredLSTM
 from gatewise.interop.keras.bare_weights import STACKED_DIRECTIONS, CellWeights, Options, assemble
 from gatewise.interop.keras.config import (
     MERGES,
@@ -25,7 +25,7 @@ MASKED = "a mask arrives at it"  # how a note begins
 
 def configured_lstm(
     node: LayerNode, bound: Mapping[Layer, Sequence[KerasTensor]], options: Options, problem: str | None = None
-) -> Found:
+) -> StoredLSTM:
     """Return the LSTM of a layer with the arrays that are bound to it and to the layers that it wraps.
 
     Raises
@@ -53,7 +53,7 @@ def configured_lstm(
     kinds = {tensor.kind for column in columns for cell in column for tensor in cell.tensors}
     if narrow := kinds & {"float16", "bfloat16"}:
         notes.append(f"it is stored in {min(narrow)} and read as float32, which changes no number")
-    return Found(
+    return StoredLSTM(
         node.name,
         lstm,
         convention,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gatewise.errors import FileError
-from gatewise.interop.found import Found, Joined, Part
+from gatewise.interop.contents import JoinedNetwork, StoredLayer, StoredLSTM
 from gatewise.interop.keras.chain import Builder
 from gatewise.interop.keras.config import Version
 from gatewise.interop.keras.layer_graph import LayerNode, is_identity, is_recurrent
@@ -33,13 +33,13 @@ def network(
     path: str,
     nodes: NamedNodes,
     version: Version,
-    lstms: Sequence[Found],
-    parts: Sequence[Part],
+    lstms: Sequence[StoredLSTM],
+    parts: Sequence[StoredLayer],
     name: str,
     embedding: str | None,
     head: str | None,
     reads: str | None,
-) -> Joined:
+) -> JoinedNetwork:
     """Return the network from a named embedding, else from the LSTM's own input, to a named head, else to the LSTM.
 
     Raises
@@ -67,7 +67,7 @@ def network(
                 builder.stack.reverse_steps(after[0].name, rows[-1].masked)
             _add(builder, after, used)
         foreign_mask = rows[0].masked and builder.masked is None
-        return Joined(builder.network(reads), frozenset(used), stated, foreign_mask)
+        return JoinedNetwork(builder.network(reads), frozenset(used), stated, foreign_mask)
 
 
 def _add_embedding(builder: Builder, embedding: LayerNode, lstm: LayerNode, used: set[str]) -> None:

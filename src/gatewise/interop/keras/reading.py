@@ -11,7 +11,7 @@ from typing import Any
 
 from gatewise.errors import FileError, GatewiseError, OptionError
 from gatewise.files import storage
-from gatewise.interop.found import Contents, Found, Part, Refused, distinct, omissions
+from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM, check_options, with_distinct_names
 from gatewise.interop.keras import chain, files, named_layers
 from gatewise.interop.keras.bare_weights import Options, embedding_part, from_layers, from_tree, linear_part
 from gatewise.interop.keras.config import Layer, Version, model
@@ -46,7 +46,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
         If an option has a value that is not allowed, or the file itself states that setting.
     """
     name = os.fspath(path)
-    omissions(name, omitted, OPTIONS)
+    check_options(name, omitted, OPTIONS)
     try:
         with files.open_source(Path(path)) as source:
             version = Version.parse(source.version)
@@ -110,14 +110,14 @@ def _version_by_words(root: Layer | None, config: Any) -> Version:
 
 def _listing(
     source: Source, options: Options, root: Layer
-) -> tuple[tuple[Found, ...], tuple[Part, ...], tuple[Refused, ...], named_layers.NamedNodes]:
+) -> tuple[tuple[StoredLSTM, ...], tuple[StoredLayer, ...], tuple[Refused, ...], named_layers.NamedNodes]:
     """Return the LSTMs of a model and their stacks, other layers, layers that cannot be read, and all by name."""
     if source.layers is not None:
         bound, problems = bind_layers(root, source.layers, source.budget)
     elif source.tree is not None:
         bound, problems = bind_tree(root, source.tree), {}
-    lstms: dict[LayerNode, Found] = {}
-    parts: dict[LayerNode, Part] = {}
+    lstms: dict[LayerNode, StoredLSTM] = {}
+    parts: dict[LayerNode, StoredLayer] = {}
     refused: list[Refused] = []
     for node in layer_nodes(root):
         try:
@@ -127,22 +127,22 @@ def _listing(
                 parts[node] = _part(node, bound.get(node.layer, ()))
         except (GatewiseError, ValueError, OverflowError) as problem:
             refused.append(Refused(node.name, str(problem)))
-    singles = distinct(lstms.values())
+    singles = with_distinct_names(lstms.values())
     stacks = group_stacks(dict(zip(lstms, singles, strict=True)), source.budget)
     combined = list(stacks.values())
     layers = sum(single.lstm.num_layers for single in singles)
     if len(stacks) == 1 and combined[0].lstm.num_layers == layers and not refused:
         combined = [replace(combined[0], stacked=True)]
-    every = distinct([*singles, *combined])
+    every = with_distinct_names([*singles, *combined])
     rows = [*((node,) for node in lstms), *stacks]
     recurrent = {lstm.name: row for lstm, row in zip(every, rows, strict=True)}
     nodes = named_layers.NamedNodes(recurrent, {node.name: node for node in parts})
     return every, tuple(parts.values()), tuple(refused), nodes
 
 
-def _part(node: LayerNode, tensors: Sequence[KerasTensor]) -> Part:
+def _part(node: LayerNode, tensors: Sequence[KerasTensor]) -> StoredLayer:
     """Return a layer that is not recurrent, with its arrays if a network may use it."""
     layer = node.layer
     if layer.is_keras and layer.kind in ("Embedding", "Dense") and tensors and len(tensors[0].shape) == 2:
         return (embedding_part if layer.kind == "Embedding" else linear_part)(node.name, tensors)
-    return Part(node.name, layer.kind, ())
+    return StoredLayer(node.name, layer.kind, ())

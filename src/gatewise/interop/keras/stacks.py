@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gatewise.files.budget import Budget
-from gatewise.interop.found import Found
+from gatewise.interop.contents import StoredLSTM
 from gatewise.interop.keras.layer_graph import LayerNode
 from gatewise.interop.keras.lstm_layers import MASKED
 from gatewise.interop.stacks import LayerStack, stacks_of
 
 
-def group_stacks(lstms: Mapping[LayerNode, Found], budget: Budget) -> dict[tuple[LayerNode, ...], Found]:
+def group_stacks(lstms: Mapping[LayerNode, StoredLSTM], budget: Budget) -> dict[tuple[LayerNode, ...], StoredLSTM]:
     """Return the LSTMs of a model that are stacked, each stack as one LSTM, by its layers from the lowest on.
 
     Parameters
     ----------
-    lstms : mapping of LayerNode to Found
+    lstms : mapping of LayerNode to StoredLSTM
         Those that can be read, in the order of the model.
     budget : Budget
     """
@@ -30,7 +30,7 @@ def group_stacks(lstms: Mapping[LayerNode, Found], budget: Budget) -> dict[tuple
     return stacks_of(below, lstms, extend, budget, MASKED)
 
 
-def _below(node: LayerNode, lstms: Mapping[LayerNode, Found]) -> LayerNode | None:
+def _below(node: LayerNode, lstms: Mapping[LayerNode, StoredLSTM]) -> LayerNode | None:
     """Return the LSTM whose output another reads, if both are given the same mask, and the other nothing more.
 
     A decoder that starts from the state of its encoder is no upper layer of it.

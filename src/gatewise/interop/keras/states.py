@@ -37,9 +37,9 @@ def read_state(state: Any, lstm: LSTM) -> States:
     >>> state[0][0].c.shape
     (5, 2)
     """
-    flat = [array if isinstance(array, np.ndarray) else numbers(array) for array in conventions.arrays_in(state)]
+    flat = [array if isinstance(array, np.ndarray) else numbers(array) for array in conventions.iterate_arrays(state)]
     states = conventions.nested_state(lstm, flat)
-    conventions.listed_state(states, batched=True)
+    conventions.state_lists(states, batched=True)
     return states
 
 
@@ -69,7 +69,7 @@ def write_state(state: States) -> list[list[Array]]:
     >>> [[array.shape for array in layer] for layer in write_state(gw.LSTM(3, 2, num_layers=2, rng=0).zero_state(5))]
     [[(5, 2), (5, 2)], [(5, 2), (5, 2)]]
     """
-    rows = conventions.listed_state(state, batched=True)
+    rows = conventions.state_lists(state, batched=True)
     for h, c in (cell for row in rows for cell in row):
         if h.shape != c.shape:
             raise OptionError(f"Keras' LSTM has no projection, but h has shape {h.shape} and c {c.shape}")

@@ -1,4 +1,4 @@
-"""The network of a run of NeuralHydrology: its scaling, embeddings, LSTM and head, put together."""
+"""Builds the network of a NeuralHydrology run from its scaling, embeddings, LSTM and head."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DYNAMICS = ("embedding_net.dynamics_embeddings.0.net", "embedding_net.dynamics_e
 STATICS = ("embedding_net.statics_embedding.net",)
 
 
-def network_of(config: Config, scaler: Scaler, lstm: LSTM, tensors: Tensors, place: str) -> Network:
+def build_network(config: Config, scaler: Scaler, lstm: LSTM, tensors: Tensors, place: str) -> Network:
     """Return the network, given the LSTM that is at a place among the weights.
 
     Raises
@@ -33,30 +33,30 @@ def network_of(config: Config, scaler: Scaler, lstm: LSTM, tensors: Tensors, pla
         raise FileError(
             f"its weights are of {lstm!r}; its config.yml says one layer of {config.hidden_size} units, forward"
         )
-    taken = {f"{place}.{kind}" for kind in ("weight", "bias")} | {HEAD}
-    head = _layer(tensors, HEAD, (len(config.targets), config.hidden_size), config.activation)
+    used = {f"{place}.{kind}" for kind in ("weight", "bias")} | {HEAD}
+    head = _dense_layer(tensors, HEAD, (len(config.targets), config.hidden_size), config.activation)
     branches, first = [], 0
     for embedding, features, places in (
         (config.dynamics_embedding, config.dynamic, DYNAMICS),
         (config.statics_embedding, config.static, STATICS),
     ):
-        layers = [] if embedding is None else _layers(tensors, embedding, len(features), places, taken)
+        layers = [] if embedding is None else _embedding_layers(tensors, embedding, len(features), places, used)
         if features:
             branches.append(Branch(range(first, first + len(features)), layers))
         first += len(features)
-    if others := [
-        name for name in tensors if name.rpartition(".")[0] not in taken and not name.startswith(f"{place}.")
-    ]:
+    if others := [name for name in tensors if name.rpartition(".")[0] not in used and not name.startswith(f"{place}.")]:
         raise FileError(f"its weights have {shown(others[0], 80)!r}, for which its config.yml gives no reason")
-    named = {name: one for name in (*config.features, *config.targets) if (one := measure_of(name)) is not None}
+    measures = {
+        name: measure for name in (*config.features, *config.targets) if (measure := measure_of(name)) is not None
+    }
     try:
         return Network(
             lstm,
             head=head,
             inputs=scaler.scaling(config.dynamic, config.static),
-            branches=branches if any(one.layers for one in branches) else (),
+            branches=branches if any(branch.layers for branch in branches) else (),
             outputs=scaler.scaling(config.targets, clipped=config.clipped),
-            labels=Labels(features=config.features, outputs=config.targets, measures=named),
+            labels=Labels(features=config.features, outputs=config.targets, measures=measures),
         )
     except FileError:
         raise
@@ -64,32 +64,32 @@ def network_of(config: Config, scaler: Scaler, lstm: LSTM, tensors: Tensors, pla
         raise FileError(f"its weights are others than its config.yml says: {problem}") from None
 
 
-def _layers(
-    tensors: Tensors, embedding: Embedding, features: int, places: tuple[str, ...], taken: set[str]
+def _embedding_layers(
+    tensors: Tensors, embedding: Embedding, features: int, places: tuple[str, ...], used: set[str]
 ) -> list[Linear]:
     """Return the dense layers of an embedding: each but the last has an activation and dropout behind it."""
-    place = next((one for one in places if f"{one}.0.weight" in tensors), places[0])
+    place = next((candidate for candidate in places if f"{candidate}.0.weight" in tensors), places[0])
     layers = []
     for number, size in enumerate(embedding.hiddens):
         last = number == len(embedding.hiddens) - 1
-        at = f"{place}.{3 * number}"
-        layers.append(_layer(tensors, at, (size, features), None if last else embedding.activation))
-        taken.add(at)
+        prefix = f"{place}.{3 * number}"
+        layers.append(_dense_layer(tensors, prefix, (size, features), None if last else embedding.activation))
+        used.add(prefix)
         features = size
     return layers
 
 
-def _layer(tensors: Tensors, place: str, shape: tuple[int, int], activation: str | None) -> Linear:
+def _dense_layer(tensors: Tensors, place: str, shape: tuple[int, int], activation: str | None) -> Linear:
     arrays = []
-    for kind, wanted in (("weight", shape), ("bias", shape[:1])):
-        one = tensors.get(f"{place}.{kind}")
-        if one is None:
+    for kind, expected in (("weight", shape), ("bias", shape[:1])):
+        tensor = tensors.get(f"{place}.{kind}")
+        if tensor is None:
             raise FileError(f"its weights have no {place}.{kind}, which its config.yml asks for")
-        if tuple(one.shape) != wanted:
+        if tuple(tensor.shape) != expected:
             raise FileError(
-                f"its {place}.{kind} has shape {re.sub(' +', ' ', shown(str(tuple(one.shape)), 60))};"
-                f" its config.yml asks for {wanted}"
+                f"its {place}.{kind} has shape {re.sub(' +', ' ', shown(str(tuple(tensor.shape)), 60))};"
+                f" its config.yml asks for {expected}"
             )
-        arrays.append(one.array() if isinstance(one, Tensor) else one)
+        arrays.append(tensor.array() if isinstance(tensor, Tensor) else tensor)
     weight, bias = arrays
     return Linear(weight, bias, activation)

@@ -1,4 +1,4 @@
-"""The configuration of a run of NeuralHydrology: what its network is made of, and what of that cannot be expressed."""
+"""The configuration of a NeuralHydrology run: the parts of its network, and those that cannot be expressed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gatewise.errors import FileError
-from gatewise.interop.neuralhydrology.documents import said
+from gatewise.interop.neuralhydrology.documents import describe
 from gatewise.records.labels import Measure
 
 LSTMS = {"cudalstm": "lstm", "customlstm": "cell", "lstm": "cell"}  # where each has its LSTM; lstm: an old name
@@ -40,7 +40,7 @@ class Embedding:
 
 @dataclass(frozen=True)
 class Config:
-    """What a network is made of.
+    """The parts of a network.
 
     Attributes
     ----------
@@ -78,33 +78,33 @@ class Config:
         return (*self.dynamic, *self.static)
 
 
-def unsupported(document: Mapping[str, Any]) -> str | None:
+def unsupported_reason(document: Mapping[str, Any]) -> str | None:
     """Return why the network of a run cannot be expressed, as the rest of a sentence, or None."""
-    model, head = _text(document, "model"), _text(document, "head")
+    model, head = _read_text(document, "model"), _read_text(document, "head")
     if model.lower() not in LSTMS:
-        return f"it is a run of the model {said(model)}; cudalstm and customlstm are supported"
+        return f"it is a run of the model {describe(model)}; cudalstm and customlstm are supported"
     if head.lower() != "regression":
-        return f"its head is {said(head)}; regression is supported"
+        return f"its head is {describe(head)}; regression is supported"
     for key in UNSUPPORTED:
         if document.get(key) not in (None, False, 0, 0.0, "", [], {}):
-            return f"its {key} ({said(document[key])}) is not supported"
+            return f"its {key} ({describe(document[key])}) is not supported"
     inputs = document.get("dynamic_inputs")
     groups = list(inputs.values()) if isinstance(inputs, dict) else inputs if isinstance(inputs, list) else []
     frequencies = document.get("use_frequencies")
     if len(frequencies if isinstance(frequencies, list) else []) > 1 or (isinstance(inputs, dict) and len(groups) > 1):
         return "it has several frequencies, and one is supported"
-    if len(groups) > 1 and any(isinstance(one, list) for one in groups):
+    if len(groups) > 1 and any(isinstance(group, list) for group in groups):
         return "its dynamic_inputs are several groups, and one is supported"
     for key in ("dynamics_embedding", "statics_embedding"):
-        given = document.get(key)
-        kind = given.get("type", "fc") if isinstance(given, dict) else "fc"
+        embedding = document.get(key)
+        kind = embedding.get("type", "fc") if isinstance(embedding, dict) else "fc"
         if not isinstance(kind, str) or kind.lower() != "fc":
-            return f"its {key} is of the type {said(kind)}; fc is supported"
+            return f"its {key} is of the type {describe(kind)}; fc is supported"
     return None
 
 
-def config_of(document: Mapping[str, Any]) -> Config:
-    """Return what a network is made of, where nothing of it is unsupported.
+def read_config(document: Mapping[str, Any]) -> Config:
+    """Return the parts of a network without unsupported ones.
 
     Raises
     ------
@@ -117,29 +117,29 @@ def config_of(document: Mapping[str, Any]) -> Config:
     if isinstance(inputs, list) and len(inputs) == 1 and isinstance(inputs[0], list):
         inputs = inputs[0]
     attributes = "static_attributes" if "static_attributes" in document else "camels_attributes"
-    static = sorted({*_names(document, attributes), *_names(document, "hydroatlas_attributes")})
+    static = sorted({*_read_names(document, attributes), *_read_names(document, "hydroatlas_attributes")})
     targets = "target_variables" if "target_variables" in document else "target_variable"
     config = Config(
-        model=_text(document, "model").lower(),
-        dynamic=_names({"dynamic_inputs": inputs}, "dynamic_inputs"),
+        model=_read_text(document, "model").lower(),
+        dynamic=_read_names({"dynamic_inputs": inputs}, "dynamic_inputs"),
         static=tuple(static),
-        targets=_names(document, targets),
-        clipped=_names(document, "clip_targets_to_zero"),
-        dynamics_embedding=_embedding(document, "dynamics_embedding"),
-        statics_embedding=_embedding(document, "statics_embedding"),
+        targets=_read_names(document, targets),
+        clipped=_read_names(document, "clip_targets_to_zero"),
+        dynamics_embedding=_read_embedding(document, "dynamics_embedding"),
+        statics_embedding=_read_embedding(document, "statics_embedding"),
         activation=OUTPUT_ACTIVATIONS.get(
-            _text({"output_activation": "linear", **document}, "output_activation").lower()
+            _read_text({"output_activation": "linear", **document}, "output_activation").lower()
         ),
-        hidden_size=_count("hidden_size", document.get("hidden_size")),
-        notes=_notes(document),
-        version=_version(document.get("package_version")),
+        hidden_size=_read_count("hidden_size", document.get("hidden_size")),
+        notes=_comparison_notes(document),
+        version=_version_text(document.get("package_version")),
     )
-    for what, names in (("dynamic_inputs", config.dynamic), (targets, config.targets)):
+    for key, names in (("dynamic_inputs", config.dynamic), (targets, config.targets)):
         if not names:
-            raise FileError(f"its config.yml has no {what}")
+            raise FileError(f"its config.yml has no {key}")
     for names in (config.features, config.targets):
         if twice := [name for place, name in enumerate(names) if name in names[:place]]:
-            raise FileError(f"its config.yml has the name {said(twice[0])} twice")
+            raise FileError(f"its config.yml has the name {describe(twice[0])} twice")
     if config.statics_embedding is not None and not static:
         raise FileError("its config.yml has a statics_embedding, and no static_attributes")
     return config
@@ -151,58 +151,58 @@ def measure_of(name: str) -> Measure | None:
     return None if match is None else Measure(match[1] + match[3], match[2])
 
 
-def _text(document: Mapping[str, Any], key: str) -> str:
+def _read_text(document: Mapping[str, Any], key: str) -> str:
     value = document.get(key)
     if not isinstance(value, str):
-        raise FileError(f"{key} in its config.yml must be a text, not {said(value)}")
+        raise FileError(f"{key} in its config.yml must be a text, not {describe(value)}")
     return value
 
 
-def _count(what: str, value: object) -> int:
+def _read_count(key: str, value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**31:
-        raise FileError(f"{what} in its config.yml must be a positive integer, not {said(value)}")
+        raise FileError(f"{key} in its config.yml must be a positive integer, not {describe(value)}")
     return value
 
 
-def _names(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    """Return the names that an entry lists; one alone may stand without a list."""
-    given = document.get(key)
-    each = [] if given is None else given if isinstance(given, list) else [given]
-    for one in each:
-        if not isinstance(one, str) or not one:
-            raise FileError(f"{key} in its config.yml must be names, not {said(one)}")
-    return tuple(each)
+def _read_names(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """Return the names in an entry: a list, or a single name."""
+    value = document.get(key)
+    names = [] if value is None else value if isinstance(value, list) else [value]
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise FileError(f"{key} in its config.yml must be names, not {describe(name)}")
+    return tuple(names)
 
 
-def _embedding(document: Mapping[str, Any], key: str) -> Embedding | None:
-    given = document.get(key)
-    if given in (None, False):
+def _read_embedding(document: Mapping[str, Any], key: str) -> Embedding | None:
+    value = document.get(key)
+    if value in (None, False):
         return None
-    if given is True:  # as older versions had it, the same for both
-        given = {name: document.get(f"embedding_{name}", "tanh") for name in ("hiddens", "activation")}
-    if not isinstance(given, dict):
-        raise FileError(f"{key} in its config.yml must have hiddens, not be {said(given)}")
-    hiddens, activation = given.get("hiddens"), given.get("activation", "tanh")
+    if value is True:  # as older versions had it, the same for both
+        value = {name: document.get(f"embedding_{name}", "tanh") for name in ("hiddens", "activation")}
+    if not isinstance(value, dict):
+        raise FileError(f"{key} in its config.yml must have hiddens, not be {describe(value)}")
+    hiddens, activation = value.get("hiddens"), value.get("activation", "tanh")
     sizes = hiddens if isinstance(hiddens, list) else [hiddens]
     if not isinstance(activation, str) or activation.lower() not in ACTIVATIONS:
-        raise FileError(f"the activation of {key} must be one of {', '.join(ACTIVATIONS)}, not {said(activation)}")
+        raise FileError(f"the activation of {key} must be one of {', '.join(ACTIVATIONS)}, not {describe(activation)}")
     return Embedding(
-        tuple(_count(f"hiddens of {key}", one) for one in sizes or [None]), ACTIVATIONS[activation.lower()]
+        tuple(_read_count(f"hiddens of {key}", size) for size in sizes or [None]), ACTIVATIONS[activation.lower()]
     )
 
 
-def _notes(document: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what is to be known before numbers are compared with NeuralHydrology's."""
+def _comparison_notes(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return notes to read before numbers are compared with NeuralHydrology's."""
     length = document.get("seq_length")
     if isinstance(length, dict) and len(length) == 1:
         length = next(iter(length.values()))
     steps = f"{length:,} steps" if isinstance(length, int) and 0 < length < 2**31 else "some steps"
-    found = [f"NeuralHydrology starts from zeros {steps} before each output; a run here starts once, at its first step"]
+    notes = [f"NeuralHydrology starts from zeros {steps} before each output; a run here starts once, at its first step"]
     if document.get("mc_dropout"):
-        found.append("mc_dropout: NeuralHydrology drops outputs of the LSTM at random in its evaluations; none is here")
-    return tuple(found)
+        notes.append("mc_dropout: NeuralHydrology drops outputs of the LSTM at random in its evaluations; none is here")
+    return tuple(notes)
 
 
-def _version(value: object) -> str:
+def _version_text(value: object) -> str:
     text = str(value) if isinstance(value, (str, int, float)) else ""
     return text if re.fullmatch(r"[\w.+-]{1,40}", text, re.ASCII) else ""

@@ -33,12 +33,12 @@ _SHORT = reprlib.Repr()  # looks at no more than it says: a few aliases can stan
 _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict, _SHORT.maxstring = 2, 4, 4, 60
 
 
-def said(value: object) -> str:
+def describe(value: object) -> str:
     """Return a value of a document as it stands in a sentence."""
     return shown(_SHORT.repr(value), 60)
 
 
-def within(folder: Path, *parts: str) -> Path:
+def file_within(folder: Path, *parts: str) -> Path:
     """Return the path of a file of a run.
 
     Raises
@@ -52,13 +52,13 @@ def within(folder: Path, *parts: str) -> Path:
     return path
 
 
-def read(path: Path, budget: Budget) -> Any:
-    """Return what a file of YAML holds.
+def read_yaml(path: Path, budget: Budget) -> Any:
+    """Return the content of a YAML file.
 
     Raises
     ------
     FileError
-        If it is no such file, or has tags, or keys that occur twice.
+        If it is not YAML, or has tags, or repeated keys.
     MissingExtraError
         If PyYAML is not installed.
     """
@@ -68,10 +68,10 @@ def read(path: Path, budget: Budget) -> Any:
     budget.work(STEPS * size, "reading its YAML")
     budget.hold(size, BYTES, "its YAML")
     text = read_text(path)
-    if _depth(text) > DEEPEST:
+    if _bracket_depth(text) > DEEPEST:
         raise FileError("its YAML is nested too deeply")
     try:
-        return _Values().of(yaml.compose(text, Loader=yaml.BaseLoader))
+        return _NodeValues().value_of(yaml.compose(text, Loader=yaml.BaseLoader))
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         where = "" if mark is None else f"line {mark.line + 1}: "
@@ -84,48 +84,48 @@ def read(path: Path, budget: Budget) -> Any:
         raise FileError(f"it is not YAML ({reason(problem)})") from None
 
 
-def _depth(text: str) -> int:
-    """Return how many brackets are open at once, about: those in texts count as well."""
+def _bracket_depth(text: str) -> int:
+    """Return about the largest number of brackets open at once; those in texts count too."""
     letters = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
     opened, closed = (np.isin(letters, np.frombuffer(marks, np.uint8)).astype(np.int64) for marks in (b"[{", b"]}"))
     return int(np.cumsum(opened - closed).max(initial=0))
 
 
-class _Values:
+class _NodeValues:
     """The values of nodes; a node that several aliases name has one value."""
 
     def __init__(self) -> None:
-        self.made: dict[int, Any] = {}
+        self.values: dict[int, Any] = {}
 
-    def of(self, node: Any) -> Any:
+    def value_of(self, node: Any) -> Any:
         if node is None:
             return None
-        if id(node) in self.made:
-            return self.made[id(node)]
+        if id(node) in self.values:
+            return self.values[id(node)]
         kind = node.tag.removeprefix(PLAIN)
         if kind not in KINDS:
             raise FileError(f"its YAML has the tag {shown(node.tag, 60)!r} in line {node.start_mark.line + 1}")
         if node.id == "scalar":
-            return plain(node.value) if node.style is None else node.value
+            return parse_scalar(node.value) if node.style is None else node.value
         if node.id == "sequence":
-            found: list[Any] = []
-            self.made[id(node)] = found
-            found += map(self.of, node.value)
-            return found
+            items: list[Any] = []
+            self.values[id(node)] = items
+            items += map(self.value_of, node.value)
+            return items
         entries: dict[str, Any] = {}
-        self.made[id(node)] = entries
+        self.values[id(node)] = entries
         for key, value in node.value:
             if key.id != "scalar" or key.value == "<<":
                 raise FileError(f"its YAML has a key that is no name in line {key.start_mark.line + 1}")
             if key.value in entries:
                 line = key.start_mark.line + 1
                 raise FileError(f"its YAML has the key {shown(key.value, 60)!r} twice, the second time in line {line}")
-            entries[key.value] = self.of(value)
+            entries[key.value] = self.value_of(value)
         return entries
 
 
-def plain(text: str) -> str | int | float | bool | None:
-    """Return what a scalar without quotes is."""
+def parse_scalar(text: str) -> str | int | float | bool | None:
+    """Return the value of a scalar without quotes."""
     if text in NOTHING:
         return None
     if text in TRUTHS:

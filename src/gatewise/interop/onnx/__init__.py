@@ -18,7 +18,7 @@ from gatewise.errors import OptionError
 from gatewise.files import storage
 from gatewise.files.budget import Budget
 from gatewise.interop.captured import Captured
-from gatewise.interop.found import Contents
+from gatewise.interop.contents import Contents
 from gatewise.interop.onnx import packages
 from gatewise.interop.onnx.capturing import capture_model
 from gatewise.interop.onnx.parsing import parse_model, parse_without_arrays

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gatewise.errors import FileError, GatewiseError, OptionError, join_names, reason, shown
 from gatewise.files.budget import Budget
 from gatewise.interop.captured import Captured, difference
-from gatewise.interop.found import Contents, Found
+from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.interop.onnx import external, packages
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.file import AnyArray, OnnxFile
@@ -217,16 +217,16 @@ def _run(runtime: Any, model: Any, where: str, inputs: dict[str, AnyArray], outp
     return arrays
 
 
-def _lstm_of(contents: Contents, nodes: Sequence[OnnxNode], proto: Any, label: str) -> Found:
+def _lstm_of(contents: Contents, nodes: Sequence[OnnxNode], proto: Any, label: str) -> StoredLSTM:
     """Return the LSTM of a node: names need not be unique, not even in one graph."""
-    for node, lstm in zip(nodes, contents.found, strict=False):
+    for node, lstm in zip(nodes, contents.lstms, strict=False):
         if node.proto is proto:
             return lstm
     why = [refused.reason for refused in contents.refused if f"/{refused.name}".endswith(f"/{label}")]
     raise FileError(f"cannot read {label!r} in {contents.path}: {shown(why[0], 200) if why else 'it was not found'}")
 
 
-def _trace_call(source: Found, record: Mapping[str, AnyArray]) -> Captured:
+def _trace_call(source: StoredLSTM, record: Mapping[str, AnyArray]) -> Captured:
     """Return the trace of an LSTM at its inputs, compared with the values that the model computed, by their roles."""
     lstm, directions = source.lstm, len(source.lstm.directions)
     notes: list[str] = []

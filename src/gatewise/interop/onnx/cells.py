@@ -16,8 +16,8 @@ from gatewise import gates
 from gatewise.arrays import Array
 from gatewise.errors import GatewiseError
 from gatewise.interop import conventions
-from gatewise.interop.containers.floats import real
-from gatewise.interop.found import Found, Refused
+from gatewise.interop.containers.floats import to_float
+from gatewise.interop.contents import Refused, StoredLSTM
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.scopes import NodeOutput, OnnxNode, OnnxScope, OnnxValue
 from gatewise.layers import LSTM
@@ -79,7 +79,7 @@ def _of_name(scope: OnnxScope, name: str, pattern: Pattern) -> Iterator[dict[str
         yield from _bindings(source.node, pattern[1:])
 
 
-def cell_at(node: OnnxNode, name: str) -> Found | None:
+def cell_at(node: OnnxNode, name: str) -> StoredLSTM | None:
     """Return the cell whose hidden state a Mul computes; None if it is another Mul.
 
     Raises
@@ -109,7 +109,7 @@ def _matches(end: OnnxNode) -> Iterator[_CellMatch]:
             yield _CellMatch(end, "".join(letters[position] for position in range(4)), splits.pop(), values["c"])
 
 
-def _read(match: _CellMatch, name: str) -> Found:
+def _read(match: _CellMatch, name: str) -> StoredLSTM:
     end, split = match.end, match.split
     terms, biases = _terms(split)
     for weight, _ in terms:
@@ -125,7 +125,7 @@ def _read(match: _CellMatch, name: str) -> Found:
     framework = next((name for name, letters in gates.ORDERS.items() if letters == match.order), "gatewise")
 
     def rows(array: Array) -> Array:  # (·, 4 · hidden) to (4 · hidden, ·), in an order that has a name
-        transposed = real(array.T)
+        transposed = to_float(array.T)
         if gates.ORDERS[framework] == match.order:
             return transposed
         parts = transposed.reshape(4, hidden, -1)
@@ -133,7 +133,7 @@ def _read(match: _CellMatch, name: str) -> Found:
 
     p = conventions.parameters(framework, rows(inputs), rows(recurrent), [rows(bias)[:, 0] for bias in biases])
     extent = "it is a cell in the body of a Scan" if end.scope.carried else "it is one step of a cell"
-    return Found(
+    return StoredLSTM(
         name,
         LSTM.from_cells(p, direction="backward" if end.scope.backward else "forward"),
         f"ONNX, an LSTM cell built from standard operators: gates {' '.join(match.order)}, the biases summed",

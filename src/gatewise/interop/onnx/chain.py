@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array
 from gatewise.errors import FileError, shown
-from gatewise.interop.found import Found
+from gatewise.interop.contents import StoredLSTM
 from gatewise.interop.graphs import BATCH_FIRST, TIME_FIRST, exchange_time_and_batch
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.edges import is_exchange, is_identity
@@ -25,7 +25,7 @@ from gatewise.records.step import State
 from gatewise.showing import with_article
 
 
-def network(path: str, graph: LstmGraph, nodes: Sequence[OnnxNode], description: Found) -> Network:
+def network(path: str, graph: LstmGraph, nodes: Sequence[OnnxNode], description: StoredLSTM) -> Network:
     """Return the network that a graph computes, given the nodes of its only LSTM, the lowest layer's first.
 
     Raises
@@ -42,7 +42,7 @@ def network(path: str, graph: LstmGraph, nodes: Sequence[OnnxNode], description:
             raise FileError("one of its nodes lacks an input") from None
 
 
-def _network(graph: LstmGraph, nodes: Sequence[OnnxNode], description: Found) -> Network:
+def _network(graph: LstmGraph, nodes: Sequence[OnnxNode], description: StoredLSTM) -> Network:
     lstm, top, bottom = description.lstm, nodes[-1], nodes[0]
     states = {name for node in nodes for name in node.outputs[1:3]}
     ends = [name for name in graph.outputs if not _is_final_state(top.scope, name, states)]

@@ -31,7 +31,7 @@ def open_file(folder: Path | None, tensor: Any) -> Iterator[tuple[BinaryIO, os.s
     location = _entries(tensor).get("location", "")
     with ExitStack() as stack:
         try:
-            file_and_status = stack.enter_context(beside.opened(folder, location))
+            file_and_status = stack.enter_context(beside.open_beside(folder, location))
         except FileError as problem:
             raise NotConstant(f"its numbers are in {text_of(location)!r}, {problem}") from None
         yield file_and_status

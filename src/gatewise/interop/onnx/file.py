@@ -14,7 +14,7 @@ import numpy.typing as npt
 from gatewise.errors import CapacityError, FileError, reason
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.floats import from_bfloat16
-from gatewise.interop.containers.protobuf import value
+from gatewise.interop.containers.protobuf import restore_value
 from gatewise.interop.onnx import external, packages
 from gatewise.interop.onnx.attributes import LOOKING, NotConstant
 
@@ -127,7 +127,7 @@ class OnnxFile:
         if tensor.data_location == self.onnx.TensorProto.EXTERNAL:
             data = self.read_outside(tensor)
         elif tensor.HasField("raw_data"):
-            data = value(tensor.raw_data, self._kept_out)
+            data = restore_value(tensor.raw_data, self._kept_out)
             if len(data) != count * itemsize:
                 raise NotConstant(
                     f"its shape {dims} of {dtype} takes {count * itemsize} bytes; the file has {len(data)}"

@@ -15,8 +15,8 @@ from gatewise.activations import Activation
 from gatewise.arrays import Array
 from gatewise.errors import shown
 from gatewise.interop import conventions
-from gatewise.interop.containers.floats import real
-from gatewise.interop.found import Found
+from gatewise.interop.containers.floats import to_float
+from gatewise.interop.contents import StoredLSTM
 from gatewise.interop.onnx.attributes import Attributes, NotConstant, text_of
 from gatewise.interop.onnx.file import AnyArray
 from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope
@@ -53,7 +53,7 @@ _MOVING = ("Gather", "Slice", "Identity", "Expand", "Unsqueeze", "Squeeze", "Res
 _BY_NAME = {name.lower(): name for name in ACTIVATIONS}  # onnxruntime ignores the case
 
 
-def read_node(node: OnnxNode, name: str) -> Found:
+def read_node(node: OnnxNode, name: str) -> StoredLSTM:
     """Return the LSTM of a node under that name.
 
     Raises
@@ -89,7 +89,7 @@ def read_node(node: OnnxNode, name: str) -> Found:
     warns = (_error_to_expect(cells),) if quantised else ()
     notes += warns
     domain = "com.microsoft" if quantised else f"opset {node.scope.file.opset}"
-    return Found(
+    return StoredLSTM(
         name,
         lstm,
         f"ONNX {node.operator} ({domain}): gates i o f g, two biases, which are summed",
@@ -143,7 +143,7 @@ def _arrays(node: OnnxNode, directions: int, notes: list[str]) -> dict[str, Arra
     )
     if narrow:
         notes.append(f"its weights are stored as {types['W']}; gatewise computes in float32")
-    return {name: real(array) for name, array in arrays.items()}
+    return {name: to_float(array) for name, array in arrays.items()}
 
 
 def _cell(arrays: dict[str, Array], place: int, hidden: int, variant: Variant) -> Parameters:
@@ -235,7 +235,7 @@ def _state(node: OnnxNode, lstm: LSTM, layout: int, notes: list[str]) -> States 
             if array.ndim != 3 or array.shape[::2] != (directions, hidden):
                 raise NotConstant(f"its {name} has shape {array.shape}; it must be ({directions}, batch, {hidden})")
             node.scope.file.hold(4 * array.size, lstm.dtype.itemsize)  # both kinds of it, and zeros for the other part
-            parts[name] = real(array).astype(lstm.dtype)
+            parts[name] = to_float(array).astype(lstm.dtype)
     if missing:
         notes.append(f"{OUTSIDE} ({'; '.join(missing)})")
     if missing or len({part.shape for part in parts.values()}) > 1 or not any(part.any() for part in parts.values()):

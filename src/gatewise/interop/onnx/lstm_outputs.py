@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gatewise.interop.found import Found
+from gatewise.interop.contents import StoredLSTM
 from gatewise.interop.graphs import BATCH_FIRST, TIME_FIRST, Axis, Layout
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.edges import is_identity
@@ -55,7 +55,7 @@ class LstmOutput:
 
 
 def output_after(
-    node: OnnxNode, known: Mapping[str, LstmOutput], lstms: Mapping[OnnxNode, Found], sizes: Sizes
+    node: OnnxNode, known: Mapping[str, LstmOutput], lstms: Mapping[OnnxNode, StoredLSTM], sizes: Sizes
 ) -> LstmOutput | None:
     """Return the LSTM's output that the first output of a node is, if it is one.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from gatewise.errors import CapacityError, FileError, reason
 from gatewise.files.budget import Budget
-from gatewise.interop.containers.protobuf import look_through
+from gatewise.interop.containers.protobuf import shorten_message
 from gatewise.interop.onnx import packages
 
 ARRAYS = "onnx.TensorProto.raw_data"
@@ -41,7 +41,7 @@ def _parse(source: Path, budget: Budget, arrays: str) -> tuple[Any, Sequence[mem
         )
     model = onnx.ModelProto()
     try:
-        data, kept_out = look_through(data, model.DESCRIPTOR, budget, arrays)
+        data, kept_out = shorten_message(data, model.DESCRIPTOR, budget, arrays)
     except FileError as problem:
         raise FileError(f"cannot read {source}: {problem}") from None
     except UnicodeDecodeError:

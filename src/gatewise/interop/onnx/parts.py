@@ -13,8 +13,8 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.errors import FileError, shown
-from gatewise.interop.containers.floats import real
-from gatewise.interop.found import Part
+from gatewise.interop.containers.floats import to_float
+from gatewise.interop.contents import StoredLayer
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.file import dims_of
 from gatewise.interop.onnx.scopes import DEEPEST, OnnxNode, OnnxScope
@@ -105,17 +105,17 @@ def _matrix(node: OnnxNode, name: str, *, transposed: bool, bias: str = "") -> M
 def read_tensor(scope: OnnxScope, name: str) -> Array:
     """Return the numbers of a tensor; `FileError` if the file does not have them."""
     try:
-        return np.require(real(scope.value(name)), requirements="A")  # in the file it may not be aligned
+        return np.require(to_float(scope.value(name)), requirements="A")  # in the file it may not be aligned
     except NotConstant as problem:
         raise FileError(f"cannot read {shown(name)!r}: {problem}") from None
 
 
-def parts_of(nodes: Sequence[OnnxNode], outputs: Collection[str]) -> tuple[Part, ...]:
+def parts_of(nodes: Sequence[OnnxNode], outputs: Collection[str]) -> tuple[StoredLayer, ...]:
     """Return every Gemm, MatMul with what is added to it, and Gather whose tensors are in the file.
 
     `outputs` are those of the main graph.
     """
-    parts: dict[str, Part] = {}
+    parts: dict[str, StoredLayer] = {}
     readers: dict[OnnxScope, dict[str, list[OnnxNode]]] = {}
     for node in nodes:
         of_scope = readers.setdefault(node.scope, {})
@@ -132,15 +132,15 @@ def parts_of(nodes: Sequence[OnnxNode], outputs: Collection[str]) -> tuple[Part,
     return tuple(parts.values())
 
 
-def _part(node: OnnxNode, readers: _Readers) -> Part | None:
+def _part(node: OnnxNode, readers: _Readers) -> StoredLayer | None:
     """Return the embedding or the linear layer of a node, with the bias and the nonlinearity after it."""
     if node.operator in QUANTISED:
-        return Part(node.label, f"quantised linear layer ({node.operator})", ())
+        return StoredLayer(node.label, f"quantised linear layer ({node.operator})", ())
     matrix = matrix_of(node)
     if matrix is None:
         return None
     if node.operator == "Gather":
-        return Part(matrix.name, "embedding", matrix.shape, matrix.read)
+        return StoredLayer(matrix.name, "embedding", matrix.shape, matrix.read)
     last, bias, size = node, matrix.bias, matrix.shape[0]
     if node.operator == "MatMul":
         moved, after = readers.follow(node, size)
@@ -159,7 +159,7 @@ def _part(node: OnnxNode, readers: _Readers) -> Part | None:
     if after and activation is None:
         kind += f", whose output goes to {', '.join(dict.fromkeys(reader.operator for reader in after[:8]))}"
     read_bias = partial(_read_bias, node.scope, bias) if bias else None
-    return Part(matrix.name, kind, matrix.shape, matrix.read, read_bias, activation)
+    return StoredLayer(matrix.name, kind, matrix.shape, matrix.read, read_bias, activation)
 
 
 def _read_bias(scope: OnnxScope, name: str) -> Array:

@@ -13,7 +13,7 @@ import numpy as np
 
 from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError, shown
 from gatewise.files.budget import Budget
-from gatewise.interop.found import Contents, Found, Refused, distinct, omissions
+from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options, with_distinct_names
 from gatewise.interop.onnx import chain
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.cells import cell_at, unrecognised_cells
@@ -41,7 +41,7 @@ def read_model(
     path = "the model" if source is None else str(source)
     tensors = {proto.name for proto in model.graph.initializer}
     names = [proto.name for proto in model.graph.input]
-    omissions(path, omitted, tuple(sorted(names, key=lambda name: name in tensors)))
+    check_options(path, omitted, tuple(sorted(names, key=lambda name: name in tensors)))
     outputs = dict.fromkeys(proto.name for proto in model.graph.output)
     file = OnnxFile(model, source, {name: _numbers(name, array) for name, array in omitted.items()}, budget, kept_out)
     try:
@@ -63,7 +63,7 @@ def read_model(
         stacks = [replace(stacks[0], stacked=True)]
     if model.producer_name == PRODUCER and len(stacks) == 1 and len(singles) == stacks[0].lstm.num_layers:
         singles, stacks = [], [replace(stacks[0], name="lstm", stacked=False)]  # gatewise wrote it as one LSTM
-    every, network = distinct([*singles, *stacks]), None
+    every, network = with_distinct_names([*singles, *stacks]), None
     if graph.sole is not None and not refused and not single and (len(every) == 1 or every[-1].stacked):
         network = partial(chain.network, path, graph, graph.sole, every[-1])
     return Contents(path, _format(model, file), every, parts, refused, network), [*lstms.of_nodes]
@@ -93,8 +93,8 @@ class _ReadLstms:
     `scopes` are those with operators that were read, or refused, as a cell.
     """
 
-    of_nodes: dict[OnnxNode, Found] = field(default_factory=dict)
-    cells: list[Found] = field(default_factory=list)
+    of_nodes: dict[OnnxNode, StoredLSTM] = field(default_factory=dict)
+    cells: list[StoredLSTM] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     scopes: set[OnnxScope] = field(default_factory=set)
 

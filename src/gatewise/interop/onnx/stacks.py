@@ -9,7 +9,7 @@ import numpy as np
 
 from gatewise.errors import FileError
 from gatewise.files.budget import Budget
-from gatewise.interop.found import Found
+from gatewise.interop.contents import StoredLSTM
 from gatewise.interop.graphs import TIME_FIRST
 from gatewise.interop.onnx.graph_names import final_outputs, names_of
 from gatewise.interop.onnx.lstm import APART, OUTSIDE
@@ -31,7 +31,7 @@ class LstmGraph:
 
     Parameters
     ----------
-    lstms : mapping of OnnxNode to Found
+    lstms : mapping of OnnxNode to StoredLSTM
         As they are by themselves.
     outputs : iterable of str
         Of the main graph.
@@ -43,13 +43,13 @@ class LstmGraph:
         The names of the main graph that hold an LSTM's output.
     outputs : dict of str to int
         The outputs of the main graph with their positions.
-    singles : dict of OnnxNode to Found
+    singles : dict of OnnxNode to StoredLSTM
         The LSTMs of single nodes, with their merges and the names around them.
-    stacks : dict of tuple of OnnxNode to Found
+    stacks : dict of tuple of OnnxNode to StoredLSTM
         Those that read one another as one LSTM, by its nodes from the lowest layer on.
     """
 
-    def __init__(self, lstms: Mapping[OnnxNode, Found], outputs: Iterable[str], budget: Budget) -> None:
+    def __init__(self, lstms: Mapping[OnnxNode, StoredLSTM], outputs: Iterable[str], budget: Budget) -> None:
         self.outputs = {name: position for position, name in enumerate(outputs)}
         self.results: dict[OnnxNode, dict[str, LstmOutput]] = {node: {} for node in lstms}
         self._budget, self._sizes = budget, Sizes()
@@ -71,7 +71,7 @@ class LstmGraph:
             return [*self.singles]
         return next((nodes for nodes in self.stacks if len(nodes) == len(self.singles)), None)
 
-    def _trace_outputs(self, lstms: Mapping[OnnxNode, Found]) -> None:
+    def _trace_outputs(self, lstms: Mapping[OnnxNode, StoredLSTM]) -> None:
         """Follow the outputs of LSTMs through their graphs."""
         known_of: dict[OnnxScope, dict[str, LstmOutput]] = {}
         for node in lstms:
@@ -94,7 +94,7 @@ class LstmGraph:
                 if name in self.outputs and output.is_result("none"):
                     self._merges.setdefault(output.node, {"none"})
 
-    def _with_graph_merge(self, node: OnnxNode, single: Found) -> Found:
+    def _with_graph_merge(self, node: OnnxNode, single: StoredLSTM) -> StoredLSTM:
         """Return an LSTM whose directions are merged as in the graph, if it merges them in one way only."""
         merges = self._merges.get(node, set())
         if "average" in merges:
@@ -116,14 +116,14 @@ class LstmGraph:
         if len(stack) > 1:
             stack.merges[-2] = self._below[node].merge or "concat"
 
-    def _with_names(self, nodes: Sequence[OnnxNode], lstm: Found) -> Found:
+    def _with_names(self, nodes: Sequence[OnnxNode], lstm: StoredLSTM) -> StoredLSTM:
         """Return an LSTM with the names that belong to it; a stack also with its initial state."""
         graph = names_of(nodes, lstm.lstm, self.results[nodes[-1]], self.outputs, self._finals, self._sizes)
         state = lstm.state if len(nodes) == 1 else _stack_state([self.singles[node] for node in nodes])
         return replace(lstm, graph=graph, state=state)
 
 
-def _starts_from_lstm(node: OnnxNode, lstms: Mapping[OnnxNode, Found], budget: Budget) -> bool:
+def _starts_from_lstm(node: OnnxNode, lstms: Mapping[OnnxNode, StoredLSTM], budget: Budget) -> bool:
     """Say whether an LSTM starts from what another returns, as a decoder does: then it is no upper layer of a stack."""
     names = [node.input(role) for role in ("initial_h", "initial_c")]
     waiting = [(node.scope, name) for name in names if name]
@@ -143,7 +143,7 @@ def _starts_from_lstm(node: OnnxNode, lstms: Mapping[OnnxNode, Found], budget: B
     return bool(waiting)
 
 
-def _stack_state(layers: Sequence[Found]) -> States | None:
+def _stack_state(layers: Sequence[StoredLSTM]) -> States | None:
     """Return the initial state of a stack; layers for which the file holds none start from zeros.
 
     None if no layer has a state in the file, or one starts from an input of the graph.

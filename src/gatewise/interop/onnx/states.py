@@ -39,7 +39,7 @@ def read_state(state: Any, lstm: LSTM) -> States:
     >>> state[0][1].c.shape
     (5, 2)
     """
-    nodes = [arrays.numbers("a state", array, lstm.dtype) for array in conventions.arrays_in(state)]
+    nodes = [arrays.numbers("a state", array, lstm.dtype) for array in conventions.iterate_arrays(state)]
     directions = len(lstm.directions)
     for array in nodes:
         if array.ndim != 3 or len(array) != directions:
@@ -78,7 +78,7 @@ def write_state(state: States) -> list[tuple[Array, Array]]:
     (2, 5, 2)
     """
     pairs = []
-    for number, row in enumerate(conventions.listed_state(state, batched=True)):
+    for number, row in enumerate(conventions.state_lists(state, batched=True)):
         if len(shapes := dict.fromkeys((part.h.shape, part.c.shape) for part in row)) > 1:
             raise ShapeError(f"the directions of layer {number} differ in the shapes of h and c: {[*shapes]}")
         pairs.append((np.stack([part.h for part in row]), np.stack([part.c for part in row])))

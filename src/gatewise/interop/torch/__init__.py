@@ -21,11 +21,11 @@ from gatewise.errors import FileError, OptionError, join_names, shown
 from gatewise.files import storage
 from gatewise.files.budget import Budget
 from gatewise.interop import conventions
+from gatewise.interop.contents import Contents, check_options
 from gatewise.interop.formats import HEAD, inspect
-from gatewise.interop.found import Contents, omissions
-from gatewise.interop.torch.files import Archive, open_archive, open_safetensors
-from gatewise.interop.torch.grouping import grouped
-from gatewise.interop.torch.live import capture, lstm_of, module_of
+from gatewise.interop.torch.files import TorchFile, open_archive, open_safetensors
+from gatewise.interop.torch.grouping import group_tensors
+from gatewise.interop.torch.live import build_module, capture, lstm_of
 from gatewise.interop.torch.sharded import is_index, open_index
 from gatewise.interop.torch.states import read_state, write_state
 from gatewise.interop.torch.writing import write_archive
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "capture",
     "contents",
-    "grouped",
+    "group_tensors",
     "read",
     "read_state",
     "recognises",
@@ -54,7 +54,7 @@ OLD = tuple(bytes([first]) for first in b"(]})cilIFSVN")  # how a pickle of the 
 
 
 def recognises(path: os.PathLike[str], head: bytes) -> bool:
-    """Say whether a file is a zip archive of PyTorch's, a pickle, safetensors, or the index of several files."""
+    """Return whether a file is a zip archive of PyTorch's, a pickle, safetensors, or the index of several files."""
     if head.startswith(b"PK\x03\x04"):
         first = head[30 : 30 + int.from_bytes(head[26:28], "little")]  # the name of the first member
         return first not in (b"config.json", b"metadata.json", b"model.weights.h5")  # as Keras begins
@@ -65,39 +65,39 @@ def recognises(path: os.PathLike[str], head: bytes) -> bool:
 
 
 def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
-    """Return what is in a file; see `gatewise.interop.inspect`."""
+    """Return the contents of a file; see `gatewise.interop.inspect`."""
     name = os.fspath(path)
-    omissions(name, omitted, ())
+    check_options(name, omitted, ())
     with open(path, "rb") as file:
         head = file.read(HEAD)
-    if (several := SHARD.search(name)) is not None:  # its LSTM would look whole, and lack layers or biases
+    if (shard := SHARD.search(name)) is not None:  # its LSTM would look complete, and lack layers or biases
         raise FileError(
-            f"cannot read {name}: it is one of {int(several[1])} files of a model, across which an LSTM may lie: give"
+            f"cannot read {name}: it is one of {int(shard[1])} files of a model, across which an LSTM may lie: give"
             " the index (….index.json) or the folder, which lead to all of them"
         )
     budget = Budget.of(path)
     with ExitStack() as stack:
         stack.callback(budget.end)
         try:
-            archive = _opened(Path(path), head, budget, stack)
+            archive = _open(Path(path), head, budget, stack)
         except FileError as problem:
             raise FileError(f"cannot read {name}: {problem}") from None
-        found, parts, refused = grouped(archive.tensors, archive.classes, archive.batch_first)
+        lstms, layers, refused = group_tensors(archive.tensors, archive.classes, archive.batch_first)
     count = len(archive.tensors)
-    some = join_names((shown(name, 60) for name in archive.tensors), most=4)
+    names = join_names((shown(name, 60) for name in archive.tensors), most=4)
     holds = "it holds no tensors" + (f", but {archive.content}" if archive.content else "")
     if count:
-        holds = f"none of its {count} tensors has a name of an LSTM's ({some})"
-    return Contents(name, _format(archive), found, parts, refused, holds=holds, calls=archive.calls)
+        holds = f"none of its {count} tensors has a name of an LSTM's ({names})"
+    return Contents(name, _format(archive), lstms, layers, refused, holds=holds, calls=archive.calls)
 
 
-def _opened(path: Path, head: bytes, budget: Budget, stack: ExitStack) -> Archive:
+def _open(path: Path, head: bytes, budget: Budget, stack: ExitStack) -> TorchFile:
     if storage.is_safetensors(head):
         return open_safetensors(path, budget)
     return (open_index if is_index(head) else open_archive)(path, head, budget, stack)
 
 
-def _format(archive: Archive) -> str:
+def _format(archive: TorchFile) -> str:
     return archive.format if archive.tensors or archive.format != "pickle" else "a pickle"
 
 
@@ -142,7 +142,7 @@ def write(lstm: LSTM, path: str | os.PathLike[str] | None = None) -> torch.nn.LS
     """
     arrays = state_dict(lstm)
     if path is None:
-        return module_of(lstm, arrays)
+        return build_module(lstm, arrays)
     if Path(path).suffix == ".safetensors":
         from safetensors.numpy import save
 
@@ -162,7 +162,7 @@ def state_dict(lstm: LSTM) -> dict[str, Array]:
         If PyTorch cannot express the LSTM.
     """
     _require_expressible(lstm)
-    return _by_name(lstm, np.zeros_like)
+    return _named_arrays(lstm, np.zeros_like)
 
 
 def write_gradients(gradients: LSTMGradients, lstm: LSTM) -> dict[str, Array]:
@@ -196,11 +196,11 @@ def write_gradients(gradients: LSTMGradients, lstm: LSTM) -> dict[str, Array]:
     {'weight_ih_l0': (8, 3), 'weight_hh_l0': (8, 2), 'bias_ih_l0': (8,), 'bias_hh_l0': (8,)}
     """
     _require_expressible(lstm)
-    return _by_name(conventions.gradients_as_parameters(lstm, gradients), np.copy)
+    return _named_arrays(conventions.gradients_as_parameters(lstm, gradients), np.copy)
 
 
 def _require_expressible(lstm: LSTM) -> None:
-    """Raise OptionError for what PyTorch's LSTM does not have."""
+    """Refuse an LSTM that PyTorch's cannot express."""
     first = lstm.layers[0][0].parameters
     for number, row in enumerate(lstm.layers):
         for cell in row:
@@ -223,17 +223,17 @@ def _require_expressible(lstm: LSTM) -> None:
         raise OptionError(f"PyTorch's LSTM concatenates its directions; this one has merge {lstm.merge}")
 
 
-def _by_name(lstm: LSTM, second_bias: Callable[[Array], Array]) -> dict[str, Array]:
+def _named_arrays(lstm: LSTM, second_bias: Callable[[Array], Array]) -> dict[str, Array]:
     """Return the arrays of an LSTM by PyTorch's names; `second_bias` makes bias_hh of our one bias."""
     arrays: dict[str, Array] = {}
     for number, row in enumerate(lstm.layers):
         for cell, direction in zip(row, lstm.directions, strict=True):
-            end = f"_l{number}" + ("_reverse" if direction == "backward" else "")
-            one = conventions.stacked("pytorch", cell.parameters)
-            arrays[f"weight_ih{end}"] = one.input_weight
-            arrays[f"weight_hh{end}"] = one.recurrent_weight
-            arrays[f"bias_ih{end}"] = one.bias
-            arrays[f"bias_hh{end}"] = second_bias(one.bias)
-            if one.projection is not None:
-                arrays[f"weight_hr{end}"] = one.projection
+            suffix = f"_l{number}" + ("_reverse" if direction == "backward" else "")
+            arrays_of_cell = conventions.stacked("pytorch", cell.parameters)
+            arrays[f"weight_ih{suffix}"] = arrays_of_cell.input_weight
+            arrays[f"weight_hh{suffix}"] = arrays_of_cell.recurrent_weight
+            arrays[f"bias_ih{suffix}"] = arrays_of_cell.bias
+            arrays[f"bias_hh{suffix}"] = second_bias(arrays_of_cell.bias)
+            if arrays_of_cell.projection is not None:
+                arrays[f"weight_hr{suffix}"] = arrays_of_cell.projection
     return arrays

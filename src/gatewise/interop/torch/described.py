@@ -1,4 +1,4 @@
-"""From a pickle of PyTorch's to a flat dictionary of the tensors it describes, by their paths.
+"""The tensors that a PyTorch pickle describes, as a flat dictionary by their paths.
 
 The layouts follow `torch._utils`: of tensors and parameters, and NumPy's of arrays.
 """
@@ -12,8 +12,8 @@ from typing import Any
 from gatewise.errors import FileError, shown
 from gatewise.files.budget import Budget
 from gatewise.interop.containers import pickled_arrays, pickles
-from gatewise.interop.containers.pickles import Global, Object, Persistent, as_bytes
-from gatewise.interop.containers.tensors import Storage, Tensor, is_count, itemsize, unreadable
+from gatewise.interop.containers.pickles import GlobalName, PersistentId, PickledObject, as_bytes
+from gatewise.interop.containers.tensors import Storage, Tensor, bytes_per_number, is_count, unreadable_tensor
 from gatewise.interop.torch.storages import TYPES, is_storage, storage_kind
 from gatewise.showing import counted
 
@@ -29,56 +29,56 @@ def flatten(
 ) -> tuple[dict[str, Tensor], dict[str, str], dict[str, bool]]:
     """Return the tensors by their paths, the classes of the objects that hold them, and their batch_first.
 
-    Each path counts, and each entry of what is looked through: one object may be held by thousands.
+    Each path and each visited entry counts: thousands may hold one object.
     """
     tensors: dict[str, Tensor] = {}
     classes: dict[str, str] = {}
     batch_first: dict[str, bool] = {}
-    seen: set[int] = set()
-    ahead: list[tuple[str, int, Any]] = [("", 0, content)]
-    while ahead:
-        path, depth, one = ahead.pop()
-        if isinstance(one, Object) and (tensor := _tensor(one, storage, budget)) is not None:
+    visited: set[int] = set()
+    pending: list[tuple[str, int, Any]] = [("", 0, content)]
+    while pending:
+        path, depth, node = pending.pop()
+        if isinstance(node, PickledObject) and (tensor := _describe_tensor(node, storage, budget)) is not None:
             tensors[path or "tensor"] = tensor
             continue
-        if not isinstance(one, (dict, list, tuple, Object)) or id(one) in seen or depth > DEEPEST:
+        if not isinstance(node, (dict, list, tuple, PickledObject)) or id(node) in visited or depth > DEEPEST:
             continue
-        seen.add(id(one))  # what is shared, or holds itself, is gone through once
+        visited.add(id(node))  # an object that is shared, or holds itself, is visited once
         pairs: dict[Any, Any] = {}
-        if isinstance(one, Object):
-            if isinstance(one.maker, Global):
-                classes[path] = ".".join(one.maker)
+        if isinstance(node, PickledObject):
+            if isinstance(node.maker, GlobalName):
+                classes[path] = ".".join(node.maker)
                 budget.hold(len(classes[path]), 1, "the names of its classes")
-            state = one.state[0] if isinstance(one.state, tuple) and len(one.state) == 2 else one.state
-            for source in (state, one.pairs):
+            state = node.state[0] if isinstance(node.state, tuple) and len(node.state) == 2 else node.state
+            for source in (state, node.pairs):
                 if isinstance(source, dict):
                     budget.count(len(source), "entries")
                     pairs |= source
             for inner in ("_buffers", "_parameters", "_modules"):  # a whole module, with its weights inside
-                if isinstance(held := pairs.pop(inner, None), dict):
-                    pairs |= held
-            pairs |= dict(enumerate(one.items))
-            if isinstance(said := pairs.get("batch_first"), bool):
-                batch_first[path] = said
-        elif isinstance(one, dict):
-            pairs = one
+                if isinstance(members := pairs.pop(inner, None), dict):
+                    pairs |= members
+            pairs |= dict(enumerate(node.items))
+            if isinstance(is_batch_first := pairs.get("batch_first"), bool):
+                batch_first[path] = is_batch_first
+        elif isinstance(node, dict):
+            pairs = node
         else:
-            pairs = dict(enumerate(one))
+            pairs = dict(enumerate(node))
         budget.count(len(pairs), "entries")
         for key, value in reversed(pairs.items()):
-            if _is_name(key) and isinstance(value, (dict, list, tuple, Object)):
+            if _is_path_part(key) and isinstance(value, (dict, list, tuple, PickledObject)):
                 inner = f"{path}.{key}" if path else str(key)
                 budget.hold(len(inner), COPIES, "its names")
-                ahead.append((inner, depth + 1, value))
+                pending.append((inner, depth + 1, value))
     return tensors, classes, batch_first
 
 
-def kind_of(content: Any) -> str:
-    """Return what the content of a pickle is, in a few words."""
-    if isinstance(content, Object):
-        maker = ".".join(content.maker) if isinstance(content.maker, Global) else "a class that is made in it"
+def describe_content(content: Any) -> str:
+    """Return the content of a pickle in a few words."""
+    if isinstance(content, PickledObject):
+        maker = ".".join(content.maker) if isinstance(content.maker, GlobalName) else "a class that is made in it"
         return f"an object of {maker}"
-    if isinstance(content, Global):
+    if isinstance(content, GlobalName):
         return f"the name {'.'.join(content)}"
     if isinstance(content, dict):
         some = ", ".join(shown(key, 40) for key in list(content)[:3] if isinstance(key, str))
@@ -89,67 +89,71 @@ def kind_of(content: Any) -> str:
     return {str: "a text", bytes: "bytes", type(None): "nothing"}.get(type(content), f"a {type(content).__name__}")
 
 
-def _is_name(key: Any) -> bool:
+def _is_path_part(key: Any) -> bool:
     return isinstance(key, str) or (isinstance(key, int) and is_count(abs(key)))
 
 
-def _tensor(one: Object, storage: Callable[[Any], Storage | None], budget: Budget) -> Tensor | None:
-    """Return the tensor or array that an object stands for, or None."""
+def _describe_tensor(node: PickledObject, storage: Callable[[Any], Storage | None], budget: Budget) -> Tensor | None:
+    """Return the tensor or array that an object describes, or None."""
     for _ in range(4):  # a parameter holds its tensor
-        if not one.made_by(*PARAMETER):
+        if not node.made_by(*PARAMETER):
             break
-        if not (isinstance(one.args, tuple) and one.args and isinstance(one.args[0], Object)):
-            return unreadable("its parameter is incomplete")
-        one = one.args[0]
-    if (array := pickled_arrays.described(one, budget)) is not None:
+        if not (isinstance(node.args, tuple) and node.args and isinstance(node.args[0], PickledObject)):
+            return unreadable_tensor("its parameter is incomplete")
+        node = node.args[0]
+    if (array := pickled_arrays.describe_array(node, budget)) is not None:
         return array
-    if isinstance(one.maker, Global) and one.maker.module == "torch._utils" and "_rebuild" in one.maker.name:
-        if not one.made_by(*REBUILD):
-            kind = one.maker.name.removeprefix("_rebuild_").replace("qtensor", "quantised tensor").replace("_", " ")
-            return unreadable(f"it is a {kind}")
-        return _dense(one, storage, budget)
+    if isinstance(node.maker, GlobalName) and node.maker.module == "torch._utils" and "_rebuild" in node.maker.name:
+        if not node.made_by(*REBUILD):
+            kind = node.maker.name.removeprefix("_rebuild_").replace("qtensor", "quantised tensor").replace("_", " ")
+            return unreadable_tensor(f"it is a {kind}")
+        return _describe_dense(node, storage, budget)
     return None
 
 
-def _dense(one: Object, storage: Callable[[Any], Storage | None], budget: Budget) -> Tensor:
-    args = one.args if isinstance(one.args, tuple) else ()
+def _describe_dense(node: PickledObject, storage: Callable[[Any], Storage | None], budget: Budget) -> Tensor:
+    args = node.args if isinstance(node.args, tuple) else ()
     if len(args) < 4:
-        return unreadable("its description is incomplete")
-    held, offset, shape, strides = args[:4]
-    found = storage(held.identity) if isinstance(held, Persistent) else _inner_storage(held, budget)
-    if found is None:
-        return unreadable(f"it depends on {_said(held)}")
-    whole = isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == len(strides) <= 32
-    if not whole or not all(map(is_count, (offset, *shape, *strides))):
-        return unreadable("its shape or its strides are invalid")
-    kind, named = found.kind, held.identity[1] if isinstance(held, Persistent) else None
-    if one.made_by("torch._utils._rebuild_tensor_v3"):
-        named = args[6] if len(args) > 6 else None
-        kind = TYPES.get(named.name) if isinstance(named, Global) else None
+        return unreadable_tensor("its description is incomplete")
+    storage_node, offset, shape, strides = args[:4]
+    stored = (
+        storage(storage_node.identity)
+        if isinstance(storage_node, PersistentId)
+        else _nested_storage(storage_node, budget)
+    )
+    if stored is None:
+        return unreadable_tensor(f"it depends on {_name_of(storage_node)}")
+    is_consistent = isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == len(strides) <= 32
+    if not is_consistent or not all(map(is_count, (offset, *shape, *strides))):
+        return unreadable_tensor("its shape or its strides are invalid")
+    kind, type_name = stored.kind, storage_node.identity[1] if isinstance(storage_node, PersistentId) else None
+    if node.made_by("torch._utils._rebuild_tensor_v3"):
+        type_name = args[6] if len(args) > 6 else None
+        kind = TYPES.get(type_name.name) if isinstance(type_name, GlobalName) else None
         if kind is not None:
-            found = Storage(kind, found.count // itemsize(kind), found.read)
+            stored = Storage(kind, stored.count // bytes_per_number(kind), stored.read)
     if kind is None:
-        name = ".".join(named) if isinstance(named, Global) else "of an unknown type"
-        return unreadable(f"its numbers are {name}, which is not supported")
-    return Tensor(shape, strides, offset, kind, found, budget)
+        name = ".".join(type_name) if isinstance(type_name, GlobalName) else "of an unknown type"
+        return unreadable_tensor(f"its numbers are {name}, which is not supported")
+    return Tensor(shape, strides, offset, kind, stored, budget)
 
 
-def _said(held: Any) -> str:
-    if isinstance(held, Object) and isinstance(held.maker, Global):
-        return ".".join(held.maker)[:100]
-    return "a storage that is not described" if isinstance(held, Persistent) else f"a {type(held).__name__}"
+def _name_of(node: Any) -> str:
+    if isinstance(node, PickledObject) and isinstance(node.maker, GlobalName):
+        return ".".join(node.maker)[:100]
+    return "a storage that is not described" if isinstance(node, PersistentId) else f"a {type(node).__name__}"
 
 
-def _inner_storage(held: Any, budget: Budget) -> Storage | None:
-    """Return a storage that was pickled by itself: as bytes which are a file of PyTorch's in turn."""
-    if not (isinstance(held, Object) and held.made_by("torch.storage._load_from_bytes") and held.args):
+def _nested_storage(node: Any, budget: Budget) -> Storage | None:
+    """Return a storage that was pickled by itself, as the bytes of another PyTorch file."""
+    if not (isinstance(node, PickledObject) and node.made_by("torch.storage._load_from_bytes") and node.args):
         return None
-    data = as_bytes(held.args[0], budget)
+    data = as_bytes(node.args[0], budget)
     if data is None:
         return None
     file = io.BytesIO(data)
     try:
-        parts = [pickles.read(file, budget) for _ in range(5)]
+        parts = [pickles.read_pickle(file, budget) for _ in range(5)]
     except FileError:
         return None
     identity: Any = getattr(parts[3], "identity", None)

@@ -1,4 +1,4 @@
-"""From tensors with PyTorch's names to LSTMs, other layers, and what only has the names of an LSTM."""
+"""LSTMs and other layers from tensors with PyTorch's names; look-alikes of LSTMs are refused."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.errors import FileError, GatewiseError
 from gatewise.interop import conventions
-from gatewise.interop.containers.floats import real
+from gatewise.interop.containers.floats import to_float
 from gatewise.interop.containers.tensors import Tensor
-from gatewise.interop.found import Found, Part, Refused, distinct
+from gatewise.interop.contents import Refused, StoredLayer, StoredLSTM, with_distinct_names
 from gatewise.interop.torch.described import DEEPEST
-from gatewise.interop.torch.reparametrised import NORMED, plain
+from gatewise.interop.torch.reparametrised import NORMED, undo_parametrisations
 from gatewise.interop.unread import QUANTISED
 from gatewise.layers import LSTM
 from gatewise.parameters import Parameters
@@ -30,50 +30,50 @@ CELL = -1  # the layer of an LSTMCell's names, which have none
 Key = tuple[str, int, bool]  # weight_ih and the like, the layer, and whether it is of the backward direction
 
 
-def grouped(
+def group_tensors(
     tensors: Mapping[str, Tensor | Array],
     classes: Mapping[str, str] | None = None,
     batch_first: Mapping[str, bool] | None = None,
-) -> tuple[tuple[Found, ...], tuple[Part, ...], tuple[Refused, ...]]:
-    """Return the LSTMs among named tensors, other layers, and what cannot be read.
+) -> tuple[tuple[StoredLSTM, ...], tuple[StoredLayer, ...], tuple[Refused, ...]]:
+    """Return the LSTMs among named tensors, the other layers, and the unreadable ones.
 
     Parameters
     ----------
     tensors : mapping of str to tensor or array
         A state dict: PyTorch's names after any prefix.
     classes : mapping of str to str, optional
-        The class of the object at each prefix, where the file says.
+        The class of the object at each prefix, if the file says.
     batch_first : mapping of str to bool, optional
-        Whether each has batch-first axes, where the file says.
+        Whether each has batch-first axes, if the file says.
     """
     classes = classes or {}
-    found: list[Found] = []
+    lstms: list[StoredLSTM] = []
     refused: list[Refused] = []
     groups: dict[str, dict[Key, str]] = {}
-    undropped: dict[str, dict[Key, str]] = {}
+    raw_groups: dict[str, dict[Key, str]] = {}
     norms: dict[str, str] = {}
-    tensors, normed, odd = plain(tensors)
-    for name in odd:
+    tensors, weight_normed, problems = undo_parametrisations(tensors)
+    for name in problems:
         if (match := NAME.fullmatch(name)) is not None:
-            groups.setdefault(match[1] or "", {})[_key(*match.groups()[1:])] = name
+            groups.setdefault(match[1] or "", {})[_weight_key(*match.groups()[1:])] = name
     for name in tensors:
         raw = name.endswith("_raw")
         if (match := NAME.fullmatch(name.removesuffix("_raw"))) is not None:
             prefix, kind, layer, reverse = match.groups()
-            (undropped if raw else groups).setdefault(prefix or "", {})[_key(kind, layer, reverse)] = name
-        for owner in _owners(name.rpartition("norm")[0]):
+            (raw_groups if raw else groups).setdefault(prefix or "", {})[_weight_key(kind, layer, reverse)] = name
+        for owner in _enclosing_prefixes(name.rpartition("norm")[0]):
             norms.setdefault(owner, name)
     for prefix, names in groups.items():
         label = prefix or "lstm"
         try:
-            reason = next((f"{name}: {odd[name]}" for name in names.values() if name in odd), None)
-            reason = reason or _not_an_lstm(tensors, names) or _not_plain(prefix, classes, norms)
+            reason = next((f"{name}: {problems[name]}" for name in names.values() if name in problems), None)
+            reason = reason or _why_not_lstm(tensors, names) or _why_not_plain(prefix, classes, norms)
             if reason is not None:
                 refused.append(Refused(label, reason))
                 continue
-            raw_ones = undropped.get(prefix, {}) | undropped.get(prefix.removesuffix(".module"), {})
-            lstm, notes = _lstm(tensors, names | raw_ones)
-            if normed & set(names.values()):
+            raw_ones = raw_groups.get(prefix, {}) | raw_groups.get(prefix.removesuffix(".module"), {})
+            lstm, notes = _build_lstm(tensors, names | raw_ones)
+            if weight_normed & set(names.values()):
                 notes = (NORMED, *notes)
             if raw_ones:
                 notes = (f"{len(raw_ones)} of its arrays are those without DropConnect (…_raw)", *notes)
@@ -82,23 +82,23 @@ def grouped(
             continue
         first = next(iter(names.values()))
         where = f"{len(names)} tensors, starting with {first}" if len(names) > 1 else first
-        said = (batch_first or {}).get(prefix)
-        found.append(Found(label, lstm, CONVENTION, where, notes, batch_first=said))
-    refused += _quantised(tensors, classes, groups)
-    return distinct(found), _parts(tensors, groups), tuple(refused)
+        is_batch_first = (batch_first or {}).get(prefix)
+        lstms.append(StoredLSTM(label, lstm, CONVENTION, where, notes, batch_first=is_batch_first))
+    refused += _refuse_quantised(tensors, classes, groups)
+    return with_distinct_names(lstms), _other_layers(tensors, groups), tuple(refused)
 
 
-def _key(kind: str, layer: str | None, reverse: str | None) -> Key:
+def _weight_key(kind: str, layer: str | None, reverse: str | None) -> Key:
     return kind, CELL if layer is None else int(layer[:6]), reverse is not None
 
 
-def _owners(name: str) -> list[str]:
-    """Return the prefixes of a name, but for the empty one, up to a depth that names have."""
+def _enclosing_prefixes(name: str) -> list[str]:
+    """Return the prefixes of a name without the empty one, up to a depth."""
     parts = name.split(".")[:DEEPEST]
     return [".".join(parts[:count]) for count in range(1, len(parts))]
 
 
-def _not_plain(prefix: str, classes: Mapping[str, str], norms: Mapping[str, str]) -> str | None:
+def _why_not_plain(prefix: str, classes: Mapping[str, str], norms: Mapping[str, str]) -> str | None:
     """Return why something with the names of an LSTM may compute something else, or None."""
     kind = classes.get(prefix)
     if kind is not None and "quanti" in kind:
@@ -108,7 +108,7 @@ def _not_plain(prefix: str, classes: Mapping[str, str], norms: Mapping[str, str]
     return f"it has a norm inside ({norms[prefix]}): it is not a plain LSTM" if prefix in norms else None
 
 
-def _quantised(
+def _refuse_quantised(
     tensors: Mapping[str, Tensor | Array], classes: Mapping[str, str], groups: Mapping[str, object]
 ) -> list[Refused]:
     """Return PyTorch's quantised LSTMs, recognised by their classes or by the names of their arrays."""
@@ -120,21 +120,21 @@ def _quantised(
     for name in [*tensors, *classes]:
         match = PACKED.match(name)
         prefix = "" if match is None else match[1] or ""
-        known = (at in prefixes or at in groups for at in (prefix, *_owners(f"{prefix}.")))
+        known = (at in prefixes or at in groups for at in (prefix, *_enclosing_prefixes(f"{prefix}.")))
         if match is not None and not any(known):
             prefixes[prefix] = f"it is {QUANTISED}"
     return [Refused(at or "lstm", reason) for at, reason in prefixes.items()]
 
 
-def _not_an_lstm(tensors: Mapping[str, Tensor | Array], names: Mapping[Key, str]) -> str | None:
+def _why_not_lstm(tensors: Mapping[str, Tensor | Array], names: Mapping[Key, str]) -> str | None:
     """Return why tensors of these names do not belong to an LSTM, or None."""
     for (kind, layer, reverse), name in names.items():
         other = names.get(("weight_ih", layer, reverse))
         if kind != "weight_hh" or other is None or ("weight_hr", layer, reverse) in names:
             continue
-        one = tensors[name]
-        if len(one.shape) == 2 and one.shape[1]:
-            rows, columns = one.shape
+        tensor = tensors[name]
+        if len(tensor.shape) == 2 and tensor.shape[1]:
+            rows, columns = tensor.shape
             if rows == 3 * columns:
                 return f"it is a GRU: {name} has 3 gates of {columns} units"
             if rows == columns:
@@ -142,37 +142,40 @@ def _not_an_lstm(tensors: Mapping[str, Tensor | Array], names: Mapping[Key, str]
     return None
 
 
-def _lstm(tensors: Mapping[str, Tensor | Array], names: Mapping[Key, str]) -> tuple[LSTM, tuple[str, ...]]:
+def _build_lstm(tensors: Mapping[str, Tensor | Array], names: Mapping[Key, str]) -> tuple[LSTM, tuple[str, ...]]:
     keys = {(layer, reverse) for kind, layer, reverse in names if kind in ("weight_ih", "weight_hh")}
     layers = sorted({layer for layer, _ in keys})
     if (layers != [CELL] and layers != list(range(len(layers)))) or not layers:
         raise FileError(f"it has layers {[n for n in layers if n >= 0]}; they must be 0, 1, … without a gap")
-    both = any(reverse for _, reverse in keys)
+    bidirectional = any(reverse for _, reverse in keys)
     biased = {(layer, reverse) for kind, layer, reverse in names if kind.startswith("bias")}
-    if biased and (lacking := sorted(keys - biased)):
-        raise FileError(f"bias_ih{_suffix(*lacking[0])} is missing")
+    if biased and (without_bias := sorted(keys - biased)):
+        raise FileError(f"bias_ih{_layer_suffix(*without_bias[0])} is missing")
     notes: list[str] = []
     dtypes: set[str] = set()
     rows = []
     for layer in layers:
         rows.append(
-            [_cell(tensors, names, layer, reverse, dtypes) for reverse in ((False, True) if both else (False,))]
+            [
+                _build_cell(tensors, names, layer, reverse, dtypes)
+                for reverse in ((False, True) if bidirectional else (False,))
+            ]
         )
     if not any(kind.startswith("bias") for kind, _, _ in names):
         notes.append("it has no biases: they are zeros")
-    if narrow := dtypes & {"<f2", "bf16"}:
-        stored = "bfloat16" if "bf16" in narrow else "float16"
+    if half_types := dtypes & {"<f2", "bf16"}:
+        stored = "bfloat16" if "bf16" in half_types else "float16"
         notes.append(f"it is stored in {stored} and read as float32, which changes no number")
     if len({cell.dtype for row in rows for cell in row}) > 1:
         rows = [[cell.astype(np.float64) for cell in row] for row in rows]
     return LSTM.from_cells(rows), tuple(notes)
 
 
-def _suffix(layer: int, reverse: bool) -> str:
+def _layer_suffix(layer: int, reverse: bool) -> str:
     return f"{'' if layer == CELL else f'_l{layer}'}{'_reverse' if reverse else ''}"
 
 
-def _cell(
+def _build_cell(
     tensors: Mapping[str, Tensor | Array],
     names: Mapping[Key, str],
     layer: int,
@@ -182,15 +185,15 @@ def _cell(
     def array(kind: str) -> Array:
         name = names.get((kind, layer, reverse))
         if name is None:
-            raise FileError(f"{kind}{_suffix(layer, reverse)} is missing")
-        one = tensors[name]
-        if isinstance(one, Tensor):
-            dtypes.add(one.kind or "")
+            raise FileError(f"{kind}{_layer_suffix(layer, reverse)} is missing")
+        tensor = tensors[name]
+        if isinstance(tensor, Tensor):
+            dtypes.add(tensor.kind or "")
             try:
-                return one.array()
+                return tensor.array()
             except FileError as problem:
                 raise FileError(f"{name}: {problem}") from None
-        return real(one)
+        return to_float(tensor)
 
     biases = [kind for kind in ("bias_ih", "bias_hh") if (kind, layer, reverse) in names]
     if len(biases) == 1:
@@ -205,25 +208,31 @@ def _cell(
     )
 
 
-def _parts(tensors: Mapping[str, Tensor | Array], groups: Mapping[str, object]) -> tuple[Part, ...]:
-    """Return the layers that hold an array by the name of weight: linear ones, embeddings, convolutions."""
+def _other_layers(tensors: Mapping[str, Tensor | Array], groups: Mapping[str, object]) -> tuple[StoredLayer, ...]:
+    """Return the layers with an array called weight: linear layers, embeddings, convolutions."""
     parts = []
-    for name, one in tensors.items():
+    for name, tensor in tensors.items():
         prefix, _, last = name.rpartition(".")
-        if last != "weight" or len(one.shape) < 2 or prefix in groups or not getattr(one, "floating", True):
+        if last != "weight" or len(tensor.shape) < 2 or prefix in groups or not getattr(tensor, "floating", True):
             continue
         prefix = prefix or name
-        if len(one.shape) > 2:
-            parts.append(Part(prefix, "convolution or the like", tuple(one.shape)))
+        if len(tensor.shape) > 2:
+            parts.append(StoredLayer(prefix, "convolution or the like", tuple(tensor.shape)))
             continue
         bias = tensors.get(name.removesuffix("weight") + "bias")
-        whole = bias is not None and tuple(bias.shape) == (one.shape[0],)
-        kind = "linear layer" if whole else "embedding or linear layer without bias"
+        has_bias = bias is not None and tuple(bias.shape) == (tensor.shape[0],)
+        kind = "linear layer" if has_bias else "embedding or linear layer without bias"
         parts.append(
-            Part(prefix, kind, tuple(one.shape), _reader(one), _reader(bias) if whole and bias is not None else None)
+            StoredLayer(
+                prefix,
+                kind,
+                tuple(tensor.shape),
+                _array_reader(tensor),
+                _array_reader(bias) if has_bias and bias is not None else None,
+            )
         )
     return tuple(parts)
 
 
-def _reader(one: Tensor | Array) -> Callable[[], Array]:
-    return one.array if isinstance(one, Tensor) else lambda: real(one)
+def _array_reader(tensor: Tensor | Array) -> Callable[[], Array]:
+    return tensor.array if isinstance(tensor, Tensor) else lambda: to_float(tensor)

@@ -12,10 +12,10 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.errors import OptionError, join_names
 from gatewise.interop.captured import Captured, difference
-from gatewise.interop.found import warn_of
-from gatewise.interop.torch.grouping import grouped
+from gatewise.interop.contents import warn_not_finite
+from gatewise.interop.torch.grouping import group_tensors
 from gatewise.interop.torch.states import read_state, write_state
-from gatewise.interop.torch.tensors import library, numbers
+from gatewise.interop.torch.tensors import import_torch, to_array
 from gatewise.layers import LSTM
 from gatewise.records.trace import LSTMTrace
 
@@ -27,42 +27,50 @@ WITHOUT_STATES = "it returned no states to compare with"
 
 def lstms_in(module: torch.nn.Module) -> dict[str, Any]:
     """Return the modules LSTM and LSTMCell in a live module by name; the module itself is called lstm."""
-    torch = library()
+    torch = import_torch()
     kinds = (torch.nn.LSTM, torch.nn.LSTMCell)
-    return {name or "lstm": one for name, one in module.named_modules() if isinstance(one, kinds)}
+    return {name or "lstm": part for name, part in module.named_modules() if isinstance(part, kinds)}
 
 
 def lstm_of(module: torch.nn.Module, name: str | None = None) -> LSTM:
     """Return the LSTM of a live module; see `gatewise.interop.torch.read`."""
-    torch = library()
+    torch = import_torch()
     if not isinstance(module, torch.nn.Module):
         raise OptionError(f"read takes a live PyTorch module or a path, not {type(module).__name__}")
     modules = lstms_in(module)
     if not modules:
-        raise OptionError(f"read takes a torch.nn.LSTM or LSTMCell, or a module that holds one, not {_kind(module)}")
+        raise OptionError(
+            f"read takes a torch.nn.LSTM or LSTMCell, or a module that holds one, not {_class_name(module)}"
+        )
     if name is None and len(modules) > 1:
         raise OptionError(
-            f"this {_kind(module)} holds {len(modules)} LSTMs; name one of them: {join_names(map(repr, modules))}"
+            f"this {_class_name(module)} holds {len(modules)} LSTMs; name one of them: {join_names(map(repr, modules))}"
         )
-    chosen = modules.get(name, None) if name is not None else next(iter(modules.values()))
-    if chosen is None:
-        raise OptionError(f"there is no LSTM {name!r} in this {_kind(module)}; it has {join_names(map(repr, modules))}")
-    names = getattr(chosen, "_flat_weights_names", None) or [one for one, _ in chosen.named_parameters()]
-    found, _, refused = grouped({one: numbers(getattr(chosen, one)) for one in names})  # parametrised ones too
-    if not found:
-        reasons = "; ".join(one.reason for one in refused) or "it has no weights of its own"
-        raise OptionError(f"this {_kind(chosen)} cannot be read: {reasons}")
-    warn_of(f"this {_kind(chosen)}", found[0].bad)
-    return found[0].lstm
+    part = modules.get(name, None) if name is not None else next(iter(modules.values()))
+    if part is None:
+        raise OptionError(
+            f"there is no LSTM {name!r} in this {_class_name(module)}; it has {join_names(map(repr, modules))}"
+        )
+    names = getattr(part, "_flat_weights_names", None) or [
+        parameter_name for parameter_name, _ in part.named_parameters()
+    ]
+    lstms, _, refused = group_tensors(
+        {parameter_name: to_array(getattr(part, parameter_name)) for parameter_name in names}
+    )  # parametrised ones too
+    if not lstms:
+        reasons = "; ".join(refusal.reason for refusal in refused) or "it has no weights of its own"
+        raise OptionError(f"this {_class_name(part)} cannot be read: {reasons}")
+    warn_not_finite(f"this {_class_name(part)}", lstms[0].non_finite)
+    return lstms[0].lstm
 
 
-def _kind(module: torch.nn.Module) -> str:
+def _class_name(module: torch.nn.Module) -> str:
     return type(module).__name__
 
 
-def module_of(lstm: LSTM, arrays: Mapping[str, Array]) -> torch.nn.LSTM:
+def build_module(lstm: LSTM, arrays: Mapping[str, Array]) -> torch.nn.LSTM:
     """Return a live module with an LSTM's arrays by PyTorch's names."""
-    torch = library()
+    torch = import_torch()
     first = lstm.layers[0][0].parameters
     module = torch.nn.LSTM(
         lstm.input_size,
@@ -101,7 +109,7 @@ def capture(model: torch.nn.Module, *inputs: Any, **named: Any) -> tuple[Capture
     OptionError
         If there is no LSTM in the model, or none was called, or one applies random dropout: call ``model.eval()``.
     """
-    torch = library()
+    torch = import_torch()
     if not isinstance(model, torch.nn.Module):
         raise OptionError(f"capture takes a torch.nn.Module, not {type(model).__name__}")
     if isinstance(model, torch.jit.ScriptModule):
@@ -121,17 +129,19 @@ def capture(model: torch.nn.Module, *inputs: Any, **named: Any) -> tuple[Capture
                 raise OptionError(f"{name} applies random dropout of {module.dropout:g}; call model.eval() first")
             if name not in lstms:
                 lstms[name] = lstm_of(module)
-            given = dict(zip(("input", "hx"), args, strict=False)) | kwargs
-            see = _see_cell if isinstance(module, torch.nn.LSTMCell) else _see_lstm
+            arguments = dict(zip(("input", "hx"), args, strict=False)) | kwargs
+            trace_call = _trace_cell_call if isinstance(module, torch.nn.LSTMCell) else _trace_lstm_call
             captured.append(
-                Captured(name, calls[name], *see(lstms[name], module, given["input"], given.get("hx"), output))
+                Captured(
+                    name, calls[name], *trace_call(lstms[name], module, arguments["input"], arguments.get("hx"), output)
+                )
             )
             calls[name] += 1
 
         return after
 
     # Before other hooks, which may change the output; and not compiled, since compiled code would bypass them.
-    handles = [one.register_forward_hook(hook(name), with_kwargs=True, prepend=True) for name, one in modules.items()]
+    handles = [part.register_forward_hook(hook(name), with_kwargs=True, prepend=True) for name, part in modules.items()]
     stance = getattr(torch.compiler, "set_stance", None)
     try:
         with torch.no_grad(), nullcontext() if stance is None else stance("force_eager"):
@@ -144,17 +154,17 @@ def capture(model: torch.nn.Module, *inputs: Any, **named: Any) -> tuple[Capture
     return tuple(captured)
 
 
-Seen = tuple[LSTMTrace, float, tuple[str, ...]]
+CallTrace = tuple[LSTMTrace, float, tuple[str, ...]]
 
 
-def _see_cell(lstm: LSTM, module: Any, x: Any, hx: Any, output: Any) -> Seen:
-    torch = library()
+def _trace_cell_call(lstm: LSTM, module: Any, x: Any, hx: Any, output: Any) -> CallTrace:
+    torch = import_torch()
 
     def rows(tensor: Any) -> Array:
-        found = numbers(tensor)
-        return found if found.ndim == 2 else found[None]
+        array = to_array(tensor)
+        return array if array.ndim == 2 else array[None]
 
-    state = None if hx is None else read_state([rows(one)[None] for one in hx], lstm)
+    state = None if hx is None else read_state([rows(tensor)[None] for tensor in hx], lstm)
     trace = lstm.trace(rows(x)[None], state)
     final = trace.state[0][0]
     if isinstance(output, torch.Tensor):
@@ -162,30 +172,30 @@ def _see_cell(lstm: LSTM, module: Any, x: Any, hx: Any, output: Any) -> Seen:
     return trace, difference(zip(final, map(rows, output), strict=True)), ()
 
 
-def _see_lstm(lstm: LSTM, module: Any, x: Any, hx: Any, output: Any) -> Seen:
-    torch = library()
+def _trace_lstm_call(lstm: LSTM, module: Any, x: Any, hx: Any, output: Any) -> CallTrace:
+    torch = import_torch()
     packed = torch.nn.utils.rnn.PackedSequence
-    whole = isinstance(output, tuple) and not isinstance(output, packed)
-    y, states = output if whole else (output, None)
+    has_states = isinstance(output, tuple) and not isinstance(output, packed)
+    y, states = output if has_states else (output, None)
     lengths = None
     if isinstance(x, packed):
         unpack = torch.nn.utils.rnn.pad_packed_sequence
         (x, lengths), (y, _) = unpack(x), unpack(y)  # sequences in the order given, as in the states
     else:
         time_first = x.dim() == 2 or not module.batch_first
-        x, y = (one if time_first else one.transpose(0, 1) for one in (x, y))
-    values, outputs = numbers(x), numbers(y)
+        x, y = (tensor if time_first else tensor.transpose(0, 1) for tensor in (x, y))
+    values, outputs = to_array(x), to_array(y)
     if values.ndim == 2:
         values, outputs = values[:, None], outputs[:, None]
-    state = None if hx is None else read_state([_batched(one) for one in hx], lstm)
+    state = None if hx is None else read_state([_with_batch_axis(tensor) for tensor in hx], lstm)
     trace = lstm.trace(values, state, lengths=None if lengths is None else lengths.numpy())
     pairs = [(trace.output, outputs)]
     if states is not None:
-        pairs += zip(write_state(trace.state), map(_batched, states), strict=True)
-    return trace, difference(pairs), () if whole else (WITHOUT_STATES,)
+        pairs += zip(write_state(trace.state), map(_with_batch_axis, states), strict=True)
+    return trace, difference(pairs), () if has_states else (WITHOUT_STATES,)
 
 
-def _batched(state: Any) -> Array:
+def _with_batch_axis(state: Any) -> Array:
     """Return h or c with a batch axis."""
-    found = numbers(state)
-    return found if found.ndim == 3 else found[:, None]
+    array = to_array(state)
+    return array if array.ndim == 3 else array[:, None]

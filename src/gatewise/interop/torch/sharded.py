@@ -1,4 +1,4 @@
-"""Models in several files: the index of Hugging Face's says which file holds which tensor.
+"""Models in several files: Hugging Face's index names the file of each tensor.
 
 It is a JSON object whose ``weight_map`` has the name of a file for the name of each tensor. The files must lie in the
 folder of the index.
@@ -14,7 +14,7 @@ from gatewise.files import storage
 from gatewise.files.budget import Budget
 from gatewise.interop.containers import beside, json_document
 from gatewise.interop.containers.tensors import Tensor
-from gatewise.interop.torch.files import Archive, open_archive, open_safetensors
+from gatewise.interop.torch.files import TorchFile, open_archive, open_safetensors
 from gatewise.showing import counted
 
 MAP = "weight_map"
@@ -22,11 +22,11 @@ LOCATING = 50  # microseconds
 
 
 def is_index(head: bytes) -> bool:
-    """Say whether a file that begins so is the index of a model in several files."""
-    return json_document.begins(head) and f'"{MAP}"'.encode() in head
+    """Return whether a file with these first bytes is the index of a model in several files."""
+    return json_document.may_be_json(head) and f'"{MAP}"'.encode() in head
 
 
-def open_index(path: Path, head: bytes, budget: Budget, stack: ExitStack) -> Archive:
+def open_index(path: Path, head: bytes, budget: Budget, stack: ExitStack) -> TorchFile:
     """Return the tensors of all files that an index names.
 
     Raises
@@ -34,44 +34,48 @@ def open_index(path: Path, head: bytes, budget: Budget, stack: ExitStack) -> Arc
     FileError
         If it names files that are missing or lie elsewhere, or tensors that they do not have.
     """
-    del head  # which has told what it is
-    document = json_document.read(path, budget)
+    del head  # it only told the kind of file
+    document = json_document.read_document(path, budget)
     if not isinstance(document, dict):
-        raise FileError(f"its JSON is {json_document.said(document)}; an index is an object")
+        raise FileError(f"its JSON is {json_document.describe(document)}; an index is an object")
     places = json_document.entry(document, MAP, dict, "the index")
-    shards: dict[str, Archive] = {}
-    opened: dict[Path, Archive] = {}  # a file may have several names
+    shards: dict[str, TorchFile] = {}
+    open_files: dict[Path, TorchFile] = {}  # a file may have several names
     tensors: dict[str, Tensor] = {}
     calls: dict[str, None] = {}
     for name, place in places.items():
         if not isinstance(place, str):
-            raise FileError(f"its index has {json_document.said(place)} for {shown(name)!r}, not the name of a file")
+            raise FileError(
+                f"its index has {json_document.describe(place)} for {shown(name)!r}, not the name of a file"
+            )
         if place not in shards:
-            shards[place] = _opened(path.parent, place, opened, budget, stack)
+            shards[place] = _open_shard(path.parent, place, open_files, budget, stack)
             calls |= dict.fromkeys(shards[place].calls)
         if name not in shards[place].tensors:
             raise FileError(f"its index says that {shown(name)!r} is in {shown(place)!r}, which does not have it")
         tensors[name] = shards[place].tensors[name]
-    kinds = dict.fromkeys(one.format for one in opened.values())
-    held = f"{' and '.join(kinds) or 'an index'}, in {counted(len(opened), 'file')}"
-    return Archive(held, tensors, calls=tuple(calls))
+    kinds = dict.fromkeys(shard.format for shard in open_files.values())
+    kind_of_file = f"{' and '.join(kinds) or 'an index'}, in {counted(len(open_files), 'file')}"
+    return TorchFile(kind_of_file, tensors, calls=tuple(calls))
 
 
-def _opened(folder: Path, name: str, opened: dict[Path, Archive], budget: Budget, stack: ExitStack) -> Archive:
+def _open_shard(
+    folder: Path, name: str, open_files: dict[Path, TorchFile], budget: Budget, stack: ExitStack
+) -> TorchFile:
     budget.work(LOCATING, "finding the files of its index")
     try:
-        path = beside.located(folder, name)
-        if path in opened:
-            return opened[path]
+        path = beside.locate(folder, name)
+        if path in open_files:
+            return open_files[path]
         budget.grow(path.stat().st_size)
         with open(path, "rb") as file:
             head = file.read(16)
     except (FileError, OSError) as problem:
-        said = problem if isinstance(problem, FileError) else "which cannot be opened"
-        raise FileError(f"some of its weights are in {shown(name)!r}, {said}") from None
+        problem_in_words = problem if isinstance(problem, FileError) else "which cannot be opened"
+        raise FileError(f"some of its weights are in {shown(name)!r}, {problem_in_words}") from None
     try:
-        whole = storage.is_safetensors(head)
-        opened[path] = open_safetensors(path, budget) if whole else open_archive(path, head, budget, stack)
-        return opened[path]
+        is_safetensors = storage.is_safetensors(head)
+        open_files[path] = open_safetensors(path, budget) if is_safetensors else open_archive(path, head, budget, stack)
+        return open_files[path]
     except FileError as problem:
         raise FileError(f"some of its weights are in {shown(name)!r}, but {problem}") from None

@@ -10,7 +10,7 @@ from gatewise import arrays
 from gatewise.arrays import Array
 from gatewise.errors import OptionError, ShapeError
 from gatewise.interop import conventions
-from gatewise.interop.torch.tensors import numbers
+from gatewise.interop.torch.tensors import to_array
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 
@@ -21,8 +21,8 @@ def read_state(state: Any, lstm: LSTM) -> States:
     Parameters
     ----------
     state : pair of tensors or arrays
-        (layers · directions, batch, size) each, or without the batch axis; h has the projection's size where there is
-        one. Those of an `nn.LSTMCell` lack the first axis: give ``(h[None], c[None])``.
+        (layers · directions, batch, size) each, or without the batch axis; h has the projection's size, if any.
+        Those of an `nn.LSTMCell` lack the first axis: give ``(h[None], c[None])``.
     lstm : LSTM
         The LSTM that the state belongs to.
 
@@ -46,8 +46,8 @@ def read_state(state: Any, lstm: LSTM) -> States:
     except (TypeError, ValueError):
         raise OptionError(f"a state of PyTorch is a pair (h, c), not {type(state).__name__}") from None
     both, count = [], len(lstm.cells())
-    for name, given in zip("hc", (h, c), strict=True):
-        array = arrays.numbers(name, numbers(given) if hasattr(given, "detach") else given, lstm.dtype)
+    for name, part in zip("hc", (h, c), strict=True):
+        array = arrays.numbers(name, to_array(part) if hasattr(part, "detach") else part, lstm.dtype)
         both.append(array)
         if array.ndim not in (2, 3) or len(array) != count:
             raise ShapeError(
@@ -84,8 +84,8 @@ def write_state(state: States) -> tuple[Array, Array]:
     >>> h.shape
     (2, 5, 2)
     """
-    flat = [one for row in conventions.listed_state(state) for one in row]
+    flat = [cell_state for row in conventions.state_lists(state) for cell_state in row]
     for name in ("h", "c"):
-        if len(shapes := dict.fromkeys(getattr(one, name).shape for one in flat)) > 1:
+        if len(shapes := dict.fromkeys(getattr(cell_state, name).shape for cell_state in flat)) > 1:
             raise ShapeError(f"PyTorch stacks the {name} of all layers, which must have one shape, not {[*shapes]}")
-    return np.stack([one.h for one in flat]), np.stack([one.c for one in flat])
+    return np.stack([cell_state.h for cell_state in flat]), np.stack([cell_state.c for cell_state in flat])

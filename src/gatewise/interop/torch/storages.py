@@ -1,4 +1,4 @@
-"""PyTorch's storages, as its pickles name them: the type of their numbers, how many there are, and in which order."""
+"""PyTorch's storages in its pickles: the type of their numbers, their count, and their byte order."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from gatewise.files.budget import Budget
-from gatewise.interop.containers.pickles import Global, Object, Persistent
-from gatewise.interop.containers.tensors import is_count, itemsize
+from gatewise.interop.containers.pickles import GlobalName, PersistentId, PickledObject
+from gatewise.interop.containers.tensors import bytes_per_number, is_count
 
 TYPES = {  # by the names of storages and of dtypes
     "Float": "<f4", "Double": "<f8", "Half": "<f2", "BFloat16": "bf16", "Long": "<i8", "Int": "<i4", "Short": "<i2",
@@ -21,48 +21,48 @@ TYPES = {  # by the names of storages and of dtypes
 
 
 def is_storage(identity: Any) -> bool:
-    """Say whether a persistent identity is that of a storage: (storage, class, key, device, count, …)."""
+    """Return whether a persistent identity belongs to a storage: (storage, class, key, device, count, …)."""
     if not (isinstance(identity, tuple) and len(identity) >= 5):
         return False
     return identity[0] == "storage" and isinstance(identity[2], str) and is_count(identity[4])
 
 
 def storage_kind(kind: Any) -> str | None:
-    """Return the type of the numbers that a class of storages is for, or None where it is unknown."""
-    name = kind.name if isinstance(kind, Global) else ""
+    """Return the type of the numbers in a class of storages, or None if it is unknown."""
+    name = kind.name if isinstance(kind, GlobalName) else ""
     if name == "UntypedStorage":
         return "<u1"
     return TYPES.get(name.removesuffix("Storage"))
 
 
-def native(data: bytes | memoryview, kind: Any, order: bytes, budget: Budget) -> bytes | memoryview:
+def to_little_endian(data: bytes | memoryview, kind: Any, order: bytes, budget: Budget) -> bytes | memoryview:
     """Return little-endian numbers."""
-    found = storage_kind(kind)
-    if order.strip() == b"little" or found is None:
+    number_type = storage_kind(kind)
+    if order.strip() == b"little" or number_type is None:
         return data
-    width = itemsize(found)
+    width = bytes_per_number(number_type)
     budget.hold(len(data), 2, "numbers whose bytes are turned round")
     return np.frombuffer(data[: len(data) // width * width], f">u{width}").astype(f"<u{width}").tobytes()
 
 
-def persistent(content: Any, budget: Budget) -> Iterator[Persistent]:
-    """Go through all that a description holds, each thing once."""
-    seen: set[int] = set()
-    ahead = [content]
-    while ahead:
-        one = ahead.pop()
-        if isinstance(one, Persistent):
-            yield one
-        elif isinstance(one, (dict, list, tuple, Object)) and id(one) not in seen:
-            seen.add(id(one))
-            parts = _parts(one)
+def iterate_references(content: Any, budget: Budget) -> Iterator[PersistentId]:
+    """Yield the references to stored objects in a description; each object is visited once."""
+    visited: set[int] = set()
+    pending = [content]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, PersistentId):
+            yield node
+        elif isinstance(node, (dict, list, tuple, PickledObject)) and id(node) not in visited:
+            visited.add(id(node))
+            parts = _children(node)
             budget.count(len(parts), "entries")
-            ahead += parts
+            pending += parts
 
 
-def _parts(one: Any) -> list[Any]:
-    if isinstance(one, dict):
-        return list(one.values())
-    if isinstance(one, Object):
-        return [one.args, one.state, *one.items, *one.pairs.values()]
-    return list(one)
+def _children(node: Any) -> list[Any]:
+    if isinstance(node, dict):
+        return list(node.values())
+    if isinstance(node, PickledObject):
+        return [node.args, node.state, *node.items, *node.pairs.values()]
+    return list(node)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def library() -> Any:
+def import_torch() -> Any:
     """Return PyTorch.
 
     Raises
@@ -24,11 +24,11 @@ def library() -> Any:
     return torch
 
 
-def numbers(tensor: torch.Tensor) -> Array:
+def to_array(tensor: torch.Tensor) -> Array:
     """Return a tensor on any device as an array of float32 or float64."""
-    torch = library()
+    torch = import_torch()
     if tensor.is_meta:
         raise OptionError("a module on PyTorch's device 'meta' has shapes, but no numbers")
     wide = torch.float64 if tensor.dtype == torch.float64 else torch.float32
-    found: Array = tensor.detach().to("cpu", wide).numpy()
-    return found
+    array: Array = tensor.detach().to("cpu", wide).numpy()
+    return array

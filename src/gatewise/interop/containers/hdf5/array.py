@@ -13,8 +13,8 @@ import numpy.typing as npt
 from gatewise.errors import FileError, shown
 from gatewise.interop.containers.floats import from_bfloat16
 from gatewise.interop.containers.hdf5.cursor import Cursor, Message, Type
-from gatewise.interop.containers.hdf5.file import File
-from gatewise.interop.containers.hdf5.trees import tree_1
+from gatewise.interop.containers.hdf5.file import HDF5File
+from gatewise.interop.containers.hdf5.trees import read_tree_1
 
 FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32"}
 AnyArray = npt.NDArray[Any]
@@ -22,7 +22,7 @@ AnyArray = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """An array in a file; `read` takes it from there.
+    """An array in a file; `read` returns its numbers.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Dataset:
     type : Type
     """
 
-    file: File
+    file: HDF5File
     path: str
     shape: tuple[int, ...]
     type: Type
@@ -39,7 +39,7 @@ class Dataset:
 
     @property
     def count(self) -> int:
-        """How many numbers it holds."""
+        """The number of its elements."""
         return math.prod(self.shape)
 
     def read(self) -> AnyArray:
@@ -55,51 +55,53 @@ class Dataset:
         """
         if self.type.kind not in ("float", "bfloat16", "int"):
             raise FileError(f"{self.path} holds {self.type.kind}, not numbers")
-        budget, what = self.file.budget, shown(self.path)
-        budget.hold(self.count, self.type.size, what)
-        numbers = self._stored()
+        budget, path = self.file.budget, shown(self.path)
+        budget.hold(self.count, self.type.size, path)
+        numbers = self._read_flat()
         if self.type.kind == "bfloat16":
-            budget.hold(self.count, 8, what)
+            budget.hold(self.count, 8, path)
             numbers = from_bfloat16(numbers)
         elif not numbers.dtype.isnative:
-            budget.hold(self.count, self.type.size, what)
+            budget.hold(self.count, self.type.size, path)
             numbers = numbers.astype(numbers.dtype.newbyteorder("="))
         return numbers.reshape(self.shape)
 
-    def _stored(self) -> AnyArray:
+    def _read_flat(self) -> AnyArray:
         """Return the numbers as they are stored, one after another."""
         length = self.count * self.type.size
-        if any(one.kind == 7 for one in self.messages):
+        if any(message.kind == 7 for message in self.messages):
             raise FileError(f"{self.path} is in another file, which is not followed")
-        layouts = [one for one in self.messages if one.kind == 8]
+        layouts = [message for message in self.messages if message.kind == 8]
         if not layouts:
             raise FileError(f"{self.path} has no data")
         at = self.file.cursor(layouts[0].data)
         version, kind = at.version("the layout of a dataset", 3, 4), at.number(1)
         if kind == 0:
-            found = at.take(at.number(2))
+            data = at.take(at.number(2))
         elif kind == 1:
             address = at.offset()
             if address is None:  # never written
-                found = self._fill_value() * (self.count if length < 2**16 else self._missing())
+                data = self._fill_value() * (self.count if length < 2**16 else self._refuse_missing())
             else:
-                found = self.file.raw(self.file.base + address, length)
+                data = self.file.raw(self.file.base + address, length)
         elif kind == 2 and version == 3:
-            return self._chunks(at)
+            return self._read_chunks(at)
         else:
             raise FileError(f"{self.path} is stored as {'chunks of a newer kind' if kind == 2 else 'a view of others'}")
-        if len(found) < length:
-            raise FileError(f"{self.path} has {len(found)} bytes; it must have {length}")
-        return np.frombuffer(found, self.type.numpy, self.count)
+        if len(data) < length:
+            raise FileError(f"{self.path} has {len(data)} bytes; it must have {length}")
+        return np.frombuffer(data, self.type.numpy, self.count)
 
     def _fill_value(self) -> bytes:
-        """Return the number that the array has where nothing was written."""
+        """Return the bytes of an element that was never written."""
         zero = bytes(self.type.size)
-        for one in sorted((one for one in self.messages if one.kind in (4, 5)), key=lambda one: -one.kind):
-            if one.flags & 2:
+        for message in sorted(
+            (message for message in self.messages if message.kind in (4, 5)), key=lambda message: -message.kind
+        ):
+            if message.flags & 2:
                 raise FileError(f"{self.path} has a fill value that is stored elsewhere, which is not supported")
-            at = self.file.cursor(one.data)
-            if one.kind == 5:
+            at = self.file.cursor(message.data)
+            if message.kind == 5:
                 version = at.version("a fill value", 1, 2, 3)
                 flags = at.number(1) if version == 3 else at.number(3) >> 16  # when it is written; whether it is there
                 if not (flags & 0x20 if version == 3 else flags):
@@ -109,14 +111,14 @@ class Dataset:
                 return at.take(count)
             if count not in (0, 2**32 - 1):
                 raise FileError(f"{self.path} has a fill value of {count} bytes; its numbers have {self.type.size}")
-            if one.kind == 5:
+            if message.kind == 5:
                 return zero
         return zero
 
-    def _missing(self) -> int:
+    def _refuse_missing(self) -> int:
         raise FileError(f"{self.path} has no data")
 
-    def _chunks(self, at: Cursor) -> AnyArray:
+    def _read_chunks(self, at: Cursor) -> AnyArray:
         rank = at.number(1) - 1
         tree = at.offset()
         sizes = [at.number(4) for _ in range(rank + 1)]
@@ -126,33 +128,33 @@ class Dataset:
             raise FileError(f"{self.path} has chunks of shape {tuple(sizes)}, which do not fit its shape {self.shape}")
         filters, fill = self._filters(), self._fill_value()
         kind = f"V{item}"
-        whole = np.full(self.shape, np.void(fill), kind) if any(fill) else np.zeros(self.shape, kind)
-        for key, address in () if tree is None else tree_1(self.file, tree, 1, 8 + 8 * (rank + 1)):
-            of = self.file.cursor(key)
-            stored, mask = of.number(4), of.number(4)
-            starts = [of.number(8) for _ in range(rank)]
+        result = np.full(self.shape, np.void(fill), kind) if any(fill) else np.zeros(self.shape, kind)
+        for key, address in () if tree is None else read_tree_1(self.file, tree, 1, 8 + 8 * (rank + 1)):
+            entry = self.file.cursor(key)
+            stored_size, mask = entry.number(4), entry.number(4)
+            starts = [entry.number(8) for _ in range(rank)]
             self.file.budget.work(20, shown(self.path))
-            self.file.budget.hold(stored + (1 + len(filters)) * chunk, 1, shown(self.path))
-            data = self.file.raw(self.file.base + address, stored)
+            self.file.budget.hold(stored_size + (1 + len(filters)) * chunk, 1, shown(self.path))
+            data = self.file.raw(self.file.base + address, stored_size)
             for place in reversed(range(len(filters))):
                 if not mask >> place & 1:
-                    data = _unfiltered(data, filters[place], item, chunk, self.path)
+                    data = _undo_filter(data, filters[place], item, chunk, self.path)
             if len(data) != chunk or any(start >= size for start, size in zip(starts, self.shape, strict=True)):
                 raise FileError(f"{self.path} has a chunk that does not fit its shape {self.shape}")
             part = np.frombuffer(data, kind).reshape(sizes)
-            where = tuple(
+            region = tuple(
                 slice(start, min(start + step, size))
                 for start, step, size in zip(starts, sizes, self.shape, strict=True)
             )
-            whole[where] = part[tuple(slice(0, one.stop - one.start) for one in where)]
-        return whole.reshape(-1).view(self.type.numpy)
+            result[region] = part[tuple(slice(0, axis.stop - axis.start) for axis in region)]
+        return result.reshape(-1).view(self.type.numpy)
 
     def _filters(self) -> list[int]:
-        found: list[int] = []
-        for one in self.messages:
-            if one.kind != 0xB:
+        filters: list[int] = []
+        for message in self.messages:
+            if message.kind != 0xB:
                 continue
-            at = self.file.cursor(one.data)
+            at = self.file.cursor(message.data)
             version, count = at.version("filters", 1, 2), at.number(1)
             at.take(6 if version == 1 else 0)
             for _ in range(count):
@@ -162,22 +164,22 @@ class Dataset:
                 values = at.number(2)
                 at.take(name + (-name % 8 if version == 1 else 0) + 4 * values)
                 at.take(4 if version == 1 and values % 2 else 0)
-                found.append(number)
-        for number in found:
+                filters.append(number)
+        for number in filters:
             if number not in FILTERS:
                 raise FileError(
                     f"{self.path} is compressed by filter {number}; this reads {', '.join(FILTERS.values())}"
                 )
-        return found
+        return filters
 
 
-def _unfiltered(data: bytes, number: int, item: int, chunk: int, path: str) -> bytes:
+def _undo_filter(data: bytes, number: int, item: int, chunk: int, path: str) -> bytes:
     if number == 3:
         return data[:-4]
     if number == 2:
         count = len(data) // item
-        turned = np.frombuffer(data[: count * item], np.uint8).reshape(item, count).T.tobytes()
-        return turned + data[count * item :]
+        unshuffled = np.frombuffer(data[: count * item], np.uint8).reshape(item, count).T.tobytes()
+        return unshuffled + data[count * item :]
     machine = zlib.decompressobj()
     try:
         return machine.decompress(data, chunk + 8)

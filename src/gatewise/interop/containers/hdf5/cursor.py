@@ -1,4 +1,4 @@
-"""Pieces of an HDF5 file: a cursor that never reads past the end of one, and what a header says in its messages."""
+"""Pieces of an HDF5 file: a cursor that never reads past the end of one, types, and messages of headers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DEPTH = 64  # of trees within the file
 
 @dataclass(frozen=True)
 class Type:
-    """A datatype: `kind` is float, bfloat16, int, string, text (of any length) or the name of one that is not read."""
+    """A datatype: `kind` is float, bfloat16, int, string, text (of any length) or the name of an unread type."""
 
     kind: str
     size: int
@@ -37,16 +37,16 @@ class Cursor:
         """Return the next bytes."""
         if count < 0 or self.at + count > len(self.data):
             raise FileError("a part of its structure ends too early")
-        found = self.data[self.at : self.at + count]
+        data = self.data[self.at : self.at + count]
         self.at += count
-        return found
+        return data
 
     def number(self, count: int) -> int:
         """Return an unsigned number of that many bytes."""
         return int.from_bytes(self.take(count), "little")
 
     def offset(self) -> int | None:
-        """Return an address, or None for the one that is undefined."""
+        """Return an address, or None if it is undefined."""
         value = self.number(self.offset_size)
         return None if value == 2 ** (8 * self.offset_size) - 1 else value
 
@@ -55,17 +55,17 @@ class Cursor:
         return self.number(self.length_size)
 
     def signature(self, expected: bytes) -> None:
-        """Go past four letters that must be there."""
-        if (found := self.take(4)) != expected:
-            raise FileError(f"a part of its structure begins with {found!r}; it must begin with {expected!r}")
+        """Read four letters that must be the expected ones."""
+        if (letters := self.take(4)) != expected:
+            raise FileError(f"a part of its structure begins with {letters!r}; it must begin with {expected!r}")
 
-    def version(self, what: str, *allowed: int) -> int:
-        """Return the version of a structure; one that is not known is refused."""
-        if (found := self.number(1)) not in allowed:
-            raise FileError(f"it has {what} of version {found}; this reads {', '.join(map(str, allowed))}")
-        return found
+    def version(self, structure: str, *allowed: int) -> int:
+        """Return the version of a structure; unknown versions are refused."""
+        if (version := self.number(1)) not in allowed:
+            raise FileError(f"it has {structure} of version {version}; this reads {', '.join(map(str, allowed))}")
+        return version
 
     @property
     def left(self) -> int:
-        """How many bytes are left."""
+        """The number of bytes left."""
         return len(self.data) - self.at

@@ -1,4 +1,4 @@
-"""What an HDF5 file says of numbers and texts before it gives them: their type, and the shape that they have."""
+"""Types and shapes of HDF5 arrays and attributes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import math
 
 from gatewise.errors import FileError
 from gatewise.interop.containers.hdf5.cursor import Type
-from gatewise.interop.containers.hdf5.file import File
+from gatewise.interop.containers.hdf5.file import HDF5File
 
-# By where the sign is, the bits begin, how many they are, where and how long the exponent and the mantissa are, and the
-# exponent's bias.
+# Keys: position of the sign, first bit, number of bits, position and length of the exponent and of the mantissa, and
+# the bias of the exponent.
 FLOATS: dict[tuple[int, ...], tuple[str, int]] = {
     (15, 0, 16, 10, 5, 0, 10, 15): ("float", 2),
     (31, 0, 32, 23, 8, 0, 23, 127): ("float", 4),
@@ -18,8 +18,8 @@ FLOATS: dict[tuple[int, ...], tuple[str, int]] = {
 }
 
 
-def datatype(file: File, data: bytes) -> Type:
-    """Return what a datatype message says."""
+def read_datatype(file: HDF5File, data: bytes) -> Type:
+    """Return the type in a datatype message."""
     at = file.cursor(data)
     kind = at.number(1) & 15
     bits = at.number(3)
@@ -27,13 +27,15 @@ def datatype(file: File, data: bytes) -> Type:
     order = ">" if bits & 1 else "<"
     if kind == 0:
         name = f"{order}{'i' if bits & 8 else 'u'}{size}"
-        whole = (at.number(2), at.number(2)) == (0, 8 * size)  # where its bits begin, and how many they are
-        return Type("int", size, name) if size in (1, 2, 4, 8) and whole else Type("integers of odd sizes", size)
+        fills_bytes = (at.number(2), at.number(2)) == (0, 8 * size)  # where its bits begin, and how many they are
+        return Type("int", size, name) if size in (1, 2, 4, 8) and fills_bytes else Type("integers of odd sizes", size)
     if kind == 1:
-        found = FLOATS.get((bits >> 8 & 255, *(at.number(count) for count in (2, 2, 1, 1, 1, 1, 4))))
-        if found is None or size != found[1] or bits & 0x70 != 0x20:  # a leading 1 is implied, and it is no VAX
+        float_type = FLOATS.get((bits >> 8 & 255, *(at.number(count) for count in (2, 2, 1, 1, 1, 1, 4))))
+        if (
+            float_type is None or size != float_type[1] or bits & 0x70 != 0x20
+        ):  # a leading 1 is implied, and it is no VAX
             return Type("odd floats", size)
-        return Type(found[0], size, f"{order}{'u' if found[0] == 'bfloat16' else 'f'}{size}")
+        return Type(float_type[0], size, f"{order}{'u' if float_type[0] == 'bfloat16' else 'f'}{size}")
     if kind == 3:
         return Type("string", size)
     if kind == 5 and size == 2:
@@ -44,8 +46,8 @@ def datatype(file: File, data: bytes) -> Type:
     return Type(names.get(kind, "an unknown type"), size)
 
 
-def dataspace(file: File, data: bytes) -> tuple[int, ...]:
-    """Return the shape that a dataspace message says."""
+def read_dataspace(file: HDF5File, data: bytes) -> tuple[int, ...]:
+    """Return the shape in a dataspace message."""
     at = file.cursor(data)
     version, rank = at.version("a dataspace", 1, 2), at.number(1)
     at.take(1)

@@ -1,4 +1,4 @@
-"""The bytes of an HDF5 file: every position is checked against its length, and what is read is taken off a budget."""
+"""The bytes of an HDF5 file: positions are checked against its length, and reading is taken off a budget."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAGIC = b"\x89HDF\r\n\x1a\n"
 STRUCTURE = "the structure of its HDF5"
 
 
-class File:
+class HDF5File:
     """An HDF5 file, as pieces of bytes.
 
     Parameters
@@ -21,19 +21,19 @@ class File:
     source : binary file
         That can be sought in; it must stay open.
     budget : Budget
-        What is read is taken off it: a file may lead round in circles, or to one piece many times.
+        Everything read is taken off it: a file may lead in circles, or to one piece many times.
 
     Attributes
     ----------
     root : int
         The address of its first group.
     heaps : dict of int to dict of int to bytes
-        The texts of the global heaps that have been read, by the places of the heaps.
+        The texts of the global heaps read so far, by the addresses of the heaps.
 
     Raises
     ------
     FileError
-        Here and wherever the file is read: if it is not what the format demands, or uses what is not read.
+        Here and in all reading: if the file breaks the format, or uses unsupported parts of it.
     """
 
     def __init__(self, source: BinaryIO, budget: Budget) -> None:
@@ -43,11 +43,11 @@ class File:
         self.heaps: dict[int, dict[int, bytes]] = {}
         self.root = self._superblock()
 
-    def reopened(self, source: BinaryIO, budget: Budget) -> File:
+    def reopen(self, source: BinaryIO, budget: Budget) -> HDF5File:
         """Return the same file, opened anew, with another budget."""
-        found = copy.copy(self)
-        found.source, found.budget = source, budget
-        return found
+        file = copy.copy(self)
+        file.source, file.budget = source, budget
+        return file
 
     def _superblock(self) -> int:
         """Return the address of the first group."""
@@ -66,10 +66,10 @@ class File:
         head.take((3 if version < 2 else 2) * self.offset_size)
         if version < 2:
             head.take(self.offset_size)  # of the root's name
-        return self.address(head.offset())
+        return self.require_address(head.offset())
 
-    def address(self, value: int | None) -> int:
-        """Return an address that must be there."""
+    def require_address(self, value: int | None) -> int:
+        """Return an address, and refuse one that is undefined."""
         if value is None:
             raise FileError("a part of its structure is missing")
         return value
@@ -79,28 +79,28 @@ class File:
         if start < 0 or count < 0 or start + count > self.size:
             raise FileError(f"it refers to a position beyond its end of {self.size} bytes")
         self.source.seek(start)
-        found = self.source.read(count)
-        if len(found) != count:
+        data = self.source.read(count)
+        if len(data) != count:
             raise FileError("it ends too early")
-        return found
+        return data
 
-    def piece(self, address: int, count: int) -> Cursor:
+    def read_piece(self, require_address: int, count: int) -> Cursor:
         """Return a piece of the file's structure."""
         self.count(1, 6)
         self.keep(count)
-        return self.cursor(self.raw(self.base + address, count))
+        return self.cursor(self.raw(self.base + require_address, count))
 
-    def to_end(self, address: int, most: int) -> Cursor:
-        """Return a piece of that many bytes, or fewer where the file ends."""
-        return self.piece(address, max(0, min(most, self.size - self.base - address)))
+    def to_end(self, require_address: int, most: int) -> Cursor:
+        """Return a piece of at most so many bytes, fewer at the end of the file."""
+        return self.read_piece(require_address, max(0, min(most, self.size - self.base - require_address)))
 
     def count(self, pieces: int, steps: int) -> None:
-        """Count pieces of structure, and about how many microseconds each takes."""
+        """Count pieces of structure, and about `steps` microseconds for each."""
         self.budget.count(pieces, "pieces of structure")
         self.budget.work(pieces * steps, STRUCTURE)
 
     def keep(self, count: int) -> None:
-        """Count bytes that are kept of the structure: pieces may overlap, or refer to one string many times."""
+        """Count bytes of structure held in memory: pieces may overlap, or refer to one string many times."""
         self.budget.hold(count, 1, STRUCTURE)
 
     def cursor(self, data: bytes) -> Cursor:

@@ -7,35 +7,35 @@ from typing import Any
 
 from gatewise.errors import FileError
 from gatewise.interop.containers.hdf5.cursor import DEPTH
-from gatewise.interop.containers.hdf5.file import File
+from gatewise.interop.containers.hdf5.file import HDF5File
 
 
-def tree_1(file: File, address: int, kind: int, key: int, depth: int = 0) -> Iterator[tuple[bytes, int]]:
+def read_tree_1(file: HDF5File, address: int, kind: int, key: int, depth: int = 0) -> Iterator[tuple[bytes, int]]:
     """Yield the keys of a B-tree of version 1, and the addresses that follow them."""
-    head = file.piece(address, 8 + 2 * file.offset_size)
+    head = file.read_piece(address, 8 + 2 * file.offset_size)
     head.signature(b"TREE")
-    found, level, entries = head.number(1), head.number(1), head.number(2)
-    if found != kind or depth > DEPTH:
+    found_kind, level, entries = head.number(1), head.number(1), head.number(2)
+    if found_kind != kind or depth > DEPTH:
         raise FileError("a tree in it is of the wrong kind, or too deep")
-    at = file.piece(address + 8 + 2 * file.offset_size, entries * (key + file.offset_size) + key)
+    at = file.read_piece(address + 8 + 2 * file.offset_size, entries * (key + file.offset_size) + key)
     file.count(entries, 2)
     for _ in range(entries):
-        one, child = at.take(key), file.address(at.offset())
+        entry_key, child = at.take(key), file.require_address(at.offset())
         if level == 0:
-            yield one, child
+            yield entry_key, child
         else:
-            yield from tree_1(file, child, kind, key, depth + 1)
+            yield from read_tree_1(file, child, kind, key, depth + 1)
 
 
-def tree_2(file: File, address: int, kind: int) -> list[bytes]:
+def read_tree_2(file: HDF5File, address: int, kind: int) -> list[bytes]:
     """Return the records of a B-tree of version 2."""
-    head = file.piece(address, 22 + file.offset_size + file.length_size)
+    head = file.read_piece(address, 22 + file.offset_size + file.length_size)
     head.signature(b"BTHD")
     head.version("a tree", 0)
-    found, node, record, depth = head.number(1), head.number(4), head.number(2), head.number(2)
+    found_kind, node, record, depth = head.number(1), head.number(4), head.number(2), head.number(2)
     head.take(2)
     root, count = head.offset(), head.number(2)
-    if found != kind or not 0 < record <= node - 10 or depth > DEPTH:
+    if found_kind != kind or not 0 < record <= node - 10 or depth > DEPTH:
         raise FileError("a tree in it is of the wrong kind, or too deep")
     if root is None:
         return []
@@ -47,12 +47,12 @@ def tree_2(file: File, address: int, kind: int) -> list[bytes]:
         below = (here + 1) * below + here
         sizes.append((below.bit_length() + 7) // 8)
     records: list[bytes] = []
-    _node_2(file, root, count, depth, node, record, (width, sizes), records)
+    _read_node_2(file, root, count, depth, node, record, (width, sizes), records)
     return records
 
 
-def _node_2(
-    file: File, address: int, count: int, level: int, node: int, record: int, widths: Any, records: list[bytes]
+def _read_node_2(
+    file: HDF5File, address: int, count: int, level: int, node: int, record: int, widths: Any, records: list[bytes]
 ) -> None:
     at = file.to_end(address, node)
     at.signature(b"BTIN" if level else b"BTLF")
@@ -62,6 +62,6 @@ def _node_2(
     if level:
         width, sizes = widths
         for _ in range(count + 1):
-            child, held = file.address(at.offset()), at.number(width)
+            child, held = file.require_address(at.offset()), at.number(width)
             at.take(sizes[level - 1])
-            _node_2(file, child, held, level - 1, node, record, widths, records)
+            _read_node_2(file, child, held, level - 1, node, record, widths, records)

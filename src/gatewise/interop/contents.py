@@ -1,4 +1,4 @@
-"""What a reader finds in a file: each LSTM with its name and conventions, other layers, and what cannot be read."""
+"""The contents of a file: its LSTMs with their names and conventions, other layers, and refusals."""
 
 from __future__ import annotations
 
@@ -23,52 +23,50 @@ LINE = 500  # characters of a note, a reason or a place
 
 
 def _print_safely(record: Any, *names: str) -> None:
-    """Make the strings of a record fit for one line: most of them come from a file."""
+    """Make the strings of a record printable on one line: most of them come from a file."""
     for name in names:
         most = 120 if name in ("name", "kind", "format") else LINE
         object.__setattr__(record, name, shown(getattr(record, name), most))
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class StoredLSTM:
     """One LSTM in a file.
 
     Attributes
     ----------
     name : str
-        What `gatewise.load` takes as `name`.
+        The `name` for `gatewise.load`.
     lstm : LSTM
         The LSTM, in gatewise's conventions.
     convention : str
         The file's conventions in words: the framework, its gate order, its biases.
     where : str
-        Where the weights are in the file.
+        The place of the weights in the file.
     notes : tuple of str
-        What was assumed or left out, and what to know before numbers are compared.
+        Assumptions, omissions, and notes to read before numbers are compared.
     state : tuple of tuple of State, optional
         The initial state in the file, ``[layer][direction]``, each with a batch axis.
     batch_first : bool, optional
-        Whether the framework's axes are (batch, time, feature); None where the file does not say.
+        Whether the framework's axes are (batch, time, feature); None if the file does not say.
     time_reversed : bool
         Whether the framework returns the last step first (Keras' ``go_backwards``); gatewise always returns outputs in
         the input's time.
     warns : tuple of str
-        What `pick` warns of: why the file's own runtime computes slightly different numbers.
+        Warnings of `pick`: why the file's runtime computes slightly different numbers.
     stacked : bool
-        Whether it combines all the other LSTMs of the file into one of several layers, which is the one that is picked
-        if no name is given.
+        Whether it stacks all the other LSTMs of the file as layers; it is picked if no name is given.
     combines : tuple of str
-        The names of the LSTMs that it stacks, from the first layer on, where it is several of the file's.
+        The names of the LSTMs that it stacks, from the first layer on; empty if it stacks none.
     eight_bits : bool
-        Whether its weights are 8-bit integers in the file, for a runtime that rounds what they meet to 8 bits too.
+        Whether its weights are 8-bit integers in the file, for a runtime that also rounds the other factors to 8 bits.
     graph : GraphNames, optional
         For an LSTM node of ONNX: the graph's inputs and outputs that belong to it.
     masked : bool, optional
-        For a Keras layer: whether a mask arrives at it, so that its runs need ``mask=``; None where the file does not
-        say.
+        For a Keras layer: whether a mask arrives at it, so that its runs need ``mask=``; None if the file does not say.
     masked_output : {"zeros", "repeat"}, optional
-        For a Keras layer: what it returns at masked steps, zeros or its previous output; None where the file does not
-        say. `LSTM` takes it under the same name.
+        For a Keras layer: its output at masked steps, zeros or the previous output; None if the file does not say.
+        `LSTM` takes it under the same name.
     """
 
     name: str
@@ -96,19 +94,19 @@ class Found:
         return inline(self)
 
     @property
-    def bad(self) -> tuple[str, ...]:
-        """Which of its arrays hold NaN or infinity, and how many: a sentence for each."""
+    def non_finite(self) -> tuple[str, ...]:
+        """A sentence for each array with NaN or infinity, with their count."""
         sentences = []
         for (layer, direction), cell in self.lstm.cells().items():
             for name, array in cell.parameters.arrays().items():
                 rows = array if array.ndim > 2 else [array]  # a gate at a time: weights may be large
-                if count := sum(int(np.count_nonzero(~np.isfinite(one))) for one in rows):
+                if count := sum(int(np.count_nonzero(~np.isfinite(row))) for row in rows):
                     sentences.append(f"{count} of {array.size} numbers in {name} of layer {layer}, {direction}")
         return tuple(sentences)
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class StoredLayer:
     """Another layer in a file, which may be the embedding or the head of a network.
 
     Attributes
@@ -123,7 +121,7 @@ class Part:
     bias : callable, optional
         Returns the bias, if there is one.
     activation : Activation or str, optional
-        The nonlinearity of a linear layer, where the file states it: see `Linear`.
+        The nonlinearity of a linear layer, if the file states it: see `Linear`.
     """
 
     name: str
@@ -145,7 +143,7 @@ class Refused:
     ----------
     name : str
     reason : str
-        Why not, as the rest of a sentence that begins with the name.
+        The reason, as the rest of a sentence that begins with the name.
     """
 
     name: str
@@ -156,24 +154,24 @@ class Refused:
 
 
 @dataclass(frozen=True, eq=False)
-class Joined:
+class JoinedNetwork:
     """The network of named layers, as a file connects them.
 
     Attributes
     ----------
     network : Network
     used : frozenset of str
-        The other layers that are in it, or change nothing when a network is run.
+        The other layers that it includes, or that change nothing in a run.
     reads : str
-        What the file says that is read of the LSTM: see `Network`.
-    untold : bool
+        The steps of the LSTM that are read, as the file says: see `Network`.
+    has_foreign_mask : bool
         Whether a mask arrives at the LSTM that the network does not make.
     """
 
     network: Network
     used: frozenset[str]
     reads: str
-    untold: bool = False
+    has_foreign_mask: bool = False
 
 
 class _BuiltOnce:
@@ -203,38 +201,38 @@ class _BuiltOnce:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Contents:
-    """What is in a file.
+    """The contents of a file.
 
     Attributes
     ----------
     path : str
     format : str
-        In words, with the version where the file says it.
-    found : tuple of Found
+        In words, with the version if the file states it.
+    lstms : tuple of StoredLSTM
         The LSTMs.
-    parts : tuple of Part
+    parts : tuple of StoredLayer
         Other layers, such as an embedding or a head.
     refused : tuple of Refused
-        What cannot be read, and why.
+        The layers that cannot be read, with the reasons.
     network : callable, optional
-        Returns the whole network, where the file says how its layers are connected; raises `FileError` for what a
+        Returns the complete network, if the file says how its layers are connected; raises `FileError` for parts that a
         `Network` cannot express. The network is built once; later calls return the same one.
     holds : str
-        What the file holds, in words, if it has none of these.
+        A description of the content, if it has none of these.
     calls : tuple of str
         For a pickle: the classes and functions that unpickling would have called. None of them is ever imported.
     trace : Trace, LSTMTrace or NetworkTrace, optional
-        The run in a file of gatewise's own that holds a trace.
+        The run, if the file holds a trace.
     joined : callable, optional
-        Returns, as `Joined`, the network of an LSTM, an embedding or None and a head or None, given by their names, and
-        of what is to be read, where the file says how its layers are connected; raises `FileError` if these are not, or
-        if there is something between that a `Network` cannot express.
+        Takes the names of an LSTM, of an embedding or None, and of a head or None, and `reads`; returns their
+        `JoinedNetwork` as the file connects them. Raises `FileError` if they are not connected, or if a layer between
+        them cannot be expressed.
     """
 
     path: str
     format: str
-    found: tuple[Found, ...] = ()
-    parts: tuple[Part, ...] = ()
+    lstms: tuple[StoredLSTM, ...] = ()
+    parts: tuple[StoredLayer, ...] = ()
     refused: tuple[Refused, ...] = ()
     network: Callable[[], Network] | None = None
     holds: str = "it holds no weights"
@@ -249,129 +247,133 @@ class Contents:
         object.__setattr__(self, "calls", tuple(map(shown, self.calls)))
 
     def __repr__(self) -> str:
-        lines = [f"{one.name}: {one.lstm!r}" for one in self.found[:5]]
-        if (more := len(self.found) - len(lines)) > 0:
+        lines = [f"{stored.name}: {stored.lstm!r}" for stored in self.lstms[:5]]
+        if (more := len(self.lstms) - len(lines)) > 0:
             lines.append(f"and {counted(more, 'more LSTM')}")
-        for what, names in (
-            ("other layers", [one.name for one in self.parts]),
-            ("not to be read", [one.name for one in self.refused]),
+        for title, names in (
+            ("other layers", [layer.name for layer in self.parts]),
+            ("not to be read", [refusal.name for refusal in self.refused]),
             ("called by unpickling", self.calls),
         ):
             if names:
-                lines.append(f"{what} ({len(names):,}): {join_names(map(repr, names))}")
+                lines.append(f"{title} ({len(names):,}): {join_names(map(repr, names))}")
         return brief(f"Contents: {shown(self.path, LINE)}, {self.format}", dict.fromkeys(lines or [self.holds]))
 
     def _repr_html_(self) -> str:
         return inline(self)
 
-    def pick(self, name: str | None = None) -> Found:
+    def pick(self, name: str | None = None) -> StoredLSTM:
         """Return the LSTM of that name; without one, the only LSTM, or the one that stacks all the others.
 
-        It warns of weights that are not finite, and of those that the file's own runtime uses at another precision.
+        It warns of weights that are not finite, or that the file's runtime uses at another precision.
 
         Raises
         ------
         FileError
-            If there is none, or it is one that cannot be read.
+            If there is none, or if it cannot be read.
         OptionError
             If there are several and no name is given, or there is none of that name.
         """
-        names = join_names(repr(lstm.name) for lstm in self.found)
+        names = join_names(repr(lstm.name) for lstm in self.lstms)
         if name is not None:
             for refused in self.refused:
-                if refused.name == name and not any(one.name == name for one in self.found):
+                if refused.name == name and not any(stored.name == name for stored in self.lstms):
                     raise FileError(f"cannot read {name!r} in {self.path}: {refused.reason}")
-        if not self.found:
-            raise FileError(f"{self.path} ({self.format}) holds no LSTM that can be read: {self._instead()}")
-        stacked = [one for one in self.found if one.stacked] if name is None else []
-        if name is None and len(self.found) > 1 and len(stacked) != 1:
-            raise OptionError(f"{self.path} holds {len(self.found)} LSTMs; name one of them: {names}")
-        chosen = stacked if len(stacked) == 1 else [one for one in self.found if name in (None, one.name)]
+        if not self.lstms:
+            raise FileError(f"{self.path} ({self.format}) holds no LSTM that can be read: {self._describe_rest()}")
+        stacked = [stored for stored in self.lstms if stored.stacked] if name is None else []
+        if name is None and len(self.lstms) > 1 and len(stacked) != 1:
+            raise OptionError(f"{self.path} holds {len(self.lstms)} LSTMs; name one of them: {names}")
+        chosen = stacked if len(stacked) == 1 else [stored for stored in self.lstms if name in (None, stored.name)]
         if not chosen:
             raise OptionError(f"there is no LSTM {name!r} in {self.path}; it has {names}")
-        warn_of(f"{self.path}: {chosen[0].name}", chosen[0].bad)
+        warn_not_finite(f"{self.path}: {chosen[0].name}", chosen[0].non_finite)
         for text in chosen[0].warns:
             warnings.warn(f"{self.path}: {chosen[0].name}: {text}", WeightsWarning, stacklevel=3)
         return chosen[0]
 
-    def _instead(self) -> str:
+    def _describe_rest(self) -> str:
         reasons = [f"{refused.name}: {refused.reason}" for refused in self.refused]
         parts = [f"{part.name} ({part.kind}, {part.shape})" for part in self.parts]
         return join_names(reasons or parts, most=6, separator="; ") or self.holds
 
-    def made(self, name: str | None, embedding: str | None, head: str | None, reads: str | None = None) -> Network:
+    def build_network(
+        self, name: str | None, embedding: str | None, head: str | None, reads: str | None = None
+    ) -> Network:
         """Return the network of an LSTM and the layers that are named as its embedding and head.
 
-        What the file says of them is kept: masked steps, what is read of the LSTM, layers between it and the head. It
-        warns of layers that are left out, of masks that a call must give, and where `reads` is not what the file says.
+        It keeps masked steps, the steps that are read, and the layers between LSTM and head, as the file has them. It
+        warns of layers that are left out, of masks that a call must give, and of `reads` other than the file's.
 
         Raises
         ------
         OptionError
-            If no layer is named, of a file that says itself how its layers are connected.
+            If no layer is named, and the file says how its layers are connected.
         """
         if embedding is None and head is None and self.network is not None:
             raise OptionError(
                 f"reads goes with the name of an embedding or a head; {self.path} says itself what its layers read"
             )
-        found = self.pick(name)
-        lstm, table, linear = found.lstm, None, None
+        stored = self.pick(name)
+        lstm, table, linear = stored.lstm, None, None
         if embedding is not None:
-            table, _ = self._read(embedding, "embedding", lstm)
+            table, _ = self._read_layer(embedding, "embedding", lstm)
         if head is not None:
-            weight, part = self._read(head, "head", lstm)
-            bias = None if part.bias is None else part.bias().astype(lstm.dtype)
-            linear = Linear(weight, bias, part.activation)
-        used = {one for one in (embedding, head) if one is not None}
-        says = []
+            weight, layer_read = self._read_layer(head, "head", lstm)
+            bias = None if layer_read.bias is None else layer_read.bias().astype(lstm.dtype)
+            linear = Linear(weight, bias, layer_read.activation)
+        used = {layer_name for layer_name in (embedding, head) if layer_name is not None}
+        sentences = []
         if self.joined is None:
             network = Network(lstm, embedding=table, head=linear, reads=reads or "every")
         else:
-            asked = None if reads is None else one_of("reads", reads, READS)
-            joined: Joined = self.joined(found.name, embedding, head, asked)
+            checked_reads = None if reads is None else one_of("reads", reads, READS)
+            joined: JoinedNetwork = self.joined(stored.name, embedding, head, checked_reads)
             network = joined.network
             used |= joined.used
             if network.reads != joined.reads:
-                says.append(f"the network reads {network.reads}, as asked for; in the file, it is {joined.reads}")
-            if joined.untold:
-                says.append("a mask arrives at the LSTM which the network does not make: give mask=… with each call")
-        if left := [one.name for one in self.parts if one.name not in used]:
-            says.append(f"the network leaves out {join_names(map(repr, left))}, which the file also holds")
-        for one in says:
-            warnings.warn(f"{self.path}: {one}", WeightsWarning, stacklevel=3)
+                sentences.append(f"the network reads {network.reads}, as asked for; in the file, it is {joined.reads}")
+            if joined.has_foreign_mask:
+                sentences.append(
+                    "a mask arrives at the LSTM which the network does not make: give mask=… with each call"
+                )
+        if unused_names := [layer.name for layer in self.parts if layer.name not in used]:
+            sentences.append(f"the network leaves out {join_names(map(repr, unused_names))}, which the file also holds")
+        for sentence in sentences:
+            warnings.warn(f"{self.path}: {sentence}", WeightsWarning, stacklevel=3)
         return network
 
-    def _read(self, name: str, purpose: str, lstm: LSTM) -> tuple[Array, Part]:
-        usable = [one for one in self.parts if one.weight is not None]
-        for one in usable:
-            if one.name == name and one.weight is not None:
-                weight = one.weight().astype(lstm.dtype)
-                bad = int(np.count_nonzero(~np.isfinite(weight)))
-                warn_of(f"{self.path}: {name}", [f"{bad} of {weight.size} numbers"] * bool(bad))
-                return weight, one
+    def _read_layer(self, name: str, purpose: str, lstm: LSTM) -> tuple[Array, StoredLayer]:
+        usable = [layer for layer in self.parts if layer.weight is not None]
+        for layer in usable:
+            if layer.name == name and layer.weight is not None:
+                weight = layer.weight().astype(lstm.dtype)
+                count = int(np.count_nonzero(~np.isfinite(weight)))
+                warn_not_finite(f"{self.path}: {name}", [f"{count} of {weight.size} numbers"] * bool(count))
+                return weight, layer
         names = join_names(repr(part.name) for part in usable) or "none"
         raise OptionError(f"there is no {purpose} {name!r} in {self.path}; it has {names}")
 
 
-def warn_of(what: str, bad: Sequence[str]) -> None:
+def warn_not_finite(owner: str, sentences: Sequence[str]) -> None:
     """Warn of weights that are not finite numbers."""
-    if bad:
-        warnings.warn(f"{what} has weights that are not finite: {'; '.join(bad)}", WeightsWarning, stacklevel=4)
+    if sentences:
+        warnings.warn(f"{owner} has weights that are not finite: {'; '.join(sentences)}", WeightsWarning, stacklevel=4)
 
 
-def distinct(found: Iterable[Found]) -> tuple[Found, ...]:
-    """Return what was found with distinct names: #2, #3 … are appended to those that occur again."""
-    seen: dict[str, int] = {}
+def with_distinct_names(lstms: Iterable[StoredLSTM]) -> tuple[StoredLSTM, ...]:
+    """Return LSTMs with distinct names: #2, #3 … are appended to repeated ones."""
+    counts: dict[str, int] = {}
     result = []
-    for one in found:
-        count = seen[one.name] = seen.get(one.name, 0) + 1
-        result.append(one if count == 1 else replace(one, name=f"{one.name}#{count}"))
+    for stored in lstms:
+        count = counts[stored.name] = counts.get(stored.name, 0) + 1
+        result.append(stored if count == 1 else replace(stored, name=f"{stored.name}#{count}"))
     return tuple(result)
 
 
-def omissions(path: str, given: Mapping[str, Any], allowed: tuple[str, ...]) -> None:
-    """Raise OptionError for an option that files of this format do not take."""
-    for name in given:
+def check_options(path: str, options: Mapping[str, Any], allowed: tuple[str, ...]) -> None:
+    """Refuse an option that files of this format do not take."""
+    for name in options:
         if name not in allowed:
-            what = f"allowed: {', '.join(map(shown, allowed[:20]))}" if allowed else "a file of this format takes none"
-            raise OptionError(f"there is no option {shown(name)!r} for {path}; {what}")
+            hint = f"allowed: {', '.join(map(shown, allowed[:20]))}" if allowed else "a file of this format takes none"
+            raise OptionError(f"there is no option {shown(name)!r} for {path}; {hint}")
