@@ -37,7 +37,7 @@ from gatewise.showing import counted
 
 
 @dataclass(frozen=True, eq=False)
-class CellRun:
+class SteppedRun:
     """The run of one cell, step by step.
 
     Attributes
@@ -70,7 +70,7 @@ def build(
     cell: CellOptions | None,
     variant: VariantOptions | None,
     model: ModelOptions | None,
-) -> CellRun:
+) -> SteppedRun:
     """Return the run of the cell that the options describe."""
     runs, backs, cells, files = (chosen_options(group) for group in (run, back, cell, model))
     switches = switches_of(variant)
@@ -81,7 +81,7 @@ def build(
         refuse("--given", {"example": example, "x": x, "h": h, "c": c, "steps": steps} | cells | files)
         solved = _of_given_numbers(runs["given"], switches)
         dh, dc = solved.dh if dh is None else dh, solved.dc if dc is None else dc
-        return CellRun(solved.sequences, solved.facts, dh, dc, _place(at, len(solved.sequences[0])))
+        return SteppedRun(solved.sequences, solved.facts, dh, dc, _place(at, len(solved.sequences[0])))
     if files:
         if "model" not in files:
             option = next(iter(files)).replace("settings", "set")
@@ -93,14 +93,14 @@ def build(
         steps_run, facts = _of_example(EXAMPLES[example](), steps)
     else:
         steps_run, facts = _of_new_cell(cells, switches, x, h, c, steps)
-    return CellRun([steps_run], facts, dh, dc, _place(at, len(steps_run)))
+    return SteppedRun([steps_run], facts, dh, dc, _place(at, len(steps_run)))
 
 
-def _of_given_numbers(path: Path, switches: Mapping[str, Any]) -> CellRun:
+def _of_given_numbers(path: Path, switches: Mapping[str, Any]) -> SteppedRun:
     from gatewise.grading import problem, sheet
 
     numbers = problem.read_problem(sheet.read(path, "given"), switches)
-    return CellRun(list(numbers.sequences()), {"numbers": f"given in {path}"}, numbers.dh, numbers.dc)
+    return SteppedRun(list(numbers.sequences()), {"numbers": f"given in {path}"}, numbers.dh, numbers.dc)
 
 
 def _place(at: int | None, steps: int) -> int | None:
@@ -172,7 +172,7 @@ def _of_new_cell(
 
 def _of_model(
     files: dict[str, Any], x: str | None, steps: int | None, at: int | None, dh: Array | None, dc: Array | None
-) -> CellRun:
+) -> SteppedRun:
     path = files["model"]
     contents = inspect_file(path, files.get("settings"))
     with warnings.catch_warnings():
@@ -206,7 +206,7 @@ def _of_model(
         place = place if valid is None else int(valid[:place].sum())  # among the valid steps
         if direction == "backward":  # which runs from the last step to the first
             place = len(steps_run) - 1 - place
-    return CellRun([steps_run], facts, dh, dc, place)
+    return SteppedRun([steps_run], facts, dh, dc, place)
 
 
 def _require_valid(valid: Mask | None, place: int | None) -> None:
