@@ -265,7 +265,7 @@ def reach(M, letter):
     row = oracle.LETTERS.index(letter)
     found = np.abs(M.z) @ np.abs(M.W[row]).T + np.abs(M.p.bias[row])
     if M.p.peephole is not None and letter in "ifo":
-        found = found + np.abs(M.p.peephole["ifo".index(letter)] * M.seen(letter))
+        found = found + np.abs(M.p.peephole["ifo".index(letter)] * M.peeped_state(letter))
     return found
 
 

@@ -6,7 +6,7 @@ import cases
 import numpy as np
 import pytest
 
-from gatewise.layers.merging import MERGES, merge, merged_size, shown, unmerge, unshown
+from gatewise.layers.merging import MERGES, direction_gradient, direction_output, merge, merged_size, unmerge
 
 every_merge = pytest.mark.parametrize("merge", MERGES)
 every_masked_output = pytest.mark.parametrize("masked_output", ["zeros", "repeat"])
@@ -46,6 +46,8 @@ def test_unshowing_is_the_derivative_of_showing(masked_output, reverse):
     rng = np.random.default_rng(0)
     hidden, valid = rng.normal(size=(4, 3, 2)), cases.valid_of("mask", 4, 3, rng)
     dy = rng.normal(size=hidden.shape)
-    expected = cases.differences(lambda h: np.sum(dy * shown(h, valid, masked_output, reverse=reverse)), hidden)
-    cases.assert_gradient(unshown(dy, valid, masked_output, reverse=reverse), expected, "hidden")
-    np.testing.assert_array_equal(shown(hidden, None, masked_output, reverse=reverse), hidden)
+    expected = cases.differences(
+        lambda h: np.sum(dy * direction_output(h, valid, masked_output, reverse=reverse)), hidden
+    )
+    cases.assert_gradient(direction_gradient(dy, valid, masked_output, reverse=reverse), expected, "hidden")
+    np.testing.assert_array_equal(direction_output(hidden, None, masked_output, reverse=reverse), hidden)

@@ -12,7 +12,7 @@ from stacks import BIDIRECTIONAL, LABELS
 import gatewise as gw
 from gatewise.layers.arguments import settle
 from gatewise.layers.recording import lstm_trace_record, plan_record
-from gatewise.layers.run import planned, traced
+from gatewise.layers.run import plan_run, trace_run
 from gatewise.records.keep import Keep
 
 every_variant = pytest.mark.parametrize("variant", cases.VARIANTS)
@@ -208,15 +208,15 @@ def test_a_plan_tells_beforehand_what_the_run_leaves_behind(
     dropout = (
         [[cases.dropout_of(cell.parameters, 5, 3, rng) for cell in row] for row in lstm.layers] if dropout else None
     )
-    plan = planned(lstm, settle(lstm, x, lengths=lengths, dropout=dropout), keep)
-    trace = traced(plan, x)
+    plan = plan_run(lstm, settle(lstm, x, lengths=lengths, dropout=dropout), keep)
+    trace = trace_run(plan, x)
     left = {
         f"layers.{n}.{cell.direction}.{k}": a
         for n in (0, 1)
         for cell in trace.layers[n].values()
         for k, a in cell.arrays.items()
     }
-    assert plan.kept() == {name: array.shape for name, array in {"output": trace.output, **left}.items()}
+    assert plan.array_shapes() == {name: array.shape for name, array in {"output": trace.output, **left}.items()}
     arrays, head = lstm_trace_record(trace)
     assert plan_record(plan) == ({name: (array.shape, array.dtype) for name, array in arrays.items()}, head)
 

@@ -52,7 +52,7 @@ def arrays_of(run) -> dict[str, np.ndarray]:
     if run.network is not None:
         arrays |= {
             name: getattr(run, name)
-            for name in ("output", "features", "tokens", "given")
+            for name in ("output", "features", "tokens", "input")
             if getattr(run, name) is not None
         }
     return arrays

@@ -118,16 +118,16 @@ class Activation:
     def __post_init__(self) -> None:
         kind = KINDS[one_of("activation", self.name, tuple(KINDS))]
         for constant in ("alpha", "beta"):
-            default, given = getattr(kind, constant), getattr(self, constant)
-            if given is None and default is not None:
+            default, value = getattr(kind, constant), getattr(self, constant)
+            if value is None and default is not None:
                 if math.isnan(default):
                     raise OptionError(f"{self.name} needs alpha and beta, on which frameworks disagree")
-                given = default
-            elif given is not None:
+                value = default
+            elif value is not None:
                 if default is None:
-                    raise OptionError(f"{self.name} has no {constant}; it was given {given!r}")
-                given = _constant(self.name, constant, given)
-            object.__setattr__(self, constant, given)
+                    raise OptionError(f"{self.name} has no {constant}; it was given {value!r}")
+                value = _constant(self.name, constant, value)
+            object.__setattr__(self, constant, value)
 
     def __call__(self, a: Array) -> Array:
         """Return the activation of pre-activations `a`, in their shape and dtype."""
@@ -138,8 +138,8 @@ class Activation:
         return KINDS[self.name].derivative(y, self.alpha or 0.0, self.beta or 0.0).astype(y.dtype, copy=False)
 
     def __str__(self) -> str:
-        given = [repr(number).removesuffix(".0") for number in (self.alpha, self.beta) if number is not None]
-        return f"{self.name}:{','.join(given)}" if given else self.name
+        constants = [repr(number).removesuffix(".0") for number in (self.alpha, self.beta) if number is not None]
+        return f"{self.name}:{','.join(constants)}" if constants else self.name
 
     @classmethod
     def parse(cls, text: str) -> Activation:
@@ -161,15 +161,15 @@ class Activation:
             ) from None
 
 
-def _constant(name: str, constant: str, given: object) -> float:
-    if isinstance(given, bool) or not isinstance(given, (int, float, np.floating)) or not math.isfinite(given):
-        raise OptionError(f"{constant} of {name} must be a finite number, not {given!r}")
+def _constant(name: str, constant: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.floating)) or not math.isfinite(value):
+        raise OptionError(f"{constant} of {name} must be a finite number, not {value!r}")
     # The derivative is computed from the output, which determines the branch only where slopes and scales are positive.
-    if name in {"leaky_relu", "thresholded_relu", "elu"} and given < 0:
-        raise OptionError(f"{constant} of {name} must not be negative, but is {given!r}")
-    if (name == "selu" or (name in {"hard_sigmoid", "scaled_tanh"} and constant == "alpha")) and given <= 0:
-        raise OptionError(f"{constant} of {name} must be positive, but is {given!r}")
-    return float(given)
+    if name in {"leaky_relu", "thresholded_relu", "elu"} and value < 0:
+        raise OptionError(f"{constant} of {name} must not be negative, but is {value!r}")
+    if (name == "selu" or (name in {"hard_sigmoid", "scaled_tanh"} and constant == "alpha")) and value <= 0:
+        raise OptionError(f"{constant} of {name} must be positive, but is {value!r}")
+    return float(value)
 
 
 SIGMOID = Activation("sigmoid")

@@ -61,44 +61,44 @@ def step(M: Moment, dh: Array, dc: Array) -> Adjoint:
     dc : array (batch, hidden)
     """
     p, variant, dropout = M.p, M.p.variant, M.dropout
-    found: dict[str, Array] = {}
+    gradients: dict[str, Array] = {}
 
-    # Of each quantity that edits act on: from what it became to what its equation gave, as `M.through` says.
+    # From an edited quantity to what its equation gave.
     if M.edited:
-        dh = M.through("h", dh)
-        dc = dc if dropout.zoneout_cell is None else M.through("c", dc)
+        dh = M.edit_gradient("h", dh)
+        dc = dc if dropout.zoneout_cell is None else M.edit_gradient("c", dc)
 
     # h = kept * h_prev + (1 - kept) * r
     dr, dh_prev = dh, np.zeros_like(dh)
-    if (kept := dropout.zoneout_hidden) is not None:
-        dr, dh_prev = (1 - kept) * dh, kept * dh
+    if (zoneout := dropout.zoneout_hidden) is not None:
+        dr, dh_prev = (1 - zoneout) * dh, zoneout * dh
 
     # r = clip(R m)
     dm = dr
     if p.projection is not None:
         dr_raw = dr * _within(M.r_raw, variant.projection_clip)
-        found["projection"] = dr_raw.T @ M.m
+        gradients["projection"] = dr_raw.T @ M.m
         dm = dr_raw @ p.projection
 
     # m = o * t
     do: Array = dm * M.t
     dt = dm * M.o
     if M.edited:
-        do = M.through("o", do)
+        do = M.edit_gradient("o", do)
 
     # t = tanh(v)
     dv = dt * variant.activation("c").derivative(M.t)
 
     # c = kept * c_prev + (1 - kept) * c_new
     dc_new, dc_prev = dc, np.zeros_like(dc)
-    if (kept := dropout.zoneout_cell) is not None:
-        dc_new, dc_prev = (1 - kept) * dc, kept * dc
+    if (zoneout := dropout.zoneout_cell) is not None:
+        dc_new, dc_prev = (1 - zoneout) * dc, zoneout * dc
 
     # v = gain * standardize(c_new) + bias
     if p.cell_norm is None:
         dc_new = dc_new + dv
     else:
-        found["cell_norm"] = np.stack([(dv * standardize(M.c_new, M.epsilon)).sum(0), dv.sum(0)])
+        gradients["cell_norm"] = np.stack([(dv * standardize(M.c_new, M.epsilon)).sum(0), dv.sum(0)])
         dc_new = dc_new + unstandardize(dv * p.cell_norm[0], M.c_new, M.epsilon)
 
     # o = σ(a_o), whose sum includes the peephole p_o * c_new: before the cell state, since it sees the new one
@@ -108,7 +108,7 @@ def step(M: Moment, dh: Array, dc: Array) -> Adjoint:
         dc_new = dc_new + dq["o"] * of(p.peephole, "o", PEEPHOLES)
 
     # c_new = clip(f * c_prev + i * g)
-    dc_made = M.through("c", dc_new) if M.edited and dropout.zoneout_cell is None else dc_new
+    dc_made = M.edit_gradient("c", dc_new) if M.edited and dropout.zoneout_cell is None else dc_new
     dc_raw = dc_made * _within(M.c_raw, variant.cell_clip)
     df: Array = dc_raw * M.c_prev
     di: Array = dc_raw * M.g
@@ -117,11 +117,11 @@ def step(M: Moment, dh: Array, dc: Array) -> Adjoint:
 
     # f = 1 - i, or i = 1 - f
     if variant.coupled == "f":
-        di, df = di - (M.through("f", df) if M.edited else df), np.zeros_like(df)
+        di, df = di - (M.edit_gradient("f", df) if M.edited else df), np.zeros_like(df)
     elif variant.coupled == "i":
-        df, di = df - (M.through("i", di) if M.edited else di), np.zeros_like(di)
+        df, di = df - (M.edit_gradient("i", di) if M.edited else di), np.zeros_like(di)
     if M.edited:
-        di, df, dg = M.through("i", di), M.through("f", df), M.through("g", dg)
+        di, df, dg = M.edit_gradient("i", di), M.edit_gradient("f", df), M.edit_gradient("g", dg)
 
     # i = σ(a_i), f = σ(a_f), g = tanh(a_g)
     da["i"], dn["i"], dq["i"] = _gate(M, "i", di)
@@ -129,53 +129,53 @@ def step(M: Moment, dh: Array, dc: Array) -> Adjoint:
     da["g"], dn["g"], dq["g"] = _gate(M, "g", dg)
 
     # a_k = n_k + b_k;  n_k = gain * standardize(q_k);  q_k = s_k + p_k * c
-    found["bias"] = np.stack([da[k].sum(0) for k in LETTERS])
+    gradients["bias"] = np.stack([da[k].sum(0) for k in LETTERS])
     if variant.layer_norm == "gates":
-        found["norm_gain"] = np.zeros_like(p.bias)
+        gradients["norm_gain"] = np.zeros_like(p.bias)
         for k in variant.own:
-            found["norm_gain"][LETTERS.index(k)] = (dn[k] * standardize(M.q(k), M.epsilon)).sum(0)
+            gradients["norm_gain"][LETTERS.index(k)] = (dn[k] * standardize(M.q(k), M.epsilon)).sum(0)
     if p.peephole is not None:
-        found["peephole"] = np.zeros_like(p.peephole)
+        gradients["peephole"] = np.zeros_like(p.peephole)
         for k in PEEPHOLES.replace(variant.coupled or " ", ""):
-            found["peephole"][PEEPHOLES.index(k)] = (dq[k] * M.seen(k)).sum(0)
+            gradients["peephole"][PEEPHOLES.index(k)] = (dq[k] * M.peeped_state(k)).sum(0)
             if k != "o":
                 dc_prev = dc_prev + dq[k] * of(p.peephole, k, PEEPHOLES)
 
     # s = W z, or gain_u * standardize(U h) + gain_w * standardize(W x)
-    own = [LETTERS.index(k) for k in variant.own]  # parameters that a coupled gate does not use may hold NaN
+    weighted = [LETTERS.index(k) for k in variant.own]  # parameters that a coupled gate does not use may hold NaN
     ds = np.stack([dq[k] for k in variant.own])
     dW = np.zeros_like(p.weight)
     if p.norm_gain is not None and variant.layer_norm == "haste":
-        found["norm_gain"] = np.zeros_like(p.norm_gain)
-        found["norm_gain"][0, own] = (ds * M.across_gates(M.u)[own]).sum(1)
-        found["norm_gain"][1, own] = (ds * M.across_gates(M.w)[own]).sum(1)
-        gain_u, gain_w = p.norm_gain[:, own, None]
-        du = unstandardize(ds * gain_u, M.u[own], M.epsilon, (0, 2))
-        dw = unstandardize(ds * gain_w, M.w[own], M.epsilon, (0, 2))
-        dW[own, :, : p.recurrent_size] = du.mT @ M.z_h
-        dW[own, :, p.recurrent_size :] = dw.mT @ M.z_x
-        dz_h, dz_x = (du @ M.U[own]).sum(0), (dw @ p.input_weight[own]).sum(0)
+        gradients["norm_gain"] = np.zeros_like(p.norm_gain)
+        gradients["norm_gain"][0, weighted] = (ds * M.across_gates(M.u)[weighted]).sum(1)
+        gradients["norm_gain"][1, weighted] = (ds * M.across_gates(M.w)[weighted]).sum(1)
+        gain_u, gain_w = p.norm_gain[:, weighted, None]
+        du = unstandardize(ds * gain_u, M.u[weighted], M.epsilon, (0, 2))
+        dw = unstandardize(ds * gain_w, M.w[weighted], M.epsilon, (0, 2))
+        dW[weighted, :, : p.recurrent_size] = du.mT @ M.z_h
+        dW[weighted, :, p.recurrent_size :] = dw.mT @ M.z_x
+        dz_h, dz_x = (du @ M.U[weighted]).sum(0), (dw @ p.input_weight[weighted]).sum(0)
     else:
-        dW[own] = ds.mT @ M.z
-        dz = (ds @ M.W[own]).sum(0)
+        dW[weighted] = ds.mT @ M.z
+        dz = (ds @ M.W[weighted]).sum(0)
         dz_h, dz_x = dz[:, : p.recurrent_size], dz[:, p.recurrent_size :]
 
     # W = [U * mask, W_x];  z = [h_prev * mask; x * mask]
     if dropout.weight is not None:
         dW[..., : p.recurrent_size] *= dropout.weight
-    found["weight"] = dW
+    gradients["weight"] = dW
     dx = dz_x if dropout.input is None else dz_x * dropout.input
     dh_prev = dh_prev + (dz_h if dropout.recurrent is None else dz_h * dropout.recurrent)
 
     gates = np.stack([di, df, dg, do], axis=1)
-    return Adjoint(dx, dh_prev, dc_prev, dm, dc_new, gates, np.stack([da[k] for k in LETTERS], axis=1), found)
+    return Adjoint(dx, dh_prev, dc_prev, dm, dc_new, gates, np.stack([da[k] for k in LETTERS], axis=1), gradients)
 
 
 def _gate(M: Moment, k: str, dy: Array) -> tuple[Array, Array, Array]:
     """Return the derivatives with respect to gate k's pre-activation a, its sum n before the bias, and its sum q."""
     if k == M.p.variant.coupled:
         return dy, dy, dy  # zeros: the gate has no sum of its own
-    da = dy * M.p.variant.activation(k).derivative(M.computed(k) if M.edited else getattr(M, k))
+    da = dy * M.p.variant.activation(k).derivative(M.before_edits(k))
     if M.p.variant.gate_clip is not None:
         da = da * _within(M.unclipped(k), M.p.variant.gate_clip)
     if M.p.norm_gain is None or M.p.variant.layer_norm != "gates":

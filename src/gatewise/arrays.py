@@ -1,4 +1,4 @@
-"""Arrays: their types, the checks of what is given, and whether they fit into memory."""
+"""Arrays: their types, checks of arguments, and the memory that they take."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.errors import CapacityError, OptionError, ShapeError, join_names, one_of, reason
+from gatewise.errors import CapacityError, OptionError, ShapeError, reason
 
 Array = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
@@ -29,30 +29,30 @@ quiet = np.errstate(all="ignore")  # NaN and infinity go through as they are, an
 def float_type(dtype: npt.DTypeLike) -> np.dtype[np.floating[Any]]:
     """Return `dtype` as a NumPy type; only float32 and float64 are allowed."""
     try:
-        found: np.dtype[Any] | None = None if dtype is None else np.dtype(dtype)  # None would be float64 to NumPy
+        known: np.dtype[Any] | None = None if dtype is None else np.dtype(dtype)  # None would be float64 to NumPy
     except TypeError:
-        found = None
-    if found in _FOUND:
-        return _FOUND[found]
-    if found is None or found.name not in DTYPES:
+        known = None
+    if known in _FOUND:
+        return _FOUND[known]
+    if known is None or known.name not in DTYPES:
         raise OptionError(f"the dtype must be one of {', '.join(DTYPES)}, not {dtype!r}")
-    return np.dtype(found.name)  # in the machine's own byte order
+    return np.dtype(known.name)  # in the machine's own byte order
 
 
-def size(what: str, value: object, *, least: int = 1, most: int | None = MOST) -> int:
-    """Return `value` as an integer from `least` to `most`, or of any size; `what` names it in the error."""
+def size(name: str, value: object, *, least: int = 1, most: int | None = MOST) -> int:
+    """Return `value` as an integer from `least` to `most`, or of any size; `name` is the subject of the error."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise OptionError(f"{what} must be an integer of at least {least}, not {value!r}")
-    found = int(value)
-    if found < least:
-        raise OptionError(f"{what} must be at least {least}, not {found if found > -MOST else 'a longer number'}")
-    if most is not None and found > most:
-        raise OptionError(f"{what} must be at most 2^{most.bit_length() - 1}")
-    return found
+        raise OptionError(f"{name} must be an integer of at least {least}, not {value!r}")
+    number = int(value)
+    if number < least:
+        raise OptionError(f"{name} must be at least {least}, not {number if number > -MOST else 'a longer number'}")
+    if most is not None and number > most:
+        raise OptionError(f"{name} must be at most 2^{most.bit_length() - 1}")
+    return number
 
 
-def array_of(what: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
-    """Return what a caller gave as an array of NumPy's; `what` names it in the error.
+def array_of(name: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return a value as a NumPy array; `name` is the subject of the error.
 
     Raises
     ------
@@ -65,31 +65,31 @@ def array_of(what: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
     ma = sys.modules.get("numpy.ma")  # imported, which takes a while, by whoever has masked arrays
     if ma is not None and isinstance(value, ma.MaskedArray):
         if ma.is_masked(value):
-            raise OptionError(f"{what} has masked entries: fill them, or give the valid steps as mask=")
+            raise OptionError(f"{name} has masked entries: fill them, or give the valid steps as mask=")
         return np.asarray(value.data)
     try:
         return np.asarray(value)
     except ValueError:
-        raise ShapeError(f"{what} must be an array whose rows have equal lengths") from None
+        raise ShapeError(f"{name} must be an array whose rows have equal lengths") from None
     except (RuntimeError, TypeError) as problem:
         # Its words, and not the type of `value`: tensors are given in lists, too.
         tensor = "; of a PyTorch tensor give .detach().float()" if re.search("Tensor|ScalarType", str(problem)) else ""
-        raise OptionError(f"{what} cannot be read as an array ({reason(problem)}){tensor}") from None
+        raise OptionError(f"{name} cannot be read as an array ({reason(problem)}){tensor}") from None
 
 
-def numbers(what: str, value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> Array:
-    """Return `value` as an array of real floating-point numbers; `what` names it in the error.
+def numbers(name: str, value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> Array:
+    """Return `value` as an array of real floating-point numbers; `name` is the subject of the error.
 
     Integers become floats, and where `dtype` is given the result has it.
     """
-    array = array_of(what, value)
+    array = array_of(name, value)
     if array.dtype.kind not in "fiub":
-        raise OptionError(f"{what} must hold real numbers, not {array.dtype}")
+        raise OptionError(f"{name} must hold real numbers, not {array.dtype}")
     if dtype is None:
         dtype = array.dtype if array.dtype in _FOUND or array.dtype.name in DTYPES else np.float64
     with np.errstate(over="ignore"):  # a number beyond float32 becomes infinity, as in NumPy
-        found = array.astype(float_type(dtype), copy=False)
-    return found if found.flags.aligned else found.copy()
+        array = array.astype(float_type(dtype), copy=False)
+    return array if array.flags.aligned else array.copy()
 
 
 class Unshared(np.ndarray[Any, Any]):
@@ -101,13 +101,13 @@ class Unshared(np.ndarray[Any, Any]):
         return self.view(np.ndarray)
 
 
-def frozen(array: Array, shape: tuple[int, ...], what: str) -> Array:
+def frozen(array: Array, shape: tuple[int, ...], name: str) -> Array:
     """Return `array` as a read-only, C-ordered array of the given `shape`.
 
     The caller's array stays writable and is never shared: a later change of it must not reach parameters in use.
     """
     if array.shape != shape:
-        raise ShapeError(f"{what} has shape {array.shape}; it must be {shape}")
+        raise ShapeError(f"{name} has shape {array.shape}; it must be {shape}")
     memory = array.base
     if type(memory) is Unshared and not memory.flags.writeable and array.flags.c_contiguous:
         return array
@@ -142,44 +142,12 @@ def owns_memory(array: Array) -> bool:
     )
 
 
-def index(what: str, given: object, count: int, owner: str) -> int:
-    """Return a place from 0 to `count` - 1; negative counts from the end. `what` and `owner` name it in the error."""
-    if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or not -count <= given < count:
-        allowed = f"{what}s 0 to {count - 1}" if count else f"no {what}s"
-        raise OptionError(f"there is no {what} {given!r}; {owner} has {allowed}")
-    return int(given) % count
-
-
-def cell_at(layers: Sequence[Mapping[str, T]], key: int | tuple[int, str], owner: str) -> T:
-    """Return what belongs to one cell of a stack, out of what each layer has for each direction.
-
-    Parameters
-    ----------
-    layers : sequence of mapping
-        For each layer, by direction.
-    key : int or (int, str)
-        A layer, or a layer and a direction. A layer alone names a cell only where there is one direction.
-    owner : str
-        Names what has the layers in the error.
-
-    Raises
-    ------
-    OptionError
-        If there is no such layer or direction, or the layer has two directions and the key names none.
-    """
-    layer, direction = key if isinstance(key, tuple) and len(key) == 2 else (key, None)
-    found = layers[index("layer", layer, len(layers), owner)]
-    if direction is None:
-        if len(found) > 1:
-            either = join_names((f"[{layer}, {name!r}]" for name in found), "or")
-            raise OptionError(f"layer {layer} of {owner} has {len(found)} directions: name one, {either}")
-        return next(iter(found.values()))
-    return found[one_of("direction", direction, tuple(found))]
-
-
-def by_cell(layers: Sequence[Mapping[str, T]]) -> dict[tuple[int, str], T]:
-    """Return what belongs to each cell of a stack, by layer and direction."""
-    return {(number, direction): one for number, layer in enumerate(layers) for direction, one in layer.items()}
+def index(noun: str, place: object, count: int, owner: str) -> int:
+    """Return a place from 0 to `count` - 1; negative counts from the end. `noun` and `owner` are words of the error."""
+    if isinstance(place, bool) or not isinstance(place, (int, np.integer)) or not -count <= place < count:
+        allowed = f"{noun}s 0 to {count - 1}" if count else f"no {noun}s"
+        raise OptionError(f"there is no {noun} {place!r}; {owner} has {allowed}")
+    return int(place) % count
 
 
 def in_words(index: Sequence[int]) -> str:
@@ -188,7 +156,7 @@ def in_words(index: Sequence[int]) -> str:
     return ", ".join(f"{name} {n}" for name, n in zip(names, index, strict=True))
 
 
-def time_first(array: npt.NDArray[Any], axes: Sequence[str], what: str = "x") -> npt.NDArray[Any]:
+def time_first(array: npt.NDArray[Any], axes: Sequence[str], title: str = "x") -> npt.NDArray[Any]:
     """Return an array on the axes (time, batch, feature), whatever their order was, as a view.
 
     Parameters
@@ -197,8 +165,8 @@ def time_first(array: npt.NDArray[Any], axes: Sequence[str], what: str = "x") ->
         With as many axes as are named, or without the one called batch, which is then put in.
     axes : sequence of str
         A permutation of ``time, batch, feature``, or of ``time, batch``.
-    what : str
-        Names it in the error.
+    title : str
+        The subject of the error.
 
     Raises
     ------
@@ -210,13 +178,13 @@ def time_first(array: npt.NDArray[Any], axes: Sequence[str], what: str = "x") ->
     names = list(axes)
     if len(set(names)) != len(names) or not {"time"} <= set(names) <= set(AXES):
         raise OptionError(f"the axes must be time, batch and feature in some order, not {','.join(map(str, names))}")
-    wanted = [name for name in AXES if name in names]
+    order = [name for name in AXES if name in names]
     if array.ndim == len(names) - 1 and "batch" in names:
         names.remove("batch")
         array, names = array[None], ["batch", *names]
     if array.ndim != len(names):
-        raise ShapeError(f"{what} has shape {array.shape}; its axes must be {', '.join(axes)}")
-    return array.transpose([names.index(name) for name in wanted])
+        raise ShapeError(f"{title} has shape {array.shape}; its axes must be {', '.join(axes)}")
+    return array.transpose([names.index(name) for name in order])
 
 
 def lock(*arrays: npt.NDArray[Any] | None) -> None:
@@ -238,39 +206,39 @@ def unlock(array: Array) -> None:
 
 
 def require_reusable(
-    wanted: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]],
-    given: Mapping[str, Array],
-    what: str,
+    expected: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]],
+    arrays: Mapping[str, Array],
+    kind: str,
     *,
     locked: bool = False,
 ) -> None:
-    """Raise ShapeError unless what is `given` as `out` has just the arrays that are wanted, and can be written to.
+    """Raise ShapeError unless the arrays of an earlier result have the expected shapes and dtypes and are writable.
 
-    They may be `locked` where the lock is our own, which the caller opens then.
+    Locked arrays pass as well if they are `locked` by gatewise: the caller unlocks them.
     """
-    found = {name: (array.shape, array.dtype) for name, array in given.items()}
-    if found != wanted:
-        for name in sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)):
-            texts = [f"{one[0]} of {one[1]}" if one else "none" for one in (found.get(name), wanted.get(name))]
-            raise ShapeError(f"out does not fit: {name} of its {what} is {texts[0]}; this run needs {texts[1]}")
-    for name, array in given.items():
+    actual = {name: (array.shape, array.dtype) for name, array in arrays.items()}
+    if actual != expected:
+        for name in sorted(name for name in expected.keys() | actual.keys() if expected.get(name) != actual.get(name)):
+            texts = [f"{form[0]} of {form[1]}" if form else "none" for form in (actual.get(name), expected.get(name))]
+            raise ShapeError(f"out does not fit: {name} of its {kind} is {texts[0]}; this run needs {texts[1]}")
+    for name, array in arrays.items():
         flags = array.flags
         if not (flags.c_contiguous and (flags.writeable or (locked and owns_memory(array)))):
-            raise OptionError(f"out cannot be reused: the array {name} of its {what} is in a file, or is a slice")
+            raise OptionError(f"out cannot be reused: the array {name} of its {kind} is in a file, or is a slice")
 
 
 def available_memory() -> int | None:
-    """Return the bytes that can still be taken on this machine, or None where the system does not tell.
+    """Return the bytes that are available on this machine, or None if the system does not report them.
 
-    The smaller of what the kernel calls available and what the control group leaves.
+    The smaller of the memory that the kernel calls available and the rest of the control group's limit.
     """
-    found = []
+    bounds = []
     try:
         with open("/proc/meminfo", encoding="ascii") as lines:
-            found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+            bounds += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
     except OSError:
         try:
-            found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+            bounds.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
         except (AttributeError, OSError, ValueError):
             return None
     try:
@@ -279,21 +247,21 @@ def available_memory() -> int | None:
         with open("/sys/fs/cgroup/memory.current", encoding="ascii") as file:
             used = int(file.read())
         if limit != "max":
-            found.append(max(int(limit) - used, 0))
+            bounds.append(max(int(limit) - used, 0))
     except (OSError, ValueError):
         pass
-    return min(found, default=None)
+    return min(bounds, default=None)
 
 
-def require_memory(elements: int, itemsize: int, what: str) -> None:
-    """Raise before memory is taken that is not there.
+def require_memory(elements: int, itemsize: int, purpose: str) -> None:
+    """Raise CapacityError before more memory is taken than is available.
 
     Parameters
     ----------
     elements, itemsize : int
-        How many numbers, and the bytes of each.
-    what : str
-        What the memory is for; the subject of the error's sentence.
+        The number of elements, and the bytes of each.
+    purpose : str
+        The subject of the error: "a run of 10 × 2 (steps × sequences)".
 
     Raises
     ------
@@ -303,7 +271,7 @@ def require_memory(elements: int, itemsize: int, what: str) -> None:
     needed = elements * itemsize
     available = None if needed < SMALL else available_memory()
     if available is not None and needed > available:
-        raise CapacityError(f"{what} would take {in_bytes(needed)} of memory; {in_bytes(available)} are available")
+        raise CapacityError(f"{purpose} would take {in_bytes(needed)} of memory; {in_bytes(available)} are available")
 
 
 def chunks(count: int, numbers: int, most: int, *, reverse: bool = False) -> Iterator[slice]:

@@ -340,5 +340,5 @@ def _chrono(rng: np.random.Generator, shapes: Shapes, recurrent: int, options: d
 def _orthogonal(rng: np.random.Generator, rows: int, columns: int) -> Array:
     """Return a matrix with orthonormal columns, uniform over all such (rows >= columns)."""
     q, r = np.linalg.qr(rng.standard_normal((rows, columns)))
-    found: Array = q * np.sign(np.diag(r))
-    return found
+    matrix: Array = q * np.sign(np.diag(r))
+    return matrix

@@ -33,15 +33,15 @@ def standardize(q: Array, epsilon: float, axis: Axis = -1, where: Mask | bool = 
 
 def mean(q: Array, axis: Axis = -1, where: Mask | bool = True) -> Array:
     """Return the mean over `axis`, which is kept with size 1."""
-    found: Array = np.mean(q, axis=axis, keepdims=True, where=where)
-    return found
+    average: Array = np.mean(q, axis=axis, keepdims=True, where=where)
+    return average
 
 
 def inverse_deviation(q: Array, epsilon: float, axis: Axis = -1, where: Mask | bool = True) -> Array:
     """Return 1 / sqrt(variance + epsilon) over `axis`, which is kept with size 1."""
     variance = mean((q - mean(q, axis, where)) ** 2, axis, where)
-    found: Array = 1 / np.sqrt(variance + variance.dtype.type(epsilon))
-    return found
+    inverse: Array = 1 / np.sqrt(variance + variance.dtype.type(epsilon))
+    return inverse
 
 
 class Moment:
@@ -65,21 +65,21 @@ class Moment:
         self.p, self.x, self.h_prev, self.c_prev, self.dropout = p, x, h_prev, c_prev, dropout
         self.__dict__.update(known)  # where Python looks before it calls a cached property
 
-    # What is another thing where edits act: in `gatewise.records.edited_steps.EditedMoment`.
+    # `gatewise.records.edited_steps.EditedMoment` overrides these.
 
     edited = False
 
-    def again(self, p: Parameters, x: Array, h_prev: Array, c_prev: Array) -> Moment:
-        """Return the same step of other numbers, under the same masks."""
+    def with_inputs(self, p: Parameters, x: Array, h_prev: Array, c_prev: Array) -> Moment:
+        """Return the step with other parameters and inputs, under the same masks."""
         return Moment(p, x, h_prev, c_prev, self.dropout)
 
-    def computed(self, k: str) -> Array:
+    def before_edits(self, k: str) -> Array:
         """Return a gate or a state, by its letter, as its equation gives it."""
-        found: Array = getattr(self, k)
-        return found
+        quantity: Array = getattr(self, k)
+        return quantity
 
-    def through(self, k: str, dy: Array) -> Array:
-        """Return the gradient with respect to a quantity as it is computed, given that with respect to what is used."""
+    def edit_gradient(self, k: str, dy: Array) -> Array:
+        """Return the gradient with respect to a quantity before its edits, given that after them."""
         return dy
 
     # The combined input and the sums of its products with the weights.
@@ -134,22 +134,22 @@ class Moment:
 
     def across_gates(self, q: Array) -> Array:
         """Return sums (4, batch, hidden) standardised across the units of all gates that have weights."""
-        return standardize(q, self.epsilon, (0, 2), self.own)
+        return standardize(q, self.epsilon, (0, 2), self.weighted_gates)
 
     @property
-    def own(self) -> Mask:
-        """Which gates have weights of their own, on the gate axis of (4, batch, hidden)."""
+    def weighted_gates(self) -> Mask:
+        """Whether each gate has weights, on the gate axis of (4, batch, hidden)."""
         return np.array([letter in self.p.variant.own for letter in LETTERS])[:, None, None]
 
     @property
     def epsilon(self) -> float:
-        """What layer norm adds to the variance."""
+        """The number that layer norm adds to the variance."""
         return self.p.variant.epsilon or 0.0
 
     # The pre-activations.
 
-    def seen(self, k: str) -> Array:
-        """Return the cell state that the peephole of gate `k` sees: i and f the old one, o the new one."""
+    def peeped_state(self, k: str) -> Array:
+        """Return the cell state that the peephole of gate `k` reads: for i and f the old one, for o the new one."""
         return self.c_new if k == "o" else self.c_prev
 
     def q(self, k: str) -> Array:
@@ -157,7 +157,7 @@ class Moment:
         s = of(self.s, k)
         if self.p.peephole is None or k not in PEEPHOLES:
             return s
-        return s + of(self.p.peephole, k, PEEPHOLES) * self.seen(k)
+        return s + of(self.p.peephole, k, PEEPHOLES) * self.peeped_state(k)
 
     def n(self, k: str) -> Array:
         """Return the sum of gate `k` before its bias: under layer norm of the gates, gain * standardised sum."""
@@ -216,14 +216,14 @@ class Moment:
     @cached_property
     def c(self) -> Array:
         """The cell state at the end of the step, after zoneout."""
-        kept = self.dropout.zoneout_cell
-        return self.c_new if kept is None else kept * self.c_prev + (1 - kept) * self.c_new
+        zoneout = self.dropout.zoneout_cell
+        return self.c_new if zoneout is None else zoneout * self.c_prev + (1 - zoneout) * self.c_new
 
     # The hidden state.
 
     @cached_property
     def v(self) -> Array:
-        """What the output's nonlinearity is applied to: the new cell state, standardised under Haste's layer norm."""
+        """The argument of the output's nonlinearity: the new cell state, standardised under Haste's layer norm."""
         if self.p.cell_norm is None:
             return self.c_new
         gain, bias = self.p.cell_norm
@@ -254,5 +254,5 @@ class Moment:
     @cached_property
     def h(self) -> Array:
         """The hidden state at the end of the step, after zoneout."""
-        kept = self.dropout.zoneout_hidden
-        return self.r if kept is None else kept * self.h_prev + (1 - kept) * self.r
+        zoneout = self.dropout.zoneout_hidden
+        return self.r if zoneout is None else zoneout * self.h_prev + (1 - zoneout) * self.r

@@ -44,7 +44,7 @@ class GatewiseError(Exception):
     """The base class of the errors that gatewise raises. Its message is one line of at most 500 characters."""
 
     def __init__(self, *args: object) -> None:
-        super().__init__(*(sentence(one) if isinstance(one, str) else one for one in args))
+        super().__init__(*(sentence(argument) if isinstance(argument, str) else argument for argument in args))
 
 
 class ShapeError(GatewiseError, ValueError):
@@ -134,19 +134,19 @@ def join_names(names: Iterable[object], last: str = "", *, most: int = 20, separ
 
 
 def reason(problem: BaseException, most: int = 120) -> str:
-    """Return what an error of another library says, in one short line, to stand in brackets in a sentence of ours."""
+    """Return the message of another library's error in one short line, to be quoted in brackets."""
     lines = str(problem).strip().splitlines() or [""]
     return shown(lines[0], most) or type(problem).__name__
 
 
-def one_of(what: str, given: object, allowed: tuple[str, ...]) -> str:
-    """Return `given` where it is one of `allowed`; otherwise say so in one sentence.
+def one_of(name: str, value: object, allowed: tuple[str, ...]) -> str:
+    """Return a value that is one of `allowed`; `name` is the subject of the error.
 
     Raises
     ------
     OptionError
-        If `given` is none of `allowed`.
+        If it is none of `allowed`.
     """
-    if isinstance(given, str) and given in allowed:
-        return given
-    raise OptionError(f"{what} must be one of {', '.join(allowed)}, not {given!r}")
+    if isinstance(value, str) and value in allowed:
+        return value
+    raise OptionError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")

@@ -116,8 +116,8 @@ class Variant:
 
     def activation(self, letter: str) -> Activation:
         """Return the nonlinearity of the gate `i`, `f`, `g` or `o`, or of the cell state `c`."""
-        found: Activation = getattr(self, _ACTIVATIONS[letter])
-        return found
+        activation: Activation = getattr(self, _ACTIVATIONS[letter])
+        return activation
 
     @cached_property
     def coupled(self) -> str:
@@ -292,13 +292,13 @@ class Parameters:
         shapes = array_shapes(self.variant, columns - recurrent, hidden, recurrent)
         shapes["projection"] = None if self.projection is None else (recurrent, hidden)
         for name, shape in shapes.items():
-            given = getattr(self, name)
-            if shape is None and given is not None:
+            array = getattr(self, name)
+            if shape is None and array is not None:
                 raise OptionError(f"{name} is given, but the variant has no use for it")
-            if shape is not None and given is None:
+            if shape is not None and array is None:
                 raise OptionError(f"{name} is missing; the variant needs it, in shape {shape}")
             if shape is not None:
-                object.__setattr__(self, name, frozen(numbers(name, given, weight.dtype), shape, name))
+                object.__setattr__(self, name, frozen(numbers(name, array, weight.dtype), shape, name))
 
     @property
     def hidden_size(self) -> int:

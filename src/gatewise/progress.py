@@ -29,12 +29,12 @@ _here = _Here()
 
 
 @contextmanager
-def working(what: str, total: int | None, expected: float = 0.0) -> Iterator[Callable[[int], None]]:
+def working(purpose: str, total: int | None, expected: float = 0.0) -> Iterator[Callable[[int], None]]:
     """Show work on standard error, where that is a terminal and the work takes longer than `PATIENCE`.
 
     Parameters
     ----------
-    what : str
+    purpose : str
         What is being done: "integrating gradients".
     total : int or None
         How many pieces it has; None for one that does not tell how far it is.
@@ -49,7 +49,7 @@ def working(what: str, total: int | None, expected: float = 0.0) -> Iterator[Cal
     if sys.stderr is None or _here.unshown or not sys.stderr.isatty():
         yield lambda count: None
         return
-    bar = _Bar(what, total)
+    bar = _Bar(purpose, total)
     if expected > PATIENCE:
         bar.show()
     try:
@@ -69,20 +69,20 @@ def unshown() -> Iterator[None]:
 
 
 @contextmanager
-def working_through(what: str, count: int) -> Iterator[Callable[[int], None]]:
+def working_through(purpose: str, count: int) -> Iterator[Callable[[int], None]]:
     """Show work on things that a person can count, as `working` does, where there are more than `MANY`."""
     if count <= MANY:
         yield lambda count: None
         return
-    with working(what, count, expected=float("inf")) as done:
+    with working(purpose, count, expected=float("inf")) as done:
         yield done
 
 
 class _Bar:
     """One line of progress, which appears once the work has taken a while."""
 
-    def __init__(self, what: str, total: int | None) -> None:
-        self.what, self.total, self.done, self.start = what, total, 0, time.monotonic()
+    def __init__(self, purpose: str, total: int | None) -> None:
+        self.what, self.total, self.done, self.start = purpose, total, 0, time.monotonic()
         self.owner = False
         self.task: int | None = None
 

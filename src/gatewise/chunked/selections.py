@@ -121,7 +121,7 @@ def _output(run: Run, every: int) -> VariablePart:
         timed = network.reads == "every"
         if not all(layer.row_by_row for layer in network.dense) and stored.batch_size:
             features = [np.ascontiguousarray(array) for array in np.moveaxis(stored.features, -2, 0)]
-            inputs: Any = [None] * len(features) if stored.given is None else np.moveaxis(stored.given, 1, 0)
+            inputs: Any = [None] * len(features) if stored.input is None else np.moveaxis(stored.input, 1, 0)
             y = np.stack([network.put_out(*pair) for pair in zip(features, inputs, strict=True)], axis=-2)
     dims = ("direction", "output")[-(y.ndim - 1 - timed) :]
     return VariablePart("y", (), timed, dims, y[::every] if timed else y)

@@ -65,9 +65,9 @@ def claimed(
     return {name: array.astype(np.float64) for name, array in claims.items()}, precision
 
 
-def _array(what: str, given: Any) -> npt.NDArray[Any]:
-    array = array_of(what, given)
-    return array if array.dtype == np.float16 else numbers(what, array)
+def _array(name: str, value: Any) -> npt.NDArray[Any]:
+    array = array_of(name, value)
+    return array if array.dtype == np.float16 else numbers(name, array)
 
 
 def _precision(array: npt.NDArray[Any]) -> str:

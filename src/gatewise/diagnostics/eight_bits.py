@@ -17,7 +17,7 @@ from gatewise.arrays import Array
 from gatewise.diagnostics.rounding import Case, named
 from gatewise.engine.reference import valid_rows
 from gatewise.equations import Moment
-from gatewise.layers.merging import merge, shown
+from gatewise.layers.merging import direction_output, merge
 from gatewise.records.step import State
 
 STEPS = 255  # between the least number and the largest
@@ -64,7 +64,7 @@ def _run(case: Case, y: Array | None, rows: int) -> dict[str, Array]:
                 # The runtime's own hidden state, where it is known: a step that went the other way ends there.
                 before[valid] = h[valid] if told is None else told[t, valid]
                 hidden[t] = h
-            outputs.append(shown(hidden, case.valid, case.masked_output, reverse=reverse))
+            outputs.append(direction_output(hidden, case.valid, case.masked_output, reverse=reverse))
             ends.append(State(h, c))
         x = merge(outputs, lstm.merge[number])
         finals.append(tuple(ends))

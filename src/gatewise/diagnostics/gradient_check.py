@@ -136,7 +136,7 @@ def _loss(steps: Sequence[Step], dh: Array, dc: Array, dy: Array) -> Callable[[d
         h, c = arrays["h_prev"][None], arrays["c_prev"][None]
         total = 0.0
         for step, x, part in zip(steps, arrays["x"], dy, strict=True):
-            M = step.moment.again(p, x[None], h, c)
+            M = step.moment.with_inputs(p, x[None], h, c)
             h, c = M.h, M.c
             total += float((part * h).sum())
         return total + float((dh * h).sum() + (dc * c).sum())

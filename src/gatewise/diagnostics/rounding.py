@@ -27,7 +27,7 @@ from gatewise.arrays import Array, Mask, require_memory
 from gatewise.engine.reference import valid_rows
 from gatewise.equations import Moment
 from gatewise.layers import LSTM
-from gatewise.layers.merging import merge, shown
+from gatewise.layers.merging import direction_output, merge
 from gatewise.layers.stack import States
 from gatewise.records.step import State
 
@@ -209,7 +209,7 @@ def _perturbed_run(case: Case, count: int, u: float, rng: np.random.Generator, s
                 M.rng, M.roundoff, M.runs, M.sizes = rng, u, count, sizes
                 h[rows], c[rows] = M.h, M.c
                 hidden[t] = h
-            outputs.append(shown(hidden, valid, case.masked_output, reverse=reverse))
+            outputs.append(direction_output(hidden, valid, case.masked_output, reverse=reverse))
             ends.append(State(h, c))
         x = merge(outputs, lstm.merge[number])
         finals.append(tuple(ends))

@@ -122,9 +122,9 @@ def backward(trace: Trace, dhidden: Array, dfinal: State, out: Gradients | None 
         for t in steps if trace.direction == "backward" else reversed(steps):
             dh += dhidden[t]
             rows = valid_rows(trace.valid, t)
-            found = adjoints.step(trace.moment((t, rows)), dh[rows], dc[rows])
-            dh[rows], dc[rows], total.x[t, rows] = found.h_prev, found.c_prev, found.x
-            for name, array in found.parameters.items():
+            step = adjoints.step(trace.moment((t, rows)), dh[rows], dc[rows])
+            dh[rows], dc[rows], total.x[t, rows] = step.h_prev, step.c_prev, step.x
+            for name, array in step.parameters.items():
                 total.parameters[name] += array
     return total
 

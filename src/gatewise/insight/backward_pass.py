@@ -10,7 +10,7 @@ import numpy as np
 from gatewise.arrays import Array, Mask, chunks
 from gatewise.insight.target import Target
 from gatewise.layers.backward import gradients_of
-from gatewise.layers.merging import shown, unmerge, unshown
+from gatewise.layers.merging import direction_gradient, direction_output, unmerge
 from gatewise.records.step import State
 from gatewise.records.trace import Trace
 
@@ -64,10 +64,10 @@ def back_through(
                 at_hidden.append(dhidden)
         else:
             how = target.lstm.masked_output
-            outputs = [shown(run.hidden, run.valid, how, reverse=d == "backward") for d, run in runs]
+            outputs = [direction_output(run.hidden, run.valid, how, reverse=d == "backward") for d, run in runs]
             parts = split(dx, outputs, merge)
             at_hidden = [
-                unshown(part, run.valid, how, reverse=d == "backward")
+                direction_gradient(part, run.valid, how, reverse=d == "backward")
                 for (d, run), part in zip(runs, parts, strict=True)
             ]
         passed = [run.back(dhidden) for (_, run), dhidden in zip(runs, at_hidden, strict=True)]

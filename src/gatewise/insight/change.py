@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, cell_at
+from gatewise.arrays import Array, Mask
 from gatewise.errors import ShapeError
 from gatewise.insight.answer import Answer
 from gatewise.insight.comparing import Cell, CellComparison, Difference, Pairs, pair_cells, tolerance_of
 from gatewise.insight.naming import at_step, sequence_name, sequence_of, state_names, times_of, unit_of
 from gatewise.network import Run
+from gatewise.records.nesting import cell_at
 from gatewise.records.trace import Trace
 
 

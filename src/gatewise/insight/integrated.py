@@ -12,7 +12,7 @@ from gatewise.insight.backward_pass import NUMBERS, CellRun, States, back_throug
 from gatewise.insight.target import Target
 from gatewise.layers import LSTM
 from gatewise.layers.backward import gradients_of
-from gatewise.layers.merging import merge, shown
+from gatewise.layers.merging import direction_output, merge
 from gatewise.progress import working
 from gatewise.records.step import State
 from gatewise.records.trace import Trace
@@ -87,7 +87,7 @@ def runs_of(target: Target, x: Array, along: Array) -> list[dict[str, CellRun]]:
         layers.append(runs)
         if len(layers) < target.lstm.num_layers:
             how = target.lstm.masked_output
-            outputs = [shown(run.hidden, run.valid, how, reverse=d == "backward") for d, run in runs.items()]
+            outputs = [direction_output(run.hidden, run.valid, how, reverse=d == "backward") for d, run in runs.items()]
             x = merge(outputs, way)
     return layers
 

@@ -16,7 +16,7 @@ from gatewise.arrays import Array, chunks, quiet
 from gatewise.dropout import NO_DROPOUT, DropoutMasks
 from gatewise.engine import choose
 from gatewise.layers import backward
-from gatewise.layers.merging import shown, unmerge, unshown
+from gatewise.layers.merging import direction_gradient, direction_output, unmerge
 from gatewise.parameters import Parameters
 from gatewise.progress import working
 from gatewise.records.gradients import Gradients
@@ -307,11 +307,13 @@ def through_layers(
         dy[t] = rows
     for number in reversed(range(trace.num_layers)):
         layer, how = trace.layers[number], trace.masked_output
-        outputs = [shown(c.hidden_state, c.valid, how, reverse=way == "backward") for way, c in layer.items()]
+        outputs = [
+            direction_output(c.hidden_state, c.valid, how, reverse=way == "backward") for way, c in layer.items()
+        ]
         parts = unmerge(dy, outputs, trace.merge[number])
         dy = np.zeros((trace.num_steps, len(rows), _input_size(trace, number)))
         for place, (way, cell) in enumerate(layer.items()):
-            dhidden = unshown(parts[place], cell.valid, how, reverse=way == "backward")
+            dhidden = direction_gradient(parts[place], cell.valid, how, reverse=way == "backward")
             through_cell(cell, (number, way), dhidden, None if ends is None else ends[place], back, dy)
             done(1)
         ends = None

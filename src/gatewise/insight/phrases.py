@@ -18,7 +18,7 @@ from gatewise.equations import Moment
 from gatewise.gates import PEEPHOLES
 from gatewise.insight.backward_pass import NUMBERS
 from gatewise.insight.target import Target
-from gatewise.layers.merging import merge, shown
+from gatewise.layers.merging import direction_output, merge
 from gatewise.records.trace import Trace
 
 MOST = 64  # phrases at once: more would leave the processor's caches, and start at distant steps
@@ -193,7 +193,7 @@ def merge_pairs(outputs: list[Pair], how: str) -> Pair:
 
 def _layer_output(hidden: Pair, cell: Trace, how: str) -> Pair:
     """Return the output of a direction, with zeros or its last output at invalid steps."""
-    return hidden.map(lambda part: shown(part, cell.valid, how, reverse=cell.direction == "backward"))
+    return hidden.map(lambda part: direction_output(part, cell.valid, how, reverse=cell.direction == "backward"))
 
 
 def decompose(target: Target, phrases: Phrases) -> Pair:

@@ -26,7 +26,7 @@ from gatewise.records.named_arrays import (
     header,
     parameters_from,
     parameters_record,
-    taken,
+    take_array,
     trace_from,
     trace_record,
 )
@@ -186,7 +186,7 @@ def _network_trace_record(run: NetworkTrace) -> tuple[Arrays, Header]:
     arrays, lstm_trace = lstm_trace_record(run.lstm)
     parts, network = _network_record(run.network)
     arrays |= {f"network.{name}": array for name, array in parts.items()}
-    for name in ("tokens", "features", "output", "given"):
+    for name in ("tokens", "features", "output", "input"):
         if (array := getattr(run, name)) is not None:
             arrays[f"run.{name}"] = array
     return arrays, {**lstm_trace, "network": network, "labels": run.labels.to_json()}
@@ -203,16 +203,16 @@ def _network_trace_from(arrays: Arrays, head: Header) -> NetworkTrace:
     width = lstm.output.shape[len(steps) :]
 
     def array_of(name: str, shape: tuple[int, ...], kind: str = "f") -> Any:
-        return taken(arrays, f"run.{name}", shape, kind=kind) if f"run.{name}" in arrays else None
+        return take_array(arrays, f"run.{name}", shape, kind=kind) if f"run.{name}" in arrays else None
 
     return NetworkTrace(
         network,
         lstm,
         array_of("tokens", steps, "i"),
-        taken(arrays, "run.features", (*reads, *width)),
-        taken(arrays, "run.output", (*reads, *(width if len(width) > 1 else (network.num_outputs,)))),
+        take_array(arrays, "run.features", (*reads, *width)),
+        take_array(arrays, "run.output", (*reads, *(width if len(width) > 1 else (network.num_outputs,)))),
         Labels.from_json(head["labels"]),
-        array_of("given", (*steps, network.num_features)),
+        array_of("input", (*steps, network.num_features)),
     )
 
 

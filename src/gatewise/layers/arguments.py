@@ -44,7 +44,7 @@ def settle(
     masked_output: str = "zeros",
     engine: str = "auto",
 ) -> Arguments:
-    """Return what a call of an LSTM was given, settled; see there for what is allowed."""
+    """Return the arguments of a call of an LSTM, checked and completed; see `LSTM.__call__`."""
     one_of("masked_output", masked_output, MASKED_OUTPUTS)
     sequence = numbers("x", x, stack.dtype)
     n = stack.input_size
@@ -54,18 +54,18 @@ def settle(
     if not batched:
         sequence = sequence[:, None]
     time, batch = sequence.shape[:2]
-    whole = stack.zero_state(batch) if state is None else settled_state(stack, state, batch if batched else None)
+    states = stack.zero_state(batch) if state is None else settled_state(stack, state, batch if batched else None)
     if state is not None and not batched:
-        whole = tuple(tuple(State(one.h[None], one.c[None]) for one in layer) for layer in whole)
+        states = tuple(tuple(State(h[None], c[None]) for h, c in layer) for layer in states)
     if dropout is not None:
         _require_nested(stack, dropout)
-    return Arguments(sequence, whole, valid_steps(lengths, mask, time, batch), dropout, masked_output, batched, engine)
+    return Arguments(sequence, states, valid_steps(lengths, mask, time, batch), dropout, masked_output, batched, engine)
 
 
 def _require_nested(stack: Stack, dropout: Any) -> None:
     try:
         fits = [len(row) for row in dropout] == [len(row) for row in stack.layers]
-        fits = fits and all(one is None or isinstance(one, DropoutMasks) for row in dropout for one in row)
+        fits = fits and all(masks is None or isinstance(masks, DropoutMasks) for row in dropout for masks in row)
     except TypeError:
         fits = False
     if not fits:
@@ -73,7 +73,7 @@ def _require_nested(stack: Stack, dropout: Any) -> None:
 
 
 def nesting(stack: Stack | LSTMTrace) -> str:
-    """Say how the states of an LSTM are nested."""
+    """Return the nesting of an LSTM's states in words: "2 layers of 1 direction"."""
     return f"{counted(stack.num_layers, 'layer')} of {counted(len(stack.directions), 'direction')}"
 
 
@@ -82,7 +82,7 @@ def settled_state(stack: Stack, state: Any, batch: int | None) -> States:
     expected = stack.zero_state(batch)
     try:
         counts = [len(layer) for layer in state]
-        nested = all(len(one) == 2 for layer in state for one in layer)
+        nested = all(len(pair) == 2 for layer in state for pair in layer)
     except TypeError:
         counts, nested = [], False
     if not nested or counts != [len(layer) for layer in expected]:
@@ -90,28 +90,29 @@ def settled_state(stack: Stack, state: Any, batch: int | None) -> States:
             f"the state must have {nesting(stack)}, each a State(h, c);"
             " read_state of gatewise.interop.torch, .keras and .onnx reads what those frameworks stack"
         )
-    found: list[tuple[State, ...]] = []
-    for number, (given, zeros) in enumerate(zip(state, expected, strict=True)):
+    layers: list[tuple[State, ...]] = []
+    for number, (pairs, zeros) in enumerate(zip(state, expected, strict=True)):
         row = []
-        for one, zero, direction in zip(given, zeros, stack.directions, strict=True):
-            parts = (numbers(name, part, stack.dtype) for name, part in zip("hc", one, strict=True))
+        for pair, zero, direction in zip(pairs, zeros, stack.directions, strict=True):
+            parts = (numbers(name, part, stack.dtype) for name, part in zip("hc", pair, strict=True))
             copy = State(*(np.array(part, order="C") for part in parts))
             for name in ("h", "c"):
-                shape, wanted = getattr(copy, name).shape, getattr(zero, name).shape
-                if shape != wanted:
-                    raise ShapeError(f"{name} of layer {number}, {direction}, has shape {shape}; it must be {wanted}")
+                shape, expected_shape = getattr(copy, name).shape, getattr(zero, name).shape
+                if shape != expected_shape:
+                    place = f"{name} of layer {number}, {direction},"
+                    raise ShapeError(f"{place} has shape {shape}; it must be {expected_shape}")
             row.append(copy)
-        found.append(tuple(row))
-    return tuple(found)
+        layers.append(tuple(row))
+    return tuple(layers)
 
 
 def unbatched(state: States) -> States:
     """Return the states of a batch of one without the batch axis."""
-    return tuple(tuple(State(one.h[0], one.c[0]) for one in layer) for layer in state)
+    return tuple(tuple(State(h[0], c[0]) for h, c in layer) for layer in state)
 
 
 def valid_steps(lengths: npt.ArrayLike | None, mask: npt.ArrayLike | None, time: int, batch: int) -> Mask | None:
-    """Return which steps are valid (time, batch), or None where all are."""
+    """Return the valid steps (time, batch), or None if all are valid."""
     if lengths is not None and mask is not None:
         raise OptionError("give lengths or a mask, not both")
     if lengths is not None:
@@ -131,44 +132,44 @@ def valid_steps(lengths: npt.ArrayLike | None, mask: npt.ArrayLike | None, time:
     return None
 
 
-def _array(what: str, given: npt.ArrayLike) -> npt.NDArray[Any] | None:
+def _array(name: str, value: npt.ArrayLike) -> npt.NDArray[Any] | None:
     try:
-        return array_of(what, given)
+        return array_of(name, value)
     except ShapeError:  # sequences of different lengths
         return None
 
 
 def settled_labels(
-    stack: Stack, given: Labels | Sequence[Labels] | None, time: int, batch: int
+    stack: Stack, labels: Labels | Sequence[Labels] | None, time: int, batch: int
 ) -> Sequence[Sequence[Labels]]:
-    """Return the labels of each cell of a run: those that are given, else the LSTM's own."""
-    found = stack.labels
-    if given is not None:
-        pairs = zip(_of_each_layer(stack, given), stack.layers, strict=True)
-        found = stack.named([[labels.or_else(cell.labels) for cell in row] for labels, row in pairs])
-        for names, row in zip(found, stack.layers, strict=True):
-            for labels, cell in zip(names, row, strict=True):
-                labels.require(features=cell.input_size, units=cell.hidden_size)
-        for labels in found[-1]:
-            labels.require(outputs=stack.output_size)
-    for labels in (labels for row in found for labels in row if labels is not NO_LABELS):
-        labels.require(sequences=batch, times=time)
-    return found
+    """Return the labels of each cell of a run: the caller's, completed by the LSTM's."""
+    nested = stack.labels
+    if labels is not None:
+        pairs = zip(_of_each_layer(stack, labels), stack.layers, strict=True)
+        nested = stack.named([[names.or_else(cell.labels) for cell in row] for names, row in pairs])
+        for layer, row in zip(nested, stack.layers, strict=True):
+            for names, cell in zip(layer, row, strict=True):
+                names.require(features=cell.input_size, units=cell.hidden_size)
+        for names in nested[-1]:
+            names.require(outputs=stack.output_size)
+    for names in (names for row in nested for names in row if names is not NO_LABELS):
+        names.require(sequences=batch, times=time)
+    return nested
 
 
-def _of_each_layer(stack: Stack, given: Labels | Sequence[Labels]) -> Sequence[Labels]:
+def _of_each_layer(stack: Stack, names: Labels | Sequence[Labels]) -> Sequence[Labels]:
     """Return the caller's labels, one for each layer."""
-    if isinstance(given, Labels):
-        one = given
-        if one.units is not None and stack.num_layers > 1:
+    if isinstance(names, Labels):
+        single = names
+        if single.units is not None and stack.num_layers > 1:
             raise OptionError("names of units need a Labels for each layer where there is more than one")
         last = stack.num_layers - 1
-        given = [one.replace(**_elsewhere(number, last)) for number in range(last + 1)] if last else [one]
-    if not isinstance(given, Sequence) or not all(isinstance(labels, Labels) for labels in given):
-        raise OptionError(f"labels must be Labels, or one for each layer, not {given!r}")
-    if len(given) != stack.num_layers:
-        raise ShapeError(f"there are {len(given)} labels for {counted(stack.num_layers, 'layer')}")
-    return given
+        names = [single.replace(**_elsewhere(number, last)) for number in range(last + 1)] if last else [single]
+    if not isinstance(names, Sequence) or not all(isinstance(labels, Labels) for labels in names):
+        raise OptionError(f"labels must be Labels, or one for each layer, not {names!r}")
+    if len(names) != stack.num_layers:
+        raise ShapeError(f"there are {len(names)} labels for {counted(stack.num_layers, 'layer')}")
+    return names
 
 
 def _elsewhere(layer: int, last: int) -> dict[str, None]:

@@ -13,7 +13,7 @@ from gatewise.arrays import Array, array_of, float_type, numbers
 from gatewise.engine import choose
 from gatewise.errors import OptionError, ShapeError
 from gatewise.layers.arguments import nesting, unbatched
-from gatewise.layers.merging import shown, unmerge, unshown
+from gatewise.layers.merging import direction_gradient, direction_output, unmerge
 from gatewise.records.gradients import Gradients, LSTMGradients
 from gatewise.records.step import State
 from gatewise.records.trace import LSTMTrace, Trace
@@ -107,11 +107,11 @@ def _(trace: LSTMTrace, dy: npt.ArrayLike | None, dstate: Any, out: LSTMGradient
     layers: list[dict[str, Gradients]] = []
     for number, (layer, way, ends) in reversed(list(enumerate(zip(trace.layers, trace.merge, states, strict=True)))):
         ways = {"how": trace.masked_output}
-        outputs = [shown(t.hidden_state, t.valid, reverse=d == "backward", **ways) for d, t in layer.items()]
+        outputs = [direction_output(t.hidden_state, t.valid, reverse=d == "backward", **ways) for d, t in layer.items()]
         parts = unmerge(dx, outputs, way)
         found = {}
         for (direction, cell), part, end in zip(layer.items(), parts, ends, strict=True):
-            dhidden = unshown(part, cell.valid, reverse=direction == "backward", **ways)
+            dhidden = direction_gradient(part, cell.valid, reverse=direction == "backward", **ways)
             found[direction] = gradients_of(cell, dhidden, end, out and out.layers[number][direction])
         layers.insert(0, found)
         dx, *more = (gradients.x for gradients in found.values())
@@ -127,26 +127,26 @@ def final_gradients(trace: LSTMTrace, dstate: Any) -> list[list[State | None]]:
         return [[None] * len(layer) for layer in trace.layers]
     try:
         fits = [len(layer) for layer in dstate] == [len(layer) for layer in trace.layers]
-        fits = fits and all(len(one) == 2 for layer in dstate for one in layer)
+        fits = fits and all(len(pair) == 2 for layer in dstate for pair in layer)
     except TypeError:
         fits = False
     if not fits:
         raise ShapeError(f"dstate must have {nesting(trace)}, each a State(h, c)")
     if trace.batched:
         return [list(layer) for layer in dstate]
-    return [[State(*(array_of("dstate", array)[None] for array in one)) for one in layer] for layer in dstate]
+    return [[State(*(array_of("dstate", array)[None] for array in pair)) for pair in layer] for layer in dstate]
 
 
 def apart(array: npt.ArrayLike, out: Iterable[Gradients]) -> Array:
-    """Return an array, or a copy where it lies in what will be written over: the gradients of the steps that follow."""
-    written = [one for gradients in out for one in (gradients.x, *gradients.state, *gradients.parameters.values())]
+    """Return an array, or a copy if it shares memory with gradients that will be overwritten."""
+    targets = [array for gradients in out for array in (gradients.x, *gradients.state, *gradients.parameters.values())]
     array = array_of("a gradient", array)
-    return array.copy() if any(np.may_share_memory(array, one) for one in written) else array
+    return array.copy() if any(np.may_share_memory(array, target) for target in targets) else array
 
 
-def fitting(name: str, given: npt.ArrayLike, like: Array) -> Array:
+def fitting(name: str, value: npt.ArrayLike, like: Array) -> Array:
     """Return a gradient in the dtype of what it is taken with respect to; it must have its shape."""
-    array = numbers(name, given, float_type(like.dtype))
+    array = numbers(name, value, float_type(like.dtype))
     if array.shape != like.shape:
         raise ShapeError(f"{name} has shape {array.shape}; it must be {like.shape}")
     return array

@@ -1,4 +1,4 @@
-"""The edits of a run: which act in each cell, with what is patched from another run as arrays."""
+"""The edits of a run by cell, with patches from other runs as arrays."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from gatewise.layers.arguments import Arguments
 from gatewise.layers.stack import Stack
 from gatewise.parameters import Parameters
 from gatewise.records.edits import Edit
+from gatewise.records.nesting import Cell
 from gatewise.records.run_record import RunRecord
 from gatewise.records.trace import Trace
 
-Cell = tuple[int, str]
 
-
-def edits_of(stack: Stack, edit: Edit | Sequence[Edit], given: Arguments) -> dict[Cell, tuple[Edit, ...]]:
+def edits_of(stack: Stack, edit: Edit | Sequence[Edit], arguments: Arguments) -> dict[Cell, tuple[Edit, ...]]:
     """Return the edits of each cell of a run that has any, settled and in order.
 
     Raises
@@ -31,38 +30,38 @@ def edits_of(stack: Stack, edit: Edit | Sequence[Edit], given: Arguments) -> dic
         If a value does not fit to what it is put in the place of.
     """
     every = (edit,) if isinstance(edit, Edit) else edit
-    if not isinstance(every, Sequence) or not all(isinstance(one, Edit) for one in every):
+    if not isinstance(every, Sequence) or not all(isinstance(each, Edit) for each in every):
         raise OptionError(f"edit must be an Edit or a sequence of them, not {edit!r}")
-    found: dict[Cell, tuple[Edit, ...]] = {}
-    for one in every:
-        layer = None if one.layer is None else index("layer", one.layer, stack.num_layers, "this LSTM")
-        if one.direction is not None:
-            one_of("the direction of an edit", one.direction, stack.directions)
+    edits: dict[Cell, tuple[Edit, ...]] = {}
+    for each in every:
+        layer = None if each.layer is None else index("layer", each.layer, stack.num_layers, "this LSTM")
+        if each.direction is not None:
+            one_of("the direction of an edit", each.direction, stack.directions)
         for number, row in enumerate(stack.layers):
             for cell, direction in zip(row, stack.directions, strict=True):
-                if layer in (None, number) and one.direction in (None, direction):
-                    settled = _settled(one, cell.parameters, (number, direction), given)
-                    found[number, direction] = (*found.get((number, direction), ()), settled)
-    return found
+                if layer in (None, number) and each.direction in (None, direction):
+                    settled = _settled(each, cell.parameters, (number, direction), arguments)
+                    edits[number, direction] = (*edits.get((number, direction), ()), settled)
+    return edits
 
 
-def _settled(edit: Edit, p: Parameters, cell: Cell, given: Arguments) -> Edit:
+def _settled(edit: Edit, p: Parameters, cell: Cell, arguments: Arguments) -> Edit:
     """Return an edit as it acts in one cell."""
-    time, batch = given.x.shape[:2]
+    time, batch = arguments.x.shape[:2]
     where = {"layer": cell[0], "direction": cell[1]}
     if edit.action != "patch" or isinstance(edit.value, np.ndarray):
         return edit.settled(p, time, batch, **where)
     width = p.recurrent_size if edit.quantity == "hidden_state" else p.hidden_size
     source = _source(edit, cell)
-    values = _whole(edit.quantity, source)
+    values = _patch_values(edit.quantity, source)
     if values.shape != (time, batch, width):
         raise ShapeError(
             f"a patch takes its {edit.quantity} from a run of the same shape, {(time, batch, width)}, not from one with"
             f" {values.shape}"
         )
     empty = replace(edit, value=np.zeros((), p.dtype)).settled(p, time, batch)
-    key = tuple(_key(getattr(empty, what)) for what in ("steps", "sequences", "units"))
-    _require_valid(edit, source, given, key[:2])
+    key = tuple(_key(getattr(empty, axis)) for axis in ("steps", "sequences", "units"))
+    _require_valid(edit, source, arguments, key[:2])
     for axis, places in enumerate(key):
         values = values[(slice(None),) * axis + (places,)]
     return replace(empty, value=values).settled(p, time, batch, **where)
@@ -76,7 +75,7 @@ def _source(edit: Edit, cell: Cell) -> Trace:
     return source
 
 
-def _whole(quantity: str, source: Trace) -> Array:
+def _patch_values(quantity: str, source: Trace) -> Array:
     if source.keep.units is not None or source.keep.every > 1:
         raise OptionError(f"a patch needs a trace with every unit and step; this one kept {source.keep}")
     return source.quantity(quantity)
@@ -91,11 +90,11 @@ def _key(places: Any) -> Any:
     return list(places)
 
 
-def _require_valid(edit: Edit, source: Trace, given: Arguments, key: tuple[Any, Any]) -> None:
+def _require_valid(edit: Edit, source: Trace, arguments: Arguments, key: tuple[Any, Any]) -> None:
     """Raise OptionError where a step that runs would be patched from one that did not."""
     if source.valid is None:
         return
-    missing = ~source.valid if given.valid is None else given.valid & ~source.valid
+    missing = ~source.valid if arguments.valid is None else arguments.valid & ~source.valid
     chosen = np.zeros_like(missing)
     chosen[np.ix_(*(np.arange(n)[part] for n, part in zip(missing.shape, key, strict=True)))] = True
     places = np.argwhere(missing & chosen)

@@ -14,7 +14,7 @@ from gatewise.cell import INITS, LSTMCell, Rng, generator
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.layers.arguments import NestedDropout, settle, settled_labels
 from gatewise.layers.merging import merged_size, merges
-from gatewise.layers.run import called, planned, require_room, traced
+from gatewise.layers.run import call, plan_run, require_room, trace_run
 from gatewise.layers.stack import Stack, States
 from gatewise.layers.stream import Stream
 from gatewise.parameters import Parameters, Variant
@@ -138,7 +138,7 @@ class LSTM(Stack):
         """
         one_of("direction", direction, DIRECTIONS)
         stack = layers if isinstance(layers, (list, tuple)) else [layers]
-        rows = [tuple(_cell(one) for one in (row if isinstance(row, (list, tuple)) else [row])) for row in stack]
+        rows = [tuple(_as_cell(cell) for cell in (row if isinstance(row, (list, tuple)) else [row])) for row in stack]
         if not rows or len({len(row) for row in rows}) != 1 or len(rows[0]) not in (1, 2):
             raise ShapeError("layers must hold one or more layers, with one cell each, or two each")
         lstm = cls.__new__(cls)
@@ -212,10 +212,10 @@ class LSTM(Stack):
         OptionError
             If an option is not allowed, or the engine cannot run this LSTM.
         """
-        given = settle(
+        arguments = settle(
             self, x, state, lengths=lengths, mask=mask, dropout=dropout, masked_output=masked_output, engine=engine
         )
-        return called(self, given, out)
+        return call(self, arguments, out)
 
     def trace(
         self,
@@ -268,27 +268,27 @@ class LSTM(Stack):
         Without a projection, a complete trace holds six numbers for each step, sequence and unit of a cell: four
         gates, the cell state and the hidden state.
         """
-        whole = keep is None and units is None and every == 1
-        keeping = EVERYTHING if whole else Keep(QUANTITIES if keep is None else keep, units, every)  # type: ignore[arg-type]
-        given = settle(
+        everything = keep is None and units is None and every == 1
+        keeping = EVERYTHING if everything else Keep(QUANTITIES if keep is None else keep, units, every)  # type: ignore[arg-type]
+        arguments = settle(
             self, x, state, lengths=lengths, mask=mask, dropout=dropout, masked_output=masked_output, engine=engine
         )
-        plan = planned(self, given, keeping, settled_labels(self, labels, *given.x.shape[:2]), edit)
-        require_room(plan, kept=out is None)
+        plan = plan_run(self, arguments, keeping, settled_labels(self, labels, *arguments.x.shape[:2]), edit)
+        require_room(plan, in_memory=out is None)
         if out is None or isinstance(out, LSTMTrace):
-            return traced(plan, x, out)
-        from gatewise.layers.recording import traced_to_file  # what files need is imported with the first of them
+            return trace_run(plan, x, out)
+        from gatewise.layers.recording import trace_to_file  # what files need is imported with the first of them
 
-        return traced_to_file(plan, out)
+        return trace_to_file(plan, out)
 
     def stream(self, batch_size: int | None = None, *, engine: str = "auto") -> Stream:
         """Return a stream: this LSTM with a state that is carried from call to call; see `Stream`."""
         return Stream(self, batch_size, engine=engine)
 
 
-def _cell(given: object) -> LSTMCell:
-    if isinstance(given, Parameters):
-        return LSTMCell.from_parameters(given)
-    if not isinstance(given, LSTMCell):
-        raise OptionError(f"a layer must hold LSTMCell or Parameters, not {type(given).__name__}")
-    return given
+def _as_cell(cell: object) -> LSTMCell:
+    if isinstance(cell, Parameters):
+        return LSTMCell.from_parameters(cell)
+    if not isinstance(cell, LSTMCell):
+        raise OptionError(f"a layer must hold LSTMCell or Parameters, not {type(cell).__name__}")
+    return cell

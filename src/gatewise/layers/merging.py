@@ -1,4 +1,4 @@
-"""How the directions of a layer become one output, and how its gradient becomes one for each of them.
+"""The merge of a layer's directions into one output, and the gradients of both.
 
 Also the output of a direction at steps that are not valid. Every function here has its adjoint beside it.
 """
@@ -17,11 +17,11 @@ MERGES = ("concat", "sum", "mul", "average", "none")
 MASKED_OUTPUTS = ("zeros", "repeat")
 
 
-def merges(given: str | Sequence[str], layers: int) -> tuple[str, ...]:
-    """Return how each layer merges its directions."""
-    if not isinstance(given, Sequence):
-        raise OptionError(f"merge must be one of {', '.join(MERGES)}, or one for each layer, not {given!r}")
-    ways = (given,) * layers if isinstance(given, str) else tuple(given)
+def merges(merge: str | Sequence[str], layers: int) -> tuple[str, ...]:
+    """Return the merge of each layer."""
+    if not isinstance(merge, Sequence):
+        raise OptionError(f"merge must be one of {', '.join(MERGES)}, or one for each layer, not {merge!r}")
+    ways = (merge,) * layers if isinstance(merge, str) else tuple(merge)
     if len(ways) != layers:
         raise ShapeError(f"there are {len(ways)} merges for {counted(layers, 'layer')}")
     for way in ways:
@@ -32,7 +32,7 @@ def merges(given: str | Sequence[str], layers: int) -> tuple[str, ...]:
 
 
 def merged_size(how: str, sizes: Sequence[int]) -> int:
-    """Return how many features the next layer sees."""
+    """Return the number of features of a merged output."""
     return sum(sizes) if how == "concat" else sizes[0]
 
 
@@ -73,22 +73,22 @@ def unmerge(dy: Array, outputs: Sequence[Array], how: str) -> list[Array]:
     return [dy[..., 0, :], dy[..., 1, :]]
 
 
-def shown(hidden: Array, valid: Mask | None, how: str, *, reverse: bool) -> Array:
+def direction_output(hidden: Array, valid: Mask | None, how: str, *, reverse: bool) -> Array:
     """Return the output of a direction, given the hidden states (time, batch, ·) it carried from step to step.
 
     Where a step is not valid: ``zeros`` (PyTorch's padding, ONNX), or ``repeat``, the last output of the
     direction, zeros before its first (Keras' dropout).
     """
-    seen = _seen(valid, how, reverse=reverse)
-    return hidden if seen is None else np.where(seen, hidden, hidden.dtype.type(0))
+    visible = _output_steps(valid, how, reverse=reverse)
+    return hidden if visible is None else np.where(visible, hidden, hidden.dtype.type(0))
 
 
-def unshown(dy: Array, valid: Mask | None, how: str, *, reverse: bool) -> Array:
+def direction_gradient(dy: Array, valid: Mask | None, how: str, *, reverse: bool) -> Array:
     """Return the gradient with respect to the hidden states, given the one with respect to the output."""
-    return shown(dy, valid, how, reverse=reverse)
+    return direction_output(dy, valid, how, reverse=reverse)
 
 
-def _seen(valid: Mask | None, how: str, *, reverse: bool) -> Mask | None:
+def _output_steps(valid: Mask | None, how: str, *, reverse: bool) -> Mask | None:
     if valid is None or how == "zeros":
         return None if valid is None else valid[..., None]
     order = slice(None, None, -1 if reverse else 1)

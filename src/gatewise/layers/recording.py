@@ -10,64 +10,63 @@ from gatewise.arrays import Array
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.files import storage
 from gatewise.layers.merging import MASKED_OUTPUTS, merged_size, merges
-from gatewise.layers.run import Plan, run
+from gatewise.layers.run import RunPlan, run
 from gatewise.records.keep import DIRECTIONS
-from gatewise.records.named_arrays import Arrays, Header, header, known_record, taken, trace_from, trace_record
-from gatewise.records.trace import LSTMTrace
+from gatewise.records.named_arrays import (
+    Arrays,
+    Header,
+    header,
+    record_before_run,
+    take_array,
+    trace_from,
+    trace_record,
+)
+from gatewise.records.nesting import Cell, array_prefix, map_cells
+from gatewise.records.trace import LSTMTrace, Trace
 
 
 def lstm_trace_record(trace: LSTMTrace) -> tuple[Arrays, Header]:
     """Return the traces of an LSTM as arrays and plain data."""
     arrays: Arrays = {"output": trace.stored_output}
-    layers: list[dict[str, Header]] = []
-    for number, layer in enumerate(trace.layers):
-        layers.append({})
-        for direction, cell in layer.items():
-            found, layers[-1][direction] = trace_record(cell, f"layers.{number}.{direction}.")
-            arrays |= found
+
+    def record(key: Cell, cell: Trace) -> Header:
+        cell_arrays, head = trace_record(cell, array_prefix(key))
+        arrays.update(cell_arrays)
+        return head
+
+    layers = map_cells(record, trace.layers)
     return arrays, _head(layers, trace.merge, trace.masked_output, batched=trace.batched)
 
 
-def plan_record(plan: Plan) -> tuple[dict[str, storage.Shape], Header]:
-    """Return the shapes and types of the arrays that a run will leave behind, and the plain data beside them."""
-    given, dtype = plan.given, plan.given.x.dtype
-    shapes: dict[str, storage.Shape] = {name: (shape, dtype) for name, shape in plan.kept().items()}
-    layers: list[dict[str, Header]] = []
-    for number, layer in enumerate(plan.layers):
-        layers.append({})
-        for direction, cell in layer.items():
-            prefix = f"layers.{number}.{direction}."
-            known, layers[-1][direction] = known_record(
-                cell.parameters,
-                cell.initial,
-                cell.dropout,
-                cell.valid,
-                prefix,
-                keep=cell.keep,
-                labels=cell.labels,
-                num_steps=cell.num_steps,
-                direction=direction,
-                engine=cell.engine,
-                edits=cell.edits,
-            )
-            shapes |= {name: (array.shape, array.dtype) for name, array in known.items()}
-            shapes[f"{prefix}final.hidden_state"] = (cell.initial.h.shape, dtype)
-            shapes[f"{prefix}final.cell_state"] = (cell.initial.c.shape, dtype)
-            if cell.keep.everything:
-                shapes[f"{prefix}input"] = ((*given.x.shape[:2], cell.parameters.input_size), dtype)
-    return shapes, _head(layers, plan.merge, given.masked_output, batched=given.batched)
+def plan_record(plan: RunPlan) -> tuple[dict[str, storage.Shape], Header]:
+    """Return the shapes and types of the arrays that a run will leave, and the plain data beside them."""
+    arguments, dtype = plan.arguments, plan.arguments.x.dtype
+    shapes: dict[str, storage.Shape] = {name: (shape, dtype) for name, shape in plan.array_shapes().items()}
+
+    def record(key: Cell, cell: Trace) -> Header:
+        prefix = array_prefix(key)
+        arrays, head = record_before_run(cell, prefix)
+        shapes.update({name: (array.shape, array.dtype) for name, array in arrays.items()})
+        shapes[f"{prefix}final.hidden_state"] = (cell.initial.h.shape, dtype)
+        shapes[f"{prefix}final.cell_state"] = (cell.initial.c.shape, dtype)
+        if cell.keep.everything:
+            shapes[f"{prefix}input"] = ((*arguments.x.shape[:2], cell.parameters.input_size), dtype)
+        return head
+
+    layers = map_cells(record, plan.layers)
+    return shapes, _head(layers, plan.merge, arguments.masked_output, batched=arguments.batched)
 
 
-def _head(layers: list[dict[str, Header]], merge: Sequence[str], masked_output: str, *, batched: bool) -> Header:
-    return {"layers": layers, "merge": list(merge), "masked_output": masked_output, "batched": batched}
+def _head(layers: Sequence[dict[str, Header]], merge: Sequence[str], masked_output: str, *, batched: bool) -> Header:
+    return {"layers": list(layers), "merge": list(merge), "masked_output": masked_output, "batched": batched}
 
 
-def traced_to_file(plan: Plan, path: str | os.PathLike[str]) -> LSTMTrace:
-    """Run with all that is kept lying in a file, and return the traces that read from it."""
+def trace_to_file(plan: RunPlan, path: str | os.PathLike[str]) -> LSTMTrace:
+    """Run with the kept arrays in a file, and return the traces that read from it."""
     shapes, head = plan_record(plan)
     head = header("lstm_trace", **head)
     with storage.writing(path, shapes, head) as views:
-        trace = plan.trace(*run(plan, plan.given.x, views))
+        trace = plan.trace(*run(plan, plan.arguments.x, views))
         for name, array in lstm_trace_record(trace)[0].items():
             if array is not views[name]:
                 views[name][...] = array
@@ -81,7 +80,7 @@ def lstm_trace_from(arrays: Mapping[str, Array], head: Mapping[str, Any]) -> LST
         if not row or set(row) - set(DIRECTIONS) or set(row) != set(head["layers"][0]):
             raise OptionError(f"layer {number} has the directions {', '.join(row) or 'none'}")
         layer = {
-            direction: trace_from(arrays, row[direction], f"layers.{number}.{direction}.", batched=head["batched"])
+            direction: trace_from(arrays, row[direction], array_prefix((number, direction)), batched=head["batched"])
             for direction in DIRECTIONS
             if direction in row
         }
@@ -97,7 +96,7 @@ def lstm_trace_from(arrays: Mapping[str, Array], head: Mapping[str, Any]) -> LST
     last = merged_size(ways[-1], [trace.parameters.recurrent_size for trace in top])
     return LSTMTrace(
         tuple(layers),
-        taken(arrays, "output", (top[0].num_steps, top[0].batch_size, *apart, last)),
+        take_array(arrays, "output", (top[0].num_steps, top[0].batch_size, *apart, last)),
         ways,
         one_of("masked_output", head["masked_output"], MASKED_OUTPUTS),
     )

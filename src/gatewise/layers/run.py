@@ -1,4 +1,4 @@
-"""A Plan: what a run will compute and keep, decided before it starts; and what runs it."""
+"""RunPlan: what a run will compute and keep, decided before it starts; and the functions that carry it out."""
 
 from __future__ import annotations
 
@@ -10,187 +10,167 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, empty, lock, require_memory, require_reusable, unlock
-from gatewise.dropout import NO_DROPOUT, DropoutMasks
+from gatewise.arrays import Array, empty, lock, require_memory, require_reusable, unlock
+from gatewise.dropout import NO_DROPOUT
 from gatewise.engine import ENGINES, choose, engine_of_edits
 from gatewise.errors import OptionError, ShapeError
 from gatewise.layers.arguments import Arguments, unbatched
 from gatewise.layers.editing import edits_of
-from gatewise.layers.merging import merge, merged_size, shown
+from gatewise.layers.merging import direction_output, merge, merged_size
 from gatewise.layers.stack import Stack, States
-from gatewise.parameters import Parameters
 from gatewise.records.edits import Edit, states_apart
 from gatewise.records.keep import NOTHING, Keep
 from gatewise.records.labels import NO_LABELS, Labels
+from gatewise.records.nesting import Cell, array_prefix, by_cell, map_cells
 from gatewise.records.step import State
 from gatewise.records.trace import LSTMTrace, Trace
 
+Shapes = dict[str, tuple[int, ...]]  # of arrays by their names
 
-class Left(NamedTuple):
-    """What a cell's run left behind: its final state, the arrays of `CellPlan.shapes`, and the input that it read."""
+
+class CellOutcome(NamedTuple):
+    """The outcome of a cell's run: its final state, the arrays that it kept, and the input that it read."""
 
     final: State
     arrays: dict[str, Array]
     input: Array
 
 
-class CellPlan(NamedTuple):
-    """What is known of one cell's trace before the run, and the shapes of the arrays that it will keep."""
-
-    parameters: Parameters
-    direction: str
-    initial: State
-    num_steps: int
-    valid: Mask | None
-    dropout: DropoutMasks
-    keep: Keep
-    engine: str
-    labels: Labels
-    shapes: dict[str, tuple[int, ...]]
-    edits: tuple[Edit, ...] = ()
-
-    def trace(self, left: Left, *, batched: bool) -> Trace:
-        """Return the trace of the run that left this behind."""
-        return Trace(
-            parameters=self.parameters,
-            initial=self.initial,
-            final=left.final,
-            num_steps=self.num_steps,
-            arrays=left.arrays,
-            input=left.input if self.keep.everything else None,
-            direction=self.direction,
-            valid=self.valid,
-            dropout=self.dropout,
-            keep=self.keep,
-            engine=self.engine,
-            labels=self.labels,
-            edits=self.edits,
-            batched=batched,
-        )
-
-
 @dataclass(frozen=True, eq=False)
-class Plan:
+class RunPlan:
     """A run of all cells.
 
     Attributes
     ----------
-    given : Arguments
+    arguments : Arguments
     keep : Keep
     layers : tuple of dict
-        The `CellPlan` of each direction, for each layer.
+        The trace of each cell before the run, without arrays, by direction, for each layer.
+    shapes : tuple of dict
+        The shapes of the arrays that each cell will keep, nested likewise.
     merge : tuple of str
         How each layer merges its directions.
     """
 
-    given: Arguments
+    arguments: Arguments
     keep: Keep
-    layers: tuple[dict[str, CellPlan], ...]
+    layers: tuple[dict[str, Trace], ...]
+    shapes: tuple[dict[str, Shapes], ...]
     merge: tuple[str, ...]
 
     @property
-    def output(self) -> tuple[int, ...]:
+    def output_shape(self) -> tuple[int, ...]:
         """The shape of the output, with a batch axis."""
         sizes = [cell.parameters.recurrent_size for cell in self.layers[-1].values()]
         apart = (2,) if self.merge[-1] == "none" and len(sizes) == 2 else ()
-        return (*self.given.x.shape[:2], *apart, merged_size(self.merge[-1], sizes))
+        return (*self.arguments.x.shape[:2], *apart, merged_size(self.merge[-1], sizes))
 
-    def kept(self) -> dict[str, tuple[int, ...]]:
-        """Return the shape of every array that the run writes by its name: the output, and what the traces keep."""
-        found = {"output": self.output}
-        for number, layer in enumerate(self.layers):
-            for direction, cell in layer.items():
-                found |= {f"layers.{number}.{direction}.{name}": shape for name, shape in cell.shapes.items()}
-        return found
+    def array_shapes(self) -> Shapes:
+        """Return the shape of every array that the run writes, by its name: the output, and the kept arrays."""
+        shapes = {"output": self.output_shape}
+        for cell, kept_shapes in by_cell(self.shapes).items():
+            shapes |= {f"{array_prefix(cell)}{name}": shape for name, shape in kept_shapes.items()}
+        return shapes
 
-    def trace(self, y: Array, left: Sequence[Mapping[str, Left]]) -> LSTMTrace:
-        """Return the traces of the run that put this out and left that behind."""
-        pairs = zip(self.layers, left, strict=True)
-        batched = self.given.batched
-        layers = [{way: cell.trace(done[way], batched=batched) for way, cell in layer.items()} for layer, done in pairs]
-        return LSTMTrace(tuple(layers), y, self.merge, self.given.masked_output)
+    def trace(self, y: Array, outcomes: Sequence[Mapping[str, CellOutcome]]) -> LSTMTrace:
+        """Return the trace of the run that had this output and these outcomes of its cells."""
+
+        def completed(_: Cell, cell: Trace, outcome: CellOutcome) -> Trace:
+            return cell.completed(outcome.final, outcome.arrays, outcome.input if self.keep.everything else None)
+
+        layers = map_cells(completed, self.layers, outcomes)
+        return LSTMTrace(layers, y, self.merge, self.arguments.masked_output)
 
 
-def planned(
+def plan_run(
     stack: Stack,
-    given: Arguments,
+    arguments: Arguments,
     keep: Keep = NOTHING,
     labels: Sequence[Sequence[Labels]] | None = None,
     edit: Edit | Sequence[Edit] = (),
-) -> Plan:
+) -> RunPlan:
     """Return the plan of a run of a stack's cells."""
-    time, batch = given.x.shape[:2]
-    layers = []
+    time, batch = arguments.x.shape[:2]
+    layers: list[dict[str, Trace]] = []
+    shapes: list[dict[str, Shapes]] = []
     for number, row in enumerate(stack.layers):
-        layer = {}
+        layers.append({})
+        shapes.append({})
         for place, (cell, direction) in enumerate(zip(row, stack.directions, strict=True)):
-            p, masks = cell.parameters, None if given.dropout is None else given.dropout[number][place]
+            p, masks = cell.parameters, None if arguments.dropout is None else arguments.dropout[number][place]
             dropout = (masks or NO_DROPOUT).fit(p, time, batch)
-            layer[direction] = CellPlan(
+            initial = arguments.state[number][place]
+            layers[-1][direction] = Trace(
                 parameters=p,
-                direction=direction,
-                initial=given.state[number][place],
+                initial=initial,
+                final=initial,  # until the run has another
                 num_steps=time,
-                valid=given.valid,
+                arrays={},
+                input=None,
+                direction=direction,
+                valid=arguments.valid,
                 dropout=dropout,
                 keep=keep,
-                engine=choose(given.engine, p).NAME,
+                engine=choose(arguments.engine, p).NAME,
                 labels=NO_LABELS if labels is None else labels[number][place],
-                shapes=keep.shapes(p, time, batch, dropout),
+                batched=arguments.batched,
             )
-        layers.append(layer)
-    plan = Plan(given, keep, tuple(layers), stack.merge)
-    return _edited(plan, stack, edit) if edit else plan
+            shapes[-1][direction] = keep.shapes(p, time, batch, dropout)
+    plan = RunPlan(arguments, keep, tuple(layers), tuple(shapes), stack.merge)
+    return _with_edits(plan, stack, edit) if edit else plan
 
 
-def _edited(plan: Plan, stack: Stack, edit: Edit | Sequence[Edit]) -> Plan:
-    """Return a plan with edits, all of whose cells run on the engine that does them."""
-    edits = edits_of(stack, edit, plan.given)
-    engine = engine_of_edits(plan.given.engine).NAME
-    time, batch = plan.given.x.shape[:2]
-    layers = []
-    for number, layer in enumerate(plan.layers):
-        cells = {}
-        for direction, cell in layer.items():
-            own = edits.get((number, direction), ())
-            shapes = plan.keep.shapes(cell.parameters, time, batch, cell.dropout, states_apart(own))
-            cells[direction] = cell._replace(engine=engine, edits=own, shapes=shapes)
-        layers.append(cells)
-    return replace(plan, layers=tuple(layers))
+def _with_edits(plan: RunPlan, stack: Stack, edit: Edit | Sequence[Edit]) -> RunPlan:
+    """Return a plan with edits, in which all cells run on the engine that can edit."""
+    edits = edits_of(stack, edit, plan.arguments)
+    engine = engine_of_edits(plan.arguments.engine).NAME
+    time, batch = plan.arguments.x.shape[:2]
+
+    def edited(key: Cell, cell: Trace) -> Trace:
+        return replace(cell, engine=engine, edits=edits.get(key, ()))
+
+    def shapes(_: Cell, cell: Trace) -> Shapes:
+        return plan.keep.shapes(cell.parameters, time, batch, cell.dropout, states_apart(cell.edits))
+
+    layers = map_cells(edited, plan.layers)
+    return replace(plan, layers=layers, shapes=map_cells(shapes, layers))
 
 
-def require_room(plan: Plan, *, kept: bool) -> None:
-    """Raise CapacityError where the outputs of a run, and what its traces keep in memory, would not fit."""
-    x, cells = plan.given.x, [cell for layer in plan.layers for cell in layer.values()]
+def require_room(plan: RunPlan, *, in_memory: bool) -> None:
+    """Raise CapacityError if the outputs of a run, and the arrays that it keeps `in_memory`, would not fit."""
+    x = plan.arguments.x
     time, batch = x.shape[:2]
-    count = sum(time * batch * cell.parameters.recurrent_size for cell in cells)
-    if kept:
-        count += sum(math.prod(shape) for cell in cells for shape in cell.shapes.values())
+    count = sum(time * batch * cell.parameters.recurrent_size for row in plan.layers for cell in row.values())
+    if in_memory:
+        count += sum(math.prod(shape) for row in plan.shapes for shapes in row.values() for shape in shapes.values())
         count += x.size if plan.keep.everything else 0
     require_memory(count, x.itemsize, f"a run of {time} × {batch} (steps × sequences)")
 
 
 def run(
-    plan: Plan, x: Array, views: Mapping[str, Array] | None = None, out: Array | None = None
-) -> tuple[Array, list[dict[str, Left]]]:
-    """Run every layer as planned, the first over `x`; return the output, and what each cell's run left behind.
+    plan: RunPlan, x: Array, views: Mapping[str, Array] | None = None, out: Array | None = None
+) -> tuple[Array, list[dict[str, CellOutcome]]]:
+    """Run every layer as planned, the first over `x`, and return the output and the outcome of each cell.
 
-    What is kept goes to `views`, under the names of `Plan.kept`, the output to `out`, or each to new arrays.
+    Kept arrays are written to `views`, under the names of `RunPlan.array_shapes`, and the output to `out`; or each to
+    new arrays.
     """
-    given, keep = plan.given, plan.keep
-    left = []
+    arguments, keep = plan.arguments, plan.keep
+    outcomes: list[dict[str, CellOutcome]] = []
     for number, layer in enumerate(plan.layers):
-        outputs, done = [], {}
+        outputs = []
+        outcomes.append({})
         for direction, cell in layer.items():
             p, reverse = cell.parameters, direction == "backward"
+            prefix = array_prefix((number, direction))
             arrays = {
-                name: views[f"layers.{number}.{direction}.{name}"] if views else empty(shape, x.dtype)
-                for name, shape in cell.shapes.items()
+                name: views[f"{prefix}{name}"] if views else empty(shape, x.dtype)
+                for name, shape in plan.shapes[number][direction].items()
             }
             hidden = arrays.get("hidden_state")
             if hidden is None or keep.units is not None or keep.every > 1:
-                straight = number + 1 == len(plan.layers) and len(layer) == 1 and given.valid is None
-                if out is not None and straight and not np.may_share_memory(out, x):
+                direct = number + 1 == len(plan.layers) and len(layer) == 1 and arguments.valid is None
+                if out is not None and direct and not np.may_share_memory(out, x):
                     hidden = out
                 else:
                     hidden = np.empty((*x.shape[:2], p.recurrent_size), p.dtype)
@@ -200,91 +180,90 @@ def run(
                 cell.initial,
                 hidden,
                 reverse=reverse,
-                valid=given.valid,
+                valid=arguments.valid,
                 dropout=cell.dropout,
                 keep=keep,
                 arrays=arrays,
                 edits=cell.edits,
             )
-            done[direction] = Left(final, arrays, x)
-            outputs.append(shown(hidden, given.valid, given.masked_output, reverse=reverse))
-        left.append(done)
+            outcomes[-1][direction] = CellOutcome(final, arrays, x)
+            outputs.append(direction_output(hidden, arguments.valid, arguments.masked_output, reverse=reverse))
         x = merge(outputs, plan.merge[number])
     if out is not None and not np.shares_memory(out, x):
-        top = next(iter(left[-1].values()))
+        top = next(iter(outcomes[-1].values()))
         if any(np.shares_memory(out, array) for array in top.arrays.values()):
-            return x, left  # once the output was a trace's hidden state, which now is another
+            return x, outcomes  # an earlier run's output was a hidden state, and this run's is not
         np.copyto(out, x)
         x = out
-    return x, left
+    return x, outcomes
 
 
 # A call.
 
 
-def called(stack: Stack, given: Arguments, out: Array | None = None) -> tuple[Array, States]:
+def call(stack: Stack, arguments: Arguments, out: Array | None = None) -> tuple[Array, States]:
     """Return the output of a stack, in the caller's array if there is one, and its final states."""
-    plan = planned(stack, given)
-    require_room(plan, kept=False)
-    y, left = run(plan, given.x, out=None if out is None else _with_batch(plan, out))
-    finals = tuple(tuple(one.final for one in layer.values()) for layer in left)
-    return (y, finals) if given.batched else (y[:, 0], unbatched(finals))
+    plan = plan_run(stack, arguments)
+    require_room(plan, in_memory=False)
+    y, outcomes = run(plan, arguments.x, out=None if out is None else _with_batch(plan, out))
+    finals = tuple(tuple(outcome.final for outcome in row.values()) for row in outcomes)
+    return (y, finals) if arguments.batched else (y[:, 0], unbatched(finals))
 
 
-def _with_batch(plan: Plan, out: Array) -> Array:
+def _with_batch(plan: RunPlan, out: Array) -> Array:
     """Return the caller's array for the output, with a batch axis."""
-    dtype = plan.given.x.dtype
-    shape = plan.output if plan.given.batched else (plan.output[0], *plan.output[2:])
+    dtype, with_batch = plan.arguments.x.dtype, plan.output_shape
+    shape = with_batch if plan.arguments.batched else (with_batch[0], *with_batch[2:])
     if not isinstance(out, np.ndarray) or (out.shape, out.dtype) != (shape, dtype):
-        found = f"{out.dtype} of {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-        raise ShapeError(f"out must be an array of {dtype} of shape {shape}, not {found}")
+        actual = f"{out.dtype} of {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise ShapeError(f"out must be an array of {dtype} of shape {shape}, not {actual}")
     if not out.flags.carray:
         raise OptionError("out must be writable, aligned and C-contiguous")
-    return out.reshape(plan.output)
+    return out.reshape(with_batch)
 
 
 # A trace in memory.
 
 
-def traced(plan: Plan, x: npt.ArrayLike, out: LSTMTrace | None = None) -> LSTMTrace:
-    """Return the trace of a run, in the arrays of an earlier one where it is given; `x` is the caller's input."""
-    views = {} if out is None else _taken_again(plan, out)
-    read, written = plan.given.x, list(views.values())  # what is read must be none of what is written
+def trace_run(plan: RunPlan, x: npt.ArrayLike, out: LSTMTrace | None = None) -> LSTMTrace:
+    """Return the trace of a run, in the arrays of an earlier trace if it is given; `x` is the caller's input."""
+    views = {} if out is None else _reused_arrays(plan, out)
+    source, targets = plan.arguments.x, list(views.values())  # the source must share memory with no target
     if plan.keep.everything:  # and the trace holds on to its input, which must not change when the caller's does
         if "input" in views:
-            np.copyto(views["input"], read)
-            read, written = views["input"], []
-        written.append(np.asarray(x))
+            np.copyto(views["input"], source)
+            source, targets = views["input"], []
+        targets.append(np.asarray(x))
     if out is not None:
         _require_other_patches(plan, list(views.values()))
-    if any(np.may_share_memory(read, one) for one in written) or (plan.keep.everything and not read.flags.owndata):
-        read = read.copy()
-    trace = plan.trace(*run(plan, read, views, views.get("output")))
-    for one in trace.cells().values():
-        one.locked()
+    shared = any(np.may_share_memory(source, target) for target in targets)
+    if shared or (plan.keep.everything and not source.flags.owndata):
+        source = source.copy()
+    trace = plan.trace(*run(plan, source, views, views.get("output")))
+    for cell in trace.cells().values():
+        cell.locked()
     lock(trace.stored_output)
     return trace
 
 
-def _require_other_patches(plan: Plan, written: Sequence[Array]) -> None:
-    """Raise OptionError where an edit patches from what the run overwrites."""
-    for edit in (edit for layer in plan.layers for cell in layer.values() for edit in cell.edits):
-        if isinstance(edit.value, np.ndarray) and any(np.may_share_memory(edit.value, one) for one in written):
+def _require_other_patches(plan: RunPlan, targets: Sequence[Array]) -> None:
+    """Raise OptionError if an edit patches from arrays that the run overwrites."""
+    for edit in (edit for row in plan.layers for cell in row.values() for edit in cell.edits):
+        if isinstance(edit.value, np.ndarray) and any(np.may_share_memory(edit.value, target) for target in targets):
             raise OptionError("a patch cannot be taken from the trace whose arrays are overwritten: out")
 
 
-def _taken_again(plan: Plan, earlier: LSTMTrace) -> dict[str, Array]:
+def _reused_arrays(plan: RunPlan, earlier: LSTMTrace) -> dict[str, Array]:
     """Return the arrays of an earlier trace, unlocked, by the names that `run` gives them."""
-    shapes, found = plan.kept(), {"output": earlier.stored_output}
-    for number, layer in enumerate(earlier.layers):
-        for direction, trace in layer.items():
-            found |= {f"layers.{number}.{direction}.{name}": array for name, array in trace.arrays.items()}
+    shapes, arrays = plan.array_shapes(), {"output": earlier.stored_output}
+    for cell, trace in earlier.cells().items():
+        arrays |= {f"{array_prefix(cell)}{name}": array for name, array in trace.arrays.items()}
     if plan.keep.everything:
-        shapes["input"] = plan.given.x.shape
+        shapes["input"] = plan.arguments.x.shape
     if (x := earlier.first.input) is not None:
-        found["input"] = x
-    dtype = plan.given.x.dtype
-    require_reusable({name: (shape, dtype) for name, shape in shapes.items()}, found, "arrays", locked=True)
-    for array in found.values():
+        arrays["input"] = x
+    dtype = plan.arguments.x.dtype
+    require_reusable({name: (shape, dtype) for name, shape in shapes.items()}, arrays, "arrays", locked=True)
+    for array in arrays.values():
         unlock(array)
-    return found
+    return arrays

@@ -1,4 +1,4 @@
-"""What a run needs to know of an LSTM: its cells in layers, their directions, how these are merged, and the sizes."""
+"""Stack: the cells of an LSTM in layers, their directions, merges and sizes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.arrays import by_cell, cell_at, require_memory, size
+from gatewise.arrays import require_memory, size
 from gatewise.cell import LSTMCell
 from gatewise.errors import ShapeError
 from gatewise.layers.merging import merged_size
 from gatewise.records.labels import Labels
+from gatewise.records.nesting import by_cell, cell_at
 from gatewise.records.step import State
 from gatewise.showing import counted
 
@@ -106,7 +107,7 @@ class Stack:
 
     @cached_property
     def labels(self) -> list[list[Labels]]:
-        """What the features and units of each cell are called, ``[layer][direction]``: see `named`."""
+        """The names of the features and units of each cell, ``[layer][direction]``: see `named`."""
         return self.named([[cell.labels for cell in row] for row in self.layers])
 
     def named(self, labels: Sequence[Sequence[Labels]]) -> list[list[Labels]]:
@@ -115,19 +116,19 @@ class Stack:
         Where they have none of their own, those of what the layer below puts out: its units, and its directions where
         they lie side by side.
         """
-        found = [list(labels[0])]
+        nested = [list(labels[0])]
         for number, row in enumerate(labels[1:]):
-            features = Labels(features=self._output_names(number, found[number]))
-            found.append([one.or_else(features) for one in row])
-        return found
+            features = Labels(features=self._output_names(number, nested[number]))
+            nested.append([own_labels.or_else(features) for own_labels in row])
+        return nested
 
     def _output_names(self, layer: int, labels: Sequence[Labels]) -> list[str]:
         apart = self.bidirectional and self.merge[layer] == "concat"
         parts = list(zip(self.directions, self.layers[layer], labels, strict=True))
         return [
             f"{name}{f' {direction}' * apart} (layer {layer})"  # what tells names apart first: tables cut long ones
-            for direction, cell, own in (parts if apart else parts[:1])
-            for name in own.states(cell.recurrent_size, cell.hidden_size)
+            for direction, cell, names in (parts if apart else parts[:1])
+            for name in names.states(cell.recurrent_size, cell.hidden_size)
         ]
 
     @property

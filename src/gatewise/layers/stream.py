@@ -12,7 +12,7 @@ from gatewise.arrays import Array, Mask, array_of, numbers, require_memory, size
 from gatewise.engine import choose, native
 from gatewise.errors import OptionError, ShapeError
 from gatewise.layers.arguments import settle, settled_state
-from gatewise.layers.run import called
+from gatewise.layers.run import call
 from gatewise.layers.stack import Stack, States
 from gatewise.records.step import State
 
@@ -66,13 +66,13 @@ class Stream:
 
     @property
     def state(self) -> States:
-        """What the next step starts from, ``[layer][direction]``: arrays of its own, that no step will change."""
+        """The state before the next step, ``[layer][direction]``, as copies."""
         if self._native is None:
             return settled_state(self.lstm, self._state, self.batch_size)
-        found = self.lstm.zero_state(self.batch_size)
-        for layer, (one,) in enumerate(found):
-            self._native.get(layer, *self._rows(one))
-        return found
+        states = self.lstm.zero_state(self.batch_size)
+        for layer, (cell_state,) in enumerate(states):
+            self._native.get(layer, *self._rows(cell_state))
+        return states
 
     @state.setter
     def state(self, state: States) -> None:
@@ -111,9 +111,9 @@ class Stream:
         ShapeError
             If the shape is none of these; the state is left as it was.
         """
-        settled, one = _settled(self.lstm, self.batch_size, x, out)
-        valid = _settled_mask(mask, settled.shape[:-1], one)
-        y, self._state = _run(self.lstm, settled, one, self._state, valid, self.engine)
+        settled, single = _settled(self.lstm, self.batch_size, x, out)
+        valid = _settled_mask(mask, settled.shape[:-1], single)
+        y, self._state = _run(self.lstm, settled, single, self._state, valid, self.engine)
         return put(y, out)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -132,31 +132,31 @@ def _push_converted(
     lstm: Stack,
     batch_size: int | None,
     stream: Any,
-    given: npt.ArrayLike,
+    value: npt.ArrayLike,
     mask: npt.ArrayLike | None,
     out: Array | None,
 ) -> Array:
-    """Feed a native stream what it does not take as it stands, or say what is wrong with it."""
-    x, one = _settled(lstm, batch_size, given, out)
+    """Feed a native stream an input that needs a conversion or a mask, or raise its error."""
+    x, single = _settled(lstm, batch_size, value, out)
     if mask is None:
         return put(stream.push(x), out)
-    valid = _settled_mask(mask, x.shape[:-1], one)
+    valid = _settled_mask(mask, x.shape[:-1], single)
     state = lstm.zero_state(1 if batch_size is None else batch_size)
     for layer, (before,) in enumerate(state):
         stream.get(layer, *before)
-    y, after = _run(lstm, x if batch_size is not None else x[..., None, :], one, state, valid, native.NAME)
+    y, after = _run(lstm, x if batch_size is not None else x[..., None, :], single, state, valid, native.NAME)
     for layer, (end,) in enumerate(after):
         stream.set(layer, *end)
     return put(y if batch_size is not None else y[..., 0, :], out)
 
 
-def _run(lstm: Stack, x: Array, one: bool, state: States, mask: Mask | None, engine: str) -> tuple[Array, States]:
+def _run(lstm: Stack, x: Array, single: bool, state: States, mask: Mask | None, engine: str) -> tuple[Array, States]:
     """Run over settled steps, or over a single one."""
-    y, state = called(lstm, settle(lstm, x[None] if one else x, state, mask=mask, engine=engine))
-    return (y[0] if one else y), state
+    y, state = call(lstm, settle(lstm, x[None] if single else x, state, mask=mask, engine=engine))
+    return (y[0] if single else y), state
 
 
-def _settled_mask(mask: npt.ArrayLike | None, shape: tuple[int, ...], one: bool) -> Mask | None:
+def _settled_mask(mask: npt.ArrayLike | None, shape: tuple[int, ...], single: bool) -> Mask | None:
     """Return a mask with a time axis; it must be boolean, of the shape of the steps that are fed."""
     if mask is None:
         return None
@@ -166,26 +166,26 @@ def _settled_mask(mask: npt.ArrayLike | None, shape: tuple[int, ...], one: bool)
         raise ShapeError(f"mask must be boolean of shape {shape}, not of sequences of different lengths") from None
     if valid.dtype != np.bool_ or valid.shape != shape:
         raise ShapeError(f"mask must be boolean of shape {shape}, not {valid.dtype} of {valid.shape}")
-    return valid[None] if one else valid
+    return valid[None] if single else valid
 
 
-def _settled(lstm: Stack, batch: int | None, given: npt.ArrayLike, out: Array | None) -> tuple[Array, bool]:
+def _settled(lstm: Stack, batch: int | None, value: npt.ArrayLike, out: Array | None) -> tuple[Array, bool]:
     """Return an input converted, and whether it is a single step; input and `out` must have the right shapes."""
-    x = numbers("x", given, lstm.dtype)
+    x = numbers("x", value, lstm.dtype)
     require_memory(0 if x.flags.c_contiguous else x.size, x.itemsize, "x in a row")
     x = np.ascontiguousarray(x)
-    one = single_step(np.shape(given), (lstm.input_size,) if batch is None else (batch, lstm.input_size))
+    single = single_step(np.shape(value), (lstm.input_size,) if batch is None else (batch, lstm.input_size))
     require_out(out, (*x.shape[:-1], lstm.output_size), lstm.dtype)
-    return x, one
+    return x, single
 
 
-def single_step(given: tuple[int, ...], step: tuple[int, ...]) -> bool:
+def single_step(shape: tuple[int, ...], step: tuple[int, ...]) -> bool:
     """Say whether an input of a shape is a single step; else it must be several."""
-    if given == step:
+    if shape == step:
         return True
-    if not given or given[1:] != step:
-        what = " or ".join(str(shape) for shape in (step, ("time", *step))).replace("'", "")
-        raise ShapeError(f"x has shape {given}; this stream takes {what}")
+    if not shape or shape[1:] != step:
+        allowed = " or ".join(str(form) for form in (step, ("time", *step))).replace("'", "")
+        raise ShapeError(f"x has shape {shape}; this stream takes {allowed}")
     return False
 
 
@@ -194,8 +194,8 @@ def require_out(out: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any])
     if out is None:
         return
     if not isinstance(out, np.ndarray) or (out.shape, out.dtype) != (shape, dtype):
-        found = f"{out.dtype} of {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-        raise ShapeError(f"out must be an array of {dtype} of shape {shape}, not {found}")
+        actual = f"{out.dtype} of {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise ShapeError(f"out must be an array of {dtype} of shape {shape}, not {actual}")
     if not out.flags.writeable:
         raise OptionError("out must be writable")
 

@@ -15,11 +15,13 @@ def wiring_of(
     """Return the wiring of an LSTM, with the masks that a run of it has."""
     cells = []
     for number, row in enumerate(lstm.layers):
-        given = [None] * len(row) if dropout is None else dropout[number]
+        masks = [None] * len(row) if dropout is None else dropout[number]
         cells.append(
             tuple(
-                WiredCell(program(binding.form_of(cell.parameters, own or NO_DROPOUT)), cell.parameters, direction)
-                for cell, direction, own in zip(row, lstm.directions, given, strict=True)
+                WiredCell(
+                    program(binding.form_of(cell.parameters, cell_masks or NO_DROPOUT)), cell.parameters, direction
+                )
+                for cell, direction, cell_masks in zip(row, lstm.directions, masks, strict=True)
             )
         )
     return Wiring(tuple(cells), lstm.merge, masked_output)

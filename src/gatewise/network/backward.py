@@ -48,7 +48,7 @@ class NetworkGradients:
     x: Array | None = None
 
     def __repr__(self) -> str:
-        arrays = {name: one for name, one in vars(self).items() if isinstance(one, np.ndarray)}
+        arrays = {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
         return brief(f"NetworkGradients: {self.lstm.x.dtype.name}", {**arrays, "lstm.x": self.lstm.x})
 
 
@@ -90,31 +90,33 @@ def _of_features(
 
     Given are those with respect to the LSTM's input, and by the skip connection to the scaled features.
     """
-    network, found = trace.network, []
+    network, branches = trace.network, []
     if network.branches:
         scaled = trace.scaled
         dscaled = np.zeros((*dx.shape[:-1], network.num_features), dx.dtype)
-        parts = np.split(dx, np.cumsum([one.size for one in network.branches])[:-1], axis=-1)
-        for one, part in zip(network.branches, parts, strict=True):
-            outputs = outputs_of(one.layers, scaled[..., list(one.features)])
-            gradients, part = back_through(one.layers, outputs, part)
-            found.append(gradients)
-            for place, feature in enumerate(one.features):  # which may be among them twice
+        parts = np.split(dx, np.cumsum([branch.size for branch in network.branches])[:-1], axis=-1)
+        for branch, part in zip(network.branches, parts, strict=True):
+            outputs = outputs_of(branch.layers, scaled[..., list(branch.features)])
+            gradients, part = back_through(branch.layers, outputs, part)
+            branches.append(gradients)
+            for place, feature in enumerate(branch.features):  # which may be among them twice
                 dscaled[..., feature] += part[..., place]
         dx = dscaled
     if dskip is not None:
         dx = dx + dskip
-    return tuple(found), dx if network.inputs is None else (dx / network.inputs.scale).astype(dx.dtype)
+    return tuple(branches), dx if network.inputs is None else (dx / network.inputs.scale).astype(dx.dtype)
 
 
 def _final(trace: LSTMTrace, dread: Array, dstate: Any) -> list[list[State]]:
     """Return ∂L/∂(final states), given `dread`, ∂L/∂(merged hidden states of the last layer)."""
     states = trace.stored.state
-    found = [
-        [end or State(*map(np.zeros_like, one)) for one, end in zip(layer, ends, strict=True)]
+    dstates = [
+        [end or State(*map(np.zeros_like, state)) for state, end in zip(layer, ends, strict=True)]
         for layer, ends in zip(states, final_gradients(trace, dstate), strict=True)
     ]
-    top = [one.h for one in states[-1]]
+    top = [state.h for state in states[-1]]
     parts = unmerge(dread if trace.batched else dread[None], top, trace.merge[-1])
-    found[-1] = [State(fitting("dh", e[0], h) + part, e[1]) for e, h, part in zip(found[-1], top, parts, strict=True)]
-    return found if trace.batched else [[State(one.h[0], one.c[0]) for one in layer] for layer in found]
+    dstates[-1] = [
+        State(fitting("dh", e[0], h) + part, e[1]) for e, h, part in zip(dstates[-1], top, parts, strict=True)
+    ]
+    return dstates if trace.batched else [[State(state.h[0], state.c[0]) for state in layer] for layer in dstates]

@@ -1,4 +1,4 @@
-"""What a network has around its LSTM: dense layers, one or several, and the scaling of its inputs and outputs."""
+"""The dense layers around an LSTM, and the scaling of inputs and outputs."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class Branch:
 
     def __post_init__(self) -> None:
         features = tuple(self.features)
-        if not features or not all(isinstance(one, (int, np.integer)) and one >= 0 for one in features):
+        if not features or not all(isinstance(feature, (int, np.integer)) and feature >= 0 for feature in features):
             raise OptionError(f"a branch takes the features of some non-negative integers, not {features!r}")
         object.__setattr__(self, "features", tuple(map(int, features)))
         object.__setattr__(self, "layers", chain_of(self.layers, len(features), "a branch"))
@@ -182,10 +182,10 @@ class Scaling:
         center = np.atleast_1d(numbers("the center", self.center, np.float64))
         if center.ndim != 1:
             raise ShapeError(f"the center has shape {center.shape}; it must be (features,)")
-        for name, given in (("center", center), ("scale", self.scale), ("least", self.least)):
-            if given is None:
+        for name, value in (("center", center), ("scale", self.scale), ("least", self.least)):
+            if value is None:
                 continue
-            array = frozen(np.atleast_1d(numbers(f"the {name}", given, np.float64)), center.shape, f"the {name}")
+            array = frozen(np.atleast_1d(numbers(f"the {name}", value, np.float64)), center.shape, f"the {name}")
             object.__setattr__(self, name, array)
         if not (np.isfinite(center).all() and np.isfinite(self.scale).all() and np.all(self.scale)):
             raise OptionError("a scaling needs finite centers, and finite scales other than 0")
@@ -213,26 +213,26 @@ class Scaling:
         return np.where(y.astype(np.float64) * self.scale + self.center > self.least, gradient, 0)
 
 
-def chain_of(layers: Linear | Sequence[Linear] | None, features: int, what: str) -> tuple[Linear, ...]:
+def chain_of(layers: Linear | Sequence[Linear] | None, features: int, owner: str) -> tuple[Linear, ...]:
     """Return linear layers that fit one after another, onto a number of features."""
     chain = () if layers is None else (layers,) if isinstance(layers, Linear) else tuple(layers)
     for place, layer in enumerate(chain):
         if not isinstance(layer, Linear):
-            raise OptionError(f"{what} must be made of Linear layers, not of {type(layer).__name__}")
+            raise OptionError(f"{owner} must be made of Linear layers, not of {type(layer).__name__}")
         if layer.weight.shape[1] != features:
-            before = "layer before it" if place else "LSTM" if what == "the head" else "features"
+            before = "layer before it" if place else "LSTM" if owner == "the head" else "features"
             gives = f"the {before} puts out {features}" if before != "features" else f"there are {features}"
-            raise ShapeError(f"{what} takes {counted(layer.weight.shape[1], 'feature')}; {gives}")
+            raise ShapeError(f"{owner} takes {counted(layer.weight.shape[1], 'feature')}; {gives}")
         features = len(layer.weight)
     return chain
 
 
 def outputs_of(layers: Sequence[Linear], x: Array) -> list[Array]:
-    """Return what goes into the first of a chain of layers, and what comes out of each."""
-    found = [x]
+    """Return the input of a chain of layers, and the output of each layer."""
+    outputs = [x]
     for layer in layers:
-        found.append(layer(found[-1]))
-    return found
+        outputs.append(layer(outputs[-1]))
+    return outputs
 
 
 def back_through(
@@ -248,10 +248,10 @@ def back_through(
     dy : array
         ∂L/∂(the last output).
     """
-    found: list[LinearGradients] = []
+    gradients: list[LinearGradients] = []
     for layer, x, y in zip(reversed(layers), reversed(outputs[:-1]), reversed(outputs[1:]), strict=True):
         da = layer.preactivation_gradient(dy, y)
         flat = da.reshape(-1, da.shape[-1])
-        found.append(LinearGradients(flat.T @ x.reshape(len(flat), x.shape[-1]), flat.sum(0)))
+        gradients.append(LinearGradients(flat.T @ x.reshape(len(flat), x.shape[-1]), flat.sum(0)))
         dy = da @ layer.weight
-    return tuple(reversed(found)), dy
+    return tuple(reversed(gradients)), dy

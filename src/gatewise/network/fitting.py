@@ -25,16 +25,16 @@ def head_of(lstm: LSTM, head: Linear | Sequence[Linear] | None) -> tuple[Linear,
 
 def branches_of(lstm: LSTM, branches: Sequence[Branch]) -> tuple[Branch, ...]:
     """Return branches, which together give what an LSTM takes; see `Network`."""
-    found = tuple(branches)
-    for one in found:
-        if not isinstance(one, Branch):
-            raise OptionError(f"branches must be a sequence of Branch, not of {type(one).__name__}")
-        for layer in one.layers:
+    chains = tuple(branches)
+    for branch in chains:
+        if not isinstance(branch, Branch):
+            raise OptionError(f"branches must be a sequence of Branch, not of {type(branch).__name__}")
+        for layer in branch.layers:
             if layer.weight.dtype != lstm.dtype:
                 raise ShapeError(f"a branch is {layer.weight.dtype}; the LSTM is {lstm.dtype}")
-    if found and (size := sum(one.size for one in found)) != lstm.input_size:
+    if chains and (size := sum(branch.size for branch in chains)) != lstm.input_size:
         raise ShapeError(f"the branches give {counted(size, 'feature')}; the LSTM takes {lstm.input_size}")
-    used = {place for one in found for place in one.features}
+    used = {place for branch in chains for place in branch.features}
     if missing := set(range(len(used))) - used:
         raise OptionError(f"no branch takes feature {min(missing)}; together they must take all of them")
-    return found
+    return chains

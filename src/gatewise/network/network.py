@@ -41,8 +41,8 @@ class NetworkTrace(RunRecord):
     network : Network
     labels : Labels
         Names of features, outputs, sequences and times; those of each cell are in its trace.
-    given : array or None
-        The features that the network was given, in their own units, where they are not simply the LSTM's input.
+    input : array or None
+        The features in their own units, if they are not simply the LSTM's input.
     """
 
     network: Network = field()  # not the default of a run of a cell or an LSTM: None
@@ -51,7 +51,7 @@ class NetworkTrace(RunRecord):
     features: Array
     output: Array
     labels: Labels = NO_LABELS
-    given: Array | None = None
+    input: Array | None = None
 
     @property
     def batched(self) -> bool:
@@ -80,7 +80,7 @@ class NetworkTrace(RunRecord):
             tokens=None if self.tokens is None else self.tokens[:, None],
             features=np.expand_dims(self.features, axis),
             output=np.expand_dims(self.output, axis),
-            given=None if self.given is None else self.given[:, None],
+            input=None if self.input is None else self.input[:, None],
         )
 
     def _only(self, which: slice) -> NetworkTrace:
@@ -92,19 +92,19 @@ class NetworkTrace(RunRecord):
             tokens=None if run.tokens is None else run.tokens[:, place],
             features=run.features[key],
             output=run.output[key],
-            given=None if run.given is None else run.given[:, place],
+            input=None if run.input is None else run.input[:, place],
             labels=run.labels.replace(sequences=run.labels.sequences and run.labels.sequences[which]),
         )
 
     @property
     def scaled(self) -> Array:
-        """What the network was given, in its own units: after ``inputs``, and before the branches."""
-        given = self.given
-        if given is None and (given := self.lstm.first.input) is not None and not self.batched:
-            given = given[:, 0]
-        if given is None:
+        """The input in the network's units: after ``inputs``, and before the branches."""
+        features = self.input
+        if features is None and (features := self.lstm.first.input) is not None and not self.batched:
+            features = features[:, 0]
+        if features is None:
             raise NotKeptError("the input of this run was not kept")
-        return self.network.scaled(given)
+        return self.network.scaled(features)
 
     def to_xarray(self) -> Any:
         """Return the `xarray.DataTree` of the LSTM's run, with the network's output as ``network/y``.
@@ -218,11 +218,11 @@ class Network(Parts):
         y, state = self._called(first, state, options)
         if not rest:
             return y, state
-        found = [y]
+        outputs = [y]
         for block in rest:
             y, state = self._called(block, state, options)
-            found.append(y)
-        return y if self.reads == "last" else np.concatenate(found), state
+            outputs.append(y)
+        return y if self.reads == "last" else np.concatenate(outputs), state
 
     def _called(self, x: npt.ArrayLike, state: States | None, options: dict[str, Any]) -> tuple[Array, States]:
         features, tokens = self.embed(x)
@@ -261,9 +261,9 @@ class Network(Parts):
         options, labels = self._labelling(options)
         trace = self.lstm.trace(features, self._start(features, state), **self._masking(features, tokens, options))
         read = self._read(trace.output, trace.state)
-        given = None if (features is x and not self.skip) or tokens is not None else numbers("x", x)
+        raw = None if (features is x and not self.skip) or tokens is not None else numbers("x", x)
         others = trace.labels if labels is NO_LABELS else trace.labels.replace(measures={})  # of what its LSTM reads
-        return NetworkTrace(self, trace, tokens, read, self.put_out(read, x), labels.or_else(others), given)
+        return NetworkTrace(self, trace, tokens, read, self.put_out(read, x), labels.or_else(others), raw)
 
     def _labelling(self, options: dict[str, Any]) -> tuple[dict[str, Any], Labels]:
         """Return the options for the LSTM, with the labels that are true of it, and the labels of the whole run.
@@ -271,26 +271,26 @@ class Network(Parts):
         The names of a head's outputs are not the LSTM's, and neither are those of features before a branch; what a
         feature measures is not in its unit any more once it is scaled.
         """
-        given: Any = options.get("labels")
-        each = [given] if given is None or isinstance(given, Labels) else list(given)
-        if (given is None and self.labels is NO_LABELS) or not all(isinstance(one, Labels | None) for one in each):
+        labels: Any = options.get("labels")
+        each = [labels] if labels is None or isinstance(labels, Labels) else list(labels)
+        if (labels is None and self.labels is NO_LABELS) or not all(isinstance(names, Labels | None) for names in each):
             return options, NO_LABELS  # the LSTM says what is wrong with labels that are none
-        first, last = (one or NO_LABELS for one in (each[0], each[-1]))
+        first, last = (names or NO_LABELS for names in (each[0], each[-1]))
         features, outputs = first.features or self.labels.features, last.outputs or self.labels.outputs
-        whole = NO_LABELS.replace(
+        combined = NO_LABELS.replace(
             features=features, outputs=outputs, measures={**self.labels.measures, **first.measures, **last.measures}
         )
-        whole.require(features=self.num_features, outputs=self.num_outputs)
+        combined.require(features=self.num_features, outputs=self.num_outputs)
         apart = self.head is not None or self.outputs is not None or self.skip > 0
         scaled = dict.fromkeys(features or (), Measure("scaled"))  # in no unit
         each[0] = first.replace(
-            features=None if self.branches else features, measures=whole.measures if self.inputs is None else scaled
+            features=None if self.branches else features, measures=combined.measures if self.inputs is None else scaled
         )
         each[-1] = (each[-1] or NO_LABELS).replace(outputs=None if apart else outputs)
-        return {**options, "labels": each if isinstance(given, Sequence) else each[0]}, whole
+        return {**options, "labels": each if isinstance(labels, Sequence) else each[0]}, combined
 
     def _start(self, features: npt.ArrayLike, state: States | None) -> States | None:
-        """Return what a run starts from: the state that is given, or the network's own for every sequence."""
+        """Return the initial state of a run: the caller's, or the network's for every sequence."""
         if state is not None or np.ndim(features) not in (2, 3):
             return state
         return self.initial_state(np.shape(features)[1] if np.ndim(features) == 3 else None)
@@ -305,7 +305,7 @@ class Network(Parts):
         return {"masked_output": self.masked_output, **options, "lengths": None, "mask": valid}
 
     def _read(self, y: Array, state: States) -> Array:
-        return y if self.reads == "every" else merge([one.h for one in state[-1]], self.lstm.merge[-1])
+        return y if self.reads == "every" else merge([h for h, _ in state[-1]], self.lstm.merge[-1])
 
     def stream(self, batch_size: int | None = None, *, engine: str = "auto") -> NetworkStream:
         """Return a stream: this network with a state that is carried from call to call; see `NetworkStream`."""

@@ -1,4 +1,4 @@
-"""Parts: what a network is made of, and what lies before and after its LSTM."""
+"""Parts: the parts of a network before and after its LSTM."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Parts:
         self.labels = labels
 
     def _skip_of(self, skip: int) -> int:
-        """Return how many features are added to the outputs."""
+        """Return the number of features that are added to the outputs."""
         if isinstance(skip, bool) or not isinstance(skip, (int, np.integer)) or skip < 0:
             raise OptionError(f"skip must be a non-negative integer, not {skip!r}")
         if not skip:
@@ -89,17 +89,17 @@ class Parts:
             raise OptionError("a network that takes tokens has an embedding, and neither inputs nor branches")
         if self.masked is not None and (self.inputs is not None or self.branches):
             raise OptionError("masked marks steps of the LSTM's own input: it goes with neither inputs nor branches")
-        for name, one, count in (
+        for name, scaling, count in (
             ("inputs", self.inputs, self.num_features),
             ("outputs", self.outputs, self.num_outputs),
         ):
-            if one is not None and len(one.center) != count:
-                raise ShapeError(f"{name} scales {counted(len(one.center), 'feature')}; the network has {count}")
+            if scaling is not None and len(scaling.center) != count:
+                raise ShapeError(f"{name} scales {counted(len(scaling.center), 'feature')}; the network has {count}")
 
     @property
     def num_features(self) -> int:
         """The number of features that the network takes; with an embedding, that of the LSTM."""
-        used = {place for one in self.branches for place in one.features}
+        used = {place for branch in self.branches for place in branch.features}
         return len(used) or self.lstm.input_size
 
     @property
@@ -110,7 +110,7 @@ class Parts:
     @property
     def num_parameters(self) -> int:
         """The number of parameters, without an initial state."""
-        layers = [*self.dense, *(layer for one in self.branches for layer in one.layers)]
+        layers = [*self.dense, *(layer for branch in self.branches for layer in branch.layers)]
         table = 0 if self.embedding is None else self.embedding.size
         return self.lstm.num_parameters + table + sum(layer.num_parameters for layer in layers)
 
@@ -141,7 +141,7 @@ class Parts:
         return Linear(weight, np.asarray(self.head.bias, np.float64) * scale + center), self.outputs.least
 
     def embed(self, x: npt.ArrayLike) -> tuple[npt.ArrayLike, Tokens | None]:
-        """Return what the LSTM is given for `x`, and the tokens where there is an embedding."""
+        """Return the input of the LSTM for `x`, and the tokens if there is an embedding."""
         if self.embedding is None:
             return self._branched(self.scaled(x)) if self.inputs is not None or self.branches else x, None
         try:
@@ -158,18 +158,18 @@ class Parts:
 
     def scaled(self, x: npt.ArrayLike) -> Array:
         """Return features in the network's units, given them in their own: after ``inputs``, before the branches."""
-        given = numbers("x", x)
-        if given.ndim not in (2, 3) or given.shape[-1] != self.num_features:
+        features = numbers("x", x)
+        if features.ndim not in (2, 3) or features.shape[-1] != self.num_features:
             raise ShapeError(
-                f"x has shape {given.shape}; it must be (time, batch, {self.num_features}) or"
+                f"x has shape {features.shape}; it must be (time, batch, {self.num_features}) or"
                 f" (time, {self.num_features})"
             )
-        return (given if self.inputs is None else self.inputs(given)).astype(self.lstm.dtype, copy=False)
+        return (features if self.inputs is None else self.inputs(features)).astype(self.lstm.dtype, copy=False)
 
     def _branched(self, scaled: Array) -> Array:
-        """Return what the LSTM is given."""
-        found = [outputs_of(one.layers, scaled[..., list(one.features)])[-1] for one in self.branches]
-        return np.concatenate(found, axis=-1) if found else scaled
+        """Return the input of the LSTM: the outputs of the branches side by side."""
+        outputs = [outputs_of(branch.layers, scaled[..., list(branch.features)])[-1] for branch in self.branches]
+        return np.concatenate(outputs, axis=-1) if outputs else scaled
 
     def initial_state(self, batch_size: int | None) -> States | None:
         """Return the state that every sequence starts from, for so many of them; None for zeros."""
@@ -177,12 +177,12 @@ class Parts:
             return None
         rows = () if batch_size is None else (batch_size,)
         return tuple(
-            tuple(State(*(np.broadcast_to(part, (*rows, *part.shape)) for part in one)) for one in row)
+            tuple(State(*(np.broadcast_to(part, (*rows, *part.shape)) for part in state)) for state in row)
             for row in self.initial
         )
 
     def valid_steps(self, features: npt.ArrayLike, tokens: Tokens | None) -> Mask | None:
-        """Return which steps are not marked as invalid, or None where no mark is looked for."""
+        """Return the valid steps, or None if no mark of invalid ones is looked for."""
         if self.masked is None:
             return None
         if tokens is not None:
@@ -207,7 +207,7 @@ class Parts:
     def __repr__(self) -> str:
         parts = [] if self.embedding is None else [f"Embedding(vocabulary={len(self.embedding)})"]
         parts += [f"Scaling({len(self.inputs.center)})"] if self.inputs is not None else []
-        parts += [repr(one) for one in self.branches]
+        parts += [repr(branch) for branch in self.branches]
         parts += [repr(self.lstm), *map(repr, self.dense)]
         parts += [f"+ {counted(self.skip, 'feature')}"] if self.skip else []
         parts += [f"Scaling({len(self.outputs.center)})"] if self.outputs is not None else []

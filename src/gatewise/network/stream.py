@@ -61,7 +61,7 @@ class NetworkStream:
         axes = () if network.embedding is not None else (network.num_features,)
         self._step = axes if batch_size is None else (batch_size, *axes)
         around = (network.embedding, network.inputs, network.masked)
-        self._plain = not network.branches and all(one is None for one in around)
+        self._plain = not network.branches and all(part is None for part in around)
         self.reset()
 
     @property
@@ -107,24 +107,24 @@ class NetworkStream:
         network = self.network
         if not self._plain:
             return self._pushed(x, mask, out)
-        given = x if type(x) is np.ndarray and x.dtype == network.lstm.dtype else numbers("x", x, network.lstm.dtype)
+        features = x if type(x) is np.ndarray and x.dtype == network.lstm.dtype else numbers("x", x, network.lstm.dtype)
         if out is not None:
-            require_out(out, (*given.shape[:-1], network.num_outputs), given.dtype)
-        h = self._lstm.push(given) if mask is None else self._lstm.push(given, mask=mask)
-        return put(network.finished(h, given), out)
+            require_out(out, (*features.shape[:-1], network.num_outputs), features.dtype)
+        h = self._lstm.push(features) if mask is None else self._lstm.push(features, mask=mask)
+        return put(network.finished(h, features), out)
 
-    def _pushed(self, given: npt.ArrayLike, mask: npt.ArrayLike | None, out: Array | None) -> Array:
+    def _pushed(self, value: npt.ArrayLike, mask: npt.ArrayLike | None, out: Array | None) -> Array:
         """Feed a network that does something before its LSTM."""
         network, tokens = self.network, self.network.embedding is not None
-        x = array_of("x", given) if tokens else numbers("x", given)
-        one = single_step(x.shape, self._step)
+        x = array_of("x", value) if tokens else numbers("x", value)
+        single = single_step(x.shape, self._step)
         shape = (*(x.shape if tokens else x.shape[:-1]), network.num_outputs)
         require_out(out, shape, network.lstm.dtype)
-        block = x[None] if one else x
+        block = x[None] if single else x
         features, looked_up = network.embed(block)
         if mask is None:
             mask = network.valid_steps(features, looked_up)
-        elif one:
+        elif single:
             mask = np.asarray(mask)[None]
         h = self._lstm.push(features) if mask is None else self._lstm.push(features, mask=mask)
         return put(network.put_out(h, block).reshape(shape), out)

@@ -39,14 +39,14 @@ def wiring_of(network: Network) -> Wiring:
 
 
 def _head(network: Network) -> Head | None:
-    """Return what comes after the LSTM, as data."""
+    """Return the part after the LSTM as data."""
     from gatewise.symbolic.heads import Dense, Head
 
     scaling = network.outputs
     if not network.dense and not network.skip and scaling is None:
         return None
     layers = network.dense or (Linear(np.eye(network.num_outputs, dtype=network.lstm.dtype)),)
-    made = tuple(Dense(one.weight, np.asarray(one.bias), one.activation) for one in layers)
+    dense = tuple(Dense(layer.weight, np.asarray(layer.bias), layer.activation) for layer in layers)
     if scaling is None:
-        return Head(made, network.skip)
-    return Head(made, network.skip, scaling.scale, scaling.center, scaling.least)
+        return Head(dense, network.skip)
+    return Head(dense, network.skip, scaling.scale, scaling.center, scaling.least)

@@ -1,4 +1,4 @@
-"""Steps in which edits act: what they make of each quantity, and what follows from it."""
+"""Steps with edited quantities."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from gatewise.records.edits import EDITABLE, Edit
 
 
 class Effect:
-    """What the edits of one step make of a quantity q (batch, ·): a given value, or clip(scale * q, low, high).
+    """The effect of all edits of a step on a quantity q (batch, ·): a fixed value, or clip(scale * q, low, high).
 
-    Any series of edits comes to this. `fixed` says where it is a given `value`, `patched` where that is another run's.
+    `fixed` says where the value is fixed, `patched` where it comes from another run.
     """
 
     def __init__(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
@@ -43,35 +43,35 @@ class Effect:
             self.low[where] = np.where(free, np.minimum(low, high), -np.inf)
             self.high[where] = np.where(free, np.maximum(low, high), np.inf)
             return
-        low, high = (end if given is None else given for given, end in zip(value, (-np.inf, np.inf), strict=True))
+        low, high = (end if bound is None else bound for bound, end in zip(value, (-np.inf, np.inf), strict=True))
         self.value[where] = np.where(free, 0, np.clip(self.value[where], low, high))
         self.low[where] = np.where(free, np.clip(self.low[where], low, high), -np.inf)
         self.high[where] = np.where(free, np.clip(self.high[where], low, high), np.inf)
 
     @property
     def touched(self) -> Mask:
-        """Where an edit does anything."""
-        found: Mask = self.fixed | (self.scale != 1) | np.isfinite(self.low) | np.isfinite(self.high)
-        return found
+        """Where the quantity is edited at all."""
+        touched: Mask = self.fixed | (self.scale != 1) | np.isfinite(self.low) | np.isfinite(self.high)
+        return touched
 
     def __call__(self, q: Array) -> Array:
-        """Return what becomes of a quantity."""
+        """Return the edited quantity."""
         return np.where(self.fixed, self.value, np.clip(self.scale * q, self.low, self.high))
 
     def slope(self, q: Array) -> Array:
-        """Return the derivative of what it becomes with respect to it: 0 where it is given, or beyond a bound."""
+        """Return the derivative of the edited quantity with respect to q: 0 where it is fixed, or beyond a bound."""
         scaled = self.scale * q
         within = (self.low <= scaled) & (scaled <= self.high)
         return np.where(self.fixed, 0, np.where(within, self.scale, 0)).astype(q.dtype)
 
 
 class EditedMoment(Moment):
-    """One step of a cell in which edits act: each quantity is computed, then changed, then used.
+    """One step of a cell with edits: each quantity is computed, then edited, then used.
 
     Parameters
     ----------
     p, x, h_prev, c_prev, dropout, **known
-        As in `Moment`; what is known is what the edits made of it.
+        As in `Moment`; known quantities are edited already.
     effects : mapping of str to Effect
         By the letter of the quantity.
     """
@@ -91,33 +91,30 @@ class EditedMoment(Moment):
         super().__init__(p, x, h_prev, c_prev, dropout, **known)
         self.effects = effects
 
-    def again(self, p: Parameters, x: Array, h_prev: Array, c_prev: Array) -> Moment:
-        """Return the same step of other numbers: under the same masks and edits."""
+    def with_inputs(self, p: Parameters, x: Array, h_prev: Array, c_prev: Array) -> Moment:
+        """Return the step with other parameters and inputs, under the same masks and edits."""
         return EditedMoment(p, x, h_prev, c_prev, self.dropout, self.effects)
 
-    def through(self, k: str, dy: Array) -> Array:
-        """Return the gradient with respect to a quantity as it is computed, given that to the edited one."""
-        return dy * self.effects[k].slope(self.computed(k)) if k in self.effects else dy
+    def edit_gradient(self, k: str, dy: Array) -> Array:
+        """Return the gradient with respect to a quantity before its edits, given that after them."""
+        return dy * self.effects[k].slope(self.before_edits(k)) if k in self.effects else dy
 
-    def computed(self, k: str) -> Array:
-        """Return a quantity as its equation gives it, before it is edited."""
+    def before_edits(self, k: str) -> Array:
+        """Return a quantity as its equation gives it: that of a step with the other edits alone."""
         if k not in self.effects:
-            return super().computed(k)
-        kept = self.dropout.zoneout_cell if k == "c" else self.dropout.zoneout_hidden
-        if k == "c":
-            clip = self.p.variant.cell_clip
-            new = self.c_raw if clip is None else np.clip(self.c_raw, -clip, clip)
-            return new if kept is None else kept * self.c_prev + (1 - kept) * new
-        if k == "h":
-            return self.r if kept is None else kept * self.h_prev + (1 - kept) * self.r
+            return super().before_edits(k)
+        operands = {"c": ["i", "f", "g"], "o": ["c_new"], "h": ["r"]}.get(k, [])
         if k == self.p.variant.coupled:
-            return 1 - (self.i if k == "f" else self.f)
-        return self.gate(k)
+            operands = ["i" if k == "f" else "f"]
+        known = {name: getattr(self, name) for name in operands}
+        others = {letter: effect for letter, effect in self.effects.items() if letter != k}
+        step = EditedMoment(self.p, self.x, self.h_prev, self.c_prev, self.dropout, others, **known)
+        return step.before_edits(k)
 
-    def _edited(self, k: str, found: Array) -> Array:
-        return self.effects[k](found) if k in self.effects else found
+    def _edited(self, k: str, q: Array) -> Array:
+        return self.effects[k](q) if k in self.effects else q
 
-    # Each takes what its equation gives in `Moment`, where what it is computed from is what edits made of it.
+    # The equation of each is that of `Moment`, with edited operands.
 
     @cached_property
     def i(self) -> Array:
@@ -174,22 +171,22 @@ class EditedRun:
         self.edits = [(edit, _lookup(edit.steps, time), _lookup(edit.sequences, batch)) for edit in edits]
 
     def effects(self, key: Any) -> dict[str, Effect]:
-        """Return what the edits make of each quantity at the steps that `key` selects from (time, batch)."""
+        """Return the effect of the edits on each quantity at the steps that `key` selects from (time, batch)."""
         times, which = np.atleast_1d(self.times[key]), np.atleast_1d(self.sequences[key])
-        found: dict[str, Effect] = {}
+        effects: dict[str, Effect] = {}
         for edit, steps, sequences in self.edits:
             step, sequence = steps[times], sequences[which]
             acts = np.flatnonzero((step >= 0) & (sequence >= 0))
             if not len(acts):
                 continue
             letter = EDITABLE[edit.quantity]
-            if letter not in found:
+            if letter not in effects:
                 width = self.p.recurrent_size if letter == "h" else self.p.hidden_size
-                found[letter] = Effect((len(times), width), self.p.dtype)
+                effects[letter] = Effect((len(times), width), self.p.dtype)
             value = edit.value if edit.action == "clamp" else edit.value[step[acts], sequence[acts]]
-            units = np.arange(found[letter].value.shape[1]) if edit.units is None else np.array(edit.units)
-            found[letter].add(edit.action, np.ix_(acts, units), value)
-        return found
+            units = np.arange(effects[letter].value.shape[1]) if edit.units is None else np.array(edit.units)
+            effects[letter].add(edit.action, np.ix_(acts, units), value)
+        return effects
 
     def moment(self, key: Any, x: Array, h_prev: Array, c_prev: Array, dropout: DropoutMasks, **known: Array) -> Moment:
         """Return the moment of the steps that `key` selects."""
@@ -202,11 +199,11 @@ def _lookup(places: Any, count: int) -> npt.NDArray[np.intp]:
     """Return the position of each of `count` places among those that are named; -1 where it is not."""
     if places is None:
         return np.arange(count)
-    found = np.full(count, -1, np.intp)
-    found[np.array(places, np.intp)] = np.arange(len(places))
-    return found
+    positions = np.full(count, -1, np.intp)
+    positions[np.array(places, np.intp)] = np.arange(len(places))
+    return positions
 
 
 def effects_of(moment: Moment) -> Mapping[str, Effect]:
-    """Return what edits make of the quantities of a step, by letter; none where it was not edited."""
+    """Return the effects of edits on the quantities of a step, by letter; none if it was not edited."""
     return moment.effects if isinstance(moment, EditedMoment) else {}

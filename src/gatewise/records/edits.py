@@ -1,9 +1,9 @@
-"""Edit: what a run sets, scales, clamps or patches, instead of taking it as its equation gives it."""
+"""Edit: a gate or a state that a run sets, scales, clamps or patches."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -21,12 +21,11 @@ from gatewise.showing import counted
 EDITABLE = dict(zip((*gates.NAMES, "cell_state", "hidden_state"), "ifgoch", strict=True))  # with their letters
 ACTIONS = ("set", "scale", "clamp", "patch")
 Places = tuple[int, ...] | range | slice | None
-Given = int | Iterable[int] | slice | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Edit:
-    """A gate or a state that a run sets, scales, clamps or patches, instead of taking it as its equation gives it.
+    """A gate or a state that a run sets, scales, clamps or patches, instead of computing it alone.
 
     `set`, `scale`, `clamp` and `patch` make one. What is not named is all: every unit, step, sequence, layer and
     direction. The edit acts as soon as the quantity is computed, before anything uses it: an edited gate enters the
@@ -71,8 +70,8 @@ class Edit:
         one_of("an edit's quantity", self.quantity, tuple(EDITABLE))
         one_of("an edit's action", self.action, ACTIONS)
         object.__setattr__(self, "value", _value(self.action, self.value))
-        for what in ("units", "steps", "sequences"):
-            object.__setattr__(self, what, _places(what, getattr(self, what)))
+        for axis in ("units", "steps", "sequences"):
+            object.__setattr__(self, axis, _places(axis, getattr(self, axis)))
         if self.layer is not None and (isinstance(self.layer, bool) or not isinstance(self.layer, (int, np.integer))):
             raise OptionError(f"an edit's layer must be an integer, not {self.layer!r}")
         if self.direction is not None:
@@ -80,7 +79,7 @@ class Edit:
 
     @classmethod
     def set(cls, quantity: str, value: npt.ArrayLike, **where: Any) -> Edit:
-        """Return an edit that puts given numbers in the place of a quantity; `where` is as in `Edit`."""
+        """Return an edit that replaces a quantity by numbers; `where` is as in `Edit`."""
         return cls(quantity, "set", value, **where)
 
     @classmethod
@@ -115,22 +114,22 @@ class Edit:
         return f"<Edit: {self}>"
 
     def described(self, unit: Callable[[int], str] = str, start: int = 0) -> str:
-        """Return the edit in words; `unit` says what a unit is called, `start` which step the first one was."""
-        said = self.quantity
+        """Return the edit in words; `unit` gives the name of a unit, `start` the number of the first step."""
+        text = self.quantity
         if self.units is not None:
-            said += f" of {_said('unit', self.units, unit)}"
-        said += f" {_DONE[self.action]}{_amount(self.action, self.value)}"
+            text += f" of {_describe_places('unit', self.units, unit)}"
+        text += f" {_DONE[self.action]}{_amount(self.action, self.value)}"
         if self.steps is not None:
-            said += f" at {_said('step', self.steps, lambda step: str(step + start))}"
+            text += f" at {_describe_places('step', self.steps, lambda step: str(step + start))}"
         if self.sequences is not None:
-            said += f" in {_said('sequence', self.sequences, str)}"
+            text += f" in {_describe_places('sequence', self.sequences, str)}"
         cell = [self.direction or "", "" if self.layer is None else f"layer {self.layer}"]
-        return f"{said} ({', '.join(part for part in reversed(cell) if part)})" if any(cell) else said
+        return f"{text} ({', '.join(part for part in reversed(cell) if part)})" if any(cell) else text
 
     # In the run of one cell.
 
     def settled(self, p: Parameters, time: int, batch: int, **cell: Any) -> Edit:
-        """Return the edit as it acts in the run of one cell: every place a non-negative number, and numbers as values.
+        """Return the edit for the run of one cell: every place a non-negative number, and numbers as values.
 
         Raises
         ------
@@ -142,11 +141,11 @@ class Edit:
         width = p.recurrent_size if self.quantity == "hidden_state" else p.hidden_size
         counts = {"steps": (time, "this run"), "sequences": (batch, "this run"), "units": (width, "this cell")}
         places: dict[str, Any] = {
-            what: _settled(what[:-1], getattr(self, what), *count) for what, count in counts.items()
+            axis: _settled(axis[:-1], getattr(self, axis), *count) for axis, count in counts.items()
         }
         value = self.value
         if self.action != "clamp":
-            shape = tuple(counts[what][0] if at is None else len(at) for what, at in places.items())
+            shape = tuple(counts[axis][0] if at is None else len(at) for axis, at in places.items())
             value = numbers("an edit's value", value, p.dtype)
             try:
                 value = np.broadcast_to(value, shape)
@@ -157,20 +156,21 @@ class Edit:
         return replace(self, value=value, **places, **cell)
 
     def within(self, when: range, which: range) -> Edit | None:
-        """Return a settled edit as it acts in a slice of its run, or None where it does not act in it."""
+        """Return a settled edit as it acts in a slice of its run, or None if it does not act there."""
         places: dict[str, Any] = {}
         value = self.value
-        for axis, (what, part) in enumerate((("steps", when), ("sequences", which))):
-            given = getattr(self, what)
-            inside = None if given is None else [n for n, place in enumerate(given) if place in part]
+        for number, (axis, part) in enumerate((("steps", when), ("sequences", which))):
+            before = getattr(self, axis)
+            inside = None if before is None else [n for n, place in enumerate(before) if place in part]
             if inside is not None and not inside:
                 return None
             if self.action != "clamp":
-                chosen = slice(part.start, part.stop) if inside is None else _compact(inside)
-                value = value[(slice(None),) * axis + (chosen if isinstance(chosen, slice) else list(chosen),)]
-            if inside is not None and given is not None:
-                found = [given[n] - part.start for n in inside]
-                places[what] = range(found[0], found[-1] + 1) if isinstance(given, range) and given.step == 1 else found
+                key = slice(part.start, part.stop) if inside is None else _compact(inside)
+                value = value[(slice(None),) * number + (key if isinstance(key, slice) else list(key),)]
+            if inside is not None and before is not None:
+                after = [before[n] - part.start for n in inside]
+                contiguous = isinstance(before, range) and before.step == 1
+                places[axis] = range(after[0], after[-1] + 1) if contiguous else after
         return replace(self, value=value, **places)
 
     def to_json(self) -> dict[str, Any]:
@@ -181,86 +181,86 @@ class Edit:
                 return {"start": places.start, "stop": places.stop, "step": places.step}
             return None if places is None else list(places)
 
-        found = {name: getattr(self, name) for name in ("quantity", "action", "layer", "direction")}
-        found |= {name: plain(getattr(self, name)) for name in ("units", "steps", "sequences")}
-        return found | ({"bounds": list(self.value)} if self.action == "clamp" else {})
+        data = {name: getattr(self, name) for name in ("quantity", "action", "layer", "direction")}
+        data |= {name: plain(getattr(self, name)) for name in ("units", "steps", "sequences")}
+        return data | ({"bounds": list(self.value)} if self.action == "clamp" else {})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], value: Any) -> Edit:
         """Return the edit that `to_json` wrote; `value` is its array, where it has one."""
-        found = dict(data)
-        value = found.pop("bounds", None) if value is None else value
+        fields = dict(data)
+        value = fields.pop("bounds", None) if value is None else value
         for name in ("units", "steps", "sequences"):
-            if isinstance(found[name], Mapping):
-                found[name] = range(*(size(f"an edit's {name}", found[name][end], least=0) for end in _RANGE))
-        return cls(value=value, **found)
+            if isinstance(fields[name], Mapping):
+                fields[name] = range(*(size(f"an edit's {name}", fields[name][end], least=0) for end in _RANGE))
+        return cls(value=value, **fields)
 
 
 _RANGE = ("start", "stop", "step")
 _DONE = {"set": "set", "scale": "scaled", "clamp": "clamped", "patch": "patched"}
 
 
-def _value(action: str, given: Any) -> Any:
+def _value(action: str, value: Any) -> Any:
     """Return an edit's value: bounds, an array of numbers, or for a patch also a trace."""
     if action == "clamp":
-        return _bounds(given)
-    if action == "patch" and not isinstance(given, np.ndarray):
-        if not any(hasattr(given, name) for name in ("quantity", "cells", "lstm")):
-            raise OptionError(f"a patch takes a Trace, LSTMTrace or NetworkTrace, not {type(given).__name__}")
-        return given
-    array = numbers(f"the value of a {action}", given)
+        return _bounds(value)
+    if action == "patch" and not isinstance(value, np.ndarray):
+        if not any(hasattr(value, name) for name in ("quantity", "cells", "lstm")):
+            raise OptionError(f"a patch takes a Trace, LSTMTrace or NetworkTrace, not {type(value).__name__}")
+        return value
+    array = numbers(f"the value of a {action}", value)
     if action != "patch" and not np.isfinite(array).all():
-        shown = f"{array.flat[0]:.6g}" if array.size == 1 else f"an array of shape {array.shape} that is not"
-        raise OptionError(f"the value of a {action} must be finite, not {shown}")
+        amount = f"{array.flat[0]:.6g}" if array.size == 1 else f"an array of shape {array.shape} that is not"
+        raise OptionError(f"the value of a {action} must be finite, not {amount}")
     return frozen(array, array.shape, "an edit's value") if array.flags.writeable else array
 
 
-def _bounds(given: Any) -> tuple[float | None, float | None]:
+def _bounds(value: Any) -> tuple[float | None, float | None]:
     try:
-        low, high = given
-        bounds = tuple(None if one is None or math.isinf(float(one)) else float(one) for one in (low, high))
+        low, high = value
+        bounds = tuple(None if bound is None or math.isinf(float(bound)) else float(bound) for bound in (low, high))
     except (TypeError, ValueError):
-        raise OptionError(f"a clamp takes two bounds, numbers or None, not {given!r}") from None
-    if bounds == (None, None) or any(one is not None and math.isnan(one) for one in bounds):
-        raise OptionError(f"a clamp needs a lower or an upper bound, which is no NaN, not {given!r}")
+        raise OptionError(f"a clamp takes two bounds, numbers or None, not {value!r}") from None
+    if bounds == (None, None) or any(bound is not None and math.isnan(bound) for bound in bounds):
+        raise OptionError(f"a clamp needs a lower or an upper bound, which is no NaN, not {value!r}")
     if None not in bounds and bounds[0] > bounds[1]:  # type: ignore[operator]
         raise OptionError(f"the lower bound of a clamp must be at most the upper one, not {low!r} and {high!r}")
     return bounds[0], bounds[1]
 
 
-def _places(what: str, given: Any) -> Places:
-    """Return units, steps or sequences as they were given, as a range, a slice or a tuple."""
-    if given is None or isinstance(given, slice):
-        return given
-    if isinstance(given, range):
-        found: Any = given
+def _places(axis: str, places: Any) -> Places:
+    """Return units, steps or sequences as a range, a slice or a tuple."""
+    if places is None or isinstance(places, slice):
+        return places
+    if isinstance(places, range):
+        indices: Any = places
     else:
-        array = np.atleast_1d(array_of(f"an edit's {what}", given))
+        array = np.atleast_1d(array_of(f"an edit's {axis}", places))
         if array.ndim != 1 or (array.dtype.kind not in "iu" and array.size):
-            raise OptionError(f"an edit's {what} must be integers, a range or a slice, not {given!r}")
-        found = tuple(array.tolist())
-    if not len(found):
-        raise OptionError(f"an edit's {what} must be at least one, not {given!r}")
-    kept: Places = found
-    return kept
+            raise OptionError(f"an edit's {axis} must be integers, a range or a slice, not {places!r}")
+        indices = tuple(array.tolist())
+    if not len(indices):
+        raise OptionError(f"an edit's {axis} must be at least one, not {places!r}")
+    result: Places = indices
+    return result
 
 
-def _settled(what: str, given: Places, count: int, owner: str) -> range | tuple[int, ...] | None:
+def _settled(noun: str, places: Places, count: int, owner: str) -> range | tuple[int, ...] | None:
     """Return places from 0 to `count` - 1, each once."""
-    if given is None:
+    if places is None:
         return None
-    if isinstance(given, slice):
-        given = range(*given.indices(count))
-        if not given:
-            raise OptionError(f"an edit's {what}s must be at least one; its slice holds none of {count}")
-    if isinstance(given, range):
-        index(what, given[0], count, owner), index(what, given[-1], count, owner)
-        if given[0] >= 0 and given.step > 0:
-            return given
-    found = tuple(index(what, one, count, owner) for one in given)
-    if len(set(found)) < len(found):
-        raise OptionError(f"an edit names {what} {next(one for one in found if found.count(one) > 1)} twice")
-    return found
+    if isinstance(places, slice):
+        places = range(*places.indices(count))
+        if not places:
+            raise OptionError(f"an edit's {noun}s must be at least one; its slice holds none of {count}")
+    if isinstance(places, range):
+        index(noun, places[0], count, owner), index(noun, places[-1], count, owner)
+        if places[0] >= 0 and places.step > 0:
+            return places
+    indices = tuple(index(noun, place, count, owner) for place in places)
+    if len(set(indices)) < len(indices):
+        raise OptionError(f"an edit names {noun} {next(place for place in indices if indices.count(place) > 1)} twice")
+    return indices
 
 
 def _compact(places: Sequence[int]) -> slice | tuple[int, ...]:
@@ -270,17 +270,17 @@ def _compact(places: Sequence[int]) -> slice | tuple[int, ...]:
     return tuple(places)
 
 
-def _said(what: str, places: Any, name: Callable[[int], str]) -> str:
+def _describe_places(noun: str, places: Any, name: Callable[[int], str]) -> str:
     if isinstance(places, slice):
         ends = ":".join("" if end is None else str(end) for end in (places.start, places.stop))
-        return f"{what}s {ends}"
+        return f"{noun}s {ends}"
     if len(places) == 1:
-        return f"{what} {name(places[0])}"
+        return f"{noun} {name(places[0])}"
     if len(places) > 2 and all(b - a == 1 for a, b in pairwise(places)):
-        return f"{what}s {name(places[0])} to {name(places[-1])}"
+        return f"{noun}s {name(places[0])} to {name(places[-1])}"
     if len(places) > 6:
-        return counted(len(places), what)
-    return f"{what}s {', '.join(name(place) for place in places)}"
+        return counted(len(places), noun)
+    return f"{noun}s {', '.join(name(place) for place in places)}"
 
 
 def _amount(action: str, value: Any) -> str:
@@ -303,5 +303,5 @@ def in_words(edits: Sequence[Edit], most: int = 3, **words: Any) -> str:
 
 
 def states_apart(edits: Sequence[Edit]) -> bool:
-    """Say whether an edit comes between the output gate's product and the hidden state, so that a trace keeps both."""
+    """Return whether an edit of the hidden state makes a trace keep the unprojected state as well."""
     return any(edit.quantity == "hidden_state" for edit in edits)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gatewise.arrays import Array, by_cell, cell_at, require_reusable
+from gatewise.arrays import Array, require_reusable
 from gatewise.parameters import Parameters
+from gatewise.records.nesting import by_cell, cell_at
 from gatewise.records.step import State
 from gatewise.showing import brief, counted
 

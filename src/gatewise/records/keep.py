@@ -1,4 +1,4 @@
-"""What a trace keeps: which quantities, of which units, at which steps; and the shapes of the arrays that hold them."""
+"""Keep: the quantities, units and steps that a trace keeps, and the shapes of its arrays."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DIRECTIONS = ("forward", "backward")
 
 @dataclass(frozen=True)
 class Keep:
-    """What a trace keeps; everything by default.
+    """The quantities, units and steps that a trace keeps; everything by default.
 
     Parameters
     ----------
@@ -41,10 +41,10 @@ class Keep:
     def __post_init__(self) -> None:
         if not isinstance(self.quantities, Iterable):
             raise OptionError(f"keep must be names of quantities, not {self.quantities!r}")
-        given = (self.quantities,) if isinstance(self.quantities, str) else tuple(self.quantities)
-        for quantity in given:
+        names = (self.quantities,) if isinstance(self.quantities, str) else tuple(self.quantities)
+        for quantity in names:
             one_of("keep", quantity, QUANTITIES)
-        object.__setattr__(self, "quantities", tuple(name for name in QUANTITIES if name in given))
+        object.__setattr__(self, "quantities", tuple(name for name in QUANTITIES if name in names))
         size("every", self.every, most=None)
         if self.units is not None:
             units = np.asarray(self.units)
@@ -58,12 +58,12 @@ class Keep:
         return self.quantities == QUANTITIES and self.units is None and self.every == 1
 
     def __str__(self) -> str:
-        """Say what is kept: everything, or which quantities, of which units and steps."""
+        """Return the quantities, units and steps in words, or "everything"."""
         if self.everything:
             return "everything"
-        said = "all quantities" if self.quantities == QUANTITIES else " and ".join(self.quantities) or "nothing"
-        said += "" if self.units is None else f" of {counted(len(self.units), 'unit')}"
-        return said if self.every == 1 else f"{said} of every {nth(self.every)} step"
+        text = "all quantities" if self.quantities == QUANTITIES else " and ".join(self.quantities) or "nothing"
+        text += "" if self.units is None else f" of {counted(len(self.units), 'unit')}"
+        return text if self.every == 1 else f"{text} of every {nth(self.every)} step"
 
     @cached_property
     def gate_letters(self) -> str:
@@ -88,17 +88,17 @@ class Keep:
         if self.units is not None and max(self.units) >= p.hidden_size:
             raise OptionError(f"there is no unit {max(self.units)}; this cell has units 0 to {p.hidden_size - 1}")
         units = p.hidden_size if self.units is None else len(self.units)
-        kept = len(range(0, time, self.every))
+        steps = len(range(0, time, self.every))
         names, separate = self.quantities, apart or p.projection is not None or dropout.zoneout_hidden is not None
         shapes: dict[str, tuple[int, ...]] = {}
         if self.gate_letters:
-            shapes["gates"] = (kept, batch, len(self.gate_letters), units)
+            shapes["gates"] = (steps, batch, len(self.gate_letters), units)
         if "cell_state" in names:
-            shapes["cell_state"] = (kept, batch, units)
+            shapes["cell_state"] = (steps, batch, units)
         if "hidden_state" in names or ("unprojected_state" in names and not separate):
-            shapes["hidden_state"] = (kept, batch, units if p.projection is None else p.recurrent_size)
+            shapes["hidden_state"] = (steps, batch, units if p.projection is None else p.recurrent_size)
         if "unprojected_state" in names and separate:
-            shapes["unprojected_state"] = (kept, batch, units)
+            shapes["unprojected_state"] = (steps, batch, units)
         return shapes
 
 

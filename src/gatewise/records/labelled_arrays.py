@@ -35,9 +35,9 @@ def dataset(
     input : array (time, batch, feature) or None
     valid : boolean array (time, batch) or None
     times, sequences, features, units : sequence
-        What stands at each place of the four axes; None where an axis has no labels.
+        The labels of the four axes; None where an axis has none.
     measures : mapping
-        What features measure, by their names.
+        The measures of features, by their names.
     attributes : dict of str
 
     Raises
@@ -63,7 +63,7 @@ class Frame:
     Parameters
     ----------
     times, sequences : sequence
-        What the rows are called.
+        The names of the rows.
     batched : bool
         Whether rows are named by time and sequence, and not by the time alone.
     """
@@ -172,19 +172,19 @@ def _labelled(
     measures: Mapping[str, Measure],
     attributes: Mapping[str, str],
 ) -> Any:
-    """Return a Dataset; the axis whose names are `measured` also has coordinates of what is measured, and its unit."""
+    """Return a Dataset; the axis `measured` also has coordinates of the measured quantities and their units."""
     used = {dimension for dimensions, _ in variables.values() for dimension in dimensions}
-    found = {name: names for name, names in axes.items() if name in used}
+    named_axes = {name: names for name, names in axes.items() if name in used}
     with importing("xarray", "to_xarray needs"):
         from xarray import Dataset
-    return Dataset(variables, coordinates(found, measured, measures), attributes)
+    return Dataset(variables, coordinates(named_axes, measured, measures), attributes)
 
 
 def coordinates(
     axes: Mapping[str, npt.NDArray[Any] | Sequence[Any] | None], measured: str, measures: Mapping[str, Measure]
 ) -> dict[str, Any]:
-    """Return the coordinates of axes; the one whose names are `measured` also has what is measured, and its unit."""
-    found: dict[str, Any] = {
+    """Return the coordinates of axes; the axis `measured` also has the measured quantities and their units."""
+    result: dict[str, Any] = {
         name: names if isinstance(names, np.ndarray) else _plain(names)
         for name, names in axes.items()
         if names is not None
@@ -192,13 +192,13 @@ def coordinates(
     names = axes.get(measured)
     if names is not None and any(name in measures for name in names):
         each = [measures.get(name, Measure("")) for name in names]
-        found[f"{measured}_quantity"] = (measured, [one.quantity for one in each])
-        found[f"{measured}_unit"] = (measured, [one.unit for one in each])
-    return found
+        result[f"{measured}_quantity"] = (measured, [measure.quantity for measure in each])
+        result[f"{measured}_unit"] = (measured, [measure.unit for measure in each])
+    return result
 
 
 def _plain(names: Sequence[Any]) -> Any:
-    """Return names as a list, for a tuple is more than a list to xarray, and dates as an array that xarray keeps."""
+    """Return names as a list (xarray reads a tuple otherwise), and dates as an array that xarray keeps."""
     if not len(names) or not isinstance(names[0], np.datetime64):
         return list(names)
     dates = np.array(names)

@@ -1,4 +1,4 @@
-"""Labels: the names of features, units, outputs, sequences and times, and what is measured."""
+"""Labels: the names of features, units, outputs, sequences and times, and their measures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FINER = ("ps", "fs", "as")  # in which there are no dates beyond a few months ar
 
 
 class Measure(NamedTuple):
-    """What a feature or an output measures.
+    """The quantity that a feature or an output measures, and its unit.
 
     Attributes
     ----------
@@ -85,18 +85,18 @@ class Labels:
 
     def __post_init__(self) -> None:
         for kind in NAMES:
-            given = getattr(self, kind)
-            if given is not None:
-                if isinstance(given, (str, bytes, Set)) or not isinstance(given, Iterable):
-                    raise OptionError(f"the labels of {kind} must be a sequence of names, not {given!r}")
-                if len(shape := getattr(given, "shape", (0,))) != 1:
+            value = getattr(self, kind)
+            if value is not None:
+                if isinstance(value, (str, bytes, Set)) or not isinstance(value, Iterable):
+                    raise OptionError(f"the labels of {kind} must be a sequence of names, not {value!r}")
+                if len(shape := getattr(value, "shape", (0,))) != 1:
                     raise OptionError(f"the labels of {kind} must be a sequence of names, not of shape {shape}")
-                given = given if hasattr(given, "dtype") else [*given]  # which an iterator gives once
-                dates = _dates(given) if kind == "times" else None
-                object.__setattr__(self, kind, tuple(map(str, given)) if dates is None else dates)
+                value = value if hasattr(value, "dtype") else [*value]  # an iterator can be read once
+                dates = _dates(value) if kind == "times" else None
+                object.__setattr__(self, kind, tuple(map(str, value)) if dates is None else dates)
         if not isinstance(self.measures, Mapping):
             raise OptionError(f"measures must map names of features and outputs to measures, not {self.measures!r}")
-        measures = {str(name): _measure(name, given) for name, given in self.measures.items()}
+        measures = {str(name): _measure(name, measure) for name, measure in self.measures.items()}
         names = {*(self.features or ()), *(self.outputs or ())}
         for name in measures:
             if name not in names:
@@ -107,16 +107,16 @@ class Labels:
         object.__setattr__(self, "measures", measures)
 
     def __repr__(self) -> str:
-        given = {
+        entries = {
             kind: list(map(str, value)) for kind, value in vars(self).items() if kind in NAMES and value is not None
         }
         if self.measures:
-            given["measures"] = [f"{name}: {one}" for name, one in self.measures.items()]
-        said = [f"{kind}=[{', '.join(names[:5] + ['…'] * (len(names) > 5))}]" for kind, names in given.items()]
-        return f"Labels({', '.join(said)})"
+            entries["measures"] = [f"{name}: {measure}" for name, measure in self.measures.items()]
+        texts = [f"{kind}=[{', '.join(names[:5] + ['…'] * (len(names) > 5))}]" for kind, names in entries.items()]
+        return f"Labels({', '.join(texts)})"
 
     def or_else(self, other: Labels) -> Labels:
-        """Return these labels, and the other's where there are none."""
+        """Return these labels, completed by those of another."""
         mine = {kind: getattr(self, kind) for kind in NAMES if getattr(self, kind) is not None}
         return other.replace(**mine, measures={**other.measures, **self.measures}) if mine else other
 
@@ -125,14 +125,14 @@ class Labels:
         measures = changes.pop("measures", self.measures)
         changed = replace(self, **changes, measures={})
         names = {*(changed.features or ()), *(changed.outputs or ())}
-        return replace(changed, measures={name: one for name, one in measures.items() if name in names})
+        return replace(changed, measures={name: measure for name, measure in measures.items() if name in names})
 
     def require(self, **counts: int) -> None:
         """Raise ShapeError unless each kind of name that is present has as many names as `counts` says."""
         for kind, count in counts.items():
-            given = getattr(self, kind)
-            if given is not None and len(given) != count:
-                raise ShapeError(f"the number of labels of {kind} must be {count}, not {len(given)}")
+            names = getattr(self, kind)
+            if names is not None and len(names) != count:
+                raise ShapeError(f"the number of labels of {kind} must be {count}, not {len(names)}")
 
     def feature(self, index: int) -> str:
         """Return the name of a feature."""
@@ -149,28 +149,28 @@ class Labels:
 
     def to_json(self) -> dict[str, Any]:
         """Return the labels as plain data: names as lists of text, dates as ISO 8601 with their resolution."""
-        found: dict[str, Any] = {kind: given and list(given) for kind, given in vars(self).items() if kind in NAMES}
+        data: dict[str, Any] = {kind: names and list(names) for kind, names in vars(self).items() if kind in NAMES}
         if self.times and isinstance(self.times[0], np.datetime64):
             dates = np.array(self.times)
-            found |= {"times": np.datetime_as_string(dates).tolist(), "resolution": np.datetime_data(dates.dtype)[0]}
-        return found | {"measures": {name: list(one) for name, one in self.measures.items()}}
+            data |= {"times": np.datetime_as_string(dates).tolist(), "resolution": np.datetime_data(dates.dtype)[0]}
+        return data | {"measures": {name: list(measure) for name, measure in self.measures.items()}}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Labels:
         """Return the labels that `to_json` wrote."""
-        found = dict(data)
-        if (resolution := found.pop("resolution", None)) is not None:
+        fields = dict(data)
+        if (resolution := fields.pop("resolution", None)) is not None:
             if resolution not in RESOLUTIONS:
                 raise OptionError(f"there are no dates with a resolution of {resolution!r}")
-            found["times"] = np.array(found["times"], f"datetime64[{resolution}]")
-        return cls(**found)
+            fields["times"] = np.array(fields["times"], f"datetime64[{resolution}]")
+        return cls(**fields)
 
 
-def _dates(given: Iterable[Any]) -> tuple[np.datetime64, ...] | None:
-    """Return dates at the coarsest resolution that keeps them exact; None where these are names."""
-    array: npt.NDArray[Any] = np.asarray(given)
-    if array.dtype.kind == "O" and array.size and all(_is_date(one) for one in array.flat):
-        array = np.array([_instant(one) for one in array])
+def _dates(times: Iterable[Any]) -> tuple[np.datetime64, ...] | None:
+    """Return times as dates at the coarsest resolution that keeps them exact, or None if they are names."""
+    array: npt.NDArray[Any] = np.asarray(times)
+    if array.dtype.kind == "O" and array.size and all(_is_date(time) for time in array.flat):
+        array = np.array([_instant(time) for time in array])
     if array.dtype.kind != "M" or not array.size:
         return None
     if (unit := np.datetime_data(array.dtype)[0]) in FINER:
@@ -182,21 +182,21 @@ def _dates(given: Iterable[Any]) -> tuple[np.datetime64, ...] | None:
     return tuple(array)
 
 
-def _is_date(one: object) -> bool:
-    return isinstance(one, datetime.date) and getattr(one, "tzinfo", None) is None
+def _is_date(value: object) -> bool:
+    return isinstance(value, datetime.date) and getattr(value, "tzinfo", None) is None
 
 
 def _instant(date: Any) -> np.datetime64:
     """Return a date as NumPy's; a Timestamp of pandas has nanoseconds, which a `datetime` has not."""
-    found: np.datetime64 = date.to_datetime64() if hasattr(date, "to_datetime64") else np.datetime64(date)
-    return found
+    instant: np.datetime64 = date.to_datetime64() if hasattr(date, "to_datetime64") else np.datetime64(date)
+    return instant
 
 
-def _measure(name: object, given: object) -> Measure:
-    parts = (given,) if isinstance(given, str) else given
+def _measure(name: object, value: object) -> Measure:
+    parts = (value,) if isinstance(value, str) else value
     if not isinstance(parts, (tuple, list)) or len(parts) not in (1, 2) or not all(isinstance(p, str) for p in parts):
         raise OptionError(
-            f"the measure of {name!r} must be a quantity and its unit, such as ('rain', 'mm'), not {given!r}"
+            f"the measure of {name!r} must be a quantity and its unit, such as ('rain', 'mm'), not {value!r}"
         )
     return Measure(*parts)
 

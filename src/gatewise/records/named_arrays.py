@@ -5,10 +5,10 @@ Every convention that another program must know to use the numbers is named in t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from gatewise.arrays import Array, Mask, size
+from gatewise.arrays import Array, size
 from gatewise.dropout import DropoutMasks
 from gatewise.errors import FileError, GatewiseError, OptionError, ShapeError, one_of
 from gatewise.parameters import ARRAYS, Parameters, Variant
@@ -40,20 +40,20 @@ def header(kind: str, **content: Any) -> Header:
     return {"format": FORMAT, "kind": kind, "conventions": CONVENTIONS, **content}
 
 
-def checked(what: str, head: Mapping[str, Any], build: Callable[[], T]) -> T:
-    """Return what `build` makes of a file's content; whatever is wrong with the content becomes one FileError."""
+def checked(path: str, head: Mapping[str, Any], build: Callable[[], T]) -> T:
+    """Return the result of `build`, which reads a file's content; any error in the content becomes one FileError."""
     if head.get("format") != FORMAT:
-        raise FileError(f"{what} has format {head.get('format')!r}; this version reads format {FORMAT}")
+        raise FileError(f"{path} has format {head.get('format')!r}; this version reads format {FORMAT}")
     if head.get("conventions") != CONVENTIONS:
-        raise FileError(f"{what} names other conventions than format {FORMAT} has")
+        raise FileError(f"{path} names other conventions than format {FORMAT} has")
     try:
         return build()
     except GatewiseError as problem:
-        raise FileError(f"{what} does not hold what its header says: {problem}") from None
+        raise FileError(f"{path} does not hold what its header says: {problem}") from None
     except KeyError as problem:
-        raise FileError(f"{what} does not hold what its header says: {problem} is missing") from None
+        raise FileError(f"{path} does not hold what its header says: {problem} is missing") from None
     except (TypeError, ValueError, AttributeError, IndexError, OverflowError) as problem:
-        raise FileError(f"{what} does not hold what its header says ({type(problem).__name__}: {problem})") from None
+        raise FileError(f"{path} does not hold what its header says ({type(problem).__name__}: {problem})") from None
 
 
 def parameters_record(p: Parameters, prefix: str) -> tuple[Arrays, Header]:
@@ -63,32 +63,19 @@ def parameters_record(p: Parameters, prefix: str) -> tuple[Arrays, Header]:
 
 def parameters_from(arrays: Mapping[str, Array], prefix: str, variant: Mapping[str, Any]) -> Parameters:
     """Return the parameters from which `parameters_record` was made."""
-    found: Arrays = {name: arrays[f"{prefix}{name}"] for name in ARRAYS if f"{prefix}{name}" in arrays}
-    missing = {"weight", "bias"} - set(found)
+    own_arrays: Arrays = {name: arrays[f"{prefix}{name}"] for name in ARRAYS if f"{prefix}{name}" in arrays}
+    missing = {"weight", "bias"} - set(own_arrays)
     if missing:
         raise KeyError(f"{prefix}{sorted(missing)[0]}")
-    for name, array in found.items():
+    for name, array in own_arrays.items():
         if array.dtype.kind != "f":
             raise OptionError(f"{prefix}{name} holds {array.dtype}; it must hold floats")
-    return Parameters(variant=Variant.from_json(variant), **found)
+    return Parameters(variant=Variant.from_json(variant), **own_arrays)
 
 
 def trace_record(trace: Trace, prefix: str = "") -> tuple[Arrays, Header]:
     """Return one cell's trace as arrays and plain data."""
-    arrays, head = known_record(
-        trace.parameters,
-        trace.initial,
-        trace.dropout,
-        trace.valid,
-        prefix,
-        keep=trace.keep,
-        labels=trace.labels,
-        num_steps=trace.num_steps,
-        start=trace.start,
-        direction=trace.direction,
-        engine=trace.engine,
-        edits=trace.edits,
-    )
+    arrays, head = record_before_run(trace, prefix)
     arrays |= {f"{prefix}{name}": array for name, array in trace.arrays.items()}
     arrays |= _state(trace.final, f"{prefix}final.")
     if trace.input is not None:
@@ -96,37 +83,24 @@ def trace_record(trace: Trace, prefix: str = "") -> tuple[Arrays, Header]:
     return arrays, head
 
 
-def known_record(
-    parameters: Parameters,
-    initial: State,
-    dropout: DropoutMasks,
-    valid: Mask | None,
-    prefix: str,
-    *,
-    keep: Keep,
-    labels: Labels,
-    num_steps: int,
-    start: int = 0,
-    direction: str,
-    engine: str,
-    edits: Sequence[Edit] = (),
-) -> tuple[Arrays, Header]:
-    """Return what is known of a cell's trace before the run: the arrays that go into it, and the whole header."""
-    arrays, variant = parameters_record(parameters, f"{prefix}parameters.")
-    arrays |= {f"{prefix}dropout.{name}": array for name, array in dropout.arrays().items()}
-    arrays |= _state(initial, f"{prefix}initial.")
-    if valid is not None:
-        arrays[f"{prefix}valid"] = valid
-    arrays |= {f"{prefix}edits.{n}": edit.value for n, edit in enumerate(edits) if edit.action != "clamp"}
+def record_before_run(trace: Trace, prefix: str) -> tuple[Arrays, Header]:
+    """Return the part of a trace that is known before its run: the arrays of its arguments, and all plain data."""
+    arrays, variant = parameters_record(trace.parameters, f"{prefix}parameters.")
+    arrays |= {f"{prefix}dropout.{name}": array for name, array in trace.dropout.arrays().items()}
+    arrays |= _state(trace.initial, f"{prefix}initial.")
+    if trace.valid is not None:
+        arrays[f"{prefix}valid"] = trace.valid
+    arrays |= {f"{prefix}edits.{n}": edit.value for n, edit in enumerate(trace.edits) if edit.action != "clamp"}
+    keep = trace.keep
     return arrays, {
         "variant": variant,
-        "num_steps": num_steps,
-        "start": start,
-        "direction": direction,
-        "engine": engine,
+        "num_steps": trace.num_steps,
+        "start": trace.start,
+        "direction": trace.direction,
+        "engine": trace.engine,
         "keep": {"quantities": list(keep.quantities), "units": keep.units and list(keep.units), "every": keep.every},
-        "labels": labels.to_json(),
-        **({"edits": [edit.to_json() for edit in edits]} if edits else {}),
+        "labels": trace.labels.to_json(),
+        **({"edits": [edit.to_json() for edit in trace.edits]} if trace.edits else {}),
     }
 
 
@@ -141,22 +115,22 @@ def trace_from(
     p = parameters_from(arrays, f"{prefix}parameters.", head["variant"])
     keep = Keep(tuple(head["keep"]["quantities"]), head["keep"]["units"], head["keep"]["every"])
     time = size("the time of a trace", head["num_steps"], least=0)
-    batch = len(taken(arrays, f"{prefix}initial.cell_state", (None, p.hidden_size)))
+    batch = len(take_array(arrays, f"{prefix}initial.cell_state", (None, p.hidden_size)))
     names = {name for name in vars(DropoutMasks()) if f"{prefix}dropout.{name}" in arrays}
     dropout = DropoutMasks(**{name: arrays[f"{prefix}dropout.{name}"] for name in names}).fit(p, time, batch)
     initial, final = (
         State(
-            taken(arrays, f"{prefix}{when}.hidden_state", (batch, p.recurrent_size)),
-            taken(arrays, f"{prefix}{when}.cell_state", (batch, p.hidden_size)),
+            take_array(arrays, f"{prefix}{when}.hidden_state", (batch, p.recurrent_size)),
+            take_array(arrays, f"{prefix}{when}.cell_state", (batch, p.hidden_size)),
         )
         for when in ("initial", "final")
     )
     valid = None
     if f"{prefix}valid" in arrays:
-        valid = taken(arrays, f"{prefix}valid", (time, batch), kind="b")
+        valid = take_array(arrays, f"{prefix}valid", (time, batch), kind="b")
     edits = tuple(
-        Edit.from_json(one, arrays.get(f"{prefix}edits.{n}")).settled(p, time, batch)
-        for n, one in enumerate(head.get("edits", ()))
+        Edit.from_json(data, arrays.get(f"{prefix}edits.{n}")).settled(p, time, batch)
+        for n, data in enumerate(head.get("edits", ()))
     )
     labels = Labels.from_json(head["labels"])
     labels.require(features=p.input_size, units=p.hidden_size, sequences=batch, times=time)
@@ -166,10 +140,10 @@ def trace_from(
         final=final,
         num_steps=time,
         arrays={
-            name: taken(arrays, f"{prefix}{name}", shape)
+            name: take_array(arrays, f"{prefix}{name}", shape)
             for name, shape in keep.shapes(p, time, batch, dropout, apart=states_apart(edits)).items()
         },
-        input=taken(arrays, f"{prefix}input", (time, batch, p.input_size)) if keep.everything else None,
+        input=take_array(arrays, f"{prefix}input", (time, batch, p.input_size)) if keep.everything else None,
         direction=one_of("direction", head["direction"], DIRECTIONS),
         valid=valid,
         dropout=dropout,
@@ -182,13 +156,12 @@ def trace_from(
     ).locked()
 
 
-def taken(arrays: Mapping[str, Any], name: str, shape: tuple[int | None, ...], *, kind: str = "f") -> Any:
-    """Return the array called `name`, which must have the shape (None: of any length) and kind of number given."""
+def take_array(arrays: Mapping[str, Any], name: str, shape: tuple[int | None, ...], *, kind: str = "f") -> Any:
+    """Return the array `name`, which must have a shape (None: any length) and a kind of numbers."""
     array = arrays[name]
     fits = len(array.shape) == len(shape) and all(w in (None, n) for n, w in zip(array.shape, shape, strict=True))
     if not fits:
-        wanted = str(shape).replace("None", "any")
-        raise ShapeError(f"{name} has shape {array.shape}; it must be {wanted}")
+        raise ShapeError(f"{name} has shape {array.shape}; it must be {str(shape).replace('None', 'any')}")
     if array.dtype.kind != kind:
         kinds = {"b": "booleans", "f": "floats", "i": "integers"}
         raise OptionError(f"{name} holds {array.dtype}; it must hold {kinds[kind]}")

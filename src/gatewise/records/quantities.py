@@ -27,7 +27,7 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CellRecord(RunRecord):
-    """What a run of one cell leaves; see `Trace`.
+    """The record of a run of one cell; see `Trace`.
 
     The fields are what is stored, always with a batch axis. The properties are quantities, which have a batch axis if
     the input had one.
@@ -86,14 +86,14 @@ class CellRecord(RunRecord):
         """Return a stored quantity (time, batch, …) without its batch axis if the input had none."""
         return array if self.batched else array[:, 0]
 
-    # What was kept.
+    # Kept quantities.
 
-    def _require_kept(self, name: str, kept: bool) -> None:
-        if not kept:
+    def _require_kept(self, name: str, is_kept: bool) -> None:
+        if not is_kept:
             names = ", ".join(self.keep.quantities) or "nothing"
             raise NotKeptError(f"this trace did not keep {name}; it kept {names}")
 
-    def _kept(self, name: str) -> Array:
+    def _kept_array(self, name: str) -> Array:
         self._require_kept(name, name in self.keep.quantities)
         return self._by_sequence(self.arrays[name])
 
@@ -142,12 +142,12 @@ class CellRecord(RunRecord):
     @property
     def cell_state(self) -> Array:
         """The cell state after each step (time, batch, hidden)."""
-        return self._kept("cell_state")
+        return self._kept_array("cell_state")
 
     @property
     def hidden_state(self) -> Array:
         """The hidden state after each step (time, batch, recurrent)."""
-        return self._kept("hidden_state")
+        return self._kept_array("hidden_state")
 
     @property
     def unprojected_state(self) -> Array:
@@ -156,7 +156,7 @@ class CellRecord(RunRecord):
         separate = "unprojected_state" in self.arrays  # else nothing comes between it and the hidden state
         return self._by_sequence(self.arrays["unprojected_state" if separate else "hidden_state"])
 
-    # What follows from it.
+    # Quantities that follow from them.
 
     def require(self, purpose: str) -> Array:
         """Return the input (time, batch, input) of a run that kept everything.

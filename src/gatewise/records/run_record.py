@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from gatewise.arrays import Array, cell_at, index
+from gatewise.arrays import Array, index
 from gatewise.errors import OptionError, one_of
 from gatewise.records.edits import Edit, in_words
+from gatewise.records.nesting import cell_at
 from gatewise.showing import counted, inline
 
 
@@ -63,10 +64,10 @@ class RunRecord:
             """Return the run of one sequence, which is all that `which` selects."""
 
         def to_xarray(self) -> Any:
-            """Return what was kept as a `Dataset` or `DataTree` of xarray."""
+            """Return the kept quantities as a `Dataset` or `DataTree` of xarray."""
 
         def to_dataframe(self) -> Any:
-            """Return what was kept as a `DataFrame` of pandas."""
+            """Return the kept quantities as a `DataFrame` of pandas."""
 
     def cells(self) -> Mapping[tuple[int, str], Any]:
         """Return the trace of every cell, by layer and direction."""

@@ -18,7 +18,7 @@ from gatewise.showing import brief, counted
 
 
 class State(NamedTuple):
-    """What an LSTM cell carries from one step to the next.
+    """The state that an LSTM cell carries from one step to the next.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Terms(Sequence[Term]):
     total : float
         Their sum.
     of : str
-        What the sum is: ``pre-activation``, ``weighted sum`` (before layer norm), ``cell state`` or
+        The name of the sum: ``pre-activation``, ``weighted sum`` (before layer norm), ``cell state`` or
         ``hidden state``.
     """
 
@@ -88,7 +88,7 @@ class Step:
     time, sequence : int, optional
         Where in its run the step was.
     name : str, optional
-        What its time is called.
+        The name of its time.
     """
 
     def __init__(
@@ -130,14 +130,14 @@ class Step:
     @property
     @quiet
     def preactivations(self) -> Array:
-        """What goes into the nonlinearity of each gate (4, hidden); NaN for a coupled gate, which has none."""
-        own = self.parameters.variant.own
+        """The pre-activation of each gate (4, hidden); NaN for a coupled gate, which has none."""
+        computed = self.parameters.variant.own
         missing = np.full_like(self.cell_state, np.nan)
-        return np.stack([self.moment.a(k)[0] if k in own else missing for k in gates.LETTERS])
+        return np.stack([self.moment.a(k)[0] if k in computed else missing for k in gates.LETTERS])
 
     @quiet
     def preactivation(self, gate: str) -> Array:
-        """Return what goes into the nonlinearity of one gate (hidden,).
+        """Return the pre-activation of a gate (hidden,).
 
         Raises
         ------
@@ -251,7 +251,9 @@ class Step:
             ]
         if p.peephole is not None and letter in gates.PEEPHOLES:
             weight = p.peephole[gates.PEEPHOLES.index(letter), unit]
-            products.append(("new cell state" if letter == "o" else "old cell state", weight, M.seen(letter)[0, unit]))
+            products.append(
+                ("new cell state" if letter == "o" else "old cell state", weight, M.peeped_state(letter)[0, unit])
+            )
         if p.variant.layer_norm == "gates":
             return _terms(products, "weighted sum")
         return _terms([*products, ("bias", p.bias[row, unit], 1.0)], "pre-activation" + _before(p.variant.gate_clip))
@@ -271,13 +273,13 @@ class Step:
 
 def _only(batch: Array) -> Array:
     """Return a moment's quantity for its one sequence."""
-    one: Array = batch[0]
-    lock(one)
-    return one
+    array: Array = batch[0]
+    lock(array)
+    return array
 
 
 def _before(clip: float | None, zoneout: Array | None = None) -> str:
-    """Say what still happens to a sum."""
+    """Return a phrase about what still happens to a sum."""
     return " before its clip" if clip is not None else " before zoneout" if zoneout is not None else ""
 
 

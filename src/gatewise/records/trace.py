@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.arrays import Array, by_cell, cell_at, index
+from gatewise.arrays import Array, index
 from gatewise.dropout import DropoutMasks
 from gatewise.errors import OptionError
 from gatewise.records.edits import in_words
 from gatewise.records.labelled_arrays import cell_frame, dataset, labelled_output, lstm_frame, tree
 from gatewise.records.labels import Labels
+from gatewise.records.nesting import by_cell, cell_at, map_cells
 from gatewise.records.quantities import CellRecord
 from gatewise.records.run_record import RunRecord
 from gatewise.records.step import State, Step
@@ -78,6 +79,12 @@ class Trace(CellRecord):
             return self
         run = object.__new__(Trace)
         vars(run).update(vars(self), batched=True)
+        return run
+
+    def completed(self, final: State, arrays: dict[str, Array], input: Array | None) -> Trace:
+        """Return the trace with the outcome of its run."""
+        run = object.__new__(Trace)
+        vars(run).update(vars(self), final=final, arrays=arrays, input=input)
         return run
 
     def cells(self) -> dict[tuple[int, str], Trace]:
@@ -215,15 +222,15 @@ class Trace(CellRecord):
 
     def __repr__(self) -> str:
         p, keep = self.parameters, self.keep
-        said = [f"{self.direction}, {counted(self.num_steps, 'step')} of {counted(self.batch_size, 'sequence')}"]
-        said.append(f"{counted(p.input_size, 'feature')}, {counted(p.hidden_size, 'unit')}, {p.dtype.name}")
+        parts = [f"{self.direction}, {counted(self.num_steps, 'step')} of {counted(self.batch_size, 'sequence')}"]
+        parts.append(f"{counted(p.input_size, 'feature')}, {counted(p.hidden_size, 'unit')}, {p.dtype.name}")
         if keep.every > 1:
-            said.append(f"every {nth(keep.every)} step kept")
+            parts.append(f"every {nth(keep.every)} step kept")
         if keep.units is not None:
-            said.append(f"{counted(len(keep.units), 'unit')} kept")
+            parts.append(f"{counted(len(keep.units), 'unit')} kept")
         if self.edits:
-            said.append(f"edited: {self.edits_said()}")
-        return brief(f"Trace: {', '.join(said)}", {name: self.quantity(name) for name in self.distinct()})
+            parts.append(f"edited: {self.edits_said()}")
+        return brief(f"Trace: {', '.join(parts)}", {name: self.quantity(name) for name in self.distinct()})
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -274,7 +281,7 @@ class LSTMTrace(RunRecord):
         """The same run with a batch axis in every quantity, as they are stored."""
         if self.batched:
             return self
-        return replace(self, layers=tuple({way: cell.stored for way, cell in row.items()} for row in self.layers))
+        return replace(self, layers=map_cells(lambda _, cell: cell.stored, self.layers))
 
     @property
     def directions(self) -> tuple[str, ...]:
@@ -312,7 +319,7 @@ class LSTMTrace(RunRecord):
         return by_cell(self.layers)
 
     def _only(self, which: slice) -> LSTMTrace:
-        layers = tuple({way: cell._only(which) for way, cell in layer.items()} for layer in self.layers)
+        layers = map_cells(lambda _, cell: cell._only(which), self.layers)
         return replace(self, layers=layers, stored_output=self.stored_output[:, which])
 
     def to_xarray(self) -> Any:
@@ -347,14 +354,14 @@ class LSTMTrace(RunRecord):
 
     def __repr__(self) -> str:
         ways = " and ".join(self.directions)
-        said = f"{counted(self.num_layers, 'layer')}, {ways}, {counted(self.num_steps, 'step')}"
-        said += f" of {counted(self.batch_size, 'sequence')}, {self.output.dtype.name}, {self.first.keep} kept"
-        said += f", edited: {in_words(self.edits)}" if self.edits else ""
+        text = f"{counted(self.num_layers, 'layer')}, {ways}, {counted(self.num_steps, 'step')}"
+        text += f" of {counted(self.batch_size, 'sequence')}, {self.output.dtype.name}, {self.first.keep} kept"
+        text += f", edited: {in_words(self.edits)}" if self.edits else ""
         arrays: dict[str, Array | None] = {"output": self.output}
         for (layer, way), trace in self.cells().items():
             p = trace.parameters
             arrays[f"[{layer}, {way!r}]: {counted(p.input_size, 'feature')} -> {counted(p.hidden_size, 'unit')}"] = None
-        return brief(f"LSTMTrace: {said}", arrays)
+        return brief(f"LSTMTrace: {text}", arrays)
 
 
 def _as_slice(key: Any, count: int) -> slice:

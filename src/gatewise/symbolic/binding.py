@@ -130,7 +130,7 @@ def _of_moment(M: Moment, symbol: Symbol) -> Any:
     """Return a quantity of a step, or None where the step has no such quantity: means, variances, sums of all gates."""
     base, k = symbol.base, symbol.sub.partition(",")[0]
     if k == COMPUTED:
-        return M.computed(base)
+        return M.before_edits(base)
     match base:
         case "z":
             return {"": M.z, "h": M.z_h, "x": M.z_x}[k]

@@ -109,7 +109,7 @@ def _edited(bound: BoundStep, letter: str, units: Sequence[int], names: UnitName
     """What edits did to a quantity, where they did anything."""
     if (effect := effects_of(bound.M).get(letter)) is None:
         return []
-    sentence = edits_sentence(effect, bound.M.computed(letter), units, names)
+    sentence = edits_sentence(effect, bound.M.before_edits(letter), units, names)
     return [Sentence(sentence)] if sentence else []
 
 
