@@ -23,7 +23,7 @@ from gatewise.render import text
 from gatewise.render.plain import numbers
 from gatewise.symbolic.cell import program as cell_program
 from gatewise.symbolic.formula import Symbol
-from gatewise.symbolic.heads import constants, given, reading, unreading
+from gatewise.symbolic.heads import constants, head_backward, head_forward, head_inputs
 from gatewise.symbolic.program import Form
 from gatewise.symbolic.wiring import E, Wiring
 
@@ -72,8 +72,8 @@ def expected(run: WiredRun) -> Iterator[Object]:
 
     yield quantity(top, 0, "y", of_steps(run.output))
     if (head := run.wiring.head) is not None:
-        equations = (*reading(head), *unreading(head))
-        for symbol in [one for one in given(head) if one not in constants(head)]:
+        equations = (*head_forward(head), *head_backward(head))
+        for symbol in [one for one in head_inputs(head) if one not in constants(head)]:
             yield quantity(top, 0, text.formula(symbol), of_steps(run.values[symbol]))
         for one in equations:
             value = run.values[one.left]

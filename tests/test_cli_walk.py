@@ -14,7 +14,7 @@ import gatewise as gw
 from gatewise import examples
 from gatewise.showing import ENDINGS
 from gatewise.walkthrough.numbers import number
-from gatewise.walkthrough.parts import Equation, Walkthrough
+from gatewise.walkthrough.parts import Walkthrough, WorkedEquation
 
 
 @pytest.fixture(autouse=True)
@@ -162,7 +162,7 @@ def test_jupyter_shows_the_web_page():
 def test_a_walk_in_another_notation_has_the_same_numbers(notation):
     def numbers(walk) -> list[float]:
         blocks = [block for section in walk.sections for block in section.blocks]
-        found = [block for block in blocks if isinstance(block, Equation)]
+        found = [block for block in blocks if isinstance(block, WorkedEquation)]
         return sorted(np.concatenate([np.ravel(one.value) for one in found]).tolist())
 
     ours = set(np.round(numbers(walk_of_the_example()), 12))

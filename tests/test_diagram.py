@@ -14,7 +14,7 @@ from walks import SUBJECTS, some, trace_of, walk_of
 import gatewise as gw
 from gatewise.gates import LETTERS, NAMES
 from gatewise.render.diagram import diagram, notes
-from gatewise.render.layout import said
+from gatewise.render.layout import write_words
 from gatewise.render.marks import FEW, INNER, MOST_BARS
 from gatewise.render.text import formula
 from gatewise.symbolic.formula import MatMul, nodes
@@ -37,7 +37,7 @@ def drawn(walk, at=0) -> ElementTree.Element:
 
 def told(walk) -> str:
     """Return what is said below the diagram, as text."""
-    return " ".join(said(words, formula) for words in notes(walk, 0))
+    return " ".join(write_words(words, formula) for words in notes(walk, 0))
 
 
 def texts(svg: ElementTree.Element) -> list[str]:

@@ -24,7 +24,7 @@ from gatewise.symbolic import evaluation
 from gatewise.symbolic import formula as f
 from gatewise.walkthrough.notation import NOTATIONS
 from gatewise.walkthrough.numbers import number
-from gatewise.walkthrough.parts import Equation, Expanded, Table, Walkthrough
+from gatewise.walkthrough.parts import Expanded, NumberTable, Walkthrough, WorkedEquation
 
 pytestmark = pytest.mark.usefixtures("few_differences")
 
@@ -146,7 +146,7 @@ def test_every_cell_of_a_table_has_its_number(way):
     expected = []
     for section in walk.sections:
         for block in section.blocks:
-            if isinstance(block, Table):
+            if isinstance(block, NumberTable):
                 rows = block.rows if block.whole or len(block.rows) <= 8 else [*block.rows[:7], block.rows[-1]]
                 expected.append([[number(value, block.digits) for value in values] for _, values in rows])
             elif isinstance(block, Expanded):
@@ -259,7 +259,7 @@ def hold_pieces(variant, projection, dropout, way):
     """Hold the pieces of every formula of a walk against its text."""
     for section in walk_of(variant, projection, dropout, way).sections:
         for equation in section.blocks:
-            if isinstance(equation, Equation):
+            if isinstance(equation, WorkedEquation):
                 formulas = [equation.right]
                 if equation.worked and np.ndim(equation.value):
                     formulas.append(evaluation.substitute(equation.right, equation.env, 0))

@@ -26,7 +26,7 @@ from gatewise.records.labels import Labels
 from gatewise.render import terminal
 from gatewise.showing import ENDINGS
 from gatewise.walkthrough.lazy import FEW, Groups, Lazy
-from gatewise.walkthrough.parts import Sentence, Table
+from gatewise.walkthrough.parts import NumberTable, Sentence
 
 DELTA = 1e-7
 
@@ -128,7 +128,7 @@ def test_one_step_goes_with_neither_a_glance_nor_all(options):
 def test_a_glance_has_the_steps_alone(steps, format):
     walk = gw.walk(trace_of(steps), brief=True)
     assert [one.key for one in walk.sections] == ["sequence"]
-    assert [len(table.rows) for table in blocks(walk, "sequence", Table)] == [steps] * 4
+    assert [len(table.rows) for table in blocks(walk, "sequence", NumberTable)] == [steps] * 4
     assert walk.render(format)
 
 
@@ -138,7 +138,7 @@ def test_a_glance_at_a_backward_pass_has_the_gradients_of_the_cell_states_too(st
     trace = trace_of(steps)
     walk = gw.walk(trace, brief=True, backward=True)
     assert [one.key for one in walk.sections] == ["sequence", "through_time"]
-    tables = blocks(walk, "through_time", Table)
+    tables = blocks(walk, "through_time", NumberTable)
     assert [len(table.rows) for table in tables] == [steps] * 4
     found = gw.backward(trace, dstate=gw.State(np.ones(4), np.zeros(4)))
     np.testing.assert_allclose([table.rows[-1][1][-1] for table in tables], found.state.c[0], rtol=1e-9)
@@ -147,13 +147,13 @@ def test_a_glance_at_a_backward_pass_has_the_gradients_of_the_cell_states_too(st
 
 def test_a_glance_at_very_many_steps_has_the_first_and_the_last_and_says_how_many_it_leaves_out():
     trace = trace_of(1000)
-    for table in blocks(gw.walk(trace, brief=True), "sequence", Table):
+    for table in blocks(gw.walk(trace, brief=True), "sequence", NumberTable):
         assert len(table.rows) + table.left_out == 1000
         assert [table.rows[place][0] for place in (0, 1, -1)] == ["step 0", "step 1", "step 999"]
     assert "… 980 more rows …" in str(gw.walk(trace, brief=True))
-    assert [len(table.rows) for table in blocks(gw.walk(trace, brief=True, every_step=True), "sequence", Table)] == [
-        1000
-    ] * 4
+    assert [
+        len(table.rows) for table in blocks(gw.walk(trace, brief=True, every_step=True), "sequence", NumberTable)
+    ] == [1000] * 4
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_what_a_long_backward_pass_adds_up_is_what_the_engine_says(variant):
     dy = np.random.default_rng(2).normal(size=(steps, 4))
     walk = gw.walk(trace, backward=True, dy=dy)
     expected = gw.backward(trace, dy)
-    weights = [table for table in blocks(walk, "all_steps", Table) if "bias" in table.columns]
+    weights = [table for table in blocks(walk, "all_steps", NumberTable) if "bias" in table.columns]
     shown = np.array([[values for _, values in table.rows] for table in weights])
     order = [walk.steps[0].p.variant.own.index(k) for k in "figo" if k in walk.steps[0].p.variant.own]
     found = np.concatenate([expected.parameters["weight"], expected.parameters["bias"][..., None]], axis=-1)
@@ -183,7 +183,7 @@ def test_what_a_long_backward_pass_adds_up_is_what_the_engine_says(variant):
 def test_a_long_backward_pass_follows_what_is_kept_along_the_cell_state():
     trace = trace_of(50)
     walk = gw.walk(trace, backward=True)
-    for unit, table in enumerate(blocks(walk, "through_time", Table)):
+    for unit, table in enumerate(blocks(walk, "through_time", NumberTable)):
         assert [table.rows[place][0] for place in (0, -1)] == ["step 49", "step 0"]
         f = trace.forget_gate[::-1, unit]
         products = np.cumprod(f)

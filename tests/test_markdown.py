@@ -15,7 +15,7 @@ from walks import SUBJECTS, fewer, some, trace_of, walk_of
 import gatewise as gw
 from gatewise.render import markdown, text
 from gatewise.walkthrough.notation import NOTATIONS
-from gatewise.walkthrough.parts import Table
+from gatewise.walkthrough.parts import NumberTable
 from tests.test_latex import HOSTILE, WAYS, balanced
 
 pytestmark = pytest.mark.usefixtures("few_differences")
@@ -130,7 +130,7 @@ def test_every_table_has_its_rows_and_columns(variant, projection, dropout, way)
 def hold_tables(variant, projection, dropout, way):
     """Count the rows and columns of a walk's tables in Markdown."""
     walk = walk_of(variant, projection, dropout, way)
-    tables = [block for section in walk.sections for block in section.blocks if isinstance(block, Table)]
+    tables = [block for section in walk.sections for block in section.blocks if isinstance(block, NumberTable)]
     found = [token for token in PARSER.parse(markdown.render(walk)) if token.type.startswith(("t", "inline"))]
     rows = [n for n, token in enumerate(found) if token.type == "tr_open"]
     assert len(rows) == sum(len(table.rows) + 1 for table in tables)

@@ -23,7 +23,7 @@ from gatewise.render import code
 from gatewise.symbolic import formula as f
 from gatewise.symbolic import nonlinearities
 from gatewise.walkthrough.notation import NOTATIONS
-from gatewise.walkthrough.parts import Equation, Table
+from gatewise.walkthrough.parts import NumberTable, WorkedEquation
 
 pytestmark = pytest.mark.usefixtures("few_differences")
 
@@ -103,7 +103,7 @@ def hold_a_notebook(variant, projection, dropout, way, notation):
     code_cells = cells(walk)
     hold_code(code_cells)
     names = run(code_cells)
-    last = [block for section in walk.sections for block in section.blocks if isinstance(block, Equation)][-1]
+    last = [block for section in walk.sections for block in section.blocks if isinstance(block, WorkedEquation)][-1]
     name = code.identifier(last.left)
     found = names[name] if name in names else names[f"{code.identifier(f.Symbol(last.left.base))}_2"]
     np.testing.assert_allclose(found, last.value, rtol=1e-9, atol=1e-12)
@@ -206,7 +206,7 @@ def test_the_running_product_is_computed_only_where_it_is_that_of_the_gates(vari
     if found:
         names = executed(walk)
         [section] = [section for section in walk.sections if section.key == "through_time"]
-        tables = [block for block in section.blocks if isinstance(block, Table)]
+        tables = [block for block in section.blocks if isinstance(block, NumberTable)]
         products = [[numbers[1] for _, numbers in table.rows] for table in tables]
         np.testing.assert_allclose([names[f"carried_{at}"][: len(tables)] for at in (2, 1, 0)], np.transpose(products))
 

@@ -100,7 +100,7 @@ def hold_the_equations(variant, projection, masked, form, valid, direction):
         assert_close(found, expected, name)
     for name, array in gather_gradients(made.program.form, run.p, made).items():
         assert_close(array, gradients.parameters[name], f"the gradient of {name}")
-    for k in made.program.form.own if made.program.form.two_biases else "":
+    for k in made.program.form.weighted_gates if made.program.form.two_biases else "":
         assert_close(made[d(Symbol("b2", k))], made[d(Symbol("b", k))], "the gradient of the second bias")
 
 

@@ -15,7 +15,7 @@ from gatewise.network import wiring_of
 from gatewise.render import text
 from gatewise.render.program import of_wiring
 from gatewise.walkthrough.notation import NOTATIONS
-from gatewise.walkthrough.parts import Equation
+from gatewise.walkthrough.parts import WorkedEquation
 from tests.test_data import computed
 
 WAYS = {  # how many steps, whether backward, and whether from the outputs of all of them
@@ -74,7 +74,7 @@ def hold_a_program(variant, projection, dropout, notation, way):
     compared = 0
     for section in walk.sections:
         for block in section.blocks:
-            if not isinstance(block, Equation):
+            if not isinstance(block, WorkedEquation):
                 continue
             name, whole = text.formula(block.left), totals if section.key == "all_steps" else made[section.at]
             # Other notations have other weights and biases, and go through the gates in another order.

@@ -23,7 +23,7 @@ from gatewise.symbolic import formula as f
 from gatewise.symbolic.symbols import DH_NEXT, DY
 from gatewise.walkthrough.notation import NOTATIONS
 from gatewise.walkthrough.numbers import aligned, number, percent
-from gatewise.walkthrough.parts import Equation, Expanded, Sentence, Table, Walkthrough
+from gatewise.walkthrough.parts import Expanded, NumberTable, Sentence, Walkthrough, WorkedEquation
 
 pytestmark = pytest.mark.usefixtures("few_differences")
 
@@ -216,7 +216,7 @@ def test_a_walk_of_several_steps_begins_with_all_of_them_at_a_glance():
     trace = gw.LSTM.from_cells(example.cell).trace(example.x)[0]
     walk = gw.walk(trace)
     glance = next(section for section in walk.sections if section.key == "sequence").blocks[0]
-    assert isinstance(glance, Table)
+    assert isinstance(glance, NumberTable)
     assert [name for name, _ in glance.rows] == [f"step {t}" for t in range(7)]
     assert glance.columns == ("bit", "write", "release", *map(f.Symbol, "ifgoch"))
     found = np.array([values for _, values in glance.rows])
@@ -396,7 +396,7 @@ def test_the_derivative_shown_of_a_nonlinearity_is_the_one_computed(name):
 
 def sentences(walk: Walkthrough, key: str) -> str:
     blocks = next(section for section in walk.sections if section.key == key).blocks
-    told = " ".join(layout.said(block.text, text.formula) for block in blocks if isinstance(block, Sentence))
+    told = " ".join(layout.write_words(block.text, text.formula) for block in blocks if isinstance(block, Sentence))
     return told.replace("\N{NO-BREAK SPACE}", " ")
 
 
@@ -447,7 +447,7 @@ def test_what_is_given_of_the_loss_is_where_the_backward_pass_begins():
     step = trace_of("plain", None).step(0)
     walk = gw.walk(step, backward=True, dh=[1, 2, 3, 4], dc=[4, 3, 2, 1])
     arriving = next(section for section in walk.sections if section.key == "arriving")
-    rows = [row for block in arriving.blocks if isinstance(block, Table) for row in block.rows]
+    rows = [row for block in arriving.blocks if isinstance(block, NumberTable) for row in block.rows]
     assert [tuple(values) for _, values in rows] == [(1, 2, 3, 4), (4, 3, 2, 1)]
     with pytest.raises(gw.ShapeError, match=re.escape("dh has shape (3,); this cell takes (4,)")):
         gw.walk(step, backward=True, dh=[1, 2, 3])
@@ -459,7 +459,7 @@ def test_where_the_output_of_a_step_joins_the_gradient_is_shown():
     walk = gw.walk(trace, backward=True, dy=dy)
     for section in walk.sections:
         if section.key == "arriving":
-            [joined] = [block for block in section.blocks if isinstance(block, Equation)]
+            [joined] = [block for block in section.blocks if isinstance(block, WorkedEquation)]
             assert f"{text.formula(joined.left)} = {text.formula(joined.right)}" == "dh = dy + dh_next"
             np.testing.assert_array_equal(joined.env[DY], dy[section.at])
             np.testing.assert_array_equal(joined.value, dy[section.at] + joined.env[DH_NEXT])

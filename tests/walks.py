@@ -9,7 +9,7 @@ import numpy as np
 
 import gatewise as gw
 from gatewise.records.trace import Trace
-from gatewise.walkthrough.parts import Equation, Walkthrough
+from gatewise.walkthrough.parts import Walkthrough, WorkedEquation
 
 DROPOUT = {
     "no dropout": {},
@@ -83,9 +83,9 @@ def gradients_of_outputs(trace: Trace) -> np.ndarray:
     return np.random.default_rng(4).normal(size=(len(trace), trace.parameters.recurrent_size))
 
 
-def equations(walkthrough: Walkthrough) -> list[Equation]:
+def equations(walkthrough: Walkthrough) -> list[WorkedEquation]:
     """Return the equations of all sections."""
-    return [block for section in walkthrough.sections for block in section.blocks if isinstance(block, Equation)]
+    return [block for section in walkthrough.sections for block in section.blocks if isinstance(block, WorkedEquation)]
 
 
 # Two units and two features, projected to one: whatever is rendered of them.

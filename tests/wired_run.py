@@ -14,7 +14,7 @@ from gatewise.dropout import NO_DROPOUT, DropoutMasks
 from gatewise.records.step import State
 from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import Formula, Slice, Symbol, rebuild
-from gatewise.symbolic.heads import READ, SKIPPED, constants, given, reading, unreading
+from gatewise.symbolic.heads import READ, SKIPPED, constants, head_backward, head_forward, head_inputs
 from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.symbols import DX, H, d
 from gatewise.symbolic.wiring import (
@@ -84,7 +84,7 @@ class WiredRun:
             if head.skip:
                 added = self.features[..., : head.skip]
                 self.values[SKIPPED] = np.broadcast_to(added, (*added.shape[:-1], head.num_outputs))
-            self._assign(reading(head), {symbol: len(axes) for symbol, (axes, _) in given(head).items()})
+            self._assign(head_forward(head), {symbol: len(axes) for symbol, (axes, _) in head_inputs(head).items()})
         self.output: Array = self.values[MERGED]
         self.dy = np.zeros_like(self.output) if dy is None else dy
 
@@ -175,7 +175,7 @@ class WiredRun:
         dread = self.dy
         found: dict[Symbol, Array] = {}
         if (head := self.wiring.head) is not None:
-            self._assign(unreading(head), {})
+            self._assign(head_backward(head), {})
             found = {symbol: self.values[d(symbol)] for symbol in constants(head) if d(symbol) in self.values}
             dread = self.values[d(READ)]
         last = [run.final.h for run in self.cells[-1]]

@@ -23,7 +23,7 @@ from gatewise.layers.wired import wiring_of
 from gatewise.playground import quantities, words
 from gatewise.plot.records.picking import columns_of
 from gatewise.render import code, mathml, text
-from gatewise.render.layout import said
+from gatewise.render.layout import write_words
 from gatewise.render.plain import numbers
 from gatewise.symbolic import binding
 from gatewise.symbolic.evaluation import evaluate, substitute
@@ -190,7 +190,7 @@ class Cell:
                     "name": found[section.key],
                     "step": section.at,
                     "units": None if every else [unit],
-                    "text": " ".join(said(one.text, text.formula) for one in said_here[first:]),
+                    "text": " ".join(write_words(one.text, text.formula) for one in said_here[first:]),
                 }
 
     def moments(self):

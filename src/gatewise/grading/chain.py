@@ -24,7 +24,7 @@ from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.symbols import COLUMNS, FEATURES, RECURRENT, UNITS, X
 from gatewise.walkthrough.bound import BoundStep, bind_backward, over_all_steps
 from gatewise.walkthrough.notation import DEFAULT
-from gatewise.walkthrough.parts import Equation
+from gatewise.walkthrough.parts import WorkedEquation
 
 ROUNDING, LEAST_ROUNDED = 1e-9, 1e-3  # the relative error of a rounded double, and the least size it is relative to
 
@@ -210,7 +210,7 @@ class Chain:
         """Return the gradient with respect to a parameter, the sum over all steps."""
         return self._quantity_of(assignment, None, [over_all_steps(steps, assignment) for steps in self.bound])
 
-    def _quantity_of(self, assignment: Assignment, at: int | None, equations: Sequence[Equation]) -> Quantity:
+    def _quantity_of(self, assignment: Assignment, at: int | None, equations: Sequence[WorkedEquation]) -> Quantity:
         first, values = equations[0], [np.asarray(equation.value, np.float64) for equation in equations]
         key = sum(values) if assignment.sums else values[0] if self.batch == 1 else np.stack(values)
         return Quantity(

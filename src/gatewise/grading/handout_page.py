@@ -14,7 +14,7 @@ from gatewise.grading.problem import Problem
 from gatewise.grading.roster import Student
 from gatewise.render import mathml
 from gatewise.render.html import document, style
-from gatewise.render.html_pieces import scrolled, shown, text
+from gatewise.render.html_pieces import number_markup, scrolled, text
 from gatewise.render.hues import quantity
 from gatewise.render.mathml_pieces import run
 from gatewise.render.text import formula
@@ -94,7 +94,7 @@ def _given_tables(problem: Problem, chain: Chain, plan: Plan) -> Iterator[str]:
         for place in np.ndindex(array.shape[:-1]):
             head = ", ".join(f"{axis} {k}" for axis, k in zip(axes, place, strict=False))
             heads.append(names[0][place[0]] if len(names) > 1 else head)
-            rows.append(tuple(shown(number(value)) for value in array[place]))
+            rows.append(tuple(number_markup(number(value)) for value in array[place]))
         symbol = symbols.get(name.replace("gamma", "γ").replace("beta", "β"))
         caption = escape(name) if symbol is None else mathml.math(symbol)
         rowed = [(text(head), row) for head, row in zip(heads, rows, strict=True)]
@@ -148,7 +148,7 @@ def _table_rows(quantity: Quantity, names: Sequence[tuple[str, ...]], worked: bo
     for place in np.ndindex(key.shape[:-1]):
         label = names[0][place[0]] if len(names) > 1 else f"sequence {place[0]}" if place else ""
         head = [equation] * (not any(place)) + [f"<small>{text(label)}</small>"] * bool(label)
-        yield " ".join(head), tuple(shown(f"{value:.4f}") if worked else "" for value in key[place])
+        yield " ".join(head), tuple(number_markup(f"{value:.4f}") if worked else "" for value in key[place])
 
 
 def _split_tables(names: Sequence[str], rows: Sequence[TableRow], kind: str, label: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ from gatewise.gates import LETTERS, NAMES, index
 from gatewise.grading.grades import FORMULA
 from gatewise.playground import source
 from gatewise.render import slots, text
-from gatewise.render.layout import said
+from gatewise.render.layout import write_words
 from gatewise.render.plain import tree
 from gatewise.symbolic.formula import Formula, Symbol
 from gatewise.symbolic.heads import (
@@ -25,9 +25,9 @@ from gatewise.symbolic.heads import (
     U_Y,
     Head,
     V,
-    given,
-    reading,
-    unreading,
+    head_backward,
+    head_forward,
+    head_inputs,
 )
 from gatewise.symbolic.program import Program
 from gatewise.symbolic.rewrites import sized
@@ -122,12 +122,14 @@ def _words(program: Program, recurrent: int, inputs: int) -> Object:
     }
     if Z in program.axes:
         fixed["combined_input"].append(quantity_sentences.combined(program, recurrent, inputs))
-    sayings |= {key: {"words": " ".join(said(line, text.formula) for line in lines)} for key, lines in fixed.items()}
+    sayings |= {
+        key: {"words": " ".join(write_words(line, text.formula) for line in lines)} for key, lines in fixed.items()
+    }
     of = {X: "input", H_PREV: "input", C_PREV: "input"}
     of |= dict.fromkeys((DY, DH, DH_NEXT, DC_NEXT), "arriving")
     for sections in (grouping.forward(program.forward), grouping.backward(program.backward)):
         of |= {line.left: key for key, lines in sections.items() for line in lines if _is_of(line.left, key)}
-    of |= {d(program.form.computed(Symbol(k))): f"d_{NAMES[index(k)]}" for k in program.form.own}
+    of |= {d(program.form.computed(Symbol(k))): f"d_{NAMES[index(k)]}" for k in program.form.weighted_gates}
     matrices = [line.left for line in program.backward if line.sums and line.left.base in "WU"]
     return {
         "names": _names(dict.fromkeys(program.axes)),
@@ -247,8 +249,10 @@ def _names(symbols: Mapping[Symbol, Any]) -> dict[str, str]:
 
 def _of_head(head: Head) -> dict[str, str]:
     """Return the names of a head's quantities."""
-    equations = (*reading(head), *unreading(head))
-    return {text.formula(symbol): _in_head(symbol) for symbol in (*given(head), *(line.left for line in equations))}
+    equations = (*head_forward(head), *head_backward(head))
+    return {
+        text.formula(symbol): _in_head(symbol) for symbol in (*head_inputs(head), *(line.left for line in equations))
+    }
 
 
 def _in_head(symbol: Symbol) -> str:

@@ -209,12 +209,12 @@ class Allotted:
         self.names: dict[Any, str] = {}
         self.taken = {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), "np", *taken}
 
-    def name(self, thing: Any, wanted: str) -> str:
+    def name(self, thing: Any, preferred: str) -> str:
         """Return the name of a thing, at first the one that is wanted or the nearest that is free."""
         if thing not in self.names:
-            free, number = wanted, 2
+            free, number = preferred, 2
             while free in self.taken:
-                free, number = f"{wanted}_{number}", number + 1
+                free, number = f"{preferred}_{number}", number + 1
             self.taken.add(free)
             self.names[thing] = free
         return self.names[thing]

@@ -15,14 +15,14 @@ from gatewise.walkthrough.numbers import GLUE
 from gatewise.walkthrough.parts import (
     Block,
     Definition,
-    Equation,
     Expanded,
     Facts,
+    NumberTable,
     Section,
     Sentence,
-    Table,
     Walkthrough,
     Words,
+    WorkedEquation,
 )
 
 FORMAT, VERSION = "gatewise walkthrough", 1  # one version only ever gets keys added
@@ -41,7 +41,7 @@ def render(walk: Walkthrough, *, program: bool = False) -> str:
 
 def document(walk: Walkthrough, *, program: bool = False) -> Object:
     """Return the walkthrough as plain data that JSON has: objects, lists, strings, numbers, booleans, null."""
-    whole = (
+    content = (
         of_walk(walk.steps, backward=walk.backward)
         if program
         else {"sections": [_section(section, walk) for section in walk.sections]}
@@ -55,7 +55,7 @@ def document(walk: Walkthrough, *, program: bool = False) -> Object:
         "rows": walk.rows,
         "units": None if walk.units is None else list(walk.units),
         "names": {axis: list(names) for axis, names in walk.names.items()},
-        **whole,
+        **content,
     }
 
 
@@ -66,9 +66,9 @@ def _section(section: Section, walk: Walkthrough) -> Object:
 
 def _block(block: Block, walk: Walkthrough) -> Object:
     match block:
-        case Equation():
+        case WorkedEquation():
             return _equation(block, walk)
-        case Table():
+        case NumberTable():
             return {
                 "type": "table",
                 "title": _said(block.title),
@@ -88,7 +88,7 @@ def _block(block: Block, walk: Walkthrough) -> Object:
             return {"type": "sentence", "text": _said(words)}
 
 
-def _equation(equation: Equation, walk: Walkthrough) -> Object:
+def _equation(equation: WorkedEquation, walk: Walkthrough) -> Object:
     used = dict.fromkeys(node for node in nodes(equation.right) if isinstance(node, Symbol))
     return {
         "type": "equation",
@@ -105,16 +105,16 @@ def _equation(equation: Equation, walk: Walkthrough) -> Object:
     }
 
 
-def _worked(equation: Equation, walk: Walkthrough) -> list[Object]:
+def _worked(equation: WorkedEquation, walk: Walkthrough) -> list[Object]:
     """Return the equation with the numbers of every entry that is walked through in it."""
-    found = []
+    entries = []
     for entry in layout.worked([equation], walk, most=None):
         if isinstance(entry, layout.Entry):
             for line in entry.lines:
                 place = None if entry.head is None else line.entry
                 right = text.formula(line.right, most=None)
-                found.append({"entry": place, "name": entry.head, "right": right, "value": numbers(line.value)})
-    return found
+                entries.append({"entry": place, "name": entry.head, "right": right, "value": numbers(line.value)})
+    return entries
 
 
 def _expanded(expanded: Expanded, walk: Walkthrough) -> Object:
@@ -135,7 +135,7 @@ def _expanded(expanded: Expanded, walk: Walkthrough) -> Object:
 
 
 def _said(words: Words) -> str:
-    return layout.said(words, text.formula).replace(GLUE, " ")
+    return layout.write_words(words, text.formula).replace(GLUE, " ")
 
 
 def _symbol(symbol: Symbol) -> Object:
@@ -150,11 +150,11 @@ def _written(value: Any, indent: int) -> str:
     """Return JSON: on one line where it fits or where it is a vector, else one line for each of its parts."""
     match value:
         case dict():
-            parts = [f"{_plain(key)}: {_written(one, indent + 1)}" for key, one in value.items()]
+            parts = [f"{_plain(key)}: {_written(part, indent + 1)}" for key, part in value.items()]
             opening, closing, vector = "{", "}", False
         case list():
-            parts = [_written(one, indent + 1) for one in value]
-            opening, closing, vector = "[", "]", not any(isinstance(one, (dict, list)) for one in value)
+            parts = [_written(part, indent + 1) for part in value]
+            opening, closing, vector = "[", "]", not any(isinstance(part, (dict, list)) for part in value)
         case _:
             return _plain(value)
     if vector or _fits(parts, indent):

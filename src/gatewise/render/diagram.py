@@ -17,7 +17,7 @@ from gatewise.render.marks import (
     FEW,
     INNER,
     MOST_BARS,
-    Values,
+    StripValues,
     column,
     height_of,
     in_words,
@@ -64,38 +64,38 @@ def notes(walk: Walkthrough, at: int) -> list[Words]:
     variant, form, names = bound.form.variant, bound.form, walk.names[UNITS]
     f, i, g, o, h = map(written, (F, I, G, O, H))
     way = (": ", f, " scales what is kept, ", i, " times ", g, " is added, ", o, " scales what is put out as ", h, ".")
-    found: list[Words] = [("Along the top runs the cell state", *way)]
+    sentences: list[Words] = [("Along the top runs the cell state", *way)]
     amounts = [written(GATES[k][0]) for k in form.order if _is_amount(bound, k)]
     if amounts:
         are = "is" if len(amounts) == 1 else "are"
-        found.append((*_listed(amounts), f" {are} filled as far as the gate is open, from 0 (closed) to 1 (open)."))
-    found += _longer(walk, bound)
-    found.append("Other bars start in the middle, at zero: negative to the left, positive to the right.")
+        sentences.append((*_listed(amounts), f" {are} filled as far as the gate is open, from 0 (closed) to 1 (open)."))
+    sentences += _longer(walk, bound)
+    sentences.append("Other bars start in the middle, at zero: negative to the left, positive to the right.")
     if 1 < len(names) <= FEW:
-        found.append(f"From top to bottom: {', '.join(names)}.")
+        sentences.append(f"From top to bottom: {', '.join(names)}.")
     longest = max(len(walk.names[axis]) for axis in (UNITS, RECURRENT, FEATURES))
     if longest > FEW:
         more = f"; more than {MOST_BARS} share bars, each a mean of neighbours" if longest > MOST_BARS else ""
-        found.append(f"A strip has a bar for each entry, from the first to the last{more}.")
+        sentences.append(f"A strip has a bar for each entry, from the first to the last{more}.")
     if form.projected:
-        found.append(("The entries of ", written(H_PREV), " and ", h, " are those of the projection."))
+        sentences.append(("The entries of ", written(H_PREV), " and ", h, " are those of the projection."))
     if variant.peephole != "none":
         seers = [k for k in PEEPHOLES if k in variant.own]
         early = _listed([written(GATES[k][0]) for k in seers if k != "o"])
         see = " see " if len(seers) > 2 else " sees "
-        seen = (see, written(C_PREV), ", and ", o, " sees ", written(form.cell), ".")
-        found.append(("Dashed, the peepholes: ", *early, *seen))
+        where = (see, written(C_PREV), ", and ", o, " sees ", written(form.cell), ".")
+        sentences.append(("Dashed, the peepholes: ", *early, *where))
     if variant.layer_norm == "gates":
-        found.append("Layer norm, within each gate before its bias, is not drawn.")
+        sentences.append("Layer norm, within each gate before its bias, is not drawn.")
     elif variant.layer_norm == "haste":
-        found.append("Layer norm of the sums, across all gates, is not drawn.")
+        sentences.append("Layer norm of the sums, across all gates, is not drawn.")
     if variant.gate_clip is not None:
-        found.append(f"Pre-activations are clipped to ±{variant.gate_clip:g}.")
+        sentences.append(f"Pre-activations are clipped to ±{variant.gate_clip:g}.")
     if "weight" in form.dropout:
-        found.append("The recurrent weights are under their DropConnect masks.")
+        sentences.append("The recurrent weights are under their DropConnect masks.")
     if walk.backward:
-        found.append("Gradients flow against the arrows.")
-    return found
+        sentences.append("Gradients flow against the arrows.")
+    return sentences
 
 
 def _longer(walk: Walkthrough, bound: Bound) -> list[Words]:
@@ -104,18 +104,18 @@ def _longer(walk: Walkthrough, bound: Bound) -> list[Words]:
     for k, (symbol, _) in GATES.items():
         if len(name := _function(walk, bound, k)) > SHORT:
             long.setdefault(name, []).append(notation_of(walk.notation).symbol(symbol))
-    told: list[str | Symbol] = []
+    words: list[str | Symbol] = []
     for name, symbols in long.items():
-        told += ["; " if told else "", f"{name} in ", *_listed(symbols)]
-    return [(f"{OTHER} is ", *told, ".")] if told else []
+        words += ["; " if words else "", f"{name} in ", *_listed(symbols)]
+    return [(f"{OTHER} is ", *words, ".")] if words else []
 
 
 def _listed(symbols: Sequence[Symbol]) -> list[str | Symbol]:
     """Return symbols as they are listed in a sentence."""
-    found: list[str | Symbol] = []
+    words: list[str | Symbol] = []
     for place, symbol in enumerate(symbols):
-        found += [symbol] if not place else [" and " if place == len(symbols) - 1 else ", ", symbol]
-    return found
+        words += [symbol] if not place else [" and " if place == len(symbols) - 1 else ", ", symbol]
+    return words
 
 
 def _is_amount(bound: Bound, k: str) -> bool:
@@ -141,7 +141,7 @@ class _Picture:
         self.form, self.variant = bound.form, bound.form.variant
         self.symbol = notation_of(walk.notation).symbol
         scope, names = bound.scope, walk.names
-        self.shown: dict[str, Values] = {}
+        self.shown: dict[str, StripValues] = {}
         for key, symbol, quantity, over, others in (
             ("c_prev", C_PREV, "cell_state", UNITS, (C,)),
             ("c", C, "cell_state", UNITS, (C_PREV,)),
@@ -150,9 +150,9 @@ class _Picture:
             ("x", X, "", FEATURES, ()),
             *((k, *GATES[k], UNITS, ()) for k in GATES),
         ):
-            whole = max(1.0, *(largest(scope[one]) for one in (symbol, *others)))
+            limit = max(1.0, *(largest(scope[quantity_symbol]) for quantity_symbol in (symbol, *others)))
             amount = key in GATES and _is_amount(bound, key)
-            self.shown[key] = Values(self.symbol(symbol), scope[symbol], quantity, names[over], whole, amount)
+            self.shown[key] = StripValues(self.symbol(symbol), scope[symbol], quantity, names[over], limit, amount)
         # From the top: the cell states, the line between them, what comes out of it, the gates, the bus, what goes in.
         self.line = HEAD + height_of(self.shown["c"]) + 14
         pills = [self.variant.activation("c").name]
@@ -180,12 +180,12 @@ class _Picture:
 
     def _told(self) -> str:
         """Say in words what the picture shows: every value, and how the states follow from each other."""
-        found = [f"{formula(one.symbol)}: {in_words(one)}." for one in self.shown.values()]
+        sentences = [f"{formula(line.symbol)}: {in_words(line)}." for line in self.shown.values()]
         written = notation_of(self.walk.notation)
-        for one in self.bound.program.forward:
-            if one.left in (self.form.raw_cell, self.form.cell, C, self.form.produced, self.form.raw_hidden, H):
-                found.append(f"{formula(written.symbol(one.left))} = {formula(written.formula(one.right))}.")
-        return " ".join(found)
+        for line in self.bound.program.forward:
+            if line.left in (self.form.raw_cell, self.form.cell, C, self.form.produced, self.form.raw_hidden, H):
+                sentences.append(f"{formula(written.symbol(line.left))} = {formula(written.formula(line.right))}.")
+        return " ".join(sentences)
 
     def _height_of_input(self) -> float:
         x = self.shown["x"]
@@ -193,9 +193,9 @@ class _Picture:
 
     def _tags(self) -> list[str]:
         """Return what the hidden state passes on its way out."""
-        found = [formula(self.symbol(Symbol("R")))] if self.form.projected else []
-        found += ["clip"] if self.variant.projection_clip is not None else []
-        return [*found, "zoneout"] if "zoneout_hidden" in self.form.dropout else found
+        tags = [formula(self.symbol(Symbol("R")))] if self.form.projected else []
+        tags += ["clip"] if self.variant.projection_clip is not None else []
+        return [*tags, "zoneout"] if "zoneout_hidden" in self.form.dropout else tags
 
     # What is drawn.
 

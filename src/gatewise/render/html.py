@@ -22,7 +22,7 @@ from gatewise.render import mathml
 from gatewise.render.diagram import called, diagram, notes
 from gatewise.render.html_lines import Lines, equation
 from gatewise.render.html_pieces import column, head_of, meter, openness, scrolled, text, words_of
-from gatewise.render.layout import grouped, rows, said
+from gatewise.render.layout import grouped, rows, write_words
 from gatewise.render.mathml_pieces import run
 from gatewise.render.text import clean, formula
 from gatewise.walkthrough.numbers import number
@@ -31,9 +31,9 @@ from gatewise.walkthrough.parts import (
     Definition,
     Expanded,
     Facts,
+    NumberTable,
     Section,
     Sentence,
-    Table,
     Walkthrough,
     Words,
 )
@@ -46,7 +46,7 @@ MOST_SHOWN = 400  # sections in a cell of a notebook
 
 def render(walk: Walkthrough) -> str:
     """Return the walkthrough as a web page, complete in itself."""
-    writer = _Writer(walk, "s")
+    writer = _PageWriter(walk, "s")
     body = writer.body("main", f'<a class="skip" href="#{writer.top}">Skip to the walk</a>\n')
     return document(walk.title, style("walk.css") + style("page.css"), f'<div class="gatewise">\n{body}\n</div>')
 
@@ -73,7 +73,7 @@ def fragment(walk: Walkthrough) -> str:
     """Return the walkthrough as a part of another page, such as a notebook; of a long walk, how to read it."""
     if len(walk.sections[: MOST_SHOWN + 1]) > MOST_SHOWN:
         return f"<p>{len(walk.steps):,} steps are too many for a notebook: save('walk.html') makes a page.</p>"
-    body = _Writer(walk, UNNAMED).body("article")
+    body = _PageWriter(walk, UNNAMED).body("article")
     seal = sha256(body.encode()).hexdigest()[:8]  # the ids of two walks in one notebook differ in it
     return f'<div class="gatewise">\n<style>{style("walk.css")}</style>\n{body.replace(UNNAMED, f"w{seal}-")}\n</div>'
 
@@ -88,7 +88,7 @@ def style(name: str, package: str = "gatewise.render") -> str:
 # The parts.
 
 
-class _Writer:
+class _PageWriter:
     """Renders the parts of a walkthrough; `prefix` begins every id."""
 
     def __init__(self, walk: Walkthrough, prefix: str) -> None:
@@ -104,7 +104,7 @@ class _Writer:
         ]
         with np.errstate(all="ignore"):
             picture = self._picture(0, f"{self.prefix}cell", [*self._which(), *notes(self.walk, 0)])
-            shown = "\n".join(self._step(*step) for step in steps)
+            sections = "\n".join(self._step(*step) for step in steps)
         links = "".join(self._links(*step) for step in steps)
         return f"""{before}<nav aria-label="Sections">
 <details><summary>Sections</summary><ol>{links}</ol></details>
@@ -113,7 +113,7 @@ class _Writer:
 <h1>{text(self.walk.title)}</h1>
 <p class="lead">Click a line marked ▸ to see every number in it.</p>
 {picture}
-{shown}
+{sections}
 </{tag}>"""
 
     def _links(self, time: str | None, _: str, sections: Sequence[tuple[str, Section]]) -> str:
@@ -125,19 +125,19 @@ class _Writer:
 
     def _step(self, time: str | None, key: str, sections: Sequence[tuple[str, Section]]) -> str:
         level = "h2" if time is None else "h3"
-        shown = "\n".join(
+        markup = "\n".join(
             self._section(place, each, section, level) for place, (each, section) in enumerate(sections, 1)
         )
         if time is None:
-            return shown
-        forward = next((one.at for _, one in sections if one.key in ("input", "forward")), None)
+            return markup
+        forward = next((section.at for _, section in sections if section.key in ("input", "forward")), None)
         picture = "" if forward is None else self._picture(forward, f"{key}cell")
         heading = f'<h2 id="{key}">{text(time)}</h2>'
-        return f'<section class="step" aria-labelledby="{key}">\n{heading}\n{picture}\n{shown}\n</section>'
+        return f'<section class="step" aria-labelledby="{key}">\n{heading}\n{picture}\n{markup}\n</section>'
 
-    def _picture(self, at: int, key: str, told: Sequence[Words] = ()) -> str:
+    def _picture(self, at: int, key: str, notes_below: Sequence[Words] = ()) -> str:
         """The picture of a step, and what is said below it."""
-        caption = "".join(f"<p>{words_of(words)}</p>" for words in told)
+        caption = "".join(f"<p>{words_of(words)}</p>" for words in notes_below)
         below = f"<figcaption>{caption}</figcaption>" if caption else ""
         return f'<figure class="cell">{diagram(self.walk, at, key)}{below}</figure>'
 
@@ -150,8 +150,8 @@ class _Writer:
         self.title = clean(section.title)
         blocks = []
         for defined, together in groupby(grouped(section.blocks), lambda block: isinstance(block, Definition)):
-            shown = [self.lines.equations(one) if isinstance(one, tuple) else self._block(one) for one in together]
-            blocks += [f'<div class="formulas" style="--w:4em">{"".join(shown)}</div>'] if defined else shown
+            parts = [self.lines.equations(part) if isinstance(part, tuple) else self._block(part) for part in together]
+            blocks += [f'<div class="formulas" style="--w:4em">{"".join(parts)}</div>'] if defined else parts
         heading = (
             f'<{level} class="title" id="{key}"><span class="place">{place}</span> {text(section.title)}</{level}>'
         )
@@ -162,9 +162,11 @@ class _Writer:
     def _block(self, block: Block) -> str:
         match block:
             case Facts(items):
-                shown = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in items)
-                return f'<dl class="facts">{shown}</dl>'
-            case Table():
+                items_markup = "".join(
+                    f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in items
+                )
+                return f'<dl class="facts">{items_markup}</dl>'
+            case NumberTable():
                 return self._table(block)
             case Definition(name, right):
                 left = mathml.function_of_a(name)
@@ -177,8 +179,8 @@ class _Writer:
 
     # Tables: long ones show their first and last rows.
 
-    def _table(self, table: Table) -> str:
-        title = clean(said(table.title, formula))
+    def _table(self, table: NumberTable) -> str:
+        title = clean(write_words(table.title, formula))
         lines, omitted = rows(table)
         plains = [[number(row[k], table.digits) for _, row in lines] for k in range(len(table.columns))]
         columns = [column(plain) for plain in plains]
@@ -197,16 +199,19 @@ class _Writer:
         opening = "<table>" if title else f'<table aria-label="{label}">'
         key = '<p class="key">A bar shows how far the gate is open.</p>' if table.openness else ""
         width = sum(
-            2 + max(map(len, [said(head, formula), *plain])) for head, plain in zip(table.columns, plains, strict=True)
+            2 + max(map(len, [write_words(head, formula), *plain]))
+            for head, plain in zip(table.columns, plains, strict=True)
         )
-        width += max((len(said(name, formula)) for name, _ in lines), default=0)
-        whole = f"{opening}{caption}<thead><tr><td></td>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table>"
-        return scrolled(whole, label, width) + key
+        width += max((len(write_words(name, formula)) for name, _ in lines), default=0)
+        table_markup = (
+            f"{opening}{caption}<thead><tr><td></td>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+        )
+        return scrolled(table_markup, label, width) + key
 
 
-def _cell(plain: str, shown: str, gate: Any, head: Words) -> str:
+def _cell(plain: str, markup: str, gate: Any, head: Words) -> str:
     """Return a cell of a table; that of a gate has a bar in its hue, and says whether it is nearly closed or open."""
     if gate is None or np.isnan(gate):
-        return f'<td data-value="{plain}">{shown}</td>'
-    words = f'<span class="unseen"> {told}</span>' if (told := openness(gate)) else ""
-    return f'<td data-value="{plain}">{shown}{meter(gate, head)}{words}</td>'
+        return f'<td data-value="{plain}">{markup}</td>'
+    words = f'<span class="unseen"> {state}</span>' if (state := openness(gate)) else ""
+    return f'<td data-value="{plain}">{markup}{meter(gate, head)}{words}</td>'

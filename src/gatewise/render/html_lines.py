@@ -15,20 +15,20 @@ from gatewise.render.html_pieces import (
     expression,
     head_of,
     meter,
+    number_markup,
     openness,
     plain,
     scrolled,
     shares_of,
-    shown,
     text,
 )
 from gatewise.render.layout import Entry, Line, Rest, shapes, shares, worked
 from gatewise.render.mathml_pieces import run, width
 from gatewise.render.text import formula
-from gatewise.render.unfolding import Done, Term, Terms, unfolded
+from gatewise.render.unfolding import Done, UnfoldedTerm, UnfoldedTerms, unfolded
 from gatewise.symbolic.formula import Number, NumberRow
 from gatewise.walkthrough.numbers import number
-from gatewise.walkthrough.parts import Equation, Expanded, Walkthrough
+from gatewise.walkthrough.parts import Expanded, Walkthrough, WorkedEquation
 
 
 class Lines:
@@ -37,22 +37,22 @@ class Lines:
     def __init__(self, walk: Walkthrough) -> None:
         self.walk = walk
 
-    def equations(self, group: Sequence[Equation]) -> str:
+    def equations(self, group: Sequence[WorkedEquation]) -> str:
         """Return equations that belong together: in symbols with their shapes, then with the numbers of each unit."""
         in_symbols = "".join(
             equation(
-                mathml.math(one.left),
-                f'{run(one.right, "=")} <span class="shape">{shapes(one, self.walk.rows)}</span>',
+                mathml.math(line.left),
+                f'{run(line.right, "=")} <span class="shape">{shapes(line, self.walk.rows)}</span>',
             )
-            for one in group
+            for line in group
         )
-        widest = max(width(one.left) for one in group)
+        widest = max(width(line.left) for line in group)
         style = f'style="--w:{min(0.62 * widest + 0.6, 8):.3g}em"'
-        found = "".join(
+        entries = "".join(
             f'<p class="rest">{entry}</p>' if isinstance(entry, Rest) else self._entry(entry)
             for entry in worked(group, self.walk)
         )
-        lines = f'<div class="worked" {style}>{found}</div>' if found else ""
+        lines = f'<div class="worked" {style}>{entries}</div>' if entries else ""
         return f'<div class="formulas" {style}>{in_symbols}</div>\n{lines}'
 
     def _entry(self, entry: Entry) -> str:
@@ -67,56 +67,56 @@ class Lines:
 
     def _line(self, line: Line) -> str:
         right, value, left = line.right, line.value, line.equation.left
-        result = shown(plain(value)) if np.ndim(value) == 0 else run(NumberRow(tuple(value)))
+        result = number_markup(plain(value)) if np.ndim(value) == 0 else run(NumberRow(tuple(value)))
         same = formula(right) == (plain(value) if np.ndim(value) == 0 else formula(NumberRow(tuple(value))))
         middle = "" if same else f"{run(right, '=')} "
         state = ""
         if line.equation.openness and not np.isnan(value):
             state = f' <span class="gate">{meter(value, left)}{openness(value)}</span>'
-        told = (
+        summary = (
             f'<span class="left">{mathml.math(left)}</span> <span class="run">{middle}'
             f'<span class="result">= <span class="value" data-value="{plain(value)}">{result}</span>{state}</span>'
             "</span>"
         )
         expanded = self._unfold(unfolded(line, self.walk.names))
         if not expanded:
-            return f'<div class="line">{told}</div>\n'
-        return f'<details class="line"><summary>{told}</summary><div class="unfolded">{expanded}</div></details>\n'
+            return f'<div class="line">{summary}</div>\n'
+        return f'<details class="line"><summary>{summary}</summary><div class="unfolded">{expanded}</div></details>\n'
 
-    def _unfold(self, found: Sequence[Done | Terms]) -> str:
+    def _unfold(self, steps: Sequence[Done | UnfoldedTerms]) -> str:
         written = []
-        for kind, together in groupby(found, type):
+        for kind, together in groupby(steps, type):
             if kind is Done:
-                items = "".join(f"<li>{_done(one)}</li>" for one in together if isinstance(one, Done))
+                items = "".join(f"<li>{_done(step)}</li>" for step in together if isinstance(step, Done))
                 written.append(f'<ul class="steps" role="list">{items}</ul>')
             else:
-                written += [self._listed(one) for one in together if isinstance(one, Terms)]
+                written += [self._listed(step) for step in together if isinstance(step, UnfoldedTerms)]
         return "".join(written)
 
-    def _listed(self, found: Terms) -> str:
+    def _listed(self, terms: UnfoldedTerms) -> str:
         """The terms of a sum, a line each, with their shares of the sum of absolute values."""
-        values = [term.done.value for term in found.terms]
-        results = column([number(value) for value in (*values, *([] if found.total is None else [found.total]))])
-        bars = [""] * len(values) if found.total is None else shares_of(shares(values), values)
+        values = [term.done.value for term in terms.terms]
+        results = column([number(value) for value in (*values, *([] if terms.total is None else [terms.total]))])
+        bars = [""] * len(values) if terms.total is None else shares_of(shares(values), values)
         items = "".join(
             f'<li><b>{called(term.name)}</b> {self._computed(term)} <span class="product">= {result}</span> {bar}</li>'
-            for term, result, bar in zip(found.terms, results, bars, strict=False)
+            for term, result, bar in zip(terms.terms, results, bars, strict=False)
         )
-        if found.total is not None:
+        if terms.total is not None:
             items += f'<li class="total"><b>sum</b> <span></span> <span class="product">= {results[-1]}</span></li>'
         return f'<ul class="terms" role="list">{items}</ul>'
 
-    def _computed(self, term: Term) -> str:
+    def _computed(self, term: UnfoldedTerm) -> str:
         before = self._unfold(term.before)
-        found = "" if isinstance(term.done.formula, Number) else expression(term.done.formula)
-        return f"<span>{found}</span>" if not before else f"<div>{before}{found}</div>"
+        right = "" if isinstance(term.done.formula, Number) else expression(term.done.formula)
+        return f"<span>{right}</span>" if not before else f"<div>{before}{right}</div>"
 
     def products(self, block: Expanded) -> str:
         """Return the table of every product in a sum."""
         terms = block.terms
         name = text(self.walk.names[block.over][block.unit])
         values = [term.product for term in terms]
-        plains = [[number(getattr(term, what)) for term in terms] for what in ("weight", "value", "product")]
+        plains = [[number(getattr(term, part)) for term in terms] for part in ("weight", "value", "product")]
         body = "".join(
             f"<tr>{head_of(term.name, 'row')}"
             + "".join(f'<td data-value="{plain}">{text}</td>' for plain, text in cells)
@@ -129,7 +129,9 @@ class Lines:
             )
         )
         total = number(terms.total)
-        last = f'<th scope="row">sum</th><td></td><td></td><td data-value="{total}">{shown(total)}</td><td></td>'
+        last = (
+            f'<th scope="row">sum</th><td></td><td></td><td data-value="{total}">{number_markup(total)}</td><td></td>'
+        )
         heads = "".join(f'<th scope="col">{name}</th>' for name in ("name", "weight", "value", "product"))
         heads += '<th scope="col" class="start">share</th>'
         body += f'<tr class="total">{last}</tr>'
@@ -144,4 +146,4 @@ def equation(left: str, right: str) -> str:
 
 
 def _done(done: Done) -> str:
-    return f'<span>{run(done.formula)}</span> <span class="product">= {shown(number(done.value))}</span>'
+    return f'<span>{run(done.formula)}</span> <span class="product">= {number_markup(number(done.value))}</span>'

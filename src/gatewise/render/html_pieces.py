@@ -10,7 +10,7 @@ import numpy as np
 
 from gatewise.render import mathml
 from gatewise.render.hues import quantity
-from gatewise.render.layout import CLOSED, OPEN, said
+from gatewise.render.layout import CLOSED, OPEN, write_words
 from gatewise.render.marks import classes
 from gatewise.render.mathml_pieces import run
 from gatewise.render.text import clean, formula
@@ -27,7 +27,7 @@ def text(name: str) -> str:
     return escape(clean(name))
 
 
-def shown(plain: str) -> str:
+def number_markup(plain: str) -> str:
     """Return a number as it is read, given as the text format has it."""
     digits, e, exponent = plain.replace("-", mathml.MINUS).partition("e")
     return (
@@ -44,7 +44,7 @@ def column(plains: Sequence[str]) -> list[str]:
     after = [len(plain.partition(".")[2]) if "e" not in plain and plain[-1].isdigit() else None for plain in plains]
     most = max((n for n in after if n is not None), default=0)
     return [
-        shown(plain) + ("" if n is None else (POINT if most and not n else "") + FIGURE * (most - n))
+        number_markup(plain) + ("" if n is None else (POINT if most and not n else "") + FIGURE * (most - n))
         for plain, n in zip(plains, after, strict=True)
     ]
 
@@ -74,8 +74,10 @@ def expression(node: Formula) -> str:
     """Return a formula of numbers: a plain product as text, which is short, others as MathML."""
     match node:
         case Product((Number(one), Number(other))):
-            second = f"({shown(number(other))})" if number(other).startswith("-") else shown(number(other))
-            return f"{shown(number(one))} × {second}"
+            second = (
+                f"({number_markup(number(other))})" if number(other).startswith("-") else number_markup(number(other))
+            )
+            return f"{number_markup(number(one))} × {second}"
     return run(node)
 
 
@@ -92,8 +94,8 @@ def share(share: float | None, value: Any, largest: float) -> str:
 
 def shares_of(shares: Sequence[float | None], values: Sequence[Any]) -> list[str]:
     """Return the shares of the terms of a sum, each with its bar."""
-    largest = max((one for one in shares if one is not None), default=0.0)
-    return [share(one, value, largest) for one, value in zip(shares, values, strict=True)]
+    largest = max((share_ for share_ in shares if share_ is not None), default=0.0)
+    return [share(share_, value, largest) for share_, value in zip(shares, values, strict=True)]
 
 
 def scrolled(table: str, label: str, width: float) -> str:
@@ -102,7 +104,7 @@ def scrolled(table: str, label: str, width: float) -> str:
     return f'<div class="box"{reached}>{table}</div>'
 
 
-def kept(words: str) -> str:
+def spaced_text(words: str) -> str:
     """Return a part of a sentence with the spaces at its ends."""
     before, after = (" " if edge.isspace() else "" for edge in (words[:1], words[-1:]))
     return f"{before}{text(words.strip())}{after}" if words.strip() else before
@@ -110,12 +112,12 @@ def kept(words: str) -> str:
 
 def words_of(words: Words) -> str:
     """Return text with symbols in it."""
-    return said(words, mathml.math, kept)
+    return write_words(words, mathml.math, spaced_text)
 
 
 def head_of(words: Words, scope: str) -> str:
     """Return the head of a row or a column; a long name may take several lines."""
-    long = ' class="long"' if len(said(words, formula)) > NARROW else ""
+    long = ' class="long"' if len(write_words(words, formula)) > NARROW else ""
     return f'<th scope="{scope}"{long}>{words_of(words)}</th>'
 
 

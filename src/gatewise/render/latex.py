@@ -17,13 +17,13 @@ from gatewise.walkthrough.numbers import aligned, percent
 from gatewise.walkthrough.parts import (
     Block,
     Definition,
-    Equation,
     Expanded,
     Facts,
+    NumberTable,
     Section,
     Sentence,
-    Table,
     Walkthrough,
+    WorkedEquation,
 )
 
 WIDE = 88  # digits of a line of a table
@@ -84,7 +84,7 @@ def _lines(walk: Walkthrough) -> Iterator[str]:
 
 def _section(section: Section, walk: Walkthrough) -> Iterator[str]:
     for kind, run in groupby(section.blocks, type):
-        if kind is Equation:
+        if kind is WorkedEquation:
             yield from _equations(list(run), walk)  # type: ignore[arg-type]
         elif kind is Definition:
             yield from displayed([defined(block) for block in run])  # type: ignore[arg-type]
@@ -99,7 +99,7 @@ def _block(block: Block, walk: Walkthrough) -> Iterator[str]:
             yield r"\lies\begin{tabular}{@{}p{.3\linewidth}p{.6\linewidth}@{}}\raggedright"
             yield from (rf"{escape(name)} & \raggedright {escape(value)} \tabularnewline" for name, value in items)
             yield r"\end{tabular}\par"
-        case Table():
+        case NumberTable():
             yield from _table(block)
         case Expanded():
             yield from _expanded(block, walk)
@@ -112,13 +112,13 @@ def displayed(rows: Sequence[str]) -> list[str]:
     return [r"\begin{alignat*}{2}", " \\\\\n".join(rows), r"\end{alignat*}"]
 
 
-def _equations(group: Sequence[Equation], walk: Walkthrough) -> Iterator[str]:
+def _equations(group: Sequence[WorkedEquation], walk: Walkthrough) -> Iterator[str]:
     yield from displayed([row for equation in group for row in symbols(equation, walk.rows)])
     entries = list(worked(group, walk))
-    heads = {label(one.head): None for one in entries if not isinstance(one, Rest) and one.head is not None}
+    heads = {label(entry.head): None for entry in entries if not isinstance(entry, Rest) and entry.head is not None}
     yield r"\setlength{\headwidth}{0pt}\setlength{\leftwidth}{0pt}"
     yield from (rf"\widest{{\headwidth}}{{{head}\quad}}" for head in heads)
-    yield from (rf"\widest{{\leftwidth}}{{${formula(one.left)}$}}" for one in group if one.worked)
+    yield from (rf"\widest{{\leftwidth}}{{${formula(entry.left)}$}}" for entry in group if entry.worked)
     for entry in entries:
         if isinstance(entry, Rest):
             yield rf"\says{{{escape(str(entry))}}}"
@@ -130,15 +130,15 @@ def _equations(group: Sequence[Equation], walk: Walkthrough) -> Iterator[str]:
 
 def _cells(texts: Sequence[str]) -> list[str]:
     """Return aligned numbers as cells of a column; where all are plain, their points stay below each other."""
-    plain = not any("e" in shown for shown in texts)
-    return [f"${figure(shown.strip())}$" + (_room(shown) if plain else "") for shown in texts]
+    plain = not any("e" in figure_text for figure_text in texts)
+    return [f"${figure(figure_text.strip())}$" + (_room(figure_text) if plain else "") for figure_text in texts]
 
 
-def _room(shown: str) -> str:
-    after = len(shown) - len(shown.rstrip())
+def _room(figure_text: str) -> str:
+    after = len(figure_text) - len(figure_text.rstrip())
     if not after:
         return ""
-    return rf"\phantom{{{'0' * after if '.' in shown else '.' + '0' * (after - 1)}}}"
+    return rf"\phantom{{{'0' * after if '.' in figure_text else '.' + '0' * (after - 1)}}}"
 
 
 def _tabular(columns: str, head: str, rows: Sequence[str]) -> Iterator[str]:
@@ -150,27 +150,27 @@ def _tabular(columns: str, head: str, rows: Sequence[str]) -> Iterator[str]:
         yield r"\end{tabular}\par\smallskip"
 
 
-def _table(table: Table) -> Iterator[str]:
+def _table(table: NumberTable) -> Iterator[str]:
     if table.title:
         yield rf"\says{{{prose(table.title)}}}"
-    shown, omitted = rows(table)
-    texts = [aligned([values[k] for _, values in shown], table.digits) for k in range(len(table.columns))]
-    margin = max(digits(name) for name, _ in shown)
+    lines_of_table, omitted = rows(table)
+    texts = [aligned([values[k] for _, values in lines_of_table], table.digits) for k in range(len(table.columns))]
+    margin = max(digits(name) for name, _ in lines_of_table)
     for keep in _pieces(table, texts, margin):
         columns = [_cells(texts[k]) for k in keep]
-        lines = [" & ".join([label(name), *cells]) for (name, _), *cells in zip(shown, *columns, strict=True)]
+        lines = [" & ".join([label(name), *cells]) for (name, _), *cells in zip(lines_of_table, *columns, strict=True)]
         if omitted:
             lines.insert(-1, rf"\multicolumn{{{len(keep) + 1}}}{{@{{}}l}}{{\dots{{}} {omitted} more rows \dots}}")
         heads = " & ".join(["", *(label(table.columns[k]) for k in keep)])
         yield from _tabular(f"l*{{{len(keep)}}}{{r}}", heads, lines)
 
 
-def _pieces(table: Table, texts: Sequence[Sequence[str]], margin: float) -> Iterator[list[int]]:
+def _pieces(table: NumberTable, texts: Sequence[Sequence[str]], margin: float) -> Iterator[list[int]]:
     """Yield the columns of a table in as many pieces as a page is wide for."""
     keep: list[int] = []
     room = WIDE - margin
     for k, (head, column) in enumerate(zip(table.columns, texts, strict=True)):
-        width = max(digits(head), *(len(shown) + 3 * ("e" in shown) for shown in column)) + 2.5
+        width = max(digits(head), *(len(figure_text) + 3 * ("e" in figure_text) for figure_text in column)) + 2.5
         if keep and width > room:
             yield keep
             keep, room = [], WIDE - margin
@@ -182,11 +182,11 @@ def _pieces(table: Table, texts: Sequence[Sequence[str]], margin: float) -> Iter
 def _expanded(expanded: Expanded, walk: Walkthrough) -> Iterator[str]:
     terms = expanded.terms
     yield rf"\says{{{escape(text.caption(expanded, walk))}}}"
-    weights, values = (_cells(aligned([getattr(term, what) for term in terms])) for what in ("weight", "value"))
-    *products, whole = _cells(aligned([*(term.product for term in terms), terms.total]))
+    weights, values = (_cells(aligned([getattr(term, part) for term in terms])) for part in ("weight", "value"))
+    *products, total = _cells(aligned([*(term.product for term in terms), terms.total]))
     parts = shares([term.product for term in terms])
     lines = []
     for term, share, *cells in zip(terms, parts, weights, values, products, strict=True):
         lines.append(" & ".join([label(term.name), *cells, "" if share is None else escape(percent(share))]))
-    lines.append(rf"sum & \multicolumn{{3}}{{r}}{{{whole}}} &")
+    lines.append(rf"sum & \multicolumn{{3}}{{r}}{{{total}}} &")
     yield from _tabular(r"lr@{${}\times{}$}r@{${}={}$}rr", "", lines)

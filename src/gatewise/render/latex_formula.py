@@ -33,7 +33,7 @@ from gatewise.symbolic.formula import (
 )
 from gatewise.symbolic.functions import FUNCTIONS, RELATIONS
 from gatewise.walkthrough.numbers import number
-from gatewise.walkthrough.parts import Definition, Equation
+from gatewise.walkthrough.parts import Definition, WorkedEquation
 
 LONG = 60  # letters, as the text format counts them, of a line of a displayed sum
 TALL = 46  # of each side of a fraction that is written on two levels, where TeX can break no line
@@ -102,7 +102,7 @@ def formula(node: Formula) -> str:
             raise TypeError(f"not a formula: {node!r}")
 
 
-def figure(shown: str) -> str:
+def figure(plain: str) -> str:
     r"""Return a number, as `numbers.number` writes it, as LaTeX.
 
     Examples
@@ -110,22 +110,22 @@ def figure(shown: str) -> str:
     >>> print(figure("-0.5"), figure("-1.2e-09"), figure("1e+20"), figure("-inf"))
     -0.5 {-1.2 \times 10^{-9}} {10^{20}} -\infty
     """
-    digits, e, exponent = shown.partition("e")
+    digits, e, exponent = plain.partition("e")
     if e:
         power = f"10^{{{int(exponent)}}}"
         return f"{{{digits.removesuffix('1')}{power}}}" if digits in ("1", "-1") else rf"{{{digits} \times {power}}}"
-    return shown.replace("inf", r"\infty").replace("nan", r"\mathrm{nan}")
+    return plain.replace("inf", r"\infty").replace("nan", r"\mathrm{nan}")
 
 
 def function(name: str) -> str:
     """Return the name of a function, or of its derivative."""
     bare = name.rstrip("'")
     if bare in GREEK:
-        shown = GREEK[bare]
+        command = GREEK[bare]
     else:
         known = FUNCTIONS.get(bare)
-        shown = known.latex if known and known.latex else rf"\operatorname{{{bare.replace('_', '~')}}}"
-    return shown + name[len(bare) :]
+        command = known.latex if known and known.latex else rf"\operatorname{{{bare.replace('_', '~')}}}"
+    return command + name[len(bare) :]
 
 
 def broken(node: Formula) -> list[str]:
@@ -142,7 +142,7 @@ def broken(node: Formula) -> list[str]:
         lines[-1].append(term)
         length += width
     first, *more = lines
-    return [_joined(first), *("{} " + " ".join(f"{sign} {shown}" for sign, shown in line) for line in more)]
+    return [_joined(first), *("{} " + " ".join(f"{sign} {latex}" for sign, latex in line) for line in more)]
 
 
 def _symbol(symbol: Symbol) -> str:
@@ -151,11 +151,11 @@ def _symbol(symbol: Symbol) -> str:
     letter, wavy = head.replace(_TILDE, ""), tail == "tilde" or _TILDE in head
     if letter[1:].isdigit():
         letter, below = letter[0], [*below, letter[1:]]
-    shown = GREEK.get(letter, letter if len(letter) == 1 else rf"\math{'rm' if tail else 'it'}{{{letter}}}")
-    shown = rf"\tilde{{{shown}}}" if wavy else shown
+    latex = GREEK.get(letter, letter if len(letter) == 1 else rf"\math{'rm' if tail else 'it'}{{{letter}}}")
+    latex = rf"\tilde{{{latex}}}" if wavy else latex
     marks = ",".join(_mark(mark) for mark in (*below, *symbol.sub.split(",")) if mark)
-    shown = (r"\mathrm{d}" if symbol.d else "") + shown + (f"_{{{marks}}}" if marks else "")
-    return shown if symbol.time is None else f"{shown}^{{({symbol.time})}}"
+    latex = (r"\mathrm{d}" if symbol.d else "") + latex + (f"_{{{marks}}}" if marks else "")
+    return latex if symbol.time is None else f"{latex}^{{({symbol.time})}}"
 
 
 def _mark(mark: str) -> str:
@@ -170,38 +170,38 @@ def _mark(mark: str) -> str:
 def _product(node: Product) -> str:
     first, *rest = factors(node)
     kinds = (Sum, Negative, Product, MatMul, Outer)
-    shown = [formula(first) if isinstance(first, Number) else _tight(first, *kinds)]
-    shown += [_tight(factor, *kinds) for factor in rest]
-    return (r" \odot " if entrywise(node) else r" \times ").join(shown)
+    latex = [formula(first) if isinstance(first, Number) else _tight(first, *kinds)]
+    latex += [_tight(factor, *kinds) for factor in rest]
+    return (r" \odot " if entrywise(node) else r" \times ").join(latex)
 
 
 def _row(values: Sequence[Any]) -> str:
-    shown = (_left_out(one) if isinstance(one, LeftOut) else figure(number(one)) for one in elided(values))
-    return "[" + r", \allowbreak ".join(shown) + "]"
+    entries = (_left_out(entry) if isinstance(entry, LeftOut) else figure(number(entry)) for entry in elided(values))
+    return "[" + r", \allowbreak ".join(entries) + "]"
 
 
-def _left_out(found: LeftOut) -> str:
-    return rf"\dots\text{{ {found.count} more }}\dots"
+def _left_out(rest: LeftOut) -> str:
+    return rf"\dots\text{{ {rest.count} more }}\dots"
 
 
 def _terms(node: Sum) -> list[tuple[str, str]]:
     """Return the terms of a sum that are shown, each as its sign and the rest."""
-    return [("+", _left_out(one)) if isinstance(one, LeftOut) else _term(one) for one in elided(node.terms)]
+    return [("+", _left_out(term)) if isinstance(term, LeftOut) else _term(term) for term in elided(node.terms)]
 
 
 def _widths(node: Sum) -> list[int]:
-    return [20 if isinstance(one, LeftOut) else _width(one) + 3 for one in elided(node.terms)]
+    return [20 if isinstance(term, LeftOut) else _width(term) + 3 for term in elided(node.terms)]
 
 
 def _joined(terms: Sequence[tuple[str, str]]) -> str:
     (sign, first), *rest = terms
-    return " ".join([first if sign == "+" else f"-{first}", *(f"{s} {shown}" for s, shown in rest)])
+    return " ".join([first if sign == "+" else f"-{first}", *(f"{s} {latex}" for s, latex in rest)])
 
 
 def _term(node: Formula) -> tuple[str, str]:
     sign, rest = signed(node)
-    shown = _tight(rest, Sum, Negative) if sign == "-" else formula(rest)
-    return sign, shown if not shown.startswith("-") else _brackets(shown, rest)
+    latex = _tight(rest, Sum, Negative) if sign == "-" else formula(rest)
+    return sign, latex if not latex.startswith("-") else _brackets(latex, rest)
 
 
 def _tight(node: Formula, *kinds: type[Formula]) -> str:
@@ -226,10 +226,10 @@ def _base(node: Formula) -> str:
     return formula(node) if plain else _brackets(formula(node), node)
 
 
-def _brackets(shown: str, node: Formula) -> str:
+def _brackets(latex: str, node: Formula) -> str:
     """Return what a formula is shown as in brackets; in those that grow with it TeX could break no line."""
-    grow = r"\frac" in shown and _width(node) <= TALL
-    return rf"\left({shown}\right)" if grow else f"({shown})"
+    grow = r"\frac" in latex and _width(node) <= TALL
+    return rf"\left({latex}\right)" if grow else f"({latex})"
 
 
 def _width(node: Formula) -> int:
@@ -250,13 +250,13 @@ def defined(definition: Definition) -> str:
     return f"{function(definition.name)}(a) &= {right}"
 
 
-def symbols(equation: Equation, rows: bool) -> list[str]:
+def symbols(equation: WorkedEquation, rows: bool) -> list[str]:
     """Return an equation in symbols, and its shapes, as rows of a display."""
     first, *more = broken(equation.right)
-    found = [f"{formula(equation.left)} &= {first}", *(rf"&\quad {line}" for line in more)]
+    lines = [f"{formula(equation.left)} &= {first}", *(rf"&\quad {line}" for line in more)]
     shape = shapes(equation, rows).replace("·", r"\cdot").replace("→", r"\to")
     shape = shape.replace("one number", r"\text{one number}")
-    return [*found[:-1], rf"{found[-1]} &\qquad& {shape}"]
+    return [*lines[:-1], rf"{lines[-1]} &\qquad& {shape}"]
 
 
 def right_side(line: Line) -> str:

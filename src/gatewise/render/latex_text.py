@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from gatewise.render import latex_formula, text
 from gatewise.render.latex_formula import GREEK
-from gatewise.render.layout import said
+from gatewise.render.layout import write_words
 from gatewise.walkthrough.parts import Words
 
 _MATHEMATICS = GREEK | {
@@ -96,7 +96,7 @@ def _letter(c: str) -> str:
 
 def prose(words: Words) -> str:
     """Return text with symbols in it."""
-    return said(words, lambda symbol: f"${latex_formula.formula(symbol)}$", escape)
+    return write_words(words, lambda symbol: f"${latex_formula.formula(symbol)}$", escape)
 
 
 def label(words: Words) -> str:
@@ -106,5 +106,5 @@ def label(words: Words) -> str:
 
 def digits(words: Words) -> float:
     """Return how wide the name of a row or of a column is, in digits."""
-    name = text.short(said(words, text.glued))
+    name = text.short(write_words(words, text.glued))
     return sum(cell_len(c) if c.isascii() or c in _LETTERS or c in _TEXT else 5 for c in name)

@@ -12,7 +12,7 @@ import numpy as np
 from gatewise.symbolic.evaluation import evaluate, substitute
 from gatewise.symbolic.formula import Concatenation, Formula, MatMul, Outer, Symbol, nodes
 from gatewise.symbolic.symbols import UNITS
-from gatewise.walkthrough.parts import Block, Equation, Section, Table, Walkthrough, Words
+from gatewise.walkthrough.parts import Block, NumberTable, Section, Walkthrough, Words, WorkedEquation
 
 MOST_UNITS = 6  # worked line by line; beyond that the first ones, and how many more there are
 MOST_ROWS = 8  # of one table; beyond that the first ones, the last one, and how many between
@@ -24,7 +24,7 @@ CLOSED, OPEN = 0.1, 0.9  # up to where a gate is nearly closed, and from where i
 class Line:
     """An equation with the numbers of one entry in it, and what it gives: a number, or a row of a matrix."""
 
-    equation: Equation
+    equation: WorkedEquation
     entry: int
     right: Formula
     value: Any
@@ -61,21 +61,21 @@ def numbered(walk: Walkthrough) -> Iterator[tuple[int, Section, bool]]:
         yield place, section, begins
 
 
-def grouped(blocks: Sequence[Block]) -> Iterator[Block | tuple[Equation, ...]]:
+def grouped(blocks: Sequence[Block]) -> Iterator[Block | tuple[WorkedEquation, ...]]:
     """Go through the blocks of a section, equations that follow each other together."""
-    for together, run in groupby(blocks, lambda block: isinstance(block, Equation)):
+    for together, run in groupby(blocks, lambda block: isinstance(block, WorkedEquation)):
         if together:
             yield tuple(run)  # type: ignore[arg-type]
         else:
             yield from run
 
 
-def worked(group: Sequence[Equation], walk: Walkthrough, most: int | None = MOST_UNITS) -> Iterator[Entry | Rest]:
+def worked(group: Sequence[WorkedEquation], walk: Walkthrough, most: int | None = MOST_UNITS) -> Iterator[Entry | Rest]:
     """Go through the lines of equations with numbers in them, in the order in which they follow from each other:
     unit by unit up to a number of all units, that number, unit by unit again.
     """
-    shown = [equation for equation in group if equation.worked]
-    for (vector, over), run in groupby(shown, lambda one: (np.ndim(one.value) > 0, one.over)):
+    with_numbers = [equation for equation in group if equation.worked]
+    for (vector, over), run in groupby(with_numbers, lambda equation: (np.ndim(equation.value) > 0, equation.over)):
         equations = list(run)
         if not vector:
             yield from (Entry(None, (_line(equation, 0),)) for equation in equations)
@@ -88,66 +88,66 @@ def worked(group: Sequence[Equation], walk: Walkthrough, most: int | None = MOST
             yield Rest(len(entries) - most, over)
 
 
-def _line(equation: Equation, k: int) -> Line:
+def _line(equation: WorkedEquation, k: int) -> Line:
     value = equation.value if np.ndim(equation.value) == 0 else equation.value[k]
     return Line(equation, k, substitute(equation.right, equation.env, k), value)
 
 
-def shapes(equation: Equation, rows: bool) -> str:
+def shapes(equation: WorkedEquation, rows: bool) -> str:
     """Return the shape of what an equation gives, and of what a product with a matrix takes."""
     products = [node for node in nodes(equation.right) if isinstance(node, (MatMul, Outer))]
-    given = shape(equation.value, rows)
+    result = shape(equation.value, rows)
     if isinstance(equation.right, Concatenation):
         parts = [shape(equation.env[part], rows) for part in equation.env if np.ndim(equation.env[part])]
-        return f"{', '.join(parts)} → {given}"
+        return f"{', '.join(parts)} → {result}"
     if not products:
-        return f"→ {given}" if np.ndim(equation.value) else "→ one number"
+        return f"→ {result}" if np.ndim(equation.value) else "→ one number"
     first = products[0]
     if isinstance(first, Outer):
         left, right = (len(_of(side, equation)) for side in (first.left, first.right))
-        return f"({left}, 1) · (1, {right}) → {given}"
+        return f"({left}, 1) · (1, {right}) → {result}"
     left, right = (shape(_of(side, equation), rows) for side in (first.left, first.right))  # type: ignore[assignment]
-    return f"{left} · {right} → {given}"
+    return f"{left} · {right} → {result}"
 
 
-def _of(side: Formula, equation: Equation) -> Any:
+def _of(side: Formula, equation: WorkedEquation) -> Any:
     return evaluate(side, equation.env)
 
 
 def shape(value: Any, rows: bool) -> str:
     """Return a shape; a vector is a column, or where vectors are rows, a row."""
-    found = np.shape(value)
-    return str(found if len(found) != 1 else (1, *found) if rows else (*found, 1))
+    sizes = np.shape(value)
+    return str(sizes if len(sizes) != 1 else (1, *sizes) if rows else (*sizes, 1))
 
 
-def said(words: Words, symbol: Callable[[Symbol], str], plain: Callable[[str], str] = str) -> str:
+def write_words(words: Words, symbol: Callable[[Symbol], str], plain: Callable[[str], str] = str) -> str:
     """Return text, its symbols written by one function and what is between them by another."""
     parts = words if isinstance(words, tuple) else (words,)
-    return "".join(plain(one) if isinstance(one, str) else symbol(one) for one in parts)
+    return "".join(plain(part) if isinstance(part, str) else symbol(part) for part in parts)
 
 
 @dataclass(frozen=True)
-class Rows:
+class TableRows:
     """Rows of a table that are shown, and how many are not, which lie before the last of these."""
 
     rows: Sequence[tuple[Words, Sequence[Any]]]
     left_out: int = 0
 
 
-def pieces(table: Table) -> Iterator[Rows]:
+def pieces(table: NumberTable) -> Iterator[TableRows]:
     """Go through the rows of a table that are shown: of a long one, as many at a time as are laid out together."""
     if table.whole and len(table.rows) > MOST_TOGETHER:
         for start in range(0, len(table.rows), MOST_TOGETHER):
-            yield Rows(tuple(table.rows[start : start + MOST_TOGETHER]))
+            yield TableRows(tuple(table.rows[start : start + MOST_TOGETHER]))
     else:
-        yield Rows(*rows(table))
+        yield TableRows(*rows(table))
 
 
-def rows(table: Table) -> tuple[list[tuple[Words, Sequence[Any]]], int]:
+def rows(table: NumberTable) -> tuple[list[tuple[Words, Sequence[Any]]], int]:
     """Return the rows of a table that are shown, and how many are not, which lie before the last one."""
     omitted = 0 if table.whole else max(len(table.rows) - MOST_ROWS, 0)
-    shown = [*table.rows[: MOST_ROWS - 1], table.rows[-1]] if omitted else list(table.rows)
-    return shown, omitted + table.left_out
+    visible = [*table.rows[: MOST_ROWS - 1], table.rows[-1]] if omitted else list(table.rows)
+    return visible, omitted + table.left_out
 
 
 def shares(values: Sequence[Any]) -> list[float | None]:

@@ -12,19 +12,19 @@ from itertools import groupby
 from rich.cells import cell_len
 
 from gatewise.render import latex_formula, terminal, text
-from gatewise.render.layout import numbered, rows, said, shares
+from gatewise.render.layout import numbered, rows, shares, write_words
 from gatewise.walkthrough.numbers import number, percent
 from gatewise.walkthrough.parts import (
     Block,
     Definition,
-    Equation,
     Expanded,
     Facts,
+    NumberTable,
     Section,
     Sentence,
-    Table,
     Walkthrough,
     Words,
+    WorkedEquation,
 )
 
 # In an element of its own, a dollar or a backslash begins no mathematics, whoever renders the page.
@@ -36,10 +36,10 @@ _BEGINNING = re.compile(r"^(\d*)(?=[-+#=.)])")  # of a list, of a heading, of a 
 def render(walkthrough: Walkthrough) -> str:
     """Return the walkthrough as Markdown."""
     parts = [f"# {escape(walkthrough.title)}"]
-    for place, one, begins in numbered(walkthrough):
+    for place, section_, begins in numbered(walkthrough):
         if begins:
-            parts.append("---" if one.time is None else f"## {escape(text.short(one.time, text.MOST_TIME))}")
-        parts.append(section(walkthrough, one, place))
+            parts.append("---" if section_.time is None else f"## {escape(text.short(section_.time, text.MOST_TIME))}")
+        parts.append(section(walkthrough, section_, place))
     return "\n\n".join(parts)
 
 
@@ -47,7 +47,7 @@ def section(walk: Walkthrough, section: Section, place: int, *, worked: bool = T
     """Return one section under its heading; without `worked`, no equation is shown with numbers in it."""
     parts = [f"### {place}. {escape(section.title)}"]
     for kind, run in groupby(section.blocks, type):
-        if kind is Equation:
+        if kind is WorkedEquation:
             parts += _equations(list(run), walk, worked)  # type: ignore[arg-type]
         elif kind is Definition:
             parts.append(_displayed([latex_formula.defined(block) for block in run]))  # type: ignore[arg-type]
@@ -64,18 +64,18 @@ def escape(name: str) -> str:
     >>> print(escape("<b> | *x_1*"))
     &lt;b&gt; \| \*x\_1\*
     """
-    shown = "".join(_SPECIAL.get(c, c) for c in text.clean(name))
-    return re.sub("(www)(?=[.])", r"\1\\", shown.replace("://", r"\://"), flags=re.IGNORECASE)  # no links
+    escaped = "".join(_SPECIAL.get(c, c) for c in text.clean(name))
+    return re.sub("(www)(?=[.])", r"\1\\", escaped.replace("://", r"\://"), flags=re.IGNORECASE)  # no links
 
 
 def prose(words: Words) -> str:
     """Return text with symbols in it."""
-    return _begun(said(words, lambda symbol: f"${latex_formula.formula(symbol)}$", _between).strip())
+    return _begun(write_words(words, lambda symbol: f"${latex_formula.formula(symbol)}$", _between).strip())
 
 
-def _begun(shown: str) -> str:
+def _begun(paragraph: str) -> str:
     """Return text that begins a paragraph as such, whatever it begins with."""
-    return _BEGINNING.sub(r"\1\\", shown)
+    return _BEGINNING.sub(r"\1\\", paragraph)
 
 
 def _between(part: str) -> str:
@@ -92,7 +92,7 @@ def _block(block: Block, walk: Walkthrough) -> Iterator[str]:
     match block:
         case Facts(items):
             yield "\n".join(f"- {_begun(escape(name))}: {escape(value)}" for name, value in items)
-        case Table(title):
+        case NumberTable(title):
             if title:
                 yield prose(title)
             yield _table(block)
@@ -102,7 +102,7 @@ def _block(block: Block, walk: Walkthrough) -> Iterator[str]:
             yield prose(words)
 
 
-def _equations(group: Sequence[Equation], walk: Walkthrough, worked: bool) -> Iterator[str]:
+def _equations(group: Sequence[WorkedEquation], walk: Walkthrough, worked: bool) -> Iterator[str]:
     yield _displayed([row for equation in group for row in latex_formula.symbols(equation, walk.rows)])
     if worked and (lines := terminal.worked_lines(group, walk)):
         yield _fenced([line[3:] for line in lines])  # without the margin that text has
@@ -119,9 +119,9 @@ def _fenced(lines: Sequence[str]) -> str:
     return "\n".join([f"{fence}text", *lines, fence])
 
 
-def _table(table: Table) -> str:
-    shown, omitted = rows(table)
-    cells = [[_name(name), *(number(value, table.digits) for value in values)] for name, values in shown]
+def _table(table: NumberTable) -> str:
+    visible, omitted = rows(table)
+    cells = [[_name(name), *(number(value, table.digits) for value in values)] for name, values in visible]
     if omitted:
         cells.insert(-1, [f"… {omitted} more rows …", *("" for _ in table.columns)])
     return _grid(["", *map(_name, table.columns)], cells)
@@ -132,8 +132,8 @@ def _expanded(expanded: Expanded, walk: Walkthrough) -> Iterator[str]:
     yield prose(text.caption(expanded, walk))
     cells = []
     for term, share in zip(terms, shares([term.product for term in terms]), strict=True):
-        shown = "" if share is None else percent(share)
-        cells.append([_name(term.name), *map(number, (term.weight, term.value, term.product)), shown])
+        percentage = "" if share is None else percent(share)
+        cells.append([_name(term.name), *map(number, (term.weight, term.value, term.product)), percentage])
     cells.append(["**sum**", "", "", f"**{number(terms.total)}**", ""])
     yield _grid(["", "weight", "value", "product", "share"], cells)
 

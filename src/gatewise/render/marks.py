@@ -18,7 +18,7 @@ INNER, PITCH, STRIP = 58, 25, 34  # the width of a column of values; from one va
 Point = tuple[float, float]
 
 
-class Values(NamedTuple):
+class StripValues(NamedTuple):
     """The values of a quantity, what it is called, and which hue it has."""
 
     symbol: Symbol
@@ -70,7 +70,7 @@ def label(shown: str, x: float, y: float, anchor: str, kind: str = "") -> str:
     return f'<text {classes(kind, anchor)} x="{x:g}" y="{y:g}">{escape(clean(shown))}</text>'
 
 
-def letter(values: Values, x: float, y: float, anchor: str) -> str:
+def letter(values: StripValues, x: float, y: float, anchor: str) -> str:
     """Return the symbol of a quantity, what stands below it lower and smaller."""
     head, below = parts(values.symbol)
     told = ",".join(below).replace("-", MINUS)
@@ -79,12 +79,12 @@ def letter(values: Values, x: float, y: float, anchor: str) -> str:
     return f'<text {classes("symbol", values.quantity or "ink", anchor)} x="{x:g}" y="{y:g}">{escape(head)}{low}</text>'
 
 
-def height_of(values: Values) -> float:
+def height_of(values: StripValues) -> float:
     """Return how high a column of values is."""
     return PITCH * len(values.values) if len(values.values) <= FEW else STRIP + 3 * 14
 
 
-def column(shown: Values, x: float, y: float) -> str:
+def column(shown: StripValues, x: float, y: float) -> str:
     """Return values below each other, each with its bar; of many a strip of bars, their mean and their range."""
     if len(shown.values) > FEW:
         return _strip(shown, x, y)
@@ -96,7 +96,7 @@ def column(shown: Values, x: float, y: float) -> str:
     return "".join(drawn)
 
 
-def _bar(value: Any, shown: Values, x: float, y: float) -> str:
+def _bar(value: Any, shown: StripValues, x: float, y: float) -> str:
     """Return a bar: how much of 1, or from a middle line how far below or above zero."""
     share = float(value) / shown.whole if np.isfinite(value) else 0.0
     if shown.amount:
@@ -111,7 +111,7 @@ def _bar(value: Any, shown: Values, x: float, y: float) -> str:
     return f"{fill}{track}{middle}"
 
 
-def _strip(shown: Values, x: float, y: float) -> str:
+def _strip(shown: StripValues, x: float, y: float) -> str:
     """Return a bar for each value, or for the mean of neighbours, and in numbers the mean and the range of all."""
     values = np.asarray(shown.values, np.float64)
     bars = values
@@ -139,7 +139,7 @@ def _range(values: Any) -> tuple[tuple[str, float], ...]:
     return ("mean", float(values.mean())), ("min", float(values.min())), ("max", float(values.max()))
 
 
-def in_words(shown: Values) -> str:
+def in_words(shown: StripValues) -> str:
     """Say the values of a quantity: each with its name, of many their mean and range."""
     if len(shown.values) <= FEW:
         return ", ".join(f"{name} {plain(value)}" for name, value in zip(shown.names, shown.values, strict=True))

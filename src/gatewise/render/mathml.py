@@ -85,8 +85,8 @@ def _element_markup(element: Element) -> str:
     return f"<{element.tag}{attributes}>{to_markup(element.children)}</{element.tag}>"
 
 
-def _leaf(tag: str, shown: str, attributes: Mapping[str, Any] = _NO_ATTRIBUTES) -> Element:
-    return Element(tag, (shown,), attributes)
+def _leaf(tag: str, content: str, attributes: Mapping[str, Any] = _NO_ATTRIBUTES) -> Element:
+    return Element(tag, (content,), attributes)
 
 
 def _mo(sign: str) -> Element:
@@ -122,8 +122,8 @@ class MathWriter:
                 return row((_mo(MINUS), *self.tight(term)))
             case Product():
                 first, *others = factors(node)
-                shown = self.write(first) if isinstance(first, Number) else self.tight(first)
-                return _join(times(node), [shown, *map(self.tight, others)])
+                begin = self.write(first) if isinstance(first, Number) else self.tight(first)
+                return _join(times(node), [begin, *map(self.tight, others)])
             case MatMul(left, right):
                 return _join("·", [self.tight(left), self.tight(right)])
             case Transpose(Symbol() as matrix):
@@ -154,10 +154,10 @@ class MathWriter:
     def sum(self, node: Sum) -> Nodes:
         """Return a sum, each term behind its sign."""
         (sign, first), *others = map(signed, node.terms)
-        shown = self.term(sign, first)
-        shown = row((_mo(MINUS), *shown)) if sign == "-" else shown
+        begin = self.term(sign, first)
+        begin = row((_mo(MINUS), *begin)) if sign == "-" else begin
         rest = (part for sign, term in others for part in (_mo(sign.replace("-", MINUS)), *self.term(sign, term)))
-        return (*shown, *rest)
+        return (*begin, *rest)
 
     def call(self, name: str, arguments: Sequence[Formula]) -> Nodes:
         """Return a function of formulas."""
@@ -247,13 +247,13 @@ def row(nodes: Nodes) -> Nodes:
     return (Element("mrow", nodes),)
 
 
-def figure(shown: str) -> Nodes:
+def figure(plain: str) -> Nodes:
     """Return a number, given as text."""
-    if shown.startswith("-"):
-        return row((_mo(MINUS), *figure(shown[1:])))
-    if not shown[0].isdigit():  # nan, inf
-        return identifier("∞" if shown == "inf" else shown)
-    digits, e, exponent = shown.partition("e")
+    if plain.startswith("-"):
+        return row((_mo(MINUS), *figure(plain[1:])))
+    if not plain[0].isdigit():  # nan, inf
+        return identifier("∞" if plain == "inf" else plain)
+    digits, e, exponent = plain.partition("e")
     if not e:
         return (_leaf("mn", digits),)
     power = Element("msup", (_leaf("mn", "10"), *figure(str(int(exponent)))))
@@ -268,10 +268,10 @@ def _symbol(symbol: Symbol, above: Nodes = ()) -> Nodes:
         above = (Element("mrow", (_mo("("), _leaf("mn", str(symbol.time)), _mo(")"))),)
     low = row(_join(",", [nodes for mark in below for nodes in _below(mark)])) if below else ()
     tag = {(True, True): "msubsup", (True, False): "msub", (False, True): "msup"}.get((bool(low), bool(above)))
-    shown = (Element(tag, (*base, *low, *above)),) if tag else base
-    whole = (Element("mrow", (_leaf("mi", "d", _UPRIGHT), *shown)),) if symbol.d else shown
+    marked = (Element(tag, (*base, *low, *above)),) if tag else base
+    complete = (Element("mrow", (_leaf("mi", "d", _UPRIGHT), *marked)),) if symbol.d else marked
     hue = quantity(symbol)
-    return tuple(_with_hue(node, hue) for node in whole) if hue else whole
+    return tuple(_with_hue(node, hue) for node in complete) if hue else complete
 
 
 def _with_hue(node: Element | str, hue: str) -> Element | str:

@@ -70,8 +70,8 @@ def run(formula: Formula, before: str = "") -> str:
 
 def pieces(formula: Formula, before: str = "") -> list[FormulaPiece]:
     """Return a formula in pieces, none much wider than `ROOM`; of a long sum or row the first ones and the last."""
-    found = list(_sum(formula) if isinstance(formula, Sum) else _pieces(formula))
-    return _between(FormulaPiece(operator(before), f"{before} "), found, _NOTHING) if before else found
+    parts_ = list(_sum(formula) if isinstance(formula, Sum) else _pieces(formula))
+    return _between(FormulaPiece(operator(before), f"{before} "), parts_, _NOTHING) if before else parts_
 
 
 def width(node: Formula) -> float:
@@ -81,7 +81,7 @@ def width(node: Formula) -> float:
             head, below = parts(node)
             return len(head.rstrip(TILDE)) + 0.7 * sum(map(len, below)) + node.d + (node.time is not None) * 2
         case Number(value):
-            return len(shown := number(value)) + 2 * ("e" in shown)
+            return len(digits := number(value)) + 2 * ("e" in digits)
         case NumberRow(values):
             return 1 + sum(len(number(value)) + 1.5 for value in values)
         case Quotient(over, under):
@@ -92,7 +92,7 @@ def width(node: Formula) -> float:
             return len(name) + 1 + sum(width(argument) + 1 for argument in arguments)
         case Sum() | Product() | Holds() | MatMul() | Outer():
             within = list(_within(node))
-            return sum(width(one) + 2 + loose(one) for one in within) - 2
+            return sum(width(part) + 2 + loose(part) for part in within) - 2
     return 1 + sum(map(width, _within(node)))
 
 
@@ -100,11 +100,11 @@ def _within(node: Formula) -> Iterator[Formula]:
     """Go through what a formula is made of, one level down."""
     for field in fields(node):
         value: Any = getattr(node, field.name)
-        yield from (one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Formula))
+        yield from (part for part in (value if isinstance(value, tuple) else (value,)) if isinstance(part, Formula))
 
 
-def _left_out(found: LeftOut) -> FormulaPiece:
-    return FormulaPiece((Element("mtext", (str(found),)),), str(found))
+def _left_out(rest: LeftOut) -> FormulaPiece:
+    return FormulaPiece((Element("mtext", (str(rest),)),), str(rest))
 
 
 def _sum(node: Sum) -> Iterator[FormulaPiece]:
@@ -113,12 +113,12 @@ def _sum(node: Sum) -> Iterator[FormulaPiece]:
             yield FormulaPiece(operator("+"), "+ ") + _left_out(term)
             continue
         sign, rest = signed(term)
-        found = list(_pieces(rest))
+        term_pieces = list(_pieces(rest))
         if loose_behind(sign, rest):
-            found = _between(_OPENING, found, _CLOSING)
+            term_pieces = _between(_OPENING, term_pieces, _CLOSING)
         plain = _SIGN if sign == "-" else _NOTHING
         before = FormulaPiece(operator(sign), f"{sign} ") if place else plain
-        yield from _between(before, found, _NOTHING)
+        yield from _between(before, term_pieces, _NOTHING)
 
 
 def _tightly(node: Formula) -> Iterator[FormulaPiece]:
@@ -159,17 +159,17 @@ def _pieces(node: Formula) -> Iterator[FormulaPiece]:
             )
             yield from _between(_OPENING, list(_pieces(base)), power)
         case FunctionCall(name, arguments):
-            found = [list(_pieces(argument)) for argument in arguments]
-            for one in found[:-1]:
-                one[-1] += _separator(",")
+            argument_pieces = [list(_pieces(argument)) for argument in arguments]
+            for some in argument_pieces[:-1]:
+                some[-1] += _separator(",")
             named = _separator("√").nodes if name == "sqrt" else function(name)
             opening = FormulaPiece((*named, *_OPENING.nodes), f"{name}(")
-            yield from _between(opening, [piece for one in found for piece in one], _CLOSING)
+            yield from _between(opening, [piece for some in argument_pieces for piece in some], _CLOSING)
         case Concatenation(parts, mark):
-            found = [list(_pieces(part)) for part in parts]
-            for one in found[:-1]:
-                one[-1] += _separator(mark)
-            yield from _between(_LEFT, [piece for one in found for piece in one], _RIGHT)
+            argument_pieces = [list(_pieces(part)) for part in parts]
+            for some in argument_pieces[:-1]:
+                some[-1] += _separator(mark)
+            yield from _between(_LEFT, [piece for some in argument_pieces for piece in some], _RIGHT)
         case _:
             yield FormulaPiece(nodes_of(node), text.formula(node))
 
@@ -179,14 +179,14 @@ def _separator(sign: str) -> FormulaPiece:
 
 
 def _entries(values: Sequence[Any]) -> Iterator[FormulaPiece]:
-    found = [
-        _left_out(one) if isinstance(one, LeftOut) else FormulaPiece(figure(number(one)), number(one))
-        for one in elided(values)
+    entries = [
+        _left_out(entry) if isinstance(entry, LeftOut) else FormulaPiece(figure(number(entry)), number(entry))
+        for entry in elided(values)
     ]
-    yield from _between(_LEFT, [*(one + _separator(",") for one in found[:-1]), found[-1]], _RIGHT)
+    yield from _between(_LEFT, [*(entry + _separator(",") for entry in entries[:-1]), entries[-1]], _RIGHT)
 
 
-def _between(before: FormulaPiece, found: list[FormulaPiece], after: FormulaPiece) -> list[FormulaPiece]:
+def _between(before: FormulaPiece, between: list[FormulaPiece], after: FormulaPiece) -> list[FormulaPiece]:
     """Return pieces with something before the first of them and after the last."""
-    found = [before + found[0], *found[1:]]
-    return [*found[:-1], found[-1] + after]
+    between = [before + between[0], *between[1:]]
+    return [*between[:-1], between[-1] + after]

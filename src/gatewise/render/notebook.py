@@ -47,7 +47,7 @@ def document(cells: Sequence[Cell]) -> str:
 
 def _cells(walk: Walkthrough) -> Iterator[Cell]:
     script = Script(walk)
-    found, time, place = list[tuple[str, str, str, str]](), None, 0
+    cells, time, place = list[tuple[str, str, str, str]](), None, 0
     for section in walk.sections:
         heading = ""
         if section.time != time:
@@ -55,11 +55,11 @@ def _cells(walk: Walkthrough) -> Iterator[Cell]:
             heading = "---\n\n" if time is None else f"## {markdown.escape(text.short(time, text.MOST_TIME))}\n\n"
         place += 1
         words = heading + markdown.section(walk, section, place, worked=False)
-        found.append((section.key, words, *script.cell(section)))
+        cells.append((section.key, words, *script.cell(section)))
     yield cell("title", "markdown", _title(walk, script))
     yield cell("setup", "code", script.setup(), "", 1)
     count = 1
-    for number, (key, words, source, printed) in enumerate(found, 1):
+    for number, (key, words, source, printed) in enumerate(cells, 1):
         yield cell(f"{number}-{key}", "markdown", words)
         if source:
             count += 1
@@ -68,16 +68,16 @@ def _cells(walk: Walkthrough) -> Iterator[Cell]:
 
 def cell(name: str, kind: str, source: str, printed: str = "", count: int | None = None) -> Cell:
     """Return a cell of a notebook: of Markdown, or of code with what it printed when it ran as number `count`."""
-    made: Cell = {"cell_type": kind, "id": name, "metadata": {}, "source": _lines(source)}
+    cell_: Cell = {"cell_type": kind, "id": name, "metadata": {}, "source": _lines(source)}
     if kind == "code":
         stream = {"name": "stdout", "output_type": "stream", "text": _lines(printed)}
-        made |= {"execution_count": count, "outputs": [stream] if printed else []}
-    return made
+        cell_ |= {"execution_count": count, "outputs": [stream] if printed else []}
+    return cell_
 
 
 def _lines(source: str) -> list[str]:
-    *whole, last = source.split("\n")
-    return [*(f"{line}\n" for line in whole), *([last] if last else [])]
+    *lines, last = source.split("\n")
+    return [*(f"{line}\n" for line in lines), *([last] if last else [])]
 
 
 def _title(walk: Walkthrough, script: Script) -> str:

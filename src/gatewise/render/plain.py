@@ -24,7 +24,7 @@ def tree(node: Any, symbol: Callable[[Symbol], dict[str, Any]]) -> Any:
         case Activation():
             return {"name": node.name, "alpha": node.alpha, "beta": node.beta}
         case tuple():
-            return [tree(one, symbol) for one in node]
+            return [tree(part, symbol) for part in node]
         case str() | bool() | None:
             return node
     return numbers(node)
@@ -39,6 +39,6 @@ def numbers(value: Any) -> Any:
     ([0.1, 'nan', '-inf'], 0.10000000149011612)
     """
     if np.ndim(value):
-        return [numbers(one) for one in value]
+        return [numbers(entry) for entry in value]
     plain = value.item() if isinstance(value, (np.generic, np.ndarray)) else value
     return plain if math.isfinite(plain) else str(plain)

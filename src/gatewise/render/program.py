@@ -15,7 +15,7 @@ from gatewise.render.plain import numbers, tree
 from gatewise.symbolic import binding
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.formula import Formula, Symbol
-from gatewise.symbolic.heads import Head, constants, given, reading, unreading
+from gatewise.symbolic.heads import Head, constants, head_backward, head_forward, head_inputs
 from gatewise.symbolic.nonlinearities import ARGUMENT, apply, definition, slope
 from gatewise.symbolic.program import MASK, Assignment, Carry, Form, Program
 from gatewise.symbolic.rewrites import sized
@@ -61,11 +61,11 @@ def of_wiring(wiring: Wiring, write: Write = numbers) -> Object:
         layers.append([])
         for cell in row:
             p = cell.parameters
-            made = sized(cell.program, p.recurrent_size, p.recurrent_size + p.input_size)
-            programs.setdefault(made, document(made))
-            place = {"program": list(programs).index(made), "parameters": len(parameters)}
+            program_ = sized(cell.program, p.recurrent_size, p.recurrent_size + p.input_size)
+            programs.setdefault(program_, document(program_))
+            place = {"program": list(programs).index(program_), "parameters": len(parameters)}
             layers[-1].append({**place, "direction": cell.direction})
-            parameters.append(values(binding.parameters(made.form, p), write))
+            parameters.append(values(binding.parameters(program_.form, p), write))
     embedding, initial = wiring.embedding, wiring.initial
     wired = {
         "layers": layers,
@@ -73,7 +73,8 @@ def of_wiring(wiring: Wiring, write: Write = numbers) -> Object:
         "masked_output": wiring.masked_output,
         "marked": wiring.marked,
         "embedding": None if embedding is None else write(embedding),
-        "initial": initial and [[{"h": write(one.h), "c": write(one.c)} for one in row] for row in initial],
+        "initial": initial
+        and [[{"h": write(cell_state.h), "c": write(cell_state.c)} for cell_state in row] for row in initial],
         "reads": wiring.reads,
         "head": wiring.head and _head(wiring.head, write),
     }
@@ -82,18 +83,19 @@ def of_wiring(wiring: Wiring, write: Write = numbers) -> Object:
 
 def _merging(how: str, directions: int) -> Object:
     equations = (*merging(how, directions), *unmerging(how, directions))
-    return {"how": how, "equations": [_assignment(one) for one in equations]}
+    return {"how": how, "equations": [_assignment(line) for line in equations]}
 
 
 def _head(head: Head, write: Write) -> Object:
     return {
         "given": [
-            {"symbol": _name(symbol), "axes": list(axes), "kind": kind} for symbol, (axes, kind) in given(head).items()
+            {"symbol": _name(symbol), "axes": list(axes), "kind": kind}
+            for symbol, (axes, kind) in head_inputs(head).items()
         ],
         "constants": values(constants(head), write),
         "skip": head.skip,
-        "equations": [_assignment(one) for one in (*reading(head), *unreading(head))],
-        "nonlinearities": [_nonlinearity(one) for one in head.activations],
+        "equations": [_assignment(part) for part in (*head_forward(head), *head_backward(head))],
+        "nonlinearities": [_nonlinearity(part) for part in head.activations],
     }
 
 
@@ -101,22 +103,22 @@ def document(program: Program) -> Object:
     """Return a program as plain data."""
     return {
         "form": _form(program.form),
-        "given": [{"symbol": _name(one.symbol), "axes": list(one.axes), "kind": one.kind} for one in program.given],
-        "forward": [_assignment(one) for one in program.forward],
-        "backward": [_assignment(one) for one in program.backward],
-        "carry": [_carry(one) for one in program.carry],
-        "carry_backward": [_carry(one) for one in program.carry_backward],
-        "nonlinearities": [_nonlinearity(one) for one in activations_of(program.form.variant)],
+        "given": [{"symbol": _name(part.symbol), "axes": list(part.axes), "kind": part.kind} for part in program.given],
+        "forward": [_assignment(part) for part in program.forward],
+        "backward": [_assignment(part) for part in program.backward],
+        "carry": [_carry(part) for part in program.carry],
+        "carry_backward": [_carry(part) for part in program.carry_backward],
+        "nonlinearities": [_nonlinearity(part) for part in activations_of(program.form.variant)],
     }
 
 
-def _nonlinearity(one: Activation) -> Object:
+def _nonlinearity(activation: Activation) -> Object:
     return {
-        "name": apply(one, ARGUMENT).name,
-        "alpha": one.alpha,
-        "beta": one.beta,
-        "definition": _tree(definition(one)),
-        "derivative": _tree(slope(one, Symbol("y"))),
+        "name": apply(activation, ARGUMENT).name,
+        "alpha": activation.alpha,
+        "beta": activation.beta,
+        "definition": _tree(definition(activation)),
+        "derivative": _tree(slope(activation, Symbol("y"))),
     }
 
 
@@ -125,8 +127,8 @@ def _form(form: Form) -> Object:
     return plain | {"variant": form.variant.to_json(), "dropout": sorted(form.dropout)}
 
 
-def _assignment(one: Assignment) -> Object:
-    return {"left": _name(one.left), "right": _tree(one.right), "axes": list(one.axes), "sums": one.sums}
+def _assignment(line: Assignment) -> Object:
+    return {"left": _name(line.left), "right": _tree(line.right), "axes": list(line.axes), "sums": line.sums}
 
 
 def _tree(formula: Formula) -> Object:
@@ -135,17 +137,17 @@ def _tree(formula: Formula) -> Object:
     return nested
 
 
-def _carry(one: Carry) -> Object:
-    return {"into": _name(one.into), "source": _name(one.source)}
+def _carry(carry: Carry) -> Object:
+    return {"into": _name(carry.into), "source": _name(carry.source)}
 
 
 def _name(symbol: Symbol) -> str:
     return text.formula(symbol)
 
 
-def values(given: Mapping[Symbol, Any], write: Write = numbers) -> Object:
+def values(named: Mapping[Symbol, Any], write: Write = numbers) -> Object:
     """Return the values of symbols, by the names that a program has for them."""
-    return {_name(symbol): write(value) for symbol, value in given.items()}
+    return {_name(symbol): write(value) for symbol, value in named.items()}
 
 
 def _inputs(bound: Sequence[Bound], *, backward: bool) -> Object:

@@ -21,7 +21,7 @@ from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH_NEXT, DY, H_PREV, C, F
 from gatewise.walkthrough import grouping, written
 from gatewise.walkthrough.bound import over_all_steps
 from gatewise.walkthrough.notation import notation
-from gatewise.walkthrough.parts import Equation, Section, Walkthrough
+from gatewise.walkthrough.parts import Section, Walkthrough, WorkedEquation
 from gatewise.walkthrough.setting import TABLE, activations_of
 
 WIDTH = 88
@@ -98,22 +98,22 @@ class Script:
         """Return the weights that DropConnect masks, each with its mask."""
         form = self.steps[0].form
         base = "U" if form.split or form.haste else "W"
-        pairs = {Symbol(base, k): Symbol("D", k) for k in form.own if "weight" in form.dropout}
+        pairs = {Symbol(base, k): Symbol("D", k) for k in form.weighted_gates if "weight" in form.dropout}
         return {self.of(weights): self.of(mask) for weights, mask in pairs.items()}
 
     def _shared(self) -> dict[Symbol, Any]:
         """Return the parameters and masks that are the same at every step, in the order in which they are used."""
-        found: dict[Symbol, Any] = {}
+        shared: dict[Symbol, Any] = {}
         for symbol in dict.fromkeys(symbol for step in self.bound for symbol in self._used(step.program)):
             first, *later = (step.scope[symbol] for step in self.bound if symbol in step.program.axes)
             if all(np.array_equal(first, other, equal_nan=True) for other in later):
-                found[self.of(symbol)] = self.notation.value(first)
-        return found
+                shared[self.of(symbol)] = self.notation.value(first)
+        return shared
 
     def _used(self, program: Program) -> Iterator[Symbol]:
         """Go through the parameters of a program, and its masks of weights, as its equations use them."""
-        for one in (*program.forward, *(program.backward if self.walk.backward else ())):
-            for symbol in program.symbols[one.left]:
+        for line in (*program.forward, *(program.backward if self.walk.backward else ())):
+            for symbol in program.symbols[line.left]:
                 if symbol in program.of_kind(PARAMETER) or symbol.base == "D":
                     yield symbol
 
@@ -151,17 +151,17 @@ class Script:
             case "arriving":
                 self._from_outside(section.at, GRADIENT)
             case "all_steps" if self.whole:
-                for one in (one for one in self.steps[0].program.backward if one.sums):
-                    self._equation(one, over_all_steps(self.steps, one), None)
+                for line in (line for line in self.steps[0].program.backward if line.sums):
+                    self._equation(line, over_all_steps(self.steps, line), None)
             case "through_time" if self.whole and self.steps[0].form.keeps_by_gate:
                 self._through_time()
             case "gradient_check" if self.whole:
                 self._check()
         step = self.steps[section.at or 0]
-        for one in grouping.of_section(step.program, section.key):
-            self._equation(one, step.equation(one), section.at)
-        shown = f"show({', '.join(f'{name}={source}' for name, source in self.shown)})" if self.shown else ""
-        return "\n".join(part for part in (*self.given, *self.made, _wrapped(shown, 5)) if part), self.printed
+        for line in grouping.of_section(step.program, section.key):
+            self._equation(line, step.equation(line), section.at)
+        show_source = f"show({', '.join(f'{name}={source}' for name, source in self.shown)})" if self.shown else ""
+        return "\n".join(part for part in (*self.given, *self.made, _wrapped(show_source, 5)) if part), self.printed
 
     def _show(self, name: str, source: str, value: Any) -> None:
         self.shown.append((name, source))
@@ -197,16 +197,16 @@ class Script:
         for symbol in (symbol for kind in kinds for symbol in step.program.of_kind(kind)):
             self._given(self.of(symbol), at, step.scope[symbol])
 
-    def _equation(self, one: Assignment, bound: Equation, at: int | None) -> None:
+    def _equation(self, assignment: Assignment, bound: WorkedEquation, at: int | None) -> None:
         equation = written.equation(bound, self.notation)
         names = {symbol: self._given(symbol, at, equation.env[symbol]) for symbol in symbols(equation.right)}
         line = _Line(self.name(equation.left, at), equation.right, names)
         self._line(line)
         self.walked[line.name] = equation.value
         self._show(line.name, line.name, self.values[line.name])
-        if one in self.steps[at or 0].program.forward:
+        if assignment in self.steps[at or 0].program.forward:
             self.forward.append(line)
-        if one.sums:  # where there are several steps, their sum comes last
+        if assignment.sums:  # where there are several steps, their sum comes last
             self.gradients[replace(equation.left, d=False)] = line.name
 
     def _activations(self) -> None:

@@ -48,7 +48,7 @@ from gatewise.symbolic.formula import (
     rebuild,
 )
 from gatewise.symbolic.functions import OVER_A_VECTOR
-from gatewise.symbolic.heads import Head, given, reading, unreading
+from gatewise.symbolic.heads import Head, head_backward, head_forward, head_inputs
 from gatewise.symbolic.program import Assignment, Program
 from gatewise.walkthrough.numbers import GLUE
 
@@ -108,26 +108,26 @@ def of_program(program: Program) -> dict[str, Any]:
 
 def of_head(head: Head) -> dict[str, Any]:
     """Return the equations of a head as templates: see `of_program`."""
-    equations = (*reading(head), *unreading(head))
-    ranks = {symbol: len(axes) for symbol, (axes, _) in given(head).items()}
-    return _templates(equations, ranks | {one.left: len(one.axes) for one in equations})
+    equations = (*head_forward(head), *head_backward(head))
+    ranks = {symbol: len(axes) for symbol, (axes, _) in head_inputs(head).items()}
+    return _templates(equations, ranks | {line.left: len(line.axes) for line in equations})
 
 
 def _templates(equations: Iterable[Assignment], ranks: Ranks) -> dict[str, Any]:
     return {
         "symbols": {_name(symbol): _templates_of(nodes_of(symbol))[0] for symbol in ranks},
-        "lines": {_name(one.left): _line(one, ranks) for one in equations},
+        "lines": {_name(line.left): _line(line, ranks) for line in equations},
         "elided": {"most": MOST_TERMS, "first": FIRST_TERMS, "text": LEFT_OUT},
     }
 
 
-def _line(one: Assignment, ranks: Ranks) -> dict[str, Any]:
-    found = {"math": _Math().templates(one.right), "text": text.formula(one.right), "put": None, "told": None}
-    over = [node for node in nodes(one.right) if isinstance(node, FunctionCall) and node.name in OVER_A_VECTOR]
-    if not isinstance(one.right, Concatenation) and all(node.name == "mean" for node in over):
-        slotted = with_slots(one.right, ranks)
-        found |= {"put": _Math().templates(slotted), "told": _Text().templates(slotted)}
-    return found
+def _line(line: Assignment, ranks: Ranks) -> dict[str, Any]:
+    templates = {"math": _Math().templates(line.right), "text": text.formula(line.right), "put": None, "told": None}
+    over = [node for node in nodes(line.right) if isinstance(node, FunctionCall) and node.name in OVER_A_VECTOR]
+    if not isinstance(line.right, Concatenation) and all(node.name == "mean" for node in over):
+        slotted = with_slots(line.right, ranks)
+        templates |= {"put": _Math().templates(slotted), "told": _Text().templates(slotted)}
+    return templates
 
 
 def _name(symbol: Symbol) -> str:
@@ -143,7 +143,7 @@ def with_slots(formula: Formula, ranks: Ranks) -> Formula:
                 name, rank = _name(node), ranks[node]
                 return Entries(ref=name) if rank == 2 else Slot(ref=name if rank else (name,))
             case Sum(terms):
-                return Sum(tuple(one for term in terms for one in _terms(term, ranks)))
+                return Sum(tuple(part for term in terms for part in _terms(term, ranks)))
             case MatMul():
                 return Sum((_pairs(node),))
             case Outer(Symbol() as left, Symbol() as right):
@@ -151,7 +151,7 @@ def with_slots(formula: Formula, ranks: Ranks) -> Formula:
             case Slice(vector, int(start)):
                 return Slot(ref=(_name(vector), start))
             case FunctionCall("mean", (argument,)):
-                over = next(_name(one) for one in nodes(argument) if isinstance(one, Symbol) and ranks[one] == 1)
+                over = next(_name(part) for part in nodes(argument) if isinstance(part, Symbol) and ranks[part] == 1)
                 return Quotient(Sum((Each(over, with_slots(argument, ranks)),)), Slot(ref=over, how="#"))
         return None
 
@@ -168,7 +168,9 @@ def _pairs(product: MatMul) -> Pairs:
         left = left.matrix
     matrices = left.factors if isinstance(left, Product) else (left,)
     assert isinstance(product.right, Symbol)
-    return Pairs(tuple(_name(one) for one in matrices if isinstance(one, Symbol)), turned, _name(product.right))
+    return Pairs(
+        tuple(_name(factor) for factor in matrices if isinstance(factor, Symbol)), turned, _name(product.right)
+    )
 
 
 def _signed(term: Formula) -> tuple[str, Ref, Formula]:
@@ -182,8 +184,8 @@ def _signed(term: Formula) -> tuple[str, Ref, Formula]:
             return "±0", ref, replace(term, how="a")
         case Product((Slot(ref=ref) as first, *rest)):
             return "±", ref, Product((replace(first, how="a"), *rest))
-    sign, found = signed(term)
-    return sign, "", found
+    sign, other = signed(term)
+    return sign, "", other
 
 
 def _tight(node: Formula) -> Formula:
@@ -241,14 +243,18 @@ def _template(element: Element) -> Template:
     inner, attributes = _templates_of(element.children), dict(element.attributes)
     if element.tag.startswith("$"):
         tag = element.tag[1:] if element.tag[1:] in SIGNS else element.tag
-        return [tag, *(list(one) if isinstance(one, tuple) else one for one in attributes.get("head", ())), *inner]
+        return [
+            tag,
+            *(list(value) if isinstance(value, tuple) else value for value in attributes.get("head", ())),
+            *inner,
+        ]
     if element.tag == "mrow" and not attributes and len(inner) == 1 and str(inner[0][0]).startswith("$"):
         return ["$row", *inner]
     return [element.tag, *([attributes] if attributes else []), *inner]
 
 
 @dataclass(frozen=True)
-class _Text(text.Writer):
+class _Text(text.TextWriter):
     """Writes formulas as text with letters of private use for what is put in later."""
 
     most: int | None = None
@@ -294,6 +300,6 @@ class _Text(text.Writer):
             case Each(vector, inner):
                 return ["$each", vector, self._term(inner)]
         sign, ref, rest = _signed(term)
-        shown = self.product(rest, bracketed=True) if isinstance(rest, Product) else self.write(rest)
-        shown = f"({shown})" if loose_behind(sign, rest) else shown
-        return [sign, *([ref] if ref else []), *self._split(shown)]
+        written = self.product(rest, bracketed=True) if isinstance(rest, Product) else self.write(rest)
+        written = f"({written})" if loose_behind(sign, rest) else written
+        return [sign, *([ref] if ref else []), *self._split(written)]

@@ -16,14 +16,14 @@ from gatewise.render.layout import (
     OPEN,
     Line,
     Rest,
-    Rows,
+    TableRows,
     grouped,
     numbered,
     pieces,
-    said,
     shapes,
     shares,
     worked,
+    write_words,
 )
 from gatewise.render.text import MOST_TIME, SPELLED, WIDTH, caption, clean, glued, left_of, right_of, short
 from gatewise.symbolic.formula import Formula, NumberRow
@@ -31,13 +31,13 @@ from gatewise.walkthrough.numbers import GLUE, aligned, number, percent
 from gatewise.walkthrough.parts import (
     Block,
     Definition,
-    Equation,
     Expanded,
     Facts,
+    NumberTable,
     Section,
     Sentence,
-    Table,
     Walkthrough,
+    WorkedEquation,
 )
 
 LEAST_WIDTH, MOST_WIDTH = 40, 100
@@ -46,12 +46,12 @@ MOST_COLUMNS = 16  # of a table that is broken into blocks; of a wider one the f
 
 def render(walkthrough: Walkthrough) -> str:
     """Return the walkthrough as text of 80 columns, without colour."""
-    return "\n".join(line.plain for line in _lines(walkthrough, _Writer(WIDTH))).rstrip("\n")
+    return "\n".join(line.plain for line in _lines(walkthrough, _TerminalWriter(WIDTH))).rstrip("\n")
 
 
-def worked_lines(group: Sequence[Equation], walkthrough: Walkthrough) -> list[str]:
+def worked_lines(group: Sequence[WorkedEquation], walkthrough: Walkthrough) -> list[str]:
     """Return equations that follow each other with the numbers of each entry in them, as lines of text."""
-    writer = _Writer(WIDTH)
+    writer = _TerminalWriter(WIDTH)
     writer.walk = walkthrough
     return [line.plain for line in writer._worked(group, max(cell_len(glued(equation.left)) for equation in group))]
 
@@ -59,11 +59,11 @@ def worked_lines(group: Sequence[Equation], walkthrough: Walkthrough) -> list[st
 def show(walkthrough: Walkthrough, console: Console) -> None:
     """Print the walkthrough to a console, section by section, in letters that its encoding has."""
     console.width = min(max(console.width, LEAST_WIDTH), MOST_WIDTH)
-    for line in _lines(walkthrough, _Writer(console.width, _letters_of(console.encoding))):
+    for line in _lines(walkthrough, _TerminalWriter(console.width, _letters_of(console.encoding))):
         console.print(line, soft_wrap=True)
 
 
-def _lines(walkthrough: Walkthrough, writer: _Writer) -> Iterator[Text]:
+def _lines(walkthrough: Walkthrough, writer: _TerminalWriter) -> Iterator[Text]:
     """Go through the lines of a walkthrough, with never more than one blank line between two others."""
     blank = False
     for line in writer.lines(walkthrough):
@@ -85,7 +85,7 @@ def _letters_of(encoding: str) -> Callable[[str], str]:
 # The parts.
 
 
-class _Writer:
+class _TerminalWriter:
     """Renders the parts of a walkthrough as lines of at most `width` columns; `letters` writes text in those it has."""
 
     def __init__(self, width: int, letters: Callable[[str], str] = str) -> None:
@@ -124,14 +124,14 @@ class _Writer:
                 width = max(map(cell_len, names))
                 for name, (_, value) in zip(names, items, strict=True):
                     yield from self._wrapped(f"{left_of(name, width)}  {clean(value)}", 3, width + 5)
-            case Table():
+            case NumberTable():
                 yield from self._table(block)
             case Definition(name, right):
                 yield from self._wrapped(f"{name}(a) = {glued(right)}", 3, 7)
             case Expanded():
                 yield from self._expanded(block)
             case Sentence(text):
-                yield from (Text(line, style="italic") for line in self._fill(clean(said(text, glued)), 3, 3))
+                yield from (Text(line, style="italic") for line in self._fill(clean(write_words(text, glued)), 3, 3))
 
     def _fill(self, text: str, indent: int, hanging: int) -> list[str]:
         """Break text at its spaces into lines that fit, the first indented by `indent`, the others by `hanging`."""
@@ -149,14 +149,14 @@ class _Writer:
 
     # Equations: in symbols, with their shapes, then with the numbers of each unit.
 
-    def _equations(self, group: Sequence[Equation]) -> Iterator[Text]:
+    def _equations(self, group: Sequence[WorkedEquation]) -> Iterator[Text]:
         width = max(cell_len(self._glued(equation.left)) for equation in group)
         for equation in group:
             yield from self._symbols(equation, width)
         yield Text("")
         yield from self._worked(group, width)
 
-    def _worked(self, group: Sequence[Equation], width: int) -> Iterator[Text]:
+    def _worked(self, group: Sequence[WorkedEquation], width: int) -> Iterator[Text]:
         entries = list(worked(group, self.walk))
         heads = [self._short(entry.head) for entry in entries if not isinstance(entry, Rest) and entry.head is not None]
         margin = 3 + max(map(cell_len, heads), default=0) + 2
@@ -168,7 +168,7 @@ class _Writer:
                 head = self._short(entry.head) if entry.head is not None and not place else ""
                 yield from self._line(line, head, 3 if entry.head is None else margin, width)
 
-    def _symbols(self, equation: Equation, width: int) -> Iterator[Text]:
+    def _symbols(self, equation: WorkedEquation, width: int) -> Iterator[Text]:
         text = f"{left_of(self._glued(equation.left), width)} = {self._glued(equation.right)}"
         shape = self.letters(shapes(equation, self.walk.rows))
         if len(text) + len(shape) + 9 <= self.width:
@@ -182,12 +182,12 @@ class _Writer:
         left = f"{left_of(self._glued(equation.left), width)} = "
         result = number(value) if np.ndim(value) == 0 else self._glued(NumberRow(tuple(value)))
         middle = self._glued(line.right)
-        whole = left + result if middle == result else f"{left}{middle} ={GLUE}{result}"
-        lines = self._fill(whole.replace(left, left.replace(" ", GLUE), 1), margin, margin + width + 3)
+        equation_text = left + result if middle == result else f"{left}{middle} ={GLUE}{result}"
+        lines = self._fill(equation_text.replace(left, left.replace(" ", GLUE), 1), margin, margin + width + 3)
         if head:
             lines[0] = f"   {left_of(head, margin - 3)}{lines[0][margin:]}"
-        for one in lines[:-1]:
-            yield Text(one)
+        for text in lines[:-1]:
+            yield Text(text)
         last = Text(lines[-1])
         if equation.openness and (style := _style(value)):
             last.stylize(style, len(lines[-1]) - len(result))
@@ -199,7 +199,7 @@ class _Writer:
         yield from self._wrapped(caption(expanded, self.walk), 3, 3)
         names = [self._short(term.name) for term in terms]
         width = max(map(cell_len, names))
-        columns = [aligned([getattr(t, what) for t in terms]) for what in ("weight", "value", "product")]
+        columns = [aligned([getattr(t, part) for t in terms]) for part in ("weight", "value", "product")]
         percents = [
             "" if share is None else f"{percent(share).replace(GLUE, ' '):>9}"
             for share in shares([term.product for term in terms])
@@ -216,18 +216,18 @@ class _Writer:
     # Tables: where a line is too short, blocks of columns; very wide ones show their first and last columns, long ones
     # their first and last rows.
 
-    def _table(self, table: Table) -> Iterator[Text]:
+    def _table(self, table: NumberTable) -> Iterator[Text]:
         if table.title:
-            yield from self._wrapped(clean(said(table.title, glued)), 3, 3)
+            yield from self._wrapped(clean(write_words(table.title, glued)), 3, 3)
         for piece in pieces(table):
             yield from self._piece(table, piece)
         yield Text("")
 
-    def _piece(self, table: Table, piece: Rows) -> Iterator[Text]:
+    def _piece(self, table: NumberTable, piece: TableRows) -> Iterator[Text]:
         """Rows of a table under its heads."""
-        names = [self._short(said(name, glued)) for name, _ in piece.rows]
+        names = [self._short(write_words(name, glued)) for name, _ in piece.rows]
         texts = [aligned([values[k] for _, values in piece.rows], table.digits) for k in range(len(table.columns))]
-        heads = [self._short(said(head, glued)) for head in table.columns]
+        heads = [self._short(write_words(head, glued)) for head in table.columns]
         widths = [
             max(cell_len(head), *(len(text) for text in column)) for head, column in zip(heads, texts, strict=True)
         ]

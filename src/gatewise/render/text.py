@@ -69,16 +69,16 @@ def formula(node: Formula, most: int | None = MOST_TERMS) -> str:
     >>> formula(Sum((Product((Symbol("f"), Symbol("c_prev"))), Negative(Number(0.5)))))
     'f * c_prev - 0.5'
     """
-    return Writer(most).write(node).replace(GLUE, " ")
+    return TextWriter(most).write(node).replace(GLUE, " ")
 
 
 def glued(node: Formula) -> str:
     """Return a formula as text with no-break spaces where a line must not end."""
-    return Writer(MOST_TERMS).write(node)
+    return TextWriter(MOST_TERMS).write(node)
 
 
 @dataclass(frozen=True)
-class Writer:
+class TextWriter:
     """Writes formulas; of long sums and rows the first terms and the last one."""
 
     most: int | None
@@ -136,33 +136,35 @@ class Writer:
     def product(self, node: Product, *, bracketed: bool = False) -> str:
         """Return a product."""
         first, *rest = factors(node)
-        shown = [self.write(first) if isinstance(first, Number) else self.tight(first), *map(self.tight, rest)]
-        return ("×" if of_numbers(node, bracketed=bracketed) else " * ").join(shown)
+        parts = [self.write(first) if isinstance(first, Number) else self.tight(first), *map(self.tight, rest)]
+        return ("×" if of_numbers(node, bracketed=bracketed) else " * ").join(parts)
 
     def row(self, values: Sequence[Any]) -> str:
         """Return numbers side by side."""
-        shown = (_left_out(one) if isinstance(one, LeftOut) else number(one) for one in elided(values, self.most))
-        return f"[{', '.join(shown)}]"
+        entries = (
+            _left_out(entry) if isinstance(entry, LeftOut) else number(entry) for entry in elided(values, self.most)
+        )
+        return f"[{', '.join(entries)}]"
 
     def sum(self, node: Sum) -> str:
         """Return a sum."""
-        shown = [
-            ("+", _left_out(one)) if isinstance(one, LeftOut) else self.term(one)
-            for one in elided(node.terms, self.most)
+        terms = [
+            ("+", _left_out(term)) if isinstance(term, LeftOut) else self.term(term)
+            for term in elided(node.terms, self.most)
         ]
-        sign, first = shown[0]
-        return " ".join([first if sign == "+" else f"-{first}", *(f"{s}{GLUE}{text}" for s, text in shown[1:])])
+        sign, first = terms[0]
+        return " ".join([first if sign == "+" else f"-{first}", *(f"{s}{GLUE}{text}" for s, text in terms[1:])])
 
     def term(self, node: Formula) -> tuple[str, str]:
         """Return a term of a sum as its sign and the rest; a short one stays on one line."""
         sign, rest = signed(node)
-        shown = self.product(rest, bracketed=True) if isinstance(rest, Product) else self.write(rest)
-        shown = f"({shown})" if loose_behind(sign, rest) else shown
-        return sign, shown.replace(" ", GLUE) if sign == "+" and len(shown) < WIDTH // 3 else shown
+        written = self.product(rest, bracketed=True) if isinstance(rest, Product) else self.write(rest)
+        written = f"({written})" if loose_behind(sign, rest) else written
+        return sign, written.replace(" ", GLUE) if sign == "+" and len(written) < WIDTH // 3 else written
 
 
-def _left_out(one: LeftOut) -> str:
-    return str(one).replace(" ", GLUE)
+def _left_out(rest: LeftOut) -> str:
+    return str(rest).replace(" ", GLUE)
 
 
 def _symbol(symbol: Symbol) -> str:

@@ -26,7 +26,7 @@ from gatewise.symbolic.formula import (
 )
 from gatewise.symbolic.nonlinearities import textbook
 from gatewise.symbolic.symbols import ALL_GATES, UNITS
-from gatewise.walkthrough.parts import Equation
+from gatewise.walkthrough.parts import WorkedEquation
 
 
 @dataclass(frozen=True)
@@ -38,37 +38,37 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Term:
+class UnfoldedTerm:
     """A term of a sum: its name or its symbols, what is computed before it, and its formula and value."""
 
     name: str | Formula
-    before: tuple[Done | Terms, ...]
+    before: tuple[Done | UnfoldedTerms, ...]
     done: Done
 
 
 @dataclass(frozen=True)
-class Terms:
+class UnfoldedTerms:
     """All terms of a sum, or the entries of a row, which have no total."""
 
-    terms: tuple[Term, ...]
+    terms: tuple[UnfoldedTerm, ...]
     total: Any = None
 
 
-def unfolded(line: Line, names: Mapping[str, tuple[str, ...]]) -> list[Done | Terms]:
+def unfolded(line: Line, names: Mapping[str, tuple[str, ...]]) -> list[Done | UnfoldedTerms]:
     """Return what a line is made of, in the order in which it is computed."""
     equation, right = line.equation, line.right
     if np.ndim(line.value):
         across = names[equation.across]
-        return [Terms(tuple(_term(name, _entry(right, k)) for k, name in enumerate(across)))]
+        return [UnfoldedTerms(tuple(_term(name, _entry(right, k)) for k, name in enumerate(across)))]
     if isinstance(right, Sum):
         return [_terms(right.terms, _term_names(equation), line.value)]
-    found: list[Done | Terms] = list(_given(equation.right, right))
-    simple = _simple(right, found, names)
+    steps: list[Done | UnfoldedTerms] = list(_given(equation.right, right))
+    simple = _simple(right, steps, names)
     if isinstance(simple, (Number, NumberRow)):
-        return found
-    if isinstance(simple, FunctionCall) and simple.activation is not None and (steps := _defined(simple, line.value)):
-        return [*found, *steps]
-    return [*found, Done(simple, line.value)]
+        return steps
+    if isinstance(simple, FunctionCall) and simple.activation is not None and (defined := _defined(simple, line.value)):
+        return [*steps, *defined]
+    return [*steps, Done(simple, line.value)]
 
 
 def _given(symbols: Formula, numbers: Formula) -> Iterator[Done]:
@@ -84,51 +84,53 @@ def _entry(node: Formula, k: int) -> Formula:
     return rebuild(node, lambda one: Number(one.values[k]) if isinstance(one, NumberRow) else None)
 
 
-def _term(name: str | Formula, node: Formula) -> Term:
-    before: list[Done | Terms] = []
+def _term(name: str | Formula, node: Formula) -> UnfoldedTerm:
+    before: list[Done | UnfoldedTerms] = []
     simple = _simple(node, before, {})
-    return Term(name, tuple(before), Done(simple, _value(node)))
+    return UnfoldedTerm(name, tuple(before), Done(simple, _value(node)))
 
 
-def _terms(terms: Sequence[Formula], names: Sequence[str | Formula], total: Any) -> Terms:
+def _terms(terms: Sequence[Formula], names: Sequence[str | Formula], total: Any) -> UnfoldedTerms:
     every = [*names, *[""] * (len(terms) - len(names))]
-    return Terms(tuple(map(_term, every, terms)), total)
+    return UnfoldedTerms(tuple(map(_term, every, terms)), total)
 
 
-def _simple(node: Formula, found: list[Done | Terms], names: Mapping[str, tuple[str, ...]]) -> Formula:
+def _simple(node: Formula, steps: list[Done | UnfoldedTerms], names: Mapping[str, tuple[str, ...]]) -> Formula:
     """Return a formula whose parts are numbers; what they were before is added to what was found."""
     match node:
         case Number() | NumberRow():
             return node
         case Slope(body):
-            return _simple(body, found, names)
+            return _simple(body, steps, names)
         case Negative(term):
-            return Negative(_simple(term, found, names))
+            return Negative(_simple(term, steps, names))
         case Product():
-            return Product(tuple(_reduced(factor, found, names) for factor in factors(node)))
+            return Product(tuple(_reduced(factor, steps, names) for factor in factors(node)))
     parts: dict[str, Any] = {}
     for field in fields(node):
         value = getattr(node, field.name)
         if isinstance(value, Formula):
-            parts[field.name] = _reduced(value, found, names)
+            parts[field.name] = _reduced(value, steps, names)
         elif isinstance(value, tuple):
-            parts[field.name] = tuple(_reduced(one, found, names) if isinstance(one, Formula) else one for one in value)
+            parts[field.name] = tuple(
+                _reduced(part, steps, names) if isinstance(part, Formula) else part for part in value
+            )
     return replace(node, **parts)
 
 
-def _reduced(node: Formula, found: list[Done | Terms], names: Mapping[str, tuple[str, ...]]) -> Formula:
+def _reduced(node: Formula, steps: list[Done | UnfoldedTerms], names: Mapping[str, tuple[str, ...]]) -> Formula:
     """Return the number that a formula is."""
-    if isinstance(node, Negative) and isinstance(inner := _reduced(node.term, found, names), Number):
+    if isinstance(node, Negative) and isinstance(inner := _reduced(node.term, steps, names), Number):
         return Number(-inner.value)
     value = _value(node)
     if isinstance(node, Sum) and len(node.terms) > 2:  # a mean, before it is divided
         over = [names[axis] for axis in (UNITS, ALL_GATES) if len(names.get(axis, ())) == len(node.terms)]
-        found.append(_terms(node.terms, over[0] if over else (), value))
+        steps.append(_terms(node.terms, over[0] if over else (), value))
         return Number(value)
-    simple = _simple(node, found, names)
+    simple = _simple(node, steps, names)
     if isinstance(simple, (Number, NumberRow)):
         return simple
-    found.append(Done(simple, value))
+    steps.append(Done(simple, value))
     return Number(value)
 
 
@@ -137,28 +139,28 @@ def _value(node: Formula) -> Any:
     return np.asarray(evaluate(node, {}))[()]
 
 
-def _defined(call: FunctionCall, value: Any) -> list[Done | Terms]:
+def _defined(call: FunctionCall, value: Any) -> list[Done | UnfoldedTerms]:
     """Return the steps of a nonlinearity's formula, where they end in its value, as with large numbers they do not."""
     if call.activation is None:
         return []
     (argument,), a = call.arguments, Symbol("a")
-    found: list[Done | Terms] = []
-    whole = rebuild(textbook(call.activation), lambda node: argument if node == a else None)
-    last = _simple(whole, found, {})
-    close = np.isclose(evaluate(whole, {}), value, rtol=1e-6, atol=1e-12)
-    return [*dict.fromkeys(found), Done(last, value)] if close and not isinstance(last, Number) else []
+    steps: list[Done | UnfoldedTerms] = []
+    formula = rebuild(textbook(call.activation), lambda node: argument if node == a else None)
+    last = _simple(formula, steps, {})
+    close = np.isclose(evaluate(formula, {}), value, rtol=1e-6, atol=1e-12)
+    return [*dict.fromkeys(steps), Done(last, value)] if close and not isinstance(last, Number) else []
 
 
-def _term_names(equation: Equation) -> list[str | Formula]:
+def _term_names(equation: WorkedEquation) -> list[str | Formula]:
     """Return what each term of an equation with numbers in it is called: products with a matrix by their names, others
     by their symbols.
     """
-    products, found = iter(equation.products), list[str | Formula]()
+    products, names = iter(equation.products), list[str | Formula]()
     for term in equation.right.terms if isinstance(equation.right, Sum) else (equation.right,):
         if isinstance(term, MatMul):
             sides = (evaluate(side, equation.env) for side in (term.left, term.right))
             size = min((side for side in sides), key=np.ndim).size
-            found += [next(products, "") for _ in range(size)]
+            names += [next(products, "") for _ in range(size)]
         else:
-            found.append(term.term if isinstance(term, Negative) else term)
-    return found
+            names.append(term.term if isinstance(term, Negative) else term)
+    return names

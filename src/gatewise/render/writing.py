@@ -73,7 +73,7 @@ def of_numbers(product: Product, *, bracketed: bool = False) -> bool:
 
 def entrywise(product: Product) -> bool:
     """Tell whether a product is of vectors, multiplied entry by entry: in mathematics, ⊙ shows that, and else ×."""
-    return not _is_number(factors(product)[0]) and any(isinstance(one, Symbol) for one in nodes(product))
+    return not _is_number(factors(product)[0]) and any(isinstance(node, Symbol) for node in nodes(product))
 
 
 def _is_number(node: Formula, bracketed: bool = True) -> bool:

@@ -72,7 +72,7 @@ def backward(form: Form) -> tuple[Assignment, ...]:
     hidden state, the output gate (before the cell state, since it may see the new one), the cell state and the other
     gates; then the gradients of the parameters; at last those of the input and the previous state.
     """
-    gates = [k for k in form.own if k != "o"]
+    gates = [k for k in form.weighted_gates if k != "o"]
     return (
         Assignment(DH, add(DY, DH_NEXT), (form.hidden,)),
         *_edited(form, H, DH, form.hidden),
@@ -81,8 +81,8 @@ def backward(form: Form) -> tuple[Assignment, ...]:
         *_edited(form, O, d(O)),
         *_gate(form, "o"),
         *_cell_state(form),
-        *(one for k in gates for one in _gate(form, k)),
-        *(one for base in "uw" if form.haste for one in _sums(form, base)),
+        *(line for k in gates for line in _gate(form, k)),
+        *(line for base in "uw" if form.haste for line in _sums(form, base)),
         *_parameters(form),
         *_previous(form),
     )
@@ -90,7 +90,7 @@ def backward(form: Form) -> tuple[Assignment, ...]:
 
 def _output(form: Form) -> Formula:
     """Return the nonlinearity of the cell state."""
-    return apply(form.variant.activation("c"), form.shown)
+    return apply(form.variant.activation("c"), form.output_cell)
 
 
 def _within(symbol: Symbol, bound: float) -> Holds:
@@ -166,14 +166,14 @@ def _cell_state(form: Form) -> Iterator[Assignment]:
     if variant.cell_clip is not None:
         yield Assignment(raw, times(d(form.computed(cell)), _within(form.raw_cell, variant.cell_clip)))
     coupled, other = (I, F) if variant.coupled == "i" else (F, I)
-    kept = {F: C_PREV, I: G}  # what each gate lets through
+    passed = {F: C_PREV, I: G}  # what each gate lets through
     if variant.coupled and not form.edits(coupled.base):
-        yield Assignment(d(other), times(raw, less(kept[other], kept[coupled])))
+        yield Assignment(d(other), times(raw, less(passed[other], passed[coupled])))
     else:
-        yield Assignment(d(coupled), times(raw, kept[coupled]))
+        yield Assignment(d(coupled), times(raw, passed[coupled]))
         yield from _edited(form, coupled, d(coupled))
-        both = less(times(raw, kept[other]), d(form.computed(coupled)))
-        yield Assignment(d(other), both if variant.coupled else times(raw, kept[other]))
+        both = less(times(raw, passed[other]), d(form.computed(coupled)))
+        yield Assignment(d(other), both if variant.coupled else times(raw, passed[other]))
     yield from _edited(form, other, d(other))
     yield Assignment(d(G), times(raw, I))
     yield from _edited(form, G, d(G))
@@ -186,18 +186,18 @@ def _at_cell(form: Form) -> Symbol:
 
 def _sums(form: Form, base: str) -> Iterator[Assignment]:
     """Back through Haste's layer norm of the recurrent sums u, or of the input's sums w, across all gates."""
-    whole = Symbol("n", base)
-    for k in form.own:
+    stacked = Symbol("n", base)
+    for k in form.weighted_gates:
         n = Symbol("n", f"{base}{k}")
         yield Assignment(n, standardised(form, Symbol(base, k), base))
         yield Assignment(d(n), times(Symbol("γ", f"{base}{k}"), d(form.unclipped(k))))
-    every = tuple(Symbol("n", f"{base}{k}") for k in form.own)
-    yield Assignment(whole, Concatenation(every), (ALL_GATES,))
-    yield Assignment(d(whole), Concatenation(tuple(d(n) for n in every)), (ALL_GATES,))
+    every = tuple(Symbol("n", f"{base}{k}") for k in form.weighted_gates)
+    yield Assignment(stacked, Concatenation(every), (ALL_GATES,))
+    yield Assignment(d(stacked), Concatenation(tuple(d(n) for n in every)), (ALL_GATES,))
     first, second = Symbol("m", f"1,{base}"), Symbol("m", f"2,{base}")
-    yield Assignment(first, FunctionCall("mean", (d(whole),)), ())
-    yield Assignment(second, FunctionCall("mean", (times(d(whole), whole),)), ())
-    for k, n in zip(form.own, every, strict=True):
+    yield Assignment(first, FunctionCall("mean", (d(stacked),)), ())
+    yield Assignment(second, FunctionCall("mean", (times(d(stacked), stacked),)), ())
+    for k, n in zip(form.weighted_gates, every, strict=True):
         over = add(d(n), Negative(first), Negative(times(n, second)))
         yield Assignment(d(Symbol(base, k)), Quotient(over, deviation(form, base)))
 
@@ -205,7 +205,7 @@ def _sums(form: Form, base: str) -> Iterator[Assignment]:
 def _parameters(form: Form) -> Iterator[Assignment]:
     """Every gradient of a parameter, as an outer product or a product of two vectors."""
     h, x = vectors(form)
-    for k in form.own:
+    for k in form.weighted_gates:
         if form.haste:
             yield _matrix(form, "W", k, d(Symbol("w", k)), x, FEATURES)
             yield _matrix(form, "U", k, d(Symbol("u", k)), h, RECURRENT)
@@ -213,8 +213,8 @@ def _parameters(form: Form) -> Iterator[Assignment]:
             yield _matrix(form, "W", k, d(form.weighted(k)), Z, COLUMNS)
         yield Assignment(d(Symbol("b", k)), d(form.unclipped(k)), sums=True)
         if form.variant.peephole != "none" and k in PEEPHOLES:
-            seen = form.cell if k == "o" else C_PREV
-            yield Assignment(d(Symbol("p", k)), times(d(form.weighted(k)), seen), sums=True)
+            cell = form.cell if k == "o" else C_PREV
+            yield Assignment(d(Symbol("p", k)), times(d(form.weighted(k)), cell), sums=True)
         names = {"none": (), "gates": (k,), "haste": (f"u{k}", f"w{k}")}[form.variant.layer_norm]
         for name in names:
             gain = times(d(form.unclipped(k)), Symbol("n", name))
@@ -226,9 +226,9 @@ def _parameters(form: Form) -> Iterator[Assignment]:
         yield Assignment(d(R), Outer(d(form.raw_hidden), M), (RECURRENT, UNITS), sums=True)
 
 
-def _matrix(form: Form, base: str, k: str, arrived: Symbol, seen: Symbol, across: str) -> Assignment:
+def _matrix(form: Form, base: str, k: str, arrived: Symbol, vector: Symbol, across: str) -> Assignment:
     """The gradient of weights; under DropConnect it passes where they acted."""
-    right: Formula = Outer(arrived, seen)
+    right: Formula = Outer(arrived, vector)
     if weights(form, base, k) != Symbol(base, k):
         right = times(right, Symbol("D", k))
     return Assignment(d(Symbol(base, k)), right, (UNITS, across), sums=True)
@@ -237,7 +237,7 @@ def _matrix(form: Form, base: str, k: str, arrived: Symbol, seen: Symbol, across
 def _previous(form: Form) -> Iterator[Assignment]:
     if form.haste:
         h, x = (
-            add(*(MatMul(Transpose(weights(form, matrix, k)), d(Symbol(base, k))) for k in form.own))
+            add(*(MatMul(Transpose(weights(form, matrix, k)), d(Symbol(base, k))) for k in form.weighted_gates))
             for base, matrix in zip("uw", "UW", strict=True)
         )
         if "recurrent" in form.dropout:
@@ -247,7 +247,7 @@ def _previous(form: Form) -> Iterator[Assignment]:
             yield Assignment(d(Z_X), x, (FEATURES,))
             x = d(Z_X)
     else:
-        terms = [MatMul(Transpose(weights(form, "W", k)), d(form.weighted(k))) for k in form.own]
+        terms = [MatMul(Transpose(weights(form, "W", k)), d(form.weighted(k))) for k in form.weighted_gates]
         yield Assignment(DZ, add(*terms), (COLUMNS,))
         h, x = Slice(DZ, 0, RECURRENT), Slice(DZ, RECURRENT, COLUMNS)
     h = times(h, D_H) if "recurrent" in form.dropout else h

@@ -40,12 +40,12 @@ _PARTS = {D_H: "recurrent", D_X: "input", K_C: "zoneout_cell", K_H: "zoneout_hid
 
 def edited(moment: Moment) -> frozenset[tuple[str, str]]:
     """Return what edits do to the quantities of a step of one sequence: see `Form.edited`."""
-    found = set()
+    effects = set()
     for letter, effect in effects_of(moment).items():
         bounded = np.isfinite(effect.low).any() or np.isfinite(effect.high).any()
         done = {"scale": (effect.scale != 1).any(), "clamp": bounded, "set": effect.fixed.any()}
-        found |= {(letter, how) for how, any_ in done.items() if any_}
-    return frozenset(found)
+        effects |= {(letter, how) for how, any_ in done.items() if any_}
+    return frozenset(effects)
 
 
 def form_of(p: Parameters, dropout: DropoutMasks, **written: Any) -> Form:
@@ -84,25 +84,25 @@ def _rows(variant: Variant) -> dict[Symbol, Place]:
 
 def parameters(form: Form, p: Parameters) -> dict[Symbol, Array]:
     """Return the values of a program's parameters."""
-    arrays, found = p.arrays(), dict[Symbol, Array]()
+    arrays, values = p.arrays(), dict[Symbol, Array]()
     for symbol in program(form).of_kind(PARAMETER):
         where = place(form, symbol, p.recurrent_size)
-        found[symbol] = np.zeros_like(p.bias[0]) if where is None else arrays[where[0]][where[1]]
-    return found
+        values[symbol] = np.zeros_like(p.bias[0]) if where is None else arrays[where[0]][where[1]]
+    return values
 
 
-def dropout_masks(form: Form, p: Parameters, given: DropoutMasks) -> dict[Symbol, Array]:
+def dropout_masks(form: Form, p: Parameters, masks: DropoutMasks) -> dict[Symbol, Array]:
     """Return the values of a program's masks, with whatever leading axes they have."""
-    arrays, found = given.arrays(), dict[Symbol, Array]()
+    arrays, values = masks.arrays(), dict[Symbol, Array]()
     for symbol in program(form).of_kind(MASK):
         if symbol in _PARTS:
-            found[symbol] = arrays[_PARTS[symbol]]
+            values[symbol] = arrays[_PARTS[symbol]]
             continue
         dropped = np.broadcast_to(arrays["weight"], p.recurrent_weight.shape)[index(symbol.sub)]
         if not (form.split or form.haste):  # of the combined input's weights, those of x are all there
             dropped = np.concatenate([dropped, np.ones_like(p.input_weight[0])], axis=-1)
-        found[symbol] = dropped
-    return found
+        values[symbol] = dropped
+    return values
 
 
 def of_step(moment: Moment, program: Program) -> dict[Symbol, Any]:
@@ -110,20 +110,20 @@ def of_step(moment: Moment, program: Program) -> dict[Symbol, Any]:
     what a trace kept is taken as it was computed. Weights are those that act, under DropConnect where there is some.
     """
     form, p = program.form, moment.p
-    found: dict[Symbol, Any] = {X: moment.x[0], H_PREV: moment.h_prev[0], C_PREV: moment.c_prev[0]}
-    found |= parameters(form, p)
+    values: dict[Symbol, Any] = {X: moment.x[0], H_PREV: moment.h_prev[0], C_PREV: moment.c_prev[0]}
+    values |= parameters(form, p)
     for symbol, mask in dropout_masks(form, p, moment.dropout).items():
-        found[symbol] = mask if symbol.base == "D" else mask[0]
+        values[symbol] = mask if symbol.base == "D" else mask[0]
     if moment.dropout.weight is not None:
         base, acting = ("U", moment.U) if form.split or form.haste else ("W", moment.W)
-        found |= {Symbol(base, k): acting[index(k)] for k in p.variant.own}
+        values |= {Symbol(base, k): acting[index(k)] for k in p.variant.own}
     for k, effect in effects_of(moment).items():
         named = {"scale": effect.scale, "set": effect.value, "low": effect.low, "high": effect.high}
-        found |= {Symbol(name, k): value[0] for name, value in named.items()}
-    for one in program.forward:
-        if (value := _of_moment(moment, one.left)) is not None:
-            found[one.left] = value[0]
-    return found
+        values |= {Symbol(name, k): value[0] for name, value in named.items()}
+    for line in program.forward:
+        if (value := _of_moment(moment, line.left)) is not None:
+            values[line.left] = value[0]
+    return values
 
 
 def _of_moment(M: Moment, symbol: Symbol) -> Any:

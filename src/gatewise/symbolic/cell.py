@@ -39,9 +39,9 @@ _AXES = {"hidden": UNITS, "columns": COLUMNS, "recurrent": RECURRENT}  # of decl
 @lru_cache(256)
 def program(form: Form) -> Program:
     """Return the program of a form: that of the combined input, rewritten as the form says."""
-    made = Program(
+    program_of_form = Program(
         form,
-        tuple(_given(form)),
+        tuple(_inputs(form)),
         forward(form),
         backward(form),
         (Carry(H_PREV, H), Carry(C_PREV, C)),
@@ -49,11 +49,11 @@ def program(form: Form) -> Program:
     )
     for switch, rewrite in rewrites.REWRITES.items():
         if getattr(form, switch):
-            made = rewrite(made)
-    return made
+            program_of_form = rewrite(program_of_form)
+    return program_of_form
 
 
-def _given(form: Form) -> Iterator[ProgramInput]:
+def _inputs(form: Form) -> Iterator[ProgramInput]:
     hidden, variant = form.hidden, form.variant
     yield ProgramInput(X, (FEATURES,), INPUT)
     yield ProgramInput(H_PREV, (hidden,), STATE)

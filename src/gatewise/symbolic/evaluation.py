@@ -136,12 +136,12 @@ class _Broadcasting(_Evaluator):
         """Return what formulas are, one to broadcast against another: fewer own axes are filled up."""
         ranks = [self.rank(formula) for formula in formulas]
         most = max(ranks)
-        return [_filled(self.value(one), most - own) for one, own in zip(formulas, ranks, strict=True)]
+        return [_filled(self.value(formula), most - rank) for formula, rank in zip(formulas, ranks, strict=True)]
 
     def stacked(self, values: Sequence[Any]) -> Any:
         """Return vectors one behind the other, with the leading axes that any of them has."""
         leading = np.broadcast_shapes(*(value.shape[:-1] for value in values))
-        return np.concatenate([np.broadcast_to(one, (*leading, one.shape[-1])) for one in values], axis=-1)
+        return np.concatenate([np.broadcast_to(value, (*leading, value.shape[-1])) for value in values], axis=-1)
 
     def product(self, left: Formula, right: Formula) -> Any:
         """Return the product of a matrix and vectors."""
@@ -151,10 +151,10 @@ class _Broadcasting(_Evaluator):
         """Return how many axes of a formula's value are its own."""
         if isinstance(formula, Symbol):
             return self.ranks[formula]
-        kept: tuple[Ranks, int] | None = formula.__dict__.get("_rank")  # asked for over and over, of the same symbols
-        if kept is None or kept[0] is not self.ranks:
-            kept = formula.__dict__["_rank"] = self.ranks, self._rank(formula)
-        return kept[1]
+        cached: tuple[Ranks, int] | None = formula.__dict__.get("_rank")  # asked for over and over, of the same symbols
+        if cached is None or cached[0] is not self.ranks:
+            cached = formula.__dict__["_rank"] = self.ranks, self._rank(formula)
+        return cached[1]
 
     def _rank(self, formula: Formula) -> int:
         match formula:
@@ -207,7 +207,7 @@ def substitute(formula: Formula, env: Env, unit: int) -> Formula:
             pairs = (
                 zip(first[unit], second, strict=True) if first.ndim == 2 else zip(first, second[:, unit], strict=True)
             )
-            return Sum(tuple(Product((Number(one), Number(other))) for one, other in pairs))
+            return Sum(tuple(Product((Number(weight), Number(factor))) for weight, factor in pairs))
         case Outer(left, right):
             return Product((Number(evaluate(left, env)[unit]), NumberRow(tuple(evaluate(right, env)))))
         case Slice(vector, int(start)):

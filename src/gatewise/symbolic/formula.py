@@ -27,10 +27,10 @@ class Formula:
 
     def __hash__(self) -> int:
         try:
-            kept: int = self._hash  # type: ignore[attr-defined]
+            cached: int = self._hash  # type: ignore[attr-defined]
         except AttributeError:
-            kept = self.__dict__["_hash"] = hash((type(self), *(getattr(self, name) for name in _fields(self))))
-        return kept
+            cached = self.__dict__["_hash"] = hash((type(self), *(getattr(self, name) for name in _fields(self))))
+        return cached
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), tuple(getattr(self, name) for name in _fields(self))  # a hash is of one process alone
@@ -199,28 +199,28 @@ def _fields(formula: Formula) -> tuple[str, ...]:
 
 def parts(formula: Formula) -> tuple[Formula, ...]:
     """Return what a formula is directly made of, from the left."""
-    kept: tuple[Formula, ...] | None = formula.__dict__.get("_parts")
-    if kept is None:
-        found: list[Formula] = []
+    cached: tuple[Formula, ...] | None = formula.__dict__.get("_parts")
+    if cached is None:
+        formulas: list[Formula] = []
         for name in _fields(formula):
             value: Any = getattr(formula, name)
             if isinstance(value, Formula):
-                found.append(value)
+                formulas.append(value)
             elif isinstance(value, tuple):
-                found += (one for one in value if isinstance(one, Formula))
-        kept = formula.__dict__["_parts"] = tuple(found)
-    return kept
+                formulas += (entry for entry in value if isinstance(entry, Formula))
+        cached = formula.__dict__["_parts"] = tuple(formulas)
+    return cached
 
 
 def nodes(formula: Formula) -> tuple[Formula, ...]:
     """Return a formula and all that it is made of, from the left."""
-    kept: tuple[Formula, ...] | None = formula.__dict__.get("_nodes")
-    if kept is None:
-        found = [formula]
+    cached: tuple[Formula, ...] | None = formula.__dict__.get("_nodes")
+    if cached is None:
+        formulas = [formula]
         for part in parts(formula):
-            found += nodes(part)
-        kept = formula.__dict__["_nodes"] = tuple(found)
-    return kept
+            formulas += nodes(part)
+        cached = formula.__dict__["_nodes"] = tuple(formulas)
+    return cached
 
 
 def rebuild(formula: Formula, change: Callable[[Formula], Formula | None]) -> Formula:
@@ -237,8 +237,8 @@ def rebuild(formula: Formula, change: Callable[[Formula], Formula | None]) -> Fo
             rebuilt: Any = rebuild(value, change)
             changed = rebuilt is not value
         elif isinstance(value, tuple):
-            rebuilt = tuple(rebuild(one, change) if isinstance(one, Formula) else one for one in value)
-            changed = any(one is not before for one, before in zip(rebuilt, value, strict=True))
+            rebuilt = tuple(rebuild(entry, change) if isinstance(entry, Formula) else entry for entry in value)
+            changed = any(entry is not entry_before for entry, entry_before in zip(rebuilt, value, strict=True))
         else:
             continue
         if changed:
@@ -250,10 +250,10 @@ def symbols(formula: Formula) -> tuple[Symbol, ...]:
     """Return the symbols of a formula, each once, from the left."""
     if isinstance(formula, Symbol):
         return (formula,)
-    kept: tuple[Symbol, ...] | None = formula.__dict__.get("_symbols")
-    if kept is None:
-        found: dict[Symbol, None] = {}
+    cached: tuple[Symbol, ...] | None = formula.__dict__.get("_symbols")
+    if cached is None:
+        distinct: dict[Symbol, None] = {}
         for part in parts(formula):
-            found.update(dict.fromkeys(symbols(part)))
-        kept = formula.__dict__["_symbols"] = tuple(found)
-    return kept
+            distinct.update(dict.fromkeys(symbols(part)))
+        cached = formula.__dict__["_symbols"] = tuple(distinct)
+    return cached

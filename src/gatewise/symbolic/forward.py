@@ -59,13 +59,13 @@ def forward(form: Form) -> tuple[Assignment, ...]:
     """
     gates = {k: tuple(_gate(form, k)) for k in form.order}
     late = gates.pop("o") if form.variant.peephole != "none" else ()
-    one, other = form.variant.coupled, "i" if form.variant.coupled == "f" else "f"
-    if one and list(gates).index(one) < list(gates).index(other):
-        gates[one] = gates.pop(one)
-    found = [*_combined(form), *(_sums(form) if form.haste else ())]
+    coupled, other = form.variant.coupled, "i" if form.variant.coupled == "f" else "f"
+    if coupled and list(gates).index(coupled) < list(gates).index(other):
+        gates[coupled] = gates.pop(coupled)
+    lines = [*_combined(form), *(_sums(form) if form.haste else ())]
     for equations in gates.values():
-        found += equations
-    return (*found, *_cell_state(form), *late, *_hidden_state(form))
+        lines += equations
+    return (*lines, *_cell_state(form), *late, *_hidden_state(form))
 
 
 def masked(form: Form) -> tuple[Formula, Formula]:
@@ -103,11 +103,11 @@ def apart(form: Form) -> Iterator[Assignment]:
 
 def _sums(form: Form) -> Iterator[Assignment]:
     """The sums of all gates, which Haste's layer norm standardises together."""
-    own = [k for k in LETTERS if k in form.variant.own]
+    gates = [k for k in LETTERS if k in form.variant.own]
     for base, matrix, vector in zip("uw", "UW", vectors(form), strict=True):
-        for k in own:
+        for k in gates:
             yield Assignment(Symbol(base, k), MatMul(weights(form, matrix, k), vector))
-        yield Assignment(Symbol(base), Concatenation(tuple(Symbol(base, k) for k in own)), (ALL_GATES,))
+        yield Assignment(Symbol(base), Concatenation(tuple(Symbol(base, k) for k in gates)), (ALL_GATES,))
         yield from _moments(Symbol(base), base)
 
 
@@ -157,8 +157,8 @@ def _gate(form: Form, k: str) -> Iterator[Assignment]:
 
 def scaled(form: Form, symbol: Symbol) -> Formula:
     """Return an edited quantity before its clamp: as it is computed, times the scale where there is one."""
-    found = form.computed(symbol)
-    return times(Symbol("scale", symbol.base), found) if "scale" in form.edits(symbol.base) else found
+    computed = form.computed(symbol)
+    return times(Symbol("scale", symbol.base), computed) if "scale" in form.edits(symbol.base) else computed
 
 
 def _edited(form: Form, symbol: Symbol, axis: str = UNITS) -> Iterator[Assignment]:
@@ -166,10 +166,10 @@ def _edited(form: Form, symbol: Symbol, axis: str = UNITS) -> Iterator[Assignmen
     k = symbol.base
     if not (edits := form.edits(k)):
         return
-    found = scaled(form, symbol)
+    edited = scaled(form, symbol)
     if "clamp" in edits:
-        found = FunctionCall("clip", (found, Symbol("low", k), Symbol("high", k)))
-    yield Assignment(symbol, add(found, Symbol("set", k)) if "set" in edits else found, (axis,))
+        edited = FunctionCall("clip", (edited, Symbol("low", k), Symbol("high", k)))
+    yield Assignment(symbol, add(edited, Symbol("set", k)) if "set" in edits else edited, (axis,))
 
 
 def _cell_state(form: Form) -> Iterator[Assignment]:
@@ -190,7 +190,7 @@ def _hidden_state(form: Form) -> Iterator[Assignment]:
         normed = times(Symbol("γ", "c"), standardised(form, form.cell, name))
         yield Assignment(C_NORM, add(normed, Symbol("β", "c")))
     axes = (form.hidden,)
-    yield Assignment(form.produced, times(O, apply(variant.activation("c"), form.shown)))
+    yield Assignment(form.produced, times(O, apply(variant.activation("c"), form.output_cell)))
     if form.projected:
         yield Assignment(form.raw_hidden, MatMul(R, M), axes)
         if variant.projection_clip is not None:
@@ -200,8 +200,8 @@ def _hidden_state(form: Form) -> Iterator[Assignment]:
     yield from _edited(form, H, form.hidden)
 
 
-def _zoneout(kept: Symbol, old: Symbol, new: Symbol) -> Formula:
-    return add(times(kept, old), times(less(ONE, kept), new))
+def _zoneout(share: Symbol, old: Symbol, new: Symbol) -> Formula:
+    return add(times(share, old), times(less(ONE, share), new))
 
 
 def _clip(symbol: Symbol, bound: float) -> FunctionCall:

@@ -68,7 +68,7 @@ class Head:
     @property
     def activations(self) -> list[Activation]:
         """The nonlinearities that work on each number."""
-        return [one.activation for one in self.layers if isinstance(one.activation, Activation)]
+        return [layer.activation for layer in self.layers if isinstance(layer.activation, Activation)]
 
 
 @dataclass(frozen=True)
@@ -84,30 +84,30 @@ class _Names:
 
 def constants(head: Head) -> Mapping[Symbol, Array]:
     """Return the values of what is the same at every step."""
-    found: dict[Symbol, Array] = {}
+    values: dict[Symbol, Array] = {}
     for layer, (names, _) in zip(head.layers, _layers(head), strict=True):
-        found |= {names.weight: layer.weight, names.bias: layer.bias}
+        values |= {names.weight: layer.weight, names.bias: layer.bias}
     scaling = {SCALE: head.scale, CENTER: head.center, LEAST: head.least}
-    return found | {symbol: array for symbol, array in scaling.items() if array is not None}
+    return values | {symbol: array for symbol, array in scaling.items() if array is not None}
 
 
-def given(head: Head) -> Mapping[Symbol, tuple[tuple[str, ...], str]]:
+def head_inputs(head: Head) -> Mapping[Symbol, tuple[tuple[str, ...], str]]:
     """Return what a head is given, with what its axes run over, and what it is: an input, parameter or gradient."""
-    found: dict[Symbol, tuple[tuple[str, ...], str]] = {READ: ((READ_AXIS,), "input")}
+    inputs: dict[Symbol, tuple[tuple[str, ...], str]] = {READ: ((READ_AXIS,), "input")}
     if head.skip:
-        found[SKIPPED] = (SKIPPED_AXIS,), "input"
+        inputs[SKIPPED] = (SKIPPED_AXIS,), "input"
     for names, (_, axis) in _layers(head):
-        found |= {names.weight: ((names.axis, axis), "parameter"), names.bias: ((names.axis,), "parameter")}
+        inputs |= {names.weight: ((names.axis, axis), "parameter"), names.bias: ((names.axis,), "parameter")}
     for symbol in constants(head):
-        found.setdefault(symbol, ((OUTPUTS,), "parameter"))
-    return found | {d(OUTPUT): ((OUTPUTS,), "gradient")}
+        inputs.setdefault(symbol, ((OUTPUTS,), "parameter"))
+    return inputs | {d(OUTPUT): ((OUTPUTS,), "gradient")}
 
 
-def reading(head: Head) -> tuple[Assignment, ...]:
+def head_forward(head: Head) -> tuple[Assignment, ...]:
     """Return the equations of a head."""
-    found: list[Assignment] = []
+    lines: list[Assignment] = []
     for layer, (names, (read, _)) in zip(head.layers, _layers(head), strict=True):
-        found.append(Assignment(names.sums, add(MatMul(names.weight, read), names.bias), (names.axis,)))
+        lines.append(Assignment(names.sums, add(MatMul(names.weight, read), names.bias), (names.axis,)))
         put_out: Formula = names.sums
         if isinstance(layer.activation, Activation):
             put_out = apply(layer.activation, names.sums)
@@ -115,21 +115,21 @@ def reading(head: Head) -> tuple[Assignment, ...]:
             e = FunctionCall("exp", (add(names.sums, Negative(FunctionCall("greatest", (names.sums,)))),))
             put_out = Quotient(e, FunctionCall("sum", (e,)))
         if names.output != names.sums:
-            found.append(Assignment(names.output, put_out, (names.axis,)))
-    if found[-1].left == OUTPUT:
-        return tuple(found)
-    whole: Formula = add(found[-1].left, SKIPPED) if head.skip else found[-1].left
+            lines.append(Assignment(names.output, put_out, (names.axis,)))
+    if lines[-1].left == OUTPUT:
+        return tuple(lines)
+    output: Formula = add(lines[-1].left, SKIPPED) if head.skip else lines[-1].left
     if head.scale is not None:
-        whole = add(times(SCALE, whole), CENTER)
+        output = add(times(SCALE, output), CENTER)
     if head.least is not None:
-        whole = FunctionCall("max", (LEAST, whole))
-    return (*found, Assignment(OUTPUT, whole, (OUTPUTS,)))
+        output = FunctionCall("max", (LEAST, output))
+    return (*lines, Assignment(OUTPUT, output, (OUTPUTS,)))
 
 
-def unreading(head: Head) -> tuple[Assignment, ...]:
-    """Return the equations of the backward pass of `reading`."""
+def head_backward(head: Head) -> tuple[Assignment, ...]:
+    """Return the equations of the backward pass of `head_forward`."""
     layers = list(zip(head.layers, _layers(head), strict=True))
-    found: list[Assignment] = []
+    lines: list[Assignment] = []
     (last, _), dy = layers[-1][1], d(OUTPUT)
     if last.output != OUTPUT:
         factors: list[Formula] = [dy]
@@ -137,9 +137,9 @@ def unreading(head: Head) -> tuple[Assignment, ...]:
             factors.append(SCALE)
         if head.least is not None:
             factors.append(Holds(OUTPUT, ">", LEAST))
-        found.append(Assignment(d(last.output), times(*factors) if factors[1:] else dy, (OUTPUTS,)))
+        lines.append(Assignment(d(last.output), times(*factors) if factors[1:] else dy, (OUTPUTS,)))
         if head.skip:
-            found.append(Assignment(d(SKIPPED), d(last.output), (OUTPUTS,)))
+            lines.append(Assignment(d(SKIPPED), d(last.output), (OUTPUTS,)))
     for layer, (names, (read, axis)) in reversed(layers):
         arriving = d(names.output)
         da: Formula = arriving
@@ -148,13 +148,13 @@ def unreading(head: Head) -> tuple[Assignment, ...]:
         elif layer.activation == SOFTMAX:
             da = times(names.output, add(arriving, Negative(FunctionCall("sum", (times(arriving, names.output),)))))
         if names.output != names.sums:
-            found.append(Assignment(d(names.sums), da, (names.axis,)))
-        found += [
+            lines.append(Assignment(d(names.sums), da, (names.axis,)))
+        lines += [
             Assignment(d(names.weight), Outer(d(names.sums), read), (names.axis, axis), sums=True),
             Assignment(d(names.bias), d(names.sums), (names.axis,), sums=True),
             Assignment(d(read), MatMul(Transpose(names.weight), d(names.sums)), (axis,)),
         ]
-    return tuple(found)
+    return tuple(lines)
 
 
 def _layers(head: Head) -> Iterator[tuple[_Names, tuple[Symbol, str]]]:

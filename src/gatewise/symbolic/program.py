@@ -111,7 +111,7 @@ class Form:
         return self.variant.layer_norm == "haste"
 
     @property
-    def own(self) -> str:
+    def weighted_gates(self) -> str:
         """The gates that have weights of their own, in this form's order."""
         return "".join(k for k in self.order if k in self.variant.own)
 
@@ -146,7 +146,7 @@ class Form:
         return self.raw_cell == C
 
     @property
-    def shown(self) -> Symbol:
+    def output_cell(self) -> Symbol:
         """The new cell state as the output's nonlinearity meets it."""
         return C_NORM if self.haste else self.cell
 
@@ -197,7 +197,7 @@ class Program:
     @cached_property
     def assignments(self) -> dict[Symbol, Assignment]:
         """Every assignment by what it gives."""
-        return {one.left: one for one in (*self.forward, *self.backward)}
+        return {line.left: line for line in (*self.forward, *self.backward)}
 
     @cached_property
     def order(self) -> dict[Symbol, int]:
@@ -207,12 +207,14 @@ class Program:
     @cached_property
     def symbols(self) -> dict[Symbol, tuple[Symbol, ...]]:
         """What every assignment takes, by what it gives."""
-        return {left: symbols(one.right) for left, one in self.assignments.items()}
+        return {left: symbols(line.right) for left, line in self.assignments.items()}
 
     @cached_property
     def axes(self) -> dict[Symbol, tuple[str, ...]]:
         """What the axes of every quantity run over."""
-        return {one.symbol: one.axes for one in self.given} | {s: one.axes for s, one in self.assignments.items()}
+        return {quantity.symbol: quantity.axes for quantity in self.given} | {
+            s: quantity.axes for s, quantity in self.assignments.items()
+        }
 
     @cached_property
     def ranks(self) -> dict[Symbol, int]:
@@ -222,9 +224,9 @@ class Program:
     @cached_property
     def links(self) -> dict[Symbol, tuple[Symbol, int]]:
         """What a step takes from its neighbours: for each symbol here, the one there, and which neighbour it is."""
-        before = {one.into: (one.source, -1) for one in self.carry}
-        return before | {one.into: (one.source, 1) for one in self.carry_backward}
+        before = {carry.into: (carry.source, -1) for carry in self.carry}
+        return before | {carry.into: (carry.source, 1) for carry in self.carry_backward}
 
     def of_kind(self, kind: str) -> tuple[Symbol, ...]:
         """Return what is given of one kind."""
-        return tuple(one.symbol for one in self.given if one.kind == kind)
+        return tuple(quantity.symbol for quantity in self.given if quantity.kind == kind)

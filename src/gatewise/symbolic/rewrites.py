@@ -45,9 +45,9 @@ def with_h_and_x_apart(program: Program) -> Program:
     gradients = _apart(program, form)
     return Program(
         form,
-        tuple(one for given in program.given for one in _given_apart(given)),
-        (*apart(form), *(_line_apart(one, form) for one in program.forward if one.left != Z)),
-        tuple(one for line in program.backward for one in _lines_back(line, form, gradients)),
+        tuple(line for quantity in program.given for line in _given_apart(quantity)),
+        (*apart(form), *(_line_apart(line, form) for line in program.forward if line.left != Z)),
+        tuple(new for line in program.backward for new in _lines_back(line, form, gradients)),
         program.carry,
         program.carry_backward,
     )
@@ -64,8 +64,8 @@ def _line_apart(line: Assignment, form: Form) -> Assignment:
         return (term,)
 
     match line.right:
-        case Sum(found):
-            return replace(line, right=add(*(one for term in found for one in terms(term))))
+        case Sum(terms_of_z):
+            return replace(line, right=add(*(part for term in terms_of_z for part in terms(term))))
         case MatMul(right=vector) if vector == Z:
             return replace(line, right=add(*terms(line.right)))
     return line
@@ -73,12 +73,12 @@ def _line_apart(line: Assignment, form: Form) -> Assignment:
 
 def _apart(program: Program, form: Form) -> dict[Symbol, Assignment]:
     """Return the gradients of h and of x as the weights pass them on, in the place of that of z."""
-    whole = program.assignments[DZ].right
-    found = {}
+    gradient_of_z = program.assignments[DZ].right
+    gradients = {}
     for left, base, axis in ((d(Z_H), "U", form.hidden), (d(Z_X), "W", FEATURES)):
-        side = rebuild(whole, partial(_side, base=base))
-        found[left] = Assignment(left, side, (axis,))
-    return found
+        side = rebuild(gradient_of_z, partial(_side, base=base))
+        gradients[left] = Assignment(left, side, (axis,))
+    return gradients
 
 
 def _lines_back(line: Assignment, form: Form, gradients: dict[Symbol, Assignment]) -> Iterator[Assignment]:
@@ -101,7 +101,7 @@ def _lines_back(line: Assignment, form: Form, gradients: dict[Symbol, Assignment
             right = times(of_h, *dropped) if dropped else of_h
             yield replace(line, left=replace(left, base="U"), right=right, axes=(UNITS, RECURRENT))
         case Assignment(left) if left == DZ:
-            yield from (one for name, one in gradients.items() if named[name])
+            yield from (gradient for name, gradient in gradients.items() if named[name])
         case _:
             yield replace(line, right=rebuild(line.right, part))
 
@@ -120,15 +120,15 @@ def _side(node: Formula, base: str) -> Formula | None:
     return Transpose(_matrix_of(node.matrix, base)) if isinstance(node, Transpose) else None
 
 
-def _given_apart(given: ProgramInput) -> Iterator[ProgramInput]:
-    if given.axes != (UNITS, COLUMNS):
-        yield given
+def _given_apart(quantity: ProgramInput) -> Iterator[ProgramInput]:
+    if quantity.axes != (UNITS, COLUMNS):
+        yield quantity
         return
-    if given.kind != MASK:
-        yield replace(given, axes=(UNITS, FEATURES))
-        yield replace(given, symbol=replace(given.symbol, base="U"), axes=(UNITS, RECURRENT))
+    if quantity.kind != MASK:
+        yield replace(quantity, axes=(UNITS, FEATURES))
+        yield replace(quantity, symbol=replace(quantity.symbol, base="U"), axes=(UNITS, RECURRENT))
     else:
-        yield replace(given, axes=(UNITS, RECURRENT))
+        yield replace(quantity, axes=(UNITS, RECURRENT))
 
 
 def with_z_inlined(program: Program) -> Program:
@@ -161,11 +161,15 @@ def with_two_biases(program: Program) -> Program:
         program,
         form=replace(program.form, two_biases=True),
         given=tuple(
-            two for one in program.given for two in dict.fromkeys((one, replace(one, symbol=_second(one.symbol))))
+            two
+            for entry in program.given
+            for two in dict.fromkeys((entry, replace(entry, symbol=_second(entry.symbol))))
         ),
         forward=_changed(program.forward, change),
         backward=tuple(
-            two for one in program.backward for two in dict.fromkeys((one, replace(one, left=_second(one.left))))
+            two
+            for entry in program.backward
+            for two in dict.fromkeys((entry, replace(entry, left=_second(entry.left))))
         ),
     )
 
@@ -188,10 +192,14 @@ def of_last_states(program: Program) -> Program:
     return replace(
         program,
         given=tuple(
-            replace(one, symbol=DH) if one.symbol == DH_NEXT else one for one in program.given if one.symbol != DY
+            replace(entry, symbol=DH) if entry.symbol == DH_NEXT else entry
+            for entry in program.given
+            if entry.symbol != DY
         ),
-        backward=tuple(one for one in program.backward if one.left != DH),
-        carry_backward=tuple(Carry(DH, one.source) if one.into == DH_NEXT else one for one in program.carry_backward),
+        backward=tuple(entry for entry in program.backward if entry.left != DH),
+        carry_backward=tuple(
+            Carry(DH, entry.source) if entry.into == DH_NEXT else entry for entry in program.carry_backward
+        ),
     )
 
 
@@ -227,4 +235,4 @@ def at_ends(node: Formula, ends: Mapping[int | str, int]) -> Formula | None:
 
 
 def _changed(assignments: Iterable[Assignment], change: Callable[[Formula], Formula | None]) -> tuple[Assignment, ...]:
-    return tuple(replace(one, right=rebuild(one.right, change)) for one in assignments)
+    return tuple(replace(line, right=rebuild(line.right, change)) for line in assignments)

@@ -5,15 +5,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gatewise.walkthrough.parts import Bound as Bound
     from gatewise.walkthrough.parts import Definition as Definition
-    from gatewise.walkthrough.parts import Equation as Equation
     from gatewise.walkthrough.parts import Expanded as Expanded
     from gatewise.walkthrough.parts import Facts as Facts
+    from gatewise.walkthrough.parts import NumberTable as NumberTable
     from gatewise.walkthrough.parts import Section as Section
     from gatewise.walkthrough.parts import Sentence as Sentence
-    from gatewise.walkthrough.parts import Table as Table
     from gatewise.walkthrough.parts import Walkthrough as Walkthrough
+    from gatewise.walkthrough.parts import WorkedEquation as WorkedEquation
 
-__all__ = ["Bound", "Definition", "Equation", "Expanded", "Facts", "Section", "Sentence", "Table", "Walkthrough"]
+__all__ = [
+    "Bound",
+    "Definition",
+    "Expanded",
+    "Facts",
+    "NumberTable",
+    "Section",
+    "Sentence",
+    "Walkthrough",
+    "WorkedEquation",
+]
 
 
 def __getattr__(name: str) -> object:  # the program starts without its parts

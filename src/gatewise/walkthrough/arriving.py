@@ -15,7 +15,7 @@ from gatewise.walkthrough.bound import BoundStep
 from gatewise.walkthrough.lazy import KEPT
 
 
-class Whole(NamedTuple):
+class RunGradients(NamedTuple):
     """A backward pass over a whole run.
 
     Attributes
@@ -45,9 +45,9 @@ class Arriving:
         In the order in which they ran.
     last : (array, array)
         What arrives at the hidden state and at the cell state of the last step.
-    wanted : iterable of int
+    steps_to_keep : iterable of int
         Steps of a long run that what arrives at is computed for in one pass.
-    kept : function of BoundStep
+    share_of : function of BoundStep
         Returns how much of the gradient at its cell state a step passes on along the cell state alone.
     """
 
@@ -55,28 +55,28 @@ class Arriving:
         self,
         steps: Sequence[BoundStep],
         last: tuple[Array, Array],
-        wanted: Iterable[int] = (),
-        kept: Callable[[BoundStep], Array] | None = None,
+        steps_to_keep: Iterable[int] = (),
+        share_of: Callable[[BoundStep], Array] | None = None,
     ) -> None:
-        self.steps, self.kept = steps, kept
+        self.steps, self.share_of = steps, share_of
         self.carry = steps[0].program.carry_backward
-        self.end, self.wanted = len(steps) - 1, frozenset(wanted)
+        self.end, self.steps_to_keep = len(steps) - 1, frozenset(steps_to_keep)
         self.known = {self.end: self._named(*last)}
 
     def _named(self, dh: Array, dc: Array) -> Mapping[Symbol, Any]:
-        return dict(zip((one.into for one in self.carry), (dh, dc), strict=True))
+        return dict(zip((carry.into for carry in self.carry), (dh, dc), strict=True))
 
     def __call__(self, at: int) -> Mapping[Symbol, Any]:
         """Return what arrives at a step."""
-        if at in self.wanted:
-            return self.whole.arriving[at]
-        found = min(place for place in self.known if place >= at)
-        if found - at >= KEPT:
-            found = self._leap(found, at)
+        if at in self.steps_to_keep:
+            return self.total.arriving[at]
+        gradients = min(place for place in self.known if place >= at)
+        if gradients - at >= KEPT:
+            gradients = self._leap(gradients, at)
         with np.errstate(all="ignore"):
-            while found > at:
-                scope, found = self.steps[found].scope, found - 1
-                self._keep(found, {one.into: scope[one.source] for one in self.carry})
+            while gradients > at:
+                scope, gradients = self.steps[gradients].scope, gradients - 1
+                self._keep(gradients, {carry.into: scope[carry.source] for carry in self.carry})
         return self.known[at]
 
     def _keep(self, at: int, arriving: Mapping[Symbol, Any]) -> None:
@@ -98,22 +98,22 @@ class Arriving:
         with np.errstate(all="ignore"):
             step = self.steps[at]
             dh = dh if step.dy is None else dh + step.dy
-            found = adjoints.step(step.step.moment, dh[None], dc[None])
-        return found.h_prev[0], found.c_prev[0], found.parameters
+            gradients = adjoints.step(step.step.moment, dh[None], dc[None])
+        return gradients.h_prev[0], gradients.c_prev[0], gradients.parameters
 
     @cached_property
-    def whole(self) -> Whole:
+    def total(self) -> RunGradients:
         """A pass over all steps."""
         parameters = {name: np.zeros_like(array) for name, array in self.steps[0].p.arrays().items()}
-        whole = Whole(parameters, {}, {})
+        total = RunGradients(parameters, {}, {})
         dh, dc = self.known[self.end].values()
         carried = np.ones(self.steps[0].p.hidden_size)
         for at in range(self.end, -1, -1):
-            if at in self.wanted:
-                whole.arriving[at], whole.carried[at] = self._named(dh, dc), carried
+            if at in self.steps_to_keep:
+                total.arriving[at], total.carried[at] = self._named(dh, dc), carried
             dh, dc, added = self._before(at, dh, dc)
             for name, array in added.items():
                 parameters[name] = parameters[name] + array
-            if self.kept is not None:
-                carried = carried * self.kept(self.steps[at])
-        return whole
+            if self.share_of is not None:
+                carried = carried * self.share_of(self.steps[at])
+        return total

@@ -16,7 +16,7 @@ from gatewise.walkthrough import setting, stepback
 from gatewise.walkthrough.arriving import Arriving
 from gatewise.walkthrough.bound import BoundStep, last_gradients, over_all_steps
 from gatewise.walkthrough.lazy import ENDS, FEW, ends
-from gatewise.walkthrough.parts import Block, Section, Sentence, Table, Words
+from gatewise.walkthrough.parts import Block, NumberTable, Section, Sentence, Words
 from gatewise.walkthrough.quantity_sentences import carried_share, gradient_check_sentence
 
 WORK = 1_000  # steps of a run that are always checked against differences
@@ -53,8 +53,8 @@ class BackwardWalk:
         self.dh, self.dc = last_gradients(first, dh, dc)
         last = len(steps) - 1
         ending = range(last, max(last - ENDS, -1), -1)  # whose rows are shown of many
-        wanted = () if self.whole or len(shown) == 1 else {*shown, *ending, 0}
-        self.arriving = Arriving(steps, (self.dh, self.dc), wanted, self._kept)
+        steps_to_keep = () if self.whole or len(shown) == 1 else {*shown, *ending, 0}
+        self.arriving = Arriving(steps, (self.dh, self.dc), steps_to_keep, self._carried_share)
 
     def forward(self) -> Iterator[Callable[[], Sequence[Section]]]:
         """Go through what makes the sections of the loss and of the steps forward, in brief."""
@@ -84,9 +84,9 @@ class BackwardWalk:
     def _backward(self, at: int) -> list[Section]:
         return stepback.sections(self.steps[at])
 
-    def _kept(self, step: BoundStep) -> Any:
+    def _carried_share(self, step: BoundStep) -> Any:
         """Return how much of the gradient of its cell state a step passes on along the cell state alone."""
-        return step.M.f[0] if step.form.keeps_by_gate else stepback.kept(step)
+        return step.M.f[0] if step.form.keeps_by_gate else stepback.carried_share(step)
 
     def _loss(self) -> Section:
         loss: Words = ("The loss is the sum of the last ", H, ", so its gradient with respect to each entry is 1.")
@@ -106,12 +106,12 @@ class BackwardWalk:
         blocks: list[Block]
         if len(self.steps) <= FEW:
             blocks = [Sentence(f"{words}; the step is in brackets.")]
-            blocks += [over_all_steps(self.steps, one) for one in self.steps[0].program.backward if one.sums]
+            blocks += [over_all_steps(self.steps, line) for line in self.steps[0].program.backward if line.sums]
         else:
             first = self.steps[0]
             blocks = [
                 Sentence(f"{words}."),
-                *setting.tables(first, first.p.replace(**self.arriving.whole.parameters), d),
+                *setting.tables(first, first.p.replace(**self.arriving.total.parameters), d),
             ]
         title = f"The gradients summed over all {len(self.steps):,} steps"
         return Section("all_steps", title, tuple(blocks), self.after)
@@ -119,29 +119,29 @@ class BackwardWalk:
     def _through_time(self) -> Section:
         """How much of the cell state's gradient the forget gates let through."""
         first = self.steps[0]
-        shown, new = first.units[:4], d(first.form.cell)
+        units, new = first.units[:4], d(first.form.cell)
         last = len(self.steps) - 1
         carried = {last: np.ones(len(self.names[UNITS]))}  # of what arrives at the last cell state, what reaches others
 
         def row(k: int, place: int) -> tuple[Words, Sequence[Any]]:
             at = last - place
             step, reached = self.steps[at], self._reached(at, carried)
-            kept = self._kept(step)
-            return self.times[at], (kept[k], (reached * kept)[k], step.scope[new][k], step.scope[DC_PREV][k])
+            share = self._carried_share(step)
+            return self.times[at], (share[k], (reached * share)[k], step.scope[new][k], step.scope[DC_PREV][k])
 
-        rows = {k: ends(len(self.steps), partial(row, k), whole=self.whole) for k in shown}
+        rows = {k: ends(len(self.steps), partial(row, k), whole=self.whole) for k in units}
         plain = first.form.keeps_by_gate
         heads = (F if plain else "kept", ("product of ", F) if plain else "product", new, DC_PREV)
         blocks: list[Block] = [
-            Table(self.names[UNITS][k], heads, rows[k][0], (0,), digits=6, whole=True, left_out=rows[k][1])
-            for k in shown
+            NumberTable(self.names[UNITS][k], heads, rows[k][0], (0,), digits=6, whole=True, left_out=rows[k][1])
+            for k in units
         ]
-        rest = len(first.units) - len(shown)
+        rest = len(first.units) - len(units)
         if rest:
             blocks.append(Sentence(f"… and {rest} more units (--unit K, or unit=K, shows one)."))
         if last:
             reached = self._reached(0, carried)
-            blocks.append(Sentence(carried_share(self.times[-1], self.times[0], reached, shown, first.named)))
+            blocks.append(Sentence(carried_share(self.times[-1], self.times[0], reached, units, first.named)))
         words: Words
         if plain:
             words = ("Along the cell state alone, ", DC_PREV, " is ", F, " times the gradient that arrives.")
@@ -157,12 +157,12 @@ class BackwardWalk:
 
     def _reached(self, at: int, carried: dict[int, Any]) -> Any:
         """Return how much of a gradient at the last cell state reaches that of a step."""
-        if at in self.arriving.wanted:
-            return self.arriving.whole.carried[at]
-        found = min(place for place in carried if place >= at)
-        while found > at:
-            carried[found - 1] = carried[found] * self._kept(self.steps[found])
-            found -= 1
+        if at in self.arriving.steps_to_keep:
+            return self.arriving.total.carried[at]
+        place = min(step for step in carried if step >= at)
+        while place > at:
+            carried[place - 1] = carried[place] * self._carried_share(self.steps[place])
+            place -= 1
         return carried[at]
 
     def _check(self) -> Section:
@@ -173,7 +173,13 @@ class BackwardWalk:
         dy = np.stack([step.scope[DY] for step in steps]) if steps[0].has_dy else None
         compared = gradient_check([step.step for step in steps], self.dh, self.dc, dy=dy)
         names: dict[str, Symbol] = {"x": X, "h_prev": H_PREV, "c_prev": C_PREV}
-        rows = tuple((names.get(one.name, one.name), (one.entries, one.of, one.largest, one.error)) for one in compared)
+        rows = tuple(
+            (
+                names.get(comparison.name, comparison.name),
+                (comparison.entries, comparison.of, comparison.largest, comparison.error),
+            )
+            for comparison in compared
+        )
         heads = ("compared", "entries", "largest gradient", "largest error")
-        blocks = (Table("", heads, rows, digits=3, whole=True), Sentence(gradient_check_sentence(compared)))
+        blocks = (NumberTable("", heads, rows, digits=3, whole=True), Sentence(gradient_check_sentence(compared)))
         return Section("gradient_check", title, blocks, self.after)

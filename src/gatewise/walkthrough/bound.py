@@ -22,7 +22,7 @@ from gatewise.symbolic.program import Assignment, Form, Program
 from gatewise.symbolic.step_values import StepValues
 from gatewise.symbolic.symbols import ALL_GATES, COLUMNS, DY, FEATURES, RECURRENT, UNITS
 from gatewise.walkthrough.notation import Notation
-from gatewise.walkthrough.parts import Block, Bound, Equation, Expanded, Section
+from gatewise.walkthrough.parts import Block, Bound, Expanded, Section, WorkedEquation
 
 OPENNESS = ("sigmoid", "hard_sigmoid")  # nonlinearities that lie between 0 and 1
 
@@ -94,8 +94,10 @@ class BoundStep:
     @cached_property
     def scope(self) -> StepValues:
         """What the symbols of the program stand for."""
-        whole = program(self.form)
-        written = rewrites.with_weights_as_they_act(whole if self.dy is not None else rewrites.of_last_states(whole))
+        of_form = program(self.form)
+        written = rewrites.with_weights_as_they_act(
+            of_form if self.dy is not None else rewrites.of_last_states(of_form)
+        )
         with np.errstate(all="ignore"):  # infinity and NaN go through as they are
             known = binding.of_step(self.M, written)
         scope = _ArrivingValues(written, self.p, known if self.dy is None else known | {DY: self.dy})
@@ -117,45 +119,45 @@ class BoundStep:
         """Return the name of a unit."""
         return self.names[UNITS][k]
 
-    def equation(self, one: Assignment) -> Equation:
+    def equation(self, line: Assignment) -> WorkedEquation:
         """Return an assignment with its numbers."""
-        value = self.scope[one.left]
-        if one.left == self.form.raw_cell:  # the sum itself: an engine may have rounded what it kept in another way
+        value = self.scope[line.left]
+        if line.left == self.form.raw_cell:  # the sum itself: an engine may have rounded what it kept in another way
             value = self.M.c_raw[0]
         # Masks come last, so that `gatewise.render.layout.shapes` finds the shapes of what they multiply.
-        used = sorted(self.program.symbols[one.left], key=lambda symbol: symbol.base == "mask")
-        over, across = (*one.axes, *(UNITS, COLUMNS)[len(one.axes) :])
-        return Equation(
-            one.left,
-            one.right,
+        used = sorted(self.program.symbols[line.left], key=lambda symbol: symbol.base == "mask")
+        over, across = (*line.axes, *(UNITS, COLUMNS)[len(line.axes) :])
+        return WorkedEquation(
+            line.left,
+            line.right,
             {symbol: self.scope[symbol] for symbol in used},
             value,
             over,
             across,
-            worked=not isinstance(one.right, Concatenation),
-            openness=self._is_an_amount(one, value),
-            products=tuple(self._products(one)),
+            worked=not isinstance(line.right, Concatenation),
+            openness=self._is_an_amount(line, value),
+            products=tuple(self._products(line)),
         )
 
     def equations(self, assignments: Sequence[Assignment]) -> list[Block]:
         """Return assignments with their numbers."""
-        return [self.equation(one) for one in assignments]
+        return [self.equation(line) for line in assignments]
 
-    def _is_an_amount(self, one: Assignment, value: Any) -> bool:
+    def _is_an_amount(self, line: Assignment, value: Any) -> bool:
         """Say whether this is a gate between 0 and 1."""
-        if one.left.base not in LETTERS or one.left.d:
+        if line.left.base not in LETTERS or line.left.d:
             return False
-        if self.form.computed(one.left) != one.left:  # edited: between 0 and 1 if it is computed so, and stays so
-            computed = self.program.assignments[self.form.computed(one.left)]
+        if self.form.computed(line.left) != line.left:  # edited: between 0 and 1 if it is computed so, and stays so
+            computed = self.program.assignments[self.form.computed(line.left)]
             return self._is_an_amount(computed, value) and bool(((value >= 0) & (value <= 1)).all())
-        right = one.right
+        right = line.right
         return not isinstance(right, FunctionCall) or (
             right.activation is not None and right.activation.name in OPENNESS
         )
 
-    def _products(self, one: Assignment) -> Iterator[str]:
+    def _products(self, line: Assignment) -> Iterator[str]:
         """Go through what the products of matrices and vectors are called, in the order in which they are summed."""
-        for k, axis in _summed(self.program)[one.left]:
+        for k, axis in _summed(self.program)[line.left]:
             yield from (f"{k}: {name}" for name in self.names[axis]) if k else self.names[axis]
 
     def section(self, key: str, title: str, blocks: Sequence[Block], which: str = "") -> Section:
@@ -173,16 +175,16 @@ class BoundStep:
 @lru_cache(256)
 def _summed(program: Program) -> dict[Symbol, list[tuple[str, str]]]:
     """Return what each product with a matrix is summed over, by what it goes into; backward, also of which gate."""
-    found: dict[Symbol, list[tuple[str, str]]] = {}
-    for left, one in program.assignments.items():
-        found[left] = []
-        for node in nodes(one.right):
+    sums: dict[Symbol, list[tuple[str, str]]] = {}
+    for left, line in program.assignments.items():
+        sums[left] = []
+        for node in nodes(line.right):
             match node:
                 case MatMul(Transpose(Symbol(sub=k) as matrix)):
-                    found[left].append((k, program.axes[matrix][0]))
+                    sums[left].append((k, program.axes[matrix][0]))
                 case MatMul(Symbol() as matrix):
-                    found[left].append(("", program.axes[matrix][1]))
-    return found
+                    sums[left].append(("", program.axes[matrix][1]))
+    return sums
 
 
 def bind_backward(
@@ -202,11 +204,11 @@ def bind_backward(
     if not are_one_run(steps):
         raise OptionError("a backward pass takes the steps of one run, each beginning where the one before it ended")
     carry = steps[0].program.carry_backward
-    arriving = dict(zip((one.into for one in carry), last, strict=True))
+    arriving = dict(zip((entry.into for entry in carry), last, strict=True))
     with np.errstate(all="ignore"):
         for step in reversed(steps):
             step.scope.known.update(arriving)
-            arriving = {one.into: step.scope[one.source] for one in carry}
+            arriving = {entry.into: step.scope[entry.source] for entry in carry}
     return last
 
 
@@ -217,10 +219,10 @@ def last_gradients(step: BoundStep, dh: npt.ArrayLike | None, dc: npt.ArrayLike 
     return _arriving("dh", dh, default), _arriving("dc", dc, np.zeros(p.hidden_size))
 
 
-def over_all_steps(steps: Sequence[Bound], one: Assignment) -> Equation:
+def over_all_steps(steps: Sequence[Bound], line: Assignment) -> WorkedEquation:
     """Return the gradient of a parameter: the sum of what it is at every step, the last step first."""
-    env = {replace(one.left, time=at): step.scope[one.left] for at, step in reversed(list(enumerate(steps)))}
-    equation = steps[0].equation(one)
+    env = {replace(line.left, time=at): step.scope[line.left] for at, step in reversed(list(enumerate(steps)))}
+    equation = steps[0].equation(line)
     return replace(equation, right=add(*env), env=env, value=sum(env.values()), products=())
 
 
@@ -236,10 +238,10 @@ def are_one_run(steps: Sequence[Bound]) -> bool:
     )
 
 
-def _arriving(name: str, given: npt.ArrayLike | None, default: Array) -> Array:
-    if given is None:
+def _arriving(name: str, gradient: npt.ArrayLike | None, default: Array) -> Array:
+    if gradient is None:
         return default
-    array = numbers(name, given)
+    array = numbers(name, gradient)
     if array.shape != default.shape:
         raise ShapeError(f"{name} has shape {array.shape}; this cell takes {default.shape}")
     return array

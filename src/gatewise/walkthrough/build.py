@@ -95,7 +95,7 @@ def walk(
     >>> print(walk(step).sections[5].title)
     Forget gate: how much of the old cell state each unit keeps
     """
-    if not backward and any(given is not None for given in (dy, dh, dc)):
+    if not backward and any(gradient is not None for gradient in (dy, dh, dc)):
         raise OptionError("dy, dh and dc belong to the backward pass: backward=True")
     if at is not None and (brief or every_step):
         raise OptionError("at shows one step: it does not go with brief or every_step")
@@ -107,10 +107,10 @@ def walk(
         facts = {**(facts or {}), "step": step.name or (at if step.time is None else step.time)}
         if not backward:  # what comes after a step has no part in it
             steps, at = [steps[at]], None
-    p, symbols, shown = steps[0].parameters, notation_of(notation), _shown(len(steps), at, brief, every_step)
+    p, symbols, worked = steps[0].parameters, notation_of(notation), _worked_steps(len(steps), at, brief, every_step)
     units = None if unit is None else (index_of("unit", unit, p.hidden_size, "this cell"),)
     outputs = None if dy is None else _of_outputs(dy, trace, sequence, steps)
-    run = _Run(steps, units, symbols, outputs)
+    run = _WalkedRun(steps, units, symbols, outputs)
     makers: list[Maker] = [] if brief else run.setting(facts or {}, backward=backward)
     if brief or (len(steps) > 1 and at is None):
         edits = "" if trace is None else trace.edits_said()
@@ -120,19 +120,19 @@ def walk(
             raise OptionError(
                 "a backward pass takes the steps of one run, each beginning where the one before it ended"
             )
-        makers += run.backward(dh, dc, shown, brief=brief)
+        makers += run.backward(dh, dc, worked, brief=brief)
     else:
-        makers += _with_rest([partial(run.forward, place) for place in shown], shown, run.times)
+        makers += _with_rest([partial(run.forward, place) for place in worked], worked, run.times)
     sections = Groups([partial(_written, maker, symbols) for maker in makers])
-    title = _title(len(steps), shown, backward=backward, brief=brief)
+    title = _title(len(steps), worked, backward=backward, brief=brief)
     names = run.bound[0].names
-    return Walkthrough(title, sections, run.bound, names, units, backward, symbols.name, symbols.rows, shown)
+    return Walkthrough(title, sections, run.bound, names, units, backward, symbols.name, symbols.rows, worked)
 
 
 Maker = Callable[[], Sequence[Section]]
 
 
-class _Run:
+class _WalkedRun:
     """The steps of a run, bound when they are asked for, and what makes their sections."""
 
     def __init__(
@@ -166,15 +166,15 @@ class _Run:
         return forward.sections(self.bound[place])
 
     def backward(
-        self, dh: npt.ArrayLike | None, dc: npt.ArrayLike | None, shown: Sequence[int], *, brief: bool
+        self, dh: npt.ArrayLike | None, dc: npt.ArrayLike | None, worked: Sequence[int], *, brief: bool
     ) -> list[Maker]:
         """Return what makes the sections of a backward pass: where one step is shown of several, without their sums."""
-        walk = BackwardWalk(self.bound, self.times, dh, dc, shown)
+        walk = BackwardWalk(self.bound, self.times, dh, dc, worked)
         self.arriving, several = walk.arriving, len(self.bound) > 1
         if brief:
             return [walk.at_a_glance]
-        makers = [*walk.forward(), *_with_rest(list(walk.backward()), shown[::-1], self.times)]
-        return makers if several and len(shown) == 1 else [*makers, *walk.of_all()]
+        makers = [*walk.forward(), *_with_rest(list(walk.backward()), worked[::-1], self.times)]
+        return makers if several and len(worked) == 1 else [*makers, *walk.of_all()]
 
 
 def _written(maker: Maker, notation: Notation) -> list[Section]:
@@ -183,24 +183,24 @@ def _written(maker: Maker, notation: Notation) -> list[Section]:
         return [written.section(section, notation) for section in maker()]
 
 
-def _with_rest(makers: list[Maker], shown: Sequence[int], times: Sequence[str]) -> list[Maker]:
+def _with_rest(makers: list[Maker], worked: Sequence[int], times: Sequence[str]) -> list[Maker]:
     """Return what makes the sections of steps, and between the first and the last what is said of those between."""
-    if len(shown) != 2 or abs(shown[0] - shown[1]) == 1:
+    if len(worked) != 2 or abs(worked[0] - worked[1]) == 1:
         return makers
-    return [makers[0], partial(_rest, shown[0], shown[1], times), makers[1]]
+    return [makers[0], partial(_rest, worked[0], worked[1], times), makers[1]]
 
 
 def _rest(before: int, after: int, times: Sequence[str]) -> list[Section]:
     """Say how to see the steps that are not worked through."""
     by = 1 if after > before else -1
-    told = "--at STEP, or at=STEP, shows one of them; --every-step, or every_step=True, shows all."
+    hint = "--at STEP, or at=STEP, shows one of them; --every-step, or every_step=True, shows all."
     count = abs(after - before) - 1
     title = f"{count:,} steps are not shown" if count > 1 else "One step is not shown"
     time = f"{times[before + by]} to {times[after - by]}" if count > 1 else times[before + by]
-    return [Section("left_out", title, (Sentence(told),), time)]
+    return [Section("left_out", title, (Sentence(hint),), time)]
 
 
-def _shown(count: int, at: int | None, brief: bool, every_step: bool) -> Sequence[int]:
+def _worked_steps(count: int, at: int | None, brief: bool, every_step: bool) -> Sequence[int]:
     """Return which steps are worked through."""
     if at is not None:
         return (at,)
@@ -209,12 +209,12 @@ def _shown(count: int, at: int | None, brief: bool, every_step: bool) -> Sequenc
     return range(count) if every_step or count <= FEW else (0, count - 1)
 
 
-def _title(count: int, shown: Sequence[int], *, backward: bool, brief: bool) -> str:
+def _title(count: int, worked: Sequence[int], *, backward: bool, brief: bool) -> str:
     counted = f"{count:,} steps" if count > 1 else "one step"
     if brief:
         return f"An LSTM cell, {counted} at a glance"
-    if len(shown) < count:
-        counted = f"{'one' if len(shown) == 1 else 'the first and the last'} of {counted}"
+    if len(worked) < count:
+        counted = f"{'one' if len(worked) == 1 else 'the first and the last'} of {counted}"
     which = f"the backward pass of {counted}," if backward else counted
     return f"An LSTM cell, {which} line by line"
 

@@ -13,7 +13,7 @@ from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.symbols import C_PREV, COLUMNS, FEATURES, H_PREV, RECURRENT, UNITS, C, H, X, Z
 from gatewise.walkthrough import grouping
 from gatewise.walkthrough.bound import BoundStep
-from gatewise.walkthrough.parts import Block, Expanded, Section, Sentence, Table
+from gatewise.walkthrough.parts import Block, Expanded, NumberTable, Section, Sentence
 from gatewise.walkthrough.quantity_sentences import (
     INPUT,
     SUMS,
@@ -48,21 +48,21 @@ def sections(bound: BoundStep) -> list[Section]:
         "hidden_state": _hidden_state,
     }
     with np.errstate(all="ignore"):
-        found = [_input(bound)]
+        sections_of_step = [_input(bound)]
         for key, equations in grouping.forward(bound.program.forward).items():
-            found.append(makers[key](bound, equations) if key in makers else _gate(bound, key, equations))
-    return found
+            sections_of_step.append(makers[key](bound, equations) if key in makers else _gate(bound, key, equations))
+    return sections_of_step
 
 
 def _input(bound: BoundStep) -> Section:
     step, names = bound.step, bound.names
-    blocks: list[Block] = [Table(("The input ", X), names[FEATURES], ((X, tuple(step.x)),))]
+    blocks: list[Block] = [NumberTable(("The input ", X), names[FEATURES], ((X, tuple(step.x)),))]
     h, c = (H_PREV, tuple(step.previous.h)), (C_PREV, tuple(step.previous.c))
     if bound.p.projection is None:
-        blocks.append(Table("The previous hidden state and cell state", names[UNITS], (h, c)))
+        blocks.append(NumberTable("The previous hidden state and cell state", names[UNITS], (h, c)))
     else:
-        blocks.append(Table("The previous hidden state", names[RECURRENT], (h,)))
-        blocks.append(Table("The previous cell state", names[UNITS], (c,)))
+        blocks.append(NumberTable("The previous hidden state", names[RECURRENT], (h,)))
+        blocks.append(NumberTable("The previous cell state", names[UNITS], (c,)))
     blocks.append(Sentence(INPUT))
     return bound.section("input", "The input and the previous state", blocks)
 
@@ -73,7 +73,7 @@ def _combined(bound: BoundStep, equations: Equations) -> Section:
     blocks += bound.equations(equations)
     if bound.apart:
         return bound.section("combined_input", "The input and the previous hidden state under dropout", blocks)
-    blocks.append(Table("", bound.names[COLUMNS], ((Z, tuple(bound.scope[Z])),)))
+    blocks.append(NumberTable("", bound.names[COLUMNS], ((Z, tuple(bound.scope[Z])),)))
     blocks.append(Sentence(combined(bound.program, bound.p.recurrent_size, bound.p.input_size)))
     return bound.section("combined_input", "The combined input: what every gate sees", blocks)
 
@@ -81,11 +81,11 @@ def _combined(bound: BoundStep, equations: Equations) -> Section:
 def _sums(bound: BoundStep, equations: Equations) -> Section:
     """The sums of all gates, which Haste's layer norm standardises together."""
     blocks = bound.equations(equations)
-    for one in equations:
-        base, k = one.left.base, one.left.sub
+    for line in equations:
+        base, k = line.left.base, line.left.sub
         if bound.expanded and base in ("u", "w") and k:
             gate, part = NAMES["ifgo".index(k)], "recurrent" if base == "u" else "input"
-            blocks += [Expanded(one.left, n, bound.step.terms(gate, n, part=part)) for n in bound.units]
+            blocks += [Expanded(line.left, n, bound.step.terms(gate, n, part=part)) for n in bound.units]
     blocks.append(Sentence(SUMS))
     return bound.section("sums", "The recurrent sums u and the input sums w of all gates", blocks)
 

@@ -32,26 +32,26 @@ def of_section(program: Program, key: str) -> tuple[Assignment, ...]:
 
 
 def _by_section(assignments: Iterable[Assignment], key: Callable[[Assignment], str]) -> BySection:
-    found: dict[str, list[Assignment]] = {}
-    for one in assignments:
-        found.setdefault(key(one), []).append(one)
-    return {name: tuple(equations) for name, equations in found.items()}
+    sections: dict[str, list[Assignment]] = {}
+    for line in assignments:
+        sections.setdefault(key(line), []).append(line)
+    return {name: tuple(equations) for name, equations in sections.items()}
 
 
-def _forward(one: Assignment) -> str:
-    base, sub = one.left.base, one.left.sub
+def _forward(line: Assignment) -> str:
+    base, sub = line.left.base, line.left.sub
     if base == "z":
         return "combined_input"
     if base in ("u", "w") or (base in ("μ", "v") and sub in ("u", "w")):
         return "sums"
-    if k := _gate_of(one.left):
+    if k := _gate_of(line.left):
         return NAMES[index(k)]
     return "cell_state" if base in ("c", "c_raw", "c_new") else "hidden_state"
 
 
-def _backward(one: Assignment) -> str:
-    left = one.left
-    if one.sums:
+def _backward(line: Assignment) -> str:
+    left = line.left
+    if line.sums:
         return "d_weights"
     if left == DH:
         return "arriving"

@@ -69,12 +69,12 @@ class Notation:
 
     def _symbol(self, symbol: Symbol) -> Symbol:
         if symbol.sub == COMPUTED:  # below what the quantity is called itself
-            own = self.symbol(replace(symbol, sub=""))
-            return replace(own, sub=f"{own.sub},{COMPUTED}" if own.sub else COMPUTED)
+            plain = self.symbol(replace(symbol, sub=""))
+            return replace(plain, sub=f"{plain.sub},{COMPUTED}" if plain.sub else COMPUTED)
         if symbol.base in OF_EDITS:  # below which a candidate and a cell state must not both be c
             return symbol
-        if (found := self.symbols.get((symbol.base, symbol.sub))) is not None:
-            return replace(symbol, base=found[0], sub=found[1])
+        if (renamed := self.symbols.get((symbol.base, symbol.sub))) is not None:
+            return replace(symbol, base=renamed[0], sub=renamed[1])
         base = self.bases.get(symbol.base, symbol.base)
         return replace(symbol, base=base, sub=self._sub(symbol.base, symbol.sub))
 

@@ -21,7 +21,7 @@ Words = str | Symbol | tuple[str | Symbol, ...]  # text, with symbols in it
 
 
 @dataclass(frozen=True, eq=False)
-class Equation:
+class WorkedEquation:
     """One equation, the values of its symbols, and its result.
 
     Attributes
@@ -56,7 +56,7 @@ class Equation:
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class NumberTable:
     """Rows of numbers under column heads.
 
     Attributes
@@ -117,7 +117,7 @@ class Sentence:
     text: Words
 
 
-Block = Equation | Table | Facts | Definition | Expanded | Sentence
+Block = WorkedEquation | NumberTable | Facts | Definition | Expanded | Sentence
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +172,7 @@ class Bound(Protocol):
         """The values of its symbols."""
         ...
 
-    def equation(self, one: Assignment) -> Equation:
+    def equation(self, line: Assignment) -> WorkedEquation:
         """Return an assignment of the program with its numbers."""
         ...
 

@@ -42,7 +42,7 @@ from gatewise.symbolic.symbols import (
     d,
 )
 from gatewise.walkthrough.numbers import number
-from gatewise.walkthrough.parts import Equation, Words
+from gatewise.walkthrough.parts import Words, WorkedEquation
 from gatewise.walkthrough.sentences import (
     CARRIED,
     CARRIED_FROM,
@@ -189,8 +189,8 @@ def kept_and_new(program: Program) -> tuple[Formula, Formula]:
     """Return what of the old cell state is kept, and what is new."""
     right = program.assignments[program.form.raw_cell].right
     assert isinstance(right, Sum)
-    kept, new = right.terms
-    return kept, new
+    old, new = right.terms
+    return old, new
 
 
 @lru_cache(256)
@@ -210,7 +210,7 @@ def quantity_sentences(program: Program) -> Mapping[str, QuantitySentence]:
     pattern = cell_state(form.variant.cell_clip, "zoneout_cell" in form.dropout)
     sentences["cell_state"] = QuantitySentence(pattern, variables, C)
     sentences["hidden_state"] = QuantitySentence(HIDDEN_STATE, {"value": H, "extreme": H}, H)
-    for k in form.own:
+    for k in form.weighted_gates:
         before, slope = d(form.computed(Symbol(k))), passed_on(program, d(Symbol("a", k)))
         if form.variant.gate_clip is not None:
             slope = times(slope, passed_on(program, d(form.unclipped(k))))
@@ -273,7 +273,7 @@ def four_decimals(value: float) -> str:
     return number(value, 4)
 
 
-def largest_weight_gradient(equations: Sequence[Equation], names: Mapping[str, tuple[str, ...]]) -> str:
+def largest_weight_gradient(equations: Sequence[WorkedEquation], names: Mapping[str, tuple[str, ...]]) -> str:
     """Return the sentence about the weight with the largest gradient."""
     largest: tuple[float, dict[str, Any]] = (0.0, {})
     for equation in equations:

@@ -81,8 +81,8 @@ class SentencePattern:
         """Return the sentence for values of the variables."""
         named = {Symbol(name): value for name, value in values.items()}
         with np.errstate(all="ignore"):
-            found = (next((one for one in cases if one.holds(named)), None) for cases in self.parts)
-            return "".join(fill_slots(one.words, values) for one in found if one is not None)
+            wordings = (next((wording for wording in cases if wording.holds(named)), None) for cases in self.parts)
+            return "".join(fill_slots(wording.words, values) for wording in wordings if wording is not None)
 
 
 def fill_slots(words: str, values: Mapping[str, Any]) -> str:
@@ -132,9 +132,9 @@ _CLOSED = Wording(" (nearly closed)", _all(_SHARE, Holds(_VALUE, "≤", Number(0
 _OPEN = Wording(" (nearly open)", _all(_SHARE, Holds(Number(0.9), "≤", _VALUE)))
 
 
-def _gate(share: str, multiple: str, what: str) -> SentencePattern:
+def _gate(share: str, multiple: str, quantity: str) -> SentencePattern:
     return SentencePattern(
-        ((_IS_NAN, Wording(share, _SHARE), Wording(f"{multiple} {{value:number}}")), (_CLOSED, _OPEN)), what
+        ((_IS_NAN, Wording(share, _SHARE), Wording(f"{multiple} {{value:number}}")), (_CLOSED, _OPEN)), quantity
     )
 
 
@@ -180,7 +180,7 @@ def _passes(share: Symbol, value: str) -> tuple[Wording, Wording]:
     )
 
 
-def _gate_backward(what: str) -> SentencePattern:
+def _gate_backward(change: str) -> SentencePattern:
     known = _all(_finite(_BEFORE), _finite(_SLOPE))
     unknown = "has no finite gradient, because something that it is computed from is not finite"
     return SentencePattern(
@@ -188,9 +188,9 @@ def _gate_backward(what: str) -> SentencePattern:
             (Wording(unknown, _not(known)), *_passes(_SLOPE, "before")),
             (
                 Wording("", _not(known)),
-                Wording(f" ({what} raises the loss)", Holds(_BEFORE, ">", ZERO)),
-                Wording(f" ({what} lowers the loss)", Holds(_BEFORE, "<", ZERO)),
-                Wording(f" ({what} does not change the loss)"),
+                Wording(f" ({change} raises the loss)", Holds(_BEFORE, ">", ZERO)),
+                Wording(f" ({change} lowers the loss)", Holds(_BEFORE, "<", ZERO)),
+                Wording(f" ({change} does not change the loss)"),
             ),
         ),
         "gradient with respect to the pre-activation",

@@ -23,9 +23,9 @@ from gatewise.walkthrough.parts import (
     Block,
     Definition,
     Facts,
+    NumberTable,
     Section,
     Sentence,
-    Table,
     Words,
 )
 
@@ -48,7 +48,7 @@ def activations(p: Parameters, backward: bool) -> Section:
                 blocks.append(Definition(f"{name}'", slope(activation, Symbol("y"))))
                 slopes = activation.derivative(values)
                 rows.append((f"{name}'(a)", tuple(float(value) for value in slopes)))
-    blocks.append(Table("", tuple(f"a = {at}" for at in TABLE), tuple(rows)))
+    blocks.append(NumberTable("", tuple(f"a = {at}" for at in TABLE), tuple(rows)))
     if "sigmoid" in {activation.name for activation in used}:
         blocks.append(
             Sentence("A gate that uses σ lies between 0 (closed) and 1 (open); a pre-activation of 0 gives 0.5.")
@@ -89,36 +89,36 @@ def weights(bound: BoundStep) -> Section:
         second = [word for k in notation.order if k in bound.p.variant.own for word in (Symbol("b2", k), ", ")][:-1]
         words = ("gatewise keeps the sum of the two biases in the first one, so ", *second, " are 0 here.")
         blocks.insert(len(bound.p.variant.own) * (2 if bound.apart else 1), Sentence(words))
-    one, other = ("column", "row") if notation.rows else ("row", "column")
+    along, across = ("column", "row") if notation.rows else ("row", "column")
     of = "the entry of x or h" if bound.apart else "the entry of the combined input"
-    blocks.append(Sentence(f"Each {one} belongs to a unit, each {other} to {of} that it multiplies."))
+    blocks.append(Sentence(f"Each {along} belongs to a unit, each {across} to {of} that it multiplies."))
     return Section("weights", "The weights and biases of each gate", tuple(blocks))
 
 
 def tables(bound: BoundStep, p: Parameters, named: Callable[[Symbol], Symbol] = lambda symbol: symbol) -> list[Block]:
     """Return tables of parameters, or of as many numbers that belong to them, which `named` says the symbols of."""
-    names, notation, shown, blocks = bound.names, bound.notation, bound.units, list[Block]()
-    whole = np.concatenate([p.weight, p.bias[..., None]], axis=-1)
+    names, notation, units, blocks = bound.names, bound.notation, bound.units, list[Block]()
+    with_bias = np.concatenate([p.weight, p.bias[..., None]], axis=-1)
 
     def table(title: Words, array: Any, rows: Sequence[Words], columns: Sequence[Words]) -> None:
         """Add a matrix; where vectors are rows, it is transposed."""
         if notation.rows:
             array, rows, columns = array.T, columns, rows
-        blocks.append(Table(title, tuple(columns), tuple(zip(rows, map(tuple, array), strict=True))))
+        blocks.append(NumberTable(title, tuple(columns), tuple(zip(rows, map(tuple, array), strict=True))))
 
     def of_units(title: Words, array: Any, columns: Sequence[Words]) -> None:
-        table(title, array[list(shown)], [names[UNITS][k] for k in shown], columns)
+        table(title, array[list(units)], [names[UNITS][k] for k in units], columns)
 
     for k in notation.order:
         if k not in p.variant.own:
             continue
         title, (W, U, b) = TITLES[NAMES[index(k)]], (named(Symbol(base, k)) for base in "WUb")
         if bound.apart:
-            start, row = p.recurrent_size, whole[index(k)]
+            start, row = p.recurrent_size, with_bias[index(k)]
             of_units((f"{title}: ", W, " and ", b), row[:, start:], (*names[FEATURES], "bias"))
             of_units((f"{title}: ", U), row[:, :start], names[RECURRENT])
         else:
-            of_units((f"{title}: ", W, " and ", b), whole[index(k)], (*names[COLUMNS], "bias"))
+            of_units((f"{title}: ", W, " and ", b), with_bias[index(k)], (*names[COLUMNS], "bias"))
     for heading, columns in tables_by_title(p).items():
         of_units(heading, np.stack([row for _, row in columns], axis=-1), [named(symbol) for symbol, _ in columns])
     if p.projection is not None:
@@ -141,26 +141,26 @@ def tables_by_title(p: Parameters) -> dict[str, list[tuple[Symbol, Array]]]:
 def sequence(steps: Sequence[BoundStep], times: Sequence[str], *, whole: bool, edits: str = "") -> Section:
     """Return what goes in and what comes out at every step, unit by unit; of a long run at the first and the last."""
     first = steps[0]
-    p, names, shown = first.p, first.names, first.units[:FEW]
+    p, names, units = first.p, first.names, first.units[:FEW]
     inputs = range(p.input_size) if p.input_size <= 3 else ()
     blocks: list[Block] = []
     heads: tuple[Words, ...]
     last = H if p.projection is None else M
 
     def row(k: int, at: int) -> tuple[Words, Sequence[Any]]:
-        made, x = steps[at].M, steps[at].step.x
-        gates = [getattr(made, letter)[0, k] for letter in "ifgoc"]
-        gates.append((made.h if last is H else made.m)[0, k])
+        moment, x = steps[at].M, steps[at].step.x
+        gates = [getattr(moment, letter)[0, k] for letter in "ifgoc"]
+        gates.append((moment.h if last is H else moment.m)[0, k])
         return times[at], (*(x[n] for n in inputs), *gates)
 
-    for k in shown:
+    for k in units:
         rows, left_out = ends(len(steps), partial(row, k), whole=whole)
         heads = (*(names[FEATURES][n] for n in inputs), I, F, G, O, C, last)
         start = len(inputs)
         openness = (start, start + 1, start + 3)
-        blocks.append(Table(names[UNITS][k], heads, rows, openness, digits=4, whole=True, left_out=left_out))
-    if len(shown) < len(first.units):
-        blocks.append(Sentence(f"… and {p.hidden_size - len(shown)} more units (--unit K, or unit=K, shows one)."))
+        blocks.append(NumberTable(names[UNITS][k], heads, rows, openness, digits=4, whole=True, left_out=left_out))
+    if len(units) < len(first.units):
+        blocks.append(Sentence(f"… and {p.hidden_size - len(units)} more units (--unit K, or unit=K, shows one)."))
     if edits:
         blocks.append(Sentence(f"Edited: {edits}."))
     title = f"The {len(steps):,} steps at a glance" if len(steps) > 1 else "The step at a glance"

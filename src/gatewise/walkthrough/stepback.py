@@ -29,7 +29,7 @@ from gatewise.symbolic.symbols import (
 )
 from gatewise.walkthrough import grouping
 from gatewise.walkthrough.bound import BoundStep
-from gatewise.walkthrough.parts import Block, Equation, Expanded, Section, Sentence, Table
+from gatewise.walkthrough.parts import Block, Expanded, NumberTable, Section, Sentence, WorkedEquation
 from gatewise.walkthrough.quantity_sentences import (
     ARRIVING,
     ARRIVING_AT_OUTPUT,
@@ -49,81 +49,85 @@ TITLES = {
 
 def forward_in_brief(step: BoundStep) -> Section:
     """Return the forward pass of a step in brief: its equations, and what they gave."""
-    made = [step.equation(one) for one in step.program.forward]
-    blocks: list[Block] = [replace(equation, worked=False) for equation in made]
+    equations = [step.equation(equation) for equation in step.program.forward]
+    blocks: list[Block] = [replace(equation, worked=False) for equation in equations]
     for over in (COLUMNS, FEATURES, RECURRENT, UNITS):
-        rows = tuple((one.left, tuple(one.value)) for one in made if one.over == over and np.ndim(one.value) == 1)
+        rows = tuple(
+            (equation.left, tuple(equation.value))
+            for equation in equations
+            if equation.over == over and np.ndim(equation.value) == 1
+        )
         if rows:
-            blocks.append(Table("", step.names[over], rows, whole=True))
-    single = tuple((one.left, (one.value,)) for one in made if np.ndim(one.value) == 0)
+            blocks.append(NumberTable("", step.names[over], rows, whole=True))
+    single = tuple((equation.left, (equation.value,)) for equation in equations if np.ndim(equation.value) == 0)
     if single:
-        blocks.append(Table("", ("over all units",), single, whole=True))
+        blocks.append(NumberTable("", ("over all units",), single, whole=True))
     return step.section("forward", "The forward pass of this step, in brief", blocks, "forward")
 
 
 def sections(step: BoundStep) -> list[Section]:
     """Return the backward pass of a step, given what arrives at its hidden state and its cell state."""
     equations = grouping.backward(step.program.backward)
-    found = [_arriving(step, equations.pop("arriving", ()))]
+    sections_of_step = [_arriving(step, equations.pop("arriving", ()))]
     for key, assignments in equations.items():
         blocks = step.equations(assignments)
-        blocks += _meaning(step, key, [one for one in blocks if isinstance(one, Equation)])
+        blocks += _meaning(step, key, [block for block in blocks if isinstance(block, WorkedEquation)])
         title = TITLES.get(key) or f"Back through the {key.removeprefix('d_').replace('_', ' ')}"
-        found.append(step.section(key, title, blocks, "backward"))
-    return found
+        sections_of_step.append(step.section(key, title, blocks, "backward"))
+    return sections_of_step
 
 
 def _arriving(step: BoundStep, equations: tuple[Assignment, ...]) -> Section:
     """What arrives at the states; where the loss depends on this step's output too, what that adds."""
     at_h = (DY, DH_NEXT) if step.has_dy else (DH,)
     blocks: list[Block] = [
-        Table("", step.names[step.form.hidden], tuple((one, tuple(step.scope[one])) for one in at_h)),
-        Table("", step.names[UNITS], ((DC_NEXT, tuple(step.scope[DC_NEXT])),)),
+        NumberTable("", step.names[step.form.hidden], tuple((symbol, tuple(step.scope[symbol])) for symbol in at_h)),
+        NumberTable("", step.names[UNITS], ((DC_NEXT, tuple(step.scope[DC_NEXT])),)),
         *step.equations(equations),
     ]
     blocks.append(Sentence(ARRIVING_AT_OUTPUT if step.has_dy else ARRIVING))
     return step.section("arriving", "The gradients that arrive", blocks, "backward")
 
 
-def _meaning(step: BoundStep, key: str, equations: list[Equation]) -> list[Block]:
+def _meaning(step: BoundStep, key: str, equations: list[WorkedEquation]) -> list[Block]:
     """Return the blocks below the equations of a section: every product of a sum, and the meaning of the numbers."""
     blocks: list[Block] = []
     if key == "d_weights":
-        weights = [one for one in equations if np.ndim(one.value) == 2 and one.left.base in "WU"]
+        weights = [equation for equation in equations if np.ndim(equation.value) == 2 and equation.left.base in "WU"]
         blocks.append(Sentence(largest_weight_gradient(weights, step.names)))
     if key == "d_previous":
         left = DH_PREV if step.apart else DZ
-        blocks += _expanded(step, next(one for one in equations if one.left == left))
+        blocks += _expanded(step, next(equation for equation in equations if equation.left == left))
     if (sentence := quantity_sentences(step.program).get(key)) is not None:
         blocks.append(Sentence(sentence.describe(step.scope, step.units, step.named)))
     return blocks
 
 
-def kept(step: BoundStep) -> Any:
+def carried_share(step: BoundStep) -> Any:
     """Return how much of the cell state's gradient goes on to the step before, along the cell state alone: the
     gradient of the previous cell state when 1 arrives at this one, and nothing at the hidden state and the gates.
     """
     cell, ones = d(step.form.cell), np.ones_like(step.scope[F])
     known = {symbol: value for symbol, value in step.scope.known.items() if not symbol.d}
-    known |= {DC_NEXT: ones, **{d(step.form.weighted(k)): 0 * ones for k in step.form.own}}
+    known |= {DC_NEXT: ones, **{d(step.form.weighted(k)): 0 * ones for k in step.form.weighted_gates}}
     known[cell] = evaluate(along_the_cell(step.program), StepValues(step.program, step.p, known))
     return StepValues(step.program, step.p, known)[DC_PREV]
 
 
-def _expanded(step: BoundStep, equation: Equation) -> list[Block]:
+def _expanded(step: BoundStep, equation: WorkedEquation) -> list[Block]:
     """Every product in the gradient with respect to the hidden states of the expanded units, or of all if projected."""
     if not step.expanded or not equation.products:
         return []
     entries = step.units if step.p.projection is None else range(step.p.recurrent_size)
-    found: list[Block] = []
+    blocks: list[Block] = []
     for k in entries:
         terms = []
-        shown = substitute(equation.right, equation.env, k)
-        factors = [one for one in shown.terms if isinstance(one, Product)] if isinstance(shown, Sum) else []
+        numbers = substitute(equation.right, equation.env, k)
+        factors = [term for term in numbers.terms if isinstance(term, Product)] if isinstance(numbers, Sum) else []
         for name, product in zip(equation.products, factors, strict=False):
             weight, value = (float(evaluate(factor, {})) for factor in product.factors)
             terms.append(Term(name, weight, value, weight * value))
         terms.sort(key=lambda term: -abs(term.product))
         total = sum(term.product for term in terms)
-        found.append(Expanded(equation.left, k, Terms(tuple(terms), total, "gradient"), equation.over))
-    return found
+        blocks.append(Expanded(equation.left, k, Terms(tuple(terms), total, "gradient"), equation.over))
+    return blocks

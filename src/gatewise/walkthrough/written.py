@@ -8,7 +8,7 @@ import numpy as np
 
 from gatewise.walkthrough.lazy import Lazy
 from gatewise.walkthrough.notation import DEFAULT, Notation
-from gatewise.walkthrough.parts import Block, Equation, Expanded, Section, Sentence, Table, Words
+from gatewise.walkthrough.parts import Block, Expanded, NumberTable, Section, Sentence, Words, WorkedEquation
 
 
 def section(section: Section, notation: Notation) -> Section:
@@ -20,9 +20,9 @@ def section(section: Section, notation: Notation) -> Section:
 
 def _block(block: Block, notation: Notation) -> Block:
     match block:
-        case Equation():
+        case WorkedEquation():
             return equation(block, notation)
-        case Table():
+        case NumberTable():
             rows = Lazy(len(block.rows), lambda n: (_words(block.rows[n][0], notation), block.rows[n][1]))
             columns = tuple(_words(head, notation) for head in block.columns)
             return replace(block, title=_words(block.title, notation), columns=columns, rows=rows)
@@ -36,11 +36,11 @@ def _block(block: Block, notation: Notation) -> Block:
 def _words(words: Words, notation: Notation) -> Words:
     """Return text with its symbols as they are in a notation."""
     if isinstance(words, tuple):
-        return tuple(one if isinstance(one, str) else notation.symbol(one) for one in words)
+        return tuple(part if isinstance(part, str) else notation.symbol(part) for part in words)
     return words if isinstance(words, str) else notation.symbol(words)
 
 
-def equation(equation: Equation, notation: Notation) -> Equation:
+def equation(equation: WorkedEquation, notation: Notation) -> WorkedEquation:
     """Return an equation in the symbols and shapes of a notation."""
     matrix = np.ndim(equation.value) == 2 and notation.rows
     return replace(

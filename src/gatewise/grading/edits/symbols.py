@@ -160,7 +160,7 @@ def _exchange_letter(symbol: Symbol, moved: Mapping[str, str]) -> Symbol:
 
 def skip_gate_derivatives(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
     """Yield an edit that takes the gradients of the gates for those of their pre-activations."""
-    gates = scene.program.form.own
+    gates = scene.program.form.weighted_gates
     sums = {d(of(k)): d(Symbol(k)) for k in gates for of in (scene.program.form.unclipped, scene.program.form.weighted)}
     changed = rebuild(equation.right, lambda node: sums.get(node) if isinstance(node, Symbol) else None)
     if changed is not equation.right:

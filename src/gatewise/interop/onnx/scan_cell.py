@@ -57,7 +57,7 @@ class _Translation:
     def __init__(self, body: Graph, p: Parameters, name: str) -> None:
         self.body, self.p, self.name = body, p, name
         self.program = program(binding.form_of(p, NO_DROPOUT))
-        self.gates = self.program.form.own
+        self.gates = self.program.form.weighted_gates
         self.sizes = binding.sizes(p)
         self.parameters = binding.parameters(self.program.form, p)
         self.names: dict[Symbol, str] = {}
