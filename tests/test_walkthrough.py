@@ -200,7 +200,7 @@ def test_what_an_engine_rounds_otherwise_is_not_called_a_clip():
 def test_the_latch_writes_holds_and_releases_its_bit():
     example = examples.latch()
     trace = gw.LSTM.from_cells(example.cell).trace(example.x)[0]
-    f_, i, o, h = (q[:, 0, 0] for q in (trace.forget_gate, trace.input_gate, trace.output_gate, trace.hidden_state))
+    f_, i, o, h = (q[:, 0] for q in (trace.forget_gate, trace.input_gate, trace.output_gate, trace.hidden_state))
     assert i[0] > 0.99
     assert f_[0] < 0.01
     assert (i[1:] < 0.01).all()
@@ -237,7 +237,7 @@ def test_a_trace_is_walked_in_its_own_direction_and_over_its_valid_steps():
         (lambda step: gw.walk(step, unit=4), "there is no unit 4; this cell has units 0 to 3"),
         (lambda step: gw.walk([]), "there is no step to walk through"),
         (lambda step: gw.walk("step"), "walk takes a Step, a sequence of them or a Trace, not str"),
-        (lambda step: gw.walk(gw.LSTM(2, 2, rng=0).trace(np.ones((2, 2)))), "walk takes the trace of one cell"),
+        (lambda step: gw.walk(gw.LSTM(2, 2, num_layers=2, rng=0).trace(np.ones((2, 2)))), "walk needs the trace of one cell"),
     ],
 )
 def test_a_wrong_subject_gets_one_sentence(make, message):
