@@ -237,7 +237,10 @@ def test_a_trace_is_walked_in_its_own_direction_and_over_its_valid_steps():
         (lambda step: gw.walk(step, unit=4), "there is no unit 4; this cell has units 0 to 3"),
         (lambda step: gw.walk([]), "there is no step to walk through"),
         (lambda step: gw.walk("step"), "walk takes a Step, a sequence of them or a Trace, not str"),
-        (lambda step: gw.walk(gw.LSTM(2, 2, num_layers=2, rng=0).trace(np.ones((2, 2)))), "walk needs the trace of one cell"),
+        (
+            lambda step: gw.walk(gw.LSTM(2, 2, num_layers=2, rng=0).trace(np.ones((2, 2)))),
+            "walk needs the trace of one cell",
+        ),
     ],
 )
 def test_a_wrong_subject_gets_one_sentence(make, message):

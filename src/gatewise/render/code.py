@@ -84,7 +84,7 @@ def computed(node: Formula) -> Formula:
 
 
 def value(node: Formula, env: Env) -> Any:
-    """Return what the source of a formula computes."""
+    """Return the number that the source of a formula computes."""
     return evaluate(computed(node), env)
 
 

@@ -71,9 +71,9 @@ def _block(block: Block, walk: Walkthrough) -> Object:
         case NumberTable():
             return {
                 "type": "table",
-                "title": _said(block.title),
-                "columns": [_said(head) for head in block.columns],
-                "rows": [{"name": _said(name), "values": numbers(values)} for name, values in block.rows],
+                "title": _write_words(block.title),
+                "columns": [_write_words(head) for head in block.columns],
+                "rows": [{"name": _write_words(name), "values": numbers(values)} for name, values in block.rows],
                 "openness": list(block.openness),
                 "digits": block.digits,
                 **({"left_out": block.left_out} if block.left_out else {}),
@@ -85,7 +85,7 @@ def _block(block: Block, walk: Walkthrough) -> Object:
         case Expanded():
             return _expanded(block, walk)
         case Sentence(words):
-            return {"type": "sentence", "text": _said(words)}
+            return {"type": "sentence", "text": _write_words(words)}
 
 
 def _equation(equation: WorkedEquation, walk: Walkthrough) -> Object:
@@ -134,7 +134,7 @@ def _expanded(expanded: Expanded, walk: Walkthrough) -> Object:
     }
 
 
-def _said(words: Words) -> str:
+def _write_words(words: Words) -> str:
     return layout.write_words(words, text.formula).replace(GLUE, " ")
 
 

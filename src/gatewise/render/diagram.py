@@ -51,7 +51,7 @@ def diagram(walk: Walkthrough, at: int, key: str) -> str:
 
 
 def called(walk: Walkthrough, at: int) -> str:
-    """Return what a step is called; "" for one that stands alone and has no name."""
+    """Return the name of a step; "" for one that stands alone and has no name."""
     step = walk.steps[at].step
     if step.name is not None or len(walk.steps) == 1:
         return step.name or ""
@@ -99,7 +99,7 @@ def notes(walk: Walkthrough, at: int) -> list[Words]:
 
 
 def _longer(walk: Walkthrough, bound: Bound) -> list[Words]:
-    """Say what the nonlinearities are whose names have no room in the picture."""
+    """Return the sentence about nonlinearities whose names have no room in the picture."""
     long: dict[str, list[Symbol]] = {}
     for k, (symbol, _) in GATES.items():
         if len(name := _function(walk, bound, k)) > SHORT:
@@ -119,12 +119,12 @@ def _listed(symbols: Sequence[Symbol]) -> list[str | Symbol]:
 
 
 def _is_amount(bound: Bound, k: str) -> bool:
-    """Say whether a gate is between 0 and 1, so that its value is how far it is open."""
+    """Return whether a gate is between 0 and 1, so that its value says how far it is open."""
     return k != "g" and bound.equation(bound.program.assignments[GATES[k][0]]).openness
 
 
 def _function(walk: Walkthrough, bound: Bound, k: str) -> str:
-    """Return what makes a gate: the name of its nonlinearity, or how it hangs on the gate that it is coupled to."""
+    """Return the name of a gate's nonlinearity, or 1 minus the gate that it is coupled to."""
     right = bound.program.assignments[GATES[k][0]].right
     if isinstance(right, FunctionCall):
         return right.name
@@ -175,11 +175,11 @@ class _Picture:
         return (
             f'<svg viewBox="0 0 {self.width:g} {self.height:g}" role="img" aria-labelledby="{key}t"'
             f' aria-describedby="{key}d"><title id="{key}t">{title}</title>'
-            f'<desc id="{key}d">{escape(clean(self._told()))}</desc>{drawn}</svg>'
+            f'<desc id="{key}d">{escape(clean(self._description()))}</desc>{drawn}</svg>'
         )
 
-    def _told(self) -> str:
-        """Say in words what the picture shows: every value, and how the states follow from each other."""
+    def _description(self) -> str:
+        """Return a description of the picture: every value, and the equations of the states."""
         sentences = [f"{formula(line.symbol)}: {in_words(line)}." for line in self.shown.values()]
         written = notation_of(self.walk.notation)
         for line in self.bound.program.forward:
@@ -192,7 +192,7 @@ class _Picture:
         return 17 * len(x.values) if len(x.values) <= FEW else height_of(x)
 
     def _tags(self) -> list[str]:
-        """Return what the hidden state passes on its way out."""
+        """Return the names of the operations between the hidden state and its output."""
         tags = [formula(self.symbol(Symbol("R")))] if self.form.projected else []
         tags += ["clip"] if self.variant.projection_clip is not None else []
         return [*tags, "zoneout"] if "zoneout_hidden" in self.form.dropout else tags

@@ -190,8 +190,8 @@ class _PageWriter:
             if omitted and place == len(lines) - 1:
                 body.append(f'<tr class="rest"><td colspan="{len(columns) + 1}">… {omitted} more rows …</td></tr>')
             cells = "".join(
-                _cell(plain[place], shown[place], values[k] if k in table.openness else None, head)
-                for k, (head, plain, shown) in enumerate(zip(table.columns, plains, columns, strict=True))
+                _cell(plain[place], formatted[place], values[k] if k in table.openness else None, head)
+                for k, (head, plain, formatted) in enumerate(zip(table.columns, plains, columns, strict=True))
             )
             body.append(f"<tr>{head_of(name, 'row')}{cells}</tr>")
         caption = f"<caption>{words_of(table.title)}</caption>" if title else ""

@@ -66,7 +66,7 @@ def meter(value: Any, gate: Words) -> str:
 
 
 def openness(value: Any) -> str:
-    """Return what is said of a gate that is nearly closed or open."""
+    """Return the remark about a gate that is nearly closed or open."""
     return "nearly closed" if value <= CLOSED else "nearly open" if value >= OPEN else ""
 
 
@@ -82,8 +82,8 @@ def expression(node: Formula) -> str:
 
 
 def share(share: float | None, value: Any, largest: float) -> str:
-    """Return what part of a sum of absolute values a term has, with a bar on the side of its sign, as long as the share
-    is beside the largest; nothing where there is none.
+    """Return a term's share in a sum of absolute values, with a bar on the side of its sign whose length is relative to
+    the largest share; nothing for a term without a share.
     """
     if share is None:
         return ""
@@ -122,5 +122,5 @@ def head_of(words: Words, scope: str) -> str:
 
 
 def called(name: str | Formula) -> str:
-    """Return what a term is called: a name, or its symbols."""
+    """Return the name of a term as markup, or its symbols."""
     return text(name) if isinstance(name, str) else mathml.math(name)

@@ -64,7 +64,7 @@ def render(walkthrough: Walkthrough) -> str:
 
 
 def body(walkthrough: Walkthrough) -> str:
-    """Return what is between the beginning and the end of the document."""
+    """Return the content of the document environment."""
     return "\n".join(_lines(walkthrough))
 
 

@@ -213,7 +213,7 @@ def _tight(node: Formula, *kinds: type[Formula]) -> str:
 
 
 def _base(node: Formula) -> str:
-    """Return what a power is taken of, or what is transposed."""
+    """Return the base of a power or a transposition, in brackets if it needs them."""
     if isinstance(node, Slope):
         return _base(node.body)
     plain = isinstance(node, Symbol) and node.time is None
@@ -227,7 +227,7 @@ def _base(node: Formula) -> str:
 
 
 def _brackets(latex: str, node: Formula) -> str:
-    """Return what a formula is shown as in brackets; in those that grow with it TeX could break no line."""
+    """Return the LaTeX of a formula in brackets; TeX breaks no line within brackets that grow with it."""
     grow = r"\frac" in latex and _width(node) <= TALL
     return rf"\left({latex}\right)" if grow else f"({latex})"
 

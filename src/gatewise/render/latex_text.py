@@ -105,6 +105,6 @@ def label(words: Words) -> str:
 
 
 def digits(words: Words) -> float:
-    """Return how wide the name of a row or of a column is, in digits."""
+    """Return the width of a row's or a column's name, in digits."""
     name = text.short(write_words(words, text.glued))
     return sum(cell_len(c) if c.isascii() or c in _LETTERS or c in _TEXT else 5 for c in name)

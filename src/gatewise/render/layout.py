@@ -1,4 +1,4 @@
-"""What the formats of a walkthrough have in common: which equations go together, and what of them is shown."""
+"""Layout shared by the formats of a walkthrough: which equations go together, and what of them is shown."""
 
 from __future__ import annotations
 

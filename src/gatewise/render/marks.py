@@ -57,7 +57,7 @@ def node(x: float, y: float, sign: str) -> str:
 
 
 def pill(x: float, y: float, name: str) -> str:
-    """Return what stands on a wire: a function of what passes."""
+    """Return a function on a wire: its name in a rounded box."""
     width = max(22, 6.4 * len(name) + 8)
     return (
         f'<rect class="pill" x="{x - width / 2:g}" y="{y - 8:g}" width="{width:g}" height="16" rx="8"/>'
@@ -65,69 +65,69 @@ def pill(x: float, y: float, name: str) -> str:
     )
 
 
-def label(shown: str, x: float, y: float, anchor: str, kind: str = "") -> str:
+def label(content: str, x: float, y: float, anchor: str, kind: str = "") -> str:
     """Return text that begins, has its middle or ends at a place."""
-    return f'<text {classes(kind, anchor)} x="{x:g}" y="{y:g}">{escape(clean(shown))}</text>'
+    return f'<text {classes(kind, anchor)} x="{x:g}" y="{y:g}">{escape(clean(content))}</text>'
 
 
 def letter(values: StripValues, x: float, y: float, anchor: str) -> str:
     """Return the symbol of a quantity, what stands below it lower and smaller."""
     head, below = parts(values.symbol)
-    told = ",".join(below).replace("-", MINUS)
-    word = "word" if len(told) > 3 else ""  # a word stands upright, as in a formula
-    low = f'<tspan {classes("low", word)} dy="4">{escape(told)}</tspan>' if below else ""
+    description = ",".join(below).replace("-", MINUS)
+    word = "word" if len(description) > 3 else ""  # a word stands upright, as in a formula
+    low = f'<tspan {classes("low", word)} dy="4">{escape(description)}</tspan>' if below else ""
     return f'<text {classes("symbol", values.quantity or "ink", anchor)} x="{x:g}" y="{y:g}">{escape(head)}{low}</text>'
 
 
 def height_of(values: StripValues) -> float:
-    """Return how high a column of values is."""
+    """Return the height of a column of values."""
     return PITCH * len(values.values) if len(values.values) <= FEW else STRIP + 3 * 14
 
 
-def column(shown: StripValues, x: float, y: float) -> str:
+def column(quantity: StripValues, x: float, y: float) -> str:
     """Return values below each other, each with its bar; of many a strip of bars, their mean and their range."""
-    if len(shown.values) > FEW:
-        return _strip(shown, x, y)
+    if len(quantity.values) > FEW:
+        return _strip(quantity, x, y)
     drawn = []
-    for k, value in enumerate(shown.values):
+    for k, value in enumerate(quantity.values):
         top = y + PITCH * k
         drawn.append(label(plain(value), x + INNER, top + 11, "end"))
-        drawn.append(_bar(value, shown, x, top + 14.5))
+        drawn.append(_bar(value, quantity, x, top + 14.5))
     return "".join(drawn)
 
 
-def _bar(value: Any, shown: StripValues, x: float, y: float) -> str:
+def _bar(value: Any, quantity: StripValues, x: float, y: float) -> str:
     """Return a bar: how much of 1, or from a middle line how far below or above zero."""
-    share = float(value) / shown.whole if np.isfinite(value) else 0.0
-    if shown.amount:
+    share = float(value) / quantity.whole if np.isfinite(value) else 0.0
+    if quantity.amount:
         share = min(max(share, 0.0), 1.0)
-        kind, start, length = shown.quantity, x, INNER * share
+        kind, start, length = quantity.quantity, x, INNER * share
     else:
         kind, length = ("negative" if share < 0 else "positive"), INNER / 2 * abs(share)
         start = x + INNER / 2 - (length if share < 0 else 0)
-    track = f'<rect {classes("track", shown.quantity)} x="{x:g}" y="{y:g}" width="{INNER}" height="7"/>'
+    track = f'<rect {classes("track", quantity.quantity)} x="{x:g}" y="{y:g}" width="{INNER}" height="7"/>'
     fill = f'<rect class="fill {kind}" x="{start:.2f}" y="{y:g}" width="{length:.2f}" height="7"/>'
-    middle = "" if shown.amount else f'<path class="zero" d="M{x + INNER / 2:g} {y - 1.5:g}v10"/>'
+    middle = "" if quantity.amount else f'<path class="zero" d="M{x + INNER / 2:g} {y - 1.5:g}v10"/>'
     return f"{fill}{track}{middle}"
 
 
-def _strip(shown: StripValues, x: float, y: float) -> str:
+def _strip(strip: StripValues, x: float, y: float) -> str:
     """Return a bar for each value, or for the mean of neighbours, and in numbers the mean and the range of all."""
-    values = np.asarray(shown.values, np.float64)
+    values = np.asarray(strip.values, np.float64)
     bars = values
     if len(values) > MOST_BARS:
         bars = np.array([part.mean() for part in np.array_split(values, MOST_BARS)])
-    shares = np.clip(np.nan_to_num(bars / shown.whole, nan=0.0), 0 if shown.amount else -1, 1)
-    scale, zero = (STRIP, y + STRIP) if shown.amount else (STRIP / 2, y + STRIP / 2)
+    shares = np.clip(np.nan_to_num(bars / strip.whole, nan=0.0), 0 if strip.amount else -1, 1)
+    scale, zero = (STRIP, y + STRIP) if strip.amount else (STRIP / 2, y + STRIP / 2)
     width, drawn = INNER / len(bars), ""
     for sign, those in (("negative", shares < 0), ("positive", shares > 0)):
         path = "".join(
             f"M{x + width * k:.4g} {zero:g}v{-scale * shares[k]:.2f}h{width:.3g}V{zero:g}Z"
             for k in np.flatnonzero(those)
         )
-        drawn += f'<path class="fill {shown.quantity if shown.amount else sign}" d="{path}"/>' if path else ""
-    drawn += f'<rect {classes("track", shown.quantity)} x="{x:g}" y="{y:g}" width="{INNER}" height="{STRIP}"/>'
-    if not shown.amount:
+        drawn += f'<path class="fill {strip.quantity if strip.amount else sign}" d="{path}"/>' if path else ""
+    drawn += f'<rect {classes("track", strip.quantity)} x="{x:g}" y="{y:g}" width="{INNER}" height="{STRIP}"/>'
+    if not strip.amount:
         drawn += f'<path class="zero" d="M{x:g} {zero:g}h{INNER}"/>'
     for place, (name, value) in enumerate(_range(values)):
         at = y + STRIP + 13 + 14 * place
@@ -139,12 +139,12 @@ def _range(values: Any) -> tuple[tuple[str, float], ...]:
     return ("mean", float(values.mean())), ("min", float(values.min())), ("max", float(values.max()))
 
 
-def in_words(shown: StripValues) -> str:
+def in_words(quantity: StripValues) -> str:
     """Say the values of a quantity: each with its name, of many their mean and range."""
-    if len(shown.values) <= FEW:
-        return ", ".join(f"{name} {plain(value)}" for name, value in zip(shown.names, shown.values, strict=True))
-    told = ", ".join(f"{name} {value:.3g}" for name, value in _range(np.asarray(shown.values, np.float64)))
-    return f"{len(shown.values)} values, {told}"
+    if len(quantity.values) <= FEW:
+        return ", ".join(f"{name} {plain(value)}" for name, value in zip(quantity.names, quantity.values, strict=True))
+    summary = ", ".join(f"{name} {value:.3g}" for name, value in _range(np.asarray(quantity.values, np.float64)))
+    return f"{len(quantity.values)} values, {summary}"
 
 
 def plain(value: Any) -> str:
@@ -155,15 +155,15 @@ def plain(value: Any) -> str:
         return str(value).replace("-", MINUS)
     if size < 10_000 and value == int(value):
         return str(int(value)).replace("-", MINUS)
-    shown = f"{value:.4f}" if 0.001 <= size < 100 else f"{value:.1f}" if 100 <= size < 10_000 else f"{value:.1e}"
-    return shown.replace("-", MINUS)
+    text = f"{value:.4f}" if 0.001 <= size < 100 else f"{value:.1f}" if 100 <= size < 10_000 else f"{value:.1e}"
+    return text.replace("-", MINUS)
 
 
 def _brief(value: float) -> str:
     """Return a number in very few letters."""
     digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
-    shown = f"{value:.{digits}f}" if abs(value) < 10_000 or not np.isfinite(value) else f"{value:.0e}"
-    return "0.00" if shown == "-0.00" else shown.replace("-", MINUS)
+    text = f"{value:.{digits}f}" if abs(value) < 10_000 or not np.isfinite(value) else f"{value:.0e}"
+    return "0.00" if text == "-0.00" else text.replace("-", MINUS)
 
 
 def largest(values: Any) -> float:

@@ -295,7 +295,7 @@ def _identifier(name: str) -> Nodes:
 
 
 def _below(name: str) -> list[Nodes]:
-    """Return what stands below a symbol: a gate f, a gate of a sum uf, a time t-1, a word, a symbol c_new.
+    """Return the subscripts of a symbol: a gate f, a gate of a sum uf, a time t-1, a word, a symbol c_new.
 
     What a comma separates comes apart.
     """

@@ -151,7 +151,7 @@ def values(named: Mapping[Symbol, Any], write: Write = numbers) -> Object:
 
 
 def _inputs(bound: Sequence[Bound], *, backward: bool) -> Object:
-    """Return what goes into the first step from before, into every step from outside, and into the last from after."""
+    """Return the values that enter the first step from before, every step from outside, the last from after."""
     steps = [step.scope for step in bound]
     first, last, dropout = steps[0], steps[-1], bound[0].program.of_kind(MASK)
     always = [symbol for symbol in dropout if symbol.base == "D"]

@@ -82,8 +82,8 @@ class Script:
         self.single = self.steps[0].p.dtype == np.float32
         self.allotted = code.Allotted(*TAKEN)
         self.functions = {
-            one: "np.tanh" if one.name == "tanh" else self.allotted.name(one, one.name)
-            for one in dict.fromkeys(one for step in self.bound for one in activations_of(step.form.variant))
+            line: "np.tanh" if line.name == "tanh" else self.allotted.name(line, line.name)
+            for line in dict.fromkeys(line for step in self.bound for line in activations_of(step.form.variant))
         }
         self.values: dict[str, Any] = {}  # the value of each name
         self.walked: dict[str, Any] = {}  # and what it is in the walk
@@ -118,7 +118,7 @@ class Script:
                     yield symbol
 
     def name(self, symbol: Symbol, at: int | None) -> str:
-        """Return what a symbol is called, at one of the steps if there are several."""
+        """Return the Python name of a symbol, at one of the steps if there are several."""
         at = at if symbol.time is None else symbol.time
         symbol = replace(symbol, time=None)
         if not self.many or at is None or symbol in self.shared:
@@ -145,7 +145,7 @@ class Script:
             case "weights":
                 for symbol, value in self.shared.items():
                     if symbol not in self.dropped and symbol not in self.dropped.values():
-                        self._given(symbol, None, value)
+                        self._input_name(symbol, None, value)
             case "input":
                 self._from_outside(section.at, INPUT, STATE)
             case "arriving":
@@ -171,7 +171,7 @@ class Script:
         self.made.append(line.source(self.functions))
         self.values[line.name] = line.value(self.values)
 
-    def _given(self, symbol: Symbol, at: int | None, value: Any) -> str:
+    def _input_name(self, symbol: Symbol, at: int | None, value: Any) -> str:
         """Return the name of what an equation takes; what is new comes from a neighbouring step, or from outside."""
         name = self.name(symbol, at)
         if name in self.values:
@@ -195,11 +195,11 @@ class Script:
         """Write down what a step is given, of some kinds."""
         step = self.steps[at or 0]
         for symbol in (symbol for kind in kinds for symbol in step.program.of_kind(kind)):
-            self._given(self.of(symbol), at, step.scope[symbol])
+            self._input_name(self.of(symbol), at, step.scope[symbol])
 
     def _equation(self, assignment: Assignment, bound: WorkedEquation, at: int | None) -> None:
         equation = written.equation(bound, self.notation)
-        names = {symbol: self._given(symbol, at, equation.env[symbol]) for symbol in symbols(equation.right)}
+        names = {symbol: self._input_name(symbol, at, equation.env[symbol]) for symbol in symbols(equation.right)}
         line = _Line(self.name(equation.left, at), equation.right, names)
         self._line(line)
         self.walked[line.name] = equation.value
@@ -291,7 +291,7 @@ class Script:
         return "\n".join([head, doc, *body, f"{last}\n\n"])
 
     def _agrees(self, check: _Check) -> bool:
-        """Return what `AGREES` finds."""
+        """Return the value of `AGREES`."""
 
         def loss(moved: Any) -> Any:
             values = {**self.values, **{move.name: move.value(self.values, moved) for move in check.moves}}

@@ -275,23 +275,23 @@ class _Text(text.TextWriter):
                 plain += letter
         yield from [plain] if plain else []
 
-    def _kept(self, template: Template) -> str:
+    def _placeholder(self, template: Template) -> str:
         self.found.append(template)
         return chr(0xE000 + len(self.found) - 1)
 
     def write(self, node: Formula) -> str:
         match node:
             case Slot(ref=ref, how=how):
-                return self._kept(["$n", how, ref])
+                return self._placeholder(["$n", how, ref])
             case Entries(ref=ref):
-                return f"[{self._kept(['$list', ref])}]"
+                return f"[{self._placeholder(['$list', ref])}]"
         return super().write(node)
 
     def tight(self, node: Formula) -> str:
         return super().tight(_tight(node))
 
     def sum(self, node: Sum) -> str:
-        return self._kept(["$sum", *map(self._term, node.terms)])
+        return self._placeholder(["$sum", *map(self._term, node.terms)])
 
     def _term(self, term: Formula) -> Template:
         match term:

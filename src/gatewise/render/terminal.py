@@ -74,7 +74,7 @@ def _lines(walkthrough: Walkthrough, writer: _TerminalWriter) -> Iterator[Text]:
 
 
 def _letters_of(encoding: str) -> Callable[[str], str]:
-    """Return what writes text in letters that an encoding has; no-break spaces stay."""
+    """Return a function that spells text in the letters of an encoding; no-break spaces stay."""
     if encoding.lower().startswith("utf"):
         return str
     return lambda text: GLUE.join(
@@ -251,7 +251,7 @@ class _TerminalWriter:
                 yield Text(f"   {len(heads) - len(keep)} of {len(heads)} columns are left out", style="dim")
 
     def _blocks(self, widths: Sequence[int], margin: int) -> list[list[int]]:
-        """Return which columns go together into lines; of very many, the first that fit and the last."""
+        """Return the columns of each block of lines; of very many, the first that fit and the last."""
         count, room = len(widths), self.width - margin
 
         def fits(columns: Sequence[int], room: int) -> bool:
@@ -269,7 +269,7 @@ class _TerminalWriter:
 
 
 def _style(value: Any) -> str:
-    """Return how a gate's value is set off: the wider the gate is open, the stronger."""
+    """Return the style of a gate's value: the wider the gate is open, the stronger."""
     if value <= CLOSED:
         return "dim"
     return "bold" if value >= OPEN else ""

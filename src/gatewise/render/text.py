@@ -198,7 +198,7 @@ def short(name: str, most: int = MOST_NAME) -> str:
 
 
 def caption(expanded: Expanded, walk: Walkthrough) -> str:
-    """Return what stands above the products of a sum."""
+    """Return the caption of the products of a sum."""
     return f"{short(walk.names[expanded.over][expanded.unit])}: every product in its {expanded.terms.of}, largest first"
 
 

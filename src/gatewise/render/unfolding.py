@@ -55,14 +55,14 @@ class UnfoldedTerms:
 
 
 def unfolded(line: Line, names: Mapping[str, tuple[str, ...]]) -> list[Done | UnfoldedTerms]:
-    """Return what a line is made of, in the order in which it is computed."""
+    """Return the steps by which a line is computed, in their order."""
     equation, right = line.equation, line.right
     if np.ndim(line.value):
         across = names[equation.across]
         return [UnfoldedTerms(tuple(_term(name, _entry(right, k)) for k, name in enumerate(across)))]
     if isinstance(right, Sum):
         return [_terms(right.terms, _term_names(equation), line.value)]
-    steps: list[Done | UnfoldedTerms] = list(_given(equation.right, right))
+    steps: list[Done | UnfoldedTerms] = list(_factor_steps(equation.right, right))
     simple = _simple(right, steps, names)
     if isinstance(simple, (Number, NumberRow)):
         return steps
@@ -71,7 +71,7 @@ def unfolded(line: Line, names: Mapping[str, tuple[str, ...]]) -> list[Done | Un
     return [*steps, Done(simple, line.value)]
 
 
-def _given(symbols: Formula, numbers: Formula) -> Iterator[Done]:
+def _factor_steps(symbols: Formula, numbers: Formula) -> Iterator[Done]:
     """Go through the factors of a product that are numbers, each with its symbol."""
     if isinstance(symbols, Product) and isinstance(numbers, Product):
         for symbol, factor in zip(factors(symbols), factors(numbers), strict=True):
@@ -96,7 +96,7 @@ def _terms(terms: Sequence[Formula], names: Sequence[str | Formula], total: Any)
 
 
 def _simple(node: Formula, steps: list[Done | UnfoldedTerms], names: Mapping[str, tuple[str, ...]]) -> Formula:
-    """Return a formula whose parts are numbers; what they were before is added to what was found."""
+    """Return a formula whose parts are numbers; the steps that gave those numbers are appended to `steps`."""
     match node:
         case Number() | NumberRow():
             return node
@@ -135,7 +135,7 @@ def _reduced(node: Formula, steps: list[Done | UnfoldedTerms], names: Mapping[st
 
 
 def _value(node: Formula) -> Any:
-    """Return what a formula of numbers is: a number, or the entries of a row."""
+    """Return the value of a formula of numbers: a number, or the entries of a row."""
     return np.asarray(evaluate(node, {}))[()]
 
 
@@ -152,8 +152,8 @@ def _defined(call: FunctionCall, value: Any) -> list[Done | UnfoldedTerms]:
 
 
 def _term_names(equation: WorkedEquation) -> list[str | Formula]:
-    """Return what each term of an equation with numbers in it is called: products with a matrix by their names, others
-    by their symbols.
+    """Return the name of each term of an equation with numbers in it: products with a matrix have names, others their
+    symbols.
     """
     products, names = iter(equation.products), list[str | Formula]()
     for term in equation.right.terms if isinstance(equation.right, Sum) else (equation.right,):

@@ -1,4 +1,4 @@
-"""What the writers of formulas decide alike: which sign a term has, what needs brackets, what is left out."""
+"""Decisions shared by the writers of formulas: the sign of a term, its brackets, and what is left out."""
 
 from __future__ import annotations
 

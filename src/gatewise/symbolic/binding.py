@@ -39,7 +39,7 @@ _PARTS = {D_H: "recurrent", D_X: "input", K_C: "zoneout_cell", K_H: "zoneout_hid
 
 
 def edited(moment: Moment) -> frozenset[tuple[str, str]]:
-    """Return what edits do to the quantities of a step of one sequence: see `Form.edited`."""
+    """Return the edits that act on the quantities of a step of one sequence, as `Form.edited` has them."""
     effects = set()
     for letter, effect in effects_of(moment).items():
         bounded = np.isfinite(effect.low).any() or np.isfinite(effect.high).any()
@@ -54,7 +54,7 @@ def form_of(p: Parameters, dropout: DropoutMasks, **written: Any) -> Form:
 
 
 def sizes(p: Parameters) -> dict[str, int]:
-    """Return how long each kind of axis is."""
+    """Return the length of each kind of axis."""
     return {
         UNITS: p.hidden_size,
         RECURRENT: p.recurrent_size,

@@ -64,7 +64,7 @@ class _Evaluator:
         self.env = env
 
     def value(self, formula: Formula) -> Any:
-        """Return what a formula is."""
+        """Return the value of a formula."""
         match formula:
             case Symbol():
                 return self.env[formula]
@@ -113,7 +113,7 @@ class _Evaluator:
         raise TypeError(f"not a formula: {formula!r}")
 
     def together(self, formulas: Sequence[Formula]) -> list[Any]:
-        """Return what formulas are that meet entry by entry."""
+        """Return the values of formulas that are combined entry by entry."""
         return [self.value(formula) for formula in formulas]
 
     def stacked(self, values: Sequence[Any]) -> Any:
@@ -133,7 +133,7 @@ class _Broadcasting(_Evaluator):
         self.ranks = ranks
 
     def together(self, formulas: Sequence[Formula]) -> list[Any]:
-        """Return what formulas are, one to broadcast against another: fewer own axes are filled up."""
+        """Return the values of formulas, made to broadcast: lower ranks are filled up with axes."""
         ranks = [self.rank(formula) for formula in formulas]
         most = max(ranks)
         return [_filled(self.value(formula), most - rank) for formula, rank in zip(formulas, ranks, strict=True)]
@@ -148,7 +148,7 @@ class _Broadcasting(_Evaluator):
         return self.value(right) @ self.value(left).mT
 
     def rank(self, formula: Formula) -> int:
-        """Return how many axes of a formula's value are its own."""
+        """Return the rank of a formula: the number of its value's own axes."""
         if isinstance(formula, Symbol):
             return self.ranks[formula]
         cached: tuple[Ranks, int] | None = formula.__dict__.get("_rank")  # asked for over and over, of the same symbols
@@ -170,7 +170,7 @@ class _Broadcasting(_Evaluator):
 
 
 def rank(formula: Formula, ranks: Ranks) -> int:
-    """Return how many axes of a formula's value are its own, given those of its symbols."""
+    """Return the rank of a formula, given the ranks of its symbols."""
     return _Broadcasting({}, ranks).rank(formula)
 
 

@@ -198,7 +198,7 @@ def _fields(formula: Formula) -> tuple[str, ...]:
 
 
 def parts(formula: Formula) -> tuple[Formula, ...]:
-    """Return what a formula is directly made of, from the left."""
+    """Return the direct parts of a formula, from the left."""
     cached: tuple[Formula, ...] | None = formula.__dict__.get("_parts")
     if cached is None:
         formulas: list[Formula] = []
@@ -213,7 +213,7 @@ def parts(formula: Formula) -> tuple[Formula, ...]:
 
 
 def nodes(formula: Formula) -> tuple[Formula, ...]:
-    """Return a formula and all that it is made of, from the left."""
+    """Return a formula and all its parts, however deep, from the left."""
     cached: tuple[Formula, ...] | None = formula.__dict__.get("_nodes")
     if cached is None:
         formulas = [formula]
@@ -224,7 +224,7 @@ def nodes(formula: Formula) -> tuple[Formula, ...]:
 
 
 def rebuild(formula: Formula, change: Callable[[Formula], Formula | None]) -> Formula:
-    """Return a formula in which each part that `change` has another for is that other, from the outside in.
+    """Return a formula whose parts are replaced by what `change` returns for them, from the outside in.
 
     What is not changed is not copied.
     """

@@ -76,7 +76,7 @@ def masked(form: Form) -> tuple[Formula, Formula]:
 
 
 def vectors(form: Form) -> tuple[Symbol, Symbol]:
-    """Return what h and x are called where they are multiplied apart."""
+    """Return the symbols of h and x where they are multiplied separately."""
     return (Z_H if "recurrent" in form.dropout else H_PREV), (Z_X if "input" in form.dropout else X)
 
 
@@ -95,7 +95,7 @@ def _combined(form: Form) -> Iterator[Assignment]:
 
 
 def apart(form: Form) -> Iterator[Assignment]:
-    """Go through h and x under their dropout masks: where they are multiplied apart."""
+    """Yield h and x under their dropout masks, for forms that multiply them separately."""
     for left, right, axis in zip((Z_H, Z_X), masked(form), (form.hidden, FEATURES), strict=True):
         if isinstance(right, Product):
             yield Assignment(left, right, (axis,))

@@ -1,4 +1,4 @@
-"""A head as data: what makes the output of a network out of that of its LSTM, in equations, forward and backward."""
+"""A head as data: the equations from the output of an LSTM to that of its network, forward and backward."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def constants(head: Head) -> Mapping[Symbol, Array]:
 
 
 def head_inputs(head: Head) -> Mapping[Symbol, tuple[tuple[str, ...], str]]:
-    """Return what a head is given, with what its axes run over, and what it is: an input, parameter or gradient."""
+    """Return the quantities that a head takes, each with its axes and its kind: input, parameter or gradient."""
     inputs: dict[Symbol, tuple[tuple[str, ...], str]] = {READ: ((READ_AXIS,), "input")}
     if head.skip:
         inputs[SKIPPED] = (SKIPPED_AXIS,), "input"
@@ -158,7 +158,7 @@ def head_backward(head: Head) -> tuple[Assignment, ...]:
 
 
 def _layers(head: Head) -> Iterator[tuple[_Names, tuple[Symbol, str]]]:
-    """Go through the layers with their names, and with what each reads and what that runs over."""
+    """Yield the names of each layer, with the symbol that it reads and the axis of that."""
     read, axis = READ, READ_AXIS
     for number in range(1, len(head.layers)):
         sub = str(number)

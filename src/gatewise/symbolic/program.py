@@ -13,7 +13,7 @@ from gatewise.parameters import Variant
 from gatewise.symbolic.formula import Formula, Symbol, symbols
 from gatewise.symbolic.symbols import C_NEW, C_NORM, C_RAW, COMPUTED, H_NEW, H_RAW, RECURRENT, UNITS, C, H, M
 
-# Kinds of what is given.
+# Kinds of inputs.
 INPUT, STATE, PARAMETER, MASK, GRADIENT, EDIT = "input", "state", "parameter", "mask", "gradient", "edit"
 
 
@@ -25,7 +25,7 @@ class ProgramInput:
     ----------
     symbol : Symbol
     axes : tuple of str
-        What its own axes run over: of `symbols`.
+        The kinds of its own axes: see `symbols`.
     kind : {"input", "state", "parameter", "mask", "gradient", "edit"}
     """
 
@@ -53,7 +53,7 @@ class Assignment:
     right : Formula
         Of symbols that are given, carried or assigned before.
     axes : tuple of str
-        What its own axes run over; none for a single number.
+        The kinds of its own axes; none for a single number.
     sums : bool
         Whether it is added over time and batch: the gradient of a parameter.
     """
@@ -120,7 +120,7 @@ class Form:
         """What the hidden state runs over: the units, unless it is projected."""
         return RECURRENT if self.projected else UNITS
 
-    # What quantities are called where something may come between them.
+    # The symbols of quantities between which a switch, a mask or an edit may come.
 
     @property
     def cell(self) -> Symbol:
@@ -128,11 +128,11 @@ class Form:
         return C_NEW if "zoneout_cell" in self.dropout else C
 
     def edits(self, letter: str) -> tuple[str, ...]:
-        """Return what edits do to a gate or a state."""
+        """Return the edits that act on a gate or a state."""
         return tuple(how for how in ("scale", "clamp", "set") if (letter, how) in self.edited)
 
     def computed(self, symbol: Symbol) -> Symbol:
-        """Return what a quantity is called as it is computed, before any edit."""
+        """Return the symbol of a quantity before any edit."""
         return Symbol(symbol.base, COMPUTED) if self.edits(symbol.base) else symbol
 
     @property
@@ -228,5 +228,5 @@ class Program:
         return before | {carry.into: (carry.source, 1) for carry in self.carry_backward}
 
     def of_kind(self, kind: str) -> tuple[Symbol, ...]:
-        """Return what is given of one kind."""
+        """Return the inputs of one kind."""
         return tuple(quantity.symbol for quantity in self.given if quantity.kind == kind)

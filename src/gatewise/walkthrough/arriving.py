@@ -1,4 +1,4 @@
-"""What arrives at each step of a run from the step after it, and what a whole backward pass adds up to."""
+"""The gradients that arrive at each step of a run from the step after it, and the sums of a backward pass."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Arriving:
         return dict(zip((carry.into for carry in self.carry), (dh, dc), strict=True))
 
     def __call__(self, at: int) -> Mapping[Symbol, Any]:
-        """Return what arrives at a step."""
+        """Return the gradients that arrive at a step."""
         if at in self.steps_to_keep:
             return self.total.arriving[at]
         gradients = min(place for place in self.known if place >= at)
@@ -94,7 +94,7 @@ class Arriving:
         return at
 
     def _before(self, at: int, dh: Array, dc: Array) -> tuple[Array, Array, Mapping[str, Array]]:
-        """Return what arrives at the step before, and what this one adds to the gradients of the parameters."""
+        """Return the gradients that arrive at the step before, and this step's terms of those of the parameters."""
         with np.errstate(all="ignore"):
             step = self.steps[at]
             dh = dh if step.dy is None else dh + step.dy

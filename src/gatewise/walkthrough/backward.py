@@ -57,18 +57,18 @@ class BackwardWalk:
         self.arriving = Arriving(steps, (self.dh, self.dc), steps_to_keep, self._carried_share)
 
     def forward(self) -> Iterator[Callable[[], Sequence[Section]]]:
-        """Go through what makes the sections of the loss and of the steps forward, in brief."""
+        """Yield the makers of the sections of the loss and of the steps forward, in brief."""
         yield lambda: [self._loss()]
         for at in self.shown:
             yield partial(self._forward_in_brief, at)
 
     def backward(self) -> Iterator[Callable[[], Sequence[Section]]]:
-        """Go through what makes the sections of the steps backward."""
+        """Yield the makers of the sections of the steps backward."""
         for at in reversed(self.shown):
             yield partial(self._backward, at)
 
     def of_all(self) -> Iterator[Callable[[], Sequence[Section]]]:
-        """Go through what makes the sections of what comes of all steps, and of the check."""
+        """Yield the makers of the sections about all steps together, and of the check."""
         if len(self.steps) > 1:
             yield lambda: [self._all_steps()]
             yield lambda: [self._through_time()]
@@ -85,7 +85,7 @@ class BackwardWalk:
         return stepback.sections(self.steps[at])
 
     def _carried_share(self, step: BoundStep) -> Any:
-        """Return how much of the gradient of its cell state a step passes on along the cell state alone."""
+        """Return the share of its cell state's gradient that a step passes on along the cell state alone."""
         return step.M.f[0] if step.form.keeps_by_gate else stepback.carried_share(step)
 
     def _loss(self) -> Section:
@@ -129,7 +129,7 @@ class BackwardWalk:
             share = self._carried_share(step)
             return self.times[at], (share[k], (reached * share)[k], step.scope[new][k], step.scope[DC_PREV][k])
 
-        rows = {k: ends(len(self.steps), partial(row, k), whole=self.whole) for k in units}
+        rows = {k: ends(len(self.steps), partial(row, k), every=self.whole) for k in units}
         plain = first.form.keeps_by_gate
         heads = (F if plain else "kept", ("product of ", F) if plain else "product", new, DC_PREV)
         blocks: list[Block] = [
@@ -156,7 +156,7 @@ class BackwardWalk:
         return Section("through_time", title, tuple(blocks), self.after)
 
     def _reached(self, at: int, carried: dict[int, Any]) -> Any:
-        """Return how much of a gradient at the last cell state reaches that of a step."""
+        """Return the share of a gradient at the last cell state that reaches the cell state of a step."""
         if at in self.arriving.steps_to_keep:
             return self.arriving.total.carried[at]
         place = min(step for step in carried if step >= at)

@@ -28,7 +28,7 @@ OPENNESS = ("sigmoid", "hard_sigmoid")  # nonlinearities that lie between 0 and 
 
 
 class _ArrivingValues(StepValues):
-    """What the symbols of a step stand for; what arrives from the step after it is asked for when it is needed."""
+    """The values of a step's symbols; the gradients from the step after it are computed when they are needed."""
 
     arriving: Callable[[], Mapping[Symbol, Any]] | None = None
 
@@ -50,14 +50,14 @@ class BoundStep:
         The units that are expanded, or None for all.
     notation : Notation
     time : str or None
-        What the step is called, where there are several.
+        The name of the step, where there are several.
     at : int
         Which of the steps it is.
     dy : array (recurrent,), optional
         The gradient of the loss with respect to this step's output; without it, the loss depends on the last states
         alone.
     arriving : function of int, optional
-        Returns what arrives at a step from the one after it.
+        Returns the gradients that arrive at a step from the one after it.
     """
 
     def __init__(
@@ -78,12 +78,12 @@ class BoundStep:
 
     @cached_property
     def names(self) -> Mapping[str, tuple[str, ...]]:
-        """What vectors and matrices go over, and what each entry is called."""
+        """The names of the entries along each axis."""
         return axes(self.step)
 
     @cached_property
     def form(self) -> Form:
-        """How the program is written."""
+        """The form of the program."""
         return binding.form_of(self.p, self.dropout, edited=binding.edited(self.M), **self.notation.form)
 
     @property
@@ -93,7 +93,7 @@ class BoundStep:
 
     @cached_property
     def scope(self) -> StepValues:
-        """What the symbols of the program stand for."""
+        """The values of the program's symbols."""
         of_form = program(self.form)
         written = rewrites.with_weights_as_they_act(
             of_form if self.dy is not None else rewrites.of_last_states(of_form)
@@ -144,7 +144,7 @@ class BoundStep:
         return [self.equation(line) for line in assignments]
 
     def _is_an_amount(self, line: Assignment, value: Any) -> bool:
-        """Say whether this is a gate between 0 and 1."""
+        """Return whether this is a gate between 0 and 1."""
         if line.left.base not in LETTERS or line.left.d:
             return False
         if self.form.computed(line.left) != line.left:  # edited: between 0 and 1 if it is computed so, and stays so
@@ -156,7 +156,7 @@ class BoundStep:
         )
 
     def _products(self, line: Assignment) -> Iterator[str]:
-        """Go through what the products of matrices and vectors are called, in the order in which they are summed."""
+        """Yield the names of the products of matrices and vectors, in the order in which they are summed."""
         for k, axis in _summed(self.program)[line.left]:
             yield from (f"{k}: {name}" for name in self.names[axis]) if k else self.names[axis]
 
@@ -174,7 +174,7 @@ class BoundStep:
 
 @lru_cache(256)
 def _summed(program: Program) -> dict[Symbol, list[tuple[str, str]]]:
-    """Return what each product with a matrix is summed over, by what it goes into; backward, also of which gate."""
+    """Return the axis that each matrix product is summed over, and backward its gate, by the quantity it is in."""
     sums: dict[Symbol, list[tuple[str, str]]] = {}
     for left, line in program.assignments.items():
         sums[left] = []
@@ -190,7 +190,7 @@ def _summed(program: Program) -> dict[Symbol, list[tuple[str, str]]]:
 def bind_backward(
     steps: Sequence[BoundStep], dh: npt.ArrayLike | None, dc: npt.ArrayLike | None
 ) -> tuple[Array, Array]:
-    """Bind to each step of a run what arrives at it from the step after, and return what arrives at the last one.
+    """Bind to each step the gradients that arrive from the step after it; return those at the last step.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ def bind_backward(
 
 
 def last_gradients(step: BoundStep, dh: npt.ArrayLike | None, dc: npt.ArrayLike | None) -> tuple[Array, Array]:
-    """Return what arrives at the last step of a run: by default zeros, but ones for `dh` where it has no `dy`."""
+    """Return the gradients with respect to a run's last states: by default zeros, but ones for `dh` without `dy`."""
     p = step.p
     default = np.ones(p.recurrent_size) if step.dy is None else np.zeros(p.recurrent_size)
     return _arriving("dh", dh, default), _arriving("dc", dc, np.zeros(p.hidden_size))
@@ -227,7 +227,7 @@ def over_all_steps(steps: Sequence[Bound], line: Assignment) -> WorkedEquation:
 
 
 def are_one_run(steps: Sequence[Bound]) -> bool:
-    """Tell whether each step begins where the one before it ended, in the same cell."""
+    """Return whether each step begins where the one before it ended, in the same cell."""
     return all(
         before.p is after.p
         and all(
@@ -248,7 +248,7 @@ def _arriving(name: str, gradient: npt.ArrayLike | None, default: Array) -> Arra
 
 
 def axes(step: Step) -> Mapping[str, tuple[str, ...]]:
-    """Return what vectors and matrices of a step run over, and what each entry is called."""
+    """Return the names of the entries along each axis of a step's vectors and matrices."""
     p, labels = step.parameters, step.labels
     units = tuple(labels.unit(k) if labels.units is not None else f"unit {k}" for k in range(p.hidden_size))
     columns = tuple(step.column_names())

@@ -114,7 +114,7 @@ def walk(
     makers: list[Maker] = [] if brief else run.setting(facts or {}, backward=backward)
     if brief or (len(steps) > 1 and at is None):
         edits = "" if trace is None else trace.edits_said()
-        makers.append(lambda: [setting.sequence(run.bound, run.times, whole=every_step, edits=edits)])
+        makers.append(lambda: [setting.sequence(run.bound, run.times, every=every_step, edits=edits)])
     if backward:
         if trace is None and not isinstance(thing, (Step, Lazy)) and not are_one_run(run.bound):
             raise OptionError(
@@ -133,7 +133,7 @@ Maker = Callable[[], Sequence[Section]]
 
 
 class _WalkedRun:
-    """The steps of a run, bound when they are asked for, and what makes their sections."""
+    """The steps of a run, bound when they are needed, and the makers of their sections."""
 
     def __init__(
         self, steps: Sequence[Step], units: tuple[int, ...] | None, notation: Notation, dy: Array | None
@@ -149,11 +149,11 @@ class _WalkedRun:
         self.bound = Lazy(len(steps), bound)
 
     def _arriving(self, at: int) -> Mapping[Symbol, Any]:
-        """Return what arrives at a step from the one after it, in a backward pass."""
+        """Return the gradients that arrive at a step from the one after it, in a backward pass."""
         return {} if self.arriving is None else self.arriving(at)
 
     def setting(self, facts: Mapping[str, object], *, backward: bool) -> list[Maker]:
-        """Return what makes the sections of what is the same at every step."""
+        """Return the makers of the sections that are the same at every step."""
         first = self.bound[0]
         return [
             lambda: [setting.activations(first.p, backward)],
@@ -168,7 +168,7 @@ class _WalkedRun:
     def backward(
         self, dh: npt.ArrayLike | None, dc: npt.ArrayLike | None, worked: Sequence[int], *, brief: bool
     ) -> list[Maker]:
-        """Return what makes the sections of a backward pass: where one step is shown of several, without their sums."""
+        """Return the makers of the sections of a backward pass; for one step of several, without their sums."""
         walk = BackwardWalk(self.bound, self.times, dh, dc, worked)
         self.arriving, several = walk.arriving, len(self.bound) > 1
         if brief:
@@ -178,20 +178,20 @@ class _WalkedRun:
 
 
 def _written(maker: Maker, notation: Notation) -> list[Section]:
-    """Return what a maker makes in the symbols of a notation."""
+    """Return the sections of a maker in the symbols of a notation."""
     with np.errstate(all="ignore"):  # infinity and NaN go through as they are
         return [written.section(section, notation) for section in maker()]
 
 
 def _with_rest(makers: list[Maker], worked: Sequence[int], times: Sequence[str]) -> list[Maker]:
-    """Return what makes the sections of steps, and between the first and the last what is said of those between."""
+    """Return the makers of the sections of steps; between two that are apart, one that says how to see the rest."""
     if len(worked) != 2 or abs(worked[0] - worked[1]) == 1:
         return makers
     return [makers[0], partial(_rest, worked[0], worked[1], times), makers[1]]
 
 
 def _rest(before: int, after: int, times: Sequence[str]) -> list[Section]:
-    """Say how to see the steps that are not worked through."""
+    """Return the section that says how to see the steps that are not worked through."""
     by = 1 if after > before else -1
     hint = "--at STEP, or at=STEP, shows one of them; --every-step, or every_step=True, shows all."
     count = abs(after - before) - 1
@@ -201,7 +201,7 @@ def _rest(before: int, after: int, times: Sequence[str]) -> list[Section]:
 
 
 def _worked_steps(count: int, at: int | None, brief: bool, every_step: bool) -> Sequence[int]:
-    """Return which steps are worked through."""
+    """Return the numbers of the steps that are worked through."""
     if at is not None:
         return (at,)
     if brief:
@@ -258,7 +258,7 @@ def _steps(thing: object, sequence: int) -> tuple[Sequence[Step], Sequence[int]]
             times = np.flatnonzero(trace.valid[:, sequence]).tolist()
         times = times if trace.direction == "forward" else times[::-1]
         steps: Sequence[Step] = Lazy(len(times), lambda n: trace.step(times[n], sequence))
-    elif isinstance(thing, Lazy) or (isinstance(thing, Sequence) and all(isinstance(one, Step) for one in thing)):
+    elif isinstance(thing, Lazy) or (isinstance(thing, Sequence) and all(isinstance(step, Step) for step in thing)):
         steps, times = thing, range(len(thing))
     else:
         raise OptionError(f"walk takes a Step, a sequence of them or a Trace, not {type(thing).__name__}")

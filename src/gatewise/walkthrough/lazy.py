@@ -40,9 +40,9 @@ class Lazy(Sequence[T]):
         return self._make(places) if isinstance(places, int) else Lazy(len(places), lambda n: self[places[n]])
 
 
-def ends(count: int, make: Callable[[int], T], *, whole: bool) -> tuple[Sequence[T], int]:
-    """Return what is made of the first places and of the last one, and how many are left out; of a few, of all."""
-    if whole or count <= MOST:
+def ends(count: int, make: Callable[[int], T], *, every: bool) -> tuple[Sequence[T], int]:
+    """Return the rows of the first places and of the last one, and the number left out; of few places, all."""
+    if every or count <= MOST:
         return Lazy(count, make), 0
     places = [*range(ENDS - 1), count - 1]
     return tuple(map(make, places)), count - ENDS

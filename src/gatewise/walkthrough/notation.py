@@ -60,7 +60,7 @@ class Notation:
         return {name: getattr(self, name) for name in (*REWRITES, "order")}
 
     def symbol(self, symbol: Symbol) -> Symbol:
-        """Return what a symbol of gatewise's is here."""
+        """Return the symbol of this notation for one of gatewise's."""
         return self._symbols(symbol)
 
     @cached_property

@@ -154,13 +154,13 @@ SUMS: Words = ("Layer norm brings ", Symbol("u"), " and ", Symbol("w"), " separa
 
 
 def masks(program: Program) -> list[Words]:
-    """Return what the dropout masks of a program are, each in a sentence."""
+    """Return a sentence for each dropout mask of a program."""
     pairs = ((mask, of) for mask, of in ((D_H, H_PREV), (D_X, X)) if mask in program.axes)
     return [(mask, " is the dropout mask on ", of, ".") for mask, of in pairs]
 
 
 def combined(program: Program, recurrent: int, inputs: int) -> Words:
-    """Return what the entries of the combined input are, in a cell of these sizes."""
+    """Return the sentence about the entries of the combined input, in a cell of these sizes."""
     first, last = (n if n > 1 else "" for n in (recurrent, inputs))
     h, x = (" under its dropout mask" if mask in program.axes else "" for mask in (D_H, D_X))
     of_h = (f"The first {first} entries are " if first else "The first entry is ", H_PREV)
@@ -172,21 +172,21 @@ def combined(program: Program, recurrent: int, inputs: int) -> Words:
 
 
 def passed_on(program: Program, symbol: Symbol) -> Formula:
-    """Return what a product has beside its first factor: how much of that is passed on."""
+    """Return the factors of a product behind the first: the share of the first that is passed on."""
     right = program.assignments[symbol].right
     assert isinstance(right, Product)
     return times(*right.factors[1:])
 
 
 def along_the_cell(program: Program) -> Formula:
-    """Return what arrives at the new cell state from the step after; the rest comes through this step's h."""
+    """Return the gradient at the new cell state from the step after; the rest comes through this step's h."""
     right = program.assignments[d(program.form.cell)].right
     assert isinstance(right, Sum)
     return right.terms[0]
 
 
 def kept_and_new(program: Program) -> tuple[Formula, Formula]:
-    """Return what of the old cell state is kept, and what is new."""
+    """Return the two terms of the new cell state: the old part and the new one."""
     right = program.assignments[program.form.raw_cell].right
     assert isinstance(right, Sum)
     old, new = right.terms

@@ -1,9 +1,9 @@
-"""The sentences of a walkthrough as data: cases, each with its condition and its words, for any language to evaluate.
+"""The sentences of a walkthrough as data: wordings, each with its condition, for any language to evaluate.
 
-What is said of a unit has parts; of each part, the first case is said that holds. A condition is a formula, which holds
-where it is not 0. Words have slots: ``{value:number}`` is a number with four decimals, ``{value:percent}`` a
-percentage. The names in both are those of variables, which are formulas of a program's symbols: see
-`gatewise.walkthrough.quantity_sentences`.
+A sentence about a unit has parts; of each part, the first wording is used whose condition holds. A condition is a
+formula, which holds where it is not 0. Words have slots: ``{value:number}`` is a number with four decimals,
+``{value:percent}`` a percentage. The names in both are those of variables, which are formulas of a program's symbols:
+see `gatewise.walkthrough.quantity_sentences`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from gatewise.walkthrough.numbers import number, percent
 SLOT = re.compile(r"\{(\w+)(?::(\w+))?\}")
 FORMATS: Mapping[str, Callable[[Any], str]] = {"number": lambda value: number(value, 4), "percent": percent}
 
-# Of how many units each is said, and what is said of more.
+# Up to how many units each has a sentence, and the sentences about more.
 MOST = 4
 EACH = {
     "listed": "{listed}.",
@@ -50,19 +50,19 @@ EACH = {
 
 @dataclass(frozen=True)
 class Wording:
-    """Words, and when they are said: where a formula is not 0, or always."""
+    """Words, and their condition: a formula that is not 0, or none."""
 
     words: str
     when: Formula | None = None
 
     def holds(self, values: Mapping[Symbol, Any]) -> bool:
-        """Tell whether it holds for values of its variables."""
+        """Return whether the condition holds for values of its variables."""
         return self.when is None or bool(evaluate(self.when, values))
 
 
 @dataclass(frozen=True)
 class SentencePattern:
-    """What is said of one unit: of each part, the first case that holds.
+    """A sentence about one unit: of each part, the first wording whose condition holds.
 
     Attributes
     ----------
@@ -158,7 +158,7 @@ HIDDEN_STATE = SentencePattern(((Wording("puts out {value:number}"),),), "new hi
 
 
 def cell_state(clip: float | None, zoneout: bool) -> SentencePattern:
-    """Return how each unit's cell state changes, and what of it is kept and what is new."""
+    """Return the pattern of the sentence about a cell state: its change, its old part and its new one."""
     parts = [(Wording("goes from {before:number} to {value:number}: {old:number} is kept, {new:number} is new"),)]
     if clip is not None:
         beyond = Holds(FunctionCall("abs", (Symbol("raw"),)), ">", Number(clip))
@@ -246,7 +246,7 @@ WEIGHTS = {
     " ({value:number}).",
 }
 
-# What happens now: what becomes of the memory, and what is put out.
+# What happens in a step: the change of the memory, and the output.
 
 _AMOUNTS = _all(*(_between(0, gate, 1) for gate in (I, F, O)))
 _LETS_IN, _KEEPS, _PUTS_OUT = (Holds(Number(0.9), "≤", gate) for gate in (I, F, O))
@@ -273,7 +273,7 @@ MOMENT = SentencePattern(
         (
             Wording("; it puts out {h:number}.", _not(_AMOUNTS)),
             Wording("; it releases {h:number}, its output gate open by {o:percent}.", _PUTS_OUT),
-            Wording("; it keeps that to itself, its output gate open by {o:percent}.", _WITHHOLDS),
+            Wording("; it outputs almost nothing: the output gate is {o:percent} open.", _WITHHOLDS),
             Wording("; it puts out {h:number}, its output gate open by {o:percent}."),
         ),
     ),

@@ -1,4 +1,4 @@
-"""What is the same at every step: the nonlinearities, the sizes, the weights; and all steps at a glance."""
+"""Sections that are the same at every step: nonlinearities, sizes, weights; and all steps at a glance."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def weights(bound: BoundStep) -> Section:
 
 
 def tables(bound: BoundStep, p: Parameters, named: Callable[[Symbol], Symbol] = lambda symbol: symbol) -> list[Block]:
-    """Return tables of parameters, or of as many numbers that belong to them, which `named` says the symbols of."""
+    """Return tables of parameters, or of their gradients; `named` returns the symbol of each."""
     names, notation, units, blocks = bound.names, bound.notation, bound.units, list[Block]()
     with_bias = np.concatenate([p.weight, p.bias[..., None]], axis=-1)
 
@@ -138,8 +138,8 @@ def tables_by_title(p: Parameters) -> dict[str, list[tuple[Symbol, Array]]]:
     return tables
 
 
-def sequence(steps: Sequence[BoundStep], times: Sequence[str], *, whole: bool, edits: str = "") -> Section:
-    """Return what goes in and what comes out at every step, unit by unit; of a long run at the first and the last."""
+def sequence(steps: Sequence[BoundStep], times: Sequence[str], *, every: bool, edits: str = "") -> Section:
+    """Return the inputs, gates and states of every step, unit by unit; of a long run, only its ends."""
     first = steps[0]
     p, names, units = first.p, first.names, first.units[:FEW]
     inputs = range(p.input_size) if p.input_size <= 3 else ()
@@ -154,7 +154,7 @@ def sequence(steps: Sequence[BoundStep], times: Sequence[str], *, whole: bool, e
         return times[at], (*(x[n] for n in inputs), *gates)
 
     for k in units:
-        rows, left_out = ends(len(steps), partial(row, k), whole=whole)
+        rows, left_out = ends(len(steps), partial(row, k), every=every)
         heads = (*(names[FEATURES][n] for n in inputs), I, F, G, O, C, last)
         start = len(inputs)
         openness = (start, start + 1, start + 3)

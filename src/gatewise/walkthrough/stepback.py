@@ -66,7 +66,7 @@ def forward_in_brief(step: BoundStep) -> Section:
 
 
 def sections(step: BoundStep) -> list[Section]:
-    """Return the backward pass of a step, given what arrives at its hidden state and its cell state."""
+    """Return the sections of the backward pass of a step."""
     equations = grouping.backward(step.program.backward)
     sections_of_step = [_arriving(step, equations.pop("arriving", ()))]
     for key, assignments in equations.items():
@@ -78,7 +78,7 @@ def sections(step: BoundStep) -> list[Section]:
 
 
 def _arriving(step: BoundStep, equations: tuple[Assignment, ...]) -> Section:
-    """What arrives at the states; where the loss depends on this step's output too, what that adds."""
+    """Return the section of the gradients that arrive, from this step's output too if the loss depends on it."""
     at_h = (DY, DH_NEXT) if step.has_dy else (DH,)
     blocks: list[Block] = [
         NumberTable("", step.names[step.form.hidden], tuple((symbol, tuple(step.scope[symbol])) for symbol in at_h)),
@@ -104,8 +104,9 @@ def _meaning(step: BoundStep, key: str, equations: list[WorkedEquation]) -> list
 
 
 def carried_share(step: BoundStep) -> Any:
-    """Return how much of the cell state's gradient goes on to the step before, along the cell state alone: the
-    gradient of the previous cell state when 1 arrives at this one, and nothing at the hidden state and the gates.
+    """Return the share of the cell state's gradient that goes on to the step before along the cell state alone.
+
+    It is the gradient of the previous cell state when 1 arrives at this one, and nothing at hidden state and gates.
     """
     cell, ones = d(step.form.cell), np.ones_like(step.scope[F])
     known = {symbol: value for symbol, value in step.scope.known.items() if not symbol.d}
@@ -115,7 +116,7 @@ def carried_share(step: BoundStep) -> Any:
 
 
 def _expanded(step: BoundStep, equation: WorkedEquation) -> list[Block]:
-    """Every product in the gradient with respect to the hidden states of the expanded units, or of all if projected."""
+    """Return every product in the gradients of the expanded units' hidden states, or of all if projected."""
     if not step.expanded or not equation.products:
         return []
     entries = step.units if step.p.projection is None else range(step.p.recurrent_size)
