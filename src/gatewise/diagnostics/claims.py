@@ -20,12 +20,12 @@ from gatewise.records.step import State
 def started(lstm: LSTM, state: States, batch: int) -> States:
     """Return the runtime's initial state with a batch axis, in the form that the LSTM takes."""
     try:
-        single = all(np.ndim(part) == 1 for row in state for one in row for part in one)
+        single = all(np.ndim(part) == 1 for row in state for pair in row for part in pair)
     except TypeError:
         single = False
     if single and batch == 1:
         state = tuple(
-            tuple(State(*(array_of("the state", part)[None] for part in one)) for one in row) for row in state
+            tuple(State(*(array_of("the state", part)[None] for part in pair)) for pair in row) for row in state
         )
     return settled_state(lstm, state, batch)
 
@@ -95,9 +95,9 @@ def _output(lstm: LSTM, y: Any, time: int, batch: int, axes: Sequence[str], outp
     elif y.ndim in (2, 3):
         names = [name for name in axes if y.ndim == 3 or name != "batch"]
         if y.ndim == 3 or batch == 1:
-            whole = time_first(y, [*names, "batch"] if "batch" not in names else names, "y")
-            if whole.shape == (time, batch, size):
-                return "y", whole
+            ordered = time_first(y, [*names, "batch"] if "batch" not in names else names, "y")
+            if ordered.shape == (time, batch, size):
+                return "y", ordered
     if y.shape == (batch, size) or (batch == 1 and y.shape == (size,)):
         return "last y", y.reshape(batch, size)
     shape = [{"time": time, "batch": batch, "feature": size}[name] for name in axes]

@@ -1,4 +1,4 @@
-"""What a runtime makes of an LSTM whose weights are integers of 8 bits, when it rounds what they meet to 8 bits too.
+"""The runs of a runtime that rounds the input and the hidden state of an LSTM with 8-bit weights to 8 bits.
 
 onnxruntime's DynamicQuantizeLSTM does so before each product: to 256 steps over the range of the numbers and 0, that of
 the whole input, and at every step that of the hidden states that one of its threads computes. (Jacob et al.,
@@ -26,19 +26,19 @@ SAID = "its runtime rounds the input and the hidden state to 8 bits before each 
 
 
 def rounded(array: Array) -> Array:
-    """Return the numbers of 8 bits that a runtime makes of an array, computed in float32 as it does."""
+    """Return an array rounded to 8 bits, computed in float32 as the runtime does."""
     single = array.astype(np.float32)
     low, high = min(single.min(initial=0), np.float32(0)), max(single.max(initial=0), np.float32(0))
     if not np.isfinite(high - low) or high == low:
         return array
     step = np.float32((high - low) / np.float32(STEPS))
     zero = np.rint(np.clip(-low / step, 0, STEPS))
-    found: Array = (np.clip(np.rint(single / step) + zero, 0, STEPS) - zero) * np.float64(step)
-    return found
+    values: Array = (np.clip(np.rint(single / step) + zero, 0, STEPS) - zero) * np.float64(step)
+    return values
 
 
 def runs(case: Case, claims: dict[str, Array]) -> Iterator[tuple[dict[str, Array], int]]:
-    """Give the answers of such a runtime, by how many sequences each of its threads may have had, and that number."""
+    """Yield the answers of such a runtime for each possible number of sequences in a thread, and that number."""
     batch = case.x.shape[1]
     for rows in dict.fromkeys(-(-batch // threads) for threads in range(1, min(THREADS, batch) + 1)):
         yield _run(case, claims.get("y"), rows), rows
@@ -51,18 +51,18 @@ def _run(case: Case, y: Array | None, rows: int) -> dict[str, Array]:
     for number, row in enumerate(lstm.layers):
         outputs, ends, x = [], [], rounded(x)
         for place, (cell, direction) in enumerate(zip(row, lstm.directions, strict=True)):
-            told = None
+            hidden_claim = None
             if y is not None and number == lstm.num_layers - 1 and y.shape[-1] == len(row) * cell.recurrent_size:
-                told = y[..., place * cell.recurrent_size :][..., : cell.recurrent_size]
+                hidden_claim = y[..., place * cell.recurrent_size :][..., : cell.recurrent_size]
             reverse, (h, c) = direction == "backward", (np.array(part) for part in start[number][place])
             hidden, before = np.empty((*x.shape[:2], cell.recurrent_size)), h.copy()
             for t in reversed(range(len(x))) if reverse else range(len(x)):
                 valid = valid_rows(case.valid, t)
-                given = np.concatenate([rounded(before[at : at + rows]) for at in range(0, len(h), rows)])
-                M = Moment(cell.parameters, x[t, valid], given[valid], c[valid])
+                inputs = np.concatenate([rounded(before[at : at + rows]) for at in range(0, len(h), rows)])
+                M = Moment(cell.parameters, x[t, valid], inputs[valid], c[valid])
                 h[valid], c[valid] = M.h, M.c
                 # The runtime's own hidden state, where it is known: a step that went the other way ends there.
-                before[valid] = h[valid] if told is None else told[t, valid]
+                before[valid] = h[valid] if hidden_claim is None else hidden_claim[t, valid]
                 hidden[t] = h
             outputs.append(direction_output(hidden, case.valid, case.masked_output, reverse=reverse))
             ends.append(State(h, c))

@@ -89,7 +89,7 @@ def gradient_check(
     """
     p = steps[0].parameters
     dy = np.zeros((len(steps), p.recurrent_size)) if dy is None else dy
-    found = _gradients(steps, dh, dc, dy)
+    backpropagated = _gradients(steps, dh, dc, dy)
     arrays: dict[str, Array] = {
         "x": np.stack([step.x for step in steps]).astype(np.float64),
         "h_prev": steps[0].previous.h.astype(np.float64),
@@ -107,7 +107,7 @@ def gradient_check(
         size = array.size
         places = np.arange(size) if size <= most else np.sort(rng.choice(size, most, replace=False))
         differences = _differences(_loss(steps, dh, dc, dy), arrays, name, places)
-        gradients = found[name].reshape(-1)[places]
+        gradients = backpropagated[name].reshape(-1)[places]
         largest, error = np.max(np.abs(gradients), initial=0), np.max(np.abs(gradients - differences), initial=0)
         compared.append(Compared(name, len(places), size, float(largest), float(error), float(rounding)))
     return tuple(compared)
@@ -115,7 +115,7 @@ def gradient_check(
 
 def _gradients(steps: Sequence[Step], dh: Array, dc: Array, dy: Array) -> dict[str, Array]:
     """Return the gradients of a run by backpropagation through time."""
-    found: dict[str, Array] = {}
+    sums: dict[str, Array] = {}
     inputs = []
     d_h, d_c = np.asarray(dh)[None], np.asarray(dc)[None]
     for step, part in zip(reversed(steps), reversed(dy), strict=True):
@@ -123,8 +123,8 @@ def _gradients(steps: Sequence[Step], dh: Array, dc: Array, dy: Array) -> dict[s
         d_h, d_c = back.h_prev, back.c_prev
         inputs.append(back.x[0])
         for name, array in back.parameters.items():
-            found[name] = found.get(name, 0) + array
-    return {"x": np.stack(inputs[::-1]), "h_prev": d_h[0], "c_prev": d_c[0], **found}
+            sums[name] = sums.get(name, 0) + array
+    return {"x": np.stack(inputs[::-1]), "h_prev": d_h[0], "c_prev": d_c[0], **sums}
 
 
 def _loss(steps: Sequence[Step], dh: Array, dc: Array, dy: Array) -> Callable[[dict[str, Array]], float]:
@@ -148,7 +148,7 @@ def _differences(
     loss: Callable[[dict[str, Array]], float], arrays: dict[str, Array], name: str, places: npt.NDArray[np.int64]
 ) -> Array:
     """Return the central differences of the loss with respect to the entries of one array at `places`."""
-    found = np.empty(len(places))
+    slopes = np.empty(len(places))
     for n, place in enumerate(places):
         at, ends = np.unravel_index(place, arrays[name].shape), []
         for sign in (1, -1):
@@ -156,5 +156,5 @@ def _differences(
             moved[at] += sign * BY * np.maximum(1.0, np.abs(moved[at]))
             ends.append((loss({**arrays, name: moved}), moved[at]))
         (up, above), (down, below) = ends
-        found[n] = (up - down) / (above - below)
-    return found
+        slopes[n] = (up - down) / (above - below)
+    return slopes

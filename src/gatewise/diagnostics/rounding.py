@@ -1,4 +1,4 @@
-"""How much rounding alone changes a run: by how much two correct runtimes may differ, number by number.
+"""The spread of rounding: the differences that two correct runtimes may have, number by number.
 
 Two runtimes never agree in the last bits: they sum in different orders and compute exponentials differently. How large
 a difference that alone can make is measured. The LSTM is run in float64, which is taken as the truth, and then several
@@ -39,7 +39,7 @@ DIGITS = {"bfloat16": 2.0**-8, "float16": 2.0**-11, "float32": 2.0**-24, "float6
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """What is run: an LSTM in float64, its input, its initial state, and which steps are valid."""
+    """A run to verify: an LSTM in float64, its input, its initial state and its valid steps."""
 
     lstm: LSTM
     x: Array
@@ -48,12 +48,12 @@ class Case:
     masked_output: str = "zeros"
 
     def answers(self, engine: str = "auto") -> dict[str, Array]:
-        """Return everything that a run may be compared in, by name."""
+        """Return the answers of the run by name: its outputs and final states."""
         y, final = self.lstm(self.x, self.state, mask=self.valid, masked_output=self.masked_output, engine=engine)
         return self.named_answers(y, final)
 
     def named_answers(self, y: Array, final: States, perturbation: Perturbation | None = None) -> dict[str, Array]:
-        """Return everything that a run may be compared in, by name; an LSTM adds no perturbation of its own."""
+        """Return answers by name; an LSTM adds no perturbation to them."""
         return named(self.lstm, y, final)
 
 
@@ -65,21 +65,21 @@ class Perturbation(NamedTuple):
 
 
 def named(lstm: LSTM, y: Array, final: States) -> dict[str, Array]:
-    """Return everything that a run may be compared in, by name; in ``y``, unmerged directions are concatenated."""
-    found = {"y": y.reshape(*y.shape[:2], math.prod(y.shape[2:]))}
-    top = [one.h for one in final[-1]]
+    """Return answers by name: outputs and final states; in ``y``, unmerged directions are concatenated."""
+    answers = {"y": y.reshape(*y.shape[:2], math.prod(y.shape[2:]))}
+    top = [end.h for end in final[-1]]
     last = merge(top, lstm.merge[-1])
-    found["last y"] = last.reshape(len(last), math.prod(last.shape[1:]))
+    answers["last y"] = last.reshape(len(last), math.prod(last.shape[1:]))
     for number, row in enumerate(final):
-        for direction, one in zip(lstm.directions, row, strict=True):
-            found |= {name_of("hn", lstm, number, direction): one.h, name_of("cn", lstm, number, direction): one.c}
-    return found
+        for direction, end in zip(lstm.directions, row, strict=True):
+            answers |= {name_of("hn", lstm, number, direction): end.h, name_of("cn", lstm, number, direction): end.c}
+    return answers
 
 
 def name_of(name: str, lstm: LSTM, layer: int, direction: str) -> str:
     """Return the name of a state of one cell."""
-    said = [f"layer {layer}"] * (lstm.num_layers > 1) + [direction] * lstm.bidirectional
-    return f"{name} of {', '.join(said)}" if said else name
+    places = [f"layer {layer}"] * (lstm.num_layers > 1) + [direction] * lstm.bidirectional
+    return f"{name} of {', '.join(places)}" if places else name
 
 
 class _Perturbed(Moment):
@@ -133,8 +133,8 @@ class _Perturbed(Moment):
     @cached_property
     def c_raw(self) -> Array:
         """The new cell state."""
-        kept, new = self.f * self.c_prev, self.i * self.g
-        return self._perturbed(kept + new, np.abs(kept) + np.abs(new))
+        remaining, new = self.f * self.c_prev, self.i * self.g
+        return self._perturbed(remaining + new, np.abs(remaining) + np.abs(new))
 
     @cached_property
     def t(self) -> Array:
@@ -155,7 +155,7 @@ class _Perturbed(Moment):
 def spread(
     case: Case, truth: dict[str, Array], names: Sequence[str], u: float, seed: int, steps: int = 0
 ) -> dict[str, Array]:
-    """Return by how much rounding changes each number: its standard deviation, pooled half with that of all units.
+    """Return the standard deviation that rounding gives each number, pooled half with that of all units.
 
     With `steps`, the input and the hidden state are rounded to so many steps over their range before each product.
     """
@@ -171,17 +171,17 @@ def spread(
     done = 0
     while done < samples:
         count = min(at_once, samples - done)
-        found = _perturbed_run(case, count, u, rng, steps)
+        answers = _perturbed_run(case, count, u, rng, steps)
         for name in names:
             shape = truth[name].shape
-            runs = found[name].reshape(*shape[:-2], count, *shape[-2:])
+            runs = answers[name].reshape(*shape[:-2], count, *shape[-2:])
             squares[name] += ((runs - truth[name][..., None, :, :]) ** 2).sum(axis=-3)
         done += count
-    found = {}
+    answers = {}
     for name, total in squares.items():
         variance = total / samples
-        found[name] = np.sqrt((variance + variance.mean(axis=-1, keepdims=True)) / 2)
-    return found
+        answers[name] = np.sqrt((variance + variance.mean(axis=-1, keepdims=True)) / 2)
+    return answers
 
 
 def _perturbed_run(case: Case, count: int, u: float, rng: np.random.Generator, steps: int) -> dict[str, Array]:

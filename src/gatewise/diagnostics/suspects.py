@@ -1,4 +1,4 @@
-"""What a runtime may have done differently: the usual mistakes with an LSTM's weights, axes and states.
+"""The usual mistakes of runtimes with an LSTM's weights, axes and states.
 
 Each is a case that differs from the given one in one respect only, to be compared with the same answers.
 """
@@ -33,7 +33,7 @@ Changes = Iterator[tuple[str, Change]]
 
 def mistakes(case: Case, claims: dict[str, Array]) -> Supposed:
     """Yield each mistake in words, with the case in which it is made and the answers to compare that with."""
-    for said, change in _of_weights(case.lstm):
+    for sentence, change in _of_weights(case.lstm):
         try:
             cells = [
                 tuple(LSTMCell.from_parameters(change(cell.parameters)) for cell in row) for row in case.lstm.layers
@@ -41,7 +41,7 @@ def mistakes(case: Case, claims: dict[str, Array]) -> Supposed:
             other = LSTM.from_cells(cells, direction=case.lstm.directions[0], merge=case.lstm.merge)
         except (ShapeError, OptionError):
             continue
-        yield said, replace(case, lstm=other), claims
+        yield sentence, replace(case, lstm=other), claims
     yield from _of_directions(case, claims)
     yield from _of_axes(case, claims)
     yield from _of_states(case, claims)
@@ -181,10 +181,10 @@ def _of_directions(case: Case, claims: dict[str, Array]) -> Supposed:
         "both directions use the forward weights": (0, 0),
         "both directions use the backward weights": (1, 1),
     }
-    for said, places in ways.items():
+    for sentence, places in ways.items():
         rows = [tuple(row[place] for place in places) for row in lstm.layers]
         try:
-            yield said, replace(case, lstm=LSTM.from_cells(rows, merge=lstm.merge)), claims
+            yield sentence, replace(case, lstm=LSTM.from_cells(rows, merge=lstm.merge)), claims
         except ShapeError:
             continue
     if lstm.merge[-1] == "concat" and "y" in claims:
@@ -198,11 +198,11 @@ def _of_axes(case: Case, claims: dict[str, Array]) -> Supposed:
     time, batch = case.x.shape[:2]
     if case.valid is not None or (time, batch) == (1, 1):
         return
-    said = "the time and batch axes are swapped (axes)"
+    sentence = "the time and batch axes are swapped (axes)"
     swapped = {name: claim.swapaxes(0, 1) if name == "y" else claim for name, claim in claims.items()}
     sizes = {len(claim) for name, claim in claims.items() if name != "y"}
     if sizes <= {time} and (case.state is None or time == batch):
-        yield said, replace(case, x=case.x.swapaxes(0, 1)), swapped
+        yield sentence, replace(case, x=case.x.swapaxes(0, 1)), swapped
 
 
 def _of_states(case: Case, claims: dict[str, Array]) -> Supposed:
@@ -210,12 +210,12 @@ def _of_states(case: Case, claims: dict[str, Array]) -> Supposed:
         zeros = case.lstm.zero_state(case.x.shape[1])
         pairs = [list(zip(*rows, strict=True)) for rows in zip(case.state, zeros, strict=True)]
         yield "the runtime starts from zeros, not from the initial state", replace(case, state=None), claims
-        only_c = tuple(tuple(State(zero.h, one.c) for one, zero in row) for row in pairs)
+        only_c = tuple(tuple(State(zero.h, initial.c) for initial, zero in row) for row in pairs)
         yield "the runtime starts from a hidden state of zeros", replace(case, state=only_c), claims
-        only_h = tuple(tuple(State(one.h, zero.c) for one, zero in row) for row in pairs)
+        only_h = tuple(tuple(State(initial.h, zero.c) for initial, zero in row) for row in pairs)
         yield "the runtime starts from a cell state of zeros", replace(case, state=only_h), claims
-        if all(one.h.shape == one.c.shape for row in case.state for one in row):
-            turned = tuple(tuple(State(one.c, one.h) for one in row) for row in case.state)
+        if all(initial.h.shape == initial.c.shape for row in case.state for initial in row):
+            turned = tuple(tuple(State(initial.c, initial.h) for initial in row) for row in case.state)
             yield "the initial hidden and cell states are swapped", replace(case, state=turned), claims
     names = {name: f"c{name[1:]}" if name[0] == "h" else f"h{name[1:]}" for name in claims if name[0] in "hc"}
     if names and all(other in claims and claims[other].shape == claims[name].shape for name, other in names.items()):
@@ -241,7 +241,7 @@ def other_biases(case: Case, claims: dict[str, Array], u: float) -> str | None:
         return None
     if p.projection is not None or p.variant.layer_norm != "none" or (lstm.bidirectional and lstm.merge[0] != "concat"):
         return None
-    found: list[tuple[float, str]] = []
+    shifts: list[tuple[float, str]] = []
     explained: list[bool] = []
     for place, direction in enumerate(lstm.directions):
         p = lstm[0, direction].parameters
@@ -258,12 +258,12 @@ def other_biases(case: Case, claims: dict[str, Array], u: float) -> str | None:
         if fits.any():
             gate, unit = np.unravel_index(np.argmax(np.where(fits & (np.abs(by) < 20), np.abs(by), 0)), by.shape)
             whose = f" of the {direction} direction" if lstm.bidirectional else ""
-            said = f"the {gates.NAMES[gate].replace('_', ' ')} of unit {unit}{whose} by {by[gate, unit]:+.4g}"
-            found.append((float(np.abs(by[gate, unit])), said))
+            shift = f"the {gates.NAMES[gate].replace('_', ' ')} of unit {unit}{whose} by {by[gate, unit]:+.4g}"
+            shifts.append((float(np.abs(by[gate, unit])), shift))
     # A unit with saturated gates may leave its biases undetermined; where anything else is wrong, few can be fitted.
     if not explained or np.mean(explained) < 0.8:
         return None
-    return f"the runtime has different biases (as if one of two were missing); the largest change is {max(found)[1]}"
+    return f"the runtime has different biases (as if one of two were missing); the largest change is {max(shifts)[1]}"
 
 
 def _fitted(p: Parameters, x: Array, h: Array, start: State) -> tuple[Array, Array, Array]:

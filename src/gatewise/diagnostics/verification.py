@@ -54,11 +54,11 @@ class Difference:
     excess : float
         The largest ratio of a difference to its allowance; above 1 it is a mistake.
     beyond : int
-        How many entries differ by more than their allowance.
+        The number of entries that differ by more than their allowance.
     entries : int
-        How many were compared.
+        The number of entries that were compared.
     hidden : int
-        How many of them rounding alone may change as much as a mistake would, so that they decide nothing.
+        The number of entries that decide nothing: rounding alone may change them as much as a mistake would.
     first : tuple of int or None
         The first place, in order of time, of a difference that rounding does not explain.
     """
@@ -100,7 +100,7 @@ class Verification:
     causes : tuple of str
         Mistakes, each of which explains the answers up to rounding when it is made here too; empty if none was found.
     notes : tuple of str
-        What was assumed.
+        Assumptions, in sentences.
     """
 
     differences: tuple[Difference, ...]
@@ -116,8 +116,8 @@ class Verification:
     @property
     def verdict(self) -> str:
         """``rounding``, ``mistake``, or ``undecided`` where no array shows a mistake and one decides nothing."""
-        verdicts = [one.verdict for one in self.differences if one.entries] or ["undecided"]
-        return next((one for one in ("mistake", "undecided") if one in verdicts), "rounding")
+        verdicts = [difference.verdict for difference in self.differences if difference.entries] or ["undecided"]
+        return next((verdict for verdict in ("mistake", "undecided") if verdict in verdicts), "rounding")
 
 
 def verify(
@@ -211,17 +211,17 @@ def verify(
     truth = case.answers("reference")
     rounded = spread(case, truth, [*claims], u, seed)
     differences, blind = _held(truth, rounded, claims, u)
-    found = Verification(differences, precision, (), (*notes, *blind))
+    verification = Verification(differences, precision, (), (*notes, *blind))
     if (
-        found.verdict == "mistake"
+        verification.verdict == "mistake"
         and outputs is None
         and (rough := _in_eight_bits(case, claims, rounded, u, seed, bounded=eight_bits))
     ):
         differences, blind = rough
-        found = Verification(differences, precision, (), (*notes, *blind))
-    if found.verdict != "mistake":
-        return found
-    return replace(found, causes=tuple(_causes(case, claims, u, seed, eight_bits=eight_bits)))
+        verification = Verification(differences, precision, (), (*notes, *blind))
+    if verification.verdict != "mistake":
+        return verification
+    return replace(verification, causes=tuple(_causes(case, claims, u, seed, eight_bits=eight_bits)))
 
 
 def _case(
@@ -250,14 +250,14 @@ def _case(
 # How far apart.
 
 
-def _furthest(found: dict[str, Array], claims: dict[str, Array]) -> float:
+def _furthest(answers: dict[str, Array], claims: dict[str, Array]) -> float:
     """Return the largest difference, relative to each array's largest number."""
     worst = 0.0
     for name, claim in claims.items():
-        if claim.shape != found[name].shape:
+        if claim.shape != answers[name].shape:
             return math.inf
-        scale = np.max(np.abs(found[name]), initial=0, where=np.isfinite(found[name])) or 1.0
-        worst = max(worst, float(np.max(_apart(claim, found[name]), initial=0)) / float(scale))
+        scale = np.max(np.abs(answers[name]), initial=0, where=np.isfinite(answers[name])) or 1.0
+        worst = max(worst, float(np.max(_apart(claim, answers[name]), initial=0)) / float(scale))
     return worst
 
 
@@ -271,7 +271,7 @@ def _apart(claim: Array, truth: Array) -> Array:
 def _compared(
     case: Case, claims: dict[str, Array], u: float, seed: int, *, eight_bits: bool = False
 ) -> tuple[tuple[Difference, ...], list[str]]:
-    """Return the difference of every array of answers, and in words where rounding hides everything."""
+    """Return the difference of every array of answers, and notes about answers that rounding hides."""
     truth = case.answers("reference")
     if not eight_bits:
         return _held(truth, spread(case, truth, [*claims], u, seed), claims, u)
@@ -281,15 +281,15 @@ def _compared(
 def _in_eight_bits(
     case: Case, claims: dict[str, Array], rounded: dict[str, Array], u: float, seed: int, *, bounded: bool
 ) -> tuple[tuple[Difference, ...], list[str]] | None:
-    """Return the differences that a runtime leaves that rounds to 8 bits, if there is no mistake among them."""
+    """Return the differences from a runtime that rounds to 8 bits, if none of them is a mistake."""
     for truth, rows in runs(case, claims):
         differences, blind = _held(truth, rounded, claims, u)
-        if all(one.verdict != "mistake" for one in differences):
+        if all(difference.verdict != "mistake" for difference in differences):
             together = f", {rows} sequences together" if rows < case.x.shape[1] else ""
             return differences, [f"{SAID}{together}; with that done here too, only rounding is left", *blind]
     if bounded:
         differences, blind = _compared(case, claims, u, seed, eight_bits=True)
-        if all(one.verdict != "mistake" for one in differences):
+        if all(difference.verdict != "mistake" for difference in differences):
             return differences, [f"{SAID}, which may change as much; a smaller mistake would not be found", *blind]
     return None
 
@@ -297,8 +297,8 @@ def _in_eight_bits(
 def _held(
     truth: dict[str, Array], rounded: dict[str, Array], claims: dict[str, Array], u: float, factor: float = FACTOR
 ) -> tuple[tuple[Difference, ...], list[str]]:
-    """Return the difference of every array of answers from the truth, given by how much rounding changes it."""
-    found, blind = [], []
+    """Return the difference of every array of answers from the truth, and notes about answers that rounding hides."""
+    differences, blind = [], []
     for name, claim in claims.items():
         expected, away = truth[name], _apart(claim, truth[name])
         allowed = factor * rounded[name] + u * np.abs(expected) + np.finfo(np.float32 if u > 1e-10 else float).tiny
@@ -317,7 +317,7 @@ def _held(
         beyond = np.argwhere(ratio > 1)
         at: tuple[int, ...] = np.unravel_index(np.argmax(away), away.shape) if away.size else (0,) * away.ndim  # type: ignore[assignment]
         at = tuple(map(int, at))
-        found.append(
+        differences.append(
             Difference(
                 name=name,
                 largest=float(away[at]) if away.size else 0.0,
@@ -333,19 +333,19 @@ def _held(
                 first=tuple(map(int, beyond[0])) if len(beyond) else None,
             )
         )
-    return tuple(found), blind
+    return tuple(differences), blind
 
 
 # What went wrong.
 
 
 def _causes(case: Case, claims: dict[str, Array], u: float, seed: int, *, eight_bits: bool) -> Iterator[str]:
-    """Find the mistakes that leave only rounding when they are made here too."""
+    """Yield the mistakes that leave only rounding when they are made here too."""
     truth = case.answers()
     sequence = _worst_sequence(truth, claims)
     before = _furthest(*_sequence(truth, claims, sequence))
-    seen: list[str] = []
-    for said, other, others in mistakes(case, claims):
+    causes: list[str] = []
+    for cause, other, others in mistakes(case, claims):
         try:
             after = _furthest(*_one_sequence(other, others, sequence))
         except (ShapeError, OptionError):  # the mistake is impossible with these sizes
@@ -353,29 +353,29 @@ def _causes(case: Case, claims: dict[str, Array], u: float, seed: int, *, eight_
         near = after < before / 20 or (after < before / 2 and (eight_bits or before < 1e4 * u))
         if near or not math.isfinite(before):
             differences, _ = _compared(other, others, u, seed, eight_bits=eight_bits)
-            if all(one.verdict == "rounding" for one in differences) and said not in seen:
-                seen.append(said)
-                yield said
-    if not seen and type(case) is Case and (biases := other_biases(case, claims, u)):
+            if all(difference.verdict == "rounding" for difference in differences) and cause not in causes:
+                causes.append(cause)
+                yield cause
+    if not causes and type(case) is Case and (biases := other_biases(case, claims, u)):
         yield biases
 
 
 def _worst_sequence(truth: dict[str, Array], claims: dict[str, Array]) -> int:
     """Return the sequence that is furthest off, relative to each array's largest number."""
-    found: dict[int, float] = {0: 0.0}
+    worst: dict[int, float] = {0: 0.0}
     for name, claim in claims.items():
         away = _apart(claim, truth[name]).max(axis=-1, initial=0)
         away = away.max(axis=0, initial=0) if name == "y" else away
         if away.size:
             sequence, scale = int(np.argmax(away)), float(np.abs(truth[name]).max() or 1)
-            found[sequence] = max(found.get(sequence, 0.0), float(away[sequence]) / scale)
-    return max(found, key=lambda sequence: found[sequence])
+            worst[sequence] = max(worst.get(sequence, 0.0), float(away[sequence]) / scale)
+    return max(worst, key=lambda sequence: worst[sequence])
 
 
 def _sequence(
     truth: dict[str, Array], claims: dict[str, Array], sequence: int
 ) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Return one sequence of what was computed, and of what was given."""
+    """Return one sequence of the computed answers, and of the claimed ones."""
 
     def cut(arrays: dict[str, Array]) -> dict[str, Array]:
         return {n: a[:, sequence : sequence + 1] if n == "y" else a[sequence : sequence + 1] for n, a in arrays.items()}
@@ -384,11 +384,11 @@ def _sequence(
 
 
 def _one_sequence(case: Case, claims: dict[str, Array], sequence: int) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Return one sequence of a case's answers, and of what was given; sequences are independent, and one suffices."""
+    """Return one sequence of a case's answers and of the claims; sequences are independent, so one suffices."""
     sequence = min(sequence, case.x.shape[1] - 1)
     state, sequences = case.state, slice(sequence, sequence + 1)
     if state is not None:
-        state = tuple(tuple(State(one.h[sequences], one.c[sequences]) for one in layer) for layer in state)
+        state = tuple(tuple(State(end.h[sequences], end.c[sequences]) for end in layer) for layer in state)
     valid = None if case.valid is None else case.valid[:, sequences]
     alone = replace(case, x=case.x[:, sequences], state=state, valid=valid).answers()
     return {name: alone[name] for name in claims}, _sequence(claims, claims, sequence)[1]

@@ -7,7 +7,7 @@ from gatewise.insight.attention import Attention, attention, cost_of_attention
 from gatewise.insight.attribution import Attribution, attribution
 from gatewise.insight.ceiling import Ceiling, ceiling
 from gatewise.insight.change import Change, change
-from gatewise.insight.comparing import Difference
+from gatewise.insight.comparing import RunDifference
 from gatewise.insight.cost import Cost
 from gatewise.insight.decomposition import Decomposition, decomposition
 from gatewise.insight.fixed_points import FixedPoints, fixed_points
@@ -31,11 +31,11 @@ __all__ = [
     "Contributions",
     "Cost",
     "Decomposition",
-    "Difference",
     "FixedPoints",
     "Influence",
     "Matches",
     "Probe",
+    "RunDifference",
     "Saturation",
     "Target",
     "Timescales",

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array, Mask
 from gatewise.errors import ShapeError
 from gatewise.insight.answer import Answer
-from gatewise.insight.comparing import Cell, CellComparison, Difference, Pairs, pair_cells, tolerance_of
+from gatewise.insight.comparing import Cell, CellComparison, Pairs, RunDifference, pair_cells, tolerance_of
 from gatewise.insight.naming import at_step, sequence_name, sequence_of, state_names, times_of, unit_of
 from gatewise.network import Run
 from gatewise.records.nesting import cell_at
@@ -27,10 +27,10 @@ class Change(Answer):
     ----------
     tolerance : float
         The distance up to which two numbers count as the same.
-    first : Difference or None
+    first : RunDifference or None
         The number at which the runs part: in the lowest layer that differs, at the first step in its direction, of the
         quantity that is computed first. None if the runs are the same.
-    largest : Difference or None
+    largest : RunDifference or None
         The largest difference of a gate or a state.
     at_end : float
         The largest difference at the end of the runs: of the output of a network, of the last hidden states of an
@@ -44,7 +44,7 @@ class Change(Answer):
     times : array (time,)
     edited : boolean array (cells, time)
         The steps at which either run was edited.
-    unit : Difference
+    unit : RunDifference
         The unit of `series`: by default the one whose cell state, or else another quantity, changed most.
     name : str
         The name of that unit.
@@ -55,15 +55,15 @@ class Change(Answer):
     """
 
     tolerance: float
-    first: Difference | None
-    largest: Difference | None
+    first: RunDifference | None
+    largest: RunDifference | None
     at_end: float
     cells: tuple[Cell, ...]
     quantities: tuple[str, ...]
     norms: Array
     times: npt.NDArray[Any]
     edited: Mask
-    unit: Difference
+    unit: RunDifference
     name: str
     series: dict[str, Array]
     valid: Mask | None
@@ -165,7 +165,7 @@ def change(
     )
 
 
-def _first(comparisons: dict[Cell, CellComparison]) -> Difference | None:
+def _first(comparisons: dict[Cell, CellComparison]) -> RunDifference | None:
     """Return the number at which two runs part."""
     for layer in dict.fromkeys(layer for layer, _ in comparisons):
         row = {cell: part for cell, part in comparisons.items() if cell[0] == layer}
@@ -186,7 +186,7 @@ def _chosen(
     cell: int | tuple[int, str] | None,
     unit: int | str | None,
     sequence: int | str | None,
-) -> Difference:
+) -> RunDifference:
     """Return the unit of the series: the chosen one, or the one that changed most."""
     candidates = comparisons
     if cell is not None:
@@ -212,7 +212,7 @@ def _unit_of(trace: Trace, quantity: str, unit: int | str) -> int:
     return unit_of(state_names(trace, quantity), unit)
 
 
-def _series(pair: tuple[Trace, Trace], quantities: Sequence[str], unit: Difference) -> dict[str, Array]:
+def _series(pair: tuple[Trace, Trace], quantities: Sequence[str], unit: RunDifference) -> dict[str, Array]:
     """Return the quantities of a unit before and after, without a projected hidden state, which has no units."""
     series: dict[str, Array] = {}
     for name in quantities:
@@ -254,7 +254,7 @@ def _largest_difference(before: Array, after: Array) -> float:
     return float(np.max(np.where(np.isnan(distance), np.inf, distance), initial=0.0))
 
 
-def _unit_name(place: Difference, pairs: Pairs) -> str:
+def _unit_name(place: RunDifference, pairs: Pairs) -> str:
     trace = pairs[place.layer, place.direction][0]
     if place.quantity == "input":
         return f"feature {trace.labels.feature(place.unit)}"
@@ -270,7 +270,7 @@ def _unit_name(place: Difference, pairs: Pairs) -> str:
     return f"{name}{where}" + (f", {of_sequence}" if of_sequence else "")
 
 
-def _sentence(first: Difference | None, pairs: Pairs, tolerance: float, result: str, at_end: float) -> str:
+def _sentence(first: RunDifference | None, pairs: Pairs, tolerance: float, result: str, at_end: float) -> str:
     if first is None:
         by = f"differ nowhere by more than {tolerance:.2g}" if tolerance else "are the same, number by number"
         if at_end > tolerance:  # by another head

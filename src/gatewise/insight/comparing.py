@@ -20,7 +20,7 @@ Cell = tuple[int, str]
 Pairs = dict[Cell, tuple[Trace, Trace]]
 
 
-class Difference(NamedTuple):
+class RunDifference(NamedTuple):
     """One number in two runs.
 
     Attributes
@@ -152,7 +152,7 @@ class CellComparison:
 
     def largest_at(
         self, cell: Cell, name: str, step: int, unit: int | None = None, sequence: int | None = None
-    ) -> Difference:
+    ) -> RunDifference:
         """Return the number of a quantity that differs most at a step."""
         distances = self.distances(name, slice(step, step + 1))[0]
         rows = range(len(distances)) if sequence is None else (sequence,)
@@ -160,9 +160,9 @@ class CellComparison:
         row, column = np.unravel_index(int(np.argmax(distances[np.ix_(rows, units)])), (len(rows), len(units)))
         at = rows[int(row)], units[int(column)]
         values = (run.input if name == "input" else run.quantity(name) for run in self.pair)
-        return Difference(*cell, step, at[0], name, at[1], *(float(np.asarray(value)[step][at]) for value in values))
+        return RunDifference(*cell, step, at[0], name, at[1], *(float(np.asarray(value)[step][at]) for value in values))
 
-    def largest(self, cell: Cell, name: str | None = None) -> tuple[float, Difference]:
+    def largest(self, cell: Cell, name: str | None = None) -> tuple[float, RunDifference]:
         """Return the largest difference of all quantities, or of one, with its size."""
         most = self.most if name is None else self.most[:, [self.quantities.index(name)]]
         step, place = np.unravel_index(int(np.argmax(most)), most.shape)

@@ -357,7 +357,7 @@ def _lstm_from(arrays: dict[str, Any], content: dict[str, Any]) -> LSTM:
     return LSTM.from_cells(rows, direction=directions[0], merge=content["merge"])
 
 
-class _Kind(NamedTuple):
+class _ContentKind(NamedTuple):
     """A kind of content: its name in the header, what it is, and its conversion to arrays and plain data and back."""
 
     name: str
@@ -367,9 +367,9 @@ class _Kind(NamedTuple):
 
 
 _KINDS = {
-    LSTM: _Kind("lstm", "an LSTM", _lstm_file, lambda arrays, head: _lstm_from(arrays, head["lstm"])),
-    Network: _Kind("network", "a network", _network_record, lambda arrays, head: _network_from(arrays, head)),
-    Trace: _Kind("trace", "the trace of a cell", _trace_file, _trace_from),
-    LSTMTrace: _Kind("lstm_trace", "the trace of an LSTM", lstm_trace_record, lstm_trace_from),
-    NetworkTrace: _Kind("network_trace", "the trace of a network", _network_trace_record, _network_trace_from),
+    LSTM: _ContentKind("lstm", "an LSTM", _lstm_file, lambda arrays, head: _lstm_from(arrays, head["lstm"])),
+    Network: _ContentKind("network", "a network", _network_record, lambda arrays, head: _network_from(arrays, head)),
+    Trace: _ContentKind("trace", "the trace of a cell", _trace_file, _trace_from),
+    LSTMTrace: _ContentKind("lstm_trace", "the trace of an LSTM", lstm_trace_record, lstm_trace_from),
+    NetworkTrace: _ContentKind("network_trace", "the trace of a network", _network_trace_record, _network_trace_from),
 }

@@ -98,24 +98,24 @@ def _(trace: LSTMTrace, dy: npt.ArrayLike | None, dstate: Any, out: LSTMGradient
     ):
         raise OptionError("out must be the LSTMGradients of an earlier call with as many layers and directions")
     dx = np.zeros_like(trace.output) if dy is None else fitting("dy", dy, trace.output)
-    states, batched, trace = final_gradients(trace, dstate), trace.batched, trace.stored
+    dstates, batched, trace = final_gradients(trace, dstate), trace.batched, trace.stored
     dx = dx.reshape(trace.output.shape)
     if out is not None:
-        written = out.cells().values()
-        dx = apart(dx, written)
-        states = [[one and State(*(apart(array, written) for array in one)) for one in layer] for layer in states]
+        targets = out.cells().values()
+        dx = apart(dx, targets)
+        dstates = [[end and State(*(apart(array, targets) for array in end)) for end in row] for row in dstates]
     layers: list[dict[str, Gradients]] = []
-    for number, (layer, way, ends) in reversed(list(enumerate(zip(trace.layers, trace.merge, states, strict=True)))):
-        ways = {"how": trace.masked_output}
-        outputs = [direction_output(t.hidden_state, t.valid, reverse=d == "backward", **ways) for d, t in layer.items()]
-        parts = unmerge(dx, outputs, way)
-        found = {}
-        for (direction, cell), part, end in zip(layer.items(), parts, ends, strict=True):
-            dhidden = direction_gradient(part, cell.valid, reverse=direction == "backward", **ways)
-            found[direction] = gradients_of(cell, dhidden, end, out and out.layers[number][direction])
-        layers.insert(0, found)
-        dx, *more = (gradients.x for gradients in found.values())
-        for other in more:
+    for number in reversed(range(trace.num_layers)):
+        layer, how = trace.layers[number], trace.masked_output
+        outputs = [direction_output(t.hidden_state, t.valid, how, reverse=d == "backward") for d, t in layer.items()]
+        parts = unmerge(dx, outputs, trace.merge[number])
+        gradients = {}
+        for (direction, cell), part, end in zip(layer.items(), parts, dstates[number], strict=True):
+            dhidden = direction_gradient(part, cell.valid, how, reverse=direction == "backward")
+            gradients[direction] = gradients_of(cell, dhidden, end, out and out.layers[number][direction])
+        layers.insert(0, gradients)
+        dx, *others = (of_direction.x for of_direction in gradients.values())
+        for other in others:
             dx = dx + other
     state = tuple(tuple(g.state for g in layer.values()) for layer in layers)
     return LSTMGradients(tuple(layers), *((dx, state) if batched else (dx[:, 0], unbatched(state))))

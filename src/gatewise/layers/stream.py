@@ -17,7 +17,36 @@ from gatewise.layers.stack import Stack, States
 from gatewise.records.step import State
 
 
-class Stream:
+class CarriedState:
+    """A model with a state that is carried from call to call: it can be pickled and copied with its state.
+
+    Parameters
+    ----------
+    model : LSTM or Network
+    batch_size : int or None
+    engine : str
+        The caller's choice, such as ``auto``.
+    """
+
+    state: Any
+
+    def __init__(self, model: Any, batch_size: int | None, engine: str) -> None:
+        self.model, self.batch_size, self._choice = model, batch_size, engine
+        self.engine = engine  # until the model has chosen
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"model": self.model, "batch_size": self.batch_size, "engine": self._choice, "state": self.state}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        type(self).__init__(self, state["model"], state["batch_size"], engine=state["engine"])
+        self.state = state["state"]
+
+    def __repr__(self) -> str:
+        batch = "" if self.batch_size is None else f", batch_size={self.batch_size}"
+        return f"{type(self).__name__}({self.model!r}{batch}, engine={self.engine!r})"
+
+
+class Stream(CarriedState):
     """An LSTM that is fed step by step and carries its state from call to call.
 
     On the native engine the packed weights, which all streams of an LSTM share, and the state live in C++: a step of 32
@@ -53,8 +82,8 @@ class Stream:
             raise OptionError(f"a stream runs an LSTM, not {type(lstm).__name__}")
         if lstm.directions != ("forward",):
             raise OptionError(f"a stream runs forward only; this LSTM runs {' and '.join(lstm.directions)}")
-        self.lstm, self._asked = lstm, engine
-        self.batch_size = None if batch_size is None else size("batch_size", batch_size, least=0)
+        super().__init__(lstm, None if batch_size is None else size("batch_size", batch_size, least=0), engine)
+        self.lstm = lstm
         cells = [row[0].parameters for row in lstm.layers]
         chosen = {choose(engine, p).NAME for p in cells}
         self.engine = native.NAME if chosen == {native.NAME} else "reference"
@@ -78,8 +107,8 @@ class Stream:
     def state(self, state: States) -> None:
         self._state = settled_state(self.lstm, state, self.batch_size)
         if self._native is not None:
-            for layer, (one,) in enumerate(self._state):
-                self._native.set(layer, *self._rows(one))
+            for layer, (cell_state,) in enumerate(self._state):
+                self._native.set(layer, *self._rows(cell_state))
 
     def _rows(self, state: State) -> State:
         return State(*(array[None] for array in state)) if self.batch_size is None else state
@@ -115,17 +144,6 @@ class Stream:
         valid = _settled_mask(mask, settled.shape[:-1], single)
         y, self._state = _run(self.lstm, settled, single, self._state, valid, self.engine)
         return put(y, out)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"lstm": self.lstm, "batch_size": self.batch_size, "engine": self._asked, "state": self.state}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["lstm"], state["batch_size"], engine=state["engine"])  # type: ignore[misc]
-        self.state = state["state"]
-
-    def __repr__(self) -> str:
-        batch = "" if self.batch_size is None else f", batch_size={self.batch_size}"
-        return f"Stream({self.lstm!r}{batch}, engine={self.engine!r})"
 
 
 def _push_converted(

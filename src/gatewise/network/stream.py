@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, array_of, numbers
 from gatewise.errors import OptionError
 from gatewise.layers.stack import States
-from gatewise.layers.stream import put, require_out, single_step
+from gatewise.layers.stream import CarriedState, put, require_out, single_step
 from gatewise.network.parts import Parts
 
 
-class NetworkStream:
+class NetworkStream(CarriedState):
     """A network that is fed step by step, or in blocks of steps, and carries its state from call to call.
 
     What it puts out is what a call of the network over all these steps would: bit for bit where each of the network's
@@ -55,9 +53,9 @@ class NetworkStream:
             raise OptionError(f"a stream puts out every step; this network reads the {network.reads} one alone")
         if network.masked is not None and network.masked_output == "repeat":
             raise OptionError("a stream puts out zeros of the LSTM at masked steps; this network repeats its output")
-        self.network, self._asked = network, engine
         self._lstm = network.lstm.stream(batch_size, engine=engine)
-        self.batch_size, self.engine = self._lstm.batch_size, self._lstm.engine
+        super().__init__(network, self._lstm.batch_size, engine)
+        self.network, self.engine = network, self._lstm.engine
         axes = () if network.embedding is not None else (network.num_features,)
         self._step = axes if batch_size is None else (batch_size, *axes)
         around = (network.embedding, network.inputs, network.masked)
@@ -128,14 +126,3 @@ class NetworkStream:
             mask = np.asarray(mask)[None]
         h = self._lstm.push(features) if mask is None else self._lstm.push(features, mask=mask)
         return put(network.put_out(h, block).reshape(shape), out)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"network": self.network, "batch_size": self.batch_size, "engine": self._asked, "state": self.state}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["network"], state["batch_size"], engine=state["engine"])  # type: ignore[misc]
-        self.state = state["state"]
-
-    def __repr__(self) -> str:
-        batch = "" if self.batch_size is None else f", batch_size={self.batch_size}"
-        return f"NetworkStream({self.network!r}{batch}, engine={self.engine!r})"
