@@ -255,7 +255,7 @@ def hold_a_gradient_of_one_step(step: int, which: str, count: int, cell: CellSou
             marking = gw.check(written, chain, digits=8)
             assert marking.count("wrong") == 1
             assert marking.first.name == name
-            assert marking.first.classes[0] == "sum over the steps missing"
+            assert marking.first.causes[0].kind == "sum over the steps missing"
             assert str(marking.first.causes[0]) == f"only the {which} step is counted in {name}"
             assert given(marking, written, 8) == marking.first.causes
 

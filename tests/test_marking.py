@@ -344,7 +344,7 @@ def carried_on(chain: Chain, name: str, spoil: Callable[[np.ndarray], np.ndarray
     """Return every quantity as the equations make it, where one of them is spoiled."""
     values, found = AssumedValues(), {}
     for line in chain.lines:
-        value = chain.on_sheet(line, chain.compute(line, values, slack=False)[0])
+        value = chain.on_sheet(line, chain.compute(line, values)[0])
         value = spoil(value) if line.asked and line.name == name else value
         values.value[line.place] = chain.with_batch(line, value)
         if line.asked:

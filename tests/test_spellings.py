@@ -48,7 +48,7 @@ def hold_spelling(spelling: str, folder: Path, each: int) -> None:
             hold_answer(answers[name], value, spelling, digits)
 
 
-def hold_answer(answer: sheet.Answer, value: np.ndarray, spelling: str, digits: int) -> None:
+def hold_answer(answer: sheet.SheetAnswer, value: np.ndarray, spelling: str, digits: int) -> None:
     """Compare what was read of one quantity with what was written."""
     single = "float32" in spelling
     written = value.astype(np.float32).astype(np.float64) if single else np.round(value, digits)

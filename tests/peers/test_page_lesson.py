@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -57,8 +58,8 @@ class Run:
         """Return every line up to one, after a mistake in it, as somebody works them out."""
         chain, values, found = self.chain(step), AssumedValues(), dict[str, float]()
         for line in chain.lines:
-            right = mistake.right if mistake and line.symbol == mistake.edit.target else None
-            value, _ = chain.compute(line, values, right, slack=False)
+            is_wrong = mistake is not None and line.symbol == mistake.edit.target
+            value, _ = chain.compute(replace(line, right=mistake.right) if is_wrong else line, values)
             values.value[line.place] = value
             values.tolerance[line.place] = np.zeros(value.shape)
             if line.rank == 1 and line.asked and line.key.size == 1:

@@ -18,7 +18,7 @@ from gatewise.render.text import clean
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class SheetAnswer:
     """The numbers written for one quantity.
 
     Attributes
@@ -70,7 +70,7 @@ class Sheet:
 
     Attributes
     ----------
-    answers : dict of str to Answer
+    answers : dict of str to SheetAnswer
     source : str
         The file's name.
     more : dict
@@ -79,7 +79,7 @@ class Sheet:
         The lines that could not be read.
     """
 
-    answers: dict[str, Answer]
+    answers: dict[str, SheetAnswer]
     source: str
     more: dict[str, Any] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
@@ -102,7 +102,7 @@ class SheetBuilder:
     """Collects the answers of a sheet, and the lines that could not be read."""
 
     def __init__(self) -> None:
-        self.answers: dict[str, Answer] = {}
+        self.answers: dict[str, SheetAnswer] = {}
         self.faults: list[Fault] = []
 
     def sheet(self, source: Path, more: dict[str, Any] | None = None) -> Sheet:
@@ -114,7 +114,7 @@ class SheetBuilder:
         """Add a fault."""
         self.faults.append(Fault(f"line {line}", short(name), says))
 
-    def add(self, name: str, answer: Answer, line: int) -> None:
+    def add(self, name: str, answer: SheetAnswer, line: int) -> None:
         """Add an answer; if it is written twice, the first counts, unless that is blank."""
         first = self.answers.setdefault(name, answer)
         if first.blank:
@@ -187,7 +187,7 @@ class SheetBuilder:
                 self.fault(name, piece.line, str(problem))
                 lost_rows += 1
         if lost_rows < len(rows):
-            self.add(name, Answer(table[0], np.nan_to_num(table[1]), f"line {line}"), line)
+            self.add(name, SheetAnswer(table[0], np.nan_to_num(table[1]), f"line {line}"), line)
 
     def _add_units(self, name: str, unit_cells: Sequence[tuple[SheetPiece, Nested]], marks: DecimalMarks) -> None:
         """Add a vector whose units have a place each, counted from 0 or from 1."""
@@ -218,10 +218,10 @@ class SheetBuilder:
             self.fault(name, line, f"unit {missing} of {quoted(name)} is missing before unit {last}")
             return
         values, tolerance = np.array([numbers[unit] for unit in sorted(numbers)]).T
-        self.add(name, Answer(values, tolerance, f"line {line}"), line)
+        self.add(name, SheetAnswer(values, tolerance, f"line {line}"), line)
 
 
-def answer_of(nested: Nested, place: str, number: Callable[[str], tuple[float, float] | None]) -> Answer:
+def answer_of(nested: Nested, place: str, number: Callable[[str], tuple[float, float] | None]) -> SheetAnswer:
     """Return nested lists of numerals as an answer."""
     shape: list[int] = []
     inner = nested
@@ -238,4 +238,4 @@ def answer_of(nested: Nested, place: str, number: Callable[[str], tuple[float, f
     if any(isinstance(item, list) for item in items):
         raise ValueError("its rows are not equally long")
     numbers = np.array([number(item) or BLANK for item in items], dtype=np.float64).reshape(-1, 2)
-    return Answer(numbers[:, 0].reshape(shape), numbers[:, 1].reshape(shape), place)
+    return SheetAnswer(numbers[:, 0].reshape(shape), numbers[:, 1].reshape(shape), place)

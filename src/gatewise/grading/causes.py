@@ -17,7 +17,7 @@ from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, TIERS
 from gatewise.grading.edits.entries import writing_slips
 from gatewise.grading.edits.words import MOST_NAMES
 from gatewise.grading.predicting import Indices, Predictor
-from gatewise.grading.sheet import Answer
+from gatewise.grading.sheet import SheetAnswer
 from gatewise.grading.verdicts import Cause
 
 TRIVIAL = 1.0  # what somebody writes who fills in anything
@@ -60,7 +60,7 @@ class CauseSearch:
         Every quantity as it follows from the person's own numbers.
     expected : dict of Place to array
         Every quantity as it follows from those before it, whatever is written for it.
-    answers : dict of str to Answer
+    answers : dict of str to SheetAnswer
     wrong : collection of str
         The names of the wrong quantities.
     unit : float
@@ -74,7 +74,7 @@ class CauseSearch:
         chain: Chain,
         assumed: AssumedValues,
         expected: Mapping[Place, Array],
-        answers: Mapping[str, Answer],
+        answers: Mapping[str, SheetAnswer],
         wrong: Collection[str],
         unit: float,
         turns: Iterator[int],
@@ -94,13 +94,13 @@ class CauseSearch:
             chain.memo["catalogue"] = Catalogue(chain)
         self.catalogue: Catalogue = chain.memo["catalogue"]
 
-    def causes(self, quantity: Quantity, answer: Answer, expected: Array, slack: Array) -> Causes:
+    def causes(self, quantity: Quantity, answer: SheetAnswer, expected: Array, slack: Array) -> Causes:
         """Return the causes of a wrong quantity.
 
         Parameters
         ----------
         quantity : Quantity
-        answer : Answer
+        answer : SheetAnswer
         expected, slack : array
             Its value as it follows from the person's own numbers, and the tolerance of that, in the sheet's shape.
         """
@@ -129,7 +129,7 @@ class CauseSearch:
         values: Array = np.sum([self.chain.unsummed(part, self.assumed) for part in parts], axis=0)
         return values
 
-    def causes_of_shape(self, quantity: Quantity, answer: Answer) -> Causes:
+    def causes_of_shape(self, quantity: Quantity, answer: SheetAnswer) -> Causes:
         """Return the causes of numbers of a wrong shape."""
         predictor, causes = Predictor(self.chain, self.assumed), list[Cause]()
         steps = [line for line in self.chain.lines if line.symbol == quantity.symbol and not line.total]
@@ -151,7 +151,7 @@ class CauseSearch:
         return Causes(tuple(causes[:MOST_CAUSES]), max(0, len(causes) - MOST_CAUSES))
 
 
-def agrees(answer: Answer, value: Array, slack: Array) -> bool:
+def agrees(answer: SheetAnswer, value: Array, slack: Array) -> bool:
     """Return whether an answer equals `value` to within its own tolerance and `slack`."""
     written = np.isfinite(answer.values)
     return bool((np.abs(answer.values - value) <= answer.tolerance + slack)[written].all())
@@ -160,7 +160,9 @@ def agrees(answer: Answer, value: Array, slack: Array) -> bool:
 class _QuantitySearch:
     """The search for the causes of one wrong quantity."""
 
-    def __init__(self, search: CauseSearch, quantity: Quantity, answer: Answer, expected: Array, slack: Array) -> None:
+    def __init__(
+        self, search: CauseSearch, quantity: Quantity, answer: SheetAnswer, expected: Array, slack: Array
+    ) -> None:
         self.search, self.chain, self.quantity, self.answer = search, search.chain, quantity, answer
         self.expected, self.slack = expected, slack
         self.written = np.isfinite(answer.values)

@@ -261,9 +261,7 @@ class Chain:
         value = values.get(place)
         return self.given[place] if value is None else value
 
-    def compute(
-        self, line: Quantity, values: AssumedValues, right: Formula | None = None, slack: bool = True
-    ) -> tuple[Array, Array]:
+    def compute(self, line: Quantity, values: AssumedValues) -> tuple[Array, Array]:
         """Return a quantity, (batch, ·) but for sums over the batch, and its tolerance.
 
         Parameters
@@ -271,10 +269,6 @@ class Chain:
         line : Quantity
         values : AssumedValues
             The values on its right side.
-        right : Formula, optional
-            Another right side.
-        slack : bool
-            Whether to compute the tolerance; otherwise it is 0.
 
         Raises
         ------
@@ -283,19 +277,11 @@ class Chain:
         ValueError
             If the sizes in it do not agree.
         """
-        formula = line.right if right is None else right
-        env = {symbol: self.find(symbol, line.at, values.value) for symbol in symbols(formula)}
-        ranks = self.program.ranks
+        env = {symbol: self.find(symbol, line.at, values.value) for symbol in symbols(line.right)}
+        tolerances = {symbol: values.tolerance.get(self.place(symbol, line.at)) for symbol in env}
         with np.errstate(all="ignore"):
-            if slack:
-                tolerances = {symbol: values.tolerance.get(self.place(symbol, line.at)) for symbol in env}
-                value, off = spreading.propagate(formula, env, tolerances, ranks)
-            else:
-                value = np.asarray(evaluate(formula, env, ranks), dtype=np.float64)
-                off = np.zeros(())
-        if line.summed and not line.total:
-            value, off = value.sum(0), off.sum(0) if off.ndim else off
-        return value, np.broadcast_to(off, value.shape)
+            value, tolerance = spreading.propagate(line.right, env, tolerances, self.program.ranks)
+        return (value.sum(0), tolerance.sum(0)) if line.summed and not line.total else (value, tolerance)
 
     def unsummed(self, line: Quantity, values: AssumedValues) -> Array:
         """Return a gradient with respect to a parameter for each sequence of the batch."""

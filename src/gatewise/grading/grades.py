@@ -20,7 +20,7 @@ from gatewise.grading.handout import ANSWERS, WEIGHTS
 from gatewise.grading.keys import Key
 from gatewise.grading.marking import Marking, check
 from gatewise.grading.roster import PARTLY, Student, StudentNames
-from gatewise.grading.sheet import Answer, Sheet
+from gatewise.grading.sheet import Sheet, SheetAnswer
 from gatewise.grading.verdicts import BLANK, CLOSE, FOLLOWS, RIGHT, WRONG, Verdict
 from gatewise.progress import working_through
 from gatewise.render import text
@@ -229,11 +229,11 @@ def _mark_student(
     return Mark(student, weights, EMPTY if empty else MARKED, marking), handed_sheet
 
 
-def _answers_with_worked(handed_sheet: Sheet, key: Key, chain: Chain) -> dict[str, Answer]:
+def _answers_with_worked(handed_sheet: Sheet, key: Key, chain: Chain) -> dict[str, SheetAnswer]:
     """Return the answers of a sheet after the worked lines, which have their printed numbers."""
     lines = [chain.by_name[name] for name in key.worked]
     tolerance = 0.5 * 10.0**-WORKED_DECIMALS
-    worked = {line.name: Answer(worked_numbers(line), np.full(line.key.shape, tolerance), "") for line in lines}
+    worked = {line.name: SheetAnswer(worked_numbers(line), np.full(line.key.shape, tolerance), "") for line in lines}
     answers = {}
     for name, answer in handed_sheet.answers.items():
         quantity = chain.named(name)

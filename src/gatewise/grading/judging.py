@@ -9,7 +9,7 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.grading.chain import AssumedValues, Chain, Place, Quantity, rounding
-from gatewise.grading.sheet import Answer
+from gatewise.grading.sheet import SheetAnswer
 from gatewise.grading.spreading import single_precision_error
 from gatewise.grading.verdicts import BLANK, CLOSE, COARSE, FOLLOWS, RIGHT, WRONG, Verdict
 from gatewise.symbolic.formula import Holds, Product, Sum, nodes
@@ -27,13 +27,13 @@ class Judge:
     Parameters
     ----------
     chain : Chain
-    answers : dict of str to Answer
+    answers : dict of str to SheetAnswer
         By the names of quantities; in their shapes, or in one that a mistake gives.
     doubted : collection of str
         Quantities whose numbers are judged but not used further: their expected values are used instead.
     """
 
-    def __init__(self, chain: Chain, answers: Mapping[str, Answer], doubted: Collection[str] = ()) -> None:
+    def __init__(self, chain: Chain, answers: Mapping[str, SheetAnswer], doubted: Collection[str] = ()) -> None:
         self.chain, self.answers, self.doubted = chain, dict(answers), doubted
         self.assumed = AssumedValues()
         self.expected: dict[Place, Array] = {}
@@ -88,7 +88,7 @@ class Judge:
 
     # A single quantity
 
-    def _judge(self, quantity: Quantity, answer: Answer) -> Verdict:
+    def _judge(self, quantity: Quantity, answer: SheetAnswer) -> Verdict:
         name, equation, key = quantity.name, quantity.equation, quantity.key
         if answer.values.shape != key.shape:
             return Verdict(name, equation, WRONG, f"its shape is {answer.values.shape}, not {key.shape}")
@@ -151,7 +151,7 @@ class Judge:
         self.assumed.value[line.place] = value
         self.assumed.tolerance[line.place] = np.broadcast_to(tolerance, value.shape)
 
-    def _keep_answer(self, quantity: Quantity, answer: Answer, verdict: Verdict) -> None:
+    def _keep_answer(self, quantity: Quantity, answer: SheetAnswer, verdict: Verdict) -> None:
         """Keep the written numbers; for blanks, the expected ones."""
         value, slack = self.expected[quantity.place], self.slack[quantity.place]
         vague = verdict.status == COARSE and (answer.tolerance >= VAGUE).any()
@@ -167,7 +167,7 @@ class Judge:
         self._keep(quantity, values, np.where(exact & written, np.minimum(tolerance, slack), tolerance))
 
 
-def judge_rounded_or_cut(chain: Chain, answers: Mapping[str, Answer]) -> tuple[Judge, dict[str, Answer]]:
+def judge_rounded_or_cut(chain: Chain, answers: Mapping[str, SheetAnswer]) -> tuple[Judge, dict[str, SheetAnswer]]:
     """Judge numbers as rounded, or as cut off after their last digit if that makes fewer of them wrong.
 
     Returns also the answers if they are cut off.
@@ -186,7 +186,7 @@ def judge_rounded_or_cut(chain: Chain, answers: Mapping[str, Answer]) -> tuple[J
     return judge, {}
 
 
-def _as_cut_off(answer: Answer) -> Answer:
+def _as_cut_off(answer: SheetAnswer) -> SheetAnswer:
     """Return an answer with tolerances for digits that are cut off, except short numbers beside longer ones."""
     full_unit = 2 * answer.tolerance
     finest = np.min(answer.tolerance, initial=np.inf, where=np.isfinite(answer.values))

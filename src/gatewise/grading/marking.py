@@ -18,7 +18,7 @@ from gatewise.grading.chain import Chain, Quantity, rounding
 from gatewise.grading.edits.edit import LIKELY
 from gatewise.grading.judging import Judge, judge_rounded_or_cut
 from gatewise.grading.matching import match_answers, shape_fault
-from gatewise.grading.sheet import Answer, Fault, Sheet
+from gatewise.grading.sheet import Fault, Sheet, SheetAnswer
 from gatewise.grading.verdicts import CLOSE, FOLLOWS, RIGHT, WRONG, Cause, Verdict
 from gatewise.records.step import Step
 from gatewise.records.trace import Trace
@@ -166,7 +166,7 @@ def _line_number(fault: Fault) -> int:
     return int(number) if number.isdecimal() else 0
 
 
-def _explain(judge: Judge, cut: Mapping[str, Answer]) -> list[Verdict]:
+def _explain(judge: Judge, cut: Mapping[str, SheetAnswer]) -> list[Verdict]:
     """Return the verdicts, with the causes of what is wrong."""
     wrong = [quantity.name for quantity in judge.wrong]
     judges = [judge, Judge(judge.chain, judge.answers, wrong)] if len(wrong) > 1 else [judge]
@@ -211,7 +211,7 @@ def _with_causes(verdict: Verdict, judges: Sequence[Judge], searches: Sequence[C
     return replace(verdict, causes=causes.causes, more=causes.more, digits=causes.digits)
 
 
-def _is_cut(quantity: Quantity, answer: Answer) -> bool:
+def _is_cut(quantity: Quantity, answer: SheetAnswer) -> bool:
     written = np.isfinite(answer.values)
     off = np.abs(answer.values - quantity.key) > answer.tolerance + rounding(quantity.key)
     return bool(off[written].any())

@@ -6,15 +6,15 @@ import numpy as np
 
 from gatewise.grading import names
 from gatewise.grading.chain import Chain, Quantity
-from gatewise.grading.sheet import Answer, Fault, Sheet
+from gatewise.grading.sheet import Fault, Sheet, SheetAnswer
 from gatewise.render.text import clean
 
 GIVEN = ("x", "h_prev", "c_prev", "dh", "dc_next")
 
 
-def match_answers(chain: Chain, sheet: Sheet) -> tuple[dict[str, Answer], list[Fault]]:
+def match_answers(chain: Chain, sheet: Sheet) -> tuple[dict[str, SheetAnswer], list[Fault]]:
     """Return the answers by the names of their quantities, and faults for all other lines of the sheet."""
-    answers: dict[str, Answer] = {}
+    answers: dict[str, SheetAnswer] = {}
     faults, names_by_quantity = list(sheet.faults), dict[str, str]()
     for name, answer in sheet.answers.items():
         place = answer.place if answer.place.startswith("line") else ""
@@ -35,7 +35,7 @@ def match_answers(chain: Chain, sheet: Sheet) -> tuple[dict[str, Answer], list[F
     return answers, faults
 
 
-def shape_fault(name: str, answer: Answer, quantity: Quantity) -> Fault:
+def shape_fault(name: str, answer: SheetAnswer, quantity: Quantity) -> Fault:
     """Return the fault of numbers of a wrong shape."""
     place = answer.place if answer.place.startswith("line") else ""
     return Fault(place, name, f"{name!r} has shape {answer.values.shape}; it must be {quantity.key.shape}")
@@ -51,20 +51,20 @@ def _describe_unknown(chain: Chain, name: str) -> str:
     return f"there is no quantity {short_name!r}; allowed: {', '.join(allowed)}"
 
 
-def _fit_shape(chain: Chain, quantity: Quantity, answer: Answer) -> Answer | None:
+def _fit_shape(chain: Chain, quantity: Quantity, answer: SheetAnswer) -> SheetAnswer | None:
     """Return an answer in its quantity's shape: a column may be written as a row, and blanks may be omitted.
 
     A wrong shape stays if a known mistake gives it; otherwise the result is None.
     """
     shape, values, tolerance = quantity.key.shape, answer.values, answer.tolerance
     if answer.blank:
-        return Answer(np.full(shape, np.nan), np.zeros(shape), answer.place)
+        return SheetAnswer(np.full(shape, np.nan), np.zeros(shape), answer.place)
     while values.ndim and values.shape[-1] > (shape[-1] if shape else 1) and np.isnan(values[..., -1]).all():
         values, tolerance = values[..., :-1], tolerance[..., :-1]
     is_vector = values.ndim == 2 and 1 in values.shape and len(shape) == 1
     if values.shape != shape and values.size == quantity.key.size and (is_vector or not shape or not values.ndim):
         values, tolerance = values.reshape(shape), tolerance.reshape(shape)
-    fitted = Answer(values, tolerance, answer.place)
+    fitted = SheetAnswer(values, tolerance, answer.place)
     if values.shape == shape:
         return fitted
     is_transposed = values.ndim == 2 and values.shape[::-1] == shape

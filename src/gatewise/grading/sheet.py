@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from gatewise.errors import FileError, OptionError, one_of
 from gatewise.files.storage import npz_names, read_npz, read_text, readable
-from gatewise.grading.answers import Answer as Answer
 from gatewise.grading.answers import Fault as Fault
 from gatewise.grading.answers import Sheet as Sheet
+from gatewise.grading.answers import SheetAnswer as SheetAnswer
 from gatewise.grading.answers import SheetBuilder, answer_of, quoted
 from gatewise.grading.numerals import DecimalMarks, Nested, parse_numbers
 
@@ -102,7 +102,7 @@ def _sheet_of_arrays(arrays: Mapping[str, npt.NDArray[Any]], source: str, digits
             values = array.astype(np.float64)
         if np.isinf(values).any():
             raise FileError(f"{source}: {quoted(name)} holds a number that is too large")
-        answers[name] = Answer(values, np.full(array.shape, 0.5 * 10.0**-decimals), name)
+        answers[name] = SheetAnswer(values, np.full(array.shape, 0.5 * 10.0**-decimals), name)
     return Sheet(answers, source)
 
 

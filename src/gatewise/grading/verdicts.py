@@ -76,8 +76,3 @@ class Verdict:
     more: int = 0
     digits: int | None = None
     remark: str = ""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The classes of the mistakes, each once."""
-        return tuple(dict.fromkeys(cause.kind for cause in self.causes))
