@@ -16,7 +16,7 @@ import gatewise as gw
 LONGEST = 500  # characters of a sentence
 
 
-def inspect_all(path: Path) -> gw.Contents:
+def inspect_all(path: Path) -> gw.interop.Contents:
     """Inspect a file, and read the arrays of all its parts."""
     contents = gw.inspect(path)
     for part in contents.parts:
@@ -74,7 +74,7 @@ class Hostile:
                 cases.one_sentence(problem, path.name)
                 sentence, answer = str(problem), f"refused: {problem}"
             else:
-                assert isinstance(contents, gw.Contents), "it is read"
+                assert isinstance(contents, gw.interop.Contents), "it is read"
                 assert self.lstms in (None, len(contents.lstms) + len(contents.refused))
                 sentence = contents.refused[-1].reason if contents.refused else ""
                 answer = f"{len(contents.lstms)} found; {sentence}"
