@@ -238,3 +238,29 @@ def test_all_kinds_of_runs_have_the_same_public_names():
         assert names <= set(dir(run))
         for name in ("lstm", "network", "tokens", "labels", "batched", "num_steps", "batch_size", "stored", "edits"):
             getattr(run, name)
+
+
+def test_a_networks_dates_are_those_of_its_output_in_xarray():
+    pytest.importorskip("xarray")
+    days = np.arange("2001-01-01", "2001-01-08", dtype="datetime64[D]")
+    for given in (X, X[:, 0]):
+        tree = gw.Network(DEEP, head=HEAD).trace(given, labels=gw.Labels(times=days)).to_xarray()
+        np.testing.assert_array_equal(tree["network/y"].time, days)
+
+
+@pytest.mark.parametrize("given", [X, X[:, 0]])
+def test_the_lstm_of_a_cell_that_kept_some_steps_has_tables(given):
+    pytest.importorskip("xarray")
+    run = LSTM.trace(given, every=3)
+    for lstm in (run.lstm, run[0].lstm):
+        output = lstm.to_dataframe()["output"].to_numpy()
+        np.testing.assert_array_equal(output, lstm[0].stored.hidden_state.reshape(output.shape))
+    assert run.to_xarray()["output/y"].time.values.tolist() == list(range(7))
+    assert run[0].lstm.to_xarray()["output/y"].time.values.tolist() == [0, 3, 6]
+    assert LSTM.trace(given)[0][2:5].lstm.to_xarray()["output/y"].time.values.tolist() == [2, 3, 4]
+
+
+def test_a_sequence_keeps_the_edits_of_steps_that_were_not_kept():
+    edit = gw.Edit.set("forget_gate", 1.0, steps=[5])
+    run = LSTM.trace(X, every=2, edit=edit)
+    assert run.sequence(1).edits_said() == run.edits_said() != ""

@@ -114,10 +114,9 @@ class NetworkTrace(RunRecord):
         MissingExtraError
             If xarray is not installed, or is older than its `DataTree`.
         """
-        datasets = self.lstm.datasets()
-        times = datasets["output"].time if self.network.reads == "every" else None
+        times = self.lstm.output_times if self.network.reads == "every" else None
         output = labelled_output(self.stored.output, self.labels, self.lstm.directions, times)
-        return tree({"network": output, **datasets})
+        return tree({"network": output, **self.lstm.datasets()})
 
     def to_dataframe(self) -> Any:
         """Return the `pandas.DataFrame` of the LSTM's run, with the network's output as quantity ``y`` of ``network``.

@@ -124,7 +124,7 @@ def lstm_frame(run: Any) -> Frame:
     """Return the columns of the table of an `LSTMTrace`: those of its cells, and its output."""
     first, *others = (cell_frame(cell, f"layer_{layer}/{way}") for (layer, way), cell in run.cells().items())
     frame = first.joined(others)
-    frame.add(("output", "y"), run.stored_output[:: run.first.keep.every], run.labels.outputs)
+    frame.add(("output", "y"), run.kept_output, run.labels.outputs)
     return frame
 
 

@@ -158,7 +158,8 @@ class Trace(CellRecord):
     def _part(self, when: slice, which: slice) -> Trace:
         """Return some of the steps and sequences, with the initial and final states of all steps."""
         key = (when, which)
-        places = [range(*part.indices(count)) for part, count in zip(key, (len(self), self.batch_size), strict=True)]
+        counts = self.num_steps, self.batch_size  # edits name steps of the run, kept or not
+        places = [range(*part.indices(count)) for part, count in zip(key, counts, strict=True)]
         edits = [edit.within(*places) for edit in self.edits]
         return replace(
             self,
@@ -311,6 +312,19 @@ class LSTMTrace(RunRecord):
         first, last = (next(iter(layer.values())).labels for layer in (self.layers[0], self.layers[-1]))
         return first.replace(outputs=last.outputs, units=None, measures={**first.measures, **last.measures})
 
+    @property
+    def output_times(self) -> Any:
+        """The times of the output: of all steps, but of the kept ones in the `lstm` of a single cell's trace."""
+        if len(self.stored_output) == len(self.first):
+            return self.first.times
+        return np.arange(self.num_steps) if self.labels.times is None else self.labels.times
+
+    @property
+    def kept_output(self) -> Array:
+        """The output (time, batch, ·) at the kept steps."""
+        every = 1 if len(self.stored_output) == len(self.first) else self.first.keep.every
+        return self.stored_output[::every]
+
     def __getitem__(self, key: int | tuple[int, str]) -> Trace:
         return cell_at(self.layers, key, "this trace")
 
@@ -334,8 +348,7 @@ class LSTMTrace(RunRecord):
 
     def datasets(self) -> dict[str, Any]:
         """Return the `Dataset` of the output and of each cell, by their paths in the tree."""
-        times = np.arange(self.num_steps) if self.labels.times is None else self.labels.times
-        output = labelled_output(self.stored_output, self.labels, self.directions, times)
+        output = labelled_output(self.stored_output, self.labels, self.directions, self.output_times)
         cells = {f"layer_{layer}/{way}": trace.to_xarray() for (layer, way), trace in self.cells().items()}
         return {"output": output, **cells}
 
