@@ -264,3 +264,20 @@ def test_a_sequence_keeps_the_edits_of_steps_that_were_not_kept():
     edit = gw.Edit.set("forget_gate", 1.0, steps=[5])
     run = LSTM.trace(X, every=2, edit=edit)
     assert run.sequence(1).edits_said() == run.edits_said() != ""
+
+
+@pytest.mark.parametrize("given", [X[:0], X[:, :0], X[:0, 0]])
+def test_a_run_without_a_step_or_a_sequence_has_an_empty_table(given):
+    pytest.importorskip("pandas")
+    for run in (LSTM.trace(given), LSTM.trace(given)[0], gw.Network(DEEP, head=HEAD).trace(given)):
+        table = run.to_dataframe()
+        assert len(table) == 0
+        assert {"forget_gate", "cell_state"} <= set(table.columns.get_level_values("quantity"))
+
+
+def test_names_of_outputs_are_left_out_where_some_units_alone_were_kept():
+    pytest.importorskip("xarray")
+    cell = LSTM.trace(X, units=[0, 2], labels=gw.Labels(outputs=list("abcd")))[0]
+    output = cell.lstm.to_xarray()["output/y"]
+    np.testing.assert_array_equal(output, cell.hidden_state)
+    assert "output" not in output.coords

@@ -152,7 +152,7 @@ def ceiling(
     if not np.isfinite(scaled.bounds).all():
         raise OptionError("the ceiling is not a finite number: the head's numbers are too large, or not finite")
     if model.lstm is not None:
-        model.lstm.require_unedited("the losses of a ceiling")
+        model.lstm.require_unedited("the loss of a ceiling")
         return _ceiling_of_run(scaled, next(iter(model.lstm.layers[-1].values())), sequence)
     if sequence is not None:
         raise OptionError("there is no sequence to choose without a run")
@@ -211,7 +211,7 @@ class _ScaledModel:
 
 def _ceiling_of_run(scaled: _ScaledModel, cell: Trace, sequence: int | str | None) -> Ceiling:
     """Return the bounds and the losses of a run; `cell` is one of the last layer."""
-    cell.require("the losses of a ceiling")
+    cell.require("the loss of a ceiling")
     floor, high = scaled.bounds
     sequence = _closest(scaled, cell) if sequence is None else sequence_of(cell, sequence)
     when, valid = _steps(scaled.model, cell, sequence)

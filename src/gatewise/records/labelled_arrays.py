@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -75,10 +76,9 @@ class Frame:
 
     def add(self, name: tuple[str, ...], array: Array, units: Sequence[Any] | None) -> None:
         """Add the columns of a quantity (time, batch, unit), one for each unit, which may have names."""
-        block = array.reshape(len(self.times) * len(self.sequences), -1)
-        width = block.shape[1] if block.size else int(np.prod(array.shape[2:]))
+        width = math.prod(array.shape[2:])
         self.names += [(*name, unit) for unit in (range(width) if units is None or len(units) != width else units)]
-        self.blocks.append(block.reshape(-1, width))
+        self.blocks.append(array.reshape(len(self.times) * len(self.sequences), width))
 
     def joined(self, others: Iterable[Frame]) -> Frame:
         """Return a frame of the same rows with the columns of all."""
@@ -161,7 +161,9 @@ def labelled_output(output: Array, labels: Labels, directions: Sequence[str], ti
     """
     before = ("batch",) if times is None else ("time", "batch")
     dimensions = (*before, *["direction"] * (output.ndim - len(before) - 1), "output")
-    axes = {"time": times, "batch": labels.sequences, "direction": directions, "output": labels.outputs}
+    named = labels.outputs is not None and len(labels.outputs) == output.shape[-1]  # not if some units alone were kept
+    outputs = labels.outputs if named else None
+    axes = {"time": times, "batch": labels.sequences, "direction": directions, "output": outputs}
     return _labelled({"y": (dimensions, output)}, axes, "output", labels.measures, {})
 
 
