@@ -17,7 +17,7 @@ import pytest
 import gatewise as gw
 from gatewise import gates
 from gatewise.cell import INITS
-from gatewise.cli import main
+from gatewise.cli import COMMANDS, app, main
 from gatewise.cli.convert import SUFFIXES
 from gatewise.cli.options import ModelOptions, RunOptions, VariantOptions, switches_of
 from gatewise.cli.run import build
@@ -319,6 +319,12 @@ def test_what_a_terminal_has_no_letters_for_is_spelled_out(encoding, tmp_path):
 def test_the_help_lists_what_there_is_to_choose_from(tokens, names, capsys):
     shown = re.split(r"[\s,\[\]|│().:]+", run(capsys, *tokens))
     assert {name.lstrip(".") for name in names} <= set(shown)
+
+
+def test_the_help_of_commands_has_no_names_of_the_code(capsys):
+    for command in COMMANDS.keys() - {"inspect"}:  # which lists the keys of its JSON
+        text = app[command].help.partition("\nParameters")[0]
+        assert set(re.findall(r"\b[a-z]+_[a-z_]+\b", text)) <= {*QUANTITIES, "a_f"}, command
 
 
 def test_the_program_gives_its_version_and_its_help(capsys):

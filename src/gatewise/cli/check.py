@@ -55,7 +55,7 @@ def check(
     numbers are compared with the worked example, or with the run that the options describe, as in gatewise walk. The
     exit code is 0 if everything is right and 1 if something is wrong.
 
-    If ANSWERS is a folder that gatewise exercise cell_run, the answers of all students are marked. Written into it are
+    If ANSWERS is a folder that gatewise exercise made, the answers of all students are marked. Written into it are
     marks.csv, a page about the class and a page for each student.
 
     To compare a model file with the outputs of its own framework, use gatewise verify.
