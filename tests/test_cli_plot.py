@@ -115,6 +115,10 @@ def test_two_runs_part_where_their_models_do(capsys):
         assert "the same, number by number" in said(capsys, f"plot {files} --kind change")
     assert "number by number" in said(capsys, "plot m.safetensors x.csv --kind change --with net.safetensors")
     assert "number by number" in said(capsys, "plot m.safetensors x.csv --kind change --with n.safetensors --layer 0")
+    gw.save(gw.LSTM(2, 3, rng=0), "single.safetensors")
+    gw.save(gw.Network(gw.load("single.safetensors"), head=gw.Linear(np.ones((1, 3), np.float32))), "head.safetensors")
+    said(capsys, "plot head.safetensors x.csv --kind change --with single.safetensors -o c.csv")  # both of an LSTM
+    assert Path("c.csv").read_text(encoding="utf-8").startswith("layer,direction,time,")
     line = "plot m.safetensors x.csv --kind change --with n.safetensors --unit 2"
     assert "differ nowhere by more than 1" in said(capsys, f"{line} --tolerance 1 -o c.csv")
     table = Path("c.csv").read_text(encoding="utf-8").splitlines()

@@ -301,10 +301,10 @@ READ: dict[str, Callable[[Any], Any]] = {
 
 
 def _alike(subjects: list[Any]) -> list[Any]:
-    """Return runs of one kind: without their networks, or of their only cells, if not all have them."""
+    """Return runs of one kind: without their networks, or of their only cells beside the trace of one cell."""
     if len({type(run) for run in subjects}) == 1:
         return subjects
-    if all(len(run.cells()) == 1 for run in subjects):
+    if any(isinstance(run, Trace) for run in subjects) and all(len(run.cells()) == 1 for run in subjects):
         return [run.only_cell("a comparison") for run in subjects]
     return [run.lstm for run in subjects]
 
