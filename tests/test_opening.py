@@ -178,6 +178,18 @@ def test_labels_of_tables_and_of_labelled_data_reach_the_run():
     assert_same_run(run, lstm_of().trace(BATCH))
 
 
+def test_a_report_and_a_page_take_the_columns_of_a_table_by_their_names():
+    import pandas
+
+    from gatewise.opening.run import run_of
+
+    network, frame = network_of(), pandas.DataFrame(SEQUENCE, columns=NAMES)
+    for options in ({}, {"lengths": [4]}):
+        run = run_of(network, frame[["warmth", "rain"]], options, "a report on", "")
+        assert_same_run(run, gw.open_run(network, frame, **options).trace)
+    assert run_of(network, frame, {"edit": gw.Edit.scale("forget_gate", 0.5)}, "a report on", "").trace.num_steps == 6
+
+
 def test_tokens_lengths_states_and_sound_are_inputs():
     embedding = RNG.normal(size=(5, 2))
     network = gw.Network(lstm_of(), embedding=embedding)
@@ -261,6 +273,10 @@ def test_what_cannot_be_opened_is_refused_in_one_sentence():
         (lambda: gw.open_run(network, "x.csv"), "x.csv has no column warmth, which the network takes"),
         (lambda: gw.open_run(lstm, SEQUENCE, input_of="model"), "does not hold how its model is computed"),
         (lambda: gw.open_run(lstm.trace(SEQUENCE), keep="cell_state"), "keep, units, every and out go with"),
+        (lambda: gw.open_run(lstm.trace(SEQUENCE), SEQUENCE), "a trace is a run already"),
+        (lambda: gw.open_run(lstm, SEQUENCE, input_of="network"), "input_of must be one of lstm, model"),
+        (lambda: gw.open_run(lstm, SEQUENCE, lengths="all"), "lengths must be integers, one for each sequence"),
+        (lambda: gw.open_run(lstm, {}), "the input holds no array"),
     ):
         with pytest.raises(gw.GatewiseError) as problem:
             call()

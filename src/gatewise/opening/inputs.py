@@ -93,6 +93,8 @@ def read_input(input: Any, key: str | None, axes: Any, selection: FeatureSelecti
         return _read_file(Path(input), key, axes, selection)
     if isinstance(input, Mapping) and not labelled_data.is_labelled(input):
         arrays = {str(name): _require_finite(str(name), array, "the input") for name, array in input.items()}
+        if not arrays:
+            raise OptionError("the input holds no array: a run needs one")
         if key is None and len(arrays) != 1:
             return InputNumbers("the input", "the input", several=arrays)
         if key is not None and key not in arrays:

@@ -94,6 +94,8 @@ def model_input(
     """
     lstm = model.lstm
     counts = None if lengths is None else np.atleast_1d(np.asarray(lengths))
+    if counts is not None and counts.dtype.kind not in "iu":
+        raise OptionError(f"lengths must be integers, one for each sequence, not {lengths!r}")
     arrays: Mapping[str, Any] = {}
     if isinstance(state, (Path, Mapping)):
         arrays = read_state_arrays(state) if isinstance(state, Path) else state

@@ -5,21 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from gatewise.cell import LSTMCell
-from gatewise.errors import OptionError
+from gatewise.errors import OptionError, join_names
 from gatewise.interop.captured import Captured
 from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import Network, Run
 from gatewise.opening.calls import difference_note
+from gatewise.opening.labelled_data import is_labelled, is_table
 from gatewise.opening.models import contents_from
 from gatewise.opening.preparing import DEFAULTS, InputOptions, prepare_run
 from gatewise.opening.runs import OpenedRun, PathLike, PreparedLSTM, PreparedWholeModel
 from gatewise.records.keep import EVERYTHING, QUANTITIES, Keep
+
+OWNERS = ("lstm", "model")  # of an input
 
 
 def open_run(
@@ -155,20 +159,24 @@ def prepare(
     finite : bool
         Whether weights that are not finite are refused.
     """
-    trace, source = model, "the trace"
+    if options.input_of not in (None, *OWNERS):
+        raise OptionError(f"input_of must be one of {join_names(OWNERS)}, not {options.input_of!r}")
+    trace, source, subject = model, "the trace", "a trace"
     notes: tuple[str, ...] = ()
     if isinstance(model, Captured):
         trace, source, notes = model.trace, model.name, (difference_note(model.difference), *model.notes)
+        subject = f"{source} holds a trace, which"
     elif not isinstance(model, Run):
         contents = contents_from(model, settings)
         if contents.trace is None:
             return prepare_run(contents, input, name, options, finite=finite)
         trace, source = contents.trace, contents.path
+        subject = f"{source} holds a trace, which"
     extra = "an input" if input is not None else "--name" if name is not None else None
     if extra is None and any(getattr(options, option.name) is not None for option in fields(options)):
         extra = "options of an input"
     if extra is not None:
-        raise OptionError(f"{source} holds a trace, which is a run already: {extra} does not go with it")
+        raise OptionError(f"{subject} is a run already: {extra} does not go with it")
     assert isinstance(trace, Run)
     return OpenedRun(trace, Path(source).name, notes=notes)
 
@@ -186,8 +194,8 @@ def _attributes(attributes: Any) -> Any:
 def run_of(model: object, x: Any, options: Mapping[str, Any], purpose: str, kinds: str) -> OpenedRun:
     """Return the run of a model over an input, or a run that was made before.
 
-    An LSTM, a cell or a Network runs over an array as its `trace` does, with the options of that; everything else opens
-    as in `open_run`.
+    An LSTM, a cell or a Network runs over an array as its `trace` does, with the options of that; files, tables,
+    labelled data and other models open as in `open_run`.
 
     Parameters
     ----------
@@ -216,7 +224,8 @@ def run_of(model: object, x: Any, options: Mapping[str, Any], purpose: str, kind
     if isinstance(model, (LSTM, Network)):
         if x is None:
             raise OptionError(f"{purpose} a model of type {type(model).__name__} needs x, the input that it runs on")
-        if not isinstance(x, (str, os.PathLike)):
+        has_names = (is_table(x) or is_labelled(x)) and options.keys() <= signature(open_run).parameters.keys()
+        if not (isinstance(x, (str, os.PathLike)) or has_names):
             network = model if isinstance(model, Network) else None
             return OpenedRun(model.trace(x, **options), "lstm", network=network)
     elif not isinstance(model, (str, os.PathLike, Contents, StoredLSTM, Captured)):
