@@ -409,7 +409,7 @@ def test_a_walk_leaves_out_what_a_model_masks_and_starts_from_its_state(directio
     gw.save(network, "net")
     np.save("x.npy", tokens)
     made = build(RunOptions(x="x.npy", at=3), None, None, None, ModelOptions(model=Path("net")))
-    (steps,), (asked,) = made.sequences, made.asked
+    (steps,), (asked,) = made.sequences, made.steps
     whole = network.trace(tokens).lstm
     trace = whole[0, direction]
     ran = [0, 2, 3] if direction == "forward" else [3, 2, 0]
