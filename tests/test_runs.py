@@ -281,3 +281,12 @@ def test_names_of_outputs_are_left_out_where_some_units_alone_were_kept():
     output = cell.lstm.to_xarray()["output/y"]
     np.testing.assert_array_equal(output, cell.hidden_state)
     assert "output" not in output.coords
+
+
+@pytest.mark.parametrize("action", ["set", "scale"])
+def test_an_edit_takes_a_quantity_of_a_run_without_a_batch_axis(action):
+    edit, gate = getattr(gw.Edit, action), LSTM.trace(X[:, 1])[0].forget_gate
+    alone = LSTM.trace(X[:, 0], edit=edit("forget_gate", gate[2:4, :2], steps=[2, 3], units=[0, 1]))
+    batch = LSTM.trace(X[:, :1], edit=edit("forget_gate", gate[2:4, None, :2], steps=[2, 3], units=[0, 1]))
+    assert_same(alone, batch.sequence(0))
+    assert_same(LSTM.trace(X[:, 0], edit=alone.edits), alone)

@@ -50,6 +50,8 @@ def _settled(edit: Edit, p: Parameters, cell: Cell, arguments: Arguments) -> Edi
     time, batch = arguments.x.shape[:2]
     where = {"layer": cell[0], "direction": cell[1]}
     if edit.action != "patch" or isinstance(edit.value, np.ndarray):
+        if not arguments.batched and isinstance(edit.value, np.ndarray) and edit.value.ndim == 2:
+            edit = replace(edit, value=edit.value[:, None])  # (steps, units), as a quantity of such a run
         return edit.settled(p, time, batch, **where)
     width = p.recurrent_size if edit.quantity == "hidden_state" else p.hidden_size
     source = _source(edit, cell)

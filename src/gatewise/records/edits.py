@@ -39,8 +39,9 @@ class Edit:
     quantity : {"input_gate", "forget_gate", "candidate", "output_gate", "cell_state", "hidden_state"}
     action : {"set", "scale", "clamp", "patch"}
     value : number, array, (low, high), or trace
-        To set or to scale by, in any shape that broadcasts to (steps, sequences, units) of those that are named; the
-        bounds of a clamp, either of which may be None; or what is patched from.
+        To set or to scale by, in any shape that broadcasts to (steps, sequences, units) of those that are named, or to
+        (steps, units) where the input has no batch axis; the bounds of a clamp, either of which may be None; or what is
+        patched from.
     units, steps, sequences : int, sequence of int, range or slice, optional
         Steps are those of the input's time. Negative numbers count from the end.
     layer : int, optional
