@@ -56,9 +56,7 @@ def number(value):
     return np.array(value, dtype=np.float64)  # "nan", "inf" and "-inf" are numbers to NumPy
 
 
-FUNCTIONS = {"max": np.maximum, "min": np.minimum, "ln": np.log} | {
-    name: getattr(np, name) for name in ("tanh", "exp", "abs", "sqrt", "mean", "clip")
-}
+FUNCTIONS = {"max": np.maximum, "min": np.minimum, "ln": np.log}  # others have NumPy's names
 RELATIONS = {">": np.greater, "<": np.less, "≤": np.less_equal}
 
 
@@ -98,7 +96,8 @@ def computed(node, symbols):
             arguments = [of(argument) for argument in node["arguments"]]
             if node["activation"] is not None:
                 return Activation(*node["activation"].values())(*arguments)
-            return FUNCTIONS[node["name"]](*arguments)
+            function = FUNCTIONS.get(node["name"]) or getattr(np, node["name"])
+            return function(*arguments)
         case "holds":
             return RELATIONS[node["relation"]](of(node["left"]), of(node["right"])).astype(float)
         case "slope":

@@ -64,7 +64,6 @@ def bracket(match: re.Match) -> str:
 COMMANDS = {
     r"\frac": "over",
     r"\sqrt": "np.sqrt",
-    r"\tanh": "np.tanh",
     r"\sigma": "sigmoid",
     r"\max": "np.maximum",
     r"\min": "np.minimum",
@@ -102,7 +101,9 @@ def computed(shown: str, values: dict[str, object], functions: dict[str, object]
     def change(match: re.Match) -> str:
         if match[0] in values:
             return f"v{names.index(match[0])}"
-        return match[1].replace("~", "_") if match[1] else COMMANDS[match[0]]
+        if match[1]:
+            return match[1].replace("~", "_")
+        return COMMANDS[match[0]] if match[0] in COMMANDS else f"np.{match[0][1:]}"  # a function that NumPy calls so
 
     code = re.sub(tokens, change, shown.replace(r"^{\top}", ".T"))
     code = re.sub(r"\[(\d+)\{:\}(\d+)\]", r".__getitem__(slice(\1, \2))", code)

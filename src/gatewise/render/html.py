@@ -136,13 +136,13 @@ class _PageWriter:
         return f'<section class="step" aria-labelledby="{key}">\n{heading}\n{picture}\n{markup}\n</section>'
 
     def _picture(self, at: int, key: str, notes_below: Sequence[Words] = ()) -> str:
-        """The picture of a step, and what is said below it."""
+        """Return the picture of a step, with sentences below it."""
         caption = "".join(f"<p>{words_of(words)}</p>" for words in notes_below)
         below = f"<figcaption>{caption}</figcaption>" if caption else ""
         return f'<figure class="cell">{diagram(self.walk, at, key)}{below}</figure>'
 
     def _which(self) -> list[Words]:
-        """Say which step is on top of the page, where there are several."""
+        """Return the sentence about the step on top of the page, where there are several."""
         count = len(self.walk.steps)
         return [f"The cell at {called(self.walk, 0)}, the first of {count} steps."] if count > 1 else []
 

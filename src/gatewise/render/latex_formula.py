@@ -237,7 +237,7 @@ def _width(node: Formula) -> int:
 
 
 def _tall(node: Quotient) -> bool:
-    """Tell whether a quotient is written on two levels."""
+    """Return whether a quotient is written on two levels."""
     return max(_width(node.over), _width(node.under)) <= TALL
 
 

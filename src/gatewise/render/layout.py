@@ -51,7 +51,7 @@ class Rest:
 
 
 def numbered(walk: Walkthrough) -> Iterator[tuple[int, Section, bool]]:
-    """Go through the sections, each with its place, and whether a step begins with it (or what comes after them all);
+    """Yield the sections, each with its place, and whether a step begins with it (or what comes after them all);
     in every step places are counted anew.
     """
     time, place = None, 0
@@ -62,7 +62,7 @@ def numbered(walk: Walkthrough) -> Iterator[tuple[int, Section, bool]]:
 
 
 def grouped(blocks: Sequence[Block]) -> Iterator[Block | tuple[WorkedEquation, ...]]:
-    """Go through the blocks of a section, equations that follow each other together."""
+    """Yield the blocks of a section, equations that follow each other together."""
     for together, run in groupby(blocks, lambda block: isinstance(block, WorkedEquation)):
         if together:
             yield tuple(run)  # type: ignore[arg-type]
@@ -71,7 +71,7 @@ def grouped(blocks: Sequence[Block]) -> Iterator[Block | tuple[WorkedEquation, .
 
 
 def worked(group: Sequence[WorkedEquation], walk: Walkthrough, most: int | None = MOST_UNITS) -> Iterator[Entry | Rest]:
-    """Go through the lines of equations with numbers in them, in the order in which they follow from each other:
+    """Yield the lines of equations with numbers in them, in the order in which they follow from each other:
     unit by unit up to a number of all units, that number, unit by unit again.
     """
     with_numbers = [equation for equation in group if equation.worked]
@@ -135,7 +135,7 @@ class TableRows:
 
 
 def pieces(table: NumberTable) -> Iterator[TableRows]:
-    """Go through the rows of a table that are shown: of a long one, as many at a time as are laid out together."""
+    """Yield the rows of a table that are shown; of a long one, as many at a time as are laid out together."""
     if table.whole and len(table.rows) > MOST_TOGETHER:
         for start in range(0, len(table.rows), MOST_TOGETHER):
             yield TableRows(tuple(table.rows[start : start + MOST_TOGETHER]))

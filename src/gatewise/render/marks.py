@@ -140,7 +140,7 @@ def _range(values: Any) -> tuple[tuple[str, float], ...]:
 
 
 def in_words(quantity: StripValues) -> str:
-    """Say the values of a quantity: each with its name, of many their mean and range."""
+    """Return the values of a quantity in words: each with its name, of many their mean and range."""
     if len(quantity.values) <= FEW:
         return ", ".join(f"{name} {plain(value)}" for name, value in zip(quantity.names, quantity.values, strict=True))
     summary = ", ".join(f"{name} {value:.3g}" for name, value in _range(np.asarray(quantity.values, np.float64)))

@@ -97,7 +97,7 @@ def width(node: Formula) -> float:
 
 
 def _within(node: Formula) -> Iterator[Formula]:
-    """Go through what a formula is made of, one level down."""
+    """Yield the direct parts of a formula."""
     for field in fields(node):
         value: Any = getattr(node, field.name)
         yield from (part for part in (value if isinstance(value, tuple) else (value,)) if isinstance(part, Formula))

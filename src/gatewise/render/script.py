@@ -111,7 +111,7 @@ class Script:
         return shared
 
     def _used(self, program: Program) -> Iterator[Symbol]:
-        """Go through the parameters of a program, and its masks of weights, as its equations use them."""
+        """Yield the parameters of a program, and its masks of weights, as its equations use them."""
         for line in (*program.forward, *(program.backward if self.walk.backward else ())):
             for symbol in program.symbols[line.left]:
                 if symbol in program.of_kind(PARAMETER) or symbol.base == "D":

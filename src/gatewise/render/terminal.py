@@ -64,7 +64,7 @@ def show(walkthrough: Walkthrough, console: Console) -> None:
 
 
 def _lines(walkthrough: Walkthrough, writer: _TerminalWriter) -> Iterator[Text]:
-    """Go through the lines of a walkthrough, with never more than one blank line between two others."""
+    """Yield the lines of a walkthrough, with never more than one blank line between two others."""
     blank = False
     for line in writer.lines(walkthrough):
         line.rstrip()

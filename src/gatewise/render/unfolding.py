@@ -72,7 +72,7 @@ def unfolded(line: Line, names: Mapping[str, tuple[str, ...]]) -> list[Done | Un
 
 
 def _factor_steps(symbols: Formula, numbers: Formula) -> Iterator[Done]:
-    """Go through the factors of a product that are numbers, each with its symbol."""
+    """Yield the factors of a product that are numbers, each with its symbol."""
     if isinstance(symbols, Product) and isinstance(numbers, Product):
         for symbol, factor in zip(factors(symbols), factors(numbers), strict=True):
             if isinstance(factor, Number) and not isinstance(symbol, Number):

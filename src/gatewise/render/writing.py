@@ -54,25 +54,25 @@ def signed(term: Formula) -> tuple[str, Formula]:
 
 
 def loose(node: Formula, *kinds: type[Formula]) -> bool:
-    """Tell whether a formula needs brackets, as one of some kinds does; a negative number does anywhere."""
+    """Return whether a formula needs brackets, as one of some kinds does; a negative number does anywhere."""
     if isinstance(node, Slope):
         return loose(node.body, *kinds)
     return isinstance(node, kinds) or (isinstance(node, Number) and node.value < 0)
 
 
 def loose_behind(sign: str, rest: Formula) -> bool:
-    """Tell whether a term needs brackets behind its sign: a sum does behind a minus, and what has a sign itself."""
+    """Return whether a term needs brackets behind its sign: a sum does behind a minus, and what has a sign itself."""
     return sign == "-" and loose(rest, Sum, Negative)
 
 
 def of_numbers(product: Product, *, bracketed: bool = False) -> bool:
-    """Tell whether a product begins with a number, if need be a `bracketed` one, or has numbers alone: × in text."""
+    """Return whether a product begins with a number, if need be a `bracketed` one, or has numbers alone: × in text."""
     first, *others = factors(product)
     return _is_number(first, bracketed) or all(isinstance(factor, (Number, NumberRow)) for factor in (first, *others))
 
 
 def entrywise(product: Product) -> bool:
-    """Tell whether a product is of vectors, multiplied entry by entry: in mathematics, ⊙ shows that, and else ×."""
+    """Return whether a product is of vectors, multiplied entry by entry: in mathematics, ⊙ shows that, and else ×."""
     return not _is_number(factors(product)[0]) and any(isinstance(node, Symbol) for node in nodes(product))
 
 

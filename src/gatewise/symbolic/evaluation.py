@@ -151,7 +151,7 @@ class _Broadcasting(_Evaluator):
         """Return the rank of a formula: the number of its value's own axes."""
         if isinstance(formula, Symbol):
             return self.ranks[formula]
-        cached: tuple[Ranks, int] | None = formula.__dict__.get("_rank")  # asked for over and over, of the same symbols
+        cached: tuple[Ranks, int] | None = formula.__dict__.get("_rank")  # needed often, for the same symbols
         if cached is None or cached[0] is not self.ranks:
             cached = formula.__dict__["_rank"] = self.ranks, self._rank(formula)
         return cached[1]

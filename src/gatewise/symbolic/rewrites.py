@@ -82,7 +82,7 @@ def _apart(program: Program, form: Form) -> dict[Symbol, Assignment]:
 
 
 def _lines_back(line: Assignment, form: Form, gradients: dict[Symbol, Assignment]) -> Iterator[Assignment]:
-    """Go through what an equation of the backward pass becomes; under dropout the gradients of h and x have names."""
+    """Yield the equations that one of the backward pass becomes; under dropout the gradients of h and x have names."""
     h, x = vectors(form)
     named = {d(Z_H): "recurrent" in form.dropout, d(Z_X): "input" in form.dropout}
 

@@ -41,7 +41,7 @@ class _ArrivingValues(StepValues):
 class BoundStep:
     """A step, the program that it ran in the form of a notation, and the numbers of both.
 
-    The step is bound to its program when a number is asked for.
+    The step is bound to its program when a number is needed.
 
     Parameters
     ----------

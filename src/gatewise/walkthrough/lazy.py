@@ -9,7 +9,7 @@ from typing import TypeVar, overload
 
 T = TypeVar("T", covariant=True)
 FEW = 20  # steps that are all worked through; of more, the first and the last
-KEPT = 64  # items that stay, those that were asked for last
+KEPT = 64  # items that stay: those that were used last
 MOST = 40  # rows that a table of steps has
 ENDS = 20  # rows of a longer one: those of the first steps, and the last one
 
@@ -49,7 +49,7 @@ def ends(count: int, make: Callable[[int], T], *, every: bool) -> tuple[Sequence
 
 
 class Groups(Sequence[T]):
-    """A sequence of the items of groups, each of which is made when it is asked for.
+    """A sequence of the items of groups, each of which is made when it is needed.
 
     Parameters
     ----------
