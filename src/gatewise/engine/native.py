@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
+from functools import cache
 from importlib import import_module
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -45,14 +45,18 @@ MOST_THREADS = 1024
 KEPT = {"gates": "gates", "cell_state": "cells", "unprojected_state": "unprojected"}  # arrays of a trace, as fields
 MASKS = {"recurrent": "recurrent_mask", "zoneout_cell": "zoneout_cell", "zoneout_hidden": "zoneout_hidden"}  # as fields
 _packed: WeakKeyDictionary[Parameters, dict[str, Any]] = WeakKeyDictionary()
+_refusals: WeakKeyDictionary[Parameters, str | None] = WeakKeyDictionary()
 
 
 def refusal(parameters: Parameters) -> str | None:
     """Return the reason why this engine cannot run a cell, or None."""
-    return _refusal(parameters.variant) if MISSING is None else MISSING
+    if MISSING is not None:
+        return MISSING
+    if parameters not in _refusals:  # asked at every call: a variant takes longer to hash
+        _refusals[parameters] = _refusal(parameters.variant)
+    return _refusals[parameters]
 
 
-@lru_cache(256)
 def _refusal(variant: Variant) -> str | None:
     """Return a sentence that names an unsupported switch or nonlinearity of a variant, or None."""
     for switch, value in variant.differences().items():

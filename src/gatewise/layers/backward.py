@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import singledispatch
 from typing import Any, overload
 
@@ -71,19 +71,29 @@ def gradients_of(trace: Any, dy: npt.ArrayLike | None, dstate: Any, out: Any) ->
 
 @gradients_of.register
 def _(trace: Trace, dy: npt.ArrayLike | None, dstate: State | None, out: Gradients | None) -> Gradients:
+    if dstate is not None and (not isinstance(dstate, (tuple, list)) or len(dstate) != 2):
+        raise ShapeError("dstate must be a State(h, c)")
+    if out is not None and not isinstance(out, Gradients):
+        raise OptionError(f"out must be the Gradients of an earlier call, not {type(out).__name__}")
+    if not trace.batched:
+        h, c = trace.final
+        dy = None if dy is None else fitting("dy", dy, trace.hidden_state)[:, None]
+        if dstate is not None:
+            dstate = State(fitting("dh", dstate[0], h[0])[None], fitting("dc", dstate[1], c[0])[None])
+    return _of_cell(trace, dy, dstate, out)
+
+
+def _of_cell(
+    trace: Trace, dy: npt.ArrayLike | None, dstate: State | Sequence[Array] | None, out: Gradients | None
+) -> Gradients:
+    """Return the gradients of one cell's run, given those of its hidden and final states with a batch axis."""
     trace.require("a gradient")
-    hidden, final = trace.hidden_state, trace.final if trace.batched else State(trace.final.h[0], trace.final.c[0])
+    hidden, final = trace.arrays["hidden_state"], trace.final
     dhidden = np.zeros_like(hidden) if dy is None else fitting("dy", dy, hidden)
     if dstate is None:
         dfinal = State(np.zeros_like(final.h), np.zeros_like(final.c))
-    elif not isinstance(dstate, (tuple, list)) or len(dstate) != 2:
-        raise ShapeError("dstate must be a State(h, c)")
     else:
         dfinal = State(fitting("dh", dstate[0], final.h), fitting("dc", dstate[1], final.c))
-    if not trace.batched:
-        dhidden, dfinal = dhidden[:, None], State(dfinal.h[None], dfinal.c[None])
-    if out is not None and not isinstance(out, Gradients):
-        raise OptionError(f"out must be the Gradients of an earlier call, not {type(out).__name__}")
     if out is not None:
         dhidden, dfinal = apart(dhidden, [out]), State(*(apart(array, [out]) for array in dfinal))
     gradients: Gradients = choose(trace.engine, trace.parameters).backward(trace, dhidden, dfinal, out)
@@ -97,9 +107,14 @@ def _(trace: LSTMTrace, dy: npt.ArrayLike | None, dstate: Any, out: LSTMGradient
         or [set(layer) for layer in out.layers] != [set(layer) for layer in trace.layers]
     ):
         raise OptionError("out must be the LSTMGradients of an earlier call with as many layers and directions")
-    dx = np.zeros_like(trace.output) if dy is None else fitting("dy", dy, trace.output)
-    dstates, batched, trace = final_gradients(trace, dstate), trace.batched, trace.stored
-    dx = dx.reshape(trace.output.shape)
+    for cell in trace.cells().values():
+        cell.require("a gradient")
+    output, batched = trace.stored_output, trace.batched
+    if dy is None:
+        dx: Array = np.zeros_like(output)
+    else:
+        dx = fitting("dy", dy, output if batched else output[:, 0]).reshape(output.shape)
+    dstates = final_gradients(trace, dstate)
     if out is not None:
         targets = out.cells().values()
         dx = apart(dx, targets)
@@ -107,12 +122,15 @@ def _(trace: LSTMTrace, dy: npt.ArrayLike | None, dstate: Any, out: LSTMGradient
     layers: list[dict[str, Gradients]] = []
     for number in reversed(range(trace.num_layers)):
         layer, how = trace.layers[number], trace.masked_output
-        outputs = [direction_output(t.hidden_state, t.valid, how, reverse=d == "backward") for d, t in layer.items()]
+        outputs = [
+            direction_output(cell.arrays["hidden_state"], cell.valid, how, reverse=direction == "backward")
+            for direction, cell in layer.items()
+        ]
         parts = unmerge(dx, outputs, trace.merge[number])
         gradients = {}
         for (direction, cell), part, end in zip(layer.items(), parts, dstates[number], strict=True):
             dhidden = direction_gradient(part, cell.valid, how, reverse=direction == "backward")
-            gradients[direction] = gradients_of(cell, dhidden, end, out and out.layers[number][direction])
+            gradients[direction] = _of_cell(cell, dhidden, end, None if out is None else out.layers[number][direction])
         layers.insert(0, gradients)
         dx, *others = (of_direction.x for of_direction in gradients.values())
         for other in others:

@@ -99,14 +99,10 @@ def plan_run(
         for place, (cell, direction) in enumerate(zip(row, stack.directions, strict=True)):
             p, masks = cell.parameters, None if arguments.dropout is None else arguments.dropout[number][place]
             dropout = (masks or NO_DROPOUT).fit(p, time, batch)
-            initial = arguments.state[number][place]
-            layers[-1][direction] = Trace(
+            layers[-1][direction] = Trace.planned(
                 parameters=p,
-                initial=initial,
-                final=initial,  # until the run has another
+                initial=arguments.state[number][place],
                 num_steps=time,
-                arrays={},
-                input=None,
                 direction=direction,
                 valid=arguments.valid,
                 dropout=dropout,
@@ -162,7 +158,7 @@ def run(
         outcomes.append({})
         for direction, cell in layer.items():
             p, reverse = cell.parameters, direction == "backward"
-            prefix = array_prefix((number, direction))
+            prefix = array_prefix((number, direction)) if views else ""
             arrays = {
                 name: views[f"{prefix}{name}"] if views else empty(shape, x.dtype)
                 for name, shape in plan.shapes[number][direction].items()

