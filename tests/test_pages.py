@@ -71,14 +71,18 @@ SETTINGS = {
 }
 
 
-def of_pages(chosen: Callable[[Path], object]) -> pytest.MarkDecorator:
-    """Parametrize a test by the pages that are chosen; those that take heavy packages are peers' tests."""
+BLOCK = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-    def marks(page: Path) -> list[pytest.MarkDecorator]:
-        return [pytest.mark.peers] if SETTINGS.get(page.stem, Setting()).peers else []
 
-    pages = [pytest.param(page, marks=marks(page), id=page.stem) for page in PAGES if chosen(page)]
-    return pytest.mark.parametrize("page", pages)
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """Return the blocks of Python and of commands on a page, from top to bottom, each with its language."""
+    return BLOCK.findall(page.read_text(encoding="utf-8"))
+
+
+def pages_with_blocks() -> list[object]:
+    """Return the pages to run as parameters; those that take heavy packages are marked as peers' tests."""
+    peers = {page: [pytest.mark.peers] if SETTINGS.get(page.stem, Setting()).peers else [] for page in PAGES}
+    return [pytest.param(page, marks=marks, id=page.stem) for page, marks in peers.items() if blocks(page)]
 
 
 @pytest.fixture
@@ -93,30 +97,34 @@ def folder(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         if spec is None:
             pytest.skip(f"could not import '{package}'")
         shutil.copy(Path(spec.submodule_search_locations[0]) / file, tmp_path)
+    native = gw.engines()[0]
+    if page.stem == "engines" and not native.available:
+        pytest.skip(native.why_not)
     if setting.prepare is not None:
         setting.prepare(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GATEWISE_KERNEL", raising=False)
-    if "matplotlib" not in setting.packages:
-        yield tmp_path
-        return
-    import matplotlib.pyplot
+    if "matplotlib" in setting.packages:
+        import matplotlib
 
-    matplotlib.use("agg")
+        matplotlib.use("agg")
     yield tmp_path
-    matplotlib.pyplot.close("all")
+    gw.set_num_threads(native.threads)
+    if "matplotlib" in setting.packages:
+        import matplotlib.pyplot
+
+        matplotlib.pyplot.close("all")
 
 
-def commands(page: Path) -> list[tuple[str, list[str]]]:
-    """Return the commands of a page's consoles, each with the lines it is shown to print."""
-    found: list[tuple[str, list[str]]] = []
-    for body in re.findall(r"^```console\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
-        for line in body.splitlines():
-            if line.startswith("$ "):
-                found.append((line[2:], []))
-            else:
-                found[-1][1].append(line)
-    return found
+def commands(console: str) -> list[tuple[str, list[str]]]:
+    """Return the commands of a block, each with the lines it is shown to print."""
+    entries: list[tuple[str, list[str]]] = []
+    for line in console.splitlines():
+        if line.startswith("$ "):
+            entries.append((line[2:], []))
+        else:
+            entries[-1][1].append(line)
+    return entries
 
 
 def run(command: str, shown: list[str], capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -128,27 +136,25 @@ def run(command: str, shown: list[str], capsys: pytest.CaptureFixture[str]) -> l
             path.write_text("\n".join(shown) + "\n", encoding="utf-8")
         return path.read_text(encoding="utf-8").splitlines()
     assert program == "gatewise", command
+    capsys.readouterr()
     code = exit_code(tokens)
     assert code == 0 or (tokens[0] == "check" and code == 1), capsys.readouterr().err
     return capsys.readouterr().out.rstrip("\n").splitlines()
 
 
-@of_pages(commands)
-def test_what_a_page_shows_a_command_to_print_is_what_it_prints(page, folder, capsys):
-    """Commands run in the order of the page, in one folder."""
-    for command, shown in commands(page):
-        printed = run(command, shown, capsys)
-        place, dots = 0, False
-        for is_dots, group in groupby(shown, lambda line: line == "..."):
-            lines = list(group)
-            if is_dots:
-                dots = True
-                continue
-            starts = [n for n in range(place, len(printed)) if printed[n : n + len(lines)] == lines]
-            assert starts, f"{command}: not printed in this order: {lines[0]}"
-            assert dots or starts[0] == place, f"{command}: something is printed before {lines[0]}, and no dots say so"
-            place, dots = starts[0] + len(lines), False
-        assert dots or place == len(printed), f"{command}: something is printed after the last line shown"
+def hold_lines(command: str, shown: list[str], printed: list[str]) -> None:
+    """Hold the printed lines against those that a page shows, where a line of dots stands for any lines."""
+    place, dots = 0, False
+    for is_dots, group in groupby(shown, lambda line: line == "..."):
+        lines = list(group)
+        if is_dots:
+            dots = True
+            continue
+        starts = [n for n in range(place, len(printed)) if printed[n : n + len(lines)] == lines]
+        assert starts, f"{command}: not printed in this order: {lines[0]}"
+        assert dots or starts[0] == place, f"{command}: something is printed before {lines[0]}, and no dots say so"
+        place, dots = starts[0] + len(lines), False
+    assert dots or place == len(printed), f"{command}: something is printed after the last line shown"
 
 
 class AnyMachine(doctest.OutputChecker):
@@ -161,20 +167,21 @@ class AnyMachine(doctest.OutputChecker):
         return super().check_output(want, got, optionflags)
 
 
-def python(page: Path) -> doctest.DocTest:
-    blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    return doctest.DocTestParser().get_doctest("\n".join(blocks), {}, page.name, page.name, 0)
-
-
-@of_pages(lambda page: python(page).examples)
-def test_the_python_of_a_page_is_true(page, folder):
-    native = gw.engines()[0]
-    if page.stem == "engines" and not native.available:
-        pytest.skip(native.why_not)
-    result = doctest.DocTestRunner(AnyMachine(), optionflags=doctest.NORMALIZE_WHITESPACE).run(python(page))
-    gw.set_num_threads(native.threads)
-    assert result.attempted > 5
-    assert result.failed == 0
+@pytest.mark.parametrize("page", pages_with_blocks())
+def test_what_a_page_shows_is_what_a_person_sees(page, folder, capsys):
+    """Its Python and its commands run in the order of the page, in one folder; what one writes, the next may read."""
+    names: dict[str, object] = {}
+    runner = doctest.DocTestRunner(AnyMachine(), optionflags=doctest.NORMALIZE_WHITESPACE)
+    failures: list[str] = []
+    for language, text in blocks(page):
+        if language == "python":
+            examples = doctest.DocTestParser().get_doctest(text, names, page.name, page.name, 0)
+            runner.run(examples, out=failures.append, clear_globs=False)
+            assert not failures, "".join(failures)
+            names = examples.globs
+        else:
+            for command, shown in commands(text):
+                hold_lines(command, shown, run(command, shown, capsys))
     hold_pictures(page, folder)
 
 
