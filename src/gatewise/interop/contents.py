@@ -155,32 +155,16 @@ class Refused:
 
 @dataclass(frozen=True, eq=False)
 class JoinedNetwork:
-    """The network of named layers, as a file connects them.
-
-    Attributes
-    ----------
-    network : Network
-    used : frozenset of str
-        The other layers that it includes, or that change nothing in a run.
-    reads : str
-        The steps of the LSTM that are read, as the file says: see `Network`.
-    has_foreign_mask : bool
-        Whether a mask arrives at the LSTM that the network does not make.
-    """
+    """The network of named layers, as a file connects them."""
 
     network: Network
-    used: frozenset[str]
-    reads: str
-    has_foreign_mask: bool = False
+    used: frozenset[str]  # the other layers that it includes, or that change nothing in a run
+    reads: str  # the steps of the LSTM that are read, as the file says
+    has_foreign_mask: bool = False  # whether a mask arrives at the LSTM that the network does not make
 
 
 class _BuiltOnce:
-    """A function that builds a network; it runs once, and its network or its `FileError` is remembered.
-
-    Parameters
-    ----------
-    build : callable
-    """
+    """A function that builds a network; it runs once, and its network or its `FileError` is remembered."""
 
     def __init__(self, build: Callable[[], Network]) -> None:
         self.build = build

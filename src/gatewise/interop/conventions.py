@@ -25,23 +25,13 @@ from gatewise.showing import counted
 
 
 class Stacked(NamedTuple):
-    """The arrays of one cell in a framework's order of the gates.
+    """The arrays of one cell in a framework's order of the gates."""
 
-    Attributes
-    ----------
-    input_weight : array (4 · hidden, input)
-    recurrent_weight : array (4 · hidden, recurrent)
-    bias : array (4 · hidden,)
-    peephole : array (3 · hidden,) or None
-        In the framework's order without the candidate.
-    projection : array (recurrent, hidden) or None
-    """
-
-    input_weight: Array
-    recurrent_weight: Array
-    bias: Array
-    peephole: Array | None = None
-    projection: Array | None = None
+    input_weight: Array  # (4 · hidden, input)
+    recurrent_weight: Array  # (4 · hidden, recurrent)
+    bias: Array  # (4 · hidden,)
+    peephole: Array | None = None  # (3 · hidden,), without the candidate
+    projection: Array | None = None  # (recurrent, hidden)
 
 
 def parameters(
@@ -54,22 +44,9 @@ def parameters(
     projection: Array | None = None,
     variant: Variant | None = None,
 ) -> Parameters:
-    """Return the parameters of a cell, given in a framework's order.
+    """Return the parameters of a cell, given in a framework's order: a key of `gatewise.gates.ORDERS`.
 
-    Parameters
-    ----------
-    framework : str
-        A key of `gatewise.gates.ORDERS`.
-    input_weight, recurrent_weight, peephole, projection
-        As in `Stacked`.
-    biases : sequence of array (4 · hidden,)
-        They are summed; if there are none, the bias is zero.
-    variant : Variant, optional
-
-    Raises
-    ------
-    ShapeError
-        If the shapes do not match.
+    The arrays are those of `Stacked`; the biases (4 · hidden,) are summed, and zero if there are none.
     """
     if input_weight.ndim != 2 or recurrent_weight.ndim != 2:
         raise ShapeError(f"weights must have two axes, not shapes {input_weight.shape} and {recurrent_weight.shape}")
@@ -138,19 +115,10 @@ def iterate_arrays(nested: Any) -> Iterator[Any]:
 
 
 def nested_state(lstm: LSTM, flat: Sequence[Array]) -> States:
-    """Return a state ``[layer][direction]`` of arrays that a framework lists as h and c in turn.
+    """Return a state ``[layer][direction]`` of arrays that a framework lists as h and c in turn, (batch, size) each.
 
-    Parameters
-    ----------
-    lstm : LSTM
-    flat : sequence of array
-        h and c (batch, size) of the first layer's forward direction, then of its backward direction, then of the next
-        layer; the batch axis is missing from all or from none.
-
-    Raises
-    ------
-    ShapeError
-        If there are too few or too many, or a shape is not that of the LSTM's state.
+    The first layer's forward direction comes first, then its backward direction, then the next layer. The batch axis is
+    missing from all or from none.
     """
     needed = 2 * len(lstm.cells())
     if len(flat) != needed:
@@ -164,15 +132,7 @@ def nested_state(lstm: LSTM, flat: Sequence[Array]) -> States:
 
 
 def state_lists(state: States, *, batched: bool = False) -> list[list[State]]:
-    """Return a state ``[layer][direction]`` as lists of `State`; `batched` requires a batch axis.
-
-    Raises
-    ------
-    OptionError
-        If it is not nested so.
-    ShapeError
-        If an array has other axes than (batch, size), or (size,).
-    """
+    """Return a state ``[layer][direction]`` as lists of `State`; `batched` requires a batch axis."""
     try:
         lists = not any(isinstance(part, (State, np.ndarray)) for part in (state, *state))
         rows = [[State(*map(np.asarray, pair)) for pair in row] for row in state] if lists else []
@@ -194,15 +154,7 @@ def state_lists(state: States, *, batched: bool = False) -> list[list[State]]:
 
 
 def gradients_as_parameters(lstm: LSTM, gradients: LSTMGradients) -> LSTM:
-    """Return an LSTM whose parameters are gradients: they have the same shapes, so a writer maps both alike.
-
-    Raises
-    ------
-    OptionError
-        If they belong to an LSTM with another number of layers or directions.
-    ShapeError
-        If they belong to cells of other sizes.
-    """
+    """Return an LSTM whose parameters are gradients: their shapes are the same, so writers map both alike."""
     if not isinstance(gradients, LSTMGradients):
         raise OptionError(f"write_gradients takes LSTMGradients, not {type(gradients).__name__}")
     cells, gradient_cells = lstm.cells(), gradients.cells()

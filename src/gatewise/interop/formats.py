@@ -36,15 +36,7 @@ def framework_of(model: object) -> str | None:
 
 
 def reader_of(path: Path) -> tuple[str, FilePath]:
-    """Return the name of the reader that recognises a file, and the file's path.
-
-    Raises
-    ------
-    OptionError
-        If a live model or something else is given in place of a path.
-    FileError
-        If the file cannot be opened, or no reader recognises it.
-    """
+    """Return the name of the reader that recognises a file, and the file's path; a live model is an OptionError."""
     if (framework := framework_of(path)) is not None:
         module = FRAMEWORKS[framework]
         raise OptionError(
@@ -72,13 +64,7 @@ def reader_of(path: Path) -> tuple[str, FilePath]:
 
 
 def weights_file(path: FilePath) -> FilePath:
-    """Return the weights file in a model's folder, by Hugging Face's names; the path itself if it is a file.
-
-    Raises
-    ------
-    FileError
-        If the folder is a model that is not read.
-    """
+    """Return the weights file in a model's folder, by Hugging Face's names; the path itself if it is a file."""
     if not os.path.isdir(path):
         return path
     for name in WEIGHTS:

@@ -31,27 +31,13 @@ BATCH_FIRST: Layout = (Axis.BATCH, Axis.TIME, Axis.FEATURE)
 
 @dataclass(frozen=True, eq=False)
 class Edge(Generic[Source]):
-    """An input of a node, traced back to its source.
+    """An input of a node, traced back to its source."""
 
-    Attributes
-    ----------
-    source : object
-        Where its numbers were computed: a node, or a name with its graph.
-    layout : tuple of Axis
-        The axes at the source, where the edge ends in an array (time, batch, feature).
-    reversed : bool
-        Whether its steps come in the reverse of the order in which the source gives them.
-    mask : hashable, optional
-        Stands for the mask that comes with it: equal for two masks that are known to be the same.
-    dropped : tuple of object
-        The nodes or names between, which change no number, from the reader of the edge to its source.
-    """
-
-    source: Source
-    layout: Layout = TIME_FIRST
-    reversed: bool = False
-    mask: Hashable = None
-    dropped: tuple[Source, ...] = ()
+    source: Source  # where its numbers were computed: a node, or a name with its graph
+    layout: Layout = TIME_FIRST  # the axes at the source, where the edge ends in an array (time, batch, feature)
+    reversed: bool = False  # whether its steps come in the reverse of the order in which the source gives them
+    mask: Hashable = None  # stands for the mask that comes with it: equal for two that are known to be the same
+    dropped: tuple[Source, ...] = ()  # the nodes or names between, which change no number, its reader's side first
 
 
 def exchange_time_and_batch(layout: Layout) -> Layout:

@@ -153,14 +153,7 @@ class _LSTMLayer:
 
 
 class _NetworkLayers:
-    """The layers of one network, by kind.
-
-    Attributes
-    ----------
-    lstms, parts, refused : lists
-    chain : list of _Row, Linear or str
-        The layers in their order; for an unusable one, the reason.
-    """
+    """The layers of one network, by kind; in `chain` all in their order, for an unusable one the reason."""
 
     def __init__(self, prefix: str, layers: list[Any], budget: Budget) -> None:
         self.lstms: list[StoredLSTM] = []

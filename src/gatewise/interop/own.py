@@ -76,13 +76,7 @@ def write(thing: LSTM | LSTMCell | Network | Run, path: Path) -> None:
 
 
 def read(path: Path) -> Content:
-    """Return the object in a file.
-
-    Raises
-    ------
-    FileError
-        If it cannot be read, or does not hold what its header says.
-    """
+    """Return the object in a file, which must hold what its header says."""
     arrays, head = storage.read(path)
     kinds = {kind.name: kind for kind in _KINDS.values()}
 
@@ -108,17 +102,9 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
 
 
 def contents_of(thing: Content, name: str, where: str = "the whole file", batch_first: bool | None = None) -> Contents:
-    """Return an LSTM, a network or a trace as the contents of a file of that name.
+    """Return an LSTM, a network or a trace as the contents of a file of that name, or of an object in memory in words.
 
-    Parameters
-    ----------
-    thing : LSTM, Network, or a run
-    name : str
-        Where it comes from: the path of a file, or words for an object in memory.
-    where : str
-        The place of the LSTM there.
-    batch_first : bool, optional
-        As in `StoredLSTM`.
+    `where` is the place of the LSTM there; `batch_first` is as in `StoredLSTM`.
     """
     if isinstance(thing, RunRecord):
         refused = Refused("trace", f"it is {describe(thing)}, not an LSTM; gatewise.load returns it")

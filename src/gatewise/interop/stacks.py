@@ -22,14 +22,9 @@ Node = TypeVar("Node")
 
 
 class LayerStack:
-    """LSTMs as the layers of one, added from the lowest to the highest.
+    """LSTMs as the layers of one, added from the lowest to the highest; `merges` says how each merges its directions.
 
-    Attributes
-    ----------
-    merges : list of str
-        How each layer merges its directions.
-    forward : bool
-        Whether the steps that leave the last layer come in the order of the input.
+    `forward` says whether the steps that leave the last layer come in the order of the input.
     """
 
     def __init__(self) -> None:
@@ -42,22 +37,10 @@ class LayerStack:
         return len(self.rows)
 
     def add(self, name: str, lstm: LSTM, *, masked: bool = False, reverses: bool = False) -> None:
-        """Add the LSTM of that name above the others.
+        """Add the LSTM of that name above the others; one that runs in another direction than they do is refused.
 
-        Parameters
-        ----------
-        name : str
-        lstm : LSTM
-        masked : bool
-            Whether a mask arrives at it.
-        reverses : bool
-            Whether it returns its steps in the order in which it computes them: the last first, of one that runs
-            backward.
-
-        Raises
-        ------
-        FileError
-            If it runs in another direction than they do.
+        `masked` says whether a mask arrives at it; `reverses`, whether it returns its steps in the order in which it
+        computes them: the last first, of one that runs backward.
         """
         directions = lstm.directions
         if lstm.bidirectional:
@@ -79,23 +62,14 @@ class LayerStack:
     def reverse_steps(self, name: str, masked: bool) -> None:
         """Reverse the steps that leave the stack, as a layer of that name does.
 
-        Raises
-        ------
-        FileError
-            If a mask goes with the steps, which stays as it is.
+        Where a mask goes with the steps, it is refused: the mask stays as it is.
         """
         if masked:
             raise FileError(f"{name!r} reverses the steps, which a network does not")
         self.forward = not self.forward
 
     def lstm(self) -> LSTM:
-        """Return the layers as one LSTM, in the precision of the first.
-
-        Raises
-        ------
-        GatewiseError
-            If a layer does not fit the one below it.
-        """
+        """Return the layers as one LSTM, in the precision of the first; GatewiseError if they do not fit each other."""
         dtype = self.rows[0][0].dtype
         rows = [[_cast_cell(cell, dtype) for cell in row] for row in self.rows]
         both = len(self.directions) == 2

@@ -30,14 +30,7 @@ _TABLE = bytes.fromhex("57fb808b247547db")  # how a table of TensorFlow's, as Le
 
 
 def refusal_of(path: Path, head: bytes) -> str | None:
-    """Return why a known kind of file is not read and what to do, as the rest of a sentence; None for other files.
-
-    Parameters
-    ----------
-    path : path
-    head : bytes
-        Its first bytes.
-    """
+    """Return why a known kind of file is not read and what to do, as the rest of a sentence; None for other files."""
     return next((reason for recognises, reason in KINDS if recognises(path, head)), None)
 
 

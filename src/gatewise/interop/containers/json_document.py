@@ -28,12 +28,7 @@ def may_be_json(head: bytes) -> bool:
 def read_document(path: Path, budget: Budget) -> Any:
     """Return the content of a JSON file; NaN and Infinity, as Python and JavaScript write them, are numbers.
 
-    Raises
-    ------
-    FileError
-        If it is no JSON, nested too deeply, names something twice, or would take more than the budget allows.
-    CapacityError
-        If it would not fit into memory.
+    JSON that is nested too deeply, or names something twice in one object, is refused.
     """
     budget.hold(budget.size, 1, f"reading {path}")
     try:
@@ -94,15 +89,7 @@ def count(owner: Mapping[str, Any], name: str, owner_name: str) -> int:
 
 
 def array(label: str, value: object, budget: Budget) -> Array:
-    """Return nested lists of numbers as a float64 array; `label` names them in the error.
-
-    Raises
-    ------
-    ShapeError
-        If the lists of one depth differ in their lengths.
-    FileError
-        If there is anything but numbers in them, or they take more than the budget allows.
-    """
+    """Return nested lists of numbers as a float64 array, taken off a budget; `label` names them in the error."""
     shape: list[int] = []
     level: list[Any] = [value]
     while list in (kinds := set(map(type, level))):

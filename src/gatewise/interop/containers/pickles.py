@@ -33,20 +33,9 @@ class PersistentId(NamedTuple):
 
 
 class PickledObject:
-    """An object that a pickle would have built.
+    """An object that a pickle would have built by a call of `maker`, mostly a `GlobalName`, with `args`.
 
-    Attributes
-    ----------
-    maker : object
-        The callable, mostly a `GlobalName`.
-    args : object
-        Its arguments, mostly a tuple.
-    state : object
-        The state that would have been set afterwards, or None.
-    items : list
-        The items that would have been appended.
-    pairs : dict
-        The items that would have been set by key.
+    `state` would have been set afterwards, `items` appended, and `pairs` set by key.
     """
 
     __slots__ = ("args", "items", "maker", "pairs", "state")
@@ -76,18 +65,8 @@ _IGNORED = {"PROTO", "FRAME", "READONLY_BUFFER"}
 def read_pickle(file: BinaryIO, budget: Budget, names: dict[str, None] | None = None) -> Any:
     """Return the content of the next pickle in a file, and leave the file at its end.
 
-    Parameters
-    ----------
-    file : binary file
-    budget : Budget
-        Each operation, and each copied entry, counts as an element of structure.
-    names : dict of str, optional
-        Receives the full names of the classes and functions that unpickling would import, in order.
-
-    Raises
-    ------
-    FileError
-        If it is not an intact pickle, or has too many operations.
+    Each operation, and each copied entry, counts as an element of structure. `names` receives the full names of the
+    classes and functions that unpickling would import, in order.
     """
     try:
         with warnings.catch_warnings():

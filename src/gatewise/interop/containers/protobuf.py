@@ -30,28 +30,9 @@ def shorten_message(
 ) -> tuple[bytes, Sequence[memoryview]]:
     """Count the pieces of a message, in the order in which they are parsed, and require that its texts are UTF-8.
 
-    Bytes that make no message end the count: where parsing ends as well.
-
-    Parameters
-    ----------
-    data : bytes
-    descriptor : Descriptor
-        Of the message that they are.
-    budget : Budget
-    arrays : str, optional
-        The full name of a field of bytes: its values of `LONG` bytes or more, or of `NUMBER`, are kept out.
-
-    Returns
-    -------
-    tuple of (bytes, sequence of memoryview)
-        The bytes to parse, `data` itself if nothing is kept out of them, and what is: see `value`.
-
-    Raises
-    ------
-    FileError
-        If there are more than its budget has.
-    UnicodeDecodeError
-        If one is no text where there must be one.
+    Values of the field with the full name `arrays` that have `LONG` bytes or more, or just `NUMBER`, are kept out.
+    Returns the bytes to parse (`data` itself if nothing is kept out), and what is: see `restore_value`. Bytes that make
+    no message end the count: where parsing ends as well. A text that is none is a UnicodeDecodeError.
     """
     fields, shortened = _FieldKinds(arrays), _MessageShortener(data)
     # Of the messages around this position: their ends and fields, and of the one in it what `_Shortened.message` takes.

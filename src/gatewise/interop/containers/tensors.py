@@ -28,13 +28,7 @@ class Storage:
 
 
 class SharedStorage:
-    """The bytes of the last storage read, for all tensors that share it.
-
-    Parameters
-    ----------
-    fetch : callable
-        Returns all bytes of the storage with a key.
-    """
+    """The bytes of the last storage read, for all tensors that share it; `fetch` returns those with a key."""
 
     def __init__(self, fetch: Callable[[Hashable], bytes]) -> None:
         self._fetch = fetch
@@ -58,29 +52,15 @@ class SharedStorage:
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """A description of a tensor; nothing is read before `array` is called.
-
-    Attributes
-    ----------
-    shape, strides : tuple of int
-        Strides count numbers.
-    offset : int
-    kind : str or None
-        NumPy's name of its numbers' type, or bf16; None for other types.
-    storage : Storage
-    budget : Budget
-        The file's budget; each reading of its numbers counts.
-    problem : str
-        The reason if it cannot be read; otherwise empty.
-    """
+    """A description of a tensor; nothing is read before `array` is called."""
 
     shape: tuple[int, ...]
-    strides: tuple[int, ...]
+    strides: tuple[int, ...]  # in numbers
     offset: int
-    kind: str | None
+    kind: str | None  # NumPy's name of its numbers' type, or bf16; None for other types
     storage: Storage | None
-    budget: Budget | None = None
-    problem: str = ""
+    budget: Budget | None = None  # the file's; each reading of its numbers counts
+    problem: str = ""  # the reason if it cannot be read
 
     @property
     def floating(self) -> bool:
@@ -88,15 +68,7 @@ class Tensor:
         return not self.problem and self.kind in FLOATS
 
     def array(self) -> Array:
-        """Return its numbers as float32 or float64.
-
-        Raises
-        ------
-        FileError
-            If it cannot be read, or extends beyond the end of its storage.
-        CapacityError
-            If it would not fit into memory.
-        """
+        """Return its numbers as float32 or float64, taken off the budget."""
         if self.problem or self.storage is None or self.budget is None:
             raise FileError(self.problem or "it is incomplete")
         if not self.floating:

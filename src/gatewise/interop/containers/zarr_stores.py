@@ -31,24 +31,10 @@ def is_store(path: Path) -> bool:
 
 
 def open_variable(path: Path, key: str | None = None) -> Any:
-    """Return a variable of a store as a lazy `xarray.DataArray`.
+    """Return a variable of a store as a lazy `xarray.DataArray`; without a key, the only one.
 
-    Parameters
-    ----------
-    path : path
-        A folder that `Dataset.to_zarr` wrote, or another with xarray's conventions.
-    key : str, optional
-        The name of the variable, if the store holds several.
-
-    Raises
-    ------
-    FileError
-        If it is no such store, is not intact, uses a codec that is not allowed, or would unpack to much more than its
-        size.
-    OptionError
-        If it holds several variables and no key names one.
-    MissingExtraError
-        If the packages that read stores are not installed.
+    The store is a folder that `Dataset.to_zarr` wrote, or another with xarray's conventions. One that is not intact,
+    uses a codec that is not allowed, or would unpack to much more than its size, is refused.
     """
     require_packages()
     import xarray

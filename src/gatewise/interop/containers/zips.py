@@ -33,27 +33,10 @@ PIECE = 2**20  # bytes that are unpacked, or summed, at once
 
 
 class ZipMembers:
-    """The members of a zip archive by their names; its list of them is read once.
+    """The members of a zip archive by their names; its list of them is read once, each reading is taken off a budget.
 
-    Within a ``with`` block the file stays open; after it, each reading of a member opens the file anew.
-
-    Parameters
-    ----------
-    path : path
-    budget : Budget
-        Each reading is taken off it.
-
-    Attributes
-    ----------
-    names : tuple of str
-        In the order of the archive, each once.
-    twice : frozenset of str
-        The names that several members have.
-
-    Raises
-    ------
-    FileError
-        If the archive is incomplete, or has too many members.
+    Within a ``with`` block the file stays open; after it, each reading of a member opens the file anew. `names` are in
+    the order of the archive, each once; `twice` are those that several members have.
     """
 
     def __init__(self, path: Path, budget: Budget) -> None:
@@ -85,25 +68,13 @@ class ZipMembers:
         return name in self._members
 
     def size(self, name: str) -> int:
-        """Return the size of a member in bytes, by its header.
-
-        Raises
-        ------
-        FileError
-            If there is no member of that name, or there are several.
-        """
+        """Return the size of a member in bytes, by its header."""
         return self._member(name).file_size
 
     def member(self, name: str, most: int | None = None) -> bytes:
         """Return a member, or at most so many bytes of its beginning; its check sum is tested at its end.
 
-        Raises
-        ------
-        FileError
-            If there is no member of that name, or there are several; if it is damaged, encrypted, or packed in a way
-            that is not read; if it is larger than the budget allows.
-        CapacityError
-            If it does not fit into memory.
+        One that is missing, repeated, damaged, encrypted, or neither stored nor deflated is refused.
         """
         info = self._member(name)
         size = info.file_size if most is None else min(most, info.file_size)
@@ -127,15 +98,7 @@ class ZipMembers:
 
     @contextmanager
     def stream(self, name: str) -> Iterator[BinaryIO]:
-        """Open a member as a file to seek in; a deflated one is unpacked.
-
-        It is checked, or unpacked, the first time only.
-
-        Raises
-        ------
-        FileError, CapacityError
-            As for `member`.
-        """
+        """Open a member as a file to seek in. It is checked, or unpacked, the first time only."""
         info = self._member(name)
         if info.compress_type != zipfile.ZIP_STORED:
             if name not in self._unpacked:

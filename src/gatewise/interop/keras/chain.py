@@ -33,13 +33,7 @@ def network(
     parts: Sequence[StoredLayer],
     refused: Sequence[Refused],
 ) -> Network:
-    """Return the network that a configuration describes.
-
-    Raises
-    ------
-    FileError
-        If it holds what a `Network` cannot express, by the name and class of the layer.
-    """
+    """Return the network that a configuration describes; a layer that a `Network` cannot express is refused by name."""
     with reading_network(path):
         builder = Builder(version, lstms, parts, refused)
         for name, layer, added in _chain(root, "", True):
@@ -53,10 +47,7 @@ def network(
 
 
 def _chain(model: Layer, prefix: str, at_start: bool) -> list[tuple[str, Layer, bool]]:
-    """Return the layers of a model, and of each whether it adds the input of the whole model.
-
-    `at_start` says whether that is the input of this model too.
-    """
+    """Return the layers of a model, and of each whether it adds the whole model's input: this one's, if `at_start`."""
     if not model.is_keras:
         raise FileError(f"{model.name!r} is a model of a custom class, whose code is not in the file")
     children = [child for _, child in model.children]
@@ -150,20 +141,9 @@ def _sources(layer: Layer) -> tuple[str, ...]:
 class Builder:
     """Builds a network layer by layer, from the input on.
 
-    Attributes
-    ----------
-    embedding : array or None
-    masked : float or None
-        The value of masked steps: see `Network`.
-    before, head : list of Linear
-        The dense layers before the LSTM, and after it.
-    stack : LayerStack
-    last : tuple of (str, Layer) or None
-        The last recurrent layer with its name.
-    plain : bool
-        Whether the last dense layer has no activation yet: the next layer may be its activation.
-    adds : bool
-        Whether the input is added to the output.
+    `masked` is the value of masked steps, as `Network` has it; `before` and `head` are the dense layers before the LSTM
+    and after it; `last` is the last recurrent layer with its name; `plain` says whether the last dense layer has no
+    activation yet, so that the next layer may be one; `adds`, whether the input is added to the output.
     """
 
     def __init__(

@@ -77,13 +77,7 @@ PLAIN = ("sigmoid", "tanh", "relu", "softsign", "softplus", "elu", "selu", "expo
 
 
 def activation(config: Any, version: Version) -> Activation | None:
-    """Return an activation of a configuration, None for the identity.
-
-    Raises
-    ------
-    FileError
-        If it is not one that gatewise has; nothing in it is executed.
-    """
+    """Return an activation of a configuration, None for the identity; nothing in it is executed."""
     if config is None or config == "linear":
         return None
     if isinstance(config, str):
@@ -137,13 +131,7 @@ def _from_object(described: dict[str, Any], version: Version) -> Activation | No
 
 
 def named_activation(name: Any, version: Version) -> Activation | None:
-    """Return an activation by the name that a caller gives, in Keras' words or gatewise's.
-
-    Raises
-    ------
-    OptionError
-        If there is none of this name.
-    """
+    """Return an activation by the name that a caller gives, in Keras' words or gatewise's."""
     if isinstance(name, Activation):
         return name
     if not isinstance(name, str):
@@ -181,28 +169,14 @@ def variant_of(inner: Activation | None, outer: Activation | None) -> Variant:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A layer of a configuration.
-
-    Attributes
-    ----------
-    name, kind : str
-        Its class without the module; ``Sequential`` or ``Functional`` for everything that holds layers.
-    config : dict
-    is_keras : bool
-        Whether its class is Keras' own, as far as the file states.
-    children : tuple of (str, Layer)
-        The layers in it, by the attributes that hold them.
-    inbound : object
-        Its inputs, as a functional model states them.
-    trainable : bool
-    """
+    """A layer of a configuration."""
 
     name: str
-    kind: str
+    kind: str  # its class without the module; "Sequential" or "Functional" for everything that holds layers
     config: dict[str, Any]
-    is_keras: bool = True
-    children: tuple[tuple[str, Layer], ...] = ()
-    inbound: Any = None
+    is_keras: bool = True  # whether its class is Keras' own, as far as the file states
+    children: tuple[tuple[str, Layer], ...] = ()  # the layers in it, by the attributes that hold them
+    inbound: Any = None  # its inputs, as a functional model states them
     trainable: bool = True
 
     @property
@@ -241,13 +215,7 @@ class Layer:
 
 
 def model(config: Any, budget: Budget) -> Layer:
-    """Return the model that a configuration describes; its layers are taken off a budget.
-
-    Raises
-    ------
-    FileError
-        If Keras does not write configurations of this form.
-    """
+    """Return the model that a configuration describes; its layers are taken off a budget."""
     return _layer(config, 0, budget)
 
 

@@ -75,32 +75,15 @@ class WeightGroup:
 
 @dataclass(eq=False)
 class Source:
-    """A file in its parts.
-
-    Attributes
-    ----------
-    path : path
-    budget : Budget
-        Ends with the inspection.
-    kind : str
-        ``keras``, ``h5``, ``weights`` (Keras 1 and 2) or ``tree`` (weights alone, of Keras 3).
-    version : str or None
-        Of Keras, if the file states it.
-    config : object
-        The configuration as in the file; None if there is none.
-    layers : dict of str to tuple of KerasTensor, or None
-        The weights by layer, of an ``.h5``.
-    tree : WeightGroup or None
-        The weights of other files.
-    """
+    """A file in its parts; its budget ends with the inspection."""
 
     path: Path
     budget: Budget
-    kind: str = "tree"
+    kind: str = "tree"  # "keras", "h5", "weights" (Keras 1 and 2), or "tree" (weights alone, of Keras 3)
     version: str | None = None
     config: Any = None
-    layers: dict[str, tuple[KerasTensor, ...]] | None = None
-    tree: WeightGroup | None = None
+    layers: dict[str, tuple[KerasTensor, ...]] | None = None  # the weights by layer, of an .h5
+    tree: WeightGroup | None = None  # the weights of other files
     archive: zips.ZipMembers | None = None
     _live: list[BinaryIO] = field(default_factory=list, repr=False)
 
@@ -136,13 +119,7 @@ def recognises(path: Path, head: bytes) -> bool:
 
 @contextmanager
 def open_source(path: Path) -> Iterator[Source]:
-    """Yield the parts of a file, which stays open for the duration of the block.
-
-    Raises
-    ------
-    FileError
-        If it is incomplete, or has links to other files: the fact alone, without the file's name.
-    """
+    """Yield the parts of a file, which stays open for the duration of the block; errors lack the file's name."""
     with open(path, "rb") as file:
         zipped = not file.read(len(MAGIC)).startswith(MAGIC)
     budget = Budget.of(path)

@@ -15,37 +15,17 @@ Comparison = tuple[str, str, float]  # of tokens or of features, of which layer,
 
 @dataclass(frozen=True, eq=False)
 class KerasCall:
-    """One call of a layer.
+    """One call of a layer."""
 
-    Attributes
-    ----------
-    sources : tuple of str
-        The layers whose outputs it takes, without those that only compute its mask.
-    outputs : tuple of int
-        The number of the output that each of these gives; -1 if the file does not state it.
-    positional : list
-        Its arguments by position, as the file has them: of Keras 3 alone.
-    arguments : mapping of str to object
-        Its arguments by name, as the file has them.
-    masks_stated : bool
-        Whether the arguments include masks that layers compute, as Keras 3 writes them.
-    """
-
-    sources: tuple[str, ...]
-    outputs: tuple[int, ...]
-    positional: list[Any] = field(default_factory=list)
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    masks_stated: bool = False
+    sources: tuple[str, ...]  # the layers whose outputs it takes, without those that only compute its mask
+    outputs: tuple[int, ...]  # the number of the output that each of these gives; -1 if the file does not state it
+    positional: list[Any] = field(default_factory=list)  # as the file has them: of Keras 3 alone
+    arguments: Mapping[str, Any] = field(default_factory=dict)  # by name, as the file has them
+    masks_stated: bool = False  # whether the arguments include masks that layers compute, as Keras 3 writes them
 
 
 def calls(layer: Layer) -> list[KerasCall]:
-    """Return the calls of a layer; those of an input are none.
-
-    Raises
-    ------
-    FileError
-        If the configuration does not state them.
-    """
+    """Return the calls of a layer; those of an input are none. A configuration that does not state them is refused."""
     if not isinstance(layer.inbound, list):
         raise FileError(f"{layer.name!r} does not say what comes before it")
     return [_call(layer, node) for node in layer.inbound]
@@ -75,10 +55,7 @@ def _call(layer: Layer, node: Any) -> KerasCall:
 
 
 def outputs_in(config: Any) -> list[tuple[str, int]]:
-    """Return the layers in a list of inputs or outputs, each with the number of its output.
-
-    The list has entries [name, node, output], or is one.
-    """
+    """Return the layers in a list of entries [name, node, output], or in one entry, with their outputs' numbers."""
     if isinstance(config, dict):
         config = list(config.values())
     if isinstance(config, list) and config and isinstance(config[0], str):

@@ -33,27 +33,13 @@ RECURRENT = {
 
 @dataclass(frozen=True, eq=False)
 class LayerNode:
-    """A layer of a model, in the graph of all its layers.
+    """A layer of a model, in the graph of all its layers."""
 
-    Attributes
-    ----------
-    name : str
-        The name of the layer, after those of the models around it.
-    layer : Layer
-    input : Edge
-        Its source is the layer whose output it is given; None for the input of the whole model, and where that is not
-        one layer's output.
-    distributed : bool
-        Whether it runs separately for each outer step of its input (TimeDistributed).
-    has_more_inputs : bool
-        Whether it is given more than its input: an initial state, or the outputs of several layers.
-    """
-
-    name: str
+    name: str  # after those of the models around it
     layer: Layer
-    input: LayerEdge
-    distributed: bool = False
-    has_more_inputs: bool = False
+    input: LayerEdge  # its source is None for the input of the whole model, and where that is not one layer's output
+    distributed: bool = False  # whether it runs separately for each outer step of its input (TimeDistributed)
+    has_more_inputs: bool = False  # an initial state, or the outputs of several layers
 
     @property
     def masked(self) -> bool:

@@ -21,13 +21,7 @@ LARGE = 2**30  # bytes of a file that may cost as much as any live layer
 
 
 def library() -> Any:
-    """Return Keras.
-
-    Raises
-    ------
-    MissingExtraError
-        If it is not installed, or has no backend.
-    """
+    """Return Keras; MissingExtraError if it is not installed, or has no backend."""
     with importing("keras", "this needs"):
         import keras
     return keras
@@ -94,13 +88,7 @@ def recurrent_layers(source: Any) -> dict[str, list[Any]]:
 
 
 def model_layer(source: Any, name: str | None) -> Any:
-    """Return the given LSTM layer, or the named one of a model.
-
-    Raises
-    ------
-    OptionError
-        If there is none, or there are several and none is named.
-    """
+    """Return the given LSTM layer, or the named one of a model; without a name, the only one."""
     keras = library()
     if not isinstance(source, keras.layers.Layer):
         raise OptionError(f"read takes a Keras layer, a model or a path, not {type(source).__name__}")

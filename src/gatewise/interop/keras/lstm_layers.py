@@ -26,13 +26,7 @@ MASKED = "a mask arrives at it"  # how a note begins
 def configured_lstm(
     node: LayerNode, bound: Mapping[Layer, Sequence[KerasTensor]], options: Options, problem: str | None = None
 ) -> StoredLSTM:
-    """Return the LSTM of a layer with the arrays that are bound to it and to the layers that it wraps.
-
-    Raises
-    ------
-    FileError
-        If it cannot be read, or its weights have a `problem`.
-    """
+    """Return the LSTM of a layer, with the arrays that are `bound` to it and what it wraps; or raise the `problem`."""
     layer, version, notes = node.layer, options.version, list[str]()
     directions, merge = [layer], "concat"
     if layer.kind == "Bidirectional":

@@ -16,16 +16,9 @@ from gatewise.showing import with_article
 
 @dataclass(frozen=True)
 class NamedNodes:
-    """The layers of a model by their names.
+    """The layers of a model by their names: of each LSTM, and of each stack, its layers; and the others."""
 
-    Attributes
-    ----------
-    recurrent : dict of str to tuple of LayerNode
-        Of each LSTM, and of each stack, its layers.
-    others : dict of str to LayerNode
-    """
-
-    recurrent: dict[str, tuple[LayerNode, ...]]
+    recurrent: dict[str, tuple[LayerNode, ...]]  # of each LSTM, and of each stack, its layers
     others: Mapping[str, LayerNode]
 
 
@@ -42,10 +35,7 @@ def network(
 ) -> JoinedNetwork:
     """Return the network from a named embedding, else from the LSTM's own input, to a named head, else to the LSTM.
 
-    Raises
-    ------
-    FileError
-        If they are not connected, or a `Network` cannot express a layer between them.
+    Layers that are not connected, and what a `Network` cannot express between them, are refused.
     """
     with reading_network(path):
         rows = nodes.recurrent[name]

@@ -12,14 +12,7 @@ from gatewise.interop.stacks import LayerStack, stacks_of
 
 
 def group_stacks(lstms: Mapping[LayerNode, StoredLSTM], budget: Budget) -> dict[tuple[LayerNode, ...], StoredLSTM]:
-    """Return the LSTMs of a model that are stacked, each stack as one LSTM, by its layers from the lowest on.
-
-    Parameters
-    ----------
-    lstms : mapping of LayerNode to StoredLSTM
-        Those that can be read, in the order of the model.
-    budget : Budget
-    """
+    """Return the LSTMs of a model that are stacked, each stack as one LSTM, by its layers from the lowest on."""
     below = {node: lower for node in lstms if (lower := _below(node, lstms)) is not None}
 
     def extend(stack: LayerStack, node: LayerNode) -> None:

@@ -26,23 +26,12 @@ RECURRENT_ROLES = {"recurrent_kernel", "U", "U_i"}
 
 @dataclass(frozen=True, eq=False)
 class WeightRun:
-    """Arrays of a layer, or of a cell in it, that follow each other in a file.
+    """Arrays of a layer, or of a cell in it, that follow each other in a file."""
 
-    Attributes
-    ----------
-    place : str
-        The folder of the cell's layer.
-    owner : str
-        The name of the cell's folder, or of its layer, within the file's layer.
-    tensors : tuple of KerasTensor
-    roles : tuple of str
-        The role of each by its name: ``kernel``, for example.
-    """
-
-    place: str
-    owner: str
+    place: str  # the folder of the cell's layer
+    owner: str  # the name of the cell's folder, or of its layer, within the file's layer
     tensors: tuple[KerasTensor, ...]
-    roles: tuple[str, ...]
+    roles: tuple[str, ...]  # of each by its name: "kernel", for example
 
     @property
     def recurrent(self) -> bool:
@@ -219,13 +208,7 @@ def shape_problem(tensors: Sequence[KerasTensor]) -> str | None:
 def cell_of(
     tensors: Sequence[KerasTensor], variant: Variant, config: Mapping[str, Any], budget: Budget
 ) -> tuple[Parameters, str]:
-    """Return the parameters of a cell, which are taken off a budget, and the convention of its arrays in words.
-
-    Raises
-    ------
-    FileError, ShapeError
-        If they are not those of an LSTM's cell.
-    """
+    """Return the parameters of a cell, which are taken off a budget, and the convention of its arrays in words."""
     if len(tensors) == 12:
         (kernel, recurrent, biases), style = _from_twelve_arrays(tensors)
     elif len(tensors) in (2, 3):

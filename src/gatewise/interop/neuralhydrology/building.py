@@ -22,13 +22,7 @@ STATICS = ("embedding_net.statics_embedding.net",)
 
 
 def build_network(config: Config, scaler: Scaler, lstm: LSTM, tensors: Tensors, place: str) -> Network:
-    """Return the network, given the LSTM that is at a place among the weights.
-
-    Raises
-    ------
-    FileError
-        If the weights are others than the configuration says.
-    """
+    """Return the network of an LSTM, which is at a place among weights; these must be as the configuration says."""
     if lstm.num_layers != 1 or lstm.bidirectional or lstm.hidden_size != config.hidden_size:
         raise FileError(
             f"its weights are of {lstm!r}; its config.yml says one layer of {config.hidden_size} units, forward"

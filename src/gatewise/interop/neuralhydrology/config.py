@@ -40,37 +40,19 @@ class Embedding:
 
 @dataclass(frozen=True)
 class Config:
-    """The parts of a network.
+    """The parts of a network."""
 
-    Attributes
-    ----------
-    model : str
-        A key of `LSTMS`.
-    dynamic, static : tuple of str
-        The features, in the order in which they go into the network: static ones follow in that of the alphabet.
-    targets : tuple of str
-    clipped : tuple of str
-        The targets that are never negative.
-    dynamics_embedding, statics_embedding : Embedding or None
-    activation : str or None
-        Of the head.
-    hidden_size : int
-    notes : tuple of str
-    version : str
-        That of the package which wrote the run; empty where it does not say.
-    """
-
-    model: str
+    model: str  # a key of `LSTMS`
     dynamic: tuple[str, ...]
-    static: tuple[str, ...]
+    static: tuple[str, ...]  # in the order of the alphabet, behind the dynamic features
     targets: tuple[str, ...]
-    clipped: tuple[str, ...]
+    clipped: tuple[str, ...]  # the targets that are never negative
     dynamics_embedding: Embedding | None
     statics_embedding: Embedding | None
-    activation: str | None
+    activation: str | None  # of the head
     hidden_size: int
     notes: tuple[str, ...] = ()
-    version: str = ""
+    version: str = ""  # of the package that wrote the run
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -104,13 +86,7 @@ def unsupported_reason(document: Mapping[str, Any]) -> str | None:
 
 
 def read_config(document: Mapping[str, Any]) -> Config:
-    """Return the parts of a network without unsupported ones.
-
-    Raises
-    ------
-    FileError
-        If the configuration lacks something, or holds something else.
-    """
+    """Return the parts of a network without unsupported ones."""
     inputs = document.get("dynamic_inputs")
     if isinstance(inputs, dict) and len(inputs) == 1:
         inputs = next(iter(inputs.values()))

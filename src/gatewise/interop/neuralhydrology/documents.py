@@ -39,13 +39,7 @@ def describe(value: object) -> str:
 
 
 def file_within(folder: Path, *parts: str) -> Path:
-    """Return the path of a file of a run.
-
-    Raises
-    ------
-    FileError
-        If it is a link that leads out of the folder.
-    """
+    """Return the path of a file of a run; a link that leads out of the folder is refused."""
     path = folder.joinpath(*parts)
     if not path.resolve().is_relative_to(folder.resolve()):
         raise FileError(f"its {'/'.join(parts)} is a link to a file outside of it")
@@ -53,15 +47,7 @@ def file_within(folder: Path, *parts: str) -> Path:
 
 
 def read_yaml(path: Path, budget: Budget) -> Any:
-    """Return the content of a YAML file.
-
-    Raises
-    ------
-    FileError
-        If it is not YAML, or has tags, or repeated keys.
-    MissingExtraError
-        If PyYAML is not installed.
-    """
+    """Return the content of a YAML file; tags and repeated keys are refused."""
     with importing("yaml", "reading a run of NeuralHydrology needs"):
         import yaml
     size = path.stat().st_size

@@ -30,27 +30,13 @@ Numbers = dict[str, float]
 
 
 class Scaler:
-    """The center and the scale of each feature by its name.
-
-    Parameters
-    ----------
-    tables : mapping of str to dict of float
-        By the keys of the file.
-    calls : tuple of str
-        What unpickling the file would have called.
-    """
+    """The center and the scale of each feature, in tables by the keys of the file; and the `calls` of its pickle."""
 
     def __init__(self, tables: Mapping[str, Numbers], calls: tuple[str, ...] = ()) -> None:
         self._tables, self.calls = tables, calls
 
     def scaling(self, dynamic: Iterable[str], static: Iterable[str] = (), clipped: Iterable[str] = ()) -> Scaling:
-        """Return the scaling of features, dynamic ones first.
-
-        Raises
-        ------
-        FileError
-            If there is no such feature, or its scale is none.
-        """
+        """Return the scaling of features, dynamic ones first; a feature without a scale is refused."""
         names = [*dynamic]
         pairs = [self._of(name, DYNAMIC_KEYS) for name in names] + [self._of(name, STATIC_KEYS) for name in static]
         low = {*clipped} & {*names}
@@ -76,13 +62,7 @@ class Scaler:
 
 
 def read_scaler(folder: Path, budget: Budget) -> Scaler:
-    """Return the scaler in the folder ``train_data`` of a run.
-
-    Raises
-    ------
-    FileError
-        If there is none, or it is not as NeuralHydrology writes it.
-    """
+    """Return the scaler in the folder ``train_data`` of a run."""
     path = documents.file_within(folder, "train_data", YAML)
     if path.is_file():
         return Scaler(_read_tables(documents.read_yaml(path, budget), _read_series, _read_dataset))

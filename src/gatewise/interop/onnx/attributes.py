@@ -27,14 +27,7 @@ def text_of(value: Any) -> str:
 class Attributes:
     """The attributes of a node, by name.
 
-    Parameters
-    ----------
-    node : NodeProto
-    budget : Budget
-    caller : Attributes, optional
-        Of the call of the function that the node is in: its attributes may refer to these.
-    defaults : iterable of AttributeProto
-        Of the call of a function: those that hold where the call gives none.
+    In a call of a function, a node's may refer to those of the `caller`, whose `defaults` hold where it gives none.
     """
 
     def __init__(
@@ -57,21 +50,7 @@ class Attributes:
         return set(self._protos)
 
     def get(self, name: str, field: str, default: Any = None) -> Any:
-        """Return the value of an attribute.
-
-        Parameters
-        ----------
-        name : str
-        field : {"i", "f", "s", "t", "ints", "floats", "strings"}
-            The field that holds it: its type.
-        default : object
-            Returned if there is no such attribute.
-
-        Raises
-        ------
-        NotConstant
-            If it is of another type.
-        """
+        """Return the value of an attribute, in a field of its proto: i, f, s, t, ints, floats or strings, its type."""
         if name not in self._protos:
             return default
         proto = self._protos[name]

@@ -11,17 +11,7 @@ from gatewise.interop.onnx import packages
 
 
 class Graph:
-    """A graph, or the body of a Scan, that is built node by node.
-
-    Parameters
-    ----------
-    dtype : dtype
-        Of its numbers.
-    around : Graph, optional
-        The graph whose node has this one as its body.
-    prefix : str
-        The beginning of the names that it makes.
-    """
+    """A graph of numbers of a type, built node by node, or the body of a Scan `around`; `prefix` begins its names."""
 
     def __init__(self, dtype: Any, around: Graph | None = None, prefix: str = "") -> None:
         self.onnx: Any = packages.reader()

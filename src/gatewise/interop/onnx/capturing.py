@@ -172,13 +172,7 @@ class _Exposer:
 def _by_name(
     model: Any, where: str, inputs: Sequence[npt.ArrayLike], named: Mapping[str, npt.ArrayLike]
 ) -> dict[str, npt.ArrayLike]:
-    """Return the arrays for a model by the names of its inputs.
-
-    Raises
-    ------
-    OptionError
-        If an input is missing or given twice, or one is given that the model does not have.
-    """
+    """Return the arrays for a model by the names of its inputs; each is given once, and none is missing."""
     names = [proto.name for proto in model.graph.input]
     tensors = {proto.name for proto in model.graph.initializer}
     needed = [name for name in names if name not in tensors]

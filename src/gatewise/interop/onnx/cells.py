@@ -80,13 +80,7 @@ def _of_name(scope: OnnxScope, name: str, pattern: Pattern) -> Iterator[dict[str
 
 
 def cell_at(node: OnnxNode, name: str) -> StoredLSTM | None:
-    """Return the cell whose hidden state a Mul computes; None if it is another Mul.
-
-    Raises
-    ------
-    NotConstant
-        If it is a cell that cannot be read.
-    """
+    """Return the cell whose hidden state a Mul computes, or None; NotConstant if the cell cannot be read."""
     match = next(_matches(node), None)
     if match is None:
         return None

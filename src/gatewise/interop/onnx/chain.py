@@ -28,10 +28,7 @@ from gatewise.showing import with_article
 def network(path: str, graph: LstmGraph, nodes: Sequence[OnnxNode], description: StoredLSTM) -> Network:
     """Return the network that a graph computes, given the nodes of its only LSTM, the lowest layer's first.
 
-    Raises
-    ------
-    FileError
-        If it holds what a `Network` cannot express, by the name of the node.
+    A node that a `Network` cannot express is refused by name.
     """
     with reading_network(path, "; its layers can be named instead, as embedding and head"):
         try:
@@ -88,16 +85,8 @@ def _is_final_state(scope: OnnxScope, name: str, states: Collection[str]) -> boo
 class _ChainWalk:
     """Goes from a name of a graph back to others, through linear layers and what changes no number.
 
-    Attributes
-    ----------
-    layers : list of Linear
-        The first one first.
-    layout : tuple of Axis
-        `TIME_FIRST`; `BATCH_FIRST` where time and batch were exchanged an odd number of times.
-    last_step_of : int or None
-        The axis of which the last position is taken alone.
-    embedding : array or None
-        The table at its beginning.
+    `layout` is `BATCH_FIRST` where time and batch were exchanged an odd number of times; `last_step_of` is the axis of
+    which the last position is taken alone; `embedding` is the table at its beginning.
     """
 
     def __init__(self, scope: OnnxScope, where: str, dtype: npt.DTypeLike) -> None:
@@ -110,10 +99,7 @@ class _ChainWalk:
         self._bias: Array | None = None
 
     def follow(self, name: str, ends: Collection[str], *, embedding: bool = False) -> str:
-        """Go back to one of the ends, and return it.
-
-        With `embedding`, an embedding may be the last step but for those that move its tokens.
-        """
+        """Go back to one of the ends, and return it; `embedding` lets one come last, but for what moves its tokens."""
         for _ in range(DEEPEST):
             if name in ends and self._bias is None and self._activation is None:
                 return name

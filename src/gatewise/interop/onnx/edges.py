@@ -10,13 +10,7 @@ EXCHANGE = [1, 0, 2]  # the permutation of time and batch
 
 
 def is_identity(node: OnnxNode) -> bool:
-    """Say whether a node returns the numbers of its first input, but for rounding.
-
-    Raises
-    ------
-    NotConstant
-        If that depends on numbers that are not in the file.
-    """
+    """Say whether a node returns the numbers of its first input, but for rounding; NotConstant if unknown."""
     if node.operator == "Cast":
         types = node.scope.file.onnx.TensorProto
         return node.attributes.get("to", "i") in (types.FLOAT, types.DOUBLE, types.FLOAT16, types.BFLOAT16)
@@ -36,12 +30,7 @@ def is_exchange(node: OnnxNode) -> bool:
 def trace_back(scope: OnnxScope, name: str, *, exchanges: bool = False) -> Edge[OnnxValue]:
     """Return the edge that ends in a name; its source is the last name whose numbers are the same.
 
-    Parameters
-    ----------
-    scope : OnnxScope
-    name : str
-    exchanges : bool
-        Whether it carries (time, batch, feature) or (batch, time, feature), so that these may be exchanged.
+    With `exchanges`, it carries (time, batch, feature) or (batch, time, feature), so that these may be exchanged.
     """
     layout, dropped = TIME_FIRST, []
     for node, position in scope.upstream(name):

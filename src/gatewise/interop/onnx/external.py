@@ -19,13 +19,7 @@ from gatewise.interop.onnx.attributes import NotConstant, text_of
 
 @contextmanager
 def open_file(folder: Path | None, tensor: Any) -> Iterator[tuple[BinaryIO, os.stat_result]]:
-    """Open the file that holds a tensor, in the model's folder; yield it with its status.
-
-    Raises
-    ------
-    NotConstant
-        If there is no such file, or it may not be read.
-    """
+    """Open the file that holds a tensor, in the model's folder; yield it with its status, or raise NotConstant."""
     if folder is None:
         raise NotConstant("its numbers are in another file; read the model from its path")
     location = _entries(tensor).get("location", "")

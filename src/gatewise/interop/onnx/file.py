@@ -30,16 +30,8 @@ TYPES = (
 class OnnxFile:
     """The model of a file, which all its graphs share.
 
-    Parameters
-    ----------
-    model : onnx.ModelProto
-    path : path, optional
-        Of the file: tensors stored outside it must be in its folder.
-    omitted : mapping of str to array
-        Values of the model's inputs, by name.
-    budget : Budget
-    kept_out : sequence of memoryview, optional
-        The long arrays that are not in the model, but in the bytes of its file.
+    Tensors outside the file at `path` must be in its folder. `omitted` has values of the model's inputs by name;
+    `kept_out` the long arrays that are not in the model, but in the bytes of its file.
     """
 
     def __init__(
@@ -68,15 +60,9 @@ class OnnxFile:
         }
 
     def visit(self, owner: Any, nodes: Sequence[Any], *named: Sequence[Any]) -> None:
-        """Take nodes that will be read off the budget: those of a function at every call.
+        """Take the nodes of a graph or function (`owner`), and its other `named` entries, off the budget.
 
-        Parameters
-        ----------
-        owner : proto
-            The graph or the function with the nodes.
-        nodes : sequence of protos
-        *named : sequences of protos or str
-            Its other entries: its inputs, for example.
+        Those of a function are taken off at every call.
         """
         if id(owner) not in self._sizes:
             elements = (

@@ -54,15 +54,7 @@ _BY_NAME = {name.lower(): name for name in ACTIVATIONS}  # onnxruntime ignores t
 
 
 def read_node(node: OnnxNode, name: str) -> StoredLSTM:
-    """Return the LSTM of a node under that name.
-
-    Raises
-    ------
-    NotConstant
-        If it has weights, or an attribute, that cannot be read.
-    GatewiseError
-        If its arrays or its switches do not make a cell.
-    """
+    """Return the LSTM of a node under that name; NotConstant if a weight or an attribute of it cannot be read."""
     attributes, quantised = node.attributes, node.operator == QUANTISED
     if unknown := sorted(attributes.names() - ATTRIBUTES):
         raise NotConstant(f"it has an attribute {shown(unknown[0])!r}, which the operator does not have")

@@ -24,24 +24,12 @@ ONE_DIRECTION: Layout = (Axis.TIME, Axis.BATCH, Axis.HIDDEN)
 
 @dataclass(frozen=True)
 class LstmOutput:
-    """The output of an LSTM under a name of the graph.
+    """The output of an LSTM under a name of the graph."""
 
-    Attributes
-    ----------
-    node : OnnxNode
-        The LSTM.
-    layout : tuple of Axis
-        `NODE_OUTPUT`, `UNMERGED`, or of one direction `ONE_DIRECTION`; `TIME_FIRST` or `BATCH_FIRST` once it is merged.
-    direction : int or None
-        The position of the only direction in it; None if all are in it.
-    merge : str or None
-        How its directions were merged, as `LSTM.merge` has it; None if they are apart.
-    """
-
-    node: OnnxNode
-    layout: Layout = NODE_OUTPUT
-    direction: int | None = None
-    merge: str | None = None
+    node: OnnxNode  # the LSTM
+    layout: Layout = NODE_OUTPUT  # of one direction ONE_DIRECTION; TIME_FIRST or BATCH_FIRST once it is merged
+    direction: int | None = None  # the position of the only direction in it; None if all are in it
+    merge: str | None = None  # how its directions were merged, as `LSTM.merge` has it; None if they are apart
 
     def with_merge(self, merge: str) -> LstmOutput:
         """Return the output after a merge of its directions."""

@@ -8,26 +8,14 @@ from gatewise.errors import importing
 
 
 def reader() -> Any:
-    """Return the package onnx.
-
-    Raises
-    ------
-    MissingExtraError
-        If it is not installed.
-    """
+    """Return the package onnx; MissingExtraError if it is not installed."""
     with importing("onnx", "reading and writing ONNX files needs"):
         import onnx
     return onnx
 
 
 def runtime() -> Any:
-    """Return the package onnxruntime.
-
-    Raises
-    ------
-    MissingExtraError
-        If it is not installed.
-    """
+    """Return the package onnxruntime; MissingExtraError if it is not installed."""
     with importing("onnxruntime", "running an ONNX model needs"):
         import onnxruntime
     return onnxruntime

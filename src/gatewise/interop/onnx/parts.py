@@ -25,30 +25,14 @@ ACTIVATIONS = {"Sigmoid": "sigmoid", "Tanh": "tanh", "Relu": "relu", "Softmax": 
 
 @dataclass(frozen=True)
 class Matrix:
-    """A matrix of a linear layer or an embedding, whose numbers are in the file.
+    """A matrix of a linear layer or an embedding, whose numbers are in the file."""
 
-    Attributes
-    ----------
-    scope : OnnxScope
-        Of the node that reads it.
-    source : str
-        The name that the node reads.
-    name : str
-        The name of the tensor, in the graph that holds it.
-    shape : tuple of int
-        As a network has it: (output, features), or (vocabulary, size).
-    transposed : bool
-        Whether the file has the axes the other way round.
-    bias : str
-        The name of the bias that the same node adds; empty where it adds none.
-    """
-
-    scope: OnnxScope
-    source: str
-    name: str
-    shape: tuple[int, int]
-    transposed: bool = False
-    bias: str = ""
+    scope: OnnxScope  # of the node that reads it
+    source: str  # the name that the node reads
+    name: str  # of the tensor, in the graph that holds it
+    shape: tuple[int, int]  # as a network has it: (output, features), or (vocabulary, size)
+    transposed: bool = False  # whether the file has the axes the other way round
+    bias: str = ""  # the name of the bias that the same node adds
 
     def read(self) -> Array:
         """Return the numbers in the shape of a network's."""
@@ -69,12 +53,7 @@ class Matrix:
 def matrix_of(node: OnnxNode) -> Matrix | None:
     """Return the matrix of a Gather from a table, a MatMul or a Gemm; None of other nodes.
 
-    Raises
-    ------
-    NotConstant
-        If its numbers are not in the file, or are no matrix.
-    IndexError
-        If the node lacks an input.
+    NotConstant if its numbers are not in the file, or are no matrix; IndexError if the node lacks an input.
     """
     attributes, inputs = node.attributes, node.inputs
     if node.operator == "Gather" and attributes.get("axis", "i", 0) == 0:

@@ -108,26 +108,10 @@ def label_of(proto: Any) -> str:
 class OnnxScope:
     """The names of one graph, or of one call of a function.
 
-    Parameters
-    ----------
-    file : OnnxFile
-    nodes, initializers : sequence of protos
-    inputs : iterable of str
-        Names that come from outside.
-    sparse : iterable of str
-        Names of initializers that are sparse, which are not read.
-    parent : OnnxScope, optional
-        The graph around it.
-    bound : mapping, optional
-        Of a call of a function: the caller's values for its inputs.
-    attributes : Attributes, optional
-        Of a call of a function.
-    path : tuple of str
-        The names of the nodes around it, from the main graph on.
-    carried : mapping of str to str, optional
-        Of the body of a Scan: which of its outputs each state that comes in is at the next step.
-    backward : bool
-        Of the body of a Scan: whether it goes through its sequence from the end.
+    `inputs` are names that come from outside, `sparse` those of sparse initializers, which are not read; `parent` is
+    the graph around, `path` has the names of the nodes around. A call of a function has `attributes`, and the caller's
+    values for its inputs (`bound`). Of the body of a Scan, `carried` says which of its outputs each state that comes in
+    is at the next step, and `backward` whether it goes through its sequence from the end.
     """
 
     def __init__(
@@ -199,13 +183,7 @@ class OnnxScope:
             scope, name = source.node.scope, source.node.inputs[0]
 
     def value(self, name: str, depth: int = 0) -> AnyArray:
-        """Return the value of a name.
-
-        Raises
-        ------
-        NotConstant
-            If it has none in the file.
-        """
+        """Return the value of a name; NotConstant if it has none in the file."""
         scope, name = self.owner(name)
         if depth > DEEPEST:
             raise NotConstant(f"it is computed in more than {DEEPEST} steps")

@@ -27,26 +27,11 @@ MOST = 200  # names that are looked through for the source of a state
 
 
 class LstmGraph:
-    """The LSTM nodes of a model in their graphs.
+    """The LSTM nodes of a model in their graphs, given what each is by itself, and the outputs of the main graph.
 
-    Parameters
-    ----------
-    lstms : mapping of OnnxNode to StoredLSTM
-        As they are by themselves.
-    outputs : iterable of str
-        Of the main graph.
-    budget : Budget
-
-    Attributes
-    ----------
-    results : dict of OnnxNode to dict of str to LstmOutput
-        The names of the main graph that hold an LSTM's output.
-    outputs : dict of str to int
-        The outputs of the main graph with their positions.
-    singles : dict of OnnxNode to StoredLSTM
-        The LSTMs of single nodes, with their merges and the names around them.
-    stacks : dict of tuple of OnnxNode to StoredLSTM
-        Those that read one another as one LSTM, by its nodes from the lowest layer on.
+    `results` has the names of the main graph that hold each LSTM's output; `outputs` the positions of the main graph's
+    outputs; `singles` the LSTMs of single nodes, with their merges and the names around them; `stacks` those that read
+    one another as one LSTM, by its nodes from the lowest layer on.
     """
 
     def __init__(self, lstms: Mapping[OnnxNode, StoredLSTM], outputs: Iterable[str], budget: Budget) -> None:

@@ -13,13 +13,7 @@ from gatewise.interop.onnx.scopes import DEEPEST, OnnxNode, OnnxScope, OnnxValue
 
 
 def nodes_of(file: OnnxFile) -> Iterator[OnnxNode]:
-    """Yield every node of a model, the nodes of bodies and functions after the one that has or calls them.
-
-    Raises
-    ------
-    FileError
-        If graphs are nested too deeply.
-    """
+    """Yield every node of a model, the nodes of bodies and functions after the one that has or calls them."""
     around = [_nodes_and_scopes(_scope_of(file, file.model.graph))]  # no recursion: each step would go through all
     while around:
         inner = next(around[-1], None)

@@ -29,39 +29,18 @@ READ = 1000  # bytes that are read in a microsecond
 
 @dataclass(frozen=True, eq=False)
 class TorchFile:
-    """The content of a PyTorch file.
+    """The content of a PyTorch file."""
 
-    Attributes
-    ----------
-    format : str
-        In words.
-    tensors : dict of str to Tensor
-    classes : dict of str to str
-        The class of each object that holds tensors, by path.
-    batch_first : dict of str to bool
-        The batch_first of an object, by path.
-    calls : tuple of str
-        The classes and functions that unpickling would have called.
-    content : str
-        The content of a pickle, in words.
-    """
-
-    format: str
+    format: str  # in words
     tensors: Mapping[str, Tensor]
-    classes: Mapping[str, str] = field(default_factory=dict)
-    batch_first: Mapping[str, bool] = field(default_factory=dict)
-    calls: tuple[str, ...] = ()
-    content: str = ""
+    classes: Mapping[str, str] = field(default_factory=dict)  # of each object that holds tensors, by path
+    batch_first: Mapping[str, bool] = field(default_factory=dict)  # of an object, by path
+    calls: tuple[str, ...] = ()  # the classes and functions that unpickling would have called
+    content: str = ""  # of a pickle, in words
 
 
 def open_archive(path: Path, head: bytes, budget: Budget, stack: ExitStack) -> TorchFile:
-    """Return the tensors of a file, whose kind its first bytes tell; it stays open until `stack` ends.
-
-    Raises
-    ------
-    FileError
-        If it is incomplete, or of an unknown form.
-    """
+    """Return the tensors of a file, whose kind its first bytes tell; it stays open until `stack` ends."""
     if head.startswith(b"PK"):
         return _open_zip(path, budget, stack)
     with open(path, "rb") as file:
@@ -69,13 +48,7 @@ def open_archive(path: Path, head: bytes, budget: Budget, stack: ExitStack) -> T
 
 
 def open_safetensors(path: Path, budget: Budget) -> TorchFile:
-    """Return the tensors of a safetensors file by their names.
-
-    Raises
-    ------
-    FileError
-        If it is incomplete.
-    """
+    """Return the tensors of a safetensors file by their names."""
     return TorchFile("safetensors", safetensors.read_tensors(path, budget))
 
 

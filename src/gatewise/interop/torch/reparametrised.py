@@ -28,16 +28,7 @@ Tensors = Mapping[str, Tensor | Array]
 
 
 class PlainTensors(NamedTuple):
-    """Tensors under their names without parametrizations.
-
-    Attributes
-    ----------
-    tensors : dict of str to tensor or array
-    weight_normed : set of str
-        The names of the tensors that weight_norm computes.
-    problems : dict of str to str
-        Why a weight cannot be computed, by its name.
-    """
+    """Tensors under their names without parametrizations; which weight_norm computes; why others cannot be."""
 
     tensors: dict[str, Tensor | Array]
     weight_normed: set[str]

@@ -30,11 +30,6 @@ def capture(model: torch.jit.ScriptModule, *inputs: Any, **named: Any) -> tuple[
 
     Its submodules call no hooks. What is watched instead are the operators `lstm` and `lstm_cell`, which every LSTM of
     PyTorch's ends in; they are given the weights, too.
-
-    Raises
-    ------
-    OptionError
-        If no LSTM is called, or one on a packed batch, or the model cannot run at these inputs.
     """
     torch = import_torch()
     from torch.utils._python_dispatch import TorchDispatchMode

@@ -27,13 +27,7 @@ def is_index(head: bytes) -> bool:
 
 
 def open_index(path: Path, head: bytes, budget: Budget, stack: ExitStack) -> TorchFile:
-    """Return the tensors of all files that an index names.
-
-    Raises
-    ------
-    FileError
-        If it names files that are missing or lie elsewhere, or tensors that they do not have.
-    """
+    """Return the tensors of all files that an index names; each must lie in its folder, and have its tensors."""
     del head  # it only told the kind of file
     document = json_document.read_document(path, budget)
     if not isinstance(document, dict):

@@ -12,13 +12,7 @@ if TYPE_CHECKING:
 
 
 def import_torch() -> Any:
-    """Return PyTorch.
-
-    Raises
-    ------
-    MissingExtraError
-        If it is not installed.
-    """
+    """Return PyTorch; MissingExtraError if it is not installed."""
     with importing("torch", "a live PyTorch module needs"):
         import torch
     return torch

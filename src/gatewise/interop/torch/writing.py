@@ -22,13 +22,7 @@ FOLDER = "archive"
 
 
 def write_archive(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> None:
-    """Write arrays by name; an existing file is replaced completely, or not at all.
-
-    Raises
-    ------
-    FileError
-        If the file cannot be written.
-    """
+    """Write arrays by name; an existing file is replaced completely, or not at all."""
     with storage.beside(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         _add_member(archive, "data.pkl", pickle_of(arrays))
         _add_member(archive, "byteorder", b"little")

@@ -22,14 +22,7 @@ AnyArray = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """An array in a file; `read` returns its numbers.
-
-    Attributes
-    ----------
-    path : str
-    shape : tuple of int
-    type : Type
-    """
+    """An array in a file; `read` returns its numbers."""
 
     file: HDF5File
     path: str
@@ -43,16 +36,7 @@ class Dataset:
         return math.prod(self.shape)
 
     def read(self) -> AnyArray:
-        """Return the numbers: bfloat16 as float32, all others as they are stored.
-
-        Raises
-        ------
-        FileError
-            If they are not numbers, are incomplete, or are stored in a way that is not supported; if they take more
-            than the budget allows.
-        CapacityError
-            If they would not fit into memory.
-        """
+        """Return the numbers: bfloat16 as float32, others as they are stored; their memory is taken off the budget."""
         if self.type.kind not in ("float", "bfloat16", "int"):
             raise FileError(f"{self.path} holds {self.type.kind}, not numbers")
         budget, path = self.file.budget, shown(self.path)

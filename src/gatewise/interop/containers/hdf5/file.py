@@ -14,26 +14,10 @@ STRUCTURE = "the structure of its HDF5"
 
 
 class HDF5File:
-    """An HDF5 file, as pieces of bytes.
+    """An HDF5 file, as pieces of bytes; a part that breaks the format, or is not supported, is refused.
 
-    Parameters
-    ----------
-    source : binary file
-        That can be sought in; it must stay open.
-    budget : Budget
-        Everything read is taken off it: a file may lead in circles, or to one piece many times.
-
-    Attributes
-    ----------
-    root : int
-        The address of its first group.
-    heaps : dict of int to dict of int to bytes
-        The texts of the global heaps read so far, by the addresses of the heaps.
-
-    Raises
-    ------
-    FileError
-        Here and in all reading: if the file breaks the format, or uses unsupported parts of it.
+    Everything read is taken off the budget: a file may lead in circles, or to one piece many times. `source` must stay
+    open. `root` is the address of the first group; `heaps` has the texts of the global heaps read so far.
     """
 
     def __init__(self, source: BinaryIO, budget: Budget) -> None:

@@ -18,25 +18,13 @@ from gatewise.interop.containers.hdf5.trees import read_tree_1
 
 
 def open_root(source: BinaryIO, budget: Budget) -> Group:
-    """Return the first group of a file, which must stay open; reading is taken off a budget.
-
-    Raises
-    ------
-    FileError
-        Here and in all reading: if the file breaks the format, or uses unsupported parts of it.
-    """
+    """Return the first group of a file, which must stay open; reading is taken off a budget."""
     file = HDF5File(source, budget)
     return Group(file, file.root, "")
 
 
 class Group:
-    """A group: attributes, and members by name.
-
-    Attributes
-    ----------
-    path : str
-        From the root, without a slash before it.
-    """
+    """A group: attributes, and members by name. Its `path` is from the root, without a slash before it."""
 
     def __init__(self, file: HDF5File, address: int, path: str, messages: list[Message] | None = None) -> None:
         self.file, self.path = file, path
