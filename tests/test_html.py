@@ -46,7 +46,7 @@ def worked_values(walk) -> list[str]:
         ",".join(number(value) for value in np.ravel(line.value))
         for section in walk.sections
         for group in layout.grouped(section.blocks)
-        if isinstance(group, tuple)
+        if isinstance(group, layout.Equations)
         for entry in layout.worked(group, walk)
         if not isinstance(entry, layout.Rest)
         for line in entry.lines

@@ -147,8 +147,8 @@ def test_no_column_is_left_out_and_rows_are_as_in_text():
 
 def test_a_section_without_worked_lines_has_everything_else():
     walk = gw.walk(trace_of("plain", None).step(0))
-    for place, one in enumerate(walk.sections, 1):
-        whole, less = (markdown.section(walk, one, place, worked=worked) for worked in (True, False))
+    pairs_of_sections = zip(*(markdown.sections(walk, worked=worked) for worked in (True, False)), strict=True)
+    for place, ((_, whole), (_, less)) in enumerate(pairs_of_sections, 1):
         assert less == re.sub(r"\n\n```text\n.*?\n```", "", whole, flags=re.DOTALL)
         assert less.startswith(f"### {place}. ")
 

@@ -16,8 +16,7 @@ from gatewise.grading.edits.enumeration import enumerate_edits
 from gatewise.layers.wired import wiring_of
 from gatewise.playground import edits
 from gatewise.render import text
-from gatewise.render.program import _tree, of_wiring
-from gatewise.symbolic.rewrites import sized
+from gatewise.render.program import formula_tree, of_wiring
 
 Plain = dict[str, Any]
 
@@ -34,8 +33,7 @@ def scene(name: str) -> Scene:
         cell = cases.parameters(cases.VARIANTS[name], np.random.default_rng(0), projection=2)
     ((wired,),) = wiring_of(gw.LSTM.from_cells(cell)).cells
     p = wired.parameters
-    recurrent, columns = p.recurrent_size, p.recurrent_size + p.input_size
-    return Scene(sized(wired.program, recurrent, columns), recurrent, columns)
+    return Scene(wired.sized, p.recurrent_size, p.recurrent_size + p.input_size)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +47,7 @@ def test_the_page_has_every_likely_edit_with_the_right_side_that_it_makes(exampl
     written = edits.edits(scene(example))
     found = [(edit["kind"], edit["target"], edit["words"], written["forms"][edit["form"]]) for edit in written["edits"]]
     assert found == [
-        (made.edit.kind, text.formula(made.edit.target), made.edit.words, _tree(made.right))
+        (made.edit.kind, text.formula(made.edit.target), made.edit.words, formula_tree(made.right))
         for made in enumerate_edits(scene(example))
         if made.edit.tier == LIKELY
     ]

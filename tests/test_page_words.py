@@ -14,7 +14,6 @@ from gatewise.layers.wired import wiring_of
 from gatewise.playground import words
 from gatewise.render import slots, text
 from gatewise.symbolic.heads import Dense, Head
-from gatewise.symbolic.rewrites import sized
 from gatewise.walkthrough import sentences
 
 MOST = 60_000  # bytes of the words and formulas of one program
@@ -32,8 +31,7 @@ def wiring(name: str, projection: str, dropout: bool):
 
 def program_of(made):
     (cell,) = made.cells[0]
-    p = cell.parameters
-    return sized(cell.program, p.recurrent_size, p.recurrent_size + p.input_size)
+    return cell.sized
 
 
 def references(template):

@@ -10,10 +10,9 @@ from gatewise.grading.edits import words
 from gatewise.grading.edits.edit import LIKELY, ProgramEdit, Scene
 from gatewise.grading.edits.enumeration import PossibleEdit, enumerate_edits
 from gatewise.render import text
-from gatewise.render.plain import tree
+from gatewise.render.program import formula_tree
 from gatewise.symbolic.formula import Formula, FunctionCall, Symbol, nodes
 from gatewise.symbolic.nonlinearities import ARGUMENT, apply, definition
-from gatewise.symbolic.rewrites import sized
 from gatewise.symbolic.wiring import Wiring
 
 Object = dict[str, Any]
@@ -21,13 +20,8 @@ Object = dict[str, Any]
 
 def of_wiring(wiring: Wiring) -> list[Object]:
     """Return the edits of each program of a wiring, in the order of `render.program.of_wiring`."""
-    scenes: dict[object, Scene] = {}
-    for cell in (cell for layer in wiring.cells for cell in layer):
-        recurrent = cell.parameters.recurrent_size
-        columns = recurrent + cell.parameters.input_size
-        program = sized(cell.program, recurrent, columns)
-        scenes.setdefault(program, Scene(program, recurrent, columns))
-    return [edits(scene) for scene in scenes.values()]
+    programs = wiring.programs.items()
+    return [edits(Scene(program, p.recurrent_size, p.recurrent_size + p.input_size)) for program, p in programs]
 
 
 def edits(scene: Scene) -> Object:
@@ -55,7 +49,7 @@ def edits(scene: Scene) -> Object:
             }
             for possible in likely
         ],
-        "forms": [_tree(right) for right in forms],
+        "forms": [formula_tree(right) for right in forms],
         "families": _families(likely),
         "nonlinearities": [_nonlinearity(activation) for activation in _activations(forms)],
     }
@@ -102,9 +96,4 @@ def _activations(forms: Sequence[Formula]) -> list[Activation]:
 
 def _nonlinearity(activation: Activation) -> Object:
     plain = {"name": apply(activation, ARGUMENT).name, "alpha": activation.alpha, "beta": activation.beta}
-    return {**plain, "definition": _tree(definition(activation))}
-
-
-def _tree(formula: Formula) -> Object:
-    nested: Object = tree(formula, lambda symbol: {"text": text.formula(symbol)})
-    return nested
+    return {**plain, "definition": formula_tree(definition(activation))}

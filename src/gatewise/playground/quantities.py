@@ -27,7 +27,6 @@ from gatewise.render import text
 from gatewise.symbolic.formula import Formula, FunctionCall, Product, Sum, Symbol, symbols
 from gatewise.symbolic.heads import B_Y, OUTPUT, READ, SKIPPED, Head, head_backward, head_forward, head_inputs
 from gatewise.symbolic.program import Assignment, Program
-from gatewise.symbolic.rewrites import sized
 from gatewise.symbolic.symbols import C_PREV, DY, H_PREV, C, G, H, O, X, d
 from gatewise.symbolic.wiring import BACKWARD, FORWARD, MERGED, Wiring
 
@@ -51,13 +50,8 @@ def of_wiring(wiring: Wiring) -> Object:
     dict
         ``cells``: of each program, in the order of `render.program.of_wiring`; ``merge``; ``head``, or None.
     """
-    programs = dict.fromkeys(
-        sized(cell.program, cell.parameters.recurrent_size, cell.parameters.recurrent_size + cell.parameters.input_size)
-        for layer in wiring.cells
-        for cell in layer
-    )
     return {
-        "cells": [of_program(program) for program in programs],
+        "cells": [of_program(program) for program in wiring.programs],
         "merge": of_merge(),
         "head": None if wiring.head is None else _of_head(wiring.head),
     }

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import textwrap
 from typing import Any
 
 from gatewise.render import code, text
-from gatewise.render.script import PRINTED, SETUP, WIDTH
+from gatewise.render.script import function_names, setup, wrapped
 from gatewise.symbolic.formula import Formula
 from gatewise.symbolic.nonlinearities import ARGUMENT, definition, textbook
 from gatewise.symbolic.program import GRADIENT, Assignment, Program
@@ -27,13 +25,9 @@ def of_program(program: Program) -> Object:
         called, whose numbers come next, and the ``lines`` that compute and print the rest.
     """
     allotted = code.Allotted(*TAKEN)
-    activations = activations_of(program.form.variant)
-    functions = {
-        activation: "np.tanh" if activation.name == "tanh" else allotted.name(activation, activation.name)
-        for activation in activations
-    }
+    functions = function_names(activations_of(program.form.variant), allotted)
     names = {symbol: allotted.name(symbol, code.identifier(symbol)) for symbol in program.axes}
-    head = SETUP.format(printed=", ".join(f"{key}={json.dumps(value)}" for key, value in PRINTED.items()), quiet="all")
+    head = setup("all")
     for activation, name in functions.items():
         if activation.name != "tanh":
             body: Formula = textbook(activation) if activation.name == "sigmoid" else definition(activation)
@@ -42,7 +36,7 @@ def of_program(program: Program) -> Object:
     def source_lines(equations: tuple[Assignment, ...]) -> list[str]:
         lines = [f"{names[line.left]} = {code.expression(line.right, names, functions)}" for line in equations]
         printed = ", ".join(f"{name}={name}" for name in (names[line.left] for line in equations))
-        return [*lines, "", _wrapped(f"show({printed})", 5)]
+        return [*lines, "", wrapped(f"show({printed})", 5)]
 
     def variables(*, backward: bool) -> list[list[str]]:
         symbols = [given.symbol for given in program.given if (given.kind == GRADIENT) == backward]
@@ -53,8 +47,3 @@ def of_program(program: Program) -> Object:
         "forward": {"given": variables(backward=False), "lines": source_lines(program.forward)},
         "backward": {"given": variables(backward=True), "lines": source_lines(program.backward)},
     }
-
-
-def _wrapped(line: str, indent: int) -> str:
-    """Return a line of code as several, broken within its brackets."""
-    return textwrap.fill(line, WIDTH, subsequent_indent=" " * indent, break_on_hyphens=False, break_long_words=False)

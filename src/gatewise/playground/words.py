@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from gatewise.grading.grades import FORMULA
 from gatewise.playground import source
 from gatewise.render import slots, text
 from gatewise.render.layout import write_words
-from gatewise.render.plain import tree
+from gatewise.render.program import formula_tree
 from gatewise.symbolic.formula import Formula, Symbol
 from gatewise.symbolic.heads import (
     A_Y,
@@ -30,7 +30,6 @@ from gatewise.symbolic.heads import (
     head_inputs,
 )
 from gatewise.symbolic.program import Program
-from gatewise.symbolic.rewrites import sized
 from gatewise.symbolic.symbols import (
     C_NEW,
     C_NORM,
@@ -76,13 +75,13 @@ def words(wiring: Wiring) -> list[Object]:
         ``weights``: what is said of the largest gradient. ``gates``: the columns of a table of gates. ``formula``: what
         formulas begin with in spreadsheets. ``source``: see `gatewise.playground.source`.
     """
-    cells = [_words(*program) for program in _programs(wiring)]
+    cells = [_words(program, p.recurrent_size, p.input_size) for program, p in wiring.programs.items()]
     return [*cells, {"names": _of_head(wiring.head), "of": {}, "sayings": {}}] if wiring.head is not None else cells
 
 
 def formulas(wiring: Wiring) -> list[Object]:
     """Return the equations of each program of a wiring as templates, and behind them of its head: `render.slots`."""
-    templates = [slots.of_program(program) for program, _, _ in _programs(wiring)]
+    templates = [slots.of_program(program) for program in wiring.programs]
     templates += [slots.of_head(wiring.head)] if wiring.head is not None else []
     return [_hued(template) for template in templates]
 
@@ -94,17 +93,6 @@ def _hued(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     return {key: HUES[value] if key == "class" else _hued(value) for key, value in node.items()}
-
-
-def _programs(wiring: Wiring) -> Iterator[tuple[Program, int, int]]:
-    """Go through the programs of a wiring in the order of `render.program.of_wiring`, each with its sizes."""
-    programs: dict[Program, tuple[int, int]] = {}
-    for cell in (cell for layer in wiring.cells for cell in layer):
-        p = cell.parameters
-        programs.setdefault(
-            sized(cell.program, p.recurrent_size, p.recurrent_size + p.input_size), (p.recurrent_size, p.input_size)
-        )
-    yield from ((program, *sizes) for program, sizes in programs.items())
 
 
 def _words(program: Program, recurrent: int, inputs: int) -> Object:
@@ -137,7 +125,7 @@ def _words(program: Program, recurrent: int, inputs: int) -> Object:
         "of": {text.formula(symbol): key for symbol, key in of.items() if key in sayings or key == "d_weights"},
         "moment": moment,
         "carried": carried,
-        "conditions": [_tree(condition) for condition in conditions],
+        "conditions": [formula_tree(condition) for condition in conditions],
         "each": {"most": sentences.MOST, **sentences.EACH},
         "weights": {**sentences.WEIGHTS, "of": [[text.formula(matrix), GATES[matrix.sub]] for matrix in matrices]},
         "gates": [[letter, name] for letter, name in zip(LETTERS, NAMES, strict=True)],
@@ -159,7 +147,7 @@ def _sentence(sentence: QuantitySentence, conditions: list[Formula]) -> Object:
     pattern = sentence.pattern
     return {
         "of": text.formula(sentence.of),
-        "variables": {name: _tree(formula) for name, formula in sentence.variables.items()},
+        "variables": {name: formula_tree(formula) for name, formula in sentence.variables.items()},
         "parts": [[_wording(wording, conditions) for wording in wordings] for wordings in pattern.parts],
         "what": pattern.quantity,
         "begins": pattern.begins,
@@ -174,11 +162,6 @@ def _wording(wording: Wording, conditions: list[Formula]) -> Object:
             conditions.append(wording.when)
         plain["when"] = conditions.index(wording.when)
     return plain
-
-
-def _tree(formula: Formula) -> Object:
-    nested: Object = tree(formula, lambda symbol: {"text": text.formula(symbol)})
-    return nested
 
 
 # Names.

@@ -22,13 +22,11 @@ from gatewise.render import mathml
 from gatewise.render.diagram import called, diagram, notes
 from gatewise.render.html_lines import Lines, equation
 from gatewise.render.html_pieces import column, head_of, meter, openness, scrolled, text, words_of
-from gatewise.render.layout import grouped, rows, write_words
+from gatewise.render.layout import BlockGroup, Definitions, Equations, grouped, rows, write_words
 from gatewise.render.mathml_pieces import run
 from gatewise.render.text import clean, formula
 from gatewise.walkthrough.numbers import number
 from gatewise.walkthrough.parts import (
-    Block,
-    Definition,
     Expanded,
     Facts,
     NumberTable,
@@ -148,10 +146,7 @@ class _PageWriter:
 
     def _section(self, place: int, key: str, section: Section, level: str) -> str:
         self.title = clean(section.title)
-        blocks = []
-        for defined, together in groupby(grouped(section.blocks), lambda block: isinstance(block, Definition)):
-            parts = [self.lines.equations(part) if isinstance(part, tuple) else self._block(part) for part in together]
-            blocks += [f'<div class="formulas" style="--w:4em">{"".join(parts)}</div>'] if defined else parts
+        blocks = map(self._block, grouped(section.blocks))
         heading = (
             f'<{level} class="title" id="{key}"><span class="place">{place}</span> {text(section.title)}</{level}>'
         )
@@ -159,8 +154,13 @@ class _PageWriter:
         hue = f" hued {about}" if about in QUANTITIES else ""
         return "\n".join([f'<section class="station{hue}" aria-labelledby="{key}">', heading, *blocks, "</section>"])
 
-    def _block(self, block: Block) -> str:
+    def _block(self, block: BlockGroup) -> str:
         match block:
+            case Equations():
+                return self.lines.equations(block)
+            case Definitions():
+                lines = (equation(mathml.function_of_a(line.name), run(line.right, "=")) for line in block)
+                return f'<div class="formulas" style="--w:4em">{"".join(lines)}</div>'
             case Facts(items):
                 items_markup = "".join(
                     f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in items
@@ -168,9 +168,6 @@ class _PageWriter:
                 return f'<dl class="facts">{items_markup}</dl>'
             case NumberTable():
                 return self._table(block)
-            case Definition(name, right):
-                left = mathml.function_of_a(name)
-                return equation(left, run(right, "="))
             case Expanded():
                 return self.lines.products(block)
             case Sentence(words):

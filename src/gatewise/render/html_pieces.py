@@ -29,14 +29,8 @@ def text(name: str) -> str:
 
 def number_markup(plain: str) -> str:
     """Return a number as it is read, given as the text format has it."""
-    digits, e, exponent = plain.replace("-", mathml.MINUS).partition("e")
-    return (
-        digits
-        if not e
-        else f"{digits}×10<sup>{exponent.removeprefix('+').lstrip('0') or '0'}</sup>".replace(
-            f"{mathml.MINUS}0", mathml.MINUS
-        )
-    )
+    digits, e, exponent = plain.partition("e")
+    return (f"{digits}×10<sup>{int(exponent)}</sup>" if e else digits).replace("-", mathml.MINUS)
 
 
 def column(plains: Sequence[str]) -> list[str]:

@@ -7,20 +7,16 @@ text.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 
 from gatewise.render import text
 from gatewise.render.latex_formula import defined, figure, formula, right_side, symbols
 from gatewise.render.latex_text import digits, escape, label, prose
-from gatewise.render.layout import Rest, numbered, rows, shares, worked
+from gatewise.render.layout import BlockGroup, Definitions, Equations, Rest, grouped, numbered, rows, shares, worked
 from gatewise.walkthrough.numbers import aligned, percent
 from gatewise.walkthrough.parts import (
-    Block,
-    Definition,
     Expanded,
     Facts,
     NumberTable,
-    Section,
     Sentence,
     Walkthrough,
     WorkedEquation,
@@ -79,22 +75,16 @@ def _lines(walk: Walkthrough) -> Iterator[str]:
                 else rf"\steptime{{{escape(text.short(time, text.MOST_TIME))}}}"
             )
         yield from ("", rf"\section*{{{place}.\enspace {escape(section.title)}}}")
-        yield from _section(section, walk)
+        for block in grouped(section.blocks):
+            yield from _block(block, walk)
 
 
-def _section(section: Section, walk: Walkthrough) -> Iterator[str]:
-    for kind, run in groupby(section.blocks, type):
-        if kind is WorkedEquation:
-            yield from _equations(list(run), walk)  # type: ignore[arg-type]
-        elif kind is Definition:
-            yield from displayed([defined(block) for block in run])  # type: ignore[arg-type]
-        else:
-            for block in run:
-                yield from _block(block, walk)
-
-
-def _block(block: Block, walk: Walkthrough) -> Iterator[str]:
+def _block(block: BlockGroup, walk: Walkthrough) -> Iterator[str]:
     match block:
+        case Equations():
+            yield from _equations(block, walk)
+        case Definitions():
+            yield from displayed(list(map(defined, block)))
         case Facts(items):
             yield r"\lies\begin{tabular}{@{}p{.3\linewidth}p{.6\linewidth}@{}}\raggedright"
             yield from (rf"{escape(name)} & \raggedright {escape(value)} \tabularnewline" for name, value in items)

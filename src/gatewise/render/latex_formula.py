@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -24,12 +22,9 @@ from gatewise.symbolic.formula import (
     Power,
     Product,
     Quotient,
-    Slice,
     Slope,
     Sum,
     Symbol,
-    Transpose,
-    factors,
 )
 from gatewise.symbolic.functions import FUNCTIONS, RELATIONS
 from gatewise.walkthrough.numbers import number
@@ -54,52 +49,80 @@ def formula(node: Formula) -> str:
     >>> print(formula(Sum((Product((Symbol("f"), Symbol("c_prev"))), Negative(Number(0.5))))))
     f \odot c_{\mathrm{prev}} - 0.5
     """
-    match node:
-        case Symbol():
-            return _symbol(node)
-        case Number(value):
-            return figure(number(value))
-        case NumberRow(values):
-            return _row(values)
-        case Sum():
-            return _joined(_terms(node))
-        case Negative(term):
-            return f"-{_tight(term, Sum, Negative)}"
-        case Product():
-            return _product(node)
-        case MatMul(left, right):
-            return rf"{_tight(left, Sum, Negative, Product)} \cdot {_tight(right, Sum, Negative, Product)}"
-        case Transpose(matrix):
-            return f"{_base(matrix)}^{{\\top}}"
-        case Outer(left, right, rows):
-            if rows:
-                return rf"{_base(left)}^{{\top}} \cdot {_tight(right, Sum, Negative, Product)}"
-            return rf"{_tight(left, Sum, Negative, Product)} \cdot {_base(right)}^{{\top}}"
-        case Slice(vector, start, stop):
-            return f"{formula(vector)}[{start}{{:}}{stop}]"
-        case Slope(inner):
-            return formula(inner)
-        case Quotient(over, under):
-            if not _tall(node):
-                kinds = (Sum, Negative, Product, Quotient)
-                return f"{_tight(over, *kinds)} / {_tight(under, *kinds)}"
-            return rf"\frac{{{formula(over)}}}{{{formula(under)}}}"
-        case Power(base, exponent):
-            return f"{_base(base)}^{{{formula(exponent)}}}"
-        case FunctionCall("exp", (argument,)):
-            return f"e^{{{formula(argument)}}}"
-        case FunctionCall("abs", (argument,)):
-            return rf"\lvert {formula(argument)} \rvert"
-        case FunctionCall("sqrt", (argument,)):
-            return rf"\sqrt{{{formula(argument)}}}"
-        case FunctionCall(name, arguments):
-            return function(name) + _brackets(", ".join(formula(argument) for argument in arguments), node)
-        case Holds(left, relation, right):
-            return f"[{formula(left)} {RELATIONS[relation].latex} {formula(right)}]"
-        case Concatenation(parts, mark):
-            return f"[{f'{mark} '.join(formula(part) for part in parts)}]"
-        case _:
-            raise TypeError(f"not a formula: {node!r}")
+    return _WRITER.write(node)
+
+
+class _LatexWriter(text.TextWriter):
+    """Writes formulas as LaTeX."""
+
+    dot, comma, colon, gap = r"\cdot", r", \allowbreak ", "{:}", " "
+
+    def write(self, node: Formula) -> str:
+        match node:
+            case Symbol():
+                return _symbol(node)
+            case Number(value):
+                return figure(number(value))
+            case Negative(term):
+                return f"-{self.tight(term, Sum, Negative)}"
+            case Quotient(over, under):
+                if not _tall(node):
+                    kinds = (Sum, Negative, Product, Quotient)
+                    return f"{self.tight(over, *kinds)} / {self.tight(under, *kinds)}"
+                return rf"\frac{{{self.write(over)}}}{{{self.write(under)}}}"
+            case Power(base, exponent):
+                return f"{self.base(base)}^{{{self.write(exponent)}}}"
+            case FunctionCall("exp", (argument,)):
+                return f"e^{{{self.write(argument)}}}"
+            case FunctionCall("abs", (argument,)):
+                return rf"\lvert {self.write(argument)} \rvert"
+            case FunctionCall("sqrt", (argument,)):
+                return rf"\sqrt{{{self.write(argument)}}}"
+            case FunctionCall(name, arguments):
+                return function(name) + _brackets(", ".join(map(self.write, arguments)), node)
+            case Holds(left, relation, right):
+                return f"[{self.write(left)} {RELATIONS[relation].latex} {self.write(right)}]"
+        return super().write(node)
+
+    def tight(self, node: Formula, *kinds: type[Formula]) -> str:
+        """Return a formula, in brackets if it is one of the kinds, a negative number or a quotient on one line."""
+        if isinstance(node, Slope):
+            return self.tight(node.body, *kinds)
+        kinds = kinds or (Sum, Negative, Product, MatMul, Outer)
+        divided = isinstance(node, Quotient) and Quotient not in kinds and not _tall(node)
+        return _brackets(self.write(node), node) if divided or loose(node, *kinds) else self.write(node)
+
+    def times(self, node: Product, bracketed: bool) -> str:
+        return r" \odot " if entrywise(node) else r" \times "
+
+    def transposed(self, matrix: Formula) -> str:
+        return f"{self.base(matrix)}^{{\\top}}"
+
+    def left_out(self, rest: LeftOut) -> str:
+        return rf"\dots\text{{ {rest.count} more }}\dots"
+
+    def term(self, node: Formula) -> tuple[str, str]:
+        sign, rest = signed(node)
+        latex = self.tight(rest, Sum, Negative) if sign == "-" else self.write(rest)
+        return sign, latex if not latex.startswith("-") else _brackets(latex, rest)
+
+    def base(self, node: Formula) -> str:
+        """Return the base of a power or a transposition, in brackets if it needs them."""
+        match node:
+            case Slope(body):
+                return self.base(body)
+            case Number(value):
+                plain = value >= 0 and "e" not in number(value)
+            case Symbol(time=time):
+                plain = time is None
+            case FunctionCall(name):
+                plain = name != "exp"
+            case _:
+                plain = isinstance(node, (NumberRow, Holds, Concatenation))
+        return self.write(node) if plain else _brackets(self.write(node), node)
+
+
+_WRITER = _LatexWriter()
 
 
 def figure(plain: str) -> str:
@@ -134,15 +157,15 @@ def broken(node: Formula) -> list[str]:
         return [formula(node)]
     lines: list[list[tuple[str, str]]] = [[]]
     length = 0
-    terms = _terms(node)
-    for term, width in zip(terms, _widths(node), strict=True):
+    for part, term in zip(elided(node.terms), _WRITER.terms(node), strict=True):
+        width = 20 if isinstance(part, LeftOut) else _width(part) + 3
         if lines[-1] and length + width > LONG:
             lines.append([])
             length = 0
         lines[-1].append(term)
         length += width
     first, *more = lines
-    return [_joined(first), *("{} " + " ".join(f"{sign} {latex}" for sign, latex in line) for line in more)]
+    return [_WRITER.joined(first), *("{} " + " ".join(f"{sign} {latex}" for sign, latex in line) for line in more)]
 
 
 def _symbol(symbol: Symbol) -> str:
@@ -165,65 +188,6 @@ def _mark(mark: str) -> str:
     if mark.isalnum() and len(mark) > 2:
         return rf"\mathrm{{{mark}}}"
     return "".join(f"{GREEK[letter]} " if letter in GREEK else letter for letter in mark).rstrip()
-
-
-def _product(node: Product) -> str:
-    first, *rest = factors(node)
-    kinds = (Sum, Negative, Product, MatMul, Outer)
-    latex = [formula(first) if isinstance(first, Number) else _tight(first, *kinds)]
-    latex += [_tight(factor, *kinds) for factor in rest]
-    return (r" \odot " if entrywise(node) else r" \times ").join(latex)
-
-
-def _row(values: Sequence[Any]) -> str:
-    entries = (_left_out(entry) if isinstance(entry, LeftOut) else figure(number(entry)) for entry in elided(values))
-    return "[" + r", \allowbreak ".join(entries) + "]"
-
-
-def _left_out(rest: LeftOut) -> str:
-    return rf"\dots\text{{ {rest.count} more }}\dots"
-
-
-def _terms(node: Sum) -> list[tuple[str, str]]:
-    """Return the terms of a sum that are shown, each as its sign and the rest."""
-    return [("+", _left_out(term)) if isinstance(term, LeftOut) else _term(term) for term in elided(node.terms)]
-
-
-def _widths(node: Sum) -> list[int]:
-    return [20 if isinstance(term, LeftOut) else _width(term) + 3 for term in elided(node.terms)]
-
-
-def _joined(terms: Sequence[tuple[str, str]]) -> str:
-    (sign, first), *rest = terms
-    return " ".join([first if sign == "+" else f"-{first}", *(f"{s} {latex}" for s, latex in rest)])
-
-
-def _term(node: Formula) -> tuple[str, str]:
-    sign, rest = signed(node)
-    latex = _tight(rest, Sum, Negative) if sign == "-" else formula(rest)
-    return sign, latex if not latex.startswith("-") else _brackets(latex, rest)
-
-
-def _tight(node: Formula, *kinds: type[Formula]) -> str:
-    """Return a formula, in brackets if it is one of the loose kinds, or a negative number."""
-    if isinstance(node, Slope):
-        return _tight(node.body, *kinds)
-    divided = isinstance(node, Quotient) and Quotient not in kinds and not _tall(node)
-    return _brackets(formula(node), node) if divided or loose(node, *kinds) else formula(node)
-
-
-def _base(node: Formula) -> str:
-    """Return the base of a power or a transposition, in brackets if it needs them."""
-    if isinstance(node, Slope):
-        return _base(node.body)
-    plain = isinstance(node, Symbol) and node.time is None
-    plain = plain or (isinstance(node, Number) and node.value >= 0 and "e" not in number(node.value))
-    plain = (
-        plain
-        or isinstance(node, (NumberRow, Holds, Concatenation))
-        or (isinstance(node, FunctionCall) and node.name not in ("exp",))
-    )
-    return formula(node) if plain else _brackets(formula(node), node)
 
 
 def _brackets(latex: str, node: Formula) -> str:
@@ -261,6 +225,6 @@ def symbols(equation: WorkedEquation, rows: bool) -> list[str]:
 
 def right_side(line: Line) -> str:
     """Return the right side of an equation with numbers in it, and what it gives."""
-    result = _row(line.value) if np.ndim(line.value) else figure(number(line.value))
+    result = _WRITER.row(line.value) if np.ndim(line.value) else figure(number(line.value))
     middle = formula(line.right)
     return result if middle == result else rf"{middle}\gives {result}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from gatewise.symbolic.evaluation import evaluate, substitute
 from gatewise.symbolic.formula import Concatenation, Formula, MatMul, Outer, Symbol, nodes
 from gatewise.symbolic.symbols import UNITS
-from gatewise.walkthrough.parts import Block, NumberTable, Section, Walkthrough, Words, WorkedEquation
+from gatewise.walkthrough.parts import Block, Definition, NumberTable, Section, Walkthrough, Words, WorkedEquation
 
 MOST_UNITS = 6  # worked line by line; beyond that the first ones, and how many more there are
 MOST_ROWS = 8  # of one table; beyond that the first ones, the last one, and how many between
@@ -50,6 +50,18 @@ class Rest:
         return f"… and {self.count} more{hint}"
 
 
+class Equations(tuple[WorkedEquation, ...]):
+    """Equations of a section that follow each other."""
+
+
+class Definitions(tuple[Definition, ...]):
+    """Definitions of a section that follow each other."""
+
+
+GROUPS: Mapping[type, type[Equations | Definitions]] = {WorkedEquation: Equations, Definition: Definitions}
+BlockGroup = Block | Equations | Definitions
+
+
 def numbered(walk: Walkthrough) -> Iterator[tuple[int, Section, bool]]:
     """Yield the sections, each with its place, and whether a step begins with it (or what comes after them all);
     in every step places are counted anew.
@@ -61,11 +73,11 @@ def numbered(walk: Walkthrough) -> Iterator[tuple[int, Section, bool]]:
         yield place, section, begins
 
 
-def grouped(blocks: Sequence[Block]) -> Iterator[Block | tuple[WorkedEquation, ...]]:
-    """Yield the blocks of a section, equations that follow each other together."""
-    for together, run in groupby(blocks, lambda block: isinstance(block, WorkedEquation)):
-        if together:
-            yield tuple(run)  # type: ignore[arg-type]
+def grouped(blocks: Sequence[Block]) -> Iterator[BlockGroup]:
+    """Yield the blocks of a section, equations that follow each other together, and so definitions."""
+    for kind, run in groupby(blocks, type):
+        if kind in GROUPS:
+            yield GROUPS[kind](run)  # type: ignore[arg-type]
         else:
             yield from run
 

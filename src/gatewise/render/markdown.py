@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 
 from rich.cells import cell_len
 
 from gatewise.render import latex_formula, terminal, text
-from gatewise.render.layout import numbered, rows, shares, write_words
+from gatewise.render.layout import BlockGroup, Definitions, Equations, grouped, numbered, rows, shares, write_words
 from gatewise.walkthrough.numbers import number, percent
 from gatewise.walkthrough.parts import (
-    Block,
-    Definition,
     Expanded,
     Facts,
     NumberTable,
@@ -35,25 +32,21 @@ _BEGINNING = re.compile(r"^(\d*)(?=[-+#=.)])")  # of a list, of a heading, of a 
 
 def render(walkthrough: Walkthrough) -> str:
     """Return the walkthrough as Markdown."""
-    parts = [f"# {escape(walkthrough.title)}"]
-    for place, section_, begins in numbered(walkthrough):
+    return "\n\n".join([f"# {escape(walkthrough.title)}", *(shown for _, shown in sections(walkthrough))])
+
+
+def sections(walk: Walkthrough, *, worked: bool = True) -> Iterator[tuple[Section, str]]:
+    """Yield each section with its Markdown, under its heading and that of a step that begins with it.
+
+    Without `worked`, no equation is shown with numbers in it.
+    """
+    for place, section, begins in numbered(walk):
+        parts = [f"### {place}. {escape(section.title)}"]
         if begins:
-            parts.append("---" if section_.time is None else f"## {escape(text.short(section_.time, text.MOST_TIME))}")
-        parts.append(section(walkthrough, section_, place))
-    return "\n\n".join(parts)
-
-
-def section(walk: Walkthrough, section: Section, place: int, *, worked: bool = True) -> str:
-    """Return one section under its heading; without `worked`, no equation is shown with numbers in it."""
-    parts = [f"### {place}. {escape(section.title)}"]
-    for kind, run in groupby(section.blocks, type):
-        if kind is WorkedEquation:
-            parts += _equations(list(run), walk, worked)  # type: ignore[arg-type]
-        elif kind is Definition:
-            parts.append(_displayed([latex_formula.defined(block) for block in run]))  # type: ignore[arg-type]
-        else:
-            parts += [part for block in run for part in _block(block, walk)]
-    return "\n\n".join(parts)
+            parts.insert(0, f"## {escape(text.short(section.time, text.MOST_TIME))}" if section.time else "---")
+        for block in grouped(section.blocks):
+            parts += _block(block, walk, worked)
+        yield section, "\n\n".join(parts)
 
 
 def escape(name: str) -> str:
@@ -88,8 +81,12 @@ def _name(words: Words) -> str:
     return escape(text.short(words)) if isinstance(words, str) else prose(words)
 
 
-def _block(block: Block, walk: Walkthrough) -> Iterator[str]:
+def _block(block: BlockGroup, walk: Walkthrough, worked: bool) -> Iterator[str]:
     match block:
+        case Equations():
+            yield from _equations(block, walk, worked)
+        case Definitions():
+            yield _displayed(list(map(latex_formula.defined, block)))
         case Facts(items):
             yield "\n".join(f"- {_begun(escape(name))}: {escape(value)}" for name, value in items)
         case NumberTable(title):

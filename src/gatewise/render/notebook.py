@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.render import markdown, text
+from gatewise.render import markdown
 from gatewise.render.script import PRINTED, Script
 from gatewise.walkthrough.parts import Walkthrough
 
@@ -47,15 +47,8 @@ def document(cells: Sequence[Cell]) -> str:
 
 def _cells(walk: Walkthrough) -> Iterator[Cell]:
     script = Script(walk)
-    cells, time, place = list[tuple[str, str, str, str]](), None, 0
-    for section in walk.sections:
-        heading = ""
-        if section.time != time:
-            time, place = section.time, 0
-            heading = "---\n\n" if time is None else f"## {markdown.escape(text.short(time, text.MOST_TIME))}\n\n"
-        place += 1
-        words = heading + markdown.section(walk, section, place, worked=False)
-        cells.append((section.key, words, *script.cell(section)))
+    sections = markdown.sections(walk, worked=False)
+    cells = [(section.key, words, *script.cell(section)) for section, words in sections]
     yield cell("title", "markdown", _title(walk, script))
     yield cell("setup", "code", script.setup(), "", 1)
     count = 1

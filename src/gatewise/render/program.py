@@ -18,7 +18,6 @@ from gatewise.symbolic.formula import Formula, Symbol
 from gatewise.symbolic.heads import Head, constants, head_backward, head_forward, head_inputs
 from gatewise.symbolic.nonlinearities import ARGUMENT, apply, definition, slope
 from gatewise.symbolic.program import MASK, Assignment, Carry, Form, Program
-from gatewise.symbolic.rewrites import sized
 from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH, DH_NEXT, DY, H_PREV, X
 from gatewise.symbolic.wiring import WiredCell, Wiring, merging, unmerging
 from gatewise.walkthrough.bound import are_one_run
@@ -54,18 +53,15 @@ def of_wiring(wiring: Wiring, write: Write = numbers) -> Object:
     write : callable
         Returns an array as plain data; by default as lists of numbers.
     """
-    programs: dict[Program, Object] = {}
+    programs = list(wiring.programs)
     parameters: list[Object] = []
     layers: list[list[Object]] = []
     for row in wiring.cells:
         layers.append([])
         for cell in row:
-            p = cell.parameters
-            program_ = sized(cell.program, p.recurrent_size, p.recurrent_size + p.input_size)
-            programs.setdefault(program_, document(program_))
-            place = {"program": list(programs).index(program_), "parameters": len(parameters)}
-            layers[-1].append({**place, "direction": cell.direction})
-            parameters.append(values(binding.parameters(program_.form, p), write))
+            number = programs.index(cell.sized)
+            layers[-1].append({"program": number, "parameters": len(parameters), "direction": cell.direction})
+            parameters.append(values(binding.parameters(cell.program.form, cell.parameters), write))
     embedding, initial = wiring.embedding, wiring.initial
     wired = {
         "layers": layers,
@@ -78,7 +74,7 @@ def of_wiring(wiring: Wiring, write: Write = numbers) -> Object:
         "reads": wiring.reads,
         "head": wiring.head and _head(wiring.head, write),
     }
-    return {"program": list(programs.values()), "wiring": wired, "parameters": parameters}
+    return {"program": list(map(document, programs)), "wiring": wired, "parameters": parameters}
 
 
 def _merging(how: str, directions: int) -> Object:
@@ -88,10 +84,7 @@ def _merging(how: str, directions: int) -> Object:
 
 def _head(head: Head, write: Write) -> Object:
     return {
-        "given": [
-            {"symbol": _name(symbol), "axes": list(axes), "kind": kind}
-            for symbol, (axes, kind) in head_inputs(head).items()
-        ],
+        "given": [_input(symbol, axes, kind) for symbol, (axes, kind) in head_inputs(head).items()],
         "constants": values(constants(head), write),
         "skip": head.skip,
         "equations": [_assignment(part) for part in (*head_forward(head), *head_backward(head))],
@@ -103,11 +96,11 @@ def document(program: Program) -> Object:
     """Return a program as plain data."""
     return {
         "form": _form(program.form),
-        "given": [{"symbol": _name(part.symbol), "axes": list(part.axes), "kind": part.kind} for part in program.given],
+        "given": [_input(part.symbol, part.axes, part.kind) for part in program.given],
         "forward": [_assignment(part) for part in program.forward],
         "backward": [_assignment(part) for part in program.backward],
-        "carry": [_carry(part) for part in program.carry],
-        "carry_backward": [_carry(part) for part in program.carry_backward],
+        "carry": _carried(program.carry),
+        "carry_backward": _carried(program.carry_backward),
         "nonlinearities": [_nonlinearity(part) for part in activations_of(program.form.variant)],
     }
 
@@ -117,9 +110,17 @@ def _nonlinearity(activation: Activation) -> Object:
         "name": apply(activation, ARGUMENT).name,
         "alpha": activation.alpha,
         "beta": activation.beta,
-        "definition": _tree(definition(activation)),
-        "derivative": _tree(slope(activation, Symbol("y"))),
+        "definition": formula_tree(definition(activation)),
+        "derivative": formula_tree(slope(activation, Symbol("y"))),
     }
+
+
+def _input(symbol: Symbol, axes: Sequence[str], kind: str) -> Object:
+    return {"symbol": text.formula(symbol), "axes": list(axes), "kind": kind}
+
+
+def _carried(carries: Sequence[Carry]) -> list[Object]:
+    return [{"into": text.formula(carry.into), "source": text.formula(carry.source)} for carry in carries]
 
 
 def _form(form: Form) -> Object:
@@ -128,26 +129,19 @@ def _form(form: Form) -> Object:
 
 
 def _assignment(line: Assignment) -> Object:
-    return {"left": _name(line.left), "right": _tree(line.right), "axes": list(line.axes), "sums": line.sums}
+    left, right = text.formula(line.left), formula_tree(line.right)
+    return {"left": left, "right": right, "axes": list(line.axes), "sums": line.sums}
 
 
-def _tree(formula: Formula) -> Object:
+def formula_tree(formula: Formula) -> Object:
     """Return a formula as nested objects; a symbol has only its name, which is the key of its value."""
-    nested: Object = tree(formula, lambda symbol: {"text": _name(symbol)})
+    nested: Object = tree(formula, lambda symbol: {"text": text.formula(symbol)})
     return nested
-
-
-def _carry(carry: Carry) -> Object:
-    return {"into": _name(carry.into), "source": _name(carry.source)}
-
-
-def _name(symbol: Symbol) -> str:
-    return text.formula(symbol)
 
 
 def values(named: Mapping[Symbol, Any], write: Write = numbers) -> Object:
     """Return the values of symbols, by the names that a program has for them."""
-    return {_name(symbol): write(value) for symbol, value in named.items()}
+    return {text.formula(symbol): write(value) for symbol, value in named.items()}
 
 
 def _inputs(bound: Sequence[Bound], *, backward: bool) -> Object:

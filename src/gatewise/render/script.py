@@ -69,6 +69,19 @@ class _Line:
         return evaluate(self._computed, {symbol: values[name] for symbol, name in self.names.items()})
 
 
+def setup(quiet: str) -> str:
+    """Return the first lines of a script, which print as it does; NumPy does not warn of errors of the kind `quiet`."""
+    return SETUP.format(printed=", ".join(f"{key}={json.dumps(value)}" for key, value in PRINTED.items()), quiet=quiet)
+
+
+def function_names(activations: Iterable[Activation], allotted: code.Allotted) -> dict[Activation, str]:
+    """Return the Python names of nonlinearities: NumPy's of tanh, the others' own."""
+    return {
+        activation: "np.tanh" if activation.name == "tanh" else allotted.name(activation, activation.name)
+        for activation in activations
+    }
+
+
 class Script:
     """The code of a walk, cell by cell, and what each prints."""
 
@@ -81,10 +94,8 @@ class Script:
         self.whole = len(walk.shown) == len(self.steps)  # else no code computes what comes of all steps
         self.single = self.steps[0].p.dtype == np.float32
         self.allotted = code.Allotted(*TAKEN)
-        self.functions = {
-            line: "np.tanh" if line.name == "tanh" else self.allotted.name(line, line.name)
-            for line in dict.fromkeys(line for step in self.bound for line in activations_of(step.form.variant))
-        }
+        activations = (activation for step in self.bound for activation in activations_of(step.form.variant))
+        self.functions = function_names(activations, self.allotted)
         self.values: dict[str, Any] = {}  # the value of each name
         self.walked: dict[str, Any] = {}  # and what it is in the walk
         self.forward: list[_Line] = []  # from all that goes in to the last states
@@ -128,10 +139,7 @@ class Script:
 
     def setup(self) -> str:
         """Return the first cell."""
-        quiet = "over" if all(np.isfinite(value).all() for value in self.values.values()) else "all"
-        return SETUP.format(
-            printed=", ".join(f"{key}={json.dumps(value)}" for key, value in PRINTED.items()), quiet=quiet
-        )
+        return setup("over" if all(np.isfinite(value).all() for value in self.values.values()) else "all")
 
     def cell(self, section: Section) -> tuple[str, str]:
         """Return the code of a section, and what it prints."""
@@ -161,7 +169,7 @@ class Script:
         for line in grouping.of_section(step.program, section.key):
             self._equation(line, step.equation(line), section.at)
         show_source = f"show({', '.join(f'{name}={source}' for name, source in self.shown)})" if self.shown else ""
-        return "\n".join(part for part in (*self.given, *self.made, _wrapped(show_source, 5)) if part), self.printed
+        return "\n".join(part for part in (*self.given, *self.made, wrapped(show_source, 5)) if part), self.printed
 
     def _show(self, name: str, source: str, value: Any) -> None:
         self.shown.append((name, source))
@@ -259,7 +267,7 @@ class Script:
         self.made += [self._loss(moved), f"{AGREES}\n\n"]
         for check in checks:
             call = f'agrees("{check.name}", {check.source}, lambda e: loss({check.arguments}))'
-            self.made.append(_wrapped(call, 7))
+            self.made.append(wrapped(call, 7))
             self.printed += f"{check.name} agrees: {self._agrees(check)}\n"
 
     def _of_parameter(self, symbol: Symbol, gradient: str) -> _Check:
@@ -281,13 +289,13 @@ class Script:
 
     def _loss(self, moved: Iterable[str]) -> str:
         """Return the source of the loss as a function of what is moved; the rest stays."""
-        head = _wrapped(f"def loss({', '.join(f'{name}={name}' for name in moved)}):", 9)
+        head = wrapped(f"def loss({', '.join(f'{name}={name}' for name in moved)}):", 9)
         doc = '    """Return the loss, with every step computed again."""'
         body = [f"    {line.source(self.functions)}" for line in self.forward]
         total = " + ".join(f"{gradient} @ {state}" for gradient, state in self._of_loss())
         last = f"    return {total}"
         if len(last) > WIDTH:
-            last = _wrapped(f"    return ({total})", 12)
+            last = wrapped(f"    return ({total})", 12)
         return "\n".join([head, doc, *body, f"{last}\n\n"])
 
     def _agrees(self, check: _Check) -> bool:
@@ -339,6 +347,6 @@ class _Check:
         return ", ".join(map(str, self.moves))
 
 
-def _wrapped(line: str, indent: int) -> str:
+def wrapped(line: str, indent: int) -> str:
     """Return a line of code as several, broken within its brackets."""
     return textwrap.fill(line, WIDTH, subsequent_indent=" " * indent, break_on_hyphens=False, break_long_words=False)

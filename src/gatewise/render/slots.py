@@ -115,8 +115,8 @@ def of_head(head: Head) -> dict[str, Any]:
 
 def _templates(equations: Iterable[Assignment], ranks: Ranks) -> dict[str, Any]:
     return {
-        "symbols": {_name(symbol): _templates_of(nodes_of(symbol))[0] for symbol in ranks},
-        "lines": {_name(line.left): _line(line, ranks) for line in equations},
+        "symbols": {text.formula(symbol): _templates_of(nodes_of(symbol))[0] for symbol in ranks},
+        "lines": {text.formula(line.left): _line(line, ranks) for line in equations},
         "elided": {"most": MOST_TERMS, "first": FIRST_TERMS, "text": LEFT_OUT},
     }
 
@@ -130,28 +130,26 @@ def _line(line: Assignment, ranks: Ranks) -> dict[str, Any]:
     return templates
 
 
-def _name(symbol: Symbol) -> str:
-    return text.formula(symbol)
-
-
 def with_slots(formula: Formula, ranks: Ranks) -> Formula:
     """Return a formula with slots where `gatewise.symbolic.evaluation.substitute` puts numbers."""
 
     def change(node: Formula) -> Formula | None:
         match node:
             case Symbol():
-                name, rank = _name(node), ranks[node]
+                name, rank = text.formula(node), ranks[node]
                 return Entries(ref=name) if rank == 2 else Slot(ref=name if rank else (name,))
             case Sum(terms):
                 return Sum(tuple(part for term in terms for part in _terms(term, ranks)))
             case MatMul():
                 return Sum((_pairs(node),))
             case Outer(Symbol() as left, Symbol() as right):
-                return Product((Slot(ref=_name(left)), Entries(ref=(_name(right),))))
+                return Product((Slot(ref=text.formula(left)), Entries(ref=(text.formula(right),))))
             case Slice(vector, int(start)):
-                return Slot(ref=(_name(vector), start))
+                return Slot(ref=(text.formula(vector), start))
             case FunctionCall("mean", (argument,)):
-                over = next(_name(part) for part in nodes(argument) if isinstance(part, Symbol) and ranks[part] == 1)
+                over = next(
+                    text.formula(part) for part in nodes(argument) if isinstance(part, Symbol) and ranks[part] == 1
+                )
                 return Quotient(Sum((Each(over, with_slots(argument, ranks)),)), Slot(ref=over, how="#"))
         return None
 
@@ -168,9 +166,8 @@ def _pairs(product: MatMul) -> Pairs:
         left = left.matrix
     matrices = left.factors if isinstance(left, Product) else (left,)
     assert isinstance(product.right, Symbol)
-    return Pairs(
-        tuple(_name(factor) for factor in matrices if isinstance(factor, Symbol)), turned, _name(product.right)
-    )
+    names = tuple(text.formula(factor) for factor in matrices if isinstance(factor, Symbol))
+    return Pairs(names, turned, text.formula(product.right))
 
 
 def _signed(term: Formula) -> tuple[str, Ref, Formula]:
@@ -205,7 +202,7 @@ class _Math(mathml.MathWriter):
     def write(self, node: Formula) -> Nodes:
         match node:
             case Symbol():
-                return _slot("$s", _name(node))
+                return _slot("$s", text.formula(node))
             case Slot(ref=ref, how=how):
                 return _slot("$n", how, ref)
             case Entries(ref=ref):

@@ -14,6 +14,9 @@ from rich.text import Text
 from gatewise.render.layout import (
     CLOSED,
     OPEN,
+    BlockGroup,
+    Definitions,
+    Equations,
     Line,
     Rest,
     TableRows,
@@ -29,8 +32,6 @@ from gatewise.render.text import MOST_TIME, SPELLED, WIDTH, caption, clean, glue
 from gatewise.symbolic.formula import Formula, NumberRow
 from gatewise.walkthrough.numbers import GLUE, aligned, number, percent
 from gatewise.walkthrough.parts import (
-    Block,
-    Definition,
     Expanded,
     Facts,
     NumberTable,
@@ -115,10 +116,15 @@ class _TerminalWriter:
         lines = self._fill(f"{place}. {section.title}", 0, margin)
         yield from (Text(line, style="bold cyan") for line in lines)
         for block in grouped(section.blocks):
-            yield from self._equations(block) if isinstance(block, tuple) else self._block(block)
+            yield from self._block(block)
 
-    def _block(self, block: Block) -> Iterator[Text]:
+    def _block(self, block: BlockGroup) -> Iterator[Text]:
         match block:
+            case Equations():
+                yield from self._equations(block)
+            case Definitions():
+                for definition in block:
+                    yield from self._wrapped(f"{definition.name}(a) = {glued(definition.right)}", 3, 7)
             case Facts(items):
                 names = [clean(name) for name, _ in items]
                 width = max(map(cell_len, names))
@@ -126,8 +132,6 @@ class _TerminalWriter:
                     yield from self._wrapped(f"{left_of(name, width)}  {clean(value)}", 3, width + 5)
             case NumberTable():
                 yield from self._table(block)
-            case Definition(name, right):
-                yield from self._wrapped(f"{name}(a) = {glued(right)}", 3, 7)
             case Expanded():
                 yield from self._expanded(block)
             case Sentence(text):

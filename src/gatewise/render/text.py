@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 from rich.cells import cell_len, set_cell_size
 
@@ -74,14 +74,18 @@ def formula(node: Formula, most: int | None = MOST_TERMS) -> str:
 
 def glued(node: Formula) -> str:
     """Return a formula as text with no-break spaces where a line must not end."""
-    return TextWriter(MOST_TERMS).write(node)
+    return TextWriter().write(node)
 
 
 @dataclass(frozen=True)
 class TextWriter:
-    """Writes formulas; of long sums and rows the first terms and the last one."""
+    """Writes formulas; of long sums and rows with more than `most` terms the first ones and the last one."""
 
-    most: int | None
+    most: int | None = MOST_TERMS
+    dot: ClassVar[str] = "·"
+    comma: ClassVar[str] = ", "
+    colon: ClassVar[str] = ":"
+    gap: ClassVar[str] = GLUE  # behind the sign of a term
 
     def write(self, node: Formula) -> str:
         """Return a formula."""
@@ -99,17 +103,15 @@ class TextWriter:
             case Product():
                 return self.product(node)
             case MatMul(left, right):
-                return f"{self.tight(left)} · {self.tight(right)}"
+                return f"{self.tight(left)} {self.dot} {self.tight(right)}"
             case Transpose(matrix):
-                return f"{self.tight(matrix)}ᵀ"
-            case Outer(left, right, rows):
-                return (
-                    f"{self.tight(left)}ᵀ · {self.tight(right)}"
-                    if rows
-                    else f"{self.tight(left)} · {self.tight(right)}ᵀ"
-                )
+                return self.transposed(matrix)
+            case Outer(left, right, True):
+                return f"{self.transposed(left)} {self.dot} {self.tight(right)}"
+            case Outer(left, right):
+                return f"{self.tight(left)} {self.dot} {self.transposed(right)}"
             case Slice(vector, start, stop):
-                return f"{self.write(vector)}[{start}:{stop}]"
+                return f"{self.write(vector)}[{start}{self.colon}{stop}]"
             case Slope(body):
                 return self.write(body)
             case Quotient(over, under):
@@ -137,23 +139,39 @@ class TextWriter:
         """Return a product."""
         first, *rest = factors(node)
         parts = [self.write(first) if isinstance(first, Number) else self.tight(first), *map(self.tight, rest)]
-        return ("×" if of_numbers(node, bracketed=bracketed) else " * ").join(parts)
+        return self.times(node, bracketed).join(parts)
+
+    def times(self, node: Product, bracketed: bool) -> str:
+        """Return the sign between the factors of a product."""
+        return "×" if of_numbers(node, bracketed=bracketed) else " * "
+
+    def transposed(self, matrix: Formula) -> str:
+        """Return a matrix or a vector transposed."""
+        return f"{self.tight(matrix)}ᵀ"
 
     def row(self, values: Sequence[Any]) -> str:
         """Return numbers side by side."""
-        entries = (
-            _left_out(entry) if isinstance(entry, LeftOut) else number(entry) for entry in elided(values, self.most)
-        )
-        return f"[{', '.join(entries)}]"
+        entries = elided(values, self.most)
+        shown = (self.left_out(entry) if isinstance(entry, LeftOut) else self.write(Number(entry)) for entry in entries)
+        return f"[{self.comma.join(shown)}]"
+
+    def left_out(self, rest: LeftOut) -> str:
+        """Return what stands for terms that are not shown."""
+        return str(rest).replace(" ", GLUE)
 
     def sum(self, node: Sum) -> str:
         """Return a sum."""
-        terms = [
-            ("+", _left_out(term)) if isinstance(term, LeftOut) else self.term(term)
-            for term in elided(node.terms, self.most)
-        ]
-        sign, first = terms[0]
-        return " ".join([first if sign == "+" else f"-{first}", *(f"{s}{GLUE}{text}" for s, text in terms[1:])])
+        return self.joined(self.terms(node))
+
+    def terms(self, node: Sum) -> list[tuple[str, str]]:
+        """Return the terms of a sum that are shown, each as its sign and the rest."""
+        terms = elided(node.terms, self.most)
+        return [("+", self.left_out(term)) if isinstance(term, LeftOut) else self.term(term) for term in terms]
+
+    def joined(self, terms: Sequence[tuple[str, str]]) -> str:
+        """Return terms as a sum."""
+        (sign, first), *rest = terms
+        return " ".join([first if sign == "+" else f"-{first}", *(f"{s}{self.gap}{text}" for s, text in rest)])
 
     def term(self, node: Formula) -> tuple[str, str]:
         """Return a term of a sum as its sign and the rest; a short one stays on one line."""
@@ -161,10 +179,6 @@ class TextWriter:
         written = self.product(rest, bracketed=True) if isinstance(rest, Product) else self.write(rest)
         written = f"({written})" if loose_behind(sign, rest) else written
         return sign, written.replace(" ", GLUE) if sign == "+" and len(written) < WIDTH // 3 else written
-
-
-def _left_out(rest: LeftOut) -> str:
-    return str(rest).replace(" ", GLUE)
 
 
 def _symbol(symbol: Symbol) -> str:

@@ -13,6 +13,7 @@ from gatewise.records.step import State
 from gatewise.symbolic.formula import TWO, Concatenation, Formula, Quotient, Slice, Symbol, add, times
 from gatewise.symbolic.heads import OUTPUT, READ_AXIS, Head
 from gatewise.symbolic.program import Assignment, Program
+from gatewise.symbolic.rewrites import sized
 from gatewise.symbolic.symbols import d
 
 FORWARD, BACKWARD = Symbol("h", "forward"), Symbol("h", "backward")  # the outputs of the two directions
@@ -28,6 +29,12 @@ class WiredCell:
     program: Program
     parameters: Parameters
     direction: str = "forward"
+
+    @property
+    def sized(self) -> Program:
+        """The program for cells of this size."""
+        p = self.parameters
+        return sized(self.program, p.recurrent_size, p.recurrent_size + p.input_size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +67,14 @@ class Wiring:
     initial: tuple[tuple[State, ...], ...] | None = None
     reads: str = "every"
     head: Head | None = None
+
+    @property
+    def programs(self) -> dict[Program, Parameters]:
+        """The programs of the cells in their sizes, each once, with the parameters of a cell that runs it."""
+        programs: dict[Program, Parameters] = {}
+        for cell in (cell for layer in self.cells for cell in layer):
+            programs.setdefault(cell.sized, cell.parameters)
+        return programs
 
 
 def merging(how: str, directions: int) -> tuple[Assignment, ...]:

@@ -16,39 +16,20 @@ from gatewise.walkthrough.lazy import KEPT
 
 
 class RunGradients(NamedTuple):
-    """A backward pass over a whole run.
+    """The gradients of a backward pass over a whole run."""
 
-    Attributes
-    ----------
-    parameters : dict of str to array
-        The gradients of the loss with respect to the parameters, by the names of `Parameters`.
-    arriving : dict of int to dict of Symbol to array
-        What arrives at some of the steps.
-    carried : dict of int to array
-        How much of a gradient at the last cell state reaches those steps along the cell state alone.
-    """
-
-    parameters: dict[str, Array]
-    arriving: dict[int, Mapping[Symbol, Any]]
-    carried: dict[int, Array]
+    parameters: dict[str, Array]  # by the names of `Parameters`
+    arriving: dict[int, Mapping[Symbol, Any]]  # at some of the steps
+    carried: dict[int, Array]  # of a gradient at the last cell state, the share that reaches these along it alone
 
 
 class Arriving:
     """The gradients that arrive at the steps of a run from the steps after them.
 
     From a step to the one before it, they are what the program of the step says. Over many steps at a time they are
-    computed by `gatewise.adjoints`, and no step is bound to its program.
-
-    Parameters
-    ----------
-    steps : sequence of BoundStep
-        In the order in which they ran.
-    last : (array, array)
-        What arrives at the hidden state and at the cell state of the last step.
-    steps_to_keep : iterable of int
-        Steps of a long run that what arrives at is computed for in one pass.
-    share_of : function of BoundStep
-        Returns how much of the gradient at its cell state a step passes on along the cell state alone.
+    computed by `gatewise.adjoints`, and no step is bound to its program. `last` arrives at the states of the last step.
+    What arrives at `steps_to_keep` of a long run is computed in one pass. `share_of` returns the share of the gradient
+    at its cell state that a step passes on along the cell state alone.
     """
 
     def __init__(

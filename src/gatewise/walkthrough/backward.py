@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,26 +15,19 @@ from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DC_PREV, DH, DH_NEXT, DY,
 from gatewise.walkthrough import setting, stepback
 from gatewise.walkthrough.arriving import Arriving
 from gatewise.walkthrough.bound import BoundStep, last_gradients, over_all_steps
-from gatewise.walkthrough.lazy import ENDS, FEW, ends
+from gatewise.walkthrough.lazy import ENDS, FEW
 from gatewise.walkthrough.parts import Block, NumberTable, Section, Sentence, Words
 from gatewise.walkthrough.quantity_sentences import carried_share, gradient_check_sentence
 
+Maker = Callable[[], Sequence[Section]]  # of sections
 WORK = 1_000  # steps of a run that are always checked against differences
 
 
 class BackwardWalk:
-    """The sections of a run, from its last step to its first.
+    """The sections of the steps of one run, called by their `times`, from the last to the first.
 
-    Parameters
-    ----------
-    steps : sequence of BoundStep
-        Each begins where the one before it ended.
-    times : sequence of str
-        What they are called.
-    dh, dc : array, optional
-        The gradients of the loss with respect to the last states: see `gatewise.walkthrough.bound.last_gradients`.
-    shown : sequence of int
-        Which steps are worked through, in the order in which they ran.
+    Those `shown` are worked through, given in the order in which they ran. `dh` and `dc` are the gradients of the loss
+    with respect to the last states: see `gatewise.walkthrough.bound.last_gradients`.
     """
 
     def __init__(
@@ -56,27 +49,17 @@ class BackwardWalk:
         steps_to_keep = () if self.whole or len(shown) == 1 else {*shown, *ending, 0}
         self.arriving = Arriving(steps, (self.dh, self.dc), steps_to_keep, self._carried_share)
 
-    def forward(self) -> Iterator[Callable[[], Sequence[Section]]]:
-        """Yield the makers of the sections of the loss and of the steps forward, in brief."""
-        yield lambda: [self._loss()]
-        for at in self.shown:
-            yield partial(self._forward_in_brief, at)
+    def forward(self) -> list[Maker]:
+        """Return the makers of the sections of the loss and of the steps forward, in brief."""
+        return [self._loss, *(partial(self._forward_in_brief, at) for at in self.shown)]
 
-    def backward(self) -> Iterator[Callable[[], Sequence[Section]]]:
-        """Yield the makers of the sections of the steps backward."""
-        for at in reversed(self.shown):
-            yield partial(self._backward, at)
+    def backward(self) -> list[Maker]:
+        """Return the makers of the sections of the steps backward."""
+        return [partial(self._backward, at) for at in reversed(self.shown)]
 
-    def of_all(self) -> Iterator[Callable[[], Sequence[Section]]]:
-        """Yield the makers of the sections about all steps together, and of the check."""
-        if len(self.steps) > 1:
-            yield lambda: [self._all_steps()]
-            yield lambda: [self._through_time()]
-        yield lambda: [self._check()]
-
-    def at_a_glance(self) -> list[Section]:
-        """Return the steps backward at a glance."""
-        return [self._through_time()]
+    def of_all(self) -> list[Maker]:
+        """Return the makers of the sections about all steps together, and of the check."""
+        return [self._all_steps, self.through_time, self._check] if len(self.steps) > 1 else [self._check]
 
     def _forward_in_brief(self, at: int) -> list[Section]:
         return [stepback.forward_in_brief(self.steps[at])]
@@ -88,7 +71,7 @@ class BackwardWalk:
         """Return the share of its cell state's gradient that a step passes on along the cell state alone."""
         return step.M.f[0] if step.form.keeps_by_gate else stepback.carried_share(step)
 
-    def _loss(self) -> Section:
+    def _loss(self) -> list[Section]:
         loss: Words = ("The loss is the sum of the last ", H, ", so its gradient with respect to each entry is 1.")
         if self.steps[0].has_dy:
             of_outputs = ("The loss is given by its gradients: ", DY, " with respect to the output of every step, ")
@@ -98,9 +81,9 @@ class BackwardWalk:
         d_of = ("A d before a symbol means the gradient of the loss with respect to it: ", DH, " belongs to ", H, ".")
         part = (DC_PREV, " is the part along the cell state; the part through ", H_PREV, " is added one step earlier.")
         blocks = (Sentence(loss), Sentence(d_of), Sentence(part))
-        return Section("loss", "The loss: where the backward pass begins", blocks)
+        return [Section("loss", "The loss: where the backward pass begins", blocks)]
 
-    def _all_steps(self) -> Section:
+    def _all_steps(self) -> list[Section]:
         """The gradients of the parameters: the sums over all steps."""
         words = "The parameters are shared by all steps, so their gradients add up"
         blocks: list[Block]
@@ -114,12 +97,12 @@ class BackwardWalk:
                 *setting.tables(first, first.p.replace(**self.arriving.total.parameters), d),
             ]
         title = f"The gradients summed over all {len(self.steps):,} steps"
-        return Section("all_steps", title, tuple(blocks), self.after)
+        return [Section("all_steps", title, tuple(blocks), self.after)]
 
-    def _through_time(self) -> Section:
-        """How much of the cell state's gradient the forget gates let through."""
+    def through_time(self) -> list[Section]:
+        """Return the section about the share of the cell state's gradient that the forget gates let through."""
         first = self.steps[0]
-        units, new = first.units[:4], d(first.form.cell)
+        new = d(first.form.cell)
         last = len(self.steps) - 1
         carried = {last: np.ones(len(self.names[UNITS]))}  # of what arrives at the last cell state, what reaches others
 
@@ -129,18 +112,12 @@ class BackwardWalk:
             share = self._carried_share(step)
             return self.times[at], (share[k], (reached * share)[k], step.scope[new][k], step.scope[DC_PREV][k])
 
-        rows = {k: ends(len(self.steps), partial(row, k), every=self.whole) for k in units}
         plain = first.form.keeps_by_gate
         heads = (F if plain else "kept", ("product of ", F) if plain else "product", new, DC_PREV)
-        blocks: list[Block] = [
-            NumberTable(self.names[UNITS][k], heads, rows[k][0], (0,), digits=6, whole=True, left_out=rows[k][1])
-            for k in units
-        ]
-        rest = len(first.units) - len(units)
-        if rest:
-            blocks.append(Sentence(f"… and {rest} more units (--unit K, or unit=K, shows one)."))
+        blocks = setting.tables_of_units(self.steps, row, heads, (0,), digits=6, every=self.whole)
         if last:
             reached = self._reached(0, carried)
+            units = first.units[: setting.FEW]
             blocks.append(Sentence(carried_share(self.times[-1], self.times[0], reached, units, first.named)))
         words: Words
         if plain:
@@ -153,7 +130,7 @@ class BackwardWalk:
             )
         blocks.append(Sentence(words))
         title = "Through time: the running product of the forget gates" if last else "The step backward at a glance"
-        return Section("through_time", title, tuple(blocks), self.after)
+        return [Section("through_time", title, tuple(blocks), self.after)]
 
     def _reached(self, at: int, carried: dict[int, Any]) -> Any:
         """Return the share of a gradient at the last cell state that reaches the cell state of a step."""
@@ -165,11 +142,11 @@ class BackwardWalk:
             place -= 1
         return carried[at]
 
-    def _check(self) -> Section:
+    def _check(self) -> list[Section]:
         steps, title = self.steps, "The check: central differences of the loss"
         if not self.whole and len(steps) > WORK:
             words = f"Checking {len(steps):,} steps takes long; --every-step, or every_step=True, includes it."
-            return Section("gradient_check", title, (Sentence(words),), self.after)
+            return [Section("gradient_check", title, (Sentence(words),), self.after)]
         dy = np.stack([step.scope[DY] for step in steps]) if steps[0].has_dy else None
         compared = gradient_check([step.step for step in steps], self.dh, self.dc, dy=dy)
         names: dict[str, Symbol] = {"x": X, "h_prev": H_PREV, "c_prev": C_PREV}
@@ -182,4 +159,4 @@ class BackwardWalk:
         )
         heads = ("compared", "entries", "largest gradient", "largest error")
         blocks = (NumberTable("", heads, rows, digits=3, whole=True), Sentence(gradient_check_sentence(compared)))
-        return Section("gradient_check", title, blocks, self.after)
+        return [Section("gradient_check", title, blocks, self.after)]

@@ -41,23 +41,10 @@ class _ArrivingValues(StepValues):
 class BoundStep:
     """A step, the program that it ran in the form of a notation, and the numbers of both.
 
-    The step is bound to its program when a number is needed.
-
-    Parameters
-    ----------
-    step : Step
-    units : tuple of int or None
-        The units that are expanded, or None for all.
-    notation : Notation
-    time : str or None
-        The name of the step, where there are several.
-    at : int
-        Which of the steps it is.
-    dy : array (recurrent,), optional
-        The gradient of the loss with respect to this step's output; without it, the loss depends on the last states
-        alone.
-    arriving : function of int, optional
-        Returns the gradients that arrive at a step from the one after it.
+    The step is bound to its program when a number is needed. `units` are expanded, or none if None. `time` is the name
+    of the step where there are several, `at` its place. `dy` (recurrent,) is the gradient of the loss with respect to
+    this step's output; without it, the loss depends on the last states alone. `arriving` returns the gradients that
+    arrive at a step from the one after it.
     """
 
     def __init__(
@@ -190,19 +177,12 @@ def _summed(program: Program) -> dict[Symbol, list[tuple[str, str]]]:
 def bind_backward(
     steps: Sequence[BoundStep], dh: npt.ArrayLike | None, dc: npt.ArrayLike | None
 ) -> tuple[Array, Array]:
-    """Bind to each step the gradients that arrive from the step after it; return those at the last step.
+    """Bind to each step of a run the gradients that arrive from the step after it; return those at the last step.
 
-    Parameters
-    ----------
-    steps : sequence of BoundStep
-        Each begins where the one before it ended.
-    dh, dc : array, optional
-        The gradients of the loss with respect to the last states. By default zeros, but ones for `dh` where the steps
-        have no `dy`.
+    `dh` and `dc` are the gradients of the loss with respect to the last states: see `last_gradients`.
     """
     last = last_gradients(steps[0], dh, dc)
-    if not are_one_run(steps):
-        raise OptionError("a backward pass takes the steps of one run, each beginning where the one before it ended")
+    require_one_run(steps)
     carry = steps[0].program.carry_backward
     arriving = dict(zip((entry.into for entry in carry), last, strict=True))
     with np.errstate(all="ignore"):
@@ -236,6 +216,12 @@ def are_one_run(steps: Sequence[Bound]) -> bool:
         )
         for before, after in pairwise(steps)
     )
+
+
+def require_one_run(steps: Sequence[Bound]) -> None:
+    """Raise OptionError for steps that are not those of one run."""
+    if not are_one_run(steps):
+        raise OptionError("a backward pass takes the steps of one run, each beginning where the one before it ended")
 
 
 def _arriving(name: str, gradient: npt.ArrayLike | None, default: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,8 +18,8 @@ from gatewise.records.trace import Trace
 from gatewise.symbolic.formula import Symbol
 from gatewise.walkthrough import forward, setting, written
 from gatewise.walkthrough.arriving import Arriving
-from gatewise.walkthrough.backward import BackwardWalk
-from gatewise.walkthrough.bound import BoundStep, are_one_run
+from gatewise.walkthrough.backward import BackwardWalk, Maker
+from gatewise.walkthrough.bound import BoundStep, require_one_run
 from gatewise.walkthrough.lazy import FEW, Groups, Lazy
 from gatewise.walkthrough.notation import Notation
 from gatewise.walkthrough.notation import notation as notation_of
@@ -116,10 +116,8 @@ def walk(
         edits = "" if trace is None else trace.edits_said()
         makers.append(lambda: [setting.sequence(run.bound, run.times, every=every_step, edits=edits)])
     if backward:
-        if trace is None and not isinstance(thing, (Step, Lazy)) and not are_one_run(run.bound):
-            raise OptionError(
-                "a backward pass takes the steps of one run, each beginning where the one before it ended"
-            )
+        if trace is None and not isinstance(thing, (Step, Lazy)):
+            require_one_run(run.bound)
         makers += run.backward(dh, dc, worked, brief=brief)
     else:
         makers += _with_rest([partial(run.forward, place) for place in worked], worked, run.times)
@@ -127,9 +125,6 @@ def walk(
     title = _title(len(steps), worked, backward=backward, brief=brief)
     names = run.bound[0].names
     return Walkthrough(title, sections, run.bound, names, units, backward, symbols.name, symbols.rows, worked)
-
-
-Maker = Callable[[], Sequence[Section]]
 
 
 class _WalkedRun:
@@ -172,8 +167,8 @@ class _WalkedRun:
         walk = BackwardWalk(self.bound, self.times, dh, dc, worked)
         self.arriving, several = walk.arriving, len(self.bound) > 1
         if brief:
-            return [walk.at_a_glance]
-        makers = [*walk.forward(), *_with_rest(list(walk.backward()), worked[::-1], self.times)]
+            return [walk.through_time]
+        makers = [*walk.forward(), *_with_rest(walk.backward(), worked[::-1], self.times)]
         return makers if several and len(worked) == 1 else [*makers, *walk.of_all()]
 
 

@@ -15,13 +15,7 @@ ENDS = 20  # rows of a longer one: those of the first steps, and the last one
 
 
 class Lazy(Sequence[T]):
-    """A sequence of so many items, each made by a function of its place.
-
-    Parameters
-    ----------
-    count : int
-    make : function of int
-    """
+    """A sequence of so many items, each made by a function of its place."""
 
     def __init__(self, count: int, make: Callable[[int], T]) -> None:
         self._count, self._make = count, lru_cache(KEPT)(make)
@@ -49,13 +43,7 @@ def ends(count: int, make: Callable[[int], T], *, every: bool) -> tuple[Sequence
 
 
 class Groups(Sequence[T]):
-    """A sequence of the items of groups, each of which is made when it is needed.
-
-    Parameters
-    ----------
-    makers : sequence of function
-        Each returns the items of a group.
-    """
+    """A sequence of the items of groups, each of which its maker returns when it is needed."""
 
     def __init__(self, makers: Sequence[Callable[[], Iterable[T]]]) -> None:
         self.groups = Lazy(len(makers), lambda n: tuple(makers[n]()))

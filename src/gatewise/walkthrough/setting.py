@@ -138,13 +138,30 @@ def tables_by_title(p: Parameters) -> dict[str, list[tuple[Symbol, Array]]]:
     return tables
 
 
+def tables_of_units(
+    steps: Sequence[BoundStep],
+    row: Callable[[int, int], tuple[Words, Sequence[Any]]],
+    heads: tuple[Words, ...],
+    openness: tuple[int, ...],
+    *,
+    digits: int,
+    every: bool,
+) -> list[Block]:
+    """Return a table of the steps of a run for each of the first units; `row` makes a row, given unit and place."""
+    units, blocks = steps[0].units, list[Block]()
+    for k in units[:FEW]:
+        rows, left_out = ends(len(steps), partial(row, k), every=every)
+        title = steps[0].named(k)
+        blocks.append(NumberTable(title, heads, rows, openness, digits=digits, whole=True, left_out=left_out))
+    if len(units) > FEW:
+        blocks.append(Sentence(f"… and {len(units) - FEW} more units (--unit K, or unit=K, shows one)."))
+    return blocks
+
+
 def sequence(steps: Sequence[BoundStep], times: Sequence[str], *, every: bool, edits: str = "") -> Section:
     """Return the inputs, gates and states of every step, unit by unit; of a long run, only its ends."""
-    first = steps[0]
-    p, names, units = first.p, first.names, first.units[:FEW]
+    p, features = steps[0].p, steps[0].names[FEATURES]
     inputs = range(p.input_size) if p.input_size <= 3 else ()
-    blocks: list[Block] = []
-    heads: tuple[Words, ...]
     last = H if p.projection is None else M
 
     def row(k: int, at: int) -> tuple[Words, Sequence[Any]]:
@@ -153,14 +170,9 @@ def sequence(steps: Sequence[BoundStep], times: Sequence[str], *, every: bool, e
         gates.append((moment.h if last is H else moment.m)[0, k])
         return times[at], (*(x[n] for n in inputs), *gates)
 
-    for k in units:
-        rows, left_out = ends(len(steps), partial(row, k), every=every)
-        heads = (*(names[FEATURES][n] for n in inputs), I, F, G, O, C, last)
-        start = len(inputs)
-        openness = (start, start + 1, start + 3)
-        blocks.append(NumberTable(names[UNITS][k], heads, rows, openness, digits=4, whole=True, left_out=left_out))
-    if len(units) < len(first.units):
-        blocks.append(Sentence(f"… and {p.hidden_size - len(units)} more units (--unit K, or unit=K, shows one)."))
+    heads: tuple[Words, ...] = (*(features[n] for n in inputs), I, F, G, O, C, last)
+    start = len(inputs)
+    blocks = tables_of_units(steps, row, heads, (start, start + 1, start + 3), digits=4, every=every)
     if edits:
         blocks.append(Sentence(f"Edited: {edits}."))
     title = f"The {len(steps):,} steps at a glance" if len(steps) > 1 else "The step at a glance"
