@@ -250,6 +250,10 @@ def test_a_file_whose_network_cannot_be_made_says_so_in_a_note(capsys):
     assert note in capsys.readouterr().err
 
 
+def test_an_input_without_steps_has_an_empty_trace():
+    assert gw.open_run(lstm_of(), SEQUENCE[:0]).trace.output.shape == (0, 3)
+
+
 # Errors.
 
 
@@ -260,7 +264,6 @@ def test_what_cannot_be_opened_is_refused_in_one_sentence():
         (lambda: gw.open_run(3, SEQUENCE), "open_run takes the path of a model or a trace, an LSTM"),
         (lambda: gw.open_run(lstm), "is a model: give the file of its input as well"),
         (lambda: gw.open_run("no.onnx", SEQUENCE), "no such file"),
-        (lambda: gw.open_run(lstm, BATCH[:0, 0]), "an empty array, of shape (0, 2)"),
         (lambda: gw.open_run(lstm, BATCH[None]), "it must have one to three axes"),
         (lambda: gw.open_run(lstm, BATCH[..., :1]), "the input has 1 feature"),
         (lambda: gw.open_run(lstm, SEQUENCE * np.nan), "in the input is nan"),

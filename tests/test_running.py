@@ -154,7 +154,6 @@ def test_what_cannot_run_is_refused_in_a_sentence(here):
     np.save("wide.npy", np.ones((5, 4)))
     np.save("x.npy", np.ones((5, 3)))
     np.save("nan.npy", np.full((5, 3), np.nan))
-    np.save("empty.npy", np.ones((0, 3)))
     np.savez("two.npz", a=np.ones((5, 3)), b=np.ones(3))
     wavfile.write("x.wav", 8000, samples().astype("f4"))
     Path("x.txt").write_text("1")
@@ -170,7 +169,6 @@ def test_what_cannot_run_is_refused_in_a_sentence(here):
         (lambda: run("lstm"), "lstm is a model: give the file of its input as well"),
         (lambda: run("lstm", "wide.npy"), "the input has 4 features"),
         (lambda: run("lstm", "nan.npy"), "feature 0 of step 0"),
-        (lambda: run("lstm", "empty.npy"), "an empty array, of shape (0, 3)"),
         (lambda: run("lstm", "two.npz"), "--key names one of them: 'a', 'b'"),
         (lambda: run("lstm", "x.wav"), "the input has 1 feature"),
         (lambda: run("lstm", "x.wav", key="a"), "--key belongs to an .npz file"),

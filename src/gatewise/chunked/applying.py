@@ -179,11 +179,8 @@ def _task(
                 f"{part.name} of these cells has the sizes {sizes}: choose variable with layer= and direction="
             )
     if not variables:
-        reason = (
-            "nothing is kept"
-            if isinstance(selection, QuantitySelection)
-            else "the model puts out numbers that are not finite"
-        )
+        kept = isinstance(selection, QuantitySelection)
+        reason = "nothing is kept" if kept else "the model puts out numbers that are not finite"
         raise OptionError(f"there would be no variable in the result: {reason}")
     for variable in variables.values():
         if clashes := {variable.name, *variable.before, *variable.after} & inputs.names:
@@ -210,17 +207,12 @@ def _applied(task: Task, inputs: LabelledInput, arguments: Sequence[Argument]) -
         computed = _applied(task, inputs, [(array.compute(), core) for array, core in arguments])
         return {name: array.chunk() for name, array in computed.items()}
     thin = task.every > 1
-    kwargs: dict[str, Any] = {"model": inputs.model}
-    lazily: dict[str, Any] = {}
+    model: dict[str, Any] = {"model": inputs.model}
     if chunked:
         from dask import delayed
 
         threadpools()
-        lazily = {
-            "model": delayed(inputs.model, traverse=False),
-            "shared": True,
-        }  # one model for all chunks of a worker
-        kwargs = {}
+        model = {"model": delayed(inputs.model, traverse=False), "shared": True}  # one for all chunks of a worker
     outputs: list[tuple[str, ...]] = []
     sizes: dict[str, int] = {}
     for variable in task.variables:
@@ -236,13 +228,12 @@ def _applied(task: Task, inputs: LabelledInput, arguments: Sequence[Argument]) -
         exclude_dims={inputs.time} if thin else set(),
         dask="parallelized",
         output_dtypes=[variable.dtype for variable in task.variables],
-        dask_gufunc_kwargs={"output_sizes": sizes, **lazily},
+        dask_gufunc_kwargs={"output_sizes": sizes, **(model if chunked else {})},
         keep_attrs=False,
-        kwargs=kwargs,
+        kwargs={} if chunked else model,
     )
-    return dict(
-        zip((variable.name for variable in task.variables), arrays if len(outputs) > 1 else [arrays], strict=True)
-    )
+    names = (variable.name for variable in task.variables)
+    return dict(zip(names, arrays if len(outputs) > 1 else [arrays], strict=True))
 
 
 def _labelled(variables: dict[str, Any], task: Task, trial: Run, inputs: LabelledInput) -> Any:

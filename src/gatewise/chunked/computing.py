@@ -48,22 +48,8 @@ class TaskProgress:
 def write(dataset: Any, path: Path, workers: Workers, work: str) -> None:
     """Write a dataset to a zarr store, chunk by chunk; it takes the place of `path` when it is whole.
 
-    It is in zarr's second format, which every reader of zarr knows. Where the work is interrupted or fails, nothing
-    is left of it, and a store that was there before stays.
-
-    Parameters
-    ----------
-    dataset : xarray.Dataset
-    path : path
-        A new folder, or a store, which is replaced.
-    workers : Workers
-    work : str
-        The work in words, for a terminal.
-
-    Raises
-    ------
-    FileError
-        If the folder cannot be written, or holds something else; if the work fails, since a chunk is damaged, say.
+    It is in zarr's second format, which every reader of zarr knows. Where the work is interrupted or fails, nothing is
+    left of it, and a store that was there before stays. `work` is what a terminal calls it.
     """
     with folder_beside(path, is_store) as temporary:
         try:
@@ -75,12 +61,7 @@ def write(dataset: Any, path: Path, workers: Workers, work: str) -> None:
 
 
 class Workers:
-    """The threads of this machine.
-
-    Parameters
-    ----------
-    threads : int
-    """
+    """The threads of this machine."""
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
@@ -90,10 +71,7 @@ class Workers:
         import dask
         from dask.callbacks import Callback
 
-        with (
-            TaskProgress(work) as progress,
-            ThreadPoolExecutor(self.threads) as pool,
-        ):  # which ends when its threads have ended
+        with TaskProgress(work) as progress, ThreadPoolExecutor(self.threads) as pool:  # which waits for its threads
 
             def started(_: Any, state: dict[str, Any]) -> None:
                 progress.begins(len(state["ready"]) + len(state["waiting"]))
@@ -110,12 +88,7 @@ class Workers:
 
 
 class Cluster(Workers):
-    """The workers of a cluster of dask.distributed.
-
-    Parameters
-    ----------
-    client : distributed.Client
-    """
+    """The workers of a cluster of dask.distributed, by its client."""
 
     def __init__(self, client: Any) -> None:
         super().__init__(sum(client.nthreads().values()))
@@ -155,15 +128,7 @@ def _bar(future: Any, progress: TaskProgress) -> Any:
 
 @contextmanager
 def workers_at(address: str | None, threads: int) -> Iterator[Workers]:
-    """Give the workers of the cluster whose scheduler has this address, or the threads of this machine.
-
-    Raises
-    ------
-    OptionError
-        If no scheduler answers there, or it has no workers.
-    MissingExtraError
-        If dask.distributed is not installed.
-    """
+    """Give the workers of the cluster whose scheduler has this address, or the threads of this machine."""
     require_packages()
     if address is None:
         yield Workers(threads)

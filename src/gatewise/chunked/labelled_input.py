@@ -24,17 +24,7 @@ DIMS = ("time", "feature")
 
 @dataclass(frozen=True, eq=False)
 class LabelledInput:
-    """The data.
-
-    Attributes
-    ----------
-    data : DataArray
-    model : LSTM or Network
-    time : str
-        The dimension of the steps.
-    feature : str or None
-        That of the features; None where the data are tokens.
-    """
+    """The data for a model: a `DataArray`, the dimension of its steps, and that of its features; None for tokens."""
 
     data: Any
     model: LSTM | Network
@@ -43,15 +33,7 @@ class LabelledInput:
 
     @classmethod
     def of(cls, model: object, data: object, dims: Mapping[str, str] | None) -> LabelledInput:
-        """Return the data for a model, checked.
-
-        Raises
-        ------
-        OptionError, ShapeError
-            If they are no DataArray, have other dimensions, or do not fit the model.
-        MissingExtraError
-            If xarray is not installed.
-        """
+        """Return the data for a model, checked."""
         if not isinstance(model, (LSTM, Network)):
             raise OptionError(f"the model must be an LSTM or a Network, not {type(model).__name__}")
         if not isinstance(data, xarray().DataArray):
@@ -71,17 +53,12 @@ class LabelledInput:
                     f"the data have no dimension {shown(str(name))!r}, but {shown(', '.join(map(str, data.dims)))};"
                     " dims={'time': …, 'feature': …} says which they are"
                 )
-        inputs = cls(data, model, names["time"], None if tokens else names["feature"])
-        inputs._require_numbers()
-        return inputs
-
-    def _require_numbers(self) -> None:
-        kind, allowed = self.data.dtype.kind, "iu" if self.feature is None else "fiub"
-        if kind not in allowed:
-            numbers = "tokens, which are integers" if self.feature is None else "real numbers"
-            raise OptionError(f"the data must hold {numbers}, not {self.data.dtype}")
-        for name in self.core:
-            require_whole("the data", self.data, name)
+        if data.dtype.kind not in ("iu" if tokens else "fiub"):
+            content = "tokens, which are integers" if tokens else "real numbers"
+            raise OptionError(f"the data must hold {content}, not {data.dtype}")
+        for name in required:
+            require_whole("the data", data, name)
+        return cls(data, model, names["time"], None if tokens else names["feature"])
 
     @property
     def core(self) -> tuple[str, ...]:
@@ -131,29 +108,17 @@ class LabelledInput:
         return self.model.trace(ones, engine=engine, **selection.options)
 
     def select_features(self, features: Sequence[str] | None) -> LabelledInput:
-        """Return the data with the features that the model reads, by their names where both have some.
-
-        Raises
-        ------
-        OptionError
-            If one of them is not in the data, or there more than once.
-        ShapeError
-            If there are more or fewer than the model reads.
-        """
+        """Return the data with the features that the model reads, by their names where both have some."""
         if self.feature is None:
             return self
         inputs, data, names = self, self.data, feature_names(self.data, self.feature)
         if features is not None and len(features) == self.num_features and names is not None:
-            if missing := [name for name in features if name not in names]:
-                raise OptionError(
-                    f"the model reads the feature {shown(missing[0])!r}, which is not in the data:"
-                    f" {shown(', '.join(names))}"
-                )
-            if twice := [name for name in features if names.count(name) > 1]:
-                raise OptionError(
-                    f"the model reads the feature {shown(twice[0])!r}, which is {names.count(twice[0])} times in the"
-                    f" data: {shown(', '.join(names))}"
-                )
+            for name in features:
+                if (count := names.count(name)) != 1:
+                    raise OptionError(
+                        f"the model reads the feature {shown(name)!r}, which is {f'{count} times' if count else 'not'}"
+                        f" in the data: {shown(', '.join(names))}"
+                    )
             if names != list(features):
                 inputs = replace(self, data=data.isel({self.feature: [names.index(name) for name in features]}))
         count = inputs.data.sizes[self.feature]
@@ -163,13 +128,7 @@ class LabelledInput:
 
 
 def validity_arguments(inputs: LabelledInput, lengths: Any, mask: Any) -> tuple[list[Argument], tuple[str, ...]]:
-    """Return the lengths or the mask as an argument beside the data, and its name.
-
-    Raises
-    ------
-    OptionError, ShapeError
-        If both are given, or one does not fit the data.
-    """
+    """Return the lengths or the mask as an argument beside the data, and its name."""
     if lengths is not None and mask is not None:
         raise OptionError("give lengths or a mask, not both")
     name, array, core = ("lengths", lengths, ()) if mask is None else ("mask", mask, (inputs.time,))
@@ -187,13 +146,7 @@ def validity_arguments(inputs: LabelledInput, lengths: Any, mask: Any) -> tuple[
 
 
 def state_arguments(inputs: LabelledInput, state: States | None) -> tuple[list[Argument], tuple[int, ...]]:
-    """Return the initial states as arguments beside the data, and the number of directions of each layer.
-
-    Raises
-    ------
-    ShapeError
-        If they do not fit the model or the data.
-    """
+    """Return the initial states as arguments beside the data, and the number of directions of each layer."""
     if state is None:
         return [], ()
     zeros = inputs.lstm.zero_state()
@@ -261,13 +214,7 @@ def require_whole(name: str, array: Any, dim: str) -> None:
 
 
 def xarray() -> Any:
-    """Return the package xarray.
-
-    Raises
-    ------
-    MissingExtraError
-        If it is not installed.
-    """
+    """Return the package xarray."""
     with importing("xarray", "apply needs"):
         import xarray
     return xarray

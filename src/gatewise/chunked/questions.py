@@ -17,9 +17,7 @@ from gatewise.insight.memory import Timescales, timescales
 from gatewise.insight.saturation import GATES, Saturation, saturation
 from gatewise.network import Run
 
-AnswerArrays = Iterator[
-    tuple[str, bool, tuple[str, ...], Any]
-]  # names, whether there is one for each step, axes, arrays
+AnswerArrays = Iterator[tuple[str, bool, tuple[str, ...], Any]]  # names, whether for each step, axes, arrays
 TIMESCALES = ("timescale", "half_life", "span")
 OF_GATES, OF_UNITS = ("closed", "open", "mean", "deviation", "stuck"), ("moves", "dead")
 
@@ -78,17 +76,9 @@ KINDS = {
 
 @dataclass(frozen=True, eq=False)
 class SequenceQuestion:
-    """A question, asked of the run of each sequence.
+    """A question of `KINDS`, with its arguments, asked of the run of each sequence.
 
-    Attributes
-    ----------
-    name : str
-        Of `KINDS`.
-    cells : Cells
-    arguments : dict
-        The options of the question.
-    final : bool
-        Whether the model's only output is that of the last step.
+    It is `final` if the model's only output is that of the last step.
     """
 
     name: str
@@ -123,11 +113,8 @@ class SequenceQuestion:
 
 def _unanswerable(run: Run) -> bool:
     """Whether a run of one sequence has no valid step, or is not finite: then no question has an answer."""
-    lstm = run.lstm
-    cell = lstm.first
-    if cell.valid is not None and not cell.valid.any():
-        return True
-    return not np.isfinite(lstm.output).all()
+    valid = run.lstm.first.valid
+    return (valid is not None and not valid.any()) or not np.isfinite(run.lstm.output).all()
 
 
 def kind_of(name: object) -> QuestionKind:

@@ -53,15 +53,7 @@ class Selection(Protocol):
 
 @dataclass(frozen=True)
 class Cells:
-    """The selected cells of an LSTM.
-
-    Attributes
-    ----------
-    layers : tuple of int
-    directions : tuple of str
-    dims : tuple of str
-        Those of ``layer`` and ``direction`` that are axes of the variables.
-    """
+    """The selected cells of an LSTM, and those of ``layer`` and ``direction`` that are axes of the variables."""
 
     layers: tuple[int, ...]
     directions: tuple[str, ...]
@@ -84,16 +76,7 @@ class Cells:
 
 @dataclass(frozen=True, eq=False)
 class QuantitySelection:
-    """The quantities that a trace keeps, and the output.
-
-    Attributes
-    ----------
-    cells : Cells
-    output : bool
-        Whether the output is selected, too.
-    options : dict
-        Of the trace: keep, units, every.
-    """
+    """The quantities that a trace keeps, by its options (keep, units, every), and the output if it is selected."""
 
     cells: Cells
     output: bool

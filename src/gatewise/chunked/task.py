@@ -32,16 +32,7 @@ Numbers = npt.NDArray[Any]
 class Variable:
     """A variable of the result, as the first run shows it.
 
-    Attributes
-    ----------
-    name : str
-    before : dict of int
-        The axes before time and sequence, and their lengths.
-    timed : bool
-        Whether there is one value for each step.
-    after : dict of int
-        The axes behind those.
-    dtype : NumPy type
+    It has axes before time and sequence, a time if there is one value for each step, and axes behind those.
     """
 
     name: str
@@ -94,7 +85,7 @@ class Task:
     each: int
 
     def __call__(self, x: Numbers, *rest: Numbers, model: LSTM | Network, shared: bool = False) -> Any:
-        """Return the variables of a chunk.
+        """Return the variables of a chunk (…, layers and directions, time, units and so on); one alone as it is.
 
         Parameters
         ----------
@@ -104,11 +95,6 @@ class Task:
         model : LSTM or Network
         shared : bool
             Whether other chunks run on the other threads of the machine.
-
-        Returns
-        -------
-        array, or tuple of arrays if there is more than one variable
-            (…, layers and directions, time, units and so on).
         """
         if shared:
             with ONE_THREAD, unshown():
@@ -221,13 +207,7 @@ ONE_THREAD = _OneThread()
 
 
 def threadpools() -> Any:
-    """Return the package that sets the number of threads of NumPy's products of matrices.
-
-    Raises
-    ------
-    MissingExtraError
-        If it is not installed.
-    """
+    """Return the package that sets the number of threads of NumPy's products of matrices."""
     with importing("threadpoolctl", "data in chunks of Dask need"):
         import threadpoolctl
     return threadpoolctl

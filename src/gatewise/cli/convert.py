@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from gatewise.cli.inspect import FILE, ModelFile, Settings
+from gatewise.cli.inspect import LSTMName, ModelFile, Settings
 from gatewise.cli.models import inspect_file
-from gatewise.cli.printing import print_notes, require_other
+from gatewise.cli.printing import print_line, print_notes, require_other
 from gatewise.errors import OptionError
 from gatewise.layers import LSTM
 from gatewise.network import Network
@@ -41,7 +41,7 @@ def convert(
         ),
     ],
     *,
-    name: Annotated[str | None, Parameter(group=FILE)] = None,
+    name: LSTMName = None,
     settings: Settings = None,
     to: Annotated[Target | None, Parameter(group=TARGET)] = None,
     gates: Annotated[bool, Parameter(group=TARGET)] = False,
@@ -59,8 +59,6 @@ def convert(
 
     Parameters
     ----------
-    name
-        Which LSTM, if the file holds several.
     to
         The framework, if the file's suffix does not determine it: a .safetensors file is gatewise's own by default, and
         PyTorch's with torch.
@@ -77,14 +75,9 @@ def convert(
     if target == "gatewise":
         print_notes(model.notes)
     _write(target, model.lstm if network is None else network, output, gates)
-    from gatewise.render.text import clean
-
+    kind = f"{target}{', with every gate' * gates}"
     left = left_behind(model, target)
-    print(
-        clean(
-            f"{file}: {model.found.name} ({contents.format}) -> {output} ({target}{', with every gate' * gates}){left}"
-        )
-    )
+    print_line(f"{file}: {model.found.name} ({contents.format}) -> {output} ({kind}){left}")
 
 
 def _target(output: Path, to: str | None) -> str:
@@ -101,13 +94,12 @@ def _target(output: Path, to: str | None) -> str:
 
 
 def _write(target: str, thing: LSTM | Network, output: Path, gates: bool) -> None:
+    lstm = thing.lstm if isinstance(thing, Network) else thing
     if target == "gatewise":
         from gatewise.interop import save
 
         save(thing, output)
-        return
-    lstm = thing.lstm if isinstance(thing, Network) else thing
-    if target == "torch":
+    elif target == "torch":
         from gatewise.interop import torch
 
         torch.write(lstm, output)

@@ -32,6 +32,7 @@ Settings = Annotated[
         " the names that are allowed.",
     ),
 ]
+LSTMName = Annotated[str | None, Parameter(group=FILE, help="Which LSTM, if the file holds several.")]
 ModelFile = Annotated[
     Path,
     Parameter(
@@ -108,11 +109,7 @@ def _as_json(entry: StoredLSTM) -> dict[str, Any]:
         "merge": list(lstm.merge) if lstm.bidirectional else None,
         "projection_size": None if p.projection is None else p.recurrent_size,
         "layers": [
-            {
-                "input_size": row[0].input_size,
-                "hidden_size": row[0].hidden_size,
-                "recurrent_size": row[0].recurrent_size,
-            }
+            {name: getattr(row[0], name) for name in ("input_size", "hidden_size", "recurrent_size")}
             for row in lstm.layers
         ],
         "variant": {
@@ -175,10 +172,7 @@ def _facts(entry: StoredLSTM) -> Iterator[tuple[str, str]]:
     units = counted(rows[0].hidden_size, "unit") if len(set(hidden)) == 1 else f"{', '.join(hidden)} units"
     yield "sizes", f"{counted(lstm.input_size, 'feature')} in, {units}, {lstm.output_size:,} out"
     directions = " and ".join(lstm.directions)
-    merge = ""
-    if lstm.bidirectional:
-        merges = dict.fromkeys(lstm.merge)
-        merge = f", merge {', '.join(merges)}"
+    merge = f", merge {', '.join(dict.fromkeys(lstm.merge))}" if lstm.bidirectional else ""
     yield "layers", f"{lstm.num_layers}, {directions}{merge}"
     if rows[0].parameters.projection is not None:
         yield "projection", f"to {counted(rows[0].recurrent_size, 'number')}"

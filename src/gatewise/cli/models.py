@@ -101,13 +101,7 @@ class InputArguments:
 
 
 def parse_settings(settings: Sequence[str] | None) -> dict[str, Any]:
-    """Return settings typed as NAME=VALUE: true and false, numbers, else text.
-
-    Raises
-    ------
-    OptionError
-        If a setting has another form, or occurs twice.
-    """
+    """Return settings typed as NAME=VALUE: true and false, numbers, else text."""
     values: dict[str, Any] = {}
     for setting in settings or ():
         name, equals, value = setting.partition("=")
@@ -132,13 +126,7 @@ def _parse_value(text: str) -> bool | int | float | str:
 
 
 def inspect_file(path: Path, settings: Sequence[str] | None) -> Contents:
-    """Return the contents of a model's file.
-
-    Raises
-    ------
-    FileError
-        If it cannot be read; of a file that may hold a person's own numbers, it names the command that reads those.
-    """
+    """Return the contents of a model's file; if it may hold a person's own numbers, an error names `check`."""
     try:
         return interop.inspect(path, **parse_settings(settings))
     except FileError as problem:
@@ -165,25 +153,8 @@ def open_printing(
 ) -> OpenedRun:
     """Return the run of a model over an input, or the one whose trace is in the file.
 
-    Its notes are printed on standard error, and before it begins what it takes, where that is much.
-
-    Parameters
-    ----------
-    model : path or Contents
-    input : path or None
-        None for the file of a trace.
-    arguments : InputArguments, optional
-    name : str, optional
-        Which LSTM, if the file holds several.
-    settings : sequence of str, optional
-        What the model's file leaves out, as NAME=VALUE.
-    finite : bool
-        Whether weights that are not finite are refused.
-
-    Raises
-    ------
-    GatewiseError
-        If a file cannot be read, or the input fits neither the LSTM nor the whole model.
+    Its notes are printed on standard error, and before it begins what it takes, where that is much. Weights that are
+    not finite are refused where `finite` is set.
     """
     contents = model if isinstance(model, Contents) else inspect_file(model, settings)
     options = InputOptions() if arguments is None else arguments.parsed()
@@ -192,10 +163,8 @@ def open_printing(
         return prepared
     print_prepared(prepared)
     if isinstance(prepared, PreparedLSTM):
-        size = prepared.bytes_kept()
-        announce_cost(
-            f"the run keeps {in_bytes(size)} of {counted(prepared.num_steps, 'step')}", prepared.seconds(), size
-        )
+        size, steps = prepared.bytes_kept(), counted(prepared.num_steps, "step")
+        announce_cost(f"the run keeps {in_bytes(size)} of {steps}", prepared.seconds(), size)
     run = prepared.run()
     print_notes(run.notes[len(prepared.notes) :])
     return run

@@ -209,11 +209,11 @@ def chosen_options(options: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def refuse(owner: str, options: Mapping[str, object]) -> None:
-    """Raise OptionError for an option that does not go with another."""
+def refuse(owner: str, options: Mapping[str, object], verb: str = "does not go with") -> None:
+    """Raise OptionError for an option that has a value: it does not go with another, or belongs to one."""
     for name, value in options.items():
         if value is not None:
-            raise OptionError(f"--{name.replace('_', '-')} does not go with {owner}")
+            raise OptionError(f"--{name.replace('_', '-')} {verb} {owner}")
 
 
 _FIELDS = {"cell_state": "cell_activation", "c": "cell_activation"}  # of Variant, by what GATE may be
@@ -222,13 +222,7 @@ for _name, _letter in zip(gates.NAMES, gates.LETTERS, strict=True):
 
 
 def switches_of(variant: VariantOptions | None) -> dict[str, Any]:
-    """Return the switches that were given, under the names of `gatewise.Variant`.
-
-    Raises
-    ------
-    OptionError
-        If a nonlinearity is not given as GATE=NAME, or twice.
-    """
+    """Return the switches that were given, under the names of `gatewise.Variant`."""
     switches = chosen_options(variant)
     for text in switches.pop("activation", ()):
         gate, equals, name = (part.strip() for part in text.partition("="))

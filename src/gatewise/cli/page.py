@@ -8,10 +8,10 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from gatewise.cli.inspect import FILE, Settings
+from gatewise.cli.inspect import LSTMName, Settings
 from gatewise.cli.models import INPUT, InputArguments, InputFile, RunFile, open_printing
-from gatewise.cli.options import chosen_options
-from gatewise.cli.printing import print_notes, require_other
+from gatewise.cli.options import chosen_options, refuse
+from gatewise.cli.printing import name_source, print_line, print_notes, require_other
 from gatewise.cli.usage import flowing
 from gatewise.errors import OptionError
 from gatewise.showing import counted
@@ -31,7 +31,7 @@ def page(
         "gatewise.html"
     ),
     open: Annotated[bool, Parameter(group=OUTPUT)] = False,
-    name: Annotated[str | None, Parameter(group=FILE)] = None,
+    name: LSTMName = None,
     settings: Settings = None,
     options: InputArguments | None = None,
     sequence: Annotated[str | None, Parameter(group=SHOWN)] = None,
@@ -54,8 +54,6 @@ def page(
         The file to write, .html.
     open
         Open the page in the browser.
-    name
-        Which LSTM, if the file holds several.
     sequence
         The sequence of a batch to show, by its number, counted from 0, or its name. Default: 0.
     """
@@ -66,11 +64,11 @@ def page(
     input = x if input is None else input
     require_other(output, file, input, None if options is None else options.state)
     if file is None:
-        _require_nothing(input, options, {"name": name, "set": settings, "sequence": sequence})
+        others = {"name": name, "set": settings, "sequence": sequence}
+        refuse("a model: give its file as well", {"x": input, **chosen_options(options), **others}, "belongs to")
     from gatewise.files.storage import beside
     from gatewise.playground.page import page_of, size_of
     from gatewise.playground.sequence_run import sequence_run_of
-    from gatewise.render.text import clean
 
     # The file is opened before the work, so that one that cannot be written is known before it.
     with beside(output) as temporary:
@@ -85,21 +83,11 @@ def page(
             if (size := size_of(sequence_run)) > LARGE:
                 numbers = counted(sequence_run.num_numbers, "number")
                 print_notes([f"{output} will take about {size / 1e6:,.0f} MB ({numbers})"])
-            model = file.name or file.resolve().name  # of the working folder
-            source = model if input is None else f"{model} on {input.name}"
-            web_page = page_of(sequence_run, source, [f"Note: {note}." for note in run.sentences])
+            web_page = page_of(sequence_run, name_source(file, input), [f"Note: {note}." for note in run.sentences])
         temporary.write_text(web_page.html, encoding="utf-8", errors="backslashreplace", newline="\n")
-    print(clean(f"{output}: {output.stat().st_size / 1000:,.0f} kB"))
+    print_line(f"{output}: {output.stat().st_size / 1000:,.0f} kB")
     if open and not webbrowser.open(output.resolve().as_uri()):
         print_notes([f"there is no browser to open {output} in"])
 
 
 page.__doc__ = flowing(page.__doc__)
-
-
-def _require_nothing(input: Path | None, options: InputArguments | None, others: dict[str, object]) -> None:
-    """Raise OptionError for an option of a model, since none is given."""
-    extra = {"x": input, **chosen_options(options), **others}
-    for option, value in extra.items():
-        if value is not None:
-            raise OptionError(f"--{option.replace('_', '-')} belongs to a model: give its file as well")

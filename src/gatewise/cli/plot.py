@@ -15,11 +15,11 @@ from gatewise import insight
 from gatewise.arrays import in_bytes
 from gatewise.cli.choices import Direction, GateName
 from gatewise.cli.estimates import announce_cost
-from gatewise.cli.inspect import FILE, Settings
+from gatewise.cli.inspect import LSTMName, Settings
 from gatewise.cli.kinds import KINDS, Kind, Order, required
 from gatewise.cli.models import InputArguments, InputFile, inspect_file, open_printing
 from gatewise.cli.options import Integer, chosen_options
-from gatewise.cli.printing import print_notes, require_other
+from gatewise.cli.printing import print_line, print_notes, require_other
 from gatewise.cli.usage import flowing
 from gatewise.errors import FileError, OptionError
 from gatewise.files.storage import beside, npz_names, read_text
@@ -112,7 +112,7 @@ def plot(
     *,
     kind: Annotated[Kind, Parameter(group=PICTURE)] = "gates",
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=Group("Output", sort_key=4))] = None,
-    name: Annotated[str | None, Parameter(group=FILE)] = None,
+    name: LSTMName = None,
     settings: Settings = None,
     options: InputArguments | None = None,
     other: Annotated[Path | None, Parameter(name="--with", group=PICTURE)] = None,
@@ -134,13 +134,9 @@ def plot(
         What is drawn. Each kind takes some of the options below.
     output
         The file to write: .svg, .png or .pdf for the picture, .csv for the numbers that it shows.
-    name
-        Which LSTM, if the file holds several.
     other
         With --kind change: another trace, or a model that runs over the same INPUT, as before and after a conversion.
     """
-    from gatewise.render.text import clean
-
     ending = None if output is None else output.suffix.lower().removeprefix(".")
     if output is not None:
         if ending not in ENDINGS:
@@ -170,7 +166,7 @@ def plot(
         record = data(subject, **arguments)
         done(1)
         if isinstance(record, Answer):
-            print(clean(record.sentence))
+            print_line(record.sentence)
         if output is None:
             if isinstance(record, Gates):
                 terminal.show(record)
@@ -183,7 +179,7 @@ def plot(
         else:
             saving.save(output, str(ending), partial(draw, record, **drawn))
         done(2)
-    print(clean(f"{output}: {kind}, {in_bytes(output.stat().st_size)}"))
+    print_line(f"{output}: {kind}, {in_bytes(output.stat().st_size)}")
 
 
 plot.__doc__ = flowing(plot.__doc__)

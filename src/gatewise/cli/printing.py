@@ -29,12 +29,25 @@ def printing_warnings() -> Iterator[None]:
         yield
 
 
+def print_line(text: str) -> None:
+    """Print a sentence about what was written, without control characters of names."""
+    from gatewise.render.text import clean  # not with the program's help
+
+    print(clean(text))
+
+
 def print_notes(notes: Iterable[str]) -> None:
     """Print sentences on standard error, each on a line."""
     from gatewise.render.text import clean
 
     for note in notes:
         print(f"gatewise: {clean(note)}", file=sys.stderr)
+
+
+def name_source(file: Path, input: Path | None) -> str:
+    """Return the name of a model, or of the working folder, and that of its input."""
+    model = file.name or file.resolve().name
+    return model if input is None else f"{model} on {input.name}"
 
 
 def require_other(output: Path, *sources: Path | None) -> None:

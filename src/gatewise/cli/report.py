@@ -9,9 +9,9 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from gatewise.cli.estimates import announce_cost
-from gatewise.cli.inspect import FILE, Settings
+from gatewise.cli.inspect import LSTMName, Settings
 from gatewise.cli.models import InputArguments, InputFile, RunFile, open_printing
-from gatewise.cli.printing import require_other
+from gatewise.cli.printing import name_source, print_line, require_other
 from gatewise.cli.usage import flowing
 from gatewise.errors import OptionError
 from gatewise.showing import counted
@@ -26,7 +26,7 @@ def report(
     /,
     *,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=Group("Output", sort_key=4))] = None,
-    name: Annotated[str | None, Parameter(group=FILE)] = None,
+    name: LSTMName = None,
     settings: Settings = None,
     options: InputArguments | None = None,
     sequence: Annotated[str | None, Parameter(group=ASKED)] = None,
@@ -47,8 +47,6 @@ def report(
     ----------
     output
         The file to write, .html.
-    name
-        Which LSTM, if the file holds several.
     sequence
         The sequence of a batch to report on, by its number, counted from 0, or its name. By default all are summarised.
     at
@@ -66,15 +64,13 @@ def report(
         drawing.library()  # if it is missing, that is said before a run that may be long
     run = open_printing(file, input, options, name=name, settings=settings)
     from gatewise.files.storage import beside
-    from gatewise.render.text import clean
     from gatewise.reporting.build import report as report_on
 
     trace = run.trace
     units = sum(cell.parameters.hidden_size for cell in trace.cells().values())
     extent = f"{counted(trace.num_steps, 'step')} of {counted(trace.batch_size, 'sequence')}"
     announce_cost(f"the report is on {extent}", trace.num_steps * trace.batch_size * units / RATE)
-    model = file.name or file.resolve().name  # of the working folder
-    source = model if input is None else f"{model} on {input.name}"
+    source = name_source(file, input)
     # The file is opened before the work, so that one that cannot be written is known before it.
     with nullcontext() if output is None else beside(output) as temporary:
         page = report_on(run.trace, sequence=sequence, at=at, target=target, title=source, notes=run.sentences)
@@ -84,7 +80,7 @@ def report(
         print(page)
     else:
         size = output.stat().st_size / 1000
-        print(clean(f"{output}: {counted(len(page.findings), 'question')}, {size:,.0f} kB"))
+        print_line(f"{output}: {counted(len(page.findings), 'question')}, {size:,.0f} kB")
 
 
 report.__doc__ = flowing(report.__doc__)

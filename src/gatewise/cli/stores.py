@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from gatewise.arrays import in_bytes
 from gatewise.cli.estimates import announce_cost
 from gatewise.cli.printing import print_notes
 from gatewise.cli.typed_numbers import integers
-from gatewise.errors import OptionError
 from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.opening.costs import seconds
 from gatewise.opening.labelled_data import dimension_names, open_store
@@ -23,14 +21,7 @@ from gatewise.showing import counted
 
 @dataclass(frozen=True)
 class StoreOptions:
-    """The options of the command that a store takes.
-
-    Attributes
-    ----------
-    key, axes, lengths, layers, cluster : str or None
-    state : path or None
-    keep : Keep
-    """
+    """The options of the command that a store takes, as they are typed, and what is kept."""
 
     key: str | None = None
     axes: str | None = None
@@ -42,13 +33,7 @@ class StoreOptions:
 
 
 def trace_store(contents: Contents, entry: StoredLSTM, source: Path, target: Path, options: StoreOptions) -> str:
-    """Run a model over a variable of one store, write its trace to another, and return a line that describes it.
-
-    Raises
-    ------
-    GatewiseError
-        If a store cannot be read or written, or the variable does not fit the model.
-    """
+    """Run a model over a variable of one store, write its trace to another, and return a line that describes it."""
     from gatewise.chunked.applying import apply
     from gatewise.chunked.computing import workers_at, write
     from gatewise.chunked.store_plan import (
@@ -93,10 +78,3 @@ def trace_store(contents: Contents, entry: StoredLSTM, source: Path, target: Pat
     variables = ", ".join(map(str, result.data_vars))
     written = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
     return f"{target}: {entry.name}, {extent}, {variables}, {in_bytes(written)}"
-
-
-def refuse(options: Sequence[tuple[str, object]], owner: str = "an input and an output that are .zarr stores") -> None:
-    """Raise OptionError for an option that belongs to inputs of another kind."""
-    for name, value in options:
-        if value is not None:
-            raise OptionError(f"--{name} belongs to {owner}")

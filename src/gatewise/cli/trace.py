@@ -12,10 +12,10 @@ from cyclopts import Group, Parameter
 from gatewise.arrays import in_bytes
 from gatewise.cli import stores
 from gatewise.cli.estimates import announce_cost
-from gatewise.cli.inspect import FILE, ModelFile, Settings
+from gatewise.cli.inspect import LSTMName, ModelFile, Settings
 from gatewise.cli.models import inspect_file, print_prepared
-from gatewise.cli.options import Attributes, Basin, Count
-from gatewise.cli.printing import require_other
+from gatewise.cli.options import Attributes, Basin, Count, refuse
+from gatewise.cli.printing import print_line, require_other
 from gatewise.cli.typed_numbers import integers
 from gatewise.errors import OptionError
 from gatewise.files.storage import beside
@@ -47,7 +47,7 @@ def trace(
     /,
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"], group=KEPT)],
-    name: Annotated[str | None, Parameter(group=FILE)] = None,
+    name: LSTMName = None,
     settings: Settings = None,
     axes: Annotated[str | None, Parameter(group=INPUT)] = None,
     key: Annotated[str | None, Parameter(group=INPUT)] = None,
@@ -80,8 +80,6 @@ def trace(
     ----------
     output
         The file to write, .safetensors or .npz; for a .zarr store as input a .zarr store.
-    name
-        Which LSTM, if the file holds several.
     axes
         The order of the input's axes, for example batch,time,feature. It must be given where FILE does not state it,
         unless there is a single sequence. An input with two axes has no batch.
@@ -105,8 +103,6 @@ def trace(
         The address of a scheduler of dask.distributed, such as tcp://10.0.0.1:8786. Its workers must see the stores
         under the same names.
     """
-    from gatewise.render.text import clean
-
     keeping = Keep(
         QUANTITIES if keep is None else tuple(part.strip() for part in keep.split(",")),
         None if units is None else tuple(integers("units", units)),
@@ -116,13 +112,14 @@ def trace(
         if not (is_store(input) and is_store(output)):
             raise OptionError(f"a .zarr store is traced to another: {input} and {output} must both end in .zarr")
         alone = "the series of one basin in a file, not to a store, whose variable has all features"
-        stores.refuse((("attributes", attributes), ("basin", basin)), alone)
+        refuse(alone, {"attributes": attributes, "basin": basin}, "belongs to")
         require_other(output, file, input, state)
         options = stores.StoreOptions(key, axes, lengths, layers, cluster, state, keeping)
         contents = inspect_file(file, settings)
-        print(clean(stores.trace_store(contents, contents.pick(name), input, output, options)))
+        print_line(stores.trace_store(contents, contents.pick(name), input, output, options))
         return
-    stores.refuse((("layers", layers), ("cluster", cluster)))
+    stores_alone = "an input and an output that are .zarr stores"
+    refuse(stores_alone, {"layers": layers, "cluster": cluster}, "belongs to")
     if output.suffix.lower() not in (".safetensors", ".npz"):
         raise OptionError(f"the name of {output} must end in .safetensors or .npz")
     require_other(output, file, input, state)
@@ -133,7 +130,7 @@ def trace(
     print_prepared(prepared)
     run = _run_to_file(prepared, keeping, output)
     text = describe(run.name, run.trace.lstm, every)
-    print(clean(f"{output}: {text}, {in_bytes(output.stat().st_size)}"))
+    print_line(f"{output}: {text}, {in_bytes(output.stat().st_size)}")
 
 
 def _run_to_file(prepared: PreparedLSTM, keep: Keep, output: Path) -> OpenedRun:

@@ -16,15 +16,7 @@ SUFFIXES = (".csv", ".npy")
 
 
 def numbers_from(option: str, text: str, selection: FeatureSelection | None = None) -> NamedNumbers:
-    """Return the numbers of an option, typed or in a file; those of a table by the names of `selection`.
-
-    Raises
-    ------
-    FileError
-        If a file cannot be read.
-    OptionError
-        If something is not a finite number.
-    """
+    """Return the numbers of an option, typed or in a file; those of a table by the names of `selection`."""
     if text.lower().endswith(SUFFIXES):
         path = Path(text)
         data = read_csv(path, selection) if text.lower().endswith(".csv") else NamedNumbers(load_npy(path))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 
 from gatewise.arrays import in_words
-from gatewise.cli.inspect import FILE, ModelFile, Settings, wrapped
+from gatewise.cli.inspect import LSTMName, ModelFile, Settings, wrapped
 from gatewise.cli.models import inspect_file
 from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.opening.answers import answers_batch_first, output_batches, output_time_first, read_answers
@@ -31,7 +31,7 @@ def verify(
     /,
     *,
     io: Annotated[Path, Parameter(group=ANSWERS)],
-    name: Annotated[str | None, Parameter(group=FILE)] = None,
+    name: LSTMName = None,
     settings: Settings = None,
     prefix: Annotated[str, Parameter(group=ANSWERS)] = "",
     axes: Annotated[str | None, Parameter(group=ANSWERS)] = None,
@@ -56,8 +56,6 @@ def verify(
         An .npz file with x, the input of the LSTM, and y, its output. It may also have the initial states h0 and c0,
         the final states hn and cn, all of shape (layers and directions, batch, unit), and lengths, the number of valid
         steps of each sequence.
-    name
-        Which LSTM, if the file holds several.
     prefix
         A prefix of the arrays' names in that file, if it holds several cases.
     axes

@@ -35,12 +35,8 @@ WORK = Limit(1, 1_000_000, 20_000_000)
 class Budget:
     """The rest of a file's limits, from which everything is taken off that is read from it or computed from that.
 
-    Every copy of an array counts, also of shared memory and of one number that stands for many.
-
-    Parameters
-    ----------
-    size : int
-        The bytes of the file.
+    Every copy of an array counts, also of shared memory and of one number that stands for many. Each method raises
+    FileError where a file of so many bytes may not take what is asked.
     """
 
     def __init__(self, size: int) -> None:
@@ -65,12 +61,8 @@ class Budget:
     def hold(self, count: int, itemsize: int, subject: str) -> None:
         """Take off the bytes of `count` numbers of `itemsize` each, before memory is taken for them.
 
-        Raises
-        ------
-        FileError
-            If that is more than a file of this size may take; `subject` is that of the sentence.
-        CapacityError
-            If it is more than the machine has.
+        Raise FileError if a file of this size may not take so much, or CapacityError if the machine has less; `subject`
+        is that of the sentence.
         """
         held = self._held + count * itemsize
         if held > BYTES.of(self.size):
@@ -86,11 +78,6 @@ class Budget:
         """Take off the Python objects of a JSON text, before it is parsed, and return their number.
 
         The text itself has been taken off before.
-
-        Raises
-        ------
-        FileError, CapacityError
-            As for `hold` and `count`.
         """
         marks = '{[,"' if isinstance(text, str) else (b"{", b"[", b",", b'"')
         objects, lists, commas, quotes = (text.count(mark) for mark in marks)  # type: ignore[arg-type]
@@ -102,13 +89,7 @@ class Budget:
         return things
 
     def count(self, elements: int, kind: str) -> None:
-        """Take off elements of structure: objects, members, keys, messages; `kind` names them in the plural.
-
-        Raises
-        ------
-        FileError
-            If a file of this size may not have so many.
-        """
+        """Take off elements of structure: objects, members, keys, messages; `kind` names them in the plural."""
         counted = self._elements + elements
         if counted > ELEMENTS.of(self.size):
             raise FileError(f"it has too many {kind} for a file of {in_bytes(self.size)}")
@@ -116,13 +97,7 @@ class Budget:
             self._elements = counted
 
     def work(self, steps: int, subject: str) -> None:
-        """Take off steps of work, of about a microsecond each; `subject` says for which task.
-
-        Raises
-        ------
-        FileError
-            If that is more than a file of this size may take.
-        """
+        """Take off steps of work, of about a microsecond each; `subject` says for which task."""
         worked = self._work + steps
         if worked > WORK.of(self.size):
             raise FileError(f"{subject} would take too long for a file of {in_bytes(self.size)}")

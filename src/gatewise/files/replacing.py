@@ -31,12 +31,7 @@ def path_of(path: str | os.PathLike[str]) -> Path:
 def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give the name of a new file beside `path`; when the block ends well it takes the place of `path`, else it goes.
 
-    Raises
-    ------
-    FileError
-        If `path` is a folder, or its parent folder cannot be written.
-    OptionError
-        If it is no path.
+    Raise FileError if `path` is a folder, or its parent folder cannot be written.
     """
     path = path_of(path)
     try:
@@ -75,12 +70,8 @@ def folder_beside(
 ) -> Iterator[Path]:
     """Give a new folder to write into; when the block ends well it becomes `folder`, else it goes.
 
-    A folder that is there already, and is not empty, is replaced only where `replaceable` says that it may be.
-
-    Raises
-    ------
-    FileError
-        If it may not, or the parent folder cannot be written.
+    A folder that is there already, and is not empty, is replaced only where `replaceable` says that it may be; else
+    FileError is raised.
     """
     folder = Path(os.path.realpath(path_of(folder)))
     there = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))

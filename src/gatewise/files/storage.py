@@ -46,25 +46,13 @@ OTHER_FORMATS = (".npz", ".npy", ".csv", ".json", ".pt", ".pth", ".onnx", ".kera
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write text in UTF-8; an existing file is replaced completely, or not at all.
-
-    Raises
-    ------
-    FileError
-        If the file cannot be written.
-    """
+    """Write text in UTF-8; an existing file is replaced completely, or not at all."""
     with beside(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def write(path: str | os.PathLike[str], arrays: Mapping[str, AnyArray], header: Mapping[str, Any]) -> None:
-    """Write arrays and a header; an existing file is replaced completely, or not at all.
-
-    Raises
-    ------
-    FileError
-        If the file cannot be written.
-    """
+    """Write arrays and a header; an existing file is replaced completely, or not at all."""
     with writing(path, {name: (array.shape, array.dtype) for name, array in arrays.items()}, header) as views:
         for name, array in arrays.items():
             views[name][...] = array
@@ -77,11 +65,6 @@ def writing(
     """Give arrays of the named shapes and types, mapped to a file that appears at `path` if the block succeeds.
 
     Pages are written as they are filled, so the file may be larger than memory.
-
-    Raises
-    ------
-    OptionError
-        If the name of the file is that of another format.
     """
     if (suffix := path_of(path).suffix.lower()) in OTHER_FORMATS:
         raise OptionError(f"gatewise writes its own format, .safetensors, and not {suffix}: {path}")
@@ -178,12 +161,7 @@ def written_here(path: str | os.PathLike[str]) -> bool:
 def read(path: str | os.PathLike[str], budget: Budget | None = None) -> tuple[dict[str, AnyArray], dict[str, Any]]:
     """Return the arrays and the header of a file, taken off a budget, or off the file's own.
 
-    Raises
-    ------
-    FileError
-        If there is no such file, or it is incomplete, or it is not one of gatewise's.
-    CapacityError
-        If it does not fit into memory.
+    Raise FileError if there is no such file, or it is incomplete or not one of gatewise's.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -214,15 +192,10 @@ def read(path: str | os.PathLike[str], budget: Budget | None = None) -> tuple[di
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
-    """Return the text of a file, with its own line ends.
+    """Return the text of a file, with its own line ends, or raise FileError.
 
     A byte order mark says which of UTF-8, UTF-16 and UTF-32 it is in. Without one it is UTF-8, unless many bytes are
     zero: in UTF-16 a plain letter, a digit and a line's end have one before them, or after them.
-
-    Raises
-    ------
-    FileError
-        If it cannot be read, or is not such text.
     """
     data = readable(path).read_bytes()
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
@@ -249,13 +222,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
 
 
 def read_npy(path: str | os.PathLike[str]) -> AnyArray:
-    """Return the array of numbers in an .npy file, mapped: no memory is taken for it.
-
-    Raises
-    ------
-    FileError
-        If there is no such file, it is incomplete, or it holds something other than numbers.
-    """
+    """Return the array of numbers in an .npy file, mapped: no memory is taken for it."""
     source = readable(path)
     with open(source, "rb") as file:
         if file.read(4) == b"PK\x03\x04":
@@ -276,27 +243,13 @@ def read_npy(path: str | os.PathLike[str]) -> AnyArray:
 
 
 def npz_names(path: str | os.PathLike[str]) -> list[str]:
-    """Return the names of the arrays in an .npz file.
-
-    Raises
-    ------
-    FileError
-        If there is no such file, or it is incomplete.
-    """
+    """Return the names of the arrays in an .npz file."""
     with _zip(path) as archive:
         return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
 
 
 def read_npz(path: str | os.PathLike[str], names: Iterable[str], *, most: int | None = None) -> dict[str, AnyArray]:
-    """Return arrays of numbers of an .npz file by their names; all together they may be limited to `most` bytes.
-
-    Raises
-    ------
-    FileError
-        If the file is incomplete, or an array holds something other than numbers.
-    CapacityError
-        If an array does not fit into memory.
-    """
+    """Return arrays of numbers of an .npz file by their names; all together they may be limited to `most` bytes."""
     arrays: dict[str, AnyArray] = {}
     budget = Budget.of(readable(path))
     with _zip(path) as archive:
@@ -349,12 +302,7 @@ def _zip(path: str | os.PathLike[str]) -> zipfile.ZipFile:
 def npy_header(file: IO[bytes], size: int, *, objects: bool = False) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Return shape, order and type of the array in an open .npy file of so many bytes; of `objects` where these may be.
 
-    Raises
-    ------
-    ValueError
-        If it is incomplete.
-    TypeError
-        If it holds something other than numbers.
+    Raise ValueError if it is incomplete, or TypeError, with the rest of a sentence, if it holds no numbers.
     """
     try:
         with warnings.catch_warnings():

@@ -36,22 +36,8 @@ def rows(
 ) -> list[Row]:
     """Return the rows of a table but for empty lines, each with the line that it begins on, from 1, and its cells.
 
-    Cells may be in double quotes; surrounding blanks are removed.
-
-    Parameters
-    ----------
-    path : path
-    text : str, optional
-        The content of the file, if it has been read already.
-    kind : str
-        The kind of file that it must be, for the error.
-    delimiter : str, optional
-        The separator of the columns, if it is known.
-
-    Raises
-    ------
-    FileError
-        If it cannot be read, or is not such text.
+    Cells may be in double quotes; surrounding blanks are removed. `text` is the content of the file if it has been read
+    already, `kind` the kind of file that it must be, for the error, and `delimiter` the separator if it is known.
     """
     if text is None:
         text = read_text(path)
@@ -77,20 +63,8 @@ def separator(text: str) -> str:
 def numerals(path: str | os.PathLike[str], text: str, table: Sequence[Row]) -> Sequence[Row]:
     """Return rows of numbers as Python spells them: with decimal points, and an ASCII minus sign.
 
-    Other cells stay as they are.
-
-    Parameters
-    ----------
-    path : path
-    text : str
-        The content of the file.
-    table : sequence of rows
-        The rows of the cells that must be numbers.
-
-    Raises
-    ------
-    FileError
-        If the meaning of their commas is ambiguous.
+    `text` is the content of the file, and `table` the rows of those cells that must be numbers; other cells stay as
+    they are. Raise FileError if the meaning of their commas is ambiguous.
     """
     if _MINUS in text:
         table = [(line, [cell.replace(_MINUS, "-") for cell in cells]) for line, cells in table]

@@ -34,11 +34,6 @@ def axis_order(
         Of an array (time, batch) or (batch, time), with or without the features; of fewer axes for one sequence.
     batches : collection of int
         The numbers of sequences in the lengths, the states or the outputs that came with the input.
-
-    Raises
-    ------
-    OptionError
-        If the names are others than time, batch and feature, or both orders are possible and none is given.
     """
     if axes is None:
         batch_first = _framework_order(entry)

@@ -26,20 +26,9 @@ class JoinedCalls(NamedTuple):
 def join_calls(calls: Sequence[Captured], name: str | None, contents: Contents) -> JoinedCalls:
     """Return the calls of one LSTM as one run.
 
-    Calls that continue each other are one run: those of a cell in a loop, or of a model that keeps its state.
-
-    Parameters
-    ----------
-    calls : sequence of Captured
-    name : str or None
-        Which LSTM, if the model called several.
-    contents : Contents
-        Of the model's file, which may stack several LSTMs as one.
-
-    Raises
-    ------
-    OptionError
-        If there are several LSTMs and none is named, or there is none of that name.
+    Calls that continue each other are one run: those of a cell in a loop, or of a model that keeps its state. `name`
+    says which LSTM, if the model called several; `contents` are those of its file, which may stack several LSTMs as
+    one.
     """
     by_name: dict[str, list[Captured]] = {}
     for call in calls:

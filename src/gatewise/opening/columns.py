@@ -27,11 +27,9 @@ class NamedNumbers:
     ----------
     values : array
         One dimension for a vector, two (time, feature) for a sequence, three for a batch.
-    features : tuple of str or None
+    features, sequences : tuple of str or None
     times : sequence of str, or array of dates, or None
         One for each step.
-    sequences : tuple of str or None
-        The names of a batch's sequences.
     notes : tuple of str
         Sentences about columns that were left out.
     """
@@ -45,15 +43,7 @@ class NamedNumbers:
 
 @dataclass(frozen=True)
 class FeatureSelection:
-    """The features that a network takes by name.
-
-    Attributes
-    ----------
-    names : tuple of str
-        In the network's order.
-    constants : mapping of str to float
-        The attributes of a basin.
-    """
+    """The names of the features that a network takes, in its order, and the attributes of a basin."""
 
     names: tuple[str, ...]
     constants: Mapping[str, float] = field(default_factory=dict)
@@ -69,10 +59,7 @@ class FeatureSelection:
     def choose(self, source: str | Path, heads: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
         """Return the names that the network takes, in its order, and a note about those that it does not.
 
-        Raises
-        ------
-        FileError
-            If a feature is neither a column nor an attribute, or two columns have its name.
+        Raise FileError if a feature is neither a column nor an attribute, or two columns have its name.
         """
         missing = [name for name in self.names if name not in heads and name not in self.constants]
         if missing:
@@ -90,13 +77,7 @@ class FeatureSelection:
         return names, (f"{source}: {listed_names(others)} left out, which the network does not take",)
 
     def complete(self, source: str | Path, data: NamedNumbers) -> NamedNumbers:
-        """Return data with all features of the network in its order; without names they must be in it already.
-
-        Raises
-        ------
-        ShapeError
-            If data without names have another number of features.
-        """
+        """Return data with all features of the network in its order; without names they must be in it already."""
         values, heads = data.values, data.features
         if values.ndim == 1 or (heads is None and values.shape[-1] == len(self.names)):
             return data
@@ -119,21 +100,8 @@ def select_features(
 ) -> FeatureSelection | None:
     """Return the features that a network takes by name; None where it gives them none.
 
-    Parameters
-    ----------
-    network : Network or None
-    basin_by_default : str
-        The basin if `basin` names none: the name of the input's file without its ending.
-    attributes : sequence of path, or mapping of str to float, optional
-        Tables of static attributes, or the attributes of the basin.
-    basin : str, optional
-
-    Raises
-    ------
-    OptionError
-        If attributes are given for a network whose features have no names, or there is no such basin.
-    FileError
-        If a table of attributes cannot be read.
+    `attributes` are tables of static attributes, or those of the basin. The basin is `basin_by_default`, the name of
+    the input's file without its ending, if `basin` names none.
     """
     names = None if network is None or network.embedding is not None else network.labels.features
     if names is None or not attributes:

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import numbers
-from gatewise.errors import OptionError, ShapeError, join_names
+from gatewise.errors import OptionError, join_names
 from gatewise.files.storage import npz_names, read_npz, readable
 from gatewise.opening import labelled_data, sound
 from gatewise.opening.columns import FeatureSelection, NamedNumbers
-from gatewise.opening.number_files import NETCDF, read_numbers
+from gatewise.opening.number_files import NETCDF, read_numbers, require_axes
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +26,6 @@ class InputNumbers:
     ----------
     source : str
         The file, or words for an object in memory.
-    name : str
-        The same without the folder.
     single : NamedNumbers or None
     several : mapping of str to array, or None
     axes : tuple of str or None
@@ -45,7 +43,6 @@ class InputNumbers:
     """
 
     source: str
-    name: str
     single: NamedNumbers | None = None
     several: Mapping[str, Any] | None = None
     axes: tuple[str, ...] | None = None
@@ -54,6 +51,11 @@ class InputNumbers:
     framed: bool = False
     table: bool = False
     on_file: bool = False
+
+    @property
+    def name(self) -> str:
+        """The source without its folder."""
+        return Path(self.source).name
 
     def with_seconds(self, steps: int) -> NamedNumbers:
         """Return the numbers with the seconds at which the steps of a sound begin."""
@@ -72,7 +74,7 @@ class InputNumbers:
 
 
 def read_input(input: Any, key: str | None, axes: Any, selection: FeatureSelection | None) -> InputNumbers:
-    """Return the numbers of an input.
+    """Return the numbers of an input, a file or an object in memory, or raise FileError, OptionError or ShapeError.
 
     Parameters
     ----------
@@ -83,35 +85,34 @@ def read_input(input: Any, key: str | None, axes: Any, selection: FeatureSelecti
         The meaning of each dimension of labelled data, where they are not called time and feature.
     selection : FeatureSelection or None
         The features to take by name.
-
-    Raises
-    ------
-    FileError, OptionError, ShapeError
-        If it cannot be read, or holds no numbers of one to three axes.
     """
     if isinstance(input, (str, os.PathLike)):
-        return _read_file(Path(input), key, axes, selection)
+        data = _read_file(Path(input), key, axes, selection)
+    else:
+        data = _in_memory(input, key, axes, selection)
+    if data.single is None or selection is None or data.rate is not None:
+        return data
+    return replace(data, single=selection.complete(data.source, data.single))
+
+
+def _in_memory(input: Any, key: str | None, axes: Any, selection: FeatureSelection | None) -> InputNumbers:
+    source = "the input"
     if isinstance(input, Mapping) and not labelled_data.is_labelled(input):
-        arrays = {str(name): _require_finite(str(name), array, "the input") for name, array in input.items()}
+        arrays = {str(name): _require_finite(str(name), array, source) for name, array in input.items()}
         if not arrays:
             raise OptionError("the input holds no array: a run needs one")
         if key is None and len(arrays) != 1:
-            return InputNumbers("the input", "the input", several=arrays)
+            return InputNumbers(source, several=arrays)
         if key is not None and key not in arrays:
             raise OptionError(f"there is no array {key!r} in the input; it has {join_names(arrays) or 'none'}")
         input = arrays[next(iter(arrays)) if key is None else key]
     elif key is not None:
         raise OptionError("--key belongs to an .npz file, a store or a mapping, not to an array")
     if labelled_data.is_labelled(input):
-        return _labelled(input, "the input", axes, selection)
+        return _labelled(input, source, axes, selection)
     if labelled_data.is_table(input):
-        data = labelled_data.table_numbers(input, "the input", selection)
-        return InputNumbers("the input", "the input", _require_steps(data, "the input"), table=True)
-    data = NamedNumbers(np.array(numbers("the input", input)))
-    if data.values.ndim not in (1, 2, 3):
-        raise ShapeError(f"the input has shape {data.values.shape}; it must have one to three axes")
-    _require_steps(data, "the input")
-    return InputNumbers("the input", "the input", data if selection is None else selection.complete("the input", data))
+        return InputNumbers(source, labelled_data.table_numbers(input, source, selection), table=True)
+    return InputNumbers(source, require_axes(NamedNumbers(np.array(numbers(source, input)))))
 
 
 def _read_file(path: Path, key: str | None, axes: Any, selection: FeatureSelection | None) -> InputNumbers:
@@ -122,25 +123,18 @@ def _read_file(path: Path, key: str | None, axes: Any, selection: FeatureSelecti
         if key is not None:
             raise OptionError(f"--key belongs to an .npz file, not to {path}")
         values, rate = sound.samples(path)
-        return InputNumbers(str(path), path.name, NamedNumbers(values), rate=rate, on_file=True)
+        return InputNumbers(str(path), NamedNumbers(values), rate=rate, on_file=True)
     if suffix not in (".csv", ".npy", ".npz", *NETCDF):
         raise OptionError(f"the input must be a .csv, .npy, .npz, .nc or .wav file, not {readable(path)}")
     if suffix == ".npz" and key is None and len(names := npz_names(path)) > 1:
         arrays = {name: _require_finite(name, array, str(path)) for name, array in read_npz(path, names).items()}
-        return InputNumbers(str(path), path.name, several=arrays, on_file=True)
-    data = _require_steps(read_numbers(path, key, selection), str(path))
-    return InputNumbers(str(path), path.name, data, table=suffix == ".csv", on_file=True)
+        return InputNumbers(str(path), several=arrays, on_file=True)
+    return InputNumbers(str(path), read_numbers(path, key, selection), table=suffix == ".csv", on_file=True)
 
 
 def _labelled(data: Any, source: str, axes: Any, selection: FeatureSelection | None) -> InputNumbers:
     single, order = labelled_data.array_numbers(data, source, axes, selection)
-    return InputNumbers(source, Path(source).name, _require_steps(single, source), axes=order)
-
-
-def _require_steps(data: NamedNumbers, source: str) -> NamedNumbers:
-    if not data.values.size:
-        raise OptionError(f"{source} holds an empty array, of shape {data.values.shape}: a run needs a step")
-    return data
+    return InputNumbers(source, single, axes=order)
 
 
 def _require_finite(name: str, array: Any, source: str) -> Any:

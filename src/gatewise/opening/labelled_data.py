@@ -40,18 +40,8 @@ def open_store(path: Path, key: str | None) -> Any:
 def dimension_names(data: Any, axes: str | Sequence[str] | None, source: str | Path) -> dict[str, str]:
     """Return the dimensions of a `DataArray` that are the time and the feature; data without features are tokens.
 
-    Parameters
-    ----------
-    data : DataArray
-    axes : str or sequence of str, optional
-        For each dimension ``time``, ``batch`` or ``feature``; by default those that are called time and feature.
-    source : str or path
-        Where the data come from, in errors.
-
-    Raises
-    ------
-    OptionError
-        If no dimension is called time, or `axes` does not say of each what it is.
+    `axes` names each dimension ``time``, ``batch`` or ``feature``; by default those that are called time and feature
+    are. `source` says in errors where the data come from.
     """
     names = [str(name) for name in data.dims]
     if axes is None:
@@ -83,15 +73,6 @@ def array_numbers(
     """Return a `DataArray`, or a `Dataset` with a variable for each feature, as numbers, and the order of their axes.
 
     All dimensions but the time and the feature count sequences; without any there is no batch.
-
-    Raises
-    ------
-    OptionError
-        If the dimensions do not say what they are.
-    FileError
-        If a feature that the model reads by name is missing.
-    CapacityError
-        If the numbers do not fit into memory.
     """
     if hasattr(data, "data_vars"):
         data = data.to_dataarray("feature")
@@ -111,7 +92,7 @@ def array_numbers(
     result = NamedNumbers(
         values, None if names is None else tuple(names), _times(data, dims["time"]), _sequence_names(data, loop), notes
     )
-    return result if selection is None else selection.complete(source, result), order
+    return result, order
 
 
 def _times(data: Any, time: str) -> Any:
@@ -130,15 +111,7 @@ def _sequence_names(data: Any, loop: Sequence[str]) -> tuple[str, ...] | None:
 
 
 def table_numbers(data: Any, source: str, selection: FeatureSelection | None) -> NamedNumbers:
-    """Return a `DataFrame` as numbers (time, feature); its index has the times, unless it only counts rows.
-
-    Raises
-    ------
-    FileError
-        If a feature that the model reads by name is missing.
-    ShapeError
-        If its columns hold something else than numbers.
-    """
+    """Return a `DataFrame` as numbers (time, feature); its index has the times, unless it only counts rows."""
     names: list[str] | None = None
     notes: tuple[str, ...] = ()
     if not all(isinstance(name, (int, np.integer)) for name in data.columns):
@@ -151,7 +124,6 @@ def table_numbers(data: Any, source: str, selection: FeatureSelection | None) ->
         raise ShapeError(f"{source} must have columns of numbers; {values.dtype} is the type that holds all of them")
     index = np.asarray(data.index)
     times = None if index.dtype.kind in "iu" else index if index.dtype.kind == "M" else tuple(map(str, index))
-    result = NamedNumbers(
+    return NamedNumbers(
         np.array(numbers("the input", values)), None if names is None else tuple(names), times, notes=notes
     )
-    return result if selection is None else selection.complete(source, result)

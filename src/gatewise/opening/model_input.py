@@ -86,11 +86,6 @@ def model_input(
         An .npz file with h0 and c0, these arrays, or states ``[layer][direction]``.
     column : bool
         Whether the only column of a table may hold tokens.
-
-    Raises
-    ------
-    ShapeError, OptionError, FileError
-        If they do not fit the LSTM, or are not finite.
     """
     lstm = model.lstm
     counts = None if lengths is None else np.atleast_1d(np.asarray(lengths))
@@ -124,15 +119,7 @@ def features(
     *,
     column: bool = False,
 ) -> Features:
-    """Return an input as (time, batch, feature), or (time, feature) where it has no batch; tokens are embedded.
-
-    Raises
-    ------
-    ShapeError
-        If its sizes are others than the LSTM takes.
-    OptionError
-        If it does not hold integers where the network embeds them, or nothing says what its axes are.
-    """
+    """Return an input as (time, batch, feature), or (time, feature) where it has no batch; tokens are embedded."""
     lstm, network = model.lstm, model.network
     if network is not None and network.embedding is not None and not _are_embedded(values, lstm):
         tokens = integers("the input", values[:, 0] if column else values)

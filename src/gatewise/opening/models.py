@@ -52,18 +52,7 @@ class OpenedModel:
 def contents_from(model: object, settings: Mapping[str, Any] | None = None) -> Contents:
     """Return a model as the contents of a file: those of its file, or its own.
 
-    Parameters
-    ----------
-    model : path, Contents, StoredLSTM, LSTM, LSTMCell or Network
-    settings : mapping, optional
-        What a file leaves out, as in `gatewise.inspect`.
-
-    Raises
-    ------
-    OptionError
-        If it is something else.
-    FileError
-        If the file cannot be read.
+    `settings` are what a file leaves out, as in `gatewise.inspect`.
     """
     if isinstance(model, Contents):
         return model

@@ -21,20 +21,7 @@ NETCDF = (".nc", ".nc4")
 def read_numbers(path: Path, key: str | None = None, selection: FeatureSelection | None = None) -> NamedNumbers:
     """Return the numbers of a .npy, .npz, .csv or .nc file, with one to three axes.
 
-    Parameters
-    ----------
-    path : path
-    key : str, optional
-        The name of the array, of an .npz file with several.
-    selection : FeatureSelection, optional
-        The features to take, by name; by default all.
-
-    Raises
-    ------
-    FileError
-        If the file cannot be read.
-    OptionError
-        If an archive holds several arrays and no `key` names one, or the file's name ends otherwise.
+    `key` is the name of the array in an .npz file with several; a `selection` takes columns and series by name.
     """
     suffix = path.suffix.lower()
     if suffix not in (".npy", ".npz", ".csv", *NETCDF):
@@ -47,9 +34,14 @@ def read_numbers(path: Path, key: str | None = None, selection: FeatureSelection
         data = read_netcdf(path, selection)
     else:
         data = read_csv(path, selection) if suffix == ".csv" else NamedNumbers(load_npy(path))
+    return require_axes(data)
+
+
+def require_axes(data: NamedNumbers) -> NamedNumbers:
+    """Return numbers that have one to three axes, or raise ShapeError."""
     if data.values.ndim not in (1, 2, 3):
         raise ShapeError(f"the input has shape {data.values.shape}; it must have one to three axes")
-    return data if selection is None else selection.complete(path, data)
+    return data
 
 
 def _array_of_archive(path: Path, key: str | None) -> Array:
@@ -74,11 +66,6 @@ def read_csv(path: Path, selection: FeatureSelection | None = None) -> NamedNumb
     """Return the numbers of a table (time, feature), with the names of features and the times that it has.
 
     The first line may name the features; a first column under one of `TIME_HEADS`, or without numbers, has the times.
-
-    Raises
-    ------
-    FileError
-        If the table cannot be read, or an entry is not a number.
     """
     require_memory(readable(path).stat().st_size, 40, f"reading {path}")  # bytes that Python takes for each of text
     text = read_text(path)
@@ -113,17 +100,7 @@ def read_csv(path: Path, selection: FeatureSelection | None = None) -> NamedNumb
 
 
 def read_netcdf(path: Path, selection: FeatureSelection | None) -> NamedNumbers:
-    """Return the selected series of a netCDF file (time, feature), with their names and the times.
-
-    Raises
-    ------
-    OptionError
-        If the network does not name its features.
-    MissingExtraError
-        If what reads such files is not installed.
-    FileError
-        If the file cannot be read, or does not hold the series over one dimension.
-    """
+    """Return the selected series of a netCDF file (time, feature), with their names and the times."""
     if selection is None:
         raise OptionError(f"{path} has its series by name, and the model's file names no features")
     with importing("xarray", f"reading {path} needs"):

@@ -45,21 +45,8 @@ def prepare_run(
 ) -> PreparedLSTM | PreparedWholeModel:
     """Return the run of a model over an input, ready to start.
 
-    Parameters
-    ----------
-    contents : Contents
-        Of the model's file.
-    input : path, array, DataFrame, DataArray, Dataset, mapping or None
-    name : str or None
-        Which LSTM, if there are several.
-    options : InputOptions
-    finite : bool
-        Whether weights that are not finite are refused.
-
-    Raises
-    ------
-    GatewiseError
-        If the input cannot be read, or fits neither the LSTM nor the whole model.
+    `name` says which LSTM, if there are several; weights that are not finite are refused where `finite` is set. Raise
+    GatewiseError if the input cannot be read, or fits neither the LSTM nor the whole model.
     """
     contents_named = with_layers(contents, name, options.embedding, options.head, options.reads)
     entry, several = _picked(contents_named, name)

@@ -151,13 +151,7 @@ def prepare(
 ) -> PreparedLSTM | PreparedWholeModel | OpenedRun:
     """Return the run of a model over an input, ready to start; a trace is a run already.
 
-    Parameters
-    ----------
-    model, input, name, settings
-        As in `open_run`.
-    options : InputOptions
-    finite : bool
-        Whether weights that are not finite are refused.
+    Arguments are as in `open_run`; weights that are not finite are refused where `finite` is set.
     """
     if options.input_of not in (None, *OWNERS):
         raise OptionError(f"input_of must be one of {join_names(OWNERS)}, not {options.input_of!r}")
@@ -195,23 +189,8 @@ def run_of(model: object, x: Any, options: Mapping[str, Any], purpose: str, kind
     """Return the run of a model over an input, or a run that was made before.
 
     An LSTM, a cell or a Network runs over an array as its `trace` does, with the options of that; files, tables,
-    labelled data and other models open as in `open_run`.
-
-    Parameters
-    ----------
-    model : object
-    x : input or None
-    options : mapping
-        Of the run.
-    purpose : str
-        The beginning of an error: "a page of".
-    kinds : str
-        The beginning of an error: "a page is of an LSTM, a Network, …".
-
-    Raises
-    ------
-    OptionError
-        If it is neither a model with an input nor a run.
+    labelled data and other models open as in `open_run`. `purpose` and `kinds` are beginnings of errors: "a page of",
+    and "a page is of an LSTM, a Network, …".
     """
     if isinstance(x, Run):
         raise OptionError(f"x must be numbers, not a {type(x).__name__}: a trace is a run already, and needs none")

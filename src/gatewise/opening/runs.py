@@ -99,15 +99,9 @@ class PreparedLSTM:
         return seconds(self.model.lstm, self.num_steps, self.input.batch)
 
     def run(self, keep: Keep = EVERYTHING, out: PathLike | None = None, *, lstm_only: bool = False) -> OpenedRun:
-        """Run the model.
+        """Run the model, and write its trace to the file `out` meanwhile.
 
-        Parameters
-        ----------
-        keep : Keep
-        out : path, optional
-            A safetensors file that is written during the run.
-        lstm_only : bool
-            Whether to leave out the network's head, where nothing stands between its features and its LSTM.
+        With `lstm_only`, the network's head is left out where nothing stands between its features and its LSTM.
         """
         lstm, network = self.model.lstm, self.model.network
         x, state, options = self.input.x, self.input.state, self.input.options | {"out": out}
@@ -128,14 +122,8 @@ class PreparedLSTM:
 class PreparedWholeModel:
     """A run of a whole model by its framework that is ready to start.
 
-    Attributes
-    ----------
-    model : WholeModel
-    data : InputNumbers
-    name : str or None
-        Which LSTM is traced, if the model has several.
-    interpretation : str
-        Whose input it is taken to be.
+    `name` says which LSTM is traced, if the model has several; the interpretation, whose input the data are taken to
+    be.
     """
 
     model: WholeModel

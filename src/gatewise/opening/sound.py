@@ -19,13 +19,6 @@ def samples(path: Path) -> tuple[Array, int]:
 
     Those of integers (8, 16, 24 or 32 bits) are divided by the largest of their kind, so that they lie between -1 and
     1; floats are as they are.
-
-    Raises
-    ------
-    FileError
-        If it is no .wav file, or an incomplete one.
-    MissingExtraError
-        If SciPy, which reads it, is not installed.
     """
     source = readable(path)
     with importing("scipy", "reading .wav files needs"):
@@ -50,17 +43,8 @@ def samples(path: Path) -> tuple[Array, int]:
 def frames(values: Array, frames: str | int | Sequence[int]) -> tuple[Array, int]:
     """Return samples (time, 1) as rows (frame, size), and the number of samples between the beginnings of two rows.
 
-    Parameters
-    ----------
-    values : array (time, 1)
-    frames : str, int or sequence of int
-        SIZE, or SIZE,HOP: where rows overlap, the first begins with zeros and the last sample of each row is new. The
-        last row is filled up with zeros.
-
-    Raises
-    ------
-    OptionError
-        If it is written otherwise, or there is more than one channel.
+    `frames` is SIZE, or SIZE,HOP: where rows overlap, the first begins with zeros and the last sample of each row is
+    new. The last row is filled up with zeros.
     """
     text = frames if isinstance(frames, str) else ",".join(map(str, np.atleast_1d(frames)))
     parts = text.split(",")

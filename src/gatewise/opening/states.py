@@ -19,13 +19,7 @@ from gatewise.showing import counted
 
 
 def read_state_arrays(path: Path) -> dict[str, Any]:
-    """Return the arrays h0 and c0 of an .npz file, or the one that it has.
-
-    Raises
-    ------
-    OptionError
-        If it has neither.
-    """
+    """Return the arrays h0 and c0 of an .npz file, or the one that it has."""
     names = set(npz_names(path)) & {"h0", "c0"}
     if not names:
         raise OptionError(f"{path} must hold h0, c0 or both; it has {join_names(npz_names(path)) or 'none'}")
@@ -71,11 +65,6 @@ def nested_pairs(lstm: LSTM, h: Any, c: Any, batch: int, names: tuple[str, str] 
     batch : int
     names : tuple of str
         Of the arrays, in errors.
-
-    Raises
-    ------
-    ShapeError
-        If an array has another shape.
     """
     count, directions = lstm.num_layers * len(lstm.directions), len(lstm.directions)
     cells = [cell for row in lstm.layers for cell in row]

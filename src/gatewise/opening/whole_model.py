@@ -75,22 +75,9 @@ class WholeModel:
         return values if fits and all(n in (None, m) for n, m in zip(shape, values.shape, strict=True)) else None
 
     def run(self, inputs: Mapping[str, Any] | Any, rate: int | None, *, by_row: bool) -> tuple[Captured, ...]:
-        """Return every call of every LSTM, at an input or at inputs by name.
+        """Return every call of every LSTM, at an input or at inputs by name; `rate` is that of a sound.
 
-        Parameters
-        ----------
-        inputs : array, or mapping of str to array
-        rate : int or None
-            Of a sound, in samples a second.
-        by_row : bool
-            Whether each row of the input is a call of its own, of a model that keeps its state (TorchScript).
-
-        Raises
-        ------
-        OptionError
-            If it does not fit the model, or an input is missing.
-        FileError
-            If the model does not run.
+        With `by_row`, each row of the input is a call of its own, of a model that keeps its state (TorchScript).
         """
         named = dict(inputs) if isinstance(inputs, Mapping) else {self.inputs[0].name: self._reshaped(inputs)}
         if any(array is None for array in named.values()):
@@ -192,17 +179,7 @@ def is_runnable(contents: Contents) -> bool:
 
 
 def load_whole_model(contents: Contents) -> WholeModel:
-    """Return the model of a file, loaded by its framework.
-
-    Raises
-    ------
-    OptionError
-        If the file does not describe the computation of its model.
-    MissingExtraError
-        If its framework is not installed.
-    FileError
-        If the framework cannot load it.
-    """
+    """Return the model of a file, loaded by its framework; raise OptionError if the file holds weights alone."""
     if not is_runnable(contents):
         raise OptionError(
             f"{contents.path} ({contents.format}) does not hold how its model is computed, so only its LSTM can run:"

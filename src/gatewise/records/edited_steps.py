@@ -68,12 +68,8 @@ class Effect:
 class EditedMoment(Moment):
     """One step of a cell with edits: each quantity is computed, then edited, then used.
 
-    Parameters
-    ----------
-    p, x, h_prev, c_prev, dropout, **known
-        As in `Moment`; known quantities are edited already.
-    effects : mapping of str to Effect
-        By the letter of the quantity.
+    `effects` are by the letter of the quantity; the other arguments are as in `Moment`, and known quantities are edited
+    already.
     """
 
     edited = True
@@ -153,16 +149,7 @@ class EditedMoment(Moment):
 
 
 class EditedRun:
-    """The edits of the run of one cell, looked up by step.
-
-    Parameters
-    ----------
-    edits : sequence of Edit
-        Settled ones.
-    p : Parameters
-    time, batch : int
-        How many steps and sequences the run has.
-    """
+    """The edits, which are settled, of the run of one cell, looked up by step."""
 
     def __init__(self, edits: Sequence[Edit], p: Parameters, time: int, batch: int) -> None:
         self.p = p

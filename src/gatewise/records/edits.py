@@ -130,15 +130,7 @@ class Edit:
     # In the run of one cell.
 
     def settled(self, p: Parameters, time: int, batch: int, **cell: Any) -> Edit:
-        """Return the edit for the run of one cell: every place a non-negative number, and numbers as values.
-
-        Raises
-        ------
-        OptionError
-            If there is no such unit, step or sequence, or one is named twice.
-        ShapeError
-            If the value does not fit to them.
-        """
+        """Return the edit for the run of one cell: every place a non-negative number, and numbers as values."""
         width = p.recurrent_size if self.quantity == "hidden_state" else p.hidden_size
         counts = {"steps": (time, "this run"), "sequences": (batch, "this run"), "units": (width, "this cell")}
         places: dict[str, Any] = {

@@ -34,19 +34,11 @@ class Gradients:
 
     @classmethod
     def zeros(cls, parameters: Parameters, num_steps: int, batch_size: int, out: Gradients | None = None) -> Gradients:
-        """Return zeros in the shapes of a run's gradients, in the arrays of `out` where it is given.
-
-        Raises
-        ------
-        ShapeError
-            If the arrays of `out` have other shapes.
-        """
+        """Return zeros in the shapes of a run's gradients, in the arrays of `out` where it is given."""
         p, dtype = parameters, parameters.dtype
         shapes = {name: array.shape for name, array in p.arrays().items()}
-        shapes |= {"x": (num_steps, batch_size, p.input_size)} | {
-            "h": (batch_size, p.recurrent_size),
-            "c": (batch_size, p.hidden_size),
-        }
+        shapes |= {"x": (num_steps, batch_size, p.input_size)}
+        shapes |= {"h": (batch_size, p.recurrent_size), "c": (batch_size, p.hidden_size)}
         if out is None:
             arrays = {name: np.zeros(shape, dtype) for name, shape in shapes.items()}
         else:

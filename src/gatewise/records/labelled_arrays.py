@@ -9,64 +9,32 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask
+from gatewise.arrays import Array
 from gatewise.errors import importing
 from gatewise.records.labels import Labels, Measure
 
 
-def dataset(
-    quantities: Mapping[str, Array],
-    *,
-    input: Array | None,
-    valid: Mask | None,
-    projected: bool,
-    times: npt.NDArray[Any] | Sequence[str] | Sequence[np.datetime64],
-    sequences: Sequence[str] | None,
-    features: Sequence[str] | None,
-    measures: Mapping[str, Measure],
-    units: Sequence[str | int],
-    attributes: Mapping[str, str],
-) -> Any:
-    """Return an `xarray.Dataset`: a variable for each array, with named dimensions and labels on them.
-
-    Parameters
-    ----------
-    quantities : dict of arrays (time, batch, unit)
-        By name; of a `projected` cell, the hidden state has an axis of its own in place of the units.
-    input : array (time, batch, feature) or None
-    valid : boolean array (time, batch) or None
-    times, sequences, features, units : sequence
-        The labels of the four axes; None where an axis has none.
-    measures : mapping
-        The measures of features, by their names.
-    attributes : dict of str
-
-    Raises
-    ------
-    MissingExtraError
-        If xarray is not installed.
-    """
+def cell_dataset(cell: Any) -> Any:
+    """Return a `Trace` as an `xarray.Dataset`: a variable for each kept quantity, with named dimensions and labels."""
+    stored, labels, projected = cell.stored, cell.labels, cell.parameters.projection is not None
     variables: dict[str, tuple[tuple[str, ...], npt.NDArray[Any]]] = {}
-    for name, array in quantities.items():
+    for name in cell.distinct():
         last = "projected" if projected and name == "hidden_state" else "unit"
-        variables[name] = (("time", "batch", last), array)
-    if input is not None:
-        variables["input"] = (("time", "batch", "feature"), input)
-    if valid is not None:
-        variables["valid"] = (("time", "batch"), valid)
-    axes = {"time": times, "batch": sequences, "feature": features, "unit": units}
-    return _labelled(variables, axes, "feature", measures, attributes)
+        variables[name] = (("time", "batch", last), stored.quantity(name))
+    if cell.input is not None:
+        variables["input"] = (("time", "batch", "feature"), cell.input)
+    if cell.valid is not None:
+        variables["valid"] = (("time", "batch"), cell.valid[:: cell.keep.every])
+    axes = {"time": cell.times, "batch": labels.sequences, "feature": labels.features, "unit": cell.unit_names}
+    attributes = {"direction": cell.direction, "engine": cell.engine}
+    attributes |= {"edits": cell.edits_said(len(cell.edits))} if cell.edits else {}
+    return _labelled(variables, axes, "feature", labels.measures, attributes)
 
 
 class Frame:
     """The columns of a table of a run, which has a row for each kept step and sequence.
 
-    Parameters
-    ----------
-    times, sequences : sequence
-        The names of the rows.
-    batched : bool
-        Whether rows are named by time and sequence, and not by the time alone.
+    Rows are named by time and sequence if they are `batched`, else by the time alone.
     """
 
     def __init__(self, times: Sequence[Any], sequences: Sequence[Any], batched: bool) -> None:
@@ -89,13 +57,7 @@ class Frame:
         return frame
 
     def table(self, levels: tuple[str, ...]) -> Any:
-        """Return a `pandas.DataFrame`, the levels of whose columns have names.
-
-        Raises
-        ------
-        MissingExtraError
-            If pandas is not installed.
-        """
+        """Return a `pandas.DataFrame`, the levels of whose columns have names."""
         with importing("pandas", "to_dataframe needs"):
             import pandas
         times = _plain(self.times) if not isinstance(self.times, np.ndarray) else self.times
@@ -129,13 +91,7 @@ def lstm_frame(run: Any) -> Frame:
 
 
 def tree(datasets: Mapping[str, Any]) -> Any:
-    """Return an `xarray.DataTree` of datasets by their paths in it.
-
-    Raises
-    ------
-    MissingExtraError
-        If xarray is not installed, or is older than its `DataTree`.
-    """
+    """Return an `xarray.DataTree` of datasets by their paths in it."""
     with importing("xarray", "to_xarray needs"):
         from xarray import DataTree
     return DataTree.from_dict(datasets)
@@ -147,17 +103,11 @@ def labelled_output(output: Array, labels: Labels, directions: Sequence[str], ti
     Parameters
     ----------
     output : array (time, batch, output), or (time, batch, direction, output) of directions that are not merged
-        Without the time where it is that of the last step alone.
+        Without the time where it is that of the last step alone; `times` is None then.
     labels : Labels
         Of the run.
     directions : sequence of str
     times : sequence or None
-        None for an output without a time.
-
-    Raises
-    ------
-    MissingExtraError
-        If xarray is not installed.
     """
     before = ("batch",) if times is None else ("time", "batch")
     dimensions = (*before, *["direction"] * (output.ndim - len(before) - 1), "output")

@@ -16,19 +16,8 @@ R = TypeVar("R")
 def cell_at(layers: Sequence[Mapping[str, T]], key: int | tuple[int, str], owner: str) -> T:
     """Return the value of one cell.
 
-    Parameters
-    ----------
-    layers : sequence of mapping
-        The values of each layer by direction.
-    key : int or (int, str)
-        A layer, or a layer and a direction. A layer alone names a cell only where there is one direction.
-    owner : str
-        The owner of the layers, a word of the error.
-
-    Raises
-    ------
-    OptionError
-        If there is no such layer or direction, or the layer has two directions and the key names none.
+    Its key is a layer and a direction, or the layer alone where there is one direction; `owner` is a word of the
+    errors.
     """
     layer, direction = key if isinstance(key, tuple) and len(key) == 2 else (key, None)
     row = layers[index("layer", layer, len(layers), owner)]
@@ -48,12 +37,7 @@ def by_cell(layers: Sequence[Mapping[str, T]]) -> dict[tuple[int, str], T]:
 def map_cells(function: Callable[..., R], *layers: Sequence[Mapping[str, Any]]) -> tuple[dict[str, R], ...]:
     """Return the results of a function for all cells, nested as the cells are.
 
-    Parameters
-    ----------
-    function : callable
-        Takes a cell (layer, direction), and its value in each of `layers`.
-    *layers : sequence of mapping
-        Values of the cells, nested alike.
+    The function takes a cell (layer, direction), and its value in each of `layers`.
     """
     return tuple(
         {direction: function((number, direction), *(row[direction] for row in rows)) for direction in rows[0]}

@@ -13,14 +13,14 @@ from gatewise import gates
 from gatewise.arrays import Array, Mask, lock, quiet
 from gatewise.dropout import NO_DROPOUT, DropoutMasks
 from gatewise.equations import Moment
-from gatewise.errors import NotKeptError, OptionError, one_of
+from gatewise.errors import NotKeptError, one_of
 from gatewise.parameters import Parameters
 from gatewise.records.edited_steps import EditedRun
 from gatewise.records.edits import Edit
 from gatewise.records.keep import EVERYTHING, QUANTITIES, Keep
 from gatewise.records.labels import NO_LABELS, Labels
 from gatewise.records.run_record import RunRecord
-from gatewise.records.step import State
+from gatewise.records.step import State, own_letter
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -95,12 +95,9 @@ class CellRecord(RunRecord):
 
     def _kept_array(self, name: str) -> Array:
         self._require_kept(name, name in self.keep.quantities)
-        return self._by_sequence(self.arrays[name])
-
-    def _gate(self, name: str) -> Array:
-        self._require_kept(name, name in self.keep.quantities)
-        letter = gates.LETTERS[gates.index(name)]
-        return self._by_sequence(self.arrays["gates"][:, :, self.keep.gate_letters.index(letter)])
+        if name not in gates.NAMES:
+            return self._by_sequence(self.arrays[name])
+        return self._by_sequence(self.arrays["gates"][:, :, self.keep.places[gates.index(name)]])
 
     def quantity(self, name: str) -> Array:
         """Return one of `QUANTITIES` (time, batch, ·); without the batch if the input had none."""
@@ -122,22 +119,22 @@ class CellRecord(RunRecord):
     @property
     def input_gate(self) -> Array:
         """The input gate (time, batch, hidden)."""
-        return self._gate("input_gate")
+        return self._kept_array("input_gate")
 
     @property
     def forget_gate(self) -> Array:
         """The forget gate (time, batch, hidden)."""
-        return self._gate("forget_gate")
+        return self._kept_array("forget_gate")
 
     @property
     def candidate(self) -> Array:
         """The candidate (time, batch, hidden)."""
-        return self._gate("candidate")
+        return self._kept_array("candidate")
 
     @property
     def output_gate(self) -> Array:
         """The output gate (time, batch, hidden)."""
-        return self._gate("output_gate")
+        return self._kept_array("output_gate")
 
     @property
     def cell_state(self) -> Array:
@@ -245,10 +242,7 @@ class CellRecord(RunRecord):
         NotKeptError
             If the trace did not keep everything.
         """
-        letter = gates.LETTERS[gates.index(gate)]
-        variant = self.parameters.variant
-        if letter == variant.coupled:
-            raise OptionError(f"the {gate} is coupled ({variant.coupling}): it has no pre-activation of its own")
+        letter = own_letter(self.parameters, gate)
         return self._where_valid(self._by_step(self._all_steps.a(letter)))
 
     @property

@@ -144,7 +144,7 @@ class Step:
         OptionError
             If there is no such gate, or it is coupled to another and has no pre-activation.
         """
-        return _only(self.moment.a(_own_letter(self.parameters, gate)))
+        return _only(self.moment.a(own_letter(self.parameters, gate)))
 
     @property
     def gates(self) -> Array:
@@ -224,7 +224,7 @@ class Step:
         p, M = self.parameters, self.moment
         unit = index("unit", unit, p.recurrent_size if quantity == "hidden_state" else p.hidden_size, "this cell")
         if quantity in gates.NAMES:
-            return self._gate_terms(_own_letter(p, quantity), unit, part)
+            return self._gate_terms(own_letter(p, quantity), unit, part)
         if part is not None:
             raise OptionError(f"part belongs to a gate, not to {quantity}")
         if quantity == "cell_state":
@@ -283,7 +283,8 @@ def _before(clip: float | None, zoneout: Array | None = None) -> str:
     return " before its clip" if clip is not None else " before zoneout" if zoneout is not None else ""
 
 
-def _own_letter(parameters: Parameters, gate: str) -> str:
+def own_letter(parameters: Parameters, gate: str) -> str:
+    """Return the letter of a gate, or raise OptionError if it is coupled to another."""
     letter = gates.LETTERS[gates.index(gate)]
     if letter == parameters.variant.coupled:
         raise OptionError(f"the {gate} is coupled ({parameters.variant.coupling}): it has no pre-activation of its own")

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array, index
-from gatewise.dropout import DropoutMasks
 from gatewise.errors import OptionError
 from gatewise.records.edits import in_words
-from gatewise.records.labelled_arrays import cell_frame, dataset, labelled_output, lstm_frame, tree
+from gatewise.records.labelled_arrays import cell_dataset, cell_frame, labelled_output, lstm_frame, tree
 from gatewise.records.labels import Labels
 from gatewise.records.nesting import by_cell, cell_at, map_cells
 from gatewise.records.quantities import CellRecord
@@ -175,7 +174,7 @@ class Trace(CellRecord):
             arrays={name: array[key] for name, array in self.arrays.items()},
             input=None if self.input is None else self.input[key],
             valid=None if self.valid is None else self.valid[key],
-            dropout=DropoutMasks(**{n: a if n == "weight" else a[key] for n, a in self.dropout.arrays().items()}),
+            dropout=self.dropout.at(key),
             labels=self.labels.replace(
                 sequences=self.labels.sequences and self.labels.sequences[which],
                 times=self.labels.times and self.labels.times[when],
@@ -196,20 +195,7 @@ class Trace(CellRecord):
         MissingExtraError
             If xarray is not installed.
         """
-        stored, labels = self.stored, self.labels
-        return dataset(
-            {name: stored.quantity(name) for name in self.distinct()},
-            input=self.input,
-            valid=None if self.valid is None else self.valid[:: self.keep.every],
-            projected=self.parameters.projection is not None,
-            times=self.times,
-            sequences=labels.sequences,
-            features=labels.features,
-            measures=labels.measures,
-            units=self.unit_names,
-            attributes={"direction": self.direction, "engine": self.engine}
-            | ({"edits": self.edits_said(len(self.edits))} if self.edits else {}),
-        )
+        return cell_dataset(self)
 
     def to_dataframe(self) -> Any:
         """Return a `pandas.DataFrame` with a row for each kept step and sequence, and columns (quantity, unit).
