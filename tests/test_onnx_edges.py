@@ -11,7 +11,7 @@ from gatewise.files.budget import Budget  # noqa: E402
 from gatewise.interop.graphs import BATCH_FIRST, TIME_FIRST  # noqa: E402
 from gatewise.interop.onnx.edges import trace_back  # noqa: E402
 from gatewise.interop.onnx.file import OnnxFile  # noqa: E402
-from gatewise.interop.onnx.walking import nodes_of  # noqa: E402
+from gatewise.interop.onnx.scopes import nodes_of  # noqa: E402
 
 FLOAT, INT64 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
 SWAP, ROTATE = ("Transpose", {"perm": [1, 0, 2]}), ("Transpose", {"perm": [1, 2, 0]})

@@ -47,7 +47,7 @@ SHAPES = cover(
 
 
 def expressible(variant):
-    from gatewise.interop.onnx.node_layers import plain_reason
+    from gatewise.interop.onnx.writing import plain_reason
 
     return not plain_reason(lstm_of(variant))
 

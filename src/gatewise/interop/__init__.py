@@ -8,7 +8,7 @@ from gatewise.errors import FileError, join_names
 from gatewise.interop.captured import Captured
 from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM
 from gatewise.interop.formats import Path, capture, inspect
-from gatewise.interop.graph_io import GraphNames
+from gatewise.interop.graphs import GraphNames
 from gatewise.interop.own import write as save
 from gatewise.network import Network
 

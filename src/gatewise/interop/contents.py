@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from gatewise.activations import Activation
 from gatewise.arrays import Array
 from gatewise.errors import FileError, OptionError, WeightsWarning, join_names, one_of, shown
-from gatewise.interop.graph_io import GraphNames
+from gatewise.interop.graphs import GraphNames
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import Linear, Network, Run
@@ -133,6 +134,14 @@ class StoredLayer:
 
     def __post_init__(self) -> None:
         _print_safely(self, "name", "kind")
+
+
+def held_layer(
+    name: str, kind: str, weight: Array, bias: Array | None = None, activation: Activation | str | None = None
+) -> StoredLayer:
+    """Return a layer whose arrays are in memory."""
+    read_bias = None if bias is None else partial(np.asarray, bias)
+    return StoredLayer(name, kind, weight.shape, partial(np.asarray, weight), read_bias, activation)
 
 
 @dataclass(frozen=True)

@@ -65,10 +65,6 @@ def parameters(
             raise ShapeError(f"a bias has shape {bias_part.shape}; it must be ({rows},)")
     with np.errstate(all="ignore"):
         bias = np.asarray(reduce(np.add, biases)) if biases else np.zeros(rows, input_weight.dtype)
-
-    def by_gate(array: Array) -> Array:
-        return gates.reorder(array.reshape(4, hidden, *array.shape[1:]), framework)
-
     if peephole is not None:
         if peephole.shape != (3 * hidden,):
             raise ShapeError(f"the peepholes have shape {peephole.shape}; it must be ({3 * hidden},)")
@@ -79,13 +75,8 @@ def parameters(
     for place, row in enumerate(gates.ORDERS[framework].index(letter) for letter in gates.ORDERS["gatewise"]):
         weight[place, :, :recurrent] = recurrent_weight[row * hidden : (row + 1) * hidden]
         weight[place, :, recurrent:] = input_weight[row * hidden : (row + 1) * hidden]
-    return Parameters(
-        weight.settled(),
-        by_gate(bias),
-        variant or Variant(),
-        peephole,
-        projection,
-    )
+    bias = gates.reorder(bias.reshape(4, hidden), framework)
+    return Parameters(weight.settled(), bias, variant or Variant(), peephole, projection)
 
 
 def stacked(framework: str, p: Parameters) -> Stacked:
@@ -129,6 +120,11 @@ def nested_state(lstm: LSTM, flat: Sequence[Array]) -> States:
     directions = len(lstm.directions)
     rows = [pairs[start : start + directions] for start in range(0, len(pairs), directions)]
     return settled_state(lstm, rows, len(pairs[0].h) if pairs[0].h.ndim == 2 else None)
+
+
+def first_sequence(states: States) -> States:
+    """Return the states of the first sequence of a batch, without a batch axis."""
+    return tuple(tuple(State(state.h[0], state.c[0]) for state in row) for row in states)
 
 
 def state_lists(state: States, *, batched: bool = False) -> list[list[State]]:

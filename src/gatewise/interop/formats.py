@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path as FilePath
 from typing import Any
 
-from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError
+from gatewise.errors import CapacityError, FileError, GatewiseError, MissingExtraError, OptionError
 from gatewise.files import storage
 from gatewise.interop import unread
 from gatewise.interop.captured import Captured
@@ -22,15 +24,24 @@ WEIGHTS = (  # of a model in a folder, in the order in which they are looked for
 # In the order in which they are asked.
 READERS = ("own", "madmom", "numpy_files", "torch", "keras", "json_models", "onnx")
 OF_FOLDERS = ("neuralhydrology",)
-FRAMEWORKS = {  # of live models; Keras comes first, since its layers on PyTorch are PyTorch modules too
-    "keras": "gatewise.interop.keras",
-    "torch": "gatewise.interop.torch",
-    "onnx": "gatewise.interop.onnx",
-}
+FRAMEWORKS = ("keras", "torch", "onnx")  # of live models; Keras' layers on PyTorch are PyTorch modules too
+
+
+@contextmanager
+def reading(path: str, refusal: type[GatewiseError] = FileError) -> Iterator[None]:
+    """Raise a `refusal` within the block, and endless nesting, as the `FileError` of the file at a path."""
+    try:
+        yield
+    except (CapacityError, MissingExtraError):
+        raise
+    except refusal as problem:
+        raise FileError(f"cannot read {path}: {problem}") from None
+    except RecursionError:
+        raise FileError(f"cannot read {path}: it is nested too deeply") from None
 
 
 def framework_of(model: object) -> str | None:
-    """Return the key of `FRAMEWORKS` for a live model, from the modules of its classes; nothing is imported."""
+    """Return the framework of a live model, from the modules of its classes; nothing is imported."""
     packages = {str(base.__module__).partition(".")[0] for base in type(model).__mro__}
     return next((name for name in FRAMEWORKS if name in packages), None)
 
@@ -38,10 +49,9 @@ def framework_of(model: object) -> str | None:
 def reader_of(path: Path) -> tuple[str, FilePath]:
     """Return the name of the reader that recognises a file, and the file's path; a live model is an OptionError."""
     if (framework := framework_of(path)) is not None:
-        module = FRAMEWORKS[framework]
         raise OptionError(
-            f"a path is needed here, not a live {type(path).__name__}: {module}.read reads one, and gatewise.capture"
-            " traces every LSTM in it as it runs"
+            f"a path is needed here, not a live {type(path).__name__}: gatewise.interop.{framework}.read reads one, and"
+            " gatewise.capture traces every LSTM in it as it runs"
         )
     folder = storage.path_of(path)
     for name in OF_FOLDERS if os.path.isdir(folder) else ():
@@ -160,5 +170,5 @@ def capture(model: Any, /, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
             f"capture takes a PyTorch module, a Keras model, an ONNX model or the path of an ONNX file, not {kind}"
             + ("; call its trace instead" if hasattr(model, "trace") and kind.startswith("gatewise.") else "")
         )
-    calls: tuple[Captured, ...] = import_module(FRAMEWORKS[framework]).capture(model, *inputs, **named)
+    calls: tuple[Captured, ...] = import_module(f"gatewise.interop.{framework}").capture(model, *inputs, **named)
     return calls

@@ -24,7 +24,8 @@ from gatewise.files.budget import Budget
 from gatewise.interop import conventions
 from gatewise.interop.containers import pickled_arrays, pickles
 from gatewise.interop.containers.pickles import GlobalName, PickledObject
-from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM, check_options
+from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM, check_options, held_layer
+from gatewise.interop.formats import reading
 from gatewise.interop.torch.described import describe_content
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
@@ -51,12 +52,9 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     name = os.fspath(path)
     check_options(name, omitted, ())
     budget, calls = Budget.of(path), dict[str, None]()
-    try:
-        with open(path, "rb") as file:
-            content = pickles.read_pickle(file, budget, calls)
+    with reading(name), open(path, "rb") as file:
+        content = pickles.read_pickle(file, budget, calls)
         networks = list(_find_networks(content, budget))
-    except FileError as problem:
-        raise FileError(f"cannot read {name}: {problem}") from None
     networks_read = [_NetworkLayers(prefix, layers, budget) for prefix, layers in networks]
     budget.end()
     network = partial(_build_network, name, networks_read[0]) if len(networks_read) == 1 else None
@@ -145,11 +143,11 @@ def _read_activation(owner: Mapping[str, Any], allowed: Sequence[str]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class _LSTMLayer:
-    """An LSTM layer: the cells of its directions, and their initial states if these are not zeros."""
+    """An LSTM layer: the cells of its directions, and their initial states."""
 
     name: str
     cells: tuple[Parameters, ...]
-    state: tuple[State, ...] | None
+    states: tuple[State, ...]
 
 
 class _NetworkLayers:
@@ -179,10 +177,8 @@ class _NetworkLayers:
             self.chain.append(_read_lstm_layer(name, layer, budget))
         elif kind == "FeedForwardLayer":
             linear = _read_linear(layer, budget)
-            weight, bias = linear.weight, np.asarray(linear.bias)
-            self.parts.append(
-                StoredLayer(name, "linear layer", weight.shape, lambda: weight, lambda: bias, linear.activation)
-            )
+            bias = np.asarray(linear.bias)
+            self.parts.append(held_layer(name, "linear layer", linear.weight, bias, linear.activation))
             self.chain.append(linear)
         elif kind in ("RecurrentLayer", "GRULayer"):
             raise FileError(f"it is a {kind} of madmom's, which is no LSTM")
@@ -193,19 +189,11 @@ class _NetworkLayers:
 
 
 def _stored_lstm(rows: Sequence[Any], stacked: bool) -> StoredLSTM:
-    states = tuple(row.state for row in rows)
-    state: States | None = None
-    if any(state is not None for state in states):
-        state = tuple(
-            tuple(State(*(np.asarray(part)[None] for part in state)) for state in row.state or _zero_states(row))
-            for row in rows
-        )
     name = " → ".join(row.name for row in rows)
-    return StoredLSTM(name, LSTM.from_cells([row.cells for row in rows]), CONVENTION, name, (), state, stacked=stacked)
-
-
-def _zero_states(row: _LSTMLayer) -> tuple[State, ...]:
-    return tuple(State(*(np.zeros(p.hidden_size, p.dtype) for _ in "hc")) for p in row.cells)
+    states: States | None = None
+    if any(part.any() for row in rows for state in row.states for part in state):  # zeros are no state
+        states = tuple(tuple(State(state.h[None], state.c[None]) for state in row.states) for row in rows)
+    return StoredLSTM(name, LSTM.from_cells([row.cells for row in rows]), CONVENTION, name, (), states, stacked=stacked)
 
 
 def _read_lstm_layer(name: str, layer: Any, budget: Budget) -> _LSTMLayer:
@@ -228,8 +216,7 @@ def _read_lstm_layer(name: str, layer: Any, budget: Budget) -> _LSTMLayer:
         )
         for cell_layer, p in zip(cell_layers, cells, strict=True)
     )
-    zero = all(not part.any() for state in starts for part in state)
-    return _LSTMLayer(name, cells, None if zero else starts)
+    return _LSTMLayer(name, cells, starts)
 
 
 def _read_cell(layer: Any, budget: Budget) -> Parameters:
@@ -299,7 +286,7 @@ def _build_network(path: str, listed: _NetworkLayers) -> Network:
         raise FileError(f"cannot make a network of {path}: {odd}")
     try:
         stored = _stored_lstm(rows, False)
-        initial = stored.state and tuple(tuple(State(state.h[0], state.c[0]) for state in row) for row in stored.state)
+        initial = stored.state and conventions.first_sequence(stored.state)
         lstm = next(
             (lstm_in_file.lstm for lstm_in_file in listed.lstms if lstm_in_file.stacked or len(rows) == 1), stored.lstm
         )

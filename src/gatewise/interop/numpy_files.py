@@ -8,9 +8,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Mapping
-from itertools import accumulate
 from math import prod
-from operator import mul
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +20,9 @@ from gatewise.files.budget import Budget
 from gatewise.interop.containers import pickles, zips
 from gatewise.interop.containers.pickled_arrays import FILLED, KINDS
 from gatewise.interop.containers.pickles import PickledObject
-from gatewise.interop.containers.tensors import Storage, Tensor, unreadable_tensor
+from gatewise.interop.containers.tensors import Storage, Tensor, contiguous_tensor, unreadable_tensor
 from gatewise.interop.contents import Contents, check_options
+from gatewise.interop.formats import reading
 from gatewise.interop.torch.described import describe_content, flatten
 from gatewise.interop.torch.grouping import group_tensors
 
@@ -35,8 +34,7 @@ NAMES = "name them as a state dict of PyTorch has them (weight_ih_l0, weight_hh_
 
 def recognises(path: os.PathLike[str], head: bytes) -> bool:
     """Return whether a file is an array of NumPy's, or an archive that begins with one."""
-    first = head[30 : 30 + int.from_bytes(head[26:28], "little")]  # the name of the first member
-    return head.startswith(MAGIC) or (head.startswith(b"PK\x03\x04") and first.endswith(b".npy"))
+    return head.startswith(MAGIC) or zips.first_member(head).endswith(".npy")
 
 
 def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
@@ -44,17 +42,14 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     name = os.fspath(path)
     check_options(name, omitted, ())
     budget, calls = Budget.of(path), dict[str, None]()
-    try:
+    with reading(name):
         with open(path, "rb") as file:
             single = file.read(len(MAGIC)) == MAGIC
         tensors = (_read_npy if single else _read_npz)(Path(path), budget, calls)
         lstms, layers, refused = group_tensors(tensors)
         if not (lstms or layers or refused):
             raise FileError(_describe_arrays(tensors))
-    except FileError as problem:
-        raise FileError(f"cannot read {name}: {problem}") from None
-    finally:
-        budget.end()
+    budget.end()
     return Contents(name, "NumPy", lstms, layers, refused, holds=_describe_arrays(tensors), calls=tuple(calls))
 
 
@@ -143,6 +138,4 @@ def _describe_tensor(
         return data
 
     known = f"<{kind}" if kind in KINDS else None
-    steps = tuple(accumulate(shape[:-1] if fortran else shape[:0:-1], mul, initial=1))[: len(shape)]
-    strides = steps if fortran else steps[::-1]
-    return Tensor(shape, strides, 0, known, Storage(known, prod(shape), read), budget)
+    return contiguous_tensor(shape, Storage(known, prod(shape), read), budget, fortran=fortran)

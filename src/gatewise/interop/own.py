@@ -13,7 +13,7 @@ from gatewise.activations import Activation
 from gatewise.cell import LSTMCell
 from gatewise.errors import OptionError
 from gatewise.files import storage
-from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM, check_options
+from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options, held_layer
 from gatewise.layers import LSTM
 from gatewise.layers.recording import lstm_trace_from, lstm_trace_record
 from gatewise.layers.stack import States
@@ -113,20 +113,10 @@ def contents_of(thing: Content, name: str, where: str = "the whole file", batch_
     start = network.initial_state(1)
     stored = StoredLSTM("lstm", network.lstm, CONVENTION, where, (), start, batch_first)
     parts = []
-    if (table := network.embedding) is not None:
-        parts.append(StoredLayer("embedding", "embedding", table.shape, lambda: table))
+    if network.embedding is not None:
+        parts.append(held_layer("embedding", "embedding", network.embedding))
     for place, layer in _dense_layers(network):
-        weight, bias = layer.weight, np.asarray(layer.bias)
-        parts.append(
-            StoredLayer(
-                place,
-                "linear layer",
-                weight.shape,
-                partial(_identity, weight),
-                partial(_identity, bias),
-                layer.activation,
-            )
-        )
+        parts.append(held_layer(place, "linear layer", layer.weight, np.asarray(layer.bias), layer.activation))
     return Contents(
         name, FORMAT, (stored,), tuple(parts), network=partial(_identity, network) if thing is network else None
     )

@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import numpy as np
-
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.pickles import PickledObject, as_bytes
-from gatewise.interop.containers.tensors import Storage, Tensor, is_count, unreadable_tensor
+from gatewise.interop.containers.tensors import (
+    Storage,
+    Tensor,
+    contiguous_tensor,
+    is_count,
+    to_little_endian,
+    unreadable_tensor,
+)
 
 FILLED = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")
 AT_ONCE = ("numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuffer")
@@ -43,17 +48,7 @@ def describe_array(node: PickledObject, budget: Budget) -> Tensor | None:
     width = int(kind[1:])
     if order == ">":
         budget.hold(len(data), 1, "an array in a pickle")
-        data = np.frombuffer(data[: len(data) // width * width], f">u{width}").astype(f"<u{width}").tobytes()
-    strides, step = [], 1
-    for n in shape if fortran else reversed(shape):
-        strides.append(step)
-        step *= n
+        data = to_little_endian(data, width)
     numbers, known = data, f"<{kind}" if kind in KINDS else None
-    return Tensor(
-        shape,
-        tuple(strides if fortran else reversed(strides)),
-        0,
-        known,
-        Storage(known, len(numbers) // width, lambda size: memoryview(numbers)[:size]),
-        budget,
-    )
+    held = Storage(known, len(numbers) // width, lambda size: memoryview(numbers)[:size])
+    return contiguous_tensor(shape, held, budget, fortran=bool(fortran))

@@ -202,8 +202,7 @@ class _Machine:
     def _list(self, _: Any) -> None:
         self.stack.append(self.pop_to_mark())
 
-    def _frozenset(self, _: Any) -> None:
-        self.stack.append(self.pop_to_mark())
+    _frozenset = _list
 
     def _dict(self, _: Any) -> None:
         entries: dict[Any, Any] = {}

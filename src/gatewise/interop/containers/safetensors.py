@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from itertools import accumulate
-from operator import mul
 from pathlib import Path
 from typing import Any
 
 from gatewise.errors import FileError, reason
 from gatewise.files.budget import Budget
-from gatewise.interop.containers.tensors import Storage, Tensor, bytes_per_number, unreadable_tensor
+from gatewise.interop.containers.tensors import Storage, Tensor, bytes_per_number, contiguous_tensor, unreadable_tensor
 
 AXES = 32  # that any NumPy has
 TYPES = {"F32": "<f4", "F64": "<f8", "F16": "<f2", "BF16": "bf16"}
@@ -46,9 +44,8 @@ def _describe_tensor(path: Path, begin: int, entry: dict[str, Any], budget: Budg
         return unreadable_tensor(f"its numbers are {entry['dtype']}, which is not supported")
     if len(shape) > AXES:
         return unreadable_tensor(f"it has {len(shape)} axes; at most {AXES} are read")
-    strides = tuple(accumulate(shape[:0:-1], mul, initial=1))[::-1] if shape else ()
     held = Storage(kind, (end - first) // bytes_per_number(kind), _reader_at(path, begin + first, end - first))
-    return Tensor(shape, strides, 0, kind, held, budget)
+    return contiguous_tensor(shape, held, budget)
 
 
 def _reader_at(path: Path, begin: int, length: int) -> Callable[[int], bytes]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,6 @@ import numpy.typing as npt
 from gatewise.arrays import Array
 from gatewise.errors import FileError
 from gatewise.files.budget import Budget
-from gatewise.interop.containers.floats import from_bfloat16, to_float
 
 FLOATS = ("<f2", "<f4", "<f8", "bf16")
 
@@ -99,6 +100,34 @@ class Tensor:
             return np.zeros(self.shape, np.float32)
         except ValueError:
             raise FileError(f"its shape {self.shape} is too large, although it has no numbers") from None
+
+
+def to_float(array: npt.NDArray[Any]) -> Array:
+    """Return an array as float32 or float64; narrower numbers become float32, which changes none."""
+    return np.asarray(array, np.float64 if array.dtype == np.float64 else np.float32)
+
+
+def from_bfloat16(words: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return the float32 numbers whose upper halves are these words."""
+    return (words.astype(np.uint32) << 16).view(np.float32)
+
+
+def to_little_endian(data: bytes | memoryview, width: int) -> bytes:
+    """Return big-endian numbers of a width with their bytes turned round; an incomplete one is left out."""
+    return np.frombuffer(data[: len(data) // width * width], f">u{width}").astype(f"<u{width}").tobytes()
+
+
+def numbers_of(tensor: Tensor | Array) -> Array:
+    """Return the numbers of a tensor or an array as float32 or float64."""
+    return tensor.array() if isinstance(tensor, Tensor) else to_float(tensor)
+
+
+def contiguous_tensor(
+    shape: tuple[int, ...], storage: Storage, budget: Budget | None, *, fortran: bool = False
+) -> Tensor:
+    """Return a tensor whose numbers follow one another from the beginning of its storage."""
+    steps = tuple(accumulate(shape[:-1] if fortran else shape[:0:-1], mul, initial=1))[: len(shape)]
+    return Tensor(shape, steps if fortran else steps[::-1], 0, storage.kind, storage, budget)
 
 
 def bytes_per_number(kind: str | None) -> int:

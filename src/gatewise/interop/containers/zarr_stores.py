@@ -87,7 +87,9 @@ def _require_harmless(path: Path) -> int:
             metadata = _read_metadata(folder / "zarr.json")
             if metadata.get("node_type") == "group":
                 continue
-            _require_third(name, metadata)
+            if metadata.get("storage_transformers"):
+                raise FileError(f"{name} has storage transformers, which gatewise does not know")
+            _require_chain(name, metadata.get("codecs"))
             chunk_grid = metadata.get("chunk_grid")
             settings = chunk_grid.get("configuration") if isinstance(chunk_grid, dict) else None
             chunk = settings.get("chunk_shape") if isinstance(settings, dict) else None
@@ -140,13 +142,6 @@ def _require_second(name: str, metadata: Mapping[str, Any]) -> None:
         return
     if not isinstance(dtype, str) or not NUMBERS.fullmatch(dtype):
         raise FileError(f"{name} holds {json_document.describe(dtype)}, and not numbers, dates or texts")
-
-
-def _require_third(name: str, metadata: Mapping[str, Any]) -> None:
-    """Require of an array of format 3 that its codecs run nothing."""
-    if metadata.get("storage_transformers"):
-        raise FileError(f"{name} has storage transformers, which gatewise does not know")
-    _require_chain(name, metadata.get("codecs"))
 
 
 def _require_chain(name: str, codecs: object, depth: int = 0) -> None:

@@ -29,7 +29,14 @@ ZIP_ERRORS = (
     IndexError,
 )
 LOCAL = 30  # bytes of the header before a member's name
+SIGNATURE = b"PK\x03\x04"
 PIECE = 2**20  # bytes that are unpacked, or summed, at once
+
+
+def first_member(head: bytes) -> str:
+    """Return the name of an archive's first member, by the first bytes of the file; empty if it is no archive."""
+    name = head[LOCAL : LOCAL + int.from_bytes(head[26:28], "little")] if head.startswith(SIGNATURE) else b""
+    return name.decode("latin-1")
 
 
 class ZipMembers:
@@ -138,7 +145,7 @@ class ZipMembers:
             except (OSError, ValueError):  # before the beginning
                 raise _damage_error(info) from None
             head = file.read(LOCAL)
-            if len(head) < LOCAL or head[:4] != b"PK\x03\x04":
+            if len(head) < LOCAL or head[:4] != SIGNATURE:
                 raise _damage_error(info)
             file.seek(sum(struct.unpack_from("<HH", head, LOCAL - 4)), 1)
             yield file

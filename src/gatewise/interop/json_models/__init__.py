@@ -1,5 +1,53 @@
 """Models in JSON: RTNeural's, Neural Amp Modeler's, GuitarML's, ICU's word segmenters, and dumps of a state dict."""
 
-from gatewise.interop.json_models.files import contents, recognises
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gatewise.errors import FileError, GatewiseError, join_names
+from gatewise.files.budget import Budget
+from gatewise.interop.containers.json_document import describe, may_be_json, read_document
+from gatewise.interop.contents import Contents, check_options
+from gatewise.interop.formats import reading
+from gatewise.interop.json_models import icu, nam, rtneural, state_dict
 
 __all__ = ["contents", "recognises"]
+
+
+# In the order in which they are asked.
+READERS: tuple[tuple[Callable[[dict[str, Any]], bool], Callable[[dict[str, Any], str, Budget], Contents]], ...] = (
+    (lambda document: "in_shape" in document and "layers" in document, rtneural.contents),
+    (lambda document: "architecture" in document and "weights" in document, nam.contents),
+    (lambda document: document.keys() >= set(icu.MATRICES), icu.contents),
+    (state_dict.has_tensors, state_dict.contents),
+)
+
+
+def recognises(path: os.PathLike[str], head: bytes) -> bool:
+    """Return whether a file begins like a JSON object or list."""
+    return may_be_json(head)
+
+
+def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
+    """Return the contents of a file; see `gatewise.interop.inspect`."""
+    name = os.fspath(path)
+    check_options(name, omitted, ())
+    with reading(name, GatewiseError):
+        budget = Budget.of(path)
+        document = read_document(Path(path), budget)
+        if not isinstance(document, dict):
+            raise FileError(f"its JSON is {describe(document)}; a model is an object")
+        for known, reader in READERS:
+            if known(document):
+                return reader(document, name, budget)
+        if "class_name" in document and "config" in document:
+            raise FileError(
+                "it is a description of a Keras model, without its weights: give the file of these, and this one as its"
+                " config (--set config=PATH)"
+            )
+        keys = join_names((describe(key) for key in document), most=6) or "nothing"
+        raise FileError(
+            f"its JSON has {keys}, and is not a model of RTNeural, Neural Amp"
+            " Modeler, Automated-GuitarAmpModelling or ICU, nor a state dict of PyTorch"
+        )

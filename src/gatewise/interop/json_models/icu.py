@@ -13,8 +13,8 @@ from gatewise.arrays import Array
 from gatewise.errors import FileError
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.json_document import array, describe, entry, to_float32
-from gatewise.interop.contents import Contents, StoredLSTM
-from gatewise.interop.json_models.parts import KERAS, keras_cell, layer_part, version_suffix
+from gatewise.interop.contents import Contents, StoredLSTM, held_layer
+from gatewise.interop.json_models.parts import KERAS, keras_cell, version_suffix
 from gatewise.layers import LSTM
 from gatewise.network import SOFTMAX, Linear, Network
 
@@ -30,8 +30,8 @@ def contents(document: dict[str, Any], path: str, budget: Budget) -> Contents:
     network = Network(lstm, embedding=to_float32(table), head=head)
     stored = StoredLSTM("lstm", lstm, f"ICU, from Keras: {KERAS}, directions side by side", "mat2 to mat7")
     parts = (
-        layer_part("embedding", "embedding", to_float32(table)),
-        layer_part("head", "linear layer", head.weight, head.bias, SOFTMAX),
+        held_layer("embedding", "embedding", to_float32(table)),
+        held_layer("head", "linear layer", head.weight, head.bias, SOFTMAX),
     )
     kind = f"ICU word segmenter{version_suffix(document.get('model'))}"
     return Contents(path, kind, (stored,), parts, network=lambda: network)

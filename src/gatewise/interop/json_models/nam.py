@@ -20,8 +20,8 @@ from gatewise.errors import FileError
 from gatewise.files.budget import Budget
 from gatewise.interop import conventions
 from gatewise.interop.containers.json_document import array, count, describe, entry, to_float32
-from gatewise.interop.contents import Contents, Refused, StoredLSTM
-from gatewise.interop.json_models.parts import finite_number, guarded, layer_part, sample_rate_note, version_suffix
+from gatewise.interop.contents import Contents, Refused, StoredLSTM, held_layer
+from gatewise.interop.json_models.parts import finite_number, guarded, sample_rate_note, version_suffix
 from gatewise.layers import LSTM
 from gatewise.network import Linear, Network
 from gatewise.records.step import State
@@ -119,8 +119,8 @@ def _read_model(document: dict[str, Any], path: str, budget: Budget) -> Contents
     head = Linear(take(outputs, hidden), take(outputs))
     lstm = LSTM.from_cells(cells)
     stored = StoredLSTM("lstm", lstm, CONVENTION, "weights", (*SILENCE, *_metadata_notes(document)), tuple(states))
-    parts = (layer_part("head", "linear layer", head.weight, head.bias),)
-    start = tuple(tuple(State(state.h[0], state.c[0]) for state in row) for row in states)
+    parts = (held_layer("head", "linear layer", head.weight, head.bias),)
+    start = conventions.first_sequence(tuple(states))
     return Contents(path, "", (stored,), parts, network=lambda: Network(lstm, head=head, initial=start))
 
 

@@ -10,7 +10,6 @@ from gatewise.arrays import Array
 from gatewise.errors import CapacityError, FileError, GatewiseError
 from gatewise.interop import conventions
 from gatewise.interop.containers.json_document import to_float32
-from gatewise.interop.contents import StoredLayer
 from gatewise.network import Network
 from gatewise.parameters import Parameters
 
@@ -38,12 +37,6 @@ def sample_rate_note(value: object) -> tuple[str, ...]:
 def keras_cell(kernel: Array, recurrent: Array, bias: Array) -> Parameters:
     """Return a cell from Keras' arrays; `conventions` refuses wrong shapes."""
     return conventions.parameters("keras", to_float32(kernel).T, to_float32(recurrent).T, [to_float32(bias)])
-
-
-def layer_part(name: str, kind: str, weight: Array, bias: Array | None = None, activation: str = "") -> StoredLayer:
-    """Return a layer of a file, with its arrays."""
-    reader = None if bias is None else lambda: bias
-    return StoredLayer(name, kind, weight.shape, lambda: weight, reader, activation or None)
 
 
 def guarded(path: str, make: Callable[[], Network]) -> Callable[[], Network]:

@@ -17,8 +17,8 @@ from gatewise.arrays import Array
 from gatewise.errors import FileError, GatewiseError, OptionError, join_names
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.json_document import array, describe, entry, to_float32
-from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM
-from gatewise.interop.json_models.parts import KERAS, finite_number, guarded, keras_cell, layer_part, sample_rate_note
+from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM, held_layer
+from gatewise.interop.json_models.parts import KERAS, finite_number, guarded, keras_cell, sample_rate_note
 from gatewise.layers import LSTM
 from gatewise.network import Branch, Linear, Network, Scaling
 from gatewise.parameters import Parameters
@@ -73,7 +73,7 @@ def contents(document: dict[str, Any], path: str, budget: Budget) -> Contents:
             refused.append(Refused(layer.name, layer.problem))
         elif layer.linear is not None and layer.kind in DENSE:
             linear = layer.linear
-            parts.append(layer_part(layer.name, "linear layer", linear.weight, linear.bias, layer.activation))
+            parts.append(held_layer(layer.name, "linear layer", linear.weight, linear.bias, layer.activation or None))
         else:
             parts.append(StoredLayer(layer.name, f"layer of type {describe(layer.kind)}", ()))
     network = guarded(path, lambda: _build_network(layers, player_options))

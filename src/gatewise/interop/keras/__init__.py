@@ -8,11 +8,11 @@ twelve arrays. No library is needed to read a file: see `files` and `gatewise.in
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from gatewise.errors import OptionError
 from gatewise.files import storage
+from gatewise.interop.containers import hdf5, zips
 from gatewise.interop.keras import files
 from gatewise.interop.keras.capturing import capture
 from gatewise.interop.keras.live import lstm_of
@@ -35,7 +35,7 @@ __all__ = [
 
 def recognises(path: os.PathLike[str], head: bytes) -> bool:
     """Say whether a file is HDF5, or a zip archive with a Keras model."""
-    return files.recognises(Path(path), head)
+    return head.startswith(hdf5.MAGIC) or zips.first_member(head) in files.MEMBERS
 
 
 def read(source: Any, name: str | None = None, **omitted: Any) -> LSTM:

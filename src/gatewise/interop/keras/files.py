@@ -19,10 +19,10 @@ from gatewise.arrays import Array
 from gatewise.errors import FileError, reason, shown
 from gatewise.files.budget import Budget
 from gatewise.interop.containers import hdf5, zips
-from gatewise.interop.containers.floats import to_float
 from gatewise.interop.containers.hdf5 import MAGIC, Dataset, Group
+from gatewise.interop.containers.tensors import to_float
 
-CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+MEMBERS = CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 STEPS = 3  # microseconds that an object, a list or a text of a configuration takes
 NODE = 600  # bytes that an object in a tree of weights takes
 DEPTH = 60  # of groups within each other
@@ -105,16 +105,6 @@ class Source:
                 yield stream
             finally:
                 self._live.pop()
-
-
-def recognises(path: Path, head: bytes) -> bool:
-    """Say whether a file is HDF5, or a zip archive of Keras'."""
-    if head.startswith(MAGIC):
-        return True
-    if not head.startswith(b"PK\x03\x04"):
-        return False
-    first = head[30 : 30 + int.from_bytes(head[26:28], "little")]  # the name of the first member
-    return first in (CONFIG.encode(), METADATA.encode(), WEIGHTS.encode())
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.errors import FileError, GatewiseError, OptionError, ShapeError, importing, join_names, reason
 from gatewise.files.budget import Budget
-from gatewise.interop.containers.floats import to_float
+from gatewise.interop.containers.tensors import to_float
 from gatewise.interop.keras.bare_weights import Options
 from gatewise.interop.keras.config import Layer, Version, model
 from gatewise.interop.keras.layer_graph import OUTSIDE, LayerNode

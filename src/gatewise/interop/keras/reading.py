@@ -12,13 +12,13 @@ from typing import Any
 from gatewise.errors import FileError, GatewiseError, OptionError
 from gatewise.files import storage
 from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM, check_options, with_distinct_names
+from gatewise.interop.formats import reading
 from gatewise.interop.keras import chain, files, named_layers
 from gatewise.interop.keras.bare_weights import Options, embedding_part, from_layers, from_tree, linear_part
 from gatewise.interop.keras.config import Layer, Version, model
 from gatewise.interop.keras.files import KerasTensor, Source
 from gatewise.interop.keras.layer_graph import LayerNode, is_recurrent, layer_nodes
-from gatewise.interop.keras.lstm_layers import configured_lstm
-from gatewise.interop.keras.stacks import group_stacks
+from gatewise.interop.keras.lstm_layers import configured_lstm, group_stacks
 from gatewise.interop.keras.weights import bind_layers, bind_tree
 from gatewise.interop.keras.writing import MODEL
 
@@ -47,29 +47,24 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     """
     name = os.fspath(path)
     check_options(name, omitted, OPTIONS)
-    try:
-        with files.open_source(Path(path)) as source:
-            version = Version.parse(source.version)
-            options = Options(omitted, version, source.budget)
-            config = source.config
-            if config is None and "config" in omitted:
-                options.used.add("config")
-                config = _read_config(omitted["config"], source)
-                if not version.numbers and isinstance(config, dict) and isinstance(config.get("keras_version"), str):
-                    version = options.version = Version.parse(config["keras_version"])
-            root = None if config is None else model(config, source.budget)
-            if config is not None and not version.numbers:
-                version = options.version = _version_by_words(root, config)
-            if root is not None and root.holds_layers:
-                lstms, parts, refused, nodes = _listing(source, options, root)
-            elif source.layers is not None:  # weights alone, or a class whose code is not in the file
-                lstms, parts, refused = from_layers(options, source.layers)
-            else:
-                lstms, parts, refused = from_tree(options, source.tree)
-    except FileError as problem:
-        raise FileError(f"cannot read {name}: {problem}") from None
-    except RecursionError:
-        raise FileError(f"cannot read {name}: it is nested too deeply") from None
+    with reading(name), files.open_source(Path(path)) as source:
+        version = Version.parse(source.version)
+        options = Options(omitted, version, source.budget)
+        config = source.config
+        if config is None and "config" in omitted:
+            options.used.add("config")
+            config = _read_config(omitted["config"], source)
+            if not version.numbers and isinstance(config, dict) and isinstance(config.get("keras_version"), str):
+                version = options.version = Version.parse(config["keras_version"])
+        root = None if config is None else model(config, source.budget)
+        if config is not None and not version.numbers:
+            version = options.version = _version_by_words(root, config)
+        if root is not None and root.holds_layers:
+            lstms, parts, refused, nodes = _listing(source, options, root)
+        elif source.layers is not None:  # weights alone, or a class whose code is not in the file
+            lstms, parts, refused = from_layers(options, source.layers)
+        else:
+            lstms, parts, refused = from_tree(options, source.tree)
     options.require_used(name)
     kinds = {"keras": "model", "h5": "model in HDF5", "weights": "weights alone", "tree": "weights alone"}
     label = f"{version}, {kinds[source.kind]}"

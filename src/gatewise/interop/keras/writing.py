@@ -17,6 +17,7 @@ from gatewise.cell import LSTMCell
 from gatewise.errors import OptionError, importing
 from gatewise.files import storage
 from gatewise.interop import conventions
+from gatewise.interop.keras.config import PLAIN
 from gatewise.interop.keras.files import CONFIG, METADATA, WEIGHTS
 from gatewise.interop.keras.live import library
 from gatewise.layers import LSTM
@@ -25,15 +26,7 @@ from gatewise.records.gradients import LSTMGradients
 
 VERSION = "3.0.0"  # of the configuration that is written
 MODEL = "gatewise"  # the name of the models written here
-NAMES = {  # Keras' words for the activations that it has
-    Activation("sigmoid"): "sigmoid",
-    Activation("tanh"): "tanh",
-    Activation("relu"): "relu",
-    Activation("softsign"): "softsign",
-    Activation("softplus"): "softplus",
-    Activation("elu"): "elu",
-    Activation("selu"): "selu",
-    Activation("exponential"): "exponential",
+NAMES = {Activation(name): name for name in PLAIN} | {  # Keras' words for the activations that it has
     Activation("affine"): "linear",
     Activation("leaky_relu", 0.2): "leaky_relu",
     Activation("hard_sigmoid", 1 / 6, 0.5): "hard_sigmoid",

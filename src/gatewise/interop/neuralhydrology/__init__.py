@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from gatewise.arrays import Array
-from gatewise.errors import CapacityError, FileError, GatewiseError, MissingExtraError, OptionError, join_names, shown
+from gatewise.errors import FileError, GatewiseError, OptionError, join_names, shown
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.tensors import Tensor
 from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options
+from gatewise.interop.formats import reading
 from gatewise.interop.neuralhydrology import documents, scaler
 from gatewise.interop.neuralhydrology.building import build_network
 from gatewise.interop.neuralhydrology.config import LSTMS, Config, read_config, unsupported_reason
-from gatewise.interop.torch.files import open_archive
+from gatewise.interop.torch.files import open_file
 from gatewise.interop.torch.grouping import group_tensors
 from gatewise.network import Network
 
@@ -50,19 +51,14 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     weights, epoch = _find_weights(folder, name, omitted.get("epoch"))
     budget = Budget.of(folder / CONFIG)
     budget.grow(weights.stat().st_size)
-    with ExitStack() as stack:
+    with ExitStack() as stack, reading(name, GatewiseError):
         stack.callback(budget.end)
-        try:
-            document = documents.read_yaml(documents.file_within(folder, CONFIG), budget)
-            if not isinstance(document, dict):
-                raise FileError(f"its {CONFIG} is not a dictionary")
-            if (reason := unsupported_reason(document)) is not None:
-                return _refused_contents(name, f"NeuralHydrology, epoch {epoch}", reason, weights)
-            return _read_run(name, folder, weights, read_config(document), budget, stack, epoch)
-        except (CapacityError, MissingExtraError):
-            raise
-        except GatewiseError as problem:
-            raise FileError(f"cannot read {name}: {problem}") from None
+        document = documents.read_yaml(documents.file_within(folder, CONFIG), budget)
+        if not isinstance(document, dict):
+            raise FileError(f"its {CONFIG} is not a dictionary")
+        if (reason := unsupported_reason(document)) is not None:
+            return _refused_contents(name, f"NeuralHydrology, epoch {epoch}", reason, weights)
+        return _read_run(name, folder, weights, read_config(document), budget, stack, epoch)
 
 
 def _find_weights(folder: Path, name: str, epoch: object) -> tuple[Path, int]:
@@ -98,7 +94,7 @@ def _read_run(
     with open(documents.file_within(folder, weights.name), "rb") as file:
         head = file.read(16)
     try:
-        archive = open_archive(weights, head, budget, stack)
+        archive = open_file(weights, head, budget, stack)
     except FileError as problem:
         raise FileError(f"{weights.name}: {problem}") from None
     place = LSTMS[config.model]

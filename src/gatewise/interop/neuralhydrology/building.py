@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from gatewise.arrays import Array
 from gatewise.errors import FileError, GatewiseError, shown
-from gatewise.interop.containers.tensors import Tensor
+from gatewise.interop.containers.tensors import Tensor, numbers_of
 from gatewise.interop.neuralhydrology.config import Config, Embedding, measure_of
 from gatewise.interop.neuralhydrology.scaler import Scaler
 from gatewise.layers import LSTM
@@ -84,6 +84,6 @@ def _dense_layer(tensors: Tensors, place: str, shape: tuple[int, int], activatio
                 f"its {place}.{kind} has shape {re.sub(' +', ' ', shown(str(tuple(tensor.shape)), 60))};"
                 f" its config.yml asks for {expected}"
             )
-        arrays.append(tensor.array() if isinstance(tensor, Tensor) else tensor)
+        arrays.append(numbers_of(tensor))
     weight, bias = arrays
     return Linear(weight, bias, activation)

@@ -16,7 +16,7 @@ from gatewise import gates
 from gatewise.arrays import Array
 from gatewise.errors import GatewiseError
 from gatewise.interop import conventions
-from gatewise.interop.containers.floats import to_float
+from gatewise.interop.containers.tensors import to_float
 from gatewise.interop.contents import Refused, StoredLSTM
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.scopes import NodeOutput, OnnxNode, OnnxScope, OnnxValue

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array
 from gatewise.errors import FileError, shown
 from gatewise.interop.contents import StoredLSTM
+from gatewise.interop.conventions import first_sequence
 from gatewise.interop.graphs import BATCH_FIRST, TIME_FIRST, exchange_time_and_batch
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.edges import is_exchange, is_identity
@@ -21,7 +22,6 @@ from gatewise.interop.onnx.scopes import DEEPEST, OnnxNode, OnnxScope
 from gatewise.interop.onnx.stacks import LstmGraph
 from gatewise.interop.stacks import network_around, reading_network
 from gatewise.network import Linear, Network
-from gatewise.records.step import State
 from gatewise.showing import with_article
 
 
@@ -62,7 +62,7 @@ def _network(graph: LstmGraph, nodes: Sequence[OnnxNode], description: StoredLST
     if description.state is not None:
         if {len(state.h) for row in description.state for state in row} != {1}:
             raise FileError("it starts from states that differ from sequence to sequence")
-        initial = tuple(tuple(State(state.h[0], state.c[0]) for state in row) for row in description.state)
+        initial = first_sequence(description.state)
     if before.layers and before.embedding is not None:
         raise FileError("it has a linear layer between its embedding and its LSTM")
     return network_around(lstm, before.embedding, before.layers, head.layers, reads=reads, initial=initial)

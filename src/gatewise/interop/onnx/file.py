@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from gatewise.errors import CapacityError, FileError, reason
 from gatewise.files.budget import Budget
-from gatewise.interop.containers.floats import from_bfloat16
 from gatewise.interop.containers.protobuf import restore_value
+from gatewise.interop.containers.tensors import from_bfloat16
 from gatewise.interop.onnx import external, packages
 from gatewise.interop.onnx.attributes import LOOKING, NotConstant
 

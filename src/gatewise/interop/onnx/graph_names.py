@@ -10,8 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from gatewise.interop.graph_io import GraphNames
-from gatewise.interop.graphs import BATCH_FIRST, Edge, Layout
+from gatewise.interop.graphs import BATCH_FIRST, Edge, GraphNames, Layout
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.edges import is_identity, trace_back
 from gatewise.interop.onnx.lstm_outputs import LstmOutput

@@ -15,7 +15,7 @@ from gatewise.activations import Activation
 from gatewise.arrays import Array
 from gatewise.errors import shown
 from gatewise.interop import conventions
-from gatewise.interop.containers.floats import to_float
+from gatewise.interop.containers.tensors import to_float
 from gatewise.interop.contents import StoredLSTM
 from gatewise.interop.onnx.attributes import Attributes, NotConstant, text_of
 from gatewise.interop.onnx.file import AnyArray
@@ -148,11 +148,8 @@ def _cell(arrays: dict[str, Array], place: int, hidden: int, variant: Variant) -
 
 def _variants(attributes: Attributes, directions: int, peepholes: bool, notes: list[str]) -> list[Variant]:
     """Return the switches of each direction's cell."""
-    names = [text_of(name) for name in attributes.get("activations", "strings", [])] or [
-        "Sigmoid",
-        "Tanh",
-        "Tanh",
-    ] * directions
+    stated = attributes.get("activations", "strings", [])
+    names = [text_of(name) for name in stated] or ["Sigmoid", "Tanh", "Tanh"] * directions
     if len(names) != 3 * directions:
         raise NotConstant(f"it has {len(names)} activations; it must have {3 * directions}")
     constants = {letter: list(attributes.get(f"activation_{letter}", "floats", [])) for letter in ("alpha", "beta")}

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gatewise.errors import CapacityError, FileError, reason
+from gatewise.errors import FileError, reason
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.protobuf import shorten_message
+from gatewise.interop.formats import reading
 from gatewise.interop.onnx import packages
 
 ARRAYS = "onnx.TensorProto.raw_data"
@@ -28,28 +29,19 @@ def _parse(source: Path, budget: Budget, arrays: str) -> tuple[Any, Sequence[mem
     onnx = packages.reader()
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-    try:
+    model = onnx.ModelProto()
+    with reading(str(source)):
         budget.hold(2 * budget.size, 1, f"reading {source}")
         data = source.read_bytes()
-    except CapacityError:
-        raise
-    except OSError as problem:
-        raise FileError(f"cannot read {source}: {problem.strerror or problem}") from None
-    if data[4:8] == b"ORTM":
-        raise FileError(
-            f"cannot read {source}: it is in onnxruntime's own format; give the ONNX model it was made from"
-        )
-    model = onnx.ModelProto()
-    try:
-        data, kept_out = shorten_message(data, model.DESCRIPTOR, budget, arrays)
-    except FileError as problem:
-        raise FileError(f"cannot read {source}: {problem}") from None
-    except UnicodeDecodeError:
-        raise FileError(f"cannot read {source}: it is not an intact ONNX model (a name in it is not text)") from None
-    try:
-        model.ParseFromString(data)
-    except (DecodeError, RuntimeError, ValueError) as problem:
-        raise FileError(f"cannot read {source}: it is not an intact ONNX model ({reason(problem)})") from None
-    if not model.HasField("graph"):
-        raise FileError(f"cannot read {source}: it is not an ONNX model: it has no graph")
+        if data[4:8] == b"ORTM":
+            raise FileError("it is in onnxruntime's own format; give the ONNX model it was made from")
+        try:
+            data, kept_out = shorten_message(data, model.DESCRIPTOR, budget, arrays)
+            model.ParseFromString(data)
+        except UnicodeDecodeError:
+            raise FileError("it is not an intact ONNX model (a name in it is not text)") from None
+        except (DecodeError, RuntimeError, ValueError) as problem:
+            raise FileError(f"it is not an intact ONNX model ({reason(problem)})") from None
+        if not model.HasField("graph"):
+            raise FileError("it is not an ONNX model: it has no graph")
     return model, kept_out

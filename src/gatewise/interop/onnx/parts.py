@@ -13,7 +13,7 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.errors import FileError, shown
-from gatewise.interop.containers.floats import to_float
+from gatewise.interop.containers.tensors import to_float
 from gatewise.interop.contents import StoredLayer
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.file import dims_of

@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError, shown
+from gatewise.errors import CapacityError, GatewiseError, OptionError, shown
 from gatewise.files.budget import Budget
 from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options, with_distinct_names
+from gatewise.interop.formats import reading
 from gatewise.interop.onnx import chain
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.cells import cell_at, unrecognised_cells
 from gatewise.interop.onnx.file import AnyArray, OnnxFile
 from gatewise.interop.onnx.lstm import QUANTISED, read_node
 from gatewise.interop.onnx.parts import parts_of
-from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope
+from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope, nodes_of
 from gatewise.interop.onnx.stacks import LstmGraph
-from gatewise.interop.onnx.walking import nodes_of
 
 PRODUCER = "gatewise"
 STEPS = 200  # of work that one LSTM takes, besides its numbers
@@ -44,19 +44,12 @@ def read_model(
     check_options(path, omitted, tuple(sorted(names, key=lambda name: name in tensors)))
     outputs = dict.fromkeys(proto.name for proto in model.graph.output)
     file = OnnxFile(model, source, {name: _numbers(name, array) for name, array in omitted.items()}, budget, kept_out)
-    try:
+    with reading(path, GatewiseError), np.errstate(all="ignore"):  # NaN and infinity are kept
         nodes = list(nodes_of(file))
-        with np.errstate(all="ignore"):  # NaN and infinity are kept
-            lstms = _read_lstms(nodes, budget)
-            graph = LstmGraph(lstms.of_nodes, outputs, budget)
+        lstms = _read_lstms(nodes, budget)
+        graph = LstmGraph(lstms.of_nodes, outputs, budget)
         refused = (*lstms.refused, *unrecognised_cells(nodes, lstms.scopes))
         parts = parts_of(nodes, outputs)
-    except GatewiseError as problem:
-        if isinstance(problem, CapacityError):
-            raise
-        raise FileError(f"cannot read {path}: {problem}") from None
-    except RecursionError:
-        raise FileError(f"cannot read {path}: it is nested too deeply") from None
     singles = [*graph.singles.values(), *lstms.cells]
     stacks = [] if single else [*graph.stacks.values()]
     if len(stacks) == 1 and stacks[0].lstm.num_layers == len(singles) and not refused:

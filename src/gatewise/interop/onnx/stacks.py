@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from gatewise.errors import FileError
 from gatewise.files.budget import Budget
 from gatewise.interop.contents import StoredLSTM
@@ -19,7 +17,6 @@ from gatewise.interop.onnx.sizes import Sizes
 from gatewise.interop.stacks import LayerStack, stacks_of
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
-from gatewise.records.step import State
 
 TALLEST = 256  # layers of a stack
 STEPS = 50  # of work that looking at one name takes
@@ -137,9 +134,4 @@ def _stack_state(layers: Sequence[StoredLSTM]) -> States | None:
     if not states or any(note.startswith(OUTSIDE) for layer in layers for note in layer.notes):
         return None
     batch = len(states[0][0].h)
-
-    def zeros(lstm: LSTM) -> tuple[State, ...]:
-        zero = np.zeros((batch, lstm.hidden_size), lstm.dtype)
-        return tuple(State(zero, zero) for _ in lstm.directions)
-
-    return tuple(zeros(layer.lstm) if layer.state is None else layer.state[0] for layer in layers)
+    return tuple((layer.state or layer.lstm.zero_state(batch))[0] for layer in layers)

@@ -21,9 +21,10 @@ from gatewise.errors import FileError, OptionError, join_names, shown
 from gatewise.files import storage
 from gatewise.files.budget import Budget
 from gatewise.interop import conventions
+from gatewise.interop.containers import zips
 from gatewise.interop.contents import Contents, check_options
-from gatewise.interop.formats import HEAD, inspect
-from gatewise.interop.torch.files import TorchFile, open_archive, open_safetensors
+from gatewise.interop.formats import HEAD, inspect, reading
+from gatewise.interop.torch.files import open_file
 from gatewise.interop.torch.grouping import group_tensors
 from gatewise.interop.torch.live import build_module, capture, lstm_of
 from gatewise.interop.torch.sharded import is_index, open_index
@@ -55,9 +56,8 @@ OLD = tuple(bytes([first]) for first in b"(]})cilIFSVN")  # how a pickle of the 
 
 def recognises(path: os.PathLike[str], head: bytes) -> bool:
     """Return whether a file is a zip archive of PyTorch's, a pickle, safetensors, or the index of several files."""
-    if head.startswith(b"PK\x03\x04"):
-        first = head[30 : 30 + int.from_bytes(head[26:28], "little")]  # the name of the first member
-        return first not in (b"config.json", b"metadata.json", b"model.weights.h5")  # as Keras begins
+    if head.startswith(zips.SIGNATURE):
+        return zips.first_member(head) not in ("config.json", "metadata.json", "model.weights.h5")  # as Keras begins
     if storage.is_safetensors(head) or is_index(head):
         return True
     modern = head[:1] == b"\x80" and head[1:2] <= b"\x05"
@@ -78,27 +78,16 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     budget = Budget.of(path)
     with ExitStack() as stack:
         stack.callback(budget.end)
-        try:
-            archive = _open(Path(path), head, budget, stack)
-        except FileError as problem:
-            raise FileError(f"cannot read {name}: {problem}") from None
+        with reading(name):
+            archive = (open_index if is_index(head) else open_file)(Path(path), head, budget, stack)
         lstms, layers, refused = group_tensors(archive.tensors, archive.classes, archive.batch_first)
     count = len(archive.tensors)
     names = join_names((shown(name, 60) for name in archive.tensors), most=4)
     holds = "it holds no tensors" + (f", but {archive.content}" if archive.content else "")
     if count:
         holds = f"none of its {count} tensors has a name of an LSTM's ({names})"
-    return Contents(name, _format(archive), lstms, layers, refused, holds=holds, calls=archive.calls)
-
-
-def _open(path: Path, head: bytes, budget: Budget, stack: ExitStack) -> TorchFile:
-    if storage.is_safetensors(head):
-        return open_safetensors(path, budget)
-    return (open_index if is_index(head) else open_archive)(path, head, budget, stack)
-
-
-def _format(archive: TorchFile) -> str:
-    return archive.format if archive.tensors or archive.format != "pickle" else "a pickle"
+    kind = archive.format if count or archive.format != "pickle" else "a pickle"
+    return Contents(name, kind, lstms, layers, refused, holds=holds, calls=archive.calls)
 
 
 def read(source: torch.nn.Module | str | os.PathLike[str], name: str | None = None) -> LSTM:

@@ -18,11 +18,12 @@ from typing import Any, BinaryIO
 
 from gatewise.errors import FileError
 from gatewise.files.budget import Budget
+from gatewise.files.storage import is_safetensors
 from gatewise.interop import unread
 from gatewise.interop.containers import pickles, safetensors, zips
 from gatewise.interop.containers.tensors import SharedStorage, Storage, Tensor, bytes_per_number, is_count
 from gatewise.interop.torch.described import MAGIC, describe_content, flatten
-from gatewise.interop.torch.storages import is_storage, iterate_references, storage_kind, to_little_endian
+from gatewise.interop.torch.storages import in_little_endian, is_storage, iterate_references, storage_kind
 
 READ = 1000  # bytes that are read in a microsecond
 
@@ -39,17 +40,14 @@ class TorchFile:
     content: str = ""  # of a pickle, in words
 
 
-def open_archive(path: Path, head: bytes, budget: Budget, stack: ExitStack) -> TorchFile:
+def open_file(path: Path, head: bytes, budget: Budget, stack: ExitStack) -> TorchFile:
     """Return the tensors of a file, whose kind its first bytes tell; it stays open until `stack` ends."""
+    if is_safetensors(head):
+        return TorchFile("safetensors", safetensors.read_tensors(path, budget))
     if head.startswith(b"PK"):
         return _open_zip(path, budget, stack)
     with open(path, "rb") as file:
         return _open_stream(file, budget, stack)
-
-
-def open_safetensors(path: Path, budget: Budget) -> TorchFile:
-    """Return the tensors of a safetensors file by their names."""
-    return TorchFile("safetensors", safetensors.read_tensors(path, budget))
 
 
 # Zip: since PyTorch 1.6, and TorchScript.
@@ -74,7 +72,7 @@ def _open_zip(path: Path, budget: Budget, stack: ExitStack) -> TorchFile:
             return None
         _, kind, key, _, count = identity[:5]
         return Storage(
-            storage_kind(kind), count, lambda size: to_little_endian(shared.read(key, size), kind, order, budget)
+            storage_kind(kind), count, lambda size: in_little_endian(shared.read(key, size), kind, order, budget)
         )
 
     calls: dict[str, None] = {}
@@ -178,7 +176,7 @@ def _open_stream(file: BinaryIO, budget: Budget, stack: ExitStack) -> TorchFile:
         return Storage(
             storage_kind(kind),
             count,
-            lambda size: to_little_endian(shared.read((begin, length), size), kind, order, budget),
+            lambda size: in_little_endian(shared.read((begin, length), size), kind, order, budget),
         )
 
     tensors = flatten(content, storage, budget)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.errors import FileError, GatewiseError
 from gatewise.interop import conventions
-from gatewise.interop.containers.floats import to_float
-from gatewise.interop.containers.tensors import Tensor
+from gatewise.interop.containers.tensors import Tensor, numbers_of
 from gatewise.interop.contents import Refused, StoredLayer, StoredLSTM, with_distinct_names
 from gatewise.interop.torch.described import DEEPEST
 from gatewise.interop.torch.reparametrised import NORMED, undo_parametrisations
@@ -187,13 +187,11 @@ def _build_cell(
         if name is None:
             raise FileError(f"{kind}{_layer_suffix(layer, reverse)} is missing")
         tensor = tensors[name]
-        if isinstance(tensor, Tensor):
-            dtypes.add(tensor.kind or "")
-            try:
-                return tensor.array()
-            except FileError as problem:
-                raise FileError(f"{name}: {problem}") from None
-        return to_float(tensor)
+        dtypes.add(getattr(tensor, "kind", None) or "")
+        try:
+            return numbers_of(tensor)
+        except FileError as problem:
+            raise FileError(f"{name}: {problem}") from None
 
     biases = [kind for kind in ("bias_ih", "bias_hh") if (kind, layer, reverse) in names]
     if len(biases) == 1:
@@ -227,12 +225,8 @@ def _other_layers(tensors: Mapping[str, Tensor | Array], groups: Mapping[str, ob
                 prefix,
                 kind,
                 tuple(tensor.shape),
-                _array_reader(tensor),
-                _array_reader(bias) if has_bias and bias is not None else None,
+                partial(numbers_of, tensor),
+                partial(numbers_of, bias) if has_bias and bias is not None else None,
             )
         )
     return tuple(parts)
-
-
-def _array_reader(tensor: Tensor | Array) -> Callable[[], Array]:
-    return tensor.array if isinstance(tensor, Tensor) else lambda: to_float(tensor)

@@ -14,8 +14,7 @@ from gatewise.errors import OptionError, join_names
 from gatewise.interop.captured import Captured, difference
 from gatewise.interop.contents import warn_not_finite
 from gatewise.interop.torch.grouping import group_tensors
-from gatewise.interop.torch.states import read_state, write_state
-from gatewise.interop.torch.tensors import import_torch, to_array
+from gatewise.interop.torch.states import import_torch, read_state, to_array, write_state
 from gatewise.layers import LSTM
 from gatewise.records.trace import LSTMTrace
 

@@ -10,15 +10,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from itertools import accumulate
-from operator import mul
 from typing import NamedTuple
 
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.interop.containers.floats import to_float
-from gatewise.interop.containers.tensors import Storage, Tensor, bytes_per_number
+from gatewise.interop.containers.tensors import Storage, Tensor, bytes_per_number, contiguous_tensor, numbers_of
 
 NORMED = "weight_norm: its weights are g · v / ‖v‖"
 PARAMETRIZED = re.compile(r"((?:.*\.)?)parametrizations\.([^.]+)\.(.+)", re.DOTALL)
@@ -66,7 +63,7 @@ def _add_normed_weight(result: PlainTensors, name: str, g: Tensor | Array, v: Te
         return
     result.weight_normed.add(name)
     if not (isinstance(g, Tensor) and isinstance(v, Tensor)):
-        result.tensors[name] = _weight_norm(_to_array(g), _to_array(v))
+        result.tensors[name] = _weight_norm(numbers_of(g), numbers_of(v))
     elif v.floating and g.floating:
         kind = "<f8" if v.kind == "<f8" else "<f4"
 
@@ -75,15 +72,9 @@ def _add_normed_weight(result: PlainTensors, name: str, g: Tensor | Array, v: Te
                 v.budget.hold(math.prod(v.shape), bytes_per_number(kind), "what weight_norm computes")
             return _weight_norm(g.array(), v.array()).reshape(-1).view(np.uint8).data[:size]
 
-        held = Storage(kind, math.prod(v.shape), read)
-        strides = tuple(accumulate(v.shape[:0:-1], mul, initial=1))[::-1]
-        result.tensors[name] = Tensor(v.shape, strides, 0, kind, held, v.budget)
+        result.tensors[name] = contiguous_tensor(v.shape, Storage(kind, math.prod(v.shape), read), v.budget)
     else:
         result.tensors[name] = v if g.floating else g  # its words say why it cannot be read
-
-
-def _to_array(tensor: Tensor | Array) -> Array:
-    return tensor.array() if isinstance(tensor, Tensor) else to_float(tensor)
 
 
 def _weight_norm(g: Array, v: Array) -> Array:

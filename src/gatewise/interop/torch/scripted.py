@@ -13,8 +13,7 @@ from gatewise.arrays import Array
 from gatewise.errors import OptionError, reason, shown
 from gatewise.interop.captured import Captured, difference
 from gatewise.interop.torch.grouping import group_tensors
-from gatewise.interop.torch.states import read_state, write_state
-from gatewise.interop.torch.tensors import import_torch, to_array
+from gatewise.interop.torch.states import import_torch, read_state, to_array, write_state
 from gatewise.layers import LSTM
 
 if TYPE_CHECKING:

@@ -10,11 +10,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from gatewise.errors import FileError, shown
-from gatewise.files import storage
 from gatewise.files.budget import Budget
 from gatewise.interop.containers import beside, json_document
 from gatewise.interop.containers.tensors import Tensor
-from gatewise.interop.torch.files import TorchFile, open_archive, open_safetensors
+from gatewise.interop.torch.files import TorchFile, open_file
 from gatewise.showing import counted
 
 MAP = "weight_map"
@@ -68,8 +67,7 @@ def _open_shard(
         problem_in_words = problem if isinstance(problem, FileError) else "which cannot be opened"
         raise FileError(f"some of its weights are in {shown(name)!r}, {problem_in_words}") from None
     try:
-        is_safetensors = storage.is_safetensors(head)
-        open_files[path] = open_safetensors(path, budget) if is_safetensors else open_archive(path, head, budget, stack)
+        open_files[path] = open_file(path, head, budget, stack)
         return open_files[path]
     except FileError as problem:
         raise FileError(f"some of its weights are in {shown(name)!r}, but {problem}") from None

@@ -1,18 +1,37 @@
-"""PyTorch's states: h and c of all layers and directions stacked on the first axis."""
+"""PyTorch's tensors as arrays, and its states: h and c of all layers and directions stacked on the first axis."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gatewise import arrays
 from gatewise.arrays import Array
-from gatewise.errors import OptionError, ShapeError
+from gatewise.errors import OptionError, ShapeError, importing
 from gatewise.interop import conventions
-from gatewise.interop.torch.tensors import to_array
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
+
+if TYPE_CHECKING:
+    import torch
+
+
+def import_torch() -> Any:
+    """Return PyTorch; MissingExtraError if it is not installed."""
+    with importing("torch", "a live PyTorch module needs"):
+        import torch
+    return torch
+
+
+def to_array(tensor: torch.Tensor) -> Array:
+    """Return a tensor on any device as an array of float32 or float64."""
+    torch = import_torch()
+    if tensor.is_meta:
+        raise OptionError("a module on PyTorch's device 'meta' has shapes, but no numbers")
+    wide = torch.float64 if tensor.dtype == torch.float64 else torch.float32
+    array: Array = tensor.detach().to("cpu", wide).numpy()
+    return array
 
 
 def read_state(state: Any, lstm: LSTM) -> States:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.pickles import GlobalName, PersistentId, PickledObject
-from gatewise.interop.containers.tensors import bytes_per_number, is_count
+from gatewise.interop.containers.tensors import bytes_per_number, is_count, to_little_endian
 
 TYPES = {  # by the names of storages and of dtypes
     "Float": "<f4", "Double": "<f8", "Half": "<f2", "BFloat16": "bf16", "Long": "<i8", "Int": "<i4", "Short": "<i2",
@@ -35,14 +33,14 @@ def storage_kind(kind: Any) -> str | None:
     return TYPES.get(name.removesuffix("Storage"))
 
 
-def to_little_endian(data: bytes | memoryview, kind: Any, order: bytes, budget: Budget) -> bytes | memoryview:
-    """Return little-endian numbers."""
+def in_little_endian(data: bytes | memoryview, kind: Any, order: bytes, budget: Budget) -> bytes | memoryview:
+    """Return the little-endian numbers of a storage."""
     number_type = storage_kind(kind)
     if order.strip() == b"little" or number_type is None:
         return data
     width = bytes_per_number(number_type)
     budget.hold(len(data), 2, "numbers whose bytes are turned round")
-    return np.frombuffer(data[: len(data) // width * width], f">u{width}").astype(f"<u{width}").tobytes()
+    return to_little_endian(data, width)
 
 
 def iterate_references(content: Any, budget: Budget) -> Iterator[PersistentId]:

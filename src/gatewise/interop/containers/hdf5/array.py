@@ -11,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.errors import FileError, shown
-from gatewise.interop.containers.floats import from_bfloat16
-from gatewise.interop.containers.hdf5.cursor import Cursor, Message, Type
-from gatewise.interop.containers.hdf5.file import HDF5File
-from gatewise.interop.containers.hdf5.trees import read_tree_1
+from gatewise.interop.containers.hdf5.file import Cursor, HDF5File, Message, Type
+from gatewise.interop.containers.hdf5.heap import read_tree_1
+from gatewise.interop.containers.tensors import from_bfloat16
 
 FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32"}
 AnyArray = npt.NDArray[Any]

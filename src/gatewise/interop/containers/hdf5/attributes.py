@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import FileError
-from gatewise.interop.containers.hdf5.cursor import Message, Type
-from gatewise.interop.containers.hdf5.datatypes import read_dataspace, read_datatype
-from gatewise.interop.containers.hdf5.file import HDF5File
+from gatewise.interop.containers.hdf5.file import HDF5File, Message, Type
+from gatewise.interop.containers.hdf5.headers import read_dataspace, read_datatype
 from gatewise.interop.containers.hdf5.heap import heap_objects
 
 TEXT = 64  # bytes that a text takes here, however short it is

@@ -9,12 +9,9 @@ from gatewise.errors import FileError
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.hdf5.array import Dataset
 from gatewise.interop.containers.hdf5.attributes import attributes
-from gatewise.interop.containers.hdf5.cursor import Message
-from gatewise.interop.containers.hdf5.datatypes import read_dataspace, read_datatype
-from gatewise.interop.containers.hdf5.file import HDF5File
-from gatewise.interop.containers.hdf5.headers import read_messages
-from gatewise.interop.containers.hdf5.heap import heap_objects
-from gatewise.interop.containers.hdf5.trees import read_tree_1
+from gatewise.interop.containers.hdf5.file import HDF5File, Message
+from gatewise.interop.containers.hdf5.headers import read_dataspace, read_datatype, read_messages
+from gatewise.interop.containers.hdf5.heap import heap_objects, read_tree_1
 
 
 def open_root(source: BinaryIO, budget: Budget) -> Group:

@@ -1,10 +1,11 @@
-"""The headers of an HDF5 file's objects, in both versions: lists of messages, which may continue elsewhere."""
+"""The headers of an HDF5 file's objects: lists of messages, which may continue elsewhere; types and shapes in them."""
 
 from __future__ import annotations
 
+import math
+
 from gatewise.errors import FileError
-from gatewise.interop.containers.hdf5.cursor import Cursor, Message
-from gatewise.interop.containers.hdf5.file import HDF5File
+from gatewise.interop.containers.hdf5.file import Cursor, HDF5File, Message, Type
 
 
 def read_messages(file: HDF5File, address: int) -> list[Message]:
@@ -58,3 +59,58 @@ def _add_message(
         if len(blocks) > 1000 or (start, length) in blocks:
             raise FileError("an object header of it never ends")
         blocks.append((start, length))
+
+
+# Keys: position of the sign, first bit, number of bits, position and length of the exponent and of the mantissa, and
+# the bias of the exponent.
+FLOATS: dict[tuple[int, ...], tuple[str, int]] = {
+    (15, 0, 16, 10, 5, 0, 10, 15): ("float", 2),
+    (31, 0, 32, 23, 8, 0, 23, 127): ("float", 4),
+    (63, 0, 64, 52, 11, 0, 52, 1023): ("float", 8),
+    (15, 0, 16, 7, 8, 0, 7, 127): ("bfloat16", 2),
+}
+
+
+def read_datatype(file: HDF5File, data: bytes) -> Type:
+    """Return the type in a datatype message."""
+    at = file.cursor(data)
+    kind = at.number(1) & 15
+    bits = at.number(3)
+    size = at.number(4)
+    order = ">" if bits & 1 else "<"
+    if kind == 0:
+        name = f"{order}{'i' if bits & 8 else 'u'}{size}"
+        fills_bytes = (at.number(2), at.number(2)) == (0, 8 * size)  # where its bits begin, and how many they are
+        return Type("int", size, name) if size in (1, 2, 4, 8) and fills_bytes else Type("integers of odd sizes", size)
+    if kind == 1:
+        float_type = FLOATS.get((bits >> 8 & 255, *(at.number(count) for count in (2, 2, 1, 1, 1, 1, 4))))
+        if (
+            float_type is None or size != float_type[1] or bits & 0x70 != 0x20
+        ):  # a leading 1 is implied, and it is no VAX
+            return Type("odd floats", size)
+        return Type(float_type[0], size, f"{order}{'u' if float_type[0] == 'bfloat16' else 'f'}{size}")
+    if kind == 3:
+        return Type("string", size)
+    if kind == 5 and size == 2:
+        return Type("bfloat16", 2, "<u2")  # as NumPy's extension types are stored; an attribute says so
+    if kind == 9 and bits & 15 == 1:
+        return Type("text", size)
+    names = {2: "times", 4: "bits", 5: "bytes", 6: "records", 7: "references", 8: "names of numbers", 9: "lists"}
+    return Type(names.get(kind, "an unknown type"), size)
+
+
+def read_dataspace(file: HDF5File, data: bytes) -> tuple[int, ...]:
+    """Return the shape in a dataspace message."""
+    at = file.cursor(data)
+    version, rank = at.version("a dataspace", 1, 2), at.number(1)
+    at.take(1)
+    if version == 1:
+        at.take(5)
+    elif at.number(1) == 2:
+        return (0,)
+    if rank > 32:
+        raise FileError(f"it has a dataset of {rank} axes; at most 32 are allowed")
+    shape = tuple(at.length() for _ in range(rank))
+    if math.prod(size for size in shape if size) > 2**58:
+        raise FileError(f"it has a dataset of shape {shape}, which is too large")
+    return shape
