@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -185,6 +186,14 @@ def one_sentence(problem: BaseException, *parts: str) -> None:
     assert len(text.splitlines()) == 1, text
     for part in parts:
         assert part in text, f"{part!r} is not in {text!r}"
+
+
+@contextmanager
+def refusal(*parts: str, by: type[Exception] | tuple[type[Exception], ...] = gw.FileError) -> Iterator[Any]:
+    """Assert that the block is refused, in one sentence that names what matters."""
+    with pytest.raises(by) as caught:
+        yield caught
+    one_sentence(caught.value, *parts)
 
 
 def differences(loss, array: np.ndarray, by: float = 2e-6) -> np.ndarray:

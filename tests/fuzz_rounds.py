@@ -49,7 +49,7 @@ SPOIL: dict[str, Spoil] = {
     **{f"PyTorch, {kind}": partial(test_torch_files.spoil, kind) for kind in test_torch_files.SUBJECTS},
     **{f"JSON, {kind}": partial(test_json_models.spoil, kind) for kind in test_json_models.FORMATS},
     "PyTorch, several files": test_torch_sharded.spoil,
-    "NumPy": test_numpy_files.spoil,
+    **{f"NumPy, {kind}": partial(test_numpy_files.spoil, kind) for kind in test_numpy_files.SUBJECTS},
     "madmom": test_madmom.spoil,
     **{f"NeuralHydrology, {part}": partial(test_neuralhydrology.spoil, part) for part in test_neuralhydrology.PARTS},
     "PyTorch, expensive": partial(spoil_hostile, torch_rows.ROWS),

@@ -72,9 +72,8 @@ def test_a_model_s_classes_say_which_framework_captures_it(framework, monkeypatc
 @pytest.mark.parametrize("ask", [gw.load, gw.load_network, gw.inspect])
 @pytest.mark.parametrize("framework", FAKES)
 def test_a_live_model_in_the_place_of_a_path_is_told_where_it_is_read(framework, ask):
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal(f"gatewise.interop.{framework}.read", "gatewise.capture", by=gw.OptionError):
         ask(FAKES[framework]())
-    cases.one_sentence(caught.value, f"gatewise.interop.{framework}.read", "gatewise.capture")
 
 
 @pytest.mark.parametrize(
@@ -87,9 +86,8 @@ def test_a_live_model_in_the_place_of_a_path_is_told_where_it_is_read(framework,
     ids=["a list", "None", "an LSTM of gatewise's"],
 )
 def test_what_is_no_model_is_refused_in_one_sentence(model, words):
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal(*words, by=gw.OptionError):
         gw.capture(model)
-    cases.one_sentence(caught.value, *words)
 
 
 def test_a_file_that_cannot_be_run_is_refused_in_one_sentence(tmp_path):
@@ -97,9 +95,8 @@ def test_a_file_that_cannot_be_run_is_refused_in_one_sentence(tmp_path):
     gw.save(gw.LSTM(3, 2, rng=0), tmp_path / "model.safetensors")
     for name in ("model.pt", "model.safetensors"):
         for path in (tmp_path / name, str(tmp_path / name)):
-            with pytest.raises(gw.OptionError) as caught:
+            with cases.refusal("capture runs ONNX files", name, "trace(x)", by=gw.OptionError):
                 gw.capture(path, np.zeros((2, 3)))
-            cases.one_sentence(caught.value, "capture runs ONNX files", name, "trace(x)")
     with pytest.raises(gw.FileError, match="no such file"):
         gw.capture(tmp_path / "model.onnx")
 

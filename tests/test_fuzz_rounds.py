@@ -1,4 +1,4 @@
-"""The rounds over all readers end; the long run of them is `python -m tests.fuzzing`."""
+"""Spoiled files of every reader are answered or refused: few here, thousands in the peers' tests, more by the hour."""
 
 from __future__ import annotations
 
@@ -6,6 +6,19 @@ import sys
 
 import fuzz_rounds
 import pytest
+from fuzzing import SOME
+
+KINDS = (  # the others where time is not short
+    *("gatewise's own", "ONNX", "Keras, whole models in HDF5", "PyTorch, zip", "PyTorch, several files"),
+    *("NumPy, whole", "NumPy, members", "madmom", "JSON, RTNeural", "NeuralHydrology, config.yml"),
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_spoiled_files_are_answered_or_refused(kind, tmp_path):
+    tally = fuzz_rounds.SPOIL[kind](tmp_path)
+    assert tally.answered + tally.refused == SOME
+    assert min(tally.answered, tally.refused) > SOME // 20
 
 
 @pytest.mark.peers

@@ -53,13 +53,11 @@ def test_a_gate_is_found_by_its_name_and_by_its_letter():
 
 @pytest.mark.parametrize("wrong", ["forget", "", "if", "ifgo", "c", "Forget_gate"])
 def test_a_gate_that_does_not_exist_is_refused_by_name(wrong):
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal(repr(wrong), *gates.NAMES, by=gw.OptionError):
         gates.index(wrong)
-    cases.one_sentence(caught.value, repr(wrong), *gates.NAMES)
 
 
 @pytest.mark.parametrize(("source", "target"), [("theano", "gatewise"), ("gatewise", "theano")])
 def test_an_unknown_framework_is_refused_by_name(source, target):
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal("'theano'", "keras", "deeplearning4j", by=gw.OptionError):
         gates.reorder(np.zeros(4), source, target)
-    cases.one_sentence(caught.value, "'theano'", "keras", "deeplearning4j")

@@ -125,9 +125,8 @@ def test_the_name_of_another_frameworks_file_is_not_given_to_ours(name, tmp_path
 
 @pytest.mark.parametrize("thing", [None, 5, {}, [1]])
 def test_what_is_no_path_is_refused_in_one_sentence(thing):
-    with pytest.raises(gw.GatewiseError) as caught:
+    with cases.refusal("path", by=gw.GatewiseError):
         gw.load(thing)
-    cases.one_sentence(caught.value, "path")
 
 
 def things():
@@ -173,16 +172,14 @@ WRONG = [
 @pytest.mark.parametrize(("verb", "kind", "words"), WRONG)
 def test_a_file_of_another_kind_is_refused_and_told_by_its_name(verb, kind, words, tmp_path):
     gw.save(things()[kind], tmp_path / "file")
-    with pytest.raises(gw.FileError) as caught:
+    with cases.refusal(str(tmp_path / "file"), *words):
         getattr(gw, verb)(tmp_path / "file")
-    cases.one_sentence(caught.value, str(tmp_path / "file"), *words)
 
 
 @pytest.mark.parametrize("thing", [None, 5, np.ones(3), {"weight": 1}, gw.Linear([[1.0]]), cases.run_of("plain").p])
 def test_what_is_no_lstm_network_or_trace_is_not_saved(thing, tmp_path):
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal("LSTM", "Network", "Trace", type(thing).__name__, by=gw.OptionError):
         gw.save(thing, tmp_path / "file")
-    cases.one_sentence(caught.value, "LSTM", "Network", "Trace", type(thing).__name__)
     assert not list(tmp_path.iterdir())
 
 

@@ -103,9 +103,8 @@ def test_hard_sigmoid_is_what_it_was_in_the_file_s_version(tmp_path):
         assert interop.load(path)[0].variant.activation("o") == gate
         weights = legacy(tmp_path / "weights", {"lstm": named("lstm/", kernels(new()[0]), ":0")}, version)
         assert interop.load(weights, recurrent_activation="hard_sigmoid")[0].variant.activation("o") == gate
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal("0.2", "1 / 6", by=gw.OptionError):
         interop.load(three_weights(tmp_path / "three", new()), recurrent_activation="hard_sigmoid")
-    cases.one_sentence(caught.value, "0.2", "1 / 6")
 
 
 @pytest.mark.parametrize(
@@ -127,9 +126,8 @@ def test_hard_sigmoid_is_what_it_was_in_the_file_s_version(tmp_path):
 )
 def test_an_option_that_a_file_does_not_leave_open_is_refused(generation, option, words, tmp_path):
     path = generation(tmp_path / "file", new(**GENERATIONS[generation]))
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal(*words, by=gw.OptionError):
         interop.inspect(path, **option)
-    cases.one_sentence(caught.value, *words)
 
 
 @pytest.mark.parametrize(("given", "merge"), [("sum", "sum"), ("ave", "average"), (None, "none"), ("mul", "mul")])
@@ -190,9 +188,8 @@ def test_what_is_no_lstm_of_keras_is_refused_by_name(config, words, tmp_path):
     assert not contents.lstms
     (refused,) = contents.refused
     assert words in refused.reason
-    with pytest.raises(gw.FileError) as caught:
+    with cases.refusal("odd", words):
         contents.pick()
-    cases.one_sentence(caught.value, "odd", words)
 
 
 @pytest.mark.parametrize(
@@ -317,9 +314,8 @@ def test_what_keras_cannot_express_is_refused_before_anything_is_written(options
     path = None if form is None else tmp_path / f"lstm{form}"
     if path is not None:
         path.write_bytes(b"before")
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal(words, by=gw.OptionError):
         gw_keras.write(new(**options), path)
-    cases.one_sentence(caught.value, words)
     assert path is None or path.read_bytes() == b"before"
 
 
@@ -330,9 +326,8 @@ def test_every_variant_is_what_is_read_or_keras_does_not_have_it(variant, tmp_pa
         gw_keras.write(lstm, tmp_path / "lstm.keras")
         assert_same_lstm(interop.load(tmp_path / "lstm.keras"), lstm)
         return
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal("Keras' LSTM has no", by=gw.OptionError):
         gw_keras.write(lstm, tmp_path / "lstm.keras")
-    cases.one_sentence(caught.value, "Keras' LSTM has no")
 
 
 def test_a_name_that_is_no_keras_file_s_is_refused(tmp_path):

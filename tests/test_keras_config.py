@@ -67,9 +67,8 @@ def test_what_is_no_configuration_is_refused(text, words, tmp_path):
     path = tmp_path / "model.json"
     if text is not None:
         path.write_bytes(text)
-    with pytest.raises(gw.FileError) as caught:
+    with cases.refusal(words):
         gw.inspect(two_weights(tmp_path / "file", new()), config=path)
-    cases.one_sentence(caught.value, words)
 
 
 def test_a_configuration_is_refused_where_the_file_has_its_own_and_alone(tmp_path):

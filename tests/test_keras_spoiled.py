@@ -38,7 +38,6 @@ from keras_files import (
     two_stack,
     two_weights,
 )
-from pairwise import thinned
 
 import gatewise as gw
 from gatewise import interop
@@ -68,9 +67,8 @@ def outside(kind, folder):
 
 @pytest.mark.parametrize(("kind", "words"), {"soft": "soft link", "external": "external link"}.items())
 def test_a_link_to_another_place_is_not_followed(kind, words, tmp_path):
-    with pytest.raises(gw.FileError) as caught:
+    with cases.refusal(words, "bias:0"):
         interop.inspect(outside(kind, tmp_path))
-    cases.one_sentence(caught.value, words, "bias:0")
 
 
 @pytest.mark.parametrize(("kind", "words"), {"raw": "another file", "virtual": "a view of others"}.items())
@@ -84,9 +82,8 @@ def test_a_group_that_holds_itself_comes_to_an_end(tmp_path):
     path = three_weights(tmp_path / "file", new())
     with h5py.File(path, "r+") as file:
         file["layers/lstm/again"] = file["layers"]
-    with pytest.raises(gw.FileError) as caught:
+    with cases.refusal("60 groups"):
         interop.inspect(path)
-    cases.one_sentence(caught.value, "60 groups")
 
 
 def test_an_array_that_only_says_how_large_it_is_takes_no_memory(tmp_path):
@@ -110,9 +107,8 @@ def test_an_archive_that_would_grow_beyond_measure_is_refused_before_it_is_unpac
     place = raw.rfind(member.encode()) - 22  # in the archive's directory: the size after unpacking
     raw[place : place + 4] = (2**31).to_bytes(4, "little")
     (tmp_path / "bomb").write_bytes(raw)
-    with pytest.raises(gw.FileError) as caught:
+    with cases.refusal(member, "2 GiB of memory"):
         interop.inspect(tmp_path / "bomb")
-    cases.one_sentence(caught.value, member, "2 GiB of memory")
 
 
 @pytest.mark.parametrize("place", [-26, -22])
@@ -122,9 +118,8 @@ def test_an_archive_that_lies_about_its_sizes_is_refused(place, tmp_path):
     raw[at : at + 4] = (2**31 - 1).to_bytes(4, "little")
     raw[at + 4 : at + 8] = (2**31 - 1).to_bytes(4, "little") if place == -26 else raw[at + 4 : at + 8]
     (tmp_path / "file").write_bytes(raw)
-    with pytest.raises(gw.FileError) as caught:
+    with cases.refusal("model.weights.h5", "bytes"):
         interop.inspect(tmp_path / "file")
-    cases.one_sentence(caught.value, "model.weights.h5", "bytes")
 
 
 @pytest.mark.parametrize(
@@ -179,16 +174,12 @@ def restructured(data, chance):
     return stream.getvalue()
 
 
-def tried(mutator):
-    """Return a mutation that gives the data back where the library that makes it cannot."""
-    try:
-        return mutator()
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError):
-        return None
-
-
 def in_hdf5(data, chance):
-    return tried(lambda: restructured(data, chance)) or data
+    """Return data with another structure, or as they are where the library that makes it cannot."""
+    try:
+        return restructured(data, chance)
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError):
+        return data
 
 
 def in_keras(data, chance):
@@ -225,13 +216,6 @@ def spoil(kind, folder, count=SOME, seed=0):
         layers = [layer("Conv1D", "conv"), *(lstm_layer(one, return_sequences=True) for one in "ab"), dense("head")]
         subjects.append(network_file(folder / "file", *layers).read_bytes())
     return fuzz(subjects, everything, count, folder, seed=seed, also=also)
-
-
-@pytest.mark.parametrize("kind", thinned(KINDS))  # `fuzz_rounds` has all
-def test_spoiled_files_are_answered_or_refused(kind, tmp_path):
-    tally = spoil(kind, tmp_path)
-    assert tally.answered
-    assert tally.refused
 
 
 def test_random_is_what_a_seed_makes_of_it():

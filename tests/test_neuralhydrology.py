@@ -71,12 +71,10 @@ def test_the_last_epoch_is_read_if_none_is_named(tmp_path):
     assert len({*biases}) == 3
     assert gw.load_network(tmp_path / "run").head.bias[0] == biases[2]
     for given, words in ((3, ["3", "1, 2, 10"]), (True, ["epoch", "True"]), ("2", ["epoch", "'2'"])):
-        with pytest.raises(gw.OptionError) as caught:
+        with cases.refusal(*words, by=gw.OptionError):
             gw.load(tmp_path / "run", epoch=given)
-        cases.one_sentence(caught.value, *words)
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal("period", "epoch", by=gw.OptionError):
         gw.load(tmp_path / "run", period="test")
-    cases.one_sentence(caught.value, "period", "epoch")
 
 
 def test_numbers_are_those_of_yaml_1_2_and_names_are_texts(tmp_path):
@@ -123,9 +121,8 @@ def test_what_is_not_expressed_is_refused_by_name_in_one_sentence(kind, tmp_path
     hydrology.make_run(tmp_path / "run")
     (tmp_path / "run" / "config.yml").write_text(hydrology.yaml(hydrology.settings(**changes)))
     for read in (gw.load, gw.load_network):
-        with pytest.raises(gw.FileError) as caught:
+        with cases.refusal(*words):
             read(tmp_path / "run")
-        cases.one_sentence(caught.value, *words)
 
 
 def test_weights_that_the_configuration_does_not_explain_are_refused(tmp_path):
@@ -135,18 +132,16 @@ def test_weights_that_the_configuration_does_not_explain_are_refused(tmp_path):
         ({"lstm.weight_ih_l1": np.ones((20, 5), np.float32)}, ["lstm"]),
     ):
         hydrology.write_archive(tmp_path / "run" / "model_epoch001.pt", arrays | extra)
-        with pytest.raises(gw.FileError) as caught:
+        with cases.refusal(*words):
             gw.load_network(tmp_path / "run")
-        cases.one_sentence(caught.value, *words)
 
 
 def test_an_lstm_under_another_name_is_named(tmp_path):
     arrays, _ = hydrology.make_run(tmp_path / "run")
     renamed = {name.replace("lstm.", "rnn."): one for name, one in arrays.items()}
     hydrology.write_archive(tmp_path / "run" / "model_epoch001.pt", renamed)
-    with pytest.raises(gw.FileError) as caught:
+    with cases.refusal("under the name lstm: it has rnn"):
         gw.load(tmp_path / "run")
-    cases.one_sentence(caught.value, "under the name lstm: it has rnn")
 
 
 @pytest.mark.parametrize(
@@ -163,17 +158,15 @@ def test_a_folder_without_a_part_is_refused_and_nothing_outside_of_it_is_read(pa
     config = hydrology.settings(run_dir=str(elsewhere), train_dir=str(elsewhere / "train_data"))
     hydrology.make_run(tmp_path / "run", config)
     (tmp_path / "run" / part).unlink()
-    with pytest.raises(gw.FileError) as caught:
+    with cases.refusal(*words):
         gw.load(tmp_path / "run")
-    cases.one_sentence(caught.value, *words)
 
 
 def test_no_network_is_made_of_its_parts_without_their_scaling(tmp_path):
     hydrology.make_run(tmp_path / "run")
     assert [one.name for one in gw.inspect(tmp_path / "run").parts] == ["head.net.0"]
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal("head.net.0", by=gw.OptionError):
         gw.load_network(tmp_path / "run", head="head.net.0")
-    cases.one_sentence(caught.value, "head.net.0")
 
 
 @pytest.mark.parametrize("part", ["config.yml", "train_data", "model_epoch001.pt"])
@@ -184,9 +177,8 @@ def test_links_that_lead_out_of_the_folder_are_not_followed(part, tmp_path):
         (tmp_path / "run" / part).symlink_to(tmp_path / "elsewhere")
     except OSError:
         pytest.skip("links cannot be made here")
-    with pytest.raises(gw.FileError) as caught:
+    with cases.refusal(part, "outside"):
         gw.load(tmp_path / "run")
-    cases.one_sentence(caught.value, part, "outside")
 
 
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -231,9 +223,8 @@ def test_odd_files_are_refused_in_one_sentence_and_at_once(part, kind, tmp_path)
         given += hydrology.yaml({name: hydrology.settings()[name] for name in names})
     path.write_text(given)
     begun = time.process_time()
-    with pytest.raises(gw.FileError) as caught:
+    with cases.refusal(*words):
         gw.load(tmp_path / "run")
-    cases.one_sentence(caught.value, *words)
     assert time.process_time() - begun < 3
 
 
@@ -248,9 +239,8 @@ def test_a_scale_that_is_none_is_refused_with_the_name_of_its_feature(value, pic
     else:
         text = (tmp_path / "run" / PARTS[1]).read_text()
         (tmp_path / "run" / PARTS[1]).write_text(text.replace("data: nan", "data: .nan"))
-    with pytest.raises(gw.FileError) as caught:
+    with cases.refusal("'pet'", "scale"):
         gw.load(tmp_path / "run")
-    cases.one_sentence(caught.value, "'pet'", "scale")
 
 
 def spoil(part, folder, count=SOME, seed=0):
@@ -261,9 +251,3 @@ def spoil(part, folder, count=SOME, seed=0):
         (folder / "run" / part).write_bytes(hydrology.scaler_pickle(tables))
     read = partial(hydrology.spoiled_part, folder=str(folder / "run"), part=part)
     return fuzz([(folder / "run" / part).read_bytes()], read, count, folder, seed=seed)
-
-
-@pytest.mark.parametrize("part", PARTS[:1])  # the others in `fuzz_rounds`
-def test_runs_with_a_spoiled_file_are_answered_or_refused(part, tmp_path):
-    tally = spoil(part, tmp_path)
-    assert min(tally.answered, tally.refused) > SOME // 20

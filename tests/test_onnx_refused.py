@@ -105,23 +105,21 @@ def test_what_cannot_be_read_is_refused_and_told_why(case):
 def test_a_file_without_any_lstm_says_what_it_holds():
     weight = numpy_helper.from_array(np.zeros((3, 2), np.float32), "fc.weight")
     node = helper.make_node("Gemm", ["X", "fc.weight"], ["Y"])
-    with pytest.raises(gw.FileError) as caught:
+    with cases.refusal("no LSTM", "fc.weight", "linear layer"):
         contents_of(helper.make_model(helper.make_graph([node], "g", [], [], [weight]))).pick()
-    cases.one_sentence(caught.value, "no LSTM", "fc.weight", "linear layer")
 
 
 # Hostile files.
 
 
-def chain(operator, count, **attributes):
-    """Return a model whose W goes through an operator many times, each giving it both its inputs."""
+def chain(count):
+    """Return a model whose W goes through an Identity many times."""
 
     def edit(model):
         tensor_of(model).name = "w0"
-        inputs = 2 if operator == "Concat" else 1
         for n in range(count):
             out = "W" if n + 1 == count else f"w{n + 1}"
-            model.graph.node.insert(n, helper.make_node(operator, [f"w{n}"] * inputs, [out], **attributes))
+            model.graph.node.insert(n, helper.make_node("Identity", [f"w{n}"], [out]))
 
     return edited(edit)
 
@@ -151,16 +149,6 @@ def nested_bytes(depth):
     return b"\x08\x08\x3a" + whole + data
 
 
-def many_functions(depth, wide):
-    """Return a model of functions each of which calls the next several times."""
-    model = models.lstm_model(small(), hidden_size=4)
-    for n in range(depth):
-        calls = [helper.make_node(f"f{n + 1}", [], [f"y{k}"], domain="local") for k in range(wide)]
-        model.functions.append(helper.make_function("local", f"f{n}", [], [], calls, []))
-    model.graph.node.append(helper.make_node("f0", [], ["z"], domain="local"))
-    return model
-
-
 def calling_itself():
     model = models.lstm_model(small(), hidden_size=4)
     call = helper.make_node("f", [], ["y"], domain="local")
@@ -169,29 +157,14 @@ def calling_itself():
     return model
 
 
-def expanded(*shape):
-    def edit(model):
-        tensor_of(model).name = "w0"
-        model.graph.initializer.append(numpy_helper.from_array(np.array(shape, np.int64), "shape"))
-        model.graph.node.insert(0, helper.make_node("Expand", ["w0", "shape"], ["W"]))
-
-    return edited(edit)
-
-
-def test_weights_that_double_at_every_step_are_refused_before_they_take_memory():
-    refused_in(chain("Concat", 60, axis=2), "W", "64 MiB are allowed")
-    refused_in(expanded(2**20, 16, 3), "W", "64 MiB are allowed")
-    refused_in(expanded(2**62, 16, 3), "W")
-
-
 def test_a_node_may_lie_in_many_graphs():
     found = found_in(nested(20))
     assert found.where.count("then_branch") == 20
 
 
 def test_weights_that_are_made_in_too_many_steps_are_refused():
-    refused_in(chain("Identity", 5000), "100 steps")
-    assert found_in(chain("Identity", 90)).lstm.hidden_size == 4
+    refused_in(chain(5000), "100 steps")
+    assert found_in(chain(90)).lstm.hidden_size == 4
 
 
 def many_nodes(count, hidden):
@@ -217,15 +190,13 @@ def test_nodes_that_share_their_weights_do_not_fill_the_memory():
     [
         (many_nodes(800, 1), ["recurrent nodes", "too long"]),
         (calling_itself(), ["100 deep"]),
-        (many_functions(40, 4), ["graphs", "too long"]),
     ],
-    ids=["many nodes", "calling itself", "many functions"],
+    ids=["many nodes", "calling itself"],
 )
 @pytest.mark.usefixtures("small_budgets")
 def test_graphs_without_end_are_refused(model, words):
-    with pytest.raises(gw.FileError) as caught:
+    with cases.refusal(*words):
         contents_of(model)
-    cases.one_sentence(caught.value, *words)
 
 
 WRONG_FILES = {
@@ -247,9 +218,8 @@ def test_a_file_that_is_no_model_is_refused_in_one_sentence(case, tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(data)
     assert gw_onnx.recognises(path, data[:4096])
-    with pytest.raises(gw.FileError) as caught:
+    with cases.refusal(str(path), *words):
         gw_onnx.read(path)
-    cases.one_sentence(caught.value, str(path), *words)
 
 
 def pieces(message):
@@ -274,16 +244,6 @@ def test_the_pieces_of_a_file_are_counted_before_they_take_memory(how):
     assert budget._elements == pieces(model)
 
 
-def test_a_small_file_of_millions_of_messages_is_refused_before_it_is_parsed(tmp_path):
-    size = 10**6  # half a million empty nodes, which would take more than a hundred megabytes
-    length = bytes([size >> 7 * n & 127 | 128 * (n < 3) for n in range(4)])
-    path = tmp_path / "model.onnx"
-    path.write_bytes(b"\x08\x08\x3a" + length + b"\x0a\x00" * (size // 2))
-    with pytest.raises(gw.FileError) as caught:
-        gw_onnx.read(path)
-    cases.one_sentence(caught.value, str(path), "too many pieces")
-
-
 def test_a_model_is_recognised_by_its_first_bytes_whatever_its_name():
     data = models.lstm_model(small(), hidden_size=4).SerializeToString()
     assert gw_onnx.recognises("model.bin", data[:4096])
@@ -296,9 +256,8 @@ def test_without_the_onnx_package_one_sentence_names_what_to_install(package, mo
     path = models.save(models.lstm_model(small(), hidden_size=4), tmp_path / "model.onnx")
     monkeypatch.setitem(sys.modules, package, None)
     for ask in (lambda: gw_onnx.read(path), lambda: gw_onnx.write(gw.LSTM(2, 3))):
-        with pytest.raises(gw.MissingExtraError) as caught:
+        with cases.refusal("needs onnx", "pip install '.[onnx]'", by=gw.MissingExtraError):
             ask()
-        cases.one_sentence(caught.value, "needs onnx", "pip install '.[onnx]'")
 
 
 def test_weights_that_are_not_finite_are_read_with_a_warning_that_names_them(tmp_path):
@@ -338,9 +297,3 @@ def spoil(folder, count=SOME, seed=0):
         paths.append(models.save(model, folder / f"more{len(paths)}.onnx"))
     subjects = [path.read_bytes() for path in paths]
     return fuzz(subjects, partial(everything, reader="onnx"), count, folder, seed=seed, also=[in_model])
-
-
-def test_mutated_files_are_answered_or_refused_and_nothing_else(tmp_path):
-    tally = spoil(tmp_path)
-    assert tally.answered + tally.refused == SOME
-    assert min(tally.answered, tally.refused) > SOME // 8

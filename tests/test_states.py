@@ -109,17 +109,15 @@ ZERO = np.zeros((1, 2, 4))
     ],
 )
 def test_a_state_of_another_form_is_refused_in_one_sentence(framework, given, words):
-    with pytest.raises((gw.OptionError, gw.ShapeError)) as caught:
+    with cases.refusal(*words, by=(gw.OptionError, gw.ShapeError)):
         interop(framework).read_state(given, gw.LSTM(3, 4, rng=0))
-    cases.one_sentence(caught.value, *words)
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 @pytest.mark.parametrize("given", [3, [], [[]], [[3]], [[(1, 2, 3)]], gw.State(ZERO, ZERO)])
 def test_what_is_no_state_is_not_written(framework, given):
-    with pytest.raises((gw.OptionError, gw.ShapeError)) as caught:
+    with cases.refusal("state", by=(gw.OptionError, gw.ShapeError)):
         interop(framework).write_state(given)
-    cases.one_sentence(caught.value, "state")
 
 
 def test_what_a_framework_cannot_hold_is_refused_by_its_name():
@@ -246,6 +244,5 @@ def test_gradients_of_another_lstm_are_refused_in_one_sentence(framework):
         (of(gw.LSTM(3, 5, rng=0)), "layer 0, forward"),
         (of(lstm)[0], "not Gradients"),
     ):
-        with pytest.raises((gw.OptionError, gw.ShapeError)) as caught:
+        with cases.refusal(words, by=(gw.OptionError, gw.ShapeError)):
             write(given, lstm)
-        cases.one_sentence(caught.value, words)

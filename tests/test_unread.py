@@ -59,11 +59,6 @@ def test_weights_beside_another_xml_are_no_openvino(tmp_path):
     assert gw.load(tmp_path / "model.bin").input_size == 3
 
 
-def test_a_folder_without_weights_is_a_folder(tmp_path):
-    with pytest.raises(gw.FileError, match="it is a folder"):
-        gw.inspect(tmp_path)
-
-
 @pytest.mark.parametrize("mark", [".zgroup", "zarr.json"])
 def test_a_store_is_called_one_and_a_folder_says_what_it_may_hold(mark, tmp_path):
     with pytest.raises(gw.FileError, match=r"it is a folder; .*config\.yml .*model\.safetensors"):

@@ -30,35 +30,19 @@ def inspect_all(path: Path) -> gw.interop.Contents:
 class Hostile:
     """A small file that is made to be expensive.
 
-    Attributes
-    ----------
-    format, mutation : str
-    write : callable
-        Writes the file to a path.
-    answer : str
-        A pattern in the answer: the sentence that refuses the file, or the number of LSTMs that are read and the
-        sentence of the last that is refused. Empty for any.
-    most : int
-        The bytes of memory that reading may take; 0 where they are not Python's, and a process of its own counts them.
-    work : int or None
-        The steps of work that the file's budget has, where they are fewer than in life.
-    readers : tuple of callable
-        Each of them is given the path.
-    lstms : int or None
-        How many LSTMs are read or refused.
-    peers : bool
-        Whether only the peers' tests read it.
+    `answer` is a pattern in the answer: the sentence that refuses the file, or the number of LSTMs that are read and
+    the sentence of the last that is refused.
     """
 
     format: str
     mutation: str
     write: Callable[[Path], object]
     answer: str = ""
-    most: int = 0
-    work: int | None = None
+    most: int = 0  # bytes that reading may take; 0 where they are not Python's, and a process of its own counts them
+    work: int | None = None  # the steps that the file's budget has, where they are fewer than in life
     readers: tuple[Callable[[Path], object], ...] = (inspect_all,)
-    lstms: int | None = None
-    peers: bool = False
+    lstms: int | None = None  # how many are read or refused
+    peers: bool = False  # whether only the peers' tests read it
 
     def __str__(self) -> str:
         return f"{self.format}, {self.mutation}"

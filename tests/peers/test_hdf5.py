@@ -15,6 +15,7 @@ from pairwise import cover
 import gatewise as gw
 from gatewise.files.budget import Budget
 from gatewise.interop.containers import hdf5
+from tests.test_hdf5 import assert_same_group, native
 
 h5py = pytest.importorskip("h5py")
 pyfive = pytest.importorskip("pyfive")
@@ -69,10 +70,6 @@ def create(group, name, case, numbers):
         dataset[:1] = numbers[:1]
 
 
-def native(array):
-    return np.asarray(array).astype(np.asarray(array).dtype.newbyteorder("="), copy=False)
-
-
 @pytest.mark.parametrize("case", ARRAYS, ids=lambda case: "-".join(map(str, case.values())))
 def test_an_array_is_read_as_the_library_and_pyfive_read_it(case, tmp_path):
     path, group = tmp_path / "file", case["group"]
@@ -101,29 +98,6 @@ def test_an_array_is_read_as_the_library_and_pyfive_read_it(case, tmp_path):
 # Groups and attributes.
 
 
-def plain(value):
-    """Return an attribute's value as this project's reader has it: texts as str, arrays of texts as lists."""
-    if isinstance(value, bytes):
-        return value.decode()
-    if isinstance(value, (np.ndarray, list, tuple)) and np.asarray(value).dtype.kind in "SOU":
-        return [plain(one) for one in np.asarray(value).ravel()]
-    return value
-
-
-def assert_same(mine, theirs):
-    """Hold a group's members, arrays and attributes against those that another reader finds."""
-    assert set(mine.links) == set(theirs)
-    assert set(mine.attributes) == set(theirs.attrs)
-    for name in theirs.attrs:
-        assert np.array_equal(mine.attributes[name], plain(theirs.attrs[name])), name
-    for name in theirs:
-        member = theirs[name]
-        if isinstance(mine[name], hdf5.Dataset):
-            np.testing.assert_array_equal(mine[name].read(), native(member[()]))
-        else:
-            assert_same(mine[name], member)
-
-
 @pytest.mark.parametrize("library", [*OLD, *NEW])
 @pytest.mark.parametrize("members", [0, 1, 8, 9, 70, 700])
 def test_groups_and_attributes_are_found_as_the_library_and_pyfive_find_them(members, library, tmp_path):
@@ -141,9 +115,9 @@ def test_groups_and_attributes_are_found_as_the_library_and_pyfive_find_them(mem
     with open(tmp_path / "file", "rb") as stream:
         mine = hdf5.open_root(stream, Budget(2**30))
         with h5py.File(tmp_path / "file") as theirs:
-            assert_same(mine, theirs)
+            assert_same_group(mine, theirs)
         with pyfive.File(tmp_path / "file") as theirs:
-            assert_same(mine, theirs)
+            assert_same_group(mine, theirs)
 
 
 def test_an_array_without_a_space_has_no_numbers(tmp_path):

@@ -315,9 +315,8 @@ def test_capture_tells_a_layer_that_does_something_else_in_one_sentence(make, wo
 def test_capture_of_a_model_without_an_lstm_is_refused_in_one_sentence():
     dense = keras.Sequential([keras.Input((TIME, INPUTS)), L.GRU(2), L.Dense(1)], name="dense")
     for model, words in (dense, "'dense'"), (L.GRU(2, name="unbuilt"), "'unbuilt'; it is not built"):
-        with pytest.raises(gw.OptionError) as caught:
+        with cases.refusal("there is no LSTM layer in", words, by=gw.OptionError):
             gw.capture(model, np.ones((BATCH, TIME, INPUTS), np.float32))
-        cases.one_sentence(caught.value, "there is no LSTM layer in", words)
 
 
 def hard_sigmoid(x):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import onnx_models as models
 import pytest
@@ -12,7 +10,6 @@ from onnx_reading import contents_of
 from peers.onnx_running import CLOSE, ask, weights
 
 import gatewise as gw
-from gatewise.interop import onnx as gw_onnx
 
 onnx = pytest.importorskip("onnx")
 pytestmark = pytest.mark.peers
@@ -239,41 +236,3 @@ def test_a_head_whose_logits_the_model_puts_out_has_no_nonlinearity():
     (part,) = contents_of(headed(steps, ("Z", "a"))[0]).parts
     assert part.activation is None
     assert "Sigmoid" in part.kind
-
-
-# What PyTorch exports.
-
-
-@pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("batch_first", [False, True])
-def test_a_network_that_pytorch_exports_is_read_whole(bidirectional, batch_first, tmp_path):
-    torch = pytest.importorskip("torch")
-
-    class Model(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.words = torch.nn.Embedding(11, 5)
-            self.rnn = torch.nn.LSTM(5, 6, 2, bidirectional=bidirectional, batch_first=batch_first)
-            self.head = torch.nn.Linear(6 + 6 * bidirectional, 3)
-
-        def forward(self, tokens):
-            return self.head(self.rnn(self.words(tokens))[0])
-
-    torch.manual_seed(0)
-    model, tokens, path = Model().eval(), torch.randint(0, 11, (7, 2)), tmp_path / "model.onnx"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PyTorch speaks of its next exporter, which needs another package
-        torch.onnx.export(
-            model, (tokens,), path, dynamo=False, input_names=["tokens"], dynamic_axes={"tokens": {0: "a", 1: "b"}}
-        )
-    contents = gw_onnx.contents(path, {})
-    names = [one.name for one in contents.lstms]
-    assert len(names) == 3
-    assert names[2] == " → ".join(names[:2])
-    assert not any("state" in note for one in contents.lstms for note in one.notes)  # it starts from zeros
-    assert contents.pick() is contents.lstms[2]
-    table, head = (next(one.name for one in contents.parts if kind in one.kind) for kind in ("embedding", "linear"))
-    given = tokens.numpy().T if batch_first else tokens.numpy()
-    y, _ = contents.build_network(names[2], table, head, "every")(given)
-    want = model(tokens).detach().numpy()
-    assert_agree({"y": y.swapaxes(0, 1) if batch_first else y}, {"y": want}, CLOSE)
