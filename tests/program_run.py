@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask
-from gatewise.dropout import NO_DROPOUT, DropoutMasks
+from gatewise.equations import NO_DROPOUT, DropoutMasks
 from gatewise.parameters import Parameters
 from gatewise.records.step import State
 from gatewise.symbolic import binding

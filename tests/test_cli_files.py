@@ -17,7 +17,7 @@ from program import INTERRUPTIBLE, exit_code
 
 import gatewise as gw
 from gatewise.arrays import in_bytes
-from gatewise.cli import estimates, main
+from gatewise.cli import main, printing
 from gatewise.interop import torch
 from gatewise.opening.costs import bytes_kept
 from gatewise.records.keep import QUANTITIES, Keep
@@ -288,7 +288,7 @@ def test_steps_that_a_network_marks_do_not_take_place(here, capsys):
 def test_the_size_is_said_before_much_is_kept(name, here, capsys, monkeypatch):
     lstm = saved(name)
     np.save("x.npy", sequence(500, 2, 3))
-    monkeypatch.setattr(estimates, "LARGE", 1000)
+    monkeypatch.setattr(printing, "LARGE", 1000)
     main(["trace", "model.safetensors", "x.npy", "-o", "out.safetensors", *ORDER])
     said = capsys.readouterr().err
     size = bytes_kept(lstm, Keep(), 500, 2, on_file=True)

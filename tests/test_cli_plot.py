@@ -15,7 +15,7 @@ from rich.console import Console
 
 import gatewise as gw
 from gatewise import arrays
-from gatewise.cli import estimates
+from gatewise.cli import printing
 from gatewise.cli.kinds import KINDS
 from gatewise.files import budget
 from gatewise.plot import data, saving, terminal
@@ -68,7 +68,7 @@ def test_a_step_is_named_by_its_number_or_its_date(capsys):
 
 def test_a_costly_answer_says_what_it_takes_and_is_refused_where_that_is_not_there(capsys, monkeypatch):
     said(capsys, "trace m.safetensors x.csv -o t.safetensors")
-    monkeypatch.setattr(estimates, "LARGE", 1000)  # bytes
+    monkeypatch.setattr(printing, "LARGE", 1000)  # bytes
     for more, told in (("", "needs 1.195 KiB of memory"), (" --every 3", "")):
         assert exit_code(f"plot t.safetensors --kind attention --layer 0{more}".split()) == 0
         assert capsys.readouterr().err.strip() == (told and f"gatewise: --kind attention over 9 steps {told}")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from program_run import ProgramRun
 
 from gatewise.arrays import Array, Mask
-from gatewise.dropout import NO_DROPOUT, DropoutMasks
+from gatewise.equations import NO_DROPOUT, DropoutMasks
 from gatewise.records.step import State
 from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import Formula, Slice, Symbol, rebuild

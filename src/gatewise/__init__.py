@@ -9,10 +9,10 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.diagnostics.verification import Difference as Difference
     from gatewise.diagnostics.verification import Verification as Verification
     from gatewise.diagnostics.verification import verify as verify
-    from gatewise.dropout import DropoutMasks as DropoutMasks
     from gatewise.engine import Engine as Engine
     from gatewise.engine import engines as engines
     from gatewise.engine import set_num_threads as set_num_threads
+    from gatewise.equations import DropoutMasks as DropoutMasks
     from gatewise.equations import Moment as Moment
     from gatewise.errors import CapacityError as CapacityError
     from gatewise.errors import FileError as FileError
@@ -68,9 +68,8 @@ MODULES = {  # of each module, the public names that it defines: imported on fir
     "gatewise.cell": ("LSTMCell",),
     "gatewise.chunked.applying": ("apply",),
     "gatewise.diagnostics.verification": ("Difference", "Verification", "verify"),
-    "gatewise.dropout": ("DropoutMasks",),
     "gatewise.engine": ("Engine", "engines", "set_num_threads"),
-    "gatewise.equations": ("Moment",),
+    "gatewise.equations": ("DropoutMasks", "Moment"),
     "gatewise.errors": (
         "CapacityError",
         "FileError",

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gatewise.arrays import Array
+from gatewise.arrays import Array, finite_number
 from gatewise.errors import OptionError, one_of
 
 
@@ -162,14 +162,13 @@ class Activation:
 
 
 def _constant(name: str, constant: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.floating)) or not math.isfinite(value):
-        raise OptionError(f"{constant} of {name} must be a finite number, not {value!r}")
+    number = finite_number(f"{constant} of {name}", value)
     # The derivative is computed from the output, which determines the branch only where slopes and scales are positive.
-    if name in {"leaky_relu", "thresholded_relu", "elu"} and value < 0:
+    if name in {"leaky_relu", "thresholded_relu", "elu"} and number < 0:
         raise OptionError(f"{constant} of {name} must not be negative, but is {value!r}")
-    if (name == "selu" or (name in {"hard_sigmoid", "scaled_tanh"} and constant == "alpha")) and value <= 0:
+    if (name == "selu" or (name in {"hard_sigmoid", "scaled_tanh"} and constant == "alpha")) and number <= 0:
         raise OptionError(f"{constant} of {name} must be positive, but is {value!r}")
-    return float(value)
+    return number
 
 
 SIGMOID = Activation("sigmoid")

@@ -51,16 +51,19 @@ def size(name: str, value: object, *, least: int = 1, most: int | None = MOST) -
     return number
 
 
+def finite_number(name: str, value: object) -> float:
+    """Return `value` as a finite float; `name` is the subject of the error."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.floating)) or not math.isfinite(value):
+        raise OptionError(f"{name} must be a finite number, not {value!r}")
+    return float(value)
+
+
 def array_of(name: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
     """Return a value as a NumPy array; `name` is the subject of the error.
 
-    Raises
-    ------
-    ShapeError
-        If its rows have different lengths.
-    OptionError
-        If entries of it are masked: what lies under a mask is no number to compute with. If NumPy cannot take it, such
-        as a tensor of PyTorch's that requires a gradient, or is on another device.
+    Raise ShapeError if its rows have different lengths. Raise OptionError if entries of it are masked, since what lies
+    under a mask is no number to compute with, or if NumPy cannot take it, such as a tensor of PyTorch's that requires a
+    gradient, or is on another device.
     """
     ma = sys.modules.get("numpy.ma")  # imported, which takes a while, by whoever has masked arrays
     if ma is not None and isinstance(value, ma.MaskedArray):
@@ -159,21 +162,8 @@ def in_words(index: Sequence[int]) -> str:
 def time_first(array: npt.NDArray[Any], axes: Sequence[str], title: str = "x") -> npt.NDArray[Any]:
     """Return an array on the axes (time, batch, feature), whatever their order was, as a view.
 
-    Parameters
-    ----------
-    array : array
-        With as many axes as are named, or without the one called batch, which is then put in.
-    axes : sequence of str
-        A permutation of ``time, batch, feature``, or of ``time, batch``.
-    title : str
-        The subject of the error.
-
-    Raises
-    ------
-    OptionError
-        If the names are others.
-    ShapeError
-        If there are more axes or fewer.
+    The axes are a permutation of ``time, batch, feature``, or of ``time, batch``. The array has as many, or all but the
+    one called batch, which is then put in. `title` is the subject of the errors.
     """
     names = list(axes)
     if len(set(names)) != len(names) or not {"time"} <= set(names) <= set(AXES):
@@ -254,7 +244,7 @@ def available_memory() -> int | None:
 
 
 def require_memory(elements: int, itemsize: int, purpose: str) -> None:
-    """Raise CapacityError before more memory is taken than is available.
+    """Raise CapacityError before more memory is taken than is available; nobody asks for less than `SMALL`.
 
     Parameters
     ----------
@@ -262,11 +252,6 @@ def require_memory(elements: int, itemsize: int, purpose: str) -> None:
         The number of elements, and the bytes of each.
     purpose : str
         The subject of the error: "a run of 10 × 2 (steps × sequences)".
-
-    Raises
-    ------
-    CapacityError
-        If the bytes exceed what `available_memory` reports; it is not asked for less than `SMALL`.
     """
     needed = elements * itemsize
     available = None if needed < SMALL else available_memory()

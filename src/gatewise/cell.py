@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise import gates
-from gatewise.arrays import Array, float_type, numbers, quiet, require_memory, size
+from gatewise.arrays import Array, finite_number, float_type, numbers, quiet, require_memory, size
 from gatewise.equations import Moment
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.parameters import Parameters, Variant, array_declarations, array_shapes
@@ -282,17 +282,11 @@ def _legacy(seed: object) -> np.random.RandomState:
     return np.random.RandomState(int(seed))
 
 
-def _number(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.floating)) or not math.isfinite(value):
-        raise OptionError(f"{name} must be a finite number, not {value!r}")
-    return float(value)
-
-
 Shapes = dict[str, tuple[int, ...]]  # of the arrays that are drawn
 
 
 def _notebook(rng: np.random.RandomState, shapes: Shapes, recurrent: int, options: dict[str, Any]) -> dict[str, Array]:
-    scale = _number("scale", options.get("scale", 0.01))
+    scale = finite_number("scale", options.get("scale", 0.01))
     _, hidden, columns = shapes["weight"]
     drawn = {gate: rng.randn(hidden, columns) * scale for gate in "figo"}  # the notebook's order
     arrays: dict[str, Array] = {
@@ -320,7 +314,7 @@ def _glorot(rng: np.random.Generator, shapes: Shapes, recurrent: int, options: d
     weight[..., recurrent:] = rng.uniform(-limit, limit, (4, hidden, inputs))
     weight[..., :recurrent] = _orthogonal(rng, 4 * hidden, recurrent).reshape(4, hidden, recurrent)
     bias = np.zeros((4, hidden))
-    bias[gates.index("f")] = _number("forget_bias", options.get("forget_bias", 1.0))
+    bias[gates.index("f")] = finite_number("forget_bias", options.get("forget_bias", 1.0))
     arrays: dict[str, Array] = {"weight": weight, "bias": bias}
     for name, shape in shapes.items():
         if name not in arrays:

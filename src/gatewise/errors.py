@@ -73,19 +73,10 @@ class MissingExtraError(GatewiseError, ImportError):
 
 @contextmanager
 def importing(package: str, use: str) -> Iterator[None]:
-    """Turn an ImportError of an optional package into one that says which command installs it.
+    """Turn an ImportError of one of `PACKAGES` into a MissingExtraError that says which command installs it.
 
-    Parameters
-    ----------
-    package : str
-        One of `PACKAGES`.
-    use : str
-        The beginning of the sentence, up to its verb: ``pictures need``.
-
-    Raises
-    ------
-    MissingExtraError
-        If the package is not installed, is too old, or lacks a package that it needs itself.
+    `use` is the beginning of the sentence, up to its verb: ``pictures need``. The package may also be too old, or lack
+    one that it needs itself.
     """
     try:
         yield
@@ -115,15 +106,8 @@ def shown(text: str, most: int = 120) -> str:
 def join_names(names: Iterable[object], last: str = "", *, most: int = 20, separator: str = ", ") -> str:
     """Return names as a list in a sentence; of a long list, the first names and how many more there are.
 
-    Parameters
-    ----------
-    names : iterable
-        Written as `str` does.
-    last : str
-        The word before the last name: ``and`` or ``or``; by default the separator alone.
-    most : int
-        The largest number of entries; the last entry of a longer list is the number of names that are left out.
-    separator : str
+    `last` is the word before the last name, ``and`` or ``or``; by default the separator alone. The list has at most
+    `most` entries, of which the last may be the number of names that are left out.
     """
     entries = [str(name) for name in names]
     if len(entries) > most:
@@ -140,13 +124,7 @@ def reason(problem: BaseException, most: int = 120) -> str:
 
 
 def one_of(name: str, value: object, allowed: tuple[str, ...]) -> str:
-    """Return a value that is one of `allowed`; `name` is the subject of the error.
-
-    Raises
-    ------
-    OptionError
-        If it is none of `allowed`.
-    """
+    """Return a value that is one of `allowed`, or raise OptionError; `name` is the subject of the error."""
     if isinstance(value, str) and value in allowed:
         return value
     raise OptionError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")

@@ -380,14 +380,3 @@ def array_shapes(
         if name in declared:
             shapes[name] = (*declared[name].leading, *(sizes[axis] for axis in declared[name].axes))
     return shapes
-
-
-__all__ = [
-    "ARRAYS",
-    "SWITCHES",
-    "Parameters",
-    "Variant",
-    "array_declarations",
-    "array_shapes",
-    "named_rows",
-]

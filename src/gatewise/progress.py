@@ -32,19 +32,9 @@ _here = _Here()
 def working(purpose: str, total: int | None, expected: float = 0.0) -> Iterator[Callable[[int], None]]:
     """Show work on standard error, where that is a terminal and the work takes longer than `PATIENCE`.
 
-    Parameters
-    ----------
-    purpose : str
-        What is being done: "integrating gradients".
-    total : int or None
-        How many pieces it has; None for one that does not tell how far it is.
-    expected : float
-        Seconds that it is expected to take: where they are longer than `PATIENCE`, it is shown from the beginning.
-
-    Yields
-    ------
-    callable
-        Takes how many more pieces are done.
+    `purpose` says what is being done, "integrating gradients"; `total` how many pieces the work has, None if it does
+    not tell how far it is. Work that is `expected` to take more seconds than `PATIENCE` is shown from the beginning.
+    What is given takes how many more pieces are done.
     """
     if sys.stderr is None or _here.unshown or not sys.stderr.isatty():
         yield lambda count: None

@@ -58,13 +58,7 @@ ENDINGS = {  # of the files that a record is written to
 
 
 def show(record: Any, format: str = "text", **options: Any) -> str:
-    """Return a record in one of the formats of its kind; `options` are those of its renderer.
-
-    Raises
-    ------
-    OptionError
-        If there is no such format.
-    """
+    """Return a record in one of the formats of its kind; `options` are those of its renderer."""
     formats = FORMATS[type(record).__name__]
     return _rendered(formats[one_of("format", format, tuple(formats))], record, **options)
 
@@ -88,13 +82,7 @@ def _rendered(place: str, record: Any, **options: Any) -> str:
 
 
 def format_of(path: str | os.PathLike[str], kind: str = "Walkthrough") -> str:
-    """Return the format of a file that holds a kind of record, by its suffix.
-
-    Raises
-    ------
-    OptionError
-        If no format of that kind has that suffix.
-    """
+    """Return the format of a file that holds a kind of record, by its suffix, or raise OptionError."""
     suffix = Path(path).suffix.lower()
     for name in FORMATS[kind]:
         if suffix == ENDINGS[name]:
@@ -122,15 +110,8 @@ def nth(count: int) -> str:
 def brief(title: str, arrays: Mapping[str, npt.NDArray[Any] | None], most: int = 4, small: int = 1000) -> str:
     """Return what a record's `repr` shows: a title, and a line for each array with its shape and its first numbers.
 
-    Parameters
-    ----------
-    title : str
-    arrays : mapping of str to array or None
-        None for a line of words alone.
-    most : int
-        How many numbers to show.
-    small : int
-        Up to how many numbers an array's are shown at all; a larger one may lie in a file.
+    Of an array, `most` numbers are shown, and none if it has more than `small`, since it may lie in a file. None in the
+    place of an array makes a line of words alone.
     """
     lines = [title]
     width = max((len(name) for name, array in arrays.items() if array is not None), default=0)

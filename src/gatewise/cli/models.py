@@ -11,9 +11,8 @@ from cyclopts import Group, Parameter
 
 from gatewise import interop
 from gatewise.arrays import in_bytes
-from gatewise.cli.estimates import announce_cost
 from gatewise.cli.options import Attributes, Basin, chosen_options
-from gatewise.cli.printing import print_notes
+from gatewise.cli.printing import announce_cost, print_notes
 from gatewise.cli.typed_numbers import integers
 from gatewise.errors import FileError, OptionError
 from gatewise.interop.contents import Contents

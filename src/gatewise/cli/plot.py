@@ -14,12 +14,11 @@ from cyclopts import Group, Parameter
 from gatewise import insight
 from gatewise.arrays import in_bytes
 from gatewise.cli.choices import Direction, GateName
-from gatewise.cli.estimates import announce_cost
 from gatewise.cli.inspect import LSTMName, Settings
 from gatewise.cli.kinds import KINDS, Kind, Order, required
 from gatewise.cli.models import InputArguments, InputFile, inspect_file, open_printing
 from gatewise.cli.options import Integer, chosen_options
-from gatewise.cli.printing import print_line, print_notes, require_other
+from gatewise.cli.printing import announce_cost, print_line, print_notes, require_other
 from gatewise.cli.usage import flowing
 from gatewise.errors import FileError, OptionError
 from gatewise.files.storage import beside, npz_names, read_text
@@ -247,8 +246,8 @@ def _arguments(kind: str, data: Callable[..., Any], chosen: dict[str, Any], othe
         if name not in parameters:
             raise OptionError(f"--{option} does not go with --kind {kind}")
         arguments[name] = READ[option](value) if option in READ else value
-        if option == "values":  # the head of a .csv file names them
-            arguments |= _value_name(value)
+        if option == "values":
+            arguments |= _values(value)
     for missing in required(data) - set(arguments) - ({"after"} if other is not None else set()):
         raise OptionError(f"--kind {kind} needs --{OPTIONS.get(missing, missing)}")
     return arguments
@@ -274,14 +273,12 @@ def _steps(text: str) -> tuple[int | None, int | None]:
     return first or 0, stop
 
 
-def _values(path: Path) -> Any:
-    values = read_numbers(path).values
-    return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
-
-
-def _value_name(path: Path) -> dict[str, str]:
-    names = read_numbers(path).features
-    return {"name": names[0]} if names is not None and len(names) == 1 else {}
+def _values(path: Path) -> dict[str, Any]:
+    """Return the values of a probe, and their name if the head of a .csv file gives it."""
+    data = read_numbers(path)
+    column = data.values.ndim == 2 and data.values.shape[1] == 1
+    values = {"values": data.values[:, 0] if column else data.values}
+    return values | ({"name": data.features[0]} if data.features is not None and len(data.features) == 1 else {})
 
 
 READ: dict[str, Callable[[Any], Any]] = {
@@ -292,7 +289,6 @@ READ: dict[str, Callable[[Any], Any]] = {
     "features": _names,
     "target": _name,
     "text": read_text,
-    "values": _values,
 }
 
 

@@ -1,4 +1,4 @@
-"""Warnings and notes on standard error, and the check of an output's name."""
+"""Warnings, notes and what long work takes on standard error, and the check of an output's name."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from gatewise.errors import OptionError, WeightsWarning
+
+LARGE = 64 * 2**20  # bytes from which on the size is announced
+LONG = 10.0  # seconds from which on the time is announced, too
 
 
 @contextmanager
@@ -55,3 +58,10 @@ def require_other(output: Path, *sources: Path | None) -> None:
     for source in sources:
         if source is not None and output.exists() and source.exists() and output.samefile(source):
             raise OptionError(f"{output} is the file that is read; give the output another name")
+
+
+def announce_cost(work: str, seconds: float, size: float = 0) -> None:
+    """Print on standard error what work takes, where that is much: "the run keeps 2 GiB of 100 steps"."""
+    if size > LARGE or seconds > LONG:
+        duration = f", and takes about {seconds:,.0f} s" if seconds > 1 else ""
+        print(f"gatewise: {work}{duration}", file=sys.stderr)

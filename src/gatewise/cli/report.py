@@ -8,10 +8,9 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from gatewise.cli.estimates import announce_cost
 from gatewise.cli.inspect import LSTMName, Settings
 from gatewise.cli.models import InputArguments, InputFile, RunFile, open_printing
-from gatewise.cli.printing import name_source, print_line, require_other
+from gatewise.cli.printing import announce_cost, name_source, print_line, require_other
 from gatewise.cli.usage import flowing
 from gatewise.errors import OptionError
 from gatewise.showing import counted

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from gatewise.arrays import in_bytes
-from gatewise.cli.estimates import announce_cost
-from gatewise.cli.printing import print_notes
+from gatewise.cli.printing import announce_cost, print_notes
 from gatewise.cli.typed_numbers import integers
 from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.opening.costs import seconds
@@ -34,28 +33,21 @@ class StoreOptions:
 
 def trace_store(contents: Contents, entry: StoredLSTM, source: Path, target: Path, options: StoreOptions) -> str:
     """Run a model over a variable of one store, write its trace to another, and return a line that describes it."""
+    from gatewise.chunked import store_plan
     from gatewise.chunked.applying import apply
     from gatewise.chunked.computing import workers_at, write
-    from gatewise.chunked.store_plan import (
-        in_chunks,
-        model_for,
-        num_sequences,
-        require_features,
-        require_room,
-        state_for,
-    )
     from gatewise.engine import engines
 
     data = open_store(source, options.key)
     dims = dimension_names(data, options.axes, source)
     opened = opened_model(contents, entry)
     print_notes(opened.notes)
-    model = model_for(opened, data, dims)
-    require_features(model, data, dims, source)
+    model = store_plan.model_for(opened, data, dims)
+    store_plan.require_features(model, data, dims, source)
     layers = None if options.layers is None else integers("layers", options.layers)
     keep = options.keep
     with workers_at(options.cluster, max(engine.threads for engine in engines())) as workers:
-        data, chunks = in_chunks(data, dims, entry.lstm, keep, workers.threads)
+        data, chunks = store_plan.in_chunks(data, dims, entry.lstm, keep, workers.threads)
         result = apply(
             model,
             data,
@@ -64,12 +56,12 @@ def trace_store(contents: Contents, entry: StoredLSTM, source: Path, target: Pat
             every=keep.every,
             layer=-1 if layers is None else layers if len(layers) > 1 else layers[0],
             lengths=None if options.lengths is None else np.array(integers("lengths", options.lengths)),
-            state=state_for(opened, model, options.state),
+            state=store_plan.state_for(opened, model, options.state),
             dims=dims,
         )
-        steps, sequences = data.sizes[dims["time"]], num_sequences(data, dims)
+        steps, sequences = data.sizes[dims["time"]], store_plan.num_sequences(data, dims)
         size = sum(variable.nbytes for variable in result.values())
-        require_room(target, size)
+        store_plan.require_room(target, size)
         extent = f"{counted(steps, 'step')} of {counted(sequences, 'sequence')} in {counted(chunks, 'chunk')}"
         duration = seconds(entry.lstm, steps, sequences) / workers.threads
         work = f"this keeps {in_bytes(size)} of {extent}, which are written to {target} as the run goes"

@@ -11,11 +11,10 @@ from cyclopts import Group, Parameter
 
 from gatewise.arrays import in_bytes
 from gatewise.cli import stores
-from gatewise.cli.estimates import announce_cost
 from gatewise.cli.inspect import LSTMName, ModelFile, Settings
 from gatewise.cli.models import inspect_file, print_prepared
 from gatewise.cli.options import Attributes, Basin, Count, refuse
-from gatewise.cli.printing import print_line, require_other
+from gatewise.cli.printing import announce_cost, print_line, require_other
 from gatewise.cli.typed_numbers import integers
 from gatewise.errors import OptionError
 from gatewise.files.storage import beside

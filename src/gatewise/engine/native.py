@@ -20,7 +20,7 @@ import numpy as np
 
 from gatewise.activations import KINDS, Activation
 from gatewise.arrays import Array, Mask, quiet
-from gatewise.dropout import NO_DROPOUT, DropoutMasks
+from gatewise.equations import NO_DROPOUT, DropoutMasks
 from gatewise.errors import OptionError, one_of
 from gatewise.gates import LETTERS
 from gatewise.parameters import ARRAYS, SWITCHES, Parameters, Variant

@@ -13,8 +13,7 @@ import numpy.typing as npt
 
 from gatewise import adjoints
 from gatewise.arrays import Array, Mask
-from gatewise.dropout import DropoutMasks
-from gatewise.equations import Moment
+from gatewise.equations import DropoutMasks, Moment
 from gatewise.parameters import Parameters
 from gatewise.records.edited_steps import EditedRun
 from gatewise.records.edits import Edit

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, chunks, index, numbers, require_memory, size
-from gatewise.dropout import DropoutMasks
+from gatewise.equations import DropoutMasks
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.insight.backward_pass import NUMBERS, CellRun, States, back_through
 from gatewise.insight.target import Target

@@ -13,8 +13,8 @@ import numpy as np
 
 from gatewise import adjoints
 from gatewise.arrays import Array, chunks, quiet
-from gatewise.dropout import NO_DROPOUT, DropoutMasks
 from gatewise.engine import choose
+from gatewise.equations import NO_DROPOUT, DropoutMasks
 from gatewise.layers import backward
 from gatewise.layers.merging import direction_gradient, direction_output, unmerge
 from gatewise.parameters import Parameters

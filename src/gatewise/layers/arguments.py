@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, array_of, numbers
-from gatewise.dropout import DropoutMasks
+from gatewise.equations import DropoutMasks
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.layers.merging import MASKED_OUTPUTS
 from gatewise.layers.stack import Stack, States

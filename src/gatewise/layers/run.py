@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, empty, lock, require_memory, require_reusable, unlock
-from gatewise.dropout import NO_DROPOUT
 from gatewise.engine import ENGINES, choose, engine_of_edits
+from gatewise.equations import NO_DROPOUT
 from gatewise.errors import OptionError, ShapeError
 from gatewise.layers.arguments import Arguments, unbatched
 from gatewise.layers.editing import edits_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatewise.dropout import NO_DROPOUT, DropoutMasks
+from gatewise.equations import NO_DROPOUT, DropoutMasks
 from gatewise.layers.lstm import LSTM
 from gatewise.symbolic import binding
 from gatewise.symbolic.cell import program

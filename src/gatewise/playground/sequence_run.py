@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, index
 from gatewise.cell import LSTMCell
-from gatewise.dropout import DropoutMasks
+from gatewise.equations import DropoutMasks
 from gatewise.errors import NotKeptError, OptionError, join_names
 from gatewise.layers import LSTM
 from gatewise.layers.wired import wiring_of

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask
-from gatewise.dropout import DropoutMasks
-from gatewise.equations import Moment
+from gatewise.equations import DropoutMasks, Moment
 from gatewise.parameters import Parameters
 from gatewise.records.edits import EDITABLE, Edit
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from gatewise import gates
 from gatewise.arrays import size
-from gatewise.dropout import NO_DROPOUT, DropoutMasks
+from gatewise.equations import NO_DROPOUT, DropoutMasks
 from gatewise.errors import OptionError, one_of
 from gatewise.parameters import Parameters
 from gatewise.showing import counted, nth

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from gatewise.arrays import Array, size
-from gatewise.dropout import DropoutMasks
+from gatewise.equations import DropoutMasks
 from gatewise.errors import FileError, GatewiseError, OptionError, ShapeError, one_of
 from gatewise.parameters import ARRAYS, Parameters, Variant
 from gatewise.records.edits import Edit, states_apart

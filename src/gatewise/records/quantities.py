@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from gatewise import gates
 from gatewise.arrays import Array, Mask, lock, quiet
-from gatewise.dropout import NO_DROPOUT, DropoutMasks
-from gatewise.equations import Moment
+from gatewise.equations import NO_DROPOUT, DropoutMasks, Moment
 from gatewise.errors import NotKeptError, one_of
 from gatewise.parameters import Parameters
 from gatewise.records.edited_steps import EditedRun

@@ -63,12 +63,6 @@ class RunRecord:
         def _only(self, which: slice) -> Self:
             """Return the run of one sequence, which is all that `which` selects."""
 
-        def to_xarray(self) -> Any:
-            """Return the kept quantities as a `Dataset` or `DataTree` of xarray."""
-
-        def to_dataframe(self) -> Any:
-            """Return the kept quantities as a `DataFrame` of pandas."""
-
     def cells(self) -> Mapping[tuple[int, str], Any]:
         """Return the trace of every cell, by layer and direction."""
         cells: Mapping[tuple[int, str], Any] = self.lstm.cells()

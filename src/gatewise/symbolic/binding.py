@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.dropout import DropoutMasks
-from gatewise.equations import Moment
+from gatewise.equations import DropoutMasks, Moment
 from gatewise.gates import index
 from gatewise.parameters import Parameters, Variant, named_rows
 from gatewise.records.edited_steps import effects_of

@@ -82,7 +82,7 @@ class Form:
     projected : bool
         Whether the hidden state is projected.
     dropout : frozenset of str
-        Which of the masks of `gatewise.dropout.DropoutMasks` there are.
+        Which of the masks of `gatewise.equations.DropoutMasks` there are.
     split : bool
         Whether x and h each have a matrix of their own, so that there is no combined input.
     inline : bool

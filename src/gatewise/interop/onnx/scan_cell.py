@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.dropout import NO_DROPOUT
+from gatewise.equations import NO_DROPOUT
 from gatewise.interop.onnx.building import Graph
 from gatewise.parameters import Parameters
 from gatewise.symbolic import binding
