@@ -2,13 +2,12 @@
 
 from gatewise.insight.ablation import Ablation, ablation
 from gatewise.insight.activity import Activity, activity
-from gatewise.insight.answer import Answer
+from gatewise.insight.answer import Answer, Cost
 from gatewise.insight.attention import Attention, attention, cost_of_attention
 from gatewise.insight.attribution import Attribution, attribution
 from gatewise.insight.ceiling import Ceiling, ceiling
 from gatewise.insight.change import Change, change
 from gatewise.insight.comparing import RunDifference
-from gatewise.insight.cost import Cost
 from gatewise.insight.decomposition import Decomposition, decomposition
 from gatewise.insight.fixed_points import FixedPoints, fixed_points
 from gatewise.insight.influence import Influence, influence

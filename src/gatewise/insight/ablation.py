@@ -123,8 +123,6 @@ def ablation(
     return Ablation(
         columns={"edit": np.array(names), "metric": metrics, "effect": metrics - unedited},
         sentence=_sentence(names, metrics, unedited, noun),
-        law="",
-        residual=float("nan"),
         unedited=unedited,
         names=names,
         edits=tuple(edits_by_name[name] for name in names),

@@ -89,7 +89,7 @@ def activity(trace: Trace) -> Activity:
     deviation = np.sqrt(squares / count)
     names = unit_names(trace)
     columns = {"unit": np.array(names), "deviation": deviation, "mean": mean}
-    return Activity(columns, _sentence(names, deviation), "", np.nan, deviation, mean)
+    return Activity(columns, _sentence(names, deviation), deviation, mean)
 
 
 def _sentence(names: list[str], deviation: Array) -> str:

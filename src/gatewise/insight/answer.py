@@ -1,16 +1,16 @@
-"""The records of questions: Table has columns; Answer adds a sentence, a law and its residual."""
+"""The records of questions: Table has columns; Answer adds a sentence, a law and its residual; Cost is that of one."""
 
 from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
-from typing import Any, TextIO
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import chunks
+from gatewise.arrays import chunks, require_memory
 from gatewise.errors import importing, join_names, shown
 from gatewise.progress import working
 from gatewise.showing import inline
@@ -85,8 +85,8 @@ class Answer(Table):
     """
 
     sentence: str
-    law: str
-    residual: float
+    law: str = field(default="", kw_only=True)
+    residual: float = field(default=float("nan"), kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sentence", shown(self.sentence, LONGEST))  # names in it come from data
@@ -97,3 +97,25 @@ class Answer(Table):
     def __repr__(self) -> str:
         rows = len(next(iter(self.columns.values())))
         return f"<{type(self).__name__}: {self.sentence}\n  {rows:,} × {join_names(self.columns, most=12)}>"
+
+
+class Cost(NamedTuple):
+    """The memory and the work of an answer, in addition to the trace.
+
+    Attributes
+    ----------
+    memory : int
+        Bytes at most.
+    work : int
+        Multiplications.
+    """
+
+    memory: int
+    work: int
+
+    def __str__(self) -> str:
+        return f"{self.memory / 1e6:,.4g} MB of memory and {self.work / 1e6:,.4g} million multiplications"
+
+    def require(self, purpose: str) -> None:
+        """Raise CapacityError if the memory is not available; `purpose` is the subject of its sentence."""
+        require_memory(self.memory, 1, purpose)

@@ -11,17 +11,8 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, quiet, size
 from gatewise.errors import OptionError
-from gatewise.insight.answer import Answer
-from gatewise.insight.cost import Cost
-from gatewise.insight.naming import (
-    at_step,
-    sequence_name,
-    sequence_of,
-    step_name,
-    times_of,
-    unit_names,
-    unit_of,
-)
+from gatewise.insight.answer import Answer, Cost
+from gatewise.insight.naming import at_step, of_sequence, sequence_of, step_name, times_of, unit_names, unit_of
 from gatewise.insight.retention import (
     initial_cell,
     of_one_cell,
@@ -262,7 +253,7 @@ def _sentence(
 ) -> str:
     last = -1 if trace.direction == "forward" else 0
     whose = "the" if unit is None else f"unit {unit}'s"
-    of = f" of {name}" if (name := sequence_name(trace, sequence)) else ""
+    of = of_sequence(trace, sequence)
     when, sizes = at_step(trace, int(ends[last])), np.abs([initial[last], *weights[last]])
     if not sizes.any():
         return f"{whose[0].upper()}{whose[1:]} cell state{of} {when} is zero: nothing was written."

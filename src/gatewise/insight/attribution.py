@@ -12,12 +12,13 @@ import numpy.typing as npt
 from gatewise.arrays import Array, Mask, chunks
 from gatewise.errors import OptionError, ShapeError, join_names, one_of
 from gatewise.insight.answer import Answer
-from gatewise.insight.backward_pass import GradientRun, States, back_through
+from gatewise.insight.backward_pass import GradientRun, back_through
 from gatewise.insight.integrated import integrated_gradients, times_initial
 from gatewise.insight.naming import at_step, step_names, times_of
 from gatewise.insight.phrases import Phrases, decompose, phrases_at_once
 from gatewise.insight.relevance import relevance, require_no_norm
 from gatewise.insight.target import Output, Target, target
+from gatewise.layers.stack import States
 from gatewise.network import NetworkTrace
 from gatewise.progress import working
 from gatewise.records.labels import Measure
@@ -255,7 +256,6 @@ def _without_sentence(aim: Target, method: str, by_step: Array, states: States |
         columns={},
         sentence="",
         law=LAWS[method],
-        residual=np.nan,
         method=method,
         target=aim.name,
         measure=aim.measure,

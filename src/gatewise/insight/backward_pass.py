@@ -7,16 +7,16 @@ from typing import Protocol
 
 import numpy as np
 
-from gatewise.arrays import Array, Mask, chunks
+from gatewise.arrays import Array, chunks
 from gatewise.insight.target import Target
-from gatewise.layers.backward import gradients_of
-from gatewise.layers.merging import direction_gradient, direction_output, unmerge
+from gatewise.layers.backward import Split, gradients_of, pass_back
+from gatewise.layers.merging import unmerge
+from gatewise.layers.stack import States
+from gatewise.records.nesting import Cell
 from gatewise.records.step import State
 from gatewise.records.trace import Trace
 
 NUMBERS = 2**22  # of a run's gates in a chunk: 32 MB in float64
-States = tuple[tuple[State, ...], ...]  # [layer][direction]
-Unmerge = Callable[[Array, Sequence[Array], str], list[Array]]
 
 
 class CellRun(Protocol):
@@ -26,66 +26,39 @@ class CellRun(Protocol):
     def hidden(self) -> Array:
         """The hidden states (time, batch, recurrent)."""
 
-    @property
-    def valid(self) -> Mask | None:
-        """True at valid steps (time, batch); None if all are valid."""
-
     def back(self, dhidden: Array) -> tuple[Array, State]:
         """Pass an array (time, batch, recurrent) from the hidden states to the input and the initial state."""
 
 
 def back_through(
-    target: Target, layers: Sequence[Mapping[str, CellRun]], seed: Array, split: Unmerge = unmerge
+    target: Target, layers: Sequence[Mapping[str, CellRun]], seed: Array, split: Split = unmerge
 ) -> tuple[Array, States]:
     """Pass an array from the output to the input (time, batch, features) and to each initial state.
 
-    Parameters
-    ----------
-    target : Target
-    layers : sequence of dict
-        The runs of the cells, by direction.
-    seed : array
-        The array at the output, in the shape of `Target.weight`.
-    split : callable
-        The rule that splits an array at a merged output between the directions.
+    `layers` are the runs of the cells, by direction. The array is `seed` at the output, in the shape of
+    `Target.weight`; `split` divides an array at a merged output between the directions.
     """
-    dx: Array = np.zeros(0)
-    states: list[tuple[State, ...]] = []
-    for number in reversed(range(len(layers))):
-        layer, merge = layers[number], target.lstm.merge[number]
-        runs = list(layer.items())
-        if number == len(layers) - 1:
-            outputs: list[Array] = [_as_float64(run.hidden[target.places[direction]]) for direction, run in runs]
-            parts = split(np.broadcast_to(seed, (len(outputs[0]), *np.shape(seed))), outputs, merge)
-            at_hidden: list[Array] = []
-            for (direction, run), part in zip(runs, parts, strict=True):
-                dhidden = np.zeros(run.hidden.shape, np.float64)
-                dhidden[target.places[direction]] = part
-                at_hidden.append(dhidden)
-        else:
-            how = target.lstm.masked_output
-            outputs = [direction_output(run.hidden, run.valid, how, reverse=d == "backward") for d, run in runs]
-            parts = split(dx, outputs, merge)
-            at_hidden = [
-                direction_gradient(part, run.valid, how, reverse=d == "backward")
-                for (d, run), part in zip(runs, parts, strict=True)
-            ]
-        passed = [run.back(dhidden) for (_, run), dhidden in zip(runs, at_hidden, strict=True)]
-        dx = passed[0][0] if len(passed) == 1 else passed[0][0] + passed[1][0]
-        states.insert(0, tuple(state for _, state in passed))
-    return dx, tuple(states)
+    states: dict[Cell, State] = {}
+    top, at_top = layers[-1], []
+    outputs = [run.hidden[target.places[way]].astype(np.float64) for way, run in top.items()]
+    parts = split(np.broadcast_to(seed, (len(outputs[0]), *np.shape(seed))), outputs, target.lstm.merge[-1])
+    for (way, run), part in zip(top.items(), parts, strict=True):
+        at_top.append(np.zeros(run.hidden.shape))
+        at_top[-1][target.places[way]] = part
 
+    def back(cell: Cell, dhidden: Array) -> Array:
+        dx, states[cell] = layers[cell[0]][cell[1]].back(dhidden)
+        return dx
 
-def _as_float64(array: Array) -> Array:
-    return array.astype(np.float64)
+    dx = pass_back(target.lstm, at_top, back, split, lambda cell: layers[cell[0]][cell[1]].hidden)
+    return dx, tuple(tuple(states[number, way] for way in layer) for number, layer in enumerate(layers))
 
 
 class GradientRun:
     """The trace of one cell, through which gradients are passed back."""
 
     def __init__(self, trace: Trace, done: Callable[[int], None]) -> None:
-        self.trace, self.done = trace, done
-        self.hidden, self.valid = trace.hidden_state, trace.valid
+        self.trace, self.done, self.hidden = trace, done, trace.hidden_state
 
     def back(self, dhidden: Array) -> tuple[Array, State]:
         """Return the gradients with respect to the input and the initial state."""

@@ -10,10 +10,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, index, numbers, quiet, require_memory
+from gatewise.arrays import Array, Mask, numbers, quiet, require_memory
 from gatewise.errors import OptionError, ShapeError, join_names
 from gatewise.insight.answer import Answer
-from gatewise.insight.naming import at_step, sequence_name, sequence_of, times_of
+from gatewise.insight.naming import (
+    at_step,
+    of_sequence,
+    output_of,
+    sequence_name,
+    sequence_of,
+    times_of,
+    valid_places,
+    valid_step,
+)
 from gatewise.insight.readout import ReadoutModel, model_of
 from gatewise.insight.retention import pieces, require_finite
 from gatewise.layers import LSTM
@@ -137,7 +146,7 @@ def ceiling(
     """
     model = model_of(subject, head)
     measures = _measures(subject, len(model.bias), model.softmax)
-    places = _chosen(output, list(measures))
+    places = list(range(len(measures))) if output is None else [output_of(output, list(measures), len(measures))]
     factor, offset = _scaling(scale, shift, len(measures), places)
     named = [list(measures.items())[place] for place in places]
     network = getattr(subject, "network", subject)
@@ -161,7 +170,6 @@ def ceiling(
         columns={"output": np.array(scaled.outputs), "floor": floor, "ceiling": high},
         sentence=f"{scaled.ceiling_clause(0)}, or below {_amount(floor[0], scaled.measures[0])}.",
         law=LAW,
-        residual=float("nan"),
         ceiling=high,
         floor=floor,
         output=None,
@@ -258,16 +266,6 @@ def _measures(subject: Any, count: int, softmax: bool) -> dict[str, Measure]:
     return {name: labels.measures.get(name, Measure(f"{name}{before}")) for name in names}
 
 
-def _chosen(output: int | str | None, names: list[str]) -> list[int]:
-    if output is None:
-        return list(range(len(names)))
-    if isinstance(output, str) and output in names:
-        return [names.index(output)]
-    if isinstance(output, str):
-        raise OptionError(f"there is no output {output!r}; this model has {join_names(names, most=8)}")
-    return [index("output", output, len(names), "this model")]
-
-
 def _scaling(scale: npt.ArrayLike, shift: npt.ArrayLike, count: int, places: list[int]) -> tuple[Array, Array]:
     arrays = []
     for name, value in (("scale", scale), ("shift", shift)):
@@ -286,8 +284,7 @@ def _closest(scaled: _ScaledModel, cell: Trace) -> int:
     """Return the sequence in which an output comes closest to its ceiling, relative to its range."""
     least, closest = np.inf, 0
     for sequence in range(cell.batch_size):
-        on = np.ones(len(cell), bool) if cell.valid is None else cell.valid[:, sequence]
-        if on.any():
+        if len(on := valid_places(cell, sequence)):
             output = scaled.run_output(sequence)
             output = output[on] if scaled.model.reads == "every" else output
             distance = float(((scaled.bounds[1] - output.max(0)) / scaled.width).min())
@@ -298,18 +295,10 @@ def _closest(scaled: _ScaledModel, cell: Trace) -> int:
 
 def _steps(model: ReadoutModel, cell: Trace, sequence: int) -> tuple[npt.NDArray[np.intp], Mask]:
     """Return the steps of the output, and a mask of the valid ones."""
-    valid = np.ones(len(cell), bool) if cell.valid is None else cell.valid[:, sequence]
-    if not valid.any():
-        raise OptionError("a ceiling of a run needs a valid step; this sequence has none")
+    last = valid_step(cell, None, sequence, "a ceiling of a run")
     if model.reads == "every":
-        return np.arange(len(cell)), valid
-    return np.array([_last(cell, sequence)]), np.ones(1, bool)
-
-
-def _last(cell: Trace, sequence: int) -> int:
-    """Return the last valid step of a sequence in the trace's direction."""
-    on = np.arange(len(cell)) if cell.valid is None else np.flatnonzero(cell.valid[:, sequence])
-    return int(on[-1 if cell.direction == "forward" else 0])
+        return np.arange(len(cell)), np.ones(len(cell), bool) if cell.valid is None else cell.valid[:, sequence]
+    return np.array([last]), np.ones(1, bool)
 
 
 # Losses.
@@ -334,10 +323,11 @@ def _parts(model: ReadoutModel, sequence: int, steps: int) -> Iterator[tuple[sli
     cells = list(model.lstm.layers[-1].values()) if model.lstm is not None else []
     units = sum(cell.parameters.hidden_size + cell.parameters.input_size for cell in cells) + len(model.bias)
     for when in pieces("looking for what was lost", steps, 6 * units):
-        runs = [
-            cell[when if model.reads == "every" else slice(last := _last(cell, sequence), last + 1), _only(sequence)]
-            for cell in cells
-        ]
+        runs = []
+        for cell in cells:
+            last = valid_step(cell, None, sequence, "a ceiling of a run")
+            of_cell = when if model.reads == "every" else slice(last, last + 1)
+            runs.append(cell[of_cell, sequence : sequence + 1])
         factors = [
             [array[:, 0].astype(np.float64) for array in (run.output_gate, run.activated_cell_state)] for run in runs
         ]
@@ -353,10 +343,6 @@ def _parts(model: ReadoutModel, sequence: int, steps: int) -> Iterator[tuple[sli
             for place, part in enumerate(lost):
                 total[place] += part
         yield when, total
-
-
-def _only(sequence: int) -> slice:
-    return slice(sequence, sequence + 1)
 
 
 # The sentence.
@@ -377,7 +363,7 @@ def _sentence(
     best = np.nanmax(output, axis=0)
     place = int(np.argmin((scaled.bounds[1] - best) / scaled.width))
     t = int(np.nanargmax(output[:, place]))
-    of = f" of {name}" if (name := sequence_name(cell, sequence)) else ""
+    of = of_sequence(cell, sequence)
     parts = sorted(((float(loss[t, place]), LOSSES[name]) for name, loss in losses.items()), reverse=True)
     lost = [f"{loss:.3g} to {cause}" for loss, cause in parts if loss > 0.001 * scaled.width[place]]
     largest = _amount(best[place], scaled.measures[place])

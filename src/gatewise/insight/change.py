@@ -147,8 +147,6 @@ def change(
     return Change(
         columns=columns,
         sentence=_sentence(first, pairs, tolerance, "hidden state" if of_a_cell else "output", at_end),
-        law="",
-        residual=float("nan"),
         tolerance=tolerance,
         first=first,
         largest=largest[1] if largest[0] > 0 else None,

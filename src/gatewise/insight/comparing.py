@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array
 from gatewise.errors import NotKeptError, OptionError, ShapeError, join_names
-from gatewise.insight.retention import pieces
+from gatewise.insight.retention import finite_number, pieces
 from gatewise.records.run_record import RunRecord
 from gatewise.records.trace import Trace
 
@@ -100,9 +100,7 @@ def tolerance_of(tolerance: float | None, pairs: Pairs) -> float:
         if all(before.engine == after.engine for before, after in pairs.values()):
             return 0.0
         return float(max(np.sqrt(np.finfo(run.parameters.dtype).eps) for run in traces))
-    if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float, np.number)) or not 0 <= tolerance < np.inf:
-        raise OptionError(f"tolerance must be a number that is not negative, not {tolerance!r}")
-    return float(tolerance)
+    return finite_number("tolerance", tolerance, "a number that is not negative", lambda value: value >= 0)
 
 
 class CellComparison:

@@ -14,7 +14,7 @@ from gatewise.errors import OptionError, ShapeError, join_names
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import duration_of, step_duration
 from gatewise.insight.newton import FixedPointSearch, merge_points, midpoints
-from gatewise.insight.retention import of_one_cell
+from gatewise.insight.retention import finite_number, of_one_cell
 from gatewise.layers import LSTM
 from gatewise.parameters import Parameters
 from gatewise.records.run_record import RunRecord
@@ -140,8 +140,7 @@ def fixed_points(
     _require_finite(search)
     starts, settle = size("starts", starts), size("settle", settle, least=0)
     for name, value in (("tolerance", tolerance), ("merge", merge)):
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
-            raise OptionError(f"{name} must be a number between 0 and 1, not {value!r}")
+        finite_number(name, value, "a number between 0 and 1", lambda number: 0 < number < 1)
     size_of_state = parameters.recurrent_size + parameters.hidden_size
     require_memory(20 * starts * size_of_state, 8, f"a search from {starts:,} starts of {size_of_state:,} numbers")
     source = cast(np.random.Generator, generator("pytorch", rng, {}))

@@ -24,14 +24,15 @@ from gatewise.insight.jacobians import (
 from gatewise.insight.naming import (
     at_step,
     duration_of,
-    sequence_name,
+    of_sequence,
     sequence_of,
     step_duration,
     step_name,
-    step_of,
     times_of,
+    valid_places,
+    valid_step,
 )
-from gatewise.insight.retention import stored_run
+from gatewise.insight.retention import finite_number, stored_run
 from gatewise.network import NetworkTrace, Run, outputs_of
 from gatewise.records.trace import LSTMTrace, Trace
 
@@ -132,8 +133,7 @@ def influence(
     >>> print(influence(trace))
     95 % of the influence on the hidden state at step 99 comes from the last 7 steps.
     """
-    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share <= 1:
-        raise OptionError(f"share must be a number above 0 and at most 1, not {share!r}")
+    share = finite_number("share", share, "a number above 0 and at most 1", lambda value: 0 < value <= 1)
     run = stored_run(trace)
     run.require_unedited("influence")
     run.require("influence")
@@ -142,14 +142,14 @@ def influence(
 
 def _of_cell(trace: Trace, t: int | str | None, sequence: int | str, share: float) -> Influence:
     sequence = sequence_of(trace, sequence)
-    t = _valid_step(trace, t, sequence, backward_only=trace.direction == "backward")
+    t = valid_step(trace, t, sequence, "influence")
     single = single_sequence(trace, sequence)
     weights = _weights(trace.parameters.recurrent_size)
     norms = norms_of_cell(single, t, weights)
-    dy, gradient = np.zeros(single.hidden_state.shape), np.zeros((len(single), 1, single.parameters.input_size))
+    dy = np.zeros(single.hidden_state.shape)
     dy[t, 0] = weights
-    through_cell(single, (0, single.direction), dy, None, ordinary_backward, gradient)
-    place = f"the hidden state {at_step(trace, t)}{_of_sequence(trace, sequence)}"
+    gradient = through_cell(single, (0, single.direction), dy, None, ordinary_backward)
+    place = f"the hidden state {at_step(trace, t)}{of_sequence(trace, sequence)}"
     residual = _residual(norms, gradient[:, 0])
     return _answer(trace, norms, np.array([t]), sequence, share, place, residual, (trace.direction,))
 
@@ -161,7 +161,7 @@ def _of_model(run: Run, t: int | str | None, sequence: int | str, share: float) 
     last = network is not None and network.reads == "last"
     if last and t is not None:
         raise OptionError(f"this network has one output, of its final state: there is no step {t!r} to choose")
-    step = _valid_step(first, t, sequence, backward_only=trace.directions == ("backward",))
+    step = valid_step(first, t, sequence, "influence")
     layers = tuple({way: single_sequence(cell, sequence) for way, cell in layer.items()} for layer in trace.layers)
     single = replace(trace, layers=layers, stored_output=trace.stored_output[:, sequence : sequence + 1])
     rows = _rows(single, run, step, sequence)
@@ -170,10 +170,10 @@ def _of_model(run: Run, t: int | str | None, sequence: int | str, share: float) 
     gradient = through_layers(single, None if last else step, np.tensordot(weights, rows, 1)[None], ordinary_backward)[
         :, 0
     ]
-    place, ends = f"the output {at_step(first, step)}{_of_sequence(first, sequence)}", np.array([step])
+    place, ends = f"the output {at_step(first, step)}{of_sequence(first, sequence)}", np.array([step])
     if last:
-        on = np.arange(len(first)) if first.valid is None else np.flatnonzero(first.valid[:, sequence])
-        place = f"the output{_of_sequence(first, sequence)}"
+        on = valid_places(first, sequence)
+        place = f"the output{of_sequence(first, sequence)}"
         ends = np.array([on[-1 if way == "forward" else 0] for way in trace.directions])
     return _answer(first, norms, ends, sequence, share, place, _residual(norms, gradient), trace.directions)
 
@@ -194,27 +194,6 @@ def _rows(trace: LSTMTrace, run: Any, t: int, sequence: int) -> Array:
     for layer, y in zip(reversed(model.dense), reversed(outputs[1:]), strict=True):
         rows = layer.preactivation_gradient(rows, y) @ layer.weight.astype(np.float64)
     return rows
-
-
-def _valid_step(trace: Trace, t: int | str | None, sequence: int, *, backward_only: bool) -> int:
-    """Return the place of a valid step; by default the last one in the direction of the run."""
-    steps = len(trace)
-    on = np.arange(steps) if trace.valid is None else np.flatnonzero(trace.valid[:, sequence])
-    if not len(on):
-        raise OptionError(f"influence needs at least one valid step; sequence {sequence} of this trace has none")
-    if t is None:
-        return int(on[0 if backward_only else -1])
-    t = step_of(trace, t)
-    if t not in on:
-        raise OptionError(
-            f"step {t} of sequence {sequence} is not valid: it is masked, or beyond the sequence's length"
-        )
-    return t
-
-
-def _of_sequence(trace: Trace, sequence: int) -> str:
-    name = sequence_name(trace, sequence)
-    return f" of {name}" if name else ""
 
 
 def _weights(count: int) -> Array:
@@ -269,7 +248,7 @@ def _answer(
         hidden_state=cells.get("hidden_state"),
         along_cell=cells.get("along_cell"),
         lag=lag,
-        share=float(share),
+        share=share,
         within=within,
         times=columns["time"],
         valid=valid,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, chunks, index, numbers, require_memory, size
 from gatewise.equations import DropoutMasks
 from gatewise.errors import OptionError, ShapeError, one_of
-from gatewise.insight.backward_pass import NUMBERS, CellRun, States, back_through
+from gatewise.insight.backward_pass import NUMBERS, CellRun, back_through
 from gatewise.insight.target import Target
 from gatewise.layers import LSTM
 from gatewise.layers.backward import gradients_of
 from gatewise.layers.merging import direction_output, merge
+from gatewise.layers.stack import States
 from gatewise.progress import working
 from gatewise.records.step import State
 from gatewise.records.trace import Trace
@@ -21,13 +24,7 @@ RULES = ("gausslegendre", "riemann_left", "riemann_right", "riemann_middle", "ri
 
 
 def quadrature(rule: str, points: int) -> tuple[Array, Array]:
-    """Return the nodes of a rule between 0 and 1, and their weights.
-
-    Raises
-    ------
-    OptionError
-        If there is no such rule, or it needs more nodes.
-    """
+    """Return the nodes of a rule between 0 and 1, and their weights; raise OptionError if it needs more nodes."""
     one_of("rule", rule, RULES)
     count = size("points", points, least=1 if rule == "gausslegendre" else 2)
     if rule == "gausslegendre":
@@ -87,8 +84,8 @@ def runs_of(target: Target, x: Array, along: Array) -> list[dict[str, CellRun]]:
         layers.append(runs)
         if len(layers) < target.lstm.num_layers:
             how = target.lstm.masked_output
-            outputs = [direction_output(run.hidden, run.valid, how, reverse=d == "backward") for d, run in runs.items()]
-            x = merge(outputs, way)
+            hidden = ((d, run.hidden, layer[d].valid) for d, run in runs.items())
+            x = merge([direction_output(h, valid, how, reverse=d == "backward") for d, h, valid in hidden], way)
     return layers
 
 
@@ -98,15 +95,7 @@ def value_of(target: Target, layers: list[dict[str, CellRun]]) -> Array:
 
 
 def baseline_of(target: Target, baseline: npt.ArrayLike | None) -> Array:
-    """Return the baseline as an input of the LSTM (time, features), in float64.
-
-    Raises
-    ------
-    ShapeError
-        If it has another shape.
-    OptionError
-        If it is not finite, or there is no such token.
-    """
+    """Return the baseline as an input of the LSTM (time, features), in float64."""
     x = target.x
     if baseline is None:
         return np.zeros_like(x)
@@ -130,7 +119,11 @@ def integrated_gradients(
     x, start = target.x, baseline_of(target, baseline)
     dtype = target.first.parameters.dtype
     widest = max(6 * cell.parameters.hidden_size for cell in target.lstm.cells().values())
-    total, states = np.zeros_like(x), _zeros(target)
+    total = np.zeros_like(x)
+    states = tuple(
+        tuple(State(*(np.zeros(part.shape[1]) for part in cell.initial)) for cell in layer.values())
+        for layer in target.lstm.layers
+    )
 
     def inputs(along: Array) -> Array:
         batch: Array = (start[:, None] + along[:, None] * (x - start)[:, None]).astype(dtype)
@@ -142,25 +135,12 @@ def integrated_gradients(
         for part in chunks(points, len(x) * widest, NUMBERS):
             along, counts = nodes[part], weights[part]
             dx, dstates = back_through(target, runs_of(target, inputs(along), along), target.weight)
-            total += _weighted_sum(dx, counts)
-            for row, gradients in zip(states, dstates, strict=True):
-                for state, gradient in zip(row, gradients, strict=True):
-                    state.h[...] += counts @ gradient.h
-                    state.c[...] += counts @ gradient.c
+            total += np.einsum("tbf,b->tf", dx, counts)
+            for state, gradient in zip(chain(*states), chain(*dstates), strict=True):
+                state.h[...] += counts @ gradient.h
+                state.c[...] += counts @ gradient.c
             done(part.stop - part.start)
     return (x - start) * total, times_initial(target, states), at_baseline
-
-
-def _weighted_sum(dx: Array, counts: Array) -> Array:
-    total: Array = np.einsum("tbf,b->tf", dx, counts)
-    return total
-
-
-def _zeros(target: Target) -> States:
-    return tuple(
-        tuple(State(*(np.zeros(part.shape[1]) for part in cell.initial)) for cell in layer.values())
-        for layer in target.lstm.layers
-    )
 
 
 def times_initial(target: Target, gradients: States) -> States:

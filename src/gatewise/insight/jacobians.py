@@ -16,15 +16,17 @@ from gatewise.arrays import Array, chunks, quiet
 from gatewise.engine import choose
 from gatewise.equations import NO_DROPOUT, DropoutMasks
 from gatewise.layers import backward
-from gatewise.layers.merging import direction_gradient, direction_output, unmerge
+from gatewise.layers.backward import at_hidden_states, pass_back
+from gatewise.layers.merging import unmerge
 from gatewise.parameters import Parameters
 from gatewise.progress import working
 from gatewise.records.gradients import Gradients
 from gatewise.records.labels import NO_LABELS
+from gatewise.records.nesting import Cell
 from gatewise.records.step import State
 from gatewise.records.trace import LSTMTrace, Trace
 
-Back: TypeAlias = Callable[[tuple[int, str], Trace, Array, State], Gradients]
+Back: TypeAlias = Callable[[Cell, Trace, Array, State], Gradients]
 
 NUMBERS = 2**21  # in one array of a chunk
 BETWEEN = 2**25  # in one array of gradients between two layers
@@ -32,24 +34,14 @@ TINY = float(np.finfo(np.float64).tiny)  # smaller numbers make arithmetic slow,
 
 
 class CellNorms(NamedTuple):
-    """Frobenius norms of Jacobians at each step s (time,); zero at steps later than T.
+    """Frobenius norms of Jacobians at each step s (time,); zero at steps later than T."""
 
-    Attributes
-    ----------
-    inputs, hidden_state, cell_state : array (time,)
-        Of ∂h_T/∂x_s, ∂h_T/∂h_s and ∂c_T/∂c_s.
-    along : array (time, hidden)
-        ∂c_T/∂c_s along the cell, with all gates held.
-    combined, terms : array (time, input)
-        A combination of the rows of ∂h_T/∂x_s, and of their absolute values.
-    """
-
-    inputs: Array
-    hidden_state: Array
-    cell_state: Array
-    along: Array
-    combined: Array
-    terms: Array
+    inputs: Array  # of ∂h_T/∂x_s
+    hidden_state: Array  # of ∂h_T/∂h_s
+    cell_state: Array  # of ∂c_T/∂c_s
+    along: Array  # ∂c_T/∂c_s along the cell, with all gates held (time, hidden)
+    combined: Array  # a combination of the rows of ∂h_T/∂x_s (time, input)
+    terms: Array  # the same of their absolute values
 
 
 def single_sequence(trace: Trace, sequence: int) -> Trace:
@@ -69,15 +61,7 @@ def parameters_in_float64(trace: Trace) -> Parameters:
 
 
 def repeat_sequences(piece: Trace, count: int, parameters: Parameters) -> Trace:
-    """Return a trace with each sequence repeated `count` times, in float64.
-
-    Parameters
-    ----------
-    piece : Trace
-    count : int
-    parameters : Parameters
-        Those of `parameters_in_float64`.
-    """
+    """Return a trace with each sequence repeated `count` times, in float64; `parameters` are in float64, too."""
 
     def repeat(array: Array, axis: int) -> Array:
         return np.repeat(np.asarray(array, np.float64), count, axis)
@@ -98,16 +82,8 @@ def repeat_sequences(piece: Trace, count: int, parameters: Parameters) -> Trace:
 def rows_back(piece: Trace, parameters: Parameters, rows: State, dhidden: Array | None = None) -> Gradients:
     """Return the rows of a Jacobian at the beginning of some steps from those at their end.
 
-    Parameters
-    ----------
-    piece : Trace
-        Of one or more sequences.
-    parameters : Parameters
-        Those of `parameters_in_float64`.
-    rows : State
-        The rows with respect to the state at the end, for each sequence: arrays (sequences · rows, ·).
-    dhidden : array (time, sequences · rows, recurrent), optional
-        Rows with respect to the hidden states of the steps; zeros by default.
+    `rows` are those with respect to the state at the end, for each sequence: arrays (sequences · rows, ·). `dhidden`
+    are rows with respect to the hidden states of the steps (time, sequences · rows, recurrent); zeros by default.
     """
     count = len(rows.h) // piece.batch_size
     if dhidden is None:
@@ -137,16 +113,9 @@ def frobenius_norms(rows: Array, axis: int | tuple[int, ...]) -> Array:
 
 @quiet
 def norms_of_cell(trace: Trace, t: int, weights: Array) -> CellNorms:
-    """Return the norms of the Jacobians of the states of step `t` with respect to all earlier inputs and states.
+    """Return the norms of the Jacobians of the states of a valid step `t` of one sequence.
 
-    Parameters
-    ----------
-    trace : Trace
-        Of one sequence.
-    t : int
-        A valid step.
-    weights : array (recurrent,)
-        Weights of the combination of rows.
+    `weights` (recurrent,) are those of the combination of rows.
     """
     p = parameters_in_float64(trace)
     steps, recurrent = len(trace), p.recurrent_size
@@ -254,25 +223,20 @@ class ModelNorms(NamedTuple):
 
 @quiet
 def norms_of_model(trace: LSTMTrace, t: int | None, rows: Array, weights: Array) -> ModelNorms:
-    """Return the norms of the Jacobians of an output with respect to the input of each step.
+    """Return the norms of the Jacobians of an output with respect to the input of each step of one sequence.
 
-    Parameters
-    ----------
-    trace : LSTMTrace
-        Of one sequence.
-    t : int or None
-        The step of the output; None for the merged final hidden states of the last layer.
-    rows : array (row, ·)
-        The Jacobian of the model's output with respect to that of the LSTM.
-    weights : array (row,)
-        Weights of the combination of rows.
+    The output is that of step `t`, or for None the merged final hidden states of the last layer. `rows` (row, ·) are
+    the Jacobian of the model's output with respect to that of the LSTM, `weights` those of their combination.
     """
     parameters = {key: parameters_in_float64(cell) for key, cell in trace.cells().items()}
     widest = 2 * max(max(p.recurrent_size, p.input_size) for p in parameters.values())
     parts = list(chunks(len(rows), trace.num_steps * widest, BETWEEN))
-    inputs, (combined, terms) = np.zeros(trace.num_steps), np.zeros((2, trace.num_steps, _input_size(trace, 0)))
+    inputs, (combined, terms) = (
+        np.zeros(trace.num_steps),
+        np.zeros((2, trace.num_steps, trace.first.parameters.input_size)),
+    )
 
-    def back(key: tuple[int, str], piece: Trace, dhidden: Array, end: State) -> Gradients:
+    def back(key: Cell, piece: Trace, dhidden: Array, end: State) -> Gradients:
         return rows_back(piece, parameters[key], end, dhidden)
 
     with working("finding the influence of each step", len(parts) * len(parameters)) as done:
@@ -287,41 +251,24 @@ def norms_of_model(trace: LSTMTrace, t: int | None, rows: Array, weights: Array)
 def through_layers(
     trace: LSTMTrace, t: int | None, rows: Array, back: Back, done: Callable[[int], None] = lambda count: None
 ) -> Array:
-    """Pass rows back through the layers and directions of a run of one sequence; see `norms_of_model`.
+    """Return rows with respect to the input (time, row, input) of a run of one sequence; see `norms_of_model`.
 
-    Parameters
-    ----------
-    trace, t, rows
-    back : callable
-        Takes a layer and direction, a piece of their trace, and rows with respect to its hidden states and its final
-        state; returns the rows with respect to its input and its initial state.
-    done : callable
-        Takes the number of finished cells.
-
-    Returns
-    -------
-    array (time, row, input)
+    `back` takes a cell, a piece of its trace, and rows with respect to its hidden states and its final state. It
+    returns the rows with respect to its input and its initial state. `done` takes the number of finished cells.
     """
-    dy, ends = np.zeros((trace.num_steps, *rows.shape)), _final_rows(trace, rows) if t is None else None
-    if t is not None:
+    top, ends = trace.num_layers - 1, dict[Cell, State]()
+    dy = np.zeros((trace.num_steps, *rows.shape))
+    if t is None:
+        ends = {(top, way): end for way, end in zip(trace.layers[-1], _final_rows(trace, rows), strict=True)}
+    else:
         dy[t] = rows
-    for number in reversed(range(trace.num_layers)):
-        layer, how = trace.layers[number], trace.masked_output
-        outputs = [
-            direction_output(c.hidden_state, c.valid, how, reverse=way == "backward") for way, c in layer.items()
-        ]
-        parts = unmerge(dy, outputs, trace.merge[number])
-        dy = np.zeros((trace.num_steps, len(rows), _input_size(trace, number)))
-        for place, (way, cell) in enumerate(layer.items()):
-            dhidden = direction_gradient(parts[place], cell.valid, how, reverse=way == "backward")
-            through_cell(cell, (number, way), dhidden, None if ends is None else ends[place], back, dy)
-            done(1)
-        ends = None
-    return dy
 
+    def cell_back(key: Cell, dhidden: Array) -> Array:
+        dx = through_cell(trace[key], key, dhidden, ends.get(key), back)
+        done(1)
+        return dx
 
-def _input_size(trace: LSTMTrace, layer: int) -> int:
-    return next(iter(trace.layers[layer].values())).parameters.input_size
+    return pass_back(trace, at_hidden_states(trace, top, dy), cell_back)
 
 
 def _final_rows(trace: LSTMTrace, rows: Array) -> list[State]:
@@ -331,18 +278,19 @@ def _final_rows(trace: LSTMTrace, rows: Array) -> list[State]:
     return [State(h, np.zeros((len(h), cell.parameters.hidden_size))) for h, cell in zip(parts, top, strict=True)]
 
 
-def through_cell(trace: Trace, key: tuple[int, str], dhidden: Array, end: State | None, back: Back, out: Array) -> None:
-    """Add the rows with respect to the input of a cell's run (time, row, input) to `out`, chunk by chunk."""
+def through_cell(trace: Trace, key: Cell, dhidden: Array, end: State | None, back: Back) -> Array:
+    """Return the rows with respect to the input of a cell's run (time, row, input), chunk by chunk."""
     count, p = dhidden.shape[1], trace.parameters
     rows = State(np.zeros((count, p.recurrent_size)), np.zeros((count, p.hidden_size))) if end is None else end
     last = len(trace) - 1 if trace.direction == "forward" else 0
+    dx = np.zeros((len(trace), count, p.input_size))
     for first, stop in _chunks(trace, last, NUMBERS // (count * p.hidden_size)):
         if dhidden[first:stop].any() or rows.h.any() or rows.c.any():  # else all rows are zero
             gradients = back(key, trace[first:stop], dhidden[first:stop], rows)
-            rows = gradients.state
-            out[first:stop] += gradients.x
+            dx[first:stop], rows = gradients.x, gradients.state
+    return dx
 
 
-def ordinary_backward(key: tuple[int, str], piece: Trace, dhidden: Array, end: State) -> Gradients:
+def ordinary_backward(key: Cell, piece: Trace, dhidden: Array, end: State) -> Gradients:
     """Pass one row back as an ordinary gradient, on the engine of the run and in its precision."""
     return backward(piece, dhidden, end)

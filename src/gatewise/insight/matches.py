@@ -13,7 +13,7 @@ from gatewise.arrays import Array, Mask, chunks, index, size
 from gatewise.errors import NotKeptError, OptionError, one_of
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import sequence_of, state_names, times_of
-from gatewise.insight.retention import of_one_cell, require_finite, valid_steps
+from gatewise.insight.retention import finite_number, of_one_cell, require_finite, valid_steps
 from gatewise.progress import working
 from gatewise.records.trace import Trace
 
@@ -139,17 +139,15 @@ to 18.
         raise NotKeptError(f"matches of the {quantity} need a trace that kept it")
     sequence = sequence_of(trace, sequence)
     start, stop = _bounds(trace, start, stop)
-    if isinstance(threshold, bool) or not isinstance(threshold, (int, float, np.number)) or not np.isfinite(threshold):
-        raise OptionError(f"threshold must be a finite number, not {threshold!r}")
-    if isinstance(least, bool) or not isinstance(least, (int, float, np.number)) or not 0 < least <= 1:
-        raise OptionError(f"least must be a share of the units above 0 and at most 1, not {least!r}")
+    threshold = finite_number("threshold", threshold)
+    finite_number("least", least, "a share of the units above 0 and at most 1", lambda value: 0 < value <= 1)
     size("most", most)
     valid = valid_steps(trace)
     if valid is not None and not valid[start:stop, sequence].all():
         raise OptionError(f"steps {start} to {stop - 1} of sequence {sequence} are not all valid")
     states = trace.quantity(quantity)
     require_finite(states[start:stop, sequence], "a stretch to match")
-    chosen = _chosen_units(states, start, stop, sequence, float(threshold), edges)
+    chosen = _chosen_units(states, start, stop, sequence, threshold, edges)
     if not len(chosen):
         held = float(states[start:stop, sequence].min(0).max(initial=-np.inf))
         apart = " and off at both edges" if edges else ""
@@ -158,7 +156,7 @@ to 18.
             f" {stop - 1}{apart}; the largest that is held there is {held:.3g}"
         )
     with working("matching", len(states) + trace.batch_size) as done:
-        packed = _packed_states(states, chosen, float(threshold), valid, done)
+        packed = _packed_states(states, chosen, threshold, valid, done)
         stretches: list[tuple[int, _Stretch]] = []
         needed = max(1, math.ceil(least * len(chosen) - 1e-9))
         for place in range(trace.batch_size):
@@ -170,7 +168,7 @@ to 18.
             done(1)
     stretches.sort(key=lambda pair: (-pair[1].score, pair[0], pair[1].start))
     total = len(stretches)
-    return _answer(trace, stretches[:most], total, needed, chosen, start, stop, sequence, float(threshold), quantity)
+    return _answer(trace, stretches[:most], total, needed, chosen, start, stop, sequence, threshold, quantity)
 
 
 def _bounds(trace: Trace, start: object, stop: object) -> tuple[int, int]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import index
-from gatewise.errors import OptionError, one_of
+from gatewise.errors import OptionError, join_names, one_of
 from gatewise.records.trace import Trace
 
 UNITS = {  # of dates, by NumPy's abbreviations
@@ -41,6 +41,42 @@ def step_of(trace: Trace, t: int | str | np.datetime64) -> int:
         has = f"this run has {times[0]} to {times[-1]}" if times else "the steps of this run have numbers alone"
         raise OptionError(f"there is no step {str(t)!r}; {has}")
     return times.index(str(t))
+
+
+def valid_places(trace: Trace, sequence: int) -> npt.NDArray[np.intp]:
+    """Return the valid steps of a sequence of a trace that kept every step."""
+    return np.arange(len(trace)) if trace.valid is None else np.flatnonzero(trace.valid[:, sequence])
+
+
+def valid_step(trace: Trace, t: int | str | None, sequence: int, purpose: str) -> int:
+    """Return the place of a valid step; by default the last one in the direction of the run.
+
+    Raises
+    ------
+    OptionError
+        If there is no such step, or it is not valid; `purpose` is the subject of the sentence.
+    """
+    places = valid_places(trace, sequence)
+    if not len(places):
+        raise OptionError(f"{purpose} needs at least one valid step; sequence {sequence} of this trace has none")
+    if t is None:
+        return int(places[-1 if trace.direction == "forward" else 0])
+    t = step_of(trace, t)
+    if t not in places:
+        raise OptionError(
+            f"step {t} of sequence {sequence} is not valid: it is masked, or beyond the sequence's length"
+        )
+    return t
+
+
+def output_of(output: object, names: Sequence[str] | None, count: int) -> int:
+    """Return the place of an output of a model from its number or its name."""
+    if not isinstance(output, str):
+        return index("output", output, count, "this model")
+    if names is None or output not in names:
+        allowed = f"outputs {join_names(names, most=8)}" if names else f"{count:,} outputs without names"
+        raise OptionError(f"there is no output {output!r}; this model has {allowed}")
+    return list(names).index(output)
 
 
 def unit_of(units: Sequence[str], unit: int | str) -> int:
@@ -76,6 +112,12 @@ def sequence_name(trace: Trace, sequence: int) -> str:
     if trace.labels.sequences is not None:
         return trace.labels.sequences[sequence]
     return f"sequence {sequence}" if trace.batch_size > 1 else ""
+
+
+def of_sequence(trace: Trace, sequence: int) -> str:
+    """Return the name of a sequence as a part of a sentence: `` of Inn``; empty for the only sequence."""
+    name = sequence_name(trace, sequence)
+    return f" of {name}" if name else ""
 
 
 def step_names(trace: Trace) -> list[str]:

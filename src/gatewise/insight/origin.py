@@ -10,12 +10,11 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, quiet
 from gatewise.errors import OptionError
-from gatewise.insight.answer import Answer
-from gatewise.insight.cost import Cost
+from gatewise.insight.answer import Answer, Cost
 from gatewise.insight.naming import (
     at_step,
     duration_of,
-    sequence_name,
+    of_sequence,
     sequence_of,
     step_duration,
     step_names,
@@ -200,7 +199,7 @@ def _percent(share: float) -> str:
 
 
 def _sentence(trace: Trace, share: Array, t: int, sequence: int) -> str:
-    of, at = f" of {name}" if (name := sequence_name(trace, sequence)) else "", at_step(trace, t)
+    of, at = of_sequence(trace, sequence), at_step(trace, t)
     if not share.any():
         return f"The cell state{of} {at} is zero: nothing was written."
     largest = int(np.argmax(share))

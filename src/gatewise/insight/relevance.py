@@ -10,9 +10,12 @@ from gatewise import gates
 from gatewise.arrays import Array, Mask, chunks
 from gatewise.equations import Moment
 from gatewise.errors import OptionError
-from gatewise.insight.backward_pass import NUMBERS, States, back_through
+from gatewise.insight.backward_pass import NUMBERS, back_through
+from gatewise.insight.retention import finite_number
 from gatewise.insight.target import Target
+from gatewise.layers.arguments import unbatched
 from gatewise.layers.merging import unmerge
+from gatewise.layers.stack import States
 from gatewise.progress import working
 from gatewise.records.step import State
 from gatewise.records.trace import Trace
@@ -60,8 +63,7 @@ class RelevanceRun:
     """The trace of one cell, through which relevance is passed back."""
 
     def __init__(self, trace: Trace, ledger: RelevanceLedger, done: Callable[[int], None]) -> None:
-        self.trace, self.ledger, self.done = trace, ledger, done
-        self.hidden, self.valid = trace.hidden_state, trace.valid
+        self.trace, self.ledger, self.done, self.hidden = trace, ledger, done, trace.hidden_state
 
     def back(self, dhidden: Array) -> tuple[Array, State]:
         """Pass relevance from the hidden states to the input and the initial state."""
@@ -152,17 +154,9 @@ class HeldSteps:
 
 
 def relevance(target: Target, epsilon: float = 0.001) -> tuple[Array, States, RelevanceLedger]:
-    """Return the relevance of the input (time, features) and of each initial state, and the ledger of the rest.
-
-    Raises
-    ------
-    OptionError
-        If a cell has layer norm, or epsilon is not a positive number.
-    """
-    if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)) or not 0 < epsilon < np.inf:
-        raise OptionError(f"epsilon must be a positive number, not {epsilon!r}")
+    """Return the relevance of the input (time, features) and of each initial state, and the ledger of the rest."""
+    ledger = RelevanceLedger(finite_number("epsilon", epsilon, "a positive number", lambda value: value > 0))
     require_no_norm(target, "relevance propagation")
-    ledger = RelevanceLedger(float(epsilon))
     cells = target.lstm.cells()
     with working("passing relevance back", len(cells) * target.lstm.num_steps) as done:
         layers = [
@@ -174,7 +168,7 @@ def relevance(target: Target, epsilon: float = 0.001) -> tuple[Array, States, Re
             ledger.absorb(target.bias * ratio)
             seed = seed * ratio
         of_input, states = back_through(target, layers, seed, ledger.split)
-    return of_input[:, 0], tuple(tuple(State(state.h[0], state.c[0]) for state in row) for row in states), ledger
+    return of_input[:, 0], unbatched(states), ledger
 
 
 def require_no_norm(target: Target, purpose: str) -> None:

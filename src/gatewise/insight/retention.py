@@ -8,7 +8,7 @@ Questions that count or add over time read a trace in pieces of `PIECE` numbers,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -26,13 +26,7 @@ ALL = slice(None)
 
 
 def stored_run(run: object) -> Run:
-    """Return a run with a batch axis in every quantity.
-
-    Raises
-    ------
-    OptionError
-        If it is no run.
-    """
+    """Return a run with a batch axis in every quantity."""
     if not isinstance(run, Run):
         kind = type(run).__name__
         raise OptionError(f"a question takes a Trace, LSTMTrace or NetworkTrace, not {kind}")
@@ -40,13 +34,7 @@ def stored_run(run: object) -> Run:
 
 
 def of_one_cell(run: object) -> Trace:
-    """Return the trace of the only cell of a run, with a batch axis in every quantity.
-
-    Raises
-    ------
-    OptionError
-        If it is no run, or a run of several cells.
-    """
+    """Return the trace of the only cell of a run, with a batch axis in every quantity."""
     cell: Trace = stored_run(run).only_cell("this question")
     return cell
 
@@ -59,11 +47,14 @@ def unit_hidden_state(trace: Trace) -> Array | None:
     return trace.hidden_state if same and "hidden_state" in trace.keep.quantities else None
 
 
-def finite_number(name: str, value: object) -> float:
-    """Return `value` as a finite number; `name` names it in the error."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
-        raise OptionError(f"{name} must be a finite number, not {value!r}")
-    return float(value)
+def finite_number(
+    name: str, value: object, allowed: str = "a finite number", fits: Callable[[float], bool] = lambda value: True
+) -> float:
+    """Return `value` as a finite number that fits; `name` and `allowed`, what fits, are words of the error."""
+    known = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not known or not np.isfinite(number := float(value)) or not fits(number):  # type: ignore[arg-type]
+        raise OptionError(f"{name} must be {allowed}, not {value!r}")
+    return number
 
 
 def pieces(title: str, count: int, numbers: int) -> Iterator[slice]:
@@ -93,15 +84,7 @@ def retention_of(trace: Trace, when: Any = ALL, which: Any = ALL) -> Array:
 
 
 def writes_of(trace: Trace, when: Any = ALL, which: Any = ALL) -> Array:
-    """Return w (time, batch, hidden) in float64, of the kept steps and units; 0 at invalid steps.
-
-    `when` and `which` choose some of the kept steps and of the sequences.
-
-    Raises
-    ------
-    OptionError
-        If the cell state is clipped or edited: then it is no sum of writes.
-    """
+    """Return w (time, batch, hidden) in float64, as `retention_of` does F; 0 at invalid steps."""
     if trace.parameters.variant.cell_clip is not None:
         raise OptionError("the writes of a step need a cell state that is not clipped; this cell has cell_clip")
     _require_unedited_cell(trace, "the writes of a step")

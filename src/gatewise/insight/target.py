@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, index, numbers
-from gatewise.errors import OptionError, ShapeError, join_names
-from gatewise.insight.naming import at_step, sequence_name, sequence_of, step_of
+from gatewise.arrays import Array, Mask, numbers
+from gatewise.errors import OptionError, ShapeError
+from gatewise.insight.naming import at_step, of_sequence, output_of, sequence_of, valid_step
 from gatewise.layers.merging import merge
 from gatewise.network import Network, NetworkTrace
 from gatewise.records.labels import Measure
@@ -163,13 +163,12 @@ def target(
     network, lstm = run.network, run.lstm
     sequence = sequence_of(lstm.first, sequence)
     single = lstm.sequence(sequence).stored
-    places, when = _places(single, t, sequence, final=network is not None and network.reads == "last")
+    places, when = _places(lstm, t, sequence, final=network is not None and network.reads == "last")
     names = single.labels if network is None else run.labels
     weight, bias, name, before = _functional(network, single, output, names.outputs)
-    of = f" of {of_sequence}" if (of_sequence := sequence_name(lstm.first, sequence)) else ""
     measure = None if before else names.measures.get(name.removeprefix("output "))
     tokens = None if run.tokens is None else run.tokens[:, sequence]
-    title = f"{name} {when}{of}"
+    title = f"{name} {when}{of_sequence(lstm.first, sequence)}"
     number = Target(single, places, weight, bias, np.nan, title, before, measure, sequence, tokens, network)
     value = float(number.of(number.hidden))
     if not np.isfinite(value):
@@ -183,29 +182,18 @@ def _bound(network: Network | None, output: Output, names: Sequence[str] | None,
         return ""
     if not isinstance(output, (int, np.integer, str)):
         return ""
-    place = _place(output, names, network.num_outputs)
+    place = output_of(output, names, network.num_outputs)
     return "lower bound" if value < network.outputs.least[place] else ""
 
 
-def _places(trace: LSTMTrace, t: int | str | None, sequence: int, *, final: bool) -> tuple[dict[str, int], str]:
+def _places(lstm: LSTMTrace, t: int | str | None, sequence: int, *, final: bool) -> tuple[dict[str, int], str]:
     """Return the step of the output of each direction, and its time in a sentence."""
-    top, steps = trace.layers[-1], trace.num_steps
-    cell = next(iter(top.values()))
-    valid = np.arange(steps) if cell.valid is None else np.flatnonzero(cell.valid[:, 0])
-    if not valid.size:
-        raise OptionError(f"an explanation needs a valid step; sequence {sequence} of this trace has none")
-    if final:
-        if t is not None:
-            raise OptionError(f"this network reads the final states, so there is no step t to choose, but it is {t!r}")
-        return {way: steps - 1 if way == "forward" else 0 for way in top}, "at the end"
-    if t is None:
-        t = int(valid[0 if tuple(top) == ("backward",) else -1])
-    t = step_of(trace.layers[0][next(iter(top))], t)
-    if t not in valid:
-        raise OptionError(
-            f"step {t} of sequence {sequence} is not valid: it is masked, or beyond the sequence's length"
-        )
-    return dict.fromkeys(top, t), at_step(trace.layers[0][next(iter(top))], t)
+    step = valid_step(lstm.first, None if final else t, sequence, "an explanation")
+    if not final:
+        return dict.fromkeys(lstm.directions, step), at_step(lstm.first, step)
+    if t is not None:
+        raise OptionError(f"this network reads the final states, so there is no step t to choose, but it is {t!r}")
+    return {way: lstm.num_steps - 1 if way == "forward" else 0 for way in lstm.directions}, "at the end"
 
 
 def _functional(
@@ -224,7 +212,7 @@ def _functional(
     count = int(np.prod(shape)) if head is None else len(head.weight)
     if names is not None and len(names) != count:
         names = None  # names of one direction, if two are not merged
-    place = _place(output, names, count)
+    place = output_of(output, names, count)
     name = f"output {place if names is None else names[place]}"
     if network is not None and network.skip:
         name += ", without the skip connection,"
@@ -232,12 +220,3 @@ def _functional(
         return np.eye(1, count, place).reshape(shape), 0.0, name, ""
     before = "" if head.activation is None else str(head.activation)
     return head.weight[place].astype(np.float64), float(np.asarray(head.bias)[place]), name, before
-
-
-def _place(output: object, names: Any, count: int) -> int:
-    if not isinstance(output, str):
-        return index("output", output, count, "this model")
-    if names is None or output not in names:
-        allowed = f"outputs {join_names(names)}" if names else f"{count:,} outputs without names"
-        raise OptionError(f"there is no output {output!r}; this model has {allowed}")
-    return int(list(names).index(output))

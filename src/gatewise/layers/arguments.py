@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence, Sized
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from gatewise.arrays import Array, Mask, array_of, numbers
 from gatewise.equations import DropoutMasks
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.layers.merging import MASKED_OUTPUTS
-from gatewise.layers.stack import Stack, States
+from gatewise.layers.stack import Stack, States, map_states
 from gatewise.records.labels import NO_LABELS, Labels
 from gatewise.records.step import State
 from gatewise.records.trace import LSTMTrace
@@ -56,20 +56,20 @@ def settle(
     time, batch = sequence.shape[:2]
     states = stack.zero_state(batch) if state is None else settled_state(stack, state, batch if batched else None)
     if state is not None and not batched:
-        states = tuple(tuple(State(h[None], c[None]) for h, c in layer) for layer in states)
-    if dropout is not None:
-        _require_nested(stack, dropout)
+        states = map_states(lambda array: array[None], states)
+    if dropout is not None and not is_nested(
+        dropout, stack.layers, lambda masks: masks is None or isinstance(masks, DropoutMasks)
+    ):
+        raise ShapeError(f"dropout must have {nesting(stack)}, each DropoutMasks or None")
     return Arguments(sequence, states, valid_steps(lengths, mask, time, batch), dropout, masked_output, batched, engine)
 
 
-def _require_nested(stack: Stack, dropout: Any) -> None:
+def is_nested(value: Any, layers: Sequence[Sized], fits: Callable[[Any], bool] = lambda pair: len(pair) == 2) -> bool:
+    """Say whether a value holds a part that fits for each cell of `layers`: by default a pair (h, c)."""
     try:
-        fits = [len(row) for row in dropout] == [len(row) for row in stack.layers]
-        fits = fits and all(masks is None or isinstance(masks, DropoutMasks) for row in dropout for masks in row)
+        return list(map(len, value)) == list(map(len, layers)) and all(fits(part) for row in value for part in row)
     except TypeError:
-        fits = False
-    if not fits:
-        raise ShapeError(f"dropout must have {nesting(stack)}, each DropoutMasks or None")
+        return False
 
 
 def nesting(stack: Stack | LSTMTrace) -> str:
@@ -79,36 +79,29 @@ def nesting(stack: Stack | LSTMTrace) -> str:
 
 def settled_state(stack: Stack, state: Any, batch: int | None) -> States:
     """Return a copy of a state in the LSTM's nesting, sizes and dtype, or raise ShapeError."""
-    expected = stack.zero_state(batch)
-    try:
-        counts = [len(layer) for layer in state]
-        nested = all(len(pair) == 2 for layer in state for pair in layer)
-    except TypeError:
-        counts, nested = [], False
-    if not nested or counts != [len(layer) for layer in expected]:
+    if not is_nested(state, stack.layers):
         raise ShapeError(
             f"the state must have {nesting(stack)}, each a State(h, c);"
             " read_state of gatewise.interop.torch, .keras and .onnx reads what those frameworks stack"
         )
     layers: list[tuple[State, ...]] = []
-    for number, (pairs, zeros) in enumerate(zip(state, expected, strict=True)):
+    for number, (pairs, zeros) in enumerate(zip(state, stack.zero_state(batch), strict=True)):
         row = []
         for pair, zero, direction in zip(pairs, zeros, stack.directions, strict=True):
-            parts = (numbers(name, part, stack.dtype) for name, part in zip("hc", pair, strict=True))
-            copy = State(*(np.array(part, order="C") for part in parts))
-            for name in ("h", "c"):
-                shape, expected_shape = getattr(copy, name).shape, getattr(zero, name).shape
-                if shape != expected_shape:
+            parts = []
+            for name, part, expected in zip("hc", pair, zero, strict=True):
+                parts.append(np.array(numbers(name, part, stack.dtype), order="C"))
+                if (shape := parts[-1].shape) != expected.shape:
                     place = f"{name} of layer {number}, {direction},"
-                    raise ShapeError(f"{place} has shape {shape}; it must be {expected_shape}")
-            row.append(copy)
+                    raise ShapeError(f"{place} has shape {shape}; it must be {expected.shape}")
+            row.append(State(*parts))
         layers.append(tuple(row))
     return tuple(layers)
 
 
-def unbatched(state: States) -> States:
+def unbatched(state: Iterable[Iterable[State]]) -> States:
     """Return the states of a batch of one without the batch axis."""
-    return tuple(tuple(State(h[0], c[0]) for h, c in layer) for layer in state)
+    return map_states(lambda array: array[0], state)
 
 
 def valid_steps(lengths: npt.ArrayLike | None, mask: npt.ArrayLike | None, time: int, batch: int) -> Mask | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import singledispatch
+from itertools import chain
 from typing import Any, overload
 
 import numpy as np
@@ -12,11 +13,14 @@ import numpy.typing as npt
 from gatewise.arrays import Array, array_of, float_type, numbers
 from gatewise.engine import choose
 from gatewise.errors import OptionError, ShapeError
-from gatewise.layers.arguments import nesting, unbatched
+from gatewise.layers.arguments import is_nested, nesting, unbatched
 from gatewise.layers.merging import direction_gradient, direction_output, unmerge
 from gatewise.records.gradients import Gradients, LSTMGradients
+from gatewise.records.nesting import Cell, map_cells
 from gatewise.records.step import State
 from gatewise.records.trace import LSTMTrace, Trace
+
+Split = Callable[[Array, Sequence[Array], str], list[Array]]
 
 
 @overload
@@ -119,36 +123,67 @@ def _(trace: LSTMTrace, dy: npt.ArrayLike | None, dstate: Any, out: LSTMGradient
         targets = out.cells().values()
         dx = apart(dx, targets)
         dstates = [[end and State(*(apart(array, targets) for array in end)) for end in row] for row in dstates]
-    layers: list[dict[str, Gradients]] = []
+    ends = dict(zip(trace.cells(), chain.from_iterable(dstates), strict=True))
+    gradients: dict[Cell, Gradients] = {}
+
+    def back(cell: Cell, dhidden: Array) -> Array:
+        gradients[cell] = _of_cell(trace[cell], dhidden, ends[cell], None if out is None else out[cell])
+        return gradients[cell].x
+
+    dx = pass_back(trace, at_hidden_states(trace, trace.num_layers - 1, dx), back)
+    layers = map_cells(lambda cell, _: gradients[cell], trace.layers)
+    state = tuple(tuple(g.state for g in layer.values()) for layer in layers)
+    return LSTMGradients(layers, *((dx, state) if batched else (dx[:, 0], unbatched(state))))
+
+
+def pass_back(
+    trace: LSTMTrace,
+    at_top: Sequence[Array],
+    back: Callable[[Cell, Array], Array],
+    split: Split = unmerge,
+    hidden: Callable[[Cell], Array] | None = None,
+) -> Array:
+    """Return an array at the input of a run, given one at the hidden states of each direction of the last layer.
+
+    `back` passes an array from the hidden states of a cell to its input; `split` and `hidden` are those of
+    `at_hidden_states`.
+    """
     for number in reversed(range(trace.num_layers)):
-        layer, how = trace.layers[number], trace.masked_output
-        outputs = [
-            direction_output(cell.arrays["hidden_state"], cell.valid, how, reverse=direction == "backward")
-            for direction, cell in layer.items()
-        ]
-        parts = unmerge(dx, outputs, trace.merge[number])
-        gradients = {}
-        for (direction, cell), part, end in zip(layer.items(), parts, dstates[number], strict=True):
-            dhidden = direction_gradient(part, cell.valid, how, reverse=direction == "backward")
-            gradients[direction] = _of_cell(cell, dhidden, end, None if out is None else out.layers[number][direction])
-        layers.insert(0, gradients)
-        dx, *others = (of_direction.x for of_direction in gradients.values())
+        dx, *others = [back((number, way), at_way) for way, at_way in zip(trace.layers[number], at_top, strict=True)]
         for other in others:
             dx = dx + other
-    state = tuple(tuple(g.state for g in layer.values()) for layer in layers)
-    return LSTMGradients(tuple(layers), *((dx, state) if batched else (dx[:, 0], unbatched(state))))
+        if number:
+            at_top = at_hidden_states(trace, number - 1, dx, split, hidden)
+    return dx
+
+
+def at_hidden_states(
+    trace: LSTMTrace, number: int, dy: Array, split: Split = unmerge, hidden: Callable[[Cell], Array] | None = None
+) -> list[Array]:
+    """Return an array at the output of a layer as arrays at the hidden states of its directions.
+
+    `split` divides an array at a merged output between the directions, given their outputs. `hidden` returns the hidden
+    states (time, batch, recurrent) of a cell; by default those of the trace.
+    """
+    layer, how = trace.layers[number], trace.masked_output
+    outputs = [
+        direction_output(
+            cell.arrays["hidden_state"] if hidden is None else hidden((number, way)),
+            cell.valid,
+            how,
+            reverse=way == "backward",
+        )
+        for way, cell in layer.items()
+    ]
+    parts = zip(layer.items(), split(dy, outputs, trace.merge[number]), strict=True)
+    return [direction_gradient(part, cell.valid, how, reverse=way == "backward") for (way, cell), part in parts]
 
 
 def final_gradients(trace: LSTMTrace, dstate: Any) -> list[list[State | None]]:
     """Return the gradient with respect to each final state, with a batch axis; None for zeros."""
     if dstate is None:
         return [[None] * len(layer) for layer in trace.layers]
-    try:
-        fits = [len(layer) for layer in dstate] == [len(layer) for layer in trace.layers]
-        fits = fits and all(len(pair) == 2 for layer in dstate for pair in layer)
-    except TypeError:
-        fits = False
-    if not fits:
+    if not is_nested(dstate, trace.layers):
         raise ShapeError(f"dstate must have {nesting(trace)}, each a State(h, c)")
     if trace.batched:
         return [list(layer) for layer in dstate]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from gatewise.arrays import require_memory, size
+from gatewise.arrays import Array, require_memory, size
 from gatewise.cell import LSTMCell
 from gatewise.errors import ShapeError
 from gatewise.layers.merging import merged_size
@@ -19,6 +19,11 @@ from gatewise.records.step import State
 from gatewise.showing import counted
 
 States = tuple[tuple[State, ...], ...]  # [layer][direction]
+
+
+def map_states(function: Callable[[Any], Array], states: Iterable[Iterable[Iterable[Any]]]) -> States:
+    """Return states of which each array is the result of a function."""
+    return tuple(tuple(State(function(h), function(c)) for h, c in layer) for layer in states)
 
 
 class Stack:

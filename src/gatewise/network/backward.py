@@ -11,6 +11,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array, numbers
 from gatewise.errors import OptionError, ShapeError
 from gatewise.layers import backward
+from gatewise.layers.arguments import unbatched
 from gatewise.layers.backward import final_gradients, fitting, gradients_of
 from gatewise.layers.merging import unmerge
 from gatewise.network.dense import LinearGradients, back_through, outputs_of
@@ -107,7 +108,7 @@ def _of_features(
     return tuple(branches), dx if network.inputs is None else (dx / network.inputs.scale).astype(dx.dtype)
 
 
-def _final(trace: LSTMTrace, dread: Array, dstate: Any) -> list[list[State]]:
+def _final(trace: LSTMTrace, dread: Array, dstate: Any) -> Any:
     """Return ∂L/∂(final states), given `dread`, ∂L/∂(merged hidden states of the last layer)."""
     states = trace.stored.state
     dstates = [
@@ -119,4 +120,4 @@ def _final(trace: LSTMTrace, dread: Array, dstate: Any) -> list[list[State]]:
     dstates[-1] = [
         State(fitting("dh", e[0], h) + part, e[1]) for e, h, part in zip(dstates[-1], top, parts, strict=True)
     ]
-    return dstates if trace.batched else [[State(state.h[0], state.c[0]) for state in layer] for layer in dstates]
+    return dstates if trace.batched else unbatched(dstates)

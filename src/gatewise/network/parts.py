@@ -13,11 +13,10 @@ from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.layers import LSTM
 from gatewise.layers.arguments import settled_state
 from gatewise.layers.merging import MASKED_OUTPUTS
-from gatewise.layers.stack import States
+from gatewise.layers.stack import States, map_states
 from gatewise.network.dense import Branch, Linear, Scaling, outputs_of
 from gatewise.network.fitting import branches_of, head_of
 from gatewise.records.labels import NO_LABELS, Labels
-from gatewise.records.step import State
 from gatewise.showing import counted, inline
 
 READS = ("every", "last")
@@ -176,10 +175,7 @@ class Parts:
         if self.initial is None:
             return None
         rows = () if batch_size is None else (batch_size,)
-        return tuple(
-            tuple(State(*(np.broadcast_to(part, (*rows, *part.shape)) for part in state)) for state in row)
-            for row in self.initial
-        )
+        return map_states(lambda array: np.broadcast_to(array, (*rows, *array.shape)), self.initial)
 
     def valid_steps(self, features: npt.ArrayLike, tokens: Tokens | None) -> Mask | None:
         """Return the valid steps, or None if no mark of invalid ones is looked for."""

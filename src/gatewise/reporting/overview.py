@@ -69,7 +69,7 @@ def overview(subject: ReportSubject) -> Overview:
     columns: dict[str, npt.NDArray[Any]] = {"sequence" if at_the_end else "time": times}
     columns |= {name: outputs[:, place] for place, name in enumerate(names)}
     sentence = f"{_model(subject)} ran over {_run(subject)}."
-    return Overview(columns, sentence, "", np.nan, outputs, names, times, valid, marked)
+    return Overview(columns, sentence, outputs, names, times, valid, marked)
 
 
 def output_name(subject: ReportSubject, number: int) -> str:
