@@ -177,6 +177,16 @@ def time_first(array: npt.NDArray[Any], axes: Sequence[str], title: str = "x") -
     return array.transpose([names.index(name) for name in order])
 
 
+@quiet
+def distances(first: Array, second: Array) -> Array:
+    """Return |first - second| in float64: 0 where both are NaN or the same infinity, infinite where only one is."""
+    a, b = first.astype(np.float64), second.astype(np.float64)
+    apart = np.abs(a - b)
+    apart[(a == b) | (np.isnan(a) & np.isnan(b))] = 0
+    apart[np.isnan(apart)] = np.inf
+    return apart
+
+
 def lock(*arrays: npt.NDArray[Any] | None) -> None:
     """Make arrays read-only, where there are any."""
     for array in arrays:

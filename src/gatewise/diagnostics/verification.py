@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import AXES, Array, in_words, numbers, time_first
+from gatewise.arrays import AXES, Array, distances, in_words, numbers, time_first
 from gatewise.diagnostics.claims import claimed, started
 from gatewise.diagnostics.eight_bits import SAID, STEPS, runs
 from gatewise.diagnostics.network_case import network_case
@@ -257,15 +257,8 @@ def _furthest(answers: dict[str, Array], claims: dict[str, Array]) -> float:
         if claim.shape != answers[name].shape:
             return math.inf
         scale = np.max(np.abs(answers[name]), initial=0, where=np.isfinite(answers[name])) or 1.0
-        worst = max(worst, float(np.max(_apart(claim, answers[name]), initial=0)) / float(scale))
+        worst = max(worst, float(np.max(distances(claim, answers[name]), initial=0)) / float(scale))
     return worst
-
-
-def _apart(claim: Array, truth: Array) -> Array:
-    """Return |claim - truth|: 0 where both are NaN or the same infinity, infinite where only one is finite."""
-    same = (claim == truth) | (np.isnan(claim) & np.isnan(truth))
-    away = np.abs(claim - truth)
-    return np.where(same, 0, np.where(np.isnan(away), np.inf, away))
 
 
 def _compared(
@@ -300,7 +293,7 @@ def _held(
     """Return the difference of every array of answers from the truth, and notes about answers that rounding hides."""
     differences, blind = [], []
     for name, claim in claims.items():
-        expected, away = truth[name], _apart(claim, truth[name])
+        expected, away = truth[name], distances(claim, truth[name])
         allowed = factor * rounded[name] + u * np.abs(expected) + np.finfo(np.float32 if u > 1e-10 else float).tiny
         allowed = np.where(np.isfinite(allowed), allowed, 0)
         ratio = np.divide(away, allowed, out=np.where(away > 0, np.inf, 0.0), where=allowed > 0)
@@ -364,7 +357,7 @@ def _worst_sequence(truth: dict[str, Array], claims: dict[str, Array]) -> int:
     """Return the sequence that is furthest off, relative to each array's largest number."""
     worst: dict[int, float] = {0: 0.0}
     for name, claim in claims.items():
-        away = _apart(claim, truth[name]).max(axis=-1, initial=0)
+        away = distances(claim, truth[name]).max(axis=-1, initial=0)
         away = away.max(axis=0, initial=0) if name == "y" else away
         if away.size:
             sequence, scale = int(np.argmax(away)), float(np.abs(truth[name]).max() or 1)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
+from gatewise.insight.naming import of_cell
 from gatewise.layers import LSTM
 from gatewise.network import Network
 from gatewise.progress import working
@@ -106,8 +107,7 @@ def ablation(
 
     def measure(name: str, edits: tuple[Edit, ...]) -> float:
         trace = model.trace(x, keep=(), engine="reference", edit=edits, **options)
-        y = trace.output
-        return _number(metric(y), name)
+        return _number(metric(trace.output), name)
 
     with working("ablating", len(edits_by_name) + 1) as done:
         unedited = measure("the unchanged model", ())
@@ -134,7 +134,7 @@ def ablation(
 def _edits_of(lstm: LSTM, parts: Any) -> Iterator[tuple[str, tuple[Edit, ...]]]:
     """Yield the edits of an ablation with their names."""
     if isinstance(parts, str) and parts in ("units", "gates"):
-        yield from _units(lstm) if parts == "units" else _gates(lstm)
+        yield from _standard_edits(lstm, parts)
         return
     if isinstance(parts, Mapping):
         named = [(str(name), _edit_tuple(edits)) for name, edits in parts.items()]
@@ -155,25 +155,18 @@ def _edit_tuple(edits: Any) -> tuple[Edit, ...]:
     return several
 
 
-def _units(lstm: LSTM) -> Iterator[tuple[str, tuple[Edit, ...]]]:
-    for number, row in enumerate(lstm.layers):
-        for cell, direction in zip(row, lstm.directions, strict=True):
+def _standard_edits(lstm: LSTM, parts: str) -> Iterator[tuple[str, tuple[Edit, ...]]]:
+    """Yield the edits that disable each unit or each gate, with their names."""
+    for (layer, direction), cell in lstm.cells().items():
+        where = of_cell(layer, direction, lstm.num_layers, len(lstm.directions))
+        if parts == "units":
             for unit in range(cell.hidden_size):
-                edit = Edit.set("output_gate", 0.0, units=unit, layer=number, direction=direction)
-                yield f"unit {cell.labels.unit(unit)}{_where(lstm, number, direction)}", (edit,)
-
-
-def _gates(lstm: LSTM) -> Iterator[tuple[str, tuple[Edit, ...]]]:
-    for number in range(lstm.num_layers):
-        for direction in lstm.directions:
+                edit = Edit.set("output_gate", 0.0, units=unit, layer=layer, direction=direction)
+                yield f"unit {cell.labels.unit(unit)}{where}", (edit,)
+        else:
             for gate in GATES:
-                edit = Edit.set(gate, 1.0, layer=number, direction=direction)
-                yield f"no {gate.replace('_', ' ')}{_where(lstm, number, direction)}", (edit,)
-
-
-def _where(lstm: LSTM, number: int, direction: str) -> str:
-    where = f" of layer {number}" if lstm.num_layers > 1 else ""
-    return where + (f" ({direction})" if lstm.bidirectional else "")
+                edit = Edit.set(gate, 1.0, layer=layer, direction=direction)
+                yield f"no {gate.replace('_', ' ')}{where}", (edit,)
 
 
 def _number(metric: Any, name: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -186,11 +186,9 @@ step 0.
     weights, initial, ends = weights[order, order], initial[order], ends[order]
     labels = [step_name(trace, int(t)) for t in ends]
     valid, times = valid_steps(trace, which=sequence), times_of(trace)[ends]
-    return Attention(
+    answer = Attention(
         columns={"time": times, "initial state": initial, **dict(zip(_distinct(labels), weights.T, strict=True))},
-        sentence=_sentence(
-            trace, sequence, weights, initial, ends, None if unit is None else names[chosen[0]], window.every
-        ),
+        sentence="",
         law=LAW,
         residual=residual,
         weights=weights,
@@ -200,6 +198,7 @@ step 0.
         valid=None if valid is None else valid[ends],
         direction=trace.direction,
     )
+    return replace(answer, sentence=_sentence(answer, trace, sequence, ends, every))
 
 
 def _window(trace: Trace, start: int, stop: int | None, every: int) -> _AttentionWindow:
@@ -242,19 +241,11 @@ def _distinct(names: list[str]) -> list[str]:
     )
 
 
-def _sentence(
-    trace: Trace,
-    sequence: int,
-    weights: Array,
-    initial: Array,
-    ends: npt.NDArray[np.intp],
-    unit: str | None,
-    every: int,
-) -> str:
+def _sentence(answer: Attention, trace: Trace, sequence: int, ends: npt.NDArray[np.intp], every: int) -> str:
     last = -1 if trace.direction == "forward" else 0
-    whose = "the" if unit is None else f"unit {unit}'s"
+    whose = "the" if answer.unit is None else f"unit {answer.unit}'s"
     of = of_sequence(trace, sequence)
-    when, sizes = at_step(trace, int(ends[last])), np.abs([initial[last], *weights[last]])
+    when, sizes = at_step(trace, int(ends[last])), np.abs([answer.initial[last], *answer.weights[last]])
     if not sizes.any():
         return f"{whose[0].upper()}{whose[1:]} cell state{of} {when} is zero: nothing was written."
     largest = int(sizes.argmax())

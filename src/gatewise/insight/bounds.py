@@ -45,18 +45,9 @@ class Box(NamedTuple):
 
 @quiet
 def box_of(p: Parameters, initial: Array) -> Box:
-    """Return the ranges of a cell's output gate and activated cell state.
+    """Return the ranges of a cell's output gate and activated cell state; raise OptionError if one has no bound.
 
-    Parameters
-    ----------
-    p : Parameters
-    initial : array (batch, hidden)
-        Possible cell states at the start.
-
-    Raises
-    ------
-    OptionError
-        If one of the two has no bound.
+    `initial` (batch, hidden) are the possible cell states at the start.
     """
     if not len(initial):
         raise OptionError("a ceiling needs a sequence; this run has none")

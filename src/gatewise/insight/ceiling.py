@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -160,13 +160,10 @@ def ceiling(
     )
     if not np.isfinite(scaled.bounds).all():
         raise OptionError("the ceiling is not a finite number: the head's numbers are too large, or not finite")
-    if model.lstm is not None:
-        model.lstm.require_unedited("the loss of a ceiling")
-        return _ceiling_of_run(scaled, next(iter(model.lstm.layers[-1].values())), sequence)
-    if sequence is not None:
+    if model.lstm is None and sequence is not None:
         raise OptionError("there is no sequence to choose without a run")
     floor, high = scaled.bounds
-    return Ceiling(
+    answer = Ceiling(
         columns={"output": np.array(scaled.outputs), "floor": floor, "ceiling": high},
         sentence=f"{scaled.ceiling_clause(0)}, or below {_amount(floor[0], scaled.measures[0])}.",
         law=LAW,
@@ -180,6 +177,10 @@ def ceiling(
         times=np.empty(0),
         valid=None,
     )
+    if model.lstm is None:
+        return answer
+    model.lstm.require_unedited("the loss of a ceiling")
+    return _with_losses(answer, scaled, next(iter(model.lstm.layers[-1].values())), sequence)
 
 
 @dataclass(frozen=True)
@@ -217,10 +218,10 @@ class _ScaledModel:
         return f"No input can bring {name} above {_amount(self.bounds[1][place], measure)}"
 
 
-def _ceiling_of_run(scaled: _ScaledModel, cell: Trace, sequence: int | str | None) -> Ceiling:
-    """Return the bounds and the losses of a run; `cell` is one of the last layer."""
+def _with_losses(answer: Ceiling, scaled: _ScaledModel, cell: Trace, sequence: int | str | None) -> Ceiling:
+    """Return a ceiling with the losses of a run; `cell` is one of the last layer."""
     cell.require("the loss of a ceiling")
-    floor, high = scaled.bounds
+    high = answer.ceiling
     sequence = _closest(scaled, cell) if sequence is None else sequence_of(cell, sequence)
     when, valid = _steps(scaled.model, cell, sequence)
     output = scaled.run_output(sequence)
@@ -231,24 +232,20 @@ def _ceiling_of_run(scaled: _ScaledModel, cell: Trace, sequence: int | str | Non
     terms = np.abs(high) + np.abs(output) + sum(map(np.abs, losses.values()))
     off = np.abs(high - output - sum(losses.values())) / np.where(terms > 0, terms, 1.0)
     times, count = times_of(cell)[when], len(high)
-    return Ceiling(
+    return replace(
+        answer,
         columns={
             "time": np.repeat(times, count),
             "output": np.tile(scaled.outputs, len(times)),
             "value": output.ravel(),
-            "floor": np.tile(floor, len(times)),
+            "floor": np.tile(answer.floor, len(times)),
             "ceiling": np.tile(high, len(times)),
             **{name: loss.ravel() for name, loss in losses.items()},
         },
         sentence=_sentence(scaled, output, losses, cell, sequence, when),
-        law=LAW,
         residual=float(np.nanmax(off)),
-        ceiling=high,
-        floor=floor,
         output=output,
         losses=losses,
-        outputs=scaled.outputs,
-        measures=scaled.measures,
         sequence=sequence_name(cell, sequence),
         times=times,
         valid=None if valid.all() else valid,

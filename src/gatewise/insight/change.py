@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask
+from gatewise.arrays import Array, Mask, distances
 from gatewise.errors import ShapeError
 from gatewise.insight.answer import Answer
 from gatewise.insight.comparing import Cell, CellComparison, Pairs, RunDifference, pair_cells, tolerance_of
-from gatewise.insight.naming import at_step, sequence_name, sequence_of, state_names, times_of, unit_of
+from gatewise.insight.naming import at_step, of_cell, sequence_name, sequence_of, state_names, times_of, unit_of
 from gatewise.network import Run
 from gatewise.records.nesting import cell_at
 from gatewise.records.trace import Trace
@@ -236,20 +236,17 @@ def _at_end(before: Any, after: Any) -> float:
     if before.network is None:
         cells, others = before.cells(), after.cells()
         top = max(layer for layer, _ in cells)
-        finals = [(cells[key].final.h, others[key].final.h) for key in cells if key[0] == top]
-        return max(_largest_difference(*pair) for pair in finals)
+        return max(_largest_distance(cells[key].final.h, others[key].final.h) for key in cells if key[0] == top)
+    before, after = before.stored, after.stored
     if before.output.shape != after.output.shape:
         shapes = f"{before.output.shape}, and {after.output.shape}"
         raise ShapeError(f"the outputs of the two runs must have the same shape; they have {shapes}")
     timed = before.network.reads == "every"
-    return _largest_difference(*(run.output[-1] if timed else run.output for run in (before, after)))
+    return _largest_distance(*(run.output[-1] if timed else run.output for run in (before, after)))
 
 
-def _largest_difference(before: Array, after: Array) -> float:
-    with np.errstate(invalid="ignore"):
-        distance = np.abs(before.astype(np.float64) - after)
-    distance = np.where((before == after) | (np.isnan(before) & np.isnan(after)), 0.0, distance)
-    return float(np.max(np.where(np.isnan(distance), np.inf, distance), initial=0.0))
+def _largest_distance(before: Array, after: Array) -> float:
+    return float(np.max(distances(before, after), initial=0.0))
 
 
 def _unit_name(place: RunDifference, pairs: Pairs) -> str:
@@ -261,11 +258,10 @@ def _unit_name(place: RunDifference, pairs: Pairs) -> str:
         name = f"entry {place.unit}"
     else:
         name = f"unit {trace.labels.unit((trace.keep.units or range(trace.parameters.hidden_size))[place.unit])}"
-    layers, directions = {layer for layer, _ in pairs}, {direction for _, direction in pairs}
-    where = f" of layer {place.layer}" if len(layers) > 1 else ""
-    where += f" ({place.direction})" if len(directions) > 1 else ""
-    of_sequence = sequence_name(trace, place.sequence)
-    return f"{name}{where}" + (f", {of_sequence}" if of_sequence else "")
+    layers, directions = map(set, zip(*pairs, strict=True))
+    where = of_cell(place.layer, place.direction, len(layers), len(directions))
+    sequence = sequence_name(trace, place.sequence)
+    return f"{name}{where}" + (f", {sequence}" if sequence else "")
 
 
 def _sentence(first: RunDifference | None, pairs: Pairs, tolerance: float, result: str, at_end: float) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array
+from gatewise.arrays import Array, distances
 from gatewise.errors import NotKeptError, OptionError, ShapeError, join_names
 from gatewise.insight.retention import finite_number, pieces
 from gatewise.records.run_record import RunRecord
@@ -115,29 +115,23 @@ class CellComparison:
         width = before.batch_size * before.parameters.hidden_size * len(self.quantities)
         for part in pieces("comparing two runs", time, width):
             for place, name in enumerate(self.quantities):
-                distances = self.distances(name, part)
-                self.norms[part, place] = np.sqrt((distances**2).sum((1, 2)))
-                self.most[part, place] = distances.max((1, 2), initial=0.0)
+                apart = self.apart(name, part)
+                self.norms[part, place] = np.sqrt((apart**2).sum((1, 2)))
+                self.most[part, place] = apart.max((1, 2), initial=0.0)
         self.parted = {name: self.most[:, place] > tolerance for place, name in enumerate(self.quantities)}
         if before.input is not None and after.input is not None and before.input.shape == after.input.shape:
             inputs = np.zeros(time)
             for part in pieces("comparing two inputs", time, before.input[0].size):
-                inputs[part] = self.distances("input", part).max((1, 2), initial=0.0)
+                inputs[part] = self.apart("input", part).max((1, 2), initial=0.0)
             self.parted["input"] = inputs > tolerance
 
-    def distances(self, name: str, part: slice) -> Array:
-        """Return the absolute differences of a quantity at some steps; infinite if only one number is NaN."""
-        a, b = (
-            np.asarray(run.input if name == "input" else run.quantity(name))[part].astype(np.float64)
-            for run in self.pair
-        )
-        with np.errstate(invalid="ignore"):
-            distances = np.abs(a - b)
-        distances[(a == b) | (np.isnan(a) & np.isnan(b))] = 0  # infinity minus itself as well
+    def apart(self, name: str, part: slice) -> Array:
+        """Return the distances of a quantity at some steps; see `gatewise.arrays.distances`."""
+        arrays = (np.asarray(run.input if name == "input" else run.quantity(name))[part] for run in self.pair)
+        apart = distances(*arrays)
         if name == "input" and (valid := self.pair[0].valid) is not None:
-            distances[~valid[part]] = 0  # no step reads them
-        distances[np.isnan(distances)] = np.inf
-        return distances
+            apart[~valid[part]] = 0  # no step reads them
+        return apart
 
     def first(self) -> tuple[int, int, str] | None:
         """Return the step of the run at which it parts, and the place in `ORDER` and the name of the quantity."""
@@ -152,10 +146,10 @@ class CellComparison:
         self, cell: Cell, name: str, step: int, unit: int | None = None, sequence: int | None = None
     ) -> RunDifference:
         """Return the number of a quantity that differs most at a step."""
-        distances = self.distances(name, slice(step, step + 1))[0]
-        rows = range(len(distances)) if sequence is None else (sequence,)
-        units = range(distances.shape[1]) if unit is None else (unit,)
-        row, column = np.unravel_index(int(np.argmax(distances[np.ix_(rows, units)])), (len(rows), len(units)))
+        apart = self.apart(name, slice(step, step + 1))[0]
+        rows = range(len(apart)) if sequence is None else (sequence,)
+        units = range(apart.shape[1]) if unit is None else (unit,)
+        row, column = np.unravel_index(int(np.argmax(apart[np.ix_(rows, units)])), (len(rows), len(units)))
         at = rows[int(row)], units[int(column)]
         values = (run.input if name == "input" else run.quantity(name) for run in self.pair)
         return RunDifference(*cell, step, at[0], name, at[1], *(float(np.asarray(value)[step][at]) for value in values))

@@ -12,8 +12,7 @@ from gatewise.arrays import Array, Mask
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.jacobians import (
-    CellNorms,
-    ModelNorms,
+    Norms,
     norms_of_cell,
     norms_of_model,
     ordinary_backward,
@@ -200,14 +199,14 @@ def _weights(count: int) -> Array:
     return np.cos(np.arange(count))  # any weights unrelated to a network
 
 
-def _residual(norms: CellNorms | ModelNorms, gradient: Array) -> float:
+def _residual(norms: Norms, gradient: Array) -> float:
     terms = norms.terms.max(initial=0)
     return float(np.abs(norms.combined - gradient).max(initial=0) / (terms if terms > 0 else 1))
 
 
 def _answer(
     trace: Trace,
-    norms: CellNorms | ModelNorms,
+    norms: Norms,
     ends: npt.NDArray[np.intp],
     sequence: int,
     share: float,
@@ -219,7 +218,7 @@ def _answer(
     steps = np.arange(len(trace))
     lags = np.abs(steps[:, None] - ends).min(1)
     cells: dict[str, Array] = {}
-    if isinstance(norms, CellNorms):
+    if norms.along is not None and norms.cell_state is not None and norms.hidden_state is not None:
         on = np.ones(len(trace), bool) if valid is None else valid
         cells = {"along_cell": norms.along, "cell_state": norms.cell_state, "hidden_state": norms.hidden_state}
         for array in cells.values():

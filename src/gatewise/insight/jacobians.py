@@ -33,15 +33,18 @@ BETWEEN = 2**25  # in one array of gradients between two layers
 TINY = float(np.finfo(np.float64).tiny)  # smaller numbers make arithmetic slow, and count as zero
 
 
-class CellNorms(NamedTuple):
-    """Frobenius norms of Jacobians at each step s (time,); zero at steps later than T."""
+class Norms(NamedTuple):
+    """Frobenius norms of Jacobians at each step s (time,), zero at steps without an effect; of a model the first three.
 
-    inputs: Array  # of ∂h_T/∂x_s
-    hidden_state: Array  # of ∂h_T/∂h_s
-    cell_state: Array  # of ∂c_T/∂c_s
-    along: Array  # ∂c_T/∂c_s along the cell, with all gates held (time, hidden)
-    combined: Array  # a combination of the rows of ∂h_T/∂x_s (time, input)
+    The norms are those of an output, which in a cell is h_T.
+    """
+
+    inputs: Array  # with respect to x_s
+    combined: Array  # a combination of the rows with respect to x_s (time, input)
     terms: Array  # the same of their absolute values
+    hidden_state: Array | None = None  # of ∂h_T/∂h_s
+    cell_state: Array | None = None  # of ∂c_T/∂c_s
+    along: Array | None = None  # ∂c_T/∂c_s along the cell, with all gates held (time, hidden)
 
 
 def single_sequence(trace: Trace, sequence: int) -> Trace:
@@ -112,7 +115,7 @@ def frobenius_norms(rows: Array, axis: int | tuple[int, ...]) -> Array:
 
 
 @quiet
-def norms_of_cell(trace: Trace, t: int, weights: Array) -> CellNorms:
+def norms_of_cell(trace: Trace, t: int, weights: Array) -> Norms:
     """Return the norms of the Jacobians of the states of a valid step `t` of one sequence.
 
     `weights` (recurrent,) are those of the combination of rows.
@@ -146,7 +149,7 @@ def norms_of_cell(trace: Trace, t: int, weights: Array) -> CellNorms:
             done(stop - first)
             if not (rows.h.any() or rows.c.any()):  # earlier steps have no influence
                 break
-    return CellNorms(inputs, hidden, cell, _along_cell(trace, t, p), combined, terms)
+    return Norms(inputs, combined, terms, hidden, cell, _along_cell(trace, t, p))
 
 
 def _chunks(trace: Trace, t: int, length: int) -> Iterator[tuple[int, int]]:
@@ -213,16 +216,8 @@ def _held_derivative(block: Trace, p: Parameters) -> Array:
 # A whole model.
 
 
-class ModelNorms(NamedTuple):
-    """Frobenius norms of ∂y/∂x_s (time,), and a combination of the rows of ∂y/∂x_s and of their absolute values."""
-
-    inputs: Array
-    combined: Array
-    terms: Array
-
-
 @quiet
-def norms_of_model(trace: LSTMTrace, t: int | None, rows: Array, weights: Array) -> ModelNorms:
+def norms_of_model(trace: LSTMTrace, t: int | None, rows: Array, weights: Array) -> Norms:
     """Return the norms of the Jacobians of an output with respect to the input of each step of one sequence.
 
     The output is that of step `t`, or for None the merged final hidden states of the last layer. `rows` (row, ·) are
@@ -245,7 +240,7 @@ def norms_of_model(trace: LSTMTrace, t: int | None, rows: Array, weights: Array)
             inputs = np.hypot(inputs, frobenius_norms(dx, (1, 2)))
             combined += np.einsum("k,tki->ti", weights[part], dx)
             terms += np.einsum("k,tki->ti", np.abs(weights[part]), np.abs(dx))
-    return ModelNorms(inputs, combined, terms)
+    return Norms(inputs, combined, terms)
 
 
 def through_layers(

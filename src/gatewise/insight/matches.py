@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -167,8 +167,23 @@ to 18.
             stretches += [(place, stretch) for stretch in _stretches(on, occupied, stop - start, needed, edges)]
             done(1)
     stretches.sort(key=lambda pair: (-pair[1].score, pair[0], pair[1].start))
-    total = len(stretches)
-    return _answer(trace, stretches[:most], total, needed, chosen, start, stop, sequence, threshold, quantity)
+    record = Matches(
+        columns={},
+        sentence="",
+        law=LAW,
+        units=tuple(np.array(state_names(trace, quantity))[chosen].tolist()),
+        start=start,
+        stop=stop,
+        sequence=sequence,
+        threshold=threshold,
+        quantity=quantity,
+        times=times_of(trace),
+        sequences=tuple(map(str, trace.labels.sequences or range(trace.batch_size))),
+        places=np.array([(place, found.start, found.stop) for place, found in stretches[:most]], np.intp).reshape(
+            -1, 3
+        ),
+    )
+    return _with_table(record, [stretch for _, stretch in stretches[:most]], len(stretches), needed)
 
 
 def _bounds(trace: Trace, start: object, stop: object) -> tuple[int, int]:
@@ -239,71 +254,36 @@ def _stretches(on: Mask, occupied: Mask, length: int, least: int, edges: bool) -
     return best
 
 
-def _answer(
-    trace: Trace,
-    stretches: list[tuple[int, _Stretch]],
-    total: int,
-    needed: int,
-    chosen: npt.NDArray[np.intp],
-    start: int,
-    stop: int,
-    sequence: int,
-    threshold: float,
-    quantity: str,
-) -> Matches:
-    times = times_of(trace)
-    sequences = tuple(map(str, trace.labels.sequences or range(trace.batch_size)))
-    places = np.array([(place, stretch.start, stretch.stop) for place, stretch in stretches], np.intp).reshape(-1, 3)
-    on, score = (
-        np.array([getattr(stretch, name) for _, stretch in stretches], kind)
-        for name, kind in (("on", int), ("score", float))
-    )
-    n, m = places[:, 2] - places[:, 1], stop - start
-    law = on * np.minimum(n, m) / (len(chosen) * np.maximum(n, m))
-    return Matches(
-        columns={
-            "sequence": np.array([sequences[place] for place in places[:, 0]], str),
-            "start": places[:, 1],
-            "stop": places[:, 2],
-            "from": times[places[:, 1]],
-            "to": times[places[:, 2] - 1],
-            "units_on": on,
-            "score": score,
-        },
-        sentence=_sentence(places, total, len(chosen), needed, start, stop, threshold, quantity, times, sequences),
-        law=LAW,
-        residual=float(np.abs(law - score).max(initial=0.0)),
-        units=tuple(np.array(state_names(trace, quantity))[chosen].tolist()),
-        start=start,
-        stop=stop,
-        sequence=sequence,
-        threshold=threshold,
-        quantity=quantity,
-        times=times,
-        sequences=sequences,
-        places=places,
-    )
+def _with_table(record: Matches, stretches: list[_Stretch], total: int, needed: int) -> Matches:
+    """Return matches with their table, their sentence and the error of their law."""
+    places, times = record.places, record.times
+    on = np.array([stretch.on for stretch in stretches], int)
+    score = np.array([stretch.score for stretch in stretches], float)
+    n, m = places[:, 2] - places[:, 1], record.stop - record.start
+    law = on * np.minimum(n, m) / (len(record.units) * np.maximum(n, m))
+    columns: dict[str, npt.NDArray[Any]] = {
+        "sequence": np.array([record.sequences[place] for place in places[:, 0]], str),
+        "start": places[:, 1],
+        "stop": places[:, 2],
+        "from": times[places[:, 1]],
+        "to": times[places[:, 2] - 1],
+        "units_on": on,
+        "score": score,
+    }
+    residual = float(np.abs(law - score).max(initial=0.0))
+    return replace(record, columns=columns, sentence=_sentence(record, total, needed), residual=residual)
 
 
-def _sentence(
-    places: npt.NDArray[np.intp],
-    total: int,
-    units: int,
-    needed: int,
-    start: int,
-    stop: int,
-    threshold: float,
-    quantity: str,
-    times: npt.NDArray[Any],
-    sequences: tuple[str, ...],
-) -> str:
+def _sentence(record: Matches, total: int, needed: int) -> str:
+    units, times = len(record.units), record.times
     have = "One unit has" if units == 1 else f"{units:,} units have"
-    clause = f"{have} a {quantity.replace('_', ' ')} of at least {threshold:g} throughout {_steps(times, start, stop)};"
+    clause = f"{have} a {record.quantity.replace('_', ' ')} of at least {record.threshold:g} throughout"
+    clause += f" {_steps(times, record.start, record.stop)};"
     them = "it is" if units == 1 else "all of them are" if needed == units else f"{needed:,} or more of them are"
     if not total:
         return f"{clause} {them} on throughout no other stretch."
-    best = _steps(times, *map(int, places[0, 1:]))
-    best += f" of sequence {sequences[places[0, 0]]}" if len(sequences) > 1 else ""
+    best = _steps(times, *map(int, record.places[0, 1:]))
+    best += f" of sequence {record.sequences[record.places[0, 0]]}" if len(record.sequences) > 1 else ""
     where = f"one other stretch: {best}" if total == 1 else f"{total:,} other stretches, the best match being {best}"
     return f"{clause} {them} on throughout {where}."
 

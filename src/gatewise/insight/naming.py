@@ -120,6 +120,12 @@ def of_sequence(trace: Trace, sequence: int) -> str:
     return f" of {name}" if name else ""
 
 
+def of_cell(layer: int, direction: str, num_layers: int, num_directions: int) -> str:
+    """Return the name of a cell as a part of a sentence: `` of layer 1 (backward)``; empty for the only cell."""
+    where = f" of layer {layer}" if num_layers > 1 else ""
+    return where + (f" ({direction})" if num_directions > 1 else "")
+
+
 def step_names(trace: Trace) -> list[str]:
     """Return the names of all steps; see `step_name`."""
     return [step_name(trace, t) for t in range(len(trace))]

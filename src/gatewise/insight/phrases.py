@@ -55,17 +55,10 @@ class Phrases(NamedTuple):
 
 
 def run_cell(trace: Trace, x: Pair | None, phrases: Phrases, at: int | None = None) -> Pair:
-    """Return the hidden states (time, phrase, recurrent) of a cell's run, decomposed.
+    """Return the hidden states (time, phrase, recurrent) of a cell's run of one sequence, decomposed.
 
-    Parameters
-    ----------
-    trace : Trace
-        A run of one sequence.
-    x : Pair or None
-        The decomposed input (time, phrase, input); None for the input of the run, whose steps belong to phrases.
-    phrases : Phrases
-    at : int, optional
-        The only step whose hidden states (phrase, recurrent) are returned.
+    `x` is the decomposed input (time, phrase, input); None for the input of the run, whose steps belong to phrases.
+    `at` is the only step whose hidden states (phrase, recurrent) are returned; by default all are.
     """
     forward = trace.direction == "forward"
     active = phrases.steps.any(0) | phrases.initial.any()

@@ -29,32 +29,18 @@ from gatewise.showing import counted
 
 @dataclass(frozen=True)
 class ReadoutPath:
-    """The units of one direction, and their weights in the outputs.
+    """The units of one direction, and their weights in the outputs."""
 
-    Attributes
-    ----------
-    weight : array (output, recurrent)
-        Weights of the hidden states.
-    projection : array (recurrent, hidden) or None
-    box : Box
-        The ranges of the units' o and t.
-    clip : float or None
-        The bound of the projected hidden state.
-    initial : Range or None
-        The range of the initial hidden state, if zoneout may keep a share of it.
-    """
-
-    weight: Array
-    projection: Array | None
-    box: Box
-    clip: float | None = None
-    initial: Range | None = None
+    weight: Array  # of the hidden states (output, recurrent)
+    projection: Array | None  # (recurrent, hidden)
+    box: Box  # the ranges of the units' o and t
+    clip: float | None = None  # the bound of the projected hidden state
+    initial: Range | None = None  # of the initial hidden state, if zoneout may keep a share of it
 
     @cached_property
-    def units(self) -> tuple[Array, Array]:
-        """The weights of the units (output, hidden): the positive ones, and the negative ones."""
-        weight = self.weight if self.projection is None else self.weight @ self.projection
-        return np.maximum(weight, 0), np.minimum(weight, 0)
+    def units(self) -> Array:
+        """The weights of the units (output, hidden)."""
+        return self.weight if self.projection is None else self.weight @ self.projection
 
     @cached_property
     def corners(self) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
@@ -70,8 +56,7 @@ class ReadoutPath:
     @cached_property
     def unit_limits(self) -> Range:
         """The least and the greatest contribution of the path to each output, without clip and zoneout."""
-        (up, down), (low, high) = self.units, self.ends
-        return Range(up @ low + down @ high, up @ high + down @ low)
+        return _image(self.units, self.ends)
 
     @cached_property
     def limits(self) -> Range:
@@ -80,10 +65,7 @@ class ReadoutPath:
         A clip or zoneout acts on each hidden state by itself, so that the units behind a projection cannot be bounded
         together: the bounds then add up over the hidden states.
         """
-        low, high = self.ends
-        if self.projection is not None:
-            up, down = np.maximum(self.projection, 0), np.minimum(self.projection, 0)
-            low, high = up @ low + down @ high, up @ high + down @ low
+        low, high = self.ends if self.projection is None else _image(self.projection, self.ends)
         clipped = self.clip is not None and bool(max(high.max(), -low.min()) > self.clip)
         if not clipped and self.initial is None:
             return self.unit_limits
@@ -91,8 +73,7 @@ class ReadoutPath:
             low, high = np.clip(low, -self.clip, self.clip), np.clip(high, -self.clip, self.clip)
         if self.initial is not None:
             low, high = np.minimum(low, self.initial.low), np.maximum(high, self.initial.high)
-        up, down = np.maximum(self.weight, 0), np.minimum(self.weight, 0)
-        return Range(up @ low + down @ high, up @ high + down @ low)
+        return _image(self.weight, Range(low, high))
 
     @property
     def bounds_states(self) -> bool:
@@ -102,7 +83,7 @@ class ReadoutPath:
     def losses(self, o: Array, t: Array) -> tuple[Array, Array, Array]:
         """Return the losses (time, output) of o t (time, hidden) to the readout, to t and to o."""
         both = []
-        for sign, weight, (o_best, t_best) in zip((1, -1), self.units, self.corners, strict=True):
+        for sign, weight, (o_best, t_best) in zip((1, -1), _signed(self.units), self.corners, strict=True):
             against = sign * o_best * t < 0
             readout = np.where(against, o_best * t_best - o * t, 0)
             cell = np.where(against, 0, o_best * (t_best - t))
@@ -110,6 +91,17 @@ class ReadoutPath:
             both.append([part @ weight.T for part in (readout, cell, gate)])
         readout, cell, gate = (positive + negative for positive, negative in zip(*both, strict=True))
         return readout, cell, gate
+
+
+def _signed(weight: Array) -> tuple[Array, Array]:
+    """Return the positive weights, and the negative ones."""
+    return np.maximum(weight, 0), np.minimum(weight, 0)
+
+
+def _image(weight: Array, bounds: Range) -> Range:
+    """Return the range of W v for all v within bounds."""
+    (up, down), (low, high) = _signed(weight), bounds
+    return Range(up @ low + down @ high, up @ high + down @ low)
 
 
 @dataclass(frozen=True)
@@ -131,33 +123,16 @@ class OutputMap:
 
 @dataclass(frozen=True)
 class ReadoutModel:
-    """A model from the last layer of its LSTM to its outputs.
+    """A model from the last layer of its LSTM to its outputs."""
 
-    Attributes
-    ----------
-    lstm : LSTMTrace or None
-        The run, if there was one.
-    features : array or None
-        The input of the head in the run: (time, batch, feature), or (batch, feature) if it reads the last states.
-    outputs : array or None
-        The output of a network in the run, on the same axes; None if it must be computed.
-    reads : {"every", "last"}
-    weight, bias : array (output, feature), (output,)
-        Of the head; the identity without a head.
-    output_map : OutputMap
-    softmax : bool
-        Whether a softmax follows, which is left out.
-    paths : list of ReadoutPath
-    """
-
-    lstm: LSTMTrace | None
-    features: Array | None
-    outputs: Array | None
+    lstm: LSTMTrace | None  # the run, if there was one
+    features: Array | None  # the input of the head: (time, batch, feature), or (batch, feature) of the last states
+    outputs: Array | None  # of a network in the run, on the same axes; None if they must be computed
     reads: str
-    weight: Array
+    weight: Array  # of the head (output, feature); the identity without a head
     bias: Array
     output_map: OutputMap
-    softmax: bool
+    softmax: bool  # whether a softmax follows, which is left out
     paths: list[ReadoutPath]
 
     def only(self, places: list[int]) -> ReadoutModel:
@@ -187,15 +162,7 @@ class ReadoutModel:
 
 
 def model_of(subject: object, head: Linear | None) -> ReadoutModel:
-    """Return the readout of a network, an LSTM, or a run of either.
-
-    Raises
-    ------
-    OptionError
-        If it is something else, or has states without a bound, or directions that are not merged.
-    ShapeError
-        If a head does not fit.
-    """
+    """Return the readout of a network, an LSTM, or a run of either; raise an error if it has no ceiling."""
     run: Any = subject.stored if isinstance(subject, RunRecord) else None
     if run is None and not isinstance(subject, (Network, LSTM)):
         raise OptionError(f"a Network, an LSTM, or the run of one has a ceiling, not {type(subject).__name__}")
