@@ -9,7 +9,8 @@ import os
 from pathlib import Path
 
 import numpy as np
-from matplotlib import colors
+import pytest
+from matplotlib import colors, pyplot
 from matplotlib.collections import Collection
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -20,6 +21,14 @@ from matplotlib.text import Annotation, Text
 from matplotlib.ticker import FixedLocator
 
 GOLDEN = Path(__file__).parent / "golden" / "pictures"
+
+
+@pytest.fixture(autouse=True)
+def agg():
+    """Draw without a screen, and close all figures after each test of a module that imports this."""
+    pyplot.switch_backend("agg")
+    yield
+    pyplot.close("all")
 
 
 def golden(name: str, axes) -> None:

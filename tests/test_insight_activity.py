@@ -1,4 +1,4 @@
-"""Which units move: NumPy's standard deviation, whatever is valid and however it is cut; and the picture."""
+"""Which units move: NumPy's standard deviation, whatever is valid and however it is cut."""
 
 from __future__ import annotations
 
@@ -6,18 +6,9 @@ import sys
 
 import numpy as np
 import pytest
-from matplotlib import pyplot
-from pictures import golden
 
 import gatewise as gw
 from gatewise.insight import activity
-
-
-@pytest.fixture(autouse=True)
-def agg():
-    pyplot.switch_backend("agg")
-    yield
-    pyplot.close("all")
 
 
 @pytest.mark.parametrize("projection_size", [None, 2])
@@ -43,8 +34,3 @@ def test_it_needs_a_step_and_the_hidden_state():
         activity(lstm.trace(np.ones((2, 1, 2)), keep=["cell_state"])[0])
     with pytest.raises(gw.OptionError, match="not LSTM"):
         activity(lstm)
-
-
-def test_the_most_active_unit_is_drawn_first():
-    trace = gw.LSTM(2, 5, rng=0, dtype=np.float64).trace(np.sin(np.arange(12.0)).reshape(6, 2))[0]
-    golden("activity", gw.plot.activity(trace))

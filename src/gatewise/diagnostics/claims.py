@@ -12,21 +12,14 @@ from gatewise.arrays import Array, array_of, numbers, time_first
 from gatewise.diagnostics.rounding import DIGITS, name_of
 from gatewise.errors import OptionError, ShapeError
 from gatewise.layers import LSTM
-from gatewise.layers.arguments import nesting, settled_state
-from gatewise.layers.stack import States
-from gatewise.records.step import State
+from gatewise.layers.arguments import is_nested, nesting, settled_state
+from gatewise.layers.stack import States, map_states
 
 
 def started(lstm: LSTM, state: States, batch: int) -> States:
     """Return the runtime's initial state with a batch axis, in the form that the LSTM takes."""
-    try:
-        single = all(np.ndim(part) == 1 for row in state for pair in row for part in pair)
-    except TypeError:
-        single = False
-    if single and batch == 1:
-        state = tuple(
-            tuple(State(*(array_of("the state", part)[None] for part in pair)) for pair in row) for row in state
-        )
+    if batch == 1 and is_nested(state, lstm.layers, lambda pair: [np.ndim(part) for part in pair] == [1, 1]):
+        state = map_states(lambda part: array_of("the state", part)[None], state)
     return settled_state(lstm, state, batch)
 
 
@@ -39,11 +32,7 @@ def claimed(
         name, claims_y = _output(lstm, _array("y", y), time, batch, axes, outputs)
         claims[name] = claims_y
     if final is not None:
-        try:
-            fits = [[len(pair) for pair in row] for row in final] == [[2] * len(lstm.directions)] * lstm.num_layers
-        except TypeError:
-            fits = False
-        if not fits:
+        if not is_nested(final, lstm.layers):
             raise ShapeError(f"the final state must have {nesting(lstm)}, each a pair (h, c)")
         zeros = lstm.zero_state(batch)
         for number, row in enumerate(final):

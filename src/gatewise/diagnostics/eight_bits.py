@@ -9,16 +9,15 @@ other way, the hidden state before it is not known, and all later ones depend on
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.diagnostics.rounding import Case, named
-from gatewise.engine.reference import valid_rows
+from gatewise.diagnostics.rounding import Case, named, run_layers
 from gatewise.equations import Moment
-from gatewise.layers.merging import direction_output, merge
-from gatewise.records.step import State
+from gatewise.parameters import Parameters
 
 STEPS = 255  # between the least number and the largest
 THREADS = 64  # among which the sequences may be divided
@@ -44,28 +43,22 @@ def runs(case: Case, claims: dict[str, Array]) -> Iterator[tuple[dict[str, Array
         yield _run(case, claims.get("y"), rows), rows
 
 
-def _run(case: Case, y: Array | None, rows: int) -> dict[str, Array]:
-    lstm, x = case.lstm, case.x
-    start = lstm.zero_state(x.shape[1]) if case.state is None else case.state
-    finals = []
-    for number, row in enumerate(lstm.layers):
-        outputs, ends, x = [], [], rounded(x)
-        for place, (cell, direction) in enumerate(zip(row, lstm.directions, strict=True)):
-            hidden_claim = None
-            if y is not None and number == lstm.num_layers - 1 and y.shape[-1] == len(row) * cell.recurrent_size:
-                hidden_claim = y[..., place * cell.recurrent_size :][..., : cell.recurrent_size]
-            reverse, (h, c) = direction == "backward", (np.array(part) for part in start[number][place])
-            hidden, before = np.empty((*x.shape[:2], cell.recurrent_size)), h.copy()
-            for t in reversed(range(len(x))) if reverse else range(len(x)):
-                valid = valid_rows(case.valid, t)
-                inputs = np.concatenate([rounded(before[at : at + rows]) for at in range(0, len(h), rows)])
-                M = Moment(cell.parameters, x[t, valid], inputs[valid], c[valid])
-                h[valid], c[valid] = M.h, M.c
-                # The runtime's own hidden state, where it is known: a step that went the other way ends there.
-                before[valid] = h[valid] if hidden_claim is None else hidden_claim[t, valid]
-                hidden[t] = h
-            outputs.append(direction_output(hidden, case.valid, case.masked_output, reverse=reverse))
-            ends.append(State(h, c))
-        x = merge(outputs, lstm.merge[number])
-        finals.append(tuple(ends))
-    return named(lstm, x, tuple(finals))
+def _run(case: Case, y: Array | None, count: int) -> dict[str, Array]:
+    lstm = case.lstm
+
+    def begin(number: int, place: int, p: Parameters, x: Array, h: Array) -> Callable[[int, Any, Array, Array], Moment]:
+        hidden_claim, before = None, h.copy()
+        if y is not None and number == lstm.num_layers - 1 and y.shape[-1] == len(lstm.directions) * p.recurrent_size:
+            hidden_claim = y[..., place * p.recurrent_size :][..., : p.recurrent_size]
+
+        def step(t: int, rows: Any, h: Array, c: Array) -> Moment:
+            inputs = np.concatenate([rounded(before[at : at + count]) for at in range(0, len(h), count)])
+            M = Moment(p, x[t, rows], inputs[rows], c[rows])
+            # The runtime's own hidden state, where it is known: a step that went the other way ends there.
+            before[rows] = M.h if hidden_claim is None else hidden_claim[t, rows]
+            return M
+
+        return step
+
+    start = lstm.zero_state(case.x.shape[1]) if case.state is None else case.state
+    return named(lstm, *run_layers(case, case.x, start, case.valid, rounded, begin))

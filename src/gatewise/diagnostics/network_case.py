@@ -20,12 +20,7 @@ from gatewise.network import SOFTMAX, Branch, Linear, Network
 
 @dataclass(frozen=True, eq=False)
 class NetworkCase(Case):
-    """A network in float64, and the run of its LSTM.
-
-    Attributes
-    ----------
-    network : Network
-    """
+    """A network in float64, and the run of its LSTM."""
 
     network: Network | None = None
 
@@ -47,15 +42,7 @@ class NetworkCase(Case):
 
 
 def network_case(model: Network, x: Any, state: Any, lengths: Any, mask: Any, axes: Sequence[str]) -> NetworkCase:
-    """Return the run of a network in float64; the arguments are those of `verify`.
-
-    Raises
-    ------
-    ShapeError
-        If x or the state does not fit the network.
-    OptionError
-        If a skip connection takes features that go through dense layers before the LSTM.
-    """
+    """Return the run of a network in float64; the arguments are those of `verify`."""
     if model.skip and model.branches:
         raise OptionError("verify cannot compare a network with a skip connection around dense layers before its LSTM")
     network = in_float64(model)
@@ -94,19 +81,13 @@ def _apply(layer: Linear, features: Array, perturbation: Perturbation | None) ->
 
 def in_float64(network: Network) -> Network:
     """Return the same network in float64."""
+    same = ("reads", "masked", "masked_output", "initial", "skip", "inputs", "outputs", "labels")
     return Network(
         network.lstm.astype(np.float64),
         embedding=None if network.embedding is None else np.asarray(network.embedding, np.float64),
         head=[_wide(layer) for layer in network.dense] or None,
-        reads=network.reads,
-        masked=network.masked,
-        masked_output=network.masked_output,
-        initial=network.initial,
-        skip=network.skip,
-        inputs=network.inputs,
         branches=[Branch(branch.features, [_wide(layer) for layer in branch.layers]) for branch in network.branches],
-        outputs=network.outputs,
-        labels=network.labels,
+        **{name: getattr(network, name) for name in same},
     )
 
 

@@ -15,10 +15,10 @@ Stability of Numerical Algorithms", 2002, chapter 4, has the bounds).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,7 +28,8 @@ from gatewise.engine.reference import valid_rows
 from gatewise.equations import Moment
 from gatewise.layers import LSTM
 from gatewise.layers.merging import direction_output, merge
-from gatewise.layers.stack import States
+from gatewise.layers.stack import States, map_states
+from gatewise.parameters import Parameters
 from gatewise.records.step import State
 
 SAMPLES = 16, 6  # perturbed runs; fewer where one is large, since its many numbers say more
@@ -152,6 +153,39 @@ class _Perturbed(Moment):
         )
 
 
+def run_layers(
+    case: Case,
+    x: Array,
+    start: States,
+    valid: Mask | None,
+    enter: Callable[[Array], Array],
+    begin: Callable[[int, int, Parameters, Array, Array], Callable[[int, Any, Array, Array], Moment]],
+) -> tuple[Array, States]:
+    """Return the output and the final states of a run whose steps are computed by the caller.
+
+    `enter` changes the input of a layer. `begin` takes the layer and the place of the direction of a cell, its
+    parameters, its input and its initial hidden state; it returns the function that computes a step t of some sequences
+    from both states of all sequences.
+    """
+    lstm, finals = case.lstm, []
+    for number, row in enumerate(lstm.layers):
+        outputs, ends, x = [], [], enter(x)
+        for place, (cell, direction) in enumerate(zip(row, lstm.directions, strict=True)):
+            reverse, (h, c) = direction == "backward", map(np.array, start[number][place])
+            hidden = np.empty((*x.shape[:2], cell.recurrent_size))
+            step = begin(number, place, cell.parameters, x, h)
+            for t in reversed(range(len(x))) if reverse else range(len(x)):
+                rows = valid_rows(valid, t)
+                M = step(t, rows, h, c)
+                h[rows], c[rows] = M.h, M.c
+                hidden[t] = h
+            outputs.append(direction_output(hidden, valid, case.masked_output, reverse=reverse))
+            ends.append(State(h, c))
+        x = merge(outputs, lstm.merge[number])
+        finals.append(tuple(ends))
+    return x, tuple(finals)
+
+
 def spread(
     case: Case, truth: dict[str, Array], names: Sequence[str], u: float, seed: int, steps: int = 0
 ) -> dict[str, Array]:
@@ -194,23 +228,18 @@ def _perturbed_run(case: Case, count: int, u: float, rng: np.random.Generator, s
         perturbed: Array = array + step * (rng.random(array.shape) - 0.5)
         return perturbed
 
-    lstm, x = case.lstm, np.tile(case.x, (1, count, 1))
+    def begin(number: int, place: int, p: Parameters, x: Array, _: Array) -> Callable[[int, Any, Array, Array], Moment]:
+        sizes: dict[str, Array] = {}
+
+        def step(t: int, rows: Any, h: Array, c: Array) -> Moment:
+            M = _Perturbed(p, x[t, rows], rough(h)[rows], c[rows])
+            M.rng, M.roundoff, M.runs, M.sizes = rng, u, count, sizes
+            return M
+
+        return step
+
     valid = None if case.valid is None else np.tile(case.valid, (1, count))
     start = case.lstm.zero_state(case.x.shape[1]) if case.state is None else case.state
-    finals = []
-    for number, row in enumerate(lstm.layers):
-        outputs, ends, x = [], [], rough(x)
-        for cell, direction, initial in zip(row, lstm.directions, start[number], strict=True):
-            reverse, (h, c) = direction == "backward", (np.tile(part, (count, 1)) for part in initial)
-            hidden, sizes = np.empty((*x.shape[:2], cell.recurrent_size)), dict[str, Array]()
-            for t in reversed(range(len(x))) if reverse else range(len(x)):
-                rows = valid_rows(valid, t)
-                M = _Perturbed(cell.parameters, x[t, rows], rough(h)[rows], c[rows])
-                M.rng, M.roundoff, M.runs, M.sizes = rng, u, count, sizes
-                h[rows], c[rows] = M.h, M.c
-                hidden[t] = h
-            outputs.append(direction_output(hidden, valid, case.masked_output, reverse=reverse))
-            ends.append(State(h, c))
-        x = merge(outputs, lstm.merge[number])
-        finals.append(tuple(ends))
-    return case.named_answers(x, tuple(finals), Perturbation(rng, u))
+    start = map_states(lambda part: np.tile(part, (count, 1)), start)
+    y, finals = run_layers(case, np.tile(case.x, (1, count, 1)), start, valid, rough, begin)
+    return case.named_answers(y, finals, Perturbation(rng, u))

@@ -207,16 +207,19 @@ def _of_axes(case: Case, claims: dict[str, Array]) -> Supposed:
 
 def _of_states(case: Case, claims: dict[str, Array]) -> Supposed:
     if case.state is not None:
-        zeros = case.lstm.zero_state(case.x.shape[1])
-        pairs = [list(zip(*rows, strict=True)) for rows in zip(case.state, zeros, strict=True)]
+
+        def starting(change: Callable[[State], State]) -> Case:
+            return replace(case, state=tuple(tuple(map(change, row)) for row in case.state or ()))
+
         yield "the runtime starts from zeros, not from the initial state", replace(case, state=None), claims
-        only_c = tuple(tuple(State(zero.h, initial.c) for initial, zero in row) for row in pairs)
-        yield "the runtime starts from a hidden state of zeros", replace(case, state=only_c), claims
-        only_h = tuple(tuple(State(initial.h, zero.c) for initial, zero in row) for row in pairs)
-        yield "the runtime starts from a cell state of zeros", replace(case, state=only_h), claims
+        only_c, only_h = (
+            starting(lambda s: State(np.zeros_like(s.h), s.c)),
+            starting(lambda s: State(s.h, np.zeros_like(s.c))),
+        )
+        yield "the runtime starts from a hidden state of zeros", only_c, claims
+        yield "the runtime starts from a cell state of zeros", only_h, claims
         if all(initial.h.shape == initial.c.shape for row in case.state for initial in row):
-            turned = tuple(tuple(State(initial.c, initial.h) for initial in row) for row in case.state)
-            yield "the initial hidden and cell states are swapped", replace(case, state=turned), claims
+            yield "the initial hidden and cell states are swapped", starting(lambda s: State(s.c, s.h)), claims
     names = {name: f"c{name[1:]}" if name[0] == "h" else f"h{name[1:]}" for name in claims if name[0] in "hc"}
     if names and all(other in claims and claims[other].shape == claims[name].shape for name, other in names.items()):
         turned_claims = {name: claims[names.get(name, name)] for name in claims}

@@ -24,9 +24,8 @@ from gatewise.diagnostics.suspects import mistakes, other_biases
 from gatewise.errors import OptionError, ShapeError
 from gatewise.layers import LSTM
 from gatewise.layers.arguments import valid_steps
-from gatewise.layers.stack import States
+from gatewise.layers.stack import States, map_states
 from gatewise.network import Network
-from gatewise.records.step import State
 
 FACTOR = 10.0  # up to so many standard deviations of rounding a difference counts as rounding
 EIGHT_BIT_FACTOR = 6.0  # the same where 8 bits are all: their errors are many, uniform, and known in size
@@ -227,13 +226,7 @@ def verify(
 def _case(
     model: LSTM | Network, x: Any, state: Any, lengths: Any, mask: Any, axes: Sequence[str]
 ) -> tuple[Case, int | None]:
-    """Return the run of a model in float64, and the number of outputs of a network.
-
-    Raises
-    ------
-    ShapeError
-        If x or the state does not fit the model.
-    """
+    """Return the run of a model in float64, and the number of outputs of a network."""
     if isinstance(model, Network):
         return network_case(model, x, state, lengths, mask, axes), model.num_outputs
     values = np.asarray(numbers("x", x))
@@ -265,10 +258,9 @@ def _compared(
     case: Case, claims: dict[str, Array], u: float, seed: int, *, eight_bits: bool = False
 ) -> tuple[tuple[Difference, ...], list[str]]:
     """Return the difference of every array of answers, and notes about answers that rounding hides."""
-    truth = case.answers("reference")
-    if not eight_bits:
-        return _held(truth, spread(case, truth, [*claims], u, seed), claims, u)
-    return _held(truth, spread(case, truth, [*claims], u, seed, STEPS), claims, u, EIGHT_BIT_FACTOR)
+    truth, steps = case.answers("reference"), STEPS if eight_bits else 0
+    rounded = spread(case, truth, [*claims], u, seed, steps)
+    return _held(truth, rounded, claims, u, EIGHT_BIT_FACTOR if eight_bits else FACTOR)
 
 
 def _in_eight_bits(
@@ -381,7 +373,7 @@ def _one_sequence(case: Case, claims: dict[str, Array], sequence: int) -> tuple[
     sequence = min(sequence, case.x.shape[1] - 1)
     state, sequences = case.state, slice(sequence, sequence + 1)
     if state is not None:
-        state = tuple(tuple(State(end.h[sequences], end.c[sequences]) for end in layer) for layer in state)
+        state = map_states(lambda part: part[sequences], state)
     valid = None if case.valid is None else case.valid[:, sequences]
     alone = replace(case, x=case.x[:, sequences], state=state, valid=valid).answers()
     return {name: alone[name] for name in claims}, _sequence(claims, claims, sequence)[1]

@@ -69,6 +69,18 @@ def valid_step(trace: Trace, t: int | str | None, sequence: int, purpose: str) -
     return t
 
 
+def place_of(noun: str, name: int | str, count: int, names: Sequence[str] | None) -> int:
+    """Return the place of a thing of a run from its number, also as text, or its name."""
+    if isinstance(name, str):
+        if names is not None and name in names:
+            return list(names).index(name)
+        if not name.lstrip("-").isdecimal():
+            others = f"; it has {join_names(map(repr, names))}" if names is not None else ""
+            raise OptionError(f"there is no {noun} {name!r} in this run{others}")
+        name = int(name)
+    return index(noun, name, count, "this run")
+
+
 def output_of(output: object, names: Sequence[str] | None, count: int) -> int:
     """Return the place of an output of a model from its number or its name."""
     if not isinstance(output, str):

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, index
+from gatewise.arrays import Array, Mask
 from gatewise.cell import LSTMCell
 from gatewise.equations import DropoutMasks
-from gatewise.errors import NotKeptError, OptionError, join_names
+from gatewise.errors import NotKeptError, OptionError
+from gatewise.insight.naming import place_of
 from gatewise.layers import LSTM
 from gatewise.layers.wired import wiring_of
 from gatewise.network import Network
@@ -129,7 +130,7 @@ def sequence_run_of(
     lstm.require_unedited("a page")
     if not lstm.num_steps or not lstm.batch_size:
         raise OptionError("a page needs a step; this run has none")
-    number = _numbered(sequence, lstm)
+    number = place_of("sequence", sequence, lstm.batch_size, lstm.labels.sequences)
     tokens = None if trace.tokens is None else trace.tokens[:, number]
     run = SequenceRun(lstm, trace.network, tokens, number, trace.labels)
     valid = run.valid
@@ -137,19 +138,6 @@ def sequence_run_of(
         raise OptionError(f"a page needs a valid step; sequence {sequence} of this run has none")
     _require_legible(run)
     return run
-
-
-def _numbered(sequence: int | str, lstm: LSTMTrace) -> int:
-    """Return the number of a sequence in the batch, given its number or its name."""
-    names = lstm.labels.sequences
-    if isinstance(sequence, str):
-        if names is not None and sequence in names:
-            return list(names).index(sequence)
-        if not sequence.lstrip("-").isdecimal():
-            others = f"; it has {join_names(map(repr, names))}" if names is not None else ""
-            raise OptionError(f"there is no sequence {sequence!r} in this run{others}")
-        sequence = int(sequence)
-    return index("sequence", sequence, lstm.batch_size, "this run")
 
 
 def _require_legible(run: SequenceRun) -> None:

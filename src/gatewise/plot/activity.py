@@ -17,12 +17,7 @@ if TYPE_CHECKING:
 
 @picture(Activity, data)
 def activity(record: Activity, ax: Any) -> Axes:
-    """Draw the standard deviation of each unit's hidden state over a run, the most active unit first.
-
-    Returns
-    -------
-    Axes
-    """
+    """Draw the standard deviation of each unit's hidden state over a run, the most active unit first."""
     axes = drawing.single_panel(ax, (8, 3))
     order = np.argsort(-record.deviation, kind="stable")
     edges = np.arange(len(order) + 1) - 0.5

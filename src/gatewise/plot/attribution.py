@@ -70,9 +70,9 @@ def attribution(record: Attribution, ax: Any, *, kind: str | None = None, steps:
     for panel in axes:
         drawing.hatch_invalid(panel, drawing.set_time_axis(panel, record.times), record.valid)
     first_step = axes[1].get_xlim()[0]
-    left, right = _initial(axes[1], record)
+    limits = _initial(axes[1], record)
     for panel in axes:
-        panel.set_xlim(left, right)
+        panel.set_xlim(*limits)
         drawing.hide_ticks_before(panel, first_step)
     return axes
 

@@ -53,7 +53,8 @@ def change(record: Change, ax: Any) -> Any:
             panel.axvline(
                 places[record.first.step], color=drawing.ink(), linewidth=0.8, linestyle=(0, (1, 2)), label=label
             )
-        _legend(panel)
+        if panel.get_legend_handles_labels()[0]:
+            drawing.legend_beside(panel)
     axes[0].set_title(drawing.safe_text(record.name))
     return axes
 
@@ -97,17 +98,6 @@ def _before_and_after(ax: Any, record: Change, name: str) -> None:
 
 def _shade_edits(ax: Any, places: Any, edited: Mask, label: str | None) -> None:
     """Shade the edited steps."""
-    if not edited.any():
-        return
-    from matplotlib.collections import PolyCollection
-
-    edges = drawing.edges_of(places)
-    ends = np.flatnonzero(np.diff(np.concatenate([[False], edited, [False]]).astype(int))).reshape(-1, 2)
-    boxes = [[(edges[a], 0), (edges[a], 1), (edges[b], 1), (edges[b], 0)] for a, b in ends]
-    look: dict[str, Any] = {"facecolor": drawing.hue("accent"), "alpha": 0.18, "linewidth": 0, "zorder": 0}
-    ax.add_collection(PolyCollection(boxes, transform=ax.get_xaxis_transform(), label=label, **look), autolim=False)
-
-
-def _legend(ax: Any) -> None:
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    if edited.any():
+        spans = drawing.edges_of(places)[drawing.spans_of(edited)]
+        drawing.shade_spans(ax, spans, facecolor=drawing.hue("accent"), alpha=0.18, zorder=0, label=label)

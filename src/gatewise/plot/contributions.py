@@ -74,7 +74,8 @@ def contributions(record: Contributions, ax: Any, *, unit: int | str | None = No
     axes.set_ylabel(label)
     axes.set_title(title, loc="left", fontsize="medium")
     if len(names) > 1:
-        axes.legend(*_reversed(axes), title="unit", loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+        entries = (list(reversed(part)) for part in axes.get_legend_handles_labels())  # from the top layer down
+        drawing.legend_beside(axes, *entries, title="unit")
     return axes
 
 
@@ -132,9 +133,3 @@ def _initial(ax: Any, edges: npt.NDArray[Any], value: float, *, signed: bool, re
     title = f"initial state {value:.3g}" if signed else f"initial state {100 * value:.3g} %"
     title += f"; earlier steps {100 * rest:.2g} %" if rest else ""
     ax.set_title(title, loc="right", fontsize="small")
-
-
-def _reversed(ax: Any) -> tuple[list[Any], list[str]]:
-    """Return the entries of the legend from the top layer to the bottom one."""
-    handles, labels = ax.get_legend_handles_labels()
-    return handles[::-1], labels[::-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from gatewise.plot.pixels import edges_of as edges_of
 from gatewise.plot.pixels import extreme_steps as extreme_steps
 from gatewise.plot.pixels import keep_extremes as keep_extremes
 from gatewise.plot.pixels import pixel_bins
+from gatewise.plot.pixels import spans_of as spans_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,13 +31,7 @@ NO_GLYPH = "□"  # in place of a character that the reader's fonts lack
 
 
 def library() -> Any:
-    """Return matplotlib.
-
-    Raises
-    ------
-    MissingExtraError
-        If it is not installed.
-    """
+    """Return matplotlib; raise MissingExtraError if it is not installed."""
     with importing("matplotlib", "pictures need"):
         import matplotlib
     return matplotlib
@@ -51,30 +46,11 @@ def panels(
     share_time: bool = True,
     side_by_side: bool = False,
 ) -> Any:
-    """Return `count` Axes, one below the other: those of `ax`, or new ones.
+    """Return an array of `count` Axes, one below the other: those of `ax`, or new ones.
 
-    Parameters
-    ----------
-    ax : Axes, sequence of Axes, Figure or SubFigure, or None
-        None makes a new figure with pyplot, so that a notebook shows it.
-    count : int
-    heights : sequence of float, optional
-        Relative heights of the panels.
-    size : (float, float)
-        Width and height of a new figure, in inches.
-    share_time : bool
-        Whether all panels share one time axis.
-    side_by_side : bool
-        Put the panels side by side, with one y axis.
-
-    Returns
-    -------
-    array (count,) of Axes
-
-    Raises
-    ------
-    OptionError
-        If `ax` holds another number of Axes, or something else.
+    `ax` is an Axes or several, a Figure or SubFigure, or None for a new figure of pyplot, so that a notebook shows it;
+    `size` is its width and height in inches. `heights` are the relative heights of the panels, which may share one time
+    axis, or lie side by side with one y axis.
     """
     library()
     shape = (1, count) if side_by_side else (count, 1)
@@ -159,14 +135,8 @@ def symmetric_limits(values: Array) -> tuple[float, float]:
 def safe_text(text: str, family: Sequence[str] | None = None) -> str:
     r"""Return text from data so that matplotlib shows it as it is, without a warning.
 
-    It becomes one line, ``$`` begins no mathematics, and □ replaces a character without a glyph. A font that has the
-    character can be added to ``matplotlib.rcParams["font.family"]``.
-
-    Parameters
-    ----------
-    text : str
-    family : sequence of str, optional
-        The fonts of the text; by default the reader's.
+    It becomes one line, ``$`` begins no mathematics, and □ replaces a character without a glyph in `family`, by default
+    the reader's fonts. A font that has it can be added to ``matplotlib.rcParams["font.family"]``.
     """
     glyphs = _glyphs(tuple(library().rcParams["font.family"] if family is None else family))
     line = " ".join(str(text).split())
@@ -277,19 +247,23 @@ def hatch_invalid(ax: Axes, places: npt.NDArray[Any], valid: Mask | None) -> Non
     """Hatch the invalid steps; `valid` (time,) is None if all are valid."""
     if valid is None or valid.all():
         return
-    from matplotlib.collections import PolyCollection
-
     bounds = (
         pixel_bins(places, pixel_columns(ax))
         if len(places) > pixel_columns(ax)
         else np.array([[n, n + 1] for n in range(len(places))])
     )
     edges, off = edges_of(places), np.array([not valid[first:stop].all() for first, stop in bounds])
-    changes = np.flatnonzero(np.diff(np.concatenate([[False], off, [False]]).astype(int))).reshape(-1, 2)
-    spans = [(edges[bounds[first, 0]], edges[bounds[stop - 1, 1]]) for first, stop in changes]
+    spans = [(edges[bounds[first, 0]], edges[bounds[stop - 1, 1]]) for first, stop in spans_of(off)]
+    shade_spans(ax, spans, facecolor="none", edgecolor=ink(), alpha=0.4, hatch=HATCH)
+
+
+def shade_spans(ax: Axes, spans: Iterable[tuple[float, float]], **look: Any) -> None:
+    """Draw a box of full height over each span (left, right) of the x axis."""
+    from matplotlib.collections import PolyCollection
+
     boxes = [[(left, 0), (left, 1), (right, 1), (right, 0)] for left, right in spans]
-    look: dict[str, Any] = {"facecolor": "none", "edgecolor": ink(), "alpha": 0.4, "hatch": HATCH, "linewidth": 0}
-    ax.add_collection(PolyCollection(boxes, transform=ax.get_xaxis_transform(), **look), autolim=False)
+    options: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "linewidth": 0, **look}
+    ax.add_collection(PolyCollection(boxes, **options), autolim=False)
 
 
 def pixel_columns(ax: Axes) -> int:
@@ -300,6 +274,11 @@ def pixel_columns(ax: Axes) -> int:
 def most_points(ax: Axes) -> int:
     """Return the largest number of points of a line: of a small picture, one for each pixel."""
     return MOST_POINTS if ax.figure.dpi >= SMALL else pixel_columns(ax)
+
+
+def legend_beside(ax: Axes, *entries: Any, **look: Any) -> None:
+    """Put the legend to the right of an Axes; `entries` are handles and their labels, by default those of the Axes."""
+    ax.legend(*entries, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, **look)
 
 
 # Lines and images.

@@ -26,10 +26,6 @@ NOTHING = 1e-12  # the absolute value below which an eigenvalue is not drawn
 def fixed_points(record: FixedPoints, ax: Any) -> Axes:
     """Draw the spectrum of each fixed point: its eigenvalues in the complex plane, with the unit circle.
 
-    Returns
-    -------
-    Axes
-
     Notes
     -----
     A displacement decays within the unit circle, on a dotted circle with the time constant written there; outside it

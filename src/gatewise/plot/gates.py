@@ -20,10 +20,6 @@ def gates(record: Gates, ax: Any) -> Axes:
 
     A candidate, or a gate that may lie outside 0 to 1, is drawn from blue (negative) to red (positive).
 
-    Returns
-    -------
-    Axes
-
     Notes
     -----
     With more steps or units than pixels, each pixel keeps its least and its greatest value. Invalid steps are hatched.

@@ -24,10 +24,6 @@ BEYOND = 1.5  # lags that are drawn, at least, as a multiple of the record's lag
 def influence(record: Influence, ax: Any) -> Axes:
     """Draw how strongly step T depends on each step: on its input, and in a cell on its state.
 
-    Returns
-    -------
-    Axes
-
     Notes
     -----
     The steps that hold the share are shaded. Steps are drawn as far from T as any curve has a millionth of its largest
@@ -85,7 +81,6 @@ def _shade(axes: Axes, record: Influence, lags: npt.NDArray[Any], edges: npt.NDA
     if not record.inputs.any():
         axes.set_title(drawing.safe_text(record.sentence), fontsize="medium")
         return
-    within = np.flatnonzero(np.diff(np.concatenate([[False], lags <= record.lag, [False]]).astype(int)))
-    for first, stop in within.reshape(-1, 2):
+    for first, stop in drawing.spans_of(lags <= record.lag):
         axes.axvspan(edges[first], edges[stop], color=drawing.hue("hidden_state"), alpha=0.18, linewidth=0)
     axes.set_title(f"{100 * record.share:g} % of the influence of the inputs: {record.within}", fontsize="medium")

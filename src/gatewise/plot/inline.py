@@ -58,13 +58,8 @@ def _quantities(trace: Trace) -> str:
         return ""
     rows, sample_size = [], 0
     for name in names:
-        array = trace.quantity(name)
-        values, sample_size = _sample(trace, trace.stored.quantity(name))
-        low, mean, high = _spread(values)
-        picture_of_units = (
-            strip(values[:, 0], f"{name.replace('_', ' ')} of some units over time") if values.size else ""
-        )
-        rows.append([_quantity_label(name), text(array.shape), mean, low, high, picture_of_units])
+        cells, sample_size = _summary(trace, name, f"{name.replace('_', ' ')} of some units over time")
+        rows.append([_quantity_label(name), text(trace.quantity(name).shape), *cells])
     shape = trace.quantity(names[0]).shape
     units = min(4, shape[-1])
     sentence = (
@@ -74,6 +69,18 @@ def _quantities(trace: Trace) -> str:
         sentence += f" Means and ranges are of a sample of {sample_size:,} steps."
     heads = ["quantity", "shape", "mean", "least", "greatest", "units × time"]
     return table(heads, _align_numbers(rows, (2, 3, 4)), (2, 3, 4)) + paragraph(sentence, aside=True)
+
+
+def _summary(trace: Trace, name: str, title: str) -> tuple[list[Any], int]:
+    """Return the mean, the least and the greatest value of a quantity and a strip of some units, and the steps read."""
+    values, sample_size = _sample(trace, trace.stored.quantity(name))
+    low, mean, high = _spread(values)
+    return [mean, low, high, strip(values[:, 0], title) if values.size else ""], sample_size
+
+
+def _more(count: int, noun: str) -> str:
+    """Return the line below a table that leaves out some rows."""
+    return paragraph(f"and {counted(count, noun)}", aside=True) if count > 0 else ""
 
 
 def _align_numbers(rows: list[list[Any]], places: tuple[int, ...]) -> Iterator[list[str]]:
@@ -119,10 +126,8 @@ def lstm_trace_html(trace: LSTMTrace) -> str:
 def _lstm_run(trace: LSTMTrace) -> str:
     first = trace.first
     sentence = f"of {counted(trace.num_layers, 'layer')}, {' and '.join(trace.directions)}: "
-    sentence += (
-        f"{counted(trace.num_steps, 'step')} of {counted(trace.batch_size, 'sequence')}, {trace.output.dtype.name},"
-    )
-    return f"{sentence} {text(first.keep)} kept; output {text(trace.output.shape)}."
+    sentence += f"{counted(trace.num_steps, 'step')} of {counted(trace.batch_size, 'sequence')}"
+    return f"{sentence}, {trace.output.dtype.name}, {text(first.keep)} kept; output {text(trace.output.shape)}."
 
 
 def _cell_runs(trace: LSTMTrace) -> str:
@@ -134,21 +139,9 @@ def _cell_runs(trace: LSTMTrace) -> str:
         if name is None:
             rows.append([*row, "nothing", np.nan, np.nan, np.nan, ""])
             continue
-        values, _ = _sample(cell, cell.stored.quantity(name))
-        low, mean, high = _spread(values)
-        rows.append(
-            [
-                *row,
-                _quantity_label(name),
-                mean,
-                low,
-                high,
-                strip(values[:, 0], f"{name} over time") if values.size else "",
-            ]
-        )
+        rows.append([*row, _quantity_label(name), *_summary(cell, name, f"{name} over time")[0]])
     heads = ["cell", f"features {ARROW} units", "quantity", "mean", "least", "greatest", "units × time"]
-    more = len(trace.cells()) - MOST_CELLS
-    after = paragraph(f"and {counted(more, 'more cell')}", aside=True) if more > 0 else ""
+    after = _more(len(trace.cells()) - MOST_CELLS, "more cell")
     return table(heads, _align_numbers(rows, (3, 4, 5)), (3, 4, 5)) + after
 
 
@@ -164,7 +157,7 @@ def network_trace_html(trace: NetworkTrace) -> str:
 
 def lstm_html(lstm: LSTM) -> str:
     """Return the HTML of an LSTM."""
-    return record_block("LSTM", _sizes(lstm), _variants([c.variant for row in lstm.layers for c in row]), _cells(lstm))
+    return record_block("LSTM", _sizes(lstm), *_cells(lstm))
 
 
 def _sizes(lstm: LSTM) -> str:
@@ -182,7 +175,8 @@ def _variants(variants: list[Variant]) -> str:
     return "" if list(kinds) == ["plain"] else paragraph(f"Variant: {text('; or '.join(kinds), 300)}.")
 
 
-def _cells(lstm: LSTM) -> str:
+def _cells(lstm: LSTM) -> tuple[str, str]:
+    """Return the variants of the cells of an LSTM, and their table."""
     cells = list(lstm.cells().items())
     rows = []
     for (layer, direction), cell in cells[:MOST_CELLS]:
@@ -190,10 +184,9 @@ def _cells(lstm: LSTM) -> str:
         projected = "" if p.projection is None else f" {ARROW} {p.recurrent_size:,}"
         sizes = f"{p.input_size:,} {ARROW} {p.hidden_size:,}{projected}"
         rows.append([str(layer), text(direction), sizes, f"{p.num_parameters:,}"])
-    after = (
-        paragraph(f"and {counted(len(cells) - MOST_CELLS, 'more cell')}", aside=True) if len(cells) > MOST_CELLS else ""
-    )
-    return table(["layer", "direction", f"features {ARROW} units", "parameters"], rows, (3,)) + after
+    after = _more(len(cells) - MOST_CELLS, "more cell")
+    listing = table(["layer", "direction", f"features {ARROW} units", "parameters"], rows, (3,))
+    return _variants([cell.variant for _, cell in cells]), listing + after
 
 
 def network_html(network: Network) -> str:
@@ -216,8 +209,7 @@ def network_html(network: Network) -> str:
         rows.append(["skip connection", f"the first {counted(network.skip, 'feature')} added"])
     if network.outputs is not None:
         rows.append(["outputs", "in physical units"])
-    variants = _variants([cell.variant for row in network.lstm.layers for cell in row])
-    return record_block("Network", sentence, table(["", ""], rows, wide=1), variants, _cells(network.lstm))
+    return record_block("Network", sentence, table(["", ""], rows, wide=1), *_cells(network.lstm))
 
 
 def _dense(layer: Linear) -> str:
@@ -247,10 +239,7 @@ def found_html(entry: StoredLSTM) -> str:
     rows += [["not finite", text(bad, 300)] for bad in entry.non_finite[:MOST_NOTES]]
     if unknown := _unknown(entry):
         rows.append(["unknown", "; ".join(unknown)])
-    variants = _variants([cell.variant for row in entry.lstm.layers for cell in row])
-    return record_block(
-        "StoredLSTM", text(entry.name, 120), table(["", ""], rows, wide=1), variants, _cells(entry.lstm)
-    )
+    return record_block("StoredLSTM", text(entry.name, 120), table(["", ""], rows, wide=1), *_cells(entry.lstm))
 
 
 def _unknown(entry: StoredLSTM) -> list[str]:

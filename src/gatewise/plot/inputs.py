@@ -36,4 +36,4 @@ def lines(ax: Any, places: Any, values: Array, names: Sequence[str], measures: S
     ax.set_ylabel(drawing.safe_text(measure or "input"))
     if apart:
         ax.set_yticks([0, 1], ["least", "largest"])
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    drawing.legend_beside(ax)

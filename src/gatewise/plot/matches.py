@@ -21,10 +21,6 @@ NARROWEST = 1 / 300  # of the axis, so that a short stretch of a long run is vis
 def matches(record: Matches, ax: Any) -> Axes:
     """Draw the stretches in which the units of a chosen stretch are on: sequences × time, coloured by score.
 
-    Returns
-    -------
-    Axes
-
     Notes
     -----
     The chosen stretch is outlined. At most 30 sequences are drawn, those with the best matches. Each stretch is wide
@@ -37,24 +33,16 @@ def matches(record: Matches, ax: Any) -> Axes:
     edges = drawing.edges_of(places)
     narrowest = (edges[-1] - edges[0]) * NARROWEST
     colours = drawing.colour_map(CIVIDIS)
+
+    def draw(sequence: int, start: int, stop: int, height: float, **look: Any) -> None:
+        left, right = edges[start], edges[stop]
+        wide = max(right - left, narrowest)
+        axes.barh(rows[sequence], wide, height, (left + right - wide) / 2, edgecolor=drawing.ink(), **look)
+
     for (sequence, start, stop), score in list(zip(record.places, record.columns["score"], strict=True))[::-1]:
         if sequence in rows:
-            left, right = edges[start], edges[stop]
-            wide = max(right - left, narrowest)
-            look = {"color": colours(float(score)), "edgecolor": drawing.ink(), "linewidth": 0.4, "zorder": 2 + score}
-            axes.barh(rows[sequence], wide, 0.7, (left + right - wide) / 2, **look)
-    left, right = edges[record.start], edges[record.stop]
-    wide = max(right - left, narrowest)
-    axes.barh(
-        rows[record.sequence],
-        wide,
-        0.8,
-        (left + right - wide) / 2,
-        facecolor="none",
-        edgecolor=drawing.ink(),
-        linewidth=1.5,
-        zorder=4,
-    )
+            draw(sequence, start, stop, 0.7, color=colours(float(score)), linewidth=0.4, zorder=2 + score)
+    draw(record.sequence, record.start, record.stop, 0.8, facecolor="none", linewidth=1.5, zorder=4)
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     drawing.name_ticks(axes.yaxis, [record.sequences[sequence] for sequence in rows], MOST_SEQUENCES)

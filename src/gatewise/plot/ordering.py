@@ -19,20 +19,9 @@ Units = int | str | Sequence[int | str]
 
 
 def unit_places(trace: Trace, units: Units | None) -> npt.NDArray[np.intp]:
-    """Return the places of chosen units among the units that a trace kept.
+    """Return the places of chosen units among the units that a trace kept; None chooses all of them.
 
-    Parameters
-    ----------
-    trace : Trace
-    units : int, str, or a sequence of them; or None
-        Hidden units, counted from 0 (negative from the end), or their names; None for all units of the trace.
-
-    Raises
-    ------
-    OptionError
-        If there is no such unit.
-    NotKeptError
-        If the trace did not keep it.
+    Units are counted from 0 (negative from the end) among the hidden units, or named.
     """
     count, names = trace.parameters.hidden_size, unit_names(trace)
     available = list(range(count) if trace.keep.units is None else trace.keep.units)
@@ -52,25 +41,10 @@ def unit_places(trace: Trace, units: Units | None) -> npt.NDArray[np.intp]:
 
 
 def order_units(trace: Trace, values: Array, units: Units | None, sort: str) -> npt.NDArray[np.intp]:
-    """Return the places of chosen units among those of a trace, in the order of the picture.
+    """Return the places of chosen units among those of a trace, in the order of the picture; see `unit_places`.
 
-    Parameters
-    ----------
-    trace : Trace
-    values : array (time, units)
-        The values in the picture.
-    units
-        See `unit_places`.
-    sort : {"none", "timescale", "cluster"}
-        As given, by timescale (the longest first), or by a hierarchical clustering of `values`, similar units side by
-        side.
-
-    Raises
-    ------
-    OptionError
-        If there is no such order or unit.
-    MissingExtraError
-        If `sort` is cluster and SciPy is not installed.
+    They are sorted by timescale (the longest first), or by a hierarchical clustering of the values in the picture
+    (time, units), similar units side by side.
     """
     one_of("sort", sort, ORDERS)
     chosen = unit_places(trace, units)

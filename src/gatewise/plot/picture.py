@@ -49,14 +49,8 @@ def picture(
     """Return a decorator that turns ``draw(record, ax, *, options)`` into a picture.
 
     The picture takes what `data` takes, or a record, then `ax`, and by name the options of `data` and of `draw`. Its
-    signature and its docstring name them all: what is said of the options of `data` is said there alone.
-
-    Parameters
-    ----------
-    record : type
-        The class of the record.
-    data : callable
-        Returns the record of a run or a model, its first argument.
+    signature and its docstring name them all: what is said of the options of `data` is said there alone. `data` returns
+    a record of a run or a model, its first argument.
     """
 
     def decorate(draw: Callable[..., AxesT]) -> Callable[..., AxesT]:
@@ -110,6 +104,7 @@ def _docstring(draw: Callable[..., Any], data: Callable[..., Any], record: type[
         error, _, reason = entry.partition("\n")
         errors[error] = f"{errors.get(error, error)}\n{reason}"
     sections["Raises"] = "\n".join(errors.values())
+    sections.setdefault("Returns", "Axes")
     order = ("Parameters", "Returns", "Raises", "Notes")
     text = [sections[""], *(f"{name}\n{'-' * len(name)}\n{sections[name]}" for name in order if name in sections)]
     return "\n\n".join(text) + "\n"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array
+from gatewise.arrays import Array, Mask
 
 MOST_POINTS = 2000  # of a line: about two for each pixel
 
@@ -19,6 +19,11 @@ def edges_of(places: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return np.concatenate([places - 0.5, places + 0.5])
     middle = (places[1:] + places[:-1]) / 2
     return np.concatenate([[places[0] - (middle[0] - places[0])], middle, [places[-1] + (places[-1] - middle[-1])]])
+
+
+def spans_of(on: Mask) -> npt.NDArray[np.intp]:
+    """Return the spans (span, 2) of neighbouring steps that are on: the first, and the step after the last."""
+    return np.flatnonzero(np.diff(np.concatenate([[False], on, [False]]).astype(int))).reshape(-1, 2)
 
 
 def pixel_bins(places: npt.NDArray[Any], most: int) -> npt.NDArray[np.intp]:
@@ -47,19 +52,9 @@ def is_even(places: npt.NDArray[Any]) -> bool:
 
 
 def extreme_steps(values: Array, most: int = MOST_POINTS) -> npt.NDArray[np.intp]:
-    """Return the steps of a long series that a picture shows: those of each pixel's least and greatest value.
+    """Return the steps of a series that a picture shows: those of each pixel's least and greatest value.
 
-    Parameters
-    ----------
-    values : array (time,)
-        NaN is ignored.
-    most : int
-        The largest number of steps.
-
-    Returns
-    -------
-    array of int
-        The steps in order; all of them if there are no more than `most`.
+    They are in order, and all of them if there are no more than `most`. NaN is ignored.
     """
     count = len(values)
     if count <= most:

@@ -50,24 +50,13 @@ def saturation(record: Saturation, ax: Any) -> Any:
 def _points(ax: Any, closed: Any, opened: Any, dead: Any, colour: str) -> None:
     size = float(np.clip(900 / len(closed), 8, 40))
     look: dict[str, Any] = {"edgecolor": drawing.ink(), "linewidth": 0.5, "clip_on": False, "zorder": 3}
-    if not dead.all():
-        places, counts = _distinct_places(closed[~dead], opened[~dead])
-        ax.scatter(*places, s=_sizes(size, counts), color=colour, alpha=0.7 if len(closed) > NAMED else 1.0, **look)
+    alive = {"color": colour, "alpha": 0.7 if len(closed) > NAMED else 1.0}
+    for units, kind in ((~dead, alive), (dead, {"facecolor": "none", "label": "dead"})):
+        if units.any():  # a point for each distinct place; its area grows with the number of units, up to a bound
+            places, counts = np.unique(np.round([closed[units], opened[units]], 2), axis=1, return_counts=True)
+            ax.scatter(*places, s=np.minimum(size * counts, LARGEST), **kind, **look)
     if dead.any():
-        places, counts = _distinct_places(closed[dead], opened[dead])
-        ax.scatter(*places, s=_sizes(size, counts), facecolor="none", **look, label="dead")
         ax.legend(loc="upper right", frameon=False, handletextpad=0.2)
-
-
-def _distinct_places(closed: Any, opened: Any) -> tuple[Any, Any]:
-    """Return the distinct places of points (2, ·), and the number of units at each."""
-    places, counts = np.unique(np.round([closed, opened], 2), axis=1, return_counts=True)
-    return places, counts
-
-
-def _sizes(size: float, counts: Any) -> Any:
-    """Return the areas of points; they grow with the number of units, up to a bound."""
-    return np.minimum(size * counts, LARGEST)
 
 
 def _name_points(ax: Any, closed: Any, opened: Any, units: Any) -> None:

@@ -25,19 +25,7 @@ FONTS = (  # with characters of names that matplotlib's own font lacks
 def save(path: str | os.PathLike[str], format: str, draw: Callable[[], Any]) -> None:
     """Write a picture to a file; letters become shapes and look the same everywhere.
 
-    Parameters
-    ----------
-    path : path
-    format : {"svg", "png", "pdf"}
-    draw : callable
-        Draws a new figure and returns its Axes; it is called with matplotlib set up for a file.
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    FileError
-        If the file cannot be written.
+    `draw` draws a new figure and returns its Axes; it is called with matplotlib set up for a file.
     """
     library().use("agg")
     import numpy as np

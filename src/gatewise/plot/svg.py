@@ -59,25 +59,10 @@ def svg(
 ) -> str:
     """Return a picture as an element of a page.
 
-    Parameters
-    ----------
-    draw : callable
-        Draws on a Figure, its argument.
-    sentence : str
-        Its alternative text.
-    key : str, optional
-        The beginning of its ids, which must differ between the pictures of a page; by default a hash of the picture.
-    size : (float, float), optional
-        Width and height in inches; by default the height depends on the number of rows of panels.
-    settings : dict
-        Settings of matplotlib, in addition to its defaults and `SETTINGS`.
-    dpi : int
-        Pixels per inch, to which long runs are reduced: fewer make a smaller picture.
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
+    `draw` draws on a Figure, `sentence` is its alternative text. Its ids begin with `key` and must differ between the
+    pictures of a page; by default a hash of the picture does. `size` is in inches; by default the height depends on the
+    rows of panels. `settings` of matplotlib are in addition to its defaults and `SETTINGS`. Long runs are reduced to
+    the pixels of `dpi`: fewer make a smaller picture.
     """
     matplotlib = drawing.library()
     from matplotlib.figure import Figure

@@ -30,14 +30,8 @@ def show(record: Gates, console: Console | None = None) -> None:
 
     Each line shows two units, one above the other in half blocks. Without colours, or with ``NO_COLOR``, it shows one
     unit in shades or digits. With more steps than columns, each pair of columns shows the least and the greatest value
-    of its steps in the order in which they occur; pairs of rows do the same for too many units.
-
-    Parameters
-    ----------
-    record : Gates
-        The record that `plot.data.gates` returns.
-    console : rich.console.Console, optional
-        The terminal; by default standard output.
+    of its steps in the order in which they occur; pairs of rows do the same for too many units. The terminal is
+    standard output by default.
     """
     from rich.console import Console
 

@@ -33,10 +33,6 @@ def text(record: Text, ax: Any, *, width: int = 80) -> Axes:
     width : int
         The number of letters of a line; a line break also ends a line.
 
-    Returns
-    -------
-    Axes
-
     Notes
     -----
     Blanks become ·, line breaks ↵, tabs ⇥, other control characters their codes. Gates are coloured from dark (0) to

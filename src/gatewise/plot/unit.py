@@ -50,7 +50,7 @@ def unit(record: Unit, ax: Any) -> Any:
         panel.set_ylim(*GATE_LIMITS)
         for name in amounts:
             _line(panel, record, record.values[name], name.removesuffix("_gate"), drawing.hue(name), STYLES[name])
-        _legend(panel)
+        drawing.legend_beside(panel)
     for panel, name in zip(rest, alone, strict=True):
         panel.axhline(0, color=drawing.ink(), linewidth=0.5)
         panel.set_ylabel(name.replace("_", "\n", 1).replace("_", " "))
@@ -71,7 +71,3 @@ def _input(ax: Any, record: Unit) -> None:
 
 def _line(ax: Any, record: Unit, values: Any, label: str, colour: Any, style: str = "-") -> None:
     drawing.draw_series(ax, drawing.set_time_axis(ax, record.times), values, color=colour, linestyle=style, label=label)
-
-
-def _legend(ax: Any) -> None:
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)

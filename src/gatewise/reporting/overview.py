@@ -148,7 +148,7 @@ def facts(subject: ReportSubject) -> list[tuple[str, str]]:
     inputs = first.input_size if network is None else network.num_features
     rows.append(("Input", counted(inputs, "feature") + _some(labels.features)))
     for branch in () if network is None else network.branches:
-        layers = "; ".join(map(_units, branch.layers)) or "as they are"
+        layers = "; ".join(map(_sizes, branch.layers)) or "as they are"
         names = [labels.feature(place) for place in branch.features]
         rows.append(("Into the LSTM", f"{join_names(names, most=9)}: {layers}"))
     for number, row in enumerate(lstm.layers):
@@ -159,8 +159,8 @@ def facts(subject: ReportSubject) -> list[tuple[str, str]]:
         variant = ", ".join(f"{name} {value}" for name, value in p.variant.differences().items())
         rows.append((f"Layer {number}", units + (f"; {variant}" if variant else "")))
     if network is not None and network.head is not None:
-        rows += [("Dense layer", _units(layer)) for layer in network.hidden]
-        rows.append(("Head", _head(network.head) + _some(labels.outputs)))
+        rows += [("Dense layer", _sizes(layer)) for layer in network.hidden]
+        rows.append(("Head", _sizes(network.head, "output") + _some(labels.outputs)))
         if network.skip:
             added = "the first feature is" if network.skip == 1 else f"the first {network.skip} features are"
             rows.append(("Skip connection", f"{added} added to the output"))
@@ -176,19 +176,13 @@ def facts(subject: ReportSubject) -> list[tuple[str, str]]:
     return rows
 
 
-def _units(layer: Linear) -> str:
-    return counted(len(layer.weight), "unit") + ("" if layer.activation is None else f", {layer.activation}")
-
-
-def _head(head: Linear) -> str:
-    return counted(len(head.weight), "output") + ("" if head.activation is None else f", {head.activation}")
+def _sizes(layer: Linear, noun: str = "unit") -> str:
+    return counted(len(layer.weight), noun) + ("" if layer.activation is None else f", {layer.activation}")
 
 
 def _some(names: Any, most: int = 8) -> str:
     """Return names in brackets; of many names, the first ones."""
-    if names is None:
-        return ""
-    return f" ({join_names(names, most=most + 1)})"
+    return "" if names is None else f" ({join_names(names, most=most + 1)})"
 
 
 def _span(subject: ReportSubject) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,89 +20,44 @@ MOST_UNITS = 32  # of a cell whose fixed points are searched
 STARTS = 8  # of that search
 MANY = 2e5  # units times steps, from which on an integral has fewer points: two take 4 s at 1.3 million
 SMALL = 0.005  # of the largest share: steps with smaller shares are drawn near larger ones alone
-Ask = Callable[[], Answer]
 
 
-@dataclass(frozen=True)
-class PosedQuestion:
-    """A question about one run: about all of it, or about each of its cells.
+class PosedQuestion(NamedTuple):
+    """A question about one run: its title, and the name and the function of each answer.
 
-    Attributes
-    ----------
-    title : str
-    asks : tuple of (str, callable)
-        The name of each cell, and the function that returns its answer; an empty name for the whole run.
+    An answer about a cell has its name, one about the whole run an empty name.
     """
 
     title: str
-    asks: tuple[tuple[str, Ask], ...]
+    asks: tuple[tuple[str, Callable[[], Answer]], ...]
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question of the table.
+    """A question of the table: about a run, or about each cell, each explained step, or each cell at each of them."""
 
-    Attributes
-    ----------
-    pose : callable
-        Yields the question about a subject: once, or for each step that is explained.
-    draw : callable
-        Draws an answer on a Figure.
-    meaning : str
-        What an answer means, in sentences that hold for every answer.
-    height : float
-        Of the picture, in inches.
-    notability : callable
-        A number for an answer: of several cells, the one with the largest number is drawn, of equal ones the last.
-    """
+    title: str  # with {} for the time of the step
+    ask: Callable[..., Answer]  # takes a subject; or a cell; then a step, and of a cell the subject as well
+    draw: Callable[[Any, Any], Any]  # draws an answer on a Figure
+    meaning: str  # of an answer, in sentences that hold for every answer
+    height: float = 3.0  # of the picture, in inches
+    notability: Callable[[Any], float] = lambda answer: 0.0  # of several cells, the last of the largest is drawn
+    each_cell: bool = False
+    each_step: bool = False
 
-    pose: Callable[[ReportSubject], Iterator[PosedQuestion]]
-    draw: Callable[[Any, Any], Any]
-    meaning: str
-    height: float = 3.0
-    notability: Callable[[Any], float] = lambda answer: 0.0
-
-
-def about_the_run(
-    title: str, ask: Callable[[ReportSubject], Answer]
-) -> Callable[[ReportSubject], Iterator[PosedQuestion]]:
-    """Return a function that poses a question about the whole run."""
-
-    def pose(subject: ReportSubject) -> Iterator[PosedQuestion]:
-        yield PosedQuestion(title, (("", lambda: ask(subject)),))
-
-    return pose
+    def pose(self, subject: ReportSubject) -> Iterator[PosedQuestion]:
+        """Yield the question about a subject: once, or for each step that is explained."""
+        for t in subject.steps if self.each_step else (None,):
+            given = ((t, subject) if self.each_cell else (t,)) if self.each_step else ()
+            things: list[tuple[str, Any]] = [("", subject)]
+            if self.each_cell:
+                things = [(subject.cell_name(key), cell) for key, cell in subject.cells.items()]
+            asks = tuple((name, partial(self.ask, thing, *given)) for name, thing in things)
+            yield PosedQuestion(self.title.format(subject.when(t)), asks)
 
 
-def about_each_cell(title: str, ask: Callable[[Any], Answer]) -> Callable[[ReportSubject], Iterator[PosedQuestion]]:
-    """Return a function that poses a question about each cell."""
-
-    def pose(subject: ReportSubject) -> Iterator[PosedQuestion]:
-        yield PosedQuestion(
-            title, tuple((subject.cell_name(key), partial(ask, cell)) for key, cell in subject.cells.items())
-        )
-
-    return pose
-
-
-def about_each_step(
-    title: str, ask: Callable[[ReportSubject, int | None], Answer]
-) -> Callable[[ReportSubject], Iterator[PosedQuestion]]:
-    """Return a function that poses a question about each explained step, whose time fills the title."""
-
-    def pose(subject: ReportSubject) -> Iterator[PosedQuestion]:
-        for t in subject.steps:
-            yield PosedQuestion(title.format(subject.when(t)), (("", partial(ask, subject, t)),))
-
-    return pose
-
-
-def _contributions(subject: ReportSubject) -> Iterator[PosedQuestion]:
-    sequence = 0 if subject.has_named_sequence else subject.sequence
-    for t in subject.steps:
-        cells = subject.cells.items()
-        asks = [(subject.cell_name(key), partial(insight.contributions, cell, t, sequence)) for key, cell in cells]
-        yield PosedQuestion(f"Who wrote the cell state {subject.when(t)}?", tuple(asks))
+def _contributions(cell: Trace, t: int | None, subject: ReportSubject) -> Answer:
+    return insight.contributions(cell, t, 0 if subject.has_named_sequence else subject.sequence)
 
 
 def _attribution(subject: ReportSubject, t: int | None) -> Answer:
@@ -152,75 +107,91 @@ def _picture(name: str) -> Callable[[Any, Any], Any]:
 
 QUESTIONS = (
     Question(
-        about_the_run("What is in it, and what did it output?", overview.overview),
+        "What is in it, and what did it output?",
+        overview.overview,
         overview.draw,
         "The line is the model's output over this input; a dot marks each step that this page explains. All answers"
         " below are about this input: another one may open other gates.",
         2.4,
     ),
     Question(
-        about_each_cell("Is any gate stuck?", insight.saturation),
+        "Is any gate stuck?",
+        insight.saturation,
         _picture("saturation"),
         "On this input, a constant could take the place of a gate that is nearly closed or nearly open at every step. A"
         " few such gates are common; where most units have one, the model may be larger than its task needs, or this"
         " input may lie outside the range that it was trained on.",
         2.5,
         lambda answer: float(np.sum(answer.columns["stuck"])),
+        each_cell=True,
     ),
     Question(
-        about_each_cell("How long does it remember?", insight.timescales),
+        "How long does it remember?",
+        insight.timescales,
         _picture("timescales"),
         "After one timescale, 1/e (about 37 %) of what a unit held is left. What happened many timescales ago no longer"
         " reaches the output along the cell, however important it was; compare the longest timescales with how far back"
         " your task needs to look.",
         3.0,
         lambda answer: float(np.median(answer.timescale)),
+        each_cell=True,
     ),
     Question(
-        about_the_run("What is the largest output that it can reach?", _ceiling),
+        "What is the largest output that it can reach?",
+        _ceiling,
         _picture("ceiling"),
         "The states of an LSTM are bounded, so a linear head has a ceiling that no input exceeds: where the data go"
         " beyond it, this model cannot follow. What was lost at each step shows which part kept the output down.",
         3.4,
     ),
     Question(
-        about_each_cell("Which units move most, and which least?", insight.activity),
+        "Which units move most, and which least?",
+        insight.activity,
         _picture("activity"),
         "A unit whose hidden state hardly varies tells the rest of the model nothing about this input. It may respond"
         " to inputs that do not occur here, or it may not be needed.",
         2.8,
         lambda answer: -float(answer.deviation.min()),
+        each_cell=True,
     ),
     Question(
+        "Who wrote the cell state {}?",
         _contributions,
         _picture("contributions"),
         "The cell state is exactly the sum of what each step wrote, times the forget gates since then. The height shows"
         " how much of it each step still accounts for; how much of that reaches the output depends on the output gate"
         " and the head.",
         3.0,
+        each_cell=True,
+        each_step=True,
     ),
     Question(
-        about_each_step("Why this output {}?", _attribution),
+        "Why this output {}?",
+        _attribution,
         _draw_attribution,
         "Each step's share in the difference between this output and the one for an LSTM input of zeros, by integrated"
         " gradients: positive shares raised the output, negative ones lowered it. This explains the model at this"
         " input; it does not say that the model is right.",
         3.0,
+        each_step=True,
     ),
     Question(
-        about_the_run("How many steps matter?", _influence),
+        "How many steps matter?",
+        _influence,
         _picture("influence"),
         "How strongly the output at the first of the steps above would respond to a small change of the input at each"
         " step. A model that responds to a few steps only cannot use a longer history, whatever it is given.",
         3.0,
     ),
     Question(
-        about_each_cell("Where does it come to rest?", _fixed_points),
+        "Where does it come to rest?",
+        _fixed_points,
         _picture("fixed_points"),
         "If the input stayed at its mean, the state would settle at a stable fixed point, where there is one, within a"
         " few time constants. Several stable points are a lasting memory: where the state settles depends on what the"
         " input was before.",
         3.4,
         lambda answer: float(len(answer.kinds)),
+        each_cell=True,
     ),
 )

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, index
-from gatewise.errors import OptionError, join_names
-from gatewise.insight.naming import at_step, times_of
+from gatewise.arrays import Array, Mask
+from gatewise.errors import OptionError
+from gatewise.insight.naming import at_step, place_of, times_of
 from gatewise.layers import LSTM
 from gatewise.network import SOFTMAX, Linear, Network, NetworkTrace, Scaling, outputs_of
 from gatewise.opening.runs import OpenedRun
@@ -153,8 +153,13 @@ def subject_of(
     outputs, output_names = _outputs(run)
     valid = None if len(outputs) != lstm.num_steps else first.valid
     _require_finite(first, outputs, valid)
-    named_sequence = _place("sequence", sequence, lstm.batch_size, first.labels.sequences)
-    output = _place("output", target, outputs.shape[2], output_names)
+    named_sequence, output = (
+        None if name is None else place_of(noun, name, count, names)
+        for noun, name, count, names in (
+            ("sequence", sequence, lstm.batch_size, first.labels.sequences),
+            ("output", target, outputs.shape[2], output_names),
+        )
+    )
     sizes = np.abs(outputs) if valid is None else np.where(valid[..., None], np.abs(outputs), -1)
     if named_sequence is not None:
         sizes = sizes[:, named_sequence : named_sequence + 1]
@@ -209,28 +214,12 @@ def _require_finite(first: Trace, outputs: Array, valid: Mask | None) -> None:
             )
 
 
-def _place(kind: str, name: int | str | None, count: int, names: Sequence[str] | None) -> int | None:
-    """Return the place among `count` things of a kind, by the name or the number of one; None for None."""
-    if name is None:
-        return None
-    if isinstance(name, str):
-        if names is not None and name in names:
-            return list(names).index(name)
-        if not name.lstrip("-").isdecimal():
-            some = f"; it has {join_names(map(repr, names))}" if names is not None else ""
-            raise OptionError(f"there is no {kind} {name!r} in this run{some}")
-        name = int(name)
-    return index(kind, name, count, "this run")
-
-
 def _named_steps(at: int | str | Sequence[int | str], first: Trace, sequence: int) -> tuple[int, ...]:
     """Return the steps that the caller names, each by its number or its time."""
     steps = []
     times = None if first.labels.times is None else [str(time) for time in first.labels.times]
     for name in at if isinstance(at, (Sequence, np.ndarray)) and not isinstance(at, str) else [at]:
-        step = _place("step", name, len(first), times)
-        if step is None:
-            raise OptionError("at must be steps, by their numbers or times")
+        step = place_of("step", name, len(first), times)
         if first.valid is not None and not first.valid[step, sequence]:
             raise OptionError(f"step {name} of sequence {sequence} is not valid")
         steps.append(step)

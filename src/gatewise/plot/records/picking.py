@@ -20,13 +20,7 @@ BOTH_SIDES = ("tanh", "softsign")  # nonlinearities between -1 and 1
 
 
 def cell_and_sequence(run: object, sequence: int | str) -> tuple[Trace, int]:
-    """Return the trace of the only cell of a run, and the place of a sequence from its number or its name.
-
-    Raises
-    ------
-    OptionError
-        If there is no such sequence, the run has no step, or it is not that of one cell.
-    """
+    """Return the trace of the only cell of a run, and the place of a sequence from its number or its name."""
     trace = of_one_cell(run)
     if not len(trace):
         raise OptionError("a picture needs at least one step; this trace has none")
