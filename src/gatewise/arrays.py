@@ -6,7 +6,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -51,11 +51,14 @@ def size(name: str, value: object, *, least: int = 1, most: int | None = MOST) -
     return number
 
 
-def finite_number(name: str, value: object) -> float:
-    """Return `value` as a finite float; `name` is the subject of the error."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.floating)) or not math.isfinite(value):
-        raise OptionError(f"{name} must be a finite number, not {value!r}")
-    return float(value)
+def finite_number(
+    name: str, value: object, allowed: str = "a finite number", fits: Callable[[float], bool] = lambda value: True
+) -> float:
+    """Return `value` as a finite float that fits; `name` and `allowed`, what fits, are words of the error."""
+    known = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not known or not math.isfinite(number := float(value)) or not fits(number):  # type: ignore[arg-type]
+        raise OptionError(f"{name} must be {allowed}, not {value!r}")
+    return number
 
 
 def array_of(name: str, value: npt.ArrayLike) -> npt.NDArray[Any]:

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, distances
+from gatewise.arrays import Array, distances, finite_number
 from gatewise.errors import NotKeptError, OptionError, ShapeError, join_names
-from gatewise.insight.retention import finite_number, pieces
+from gatewise.insight.retention import pieces
 from gatewise.records.run_record import RunRecord
 from gatewise.records.trace import Trace
 

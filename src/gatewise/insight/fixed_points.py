@@ -8,13 +8,13 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, numbers, quiet, require_memory, size
+from gatewise.arrays import Array, finite_number, numbers, quiet, require_memory, size
 from gatewise.cell import LSTMCell, Rng, generator
 from gatewise.errors import OptionError, ShapeError, join_names
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import duration_of, step_duration
 from gatewise.insight.newton import FixedPointSearch, merge_points, midpoints
-from gatewise.insight.retention import finite_number, of_one_cell
+from gatewise.insight.retention import of_one_cell
 from gatewise.layers import LSTM
 from gatewise.parameters import Parameters
 from gatewise.records.run_record import RunRecord

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask
+from gatewise.arrays import Array, Mask, finite_number
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.jacobians import (
@@ -31,7 +31,7 @@ from gatewise.insight.naming import (
     valid_places,
     valid_step,
 )
-from gatewise.insight.retention import finite_number, stored_run
+from gatewise.insight.retention import stored_run
 from gatewise.network import NetworkTrace, Run, outputs_of
 from gatewise.records.trace import LSTMTrace, Trace
 

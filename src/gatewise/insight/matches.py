@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, chunks, index, size
+from gatewise.arrays import Array, Mask, chunks, finite_number, index, size
 from gatewise.errors import NotKeptError, OptionError, one_of
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import sequence_of, state_names, times_of
-from gatewise.insight.retention import finite_number, of_one_cell, require_finite, valid_steps
+from gatewise.insight.retention import of_one_cell, require_finite, valid_steps
 from gatewise.progress import working
 from gatewise.records.trace import Trace
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, numbers, quiet, require_memory, size
+from gatewise.arrays import Array, Mask, finite_number, numbers, quiet, require_memory, size
 from gatewise.cell import Rng, generator
 from gatewise.errors import NotKeptError, OptionError, ShapeError, one_of
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import sequence_of, state_names, times_of
-from gatewise.insight.retention import finite_number, of_one_cell
+from gatewise.insight.retention import of_one_cell
 from gatewise.insight.ridge import ProbeRows, Ridge, Sums, choose_penalty, squared_errors
 from gatewise.progress import working
 from gatewise.records.labels import Measure

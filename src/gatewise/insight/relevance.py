@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from gatewise import gates
-from gatewise.arrays import Array, Mask, chunks
+from gatewise.arrays import Array, Mask, chunks, finite_number
 from gatewise.equations import Moment
 from gatewise.errors import OptionError
 from gatewise.insight.backward_pass import NUMBERS, back_through
-from gatewise.insight.retention import finite_number
 from gatewise.insight.target import Target
 from gatewise.layers.arguments import unbatched
 from gatewise.layers.merging import unmerge

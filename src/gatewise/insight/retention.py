@@ -8,7 +8,7 @@ Questions that count or add over time read a trace in pieces of `PIECE` numbers,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -45,16 +45,6 @@ def unit_hidden_state(trace: Trace) -> Array | None:
         return trace.unprojected_state
     same = trace.parameters.projection is None and trace.dropout.zoneout_hidden is None
     return trace.hidden_state if same and "hidden_state" in trace.keep.quantities else None
-
-
-def finite_number(
-    name: str, value: object, allowed: str = "a finite number", fits: Callable[[float], bool] = lambda value: True
-) -> float:
-    """Return `value` as a finite number that fits; `name` and `allowed`, what fits, are words of the error."""
-    known = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not known or not np.isfinite(number := float(value)) or not fits(number):  # type: ignore[arg-type]
-        raise OptionError(f"{name} must be {allowed}, not {value!r}")
-    return number
 
 
 def pieces(title: str, count: int, numbers: int) -> Iterator[slice]:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask
+from gatewise.arrays import Array, Mask, finite_number
 from gatewise.errors import OptionError, join_names
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import unit_names
 from gatewise.insight.retention import (
-    finite_number,
     of_one_cell,
     pieces,
     require_between_0_and_1,
