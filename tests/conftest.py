@@ -28,6 +28,13 @@ hypothesis.settings.load_profile("gatewise")
 
 
 @pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Work in an empty folder, and return it."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
 def few_differences(monkeypatch):
     """Let the gradient check of a backward walk compare one entry of each array: where a test is of something else."""
     monkeypatch.setattr("gatewise.diagnostics.gradient_check.MOST", 1)

@@ -10,8 +10,10 @@ import copy
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import pytest
 from cyclopts import App
 
 from gatewise.cli import main
@@ -55,3 +57,22 @@ def exit_code(tokens: Sequence[str]) -> int:
 def environment() -> dict[str, str]:
     """Return the environment of a program that runs elsewhere and imports what the tests do."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path)}
+
+
+def output_of(capsys: pytest.CaptureFixture[str], *tokens: object, code: int = 0) -> str:
+    """Run the program, which must exit with a code, and return what it prints; with code 2, on standard error."""
+    assert exit_code([str(token) for token in tokens]) == code
+    text = capsys.readouterr()
+    return text.err if code == 2 else text.out
+
+
+def refusal_of(capsys: pytest.CaptureFixture[str], *tokens: object) -> str:
+    """Return the one sentence that a command is refused with; it leaves the folder as it was."""
+    before = {path: path.read_bytes() for path in Path().iterdir() if path.is_file()}
+    assert exit_code([str(token) for token in tokens]) == 2
+    text = capsys.readouterr()
+    assert text.out == ""
+    assert text.err.startswith("gatewise: ")
+    assert text.err.count("\n") == 1, text.err
+    assert {path: path.read_bytes() for path in Path().iterdir() if path.is_file()} == before
+    return text.err.removeprefix("gatewise: ").rstrip("\n")

@@ -129,9 +129,8 @@ def test_tokens_have_no_features():
     tokens = np.array([[1, 2], [0, 8], [3, 3]])
     found = gw.apply(network, xarray.DataArray(tokens, dims=("time", "text")))
     np.testing.assert_array_equal(found.cell_state, network.trace(tokens).lstm[0].cell_state)
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal("tokens", "float64", by=gw.OptionError):
         gw.apply(network, xarray.DataArray(1.0 * tokens, dims=("time", "text")))
-    cases.one_sentence(caught.value, "tokens", "float64")
 
 
 def test_answers_are_those_of_insight_for_each_sequence_by_itself():
@@ -168,9 +167,8 @@ def test_features_are_taken_by_name_where_both_have_names():
     mixed = labelled(feature=["rain", "snow", "heat"]).sel(feature=["heat", "rain", "snow"])
     xarray.testing.assert_identical(gw.apply(lstm, mixed), expected)
     for names, words in (("rain hail heat", ["'snow'"]), ("rain snow heat snow", ["'snow'", "2 times"])):
-        with pytest.raises(gw.OptionError) as caught:
+        with cases.refusal(*words, ", ".join(names.split()), by=gw.OptionError):
             gw.apply(lstm, labelled(np.ones((6, 5, len(names.split()))), feature=names.split()))
-        cases.one_sentence(caught.value, *words, ", ".join(names.split()))
 
 
 REFUSED = {
@@ -205,28 +203,24 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_does_not_fit_is_refused_in_one_sentence(name):
     call, *words = REFUSED[name]
-    with pytest.raises(gw.GatewiseError) as caught:
+    with cases.refusal(*words, by=gw.GatewiseError):
         call()
-    cases.one_sentence(caught.value, *words)
 
 
 def test_results_that_do_not_fit_into_memory_are_refused_before_the_run(monkeypatch):
     monkeypatch.setattr("gatewise.arrays.SMALL", 0)
     monkeypatch.setattr("gatewise.arrays.available_memory", lambda: 2000)
-    with pytest.raises(gw.CapacityError) as caught:
+    with cases.refusal("what 5 sequences give", "3.281 KiB", by=gw.CapacityError):
         gw.apply(MODELS["LSTM"], labelled())
-    cases.one_sentence(caught.value, "what 5 sequences give", "3.281 KiB")
 
 
 def test_layers_of_different_sizes_are_asked_for_one_by_one():
     cells = [gw.LSTMCell(3, 4, rng=0), gw.LSTMCell(4, 2, rng=0)]
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal("layer=", by=gw.OptionError):
         gw.apply(gw.LSTM.from_cells(cells), labelled(), layer=[0, 1])
-    cases.one_sentence(caught.value, "layer=")
 
 
 def test_without_xarray_one_sentence_tells_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "xarray", None)
-    with pytest.raises(gw.MissingExtraError) as caught:
+    with cases.refusal("pip install '.[xarray]'", by=gw.MissingExtraError):
         gw.apply(MODELS["LSTM"], RAW)
-    cases.one_sentence(caught.value, "pip install '.[xarray]'")

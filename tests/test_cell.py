@@ -179,17 +179,15 @@ def test_single_precision_numbers_are_the_double_ones_rounded(init):
 )
 @pytest.mark.parametrize("make", [gw.LSTMCell, gw.LSTM])
 def test_a_wrong_wish_is_refused_in_one_sentence(make, arguments, parts):
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal(*parts, by=gw.OptionError):
         make(**{"input_size": 3, "hidden_size": 4, **arguments})
-    cases.one_sentence(caught.value, *parts)
 
 
 @pytest.mark.parametrize("hidden", [10**7, np.int64(10**9), 10**12])
 @every_init
 def test_more_memory_than_there_is_is_refused_beforehand(init, hidden):
-    with pytest.raises(gw.CapacityError) as caught:
+    with cases.refusal("memory", "available", "iB", by=gw.CapacityError):
         draw(3, hidden, init=init)
-    cases.one_sentence(caught.value, "memory", "available", "iB")
 
 
 def test_memory_is_asked_for_what_is_drawn_and_not_for_more(monkeypatch):
@@ -252,9 +250,8 @@ def test_steps_follow_each_other():
     ],
 )
 def test_a_step_of_the_wrong_size_is_refused_in_one_sentence(x, state, parts):
-    with pytest.raises(gw.GatewiseError) as caught:
+    with cases.refusal(*parts, by=gw.GatewiseError):
         gw.LSTMCell(3, 2, rng=0).step(x, state)
-    cases.one_sentence(caught.value, *parts)
 
 
 @pytest.mark.parametrize(
@@ -266,16 +263,14 @@ def test_a_step_of_the_wrong_size_is_refused_in_one_sentence(x, state, parts):
 )
 def test_a_cell_takes_as_many_names_as_it_has_features_and_units(labels, parts):
     p = draw(3, 2, rng=0)
-    with pytest.raises(gw.ShapeError) as caught:
+    with cases.refusal(*parts, by=gw.ShapeError):
         gw.LSTMCell.from_parameters(p, gw.Labels(**labels))
-    cases.one_sentence(caught.value, *parts)
 
 
 @pytest.mark.parametrize("labels", [{"features": "abc"}, {"units": 5}])
 def test_names_are_a_sequence(labels):
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal(*labels, "names", by=gw.OptionError):
         gw.Labels(**labels)
-    cases.one_sentence(caught.value, *labels, "names")
 
 
 def test_a_cell_says_what_it_is():
@@ -302,6 +297,5 @@ def test_a_cell_draws_what_an_lstm_of_one_layer_draws(init, projection, variant)
 def test_a_cell_of_given_parameters_has_those_and_no_others():
     p = drawn("pytorch", 3, 2)
     assert gw.LSTMCell.from_parameters(p).parameters is p
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal("Parameters", "int", by=gw.OptionError):
         gw.LSTMCell.from_parameters(3)
-    cases.one_sentence(caught.value, "Parameters", "int")

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import program
 import pytest
+from program import output_of, refusal_of
 
 import gatewise as gw
 from gatewise import gates
 from gatewise.cell import INITS
-from gatewise.cli import COMMANDS, app, main
+from gatewise.cli import COMMANDS, app
 from gatewise.cli.convert import SUFFIXES
 from gatewise.cli.options import ModelOptions, RunOptions, VariantOptions, switches_of
 from gatewise.cli.run import build
@@ -49,46 +50,19 @@ PRINTED = """
 """
 
 
-def run(capsys: pytest.CaptureFixture[str], *tokens: str) -> str:
-    main(tokens)
-    return capsys.readouterr().out
-
-
-def refused(capsys: pytest.CaptureFixture[str], *tokens: str) -> str:
-    """Return the sentence that a call is refused with."""
-    with pytest.raises(SystemExit) as caught:
-        main(tokens)
-    assert caught.value.code == 2
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert shown.err.startswith("gatewise: ")
-    assert shown.err.count("\n") == 1
-    return shown.err[len("gatewise: ") : -1]
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def test_walk_shows_every_number_of_the_worked_example_in_its_order(capsys):
-    shown = run(capsys, "walk")
+def test_walk_shows_every_number_of_the_worked_example_in_its_order_in_80_plain_columns(capsys):
+    shown = output_of(capsys, "walk")
     place = 0
     for token in re.findall(r"\([^)]*\)|\S+", PRINTED):
         found = re.compile(rf"(?<![\w.-]){re.escape(token)}(?![\w.])").search(shown, place)
         assert found, f"{token} is not shown after {shown[max(place - 200, 0) : place]!r}"
         place = found.end()
-
-
-def test_walk_fits_80_columns_and_is_plain_when_piped(capsys):
-    shown = run(capsys, "walk")
     assert max(map(len, shown.splitlines())) <= 80
     assert "\x1b" not in shown
 
 
 def test_walk_without_options_is_the_worked_example_and_what_to_try_next(capsys):
-    assert run(capsys, "walk") == f"{run(capsys, 'walk', '--example', 'notebook')}{NEXT}\n"
+    assert output_of(capsys, "walk") == f"{output_of(capsys, 'walk', '--example', 'notebook')}{NEXT}\n"
 
 
 @pytest.mark.parametrize(
@@ -111,7 +85,7 @@ def test_walk_without_options_is_the_worked_example_and_what_to_try_next(capsys)
     ],
 )
 def test_every_option_walks_and_fits(options, capsys):
-    shown = run(capsys, "walk", *options)
+    shown = output_of(capsys, "walk", *options)
     assert max(map(len, shown.splitlines())) <= 80
     assert "The new hidden state" in shown
 
@@ -128,7 +102,7 @@ def test_every_switch_of_a_cell_is_an_option():
 
 
 def test_numbers_may_begin_with_a_minus_and_give_the_sizes(capsys):
-    shown = run(capsys, "walk", "--x", "-0.5,0.25", "--h", "-1,0,1", "--c", "-2,2,0")
+    shown = output_of(capsys, "walk", "--x", "-0.5,0.25", "--h", "-1,0,1", "--c", "-2,2,0")
     assert "input size   2" in shown
     assert "hidden size  3" in shown
     assert re.search(r"x +-0\.5 +0\.25", shown)
@@ -142,21 +116,23 @@ def test_a_whole_sequence_is_walked_from_a_file(here, suffix, capsys):
         np.savetxt("x.csv", x, delimiter=",", fmt="%.17g")
     else:
         np.save("x.npy", x)
-    shown = run(capsys, "walk", "--x", f"x{suffix}", "--hidden-size", "1")
+    shown = output_of(capsys, "walk", "--x", f"x{suffix}", "--hidden-size", "1")
     assert [f" step {t} " in shown for t in range(5)] == [True] * 4 + [False]
-    assert f" step {1} " in run(capsys, "walk", "--x", f"x{suffix}", "--hidden-size", "1", "--steps", "2")
+    assert f" step {1} " in output_of(capsys, "walk", "--x", f"x{suffix}", "--hidden-size", "1", "--steps", "2")
 
 
 def test_names_and_dates_of_a_csv_reach_the_walk(here, capsys):
     Path("x.csv").write_text("date,rain,snow\n2024-01-01,0.5,1\n2024-01-02,0.25,0\n", encoding="utf-8")
-    shown = run(capsys, "walk", "--x", "x.csv", "--hidden-size", "1")
+    shown = output_of(capsys, "walk", "--x", "x.csv", "--hidden-size", "1")
     for name in ("rain", "snow", "2024-01-01", "2024-01-02"):
         assert name in shown
 
 
 def test_steps_of_a_single_input_repeat_it_and_carry_the_state(capsys):
-    shown = run(capsys, "walk", "--steps", "2")
-    again = run(capsys, "walk", "--x", "0.5,0.8,0.2", "--h", "0.04826596,0.0696416", "--c", "0.09676093,0.14079951")
+    shown = output_of(capsys, "walk", "--steps", "2")
+    again = output_of(
+        capsys, "walk", "--x", "0.5,0.8,0.2", "--h", "0.04826596,0.0696416", "--c", "0.09676093,0.14079951"
+    )
     assert re.findall(r"h = .* = (\S+)", shown)[-1][:8] == re.findall(r"h = .* = (\S+)", again)[-1][:8]
 
 
@@ -167,7 +143,7 @@ def test_one_step_of_a_saved_model_is_that_of_its_trace(here, direction, capsys)
     x = np.random.default_rng(0).normal(size=(5, 3))
     np.save("x.npy", x)
     place = ["--layer", "1", "--direction", direction, "--at", "3"]
-    shown = run(capsys, "walk", "--model", "m.safetensors", "--x", "x.npy", *place)
+    shown = output_of(capsys, "walk", "--model", "m.safetensors", "--x", "x.npy", *place)
     step = lstm.trace(x)[1, direction].step(3)
     facts = {"model": "m.safetensors", "layer": 1, "direction": direction, "step": 3}
     assert shown == f"{gw.walk(step, facts=facts)}\n"
@@ -182,25 +158,11 @@ def test_one_step_of_a_saved_model_is_that_of_its_trace(here, direction, capsys)
         (["--c", "inf,0"], "c must hold finite numbers, but entry 0 (counted from 0) is inf"),
         (["--x", "one,two"], "x must be numbers with commas between them, or a .csv or .npy file, not 'one,two'"),
         (["--hidden-size", "-2"], "hidden_size must be at least 1, not -2"),
-        (["--input-size", "0"], "input_size must be at least 1, not 0"),
-        (["--projection-size", "3"], "projection_size must be at most hidden_size, 2, but is 3"),
-        (["--seed", "-1"], "seed must be an integer from 0 to 4294967295, not -1"),
-        (["--seed", "4294967296"], "seed must be an integer from 0 to 4294967295, not 4294967296"),
-        (
-            ["--init", "pytorch", "--seed", "-1"],
-            "rng must be a non-negative integer (a seed) or a numpy.random.Generator",
-        ),
         (["--init", "pytorch", "--scale", "2"], "the initialiser 'pytorch' does not take scale"),
-        (["--scale", "nan"], "scale must be a finite number, not nan"),
         (["--unit", "2"], "there is no unit 2; this cell has units 0 to 1"),
         (["--steps", "0"], "--steps must be at least 1, not 0"),
         (["--gate-clip", "-1"], "gate_clip must be a positive, finite number, not -1.0"),
-        (["--projection-clip", "1"], "projection_clip is given, but there is no projection"),
-        (["--epsilon", "1"], "epsilon belongs to layer norm, and layer_norm is none; epsilon is 1.0"),
-        (["--layer-norm", "gates"], "layer_norm='gates' needs an epsilon"),
-        (["--activation", "c=gelu"], "activation must be one of sigmoid, tanh"),
         (["--activation", "c=elu:x"], "cannot read the activation 'elu:x'"),
-        (["--activation", "i=hard_sigmoid"], "hard_sigmoid needs alpha and beta"),
         (["--activation", "sigmoid"], "--activation must be GATE=NAME, as in --activation input_gate=hard_sigmoid"),
         (["--activation", "x=tanh"], "--activation names no gate 'x'; allowed: input_gate, forget_gate, candidate"),
         (["--activation", "i=tanh", "--activation", "input_gate=relu"], "--activation gives input_gate twice"),
@@ -210,27 +172,12 @@ def test_one_step_of_a_saved_model_is_that_of_its_trace(here, direction, capsys)
         (["--layer", "1"], "--layer belongs to a trained model: name its file with --model"),
         (["--example", "latch", "--seed", "3"], "--seed does not go with --example latch"),
         (["--coupling", "both"], "--coupling must be one of none, forget=1-input, input=1-forget, not 'both'"),
-        (["--peephole", "half"], "--peephole must be one of none, full, not 'half'"),
-        (["--hidden-size", "two"], "--hidden-size must be"),
-        (["--no-such-option"], "walk has no option --no-such-option"),
-        (["--x"], "--x"),
         (["--x", "nowhere.csv"], "cannot read nowhere.csv: there is no such file"),
         (["--x", "folder.npy"], "cannot read folder.npy: it is a folder; give the name of a file"),
-        (["--x", "empty.csv"], "cannot read empty.csv: it holds no row"),
-        (["--x", "empty.npy"], "cannot read empty.npy: it is not an intact .npy file"),
         (["--x", "short.npy"], "cannot read short.npy: it is not an intact .npy file"),
-        (["--x", "pickled.npy"], "cannot read pickled.npy: it holds Python objects, not numbers"),
         (["--x", "cube.npy"], "x has shape (2, 2, 3); it must be one row of numbers, or (time, feature)"),
         (["--x", "words.npy"], "cannot read words.npy: it must be numbers, but is of type <U1"),
-        (["--x", "ragged.csv"], "cannot read ragged.csv: line 2 has 2 entries, not 3"),
         (["--x", "text.csv"], "cannot read text.csv: line 2 has 'b', which is not a number"),
-        (["--x", "heads.csv"], "cannot read heads.csv: its only line holds no numbers: a, b, c"),
-        (["--seed", "1.5"], "--seed must be"),
-        (["--hidden-size", "1e3"], "--hidden-size must be"),
-        (
-            ["--x", "binary.csv"],
-            "cannot read binary.csv: it is not text in UTF-8 or UTF-16 (line 1 has the byte 0x80; save it as UTF-8)",
-        ),
         (["--x", "holes.csv"], "x must hold finite numbers, but entry 1 of row 1 (counted from 0) is nan"),
         (["--x", "good.csv", "--steps", "3"], "--steps must be from 1 to 2, since x has 2 steps, not 3"),
         (["--model", "good.csv"], "cannot read good.csv: it is not a file of gatewise, PyTorch"),
@@ -253,34 +200,21 @@ def test_one_step_of_a_saved_model_is_that_of_its_trace(here, direction, capsys)
 )
 def test_whatever_is_wrong_gets_one_sentence_and_exit_code_2(here, tokens, sentence, capsys):
     Path("folder.npy").mkdir()
-    Path("empty.csv").touch()
-    Path("empty.npy").touch()
     np.save("short.npy", np.zeros((100, 3)))
     Path("short.npy").write_bytes(Path("short.npy").read_bytes()[:-8])
-    np.save("pickled.npy", np.array([{}, {}], dtype=object), allow_pickle=True)
     np.save("cube.npy", np.zeros((2, 2, 3)))
     np.save("words.npy", np.array(["a", "b", "c"]))
-    Path("ragged.csv").write_text("1,2,3\n4,5\n", encoding="utf-8")
     Path("text.csv").write_text("1,2,3\n4,b,6\n", encoding="utf-8")
-    Path("heads.csv").write_text("a,b,c\n", encoding="utf-8")
-    Path("binary.csv").write_bytes(bytes(range(128, 256)))
     Path("holes.csv").write_text("1,2,3\n4,nan,6\n", encoding="utf-8")
     Path("good.csv").write_text("1,2,3\n4,5,6\n", encoding="utf-8")
     gw.save(gw.LSTM(3, 2, rng=0), "m")
     Path("cut").write_bytes(Path("m").read_bytes()[:-20])
-    assert sentence in refused(capsys, "walk", *tokens)
+    assert sentence in refusal_of(capsys, "walk", *tokens)
 
 
 def test_a_size_that_does_not_fit_into_memory_is_refused_before_it_is_taken(capsys):
-    sentence = refused(capsys, "walk", "--hidden-size", "10000000")
+    sentence = refusal_of(capsys, "walk", "--hidden-size", "10000000")
     assert re.fullmatch(r"a cell of these sizes would take .* of memory; .* are available", sentence)
-
-
-def test_a_huge_shape_in_a_small_file_is_refused(here, capsys):
-    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000, 3), }"
-    header += b" " * (117 - len(header)) + b"\n"
-    Path("x.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
-    assert "not an intact .npy file" in refused(capsys, "walk", "--x", "x.npy")
 
 
 def _program(*tokens: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
@@ -317,7 +251,7 @@ def test_what_a_terminal_has_no_letters_for_is_spelled_out(encoding, tmp_path):
     ],
 )
 def test_the_help_lists_what_there_is_to_choose_from(tokens, names, capsys):
-    shown = re.split(r"[\s,\[\]|│().:]+", run(capsys, *tokens))
+    shown = re.split(r"[\s,\[\]|│().:]+", output_of(capsys, *tokens))
     assert {name.lstrip(".") for name in names} <= set(shown)
 
 
@@ -327,11 +261,8 @@ def test_the_help_of_commands_has_no_names_of_the_code(capsys):
         assert set(re.findall(r"\b[a-z]+_[a-z_]+\b", text)) <= {*QUANTITIES, "a_f"}, command
 
 
-def test_the_program_gives_its_version_and_its_help(capsys):
-    assert gw.__version__.encode() in _program("--version").stdout
-    shown = run(capsys, "walk", "--help")
-    for option in ("--example", "--unit", "--peephole", "--layer-norm", "--model", "--at"):
-        assert option in shown
+def test_the_program_gives_its_version(capsys):
+    assert output_of(capsys, "--version") == f"{gw.__version__}\n"
 
 
 @pytest.mark.parametrize(
@@ -388,17 +319,17 @@ def test_how_far_a_gate_is_open_is_shown_by_strength_and_by_no_colour(environmen
 @pytest.mark.parametrize("head", ["time,rain\n0,1\n1,2\n", ",rain\n0,1\n1,2\n"])
 def test_a_first_column_of_times_is_no_feature(here, head, capsys):
     Path("x.csv").write_text(head, encoding="utf-8")
-    shown = run(capsys, "walk", "--x", "x.csv", "--hidden-size", "1")
+    shown = output_of(capsys, "walk", "--x", "x.csv", "--hidden-size", "1")
     assert "input size   1" in shown
 
 
 def test_a_model_that_embeds_is_given_integers(here, capsys):
     table = np.arange(30.0, dtype=np.float32).reshape(10, 3) / 30
     gw.save(gw.Network(gw.LSTM(3, 2, rng=0), embedding=table), "net")
-    shown = run(capsys, "walk", "--model", "net", "--x", "3,1,2", "--at", "1")
+    shown = output_of(capsys, "walk", "--model", "net", "--x", "3,1,2", "--at", "1")
     assert re.search(r"x  0\.1 +0\.13333334 +0\.16666667", shown)
-    assert "x must be integers" in refused(capsys, "walk", "--model", "net", "--x", "0.5,1")
-    assert "x must lie between 0 and 9" in refused(capsys, "walk", "--model", "net", "--x", "10,1")
+    assert "x must be integers" in refusal_of(capsys, "walk", "--model", "net", "--x", "0.5,1")
+    assert "x must lie between 0 and 9" in refusal_of(capsys, "walk", "--model", "net", "--x", "10,1")
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])
@@ -417,9 +348,9 @@ def test_a_walk_leaves_out_what_a_model_masks_and_starts_from_its_state(directio
     assert asked[0].time == 3
     np.testing.assert_allclose([step.hidden_state for step in steps], trace.hidden_state[ran], rtol=1e-6)
     np.testing.assert_array_equal(steps[0].previous.c, start.c)
-    assert "the model masks step 1 of x" in refused(capsys, "walk", "--model", "net", "--x", "x.npy", "--at", "1")
-    assert "the model masks every step" in refused(capsys, "walk", "--model", "net", "--x", "0,0")
-    run(capsys, "trace", "net", "x.npy", "-o", "t.npz")
+    assert "the model masks step 1 of x" in refusal_of(capsys, "walk", "--model", "net", "--x", "x.npy", "--at", "1")
+    assert "the model masks every step" in refusal_of(capsys, "walk", "--model", "net", "--x", "0,0")
+    output_of(capsys, "trace", "net", "x.npy", "-o", "t.npz")
     with np.load("t.npz") as arrays:
         np.testing.assert_allclose(arrays["output"], whole.stored_output, rtol=1e-6)
 
@@ -427,7 +358,7 @@ def test_a_walk_leaves_out_what_a_model_masks_and_starts_from_its_state(directio
 def test_the_first_steps_of_a_table_keep_their_dates(here, capsys):
     gw.save(gw.LSTM(1, 2, rng=0), "m")
     Path("x.csv").write_text("date,rain\n2001-01-01,1\n2001-01-02,2\n", encoding="utf-8")
-    shown = run(capsys, "walk", "--model", "m", "--x", "x.csv", "--steps", "1", "--brief")
+    shown = output_of(capsys, "walk", "--model", "m", "--x", "x.csv", "--steps", "1", "--brief")
     assert "2001-01-01" in shown
     assert "2001-01-02" not in shown
 
@@ -436,24 +367,24 @@ def test_a_walk_names_its_lstm_where_the_file_holds_several(here, capsys):
     lstms = {"encoder": gw.LSTM(3, 2, rng=0), "decoder": gw.LSTM(3, 4, rng=1)}
     arrays = {f"{which}.{name}": a for which, lstm in lstms.items() for name, a in torch.state_dict(lstm).items()}
     writing.write_archive("both.pt", arrays)
-    shown = run(capsys, "walk", "--model", "both.pt", "--name", "decoder", "--x", "1,2,3")
+    shown = output_of(capsys, "walk", "--model", "both.pt", "--name", "decoder", "--x", "1,2,3")
     assert "LSTM         decoder\n" in shown
     assert "hidden size  4\n" in shown
-    assert "name one of them: 'encoder', 'decoder'" in refused(capsys, "walk", "--model", "both.pt", "--x", "1,2,3")
+    assert "name one of them: 'encoder', 'decoder'" in refusal_of(capsys, "walk", "--model", "both.pt", "--x", "1,2,3")
 
 
 def test_a_model_with_weights_that_are_not_numbers_is_refused(here, capsys):
     p = gw.LSTM(3, 2, rng=0)[0].parameters
     gw.save(gw.LSTM.from_cells(p.replace(bias=np.full((4, 2), np.nan))), "m")
-    assert "holds weights that are not finite numbers" in refused(capsys, "walk", "--model", "m", "--x", "1,2,3")
+    assert "holds weights that are not finite numbers" in refusal_of(capsys, "walk", "--model", "m", "--x", "1,2,3")
 
 
 def test_no_system_error_ends_in_a_traceback(here, capsys):
     os.mkfifo("pipe.csv")
-    assert "not an ordinary file" in refused(capsys, "walk", "--x", "pipe.csv")
+    assert "not an ordinary file" in refusal_of(capsys, "walk", "--x", "pipe.csv")
     for name in ("a" * 300 + ".csv", "a" * 300 + ".npy"):
-        assert "no such file" in refused(capsys, "walk", "--x", name)
-    assert "no such file" in refused(capsys, "walk", "--model", "a" * 300)
+        assert "no such file" in refusal_of(capsys, "walk", "--x", name)
+    assert "no such file" in refusal_of(capsys, "walk", "--model", "a" * 300)
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
             [sys.executable, "-m", "gatewise", "walk"], stdout=full, stderr=subprocess.PIPE, check=False

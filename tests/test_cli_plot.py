@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib import pyplot
-from program import exit_code
+from program import exit_code, output_of
 from rich.console import Console
 
 import gatewise as gw
@@ -22,8 +22,7 @@ from gatewise.plot import data, saving, terminal
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def files(here, monkeypatch):
     monkeypatch.setattr(saving, "DPI", 50)
     lstm = gw.LSTM(2, 3, num_layers=2, rng=0)
     gw.save(lstm, "m.safetensors")
@@ -34,9 +33,7 @@ def here(tmp_path, monkeypatch):
 
 
 def said(capsys, line, code=0):
-    assert exit_code(line.split()) == code
-    shown = capsys.readouterr()
-    return shown.err if code else shown.out
+    return output_of(capsys, *line.split(), code=code)
 
 
 def trace():

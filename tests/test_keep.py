@@ -66,20 +66,17 @@ def test_the_gates_side_by_side_are_those_that_were_kept():
     ],
 )
 def test_a_trace_that_kept_less_says_what_it_cannot_tell(less, ask):
-    with pytest.raises(gw.NotKeptError) as caught:
+    with cases.refusal("needs a whole trace", "keep, units or every", by=gw.NotKeptError):
         ask(cases.run_of("plain").trace(**less))
-    cases.one_sentence(caught.value, "needs a whole trace", "keep, units or every")
 
 
 def test_a_quantity_that_was_not_kept_is_missed_by_name():
     trace = cases.run_of("plain").trace(keep=["forget_gate", "cell_state"])
     for name in ("input_gate", "candidate", "hidden_state"):
-        with pytest.raises(gw.NotKeptError) as caught:
+        with cases.refusal(f"did not keep {name}", "forget_gate, cell_state", by=gw.NotKeptError):
             trace.quantity(name)
-        cases.one_sentence(caught.value, f"did not keep {name}", "forget_gate, cell_state")
-    with pytest.raises(gw.NotKeptError) as caught:
+    with cases.refusal("did not keep gates", "cell_state", by=gw.NotKeptError):
         _ = cases.run_of("plain").trace(keep=["cell_state"]).gates
-    cases.one_sentence(caught.value, "did not keep gates", "cell_state")
 
 
 @pytest.mark.parametrize(
@@ -98,6 +95,5 @@ def test_a_quantity_that_was_not_kept_is_missed_by_name():
     ],
 )
 def test_a_wrong_wish_for_less_is_refused_in_one_sentence(options, parts):
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal(*parts, by=gw.OptionError):
         cases.run_of("plain").trace(**options)
-    cases.one_sentence(caught.value, *parts)

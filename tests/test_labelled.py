@@ -68,6 +68,5 @@ def test_tables_of_an_lstm_go_by_layer_and_direction():
 
 def test_without_xarray_one_sentence_tells_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "xarray", None)
-    with pytest.raises(gw.MissingExtraError) as caught:
+    with cases.refusal("xarray", "pip install '.[xarray]'", by=gw.MissingExtraError):
         cases.run_of("plain").trace().to_xarray()
-    cases.one_sentence(caught.value, "xarray", "pip install '.[xarray]'")

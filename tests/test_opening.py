@@ -20,12 +20,7 @@ RNG = np.random.default_rng(0)
 SEQUENCE = RNG.normal(size=(6, 2)).astype(np.float32)
 BATCH = RNG.normal(size=(6, 4, 2)).astype(np.float32)
 NAMES = ("rain", "warmth")
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def lstm_of(**options):

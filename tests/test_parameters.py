@@ -63,9 +63,8 @@ def test_json_may_name_only_the_switches_that_differ():
     ],
 )
 def test_json_that_describes_no_variant_is_refused_in_one_sentence(data, parts):
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal(*parts, by=gw.OptionError):
         gw.Variant.from_json(data)
-    cases.one_sentence(caught.value, *parts)
 
 
 @pytest.mark.parametrize(
@@ -90,9 +89,8 @@ def test_json_that_describes_no_variant_is_refused_in_one_sentence(data, parts):
     ],
 )
 def test_a_wrong_switch_is_refused_in_one_sentence(switches, parts):
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal(*parts, by=gw.OptionError):
         gw.Variant(**switches)
-    cases.one_sentence(caught.value, *parts)
 
 
 def test_the_coupled_gate_has_no_weights_of_its_own():
@@ -238,16 +236,14 @@ HASTE = gw.Variant(layer_norm="haste", epsilon=1e-5)
     ],
 )
 def test_wrong_arrays_are_refused_in_one_sentence(given, kind, parts):
-    with pytest.raises(kind) as caught:
+    with cases.refusal(*parts, by=kind):
         gw.Parameters(**arrays(**given))
-    cases.one_sentence(caught.value, *parts)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, "int32", "float128", object, "nonsense", 5])
 def test_only_float32_and_float64_are_types_of_a_cell(dtype):
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal("dtype", "float32, float64", by=gw.OptionError):
         gw.Parameters(**arrays()).astype(dtype)
-    cases.one_sentence(caught.value, "dtype", "float32, float64")
 
 
 def test_parameters_and_switches_are_frozen():
@@ -320,9 +316,8 @@ def test_dropout_masks_that_do_not_fit_are_refused_in_one_sentence(dropout, kind
 @pytest.mark.parametrize("dropout", [[], [[]], [[None], [None]], [[None, None]], 5, [[5]], gw.DropoutMasks()])
 def test_dropout_masks_in_another_nesting_are_refused_in_one_sentence(dropout):
     run = cases.run_of("plain")
-    with pytest.raises(gw.GatewiseError) as caught:
+    with cases.refusal("dropout", "DropoutMasks", by=gw.GatewiseError):
         run.lstm(run.x, dropout=dropout)
-    cases.one_sentence(caught.value, "dropout", "DropoutMasks")
 
 
 def test_parameters_stay_read_only_when_copied_and_pickled():

@@ -38,12 +38,10 @@ def test_a_step_shows_what_the_trace_kept(variant, projection, dropout):
 def test_a_coupled_gate_has_no_preactivation(gate):
     run = cases.run_of("forget=1-input")
     for ask in (run.trace(), run.trace().step(0)):
-        with pytest.raises(gw.OptionError) as caught:
+        with cases.refusal(gate, "forget=1-input", by=gw.OptionError):
             ask.preactivation(gate)
-        cases.one_sentence(caught.value, gate, "forget=1-input")
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal("forget_gate", "forget=1-input", by=gw.OptionError):
         run.trace().step(0).terms("forget_gate", unit=0)
-    cases.one_sentence(caught.value, "forget_gate", "forget=1-input")
 
 
 def test_a_step_keeps_what_it_was_made_of_when_the_caller_s_arrays_change():
@@ -140,9 +138,8 @@ def test_terms_are_a_sequence_and_print_as_a_table():
 )
 def test_terms_of_what_does_not_exist_are_refused_in_one_sentence(quantity, unit, parts):
     step = cases.run_of("plain", projection="projected").trace().step(0)
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal(*parts, by=gw.OptionError):
         step.terms(quantity, unit)
-    cases.one_sentence(caught.value, *parts)
 
 
 # Labels.
@@ -203,6 +200,5 @@ def test_one_set_of_labels_names_the_features_of_the_first_layer_and_the_sequenc
 )
 def test_labels_that_do_not_fit_are_refused_in_one_sentence(labels, kind, parts):
     lstm = gw.LSTM(**BIDIRECTIONAL, num_layers=2, rng=0)
-    with pytest.raises(kind) as caught:
+    with cases.refusal(*parts, by=kind):
         lstm.trace(np.zeros((5, 3, 2)), labels=labels)
-    cases.one_sentence(caught.value, *parts)

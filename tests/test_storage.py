@@ -34,9 +34,8 @@ def assert_same_arrays(found, expected):
 def assert_refused(path, *parts):
     """Assert that a file is refused by everything that reads files, in one sentence that names it."""
     for read in (storage.read, *LOADERS):
-        with pytest.raises(gw.FileError) as caught:
+        with cases.refusal(os.fspath(path), *parts):
             read(path)
-        cases.one_sentence(caught.value, os.fspath(path), *parts)
 
 
 # There and back.
@@ -173,9 +172,8 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("numpy.memmap.flush", full)
-    with pytest.raises(gw.FileError) as caught:
+    with cases.refusal(os.fspath(path), "No space left on device"):
         gw.save(gw.LSTM(2, 3, rng=1), path)
-    cases.one_sentence(caught.value, os.fspath(path), "No space left on device")
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["lstm"]
 
@@ -202,9 +200,8 @@ def test_a_file_larger_than_is_allowed_is_one_sentence_and_not_the_end_of_the_pr
 
 def test_a_folder_is_refused_in_one_sentence(tmp_path):
     assert_refused(tmp_path, "folder")
-    with pytest.raises(gw.FileError) as caught:
+    with cases.refusal(os.fspath(tmp_path), "folder"):
         gw.save(gw.LSTM(2, 3, rng=0), tmp_path)
-    cases.one_sentence(caught.value, os.fspath(tmp_path), "folder")
     assert not list(tmp_path.iterdir())
 
 
@@ -212,9 +209,8 @@ def test_a_missing_file_or_folder_is_refused_in_one_sentence(tmp_path):
     assert_refused(tmp_path / "nowhere", "no such file")
     assert_refused(tmp_path / "no" / "where", "no such file")
     for path in (tmp_path / "no" / "where", tmp_path / ("x" * 300)):
-        with pytest.raises(gw.FileError) as caught:
+        with cases.refusal(os.fspath(path)):
             gw.save(gw.LSTM(2, 3, rng=0), path)
-        cases.one_sentence(caught.value, os.fspath(path))
     assert not list(tmp_path.iterdir())
 
 
@@ -224,16 +220,14 @@ def test_what_is_no_path_is_refused_in_one_sentence(path):
     asked = [lambda: gw.save(lstm, path), lambda: gw.load(path), lambda: gw.load_network(path)]
     asked += [] if path is None else [lambda: lstm.trace(np.ones((1, 2)), out=path)]
     for ask in asked:
-        with pytest.raises(gw.OptionError) as caught:
+        with cases.refusal("path", type(path).__name__, by=gw.OptionError):
             ask()
-        cases.one_sentence(caught.value, "path", type(path).__name__)
 
 
 def test_what_is_not_of_gatewise_is_not_saved(tmp_path):
     foreign = type("LSTM", (), {"__module__": "torch.nn.modules.rnn"})()
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal("gatewise", "torch.nn.modules.rnn.LSTM", by=gw.OptionError):
         gw.save(foreign, tmp_path / "lstm")
-    cases.one_sentence(caught.value, "gatewise", "torch.nn.modules.rnn.LSTM")
     assert not list(tmp_path.iterdir())
 
 
@@ -347,9 +341,8 @@ def put(header, keys, value):
 def test_another_format_is_refused_by_its_number(whole, kind, number, tmp_path):
     spoil(tmp_path / "file", whole, kind, lambda arrays, header: put(header, ["format"], number))
     for load in LOADERS:
-        with pytest.raises(gw.FileError) as caught:
+        with cases.refusal(os.fspath(tmp_path / "file"), f"format {number!r}", "format 1"):
             load(tmp_path / "file")
-        cases.one_sentence(caught.value, os.fspath(tmp_path / "file"), f"format {number!r}", "format 1")
 
 
 @pytest.mark.parametrize("kind", ["lstm", "network", "trace", "lstm_trace"])
@@ -357,9 +350,8 @@ def test_other_conventions_are_refused(whole, kind, tmp_path):
     for value in ("input, output, forget, candidate", None):
         spoil(tmp_path / "file", whole, kind, lambda _, h, v=value: put(h, ["conventions", "gate_order"], v))
         for load in LOADERS:
-            with pytest.raises(gw.FileError) as caught:
+            with cases.refusal("conventions"):
                 load(tmp_path / "file")
-            cases.one_sentence(caught.value, "conventions")
 
 
 HEADERS = {
@@ -407,9 +399,8 @@ def test_a_header_that_does_not_describe_its_arrays_is_refused_in_one_sentence(w
     kind, keys, value = HEADERS[case]
     spoil(tmp_path / "file", whole, kind, lambda _, header: put(header, keys, value))
     for load in LOADERS:
-        with pytest.raises(gw.FileError) as caught:
+        with cases.refusal(os.fspath(tmp_path / "file")):
             load(tmp_path / "file")
-        cases.one_sentence(caught.value, os.fspath(tmp_path / "file"))
 
 
 def names_of(kind):
@@ -447,9 +438,8 @@ def test_arrays_that_are_missing_or_misshapen_are_refused_in_one_sentence(whole,
 
     spoil(tmp_path / "file", whole, kind, change)
     for load in LOADERS:
-        with pytest.raises(gw.FileError) as caught:
+        with cases.refusal(os.fspath(tmp_path / "file")):
             load(tmp_path / "file")
-        cases.one_sentence(caught.value, os.fspath(tmp_path / "file"))
 
 
 def test_arrays_nobody_asked_for_do_no_harm(whole, tmp_path):

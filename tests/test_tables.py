@@ -206,16 +206,14 @@ def test_what_is_in_doubt_is_refused_by_name(name, tmp_path):
     text, parts = DOUBTFUL[name]
     path = tmp_path / "x.csv"
     path.write_bytes(text.encode())
-    with pytest.raises(gw.FileError) as caught:
+    with cases.refusal(str(path), *parts):
         numbers_from("x", str(path))
-    cases.one_sentence(caught.value, str(path), *parts)
 
 
 @pytest.mark.parametrize("text", ["1,234;5", "1 2 3", "", ",", "1,,2", "1_0", "one", "1;2,x", "1,5;2.5", "1\n2"])
 def test_what_is_in_doubt_on_the_command_line_is_refused_by_name(text):
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal("x", by=gw.OptionError) as caught:
         numbers_from("x", text)
-    cases.one_sentence(caught.value, "x")
     assert "cannot read" not in str(caught.value)
 
 
@@ -233,15 +231,13 @@ def test_what_is_in_doubt_on_the_command_line_is_refused_by_name(text):
 def test_what_is_no_such_text_is_refused_in_one_sentence(content, parts, tmp_path):
     path = tmp_path / "table.csv"
     path.write_bytes(content)
-    with pytest.raises(gw.FileError) as caught:
+    with cases.refusal(str(path), *parts):
         tables.rows(path)
-    cases.one_sentence(caught.value, str(path), *parts)
 
 
 def test_a_file_that_is_not_there_is_missed(tmp_path):
-    with pytest.raises(gw.FileError) as caught:
+    with cases.refusal("there is no such file"):
         tables.rows(tmp_path / "none.csv")
-    cases.one_sentence(caught.value, "there is no such file")
 
 
 @given(content=st.binary(max_size=60))
@@ -264,9 +260,8 @@ def test_objects_are_refused_without_the_advice_to_trust_them(suffix, tmp_path):
     path = tmp_path / f"x{suffix}"
     array = np.array([{}, 1], dtype=object)
     np.savez(path, x=array) if suffix == ".npz" else np.save(path, array, allow_pickle=True)
-    with pytest.raises(gw.FileError) as caught:
+    with cases.refusal("holds Python objects, not numbers; they are never read") as caught:
         read_numbers(path)
-    cases.one_sentence(caught.value, "holds Python objects, not numbers; they are never read")
     assert not any(advice in str(caught.value) for advice in ADVICE)
 
 

@@ -33,9 +33,8 @@ def test_every_quantity_goes_by_its_name(projection):
 
 @pytest.mark.parametrize("name", ["gates", "h", "forget", ""])
 def test_a_quantity_that_does_not_exist_is_refused_by_name(name):
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal(repr(name), *QUANTITIES, by=gw.OptionError):
         cases.run_of("plain").trace().quantity(name)
-    cases.one_sentence(caught.value, repr(name), *QUANTITIES)
 
 
 # Steps.
@@ -81,18 +80,16 @@ def test_steps_are_counted_from_the_end_by_negative_numbers():
 )
 def test_a_step_or_slice_that_does_not_exist_is_refused_in_one_sentence(ask, parts):
     trace = cases.run_of("plain", time=5).trace()
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal(*parts, by=gw.OptionError):
         ask(trace)
-    cases.one_sentence(caught.value, *parts)
 
 
 @pytest.mark.parametrize("valid", ["lengths", "mask"])
 def test_a_step_that_did_not_take_place_cannot_be_shown(valid):
     run = cases.run_of("plain", valid=valid, time=5)
     t, row = np.argwhere(~run.valid)[0]
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal(f"step {t}", f"sequence {row}", "not valid", by=gw.OptionError):
         run.trace().step(t, sequence=row)
-    cases.one_sentence(caught.value, f"step {t}", f"sequence {row}", "not valid")
 
 
 def test_the_trace_of_a_cell_is_iterated_over_its_steps():
@@ -237,9 +234,8 @@ def test_what_belongs_to_a_cell_is_found_by_layer_and_direction_alike_everywhere
             if len(lstm.directions) == 1:
                 assert subject[layer] is cell is subject[layer - 2]
                 continue
-            with pytest.raises(gw.OptionError) as caught:
+            with cases.refusal(f"[{layer}, 'forward']", f"[{layer}, 'backward']", by=gw.OptionError):
                 _ = subject[layer]
-            cases.one_sentence(caught.value, f"[{layer}, 'forward']", f"[{layer}, 'backward']")
         for wrong in (iter, len):  # over layers, or over cells?
             with pytest.raises(TypeError):
                 wrong(subject)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pairwise import cover
-from program import assemble, assembled, exit_code
+from program import assemble, assembled, exit_code, output_of, refusal_of
 from rich.console import Console
 
 import gatewise as gw
@@ -29,23 +29,8 @@ options_of = cache(partial(usage._options, app))
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def in_a_folder(here, monkeypatch):
     monkeypatch.setattr(usage, "_options", lambda app, command: options_of(command))  # which are found once
-
-
-def shown(capsys, *tokens, code=0):
-    assert exit_code(tokens) == code
-    said = capsys.readouterr()
-    return said.err if code == 2 else said.out
-
-
-def refused(capsys, *tokens):
-    """Return the sentence that a command line is refused with."""
-    sentence = shown(capsys, *tokens, code=2)
-    assert sentence.startswith("gatewise: ")
-    assert sentence.count("\n") == 1
-    return sentence.removeprefix("gatewise: ").rstrip("\n")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -69,7 +54,7 @@ def help_of(name, width):
 
 
 def test_every_command_is_listed_in_the_order_in_which_they_are_met(capsys):
-    help = shown(capsys, "--help")
+    help = output_of(capsys, "--help")
     places = [help.index(f"│ {name} ") for name in NAMES]
     assert places == sorted(places)
     assert not re.search(r"│ \w+ +│", help)  # each says what it does
@@ -146,7 +131,7 @@ def test_help_has_two_examples_that_work_and_are_not_broken_in_60_columns(name, 
     ("name", "other"), [("check", "verify"), ("verify", "check"), ("inspect", "verify"), ("inspect", "check")]
 )
 def test_commands_that_may_be_mistaken_for_each_other_name_each_other(name, other, capsys):
-    assert f"gatewise {other}" in " ".join(shown(capsys, name, "--help").split())
+    assert f"gatewise {other}" in " ".join(output_of(capsys, name, "--help").split())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -256,14 +241,14 @@ def test_a_paragraph_becomes_one_line_and_examples_stay_as_they_are():
     ],
 )
 def test_a_mistake_in_a_command_line_is_one_sentence(line, sentence, capsys):
-    assert refused(capsys, *line.split()) == sentence
+    assert refusal_of(capsys, *line.split()) == sentence
 
 
 @pytest.mark.parametrize(
     "line", ["walk --\x1b[31m", "\x1b[31m", "walk \x1b[31m", "walk --peephole \x1b[31m", "walk --x \x1b[31m"]
 )
 def test_what_is_typed_cannot_steer_the_terminal(line, capsys):
-    assert "\x1b" not in refused(capsys, *line.split())
+    assert "\x1b" not in refusal_of(capsys, *line.split())
 
 
 TYPED = ["a", "-o", "--x", "two", "--", "--peephole", "--seed", "", "1", "-", "--set", "--help=1", "-1", "--io", "="]
@@ -285,7 +270,7 @@ def test_no_mistake_is_worded_by_cyclopts(typed, capsys):
 def test_a_file_in_the_place_of_a_command_is_told_of_inspect(capsys):
     Path("model.onnx").touch()
     assert (
-        refused(capsys, "model.onnx")
+        refusal_of(capsys, "model.onnx")
         == "'model.onnx' is a file, not a command; gatewise inspect says what is in a file"
     )
 
@@ -293,7 +278,7 @@ def test_a_file_in_the_place_of_a_command_is_told_of_inspect(capsys):
 @pytest.mark.parametrize("name", ["model.onnx", "model.pt", "model.h5", "model.keras", "model.safetensors"])
 def test_a_model_given_to_check_is_told_of_inspect_and_verify(name, capsys):
     Path(name).touch()
-    assert refused(capsys, "check", name) == (
+    assert refusal_of(capsys, "check", name) == (
         f"{name} is a model, not a sheet of answers; gatewise inspect says what is in it, and gatewise verify compares"
         " it with the outputs of its own framework"
     )
@@ -311,7 +296,7 @@ def test_numbers_given_in_the_place_of_a_model_are_told_of_check(tokens, suffix,
         np.save(path, [0.5, 0.5])
     else:
         path.write_text("f,0.49,0.50\n" if suffix == ".csv" else '{"f": [0.49, 0.50]}', encoding="utf-8")
-    assert "if it holds numbers that you worked out yourself, gatewise check reads it" in refused(
+    assert "if it holds numbers that you worked out yourself, gatewise check reads it" in refusal_of(
         capsys, tokens[0], path.name, *tokens[1:]
     )
 
