@@ -24,13 +24,3 @@ def test_it_is_the_deviation_of_the_valid_steps_in_any_pieces(projection_size, m
     most, least = rows.std(0).argmax(), rows.std(0).argmin()
     assert str(found).startswith(f"Of the 5 units, unit {most} moves most (")
     assert f"and unit {least} least (" in str(found)
-
-
-def test_it_needs_a_step_and_the_hidden_state():
-    lstm = gw.LSTM(2, 3, rng=0)
-    with pytest.raises(gw.OptionError, match="at least one valid step"):
-        activity(lstm.trace(np.ones((2, 1, 2)), lengths=[0])[0])
-    with pytest.raises(gw.NotKeptError, match="did not keep"):
-        activity(lstm.trace(np.ones((2, 1, 2)), keep=["cell_state"])[0])
-    with pytest.raises(gw.OptionError, match="not LSTM"):
-        activity(lstm)

@@ -195,13 +195,6 @@ def test_a_backward_run_is_a_forward_one_of_the_reversed_input(method):
     np.testing.assert_allclose(found.scores, reverse.scores[::-1], atol=1e-14)
 
 
-def test_a_trace_on_file_is_explained_like_one_in_memory(tmp_path):
-    net, x, run = stacked()
-    here, there = net.trace(x, **run), net.trace(x, **run, out=tmp_path / "trace")
-    for method in METHODS:
-        assert shares(here, 1, method=method).to_csv() == shares(there, 1, method=method).to_csv()
-
-
 @pytest.mark.parametrize("method", METHODS)
 def test_a_weighted_sum_of_outputs_has_the_sum_of_their_shares(method):
     lstm = random_lstm(bidirectional=True)
@@ -379,21 +372,6 @@ def test_a_phrase_lies_within_the_run(first, stop):
     with pytest.raises(gw.OptionError) as caught:
         insight.decomposition(gw.LSTM(2, 3, rng=0).trace(np.ones((4, 2))), first, stop)
     cases.one_sentence(caught.value)
-
-
-@pytest.mark.parametrize("ask", [insight.attribution, insight.word_scores, insight.target])
-def test_an_output_is_explained_of_a_run_that_kept_everything(ask):
-    lstm = gw.LSTM(2, 3, rng=0)
-    with pytest.raises(gw.NotKeptError):
-        ask(lstm.trace(np.ones((4, 2)), keep="cell_state"))
-    for given, words in [
-        (lstm, "LSTM"),
-        (lstm.trace(np.ones((0, 2))), "valid step"),
-        (lstm.trace(np.full((4, 2), np.nan)), "nan"),
-    ]:
-        with pytest.raises(gw.OptionError) as caught:
-            ask(given)
-        cases.one_sentence(caught.value, words)
 
 
 def test_a_network_that_reads_final_states_has_no_step():

@@ -189,8 +189,6 @@ REFUSED = {
     "no such name": (lambda: (LSTM1,), {"output": "q"}, "'q'"),
     "a sequence of no run": (lambda: (LSTM1,), {"sequence": 0}, "run"),
     "no such sequence": (lambda: (LSTM1.trace([[1.0]]),), {"sequence": 1}, "sequence 1"),
-    "no valid step": (lambda: (LSTM1.trace([[[1.0]]], lengths=[0]),), {}, "valid step"),
-    "no step": (lambda: (LSTM1.trace(np.ones((0, 1))),), {}, "valid step"),
     "NaN": (lambda: (LSTM1.trace([[np.nan]]),), {}, "NaN"),
     "a head of NaN": (lambda: (LSTM1, gw.Linear([[np.nan] * 3])), {}, "finite"),
 }
@@ -202,11 +200,6 @@ def test_what_has_no_ceiling_is_refused_in_one_sentence(case):
     with pytest.raises(gw.GatewiseError) as caught:
         insight.ceiling(*given(), **options)
     cases.one_sentence(caught.value, part)
-
-
-def test_what_was_lost_needs_a_whole_trace():
-    with pytest.raises(gw.NotKeptError):
-        insight.ceiling(LSTM1.trace(np.ones((4, 1)), every=2))
 
 
 def test_what_a_skip_connection_adds_is_under_no_ceiling_and_is_left_out():

@@ -120,16 +120,23 @@ def test_pieces_of_a_long_trace_answer_as_the_whole(ask, direction, monkeypatch)
     assert found.residual < 1e-12
 
 
-def test_contributions_say_their_cost_and_are_refused_where_it_is_too_high(monkeypatch):
+@pytest.mark.parametrize(
+    ("ask", "cost_of", "parts"),
+    [
+        (insight.contributions, insight.cost_of_contributions, ("6 steps",)),
+        (insight.attention, insight.cost_of_attention, ("attention of 6 steps", "every")),
+    ],
+)
+def test_a_cost_is_known_beforehand_and_refused_where_it_is_too_high(ask, cost_of, parts, monkeypatch):
     trace = cases.run_of("plain", time=6).trace()
-    cost = insight.cost_of_contributions(trace)
+    cost = cost_of(trace)
     assert cost.memory >= 8 * 6 * 4
     assert "MB of memory" in str(cost)
     monkeypatch.setattr(arrays, "SMALL", 0)
     monkeypatch.setattr(arrays, "available_memory", lambda: cost.memory - 1)
     with pytest.raises(gw.CapacityError) as caught:
-        insight.contributions(trace)
-    cases.one_sentence(caught.value, "6 steps")
+        ask(trace)
+    cases.one_sentence(caught.value, *parts)
 
 
 # Names, and what is no number.
@@ -147,23 +154,8 @@ def test_contributions_name_the_sequence_and_the_date():
     assert found.step == 6
 
 
-@pytest.mark.parametrize("ask", QUESTIONS)
-def test_a_run_of_nan_has_no_answer(ask):
-    run = cases.run_of("plain")
-    with pytest.raises(gw.OptionError) as caught:
-        ask(run.replace(x=np.full_like(run.x, np.nan)).trace())
-    cases.one_sentence(caught.value, "NaN")
-
-
 @pytest.mark.parametrize("options", [{"still": -1}, {"still": np.nan}, {"low": "a"}, {"high": None}])
 def test_a_bound_that_is_none_is_refused(options):
     with pytest.raises(gw.OptionError) as caught:
         insight.saturation(still_units(), **options)
     cases.one_sentence(caught.value, next(iter(options)))
-
-
-def test_dates_that_stand_still_or_run_backwards_give_no_unit_of_time():
-    lstm, day = gw.LSTM(1, 2, rng=0), np.datetime64("2001-01-03")
-    for step in (0, -1):
-        labels = gw.Labels(times=day + step * np.arange(3))
-        assert insight.timescales(lstm.trace(np.zeros((3, 1)), labels=labels)[0]).time_unit is None

@@ -229,13 +229,6 @@ def test_an_influence_that_has_vanished_is_zero_and_ends_the_search():
     assert np.isfinite(found.inputs).all()
 
 
-def test_a_trace_on_file_is_asked_like_one_in_memory(tmp_path):
-    lstm, x = gw.LSTM(2, 5, rng=0), np.random.default_rng(0).normal(size=(20, 3, 2))
-    here, there = lstm.trace(x), lstm.trace(x, out=tmp_path / "trace")
-    for take in (lambda trace: trace, lambda trace: trace[0]):
-        assert insight.influence(take(here), 9, 2).to_csv() == insight.influence(take(there), 9, 2).to_csv()
-
-
 # What is refused.
 
 
@@ -246,7 +239,6 @@ def masked(**options):
 @pytest.mark.parametrize(
     ("ask", "parts"),
     [
-        (lambda: insight.influence(gw.LSTM(2, 3)), ["Trace, LSTMTrace or NetworkTrace", "LSTM"]),
         (lambda: insight.influence(masked()[0], 7), ["no step 7", "0 to 3"]),
         (lambda: insight.influence(masked(), 1.5), ["no step 1.5"]),
         (lambda: insight.influence(masked()[0], 0, 2), ["no sequence 2"]),
@@ -256,7 +248,6 @@ def masked(**options):
         (lambda: insight.influence(masked(), share="half"), ["share", "half"]),
         (lambda: insight.influence(masked(), share=float("nan")), ["share", "nan"]),
         (lambda: insight.influence(gw.LSTM(2, 3, rng=0).trace(np.full((4, 2), np.nan))), ["step 0", "finite"]),
-        (lambda: insight.influence(gw.LSTM(2, 3, rng=0).trace(np.ones((0, 2)))[0]), ["valid step"]),
         (
             lambda: insight.influence(gw.Network(gw.LSTM(2, 3, rng=0), reads="last").trace(np.ones((4, 2))), 1),
             ["one output", "step 1"],
@@ -267,10 +258,3 @@ def test_bad_questions_get_one_sentence(ask, parts):
     with pytest.raises(gw.OptionError) as caught:
         ask()
     cases.one_sentence(caught.value, *parts)
-
-
-def test_influence_needs_a_whole_trace():
-    trace = gw.LSTM(2, 3, rng=0).trace(np.ones((4, 2)), keep="cell_state")
-    for given in (trace, trace[0]):
-        with pytest.raises(gw.NotKeptError):
-            insight.influence(given)

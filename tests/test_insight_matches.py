@@ -135,13 +135,7 @@ def test_a_stretch_that_is_none_is_refused_in_one_sentence(stretch, options, wor
     cases.one_sentence(caught.value, *words)
 
 
-def test_matches_are_asked_of_valid_steps_of_one_cell_that_kept_its_state():
-    trace, _ = detected(lengths=[4, 20, 20])
-    lstm, x, _ = bracket_detector(BRACKETS)
-    for given, words in ((trace, "valid"), (lstm, "LSTM"), (lstm.trace(x[:0])[0], "step")):
-        with pytest.raises(gw.OptionError) as caught:
-            insight.matches(given, 3, 6)
-        cases.one_sentence(caught.value, words)
-    with pytest.raises(gw.NotKeptError) as caught:
-        insight.matches(lstm.trace(x, keep="forget_gate")[0], 3, 6)
-    cases.one_sentence(caught.value, "hidden_state")
+def test_matches_are_asked_of_valid_steps():
+    with pytest.raises(gw.OptionError) as caught:
+        insight.matches(detected(lengths=[4, 20, 20])[0], 3, 6)
+    cases.one_sentence(caught.value, "valid")

@@ -1,6 +1,9 @@
-"""What every question says of odd runs: equal units, zeros, NaN, no sequence, names that are no dates."""
+"""What holds of every question: its answer as a table, runs on file, names, odd runs, and what each run must keep."""
 
 from __future__ import annotations
+
+import csv
+import sys
 
 import numpy as np
 import pytest
@@ -22,8 +25,51 @@ QUESTIONS = {
     "decomposition": lambda trace: insight.decomposition(trace, 0, 2),
     "word_scores": insight.word_scores,
     "matches": lambda trace: insight.matches(trace, 0, 2, threshold=-5),
-    "probe": lambda trace: insight.probe(trace, np.arange(len(trace)) % 5),
+    "probe": lambda trace: insight.probe(trace, np.arange(getattr(trace, "num_steps", 4)) % 5),
 }
+WHOLE = {
+    "ceiling": insight.ceiling,
+    "change": lambda trace: insight.change(trace, trace),
+    "target": insight.target,
+}
+UNMASKED = ("attention", "contributions", "change")  # which take a step that is not valid for one without an effect
+OF_A_CELL = ("saturation", "activity", "timescales", "contributions", "attention", "matches", "probe")
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_an_answer_is_a_sentence_and_a_table_of_a_trace_in_memory_or_on_file(name, tmp_path):
+    answer = QUESTIONS[name](LSTM.trace(X))
+    there = QUESTIONS[name](LSTM.trace(X, out=tmp_path / "trace"))
+    assert there.to_csv() == answer.to_csv() == QUESTIONS[name](gw.Network(LSTM).trace(X)).to_csv()
+    assert str(there) == str(answer)
+    assert str(answer).endswith(".")
+    assert "\n" not in str(answer)
+    frame = answer.to_dataframe()
+    assert list(frame.columns) == list(answer.columns)
+    head, *rows = csv.reader(answer.to_csv().splitlines())
+    assert head == list(answer.columns)
+    assert len(rows) == len(frame)
+    for column, name in enumerate(head):
+        if answer.columns[name].dtype.kind == "f":
+            np.testing.assert_array_equal([float(row[column]) for row in rows], answer.columns[name])
+    assert type(answer).__name__ in repr(answer)
+
+
+@pytest.mark.parametrize("name", [*QUESTIONS, *WHOLE])
+def test_a_question_is_asked_of_a_run_that_kept_what_it_needs(name):
+    ask, x = (QUESTIONS | WHOLE)[name], np.ones((4, 2))
+    if name != "change":
+        with pytest.raises(gw.NotKeptError):
+            ask(LSTM.trace(x, keep="candidate"))
+    given = [(LSTM[0], "LSTMCell"), (LSTM.trace(x[:0]), "st")]  # which has no step, and no stretch of steps
+    if name in OF_A_CELL:
+        given.append((gw.LSTM(2, 3, num_layers=2, rng=0).trace(x), "2 cells"))
+    if name not in UNMASKED:
+        given.append((LSTM.trace(np.ones((4, 2, 2)), lengths=[0, 0]), "valid"))
+    for subject, words in given:
+        with pytest.raises(gw.OptionError) as problem:
+            ask(subject)
+        one_sentence(problem.value, words)
 
 
 def still(bias=0.0):
@@ -39,15 +85,22 @@ def test_a_run_with_nan_gets_one_sentence(name):
     with pytest.raises(gw.GatewiseError) as problem:
         QUESTIONS[name](LSTM.trace(spoiled)[0])
     one_sentence(problem.value)
+    assert any(word in str(problem.value) for word in ("NaN", "nan", "finite"))
 
 
-@pytest.mark.parametrize("name", [*QUESTIONS, "ceiling", "change"])
+@pytest.mark.parametrize("name", [*QUESTIONS, *WHOLE])
 def test_a_run_of_no_sequences_gets_one_sentence(name):
-    trace = LSTM.trace(np.zeros((5, 0, 2)))
-    whole = {"ceiling": lambda: insight.ceiling(trace), "change": lambda: insight.change(trace, trace)}
     with pytest.raises(gw.GatewiseError) as problem:
-        whole[name]() if name in whole else QUESTIONS[name](trace[0])
+        (QUESTIONS | WHOLE)[name](LSTM.trace(np.zeros((5, 0, 2))))
     one_sentence(problem.value)
+
+
+def test_without_pandas_one_sentence_says_how_to_get_it(monkeypatch):
+    answer = insight.timescales(LSTM.trace(X))
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(gw.MissingExtraError) as problem:
+        answer.to_dataframe()
+    one_sentence(problem.value, "pandas", "pip install")
 
 
 def test_equal_units_are_not_told_apart():
@@ -76,10 +129,17 @@ def test_steps_with_names_are_called_the_step_at_a_name():
     assert str(insight.attention(trace[0])).endswith("was written at 0.608 s.")
 
 
-def test_sequences_are_called_by_their_names_in_every_question():
+def test_sequences_and_steps_are_called_by_their_names_in_every_question():
     x = np.random.default_rng(1).normal(size=(20, 3, 2))
-    labels = gw.Labels(sequences=["north", "south", "east"], units=["a", "b", "c"])
+    days = np.datetime64("2001-01-01") + np.arange(20)
+    labels = gw.Labels(times=days, sequences=["north", "south", "east"], units=["a", "b", "c"])
     trace = LSTM.trace(x, labels=labels)
+    for question in (lambda **at: insight.contributions(trace[0], **at), lambda **at: insight.influence(trace, **at)):
+        assert question(t="2001-01-04").to_csv() == question(t=3).to_csv()
+    assert "on 2001-01-04 of south" in str(insight.influence(trace, "2001-01-04", "south"))
+    with pytest.raises(gw.OptionError) as problem:
+        insight.target(trace, t="2002-01-01")
+    one_sentence(problem.value, "no step '2002-01-01'; this run has 2001-01-01 to 2001-01-20")
     for ask, name in (
         (lambda given: insight.influence(trace, sequence=given), "inputs"),
         (lambda given: insight.influence(trace[0], sequence=given), "inputs"),
@@ -128,11 +188,6 @@ def test_a_share_is_no_truth_value():
 def test_which_units_move_needs_no_more_than_the_hidden_state():
     found = insight.activity(LSTM.trace(X, keep="hidden_state")[0])
     np.testing.assert_array_equal(found.deviation, insight.activity(LSTM.trace(X)[0]).deviation)
-
-
-def test_what_a_trace_must_keep_is_said_of_the_question():
-    with pytest.raises(gw.NotKeptError, match="an attribution needs a whole trace"):
-        insight.attribution(LSTM.trace(X, every=2))
 
 
 @pytest.mark.parametrize(

@@ -218,15 +218,3 @@ def test_what_cannot_be_probed_is_refused_in_one_sentence(given, options, proble
     with pytest.raises(problem) as caught:
         insight.probe(LSTM.trace(RAIN)[0], given, **options)
     cases.one_sentence(caught.value, *words)
-
-
-def test_a_probe_needs_finite_states_of_one_cell_that_kept_them():
-    broken = RAIN.copy()
-    broken[3] = np.nan
-    for trace, words in ((LSTM.trace(broken)[0], "NaN"), (LSTM, "LSTM")):
-        with pytest.raises(gw.OptionError) as caught:
-            insight.probe(trace, STORAGE)
-        cases.one_sentence(caught.value, words)
-    with pytest.raises(gw.NotKeptError) as caught:
-        insight.probe(LSTM.trace(RAIN, keep="hidden_state")[0], STORAGE)
-    cases.one_sentence(caught.value, "cell_state")

@@ -80,13 +80,7 @@ def set_num_threads(count: int) -> None:
 
 
 def choose(name: str, parameters: Parameters) -> ModuleType:
-    """Return the engine called `name`, or for ``auto`` the fastest that can run the cell.
-
-    Raises
-    ------
-    OptionError
-        If there is no such engine, or it cannot run the cell; the message says why.
-    """
+    """Return the engine called `name`, or for ``auto`` the fastest that can run the cell."""
     if name == "auto":
         return next(engine for engine in ENGINES.values() if engine.refusal(parameters) is None)
     one_of("engine", name, ("auto", *ENGINES))
@@ -96,13 +90,7 @@ def choose(name: str, parameters: Parameters) -> ModuleType:
 
 
 def engine_of_edits(name: str) -> ModuleType:
-    """Return the engine of a run with edits: the reference engine, which alone does them.
-
-    Raises
-    ------
-    OptionError
-        If another one was chosen.
-    """
+    """Return the engine of a run with edits: the reference engine, which alone does them."""
     if name not in ("auto", reference.NAME):
         raise OptionError(f"a run with edits takes the reference engine ('auto' or {reference.NAME!r}), not {name!r}")
     return reference

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.arrays import Array, index
+from gatewise.arrays import index
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.layers.arguments import Arguments
 from gatewise.layers.stack import Stack
@@ -20,15 +20,7 @@ from gatewise.records.trace import Trace
 
 
 def edits_of(stack: Stack, edit: Edit | Sequence[Edit], arguments: Arguments) -> dict[Cell, tuple[Edit, ...]]:
-    """Return the edits of each cell of a run that has any, settled and in order.
-
-    Raises
-    ------
-    OptionError
-        If something else was given, or an edit names a place that is not there.
-    ShapeError
-        If a value does not fit to what it is put in the place of.
-    """
+    """Return the edits of each cell of a run that has any, settled and in order."""
     every = (edit,) if isinstance(edit, Edit) else edit
     if not isinstance(every, Sequence) or not all(isinstance(each, Edit) for each in every):
         raise OptionError(f"edit must be an Edit or a sequence of them, not {edit!r}")
@@ -54,8 +46,12 @@ def _settled(edit: Edit, p: Parameters, cell: Cell, arguments: Arguments) -> Edi
             edit = replace(edit, value=edit.value[:, None])  # (steps, units), as a quantity of such a run
         return edit.settled(p, time, batch, **where)
     width = p.recurrent_size if edit.quantity == "hidden_state" else p.hidden_size
-    source = _source(edit, cell)
-    values = _patch_values(edit.quantity, source)
+    if not isinstance(edit.value, RunRecord):
+        raise OptionError(f"a patch takes a Trace, LSTMTrace or NetworkTrace, not {type(edit.value).__name__}")
+    source: Trace = edit.value.stored.counterpart(cell, "the trace to patch from")
+    if source.keep.units is not None or source.keep.every > 1:
+        raise OptionError(f"a patch needs a trace with every unit and step; this one kept {source.keep}")
+    values = source.quantity(edit.quantity)
     if values.shape != (time, batch, width):
         raise ShapeError(
             f"a patch takes its {edit.quantity} from a run of the same shape, {(time, batch, width)}, not from one with"
@@ -67,20 +63,6 @@ def _settled(edit: Edit, p: Parameters, cell: Cell, arguments: Arguments) -> Edi
     for axis, places in enumerate(key):
         values = values[(slice(None),) * axis + (places,)]
     return replace(empty, value=values).settled(p, time, batch, **where)
-
-
-def _source(edit: Edit, cell: Cell) -> Trace:
-    """Return the trace that a patch of one cell is taken from."""
-    if not isinstance(edit.value, RunRecord):
-        raise OptionError(f"a patch takes a Trace, LSTMTrace or NetworkTrace, not {type(edit.value).__name__}")
-    source: Trace = edit.value.stored.counterpart(cell, "the trace to patch from")
-    return source
-
-
-def _patch_values(quantity: str, source: Trace) -> Array:
-    if source.keep.units is not None or source.keep.every > 1:
-        raise OptionError(f"a patch needs a trace with every unit and step; this one kept {source.keep}")
-    return source.quantity(quantity)
 
 
 def _key(places: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -38,25 +38,13 @@ class CellOutcome(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class RunPlan:
-    """A run of all cells.
-
-    Attributes
-    ----------
-    arguments : Arguments
-    keep : Keep
-    layers : tuple of dict
-        The trace of each cell before the run, without arrays, by direction, for each layer.
-    shapes : tuple of dict
-        The shapes of the arrays that each cell will keep, nested likewise.
-    merge : tuple of str
-        How each layer merges its directions.
-    """
+    """A run of all cells."""
 
     arguments: Arguments
     keep: Keep
-    layers: tuple[dict[str, Trace], ...]
-    shapes: tuple[dict[str, Shapes], ...]
-    merge: tuple[str, ...]
+    layers: tuple[dict[str, Trace], ...]  # the trace of each cell before the run, without arrays, by direction
+    shapes: tuple[dict[str, Shapes], ...]  # of the arrays that each cell will keep
+    merge: tuple[str, ...]  # of the directions of each layer
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -208,14 +196,20 @@ def call(stack: Stack, arguments: Arguments, out: Array | None = None) -> tuple[
 
 def _with_batch(plan: RunPlan, out: Array) -> Array:
     """Return the caller's array for the output, with a batch axis."""
-    dtype, with_batch = plan.arguments.x.dtype, plan.output_shape
-    shape = with_batch if plan.arguments.batched else (with_batch[0], *with_batch[2:])
-    if not isinstance(out, np.ndarray) or (out.shape, out.dtype) != (shape, dtype):
-        actual = f"{out.dtype} of {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-        raise ShapeError(f"out must be an array of {dtype} of shape {shape}, not {actual}")
+    with_batch = plan.output_shape
+    require_array(
+        out, with_batch if plan.arguments.batched else (with_batch[0], *with_batch[2:]), plan.arguments.x.dtype
+    )
     if not out.flags.carray:
         raise OptionError("out must be writable, aligned and C-contiguous")
     return out.reshape(with_batch)
+
+
+def require_array(out: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raise ShapeError for an `out` that is no array of this shape and dtype."""
+    if not isinstance(out, np.ndarray) or (out.shape, out.dtype) != (shape, dtype):
+        actual = f"{out.dtype} of {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise ShapeError(f"out must be an array of {dtype} of shape {shape}, not {actual}")
 
 
 # A trace in memory.

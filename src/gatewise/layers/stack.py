@@ -27,21 +27,9 @@ def map_states(function: Callable[[Any], Array], states: Iterable[Iterable[Itera
 
 
 class Stack:
-    """Cells in layers, in one direction or two: what an LSTM is.
+    """Cells in layers, in one direction or two, ``forward`` or ``backward``, which each layer merges: what an LSTM is.
 
-    Parameters
-    ----------
-    layers : sequence of tuple of LSTMCell
-        A cell for each direction of each layer.
-    directions : tuple of str
-        ``forward``, ``backward`` or both.
-    merge : tuple of str
-        How each layer merges its directions.
-
-    Raises
-    ------
-    ShapeError
-        If the cells of a layer, or a layer and the next, do not fit together.
+    ShapeError is raised if the cells of a layer, or a layer and the next, do not fit together.
     """
 
     layers: tuple[tuple[LSTMCell, ...], ...]

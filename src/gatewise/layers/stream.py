@@ -12,7 +12,7 @@ from gatewise.arrays import Array, Mask, array_of, numbers, require_memory, size
 from gatewise.engine import choose, native
 from gatewise.errors import OptionError, ShapeError
 from gatewise.layers.arguments import settle, settled_state
-from gatewise.layers.run import call
+from gatewise.layers.run import call, require_array
 from gatewise.layers.stack import Stack, States
 from gatewise.records.step import State
 
@@ -20,19 +20,14 @@ from gatewise.records.step import State
 class CarriedState:
     """A model with a state that is carried from call to call: it can be pickled and copied with its state.
 
-    Parameters
-    ----------
-    model : LSTM or Network
-    batch_size : int or None
-    engine : str
-        The caller's choice, such as ``auto``.
+    `engine` is the caller's choice, such as ``auto``, until the model has chosen.
     """
 
     state: Any
 
     def __init__(self, model: Any, batch_size: int | None, engine: str) -> None:
         self.model, self.batch_size, self._choice = model, batch_size, engine
-        self.engine = engine  # until the model has chosen
+        self.engine = engine
 
     def __getstate__(self) -> dict[str, Any]:
         return {"model": self.model, "batch_size": self.batch_size, "engine": self._choice, "state": self.state}
@@ -209,13 +204,10 @@ def single_step(shape: tuple[int, ...], step: tuple[int, ...]) -> bool:
 
 def require_out(out: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     """Raise an error for an `out` that is not for an output of this shape and dtype."""
-    if out is None:
-        return
-    if not isinstance(out, np.ndarray) or (out.shape, out.dtype) != (shape, dtype):
-        actual = f"{out.dtype} of {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-        raise ShapeError(f"out must be an array of {dtype} of shape {shape}, not {actual}")
-    if not out.flags.writeable:
-        raise OptionError("out must be writable")
+    if out is not None:
+        require_array(out, shape, dtype)
+        if not out.flags.writeable:
+            raise OptionError("out must be writable")
 
 
 def put(y: Array, out: Array | None) -> Array:

@@ -238,15 +238,9 @@ def outputs_of(layers: Sequence[Linear], x: Array) -> list[Array]:
 def back_through(
     layers: Sequence[Linear], outputs: Sequence[Array], dy: Array
 ) -> tuple[tuple[LinearGradients, ...], Array]:
-    """Return the gradients of a chain of layers, and with respect to what went in; given those of what came out.
+    """Return the gradients of a chain of layers and with respect to its input, given that of its last output.
 
-    Parameters
-    ----------
-    layers : sequence of Linear
-    outputs : sequence of array
-        As `outputs_of` returns them.
-    dy : array
-        ∂L/∂(the last output).
+    `outputs` are those of `outputs_of`.
     """
     gradients: list[LinearGradients] = []
     for layer, x, y in zip(reversed(layers), reversed(outputs[:-1]), reversed(outputs[1:]), strict=True):

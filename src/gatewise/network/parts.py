@@ -14,8 +14,7 @@ from gatewise.layers import LSTM
 from gatewise.layers.arguments import settled_state
 from gatewise.layers.merging import MASKED_OUTPUTS
 from gatewise.layers.stack import States, map_states
-from gatewise.network.dense import Branch, Linear, Scaling, outputs_of
-from gatewise.network.fitting import branches_of, head_of
+from gatewise.network.dense import Branch, Linear, Scaling, chain_of, outputs_of
 from gatewise.records.labels import NO_LABELS, Labels
 from gatewise.showing import counted, inline
 
@@ -56,10 +55,10 @@ class Parts:
             if table.ndim != 2 or table.shape[1] != lstm.input_size or not len(table):
                 raise ShapeError(f"the embedding has shape {table.shape}; it must be (vocabulary, {lstm.input_size})")
             self.embedding = frozen(table, table.shape, "the embedding")
-        layers = head_of(lstm, head)
+        layers = _head_of(lstm, head)
         self.dense = layers  # all layers of the head, from the LSTM on
         self.hidden, self.head = layers[:-1], layers[-1] if layers else None
-        self.branches, self.inputs, self.outputs = branches_of(lstm, branches), inputs, outputs
+        self.branches, self.inputs, self.outputs = _branches_of(lstm, branches), inputs, outputs
         self.skip = self._skip_of(skip)
         self._require_fitting()
         labels.require(features=self.num_features, outputs=self.num_outputs)
@@ -88,10 +87,8 @@ class Parts:
             raise OptionError("a network that takes tokens has an embedding, and neither inputs nor branches")
         if self.masked is not None and (self.inputs is not None or self.branches):
             raise OptionError("masked marks steps of the LSTM's own input: it goes with neither inputs nor branches")
-        for name, scaling, count in (
-            ("inputs", self.inputs, self.num_features),
-            ("outputs", self.outputs, self.num_outputs),
-        ):
+        sizes = ("inputs", self.inputs, self.num_features), ("outputs", self.outputs, self.num_outputs)
+        for name, scaling, count in sizes:
             if scaling is not None and len(scaling.center) != count:
                 raise ShapeError(f"{name} scales {counted(len(scaling.center), 'feature')}; the network has {count}")
 
@@ -116,13 +113,8 @@ class Parts:
     def readout(self, question: str) -> tuple[Linear | None, Array | None]:
         """Return the head as one linear layer, in the units of the outputs, and the least that these can be.
 
-        A skip connection is left out. Without a head and without scaled outputs there is no such layer. `question`
-        begins what is wrong otherwise.
-
-        Raises
-        ------
-        OptionError
-            If the head has several layers, or an activation before its outputs are scaled.
+        A skip connection is left out. Without a head and without scaled outputs there is no such layer. OptionError,
+        whose sentence begins with `question`, refuses several layers, and an activation before outputs are scaled.
         """
         scaled = self.outputs is not None and self.head is not None and self.head.activation is not None
         if self.hidden or scaled:
@@ -211,3 +203,33 @@ class Parts:
 
     def _repr_html_(self) -> str:
         return inline(self)
+
+
+def _head_of(lstm: LSTM, head: Linear | Sequence[Linear] | None) -> tuple[Linear, ...]:
+    """Return the layers of a head, which fit onto an LSTM; see `Network`."""
+    if head is not None and not isinstance(head, (Linear, Sequence)):
+        raise OptionError(f"the head must be a Linear, or a sequence of them, not {type(head).__name__}")
+    if head and lstm.bidirectional and lstm.merge[-1] == "none":
+        raise OptionError("a head reads one output; this LSTM's directions are not merged")
+    layers = chain_of(head, lstm.output_size, "the head")
+    for layer in layers:
+        if layer.weight.dtype != lstm.dtype:
+            raise ShapeError(f"the head is {layer.weight.dtype}; the LSTM is {lstm.dtype}")
+    return layers
+
+
+def _branches_of(lstm: LSTM, branches: Sequence[Branch]) -> tuple[Branch, ...]:
+    """Return branches, which together give what an LSTM takes; see `Network`."""
+    chains = tuple(branches)
+    for branch in chains:
+        if not isinstance(branch, Branch):
+            raise OptionError(f"branches must be a sequence of Branch, not of {type(branch).__name__}")
+        for layer in branch.layers:
+            if layer.weight.dtype != lstm.dtype:
+                raise ShapeError(f"a branch is {layer.weight.dtype}; the LSTM is {lstm.dtype}")
+    if chains and (size := sum(branch.size for branch in chains)) != lstm.input_size:
+        raise ShapeError(f"the branches give {counted(size, 'feature')}; the LSTM takes {lstm.input_size}")
+    used = {place for branch in chains for place in branch.features}
+    if missing := set(range(len(used))) - used:
+        raise OptionError(f"no branch takes feature {min(missing)}; together they must take all of them")
+    return chains
