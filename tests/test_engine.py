@@ -57,9 +57,8 @@ def test_auto_takes_the_first_engine_that_does_not_refuse():
 def test_an_engine_that_does_not_exist_is_refused_by_name():
     run = cases.run_of("plain")
     for verb in (run.lstm, run.lstm.trace):
-        with pytest.raises(gw.OptionError) as caught:
+        with cases.refusal("engine", "'warp'", "auto", "reference", by=gw.OptionError):
             verb(run.x, engine="warp")
-        cases.one_sentence(caught.value, "engine", "'warp'", "auto", "reference")
 
 
 def test_an_engine_that_cannot_run_the_cell_says_why_and_auto_passes_it_over(monkeypatch):
@@ -73,9 +72,8 @@ def test_an_engine_that_cannot_run_the_cell_says_why_and_auto_passes_it_over(mon
     monkeypatch.setattr("gatewise.engine.ENGINES", {"timid": Timid, "reference": reference})
     run = cases.run_of("plain")
     assert run.lstm.trace(run.x)[0].engine == "reference"
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal("timid", "it is a Tuesday", by=gw.OptionError):
         run.lstm(run.x, engine="timid")
-    cases.one_sentence(caught.value, "timid", "it is a Tuesday")
 
 
 @every_engine

@@ -116,21 +116,18 @@ def test_the_gradients_of_a_batch_are_the_sum_over_its_rows(variant):
 )
 def test_a_wrong_gradient_is_refused_in_one_sentence(dy, dstate, parts):
     lstm = random_lstm()
-    with pytest.raises(gw.GatewiseError) as caught:
+    with cases.refusal(*parts, by=gw.GatewiseError):
         gw.backward(lstm.trace(random_x(lstm)), dy, dstate)
-    cases.one_sentence(caught.value, *parts)
 
 
 @pytest.mark.parametrize("dstate", [5, (np.zeros((3, 3)),), [[ZEROS]]])
 def test_a_wrong_gradient_of_a_cell_s_state_is_refused_in_one_sentence(dstate):
     lstm = random_lstm()
-    with pytest.raises(gw.GatewiseError) as caught:
+    with cases.refusal(by=gw.GatewiseError):
         gw.backward(lstm.trace(random_x(lstm))[0], None, dstate)
-    cases.one_sentence(caught.value)
 
 
 @pytest.mark.parametrize("thing", [None, 5, np.zeros(3), "trace"])
 def test_gradients_come_from_a_trace_and_from_nothing_else(thing):
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal("Trace", "LSTMTrace", type(thing).__name__, by=gw.OptionError):
         gw.backward(thing, np.zeros(3))
-    cases.one_sentence(caught.value, "Trace", "LSTMTrace", type(thing).__name__)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import cases
 import numpy as np
 import pytest
@@ -152,9 +154,8 @@ def test_contributions_are_those_of_a_cell_from_which_the_step_is_taken_out():
 
 @pytest.mark.parametrize("variant", CLIPPED)
 def test_a_clipped_cell_state_is_no_sum_and_is_refused(variant):
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal("clip", by=gw.OptionError):
         insight.contributions(cases.run_of(variant).trace())
-    cases.one_sentence(caught.value, "clip")
 
 
 # Saturation.
@@ -186,6 +187,24 @@ def test_a_gate_that_never_moves_from_one_end_is_stuck():
     )
 
 
+# Activity.
+
+
+@pytest.mark.parametrize("projection_size", [None, 2])
+def test_it_is_the_deviation_of_the_valid_steps_in_any_pieces(projection_size, monkeypatch):
+    x = np.random.default_rng(0).normal(size=(20, 3, 2))
+    trace = gw.LSTM(2, 5, rng=0, projection_size=projection_size).trace(x, lengths=[20, 1, 7])[0]
+    rows = trace.unprojected_state[trace.valid].astype(float)
+    for chunk in (1, 40, 1 << 22):
+        monkeypatch.setattr(sys.modules["gatewise.insight.activity"], "CHUNK", chunk)
+        found = insight.activity(trace)
+        np.testing.assert_allclose(found.deviation, rows.std(0), rtol=1e-12)
+        np.testing.assert_allclose(found.mean, rows.mean(0), rtol=1e-12)
+    most, least = rows.std(0).argmax(), rows.std(0).argmin()
+    assert str(found).startswith(f"Of the 5 units, unit {most} moves most (")
+    assert f"and unit {least} least (" in str(found)
+
+
 # All of them.
 
 
@@ -193,16 +212,14 @@ def test_a_gate_that_never_moves_from_one_end_is_stuck():
 @pytest.mark.parametrize("ask", [insight.timescales, insight.saturation])
 def test_a_gate_that_does_not_lie_between_0_and_1_is_refused(ask, activation):
     lstm = gw.LSTM(2, 3, variant=gw.Variant(forget_activation=activation), rng=0)
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal("between 0 and 1", activation.partition(":")[0], by=gw.OptionError):
         ask(lstm.trace(np.ones((4, 2)))[0])
-    cases.one_sentence(caught.value, "between 0 and 1", activation.partition(":")[0])
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.9, 0.1), (-0.1, 0.5), (0.2, 1.1), (0.5, 0.5)])
 def test_bounds_that_are_none_are_refused(low, high):
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal("low < high", by=gw.OptionError):
         insight.saturation(planted([0.5]), low, high)
-    cases.one_sentence(caught.value, "low < high")
 
 
 def test_insight_is_imported_when_it_is_first_used():

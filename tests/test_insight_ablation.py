@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases import one_sentence
+from cases import refusal
 from planted import rain_gauge
 
 import gatewise as gw
@@ -95,6 +95,5 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_ablated_is_refused_in_one_sentence(name):
     ask, parts = REFUSED[name]
-    with pytest.raises(gw.GatewiseError) as problem:
+    with refusal(*parts, by=gw.GatewiseError):
         ask()
-    one_sentence(problem.value, *parts)

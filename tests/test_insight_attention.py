@@ -111,12 +111,10 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_no_part_of_the_trace_is_refused_in_one_sentence(case):
     options, part = REFUSED[case]
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal(part, by=gw.OptionError):
         insight.attention(random_trace(), **options)
-    cases.one_sentence(caught.value, part)
 
 
 def test_a_clipped_cell_state_is_no_sum_and_is_refused():
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal("clip", by=gw.OptionError):
         insight.attention(cases.run_of("cell clip").trace())
-    cases.one_sentence(caught.value, "clip")

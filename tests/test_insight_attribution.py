@@ -319,9 +319,8 @@ def test_deleting_what_matters_changes_the_output_more_than_deleting_at_random(m
 )
 def test_a_variant_that_a_method_has_no_rule_for_is_refused(ask, norm, words):
     trace = gw.LSTM(2, 3, rng=0, variant=gw.Variant(layer_norm=norm, epsilon=1e-5)).trace(np.ones((3, 2)))
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal(words, norm.capitalize() if ask is insight.word_scores else repr(norm), by=gw.OptionError):
         ask(trace)
-    cases.one_sentence(caught.value, words, norm.capitalize() if ask is insight.word_scores else repr(norm))
 
 
 def test_word_scores_need_states_that_add_up():
@@ -332,9 +331,8 @@ def test_word_scores_need_states_that_add_up():
     ]:
         clips = {name: made.pop(name) for name in list(made) if name.endswith("clip")}
         trace = gw.LSTM(2, 3, rng=0, variant=gw.Variant(**clips), **made).trace(np.ones((3, 2)))
-        with pytest.raises(gw.OptionError) as caught:
+        with cases.refusal(words, by=gw.OptionError):
             insight.word_scores(trace)
-        cases.one_sentence(caught.value, words)
 
 
 @pytest.mark.parametrize(
@@ -362,27 +360,23 @@ def test_word_scores_need_states_that_add_up():
 )
 def test_what_cannot_be_explained_is_refused(options, words):
     trace = gw.LSTM(2, 3, rng=0).trace(np.ones((4, 2, 2)), lengths=[3, 0])
-    with pytest.raises(gw.GatewiseError) as caught:
+    with cases.refusal(*words, by=gw.GatewiseError):
         insight.attribution(trace, **options)
-    cases.one_sentence(caught.value, *words)
 
 
 @pytest.mark.parametrize(("first", "stop"), [(2, 2), (3, 1), (0, 5), (4, 5), (0, -1), (0, 1.5)])
 def test_a_phrase_lies_within_the_run(first, stop):
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal(by=gw.OptionError):
         insight.decomposition(gw.LSTM(2, 3, rng=0).trace(np.ones((4, 2))), first, stop)
-    cases.one_sentence(caught.value)
 
 
 def test_a_network_that_reads_final_states_has_no_step():
     net, x, run = stacked(reads="last")
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal("final states", "2", by=gw.OptionError):
         insight.attribution(net.trace(x, **run), t=2)
-    cases.one_sentence(caught.value, "final states", "2")
 
 
 def test_a_word_that_the_vocabulary_lacks_is_named():
     net = gw.Network(gw.LSTM(2, 3, rng=0), embedding=np.ones((4, 2)))
-    with pytest.raises(gw.ShapeError) as caught:
+    with cases.refusal("vocabulary", "3", by=gw.ShapeError):
         insight.attribution(net.trace([1, 3]), vocabulary=["a", "b"])
-    cases.one_sentence(caught.value, "vocabulary", "3")

@@ -96,9 +96,8 @@ def test_who_wrote_some_units_needs_no_others(direction):
 
 @pytest.mark.parametrize("ask", [insight.contributions, insight.attention])
 def test_who_wrote_the_cell_needs_every_step(ask):
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal("every step", "1 in 2", by=gw.OptionError):
         ask(cases.run_of("plain").trace(every=2))
-    cases.one_sentence(caught.value, "every step", "1 in 2")
 
 
 # Long traces.
@@ -134,9 +133,8 @@ def test_a_cost_is_known_beforehand_and_refused_where_it_is_too_high(ask, cost_o
     assert "MB of memory" in str(cost)
     monkeypatch.setattr(arrays, "SMALL", 0)
     monkeypatch.setattr(arrays, "available_memory", lambda: cost.memory - 1)
-    with pytest.raises(gw.CapacityError) as caught:
+    with cases.refusal(*parts, by=gw.CapacityError):
         ask(trace)
-    cases.one_sentence(caught.value, *parts)
 
 
 # Names, and what is no number.
@@ -156,6 +154,5 @@ def test_contributions_name_the_sequence_and_the_date():
 
 @pytest.mark.parametrize("options", [{"still": -1}, {"still": np.nan}, {"low": "a"}, {"high": None}])
 def test_a_bound_that_is_none_is_refused(options):
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal(next(iter(options)), by=gw.OptionError):
         insight.saturation(still_units(), **options)
-    cases.one_sentence(caught.value, next(iter(options)))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases import DIRECTIONS, PROJECTIONS, VALID, VARIANTS, one_sentence, run_of
+from cases import DIRECTIONS, PROJECTIONS, VALID, VARIANTS, refusal, run_of
 from pairwise import pairs
 
 import gatewise as gw
@@ -171,6 +171,5 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_runs_that_cannot_be_compared_are_refused_in_one_sentence(name):
     runs, options, parts = REFUSED[name]
-    with pytest.raises(gw.GatewiseError) as problem:
+    with refusal(*parts, by=gw.GatewiseError):
         change(*runs(), **options)
-    one_sentence(problem.value, *parts)

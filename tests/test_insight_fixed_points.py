@@ -209,6 +209,5 @@ SPOILED = LSTM.layers[0][0].parameters.replace(bias=np.full((4, 3), np.nan))
     ],
 )
 def test_bad_questions_get_one_sentence(given, options, parts):
-    with pytest.raises((gw.OptionError, gw.ShapeError)) as caught:
+    with cases.refusal(*parts, by=(gw.OptionError, gw.ShapeError)):
         insight.fixed_points(given, **options)
-    cases.one_sentence(caught.value, *parts)

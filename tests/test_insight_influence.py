@@ -255,6 +255,5 @@ def masked(**options):
     ],
 )
 def test_bad_questions_get_one_sentence(ask, parts):
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal(*parts, by=gw.OptionError):
         ask()
-    cases.one_sentence(caught.value, *parts)

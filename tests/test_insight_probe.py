@@ -215,6 +215,5 @@ LSTM, RAIN, STORAGE = leaky_bucket(30, 2)
     ],
 )
 def test_what_cannot_be_probed_is_refused_in_one_sentence(given, options, problem, words):
-    with pytest.raises(problem) as caught:
+    with cases.refusal(*words, by=problem):
         insight.probe(LSTM.trace(RAIN)[0], given, **options)
-    cases.one_sentence(caught.value, *words)

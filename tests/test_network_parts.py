@@ -207,9 +207,8 @@ def test_what_needs_one_linear_layer_says_so_of_several():
     network = made(np.random.default_rng(0), kind="hidden")
     trace = network.trace(np.ones((3, FEATURES)))
     for ask in (gw.insight.ceiling, gw.insight.attribution):
-        with pytest.raises(gw.OptionError) as caught:
+        with cases.refusal("one linear layer", "3", by=gw.OptionError):
             ask(trace)
-        cases.one_sentence(caught.value, "one linear layer", "3")
     assert gw.insight.influence(trace).residual < 1e-12
 
 
@@ -228,30 +227,21 @@ def test_what_needs_one_linear_layer_says_so_of_several():
         ({"outputs": gw.Scaling([0], [1])}, ["outputs", "1", "2"]),
         ({"inputs": gw.Scaling([0] * 4, [1] * 4), "masked": 0}, ["masked", "inputs"]),
         ({"labels": gw.Labels(features=["a"])}, ["features", "4", "1"]),
+        (lambda: gw.Scaling([1, 2], [1]), ["scale"]),
+        (lambda: gw.Scaling([1, 2], [1, 0]), ["scale", "0"]),
+        (lambda: gw.Scaling([np.nan], [1]), ["finite"]),
+        (lambda: gw.Scaling([1], [1], [np.nan]), ["least", "NaN"]),
+        (lambda: gw.Branch([]), ["branch"]),
+        (lambda: gw.Branch([-1]), ["branch", "-1"]),
+        (lambda: gw.Branch([0], [gw.Linear(np.ones((2, 3)))]), ["branch", "3", "1"]),
+        (lambda: made(np.random.default_rng(0), kind="inputs")(np.ones((5, 3))), ["x", "(5, 3)"]),
+        (lambda: made(np.random.default_rng(0), kind="branches")(np.ones(5)), ["x", "(5,)"]),
     ],
 )
 def test_parts_that_do_not_fit_are_refused_in_one_sentence(given, words):
-    options = {"head": gw.Linear(np.ones((2, 3))), **given}
-    with pytest.raises(gw.GatewiseError) as caught:
-        gw.Network(gw.LSTM(FEATURES, 3, dtype=np.float64, rng=0), **options)
-    cases.one_sentence(caught.value, *words)
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: gw.Scaling([1, 2], [1]),
-        lambda: gw.Scaling([1, 2], [1, 0]),
-        lambda: gw.Scaling([np.nan], [1]),
-        lambda: gw.Scaling([1], [1], [np.nan]),
-        lambda: gw.Branch([]),
-        lambda: gw.Branch([-1]),
-        lambda: gw.Branch([0], [gw.Linear(np.ones((2, 3)))]),
-        lambda: made(np.random.default_rng(0), kind="inputs")(np.ones((5, 3))),
-        lambda: made(np.random.default_rng(0), kind="branches")(np.ones(5)),
-    ],
-)
-def test_parts_that_are_none_are_refused_in_one_sentence(make):
-    with pytest.raises(gw.GatewiseError) as caught:
-        make()
-    cases.one_sentence(caught.value)
+    with cases.refusal(*words, by=gw.GatewiseError):
+        if callable(given):
+            given()
+        else:
+            options = {"head": gw.Linear(np.ones((2, 3))), **given}
+            gw.Network(gw.LSTM(FEATURES, 3, dtype=np.float64, rng=0), **options)

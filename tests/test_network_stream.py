@@ -119,15 +119,13 @@ REPEATED = gw.Network(gw.LSTM(1, 2, rng=0), masked=0, masked_output="repeat")
     [(LAST, ["last"]), (BOTH, ["forward only", "backward"]), (REPEATED, ["masked", "repeats"])],
 )
 def test_a_network_that_no_stream_runs_is_refused_by_name(model, words):
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal(*words, by=gw.OptionError):
         model.stream()
-    cases.one_sentence(caught.value, *words)
 
 
 def test_only_a_network_has_a_stream_of_a_network():
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal("Network", "LSTM", by=gw.OptionError):
         gw.network.NetworkStream(gw.LSTM(1, 2, rng=0))
-    cases.one_sentence(caught.value, "Network", "LSTM")
 
 
 @pytest.mark.parametrize("kind", ["plain", "scaled"])
@@ -147,21 +145,18 @@ def test_a_wrong_block_is_refused_in_one_sentence_and_the_state_left_as_it_was(k
     stream.push([1, 2])
     before = stream.state
     for options in ({}, {"out": np.empty(3, np.float32)}):
-        with pytest.raises(gw.GatewiseError) as caught:
+        with cases.refusal(*([] if options else words), by=gw.GatewiseError):
             stream.push(given, **options)
-        cases.one_sentence(caught.value, *([] if options else words))
-    with pytest.raises(gw.ShapeError) as caught:
+    with cases.refusal("out", "(1,)", "(2,)", by=gw.ShapeError):
         stream.push([1, 2], out=np.empty(2, np.float32))
-    cases.one_sentence(caught.value, "out", "(1,)", "(2,)")
     assert_same_state(stream.state, before)
 
 
 @pytest.mark.parametrize(("token", "words"), [(6, ["0 and 5"]), (0.5, ["integers"]), ([[0]], ["(1, 1)", "(time,)"])])
 def test_a_token_that_is_none_is_refused(token, words):
     model = gw.Network(gw.LSTM(3, 4, rng=0), embedding=np.ones((6, 3)))
-    with pytest.raises(gw.GatewiseError) as caught:
+    with cases.refusal(*words, by=gw.GatewiseError):
         model.stream().push(token)
-    cases.one_sentence(caught.value, *words)
 
 
 @pytest.mark.parametrize("missing", [None, "it is missing"])
@@ -227,6 +222,5 @@ def test_every_kind_of_network_is_the_same_in_blocks(kind, monkeypatch):
 def test_a_wrong_long_input_is_refused_as_a_whole(monkeypatch):
     monkeypatch.setattr(network, "LEAST", 6)
     monkeypatch.setattr(network, "BLOCK", 1)
-    with pytest.raises(gw.ShapeError) as caught:
+    with cases.refusal("(100, 3)", by=gw.ShapeError):
         amplifier()(np.zeros((100, 3)))
-    cases.one_sentence(caught.value, "(100, 3)")

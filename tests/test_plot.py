@@ -203,17 +203,15 @@ def test_pictures_are_drawn_on_what_is_given():
     trace, stretch = matched()
     ax = pyplot.figure().add_subplot()
     assert plot.matches(trace, ax=ax, **stretch) is ax
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal("3 matplotlib Axes", by=gw.OptionError):
         plot.probe(stored()[0], ax=ax, **stored()[1])
-    cases.one_sentence(caught.value, "3 matplotlib Axes")
 
 
 def test_without_matplotlib_one_sentence_says_how_to_get_it(monkeypatch):
     record = insight.timescales(held())
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(gw.MissingExtraError) as caught:
+    with cases.refusal("matplotlib", "pip install", by=gw.MissingExtraError):
         plot.timescales(record)
-    cases.one_sentence(caught.value, "matplotlib", "pip install")
 
 
 # Gates, states, a unit and a text.
@@ -351,9 +349,8 @@ def test_each_output_has_a_panel_and_too_many_have_none():
     trace = lstm.trace(np.ones((4, 1)))
     assert len(plot.ceiling(trace, head=gw.Linear(np.eye(9)[:2]))) == 2
     for given, part in ((trace, "9"), (lstm, "run")):
-        with pytest.raises(gw.OptionError) as caught:
+        with cases.refusal(part, by=gw.OptionError):
             plot.ceiling(given)
-        cases.one_sentence(caught.value, part)
 
 
 def test_pictures_of_sixty_units_have_no_names_beside_points():

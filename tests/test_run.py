@@ -222,16 +222,14 @@ def test_memory_is_estimated_before_anything_is_computed(monkeypatch):
     monkeypatch.setattr("gatewise.arrays.SMALL", 0)
     assert run.trace(keep="forget_gate", every=10).forget_gate.shape == (20, 3, 4)
     monkeypatch.setattr("gatewise.engine.reference.run", never)
-    with pytest.raises(gw.CapacityError) as caught:
+    with cases.refusal("200 × 3 (steps × sequences)", "KiB", "64 KiB are available", by=gw.CapacityError):
         run.trace(engine="reference")
-    cases.one_sentence(caught.value, "200 × 3 (steps × sequences)", "KiB", "64 KiB are available")
 
 
 def test_the_input_counts_before_a_trace_takes_memory_for_it(monkeypatch):
     monkeypatch.setattr("gatewise.arrays.available_memory", lambda: 10**6)
     monkeypatch.setattr("gatewise.arrays.SMALL", 0)
     lstm, x = gw.LSTM(1000, 1, rng=0), np.zeros((1000, 1, 1000), np.float32)
-    with pytest.raises(gw.CapacityError) as caught:
+    with cases.refusal("a run of 1000 × 1 (steps", "976.6 KiB are available", by=gw.CapacityError):
         lstm.trace(x)
-    cases.one_sentence(caught.value, "a run of 1000 × 1 (steps", "976.6 KiB are available")
     assert lstm(x)[0].shape == (1000, 1, 1)

@@ -97,9 +97,8 @@ def test_a_sequence_of_a_batch_is_its_run_alone(kind):
         assert run.labels.sequences == ("b",)
         assert_same(run, trace(x[:, 1], engine="reference"), rtol=1e-12, atol=1e-14)
     for missing in (3, "d"):
-        with pytest.raises(gw.OptionError) as caught:
+        with cases.refusal("sequence", str(missing), by=gw.OptionError):
             batch.sequence(missing)
-        cases.one_sentence(caught.value, "sequence", str(missing))
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -130,13 +129,11 @@ def test_every_run_is_saved_and_loaded_and_pickled(kind, tmp_path):
 
 
 def test_only_cell_and_require_raise_one_sentence():
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal("a picture needs the trace of one cell", "4 cells", by=gw.OptionError):
         DEEP.trace(X).only_cell("a picture")
-    cases.one_sentence(caught.value, "a picture needs the trace of one cell", "4 cells")
     for run in (LSTM.trace(X, keep="cell_state"), LSTM.trace(X, keep="cell_state")[0]):
-        with pytest.raises(gw.NotKeptError) as problem:
+        with cases.refusal("a gradient needs", by=gw.NotKeptError):
             run.require("a gradient")
-        cases.one_sentence(problem.value, "a gradient needs")
     np.testing.assert_array_equal(DEEP.trace(X).require("a gradient"), X)
 
 

@@ -77,9 +77,8 @@ def test_a_mask_that_does_not_fit_is_refused_and_the_state_left_as_it_was(mask, 
     stream = random_lstm().stream(engine=engine)
     stream.push([1, 2])
     before = stream.state
-    with pytest.raises(gw.ShapeError) as caught:
+    with cases.refusal("mask", "(2,)", by=gw.ShapeError):
         stream.push([[1, 2], [3, 4]], mask=mask)
-    cases.one_sentence(caught.value, "mask", "(2,)")
     assert_same_state(stream.state, before)
 
 
@@ -148,9 +147,8 @@ def test_a_stream_refuses_a_wrong_step_in_one_sentence_and_keeps_its_state(batch
     stream = random_lstm().stream(batch)
     stream.push(np.ones(2) if batch is None else np.ones((3, 2)))
     before = stream.state
-    with pytest.raises(gw.GatewiseError) as caught:
+    with cases.refusal(*parts, by=gw.GatewiseError):
         stream.push(x)
-    cases.one_sentence(caught.value, *parts)
     assert_same_state(stream.state, before)
 
 
@@ -159,21 +157,18 @@ def test_a_stream_refuses_a_wrong_state_in_one_sentence_and_keeps_its_own(state)
     stream = random_lstm().stream()
     stream.push([1, 2])
     before = stream.state
-    with pytest.raises(gw.ShapeError) as caught:
+    with cases.refusal(by=gw.ShapeError):
         stream.state = state
-    cases.one_sentence(caught.value)
     assert_same_state(stream.state, before)
 
 
 @pytest.mark.parametrize("options", [{"bidirectional": True}, {"direction": "backward"}])
 def test_a_stream_runs_forward_only(options):
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal("forward only", "backward", by=gw.OptionError):
         random_lstm(**options).stream()
-    cases.one_sentence(caught.value, "forward only", "backward")
 
 
 @pytest.mark.parametrize("options", [{"engine": "fast"}, {"batch_size": -1}, {"batch_size": 1.5}])
 def test_a_wrong_stream_is_refused_when_it_is_made(options):
-    with pytest.raises(gw.OptionError) as caught:
+    with cases.refusal(*options, repr(next(iter(options.values()))), by=gw.OptionError):
         random_lstm().stream(**options)
-    cases.one_sentence(caught.value, *options, repr(next(iter(options.values()))))

@@ -431,9 +431,8 @@ def test_what_does_not_fit_is_refused_in_one_sentence():
         ((x, [["a"]]), {}, "y must hold real numbers"),
     ]
     for arguments, options, words in wrong:
-        with pytest.raises(gw.GatewiseError) as caught:
+        with cases.refusal(words, by=gw.GatewiseError):
             verify(lstm, *arguments, **options)
-        cases.one_sentence(caught.value, words)
 
 
 def test_the_verdict_is_the_same_each_time():
