@@ -166,12 +166,9 @@ def test_an_activation_is_read_from_text(text, expected):
     assert gw.Activation.parse(text) == expected
 
 
-@pytest.mark.parametrize("activation", [a for a in SUBJECTS if a.alpha != 1 / 6 and a.beta != 2 / 3], ids=str)
+@pytest.mark.parametrize("activation", [*SUBJECTS, gw.Activation("hard_sigmoid", 1e-9, 1e9)], ids=str)
 def test_text_there_and_back_is_the_identity(activation):
-    if activation.name == "selu" and activation == gw.Activation("selu"):
-        assert gw.Activation.parse("selu") == activation
-    else:
-        assert gw.Activation.parse(str(activation)) == activation
+    assert gw.Activation.parse(str(activation)) == activation
 
 
 @pytest.mark.parametrize("text", ["leaky_relu:x", "affine:1,2,3", "affine:1,,2", "hard_sigmoid:0.2", "swish:1", ""])
@@ -186,9 +183,3 @@ def test_constants_that_are_given_none_take_the_defaults():
     assert gw.Activation("affine") == gw.Activation("affine", 1.0, 0.0)
     assert (gw.Activation("selu").alpha, gw.Activation("selu").beta) == oracle.SELU
     assert gw.Activation("sigmoid").alpha is None
-
-
-@pytest.mark.parametrize("constants", [(1 / 6, 0.5), (0.2, 0.5), (1.0, -3.0), (1e-9, 1e9)])
-def test_an_activation_as_text_can_be_read_again(constants):
-    activation = gw.Activation("hard_sigmoid", *constants)
-    assert gw.Activation.parse(str(activation)) == activation

@@ -267,12 +267,6 @@ def test_a_cell_takes_as_many_names_as_it_has_features_and_units(labels, parts):
         gw.LSTMCell.from_parameters(p, gw.Labels(**labels))
 
 
-@pytest.mark.parametrize("labels", [{"features": "abc"}, {"units": 5}])
-def test_names_are_a_sequence(labels):
-    with cases.refusal(*labels, "names", by=gw.OptionError):
-        gw.Labels(**labels)
-
-
 def test_a_cell_says_what_it_is():
     cell = gw.LSTMCell(3, 2, rng=0, dtype=np.float64, variant=gw.Variant(peephole="full"))
     assert repr(cell) == "LSTMCell(input_size=3, hidden_size=2, peephole=full, dtype=float64)"

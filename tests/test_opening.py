@@ -116,8 +116,12 @@ def test_a_trace_is_a_run_and_takes_no_input():
     for run in (trace, trace.lstm, trace.lstm[0]):
         assert gw.open_run(run).trace is run
         assert gw.open_run(run).labels == run.labels
+    gw.save(trace.lstm[0], "cell.safetensors")
+    assert isinstance(gw.open_run("cell.safetensors").trace, gw.Trace)
     gw.save(trace.lstm, "trace.safetensors")
     assert_same_run(gw.open_run("trace.safetensors"), gw.load("trace.safetensors"))
+    with pytest.raises(gw.OptionError, match="is a run already: options of an input"):
+        gw.open_run("trace.safetensors", axes="time,feature")
     captured = Captured("rnn", 0, trace.lstm, 1e-7, ("the final state was not compared",))
     run = gw.open_run(captured)
     assert (run.trace, run.name) == (trace.lstm, "rnn")

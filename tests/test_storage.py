@@ -31,11 +31,16 @@ def assert_same_arrays(found, expected):
         np.testing.assert_array_equal(found[name], array)
 
 
-def assert_refused(path, *parts):
+def assert_refused(path, *parts, by=(storage.read, *LOADERS)):
     """Assert that a file is refused by everything that reads files, in one sentence that names it."""
-    for read in (storage.read, *LOADERS):
+    for read in by:
         with cases.refusal(os.fspath(path), *parts):
             read(path)
+
+
+def assert_not_loaded(path, *parts):
+    """Assert that a file whose bytes are in order is refused by what makes something of them."""
+    assert_refused(path, *parts, by=LOADERS)
 
 
 # There and back.
@@ -231,11 +236,6 @@ def test_what_is_not_of_gatewise_is_not_saved(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_path_is_taken_as_text_too(tmp_path):
-    gw.save(gw.LSTM(2, 3, rng=0), f"{tmp_path}/lstm")
-    assert gw.load(f"{tmp_path}/lstm").hidden_size == 3
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """One file of each kind, by name."""
@@ -257,7 +257,7 @@ def test_the_files_to_be_spoilt_are_good_ones(whole, tmp_path):
     assert isinstance(gw.load(tmp_path / "lstm_trace"), gw.LSTMTrace)
 
 
-@pytest.mark.parametrize("kind", ["lstm", "network", "trace", "lstm_trace"])
+@pytest.mark.parametrize("kind", ["network", "lstm_trace"])
 def test_a_truncated_file_is_refused_wherever_it_ends(whole, kind, tmp_path):
     data, path = whole[kind], tmp_path / "file"
     start = 8 + int.from_bytes(data[:8], "little")
@@ -340,18 +340,14 @@ def put(header, keys, value):
 @pytest.mark.parametrize("number", [0, 2, "1", None, 1.5])
 def test_another_format_is_refused_by_its_number(whole, kind, number, tmp_path):
     spoil(tmp_path / "file", whole, kind, lambda arrays, header: put(header, ["format"], number))
-    for load in LOADERS:
-        with cases.refusal(os.fspath(tmp_path / "file"), f"format {number!r}", "format 1"):
-            load(tmp_path / "file")
+    assert_not_loaded(tmp_path / "file", f"format {number!r}", "format 1")
 
 
 @pytest.mark.parametrize("kind", ["lstm", "network", "trace", "lstm_trace"])
 def test_other_conventions_are_refused(whole, kind, tmp_path):
     for value in ("input, output, forget, candidate", None):
         spoil(tmp_path / "file", whole, kind, lambda _, h, v=value: put(h, ["conventions", "gate_order"], v))
-        for load in LOADERS:
-            with cases.refusal("conventions"):
-                load(tmp_path / "file")
+        assert_not_loaded(tmp_path / "file", "conventions")
 
 
 HEADERS = {
@@ -398,9 +394,7 @@ HEADERS = {
 def test_a_header_that_does_not_describe_its_arrays_is_refused_in_one_sentence(whole, case, tmp_path):
     kind, keys, value = HEADERS[case]
     spoil(tmp_path / "file", whole, kind, lambda _, header: put(header, keys, value))
-    for load in LOADERS:
-        with cases.refusal(os.fspath(tmp_path / "file")):
-            load(tmp_path / "file")
+    assert_not_loaded(tmp_path / "file")
 
 
 def names_of(kind):
@@ -437,9 +431,7 @@ def test_arrays_that_are_missing_or_misshapen_are_refused_in_one_sentence(whole,
             arrays[name] = arrays[name] != 0
 
     spoil(tmp_path / "file", whole, kind, change)
-    for load in LOADERS:
-        with cases.refusal(os.fspath(tmp_path / "file")):
-            load(tmp_path / "file")
+    assert_not_loaded(tmp_path / "file")
 
 
 def test_arrays_nobody_asked_for_do_no_harm(whole, tmp_path):

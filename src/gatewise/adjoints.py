@@ -52,13 +52,6 @@ def step(M: Moment, dh: Array, dc: Array) -> Adjoint:
     """Return the derivatives of the loss in one step, given those with respect to the states at its end.
 
     It is left whole: its lines are the chain rule in order, each with names that the lines above it define.
-
-    Parameters
-    ----------
-    M : Moment
-        The step.
-    dh : array (batch, recurrent)
-    dc : array (batch, hidden)
     """
     p, variant, dropout = M.p, M.p.variant, M.dropout
     gradients: dict[str, Array] = {}

@@ -56,14 +56,7 @@ def of(array: Array, letter: str, order: str = LETTERS) -> Array:
 def reorder(array: npt.NDArray[Any], source: str, target: str = "gatewise", *, axis: int = 0) -> npt.NDArray[Any]:
     """Permute the gate axis of an array from one framework's order to another's.
 
-    Parameters
-    ----------
-    array : array
-        Its `axis` has an entry for each of the four gates.
-    source, target : str
-        Keys of `ORDERS`.
-    axis : int
-        The gate axis.
+    Orders are keys of `ORDERS`; the axis has an entry for each of the four gates.
 
     Examples
     --------

@@ -171,13 +171,13 @@ SWITCHES = tuple(switch for switch in fields(Variant) if switch.metadata)  # all
 
 @dataclass(frozen=True)
 class ArrayDeclaration:
-    """How one array of `Parameters` is made up: its rows by the names that the equations have for them.
+    """How one array of `Parameters` is made up.
 
     Attributes
     ----------
     rows : tuple of str
-        In C order of the leading axes. A name is a letter, an underscore and what stands below the letter; of a gate's
-        row that ends with the gate's letter.
+        The names that the equations have for its rows, in C order of the leading axes: a letter, an underscore and what
+        stands below the letter. Those of a gate's rows end with the gate's letter.
     leading : tuple of int
         The sizes of the leading axes.
     axes : tuple of {"hidden", "columns", "recurrent"}

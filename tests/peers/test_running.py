@@ -16,19 +16,13 @@ from scipy.io import wavfile
 
 import gatewise as gw
 
-pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]  # what frameworks say about themselves
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.usefixtures("here"),
+    pytest.mark.filterwarnings("ignore"),  # what frameworks say about themselves
+]
 
 SILERO = files("silero_vad.data")
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def run(file, input, name=None, **options):
-    return gw.open_run(file, input, name=name, **options)
 
 
 class Net(torch.nn.Module):
@@ -70,7 +64,7 @@ def test_a_torchscript_model_and_a_table_have_a_report(net, capsys):
     x, dates = rain()
     torch.jit.script(net).save("model.pt")
     (seen,) = gw.capture(net, torch.from_numpy(x[None]).float())
-    made = run("model.pt", "x.csv")
+    made = gw.open_run("model.pt", "x.csv")
     np.testing.assert_allclose(made.trace.output, seen.trace.output, atol=1e-6)
     assert made.trace[0].labels.times == tuple(dates)
     assert exit_code(["report", "model.pt", "x.csv", "-o", "report.html"]) == 0
@@ -83,12 +77,12 @@ def test_an_onnx_model_and_a_table_have_a_report(net, capsys):
     x, dates = rain()
     onnx_file(net, "model.onnx", dynamic_axes={"x": {1: "time"}})
     (seen,) = gw.capture(net, torch.from_numpy(x[None]).float())
-    made = run("model.onnx", "x.csv")
+    made = gw.open_run("model.onnx", "x.csv")
     np.testing.assert_allclose(made.trace.output, seen.trace.output, atol=1e-6)
     assert made.trace[0].labels.times == tuple(dates)
     assert exit_code(["report", "model.onnx", "x.csv", "-o", "report.html"]) == 0
     np.save("own.npy", np.ones((5, 1, 3)))
-    assert "own.npy is taken as the input of the LSTM" in run("model.onnx", "own.npy").interpretation
+    assert "own.npy is taken as the input of the LSTM" in gw.open_run("model.onnx", "own.npy").interpretation
 
 
 def test_an_input_that_fits_both_is_refused_until_it_is_said_whose_it_is(net):
@@ -103,8 +97,8 @@ def test_an_input_that_fits_both_is_refused_until_it_is_said_whose_it_is(net):
     rain()
     onnx_file(Wide().eval(), "model.onnx", dynamic_axes={"x": {1: "time"}})
     with pytest.raises(gw.OptionError, match=r"fits both .*--input-of lstm or --input-of model"):
-        run("model.onnx", "x.csv")
-    own, whole = (run("model.onnx", "x.csv", input_of=kind) for kind in ("lstm", "model"))
+        gw.open_run("model.onnx", "x.csv")
+    own, whole = (gw.open_run("model.onnx", "x.csv", input_of=kind) for kind in ("lstm", "model"))
     assert "the input of the LSTM" in own.interpretation
     assert "which onnxruntime runs" in whole.interpretation
     assert np.abs(own.trace.output - whole.trace.output).max() > 1e-3
@@ -118,12 +112,12 @@ def test_a_keras_model_and_a_table_have_a_report(capsys):
     model = keras.Model(given, keras.layers.Dense(1)(keras.layers.LSTM(4, return_sequences=True)(hidden)))
     model.save("model.keras")
     (seen,) = gw.capture(model, x[None].astype(np.float32))
-    np.testing.assert_allclose(run("model.keras", "x.csv").trace.output, seen.trace.output, atol=1e-6)
+    np.testing.assert_allclose(gw.open_run("model.keras", "x.csv").trace.output, seen.trace.output, atol=1e-6)
     assert exit_code(["report", "model.keras", "x.csv", "-o", "report.html"]) == 0
     assert "which Keras runs" in capsys.readouterr().err
     plain = keras.Sequential([keras.Input((None, 2)), keras.layers.LSTM(4), keras.layers.Dense(1)])
     plain.save("plain.keras")  # which gatewise runs by itself, with the head
-    made = run("plain.keras", "x.csv")
+    made = gw.open_run("plain.keras", "x.csv")
     assert isinstance(made.trace, gw.NetworkTrace)
     np.testing.assert_allclose(made.trace.output[None], plain.predict(x[None], verbose=0), atol=1e-6)
 
@@ -138,8 +132,8 @@ def speech(seconds=1.5, rate=16000):
 
 def test_speech_runs_through_the_models_that_silero_ships(capsys):
     sound = speech()
-    sequence = run(SILERO / "silero_vad_16k_sequence.onnx", "x.wav", frames="576,512")
-    script = run(SILERO / "silero_vad.jit", "x.wav", frames="512")  # which keeps its state from call to call
+    sequence = gw.open_run(SILERO / "silero_vad_16k_sequence.onnx", "x.wav", frames="576,512")
+    script = gw.open_run(SILERO / "silero_vad.jit", "x.wav", frames="512")  # which keeps its state from call to call
     frames = -(-len(sound) // 512)
     assert sequence.trace.num_steps == script.trace.num_steps == frames
     assert sequence.trace[0].labels.times[:2] == ("0 s", "0.032 s")
@@ -158,14 +152,20 @@ def test_what_a_model_cannot_be_given_is_refused_in_a_sentence(net):
     np.save("wide.npy", np.ones((4, 7)))
     np.savez("named.npz", x=np.ones((1, 4, 2)), y=np.ones(3))
     for call, words in (
-        (lambda: run("model.onnx", "wide.npy"), "the whole model takes x (1, any, 2)"),
-        (lambda: run("model.pt", "wide.npy"), "the TorchScript model cannot run at these inputs"),
-        (lambda: run("weights.pt", "x.csv"), "the LSTM takes 3"),
-        (lambda: run("weights.pt", "x.csv", input_of="model"), "does not hold how its model is computed"),
-        (lambda: run("model.onnx", "x.csv", axes="time,feature", input_of="model"), "--axes belongs to the input"),
-        (lambda: run("model.onnx", "named.npz"), "has no input 'y'"),
-        (lambda: run("model.pt", "x.csv", name="other"), "no LSTM 'other'"),
-        (lambda: run(SILERO / "silero_vad_16k_sequence.onnx", "x.wav"), "the whole model takes input (any, 576)"),
+        (lambda: gw.open_run("model.onnx", "wide.npy"), "the whole model takes x (1, any, 2)"),
+        (lambda: gw.open_run("model.pt", "wide.npy"), "the TorchScript model cannot run at these inputs"),
+        (lambda: gw.open_run("weights.pt", "x.csv"), "the LSTM takes 3"),
+        (lambda: gw.open_run("weights.pt", "x.csv", input_of="model"), "does not hold how its model is computed"),
+        (
+            lambda: gw.open_run("model.onnx", "x.csv", axes="time,feature", input_of="model"),
+            "--axes belongs to the input",
+        ),
+        (lambda: gw.open_run("model.onnx", "named.npz"), "has no input 'y'"),
+        (lambda: gw.open_run("model.pt", "x.csv", name="other"), "no LSTM 'other'"),
+        (
+            lambda: gw.open_run(SILERO / "silero_vad_16k_sequence.onnx", "x.wav"),
+            "the whole model takes input (any, 576)",
+        ),
     ):
         with pytest.raises(gw.GatewiseError) as problem:
             call()
@@ -181,7 +181,7 @@ def test_without_its_framework_a_model_is_missed_in_a_sentence(net, monkeypatch)
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, name, None)
             with pytest.raises(gw.MissingExtraError, match=f"the LSTM takes 3; .*{name}"):
-                run(file, "x.csv")
+                gw.open_run(file, "x.csv")
 
 
 class Tagger(torch.nn.Module):
@@ -207,7 +207,7 @@ def test_the_stacked_lstms_of_a_model_that_ran_are_one_run(dynamo):
     tokens = torch.randint(1, 20, (3, 7))
     np.save("tokens.npy", tokens.numpy())
     torch.onnx.export(net, (tokens,), "model.onnx", dynamo=dynamo)
-    made = run("model.onnx", "tokens.npy")
+    made = gw.open_run("model.onnx", "tokens.npy")
     (seen,) = gw.capture(net, tokens)
     assert made.trace.num_layers == 2
     for key, cell in seen.trace.cells().items():
@@ -215,7 +215,7 @@ def test_the_stacked_lstms_of_a_model_that_ran_are_one_run(dynamo):
     np.testing.assert_allclose(made.trace.output, seen.trace.output, atol=1e-6)
     assert "off by at most" in " ".join(made.notes)
     first, _ = made.name.split(" → ")
-    assert run("model.onnx", "tokens.npy", name=first).trace.num_layers == 1
+    assert gw.open_run("model.onnx", "tokens.npy", name=first).trace.num_layers == 1
 
 
 def test_layers_of_a_state_dict_are_named_at_the_command_line():
@@ -224,7 +224,7 @@ def test_layers_of_a_state_dict_are_named_at_the_command_line():
     tokens = torch.randint(1, 20, (3, 7))
     np.save("tokens.npy", tokens.numpy())
     torch.save(net.state_dict(), "state.pt")
-    made = run("state.pt", "tokens.npy", embedding="embedding", head="head", axes="batch,time")
+    made = gw.open_run("state.pt", "tokens.npy", embedding="embedding", head="head", axes="batch,time")
     with torch.no_grad():
         np.testing.assert_allclose(made.trace.output, net(tokens).numpy().swapaxes(0, 1), atol=1e-6)
     assert exit_code(["report", "state.pt", "tokens.npy", "--embedding", "embedding", "--head", "no"]) == 2

@@ -43,25 +43,21 @@ def forcing(steps: int = 8, basins: int = 11) -> xarray.DataArray:
     return xarray.DataArray(raw, dims=("time", "basin", "feature"), coords=coordinates, name="forcing")
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch) -> Path:
-    """A folder with a model and a store."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def files(here) -> None:
+    """Work in a folder with a model and a store."""
     gw.save(LSTM, "model.safetensors")
     forcing().to_dataset().to_zarr("x.zarr", zarr_format=2)
-    return tmp_path
 
 
-def refused(*tokens: str) -> str:
-    """Run the program, and return why it refuses."""
-    with pytest.raises(SystemExit) as ended:
-        main(["trace", "model.safetensors", *tokens])
-    assert ended.value.code == 2
+def refused(capsys: pytest.CaptureFixture[str], *tokens: str) -> str:
+    """Return the sentence with which a trace is refused."""
+    return program.refusal_of(capsys, "trace", "model.safetensors", *tokens)
 
 
 @pytest.mark.filterwarnings(V3)
 @pytest.mark.parametrize("form", [2, 3])
-def test_a_store_becomes_a_store_of_gates(form, here, capsys):
+def test_a_store_becomes_a_store_of_gates(form, capsys):
     data = forcing().transpose("basin", "feature", "time")
     data.to_dataset().chunk(time=3, basin=2).to_zarr("x.zarr", mode="w", zarr_format=form)
     main(["trace", "model.safetensors", "x.zarr", "-o", "gates.zarr"])
@@ -73,7 +69,7 @@ def test_a_store_becomes_a_store_of_gates(form, here, capsys):
     assert sorted(os.listdir()) == ["gates.zarr", "model.safetensors", "x.zarr"]
 
 
-def test_options_are_those_of_other_traces(here, capsys):
+def test_options_are_those_of_other_traces(capsys):
     data = forcing()
     several = xarray.Dataset({"forcing": data, "other": 2 * data}).rename(time="day", feature="variable")
     several.to_zarr("x.zarr", mode="w", zarr_format=2)
@@ -97,7 +93,7 @@ def test_options_are_those_of_other_traces(here, capsys):
     xarray.testing.assert_identical(xarray.open_zarr("gates.zarr").load(), expected)
 
 
-def test_a_network_puts_its_output_beside_its_gates(here):
+def test_a_network_puts_its_output_beside_its_gates():
     head = gw.Linear(RNG.normal(size=(1, 4)).astype(np.float32))
     network = gw.Network(gw.LSTM(3, 4, rng=0), head=head, reads="last")
     gw.save(network, "model.safetensors")
@@ -109,7 +105,7 @@ def test_a_network_puts_its_output_beside_its_gates(here):
     assert found.y.dims == ("basin", "output")
 
 
-def test_a_network_takes_its_features_by_name_out_of_more(here, capsys):
+def test_a_network_takes_its_features_by_name_out_of_more(capsys):
     weights = gw.Linear(RNG.normal(size=(3, 2)).astype(np.float32))
     network = gw.Network(
         gw.LSTM(3, 4, rng=0),
@@ -124,23 +120,23 @@ def test_a_network_takes_its_features_by_name_out_of_more(here, capsys):
     xarray.testing.assert_identical(xarray.open_zarr("gates.zarr").load(), gw.apply(network, data))
     capsys.readouterr()
     data.assign_coords(feature=["rain", "wind", "sun"]).to_dataset().to_zarr("x.zarr", mode="w", zarr_format=2)
-    refused("x.zarr", "-o", "gates.zarr")
-    assert "'snow'" in capsys.readouterr().err
+    assert "'snow'" in refused(capsys, "x.zarr", "-o", "gates.zarr")
 
 
-def test_a_cluster_writes_the_same_store(here, capsys):
+def test_a_cluster_writes_the_same_store(capsys):
     main(["trace", "model.safetensors", "x.zarr", "-o", "one.zarr"])
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     with distributed.LocalCluster(**options) as cluster:
         main(["trace", "model.safetensors", "x.zarr", "-o", "two.zarr", "--cluster", cluster.scheduler_address])
     one, two = (xarray.open_zarr(name).load() for name in ("one.zarr", "two.zarr"))
     xarray.testing.assert_identical(one, two)
-    refused("x.zarr", "-o", "three.zarr", "--cluster", "tcp://127.0.0.1:1")
-    assert "no scheduler of dask.distributed answers at 'tcp://127.0.0.1:1'" in capsys.readouterr().err
+    capsys.readouterr()
+    said = refused(capsys, "x.zarr", "-o", "three.zarr", "--cluster", "tcp://127.0.0.1:1")
+    assert "no scheduler of dask.distributed answers at 'tcp://127.0.0.1:1'" in said
     assert not Path("three.zarr").exists()
 
 
-def test_the_work_is_shown_by_tasks(here, monkeypatch):
+def test_the_work_is_shown_by_tasks(monkeypatch):
     class Bar:
         def __init__(self, what, total):
             shown.append([what, total, 0])
@@ -181,7 +177,7 @@ main()
 
 @pytest.mark.skipif(os.name != "posix", reason="an interrupt is sent as a signal")
 @pytest.mark.parametrize("where", ["threads", "cluster"])
-def test_an_interrupt_leaves_what_was_there_and_nothing_else(where, here, monkeypatch):
+def test_an_interrupt_leaves_what_was_there_and_nothing_else(where, monkeypatch):
     main(["trace", "model.safetensors", "x.zarr", "-o", "gates.zarr", "--keep", "candidate"])
     before = sorted(os.listdir())
     whole = Task.__call__
@@ -243,27 +239,24 @@ SPOILED = {
 
 @pytest.mark.filterwarnings(V3)
 @pytest.mark.parametrize("name", SPOILED)
-def test_what_could_run_code_or_unpack_to_much_is_refused_before_it_is_read(name, here, capsys, monkeypatch):
+def test_what_could_run_code_or_unpack_to_much_is_refused_before_it_is_read(name, capsys, monkeypatch):
     version, changes, *words = SPOILED[name]
     forcing().to_dataset().to_zarr("x.zarr", mode="w", zarr_format=version)
     spoiled(version, **changes)
     for opener in ("open_dataset", "open_zarr"):
         monkeypatch.setattr(xarray, opener, None)
-    refused("x.zarr", "-o", "gates.zarr")
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
+    said = refused(capsys, "x.zarr", "-o", "gates.zarr")
     assert all(word in said for word in (*words, "'forcing'"))
     assert not Path("gates.zarr").exists()
 
 
-def test_a_link_in_a_store_is_not_followed(here, capsys):
+def test_a_link_in_a_store_is_not_followed(capsys):
     forcing().to_dataset(name="other").to_zarr("y.zarr", zarr_format=2)
     Path("x.zarr", "other").symlink_to(Path("y.zarr", "other").absolute())
-    refused("x.zarr", "-o", "gates.zarr")
-    assert "'other' is a link" in capsys.readouterr().err
+    assert "'other' is a link" in refused(capsys, "x.zarr", "-o", "gates.zarr")
 
 
-def test_a_pickle_in_a_chunk_is_never_loaded(here, capsys):
+def test_a_pickle_in_a_chunk_is_never_loaded(capsys):
     class Evil:
         def __reduce__(self):
             return os.mkdir, ("run",)
@@ -271,13 +264,13 @@ def test_a_pickle_in_a_chunk_is_never_loaded(here, capsys):
     spoiled(2, filters=[{"id": "pickle", "protocol": 4}], dtype="|O", compressor=None)
     for chunk in Path("x.zarr", "forcing").glob("[0-9]*"):
         chunk.write_bytes(pickle.dumps(Evil()))
-    refused("x.zarr", "-o", "gates.zarr")
+    refused(capsys, "x.zarr", "-o", "gates.zarr")
     assert not Path("run").exists()
 
 
 @pytest.mark.filterwarnings("ignore")  # of what xarray makes of numbers that are none
 @pytest.mark.parametrize("version", [2, 3])
-def test_a_spoiled_store_is_read_or_refused_in_one_sentence(version, here, capsys):
+def test_a_spoiled_store_is_read_or_refused_in_one_sentence(version, capsys):
     forcing(3, 4).to_dataset().to_zarr("x.zarr", mode="w", zarr_format=version)
     files = sorted(path for path in Path("x.zarr").rglob("*") if path.is_file() and path.name != ".zmetadata")
     rng, ends = np.random.default_rng(version), set()
@@ -318,7 +311,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_store_is_refused_in_one_sentence(name, here, capsys):
+def test_what_is_no_store_is_refused_in_one_sentence(name, capsys):
     Path("full.zarr").mkdir()
     for store in ("plain.zarr", "chunks.zarr"):
         forcing()[..., 0].to_dataset().to_zarr(store, zarr_format=2)
@@ -327,24 +320,20 @@ def test_what_is_no_store_is_refused_in_one_sentence(name, here, capsys):
     zarr.save_array("array.zarr", np.zeros(3), zarr_format=2)
     Path("full.zarr", "mine.txt").write_text("mine")
     tokens, *words = REFUSED[name]
-    refused(*tokens)
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
+    said = refused(capsys, *tokens)
     assert all(word in said for word in words), said
     assert Path("full.zarr", "mine.txt").read_text() == "mine"
 
 
-def test_without_what_reads_stores_one_sentence_tells_how_to_get_it(here, monkeypatch):
+def test_without_what_reads_stores_one_sentence_tells_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "zarr", None)
-    with pytest.raises(gw.MissingExtraError) as caught:
+    with cases.refusal("zarr", "pip install '.[dask]'", by=gw.MissingExtraError):
         zarr_stores.open_variable(Path("x.zarr"))
-    cases.one_sentence(caught.value, "zarr", "pip install '.[dask]'")
 
 
-def test_a_disk_without_room_is_refused(here, monkeypatch, capsys):
+def test_a_disk_without_room_is_refused(monkeypatch, capsys):
     class Full:
         free = 100
 
     monkeypatch.setattr("shutil.disk_usage", lambda path: Full)
-    refused("x.zarr", "-o", "gates.zarr")
-    assert "100 B are free" in capsys.readouterr().err
+    assert "100 B are free" in refused(capsys, "x.zarr", "-o", "gates.zarr")

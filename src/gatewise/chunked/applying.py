@@ -9,8 +9,8 @@ import numpy as np
 
 from gatewise.arrays import index
 from gatewise.chunked.labelled_input import Argument, LabelledInput, state_arguments, validity_arguments, xarray
-from gatewise.chunked.questions import SequenceQuestion, kind_of
-from gatewise.chunked.selections import Cells, QuantitySelection, Selection
+from gatewise.chunked.questions import Selection, SequenceQuestion, kind_of
+from gatewise.chunked.selections import Cells, QuantitySelection
 from gatewise.chunked.task import Task, Variable, numbers_kept, threadpools
 from gatewise.errors import OptionError, one_of
 from gatewise.insight.saturation import GATES

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import numbers
-from gatewise.chunked.selections import Selection
+from gatewise.chunked.questions import Selection
 from gatewise.errors import OptionError, ShapeError, importing, shown
 from gatewise.layers import LSTM
 from gatewise.layers.arguments import nesting

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.chunked.selections import Cells, VariablePart
+from gatewise.chunked.selections import Cells, QuantitySelection, VariablePart
 from gatewise.errors import OptionError
 from gatewise.insight.ceiling import Ceiling, ceiling
 from gatewise.insight.memory import Timescales, timescales
@@ -109,6 +109,9 @@ class SequenceQuestion:
                 if timed and self.final:
                     timed, array = False, array[0]
                 yield VariablePart(name, place, timed, dims, array[:, None] if timed else array[None])
+
+
+Selection = QuantitySelection | SequenceQuestion  # the part of a run that a result holds
 
 
 def _unanswerable(run: Run) -> bool:

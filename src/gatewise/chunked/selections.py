@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,21 +34,6 @@ class VariablePart(NamedTuple):
     timed: bool
     dims: tuple[str, ...]
     array: Array
-
-
-class Selection(Protocol):
-    """The part of a run that a result holds."""
-
-    @property
-    def options(self) -> Mapping[str, Any]:
-        """The options of `LSTM.trace` that say what is kept."""
-
-    @property
-    def cells(self) -> Cells:
-        """The selected cells."""
-
-    def parts(self, run: Run) -> Iterator[VariablePart]:
-        """Yield the selected numbers of a run."""
 
 
 @dataclass(frozen=True)

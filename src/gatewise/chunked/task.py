@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, chunks, require_memory
-from gatewise.chunked.selections import Selection, VariablePart
+from gatewise.chunked.questions import Selection
+from gatewise.chunked.selections import VariablePart
 from gatewise.engine import engines, set_num_threads
 from gatewise.errors import importing
 from gatewise.layers import LSTM

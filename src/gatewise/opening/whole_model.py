@@ -6,6 +6,7 @@ import os
 import re
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -145,13 +146,8 @@ def _scripted(model: Any, named: Mapping[str, Any], by_row: bool) -> tuple[Captu
 
         inputs = {name: tensor(array) for name, array in named.items()}
         first = next(iter(inputs))
-        rows = [inputs[first]]
-        if by_row:
-            rows = list(inputs[first].split(1))
-        captured: list[Captured] = []
-        for row in rows:
-            captured += capture(model, **inputs | {first: row})
-        return tuple(captured)
+        rows = inputs[first].split(1) if by_row else [inputs[first]]
+        return tuple(call for row in rows for call in capture(model, **inputs | {first: row}))
 
     try:
         return calls(False)
@@ -159,10 +155,8 @@ def _scripted(model: Any, named: Mapping[str, Any], by_row: bool) -> tuple[Captu
         values = next(iter(named.values()))
         if (values != np.rint(values)).any():
             raise
-        try:
+        with suppress(OptionError):
             return calls(True)
-        except OptionError:
-            pass
         raise
 
 
