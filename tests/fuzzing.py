@@ -1,6 +1,6 @@
 """Fuzzing: a reader is given spoiled files, in a process of its own that has little memory and little time.
 
-``python -m tests.fuzzing --minutes 20``, with src and tests on the path, goes on over all readers: see `fuzz_rounds`.
+``PYTHONPATH=tests python -m tests.fuzzing --minutes 20`` goes on over all readers: see `fuzz_rounds`.
 
 How a test uses it::
 

@@ -1,4 +1,4 @@
-"""How often `gatewise.check` says what somebody did wrong: `python -m tests.naming`, with src and tests on the path.
+"""How often `gatewise.check` says what somebody did wrong: `PYTHONPATH=tests python -m tests.naming`.
 
 Slips are planted by other lines of NumPy, apart from the edits that the package enumerates. `~` before a cause means
 that it gives the numbers that are written, `!` that it does not, and `=` (`--exact`) that it is what was planted.

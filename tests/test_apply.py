@@ -10,6 +10,7 @@ import pytest
 
 import gatewise as gw
 from gatewise import insight
+from gatewise.chunked.questions import KINDS
 from gatewise.records.keep import QUANTITIES
 
 xarray = pytest.importorskip("xarray")
@@ -141,6 +142,7 @@ def test_answers_are_those_of_insight_for_each_sequence_by_itself():
         name: gw.apply(model, labelled(raw), ask=name, lengths=lengths, **options)
         for name, options in (("timescales", {}), ("saturation", {"low": 0.45}), ("ceiling", {"scale": 2.0}))
     }
+    assert set(found) == set(KINDS)
     for basin in (0, 1, 3):
         run = model.trace(raw[:, basin], lengths=lengths[basin : basin + 1])
         one = insight.timescales(run.lstm[0])
@@ -183,7 +185,7 @@ REFUSED = {
     "a name taken": (lambda: gw.apply(MODELS["LSTM"], labelled().rename(basin="unit")), "'unit'"),
     "no such layer": (lambda: gw.apply(MODELS["LSTM"], labelled(), layer=1), "layer 1"),
     "no such way": (lambda: gw.apply(MODELS["LSTM"], labelled(), direction="backward"), "forward only"),
-    "no question": (lambda: gw.apply(MODELS["LSTM"], labelled(), ask="why"), "timescales, saturation, ceiling"),
+    "no question": (lambda: gw.apply(MODELS["LSTM"], labelled(), ask="why"), ", ".join(KINDS)),
     "no such option": (lambda: gw.apply(MODELS["LSTM"], labelled(), low=1), "low"),
     "an option of no question": (lambda: gw.apply(MODELS["LSTM"], labelled(), ask="timescales", low=1), "low"),
     "too much": (lambda: gw.apply(MODELS["LSTM"], labelled(), ask="timescales", keep="candidate"), "keep"),
