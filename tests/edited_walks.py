@@ -13,10 +13,10 @@ from gatewise.walkthrough.parts import Walkthrough
 from tests import test_data, test_latex, test_notebook, test_render
 
 HELD = {
-    "every format": (test_render, lambda *case: test_render.hold_all_formats(*case)),
-    "JSON": (test_data, lambda *case: test_data.hold_a_reader(*case)),
-    "LaTeX": (test_latex, lambda *case: test_latex.hold_lines_with_numbers(*case[:4])),
-    "notebook": (test_notebook, lambda *case: test_notebook.hold_a_notebook(*case)),
+    "every format": test_render.test_all_formats_show_the_same_numbers,
+    "JSON": test_data.test_a_reader_computes_every_value_again_from_the_file_alone,
+    "LaTeX": test_latex.test_a_line_with_numbers_in_it_computed_as_its_latex_says_gives_the_number_shown,
+    "notebook": test_notebook.test_the_cells_of_a_notebook_print_what_is_saved_in_them,
 }
 
 FIXTURES = {"every format": "whole_tables", "LaTeX": "every_digit"}  # with which the laws read
@@ -58,7 +58,6 @@ SUBJECTS = {"variant": VARIANTS, "projection": PROJECTED, "dropout": DROPOUT, "t
 
 def hold(law: str, monkeypatch, variant, projection, dropout, turn, way, notation) -> None:
     """Hold a law of the formats against the walk of an edited run."""
-    module, held = HELD[law]
     walk = edited_walk(edited_trace(variant, projection, dropout, turn), way, notation)
-    monkeypatch.setattr(module, "walk_of", lambda *_: walk)
-    held(variant, PROJECTED[projection], dropout, way, notation)
+    monkeypatch.setitem(HELD[law].__globals__, "walk_of", lambda *_: walk)
+    HELD[law](variant, PROJECTED[projection], dropout, way, *([notation] if law != "LaTeX" else []))

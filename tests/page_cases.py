@@ -9,6 +9,7 @@ from typing import Any
 
 import cases
 import numpy as np
+from pairwise import cover
 from program_run import ProgramRun
 from wired_run import WiredRun
 
@@ -23,7 +24,7 @@ from gatewise.render import text
 from gatewise.render.plain import numbers
 from gatewise.symbolic.cell import program as cell_program
 from gatewise.symbolic.formula import Symbol
-from gatewise.symbolic.heads import constants, head_backward, head_forward, head_inputs
+from gatewise.symbolic.heads import constants, head_equations, head_inputs
 from gatewise.symbolic.program import Form
 from gatewise.symbolic.wiring import E, Wiring
 
@@ -72,10 +73,9 @@ def expected(run: WiredRun) -> Iterator[Object]:
 
     yield quantity(top, 0, "y", of_steps(run.output))
     if (head := run.wiring.head) is not None:
-        equations = (*head_forward(head), *head_backward(head))
         for symbol in [one for one in head_inputs(head) if one not in constants(head)]:
             yield quantity(top, 0, text.formula(symbol), of_steps(run.values[symbol]))
-        for one in equations:
+        for one in head_equations(head):
             value = run.values[one.left]
             yield quantity(top, 0, text.formula(one.left), value if one.sums else of_steps(value), summed=one.sums)
 
@@ -99,23 +99,22 @@ def quantity(layer: int, direction: int, name: str, value: np.ndarray, *, summed
 # Which runs.
 
 
-def of_variants(projections: Sequence[str], dropouts: Sequence[bool]) -> Iterator[Object]:
-    """Go through runs of every variant."""
-    for name in cases.VARIANTS:
-        for projection in projections:
-            for dropout in dropouts:
-                valid = cases.VALID[len(name) % 3]
-                run = cases.run_of(
-                    name,
-                    projection=projection,
-                    dropout=dropout,
-                    valid="all valid" if valid == "lengths" else valid,
-                    direction=cases.DIRECTIONS[len(name) % 2],
-                    batch=1,
-                    time=5,
-                    seed=len(name),
-                )
-                yield of_cell(f"{name}, {projection}, {'dropout' if dropout else 'no dropout'}", run)
+RUNS = {
+    "variant": cases.VARIANTS,
+    "projection": cases.PROJECTIONS,
+    "dropout": (False, True),
+    "valid": ("all valid", "mask"),
+    "direction": cases.DIRECTIONS,
+}
+
+
+def of_variants() -> Iterator[Object]:
+    """Go through runs of every variant, in which each two of their options meet."""
+    for case in cover(RUNS):
+        name = case["variant"]
+        options = {key: value for key, value in case.items() if key != "variant"}
+        run = cases.run_of(name, batch=1, time=5, seed=len(name), **options)
+        yield of_cell(", ".join(map(str, case.values())), run)
 
 
 def of_cell(name: str, run: cases.Run) -> Object:

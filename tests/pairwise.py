@@ -85,10 +85,15 @@ def cover(
 
 
 def each(
-    factors: Mapping[str, Collection], strength: int = 2, allowed: Callable[[Case], bool] | None = None
+    factors: Mapping[str, Collection],
+    strength: int = 2,
+    allowed: Callable[[Case], bool] | None = None,
+    light: Callable[[Case], bool] | None = None,
 ) -> list[tuple[Case, Any]]:
-    """Return cases in which every value occurs, and with the mark of the peers' tests those in which they meet, too."""
-    few = cover(factors, 1, allowed)
+    """Return cases in which every value occurs, of those that are `light` if that is given, and with the mark of the
+    peers' tests those in which they meet, too.
+    """
+    few = cover(factors, 1, light or allowed)
     return [
         *((case, ()) for case in few),
         *((case, pytest.mark.peers) for case in cover(factors, strength, allowed) if case not in few),
@@ -104,16 +109,17 @@ def pairs(
     strength: int = 2,
     allowed: Callable[[Case], bool] | None = None,
     rest: pytest.MarkDecorator | None = None,
-    thin: bool = False,
+    thin: bool | Callable[[Case], bool] = False,
     **factors: Collection,
 ) -> pytest.MarkDecorator:
     """Parametrize a test with a cover of its arguments' values, of a mapping its keys: ``@pairs(valid=VALID, ...)``.
 
     With `rest`, a mark, also with all other cases of the product, which have that mark. With `thin`, only as many
-    as it takes for every value to occur; the peers' tests have the cover.
+    as it takes for every value to occur, if it is a function among the cases for which it holds; the peers' tests have
+    the cover.
     """
     if thin:
-        chosen = each(factors, strength, allowed)
+        chosen = each(factors, strength, allowed, thin if callable(thin) else None)
     else:
         cases = cover(factors, strength, allowed)
         others = [case for case in every_case(factors) if case not in cases] if rest is not None else []

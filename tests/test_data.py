@@ -9,7 +9,7 @@ from pathlib import Path
 import cases
 import numpy as np
 import pytest
-from pairwise import cover, pairs
+from pairwise import pairs
 from walks import DROPOUT, PROJECTIONS, equations, gradients_of_outputs, some, trace_of
 
 import gatewise as gw
@@ -113,15 +113,9 @@ def computed(node, symbols):
     dropout=DROPOUT,
     way=WAYS,
     notation=NOTATIONS,
-    allowed=some,
-    strength=1,
+    thin=some,
 )
 def test_a_reader_computes_every_value_again_from_the_file_alone(variant, projection, dropout, way, notation):
-    hold_a_reader(variant, projection, dropout, way, notation)
-
-
-def hold_a_reader(variant, projection, dropout, way, notation):
-    """Compute every value of a walk again from its JSON."""
     walk = walk_of(variant, projection, dropout, way, notation)
     document = read(walk)
     for block, equation in zip(blocks(document, "equation"), equations(walk), strict=True):
@@ -193,12 +187,11 @@ def test_where_units_are_expanded_the_numbers_of_those_are_put_in():
         np.testing.assert_allclose(sum(term["product"] for term in block["terms"]), block["total"], atol=1e-12)
 
 
-def test_the_text_of_a_symbol_is_one_symbol_within_an_equation():
-    for notation in NOTATIONS:
-        for variant in MOST:
-            for equation in equations(walk_of(variant, 3, "zoneout", notation=notation)):
-                texts = [text.formula(symbol) for symbol in equation.env]
-                assert len(texts) == len(set(texts))
+@pairs(notation=NOTATIONS, variant=MOST, thin=True)
+def test_the_text_of_a_symbol_is_one_symbol_within_an_equation(notation, variant):
+    for equation in equations(walk_of(variant, 3, "zoneout", notation=notation)):
+        texts = [text.formula(symbol) for symbol in equation.env]
+        assert len(texts) == len(set(texts))
 
 
 def test_names_are_what_they_are_in_the_file_and_the_text_is_json_still():
@@ -239,23 +232,25 @@ def keys(value):
             yield from keys(one)
 
 
-def test_every_key_and_every_kind_of_block_and_node_is_documented():
+MORE = {"projected": (3, "DropConnect", "gatewise", None), "a unit in Keras": (None, "dropout", "keras", 1)}
+
+
+@pairs(variant=MOST, way=WAYS, more=MORE, thin=True)
+def test_every_key_and_every_kind_of_block_and_node_is_documented(variant, way, more):
     page = (DOCS / "walkthrough-json.md").read_text(encoding="utf-8")
     schema = json.loads((DOCS / "walkthrough.schema.json").read_text(encoding="utf-8"))
     told = set(re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", page, flags=re.DOTALL)))
     in_schema = json.dumps(schema, ensure_ascii=False)
-    more = {"projected": (3, "DropConnect", "gatewise", None), "a unit in Keras": (None, "dropout", "keras", 1)}
-    for case in cover({"variant": MOST, "way": WAYS, "more": more}):
-        projection, dropout, notation, unit = more[case["more"]]
-        document = read(walk_of(case["variant"], projection, dropout, case["way"], notation, unit=unit))
-        assert document["version"] == schema["properties"]["version"]["const"] == data.VERSION
-        assert document["notation"] in told
-        for key in set(keys(document)):
-            assert key in told
-            assert f'"{key}"' in in_schema
-        kinds = {block["type"] for section in document["sections"] for block in section["blocks"]}
-        kinds |= set(re.findall(r'"node": "(\w+)"', json.dumps(document)))
-        assert kinds <= told
-        assert all(f'"{kind}"' in in_schema for kind in kinds)
-        sections = {section["key"] for section in document["sections"]}
-        assert {key for key in sections if key not in told} <= {"d_forget_gate", "d_input_gate", "d_candidate"}
+    projection, dropout, notation, unit = MORE[more]
+    document = read(walk_of(variant, projection, dropout, way, notation, unit=unit))
+    assert document["version"] == schema["properties"]["version"]["const"] == data.VERSION
+    assert document["notation"] in told
+    for key in set(keys(document)):
+        assert key in told
+        assert f'"{key}"' in in_schema
+    kinds = {block["type"] for section in document["sections"] for block in section["blocks"]}
+    kinds |= set(re.findall(r'"node": "(\w+)"', json.dumps(document)))
+    assert kinds <= told
+    assert all(f'"{kind}"' in in_schema for kind in kinds)
+    sections = {section["key"] for section in document["sections"]}
+    assert {key for key in sections if key not in told} <= {"d_forget_gate", "d_input_gate", "d_candidate"}

@@ -124,22 +124,15 @@ def patched_from_itself(run, before):
         assert after.quantity(name).tobytes() == before.quantity(name).tobytes(), name
 
 
-EDITED_RUNS = {
-    "variant": VARIANTS,
-    "direction": DIRECTIONS,
-    "projection": PROJECTIONS,
-    "valid": VALID,
-    "dropout": (False, True),
-}
-
-
-@pairs(**EDITED_RUNS, allowed=projected, strength=1)  # peers have all pairs
+@pairs(
+    variant=VARIANTS,
+    direction=DIRECTIONS,
+    projection=PROJECTIONS,
+    valid=VALID,
+    dropout=(False, True),
+    thin=projected,
+)
 def test_an_edited_run_is_its_equations_with_the_edits_in_them(variant, direction, projection, valid, dropout):
-    hold_an_edited_run(variant, direction, projection, valid, dropout)
-
-
-def hold_an_edited_run(variant, direction, projection, valid, dropout):
-    """Edit every quantity of a run."""
     run = run_of(variant, direction=direction, projection=projection, valid=valid, dropout=dropout, time=4)
     turn = list(VARIANTS).index(variant) + list(PROJECTIONS).index(projection)
     trace = run.trace(edit=edits_of(run, turn))

@@ -123,15 +123,11 @@ def vector(value, rows: bool):
     return np.reshape(value, (1, -1) if rows else (-1, 1)) if np.ndim(value) == 1 else value
 
 
-@pairs(**SUBJECTS, notation=["gatewise", "keras"], allowed=some, strength=1)
+@pytest.mark.usefixtures("every_digit")
+@pairs(**SUBJECTS, notation=["gatewise", "keras"], thin=some)
 def test_an_equation_in_symbols_computed_as_its_latex_says_gives_the_number_shown(
-    variant, projection, dropout, notation, every_digit
+    variant, projection, dropout, notation
 ):
-    hold_equations_in_symbols(variant, projection, dropout, notation)
-
-
-def hold_equations_in_symbols(variant, projection, dropout, notation):
-    """Compute the equations of a walk as their LaTeX says."""
     walk = walk_of(variant, projection, dropout, "backward", notation)  # forward too, in brief
     for equation in equations(walk):
         values = {latex_formula.formula(symbol): vector(value, walk.rows) for symbol, value in equation.env.items()}
@@ -140,15 +136,9 @@ def hold_equations_in_symbols(variant, projection, dropout, notation):
         np.testing.assert_allclose(found, vector(equation.value, walk.rows), rtol=1e-12, atol=1e-13, err_msg=shown)
 
 
-@pairs(**SUBJECTS, way=WAYS, allowed=some, strength=1)
-def test_a_line_with_numbers_in_it_computed_as_its_latex_says_gives_the_number_shown(
-    variant, projection, dropout, way, every_digit
-):
-    hold_lines_with_numbers(variant, projection, dropout, way)
-
-
-def hold_lines_with_numbers(variant, projection, dropout, way):
-    """Compute the worked lines of a walk as their LaTeX says."""
+@pytest.mark.usefixtures("every_digit")
+@pairs(**SUBJECTS, way=WAYS, thin=some)
+def test_a_line_with_numbers_in_it_computed_as_its_latex_says_gives_the_number_shown(variant, projection, dropout, way):
     walk = walk_of(variant, projection, dropout, way)
     for equation in equations(walk):
         for entry in layout.worked([equation], walk):
@@ -173,15 +163,10 @@ def plain_numbers(shown: str) -> str:
     )
 
 
-@pairs(**SUBJECTS, way=WAYS, allowed=some, strength=1)
+@pairs(**SUBJECTS, way=WAYS, thin=some)
 def test_every_number_of_a_worked_line_of_text_is_in_the_latex_of_that_line_in_the_same_order(
     variant, projection, dropout, way
 ):
-    hold_the_order_of_numbers(variant, projection, dropout, way)
-
-
-def hold_the_order_of_numbers(variant, projection, dropout, way):
-    """Look for the numbers of the worked lines of text in LaTeX."""
     walk = walk_of(variant, projection, dropout, way)
     document = latex.render(walk)
     for equation in equations(walk):
@@ -205,13 +190,8 @@ def balanced(shown: str) -> bool:
     return depth == 0
 
 
-@pairs(**SUBJECTS, way=("backward", "two steps backward"), notation=NOTATIONS, allowed=some, strength=1)
+@pairs(**SUBJECTS, way=("backward", "two steps backward"), notation=NOTATIONS, thin=some)
 def test_formulas_have_balanced_braces_and_nothing_that_is_not_mathematics(variant, projection, dropout, way, notation):
-    hold_formulas(variant, projection, dropout, way, notation)
-
-
-def hold_formulas(variant, projection, dropout, way, notation):
-    """Look at the formulas of a walk as LaTeX."""
     walk = walk_of(variant, projection, dropout, way, notation)
     for equation in equations(walk):
         for shown in (latex_formula.formula(equation.left), latex_formula.formula(equation.right)):

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import json
 import os
 import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cases
 import numpy as np
 import pytest
-from pairwise import thinned
+from pairwise import pairs, thinned
 from program import INTERRUPTIBLE, exit_code
 from rich.cells import cell_len
 from rich.console import Console
@@ -25,8 +24,10 @@ from gatewise.cli.stepping import steps_of
 from gatewise.records.labels import Labels
 from gatewise.render import terminal
 from gatewise.showing import ENDINGS
+from gatewise.walkthrough import build
 from gatewise.walkthrough.lazy import FEW, Groups, Lazy
 from gatewise.walkthrough.parts import NumberTable, Sentence
+from tests.test_notebook import executed
 
 DELTA = 1e-7
 
@@ -79,16 +80,9 @@ def test_a_step_of_a_long_walk_reads_as_it_does_among_all(backward):
             if section.at is None:
                 continue
             same = next(one for one in every.sections if (one.key, one.at) == (section.key, section.at))
-            shown = [terminal.render(gw_walk(walk, one)) for one in (section, same)]
+            shown = [terminal.render(replace(walk, sections=(one,))) for one in (section, same)]
             assert re.sub(r"[\d.e+-]+", "#", shown[0]) == re.sub(r"[\d.e+-]+", "#", shown[1])
             np.testing.assert_allclose(*map(numbers, shown), atol=DELTA, rtol=1e-6)
-
-
-def gw_walk(walk, section):
-    """Return a walk of one section."""
-    from dataclasses import replace
-
-    return replace(walk, sections=(section,))
 
 
 @pytest.mark.parametrize("at", [0, 7, -1])
@@ -111,37 +105,27 @@ def test_time_counts_steps_in_a_trace_that_runs_backward_or_has_steps_that_are_n
     assert {one.time for one in walk.sections} == {None, "step 4, forward", "step 4, backward"}
 
 
-@pytest.mark.parametrize("options", [{"at": 30}, {"at": -31}, {"at": True}, {"at": 1.5}])
-def test_a_step_that_is_not_there_is_refused(options):
-    with pytest.raises(gw.OptionError, match="there is no step"):
-        gw.walk(trace_of(30), **options)
+NOT_ONE_STEP = [{"at": 30}, {"at": -31}, {"at": True}, {"at": 1.5}, {"brief": True}, {"every_step": True}]
 
 
-@pytest.mark.parametrize("options", [{"brief": True}, {"every_step": True}])
-def test_one_step_goes_with_neither_a_glance_nor_all(options):
-    with pytest.raises(gw.OptionError, match="at shows one step"):
-        gw.walk(trace_of(30), at=3, **options)
+@pytest.mark.parametrize("options", NOT_ONE_STEP)
+def test_a_step_that_is_not_there_is_refused_and_so_is_one_among_all(options):
+    with pytest.raises(gw.OptionError, match="there is no step" if "at" in options else "at shows one step"):
+        gw.walk(trace_of(30), **{"at": 3, **options})
 
 
-@pytest.mark.parametrize("steps", [1, 3, 30])
-@pytest.mark.parametrize("format", ENDINGS)
-def test_a_glance_has_the_steps_alone(steps, format):
-    walk = gw.walk(trace_of(steps), brief=True)
-    assert [one.key for one in walk.sections] == ["sequence"]
-    assert [len(table.rows) for table in blocks(walk, "sequence", NumberTable)] == [steps] * 4
-    assert walk.render(format)
-
-
-@pytest.mark.parametrize("steps", [1, 3, 30])
-@pytest.mark.parametrize("format", ENDINGS)
-def test_a_glance_at_a_backward_pass_has_the_gradients_of_the_cell_states_too(steps, format):
+@pairs(steps=[1, 3, 30], format=ENDINGS, backward=[True, False], thin=True)
+def test_a_glance_has_the_steps_and_backward_the_gradients_of_the_cell_states_too(steps, format, backward):
     trace = trace_of(steps)
-    walk = gw.walk(trace, brief=True, backward=True)
-    assert [one.key for one in walk.sections] == ["sequence", "through_time"]
-    tables = blocks(walk, "through_time", NumberTable)
-    assert [len(table.rows) for table in tables] == [steps] * 4
-    found = gw.backward(trace, dstate=gw.State(np.ones(4), np.zeros(4)))
-    np.testing.assert_allclose([table.rows[-1][1][-1] for table in tables], found.state.c[0], rtol=1e-9)
+    walk = gw.walk(trace, brief=True, backward=backward)
+    keys = ["sequence", "through_time"][: 1 + backward]
+    assert [one.key for one in walk.sections] == keys
+    for key in keys:
+        assert [len(table.rows) for table in blocks(walk, key, NumberTable)] == [steps] * 4
+    if backward:
+        found = gw.backward(trace, dstate=gw.State(np.ones(4), np.zeros(4)))
+        last = [table.rows[-1][1][-1] for table in blocks(walk, "through_time", NumberTable)]
+        np.testing.assert_allclose(last, found.state.c[0], rtol=1e-9)
     assert walk.render(format)
 
 
@@ -197,15 +181,7 @@ def test_the_check_of_very_many_steps_is_left_to_all():
     assert "--every-step" in words[0].text
 
 
-BRIEF = [
-    (format, backward) for backward in (True, False) for format in ("markdown", "latex", "html", "notebook", "json")
-]
-
-
-@pytest.mark.parametrize(  # each in one direction; the peers' tests have the others
-    ("format", "backward"),
-    [pytest.param(*one, marks=pytest.mark.peers if number % 2 else ()) for number, one in enumerate(BRIEF)],
-)
+@pairs(format=[one for one in ENDINGS if one != "text"], backward=[True, False], thin=True)
 def test_every_format_keeps_to_the_first_and_the_last_step(format, backward):
     trace = trace_of(50)
     few, more = (len(gw.walk(trace[:steps], backward=backward).render(format)) for steps in (22, 44))
@@ -263,8 +239,6 @@ def test_a_run_goes_on_as_far_as_its_steps_are_asked_for(monkeypatch):
 
 
 def test_the_sections_of_a_long_run_are_made_one_after_another(monkeypatch):
-    from gatewise.walkthrough import build
-
     made = []
     sections = build.forward.sections
     monkeypatch.setattr(build.forward, "sections", lambda bound: made.append(bound.at) or sections(bound))
@@ -388,13 +362,4 @@ def test_a_reader_of_a_long_walk_may_leave_early():
 
 @pytest.mark.parametrize("options", [{}, {"backward": True}, {"backward": True, "at": 12}, {"brief": True}], ids=str)
 def test_the_notebook_of_a_long_walk_runs_by_itself(options):
-    document = json.loads(gw.walk(trace_of(40), **options).render("notebook"))
-    names = {}
-    with np.printoptions():  # which the first cell sets
-        for cell in document["cells"]:
-            if cell["cell_type"] != "code":
-                continue
-            output = io.StringIO()
-            with contextlib.redirect_stdout(output):
-                exec("".join(cell["source"]), names)
-            assert output.getvalue() == "".join(line for one in cell["outputs"] for line in one["text"])
+    assert executed(gw.walk(trace_of(40), **options))

@@ -83,13 +83,8 @@ def structure(name: str, unit: int | None) -> list[str]:
     return [kind for kind in kinds if kind not in ("text", "text_special", "html_inline")]
 
 
-@pairs(**SUBJECTS, way=("backward", "two steps backward"), notation=NOTATIONS, allowed=some, strength=1)
+@pairs(**SUBJECTS, way=("backward", "two steps backward"), notation=NOTATIONS, thin=some)
 def test_mathematics_is_balanced_and_stands_between_its_signs(variant, projection, dropout, way, notation):
-    hold_mathematics(variant, projection, dropout, way, notation)
-
-
-def hold_mathematics(variant, projection, dropout, way, notation):
-    """Look at the formulas of a walk in Markdown."""
     walk = walk_of(variant, projection, dropout, way, notation)
     shown = markdown.render(walk)
     blocks = re.findall(r"^\$\$\n(.*?)\n\$\$$", shown, re.MULTILINE | re.DOTALL)
@@ -102,13 +97,8 @@ def hold_mathematics(variant, projection, dropout, way, notation):
     assert all(line.count("$") % 2 == 0 for line in rest.splitlines())
 
 
-@pairs(**SUBJECTS, way=WAYS, allowed=fewer, strength=1)
+@pairs(**SUBJECTS, way=WAYS, thin=fewer)
 def test_the_worked_lines_are_those_of_text_in_80_columns(variant, projection, dropout, way):
-    hold_worked_lines(variant, projection, dropout, way)
-
-
-def hold_worked_lines(variant, projection, dropout, way):
-    """Look for the worked lines of Markdown in the text."""
     walk = walk_of(variant, projection, dropout, way)
     lines = [line.strip() for line in str(walk).splitlines()]
     fences = [token for token in PARSER.parse(markdown.render(walk)) if token.type == "fence"]
@@ -122,13 +112,8 @@ def hold_worked_lines(variant, projection, dropout, way):
     assert {line for line in lines if re.match(r"unit \d +\S+ += ", line)} <= found
 
 
-@pairs(**SUBJECTS, way=("backward", "two steps backward"), allowed=fewer, strength=1)
+@pairs(**SUBJECTS, way=("backward", "two steps backward"), thin=fewer)
 def test_every_table_has_its_rows_and_columns(variant, projection, dropout, way):
-    hold_tables(variant, projection, dropout, way)
-
-
-def hold_tables(variant, projection, dropout, way):
-    """Count the rows and columns of a walk's tables in Markdown."""
     walk = walk_of(variant, projection, dropout, way)
     tables = [block for section in walk.sections for block in section.blocks if isinstance(block, NumberTable)]
     found = [token for token in PARSER.parse(markdown.render(walk)) if token.type.startswith(("t", "inline"))]

@@ -59,13 +59,8 @@ RUNS = {**MASKED_RUNS, "valid": cases.VALID, "direction": cases.DIRECTIONS}
 PROGRAMS = {"variant": cases.VARIANTS, "projection": cases.PROJECTIONS, "dropout": (False, True), "form": FORMS}
 
 
-@pairs(**RUNS, allowed=some, strength=1)
+@pairs(**RUNS, thin=some)
 def test_the_program_equals_the_equations_and_their_adjoints(variant, projection, masked, form, valid, direction):
-    hold_the_equations(variant, projection, masked, form, valid, direction)
-
-
-def hold_the_equations(variant, projection, masked, form, valid, direction):
-    """Compare a run of a program, forward and backward, with the trace and the gradients of a cell."""
     run = run_of(variant, projection, masked, valid=valid, direction=direction, time=4)
     trace = run.trace(engine="reference")
     rng = np.random.default_rng(1)
@@ -104,13 +99,8 @@ def hold_the_equations(variant, projection, masked, form, valid, direction):
         assert_close(made[d(Symbol("b2", k))], made[d(Symbol("b", k))], "the gradient of the second bias")
 
 
-@pairs(**PROGRAMS, allowed=some, strength=1)
+@pairs(**PROGRAMS, thin=some)
 def test_every_equation_takes_only_what_is_given_carried_or_made_before(variant, projection, dropout, form):
-    hold_the_order(variant, projection, dropout, form)
-
-
-def hold_the_order(variant, projection, dropout, form):
-    """Go through the equations of a program in their order."""
     run = cases.run_of(variant, projection=projection, dropout=dropout)
     made = program(binding.form_of(run.p, run.dropout or gw.DropoutMasks(), **FORMS[form]))
     there = {one.symbol for one in made.given}
@@ -123,12 +113,8 @@ def hold_the_order(variant, projection, dropout, form):
     assert {one.left.base for one in made.backward if one.sums} >= {"W", "b"}
 
 
-@pairs(**MASKED_RUNS, allowed=some, strength=1)
+@pairs(**MASKED_RUNS, thin=some)
 def test_a_rewritten_program_computes_the_same(variant, projection, masked, form):
-    hold_a_rewritten_program(variant, projection, masked, form)
-
-
-def hold_a_rewritten_program(variant, projection, masked, form):
     """For a loss of the last states alone, and with the weights as they act, every quantity is what it was."""
     run = run_of(variant, projection, masked, time=3)
     trace = run.trace(engine="reference")

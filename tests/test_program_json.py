@@ -57,15 +57,9 @@ def run(document: dict) -> tuple[list[dict], dict]:
     dropout=DROPOUT,
     notation=NOTATIONS,
     way=WAYS,
-    allowed=fewer,
-    strength=1,
+    thin=fewer,
 )
 def test_what_the_sections_show_follows_from_the_program(variant, projection, dropout, notation, way):
-    hold_a_program(variant, projection, dropout, notation, way)
-
-
-def hold_a_program(variant, projection, dropout, notation, way):
-    """Compute from a walk's program what its sections show."""
     steps, backward, of_outputs = WAYS[way]
     trace = trace_of(variant, projection, dropout, steps=steps)
     loss = {"dy": gradients_of_outputs(trace)} if of_outputs else {}

@@ -43,8 +43,7 @@ PLAINEST = {
 
 def some(case: dict) -> bool:
     """Tell of all cases those of the variants with every part, and of every nonlinearity the plainest, of one step
-    back, which has the forward equations too. Where rendering is slow, every value occurs in some of these cases
-    (``strength=1``); tests/peers/test_formats.py has all pairs of all variants.
+    back, which has the forward equations too. The peers' tests have all pairs of all variants.
     """
     return fewer(case) or (case["variant"] in NONLINEARITIES and plainest(case))
 

@@ -54,7 +54,7 @@ const {QuantityTable} = await module("engine/quantity_table.js");
 const {figure, percent, shortest} = await module("engine/figures.js");
 const {filledPieces, filledText} = await module("views/mathml.js");
 const {numbersAt, substitutionOf, textOf, equationOf} = await module("views/formulas.js");
-const {carriedOf, sentenceOf, momentOf} = await module("views/sentences.js");
+const {sentenceOf, momentOf} = await module("views/sentences.js");
 const {sourceOf, gatesCsv} = await module("views/export.js");
 const given = JSON.parse(readFileSync(fixture, "utf8"));
 const wrong = [];
@@ -142,13 +142,6 @@ for (const one of given.cells) {
   for (const {step, unit, text} of one.moments) {
     check("moment", `${one.name}: ${unit} at ${step}`, momentOf(page, {layer: 0, direction: 0, step, unit}), text);
   }
-  const {steps, shares, text} = one.carried;
-  check(
-    "carried",
-    one.name,
-    carriedOf(page, {layer: 0, direction: 0}, steps, [...shares.keys()], k => numberOf(shares[k])),
-    text,
-  );
   check("table", one.name, gatesCsv(page), one.table);
   one.source = sourceOf(page, {layer: 0, direction: 0, step: 0});
 }

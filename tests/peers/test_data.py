@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from cases import VARIANTS
-from walks import trace_of
+from pairwise import pairs
+from walks import SUBJECTS, trace_of, walk_of
 
 import gatewise as gw
 
@@ -21,15 +21,12 @@ def test_the_schema_is_one():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_every_walkthrough_is_as_the_schema_says(variant):
+@pairs(**SUBJECTS, way=("expanded", "two steps backward"), notation=("gatewise", "keras"))
+def test_every_walkthrough_is_as_the_schema_says(variant, projection, dropout, way, notation):
     validator = jsonschema.Draft202012Validator(SCHEMA)
-    for projection, dropout in ((None, "dropout"), (3, "DropConnect")):
-        trace = trace_of(variant, projection, dropout)
-        walks = [gw.walk(trace.step(0), unit=0), gw.walk(trace, backward=True, notation="keras")]
-        for walk in walks:
-            validator.validate(json.loads(walk.render("json")))
-            validator.validate(json.loads(walk.render("json", program=True)))
+    walk = walk_of(variant, projection, dropout, way, notation)
+    for program in (False, True):
+        validator.validate(json.loads(walk.render("json", program=program)))
 
 
 @pytest.mark.parametrize("place", ["version", "left", "value", "number"])

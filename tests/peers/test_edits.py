@@ -12,7 +12,6 @@ from pairwise import pairs
 import gatewise as gw
 from gatewise.records.edits import EDITABLE
 from gatewise.walkthrough.notation import NOTATIONS
-from tests.test_edits import EDITED_RUNS, hold_an_edited_run
 
 torch = pytest.importorskip("torch")
 pytestmark = [pytest.mark.peers, pytest.mark.usefixtures("few_differences")]
@@ -31,11 +30,6 @@ def test_every_format_shows_edits_with_numbers_that_follow(
 ):
     request.getfixturevalue(FIXTURES.get(law, "few_differences"))
     hold(law, monkeypatch, variant, projection, dropout, turn, way, notation)
-
-
-@pairs(**EDITED_RUNS)
-def test_an_edited_run_of_any_variant_is_its_equations(variant, direction, projection, valid, dropout):
-    hold_an_edited_run(variant, direction, projection, valid, dropout)
 
 
 def edit_in_torch(action, name, value, units, steps):

@@ -5,26 +5,26 @@ from __future__ import annotations
 from importlib.resources import files
 
 import pytest
+from pairwise import pairs
 
 pytest.importorskip("axe_playwright_python")
 pytestmark = pytest.mark.peers
-STATES = {
-    "untouched": "",
-    "a step": "#v1&step=3&level=step",
-    "a number": "#v1&step=3&level=number&name=f&edits=0,0,x,3,1,0.5",
-    "a product": "#v1&step=6&level=product&name=a_o&product=3",
-    "a weight": "#v1&step=6&level=number&name=W_o[0,3]",
-    "backward": "#v1&step=3&level=step&backward=1&show=dc&name=dc",
-    "a gradient": "#v1&step=3&level=number&backward=1&show=dc&name=dW_g[0,1]&loss=h,0,0,0,6",
-    "a chapter": "#v1&step=6&show=h&level=step&chapter=3",
-    "worked lines": "#v1&step=0&show=h&level=step&chapter=7&edits=0,0,x,0,0,-0.1",
-    "keys": "",
-}
-OTHERS = {
-    "own": "#v1&step=4&layer=1&direction=1&level=number&name=c",
-    "large": "#v1&step=40&level=number&name=f&unit=3",
-    "hostile": "#v1&step=3&level=product&name=a_f&product=1",
-    "spoiled": "#v1&step=3&level=number&name=a_f",
+PLACES = {
+    "untouched": ("teaching", ""),
+    "a step": ("teaching", "#v1&step=3&level=step"),
+    "a number": ("teaching", "#v1&step=3&level=number&name=f&edits=0,0,x,3,1,0.5"),
+    "a product": ("teaching", "#v1&step=6&level=product&name=a_o&product=3"),
+    "a weight": ("teaching", "#v1&step=6&level=number&name=W_o[0,3]"),
+    "backward": ("teaching", "#v1&step=3&level=step&backward=1&show=dc&name=dc"),
+    "a gradient": ("teaching", "#v1&step=3&level=number&backward=1&show=dc&name=dW_g[0,1]&loss=h,0,0,0,6"),
+    "a chapter": ("teaching", "#v1&step=6&show=h&level=step&chapter=3"),
+    "worked lines": ("teaching", "#v1&step=0&show=h&level=step&chapter=7&edits=0,0,x,0,0,-0.1"),
+    "keys": ("teaching", ""),
+    **{f"{name}, untouched": (name, "") for name in ("own", "large", "hostile", "spoiled")},
+    "own": ("own", "#v1&step=4&layer=1&direction=1&level=number&name=c"),
+    "large": ("large", "#v1&step=40&level=number&name=f&unit=3"),
+    "hostile": ("hostile", "#v1&step=3&level=product&name=a_f&product=1"),
+    "spoiled": ("spoiled", "#v1&step=3&level=number&name=a_f"),
 }
 
 
@@ -37,27 +37,17 @@ def found(reader) -> list:
     return reader.ask(f"{run}.then(found => found.violations.map(one => {one}))")
 
 
-@pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("state", STATES)
-def test_axe_finds_nothing_on_the_teaching_page(reader, pages, state, scheme, width):
-    reader.open(pages("teaching") + STATES[state], width=width, scheme=scheme)
-    if state == "keys":
+@pairs(place=PLACES, width=(360, 1280), scheme=("light", "dark"))
+def test_axe_finds_nothing_on_any_page(reader, pages, place, width, scheme):
+    name, address = PLACES[place]
+    reader.open(pages(name) + address, width=width, scheme=scheme)
+    if place == "keys":
         reader.keys("?")
         reader.sees("#keys kbd")
         reader.click("button", "your model")
     assert found(reader) == []
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])
-@pytest.mark.parametrize("name", OTHERS)
-def test_axe_finds_nothing_on_others(reader, pages, name, scheme, width):
-    reader.open(pages(name), width=width, scheme=scheme)
-    assert found(reader) == []
-    reader.open(pages(name) + OTHERS[name], width=width, scheme=scheme)
-    assert found(reader) == []
-
-
 def test_axe_finds_nothing_on_paper(reader, pages):
-    reader.open(pages("teaching") + STATES["a number"], media="print", width=794)
+    reader.open(pages("teaching") + PLACES["a number"][1], media="print", width=794)
     assert found(reader) == []

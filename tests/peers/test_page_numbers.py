@@ -74,15 +74,15 @@ def page_of(path: Path, cases: list[dict]) -> str:
 
 
 def test_every_variant(hold):
-    assert hold(page_cases.of_variants(["unprojected", "projected", "projected and clipped"], [False, True])) > 3000
+    assert hold(page_cases.of_variants()) > 1500
 
 
 def test_random_cells(hold):
-    assert hold(page_cases.of_random_cells(200)) > 5000
+    assert hold(page_cases.of_random_cells(80)) > 2000
 
 
 def test_random_stacks(hold):
-    assert hold([*page_cases.of_random_stacks(50), *page_cases.of_hidden_losses(20)]) > 2000
+    assert hold([*page_cases.of_random_stacks(30), *page_cases.of_hidden_losses(15)]) > 1200
 
 
 def test_the_golden_walkthroughs(hold, capsys):

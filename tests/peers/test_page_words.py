@@ -27,12 +27,12 @@ from gatewise.render.layout import write_words
 from gatewise.render.plain import numbers
 from gatewise.symbolic import binding
 from gatewise.symbolic.evaluation import evaluate, substitute
-from gatewise.symbolic.formula import Concatenation, NumberRow, Sum, Symbol, nodes
+from gatewise.symbolic.formula import Concatenation, NumberRow, Sum, nodes
 from gatewise.symbolic.rewrites import sized
 from gatewise.walkthrough import grouping
 from gatewise.walkthrough.numbers import number, percent
 from gatewise.walkthrough.parts import Sentence
-from gatewise.walkthrough.quantity_sentences import carried_share, moment_sentence, quantity_sentences
+from gatewise.walkthrough.quantity_sentences import moment_sentence, quantity_sentences
 
 pytestmark = pytest.mark.peers
 node = shutil.which("node")
@@ -146,7 +146,6 @@ class Cell:
             "substitutions": list(self.substitutions()),
             "sentences": list(self.sentences()),
             "moments": list(self.moments()),
-            "carried": self.carried(),
             "table": self.table(),
         }
 
@@ -202,12 +201,6 @@ class Cell:
                 line = moment.pattern.fill(name=name, **values)
                 line = f"U{line[1:]}" if line.startswith("unit ") else line
                 yield {"step": step, "unit": unit, "text": line}
-
-    def carried(self) -> dict:
-        share = self.steps[-1][Symbol("f")] * np.linspace(0.2, 1.4, self.p.hidden_size)
-        steps = {"last": "step 7", "first": "step {0:number}"}
-        said_of_it = carried_share(*steps.values(), share, range(self.p.hidden_size), self.walk.steps[0].named)
-        return {"steps": steps, "shares": numbers(share), "text": said_of_it}
 
     def table(self) -> str:
         units = [self.trace.labels.unit(k) for k in range(self.p.hidden_size)]

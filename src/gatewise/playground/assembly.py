@@ -68,10 +68,7 @@ def script() -> str:
 def joined(names: Iterable[str]) -> str:
     """Return modules as one script; each but the entry is a function that returns its exports, so it has its own scope.
 
-    Parameters
-    ----------
-    names : iterable of str
-        In an order in which each module follows those that it imports.
+    Each of their names must follow those of the modules that it imports.
     """
     return "\n".join(_scoped(name) for name in names)
 

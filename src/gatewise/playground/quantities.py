@@ -25,7 +25,7 @@ from gatewise.gates import LETTERS, NAMES
 from gatewise.grading.edits.words import gate_of
 from gatewise.render import text
 from gatewise.symbolic.formula import Formula, FunctionCall, Product, Sum, Symbol, symbols
-from gatewise.symbolic.heads import B_Y, OUTPUT, READ, SKIPPED, Head, head_backward, head_forward, head_inputs
+from gatewise.symbolic.heads import B_Y, OUTPUT, READ, SKIPPED, Head, head_equations, head_inputs
 from gatewise.symbolic.program import Assignment, Program
 from gatewise.symbolic.symbols import C_PREV, DY, H_PREV, C, G, H, O, X, d
 from gatewise.symbolic.wiring import BACKWARD, FORWARD, MERGED, Wiring
@@ -102,7 +102,7 @@ def of_merge() -> Object:
 
 
 def _of_head(head: Head) -> Object:
-    lines = (*head_forward(head), *head_backward(head))
+    lines = head_equations(head)
     of_roles = {"read": READ, "skipped": SKIPPED, "output": OUTPUT, "output_gradient": d(OUTPUT), "output_bias": B_Y}
     known = dict.fromkeys((*head_inputs(head), *(line.left for line in lines)))
     return _described(known, {role: symbol for role, symbol in of_roles.items() if symbol in known}, lines)

@@ -32,24 +32,13 @@ MOST_PRODUCTS = 5_000_000_000  # in the sums of all steps: for which a browser t
 
 @dataclass(frozen=True, eq=False)
 class SequenceRun:
-    """A run over one sequence.
-
-    Attributes
-    ----------
-    lstm : LSTMTrace
-    network : Network or None
-    tokens : array of int (time,) or None
-    sequence : int
-        The number of the sequence in the batch.
-    labels : Labels
-        Those of the run of the batch.
-    """
+    """A run over one sequence."""
 
     lstm: LSTMTrace
     network: Network | None
-    tokens: npt.NDArray[np.integer[Any]] | None
-    sequence: int
-    labels: Labels
+    tokens: npt.NDArray[np.integer[Any]] | None  # (time,)
+    sequence: int  # the number of the sequence in the batch
+    labels: Labels  # of the run of the batch
 
     @property
     def cells(self) -> list[list[Trace]]:

@@ -25,8 +25,7 @@ from gatewise.symbolic.heads import (
     U_Y,
     Head,
     V,
-    head_backward,
-    head_forward,
+    head_equations,
     head_inputs,
 )
 from gatewise.symbolic.program import Program
@@ -70,7 +69,7 @@ def words(wiring: Wiring) -> list[Object]:
     list of dict
         ``names``: of quantities. ``sayings``: by the key of a section of a walkthrough, the sentence on
         each unit (see `gatewise.walkthrough.sentences`), or of all alike. ``of``: by the name of a quantity, that key.
-        ``moment``: what happens in a unit. ``carried``: what share of a gradient reaches an earlier step.
+        ``moment``: what happens in a unit.
         ``conditions``: of the cases in these, by their numbers. ``each``: what is said of few units or of many.
         ``weights``: what is said of the largest gradient. ``gates``: the columns of a table of gates. ``formula``: what
         formulas begin with in spreadsheets. ``source``: see `gatewise.playground.source`.
@@ -101,7 +100,6 @@ def _words(program: Program, recurrent: int, inputs: int) -> Object:
         key: _sentence(about, conditions) for key, about in quantity_sentences.quantity_sentences(program).items()
     }
     moment = _sentence(quantity_sentences.moment_sentence(program), conditions)
-    carried = _sentence(quantity_sentences.CARRIED_SENTENCE, conditions) | {"from": sentences.CARRIED_FROM}
     fixed = {
         "input": [quantity_sentences.INPUT],
         "arriving": [quantity_sentences.ARRIVING_AT_OUTPUT],
@@ -124,7 +122,6 @@ def _words(program: Program, recurrent: int, inputs: int) -> Object:
         "sayings": sayings,
         "of": {text.formula(symbol): key for symbol, key in of.items() if key in sayings or key == "d_weights"},
         "moment": moment,
-        "carried": carried,
         "conditions": [formula_tree(condition) for condition in conditions],
         "each": {"most": sentences.MOST, **sentences.EACH},
         "weights": {**sentences.WEIGHTS, "of": [[text.formula(matrix), GATES[matrix.sub]] for matrix in matrices]},
@@ -232,10 +229,8 @@ def _names(symbols: Mapping[Symbol, Any]) -> dict[str, str]:
 
 def _of_head(head: Head) -> dict[str, str]:
     """Return the names of a head's quantities."""
-    equations = (*head_forward(head), *head_backward(head))
-    return {
-        text.formula(symbol): _in_head(symbol) for symbol in (*head_inputs(head), *(line.left for line in equations))
-    }
+    symbols = (*head_inputs(head), *(line.left for line in head_equations(head)))
+    return {text.formula(symbol): _in_head(symbol) for symbol in symbols}
 
 
 def _in_head(symbol: Symbol) -> str:

@@ -70,11 +70,6 @@ def function_of_a(name: str) -> str:
     return math_element((*function(name), *bracketed((_leaf("mi", "a"),))), f"{name}(a)")
 
 
-def markup(formula: Formula) -> str:
-    """Return a formula as what a math element contains, with as few brackets as its reading needs."""
-    return to_markup(nodes_of(formula))
-
-
 def to_markup(nodes: Nodes) -> str:
     """Return nodes as markup."""
     return "".join(escape(node) if isinstance(node, str) else _element_markup(node) for node in nodes)

@@ -15,7 +15,7 @@ from gatewise.render.plain import numbers, tree
 from gatewise.symbolic import binding
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.formula import Formula, Symbol
-from gatewise.symbolic.heads import Head, constants, head_backward, head_forward, head_inputs
+from gatewise.symbolic.heads import Head, constants, head_equations, head_inputs
 from gatewise.symbolic.nonlinearities import ARGUMENT, apply, definition, slope
 from gatewise.symbolic.program import MASK, Assignment, Carry, Form, Program
 from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH, DH_NEXT, DY, H_PREV, X
@@ -29,12 +29,8 @@ Write = Callable[[Any], Any]  # an array as plain data
 
 
 def of_walk(steps: Sequence[Bound], *, backward: bool) -> Object:
-    """Return the program of a walkthrough's steps, its wiring, its parameters and its inputs.
-
-    Raises
-    ------
-    OptionError
-        If the steps are not those of one run.
+    """Return the program of a walkthrough's steps, its wiring, its parameters and its inputs; refuse steps that are not
+    those of one run.
     """
     if not are_one_run(steps):
         raise OptionError("a program is written of the steps of one run, each beginning where the last one ended")
@@ -45,13 +41,8 @@ def of_walk(steps: Sequence[Bound], *, backward: bool) -> Object:
 
 
 def of_wiring(wiring: Wiring, write: Write = numbers) -> Object:
-    """Return a wiring, its programs and its parameters; cells of one form and size share a program.
-
-    Parameters
-    ----------
-    wiring : Wiring
-    write : callable
-        Returns an array as plain data; by default as lists of numbers.
+    """Return a wiring, its programs and its parameters, arrays as `write` has them; cells of one form and size share a
+    program.
     """
     programs = list(wiring.programs)
     parameters: list[Object] = []
@@ -87,7 +78,7 @@ def _head(head: Head, write: Write) -> Object:
         "given": [_input(symbol, axes, kind) for symbol, (axes, kind) in head_inputs(head).items()],
         "constants": values(constants(head), write),
         "skip": head.skip,
-        "equations": [_assignment(part) for part in (*head_forward(head), *head_backward(head))],
+        "equations": [_assignment(part) for part in head_equations(head)],
         "nonlinearities": [_nonlinearity(part) for part in head.activations],
     }
 

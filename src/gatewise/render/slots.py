@@ -48,7 +48,7 @@ from gatewise.symbolic.formula import (
     rebuild,
 )
 from gatewise.symbolic.functions import OVER_A_VECTOR
-from gatewise.symbolic.heads import Head, head_backward, head_forward, head_inputs
+from gatewise.symbolic.heads import Head, head_equations, head_inputs
 from gatewise.symbolic.program import Assignment, Program
 from gatewise.walkthrough.numbers import GLUE
 
@@ -108,7 +108,7 @@ def of_program(program: Program) -> dict[str, Any]:
 
 def of_head(head: Head) -> dict[str, Any]:
     """Return the equations of a head as templates: see `of_program`."""
-    equations = (*head_forward(head), *head_backward(head))
+    equations = head_equations(head)
     ranks = {symbol: len(axes) for symbol, (axes, _) in head_inputs(head).items()}
     return _templates(equations, ranks | {line.left: len(line.axes) for line in equations})
 

@@ -126,6 +126,11 @@ def head_forward(head: Head) -> tuple[Assignment, ...]:
     return (*lines, Assignment(OUTPUT, output, (OUTPUTS,)))
 
 
+def head_equations(head: Head) -> tuple[Assignment, ...]:
+    """Return the equations of a head, forward and backward."""
+    return (*head_forward(head), *head_backward(head))
+
+
 def head_backward(head: Head) -> tuple[Assignment, ...]:
     """Return the equations of the backward pass of `head_forward`."""
     layers = list(zip(head.layers, _layers(head), strict=True))

@@ -18,41 +18,19 @@ from gatewise.walkthrough import notations
 
 @dataclass(frozen=True)
 class Notation:
-    """The symbols of a source and the shapes of its matrices.
-
-    Attributes
-    ----------
-    name : str
-    source : str
-        Where it is written so.
-    order : str
-        In which it goes through the gates.
-    symbols : mapping of (base, sub) to (base, sub)
-        What gatewise's symbols are called.
-    bases : mapping of str to str
-        What their bases are called, whatever the gate.
-    letters : mapping of str to str
-        What the gates are called below a symbol.
-    split : bool
-        Whether x and h each have a matrix of their own, so that there is no combined input.
-    rows : bool
-        Whether vectors are rows, and matrices the transposes of gatewise's.
-    inline : bool
-        Whether the combined input is written out in each gate.
-    two_biases : bool
-        Whether the parts of x and of h each have a bias.
-    """
+    """The symbols of a source and the shapes of its matrices."""
 
     name: str
-    source: str
-    order: str = "figo"
+    source: str  # where it is written so
+    order: str = "figo"  # in which it goes through the gates
+    # What gatewise's symbols are called, given base and sub; their bases, whatever the gate; and the gates below them.
     symbols: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     bases: Mapping[str, str] = field(default_factory=dict)
     letters: Mapping[str, str] = field(default_factory=dict)
-    split: bool = False
-    rows: bool = False
-    inline: bool = False
-    two_biases: bool = False
+    split: bool = False  # whether x and h each have a matrix of their own, so that there is no combined input
+    rows: bool = False  # whether vectors are rows, and matrices the transposes of gatewise's
+    inline: bool = False  # whether the combined input is written out in each gate
+    two_biases: bool = False  # whether the parts of x and of h each have a bias
 
     @property
     def form(self) -> dict[str, Any]:

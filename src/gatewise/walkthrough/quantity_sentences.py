@@ -67,14 +67,8 @@ UnitNames = Callable[[int], str]
 class QuantitySentence:
     """A sentence about the units of a program.
 
-    Attributes
-    ----------
-    pattern : SentencePattern
-    variables : dict of str to Formula
-        The formulas of the variables in the pattern, of symbols of the program; ``extreme`` is compared where there are
-        many units.
-    of : Symbol
-        The vector whose entries the sentence is about.
+    The variables in its pattern are formulas of symbols of the program; ``extreme`` is compared where there are many
+    units. It is `of` a vector, whose entries are the units'.
     """
 
     pattern: SentencePattern
@@ -84,13 +78,7 @@ class QuantitySentence:
     def describe(self, values: Env, units: Sequence[int], names: UnitNames) -> str:
         """Return the sentence about each unit, or where there are many, about the least and the greatest.
 
-        Parameters
-        ----------
-        values : mapping of Symbol to array
-            The values of the program's symbols in one step.
-        units : sequence of int
-        names : function of int
-            Returns the name of a unit.
+        `values` are those of the program's symbols in one step; `names` returns the name of a unit.
         """
         variables = {name: np.asarray(evaluate(formula, values)) for name, formula in self.variables.items()}
 
@@ -98,22 +86,18 @@ class QuantitySentence:
             entries = {name: array if array.ndim == 0 else array[k] for name, array in variables.items()}
             return self.pattern.fill(**entries)
 
-        quantity = self.pattern.quantity
         if len(units) <= MOST:
             text = fill_slots(EACH["listed"], {"listed": "; ".join(f"{names(k)} {describe(k)}" for k in units)})
             return _begin(text) if self.pattern.begins else text
-        compared = variables["extreme"]
+        compared, slots = variables["extreme"], {"count": len(units), "what": self.pattern.quantity}
         if not np.isfinite(compared).all():
             bad = int(np.flatnonzero(~np.isfinite(compared))[0])
-            return fill_slots(EACH["unfinite"], {"count": len(units), "name": names(bad), "what": quantity})
+            return fill_slots(EACH["unfinite"], slots | {"name": names(bad)})
         least, most = int(np.argmin(compared)), int(np.argmax(compared))
         if least == most:
-            alike = {"count": len(units), "name": names(least), "said": describe(least), "what": quantity}
-            return fill_slots(EACH["alike"], alike)
-        extremes = {"most": names(most), "most_said": describe(most), "least": names(least)}
-        return fill_slots(
-            EACH["extremes"], {"count": len(units), **extremes, "least_said": describe(least), "what": quantity}
-        )
+            return fill_slots(EACH["alike"], slots | {"name": names(least), "said": describe(least)})
+        slots |= {"most": names(most), "most_said": describe(most), "least": names(least)}
+        return fill_slots(EACH["extremes"], slots | {"least_said": describe(least)})
 
 
 def _begin(text: str) -> str:
@@ -253,12 +237,10 @@ def edits_sentence(effect: Effect, computed: Array, units: Sequence[int], names:
         low, high = effect.low[0, k], effect.high[0, k]
         if np.isfinite(low) and np.isfinite(high):
             how.append(f"clamped between {four_decimals(low)} and {four_decimals(high)}")
-        elif np.isfinite(low) or np.isfinite(high):
-            how.append(
-                f"clamped to at least {four_decimals(low)}"
-                if np.isfinite(low)
-                else f"clamped to at most {four_decimals(high)}"
-            )
+        elif np.isfinite(low):
+            how.append(f"clamped to at least {four_decimals(low)}")
+        elif np.isfinite(high):
+            how.append(f"clamped to at most {four_decimals(high)}")
         was, now = four_decimals(computed[0, k]), four_decimals(after[k])
         return f"{names(k)} was {' and '.join(how)}, {f'and stays {now}' if was == now else f'from {was} to {now}'}"
 

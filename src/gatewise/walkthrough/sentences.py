@@ -62,20 +62,11 @@ class Wording:
 
 @dataclass(frozen=True)
 class SentencePattern:
-    """A sentence about one unit: of each part, the first wording whose condition holds.
-
-    Attributes
-    ----------
-    parts : tuple of tuples of Wording
-    quantity : str
-        The name of the values that are compared where there are many units.
-    begins : bool
-        Whether a sentence begins with it.
-    """
+    """A sentence about one unit: of each part, the first wording whose condition holds."""
 
     parts: tuple[tuple[Wording, ...], ...]
-    quantity: str = ""
-    begins: bool = True
+    quantity: str = ""  # the name of the values that are compared where there are many units
+    begins: bool = True  # whether a sentence begins with it
 
     def fill(self, **values: Any) -> str:
         """Return the sentence for values of the variables."""

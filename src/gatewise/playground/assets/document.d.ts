@@ -213,7 +213,6 @@ interface Words {
   sayings: Record<string, Saying | {words: string}>;
   of: Record<string, string>;
   moment: Saying;
-  carried: Saying & {from: string};
   conditions: Tree[];
   each: {most: number; listed: string; unfinite: string; alike: string; extremes: string};
   weights: {unfinite: string; none: string; largest: string; of: [string, string][]};

@@ -125,19 +125,6 @@ function unitsSentence(subject, saying, units, valuesOf = k => variablesOf(subje
   return filled(each.extremes, {count, what: quantity, ...extremes});
 }
 
-/**
- * The walkthrough's sentence on the share of a gradient at the cell state of a step that reaches an earlier one.
- * @param {Page} page @param {Place} place @param {{last: string, first: string}} steps their names
- * @param {readonly number[]} units @param {(unit: number) => number} share @returns {string}
- */
-export function carriedOf(page, place, steps, units, share) {
-  const words = /** @type {Words | null} */ (wordsOf(page, place));
-  if (!words?.carried) return "";
-  const values = (/** @type {number} */ k) => ({value: share(k), extreme: share(k)});
-  const subject = {page, place: {...place, step: 0}, words};
-  return filled(words.carried.from, steps) + unitsSentence(subject, words.carried, units, values);
-}
-
 /** The weight with the largest gradient, in a sentence. @param {Subject} subject */
 function weightsSentence({page, place, words: {weights}}) {
   let largest = {size: 0, value: 0, name: "", gate: "", at: 0};
