@@ -19,6 +19,7 @@ from gatewise.render.layout import Rest
 from gatewise.symbolic import formula as f
 from gatewise.symbolic import nonlinearities
 from gatewise.walkthrough.notation import NOTATIONS
+from tests.test_program import CONSTANTS
 
 pytestmark = pytest.mark.usefixtures("few_differences")
 
@@ -203,8 +204,7 @@ def test_formulas_have_balanced_braces_and_nothing_that_is_not_mathematics(varia
 
 @pytest.mark.parametrize("name", KINDS)
 def test_the_definition_of_a_nonlinearity_computed_as_its_latex_says_is_the_one_computed(name, every_digit):
-    constants = {"hard_sigmoid": (0.2, 0.5), "scaled_tanh": (1.7, 0.6)}.get(name, ())
-    activation = Activation(name, *constants)
+    activation = Activation(name, *CONSTANTS.get(name, ()))
     a = np.linspace(-4, 4, 33)
     found = computed(latex_formula.formula(nonlinearities.textbook(activation)), {"a": a})
     np.testing.assert_allclose(found, activation(a), rtol=1e-13, atol=1e-15)

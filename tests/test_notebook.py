@@ -24,6 +24,7 @@ from gatewise.symbolic import formula as f
 from gatewise.symbolic import nonlinearities
 from gatewise.walkthrough.notation import NOTATIONS
 from gatewise.walkthrough.parts import NumberTable, WorkedEquation
+from tests.test_program import CONSTANTS
 
 pytestmark = pytest.mark.usefixtures("few_differences")
 
@@ -109,8 +110,7 @@ def test_the_cells_of_a_notebook_print_what_is_saved_in_them(variant, projection
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_nonlinearity_in_code_is_the_one_computed(name):
-    constants = {"hard_sigmoid": (0.2, 0.5), "scaled_tanh": (1.7, 0.6)}.get(name, ())
-    activation = Activation(name, *constants)
+    activation = Activation(name, *CONSTANTS.get(name, ()))
     at, symbol = np.linspace(-4, 4, 33), f.Symbol("a")
     found = eval(code.expression(nonlinearities.textbook(activation), {symbol: "a"}), {"np": np, "a": at})
     np.testing.assert_allclose(found, activation(at), rtol=1e-13, atol=1e-15)

@@ -14,7 +14,7 @@ from walks import DROPOUT, PROJECTIONS, equations, gradients_of_outputs, some, t
 
 import gatewise as gw
 from gatewise import examples
-from gatewise.activations import KINDS, Activation
+from gatewise.activations import Activation
 from gatewise.cli import main
 from gatewise.records.trace import Trace
 from gatewise.render import layout, text
@@ -95,15 +95,6 @@ def test_a_large_cell_fits_a_terminal_of_80_columns_and_says_what_is_left_out(si
     assert max(map(len, shown.splitlines())) <= 80
     assert ("more (--unit K" in shown) == (size > layout.MOST_UNITS)
     assert ("columns are left out" in shown) == (size > 7)
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_the_definition_shown_of_a_nonlinearity_is_the_one_computed(name):
-    constants = {"hard_sigmoid": (0.2, 0.5), "scaled_tanh": (1.7, 0.6)}.get(name, ())
-    activation = Activation(name, *constants)
-    a = np.linspace(-4, 4, 33)
-    found = evaluation.evaluate(nonlinearities.textbook(activation), {f.Symbol("a"): a})
-    np.testing.assert_allclose(found, activation(a), rtol=1e-13, atol=1e-15)
 
 
 def test_expanding_a_unit_shows_every_product_largest_first():
@@ -356,15 +347,6 @@ def test_a_backward_walk_ends_in_the_gradients_of_back_propagation(variant, proj
         np.testing.assert_allclose([found["dγ_c"], found["dβ_c"]], expected.parameters["cell_norm"], **tolerance)
     if p.projection is not None:
         np.testing.assert_allclose(found["dR"], expected.parameters["projection"], **tolerance)
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_the_derivative_shown_of_a_nonlinearity_is_the_one_computed(name):
-    constants = {"hard_sigmoid": (0.2, 0.5), "scaled_tanh": (1.7, 0.6)}.get(name, ())
-    activation = Activation(name, *constants)
-    y = activation(np.linspace(-4, 4, 33))
-    found = evaluation.evaluate(nonlinearities.slope(activation, f.Symbol("y")), {f.Symbol("y"): y})
-    np.testing.assert_allclose(np.broadcast_to(found, y.shape), activation.derivative(y), rtol=1e-13, atol=1e-15)
 
 
 def sentences(walk: Walkthrough, key: str) -> str:

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
-from importlib.resources import files
-from pathlib import Path
 
 import cases
 import numpy as np
 import pytest
+from peers import node
 
 import gatewise as gw
 from gatewise.examples import latch
 
 pytestmark = pytest.mark.peers
-node = shutil.which("node")
-if node is None:
-    pytest.skip("node is not installed", allow_module_level=True)
-MODULES = files("gatewise.playground").joinpath("assets")
-SCRIPT = Path(__file__).parents[1] / "page" / "detail.mjs"
+node.require()
 
 
 def document_of(page: gw.playground.Page) -> dict:
@@ -53,11 +46,8 @@ def runs() -> dict[str, gw.playground.Page]:
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict:
     """Return what the script finds on all pages."""
-    file = tmp_path_factory.mktemp("pages") / "pages.json"
-    file.write_text(json.dumps([{"name": name, "document": document_of(page)} for name, page in runs().items()]))
-    done = subprocess.run([node, SCRIPT, str(MODULES), str(file)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    pages = [{"name": name, "document": document_of(page)} for name, page in runs().items()]
+    return node.answer("detail.mjs", tmp_path_factory.mktemp("pages"), pages)
 
 
 def test_every_number_is_the_sum_of_its_products_and_opens_by_its_name(found: dict) -> None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 from dataclasses import replace
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from peers import node
 
 import gatewise as gw
 from gatewise.examples import latch, notebook
@@ -25,10 +22,7 @@ from gatewise.playground.sequence_run import sequence_run_of
 from gatewise.render.plain import numbers
 
 pytestmark = pytest.mark.peers
-if shutil.which("node") is None:
-    pytest.skip("node is not installed", allow_module_level=True)
-ASSETS = files("gatewise.playground").joinpath("assets")
-SCRIPT = Path(__file__).parents[1] / "page" / "judge.mjs"
+node.require()
 Plain = dict[str, Any]
 
 
@@ -83,18 +77,11 @@ def runs() -> list[Run]:
     return found
 
 
-def judged(tmp_path: Path, cases: list[Plain], of: list[Run] | None = None) -> list[Plain]:
+def judged(tmp_path: Path, cases: list[Plain]) -> list[Plain]:
     """Return the verdicts of the page's JavaScript."""
-    shutil.copytree(str(ASSETS), tmp_path / "assets")
-    (tmp_path / "assets" / "package.json").write_text('{"type": "module"}')
-    file = tmp_path / "cases.json"
-    docs = [run.doc for run in of or runs()]
-    file.write_text(json.dumps({"docs": docs, "cases": cases, "phrases": lesson.phrases(), "grader": lesson.grader()}))
-    done = subprocess.run(
-        ["node", str(SCRIPT), str(tmp_path / "assets"), str(file)], capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    found: list[Plain] = json.loads(done.stdout)
+    docs = [run.doc for run in runs()]
+    data = {"docs": docs, "cases": cases, "phrases": lesson.phrases(), "grader": lesson.grader()}
+    found: list[Plain] = node.answer("judge.mjs", tmp_path, data)
     return found
 
 

@@ -6,14 +6,12 @@ The laws are in tests/page/laws.mjs. Node runs them with the page's modules, and
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import page_cases
 import pytest
+from peers import node
 from peers.browser import Page
 
 from gatewise.playground import assembly
@@ -21,8 +19,6 @@ from gatewise.playground.squeeze import squeezed
 from tests.test_golden import WALKS
 
 pytestmark = pytest.mark.peers
-TESTS = Path(__file__).parent.parent / "page"
-NODE = shutil.which("node")
 LARGEST = 1e-12  # of the largest entry of a tensor
 
 
@@ -51,17 +47,14 @@ def hold(one_browser: Page, tmp_path: Path) -> Callable[[Iterable[dict]], int]:
 
 def in_node(path: Path, cases: list[dict]) -> None:
     """Let node compute what is expected."""
-    assert NODE is not None, "node is missing: Debian's package nodejs"
     path.write_text(json.dumps(cases), encoding="utf-8")
-    environment = {**os.environ, "GATEWISE_PAGE_CASES": str(path)}
-    done = subprocess.run([NODE, "--test", TESTS], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    node.run("--test", node.SCRIPTS, GATEWISE_PAGE_CASES=str(path))
 
 
 def page_of(path: Path, cases: list[dict]) -> str:
     """Write a page that has the script of the page, the laws and what is expected; return its address."""
     names = [name for name in assembly.modules() if name != assembly.ENTRY]
-    laws = assembly.EXPORT.sub("", (TESTS / "laws.mjs").read_text(encoding="utf-8"))
+    laws = assembly.EXPORT.sub("", (node.SCRIPTS / "laws.mjs").read_text(encoding="utf-8"))
     needed = "const {createModel} = engine$model, {decode} = engine$arrays;"
     script = squeezed("\n".join([assembly.joined(names), needed, laws]))
     data = json.dumps(cases).replace("<", "\\u003c")

@@ -6,15 +6,12 @@ import contextlib
 import io
 import json
 import re
-import shutil
 import struct
-import subprocess
-from importlib.resources import files
-from pathlib import Path
 
 import cases
 import numpy as np
 import pytest
+from peers import node
 
 import gatewise as gw
 from gatewise.gates import NAMES
@@ -28,18 +25,13 @@ from gatewise.render.plain import numbers
 from gatewise.symbolic import binding
 from gatewise.symbolic.evaluation import evaluate, substitute
 from gatewise.symbolic.formula import Concatenation, NumberRow, Sum, nodes
-from gatewise.symbolic.rewrites import sized
 from gatewise.walkthrough import grouping
 from gatewise.walkthrough.numbers import number, percent
 from gatewise.walkthrough.parts import Sentence
 from gatewise.walkthrough.quantity_sentences import moment_sentence, quantity_sentences
 
 pytestmark = pytest.mark.peers
-node = shutil.which("node")
-if node is None:
-    pytest.skip("node is not installed", allow_module_level=True)
-MODULES = files("gatewise.playground").joinpath("assets")
-SCRIPT = Path(__file__).parents[1] / "page" / "words.mjs"
+node.require()
 SPOILED = {"nan": np.nan, "inf": np.inf, "zero": 0.0, "tiny": -3e-9, "large": 4e8}
 
 
@@ -91,10 +83,9 @@ class Cell:
             self.trace = lstm.trace(run.x, **run.options(), engine="reference").stored[0]
             self.dy = np.random.default_rng(4).normal(size=(len(self.trace), run.p.recurrent_size))
             self.walk = gw.walk(self.trace, backward=True, dy=self.dy)
-        self.p = p = self.trace.parameters
+        self.p = self.trace.parameters
         self.wiring = wiring_of(lstm, [[self.trace.dropout]], "zeros")
-        made = self.wiring.cells[0][0].program
-        self.program = sized(made, p.recurrent_size, p.recurrent_size + p.input_size)
+        self.program = self.wiring.cells[0][0].sized
         self.form = self.program.form
         with np.errstate(all="ignore"):
             self.steps = [self.values(step) for step in range(len(self.trace))]
@@ -167,8 +158,8 @@ class Cell:
                         "step": step,
                         "unit": unit,
                         "told": told,
-                        "math": None if is_long(put) else mathml.markup(put),
-                        "symbols": hued(mathml.markup(one.right)),
+                        "math": None if is_long(put) else mathml.to_markup(mathml.nodes_of(put)),
+                        "symbols": hued(mathml.to_markup(mathml.nodes_of(one.right))),
                         "label": f"{name} = {shown}" if told == shown else f"{name} = {told} = {shown}",
                     }
 
@@ -242,15 +233,8 @@ def subjects() -> list[Cell]:
 
 @pytest.fixture(scope="module")
 def checked(subjects: list[Cell], tmp_path_factory: pytest.TempPathFactory) -> dict:
-    folder = tmp_path_factory.mktemp("page")
-    shutil.copytree(str(MODULES), folder, dirs_exist_ok=True)
-    (folder / "package.json").write_text('{"type": "module"}', encoding="utf-8")
-    fixture = folder / "fixture.json"
     data = {"numbers": [*map(written, some_numbers())], "cells": [one.data() for one in subjects]}
-    fixture.write_text(json.dumps(data, allow_nan=False), encoding="utf-8")
-    run = subprocess.run([node, SCRIPT, folder, fixture], capture_output=True, encoding="utf-8", timeout=300)
-    assert run.returncode == 0, run.stderr
-    return json.loads(run.stdout)
+    return node.answer("words.mjs", tmp_path_factory.mktemp("page"), data)
 
 
 def test_all_is_written_as_in_python(checked):
