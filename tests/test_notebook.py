@@ -14,7 +14,8 @@ import cases
 import numpy as np
 import pytest
 from pairwise import pairs
-from walks import DROPOUT, PROJECTIONS, fewer, gradients_of_outputs, trace_of
+from walks import SUBJECTS, fewer, trace_of, walk_of
+from walks import WAYS as ALL_WAYS
 
 import gatewise as gw
 from gatewise import examples
@@ -28,21 +29,7 @@ from tests.test_program import CONSTANTS
 
 pytestmark = pytest.mark.usefixtures("few_differences")
 
-WAYS = {  # how many steps, whether backward, and whether from the outputs of all of them
-    "forward": (1, False, False),
-    "backward": (1, True, False),
-    "three steps": (3, False, False),
-    "three steps backward": (3, True, False),
-    "three steps backward from every output": (3, True, True),
-}
-
-
-def walk_of(variant, projection, dropout, way, notation="gatewise", **options):
-    steps, backward, of_outputs = WAYS[way]
-    trace = trace_of(variant, projection, dropout, steps=steps, dtype=options.pop("dtype", np.float64))
-    if of_outputs:
-        options["dy"] = gradients_of_outputs(trace)
-    return gw.walk(trace if steps > 1 else trace.step(0), backward=backward, notation=notation, **options)
+WAYS = ("forward", "backward", "three steps", "three steps backward", "three steps from every output")
 
 
 def cells(walk, kind="code"):
@@ -80,19 +67,12 @@ def run(code_cells):
 
 def affordable(case):
     """Leave three steps back to the plain variant: code of any other takes its step from the one after in that way."""
-    if "three steps backward" in case["way"]:
+    if case["way"] in ("three steps backward", "three steps from every output"):
         return case["variant"] == "plain"
     return fewer(case)
 
 
-@pairs(
-    variant=cases.VARIANTS,
-    projection=PROJECTIONS,
-    dropout=DROPOUT,
-    way=WAYS,
-    notation=NOTATIONS,
-    thin=affordable,
-)
+@pairs(**SUBJECTS, way=WAYS, notation=NOTATIONS, thin=affordable)
 def test_the_cells_of_a_notebook_print_what_is_saved_in_them(variant, projection, dropout, way, notation):
     walk = walk_of(variant, projection, dropout, way, notation)
     code_cells = cells(walk)
@@ -158,7 +138,7 @@ def test_a_symbol_never_takes_a_name_of_python_or_of_another():
 
 @pytest.mark.parametrize("variant", ["peephole, coupling, clips", "peephole, coupling, layer norm of Haste"])
 def test_the_code_imports_numpy_alone_and_gives_every_name_once(variant):
-    hold_code(cells(walk_of(variant, 3, "zoneout", "three steps backward", "keras")))
+    hold_code(cells(walk_of(variant, 1, "zoneout", "three steps backward", "keras")))
 
 
 def hold_code(code_cells):
@@ -182,7 +162,7 @@ def test_a_step_takes_its_state_from_the_step_before_and_its_derivatives_from_th
 
 
 def test_the_output_of_every_step_joins_the_gradient_and_the_loss():
-    shown = source(walk_of("plain", None, "no dropout", "three steps backward from every output", "olah"))
+    shown = source(walk_of("plain", None, "no dropout", "three steps from every output", "olah"))
     for line in ("dh_next_1 = dh_prev_2", "dh_1 = dy_1 + dh_next_1", "dh_2 = dy_2 + dh_next_2"):
         assert f"\n{line}\n" in shown
     assert "    return dy_0 @ h_0 + dy_1 @ h_1 + dy_2 @ h_2 + dh_next_2 @ h_2 + dC_next_2 @ C_2\n" in shown
@@ -249,7 +229,7 @@ HOSTILE = ["'''\nimport os\n\"\"\"", "x\nraise SystemExit\n#", "{}%s\\N{BULLET}\
     "way", [pytest.param(way, marks=() if "every output" in way else pytest.mark.peers) for way in WAYS]
 )
 def test_names_whatever_is_in_them_never_become_code(way):
-    steps, backward, _ = WAYS[way]
+    steps, backward, _ = ALL_WAYS[way]
     p = trace_of("plain", None).parameters
     x = np.random.default_rng(2).normal(size=(steps, 3))
     labels = gw.Labels(features=HOSTILE[:3], units=HOSTILE, times=HOSTILE[:steps])

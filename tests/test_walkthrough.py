@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pairwise import pairs
 from rich.cells import cell_len
-from walks import DROPOUT, PROJECTIONS, equations, gradients_of_outputs, some, trace_of
+from walks import DROPOUT, PROJECTIONS, SUBJECTS, equations, gradients_of_outputs, some, trace_of, walk_of
 
 import gatewise as gw
 from gatewise import examples
@@ -27,26 +27,12 @@ from gatewise.walkthrough.parts import Expanded, NumberTable, Sentence, Walkthro
 
 pytestmark = pytest.mark.usefixtures("few_differences")
 
-WAYS = ("forward", "backward", "backward over two steps")
 subjects = pairs(variant=cases.VARIANTS, projection=PROJECTIONS, dropout=DROPOUT, thin=some)
 
 
-def walk_of(way: str, trace: Trace, **options) -> Walkthrough:
-    steps = [trace.step(0), trace.step(1)]
-    return gw.walk(steps if "two" in way else steps[1], backward=way != "forward", **options)
-
-
-@pairs(
-    variant=cases.VARIANTS,
-    projection=PROJECTIONS,
-    dropout=DROPOUT,
-    way=WAYS,
-    notation=NOTATIONS,
-    thin=some,
-)
+@pairs(**SUBJECTS, way=("forward", "backward", "two steps backward"), notation=NOTATIONS, thin=some)
 def test_every_equation_gives_the_number_shown_in_symbols_and_with_numbers(variant, projection, dropout, way, notation):
-    walk = walk_of(way, trace_of(variant, projection, dropout), notation=notation)
-    for equation in equations(walk):
+    for equation in equations(walk_of(variant, projection, dropout, way, notation)):
         found = evaluation.evaluate(equation.right, equation.env)
         np.testing.assert_allclose(found, equation.value, rtol=1e-12, atol=1e-13, err_msg=text.formula(equation.left))
         for k, value in enumerate(np.atleast_1d(equation.value) if equation.worked else ()):

@@ -63,10 +63,12 @@ def plainest(case: dict) -> bool:
 
 
 @cache
-def trace_of(variant: str, projection: int | None, dropout: str = "no dropout", *, dtype=np.float64, steps=2) -> Trace:
-    """Return the trace of a run that is drawn from the name of its variant: three features, four units."""
+def trace_of(
+    variant: str, projection: int | None, dropout: str = "no dropout", *, dtype=np.float64, steps=2, inputs=3, hidden=4
+) -> Trace:
+    """Return the trace of a run that is drawn from the name of its variant."""
     rng = np.random.default_rng(sum(map(ord, variant)))
-    p = cases.parameters(cases.VARIANTS[variant], rng, projection=projection, dtype=dtype)
+    p = cases.parameters(cases.VARIANTS[variant], rng, inputs=inputs, hidden=hidden, projection=projection, dtype=dtype)
     state = ((gw.State(rng.normal(size=(1, p.recurrent_size)), rng.normal(size=(1, p.hidden_size))),),)
     x = rng.normal(size=(steps, 1, p.input_size))
     return gw.LSTM.from_cells(p).trace(x, state, dropout=masks_of(dropout), engine="reference")[0]
@@ -96,23 +98,17 @@ WAYS = {  # how many steps, whether backward (the last way: with a loss of every
     "backward": (1, True, None),
     "two steps": (2, False, None),
     "two steps backward": (2, True, None),
+    "three steps": (3, False, None),
+    "three steps backward": (3, True, None),
     "three steps from every output": (3, True, None),
 }
 
 
-@cache
-def small_trace(variant: str, projection: int | None, dropout: str, steps: int) -> Trace:
-    """Return the trace of a small run that is drawn from the name of its variant."""
-    rng = np.random.default_rng(sum(map(ord, variant)))
-    p = cases.parameters(cases.VARIANTS[variant], rng, inputs=2, hidden=2, projection=projection)
-    state = ((gw.State(rng.normal(size=(1, p.recurrent_size)), rng.normal(size=(1, 2))),),)
-    x = rng.normal(size=(steps, 1, p.input_size))
-    return gw.LSTM.from_cells(p).trace(x, state, dropout=masks_of(dropout), engine="reference")[0]
-
-
-def walk_of(variant: str, projection: int | None, dropout: str, way: str, notation: str = "gatewise") -> Walkthrough:
+def walk_of(
+    variant: str, projection: int | None, dropout: str, way: str, notation: str = "gatewise", *, dtype=np.float64
+) -> Walkthrough:
     """Return a walk through such a run."""
     steps, backward, unit = WAYS[way]
-    trace = small_trace(variant, projection, dropout, steps)
+    trace = trace_of(variant, projection, dropout, dtype=dtype, steps=steps, inputs=2, hidden=2)
     dy = gradients_of_outputs(trace) if "every output" in way else None
     return gw.walk(trace if steps > 1 else trace.step(0), unit=unit, backward=backward, dy=dy, notation=notation)
