@@ -56,7 +56,7 @@ def shared_cell(mistake: Mistake, rng: np.random.Generator, steps: int = 1) -> t
 def many(square: bool, batch: bool, steps: int) -> list[tuple[Cell, Chain]]:
     """Return cells of many sizes; what can be done wrong in each is found out once, which takes longer than a sheet."""
     rng, mistake = np.random.default_rng(2), next(one for one in MISTAKES if (one.square, one.batch) == (square, batch))
-    subjects = [subject_for(mistake, rng, steps) for _ in range(60)]
+    subjects = [subject_for(mistake, rng, steps) for _ in range(10)]
     return [(subject, Chain(subject.trace())) for subject in subjects]
 
 

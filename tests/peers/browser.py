@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,15 @@ class Page:
         if "exceptionDetails" in answer:
             raise RuntimeError(answer["exceptionDetails"])
         return answer["result"].get("value")
+
+    def check_axe(self, least: int = 10) -> None:
+        """Assert that axe-core finds nothing on the page, and that more than so many of its rules apply."""
+        self.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
+        violations, passes = self.evaluate(
+            "axe.run().then(r => [r.violations.map(rule => [rule.id, rule.nodes[0].html]), r.passes.length])"
+        )
+        assert violations == [], self.evaluate("location.href")
+        assert passes > least
 
     def wait_until(self, script: str) -> None:
         """Wait until an expression of JavaScript holds."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -82,10 +81,7 @@ def pages(tmp_path_factory):
 def test_axe_finds_nothing(tab, pages, name, scheme, width):
     tab.look(width=width, scheme=scheme)
     tab.open(pages(name))
-    tab.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
-    found = tab.evaluate("axe.run().then(found => found.violations.map(one => [one.id, one.nodes[0].html]))")
-    assert found == []
-    assert tab.evaluate("axe.run().then(found => found.passes.length)") > 15
+    tab.check_axe(15)
 
 
 @pytest.mark.parametrize("name", REPORTS)

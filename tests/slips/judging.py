@@ -144,7 +144,18 @@ def small_cell(rng: np.random.Generator) -> Cell:
     return small_cells()[rng.integers(2)]
 
 
-@lru_cache(maxsize=2)  # a chain is dear where many mistakes are tried against it
+@cache
+def shared_cells() -> tuple[Cell, ...]:
+    rng = np.random.default_rng(7)
+    return tuple(random_cell(rng) for _ in range(30))
+
+
+def shared_cell(rng: np.random.Generator) -> Cell:
+    """Return one of thirty cells of many kinds, so that the mistakes in each are enumerated once for many sheets."""
+    return shared_cells()[rng.integers(30)]
+
+
+@lru_cache(maxsize=30)  # a chain is dear where many mistakes are tried against it
 def chain_of(cell: Cell) -> Chain:
     """Return what a person's numbers are compared with."""
     return Chain(cell.trace(), cell.dh, cell.dc)
