@@ -31,6 +31,8 @@ from gatewise.symbolic.formula import (
     Symbol,
     Transpose,
     parts,
+    rebuild,
+    times,
 )
 from gatewise.symbolic.functions import FUNCTIONS, OVER_A_VECTOR, RELATIONS
 
@@ -54,14 +56,14 @@ def evaluate(formula: Formula, env: Env, ranks: Ranks | None = None) -> Any:
     ranks : mapping of Symbol to int, optional
         How many axes of each are its own, where there are leading axes; by default all are.
     """
-    return (_Evaluator(env) if ranks is None else _Broadcasting(env, ranks)).value(formula)
+    return _Evaluator(env, ranks).value(formula)
 
 
 class _Evaluator:
-    """Evaluates formulas whose symbols are numbers, vectors and matrices."""
+    """Evaluates formulas whose symbols are numbers, vectors and matrices; given their ranks, also with leading axes."""
 
-    def __init__(self, env: Env) -> None:
-        self.env = env
+    def __init__(self, env: Env, ranks: Ranks | None) -> None:
+        self.env, self.ranks = env, ranks
 
     def value(self, formula: Formula) -> Any:
         """Return the value of a formula."""
@@ -113,30 +115,12 @@ class _Evaluator:
         raise TypeError(f"not a formula: {formula!r}")
 
     def together(self, formulas: Sequence[Formula]) -> list[Any]:
-        """Return the values of formulas that are combined entry by entry."""
-        return [self.value(formula) for formula in formulas]
-
-    def stacked(self, values: Sequence[Any]) -> Any:
-        """Return vectors one behind the other."""
-        return np.concatenate(values, axis=-1)
-
-    def product(self, left: Formula, right: Formula) -> Any:
-        """Return the product of a matrix and a vector, or of a vector and a matrix."""
-        return self.value(left) @ self.value(right)
-
-
-class _Broadcasting(_Evaluator):
-    """Evaluates formulas whose symbols are arrays with leading axes."""
-
-    def __init__(self, env: Env, ranks: Ranks) -> None:
-        super().__init__(env)
-        self.ranks = ranks
-
-    def together(self, formulas: Sequence[Formula]) -> list[Any]:
         """Return the values of formulas, made to broadcast: lower ranks are filled up with axes."""
-        ranks = [self.rank(formula) for formula in formulas]
-        most = max(ranks)
-        return [_filled(self.value(formula), most - rank) for formula, rank in zip(formulas, ranks, strict=True)]
+        values = [self.value(formula) for formula in formulas]
+        if self.ranks is None:
+            return values
+        ranks = [rank(formula, self.ranks) for formula in formulas]
+        return [_filled(value, max(ranks) - own) for value, own in zip(values, ranks, strict=True)]
 
     def stacked(self, values: Sequence[Any]) -> Any:
         """Return vectors one behind the other, with the leading axes that any of them has."""
@@ -144,34 +128,33 @@ class _Broadcasting(_Evaluator):
         return np.concatenate([np.broadcast_to(value, (*leading, value.shape[-1])) for value in values], axis=-1)
 
     def product(self, left: Formula, right: Formula) -> Any:
-        """Return the product of a matrix and vectors."""
+        """Return the product of a matrix and vectors; without leading axes also of a vector and a matrix."""
+        if self.ranks is None:
+            return self.value(left) @ self.value(right)
         return self.value(right) @ self.value(left).mT
-
-    def rank(self, formula: Formula) -> int:
-        """Return the rank of a formula: the number of its value's own axes."""
-        if isinstance(formula, Symbol):
-            return self.ranks[formula]
-        cached: tuple[Ranks, int] | None = formula.__dict__.get("_rank")  # needed often, for the same symbols
-        if cached is None or cached[0] is not self.ranks:
-            cached = formula.__dict__["_rank"] = self.ranks, self._rank(formula)
-        return cached[1]
-
-    def _rank(self, formula: Formula) -> int:
-        match formula:
-            case Number():
-                return 0
-            case MatMul() | Slice() | Concatenation() | NumberRow():
-                return 1
-            case Transpose() | Outer():
-                return 2
-            case FunctionCall(name) if name in OVER_A_VECTOR:
-                return 0
-        return max(self.rank(value) for value in parts(formula))
 
 
 def rank(formula: Formula, ranks: Ranks) -> int:
     """Return the rank of a formula, given the ranks of its symbols."""
-    return _Broadcasting({}, ranks).rank(formula)
+    if isinstance(formula, Symbol):
+        return ranks[formula]
+    cached: tuple[Ranks, int] | None = formula.__dict__.get("_rank")  # needed often, for the same symbols
+    if cached is None or cached[0] is not ranks:
+        cached = formula.__dict__["_rank"] = ranks, _rank(formula, ranks)
+    return cached[1]
+
+
+def _rank(formula: Formula, ranks: Ranks) -> int:
+    match formula:
+        case Number():
+            return 0
+        case MatMul() | Slice() | Concatenation() | NumberRow():
+            return 1
+        case Transpose() | Outer():
+            return 2
+        case FunctionCall(name) if name in OVER_A_VECTOR:
+            return 0
+    return max(rank(part, ranks) for part in parts(formula))
 
 
 def _filled(value: Any, missing: int) -> Any:
@@ -184,47 +167,31 @@ def substitute(formula: Formula, env: Env, unit: int) -> Formula:
     A matrix times a vector becomes the sum of the unit's products, a mean the sum of all units over their count, and
     what makes a matrix shows the unit's row.
     """
-    match formula:
-        case Symbol():
-            value = env[formula]
-            if np.ndim(value) == 2:
-                return NumberRow(tuple(value[unit]))
-            return Number(value if np.ndim(value) == 0 else value[unit])
-        case Number() | NumberRow():
-            return formula
-        case Sum(terms):
-            flat: list[Formula] = []
-            for term in terms:
-                done = substitute(term, env, unit)
-                flat += done.terms if isinstance(done, Sum) and isinstance(term, MatMul) else (done,)
-            return Sum(tuple(flat))
-        case Negative(term):
-            return Negative(substitute(term, env, unit))
-        case Product(factors):
-            return Product(tuple(substitute(factor, env, unit) for factor in factors))
-        case MatMul(left, right):
-            first, second = evaluate(left, env), evaluate(right, env)
-            pairs = (
-                zip(first[unit], second, strict=True) if first.ndim == 2 else zip(first, second[:, unit], strict=True)
-            )
-            return Sum(tuple(Product((Number(weight), Number(factor))) for weight, factor in pairs))
-        case Outer(left, right):
-            return Product((Number(evaluate(left, env)[unit]), NumberRow(tuple(evaluate(right, env)))))
-        case Slice(vector, int(start)):
-            return Number(env[vector][start + unit])
-        case Slope(body):
-            return Slope(substitute(body, env, unit))
-        case Quotient(over, under):
-            return Quotient(substitute(over, env, unit), substitute(under, env, unit))
-        case Power(base, exponent):
-            return Power(substitute(base, env, unit), substitute(exponent, env, unit))
-        case FunctionCall("mean", (argument,)):
-            count = np.size(evaluate(argument, env))
-            terms = tuple(substitute(argument, env, k) for k in range(count))
-            return Quotient(Sum(terms), Number(count))
-        case FunctionCall(name, arguments, activation):
-            return FunctionCall(name, tuple(substitute(argument, env, unit) for argument in arguments), activation)
-        case Holds(left, relation, right):
-            return Holds(substitute(left, env, unit), relation, substitute(right, env, unit))
-        case _:
-            raise TypeError(f"no numbers go into {formula!r}")
+
+    def in_numbers(node: Formula) -> Formula | None:
+        match node:
+            case Symbol():
+                value = env[node]
+                if np.ndim(value) == 2:
+                    return NumberRow(tuple(value[unit]))
+                return Number(value if np.ndim(value) == 0 else value[unit])
+            case Sum(terms):
+                flat: list[Formula] = []
+                for term in terms:
+                    done = substitute(term, env, unit)
+                    flat += done.terms if isinstance(done, Sum) and isinstance(term, MatMul) else (done,)
+                return Sum(tuple(flat))
+            case MatMul(left, right):
+                first, second = evaluate(left, env), evaluate(right, env)
+                pairs = zip(*((first[unit], second) if first.ndim == 2 else (first, second[:, unit])), strict=True)
+                return Sum(tuple(times(Number(weight), Number(factor)) for weight, factor in pairs))
+            case Outer(left, right):
+                return times(Number(evaluate(left, env)[unit]), NumberRow(tuple(evaluate(right, env))))
+            case Slice(vector, int(start)):
+                return Number(env[vector][start + unit])
+            case FunctionCall("mean", (argument,)):
+                count = np.size(evaluate(argument, env))
+                return Quotient(Sum(tuple(substitute(argument, env, k) for k in range(count))), Number(count))
+        return None
+
+    return rebuild(formula, in_numbers)

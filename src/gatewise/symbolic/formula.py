@@ -5,7 +5,8 @@ A formula is made of symbols and constants. It holds no data: whoever evaluates 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -223,6 +224,18 @@ def nodes(formula: Formula) -> tuple[Formula, ...]:
     return cached
 
 
+def with_parts(formula: Formula, new: Iterable[Formula]) -> Formula:
+    """Return a formula with other direct parts, as many as it has."""
+    following, fields = iter(new), dict[str, Any]()
+    for name in _fields(formula):
+        value: Any = getattr(formula, name)
+        if isinstance(value, Formula):
+            fields[name] = next(following)
+        elif isinstance(value, tuple):
+            fields[name] = tuple(next(following) if isinstance(entry, Formula) else entry for entry in value)
+    return replace(formula, **fields)
+
+
 def rebuild(formula: Formula, change: Callable[[Formula], Formula | None]) -> Formula:
     """Return a formula whose parts are replaced by what `change` returns for them, from the outside in.
 
@@ -230,20 +243,9 @@ def rebuild(formula: Formula, change: Callable[[Formula], Formula | None]) -> Fo
     """
     if (other := change(formula)) is not None:
         return other
-    parts: dict[str, Any] = {}
-    for name in _fields(formula):
-        value: Any = getattr(formula, name)
-        if isinstance(value, Formula):
-            rebuilt: Any = rebuild(value, change)
-            changed = rebuilt is not value
-        elif isinstance(value, tuple):
-            rebuilt = tuple(rebuild(entry, change) if isinstance(entry, Formula) else entry for entry in value)
-            changed = any(entry is not entry_before for entry, entry_before in zip(rebuilt, value, strict=True))
-        else:
-            continue
-        if changed:
-            parts[name] = rebuilt
-    return replace(formula, **parts) if parts else formula
+    before = parts(formula)
+    after = [rebuild(part, change) for part in before]
+    return formula if all(map(operator.is_, before, after)) else with_parts(formula, after)
 
 
 def symbols(formula: Formula) -> tuple[Symbol, ...]:

@@ -25,7 +25,7 @@ def carry_edits(program: Program, at: int, steps: int) -> Iterator[ProgramEdit]:
             others = [other for other in carries if other != carry and axes[other.source] == axes[carry.source]]
             sources = _replace_state(carry, others, at) if by < 0 else _replace_gradient(carry, others, at, steps)
             for kind, clause, source in sources:
-                yield ProgramEdit(kind, clause, carry.into, (), source, LIKELY, at)
+                yield ProgramEdit(kind, clause, carry.into, (), source, LIKELY)
     yield from _replace_input(at, steps)
 
 
@@ -66,13 +66,13 @@ def _replace_input(at: int, steps: int) -> Iterator[ProgramEdit]:
     for other in range(steps):
         if other != at:
             clause = f"the input of step {other} is used for {{}}"
-            yield ProgramEdit("input of another step", clause, X, (), _at_step(X, other), LIKELY, at)
+            yield ProgramEdit("input of another step", clause, X, (), _at_step(X, other), LIKELY)
     if steps > 1:
         reversed_input = _at_step(X, steps - 1 - at)
-        yield ProgramEdit("inputs reversed", "the inputs are taken in reverse order", X, (), reversed_input, LIKELY, at)
+        yield ProgramEdit("inputs reversed", "the inputs are taken in reverse order", X, (), reversed_input, LIKELY)
         if at:
             clause = "the input of step 0 is used at every step"
-            yield ProgramEdit("same input at every step", clause, X, (), _at_step(X, 0), LIKELY, at)
+            yield ProgramEdit("same input at every step", clause, X, (), _at_step(X, 0), LIKELY)
 
 
 def total_edits(left: Symbol, right: Formula) -> Iterator[ProgramEdit]:

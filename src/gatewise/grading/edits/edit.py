@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from gatewise.symbolic.formula import Formula, Symbol, parts
+from gatewise.symbolic.formula import Formula, Symbol, parts, with_parts
 from gatewise.symbolic.program import Assignment, Program
 
 Path = tuple[int, ...]
@@ -31,8 +32,6 @@ class ProgramEdit:
     tree : Formula
         The replacement.
     tier : {"likely", "structural", "one entry"}
-    at : int, optional
-        The step where it can be made; by default any.
     """
 
     kind: str
@@ -41,11 +40,19 @@ class ProgramEdit:
     path: Path
     tree: Formula
     tier: str = STRUCTURAL
-    at: int | None = None
 
     def apply_to(self, right: Formula) -> Formula:
         """Return the equation's right side with this edit."""
         return replace_part(right, self.path, self.tree)
+
+
+class PartEdit(NamedTuple):
+    """An edit of one part of an equation; see `ProgramEdit`."""
+
+    kind: str
+    words: str
+    tree: Formula
+    tier: str = STRUCTURAL
 
 
 @dataclass(frozen=True)
@@ -76,18 +83,20 @@ def replace_part(formula: Formula, path: Path, tree: Formula) -> Formula:
     if not path:
         return tree
     first, *rest = path
-    return _replace_child(formula, first, replace_part(parts(formula)[first], tuple(rest), tree))
+    pieces = list(parts(formula))
+    pieces[first] = replace_part(pieces[first], tuple(rest), tree)
+    return with_parts(formula, pieces)
 
 
-def _replace_child(formula: Formula, index: int, part: Formula) -> Formula:
-    count = 0
-    for name in map(str, formula.__match_args__):
-        value = getattr(formula, name)
-        for k, node in enumerate(value if isinstance(value, tuple) else (value,)):
-            if not isinstance(node, Formula):
-                continue
-            if count == index:
-                new = (*value[:k], part, *value[k + 1 :]) if isinstance(value, tuple) else part
-                return replace(formula, **{name: new})
-            count += 1
-    raise IndexError(index)
+EquationEdits = Callable[[Scene, Assignment], Iterator[ProgramEdit]]
+
+
+def of_each_part(edits: Callable[[Scene, Assignment, Path, Formula], Iterator[PartEdit]]) -> EquationEdits:
+    """Return a function that yields the edits of every part of an equation, from edits of a part at a path."""
+
+    def of_equation(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+        for path, node in subformulas(equation.right):
+            for kind, words, tree, tier in edits(scene, equation, path, node):
+                yield ProgramEdit(kind, words, equation.left, path, tree, tier)
+
+    return of_equation

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import fields, replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from gatewise.grading.edits import functions, matrices, symbols, terms
 from gatewise.grading.edits.canonical import canonical
-from gatewise.grading.edits.edit import TIERS, ProgramEdit, Scene
+from gatewise.grading.edits.edit import TIERS, EquationEdits, ProgramEdit, Scene
 from gatewise.symbolic.formula import Formula, Slice, nodes, rebuild
 from gatewise.symbolic.formula import symbols as formula_symbols
 from gatewise.symbolic.program import Assignment, Program
 from gatewise.symbolic.rewrites import at_ends, with_ends
 
-KINDS: tuple[Callable[[Scene, Assignment], Iterator[ProgramEdit]], ...] = (  # the likeliest first
+KINDS: tuple[EquationEdits, ...] = (  # the likeliest first
     matrices.reorder_combined_input,
     symbols.take_old_state,
     symbols.substitute_quantity,
@@ -26,11 +26,14 @@ KINDS: tuple[Callable[[Scene, Assignment], Iterator[ProgramEdit]], ...] = (  # t
     terms.change_terms,
     terms.drop_input_part,
     functions.change_nonlinearities,
+    functions.add_nonlinearity,
     functions.multiply_inside,
     terms.change_signs_and_powers,
     matrices.transpose_weights,
+    matrices.transpose_in_gradient,
     terms.insert_factors_and_states,
     terms.change_operations,
+    terms.multiply_by_bias,
     functions.repeat_nonlinearities,
     terms.misplace_bracket,
     matrices.skip_transposition,

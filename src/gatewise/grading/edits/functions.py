@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gatewise.activations import SIGMOID, TANH, Activation
-from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, ProgramEdit, Scene, subformulas
+from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, PartEdit, Path, ProgramEdit, Scene, of_each_part
 from gatewise.grading.edits.words import the
 from gatewise.symbolic.formula import ONE, TWO, Formula, FunctionCall, Product, Slope, Symbol, less, nodes, times
 from gatewise.symbolic.nonlinearities import apply, slope
@@ -23,33 +23,32 @@ _NAMES = {
 _COMPUTED = "the derivative is computed with {} instead of {} in {{}}"
 
 
-def change_nonlinearities(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+@of_each_part
+def change_nonlinearities(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
     """Yield edits that replace each nonlinearity or leave it out, or that add one to an equation without."""
-    for path, node in subformulas(equation.right):
-        if not isinstance(node, FunctionCall) or node.activation is None:
+    if not isinstance(node, FunctionCall) or node.activation is None:
+        return
+    (argument,) = node.arguments
+    function = _name_with_article(node.activation)
+    for other, name in _NAMES.items():
+        if other == node.activation:
             continue
-        (argument,) = node.arguments
-        function = _name_with_article(node.activation)
-        for other, name in _NAMES.items():
-            if other == node.activation:
-                continue
-            likely = other in (SIGMOID, TANH, *HARD)
-            kind = f"{_short_name(other)} for {_short_name(node.activation)}"
-            clause = f"{name} is used instead of {function} in {{}}"
-            yield ProgramEdit(
-                kind, clause, equation.left, path, apply(other, argument), LIKELY if likely else STRUCTURAL
-            )
-        scaled = less(times(TWO, apply(SIGMOID, argument)), ONE)
-        clause = f"a scaled sigmoid (2 * σ(a) - 1) is used instead of {function} in {{}}"
-        yield ProgramEdit("scaled sigmoid", clause, equation.left, path, scaled, LIKELY)
-        if path:
-            kind, clause = (
-                "no tanh on the cell",
-                f"the {node.activation.name} of {argument_name(argument)} is missing from {{}}",
-            )
-        else:
-            kind, clause = "no nonlinearity", "the nonlinearity is missing from {}"
-        yield ProgramEdit(kind, clause, equation.left, path, argument, LIKELY)
+        likely = other in (SIGMOID, TANH, *HARD)
+        kind = f"{_short_name(other)} for {_short_name(node.activation)}"
+        clause = f"{name} is used instead of {function} in {{}}"
+        yield PartEdit(kind, clause, apply(other, argument), LIKELY if likely else STRUCTURAL)
+    scaled = less(times(TWO, apply(SIGMOID, argument)), ONE)
+    clause = f"a scaled sigmoid (2 * σ(a) - 1) is used instead of {function} in {{}}"
+    yield PartEdit("scaled sigmoid", clause, scaled, LIKELY)
+    kind, clause = "no nonlinearity", "the nonlinearity is missing from {}"
+    if path:
+        kind = "no tanh on the cell"
+        clause = f"the {node.activation.name} of {argument_name(argument)} is missing from {{}}"
+    yield PartEdit(kind, clause, argument, LIKELY)
+
+
+def add_nonlinearity(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+    """Yield edits that apply a nonlinearity to an equation without one."""
     if (
         not equation.left.d
         and not isinstance(equation.right, FunctionCall)
@@ -67,25 +66,23 @@ def argument_name(argument: Formula) -> str:
     return the(argument) if isinstance(argument, Symbol) else "the argument"
 
 
-def change_derivatives(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+@of_each_part
+def change_derivatives(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
     """Yield edits that take the derivative of another nonlinearity, or at another argument."""
-    outputs: list[Formula] = [node for node in nodes(equation.right) if isinstance(node, (Symbol, FunctionCall))]
-    for path, node in subformulas(equation.right):
-        if not isinstance(node, Slope):
-            continue
-        for activation, output in _find_function(node, outputs):
-            for other in (SIGMOID, TANH):
-                if other != activation:
-                    wrong, right = _name_with_article(other), _name_with_article(activation)
-                    clause = f"the derivative of {wrong} is used instead of that of {right} in {{}}"
-                    kind = "other function's derivative"
-                    yield ProgramEdit(kind, clause, equation.left, path, slope(other, output), LIKELY)
-            clause = f"the output of the {_plain_name(activation)} is used instead of its derivative in {{}}"
-            yield ProgramEdit("function for the derivative", clause, equation.left, path, output, LIKELY)
-            for argument, clause in _wrong_arguments(scene, equation, output):
-                yield ProgramEdit(
-                    "derivative of the sum", clause, equation.left, path, slope(activation, argument), LIKELY
-                )
+    if not isinstance(node, Slope):
+        return
+    outputs: list[Formula] = [part for part in nodes(equation.right) if isinstance(part, (Symbol, FunctionCall))]
+    for activation, output in _find_function(node, outputs):
+        for other in (SIGMOID, TANH):
+            if other != activation:
+                wrong, right = _name_with_article(other), _name_with_article(activation)
+                clause = f"the derivative of {wrong} is used instead of that of {right} in {{}}"
+                kind = "other function's derivative"
+                yield PartEdit(kind, clause, slope(other, output), LIKELY)
+        clause = f"the output of the {_plain_name(activation)} is used instead of its derivative in {{}}"
+        yield PartEdit("function for the derivative", clause, output, LIKELY)
+        for argument, clause in _wrong_arguments(scene, equation, output):
+            yield PartEdit("derivative of the sum", clause, slope(activation, argument), LIKELY)
 
 
 def _find_function(node: Slope, outputs: list[Formula]) -> Iterator[tuple[Activation, Formula]]:
@@ -113,41 +110,37 @@ def _wrong_arguments(scene: Scene, equation: Assignment, output: Formula) -> Ite
             )
 
 
-def multiply_inside(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+@of_each_part
+def multiply_inside(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
     """Yield edits that multiply before the nonlinearity instead of after it: tanh(o * c)."""
-    for path, node in subformulas(equation.right):
-        if not isinstance(node, Product):
-            continue
-        for n, factor in enumerate(node.factors):
-            others = (*node.factors[:n], *node.factors[n + 1 :])
-            if isinstance(factor, FunctionCall) and factor.activation is not None and others:
-                inner = Product((*others, *factor.arguments))
-                inside = FunctionCall(factor.name, (inner,), factor.activation)
-                clause = f"the product is taken before the {_plain_name(factor.activation)} instead of after it in {{}}"
-                yield ProgramEdit(
-                    "order of operations",
-                    clause,
-                    equation.left,
-                    path,
-                    inside,
-                    LIKELY if equation.left == H else STRUCTURAL,
-                )
+    if not isinstance(node, Product):
+        return
+    for n, factor in enumerate(node.factors):
+        others = (*node.factors[:n], *node.factors[n + 1 :])
+        if isinstance(factor, FunctionCall) and factor.activation is not None and others:
+            inner = Product((*others, *factor.arguments))
+            inside = FunctionCall(factor.name, (inner,), factor.activation)
+            clause = f"the product is taken before the {_plain_name(factor.activation)} instead of after it in {{}}"
+            yield PartEdit(
+                "order of operations",
+                clause,
+                inside,
+                LIKELY if equation.left == H else STRUCTURAL,
+            )
 
 
-def repeat_nonlinearities(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+@of_each_part
+def repeat_nonlinearities(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
     """Yield edits that apply a nonlinearity twice, add one to a state or the candidate, or take its derivative."""
-    for path, node in subformulas(equation.right):
-        match node:
-            case FunctionCall(name, _, activation) if activation is not None:
-                again, plain = FunctionCall(name, (node,), activation), _plain_name(activation)
-                yield ProgramEdit(
-                    "extra nonlinearity", f"the {plain} is applied twice in {{}}", equation.left, path, again
-                )
-                clause = f"the derivative of the {plain} is used instead of the {plain} itself in {{}}"
-                yield ProgramEdit("derivative for the function", clause, equation.left, path, slope(activation, node))
-            case Symbol() if path and node in (C_PREV, C, G):
-                clause = f"an extra tanh is applied to {the(node)} in {{}}"
-                yield ProgramEdit("extra nonlinearity", clause, equation.left, path, apply(TANH, node))
+    match node:
+        case FunctionCall(name, _, activation) if activation is not None:
+            again, plain = FunctionCall(name, (node,), activation), _plain_name(activation)
+            yield PartEdit("extra nonlinearity", f"the {plain} is applied twice in {{}}", again)
+            clause = f"the derivative of the {plain} is used instead of the {plain} itself in {{}}"
+            yield PartEdit("derivative for the function", clause, slope(activation, node))
+        case Symbol() if path and node in (C_PREV, C, G):
+            clause = f"an extra tanh is applied to {the(node)} in {{}}"
+            yield PartEdit("extra nonlinearity", clause, apply(TANH, node))
 
 
 def _plain_name(activation: Activation) -> str:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gatewise.grading.edits import words
-from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, ProgramEdit, Scene, subformulas
+from gatewise.grading.edits.edit import (
+    LIKELY,
+    STRUCTURAL,
+    PartEdit,
+    Path,
+    ProgramEdit,
+    Scene,
+    of_each_part,
+    subformulas,
+)
 from gatewise.render import text
 from gatewise.symbolic.formula import (
     Concatenation,
@@ -31,51 +40,41 @@ _READINGS = {
 }
 
 
-def reorder_combined_input(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+@of_each_part
+def reorder_combined_input(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
     """Yield edits that use [x; h] for [h; x]: in z, where z is used, and in the parts of its gradient."""
     recurrent, columns = scene.recurrent, scene.columns
     swapped = Concatenation((Slice(Z, recurrent, columns), Slice(Z, 0, recurrent)))
-    for path, node in subformulas(equation.right):
-        match node:
-            case Concatenation((h, x)) if equation.left == Z:
-                yield ProgramEdit(
-                    _ORDER,
-                    "the order is [x; h] instead of [h; x] in {}",
-                    equation.left,
-                    path,
-                    Concatenation((x, h)),
-                    LIKELY,
-                )
-            case Symbol() if node == Z:
-                yield ProgramEdit(_ORDER, _ORDERED, equation.left, path, swapped, LIKELY)
-                for state in (C_PREV, H, C):
-                    if scene.knows(state, equation) and scene.program.axes[state] == scene.program.axes[H_PREV]:
-                        mixed = Concatenation((state, Slice(Z, recurrent, columns)))
-                        clause = f"{words.is_used(state)} instead of the old hidden state h_prev in {{}}"
-                        yield ProgramEdit("another state", clause, equation.left, path, mixed, LIKELY)
-                for part, name in ((X, "the input x alone"), (H_PREV, "the old hidden state h_prev alone")):
-                    clause = f"{name} is used instead of the combined input z in {{}}"
-                    yield ProgramEdit("another shape", clause, equation.left, path, part)
-            case Slice(vector, int(start), int(stop)) if vector == DZ:
-                other = Slice(DZ, 0, stop - start) if start else Slice(DZ, columns - stop, columns)
-                yield ProgramEdit(_ORDER, "the wrong end of dz is taken for {}", equation.left, path, other, LIKELY)
+    match node:
+        case Concatenation((h, x)) if equation.left == Z:
+            yield PartEdit(_ORDER, "the order is [x; h] instead of [h; x] in {}", Concatenation((x, h)), LIKELY)
+        case Symbol() if node == Z:
+            yield PartEdit(_ORDER, _ORDERED, swapped, LIKELY)
+            for state in (C_PREV, H, C):
+                if scene.knows(state, equation) and scene.program.axes[state] == scene.program.axes[H_PREV]:
+                    mixed = Concatenation((state, Slice(Z, recurrent, columns)))
+                    clause = f"{words.is_used(state)} instead of the old hidden state h_prev in {{}}"
+                    yield PartEdit("another state", clause, mixed, LIKELY)
+            for part, name in ((X, "the input x alone"), (H_PREV, "the old hidden state h_prev alone")):
+                clause = f"{name} is used instead of the combined input z in {{}}"
+                yield PartEdit("another shape", clause, part)
+        case Slice(vector, int(start), int(stop)) if vector == DZ:
+            other = Slice(DZ, 0, stop - start) if start else Slice(DZ, columns - stop, columns)
+            yield PartEdit(_ORDER, "the wrong end of dz is taken for {}", other, LIKELY)
 
 
-def transpose_weights(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+@of_each_part
+def transpose_weights(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
     """Yield edits that transpose a square part of the weights, read them column by column, or turn an outer product."""
-    for path, node in subformulas(equation.right):
-        match node:
-            case MatMul(Symbol(d=False) as matrix, vector):
-                for clause, product in _transpose_blocks(scene, matrix, vector):
-                    yield ProgramEdit(_TRANSPOSED, clause, equation.left, path, product, LIKELY)
-                for name, clause in _READINGS.items():
-                    yield ProgramEdit(
-                        _TRANSPOSED, clause, equation.left, path, MatMul(FunctionCall(name, (matrix,)), vector), LIKELY
-                    )
-            case Outer(left, right):
-                clause = "the rows and columns of {} are exchanged"
-                yield ProgramEdit(_TRANSPOSED, clause, equation.left, path, Outer(right, left), LIKELY)
-    yield from _transpose_backward(scene, equation)
+    match node:
+        case MatMul(Symbol(d=False) as matrix, vector):
+            for clause, product in _transpose_blocks(scene, matrix, vector):
+                yield PartEdit(_TRANSPOSED, clause, product, LIKELY)
+            for name, clause in _READINGS.items():
+                yield PartEdit(_TRANSPOSED, clause, MatMul(FunctionCall(name, (matrix,)), vector), LIKELY)
+        case Outer(left, right):
+            clause = "the rows and columns of {} are exchanged"
+            yield PartEdit(_TRANSPOSED, clause, Outer(right, left), LIKELY)
 
 
 def _transpose_blocks(scene: Scene, matrix: Symbol, vector: Formula) -> Iterator[tuple[str, Formula]]:
@@ -97,7 +96,7 @@ def _transposed_blocks(scene: Scene, matrix: Symbol) -> Iterator[tuple[str, tupl
     yield "the weights are transposed in {}", (Transpose(h), Transpose(x))
 
 
-def _transpose_backward(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+def transpose_in_gradient(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
     """Yield edits that transpose parts of all weights in the gradient of the combined input."""
     matrices = [
         node for _, node in subformulas(equation.right) if isinstance(node, MatMul) and isinstance(node.left, Transpose)
@@ -128,10 +127,10 @@ def _read_by(node: Formula, name: str) -> Formula | None:
     return None
 
 
-def skip_transposition(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+@of_each_part
+def skip_transposition(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
     """Yield edits that multiply with a matrix instead of its transpose."""
-    for path, node in subformulas(equation.right):
-        match node:
-            case MatMul(Transpose(matrix), vector):
-                clause = f"{text.formula(matrix)} is not transposed in {{}}"
-                yield ProgramEdit(_TRANSPOSED, clause, equation.left, path, MatMul(matrix, vector), STRUCTURAL)
+    match node:
+        case MatMul(Transpose(matrix), vector):
+            clause = f"{text.formula(matrix)} is not transposed in {{}}"
+            yield PartEdit(_TRANSPOSED, clause, MatMul(matrix, vector), STRUCTURAL)

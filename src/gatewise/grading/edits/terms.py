@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from gatewise.activations import SIGMOID, TANH
 from gatewise.gates import LETTERS
 from gatewise.grading.edits import words
-from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, ProgramEdit, Scene, subformulas
+from gatewise.grading.edits.edit import (
+    LIKELY,
+    STRUCTURAL,
+    PartEdit,
+    Path,
+    ProgramEdit,
+    Scene,
+    of_each_part,
+    subformulas,
+)
 from gatewise.render import text
 from gatewise.symbolic.formula import (
     ONE,
@@ -36,54 +45,52 @@ from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH, H_PREV, UNITS, C, Z, d
 
 
-def change_terms(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+@of_each_part
+def change_terms(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
     """Yield edits that leave out or double a term of a sum, or turn its sign."""
-    for path, node in subformulas(equation.right):
-        if not isinstance(node, Sum) or equation.left.time is not None:
-            continue
-        for n, term in enumerate(node.terms):
-            others = (*node.terms[:n], *node.terms[n + 1 :])
-            name, bias = _term_name(term), _is_bias(term)
-            sign_tier = LIKELY if not path or not isinstance(term, Number) else STRUCTURAL
-            if len(node.terms) > 1:
-                kind = "missing bias" if bias else "missing term"
-                yield ProgramEdit(kind, f"{name} is missing from {{}}", equation.left, path, add(*others), sign_tier)
-            if len(node.terms) > 2:
-                clause = f"only {name} is left of the sum in {{}}"
-                yield ProgramEdit("one term alone", clause, equation.left, path, term)
-            if n and node.terms[0] == ONE and len(node.terms) == 2 and isinstance(term, Negative):
-                clause = f"{_text_of(term.term)} is used instead of 1 - {_text_of(term.term)} in {{}}"
-                yield ProgramEdit("1 - left out", clause, equation.left, path, term.term, LIKELY)
-            double_sum = add(*node.terms[:n], times(TWO, term), *node.terms[n + 1 :])
-            kind, tier = ("doubled bias", LIKELY) if bias else ("doubled term", STRUCTURAL)
-            yield ProgramEdit(kind, f"{name} is added twice in {{}}", equation.left, path, double_sum, tier)
-            negative = term.term if isinstance(term, Negative) else Negative(term)
-            new_sum = add(*node.terms[:n], negative, *node.terms[n + 1 :])
-            yield ProgramEdit(
-                "wrong sign", f"{name} has the wrong sign in {{}}", equation.left, path, new_sum, sign_tier
-            )
+    if not isinstance(node, Sum) or equation.left.time is not None:
+        return
+    for n, term in enumerate(node.terms):
+        others = (*node.terms[:n], *node.terms[n + 1 :])
+        name, bias = _term_name(term), _is_bias(term)
+        sign_tier = LIKELY if not path or not isinstance(term, Number) else STRUCTURAL
+        if len(node.terms) > 1:
+            kind = "missing bias" if bias else "missing term"
+            yield PartEdit(kind, f"{name} is missing from {{}}", add(*others), sign_tier)
+        if len(node.terms) > 2:
+            clause = f"only {name} is left of the sum in {{}}"
+            yield PartEdit("one term alone", clause, term)
+        if n and node.terms[0] == ONE and len(node.terms) == 2 and isinstance(term, Negative):
+            clause = f"{_text_of(term.term)} is used instead of 1 - {_text_of(term.term)} in {{}}"
+            yield PartEdit("1 - left out", clause, term.term, LIKELY)
+        double_sum = add(*node.terms[:n], times(TWO, term), *node.terms[n + 1 :])
+        kind, tier = ("doubled bias", LIKELY) if bias else ("doubled term", STRUCTURAL)
+        yield PartEdit(kind, f"{name} is added twice in {{}}", double_sum, tier)
+        negative = term.term if isinstance(term, Negative) else Negative(term)
+        new_sum = add(*node.terms[:n], negative, *node.terms[n + 1 :])
+        yield PartEdit("wrong sign", f"{name} has the wrong sign in {{}}", new_sum, sign_tier)
 
 
-def change_factors(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+@of_each_part
+def change_factors(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
     """Yield edits that leave out or square a factor of a product."""
-    for path, node in subformulas(equation.right):
-        if not isinstance(node, Product) or len(node.factors) < 2:
-            continue
-        for n, factor in enumerate(node.factors):
-            others = (*node.factors[:n], *node.factors[n + 1 :])
-            rest = Product(others) if len(others) > 1 else others[0]
-            if isinstance(factor, Slope):
-                kind, clause = "forgotten derivative", "the derivative of the nonlinearity is missing from {}"
-            else:
-                kind, clause = "missing factor", f"the factor {_text_of(factor)} is missing from {{}}"
-            yield ProgramEdit(kind, clause, equation.left, path, rest, LIKELY)
-            twice = Product((*node.factors, factor))
-            if isinstance(factor, Slope):
-                clause = "the derivative of the nonlinearity is applied twice in {}"
-                yield ProgramEdit("derivative twice", clause, equation.left, path, twice, LIKELY)
-            else:
-                clause = f"the factor {_text_of(factor)} appears twice in {{}}"
-                yield ProgramEdit("doubled factor", clause, equation.left, path, twice)
+    if not isinstance(node, Product) or len(node.factors) < 2:
+        return
+    for n, factor in enumerate(node.factors):
+        others = (*node.factors[:n], *node.factors[n + 1 :])
+        rest = Product(others) if len(others) > 1 else others[0]
+        if isinstance(factor, Slope):
+            kind, clause = "forgotten derivative", "the derivative of the nonlinearity is missing from {}"
+        else:
+            kind, clause = "missing factor", f"the factor {_text_of(factor)} is missing from {{}}"
+        yield PartEdit(kind, clause, rest, LIKELY)
+        twice = Product((*node.factors, factor))
+        if isinstance(factor, Slope):
+            clause = "the derivative of the nonlinearity is applied twice in {}"
+            yield PartEdit("derivative twice", clause, twice, LIKELY)
+        else:
+            clause = f"the factor {_text_of(factor)} appears twice in {{}}"
+            yield PartEdit("doubled factor", clause, twice)
 
 
 def insert_factors_and_states(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
@@ -116,30 +123,32 @@ def insert_factors_and_states(scene: Scene, equation: Assignment) -> Iterator[Pr
         yield ProgramEdit("extra term", clause, equation.left, (), add(*terms, state))
 
 
-def change_operations(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+@of_each_part
+def change_operations(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
     """Yield edits that add instead of multiplying or the reverse, or leave out a clip, division or projection."""
-    for path, node in subformulas(equation.right):
-        match node:
-            case Product((first, second)):
-                clause = f"{_text_of(first)} and {_text_of(second)} are added instead of multiplied in {{}}"
-                yield ProgramEdit("sum for product", clause, equation.left, path, add(first, second))
-            case Sum((first, second)) if not path and not _is_bias(second):
-                clause = f"{_text_of(first)} and {_text_of(second)} are multiplied instead of added in {{}}"
-                yield ProgramEdit("product for sum", clause, equation.left, path, times(first, second))
-            case FunctionCall("clip", (argument, *_)):
-                yield ProgramEdit("missing clip", "the clip is missing from {}", equation.left, path, argument, LIKELY)
-            case Product((arrived, Holds())):
-                yield ProgramEdit("missing clip", "the clip is missing from {}", equation.left, path, arrived, LIKELY)
-            case Quotient(over, _):
-                clause = "the division by the standard deviation is missing from {}"
-                yield ProgramEdit("missing division", clause, equation.left, path, over, LIKELY)
-                if isinstance(over, Sum):
-                    clause = "layer norm is left out of {}"
-                    yield ProgramEdit("missing layer norm", clause, equation.left, path, over.terms[0], LIKELY)
-            case MatMul(Symbol("R") | Transpose(Symbol("R")), vector):
-                yield ProgramEdit(
-                    "missing projection", "the projection is missing from {}", equation.left, path, vector, LIKELY
-                )
+    match node:
+        case Product((first, second)):
+            clause = f"{_text_of(first)} and {_text_of(second)} are added instead of multiplied in {{}}"
+            yield PartEdit("sum for product", clause, add(first, second))
+        case Sum((first, second)) if not path and not _is_bias(second):
+            clause = f"{_text_of(first)} and {_text_of(second)} are multiplied instead of added in {{}}"
+            yield PartEdit("product for sum", clause, times(first, second))
+        case FunctionCall("clip", (argument, *_)):
+            yield PartEdit("missing clip", "the clip is missing from {}", argument, LIKELY)
+        case Product((arrived, Holds())):
+            yield PartEdit("missing clip", "the clip is missing from {}", arrived, LIKELY)
+        case Quotient(over, _):
+            clause = "the division by the standard deviation is missing from {}"
+            yield PartEdit("missing division", clause, over, LIKELY)
+            if isinstance(over, Sum):
+                clause = "layer norm is left out of {}"
+                yield PartEdit("missing layer norm", clause, over.terms[0], LIKELY)
+        case MatMul(Symbol("R") | Transpose(Symbol("R")), vector):
+            yield PartEdit("missing projection", "the projection is missing from {}", vector, LIKELY)
+
+
+def multiply_by_bias(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+    """Yield an edit that multiplies the gradient of a bias by the bias."""
     b = Symbol("b", equation.left.sub)
     if equation.left == d(b):
         clause = f"{words.the(b)} is an extra factor of {{}}"
@@ -159,27 +168,27 @@ def misplace_bracket(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit
             yield ProgramEdit("misplaced bracket", clause, equation.left, (), times(inner, *outer))
 
 
-def change_signs_and_powers(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+@of_each_part
+def change_signs_and_powers(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
     """Yield edits that turn the sign of an equation or of an argument, or raise to another power."""
-    clause = "the sign of {} is wrong"
-    yield ProgramEdit("wrong sign", clause, equation.left, (), Negative(equation.right), LIKELY)
-    for path, node in subformulas(equation.right):
-        match node:
-            case FunctionCall(name, (argument,), nonlinearity) if nonlinearity is not None:
-                negated = FunctionCall(name, (Negative(argument),), nonlinearity)
-                has_exponentials = nonlinearity in (SIGMOID, TANH)
-                clause = "e^a is used instead of e^(-a) in {}" if has_exponentials else "-a is used instead of a in {}"
-                yield ProgramEdit("wrong sign", clause, equation.left, path, negated, LIKELY)
-            case Power(base, Number(exponent)):
-                clause = (
-                    f"{_text_of(base)} is not squared in {{}}"
-                    if exponent == 2
-                    else f"the exponent of {_text_of(base)} is missing from {{}}"
-                )
-                yield ProgramEdit("missing power", clause, equation.left, path, base, LIKELY)
-            case Symbol() | FunctionCall() if path and _in_slope(equation.right, path):
-                clause = f"{_text_of(node)} is squared in {{}}"
-                yield ProgramEdit("extra power", clause, equation.left, path, Power(node, TWO))
+    if not path:
+        yield PartEdit("wrong sign", "the sign of {} is wrong", Negative(node), LIKELY)
+    match node:
+        case FunctionCall(name, (argument,), nonlinearity) if nonlinearity is not None:
+            negated = FunctionCall(name, (Negative(argument),), nonlinearity)
+            has_exponentials = nonlinearity in (SIGMOID, TANH)
+            clause = "e^a is used instead of e^(-a) in {}" if has_exponentials else "-a is used instead of a in {}"
+            yield PartEdit("wrong sign", clause, negated, LIKELY)
+        case Power(base, Number(exponent)):
+            clause = (
+                f"{_text_of(base)} is not squared in {{}}"
+                if exponent == 2
+                else f"the exponent of {_text_of(base)} is missing from {{}}"
+            )
+            yield PartEdit("missing power", clause, base, LIKELY)
+        case Symbol() | FunctionCall() if path and _in_slope(equation.right, path):
+            clause = f"{_text_of(node)} is squared in {{}}"
+            yield PartEdit("extra power", clause, Power(node, TWO))
 
 
 def _in_slope(formula: Formula, path: tuple[int, ...]) -> bool:
@@ -188,21 +197,21 @@ def _in_slope(formula: Formula, path: tuple[int, ...]) -> bool:
     )
 
 
-def drop_input_part(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+@of_each_part
+def drop_input_part(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
     """Yield edits that leave the old hidden state or the input out of z, or out of a product with z."""
-    for path, node in subformulas(equation.right):
-        match node:
-            case Concatenation((h, x)) if equation.left == Z:
-                pass
-            case Symbol() if node == Z:
-                h, x = Slice(Z, 0, scene.recurrent), Slice(Z, scene.recurrent, scene.columns)
-            case _:
-                continue
-        for clause, stack in (
-            ("the old hidden state h_prev is left out of {}", (times(ZERO, h), x)),
-            ("the input x is left out of {}", (h, times(ZERO, x))),
-        ):
-            yield ProgramEdit("missing part", clause, equation.left, path, Concatenation(stack), LIKELY)
+    match node:
+        case Concatenation((h, x)) if equation.left == Z:
+            pass
+        case Symbol() if node == Z:
+            h, x = Slice(Z, 0, scene.recurrent), Slice(Z, scene.recurrent, scene.columns)
+        case _:
+            return
+    for clause, stack in (
+        ("the old hidden state h_prev is left out of {}", (times(ZERO, h), x)),
+        ("the input x is left out of {}", (h, times(ZERO, x))),
+    ):
+        yield PartEdit("missing part", clause, Concatenation(stack), LIKELY)
 
 
 def _is_bias(term: Formula) -> bool:
