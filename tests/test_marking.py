@@ -342,7 +342,7 @@ def hold_what_is_carried(some: Cells, each: int) -> None:
 
 def carried_on(chain: Chain, name: str, spoil: Callable[[np.ndarray], np.ndarray]) -> Numbers:
     """Return every quantity as the equations make it, where one of them is spoiled."""
-    values, found = AssumedValues(), {}
+    values, found = AssumedValues(chain.given), {}
     for line in chain.lines:
         value = chain.on_sheet(line, chain.compute(line, values)[0])
         value = spoil(value) if line.asked and line.name == name else value

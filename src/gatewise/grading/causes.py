@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -11,11 +11,12 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.errors import join_names
 from gatewise.grading.candidates import Catalogue, Effect, Mistake, entry_slips
-from gatewise.grading.chain import AssumedValues, Chain, Place, Quantity, rounding
+from gatewise.grading.chain import Quantity, rounding
 from gatewise.grading.chance import Wrong, further_decimals, share, total_chance
 from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, TIERS
 from gatewise.grading.edits.entries import writing_slips
 from gatewise.grading.edits.words import MOST_NAMES
+from gatewise.grading.judging import Judge
 from gatewise.grading.predicting import Indices, Predictor
 from gatewise.grading.sheet import SheetAnswer
 from gatewise.grading.verdicts import Cause
@@ -55,56 +56,32 @@ class CauseSearch:
 
     Parameters
     ----------
-    chain : Chain
-    assumed : AssumedValues
-        Every quantity as it follows from the person's own numbers.
-    expected : dict of Place to array
-        Every quantity as it follows from those before it, whatever is written for it.
-    answers : dict of str to SheetAnswer
+    judge : Judge
     wrong : collection of str
         The names of the wrong quantities.
-    unit : float
-        The rounding error of a number that is not on the sheet.
     turns : iterator of int
         Counts the searches for one sheet.
     """
 
-    def __init__(
-        self,
-        chain: Chain,
-        assumed: AssumedValues,
-        expected: Mapping[Place, Array],
-        answers: Mapping[str, SheetAnswer],
-        wrong: Collection[str],
-        unit: float,
-        turns: Iterator[int],
-    ) -> None:
-        self.chain, self.assumed, self.expected, self.wrong, self.unit = chain, assumed, expected, wrong, unit
+    def __init__(self, judge: Judge, wrong: Collection[str], turns: Iterator[int]) -> None:
+        chain = self.chain = judge.chain
+        self.judge, self.wrong, self.turns = judge, wrong, turns
         self.answers = {
             name: answer
-            for name, answer in answers.items()
+            for name, answer in judge.answers.items()
             if not answer.blank and answer.values.shape == chain.by_name[name].key.shape
         }
         self.places = {chain.by_name[name].place for name in self.answers}
-        self.turns, self.searches = turns, len(wrong) * (2 if len(wrong) > 1 else 1)  # two judges: see marking.py
+        self.searches = len(wrong) * (2 if len(wrong) > 1 else 1)  # two judges: see marking.py
         self.work = MOST_WORK  # numbers that the searches for this sheet may still compute
         self.named: list[tuple[Mistake, Cause]] = []  # the causes in earlier verdicts
-        self.cones: dict[Place, list[Quantity]] = {}
         if "catalogue" not in chain.memo:
             chain.memo["catalogue"] = Catalogue(chain)
         self.catalogue: Catalogue = chain.memo["catalogue"]
 
-    def causes(self, quantity: Quantity, answer: SheetAnswer, expected: Array, slack: Array) -> Causes:
-        """Return the causes of a wrong quantity.
-
-        Parameters
-        ----------
-        quantity : Quantity
-        answer : SheetAnswer
-        expected, slack : array
-            Its value as it follows from the person's own numbers, and the tolerance of that, in the sheet's shape.
-        """
-        search = _QuantitySearch(self, quantity, answer, expected, slack)
+    def causes(self, quantity: Quantity) -> Causes:
+        """Return the causes of a wrong quantity."""
+        search = _QuantitySearch(self, quantity)
         repeated = tuple(search.repeated_causes())
         if repeated:
             return Causes(repeated)
@@ -113,25 +90,25 @@ class CauseSearch:
 
     def cone(self, quantity: Quantity) -> list[Quantity]:
         """Return the unwritten lines that a quantity follows from, and the quantity itself as the last."""
-        if quantity.place not in self.cones:
-            pending, places = [quantity], {quantity.place}
-            while pending:
-                for maker in self.chain.inputs[pending.pop().place]:
-                    if maker.place not in places and maker.name not in self.answers:
-                        places.add(maker.place)
-                        pending.append(maker)
-            self.cones[quantity.place] = [line for line in self.chain.lines if line.place in places]
-        return self.cones[quantity.place]
+        pending, places = [quantity], {quantity.place}
+        while pending:
+            for maker in self.chain.inputs[pending.pop().place]:
+                if maker.place not in places and maker.name not in self.answers:
+                    places.add(maker.place)
+                    pending.append(maker)
+        return [line for line in self.chain.lines if line.place in places]
 
     def unsummed(self, quantity: Quantity) -> Array:
         """Return a gradient with respect to a parameter for each sequence of the batch."""
         parts = [line for line in self.chain.inputs[quantity.place] if line.summed] if quantity.total else [quantity]
-        values: Array = np.sum([self.chain.unsummed(part, self.assumed) for part in parts], axis=0)
+        values: Array = np.sum(
+            [self.chain.compute(part, self.judge.assumed, summed=False)[0] for part in parts], axis=0
+        )
         return values
 
     def causes_of_shape(self, quantity: Quantity, answer: SheetAnswer) -> Causes:
         """Return the causes of numbers of a wrong shape."""
-        predictor, causes = Predictor(self.chain, self.assumed), list[Cause]()
+        predictor, causes = Predictor(self.chain, self.judge.assumed), list[Cause]()
         steps = [line for line in self.chain.lines if line.symbol == quantity.symbol and not line.total]
         for applied in self.catalogue.by_place.get((steps if quantity.total else [quantity])[0].place, ()):
             mistake = max(self.catalogue.scopes(applied), key=len) if quantity.total else {applied.place: applied}
@@ -145,7 +122,7 @@ class CauseSearch:
             value, off = (
                 self.chain.on_sheet(quantity, np.asarray(sum(prediction[n] for prediction in known))) for n in (0, 1)
             )
-            off = off + rounding(value) + self.unit * len(known)
+            off = off + rounding(value) + self.judge.unit * len(known)
             if value.shape == answer.values.shape and agrees(answer, value, off):
                 causes.append(Cause(applied.edit.kind, self.catalogue.describe(edits), applied.edit.tier, value))
         return Causes(tuple(causes[:MOST_CAUSES]), max(0, len(causes) - MOST_CAUSES))
@@ -160,11 +137,11 @@ def agrees(answer: SheetAnswer, value: Array, slack: Array) -> bool:
 class _QuantitySearch:
     """The search for the causes of one wrong quantity."""
 
-    def __init__(
-        self, search: CauseSearch, quantity: Quantity, answer: SheetAnswer, expected: Array, slack: Array
-    ) -> None:
-        self.search, self.chain, self.quantity, self.answer = search, search.chain, quantity, answer
-        self.expected, self.slack = expected, slack
+    def __init__(self, search: CauseSearch, quantity: Quantity) -> None:
+        self.search, self.chain, self.quantity = search, search.chain, quantity
+        self.unit = search.judge.unit
+        answer = self.answer = search.answers[quantity.name]
+        expected, slack = self.expected, self.slack = search.judge.follows_from(quantity)
         self.written = np.isfinite(answer.values)
         self.margin = answer.tolerance + slack + rounding(expected)
         self.away = np.where(self.written, np.abs(answer.values - expected), 0.0)
@@ -174,7 +151,7 @@ class _QuantitySearch:
         self.differs = Wrong(self.off, np.maximum(self.margin, self._half_spacing()), self._free_count(), size, right)
         self.cone = search.cone(quantity)
         self.sequences = self._wrong_sequences()
-        self.predictor = Predictor(self.chain, search.assumed, search.unit, self.sequences)
+        self.predictor = Predictor(self.chain, search.judge.assumed, self.unit, self.sequences)
 
     def _half_spacing(self) -> float:
         """Return half the distance between possible numbers, if right and wrong ones have few decimals; 0 otherwise.
@@ -286,10 +263,10 @@ class _QuantitySearch:
         size = max(1, self.quantity.key.size) * len(self.cone)
         effects = self.search.catalogue.effects_on(self.cone, self.search.work // size)
         self.search.work = max(MOST_WORK // 20, self.search.work - len(effects) * size)
-        expected = self.search.expected
+        expected = self.search.judge.expected
         if self.sequences is not None:
             expected = {line.place: expected[line.place][self.sequences] for line in self.cone if not line.summed}
-        return [*effects, *entry_slips(self.chain, self.cone, self.off, expected, self.search.unit)]
+        return [*effects, *entry_slips(self.chain, self.cone, self.off, expected, self.unit)]
 
     def _direct_predictions(self) -> Iterator[tuple[str, str, str, Array, float]]:
         """Yield the numbers of a quantity without its sum over the batch, or with a slip in writing them.
@@ -378,7 +355,7 @@ class _QuantitySearch:
         """Return whether a mistake's prediction of another quantity was written, and the chance of that."""
         answer = self.search.answers[other.name]
         values, tolerance = (self.chain.with_batch(other, array) for array in (answer.values, answer.tolerance))
-        expected = self.search.expected[other.place]
+        expected = self.search.judge.expected[other.place]
         if self.sequences is not None:
             values, tolerance, expected = (array[self.sequences] for array in (values, tolerance, expected))
         written = np.isfinite(values)

@@ -18,7 +18,7 @@ from gatewise.records.run_record import RunRecord
 from gatewise.records.step import Step
 from gatewise.records.trace import Trace
 from gatewise.render import text
-from gatewise.symbolic.evaluation import evaluate
+from gatewise.symbolic.evaluation import rank
 from gatewise.symbolic.formula import Concatenation, Formula, Slice, Symbol, symbols
 from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.symbols import COLUMNS, FEATURES, RECURRENT, UNITS, X
@@ -101,10 +101,23 @@ class Quantity:
 
 @dataclass
 class AssumedValues:
-    """Assumed values of quantities, (batch, ·) but for sums over the batch, and the tolerance of each."""
+    """Assumed values of quantities, (batch, ·) but for sums over the batch, and the tolerance of each.
 
+    `given` holds the values that need not be assumed: see `Chain`.
+    """
+
+    given: Mapping[Place, Array]
     value: dict[Place, Array] = field(default_factory=dict)
     tolerance: dict[Place, Array] = field(default_factory=dict)
+
+    @property
+    def batch(self) -> int:
+        """The number of sequences."""
+        return len(self.given[X, 0])
+
+    def copy(self) -> AssumedValues:
+        """Return the same values, to change some of them."""
+        return AssumedValues(self.given, dict(self.value), dict(self.tolerance))
 
 
 class Chain:
@@ -247,21 +260,17 @@ class Chain:
             return replace(symbol, time=None), symbol.time
         return (symbol, None) if (symbol, None) in self.given else (symbol, at)
 
-    def find(self, symbol: Symbol, at: int | None, values: Mapping[Place, Array]) -> Array:
-        """Return the assumed value of a symbol of an equation, or its value in the run's inputs.
-
-        Raises
-        ------
-        KeyError
-            If there is no such value.
-        """
+    def find(self, symbol: Symbol, at: int | None, values: AssumedValues) -> Array:
+        """Return the assumed or given value of a symbol of an equation, or raise a KeyError if there is none."""
         place = self.place(symbol, at)
-        if symbol.time is not None and place in self.given:
-            return self.given[place]
-        value = values.get(place)
-        return self.given[place] if value is None else value
+        if symbol.time is not None and place in values.given:
+            return values.given[place]
+        value = values.value.get(place)
+        return values.given[place] if value is None else value
 
-    def compute(self, line: Quantity, values: AssumedValues) -> tuple[Array, Array]:
+    def compute(
+        self, line: Quantity, values: AssumedValues, right: Formula | None = None, *, summed: bool = True
+    ) -> tuple[Array, Array]:
         """Return a quantity, (batch, ·) but for sums over the batch, and its tolerance.
 
         Parameters
@@ -269,6 +278,10 @@ class Chain:
         line : Quantity
         values : AssumedValues
             The values on its right side.
+        right : Formula, optional
+            Another right side.
+        summed : bool
+            Whether sums over the batch are taken.
 
         Raises
         ------
@@ -277,17 +290,20 @@ class Chain:
         ValueError
             If the sizes in it do not agree.
         """
-        env = {symbol: self.find(symbol, line.at, values.value) for symbol in symbols(line.right)}
+        right = line.right if right is None else right
+        env = {symbol: self.find(symbol, line.at, values) for symbol in symbols(right)}
         tolerances = {symbol: values.tolerance.get(self.place(symbol, line.at)) for symbol in env}
         with np.errstate(all="ignore"):
-            value, tolerance = spreading.propagate(line.right, env, tolerances, self.program.ranks)
-        return (value.sum(0), tolerance.sum(0)) if line.summed and not line.total else (value, tolerance)
+            spread = spreading.propagate(right, env, tolerances, self.program.ranks)
+        value, tolerance = (self.with_batch_axis(array, line, right, values.batch) for array in spread)
+        sums = summed and line.summed and not line.total
+        return (value.sum(0), tolerance.sum(0)) if sums else (value, tolerance)
 
-    def unsummed(self, line: Quantity, values: AssumedValues) -> Array:
-        """Return a gradient with respect to a parameter for each sequence of the batch."""
-        env = {symbol: self.find(symbol, line.at, values.value) for symbol in symbols(line.right)}
-        with np.errstate(all="ignore"):
-            return np.asarray(evaluate(line.right, env, self.program.ranks))
+    def with_batch_axis(self, value: Array, line: Quantity, right: Formula, batch: int) -> Array:
+        """Return the value of a right side with an axis for the sequences, also if it has parameters alone."""
+        if line.total or value.ndim > rank(right, self.program.ranks):
+            return value
+        return np.broadcast_to(value, (batch, *value.shape))
 
     def with_batch(self, quantity: Quantity, values: Array) -> Array:
         """Return the numbers of a sheet with an axis for the batch, if the quantity has one."""

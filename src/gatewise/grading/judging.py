@@ -35,7 +35,7 @@ class Judge:
 
     def __init__(self, chain: Chain, answers: Mapping[str, SheetAnswer], doubted: Collection[str] = ()) -> None:
         self.chain, self.answers, self.doubted = chain, dict(answers), doubted
-        self.assumed = AssumedValues()
+        self.assumed = AssumedValues(chain.given)
         self.expected: dict[Place, Array] = {}
         self.slack: dict[Place, Array] = {}
         self.tainted: set[Place] = set()

@@ -171,13 +171,7 @@ def _explain(judge: Judge, cut: Mapping[str, SheetAnswer]) -> list[Verdict]:
     wrong = [quantity.name for quantity in judge.wrong]
     judges = [judge, Judge(judge.chain, judge.answers, wrong)] if len(wrong) > 1 else [judge]
     turns = count()
-    searches = [
-        CauseSearch(
-            judge_used.chain, judge_used.assumed, judge_used.expected, judge_used.answers, wrong, judge_used.unit, turns
-        )
-        for judge_used in judges
-        if wrong
-    ]
+    searches = [CauseSearch(judge_used, wrong, turns) for judge_used in judges if wrong]
     verdicts, explained, unexplained = [], 0, 0
     for name, verdict in judge.judged.items():
         apart = judges[-1].judged[name]  # judged with right numbers in the place of wrong ones
@@ -186,7 +180,7 @@ def _explain(judge: Judge, cut: Mapping[str, SheetAnswer]) -> list[Verdict]:
         if verdict.status == CLOSE and name in cut and _is_cut(judge.chain.by_name[name], cut[name]):
             verdict = replace(verdict, remark="its digits are cut off, not rounded")
         if verdict.status == WRONG and not (unexplained > 2 * MOST_UNEXPLAINED and not explained):
-            verdict = _with_causes(verdict, judges, searches)
+            verdict = _with_causes(verdict, judge, searches)
         explained += bool(verdict.causes)
         unexplained += verdict.status == WRONG and not verdict.causes
         verdicts.append(verdict)
@@ -198,15 +192,14 @@ def _explain(judge: Judge, cut: Mapping[str, SheetAnswer]) -> list[Verdict]:
     return verdicts
 
 
-def _with_causes(verdict: Verdict, judges: Sequence[Judge], searches: Sequence[CauseSearch]) -> Verdict:
+def _with_causes(verdict: Verdict, judge: Judge, searches: Sequence[CauseSearch]) -> Verdict:
     """Return a verdict with causes, searched with the person's own numbers and then with right ones."""
-    first, name = judges[0], verdict.name
-    quantity, answer = first.chain.by_name[name], first.answers[name]
-    if answer.values.shape != quantity.key.shape:
-        return _explain_shape(first, searches[0], quantity, verdict)
-    for judge, search in zip(judges, searches, strict=True):
-        causes = search.causes(quantity, answer, *judge.follows_from(quantity))
-        if causes.causes or quantity.place not in first.tainted:
+    quantity = judge.chain.by_name[verdict.name]
+    if judge.answers[verdict.name].values.shape != quantity.key.shape:
+        return _explain_shape(judge, searches[0], quantity, verdict)
+    for search in searches:
+        causes = search.causes(quantity)
+        if causes.causes or quantity.place not in judge.tainted:
             break
     return replace(verdict, causes=causes.causes, more=causes.more, digits=causes.digits)
 
