@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from statistics import median
@@ -14,7 +14,7 @@ from gatewise.files import storage
 from gatewise.grading import points, report
 from gatewise.grading.grades import EMPTY, MARKED, MISSING, UNREADABLE, Grades, Mark, csv_text
 from gatewise.grading.handout import FEEDBACK, MARKS, PAGE
-from gatewise.grading.verdicts import CLOSE, FOLLOWS, RIGHT, WRONG
+from gatewise.grading.verdicts import WRONG, Verdict
 from gatewise.render.html import document, style
 from gatewise.render.text import clean, short
 from gatewise.showing import counted
@@ -77,7 +77,7 @@ def page(grades: Grades, title: str) -> str:
         _section("Which lines go wrong", _lines_section(written)),
         _section("Why", _causes_section(written)),
         _section("Students", _students_table(grades.marks)),
-        _section("Worth a look", _bullet_list(grades.facts, "These are facts. You decide what they mean.")),
+        _section("Worth a look", _bullet_list(grades.facts, "\n<p>These are facts. You decide what they mean.</p>")),
         _section("Files of nobody", _bullet_list(grades.strays)),
     ]
     body = f"""<main class="class">
@@ -130,9 +130,8 @@ def _lines_section(written: Sequence[Mark]) -> str:
     """Return a chart of the number of sheets on which each line is wrong, and is the first wrong one."""
     wrong, first = Counter[str](), Counter[str]()
     for mark in written:
-        if mark.marking is not None:
-            wrong.update(verdict.name for verdict in mark.marking.verdicts if verdict.status == WRONG)
-            first.update([mark.marking.first.name] if mark.marking.first is not None else [])
+        wrong.update(verdict.name for verdict in _wrong_verdicts(mark))
+        first[mark.first_wrong] += 1
     order = dict.fromkeys(name for mark in written for name in mark.weights)
     rows = [(name, wrong[name], first[name]) for name in order if wrong[name]]
     if not rows:
@@ -148,14 +147,17 @@ def _causes_section(written: Sequence[Mark]) -> str:
     """Return a chart of the number of sheets with each kind of mistake."""
     counts = Counter[str]()
     for mark in written:
-        if mark.marking is not None:
-            wrong = [verdict for verdict in mark.marking.verdicts if verdict.status == WRONG]
-            counts.update({verdict.causes[0].kind if verdict.causes else UNKNOWN for verdict in wrong})
+        counts.update({verdict.causes[0].kind if verdict.causes else UNKNOWN for verdict in _wrong_verdicts(mark)})
     rows = [(kind, count, count) for kind, count in counts.most_common(MOST_BARS)]
     sentence = (
         "On how many sheets there is a mistake of each kind; of several that give the same numbers, the likeliest."
     )
     return f"<p>{sentence}</p>\n{_bar_chart('Sheets by kind of mistake', rows)}" if rows else ""
+
+
+def _wrong_verdicts(mark: Mark) -> list[Verdict]:
+    verdicts = () if mark.marking is None else mark.marking.verdicts
+    return [verdict for verdict in verdicts if verdict.status == WRONG]
 
 
 def _bar_chart(title: str, rows: Sequence[tuple[str, int, int]]) -> str:
@@ -198,14 +200,11 @@ def _students_table(marks: Sequence[Mark]) -> str:
 
 
 def _student_row(mark: Mark) -> str:
-    marking = mark.marking if mark.state == MARKED else None
-    numbers, first = ["", "", ""], None
-    note = STATES[mark.state] + (f": {mark.fault}" if mark.fault else "")
-    if marking is not None:
-        numbers = [str(marking.count(*statuses)) for statuses in ((RIGHT, CLOSE), (FOLLOWS,), (WRONG,))]
-        first, note = marking.first, mark.cause
+    counts, note = ("", "", ""), STATES[mark.state] + (f": {mark.fault}" if mark.fault else "")
+    if mark.state == MARKED:
+        counts, note = mark.counts, mark.cause
     link = f'<a href="{FEEDBACK}/{quote(mark.student.file)}.html">{_text(mark.student.name)}</a>'
-    cells = (points.format_points(mark.marks), *numbers, "" if first is None else escape(first.name))
+    cells = (points.format_points(mark.marks), *counts, escape(mark.first_wrong))
     return (
         f'<tr class="{mark.state}"><th scope="row">{link}{f"<small>{_text(note)}</small>" if note else ""}</th>'
         f"{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
@@ -213,10 +212,5 @@ def _student_row(mark: Mark) -> str:
 
 
 def _bullet_list(sentences: Sequence[str], below: str = "") -> str:
-    return "\n".join(_list_items(sentences, below)) if sentences else ""
-
-
-def _list_items(sentences: Sequence[str], below: str) -> Iterator[str]:
-    yield f"<ul>{''.join(f'<li>{_text(sentence)}</li>' for sentence in sentences)}</ul>"
-    if below:
-        yield f"<p>{below}</p>"
+    items = "".join(f"<li>{_text(sentence)}</li>" for sentence in sentences)
+    return f"<ul>{items}</ul>{below}" if items else ""

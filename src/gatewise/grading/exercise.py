@@ -40,7 +40,7 @@ class Plan:
         Whether the backward pass is asked too.
     digits : int
         The significant digits of the given numbers; few, so that they can be used by hand.
-    given : {"none", "partly", "all"}
+    worked : {"none", "partly", "all"}
         The lines that are worked for the student: none, the first half, or all but the last.
     seed : int
         Random seed; each student's numbers are drawn from it and the student's name. Whoever knows both can make the
@@ -101,7 +101,7 @@ class Plan:
         small = grid[: max(1, int(len(grid) * min(1.0, (12 / columns) ** 0.5)))]  # the longer a sum, the smaller
 
         def draw(*shape: int, values: Array = grid, repeats: bool = True) -> Array:
-            """Return numbers of either sign; in a row each only once, unless `again`."""
+            """Return numbers of either sign; in a row each only once, unless it `repeats`."""
             numbers: Array = rng.choice(values, shape)
             if not repeats and shape[-1] <= len(values):
                 numbers = rng.permuted(np.tile(values, (*shape[:-1], 1)), axis=-1)[..., : shape[-1]]

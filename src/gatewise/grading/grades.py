@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,9 +14,10 @@ from gatewise.errors import FileError, GatewiseError, join_names
 from gatewise.grading import copies, keys, points, sheet
 from gatewise.grading.chain import Chain
 from gatewise.grading.exercise import WORKED_DECIMALS, worked_numbers
-from gatewise.grading.handout import ANSWERS, WEIGHTS
+from gatewise.grading.handout import ANSWERS, WEIGHTS, csv_lines
 from gatewise.grading.keys import Key
 from gatewise.grading.marking import Marking, check
+from gatewise.grading.report import fill
 from gatewise.grading.roster import PARTLY, Student, StudentNames
 from gatewise.grading.sheet import Sheet, SheetAnswer
 from gatewise.grading.verdicts import BLANK, CLOSE, FOLLOWS, RIGHT, WRONG, Verdict
@@ -95,15 +94,24 @@ class Mark:
             return "no known mistake" if first.digits is None else "too few digits to tell"
         return " or ".join(map(str, first.causes))
 
+    @property
+    def counts(self) -> tuple[str, str, str]:
+        """The numbers of lines that are right or close, that follow, and that are wrong."""
+        right, follows, wrong = (
+            str(0 if self.marking is None else self.marking.count(*statuses))
+            for statuses in ((RIGHT, CLOSE), (FOLLOWS,), (WRONG,))
+        )
+        return right, follows, wrong
+
+    @property
+    def first_wrong(self) -> str:
+        """The name of the first wrong line, or empty."""
+        return "" if self.marking is None or self.marking.first is None else self.marking.first.name
+
     def cells(self) -> tuple[str, ...]:
         """Return the cells of the student's line in the table."""
-        counts = [0, 0, 0]
-        first = ""
-        if self.marking is not None:
-            counts = [self.marking.count(*some) for some in ((RIGHT, CLOSE), (FOLLOWS,), (WRONG,))]
-            first = "" if self.marking.first is None else self.marking.first.name
-        totals = (points.format_points(self.marks), points.format_points(self.of), *map(str, counts))
-        return self.student.name, *totals, first, self.cause
+        totals = (points.format_points(self.marks), points.format_points(self.of), *self.counts)
+        return self.student.name, *totals, self.first_wrong, self.cause
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,15 +256,13 @@ def _answers_with_worked(handed_sheet: Sheet, key: Key, chain: Chain) -> dict[st
 def csv_text(grades: Grades) -> str:
     """Return the marks as a table for a spreadsheet: totals, and the points of each line."""
     lines = tuple(dict.fromkeys(name for mark in grades.marks for name in mark.weights))
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*HEADS[:-2], "handed in", *HEADS[-2:], *lines])
+    rows = [[*HEADS[:-2], "handed in", *HEADS[-2:], *lines]]
     for mark in grades.marks:
         cells = mark.cells()
         earned = (mark.earned(name) if name in mark.weights else None for name in lines)
         point_cells = ["" if value is None else points.format_points(value) for value in earned]
-        writer.writerow([*map(_escape_formula, (*cells[:-2], mark.state, *cells[-2:])), *point_cells])
-    return BOM + buffer.getvalue()
+        rows.append([*map(_escape_formula, (*cells[:-2], mark.state, *cells[-2:])), *point_cells])
+    return BOM + csv_lines(rows)
 
 
 def _escape_formula(cell: str) -> str:
@@ -286,16 +292,11 @@ def text_table(grades: Grades) -> Iterator[str]:
 
 
 def _wrap(line: str, rest: str) -> Iterator[str]:
+    """Yield a line with the rest behind it, or below it, indented, if that is too long or there is no line."""
     if line and cell_len(line) + 2 + cell_len(rest) <= text.WIDTH:
         yield f"{line}  {rest}".rstrip()
         return
     if line:
         yield line.rstrip()
-    words, indent = rest.split(" "), "      " if line else "  "
-    current = indent
-    for word in words:
-        if current != indent and cell_len(current) + 1 + cell_len(word) > text.WIDTH:
-            yield current
-            current = indent
-        current += word if current == indent else f" {word}"
-    yield current
+    indent = "      " if line else "  "
+    yield from fill(indent, rest, len(indent))

@@ -39,10 +39,9 @@ def write_template(path: Path, chain: Chain, backward: bool, suffix: str) -> Non
         raise FileError(f"cannot write {path}: the file exists, and an empty sheet would overwrite it")
     quantities = asked_quantities(chain, backward)
     if suffix == ".npz":
-        buffer = io.BytesIO()
-        np.savez(buffer, **{quantity.name: np.full(quantity.key.shape, np.nan) for quantity in quantities})  # type: ignore[arg-type]
-        with storage.beside(path) as temporary:
-            temporary.write_bytes(buffer.getvalue())
+        arrays = {quantity.name: np.full(quantity.key.shape, np.nan) for quantity in quantities}
+        with storage.beside(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
         return
     storage.write_text(path, empty_csv(quantities) if suffix == ".csv" else empty_json(quantities))
 
@@ -59,10 +58,11 @@ def empty_csv(quantities: Sequence[Quantity]) -> str:
     for quantity in quantities:
         rows = int(np.prod(quantity.key.shape[:-1])) if quantity.key.ndim else 1
         lines += [[quantity.name, *[""] * (quantity.key.shape[-1] if quantity.key.ndim else 1)]] * rows
-    return _csv(lines)
+    return csv_lines(lines)
 
 
-def _csv(lines: Sequence[Sequence[object]]) -> str:
+def csv_lines(lines: Sequence[Sequence[object]]) -> str:
+    """Return lines of cells as CSV."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerows(lines)
     return buffer.getvalue()
@@ -165,7 +165,7 @@ def write_exercise(folder: Path, students: Sequence[Student], plan: Plan) -> Non
         for place, student in enumerate(students):
             quantities = _write_student(temporary, student, place, plan)
             done(1)
-        points = _csv([("quantity", "points"), *((quantity.name, 1) for quantity in quantities)])
+        points = csv_lines([("quantity", "points"), *((quantity.name, 1) for quantity in quantities)])
         storage.write_text(temporary / WEIGHTS, points)
         storage.write_text(temporary / "README.md", _readme(plan))
 

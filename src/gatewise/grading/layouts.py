@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from gatewise.errors import FileError
@@ -129,12 +130,8 @@ def iterate_pieces(path: Path, text: str) -> Iterator[SheetPiece]:
                 )
             elif assignment["name"].strip().casefold() not in ABOUT:
                 name, (written, at) = assignment["name"].strip(), _join_lines(_text_after_sign(assignment), rows, at)
-                rows_below = [] if written else _numeric_rows_below(rows, at)
-                yield from (
-                    _split_unit(SheetPiece(row.line, name, written))
-                    if not rows_below
-                    else _matrix_pieces(name, rows_below)
-                )
+                rows_below = [] if written else _matrix_below(name, rows, at)
+                yield from rows_below or [_split_unit(SheetPiece(row.line, name, written))]
                 at += len(rows_below)
             continue
         table = None if head is None else head.pieces_of(row, at)
@@ -143,9 +140,9 @@ def iterate_pieces(path: Path, text: str) -> Iterator[SheetPiece]:
             continue
         head = _table_head(rows, at)
         if head is None and row.cells[0].casefold() not in ABOUT and not _is_column_count(row.cells):
-            rows_below = [] if any(row.cells[1:]) else _numeric_rows_below(rows, at)
-            piece = SheetPiece(row.line, row.cells[0], row.cells[1:], row=True)
-            yield from _split_unit(piece) if not rows_below else _matrix_pieces(piece.name, rows_below)
+            name, *numbers = row.cells
+            rows_below = [] if any(numbers) else _matrix_below(name, rows, at)
+            yield from rows_below or [_split_unit(SheetPiece(row.line, name, numbers, row=True))]
             at += len(rows_below)
 
 
@@ -158,14 +155,13 @@ def _match_assignment(line: str) -> re.Match[str] | None:
     return match
 
 
-def _split_unit(piece: SheetPiece) -> Iterator[SheetPiece]:
-    """Yield a piece; one that is named f (unit 0) gets that unit."""
+def _split_unit(piece: SheetPiece) -> SheetPiece:
+    """Return a piece; one that is named f (unit 0) gets that unit."""
     units = list(_OF_UNIT.finditer(piece.name[: LONGEST + 1]))
     if len(units) != 1:
-        yield piece
-        return
+        return piece
     name = piece.name[: units[0].start()] + piece.name[units[0].end() :]
-    yield SheetPiece(piece.line, name.strip(), piece.cells, int(units[0][1]))
+    return SheetPiece(piece.line, name.strip(), piece.cells, int(units[0][1]))
 
 
 def _split_rows(path: Path, text: str) -> list[_SheetRow]:
@@ -251,18 +247,11 @@ def _text_after_sign(assignment: re.Match[str]) -> str:
     return text[at + 1 :].strip()
 
 
-def _numeric_rows_below(rows: Sequence[_SheetRow], at: int) -> list[_SheetRow]:
-    """Return the rows of numbers that follow a row."""
-    end = at + 1
-    while end < len(rows) and all(is_number(cell) or is_blank(cell) for cell in rows[end].cells):
-        end += 1
-    return list(rows[at + 1 : end])
-
-
-def _matrix_pieces(name: str, below: Sequence[_SheetRow]) -> Iterator[SheetPiece]:
-    """Yield the rows below a name."""
-    for row in below:
-        yield SheetPiece(row.line, name, row.cells, row=True)
+def _matrix_below(name: str, rows: Sequence[_SheetRow], at: int) -> list[SheetPiece]:
+    """Return the rows of numbers that follow a row with a name alone."""
+    following = (rows[n] for n in range(at + 1, len(rows)))
+    below = takewhile(lambda row: all(is_number(cell) or is_blank(cell) for cell in row.cells), following)
+    return [SheetPiece(row.line, name, row.cells, row=True) for row in below]
 
 
 def _is_column_count(cells: Sequence[str]) -> bool:

@@ -28,8 +28,8 @@ STYLE = "marking.css", "gatewise.grading"
 
 def text(marking: Marking) -> str:
     """Return a marked sheet as plain text of at most 80 columns."""
-    lines = [line for sentence in sentences(marking) for line in _fill("", "".join(sentence))]
-    lines += [line for fault in _fault_lines(marking) for line in _fill("   ", fault, 5)]
+    lines = [line for sentence in sentences(marking) for line in fill("", "".join(sentence))]
+    lines += [line for fault in _fault_lines(marking) for line in fill("   ", fault, 5)]
     table_rows = list(rows(marking))
     width = max((cell_len(row.name) for row in table_rows), default=0)
     lines += [""] * bool(table_rows)
@@ -38,7 +38,7 @@ def text(marking: Marking) -> str:
         where = ": ".join(filter(None, (row.entry, numbers)))
         notes = f"({'; '.join(row.notes)})" if row.notes else ""
         line = f"{row.status}  {' '.join(filter(None, (where, notes)))}".rstrip()
-        lines += _fill(f"   {left_of(row.name, width)}  ", line, width + 5)
+        lines += fill(f"   {left_of(row.name, width)}  ", line, width + 5)
     return "\n".join(lines)
 
 
@@ -135,7 +135,7 @@ def _fault_lines(marking: Marking) -> Iterator[str]:
         yield f"and {counted(more, 'more line')}"
 
 
-def _fill(head: str, words: str, hanging: int = 0) -> Iterator[str]:
+def fill(head: str, words: str, hanging: int = 0) -> Iterator[str]:
     """Break words into lines of at most 80 columns; two spaces in a row align columns, and stay."""
     line = head
     for place, word in enumerate(words.split(" ")):
