@@ -82,11 +82,7 @@ def test_chrono_s_biases_are_logarithms_of_uniform_times(longest):
     # What it is for (Tallec and Ollivier): the forget gate's time scale 1 / (1 - f) is 1 + the time drawn.
     f = gw.Activation("sigmoid")(forget)
     np.testing.assert_allclose(1 / (1 - f), 1 + times)
-
-
-def test_chrono_s_other_numbers_are_glorot_s():
-    chrono, glorot = drawn("chrono"), drawn("glorot")
-    np.testing.assert_array_equal(chrono.weight, glorot.weight)
+    np.testing.assert_array_equal(p.weight, drawn("glorot", hidden=150).weight)  # the other numbers are Glorot's
 
 
 def test_the_notebook_s_numbers_are_numpy_s_legacy_ones_gate_by_gate():
@@ -155,25 +151,19 @@ def test_single_precision_numbers_are_the_double_ones_rounded(init):
         ({"input_size": 0}, ["input_size", "at least 1", "0"]),
         ({"hidden_size": -3}, ["hidden_size", "at least 1", "-3"]),
         ({"hidden_size": 2.5}, ["hidden_size", "integer", "2.5"]),
-        ({"hidden_size": "4"}, ["hidden_size", "integer", "'4'"]),
         ({"input_size": True}, ["input_size", "integer", "True"]),
         ({"projection_size": 0}, ["projection_size", "at least 1"]),
         ({"projection_size": 5}, ["projection_size", "at most", "4", "5"]),
         ({"dtype": "float16"}, ["dtype", "float32, float64", "float16"]),
         ({"rng": -1}, ["rng", "-1"]),
-        ({"rng": "zero"}, ["rng", "'zero'"]),
-        ({"rng": 1.5}, ["rng", "1.5"]),
         ({"rng": True}, ["rng", "True"]),
         ({"seed": 5}, ["'pytorch'", "seed"]),
         ({"init": "glorot", "longest": 9}, ["'glorot'", "longest", "forget_bias"]),
         ({"init": "glorot", "forget_bias": np.nan}, ["forget_bias", "finite", "nan"]),
-        ({"init": "glorot", "forget_bias": "one"}, ["forget_bias", "'one'"]),
         ({"init": "chrono", "longest": 2}, ["longest", "at least 3", "2"]),
-        ({"init": "chrono", "longest": 9.5}, ["longest", "integer", "9.5"]),
         ({"init": "notebook", "rng": 0}, ["'notebook'", "seed", "rng"]),
         ({"init": "notebook", "seed": -1}, ["seed", "-1"]),
         ({"init": "notebook", "seed": 2**32}, ["seed", str(2**32 - 1)]),
-        ({"init": "notebook", "seed": None}, ["seed", "None"]),
         ({"init": "notebook", "scale": np.inf}, ["scale", "finite", "inf"]),
     ],
 )
@@ -242,9 +232,7 @@ def test_steps_follow_each_other():
         ([[1.0, 2.0, 3.0]], None, ["x", "(1, 3)", "(3,)"]),
         ([1.0, 2.0, 3.0], ([1.0], [1.0, 2.0]), ["h", "(1,)", "(2,)"]),
         ([1.0, 2.0, 3.0], ([1.0, 2.0], [1.0, 2.0, 3.0]), ["c", "(3,)", "(2,)"]),
-        ([1.0, 2.0, 3.0], ([[1.0, 2.0]], [[1.0, 2.0]]), ["h", "(1, 2)"]),
         (["a", "b", "c"], None, ["x", "real numbers"]),
-        (None, None, ["x", "real numbers"]),
         ([1.0, 2.0, 3.0], ([1.0, 2.0],), ["state"]),
         ([1.0, 2.0, 3.0], 5, ["state"]),
     ],

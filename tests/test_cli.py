@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
@@ -149,6 +150,24 @@ def test_one_step_of_a_saved_model_is_that_of_its_trace(here, direction, capsys)
     assert shown == f"{gw.walk(step, facts=facts)}\n"
 
 
+@pytest.fixture(scope="module")
+def faults(tmp_path_factory):
+    """A folder of files with faults, and of good ones."""
+    folder = tmp_path_factory.mktemp("faults")
+    with contextlib.chdir(folder):
+        Path("folder.npy").mkdir()
+        np.save("short.npy", np.zeros((100, 3)))
+        Path("short.npy").write_bytes(Path("short.npy").read_bytes()[:-8])
+        np.save("cube.npy", np.zeros((2, 2, 3)))
+        np.save("words.npy", np.array(["a", "b", "c"]))
+        Path("text.csv").write_text("1,2,3\n4,b,6\n", encoding="utf-8")
+        Path("holes.csv").write_text("1,2,3\n4,nan,6\n", encoding="utf-8")
+        Path("good.csv").write_text("1,2,3\n4,5,6\n", encoding="utf-8")
+        gw.save(gw.LSTM(3, 2, rng=0), "m")
+        Path("cut").write_bytes(Path("m").read_bytes()[:-20])
+    return folder
+
+
 @pytest.mark.parametrize(
     ("tokens", "sentence"),
     [
@@ -198,17 +217,8 @@ def test_one_step_of_a_saved_model_is_that_of_its_trace(here, direction, capsys)
         (["--model", "cut", "--x", "good.csv"], "cannot read cut: it is not an intact safetensors file"),
     ],
 )
-def test_whatever_is_wrong_gets_one_sentence_and_exit_code_2(here, tokens, sentence, capsys):
-    Path("folder.npy").mkdir()
-    np.save("short.npy", np.zeros((100, 3)))
-    Path("short.npy").write_bytes(Path("short.npy").read_bytes()[:-8])
-    np.save("cube.npy", np.zeros((2, 2, 3)))
-    np.save("words.npy", np.array(["a", "b", "c"]))
-    Path("text.csv").write_text("1,2,3\n4,b,6\n", encoding="utf-8")
-    Path("holes.csv").write_text("1,2,3\n4,nan,6\n", encoding="utf-8")
-    Path("good.csv").write_text("1,2,3\n4,5,6\n", encoding="utf-8")
-    gw.save(gw.LSTM(3, 2, rng=0), "m")
-    Path("cut").write_bytes(Path("m").read_bytes()[:-20])
+def test_whatever_is_wrong_gets_one_sentence_and_exit_code_2(faults, tokens, sentence, capsys, monkeypatch):
+    monkeypatch.chdir(faults)
     assert sentence in refusal_of(capsys, "walk", *tokens)
 
 

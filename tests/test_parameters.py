@@ -55,10 +55,8 @@ def test_json_may_name_only_the_switches_that_differ():
     ("data", "parts"),
     [
         ({"peepholes": "full"}, ["'peepholes'", "peephole", "gate_clip"]),
-        ({"peephole": "half"}, ["peephole", "'half'", "none, full"]),
         ({"input_activation": {"alpha": 1}}, ["input_activation", "name"]),
         ({"input_activation": {"name": "tanh", "gamma": 1}}, ["input_activation", "gamma"]),
-        ({"input_activation": {"name": "swish"}}, ["'swish'"]),
         ({"input_activation": None}, ["input_activation", "None"]),
     ],
 )
@@ -75,9 +73,7 @@ def test_json_that_describes_no_variant_is_refused_in_one_sentence(data, parts):
         ({"coupling": "cifg"}, ["coupling", "'cifg'", "forget=1-input", "input=1-forget"]),
         ({"layer_norm": "batch"}, ["layer_norm", "'batch'", "gates", "haste"]),
         ({"gate_clip": 0}, ["gate_clip", "positive", "0"]),
-        ({"cell_clip": -1.0}, ["cell_clip", "positive", "-1.0"]),
         ({"projection_clip": math.inf}, ["projection_clip", "finite", "inf"]),
-        ({"gate_clip": math.nan}, ["gate_clip", "nan"]),
         ({"gate_clip": "3"}, ["gate_clip", "'3'"]),
         ({"gate_clip": True}, ["gate_clip", "True"]),
         ({"layer_norm": "gates"}, ["layer_norm", "'gates'", "epsilon", "1e-8"]),
@@ -209,17 +205,13 @@ HASTE = gw.Variant(layer_norm="haste", epsilon=1e-5)
     ("given", "kind", "parts"),
     [
         ({"weight": np.ones((4, 2))}, gw.ShapeError, ["weight", "(4, 2)", "(4, hidden, recurrent + input)"]),
-        ({"weight": np.ones((3, 2, 5))}, gw.ShapeError, ["weight", "(3, 2, 5)"]),
         ({"weight": np.ones((4, 0, 5))}, gw.ShapeError, ["weight", "(4, 0, 5)"]),
         ({"weight": np.ones((4, 2, 2))}, gw.ShapeError, ["weight", "2 columns", "more than 2"]),
         ({"weight": 5.0}, gw.ShapeError, ["weight", "()"]),
         ({"weight": [[1, 2], [3]]}, gw.ShapeError, ["weight", "equal lengths"]),
         ({"weight": np.ones((4, 2, 5), complex)}, gw.OptionError, ["weight", "complex128", "real"]),
-        ({"weight": np.full((4, 2, 5), "a")}, gw.OptionError, ["weight", "real"]),
         ({"weight": np.full((4, 2, 5), None)}, gw.OptionError, ["weight", "object"]),
         ({"bias": np.zeros(8)}, gw.ShapeError, ["bias", "(8,)", "(4, 2)"]),
-        ({"bias": np.zeros((2, 4))}, gw.ShapeError, ["bias", "(2, 4)", "(4, 2)"]),
-        ({"bias": "zero"}, gw.OptionError, ["bias", "real"]),
         ({"peephole": np.zeros((3, 2))}, gw.OptionError, ["peephole", "variant"]),
         ({"variant": FULL}, gw.OptionError, ["peephole", "missing", "(3, 2)"]),
         ({"variant": FULL, "peephole": np.zeros((4, 2))}, gw.ShapeError, ["peephole", "(4, 2)", "(3, 2)"]),
@@ -229,7 +221,6 @@ HASTE = gw.Variant(layer_norm="haste", epsilon=1e-5)
         ({"variant": HASTE, "norm_gain": np.ones((2, 4, 2))}, gw.OptionError, ["cell_norm", "missing", "(2, 2)"]),
         ({"projection": np.ones((2, 3))}, gw.ShapeError, ["projection", "(2, 3)", "(recurrent, 2)"]),
         ({"projection": np.ones((0, 2))}, gw.ShapeError, ["projection", "(0, 2)"]),
-        ({"projection": np.ones(2)}, gw.ShapeError, ["projection", "(2,)"]),
         ({"projection": np.full((1, 2), "a")}, gw.OptionError, ["projection", "real"]),
         ({"variant": gw.Variant(projection_clip=1)}, gw.OptionError, ["projection_clip", "no projection"]),
         ({"variant": "plain"}, gw.OptionError, ["variant", "'plain'"]),
@@ -299,10 +290,7 @@ def test_dropout_masks_are_broadcast_to_the_run_in_the_cell_s_type():
     [
         ({"input": np.ones((3, 5, 4))}, gw.ShapeError, ["'input'", "(3, 5, 4)", "(3, 5, 2)"]),
         ({"recurrent": np.ones((2, 5, 4))}, gw.ShapeError, ["'recurrent'", "(2, 5, 4)", "(3, 5, 4)"]),
-        ({"weight": np.ones((4, 4, 6))}, gw.ShapeError, ["'weight'", "(4, 4, 6)", "(4, 4, 4)"]),
         ({"zoneout_cell": "half"}, gw.OptionError, ["'zoneout_cell'", "real numbers"]),
-        ({"input": np.ones(2, complex)}, gw.OptionError, ["'input'", "complex128"]),
-        ({"input": [[1, 2], [3]]}, gw.ShapeError, ["'input'", "equal lengths"]),
     ],
 )
 def test_dropout_masks_that_do_not_fit_are_refused_in_one_sentence(dropout, kind, parts):

@@ -82,18 +82,6 @@ def test_sound_for_an_lstm_is_a_step_for_each_sample_with_its_second(here):
 # Models.
 
 
-def test_a_table_gives_names_and_dates_and_a_file_of_a_network_its_outputs(here):
-    network = gw.Network(gw.LSTM(2, 3, rng=0), head=gw.Linear(np.ones((1, 3), np.float32)))
-    gw.save(network, "net")
-    Path("x.csv").write_text("date,rain,warmth\n2001-01-01,1,2\n2001-01-02,3,4\n2001-01-03,5,6\n")
-    made = gw.open_run("net", "x.csv")
-    x = np.array([[1, 2], [3, 4], [5, 6]])
-    np.testing.assert_array_equal(made.trace.output, network(x)[0])
-    assert made.trace.labels.features == ("rain", "warmth")
-    assert made.trace.labels.times == tuple(np.array(["2001-01-01", "2001-01-02", "2001-01-03"], "datetime64[D]"))
-    assert made.interpretation == "x.csv is taken as the input of the LSTM 'lstm'"
-
-
 @pytest.mark.parametrize(
     ("times", "dates"),
     [
@@ -113,21 +101,6 @@ def test_times_are_dates_where_all_of_them_are(times, dates, here):
     assert isinstance(labels.times[0], np.datetime64) is dates
     assert not dates or labels.times == tuple(np.array([time.replace("/", "-") for time in times], "datetime64"))
     assert dates or list(labels.times) == times
-
-
-def test_a_network_with_an_embedding_runs_on_tokens_and_on_what_they_would_be(here):
-    rng = np.random.default_rng(0)
-    head = gw.Linear(rng.normal(size=(2, 3)).astype(np.float32))
-    network = gw.Network(gw.LSTM(2, 3, rng=0), embedding=rng.normal(size=(5, 2)), head=head)
-    gw.save(network, "net")
-    tokens = np.array([[1, 4], [0, 2], [3, 3]])
-    np.save("tokens.npy", tokens)
-    np.save("vectors.npy", network.embedding[tokens])
-    expected = network(tokens)[0]
-    for name in ("tokens.npy", "vectors.npy"):
-        np.testing.assert_array_equal(gw.open_run("net", name, axes="time,batch,feature").trace.output, expected)
-    np.testing.assert_array_equal(gw.open_run("net", "tokens.npy", axes="time,batch").trace.tokens, tokens)
-    np.testing.assert_array_equal(gw.open_run("net", "tokens.npy", lengths=[3, 1]).trace.lstm[0].valid.sum(0), [3, 1])
 
 
 def test_what_cannot_run_is_refused_in_a_sentence(here):

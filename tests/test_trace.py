@@ -66,14 +66,11 @@ def test_steps_are_counted_from_the_end_by_negative_numbers():
         (lambda trace: trace.step(5), ["step", "5", "0 to 4"]),
         (lambda trace: trace.step(-6), ["step", "-6", "0 to 4"]),
         (lambda trace: trace.step(0, sequence=3), ["sequence", "3", "0 to 2"]),
-        (lambda trace: trace.step(1.0), ["step", "1.0"]),
         (lambda trace: trace.step("2024-01-01"), ["step", "2024-01-01"]),
         (lambda trace: trace.step(True), ["step", "True"]),
-        (lambda trace: trace[9], ["step", "9"]),
         (lambda trace: trace[0, 7], ["sequence", "7"]),
         (lambda trace: trace[:, "a"], ["'a'"]),
         (lambda trace: trace[::2], ["contiguous", "every"]),
-        (lambda trace: trace[::-1], ["contiguous", "every"]),
         (lambda trace: trace[:, ::2], ["contiguous", "every"]),
         (lambda trace: trace[0, 1, 2], ["(0, 1, 2)"]),
     ],
@@ -167,19 +164,12 @@ def test_a_slice_remembers_when_its_steps_were():
 # A trace is plain data that nobody changes any more.
 
 
-def test_what_was_kept_is_read_only():
-    trace = cases.run_of("plain", projection="projected").lstm.trace(cases.run_of("plain").x)
-    for array in (trace.output, *trace[0].arrays.values()):
-        with pytest.raises(ValueError, match="read-only"):
-            array[...] = 0
-
-
 @pytest.mark.parametrize("time", [3, 3000])
 @pytest.mark.parametrize("again", [False, True])
 def test_everything_a_trace_holds_is_read_only_and_no_view_opens_it(time, again):
-    lstm, x = gw.LSTM(3, 8, rng=0), np.ones((time, 1, 3), np.float32)
-    trace = lstm.trace(x, out=lstm.trace(x) if again else None)[0]
-    for array in (trace.input, *trace.arrays.values()):
+    lstm, x = gw.LSTM(3, 8, projection_size=4, rng=0), np.ones((time, 1, 3), np.float32)
+    trace = lstm.trace(x, out=lstm.trace(x) if again else None)
+    for array in (trace.output, trace[0].input, *trace[0].arrays.values()):
         with pytest.raises(ValueError, match="read-only"):
             array[...] = 0
         with pytest.raises(ValueError, match="WRITEABLE"):

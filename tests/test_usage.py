@@ -187,14 +187,10 @@ def test_a_paragraph_becomes_one_line_and_examples_stay_as_they_are():
     [
         ("trace", "trace needs FILE and INPUT, and --output; gatewise trace --help shows examples"),
         ("trace a", "trace needs INPUT and --output; gatewise trace --help shows examples"),
-        ("trace a b", "trace needs --output; gatewise trace --help shows examples"),
         ("trace -o x", "trace needs FILE and INPUT; gatewise trace --help shows examples"),
         ("trace --output=x a", "trace needs INPUT; gatewise trace --help shows examples"),
         ("check", "check needs ANSWERS; gatewise check --help shows examples"),
-        ("check --template", "check needs ANSWERS; gatewise check --help shows examples"),
-        ("inspect", "inspect needs FILE; gatewise inspect --help shows examples"),
         ("convert", "convert needs FILE and OUTPUT; gatewise convert --help shows examples"),
-        ("convert -o b", "convert needs FILE; gatewise convert --help shows examples"),
         ("exercise", "exercise needs --students and --output; gatewise exercise --help shows examples"),
         (
             "verify a",
@@ -203,13 +199,9 @@ def test_a_paragraph_becomes_one_line_and_examples_stay_as_they_are():
         ),
         ("trace a b -o", "-o needs a value after it"),
         ("walk --x", "--x needs a value after it"),
-        ("inspect a --set", "--set needs a value after it"),
         ("walk --bogus", "walk has no option --bogus; gatewise walk --help lists those it has"),
         ("walk --bogus=1", "walk has no option --bogus; gatewise walk --help lists those it has"),
-        ("walk -z", "walk has no option -z; gatewise walk --help lists those it has"),
-        ("trace --file a", "trace has no option --file; gatewise trace --help lists those it has"),
         ("walk --ouput", "walk has no option --ouput; did you mean --output?"),
-        ("walk --backwards", "walk has no option --backwards; did you mean --backward?"),
         ("walk --not", "walk has no option --not; did you mean --notation?"),
         ("check a --io b", "check has no option --io; gatewise verify has it"),
         (
@@ -218,7 +210,6 @@ def test_a_paragraph_becomes_one_line_and_examples_stay_as_they_are():
         ),
         ("--bogus", "there is no option --bogus before a command; gatewise --help lists the commands"),
         ("wlak", "there is no command 'wlak'; did you mean walk?"),
-        ("exercises", "there is no command 'exercises'; did you mean exercise?"),
         (
             "model",
             "there is no command 'model'; allowed: walk, check, exercise, inspect, trace, plot, report, page, verify"
@@ -237,7 +228,6 @@ def test_a_paragraph_becomes_one_line_and_examples_stay_as_they_are():
         ("walk --backward=maybe", "--backward takes no value"),
         ("walk --x 1 --x 2", "--x is given more than once"),
         ("exercise --students a -o b --seed 1.5", "--seed must be an integer, not '1.5'"),
-        ("exercise --students a -o b --steps 1e3", "--steps must be an integer, not '1e3'"),
     ],
 )
 def test_a_mistake_in_a_command_line_is_one_sentence(line, sentence, capsys):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import fuzz_rounds
 import pytest
 
-from tests import test_cli_files
-
 pytestmark = pytest.mark.peers
 
 
@@ -18,8 +16,3 @@ def test_thousands_of_spoiled_files_are_answered_or_refused(kind, tmp_path):
     assert tally.answered + tally.refused == count
     assert tally.answered
     assert tally.refused
-
-
-def test_a_thousand_damaged_archives_do_no_more_than_give_an_error(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    test_cli_files.hold_damaged_archives(capsys, 1_000)
