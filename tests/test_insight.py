@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import cases
 import numpy as np
 import pytest
@@ -191,15 +189,13 @@ def test_a_gate_that_never_moves_from_one_end_is_stuck():
 
 
 @pytest.mark.parametrize("projection_size", [None, 2])
-def test_it_is_the_deviation_of_the_valid_steps_in_any_pieces(projection_size, monkeypatch):
+def test_activity_is_the_deviation_of_the_valid_steps(projection_size):
     x = np.random.default_rng(0).normal(size=(20, 3, 2))
     trace = gw.LSTM(2, 5, rng=0, projection_size=projection_size).trace(x, lengths=[20, 1, 7])[0]
     rows = trace.unprojected_state[trace.valid].astype(float)
-    for chunk in (1, 40, 1 << 22):
-        monkeypatch.setattr(sys.modules["gatewise.insight.activity"], "CHUNK", chunk)
-        found = insight.activity(trace)
-        np.testing.assert_allclose(found.deviation, rows.std(0), rtol=1e-12)
-        np.testing.assert_allclose(found.mean, rows.mean(0), rtol=1e-12)
+    found = insight.activity(trace)
+    np.testing.assert_allclose(found.deviation, rows.std(0), rtol=1e-12)
+    np.testing.assert_allclose(found.mean, rows.mean(0), rtol=1e-12)
     most, least = rows.std(0).argmax(), rows.std(0).argmin()
     assert str(found).startswith(f"Of the 5 units, unit {most} moves most (")
     assert f"and unit {least} least (" in str(found)

@@ -136,18 +136,6 @@ def test_every_rule_of_the_integral_comes_to_the_same(rule):
     np.testing.assert_allclose(insight.attribution(trace, points=400, rule=rule).by_step, exact, atol=5e-4)
 
 
-def test_integrated_gradients_are_the_same_in_small_pieces(monkeypatch):
-    net, x, run = stacked(("concat", "mul"))
-    trace = net.trace(x, **run)
-    whole = {method: shares(trace, 1, method=method) for method in METHODS}
-    for module in ("backward_pass", "integrated", "phrases"):
-        monkeypatch.setattr(f"gatewise.insight.{module}.NUMBERS", 40)
-    for method, found in whole.items():
-        other = shares(trace, 1, method=method)
-        np.testing.assert_allclose(other.scores, found.scores, atol=1e-14)
-        assert other.initial == pytest.approx(found.initial, abs=1e-14)
-
-
 def test_a_phrase_of_all_steps_from_zero_states_has_all_but_the_head_s_bias():
     net, x, run = stacked(("average", "concat"))
     trace = net.trace(x, **{**run, "state": None})

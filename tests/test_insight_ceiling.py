@@ -12,7 +12,6 @@ from pairwise import pairs
 
 import gatewise as gw
 from gatewise import insight
-from gatewise.insight import retention
 
 UNBOUNDED = ("softsign, relu", "leaky relu, affine")  # the cell state, the output gate
 BOUNDED = [name for name in cases.VARIANTS if name not in UNBOUNDED]
@@ -152,16 +151,6 @@ def test_an_output_is_chosen_by_its_place_or_its_name():
         np.testing.assert_allclose(one.losses["lost_to_gate"], all_of_them.losses["lost_to_gate"][:, 1:2])
     assert len(all_of_them.columns["value"]) == 15
     assert "bring " in str(all_of_them)
-
-
-def test_pieces_of_a_long_run_give_what_the_whole_gives(monkeypatch):
-    run = cases.run_of("plain", projection="projected and clipped", dropout=True, time=9)
-    trace, head = run.lstm.trace(run.x, **run.options()), head_of(run.p.recurrent_size)
-    whole = insight.ceiling(trace, head)
-    monkeypatch.setattr(retention, "PIECE", 150)
-    np.testing.assert_allclose(
-        np.stack([*insight.ceiling(trace, head).losses.values()]), np.stack([*whole.losses.values()]), atol=1e-14
-    )
 
 
 LSTM1 = gw.LSTM(1, 3, rng=0)

@@ -9,7 +9,6 @@ import pytest
 import gatewise as gw
 from gatewise import arrays, insight
 from gatewise.examples import latch
-from gatewise.insight import retention
 
 QUESTIONS = (insight.saturation, insight.timescales, insight.contributions, insight.attention)
 
@@ -101,22 +100,6 @@ def test_who_wrote_the_cell_needs_every_step(ask):
 
 
 # Long traces.
-
-
-@pytest.mark.parametrize("direction", cases.DIRECTIONS)
-@pytest.mark.parametrize("ask", QUESTIONS)
-def test_pieces_of_a_long_trace_answer_as_the_whole(ask, direction, monkeypatch):
-    trace = cases.run_of("plain", direction=direction, valid="mask", dropout=True, time=11).trace()
-    whole = ask(trace)
-    monkeypatch.setattr(retention, "PIECE", 30)
-    found = ask(trace)
-    for name, column in found.columns.items():
-        if column.dtype.kind == "f":
-            np.testing.assert_allclose(column, whole.columns[name], rtol=1e-13, atol=1e-15)
-        else:
-            assert column.tolist() == whole.columns[name].tolist()
-    assert str(found) == str(whole)
-    assert found.residual < 1e-12
 
 
 @pytest.mark.parametrize(

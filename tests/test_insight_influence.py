@@ -154,17 +154,6 @@ def test_a_model_of_one_cell_is_asked_like_its_cell():
     assert str(one).replace("hidden state", "output") == str(whole)
 
 
-def test_chunks_change_nothing(monkeypatch):
-    trace = gw.LSTM(2, 3, num_layers=2, bidirectional=True, rng=0, dtype=np.float64).trace(np.ones((9, 2)))
-    whole, cell = insight.influence(trace, 4), insight.influence(trace[1, "backward"], 1)
-    monkeypatch.setattr("gatewise.insight.jacobians.NUMBERS", 50)
-    monkeypatch.setattr("gatewise.insight.jacobians.BETWEEN", 200)
-    np.testing.assert_allclose(insight.influence(trace, 4).inputs, whole.inputs, rtol=1e-12)
-    again = insight.influence(trace[1, "backward"], 1)
-    for name in ("inputs", "cell_state", "hidden_state", "along_cell"):
-        np.testing.assert_allclose(getattr(again, name), getattr(cell, name), rtol=1e-12)
-
-
 # Planted memories.
 
 

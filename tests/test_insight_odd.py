@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
-from cases import one_sentence, refusal
+from cases import DIRECTIONS, one_sentence, refusal, run_of
 
 import gatewise as gw
 from gatewise import insight
@@ -76,6 +77,47 @@ def still(bias=0.0):
     weight, biases = np.zeros((4, 3, 5)), np.zeros((4, 3))
     biases[1] = bias
     return gw.LSTM.from_cells(gw.Parameters(weight, biases)).trace(X)
+
+
+PIECES = {  # the numbers of a piece, by the module that reads a run in pieces
+    "activity": ("CHUNK", 40),
+    "backward_pass": ("NUMBERS", 40),
+    "integrated": ("NUMBERS", 40),
+    "jacobians": ("NUMBERS", 50),
+    "matches": ("NUMBERS", 40),
+    "phrases": ("NUMBERS", 40),
+    "relevance": ("NUMBERS", 40),
+    "retention": ("PIECE", 30),
+    "ridge": ("ROWS", 16),
+}
+DEEP = gw.LSTM(2, 3, num_layers=2, bidirectional=True, merge=["sum", "mul"], rng=0, dtype=np.float64)
+METHODS = {
+    f"attribution by {name}": partial(
+        insight.attribution, method=name, **({"points": 4} if "points" in options else {})
+    )
+    for name, (*_, options) in sys.modules["gatewise.insight.attribution"].METHODS.items()
+}
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("name", [*(name for name in QUESTIONS if name != "attribution"), *METHODS, "ceiling"])
+def test_a_run_in_pieces_is_answered_as_the_whole(name, direction, monkeypatch):
+    ask = (QUESTIONS | METHODS | WHOLE)[name]
+    valid = "lengths" if name == "matches" else "mask"
+    run = run_of("plain", direction=direction, valid=valid, dropout=name in OF_A_CELL, time=11)
+    subjects = [run.trace(), *([] if name in (*OF_A_CELL, "word_scores") else [DEEP.trace(run.x, mask=run.valid)])]
+    wholes = [ask(subject) for subject in subjects]
+    for module, (limit, numbers) in PIECES.items():
+        monkeypatch.setattr(sys.modules[f"gatewise.insight.{module}"], limit, numbers)
+    monkeypatch.setattr("gatewise.insight.jacobians.BETWEEN", 200)
+    for subject, whole in zip(subjects, wholes, strict=True):
+        answer = ask(subject)
+        for column, values in whole.columns.items():
+            if values.dtype.kind == "f":
+                np.testing.assert_allclose(answer.columns[column], values, rtol=1e-9, atol=1e-12, err_msg=column)
+            else:
+                assert answer.columns[column].tolist() == values.tolist()
+        assert str(answer) == str(whole)
 
 
 @pytest.mark.parametrize("name", QUESTIONS)

@@ -137,7 +137,7 @@ NESTED = """
 import os, signal, numpy as np, gatewise as gw
 gw.set_num_threads(2)  # with more, however many there are, a run might be over too soon
 lstm, small = gw.LSTM(64, 256, rng=0), gw.LSTM(2, 300, rng=1)
-x, other = (np.random.default_rng(0).normal(size=s).astype(np.float32) for s in ((200, 16, 64), (3, 100, 2)))
+x, other = (np.random.default_rng(0).normal(size=s).astype(np.float32) for s in ((100, 16, 64), (3, 100, 2)))
 trace = lstm.trace(x)
 dx = gw.backward(trace, trace.output).x
 inner = small.trace(other)
@@ -180,9 +180,9 @@ except KeyboardInterrupt:
 
 
 LONG_CALLS = {
-    "one row": ("lstm, x = gw.LSTM(64, 256, rng=0), np.ones((400_000, 64), np.float32); call = lambda: lstm(x)", "0"),
+    "one row": ("lstm, x = gw.LSTM(64, 256, rng=0), np.ones((100_000, 64), np.float32); call = lambda: lstm(x)", "0"),
     "stream": (
-        "stream, x = gw.LSTM(64, 256, rng=0).stream(), np.ones((400_000, 64), np.float32)\n"
+        "stream, x = gw.LSTM(64, 256, rng=0).stream(), np.ones((100_000, 64), np.float32)\n"
         "stream.push(x[0]); before = stream.state\n"
         "call = lambda: (setattr(stream, 'state', before), stream.push(x))",
         "int(np.array_equal(stream.state[0][0].c, before[0][0].c) - 1)",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import cases
 import numpy as np
 import pytest
@@ -108,7 +110,7 @@ def test_every_variant_is_held_against_itself(variant, projection):
     assert verify(wide, run.x, y, state=[[run.state]], final=final, lengths=counts).agrees
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_answers_in_float64_are_held_to_float64(seed):
     lstm, x, state, rng = drawn(seed, dtype=np.float64)
     y, final = lstm(x, state)
@@ -120,15 +122,6 @@ def test_answers_in_float64_are_held_to_float64(seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_answers_kept_in_float16_are_held_to_float16(seed):
-    lstm, x, state, _ = drawn(seed)
-    y, _ = lstm(x, state)
-    assert verify(lstm, x, y.astype(np.float16), state=state).precision == "float16"
-    assert verify(lstm, x, y.astype(np.float16), state=state).agrees
-    assert not verify(lstm, x, 1.1 * y.astype(np.float16), state=state).agrees
-
-
-@pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("kind", ["float16", "bfloat16"])
 def test_answers_in_half_the_bits_are_known_for_what_they_are_in_any_type(seed, kind):
     lstm, x, _, _ = drawn(seed, layers=1, bidirectional=False)
@@ -138,6 +131,8 @@ def test_answers_in_half_the_bits_are_known_for_what_they_are_in_any_type(seed, 
         near = ((exact.view(np.uint32) + 0x8000) & np.uint32(0xFFFF0000)).view(np.float32)
     found = verify(lstm, x, near)
     assert (found.verdict, found.precision) == ("rounding", kind)
+    if kind == "float16":
+        assert verify(lstm, x, near.astype(np.float16)) == found
     assert verify(lstm, x[::-1], near).verdict == "mistake"
 
 
@@ -157,8 +152,8 @@ def test_where_no_number_tells_anything_the_verdict_is_neither():
 
 def test_where_rounding_hides_everything_the_notes_say_so():
     rng = np.random.default_rng(0)
-    p = gw.Parameters(rng.normal(0, 6, (4, 60, 62)).astype(np.float32), np.zeros((4, 60), np.float32))
-    lstm, x = gw.LSTM.from_cells(p), rng.normal(0, 1, (120, 1, 2)).astype(np.float32)
+    p = gw.Parameters(rng.normal(0, 6, (4, 40, 42)).astype(np.float32), np.zeros((4, 40), np.float32))
+    lstm, x = gw.LSTM.from_cells(p), rng.normal(0, 1, (50, 1, 2)).astype(np.float32)
     y, _ = lstm(x, engine="reference")
     found = verify(lstm, x, y)
     assert found.agrees
@@ -244,18 +239,17 @@ def supposed(seed):
     return case, claims, suspects.mistakes(case, claims)
 
 
-@pytest.mark.parametrize("seed", [3])  # square, of two layers and two directions: peers have a dozen
-def test_every_mistake_that_is_looked_for_is_found_when_a_runtime_makes_it(seed):
-    hold_every_mistake(seed)
+def test_the_mistakes_that_are_looked_for_are_found_when_a_runtime_makes_them():
+    hold_every_mistake(3, every=4)  # square, of two directions; peers make every mistake in a dozen LSTMs
 
 
-def hold_every_mistake(seed):
-    """Make every mistake of a runtime in an LSTM that is drawn."""
+def hold_every_mistake(seed, every=1):
+    """Make every mistake of a runtime, or each fourth or so, in an LSTM that is drawn."""
     lstm, x, state, _ = drawn(seed)
     _, claims, mistakes = supposed(seed)
     right = lstm(x, state)[0]
     tried, missed, blamed = 0, [], []
-    for said, other, answers in mistakes:
+    for said, other, answers in itertools.islice(mistakes, 0, None, every):
         if answers is claims:  # the runtime computes otherwise
             short = None
             if other.state is not None:
@@ -281,7 +275,7 @@ def hold_every_mistake(seed):
             missed.append(said)
         if len(found.causes) > 1:
             blamed.append((said, found.causes))
-    assert tried >= 35
+    assert tried >= 35 // every
     assert not missed
     assert not blamed
 

@@ -20,28 +20,14 @@ WORK = 40_000  # steps computed in total, at most
 
 @dataclass(frozen=True)
 class Compared:
-    """The gradient with respect to one array, compared with central differences.
+    """The gradient with respect to one array, compared with central differences."""
 
-    Attributes
-    ----------
-    name : str
-        ``x``, ``h_prev`` and ``c_prev`` (before the first step), or a name of the parameters.
-    entries, of : int
-        How many entries were compared, and how many there are.
-    largest : float
-        The largest absolute value of their gradient.
-    error : float
-        The largest absolute difference.
-    rounding : float
-        What central differences cannot resolve: the rounding error of the loss, divided by the perturbation.
-    """
-
-    name: str
-    entries: int
-    of: int
-    largest: float
-    error: float
-    rounding: float
+    name: str  # ``x``, ``h_prev`` and ``c_prev`` (before the first step), or a name of the parameters
+    entries: int  # that were compared
+    of: int  # so many entries
+    largest: float  # absolute value of their gradient
+    error: float  # the largest absolute difference
+    rounding: float  # which central differences cannot resolve: the error of the loss, divided by the perturbation
 
     @property
     def relative(self) -> float:
@@ -65,25 +51,11 @@ def gradient_check(
 ) -> tuple[Compared, ...]:
     """Compare the gradients of a run with central differences (f(q + e) - f(q - e)) / 2e of its loss.
 
-    Parameters
-    ----------
-    steps : sequence of Step
-        Those of one sequence, in the order in which they ran.
-    dh, dc : array (recurrent,), (hidden,)
-        The gradients of the loss with respect to the states after the last step; the loss is assumed to be linear in
-        those states.
-    dy : array (time, recurrent), optional
-        The gradients of the loss with respect to the output of every step, in which it is linear too; zeros by default.
-    seed : int
-        Random seed for the choice of entries in arrays with more than 64 (fewer where there are very many steps).
+    The loss is assumed to be linear in the outputs (time, recurrent) of the steps of one sequence, in the order in
+    which they ran, and in the states after the last; `dy`, `dh` and `dc` are its gradients with respect to them.
+    Compared are the inputs, each state before the first step, and each array of the parameters; of an array with more
+    than 64 entries (fewer where there are very many steps), those that `seed` draws.
 
-    Returns
-    -------
-    tuple of Compared
-        One for the inputs, for each state before the first step, and for each array of the parameters.
-
-    Notes
-    -----
     Central differences are computed in float64 whatever the cell's precision. At a kink (of a clip or a relu) the two
     may differ although both are right. Each entry that is compared takes two runs.
     """

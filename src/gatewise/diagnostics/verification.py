@@ -300,17 +300,17 @@ def _held(
                 else f"rounding alone changes {name} as much as a mistake would"
             )
         beyond = np.argwhere(ratio > 1)
-        at: tuple[int, ...] = np.unravel_index(np.argmax(away), away.shape) if away.size else (0,) * away.ndim  # type: ignore[assignment]
-        at = tuple(map(int, at))
+        at = tuple(map(int, np.unravel_index(np.argmax(away), away.shape))) if away.size else (0,) * away.ndim
+        there = [float(array[at]) if away.size else 0.0 for array in (away, claim, expected, allowed)]
         differences.append(
             Difference(
                 name=name,
-                largest=float(away[at]) if away.size else 0.0,
+                largest=there[0],
                 index=at,
-                given=float(claim[at]) if away.size else 0.0,
-                computed=float(expected[at]) if away.size else 0.0,
+                given=there[1],
+                computed=there[2],
                 scale=scale,
-                allowance=float(allowed[at]) if away.size else 0.0,
+                allowance=there[3],
                 excess=float(np.max(ratio, initial=0)),
                 beyond=len(beyond),
                 entries=int(away.size),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,32 +24,17 @@ from gatewise.progress import working
 from gatewise.records.labels import Measure
 from gatewise.records.trace import LSTMTrace, Trace
 
-METHODS = {  # the options of each
-    "gradient_input": (),
-    "integrated_gradients": ("points", "rule", "baseline"),
-    "lrp": ("epsilon",),
-    "contextual_decomposition": (),
-}
-WORDS = {
-    "gradient_input": "gradient times input",
-    "integrated_gradients": "integrated gradients",
-    "lrp": "layer-wise relevance propagation",
-    "contextual_decomposition": "contextual decomposition",
-}
 NOTICED = 1e-3  # the relative error of an integral above which the sentence mentions it
-LEFT = {  # clauses about the part that belongs to no step and no initial state, and about the baseline
-    "gradient_input": "{left:.4g} is left over (nothing would be if the output were linear in its input)",
-    "integrated_gradients": "the output at the baseline is {baseline:.4g}",
-    "lrp": "biases and stabiliser absorb {left:.4g}",
-    "contextual_decomposition": "{left:.4g} comes from several steps together, or from the head's bias",
-}
-LAWS = {
-    "gradient_input": "",
-    "integrated_gradients": "the scores and the initial state's share add up to the output less that at the baseline,"
-    " but for the error of the integral",
-    "lrp": "the scores, the initial state's share, and the part that biases and stabiliser absorb add up to the output",
-    "contextual_decomposition": "the phrase's part and the rest add up to the output, for each step as a phrase",
-}
+
+
+class Method(NamedTuple):
+    """A method of attribution."""
+
+    compute: Callable[..., Attribution]
+    words: str
+    left: str  # the clause about the part that belongs to no step and no initial state, or about the baseline
+    law: str = ""
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -180,14 +165,14 @@ def attribution(
     (0.75, [0.74, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
     """
     one_of("method", method, tuple(METHODS))
-    if unknown := sorted(set(options) - set(METHODS[method])):
-        allowed = join_names(METHODS[method]) or "no options"
+    if unknown := sorted(set(options) - set(METHODS[method].options)):
+        allowed = join_names(METHODS[method].options) or "no options"
         raise OptionError(f"{unknown[0]} is no option of {method}, which takes {allowed}")
     aim = target(trace, output, t, sequence)
     if method != "gradient_input":  # the others require that each state follows from the equations
         aim.lstm.require_unedited(f"method={method!r}")
     tokens = _tokens(aim, vocabulary)
-    return _with_sentence(_COMPUTED[method](aim, **options), aim, tokens)
+    return _with_sentence(METHODS[method].compute(aim, **options), aim, tokens)
 
 
 def _gradient_input(aim: Target) -> Attribution:
@@ -237,11 +222,33 @@ def _contextual_decomposition(aim: Target) -> Attribution:
     return replace(shares, by_step=None, initial=float(parts[0]), left=left, residual=off)
 
 
-_COMPUTED: dict[str, Any] = {
-    "gradient_input": _gradient_input,
-    "integrated_gradients": _integrated_gradients,
-    "lrp": _lrp,
-    "contextual_decomposition": _contextual_decomposition,
+METHODS = {
+    "gradient_input": Method(
+        _gradient_input,
+        "gradient times input",
+        "{left:.4g} is left over (nothing would be if the output were linear in its input)",
+    ),
+    "integrated_gradients": Method(
+        _integrated_gradients,
+        "integrated gradients",
+        "the output at the baseline is {baseline:.4g}",
+        "the scores and the initial state's share add up to the output less that at the baseline, but for the error of"
+        " the integral",
+        ("points", "rule", "baseline"),
+    ),
+    "lrp": Method(
+        _lrp,
+        "layer-wise relevance propagation",
+        "biases and stabiliser absorb {left:.4g}",
+        "the scores, the initial state's share, and the part that biases and stabiliser absorb add up to the output",
+        ("epsilon",),
+    ),
+    "contextual_decomposition": Method(
+        _contextual_decomposition,
+        "contextual decomposition",
+        "{left:.4g} comes from several steps together, or from the head's bias",
+        "the phrase's part and the rest add up to the output, for each step as a phrase",
+    ),
 }
 
 
@@ -255,7 +262,7 @@ def _without_sentence(aim: Target, method: str, by_step: Array, states: States |
     return Attribution(
         columns={},
         sentence="",
-        law=LAWS[method],
+        law=METHODS[method].law,
         method=method,
         target=aim.name,
         measure=aim.measure,
@@ -320,10 +327,9 @@ def _with_sentence(shares: Attribution, aim: Target, tokens: npt.NDArray[Any] | 
     score, word = shares.scores[largest], "" if tokens is None else f" ({tokens[largest]})"
     share = f"its largest share, {score:.4g}, is that of the input {at_step(aim.first, largest)}{word}"
     share = share if score else "no input has a share in it"
-    left = LEFT[shares.method].format(left=shares.left, baseline=shares.baseline_value)
+    method = METHODS[shares.method]
+    left = method.left.format(left=shares.left, baseline=shares.baseline_value)
     if shares.method == "integrated_gradients" and shares.residual > NOTICED:
         left += f", and the error of the integral {shares.left:.2g}"
-    sentence = (
-        f"{aim.clause}; by {WORDS[shares.method]}, {share}, and the initial state's is {shares.initial:.4g}; {left}."
-    )
+    sentence = f"{aim.clause}; by {method.words}, {share}, and the initial state's is {shares.initial:.4g}; {left}."
     return replace(shares, columns=columns, sentence=sentence, tokens=tokens)

@@ -133,7 +133,10 @@ def change(
     quantities = next(iter(comparisons.values())).quantities
     largest = max((part.largest(cell) for cell, part in comparisons.items()), key=lambda pair: pair[0])
     first = _first(comparisons)
-    chosen = _chosen(comparisons, cell, unit, sequence)
+    layers = dict.fromkeys(layer for layer, _ in pairs)
+    places = [{way: (number, way) for layer, way in pairs if layer == number} for number in layers]
+    key = None if cell is None else cell_at(places, cell, "these runs")
+    chosen = _chosen(comparisons if key is None else {key: comparisons[key]}, unit, sequence)
     pair = pairs[chosen.layer, chosen.direction]
     of_a_cell, at_end = isinstance(before, Trace), _at_end(before, after)
     time = len(times_of(pair[0]))
@@ -180,34 +183,19 @@ def _first(comparisons: dict[Cell, CellComparison]) -> RunDifference | None:
 
 
 def _chosen(
-    comparisons: dict[Cell, CellComparison],
-    cell: int | tuple[int, str] | None,
-    unit: int | str | None,
-    sequence: int | str | None,
+    comparisons: dict[Cell, CellComparison], unit: int | str | None, sequence: int | str | None
 ) -> RunDifference:
     """Return the unit of the series: the chosen one, or the one that changed most."""
-    candidates = comparisons
-    if cell is not None:
-        layers: list[dict[str, Cell]] = []
-        for layer, direction in comparisons:
-            layers += [{}] * (layer == len(layers))
-            layers[layer] = {**layers[layer], direction: (layer, direction)}
-        key = cell_at(layers, cell, "these runs")
-        candidates = {key: comparisons[key]}
-    quantities = next(iter(candidates.values())).quantities
+    quantities = next(iter(comparisons.values())).quantities
     name = "cell_state" if "cell_state" in quantities else quantities[-1]
-    place = max((part.largest(key, name) for key, part in candidates.items()), key=lambda pair: pair[0])[1]
+    place = max((part.largest(key, name) for key, part in comparisons.items()), key=lambda pair: pair[0])[1]
     key = place.layer, place.direction
     if unit is None and sequence is None:
         return place
     pair = comparisons[key].pair
-    unit = place.unit if unit is None else _unit_of(pair[0], name, unit)
+    unit = place.unit if unit is None else unit_of(state_names(pair[0], name), unit)
     sequence = place.sequence if sequence is None else sequence_of(pair[0], sequence)
     return comparisons[key].largest_at(key, name, place.step, unit, sequence)
-
-
-def _unit_of(trace: Trace, quantity: str, unit: int | str) -> int:
-    return unit_of(state_names(trace, quantity), unit)
 
 
 def _series(pair: tuple[Trace, Trace], quantities: Sequence[str], unit: RunDifference) -> dict[str, Array]:

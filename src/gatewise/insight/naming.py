@@ -51,10 +51,7 @@ def valid_places(trace: Trace, sequence: int) -> npt.NDArray[np.intp]:
 def valid_step(trace: Trace, t: int | str | None, sequence: int, purpose: str) -> int:
     """Return the place of a valid step; by default the last one in the direction of the run.
 
-    Raises
-    ------
-    OptionError
-        If there is no such step, or it is not valid; `purpose` is the subject of the sentence.
+    OptionError refuses other steps; `purpose` is the subject of its sentence.
     """
     places = valid_places(trace, sequence)
     if not len(places):

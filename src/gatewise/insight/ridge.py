@@ -17,24 +17,14 @@ PENALTIES = 10.0 ** np.arange(-8, 2)  # for states of variance 1 and a mean squa
 
 @dataclass(frozen=True)
 class Sums:
-    """Sums of states x (rows, units) and targets y (rows, targets), for each group of rows.
+    """Sums of states x (rows, units) and targets y (rows, targets), for each group of rows."""
 
-    Attributes
-    ----------
-    count : array (groups,)
-    x, y : array (groups, ·)
-    xx : array (groups, units, units)
-    xy : array (groups, units, targets)
-    yy : array (groups, targets)
-        Sums of the squares of each target.
-    """
-
-    count: Array
-    x: Array
-    y: Array
-    xx: Array
-    xy: Array
-    yy: Array
+    count: Array  # (groups,)
+    x: Array  # (groups, units)
+    y: Array  # (groups, targets)
+    xx: Array  # (groups, units, units)
+    xy: Array  # (groups, units, targets)
+    yy: Array  # of the squares of each target (groups, targets)
 
     @classmethod
     def zeros(cls, groups: int, units: int, targets: int) -> Sums:
@@ -57,13 +47,7 @@ class Sums:
 
 
 class Ridge:
-    """Ridge regressions of all targets on states that are standardised over the fitted rows.
-
-    Parameters
-    ----------
-    sums : Sums
-        Sums over the fitted rows, as one group.
-    """
+    """Ridge regressions of all targets on states that are standardised over the fitted rows, one group of sums."""
 
     def __init__(self, sums: Sums) -> None:
         self.mean, self.target = sums.x / sums.count, sums.y / sums.count

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,12 +11,9 @@ from gatewise.insight.activity import activity as data
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 @picture(Activity, data)
-def activity(record: Activity, ax: Any) -> Axes:
+def activity(record: Activity, ax: Any) -> drawing.Axes:
     """Draw the standard deviation of each unit's hidden state over a run, the most active unit first."""
     axes = drawing.single_panel(ax, (8, 3))
     order = np.argsort(-record.deviation, kind="stable")

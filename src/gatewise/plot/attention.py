@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,12 +12,9 @@ from gatewise.palette import CIVIDIS, VIK
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 @picture(Attention, data)
-def attention(record: Attention, ax: Any) -> Axes:
+def attention(record: Attention, ax: Any) -> drawing.Axes:
     """Draw how much of what each step wrote is left at each later step: later steps down, writing steps across.
 
     Returns

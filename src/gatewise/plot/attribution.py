@@ -9,7 +9,7 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.errors import OptionError, one_of
-from gatewise.insight.attribution import WORDS, Attribution
+from gatewise.insight.attribution import METHODS, Attribution
 from gatewise.insight.attribution import attribution as data
 from gatewise.palette import CIVIDIS, VIK
 from gatewise.plot import drawing, inputs
@@ -78,7 +78,7 @@ def attribution(record: Attribution, ax: Any, *, kind: str | None = None, steps:
 
 
 def _title(record: Attribution) -> str:
-    return f"{record.target} ({record.value:.3g}), by {WORDS[record.method]}"
+    return f"{record.target} ({record.value:.3g}), by {METHODS[record.method].words}"
 
 
 def _tokens(record: Attribution, ax: Any) -> Any:

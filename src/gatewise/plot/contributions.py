@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,6 @@ from gatewise.palette import CIVIDIS
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 MOST_UNITS = 5  # that have a layer each; all others share one layer
 LARGE = 0.1  # the least share of a unit with a layer of its own
 HUES = (0.05, 0.25, 0.65, 0.83, 1.0)  # places on cividis, without its greys
@@ -25,7 +22,7 @@ ENOUGH = 0.999  # the share of all contributions that the drawn steps hold
 
 
 @picture(Contributions, data)
-def contributions(record: Contributions, ax: Any, *, unit: int | str | None = None) -> Axes:
+def contributions(record: Contributions, ax: Any, *, unit: int | str | None = None) -> drawing.Axes:
     """Draw the contributions of all steps to a cell state: shares stacked by unit, or of one unit with their signs.
 
     Parameters

@@ -20,7 +20,7 @@ from gatewise.plot.pixels import pixel_bins
 from gatewise.plot.pixels import spans_of as spans_of
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.axes import Axes as Axes
     from matplotlib.colors import Colormap
 
 INNER = 0.75  # the share of new axes' width that labels and a colour bar leave

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -10,9 +10,6 @@ from gatewise.insight.fixed_points import KINDS, FixedPoints
 from gatewise.insight.fixed_points import fixed_points as data
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 MARKS = {"stable": "o", "neutral": "s", "saddle": "X", "unstable": "^"}  # so that kinds differ in print, too
 COLOURS = {"stable": "negative", "neutral": "soft", "saddle": "positive", "unstable": "forget_gate"}
@@ -23,7 +20,7 @@ NOTHING = 1e-12  # the absolute value below which an eigenvalue is not drawn
 
 
 @picture(FixedPoints, data)
-def fixed_points(record: FixedPoints, ax: Any) -> Axes:
+def fixed_points(record: FixedPoints, ax: Any) -> drawing.Axes:
     """Draw the spectrum of each fixed point: its eigenvalues in the complex plane, with the unit circle.
 
     Notes
@@ -79,7 +76,7 @@ def _duration(steps: float) -> str:
     return f", {'decays' if steps > 0 else 'grows'} in {abs(steps):.3g} steps"
 
 
-def _circles(axes: Axes) -> None:
+def _circles(axes: drawing.Axes) -> None:
     """Draw the unit circle, and the circles of a few time constants."""
     from matplotlib.patches import Circle
 

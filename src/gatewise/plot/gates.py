@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gatewise.palette import CIVIDIS, VIK
 from gatewise.plot import drawing
@@ -10,12 +10,9 @@ from gatewise.plot.picture import picture
 from gatewise.plot.records.gates import Gates
 from gatewise.plot.records.gates import gates as data
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 @picture(Gates, data)
-def gates(record: Gates, ax: Any) -> Axes:
+def gates(record: Gates, ax: Any) -> drawing.Axes:
     """Draw a gate of the units of a cell: units × time, from dark (0, closed) to light (1, open).
 
     A candidate, or a gate that may lie outside 0 to 1, is drawn from blue (negative) to red (positive).

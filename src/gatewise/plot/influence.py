@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,15 +13,12 @@ from gatewise.insight.influence import influence as data
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 LEAST = 1e-6  # of the largest value of a curve, below which it is not drawn
 BEYOND = 1.5  # lags that are drawn, at least, as a multiple of the record's lag
 
 
 @picture(Influence, data)
-def influence(record: Influence, ax: Any) -> Axes:
+def influence(record: Influence, ax: Any) -> drawing.Axes:
     """Draw how strongly step T depends on each step: on its input, and in a cell on its state.
 
     Notes
@@ -76,7 +73,7 @@ def _window(record: Influence, curves: list[Array]) -> slice:
     return slice(int(near[0]), int(near[-1]) + 1)
 
 
-def _shade(axes: Axes, record: Influence, lags: npt.NDArray[Any], edges: npt.NDArray[Any]) -> None:
+def _shade(axes: drawing.Axes, record: Influence, lags: npt.NDArray[Any], edges: npt.NDArray[Any]) -> None:
     """Shade the steps that hold the share, and name them in the title."""
     if not record.inputs.any():
         axes.set_title(drawing.safe_text(record.sentence), fontsize="medium")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gatewise.insight.matches import Matches
 from gatewise.insight.matches import matches as data
@@ -10,15 +10,12 @@ from gatewise.palette import CIVIDIS
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 MOST_SEQUENCES = 30
 NARROWEST = 1 / 300  # of the axis, so that a short stretch of a long run is visible
 
 
 @picture(Matches, data)
-def matches(record: Matches, ax: Any) -> Axes:
+def matches(record: Matches, ax: Any) -> drawing.Axes:
     """Draw the stretches in which the units of a chosen stretch are on: sequences × time, coloured by score.
 
     Notes

@@ -24,20 +24,11 @@ _HEADING = re.compile(r"^(\w+)\n-{3,}\n", re.MULTILINE)
 
 
 class Picture(NamedTuple):
-    """A picture: the class of the record that it draws, the function that computes the record, and the one that draws.
-
-    Attributes
-    ----------
-    record : type of Table
-    data : callable
-        Its first argument is a run or a model.
-    draw : callable
-        Its first argument is that of `data`, or a record; its options are those of `data`, and its own.
-    """
+    """A picture: the class of the record that it draws, and the functions that compute and draw it."""
 
     record: type[Table]
-    data: Callable[..., Table]
-    draw: Callable[..., Any]
+    data: Callable[..., Table]  # takes a run or a model first
+    draw: Callable[..., Any]  # takes what `data` takes, or a record; its options are those of `data`, and its own
 
 
 PICTURES: dict[str, Picture] = {}  # by name; each enters when its module is imported

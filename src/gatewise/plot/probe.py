@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,6 @@ from gatewise.insight.probe import probe as data
 from gatewise.palette import PALETTE
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 MOST_UNITS = 8
 
@@ -44,7 +41,7 @@ def probe(record: Probe, ax: Any) -> npt.NDArray[Any]:
     return axes  # type: ignore[no-any-return]
 
 
-def _over_time(ax: Axes, record: Probe) -> None:
+def _over_time(ax: drawing.Axes, record: Probe) -> None:
     place = int((~np.isnan(record.values)).any(0).argmax())
     times = drawing.set_time_axis(ax, record.times)
     true, predicted = record.values[:, place], record.predicted[:, place]
@@ -70,7 +67,7 @@ def _marker(values: npt.NDArray[Any]) -> str:
     return "." if alone.any() else ""
 
 
-def _among_shifts(ax: Axes, record: Probe) -> None:
+def _among_shifts(ax: drawing.Axes, record: Probe) -> None:
     low, high = float(record.null.min()), max(float(record.null.max()), record.r_squared)
     floor = np.floor(100 * max(low, min(-1.0, record.r_squared - 1))) / 100  # the lowest bin takes what is below
     edges = np.linspace(floor, max(np.ceil(100 * high) / 100, floor + 0.01), 41)
@@ -92,7 +89,7 @@ def _among_shifts(ax: Axes, record: Probe) -> None:
     ax.set_ylabel("shifts")
 
 
-def _best_units(ax: Axes, record: Probe) -> None:
+def _best_units(ax: drawing.Axes, record: Probe) -> None:
     correlation = record.columns["correlation"]
     best = np.argsort(-np.abs(correlation), kind="stable")[:MOST_UNITS]
     for row, unit in enumerate(best):

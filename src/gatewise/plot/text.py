@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from unicodedata import east_asian_width
 
 import numpy as np
@@ -15,9 +15,6 @@ from gatewise.plot.picture import picture
 from gatewise.plot.records.text import Text
 from gatewise.plot.records.text import text as data
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 FONT = "DejaVu Sans Mono"  # of matplotlib; the reader's fonts have the rest
 SIGNS = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "←"}  # in place of invisible characters
 LONGEST = 24  # letters of a token
@@ -25,7 +22,7 @@ LINE = 0.22  # inches
 
 
 @picture(Text, data)
-def text(record: Text, ax: Any, *, width: int = 80) -> Axes:
+def text(record: Text, ax: Any, *, width: int = 80) -> drawing.Axes:
     """Draw the text that a cell read, each character or token on the colour of a unit's gate or state.
 
     Parameters
@@ -86,7 +83,7 @@ def _has_gaps(tokens: Sequence[str]) -> bool:
     return any(len(token) > 1 for token in tokens)
 
 
-def _boxes(ax: Axes, record: Text, lefts: Any, lines: Any, widths: Any) -> None:
+def _boxes(ax: drawing.Axes, record: Text, lefts: Any, lines: Any, widths: Any) -> None:
     from matplotlib.collections import PolyCollection
 
     gap = 0.1 if _has_gaps(record.tokens) else 0.0

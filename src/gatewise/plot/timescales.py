@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,14 +11,11 @@ from gatewise.insight.memory import timescales as data
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 WIDE = 20  # the largest over the smallest timescale, above which the axis is logarithmic
 
 
 @picture(Timescales, data)
-def timescales(record: Timescales, ax: Any) -> Axes:
+def timescales(record: Timescales, ax: Any) -> drawing.Axes:
     """Draw the timescale of each unit, the longest first; in the data's own time if its steps have dates.
 
     Returns

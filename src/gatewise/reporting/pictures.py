@@ -23,19 +23,7 @@ RC: dict[str, Any] = {
 
 
 def svg(draw: Callable[[Any], Any], sentence: str, key: str, height: float) -> str:
-    """Return a picture as an element of a page.
-
-    Parameters
-    ----------
-    draw : callable
-        Draws on the Figure that it is given.
-    sentence : str
-        Its alternative text.
-    key : str
-        What its ids begin with.
-    height : float
-        In inches.
-    """
+    """Return a picture as an element of a page; see `gatewise.plot.svg.svg`. Its height is in inches."""
 
     def fitted(figure: Any) -> None:
         draw(figure)

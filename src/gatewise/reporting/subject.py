@@ -25,34 +25,16 @@ KINDS = "a cell, an LSTM, a Network, a run, a trace of one of these, or the path
 
 @dataclass(frozen=True, eq=False)
 class ReportSubject:
-    """A run, and what the questions are about.
+    """A run, and what the questions are about."""
 
-    Attributes
-    ----------
-    run : NetworkTrace or LSTMTrace
-        With a batch axis in every quantity.
-    cells : dict of Trace
-        By layer and direction; those of the named sequence, if there is one.
-    outputs : array (time, batch, output), or (1, batch, output) of a network that reads the final states
-    output_names : tuple of str
-    target : int
-        The output that is explained.
-    sequence : int
-        The sequence that the questions about a step are asked of.
-    has_named_sequence : bool
-        Whether the caller named that sequence; if not, the other questions are asked of all sequences.
-    steps : tuple of (int or None)
-        The steps that are explained; None for a network that reads the final states.
-    """
-
-    run: NetworkTrace | LSTMTrace
-    cells: dict[tuple[int, str], Trace]
-    outputs: Array
+    run: NetworkTrace | LSTMTrace  # with a batch axis in every quantity
+    cells: dict[tuple[int, str], Trace]  # those of the named sequence, if there is one
+    outputs: Array  # (time, batch, output), or (1, batch, output) of a network that reads the final states
     output_names: tuple[str, ...]
-    target: int
-    sequence: int
-    has_named_sequence: bool
-    steps: tuple[int | None, ...]
+    target: int  # the output that is explained
+    sequence: int  # of the questions about a step
+    has_named_sequence: bool  # whether the caller named it; if not, the other questions are about all sequences
+    steps: tuple[int | None, ...]  # that are explained; None for a network that reads the final states
 
     @property
     def lstm(self) -> LSTMTrace:
@@ -153,13 +135,9 @@ def subject_of(
     outputs, output_names = _outputs(run)
     valid = None if len(outputs) != lstm.num_steps else first.valid
     _require_finite(first, outputs, valid)
-    named_sequence, output = (
-        None if name is None else place_of(noun, name, count, names)
-        for noun, name, count, names in (
-            ("sequence", sequence, lstm.batch_size, first.labels.sequences),
-            ("output", target, outputs.shape[2], output_names),
-        )
-    )
+    names = first.labels.sequences
+    named_sequence = None if sequence is None else place_of("sequence", sequence, lstm.batch_size, names)
+    output = None if target is None else place_of("output", target, outputs.shape[2], output_names)
     sizes = np.abs(outputs) if valid is None else np.where(valid[..., None], np.abs(outputs), -1)
     if named_sequence is not None:
         sizes = sizes[:, named_sequence : named_sequence + 1]
