@@ -61,6 +61,9 @@ def test_steps_that_masking_marks_do_not_take_place(tmp_path):
     short, _ = network.lstm(x[[0, 3], :1])
     np.testing.assert_allclose(y[[0, 3], 0], short[:, 0], rtol=0, atol=1e-6)
     np.testing.assert_array_equal(y[1, 0], y[0, 0])
+    (note,) = interop.inspect(path).pick().notes
+    assert note.startswith("a mask arrives at it: give mask=")
+    assert note not in gw.open_run(path, x).notes  # of a network that masks itself
 
 
 @pytest.mark.parametrize(

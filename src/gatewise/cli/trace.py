@@ -124,7 +124,8 @@ def trace(
     require_other(output, file, input, state)
     counts = None if lengths is None else integers("lengths", lengths)
     options_of_input = InputOptions("lstm", axes, key, counts, state, attributes=attributes, basin=basin)
-    prepared = prepare_run(inspect_file(file, settings), input, name, options_of_input, finite=False)
+    contents = inspect_file(file, settings)
+    prepared = prepare_run(contents, input, name, options_of_input, finite=False, lstm_only=True)
     assert isinstance(prepared, PreparedLSTM)
     print_prepared(prepared)
     run = _run_to_file(prepared, keeping, output)
@@ -139,9 +140,9 @@ def _run_to_file(prepared: PreparedLSTM, keep: Keep, output: Path) -> OpenedRun:
     where = f", which are written to {output} as the run goes" if on_file else ""
     announce_cost(f"this keeps {in_bytes(size)} of {steps}{where}", prepared.seconds(), size)
     if on_file:
-        return prepared.run(keep, output, lstm_only=True)
+        return prepared.run(keep, output)
     with beside(output) as temporary, open(temporary, "wb") as target:  # before the run, which may be long
-        run = prepared.run(keep, lstm_only=True)
+        run = prepared.run(keep)
         np.savez(target, **npz_arrays(run.trace), **network_arrays(run.trace, prepared.input.x))
     return run
 

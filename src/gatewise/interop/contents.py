@@ -21,6 +21,7 @@ from gatewise.network.parts import READS
 from gatewise.showing import brief, counted, inline
 
 LINE = 500  # characters of a note, a reason or a place
+MASKED = "a mask arrives at it"  # how the note begins of an LSTM that needs mask=… where no network makes it
 
 
 def _print_safely(record: Any, *names: str) -> None:

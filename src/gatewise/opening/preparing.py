@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gatewise.errors import FileError, GatewiseError, MissingExtraError, OptionError, join_names
-from gatewise.interop.contents import Contents, StoredLSTM
+from gatewise.interop.contents import MASKED, Contents, StoredLSTM
 from gatewise.interop.own import CONVENTION
 from gatewise.layers.stack import States
 from gatewise.opening.axes import AmbiguousAxesError
@@ -41,12 +41,19 @@ DEFAULTS = InputOptions()
 
 
 def prepare_run(
-    contents: Contents, input: Any, name: str | None, options: InputOptions, *, finite: bool = True
+    contents: Contents,
+    input: Any,
+    name: str | None,
+    options: InputOptions,
+    *,
+    finite: bool = True,
+    lstm_only: bool = False,
 ) -> PreparedLSTM | PreparedWholeModel:
     """Return the run of a model over an input, ready to start.
 
-    `name` says which LSTM, if there are several; weights that are not finite are refused where `finite` is set. Raise
-    GatewiseError if the input cannot be read, or fits neither the LSTM nor the whole model.
+    `name` says which LSTM, if there are several; weights that are not finite are refused where `finite` is set.
+    `lstm_only` is that of `PreparedLSTM`. Raise GatewiseError if the input cannot be read, or fits neither the LSTM nor
+    the whole model.
     """
     contents_named = with_layers(contents, name, options.embedding, options.head, options.reads)
     entry, several = _picked(contents_named, name)
@@ -70,7 +77,7 @@ def prepare_run(
             several or refusal or OptionError(f"{data.source} holds several arrays: --key names one of them: {arrays}")
         )
     assert model is not None
-    return _prepared_lstm(model, lstm_input, data)
+    return _prepared_lstm(model, lstm_input, data, lstm_only)
 
 
 def _picked(contents: Contents, name: str | None) -> tuple[StoredLSTM | None, GatewiseError | None]:
@@ -145,13 +152,15 @@ def _whole_model(
     return loaded
 
 
-def _prepared_lstm(model: OpenedModel, lstm_input: ModelInput, data: InputNumbers) -> PreparedLSTM:
+def _prepared_lstm(model: OpenedModel, lstm_input: ModelInput, data: InputNumbers, lstm_only: bool) -> PreparedLSTM:
     reader = "the network" if model.feature_network is not None else f"the LSTM {model.found.name!r}"
     kind = f"the input of {reader}" if lstm_input.tokens is None else "the tokens of the network"
     ambiguous = model.network is None and is_runnable(model.contents)
     left_out = () if data.single is None else data.single.notes
-    notes = (*model.found.notes, *left_out, *model.notes)
-    return PreparedLSTM(model, lstm_input, f"{data.name} is taken as {kind}", ambiguous, notes)
+    masks = model.network is not None and model.network.masked is not None and not lstm_only
+    of_lstm = [note for note in model.found.notes if not (masks and note.startswith(MASKED))]
+    notes = (*of_lstm, *left_out, *model.notes)
+    return PreparedLSTM(model, lstm_input, f"{data.name} is taken as {kind}", ambiguous, notes, lstm_only)
 
 
 def _prepared_whole_model(

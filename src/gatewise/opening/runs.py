@@ -77,6 +77,8 @@ class PreparedLSTM:
     ambiguous : bool
         Whether it might also have been the input of the whole model.
     notes : tuple of str
+    lstm_only : bool
+        Whether the network's head is left out, where nothing stands between its features and its LSTM.
     """
 
     model: OpenedModel
@@ -84,6 +86,7 @@ class PreparedLSTM:
     interpretation: str
     ambiguous: bool
     notes: tuple[str, ...]
+    lstm_only: bool = False
 
     @property
     def num_steps(self) -> int:
@@ -98,18 +101,15 @@ class PreparedLSTM:
         """Return the seconds that the run takes, about."""
         return seconds(self.model.lstm, self.num_steps, self.input.batch)
 
-    def run(self, keep: Keep = EVERYTHING, out: PathLike | None = None, *, lstm_only: bool = False) -> OpenedRun:
-        """Run the model, and write its trace to the file `out` meanwhile.
-
-        With `lstm_only`, the network's head is left out where nothing stands between its features and its LSTM.
-        """
+    def run(self, keep: Keep = EVERYTHING, out: PathLike | None = None) -> OpenedRun:
+        """Run the model, and write its trace to the file `out` meanwhile."""
         lstm, network = self.model.lstm, self.model.network
         x, state, options = self.input.x, self.input.state, self.input.options | {"out": out}
         if not keep.everything:
             options |= {"keep": keep.quantities, "units": keep.units, "every": keep.every}
         size = in_bytes(self.bytes_kept(keep, on_file=out is not None))
         with working(f"tracing {counted(self.num_steps, 'step')}, {size}", None, self.seconds()):
-            if network is None or (lstm_only and self.model.feature_network is None):
+            if network is None or (self.lstm_only and self.model.feature_network is None):
                 trace: RunTrace = lstm.trace(x, state, **options)
             elif network.embedding is None or self.input.tokens is not None:
                 trace = network.trace(x if self.input.tokens is None else self.input.tokens, state, **options)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from gatewise.errors import FileError
 from gatewise.files.budget import Budget
-from gatewise.interop.contents import StoredLSTM
+from gatewise.interop.contents import MASKED, StoredLSTM
 from gatewise.interop.keras.bare_weights import STACKED_DIRECTIONS, CellWeights, Options, assemble
 from gatewise.interop.keras.config import (
     MERGES,
@@ -21,8 +21,6 @@ from gatewise.interop.keras.layer_graph import RECURRENT, LayerNode
 from gatewise.interop.stacks import LayerStack, stacks_of
 from gatewise.parameters import Variant
 from gatewise.showing import with_article
-
-MASKED = "a mask arrives at it"  # how a note begins
 
 
 def configured_lstm(
