@@ -12,7 +12,16 @@ import numpy as np
 
 from gatewise.activations import Activation
 from gatewise.arrays import Array
-from gatewise.errors import FileError, OptionError, WeightsWarning, join_names, one_of, shown
+from gatewise.errors import (
+    CapacityError,
+    FileError,
+    GatewiseError,
+    OptionError,
+    WeightsWarning,
+    join_names,
+    one_of,
+    shown,
+)
 from gatewise.interop.graphs import GraphNames
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
@@ -143,6 +152,20 @@ def held_layer(
     """Return a layer whose arrays are in memory."""
     read_bias = None if bias is None else partial(np.asarray, bias)
     return StoredLayer(name, kind, weight.shape, partial(np.asarray, weight), read_bias, activation)
+
+
+def guarded(path: str, make: Callable[[], Network]) -> Callable[[], Network]:
+    """Return a function that builds a file's network, with the file's name in its errors."""
+
+    def network() -> Network:
+        try:
+            return make()
+        except CapacityError:
+            raise
+        except GatewiseError as problem:
+            raise FileError(f"cannot make a network of {path}: {problem}") from None
+
+    return network
 
 
 @dataclass(frozen=True)

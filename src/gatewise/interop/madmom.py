@@ -24,7 +24,7 @@ from gatewise.files.budget import Budget
 from gatewise.interop import conventions
 from gatewise.interop.containers import pickled_arrays, pickles
 from gatewise.interop.containers.pickles import GlobalName, PickledObject
-from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM, check_options, held_layer
+from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM, check_options, guarded, held_layer
 from gatewise.interop.formats import reading
 from gatewise.interop.torch.described import describe_content
 from gatewise.layers import LSTM
@@ -57,7 +57,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
         networks = list(_find_networks(content, budget))
     networks_read = [_NetworkLayers(prefix, layers, budget) for prefix, layers in networks]
     budget.end()
-    network = partial(_build_network, name, networks_read[0]) if len(networks_read) == 1 else None
+    network = guarded(name, partial(_build_network, networks_read[0])) if len(networks_read) == 1 else None
     return Contents(
         name,
         "madmom",
@@ -277,19 +277,16 @@ def _read_linear(layer: Any, budget: Budget) -> Linear:
     return Linear(np.ascontiguousarray(matrix), np.broadcast_to(bias.reshape(-1), (len(matrix),)).copy(), activation)
 
 
-def _build_network(path: str, listed: _NetworkLayers) -> Network:
+def _build_network(listed: _NetworkLayers) -> Network:
     """Return the whole network: LSTM layers, and linear ones after them."""
     rows = [item for item in listed.chain if isinstance(item, _LSTMLayer)]
     rest = listed.chain[len(rows) :]
     if not rows or rows != listed.chain[: len(rows)] or not all(isinstance(item, Linear) for item in rest):
         odd = next((item for item in listed.chain if isinstance(item, str)), "LSTM layers do not come first in it")
-        raise FileError(f"cannot make a network of {path}: {odd}")
-    try:
-        stored = _stored_lstm(rows, False)
-        initial = stored.state and conventions.first_sequence(stored.state)
-        lstm = next(
-            (lstm_in_file.lstm for lstm_in_file in listed.lstms if lstm_in_file.stacked or len(rows) == 1), stored.lstm
-        )
-        return Network(lstm, head=[layer for layer in rest if isinstance(layer, Linear)] or None, initial=initial)
-    except GatewiseError as problem:
-        raise FileError(f"cannot make a network of {path}: {problem}") from None
+        raise FileError(odd)
+    stored = _stored_lstm(rows, False)
+    initial = stored.state and conventions.first_sequence(stored.state)
+    lstm = next(
+        (lstm_in_file.lstm for lstm_in_file in listed.lstms if lstm_in_file.stacked or len(rows) == 1), stored.lstm
+    )
+    return Network(lstm, head=[layer for layer in rest if isinstance(layer, Linear)] or None, initial=initial)

@@ -13,6 +13,7 @@ import pickletools
 import struct
 import warnings
 from collections.abc import Iterator
+from functools import partialmethod
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from gatewise.errors import FileError, reason
@@ -185,19 +186,13 @@ class _Machine:
     def _tuple(self, _: Any) -> None:
         self.stack.append(tuple(self.pop_to_mark()))
 
-    def _tuple1(self, _: Any) -> None:
-        self._tuple_of(1)
-
-    def _tuple2(self, _: Any) -> None:
-        self._tuple_of(2)
-
-    def _tuple3(self, _: Any) -> None:
-        self._tuple_of(3)
-
-    def _tuple_of(self, count: int) -> None:
+    def _tuple_of(self, count: int, _: Any) -> None:
         if len(self.stack) < count:
             raise ValueError("the stack is empty")
         self.stack[-count:] = [tuple(self.stack[-count:])]
+
+    _tuple1, _tuple2 = partialmethod(_tuple_of, 1), partialmethod(_tuple_of, 2)
+    _tuple3 = partialmethod(_tuple_of, 3)
 
     def _list(self, _: Any) -> None:
         self.stack.append(self.pop_to_mark())

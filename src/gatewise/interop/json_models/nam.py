@@ -20,8 +20,8 @@ from gatewise.errors import FileError
 from gatewise.files.budget import Budget
 from gatewise.interop import conventions
 from gatewise.interop.containers.json_document import array, count, describe, entry, to_float32
-from gatewise.interop.contents import Contents, Refused, StoredLSTM, held_layer
-from gatewise.interop.json_models.parts import finite_number, guarded, sample_rate_note, version_suffix
+from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM, guarded, held_layer
+from gatewise.interop.json_models.parts import finite_number, sample_rate_note, version_suffix
 from gatewise.layers import LSTM
 from gatewise.network import Linear, Network
 from gatewise.records.step import State
@@ -47,41 +47,24 @@ def contents(document: dict[str, Any], path: str, budget: Budget) -> Contents:
 def _read_container(document: dict[str, Any], path: str, budget: Budget) -> Contents:
     """Return the contents of a model of several sizes: each is a complete model."""
     models = entry(entry(document, "config", dict, "the model"), "submodels", list, "its config")
-    models_by_name = []
+    lstms, parts, refused = list[StoredLSTM](), list[StoredLayer](), list[Refused]()
     for place, submodel in enumerate(models):
         name = f"submodels.{place}"
         if not isinstance(submodel, dict):
             raise FileError(f"{name} must be an object, not {describe(submodel)}")
-        models_by_name.append((name, _read_model(entry(submodel, "model", dict, name), path, budget)))
-    if not models_by_name:
+        last = _read_model(entry(submodel, "model", dict, name), path, budget)
+        lstms += [replace(stored, name=f"{name}.{stored.name}") for stored in last.lstms]
+        parts += [replace(layer, name=f"{name}.{layer.name}") for layer in last.parts]
+        refused += [Refused(name, refusal.reason) for refusal in last.refused]
+    if not models:
         raise FileError("it has no submodels")
 
     def network() -> Network:
-        name, last = models_by_name[-1]
         if last.network is None:
             raise FileError(f"its player uses {name}, and of that {last.refused[0].reason}")
         return last.network()
 
-    return Contents(
-        path,
-        "",
-        tuple(
-            replace(stored, name=f"{name}.{stored.name}")
-            for name, submodel_contents in models_by_name
-            for stored in submodel_contents.lstms
-        ),
-        tuple(
-            replace(layer, name=f"{name}.{layer.name}")
-            for name, submodel_contents in models_by_name
-            for layer in submodel_contents.parts
-        ),
-        tuple(
-            Refused(name, refusal.reason)
-            for name, submodel_contents in models_by_name
-            for refusal in submodel_contents.refused
-        ),
-        guarded(path, network),
-    )
+    return Contents(path, "", tuple(lstms), tuple(parts), tuple(refused), guarded(path, network))
 
 
 def _read_model(document: dict[str, Any], path: str, budget: Budget) -> Contents:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
 
 from gatewise.arrays import Array
-from gatewise.errors import CapacityError, FileError, GatewiseError
 from gatewise.interop import conventions
 from gatewise.interop.containers.json_document import to_float32
-from gatewise.network import Network
 from gatewise.parameters import Parameters
 
 KERAS = "gates i f c o along the columns, one bias"
@@ -37,17 +34,3 @@ def sample_rate_note(value: object) -> tuple[str, ...]:
 def keras_cell(kernel: Array, recurrent: Array, bias: Array) -> Parameters:
     """Return a cell from Keras' arrays; `conventions` refuses wrong shapes."""
     return conventions.parameters("keras", to_float32(kernel).T, to_float32(recurrent).T, [to_float32(bias)])
-
-
-def guarded(path: str, make: Callable[[], Network]) -> Callable[[], Network]:
-    """Return a function that builds a file's network, with the file's name in its errors."""
-
-    def network() -> Network:
-        try:
-            return make()
-        except CapacityError:
-            raise
-        except GatewiseError as problem:
-            raise FileError(f"cannot make a network of {path}: {problem}") from None
-
-    return network

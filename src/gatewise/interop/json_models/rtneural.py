@@ -17,8 +17,8 @@ from gatewise.arrays import Array
 from gatewise.errors import FileError, GatewiseError, OptionError, join_names
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.json_document import array, describe, entry, to_float32
-from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM, held_layer
-from gatewise.interop.json_models.parts import KERAS, finite_number, guarded, keras_cell, sample_rate_note
+from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM, guarded, held_layer
+from gatewise.interop.json_models.parts import KERAS, finite_number, keras_cell, sample_rate_note
 from gatewise.layers import LSTM
 from gatewise.network import Branch, Linear, Network, Scaling
 from gatewise.parameters import Parameters

@@ -17,8 +17,7 @@ from gatewise.arrays import Array
 from gatewise.errors import FileError
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.json_document import array, count, describe, entry, to_float32
-from gatewise.interop.contents import Contents, Refused, StoredLSTM
-from gatewise.interop.json_models.parts import guarded
+from gatewise.interop.contents import Contents, Refused, StoredLSTM, guarded
 from gatewise.interop.torch import grouping
 from gatewise.network import Linear, Network
 

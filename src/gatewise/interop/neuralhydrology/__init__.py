@@ -19,21 +19,34 @@ from typing import Any
 from gatewise.arrays import Array
 from gatewise.errors import FileError, GatewiseError, OptionError, join_names, shown
 from gatewise.files.budget import Budget
-from gatewise.interop.containers.tensors import Tensor
+from gatewise.interop.containers.tensors import Tensor, numbers_of
 from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options
 from gatewise.interop.formats import reading
 from gatewise.interop.neuralhydrology import documents, scaler
-from gatewise.interop.neuralhydrology.building import build_network
-from gatewise.interop.neuralhydrology.config import LSTMS, Config, read_config, unsupported_reason
+from gatewise.interop.neuralhydrology.config import (
+    LSTMS,
+    Config,
+    Embedding,
+    measure_of,
+    read_config,
+    unsupported_reason,
+)
 from gatewise.interop.torch.files import open_file
 from gatewise.interop.torch.grouping import group_tensors
-from gatewise.network import Network
+from gatewise.layers import LSTM
+from gatewise.network import Branch, Linear, Network
+from gatewise.records.labels import Labels
 
 CONFIG = "config.yml"
 WEIGHTS = re.compile(r"model_epoch([0-9]{1,9})\.pt")
 MOST_FILES = 100_000  # of the folder, that are looked at
 CELL = re.compile(r"cell\.([wb])_(ih|hh)")  # the parameters of customlstm
 KINDS = {"w": "weight", "b": "bias"}
+HEAD = "head.net.0"
+# Where the layers of embeddings are; older versions had one of dynamic inputs alone.
+DYNAMICS = ("embedding_net.dynamics_embeddings.0.net", "embedding_net.dynamics_embedding.net")
+STATICS = ("embedding_net.statics_embedding.net",)
+Tensors = Mapping[str, Tensor | Array]
 
 
 def recognises(path: os.PathLike[str], head: bytes) -> bool:
@@ -98,7 +111,7 @@ def _read_run(
     except FileError as problem:
         raise FileError(f"{weights.name}: {problem}") from None
     place = LSTMS[config.model]
-    tensors: dict[str, Tensor | Array] = {_pytorch_name(key): tensor for key, tensor in archive.tensors.items()}
+    tensors: Tensors = {_pytorch_name(key): tensor for key, tensor in archive.tensors.items()}
     lstms, layers, refused = group_tensors(tensors)
     matching = [lstm_in_file for lstm_in_file in lstms if lstm_in_file.name == place]
     if len(lstms) + len(refused) != 1 or not matching:
@@ -106,7 +119,7 @@ def _read_run(
         reason = refused[0].reason if refused else f"it has {names}" if lstms else "there is none"
         raise FileError(f"its {weights.name} must have one LSTM, under the name {place}: {reason}")
     scales = scaler.read_scaler(folder, budget)
-    network = build_network(config, scales, matching[0].lstm, tensors, place)
+    network = _build_network(config, scales, matching[0].lstm, tensors, place)
     version = f" {config.version}" if config.version else ""
     return Contents(
         name,
@@ -136,3 +149,74 @@ def _with_conventions(stored: StoredLSTM, config: Config, file: str) -> StoredLS
         notes=(*stored.notes, *about, *config.notes),
         batch_first=False,
     )
+
+
+# The network: its scaling, its embeddings, its LSTM and its head.
+
+
+def _build_network(config: Config, scales: scaler.Scaler, lstm: LSTM, tensors: Tensors, place: str) -> Network:
+    """Return the network of an LSTM, which is at a place among weights; these must be as the configuration says."""
+    if lstm.num_layers != 1 or lstm.bidirectional or lstm.hidden_size != config.hidden_size:
+        raise FileError(
+            f"its weights are of {lstm!r}; its config.yml says one layer of {config.hidden_size} units, forward"
+        )
+    used = {f"{place}.{kind}" for kind in ("weight", "bias")} | {HEAD}
+    head = _dense_layer(tensors, HEAD, (len(config.targets), config.hidden_size), config.activation)
+    branches, first = [], 0
+    for embedding, features, places in (
+        (config.dynamics_embedding, config.dynamic, DYNAMICS),
+        (config.statics_embedding, config.static, STATICS),
+    ):
+        layers = [] if embedding is None else _embedding_layers(tensors, embedding, len(features), places, used)
+        if features:
+            branches.append(Branch(range(first, first + len(features)), layers))
+        first += len(features)
+    if others := [name for name in tensors if name.rpartition(".")[0] not in used and not name.startswith(f"{place}.")]:
+        raise FileError(f"its weights have {shown(others[0], 80)!r}, for which its config.yml gives no reason")
+    measures = {
+        name: measure for name in (*config.features, *config.targets) if (measure := measure_of(name)) is not None
+    }
+    try:
+        return Network(
+            lstm,
+            head=head,
+            inputs=scales.scaling(config.dynamic, config.static),
+            branches=branches if any(branch.layers for branch in branches) else (),
+            outputs=scales.scaling(config.targets, clipped=config.clipped),
+            labels=Labels(features=config.features, outputs=config.targets, measures=measures),
+        )
+    except FileError:
+        raise
+    except GatewiseError as problem:
+        raise FileError(f"its weights are others than its config.yml says: {problem}") from None
+
+
+def _embedding_layers(
+    tensors: Tensors, embedding: Embedding, features: int, places: tuple[str, ...], used: set[str]
+) -> list[Linear]:
+    """Return the dense layers of an embedding: each but the last has an activation and dropout behind it."""
+    place = next((candidate for candidate in places if f"{candidate}.0.weight" in tensors), places[0])
+    layers = []
+    for number, size in enumerate(embedding.hiddens):
+        last = number == len(embedding.hiddens) - 1
+        prefix = f"{place}.{3 * number}"
+        layers.append(_dense_layer(tensors, prefix, (size, features), None if last else embedding.activation))
+        used.add(prefix)
+        features = size
+    return layers
+
+
+def _dense_layer(tensors: Tensors, place: str, shape: tuple[int, int], activation: str | None) -> Linear:
+    arrays = []
+    for kind, expected in (("weight", shape), ("bias", shape[:1])):
+        tensor = tensors.get(f"{place}.{kind}")
+        if tensor is None:
+            raise FileError(f"its weights have no {place}.{kind}, which its config.yml asks for")
+        if tuple(tensor.shape) != expected:
+            raise FileError(
+                f"its {place}.{kind} has shape {re.sub(' +', ' ', shown(str(tuple(tensor.shape)), 60))};"
+                f" its config.yml asks for {expected}"
+            )
+        arrays.append(numbers_of(tensor))
+    weight, bias = arrays
+    return Linear(weight, bias, activation)

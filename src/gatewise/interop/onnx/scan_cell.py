@@ -217,11 +217,9 @@ class _Translation:
             isinstance(first, Symbol)
             and first.sub
             and list(parts) == [_of_gate(_any_gate(first), k) for k in self.gates]
+            and _any_gate(first) in self.together
         ):
-            return self.together.get(_any_gate(first)) or self._concat(parts)  # as it was before it was split
-        return self._concat(parts)
-
-    def _concat(self, parts: Sequence[Formula]) -> str:
+            return self.together[_any_gate(first)]  # as it was before it was split
         return self.body.node("Concat", [self._translate(part) for part in parts], axis=1)
 
     def _mean(self, argument: Formula) -> str:

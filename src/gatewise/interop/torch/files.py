@@ -8,6 +8,7 @@ The layouts follow `torch.serialization`.
 from __future__ import annotations
 
 import io
+import json
 import re
 import struct
 from collections.abc import Mapping
@@ -16,16 +17,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gatewise.errors import FileError
+from gatewise.errors import FileError, reason
 from gatewise.files.budget import Budget
 from gatewise.files.storage import is_safetensors
 from gatewise.interop import unread
-from gatewise.interop.containers import pickles, safetensors, zips
-from gatewise.interop.containers.tensors import SharedStorage, Storage, Tensor, bytes_per_number, is_count
+from gatewise.interop.containers import pickles, zips
+from gatewise.interop.containers.tensors import (
+    SharedStorage,
+    Storage,
+    Tensor,
+    bytes_per_number,
+    contiguous_tensor,
+    is_count,
+    unreadable_tensor,
+)
 from gatewise.interop.torch.described import MAGIC, describe_content, flatten
 from gatewise.interop.torch.storages import in_little_endian, is_storage, iterate_references, storage_kind
 
 READ = 1000  # bytes that are read in a microsecond
+AXES = 32  # that any NumPy has
+TYPES = {"F32": "<f4", "F64": "<f8", "F16": "<f2", "BF16": "bf16"}  # of safetensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +54,56 @@ class TorchFile:
 def open_file(path: Path, head: bytes, budget: Budget, stack: ExitStack) -> TorchFile:
     """Return the tensors of a file, whose kind its first bytes tell; it stays open until `stack` ends."""
     if is_safetensors(head):
-        return TorchFile("safetensors", safetensors.read_tensors(path, budget))
+        return TorchFile("safetensors", _read_safetensors(path, budget))
     if head.startswith(b"PK"):
         return _open_zip(path, budget, stack)
     with open(path, "rb") as file:
         return _open_stream(file, budget, stack)
+
+
+def _bytes_at(path: Path, begin: int, length: int) -> bytes:
+    with open(path, "rb") as file:
+        file.seek(begin)
+        return file.read(length)
+
+
+# Safetensors.
+
+
+def _read_safetensors(path: Path, budget: Budget) -> dict[str, Tensor]:
+    from safetensors import SafetensorError, safe_open
+
+    tensors: dict[str, Tensor] = {}
+    try:
+        with open(path, "rb") as raw:
+            length = int.from_bytes(raw.read(8), "little")
+            text = raw.read(length)
+            budget.parse(text, "its header")
+            header = json.loads(text)
+        with safe_open(path, framework="numpy") as file:  # which looks at the whole header
+            names = list(file.keys())
+        budget.count(len(names), "tensors")
+        for name in names:
+            tensors[name] = _described_in(path, 8 + length, header[name], budget)
+    except FileError:
+        raise
+    except (SafetensorError, OSError, ValueError, TypeError, OverflowError, KeyError, RecursionError) as problem:
+        raise FileError(f"it is not an intact safetensors file ({reason(problem)})") from None
+    return tensors
+
+
+def _described_in(path: Path, begin: int, entry: dict[str, Any], budget: Budget) -> Tensor:
+    """Return the tensor of an entry of a header, whose numbers are in a file behind it."""
+    kind, shape, (first, end) = TYPES.get(entry["dtype"]), tuple(entry["shape"]), entry["data_offsets"]
+    if kind is None:
+        return unreadable_tensor(f"its numbers are {entry['dtype']}, which is not supported")
+    if len(shape) > AXES:
+        return unreadable_tensor(f"it has {len(shape)} axes; at most {AXES} are read")
+
+    def read(size: int) -> bytes:
+        return _bytes_at(path, begin + first, min(size, end - first))
+
+    return contiguous_tensor(shape, Storage(kind, (end - first) // bytes_per_number(kind), read), budget)
 
 
 # Zip: since PyTorch 1.6, and TorchScript.
@@ -81,42 +137,30 @@ def _open_zip(path: Path, budget: Budget, stack: ExitStack) -> TorchFile:
     if not any(name.startswith(f"{folder}/code/") for name in archive.names):
         return TorchFile("PyTorch", *flat, tuple(calls), describe_content(content))
     tensors, classes, batch_first = flat
-    code = ClassCode(archive, f"{folder}/code")
-    batch_first |= {
-        path: value
-        for path, kind in classes.items()
-        if kind.endswith(".LSTM") and (value := code.batch_first_of(kind)) is not None
-    }
+    settings: dict[str, dict[str, bool]] = {}
+    for owner, kind in classes.items():
+        module, _, name = kind.rpartition(".")
+        if name == "LSTM" and module not in settings:
+            settings[module] = _batch_first_in(archive, f"{folder}/code/{module.replace('.', '/')}.py")
+        if name == "LSTM" and name in settings[module]:
+            batch_first[owner] = settings[module][name]
     return TorchFile("TorchScript", tensors, classes, batch_first, tuple(calls), describe_content(content))
 
 
-class ClassCode:
-    """The batch_first of classes, from their code, which is only text here and is never run."""
-
-    def __init__(self, archive: zips.ZipMembers, folder: str) -> None:
-        self._archive, self._folder = archive, folder
-        self._settings: dict[str, dict[str, bool]] = {}
-
-    def batch_first_of(self, kind: str) -> bool | None:
-        """Return the batch_first of a class by its full name, or None if its code does not say."""
-        module, _, name = kind.rpartition(".")
-        if module not in self._settings:
-            self._settings[module] = self._read_module(module)
-        return self._settings[module].get(name)
-
-    def _read_module(self, module: str) -> dict[str, bool]:
-        try:
-            data = self._archive.member(f"{self._folder}/{module.replace('.', '/')}.py")
-        except FileError:
-            return {}
-        settings: dict[str, bool] = {}
-        name = ""
-        for line in data.decode("utf-8", "replace").splitlines():
-            if (class_line := re.match(r"class (\w+)\(", line)) is not None:
-                name = class_line[1]
-            elif (setting := re.fullmatch(r" +batch_first : Final\[bool\] = (True|False)", line)) is not None:
-                settings.setdefault(name, setting[1] == "True")
-        return settings
+def _batch_first_in(archive: zips.ZipMembers, member: str) -> dict[str, bool]:
+    """Return the batch_first of classes as far as their code says it, which is only text here and is never run."""
+    try:
+        data = archive.member(member)
+    except FileError:
+        return {}
+    settings: dict[str, bool] = {}
+    name = ""
+    for line in data.decode("utf-8", "replace").splitlines():
+        if (class_line := re.match(r"class (\w+)\(", line)) is not None:
+            name = class_line[1]
+        elif (setting := re.fullmatch(r" +batch_first : Final\[bool\] = (True|False)", line)) is not None:
+            settings.setdefault(name, setting[1] == "True")
+    return settings
 
 
 # The stream of pickles: before 1.6, and pickles that PyTorch did not write.
@@ -157,9 +201,7 @@ def _open_stream(file: BinaryIO, budget: Budget, stack: ExitStack) -> TorchFile:
     def fetch(place: Any) -> bytes:
         begin, length = place
         budget.work(length // READ, "reading its storages")
-        with open(source, "rb") as again:
-            again.seek(begin)
-            return again.read(length)
+        return _bytes_at(source, begin, length)
 
     shared = SharedStorage(fetch)
     stack.callback(shared.close)

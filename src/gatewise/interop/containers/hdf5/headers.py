@@ -5,60 +5,42 @@ from __future__ import annotations
 import math
 
 from gatewise.errors import FileError
-from gatewise.interop.containers.hdf5.file import Cursor, HDF5File, Message, Type
+from gatewise.interop.containers.hdf5.file import HDF5File, Message, Type
 
 
 def read_messages(file: HDF5File, address: int) -> list[Message]:
-    """Return the messages of an object's header."""
+    """Return the messages of an object's header, of either version."""
     head = file.to_end(address, 64)
-    if head.data[:4] == b"OHDR":
-        return _read_version_2(file, address, head)
-    head.version("an object header", 1)
-    head.take(7)
-    size = head.number(4)
-    messages_so_far: list[Message] = []
-    blocks = [(address + 16, size)]
-    for start, length in blocks:
+    second = head.data[:4] == b"OHDR"
+    if second:
+        head.take(4)
+        head.version("an object header", 2)
+        flags = head.number(1)
+        head.take((16 if flags & 0x20 else 0) + (4 if flags & 0x10 else 0))
+        blocks = [(head.number(1 << (flags & 3)), address + head.at)]
+        of_kind, between = 1, 2 if flags & 4 else 0  # the bytes of a message's kind, and those before its data
+    else:
+        head.version("an object header", 1)
+        head.take(7)
+        blocks, of_kind, between = [(head.number(4), address + 16)], 2, 3
+    messages: list[Message] = []
+    for place, (length, start) in enumerate(blocks):
         block = file.read_piece(start, length)
-        while block.left >= 8:
-            kind, count, flags = block.number(2), block.number(2), block.number(1)
-            block.take(3)
-            data = block.take(count)
-            _add_message(file, messages_so_far, blocks, Message(kind, flags, data))
-    return messages_so_far
-
-
-def _read_version_2(file: HDF5File, address: int, head: Cursor) -> list[Message]:
-    head.take(4)
-    head.version("an object header", 2)
-    flags = head.number(1)
-    head.take((16 if flags & 0x20 else 0) + (4 if flags & 0x10 else 0))
-    size = head.number(1 << (flags & 3))
-    messages_so_far: list[Message] = []
-    blocks = [(address + head.at, size)]
-    for number, (start, length) in enumerate(blocks):
-        block = file.read_piece(start, length)
-        if number:
+        if second and place:
             block.signature(b"OCHK")
             block.data = block.data[:-4]  # without its checksum
-        while block.left >= (6 if flags & 4 else 4):
-            kind, count, message_flags = block.number(1), block.number(2), block.number(1)
-            block.take(2 if flags & 4 else 0)
-            _add_message(file, messages_so_far, blocks, Message(kind, message_flags, block.take(count)))
-    return messages_so_far
-
-
-def _add_message(
-    file: HDF5File, messages_so_far: list[Message], blocks: list[tuple[int, int]], message: Message
-) -> None:
-    file.count(1, 2)
-    messages_so_far.append(message)
-    if message.kind == 0x10:
-        at = file.cursor(message.data)
-        start, length = file.require_address(at.offset()), at.length()
-        if len(blocks) > 1000 or (start, length) in blocks:
-            raise FileError("an object header of it never ends")
-        blocks.append((start, length))
+        while block.left >= of_kind + 3 + between:
+            kind, count, flags = block.number(of_kind), block.number(2), block.number(1)
+            block.take(between)
+            messages.append(Message(kind, flags, block.take(count)))
+            file.count(1, 2)
+            if kind == 0x10:
+                at = file.cursor(messages[-1].data)
+                start, length = file.require_address(at.offset()), at.length()
+                if len(blocks) > 1000 or (length, start) in blocks:
+                    raise FileError("an object header of it never ends")
+                blocks.append((length, start))
+    return messages
 
 
 # Keys: position of the sign, first bit, number of bits, position and length of the exponent and of the mantissa, and
