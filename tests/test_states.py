@@ -35,7 +35,10 @@ def interop(framework):
 
 
 def drawn(lstm, batch, rng):
-    return [[gw.State(*(rng.normal(size=part.shape) for part in one)) for one in row] for row in lstm.zero_state(batch)]
+    return [
+        [gw.State(*(rng.normal(size=part.shape).astype(lstm.dtype) for part in one)) for one in row]
+        for row in lstm.zero_state(batch)
+    ]
 
 
 def expressible(framework, kind, batch):

@@ -69,20 +69,23 @@ def written(tmp_path, data, name="file.pt"):
     return tmp_path / name
 
 
-@in_every_shape
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_what_is_written_is_read_again_bit_for_bit(tmp_path, lstm, suffix):
-    torch.write(lstm, tmp_path / f"lstm{suffix}")
-    assert_same_lstm(torch.read(tmp_path / f"lstm{suffix}"), lstm)
-    assert_same_lstm(gw.load(tmp_path / f"lstm{suffix}"), lstm)
+def archived(tmp_path, description, storages=()):
+    """Write an archive of PyTorch's: the pickle that describes it, and the bytes of each storage."""
+    with zipfile.ZipFile(tmp_path / "file.pt", "w") as archive:
+        archive.writestr("archive/data.pkl", description)
+        for key, data in enumerate(storages):
+            archive.writestr(f"archive/data/{key}", data)
+    return tmp_path / "file.pt"
 
 
 @in_every_shape
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_the_same_lstm_gives_the_same_bytes(tmp_path, lstm, suffix):
+def test_what_is_written_is_always_the_same_bytes_and_is_read_again_bit_for_bit(tmp_path, lstm, suffix):
     for name in ("one", "two"):
         torch.write(lstm, tmp_path / f"{name}{suffix}")
     assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
+    for read in (torch.read, gw.load):
+        assert_same_lstm(read(tmp_path / f"one{suffix}"), lstm)
 
 
 @in_every_shape
@@ -243,29 +246,19 @@ CODE = [
 @pytest.mark.parametrize("way", ["pickle", "zip", "stream"])
 def test_no_operation_of_a_pickle_calls_or_imports_anything(tmp_path, monkeypatch, code, way):
     monkeypatch.chdir(tmp_path)
-    if way == "zip":
-        data = io.BytesIO()
-        with zipfile.ZipFile(data, "w") as archive:
-            archive.writestr("archive/data.pkl", code)
-        code = data.getvalue()
-    elif way == "stream":
+    if way == "stream":
         code = b"".join(pickle.dumps(part, 2) for part in (MAGIC, 1001, {})) + code + pickle.dumps([])
+    path = archived(tmp_path, code) if way == "zip" else written(tmp_path, code, "file.pkl")
     with pytest.raises(gw.FileError):
-        gw.load(written(tmp_path, code, "file.pkl"))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file.pkl"]
+        gw.load(path)
+    assert [*tmp_path.iterdir()] == [path]
 
 
 def test_only_a_tensor_that_depends_on_an_unknown_global_is_refused(tmp_path):
     lstm = gw.LSTM(2, 3, rng=0)
     good = writing.pickle_of({f"good.{name}": array for name, array in torch.state_dict(lstm).items()})
     bad = good.replace(b"torch\nFloatStorage\n", b"evil\nStorage\n", 1)
-    arrays = torch.state_dict(lstm)
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w") as archive:
-        archive.writestr("archive/data.pkl", bad)
-        for key, array in enumerate(arrays.values()):
-            archive.writestr(f"archive/data/{key}", array.tobytes())
-    path = written(tmp_path, data.getvalue())
+    path = archived(tmp_path, bad, [array.tobytes() for array in torch.state_dict(lstm).values()])
     with pytest.raises(gw.FileError, match=r"weight_ih_l0: its numbers are evil\.Storage, which is not supported"):
         gw.load(path)
 
@@ -383,11 +376,9 @@ def test_a_bias_that_stands_for_many_alike_is_read(tmp_path):
     strided = data[last:].replace(b"(J\x01\x00\x00\x00t", b"(J\x00\x00\x00\x00t")
     strided = strided.replace(b"J\x10\x00\x00\x00tQ", b"J\x01\x00\x00\x00tQ")
     assert strided != data[last:]
-    with zipfile.ZipFile(tmp_path / "file.pt", "w") as archive:
-        archive.writestr("archive/data.pkl", data[:last] + strided)
-        for key, array in enumerate(arrays.values()):
-            archive.writestr(f"archive/data/{key}", array.tobytes()[: 4 if key == 3 else None])
-    assert_same_lstm(gw.load(tmp_path / "file.pt"), gw.LSTM(2, 4, rng=0))
+    storages = [array.tobytes() for array in arrays.values()]
+    path = archived(tmp_path, data[:last] + strided, [*storages[:3], storages[3][:4]])
+    assert_same_lstm(gw.load(path), gw.LSTM(2, 4, rng=0))
 
 
 def test_numbers_of_a_kind_that_is_not_read_are_named(tmp_path):
@@ -433,14 +424,6 @@ def test_a_truncated_file_is_refused_at_any_length(tmp_path, suffix):
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.usefixtures("small_budgets")
-def test_a_member_that_unpacks_to_very_many_operations_is_refused(tmp_path):
-    with zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("archive/data.pkl", b"N" + b"0N" * 1_250_000 + b".")
-    with pytest.raises(gw.FileError, match="it has too many operations of pickles for a file of"):
-        gw.load(tmp_path / "bomb.pt")
-
-
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
@@ -474,13 +457,9 @@ def test_a_stride_of_nothing_does_not_make_a_large_tensor_of_a_small_one(tmp_pat
     small = b"(J\x04\x00\x00\x00J\x01\x00\x00\x00t(J\x01\x00\x00\x00J\x01\x00\x00\x00t"
     huge = b"(J\x00\x00\x00\x40J\x00\x00\x00\x10t(J\x00\x00\x00\x00J\x00\x00\x00\x00t"
     assert data.count(small) == 2
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("archive/data.pkl", data.replace(small, huge))
-        for key in range(2):
-            archive.writestr(f"archive/data/{key}", bytes(16))
+    path = archived(tmp_path, data.replace(small, huge), [bytes(16)] * 2)
     with pytest.raises(gw.FileError, match=r"a tensor of \(1073741824, 268435456\) would bring .* to 1,024 PiB"):
-        gw.load(written(tmp_path, file.getvalue()))
+        gw.load(path)
 
 
 def test_what_holds_itself_or_is_nested_without_end_is_gone_through_once(tmp_path):
@@ -491,10 +470,10 @@ def test_what_holds_itself_or_is_nested_without_end_is_gone_through_once(tmp_pat
     for _ in range(90):
         doubled = [doubled, doubled]
     assert gw.load(written(tmp_path, pickle.dumps(doubled), "file.pkl")).hidden_size == 3
-    for code in (b"\x80\x02}" + b")" + b"\x85" * 300_000 + b"Ns.", b"\x80\x02)" + b"2\x86" * 100 + b")R."):
+    for code in (b"\x80\x02}" + b")" + b"\x85" * 100_000 + b"Ns.", b"\x80\x02)" + b"2\x86" * 100 + b")R."):
         with pytest.raises(gw.FileError, match="it holds no tensors"):  # nests that nobody can hash
             gw.load(written(tmp_path, code, "file.pkl"))
-    deep = b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b"."
+    deep = b"\x80\x02" + b"]" * 50_000 + b"a" * 49_999 + b"."
     with pytest.raises(gw.FileError, match="it holds no tensors"):
         gw.load(written(tmp_path, deep, "file.pkl"))
 

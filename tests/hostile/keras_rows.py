@@ -240,7 +240,7 @@ CONFIGURATIONS = [
         for kind in ("h5", "keras")
         for case in LAYERS
     ),
-    Hostile("Keras", "layers of many names", layers_of_many_names, most=25_000_000),
+    Hostile("Keras", "layers of many names", layers_of_many_names, most=25_000_000, peers=True),
 ]
 
 # Structure.

@@ -312,7 +312,7 @@ ANSWERS = {
     splits: LONG,
     same_names: "not supported",
 }
-FEW = (constants_of_a_function, huge_shapes, pieces, deep_calls)  # the others where time is not short
+FEW = (huge_shapes, pieces, deep_calls)  # the others where time is not short
 
 
 def row(make: Callable[[], bytes], answer: str) -> Hostile:

@@ -159,8 +159,9 @@ def an_index_with_many_names_for_one_file(path: Path) -> Path:
     return path
 
 
+ANSWERS = {many_operations: "it has too many operations of pickles for a file of"}
 ROWS = [
-    Hostile("PyTorch", write.__name__.replace("_", " "), write)
+    Hostile("PyTorch", write.__name__.replace("_", " "), write, ANSWERS.get(write, ""))
     for write in (
         many_over_one_number,
         many_members,

@@ -13,6 +13,7 @@ import gatewise as gw
 from gatewise.interop import keras as gw_keras
 from gatewise.interop import onnx as gw_onnx
 from gatewise.interop import torch as gw_torch
+from tests.test_states import drawn
 
 torch = pytest.importorskip("torch")
 pytestmark = [
@@ -25,13 +26,6 @@ EXACT = 1e-12
 IN_TORCH = cover(
     {"layers": (1, 2, 3), "bidirectional": (False, True), "projected": (False, True), "batched": (True, False)}
 )
-
-
-def drawn(lstm, batch, rng):
-    return [
-        [gw.State(*(rng.normal(size=part.shape).astype(lstm.dtype) for part in one)) for one in row]
-        for row in lstm.zero_state(batch)
-    ]
 
 
 def by_place(state):
