@@ -16,10 +16,7 @@ from gatewise.cli.inspect import MOST_CALLS
 from gatewise.interop import torch
 from gatewise.interop.torch import writing
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("here")
 
 
 class Calls:

@@ -24,12 +24,6 @@ def test_every_meeting_that_is_allowed_occurs(strength, allowed):
     assert covered == possible
 
 
-def test_every_pair_of_values_occurs_where_all_is_allowed():
-    cases = cover(FACTORS)
-    for one, other in ((one, other) for one in FACTORS for other in FACTORS if one < other):
-        assert {(case[one], case[other]) for case in cases} == {(v, w) for v in FACTORS[one] for w in FACTORS[other]}
-
-
 def test_no_case_is_one_that_is_not_allowed():
     assert all(without_two_of_them(case) for case in cover(FACTORS, 3, without_two_of_them))
 

@@ -46,13 +46,6 @@ def assert_not_loaded(path, *parts):
 # There and back.
 
 
-def test_arrays_and_header_there_and_back_are_the_same(tmp_path):
-    storage.write(tmp_path / "file", ARRAYS, HEADER)
-    arrays, header = storage.read(tmp_path / "file")
-    assert_same_arrays(arrays, ARRAYS)
-    assert header == HEADER
-
-
 any_json = st.recursive(
     st.none()
     | st.booleans()

@@ -48,8 +48,8 @@ def print_notes(notes: Iterable[str]) -> None:
 
 
 def name_source(file: Path, input: Path | None) -> str:
-    """Return the name of a model, or of the working folder, and that of its input."""
-    model = file.name or file.resolve().name
+    """Return the name of a model's file or folder, and that of its input."""
+    model = file.name or file.resolve().name  # of the working folder
     return model if input is None else f"{model} on {input.name}"
 
 
