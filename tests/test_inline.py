@@ -12,6 +12,7 @@ import cases
 import numpy as np
 import pytest
 from matplotlib import rcParams
+from pairwise import thinned
 from planted import leaky_bucket
 
 import gatewise as gw
@@ -89,7 +90,7 @@ def test_what_comes_from_data_is_inert(tmp_path):
     assert "$x$" in said
 
 
-@pytest.mark.parametrize("variant", cases.VARIANTS)
+@pytest.mark.parametrize("variant", thinned(cases.VARIANTS, 6))
 def test_a_trace_and_an_lstm_of_every_variant_are_shown(variant):
     run = cases.run_of(variant, projection="projected", direction="backward", valid="mask", dropout=True)
     trace = words(read(run.trace()))

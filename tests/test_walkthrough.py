@@ -153,20 +153,6 @@ def test_what_an_engine_rounds_otherwise_is_not_called_a_clip():
         assert not any("clipped" in sentences(gw.walk(trace.step(t)), "cell_state") for t in range(8))
 
 
-def test_the_latch_writes_holds_and_releases_its_bit():
-    example = examples.latch()
-    trace = gw.LSTM.from_cells(example.cell).trace(example.x)[0]
-    f_, i, o, h = (q[:, 0] for q in (trace.forget_gate, trace.input_gate, trace.output_gate, trace.hidden_state))
-    assert i[0] > 0.99
-    assert f_[0] < 0.01
-    assert (i[1:] < 0.01).all()
-    assert (f_[1:] > 0.99).all()
-    assert (o[:6] < 0.01).all()
-    assert o[6] > 0.99
-    assert (np.abs(h[:6]) < 0.01).all()
-    assert h[6] > 0.7
-
-
 def test_a_walk_of_several_steps_begins_with_all_of_them_at_a_glance():
     example = examples.latch()
     trace = gw.LSTM.from_cells(example.cell).trace(example.x)[0]

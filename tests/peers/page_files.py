@@ -122,13 +122,18 @@ FILES: dict[str, Callable[[Path], None]] = {
 }
 
 
-def addresses(folder: Path) -> Callable[[str], str]:
+def write(name: str, path: Path) -> None:
+    """Write one of the pages."""
+    FILES[name](path)
+
+
+def addresses(folder: Path, write: Callable[[str, Path], None] = write) -> Callable[[str], str]:
     """Return a function that writes a page, each once, and returns its address."""
 
     @cache
     def address(name: str) -> str:
         path = folder / f"{name}.html"
-        FILES[name](path)
+        write(name, path)
         return path.as_uri()
 
     return address

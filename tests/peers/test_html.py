@@ -8,15 +8,13 @@ import re
 import numpy as np
 import pytest
 from peers import browser
+from peers.page_files import addresses
 
 import gatewise as gw
 from gatewise import examples
 from gatewise.render import html
 
-pytestmark = [
-    pytest.mark.peers,
-    pytest.mark.skipif(browser.found() is None, reason=f"none of {', '.join(browser.NAMES)} is here"),
-]
+pytestmark = pytest.mark.peers
 
 
 def one_step(**switches):
@@ -70,25 +68,15 @@ WALKS = {
 }
 
 
-@pytest.fixture(scope="module")
-def tab():
-    with browser.page() as page:
-        yield page
+@pytest.fixture
+def tab(one_browser):
+    return one_browser
 
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     """Return a function that writes a page, each once, and returns its address."""
-    folder, written = tmp_path_factory.mktemp("pages"), {}
-
-    def address(name):
-        if name not in written:
-            path = folder / f"{len(written)}.html"
-            path.write_text(html.render(WALKS[name]()), encoding="utf-8")
-            written[name] = path.as_uri()
-        return written[name]
-
-    return address
+    return addresses(tmp_path_factory.mktemp("pages"), lambda name, path: WALKS[name]().save(path))
 
 
 EXPAND_ALL = "for (const one of document.querySelectorAll('details')) one.open = true;"

@@ -52,8 +52,12 @@ class Arriving:
         if at in self.steps_to_keep:
             return self.total.arriving[at]
         gradients = min(place for place in self.known if place >= at)
-        if gradients - at >= KEPT:
-            gradients = self._leap(gradients, at)
+        if gradients - at >= KEPT:  # without binding the steps between
+            dh, dc = self.known[gradients].values()
+            for place in range(gradients, at, -1):
+                dh, dc, _ = self._before(place, dh, dc)
+            self._keep(at, self._named(dh, dc))
+            gradients = at
         with np.errstate(all="ignore"):
             while gradients > at:
                 scope, gradients = self.steps[gradients].scope, gradients - 1
@@ -65,14 +69,6 @@ class Arriving:
         self.known[at] = arriving
         if len(self.known) > 2 * KEPT:
             del self.known[next(place for place in self.known if place != self.end)]
-
-    def _leap(self, start: int, at: int) -> int:
-        """Go back over many steps."""
-        dh, dc = self.known[start].values()
-        for place in range(start, at, -1):
-            dh, dc, _ = self._before(place, dh, dc)
-        self._keep(at, self._named(dh, dc))
-        return at
 
     def _before(self, at: int, dh: Array, dc: Array) -> tuple[Array, Array, Mapping[str, Array]]:
         """Return the gradients that arrive at the step before, and this step's terms of those of the parameters."""

@@ -111,7 +111,11 @@ def walk(
     units = None if unit is None else (index_of("unit", unit, p.hidden_size, "this cell"),)
     outputs = None if dy is None else _of_outputs(dy, trace, sequence, steps)
     run = _WalkedRun(steps, units, symbols, outputs)
-    makers: list[Maker] = [] if brief else run.setting(facts or {}, backward=backward)
+    first, makers = run.bound[0], list[Maker]()
+    if not brief:  # what is the same at every step
+        makers.append(lambda: [setting.activations(p, backward)])
+        makers.append(lambda: [setting.sizes(steps[0], facts or {})])
+        makers.append(lambda: [setting.weights(first)])
     if brief or (len(steps) > 1 and at is None):
         edits = "" if trace is None else trace.edits_said()
         makers.append(lambda: [setting.sequence(run.bound, run.times, every=every_step, edits=edits)])
@@ -123,8 +127,7 @@ def walk(
         makers += _with_rest([partial(run.forward, place) for place in worked], worked, run.times)
     sections = Groups([partial(_written, maker, symbols) for maker in makers])
     title = _title(len(steps), worked, backward=backward, brief=brief)
-    names = run.bound[0].names
-    return Walkthrough(title, sections, run.bound, names, units, backward, symbols.name, symbols.rows, worked)
+    return Walkthrough(title, sections, run.bound, first.names, units, backward, symbols.name, symbols.rows, worked)
 
 
 class _WalkedRun:
@@ -146,15 +149,6 @@ class _WalkedRun:
     def _arriving(self, at: int) -> Mapping[Symbol, Any]:
         """Return the gradients that arrive at a step from the one after it, in a backward pass."""
         return {} if self.arriving is None else self.arriving(at)
-
-    def setting(self, facts: Mapping[str, object], *, backward: bool) -> list[Maker]:
-        """Return the makers of the sections that are the same at every step."""
-        first = self.bound[0]
-        return [
-            lambda: [setting.activations(first.p, backward)],
-            lambda: [setting.sizes(first.step, facts)],
-            lambda: [setting.weights(first)],
-        ]
 
     def forward(self, place: int) -> list[Section]:
         """Return the sections of a step."""

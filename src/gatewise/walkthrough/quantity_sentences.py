@@ -169,14 +169,6 @@ def along_the_cell(program: Program) -> Formula:
     return right.terms[0]
 
 
-def kept_and_new(program: Program) -> tuple[Formula, Formula]:
-    """Return the two terms of the new cell state: the old part and the new one."""
-    right = program.assignments[program.form.raw_cell].right
-    assert isinstance(right, Sum)
-    old, new = right.terms
-    return old, new
-
-
 @lru_cache(256)
 def quantity_sentences(program: Program) -> Mapping[str, QuantitySentence]:
     """Return the sentences about a program's units, by the key of the section that they are in."""
@@ -185,7 +177,9 @@ def quantity_sentences(program: Program) -> Mapping[str, QuantitySentence]:
         NAMES[index(k)]: QuantitySentence(GATES[k], {"value": Symbol(k), "extreme": Symbol(k)}, Symbol(k))
         for k in "ifgo"
     }
-    old, new = kept_and_new(program)
+    raw = program.assignments[form.raw_cell].right
+    assert isinstance(raw, Sum)
+    old, new = raw.terms
     variables: dict[str, Formula] = {"before": C_PREV, "value": C, "extreme": C, "old": old, "new": new}
     if form.variant.cell_clip is not None:
         variables |= {"raw": form.raw_cell, "clipped": form.cell}
