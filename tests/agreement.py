@@ -17,3 +17,12 @@ def assert_agree(got: dict, want: dict, tolerance: float) -> None:
     assert got.keys() == want.keys()
     far = {name: found for name in want if not (found := distance(got[name], want[name])) <= tolerance}
     assert not far, f"further apart than {tolerance:.1e}: {far}"
+
+
+def assert_close(found: np.ndarray, expected: np.ndarray, name: str) -> None:
+    """Assert that two tensors are NaN in the same places, and agree within 1e-12 of the largest entry elsewhere."""
+    found, expected = np.asarray(found), np.asarray(expected)
+    assert found.shape == expected.shape, name
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(expected), name)
+    error, largest = (np.nanmax(np.abs(one), initial=0) for one in (found - expected, expected))
+    assert error <= 1e-12 * largest, f"{name}: {error:.3g} off, of {largest:.3g}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cases
 import numpy as np
 import pytest
+from agreement import assert_close
 from pairwise import pairs
 from program_run import ProgramRun, gather_gradients
 from walks import EVERY_PART
@@ -31,15 +32,6 @@ FORMS = {
     "x and h apart, two biases": {"split": True, "two_biases": True},
     "two biases": {"two_biases": True},
 }
-
-
-def assert_close(found: np.ndarray, expected: np.ndarray, name: str) -> None:
-    """Assert that two tensors are NaN in the same places, and agree within 1e-12 of the largest entry elsewhere."""
-    found, expected = np.asarray(found), np.asarray(expected)
-    assert found.shape == expected.shape, name
-    np.testing.assert_array_equal(np.isnan(found), np.isnan(expected), name)
-    error, largest = (np.nanmax(np.abs(one), initial=0) for one in (found - expected, expected))
-    assert error <= 1e-12 * largest, f"{name}: {error:.3g} off, of {largest:.3g}"
 
 
 def run_of(variant: str, projection: str, masked: str, **options) -> cases.Run:

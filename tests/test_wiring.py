@@ -5,6 +5,7 @@ from __future__ import annotations
 import cases
 import numpy as np
 import pytest
+from agreement import assert_close
 from pairwise import pairs
 from program_run import gather_gradients
 from wired_run import WiredRun
@@ -15,13 +16,6 @@ from gatewise.network import wiring_of as wiring_of_network
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.heads import B_Y, V
 from gatewise.symbolic.wiring import E
-
-
-def assert_close(found, expected, name):
-    found, expected = np.asarray(found), np.asarray(expected)
-    assert found.shape == expected.shape, name
-    error, largest = np.max(np.abs(found - expected), initial=0), np.max(np.abs(expected), initial=0)
-    assert error <= 1e-12 * largest, f"{name}: {error:.3g} off, of {largest:.3g}"
 
 
 def assert_cells(run: WiredRun, gradients: gw.LSTMGradients) -> None:

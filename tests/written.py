@@ -12,6 +12,7 @@ import numpy as np
 from cases import run_of
 from slips.by_hand import Cell
 from slips.mistakes import plain_cell
+from spellings import SPELLINGS
 
 from gatewise.grading import problem
 from gatewise.grading.chain import Chain
@@ -99,16 +100,11 @@ def saved(folder: Path, name: str, content: str | bytes) -> Path:
 
 
 def as_csv(numbers: dict[str, np.ndarray], digits: int) -> str:
-    rows = ((name, row) for name, value in numbers.items() for row in np.atleast_2d(value))
-    return "\n".join(",".join([name, *(f"{one:.{digits}f}" for one in row)]) for name, row in rows)
+    return SPELLINGS["csv"](numbers, digits)[1].decode()
 
 
 def as_json(numbers: dict[str, np.ndarray], digits: int) -> str:
-    fields = []
-    for name, value in numbers.items():
-        rows = [f"[{', '.join(f'{one:.{digits}f}' for one in row)}]" for row in np.atleast_2d(value)]
-        fields.append(f'"{name}": {rows[0] if value.ndim == 1 else "[" + ", ".join(rows) + "]"}')
-    return "{\n" + ",\n".join(fields) + "\n}"
+    return SPELLINGS["json"](numbers, digits)[1].decode()
 
 
 def as_npz(**arrays) -> bytes:
