@@ -19,21 +19,11 @@ from gatewise.render.text import clean
 
 @dataclass(frozen=True, eq=False)
 class SheetAnswer:
-    """The numbers written for one quantity.
+    """The numbers written for one quantity."""
 
-    Attributes
-    ----------
-    values : array
-        NaN where nothing is written.
-    tolerance : array
-        Half of the last digit written of each number.
-    place : str
-        ``line 3``, or the quantity's name.
-    """
-
-    values: Array
-    tolerance: Array
-    place: str
+    values: Array  # NaN where nothing is written
+    tolerance: Array  # half of the last digit written of each number
+    place: str  # line 3, or the quantity's name
 
     @property
     def blank(self) -> bool:
@@ -66,22 +56,11 @@ class Fault:
 
 @dataclass(frozen=True, eq=False)
 class Sheet:
-    """The content of a file: answers by name, and everything else.
-
-    Attributes
-    ----------
-    answers : dict of str to SheetAnswer
-    source : str
-        The file's name.
-    more : dict
-        In a JSON file with an object of answers, everything beside it.
-    faults : tuple of Fault
-        The lines that could not be read.
-    """
+    """The content of a file: answers by name, and everything else."""
 
     answers: dict[str, SheetAnswer]
-    source: str
-    more: dict[str, Any] = field(default_factory=dict)
+    source: str  # the file's name
+    more: dict[str, Any] = field(default_factory=dict)  # in a JSON file what is beside the object of answers
     faults: tuple[Fault, ...] = ()
 
 

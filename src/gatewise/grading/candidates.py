@@ -21,22 +21,12 @@ from gatewise.symbolic.formula import Formula, Outer
 
 @dataclass(frozen=True)
 class AppliedEdit:
-    """An edit in one equation of a run.
-
-    Attributes
-    ----------
-    edit : ProgramEdit
-    place : Place
-    right : Formula
-        The equation's new right side.
-    form : hashable
-        An object that equal right sides share.
-    """
+    """An edit in one equation of a run, and the right side that it makes."""
 
     edit: ProgramEdit
     place: Place
     right: Formula
-    form: Hashable
+    form: Hashable  # shared by equal right sides
 
 
 Mistake = dict[Place, AppliedEdit]  # edits of one kind with the same words, in one equation or in several
@@ -175,16 +165,8 @@ def entry_slips(
 ) -> Iterator[tuple[Effect, list[Mistake]]]:
     """Yield slips in one entry of the last of some lines, or of a line before it, if no other entry is wrong.
 
-    Parameters
-    ----------
-    chain : Chain
-    cone : sequence of Quantity
-    off : boolean array
-        The wrong entries of the last line.
-    values : dict of Place to array
-        The numbers to be written for each line.
-    tolerance : float
-        Half of the last digit that somebody writes.
+    `off` tells the wrong entries of the last line, `values` the numbers to be written for each line, and `tolerance`
+    half of their last digit.
     """
     last = cone[-1]
     wrong = {tuple(map(int, place)) for place in np.argwhere(off)[:, -last.rank :]} if last.rank else set()

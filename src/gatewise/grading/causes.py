@@ -52,16 +52,7 @@ class _Fit(NamedTuple):
 
 
 class CauseSearch:
-    """The search for the causes of what is wrong on a sheet.
-
-    Parameters
-    ----------
-    judge : Judge
-    wrong : collection of str
-        The names of the wrong quantities.
-    turns : iterator of int
-        Counts the searches for one sheet.
-    """
+    """The search for the causes of the wrong quantities of a sheet; `turns` counts the searches for it."""
 
     def __init__(self, judge: Judge, wrong: Collection[str], turns: Iterator[int]) -> None:
         chain = self.chain = judge.chain

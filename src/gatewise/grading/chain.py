@@ -33,45 +33,20 @@ Place = tuple[Symbol, int | None]  # a symbol at a step; None for parameters and
 
 @dataclass(frozen=True, eq=False)
 class Quantity:
-    """One quantity of a run.
+    """One quantity of a run."""
 
-    Attributes
-    ----------
-    name : str
-        Its name on a sheet: ``f``, or ``f[1]`` if there are several steps.
-    symbol : Symbol
-    at : int or None
-        The step it belongs to; None for a sum over all steps.
-    right : Formula
-        The right side of its equation.
-    over, across : str
-        The axes of its entries, or of its rows and columns.
-    rank : int
-        The number of its axes, without the batch.
-    summed : bool
-        Whether it is summed over the batch: the gradient with respect to a parameter.
-    backward : bool
-        Whether it belongs to the backward pass.
-    key : array
-        Its correct value: (·,), (batch, ·) for several sequences, or the parameter's shape for its gradient.
-    products : tuple of str
-        The names of its products with a matrix, in the order of their sum.
-    asked : bool
-        Whether a sheet may have it: not the input, nor a state that a step takes from its neighbour.
-    """
-
-    name: str
+    name: str  # on a sheet: f, or f[1] if there are several steps
     symbol: Symbol
-    at: int | None
-    right: Formula
-    over: str
-    across: str
-    rank: int
-    summed: bool
-    backward: bool
-    key: Array
-    products: tuple[str, ...] = ()
-    asked: bool = True
+    at: int | None  # the step it belongs to; None for a sum over all steps
+    right: Formula  # the right side of its equation
+    over: str  # the axis of its entries, or of its rows
+    across: str  # that of its columns
+    rank: int  # the number of its axes, without the batch
+    summed: bool  # over the batch: the gradient with respect to a parameter
+    backward: bool  # whether it belongs to the backward pass
+    key: Array  # its correct value: (·,), (batch, ·) for several sequences, or for a gradient the parameter's shape
+    products: tuple[str, ...] = ()  # the names of its products with a matrix, in the order of their sum
+    asked: bool = True  # whether a sheet may have it: not the input, nor a state that a step takes from its neighbour
 
     @property
     def place(self) -> Place:
@@ -271,24 +246,10 @@ class Chain:
     def compute(
         self, line: Quantity, values: AssumedValues, right: Formula | None = None, *, summed: bool = True
     ) -> tuple[Array, Array]:
-        """Return a quantity, (batch, ·) but for sums over the batch, and its tolerance.
+        """Return a quantity, (batch, ·) but for sums over the batch, and its tolerance, by its or another right side.
 
-        Parameters
-        ----------
-        line : Quantity
-        values : AssumedValues
-            The values on its right side.
-        right : Formula, optional
-            Another right side.
-        summed : bool
-            Whether sums over the batch are taken.
-
-        Raises
-        ------
-        KeyError
-            If there is no value of a symbol of the formula.
-        ValueError
-            If the sizes in it do not agree.
+        Without `summed`, sums over the batch are not taken. A KeyError says that a symbol of the formula has no value,
+        a ValueError that the sizes in it do not agree.
         """
         right = line.right if right is None else right
         env = {symbol: self.find(symbol, line.at, values) for symbol in symbols(right)}

@@ -26,45 +26,21 @@ def share(tier: str, search: int, searches: int) -> float:
 
 
 class Wrong(NamedTuple):
-    """The wrong numbers of a quantity.
+    """The wrong numbers of a quantity."""
 
-    Attributes
-    ----------
-    off : boolean array
-        The wrong entries.
-    margin : array
-        The largest error of a right entry.
-    free : int
-        The number of wrong entries that do not follow from the others.
-    largest : float
-        The largest of the numbers.
-    right : boolean array
-        The right entries; all others are blank.
-    """
-
-    off: Mask
-    margin: Array
-    free: int
-    largest: float
-    right: Mask
+    off: Mask  # the wrong entries
+    margin: Array  # the largest error of a right entry
+    free: int  # the number of wrong entries that do not follow from the others
+    largest: float  # the largest of the numbers
+    right: Mask  # the right entries; all others are blank
 
     def chances_of(self, moved: Array) -> Array:
-        """Return the chance that unrelated numbers fit each of some mistakes.
+        """Return the chance that unrelated numbers fit each of some mistakes; NaN for one that moves other entries.
 
         Unrelated numbers are assumed wrong in the same entries as the written ones, with a distance from the right
         ones that is uniform in its logarithm, from the margin to the size of the numbers. A mistake that moves the
         entries by `moved` is then hit with the chance (margin / moved)^n / (n log(size / margin)), n being the number
         of free entries. If a single entry is wrong, it is a quarter of that, since that is rare.
-
-        Parameters
-        ----------
-        moved : array (mistakes, ·)
-            The distance of each mistake's entries from the right numbers.
-
-        Returns
-        -------
-        array (mistakes,)
-            NaN for a mistake that would move other entries.
         """
         margin = float(np.exp(np.log(self.margin[self.off]).mean()))
         sizes = np.maximum(moved[:, self.off].max(axis=1), margin)

@@ -33,26 +33,13 @@ HEADS = ("student", "marks", "of", "right", "follows", "wrong", "first wrong", "
 
 @dataclass(frozen=True, eq=False)
 class Mark:
-    """The marks of one student.
-
-    Attributes
-    ----------
-    student : Student
-    weights : dict of str to float
-        The points of each line that is asked.
-    state : {"marked", "blank", "missing", "unreadable"}
-        The state of the handed-in sheet.
-    marking : Marking or None
-        None if nothing was handed in, or if it cannot be read.
-    fault : str
-        The reason if it cannot be read; otherwise empty.
-    """
+    """The marks of one student."""
 
     student: Student
-    weights: Mapping[str, float]
-    state: str
-    marking: Marking | None = None
-    fault: str = ""
+    weights: Mapping[str, float]  # the points of each line that is asked
+    state: str  # of the handed-in sheet: MARKED, EMPTY, MISSING or UNREADABLE
+    marking: Marking | None = None  # none if nothing was handed in, or if it cannot be read
+    fault: str = ""  # the reason if it cannot be read
 
     @property
     def correct(self) -> bool:
@@ -116,21 +103,11 @@ class Mark:
 
 @dataclass(frozen=True, eq=False)
 class Grades:
-    """The marks of a class.
-
-    Attributes
-    ----------
-    marks : tuple of Mark
-        In the order of the roster.
-    strays : tuple of str
-        Files of no student or of several possible ones, each with the reason.
-    facts : tuple of str
-        Files that fit a student's name only in part, and sheets with the numbers of another's key or sheet.
-    """
+    """The marks of a class, in the order of the roster."""
 
     marks: tuple[Mark, ...]
-    strays: tuple[str, ...] = ()
-    facts: tuple[str, ...] = ()
+    strays: tuple[str, ...] = ()  # files of no student or of several possible ones, each with the reason
+    facts: tuple[str, ...] = ()  # files that fit a name only in part, and sheets with another's numbers
 
     @property
     def correct(self) -> bool:

@@ -24,13 +24,8 @@ VAGUE = 0.05  # half a unit in the last digit where fewer than two decimals are 
 class Judge:
     """Judges the lines of a run in order, and keeps each line as it follows from the person's own numbers.
 
-    Parameters
-    ----------
-    chain : Chain
-    answers : dict of str to SheetAnswer
-        By the names of quantities; in their shapes, or in one that a mistake gives.
-    doubted : collection of str
-        Quantities whose numbers are judged but not used further: their expected values are used instead.
+    Answers are in the shapes of their quantities, or in one that a mistake gives. Numbers of doubted quantities are
+    judged but not used further: their expected values are used instead.
     """
 
     def __init__(self, chain: Chain, answers: Mapping[str, SheetAnswer], doubted: Collection[str] = ()) -> None:

@@ -18,21 +18,10 @@ from gatewise.render import text
 
 @dataclass(frozen=True, eq=False)
 class Key:
-    """A student's key.
-
-    Attributes
-    ----------
-    student : Student
-    place : int
-        The student's place in the roster.
-    asked, worked : tuple of str
-        The names of the asked lines, and of the lines that were worked for the student.
-    problem : Problem
-        The student's own numbers.
-    """
+    """A student's key: the own numbers, and the names of the lines that are asked and that were worked."""
 
     student: Student
-    place: int
+    place: int  # in the roster
     asked: tuple[str, ...]
     worked: tuple[str, ...]
     problem: Problem

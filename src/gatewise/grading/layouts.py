@@ -45,29 +45,14 @@ _OF_UNIT = re.compile(r"[ ,_]?[(\[{]?\bunit[ _#=:]{0,3}([0-9]{1,6})[)\]}]?", re.
 
 @dataclass(frozen=True)
 class SheetPiece:
-    """The content of one place of a sheet.
-
-    Attributes
-    ----------
-    line : int
-    name : str
-        The quantity's name, or empty.
-    cells : str or list of str
-        Its numbers: a text of them, or one in each cell.
-    unit : int or None
-        The unit, if each has a place of its own.
-    row : bool
-        Whether it is a row, so that successive ones are a matrix.
-    says : str
-        The fault, or empty.
-    """
+    """The content of one place of a sheet."""
 
     line: int
-    name: str
-    cells: str | list[str]
-    unit: int | None = None
-    row: bool = False
-    says: str = ""
+    name: str  # of the quantity, or empty
+    cells: str | list[str]  # its numbers: a text of them, or one in each cell
+    unit: int | None = None  # if each has a place of its own
+    row: bool = False  # whether successive ones are a matrix
+    says: str = ""  # the fault
 
 
 @dataclass(frozen=True)

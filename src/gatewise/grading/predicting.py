@@ -17,17 +17,9 @@ Indices = npt.NDArray[np.intp]
 
 
 class Predictor:
-    """Computes lines of a run from the person's own numbers, with edits in them.
+    """Computes lines of a run from the person's own numbers, with edits in them: in some sequences, by default all.
 
-    Parameters
-    ----------
-    chain : Chain
-    assumed : AssumedValues
-        Every quantity as it follows from the person's own numbers.
-    unit : float
-        The rounding error of a number that is not on the sheet, like that of the numbers on it.
-    sequences : array of int, optional
-        The sequences in which the mistakes are made; by default all.
+    `unit` is the rounding error of a number that is not on the sheet, like that of the numbers on it.
     """
 
     def __init__(

@@ -34,19 +34,10 @@ _PLATFORMS = (
 
 @dataclass(frozen=True)
 class Student:
-    """One student.
-
-    Attributes
-    ----------
-    name : str
-    file : str
-        The name of the student's files, without their endings.
-    cells : tuple of str
-        The student's row in the roster; the name is the first cell, or as many as distinguish all students.
-    """
+    """One student; the name is the first of the cells of the roster's row, or as many as distinguish all students."""
 
     name: str
-    file: str
+    file: str  # the name of the student's files, without their endings
     cells: tuple[str, ...]
 
 

@@ -48,16 +48,7 @@ def propagate(
 
     In entrywise parts each symbol is moved by its tolerance, and the differences are added. In products with matrices
     and the like the magnitudes of the terms of each entry are added. Every number may also be rounded to single
-    precision.
-
-    Parameters
-    ----------
-    formula : Formula
-    env : mapping of Symbol to array
-    tolerances : mapping of Symbol to array or None
-        None for an exact symbol.
-    ranks : mapping of Symbol to int
-        The number of axes of each symbol: see `gatewise.symbolic.evaluation.evaluate`.
+    precision. The tolerance of an exact symbol is None.
     """
     env, off, ranks = dict(env), dict(tolerances), {symbol: ranks[symbol] for symbol in env}
 

@@ -27,23 +27,13 @@ Sentence = tuple[str, ...]  # whose parts, joined, are the sentence as text
 
 @dataclass(frozen=True)
 class VerdictRow:
-    """A row of the table.
-
-    Attributes
-    ----------
-    name, equation, status : str
-    entry : str
-        Of a wrong line: the entry with the largest error, or the fault of its shape.
-    written, right : str
-        The numbers of that entry, or empty.
-    notes : tuple of str
-    """
+    """A row of the table."""
 
     name: str
     equation: str
     status: str
-    entry: str
-    written: str
+    entry: str  # of a wrong line: that with the largest error, or the fault of its shape
+    written: str  # the numbers of that entry, or empty
     right: str
     notes: tuple[str, ...]
 

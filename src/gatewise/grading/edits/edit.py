@@ -18,27 +18,15 @@ TIERS = (LIKELY, STRUCTURAL, ONE_ENTRY)  # in which causes are named
 class ProgramEdit:
     """An edit of a program.
 
-    Attributes
-    ----------
-    kind : str
-        Its class of mistakes.
-    words : str
-        The mistake as a clause; ``{}`` stands for the quantities or steps that have it. Edits of one kind with the
-        same words are one mistake, made in several places.
-    target : Symbol
-        The left side of the edited equation, or the symbol of a state that a step takes from its neighbour.
-    path : tuple of int
-        Where in the right side: the index of a part, of a part of that, and so on; all of it if empty.
-    tree : Formula
-        The replacement.
-    tier : {"likely", "structural", "one entry"}
+    Its words are a clause in which ``{}`` stands for the quantities or steps that have the mistake. Edits of one kind
+    with the same words are one mistake, made in several places.
     """
 
     kind: str
     words: str
-    target: Symbol
-    path: Path
-    tree: Formula
+    target: Symbol  # the left side of the edited equation, or a state that a step takes from its neighbour
+    path: Path  # in the right side: the index of a part, of a part of that, and so on; all of it if empty
+    tree: Formula  # the replacement
     tier: str = STRUCTURAL
 
     def apply_to(self, right: Formula) -> Formula:

@@ -34,19 +34,9 @@ MOST_DIGITS = 12  # of a number, of which two may be exchanged
 def product_edits(
     equation: Assignment, unit: int, size: int, products: tuple[str, ...], entry: str
 ) -> Iterator[ProgramEdit]:
-    """Yield edits that leave out each product in the sum of one unit, or turn its sign.
+    """Yield edits that leave out each product in the sum of one unit of several, or turn its sign.
 
-    Parameters
-    ----------
-    one : Assignment
-    unit : int
-        The entry of its value.
-    size : int
-        The number of entries.
-    products : tuple of str
-        The names of the products with a matrix, in the order of their sum.
-    entry : str
-        The name of the entry.
+    `products` are the names of the products with a matrix, in the order of their sum, and `entry` is that of the unit.
     """
     terms = equation.right.terms if isinstance(equation.right, Sum) else (equation.right,)
     if len(equation.axes) != 1 or not (products or len(terms) > 1):
@@ -138,20 +128,8 @@ def writing_slips(
 ) -> Iterator[tuple[str, str, Array, float]]:
     """Yield the slips that people make when they write down right numbers.
 
-    Each is a kind, its words, the numbers that it gives, and the factor by which their error grows.
-
-    Parameters
-    ----------
-    expected, written : array
-        The right numbers, and those that are written.
-    wrong : boolean array
-        Where the two differ.
-    tolerance : array
-        Half of the last digit of each.
-    margin : array
-        The largest error of a right number.
-    is_matrix : bool
-        Whether a row of them belongs to one unit.
+    Each is a kind, its words, the numbers that it gives, and the factor by which their error grows. `tolerance` is half
+    of the last digit of each number, `margin` the largest error of a right one; a row of a matrix belongs to one unit.
     """
     several = wrong.sum() > 1
     entries = "numbers" if several else "number"
