@@ -119,7 +119,7 @@ def test_importing_gatewise_costs_nothing_and_a_run_numpy_alone():
     assert not FOREIGN & loaded
 
 
-def test_a_name_is_imported_when_it_is_first_asked_for_and_kept():
+def test_a_name_is_imported_when_it_is_first_asked_for_and_kept_and_a_star_brings_all():
     code = """
 import sys, gatewise
 print(*[name for name in sys.modules if name.startswith("gatewise.")])
@@ -127,8 +127,10 @@ for name, module in gatewise.PUBLIC.items():
     before = name in vars(gatewise)
     getattr(gatewise, name)
     print(name, before, module in sys.modules, name in vars(gatewise))
+from gatewise import *
+print(*[name for name in gatewise.__all__ if name in globals()])
 """
-    assert run(code) == [word for name in NAMES for word in (name, "False", "True", "True")]
+    assert run(code) == [*(word for name in NAMES for word in (name, "False", "True", "True")), *NAMES]
 
 
 @pytest.mark.parametrize("name", thinned(["check", "load", "verify", "walk"]))
@@ -136,11 +138,6 @@ def test_a_name_far_above_the_cell_is_not_imported_with_it(name):
     there = f"'{gw.PUBLIC[name]}' in sys.modules"
     code = f"import sys, gatewise; gatewise.LSTM; print({there}); gatewise.{name}; print({there})"
     assert run(code) == ["False", "True"]
-
-
-def test_a_star_import_brings_the_public_names():
-    code = f"from gatewise import *; print(*[name for name in {NAMES} if name in globals()])"
-    assert run(code) == NAMES
 
 
 def test_the_version_is_the_one_of_the_distribution():
