@@ -196,6 +196,16 @@ def refusal(*parts: str, by: type[Exception] | tuple[type[Exception], ...] = gw.
     one_sentence(caught.value, *parts)
 
 
+class Calls:
+    """What calls a function when it is unpickled."""
+
+    def __init__(self, function, *given):
+        self.function, self.given = function, given
+
+    def __reduce__(self):
+        return self.function, self.given
+
+
 def differences(loss, array: np.ndarray, by: float = 2e-6) -> np.ndarray:
     """Return the central differences of loss(array) by every entry of the array."""
     found = np.empty(array.shape)

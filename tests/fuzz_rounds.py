@@ -58,13 +58,7 @@ SPOIL: dict[str, Spoil] = {
 
 
 def rounds(count: int, first: int = 0) -> Iterator[tuple[str, int, Tally]]:
-    """Go through all kinds again and again: so many files of one, with the round's number as the seed.
-
-    Raises
-    ------
-    AssertionError
-        If a file breaks a reader.
-    """
+    """Go through all kinds again and again: so many files of one, with the round's number as the seed."""
     seed = first
     while True:
         for kind, spoil in SPOIL.items():

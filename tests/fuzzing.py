@@ -319,39 +319,16 @@ def fuzz(
     read: Read,
     count: int,
     folder: Path,
-    memory_cap: int = 2**28,
+    memory: int = 2**28,
     seed: int = 0,
     *,
     seconds: float = 10.0,
     also: Sequence[Mutator] = (),
 ) -> Tally:
-    """Read mutations 0 to count - 1 of the subjects, and fail with those that broke the reader; see above.
-
-    Parameters
-    ----------
-    subjects : sequence of bytes
-        Whole files, none of them empty.
-    read : callable
-        Takes a path; must be picklable.
-    count : int
-    folder : path
-        Where the files are written: a test's ``tmp_path``.
-    memory_cap : int
-        Bytes that reading a file may take.
-    seed : int
-    seconds : float
-        How long one file may take.
-    also : sequence of callable
-        Further kinds of mutation.
-
-    Returns
-    -------
-    Tally
-        Of the mutations.
-    """
+    """Read mutations 0 to count - 1 of the subjects, none of them empty, and fail with those that broke the reader."""
     tally, failures, first = Tally(), dict[str, str](), 0
     while first < count and len(failures) < FEW:
-        task = (list(subjects), read, tuple(also), seed, first, count, str(folder), memory_cap)
+        task = (list(subjects), read, tuple(also), seed, first, count, str(folder), memory)
         first = _oversee(task, tally, failures, seconds)
     if failures:
         raise AssertionError(f"{len(failures)} failures that differ:\n\n" + "\n\n".join(failures.values()))

@@ -321,3 +321,22 @@ def functional(*layers, ends=None):
             "output_layers": [[one, 0, 0] for one in ends or names[-1:]],
         },
     }
+
+
+def tensor(name, output=0):
+    """Return an output of a layer, as Keras 3 writes one."""
+    return {"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, output]}}
+
+
+def wired(old, *sources, **arguments):
+    """Return how a functional model says what a layer takes, in the way of Keras 2 or of Keras 3.
+
+    A source is the name of a layer, with the number of its output where that is not the first.
+    """
+    pairs = [one if isinstance(one, tuple) else (one, 0) for one in sources]
+    if old:
+        entries = [[name, 0, output, {} if place else arguments] for place, (name, output) in enumerate(pairs)]
+        return {"inbound_nodes": [entries] if pairs else []}
+    tensors = [tensor(*pair) for pair in pairs]
+    args = tensors if len(tensors) == 1 else [tensors]
+    return {"inbound_nodes": [{"args": args, "kwargs": arguments}] if pairs else []}

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 import pytest
+from cases import Calls
 from program import exit_code
 
 import gatewise as gw
@@ -17,16 +18,6 @@ from gatewise.interop import torch
 from gatewise.interop.torch import writing
 
 pytestmark = pytest.mark.usefixtures("here")
-
-
-class Calls:
-    """What calls a function when it is unpickled."""
-
-    def __init__(self, function, *given):
-        self.function, self.given = function, given
-
-    def __reduce__(self):
-        return self.function, self.given
 
 
 def inspected(capsys, path, code):

@@ -20,8 +20,8 @@ from keras_files import (
     named,
     network_file,
     new,
+    wired,
 )
-from test_keras_networks import wired
 
 import gatewise as gw
 

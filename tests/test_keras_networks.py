@@ -20,6 +20,7 @@ from keras_files import (
     named,
     network_file,
     new,
+    wired,
 )
 
 import gatewise as gw
@@ -117,14 +118,6 @@ def test_dense_layers_before_and_after_are_kept_in_their_order(tmp_path):
     np.testing.assert_allclose(network(x)[0], h / h.sum(-1, keepdims=True), rtol=0, atol=1e-6)
 
 
-def wired(old, *sources):
-    """Return how a functional model says what a layer takes, in the way of Keras 2 or of Keras 3."""
-    if old:
-        return {"inbound_nodes": [[[name, 0, 0, {}] for name in sources]] if sources else []}
-    tensors = [{"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, 0]}} for name in sources]
-    return {"inbound_nodes": [{"args": tensors if len(tensors) == 1 else [tensors], "kwargs": {}}] if sources else []}
-
-
 @pytest.mark.parametrize("old", [True, False])
 @pytest.mark.parametrize("case", ["direct", "identity", "scaled", "later", "inner", "inner later", "wide"])
 def test_what_is_added_to_the_output_is_a_skip_connection_if_it_is_the_input_of_the_model(case, old, tmp_path):
@@ -179,9 +172,7 @@ def test_a_functional_model_is_followed_from_its_input_to_its_output(old, tmp_pa
     assert_same_lstm(interop.load_network(path).lstm, new())
     branched = [*layers, lstm_layer("b") | after("in")]
     path = legacy(tmp_path / "file", weights, "2.9.0", functional(*branched, ends=["a", "b"]))
-    own = [*layers[:1], lstm_layer("a") | after("in")]
-    node = own[1]["inbound_nodes"][0]
-    (node[0][3] if old else node["kwargs"])["mask"] = ["drop", 0, 0]
+    own = [*layers[:1], lstm_layer("a") | after("in", mask=["drop", 0, 0])]
     path_ = legacy(tmp_path / "own", weights, "2.9.0", functional(*own))
     with pytest.raises(gw.FileError, match=r"'a'.*an explicit mask"):
         interop.load_network(path_)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from keras_files import (
@@ -17,6 +19,8 @@ from keras_files import (
     named,
     network_file,
     new,
+    tensor,
+    wired,
 )
 
 import gatewise as gw
@@ -69,19 +73,10 @@ def test_with_a_recurrent_layer_that_cannot_be_read_a_stack_is_offered_by_its_na
 @pytest.mark.parametrize("old", [True, False])
 @pytest.mark.parametrize("way", ["plain", "scaled", "skip", "states", "hidden", "twice", "masked", "own mask"])
 def test_a_functional_model_is_followed_from_each_lstm_to_the_next(way, old, tmp_path):
-    def after(*sources, **arguments):
-        pairs = [one if isinstance(one, tuple) else (one, 0) for one in sources]
-        if old:
-            entries = [[name, 0, output, arguments if not n else {}] for n, (name, output) in enumerate(pairs)]
-            return {"inbound_nodes": [entries] if pairs else []}
-        tensors = [
-            {"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, output]}} for name, output in pairs
-        ]
-        return {"inbound_nodes": [{"args": tensors, "kwargs": arguments}] if pairs else []}
+    after = partial(wired, old)
 
     def mask(name):
-        told = {"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, 0]}}
-        return {"mask": [name, 0, 0] if old else told}
+        return {"mask": [name, 0, 0] if old else tensor(name)}
 
     layers = [layer("InputLayer", "in") | after(), layer("InputLayer", "m") | after()]
     layers += [layer("Conv1D", "conv") | after("in")]

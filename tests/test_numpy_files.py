@@ -7,6 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
+from cases import Calls
 from fuzzing import SOME, everything, fuzz, in_archive
 from hostile.row import taking_at_most
 from pairwise import pairs
@@ -16,14 +17,8 @@ from gatewise.files import storage
 from gatewise.interop import torch
 
 LSTM = gw.LSTM(3, 4, num_layers=2, bidirectional=True, rng=0)
+EVIL = Calls(os.mkdir, "made by a pickle")
 ARRAYS = {f"rnn.{name}": array for name, array in torch.state_dict(LSTM).items()}
-
-
-class Evil:
-    """Something that would run code when it is unpickled."""
-
-    def __reduce__(self):
-        return os.mkdir, ("made by a pickle",)
 
 
 def python_2(arrays):
@@ -51,7 +46,7 @@ WAYS = {
     "fortran.npz": lambda path: np.savez(path, **{name: np.asfortranarray(one) for name, one in ARRAYS.items()}),
     "big.npz": lambda path: np.savez(path, **{name: one.astype(">f4") for name, one in ARRAYS.items()}),
     "weights.npy": lambda path: save_object(path, ARRAYS),
-    "nested.npy": lambda path: save_object(path, {"model": ARRAYS, "optimizer": Evil()}),
+    "nested.npy": lambda path: save_object(path, {"model": ARRAYS, "optimizer": EVIL}),
     "inside.npz": lambda path: np.savez(path, model=np.array(ARRAYS, dtype=object)),
     "weights.pkl": lambda path: path.write_bytes(pickle.dumps(ARRAYS)),
     "python2.pkl": lambda path: path.write_bytes(python_2(ARRAYS)),
@@ -81,7 +76,7 @@ def test_the_first_bytes_tell_and_not_the_name(tmp_path):
         ("record.npy", lambda path: np.save(path, np.zeros(2, [("a", "f4"), ("b", "f4", 3)])), "must be numbers"),
         ("text.npy", lambda path: np.save(path, np.array(["a"])), "must be numbers"),
         ("object.npy", lambda path: save_object(path, {"a": 1}), r"Python objects \(a dictionary of 1 key \(a\)\)"),
-        ("evil.npy", lambda path: save_object(path, Evil()), r"Python objects .*which are never built"),
+        ("evil.npy", lambda path: save_object(path, EVIL), r"Python objects .*which are never built"),
         ("several.npy", lambda path: np.save(path, np.array([{}, None], object)), "2 of them"),
         ("numbered.npz", lambda path: np.savez(path, *ARRAYS.values()), r"none of its 16 arrays .*weight_ih_l0"),
         ("whole.npz", lambda path: np.savez(path, **{k: v.astype(int) for k, v in ARRAYS.items()}), "not floating"),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import one_sentence
+from cases import Calls, one_sentence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pairwise import pairs
@@ -369,23 +369,13 @@ def test_an_archive_that_ends_anywhere_or_is_spoilt_anywhere_reads_or_gets_one_s
                 one_sentence(fault)
 
 
-class Payload:
-    """What leaves a file behind when it is unpickled."""
-
-    def __init__(self, trace: Path) -> None:
-        self.trace = trace
-
-    def __reduce__(self):
-        return Path.touch, (self.trace,)
-
-
 def test_nothing_in_a_file_is_executed(tmp_path):
     trace = tmp_path / "executed"
-    payload = pickle.dumps(Payload(trace))
+    payload = pickle.dumps(Calls(Path.touch, trace))
     pickle.loads(payload)
     assert trace.exists()
     trace.unlink()
-    objects = as_npz(f=np.array([Payload(trace), 1], dtype=object))
+    objects = as_npz(f=np.array([Calls(Path.touch, trace), 1], dtype=object))
     for content in (
         objects,
         payload,

@@ -12,6 +12,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from cases import Calls
 from fuzzing import SOME, everything, fuzz, in_archive
 from pairwise import cover
 
@@ -210,23 +211,14 @@ def test_layers_of_unequal_sizes_are_refused(tmp_path):
 # What a file holds is never run.
 
 
-class Payload:
-    """Would make a file if it were unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
-
-
 @in_every_shape_and_protocol
 def test_a_pickle_that_would_run_code_runs_none_and_its_lstm_is_read(tmp_path, lstm, protocol):
     ran = tmp_path / "ran"
-    state = torch.state_dict(lstm) | {"other": Payload(ran), "more": [Payload(ran), {"deep": Payload(ran)}]}
+    payload = Calls(os.mkdir, str(ran))
+    state = torch.state_dict(lstm) | {"other": payload, "more": [payload, {"deep": Calls(os.mkdir, str(ran))}]}
     assert_same_lstm(gw.load(written(tmp_path, pickle.dumps(state, protocol), "file.pkl")), lstm)
     assert not ran.exists()
-    pickle.loads(pickle.dumps({"other": Payload(ran)}))
+    pickle.loads(pickle.dumps({"other": payload}))
     assert ran.exists()  # it would have
 
 

@@ -59,15 +59,10 @@ def test_a_folder_with_one_file_of_weights_is_read_as_that_file(name, tmp_path):
     [
         ("model-00003-of-00003.safetensors", "is missing beside the model"),
         ("../outside.safetensors", "is no path within the model's folder"),
-        ("{outside}", "is no path within the model's folder"),
-        ("C:\\outside.safetensors", "is no path within the model's folder"),
-        ("link.safetensors", "leads out of the model's folder"),
-        ("second_name.safetensors", "file of several names"),
-        ("folder", "which is no file"),
+        ("link.safetensors", "leads out of the model's folder"),  # test_onnx_external.py has other ways
         ("model-00001-of-00002.safetensors", "which does not have it"),
         ("text.safetensors", "but it"),
         ("\x1b[31m\n" * 300, "which is missing"),
-        ("", "is no path"),
         (7, "not the name of a file"),
         (["a"], "not the name of a file"),
     ],
@@ -77,11 +72,8 @@ def test_what_an_index_may_not_name_is_refused_in_one_sentence(place, words, tmp
     outside = tmp_path / "outside.safetensors"
     save_file({"rnn.extra": np.ones(3, np.float32)}, outside)
     (tmp_path / "model" / "link.safetensors").symlink_to(outside)
-    os.link(outside, tmp_path / "model" / "second_name.safetensors")
-    (tmp_path / "model" / "folder").mkdir()
     (tmp_path / "model" / "text.safetensors").write_text("no tensors")
-    name = place.replace("{outside}", str(outside)) if isinstance(place, str) else place
-    _, index = sharded(tmp_path / "model", "safetensors", {"rnn.extra": name})
+    _, index = sharded(tmp_path / "model", "safetensors", {"rnn.extra": place})
     with pytest.raises(gw.FileError, match=words) as caught:
         gw.inspect(index)
     assert len(str(caught.value)) <= 500
