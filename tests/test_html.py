@@ -12,10 +12,9 @@ import cases
 import numpy as np
 import pytest
 from pairwise import pairs
-from walks import SUBJECTS, some, walk_of
+from walks import SUBJECTS, latch_trace, some, walk_of
 
 import gatewise as gw
-from gatewise import examples
 from gatewise.palette import PALETTE
 from gatewise.render import html, mathml, text
 from gatewise.render.hues import quantity
@@ -323,8 +322,7 @@ def test_two_fragments_on_one_page_share_no_id():
 
 
 def test_a_page_of_several_steps_has_a_heading_for_each():
-    example = examples.latch()
-    walk = gw.walk(gw.LSTM.from_cells(example.cell).trace(example.x[:3])[0])
+    walk = gw.walk(latch_trace(3))
     page = parsed(html.render(walk))
     steps = [one for one in page.iter("section") if one.get("class") == "step"]
     assert [content(one.find("h2")) for one in steps] == ["step 0", "step 1", "step 2"]
@@ -332,8 +330,7 @@ def test_a_page_of_several_steps_has_a_heading_for_each():
 
 
 def test_a_gate_that_is_nearly_shut_or_open_says_so():
-    example = examples.latch()
-    page = parsed(html.render(gw.walk(gw.LSTM.from_cells(example.cell).trace(example.x)[0])))
+    page = parsed(html.render(gw.walk(latch_trace())))
     told = [one for one in page.iter() if one.text in (" nearly closed", " nearly open")]
     lines = [one for one in page.iter("span") if one.get("class") == "gate"]
     found = [one[0].tail for one in lines if one[0].tail]
@@ -352,9 +349,7 @@ def test_pages_are_small():
     cell = gw.LSTMCell(3, 2, init="notebook", scale=0.01, seed=1010, dtype=np.float64)
     step = cell.step([0.5, 0.8, 0.2], gw.State([0.3, 0.4], [0.2, 0.3]))
     assert len(html.render(gw.walk(step)).encode()) < 150_000
-    example = examples.latch()
-    back = gw.walk(gw.LSTM.from_cells(example.cell).trace(example.x)[0], backward=True)
-    assert len(html.render(back).encode()) < 1_500_000
+    assert len(html.render(gw.walk(latch_trace(), backward=True)).encode()) < 1_500_000
 
 
 def test_the_page_is_the_same_every_time():

@@ -239,9 +239,9 @@ def test_names_whatever_is_in_them_never_become_code(way):
         trace = gw.LSTM.from_cells(p).trace(x[:, None], **named)[0]
         return gw.walk(trace, backward=backward, facts=facts if named else None)
 
-    named = walk(labels=labels)
-    executed(named)
-    assert cells(named) == cells(walk())
+    code_cells = cells(walk(labels=labels))
+    run(code_cells)
+    assert code_cells == cells(walk())
 
 
 def test_a_float32_cell_is_computed_in_float64_and_the_notebook_says_so():

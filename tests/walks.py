@@ -8,6 +8,7 @@ import cases
 import numpy as np
 
 import gatewise as gw
+from gatewise import examples
 from gatewise.records.trace import Trace
 from gatewise.walkthrough.parts import Walkthrough, WorkedEquation
 
@@ -72,6 +73,12 @@ def trace_of(
     state = ((gw.State(rng.normal(size=(1, p.recurrent_size)), rng.normal(size=(1, p.hidden_size))),),)
     x = rng.normal(size=(steps, 1, p.input_size))
     return gw.LSTM.from_cells(p).trace(x, state, dropout=masks_of(dropout), engine="reference")[0]
+
+
+def latch_trace(steps: int | None = None) -> Trace:
+    """Return the trace of the latch, or of its first steps."""
+    example = examples.latch()
+    return gw.LSTM.from_cells(example.cell).trace(example.x[:steps])[0]
 
 
 def masks_of(dropout: str) -> list[list[gw.DropoutMasks]]:

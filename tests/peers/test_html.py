@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from peers import browser
 from peers.page_files import addresses
+from walks import latch_trace
 
 import gatewise as gw
-from gatewise import examples
 from gatewise.render import html
 
 pytestmark = pytest.mark.peers
@@ -24,11 +24,6 @@ def one_step(**switches):
         3, 2, init="notebook", scale=0.01, seed=1010, variant=variant, projection_size=projected, dtype=np.float64
     )
     return cell.step([0.5, 0.8, 0.2], gw.State([0.3, 0.4][: projected or 2], [0.2, 0.3]))
-
-
-def latch(steps):
-    example = examples.latch()
-    return gw.LSTM.from_cells(example.cell).trace(example.x[:steps])[0]
 
 
 def large():
@@ -55,8 +50,8 @@ WALKS = {
     "forward": lambda: gw.walk(one_step()),
     "one unit": lambda: gw.walk(one_step(), unit=1),
     "backward": lambda: gw.walk(one_step(), backward=True),
-    "latch": lambda: gw.walk(latch(3)),
-    "latch, backward": lambda: gw.walk(latch(7), backward=True),
+    "latch": lambda: gw.walk(latch_trace(3)),
+    "latch, backward": lambda: gw.walk(latch_trace(7), backward=True),
     "Haste": lambda: gw.walk(one_step(**HASTE)),
     "Haste, backward": lambda: gw.walk(one_step(**HASTE), backward=True),
     "every switch": lambda: gw.walk(one_step(**EVERY), backward=True),
