@@ -21,7 +21,7 @@ from gatewise.palette import PALETTE, QUANTITIES
 from gatewise.render import mathml
 from gatewise.render.diagram import called, diagram, notes
 from gatewise.render.html_lines import Lines, equation
-from gatewise.render.html_pieces import column, head_of, meter, openness, scrolled, text, words_of
+from gatewise.render.html_pieces import column, head_of, meter, openness, table_markup, text, words_of
 from gatewise.render.layout import BlockGroup, Definitions, Equations, grouped, rows, write_words
 from gatewise.render.mathml_pieces import run
 from gatewise.render.text import clean, formula
@@ -181,7 +181,7 @@ class _PageWriter:
         lines, omitted = rows(table)
         plains = [[number(row[k], table.digits) for _, row in lines] for k in range(len(table.columns))]
         columns = [column(plain) for plain in plains]
-        heads = "".join(head_of(head, "col") for head in table.columns)
+        heads = [head_of(head, "col") for head in table.columns]
         body = []
         for place, (name, values) in enumerate(lines):
             if omitted and place == len(lines) - 1:
@@ -191,19 +191,14 @@ class _PageWriter:
                 for k, (head, plain, formatted) in enumerate(zip(table.columns, plains, columns, strict=True))
             )
             body.append(f"<tr>{head_of(name, 'row')}{cells}</tr>")
-        caption = f"<caption>{words_of(table.title)}</caption>" if title else ""
-        label = escape(title or self.title)
-        opening = "<table>" if title else f'<table aria-label="{label}">'
+        caption = words_of(table.title) if title else ""
         key = '<p class="key">A bar shows how far the gate is open.</p>' if table.openness else ""
         width = sum(
             2 + max(map(len, [write_words(head, formula), *plain]))
             for head, plain in zip(table.columns, plains, strict=True)
         )
         width += max((len(write_words(name, formula)) for name, _ in lines), default=0)
-        table_markup = (
-            f"{opening}{caption}<thead><tr><td></td>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table>"
-        )
-        return scrolled(table_markup, label, width) + key
+        return table_markup(caption, escape(title or self.title), ["<td></td>", *heads], body, width) + key
 
 
 def _cell(plain: str, markup: str, gate: Any, head: Words) -> str:

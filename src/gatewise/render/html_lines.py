@@ -18,8 +18,8 @@ from gatewise.render.html_pieces import (
     number_markup,
     openness,
     plain,
-    scrolled,
     shares_of,
+    table_markup,
     text,
 )
 from gatewise.render.layout import Entry, Line, Rest, shapes, shares, worked
@@ -117,7 +117,7 @@ class Lines:
         name = text(self.walk.names[block.over][block.unit])
         values = [term.product for term in terms]
         plains = [[number(getattr(term, part)) for term in terms] for part in ("weight", "value", "product")]
-        body = "".join(
+        rows = [
             f"<tr>{head_of(term.name, 'row')}"
             + "".join(f'<td data-value="{plain}">{text}</td>' for plain, text in cells)
             + f"<td>{share}</td></tr>"
@@ -127,17 +127,16 @@ class Lines:
                 *(zip(column_, column(column_), strict=True) for column_ in plains),
                 strict=True,
             )
-        )
+        ]
         total = number(terms.total)
         last = (
             f'<th scope="row">sum</th><td></td><td></td><td data-value="{total}">{number_markup(total)}</td><td></td>'
         )
-        heads = "".join(f'<th scope="col">{name}</th>' for name in ("name", "weight", "value", "product"))
-        heads += '<th scope="col" class="start">share</th>'
-        body += f'<tr class="total">{last}</tr>'
+        heads = [f'<th scope="col">{head}</th>' for head in ("name", "weight", "value", "product")]
+        heads.append('<th scope="col" class="start">share</th>')
+        rows.append(f'<tr class="total">{last}</tr>')
         caption = f"{name}: every product in its {terms.of}, {mathml.math(block.left)}, largest first"
-        table = f"<table><caption>{caption}</caption><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
-        return scrolled(table, f"{name}: {terms.of}", NARROW + 1)
+        return table_markup(caption, f"{name}: {terms.of}", heads, rows, NARROW + 1)
 
 
 def equation(left: str, right: str) -> str:

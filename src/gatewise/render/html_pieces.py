@@ -92,6 +92,13 @@ def shares_of(shares: Sequence[float | None], values: Sequence[Any]) -> list[str
     return [share(share_, value, largest) for share_, value in zip(shares, values, strict=True)]
 
 
+def table_markup(caption: str, label: str, heads: Sequence[str], rows: Sequence[str], width: float) -> str:
+    """Return a table, in a box that scrolls, under a caption of markup or else with a label alone."""
+    opening = f"<table><caption>{caption}</caption>" if caption else f'<table aria-label="{label}">'
+    body = f"<thead><tr>{''.join(heads)}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    return scrolled(opening + body, label, width)
+
+
 def scrolled(table: str, label: str, width: float) -> str:
     """Return a table in a box that scrolls; where it may have to, the box can be reached by keyboard."""
     reached = f' tabindex="0" role="region" aria-label="{label}"' if width > NARROW else ""

@@ -24,12 +24,7 @@ from gatewise.walkthrough.quantity_sentences import (
     quantity_sentences,
 )
 
-TITLES = {
-    "input_gate": "Input gate",
-    "forget_gate": "Forget gate",
-    "candidate": "Candidate",
-    "output_gate": "Output gate",
-}
+TITLES = {name: name.replace("_", " ").capitalize() for name in NAMES}
 PURPOSES = {
     "input_gate": "how much of the candidate each unit lets in",
     "forget_gate": "how much of the old cell state each unit keeps",
@@ -101,7 +96,7 @@ def _gate(bound: BoundStep, name: str, equations: Equations) -> Section:
     if not coupled:
         blocks += bound.terms(Symbol("a", k), name)
     blocks += _edited(bound, k, bound.units, bound.named)
-    blocks.append(_meaning(bound, name))
+    blocks.append(_meaning(bound, name, bound.units, bound.named))
     return bound.section(name, f"{TITLES[name]}: {PURPOSES[name]}", blocks)
 
 
@@ -113,17 +108,16 @@ def _edited(bound: BoundStep, letter: str, units: Sequence[int], names: UnitName
     return [Sentence(sentence)] if sentence else []
 
 
-def _meaning(bound: BoundStep, key: str) -> Sentence:
+def _meaning(bound: BoundStep, key: str, units: Sequence[int], names: UnitNames) -> Sentence:
     """Return the sentence about the units' numbers in a section."""
-    sentence = quantity_sentences(bound.program)[key]
-    return Sentence(sentence.describe(bound.scope, bound.units, bound.named))
+    return Sentence(quantity_sentences(bound.program)[key].describe(bound.scope, units, names))
 
 
 def _cell_state(bound: BoundStep, equations: Equations) -> Section:
     blocks = bound.equations(equations)
     blocks += bound.terms(C, "cell_state")
     blocks += _edited(bound, "c", bound.units, bound.named)
-    blocks.append(_meaning(bound, "cell_state"))
+    blocks.append(_meaning(bound, "cell_state", bound.units, bound.named))
     return bound.section("cell_state", "The new cell state: what is kept and what is new", blocks)
 
 
@@ -138,5 +132,5 @@ def _hidden_state(bound: BoundStep, equations: Equations) -> Section:
         if bound.expanded:  # a projected entry takes from every unit: all are expanded
             blocks += [Expanded(H, k, bound.step.terms("hidden_state", k), RECURRENT) for k in units]
     blocks += _edited(bound, "h", units, name)
-    blocks.append(Sentence(quantity_sentences(bound.program)["hidden_state"].describe(bound.scope, units, name)))
+    blocks.append(_meaning(bound, "hidden_state", units, name))
     return bound.section("hidden_state", "The new hidden state: what the cell puts out", blocks)
