@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import cases
 import numpy as np
 import oracle
@@ -27,6 +25,7 @@ def test_every_step_is_what_plain_python_makes_of_it(variant, projection, direct
         found = {
             **{name: getattr(trace, name)[t, row] for name in gw.records.keep.QUANTITIES},
             "combined_input": trace.combined_input[t, row],
+            "activated_cell_state": trace.activated_cell_state[t, row],
         }
         expected = {
             "input_gate": M.gate["i"],
@@ -37,81 +36,19 @@ def test_every_step_is_what_plain_python_makes_of_it(variant, projection, direct
             "unprojected_state": M.m,
             "hidden_state": M.h,
             "combined_input": M.z,
+            "activated_cell_state": [oracle.nonlinearity(run.p.variant.cell_activation, value) for value in M.v],
         }
         if dropout and run.p.projection is None:
             del expected["unprojected_state"]  # nothing is kept before the zoneout: see test_trace
         for name, values in expected.items():
-            np.testing.assert_allclose(found[name], values, rtol=1e-9, atol=1e-12, err_msg=f"{name} at {t}, {row}")
+            np.testing.assert_allclose(found[name], values, rtol=0, atol=1e-13, err_msg=f"{name} at {t}, {row}")
         for k, a in M.a.items():
             name = gw.gates.NAMES[oracle.LETTERS.index(k)]
-            np.testing.assert_allclose(trace.preactivation(name)[t, row], a, rtol=1e-9, atol=1e-12)
-
-
-def activation(which, a):
-    """Return an activation of an array, number by number, by the formula its name stands for."""
-    return np.vectorize(lambda number: oracle.nonlinearity(which, number), otypes=[float])(a)
-
-
-def normed(q, epsilon, axis=-1):
-    """Return q with mean 0 and variance 1."""
-    q = q - q.mean(axis, keepdims=True)
-    return q / np.sqrt((q * q).mean(axis, keepdims=True) + epsilon)
-
-
-@pairs(variant=cases.VARIANTS, **RUNS, thin=True)
-def test_the_equations_hold_inside_every_trace(variant, projection, direction, valid):
-    """On valid steps: from the pre-activations to the gates, from those to the states; nothing is taken on trust."""
-    run = cases.run_of(variant, projection=projection, direction=direction, valid=valid, time=5)
-    p, v, trace = run.p, run.p.variant, run.trace()
-    on = np.ones(run.x.shape[:2], bool) if run.valid is None else run.valid
-    before = trace.previous
-    h, c, x = before.h[on], before.c[on], run.x[on]
-    a = trace.preactivations[on]
-    i, f, g, o = (trace.gates[on][:, row] for row in range(4))
-
-    for row, gate in enumerate((i, f, g, o)):
-        if "ifgo"[row] != v.coupled:
-            of_a = np.vectorize(partial(oracle.gate_of, v, "ifgo"[row]), otypes=[float])
-            np.testing.assert_allclose(gate, of_a(a[:, row]), atol=1e-13)
-        else:
-            assert np.isnan(a[:, row]).all()
-    if v.coupling == "forget=1-input":
-        np.testing.assert_array_equal(f, 1 - i)
-    if v.coupling == "input=1-forget":
-        np.testing.assert_array_equal(i, 1 - f)
-
-    raw = f * c + i * g
-    new = raw if v.cell_clip is None else np.clip(raw, -v.cell_clip, v.cell_clip)
-    np.testing.assert_allclose(trace.cell_state[on], new, atol=1e-13)
-    seen = new if v.layer_norm != "haste" else p.cell_norm[0] * normed(new, v.epsilon) + p.cell_norm[1]
-    t = activation(v.cell_activation, seen)
-    np.testing.assert_allclose(trace.activated_cell_state[on], t, atol=1e-13)
-    assert np.isnan(trace.activated_cell_state[~on]).all()
-    m = o * t
-    np.testing.assert_allclose(trace.unprojected_state[on], m, atol=1e-13)
-    r = m if p.projection is None else m @ p.projection.T
-    r = r if v.projection_clip is None else np.clip(r, -v.projection_clip, v.projection_clip)
-    np.testing.assert_allclose(trace.hidden_state[on], r, atol=1e-13)
-
-    z = np.concatenate([h, x], axis=-1)
-    np.testing.assert_array_equal(trace.combined_input[on], z)
-    own = [row for row in range(4) if "ifgo"[row] != v.coupled]
-    if v.layer_norm == "haste":
-        u = np.stack([h @ p.recurrent_weight[row].T for row in own], axis=1)
-        w = np.stack([x @ p.input_weight[row].T for row in own], axis=1)
-        u, w = (normed(q, v.epsilon, (1, 2)) * p.norm_gain[n][own] for n, q in enumerate((u, w)))
-        sums = u + w
-    else:
-        sums = np.stack([z @ p.weight[row].T for row in own], axis=1)
-    for place, row in enumerate(own):
-        q = sums[:, place]
-        if v.peephole == "full" and row != 2:
-            q = q + p.peephole[{0: 0, 1: 1, 3: 2}[row]] * (new if row == 3 else c)
-        if v.layer_norm == "gates":
-            q = p.norm_gain[row] * normed(q, v.epsilon)
-        q = q + p.bias[row]
-        q = q if v.gate_clip is None else np.clip(q, -v.gate_clip, v.gate_clip)
-        np.testing.assert_allclose(a[:, row], q, atol=1e-12)
+            np.testing.assert_allclose(trace.preactivation(name)[t, row], a, rtol=0, atol=1e-12)
+        if coupled := run.p.variant.coupled:
+            pair = trace.gates[t, row, ["ifgo".index(k) for k in (coupled, {"i": "f", "f": "i"}[coupled])]]
+            np.testing.assert_array_equal(pair[0], 1 - pair[1])
+            assert np.isnan(trace.preactivations[t, row, "ifgo".index(coupled)]).all()
 
 
 @pairs(variant=cases.VARIANTS, valid=cases.VALID, thin=True)
@@ -138,6 +75,7 @@ def test_steps_that_are_not_valid_have_no_gates_and_carry_the_state(variant):
     assert off.any()
     assert np.isnan(trace.gates[off]).all()
     assert np.isnan(trace.preactivations[off]).all()
+    assert np.isnan(trace.activated_cell_state[off]).all()
     assert not np.isnan(trace.gates[run.valid]).any()
     np.testing.assert_array_equal(trace.cell_state[off], trace.previous.c[off])
     np.testing.assert_array_equal(trace.hidden_state[off], trace.previous.h[off])
