@@ -65,28 +65,29 @@ def sheet_of_mapping(arrays_by_name: Mapping[str, npt.ArrayLike], digits: int | 
     if digits is not None and (isinstance(digits, bool) or not isinstance(digits, int) or not 0 <= digits <= 300):
         raise OptionError(f"digits must be an integer from 0 to 300, not {digits!r}")
     arrays = {}
-    for key, values in arrays_by_name.items():
-        name = quoted(str(key))
+    for name, values in arrays_by_name.items():
         try:
             array = np.asarray(values)
-            if array.dtype.kind in "iuO":  # None stands for a blank
-                array = array.astype(np.float64)
+            arrays[str(name)] = array.astype(np.float64) if array.dtype.kind == "O" else array  # None is a blank
         except (TypeError, ValueError, OverflowError):
-            raise FileError(f"the answer {name} must be numbers, all rows equally long") from None
-        if array.dtype.kind != "f":
-            raise FileError(f"the answer {name} must be numbers, but is of type {array.dtype}")
-        if np.isinf(array).any():
-            raise FileError(f"the answer {name} must hold finite numbers")
-        arrays[str(key)] = array
-    return _sheet_of_arrays(arrays, "the answers", digits)
+            raise FileError(f"the answer {quoted(str(name))} must be numbers, all rows equally long") from None
+    return _sheet_of_arrays(arrays, "the answers", "the answer ", digits)
 
 
-def _sheet_of_arrays(arrays: Mapping[str, npt.NDArray[Any]], source: str, digits: int | None = None) -> Sheet:
-    """Return a sheet of arrays.
+def _sheet_of_arrays(
+    arrays: Mapping[str, npt.NDArray[Any]], source: str, fault: str, digits: int | None = None
+) -> Sheet:
+    """Return a sheet of arrays, or raise a FileError that begins with `fault` if any holds no finite numbers.
 
     The decimals to which an array was rounded are unknown: as many are assumed as its longest number needs, or, for an
     array of zeros, the longest number of all arrays.
     """
+    for name, array in arrays.items():
+        if array.dtype.kind not in "fiu":
+            raise FileError(f"{fault}{quoted(name)} must be numbers, but is of type {array.dtype}")
+        if np.isinf(array).any():
+            raise FileError(f"{fault}{quoted(name)} must hold finite numbers")
+    arrays = {name: array if array.dtype.kind == "f" else array.astype(np.float64) for name, array in arrays.items()}
     needed = {
         name: max(
             (_count_decimals(str(value)) for value in array.reshape(-1) if value == value and value), default=None
@@ -195,13 +196,7 @@ def _key_lines(text: str) -> dict[str, int]:
 
 def _read_npz(source: Path) -> Sheet:
     arrays = read_npz(source, npz_names(source), most=LARGEST)
-    for name, array in arrays.items():
-        if array.dtype.kind not in "fiu":
-            raise FileError(f"cannot read {source}: {quoted(name)} must be numbers, but is of type {array.dtype}")
-        if np.isinf(array).any():
-            raise FileError(f"cannot read {source}: {quoted(name)} must hold finite numbers")
-    floats = {name: array if array.dtype.kind == "f" else array.astype(np.float64) for name, array in arrays.items()}
-    return _sheet_of_arrays(floats, str(source))
+    return _sheet_of_arrays(arrays, str(source), f"cannot read {source}: ")
 
 
 def template_suffix(path: Path) -> str:
