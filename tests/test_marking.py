@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cases import run_of
-from slips.by_hand import Cell, Line, sigmoid
-from slips.mistakes import MISTAKES, plain_cell
+from slips.by_hand import Line, sigmoid
 from slips.work import work, wrong_work
 from walks import EVERY_PART
-from written import CLEAR, Numbers, cells, first_off, off, rounded, saved, shown, subset
+from written import CLEAR, OTHER_ORDER, Cells, Numbers, cells, first_off, off, plain_cell, rounded, saved, shown, subset
 
 import gatewise as gw
 from gatewise.grading.chain import AssumedValues, Chain
 from gatewise.grading.spreading import propagate
 from gatewise.symbolic.formula import Holds, Symbol, times
-
-Cells = Sequence[tuple[Cell, Chain]]
 
 # What is right is not accused.
 
@@ -257,7 +254,7 @@ def test_long_names_mean_the_same():
     long = {"z": "combined_input", "f": "forget_gate", "i": "input_gate", "g": "candidate", "o": "output_gate"}
     long |= {"c": "cell_state", "h": "hidden_state"}
     for words in (long, {"f": "f_t", "i": "i_t", "g": "c_tilde", "o": "o_t", "c": "c_t", "h": "h_t"}):
-        worked = rounded({name: wrong_work(subject, MISTAKES[0].lines)[name] for name in words}, 6)
+        worked = rounded({name: wrong_work(subject, OTHER_ORDER)[name] for name in words}, 6)
         short = gw.check(worked, chain, digits=6)
         again = gw.check({words[name]: value for name, value in worked.items()}, chain, digits=6)
         assert [(v.name, v.status, v.causes) for v in again.verdicts] == [
@@ -270,7 +267,7 @@ def test_long_names_mean_the_same():
 
 def test_none_is_a_blank_as_nan_is():
     subject = plain_cell(np.random.default_rng(8), inputs=2, hidden=2)
-    chain, worked = Chain(subject.trace()), rounded(wrong_work(subject, MISTAKES[0].lines), 6)
+    chain, worked = Chain(subject.trace()), rounded(wrong_work(subject, OTHER_ORDER), 6)
     nan = worked | {"f": np.array([np.nan, worked["f"][1]]), "c": np.full(2, np.nan)}
     other = str(gw.check(nan, chain, digits=6))
     for f in ([None, worked["f"][1]], (None, worked["f"][1]), np.array([None, worked["f"][1]], dtype=object)):

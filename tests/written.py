@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from cases import run_of
-from slips.by_hand import Cell
-from slips.mistakes import plain_cell
+from slips.by_hand import Cell, Line
 from spellings import SPELLINGS
 
+import gatewise as gw
 from gatewise.grading import problem
 from gatewise.grading.chain import Chain
 from gatewise.grading.marking import Marking
@@ -24,6 +24,10 @@ NEAR = 10  # units by which it is off where numbers that were not rounded on the
 PROVEN = 7  # digits that the wrong numbers tell together: enough to tell one mistake among hundreds from chance
 
 Numbers = dict[str, np.ndarray]
+
+
+Cells = Sequence[tuple[Cell, Chain]]
+OTHER_ORDER: dict[str, Line] = {"z": lambda s: np.concatenate([s.x, s.h_prev], 1)}  # a known mistake
 
 
 def rounded(numbers: Numbers, digits: int) -> Numbers:
@@ -74,6 +78,17 @@ def subset(names: list[str], rng: np.random.Generator, whole: float = 1 / 3) -> 
     if rng.random() < whole:
         return list(names)
     return [names[n] for n in rng.permutation(len(names))[: rng.integers(1, len(names) + 1)]]
+
+
+def plain_cell(rng: np.random.Generator, *, inputs: int = 0, hidden: int = 0, batch: int = 1, steps: int = 1) -> Cell:
+    """Return a random cell without switches; a size of 0 is drawn, too."""
+    inputs, hidden = inputs or int(rng.integers(1, 7)), hidden or int(rng.integers(2, 8))
+    p = gw.Parameters(
+        weight=rng.normal(0, 0.7, (4, hidden, hidden + inputs)),
+        bias=rng.uniform(0.2, 0.9, (4, hidden)) * rng.choice([-1, 1], (4, hidden)),
+    )
+    h, c = rng.uniform(-0.8, 0.8, (batch, hidden)), rng.normal(0, 0.8, (batch, hidden))
+    return Cell("plain", p, rng.normal(0, 1, (steps, batch, inputs)), h, c, np.ones_like(h), np.zeros_like(c))
 
 
 @cache

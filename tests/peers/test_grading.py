@@ -5,17 +5,19 @@ from __future__ import annotations
 import pytest
 from cases import VARIANTS
 from pairwise import pairs
+from slips.judging import plain_shared_cell
 from written import cells
 
 from tests.test_causes import (
-    every_mistake,
+    TAKES,
+    every_named_slip,
     hold_a_gradient_of_one_step,
     hold_a_known_mistake,
-    hold_a_mistake_at_every_step,
+    hold_a_missing_sum,
     hold_one_unit_alone,
     hold_two_mistakes,
     hold_two_mistakes_in_one_equation,
-    new_cell,
+    of_steps,
     steps_taken_for_all,
 )
 from tests.test_cli_check import SMALL, hold_one_line
@@ -37,26 +39,27 @@ from tests.test_problem import hold_a_problem
 pytestmark = pytest.mark.peers
 
 
-@every_mistake
-def test_a_known_mistake_is_found_and_named_on_a_full_sheet_and_a_sparse_one(mistake):
-    hold_a_known_mistake(mistake, 2, new_cell)
+@every_named_slip
+def test_a_known_mistake_is_found_and_named_in_three_cells(kind):
+    hold_a_known_mistake(kind, 3, plain_shared_cell)
+
+
+@pytest.mark.parametrize("take", TAKES.values(), ids=TAKES)
+def test_a_sum_over_the_batch_that_is_missing_is_named_in_four_cells(take):
+    hold_a_missing_sum(take, cells(20, 3))
 
 
 def test_of_two_mistakes_on_forty_sheets_the_first_is_named():
-    hold_two_mistakes(40, new_cell)
-
-
-def test_a_mistake_of_any_kind_made_at_every_step_is_named_nine_times_in_ten():
-    hold_a_mistake_at_every_step(1, new_cell)
+    hold_two_mistakes(40, cells(10, 1))
 
 
 @steps_taken_for_all
-def test_a_gradient_of_one_step_for_that_of_all_is_named_in_five_cells(step, which):
-    hold_a_gradient_of_one_step(step, which, 5, new_cell)
+def test_a_gradient_of_one_step_for_that_of_all_is_named_in_four_cells(step, which):
+    hold_a_gradient_of_one_step(step, which, cells(20, 3))
 
 
 def test_of_any_two_mistakes_in_an_equation_neither_is_named_alone():
-    hold_two_mistakes_in_one_equation(1, new_cell)
+    hold_two_mistakes_in_one_equation(of_steps(cells(10, 1), 1)[:1])
 
 
 def test_where_one_unit_alone_of_twenty_cells_is_written_its_mistake_is_named_as_well():

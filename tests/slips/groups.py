@@ -123,6 +123,37 @@ GROUPS = {
 FURTHER = "further slips"  # which nobody promised to name
 
 
+NAMED_AS = {  # the class of mistakes under which verdicts name a kind of slip
+    "[x; h] for [h; x]": "order of [h; x]",
+    "part of dz from the wrong end": "order of [h; x]",
+    "no bias": "missing bias",
+    "bias twice": "doubled bias",
+    "two gates' weights exchanged": "two gates swapped",
+    "gates' weights exchanged cyclically": "gates in a cycle",
+    "another gate": "another gate",
+    "another gate's bias": "another gate's bias",
+    "σ for tanh": "sigmoid for tanh",
+    "tanh for σ": "tanh for sigmoid",
+    "no tanh on the cell": "no tanh on the cell",
+    "no nonlinearity": "no nonlinearity",
+    "sign of the argument": "wrong sign",
+    "term left out": "missing term",
+    "factor left out": "missing factor",
+    "transposed weights": "transposed weights",
+    "weights read by columns": "transposed weights",
+    "outer product the other way round": "transposed weights",
+    "c_prev for c": "old cell for the new",
+    "c for c_prev": "new cell for the old",
+    "h_prev for c_prev": "hidden for cell",
+    "no derivative of the nonlinearity": "forgotten derivative",
+    "dc without 1 − tanh²": "forgotten derivative",
+    "derivative of tanh for σ's": "other function's derivative",
+    "derivative of σ for tanh's": "other function's derivative",
+    "x reversed": "inputs reversed",
+}
+ALSO_AS = {"two gates' weights exchanged": "forget and input exchanged"}  # where those are the two
+
+
 def group_of(kind: str) -> str:
     """Return the group of a kind of slip."""
     return next((group for group, members in GROUPS.items() if kind in members), FURTHER)

@@ -155,6 +155,12 @@ def shared_cell(rng: np.random.Generator) -> Cell:
     return shared_cells()[rng.integers(30)]
 
 
+def plain_shared_cell(rng: np.random.Generator) -> Cell:
+    """Return one of them without switches."""
+    plain = [cell for cell in shared_cells() if cell.kind == "plain"]
+    return plain[rng.integers(len(plain))]
+
+
 @lru_cache(maxsize=30)  # a chain is dear where many mistakes are tried against it
 def chain_of(cell: Cell) -> Chain:
     """Return what a person's numbers are compared with."""
