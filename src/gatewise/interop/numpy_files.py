@@ -12,15 +12,13 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gatewise.errors import FileError, join_names, shown
 from gatewise.files import storage
 from gatewise.files.budget import Budget
 from gatewise.interop.containers import pickles, zips
 from gatewise.interop.containers.pickled_arrays import FILLED, KINDS
 from gatewise.interop.containers.pickles import PickledObject
-from gatewise.interop.containers.tensors import Storage, Tensor, contiguous_tensor, unreadable_tensor
+from gatewise.interop.containers.tensors import Storage, Tensor, contiguous_tensor, to_little_endian, unreadable_tensor
 from gatewise.interop.contents import Contents, check_options
 from gatewise.interop.formats import reading
 from gatewise.interop.torch.described import describe_content, flatten
@@ -128,13 +126,12 @@ def _describe_tensor(
     archive: zips.ZipMembers, member: str, begin: int, shape: tuple[int, ...], fortran: bool, dtype: Any, budget: Budget
 ) -> Tensor:
     kind = dtype.str[1:]
-    little = np.dtype(dtype).newbyteorder("<")
 
     def read(size: int) -> memoryview:
         data = memoryview(archive.member(member))[begin:][:size]
         if dtype.byteorder == ">":
             budget.hold(len(data), 1, f"the array {shown(member)!r}")
-            data = memoryview(np.frombuffer(data, dtype).astype(little).tobytes())
+            data = memoryview(to_little_endian(data, dtype.itemsize))
         return data
 
     known = f"<{kind}" if kind in KINDS else None

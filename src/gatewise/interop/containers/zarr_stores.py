@@ -75,17 +75,14 @@ def _require_harmless(path: Path) -> int:
     version = 3 if (path / "zarr.json").is_file() else 2
     if not is_store(path):
         raise FileError("it is no zarr store" if path.exists() else "there is no such folder")
-    if version == 2 and not (path / ".zgroup").is_file():
+    is_group = (path / ".zgroup").is_file() if version == 2 else _is_group(_read_metadata(path / "zarr.json"))
+    if not is_group:
         raise FileError("it is an array without named dimensions; xarray writes stores that have them")
-    if version == 3:
-        group = _read_metadata(path / "zarr.json")
-        if group.get("node_type") != "group":
-            raise FileError("it is an array without named dimensions; xarray writes stores that have them")
     for folder in _array_folders(path, "zarr.json" if version == 3 else ".zarray"):
         name = repr(shown(folder.name))
         if version == 3:
             metadata = _read_metadata(folder / "zarr.json")
-            if metadata.get("node_type") == "group":
+            if _is_group(metadata):
                 continue
             if metadata.get("storage_transformers"):
                 raise FileError(f"{name} has storage transformers, which gatewise does not know")
@@ -103,6 +100,10 @@ def _require_harmless(path: Path) -> int:
         if isinstance(chunk, list) and 0 in chunk:
             raise FileError(f"{name} has chunks of the shape {shown(str(chunk))}, which hold nothing")
     return version
+
+
+def _is_group(metadata: Mapping[str, Any]) -> bool:
+    return bool(metadata.get("node_type") == "group")
 
 
 def _array_folders(path: Path, metadata: str) -> Iterator[Path]:
