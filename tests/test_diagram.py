@@ -28,7 +28,7 @@ def plainest(case: dict) -> bool:
 
 
 GATES = dict(zip(LETTERS, (I, F, G, O), strict=True))
-every = pairs(**SUBJECTS, way=("forward", "backward", "two steps"), notation=NOTATIONS, allowed=plainest)
+every = pairs(**SUBJECTS, way=("forward", "backward", "two steps"), notation=NOTATIONS, thin=plainest)
 
 
 def drawn(walk, at=0) -> ElementTree.Element:
@@ -68,7 +68,7 @@ def test_every_step_of_every_cell_is_drawn_and_described(variant, projection, dr
         assert svg.get("role") == "img"
         for symbol in (C_PREV, H, *GATES.values()):
             for value in bound.scope[symbol]:
-                number = f"{value:.4f}".replace("-", "−")
+                number = (f"{value:.0f}" if value == round(value) else f"{value:.4f}").replace("-", "−")
                 assert number in description.text or not 0.001 <= abs(value) < 100
         _, _, width, height = map(float, svg.get("viewBox").split())
         for one in (*svg.iter("text"), *svg.iter("rect"), *svg.iter("circle")):
