@@ -40,3 +40,16 @@ def assert_same_state(found, expected):
     for one, other in zip(itertools.chain(*found), itertools.chain(*expected), strict=True):
         np.testing.assert_array_equal(one.h, other.h)
         np.testing.assert_array_equal(one.c, other.c)
+
+
+def fed(stream, x, sizes, **options):
+    """Push an array in blocks, those of one step as a step, and return what comes out."""
+    found, at = [], 0
+    for size in sizes:
+        block = {name: array[at : at + size] for name, array in options.items()}
+        if size == 1:
+            found.append(stream.push(x[at], **{name: array[0] for name, array in block.items()})[None])
+        else:
+            found.append(stream.push(x[at : at + size], **block))
+        at += size
+    return np.concatenate(found)

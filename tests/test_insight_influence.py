@@ -63,27 +63,6 @@ def test_the_jacobian_of_many_steps_is_the_product_of_those_of_each(variant, pro
     assert not found.inputs[outside].any()
 
 
-@pairs(variant=["plain", "peephole", "layer norm of the gates", "layer norm of Haste"], **RUNS, thin=True)
-def test_the_jacobians_are_those_of_central_differences(variant, projection, direction, valid, dropout):
-    if projection == "projected and clipped":
-        projection = "projected"  # whose kinks differences do not see
-    run = cases.run_of(
-        variant, projection=projection, direction=direction, valid=valid, dropout=dropout, time=3, batch=2, hidden=3
-    )
-    found, x = insight.influence(run.trace()), run.x.copy()
-    t = {"forward": int(np.flatnonzero(found.inputs)[-1]), "backward": int(np.flatnonzero(found.inputs)[0])}[direction]
-    for s in range(3):
-        columns = []
-        for k in range(x.shape[2]):
-            ends = []
-            for by in (1e-6, -1e-6):
-                moved = x.copy()
-                moved[s, 0, k] += by
-                ends.append(run.replace(x=moved).trace().hidden_state[t, 0])
-            columns.append((ends[0] - ends[1]) / 2e-6)
-        np.testing.assert_allclose(found.inputs[s], frobenius(columns), rtol=1e-6, atol=1e-9)
-
-
 def restarted(run, s, c):
     """Return c_T of a forward run that goes on after step s with another cell state there, and its own h of that."""
     trace = run.trace()

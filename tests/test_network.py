@@ -53,13 +53,6 @@ def test_a_network_is_its_parts_one_after_another(reads, bidirectional, head):
     np.testing.assert_array_equal(trace.lstm[0, "forward"].input, features)
 
 
-def test_a_network_without_embedding_takes_features():
-    network = random_network(embedding=False)
-    x = np.random.default_rng(0).normal(size=(4, 2, 2))
-    np.testing.assert_array_equal(network(x)[0], network.head(network.lstm(x)[0]))
-    assert network.trace(x).tokens is None
-
-
 @every_reading
 def test_a_network_passes_on_what_its_lstm_is_told(reads):
     network = random_network(reads=reads)

@@ -8,26 +8,13 @@ import pickle
 import cases
 import numpy as np
 import pytest
-from stacks import assert_same_state
+from stacks import assert_same_state, fed
 
 import gatewise as gw
 from gatewise.network import dense, network
 from tests.test_network_parts import made
 
 SIZES = [(12,), (1,) * 12, (5, 0, 1, 6), (3, 4, 5)]
-
-
-def fed(stream, x, sizes, **options):
-    """Push an array in blocks, those of one step as a step, and return what comes out."""
-    found, at = [], 0
-    for size in sizes:
-        block = {name: array[at : at + size] for name, array in options.items()}
-        if size == 1:
-            found.append(stream.push(x[at], **{name: array[0] for name, array in block.items()})[None])
-        else:
-            found.append(stream.push(x[at : at + size], **block))
-        at += size
-    return np.concatenate(found)
 
 
 def amplifier(dtype=np.float32, **options):

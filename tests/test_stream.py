@@ -5,7 +5,7 @@ from __future__ import annotations
 import cases
 import numpy as np
 import pytest
-from stacks import ZEROS, assert_same_state, random_lstm, random_x
+from stacks import ZEROS, assert_same_state, fed, random_lstm
 
 import gatewise as gw
 
@@ -20,40 +20,26 @@ def test_a_stream_fed_step_by_step_is_the_whole_call(variant):
     assert_same_state(stream.state, end)
 
 
-@cases.meeting(sizes=[(6,), (1, 5), (2, 0, 4), (3, 3)], batch=[None, 1, 3], dtype=[np.float32, np.float64])
-def test_a_stream_fed_in_chunks_is_the_whole_call(sizes, batch, dtype):
-    lstm = random_lstm(num_layers=2, projection_size=2, dtype=dtype)
-    x = np.random.default_rng(0).normal(size=(6, 2) if batch is None else (6, batch, 2)).astype(dtype)
-    whole, end = lstm(x)
-    stream, found, at = lstm.stream(batch), [], 0
-    for size in sizes:
-        found.append(stream.push(x[at : at + size]))
-        at += size
-    np.testing.assert_array_equal(np.concatenate(found), whole)
-    assert_same_state(stream.state, end)
-
-
 @cases.meeting(
-    sizes=[(6,), (1, 5), (2, 0, 4)],
+    sizes=[(6,), (1, 5), (2, 0, 4), (1,) * 6],
     batch=[None, 1, 3],
     dtype=[np.float32, np.float64],
     engine=["native", "reference"],
     layers=[1, 2],
+    projection=[None, 2],
+    masked=[False, True],
 )
-def test_a_stream_fed_with_a_mask_is_the_whole_call_with_it(sizes, batch, dtype, engine, layers):
+def test_a_stream_fed_in_chunks_is_the_whole_call(sizes, batch, dtype, engine, layers, projection, masked):
     """At a step that is not valid the state stays, zeros are put out, and what is fed there matters nothing."""
-    lstm, rng = random_lstm(num_layers=layers, dtype=dtype), np.random.default_rng(0)
+    lstm, rng = random_lstm(num_layers=layers, projection_size=projection, dtype=dtype), np.random.default_rng(0)
     x = rng.normal(size=(6, 2) if batch is None else (6, batch, 2)).astype(dtype)
-    mask = rng.random(x.shape[:-1]) < 0.6
-    whole, end = lstm(x, mask=mask, engine=engine)
-    stream, found, at = lstm.stream(batch, engine=engine), [], 0
-    for size in sizes:
-        piece, out = slice(at, at + size), None
-        if size:
-            out = np.empty_like(whole[piece])
-        found.append(stream.push(np.where(mask[piece][..., None], x[piece], np.nan), mask=mask[piece], out=out))
-        at += size
-    np.testing.assert_array_equal(np.concatenate(found), whole)
+    options = {"mask": rng.random(x.shape[:-1]) < 0.6} if masked else {}
+    whole, end = lstm(x, engine=engine, **options)
+    stream, out = lstm.stream(batch, engine=engine), np.empty_like(whole)
+    if masked:
+        x = np.where(options["mask"][..., None], x, np.nan)
+    np.testing.assert_array_equal(fed(stream, x, sizes, out=out, **options), whole)
+    np.testing.assert_array_equal(out, whole)
     assert_same_state(stream.state, end)
 
 
@@ -80,14 +66,6 @@ def test_a_mask_that_does_not_fit_is_refused_and_the_state_left_as_it_was(mask, 
     with cases.refusal("mask", "(2,)", by=gw.ShapeError):
         stream.push([[1, 2], [3, 4]], mask=mask)
     assert_same_state(stream.state, before)
-
-
-def test_a_stream_of_a_batch_takes_a_step_of_all_sequences():
-    lstm = random_lstm()
-    x = random_x(lstm)
-    stream = lstm.stream(batch_size=3)
-    found = np.stack([stream.push(step) for step in x])
-    np.testing.assert_array_equal(found, lstm(x)[0])
 
 
 def test_a_stream_that_is_reset_starts_from_zeros():

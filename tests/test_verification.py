@@ -239,12 +239,10 @@ def supposed(seed):
     return case, claims, suspects.mistakes(case, claims)
 
 
-def test_the_mistakes_that_are_looked_for_are_found_when_a_runtime_makes_them():
-    hold_every_mistake(3, every=4)  # square, of two directions; peers make every mistake in a dozen LSTMs
-
-
-def hold_every_mistake(seed, every=1):
-    """Make every mistake of a runtime, or each fourth or so, in an LSTM that is drawn."""
+@pytest.mark.parametrize(  # in a square LSTM of two directions each fourth; peers try all in a dozen LSTMs
+    ("seed", "every"), [(3, 4), *(pytest.param(seed, 1, marks=pytest.mark.peers) for seed in range(12))]
+)
+def test_the_mistakes_that_are_looked_for_are_found_when_a_runtime_makes_them(seed, every):
     lstm, x, state, _ = drawn(seed)
     _, claims, mistakes = supposed(seed)
     right = lstm(x, state)[0]
