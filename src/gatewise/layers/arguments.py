@@ -101,7 +101,7 @@ def settled_state(stack: Stack, state: Any, batch: int | None) -> States:
 
 def unbatched(state: Iterable[Iterable[State]]) -> States:
     """Return the states of a batch of one without the batch axis."""
-    return map_states(lambda array: array[0], state)
+    return tuple(tuple(State(h[0], c[0]) for h, c in layer) for layer in state)
 
 
 def valid_steps(lengths: npt.ArrayLike | None, mask: npt.ArrayLike | None, time: int, batch: int) -> Mask | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import singledispatch
-from itertools import chain
 from typing import Any, overload
 
 import numpy as np
@@ -16,7 +15,7 @@ from gatewise.errors import OptionError, ShapeError
 from gatewise.layers.arguments import is_nested, nesting, unbatched
 from gatewise.layers.merging import direction_gradient, direction_output, unmerge
 from gatewise.records.gradients import Gradients, LSTMGradients
-from gatewise.records.nesting import Cell, map_cells
+from gatewise.records.nesting import Cell
 from gatewise.records.step import State
 from gatewise.records.trace import LSTMTrace, Trace
 
@@ -111,8 +110,9 @@ def _(trace: LSTMTrace, dy: npt.ArrayLike | None, dstate: Any, out: LSTMGradient
         or [set(layer) for layer in out.layers] != [set(layer) for layer in trace.layers]
     ):
         raise OptionError("out must be the LSTMGradients of an earlier call with as many layers and directions")
-    for cell in trace.cells().values():
-        cell.require("a gradient")
+    for layer in trace.layers:
+        for cell in layer.values():
+            cell.require("a gradient")
     output, batched = trace.stored_output, trace.batched
     if dy is None:
         dx: Array = np.zeros_like(output)
@@ -123,17 +123,17 @@ def _(trace: LSTMTrace, dy: npt.ArrayLike | None, dstate: Any, out: LSTMGradient
         targets = out.cells().values()
         dx = apart(dx, targets)
         dstates = [[end and State(*(apart(array, targets) for array in end)) for end in row] for row in dstates]
-    ends = dict(zip(trace.cells(), chain.from_iterable(dstates), strict=True))
-    gradients: dict[Cell, Gradients] = {}
+    layers: list[dict[str, Gradients]] = [{} for _ in trace.layers]
 
     def back(cell: Cell, dhidden: Array) -> Array:
-        gradients[cell] = _of_cell(trace[cell], dhidden, ends[cell], None if out is None else out[cell])
-        return gradients[cell].x
+        number, way = cell
+        row, end = layers[number], dstates[number][len(layers[number])]
+        row[way] = _of_cell(trace.layers[number][way], dhidden, end, None if out is None else out.layers[number][way])
+        return row[way].x
 
     dx = pass_back(trace, at_hidden_states(trace, trace.num_layers - 1, dx), back)
-    layers = map_cells(lambda cell, _: gradients[cell], trace.layers)
     state = tuple(tuple(g.state for g in layer.values()) for layer in layers)
-    return LSTMGradients(layers, *((dx, state) if batched else (dx[:, 0], unbatched(state))))
+    return LSTMGradients(tuple(layers), *((dx, state) if batched else (dx[:, 0], unbatched(state))))
 
 
 def pass_back(
@@ -149,9 +149,8 @@ def pass_back(
     `at_hidden_states`.
     """
     for number in reversed(range(trace.num_layers)):
-        dx, *others = [back((number, way), at_way) for way, at_way in zip(trace.layers[number], at_top, strict=True)]
-        for other in others:
-            dx = dx + other
+        parts = [back((number, way), at_way) for way, at_way in zip(trace.layers[number], at_top, strict=True)]
+        dx = parts[0] if len(parts) == 1 else parts[0] + parts[1]
         if number:
             at_top = at_hidden_states(trace, number - 1, dx, split, hidden)
     return dx
