@@ -87,7 +87,7 @@ def hold_two_mistakes(count: int, some: Cells) -> None:
         place = next(name for name in subject.names if name in lines)
         made = one if place in one.lines else other
         alone = first_off(rounded(wrong_work(subject, made.lines), digits), work(subject), digits)
-        if alone[0] != place or alone[1] < PROVEN:
+        if alone[0] != place or alone[1] < PROVEN or (written[place] == 1).all():  # ones tell nothing
             continue
         marking = gw.check(written, chain, digits=digits)
         if marking.first is None or marking.first.name != place or not given(marking, written, digits):
