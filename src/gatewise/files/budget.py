@@ -59,7 +59,7 @@ class Budget:
         self._ended = True
 
     def hold(self, count: int, itemsize: int, subject: str) -> None:
-        """Take off the bytes of `count` numbers of `itemsize` each, before memory is taken for them.
+        """Take the bytes of `count` numbers of `itemsize` each off the file's budget, before memory is taken for them.
 
         Raise FileError if a file of this size may not take so much, or CapacityError if the machine has less; `subject`
         is that of the sentence.
@@ -75,21 +75,21 @@ class Budget:
             self._held = held  # a refusal takes nothing
 
     def parse(self, text: bytes | str, subject: str) -> int:
-        """Take off the Python objects of a JSON text, before it is parsed, and return their number.
+        """Take the Python objects of a JSON text off the file's budget, before it is parsed, and return their number.
 
         The text itself has been taken off before.
         """
         marks = '{[,"' if isinstance(text, str) else (b"{", b"[", b",", b'"')
         objects, lists, commas, quotes = (text.count(mark) for mark in marks)  # type: ignore[arg-type]
-        things = objects + lists + quotes // 2
-        self.count(things, "objects, lists and texts")
+        elements = objects + lists + quotes // 2
+        self.count(elements, "objects, lists and texts")
         letters = len(text) * (1 if text.isascii() else 4)
         numbers = commas + lists + objects  # a number takes a value and its place
         self.hold(letters + 232 * objects + 56 * lists + 32 * numbers + 56 * (quotes // 2), 1, subject)
-        return things
+        return elements
 
     def count(self, elements: int, kind: str) -> None:
-        """Take off elements of structure: objects, members, keys, messages; `kind` names them in the plural."""
+        """Take elements (objects, members, keys, messages) off the file's budget; `kind` names them in the plural."""
         counted = self._elements + elements
         if counted > ELEMENTS.of(self.size):
             raise FileError(f"it has too many {kind} for a file of {in_bytes(self.size)}")
@@ -97,7 +97,7 @@ class Budget:
             self._elements = counted
 
     def work(self, steps: int, subject: str) -> None:
-        """Take off steps of work, of about a microsecond each; `subject` says for which task."""
+        """Take steps of work, of about a microsecond each, off the file's budget; `subject` says for which task."""
         worked = self._work + steps
         if worked > WORK.of(self.size):
             raise FileError(f"{subject} would take too long for a file of {in_bytes(self.size)}")

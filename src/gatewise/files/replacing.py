@@ -20,7 +20,7 @@ TAIL_LENGTH = 34  # bytes that follow the target's name, whatever the number of 
 
 
 def path_of(path: str | os.PathLike[str]) -> Path:
-    """Return a path as an object, or raise OptionError if it is none."""
+    """Return the path of a file as a `Path`, or raise OptionError if the value is no path."""
     try:
         return Path(path)
     except TypeError:
@@ -29,7 +29,7 @@ def path_of(path: str | os.PathLike[str]) -> Path:
 
 @contextmanager
 def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give the name of a new file beside `path`; when the block ends well it takes the place of `path`, else it goes.
+    """Yield the name of a new file beside `path`; when the block ends well it takes the place of `path`, else it goes.
 
     Raise FileError if `path` is a folder, or its parent folder cannot be written.
     """
@@ -66,16 +66,16 @@ def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def folder_beside(
-    folder: str | os.PathLike[str], replaceable: Callable[[Path], bool] = lambda there: False
+    folder: str | os.PathLike[str], replaceable: Callable[[Path], bool] = lambda folder: False
 ) -> Iterator[Path]:
-    """Give a new folder to write into; when the block ends well it becomes `folder`, else it goes.
+    """Yield a new folder to write into; when the block ends well it becomes `folder`, else it goes.
 
     A folder that is there already, and is not empty, is replaced only where `replaceable` says that it may be; else
     FileError is raised.
     """
     folder = Path(os.path.realpath(path_of(folder)))
-    there = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-    if there and not (folder.is_dir() and replaceable(folder)):
+    occupied = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    if occupied and not (folder.is_dir() and replaceable(folder)):
         raise FileError(f"cannot write {folder}: it is not empty; choose a new folder")
     temporary, old = temporary_for(folder), temporary_for(folder)
     try:  # from before the folder is there, so that an interrupt at any moment leaves none behind
@@ -84,7 +84,7 @@ def folder_beside(
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o777 & ~umask)
-        if there:
+        if occupied:
             folder.replace(old)
         temporary.replace(folder)
     except FileError:
@@ -94,8 +94,8 @@ def folder_beside(
     finally:
         if old.exists() and not folder.exists():
             old.replace(folder)
-        for left in (temporary, old):
-            shutil.rmtree(left, ignore_errors=True)
+        for leftover in (temporary, old):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def temporary_for(target: Path) -> Path:
@@ -105,28 +105,28 @@ def temporary_for(target: Path) -> Path:
     """
     tail = f"gatewise-{os.getpid()}-{os.urandom(4).hex()}.tmp"
     try:
-        most = os.pathconf(target.parent, "PC_NAME_MAX")
+        longest = os.pathconf(target.parent, "PC_NAME_MAX")
     except (AttributeError, OSError, ValueError):
-        most = LONGEST
+        longest = LONGEST
     name = target.name
-    most -= TAIL_LENGTH
-    if len(os.fsencode(name)) > most:
+    longest -= TAIL_LENGTH
+    if len(os.fsencode(name)) > longest:
         mark = f"~{zlib.crc32(os.fsencode(name)):08x}"
-        while name and len(os.fsencode(name)) > most - len(mark):
+        while name and len(os.fsencode(name)) > longest - len(mark):
             name = name[:-1]
         name += mark
     with suppress(OSError, ValueError):
-        _remove_left(target.parent, f".{name}.")
+        _remove_leftovers(target.parent, f".{name}.")
     return target.parent / f".{name}.{tail}"
 
 
-def _remove_left(folder: Path, begins: str) -> None:
+def _remove_leftovers(folder: Path, prefix: str) -> None:
     """Remove the temporaries of a target that a killed process left more than a day ago."""
     with os.scandir(folder) as entries:
-        left = [
-            entry for entry in entries if entry.name.startswith(begins) and TAIL.fullmatch(entry.name[len(begins) :])
+        leftovers = [
+            entry for entry in entries if entry.name.startswith(prefix) and TAIL.fullmatch(entry.name[len(prefix) :])
         ]
-    for entry in left:
+    for entry in leftovers:
         with suppress(OSError):
             if time.time() - entry.stat(follow_symlinks=False).st_mtime <= DAY:
                 continue

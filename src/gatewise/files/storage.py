@@ -62,18 +62,18 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, AnyArray], header: 
 def writing(
     path: str | os.PathLike[str], shapes: Mapping[str, Shape], header: Mapping[str, Any]
 ) -> Iterator[dict[str, AnyArray]]:
-    """Give arrays of the named shapes and types, mapped to a file that appears at `path` if the block succeeds.
+    """Yield arrays of the named shapes and types, mapped to a file that appears at `path` if the block succeeds.
 
     Pages are written as they are filled, so the file may be larger than memory.
     """
     if (suffix := path_of(path).suffix.lower()) in OTHER_FORMATS:
         raise OptionError(f"gatewise writes its own format, .safetensors, and not {suffix}: {path}")
     with beside(path) as temporary:
-        preamble, offsets, total = _layout(shapes, header)
+        preamble, offsets, total = _file_layout(shapes, header)
         with open(temporary, "wb") as file:
             file.write(preamble)
-            _reserve(file.fileno(), len(preamble) + total)
-        views = {name: _map(temporary, len(preamble) + offsets[name], *shapes[name], "r+") for name in shapes}
+            _reserve_blocks(file.fileno(), len(preamble) + total)
+        views = {name: _map_array(temporary, len(preamble) + offsets[name], *shapes[name], "r+") for name in shapes}
         yield views
         for view in views.values():
             if isinstance(view, np.memmap):
@@ -81,7 +81,7 @@ def writing(
         views.clear()
 
 
-def _reserve(file: int, length: int) -> None:
+def _reserve_blocks(file: int, length: int) -> None:
     """Make a file so long, with blocks of its own: on a full disk a mapped file without them ends the process."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file, 0, length)
@@ -89,8 +89,8 @@ def _reserve(file: int, length: int) -> None:
         os.ftruncate(file, length)
 
 
-def _layout(shapes: Mapping[str, Shape], header: Mapping[str, Any]) -> tuple[bytes, dict[str, int], int]:
-    """Return the header of the file, the position of each array after it, and the total length of the arrays."""
+def _file_layout(shapes: Mapping[str, Shape], header: Mapping[str, Any]) -> tuple[bytes, dict[str, int], int]:
+    """Return the header of a safetensors file, the position of each array after it, and the arrays' total length."""
     # Widest first, so that every array starts at a multiple of its item's size.
     names = sorted(shapes, key=lambda name: (-shapes[name][1].itemsize, name))
     entries: dict[str, Any] = {"__metadata__": {KEY: json.dumps(header, sort_keys=True, allow_nan=False)}}
@@ -110,9 +110,10 @@ def _layout(shapes: Mapping[str, Shape], header: Mapping[str, Any]) -> tuple[byt
     return len(text).to_bytes(8, "little") + text, offsets, total
 
 
-def _map(
+def _map_array(
     path: Path, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any], mode: Any, order: Any = "C"
 ) -> AnyArray:
+    """Return an array in a file, mapped to memory as it is used."""
     if math.prod(shape) == 0:  # nothing to map
         return np.empty(shape, dtype)
     return np.memmap(path, dtype, mode, offset, shape, order)
@@ -120,8 +121,8 @@ def _map(
 
 def mapped(path: str | os.PathLike[str], shapes: Mapping[str, Shape], header: Mapping[str, Any]) -> dict[str, AnyArray]:
     """Return read-only views of the arrays in a file that `writing` made with the same shapes and header."""
-    preamble, offsets, _ = _layout(shapes, header)
-    return {name: _map(Path(path), len(preamble) + offsets[name], *shapes[name], "r") for name in shapes}
+    preamble, offsets, _ = _file_layout(shapes, header)
+    return {name: _map_array(Path(path), len(preamble) + offsets[name], *shapes[name], "r") for name in shapes}
 
 
 def readable(path: str | os.PathLike[str]) -> Path:
@@ -159,7 +160,7 @@ def written_here(path: str | os.PathLike[str]) -> bool:
 
 
 def read(path: str | os.PathLike[str], budget: Budget | None = None) -> tuple[dict[str, AnyArray], dict[str, Any]]:
-    """Return the arrays and the header of a file, taken off a budget, or off the file's own.
+    """Return the arrays and the header of a safetensors file of gatewise's, taken off a budget, or off the file's own.
 
     Raise FileError if there is no such file, or it is incomplete or not one of gatewise's.
     """
@@ -237,14 +238,14 @@ def read_npy(path: str | os.PathLike[str]) -> AnyArray:
         except TypeError as problem:
             raise FileError(f"cannot read {source}: it {problem}") from None
         try:
-            return _map(source, file.tell(), shape, dtype, "r", "F" if fortran else "C")
+            return _map_array(source, file.tell(), shape, dtype, "r", "F" if fortran else "C")
         except ValueError as problem:  # more axes than NumPy has
             raise FileError(f"cannot read {source}: it is not an intact .npy file ({reason(problem)})") from None
 
 
 def npz_names(path: str | os.PathLike[str]) -> list[str]:
     """Return the names of the arrays in an .npz file."""
-    with _zip(path) as archive:
+    with _open_npz(path) as archive:
         return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
 
 
@@ -252,14 +253,14 @@ def read_npz(path: str | os.PathLike[str], names: Iterable[str], *, most: int | 
     """Return arrays of numbers of an .npz file by their names; all together they may be limited to `most` bytes."""
     arrays: dict[str, AnyArray] = {}
     budget = Budget.of(readable(path))
-    with _zip(path) as archive:
+    with _open_npz(path) as archive:
         if most is not None and sum(entry.file_size for entry in archive.infolist()) > most:
             raise FileError(f"cannot read {path}: uncompressed, it may have at most {most >> 20} MiB")
         for name in names:
             try:
                 entry = archive.getinfo(f"{name}.npy")
                 with archive.open(entry) as file:
-                    arrays[name] = _unpacked(file, entry.file_size, budget, repr(shown(name)))
+                    arrays[name] = _unpacked_array(file, entry.file_size, budget, repr(shown(name)))
             except CapacityError:
                 raise
             except TypeError as problem:
@@ -273,23 +274,24 @@ def read_npz(path: str | os.PathLike[str], names: Iterable[str], *, most: int | 
     return arrays
 
 
-def _unpacked(file: IO[bytes], size: int, budget: Budget, subject: str) -> AnyArray:
+def _unpacked_array(file: IO[bytes], size: int, budget: Budget, subject: str) -> AnyArray:
     """Return the array in an open .npy file of so many bytes; it is read piece by piece, into its own memory."""
     shape, fortran, dtype = npy_header(file, size)
     budget.hold(math.prod(shape), dtype.itemsize, subject)
     array: AnyArray = np.empty(shape, dtype, "F" if fortran else "C")
     data = array.reshape(-1, order="F" if fortran else "C").view(np.uint8)
-    at = 0
-    while at < len(data) and (piece := file.read(min(PIECE, len(data) - at))):
-        data[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
-        at += len(piece)
-    if at < len(data) or file.read(1):  # which reads to the end, where the check sum is
+    position = 0
+    while position < len(data) and (piece := file.read(min(PIECE, len(data) - position))):
+        data[position : position + len(piece)] = np.frombuffer(piece, np.uint8)
+        position += len(piece)
+    if position < len(data) or file.read(1):  # which reads to the end, where the check sum is
         raise ValueError(f"its header says {shape} of {dtype}, and other than {len(data)} bytes follow")
     array.setflags(write=False)
     return array
 
 
-def _zip(path: str | os.PathLike[str]) -> zipfile.ZipFile:
+def _open_npz(path: str | os.PathLike[str]) -> zipfile.ZipFile:
+    """Return an .npz file as an open archive, or raise FileError."""
     import zipfile  # its own imports take longer than the rest of this file
 
     source = readable(path)

@@ -19,7 +19,7 @@ from gatewise.layers.stack import Stack, States
 from gatewise.layers.stream import Stream
 from gatewise.parameters import Parameters, Variant
 from gatewise.records.edits import Edit
-from gatewise.records.keep import DIRECTIONS, EVERYTHING, QUANTITIES, Keep
+from gatewise.records.keep import DIRECTIONS, keep_of_options
 from gatewise.records.labels import Labels
 from gatewise.records.trace import LSTMTrace
 from gatewise.showing import inline
@@ -268,8 +268,7 @@ class LSTM(Stack):
         Without a projection, a complete trace holds six numbers for each step, sequence and unit of a cell: four
         gates, the cell state and the hidden state.
         """
-        everything = keep is None and units is None and every == 1
-        keeping = EVERYTHING if everything else Keep(QUANTITIES if keep is None else keep, units, every)  # type: ignore[arg-type]
+        keeping = keep_of_options(keep, units, every)
         arguments = settle(
             self, x, state, lengths=lengths, mask=mask, dropout=dropout, masked_output=masked_output, engine=engine
         )

@@ -21,7 +21,7 @@ from gatewise.opening.labelled_data import is_labelled, is_table
 from gatewise.opening.models import contents_from
 from gatewise.opening.preparing import DEFAULTS, InputOptions, prepare_run
 from gatewise.opening.runs import OpenedRun, PathLike, PreparedLSTM, PreparedWholeModel
-from gatewise.records.keep import EVERYTHING, QUANTITIES, Keep
+from gatewise.records.keep import EVERYTHING, keep_of_options
 
 OWNERS = ("lstm", "model")  # of an input
 
@@ -126,16 +126,15 @@ def open_run(
         embedding=embedding,
         head=head,
         reads=reads,
-        attributes=_attributes(attributes),
+        attributes=_attribute_sources(attributes),
         basin=basin,
         frames=frames,
     )
     prepared = prepare(model, input, options, name=name, settings=settings)
-    everything = keep is None and units is None and every == 1
-    keeping = EVERYTHING if everything else Keep(QUANTITIES if keep is None else keep, units, every)  # type: ignore[arg-type]
+    keeping = keep_of_options(keep, units, every)
     if isinstance(prepared, PreparedLSTM):
         return prepared.run(keeping, out)
-    if not everything or out is not None:
+    if keeping is not EVERYTHING or out is not None:
         raise OptionError("keep, units, every and out go with the input of an LSTM, which then runs by itself")
     return prepared if isinstance(prepared, OpenedRun) else prepared.run()
 
@@ -175,11 +174,12 @@ def prepare(
     return OpenedRun(trace, Path(source).name, notes=notes)
 
 
-def _attributes(attributes: Any) -> Any:
+def _attribute_sources(attributes: Any) -> Any:
+    """Return the option `attributes` of `open_run` with its tables as a list of paths; a mapping as it is."""
     if attributes is None or isinstance(attributes, Mapping):
         return attributes
-    several = [attributes] if isinstance(attributes, (str, os.PathLike)) else attributes
-    return [Path(path) for path in several]
+    sources = [attributes] if isinstance(attributes, (str, os.PathLike)) else attributes
+    return [Path(path) for path in sources]
 
 
 # For a page or a report.

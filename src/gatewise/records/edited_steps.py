@@ -27,7 +27,7 @@ class Effect:
         self.low, self.high = np.full(shape, -np.inf, dtype), np.full(shape, np.inf, dtype)
 
     def add(self, action: str, where: Any, value: Any) -> None:
-        """Add an edit at some places."""
+        """Add one edit (set, patch, scale or clamp) of a gate or state at some places, after those added before."""
         if action in ("set", "patch"):
             self.fixed[where], self.patched[where], self.value[where] = True, action == "patch", value
             self.scale[where], self.low[where], self.high[where] = 0, -np.inf, np.inf
@@ -58,7 +58,7 @@ class Effect:
         return np.where(self.fixed, self.value, np.clip(self.scale * q, self.low, self.high))
 
     def slope(self, q: Array) -> Array:
-        """Return the derivative of the edited quantity with respect to q: 0 where it is fixed, or beyond a bound."""
+        """Return the derivative of the edited gate or state with respect to q: 0 if it is fixed or beyond a bound."""
         scaled = self.scale * q
         within = (self.low <= scaled) & (scaled <= self.high)
         return np.where(self.fixed, 0, np.where(within, self.scale, 0)).astype(q.dtype)
@@ -95,7 +95,7 @@ class EditedMoment(Moment):
         return dy * self.effects[k].slope(self.before_edits(k)) if k in self.effects else dy
 
     def before_edits(self, k: str) -> Array:
-        """Return a quantity as its equation gives it: that of a step with the other edits alone."""
+        """Return a gate or state before its own edits: its equation, in a step with the other edits alone."""
         if k not in self.effects:
             return super().before_edits(k)
         operands = {"c": ["i", "f", "g"], "o": ["c_new"], "h": ["r"]}.get(k, [])
@@ -154,35 +154,35 @@ class EditedRun:
         self.p = p
         self.times = np.broadcast_to(np.arange(time)[:, None], (time, batch))
         self.sequences = np.broadcast_to(np.arange(batch), (time, batch))
-        self.edits = [(edit, _lookup(edit.steps, time), _lookup(edit.sequences, batch)) for edit in edits]
+        self.edits = [(edit, _positions_of(edit.steps, time), _positions_of(edit.sequences, batch)) for edit in edits]
 
     def effects(self, key: Any) -> dict[str, Effect]:
-        """Return the effect of the edits on each quantity at the steps that `key` selects from (time, batch)."""
-        times, which = np.atleast_1d(self.times[key]), np.atleast_1d(self.sequences[key])
+        """Return the effects of the run's edits, by the letter of the quantity, at the steps `key` of (time, batch)."""
+        times, members = np.atleast_1d(self.times[key]), np.atleast_1d(self.sequences[key])
         effects: dict[str, Effect] = {}
         for edit, steps, sequences in self.edits:
-            step, sequence = steps[times], sequences[which]
-            acts = np.flatnonzero((step >= 0) & (sequence >= 0))
-            if not len(acts):
+            step, sequence = steps[times], sequences[members]
+            affected = np.flatnonzero((step >= 0) & (sequence >= 0))
+            if not len(affected):
                 continue
             letter = EDITABLE[edit.quantity]
             if letter not in effects:
                 width = self.p.recurrent_size if letter == "h" else self.p.hidden_size
                 effects[letter] = Effect((len(times), width), self.p.dtype)
-            value = edit.value if edit.action == "clamp" else edit.value[step[acts], sequence[acts]]
+            value = edit.value if edit.action == "clamp" else edit.value[step[affected], sequence[affected]]
             units = np.arange(effects[letter].value.shape[1]) if edit.units is None else np.array(edit.units)
-            effects[letter].add(edit.action, np.ix_(acts, units), value)
+            effects[letter].add(edit.action, np.ix_(affected, units), value)
         return effects
 
     def moment(self, key: Any, x: Array, h_prev: Array, c_prev: Array, dropout: DropoutMasks, **known: Array) -> Moment:
-        """Return the moment of the steps that `key` selects."""
+        """Return the steps of the run that `key` selects as one Moment, an edited one where edits act."""
         if not (effects := self.effects(key)):
             return Moment(self.p, x, h_prev, c_prev, dropout, **known)
         return EditedMoment(self.p, x, h_prev, c_prev, dropout, effects, **known)
 
 
-def _lookup(places: Any, count: int) -> npt.NDArray[np.intp]:
-    """Return the position of each of `count` places among those that are named; -1 where it is not."""
+def _positions_of(places: Any, count: int) -> npt.NDArray[np.intp]:
+    """Return the position of each of `count` steps or sequences among those that an edit names; -1 if it does not."""
     if places is None:
         return np.arange(count)
     positions = np.full(count, -1, np.intp)

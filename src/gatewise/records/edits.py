@@ -70,9 +70,9 @@ class Edit:
     def __post_init__(self) -> None:
         one_of("an edit's quantity", self.quantity, tuple(EDITABLE))
         one_of("an edit's action", self.action, ACTIONS)
-        object.__setattr__(self, "value", _value(self.action, self.value))
+        object.__setattr__(self, "value", _checked_value(self.action, self.value))
         for axis in ("units", "steps", "sequences"):
-            object.__setattr__(self, axis, _places(axis, getattr(self, axis)))
+            object.__setattr__(self, axis, _named_places(axis, getattr(self, axis)))
         if self.layer is not None and (isinstance(self.layer, bool) or not isinstance(self.layer, (int, np.integer))):
             raise OptionError(f"an edit's layer must be an integer, not {self.layer!r}")
         if self.direction is not None:
@@ -119,7 +119,7 @@ class Edit:
         text = self.quantity
         if self.units is not None:
             text += f" of {_describe_places('unit', self.units, unit)}"
-        text += f" {_DONE[self.action]}{_amount(self.action, self.value)}"
+        text += f" {_DONE[self.action]}{_describe_value(self.action, self.value)}"
         if self.steps is not None:
             text += f" at {_describe_places('step', self.steps, lambda step: str(step + start))}"
         if self.sequences is not None:
@@ -130,15 +130,15 @@ class Edit:
     # In the run of one cell.
 
     def settled(self, p: Parameters, time: int, batch: int, **cell: Any) -> Edit:
-        """Return the edit for the run of one cell: every place a non-negative number, and numbers as values."""
+        """Return the edit fitted to the run of one cell: places as numbers from 0, and its value broadcast to them."""
         width = p.recurrent_size if self.quantity == "hidden_state" else p.hidden_size
         counts = {"steps": (time, "this run"), "sequences": (batch, "this run"), "units": (width, "this cell")}
         places: dict[str, Any] = {
-            axis: _settled(axis[:-1], getattr(self, axis), *count) for axis, count in counts.items()
+            axis: _places_in_run(axis[:-1], getattr(self, axis), *count) for axis, count in counts.items()
         }
         value = self.value
         if self.action != "clamp":
-            shape = tuple(counts[axis][0] if at is None else len(at) for axis, at in places.items())
+            shape = tuple(counts[axis][0] if indices is None else len(indices) for axis, indices in places.items())
             value = numbers("an edit's value", value, p.dtype)
             try:
                 value = np.broadcast_to(value, shape)
@@ -148,26 +148,26 @@ class Edit:
                 ) from None
         return replace(self, value=value, **places, **cell)
 
-    def within(self, when: range, which: range) -> Edit | None:
+    def within(self, steps: range, sequences: range) -> Edit | None:
         """Return a settled edit as it acts in a slice of its run, or None if it does not act there."""
         places: dict[str, Any] = {}
         value = self.value
-        for number, (axis, part) in enumerate((("steps", when), ("sequences", which))):
-            before = getattr(self, axis)
-            inside = None if before is None else [n for n, place in enumerate(before) if place in part]
+        for number, (axis, part) in enumerate((("steps", steps), ("sequences", sequences))):
+            named = getattr(self, axis)
+            inside = None if named is None else [n for n, place in enumerate(named) if place in part]
             if inside is not None and not inside:
                 return None
             if self.action != "clamp":
-                key = slice(part.start, part.stop) if inside is None else _compact(inside)
+                key = slice(part.start, part.stop) if inside is None else _value_index(inside)
                 value = value[(slice(None),) * number + (key if isinstance(key, slice) else list(key),)]
-            if inside is not None and before is not None:
-                after = [before[n] - part.start for n in inside]
-                contiguous = isinstance(before, range) and before.step == 1
-                places[axis] = range(after[0], after[-1] + 1) if contiguous else after
+            if inside is not None and named is not None:
+                shifted = [named[n] - part.start for n in inside]
+                contiguous = isinstance(named, range) and named.step == 1
+                places[axis] = range(shifted[0], shifted[-1] + 1) if contiguous else shifted
         return replace(self, value=value, **places)
 
     def to_json(self) -> dict[str, Any]:
-        """Return a settled edit as plain data, without the numbers of `value` that are an array."""
+        """Return a settled edit as plain data for a trace's file, without the numbers of `value` that are an array."""
 
         def plain(places: Any) -> Any:
             if isinstance(places, range):
@@ -193,10 +193,10 @@ _RANGE = ("start", "stop", "step")
 _DONE = {"set": "set", "scale": "scaled", "clamp": "clamped", "patch": "patched"}
 
 
-def _value(action: str, value: Any) -> Any:
-    """Return an edit's value: bounds, an array of numbers, or for a patch also a trace."""
+def _checked_value(action: str, value: Any) -> Any:
+    """Return the value of an edit: bounds, an array of numbers, or for a patch also a trace."""
     if action == "clamp":
-        return _bounds(value)
+        return _clamp_bounds(value)
     if action == "patch" and not isinstance(value, np.ndarray):
         if not any(hasattr(value, name) for name in ("quantity", "cells", "lstm")):
             raise OptionError(f"a patch takes a Trace, LSTMTrace or NetworkTrace, not {type(value).__name__}")
@@ -208,7 +208,8 @@ def _value(action: str, value: Any) -> Any:
     return frozen(array, array.shape, "an edit's value") if array.flags.writeable else array
 
 
-def _bounds(value: Any) -> tuple[float | None, float | None]:
+def _clamp_bounds(value: Any) -> tuple[float | None, float | None]:
+    """Return the lower and upper bound of a clamp edit, None for an infinite one, or raise OptionError."""
     try:
         low, high = value
         bounds = tuple(None if bound is None or math.isinf(float(bound)) else float(bound) for bound in (low, high))
@@ -221,8 +222,8 @@ def _bounds(value: Any) -> tuple[float | None, float | None]:
     return bounds[0], bounds[1]
 
 
-def _places(axis: str, places: Any) -> Places:
-    """Return units, steps or sequences as a range, a slice or a tuple."""
+def _named_places(axis: str, places: Any) -> Places:
+    """Return the units, steps or sequences that an edit names as a range, a slice or a tuple; None for all."""
     if places is None or isinstance(places, slice):
         return places
     if isinstance(places, range):
@@ -238,8 +239,8 @@ def _places(axis: str, places: Any) -> Places:
     return result
 
 
-def _settled(noun: str, places: Places, count: int, owner: str) -> range | tuple[int, ...] | None:
-    """Return places from 0 to `count` - 1, each once."""
+def _places_in_run(noun: str, places: Places, count: int, owner: str) -> range | tuple[int, ...] | None:
+    """Return an edit's units, steps or sequences as numbers from 0 to `count` - 1, each once; None for all."""
     if places is None:
         return None
     if isinstance(places, slice):
@@ -256,14 +257,15 @@ def _settled(noun: str, places: Places, count: int, owner: str) -> range | tuple
     return indices
 
 
-def _compact(places: Sequence[int]) -> slice | tuple[int, ...]:
-    """Return places as a slice, which copies nothing, where they follow one another."""
+def _value_index(places: Sequence[int]) -> slice | tuple[int, ...]:
+    """Return positions in the value of an edit as a slice, which copies nothing, where they follow one another."""
     if places[-1] - places[0] == len(places) - 1 and list(places) == sorted(places):
         return slice(places[0], places[-1] + 1)
     return tuple(places)
 
 
 def _describe_places(noun: str, places: Any, name: Callable[[int], str]) -> str:
+    """Return an edit's units, steps or sequences in words: "units 3 to 7"."""
     if isinstance(places, slice):
         ends = ":".join("" if end is None else str(end) for end in (places.start, places.stop))
         return f"{noun}s {ends}"
@@ -276,7 +278,8 @@ def _describe_places(noun: str, places: Any, name: Callable[[int], str]) -> str:
     return f"{noun}s {', '.join(name(place) for place in places)}"
 
 
-def _amount(action: str, value: Any) -> str:
+def _describe_value(action: str, value: Any) -> str:
+    """Return the end of an edit's description: " to 1", " by 0.5", " to at most 2", " from another run"."""
     if action == "clamp":
         low, high = value
         if low is None or high is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -67,7 +67,7 @@ class Keep:
 
     @cached_property
     def gate_letters(self) -> str:
-        """The letters of the gates that are kept."""
+        """The letters of the gates that a trace keeps."""
         return "".join(
             letter for letter, name in zip(gates.LETTERS, gates.NAMES, strict=True) if name in self.quantities
         )
@@ -103,3 +103,10 @@ class Keep:
 
 
 EVERYTHING, NOTHING = Keep(), Keep(())
+
+
+def keep_of_options(keep: str | Sequence[str] | None, units: Sequence[int] | None, every: int) -> Keep:
+    """Return the `Keep` that a run's options `keep`, `units` and `every` describe; EVERYTHING itself by default."""
+    if keep is None and units is None and every == 1:
+        return EVERYTHING
+    return Keep(QUANTITIES if keep is None else keep, units, every)  # type: ignore[arg-type]

@@ -28,7 +28,7 @@ def cell_dataset(cell: Any) -> Any:
     axes = {"time": cell.times, "batch": labels.sequences, "feature": labels.features, "unit": cell.unit_names}
     attributes = {"direction": cell.direction, "engine": cell.engine}
     attributes |= {"edits": cell.edits_said(len(cell.edits))} if cell.edits else {}
-    return _labelled(variables, axes, "feature", labels.measures, attributes)
+    return _run_dataset(variables, axes, "feature", labels.measures, attributes)
 
 
 class Frame:
@@ -43,13 +43,13 @@ class Frame:
         self.blocks: list[Array] = []
 
     def add(self, name: tuple[str, ...], array: Array, units: Sequence[Any] | None) -> None:
-        """Add the columns of a quantity (time, batch, unit), one for each unit, which may have names."""
+        """Add the columns of a quantity of a run (time, batch, unit), one for each unit, which may have names."""
         width = math.prod(array.shape[2:])
         self.names += [(*name, unit) for unit in (range(width) if units is None or len(units) != width else units)]
         self.blocks.append(array.reshape(len(self.times) * len(self.sequences), width))
 
     def joined(self, others: Iterable[Frame]) -> Frame:
-        """Return a frame of the same rows with the columns of all."""
+        """Return the columns of several cells of a run as one table; its rows are the same steps and sequences."""
         frame = Frame(self.times, self.sequences, self.batched)
         for part in (self, *others):
             frame.names += part.names
@@ -57,10 +57,10 @@ class Frame:
         return frame
 
     def table(self, levels: tuple[str, ...]) -> Any:
-        """Return a `pandas.DataFrame`, the levels of whose columns have names."""
+        """Return the columns of a run as a `pandas.DataFrame`; `levels` are the names of the levels of its columns."""
         with importing("pandas", "to_dataframe needs"):
             import pandas
-        times = _plain(self.times) if not isinstance(self.times, np.ndarray) else self.times
+        times = _coordinate_values(self.times) if not isinstance(self.times, np.ndarray) else self.times
         rows = pandas.Index(times, name="time")
         if self.batched:
             rows = pandas.MultiIndex.from_product([rows, list(self.sequences)], names=["time", "sequence"])
@@ -71,7 +71,7 @@ class Frame:
 
 
 def cell_frame(cell: Any, *names: str) -> Frame:
-    """Return the columns of the table of a `Trace`, the name of each beginning with some names."""
+    """Return a `Trace` as columns of a table for pandas, the name of each beginning with `names`."""
     stored, p = cell.stored, cell.parameters
     frame = Frame(cell.times, cell.labels.sequences or range(cell.batch_size), cell.batched)
     if cell.input is not None:
@@ -83,7 +83,7 @@ def cell_frame(cell: Any, *names: str) -> Frame:
 
 
 def lstm_frame(run: Any) -> Frame:
-    """Return the columns of the table of an `LSTMTrace`: those of its cells, and its output."""
+    """Return an `LSTMTrace` as columns of a table for pandas: those of its cells, and its output."""
     first, *others = (cell_frame(cell, f"layer_{layer}/{way}") for (layer, way), cell in run.cells().items())
     frame = first.joined(others)
     frame.add(("output", "y"), run.kept_output, run.labels.outputs)
@@ -91,14 +91,14 @@ def lstm_frame(run: Any) -> Frame:
 
 
 def tree(datasets: Mapping[str, Any]) -> Any:
-    """Return an `xarray.DataTree` of datasets by their paths in it."""
+    """Return an `xarray.DataTree` of the datasets of a run, by their paths in it."""
     with importing("xarray", "to_xarray needs"):
         from xarray import DataTree
     return DataTree.from_dict(datasets)
 
 
 def labelled_output(output: Array, labels: Labels, directions: Sequence[str], times: Any) -> Any:
-    """Return an `xarray.Dataset` of an output ``y``.
+    """Return the output ``y`` of a run as an `xarray.Dataset`.
 
     Parameters
     ----------
@@ -109,22 +109,22 @@ def labelled_output(output: Array, labels: Labels, directions: Sequence[str], ti
     directions : sequence of str
     times : sequence or None
     """
-    before = ("batch",) if times is None else ("time", "batch")
-    dimensions = (*before, *["direction"] * (output.ndim - len(before) - 1), "output")
+    leading = ("batch",) if times is None else ("time", "batch")
+    dimensions = (*leading, *["direction"] * (output.ndim - len(leading) - 1), "output")
     named = labels.outputs is not None and len(labels.outputs) == output.shape[-1]  # not if some units alone were kept
     outputs = labels.outputs if named else None
     axes = {"time": times, "batch": labels.sequences, "direction": directions, "output": outputs}
-    return _labelled({"y": (dimensions, output)}, axes, "output", labels.measures, {})
+    return _run_dataset({"y": (dimensions, output)}, axes, "output", labels.measures, {})
 
 
-def _labelled(
+def _run_dataset(
     variables: Mapping[str, tuple[tuple[str, ...], npt.NDArray[Any]]],
     axes: Mapping[str, npt.NDArray[Any] | Sequence[Any] | None],
     measured: str,
     measures: Mapping[str, Measure],
     attributes: Mapping[str, str],
 ) -> Any:
-    """Return a Dataset; the axis `measured` also has coordinates of the measured quantities and their units."""
+    """Return quantities of a run as an `xarray.Dataset`; the axis `measured` also has measures as coordinates."""
     used = {dimension for dimensions, _ in variables.values() for dimension in dimensions}
     named_axes = {name: names for name, names in axes.items() if name in used}
     with importing("xarray", "to_xarray needs"):
@@ -135,9 +135,9 @@ def _labelled(
 def coordinates(
     axes: Mapping[str, npt.NDArray[Any] | Sequence[Any] | None], measured: str, measures: Mapping[str, Measure]
 ) -> dict[str, Any]:
-    """Return the coordinates of axes; the axis `measured` also has the measured quantities and their units."""
+    """Return xarray's coordinates of axes; the axis `measured` also has the measured quantities and their units."""
     result: dict[str, Any] = {
-        name: names if isinstance(names, np.ndarray) else _plain(names)
+        name: names if isinstance(names, np.ndarray) else _coordinate_values(names)
         for name, names in axes.items()
         if names is not None
     }
@@ -149,12 +149,12 @@ def coordinates(
     return result
 
 
-def _plain(names: Sequence[Any]) -> Any:
-    """Return names as a list (xarray reads a tuple otherwise), and dates as an array that xarray keeps."""
+def _coordinate_values(names: Sequence[Any]) -> Any:
+    """Return names of an axis as a list (xarray reads a tuple otherwise), and dates as an array that xarray keeps."""
     if not len(names) or not isinstance(names[0], np.datetime64):
         return list(names)
     dates = np.array(names)
-    fine = dates.astype("datetime64[ns]")  # which reaches from 1678 to 2262
-    if np.array_equal(fine.astype(dates.dtype), dates, equal_nan=True):
-        return fine
+    nanoseconds = dates.astype("datetime64[ns]")  # which reaches from 1678 to 2262
+    if np.array_equal(nanoseconds.astype(dates.dtype), dates, equal_nan=True):
+        return nanoseconds
     return dates.astype("datetime64[s]") if np.datetime_data(dates.dtype)[0] in "Dhm" else dates

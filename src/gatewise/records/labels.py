@@ -92,11 +92,11 @@ class Labels:
                 if len(shape := getattr(value, "shape", (0,))) != 1:
                     raise OptionError(f"the labels of {kind} must be a sequence of names, not of shape {shape}")
                 value = value if hasattr(value, "dtype") else [*value]  # an iterator can be read once
-                dates = _dates(value) if kind == "times" else None
+                dates = _times_as_dates(value) if kind == "times" else None
                 object.__setattr__(self, kind, tuple(map(str, value)) if dates is None else dates)
         if not isinstance(self.measures, Mapping):
             raise OptionError(f"measures must map names of features and outputs to measures, not {self.measures!r}")
-        measures = {str(name): _measure(name, measure) for name, measure in self.measures.items()}
+        measures = {str(name): _as_measure(name, measure) for name, measure in self.measures.items()}
         names = {*(self.features or ()), *(self.outputs or ())}
         for name in measures:
             if name not in names:
@@ -121,7 +121,7 @@ class Labels:
         return other.replace(**mine, measures={**other.measures, **self.measures}) if mine else other
 
     def replace(self, **changes: Any) -> Labels:
-        """Return the labels with the given kinds replaced; measures of names that no longer exist are dropped."""
+        """Return the labels with some kinds of names replaced; measures of names that no longer exist are dropped."""
         measures = changes.pop("measures", self.measures)
         changed = replace(self, **changes, measures={})
         names = {*(changed.features or ()), *(changed.outputs or ())}
@@ -166,8 +166,8 @@ class Labels:
         return cls(**fields)
 
 
-def _dates(times: Iterable[Any]) -> tuple[np.datetime64, ...] | None:
-    """Return times as dates at the coarsest resolution that keeps them exact, or None if they are names."""
+def _times_as_dates(times: Iterable[Any]) -> tuple[np.datetime64, ...] | None:
+    """Return the labels of times as dates at the coarsest resolution that keeps them exact; None if they are names."""
     array: npt.NDArray[Any] = np.asarray(times)
     if array.dtype.kind == "O" and array.size and all(_is_date(time) for time in array.flat):
         array = np.array([_instant(time) for time in array])
@@ -192,7 +192,8 @@ def _instant(date: Any) -> np.datetime64:
     return instant
 
 
-def _measure(name: object, value: object) -> Measure:
+def _as_measure(name: object, value: object) -> Measure:
+    """Return the measure of a feature or an output as a `Measure`, or raise OptionError."""
     parts = (value,) if isinstance(value, str) else value
     if not isinstance(parts, (tuple, list)) or len(parts) not in (1, 2) or not all(isinstance(p, str) for p in parts):
         raise OptionError(

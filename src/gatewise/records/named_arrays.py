@@ -41,7 +41,7 @@ def header(kind: str, **content: Any) -> Header:
 
 
 def checked(path: str, head: Mapping[str, Any], build: Callable[[], T]) -> T:
-    """Return the result of `build`, which reads a file's content; any error in the content becomes one FileError."""
+    """Return the result of `build`, which reads gatewise's own file; any error in the content becomes one FileError."""
     if head.get("format") != FORMAT:
         raise FileError(f"{path} has format {head.get('format')!r}; this version reads format {FORMAT}")
     if head.get("conventions") != CONVENTIONS:
@@ -62,7 +62,7 @@ def parameters_record(p: Parameters, prefix: str) -> tuple[Arrays, Header]:
 
 
 def parameters_from(arrays: Mapping[str, Array], prefix: str, variant: Mapping[str, Any]) -> Parameters:
-    """Return the parameters from which `parameters_record` was made."""
+    """Return a cell's parameters from the arrays of a file, as `parameters_record` named them."""
     own_arrays: Arrays = {name: arrays[f"{prefix}{name}"] for name in ARRAYS if f"{prefix}{name}" in arrays}
     missing = {"weight", "bias"} - set(own_arrays)
     if missing:
@@ -74,7 +74,7 @@ def parameters_from(arrays: Mapping[str, Array], prefix: str, variant: Mapping[s
 
 
 def trace_record(trace: Trace, prefix: str = "") -> tuple[Arrays, Header]:
-    """Return one cell's trace as arrays and plain data."""
+    """Return the trace of one cell as named arrays and plain data for a file."""
     arrays, head = record_before_run(trace, prefix)
     arrays |= {f"{prefix}{name}": array for name, array in trace.arrays.items()}
     arrays |= _state(trace.final, f"{prefix}final.")
@@ -84,7 +84,7 @@ def trace_record(trace: Trace, prefix: str = "") -> tuple[Arrays, Header]:
 
 
 def record_before_run(trace: Trace, prefix: str) -> tuple[Arrays, Header]:
-    """Return the part of a trace that is known before its run: the arrays of its arguments, and all plain data."""
+    """Return the part of a trace's file that is known before its run: arrays of its arguments, and all plain data."""
     arrays, variant = parameters_record(trace.parameters, f"{prefix}parameters.")
     arrays |= {f"{prefix}dropout.{name}": array for name, array in trace.dropout.arrays().items()}
     arrays |= _state(trace.initial, f"{prefix}initial.")
@@ -111,7 +111,7 @@ def _state(state: State, prefix: str) -> Arrays:
 def trace_from(
     arrays: Mapping[str, Array], head: Mapping[str, Any], prefix: str = "", *, batched: bool = True
 ) -> Trace:
-    """Return the trace from which `trace_record` was made."""
+    """Return the trace of one cell from the arrays and the header of a file, as `trace_record` made them."""
     p = parameters_from(arrays, f"{prefix}parameters.", head["variant"])
     keep = Keep(tuple(head["keep"]["quantities"]), head["keep"]["units"], head["keep"]["every"])
     time = size("the time of a trace", head["num_steps"], least=0)
@@ -157,9 +157,9 @@ def trace_from(
 
 
 def take_array(arrays: Mapping[str, Any], name: str, shape: tuple[int | None, ...], *, kind: str = "f") -> Any:
-    """Return the array `name`, which must have a shape (None: any length) and a kind of numbers."""
+    """Return the array `name` of a file, which must have a shape (None: any length) and a kind of numbers."""
     array = arrays[name]
-    fits = len(array.shape) == len(shape) and all(w in (None, n) for n, w in zip(array.shape, shape, strict=True))
+    fits = len(array.shape) == len(shape) and all(b in (None, a) for a, b in zip(array.shape, shape, strict=True))
     if not fits:
         raise ShapeError(f"{name} has shape {array.shape}; it must be {str(shape).replace('None', 'any')}")
     if array.dtype.kind != kind:

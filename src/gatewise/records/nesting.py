@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 
 def cell_at(layers: Sequence[Mapping[str, T]], key: int | tuple[int, str], owner: str) -> T:
-    """Return the value of one cell.
+    """Return the value of one cell of an LSTM out of values nested by layer and direction.
 
     Its key is a layer and a direction, or the layer alone where there is one direction; `owner` is a word of the
     errors.

@@ -93,6 +93,7 @@ class CellRecord(RunRecord):
             raise NotKeptError(f"this trace did not keep {name}; it kept {names}")
 
     def _kept_array(self, name: str) -> Array:
+        """Return a gate or state that the trace kept (time, batch, ·); without the batch if the input had none."""
         self._require_kept(name, name in self.keep.quantities)
         if name not in gates.NAMES:
             return self._by_sequence(self.arrays[name])
@@ -183,7 +184,7 @@ class CellRecord(RunRecord):
         return np.concatenate([states[1:], first[None]])[-len(states) or 1 :]
 
     def moment(self, key: Any) -> Moment:
-        """Return the steps that `key` selects from (time, batch) as the batch of one `Moment`, with what was kept."""
+        """Return the steps of the trace that `key` selects from (time, batch) as the batch of one `Moment`."""
         x, arrays = self.require("a step"), self.arrays
         known = {letter: arrays["gates"][key][..., place, :] for place, letter in enumerate(gates.LETTERS)}
         known |= {"h": arrays["hidden_state"][key], "c": arrays["cell_state"][key]}
@@ -202,7 +203,7 @@ class CellRecord(RunRecord):
 
     @cached_property
     def _all_steps(self) -> Moment:
-        """Every step of every sequence, as the batch of one moment."""
+        """Every step of every sequence of the trace, as the batch of one moment."""
         x = self.require("a pre-activation")
         time, sequence = np.divmod(np.arange(x.shape[0] * self.batch_size), max(self.batch_size, 1))
         return self.moment((time, sequence))

@@ -90,7 +90,7 @@ class RunRecord:
         return next(iter(cells.values()))
 
     def counterpart(self, key: tuple[int, str], owner: str) -> Any:
-        """Return the trace that goes with a cell of an LSTM: the one in the same place, or that of a single cell.
+        """Return this run's trace of the cell at a layer and direction; of a single cell's run, its only trace.
 
         Raises
         ------

@@ -109,12 +109,12 @@ class Step:
     @property
     def x(self) -> Array:
         """The input (input,)."""
-        return _only(self.moment.x)
+        return _of_one_sequence(self.moment.x)
 
     @property
     def previous(self) -> State:
         """The state before this step."""
-        return State(_only(self.moment.h_prev), _only(self.moment.c_prev))
+        return State(_of_one_sequence(self.moment.h_prev), _of_one_sequence(self.moment.c_prev))
 
     @property
     def state(self) -> State:
@@ -125,7 +125,7 @@ class Step:
     @quiet
     def combined_input(self) -> Array:
         """[h; x] (recurrent + input,)."""
-        return _only(self.moment.z)
+        return _of_one_sequence(self.moment.z)
 
     @property
     @quiet
@@ -144,7 +144,7 @@ class Step:
         OptionError
             If there is no such gate, or it is coupled to another and has no pre-activation.
         """
-        return _only(self.moment.a(own_letter(self.parameters, gate)))
+        return _of_one_sequence(self.moment.a(own_letter(self.parameters, gate)))
 
     @property
     def gates(self) -> Array:
@@ -154,27 +154,27 @@ class Step:
     @property
     def input_gate(self) -> Array:
         """The input gate (hidden,)."""
-        return _only(self.moment.i)
+        return _of_one_sequence(self.moment.i)
 
     @property
     def forget_gate(self) -> Array:
         """The forget gate (hidden,)."""
-        return _only(self.moment.f)
+        return _of_one_sequence(self.moment.f)
 
     @property
     def candidate(self) -> Array:
         """The candidate (hidden,)."""
-        return _only(self.moment.g)
+        return _of_one_sequence(self.moment.g)
 
     @property
     def output_gate(self) -> Array:
         """The output gate (hidden,)."""
-        return _only(self.moment.o)
+        return _of_one_sequence(self.moment.o)
 
     @property
     def cell_state(self) -> Array:
         """The new cell state (hidden,)."""
-        return _only(self.moment.c)
+        return _of_one_sequence(self.moment.c)
 
     @property
     @quiet
@@ -183,17 +183,17 @@ class Step:
 
         In a variant, the corresponding factor of its equation for the hidden state.
         """
-        return _only(self.moment.t)
+        return _of_one_sequence(self.moment.t)
 
     @property
     def unprojected_state(self) -> Array:
         """The hidden state before any projection (hidden,)."""
-        return _only(self.moment.m)
+        return _of_one_sequence(self.moment.m)
 
     @property
     def hidden_state(self) -> Array:
         """The new hidden state (recurrent,)."""
-        return _only(self.moment.h)
+        return _of_one_sequence(self.moment.h)
 
     @quiet
     def terms(self, quantity: str, unit: int, *, part: str | None = None) -> Terms:
@@ -229,20 +229,21 @@ class Step:
             raise OptionError(f"part belongs to a gate, not to {quantity}")
         if quantity == "cell_state":
             rows = [("old cell state", M.f[0, unit], M.c_prev[0, unit]), ("candidate", M.i[0, unit], M.g[0, unit])]
-            return _terms(rows, "cell state" + _before(p.variant.cell_clip, M.dropout.zoneout_cell))
+            return _as_terms(rows, "cell state" + _before(p.variant.cell_clip, M.dropout.zoneout_cell))
         of = "hidden state" + _before(p.variant.projection_clip, M.dropout.zoneout_hidden)
         if p.projection is None:
-            return _terms([("output", M.o[0, unit], M.t[0, unit])], of)
+            return _as_terms([("output", M.o[0, unit], M.t[0, unit])], of)
         names = [f"m({self.labels.unit(k)})" if self.labels.units else f"m{k}" for k in range(p.hidden_size)]
-        return _terms(list(zip(names, p.projection[unit], M.m[0], strict=True)), of)
+        return _as_terms(list(zip(names, p.projection[unit], M.m[0], strict=True)), of)
 
     def _gate_terms(self, letter: str, unit: int, part: str | None) -> Terms:
+        """Return the products in the sum behind one unit's pre-activation of a gate, or of one `part` of that sum."""
         p, M, row = self.parameters, self.moment, gates.LETTERS.index(letter)
         products = list(zip(self.column_names(), M.W[row, unit], M.z[0], strict=True))
         if part is not None:
             one_of("part", part, ("recurrent", "input"))
             split = p.recurrent_size
-            return _terms(products[:split] if part == "recurrent" else products[split:], f"{part} sum")
+            return _as_terms(products[:split] if part == "recurrent" else products[split:], f"{part} sum")
         if p.norm_gain is not None and p.variant.layer_norm == "haste":
             u, w = M.across_gates(M.u), M.across_gates(M.w)
             products = [
@@ -255,8 +256,8 @@ class Step:
                 ("new cell state" if letter == "o" else "old cell state", weight, M.peeped_state(letter)[0, unit])
             )
         if p.variant.layer_norm == "gates":
-            return _terms(products, "weighted sum")
-        return _terms([*products, ("bias", p.bias[row, unit], 1.0)], "pre-activation" + _before(p.variant.gate_clip))
+            return _as_terms(products, "weighted sum")
+        return _as_terms([*products, ("bias", p.bias[row, unit], 1.0)], "pre-activation" + _before(p.variant.gate_clip))
 
     def column_names(self) -> list[str]:
         """Return the names of the combined input's entries, the hidden state's first."""
@@ -271,8 +272,8 @@ class Step:
         return brief(f"Step{place}: {size}", {name: getattr(self, name) for name in names})
 
 
-def _only(batch: Array) -> Array:
-    """Return a moment's quantity for its one sequence."""
+def _of_one_sequence(batch: Array) -> Array:
+    """Return a quantity of a step (1, ·) without its batch axis, read-only."""
     array: Array = batch[0]
     lock(array)
     return array
@@ -291,7 +292,8 @@ def own_letter(parameters: Parameters, gate: str) -> str:
     return letter
 
 
-def _terms(rows: list[tuple[str, Any, Any]], of: str) -> Terms:
+def _as_terms(rows: list[tuple[str, Any, Any]], of: str) -> Terms:
+    """Return the products in a sum of a step, largest contribution first; a row is (name, weight, value)."""
     with np.errstate(all="ignore"):  # infinity times nothing is NaN, and is shown as such
         terms = [Term(name, float(weight), float(value), float(weight) * float(value)) for name, weight, value in rows]
     ranked = sorted(terms, key=lambda term: -abs(term.product) if term.product == term.product else -np.inf)

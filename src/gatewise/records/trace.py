@@ -74,7 +74,7 @@ class Trace(CellRecord):
     @property
     def stored(self) -> Trace:
         """The same run with a batch axis in every quantity, as they are stored."""
-        return self if self.batched else self._with(batched=True)
+        return self if self.batched else self._with_fields(batched=True)
 
     @classmethod
     def planned(cls, **fields: Any) -> Trace:
@@ -85,10 +85,10 @@ class Trace(CellRecord):
 
     def completed(self, final: State, arrays: dict[str, Array], input: Array | None) -> Trace:
         """Return the trace with the outcome of its run."""
-        return self._with(final=final, arrays=arrays, input=input)
+        return self._with_fields(final=final, arrays=arrays, input=input)
 
-    def _with(self, **fields: Any) -> Trace:
-        """Return a copy with other fields, in a third of the time that `dataclasses.replace` takes."""
+    def _with_fields(self, **fields: Any) -> Trace:
+        """Return a copy of the trace with other fields, in a third of the time that `dataclasses.replace` takes."""
         run = object.__new__(Trace)
         vars(run).update(vars(self), **fields)
         return run
@@ -140,29 +140,30 @@ class Trace(CellRecord):
             return cell_at(({self.direction: self},), key, "this trace")
         if isinstance(when, (int, np.integer)) and isinstance(which, (int, np.integer)):
             return self.step(int(when), int(which))
-        return self._slice(_as_slice(when, len(self)), _as_slice(which, self.batch_size))
+        return self._contiguous_slice(_as_slice(when, len(self)), _as_slice(which, self.batch_size))
 
-    def _slice(self, when: slice, which: slice) -> Trace:
+    def _contiguous_slice(self, when: slice, which: slice) -> Trace:
+        """Return contiguous steps of some sequences as a trace of their own, with the states before and after them."""
         self.require("a slice")
         first, stop, stride = when.indices(len(self))
         if stride != 1 or which.step not in (None, 1):
             raise OptionError("a slice of a trace must be contiguous; `every` of `Keep` keeps every nth step")
         stop = max(first, stop)
-        ends = self._between(first, which), self._between(stop, which)
+        ends = self._state_between(first, which), self._state_between(stop, which)
         initial, final = ends if self.direction == "forward" else reversed(ends)
-        part = self._part(slice(first, stop), which)
+        part = self._selected_part(slice(first, stop), which)
         return replace(part, initial=initial, final=final, num_steps=stop - first, start=self.start + first)
 
-    def _between(self, t: int, which: slice) -> State:
-        """Return the state that passes between steps t - 1 and t."""
+    def _state_between(self, t: int, which: slice) -> State:
+        """Return the state of some sequences that passes between steps t - 1 and t of the trace."""
         before = t - 1 if self.direction == "forward" else t
         if 0 <= before < len(self):
             return State(self.arrays["hidden_state"][before, which], self.arrays["cell_state"][before, which])
         outside = self.initial if (before < 0) == (self.direction == "forward") else self.final
         return State(*(array[which] for array in outside))
 
-    def _part(self, when: slice, which: slice) -> Trace:
-        """Return some of the steps and sequences, with the initial and final states of all steps."""
+    def _selected_part(self, when: slice, which: slice) -> Trace:
+        """Return the trace of some steps and sequences, with the initial and final states of all steps."""
         key = (when, which)
         counts = self.num_steps, self.batch_size  # edits name steps of the run, kept or not
         places = [range(*part.indices(count)) for part, count in zip(key, counts, strict=True)]
@@ -183,7 +184,7 @@ class Trace(CellRecord):
         )
 
     def _only(self, which: slice) -> Trace:
-        return replace(self._part(slice(None), which), batched=False)
+        return replace(self._selected_part(slice(None), which), batched=False)
 
     # As tables.
 
@@ -340,7 +341,7 @@ class LSTMTrace(RunRecord):
         return tree(self.datasets())
 
     def datasets(self) -> dict[str, Any]:
-        """Return the `Dataset` of the output and of each cell, by their paths in the tree."""
+        """Return the `Dataset` of the LSTM's output and of each cell, by their paths in the tree."""
         output = labelled_output(self.stored_output, self.labels, self.directions, self.output_times)
         cells = {f"layer_{layer}/{way}": trace.to_xarray() for (layer, way), trace in self.cells().items()}
         return {"output": output, **cells}
@@ -371,6 +372,7 @@ class LSTMTrace(RunRecord):
 
 
 def _as_slice(key: Any, count: int) -> slice:
+    """Return an index of steps or sequences of a trace as a slice."""
     if isinstance(key, slice):
         return key
     place = index("step or sequence", key, count, "this trace")
