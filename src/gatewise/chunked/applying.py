@@ -113,17 +113,17 @@ def apply(
     {'basin': 2, 'unit': 5}
     """
     inputs = LabelledInput.of(model, data, dims)
-    selection = _selection(model, keep, units, every, layer, direction, output, ask, options)
+    selection = _selection_of_options(model, keep, units, every, layer, direction, output, ask, options)
     trial = inputs.trial(selection, engine)
     inputs = inputs.select_features(trial.labels.features)
     validity, names = validity_arguments(inputs, lengths, mask)
     states, counts = state_arguments(inputs, state)
-    task = _task(selection, trial, engine, inputs, names, counts)
-    variables = _applied(task, inputs, [(inputs.data, inputs.core), *validity, *states])
-    return _labelled(variables, task, trial, inputs)
+    task = _chunk_task(selection, trial, engine, inputs, names, counts)
+    variables = _apply_in_chunks(task, inputs, [(inputs.data, inputs.core), *validity, *states])
+    return _result_dataset(variables, task, trial, inputs)
 
 
-def _selection(
+def _selection_of_options(
     model: LSTM | Network,
     keep: Any,
     units: Any,
@@ -134,7 +134,8 @@ def _selection(
     ask: str | None,
     options: Mapping[str, Any],
 ) -> Selection:
-    cells = _cells(model.lstm if isinstance(model, Network) else model, layer, direction)
+    """Return the quantities or the question that the options of `apply` select, or raise OptionError."""
+    cells = _selected_cells(model.lstm if isinstance(model, Network) else model, layer, direction)
     if ask is None:
         if options:
             raise OptionError(f"{', '.join(options)} can be given to a question alone, with ask=")
@@ -149,7 +150,8 @@ def _selection(
     return SequenceQuestion(ask, cells, options, final=isinstance(model, Network) and model.reads == "last")
 
 
-def _cells(lstm: LSTM, layer: int | Sequence[int], direction: str | None) -> Cells:
+def _selected_cells(lstm: LSTM, layer: int | Sequence[int], direction: str | None) -> Cells:
+    """Return the cells of an LSTM that the options `layer` and `direction` of `apply` select."""
     several = isinstance(layer, Sequence)
     numbers = layer if isinstance(layer, Sequence) else [layer]
     layers = tuple(index("layer", number, lstm.num_layers, "this LSTM") for number in numbers)
@@ -161,7 +163,7 @@ def _cells(lstm: LSTM, layer: int | Sequence[int], direction: str | None) -> Cel
     return Cells(layers, directions, ("layer",) * several + ("direction",) * (len(directions) > 1))
 
 
-def _task(
+def _chunk_task(
     selection: Selection,
     trial: Run,
     engine: str,
@@ -169,7 +171,7 @@ def _task(
     names: tuple[str, ...],
     nesting: tuple[int, ...],
 ) -> Task:
-    """Return the task that makes the variables of a chunk, which a first run over one step shows."""
+    """Return the task that computes a result's variables for a chunk of data; `trial` is a first run over one step."""
     variables: dict[str, Variable] = {}
     for part in selection.parts(trial):
         variable = Variable.of(part, selection.cells.sizes)
@@ -200,11 +202,11 @@ def _task(
     )
 
 
-def _applied(task: Task, inputs: LabelledInput, arguments: Sequence[Argument]) -> dict[str, Any]:
-    """Return the variables, each with the dimensions of the sequences before its own."""
+def _apply_in_chunks(task: Task, inputs: LabelledInput, arguments: Sequence[Argument]) -> dict[str, Any]:
+    """Return the variables of a task over labelled data, each with the dimensions of the sequences before its own."""
     chunked, empty = any(array.chunks is not None for array, _ in arguments), not inputs.data.sizes[inputs.time]
     if chunked and empty:  # there is nothing to compute, and Dask divides by the sizes of chunks
-        computed = _applied(task, inputs, [(array.compute(), core) for array, core in arguments])
+        computed = _apply_in_chunks(task, inputs, [(array.compute(), core) for array, core in arguments])
         return {name: array.chunk() for name, array in computed.items()}
     thin = task.every > 1
     model: dict[str, Any] = {"model": inputs.model}
@@ -236,8 +238,8 @@ def _applied(task: Task, inputs: LabelledInput, arguments: Sequence[Argument]) -
     return dict(zip(names, arrays if len(outputs) > 1 else [arrays], strict=True))
 
 
-def _labelled(variables: dict[str, Any], task: Task, trial: Run, inputs: LabelledInput) -> Any:
-    """Return the dataset: its dimensions in the data's order, with coordinates."""
+def _result_dataset(variables: dict[str, Any], task: Task, trial: Run, inputs: LabelledInput) -> Any:
+    """Return the result of `apply` as a Dataset: its dimensions in the data's order, with coordinates."""
     data = inputs.data
     thinned = {}
     if task.every > 1:
@@ -258,7 +260,7 @@ def _labelled(variables: dict[str, Any], task: Task, trial: Run, inputs: Labelle
         "layer": task.selection.cells.layers,
         "direction": trial.lstm.directions,
         "gate": GATES,
-        "unit": _units(cells),
+        "unit": _unit_names(cells),
         "output": trial.labels.outputs,
     }
     used = {name: axis for name, axis in axes.items() if axis is not None and len(axis) == result.sizes.get(name)}
@@ -267,7 +269,7 @@ def _labelled(variables: dict[str, Any], task: Task, trial: Run, inputs: Labelle
     return result.drop_encoding()
 
 
-def _units(cells: Sequence[Trace]) -> Sequence[str | int]:
+def _unit_names(cells: Sequence[Trace]) -> Sequence[str | int]:
     """Return the names of units, where all cells have the same, or their numbers."""
     units = cells[0].keep.units or range(cells[0].parameters.hidden_size)
     names = {tuple(cell.labels.unit(unit) for unit in units) if cell.labels.units else None for cell in cells}

@@ -67,7 +67,7 @@ class Workers:
         self.threads = threads
 
     def compute(self, job: Any, work: str) -> None:
-        """Do the work of a `dask.delayed.Delayed`."""
+        """Compute a `dask.delayed.Delayed` on the threads of this machine; `work` is what the progress bar calls it."""
         import dask
         from dask.callbacks import Callback
 
@@ -95,14 +95,14 @@ class Cluster(Workers):
         self.client = client
 
     def compute(self, job: Any, work: str) -> None:
-        """Do the work of a `dask.delayed.Delayed`; if it is interrupted, its tasks are cancelled and have ended."""
+        """Compute a `dask.delayed.Delayed` on the cluster; where it is interrupted, its tasks are cancelled and end."""
         client = self.client
         with warnings.catch_warnings():  # of a graph that is large, which it is with a large model in it
             warnings.filterwarnings("ignore", "Sending large graph")
             future = client.compute(job)
         try:
             with TaskProgress(work) as progress:
-                client.sync(_bar(future, progress).listen)
+                client.sync(_task_listener(future, progress).listen)
             future.result()
         except BaseException:
             client.cancel([future], force=True)
@@ -113,8 +113,8 @@ class Cluster(Workers):
             raise
 
 
-def _bar(future: Any, progress: TaskProgress) -> Any:
-    """Return a listener to a scheduler that reports the number of tasks that are left."""
+def _task_listener(future: Any, progress: TaskProgress) -> Any:
+    """Return a listener to a scheduler of dask.distributed that reports the number of tasks that are left."""
     from distributed.diagnostics.progressbar import ProgressBar
 
     class Bar(ProgressBar):  # type: ignore[misc]

@@ -33,7 +33,7 @@ class LabelledInput:
 
     @classmethod
     def of(cls, model: object, data: object, dims: Mapping[str, str] | None) -> LabelledInput:
-        """Return the data for a model, checked."""
+        """Return a `DataArray` as the input of a model, its dimensions and numbers checked."""
         if not isinstance(model, (LSTM, Network)):
             raise OptionError(f"the model must be an LSTM or a Network, not {type(model).__name__}")
         if not isinstance(data, xarray().DataArray):
@@ -142,7 +142,7 @@ def validity_arguments(inputs: LabelledInput, lengths: Any, mask: Any) -> tuple[
     kinds, content = ("iu", "integers") if mask is None else ("b", "true or false")
     if array.dtype.kind not in kinds:
         raise OptionError(f"{name} must be {content}, not {array.dtype}")
-    return [_argument(inputs, name, array, core)], (name,)
+    return [_as_argument(inputs, name, array, core)], (name,)
 
 
 def state_arguments(inputs: LabelledInput, state: States | None) -> tuple[list[Argument], tuple[int, ...]]:
@@ -166,6 +166,7 @@ def state_arguments(inputs: LabelledInput, state: States | None) -> tuple[list[A
 
 
 def _state_argument(inputs: LabelledInput, name: str, part: Any, size: int) -> Argument:
+    """Return an initial h or c of one cell as an argument beside the data: (unit,), or also over the sequences."""
     unit = name.replace(" ", "_")  # a dimension of no other array
     if isinstance(part, xarray().DataArray):
         rest = [dim for dim in part.dims if dim not in inputs.loop]
@@ -174,7 +175,7 @@ def _state_argument(inputs: LabelledInput, name: str, part: Any, size: int) -> A
             raise OptionError(f"{name} must hold real numbers, not {part.dtype}")
         if shape == (size,):
             require_whole(name, part, rest[0])
-            return _argument(inputs, name, part.rename({rest[0]: unit}).drop_vars(unit, errors="ignore"), (unit,))
+            return _as_argument(inputs, name, part.rename({rest[0]: unit}).drop_vars(unit, errors="ignore"), (unit,))
     else:
         part = numbers(name, part, inputs.lstm.dtype)
         if part.shape == (size,):
@@ -186,7 +187,7 @@ def _state_argument(inputs: LabelledInput, name: str, part: Any, size: int) -> A
     )
 
 
-def _argument(inputs: LabelledInput, name: str, array: Any, core: tuple[str, ...]) -> Argument:
+def _as_argument(inputs: LabelledInput, name: str, array: Any, core: tuple[str, ...]) -> Argument:
     """Return a DataArray as an argument, if its dimensions and coordinates are those of the data."""
     if extra := [dim for dim in array.dims if dim not in (*core, *inputs.loop)]:
         raise ShapeError(f"{name} has a dimension {shown(str(extra[0]))!r}, which the data's sequences do not have")
@@ -204,7 +205,7 @@ def _argument(inputs: LabelledInput, name: str, array: Any, core: tuple[str, ...
 
 
 def require_whole(name: str, array: Any, dim: str) -> None:
-    """Raise ShapeError where a dimension is in several chunks."""
+    """Raise ShapeError where a dimension of labelled data is in several chunks."""
     count = len(array.chunksizes.get(dim, ()))
     if count > 1:
         raise ShapeError(
@@ -214,7 +215,7 @@ def require_whole(name: str, array: Any, dim: str) -> None:
 
 
 def xarray() -> Any:
-    """Return the package xarray."""
+    """Return the package xarray, or raise MissingExtraError."""
     with importing("xarray", "apply needs"):
         import xarray
     return xarray

@@ -22,18 +22,20 @@ TIMESCALES = ("timescale", "half_life", "span")
 OF_GATES, OF_UNITS = ("closed", "open", "mean", "deviation", "stuck"), ("moves", "dead")
 
 
-def _timescales(answer: Timescales) -> AnswerArrays:
+def _timescale_arrays(answer: Timescales) -> AnswerArrays:
     for name in ("forget_gate", *TIMESCALES):
         yield name, False, ("unit",), answer.columns[name]
 
 
-def _saturation(answer: Saturation) -> AnswerArrays:
+def _saturation_arrays(answer: Saturation) -> AnswerArrays:
+    """Yield the numbers of an answer about the saturation of gates, as variables of the result."""
     for names, dims in ((OF_GATES, ("gate", "unit")), (OF_UNITS, ("unit",))):
         for name in names:
             yield name, False, dims, getattr(answer, name)
 
 
-def _ceiling(answer: Ceiling) -> AnswerArrays:
+def _ceiling_arrays(answer: Ceiling) -> AnswerArrays:
+    """Yield the numbers of an answer about the ceiling of a sequence, as variables of the result."""
     yield "ceiling", False, ("output",), answer.ceiling
     yield "floor", False, ("output",), answer.floor
     for name, array in {"value": answer.output, **answer.losses}.items():
@@ -68,9 +70,9 @@ class QuestionKind:
 
 
 KINDS = {
-    "timescales": QuestionKind(timescales, _timescales, ("forget_gate",)),
-    "saturation": QuestionKind(saturation, _saturation, (*GATES, "hidden_state", "unprojected_state")),
-    "ceiling": QuestionKind(ceiling, _ceiling, None, of_a_cell=False),
+    "timescales": QuestionKind(timescales, _timescale_arrays, ("forget_gate",)),
+    "saturation": QuestionKind(saturation, _saturation_arrays, (*GATES, "hidden_state", "unprojected_state")),
+    "ceiling": QuestionKind(ceiling, _ceiling_arrays, None, of_a_cell=False),
 }
 
 
@@ -99,7 +101,7 @@ class SequenceQuestion:
             yield place, kind.function(subject, **self.arguments)
 
     def parts(self, run: Run) -> Iterator[VariablePart]:
-        """Yield the numbers of the answers about one sequence; none if the question cannot be asked of it."""
+        """Yield the numbers of the answers about one sequence's run; none if the question cannot be asked of it."""
         kind = KINDS[self.name]
         if _unanswerable(run):
             return
@@ -121,7 +123,7 @@ def _unanswerable(run: Run) -> bool:
 
 
 def kind_of(name: object) -> QuestionKind:
-    """Return a question by its name, or raise OptionError."""
+    """Return the kind of a question that `apply` asks of each sequence, by its name, or raise OptionError."""
     if not isinstance(name, str) or name not in KINDS:
         raise OptionError(f"ask must be one of {', '.join(KINDS)}, not {name!r}")
     return KINDS[name]

@@ -68,17 +68,17 @@ class QuantitySelection:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def parts(self, run: Run) -> Iterator[VariablePart]:
-        """Yield the quantities of every cell, then the output."""
+        """Yield the quantities of every selected cell of a run, then the output, as parts of the result's variables."""
         for place, cell in self.cells.of(run):
             for name in cell.distinct():
                 projected = name == "hidden_state" and cell.parameters.projection is not None
                 yield VariablePart(name, place, True, ("projected" if projected else "unit",), cell.quantity(name))
         if self.output:
-            yield _output(run, self.options.get("every", 1))
+            yield _output_part(run, self.options.get("every", 1))
 
 
-def _output(run: Run, every: int) -> VariablePart:
-    """Return the output of a model.
+def _output_part(run: Run, every: int) -> VariablePart:
+    """Return the output of a model's run as a part of the variable ``y``.
 
     A large layer of a head is applied to one sequence after the other: what a product of matrices gives to the last bit
     depends on their sizes, and so a sequence's output would depend on how many others are beside it.

@@ -49,7 +49,7 @@ def require_features(model: LSTM | Network, data: Any, dims: dict[str, str], sou
 
 
 def state_for(opened: OpenedModel, model: LSTM | Network, path: Path | None) -> Any:
-    """Return the initial state of every sequence; None for the model's own."""
+    """Return the initial state of every sequence of a store, of a file or the model's; None for the model's own."""
     if path is None and isinstance(model, Network):
         return None
     start = file_state(opened.found, 1) if path is None else initial_state(opened.lstm, read_state_arrays(path), 1)
@@ -64,13 +64,13 @@ def num_sequences(data: Any, dims: dict[str, str]) -> int:
 def in_chunks(data: Any, dims: dict[str, str], lstm: LSTM, keep: Keep, workers: int) -> tuple[Any, int]:
     """Return data in chunks of whole sequences, and their number: small enough to keep, and enough for all workers."""
     steps, sequences = data.sizes[dims["time"]], num_sequences(data, dims)
-    each = bytes_kept(lstm, keep, steps, 1, on_file=False) + 8 * steps * data.sizes.get(dims.get("feature"), 1)
-    most = max(1, min(CHUNK // max(each, 1), ceil(sequences / (SHARE * workers))))
+    run_bytes = bytes_kept(lstm, keep, steps, 1, on_file=False) + 8 * steps * data.sizes.get(dims.get("feature"), 1)
+    most_sequences = max(1, min(CHUNK // max(run_bytes, 1), ceil(sequences / (SHARE * workers))))
     stored = data.encoding.get("preferred_chunks", {})
-    chunks, count, left = dict.fromkeys(dims.values(), -1), 1, most
+    chunks, count, left = dict.fromkeys(dims.values(), -1), 1, most_sequences
     for name in reversed([name for name in data.dims if name not in dims.values()]):
-        unit = stored.get(name, 1)
-        size = max(1, min(data.sizes[name], left // unit * unit if left >= unit else left))
+        stored_size = stored.get(name, 1)
+        size = max(1, min(data.sizes[name], left // stored_size * stored_size if left >= stored_size else left))
         chunks[name], left = size, max(1, left // size)
         count *= ceil(data.sizes[name] / size)
     return data.chunk(chunks), count

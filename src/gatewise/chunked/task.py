@@ -99,33 +99,34 @@ class Task:
         """
         if shared:
             with ONE_THREAD, unshown():
-                return self._computed(x, rest, model)
-        return self._computed(x, rest, model)
+                return self._compute_variables(x, rest, model)
+        return self._compute_variables(x, rest, model)
 
-    def _computed(self, x: Numbers, rest: Sequence[Numbers], model: LSTM | Network) -> Any:
+    def _compute_variables(self, x: Numbers, rest: Sequence[Numbers], model: LSTM | Network) -> Any:
+        """Run the model over the sequences of a chunk, some at a time, and return the chunk's variables."""
         loop = x.shape[: x.ndim - (1 if self.tokens else 2)]
         count, steps = prod(loop), x.shape[len(loop)]
         features = x.shape[len(loop) + 1 :]
         x = np.moveaxis(x, len(loop), 0).reshape(steps, count, *features)
         validity, states = self._per_sequence(rest, loop, count)
-        shapes = {variable.name: self._shape(variable, steps, count) for variable in self.variables}
+        shapes = {variable.name: self._memory_shape(variable, steps, count) for variable in self.variables}
         each = max(variable.dtype.itemsize for variable in self.variables)
         require_memory(sum(map(prod, shapes.values())), each, f"what {counted(count, 'sequence')} give")
         arrays = {variable.name: self._empty(shapes[variable.name], variable.dtype) for variable in self.variables}
         for piece in chunks(count, PIECE if self.alone else steps * self.each, PIECE):
             options: dict[str, Any] = {name: array[..., piece] for name, array in validity.items()}
             place = piece.start if self.alone else piece
-            start = _nested([state[place] for state in states], self.nesting)
+            start = _nested_states([state[place] for state in states], self.nesting)
             run = model.trace(x[:, place], start, engine=self.engine, **options, **self.selection.options)
             for part in self.selection.parts(run):
-                self._put(arrays[part.name][part.place], part, piece)
-        results = tuple(self._reshaped(arrays[variable.name], variable, loop) for variable in self.variables)
+                self._put_part(arrays[part.name][part.place], part, piece)
+        results = tuple(self._in_result_shape(arrays[variable.name], variable, loop) for variable in self.variables)
         return results if len(results) > 1 else results[0]
 
     def _per_sequence(
         self, rest: Sequence[Numbers], loop: tuple[int, ...], count: int
     ) -> tuple[dict[str, Numbers], list[Numbers]]:
-        """Return lengths (sequence,) or a mask (time, sequence), and states (sequence, unit)."""
+        """Return a chunk's lengths (sequence,) or mask (time, sequence), and states (sequence, unit)."""
         ready = iter(rest)
         options: dict[str, Numbers] = {}
         for name, array in zip(self.validity, islice(ready, len(self.validity)), strict=True):
@@ -135,7 +136,7 @@ class Task:
         states = [np.broadcast_to(part, (*loop, part.shape[-1])).reshape(count, part.shape[-1]) for part in ready]
         return options, states
 
-    def _shape(self, variable: Variable, steps: int, count: int) -> tuple[int, ...]:
+    def _memory_shape(self, variable: Variable, steps: int, count: int) -> tuple[int, ...]:
         """Return the shape in which a variable lies in memory, with time before the sequences or behind them."""
         axes = [len(range(0, steps, self.every)), count] if variable.timed else [count]
         axes = axes if self.time_first else axes[::-1]
@@ -145,7 +146,8 @@ class Task:
         """Return an array that is not set, or NaN where a sequence may leave it as it is."""
         return np.full(shape, np.nan, dtype) if self.alone else np.empty(shape, dtype)
 
-    def _put(self, target: Array, part: VariablePart, piece: slice) -> None:
+    def _put_part(self, target: Array, part: VariablePart, piece: slice) -> None:
+        """Put numbers of a run into the array of their variable, at the sequences `piece` of the chunk."""
         if not part.timed:
             target[piece] = part.array
         elif self.time_first:
@@ -153,14 +155,14 @@ class Task:
         else:
             target[piece] = part.array.swapaxes(0, 1)
 
-    def _reshaped(self, array: Array, variable: Variable, loop: tuple[int, ...]) -> Array:
+    def _in_result_shape(self, array: Array, variable: Variable, loop: tuple[int, ...]) -> Array:
         """Return a variable (…, layers and directions, time, units and so on): a view, as it lies in memory."""
         first = len(variable.before) + (variable.timed and self.time_first)  # of the sequences
         array = array.reshape(*array.shape[:first], *loop, *array.shape[first + 1 :])
         return np.moveaxis(array, range(first, first + len(loop)), range(len(loop)))
 
 
-def _nested(states: Sequence[Numbers], nesting: Sequence[int]) -> Any:
+def _nested_states(states: Sequence[Numbers], nesting: Sequence[int]) -> Any:
     """Return states ``[layer][direction]``, or None where there are none: they follow each other, h before c."""
     if not states:
         return None
@@ -194,7 +196,7 @@ class _OneThread:
 
 
 def _one_thread() -> ExitStack:
-    """Set one thread for the native engine and for products of matrices; closing what is returned undoes it."""
+    """Set one thread for the native engine and for NumPy's products of matrices; closing the result undoes it."""
     with ExitStack() as stack:
         stack.enter_context(threadpools().threadpool_limits(1, user_api="blas"))
         stack.callback(set_num_threads, engines()[0].threads)

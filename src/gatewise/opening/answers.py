@@ -17,7 +17,7 @@ KEYS = ("x", "y", "h0", "c0", "hn", "cn", "lengths")
 
 
 def read_answers(path: Path, prefix: str) -> dict[str, Any]:
-    """Return the arrays of a case by their names without the prefix."""
+    """Return the arrays of a case (x, y, h0, …) of a model's own runtime, by their names without the prefix."""
     if path.suffix.lower() != ".npz":
         raise OptionError(f"--io must be an .npz file, not {path}")
     names = npz_names(path)
@@ -36,7 +36,7 @@ def read_answers(path: Path, prefix: str) -> dict[str, Any]:
 
 
 def output_time_first(entry: StoredLSTM, y: Any, x: Any, names: tuple[str, ...]) -> Any:
-    """Return an output with time first, and the first step first."""
+    """Return the output y of a model's own runtime with time as its first axis, and the first step first."""
     time_is_first = "batch" not in names or names.index("time") < names.index("batch")
     if y.ndim == 4:
         y = y if time_is_first else y.transpose(1, 2, 0, 3)
@@ -47,14 +47,14 @@ def output_time_first(entry: StoredLSTM, y: Any, x: Any, names: tuple[str, ...])
 
 
 def answers_batch_first(x: Any, batches: set[int]) -> bool | None:
-    """Whether x has the batch of the answers on its first axis; None where that does not tell."""
+    """Whether the batch is on the first axis of the input x, by the batch of the answers; None if they do not tell."""
     if x.ndim != 3 or x.shape[0] == x.shape[1] or len(batches) != 1:
         return None
     return {x.shape[0]: True, x.shape[1]: False}.get(next(iter(batches)))
 
 
 def output_batches(arrays: dict[str, Any], lstm: LSTM) -> set[int]:
-    """Return the number of sequences by the shape of y: of the last steps alone, or with an axis of directions."""
+    """Return the batch sizes that the shape of an LSTM's output y settles: of the last steps, or of all directions."""
     y, x = arrays.get("y"), arrays["x"]
     if y is None or x.ndim != 3 or 1 in x.shape[:2]:
         return set()

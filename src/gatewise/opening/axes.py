@@ -21,7 +21,7 @@ def axis_order(
     shape: tuple[int, ...],
     batches: Collection[int] = (),
 ) -> tuple[str, ...]:
-    """Return the names of a sequence's axes: as they are given, else in the order of the file's framework.
+    """Return the names of an input's axes: as they are given, else in the order of the file's framework.
 
     Where the file does not say, the sizes in `batches`, or a batch of one sequence, may settle it.
 

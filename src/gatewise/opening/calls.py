@@ -24,7 +24,7 @@ class JoinedCalls(NamedTuple):
 
 
 def join_calls(calls: Sequence[Captured], name: str | None, contents: Contents) -> JoinedCalls:
-    """Return the calls of one LSTM as one run.
+    """Return the captured calls of one LSTM of a model as one run.
 
     Calls that continue each other are one run: those of a cell in a loop, or of a model that keeps its state. `name`
     says which LSTM, if the model called several; `contents` are those of its file, which may stack several LSTMs as
@@ -42,22 +42,22 @@ def join_calls(calls: Sequence[Captured], name: str | None, contents: Contents) 
             f"the model called {len(by_name)} LSTMs; --name names one of them: {join_names(map(repr, by_name))}"
         )
     name = next(iter(by_name)) if name is None else name
-    mine = by_name[name]
-    largest = max(call.difference for call in mine)
-    notes = list(dict.fromkeys(note for call in mine for note in call.notes))
-    if len(mine) == 1:
-        return JoinedCalls(name, mine[0].trace, (difference_note(largest), *notes))
-    if not all(_continues(before.trace, after.trace) for before, after in pairwise(mine)):
-        notes.append(f"the model called it {len(mine):,} times, and not as one run; this is the first call")
-        return JoinedCalls(name, mine[0].trace, (difference_note(largest), *notes))
-    trace = _one_run([call.trace for call in mine])
-    ends = zip(trace.cells().values(), mine[-1].trace.cells().values(), strict=True)
+    calls_of_lstm = by_name[name]
+    largest = max(call.difference for call in calls_of_lstm)
+    notes = list(dict.fromkeys(note for call in calls_of_lstm for note in call.notes))
+    if len(calls_of_lstm) == 1:
+        return JoinedCalls(name, calls_of_lstm[0].trace, (difference_note(largest), *notes))
+    if not all(_continues_state(before.trace, after.trace) for before, after in pairwise(calls_of_lstm)):
+        notes.append(f"the model called it {len(calls_of_lstm):,} times, and not as one run; this is the first call")
+        return JoinedCalls(name, calls_of_lstm[0].trace, (difference_note(largest), *notes))
+    trace = _one_run([call.trace for call in calls_of_lstm])
+    ends = zip(trace.cells().values(), calls_of_lstm[-1].trace.cells().values(), strict=True)
     pairs = ((a, b) for cell, other in ends for a, b in zip(cell.final, other.final, strict=True))
     return JoinedCalls(name, trace, (difference_note(max(largest, difference(pairs))), *notes))
 
 
 def _called_stack(by_name: Mapping[str, Sequence[Captured]], name: str | None, contents: Contents) -> StoredLSTM | None:
-    """Return the stack of that name, or the only one of all that was called, each of whose LSTMs was called once."""
+    """Return the stack of that name, or the one made of all LSTMs called, if each of its LSTMs was called once."""
     for stack in contents.lstms:
         called = stack.combines and all(len(by_name.get(part, ())) == 1 for part in stack.combines)
         if called and (stack.name == name or (name is None and stack.stacked and len(by_name) == len(stack.combines))):
@@ -82,8 +82,8 @@ def difference_note(difference: float) -> str:
     return f"the trace is off by at most {difference:.2g} from what the model computed"
 
 
-def _continues(before: LSTMTrace, after: LSTMTrace) -> bool:
-    """Whether a call begins with the state that the previous one ended with, but for rounding."""
+def _continues_state(before: LSTMTrace, after: LSTMTrace) -> bool:
+    """Whether a captured call of an LSTM begins with the state that the previous one ended with, but for rounding."""
     if "backward" in before.directions or before.batch_size != after.batch_size:
         return False
     pairs = zip(before.cells().values(), after.cells().values(), strict=True)

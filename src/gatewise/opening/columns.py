@@ -77,7 +77,7 @@ class FeatureSelection:
         return names, (f"{source}: {listed_names(others)} left out, which the network does not take",)
 
     def complete(self, source: str | Path, data: NamedNumbers) -> NamedNumbers:
-        """Return data with all features of the network in its order; without names they must be in it already."""
+        """Return an input with all features of the network in its order; data without names must have that order."""
         values, heads = data.values, data.features
         if values.ndim == 1 or (heads is None and values.shape[-1] == len(self.names)):
             return data

@@ -65,7 +65,7 @@ class InputNumbers:
         return replace(data, times=tuple(f"{step * self.hop / self.rate:.6g} s" for step in range(steps)))
 
     def cut(self, frames: Any) -> InputNumbers:
-        """Return samples cut into rows; see `gatewise.opening.sound.frames`."""
+        """Return the samples of a sound cut into rows; see `gatewise.opening.sound.frames`."""
         if frames is None or self.single is None:
             return self
         values = self.single.values
@@ -87,18 +87,19 @@ def read_input(input: Any, key: str | None, axes: Any, selection: FeatureSelecti
         The features to take by name.
     """
     if isinstance(input, (str, os.PathLike)):
-        data = _read_file(Path(input), key, axes, selection)
+        data = _numbers_in_file(Path(input), key, axes, selection)
     else:
-        data = _in_memory(input, key, axes, selection)
+        data = _numbers_in_memory(input, key, axes, selection)
     if data.single is None or selection is None or data.rate is not None:
         return data
     return replace(data, single=selection.complete(data.source, data.single))
 
 
-def _in_memory(input: Any, key: str | None, axes: Any, selection: FeatureSelection | None) -> InputNumbers:
+def _numbers_in_memory(input: Any, key: str | None, axes: Any, selection: FeatureSelection | None) -> InputNumbers:
+    """Return the numbers of an input in memory: an array, a table, labelled data, or arrays by name."""
     source = "the input"
     if isinstance(input, Mapping) and not labelled_data.is_labelled(input):
-        arrays = {str(name): _require_finite(str(name), array, source) for name, array in input.items()}
+        arrays = {str(name): _finite_array(str(name), array, source) for name, array in input.items()}
         if not arrays:
             raise OptionError("the input holds no array: a run needs one")
         if key is None and len(arrays) != 1:
@@ -115,7 +116,8 @@ def _in_memory(input: Any, key: str | None, axes: Any, selection: FeatureSelecti
     return InputNumbers(source, require_axes(NamedNumbers(np.array(numbers(source, input)))))
 
 
-def _read_file(path: Path, key: str | None, axes: Any, selection: FeatureSelection | None) -> InputNumbers:
+def _numbers_in_file(path: Path, key: str | None, axes: Any, selection: FeatureSelection | None) -> InputNumbers:
+    """Return the numbers of an input in a .csv, .npy, .npz, .nc or .wav file, or in a zarr store."""
     suffix = path.suffix.lower()
     if labelled_data.is_store(path):
         return _labelled(labelled_data.open_store(path, key), str(path), axes, selection)
@@ -127,7 +129,7 @@ def _read_file(path: Path, key: str | None, axes: Any, selection: FeatureSelecti
     if suffix not in (".csv", ".npy", ".npz", *NETCDF):
         raise OptionError(f"the input must be a .csv, .npy, .npz, .nc or .wav file, not {readable(path)}")
     if suffix == ".npz" and key is None and len(names := npz_names(path)) > 1:
-        arrays = {name: _require_finite(name, array, str(path)) for name, array in read_npz(path, names).items()}
+        arrays = {name: _finite_array(name, array, str(path)) for name, array in read_npz(path, names).items()}
         return InputNumbers(str(path), several=arrays, on_file=True)
     return InputNumbers(str(path), read_numbers(path, key, selection), table=suffix == ".csv", on_file=True)
 
@@ -137,7 +139,8 @@ def _labelled(data: Any, source: str, axes: Any, selection: FeatureSelection | N
     return InputNumbers(source, single, axes=order)
 
 
-def _require_finite(name: str, array: Any, source: str) -> Any:
+def _finite_array(name: str, array: Any, source: str) -> Any:
+    """Return an array of an input as numbers, integers as they are, or raise OptionError if some are not finite."""
     array = np.asarray(array)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise OptionError(f"{name} in {source} must hold finite numbers")

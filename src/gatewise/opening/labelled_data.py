@@ -90,12 +90,17 @@ def array_numbers(
     order = ("time", *["batch"] * bool(loop), *["feature"] * ("feature" in dims))
     values = values.reshape(len(values), *batch, *values.shape[1 + len(loop) :])
     result = NamedNumbers(
-        values, None if names is None else tuple(names), _times(data, dims["time"]), _sequence_names(data, loop), notes
+        values,
+        None if names is None else tuple(names),
+        _times_of(data, dims["time"]),
+        _sequence_names(data, loop),
+        notes,
     )
     return result, order
 
 
-def _times(data: Any, time: str) -> Any:
+def _times_of(data: Any, time: str) -> Any:
+    """Return the times of the steps of a `DataArray`, dates as an array, else as names; None without a coordinate."""
     if time not in data.coords:
         return None
     values = data.coords[time].values

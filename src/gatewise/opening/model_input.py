@@ -126,7 +126,7 @@ def features(
         order = axis_order(axes, model.found, tokens.shape if tokens.ndim == 2 else (), batches)
         if tokens.ndim > 1:
             tokens = time_first(tokens, [name for name in order if name != "feature"], "the input")
-        return Features(network.embed(tokens)[0], _masking(network, tokens == network.masked), tokens, order)
+        return Features(network.embed(tokens)[0], _mask_options(network, tokens == network.masked), tokens, order)
     order = axis_order(axes, model.found, values.shape if values.ndim == 3 else (), batches)
     reader = model.feature_network
     width, taker = (lstm.input_size, "LSTM") if reader is None else (reader.num_features, "network")
@@ -141,7 +141,7 @@ def features(
         )
     if network is None or network.masked is None or network.embedding is not None:
         return Features(x, {}, None, order)
-    return Features(x, _masking(network, (x == network.masked).all(-1)), None, order)
+    return Features(x, _mask_options(network, (x == network.masked).all(-1)), None, order)
 
 
 def batch_sizes(arrays: Mapping[str, Any]) -> set[int]:
@@ -151,8 +151,8 @@ def batch_sizes(arrays: Mapping[str, Any]) -> set[int]:
     return counts | {array.shape[-2] for array in stacked if array.ndim > 1}
 
 
-def _masking(network: Network, masked: Any) -> dict[str, Any]:
-    """Return the options of a run in which masked steps are not valid, where there are any."""
+def _mask_options(network: Network, masked: Any) -> dict[str, Any]:
+    """Return the options of an LSTM's run in which masked steps are not valid; none where no step is masked."""
     if network.masked is None or not masked.any():
         return {}
     return {"mask": ~masked, "masked_output": network.masked_output}
@@ -164,7 +164,7 @@ def _are_embedded(values: Any, lstm: LSTM) -> bool:
 
 
 def integers(name: str, array: Any) -> Any:
-    """Return an array as int64, or raise OptionError if a number is not an integer."""
+    """Return an array of tokens as int64, or raise OptionError if a number is not an integer."""
     array = np.asarray(array)
     if array.dtype.kind not in "iuf" or not np.isfinite(array).all() or (array != np.rint(array)).any():
         raise OptionError(f"{name} must hold integers: the network embeds them")

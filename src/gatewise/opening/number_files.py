@@ -38,13 +38,14 @@ def read_numbers(path: Path, key: str | None = None, selection: FeatureSelection
 
 
 def require_axes(data: NamedNumbers) -> NamedNumbers:
-    """Return numbers that have one to three axes, or raise ShapeError."""
+    """Return the numbers of an input, or raise ShapeError if they have not one to three axes."""
     if data.values.ndim not in (1, 2, 3):
         raise ShapeError(f"the input has shape {data.values.shape}; it must have one to three axes")
     return data
 
 
 def _array_of_archive(path: Path, key: str | None) -> Array:
+    """Return the array `key` of an .npz file as numbers; without a key, the only one."""
     names = npz_names(path)
     listing = join_names(names) or "none"
     if key is None and len(names) != 1:
@@ -131,6 +132,7 @@ def _are_times(head: str, first: str) -> bool:
 
 
 def _is_number(text: str) -> bool:
+    """Whether a cell of a table is a number, with a decimal point or a decimal comma."""
     try:
         parse_number(text.replace(",", "."))
     except ValueError:
@@ -139,7 +141,7 @@ def _is_number(text: str) -> bool:
 
 
 def parse_number(text: str) -> float:
-    """Return a number as `float` reads it, except that digits may not be grouped by underscores."""
+    """Return a number in a table as `float` reads it, except that digits may not be grouped by underscores."""
     if "_" in text:
         raise ValueError
     return float(text)

@@ -56,7 +56,7 @@ def prepare_run(
     the whole model.
     """
     contents_named = with_layers(contents, name, options.embedding, options.head, options.reads)
-    entry, several = _picked(contents_named, name)
+    entry, several = _picked_lstm(contents_named, name)
     if input is None:
         raise OptionError(f"{contents.path} is a model: give the file of its input as well")
     if entry is not None and finite and entry.non_finite:
@@ -80,8 +80,8 @@ def prepare_run(
     return _prepared_lstm(model, lstm_input, data, lstm_only)
 
 
-def _picked(contents: Contents, name: str | None) -> tuple[StoredLSTM | None, GatewiseError | None]:
-    """Return the LSTM of that name, or the only one; if several are possible, the error: a run may show which it is."""
+def _picked_lstm(contents: Contents, name: str | None) -> tuple[StoredLSTM | None, GatewiseError | None]:
+    """Return a file's LSTM of that name, or the only one; if several are possible, the error: a run may show which."""
     try:
         return contents.pick(name), None
     except OptionError as problem:
@@ -153,6 +153,7 @@ def _whole_model(
 
 
 def _prepared_lstm(model: OpenedModel, lstm_input: ModelInput, data: InputNumbers, lstm_only: bool) -> PreparedLSTM:
+    """Return the run of an LSTM or its network over its input, ready to start, with notes for the user."""
     reader = "the network" if model.feature_network is not None else f"the LSTM {model.found.name!r}"
     kind = f"the input of {reader}" if lstm_input.tokens is None else "the tokens of the network"
     ambiguous = model.network is None and is_runnable(model.contents)
@@ -166,6 +167,7 @@ def _prepared_lstm(model: OpenedModel, lstm_input: ModelInput, data: InputNumber
 def _prepared_whole_model(
     model: WholeModel, name: str | None, data: InputNumbers, options: InputOptions
 ) -> PreparedWholeModel:
+    """Return the run of a whole model by its framework, ready to start; refuse options of an LSTM's input."""
     for option in ("axes", "lengths", "state"):
         if getattr(options, option) is not None:
             raise OptionError(

@@ -102,7 +102,7 @@ class PreparedLSTM:
         return seconds(self.model.lstm, self.num_steps, self.input.batch)
 
     def run(self, keep: Keep = EVERYTHING, out: PathLike | None = None) -> OpenedRun:
-        """Run the model, and write its trace to the file `out` meanwhile."""
+        """Run the LSTM, or its network, over the input, and write its trace to the file `out` meanwhile."""
         lstm, network = self.model.lstm, self.model.network
         x, state, options = self.input.x, self.input.state, self.input.options | {"out": out}
         if not keep.everything:
@@ -134,7 +134,7 @@ class PreparedWholeModel:
     notes: ClassVar[tuple[str, ...]] = ()
 
     def run(self) -> OpenedRun:
-        """Run the model, and trace the LSTM in it."""
+        """Run the whole model by its framework, and return the run of the LSTM in it."""
         model, data = self.model, self.data
         values: Any = data.several
         if data.single is not None:

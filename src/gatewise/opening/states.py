@@ -31,17 +31,18 @@ def file_state(entry: StoredLSTM, batch: int) -> States | None:
     if entry.state is None:
         return None
 
-    def repeated(array: Array) -> Array:
+    def for_batch(array: Array) -> Array:
+        """Return the state of one sequence, or of each, for all sequences of the batch."""
         array = np.atleast_2d(array)
         if len(array) not in (1, batch):
             raise ShapeError(f"the file's initial state is for {counted(len(array), 'sequence')}; this run has {batch}")
         return np.broadcast_to(array, (batch, array.shape[1]))
 
-    return tuple(tuple(State(repeated(state.h), repeated(state.c)) for state in row) for row in entry.state)
+    return tuple(tuple(State(for_batch(state.h), for_batch(state.c)) for state in row) for row in entry.state)
 
 
 def initial_state(lstm: LSTM, arrays: Mapping[str, Any], batch: int) -> States:
-    """Return the initial states of the arrays h0 and c0; zeros for an array that is missing."""
+    """Return the initial states of an LSTM by the arrays h0 and c0; zeros for an array that is missing."""
     zeros = lstm.zero_state(batch)
     rows = nested_pairs(lstm, arrays.get("h0"), arrays.get("c0"), batch)
     return tuple(

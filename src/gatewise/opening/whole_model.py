@@ -61,9 +61,9 @@ class WholeModel:
     def fits(self, values: Any) -> bool:
         """Whether numbers have the shape of the model's input, a batch axis put in front where it lacks one."""
         shape = self.inputs[0].shape
-        return shape is None or self._reshaped(values) is not None
+        return shape is None or self._in_input_shape(values) is not None
 
-    def _reshaped(self, values: Any) -> Any:
+    def _in_input_shape(self, values: Any) -> Any:
         """Return numbers in the shape of the model's input, or None where they do not fit."""
         shape = self.inputs[0].shape
         if shape is None:
@@ -76,18 +76,18 @@ class WholeModel:
         return values if fits and all(n in (None, m) for n, m in zip(shape, values.shape, strict=True)) else None
 
     def run(self, inputs: Mapping[str, Any] | Any, rate: int | None, *, by_row: bool) -> tuple[Captured, ...]:
-        """Return every call of every LSTM, at an input or at inputs by name; `rate` is that of a sound.
+        """Run the model on an input, or on inputs by name, and return every call of its LSTMs; `rate` is a sound's.
 
         With `by_row`, each row of the input is a call of its own, of a model that keeps its state (TorchScript).
         """
-        named = dict(inputs) if isinstance(inputs, Mapping) else {self.inputs[0].name: self._reshaped(inputs)}
+        named = dict(inputs) if isinstance(inputs, Mapping) else {self.inputs[0].name: self._in_input_shape(inputs)}
         if any(array is None for array in named.values()):
             raise OptionError(
                 f"the input has shape {np.asarray(inputs).shape}; the model in {self.contents.path} takes"
                 f" {self.inputs[0]}"
             )
         for port in self.inputs[1:]:
-            if port.name not in named and (default := self._default(port, rate)) is not None:
+            if port.name not in named and (default := self._default_value(port, rate)) is not None:
                 named[port.name] = default
         missing = [port.name for port in self.inputs if port.name not in named]
         if missing:
@@ -98,9 +98,9 @@ class WholeModel:
             )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of frameworks, about themselves
-            return self._captured(named, by_row)
+            return self._capture_calls(named, by_row)
 
-    def _default(self, port: Port, rate: int | None) -> Any:
+    def _default_value(self, port: Port, rate: int | None) -> Any:
         """Return the value of a missing input: zeros for a state, the rate of a sound; None for others."""
         if port.name.lower() in RATE_NAMES:
             return None if rate is None else np.array(rate, port.dtype)
@@ -109,7 +109,8 @@ class WholeModel:
             return np.zeros([1 if size is None else size for size in port.shape], port.dtype)
         return None
 
-    def _captured(self, named: dict[str, Any], by_row: bool) -> tuple[Captured, ...]:
+    def _capture_calls(self, named: dict[str, Any], by_row: bool) -> tuple[Captured, ...]:
+        """Return every call of every LSTM in the model, which its framework runs on inputs by name."""
         if self.runtime == "onnxruntime":
             types = {port.name: port.dtype for port in self.inputs}
             typed = {name: _typed(name, array, types.get(name)) for name, array in named.items()}
@@ -122,7 +123,7 @@ class WholeModel:
                 raise
             except Exception as problem:  # of Keras' backends
                 raise FileError(f"Keras cannot run {self.contents.path}: {reason(problem)}") from None
-        return _scripted(self.model, named, by_row)
+        return _capture_torchscript(self.model, named, by_row)
 
 
 def _typed(name: str, array: Any, dtype: Any) -> Any:
@@ -131,32 +132,35 @@ def _typed(name: str, array: Any, dtype: Any) -> Any:
     return np.asarray(array, dtype)
 
 
-def _scripted(model: Any, named: Mapping[str, Any], by_row: bool) -> tuple[Captured, ...]:
-    """Run a TorchScript model on numbers of its weights' type; where that fails and they are integers, on integers."""
+def _capture_torchscript(model: Any, named: Mapping[str, Any], by_row: bool) -> tuple[Captured, ...]:
+    """Return the LSTM calls of a TorchScript model on floats; where that fails for integers, on integers."""
     import torch
 
     kind = next((weight.dtype for weight in model.parameters() if weight.is_floating_point()), torch.float32)
 
-    def calls(as_integers: bool) -> tuple[Captured, ...]:
-        def tensor(array: Any) -> Any:
+    def captured_calls(as_integers: bool) -> tuple[Captured, ...]:
+        """Return the LSTM calls of the model on tensors of its weights' type, or of int64."""
+
+        def as_tensor(array: Any) -> Any:
+            """Return an input as a tensor of PyTorch; a single integer as a Python int."""
             array = np.ascontiguousarray(array)
             if array.ndim == 0 and array.dtype.kind in "iu":
                 return int(array)
             return torch.from_numpy(array).to(torch.int64 if as_integers else kind)
 
-        inputs = {name: tensor(array) for name, array in named.items()}
+        inputs = {name: as_tensor(array) for name, array in named.items()}
         first = next(iter(inputs))
         rows = inputs[first].split(1) if by_row else [inputs[first]]
         return tuple(call for row in rows for call in capture(model, **inputs | {first: row}))
 
     try:
-        return calls(False)
+        return captured_calls(False)
     except OptionError:
         values = next(iter(named.values()))
         if (values != np.rint(values)).any():
             raise
         with suppress(OptionError):
-            return calls(True)
+            return captured_calls(True)
         raise
 
 
@@ -186,6 +190,7 @@ def load_whole_model(contents: Contents) -> WholeModel:
 
 
 def _onnx_ports(path: Path) -> tuple[Port, ...]:
+    """Return the inputs of an ONNX graph that have no value in the file, with their shapes and types."""
     from gatewise.files.budget import Budget
     from gatewise.interop.onnx import packages
     from gatewise.interop.onnx.parsing import parse_model
@@ -206,6 +211,7 @@ def _onnx_ports(path: Path) -> tuple[Port, ...]:
 
 
 def _load_torchscript(path: Path, contents: Contents) -> WholeModel:
+    """Return a TorchScript model that PyTorch has loaded, with the inputs that it needs."""
     with importing("torch", "running a TorchScript model needs"):
         import torch
     try:
@@ -222,6 +228,7 @@ def _load_torchscript(path: Path, contents: Contents) -> WholeModel:
 
 
 def _load_keras(path: Path, contents: Contents) -> WholeModel:
+    """Return a Keras model that Keras has loaded, with its inputs."""
     from gatewise.interop.keras.live import library
 
     keras = library()
