@@ -41,12 +41,12 @@ def hold_right_gradients(variant: str, projection: str) -> None:
 
 def test_a_wrong_gradient_is_seen(monkeypatch):
     steps = steps_of("plain")
-    right = adjoints._gate
+    right = adjoints._gate_derivatives
 
     def wrong(M, k, dy):
         return tuple(1.01 * one for one in right(M, k, dy)) if k == "f" else right(M, k, dy)
 
-    monkeypatch.setattr(adjoints, "_gate", wrong)
+    monkeypatch.setattr(adjoints, "_gate_derivatives", wrong)
     found = {one.name: one for one in gradient_check(steps, np.ones(4), np.zeros(4))}
     assert found["weight"].relative > 1e-3
     assert found["bias"].relative > 1e-3

@@ -4,7 +4,7 @@ import sys
 
 
 def main() -> None:
-    """Run the program."""
+    """Run the program `gatewise`; an interrupt ends it with exit code 130."""
     try:
         import os
         import signal

@@ -126,7 +126,7 @@ class Activation:
             elif value is not None:
                 if default is None:
                     raise OptionError(f"{self.name} has no {constant}; it was given {value!r}")
-                value = _constant(self.name, constant, value)
+                value = _checked_constant(self.name, constant, value)
             object.__setattr__(self, constant, value)
 
     def __call__(self, a: Array) -> Array:
@@ -161,7 +161,8 @@ class Activation:
             ) from None
 
 
-def _constant(name: str, constant: str, value: object) -> float:
+def _checked_constant(name: str, constant: str, value: object) -> float:
+    """Return a constant of an activation as a float, or raise OptionError if it is not in its range."""
     number = finite_number(f"{constant} of {name}", value)
     # The derivative is computed from the output, which determines the branch only where slopes and scales are positive.
     if name in {"leaky_relu", "thresholded_relu", "elu"} and number < 0:

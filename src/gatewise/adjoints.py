@@ -49,7 +49,7 @@ def _within(q: Array, clip: float | None) -> Array | float:
 
 
 def step(M: Moment, dh: Array, dc: Array) -> Adjoint:
-    """Return the derivatives of the loss in one step, given those with respect to the states at its end.
+    """Return the derivatives of the loss in one step of an LSTM, given those with respect to the states at its end.
 
     It is left whole: its lines are the chain rule in order, each with names that the lines above it define.
     """
@@ -96,7 +96,7 @@ def step(M: Moment, dh: Array, dc: Array) -> Adjoint:
 
     # o = σ(a_o), whose sum includes the peephole p_o * c_new: before the cell state, since it sees the new one
     da, dn, dq = dict[str, Array](), dict[str, Array](), dict[str, Array]()
-    da["o"], dn["o"], dq["o"] = _gate(M, "o", do)
+    da["o"], dn["o"], dq["o"] = _gate_derivatives(M, "o", do)
     if p.peephole is not None:
         dc_new = dc_new + dq["o"] * of(p.peephole, "o", PEEPHOLES)
 
@@ -117,9 +117,9 @@ def step(M: Moment, dh: Array, dc: Array) -> Adjoint:
         di, df, dg = M.edit_gradient("i", di), M.edit_gradient("f", df), M.edit_gradient("g", dg)
 
     # i = σ(a_i), f = σ(a_f), g = tanh(a_g)
-    da["i"], dn["i"], dq["i"] = _gate(M, "i", di)
-    da["f"], dn["f"], dq["f"] = _gate(M, "f", df)
-    da["g"], dn["g"], dq["g"] = _gate(M, "g", dg)
+    da["i"], dn["i"], dq["i"] = _gate_derivatives(M, "i", di)
+    da["f"], dn["f"], dq["f"] = _gate_derivatives(M, "f", df)
+    da["g"], dn["g"], dq["g"] = _gate_derivatives(M, "g", dg)
 
     # a_k = n_k + b_k;  n_k = gain * standardize(q_k);  q_k = s_k + p_k * c
     gradients["bias"] = np.stack([da[k].sum(0) for k in LETTERS])
@@ -164,7 +164,7 @@ def step(M: Moment, dh: Array, dc: Array) -> Adjoint:
     return Adjoint(dx, dh_prev, dc_prev, dm, dc_new, gates, np.stack([da[k] for k in LETTERS], axis=1), gradients)
 
 
-def _gate(M: Moment, k: str, dy: Array) -> tuple[Array, Array, Array]:
+def _gate_derivatives(M: Moment, k: str, dy: Array) -> tuple[Array, Array, Array]:
     """Return the derivatives with respect to gate k's pre-activation a, its sum n before the bias, and its sum q."""
     if k == M.p.variant.coupled:
         return dy, dy, dy  # zeros: the gate has no sum of its own

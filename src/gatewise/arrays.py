@@ -123,7 +123,7 @@ def frozen(array: Array, shape: tuple[int, ...], name: str) -> Array:
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """Return an array that is not set; a large one begins where a line of the caches does.
+    """Return an array whose numbers are not set; a large one begins where a line of the processor's caches does.
 
     The memory of a large one is locked, so that an array that is locked later cannot be opened by way of a view.
     """
@@ -138,7 +138,7 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
 
 
 def owns_memory(array: Array) -> bool:
-    """Return whether an array is all that lies in its memory, as far as can be seen; those of `empty` are."""
+    """Return whether an array has its memory for itself, as far as can be seen; the arrays of `empty` have."""
     base = array.base
     return array.flags.owndata or (
         type(base) is np.ndarray

@@ -73,7 +73,7 @@ class LSTMCell:
             dtype=dtype,
             **options,
         )
-        self._set(drawn, labels)
+        self._set_parameters(drawn, labels)
 
     @classmethod
     def from_parameters(cls, parameters: Parameters, labels: Labels | None = None) -> LSTMCell:
@@ -95,10 +95,11 @@ class LSTMCell:
         if not isinstance(parameters, Parameters):
             raise OptionError(f"a cell is made of Parameters, not of {type(parameters).__name__}")
         cell = cls.__new__(cls)
-        cell._set(parameters, labels)
+        cell._set_parameters(parameters, labels)
         return cell
 
-    def _set(self, parameters: Parameters, labels: Labels | None) -> None:
+    def _set_parameters(self, parameters: Parameters, labels: Labels | None) -> None:
+        """Set the parameters and the labels of a cell, or raise an error if they do not fit each other."""
         if labels is not None and not isinstance(labels, Labels):
             raise OptionError(f"labels must be Labels, not {type(labels).__name__}")
         self.parameters = parameters
@@ -159,13 +160,14 @@ class LSTMCell:
             raise ShapeError(f"the state must be a State(h, c), not {state!r}") from None
         moment = Moment(
             self.parameters,
-            self._row("x", x, self.input_size),
-            self._row("h", h, self.recurrent_size),
-            self._row("c", c, self.hidden_size),
+            self._checked_row("x", x, self.input_size),
+            self._checked_row("h", h, self.recurrent_size),
+            self._checked_row("c", c, self.hidden_size),
         )
         return _stepped(moment, self.labels)
 
-    def _row(self, name: str, value: npt.ArrayLike, count: int) -> Array:
+    def _checked_row(self, name: str, value: npt.ArrayLike, count: int) -> Array:
+        """Return a vector of one step (count,) as a batch of one in the cell's dtype, or raise ShapeError."""
         array = np.array(numbers(name, value, self.dtype))  # a copy: a step is shown later, and must not change
         if array.shape != (count,):
             raise ShapeError(f"{name} has shape {array.shape}; this cell takes ({count},), one step of one sequence")
@@ -192,7 +194,7 @@ def draw(
     dtype: npt.DTypeLike = np.float32,
     **options: Any,
 ) -> Parameters:
-    """Return new parameters.
+    """Return the random parameters of a new LSTM cell.
 
     Parameters
     ----------
@@ -247,7 +249,7 @@ def draw(
     drawn = {name: shape for name, shape in shapes.items() if shape and not declared[name].initial}
     source = generator(init, rng, options)
     drawing: dict[str, Callable[..., dict[str, Array]]]
-    drawing = {"notebook": _notebook, "pytorch": _pytorch, "glorot": _glorot, "chrono": _chrono}
+    drawing = {"notebook": _draw_notebook, "pytorch": _draw_pytorch, "glorot": _draw_glorot, "chrono": _draw_chrono}
     with np.errstate(over="ignore"):
         arrays = drawing[init](source, drawn, recurrent, options)
     if not all(np.isfinite(array).all() for array in arrays.values()):
@@ -262,13 +264,13 @@ def draw(
 
 
 def generator(init: str, rng: Rng, options: Mapping[str, Any]) -> np.random.Generator | np.random.RandomState:
-    """Return where an initialiser's numbers come from; one that draws for several cells goes on from cell to cell."""
+    """Return the generator of an initialiser's random numbers; one given goes on from cell to cell."""
     if init == "notebook":
         if isinstance(rng, np.random.RandomState):
             return rng
         if rng is not None:
             raise OptionError("the initialiser 'notebook' takes a seed, not an rng")
-        return _legacy(options.get("seed", 1010))
+        return _legacy_generator(options.get("seed", 1010))
     if isinstance(rng, np.random.Generator):
         return rng
     if rng is not None and (isinstance(rng, bool) or not isinstance(rng, (int, np.integer)) or rng < 0):
@@ -276,27 +278,30 @@ def generator(init: str, rng: Rng, options: Mapping[str, Any]) -> np.random.Gene
     return np.random.default_rng(rng)
 
 
-def _legacy(seed: object) -> np.random.RandomState:
+def _legacy_generator(seed: object) -> np.random.RandomState:
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
         raise OptionError(f"seed must be an integer from 0 to {2**32 - 1}, not {seed!r}")
     return np.random.RandomState(int(seed))
 
 
 Shapes = dict[str, tuple[int, ...]]  # of the arrays that are drawn
+Arrays = dict[str, Array]
 
 
-def _notebook(rng: np.random.RandomState, shapes: Shapes, recurrent: int, options: dict[str, Any]) -> dict[str, Array]:
+def _draw_notebook(rng: np.random.RandomState, shapes: Shapes, recurrent: int, options: dict[str, Any]) -> Arrays:
+    """Return random weights of a cell as the worked example draws them, normal and scaled; the biases are zero."""
     scale = finite_number("scale", options.get("scale", 0.01))
     _, hidden, columns = shapes["weight"]
     drawn = {gate: rng.randn(hidden, columns) * scale for gate in "figo"}  # the notebook's order
-    arrays: dict[str, Array] = {
+    arrays: Arrays = {
         "weight": np.stack([drawn[gate] for gate in gates.LETTERS]),
         "bias": np.zeros((4, hidden)),
     }
     return arrays | {name: rng.randn(*shape) * scale for name, shape in shapes.items() if name not in arrays}
 
 
-def _pytorch(rng: np.random.Generator, shapes: Shapes, recurrent: int, options: dict[str, Any]) -> dict[str, Array]:
+def _draw_pytorch(rng: np.random.Generator, shapes: Shapes, recurrent: int, options: dict[str, Any]) -> Arrays:
+    """Return random weights of a cell as PyTorch draws them: uniform within ±1/sqrt(hidden)."""
     _, hidden, columns = shapes["weight"]
     bound = 1 / math.sqrt(hidden)
     arrays = {
@@ -306,16 +311,17 @@ def _pytorch(rng: np.random.Generator, shapes: Shapes, recurrent: int, options: 
     return arrays | {name: rng.uniform(-bound, bound, shape) for name, shape in shapes.items() if name not in arrays}
 
 
-def _glorot(rng: np.random.Generator, shapes: Shapes, recurrent: int, options: dict[str, Any]) -> dict[str, Array]:
+def _draw_glorot(rng: np.random.Generator, shapes: Shapes, recurrent: int, options: dict[str, Any]) -> Arrays:
+    """Return random weights of a cell as Keras draws them: Glorot's for the input, orthogonal recurrent ones."""
     _, hidden, columns = shapes["weight"]
     inputs = columns - recurrent
     limit = math.sqrt(6 / (inputs + 4 * hidden))  # Keras draws one kernel (input, 4 hidden)
     weight = np.empty((4, hidden, columns))
     weight[..., recurrent:] = rng.uniform(-limit, limit, (4, hidden, inputs))
-    weight[..., :recurrent] = _orthogonal(rng, 4 * hidden, recurrent).reshape(4, hidden, recurrent)
+    weight[..., :recurrent] = _orthonormal_columns(rng, 4 * hidden, recurrent).reshape(4, hidden, recurrent)
     bias = np.zeros((4, hidden))
     bias[gates.index("f")] = finite_number("forget_bias", options.get("forget_bias", 1.0))
-    arrays: dict[str, Array] = {"weight": weight, "bias": bias}
+    arrays: Arrays = {"weight": weight, "bias": bias}
     for name, shape in shapes.items():
         if name not in arrays:
             limit = math.sqrt(6 / (hidden + (recurrent if name == "projection" else hidden)))
@@ -323,15 +329,16 @@ def _glorot(rng: np.random.Generator, shapes: Shapes, recurrent: int, options: d
     return arrays
 
 
-def _chrono(rng: np.random.Generator, shapes: Shapes, recurrent: int, options: dict[str, Any]) -> dict[str, Array]:
+def _draw_chrono(rng: np.random.Generator, shapes: Shapes, recurrent: int, options: dict[str, Any]) -> Arrays:
+    """Return random weights of a cell whose gate biases give memories of up to `longest` steps; see `draw`."""
     longest = size("longest", options.get("longest", 100), least=3)
-    arrays = _glorot(rng, shapes, recurrent, {})
+    arrays = _draw_glorot(rng, shapes, recurrent, {})
     bias = np.log(rng.uniform(1, longest - 1, arrays["bias"].shape[1]))
     arrays["bias"][gates.index("f")], arrays["bias"][gates.index("i")] = bias, -bias
     return arrays
 
 
-def _orthogonal(rng: np.random.Generator, rows: int, columns: int) -> Array:
+def _orthonormal_columns(rng: np.random.Generator, rows: int, columns: int) -> Array:
     """Return a matrix with orthonormal columns, uniform over all such (rows >= columns)."""
     q, r = np.linalg.qr(rng.standard_normal((rows, columns)))
     matrix: Array = q * np.sign(np.diag(r))

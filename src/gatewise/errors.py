@@ -27,7 +27,7 @@ PACKAGES = {  # that are optional, by their modules: their names, and the extras
 
 
 def sentence(text: str) -> str:
-    """Return a message as one line of at most 500 characters; bytes of a path that are not UTF-8 are spelled out."""
+    """Return an error's message as one line of at most 500 characters; bytes that are not UTF-8 are spelled out."""
     if len(text) > LONGEST:
         text = f"{text[: LONGEST - 1]}…"
     if not text.isprintable():

@@ -105,6 +105,7 @@ class Variant:
         self._require_positive("epsilon")
 
     def _require_positive(self, name: str) -> None:
+        """Raise OptionError unless a switch of the cell is None or a positive, finite number."""
         value = getattr(self, name)
         if value is None:
             return
@@ -142,7 +143,7 @@ class Variant:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return every switch as plain data."""
+        """Return every switch of the cell as plain data."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {
             name: {"name": value.name, "alpha": value.alpha, "beta": value.beta}
@@ -196,7 +197,7 @@ class ArrayDeclaration:
 
 
 def array_declarations(variant: Variant) -> dict[str, ArrayDeclaration]:
-    """Return how the arrays of a variant's parameters are made up, by name; any cell may also have the projection."""
+    """Return the declarations of a variant's parameter arrays, by name; any cell may also have the projection."""
     declared = {
         "weight": ArrayDeclaration(tuple(f"W_{k}" for k in gates.LETTERS), (4,), ("hidden", "columns")),
         "bias": ArrayDeclaration(tuple(f"b_{k}" for k in gates.LETTERS), (4,)),

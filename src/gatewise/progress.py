@@ -30,7 +30,7 @@ _here = _Here()
 
 @contextmanager
 def working(purpose: str, total: int | None, expected: float = 0.0) -> Iterator[Callable[[int], None]]:
-    """Show work on standard error, where that is a terminal and the work takes longer than `PATIENCE`.
+    """Show the progress of work on standard error, where that is a terminal and it takes longer than `PATIENCE`.
 
     `purpose` says what is being done, "integrating gradients"; `total` how many pieces the work has, None if it does
     not tell how far it is. Work that is `expected` to take more seconds than `PATIENCE` is shown from the beginning.
@@ -60,7 +60,7 @@ def unshown() -> Iterator[None]:
 
 @contextmanager
 def working_through(purpose: str, count: int) -> Iterator[Callable[[int], None]]:
-    """Show work on things that a person can count, as `working` does, where there are more than `MANY`."""
+    """Show the progress of work on `count` pieces, as `working` does, where there are more than `MANY`."""
     if count <= MANY:
         yield lambda count: None
         return
@@ -72,11 +72,12 @@ class _Bar:
     """One line of progress, which appears once the work has taken a while."""
 
     def __init__(self, purpose: str, total: int | None) -> None:
-        self.what, self.total, self.done, self.start = purpose, total, 0, time.monotonic()
+        self.purpose, self.total, self.done, self.start = purpose, total, 0, time.monotonic()
         self.owner = False
         self.task: int | None = None
 
     def advance(self, count: int) -> None:
+        """Add so many pieces to those done; the bar appears once the work has lasted `PATIENCE`."""
         self.done += count
         if self.task is None:
             if time.monotonic() - self.start < PATIENCE:
@@ -85,19 +86,22 @@ class _Bar:
         _shown[0].update(self.task, completed=self.done)  # type: ignore[arg-type]
 
     def show(self) -> None:
+        """Show the bar on the terminal: a line of the bars that are there, or of new ones."""
         if not _shown:
-            _shown.append(_started())
+            _shown.append(_start_bars())
             self.owner = True
-        self.task = _shown[0].add_task(self.what, total=self.total)
+        self.task = _shown[0].add_task(self.purpose, total=self.total)
 
     def close(self) -> None:
+        """Take the bar off the terminal, and all bars if this was the first."""
         if self.task is not None and _shown:
             _shown[0].remove_task(self.task)  # type: ignore[arg-type]
         if self.owner:
             _shown.pop().stop()
 
 
-def _started() -> Progress:
+def _start_bars() -> Progress:
+    """Return rich's progress bars on standard error, started."""
     from rich.console import Console
     from rich.progress import Progress, TimeElapsedColumn
 

@@ -108,7 +108,7 @@ def nth(count: int) -> str:
 
 
 def brief(title: str, arrays: Mapping[str, npt.NDArray[Any] | None], most: int = 4, small: int = 1000) -> str:
-    """Return what a record's `repr` shows: a title, and a line for each array with its shape and its first numbers.
+    """Return the `repr` of a record: a title, and a line for each array with its shape and its first numbers.
 
     Of an array, `most` numbers are shown, and none if it has more than `small`, since it may lie in a file. None in the
     place of an array makes a line of words alone.

@@ -69,7 +69,7 @@ for place, (name, command) in enumerate(COMMANDS.items()):
 
 
 def main(tokens: Sequence[str] | None = None) -> None:
-    """Run the program: exit code 0, 1 where a command answers no, or 2 with one sentence on standard error."""
+    """Run the command line: exit code 0, 1 where a command answers no, or 2 with one sentence on standard error."""
     tokens = list(sys.argv[1:] if tokens is None else tokens)
     _spell_out(sys.stdout)
     _spell_out(sys.stderr)
@@ -88,17 +88,17 @@ def main(tokens: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # whoever reads the output has seen enough
         _drop_output()
     except CycloptsError as problem:
-        _refuse(sentence(problem, app))
+        _exit_with_error(sentence(problem, app))
     except (GatewiseError, MemoryError, OSError) as problem:
         if isinstance(problem, OSError) and not isinstance(problem, GatewiseError):
             _drop_output()
-        _refuse(str(problem) or "out of memory")
+        _exit_with_error(str(problem) or "out of memory")
     except KeyboardInterrupt:
         sys.exit(130)
 
 
 def _spell_out(stream: object) -> None:
-    """Let a terminal whose letters are few get what it has not in those that it has."""
+    """Let a stream whose encoding is not UTF write the characters that it lacks in those that it has."""
     if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
         from gatewise.render.text import spell_out
 
@@ -106,20 +106,21 @@ def _spell_out(stream: object) -> None:
         stream.reconfigure(errors="gatewise.spell_out")
 
 
-def _refuse(why: str) -> NoReturn:
+def _exit_with_error(message: str) -> NoReturn:
+    """Print an error on standard error as the program's own, and end the program with exit code 2."""
     from gatewise.render.text import clean
 
-    print(f"gatewise: {clean(why)}", file=sys.stderr)
+    print(f"gatewise: {clean(message)}", file=sys.stderr)
     sys.exit(2)
 
 
 def _flush() -> None:
-    """Write what is still to be written, so that what goes wrong is told here and not as the interpreter ends."""
+    """Write the rest of the output, so that an error in writing is told here and not as the interpreter ends."""
     if sys.stdout is not None:  # it may be closed
         sys.stdout.flush()
 
 
 def _drop_output() -> None:
-    """Send what is still to be written nowhere, so that the interpreter does not try again when it ends."""
+    """Drop the output that is not written yet, so that the interpreter does not try again when it ends."""
     if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -65,7 +65,7 @@ def convert(
     gates
         For ONNX: write a graph of standard operators that also outputs every gate of every step.
     """
-    target = _target(output, to)
+    target = _target_framework(output, to)
     if gates and target != "onnx":
         raise OptionError(f"--gates belongs to ONNX; {output} is written for {target}")
     require_other(output, file)
@@ -74,13 +74,14 @@ def convert(
     network = model.network if target == "gatewise" else None
     if target == "gatewise":
         print_notes(model.notes)
-    _write(target, model.lstm if network is None else network, output, gates)
+    _write_model(target, model.lstm if network is None else network, output, gates)
     kind = f"{target}{', with every gate' * gates}"
     left = left_behind(model, target)
     print_line(f"{file}: {model.found.name} ({contents.format}) -> {output} ({kind}){left}")
 
 
-def _target(output: Path, to: str | None) -> str:
+def _target_framework(output: Path, to: str | None) -> str:
+    """Return the framework whose file `gatewise convert` writes: `to`, or by the suffix of the output."""
     suffix = output.suffix.lower()
     fits = [target for target, suffixes in SUFFIXES.items() if suffix in suffixes]
     if to is None:
@@ -93,12 +94,13 @@ def _target(output: Path, to: str | None) -> str:
     return to
 
 
-def _write(target: str, thing: LSTM | Network, output: Path, gates: bool) -> None:
-    lstm = thing.lstm if isinstance(thing, Network) else thing
+def _write_model(target: str, model: LSTM | Network, output: Path, gates: bool) -> None:
+    """Write an LSTM to a file of a framework, or for gatewise's own format a whole network."""
+    lstm = model.lstm if isinstance(model, Network) else model
     if target == "gatewise":
         from gatewise.interop import save
 
-        save(thing, output)
+        save(model, output)
     elif target == "torch":
         from gatewise.interop import torch
 
@@ -114,7 +116,7 @@ def _write(target: str, thing: LSTM | Network, output: Path, gates: bool) -> Non
 
 
 def left_behind(model: OpenedModel, target: str) -> str:
-    """Return the clause about what the source holds and the target does not; empty if that is nothing."""
+    """Return the clause about what a converted file does not carry over from its source; empty if that is nothing."""
     contents, entry, network = model.contents, model.found, model.network
     left = []
     if network is None or target != "gatewise":

@@ -89,14 +89,15 @@ def as_json(contents: Contents) -> dict[str, Any]:
         "file": contents.path,
         "format": contents.format,
         "network": contents.network is not None,
-        "lstms": [_as_json(entry) for entry in contents.lstms],
+        "lstms": [_lstm_json(entry) for entry in contents.lstms],
         "parts": [{"name": part.name, "kind": part.kind, "shape": list(part.shape)} for part in contents.parts],
         "refused": [{"name": refused.name, "reason": refused.reason} for refused in contents.refused],
         "calls": list(contents.calls),
     }
 
 
-def _as_json(entry: StoredLSTM) -> dict[str, Any]:
+def _lstm_json(entry: StoredLSTM) -> dict[str, Any]:
+    """Return an LSTM in a file as plain data, as `gatewise inspect --json` prints it."""
     lstm = entry.lstm
     p = lstm.layers[0][0].parameters
     return {
@@ -132,12 +133,12 @@ def _as_json(entry: StoredLSTM) -> dict[str, Any]:
 
 
 def lines(contents: Contents) -> Iterator[str]:
-    """Yield the contents of a file as lines of at most 80 columns; a longer word is not cut."""
+    """Yield what `gatewise inspect` prints of a file, in lines of at most 80 columns; a longer word is not cut."""
     yield from wrapped(f"{contents.path}: {contents.format}", "", "  ")
     for entry in contents.lstms:
         yield ""
         yield from wrapped(entry.name, "", "  ")
-        for head, text in _facts(entry):
+        for head, text in _lstm_facts(entry):
             yield from wrapped(text, f"  {head:<13}", " " * 15)
     if not contents.lstms:
         yield ""
@@ -165,7 +166,8 @@ def lines(contents: Contents) -> Iterator[str]:
             yield f"  and {len(calls) - MOST_CALLS:,} more, which --json lists"
 
 
-def _facts(entry: StoredLSTM) -> Iterator[tuple[str, str]]:
+def _lstm_facts(entry: StoredLSTM) -> Iterator[tuple[str, str]]:
+    """Yield what `gatewise inspect` prints about an LSTM in a file: a heading, and its text."""
     lstm = entry.lstm
     rows = [row[0] for row in lstm.layers]
     hidden = [f"{cell.hidden_size:,}" for cell in rows]
@@ -199,7 +201,7 @@ def _variant(variant: Any) -> str:
 
 
 def wrapped(text: str, first: str, rest: str) -> list[str]:
-    """Return text in lines of 80 columns with these beginnings; a word is never cut."""
+    """Return printed text in lines of 80 columns with these beginnings; a word is never cut."""
     from gatewise.render.text import clean
 
     return textwrap.wrap(

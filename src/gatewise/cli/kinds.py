@@ -21,7 +21,7 @@ def required(function: Callable[..., Any]) -> set[str]:
     return {p.name for p in rest if p.default is p.empty and p.kind is not p.VAR_KEYWORD}
 
 
-def _answers(name: str) -> bool:
+def _is_question(name: str) -> bool:
     """Whether a public name of `insight` is a question, whose answer can be said and written."""
     function = getattr(insight, name)
     if not inspect.isfunction(function):
@@ -31,8 +31,11 @@ def _answers(name: str) -> bool:
 
 
 def _kinds() -> dict[str, PlotKind]:
+    """Return all pictures of a run and all questions that need no more than `ARGUMENTS`, by the name of their kind."""
     kinds: dict[str, PlotKind] = {name: (picture.data, picture.draw) for name, picture in PICTURES.items()}
-    kinds |= {name: (getattr(insight, name), None) for name in insight.__all__ if name not in kinds and _answers(name)}
+    kinds |= {
+        name: (getattr(insight, name), None) for name in insight.__all__ if name not in kinds and _is_question(name)
+    }
     return {name: kinds[name] for name in sorted(kinds) if required(kinds[name][0]) <= ARGUMENTS}
 
 

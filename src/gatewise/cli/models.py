@@ -92,7 +92,7 @@ class InputArguments:
     ] = None
 
     def parsed(self) -> InputOptions:
-        """Return the options with their numbers read."""
+        """Return the typed options of an input as `InputOptions`, their numbers read."""
         options = chosen_options(self)
         if self.lengths is not None:
             options["lengths"] = integers("lengths", self.lengths)
@@ -114,6 +114,7 @@ def parse_settings(settings: Sequence[str] | None) -> dict[str, Any]:
 
 
 def _parse_value(text: str) -> bool | int | float | str:
+    """Return the value of an option --set: true or false, a number, or else the text."""
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     for kind in (int, float):

@@ -23,8 +23,8 @@ VARIANT = Group("Its variant", sort_key=6)
 MODEL = Group("A trained model", sort_key=7)
 
 
-def _integer(kind: object, tokens: Sequence[Token]) -> int:
-    """Read an integer as Python does; 1.5 is none."""
+def _parse_integer(kind: object, tokens: Sequence[Token]) -> int:
+    """Return the integer that an option of the command line was given; 1.5 is none."""
     try:
         return int(tokens[0].value)
     except ValueError:
@@ -43,8 +43,8 @@ Basin = Annotated[
     str | None,
     Parameter(help="The id of the basin whose attributes are taken. Default: the name of INPUT, without its ending."),
 ]
-Integer = Annotated[int | None, Parameter(converter=_integer)]
-Count = Annotated[int, Parameter(converter=_integer)]
+Integer = Annotated[int | None, Parameter(converter=_parse_integer)]
+Count = Annotated[int, Parameter(converter=_parse_integer)]
 
 
 @Parameter(name="*", group=CELL)
@@ -202,7 +202,7 @@ class BackOptions:
 
 
 def chosen_options(options: Any) -> dict[str, Any]:
-    """Return the options that have a value, by name."""
+    """Return the options of the command line in a group that have a value, by name."""
     if options is None:
         return {}
     values = {field.name: getattr(options, field.name) for field in fields(options)}

@@ -150,14 +150,14 @@ def plot(
         raise OptionError(f"there is no picture of {kind}; -o NAME.csv writes its numbers")
     if output is None and kind != "gates" and not hasattr(insight, kind):
         raise OptionError(f"--kind {kind} needs --output: without it, gates are drawn in the terminal")
-    arguments = _arguments(kind, data, chosen, other)
+    arguments = _arguments_of(kind, data, chosen, other)
     drawn = {}
     if "steps" in chosen and draw is not None and "steps" in inspect.signature(draw).parameters:
-        drawn = {"steps": _steps(chosen.pop("steps"))}
+        drawn = {"steps": _parse_steps(chosen.pop("steps"))}
     files = [file] if other is None else [file, other]
-    traces = _traces(files, input, options, name, settings)
+    traces = _opened_traces(files, input, options, name, settings)
     with working("drawing", 3) as done:
-        subject, *others = _alike([_subject(kind, data, trace, chosen) for trace in traces])
+        subject, *others = _comparable_runs([_picture_subject(kind, data, trace, chosen) for trace in traces])
         arguments |= dict(zip(("after",), others, strict=False))
         if "text" in arguments and len(arguments["text"]) != len(subject):
             arguments["text"] = arguments["text"].splitlines()
@@ -193,14 +193,14 @@ def _require_no_arrays(file: Path, input: Path | None) -> None:
         )
 
 
-def _traces(
+def _opened_traces(
     files: Sequence[Path],
     input: Path | None,
     options: InputArguments | None,
     name: str | None,
     settings: Sequence[str] | None,
 ) -> list[Any]:
-    """Return the runs of files over one input; a trace beside a model takes no input.
+    """Return the runs of the files of `gatewise plot` over one input; a trace beside a model takes no input.
 
     Where only some of the files have an LSTM of that name, the others may hold a single one.
     """
@@ -219,7 +219,7 @@ def _traces(
 
 
 def _announce_cost(kind: str, subject: Any, arguments: dict[str, Any]) -> None:
-    """Announce the cost of an answer that can be estimated."""
+    """Announce the memory and time of a question's answer, where they can be estimated."""
     cost_of = getattr(insight, f"cost_of_{kind}", None)
     if cost_of is not None:
         parameters = inspect.signature(cost_of).parameters
@@ -231,15 +231,15 @@ def _announce_cost(kind: str, subject: Any, arguments: dict[str, Any]) -> None:
 # The arguments of a picture, and its subject.
 
 
-def _arguments(kind: str, data: Callable[..., Any], chosen: dict[str, Any], other: Path | None) -> dict[str, Any]:
-    """Return the arguments of a kind's record from the options that were given."""
+def _arguments_of(kind: str, data: Callable[..., Any], chosen: dict[str, Any], other: Path | None) -> dict[str, Any]:
+    """Return the arguments of the function that makes a picture's record, from the options of `gatewise plot`."""
     parameters = inspect.signature(data).parameters
     if other is not None and "after" not in parameters:
         raise OptionError(f"--with does not go with --kind {kind}")
     arguments: dict[str, Any] = {}
     for option, value in chosen.items():
         if option == "steps":
-            arguments |= dict(zip(("start", "stop"), _steps(value), strict=True)) if "start" in parameters else {}
+            arguments |= dict(zip(("start", "stop"), _parse_steps(value), strict=True)) if "start" in parameters else {}
         if option in ("layer", "direction", "steps"):
             continue
         name = PARAMETERS.get(option, option)
@@ -247,25 +247,26 @@ def _arguments(kind: str, data: Callable[..., Any], chosen: dict[str, Any], othe
             raise OptionError(f"--{option} does not go with --kind {kind}")
         arguments[name] = READ[option](value) if option in READ else value
         if option == "values":
-            arguments |= _values(value)
+            arguments |= _probe_values(value)
     for missing in required(data) - set(arguments) - ({"after"} if other is not None else set()):
         raise OptionError(f"--kind {kind} needs --{OPTIONS.get(missing, missing)}")
     return arguments
 
 
-def _name(text: str) -> int | str:
-    """Return a number, or else the text as a name."""
+def _number_or_name(text: str) -> int | str:
+    """Return the number that an option was given, or else its text as a name."""
     try:
         return int(text)
     except ValueError:
         return text
 
 
-def _names(text: str) -> list[int | str]:
-    return [_name(part.strip()) for part in text.split(",")]
+def _numbers_or_names(text: str) -> list[int | str]:
+    return [_number_or_name(part.strip()) for part in text.split(",")]
 
 
-def _steps(text: str) -> tuple[int | None, int | None]:
+def _parse_steps(text: str) -> tuple[int | None, int | None]:
+    """Return the first step and the stop of an option FIRST:STOP, whose ends may be left out."""
     try:
         first, stop = (int(part) if part.strip() else None for part in text.split(":"))
     except ValueError:
@@ -273,8 +274,8 @@ def _steps(text: str) -> tuple[int | None, int | None]:
     return first or 0, stop
 
 
-def _values(path: Path) -> dict[str, Any]:
-    """Return the values of a probe, and their name if the head of a .csv file gives it."""
+def _probe_values(path: Path) -> dict[str, Any]:
+    """Return the values in the file of --values for a probe, and their name if the head of a .csv file gives it."""
     data = read_numbers(path)
     column = data.values.ndim == 2 and data.values.shape[1] == 1
     values = {"values": data.values[:, 0] if column else data.values}
@@ -282,18 +283,18 @@ def _values(path: Path) -> dict[str, Any]:
 
 
 READ: dict[str, Callable[[Any], Any]] = {
-    "at": _name,
-    "sequence": _name,
-    "unit": _name,
-    "units": _names,
-    "features": _names,
-    "target": _name,
+    "at": _number_or_name,
+    "sequence": _number_or_name,
+    "unit": _number_or_name,
+    "units": _numbers_or_names,
+    "features": _numbers_or_names,
+    "target": _number_or_name,
     "text": read_text,
 }
 
 
-def _alike(subjects: list[Any]) -> list[Any]:
-    """Return runs of one kind: without their networks, or of their only cells beside the trace of one cell."""
+def _comparable_runs(subjects: list[Any]) -> list[Any]:
+    """Return two runs as runs of one kind: without their networks, or of their only cells beside a single cell's."""
     if len({type(run) for run in subjects}) == 1:
         return subjects
     if any(isinstance(run, Trace) for run in subjects) and all(len(run.cells()) == 1 for run in subjects):
@@ -301,8 +302,8 @@ def _alike(subjects: list[Any]) -> list[Any]:
     return [run.lstm for run in subjects]
 
 
-def _subject(kind: str, data: Callable[..., Any], trace: Any, chosen: dict[str, Any]) -> Any:
-    """Return the subject of a kind: the whole run, or the trace of one of its cells."""
+def _picture_subject(kind: str, data: Callable[..., Any], trace: Any, chosen: dict[str, Any]) -> Any:
+    """Return the subject of a picture or question: the whole run, or the trace of one of its cells."""
     parameters = inspect.signature(data, eval_str=True).parameters
     of_any_run = "LSTMTrace" in str(next(iter(parameters.values())).annotation)
     place = {name: chosen[name] for name in ("layer", "direction") if name in chosen}
@@ -317,5 +318,5 @@ def _subject(kind: str, data: Callable[..., Any], trace: Any, chosen: dict[str, 
     if "steps" in chosen and "start" not in parameters:
         if not isinstance(cell, Trace):
             raise OptionError(f"--steps does not go with --kind {kind}")
-        cell = cell[slice(*_steps(chosen["steps"]))]
+        cell = cell[slice(*_parse_steps(chosen["steps"]))]
     return cell

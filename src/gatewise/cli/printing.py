@@ -20,7 +20,8 @@ def printing_warnings() -> Iterator[None]:
     """Print each warning about weights once, on a line of standard error, while the block runs."""
     printed: set[str] = set()
 
-    def show(message: Warning | str, *context: Any) -> None:
+    def print_once(message: Warning | str, *context: Any) -> None:
+        """Print a warning on standard error, unless the same text has been printed."""
         text = str(message)
         if text not in printed:
             printed.add(text)
@@ -28,7 +29,7 @@ def printing_warnings() -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", WeightsWarning)
-        warnings.showwarning = show  # type: ignore[assignment]
+        warnings.showwarning = print_once  # type: ignore[assignment]
         yield
 
 

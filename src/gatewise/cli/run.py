@@ -71,7 +71,7 @@ def build(
     variant: VariantOptions | None,
     model: ModelOptions | None,
 ) -> SteppedRun:
-    """Return the run of the cell that the options describe."""
+    """Return the run of the cell that the options of `gatewise walk` and `gatewise check` describe."""
     runs, backs, cells, files = (chosen_options(group) for group in (run, back, cell, model))
     switches = switches_of(variant)
     dh, dc = (vector(name, backs[name]) if name in backs else None for name in ("dh", "dc"))
@@ -79,32 +79,33 @@ def build(
     example, x, h, c, steps = (runs.get(name) for name in ("example", "x", "h", "c", "steps"))
     if "given" in runs:
         refuse("--given", {"example": example, "x": x, "h": h, "c": c, "steps": steps} | cells | files)
-        solved = _of_given_numbers(runs["given"], switches)
+        solved = _run_of_given_numbers(runs["given"], switches)
         dh, dc = solved.dh if dh is None else dh, solved.dc if dc is None else dc
-        return SteppedRun(solved.sequences, solved.facts, dh, dc, _place(at, len(solved.sequences[0])))
+        return SteppedRun(solved.sequences, solved.facts, dh, dc, _step_place(at, len(solved.sequences[0])))
     if files:
         if "model" not in files:
             option = next(iter(files)).replace("settings", "set")
             raise OptionError(f"--{option} belongs to a trained model: name its file with --model")
         refuse("--model", {"example": example, "h": h, "c": c} | cells | chosen_options(variant))
-        return _of_model(files, x, steps, at, dh, dc)
+        return _run_of_model(files, x, steps, at, dh, dc)
     if example == "latch":
         refuse("--example latch", {"x": x, "h": h, "c": c} | cells | chosen_options(variant))
-        steps_run, facts = _of_example(EXAMPLES[example](), steps)
+        steps_run, facts = _steps_of_example(EXAMPLES[example](), steps)
     else:
-        steps_run, facts = _of_new_cell(cells, switches, x, h, c, steps)
-    return SteppedRun([steps_run], facts, dh, dc, _place(at, len(steps_run)))
+        steps_run, facts = _steps_of_new_cell(cells, switches, x, h, c, steps)
+    return SteppedRun([steps_run], facts, dh, dc, _step_place(at, len(steps_run)))
 
 
-def _of_given_numbers(path: Path, switches: Mapping[str, Any]) -> SteppedRun:
+def _run_of_given_numbers(path: Path, switches: Mapping[str, Any]) -> SteppedRun:
+    """Return the run of the weights and inputs in the file of --given, with the loss's gradients in it."""
     from gatewise.grading import problem, sheet
 
     numbers = problem.read_problem(sheet.read(path, "given"), switches)
     return SteppedRun(list(numbers.sequences()), {"numbers": f"given in {path}"}, numbers.dh, numbers.dc)
 
 
-def _place(at: int | None, steps: int) -> int | None:
-    """Return the number of a step; a negative one counts from the end."""
+def _step_place(at: int | None, steps: int) -> int | None:
+    """Return the place of the step --at in a run of so many steps; a negative one counts from the end."""
     if at is None or -steps <= at < steps:
         return at if at is None else at % steps
     raise OptionError(f"there is no step {at}; this run has steps 0 to {steps - 1}")
@@ -114,7 +115,7 @@ StepsAndFacts = tuple[Sequence[Step], Mapping[str, object]]
 
 
 def of_outputs(text: str, steps: Sequence[Step]) -> Array:
-    """Return the gradients with respect to the output of every step, in the order in which the steps ran.
+    """Return the numbers of --dy: the gradients of every step's output, in the order in which the steps ran.
 
     Their rows are those of x; plain numbers are one row, or with a single entry of h a row each.
     """
@@ -125,17 +126,19 @@ def of_outputs(text: str, steps: Sequence[Step]) -> Array:
     return dy if first <= last else dy[::-1]
 
 
-def _of_example(example: Example, steps: int | None) -> StepsAndFacts:
-    cell, x = example.cell, _first(example.x, steps)
+def _steps_of_example(example: Example, steps: int | None) -> StepsAndFacts:
+    """Return the steps of an example's cell over its first inputs, and the facts about it."""
+    cell, x = example.cell, _first_steps(example.x, steps)
     cell.step(x[0], example.state)  # raises if the sizes do not fit
     lstm = LSTM.from_cells(cell.parameters)
     start = State(*(np.asarray(array)[None] for array in example.state))
     return steps_of(lstm, x, ((start,),), cell.labels), example.facts
 
 
-def _of_new_cell(
+def _steps_of_new_cell(
     cells: dict[str, Any], switches: dict[str, Any], x: str | None, h: str | None, c: str | None, steps: int | None
 ) -> StepsAndFacts:
+    """Return the steps of a cell with new weights over the typed x, h and c, and the facts about it."""
     from gatewise.cell import LSTMCell
     from gatewise.parameters import Variant
 
@@ -165,14 +168,15 @@ def _of_new_cell(
     if x is None:
         numbers_of_x = NamedNumbers(filled["x"])
     state = State(filled["h"], filled["c"])
-    sequence = _sequence(numbers_of_x.values, cell.input_size)
+    sequence = _as_sequence(numbers_of_x.values, cell.input_size)
     labels = Labels(features=_features(numbers_of_x, cell.input_size), times=numbers_of_x.times)
-    return _of_example(Example(LSTMCell.from_parameters(cell.parameters, labels), sequence, state, facts), steps)
+    return _steps_of_example(Example(LSTMCell.from_parameters(cell.parameters, labels), sequence, state, facts), steps)
 
 
-def _of_model(
+def _run_of_model(
     files: dict[str, Any], x: str | None, steps: int | None, at: int | None, dh: Array | None, dc: Array | None
 ) -> SteppedRun:
+    """Return the run of one cell of a trained model over --x, for `gatewise walk` and `gatewise check`."""
     path = files["model"]
     contents = inspect_file(path, files.get("settings"))
     with warnings.catch_warnings():
@@ -187,7 +191,7 @@ def _of_model(
     selection = select_features(opened.network, Path(x).stem, files.get("attributes"), files.get("basin"))
     data, valid = _lstm_input(numbers_from("x", x, selection), opened)
     print_notes((*data.notes, *opened.notes))
-    sequence = _first(data.values, steps, len(data.values))
+    sequence = _first_steps(data.values, steps, len(data.values))
     count = len(sequence)
     names = lstm.layers[0][0].labels
     labels = Labels(_features(data, lstm.input_size) or names.features, None, None, data.times and data.times[:count])
@@ -195,7 +199,7 @@ def _of_model(
         labels = labels.replace(units=names.units)
     layer, direction = files.get("layer", 0), files.get("direction", lstm.directions[0])
     valid = None if valid is None else valid[:count]
-    place = _place(at, count)
+    place = _step_place(at, count)
     _require_valid(valid, place)
     steps_run = steps_of(lstm, sequence, file_state(entry, 1), labels, (layer, direction), valid)
     name = {"LSTM": entry.name} if len(contents.lstms) > 1 else {}
@@ -230,16 +234,16 @@ def _lstm_input(data: NamedNumbers, model: OpenedModel) -> tuple[NamedNumbers, M
         values, known = network.embed(tokens.astype(np.int64))
         return replace(data, values=np.asarray(values), features=None), network.valid_steps(values, known)
     if network is not None and model.feature_network is not None:
-        values = network.embed(_sequence(data.values, network.num_features))[0]
+        values = network.embed(_as_sequence(data.values, network.num_features))[0]
         named = () if network.branches else data.features or ()  # the cell reads numbers without a unit
         scaled = tuple(f"{name}, scaled" for name in named) or None
         return replace(data, values=np.asarray(values), features=scaled), None
-    values = _sequence(data.values, model.lstm.input_size)
+    values = _as_sequence(data.values, model.lstm.input_size)
     return replace(data, values=values), None if network is None else network.valid_steps(values, None)
 
 
-def _sequence(values: Any, features: int) -> Any:
-    """Return x as (time, feature); a plain row is one step, or with a single feature a step for each number."""
+def _as_sequence(values: Any, features: int) -> Any:
+    """Return the typed x as (time, feature); a plain row is one step, or a step for each number of one feature."""
     if values.ndim == 1:
         values = values[:, None] if features == 1 else values[None]
     if values.shape[1] != features:
@@ -251,16 +255,17 @@ def _features(data: NamedNumbers, count: int) -> tuple[str, ...] | None:
     return data.features if data.features is not None and len(data.features) == count else None
 
 
-def _first(x: Any, steps: int | None, most: int | None = None) -> Any:
-    """Return the steps of x that run: the first ones, or a single one repeated where there is no other limit."""
+def _first_steps(x: Any, steps: int | None, most: int | None = None) -> Any:
+    """Return the steps of x that --steps lets run: the first ones; one step is repeated, unless there are `most`."""
     if steps is None:
         return x
     if len(x) == 1 and most is None:
-        return np.broadcast_to(x, (_count(steps, None), *x.shape[1:]))
-    return x[: _count(steps, len(x))]
+        return np.broadcast_to(x, (_checked_count(steps, None), *x.shape[1:]))
+    return x[: _checked_count(steps, len(x))]
 
 
-def _count(steps: int, most: int | None) -> int:
+def _checked_count(steps: int, most: int | None) -> int:
+    """Return the number of --steps, or raise OptionError if the run cannot have so many."""
     if steps < 1 or (most is not None and steps > most):
         allowed = "at least 1" if most is None else f"from 1 to {most}, since x has {most} steps"
         raise OptionError(f"--steps must be {allowed}, not {steps}")

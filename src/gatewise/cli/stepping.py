@@ -54,7 +54,8 @@ def steps_of(
     states: list[Any] = [state]  # between the parts
     places = range(len(x)) if valid is None else np.flatnonzero(valid).tolist()
 
-    def step(place: int) -> Step:
+    def compute_step(place: int) -> Step:
+        """Return a step by its place in the order of the run, once the parts of the run before it have run."""
         place = places[len(places) - 1 - place if direction == "backward" else place]
         while len(parts) <= place // together:
             start = len(parts) * together
@@ -66,4 +67,4 @@ def steps_of(
             states.append(trace.state)
         return parts[place // together].step(place % together)
 
-    return Lazy(len(places), step)
+    return Lazy(len(places), compute_step)

@@ -32,7 +32,7 @@ class StoreOptions:
 
 
 def trace_store(contents: Contents, entry: StoredLSTM, source: Path, target: Path, options: StoreOptions) -> str:
-    """Run a model over a variable of one store, write its trace to another, and return a line that describes it."""
+    """Run a model over a variable of one zarr store, write its trace to another, and return a line about that."""
     from gatewise.chunked import store_plan
     from gatewise.chunked.applying import apply
     from gatewise.chunked.computing import workers_at, write

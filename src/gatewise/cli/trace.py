@@ -148,7 +148,7 @@ def _run_to_file(prepared: PreparedLSTM, keep: Keep, output: Path) -> OpenedRun:
 
 
 def describe(name: str, trace: LSTMTrace, every: int) -> str:
-    """Return the contents of a trace in words."""
+    """Return the line that `gatewise trace` prints about the trace that it wrote."""
     first = trace.first
     phrases = [f"{name}, {counted(len(trace.layers), 'layer')}, {' and '.join(trace.directions)}"]
     phrases.append(f"{counted(first.num_steps, 'step')} of {counted(trace.batch_size, 'sequence')}")

@@ -16,13 +16,13 @@ SUFFIXES = (".csv", ".npy")
 
 
 def numbers_from(option: str, text: str, selection: FeatureSelection | None = None) -> NamedNumbers:
-    """Return the numbers of an option, typed or in a file; those of a table by the names of `selection`."""
+    """Return the numbers of a command-line option, typed or in a file; those of a table by the names of `selection`."""
     if text.lower().endswith(SUFFIXES):
         path = Path(text)
         data = read_csv(path, selection) if text.lower().endswith(".csv") else NamedNumbers(load_npy(path))
         data = data if selection is None else selection.complete(text, data)
     else:
-        data = _typed(option, text)
+        data = _parse_numbers(option, text)
     if data.values.ndim not in (1, 2) or data.values.size == 0:
         raise ShapeError(f"{option} has shape {data.values.shape}; it must be one row of numbers, or (time, feature)")
     if not np.isfinite(data.values).all():
@@ -33,8 +33,8 @@ def numbers_from(option: str, text: str, selection: FeatureSelection | None = No
     return data
 
 
-def _typed(option: str, text: str) -> NamedNumbers:
-    """Return typed numbers, read by the same rule as a line of a table."""
+def _parse_numbers(option: str, text: str) -> NamedNumbers:
+    """Return the numbers typed for a command-line option, read by the same rule as a line of a table."""
     try:
         ((_, cells),) = tables.numerals(option, text, tables.rows(option, text))
         return NamedNumbers(np.array([parse_number(cell) for cell in cells]))
@@ -47,7 +47,7 @@ def _typed(option: str, text: str) -> NamedNumbers:
 
 
 def vector(option: str, text: str) -> Array:
-    """Return one row of numbers; a file may hold it as a row or as a column."""
+    """Return the numbers of a command-line option as one row; a file may hold it as a row or as a column."""
     values = numbers_from(option, text).values
     if values.ndim == 2 and 1 not in values.shape:
         raise ShapeError(f"{option} has shape {values.shape}; it must be one row of numbers")
@@ -55,7 +55,7 @@ def vector(option: str, text: str) -> Array:
 
 
 def integers(option: str, text: str) -> list[int]:
-    """Return the integers of an option, which have commas between them."""
+    """Return the integers of a command-line option, which have commas between them."""
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:

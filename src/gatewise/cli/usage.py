@@ -24,7 +24,7 @@ INSTEAD = {"verify": " (your own numbers are compared by gatewise check)"}  # wh
 
 
 def flowing(text: str | None) -> str:
-    """Return a docstring with each paragraph on a line of its own, and examples, which are further in, as they are."""
+    """Return a command's docstring as help: each paragraph on a line of its own, indented examples as they are."""
     lines: list[str] = []
     inner = 0  # how far in a paragraph of this section is
     for line in inspect.cleandoc(text or "").splitlines():
@@ -47,34 +47,36 @@ def sentence(problem: CycloptsError, app: App) -> str:
     if isinstance(problem, UnknownOptionError):
         return _unknown_option(problem, command, app)
     if isinstance(problem, MissingArgumentError):
-        return _missing(problem, command, app)
+        return _missing_arguments(problem, command, app)
     if isinstance(problem, CoercionError) and problem.token is not None:
-        return _not_converted(problem)
+        return _misread_value(problem)
     if isinstance(problem, RepeatArgumentError):
         return f"{problem.token.keyword} is given more than once"
     if isinstance(problem, UnusedCliTokensError):
-        return _too_much(problem, command, app)
+        return _superfluous_argument(problem, command, app)
     problem.verbose = False
     return f"{command}: {' '.join(str(problem).split()).rstrip('.')}"
 
 
 def _unknown_command(problem: CycloptsError, app: App) -> str:
+    """Return the error of a command line that begins with no command, with the nearest name."""
     command = (problem.unused_tokens or problem.root_input_tokens or [""])[0]
     names = [name for name in app if not name.startswith("-")]
     if command.startswith("-"):
         return f"there is no option {shown(command)} before a command; gatewise --help lists the commands"
     if os.path.isfile(command):
         return f"{shown(command)!r} is a file, not a command; gatewise inspect says what is in a file"
-    close = _closest(command, names)
+    close = _closest_name(command, names)
     return f"there is no command {shown(command)!r}; " + (
         f"did you mean {close}?" if close else f"allowed: {join_names(names, 'and')}"
     )
 
 
 def _unknown_option(problem: UnknownOptionError, command: str, app: App) -> str:
+    """Return the error of a command line with an unknown option, with the nearest name or the commands that have it."""
     option = (problem.token.keyword or problem.token.value or "").partition("=")[0]
     refusal = f"{command} has no option {shown(option)}"
-    if (close := _closest(option, _options(app, command))) is not None:
+    if (close := _closest_name(option, _options(app, command))) is not None:
         return f"{refusal}; did you mean {close}?"
     having = [f"gatewise {other}" for other in app if not other.startswith("-") and option in _options(app, other)]
     instead = (
@@ -88,8 +90,8 @@ def _options(app: App, command: str) -> list[str]:
     return [name for argument in arguments for name in argument.names if name.startswith("-")]
 
 
-def _closest(wrong: str, names: Iterable[str]) -> str | None:
-    """Return the name that a wrong name nearly equals or begins; None if there is none."""
+def _closest_name(wrong: str, names: Iterable[str]) -> str | None:
+    """Return the command or option that a wrong name nearly equals or begins; None if there is none."""
     import difflib  # only where something is wrong
 
     plain = {name.lstrip("-"): name for name in names}
@@ -99,7 +101,8 @@ def _closest(wrong: str, names: Iterable[str]) -> str | None:
     return plain[close[0]] if close else None
 
 
-def _missing(problem: MissingArgumentError, command: str, app: App) -> str:
+def _missing_arguments(problem: MissingArgumentError, command: str, app: App) -> str:
+    """Return the error of a command line that lacks arguments, with the names of all that are missing."""
     first: Any = problem.argument
     typed = {token.partition("=")[0] for token in problem.root_input_tokens or ()}
     if used := next((name for name in first.names if name in typed), None):
@@ -121,7 +124,8 @@ def _label(argument: Any) -> str:
     return str(name) if argument.index is None else str(name).lstrip("-").upper()
 
 
-def _not_converted(problem: CoercionError) -> str:
+def _misread_value(problem: CoercionError) -> str:
+    """Return the error of a command line in which an option has a value that it does not allow."""
     token: Any = problem.token
     name = token.keyword or _label(problem.argument)
     if problem.msg is not None:  # of a converter of ours, which says what it must be
@@ -130,11 +134,12 @@ def _not_converted(problem: CoercionError) -> str:
     allowed = f"one of {', '.join(choices)}" if choices else "a number"
     if problem.target_type is bool:
         return f"{name} takes no value"
-    close = _closest(token.value, choices)
+    close = _closest_name(token.value, choices)
     return f"{name} must be {allowed}, not {shown(token.value)!r}" + (f"; did you mean {close}?" if close else "")
 
 
-def _too_much(problem: UnusedCliTokensError, command: str, app: App) -> str:
+def _superfluous_argument(problem: UnusedCliTokensError, command: str, app: App) -> str:
+    """Return the error of a command line with an argument more than the command takes."""
     token = (problem.unused_tokens or [""])[0]
     arguments = app[command].assemble_argument_collection()
     labels = [_label(argument) for argument in arguments if argument.index is not None]

@@ -94,7 +94,7 @@ def verify(
         "mask": None if lengths is not None else masking.get("mask"),
         "eight_bits": entry.eight_bits,
     }
-    verification = _verification(lstm, x, y, options)
+    verification = _compare_with_answers(lstm, x, y, options)
     if verification.verdict == "mistake" and not verification.causes:
         verification = replace(verification, causes=tuple(_other_causes(contents, entry, x, y, options)))
     notes += [*verification.notes, *entry.notes]
@@ -103,7 +103,7 @@ def verify(
     sys.exit(0 if verification.agrees else 1)
 
 
-def _verification(lstm: LSTM, x: Any, y: Any, options: dict[str, Any]) -> Verification:
+def _compare_with_answers(lstm: LSTM, x: Any, y: Any, options: dict[str, Any]) -> Verification:
     """Compare an LSTM with answers; imports diagnostics, which the program's help does not need."""
     from gatewise.diagnostics.verification import verify as compare
 
@@ -116,13 +116,13 @@ def _other_causes(contents: Contents, entry: StoredLSTM, x: Any, y: Any, options
         if (
             other.name != entry.name
             and repr(other.lstm) == repr(entry.lstm)
-            and _verification(other.lstm, x, y, options).agrees
+            and _compare_with_answers(other.lstm, x, y, options).agrees
         ):
             yield f"these are the answers of {other.name}, another LSTM of the file"
 
 
 def lines(title: str, io: Path, verification: Verification, notes: Sequence[str]) -> Iterator[str]:
-    """Yield a verification as lines of at most 80 columns; a longer word is not cut."""
+    """Yield what `gatewise verify` prints, in lines of at most 80 columns; a longer word is not cut."""
     yield from wrapped(f"{title}, against {io}: {verification.verdict}", "", "  ")
     yield ""
     rows = [("", "difference", "allowed", "largest", "where")]

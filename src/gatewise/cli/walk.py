@@ -122,6 +122,7 @@ def walk(
         require_memory(len(steps), STEP * (8 if backward else 1) * 5, f"a walk of {counted(len(steps), 'step')}")
 
     def walkthrough(steps: Sequence[Step]) -> Walkthrough:
+        """Return the walkthrough of some steps with the options of the command."""
         return walk_through(
             steps,
             unit=unit,
