@@ -37,7 +37,7 @@ class Adjoint:
 
 
 def unstandardize(dy: Array, q: Array, epsilon: float, axis: Axis = -1) -> Array:
-    """Return dq for y = standardize(q): dy without its mean and without its component along y, rescaled."""
+    """Return dq behind layer norm's y = standardize(q): dy without its mean and its component along y, rescaled."""
     y, scale = standardize(q, epsilon, axis), inverse_deviation(q, epsilon, axis)
     dq: Array = (dy - mean(dy, axis) - y * mean(dy * y, axis)) * scale
     return dq
@@ -165,7 +165,7 @@ def step(M: Moment, dh: Array, dc: Array) -> Adjoint:
 
 
 def _gate_derivatives(M: Moment, k: str, dy: Array) -> tuple[Array, Array, Array]:
-    """Return the derivatives with respect to gate k's pre-activation a, its sum n before the bias, and its sum q."""
+    """Return the loss's derivatives by gate k's pre-activation a, its sum n before the bias, and its weighted sum q."""
     if k == M.p.variant.coupled:
         return dy, dy, dy  # zeros: the gate has no sum of its own
     da = dy * M.p.variant.activation(k).derivative(M.before_edits(k))

@@ -273,7 +273,7 @@ def require_memory(elements: int, itemsize: int, purpose: str) -> None:
 
 
 def chunks(count: int, numbers: int, most: int, *, reverse: bool = False) -> Iterator[slice]:
-    """Go through `count` rows of `numbers` each in slices of at most `most` numbers, but of one row at least."""
+    """Yield slices of `count` rows of `numbers` each that hold at most `most` numbers, but one row at least."""
     size = max(1, most // max(numbers, 1))
     starts = range(0, count, size)
     for start in reversed(starts) if reverse else starts:
@@ -281,7 +281,7 @@ def chunks(count: int, numbers: int, most: int, *, reverse: bool = False) -> Ite
 
 
 def in_bytes(count: float) -> str:
-    """Return a number of bytes in words."""
+    """Return a number of bytes in words: 2 GiB."""
     if count > 2**1000:  # what a file says, and no float holds
         return "countless bytes"
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):

@@ -141,7 +141,7 @@ class LSTMCell:
         return State(np.zeros(self.recurrent_size, self.dtype), np.zeros(self.hidden_size, self.dtype))
 
     def step(self, x: npt.ArrayLike, state: State | tuple[npt.ArrayLike, npt.ArrayLike] | None = None) -> Step:
-        """Return one step, with everything in it.
+        """Return one step of the cell, with everything in it.
 
         Parameters
         ----------
@@ -339,7 +339,7 @@ def _draw_chrono(rng: np.random.Generator, shapes: Shapes, recurrent: int, optio
 
 
 def _orthonormal_columns(rng: np.random.Generator, rows: int, columns: int) -> Array:
-    """Return a matrix with orthonormal columns, uniform over all such (rows >= columns)."""
+    """Return random recurrent weights: a matrix with orthonormal columns, uniform over all such (rows >= columns)."""
     q, r = np.linalg.qr(rng.standard_normal((rows, columns)))
     matrix: Array = q * np.sign(np.diag(r))
     return matrix

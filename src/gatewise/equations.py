@@ -41,7 +41,7 @@ def mean(q: Array, axis: Axis = -1, where: Mask | bool = True) -> Array:
 
 
 def inverse_deviation(q: Array, epsilon: float, axis: Axis = -1, where: Mask | bool = True) -> Array:
-    """Return 1 / sqrt(variance + epsilon) over `axis`, which is kept with size 1."""
+    """Return layer norm's factor 1 / sqrt(variance + epsilon) over `axis`, which is kept with size 1."""
     variance = mean((q - mean(q, axis, where)) ** 2, axis, where)
     inverse: Array = 1 / np.sqrt(variance + variance.dtype.type(epsilon))
     return inverse
@@ -86,7 +86,7 @@ class DropoutMasks:
         return {name: array for name, array in named.items() if array is not None}
 
     def fit(self, parameters: Parameters, num_steps: int, batch_size: int) -> DropoutMasks:
-        """Return the masks in the cell's dtype and broadcast to a run of `num_steps` steps of `batch_size` sequences.
+        """Return the masks of dropout in the cell's dtype, broadcast to a run of so many steps and sequences.
 
         Raises
         ------

@@ -96,7 +96,7 @@ class WeightsWarning(UserWarning):
 
 
 def shown(text: str, most: int = 120) -> str:
-    """Return a text out of a file fit for a line: what cannot be printed becomes ?, and what is long is cut."""
+    """Return a text out of a file fit for a line of an error: unprintable letters become ?, and a long text is cut."""
     line = text[:most]
     if not line.isprintable():
         line = "".join(letter if letter.isprintable() else "?" for letter in line)
@@ -104,7 +104,7 @@ def shown(text: str, most: int = 120) -> str:
 
 
 def join_names(names: Iterable[object], last: str = "", *, most: int = 20, separator: str = ", ") -> str:
-    """Return names as a list in a sentence; of a long list, the first names and how many more there are.
+    """Return names as a list in an error's sentence; of a long list, the first names and how many more there are.
 
     `last` is the word before the last name, ``and`` or ``or``; by default the separator alone. The list has at most
     `most` entries, of which the last may be the number of names that are left out.

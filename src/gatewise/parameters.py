@@ -134,7 +134,7 @@ class Variant:
         return f"Variant({', '.join(f'{name}={value!r}' for name, value in self.differences().items())})"
 
     def differences(self) -> dict[str, object]:
-        """Return the switches that are not at their defaults, by name."""
+        """Return the switches of the cell that are not at their defaults, by name."""
         default = Variant()
         return {
             field.name: getattr(self, field.name)
@@ -154,7 +154,7 @@ class Variant:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Variant:
-        """Return the variant that `to_json` described; unknown names and values raise OptionError."""
+        """Return the variant of a cell that `to_json` described; unknown names and values raise OptionError."""
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(data) - known):
             raise OptionError(f"there is no switch {unknown[0]!r}; allowed: {', '.join(sorted(known))}")
@@ -218,7 +218,7 @@ def array_declarations(variant: Variant) -> dict[str, ArrayDeclaration]:
 
 
 def named_rows(variant: Variant) -> Iterator[tuple[str, str, tuple[int, ...]]]:
-    """Yield the name of every row of a variant's arrays, with the array and the row's position; none of a coupled gate.
+    """Yield the name of every row of a variant's parameters, with its array and position; none of a coupled gate.
 
     They come gate by gate, and last those of no gate.
     """

@@ -50,7 +50,7 @@ def working(purpose: str, total: int | None, expected: float = 0.0) -> Iterator[
 
 @contextmanager
 def unshown() -> Iterator[None]:
-    """Show no work of this thread while the block runs: of one among many, whose work is shown as a whole."""
+    """Show no progress of this thread's work while the block runs: it is part of work that is shown as a whole."""
     before, _here.unshown = _here.unshown, True
     try:
         yield
@@ -77,7 +77,7 @@ class _Bar:
         self.task: int | None = None
 
     def advance(self, count: int) -> None:
-        """Add so many pieces to those done; the bar appears once the work has lasted `PATIENCE`."""
+        """Add so many pieces to those done; the progress bar appears once the work has lasted `PATIENCE`."""
         self.done += count
         if self.task is None:
             if time.monotonic() - self.start < PATIENCE:
@@ -86,14 +86,14 @@ class _Bar:
         _shown[0].update(self.task, completed=self.done)  # type: ignore[arg-type]
 
     def show(self) -> None:
-        """Show the bar on the terminal: a line of the bars that are there, or of new ones."""
+        """Show this progress bar on the terminal: a line of the bars that are there, or of new ones."""
         if not _shown:
             _shown.append(_start_bars())
             self.owner = True
         self.task = _shown[0].add_task(self.purpose, total=self.total)
 
     def close(self) -> None:
-        """Take the bar off the terminal, and all bars if this was the first."""
+        """Take this progress bar off the terminal, and all bars if it was the first."""
         if self.task is not None and _shown:
             _shown[0].remove_task(self.task)  # type: ignore[arg-type]
         if self.owner:

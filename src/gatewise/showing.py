@@ -82,7 +82,7 @@ def _rendered(place: str, record: Any, **options: Any) -> str:
 
 
 def format_of(path: str | os.PathLike[str], kind: str = "Walkthrough") -> str:
-    """Return the format of a file that holds a kind of record, by its suffix, or raise OptionError."""
+    """Return the format (text, html, …) of a file that holds a kind of record, by its suffix, or raise OptionError."""
     suffix = Path(path).suffix.lower()
     for name in FORMATS[kind]:
         if suffix == ENDINGS[name]:

@@ -270,7 +270,7 @@ def _result_dataset(variables: dict[str, Any], task: Task, trial: Run, inputs: L
 
 
 def _unit_names(cells: Sequence[Trace]) -> Sequence[str | int]:
-    """Return the names of units, where all cells have the same, or their numbers."""
+    """Return the coordinate ``unit`` of a result: the units' names where all cells have the same, or their numbers."""
     units = cells[0].keep.units or range(cells[0].parameters.hidden_size)
     names = {tuple(cell.labels.unit(unit) for unit in units) if cell.labels.units else None for cell in cells}
     return names.pop() or units if len(names) == 1 else units

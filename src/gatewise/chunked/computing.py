@@ -128,7 +128,7 @@ def _task_listener(future: Any, progress: TaskProgress) -> Any:
 
 @contextmanager
 def workers_at(address: str | None, threads: int) -> Iterator[Workers]:
-    """Give the workers of the cluster whose scheduler has this address, or the threads of this machine."""
+    """Yield the workers of the Dask cluster whose scheduler has this address, or the threads of this machine."""
     require_packages()
     if address is None:
         yield Workers(threads)

@@ -99,7 +99,7 @@ class LabelledInput:
         return not all(layer.row_by_row for branch in branches for layer in branch.layers)
 
     def trial(self, selection: Selection, engine: str) -> Run:
-        """Return a run over one step of one sequence, which shows the variables of the result, or fails as it would."""
+        """Return a run of one step of one sequence, which shows the result's variables, or fails as the whole would."""
         masked = self.model.masked if isinstance(self.model, Network) else None
         value = 1 if masked == 0 else 0
         if self.feature is None:
@@ -108,7 +108,7 @@ class LabelledInput:
         return self.model.trace(ones, engine=engine, **selection.options)
 
     def select_features(self, features: Sequence[str] | None) -> LabelledInput:
-        """Return the data with the features that the model reads, by their names where both have some."""
+        """Return labelled data with the features that the model reads, by their names where both have some."""
         if self.feature is None:
             return self
         inputs, data, names = self, self.data, feature_names(self.data, self.feature)
@@ -128,7 +128,7 @@ class LabelledInput:
 
 
 def validity_arguments(inputs: LabelledInput, lengths: Any, mask: Any) -> tuple[list[Argument], tuple[str, ...]]:
-    """Return the lengths or the mask as an argument beside the data, and its name."""
+    """Return the lengths or the mask as an argument of `apply_ufunc` beside the data, and its name."""
     if lengths is not None and mask is not None:
         raise OptionError("give lengths or a mask, not both")
     name, array, core = ("lengths", lengths, ()) if mask is None else ("mask", mask, (inputs.time,))
@@ -146,7 +146,7 @@ def validity_arguments(inputs: LabelledInput, lengths: Any, mask: Any) -> tuple[
 
 
 def state_arguments(inputs: LabelledInput, state: States | None) -> tuple[list[Argument], tuple[int, ...]]:
-    """Return the initial states as arguments beside the data, and the number of directions of each layer."""
+    """Return initial states as arguments of `apply_ufunc` beside the data, and each layer's number of directions."""
     if state is None:
         return [], ()
     zeros = inputs.lstm.zero_state()
@@ -166,7 +166,7 @@ def state_arguments(inputs: LabelledInput, state: States | None) -> tuple[list[A
 
 
 def _state_argument(inputs: LabelledInput, name: str, part: Any, size: int) -> Argument:
-    """Return an initial h or c of one cell as an argument beside the data: (unit,), or also over the sequences."""
+    """Return an initial h or c of one cell as an argument of `apply_ufunc`: (unit,), or also over the sequences."""
     unit = name.replace(" ", "_")  # a dimension of no other array
     if isinstance(part, xarray().DataArray):
         rest = [dim for dim in part.dims if dim not in inputs.loop]
@@ -188,7 +188,7 @@ def _state_argument(inputs: LabelledInput, name: str, part: Any, size: int) -> A
 
 
 def _as_argument(inputs: LabelledInput, name: str, array: Any, core: tuple[str, ...]) -> Argument:
-    """Return a DataArray as an argument, if its dimensions and coordinates are those of the data."""
+    """Return a DataArray as an argument of `apply_ufunc`, if its dimensions and coordinates are those of the data."""
     if extra := [dim for dim in array.dims if dim not in (*core, *inputs.loop)]:
         raise ShapeError(f"{name} has a dimension {shown(str(extra[0]))!r}, which the data's sequences do not have")
     if missing := [dim for dim in core if dim not in array.dims]:

@@ -94,7 +94,7 @@ class SequenceQuestion:
         return {"keep": KINDS[self.name].keep}
 
     def answers(self, run: Run) -> Iterator[tuple[tuple[int, ...], Any]]:
-        """Yield the answers about a run, each with its place among the cells."""
+        """Yield the answers to this question about a run, each with its place among the cells."""
         kind = KINDS[self.name]
         subjects: Any = self.cells.of(run) if kind.of_a_cell else [((), run)]
         for place, subject in subjects:

@@ -51,7 +51,7 @@ class Cells:
         return {name: lengths[name] for name in self.dims}
 
     def of(self, run: Run) -> Iterator[tuple[tuple[int, ...], Trace]]:
-        """Yield the traces of the cells, each with its place among the axes."""
+        """Yield the traces of a run's selected cells, each with its place on the axes ``layer`` and ``direction``."""
         traces = run.stored.cells()
         for i, layer in enumerate(self.layers):
             for j, direction in enumerate(self.directions):

@@ -23,7 +23,7 @@ SHARE = 4  # chunks for each worker at least, so that none has nothing left to d
 
 
 def model_for(opened: OpenedModel, data: Any, dims: dict[str, str]) -> LSTM | Network:
-    """Return the network if the file describes one, unless the data can only be the input of its LSTM.
+    """Return the file's network as the model for a store's data, or the LSTM if they can only be the LSTM's input.
 
     If both have names of features, the network takes those that it reads, or says which are missing.
     """
@@ -37,7 +37,7 @@ def model_for(opened: OpenedModel, data: Any, dims: dict[str, str]) -> LSTM | Ne
 
 
 def require_features(model: LSTM | Network, data: Any, dims: dict[str, str], source: Path) -> None:
-    """Raise OptionError where a model reads features, and none of the dimensions is said to be theirs."""
+    """Raise OptionError where a model reads features, and no dimension of a store's variable is said to be theirs."""
     if "feature" not in dims and (isinstance(model, LSTM) or model.embedding is None):
         kinds = ",".join("time" if name == dims["time"] else "feature" for name in data.dims[:2])
         reads = model.num_features if isinstance(model, Network) else model.input_size
@@ -77,7 +77,7 @@ def in_chunks(data: Any, dims: dict[str, str], lstm: LSTM, keep: Keep, workers: 
 
 
 def require_room(target: Path, size: int) -> None:
-    """Raise CapacityError where a disk has no room for so many bytes."""
+    """Raise CapacityError where the disk of a new store has no room for so many bytes."""
     free = shutil.disk_usage(next(folder for folder in target.absolute().parents if folder.exists())).free
     if size > free:
         raise CapacityError(

@@ -137,7 +137,7 @@ class Task:
         return options, states
 
     def _memory_shape(self, variable: Variable, steps: int, count: int) -> tuple[int, ...]:
-        """Return the shape in which a variable lies in memory, with time before the sequences or behind them."""
+        """Return the shape in which a chunk's variable lies in memory: time is before the sequences or after them."""
         axes = [len(range(0, steps, self.every)), count] if variable.timed else [count]
         axes = axes if self.time_first else axes[::-1]
         return (*variable.before.values(), *axes, *variable.after.values())
@@ -156,14 +156,14 @@ class Task:
             target[piece] = part.array.swapaxes(0, 1)
 
     def _in_result_shape(self, array: Array, variable: Variable, loop: tuple[int, ...]) -> Array:
-        """Return a variable (…, layers and directions, time, units and so on): a view, as it lies in memory."""
+        """Return a chunk's variable (…, layers and directions, time, units and so on): a view, as it lies in memory."""
         first = len(variable.before) + (variable.timed and self.time_first)  # of the sequences
         array = array.reshape(*array.shape[:first], *loop, *array.shape[first + 1 :])
         return np.moveaxis(array, range(first, first + len(loop)), range(len(loop)))
 
 
 def _nested_states(states: Sequence[Numbers], nesting: Sequence[int]) -> Any:
-    """Return states ``[layer][direction]``, or None where there are none: they follow each other, h before c."""
+    """Return flat states, h before c, ``[layer][direction]`` as a run takes them; None where there are none."""
     if not states:
         return None
     pairs = iter([State(h, c) for h, c in zip(states[::2], states[1::2], strict=True)])

@@ -84,7 +84,7 @@ def inspect(
 
 
 def as_json(contents: Contents) -> dict[str, Any]:
-    """Return the contents of a file as plain data; `inspect` documents the keys."""
+    """Return the contents of a file as plain data for `gatewise inspect --json`; `inspect` documents the keys."""
     return {
         "file": contents.path,
         "format": contents.format,

@@ -22,7 +22,7 @@ def required(function: Callable[..., Any]) -> set[str]:
 
 
 def _is_question(name: str) -> bool:
-    """Whether a public name of `insight` is a question, whose answer can be said and written."""
+    """Whether a public name of `insight` is a question that `gatewise plot` can ask and print the answer of."""
     function = getattr(insight, name)
     if not inspect.isfunction(function):
         return False

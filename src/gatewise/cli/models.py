@@ -100,7 +100,7 @@ class InputArguments:
 
 
 def parse_settings(settings: Sequence[str] | None) -> dict[str, Any]:
-    """Return settings typed as NAME=VALUE: true and false, numbers, else text."""
+    """Return the settings of the options --set NAME=VALUE: true and false, numbers, else text."""
     values: dict[str, Any] = {}
     for setting in settings or ():
         name, equals, value = setting.partition("=")
@@ -126,7 +126,7 @@ def _parse_value(text: str) -> bool | int | float | str:
 
 
 def inspect_file(path: Path, settings: Sequence[str] | None) -> Contents:
-    """Return the contents of a model's file; if it may hold a person's own numbers, an error names `check`."""
+    """Return the contents of a model's file; if it may hold a person's own numbers, an error names `gatewise check`."""
     try:
         return interop.inspect(path, **parse_settings(settings))
     except FileError as problem:
@@ -151,7 +151,7 @@ def open_printing(
     settings: Sequence[str] | None = None,
     finite: bool = True,
 ) -> OpenedRun:
-    """Return the run of a model over an input, or the one whose trace is in the file.
+    """Return the run of a model over an input, or the one whose trace is in the file; print its notes and cost.
 
     Its notes are printed on standard error, and before it begins what it takes, where that is much. Weights that are
     not finite are refused where `finite` is set.

@@ -90,7 +90,7 @@ _Activations = Annotated[
 
 
 def _variant_options() -> type:
-    """Return the options of a variant: one for each switch, and one for all five nonlinearities."""
+    """Return the class of a variant's command-line options: one for each switch, and one for all nonlinearities."""
     options: list[tuple[str, Any, Any]] = []
     for switch in SWITCHES:
         kind = Literal[switch.metadata["choices"]] if switch.metadata["choices"] else float
@@ -210,7 +210,7 @@ def chosen_options(options: Any) -> dict[str, Any]:
 
 
 def refuse(owner: str, options: Mapping[str, object], verb: str = "does not go with") -> None:
-    """Raise OptionError for an option that has a value: it does not go with another, or belongs to one."""
+    """Raise OptionError for a command-line option that has a value; `verb` says how it clashes with `owner`."""
     for name, value in options.items():
         if value is not None:
             raise OptionError(f"--{name.replace('_', '-')} {verb} {owner}")
@@ -222,7 +222,7 @@ for _name, _letter in zip(gates.NAMES, gates.LETTERS, strict=True):
 
 
 def switches_of(variant: VariantOptions | None) -> dict[str, Any]:
-    """Return the switches that were given, under the names of `gatewise.Variant`."""
+    """Return the switches of a cell that were typed as options, under the names of `gatewise.Variant`."""
     switches = chosen_options(variant)
     for text in switches.pop("activation", ()):
         gate, equals, name = (part.strip() for part in text.partition("="))

@@ -219,7 +219,7 @@ def _opened_traces(
 
 
 def _announce_cost(kind: str, subject: Any, arguments: dict[str, Any]) -> None:
-    """Announce the memory and time of a question's answer, where they can be estimated."""
+    """Announce the memory and time of the answer that `gatewise plot` computes, where they can be estimated."""
     cost_of = getattr(insight, f"cost_of_{kind}", None)
     if cost_of is not None:
         parameters = inspect.signature(cost_of).parameters

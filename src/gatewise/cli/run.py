@@ -214,7 +214,7 @@ def _run_of_model(
 
 
 def _require_valid(valid: Mask | None, place: int | None) -> None:
-    """Raise OptionError where the only step to show, or every step, is masked."""
+    """Raise OptionError where the step of --at, or every step of --x, is masked by the model."""
     if valid is not None and not valid.any():
         raise OptionError("the model masks every step of x, so that there is none to walk through")
     if valid is not None and place is not None and not valid[place]:
@@ -225,7 +225,7 @@ def _require_valid(valid: Mask | None, place: int | None) -> None:
 
 
 def _lstm_input(data: NamedNumbers, model: OpenedModel) -> tuple[NamedNumbers, Mask | None]:
-    """Return the input of an LSTM (time, feature) for the input of its network, and which steps are valid."""
+    """Return the input of the LSTM (time, feature) that its network makes of --x, and which steps are valid."""
     network = model.network
     if network is not None and network.embedding is not None:
         tokens = data.values.reshape(-1)

@@ -27,7 +27,7 @@ def steps_of(
     cell: tuple[int, str] | None = None,
     valid: Mask | None = None,
 ) -> Lazy[Step]:
-    """Return the valid steps of one cell, in the order in which they run.
+    """Return the valid steps of one cell for `gatewise walk`, in the order in which they run.
 
     The reference engine runs them, with the same digits on every machine: the forward direction alone in parts, as the
     steps are asked for; with a backward direction, which begins at the end, all at once.

@@ -104,14 +104,14 @@ def verify(
 
 
 def _compare_with_answers(lstm: LSTM, x: Any, y: Any, options: dict[str, Any]) -> Verification:
-    """Compare an LSTM with answers; imports diagnostics, which the program's help does not need."""
+    """Compare an LSTM with its runtime's answers; imports diagnostics, which the program's help does not need."""
     from gatewise.diagnostics.verification import verify as compare
 
     return compare(lstm, x, y, **options)
 
 
 def _other_causes(contents: Contents, entry: StoredLSTM, x: Any, y: Any, options: dict[str, Any]) -> Iterator[str]:
-    """Yield a cause for each other LSTM of the file whose answers these are."""
+    """Yield as a cause each other LSTM of the file whose answers these are."""
     for other in contents.lstms:
         if (
             other.name != entry.name

@@ -161,7 +161,7 @@ def walk(
 
 
 def deliver(text: str, output: Path | None) -> None:
-    """Write text to a file, or to standard output: in UTF-8, whatever the terminal's encoding."""
+    """Write a walk as text to a file, or to standard output: in UTF-8, whatever the terminal's encoding."""
     if output is not None:
         storage.write_text(output, text)
     elif sys.stdout is not None:  # it may be closed

@@ -52,7 +52,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def write(path: str | os.PathLike[str], arrays: Mapping[str, AnyArray], header: Mapping[str, Any]) -> None:
-    """Write arrays and a header; an existing file is replaced completely, or not at all."""
+    """Write arrays and a header to a safetensors file; an existing one is replaced completely, or not at all."""
     with writing(path, {name: (array.shape, array.dtype) for name, array in arrays.items()}, header) as views:
         for name, array in arrays.items():
             views[name][...] = array
@@ -82,7 +82,7 @@ def writing(
 
 
 def _reserve_blocks(file: int, length: int) -> None:
-    """Make a file so long, with blocks of its own: on a full disk a mapped file without them ends the process."""
+    """Make a file so long, with disk blocks of its own: on a full disk a mapped file without them ends the process."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file, 0, length)
     else:
@@ -126,7 +126,7 @@ def mapped(path: str | os.PathLike[str], shapes: Mapping[str, Shape], header: Ma
 
 
 def readable(path: str | os.PathLike[str]) -> Path:
-    """Return a path that can be read, or raise FileError: no such file, a folder, a device, no permission."""
+    """Return the path of a file that can be read, or raise FileError: it is missing, a folder, a device, forbidden."""
     source = path_of(path)
     if os.path.isdir(source):
         if any(os.path.isfile(source / name) for name in (".zgroup", ".zarray", "zarr.json")):
@@ -302,7 +302,7 @@ def _open_npz(path: str | os.PathLike[str]) -> zipfile.ZipFile:
 
 
 def npy_header(file: IO[bytes], size: int, *, objects: bool = False) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Return shape, order and type of the array in an open .npy file of so many bytes; of `objects` where these may be.
+    """Return shape, order and type of the array in an open .npy file of `size` bytes; of `objects` if these may be.
 
     Raise ValueError if it is incomplete, or TypeError, with the rest of a sentence, if it holds no numbers.
     """

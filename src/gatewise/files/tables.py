@@ -34,7 +34,7 @@ def rows(
     kind: str = "a table with a line for each row",
     delimiter: str | None = None,
 ) -> list[Row]:
-    """Return the rows of a table but for empty lines, each with the line that it begins on, from 1, and its cells.
+    """Return the rows of a .csv table but for empty lines, each with the number of its first line, and its cells.
 
     Cells may be in double quotes; surrounding blanks are removed. `text` is the content of the file if it has been read
     already, `kind` the kind of file that it must be, for the error, and `delimiter` the separator if it is known.
@@ -61,7 +61,7 @@ def separator(text: str) -> str:
 
 
 def numerals(path: str | os.PathLike[str], text: str, table: Sequence[Row]) -> Sequence[Row]:
-    """Return rows of numbers as Python spells them: with decimal points, and an ASCII minus sign.
+    """Return a .csv table's rows of numbers as Python spells them: with decimal points, and an ASCII minus sign.
 
     `text` is the content of the file, and `table` the rows of those cells that must be numbers; other cells stay as
     they are. Raise FileError if the meaning of their commas is ambiguous.

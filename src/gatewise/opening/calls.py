@@ -66,7 +66,7 @@ def _called_stack(by_name: Mapping[str, Sequence[Captured]], name: str | None, c
 
 
 def _stack_run(stack: StoredLSTM, calls: Sequence[Captured]) -> JoinedCalls:
-    """Return the run of a stack over the input of its first LSTM, compared with the output of its last."""
+    """Return the run of a stack of LSTMs over the input of the first, compared with the captured output of the last."""
     first, last = calls[0].trace, calls[-1]
     cell = next(iter(first.layers[0].values()))
     states = tuple(tuple(part.initial for part in layer.values()) for call in calls for layer in call.trace.layers)
@@ -95,7 +95,7 @@ def _continues_state(before: LSTMTrace, after: LSTMTrace) -> bool:
 
 
 def _one_run(traces: Sequence[LSTMTrace]) -> LSTMTrace:
-    """Return the trace of one run over the inputs of several that continue each other."""
+    """Return the trace of one run over the inputs of several captured calls that continue each other."""
     first = traces[0]
     lstm = LSTM.from_cells([cell.parameters for cell in first.cells().values()])
     x = np.concatenate([np.asarray(trace[0].input) for trace in traces])

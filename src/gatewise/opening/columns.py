@@ -51,7 +51,7 @@ class FeatureSelection:
     def columns(
         self, source: str | Path, heads: Sequence[str], rows: Sequence[Row]
     ) -> tuple[list[str], list[Row], tuple[str, ...]]:
-        """Return the names and the rows of a table's selected columns, in the network's order, and notes."""
+        """Return the names and rows of a table's columns that a network takes as input, in its order, and notes."""
         names, notes = self.choose(source, heads)
         places = [heads.index(name) for name in names]
         return names, [(line, [cells[place] for place in places]) for line, cells in rows], notes
@@ -98,7 +98,7 @@ def select_features(
     attributes: Sequence[Path] | Mapping[str, float] | None = None,
     basin: str | None = None,
 ) -> FeatureSelection | None:
-    """Return the features that a network takes by name; None where it gives them none.
+    """Return the features that a network takes from its input by name; None where it gives them none.
 
     `attributes` are tables of static attributes, or those of the basin. The basin is `basin_by_default`, the name of
     the input's file without its ending, if `basin` names none.

@@ -58,7 +58,7 @@ class InputNumbers:
         return Path(self.source).name
 
     def with_seconds(self, steps: int) -> NamedNumbers:
-        """Return the numbers with the seconds at which the steps of a sound begin."""
+        """Return the numbers of the input with the seconds at which the steps of a sound begin."""
         data = self.single
         if data is None or self.rate is None or data.times is not None:
             return data or NamedNumbers(np.zeros((0, 1)))

@@ -38,7 +38,7 @@ def open_store(path: Path, key: str | None) -> Any:
 
 
 def dimension_names(data: Any, axes: str | Sequence[str] | None, source: str | Path) -> dict[str, str]:
-    """Return the dimensions of a `DataArray` that are the time and the feature; data without features are tokens.
+    """Return an input's dimensions (of a `DataArray`) of time and feature; data without features are tokens.
 
     `axes` names each dimension ``time``, ``batch`` or ``feature``; by default those that are called time and feature
     are. `source` says in errors where the data come from.
@@ -77,26 +77,21 @@ def array_numbers(
     if hasattr(data, "data_vars"):
         data = data.to_dataarray("feature")
     dims = dimension_names(data, axes, source)
-    loop = [name for name in map(str, data.dims) if name not in dims.values()]
+    sequence_dims = [name for name in map(str, data.dims) if name not in dims.values()]
     notes: tuple[str, ...] = ()
     names = feature_names(data, dims["feature"]) if "feature" in dims else None
     if selection is not None and names is not None:
         chosen, notes = selection.choose(source, names)
         data, names = data.isel({dims["feature"]: [names.index(name) for name in chosen]}), chosen
     require_memory(data.size, 8, f"reading {source}")
-    ordered = data.transpose(dims["time"], *loop, *([dims["feature"]] if "feature" in dims else []))
+    ordered = data.transpose(dims["time"], *sequence_dims, *([dims["feature"]] if "feature" in dims else []))
     values = np.array(numbers("the input", ordered.values))
-    batch = [int(np.prod([data.sizes[name] for name in loop]))] if loop else []
-    order = ("time", *["batch"] * bool(loop), *["feature"] * ("feature" in dims))
-    values = values.reshape(len(values), *batch, *values.shape[1 + len(loop) :])
-    result = NamedNumbers(
-        values,
-        None if names is None else tuple(names),
-        _times_of(data, dims["time"]),
-        _sequence_names(data, loop),
-        notes,
-    )
-    return result, order
+    batch = [int(np.prod([data.sizes[name] for name in sequence_dims]))] if sequence_dims else []
+    order = ("time", *["batch"] * bool(sequence_dims), *["feature"] * ("feature" in dims))
+    values = values.reshape(len(values), *batch, *values.shape[1 + len(sequence_dims) :])
+    features = None if names is None else tuple(names)
+    times, sequences = _times_of(data, dims["time"]), _sequence_names(data, sequence_dims)
+    return NamedNumbers(values, features, times, sequences, notes), order
 
 
 def _times_of(data: Any, time: str) -> Any:
@@ -107,11 +102,11 @@ def _times_of(data: Any, time: str) -> Any:
     return values if values.dtype.kind == "M" else tuple(map(str, values))
 
 
-def _sequence_names(data: Any, loop: Sequence[str]) -> tuple[str, ...] | None:
-    """Return the names of sequences, where every dimension that counts them has a coordinate."""
-    if not loop or not all(name in data.coords for name in loop):
+def _sequence_names(data: Any, dims: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the names of a `DataArray`'s sequences, where every dimension that counts them has a coordinate."""
+    if not dims or not all(name in data.coords for name in dims):
         return None
-    grids = np.meshgrid(*(np.array([str(value) for value in data.coords[name].values]) for name in loop), indexing="ij")
+    grids = np.meshgrid(*(np.array([str(value) for value in data.coords[name].values]) for name in dims), indexing="ij")
     return tuple(", ".join(names) for names in zip(*(grid.reshape(-1) for grid in grids), strict=True))
 
 

@@ -71,7 +71,7 @@ def model_input(
     state: Path | Mapping[str, Any] | States | None = None,
     column: bool = False,
 ) -> ModelInput:
-    """Return the arguments of a run, from numbers and the options that say what they are.
+    """Return the arguments of an LSTM's run, from the numbers of an input and the options that say what they are.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def integers(name: str, array: Any) -> Any:
 
 
 def _require_finite(x: Any, lstm: LSTM, lengths: Any, source: str, names: Sequence[str] | None) -> None:
-    """Raise OptionError for a number of a valid step that is not finite in the LSTM's precision."""
+    """Raise OptionError for a number of the input, at a valid step, that is not finite in the LSTM's precision."""
     with np.errstate(over="ignore"):
         bad = ~np.isfinite(np.asarray(x, lstm.dtype))
     if lengths is not None and lengths.shape == (x.shape[1],):
@@ -192,7 +192,7 @@ def _require_finite(x: Any, lstm: LSTM, lengths: Any, source: str, names: Sequen
 
 
 def labels_of(data: NamedNumbers, lstm: LSTM, time: int) -> Labels | list[Labels] | None:
-    """Return the names that came with the input, for each layer; None where there are none."""
+    """Return the labels that came with the input, for each layer of the LSTM; None where there are none."""
     heads = data.features if data.features is not None and len(data.features) == lstm.input_size else None
     times = dates_of(data.times) if data.times is not None and len(data.times) == time else None
     if heads is None and times is None and data.sequences is None:

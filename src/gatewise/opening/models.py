@@ -50,7 +50,7 @@ class OpenedModel:
 
 
 def contents_from(model: object, settings: Mapping[str, Any] | None = None) -> Contents:
-    """Return a model as the contents of a file: those of its file, or its own.
+    """Return a model, a file or an object in memory, as the contents of a file.
 
     `settings` are what a file leaves out, as in `gatewise.inspect`.
     """
@@ -68,7 +68,7 @@ def contents_from(model: object, settings: Mapping[str, Any] | None = None) -> C
 
 
 def opened_model(contents: Contents, entry: StoredLSTM) -> OpenedModel:
-    """Return an LSTM of a file with the network made of the very same cells, or with a note why there is none."""
+    """Return an LSTM of a model's file with the network made of the very same cells, or a note why there is none."""
     if contents.network is None:
         return OpenedModel(contents, entry)
     try:

@@ -57,14 +57,14 @@ def _array_of_archive(path: Path, key: str | None) -> Array:
 
 
 def load_npy(path: Path) -> Array:
-    """Return the array of an .npy file, in memory."""
+    """Return the numbers of an .npy file, in memory."""
     mapped = read_npy(path)
     require_memory(mapped.size, 4 if mapped.dtype == np.float32 else 8, f"reading {path}")
     return np.array(numbers(str(path), mapped))
 
 
 def read_csv(path: Path, selection: FeatureSelection | None = None) -> NamedNumbers:
-    """Return the numbers of a table (time, feature), with the names of features and the times that it has.
+    """Return the numbers of a .csv table (time, feature), with the names of features and the times that it has.
 
     The first line may name the features; a first column under one of `TIME_HEADS`, or without numbers, has the times.
     """

@@ -68,7 +68,7 @@ def prepare_run(
     data = read_input(input, options.key, options.axes, selection).cut(options.frames)
     lstm_input, refusal = _lstm_input(model, data, options)
     fits = lstm_input is not None or isinstance(refusal, AmbiguousAxesError)
-    whole_model = _whole_model(contents, model, fits, data, options, several or refusal)
+    whole_model = _whole_model_to_run(contents, model, fits, data, options, several or refusal)
     if whole_model is not None:
         return _prepared_whole_model(whole_model, name, data, options)
     if lstm_input is None:
@@ -93,7 +93,7 @@ def _picked_lstm(contents: Contents, name: str | None) -> tuple[StoredLSTM | Non
 def _lstm_input(
     model: OpenedModel | None, data: InputNumbers, options: InputOptions
 ) -> tuple[ModelInput | None, GatewiseError | None]:
-    """Return the input of the LSTM, or the reason why the numbers are not its input."""
+    """Return the numbers as the input of the LSTM, or the reason why they are not its input."""
     if model is None or data.single is None or options.input_of == "model":
         return None, None
     labelled = data.with_seconds(len(data.single.values))
@@ -108,7 +108,7 @@ def _lstm_input(
         return None, problem
 
 
-def _whole_model(
+def _whole_model_to_run(
     contents: Contents,
     model: OpenedModel | None,
     fits: bool,
@@ -116,7 +116,7 @@ def _whole_model(
     options: InputOptions,
     refusal: GatewiseError | None,
 ) -> WholeModel | None:
-    """Return the whole model if the input is its input; None if it is that of the LSTM."""
+    """Return the whole model if the numbers are its input; None if they are that of the LSTM."""
     if options.input_of == "lstm":
         return None
     if options.input_of == "model":

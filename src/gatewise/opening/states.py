@@ -19,7 +19,7 @@ from gatewise.showing import counted
 
 
 def read_state_arrays(path: Path) -> dict[str, Any]:
-    """Return the arrays h0 and c0 of an .npz file, or the one that it has."""
+    """Return the initial states h0 and c0 in an .npz file, or the one array that it has."""
     names = set(npz_names(path)) & {"h0", "c0"}
     if not names:
         raise OptionError(f"{path} must hold h0, c0 or both; it has {join_names(npz_names(path)) or 'none'}")
@@ -27,7 +27,7 @@ def read_state_arrays(path: Path) -> dict[str, Any]:
 
 
 def file_state(entry: StoredLSTM, batch: int) -> States | None:
-    """Return the initial state in a model's file, for each of `batch` sequences; None for zeros."""
+    """Return the initial state in a model's file, repeated for a batch; None where it starts from zeros."""
     if entry.state is None:
         return None
 
@@ -55,7 +55,7 @@ def initial_state(lstm: LSTM, arrays: Mapping[str, Any], batch: int) -> States:
 
 
 def nested_pairs(lstm: LSTM, h: Any, c: Any, batch: int, names: tuple[str, str] = ("h0", "c0")) -> Any:
-    """Return pairs (h, c) ``[layer][direction]`` of two arrays as frameworks stack them; None for a missing array.
+    """Return states (h, c) ``[layer][direction]`` of two arrays as frameworks stack them; None for a missing array.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ class WholeModel:
         return shape is None or self._in_input_shape(values) is not None
 
     def _in_input_shape(self, values: Any) -> Any:
-        """Return numbers in the shape of the model's input, or None where they do not fit."""
+        """Return numbers in the shape of the whole model's input, or None where they do not fit."""
         shape = self.inputs[0].shape
         if shape is None:
             return values
@@ -101,7 +101,7 @@ class WholeModel:
             return self._capture_calls(named, by_row)
 
     def _default_value(self, port: Port, rate: int | None) -> Any:
-        """Return the value of a missing input: zeros for a state, the rate of a sound; None for others."""
+        """Return the value of an input that is missing: zeros for a state, the rate of a sound; None for others."""
         if port.name.lower() in RATE_NAMES:
             return None if rate is None else np.array(rate, port.dtype)
         floats = (np.float32, np.float64, np.float16)
@@ -142,7 +142,7 @@ def _capture_torchscript(model: Any, named: Mapping[str, Any], by_row: bool) -> 
         """Return the LSTM calls of the model on tensors of its weights' type, or of int64."""
 
         def as_tensor(array: Any) -> Any:
-            """Return an input as a tensor of PyTorch; a single integer as a Python int."""
+            """Return an array of the input as a tensor of PyTorch; a single integer as a Python int."""
             array = np.ascontiguousarray(array)
             if array.ndim == 0 and array.dtype.kind in "iu":
                 return int(array)
@@ -177,7 +177,7 @@ def is_runnable(contents: Contents) -> bool:
 
 
 def load_whole_model(contents: Contents) -> WholeModel:
-    """Return the model of a file, loaded by its framework; raise OptionError if the file holds weights alone."""
+    """Return a file's whole model, loaded by its framework; raise OptionError if the file holds weights alone."""
     if not is_runnable(contents):
         raise OptionError(
             f"{contents.path} ({contents.format}) does not hold how its model is computed, so only its LSTM can run:"

@@ -115,7 +115,7 @@ class Edit:
         return f"<Edit: {self}>"
 
     def described(self, unit: Callable[[int], str] = str, start: int = 0) -> str:
-        """Return the edit in words; `unit` gives the name of a unit, `start` the number of the first step."""
+        """Return the edit in words; `unit` gives the name of a hidden unit, `start` the number of the first step."""
         text = self.quantity
         if self.units is not None:
             text += f" of {_describe_places('unit', self.units, unit)}"

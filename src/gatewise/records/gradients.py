@@ -34,7 +34,7 @@ class Gradients:
 
     @classmethod
     def zeros(cls, parameters: Parameters, num_steps: int, batch_size: int, out: Gradients | None = None) -> Gradients:
-        """Return zeros in the shapes of a run's gradients, in the arrays of `out` where it is given."""
+        """Return gradients of zeros in the shapes of a cell's run, in the arrays of `out` where it is given."""
         p, dtype = parameters, parameters.dtype
         shapes = {name: array.shape for name, array in p.arrays().items()}
         shapes |= {"x": (num_steps, batch_size, p.input_size)}

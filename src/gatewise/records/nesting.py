@@ -35,7 +35,7 @@ def by_cell(layers: Sequence[Mapping[str, T]]) -> dict[tuple[int, str], T]:
 
 
 def map_cells(function: Callable[..., R], *layers: Sequence[Mapping[str, Any]]) -> tuple[dict[str, R], ...]:
-    """Return the results of a function for all cells, nested as the cells are.
+    """Return the results of a function for all cells of an LSTM, nested by layer and direction as the cells are.
 
     The function takes a cell (layer, direction), and its value in each of `layers`.
     """

@@ -100,7 +100,7 @@ class CellRecord(RunRecord):
         return self._by_sequence(self.arrays["gates"][:, :, self.keep.places[gates.index(name)]])
 
     def quantity(self, name: str) -> Array:
-        """Return one of `QUANTITIES` (time, batch, ·); without the batch if the input had none."""
+        """Return a gate or state of the trace by its name (time, batch, ·); without the batch if the input had none."""
         one_of("quantity", name, QUANTITIES)
         array: Array = getattr(self, name)
         return array

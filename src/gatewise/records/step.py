@@ -197,7 +197,7 @@ class Step:
 
     @quiet
     def terms(self, quantity: str, unit: int, *, part: str | None = None) -> Terms:
-        """Return every product in the sum behind one number, largest contribution first.
+        """Return every product in the sum behind one number of the step, largest contribution first.
 
         Parameters
         ----------
@@ -285,7 +285,7 @@ def _before(clip: float | None, zoneout: Array | None = None) -> str:
 
 
 def own_letter(parameters: Parameters, gate: str) -> str:
-    """Return the letter of a gate, or raise OptionError if it is coupled to another."""
+    """Return the letter of a gate with a pre-activation of its own, or raise OptionError if it is coupled."""
     letter = gates.LETTERS[gates.index(gate)]
     if letter == parameters.variant.coupled:
         raise OptionError(f"the {gate} is coupled ({parameters.variant.coupling}): it has no pre-activation of its own")

@@ -65,7 +65,7 @@ class Trace(CellRecord):
 
     @property
     def lstm(self) -> LSTMTrace:
-        """The run as that of an LSTM of one layer; its output is zero where a step is not valid."""
+        """The trace of the cell as that of an LSTM of one layer; its output is zero where a step is not valid."""
         hidden = self.stored.hidden_state
         if self.valid is not None:
             hidden = np.where(self.valid[:: self.keep.every, :, None], hidden, hidden.dtype.type(0))
@@ -108,7 +108,7 @@ class Trace(CellRecord):
     # Smaller pieces of it.
 
     def step(self, t: int, sequence: int = 0) -> Step:
-        """Return one step of one sequence, with everything in it.
+        """Return one step of one sequence of the trace, with everything in it.
 
         Parameters
         ----------
