@@ -17,7 +17,7 @@ from walks import SUBJECTS, latch_trace, some, walk_of
 import gatewise as gw
 from gatewise.palette import PALETTE
 from gatewise.render import html, mathml, text
-from gatewise.render.hues import quantity
+from gatewise.render.hues import hue_of
 from gatewise.render.mathml_pieces import pieces
 from gatewise.symbolic import evaluation
 from gatewise.symbolic import formula as f
@@ -170,7 +170,7 @@ def test_a_symbol_stands_for_one_quantity_in_all_notations():
     for one, other in pairwise(symbols):
         for symbol in one.keys() & other.keys():
             assert one[symbol] == other[symbol]
-    assert all(quantity(symbol) for those in symbols for symbol in those)
+    assert all(hue_of(symbol) for those in symbols for symbol in those)
 
 
 QUANTITY = {"i": "input_gate", "f": "forget_gate", "g": "candidate", "o": "output_gate", "c": "cell_state"}

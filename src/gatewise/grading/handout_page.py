@@ -15,7 +15,7 @@ from gatewise.grading.roster import Student
 from gatewise.render import mathml
 from gatewise.render.html import document, style
 from gatewise.render.html_pieces import number_markup, scrolled, text
-from gatewise.render.hues import quantity
+from gatewise.render.hues import hue_of
 from gatewise.render.mathml_pieces import run
 from gatewise.render.text import formula
 from gatewise.symbolic.formula import FunctionCall, Symbol, nodes
@@ -171,5 +171,5 @@ def _split_tables(names: Sequence[str], rows: Sequence[TableRow], kind: str, lab
 def _hue_class(symbol: Symbol | None, name: str) -> str:
     """Return the class of a quantity's hue: its own, or that of the gate it belongs to."""
     last = name.partition("[")[0].rpartition("_")[2]
-    hue = quantity(symbol or "") or quantity(Symbol(last))
+    hue = hue_of(symbol or "") or hue_of(Symbol(last))
     return f' class="{hue}"' if hue else ""

@@ -53,13 +53,14 @@ def expression(node: Formula, names: Names, functions: Functions = NONE) -> str:
     >>> expression(Sum((Product((f, c)), Negative(Power(c, Number(2))))), {f: "f", c: "c_prev"})
     'f * c_prev - c_prev ** 2'
     """
-    return _written(flat(node), names, functions)[0]
+    return _source_of(flat(node), names, functions)[0]
 
 
 def flat(node: Formula) -> Formula:
-    """Return a formula as it is written and computed: the factors of a product side by side."""
+    """Return a formula as its NumPy source has it: the factors of nested products side by side."""
 
-    def change(part: Formula) -> Formula | None:
+    def flatten_factors(part: Formula) -> Formula | None:
+        """Return a product with its nested factors side by side, and a slope as its body; else None."""
         match part:
             case Slope(body):
                 return flat(body)
@@ -67,33 +68,35 @@ def flat(node: Formula) -> Formula:
                 return Product(tuple(flat(factor) for factor in factors(part)))
         return None
 
-    return rebuild(node, change)
+    return rebuild(node, flatten_factors)
 
 
 def computed(node: Formula) -> Formula:
-    """Return a formula whose evaluation does what its source does: with the definitions of its nonlinearities."""
+    """Return a formula that evaluates as its NumPy source does: with the definitions of its nonlinearities."""
 
-    def change(part: Formula) -> Formula | None:
+    def insert_definition(part: Formula) -> Formula | None:
+        """Return the textbook formula of a nonlinearity, with its argument in it; else None."""
         match part:
             case FunctionCall(name, (argument,), Activation() as activation) if name != "tanh":
                 inner = computed(argument)
-                return rebuild(flat(textbook(activation)), lambda one: inner if isinstance(one, Symbol) else None)
+                return rebuild(flat(textbook(activation)), lambda leaf: inner if isinstance(leaf, Symbol) else None)
         return None
 
-    return rebuild(flat(node), change)
+    return rebuild(flat(node), insert_definition)
 
 
 def value(node: Formula, env: Env) -> Any:
-    """Return the number that the source of a formula computes."""
+    """Return the number that the NumPy source of a formula computes."""
     return evaluate(computed(node), env)
 
 
-def _written(node: Formula, names: Names, functions: Functions) -> tuple[str, int]:
-    """Return a formula's source, and how tightly it holds together."""
+def _source_of(node: Formula, names: Names, functions: Functions) -> tuple[str, int]:
+    """Return the Python source of a formula, and how tightly its outermost operator binds."""
 
-    def inside(part: Formula, least: int) -> str:
-        text, holds = _written(part, names, functions)
-        return text if holds >= least else f"({text})"
+    def bracketed(part: Formula, least_tightness: int) -> str:
+        """Return the source of an operand, in brackets if it binds less tightly than it has to."""
+        text, tightness = _source_of(part, names, functions)
+        return text if tightness >= least_tightness else f"({text})"
 
     match node:
         case Symbol():
@@ -101,30 +104,30 @@ def _written(node: Formula, names: Names, functions: Functions) -> tuple[str, in
         case Number(number):
             return literal(number), MINUS if number < 0 else ATOM
         case Sum((first, *rest)):
-            text = inside(first, SUM)
+            text = bracketed(first, SUM)
             for term in rest:
                 match term:
                     case Negative(positive):
-                        text += f" - {inside(positive, PRODUCT)}"
+                        text += f" - {bracketed(positive, PRODUCT)}"
                     case Number(number) if number < 0:
                         text += f" - {literal(-number)}"
                     case _:
-                        text += f" + {inside(term, PRODUCT)}"
+                        text += f" + {bracketed(term, PRODUCT)}"
             return text, SUM
         case Negative(term):
-            return f"-{inside(term, POWER)}", MINUS
+            return f"-{bracketed(term, POWER)}", MINUS
         case Product((first, *rest)):
-            return " * ".join([inside(first, PRODUCT), *(inside(factor, MINUS) for factor in rest)]), PRODUCT
+            return " * ".join([bracketed(first, PRODUCT), *(bracketed(factor, MINUS) for factor in rest)]), PRODUCT
         case MatMul(left, right):
-            return f"{inside(left, MINUS)} @ {inside(right, MINUS)}", PRODUCT
+            return f"{bracketed(left, MINUS)} @ {bracketed(right, MINUS)}", PRODUCT
         case Quotient(over, under):
-            return f"{inside(over, PRODUCT)} / {inside(under, MINUS)}", PRODUCT
+            return f"{bracketed(over, PRODUCT)} / {bracketed(under, MINUS)}", PRODUCT
         case Power(base, exponent):
-            return f"{inside(base, ATOM)} ** {inside(exponent, ATOM)}", POWER
+            return f"{bracketed(base, ATOM)} ** {bracketed(exponent, ATOM)}", POWER
         case Transpose(matrix):
-            return f"{inside(matrix, ATOM)}.T", ATOM
+            return f"{bracketed(matrix, ATOM)}.T", ATOM
         case Outer(left, right):
-            return f"np.outer({inside(left, SUM)}, {inside(right, SUM)})", ATOM
+            return f"np.outer({bracketed(left, SUM)}, {bracketed(right, SUM)})", ATOM
         case Slice(vector, start, stop):
             return f"{names[vector]}[{start}:{stop}]", ATOM
         case FunctionCall(name, arguments, activation):
@@ -133,17 +136,20 @@ def _written(node: Formula, names: Names, functions: Functions) -> tuple[str, in
                 if activation is None or name == "tanh"
                 else functions[activation]
             )
-            return f"{function}({', '.join(inside(argument, SUM) for argument in arguments)})", ATOM
+            return f"{function}({', '.join(bracketed(argument, SUM) for argument in arguments)})", ATOM
         case Holds(left, relation, right):
-            return f"np.where({inside(left, SUM)} {RELATIONS[relation].source} {inside(right, SUM)}, 1.0, 0.0)", ATOM
+            return (
+                f"np.where({bracketed(left, SUM)} {RELATIONS[relation].source} {bracketed(right, SUM)}, 1.0, 0.0)",
+                ATOM,
+            )
         case Concatenation(parts):
-            return f"np.concatenate([{', '.join(inside(part, SUM) for part in parts)}])", ATOM
+            return f"np.concatenate([{', '.join(bracketed(part, SUM) for part in parts)}])", ATOM
         case _:
             raise TypeError(f"not a formula of symbols: {node!r}")
 
 
 def literal(number: Any) -> str:
-    """Return the source of a number, exactly.
+    """Return the Python source of a number, exactly.
 
     Examples
     --------
@@ -157,7 +163,7 @@ def literal(number: Any) -> str:
 
 
 def array(numbers: Any) -> str:
-    """Return the source of an array, exactly.
+    """Return the NumPy source of an array, exactly.
 
     Examples
     --------
@@ -167,13 +173,13 @@ def array(numbers: Any) -> str:
     numbers = np.asarray(numbers)
     if numbers.ndim == 0:
         return literal(numbers[()])
-    rows = [_row(row) for row in (numbers if numbers.ndim == 2 else [numbers])]
+    rows = [_row_source(row) for row in (numbers if numbers.ndim == 2 else [numbers])]
     if numbers.ndim == 2:
         return f"np.array([\n{textwrap.indent(''.join(f'{row},{chr(10)}' for row in rows), '    ')}])"
     return f"np.array({rows[0]})"
 
 
-def _row(numbers: Any) -> str:
+def _row_source(numbers: Any) -> str:
     text = f"[{', '.join(map(literal, numbers))}]"
     return textwrap.fill(text, WIDTH, subsequent_indent=" ", break_on_hyphens=False, break_long_words=False)
 
@@ -182,7 +188,7 @@ SPELLED = {"\N{COMBINING TILDE}": "_tilde", "{t-1}": "prev", "t-1": "prev"}
 
 
 def identifier(symbol: Symbol) -> str:
-    """Return a symbol as letters that a name in Python may have.
+    """Return a symbol, such as C̃_t, as a name in Python.
 
     Examples
     --------
@@ -192,10 +198,11 @@ def identifier(symbol: Symbol) -> str:
     text = ("d" if symbol.d else "") + symbol.base + (f"_{symbol.sub}" if symbol.sub else "")
     for sign, spelled in SPELLED.items():
         text = text.replace(sign, spelled)
-    return "".join(map(_spelled, text))
+    return "".join(map(_identifier_letters, text))
 
 
-def _spelled(letter: str) -> str:
+def _identifier_letters(letter: str) -> str:
+    """Return a letter of a symbol as letters of a Python name; a Greek one by its name."""
     if letter.isascii():
         return letter if letter.isalnum() else "_"
     name = unicodedata.name(letter, "").split()
@@ -210,7 +217,7 @@ class Allotted:
         self.taken = {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), "np", *taken}
 
     def name(self, thing: Any, preferred: str) -> str:
-        """Return the name of a thing, at first the one that is wanted or the nearest that is free."""
+        """Return the Python name of a thing: at first `preferred`, or that with the first number that is free."""
         if thing not in self.names:
             free, number = preferred, 2
             while free in self.taken:

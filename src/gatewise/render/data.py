@@ -36,7 +36,7 @@ def render(walk: Walkthrough, *, program: bool = False) -> str:
     With `program`, the program, its wiring, parameters and inputs take the place of the sections, which can be computed
     from them.
     """
-    return _written(document(walk, program=program), 0) + "\n"
+    return _json_text(document(walk, program=program), 0) + "\n"
 
 
 def document(walk: Walkthrough, *, program: bool = False) -> Object:
@@ -44,7 +44,7 @@ def document(walk: Walkthrough, *, program: bool = False) -> Object:
     content = (
         of_walk(walk.steps, backward=walk.backward)
         if program
-        else {"sections": [_section(section, walk) for section in walk.sections]}
+        else {"sections": [_section_json(section, walk) for section in walk.sections]}
     )
     return {
         "format": FORMAT,
@@ -59,15 +59,16 @@ def document(walk: Walkthrough, *, program: bool = False) -> Object:
     }
 
 
-def _section(section: Section, walk: Walkthrough) -> Object:
-    blocks = [_block(block, walk) for block in section.blocks]
+def _section_json(section: Section, walk: Walkthrough) -> Object:
+    blocks = [_block_json(block, walk) for block in section.blocks]
     return {"key": section.key, "title": section.title, "time": section.time, "at": section.at, "blocks": blocks}
 
 
-def _block(block: Block, walk: Walkthrough) -> Object:
+def _block_json(block: Block, walk: Walkthrough) -> Object:
+    """Return one block of a walkthrough's section as a JSON object that names its type."""
     match block:
         case WorkedEquation():
-            return _equation(block, walk)
+            return _equation_json(block, walk)
         case NumberTable():
             return {
                 "type": "table",
@@ -81,19 +82,20 @@ def _block(block: Block, walk: Walkthrough) -> Object:
         case Facts(items):
             return {"type": "facts", "items": [{"name": name, "value": value} for name, value in items]}
         case Definition(name, right):
-            return {"type": "definition", "name": name, "right": _formula(right)}
+            return {"type": "definition", "name": name, "right": _formula_json(right)}
         case Expanded():
-            return _expanded(block, walk)
+            return _products_json(block, walk)
         case Sentence(words):
             return {"type": "sentence", "text": _write_words(words)}
 
 
-def _equation(equation: WorkedEquation, walk: Walkthrough) -> Object:
+def _equation_json(equation: WorkedEquation, walk: Walkthrough) -> Object:
+    """Return a worked equation of a walkthrough as a JSON object: its formula, and the numbers in it."""
     used = dict.fromkeys(node for node in nodes(equation.right) if isinstance(node, Symbol))
     return {
         "type": "equation",
-        "left": _symbol(equation.left),
-        "right": _formula(equation.right),
+        "left": _symbol_json(equation.left),
+        "right": _formula_json(equation.right),
         "symbols": {text.formula(symbol): numbers(equation.env[symbol]) for symbol in used},
         "value": numbers(equation.value),
         "over": equation.over,
@@ -101,12 +103,12 @@ def _equation(equation: WorkedEquation, walk: Walkthrough) -> Object:
         "openness": equation.openness,
         "products": list(equation.products),
         "shapes": layout.shapes(equation, walk.rows),
-        "worked": _worked(equation, walk),
+        "worked": _entries_json(equation, walk),
     }
 
 
-def _worked(equation: WorkedEquation, walk: Walkthrough) -> list[Object]:
-    """Return the equation with the numbers of every entry that is walked through in it."""
+def _entries_json(equation: WorkedEquation, walk: Walkthrough) -> list[Object]:
+    """Return an equation as JSON objects, one with the numbers of each entry that is walked through in it."""
     entries = []
     for entry in layout.worked([equation], walk, most=None):
         if isinstance(entry, layout.Entry):
@@ -117,11 +119,12 @@ def _worked(equation: WorkedEquation, walk: Walkthrough) -> list[Object]:
     return entries
 
 
-def _expanded(expanded: Expanded, walk: Walkthrough) -> Object:
+def _products_json(expanded: Expanded, walk: Walkthrough) -> Object:
+    """Return every product of a sum, with its weight and value, and their total, as a JSON object."""
     terms = expanded.terms
     return {
         "type": "expanded",
-        "left": _symbol(expanded.left),
+        "left": _symbol_json(expanded.left),
         "entry": expanded.unit,
         "name": walk.names[expanded.over][expanded.unit],
         "over": expanded.over,
@@ -138,25 +141,25 @@ def _write_words(words: Words) -> str:
     return layout.write_words(words, text.formula).replace(GLUE, " ")
 
 
-def _symbol(symbol: Symbol) -> Object:
+def _symbol_json(symbol: Symbol) -> Object:
     return {"text": text.formula(symbol), **{field.name: getattr(symbol, field.name) for field in fields(symbol)}}
 
 
-def _formula(node: Formula) -> Object:
-    return {"text": text.formula(node, most=None), "tree": tree(node, _symbol)}
+def _formula_json(node: Formula) -> Object:
+    return {"text": text.formula(node, most=None), "tree": tree(node, _symbol_json)}
 
 
-def _written(value: Any, indent: int) -> str:
-    """Return JSON: on one line where it fits or where it is a vector, else one line for each of its parts."""
+def _json_text(value: Any, indent: int) -> str:
+    """Return the text of JSON data: on one line where it fits or is a vector, else each of its parts on its own."""
     match value:
         case dict():
-            parts = [f"{_plain(key)}: {_written(part, indent + 1)}" for key, part in value.items()]
+            parts = [f"{_encode(key)}: {_json_text(part, indent + 1)}" for key, part in value.items()]
             opening, closing, vector = "{", "}", False
         case list():
-            parts = [_written(part, indent + 1) for part in value]
+            parts = [_json_text(part, indent + 1) for part in value]
             opening, closing, vector = "[", "]", not any(isinstance(part, (dict, list)) for part in value)
         case _:
-            return _plain(value)
+            return _encode(value)
     if vector or _fits(parts, indent):
         return f"{opening}{', '.join(parts)}{closing}"
     margin = "\n" + " " * (indent + 1)
@@ -167,4 +170,4 @@ def _fits(parts: Sequence[str], indent: int) -> bool:
     return indent + sum(len(part) + 2 for part in parts) <= WIDTH and not any("\n" in part for part in parts)
 
 
-_plain = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode

@@ -50,8 +50,8 @@ def diagram(walk: Walkthrough, at: int, key: str) -> str:
         return _Picture(walk, at).svg(key)
 
 
-def called(walk: Walkthrough, at: int) -> str:
-    """Return the name of a step; "" for one that stands alone and has no name."""
+def step_name(walk: Walkthrough, at: int) -> str:
+    """Return the name of a step of a walkthrough; "" for one that stands alone and has no name."""
     step = walk.steps[at].step
     if step.name is not None or len(walk.steps) == 1:
         return step.name or ""
@@ -65,11 +65,13 @@ def notes(walk: Walkthrough, at: int) -> list[Words]:
     f, i, g, o, h = map(written, (F, I, G, O, H))
     way = (": ", f, " scales what is kept, ", i, " times ", g, " is added, ", o, " scales what is put out as ", h, ".")
     sentences: list[Words] = [("Along the top runs the cell state", *way)]
-    amounts = [written(GATES[k][0]) for k in form.order if _is_amount(bound, k)]
+    amounts = [written(GATES[k][0]) for k in form.order if _lies_between_0_and_1(bound, k)]
     if amounts:
         are = "is" if len(amounts) == 1 else "are"
-        sentences.append((*_listed(amounts), f" {are} filled as far as the gate is open, from 0 (closed) to 1 (open)."))
-    sentences += _longer(walk, bound)
+        sentences.append(
+            (*_enumerated(amounts), f" {are} filled as far as the gate is open, from 0 (closed) to 1 (open).")
+        )
+    sentences += _sentence_of_long_names(walk, bound)
     sentences.append("Other bars start in the middle, at zero: negative to the left, positive to the right.")
     if 1 < len(names) <= FEW:
         sentences.append(f"From top to bottom: {', '.join(names)}.")
@@ -81,7 +83,7 @@ def notes(walk: Walkthrough, at: int) -> list[Words]:
         sentences.append(("The entries of ", written(H_PREV), " and ", h, " are those of the projection."))
     if variant.peephole != "none":
         seers = [k for k in PEEPHOLES if k in variant.own]
-        early = _listed([written(GATES[k][0]) for k in seers if k != "o"])
+        early = _enumerated([written(GATES[k][0]) for k in seers if k != "o"])
         see = " see " if len(seers) > 2 else " sees "
         where = (see, written(C_PREV), ", and ", o, " sees ", written(form.cell), ".")
         sentences.append(("Dashed, the peepholes: ", *early, *where))
@@ -98,32 +100,32 @@ def notes(walk: Walkthrough, at: int) -> list[Words]:
     return sentences
 
 
-def _longer(walk: Walkthrough, bound: Bound) -> list[Words]:
-    """Return the sentence about nonlinearities whose names have no room in the picture."""
+def _sentence_of_long_names(walk: Walkthrough, bound: Bound) -> list[Words]:
+    """Return the sentence about nonlinearities whose names have no room in the cell's picture."""
     long: dict[str, list[Symbol]] = {}
     for k, (symbol, _) in GATES.items():
-        if len(name := _function(walk, bound, k)) > SHORT:
+        if len(name := _gate_function(walk, bound, k)) > SHORT:
             long.setdefault(name, []).append(notation_of(walk.notation).symbol(symbol))
     words: list[str | Symbol] = []
     for name, symbols in long.items():
-        words += ["; " if words else "", f"{name} in ", *_listed(symbols)]
+        words += ["; " if words else "", f"{name} in ", *_enumerated(symbols)]
     return [(f"{OTHER} is ", *words, ".")] if words else []
 
 
-def _listed(symbols: Sequence[Symbol]) -> list[str | Symbol]:
-    """Return symbols as they are listed in a sentence."""
+def _enumerated(symbols: Sequence[Symbol]) -> list[str | Symbol]:
+    """Return symbols as words of a sentence: with commas between them, and "and" before the last."""
     words: list[str | Symbol] = []
     for place, symbol in enumerate(symbols):
         words += [symbol] if not place else [" and " if place == len(symbols) - 1 else ", ", symbol]
     return words
 
 
-def _is_amount(bound: Bound, k: str) -> bool:
+def _lies_between_0_and_1(bound: Bound, k: str) -> bool:
     """Return whether a gate is between 0 and 1, so that its value says how far it is open."""
     return k != "g" and bound.equation(bound.program.assignments[GATES[k][0]]).openness
 
 
-def _function(walk: Walkthrough, bound: Bound, k: str) -> str:
+def _gate_function(walk: Walkthrough, bound: Bound, k: str) -> str:
     """Return the name of a gate's nonlinearity, or 1 minus the gate that it is coupled to."""
     right = bound.program.assignments[GATES[k][0]].right
     if isinstance(right, FunctionCall):
@@ -136,12 +138,13 @@ class _Picture:
     """The picture of one step: where its parts lie, and what it is made of."""
 
     def __init__(self, walk: Walkthrough, at: int) -> None:
+        """Lay out the picture of a cell's step: collect its values, and compute where everything lies."""
         bound = walk.steps[at]
-        self.walk, self.bound, self.when = walk, bound, called(walk, at)
+        self.walk, self.bound, self.step_name = walk, bound, step_name(walk, at)
         self.form, self.variant = bound.form, bound.form.variant
         self.symbol = notation_of(walk.notation).symbol
         scope, names = bound.scope, walk.names
-        self.shown: dict[str, StripValues] = {}
+        self.strips: dict[str, StripValues] = {}
         for key, symbol, quantity, over, others in (
             ("c_prev", C_PREV, "cell_state", UNITS, (C,)),
             ("c", C, "cell_state", UNITS, (C_PREV,)),
@@ -151,36 +154,36 @@ class _Picture:
             *((k, *GATES[k], UNITS, ()) for k in GATES),
         ):
             limit = max(1.0, *(largest(scope[quantity_symbol]) for quantity_symbol in (symbol, *others)))
-            amount = key in GATES and _is_amount(bound, key)
-            self.shown[key] = StripValues(self.symbol(symbol), scope[symbol], quantity, names[over], limit, amount)
+            amount = key in GATES and _lies_between_0_and_1(bound, key)
+            self.strips[key] = StripValues(self.symbol(symbol), scope[symbol], quantity, names[over], limit, amount)
         # From the top: the cell states, the line between them, what comes out of it, the gates, the bus, what goes in.
-        self.line = HEAD + height_of(self.shown["c"]) + 14
+        self.line = HEAD + height_of(self.strips["c"]) + 14
         pills = [self.variant.activation("c").name]
         self.pills = ["layer norm", *pills] if self.variant.layer_norm == "haste" else pills
         self.product = self.line + 28 + 24 * len(self.pills)
         self.top = self.product + 26
-        self.bottom = self.top + 24 + height_of(self.shown["f"]) + 18
-        self.bus = max(self.bottom, self.top + HEAD + height_of(self.shown["h_prev"])) + 24
+        self.bottom = self.top + 24 + height_of(self.strips["f"]) + 18
+        self.bus = max(self.bottom, self.top + HEAD + height_of(self.strips["h_prev"])) + 24
         self.below = self.bus + 30
-        self.height = self.below + HEAD + max(height_of(self.shown["h"]), self._height_of_input()) + 4
-        self.tags = self._tags()
+        self.height = self.below + HEAD + max(height_of(self.strips["h"]), self._height_of_input()) + 4
+        self.tags = self._output_operations()
         self.right = 420 if self.tags or "zoneout_cell" in self.form.dropout else 400
         self.width = self.right + (28 if self.right > 400 else 12)
 
     def svg(self, key: str) -> str:
-        """Return the picture, with a title, and a description for those who do not see it."""
-        at = f" at {self.when}" if self.when else ""
+        """Return the cell's picture as SVG, with a title, and a description for those who do not see it."""
+        at = f" at {self.step_name}" if self.step_name else ""
         title = escape(clean(f"The cell{at}: its gates and states"))
-        drawn = "".join((*self._wires(), *self._nodes(), *self._blocks()))
+        drawn = "".join((*self._wires_svg(), *self._operations_svg(), *self._values_svg()))
         return (
             f'<svg viewBox="0 0 {self.width:g} {self.height:g}" role="img" aria-labelledby="{key}t"'
             f' aria-describedby="{key}d"><title id="{key}t">{title}</title>'
-            f'<desc id="{key}d">{escape(clean(self._description()))}</desc>{drawn}</svg>'
+            f'<desc id="{key}d">{escape(clean(self._text_alternative()))}</desc>{drawn}</svg>'
         )
 
-    def _description(self) -> str:
-        """Return a description of the picture: every value, and the equations of the states."""
-        sentences = [f"{formula(line.symbol)}: {in_words(line)}." for line in self.shown.values()]
+    def _text_alternative(self) -> str:
+        """Return the picture's description: every value of the step, and the equations of the states."""
+        sentences = [f"{formula(line.symbol)}: {in_words(line)}." for line in self.strips.values()]
         written = notation_of(self.walk.notation)
         for line in self.bound.program.forward:
             if line.left in (self.form.raw_cell, self.form.cell, C, self.form.produced, self.form.raw_hidden, H):
@@ -188,18 +191,19 @@ class _Picture:
         return " ".join(sentences)
 
     def _height_of_input(self) -> float:
-        x = self.shown["x"]
+        x = self.strips["x"]
         return 17 * len(x.values) if len(x.values) <= FEW else height_of(x)
 
-    def _tags(self) -> list[str]:
-        """Return the names of the operations between the hidden state and its output."""
+    def _output_operations(self) -> list[str]:
+        """Return the names of the operations that the picture shows between hidden state and output."""
         tags = [formula(self.symbol(Symbol("R")))] if self.form.projected else []
         tags += ["clip"] if self.variant.projection_clip is not None else []
         return [*tags, "zoneout"] if "zoneout_hidden" in self.form.dropout else tags
 
     # What is drawn.
 
-    def _wires(self) -> Iterator[str]:
+    def _wires_svg(self) -> Iterator[str]:
+        """Yield the wires of the cell's picture as SVG, each in the hue of its quantity."""
         line, top, bus, o = self.line, self.top, self.bus, COLUMNS["o"]
         yield wire([(0, line), (self.width, line)], "cell_state")
         yield wire([(o, line), (o, self.product - 9)], "cell_state", head=False)
@@ -212,7 +216,7 @@ class _Picture:
         end = self.below + 30
         out = [(o + 9, self.product), (self.right, self.product), (self.right, end), (inner, end)]
         yield wire(out, "hidden_state")
-        before = self.top + HEAD + 2 + height_of(self.shown["h_prev"])
+        before = self.top + HEAD + 2 + height_of(self.strips["h_prev"])
         yield wire([(COLUMNS["a"], before), (COLUMNS["a"], bus)], "", head=False)
         yield wire([(MIDDLE, self.below + 2), (MIDDLE, bus)], "", head=False)
         yield from (wire([(COLUMNS[k], bus), (COLUMNS[k], self.bottom)], "") for k in self.variant.own)
@@ -222,9 +226,10 @@ class _Picture:
             ends = [(COLUMNS["i"] - BOX / 2, top + 40), (COLUMNS["f"] + BOX / 2, top + 40)]
             yield wire(ends if self.variant.coupled == "f" else ends[::-1], "")
         if self.variant.peephole != "none":
-            yield from self._peepholes()
+            yield from self._peepholes_svg()
 
-    def _peepholes(self) -> Iterator[str]:
+    def _peepholes_svg(self) -> Iterator[str]:
+        """Yield the dashed wires, as SVG, from the cell state to the gates that see it."""
         start = COLUMNS["f"] - 22.0
         for k in (k for k in PEEPHOLES if k in self.variant.own):
             at = COLUMNS[k] - 22.0
@@ -234,7 +239,8 @@ class _Picture:
                 turn = self.top - 11
                 yield wire([(start, self.line), (start, turn), (at, turn), (at, self.top)], "", "dashed")
 
-    def _nodes(self) -> Iterator[str]:
+    def _operations_svg(self) -> Iterator[str]:
+        """Yield the operations on the wires as SVG: × and +, the nonlinearity, clips, zoneout and dropout."""
         line, o = self.line, COLUMNS["o"]
         yield node(COLUMNS["f"], line, "×")
         yield node(MIDDLE, line, "+")
@@ -254,29 +260,31 @@ class _Picture:
         if "input" in self.form.dropout:
             yield pill(MIDDLE, self.bus + 17, "dropout")
 
-    def _blocks(self) -> Iterator[str]:
+    def _values_svg(self) -> Iterator[str]:
+        """Yield the states, the boxes of the gates and the input as SVG, with bars of their values."""
         for key, middle, top in (
             ("c_prev", COLUMNS["a"], 0.0),
             ("c", self.width - INNER / 2 - 4, 0.0),
             ("h_prev", COLUMNS["a"], self.top),
             ("h", COLUMNS["o"], self.below),
         ):
-            yield letter(self.shown[key], middle, top + 14, "middle")
-            yield column(self.shown[key], middle - INNER / 2, top + HEAD)
+            yield letter(self.strips[key], middle, top + 14, "middle")
+            yield column(self.strips[key], middle - INNER / 2, top + HEAD)
         for k in GATES:
-            left, values = COLUMNS[k] - BOX / 2, self.shown[k]
+            left, values = COLUMNS[k] - BOX / 2, self.strips[k]
             size = f'width="{BOX}" height="{self.bottom - self.top:g}"'
             yield f'<rect class="box {values.quantity}" x="{left:g}" y="{self.top:g}" {size} rx="4"/>'
             yield letter(values, left + 7, self.top + 17, "start")
-            name = _function(self.walk, self.bound, k)
+            name = _gate_function(self.walk, self.bound, k)
             yield label(name if len(name) <= SHORT else OTHER, left + BOX - 6, self.top + 16.5, "end", "soft")
             yield column(values, left + (BOX - INNER) / 2, self.top + 24)
             name = values.quantity.removesuffix("_gate")
             yield label(name, COLUMNS[k], self.bottom - 6, "middle", f"small hued {values.quantity}")
-        yield from self._input()
+        yield from self._input_svg()
 
-    def _input(self) -> Iterator[str]:
-        x, top = self.shown["x"], self.below
+    def _input_svg(self) -> Iterator[str]:
+        """Yield the input of the step as SVG: its features with their names, or of many a strip of bars."""
+        x, top = self.strips["x"], self.below
         yield letter(x, MIDDLE, top + 14, "middle")
         if len(x.values) > FEW:
             yield column(x, MIDDLE - INNER / 2, top + HEAD)

@@ -19,7 +19,7 @@ import numpy as np
 
 from gatewise.palette import PALETTE, QUANTITIES
 from gatewise.render import mathml
-from gatewise.render.diagram import called, diagram, notes
+from gatewise.render.diagram import diagram, notes, step_name
 from gatewise.render.html_lines import Lines, equation
 from gatewise.render.html_pieces import column, head_of, meter, openness, table_markup, text, words_of
 from gatewise.render.layout import BlockGroup, Definitions, Equations, grouped, rows, write_words
@@ -68,7 +68,7 @@ def document(title: str, styles: str, body: str, images: str = "") -> str:
 
 
 def fragment(walk: Walkthrough) -> str:
-    """Return the walkthrough as a part of another page, such as a notebook; of a long walk, how to read it."""
+    """Return the walkthrough as HTML for a notebook's cell; of a long walk, only how to read it."""
     if len(walk.sections[: MOST_SHOWN + 1]) > MOST_SHOWN:
         return f"<p>{len(walk.steps):,} steps are too many for a notebook: save('walk.html') makes a page.</p>"
     body = _PageWriter(walk, UNNAMED).body("article")
@@ -94,16 +94,18 @@ class _PageWriter:
         self.lines = Lines(walk)
 
     def body(self, tag: str, before: str = "") -> str:
-        """Return all of it in an element for the reading, behind the links to its sections."""
+        """Return the walkthrough as HTML: links to its sections, the picture of its first step, and its sections."""
         ids = (f"{self.prefix}{n}" for n in count())
         steps = [
             (time, next(ids), [(next(ids), section) for section in together])
             for time, together in groupby(self.walk.sections, lambda section: section.time)
         ]
         with np.errstate(all="ignore"):
-            picture = self._picture(0, f"{self.prefix}cell", [*self._which(), *notes(self.walk, 0)])
-            sections = "\n".join(self._step(*step) for step in steps)
-        links = "".join(self._links(*step) for step in steps)
+            picture = self._figure_html(
+                0, f"{self.prefix}cell", [*self._sentence_of_first_step(), *notes(self.walk, 0)]
+            )
+            sections = "\n".join(self._step_html(*step) for step in steps)
+        links = "".join(self._section_links(*step) for step in steps)
         return f"""{before}<nav aria-label="Sections">
 <details><summary>Sections</summary><ol>{links}</ol></details>
 </nav>
@@ -114,39 +116,42 @@ class _PageWriter:
 {sections}
 </{tag}>"""
 
-    def _links(self, time: str | None, _: str, sections: Sequence[tuple[str, Section]]) -> str:
+    def _section_links(self, time: str | None, _: str, sections: Sequence[tuple[str, Section]]) -> str:
+        """Return the HTML links to the sections of a step, folded under its name if it has one."""
         links = "".join(
             f'<li><a href="#{key}"><span class="place">{place}</span> {text(section.title)}</a></li>'
             for place, (key, section) in enumerate(sections, 1)
         )
         return links if time is None else f"<li><details><summary>{text(time)}</summary><ol>{links}</ol></details></li>"
 
-    def _step(self, time: str | None, key: str, sections: Sequence[tuple[str, Section]]) -> str:
+    def _step_html(self, time: str | None, key: str, sections: Sequence[tuple[str, Section]]) -> str:
+        """Return the sections of a step as HTML, under its name and the picture of the cell at it."""
         level = "h2" if time is None else "h3"
         markup = "\n".join(
-            self._section(place, each, section, level) for place, (each, section) in enumerate(sections, 1)
+            self._section_html(place, each, section, level) for place, (each, section) in enumerate(sections, 1)
         )
         if time is None:
             return markup
         forward = next((section.at for _, section in sections if section.key in ("input", "forward")), None)
-        picture = "" if forward is None else self._picture(forward, f"{key}cell")
+        picture = "" if forward is None else self._figure_html(forward, f"{key}cell")
         heading = f'<h2 id="{key}">{text(time)}</h2>'
         return f'<section class="step" aria-labelledby="{key}">\n{heading}\n{picture}\n{markup}\n</section>'
 
-    def _picture(self, at: int, key: str, notes_below: Sequence[Words] = ()) -> str:
-        """Return the picture of a step, with sentences below it."""
+    def _figure_html(self, at: int, key: str, notes_below: Sequence[Words] = ()) -> str:
+        """Return the picture of a step as an HTML figure, with sentences below it."""
         caption = "".join(f"<p>{words_of(words)}</p>" for words in notes_below)
         below = f"<figcaption>{caption}</figcaption>" if caption else ""
         return f'<figure class="cell">{diagram(self.walk, at, key)}{below}</figure>'
 
-    def _which(self) -> list[Words]:
-        """Return the sentence about the step on top of the page, where there are several."""
+    def _sentence_of_first_step(self) -> list[Words]:
+        """Return the sentence that says which step the picture on top of the page is of, if there are several."""
         count = len(self.walk.steps)
-        return [f"The cell at {called(self.walk, 0)}, the first of {count} steps."] if count > 1 else []
+        return [f"The cell at {step_name(self.walk, 0)}, the first of {count} steps."] if count > 1 else []
 
-    def _section(self, place: int, key: str, section: Section, level: str) -> str:
+    def _section_html(self, place: int, key: str, section: Section, level: str) -> str:
+        """Return a section of the walkthrough as HTML, under its title and in the hue of its quantity."""
         self.title = clean(section.title)
-        blocks = map(self._block, grouped(section.blocks))
+        blocks = map(self._block_html, grouped(section.blocks))
         heading = (
             f'<{level} class="title" id="{key}"><span class="place">{place}</span> {text(section.title)}</{level}>'
         )
@@ -154,7 +159,8 @@ class _PageWriter:
         hue = f" hued {about}" if about in QUANTITIES else ""
         return "\n".join([f'<section class="station{hue}" aria-labelledby="{key}">', heading, *blocks, "</section>"])
 
-    def _block(self, block: BlockGroup) -> str:
+    def _block_html(self, block: BlockGroup) -> str:
+        """Return one block of a walkthrough's section as HTML."""
         match block:
             case Equations():
                 return self.lines.equations(block)
@@ -167,7 +173,7 @@ class _PageWriter:
                 )
                 return f'<dl class="facts">{items_markup}</dl>'
             case NumberTable():
-                return self._table(block)
+                return self._table_html(block)
             case Expanded():
                 return self.lines.products(block)
             case Sentence(words):
@@ -176,7 +182,8 @@ class _PageWriter:
 
     # Tables: long ones show their first and last rows.
 
-    def _table(self, table: NumberTable) -> str:
+    def _table_html(self, table: NumberTable) -> str:
+        """Return a table of numbers as HTML; a long one has its first and last rows."""
         title = clean(write_words(table.title, formula))
         lines, omitted = rows(table)
         plains = [[number(row[k], table.digits) for _, row in lines] for k in range(len(table.columns))]
@@ -187,7 +194,7 @@ class _PageWriter:
             if omitted and place == len(lines) - 1:
                 body.append(f'<tr class="rest"><td colspan="{len(columns) + 1}">… {omitted} more rows …</td></tr>')
             cells = "".join(
-                _cell(plain[place], formatted[place], values[k] if k in table.openness else None, head)
+                _cell_html(plain[place], formatted[place], values[k] if k in table.openness else None, head)
                 for k, (head, plain, formatted) in enumerate(zip(table.columns, plains, columns, strict=True))
             )
             body.append(f"<tr>{head_of(name, 'row')}{cells}</tr>")
@@ -201,8 +208,8 @@ class _PageWriter:
         return table_markup(caption, escape(title or self.title), ["<td></td>", *heads], body, width) + key
 
 
-def _cell(plain: str, markup: str, gate: Any, head: Words) -> str:
-    """Return a cell of a table; that of a gate has a bar in its hue, and says whether it is nearly closed or open."""
+def _cell_html(plain: str, markup: str, gate: Any, head: Words) -> str:
+    """Return a cell of an HTML table; that of a gate has a bar in its hue, and says if it is nearly closed or open."""
     if gate is None or np.isnan(gate):
         return f'<td data-value="{plain}">{markup}</td>'
     words = f'<span class="unseen"> {state}</span>' if (state := openness(gate)) else ""

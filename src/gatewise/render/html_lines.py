@@ -25,7 +25,7 @@ from gatewise.render.html_pieces import (
 from gatewise.render.layout import Entry, Line, Rest, shapes, shares, worked
 from gatewise.render.mathml_pieces import run, width
 from gatewise.render.text import formula
-from gatewise.render.unfolding import Done, UnfoldedTerm, UnfoldedTerms, unfolded
+from gatewise.render.unfolding import Computation, UnfoldedTerm, UnfoldedTerms, unfolded
 from gatewise.symbolic.formula import Number, NumberRow
 from gatewise.walkthrough.numbers import number
 from gatewise.walkthrough.parts import Expanded, Walkthrough, WorkedEquation
@@ -38,7 +38,7 @@ class Lines:
         self.walk = walk
 
     def equations(self, group: Sequence[WorkedEquation]) -> str:
-        """Return equations that belong together: in symbols with their shapes, then with the numbers of each unit."""
+        """Return equations that belong together as HTML: in symbols with shapes, then with each unit's numbers."""
         in_symbols = "".join(
             equation(
                 mathml.math(line.left),
@@ -49,14 +49,15 @@ class Lines:
         widest = max(width(line.left) for line in group)
         style = f'style="--w:{min(0.62 * widest + 0.6, 8):.3g}em"'
         entries = "".join(
-            f'<p class="rest">{entry}</p>' if isinstance(entry, Rest) else self._entry(entry)
+            f'<p class="rest">{entry}</p>' if isinstance(entry, Rest) else self._entry_html(entry)
             for entry in worked(group, self.walk)
         )
         lines = f'<div class="worked" {style}>{entries}</div>' if entries else ""
         return f'<div class="formulas" {style}>{in_symbols}</div>\n{lines}'
 
-    def _entry(self, entry: Entry) -> str:
-        lines = "".join(map(self._line, entry.lines))
+    def _entry_html(self, entry: Entry) -> str:
+        """Return the lines of one unit, or of another entry, as HTML, beside its name."""
+        lines = "".join(map(self._line_html, entry.lines))
         if entry.head is None:
             return f'<div class="entry"><div class="lines">{lines}</div></div>\n'
         head = text(entry.head)
@@ -65,7 +66,8 @@ class Lines:
             f'<div class="lines">{lines}</div></div>\n'
         )
 
-    def _line(self, line: Line) -> str:
+    def _line_html(self, line: Line) -> str:
+        """Return an equation with its numbers as HTML, which expands to the steps that compute it."""
         right, value, left = line.right, line.value, line.equation.left
         result = number_markup(plain(value)) if np.ndim(value) == 0 else run(NumberRow(tuple(value)))
         same = formula(right) == (plain(value) if np.ndim(value) == 0 else formula(NumberRow(tuple(value))))
@@ -78,41 +80,44 @@ class Lines:
             f'<span class="result">= <span class="value" data-value="{plain(value)}">{result}</span>{state}</span>'
             "</span>"
         )
-        expanded = self._unfold(unfolded(line, self.walk.names))
+        expanded = self._steps_html(unfolded(line, self.walk.names))
         if not expanded:
             return f'<div class="line">{summary}</div>\n'
         return f'<details class="line"><summary>{summary}</summary><div class="unfolded">{expanded}</div></details>\n'
 
-    def _unfold(self, steps: Sequence[Done | UnfoldedTerms]) -> str:
+    def _steps_html(self, steps: Sequence[Computation | UnfoldedTerms]) -> str:
+        """Return the steps by which an equation's numbers are computed, as lists in HTML."""
         written = []
         for kind, together in groupby(steps, type):
-            if kind is Done:
-                items = "".join(f"<li>{_done(step)}</li>" for step in together if isinstance(step, Done))
+            if kind is Computation:
+                items = "".join(
+                    f"<li>{_computation_html(step)}</li>" for step in together if isinstance(step, Computation)
+                )
                 written.append(f'<ul class="steps" role="list">{items}</ul>')
             else:
-                written += [self._listed(step) for step in together if isinstance(step, UnfoldedTerms)]
+                written += [self._terms_html(step) for step in together if isinstance(step, UnfoldedTerms)]
         return "".join(written)
 
-    def _listed(self, terms: UnfoldedTerms) -> str:
-        """The terms of a sum, a line each, with their shares of the sum of absolute values."""
-        values = [term.done.value for term in terms.terms]
+    def _terms_html(self, terms: UnfoldedTerms) -> str:
+        """Return the terms of a sum as an HTML list, with their shares of the sum of absolute values."""
+        values = [term.computation.value for term in terms.terms]
         results = column([number(value) for value in (*values, *([] if terms.total is None else [terms.total]))])
         bars = [""] * len(values) if terms.total is None else shares_of(shares(values), values)
         items = "".join(
-            f'<li><b>{called(term.name)}</b> {self._computed(term)} <span class="product">= {result}</span> {bar}</li>'
+            f'<li><b>{called(term.name)}</b> {self._term_html(term)} <span class="product">= {result}</span> {bar}</li>'
             for term, result, bar in zip(terms.terms, results, bars, strict=False)
         )
         if terms.total is not None:
             items += f'<li class="total"><b>sum</b> <span></span> <span class="product">= {results[-1]}</span></li>'
         return f'<ul class="terms" role="list">{items}</ul>'
 
-    def _computed(self, term: UnfoldedTerm) -> str:
-        before = self._unfold(term.before)
-        right = "" if isinstance(term.done.formula, Number) else expression(term.done.formula)
+    def _term_html(self, term: UnfoldedTerm) -> str:
+        before = self._steps_html(term.before)
+        right = "" if isinstance(term.computation.formula, Number) else expression(term.computation.formula)
         return f"<span>{right}</span>" if not before else f"<div>{before}{right}</div>"
 
     def products(self, block: Expanded) -> str:
-        """Return the table of every product in a sum."""
+        """Return the HTML table of every product in a sum."""
         terms = block.terms
         name = text(self.walk.names[block.over][block.unit])
         values = [term.product for term in terms]
@@ -140,9 +145,10 @@ class Lines:
 
 
 def equation(left: str, right: str) -> str:
-    """Return an equation of a box of formulas."""
+    """Return an equation of a box of formulas as HTML."""
     return f'<div class="formula"><span class="left">{left}</span> <span class="run">{right}</span></div>'
 
 
-def _done(done: Done) -> str:
-    return f'<span>{run(done.formula)}</span> <span class="product">= {number_markup(number(done.value))}</span>'
+def _computation_html(computation: Computation) -> str:
+    result = number_markup(number(computation.value))
+    return f'<span>{run(computation.formula)}</span> <span class="product">= {result}</span>'

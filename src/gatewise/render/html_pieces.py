@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.render import mathml
-from gatewise.render.hues import quantity
+from gatewise.render.hues import hue_of
 from gatewise.render.layout import CLOSED, OPEN, write_words
 from gatewise.render.marks import classes
 from gatewise.render.mathml_pieces import run
@@ -28,13 +28,13 @@ def text(name: str) -> str:
 
 
 def number_markup(plain: str) -> str:
-    """Return a number as it is read, given as the text format has it."""
+    """Return a number as HTML, given as the text format has it."""
     digits, e, exponent = plain.partition("e")
     return (f"{digits}×10<sup>{int(exponent)}</sup>" if e else digits).replace("-", mathml.MINUS)
 
 
 def column(plains: Sequence[str]) -> list[str]:
-    """Return numbers for a column that is flush right, their decimal points below each other."""
+    """Return numbers as HTML for a column that is flush right, their decimal points below each other."""
     after = [len(plain.partition(".")[2]) if "e" not in plain and plain[-1].isdigit() else None for plain in plains]
     most = max((n for n in after if n is not None), default=0)
     return [
@@ -48,15 +48,15 @@ def plain(value: Any) -> str:
     return ",".join(map(number, np.ravel(value))) if np.ndim(value) else number(value)
 
 
-def part(share: Any) -> str:
-    """Return a style that sets a bar's length."""
+def bar_style(share: Any) -> str:
+    """Return the CSS that sets the length of a bar to a share of 1."""
     return f"--p:{min(max(float(share), 0), 1):.3g}"
 
 
 def meter(value: Any, gate: Words) -> str:
-    """Return a bar that is filled as far as a gate is open, in the hue of its symbol."""
-    names = ("meter", quantity(gate) if isinstance(gate, Symbol) else "")
-    return f'<span {classes(*names)} style="{part(value)}"></span>'
+    """Return an HTML bar that is filled as far as a gate is open, in the hue of its symbol."""
+    names = ("meter", hue_of(gate) if isinstance(gate, Symbol) else "")
+    return f'<span {classes(*names)} style="{bar_style(value)}"></span>'
 
 
 def openness(value: Any) -> str:
@@ -65,7 +65,7 @@ def openness(value: Any) -> str:
 
 
 def expression(node: Formula) -> str:
-    """Return a formula of numbers: a plain product as text, which is short, others as MathML."""
+    """Return a formula of numbers as HTML: a plain product as text, which is short, others as MathML."""
     match node:
         case Product((Number(one), Number(other))):
             second = (
@@ -82,42 +82,42 @@ def share(share: float | None, value: Any, largest: float) -> str:
     if share is None:
         return ""
     sign = " negative" if value < 0 else " positive" if value > 0 else ""
-    bar = f'<span class="bar{sign}" style="{part(share / largest if largest else 0)}"></span>'
+    bar = f'<span class="bar{sign}" style="{bar_style(share / largest if largest else 0)}"></span>'
     return f'<span class="share">{bar} {percent(share) if share else "0 %"}</span>'
 
 
 def shares_of(shares: Sequence[float | None], values: Sequence[Any]) -> list[str]:
-    """Return the shares of the terms of a sum, each with its bar."""
+    """Return the shares of a sum's terms as HTML, each with its bar."""
     largest = max((share_ for share_ in shares if share_ is not None), default=0.0)
     return [share(share_, value, largest) for share_, value in zip(shares, values, strict=True)]
 
 
 def table_markup(caption: str, label: str, heads: Sequence[str], rows: Sequence[str], width: float) -> str:
-    """Return a table, in a box that scrolls, under a caption of markup or else with a label alone."""
+    """Return an HTML table, in a box that scrolls, under a caption of markup or else with a label alone."""
     opening = f"<table><caption>{caption}</caption>" if caption else f'<table aria-label="{label}">'
     body = f"<thead><tr>{''.join(heads)}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     return scrolled(opening + body, label, width)
 
 
 def scrolled(table: str, label: str, width: float) -> str:
-    """Return a table in a box that scrolls; where it may have to, the box can be reached by keyboard."""
+    """Return an HTML table in a box that scrolls; where it may have to, the box can be reached by keyboard."""
     reached = f' tabindex="0" role="region" aria-label="{label}"' if width > NARROW else ""
     return f'<div class="box"{reached}>{table}</div>'
 
 
 def spaced_text(words: str) -> str:
-    """Return a part of a sentence with the spaces at its ends."""
+    """Return a part of a sentence as HTML, with the spaces at its ends."""
     before, after = (" " if edge.isspace() else "" for edge in (words[:1], words[-1:]))
     return f"{before}{text(words.strip())}{after}" if words.strip() else before
 
 
 def words_of(words: Words) -> str:
-    """Return text with symbols in it."""
+    """Return text with symbols in it as HTML."""
     return write_words(words, mathml.math, spaced_text)
 
 
 def head_of(words: Words, scope: str) -> str:
-    """Return the head of a row or a column; a long name may take several lines."""
+    """Return the HTML head of a table's row or column; a long name may take several lines."""
     long = ' class="long"' if len(write_words(words, formula)) > NARROW else ""
     return f'<th scope="{scope}"{long}>{words_of(words)}</th>'
 

@@ -1,4 +1,4 @@
-"""Which quantity a symbol stands for: each has its hue wherever it is named."""
+"""Which hue_of a symbol stands for: each has its hue wherever it is named."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ _SYMBOLS = {
 }
 
 
-def quantity(symbol: Formula | str) -> str:
-    """Return the name of the quantity that a symbol stands for, or whose gradient it is; "" for anything else.
+def hue_of(symbol: Formula | str) -> str:
+    """Return the name of a symbol's hue: the quantity that it stands for, or whose gradient it is; else "".
 
     This is unambiguous across notations: no symbol stands for two of these quantities.
 
     Examples
     --------
-    >>> quantity(Symbol("C̃", "t")), quantity(Symbol("f", d=True)), quantity(Symbol("W", "f"))
+    >>> hue_of(Symbol("C̃", "t")), hue_of(Symbol("f", d=True)), hue_of(Symbol("W", "f"))
     ('candidate', 'forget_gate', '')
     """
-    return _quantities().get(replace(symbol, d=False, time=None), "") if isinstance(symbol, Symbol) else ""
+    return _hues_of_symbols().get(replace(symbol, d=False, time=None), "") if isinstance(symbol, Symbol) else ""
 
 
 @cache
-def _quantities() -> Mapping[Symbol, str]:
+def _hues_of_symbols() -> Mapping[Symbol, str]:
+    """Map each symbol of every notation to the name of its quantity, which is that of its hue."""
     return {
         written.symbol(symbol): name
         for written in NOTATIONS.values()

@@ -61,10 +61,11 @@ def render(walkthrough: Walkthrough) -> str:
 
 def body(walkthrough: Walkthrough) -> str:
     """Return the content of the document environment."""
-    return "\n".join(_lines(walkthrough))
+    return "\n".join(_document_lines(walkthrough))
 
 
-def _lines(walk: Walkthrough) -> Iterator[str]:
+def _document_lines(walk: Walkthrough) -> Iterator[str]:
+    """Yield the lines of a walkthrough's LaTeX: its title, steps, sections and their blocks."""
     yield rf"\begin{{center}}\LARGE {escape(walk.title)}\end{{center}}"
     for place, section, begins in numbered(walk):
         if begins:
@@ -76,13 +77,14 @@ def _lines(walk: Walkthrough) -> Iterator[str]:
             )
         yield from ("", rf"\section*{{{place}.\enspace {escape(section.title)}}}")
         for block in grouped(section.blocks):
-            yield from _block(block, walk)
+            yield from _block_latex(block, walk)
 
 
-def _block(block: BlockGroup, walk: Walkthrough) -> Iterator[str]:
+def _block_latex(block: BlockGroup, walk: Walkthrough) -> Iterator[str]:
+    """Yield the LaTeX of one block of a walkthrough's section."""
     match block:
         case Equations():
-            yield from _equations(block, walk)
+            yield from _equations_latex(block, walk)
         case Definitions():
             yield from displayed(list(map(defined, block)))
         case Facts(items):
@@ -90,19 +92,20 @@ def _block(block: BlockGroup, walk: Walkthrough) -> Iterator[str]:
             yield from (rf"{escape(name)} & \raggedright {escape(value)} \tabularnewline" for name, value in items)
             yield r"\end{tabular}\par"
         case NumberTable():
-            yield from _table(block)
+            yield from _number_table_latex(block)
         case Expanded():
-            yield from _expanded(block, walk)
+            yield from _products_latex(block, walk)
         case Sentence(said):
             yield rf"\says{{{prose(said)}}}"
 
 
 def displayed(rows: Sequence[str]) -> list[str]:
-    """Return rows of equations as a display."""
+    """Return rows of equations as a LaTeX display."""
     return [r"\begin{alignat*}{2}", " \\\\\n".join(rows), r"\end{alignat*}"]
 
 
-def _equations(group: Sequence[WorkedEquation], walk: Walkthrough) -> Iterator[str]:
+def _equations_latex(group: Sequence[WorkedEquation], walk: Walkthrough) -> Iterator[str]:
+    """Yield the LaTeX of equations that belong together: in symbols, then with each unit's numbers."""
     yield from displayed([row for equation in group for row in symbols(equation, walk.rows)])
     entries = list(worked(group, walk))
     heads = {label(entry.head): None for entry in entries if not isinstance(entry, Rest) and entry.head is not None}
@@ -118,21 +121,24 @@ def _equations(group: Sequence[WorkedEquation], walk: Walkthrough) -> Iterator[s
             yield rf"\worked{{{head}}}{{{formula(line.equation.left)}}}{{{right_side(line)}}}"
 
 
-def _cells(texts: Sequence[str]) -> list[str]:
-    """Return aligned numbers as cells of a column; where all are plain, their points stay below each other."""
+def _column_cells(texts: Sequence[str]) -> list[str]:
+    """Return aligned numbers as LaTeX cells of a column; if all are plain, their points stay below each other."""
     plain = not any("e" in figure_text for figure_text in texts)
-    return [f"${figure(figure_text.strip())}$" + (_room(figure_text) if plain else "") for figure_text in texts]
+    return [
+        f"${figure(figure_text.strip())}$" + (_phantom_digits(figure_text) if plain else "") for figure_text in texts
+    ]
 
 
-def _room(figure_text: str) -> str:
+def _phantom_digits(figure_text: str) -> str:
+    """Return LaTeX for the room that a number leaves on its right, as wide as the digits it lacks."""
     after = len(figure_text) - len(figure_text.rstrip())
     if not after:
         return ""
     return rf"\phantom{{{'0' * after if '.' in figure_text else '.' + '0' * (after - 1)}}}"
 
 
-def _tabular(columns: str, head: str, rows: Sequence[str]) -> Iterator[str]:
-    """Yield a table, in several where a page could not hold it."""
+def _tables_latex(columns: str, head: str, rows: Sequence[str]) -> Iterator[str]:
+    """Yield a LaTeX table of rows, in several where a page could not hold it."""
     for start in range(0, len(rows), MOST_LINES):
         yield rf"\lies\begin{{tabular}}{{@{{}}{columns}@{{}}}}"
         yield rf"{head} \\ \hline\rule{{0pt}}{{2.3ex}}%" if head else r"\hline\rule{0pt}{2.3ex}%"
@@ -140,22 +146,23 @@ def _tabular(columns: str, head: str, rows: Sequence[str]) -> Iterator[str]:
         yield r"\end{tabular}\par\smallskip"
 
 
-def _table(table: NumberTable) -> Iterator[str]:
+def _number_table_latex(table: NumberTable) -> Iterator[str]:
+    """Yield a walkthrough's table of numbers as LaTeX tables, none wider than a page."""
     if table.title:
         yield rf"\says{{{prose(table.title)}}}"
     lines_of_table, omitted = rows(table)
     texts = [aligned([values[k] for _, values in lines_of_table], table.digits) for k in range(len(table.columns))]
     margin = max(digits(name) for name, _ in lines_of_table)
-    for keep in _pieces(table, texts, margin):
-        columns = [_cells(texts[k]) for k in keep]
+    for keep in _columns_by_page_width(table, texts, margin):
+        columns = [_column_cells(texts[k]) for k in keep]
         lines = [" & ".join([label(name), *cells]) for (name, _), *cells in zip(lines_of_table, *columns, strict=True)]
         if omitted:
             lines.insert(-1, rf"\multicolumn{{{len(keep) + 1}}}{{@{{}}l}}{{\dots{{}} {omitted} more rows \dots}}")
         heads = " & ".join(["", *(label(table.columns[k]) for k in keep)])
-        yield from _tabular(f"l*{{{len(keep)}}}{{r}}", heads, lines)
+        yield from _tables_latex(f"l*{{{len(keep)}}}{{r}}", heads, lines)
 
 
-def _pieces(table: NumberTable, texts: Sequence[Sequence[str]], margin: float) -> Iterator[list[int]]:
+def _columns_by_page_width(table: NumberTable, texts: Sequence[Sequence[str]], margin: float) -> Iterator[list[int]]:
     """Yield the columns of a table in as many pieces as a page is wide for."""
     keep: list[int] = []
     room = WIDE - margin
@@ -169,14 +176,15 @@ def _pieces(table: NumberTable, texts: Sequence[Sequence[str]], margin: float) -
     yield keep
 
 
-def _expanded(expanded: Expanded, walk: Walkthrough) -> Iterator[str]:
+def _products_latex(expanded: Expanded, walk: Walkthrough) -> Iterator[str]:
+    """Yield the LaTeX table of every product in a sum, with their shares."""
     terms = expanded.terms
     yield rf"\says{{{escape(text.caption(expanded, walk))}}}"
-    weights, values = (_cells(aligned([getattr(term, part) for term in terms])) for part in ("weight", "value"))
-    *products, total = _cells(aligned([*(term.product for term in terms), terms.total]))
+    weights, values = (_column_cells(aligned([getattr(term, part) for term in terms])) for part in ("weight", "value"))
+    *products, total = _column_cells(aligned([*(term.product for term in terms), terms.total]))
     parts = shares([term.product for term in terms])
     lines = []
     for term, share, *cells in zip(terms, parts, weights, values, products, strict=True):
         lines.append(" & ".join([label(term.name), *cells, "" if share is None else escape(percent(share))]))
     lines.append(rf"sum & \multicolumn{{3}}{{r}}{{{total}}} &")
-    yield from _tabular(r"lr@{${}\times{}$}r@{${}={}$}rr", "", lines)
+    yield from _tables_latex(r"lr@{${}\times{}$}r@{${}={}$}rr", "", lines)

@@ -58,9 +58,10 @@ class _LatexWriter(text.TextWriter):
     dot, comma, colon, gap = r"\cdot", r", \allowbreak ", "{:}", " "
 
     def write(self, node: Formula) -> str:
+        """Return a formula as LaTeX."""
         match node:
             case Symbol():
-                return _symbol(node)
+                return _symbol_latex(node)
             case Number(value):
                 return figure(number(value))
             case Negative(term):
@@ -79,18 +80,18 @@ class _LatexWriter(text.TextWriter):
             case FunctionCall("sqrt", (argument,)):
                 return rf"\sqrt{{{self.write(argument)}}}"
             case FunctionCall(name, arguments):
-                return function(name) + _brackets(", ".join(map(self.write, arguments)), node)
+                return function(name) + _bracketed(", ".join(map(self.write, arguments)), node)
             case Holds(left, relation, right):
                 return f"[{self.write(left)} {RELATIONS[relation].latex} {self.write(right)}]"
         return super().write(node)
 
     def tight(self, node: Formula, *kinds: type[Formula]) -> str:
-        """Return a formula, in brackets if it is one of the kinds, a negative number or a quotient on one line."""
+        """Return a formula as LaTeX, in brackets if it is of the kinds, a negative number or a quotient on one line."""
         if isinstance(node, Slope):
             return self.tight(node.body, *kinds)
         kinds = kinds or (Sum, Negative, Product, MatMul, Outer)
         divided = isinstance(node, Quotient) and Quotient not in kinds and not _tall(node)
-        return _brackets(self.write(node), node) if divided or loose(node, *kinds) else self.write(node)
+        return _bracketed(self.write(node), node) if divided or loose(node, *kinds) else self.write(node)
 
     def times(self, node: Product, bracketed: bool) -> str:
         return r" \odot " if entrywise(node) else r" \times "
@@ -104,10 +105,10 @@ class _LatexWriter(text.TextWriter):
     def term(self, node: Formula) -> tuple[str, str]:
         sign, rest = signed(node)
         latex = self.tight(rest, Sum, Negative) if sign == "-" else self.write(rest)
-        return sign, latex if not latex.startswith("-") else _brackets(latex, rest)
+        return sign, latex if not latex.startswith("-") else _bracketed(latex, rest)
 
     def base(self, node: Formula) -> str:
-        """Return the base of a power or a transposition, in brackets if it needs them."""
+        """Return the base of a power or a transposition as LaTeX, in brackets if it needs them."""
         match node:
             case Slope(body):
                 return self.base(body)
@@ -119,7 +120,7 @@ class _LatexWriter(text.TextWriter):
                 plain = name != "exp"
             case _:
                 plain = isinstance(node, (NumberRow, Holds, Concatenation))
-        return self.write(node) if plain else _brackets(self.write(node), node)
+        return self.write(node) if plain else _bracketed(self.write(node), node)
 
 
 _WRITER = _LatexWriter()
@@ -141,7 +142,7 @@ def figure(plain: str) -> str:
 
 
 def function(name: str) -> str:
-    """Return the name of a function, or of its derivative."""
+    """Return the name of a function, or of its derivative, as LaTeX."""
     bare = name.rstrip("'")
     if bare in GREEK:
         command = GREEK[bare]
@@ -152,7 +153,7 @@ def function(name: str) -> str:
 
 
 def broken(node: Formula) -> list[str]:
-    """Return a formula as lines; a long sum goes on, with a sign, on the next one."""
+    """Return a formula as lines of LaTeX; a long sum goes on, with a sign, on the next one."""
     if not isinstance(node, Sum):
         return [formula(node)]
     lines: list[list[tuple[str, str]]] = [[]]
@@ -168,7 +169,8 @@ def broken(node: Formula) -> list[str]:
     return [_WRITER.joined(first), *("{} " + " ".join(f"{sign} {latex}" for sign, latex in line) for line in more)]
 
 
-def _symbol(symbol: Symbol) -> str:
+def _symbol_latex(symbol: Symbol) -> str:
+    """Return a symbol as LaTeX: its letter with a tilde, its subscripts, its time in brackets."""
     head, _, tail = symbol.base.partition("_")
     below = [] if tail == "tilde" else [tail]
     letter, wavy = head.replace(_TILDE, ""), tail == "tilde" or _TILDE in head
@@ -176,21 +178,21 @@ def _symbol(symbol: Symbol) -> str:
         letter, below = letter[0], [*below, letter[1:]]
     latex = GREEK.get(letter, letter if len(letter) == 1 else rf"\math{'rm' if tail else 'it'}{{{letter}}}")
     latex = rf"\tilde{{{latex}}}" if wavy else latex
-    marks = ",".join(_mark(mark) for mark in (*below, *symbol.sub.split(",")) if mark)
+    marks = ",".join(_subscript_latex(mark) for mark in (*below, *symbol.sub.split(",")) if mark)
     latex = (r"\mathrm{d}" if symbol.d else "") + latex + (f"_{{{marks}}}" if marks else "")
     return latex if symbol.time is None else f"{latex}^{{({symbol.time})}}"
 
 
-def _mark(mark: str) -> str:
-    """Return the subscript of a symbol: letters and numbers, a word, or another symbol."""
+def _subscript_latex(mark: str) -> str:
+    """Return the subscript of a symbol as LaTeX: letters and numbers, a word, or another symbol."""
     if "_" in mark:
-        return _symbol(Symbol(mark))
+        return _symbol_latex(Symbol(mark))
     if mark.isalnum() and len(mark) > 2:
         return rf"\mathrm{{{mark}}}"
     return "".join(f"{GREEK[letter]} " if letter in GREEK else letter for letter in mark).rstrip()
 
 
-def _brackets(latex: str, node: Formula) -> str:
+def _bracketed(latex: str, node: Formula) -> str:
     """Return the LaTeX of a formula in brackets; TeX breaks no line within brackets that grow with it."""
     grow = r"\frac" in latex and _width(node) <= TALL
     return rf"\left({latex}\right)" if grow else f"({latex})"
@@ -215,7 +217,7 @@ def defined(definition: Definition) -> str:
 
 
 def symbols(equation: WorkedEquation, rows: bool) -> list[str]:
-    """Return an equation in symbols, and its shapes, as rows of a display."""
+    """Return an equation in symbols, and its shapes, as rows of a LaTeX display."""
     first, *more = broken(equation.right)
     lines = [f"{formula(equation.left)} &= {first}", *(rf"&\quad {line}" for line in more)]
     shape = shapes(equation, rows).replace("·", r"\cdot").replace("→", r"\to")
@@ -224,7 +226,7 @@ def symbols(equation: WorkedEquation, rows: bool) -> list[str]:
 
 
 def right_side(line: Line) -> str:
-    """Return the right side of an equation with numbers in it, and what it gives."""
+    """Return the right side of an equation with numbers in it, and what it gives, as LaTeX."""
     result = _WRITER.row(line.value) if np.ndim(line.value) else figure(number(line.value))
     middle = formula(line.right)
     return result if middle == result else rf"{middle}\gives {result}"

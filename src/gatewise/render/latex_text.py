@@ -82,11 +82,12 @@ def escape(name: str) -> str:
         if c == "-" and before in " (=" and after.isdigit():
             parts.append("$-$")
         else:
-            parts.append(_letter(c))
+            parts.append(_letter_latex(c))
     return "".join([*parts, " " if name[1:] and name[-1].isspace() else ""])
 
 
-def _letter(c: str) -> str:
+def _letter_latex(c: str) -> str:
+    """Return one letter of a name as LaTeX, a command where pdfTeX's fonts lack it."""
     if c in _TEXT:
         return _TEXT[c]
     if unicodedata.category(c) == "Zs":

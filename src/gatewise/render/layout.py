@@ -75,11 +75,11 @@ def numbered(walk: Walkthrough) -> Iterator[tuple[int, Section, bool]]:
 
 def grouped(blocks: Sequence[Block]) -> Iterator[BlockGroup]:
     """Yield the blocks of a section, equations that follow each other together, and so definitions."""
-    for kind, run in groupby(blocks, type):
+    for kind, neighbours in groupby(blocks, type):
         if kind in GROUPS:
-            yield GROUPS[kind](run)  # type: ignore[arg-type]
+            yield GROUPS[kind](neighbours)  # type: ignore[arg-type]
         else:
-            yield from run
+            yield from neighbours
 
 
 def worked(group: Sequence[WorkedEquation], walk: Walkthrough, most: int | None = MOST_UNITS) -> Iterator[Entry | Rest]:
@@ -87,9 +87,11 @@ def worked(group: Sequence[WorkedEquation], walk: Walkthrough, most: int | None 
     unit by unit up to a number of all units, that number, unit by unit again.
     """
     with_numbers = [equation for equation in group if equation.worked]
-    for (vector, over), run in groupby(with_numbers, lambda equation: (np.ndim(equation.value) > 0, equation.over)):
-        equations = list(run)
-        if not vector:
+    for (is_vector, over), neighbours in groupby(
+        with_numbers, lambda equation: (np.ndim(equation.value) > 0, equation.over)
+    ):
+        equations = list(neighbours)
+        if not is_vector:
             yield from (Entry(None, (_line(equation, 0),)) for equation in equations)
             continue
         names = walk.names[over]
@@ -106,7 +108,7 @@ def _line(equation: WorkedEquation, k: int) -> Line:
 
 
 def shapes(equation: WorkedEquation, rows: bool) -> str:
-    """Return the shape of what an equation gives, and of what a product with a matrix takes."""
+    """Return the shapes of an equation as text: "(2, 3) · (3, 1) → (2, 1)" of a matrix product and its value."""
     products = [node for node in nodes(equation.right) if isinstance(node, (MatMul, Outer))]
     result = shape(equation.value, rows)
     if isinstance(equation.right, Concatenation):
@@ -116,13 +118,13 @@ def shapes(equation: WorkedEquation, rows: bool) -> str:
         return f"→ {result}" if np.ndim(equation.value) else "→ one number"
     first = products[0]
     if isinstance(first, Outer):
-        left, right = (len(_of(side, equation)) for side in (first.left, first.right))
+        left, right = (len(_side_value(side, equation)) for side in (first.left, first.right))
         return f"({left}, 1) · (1, {right}) → {result}"
-    left, right = (shape(_of(side, equation), rows) for side in (first.left, first.right))  # type: ignore[assignment]
+    left, right = (shape(_side_value(side, equation), rows) for side in (first.left, first.right))  # type: ignore[assignment]
     return f"{left} · {right} → {result}"
 
 
-def _of(side: Formula, equation: WorkedEquation) -> Any:
+def _side_value(side: Formula, equation: WorkedEquation) -> Any:
     return evaluate(side, equation.env)
 
 
@@ -156,7 +158,7 @@ def pieces(table: NumberTable) -> Iterator[TableRows]:
 
 
 def rows(table: NumberTable) -> tuple[list[tuple[Words, Sequence[Any]]], int]:
-    """Return the rows of a table that are shown, and how many are not, which lie before the last one."""
+    """Return the rows of a table that a format shows, and how many it leaves out before the last one."""
     omitted = 0 if table.whole else max(len(table.rows) - MOST_ROWS, 0)
     visible = [*table.rows[: MOST_ROWS - 1], table.rows[-1]] if omitted else list(table.rows)
     return visible, omitted + table.left_out

@@ -45,7 +45,7 @@ def sections(walk: Walkthrough, *, worked: bool = True) -> Iterator[tuple[Sectio
         if begins:
             parts.insert(0, f"## {escape(text.short(section.time, text.MOST_TIME))}" if section.time else "---")
         for block in grouped(section.blocks):
-            parts += _block(block, walk, worked)
+            parts += _block_markdown(block, walk, worked)
         yield section, "\n\n".join(parts)
 
 
@@ -62,16 +62,16 @@ def escape(name: str) -> str:
 
 
 def prose(words: Words) -> str:
-    """Return text with symbols in it."""
-    return _begun(write_words(words, lambda symbol: f"${latex_formula.formula(symbol)}$", _between).strip())
+    """Return text with symbols in it as Markdown."""
+    return _as_paragraph(write_words(words, lambda symbol: f"${latex_formula.formula(symbol)}$", _escaped_part).strip())
 
 
-def _begun(paragraph: str) -> str:
+def _as_paragraph(paragraph: str) -> str:
     """Return text that begins a paragraph as such, whatever it begins with."""
     return _BEGINNING.sub(r"\1\\", paragraph)
 
 
-def _between(part: str) -> str:
+def _escaped_part(part: str) -> str:
     """Return a part of a text with the spaces at its ends."""
     return f"{' ' * part[:1].isspace()}{escape(part)}{' ' * part[-1:].isspace()}"
 
@@ -81,50 +81,53 @@ def _name(words: Words) -> str:
     return escape(text.short(words)) if isinstance(words, str) else prose(words)
 
 
-def _block(block: BlockGroup, walk: Walkthrough, worked: bool) -> Iterator[str]:
+def _block_markdown(block: BlockGroup, walk: Walkthrough, worked: bool) -> Iterator[str]:
+    """Yield the Markdown paragraphs of one block of a walkthrough's section."""
     match block:
         case Equations():
-            yield from _equations(block, walk, worked)
+            yield from _equations_markdown(block, walk, worked)
         case Definitions():
-            yield _displayed(list(map(latex_formula.defined, block)))
+            yield _display_math(list(map(latex_formula.defined, block)))
         case Facts(items):
-            yield "\n".join(f"- {_begun(escape(name))}: {escape(value)}" for name, value in items)
+            yield "\n".join(f"- {_as_paragraph(escape(name))}: {escape(value)}" for name, value in items)
         case NumberTable(title):
             if title:
                 yield prose(title)
-            yield _table(block)
+            yield _number_table_markdown(block)
         case Expanded():
-            yield from _expanded(block, walk)
+            yield from _products_markdown(block, walk)
         case Sentence(words):
             yield prose(words)
 
 
-def _equations(group: Sequence[WorkedEquation], walk: Walkthrough, worked: bool) -> Iterator[str]:
-    yield _displayed([row for equation in group for row in latex_formula.symbols(equation, walk.rows)])
+def _equations_markdown(group: Sequence[WorkedEquation], walk: Walkthrough, worked: bool) -> Iterator[str]:
+    yield _display_math([row for equation in group for row in latex_formula.symbols(equation, walk.rows)])
     if worked and (lines := terminal.worked_lines(group, walk)):
-        yield _fenced([line[3:] for line in lines])  # without the margin that text has
+        yield _fenced_text([line[3:] for line in lines])  # without the margin that text has
 
 
-def _displayed(rows: Sequence[str]) -> str:
+def _display_math(rows: Sequence[str]) -> str:
     return "\n".join(["$$", r"\begin{aligned}", " \\\\\n".join(rows), r"\end{aligned}", "$$"])
 
 
-def _fenced(lines: Sequence[str]) -> str:
-    """Return lines between fences, longer than any row of backticks that a name has."""
+def _fenced_text(lines: Sequence[str]) -> str:
+    """Return lines as a fenced block of Markdown; its fence is longer than any row of backticks in them."""
     longest = max((len(run) for line in lines for run in re.findall("`+", line)), default=0)
     fence = "`" * max(3, longest + 1)
     return "\n".join([f"{fence}text", *lines, fence])
 
 
-def _table(table: NumberTable) -> str:
+def _number_table_markdown(table: NumberTable) -> str:
+    """Return a table of numbers as Markdown; a long one has its first and last rows."""
     visible, omitted = rows(table)
     cells = [[_name(name), *(number(value, table.digits) for value in values)] for name, values in visible]
     if omitted:
         cells.insert(-1, [f"… {omitted} more rows …", *("" for _ in table.columns)])
-    return _grid(["", *map(_name, table.columns)], cells)
+    return _table_markdown(["", *map(_name, table.columns)], cells)
 
 
-def _expanded(expanded: Expanded, walk: Walkthrough) -> Iterator[str]:
+def _products_markdown(expanded: Expanded, walk: Walkthrough) -> Iterator[str]:
+    """Yield the caption and the Markdown table of every product in a sum."""
     terms = expanded.terms
     yield prose(text.caption(expanded, walk))
     cells = []
@@ -132,11 +135,11 @@ def _expanded(expanded: Expanded, walk: Walkthrough) -> Iterator[str]:
         percentage = "" if share is None else percent(share)
         cells.append([_name(term.name), *map(number, (term.weight, term.value, term.product)), percentage])
     cells.append(["**sum**", "", "", f"**{number(terms.total)}**", ""])
-    yield _grid(["", "weight", "value", "product", "share"], cells)
+    yield _table_markdown(["", "weight", "value", "product", "share"], cells)
 
 
-def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table, its first column on the left, the others on the right; aligned in its source too."""
+def _table_markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table, its first column on the left, the others on the right; aligned in its source too."""
     widths = [max(3, *(cell_len(row[k]) for row in (head, *rows))) for k in range(len(head))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     lines = [[text.left_of(row[0], widths[0]), *map(text.right_of, row[1:], widths[1:])] for row in (head, rule, *rows)]

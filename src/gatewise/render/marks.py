@@ -35,7 +35,7 @@ def classes(*names: str) -> str:
 
 
 def wire(points: Sequence[Point], quantity: str, kind: str = "", *, head: bool = True) -> str:
-    """Return a line through points, with the head of an arrow at its end."""
+    """Return a wire of a diagram as SVG: a line through points, with the head of an arrow at its end."""
     path = "M" + "L".join(f"{x:g} {y:g}" for x, y in points)
     drawn = f'<path {classes("wire", quantity, kind)} d="{path}"/>'
     if not head:
@@ -48,7 +48,7 @@ def wire(points: Sequence[Point], quantity: str, kind: str = "", *, head: bool =
 
 
 def node(x: float, y: float, sign: str) -> str:
-    """Return a node at which quantities are multiplied or added."""
+    """Return the SVG of a node at which quantities are multiplied or added: a circle around × or +."""
     a = 4 if sign == "+" else 3
     strokes = f"M{x - a:g} {y:g}h{2 * a}M{x:g} {y - a:g}v{2 * a}"
     if sign == "×":
@@ -57,7 +57,7 @@ def node(x: float, y: float, sign: str) -> str:
 
 
 def pill(x: float, y: float, name: str) -> str:
-    """Return a function on a wire: its name in a rounded box."""
+    """Return the SVG of a function on a wire: its name in a rounded box."""
     width = max(22, 6.4 * len(name) + 8)
     return (
         f'<rect class="pill" x="{x - width / 2:g}" y="{y - 8:g}" width="{width:g}" height="16" rx="8"/>'
@@ -71,7 +71,7 @@ def label(content: str, x: float, y: float, anchor: str, kind: str = "") -> str:
 
 
 def letter(values: StripValues, x: float, y: float, anchor: str) -> str:
-    """Return the symbol of a quantity, what stands below it lower and smaller."""
+    """Return the SVG of a quantity's symbol, what stands below it lower and smaller."""
     head, below = parts(values.symbol)
     description = ",".join(below).replace("-", MINUS)
     word = "word" if len(description) > 3 else ""  # a word stands upright, as in a formula
@@ -85,19 +85,19 @@ def height_of(values: StripValues) -> float:
 
 
 def column(quantity: StripValues, x: float, y: float) -> str:
-    """Return values below each other, each with its bar; of many a strip of bars, their mean and their range."""
+    """Return values below each other as SVG, each with its bar; of many a strip of bars, their mean and range."""
     if len(quantity.values) > FEW:
-        return _strip(quantity, x, y)
+        return _strip_svg(quantity, x, y)
     drawn = []
     for k, value in enumerate(quantity.values):
         top = y + PITCH * k
         drawn.append(label(plain(value), x + INNER, top + 11, "end"))
-        drawn.append(_bar(value, quantity, x, top + 14.5))
+        drawn.append(_bar_svg(value, quantity, x, top + 14.5))
     return "".join(drawn)
 
 
-def _bar(value: Any, quantity: StripValues, x: float, y: float) -> str:
-    """Return a bar: how much of 1, or from a middle line how far below or above zero."""
+def _bar_svg(value: Any, quantity: StripValues, x: float, y: float) -> str:
+    """Return a value's bar as SVG: how much of 1, or from a middle line how far below or above zero."""
     share = float(value) / quantity.whole if np.isfinite(value) else 0.0
     if quantity.amount:
         share = min(max(share, 0.0), 1.0)
@@ -111,8 +111,8 @@ def _bar(value: Any, quantity: StripValues, x: float, y: float) -> str:
     return f"{fill}{track}{middle}"
 
 
-def _strip(strip: StripValues, x: float, y: float) -> str:
-    """Return a bar for each value, or for the mean of neighbours, and in numbers the mean and the range of all."""
+def _strip_svg(strip: StripValues, x: float, y: float) -> str:
+    """Return the SVG of a bar for each value, or mean of neighbours, and in numbers the mean and the range of all."""
     values = np.asarray(strip.values, np.float64)
     bars = values
     if len(values) > MOST_BARS:
@@ -129,26 +129,30 @@ def _strip(strip: StripValues, x: float, y: float) -> str:
     drawn += f'<rect {classes("track", strip.quantity)} x="{x:g}" y="{y:g}" width="{INNER}" height="{STRIP}"/>'
     if not strip.amount:
         drawn += f'<path class="zero" d="M{x:g} {zero:g}h{INNER}"/>'
-    for place, (name, value) in enumerate(_range(values)):
+    for place, (name, value) in enumerate(_mean_and_range(values)):
         at = y + STRIP + 13 + 14 * place
-        drawn += label(name, x - 2, at, "start", "soft small") + label(_brief(value), x + INNER + 1, at, "end", "small")
+        drawn += label(name, x - 2, at, "start", "soft small") + label(
+            _shortest_number(value), x + INNER + 1, at, "end", "small"
+        )
     return drawn
 
 
-def _range(values: Any) -> tuple[tuple[str, float], ...]:
+def _mean_and_range(values: Any) -> tuple[tuple[str, float], ...]:
     return ("mean", float(values.mean())), ("min", float(values.min())), ("max", float(values.max()))
 
 
 def in_words(quantity: StripValues) -> str:
-    """Return the values of a quantity in words: each with its name, of many their mean and range."""
+    """Return the values of a quantity in words, for a diagram's description; of many, their mean and range."""
     if len(quantity.values) <= FEW:
         return ", ".join(f"{name} {plain(value)}" for name, value in zip(quantity.names, quantity.values, strict=True))
-    summary = ", ".join(f"{name} {value:.3g}" for name, value in _range(np.asarray(quantity.values, np.float64)))
+    summary = ", ".join(
+        f"{name} {value:.3g}" for name, value in _mean_and_range(np.asarray(quantity.values, np.float64))
+    )
     return f"{len(quantity.values)} values, {summary}"
 
 
 def plain(value: Any) -> str:
-    """Return a number in few letters."""
+    """Return a number of a diagram in few letters."""
     value = float(value)
     size = abs(value)
     if not np.isfinite(value):
@@ -159,8 +163,8 @@ def plain(value: Any) -> str:
     return text.replace("-", MINUS)
 
 
-def _brief(value: float) -> str:
-    """Return a number in very few letters."""
+def _shortest_number(value: float) -> str:
+    """Return a number of a diagram in at most about five letters."""
     digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
     text = f"{value:.{digits}f}" if abs(value) < 10_000 or not np.isfinite(value) else f"{value:.0e}"
     return "0.00" if text == "-0.00" else text.replace("-", MINUS)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from gatewise.render import text, writing
-from gatewise.render.hues import quantity
+from gatewise.render.hues import hue_of
 from gatewise.render.writing import entrywise, loose_behind, signed
 from gatewise.symbolic.formula import (
     Concatenation,
@@ -103,10 +103,10 @@ class MathWriter:
     """Writes formulas as what a math element contains."""
 
     def write(self, node: Formula) -> Nodes:
-        """Return a formula with as few brackets as its reading needs."""
+        """Return a formula as MathML nodes, with as few brackets as its reading needs."""
         match node:
             case Symbol():
-                return _symbol(node)
+                return _symbol_nodes(node)
             case Number(value):
                 return figure(number(value))
             case NumberRow(values):
@@ -122,7 +122,7 @@ class MathWriter:
             case MatMul(left, right):
                 return _join("·", [self.tight(left), self.tight(right)])
             case Transpose(Symbol() as matrix):
-                return _symbol(matrix, _TRANSPOSED)
+                return _symbol_nodes(matrix, _TRANSPOSED)
             case Transpose(matrix):
                 return _power(self.tight(matrix), _TRANSPOSED)
             case Outer(left, right, rows):
@@ -147,7 +147,7 @@ class MathWriter:
                 raise TypeError(f"not a formula: {node!r}")
 
     def sum(self, node: Sum) -> Nodes:
-        """Return a sum, each term behind its sign."""
+        """Return a sum as MathML nodes, each term behind its sign."""
         (sign, first), *others = map(signed, node.terms)
         begin = self.term(sign, first)
         begin = row((_mo(MINUS), *begin)) if sign == "-" else begin
@@ -155,7 +155,7 @@ class MathWriter:
         return (*begin, *rest)
 
     def call(self, name: str, arguments: Sequence[Formula]) -> Nodes:
-        """Return a function of formulas."""
+        """Return a function of formulas as MathML nodes: e with an exponent, bars, a root, or its name and brackets."""
         match name, arguments:
             case "exp", (argument,):
                 return _power((_leaf("mi", "e"),), row(self.write(argument)))
@@ -176,7 +176,7 @@ class MathWriter:
         return bracketed(self.write(node)) if loose(node) else self.write(node)
 
     def base(self, node: Formula) -> Nodes:
-        """Return the base of a power."""
+        """Return the base of a power as MathML nodes."""
         scientific = isinstance(node, Number) and "e" in number(node.value)
         return bracketed(self.write(node)) if scientific or isinstance(node, Quotient) else self.tight(node)
 
@@ -195,7 +195,7 @@ def _power(base: Nodes, above: Nodes) -> Nodes:
 
 
 def function(name: str) -> Nodes:
-    """Return the name of a function; with a ' behind it, that of its derivative."""
+    """Return the name of a function as MathML; with a ' behind it, that of its derivative."""
     plain = identifier(name.rstrip("'"))
     return plain if not name.endswith("'") else (Element("msup", (*plain, _mo("′"))),)
 
@@ -221,7 +221,7 @@ def tight(node: Formula) -> Nodes:
 
 
 def bracketed(nodes: Nodes, brackets: str = "()") -> Nodes:
-    """Return nodes in brackets, which grow with them only where they are high: grown, they are set wide apart."""
+    """Return MathML nodes in brackets, which grow with them only where they hold a fraction."""
     first, last = (fence(bracket, grows=_has_fraction(nodes)) for bracket in brackets)
     return (*first, *nodes, *last)
 
@@ -236,14 +236,14 @@ def fence(bracket: str, *, grows: bool = False) -> Nodes:
 
 
 def row(nodes: Nodes) -> Nodes:
-    """Return nodes as one element."""
+    """Return nodes as one MathML element, an mrow if they are several."""
     if len(nodes) == 1 and isinstance(nodes[0], Element) and nodes[0].tag in ("mi", "mo", "mn"):
         return nodes
     return (Element("mrow", nodes),)
 
 
 def figure(plain: str) -> Nodes:
-    """Return a number, given as text."""
+    """Return a number, given as text, as MathML nodes."""
     if plain.startswith("-"):
         return row((_mo(MINUS), *figure(plain[1:])))
     if not plain[0].isdigit():  # nan, inf
@@ -255,17 +255,17 @@ def figure(plain: str) -> Nodes:
     return row((_leaf("mn", digits), _mo("×"), power))
 
 
-def _symbol(symbol: Symbol, above: Nodes = ()) -> Nodes:
-    """Return a symbol in its hue, with what stands below it, and above it its time or `above`."""
+def _symbol_nodes(symbol: Symbol, above: Nodes = ()) -> Nodes:
+    """Return a symbol as MathML in its hue, with what stands below it, and above it its time or `above`."""
     head, below = parts(symbol)
     base = _identifier(head)
     if symbol.time is not None:
         above = (Element("mrow", (_mo("("), _leaf("mn", str(symbol.time)), _mo(")"))),)
-    low = row(_join(",", [nodes for mark in below for nodes in _below(mark)])) if below else ()
+    low = row(_join(",", [nodes for mark in below for nodes in _subscripts(mark)])) if below else ()
     tag = {(True, True): "msubsup", (True, False): "msub", (False, True): "msup"}.get((bool(low), bool(above)))
     marked = (Element(tag, (*base, *low, *above)),) if tag else base
     complete = (Element("mrow", (_leaf("mi", "d", _UPRIGHT), *marked)),) if symbol.d else marked
-    hue = quantity(symbol)
+    hue = hue_of(symbol)
     return tuple(_with_hue(node, hue) for node in complete) if hue else complete
 
 
@@ -289,17 +289,18 @@ def _identifier(name: str) -> Nodes:
     return identifier(name)
 
 
-def _below(name: str) -> list[Nodes]:
+def _subscripts(name: str) -> list[Nodes]:
     """Return the subscripts of a symbol: a gate f, a gate of a sum uf, a time t-1, a word, a symbol c_new.
 
     What a comma separates comes apart.
     """
     if "_" in name:
-        return [_symbol(Symbol(name))]
-    return [_mark(part) for part in name.split(",")]
+        return [_symbol_nodes(Symbol(name))]
+    return [_subscript_nodes(part) for part in name.split(",")]
 
 
-def _mark(name: str) -> Nodes:
+def _subscript_nodes(name: str) -> Nodes:
+    """Return one subscript of a symbol as MathML: numbers, words or single letters, and signs."""
     nodes: list[Element | str] = []
     for token in re.findall(r"\d+|[^\W\d]+|.", name):
         if token.isdigit():

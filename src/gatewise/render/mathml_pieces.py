@@ -70,12 +70,12 @@ def run(formula: Formula, before: str = "") -> str:
 
 def pieces(formula: Formula, before: str = "") -> list[FormulaPiece]:
     """Return a formula in pieces, none much wider than `ROOM`; of a long sum or row the first ones and the last."""
-    parts_ = list(_sum(formula) if isinstance(formula, Sum) else _pieces(formula))
-    return _between(FormulaPiece(operator(before), f"{before} "), parts_, _NOTHING) if before else parts_
+    parts_ = list(_sum_pieces(formula) if isinstance(formula, Sum) else _formula_pieces(formula))
+    return _enclosed(FormulaPiece(operator(before), f"{before} "), parts_, _NOTHING) if before else parts_
 
 
 def width(node: Formula) -> float:
-    """Return about how wide a formula is, in digits."""
+    """Return about how wide a formula is on the page, in digits."""
     match node:
         case Symbol():
             head, below = parts(node)
@@ -91,12 +91,12 @@ def width(node: Formula) -> float:
         case FunctionCall(name, arguments):
             return len(name) + 1 + sum(width(argument) + 1 for argument in arguments)
         case Sum() | Product() | Holds() | MatMul() | Outer():
-            within = list(_within(node))
+            within = list(_direct_parts(node))
             return sum(width(part) + 2 + loose(part) for part in within) - 2
-    return 1 + sum(map(width, _within(node)))
+    return 1 + sum(map(width, _direct_parts(node)))
 
 
-def _within(node: Formula) -> Iterator[Formula]:
+def _direct_parts(node: Formula) -> Iterator[Formula]:
     """Yield the direct parts of a formula."""
     for field in fields(node):
         value: Any = getattr(node, field.name)
@@ -107,69 +107,70 @@ def _left_out(rest: LeftOut) -> FormulaPiece:
     return FormulaPiece((Element("mtext", (str(rest),)),), str(rest))
 
 
-def _sum(node: Sum) -> Iterator[FormulaPiece]:
+def _sum_pieces(node: Sum) -> Iterator[FormulaPiece]:
+    """Yield the MathML pieces of a sum, a term behind its sign in each; of a long one the first and the last."""
     for place, term in enumerate(elided(node.terms)):
         if isinstance(term, LeftOut):
             yield FormulaPiece(operator("+"), "+ ") + _left_out(term)
             continue
         sign, rest = signed(term)
-        term_pieces = list(_pieces(rest))
+        term_pieces = list(_formula_pieces(rest))
         if loose_behind(sign, rest):
-            term_pieces = _between(_OPENING, term_pieces, _CLOSING)
+            term_pieces = _enclosed(_OPENING, term_pieces, _CLOSING)
         plain = _SIGN if sign == "-" else _NOTHING
         before = FormulaPiece(operator(sign), f"{sign} ") if place else plain
-        yield from _between(before, term_pieces, _NOTHING)
+        yield from _enclosed(before, term_pieces, _NOTHING)
 
 
-def _tightly(node: Formula) -> Iterator[FormulaPiece]:
-    """The pieces of a factor: with the brackets that the text format has, a fraction's among them if it is broken."""
+def _factor_pieces(node: Formula) -> Iterator[FormulaPiece]:
+    """Yield the MathML pieces of a factor, in brackets as the text format has them, a broken fraction too."""
     brackets = loose(node) or isinstance(node, Quotient)
     if width(node) <= ROOM:
         yield FormulaPiece(tight(node), text.formula(node) if not brackets else f"({text.formula(node)})")
     else:
-        yield from _between(_OPENING, list(_pieces(node)), _CLOSING) if brackets else _pieces(node)
+        yield from _enclosed(_OPENING, list(_formula_pieces(node)), _CLOSING) if brackets else _formula_pieces(node)
 
 
-def _pieces(node: Formula) -> Iterator[FormulaPiece]:
-    """The pieces of a formula: one, if there is room for it."""
+def _formula_pieces(node: Formula) -> Iterator[FormulaPiece]:
+    """Yield the MathML pieces of a formula between which a line may end: one, if there is room for it."""
     if width(node) <= ROOM and not (isinstance(node, NumberRow) and len(node.values) > MOST_TERMS):
         yield FormulaPiece(nodes_of(node), text.formula(node))
         return
     match node:
         case Sum():
-            yield from _sum(node)
+            yield from _sum_pieces(node)
         case NumberRow(values):
-            yield from _entries(values)
+            yield from _row_pieces(values)
         case Negative(term):
-            yield from _between(_SIGN, list(_tightly(term)), _NOTHING)
+            yield from _enclosed(_SIGN, list(_factor_pieces(term)), _NOTHING)
         case Slope(body):
-            yield from _pieces(body)
+            yield from _formula_pieces(body)
         case Product():
             first, *others = factors(node)
-            yield from _pieces(first) if isinstance(first, Number) else _tightly(first)
+            yield from _formula_pieces(first) if isinstance(first, Number) else _factor_pieces(first)
             for factor in others:
                 sign = FormulaPiece(operator(times(node)), "×" if of_numbers(node, bracketed=True) else "* ")
-                yield from _between(sign, list(_tightly(factor)), _NOTHING)
+                yield from _enclosed(sign, list(_factor_pieces(factor)), _NOTHING)
         case Quotient(over, under):
-            yield from _tightly(over)
-            yield from _between(FormulaPiece(operator("/"), "/ "), list(_tightly(under)), _NOTHING)
+            yield from _factor_pieces(over)
+            yield from _enclosed(FormulaPiece(operator("/"), "/ "), list(_factor_pieces(under)), _NOTHING)
         case Power(base, exponent) if loose(base) or isinstance(base, Quotient):
             power = FormulaPiece(
                 (Element("msup", (*_CLOSING.nodes, *row(nodes_of(exponent)))),), f")^{text.formula(exponent)}"
             )
-            yield from _between(_OPENING, list(_pieces(base)), power)
+            yield from _enclosed(_OPENING, list(_formula_pieces(base)), power)
         case FunctionCall(name, arguments):
-            argument_pieces = [list(_pieces(argument)) for argument in arguments]
-            for some in argument_pieces[:-1]:
-                some[-1] += _separator(",")
+            argument_pieces = [list(_formula_pieces(argument)) for argument in arguments]
+            for part_pieces in argument_pieces[:-1]:
+                part_pieces[-1] += _separator(",")
             named = _separator("√").nodes if name == "sqrt" else function(name)
             opening = FormulaPiece((*named, *_OPENING.nodes), f"{name}(")
-            yield from _between(opening, [piece for some in argument_pieces for piece in some], _CLOSING)
+            yield from _enclosed(opening, [piece for part_pieces in argument_pieces for piece in part_pieces], _CLOSING)
         case Concatenation(parts, mark):
-            argument_pieces = [list(_pieces(part)) for part in parts]
-            for some in argument_pieces[:-1]:
-                some[-1] += _separator(mark)
-            yield from _between(_LEFT, [piece for some in argument_pieces for piece in some], _RIGHT)
+            argument_pieces = [list(_formula_pieces(part)) for part in parts]
+            for part_pieces in argument_pieces[:-1]:
+                part_pieces[-1] += _separator(mark)
+            yield from _enclosed(_LEFT, [piece for part_pieces in argument_pieces for piece in part_pieces], _RIGHT)
         case _:
             yield FormulaPiece(nodes_of(node), text.formula(node))
 
@@ -178,15 +179,16 @@ def _separator(sign: str) -> FormulaPiece:
     return FormulaPiece((Element("mo", (sign,)),), sign)
 
 
-def _entries(values: Sequence[Any]) -> Iterator[FormulaPiece]:
+def _row_pieces(values: Sequence[Any]) -> Iterator[FormulaPiece]:
+    """Yield the MathML pieces of numbers side by side, a number and its comma in each."""
     entries = [
         _left_out(entry) if isinstance(entry, LeftOut) else FormulaPiece(figure(number(entry)), number(entry))
         for entry in elided(values)
     ]
-    yield from _between(_LEFT, [*(entry + _separator(",") for entry in entries[:-1]), entries[-1]], _RIGHT)
+    yield from _enclosed(_LEFT, [*(entry + _separator(",") for entry in entries[:-1]), entries[-1]], _RIGHT)
 
 
-def _between(before: FormulaPiece, between: list[FormulaPiece], after: FormulaPiece) -> list[FormulaPiece]:
-    """Return pieces with something before the first of them and after the last."""
-    between = [before + between[0], *between[1:]]
-    return [*between[:-1], between[-1] + after]
+def _enclosed(before: FormulaPiece, inner: list[FormulaPiece], after: FormulaPiece) -> list[FormulaPiece]:
+    """Return pieces of a formula with one joined to the first of them and one to the last."""
+    inner = [before + inner[0], *inner[1:]]
+    return [*inner[:-1], inner[-1] + after]

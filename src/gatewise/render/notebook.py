@@ -31,12 +31,12 @@ Cell = dict[str, Any]
 def render(walk: Walkthrough) -> str:
     """Return the walkthrough as a Jupyter notebook (nbformat 4.5)."""
     with np.errstate(all="ignore"), np.printoptions(**PRINTED, **FRESH):
-        cells = list(_cells(walk))
+        cells = list(_notebook_cells(walk))
     return document(cells)
 
 
 def document(cells: Sequence[Cell]) -> str:
-    """Return a notebook of cells (nbformat 4.5)."""
+    """Return the JSON of a Jupyter notebook of cells (nbformat 4.5)."""
     metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"},
@@ -45,11 +45,12 @@ def document(cells: Sequence[Cell]) -> str:
     return json.dumps(notebook, ensure_ascii=False, indent=1) + "\n"
 
 
-def _cells(walk: Walkthrough) -> Iterator[Cell]:
+def _notebook_cells(walk: Walkthrough) -> Iterator[Cell]:
+    """Yield a walkthrough as notebook cells: a title, the setup, and the words and code of each section."""
     script = Script(walk)
     sections = markdown.sections(walk, worked=False)
     cells = [(section.key, words, *script.cell(section)) for section, words in sections]
-    yield cell("title", "markdown", _title(walk, script))
+    yield cell("title", "markdown", _title_markdown(walk, script))
     yield cell("setup", "code", script.setup(), "", 1)
     count = 1
     for number, (key, words, source, printed) in enumerate(cells, 1):
@@ -60,20 +61,21 @@ def _cells(walk: Walkthrough) -> Iterator[Cell]:
 
 
 def cell(name: str, kind: str, source: str, printed: str = "", count: int | None = None) -> Cell:
-    """Return a cell of a notebook: of Markdown, or of code with what it printed when it ran as number `count`."""
-    cell_: Cell = {"cell_type": kind, "id": name, "metadata": {}, "source": _lines(source)}
+    """Return a notebook's cell as JSON: of Markdown, or of code with what it printed when it ran as number `count`."""
+    content: Cell = {"cell_type": kind, "id": name, "metadata": {}, "source": _source_lines(source)}
     if kind == "code":
-        stream = {"name": "stdout", "output_type": "stream", "text": _lines(printed)}
-        cell_ |= {"execution_count": count, "outputs": [stream] if printed else []}
-    return cell_
+        stream = {"name": "stdout", "output_type": "stream", "text": _source_lines(printed)}
+        content |= {"execution_count": count, "outputs": [stream] if printed else []}
+    return content
 
 
-def _lines(source: str) -> list[str]:
+def _source_lines(source: str) -> list[str]:
     *lines, last = source.split("\n")
     return [*(f"{line}\n" for line in lines), *([last] if last else [])]
 
 
-def _title(walk: Walkthrough, script: Script) -> str:
+def _title_markdown(walk: Walkthrough, script: Script) -> str:
+    """Return the first cell of a walkthrough's notebook: its title, and how its numbers and names are read."""
     sentences = ["Every number below a code cell is printed by its code, with NumPy alone, in float64."]
     if script.single:
         sentences.append("The cell itself computes in float32: its numbers, in tables, may differ in the last digits.")

@@ -37,7 +37,7 @@ def of_walk(steps: Sequence[Bound], *, backward: bool) -> Object:
     if any(step.form.edited for step in steps):
         raise OptionError("the program of a run with edits is not written: no one program has all of its steps")
     cell = WiredCell(program(steps[0].form), steps[0].p)
-    return {**of_wiring(Wiring(((cell,),))), "inputs": _inputs(steps, backward=backward)}
+    return {**of_wiring(Wiring(((cell,),))), "inputs": _run_inputs(steps, backward=backward)}
 
 
 def of_wiring(wiring: Wiring, write: Write = numbers) -> Object:
@@ -56,47 +56,49 @@ def of_wiring(wiring: Wiring, write: Write = numbers) -> Object:
     embedding, initial = wiring.embedding, wiring.initial
     wired = {
         "layers": layers,
-        "merge": [_merging(how, len(row)) for how, row in zip(wiring.merge, wiring.cells, strict=True)],
+        "merge": [_merging_json(how, len(row)) for how, row in zip(wiring.merge, wiring.cells, strict=True)],
         "masked_output": wiring.masked_output,
         "marked": wiring.marked,
         "embedding": None if embedding is None else write(embedding),
         "initial": initial
         and [[{"h": write(cell_state.h), "c": write(cell_state.c)} for cell_state in row] for row in initial],
         "reads": wiring.reads,
-        "head": wiring.head and _head(wiring.head, write),
+        "head": wiring.head and _head_json(wiring.head, write),
     }
     return {"program": list(map(document, programs)), "wiring": wired, "parameters": parameters}
 
 
-def _merging(how: str, directions: int) -> Object:
+def _merging_json(how: str, directions: int) -> Object:
     equations = (*merging(how, directions), *unmerging(how, directions))
-    return {"how": how, "equations": [_assignment(line) for line in equations]}
+    return {"how": how, "equations": [_assignment_json(line) for line in equations]}
 
 
-def _head(head: Head, write: Write) -> Object:
+def _head_json(head: Head, write: Write) -> Object:
+    """Return a network's head as plain data: its inputs, constants, equations and nonlinearities."""
     return {
-        "given": [_input(symbol, axes, kind) for symbol, (axes, kind) in head_inputs(head).items()],
+        "given": [_input_json(symbol, axes, kind) for symbol, (axes, kind) in head_inputs(head).items()],
         "constants": values(constants(head), write),
         "skip": head.skip,
-        "equations": [_assignment(part) for part in head_equations(head)],
-        "nonlinearities": [_nonlinearity(part) for part in head.activations],
+        "equations": [_assignment_json(part) for part in head_equations(head)],
+        "nonlinearities": [_nonlinearity_json(part) for part in head.activations],
     }
 
 
 def document(program: Program) -> Object:
-    """Return a program as plain data."""
+    """Return a cell's program as plain data: its form, inputs, equations and nonlinearities."""
     return {
-        "form": _form(program.form),
-        "given": [_input(part.symbol, part.axes, part.kind) for part in program.given],
-        "forward": [_assignment(part) for part in program.forward],
-        "backward": [_assignment(part) for part in program.backward],
-        "carry": _carried(program.carry),
-        "carry_backward": _carried(program.carry_backward),
-        "nonlinearities": [_nonlinearity(part) for part in activations_of(program.form.variant)],
+        "form": _form_json(program.form),
+        "given": [_input_json(part.symbol, part.axes, part.kind) for part in program.given],
+        "forward": [_assignment_json(part) for part in program.forward],
+        "backward": [_assignment_json(part) for part in program.backward],
+        "carry": _carries_json(program.carry),
+        "carry_backward": _carries_json(program.carry_backward),
+        "nonlinearities": [_nonlinearity_json(part) for part in activations_of(program.form.variant)],
     }
 
 
-def _nonlinearity(activation: Activation) -> Object:
+def _nonlinearity_json(activation: Activation) -> Object:
+    """Return a nonlinearity as plain data: its name, constants, definition and derivative."""
     return {
         "name": apply(activation, ARGUMENT).name,
         "alpha": activation.alpha,
@@ -106,20 +108,20 @@ def _nonlinearity(activation: Activation) -> Object:
     }
 
 
-def _input(symbol: Symbol, axes: Sequence[str], kind: str) -> Object:
+def _input_json(symbol: Symbol, axes: Sequence[str], kind: str) -> Object:
     return {"symbol": text.formula(symbol), "axes": list(axes), "kind": kind}
 
 
-def _carried(carries: Sequence[Carry]) -> list[Object]:
+def _carries_json(carries: Sequence[Carry]) -> list[Object]:
     return [{"into": text.formula(carry.into), "source": text.formula(carry.source)} for carry in carries]
 
 
-def _form(form: Form) -> Object:
+def _form_json(form: Form) -> Object:
     plain = {field.name: getattr(form, field.name) for field in fields(form) if field.name != "edited"}
     return plain | {"variant": form.variant.to_json(), "dropout": sorted(form.dropout)}
 
 
-def _assignment(line: Assignment) -> Object:
+def _assignment_json(line: Assignment) -> Object:
     left, right = text.formula(line.left), formula_tree(line.right)
     return {"left": left, "right": right, "axes": list(line.axes), "sums": line.sums}
 
@@ -135,8 +137,8 @@ def values(named: Mapping[Symbol, Any], write: Write = numbers) -> Object:
     return {text.formula(symbol): write(value) for symbol, value in named.items()}
 
 
-def _inputs(bound: Sequence[Bound], *, backward: bool) -> Object:
-    """Return the values that enter the first step from before, every step from outside, the last from after."""
+def _run_inputs(bound: Sequence[Bound], *, backward: bool) -> Object:
+    """Return what a run takes: the states before it, every step's inputs and masks, and the gradients after it."""
     steps = [step.scope for step in bound]
     first, last, dropout = steps[0], steps[-1], bound[0].program.of_kind(MASK)
     always = [symbol for symbol in dropout if symbol.base == "D"]

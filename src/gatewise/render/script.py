@@ -86,6 +86,7 @@ class Script:
     """The code of a walk, cell by cell, and what each prints."""
 
     def __init__(self, walk: Walkthrough) -> None:
+        """Collect what the notebook code of a walkthrough shares: names, nonlinearities, parameters and masks."""
         self.walk, self.steps, self.notation = walk, walk.steps, notation(walk.notation)
         self.of = self.notation.symbol
         self.last = len(self.steps) - 1
@@ -100,28 +101,28 @@ class Script:
         self.walked: dict[str, Any] = {}  # and what it is in the walk
         self.forward: list[_Line] = []  # from all that goes in to the last states
         self.gradients: dict[Symbol, str] = {}  # of the parameters
-        self.dropped = self._dropped()
-        self.shared = self._shared()
+        self.dropped = self._masks_by_weights()
+        self.shared = self._arrays_of_all_steps()
         links = self.steps[0].program.links
         self.links = {self.of(into): (self.of(source), by) for into, (source, by) in links.items()}
 
-    def _dropped(self) -> dict[Symbol, Symbol]:
+    def _masks_by_weights(self) -> dict[Symbol, Symbol]:
         """Return the weights that DropConnect masks, each with its mask."""
         form = self.steps[0].form
         base = "U" if form.split or form.haste else "W"
         pairs = {Symbol(base, k): Symbol("D", k) for k in form.weighted_gates if "weight" in form.dropout}
         return {self.of(weights): self.of(mask) for weights, mask in pairs.items()}
 
-    def _shared(self) -> dict[Symbol, Any]:
-        """Return the parameters and masks that are the same at every step, in the order in which they are used."""
+    def _arrays_of_all_steps(self) -> dict[Symbol, Any]:
+        """Return the parameters and masks that are the same at every step, in the order in which code uses them."""
         shared: dict[Symbol, Any] = {}
-        for symbol in dict.fromkeys(symbol for step in self.bound for symbol in self._used(step.program)):
+        for symbol in dict.fromkeys(symbol for step in self.bound for symbol in self._used_parameters(step.program)):
             first, *later = (step.scope[symbol] for step in self.bound if symbol in step.program.axes)
             if all(np.array_equal(first, other, equal_nan=True) for other in later):
                 shared[self.of(symbol)] = self.notation.value(first)
         return shared
 
-    def _used(self, program: Program) -> Iterator[Symbol]:
+    def _used_parameters(self, program: Program) -> Iterator[Symbol]:
         """Yield the parameters of a program, and its masks of weights, as its equations use them."""
         for line in (*program.forward, *(program.backward if self.walk.backward else ())):
             for symbol in program.symbols[line.left]:
@@ -129,7 +130,7 @@ class Script:
                     yield symbol
 
     def name(self, symbol: Symbol, at: int | None) -> str:
-        """Return the Python name of a symbol, at one of the steps if there are several."""
+        """Return the Python name of a symbol in a notebook's code, with its step's number if there are several."""
         at = at if symbol.time is None else symbol.time
         symbol = replace(symbol, time=None)
         if not self.many or at is None or symbol in self.shared:
@@ -138,49 +139,51 @@ class Script:
         return self.allotted.name((symbol, at), f"{code.identifier(bare)}_{at}")
 
     def setup(self) -> str:
-        """Return the first cell."""
+        """Return the first code cell of a walkthrough's notebook."""
         return setup("over" if all(np.isfinite(value).all() for value in self.values.values()) else "all")
 
     def cell(self, section: Section) -> tuple[str, str]:
-        """Return the code of a section, and what it prints."""
-        self.given: list[str] = []
-        self.made: list[str] = []
-        self.shown: list[tuple[str, str]] = []
+        """Return the NumPy code of a walkthrough's section, and what it prints in a notebook."""
+        self.input_lines: list[str] = []
+        self.code_lines: list[str] = []
+        self.outputs: list[tuple[str, str]] = []
         self.printed = ""
         match section.key:
             case "activations":
-                self._activations()
+                self._add_nonlinearities()
             case "weights":
                 for symbol, value in self.shared.items():
                     if symbol not in self.dropped and symbol not in self.dropped.values():
                         self._input_name(symbol, None, value)
             case "input":
-                self._from_outside(section.at, INPUT, STATE)
+                self._add_inputs(section.at, INPUT, STATE)
             case "arriving":
-                self._from_outside(section.at, GRADIENT)
+                self._add_inputs(section.at, GRADIENT)
             case "all_steps" if self.whole:
                 for line in (line for line in self.steps[0].program.backward if line.sums):
-                    self._equation(line, over_all_steps(self.steps, line), None)
+                    self._add_equation(line, over_all_steps(self.steps, line), None)
             case "through_time" if self.whole and self.steps[0].form.keeps_by_gate:
-                self._through_time()
+                self._add_running_product()
             case "gradient_check" if self.whole:
-                self._check()
+                self._add_gradient_check()
         step = self.steps[section.at or 0]
         for line in grouping.of_section(step.program, section.key):
-            self._equation(line, step.equation(line), section.at)
-        show_source = f"show({', '.join(f'{name}={source}' for name, source in self.shown)})" if self.shown else ""
-        return "\n".join(part for part in (*self.given, *self.made, wrapped(show_source, 5)) if part), self.printed
+            self._add_equation(line, step.equation(line), section.at)
+        show_source = f"show({', '.join(f'{name}={source}' for name, source in self.outputs)})" if self.outputs else ""
+        return "\n".join(
+            part for part in (*self.input_lines, *self.code_lines, wrapped(show_source, 5)) if part
+        ), self.printed
 
-    def _show(self, name: str, source: str, value: Any) -> None:
-        self.shown.append((name, source))
+    def _add_output(self, name: str, source: str, value: Any) -> None:
+        self.outputs.append((name, source))
         self.printed += f"{name} = {np.array2string(np.asarray(value) + 0.0, prefix=f'{name} = ')}\n"
 
-    def _line(self, line: _Line) -> None:
-        self.made.append(line.source(self.functions))
+    def _add_line(self, line: _Line) -> None:
+        self.code_lines.append(line.source(self.functions))
         self.values[line.name] = line.value(self.values)
 
     def _input_name(self, symbol: Symbol, at: int | None, value: Any) -> str:
-        """Return the name of what an equation takes; what is new comes from a neighbouring step, or from outside."""
+        """Return the name of an equation's input; a new one is assigned from a neighbouring step, or its numbers."""
         name = self.name(symbol, at)
         if name in self.values:
             return name
@@ -192,53 +195,55 @@ class Script:
                 line = _Line(name, other, {other: source})
                 if step < 0:
                     self.forward.append(line)
-                self.given.append(line.source(self.functions))
+                self.input_lines.append(line.source(self.functions))
                 self.values[name] = self.values[source]
                 return name
         self.values[name] = np.array(value, np.float64, order="C")
-        self.given.append(f"{name} = {code.array(self.values[name])}")
+        self.input_lines.append(f"{name} = {code.array(self.values[name])}")
         return name
 
-    def _from_outside(self, at: int | None, *kinds: str) -> None:
-        """Write down what a step is given, of some kinds."""
+    def _add_inputs(self, at: int | None, *kinds: str) -> None:
+        """Add the code that assigns the inputs of a step that are of some kinds."""
         step = self.steps[at or 0]
         for symbol in (symbol for kind in kinds for symbol in step.program.of_kind(kind)):
             self._input_name(self.of(symbol), at, step.scope[symbol])
 
-    def _equation(self, assignment: Assignment, bound: WorkedEquation, at: int | None) -> None:
+    def _add_equation(self, assignment: Assignment, bound: WorkedEquation, at: int | None) -> None:
+        """Add an equation of a step to the cell's code, compute its value, and show it."""
         equation = written.equation(bound, self.notation)
         names = {symbol: self._input_name(symbol, at, equation.env[symbol]) for symbol in symbols(equation.right)}
         line = _Line(self.name(equation.left, at), equation.right, names)
-        self._line(line)
+        self._add_line(line)
         self.walked[line.name] = equation.value
-        self._show(line.name, line.name, self.values[line.name])
+        self._add_output(line.name, line.name, self.values[line.name])
         if assignment in self.steps[at or 0].program.forward:
             self.forward.append(line)
         if assignment.sums:  # where there are several steps, their sum comes last
             self.gradients[replace(equation.left, d=False)] = line.name
 
-    def _activations(self) -> None:
+    def _add_nonlinearities(self) -> None:
+        """Add the code of the nonlinearities and their slopes, and show a table of their values."""
         a, y = Symbol("a"), Symbol("y")
         at = np.array(TABLE, np.float64)
         for activation, name in self.functions.items():
             if activation.name != "tanh":
                 body = code.expression(textbook(activation), {a: "a"})
-                self.given.append(f"def {name}(a):\n    return {body}\n\n")
-        self.made.append(f"a = {code.array(at)}")
+                self.input_lines.append(f"def {name}(a):\n    return {body}\n\n")
+        self.code_lines.append(f"a = {code.array(at)}")
         for activation, name in self.functions.items():
             short = name.removeprefix("np.")
             values = code.value(FunctionCall(short, (a,), activation), {a: at})
-            self._show(short, f"{name}(a)", values)
+            self._add_output(short, f"{name}(a)", values)
             if self.walk.backward:
                 formula = slope(activation, y)
                 body = code.expression(formula, {y: "y"})
                 body = body if symbols(formula) else f"np.full_like(y, {body})"
-                self.given.append(f"def {short}_slope(y):\n    return {body}\n\n")
+                self.input_lines.append(f"def {short}_slope(y):\n    return {body}\n\n")
                 slopes = np.broadcast_to(code.value(formula, {y: values}), values.shape)
-                self._show(f"{short}_slope", f"{short}_slope({name}(a))", slopes)
+                self._add_output(f"{short}_slope", f"{short}_slope({name}(a))", slopes)
 
-    def _through_time(self) -> None:
-        """The running product of the forget gates, from the last step to the first."""
+    def _add_running_product(self) -> None:
+        """Add the code of the forget gates' running product, from the last step to the first."""
         gate, carried = self.of(F), Symbol("carried")
         for at in range(self.last, -1, -1):
             names = {gate: self.name(gate, at)}
@@ -247,65 +252,68 @@ class Script:
                 names[carried] = self.allotted.names["carried", at + 1]
                 right = Product((carried, gate))
             line = _Line(self.allotted.name(("carried", at), f"carried_{at}"), right, names)
-            self._line(line)
-            self._show(line.name, line.name, self.values[line.name])
+            self._add_line(line)
+            self._add_output(line.name, line.name, self.values[line.name])
 
     # The check: the loss as a function of all that goes in, and its central differences.
 
-    def _check(self) -> None:
+    def _add_gradient_check(self) -> None:
+        """Add the code that compares every gradient with central differences of the loss."""
         steps = range(self.last + 1)
-        checks = [self._of_parameter(symbol, name) for symbol, name in self.gradients.items()]
+        checks = [self._parameter_check(symbol, name) for symbol, name in self.gradients.items()]
         x, dx = self.of(X), self.of(d(X))
         if self.many:
             stacked = f"np.stack([{', '.join(self.name(dx, at) for at in steps)}])"
             value = np.stack([self.values[self.name(dx, at)] for at in steps])
             checks.append(_Check("dx", stacked, value, tuple(_Move(self.name(x, at), place=at) for at in steps)))
         else:
-            checks.append(self._of_state(x))
-        checks += [self._of_state(self.of(H_PREV)), self._of_state(self.of(C_PREV))]
+            checks.append(self._state_check(x))
+        checks += [self._state_check(self.of(H_PREV)), self._state_check(self.of(C_PREV))]
         moved = dict.fromkeys(move.name for check in checks for move in check.moves)
-        self.made += [self._loss(moved), f"{AGREES}\n\n"]
+        self.code_lines += [self._loss_source(moved), f"{AGREES}\n\n"]
         for check in checks:
             call = f'agrees("{check.name}", {check.source}, lambda e: loss({check.arguments}))'
-            self.made.append(wrapped(call, 7))
-            self.printed += f"{check.name} agrees: {self._agrees(check)}\n"
+            self.code_lines.append(wrapped(call, 7))
+            self.printed += f"{check.name} agrees: {self._gradient_agrees(check)}\n"
 
-    def _of_parameter(self, symbol: Symbol, gradient: str) -> _Check:
+    def _parameter_check(self, symbol: Symbol, gradient: str) -> _Check:
+        """Return the check of a parameter's gradient, in which the parameter moves at every step."""
         names = dict.fromkeys(self.name(symbol, at) for at in range(self.last + 1))
         mask = self.dropped.get(symbol)
         moves = tuple(_Move(name, self.name(mask, at) if mask else None) for at, name in enumerate(names))
         return _Check(gradient, gradient, self.values[gradient], moves)
 
-    def _of_state(self, symbol: Symbol) -> _Check:
+    def _state_check(self, symbol: Symbol) -> _Check:
         name, gradient = self.name(symbol, 0), self.name(d(symbol), 0)
         return _Check(gradient, gradient, self.values[gradient], (_Move(name),))
 
-    def _of_loss(self) -> list[tuple[str, str]]:
-        """Return the terms of the loss: the outputs and the last states, each with the gradient with respect to it."""
+    def _loss_terms(self) -> list[tuple[str, str]]:
+        """Return the loss's terms by name: the outputs and last states, each behind the gradient with respect to it."""
         has_dy = self.steps[0].has_dy
         terms = [(DY, H, at) for at in range(self.last + 1)] if has_dy else []
         terms += [(DH_NEXT if has_dy else d(H), H, self.last), (DC_NEXT, C, self.last)]
         return [(self.name(self.of(gradient), at), self.name(self.of(state), at)) for gradient, state, at in terms]
 
-    def _loss(self, moved: Iterable[str]) -> str:
-        """Return the source of the loss as a function of what is moved; the rest stays."""
+    def _loss_source(self, moved: Iterable[str]) -> str:
+        """Return the Python source of the loss as a function of the arrays that are `moved`; the rest stays."""
         head = wrapped(f"def loss({', '.join(f'{name}={name}' for name in moved)}):", 9)
         doc = '    """Return the loss, with every step computed again."""'
         body = [f"    {line.source(self.functions)}" for line in self.forward]
-        total = " + ".join(f"{gradient} @ {state}" for gradient, state in self._of_loss())
+        total = " + ".join(f"{gradient} @ {state}" for gradient, state in self._loss_terms())
         last = f"    return {total}"
         if len(last) > WIDTH:
             last = wrapped(f"    return ({total})", 12)
         return "\n".join([head, doc, *body, f"{last}\n\n"])
 
-    def _agrees(self, check: _Check) -> bool:
-        """Return the value of `AGREES`."""
+    def _gradient_agrees(self, check: _Check) -> bool:
+        """Return whether a gradient agrees with a central difference of the loss, as the code of `AGREES` does."""
 
         def loss(moved: Any) -> Any:
+            """Return the loss of a run computed again, with the check's arrays moved."""
             values = {**self.values, **{move.name: move.value(self.values, moved) for move in check.moves}}
             for line in self.forward:
                 values[line.name] = line.value(values)
-            return sum(values[gradient] @ values[state] for gradient, state in self._of_loss())
+            return sum(values[gradient] @ values[state] for gradient, state in self._loss_terms())
 
         gradient = check.value
         along = np.cos(np.arange(gradient.size)).reshape(gradient.shape)

@@ -103,25 +103,27 @@ def of_program(program: Program) -> dict[str, Any]:
         text (``told``); these are None where no numbers go into it. ``elided``: of a longer sum or row the first terms
         are shown, a text, and the last.
     """
-    return _templates((*program.forward, *program.backward), program.ranks)
+    return _equation_templates((*program.forward, *program.backward), program.ranks)
 
 
 def of_head(head: Head) -> dict[str, Any]:
     """Return the equations of a head as templates: see `of_program`."""
     equations = head_equations(head)
     ranks = {symbol: len(axes) for symbol, (axes, _) in head_inputs(head).items()}
-    return _templates(equations, ranks | {line.left: len(line.axes) for line in equations})
+    return _equation_templates(equations, ranks | {line.left: len(line.axes) for line in equations})
 
 
-def _templates(equations: Iterable[Assignment], ranks: Ranks) -> dict[str, Any]:
+def _equation_templates(equations: Iterable[Assignment], ranks: Ranks) -> dict[str, Any]:
+    """Return equations as templates whose slots a page fills with numbers: see `of_program`."""
     return {
         "symbols": {text.formula(symbol): _templates_of(nodes_of(symbol))[0] for symbol in ranks},
-        "lines": {text.formula(line.left): _line(line, ranks) for line in equations},
+        "lines": {text.formula(line.left): _line_templates(line, ranks) for line in equations},
         "elided": {"most": MOST_TERMS, "first": FIRST_TERMS, "text": LEFT_OUT},
     }
 
 
-def _line(line: Assignment, ranks: Ranks) -> dict[str, Any]:
+def _line_templates(line: Assignment, ranks: Ranks) -> dict[str, Any]:
+    """Return one equation as templates of MathML and of text, in symbols, and with slots for numbers."""
     templates = {"math": _Math().templates(line.right), "text": text.formula(line.right), "put": None, "told": None}
     over = [node for node in nodes(line.right) if isinstance(node, FunctionCall) and node.name in OVER_A_VECTOR]
     if not isinstance(line.right, Concatenation) and all(node.name == "mean" for node in over):
@@ -133,15 +135,16 @@ def _line(line: Assignment, ranks: Ranks) -> dict[str, Any]:
 def with_slots(formula: Formula, ranks: Ranks) -> Formula:
     """Return a formula with slots where `gatewise.symbolic.evaluation.substitute` puts numbers."""
 
-    def change(node: Formula) -> Formula | None:
+    def put_slot(node: Formula) -> Formula | None:
+        """Return the slot of a symbol, or the slotted terms of a sum, product or mean; None keeps the node."""
         match node:
             case Symbol():
                 name, rank = text.formula(node), ranks[node]
                 return Entries(ref=name) if rank == 2 else Slot(ref=name if rank else (name,))
             case Sum(terms):
-                return Sum(tuple(part for term in terms for part in _terms(term, ranks)))
+                return Sum(tuple(part for term in terms for part in _slotted_terms(term, ranks)))
             case MatMul():
-                return Sum((_pairs(node),))
+                return Sum((_matrix_product_pairs(node),))
             case Outer(Symbol() as left, Symbol() as right):
                 return Product((Slot(ref=text.formula(left)), Entries(ref=(text.formula(right),))))
             case Slice(vector, int(start)):
@@ -153,14 +156,15 @@ def with_slots(formula: Formula, ranks: Ranks) -> Formula:
                 return Quotient(Sum((Each(over, with_slots(argument, ranks)),)), Slot(ref=over, how="#"))
         return None
 
-    return rebuild(formula, change)
+    return rebuild(formula, put_slot)
 
 
-def _terms(term: Formula, ranks: Ranks) -> tuple[Formula, ...]:
-    return (_pairs(term),) if isinstance(term, MatMul) else (with_slots(term, ranks),)
+def _slotted_terms(term: Formula, ranks: Ranks) -> tuple[Formula, ...]:
+    return (_matrix_product_pairs(term),) if isinstance(term, MatMul) else (with_slots(term, ranks),)
 
 
-def _pairs(product: MatMul) -> Pairs:
+def _matrix_product_pairs(product: MatMul) -> Pairs:
+    """Return the product of a matrix and a vector as the pairs of numbers that a template multiplies."""
     left, turned = product.left, isinstance(product.left, Transpose)
     if isinstance(left, Transpose):
         left = left.matrix
@@ -170,8 +174,8 @@ def _pairs(product: MatMul) -> Pairs:
     return Pairs(names, turned, text.formula(product.right))
 
 
-def _signed(term: Formula) -> tuple[str, Ref, Formula]:
-    """Return a term of a sum as its sign, the number whose sign it is if there is one, and the rest."""
+def _sign_of_term(term: Formula) -> tuple[str, Ref, Formula]:
+    """Return a sum's slotted term as its sign, the number whose sign it is if there is one, and the rest."""
     match term:
         case Negative(Product((Slot() as first, *rest))):
             return "-", "", Product((replace(first, how="t"), *rest))
@@ -185,8 +189,8 @@ def _signed(term: Formula) -> tuple[str, Ref, Formula]:
     return sign, "", other
 
 
-def _tight(node: Formula) -> Formula:
-    """Return a factor whose slot says that a negative number has brackets."""
+def _bracket_if_negative(node: Formula) -> Formula:
+    """Return a factor whose slot, in a template, puts a negative number in brackets."""
     while isinstance(node, Slope):
         node = node.body
     return replace(node, how=node.how or "t") if isinstance(node, Slot) else node
@@ -200,43 +204,46 @@ class _Math(mathml.MathWriter):
         return _templates_of(self.write(node))
 
     def write(self, node: Formula) -> Nodes:
+        """Return a formula as MathML in which elements with a $ stand for symbols and slots."""
         match node:
             case Symbol():
-                return _slot("$s", text.formula(node))
+                return _slot_element("$s", text.formula(node))
             case Slot(ref=ref, how=how):
-                return _slot("$n", how, ref)
+                return _slot_element("$n", how, ref)
             case Entries(ref=ref):
-                return bracketed(_slot("$list", ref), "[]")
+                return bracketed(_slot_element("$list", ref), "[]")
         return super().write(node)
 
     def sum(self, node: Sum) -> Nodes:
-        return (Element("$sum", tuple(map(self._term, node.terms))),)
+        return (Element("$sum", tuple(map(self._term_template, node.terms))),)
 
-    def _term(self, term: Formula) -> Element:
+    def _term_template(self, term: Formula) -> Element:
+        """Return a term of a sum as an element of a MathML template, behind its sign."""
         match term:
             case Pairs(matrices, turned, vector):
                 return Element("$pairs", (), {"head": (list(matrices), int(turned), vector)})
             case Each(vector, inner):
-                return Element("$each", (self._term(inner),), {"head": (vector,)})
-        sign, ref, rest = _signed(term)
+                return Element("$each", (self._term_template(inner),), {"head": (vector,)})
+        sign, ref, rest = _sign_of_term(term)
         return Element(f"${sign}", self.term(sign, rest), {"head": (ref,) if ref else ()})
 
     def tight(self, node: Formula) -> Nodes:
-        return super().tight(_tight(node))
+        return super().tight(_bracket_if_negative(node))
 
     def base(self, node: Formula) -> Nodes:
         return self.write(replace(node, how="b")) if isinstance(node, Slot) else super().base(node)
 
 
-def _slot(kind: str, *values: Any) -> Nodes:
+def _slot_element(kind: str, *values: Any) -> Nodes:
     return (Element(kind, (), {"head": values}),)
 
 
 def _templates_of(nodes: Nodes) -> list[Template]:
-    return [node if isinstance(node, str) else _template(node) for node in nodes]
+    return [node if isinstance(node, str) else _element_template(node) for node in nodes]
 
 
-def _template(element: Element) -> Template:
+def _element_template(element: Element) -> Template:
+    """Return a MathML element as a template: a list of its tag, attributes and content."""
     inner, attributes = _templates_of(element.children), dict(element.attributes)
     if element.tag.startswith("$"):
         tag = element.tag[1:] if element.tag[1:] in SIGNS else element.tag
@@ -259,9 +266,10 @@ class _Text(text.TextWriter):
 
     def templates(self, node: Formula) -> list[Template]:
         """Return a formula as templates."""
-        return list(self._split(self.write(node)))
+        return list(self._split_placeholders(self.write(node)))
 
-    def _split(self, written: str) -> Iterator[Template]:
+    def _split_placeholders(self, written: str) -> Iterator[Template]:
+        """Yield the parts of a text template: plain text, and the slots that its letters of private use stand for."""
         plain = ""
         for letter in written.replace(GLUE, " "):
             if "\ue000" <= letter <= "\uf8ff":
@@ -277,6 +285,7 @@ class _Text(text.TextWriter):
         return chr(0xE000 + len(self.found) - 1)
 
     def write(self, node: Formula) -> str:
+        """Return a formula as text, with placeholders for the slots of a template."""
         match node:
             case Slot(ref=ref, how=how):
                 return self._placeholder(["$n", how, ref])
@@ -285,18 +294,19 @@ class _Text(text.TextWriter):
         return super().write(node)
 
     def tight(self, node: Formula) -> str:
-        return super().tight(_tight(node))
+        return super().tight(_bracket_if_negative(node))
 
     def sum(self, node: Sum) -> str:
-        return self._placeholder(["$sum", *map(self._term, node.terms)])
+        return self._placeholder(["$sum", *map(self._term_template, node.terms)])
 
-    def _term(self, term: Formula) -> Template:
+    def _term_template(self, term: Formula) -> Template:
+        """Return a term of a sum as a list of a text template, behind its sign."""
         match term:
             case Pairs(matrices, turned, vector):
                 return ["$pairs", list(matrices), int(turned), vector]
             case Each(vector, inner):
-                return ["$each", vector, self._term(inner)]
-        sign, ref, rest = _signed(term)
+                return ["$each", vector, self._term_template(inner)]
+        sign, ref, rest = _sign_of_term(term)
         written = self.product(rest, bracketed=True) if isinstance(rest, Product) else self.write(rest)
         written = f"({written})" if loose_behind(sign, rest) else written
-        return [sign, *([ref] if ref else []), *self._split(written)]
+        return [sign, *([ref] if ref else []), *self._split_placeholders(written)]

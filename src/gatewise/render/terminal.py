@@ -47,24 +47,26 @@ MOST_COLUMNS = 16  # of a table that is broken into blocks; of a wider one the f
 
 def render(walkthrough: Walkthrough) -> str:
     """Return the walkthrough as text of 80 columns, without colour."""
-    return "\n".join(line.plain for line in _lines(walkthrough, _TerminalWriter(WIDTH))).rstrip("\n")
+    return "\n".join(line.plain for line in _single_spaced(walkthrough, _TerminalWriter(WIDTH))).rstrip("\n")
 
 
 def worked_lines(group: Sequence[WorkedEquation], walkthrough: Walkthrough) -> list[str]:
     """Return equations that follow each other with the numbers of each entry in them, as lines of text."""
     writer = _TerminalWriter(WIDTH)
     writer.walk = walkthrough
-    return [line.plain for line in writer._worked(group, max(cell_len(glued(equation.left)) for equation in group))]
+    return [
+        line.plain for line in writer._worked_lines(group, max(cell_len(glued(equation.left)) for equation in group))
+    ]
 
 
 def show(walkthrough: Walkthrough, console: Console) -> None:
     """Print the walkthrough to a console, section by section, in letters that its encoding has."""
     console.width = min(max(console.width, LEAST_WIDTH), MOST_WIDTH)
-    for line in _lines(walkthrough, _TerminalWriter(console.width, _letters_of(console.encoding))):
+    for line in _single_spaced(walkthrough, _TerminalWriter(console.width, _letters_of(console.encoding))):
         console.print(line, soft_wrap=True)
 
 
-def _lines(walkthrough: Walkthrough, writer: _TerminalWriter) -> Iterator[Text]:
+def _single_spaced(walkthrough: Walkthrough, writer: _TerminalWriter) -> Iterator[Text]:
     """Yield the lines of a walkthrough, with never more than one blank line between two others."""
     blank = False
     for line in writer.lines(walkthrough):
@@ -93,14 +95,15 @@ class _TerminalWriter:
         self.width, self.letters = width, letters
 
     def lines(self, walk: Walkthrough) -> Iterator[Text]:
+        """Yield the lines of a walkthrough for a terminal: its title, steps and numbered sections."""
         self.walk = walk
-        yield from (Text(line, style="bold") for line in self._fill(walk.title, 0, 0))
+        yield from (Text(line, style="bold") for line in self._broken_text(walk.title, 0, 0))
         most = min(MOST_TIME, self.width - 2)
         for place, section, begins in numbered(walk):
             yield Text("")
             if begins:
                 yield from (self._rule(f" {self.letters(short(section.time or '', most))} "), Text(""))
-            yield from self._section(place, section)
+            yield from self._section_lines(place, section)
 
     def _rule(self, title: str) -> Text:
         return Text(f"{title:{self.letters('─')}^{self.width}}", style="bold")
@@ -111,17 +114,19 @@ class _TerminalWriter:
     def _short(self, name: str) -> str:
         return self.letters(short(name))
 
-    def _section(self, place: int, section: Section) -> Iterator[Text]:
+    def _section_lines(self, place: int, section: Section) -> Iterator[Text]:
+        """Yield the lines of a section for a terminal: its title, and its blocks."""
         margin = len(f"{place}. ")
-        lines = self._fill(f"{place}. {section.title}", 0, margin)
+        lines = self._broken_text(f"{place}. {section.title}", 0, margin)
         yield from (Text(line, style="bold cyan") for line in lines)
         for block in grouped(section.blocks):
-            yield from self._block(block)
+            yield from self._block_lines(block)
 
-    def _block(self, block: BlockGroup) -> Iterator[Text]:
+    def _block_lines(self, block: BlockGroup) -> Iterator[Text]:
+        """Yield the lines of one block of a walkthrough's section for a terminal."""
         match block:
             case Equations():
-                yield from self._equations(block)
+                yield from self._equation_lines(block)
             case Definitions():
                 for definition in block:
                     yield from self._wrapped(f"{definition.name}(a) = {glued(definition.right)}", 3, 7)
@@ -131,13 +136,15 @@ class _TerminalWriter:
                 for name, (_, value) in zip(names, items, strict=True):
                     yield from self._wrapped(f"{left_of(name, width)}  {clean(value)}", 3, width + 5)
             case NumberTable():
-                yield from self._table(block)
+                yield from self._table_lines(block)
             case Expanded():
-                yield from self._expanded(block)
+                yield from self._products_lines(block)
             case Sentence(text):
-                yield from (Text(line, style="italic") for line in self._fill(clean(write_words(text, glued)), 3, 3))
+                yield from (
+                    Text(line, style="italic") for line in self._broken_text(clean(write_words(text, glued)), 3, 3)
+                )
 
-    def _fill(self, text: str, indent: int, hanging: int) -> list[str]:
+    def _broken_text(self, text: str, indent: int, hanging: int) -> list[str]:
         """Break text at its spaces into lines that fit, the first indented by `indent`, the others by `hanging`."""
         words = self.letters(text).split(" ")
         lines = [" " * indent + words[0]]
@@ -149,55 +156,60 @@ class _TerminalWriter:
         return [line.replace(GLUE, " ").rstrip() for line in lines]
 
     def _wrapped(self, text: str, indent: int, hanging: int) -> Iterator[Text]:
-        yield from (Text(line) for line in self._fill(text, indent, hanging))
+        yield from (Text(line) for line in self._broken_text(text, indent, hanging))
 
     # Equations: in symbols, with their shapes, then with the numbers of each unit.
 
-    def _equations(self, group: Sequence[WorkedEquation]) -> Iterator[Text]:
+    def _equation_lines(self, group: Sequence[WorkedEquation]) -> Iterator[Text]:
+        """Yield equations that belong together as lines of text: in symbols, then with each unit's numbers."""
         width = max(cell_len(self._glued(equation.left)) for equation in group)
         for equation in group:
-            yield from self._symbols(equation, width)
+            yield from self._symbolic_lines(equation, width)
         yield Text("")
-        yield from self._worked(group, width)
+        yield from self._worked_lines(group, width)
 
-    def _worked(self, group: Sequence[WorkedEquation], width: int) -> Iterator[Text]:
+    def _worked_lines(self, group: Sequence[WorkedEquation], width: int) -> Iterator[Text]:
+        """Yield equations with the numbers of each unit in them as lines of text, its name at the margin."""
         entries = list(worked(group, self.walk))
         heads = [self._short(entry.head) for entry in entries if not isinstance(entry, Rest) and entry.head is not None]
         margin = 3 + max(map(cell_len, heads), default=0) + 2
         for entry in entries:
             if isinstance(entry, Rest):
-                yield from (Text(line, style="dim") for line in self._fill(str(entry), 3, 5))
+                yield from (Text(line, style="dim") for line in self._broken_text(str(entry), 3, 5))
                 continue
             for place, line in enumerate(entry.lines):
                 head = self._short(entry.head) if entry.head is not None and not place else ""
-                yield from self._line(line, head, 3 if entry.head is None else margin, width)
+                yield from self._numbers_line(line, head, 3 if entry.head is None else margin, width)
 
-    def _symbols(self, equation: WorkedEquation, width: int) -> Iterator[Text]:
+    def _symbolic_lines(self, equation: WorkedEquation, width: int) -> Iterator[Text]:
+        """Yield an equation in symbols as lines of text, beside its shapes or above them."""
         text = f"{left_of(self._glued(equation.left), width)} = {self._glued(equation.right)}"
         shape = self.letters(shapes(equation, self.walk.rows))
         if len(text) + len(shape) + 9 <= self.width:
             yield Text.assemble(("   " + text.replace(GLUE, " "), "bold"), "      ", (shape, "dim"))
             return
-        yield from (Text(line, style="bold") for line in self._fill(text, 3, width + 6))
-        yield from (Text(line, style="dim") for line in self._fill(shape, width + 6, width + 6))
+        yield from (Text(line, style="bold") for line in self._broken_text(text, 3, width + 6))
+        yield from (Text(line, style="dim") for line in self._broken_text(shape, width + 6, width + 6))
 
-    def _line(self, line: Line, head: str, margin: int, width: int) -> Iterator[Text]:
+    def _numbers_line(self, line: Line, head: str, margin: int, width: int) -> Iterator[Text]:
+        """Yield an equation with one unit's numbers as lines of text; a gate's value tells by style how open it is."""
         equation, value = line.equation, line.value
         left = f"{left_of(self._glued(equation.left), width)} = "
         result = number(value) if np.ndim(value) == 0 else self._glued(NumberRow(tuple(value)))
         middle = self._glued(line.right)
         equation_text = left + result if middle == result else f"{left}{middle} ={GLUE}{result}"
-        lines = self._fill(equation_text.replace(left, left.replace(" ", GLUE), 1), margin, margin + width + 3)
+        lines = self._broken_text(equation_text.replace(left, left.replace(" ", GLUE), 1), margin, margin + width + 3)
         if head:
             lines[0] = f"   {left_of(head, margin - 3)}{lines[0][margin:]}"
         for text in lines[:-1]:
             yield Text(text)
         last = Text(lines[-1])
-        if equation.openness and (style := _style(value)):
+        if equation.openness and (style := _gate_style(value)):
             last.stylize(style, len(lines[-1]) - len(result))
         yield last
 
-    def _expanded(self, expanded: Expanded) -> Iterator[Text]:
+    def _products_lines(self, expanded: Expanded) -> Iterator[Text]:
+        """Yield every product in a sum as lines of text: its weight, value, product and share."""
         terms, sign = expanded.terms, self.letters("×")
         yield Text("")
         yield from self._wrapped(caption(expanded, self.walk), 3, 3)
@@ -220,15 +232,16 @@ class _TerminalWriter:
     # Tables: where a line is too short, blocks of columns; very wide ones show their first and last columns, long ones
     # their first and last rows.
 
-    def _table(self, table: NumberTable) -> Iterator[Text]:
+    def _table_lines(self, table: NumberTable) -> Iterator[Text]:
+        """Yield a table of numbers as lines of text, under its title."""
         if table.title:
             yield from self._wrapped(clean(write_words(table.title, glued)), 3, 3)
         for piece in pieces(table):
-            yield from self._piece(table, piece)
+            yield from self._table_rows(table, piece)
         yield Text("")
 
-    def _piece(self, table: NumberTable, piece: TableRows) -> Iterator[Text]:
-        """Rows of a table under its heads."""
+    def _table_rows(self, table: NumberTable, piece: TableRows) -> Iterator[Text]:
+        """Yield rows of a table under its heads as lines of text, in blocks of columns where it is too wide."""
         names = [self._short(write_words(name, glued)) for name, _ in piece.rows]
         texts = [aligned([values[k] for _, values in piece.rows], table.digits) for k in range(len(table.columns))]
         heads = [self._short(write_words(head, glued)) for head in table.columns]
@@ -236,7 +249,7 @@ class _TerminalWriter:
             max(cell_len(head), *(len(text) for text in column)) for head, column in zip(heads, texts, strict=True)
         ]
         margin, dots = 3 + max(map(cell_len, names)), self.letters("…")
-        for keep in self._blocks(widths, margin):
+        for keep in self._column_blocks(widths, margin):
             gap = next((n for n in range(1, len(keep)) if keep[n] != keep[n - 1] + 1), None)
             line = Text(" " * margin)
             for n, k in enumerate(keep):
@@ -248,14 +261,14 @@ class _TerminalWriter:
                 line = Text(f"   {left_of(name, margin - 3)}")
                 for n, k in enumerate(keep):
                     line.append(f"  {dots}" if n == gap else "")
-                    style = _style(values[k]) if k in table.openness else ""
+                    style = _gate_style(values[k]) if k in table.openness else ""
                     line.append(f"  {texts[k][place]:>{widths[k]}}", style=style)
                 yield line
             if gap is not None:
                 yield Text(f"   {len(heads) - len(keep)} of {len(heads)} columns are left out", style="dim")
 
-    def _blocks(self, widths: Sequence[int], margin: int) -> list[list[int]]:
-        """Return the columns of each block of lines; of very many, the first that fit and the last."""
+    def _column_blocks(self, widths: Sequence[int], margin: int) -> list[list[int]]:
+        """Return the columns of each block of a table that fits a terminal; of very many, the first and the last."""
         count, room = len(widths), self.width - margin
 
         def fits(columns: Sequence[int], room: int) -> bool:
@@ -272,8 +285,8 @@ class _TerminalWriter:
         return [[k] for k in range(count)]
 
 
-def _style(value: Any) -> str:
-    """Return the style of a gate's value: the wider the gate is open, the stronger."""
+def _gate_style(value: Any) -> str:
+    """Return the terminal style of a gate's value: the wider the gate is open, the stronger."""
     if value <= CLOSED:
         return "dim"
     return "bold" if value >= OPEN else ""

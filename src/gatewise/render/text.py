@@ -88,10 +88,10 @@ class TextWriter:
     gap: ClassVar[str] = GLUE  # behind the sign of a term
 
     def write(self, node: Formula) -> str:
-        """Return a formula."""
+        """Return a formula as text."""
         match node:
             case Symbol():
-                return _symbol(node)
+                return _symbol_text(node)
             case Number(value):
                 return number(value)
             case NumberRow(values):
@@ -132,11 +132,11 @@ class TextWriter:
                 raise TypeError(f"not a formula: {node!r}")
 
     def tight(self, node: Formula) -> str:
-        """Return a formula in brackets if it needs them within another."""
+        """Return a formula as text, in brackets if it needs them within another."""
         return f"({self.write(node)})" if loose(node, Sum, Negative, Product, Quotient) else self.write(node)
 
     def product(self, node: Product, *, bracketed: bool = False) -> str:
-        """Return a product."""
+        """Return a product as text."""
         first, *rest = factors(node)
         parts = [self.write(first) if isinstance(first, Number) else self.tight(first), *map(self.tight, rest)]
         return self.times(node, bracketed).join(parts)
@@ -150,7 +150,7 @@ class TextWriter:
         return f"{self.tight(matrix)}ᵀ"
 
     def row(self, values: Sequence[Any]) -> str:
-        """Return numbers side by side."""
+        """Return numbers side by side as text, in square brackets."""
         entries = elided(values, self.most)
         shown = (self.left_out(entry) if isinstance(entry, LeftOut) else self.write(Number(entry)) for entry in entries)
         return f"[{self.comma.join(shown)}]"
@@ -181,7 +181,7 @@ class TextWriter:
         return sign, written.replace(" ", GLUE) if sign == "+" and len(written) < WIDTH // 3 else written
 
 
-def _symbol(symbol: Symbol) -> str:
+def _symbol_text(symbol: Symbol) -> str:
     sub = symbol.sub if symbol.sub.isalnum() or "," in symbol.sub else f"{{{symbol.sub}}}"
     name = ("d" if symbol.d else "") + symbol.base + (f"_{sub}" if symbol.sub else "")
     return name if symbol.time is None else f"{name}[{symbol.time}]"

@@ -30,7 +30,7 @@ from gatewise.walkthrough.parts import WorkedEquation
 
 
 @dataclass(frozen=True)
-class Done:
+class Computation:
     """A formula of numbers, and what it gives."""
 
     formula: Formula
@@ -42,8 +42,8 @@ class UnfoldedTerm:
     """A term of a sum: its name or its symbols, what is computed before it, and its formula and value."""
 
     name: str | Formula
-    before: tuple[Done | UnfoldedTerms, ...]
-    done: Done
+    before: tuple[Computation | UnfoldedTerms, ...]
+    computation: Computation
 
 
 @dataclass(frozen=True)
@@ -54,83 +54,90 @@ class UnfoldedTerms:
     total: Any = None
 
 
-def unfolded(line: Line, names: Mapping[str, tuple[str, ...]]) -> list[Done | UnfoldedTerms]:
-    """Return the steps by which a line is computed, in their order."""
+def unfolded(line: Line, names: Mapping[str, tuple[str, ...]]) -> list[Computation | UnfoldedTerms]:
+    """Return the steps by which an equation's line with numbers is computed, in their order."""
     equation, right = line.equation, line.right
     if np.ndim(line.value):
         across = names[equation.across]
-        return [UnfoldedTerms(tuple(_term(name, _entry(right, k)) for k, name in enumerate(across)))]
+        return [UnfoldedTerms(tuple(_unfold_term(name, _entry(right, k)) for k, name in enumerate(across)))]
     if isinstance(right, Sum):
-        return [_terms(right.terms, _term_names(equation), line.value)]
-    steps: list[Done | UnfoldedTerms] = list(_factor_steps(equation.right, right))
-    simple = _simple(right, steps, names)
+        return [_unfold_terms(right.terms, _term_names(equation), line.value)]
+    steps: list[Computation | UnfoldedTerms] = list(_factor_steps(equation.right, right))
+    simple = _simplify(right, steps, names)
     if isinstance(simple, (Number, NumberRow)):
         return steps
-    if isinstance(simple, FunctionCall) and simple.activation is not None and (defined := _defined(simple, line.value)):
-        return [*steps, *defined]
-    return [*steps, Done(simple, line.value)]
+    if (
+        isinstance(simple, FunctionCall)
+        and simple.activation is not None
+        and (definition := _definition_steps(simple, line.value))
+    ):
+        return [*steps, *definition]
+    return [*steps, Computation(simple, line.value)]
 
 
-def _factor_steps(symbols: Formula, numbers: Formula) -> Iterator[Done]:
-    """Yield the factors of a product that are numbers, each with its symbol."""
+def _factor_steps(symbols: Formula, numbers: Formula) -> Iterator[Computation]:
+    """Yield the factors of a product that are numbers, each as a step with its symbol."""
     if isinstance(symbols, Product) and isinstance(numbers, Product):
         for symbol, factor in zip(factors(symbols), factors(numbers), strict=True):
             if isinstance(factor, Number) and not isinstance(symbol, Number):
-                yield Done(symbol, factor.value)
+                yield Computation(symbol, factor.value)
 
 
 def _entry(node: Formula, k: int) -> Formula:
     """Return a formula of rows for one of their entries."""
-    return rebuild(node, lambda one: Number(one.values[k]) if isinstance(one, NumberRow) else None)
+    return rebuild(node, lambda node: Number(node.values[k]) if isinstance(node, NumberRow) else None)
 
 
-def _term(name: str | Formula, node: Formula) -> UnfoldedTerm:
-    before: list[Done | UnfoldedTerms] = []
-    simple = _simple(node, before, {})
-    return UnfoldedTerm(name, tuple(before), Done(simple, _value(node)))
+def _unfold_term(name: str | Formula, node: Formula) -> UnfoldedTerm:
+    """Return a term of a sum of numbers with the steps that compute it."""
+    before: list[Computation | UnfoldedTerms] = []
+    simple = _simplify(node, before, {})
+    return UnfoldedTerm(name, tuple(before), Computation(simple, _value(node)))
 
 
-def _terms(terms: Sequence[Formula], names: Sequence[str | Formula], total: Any) -> UnfoldedTerms:
+def _unfold_terms(terms: Sequence[Formula], names: Sequence[str | Formula], total: Any) -> UnfoldedTerms:
     every = [*names, *[""] * (len(terms) - len(names))]
-    return UnfoldedTerms(tuple(map(_term, every, terms)), total)
+    return UnfoldedTerms(tuple(map(_unfold_term, every, terms)), total)
 
 
-def _simple(node: Formula, steps: list[Done | UnfoldedTerms], names: Mapping[str, tuple[str, ...]]) -> Formula:
+def _simplify(node: Formula, steps: list[Computation | UnfoldedTerms], names: Mapping[str, tuple[str, ...]]) -> Formula:
     """Return a formula whose parts are numbers; the steps that gave those numbers are appended to `steps`."""
     match node:
         case Number() | NumberRow():
             return node
         case Slope(body):
-            return _simple(body, steps, names)
+            return _simplify(body, steps, names)
         case Negative(term):
-            return Negative(_simple(term, steps, names))
+            return Negative(_simplify(term, steps, names))
         case Product():
-            return Product(tuple(_reduced(factor, steps, names) for factor in factors(node)))
+            return Product(tuple(_as_number(factor, steps, names) for factor in factors(node)))
     parts: dict[str, Any] = {}
     for field in fields(node):
         value = getattr(node, field.name)
         if isinstance(value, Formula):
-            parts[field.name] = _reduced(value, steps, names)
+            parts[field.name] = _as_number(value, steps, names)
         elif isinstance(value, tuple):
             parts[field.name] = tuple(
-                _reduced(part, steps, names) if isinstance(part, Formula) else part for part in value
+                _as_number(part, steps, names) if isinstance(part, Formula) else part for part in value
             )
     return replace(node, **parts)
 
 
-def _reduced(node: Formula, steps: list[Done | UnfoldedTerms], names: Mapping[str, tuple[str, ...]]) -> Formula:
-    """Return the number that a formula is."""
-    if isinstance(node, Negative) and isinstance(inner := _reduced(node.term, steps, names), Number):
+def _as_number(
+    node: Formula, steps: list[Computation | UnfoldedTerms], names: Mapping[str, tuple[str, ...]]
+) -> Formula:
+    """Return the number that a formula is; the steps that gave it are appended to `steps`."""
+    if isinstance(node, Negative) and isinstance(inner := _as_number(node.term, steps, names), Number):
         return Number(-inner.value)
     value = _value(node)
     if isinstance(node, Sum) and len(node.terms) > 2:  # a mean, before it is divided
         over = [names[axis] for axis in (UNITS, ALL_GATES) if len(names.get(axis, ())) == len(node.terms)]
-        steps.append(_terms(node.terms, over[0] if over else (), value))
+        steps.append(_unfold_terms(node.terms, over[0] if over else (), value))
         return Number(value)
-    simple = _simple(node, steps, names)
+    simple = _simplify(node, steps, names)
     if isinstance(simple, (Number, NumberRow)):
         return simple
-    steps.append(Done(simple, value))
+    steps.append(Computation(simple, value))
     return Number(value)
 
 
@@ -139,16 +146,16 @@ def _value(node: Formula) -> Any:
     return np.asarray(evaluate(node, {}))[()]
 
 
-def _defined(call: FunctionCall, value: Any) -> list[Done | UnfoldedTerms]:
-    """Return the steps of a nonlinearity's formula, where they end in its value, as with large numbers they do not."""
+def _definition_steps(call: FunctionCall, value: Any) -> list[Computation | UnfoldedTerms]:
+    """Return the steps of a nonlinearity's formula, if they end in its value, as with large numbers they do not."""
     if call.activation is None:
         return []
     (argument,), a = call.arguments, Symbol("a")
-    steps: list[Done | UnfoldedTerms] = []
+    steps: list[Computation | UnfoldedTerms] = []
     formula = rebuild(textbook(call.activation), lambda node: argument if node == a else None)
-    last = _simple(formula, steps, {})
+    last = _simplify(formula, steps, {})
     close = np.isclose(evaluate(formula, {}), value, rtol=1e-6, atol=1e-12)
-    return [*dict.fromkeys(steps), Done(last, value)] if close and not isinstance(last, Number) else []
+    return [*dict.fromkeys(steps), Computation(last, value)] if close and not isinstance(last, Number) else []
 
 
 def _term_names(equation: WorkedEquation) -> list[str | Formula]:

@@ -13,7 +13,7 @@ from gatewise.symbolic.formula import Formula, Negative, Number, NumberRow, Prod
 MOST_TERMS = 12  # of one sum or row; beyond that the first ones, the last one, and how many between
 FIRST_TERMS = 4
 LEFT_OUT = "… {count} more …"
-_One = TypeVar("_One")
+_Part = TypeVar("_Part")
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class LeftOut:
         return LEFT_OUT.format(count=self.count)
 
 
-def elided(parts: Sequence[_One], most: int | None = MOST_TERMS) -> list[_One | LeftOut]:
+def elided(parts: Sequence[_Part], most: int | None = MOST_TERMS) -> list[_Part | LeftOut]:
     """Return parts as they are shown: where there are more than `most`, the first ones and the last one.
 
     Examples
@@ -77,6 +77,7 @@ def entrywise(product: Product) -> bool:
 
 
 def _is_number(node: Formula, bracketed: bool = True) -> bool:
+    """Return whether a factor is a number, or if `bracketed` one in brackets, for the sign of its product."""
     match node:
         case Number():
             return True
