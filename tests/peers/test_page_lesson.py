@@ -32,7 +32,7 @@ class Run:
     def __init__(self, cell: gw.LSTMCell, x: np.ndarray, state: gw.State) -> None:
         run = sequence_run_of(gw.LSTM.from_cells(cell), x, 0, {"state": ((state,),)})
         self.trace = run.cells[0][0]
-        self.doc = document._document(run, "a cell", [], numbers)
+        self.doc = document._page_document(run, "a cell", [], numbers)
         self.doc["edits"] = exported.of_wiring(run.wiring())
 
     @cache  # noqa: B019 (each lives as long as the tests)

@@ -35,9 +35,9 @@ EXPORT = re.compile(r"^export (?=(?:async function\*?|function\*?|const|class) (
 
 
 def assemble(document: Mapping[str, Any]) -> str:
-    """Return the web page of a document, complete in itself; it asks for nothing, and runs no script but its own."""
+    """Return the playground's web page of a document, complete in itself; it runs no script but its own."""
     code, styles = script(), style()
-    policy = f"default-src 'none'; script-src '{_seal(code)}'; style-src '{_seal(styles)}'"
+    policy = f"default-src 'none'; script-src '{_policy_hash(code)}'; style-src '{_policy_hash(styles)}'"
     return Template(asset("skeleton.html")).substitute(
         policy=policy,
         title=escape(clean(document["title"])),
@@ -70,15 +70,17 @@ def joined(names: Iterable[str]) -> str:
 
     Each of their names must follow those of the modules that it imports.
     """
-    return "\n".join(_scoped(name) for name in names)
+    return "\n".join(_module_as_function(name) for name in names)
 
 
-def _scoped(name: str) -> str:
-    def constants(match: re.Match[str]) -> str:
+def _module_as_function(name: str) -> str:
+    """Return a JavaScript module's code as a function that returns its exports; the entry's as it is."""
+
+    def import_as_constants(match: re.Match[str]) -> str:
         return f"const {{{' '.join(match[1].split())}}} = {scope_of(imported_module(name, match[2]))};\n"
 
     source = asset(name)
-    code = EXPORT.sub("", IMPORT.sub(constants, source))
+    code = EXPORT.sub("", IMPORT.sub(import_as_constants, source))
     if name == ENTRY:
         return code
     return f"const {scope_of(name)} = (() => {{\n{code}\nreturn {{{', '.join(EXPORT.findall(source))}}};\n}})();"
@@ -108,7 +110,7 @@ def imported_module(importer: str, path: str) -> str:
 
 @cache
 def style() -> str:
-    """Return the styles as one sheet, with the palette's colours."""
+    """Return the styles of the playground's page as one sheet, with the palette's colours."""
     joined = "\n".join(asset(name) for name in STYLES if files(__package__).joinpath("assets", name).is_file())
     stops = {"cividis": ",".join(CIVIDIS), "vik": ",".join(VIK)}
     return Template(squeezed_style(joined)).substitute({name: colour.css for name, colour in PALETTE.items()} | stops)
@@ -118,15 +120,16 @@ def modules() -> list[str]:
     """Return the names of the modules, each behind those that it imports."""
     order, visited = list[str](), set[str]()
 
-    def visit(name: str) -> None:
+    def add_behind_imports(name: str) -> None:
+        """Append a JavaScript module to the order, behind all that it imports."""
         visited.add(name)
         for _, path in IMPORT.findall(asset(name)):
             imported = imported_module(name, path)
             if imported not in visited:
-                visit(imported)
+                add_behind_imports(imported)
         order.append(name)
 
-    visit(ENTRY)
+    add_behind_imports(ENTRY)
     return order
 
 
@@ -135,6 +138,6 @@ def asset(name: str) -> str:
     return files(__package__).joinpath("assets", name).read_text(encoding="utf-8")
 
 
-def _seal(text: str) -> str:
+def _policy_hash(text: str) -> str:
     """Return the hash of an inline script or style, as a Content-Security-Policy has it."""
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"

@@ -36,21 +36,21 @@ Object = dict[str, Any]
 
 
 def teaching() -> Object:
-    """Return the document of the teaching page: the latch, with the chapters."""
+    """Return the document of the playground's teaching page: an example cell, the latch, with the chapters."""
     example = latch()
     run = sequence_run_of(LSTM.from_cells(example.cell), example.x, 0, {"state": ((example.state,),)})
     about = ["The cell is an example with weights set by hand: it writes a bit, holds it and releases it."]
-    document = _document(run, TITLE, about, numbers)
+    document = _page_document(run, TITLE, about, numbers)
     return document | _lesson_of(run) | {"chapters": lesson.chapters(), "teaching": True, "example": "latch"}
 
 
 def of_run(run: SequenceRun, title: str | None, notes: Sequence[str]) -> Object:
-    """Return the document of a model's run."""
-    document = _document(run, title or TITLE, notes, packed)
+    """Return the document of the playground's page of a model's run."""
+    document = _page_document(run, title or TITLE, notes, packed)
     if run.num_units <= MOST_WORKED_OUT:
         document |= _lesson_of(run)
     if run.num_units > len(run.lstm.cells()):
-        document["sorted"] = [[_order(cell, run.sequence) for cell in row] for row in run.cells]
+        document["sorted"] = [[_units_by_timescale(cell, run.sequence) for cell in row] for row in run.cells]
     return document
 
 
@@ -59,14 +59,15 @@ def _lesson_of(run: SequenceRun) -> Object:
     return {"edits": edits.of_wiring(run.wiring()), "phrases": lesson.phrases(), "grader": lesson.grader()}
 
 
-def _document(run: SequenceRun, title: str, notes: Sequence[str], write: Write) -> Object:
+def _page_document(run: SequenceRun, title: str, notes: Sequence[str], write: Write) -> Object:
+    """Return all keys of a page's document for a run, those for teaching empty; `write` makes data of an array."""
     wiring = run.wiring()
     return {
         "format": FORMAT,
         "version": VERSION,
         "written_by": f"gatewise {version('gatewise')}",
         "title": clean(title),
-        "about": [*map(clean, notes), *_about(run)],
+        "about": [*map(clean, notes), *_sentences_about(run)],
         **computed(run, wiring, write),
         "words": words(wiring),
         "formulas": formulas(wiring),
@@ -88,18 +89,18 @@ def computed(run: SequenceRun, wiring: Wiring, write: Write) -> Object:
         "inputs": {
             "x": write(run.x) if run.tokens is None else run.tokens.tolist(),
             "valid": None if run.valid is None else run.valid.tolist(),
-            "state": [[_state(cell, run.sequence, write) for cell in row] for row in run.cells],
-            "dropout": _dropout(run, wiring.cells, write),
+            "state": [[_initial_state(cell, run.sequence, write) for cell in row] for row in run.cells],
+            "dropout": _dropout_masks(run, wiring.cells, write),
         },
-        "labels": _labels(run),
+        "labels": _label_lists(run),
     }
 
 
-def _state(cell: Trace, sequence: int, write: Write) -> Object:
+def _initial_state(cell: Trace, sequence: int, write: Write) -> Object:
     return {"h": write(cell.initial.h[sequence]), "c": write(cell.initial.c[sequence])}
 
 
-def _dropout(run: SequenceRun, layers: Sequence[Sequence[WiredCell]], write: Write) -> list[list[Object]] | None:
+def _dropout_masks(run: SequenceRun, layers: Sequence[Sequence[WiredCell]], write: Write) -> list[list[Object]] | None:
     """Return the masks of each cell by the names that its program has for them; None where there are none."""
     if not any(cell.dropout.arrays() for row in run.cells for cell in row):
         return None
@@ -112,8 +113,8 @@ def _dropout(run: SequenceRun, layers: Sequence[Sequence[WiredCell]], write: Wri
     ]
 
 
-def _about(run: SequenceRun) -> list[str]:
-    """Return sentences about the model, the run and the numbers."""
+def _sentences_about(run: SequenceRun) -> list[str]:
+    """Return sentences for a page about the model, the run and the numbers."""
     dtype, lstm = run.first.parameters.dtype, run.lstm
     counts = [counted(lstm.num_layers, "layer"), counted(run.num_units, "unit")]
     counts += [counted(run.num_parameters, "parameter"), counted(lstm.num_steps, "step")]
@@ -126,7 +127,8 @@ def _about(run: SequenceRun) -> list[str]:
     return [*sentences, f"{weights} computes in float64.", "Nothing leaves the page."]
 
 
-def _labels(run: SequenceRun) -> Object:
+def _label_lists(run: SequenceRun) -> Object:
+    """Return the names of a run's features, units, times, outputs and measures, as the page shows them."""
     first, labels = run.first, run.labels
     times = labels.times
     if times is None and first.start:  # of a slice of a trace
@@ -143,7 +145,7 @@ def _labels(run: SequenceRun) -> Object:
     }
 
 
-def _order(cell: Trace, sequence: int) -> list[int]:
+def _units_by_timescale(cell: Trace, sequence: int) -> list[int]:
     """Return the units of a cell, the longest timescale first; as they are, where they have none."""
     try:
         lengths = timescales(cell[:, sequence : sequence + 1]).timescale

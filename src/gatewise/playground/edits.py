@@ -50,12 +50,12 @@ def edits(scene: Scene) -> Object:
             for possible in likely
         ],
         "forms": [formula_tree(right) for right in forms],
-        "families": _families(likely),
+        "families": _edit_families(likely),
         "nonlinearities": [_nonlinearity(activation) for activation in _activations(forms)],
     }
 
 
-def _families(likely: Sequence[PossibleEdit]) -> list[Object]:
+def _edit_families(likely: Sequence[PossibleEdit]) -> list[Object]:
     """Return the mistakes that are made in several equations of a pass, in each once."""
     families: dict[object, dict[Symbol, int]] = {}
     for number, possible in enumerate(likely):
@@ -64,14 +64,14 @@ def _families(likely: Sequence[PossibleEdit]) -> list[Object]:
         key = edit.kind, words.of_any_gate(edit.words, gate), edit.target.d, bool(gate)
         families.setdefault(key, {}).setdefault(edit.target, number)
     return [
-        {"members": [*members.values()], **_sentence([likely[number].edit for number in members.values()])}
+        {"members": [*members.values()], **_family_words([likely[number].edit for number in members.values()])}
         for members in families.values()
         if len(members) > 1
     ]
 
 
-def _sentence(members: Sequence[ProgramEdit]) -> Object:
-    """Return the words of a family, and the equations and gates that they are about."""
+def _family_words(members: Sequence[ProgramEdit]) -> Object:
+    """Return the words of one mistake made in several equations, and the equations and gates they are about."""
     targets = [edit.target for edit in members]
     names = [text.formula(target) for target in targets]
     if all(edit.words == members[0].words for edit in members):

@@ -50,6 +50,7 @@ class Page:
         return f"<Page: {self.title}, {len(self.html) / 1000:,.0f} kB>"
 
     def _repr_html_(self) -> str:
+        """Return the page in a frame for Jupyter; one that is too large, as a sentence that says so."""
         if len(self.html) > MOST_INLINE:
             size = f"{len(self.html) / 1e6:,.0f} MB"
             return f"<p>A page of {size} is too large for a notebook: save('page.html') writes it.</p>"
@@ -128,7 +129,7 @@ def page(
 
 
 def page_of(run: SequenceRun | None, title: str | None = None, notes: Sequence[str] = ()) -> Page:
-    """Return the page of a run; without one, the teaching page."""
+    """Return the playground's page of a run; without one, the teaching page."""
     if run is None:
         document = teaching()
         return Page(document["title"], assemble(document))

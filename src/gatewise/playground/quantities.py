@@ -53,13 +53,13 @@ def of_wiring(wiring: Wiring) -> Object:
     return {
         "cells": [of_program(program) for program in wiring.programs],
         "merge": of_merge(),
-        "head": None if wiring.head is None else _of_head(wiring.head),
+        "head": None if wiring.head is None else _records_of_head(wiring.head),
     }
 
 
 def of_program(program: Program) -> Object:
     """Return the records and roles of a cell's program."""
-    return _described(program.axes, roles(program), program.forward)
+    return _records_and_roles(program.axes, roles(program), program.forward)
 
 
 def roles(program: Program) -> dict[str, Symbol]:
@@ -98,21 +98,23 @@ def _multiplies_output_gate(right: Formula) -> bool:
 def of_merge() -> Object:
     """Return the records and roles of the merging of directions."""
     of_roles = {"forward_output": FORWARD, "backward_output": BACKWARD, "output": MERGED, "output_gradient": d(MERGED)}
-    return _described([*of_roles.values(), d(FORWARD), d(BACKWARD)], of_roles, ())
+    return _records_and_roles([*of_roles.values(), d(FORWARD), d(BACKWARD)], of_roles, ())
 
 
-def _of_head(head: Head) -> Object:
+def _records_of_head(head: Head) -> Object:
+    """Return the records and roles of the quantities of a network's head."""
     lines = head_equations(head)
     of_roles = {"read": READ, "skipped": SKIPPED, "output": OUTPUT, "output_gradient": d(OUTPUT), "output_bias": B_Y}
     known = dict.fromkeys((*head_inputs(head), *(line.left for line in lines)))
-    return _described(known, {role: symbol for role, symbol in of_roles.items() if symbol in known}, lines)
+    return _records_and_roles(known, {role: symbol for role, symbol in of_roles.items() if symbol in known}, lines)
 
 
-def _described(known: Iterable[Symbol], of_roles: Roles, lines: Iterable[Assignment]) -> Object:
+def _records_and_roles(known: Iterable[Symbol], of_roles: Roles, lines: Iterable[Assignment]) -> Object:
+    """Return a record for each quantity that a page knows, and the name of the quantity in each role."""
     role_of = {symbol: role for role, symbol in reversed(tuple(of_roles.items()))}
     amounts = {line.left for line in lines if _is_amount(line.right)}
     return {
-        "records": [_record(symbol, role_of.get(symbol), symbol in amounts) for symbol in known],
+        "records": [_quantity_record(symbol, role_of.get(symbol), symbol in amounts) for symbol in known],
         "roles": {role: text.formula(symbol) for role, symbol in of_roles.items()},
     }
 
@@ -121,7 +123,8 @@ def _is_amount(right: Formula) -> bool:
     return isinstance(right, FunctionCall) and right.activation is not None and right.activation.name in AMOUNTS
 
 
-def _record(symbol: Symbol, role: str | None, amount: bool) -> Object:
+def _quantity_record(symbol: Symbol, role: str | None, amount: bool) -> Object:
+    """Return a page's record of a quantity: its symbol's letters, gate, hue and role (see the module)."""
     plain = replace(symbol, d=False)
     base, _, below = text.formula(plain).partition("_")
     below = below.replace("{", "").replace("}", "").replace(",", " ")

@@ -16,7 +16,7 @@ TAKEN = ("show", "a")
 
 
 def of_program(program: Program) -> Object:
-    """Return the source of a step.
+    """Return the NumPy source of a program's step, without the numbers that it is given.
 
     Returns
     -------

@@ -30,7 +30,7 @@ STYLE = re.compile(r"""("[^"]*")|/\*.*?\*/|(?:\s*;)?\s*(})\s*|\s*([{;,])\s*|(?<=
 
 
 def squeezed_style(rules: str) -> str:
-    r"""Return a style sheet without comments and blanks that change nothing.
+    r"""Return a CSS style sheet without comments and blanks that change nothing.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def squeezed_style(rules: str) -> str:
 
 
 def squeezed(code: str) -> str:
-    r"""Return a script without comments and blanks that change nothing.
+    r"""Return JavaScript without comments and blanks that change nothing.
 
     Examples
     --------
@@ -55,7 +55,8 @@ def squeezed(code: str) -> str:
     is_head = False  # of the last one that closed
     place, gap = 0, ""
 
-    def put(piece: str) -> None:
+    def append_piece(piece: str) -> None:
+        """Append a piece of JavaScript, behind a blank or line end only where one is needed."""
         nonlocal gap, is_head
         if piece == "(":
             heads.append(bool(pieces) and pieces[-1].strip() in HEADS)
@@ -88,12 +89,12 @@ def squeezed(code: str) -> str:
         if kind in ("comment", "blank"):
             gap = "\n" if "\n" in piece and kind == "blank" else gap or " "
         else:
-            put(piece)
+            append_piece(piece)
     return "".join(pieces)
 
 
 def _joins(last: str, first: str) -> bool:
-    """Tell whether two pieces of code would become another one without a blank between them."""
+    """Return whether two pieces of code would become another one without a blank between them."""
     return (_is_of_a_word(last) and _is_of_a_word(first)) or (last == first and last in "+-/")
 
 
@@ -102,13 +103,13 @@ def _is_of_a_word(letter: str) -> bool:
 
 
 def _begins_a_pattern(pieces: list[str]) -> bool:
-    """Tell whether a slash behind some code begins a regular expression."""
+    """Return whether a slash behind pieces of JavaScript begins a regular expression, and is no division."""
     behind = next((piece for piece in reversed(pieces) if not piece.isspace()), ";")
     return behind in WORDS_BEFORE_A_PATTERN or (len(behind) == 1 and behind in BEFORE_A_PATTERN)
 
 
 def _end_of_template(code: str, place: int) -> int:
-    """Return the place behind the second backtick of a template that begins before a place."""
+    """Return the place behind the closing backtick of a JavaScript template that begins before a place."""
     while code[place] != "`":
         if code[place] == "\\":
             place += 2
@@ -120,7 +121,7 @@ def _end_of_template(code: str, place: int) -> int:
 
 
 def _end_of_slot(code: str, place: int) -> int:
-    """Return the place behind the bracket of a template's slot that begins before a place."""
+    """Return the place behind the closing bracket of a JavaScript template's slot that begins before a place."""
     depth = 1
     while depth:
         match = TOKEN.match(code, place)

@@ -74,32 +74,35 @@ def words(wiring: Wiring) -> list[Object]:
         ``weights``: what is said of the largest gradient. ``gates``: the columns of a table of gates. ``formula``: what
         formulas begin with in spreadsheets. ``source``: see `gatewise.playground.source`.
     """
-    cells = [_words(program, p.recurrent_size, p.input_size) for program, p in wiring.programs.items()]
-    return [*cells, {"names": _of_head(wiring.head), "of": {}, "sayings": {}}] if wiring.head is not None else cells
+    cells = [_words_about_program(program, p.recurrent_size, p.input_size) for program, p in wiring.programs.items()]
+    return (
+        [*cells, {"names": _names_of_head(wiring.head), "of": {}, "sayings": {}}] if wiring.head is not None else cells
+    )
 
 
 def formulas(wiring: Wiring) -> list[Object]:
     """Return the equations of each program of a wiring as templates, and behind them of its head: `render.slots`."""
     templates = [slots.of_program(program) for program in wiring.programs]
     templates += [slots.of_head(wiring.head)] if wiring.head is not None else []
-    return [_hued(template) for template in templates]
+    return [_with_hue_classes(template) for template in templates]
 
 
-def _hued(node: Any) -> Any:
-    """Return templates with the classes that the page has for the hues of quantities."""
+def _with_hue_classes(node: Any) -> Any:
+    """Return templates with the CSS classes that the page has for the hues of quantities."""
     if isinstance(node, list):
-        return [_hued(part) for part in node]
+        return [_with_hue_classes(part) for part in node]
     if not isinstance(node, dict):
         return node
-    return {key: HUES[value] if key == "class" else _hued(value) for key, value in node.items()}
+    return {key: HUES[value] if key == "class" else _with_hue_classes(value) for key, value in node.items()}
 
 
-def _words(program: Program, recurrent: int, inputs: int) -> Object:
+def _words_about_program(program: Program, recurrent: int, inputs: int) -> Object:
+    """Return the page's words about one program: names, sentences with their conditions, source (see `words`)."""
     conditions: list[Formula] = []
     sayings = {
-        key: _sentence(about, conditions) for key, about in quantity_sentences.quantity_sentences(program).items()
+        key: _sentence_data(about, conditions) for key, about in quantity_sentences.quantity_sentences(program).items()
     }
-    moment = _sentence(quantity_sentences.moment_sentence(program), conditions)
+    moment = _sentence_data(quantity_sentences.moment_sentence(program), conditions)
     fixed = {
         "input": [quantity_sentences.INPUT],
         "arriving": [quantity_sentences.ARRIVING_AT_OUTPUT],
@@ -132,7 +135,7 @@ def _words(program: Program, recurrent: int, inputs: int) -> Object:
 
 
 def _is_of(symbol: Symbol, key: str) -> bool:
-    """Tell whether the sentence of a section is about a quantity."""
+    """Return whether the sentence of a walkthrough's section is about a quantity."""
     bases = {"d_cell_state": ("c", "c_raw", "c_new"), "d_previous": ("c_prev",), "d_weights": ("W", "U")}
     return symbol.base in bases.get(key, (symbol.base,))
 
@@ -140,18 +143,19 @@ def _is_of(symbol: Symbol, key: str) -> bool:
 # Sentences.
 
 
-def _sentence(sentence: QuantitySentence, conditions: list[Formula]) -> Object:
+def _sentence_data(sentence: QuantitySentence, conditions: list[Formula]) -> Object:
+    """Return a sentence about a quantity as plain data for the page: its variables, and wordings of each part."""
     pattern = sentence.pattern
     return {
         "of": text.formula(sentence.of),
         "variables": {name: formula_tree(formula) for name, formula in sentence.variables.items()},
-        "parts": [[_wording(wording, conditions) for wording in wordings] for wordings in pattern.parts],
+        "parts": [[_wording_data(wording, conditions) for wording in wordings] for wordings in pattern.parts],
         "what": pattern.quantity,
         "begins": pattern.begins,
     }
 
 
-def _wording(wording: Wording, conditions: list[Formula]) -> Object:
+def _wording_data(wording: Wording, conditions: list[Formula]) -> Object:
     """Return a wording as plain data; its condition is a number, for many wordings have the same."""
     plain: Object = {"words": wording.words}
     if wording.when is not None:
@@ -227,15 +231,15 @@ def _names(symbols: Mapping[Symbol, Any]) -> dict[str, str]:
     return {text.formula(symbol): called or name_of(symbol) for symbol, called in symbols.items()}
 
 
-def _of_head(head: Head) -> dict[str, str]:
+def _names_of_head(head: Head) -> dict[str, str]:
     """Return the names of a head's quantities."""
     symbols = (*head_inputs(head), *(line.left for line in head_equations(head)))
-    return {text.formula(symbol): _in_head(symbol) for symbol in symbols}
+    return {text.formula(symbol): _name_in_head(symbol) for symbol in symbols}
 
 
-def _in_head(symbol: Symbol) -> str:
+def _name_in_head(symbol: Symbol) -> str:
     if symbol.d:
-        return f"gradient of the {_in_head(replace(symbol, d=False))}"
+        return f"gradient of the {_name_in_head(replace(symbol, d=False))}"
     return _OF_HEAD.get(symbol) or f"{_OF_DENSE[symbol.base]} of dense layer {symbol.sub}"
 
 
@@ -251,15 +255,15 @@ def name_of(symbol: Symbol) -> str:
         return _NAMED[symbol]
     if symbol.d:
         return f"gradient of the {name_of(replace(symbol, d=False))}"
-    whose, comma, _ = symbol.sub.partition(",")
-    if symbol.base not in _OF_GATES or not whose:
+    sub, comma, _ = symbol.sub.partition(",")
+    if symbol.base not in _OF_GATES or not sub:
         return text.formula(symbol)
-    of = _whose(whose)
+    of = _subscript_in_words(sub)
     return f"{_OF_GATES[symbol.base]} of {of}{' before its clip' if comma else ''}" if of else text.formula(symbol)
 
 
-def _whose(sub: str) -> str:
-    """Return the index of a symbol in words: f, u, uf, c."""
+def _subscript_in_words(sub: str) -> str:
+    """Return the subscript of a symbol in words: f, u, uf, c."""
     if sub in GATES:
         return f"the {GATES[sub]}"
     if sub in _SUMS:

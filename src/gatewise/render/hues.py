@@ -1,4 +1,4 @@
-"""Which hue_of a symbol stands for: each has its hue wherever it is named."""
+"""The hue of a symbol: that of the quantity it stands for, wherever it is named."""
 
 from __future__ import annotations
 

@@ -42,36 +42,36 @@ class Arriving:
         self.steps, self.share_of = steps, share_of
         self.carry = steps[0].program.carry_backward
         self.end, self.steps_to_keep = len(steps) - 1, frozenset(steps_to_keep)
-        self.known = {self.end: self._named(*last)}
+        self.known = {self.end: self._by_symbol(*last)}
 
-    def _named(self, dh: Array, dc: Array) -> Mapping[Symbol, Any]:
+    def _by_symbol(self, dh: Array, dc: Array) -> Mapping[Symbol, Any]:
         return dict(zip((carry.into for carry in self.carry), (dh, dc), strict=True))
 
     def __call__(self, at: int) -> Mapping[Symbol, Any]:
         """Return the gradients that arrive at a step."""
         if at in self.steps_to_keep:
             return self.total.arriving[at]
-        gradients = min(place for place in self.known if place >= at)
-        if gradients - at >= KEPT:  # without binding the steps between
-            dh, dc = self.known[gradients].values()
-            for place in range(gradients, at, -1):
-                dh, dc, _ = self._before(place, dh, dc)
-            self._keep(at, self._named(dh, dc))
-            gradients = at
+        nearest = min(place for place in self.known if place >= at)
+        if nearest - at >= KEPT:  # without binding the steps between
+            dh, dc = self.known[nearest].values()
+            for place in range(nearest, at, -1):
+                dh, dc, _ = self._gradients_of_step_before(place, dh, dc)
+            self._keep_gradients(at, self._by_symbol(dh, dc))
+            nearest = at
         with np.errstate(all="ignore"):
-            while gradients > at:
-                scope, gradients = self.steps[gradients].scope, gradients - 1
-                self._keep(gradients, {carry.into: scope[carry.source] for carry in self.carry})
+            while nearest > at:
+                scope, nearest = self.steps[nearest].scope, nearest - 1
+                self._keep_gradients(nearest, {carry.into: scope[carry.source] for carry in self.carry})
         return self.known[at]
 
-    def _keep(self, at: int, arriving: Mapping[Symbol, Any]) -> None:
-        """Keep what arrives at a step, and forget what was kept first."""
+    def _keep_gradients(self, at: int, arriving: Mapping[Symbol, Any]) -> None:
+        """Keep the gradients that arrive at a step, and forget those that were kept first."""
         self.known[at] = arriving
         if len(self.known) > 2 * KEPT:
             del self.known[next(place for place in self.known if place != self.end)]
 
-    def _before(self, at: int, dh: Array, dc: Array) -> tuple[Array, Array, Mapping[str, Array]]:
-        """Return the gradients that arrive at the step before, and this step's terms of those of the parameters."""
+    def _gradients_of_step_before(self, at: int, dh: Array, dc: Array) -> tuple[Array, Array, Mapping[str, Array]]:
+        """Return the gradients that arrive at the step before, and this step's terms of the parameters' gradients."""
         with np.errstate(all="ignore"):
             step = self.steps[at]
             dh = dh if step.dy is None else dh + step.dy
@@ -80,15 +80,15 @@ class Arriving:
 
     @cached_property
     def total(self) -> RunGradients:
-        """A pass over all steps."""
+        """The gradients of a backward pass over all steps: of the parameters, and those at the steps to keep."""
         parameters = {name: np.zeros_like(array) for name, array in self.steps[0].p.arrays().items()}
         total = RunGradients(parameters, {}, {})
         dh, dc = self.known[self.end].values()
         carried = np.ones(self.steps[0].p.hidden_size)
         for at in range(self.end, -1, -1):
             if at in self.steps_to_keep:
-                total.arriving[at], total.carried[at] = self._named(dh, dc), carried
-            dh, dc, added = self._before(at, dh, dc)
+                total.arriving[at], total.carried[at] = self._by_symbol(dh, dc), carried
+            dh, dc, added = self._gradients_of_step_before(at, dh, dc)
             for name, array in added.items():
                 parameters[name] = parameters[name] + array
             if self.share_of is not None:

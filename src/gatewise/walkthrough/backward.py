@@ -38,6 +38,7 @@ class BackwardWalk:
         dc: npt.ArrayLike | None,
         shown: Sequence[int],
     ) -> None:
+        """Prepare the gradients that arrive at the steps, from those at the last one."""
         first = steps[0]
         self.steps, self.times, self.names = steps, times, first.names
         self.shown, self.whole = shown, len(shown) == len(steps)
@@ -50,28 +51,33 @@ class BackwardWalk:
         self.arriving = Arriving(steps, (self.dh, self.dc), steps_to_keep, self._carried_share)
 
     def forward(self) -> list[Maker]:
-        """Return the makers of the sections of the loss and of the steps forward, in brief."""
-        return [self._loss, *(partial(self._forward_in_brief, at) for at in self.shown)]
+        """Return functions that make the walkthrough's sections of the loss and, in brief, of the steps forward."""
+        return [self._loss_sections, *(partial(self._forward_in_brief, at) for at in self.shown)]
 
     def backward(self) -> list[Maker]:
-        """Return the makers of the sections of the steps backward."""
-        return [partial(self._backward, at) for at in reversed(self.shown)]
+        """Return functions that make the walkthrough's sections of the steps backward, the last step first."""
+        return [partial(self._backward_sections, at) for at in reversed(self.shown)]
 
     def of_all(self) -> list[Maker]:
-        """Return the makers of the sections about all steps together, and of the check."""
-        return [self._all_steps, self.through_time, self._check] if len(self.steps) > 1 else [self._check]
+        """Return functions that make the walkthrough's sections about all steps together, and of the gradient check."""
+        return (
+            [self._sections_of_sums, self.through_time, self._gradient_check_sections]
+            if len(self.steps) > 1
+            else [self._gradient_check_sections]
+        )
 
     def _forward_in_brief(self, at: int) -> list[Section]:
         return [stepback.forward_in_brief(self.steps[at])]
 
-    def _backward(self, at: int) -> list[Section]:
+    def _backward_sections(self, at: int) -> list[Section]:
         return stepback.sections(self.steps[at])
 
     def _carried_share(self, step: BoundStep) -> Any:
         """Return the share of its cell state's gradient that a step passes on along the cell state alone."""
         return step.M.f[0] if step.form.keeps_by_gate else stepback.carried_share(step)
 
-    def _loss(self) -> list[Section]:
+    def _loss_sections(self) -> list[Section]:
+        """Return the walkthrough's section that says what the loss is, and what a d before a symbol means."""
         loss: Words = ("The loss is the sum of the last ", H, ", so its gradient with respect to each entry is 1.")
         if self.steps[0].has_dy:
             of_outputs = ("The loss is given by its gradients: ", DY, " with respect to the output of every step, ")
@@ -83,8 +89,8 @@ class BackwardWalk:
         blocks = (Sentence(loss), Sentence(d_of), Sentence(part))
         return [Section("loss", "The loss: where the backward pass begins", blocks)]
 
-    def _all_steps(self) -> list[Section]:
-        """The gradients of the parameters: the sums over all steps."""
+    def _sections_of_sums(self) -> list[Section]:
+        """Return the walkthrough's section of the parameters' gradients: their sums over all steps."""
         words = "The parameters are shared by all steps, so their gradients add up"
         blocks: list[Block]
         if len(self.steps) <= FEW:
@@ -106,17 +112,18 @@ class BackwardWalk:
         last = len(self.steps) - 1
         carried = {last: np.ones(len(self.names[UNITS]))}  # of what arrives at the last cell state, what reaches others
 
-        def row(k: int, place: int) -> tuple[Words, Sequence[Any]]:
+        def row_of_step(k: int, place: int) -> tuple[Words, Sequence[Any]]:
+            """Return a unit's row for a step: the share it passes on, the product, its cell states' gradients."""
             at = last - place
-            step, reached = self.steps[at], self._reached(at, carried)
+            step, reached = self.steps[at], self._share_that_reaches(at, carried)
             share = self._carried_share(step)
             return self.times[at], (share[k], (reached * share)[k], step.scope[new][k], step.scope[DC_PREV][k])
 
         plain = first.form.keeps_by_gate
         heads = (F if plain else "kept", ("product of ", F) if plain else "product", new, DC_PREV)
-        blocks = setting.tables_of_units(self.steps, row, heads, (0,), digits=6, every=self.whole)
+        blocks = setting.tables_of_units(self.steps, row_of_step, heads, (0,), digits=6, every=self.whole)
         if last:
-            reached = self._reached(0, carried)
+            reached = self._share_that_reaches(0, carried)
             units = first.units[: setting.FEW]
             blocks.append(Sentence(carried_share(self.times[-1], self.times[0], reached, units, first.named)))
         words: Words
@@ -132,7 +139,7 @@ class BackwardWalk:
         title = "Through time: the running product of the forget gates" if last else "The step backward at a glance"
         return [Section("through_time", title, tuple(blocks), self.after)]
 
-    def _reached(self, at: int, carried: dict[int, Any]) -> Any:
+    def _share_that_reaches(self, at: int, carried: dict[int, Any]) -> Any:
         """Return the share of a gradient at the last cell state that reaches the cell state of a step."""
         if at in self.arriving.steps_to_keep:
             return self.arriving.total.carried[at]
@@ -142,7 +149,8 @@ class BackwardWalk:
             place -= 1
         return carried[at]
 
-    def _check(self) -> list[Section]:
+    def _gradient_check_sections(self) -> list[Section]:
+        """Return the walkthrough's section that compares all gradients with central differences of the loss."""
         steps, title = self.steps, "The check: central differences of the loss"
         if not self.whole and len(steps) > WORK:
             words = f"Checking {len(steps):,} steps takes long; --every-step, or every_step=True, includes it."

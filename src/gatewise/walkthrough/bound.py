@@ -80,7 +80,7 @@ class BoundStep:
 
     @cached_property
     def scope(self) -> StepValues:
-        """The values of the program's symbols."""
+        """The values of the symbols of the step's program, in the form that the notation gives it."""
         of_form = program(self.form)
         written = rewrites.with_weights_as_they_act(
             of_form if self.dy is not None else rewrites.of_last_states(of_form)
@@ -107,7 +107,7 @@ class BoundStep:
         return self.names[UNITS][k]
 
     def equation(self, line: Assignment) -> WorkedEquation:
-        """Return an assignment with its numbers."""
+        """Return an assignment of the program as a worked equation, with the numbers of the step."""
         value = self.scope[line.left]
         if line.left == self.form.raw_cell:  # the sum itself: an engine may have rounded what it kept in another way
             value = self.M.c_raw[0]
@@ -131,7 +131,7 @@ class BoundStep:
         return [self.equation(line) for line in assignments]
 
     def _is_an_amount(self, line: Assignment, value: Any) -> bool:
-        """Return whether this is a gate between 0 and 1."""
+        """Return whether an assignment is of a gate between 0 and 1, so that its value says how far it is open."""
         if line.left.base not in LETTERS or line.left.d:
             return False
         if self.form.computed(line.left) != line.left:  # edited: between 0 and 1 if it is computed so, and stays so
@@ -144,7 +144,7 @@ class BoundStep:
 
     def _products(self, line: Assignment) -> Iterator[str]:
         """Yield the names of the products of matrices and vectors, in the order in which they are summed."""
-        for k, axis in _summed(self.program)[line.left]:
+        for k, axis in _axes_of_products(self.program)[line.left]:
             yield from (f"{k}: {name}" for name in self.names[axis]) if k else self.names[axis]
 
     def section(self, key: str, title: str, blocks: Sequence[Block], which: str = "") -> Section:
@@ -160,7 +160,7 @@ class BoundStep:
 
 
 @lru_cache(256)
-def _summed(program: Program) -> dict[Symbol, list[tuple[str, str]]]:
+def _axes_of_products(program: Program) -> dict[Symbol, list[tuple[str, str]]]:
     """Return the axis that each matrix product is summed over, and backward its gate, by the quantity it is in."""
     sums: dict[Symbol, list[tuple[str, str]]] = {}
     for left, line in program.assignments.items():
@@ -200,7 +200,7 @@ def last_gradients(step: BoundStep, dh: npt.ArrayLike | None, dc: npt.ArrayLike 
 
 
 def over_all_steps(steps: Sequence[Bound], line: Assignment) -> WorkedEquation:
-    """Return the gradient of a parameter: the sum of what it is at every step, the last step first."""
+    """Return the gradient of a parameter as a worked equation: the sum over all steps, the last step first."""
     env = {replace(line.left, time=at): step.scope[line.left] for at, step in reversed(list(enumerate(steps)))}
     equation = steps[0].equation(line)
     return replace(equation, right=add(*env), env=env, value=sum(env.values()), products=())

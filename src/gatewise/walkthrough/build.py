@@ -100,16 +100,16 @@ def walk(
     if at is not None and (brief or every_step):
         raise OptionError("at shows one step: it does not go with brief or every_step")
     trace: Trace | None = thing.only_cell("walk").stored if isinstance(thing, RunRecord) else None
-    steps, places = _steps(thing, sequence)
+    steps, places = _steps_and_times(thing, sequence)
     if at is not None:
-        at = _place(trace, sequence, at, places)
+        at = _place_of_step(trace, sequence, at, places)
         step = steps[at]
         facts = {**(facts or {}), "step": step.name or (at if step.time is None else step.time)}
         if not backward:  # what comes after a step has no part in it
             steps, at = [steps[at]], None
     p, symbols, worked = steps[0].parameters, notation_of(notation), _worked_steps(len(steps), at, brief, every_step)
     units = None if unit is None else (index_of("unit", unit, p.hidden_size, "this cell"),)
-    outputs = None if dy is None else _of_outputs(dy, trace, sequence, steps)
+    outputs = None if dy is None else _output_gradients(dy, trace, sequence, steps)
     run = _WalkedRun(steps, units, symbols, outputs)
     first, makers = run.bound[0], list[Maker]()
     if not brief:  # what is the same at every step
@@ -125,8 +125,8 @@ def walk(
         makers += run.backward(dh, dc, worked, brief=brief)
     else:
         makers += _with_rest([partial(run.forward, place) for place in worked], worked, run.times)
-    sections = Groups([partial(_written, maker, symbols) for maker in makers])
-    title = _title(len(steps), worked, backward=backward, brief=brief)
+    sections = Groups([partial(_in_notation, maker, symbols) for maker in makers])
+    title = _walkthrough_title(len(steps), worked, backward=backward, brief=brief)
     return Walkthrough(title, sections, run.bound, first.names, units, backward, symbols.name, symbols.rows, worked)
 
 
@@ -157,7 +157,7 @@ class _WalkedRun:
     def backward(
         self, dh: npt.ArrayLike | None, dc: npt.ArrayLike | None, worked: Sequence[int], *, brief: bool
     ) -> list[Maker]:
-        """Return the makers of the sections of a backward pass; for one step of several, without their sums."""
+        """Return functions that make the sections of a backward pass; without sums for one step of several."""
         walk = BackwardWalk(self.bound, self.times, dh, dc, worked)
         self.arriving, several = walk.arriving, len(self.bound) > 1
         if brief:
@@ -166,21 +166,21 @@ class _WalkedRun:
         return makers if several and len(worked) == 1 else [*makers, *walk.of_all()]
 
 
-def _written(maker: Maker, notation: Notation) -> list[Section]:
+def _in_notation(maker: Maker, notation: Notation) -> list[Section]:
     """Return the sections of a maker in the symbols of a notation."""
     with np.errstate(all="ignore"):  # infinity and NaN go through as they are
         return [written.section(section, notation) for section in maker()]
 
 
 def _with_rest(makers: list[Maker], worked: Sequence[int], times: Sequence[str]) -> list[Maker]:
-    """Return the makers of the sections of steps; between two that are apart, one that says how to see the rest."""
+    """Return functions that make steps' sections; between two that are apart, one says how to see the others."""
     if len(worked) != 2 or abs(worked[0] - worked[1]) == 1:
         return makers
-    return [makers[0], partial(_rest, worked[0], worked[1], times), makers[1]]
+    return [makers[0], partial(_left_out_section, worked[0], worked[1], times), makers[1]]
 
 
-def _rest(before: int, after: int, times: Sequence[str]) -> list[Section]:
-    """Return the section that says how to see the steps that are not worked through."""
+def _left_out_section(before: int, after: int, times: Sequence[str]) -> list[Section]:
+    """Return the walkthrough's section that says how to see the steps that are not worked through."""
     by = 1 if after > before else -1
     hint = "--at STEP, or at=STEP, shows one of them; --every-step, or every_step=True, shows all."
     count = abs(after - before) - 1
@@ -190,7 +190,7 @@ def _rest(before: int, after: int, times: Sequence[str]) -> list[Section]:
 
 
 def _worked_steps(count: int, at: int | None, brief: bool, every_step: bool) -> Sequence[int]:
-    """Return the numbers of the steps that are worked through."""
+    """Return the numbers of the steps that a walkthrough works through."""
     if at is not None:
         return (at,)
     if brief:
@@ -198,7 +198,8 @@ def _worked_steps(count: int, at: int | None, brief: bool, every_step: bool) -> 
     return range(count) if every_step or count <= FEW else (0, count - 1)
 
 
-def _title(count: int, worked: Sequence[int], *, backward: bool, brief: bool) -> str:
+def _walkthrough_title(count: int, worked: Sequence[int], *, backward: bool, brief: bool) -> str:
+    """Return the title of a walkthrough: how many steps it shows, of how many, and whether backward."""
     counted = f"{count:,} steps" if count > 1 else "one step"
     if brief:
         return f"An LSTM cell, {counted} at a glance"
@@ -208,8 +209,8 @@ def _title(count: int, worked: Sequence[int], *, backward: bool, brief: bool) ->
     return f"An LSTM cell, {which} line by line"
 
 
-def _place(trace: Trace | None, sequence: int, at: int, places: Sequence[int]) -> int:
-    """Return the place of a step in the order in which they ran, given its place or, in a trace, its time."""
+def _place_of_step(trace: Trace | None, sequence: int, at: int, places: Sequence[int]) -> int:
+    """Return the place of a step in the order in which they ran, given that place or, in a trace, its time."""
     if trace is None:
         return index_of("step", at, len(places), "this walk")
     at = index_of("step", at, len(trace), "this trace")
@@ -217,7 +218,7 @@ def _place(trace: Trace | None, sequence: int, at: int, places: Sequence[int]) -
     return places.index(at)
 
 
-def _of_outputs(dy: npt.ArrayLike, trace: Trace | None, sequence: int, steps: Sequence[Step]) -> Array:
+def _output_gradients(dy: npt.ArrayLike, trace: Trace | None, sequence: int, steps: Sequence[Step]) -> Array:
     """Return the gradient with respect to the output of each step, in the order in which the steps ran."""
     rows = numbers("dy", dy)
     shape = (len(steps) if trace is None else len(trace), steps[0].parameters.recurrent_size)
@@ -235,8 +236,8 @@ def _of_outputs(dy: npt.ArrayLike, trace: Trace | None, sequence: int, steps: Se
     return rows if trace.direction == "forward" else rows[::-1]
 
 
-def _steps(thing: object, sequence: int) -> tuple[Sequence[Step], Sequence[int]]:
-    """Return one step or several, and the place or the time of each in its run."""
+def _steps_and_times(thing: object, sequence: int) -> tuple[Sequence[Step], Sequence[int]]:
+    """Return the steps to walk through, in the order in which they ran, and the place or time of each."""
     if isinstance(thing, Step):
         return [thing], [0]
     if isinstance(thing, RunRecord):

@@ -35,21 +35,24 @@ Equations = tuple[Assignment, ...]
 
 
 def sections(bound: BoundStep) -> list[Section]:
-    """Return the sections of a step, in the order in which its program comes to them."""
+    """Return the walkthrough's sections of a step forward, in the order in which its program comes to them."""
     makers: dict[str, Callable[[BoundStep, Equations], Section]] = {
-        "combined_input": _combined,
-        "sums": _sums,
-        "cell_state": _cell_state,
-        "hidden_state": _hidden_state,
+        "combined_input": _combined_input_section,
+        "sums": _sums_section,
+        "cell_state": _cell_state_section,
+        "hidden_state": _hidden_state_section,
     }
     with np.errstate(all="ignore"):
-        sections_of_step = [_input(bound)]
+        sections_of_step = [_input_section(bound)]
         for key, equations in grouping.forward(bound.program.forward).items():
-            sections_of_step.append(makers[key](bound, equations) if key in makers else _gate(bound, key, equations))
+            sections_of_step.append(
+                makers[key](bound, equations) if key in makers else _gate_section(bound, key, equations)
+            )
     return sections_of_step
 
 
-def _input(bound: BoundStep) -> Section:
+def _input_section(bound: BoundStep) -> Section:
+    """Return the walkthrough's section of a step's input, previous hidden state and previous cell state."""
     step, names = bound.step, bound.names
     blocks: list[Block] = [NumberTable(("The input ", X), names[FEATURES], ((X, tuple(step.x)),))]
     h, c = (H_PREV, tuple(step.previous.h)), (C_PREV, tuple(step.previous.c))
@@ -62,8 +65,8 @@ def _input(bound: BoundStep) -> Section:
     return bound.section("input", "The input and the previous state", blocks)
 
 
-def _combined(bound: BoundStep, equations: Equations) -> Section:
-    """The combined input, or where h and x go apart, each under its dropout mask."""
+def _combined_input_section(bound: BoundStep, equations: Equations) -> Section:
+    """Return the section of the combined input; where h and x go apart, of each under its dropout mask."""
     blocks: list[Block] = [Sentence(words) for words in masks(bound.program)]
     blocks += bound.equations(equations)
     if bound.apart:
@@ -73,8 +76,8 @@ def _combined(bound: BoundStep, equations: Equations) -> Section:
     return bound.section("combined_input", "The combined input: what every gate sees", blocks)
 
 
-def _sums(bound: BoundStep, equations: Equations) -> Section:
-    """The sums of all gates, which Haste's layer norm standardises together."""
+def _sums_section(bound: BoundStep, equations: Equations) -> Section:
+    """Return the section of the sums of all gates, which Haste's layer norm standardises together."""
     blocks = bound.equations(equations)
     for line in equations:
         base, k = line.left.base, line.left.sub
@@ -85,7 +88,8 @@ def _sums(bound: BoundStep, equations: Equations) -> Section:
     return bound.section("sums", "The recurrent sums u and the input sums w of all gates", blocks)
 
 
-def _gate(bound: BoundStep, name: str, equations: Equations) -> Section:
+def _gate_section(bound: BoundStep, name: str, equations: Equations) -> Section:
+    """Return the walkthrough's section of one gate: its equations, products, edits, and their meaning."""
     k = equations[-1].left.base
     coupled = k == bound.p.variant.coupled
     blocks: list[Block] = []
@@ -95,33 +99,35 @@ def _gate(bound: BoundStep, name: str, equations: Equations) -> Section:
     blocks += bound.equations(equations)
     if not coupled:
         blocks += bound.terms(Symbol("a", k), name)
-    blocks += _edited(bound, k, bound.units, bound.named)
-    blocks.append(_meaning(bound, name, bound.units, bound.named))
+    blocks += _edits_blocks(bound, k, bound.units, bound.named)
+    blocks.append(_units_sentence(bound, name, bound.units, bound.named))
     return bound.section(name, f"{TITLES[name]}: {PURPOSES[name]}", blocks)
 
 
-def _edited(bound: BoundStep, letter: str, units: Sequence[int], names: UnitNames) -> list[Block]:
-    """What edits did to a quantity, where they did anything."""
+def _edits_blocks(bound: BoundStep, letter: str, units: Sequence[int], names: UnitNames) -> list[Block]:
+    """Return a sentence on what edits did to a step's quantity; nothing where they did nothing."""
     if (effect := effects_of(bound.M).get(letter)) is None:
         return []
     sentence = edits_sentence(effect, bound.M.before_edits(letter), units, names)
     return [Sentence(sentence)] if sentence else []
 
 
-def _meaning(bound: BoundStep, key: str, units: Sequence[int], names: UnitNames) -> Sentence:
+def _units_sentence(bound: BoundStep, key: str, units: Sequence[int], names: UnitNames) -> Sentence:
     """Return the sentence about the units' numbers in a section."""
     return Sentence(quantity_sentences(bound.program)[key].describe(bound.scope, units, names))
 
 
-def _cell_state(bound: BoundStep, equations: Equations) -> Section:
+def _cell_state_section(bound: BoundStep, equations: Equations) -> Section:
+    """Return the walkthrough's section of the new cell state: equations, products, edits, meaning."""
     blocks = bound.equations(equations)
     blocks += bound.terms(C, "cell_state")
-    blocks += _edited(bound, "c", bound.units, bound.named)
-    blocks.append(_meaning(bound, "cell_state", bound.units, bound.named))
+    blocks += _edits_blocks(bound, "c", bound.units, bound.named)
+    blocks.append(_units_sentence(bound, "cell_state", bound.units, bound.named))
     return bound.section("cell_state", "The new cell state: what is kept and what is new", blocks)
 
 
-def _hidden_state(bound: BoundStep, equations: Equations) -> Section:
+def _hidden_state_section(bound: BoundStep, equations: Equations) -> Section:
+    """Return the walkthrough's section of the new hidden state; if projected, of its projection's entries."""
     blocks = bound.equations(equations)
     units: Sequence[int] = bound.units
     name: UnitNames = bound.named
@@ -131,6 +137,6 @@ def _hidden_state(bound: BoundStep, equations: Equations) -> Section:
         units, name = range(bound.p.recurrent_size), "h{}".format
         if bound.expanded:  # a projected entry takes from every unit: all are expanded
             blocks += [Expanded(H, k, bound.step.terms("hidden_state", k), RECURRENT) for k in units]
-    blocks += _edited(bound, "h", units, name)
-    blocks.append(_meaning(bound, "hidden_state", units, name))
+    blocks += _edits_blocks(bound, "h", units, name)
+    blocks.append(_units_sentence(bound, "hidden_state", units, name))
     return bound.section("hidden_state", "The new hidden state: what the cell puts out", blocks)

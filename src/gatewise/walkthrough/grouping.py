@@ -15,30 +15,32 @@ BySection = dict[str, tuple[Assignment, ...]]
 
 def forward(assignments: Iterable[Assignment]) -> BySection:
     """Return the equations of a step forward by the key of their section, in the order of the program."""
-    return _by_section(assignments, _forward)
+    return _group_by_section(assignments, _forward_section)
 
 
 def backward(assignments: Iterable[Assignment]) -> BySection:
     """Return the equations of a step backward by the key of their section, in the order of the program."""
-    return _by_section(assignments, _backward)
+    return _group_by_section(assignments, _backward_section)
 
 
 @lru_cache(256)
 def of_section(program: Program, key: str) -> tuple[Assignment, ...]:
-    """Return the equations that a section of a step shows; none, where it is about something else."""
+    """Return the equations that a walkthrough's section shows; none, where it is about something else."""
     if key == "forward":  # all of them, in brief
         return program.forward
     return (forward(program.forward) | backward(program.backward)).get(key, ())
 
 
-def _by_section(assignments: Iterable[Assignment], key: Callable[[Assignment], str]) -> BySection:
+def _group_by_section(assignments: Iterable[Assignment], key: Callable[[Assignment], str]) -> BySection:
+    """Return assignments grouped by the key of the walkthrough's section that shows each."""
     sections: dict[str, list[Assignment]] = {}
     for line in assignments:
         sections.setdefault(key(line), []).append(line)
     return {name: tuple(equations) for name, equations in sections.items()}
 
 
-def _forward(line: Assignment) -> str:
+def _forward_section(line: Assignment) -> str:
+    """Return the key of the walkthrough's section that shows an assignment of the forward pass."""
     base, sub = line.left.base, line.left.sub
     if base == "z":
         return "combined_input"
@@ -49,7 +51,8 @@ def _forward(line: Assignment) -> str:
     return "cell_state" if base in ("c", "c_raw", "c_new") else "hidden_state"
 
 
-def _backward(line: Assignment) -> str:
+def _backward_section(line: Assignment) -> str:
+    """Return the key of the walkthrough's section that shows an assignment of the backward pass."""
     left = line.left
     if line.sums:
         return "d_weights"

@@ -35,7 +35,7 @@ class Lazy(Sequence[T]):
 
 
 def ends(count: int, make: Callable[[int], T], *, every: bool) -> tuple[Sequence[T], int]:
-    """Return the rows of the first places and of the last one, and the number left out; of few places, all."""
+    """Return the table rows of the first places and of the last one, and the number left out; of few places, all."""
     if every or count <= MOST:
         return Lazy(count, make), 0
     places = [*range(ENDS - 1), count - 1]

@@ -43,9 +43,10 @@ class Notation:
 
     @cached_property
     def _symbols(self) -> Callable[[Symbol], Symbol]:
-        return lru_cache(1 << 10)(self._symbol)
+        return lru_cache(1 << 10)(self._rename_symbol)
 
-    def _symbol(self, symbol: Symbol) -> Symbol:
+    def _rename_symbol(self, symbol: Symbol) -> Symbol:
+        """Return the symbol that a notation has for one of gatewise's, whether a quantity's or an edited one's."""
         if symbol.sub == COMPUTED:  # below what the quantity is called itself
             plain = self.symbol(replace(symbol, sub=""))
             return replace(plain, sub=f"{plain.sub},{COMPUTED}" if plain.sub else COMPUTED)
@@ -54,18 +55,20 @@ class Notation:
         if (renamed := self.symbols.get((symbol.base, symbol.sub))) is not None:
             return replace(symbol, base=renamed[0], sub=renamed[1])
         base = self.bases.get(symbol.base, symbol.base)
-        return replace(symbol, base=base, sub=self._sub(symbol.base, symbol.sub))
+        return replace(symbol, base=base, sub=self._rename_subscript(symbol.base, symbol.sub))
 
-    def _sub(self, base: str, sub: str) -> str:
+    def _rename_subscript(self, base: str, sub: str) -> str:
+        """Return the subscript that a notation has for one of gatewise's: the gate's letter, and PyTorch's side."""
         sums, gate = (sub[0], sub[1:]) if len(sub) == 2 and sub[0] in "uw" else ("", sub)  # of Haste's layer norm
         gate, comma, rest = gate.partition(",")
         letter = sums + self.letters.get(gate, gate) + comma + rest
         return letter if not self.two_biases or base not in SIDES or not sub else SIDES[base] + letter
 
     def formula(self, formula: Formula) -> Formula:
-        """Return a formula of gatewise's in these symbols and shapes."""
+        """Return one of gatewise's formulas in the symbols and matrix shapes of the notation."""
 
-        def change(node: Formula) -> Formula | None:
+        def rewrite_node(node: Formula) -> Formula | None:
+            """Return a node in the notation's symbols, its sides swapped where vectors are rows; None keeps it."""
             match node:
                 case Symbol():
                     return self.symbol(node)
@@ -78,7 +81,7 @@ class Notation:
                     return Outer(self.formula(right), self.formula(left), rows=True)
             return None
 
-        return rebuild(formula, change)
+        return rebuild(formula, rewrite_node)
 
     def value(self, value: Any) -> Any:
         """Return a matrix in the shape it has here."""

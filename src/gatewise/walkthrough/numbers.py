@@ -21,11 +21,12 @@ def number(value: Any, digits: int = DIGITS) -> str:
     >>> number(0.0013010012), number(0.5), number(-2.5e-12)
     ('0.001301', '0.5', '-2.5e-12')
     """
-    return _number(value if isinstance(value, np.floating) else np.float64(value), digits)
+    return _number_text(value if isinstance(value, np.floating) else np.float64(value), digits)
 
 
 @lru_cache(1 << 14, typed=True)  # a number is shown several times, and equal ones of two precisions may differ as text
-def _number(value: np.floating[Any], digits: int) -> str:
+def _number_text(value: np.floating[Any], digits: int) -> str:
+    """Return a NumPy number as text with up to `digits` decimals, or in scientific notation."""
     if not math.isfinite(value):
         return str(float(value))
     if value == 0:

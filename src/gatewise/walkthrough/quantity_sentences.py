@@ -82,26 +82,26 @@ class QuantitySentence:
         """
         variables = {name: np.asarray(evaluate(formula, values)) for name, formula in self.variables.items()}
 
-        def describe(k: int) -> str:
+        def describe_unit(k: int) -> str:
             entries = {name: array if array.ndim == 0 else array[k] for name, array in variables.items()}
             return self.pattern.fill(**entries)
 
         if len(units) <= MOST:
-            text = fill_slots(EACH["listed"], {"listed": "; ".join(f"{names(k)} {describe(k)}" for k in units)})
-            return _begin(text) if self.pattern.begins else text
+            text = fill_slots(EACH["listed"], {"listed": "; ".join(f"{names(k)} {describe_unit(k)}" for k in units)})
+            return _capitalised(text) if self.pattern.begins else text
         compared, slots = variables["extreme"], {"count": len(units), "what": self.pattern.quantity}
         if not np.isfinite(compared).all():
             bad = int(np.flatnonzero(~np.isfinite(compared))[0])
             return fill_slots(EACH["unfinite"], slots | {"name": names(bad)})
         least, most = int(np.argmin(compared)), int(np.argmax(compared))
         if least == most:
-            return fill_slots(EACH["alike"], slots | {"name": names(least), "said": describe(least)})
-        slots |= {"most": names(most), "most_said": describe(most), "least": names(least)}
-        return fill_slots(EACH["extremes"], slots | {"least_said": describe(least)})
+            return fill_slots(EACH["alike"], slots | {"name": names(least), "said": describe_unit(least)})
+        slots |= {"most": names(most), "most_said": describe_unit(most), "least": names(least)}
+        return fill_slots(EACH["extremes"], slots | {"least_said": describe_unit(least)})
 
 
-def _begin(text: str) -> str:
-    """Begin a sentence; a unit's own name stays as it is."""
+def _capitalised(text: str) -> str:
+    """Return the text of a sentence that begins with "unit" with a capital letter; a unit's own name stays."""
     return text[0].upper() + text[1:] if text.startswith("unit ") else text
 
 
@@ -144,7 +144,7 @@ def masks(program: Program) -> list[Words]:
 
 
 def combined(program: Program, recurrent: int, inputs: int) -> Words:
-    """Return the sentence about the entries of the combined input, in a cell of these sizes."""
+    """Return the sentence about the entries of the combined input [h, x], in a cell of these sizes."""
     first, last = (n if n > 1 else "" for n in (recurrent, inputs))
     h, x = (" under its dropout mask" if mask in program.axes else "" for mask in (D_H, D_X))
     of_h = (f"The first {first} entries are " if first else "The first entry is ", H_PREV)
@@ -156,14 +156,14 @@ def combined(program: Program, recurrent: int, inputs: int) -> Words:
 
 
 def passed_on(program: Program, symbol: Symbol) -> Formula:
-    """Return the factors of a product behind the first: the share of the first that is passed on."""
+    """Return a gradient's factors behind the first, as one product: the share of the first that is passed on."""
     right = program.assignments[symbol].right
     assert isinstance(right, Product)
     return times(*right.factors[1:])
 
 
 def along_the_cell(program: Program) -> Formula:
-    """Return the gradient at the new cell state from the step after; the rest comes through this step's h."""
+    """Return the term of the cell state's gradient that comes from the step after, not through this step's h."""
     right = program.assignments[d(program.form.cell)].right
     assert isinstance(right, Sum)
     return right.terms[0]
@@ -224,7 +224,8 @@ def edits_sentence(effect: Effect, computed: Array, units: Sequence[int], names:
     """Return the sentence about the edited units of a quantity: the edits, and the values before and after them."""
     after = effect(computed)[0]
 
-    def describe(k: int) -> str:
+    def describe_edits(k: int) -> str:
+        """Return the edits of one unit in words, with its value before and after them."""
         how = ["patched from another run" if effect.patched[0, k] else "set"] if effect.fixed[0, k] else []
         if effect.scale[0, k] != 1 and not how:
             how.append(f"scaled by {four_decimals(effect.scale[0, k])}")
@@ -241,7 +242,7 @@ def edits_sentence(effect: Effect, computed: Array, units: Sequence[int], names:
     touched = [k for k in units if effect.touched[0, k]]
     rest = len(touched) - MOST
     more = [f"and {counted(rest, 'more unit')} edited"] if rest > 0 else []
-    return f"Edited: {'; '.join([*(describe(k) for k in touched[:MOST]), *more])}." if touched else ""
+    return f"Edited: {'; '.join([*(describe_edits(k) for k in touched[:MOST]), *more])}." if touched else ""
 
 
 def four_decimals(value: float) -> str:

@@ -69,7 +69,7 @@ class SentencePattern:
     begins: bool = True  # whether a sentence begins with it
 
     def fill(self, **values: Any) -> str:
-        """Return the sentence for values of the variables."""
+        """Return the sentence about one unit for values of its variables."""
         named = {Symbol(name): value for name, value in values.items()}
         with np.errstate(all="ignore"):
             wordings = (next((wording for wording in cases if wording.holds(named)), None) for cases in self.parts)
@@ -110,29 +110,32 @@ def _finite(value: Formula) -> Formula:
     return Holds(less(value, value), "≤", ZERO)
 
 
-def _between(least: float, value: Formula, most: float) -> Formula:
+def _lies_between(least: float, value: Formula, most: float) -> Formula:
     return _all(Holds(Number(least), "≤", value), Holds(value, "≤", Number(most)))
 
 
 # Forward.
 
 _VALUE = Symbol("value")
-_SHARE = _between(0, _VALUE, 1)
+_SHARE = _lies_between(0, _VALUE, 1)
 _IS_NAN = Wording("is NaN, because something that it is computed from is NaN", _nan(_VALUE))
 _CLOSED = Wording(" (nearly closed)", _all(_SHARE, Holds(_VALUE, "≤", Number(0.1))))
 _OPEN = Wording(" (nearly open)", _all(_SHARE, Holds(Number(0.9), "≤", _VALUE)))
 
 
-def _gate(share: str, multiple: str, quantity: str) -> SentencePattern:
+def _gate_pattern(share: str, multiple: str, quantity: str) -> SentencePattern:
+    """Return the pattern of the sentence about a gate: its share or multiple, and if it is nearly closed or open."""
     return SentencePattern(
         ((_IS_NAN, Wording(share, _SHARE), Wording(f"{multiple} {{value:number}}")), (_CLOSED, _OPEN)), quantity
     )
 
 
 GATES = {
-    "f": _gate("keeps {value:percent} of its old cell state", "multiplies its old cell state by", "forget gate"),
-    "i": _gate("lets in {value:percent} of its candidate", "multiplies its candidate by", "input gate"),
-    "o": _gate("puts out {value:percent} of its cell state", "multiplies what it puts out by", "output gate"),
+    "f": _gate_pattern(
+        "keeps {value:percent} of its old cell state", "multiplies its old cell state by", "forget gate"
+    ),
+    "i": _gate_pattern("lets in {value:percent} of its candidate", "multiplies its candidate by", "input gate"),
+    "o": _gate_pattern("puts out {value:percent} of its cell state", "multiplies what it puts out by", "output gate"),
     "g": SentencePattern(
         (
             (
@@ -164,19 +167,21 @@ def cell_state(clip: float | None, zoneout: bool) -> SentencePattern:
 _BEFORE, _SLOPE, _ARRIVED, _PASSED = (Symbol(name) for name in ("before", "slope", "arrived", "passed"))
 
 
-def _passes(share: Symbol, value: str) -> tuple[Wording, Wording]:
+def _share_wordings(share: Symbol, value: str) -> tuple[Wording, Wording]:
+    """Return the wordings of what passes on a gradient: a share from 0 to 1, or a multiple."""
     return (
-        Wording(f"passes on {{{share.base}:percent}} of its gradient, {{{value}:number}}", _between(0, share, 1)),
+        Wording(f"passes on {{{share.base}:percent}} of its gradient, {{{value}:number}}", _lies_between(0, share, 1)),
         Wording(f"passes on {{{share.base}:number}} times its gradient, {{{value}:number}}"),
     )
 
 
-def _gate_backward(change: str) -> SentencePattern:
+def _gate_gradient_pattern(change: str) -> SentencePattern:
+    """Return the pattern of the sentence about a gate's gradient: if `change` raises or lowers the loss."""
     known = _all(_finite(_BEFORE), _finite(_SLOPE))
     unknown = "has no finite gradient, because something that it is computed from is not finite"
     return SentencePattern(
         (
-            (Wording(unknown, _not(known)), *_passes(_SLOPE, "before")),
+            (Wording(unknown, _not(known)), *_share_wordings(_SLOPE, "before")),
             (
                 Wording("", _not(known)),
                 Wording(f" ({change} raises the loss)", Holds(_BEFORE, ">", ZERO)),
@@ -188,7 +193,9 @@ def _gate_backward(change: str) -> SentencePattern:
     )
 
 
-GATES_BACKWARD = {k: _gate_backward("a larger candidate" if k == "g" else "opening this gate further") for k in "ifgo"}
+GATES_BACKWARD = {
+    k: _gate_gradient_pattern("a larger candidate" if k == "g" else "opening this gate further") for k in "ifgo"
+}
 CELL_BACKWARD = SentencePattern(
     (
         (
@@ -208,7 +215,7 @@ PREVIOUS_BACKWARD = SentencePattern(
             ),
             Wording(
                 "passes on {share:percent} of its gradient, {arrived:number}, to the previous cell state",
-                _between(0, Symbol("share"), 1),
+                _lies_between(0, Symbol("share"), 1),
             ),
             Wording("passes on {share:number} times its gradient, {arrived:number}, to the previous cell state"),
         ),
@@ -239,7 +246,7 @@ WEIGHTS = {
 
 # What happens in a step: the change of the memory, and the output.
 
-_AMOUNTS = _all(*(_between(0, gate, 1) for gate in (I, F, O)))
+_AMOUNTS = _all(*(_lies_between(0, gate, 1) for gate in (I, F, O)))
 _LETS_IN, _KEEPS, _PUTS_OUT = (Holds(Number(0.9), "≤", gate) for gate in (I, F, O))
 _SHUTS_OUT, _FORGETS, _WITHHOLDS = (Holds(gate, "≤", Number(0.1)) for gate in (I, F, O))
 _GATES_NOW = "its forget gate keeps {f:percent} of the cell state, its input gate lets in {i:percent} of the candidate"

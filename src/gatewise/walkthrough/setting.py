@@ -34,7 +34,7 @@ FEW = 4  # units whose steps are shown at a glance
 
 
 def activations(p: Parameters, backward: bool) -> Section:
-    """Return the formulas of the nonlinearities, for the backward pass those of their derivatives too."""
+    """Return the walkthrough's section of the nonlinearities' formulas, for the backward pass with derivatives."""
     blocks: list[Block] = []
     rows = []
     a = Symbol("a")
@@ -66,7 +66,7 @@ def activations_of(variant: Variant) -> tuple[Activation, ...]:
 
 
 def sizes(step: Step, facts: Mapping[str, object]) -> Section:
-    """Return the sizes of the cell, its switches and whatever else is known of it."""
+    """Return the walkthrough's section of the cell's sizes, its switches and other facts."""
     p = step.parameters
     items = [("input size", str(p.input_size)), ("hidden size", str(p.hidden_size))]
     if p.projection is not None:
@@ -82,7 +82,7 @@ def sizes(step: Step, facts: Mapping[str, object]) -> Section:
 
 
 def weights(bound: BoundStep) -> Section:
-    """Return the parameters, as the notation shapes them, and how to read them."""
+    """Return the walkthrough's section of the parameters, as the notation shapes them, and how to read them."""
     notation = bound.notation
     blocks = tables(bound, bound.p)
     if notation.two_biases:
@@ -96,18 +96,18 @@ def weights(bound: BoundStep) -> Section:
 
 
 def tables(bound: BoundStep, p: Parameters, named: Callable[[Symbol], Symbol] = lambda symbol: symbol) -> list[Block]:
-    """Return tables of parameters, or of their gradients; `named` returns the symbol of each."""
+    """Return a walkthrough's tables of parameters, or of their gradients; `named` returns the symbol of each."""
     names, notation, units, blocks = bound.names, bound.notation, bound.units, list[Block]()
     with_bias = np.concatenate([p.weight, p.bias[..., None]], axis=-1)
 
-    def table(title: Words, array: Any, rows: Sequence[Words], columns: Sequence[Words]) -> None:
-        """Add a matrix; where vectors are rows, it is transposed."""
+    def add_table(title: Words, array: Any, rows: Sequence[Words], columns: Sequence[Words]) -> None:
+        """Add a table of a matrix; where vectors are rows, it is transposed."""
         if notation.rows:
             array, rows, columns = array.T, columns, rows
         blocks.append(NumberTable(title, tuple(columns), tuple(zip(rows, map(tuple, array), strict=True))))
 
-    def of_units(title: Words, array: Any, columns: Sequence[Words]) -> None:
-        table(title, array[list(units)], [names[UNITS][k] for k in units], columns)
+    def add_rows_of_units(title: Words, array: Any, columns: Sequence[Words]) -> None:
+        add_table(title, array[list(units)], [names[UNITS][k] for k in units], columns)
 
     for k in notation.order:
         if k not in p.variant.own:
@@ -115,20 +115,22 @@ def tables(bound: BoundStep, p: Parameters, named: Callable[[Symbol], Symbol] = 
         title, (W, U, b) = TITLES[NAMES[index(k)]], (named(Symbol(base, k)) for base in "WUb")
         if bound.apart:
             start, row = p.recurrent_size, with_bias[index(k)]
-            of_units((f"{title}: ", W, " and ", b), row[:, start:], (*names[FEATURES], "bias"))
-            of_units((f"{title}: ", U), row[:, :start], names[RECURRENT])
+            add_rows_of_units((f"{title}: ", W, " and ", b), row[:, start:], (*names[FEATURES], "bias"))
+            add_rows_of_units((f"{title}: ", U), row[:, :start], names[RECURRENT])
         else:
-            of_units((f"{title}: ", W, " and ", b), with_bias[index(k)], (*names[COLUMNS], "bias"))
+            add_rows_of_units((f"{title}: ", W, " and ", b), with_bias[index(k)], (*names[COLUMNS], "bias"))
     for heading, columns in tables_by_title(p).items():
-        of_units(heading, np.stack([row for _, row in columns], axis=-1), [named(symbol) for symbol, _ in columns])
+        add_rows_of_units(
+            heading, np.stack([row for _, row in columns], axis=-1), [named(symbol) for symbol, _ in columns]
+        )
     if p.projection is not None:
         heads = [f"m{k}" for k in range(p.hidden_size)]
-        table(("Projection: ", named(Symbol("R"))), p.projection, names[RECURRENT], heads)
+        add_table(("Projection: ", named(Symbol("R"))), p.projection, names[RECURRENT], heads)
     return blocks
 
 
 def tables_by_title(p: Parameters) -> dict[str, list[tuple[Symbol, Array]]]:
-    """Return the parameters with one entry for each unit, by the titles of their tables; the biases have none."""
+    """Return the peephole and layer-norm parameters, an entry for each unit, by the titles of their tables."""
     arrays, tables = p.arrays(), dict[str, list[tuple[Symbol, Array]]]()
     for name, declared in array_declarations(p.variant).items():
         if declared.title and declared.axes == ("hidden",):
@@ -159,12 +161,13 @@ def tables_of_units(
 
 
 def sequence(steps: Sequence[BoundStep], times: Sequence[str], *, every: bool, edits: str = "") -> Section:
-    """Return the inputs, gates and states of every step, unit by unit; of a long run, only its ends."""
+    """Return the walkthrough's section of all steps: inputs, gates and states by unit; of a long run, only the ends."""
     p, features = steps[0].p, steps[0].names[FEATURES]
     inputs = range(p.input_size) if p.input_size <= 3 else ()
     last = H if p.projection is None else M
 
-    def row(k: int, at: int) -> tuple[Words, Sequence[Any]]:
+    def row_of_step(k: int, at: int) -> tuple[Words, Sequence[Any]]:
+        """Return a unit's row in the table of steps: the step's name, its inputs, gates and states."""
         moment, x = steps[at].M, steps[at].step.x
         gates = [getattr(moment, letter)[0, k] for letter in "ifgoc"]
         gates.append((moment.h if last is H else moment.m)[0, k])
@@ -172,7 +175,7 @@ def sequence(steps: Sequence[BoundStep], times: Sequence[str], *, every: bool, e
 
     heads: tuple[Words, ...] = (*(features[n] for n in inputs), I, F, G, O, C, last)
     start = len(inputs)
-    blocks = tables_of_units(steps, row, heads, (start, start + 1, start + 3), digits=4, every=every)
+    blocks = tables_of_units(steps, row_of_step, heads, (start, start + 1, start + 3), digits=4, every=every)
     if edits:
         blocks.append(Sentence(f"Edited: {edits}."))
     title = f"The {len(steps):,} steps at a glance" if len(steps) > 1 else "The step at a glance"

@@ -48,7 +48,7 @@ TITLES = {
 
 
 def forward_in_brief(step: BoundStep) -> Section:
-    """Return the forward pass of a step in brief: its equations, and what they gave."""
+    """Return the walkthrough's section of a step's forward pass in brief: its equations and their values."""
     equations = [step.equation(equation) for equation in step.program.forward]
     blocks: list[Block] = [replace(equation, worked=False) for equation in equations]
     for over in (COLUMNS, FEATURES, RECURRENT, UNITS):
@@ -66,19 +66,19 @@ def forward_in_brief(step: BoundStep) -> Section:
 
 
 def sections(step: BoundStep) -> list[Section]:
-    """Return the sections of the backward pass of a step."""
+    """Return the walkthrough's sections of the backward pass of a step."""
     equations = grouping.backward(step.program.backward)
-    sections_of_step = [_arriving(step, equations.pop("arriving", ()))]
+    sections_of_step = [_arriving_section(step, equations.pop("arriving", ()))]
     for key, assignments in equations.items():
         blocks = step.equations(assignments)
-        blocks += _meaning(step, key, [block for block in blocks if isinstance(block, WorkedEquation)])
+        blocks += _explanation_blocks(step, key, [block for block in blocks if isinstance(block, WorkedEquation)])
         title = TITLES.get(key) or f"Back through the {key.removeprefix('d_').replace('_', ' ')}"
         sections_of_step.append(step.section(key, title, blocks, "backward"))
     return sections_of_step
 
 
-def _arriving(step: BoundStep, equations: tuple[Assignment, ...]) -> Section:
-    """Return the section of the gradients that arrive, from this step's output too if the loss depends on it."""
+def _arriving_section(step: BoundStep, equations: tuple[Assignment, ...]) -> Section:
+    """Return the section of the gradients that arrive at a step, its output's too if the loss depends on it."""
     at_h = (DY, DH_NEXT) if step.has_dy else (DH,)
     blocks: list[Block] = [
         NumberTable("", step.names[step.form.hidden], tuple((symbol, tuple(step.scope[symbol])) for symbol in at_h)),
@@ -89,15 +89,15 @@ def _arriving(step: BoundStep, equations: tuple[Assignment, ...]) -> Section:
     return step.section("arriving", "The gradients that arrive", blocks, "backward")
 
 
-def _meaning(step: BoundStep, key: str, equations: list[WorkedEquation]) -> list[Block]:
-    """Return the blocks below the equations of a section: every product of a sum, and the meaning of the numbers."""
+def _explanation_blocks(step: BoundStep, key: str, equations: list[WorkedEquation]) -> list[Block]:
+    """Return the blocks below a backward section's equations: the products of a sum, and what the numbers mean."""
     blocks: list[Block] = []
     if key == "d_weights":
         weights = [equation for equation in equations if np.ndim(equation.value) == 2 and equation.left.base in "WU"]
         blocks.append(Sentence(largest_weight_gradient(weights, step.names)))
     if key == "d_previous":
         left = DH_PREV if step.apart else DZ
-        blocks += _expanded(step, next(equation for equation in equations if equation.left == left))
+        blocks += _products_blocks(step, next(equation for equation in equations if equation.left == left))
     if (sentence := quantity_sentences(step.program).get(key)) is not None:
         blocks.append(Sentence(sentence.describe(step.scope, step.units, step.named)))
     return blocks
@@ -115,7 +115,7 @@ def carried_share(step: BoundStep) -> Any:
     return StepValues(step.program, step.p, known)[DC_PREV]
 
 
-def _expanded(step: BoundStep, equation: WorkedEquation) -> list[Block]:
+def _products_blocks(step: BoundStep, equation: WorkedEquation) -> list[Block]:
     """Return every product in the gradients of the expanded units' hidden states, or of all if projected."""
     if not step.expanded or not equation.products:
         return []

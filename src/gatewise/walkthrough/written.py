@@ -15,25 +15,26 @@ def section(section: Section, notation: Notation) -> Section:
     """Return a section in the symbols and shapes of a notation; it has gatewise's own already."""
     if notation is DEFAULT:
         return section
-    return replace(section, blocks=tuple(_block(block, notation) for block in section.blocks))
+    return replace(section, blocks=tuple(_block_in_notation(block, notation) for block in section.blocks))
 
 
-def _block(block: Block, notation: Notation) -> Block:
+def _block_in_notation(block: Block, notation: Notation) -> Block:
+    """Return a block of a walkthrough with its symbols and matrices as a notation writes them."""
     match block:
         case WorkedEquation():
             return equation(block, notation)
         case NumberTable():
-            rows = Lazy(len(block.rows), lambda n: (_words(block.rows[n][0], notation), block.rows[n][1]))
-            columns = tuple(_words(head, notation) for head in block.columns)
-            return replace(block, title=_words(block.title, notation), columns=columns, rows=rows)
+            rows = Lazy(len(block.rows), lambda n: (_words_in_notation(block.rows[n][0], notation), block.rows[n][1]))
+            columns = tuple(_words_in_notation(head, notation) for head in block.columns)
+            return replace(block, title=_words_in_notation(block.title, notation), columns=columns, rows=rows)
         case Expanded():
             return replace(block, left=notation.symbol(block.left))
         case Sentence():
-            return replace(block, text=_words(block.text, notation))
+            return replace(block, text=_words_in_notation(block.text, notation))
     return block
 
 
-def _words(words: Words, notation: Notation) -> Words:
+def _words_in_notation(words: Words, notation: Notation) -> Words:
     """Return text with its symbols as they are in a notation."""
     if isinstance(words, tuple):
         return tuple(part if isinstance(part, str) else notation.symbol(part) for part in words)
