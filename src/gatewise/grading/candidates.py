@@ -78,7 +78,7 @@ class Catalogue:
 
     def _family(self, edit: ProgramEdit, line: Quantity, gate: str) -> tuple[str, str, bool, bool]:
         """Return the key that all edits of one mistake share: kind, words, direction, and whether they are of gates."""
-        return edit.kind, words.of_any_gate(edit.words, gate), line.backward, bool(gate)
+        return edit.kind, words.for_any_gate(edit.words, gate), line.backward, bool(gate)
 
     def scopes(self, applied: AppliedEdit) -> list[Mistake]:
         """Return the mistakes with an edit of one equation: alone, at every step, in the whole step, everywhere."""
@@ -107,9 +107,9 @@ class Catalogue:
         if all(other == first for other in others):
             return first.format(self._places(lines, names))
         gates = list(dict.fromkeys(words.gate_of(line.symbol) for line in lines))
-        general_names = [words.of_any_gate(line.name.partition("[")[0], words.gate_of(line.symbol)) for line in lines]
+        general_names = [words.for_any_gate(line.name.partition("[")[0], words.gate_of(line.symbol)) for line in lines]
         general_names = list(dict.fromkeys(general_names))
-        clause = words.of_any_gate(first, gates[0])
+        clause = words.for_any_gate(first, gates[0])
         if len(general_names) * len(gates) == len(names):
             letters = join_names(gates, "and", most=words.MOST_NAMES)
             return f"{clause.format(self._places(lines, general_names))}, for k = {letters}"

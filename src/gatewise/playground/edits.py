@@ -61,7 +61,7 @@ def _edit_families(likely: Sequence[PossibleEdit]) -> list[Object]:
     for number, possible in enumerate(likely):
         edit = possible.edit
         gate = words.gate_of(edit.target)
-        key = edit.kind, words.of_any_gate(edit.words, gate), edit.target.d, bool(gate)
+        key = edit.kind, words.for_any_gate(edit.words, gate), edit.target.d, bool(gate)
         families.setdefault(key, {}).setdefault(edit.target, number)
     return [
         {"members": [*members.values()], **_family_words([likely[number].edit for number in members.values()])}
@@ -77,11 +77,11 @@ def _family_words(members: Sequence[ProgramEdit]) -> Object:
     if all(edit.words == members[0].words for edit in members):
         return {"words": members[0].words, "lines": names, "gates": [], "each": False}
     gates = list(dict.fromkeys(map(words.gate_of, targets)))
-    general = [words.of_any_gate(name, words.gate_of(target)) for name, target in zip(names, targets, strict=True)]
+    general = [words.for_any_gate(name, words.gate_of(target)) for name, target in zip(names, targets, strict=True)]
     general = list(dict.fromkeys(general))
     is_general = len(general) * len(gates) == len(names)
     return {
-        "words": words.of_any_gate(members[0].words, gates[0]),
+        "words": words.for_any_gate(members[0].words, gates[0]),
         "lines": general if is_general else names,
         "gates": gates,
         "each": not is_general,

@@ -26,43 +26,45 @@ ONE: Monomial = frozenset()
 
 
 def canonical(formula: Formula) -> Hashable:
-    """Return a value that equal formulas share.
+    """Return a hashable value that algebraically equal formulas share.
 
     The order of terms and factors, brackets, signs and terms that cancel do not matter. Functions are equal if they
     have the same name and equal arguments.
     """
-    return frozenset(_polynomial(formula).items())
+    return frozenset(_to_polynomial(formula).items())
 
 
-def _polynomial(formula: Formula) -> Polynomial:
+def _to_polynomial(formula: Formula) -> Polynomial:
+    """Return a formula as a polynomial, to compare it with others."""
     match formula:
         case Number(value):
             return {ONE: float(value)} if value else {}
         case Negative(term):
-            return {monomial: -count for monomial, count in _polynomial(term).items()}
+            return {monomial: -count for monomial, count in _to_polynomial(term).items()}
         case Slope(body):
-            return _polynomial(body)
+            return _to_polynomial(body)
         case Sum(terms):
             polynomial: Polynomial = {}
             for term in terms:
-                for monomial, count in _polynomial(term).items():
+                for monomial, count in _to_polynomial(term).items():
                     polynomial[monomial] = polynomial.get(monomial, 0.0) + count
             return {monomial: count for monomial, count in polynomial.items() if count}
         case Product(factors):
             polynomial = {ONE: 1.0}
             for factor in factors:
-                polynomial = _multiply(polynomial, _polynomial(factor))
+                polynomial = _multiply_polynomials(polynomial, _to_polynomial(factor))
             return polynomial
         case Power(base, Number(exponent)):
-            return _raise_to(_polynomial(base), float(exponent))
+            return _raise_polynomial(_to_polynomial(base), float(exponent))
         case Quotient(over, under):
-            return _multiply(_polynomial(over), _raise_to(_polynomial(under), -1.0))
+            return _multiply_polynomials(_to_polynomial(over), _raise_polynomial(_to_polynomial(under), -1.0))
         case MatMul(left, right):
-            return _matrix_product(left, right)
-    return {frozenset({(_atom(formula), 1.0)}): 1.0}
+            return _matrix_product_polynomial(left, right)
+    return {frozenset({(_polynomial_atom(formula), 1.0)}): 1.0}
 
 
-def _multiply(first: Polynomial, second: Polynomial) -> Polynomial:
+def _multiply_polynomials(first: Polynomial, second: Polynomial) -> Polynomial:
+    """Return the product of two polynomials, without terms that cancel."""
     products: Polynomial = {}
     for monomial, count in first.items():
         for factors, times in second.items():
@@ -74,7 +76,8 @@ def _multiply(first: Polynomial, second: Polynomial) -> Polynomial:
     return {monomial: count for monomial, count in products.items() if count}
 
 
-def _raise_to(base: Polynomial, exponent: float) -> Polynomial:
+def _raise_polynomial(base: Polynomial, exponent: float) -> Polynomial:
+    """Return a power of a polynomial; a sum with a large or fractional exponent becomes an atom."""
     if len(base) == 1:
         ((monomial, count),) = base.items()
         if count > 0:
@@ -82,21 +85,22 @@ def _raise_to(base: Polynomial, exponent: float) -> Polynomial:
     if exponent.is_integer() and 0 < exponent <= 3:
         result: Polynomial = {ONE: 1.0}
         for _ in range(int(exponent)):
-            result = _multiply(result, base)
+            result = _multiply_polynomials(result, base)
         return result
     return {frozenset({(("sum", frozenset(base.items())), exponent)}): 1.0}
 
 
-def _matrix_product(left: Formula, right: Formula) -> Polynomial:
-    """Return a product with a matrix; a factor of the vector becomes a factor of the product."""
-    vector = _polynomial(right)
+def _matrix_product_polynomial(left: Formula, right: Formula) -> Polynomial:
+    """Return a matrix product as a polynomial; a factor of the vector becomes a factor of the product."""
+    vector = _to_polynomial(right)
     if len(vector) == 1:
         ((monomial, count),) = vector.items()
         return {frozenset({(("@", canonical(left), monomial), 1.0)}): count}
     return {frozenset({(("@", canonical(left), frozenset(vector.items())), 1.0)}): 1.0} if vector else {}
 
 
-def _atom(formula: Formula) -> Hashable:
+def _polynomial_atom(formula: Formula) -> Hashable:
+    """Return a hashable value for a part of a formula that is neither a sum nor a product."""
     match formula:
         case Symbol() | NumberRow():
             return formula

@@ -51,8 +51,8 @@ class Scene:
     recurrent: int
     columns: int
 
-    def knows(self, symbol: Symbol, equation: Assignment) -> bool:
-        """Return whether a quantity is known before an equation of the program."""
+    def is_known_before(self, symbol: Symbol, equation: Assignment) -> bool:
+        """Return whether a quantity is computed or given before an equation of the cell's program."""
         order = self.program.order
         if symbol not in order:
             return symbol in self.program.axes
@@ -67,7 +67,7 @@ def subformulas(formula: Formula, path: Path = ()) -> Iterator[tuple[Path, Formu
 
 
 def replace_part(formula: Formula, path: Path, tree: Formula) -> Formula:
-    """Return a formula whose part at a path is replaced."""
+    """Return a formula whose part at a path of indices is replaced by another formula."""
     if not path:
         return tree
     first, *rest = path
@@ -80,11 +80,12 @@ EquationEdits = Callable[[Scene, Assignment], Iterator[ProgramEdit]]
 
 
 def of_each_part(edits: Callable[[Scene, Assignment, Path, Formula], Iterator[PartEdit]]) -> EquationEdits:
-    """Return a function that yields the edits of every part of an equation, from edits of a part at a path."""
+    """Decorate a function that yields the mistakes in one part of an equation: apply it to every part."""
 
-    def of_equation(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+    def edits_of_equation(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+        """Yield the mistakes in every part of an equation, as edits of its program."""
         for path, node in subformulas(equation.right):
             for kind, words, tree, tier in edits(scene, equation, path, node):
                 yield ProgramEdit(kind, words, equation.left, path, tree, tier)
 
-    return of_equation
+    return edits_of_equation

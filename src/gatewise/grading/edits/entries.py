@@ -34,29 +34,29 @@ MOST_DIGITS = 12  # of a number, of which two may be exchanged
 def product_edits(
     equation: Assignment, unit: int, size: int, products: tuple[str, ...], entry: str
 ) -> Iterator[ProgramEdit]:
-    """Yield edits that leave out each product in the sum of one unit of several, or turn its sign.
+    """Yield the slips that leave out one product in the sum of a single unit, or turn its sign.
 
     `products` are the names of the products with a matrix, in the order of their sum, and `entry` is that of the unit.
     """
     terms = equation.right.terms if isinstance(equation.right, Sum) else (equation.right,)
     if len(equation.axes) != 1 or not (products or len(terms) > 1):
         return
-    here, count = one_hot(unit, size), 0
+    selector, count = one_hot(unit, size), 0
     for term in terms:
         for product, inner in _split_products(term, products[count:]):
-            named = f"the product with {inner}" if inner else f"the term {text.formula(product)}"
+            term_name = f"the product with {inner}" if inner else f"the term {text.formula(product)}"
             count += bool(inner)
-            product_here = times(here, product)
+            at_unit = times(selector, product)
             kinds = (
-                ("one product missing", f"{named} is missing from {{}} at {entry}", product_here),
-                ("one wrong sign", f"{named} has the wrong sign in {{}} at {entry}", times(TWO, product_here)),
+                ("one product missing", f"{term_name} is missing from {{}} at {entry}", at_unit),
+                ("one wrong sign", f"{term_name} has the wrong sign in {{}} at {entry}", times(TWO, at_unit)),
             )
             for kind, clause, difference in kinds:
                 yield ProgramEdit(kind, clause, equation.left, (), add(equation.right, Negative(difference)), ONE_ENTRY)
 
 
 def _split_products(term: Formula, names: tuple[str, ...]) -> Iterator[tuple[Formula, str]]:
-    """Yield the products of a matrix one by one, with their names; of another term, the term itself."""
+    """Yield the products of a matrix with a vector one by one, with their names; of another term, the term itself."""
     match term:
         case MatMul(Symbol() | Transpose() as matrix, vector) if names:
             count = _column_count(matrix, names)
@@ -67,7 +67,7 @@ def _split_products(term: Formula, names: tuple[str, ...]) -> Iterator[tuple[For
 
 
 def _column_count(matrix: Formula, names: tuple[str, ...]) -> int:
-    """Return the number of names that belong to the first matrix; backward, a name begins with its gate and a colon."""
+    """Return the number of leading product names that belong to a matrix; backward they begin with its gate."""
     if not isinstance(matrix, Transpose):
         return len(names)
     gate = names[0].partition(":")[0]
@@ -75,23 +75,23 @@ def _column_count(matrix: Formula, names: tuple[str, ...]) -> int:
 
 
 def one_hot(place: int, size: int) -> NumberRow:
-    """Return 1 at a place, and 0 elsewhere."""
+    """Return a row of numbers, 1 at one place and 0 elsewhere, for the formula of a slip in one entry."""
     return NumberRow(tuple(1.0 if n == place else 0.0 for n in range(size)))
 
 
-def sign_edits(equation: Assignment, here: Formula, entry: str) -> Iterator[ProgramEdit]:
-    """Yield edits that lose the sign of an entry, or misplace its point; `here` is 1 there and 0 elsewhere."""
+def sign_edits(equation: Assignment, selector: Formula, entry: str) -> Iterator[ProgramEdit]:
+    """Yield the slips that lose the sign of one entry or misplace its point; `selector` is 1 there and 0 elsewhere."""
     for kind, clause, factor in (
         ("sign lost", f"the sign is lost in {{}} at {entry}", -1.0),
         ("power of ten", f"the decimal point is one place too far to the right in {{}} at {entry}", 10.0),
         ("power of ten", f"the decimal point is one place too far to the left in {{}} at {entry}", 0.1),
     ):
-        difference = times(Number(factor - 1), here, equation.right)
+        difference = times(Number(factor - 1), selector, equation.right)
         yield ProgramEdit(kind, clause, equation.left, (), add(equation.right, difference), ONE_ENTRY)
 
 
 def unit_edits(equation: Assignment, unit: int, entries: Sequence[str]) -> Iterator[ProgramEdit]:
-    """Yield edits that write another unit's number for a unit's; in an outer product, for its row."""
+    """Yield the slips that write another unit's number for a unit's; in an outer product, for its row."""
     path: Path = ()
     right = equation.right
     if isinstance(right, Outer):
@@ -102,15 +102,15 @@ def unit_edits(equation: Assignment, unit: int, entries: Sequence[str]) -> Itera
     others = NumberRow(tuple(float(n != unit) for n in range(size)))
     for n in range(size):
         if n != unit:
-            moved = times(one_hot(unit, size), FunctionCall("sum", (times(one_hot(n, size), right),)))
+            copied = times(one_hot(unit, size), FunctionCall("sum", (times(one_hot(n, size), right),)))
             clause = f"the number of {entries[n]} is written at {entries[unit]} in {{}}"
-            yield ProgramEdit("another unit", clause, equation.left, path, add(times(others, right), moved), ONE_ENTRY)
+            yield ProgramEdit("another unit", clause, equation.left, path, add(times(others, right), copied), ONE_ENTRY)
 
 
 def digit_edits(
     equation: Assignment, unit: int, size: int, value: float, tolerance: float, entry: str
 ) -> Iterator[ProgramEdit]:
-    """Yield edits that exchange two digits of one entry, `value` rounded to within a tolerance."""
+    """Yield the slips that exchange two digits of one entry, `value` rounded to within a tolerance."""
     others = NumberRow(tuple(float(n != unit) for n in range(size)))
     for other in _swap_digits(value, tolerance, tolerance):
         replacement = NumberRow(tuple(other if n == unit else 0.0 for n in range(size)))
@@ -126,7 +126,7 @@ def digit_edits(
 def writing_slips(
     expected: Array, written: Array, wrong: Mask, tolerance: Array, margin: Array, is_matrix: bool
 ) -> Iterator[tuple[str, str, Array, float]]:
-    """Yield the slips that people make when they write down right numbers.
+    """Yield the wrong numbers that people write down for right ones by a slip: a lost sign, exchanged digits.
 
     Each is a kind, its words, the numbers that it gives, and the factor by which their error grows. `tolerance` is half
     of the last digit of each number, `margin` the largest error of a right one; a row of a matrix belongs to one unit.
@@ -156,13 +156,14 @@ def writing_slips(
 
 
 def _with_entry(values: Array, place: tuple[int, ...], value: float) -> Array:
+    """Return numbers with the one at a place replaced."""
     changed = np.array(values)
     changed[place] = value
     return changed
 
 
 def _swap_entries(expected: Array, wrong: Mask) -> Iterator[Array]:
-    """Yield the numbers with the two wrong entries exchanged, if there are two."""
+    """Yield the expected numbers with their two wrong entries exchanged, if exactly two are wrong."""
     places = [tuple(int(n) for n in place) for place in np.argwhere(wrong)]
     if len(places) == 2:
         first, second = places
@@ -172,7 +173,7 @@ def _swap_entries(expected: Array, wrong: Mask) -> Iterator[Array]:
 
 
 def _swap_digits(value: float, tolerance: float, margin: float) -> Iterator[float]:
-    """Yield a number with two digits exchanged, but for pairs whose exchange the margin would hide."""
+    """Yield a hand-written number with two digits exchanged, except where the margin would hide the exchange."""
     decimals = max(0, round(-np.log10(2 * tolerance))) if tolerance > 0 else 0
     text = f"{abs(value):.{decimals}f}"
     digits = [n for n, character in enumerate(text) if character.isdigit()]
@@ -180,8 +181,8 @@ def _swap_digits(value: float, tolerance: float, margin: float) -> Iterator[floa
         return
     numbers_so_far = {float(text)}
     for first, second in combinations(digits, 2):
-        off = abs(int(text[first]) - int(text[second])) * 10.0 ** (len(text) - 1 - second - decimals)
-        if off <= 2 * margin:
+        difference = abs(int(text[first]) - int(text[second])) * 10.0 ** (len(text) - 1 - second - decimals)
+        if difference <= 2 * margin:
             continue
         swapped = list(text)
         swapped[first], swapped[second] = swapped[second], swapped[first]

@@ -50,16 +50,16 @@ class PossibleEdit(NamedTuple):
 
 @lru_cache(64)
 def enumerate_edits(scene: Scene) -> tuple[PossibleEdit, ...]:
-    """Return every edit of a program that changes something, the likeliest first.
+    """Return every mistake that people make in a cell's equations as an edit, the likeliest first.
 
     Of equal edits of an equation with the same words, the first is returned. Edits of one kind with the same words are
     together one mistake, made in several equations.
     """
     sizes = _part_ends(scene.recurrent, scene.columns)
     neutral = with_ends(scene.program, dict(zip(sizes[:2], ANY_SIZE[:2], strict=True)))
-    program = _program(*(getattr(neutral, field.name) for field in fields(neutral)))
+    program = _shared_program(*(getattr(neutral, field.name) for field in fields(neutral)))
     ends: dict[int | str, int] = dict(zip(ANY_SIZE, sizes, strict=True))
-    return tuple(_resize(possible, ends) for possible in _edits_of_any_size(Scene(program, *ANY_SIZE[:2])))
+    return tuple(_resize_edit(possible, ends) for possible in _edits_of_any_size(Scene(program, *ANY_SIZE[:2])))
 
 
 def _part_ends(recurrent: int, columns: int) -> tuple[int, int, int]:
@@ -71,13 +71,13 @@ ANY_SIZE = _part_ends(10**6, 3 * 10**6)  # edits of two sizes differ in the ends
 
 
 @lru_cache(16)
-def _program(*parts: Any) -> Program:
+def _shared_program(*parts: Any) -> Program:
     """Return the one program of these parts: programs are compared by identity."""
     return Program(*parts)
 
 
-def _resize(possible: PossibleEdit, ends: Mapping[int | str, int]) -> PossibleEdit:
-    """Return an edit for another size."""
+def _resize_edit(possible: PossibleEdit, ends: Mapping[int | str, int]) -> PossibleEdit:
+    """Return a mistake for cells of another size: with other ends of the vector parts in its formula."""
     if not any(isinstance(node, Slice) for node in nodes(possible.right)):
         return possible
     tree, right = (rebuild(formula, partial(at_ends, ends=ends)) for formula in (possible.edit.tree, possible.right))
@@ -86,6 +86,7 @@ def _resize(possible: PossibleEdit, ends: Mapping[int | str, int]) -> PossibleEd
 
 @lru_cache(16)
 def _edits_of_any_size(scene: Scene) -> tuple[PossibleEdit, ...]:
+    """Return every possible mistake in a program of placeholder sizes, the likeliest first."""
     possible_edits = [
         possible for equation in scene.program.assignments.values() for possible in _edits_of_equation(scene, equation)
     ]
@@ -93,12 +94,13 @@ def _edits_of_any_size(scene: Scene) -> tuple[PossibleEdit, ...]:
 
 
 def _edits_of_equation(scene: Scene, equation: Assignment) -> Iterator[PossibleEdit]:
+    """Yield each possible mistake in one equation once, if it changes the result and uses known quantities."""
     right, seen_forms = canonical(equation.right), set[Hashable]()
     for mistakes in KINDS:
         for edit in mistakes(scene, equation):
             new = edit.apply_to(equation.right)
             form = canonical(new)
-            known = all(scene.knows(symbol, equation) for symbol in formula_symbols(new))
-            if known and form != right and (edit.words, form) not in seen_forms:
+            is_computable = all(scene.is_known_before(symbol, equation) for symbol in formula_symbols(new))
+            if is_computable and form != right and (edit.words, form) not in seen_forms:
                 seen_forms.add((edit.words, form))
                 yield PossibleEdit(edit, new, form)

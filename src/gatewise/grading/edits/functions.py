@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gatewise.activations import SIGMOID, TANH, Activation
 from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, PartEdit, Path, ProgramEdit, Scene, of_each_part
-from gatewise.grading.edits.words import the
+from gatewise.grading.edits.words import full_name
 from gatewise.symbolic.formula import ONE, TWO, Formula, FunctionCall, Product, Slope, Symbol, less, nodes, times
 from gatewise.symbolic.nonlinearities import apply, slope
 from gatewise.symbolic.program import Assignment
@@ -25,7 +25,7 @@ _COMPUTED = "the derivative is computed with {} instead of {} in {{}}"
 
 @of_each_part
 def change_nonlinearities(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
-    """Yield edits that replace each nonlinearity or leave it out, or that add one to an equation without."""
+    """Yield the mistakes that replace a nonlinearity of an equation by another, or leave it out."""
     if not isinstance(node, FunctionCall) or node.activation is None:
         return
     (argument,) = node.arguments
@@ -48,7 +48,7 @@ def change_nonlinearities(scene: Scene, equation: Assignment, path: Path, node: 
 
 
 def add_nonlinearity(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
-    """Yield edits that apply a nonlinearity to an equation without one."""
+    """Yield the mistakes that apply a nonlinearity to an equation without one."""
     if (
         not equation.left.d
         and not isinstance(equation.right, FunctionCall)
@@ -60,19 +60,19 @@ def add_nonlinearity(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit
 
 
 def argument_name(argument: Formula) -> str:
-    """Return the name of the argument of a nonlinearity."""
+    """Return the name of a nonlinearity's argument in the sentence about a mistake."""
     if argument == C:
         return "the cell state"
-    return the(argument) if isinstance(argument, Symbol) else "the argument"
+    return full_name(argument) if isinstance(argument, Symbol) else "the argument"
 
 
 @of_each_part
 def change_derivatives(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
-    """Yield edits that take the derivative of another nonlinearity, or at another argument."""
+    """Yield the mistakes in a derivative: of another nonlinearity, left out, or taken at another argument."""
     if not isinstance(node, Slope):
         return
     outputs: list[Formula] = [part for part in nodes(equation.right) if isinstance(part, (Symbol, FunctionCall))]
-    for activation, output in _find_function(node, outputs):
+    for activation, output in _differentiated_function(node, outputs):
         for other in (SIGMOID, TANH):
             if other != activation:
                 wrong, right = _name_with_article(other), _name_with_article(activation)
@@ -85,8 +85,8 @@ def change_derivatives(scene: Scene, equation: Assignment, path: Path, node: For
             yield PartEdit("derivative of the sum", clause, slope(activation, argument), LIKELY)
 
 
-def _find_function(node: Slope, outputs: list[Formula]) -> Iterator[tuple[Activation, Formula]]:
-    """Yield the nonlinearity that a derivative belongs to, and its output; nothing if it belongs to none of them."""
+def _differentiated_function(node: Slope, outputs: list[Formula]) -> Iterator[tuple[Activation, Formula]]:
+    """Yield the nonlinearity that a derivative belongs to, and its output; nothing if it is none of the outputs."""
     for output in outputs:
         for activation in (SIGMOID, TANH):
             if node == slope(activation, output):
@@ -95,13 +95,13 @@ def _find_function(node: Slope, outputs: list[Formula]) -> Iterator[tuple[Activa
 
 
 def _wrong_arguments(scene: Scene, equation: Assignment, output: Formula) -> Iterator[tuple[Formula, str]]:
-    """Yield the arguments that people use in a derivative instead of the output, each with its clause."""
+    """Yield the wrong arguments that people use in a derivative instead of the output, each with its clause."""
     match output:
         case FunctionCall(name, (argument,)):
             yield argument, _COMPUTED.format(argument_name(argument), f"its {name}")
             for state in (H, M):
-                if scene.knows(state, equation) and scene.program.axes[state] == scene.program.axes[C]:
-                    yield state, _COMPUTED.format(the(state), f"the {name} of {argument_name(argument)}")
+                if scene.is_known_before(state, equation) and scene.program.axes[state] == scene.program.axes[C]:
+                    yield state, _COMPUTED.format(full_name(state), f"the {name} of {argument_name(argument)}")
         case Symbol(sub=""):
             yield Symbol("a", output.base), _COMPUTED.format("the pre-activation", "the gate")
             yield (
@@ -112,7 +112,7 @@ def _wrong_arguments(scene: Scene, equation: Assignment, output: Formula) -> Ite
 
 @of_each_part
 def multiply_inside(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
-    """Yield edits that multiply before the nonlinearity instead of after it: tanh(o * c)."""
+    """Yield the mistakes that multiply before the nonlinearity instead of after it: tanh(o * c)."""
     if not isinstance(node, Product):
         return
     for n, factor in enumerate(node.factors):
@@ -131,7 +131,7 @@ def multiply_inside(scene: Scene, equation: Assignment, path: Path, node: Formul
 
 @of_each_part
 def repeat_nonlinearities(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
-    """Yield edits that apply a nonlinearity twice, add one to a state or the candidate, or take its derivative."""
+    """Yield the mistakes that apply a nonlinearity twice, or where none belongs, or take its derivative."""
     match node:
         case FunctionCall(name, _, activation) if activation is not None:
             again, plain = FunctionCall(name, (node,), activation), _plain_name(activation)
@@ -139,7 +139,7 @@ def repeat_nonlinearities(scene: Scene, equation: Assignment, path: Path, node: 
             clause = f"the derivative of the {plain} is used instead of the {plain} itself in {{}}"
             yield PartEdit("derivative for the function", clause, slope(activation, node))
         case Symbol() if path and node in (C_PREV, C, G):
-            clause = f"an extra tanh is applied to {the(node)} in {{}}"
+            clause = f"an extra tanh is applied to {full_name(node)} in {{}}"
             yield PartEdit("extra nonlinearity", clause, apply(TANH, node))
 
 

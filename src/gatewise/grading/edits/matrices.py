@@ -42,7 +42,7 @@ _READINGS = {
 
 @of_each_part
 def reorder_combined_input(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
-    """Yield edits that use [x; h] for [h; x]: in z, where z is used, and in the parts of its gradient."""
+    """Yield the mistakes that use [x; h] for [h; x]: in z, where z is used, and in the parts of its gradient."""
     recurrent, columns = scene.recurrent, scene.columns
     swapped = Concatenation((Slice(Z, recurrent, columns), Slice(Z, 0, recurrent)))
     match node:
@@ -51,9 +51,9 @@ def reorder_combined_input(scene: Scene, equation: Assignment, path: Path, node:
         case Symbol() if node == Z:
             yield PartEdit(_ORDER, _ORDERED, swapped, LIKELY)
             for state in (C_PREV, H, C):
-                if scene.knows(state, equation) and scene.program.axes[state] == scene.program.axes[H_PREV]:
+                if scene.is_known_before(state, equation) and scene.program.axes[state] == scene.program.axes[H_PREV]:
                     mixed = Concatenation((state, Slice(Z, recurrent, columns)))
-                    clause = f"{words.is_used(state)} instead of the old hidden state h_prev in {{}}"
+                    clause = f"{words.used_clause(state)} instead of the old hidden state h_prev in {{}}"
                     yield PartEdit("another state", clause, mixed, LIKELY)
             for part, name in ((X, "the input x alone"), (H_PREV, "the old hidden state h_prev alone")):
                 clause = f"{name} is used instead of the combined input z in {{}}"
@@ -65,10 +65,10 @@ def reorder_combined_input(scene: Scene, equation: Assignment, path: Path, node:
 
 @of_each_part
 def transpose_weights(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
-    """Yield edits that transpose a square part of the weights, read them column by column, or turn an outer product."""
+    """Yield the mistakes that transpose weights or read them column by column, or turn an outer product."""
     match node:
         case MatMul(Symbol(d=False) as matrix, vector):
-            for clause, product in _transpose_blocks(scene, matrix, vector):
+            for clause, product in _transposed_products(scene, matrix, vector):
                 yield PartEdit(_TRANSPOSED, clause, product, LIKELY)
             for name, clause in _READINGS.items():
                 yield PartEdit(_TRANSPOSED, clause, MatMul(FunctionCall(name, (matrix,)), vector), LIKELY)
@@ -77,19 +77,19 @@ def transpose_weights(scene: Scene, equation: Assignment, path: Path, node: Form
             yield PartEdit(_TRANSPOSED, clause, Outer(right, left), LIKELY)
 
 
-def _transpose_blocks(scene: Scene, matrix: Symbol, vector: Formula) -> Iterator[tuple[str, Formula]]:
-    """Yield the products with a part of a matrix transposed, each with its clause."""
+def _transposed_products(scene: Scene, matrix: Symbol, vector: Formula) -> Iterator[tuple[str, Formula]]:
+    """Yield the products of a vector with a matrix of which a block is transposed, each with its mistake's words."""
     if scene.program.axes[matrix][1] != COLUMNS:
         yield "the weights are transposed in {}", MatMul(Transpose(matrix), vector)
         return
-    for clause, blocks in _transposed_blocks(scene, matrix):
+    for clause, blocks in _blocks_with_transposes(scene, matrix):
         sides = (Slice(Z, 0, scene.recurrent), Slice(Z, scene.recurrent, scene.columns))
         if vector == Z:
             yield clause, add(*(MatMul(block, side) for block, side in zip(blocks, sides, strict=True)))
 
 
-def _transposed_blocks(scene: Scene, matrix: Symbol) -> Iterator[tuple[str, tuple[Formula, Formula]]]:
-    """Yield the parts of a matrix for h and for x, with the first, the second or both transposed."""
+def _blocks_with_transposes(scene: Scene, matrix: Symbol) -> Iterator[tuple[str, tuple[Formula, Formula]]]:
+    """Yield a weight matrix's blocks for h and for x, with one or both transposed, and the mistake's words."""
     h, x = Slice(matrix, 0, scene.recurrent), Slice(matrix, scene.recurrent, scene.columns)
     yield "the recurrent weights are transposed in {}", (Transpose(h), x)
     yield "the input's weights are transposed in {}", (h, Transpose(x))
@@ -97,7 +97,7 @@ def _transposed_blocks(scene: Scene, matrix: Symbol) -> Iterator[tuple[str, tupl
 
 
 def transpose_in_gradient(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
-    """Yield edits that transpose parts of all weights in the gradient of the combined input."""
+    """Yield the mistakes that transpose weights in the gradient of the combined input z."""
     matrices = [
         node for _, node in subformulas(equation.right) if isinstance(node, MatMul) and isinstance(node.left, Transpose)
     ]
@@ -105,22 +105,23 @@ def transpose_in_gradient(scene: Scene, equation: Assignment) -> Iterator[Progra
         return
     for n, weights in enumerate(("the recurrent weights", "the input's weights", "the weights")):
 
-        def change(node: Formula, n: int = n) -> Formula | None:
+        def transpose_blocks(node: Formula, n: int = n) -> Formula | None:
+            """Return the gradient through a transposed matrix with blocks of it transposed; None for other parts."""
             match node:
                 case MatMul(Transpose(Symbol() as matrix), vector):
-                    _, (h, x) = list(_transposed_blocks(scene, matrix))[n]
+                    _, (h, x) = list(_blocks_with_transposes(scene, matrix))[n]
                     return Concatenation((MatMul(Transpose(h), vector), MatMul(Transpose(x), vector)))
             return None
 
-        yield ProgramEdit(
-            _TRANSPOSED, f"{weights} are transposed in {{}}", equation.left, (), rebuild(equation.right, change), LIKELY
-        )
+        changed = rebuild(equation.right, transpose_blocks)
+        yield ProgramEdit(_TRANSPOSED, f"{weights} are transposed in {{}}", equation.left, (), changed, LIKELY)
     for name, clause in _READINGS.items():
-        changed = rebuild(equation.right, lambda node, name=name: _read_by(node, name))  # type: ignore[misc]
+        changed = rebuild(equation.right, lambda node, name=name: _reread_transpose(node, name))  # type: ignore[misc]
         yield ProgramEdit(_TRANSPOSED, clause, equation.left, (), changed, LIKELY)
 
 
-def _read_by(node: Formula, name: str) -> Formula | None:
+def _reread_transpose(node: Formula, name: str) -> Formula | None:
+    """Return a transposed matrix whose numbers are read in the wrong order, by row or column; None if it is none."""
     match node:
         case Transpose(Symbol() as matrix):
             return Transpose(FunctionCall(name, (matrix,)))
@@ -129,7 +130,7 @@ def _read_by(node: Formula, name: str) -> Formula | None:
 
 @of_each_part
 def skip_transposition(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
-    """Yield edits that multiply with a matrix instead of its transpose."""
+    """Yield the mistakes that multiply with a matrix instead of its transpose."""
     match node:
         case MatMul(Transpose(matrix), vector):
             clause = f"{text.formula(matrix)} is not transposed in {{}}"

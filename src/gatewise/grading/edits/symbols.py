@@ -18,10 +18,10 @@ _PARAMETERS = {"parameters of the": "WUbpγ", "weights and biases of the": "WUb"
 
 
 def substitute_quantity(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
-    """Yield edits that replace a quantity by another of the same shape that is already known."""
+    """Yield the mistakes that use another known quantity of the same shape in an equation."""
     program = scene.program
     known = _known_before(program, equation)
-    parameters = words.parameters(program)
+    parameters = words.parameter_symbols(program)
     for old in symbols(equation.right):
         if old not in program.axes:
             continue
@@ -32,35 +32,36 @@ def substitute_quantity(scene: Scene, equation: Assignment) -> Iterator[ProgramE
             if new == old or not same_shape or ((old in parameters or not program.axes[old]) and new.base != old.base):
                 continue
             kind, likely = _classify_substitute(old, new)
-            clause = f"{words.is_used(new)} instead of {words.the(old)}"
-            yield from _substitute(equation, old, new, kind, clause, LIKELY if likely else STRUCTURAL)
+            clause = f"{words.used_clause(new)} instead of {words.full_name(old)}"
+            yield from _substitute_symbol(equation, old, new, kind, clause, LIKELY if likely else STRUCTURAL)
         if old in GATES:
             yield from _substitute_complement(equation, old)
 
 
 def take_old_state(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
-    """Yield an edit that takes the old state for the new one."""
+    """Yield the mistake that takes the old state for the new one."""
     form = scene.program.form
     old = {form.raw_cell: C_PREV, C: C_PREV, form.hidden_new: H_PREV, H: H_PREV}.get(equation.left)
     if old is not None and scene.program.axes[old] == scene.program.axes[equation.left]:
-        yield ProgramEdit("old cell for the new", f"{words.the(old)} is taken for {{}}", equation.left, (), old, LIKELY)
+        clause = f"{words.full_name(old)} is taken for {{}}"
+        yield ProgramEdit("old cell for the new", clause, equation.left, (), old, LIKELY)
 
 
 def _known_before(program: Program, equation: Assignment) -> list[Symbol]:
-    """Return the quantities that are known before an equation, in their order."""
+    """Return the quantities that somebody who works out an equation already knows, in their order."""
     order = list(program.assignments)
     masks = {source.symbol for source in program.given if source.kind in ("mask", "edit")}
     inputs = [symbol for symbol in program.axes if symbol not in program.assignments and symbol not in masks]
     if not equation.left.d:
         inputs = [symbol for symbol in inputs if not symbol.d]
-    of_parameters = {d(symbol) for symbol in words.parameters(program)}  # db_f may be da_f
+    of_parameters = {d(symbol) for symbol in words.parameter_symbols(program)}  # db_f may be da_f
     return [*inputs, *(symbol for symbol in order[: order.index(equation.left)] if symbol not in of_parameters)]
 
 
-def _substitute(
+def _substitute_symbol(
     equation: Assignment, old: Symbol, new: Formula, kind: str, clause: str, tier: str
 ) -> Iterator[ProgramEdit]:
-    """Yield edits that replace a symbol everywhere in an equation, and in each place if there are several."""
+    """Yield the mistakes that replace a symbol everywhere in an equation, or in one of its several places."""
     paths = [path for path, node in subformulas(equation.right) if node == old]
     if len(paths) == 1:
         yield ProgramEdit(kind, f"{clause} in {{}}", equation.left, paths[0], new, tier)
@@ -97,11 +98,11 @@ def _classify_substitute(old: Symbol, new: Symbol) -> tuple[str, bool]:
 
 
 def _substitute_complement(equation: Assignment, old: Symbol) -> Iterator[ProgramEdit]:
-    """Yield edits that replace a gate by 1 minus a gate."""
+    """Yield the mistakes that use 1 minus a gate instead of a gate in an equation."""
     for gate in (old, *(Symbol(letter) for letter in LETTERS if Symbol(letter) != old)):
         likely = {old, gate} == {I, F}
-        clause = f"1 - {gate.base} is used instead of {words.the(old)}"
-        yield from _substitute(
+        clause = f"1 - {gate.base} is used instead of {words.full_name(old)}"
+        yield from _substitute_symbol(
             equation, old, less(ONE, gate), "one minus a gate", clause, LIKELY if likely else STRUCTURAL
         )
 
@@ -110,56 +111,58 @@ def _substitute_complement(equation: Assignment, old: Symbol) -> Iterator[Progra
 
 
 def exchange_gates(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
-    """Yield edits that exchange two gates, or several in a cycle: the gates or their parameters."""
+    """Yield the mistakes that exchange gates or their parameters: two, two pairs, or several in a cycle."""
     program = scene.program
     gates = {words.gate_of(symbol) for symbol in symbols(equation.right)} - {""}
     if not gates:
         return
-    parameters = words.parameters(program)
+    parameters = words.parameter_symbols(program)
     with_weights = any(symbol in parameters for symbol in symbols(equation.right))
     for order in permutations(LETTERS):
-        moved = {a: b for a, b in zip(LETTERS, order, strict=True) if a != b}
-        if not moved or not gates & set(moved):
+        new_letters = {a: b for a, b in zip(LETTERS, order, strict=True) if a != b}
+        if not new_letters or not gates & set(new_letters):
             continue
         only_parameters = with_weights and not equation.left.d
         sets: dict[str, frozenset[Symbol] | None] = {"": parameters if with_weights else None}
         if only_parameters:
             sets = {group: frozenset(s for s in parameters if s.base in bases) for group, bases in _PARAMETERS.items()}
-        for group, only in sets.items():
-            kind, clause = _describe_exchange(moved, group)
-            changed = _exchange_letters(equation.right, moved, only, program)
+        for group, affected in sets.items():
+            kind, clause = _describe_exchange(new_letters, group)
+            changed = _exchange_gates_in_formula(equation.right, new_letters, affected, program)
             if changed is not None:
-                likely = len(moved) == 2 or (len(moved) < 4 and only_parameters)
+                likely = len(new_letters) == 2 or (len(new_letters) < 4 and only_parameters)
                 yield ProgramEdit(kind, clause, equation.left, (), changed, LIKELY if likely else STRUCTURAL)
 
 
-def _exchange_letters(
-    right: Formula, moved: Mapping[str, str], only: frozenset[Symbol] | None, program: Program
+def _exchange_gates_in_formula(
+    right: Formula, new_letters: Mapping[str, str], affected: frozenset[Symbol] | None, program: Program
 ) -> Formula | None:
-    """Return a formula with exchanged gates, only in some symbols if these are given; None if nothing changes."""
+    """Return a formula with gates exchanged, in the `affected` symbols or in all; None if nothing changes."""
 
-    def change(node: Formula) -> Formula | None:
-        if not isinstance(node, Symbol) or (only is not None and node not in only):
+    def exchange(node: Formula) -> Formula | None:
+        """Return a symbol with its gate exchanged, if it is affected and the cell has the new one."""
+        if not isinstance(node, Symbol) or (affected is not None and node not in affected):
             return None
-        new = _exchange_letter(node, moved)
+        new = _exchange_gate_of_symbol(node, new_letters)
         return new if new != node and new in program.axes else None
 
-    changed = rebuild(right, change)
+    changed = rebuild(right, exchange)
     return None if changed is right else changed
 
 
-def _exchange_letter(symbol: Symbol, moved: Mapping[str, str]) -> Symbol:
+def _exchange_gate_of_symbol(symbol: Symbol, new_letters: Mapping[str, str]) -> Symbol:
+    """Return the symbol of another gate in the place of a gate's symbol: f or W_f becomes i or W_i."""
     letter = words.gate_of(symbol)
-    if letter not in moved:
+    if letter not in new_letters:
         return symbol
     if symbol.base == letter and not symbol.sub:
-        return replace(symbol, base=moved[letter])
+        return replace(symbol, base=new_letters[letter])
     head, comma, rest = symbol.sub.partition(",")
-    return replace(symbol, sub=head[:-1] + moved[letter] + comma + rest)
+    return replace(symbol, sub=head[:-1] + new_letters[letter] + comma + rest)
 
 
 def skip_gate_derivatives(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
-    """Yield an edit that takes the gradients of the gates for those of their pre-activations."""
+    """Yield the mistake that takes the gradients of the gates for those of their pre-activations."""
     gates = scene.program.form.weighted_gates
     sums = {d(of(k)): d(Symbol(k)) for k in gates for of in (scene.program.form.unclipped, scene.program.form.weighted)}
     changed = rebuild(equation.right, lambda node: sums.get(node) if isinstance(node, Symbol) else None)
@@ -168,11 +171,11 @@ def skip_gate_derivatives(scene: Scene, equation: Assignment) -> Iterator[Progra
         yield ProgramEdit("forgotten derivative", clause, equation.left, (), changed, LIKELY)
 
 
-def _describe_exchange(moved: Mapping[str, str], group: str) -> tuple[str, str]:
-    """Return the kind and the words of an exchange of gates: one or two pairs, or a cycle."""
-    pairs = [(a, b) for a, b in moved.items() if moved[b] == a and LETTERS.index(a) < LETTERS.index(b)]
+def _describe_exchange(new_letters: Mapping[str, str], group: str) -> tuple[str, str]:
+    """Return the kind and the words of a mistake that exchanges gates: one or two pairs, or a cycle."""
+    pairs = [(a, b) for a, b in new_letters.items() if new_letters[b] == a and LETTERS.index(a) < LETTERS.index(b)]
     if not pairs:
-        turns = ", ".join(f"{_short_name(new)} for {_short_name(old)}" for old, new in moved.items())
+        turns = ", ".join(f"{_short_name(new)} for {_short_name(old)}" for old, new in new_letters.items())
         exchange_gates = f"the {group} gates are exchanged" if group else "the gates are exchanged"
         return "gates in a cycle", f"{exchange_gates} in a cycle ({turns}) in {{}}"
     first, *others = (f"the {words.GATE_NAMES[a]} and the {words.GATE_NAMES[b]}" for a, b in pairs)

@@ -47,7 +47,7 @@ from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH, H_PREV, UNITS, C, Z, 
 
 @of_each_part
 def change_terms(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
-    """Yield edits that leave out or double a term of a sum, or turn its sign."""
+    """Yield the mistakes that leave out or double a term of a sum, or turn its sign."""
     if not isinstance(node, Sum) or equation.left.time is not None:
         return
     for n, term in enumerate(node.terms):
@@ -61,7 +61,7 @@ def change_terms(scene: Scene, equation: Assignment, path: Path, node: Formula) 
             clause = f"only {name} is left of the sum in {{}}"
             yield PartEdit("one term alone", clause, term)
         if n and node.terms[0] == ONE and len(node.terms) == 2 and isinstance(term, Negative):
-            clause = f"{_text_of(term.term)} is used instead of 1 - {_text_of(term.term)} in {{}}"
+            clause = f"{_formula_text(term.term)} is used instead of 1 - {_formula_text(term.term)} in {{}}"
             yield PartEdit("1 - left out", clause, term.term, LIKELY)
         double_sum = add(*node.terms[:n], times(TWO, term), *node.terms[n + 1 :])
         kind, tier = ("doubled bias", LIKELY) if bias else ("doubled term", STRUCTURAL)
@@ -73,7 +73,7 @@ def change_terms(scene: Scene, equation: Assignment, path: Path, node: Formula) 
 
 @of_each_part
 def change_factors(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
-    """Yield edits that leave out or square a factor of a product."""
+    """Yield the mistakes that leave out or square a factor of a product."""
     if not isinstance(node, Product) or len(node.factors) < 2:
         return
     for n, factor in enumerate(node.factors):
@@ -82,19 +82,19 @@ def change_factors(scene: Scene, equation: Assignment, path: Path, node: Formula
         if isinstance(factor, Slope):
             kind, clause = "forgotten derivative", "the derivative of the nonlinearity is missing from {}"
         else:
-            kind, clause = "missing factor", f"the factor {_text_of(factor)} is missing from {{}}"
+            kind, clause = "missing factor", f"the factor {_formula_text(factor)} is missing from {{}}"
         yield PartEdit(kind, clause, rest, LIKELY)
         twice = Product((*node.factors, factor))
         if isinstance(factor, Slope):
             clause = "the derivative of the nonlinearity is applied twice in {}"
             yield PartEdit("derivative twice", clause, twice, LIKELY)
         else:
-            clause = f"the factor {_text_of(factor)} appears twice in {{}}"
+            clause = f"the factor {_formula_text(factor)} appears twice in {{}}"
             yield PartEdit("doubled factor", clause, twice)
 
 
 def insert_factors_and_states(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
-    """Yield edits that multiply a term of an equation by a gate, or by 1 minus a gate, or that add a state."""
+    """Yield the mistakes that multiply a term by a gate or by 1 minus a gate, or that add a state."""
     if scene.program.axes[equation.left] != (UNITS,):
         return
     is_sum = isinstance(equation.right, Sum)
@@ -102,11 +102,11 @@ def insert_factors_and_states(scene: Scene, equation: Assignment) -> Iterator[Pr
     order = list(scene.program.assignments)
     known = {symbol.base for symbol in order[: order.index(equation.left)] if not symbol.sub and not symbol.d}
     for gate in (Symbol(letter) for letter in LETTERS if letter in known):
-        for factor, name in ((gate, words.the(gate)), (less(ONE, gate), f"1 - {gate.base}")):
+        for factor, name in ((gate, words.full_name(gate)), (less(ONE, gate), f"1 - {gate.base}")):
             for n, term in enumerate(terms):
                 if isinstance(term, MatMul) or _is_bias(term):
                     continue
-                where = f"the term {_text_of(term)} in {{}}" if is_sum else "{}"
+                where = f"the term {_formula_text(term)} in {{}}" if is_sum else "{}"
                 new_sum = add(*terms[:n], times(term, factor), *terms[n + 1 :])
                 clause = f"{name} is an extra factor of {where}"
                 likely = gate == Symbol("o") and equation.left == Symbol("o", d=True) and factor == gate
@@ -119,19 +119,19 @@ def insert_factors_and_states(scene: Scene, equation: Assignment) -> Iterator[Pr
             continue
         if state in scene.program.assignments and state.base not in known:
             continue
-        clause = f"{words.the(state)} is an extra term in {{}}"
+        clause = f"{words.full_name(state)} is an extra term in {{}}"
         yield ProgramEdit("extra term", clause, equation.left, (), add(*terms, state))
 
 
 @of_each_part
 def change_operations(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
-    """Yield edits that add instead of multiplying or the reverse, or leave out a clip, division or projection."""
+    """Yield the mistakes that exchange sum and product, or leave out a clip, a division or the projection."""
     match node:
         case Product((first, second)):
-            clause = f"{_text_of(first)} and {_text_of(second)} are added instead of multiplied in {{}}"
+            clause = f"{_formula_text(first)} and {_formula_text(second)} are added instead of multiplied in {{}}"
             yield PartEdit("sum for product", clause, add(first, second))
         case Sum((first, second)) if not path and not _is_bias(second):
-            clause = f"{_text_of(first)} and {_text_of(second)} are multiplied instead of added in {{}}"
+            clause = f"{_formula_text(first)} and {_formula_text(second)} are multiplied instead of added in {{}}"
             yield PartEdit("product for sum", clause, times(first, second))
         case FunctionCall("clip", (argument, *_)):
             yield PartEdit("missing clip", "the clip is missing from {}", argument, LIKELY)
@@ -148,15 +148,15 @@ def change_operations(scene: Scene, equation: Assignment, path: Path, node: Form
 
 
 def multiply_by_bias(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
-    """Yield an edit that multiplies the gradient of a bias by the bias."""
+    """Yield the mistake that multiplies the gradient of a bias by the bias."""
     b = Symbol("b", equation.left.sub)
     if equation.left == d(b):
-        clause = f"{words.the(b)} is an extra factor of {{}}"
+        clause = f"{words.full_name(b)} is an extra factor of {{}}"
         yield ProgramEdit("extra factor", clause, equation.left, (), times(equation.right, b))
 
 
 def misplace_bracket(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
-    """Yield edits that multiply a sum by factors of one of its terms."""
+    """Yield the mistakes that multiply a whole sum by the factors of one of its terms."""
     if not isinstance(equation.right, Sum) or equation.left.time is not None:
         return
     terms = equation.right.terms
@@ -164,13 +164,13 @@ def misplace_bracket(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit
         if isinstance(term, Product) and len(term.factors) > 1:
             inner = add(*terms[:n], term.factors[0], *terms[n + 1 :])
             outer = term.factors[1:]
-            clause = f"the whole sum is multiplied by {_text_of(times(*outer))} in {{}}"
+            clause = f"the whole sum is multiplied by {_formula_text(times(*outer))} in {{}}"
             yield ProgramEdit("misplaced bracket", clause, equation.left, (), times(inner, *outer))
 
 
 @of_each_part
 def change_signs_and_powers(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
-    """Yield edits that turn the sign of an equation or of an argument, or raise to another power."""
+    """Yield the mistakes that turn the sign of an equation or argument, or take another power."""
     if not path:
         yield PartEdit("wrong sign", "the sign of {} is wrong", Negative(node), LIKELY)
     match node:
@@ -181,17 +181,18 @@ def change_signs_and_powers(scene: Scene, equation: Assignment, path: Path, node
             yield PartEdit("wrong sign", clause, negated, LIKELY)
         case Power(base, Number(exponent)):
             clause = (
-                f"{_text_of(base)} is not squared in {{}}"
+                f"{_formula_text(base)} is not squared in {{}}"
                 if exponent == 2
-                else f"the exponent of {_text_of(base)} is missing from {{}}"
+                else f"the exponent of {_formula_text(base)} is missing from {{}}"
             )
             yield PartEdit("missing power", clause, base, LIKELY)
-        case Symbol() | FunctionCall() if path and _in_slope(equation.right, path):
-            clause = f"{_text_of(node)} is squared in {{}}"
+        case Symbol() | FunctionCall() if path and _is_in_unsquared_slope(equation.right, path):
+            clause = f"{_formula_text(node)} is squared in {{}}"
             yield PartEdit("extra power", clause, Power(node, TWO))
 
 
-def _in_slope(formula: Formula, path: tuple[int, ...]) -> bool:
+def _is_in_unsquared_slope(formula: Formula, path: tuple[int, ...]) -> bool:
+    """Return whether a part of a formula is within a nonlinearity's derivative, but not within a power."""
     return any(isinstance(node, Slope) and path[: len(at)] == at for at, node in subformulas(formula)) and not any(
         isinstance(node, Power) and path[: len(at)] == at for at, node in subformulas(formula)
     )
@@ -199,7 +200,7 @@ def _in_slope(formula: Formula, path: tuple[int, ...]) -> bool:
 
 @of_each_part
 def drop_input_part(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
-    """Yield edits that leave the old hidden state or the input out of z, or out of a product with z."""
+    """Yield the mistakes that leave the old hidden state or the input out of z, or out of a product with z."""
     match node:
         case Concatenation((h, x)) if equation.left == Z:
             pass
@@ -219,7 +220,7 @@ def _is_bias(term: Formula) -> bool:
 
 
 def _term_name(term: Formula) -> str:
-    """Return the name of a term; biases and products with weights have the same name for every gate."""
+    """Return the name of a term in the words of a mistake; a bias has the same name for every gate."""
     term = term.term if isinstance(term, Negative) else term
     if _is_bias(term):
         return "the bias"
@@ -227,11 +228,12 @@ def _term_name(term: Formula) -> str:
         case MatMul(_, Symbol(d=False)):
             return "the product of weights and inputs"
         case Product((Symbol(base="p"), Symbol() as state)):
-            return f"the peephole's product with {words.the(state)}"
-    return f"the term {_text_of(term)}"
+            return f"the peephole's product with {words.full_name(state)}"
+    return f"the term {_formula_text(term)}"
 
 
-def _text_of(formula: Formula) -> str:
+def _formula_text(formula: Formula) -> str:
+    """Return a formula as text for the words of a mistake, a sum in brackets."""
     formula = formula.body if isinstance(formula, Slope) else formula
     formula_text = text.formula(formula)
     return f"({formula_text})" if isinstance(formula, Sum) else formula_text

@@ -34,7 +34,7 @@ _OF_GATES = {
 
 
 def gate_of(symbol: Symbol) -> str:
-    """Return the letter of the gate that a symbol belongs to, or an empty string."""
+    """Return the letter of the gate that a symbol of the LSTM's equations belongs to, or an empty string."""
     if symbol.base in LETTERS and not symbol.sub:
         return symbol.base
     letter = symbol.sub.partition(",")[0][-1:]
@@ -42,16 +42,16 @@ def gate_of(symbol: Symbol) -> str:
 
 
 @lru_cache(1 << 14)
-def of_any_gate(clause: str, gate: str) -> str:
-    """Return words about one gate's equation with k for the gate."""
+def for_any_gate(clause: str, gate: str) -> str:
+    """Return the words of a mistake in one gate's equation with the letter k for that gate."""
     if not gate:
         return clause
     clause = clause.replace(f"the {GATE_NAMES[gate]} {gate}", "the gate k")
     return re.sub(rf"(?<![A-Za-z])((?:d?[A-Za-zγ]_[uw]?|d)?){gate}(?![A-Za-z])", r"\1k", clause)
 
 
-def the(symbol: Symbol) -> str:
-    """Return a quantity's name in a sentence: the forget gate f, the weights W_f, the gradient dc."""
+def full_name(symbol: Symbol) -> str:
+    """Return a quantity's name in the sentence about a mistake: the forget gate f, the weights W_f, the gradient dc."""
     name = text.formula(symbol)
     if symbol in _NAMED:
         return f"{_NAMED[symbol]} {name}"
@@ -60,12 +60,12 @@ def the(symbol: Symbol) -> str:
     return f"{_OF_GATES[symbol.base]} {name}" if symbol.base in _OF_GATES and symbol.sub else name
 
 
-def is_used(symbol: Symbol) -> str:
-    """Return a clause that a quantity is used: the bias b_f is used, the weights W_f are used."""
-    name = the(symbol)
+def used_clause(symbol: Symbol) -> str:
+    """Return a clause about a mistake: the bias b_f is used, the weights W_f are used."""
+    name = full_name(symbol)
     return f"{name} {'are' if name.startswith('the weights') else 'is'} used"
 
 
-def parameters(program: Program) -> frozenset[Symbol]:
+def parameter_symbols(program: Program) -> frozenset[Symbol]:
     """Return the symbols of a program's parameters."""
     return frozenset(program.of_kind(PARAMETER))
