@@ -195,7 +195,7 @@ def _onnx_ports(path: Path) -> tuple[Port, ...]:
     from gatewise.interop.onnx import packages
     from gatewise.interop.onnx.parsing import parse_model
 
-    packages.runtime()
+    packages.import_onnxruntime()
     graph = parse_model(path, Budget.of(path)).graph
     initialised = {tensor.name for tensor in graph.initializer}
 

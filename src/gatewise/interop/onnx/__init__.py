@@ -51,7 +51,7 @@ def recognises(path: os.PathLike[str], head: bytes) -> bool:
 
 
 def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
-    """Return the contents of a file; see `gatewise.interop.inspect`.
+    """Return the LSTMs and the other layers in an ONNX file; see `gatewise.interop.inspect`.
 
     `omitted` may give arrays of the model's inputs by their names, where W, R, B, P or the initial state are inputs of
     the graph.
@@ -161,6 +161,6 @@ def capture(
 
 
 def _model_proto(verb: str, model: Any) -> Any:
-    if not isinstance(model, packages.reader().ModelProto):
+    if not isinstance(model, packages.import_onnx().ModelProto):
         raise OptionError(f"{verb} takes the path of an ONNX file or an onnx.ModelProto, not {type(model).__name__}")
     return model

@@ -50,7 +50,7 @@ class Attributes:
         return set(self._protos)
 
     def get(self, name: str, field: str, default: Any = None) -> Any:
-        """Return the value of an attribute, in a field of its proto: i, f, s, t, ints, floats or strings, its type."""
+        """Return an ONNX attribute's value from the field of its type: i, f, s, t, ints, floats or strings."""
         if name not in self._protos:
             return default
         proto = self._protos[name]
@@ -64,7 +64,7 @@ class Attributes:
         return list(value) if field.endswith("s") and field != "s" else value
 
     def graphs(self) -> list[tuple[str, Any]]:
-        """Return the graphs among them, by name."""
+        """Return the graphs among an ONNX node's attributes, such as the branches of an If, by name."""
         graphs = []
         for name, proto in self._protos.items():
             if proto.HasField("g"):

@@ -11,51 +11,51 @@ from gatewise.interop.onnx import packages
 
 
 class Graph:
-    """A graph of numbers of a type, built node by node, or the body of a Scan `around`; `prefix` begins its names."""
+    """An ONNX graph of numbers of a type, or the body of a Scan in `parent`; `prefix` begins the names of its nodes."""
 
-    def __init__(self, dtype: Any, around: Graph | None = None, prefix: str = "") -> None:
-        self.onnx: Any = packages.reader()
-        self.dtype, self.around, self.prefix = np.dtype(dtype), around, prefix
+    def __init__(self, dtype: Any, parent: Graph | None = None, prefix: str = "") -> None:
+        self.onnx: Any = packages.import_onnx()
+        self.dtype, self.parent, self.prefix = np.dtype(dtype), parent, prefix
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
         self.inputs: list[Any] = []
         self.outputs: list[Any] = []
         self._count = 0
 
-    def _info(self, name: str, shape: list[str | int] | None) -> Any:
+    def _value_info(self, name: str, shape: list[str | int] | None) -> Any:
         helper = self.onnx.helper
         return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(self.dtype), shape)
 
     def input(self, name: str, shape: list[str | int] | None) -> str:
         """Add an input, and return its name."""
-        self.inputs.append(self._info(name, shape))
+        self.inputs.append(self._value_info(name, shape))
         return name
 
     def output(self, name: str, shape: list[str | int] | None, *, first: bool = False) -> None:
         """Make a name of the graph an output of it."""
-        self.outputs.insert(0 if first else len(self.outputs), self._info(name, shape))
+        self.outputs.insert(0 if first else len(self.outputs), self._value_info(name, shape))
 
-    def new(self, stem: str) -> str:
-        """Return a name that is not in use."""
+    def new_name(self, stem: str) -> str:
+        """Return an unused name for a tensor of the ONNX graph."""
         self._count += 1
         return f"{self.prefix}{stem}_{self._count}"
 
     def constant(self, array: Any, name: str | None = None) -> str:
-        """Hold an array, in the outermost graph; integers keep their type."""
+        """Add a constant to the outermost ONNX graph, and return its name; integers keep their type."""
         array = np.asarray(array)
         array = np.ascontiguousarray(array.astype(np.int64 if array.dtype.kind in "iu" else self.dtype)).reshape(
             array.shape
         )
-        name = name or self.new("constant")
+        name = name or self.new_name("constant")
         outermost = self
-        while outermost.around is not None:
-            outermost = outermost.around
+        while outermost.parent is not None:
+            outermost = outermost.parent
         outermost.constants.append(self.onnx.numpy_helper.from_array(array, name))
         return name
 
     def node(self, operator: str, inputs: Iterable[str], *outputs: str, name: str = "", **attributes: Any) -> str:
-        """Add a node, and return the name of its first output."""
-        names = outputs or (self.new(operator.lower()),)
+        """Add an ONNX node, and return the name of its first output."""
+        names = outputs or (self.new_name(operator.lower()),)
         self.nodes.append(self.onnx.helper.make_node(operator, list(inputs), list(names), name=name, **attributes))
         return names[0]
 
@@ -64,9 +64,9 @@ class Graph:
         return self.onnx.helper.make_graph(self.nodes, name, self.inputs, self.outputs, self.constants)
 
     def model(self, opset: int) -> Any:
-        """Return a model of the graph."""
+        """Return the ONNX model of this graph, with the version that runtimes of its opset read."""
         helper = self.onnx.helper
         opsets = [helper.make_opsetid("", opset)]
         model = helper.make_model(self.graph("lstm"), producer_name="gatewise", opset_imports=opsets)
-        model.ir_version = 8 if opset < 20 else 10  # the version that runtimes of their time read
+        model.ir_version = 8 if opset < 20 else 10
         return model

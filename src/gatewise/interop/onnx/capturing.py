@@ -40,14 +40,14 @@ def capture_model(
     named: Mapping[str, npt.ArrayLike],
     budget: Budget,
 ) -> tuple[Captured, ...]:
-    """Return the LSTMs of a model as `gatewise.interop.onnx.capture` does; `path` is None of a model in memory."""
-    onnx, runtime = packages.reader(), packages.runtime()
+    """Run an ONNX model and return the trace of each LSTM in it; `path` is None of a model in memory."""
+    onnx, runtime = packages.import_onnx(), packages.import_onnxruntime()
     where = "the model" if path is None else str(path)
     budget.hold(2 * budget.size, 1, f"running {where}")
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     _load_tensors(OnnxFile(copy, path, {}, budget), where)
-    by_name = _by_name(copy, where, inputs, named)
+    by_name = _inputs_by_name(copy, where, inputs, named)
     try:
         arrays = {name: np.asarray(array) for name, array in by_name.items()}
     except ValueError:
@@ -55,13 +55,13 @@ def capture_model(
     real = {name: array for name, array in arrays.items() if array.dtype.kind in "fiub"}
     contents, nodes = read_model(copy, path, real, budget, single=True)  # weights may be among the inputs
     exposer = _Exposer(onnx, copy)
-    values = exposer.graph(copy.graph)
-    why = f"; out of reach: {', '.join(exposer.hidden[:5])}" if exposer.hidden else ""
+    values = exposer.expose_graph(copy.graph)
+    why = f"; out of reach: {', '.join(exposer.unreachable[:5])}" if exposer.unreachable else ""
     if not values:
         raise FileError(f"no LSTM in {where} can be captured: the inputs of none can be observed{why}")
     for value in values:
         copy.graph.output.append(onnx.ValueInfoProto(name=value.name))
-    results = _run(runtime, copy, where, arrays, [value.name for value in values])
+    results = _run_in_onnxruntime(runtime, copy, where, arrays, [value.name for value in values])
     records: dict[int, dict[str, AnyArray]] = {}
     for value, array in zip(values, results, strict=True):
         records.setdefault(value.lstm, {})[value.role] = array
@@ -75,9 +75,9 @@ def capture_model(
 
 
 def _load_tensors(file: OnnxFile, where: str) -> None:
-    """Put the numbers of tensors in files beside a model into it: the runtime would look for the files by itself."""
+    """Put external tensors into an ONNX model: onnxruntime would look for their files by itself."""
     try:
-        for tensor in external.tensors(file.model):
+        for tensor in external.tensors_outside(file.model):
             data = file.read_outside(tensor)
             file.hold(2 * len(data), 1, "running it")
             tensor.raw_data = data
@@ -91,21 +91,21 @@ class _Exposer:
     """Adds outputs to graphs; in the branches of an If, to both, since they must have as many."""
 
     def __init__(self, onnx: Any, model: Any) -> None:
-        self.onnx, self.nodes, self.hidden, self._count = onnx, list[tuple[Any, str]](), list[str](), 0
+        self.onnx, self.nodes, self.unreachable, self._count = onnx, list[tuple[Any, str]](), list[str](), 0
         self.functions = {(function.domain, function.name) for function in model.functions}  # of whatever overload
 
-    def graph(self, graph: Any) -> list[_ExposedValue]:
-        """Expose the inputs and outputs of a graph's LSTMs; return the values that it can output now."""
+    def expose_graph(self, graph: Any) -> list[_ExposedValue]:
+        """Let an ONNX graph compute copies of its LSTMs' inputs and outputs; return these, to be made outputs."""
         values: list[_ExposedValue] = []
         added: list[Any] = []
         for node in graph.node:
             added.append(node)
             if node.op_type in ("LSTM", QUANTISED):
-                values += self._lstm(node, added)
+                values += self._expose_lstm(node, added)
             elif node.op_type == "If":
-                values += self._if(node)
+                values += self._expose_branches(node)
             else:
-                self._note_hidden(node)
+                self._note_unreachable(node)
         if values:
             copies = [self._copy(node) for node in added]
             del graph.node[:]
@@ -117,66 +117,67 @@ class _Exposer:
         copy.CopyFrom(node)
         return copy
 
-    def _name(self) -> str:
+    def _new_name(self) -> str:
         self._count += 1
         return f"gatewise/shown/{self._count}"
 
-    def _lstm(self, node: Any, added: list[Any]) -> list[_ExposedValue]:
+    def _expose_lstm(self, node: Any, added: list[Any]) -> list[_ExposedValue]:
+        """Add nodes that copy the inputs and outputs of an ONNX LSTM, and return the copies."""
         number = len(self.nodes)
         self.nodes.append((node, label_of(node)))
         while len(node.output) < 3:
             node.output.append("")
-        for place in range(3):
-            node.output[place] = node.output[place] or self._name()
-        names = {role: node.input[place] for role, place in _INPUTS.items() if place < len(node.input)}
+        for position in range(3):
+            node.output[position] = node.output[position] or self._new_name()
+        names = {role: node.input[position] for role, position in _INPUTS.items() if position < len(node.input)}
         names |= dict(zip(OUTPUTS, node.output, strict=True))
         values = []
         for role, name in names.items():
             if name:
-                values.append(_ExposedValue(number, role, self._name()))
+                values.append(_ExposedValue(number, role, self._new_name()))
                 added.append(self.onnx.helper.make_node("Identity", [name], [values[-1].name]))
         return values
 
-    def _if(self, node: Any) -> list[_ExposedValue]:
-        """Let both branches output what either exposes: the one that lacks it, an empty array."""
+    def _expose_branches(self, node: Any) -> list[_ExposedValue]:
+        """Let both branches of an ONNX If output what either exposes: the other, an empty array."""
         helper = self.onnx.helper
         names = ("then_branch", "else_branch")
         branches = {attribute.name: attribute.g for attribute in node.attribute if attribute.name in names}
-        values_of = {name: self.graph(branch) for name, branch in branches.items()}
+        values_of = {name: self.expose_graph(branch) for name, branch in branches.items()}
         result: list[_ExposedValue] = []
         for name, values in values_of.items():
             for value in values:
                 for other, branch in branches.items():
                     inner = value.name
                     if other != name:
-                        inner = self._name()
+                        inner = self._new_name()
                         rank = {"sequence_lens": 1, "Y": 4}.get(value.role, 3)
                         kind = "INT32" if value.role == "sequence_lens" else "FLOAT"
                         empty = helper.make_tensor("", getattr(self.onnx.TensorProto, kind), [0] * rank, [])
                         branch.node.append(helper.make_node("Constant", [], [inner], value=empty))
                     branch.output.append(self.onnx.ValueInfoProto(name=inner))
-                node.output.append(self._name())
+                node.output.append(self._new_name())
                 result.append(value._replace(name=node.output[-1]))
         return result
 
-    def _note_hidden(self, node: Any) -> None:
-        """Keep the names of LSTMs in bodies that run many times, or in functions."""
+    def _note_unreachable(self, node: Any) -> None:
+        """Note the LSTMs of an ONNX node's loop bodies or function, which cannot be captured."""
         if (node.domain, node.op_type) in self.functions:
-            self.hidden.append(f"the function {shown(node.op_type, 40)}")
+            self.unreachable.append(f"the function {shown(node.op_type, 40)}")
         for attribute in node.attribute:
             for inner in attribute.g.node if attribute.HasField("g") else []:
                 if inner.op_type == "LSTM":
-                    self.hidden.append(f"{shown(inner.name or inner.op_type, 40)} in a {shown(node.op_type, 40)}")
+                    self.unreachable.append(f"{shown(inner.name or inner.op_type, 40)} in a {shown(node.op_type, 40)}")
 
 
-def _by_name(
+def _inputs_by_name(
     model: Any, where: str, inputs: Sequence[npt.ArrayLike], named: Mapping[str, npt.ArrayLike]
 ) -> dict[str, npt.ArrayLike]:
-    """Return the arrays for a model by the names of its inputs; each is given once, and none is missing."""
+    """Return the arrays for an ONNX model by the names of its inputs; each is given once, and none is missing."""
     names = [proto.name for proto in model.graph.input]
     tensors = {proto.name for proto in model.graph.initializer}
     needed = [name for name in names if name not in tensors]
-    has = f"{where} has {len(needed)} inputs: {_few(needed)}"
+    has = f"{where} has {len(needed)} inputs: {_short_list(needed)}"
     if len(inputs) > len(needed):
         raise OptionError(f"{len(inputs)} inputs are given by position; {has}")
     if any(isinstance(array, Mapping) for array in inputs):
@@ -186,7 +187,7 @@ def _by_name(
         if name in by_name:
             raise OptionError(f"the input {shown(name)!r} is given twice, by position and by name; {has}")
         if name not in names:
-            raise OptionError(f"{where} has no input {shown(name)!r}; it has {_few(names)}")
+            raise OptionError(f"{where} has no input {shown(name)!r}; it has {_short_list(names)}")
     by_name |= named
     for name in needed:
         if name not in by_name:
@@ -194,12 +195,15 @@ def _by_name(
     return by_name
 
 
-def _few(names: Sequence[str]) -> str:
-    """Return names in a line that is not long."""
+def _short_list(names: Sequence[str]) -> str:
+    """Return names in a line of at most 200 characters."""
     return shown(join_names(map(shown, names)), 200)
 
 
-def _run(runtime: Any, model: Any, where: str, inputs: dict[str, AnyArray], outputs: list[str]) -> list[AnyArray]:
+def _run_in_onnxruntime(
+    runtime: Any, model: Any, where: str, inputs: dict[str, AnyArray], outputs: list[str]
+) -> list[AnyArray]:
+    """Return the named outputs of an ONNX model, computed by onnxruntime without optimisations."""
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 4  # the same numbers on every machine
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -212,7 +216,7 @@ def _run(runtime: Any, model: Any, where: str, inputs: dict[str, AnyArray], outp
 
 
 def _lstm_of(contents: Contents, nodes: Sequence[OnnxNode], proto: Any, label: str) -> StoredLSTM:
-    """Return the LSTM of a node: names need not be unique, not even in one graph."""
+    """Return the LSTM read from an ONNX node: names need not be unique, not even in one graph."""
     for node, lstm in zip(nodes, contents.lstms, strict=False):
         if node.proto is proto:
             return lstm
@@ -221,7 +225,7 @@ def _lstm_of(contents: Contents, nodes: Sequence[OnnxNode], proto: Any, label: s
 
 
 def _trace_call(source: StoredLSTM, record: Mapping[str, AnyArray]) -> Captured:
-    """Return the trace of an LSTM at its inputs, compared with the values that the model computed, by their roles."""
+    """Return the trace of an LSTM at the inputs in `record`, compared with the outputs that onnxruntime computed."""
     lstm, directions = source.lstm, len(source.lstm.directions)
     notes: list[str] = []
     x, y = record["X"], record["Y"]
@@ -232,12 +236,14 @@ def _trace_call(source: StoredLSTM, record: Mapping[str, AnyArray]) -> Captured:
         trace = lstm.trace(x, state, lengths=lengths)
     except GatewiseError as problem:
         raise FileError(f"{source.name!r} cannot be run at its inputs: {problem}") from None
-    got = [np.stack([trace[0, direction].hidden_state for direction in lstm.directions], axis=1)]
+    traced = [np.stack([trace[0, direction].hidden_state for direction in lstm.directions], axis=1)]
     if lengths is not None:
-        got[0] = np.where((np.arange(len(x))[:, None] < lengths)[:, None, :, None], got[0], 0)
-    got += write_state(trace.state)[0]
-    want = [y, record["Y_h"], record["Y_c"]]
+        traced[0] = np.where((np.arange(len(x))[:, None] < lengths)[:, None, :, None], traced[0], 0)
+    traced += write_state(trace.state)[0]
+    computed = [y, record["Y_h"], record["Y_c"]]
     if lengths is not None and (lengths == 0).any():
         notes.append("final states of sequences of length 0 were not compared: onnxruntime's are zeros")
-        got, want = ([arrays[0], *(state[:, lengths > 0] for state in arrays[1:])] for arrays in (got, want))
-    return Captured(source.name, 0, trace, difference(zip(got, want, strict=True)), tuple(notes))
+        traced, computed = (
+            [arrays[0], *(state[:, lengths > 0] for state in arrays[1:])] for arrays in (traced, computed)
+        )
+    return Captured(source.name, 0, trace, difference(zip(traced, computed, strict=True)), tuple(notes))

@@ -51,7 +51,7 @@ _CELL = ("Mul", ("Sigmoid", "o"), ("Tanh", _C))
 
 
 def _output_of(scope: OnnxScope, name: str, *operators: str) -> NodeOutput | None:
-    """Return the output that has a name, if it is that of a node of one of these operators."""
+    """Return the node output of that name in an ONNX graph, if one of these operators computes it."""
     source = scope.source(name)
     matches = (
         source is not None and source.node.is_standard and source.node.operator in operators and source.node.inputs
@@ -59,43 +59,44 @@ def _output_of(scope: OnnxScope, name: str, *operators: str) -> NodeOutput | Non
     return source if matches else None
 
 
-def _bindings(node: OnnxNode, operands: Sequence[Pattern]) -> Iterator[dict[str, OnnxValue]]:
-    """Yield the names that the letters of a pattern stand for, in each way in which the inputs of a node match it.
+def _match_operands(node: OnnxNode, operands: Sequence[Pattern]) -> Iterator[dict[str, OnnxValue]]:
+    """Yield the names that a pattern's letters stand for, in each way in which an ONNX node's inputs match it.
 
     Two operands are matched in either order: products and sums are commutative.
     """
     if len(operands) == 2 and len(node.inputs) != 2:
         return
     for names in permutations(node.inputs, 2) if len(operands) == 2 else [node.inputs[:1]]:
-        parts = [_of_name(node.scope, name, operand) for name, operand in zip(names, operands, strict=True)]
+        parts = [_match_name(node.scope, name, operand) for name, operand in zip(names, operands, strict=True)]
         for bindings in product(*parts):
             yield {letter: value for binding in bindings for letter, value in binding.items()}
 
 
-def _of_name(scope: OnnxScope, name: str, pattern: Pattern) -> Iterator[dict[str, OnnxValue]]:
+def _match_name(scope: OnnxScope, name: str, pattern: Pattern) -> Iterator[dict[str, OnnxValue]]:
+    """Yield the names that a pattern's letters stand for, in each way in which a name in an ONNX graph matches it."""
     if isinstance(pattern, str):
         yield {pattern: OnnxValue(scope, name)}
     elif (source := _output_of(scope, name, pattern[0])) is not None:
-        yield from _bindings(source.node, pattern[1:])
+        yield from _match_operands(source.node, pattern[1:])
 
 
 def cell_at(node: OnnxNode, name: str) -> StoredLSTM | None:
-    """Return the cell whose hidden state a Mul computes, or None; NotConstant if the cell cannot be read."""
-    match = next(_matches(node), None)
+    """Return the LSTM cell of ONNX operators that ends in this Mul, or None; NotConstant if it cannot be read."""
+    match = next(_cell_matches(node), None)
     if match is None:
         return None
     node.scope.file.budget.work(STEPS, "reading its LSTM cells")
     try:
-        return _read(match, name)
+        return _read_cell(match, name)
     except (ValueError, IndexError) as problem:
         if isinstance(problem, GatewiseError):
             raise
         raise NotConstant(f"its arrays do not fit each other ({problem})") from None
 
 
-def _matches(end: OnnxNode) -> Iterator[_CellMatch]:
-    """Yield the ways in which a Mul is the end of a cell, whose gates are the four parts of one Split."""
-    for values in _bindings(end, _CELL[1:]):
+def _cell_matches(end: OnnxNode) -> Iterator[_CellMatch]:
+    """Yield each match of an LSTM cell of ONNX operators that ends in this Mul, its gates the parts of one Split."""
+    for values in _match_operands(end, _CELL[1:]):
         parts = {letter: _output_of(*values[letter], "Split") for letter in "ifgo"}
         letters = {part.position: letter for letter, part in parts.items() if part is not None}
         splits = {part.node for part in parts.values() if part is not None}
@@ -103,29 +104,33 @@ def _matches(end: OnnxNode) -> Iterator[_CellMatch]:
             yield _CellMatch(end, "".join(letters[position] for position in range(4)), splits.pop(), values["c"])
 
 
-def _read(match: _CellMatch, name: str) -> StoredLSTM:
+def _read_cell(match: _CellMatch, name: str) -> StoredLSTM:
+    """Return the LSTM of a matched cell of ONNX operators, with notes on where it was found."""
     end, split = match.end, match.split
-    terms, biases = _terms(split)
+    terms, biases = _preactivation_terms(split)
     for weight, _ in terms:
         if weight.ndim != 2 or weight.shape[1] % 4 or weight.dtype.name not in ("float16", "float32", "float64"):
             raise NotConstant(f"its weights have shape {weight.shape}")
     hidden = terms[0].weight.shape[1] // 4
-    lengths = _lengths(split)
-    if len(split.outputs) != 4 or lengths not in ([], [hidden] * 4):
-        raise NotConstant(f"its Split makes parts of {lengths}, not four equal ones")
+    sizes = _split_sizes(split)
+    if len(split.outputs) != 4 or sizes not in ([], [hidden] * 4):
+        raise NotConstant(f"its Split makes parts of {sizes}, not four equal ones")
     arrays = [*(weight for weight, _ in terms), *biases]
     end.scope.file.hold(4 * sum(array.size for array in arrays), max(4, *(array.itemsize for array in arrays)))
-    recurrent, inputs = _recurrent_and_input(terms, hidden, match)
+    recurrent, inputs = _recurrent_and_input_weights(terms, hidden, match)
     framework = next((name for name, letters in gates.ORDERS.items() if letters == match.order), "gatewise")
 
-    def rows(array: Array) -> Array:  # (·, 4 · hidden) to (4 · hidden, ·), in an order that has a name
+    def reorder_gates(array: Array) -> Array:
+        """Return (·, 4 · hidden) as (4 · hidden, ·), its gates in the framework's order."""
         transposed = to_float(array.T)
         if gates.ORDERS[framework] == match.order:
             return transposed
         parts = transposed.reshape(4, hidden, -1)
         return parts[[match.order.index(letter) for letter in gates.ORDERS[framework]]].reshape(4 * hidden, -1)
 
-    p = conventions.parameters(framework, rows(inputs), rows(recurrent), [rows(bias)[:, 0] for bias in biases])
+    p = conventions.parameters(
+        framework, reorder_gates(inputs), reorder_gates(recurrent), [reorder_gates(bias)[:, 0] for bias in biases]
+    )
     extent = "it is a cell in the body of a Scan" if end.scope.carried else "it is one step of a cell"
     return StoredLSTM(
         name,
@@ -136,27 +141,27 @@ def _read(match: _CellMatch, name: str) -> StoredLSTM:
     )
 
 
-def _lengths(split: OnnxNode) -> list[int]:
-    """Return the sizes of the parts, of many the first few; none where they are not given."""
+def _split_sizes(split: OnnxNode) -> list[int]:
+    """Return the sizes of the parts of an ONNX Split, of many the first few; none where they are not given."""
     if len(split.inputs) > 1 and split.inputs[1]:
         return [int(length) for length in split.scope.value(split.inputs[1]).flat[:8]]
     return [int(length) for length in split.attributes.get("split", "ints", [])[:8]]
 
 
-def _terms(split: OnnxNode) -> tuple[list[_WeightTerm], list[Array]]:
-    """Return the terms of the pre-activations: products, and biases (1, 4 · hidden)."""
-    scope, waiting = split.scope, [split.inputs[0]]
+def _preactivation_terms(split: OnnxNode) -> tuple[list[_WeightTerm], list[Array]]:
+    """Return the terms of the gates' pre-activations, given their ONNX Split: products, and biases (1, 4 · hidden)."""
+    scope, names = split.scope, [split.inputs[0]]
     terms: list[_WeightTerm] = []
     biases: list[Array] = []
-    while waiting and len(terms) + len(biases) < 8:
-        name = waiting.pop()
+    while names and len(terms) + len(biases) < 8:
+        name = names.pop()
         scope.file.budget.work(4, "reading its LSTM cells")
         source = _output_of(scope, name, "Add", "MatMul", "Gemm")
         node = None if source is None else source.node
         if node is None or node.scope is not scope:
-            biases.append(_row(scope, name))
+            biases.append(_bias_row(scope, name))
         elif node.operator == "Add":
-            waiting += node.inputs
+            names += node.inputs
         else:
             attributes = node.attributes
             scales = [attributes.get(scale, "f", 1.0) for scale in ("alpha", "beta")]
@@ -164,64 +169,64 @@ def _terms(split: OnnxNode) -> tuple[list[_WeightTerm], list[Array]]:
                 raise NotConstant("it has a Gemm that scales or transposes its input")
             weight = scope.value(node.inputs[1])
             terms.append(_WeightTerm(weight.T if attributes.get("transB", "i", 0) else weight, node.inputs[0]))
-            biases += [_row(scope, bias) for bias in node.inputs[2:3] if bias]
-    if waiting or len(terms) not in (1, 2):
+            biases += [_bias_row(scope, bias) for bias in node.inputs[2:3] if bias]
+    if names or len(terms) not in (1, 2):
         raise NotConstant(f"its pre-activations are sums of {len(terms)} products; only 1 or 2 are recognised")
     return terms, biases
 
 
-def _row(scope: OnnxScope, name: str) -> Array:
+def _bias_row(scope: OnnxScope, name: str) -> Array:
     array = scope.value(name)
     scope.file.hold(array.size, array.itemsize)  # of numbers that are one in memory
     return array.reshape(1, -1)
 
 
-def _recurrent_and_input(terms: Sequence[_WeightTerm], hidden: int, match: _CellMatch) -> tuple[Array, Array]:
-    """Return the recurrent weights and the input's: those recur that are multiplied by the old hidden state."""
+def _recurrent_and_input_weights(terms: Sequence[_WeightTerm], hidden: int, match: _CellMatch) -> tuple[Array, Array]:
+    """Return the recurrent and the input weights of an ONNX cell: the recurrent ones multiply the previous h."""
     if len(terms) == 1:  # of h and x, concatenated
         weight, name = terms[0]
         both = _output_of(match.split.scope, name, "Concat")
         if both is None or len(both.node.inputs) != 2:
             raise NotConstant("its one product is not of the hidden state and the input")
-        first, second = (_is_old_state(part, match) for part in both.node.inputs)
+        first, second = (_is_previous_h(part, match) for part in both.node.inputs)
         if first == second:
             raise NotConstant("the file does not distinguish its hidden state from its input")
         return (weight[:hidden], weight[hidden:]) if first else (weight[-hidden:], weight[:-hidden])
     recurs = [term.weight.shape[0] == hidden for term in terms]
     if all(recurs):
-        recurs = [_is_old_state(term.name, match) for term in terms]
+        recurs = [_is_previous_h(term.name, match) for term in terms]
     if sum(recurs) != 1:
         raise NotConstant("the file does not distinguish its hidden state from its input")
     position = recurs.index(True)
     return terms[position].weight, terms[1 - position].weight
 
 
-def _is_old_state(name: str, match: _CellMatch) -> bool:
-    """Say whether a name is the old hidden state.
+def _is_previous_h(name: str, match: _CellMatch) -> bool:
+    """Say whether a name in an ONNX graph is the previous hidden state of a matched cell.
 
     It is a part of the array that also has the old cell state; or, in the body of a Scan, the state that the new hidden
     state becomes at the next step.
     """
-    body, array = match.end.scope, _array_of(match.split.scope, name)
-    if array == _array_of(*match.previous_c):
+    body, array = match.end.scope, _source_array(match.split.scope, name)
+    if array == _source_array(*match.previous_c):
         return True
     after = body.carried.get(array.name) if array.scope is body else None
-    return after is not None and _array_of(body, after) == (body, match.end.outputs[0])
+    return after is not None and _source_array(body, after) == (body, match.end.outputs[0])
 
 
-def _array_of(scope: OnnxScope, name: str) -> OnnxValue:
-    """Return the array of which a name is a part."""
+def _source_array(scope: OnnxScope, name: str) -> OnnxValue:
+    """Return the array of an ONNX graph of which a name is a slice, or the same numbers in another shape."""
     for node, _ in scope.upstream(name):
         if not (node.is_standard and node.operator in _PASSING):
             break
         scope, name = node.scope, node.inputs[0]
     with suppress(NotConstant):
-        return scope.owner(name)
+        return scope.resolve(name)
     return OnnxValue(scope, name)
 
 
 def unrecognised_cells(nodes: Sequence[OnnxNode], read: set[OnnxScope]) -> Iterator[Refused]:
-    """Yield the graphs with the operators of an LSTM cell, none of which was recognised."""
+    """Yield a refusal of each ONNX graph that has the operators of an LSTM cell but no recognised one."""
     counts: dict[OnnxScope, Counter[str]] = {}
     for node in nodes:
         counts.setdefault(node.scope, Counter())[node.operator] += 1

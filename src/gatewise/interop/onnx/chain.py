@@ -26,20 +26,21 @@ from gatewise.showing import with_article
 
 
 def network(path: str, graph: LstmGraph, nodes: Sequence[OnnxNode], description: StoredLSTM) -> Network:
-    """Return the network that a graph computes, given the nodes of its only LSTM, the lowest layer's first.
+    """Return the network that an ONNX graph computes, given the nodes of its only LSTM, the lowest layer's first.
 
     A node that a `Network` cannot express is refused by name.
     """
     with reading_network(path, "; its layers can be named instead, as embedding and head"):
         try:
-            return _network(graph, nodes, description)
+            return _network_of_chain(graph, nodes, description)
         except NotConstant as problem:
             raise FileError(str(problem)) from None
         except IndexError:
             raise FileError("one of its nodes lacks an input") from None
 
 
-def _network(graph: LstmGraph, nodes: Sequence[OnnxNode], description: StoredLSTM) -> Network:
+def _network_of_chain(graph: LstmGraph, nodes: Sequence[OnnxNode], description: StoredLSTM) -> Network:
+    """Return an LSTM with the layers before and after it in an ONNX graph, followed back from the graph's output."""
     lstm, top, bottom = description.lstm, nodes[-1], nodes[0]
     states = {name for node in nodes for name in node.outputs[1:3]}
     ends = [name for name in graph.outputs if not _is_final_state(top.scope, name, states)]
@@ -69,7 +70,7 @@ def _network(graph: LstmGraph, nodes: Sequence[OnnxNode], description: StoredLST
 
 
 def _is_final_state(scope: OnnxScope, name: str, states: Collection[str]) -> bool:
-    """Say whether an output is made of final states alone, side by side or moved."""
+    """Say whether an ONNX output consists of an LSTM's final states alone, concatenated or with moved axes."""
     if name in states:
         return True
     for node, _ in scope.upstream(name):
@@ -99,24 +100,24 @@ class _ChainWalk:
         self._bias: Array | None = None
 
     def follow(self, name: str, ends: Collection[str], *, embedding: bool = False) -> str:
-        """Go back to one of the ends, and return it; `embedding` lets one come last, but for what moves its tokens."""
+        """Follow an ONNX graph back from a name to one of the ends, and return that; `embedding` allows one there."""
         for _ in range(DEEPEST):
             if name in ends and self._bias is None and self._activation is None:
                 return name
             source = self.scope.source(name)
             if source is None or source.node.scope is not self.scope or source.position != 0:
                 raise FileError(f"{shown(name)!r} is not what a chain from its input to its output has")
-            read = self._input_of(source.node, embedding) if source.node.is_standard else None
+            read = self._take_node(source.node, embedding) if source.node.is_standard else None
             if read is None:
                 kind = with_article(shown(source.node.operator))
                 raise FileError(f"{source.node.label!r} is {kind}, which a network does not have {self.where}")
             name = read
         raise FileError(f"it has more than {DEEPEST} operators {self.where}")
 
-    def _input_of(self, node: OnnxNode, embedding: bool) -> str | None:
-        """Take in one node, and return the name that it reads; None if a network has no such node."""
+    def _take_node(self, node: OnnxNode, embedding: bool) -> str | None:
+        """Add an ONNX node to the chain, and return the name that it reads; None if a network has no such node."""
         inputs, attributes = node.inputs, node.attributes
-        clear = self._activation is None and self._bias is None
+        nothing_pending = self._activation is None and self._bias is None
         if self.embedding is not None:  # of the tokens
             moved = node.operator in ("Identity", "Cast") or attributes.get("perm", "ints") == [1, 0]
             return inputs[0] if moved else None
@@ -125,18 +126,18 @@ class _ChainWalk:
             return inputs[0]
         if is_identity(node):
             return inputs[0]
-        if node.operator in ACTIVATIONS and clear and len(inputs) == 1 and self._is_over_last_axis(node):
+        if node.operator in ACTIVATIONS and nothing_pending and len(inputs) == 1 and self._is_over_last_axis(node):
             self._activation = ACTIVATIONS[node.operator]
             return inputs[0]
         if node.operator == "Add" and self._bias is None and len(inputs) == 2:
-            return self._bias_of(node)
-        if node.operator == "Gather" and clear and not embedding and self.last_step_of is None:
+            return self._take_bias(node)
+        if node.operator == "Gather" and nothing_pending and not embedding and self.last_step_of is None:
             position = node.scope.value(inputs[1])
             if position.size != 1 or position.reshape(-1)[0] != -1:
                 return None
             self.last_step_of = attributes.get("axis", "i", 0)
             return inputs[0]
-        table = node.operator == "Gather" and clear and embedding
+        table = node.operator == "Gather" and nothing_pending and embedding
         product = (node.operator == "MatMul" and len(inputs) == 2) or (node.operator == "Gemm" and self._bias is None)
         matrix = matrix_of(node) if table or product else None
         if matrix is None or (matrix.bias and not matrix.has_bias(matrix.bias)):
@@ -147,8 +148,8 @@ class _ChainWalk:
         self._add_linear(matrix)
         return inputs[0]
 
-    def _bias_of(self, node: OnnxNode) -> str | None:
-        """Take in the bias that an Add adds to a product, and return the product's name."""
+    def _take_bias(self, node: OnnxNode) -> str | None:
+        """Keep the bias that an ONNX Add adds to a product, and return the product's name."""
         for bias, product in (node.inputs, node.inputs[::-1]):
             source = self.scope.source(product)
             if source is not None and source.node.operator == "MatMul" and len(source.node.inputs) == 2:
@@ -159,6 +160,7 @@ class _ChainWalk:
         return None
 
     def _add_linear(self, matrix: Matrix) -> None:
+        """Put the linear layer of an ONNX matrix, with the bias and activation after it, before the others."""
         bias = read_tensor(self.scope, matrix.bias) if matrix.bias else self._bias
         cast = None if bias is None else bias.reshape(-1).astype(self.dtype)
         self.layers.insert(0, Linear(matrix.read().astype(self.dtype), cast, self._activation))

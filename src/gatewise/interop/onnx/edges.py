@@ -10,7 +10,7 @@ EXCHANGE = [1, 0, 2]  # the permutation of time and batch
 
 
 def is_identity(node: OnnxNode) -> bool:
-    """Say whether a node returns the numbers of its first input, but for rounding; NotConstant if unknown."""
+    """Say whether an ONNX node returns the numbers of its first input, but for rounding; NotConstant if unknown."""
     if node.operator == "Cast":
         types = node.scope.file.onnx.TensorProto
         return node.attributes.get("to", "i") in (types.FLOAT, types.DOUBLE, types.FLOAT16, types.BFLOAT16)
@@ -28,7 +28,7 @@ def is_exchange(node: OnnxNode) -> bool:
 
 
 def trace_back(scope: OnnxScope, name: str, *, exchanges: bool = False) -> Edge[OnnxValue]:
-    """Return the edge that ends in a name; its source is the last name whose numbers are the same.
+    """Return the edge of an ONNX graph that ends in a name; its source is the first name with the same numbers.
 
     With `exchanges`, it carries (time, batch, feature) or (batch, time, feature), so that these may be exchanged.
     """

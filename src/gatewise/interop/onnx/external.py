@@ -19,10 +19,10 @@ from gatewise.interop.onnx.attributes import NotConstant, text_of
 
 @contextmanager
 def open_file(folder: Path | None, tensor: Any) -> Iterator[tuple[BinaryIO, os.stat_result]]:
-    """Open the file that holds a tensor, in the model's folder; yield it with its status, or raise NotConstant."""
+    """Open the file in an ONNX model's folder that holds a tensor; yield it with its status, or raise NotConstant."""
     if folder is None:
         raise NotConstant("its numbers are in another file; read the model from its path")
-    location = _entries(tensor).get("location", "")
+    location = _external_entries(tensor).get("location", "")
     with ExitStack() as stack:
         try:
             file_and_status = stack.enter_context(beside.open_beside(folder, location))
@@ -32,14 +32,14 @@ def open_file(folder: Path | None, tensor: Any) -> Iterator[tuple[BinaryIO, os.s
 
 
 def extent_of(tensor: Any, size: int, needed: int | None) -> tuple[int, int]:
-    """Return the offset of a tensor in a file of that size, and its length in bytes.
+    """Return the offset of an external ONNX tensor in a file of that size, and its length in bytes.
 
     `needed` is the length by its shape and type; None if the type is unknown.
     """
-    entries = _entries(tensor)
+    entries = _external_entries(tensor)
     location, length = text_of(entries.get("location", "")), entries.get("length")
-    start = _number(entries.get("offset", "0"))
-    count = needed if length is None else _number(length)
+    start = _parse_size(entries.get("offset", "0"))
+    count = needed if length is None else _parse_size(length)
     if count is None and length is None and start is not None:
         count = max(0, size - start)  # all the rest
     if needed is not None and count != needed:
@@ -49,28 +49,28 @@ def extent_of(tensor: Any, size: int, needed: int | None) -> tuple[int, int]:
     return start, count
 
 
-def _entries(tensor: Any) -> dict[str, str]:
+def _external_entries(tensor: Any) -> dict[str, str]:
     return {entry.key: entry.value for entry in tensor.external_data}
 
 
-def _number(text: str) -> int | None:
+def _parse_size(text: str) -> int | None:
     return int(text) if len(text) < 20 and text.isascii() and text.isdigit() else None
 
 
-def tensors(model: Any) -> Iterator[Any]:
-    """Yield every tensor of a model that is in another file."""
-    waiting = [model.graph]
+def tensors_outside(model: Any) -> Iterator[Any]:
+    """Yield every tensor of an ONNX model that is in another file."""
+    graphs = [model.graph]
     nodes = [node for function in model.functions for node in function.node]
-    while waiting or nodes:
-        held = []
+    while graphs or nodes:
+        tensors = []
         if nodes:
             for attribute in nodes.pop().attribute:
-                waiting += [attribute.g] if attribute.HasField("g") else []
-                waiting += attribute.graphs
-                held += [attribute.t] if attribute.HasField("t") else []
-                held += attribute.tensors
+                graphs += [attribute.g] if attribute.HasField("g") else []
+                graphs += attribute.graphs
+                tensors += [attribute.t] if attribute.HasField("t") else []
+                tensors += attribute.tensors
         else:
-            graph = waiting.pop()
+            graph = graphs.pop()
             nodes += graph.node
-            held += graph.initializer
-        yield from (tensor for tensor in held if tensor.data_location)
+            tensors += graph.initializer
+        yield from (tensor for tensor in tensors if tensor.data_location)

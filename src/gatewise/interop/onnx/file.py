@@ -42,7 +42,7 @@ class OnnxFile:
         budget: Budget,
         kept_out: Sequence[memoryview] = (),
     ) -> None:
-        self.onnx: Any = packages.reader()
+        self.onnx: Any = packages.import_onnx()
         self.model, self.omitted, self.budget = model, omitted, budget
         self.beside = None if path is None else Path(os.path.abspath(path)).parent
         self._functions = {(proto.domain, proto.name, proto.overload): proto for proto in model.functions}
@@ -59,10 +59,10 @@ class OnnxFile:
             for number in (getattr(self.onnx.TensorProto, name) for name in TYPES)
         }
 
-    def visit(self, owner: Any, nodes: Sequence[Any], *named: Sequence[Any]) -> None:
-        """Take the nodes of a graph or function (`owner`), and its other `named` entries, off the budget.
+    def charge_nodes(self, owner: Any, nodes: Sequence[Any], *named: Sequence[Any]) -> None:
+        """Charge the nodes of an ONNX graph or function (`owner`), and its other `named` entries, to the budget.
 
-        Those of a function are taken off at every call.
+        Those of a function are charged at every call.
         """
         if id(owner) not in self._sizes:
             elements = (
@@ -79,19 +79,19 @@ class OnnxFile:
         self.budget.hold(letters, 1, "the names of its nodes")
 
     def function(self, node: Any) -> Any | None:
-        """Return the function of the file that a node calls; None if it is an operator."""
+        """Return the function of the ONNX file that a node calls; None if it is an operator."""
         domain = "" if node.domain == "ai.onnx" else node.domain
         return self._functions.get((domain, node.op_type, node.overload))
 
     def dtype(self, number: int) -> np.dtype[Any]:
-        """Return the type to which ONNX gives that number."""
+        """Return NumPy's type for the number of one of ONNX's types."""
         if number not in self._types:
             raise NotConstant(f"it is of ONNX's type {number}, which is not supported")
         dtype: np.dtype[Any] = self._types[number]
         return dtype
 
     def hold(self, count: int, itemsize: int, purpose: str = "computing it") -> None:
-        """Take the bytes of numbers off the budget; `NotConstant` if it does not have them."""
+        """Charge the memory of an ONNX tensor to the budget; `NotConstant` if that does not have it."""
         try:
             self.budget.hold(count, itemsize, purpose)
         except CapacityError:
@@ -100,12 +100,13 @@ class OnnxFile:
             raise NotConstant(str(problem)) from None
 
     def array(self, tensor: Any) -> AnyArray:
-        """Return the numbers of a tensor, read-only: the same array each time."""
+        """Return the numbers of an ONNX tensor, read-only: the same array each time."""
         if id(tensor) not in self._arrays:
-            self._arrays[id(tensor)] = tensor, self._array(tensor)
+            self._arrays[id(tensor)] = tensor, self._read_tensor(tensor)
         return self._arrays[id(tensor)][1]
 
-    def _array(self, tensor: Any) -> AnyArray:
+    def _read_tensor(self, tensor: Any) -> AnyArray:
+        """Return the numbers of an ONNX tensor, from another file, its raw bytes or the field of their type."""
         dtype = self.dtype(tensor.data_type)
         dims = dims_of(tensor)
         count, itemsize = math.prod(dims), self._itemsize(tensor.data_type)
@@ -132,7 +133,7 @@ class OnnxFile:
         return 2 if number == self.onnx.TensorProto.BFLOAT16 else self._types[number].itemsize
 
     def read_outside(self, tensor: Any) -> bytes:
-        """Return the bytes of a tensor in another file, whose size is added to the budget once."""
+        """Return the bytes of an ONNX tensor in another file, whose size is added to the budget once."""
         known = tensor.data_type in self._types
         needed = math.prod(dims_of(tensor)) * self._itemsize(tensor.data_type) if known else None
         with external.open_file(self.beside, tensor) as (file, status):
@@ -148,7 +149,7 @@ class OnnxFile:
         return data
 
     def _typed_numbers(self, tensor: Any) -> AnyArray:
-        """Return the numbers of a tensor that are in the field of their type."""
+        """Return the numbers of an ONNX tensor that are in the field of their type, such as float_data."""
         fields: Iterable[str] = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data")
         count = sum(len(getattr(tensor, name)) for name in fields)
         self.hold(count, 16)  # numbers of Python on the way, of NumPy in the end
@@ -161,7 +162,7 @@ class OnnxFile:
 
 
 def dims_of(tensor: Any) -> tuple[int, ...]:
-    """Return the shape of a tensor."""
+    """Return the shape of an ONNX tensor."""
     dims = tuple(tensor.dims[: AXES + 1])
     if len(dims) > AXES or any(size < 0 for size in dims):
         raise NotConstant(f"its dimensions {dims[:8]} are not allowed")

@@ -24,7 +24,7 @@ FinalOutputs = dict[tuple[OnnxScope, Names], str]  # by the final states of a sc
 
 
 def final_outputs(nodes: Iterable[OnnxNode], outputs: Iterable[str]) -> FinalOutputs:
-    """Return the graph's outputs that are final states, of one LSTM or of several, concatenated."""
+    """Return the ONNX graph's outputs that are final states, of one LSTM or of several, concatenated."""
     states_of: dict[OnnxScope, dict[str, Names]] = {}
     for node in nodes:
         if node.scope.parent is None:
@@ -55,7 +55,7 @@ def names_of(
     finals: FinalOutputs,
     sizes: Sizes,
 ) -> GraphNames:
-    """Return the names of the LSTM of nodes, the lowest layer's first.
+    """Return the names in an ONNX graph of an LSTM's inputs and outputs, given its nodes, the lowest layer's first.
 
     `results` are the names of the main graph that hold its output; `outputs` are those of the main graph, with their
     positions.
@@ -71,18 +71,18 @@ def names_of(
     return GraphNames(
         x=_graph_input(x),
         lengths=_graph_input(trace_back(first.scope, first.input("sequence_lens"))),
-        h0=_initial_states(nodes, "initial_h", len(lstm.directions), sizes),
-        c0=_initial_states(nodes, "initial_c", len(lstm.directions), sizes),
+        h0=_state_inputs(nodes, "initial_h", len(lstm.directions), sizes),
+        c0=_state_inputs(nodes, "initial_c", len(lstm.directions), sizes),
         y=y or batch_first,
-        hn=_final_states(nodes, 1, finals),
-        cn=_final_states(nodes, 2, finals),
+        hn=_state_outputs(nodes, 1, finals),
+        cn=_state_outputs(nodes, 2, finals),
         x_batch_first=x.layout == BATCH_FIRST,
         y_batch_first=y is None and batch_first is not None,
     )
 
 
 def _graph_input(edge: Edge[OnnxValue]) -> str | None:
-    """Return the name of the main graph's input from which an edge comes; None if it has a value in the file."""
+    """Return the input of the main ONNX graph from which an edge comes; None if it has a value in the file."""
     scope, name = edge.source
     source = scope.graph_input(name) if name else None  # an input may be left out
     return source.name if source is not None and source.name not in source.scope.tensors else None
@@ -104,24 +104,24 @@ class _StateRows:
 
 
 def _state_rows(node: OnnxNode, role: str, sizes: Sizes) -> _StateRows | str | None:
-    """Return the input that is an initial state: a part of it, or the name of one that is given entirely."""
+    """Return the ONNX graph's input that is a node's initial state: its rows if sliced, its name if taken entirely."""
     edge = trace_back(node.scope, node.input(role))
     source = edge.source.scope.source(edge.source.name)
     if source is None or source.node.operator != "Slice":
         return _graph_input(edge)
     cut = source.node
     try:
-        start, end, *more = (int(cut.scope.value(name).item()) for name in cut.inputs[1:])
+        start, end, *axes_and_steps = (int(cut.scope.value(name).item()) for name in cut.inputs[1:])
     except (NotConstant, ValueError, TypeError):
         return None
     name = _graph_input(edge := trace_back(cut.scope, cut.inputs[0]))
-    if name is None or more[:1] not in ([], [0]) or more[1:] not in ([], [1]):
+    if name is None or axes_and_steps[:1] not in ([], [0]) or axes_and_steps[1:] not in ([], [1]):
         return None
-    return _StateRows(name, start, end, sizes.of(*edge.source, 0))
+    return _StateRows(name, start, end, sizes.of_axis(*edge.source, 0))
 
 
-def _initial_states(nodes: Sequence[OnnxNode], role: str, directions: int, sizes: Sizes) -> tuple[str | None, ...]:
-    """Return the input that is the initial state of each layer: its own, or one that holds those of all."""
+def _state_inputs(nodes: Sequence[OnnxNode], role: str, directions: int, sizes: Sizes) -> tuple[str | None, ...]:
+    """Return the ONNX graph's input that is each layer's initial state: its own, or one that holds those of all."""
     rows = [_state_rows(node, role, sizes) for node in nodes]
     names = tuple(
         part.name if isinstance(part, _StateRows) and part.entire else part if isinstance(part, str) else None
@@ -138,8 +138,8 @@ def _initial_states(nodes: Sequence[OnnxNode], role: str, directions: int, sizes
     return (parts[0].name if in_order and (size == needed or not isinstance(size, int)) else None,) * len(nodes)
 
 
-def _final_states(nodes: Sequence[OnnxNode], position: int, finals: FinalOutputs) -> tuple[str | None, ...]:
-    """Return the output that is the final state of each layer: its own, or one that holds those of all."""
+def _state_outputs(nodes: Sequence[OnnxNode], position: int, finals: FinalOutputs) -> tuple[str | None, ...]:
+    """Return the ONNX graph's output that is each layer's final state: its own, or one that holds those of all."""
     scope = nodes[0].scope
     states = tuple(node.outputs[position] if len(node.outputs) > position else "" for node in nodes)
     names = tuple(finals.get((scope, (state,))) for state in states)

@@ -54,7 +54,7 @@ _BY_NAME = {name.lower(): name for name in ACTIVATIONS}  # onnxruntime ignores t
 
 
 def read_node(node: OnnxNode, name: str) -> StoredLSTM:
-    """Return the LSTM of a node under that name; NotConstant if a weight or an attribute of it cannot be read."""
+    """Return the LSTM of an ONNX node under that name; NotConstant if a weight or an attribute cannot be read."""
     attributes, quantised = node.attributes, node.operator == QUANTISED
     if unknown := sorted(attributes.names() - ATTRIBUTES):
         raise NotConstant(f"it has an attribute {shown(unknown[0])!r}, which the operator does not have")
@@ -62,14 +62,12 @@ def read_node(node: OnnxNode, name: str) -> StoredLSTM:
     if directions is None:
         raise NotConstant(f"its direction is {text_of(attributes.get('direction', 's'))!r}, not one of {[*DIRECTIONS]}")
     notes: list[str] = []
-    arrays = _arrays(node, len(directions), notes)
+    arrays = _weight_arrays(node, len(directions), notes)
     hidden = arrays["R"].shape[2]
     if attributes.get("hidden_size", "i", hidden) != hidden:
         raise NotConstant(f"its hidden_size is {attributes.get('hidden_size', 'i')}; its R is for {hidden} units")
-    variants = _variants(attributes, len(directions), "P" in arrays, notes)
-    cells = [
-        _cell(arrays, place, hidden, variant) for place, variant in zip(range(len(directions)), variants, strict=True)
-    ]
+    variants = _direction_variants(attributes, len(directions), "P" in arrays, notes)
+    cells = [_direction_parameters(arrays, position, hidden, variant) for position, variant in enumerate(variants)]
     lstm = LSTM.from_cells([cells], direction=directions[0])
     layout = attributes.get("layout", "i", 0)
     if layout not in (0, 1):
@@ -77,8 +75,8 @@ def read_node(node: OnnxNode, name: str) -> StoredLSTM:
     if len(cells) == 2:
         notes.append(APART)
     _note_lengths(node, notes)
-    state = _state(node, lstm, layout, notes)
-    warns = (_error_to_expect(cells),) if quantised else ()
+    state = _stored_state(node, lstm, layout, notes)
+    warns = (_quantisation_sentence(cells),) if quantised else ()
     notes += warns
     domain = "com.microsoft" if quantised else f"opset {node.scope.file.opset}"
     return StoredLSTM(
@@ -102,14 +100,14 @@ def number(value: float) -> float:
 # The numbers.
 
 
-def _arrays(node: OnnxNode, directions: int, notes: list[str]) -> dict[str, Array]:
-    """Return W, R and, if the node has them, B and P, in shapes that fit each other, as float32 or float64."""
+def _weight_arrays(node: OnnxNode, directions: int, notes: list[str]) -> dict[str, Array]:
+    """Return an ONNX LSTM's W, R and, if there, B and P, in shapes that fit each other, as float32 or float64."""
     quantised = node.operator == QUANTISED
     arrays: dict[str, AnyArray] = {}
     for name in ("W", "R", "B", "P"):
         array = node.constant(name)
         if array is not None:
-            arrays[name] = _dequantise(node, name, array, directions) if quantised and name in "WR" else array
+            arrays[name] = _dequantise_weights(node, name, array, directions) if quantised and name in "WR" else array
     for name in ("W", "R"):
         if name not in arrays:
             raise NotConstant(f"it lacks its {name}")
@@ -138,25 +136,25 @@ def _arrays(node: OnnxNode, directions: int, notes: list[str]) -> dict[str, Arra
     return {name: to_float(array) for name, array in arrays.items()}
 
 
-def _cell(arrays: dict[str, Array], place: int, hidden: int, variant: Variant) -> Parameters:
-    """Return the cell of a direction, by its position."""
-    biases = arrays["B"][place].reshape(2, 4 * hidden) if "B" in arrays else []
-    peephole = arrays["P"][place] if "P" in arrays else None
-    w, r = arrays["W"][place], arrays["R"][place]
+def _direction_parameters(arrays: dict[str, Array], direction: int, hidden: int, variant: Variant) -> Parameters:
+    """Return the parameters of one direction of an ONNX LSTM, by its position."""
+    biases = arrays["B"][direction].reshape(2, 4 * hidden) if "B" in arrays else []
+    peephole = arrays["P"][direction] if "P" in arrays else None
+    w, r = arrays["W"][direction], arrays["R"][direction]
     return conventions.parameters("onnx", w, r, list(biases), peephole=peephole, variant=variant)
 
 
-def _variants(attributes: Attributes, directions: int, peepholes: bool, notes: list[str]) -> list[Variant]:
-    """Return the switches of each direction's cell."""
+def _direction_variants(attributes: Attributes, directions: int, peepholes: bool, notes: list[str]) -> list[Variant]:
+    """Return the variant of each direction's cell, by the attributes of an ONNX LSTM."""
     stated = attributes.get("activations", "strings", [])
     names = [text_of(name) for name in stated] or ["Sigmoid", "Tanh", "Tanh"] * directions
     if len(names) != 3 * directions:
         raise NotConstant(f"it has {len(names)} activations; it must have {3 * directions}")
     constants = {letter: list(attributes.get(f"activation_{letter}", "floats", [])) for letter in ("alpha", "beta")}
     # Each list has a value for each activation that has such a constant, in their order, as onnxruntime reads them.
-    activations = [_activation(name, constants) for name in names]
-    if left := [f"activation_{letter}" for letter, values in constants.items() if values]:
-        notes.append(f"it has more {' and '.join(left)} than its activations use; onnxruntime ignores the rest")
+    activations = [_next_activation(name, constants) for name in names]
+    if unused := [f"activation_{letter}" for letter, values in constants.items() if values]:
+        notes.append(f"it has more {' and '.join(unused)} than its activations use; onnxruntime ignores the rest")
     clip, coupled = attributes.get("clip", "f"), attributes.get("input_forget", "i", 0)
     return [
         Variant(
@@ -173,7 +171,7 @@ def _variants(attributes: Attributes, directions: int, peepholes: bool, notes: l
     ]
 
 
-def _activation(name: str, constants: dict[str, list[float]]) -> Activation:
+def _next_activation(name: str, constants: dict[str, list[float]]) -> Activation:
     """Return an activation by its name in ONNX; its constants are the next of each list, and are taken from it."""
     if name.lower() not in _BY_NAME:
         raise NotConstant(f"it has an activation {name!r}; known: {', '.join(ACTIVATIONS)}")
@@ -193,7 +191,7 @@ def _activation(name: str, constants: dict[str, list[float]]) -> Activation:
 
 
 def _note_lengths(node: OnnxNode, notes: list[str]) -> None:
-    """Add a note if a node takes the lengths of its sequences."""
+    """Add a note if an ONNX LSTM takes the lengths of its sequences."""
     if not node.input("sequence_lens"):
         return
     try:
@@ -207,16 +205,16 @@ def _note_lengths(node: OnnxNode, notes: list[str]) -> None:
     )
 
 
-def _state(node: OnnxNode, lstm: LSTM, layout: int, notes: list[str]) -> States | None:
-    """Return the initial state that the file holds; a note names a state that comes in as the model runs."""
+def _stored_state(node: OnnxNode, lstm: LSTM, layout: int, notes: list[str]) -> States | None:
+    """Return an ONNX LSTM's initial state if the file holds it; a note names one that comes in as the model runs."""
     directions, hidden = len(lstm.directions), lstm.hidden_size
-    parts: dict[str, Array] = {}
+    arrays: dict[str, Array] = {}
     missing: list[str] = []
     for name in ("initial_h", "initial_c"):
         try:
             array = node.constant(name)
         except NotConstant as problem:
-            if not _is_zero(node.scope, node.input(name)):
+            if not _is_zeros(node.scope, node.input(name)):
                 missing.append(str(problem))
             continue
         if array is not None:
@@ -224,18 +222,19 @@ def _state(node: OnnxNode, lstm: LSTM, layout: int, notes: list[str]) -> States 
             if array.ndim != 3 or array.shape[::2] != (directions, hidden):
                 raise NotConstant(f"its {name} has shape {array.shape}; it must be ({directions}, batch, {hidden})")
             node.scope.file.hold(4 * array.size, lstm.dtype.itemsize)  # both kinds of it, and zeros for the other part
-            parts[name] = to_float(array).astype(lstm.dtype)
+            arrays[name] = to_float(array).astype(lstm.dtype)
     if missing:
         notes.append(f"{OUTSIDE} ({'; '.join(missing)})")
-    if missing or len({part.shape for part in parts.values()}) > 1 or not any(part.any() for part in parts.values()):
+    shapes = {array.shape for array in arrays.values()}
+    if missing or len(shapes) > 1 or not any(array.any() for array in arrays.values()):
         return None  # zeros, for so many sequences as were there when the file was written, are no state
-    zeros = np.zeros_like(next(iter(parts.values())))
-    h, c = parts.get("initial_h", zeros), parts.get("initial_c", zeros)
+    zeros = np.zeros_like(next(iter(arrays.values())))
+    h, c = arrays.get("initial_h", zeros), arrays.get("initial_c", zeros)
     return (tuple(State(h[position], c[position]) for position in range(directions)),)
 
 
-def _is_zero(scope: OnnxScope, name: str) -> bool:
-    """Say whether a name is zeros of a shape that comes in as the model runs, as exporters write a missing state."""
+def _is_zeros(scope: OnnxScope, name: str) -> bool:
+    """Say whether a name in an ONNX graph is zeros, also of a shape computed as the model runs: a missing state."""
     try:
         for node, _ in scope.upstream(name):
             if node.operator == "ConstantOfShape":
@@ -257,8 +256,8 @@ def _all_zero(scope: OnnxScope, array: AnyArray) -> bool:
 # The quantised kind.
 
 
-def _dequantise(node: OnnxNode, name: str, array: AnyArray, directions: int) -> AnyArray:
-    """Return (W - zero point) · scale, with the axes of the operator LSTM: the quantised one has inputs before gates.
+def _dequantise_weights(node: OnnxNode, name: str, array: AnyArray, directions: int) -> AnyArray:
+    """Return (W - zero point) · scale, its axes exchanged: ONNX's quantised LSTM has inputs before gates.
 
     Scales and zero points are one for each direction, or one for each direction and column.
     """
@@ -276,29 +275,29 @@ def _dequantise(node: OnnxNode, name: str, array: AnyArray, directions: int) -> 
             f" {name} of {array.dtype} {array.shape}"
         )
 
-    def spread(values: AnyArray) -> AnyArray:
+    def per_column(values: AnyArray) -> AnyArray:
         return values.reshape(directions, 1, -1)
 
     node.scope.file.hold(3 * array.size, 4)  # as integers, as numbers, and with the axes exchanged
-    numbers = (array.astype(np.int32) - spread(zero.astype(np.int32))).astype(np.float32) * spread(scale)
+    numbers = (array.astype(np.int32) - per_column(zero.astype(np.int32))).astype(np.float32) * per_column(scale)
     return np.ascontiguousarray(numbers.swapaxes(1, 2))
 
 
-def _error_to_expect(cells: Sequence[Parameters]) -> str:
-    """Return a sentence: how far the runtime's numbers are from those of the dequantised weights.
+def _quantisation_sentence(cells: Sequence[Parameters]) -> str:
+    """Return a sentence on the error of an 8-bit ONNX LSTM: runtimes also round inputs and hidden states.
 
     Before each product it rounds the input, and the hidden state, to 256 steps over their range at that moment. One
     rounding is off by half a step at most, and by a step / √12 on average; in a sum of products, independent roundings
     add by the root of the sum of the squares of the weights. The hidden state is between -1 and 1: 2/255 a step.
     """
 
-    def typical(weights: list[Array]) -> float:
+    def typical_error(weights: list[Array]) -> float:
         return max(float(np.sqrt(np.square(array, dtype=np.float64).sum(-1).max())) for array in weights) / (
             255 * 12**0.5
         )
 
-    of_h = 2 * typical([cell.recurrent_weight for cell in cells])
-    of_x = typical([cell.input_weight for cell in cells])
+    of_h = 2 * typical_error([cell.recurrent_weight for cell in cells])
+    of_x = typical_error([cell.input_weight for cell in cells])
     return (
         "its weights are 8-bit integers, which are dequantised; its runtime also rounds the input and the hidden state"
         f" to 8 bits at every step, so its pre-activations differ from gatewise's by about {of_x:.2g} times the range"

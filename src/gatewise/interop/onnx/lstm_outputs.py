@@ -36,28 +36,28 @@ class LstmOutput:
         return LstmOutput(self.node, TIME_FIRST, merge=merge)
 
     def is_result(self, merge: str) -> bool:
-        """Say whether it is the LSTM's whole output, its directions merged in that way."""
+        """Say whether this tensor of an ONNX graph is the LSTM's output, its directions merged in that way."""
         if merge == "none":
             return self.layout == UNMERGED and self.direction is None
         return self.merge == merge
 
 
 def output_after(
-    node: OnnxNode, known: Mapping[str, LstmOutput], lstms: Mapping[OnnxNode, StoredLSTM], sizes: Sizes
+    node: OnnxNode, traced: Mapping[str, LstmOutput], lstms: Mapping[OnnxNode, StoredLSTM], sizes: Sizes
 ) -> LstmOutput | None:
-    """Return the LSTM's output that the first output of a node is, if it is one.
+    """Return the LSTM output that an ONNX node passes on in its first output; None if it passes on none.
 
-    `known` has the names of its graph that are known so far; the sizes of merged outputs are learned.
+    `traced` has the LSTM outputs before it by their names; the sizes of merged outputs are learned.
     """
-    inputs = [known.get(name) for name in node.inputs]
+    inputs = [traced.get(name) for name in node.inputs]
     if all(value is None for value in inputs):
         return None
     try:
         if inputs[0] is not None and node.operator in _REARRANGING:
             return _move_axes(node, inputs[0], len(lstms[inputs[0].node].lstm.directions), sizes)
         if inputs[0] is not None and node.operator == "Reshape":
-            return _reshape(node, inputs[0], lstms[inputs[0].node].lstm, sizes)
-        return _merge(node, inputs)
+            return _concatenate_by_reshape(node, inputs[0], lstms[inputs[0].node].lstm, sizes)
+        return _merge_directions(node, inputs)
     except (NotConstant, IndexError):
         return None
 
@@ -66,14 +66,14 @@ _REARRANGING = ("Identity", "Dropout", "Cast", "Transpose", "Squeeze", "Unsqueez
 
 
 def _move_axes(node: OnnxNode, value: LstmOutput, directions: int, sizes: Sizes) -> LstmOutput | None:
-    """Return an output whose axes an operator moves, adds or takes away."""
+    """Return an LSTM output after an ONNX operator that moves, adds or removes axes; None if it is none then."""
     layout, attributes = value.layout, node.attributes
     if node.operator == "Transpose":
         order = attributes.get("perm", "ints", [])
         moved = tuple(layout[axis] for axis in order) if sorted(order) == [*range(len(layout))] else ()
         return replace(value, layout=moved) if moved in (NODE_OUTPUT, UNMERGED, TIME_FIRST, BATCH_FIRST) else None
     if node.operator == "Unsqueeze":
-        restored = value.direction is not None and layout == ONE_DIRECTION and _axes(node) in ([2], [-2])
+        restored = value.direction is not None and layout == ONE_DIRECTION and _stated_axes(node) in ([2], [-2])
         return replace(value, layout=UNMERGED) if restored else None
     if node.operator not in ("Squeeze", "Gather"):
         return value if is_identity(node) else None
@@ -81,15 +81,16 @@ def _move_axes(node: OnnxNode, value: LstmOutput, directions: int, sizes: Sizes)
         return None
     axis = layout.index(Axis.DIRECTION)
     if node.operator == "Squeeze":
-        return value.with_merge("concat") if directions == 1 and _axes(node) in ([axis], [axis - len(layout)]) else None
-    position = _constant(node, 1)
+        squeezed = directions == 1 and _stated_axes(node) in ([axis], [axis - len(layout)])
+        return value.with_merge("concat") if squeezed else None
+    position = _small_constant(node, 1)
     if attributes.get("axis", "i", 0) in (axis, axis - len(layout)) and position in ([0], [1]):
         return LstmOutput(value.node, ONE_DIRECTION, int(position[0]))
     return None
 
 
-def _merge(node: OnnxNode, inputs: Sequence[LstmOutput | None]) -> LstmOutput | None:
-    """Return an output that is computed from both directions, or from their sum and a constant."""
+def _merge_directions(node: OnnxNode, inputs: Sequence[LstmOutput | None]) -> LstmOutput | None:
+    """Return the LSTM output that an ONNX node computes from both directions, or from their sum and a constant."""
     first, second = inputs if len(inputs) == 2 else (None, None)
     if first is not None and second is not None:
         if (first.direction, second.direction) != (0, 1) or first != replace(second, direction=0):
@@ -103,14 +104,14 @@ def _merge(node: OnnxNode, inputs: Sequence[LstmOutput | None]) -> LstmOutput | 
         return None
     total = first or second
     if total is not None and (total.merge, total.layout) == ("sum", TIME_FIRST):
-        factor = _constant(node, inputs.index(None))
+        factor = _small_constant(node, inputs.index(None))
         if (node.operator, factor) == ("Mul", [0.5]) or (node.operator, factor, second) == ("Div", [2], None):
             return total.with_merge("average")
     return None
 
 
-def _reshape(node: OnnxNode, value: LstmOutput, lstm: LSTM, sizes: Sizes) -> LstmOutput | None:
-    """Return the concatenated output that a Reshape makes of the directions, if it leaves time and batch as they are.
+def _concatenate_by_reshape(node: OnnxNode, value: LstmOutput, lstm: LSTM, sizes: Sizes) -> LstmOutput | None:
+    """Return an LSTM's directions concatenated by an ONNX Reshape, if it leaves time and batch as they are.
 
     Sizes given as numbers imply that where the graph states how many steps or sequences there are: the rest goes to
     the other axis.
@@ -118,13 +119,13 @@ def _reshape(node: OnnxNode, value: LstmOutput, lstm: LSTM, sizes: Sizes) -> Lst
     if value.layout != UNMERGED or value.direction is not None:
         return None
     stated = node.attributes.get("shape", "ints") if len(node.inputs) < 2 else None
-    shape = sizes.vector(node.scope, node.inputs[1]) if len(node.inputs) > 1 else stated
+    shape = sizes.shape_vector(node.scope, node.inputs[1]) if len(node.inputs) > 1 else stated
     if shape is None or len(shape) != 3 or shape.count(-1) > 1:
         return None
     source, width = value.node, len(lstm.directions) * lstm.hidden_size
-    sizes_of_x = [sizes.of(source.scope, source.input("X"), axis) for axis in (0, 1)]
+    sizes_of_x = [sizes.of_axis(source.scope, source.input("X"), axis) for axis in (0, 1)]
     start = source.input("initial_h")
-    batches = [sizes_of_x[1], *([sizes.of(source.scope, start, 1)] if start else [])]
+    batches = [sizes_of_x[1], *([sizes.of_axis(source.scope, start, 1)] if start else [])]
     copied = () if node.attributes.get("allowzero", "i", 0) else (0,)  # the size of the same axis before
     same_time, same_batch = shape[0] in (sizes_of_x[0], *copied), shape[1] in (*batches, *copied)
     fits = same_time and same_batch if shape[2] == -1 else shape[2] == width and (same_time or same_batch)
@@ -134,8 +135,8 @@ def _reshape(node: OnnxNode, value: LstmOutput, lstm: LSTM, sizes: Sizes) -> Lst
     return value.with_merge("concat")
 
 
-def _constant(node: OnnxNode, position: int) -> list[float] | None:
-    """Return the few numbers of an input; None if they are not in the file, or many."""
+def _small_constant(node: OnnxNode, position: int) -> list[float] | None:
+    """Return the numbers of an ONNX node's input; None if they are not in the file, or more than eight."""
     try:
         array = node.scope.value(node.inputs[position])
     except NotConstant:
@@ -143,7 +144,7 @@ def _constant(node: OnnxNode, position: int) -> list[float] | None:
     return array.reshape(-1).tolist() if array.size <= 8 and array.dtype.kind in "iuf" else None
 
 
-def _axes(node: OnnxNode) -> list[float] | None:
-    """Return the axes of a Squeeze or an Unsqueeze: an attribute in older opsets, an input in newer ones."""
+def _stated_axes(node: OnnxNode) -> list[float] | None:
+    """Return the axes of an ONNX Squeeze or Unsqueeze: an attribute in older opsets, an input in newer ones."""
     axes: list[float] | None = node.attributes.get("axes", "ints")
-    return _constant(node, 1) if axes is None and len(node.inputs) > 1 else axes
+    return _small_constant(node, 1) if axes is None and len(node.inputs) > 1 else axes

@@ -14,21 +14,21 @@ from gatewise.interop.onnx.file import AnyArray, OnnxFile
 
 
 class OperatorCall:
-    """An operator with the values of its inputs; `place` is the position of the output that is computed."""
+    """An operator with the values of its inputs; `output` is the position of the output that is computed."""
 
     def __init__(
-        self, file: OnnxFile, node: Any, attributes: Attributes, inputs: list[AnyArray | None], place: int
+        self, file: OnnxFile, node: Any, attributes: Attributes, inputs: list[AnyArray | None], output: int
     ) -> None:
-        self.file, self.node, self.attributes, self.inputs, self.place = file, node, attributes, inputs, place
+        self.file, self.node, self.attributes, self.inputs, self.output = file, node, attributes, inputs, output
 
     def input(self, number: int) -> AnyArray:
-        """Return an input that must be there."""
+        """Return an input of an ONNX operator; NotConstant if it is missing."""
         if number >= len(self.inputs) or (array := self.inputs[number]) is None:
             raise NotConstant(f"{self.node.op_type} lacks its input {number}")
         return array
 
     def ints(self, attribute: str, number: int) -> list[int] | None:
-        """Return integers that are an attribute in older opsets, and an input in newer ones."""
+        """Return integers that are an ONNX attribute in older opsets, and an input in newer ones."""
         if attribute in self.attributes:
             integers: list[int] = self.attributes.get(attribute, "ints")
             return integers
@@ -38,12 +38,13 @@ class OperatorCall:
             return [int(number) for number in array.reshape(-1)]
         return None
 
-    def room(self, count: int, itemsize: int) -> None:
-        """Take the memory of the result off the budget."""
+    def reserve_memory(self, count: int, itemsize: int) -> None:
+        """Charge the memory of the result to the budget."""
         self.file.hold(count, itemsize)
 
 
-def _constant(call: OperatorCall) -> AnyArray:
+def _fold_constant(call: OperatorCall) -> AnyArray:
+    """Return the array of ONNX's Constant, from whichever attribute holds it."""
     get = call.attributes.get
     if "value" in call.attributes:
         return call.file.array(get("value", "t"))
@@ -56,31 +57,33 @@ def _constant(call: OperatorCall) -> AnyArray:
     raise NotConstant(f"it is a Constant with {', '.join(map(shown, sorted(call.attributes.names()))) or 'no value'}")
 
 
-def _squeeze(call: OperatorCall) -> AnyArray:
+def _fold_squeeze(call: OperatorCall) -> AnyArray:
     axes = call.ints("axes", 1)
     return np.squeeze(call.input(0), None if axes is None else tuple(axes))
 
 
-def _unsqueeze(call: OperatorCall) -> AnyArray:
+def _fold_unsqueeze(call: OperatorCall) -> AnyArray:
     axes = call.ints("axes", 1) or []
     return np.expand_dims(call.input(0), tuple(axes))
 
 
-def _reshape(call: OperatorCall) -> AnyArray:
+def _fold_reshape(call: OperatorCall) -> AnyArray:
+    """Return the array that ONNX's Reshape computes of constants: a size of 0 keeps that of the axis."""
     array, shape = call.input(0), call.ints("shape", 1)
     if shape is None:
         raise NotConstant("Reshape lacks its shape")
     if not call.attributes.get("allowzero", "i", 0):
         shape = [array.shape[axis] if size == 0 else size for axis, size in enumerate(shape)]
-    call.room(array.size, array.itemsize)
+    call.reserve_memory(array.size, array.itemsize)
     return array.reshape(shape)
 
 
-def _transpose(call: OperatorCall) -> AnyArray:
+def _fold_transpose(call: OperatorCall) -> AnyArray:
     return np.transpose(call.input(0), call.attributes.get("perm", "ints"))
 
 
-def _slice(call: OperatorCall) -> AnyArray:
+def _fold_slice(call: OperatorCall) -> AnyArray:
+    """Return the array that ONNX's Slice computes of constants."""
     array = call.input(0)
     starts, ends = call.ints("starts", 1), call.ints("ends", 2)
     if starts is None or ends is None or len(starts) != len(ends):
@@ -93,7 +96,8 @@ def _slice(call: OperatorCall) -> AnyArray:
     return array[tuple(where)]
 
 
-def _split(call: OperatorCall) -> AnyArray:
+def _fold_split(call: OperatorCall) -> AnyArray:
+    """Return one output of ONNX's Split of a constant."""
     array, axis = call.input(0), call.attributes.get("axis", "i", 0)
     length, parts = array.shape[axis], call.ints("split", 1)
     if parts is None:
@@ -105,54 +109,58 @@ def _split(call: OperatorCall) -> AnyArray:
     if sum(parts) != length or min(parts) < 0:
         raise NotConstant(f"Split cannot cut {length} into {parts[:8]}")
     call.file.budget.work(len(parts) // 16, "cutting its constants")
-    start = sum(parts[: call.place])
-    return np.moveaxis(np.moveaxis(array, axis, 0)[start : start + parts[call.place]], 0, axis)
+    start = sum(parts[: call.output])
+    return np.moveaxis(np.moveaxis(array, axis, 0)[start : start + parts[call.output]], 0, axis)
 
 
-def _concat(call: OperatorCall) -> AnyArray:
+def _fold_concat(call: OperatorCall) -> AnyArray:
+    """Return the array that ONNX's Concat computes of constants."""
     arrays = [call.input(number) for number in range(len(call.inputs))]
-    call.room(sum(array.size for array in arrays), max(array.itemsize for array in arrays))
+    call.reserve_memory(sum(array.size for array in arrays), max(array.itemsize for array in arrays))
     if len({array.dtype for array in arrays}) > 1:
         raise NotConstant("Concat is given several types")
     return np.concatenate(arrays, call.attributes.get("axis", "i", 1))
 
 
-def _cast(call: OperatorCall) -> AnyArray:
+def _fold_cast(call: OperatorCall) -> AnyArray:
+    """Return a constant in the type to which ONNX's Cast converts it."""
     dtype, array = call.file.dtype(call.attributes.get("to", "i", 0)), call.input(0)
-    call.room(array.size, dtype.itemsize)
+    call.reserve_memory(array.size, dtype.itemsize)
     with np.errstate(all="ignore"):
         return array.astype(dtype)
 
 
-def _expand(call: OperatorCall) -> AnyArray:
+def _fold_expand(call: OperatorCall) -> AnyArray:
+    """Return a constant broadcast to the shape of ONNX's Expand."""
     array, sizes = call.input(0), call.ints("shape", 1) or []
     shape = np.broadcast_shapes(array.shape, tuple(sizes)) if all(size >= 0 for size in sizes) else ()
-    call.room(math.prod(shape), array.itemsize)
+    call.reserve_memory(math.prod(shape), array.itemsize)
     return np.broadcast_to(array, shape)
 
 
-def _constant_of_shape(call: OperatorCall) -> AnyArray:
+def _fold_constant_of_shape(call: OperatorCall) -> AnyArray:
+    """Return the array of ONNX's ConstantOfShape, zeros by default."""
     shape = call.ints("shape", 0) or []
     value = np.zeros(1, np.float32)
     if "value" in call.attributes:
         value = call.file.array(call.attributes.get("value", "t"))
     if any(size < 0 for size in shape) or value.size != 1:
         raise NotConstant("ConstantOfShape has invalid inputs")
-    call.room(math.prod(shape), value.itemsize)
+    call.reserve_memory(math.prod(shape), value.itemsize)
     return np.full(shape, value.reshape(-1)[0], value.dtype)
 
 
 OPERATORS: dict[str, Callable[[OperatorCall], AnyArray]] = {
-    "Constant": _constant,
+    "Constant": _fold_constant,
     "Identity": lambda call: call.input(0),
-    "Squeeze": _squeeze,
-    "Unsqueeze": _unsqueeze,
-    "Reshape": _reshape,
-    "Transpose": _transpose,
-    "Slice": _slice,
-    "Split": _split,
-    "Concat": _concat,
-    "Cast": _cast,
-    "Expand": _expand,
-    "ConstantOfShape": _constant_of_shape,
+    "Squeeze": _fold_squeeze,
+    "Unsqueeze": _fold_unsqueeze,
+    "Reshape": _fold_reshape,
+    "Transpose": _fold_transpose,
+    "Slice": _fold_slice,
+    "Split": _fold_split,
+    "Concat": _fold_concat,
+    "Cast": _fold_cast,
+    "Expand": _fold_expand,
+    "ConstantOfShape": _fold_constant_of_shape,
 }

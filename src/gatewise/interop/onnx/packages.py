@@ -7,14 +7,14 @@ from typing import Any
 from gatewise.errors import importing
 
 
-def reader() -> Any:
+def import_onnx() -> Any:
     """Return the package onnx; MissingExtraError if it is not installed."""
     with importing("onnx", "reading and writing ONNX files needs"):
         import onnx
     return onnx
 
 
-def runtime() -> Any:
+def import_onnxruntime() -> Any:
     """Return the package onnxruntime; MissingExtraError if it is not installed."""
     with importing("onnxruntime", "running an ONNX model needs"):
         import onnxruntime

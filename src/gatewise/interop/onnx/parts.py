@@ -40,9 +40,9 @@ class Matrix:
         return array.T if self.transposed else array
 
     def has_bias(self, name: str) -> bool:
-        """Say whether a name is a vector in the file with a number for each output."""
+        """Say whether a name in an ONNX graph can be the matrix's bias: a vector in the file, one number an output."""
         try:
-            scope, inner = self.scope.owner(name)
+            scope, inner = self.scope.resolve(name)
             tensor = scope.tensors.get(inner)
             shape = scope.value(inner).shape if tensor is None else dims_of(tensor)
         except NotConstant:
@@ -51,24 +51,25 @@ class Matrix:
 
 
 def matrix_of(node: OnnxNode) -> Matrix | None:
-    """Return the matrix of a Gather from a table, a MatMul or a Gemm; None of other nodes.
+    """Return the matrix of an ONNX Gather from a table, a MatMul or a Gemm; None of other nodes.
 
     NotConstant if its numbers are not in the file, or are no matrix; IndexError if the node lacks an input.
     """
     attributes, inputs = node.attributes, node.inputs
     if node.operator == "Gather" and attributes.get("axis", "i", 0) == 0:
-        return _matrix(node, inputs[0], transposed=False)
+        return _named_matrix(node, inputs[0], transposed=False)
     if node.operator == "MatMul":
-        return _matrix(node, inputs[1], transposed=True)
+        return _named_matrix(node, inputs[1], transposed=True)
     scales = [attributes.get(name, "f", 1.0) for name in ("alpha", "beta")]
     if node.operator == "Gemm" and scales == [1, 1] and not attributes.get("transA", "i", 0):
         bias = inputs[2] if len(inputs) > 2 else ""
-        return _matrix(node, inputs[1], transposed=not attributes.get("transB", "i", 0), bias=bias)
+        return _named_matrix(node, inputs[1], transposed=not attributes.get("transB", "i", 0), bias=bias)
     return None
 
 
-def _matrix(node: OnnxNode, name: str, *, transposed: bool, bias: str = "") -> Matrix:
-    scope, inner = node.scope.owner(name)
+def _named_matrix(node: OnnxNode, name: str, *, transposed: bool, bias: str = "") -> Matrix:
+    """Return the matrix that an ONNX node reads under a name; NotConstant if it is not one of floats."""
+    scope, inner = node.scope.resolve(name)
     tensor = scope.tensors.get(inner)
     if tensor is not None:
         shape, dtype = dims_of(tensor), scope.file.dtype(tensor.data_type)
@@ -82,7 +83,7 @@ def _matrix(node: OnnxNode, name: str, *, transposed: bool, bias: str = "") -> M
 
 
 def read_tensor(scope: OnnxScope, name: str) -> Array:
-    """Return the numbers of a tensor; `FileError` if the file does not have them."""
+    """Return the numbers of an ONNX tensor; `FileError` if the file does not have them."""
     try:
         return np.require(to_float(scope.value(name)), requirements="A")  # in the file it may not be aligned
     except NotConstant as problem:
@@ -90,7 +91,7 @@ def read_tensor(scope: OnnxScope, name: str) -> Array:
 
 
 def parts_of(nodes: Sequence[OnnxNode], outputs: Collection[str]) -> tuple[StoredLayer, ...]:
-    """Return every Gemm, MatMul with what is added to it, and Gather whose tensors are in the file.
+    """Return an ONNX model's linear layers and embeddings: every Gemm, MatMul and Gather of tensors in the file.
 
     `outputs` are those of the main graph.
     """
@@ -103,7 +104,7 @@ def parts_of(nodes: Sequence[OnnxNode], outputs: Collection[str]) -> tuple[Store
                 of_scope.setdefault(name, []).append(node)
     for node in nodes:
         try:
-            part = _part(node, _Readers(readers[node.scope], () if node.scope.parent else outputs))
+            part = _stored_layer(node, _Readers(readers[node.scope], () if node.scope.parent else outputs))
         except (NotConstant, IndexError):
             continue
         if part is not None:
@@ -111,8 +112,8 @@ def parts_of(nodes: Sequence[OnnxNode], outputs: Collection[str]) -> tuple[Store
     return tuple(parts.values())
 
 
-def _part(node: OnnxNode, readers: _Readers) -> StoredLayer | None:
-    """Return the embedding or the linear layer of a node, with the bias and the nonlinearity after it."""
+def _stored_layer(node: OnnxNode, readers: _Readers) -> StoredLayer | None:
+    """Return the embedding or the linear layer of an ONNX node, with the bias and the nonlinearity after it."""
     if node.operator in QUANTISED:
         return StoredLayer(node.label, f"quantised linear layer ({node.operator})", ())
     matrix = matrix_of(node)
@@ -122,9 +123,9 @@ def _part(node: OnnxNode, readers: _Readers) -> StoredLayer | None:
         return StoredLayer(matrix.name, "embedding", matrix.shape, matrix.read)
     last, bias, size = node, matrix.bias, matrix.shape[0]
     if node.operator == "MatMul":
-        moved, after = readers.follow(node, size)
+        product, after = readers.follow(node, size)
         if len(after) == 1 and after[0].operator == "Add" and len(after[0].inputs) == 2:
-            others = [name for name in after[0].inputs if name != moved.outputs[0]]
+            others = [name for name in after[0].inputs if name != product.outputs[0]]
             if len(others) == 1 and matrix.has_bias(others[0]):
                 bias, last = others[0], after[0]
     if bias and not matrix.has_bias(bias):
@@ -133,7 +134,7 @@ def _part(node: OnnxNode, readers: _Readers) -> StoredLayer | None:
     last, after = readers.follow(last, size)
     activation = None
     if len(after) == 1 and last.outputs[0] not in readers.outputs:
-        activation = _activation(after[0], flat=flat, size=size)
+        activation = _activation_of(after[0], flat=flat, size=size)
     kind = "linear layer"
     if after and activation is None:
         kind += f", whose output goes to {', '.join(dict.fromkeys(reader.operator for reader in after[:8]))}"
@@ -149,17 +150,17 @@ def _read_bias(scope: OnnxScope, name: str) -> Array:
 class _Readers:
     """The nodes that read each name of a graph, and the names that it returns."""
 
-    of: Mapping[str, Sequence[OnnxNode]]
+    by_name: Mapping[str, Sequence[OnnxNode]]
     outputs: Collection[str]
 
     def follow(self, node: OnnxNode, size: int) -> tuple[OnnxNode, Sequence[OnnxNode]]:
-        """Return the last node that only passes on a node's numbers, its last axis in place, and its readers."""
+        """Return the last ONNX node that only passes on a node's numbers, keeping its last axis, and its readers."""
         source = node.scope.computed.get(node.outputs[0])
         if source is None or source.node is not node:  # another node computes that name again
             return node, []
         for _ in range(DEEPEST):
             name = node.outputs[0]
-            after = self.of.get(name, [])
+            after = self.by_name.get(name, [])
             if name in self.outputs or len(after) != 1 or not _keeps_last_axis(after[0], name, size):
                 break
             node = after[0]
@@ -167,7 +168,7 @@ class _Readers:
 
 
 def _keeps_last_axis(node: OnnxNode, name: str, size: int) -> bool:
-    """Say whether a node moves the numbers of a name, and keeps its last axis of that size the last."""
+    """Say whether an ONNX node only moves the numbers of a name, and keeps its last axis, of that size, the last."""
     if node.inputs[0] != name:  # asked first: a hostile node may have many inputs, and many attributes
         return False
     attributes = node.attributes
@@ -183,8 +184,8 @@ def _keeps_last_axis(node: OnnxNode, name: str, size: int) -> bool:
     return node.operator in ("Identity", "Squeeze")  # an axis of one number may go
 
 
-def _activation(node: OnnxNode, *, flat: bool, size: int) -> str | None:
-    """Return the nonlinearity of a node as `Linear` calls it, if it is one: softmax over the last axis alone.
+def _activation_of(node: OnnxNode, *, flat: bool, size: int) -> str | None:
+    """Return an ONNX node's nonlinearity as `Linear` calls it, if it is one: softmax over the last axis alone.
 
     `flat` says that its input has two axes.
     """

@@ -37,13 +37,14 @@ def read_model(
     *,
     single: bool = False,
 ) -> tuple[Contents, list[OnnxNode]]:
-    """Return the contents of a model, and the nodes of its LSTMs; with `single`, stacked ones are not combined."""
+    """Return the contents of an ONNX model, and its LSTMs' nodes; with `single`, stacked ones are not combined."""
     path = "the model" if source is None else str(source)
     tensors = {proto.name for proto in model.graph.initializer}
     names = [proto.name for proto in model.graph.input]
     check_options(path, omitted, tuple(sorted(names, key=lambda name: name in tensors)))
     outputs = dict.fromkeys(proto.name for proto in model.graph.output)
-    file = OnnxFile(model, source, {name: _numbers(name, array) for name, array in omitted.items()}, budget, kept_out)
+    arrays = {name: _input_array(name, array) for name, array in omitted.items()}
+    file = OnnxFile(model, source, arrays, budget, kept_out)
     with reading(path, GatewiseError), np.errstate(all="ignore"):  # NaN and infinity are kept
         nodes = list(nodes_of(file))
         lstms = _read_lstms(nodes, budget)
@@ -59,17 +60,17 @@ def read_model(
     every, network = with_distinct_names([*singles, *stacks]), None
     if graph.sole is not None and not refused and not single and (len(every) == 1 or every[-1].stacked):
         network = partial(chain.network, path, graph, graph.sole, every[-1])
-    return Contents(path, _format(model, file), every, parts, refused, network), [*lstms.of_nodes]
+    return Contents(path, _format_in_words(model, file), every, parts, refused, network), [*lstms.of_nodes]
 
 
-def _format(model: Any, file: OnnxFile) -> str:
+def _format_in_words(model: Any, file: OnnxFile) -> str:
     """Return the format of a model in words, with its producer."""
     producer = " ".join(text for text in (model.producer_name, model.producer_version) if text)
     return f"ONNX, opset {file.opset}" + (f", by {shown(producer, 80)}" if producer else "")
 
 
-def _numbers(name: str, value: Any) -> AnyArray:
-    """Return an input that a caller gives as an array; OptionError if it holds no real numbers."""
+def _input_array(name: str, value: Any) -> AnyArray:
+    """Return the array that a caller gives for an ONNX model's input; OptionError if it holds no real numbers."""
     try:
         array = np.asarray(value)
     except ValueError:
@@ -93,7 +94,7 @@ class _ReadLstms:
 
 
 def _read_lstms(nodes: Sequence[OnnxNode], budget: Budget) -> _ReadLstms:
-    """Read every recurrent node, and every Mul that ends a cell of standard operators."""
+    """Read every recurrent ONNX node, and every Mul that ends an LSTM cell of standard operators."""
     lstms = _ReadLstms()
     labels = Counter(node.label for node in nodes if _is_recurrent(node))
     budget.work(STEPS * labels.total(), "reading its recurrent nodes")
@@ -106,7 +107,7 @@ def _read_lstms(nodes: Sequence[OnnxNode], budget: Budget) -> _ReadLstms:
             if recurrent and node.operator in ("LSTM", QUANTISED):
                 lstms.of_nodes[node] = read_node(node, name)
             elif recurrent:
-                lstms.refused.append(Refused(name, _refusal(node)))
+                lstms.refused.append(Refused(name, _refusal_reason(node)))
             elif (cell := cell_at(node, name)) is not None:
                 lstms.cells.append(cell)
                 lstms.scopes.add(node.scope)
@@ -127,8 +128,8 @@ def _is_recurrent(node: OnnxNode) -> bool:
     return any(word in node.operator for word in ("LSTM", "GRU", "RNN"))
 
 
-def _refusal(node: OnnxNode) -> str:
-    """Return the reason why a recurrent node that is no LSTM is refused."""
+def _refusal_reason(node: OnnxNode) -> str:
+    """Return the reason why a recurrent ONNX node that is no LSTM is refused."""
     if node.operator in ("GRU", "RNN") and node.is_standard:
         return f"it is a {node.operator}, not an LSTM"
     return f"it is an operator {shown(node.operator)} of {shown(node.proto.domain)}, which is unknown"

@@ -43,12 +43,12 @@ from gatewise.symbolic.symbols import C_PREV, H_PREV, C, H, X
 _ANY = "any gate"
 
 
-def fill(body: Graph, p: Parameters, name: str) -> list[str]:
-    """Fill the body of a Scan with the equations of one step; return the names of the quantities that it outputs.
+def fill_scan_body(body: Graph, p: Parameters, name: str) -> list[str]:
+    """Fill the body of an ONNX Scan with the equations of an LSTM step; return the names of its output quantities.
 
     The node that makes the hidden state before any projection is called `name`.
     """
-    return _Translation(body, p, name).results()
+    return _Translation(body, p, name).translate_program()
 
 
 class _Translation:
@@ -65,15 +65,15 @@ class _Translation:
         self.parts: dict[Symbol, dict[str, str]] = {}  # of these, the part of each gate, once they are split
         self.outputs: dict[tuple[str, ...], str] = {}  # of nodes, by operator and inputs: nothing is computed twice
 
-    def results(self) -> list[str]:
-        """Translate every equation; return the names of the gates, the cell state and the hidden state."""
+    def translate_program(self) -> list[str]:
+        """Translate every equation of an LSTM step to ONNX; return the names of gates, cell state and hidden state."""
         body, p = self.body, self.p
         for symbol, width in ((H_PREV, p.recurrent_size), (C_PREV, p.hidden_size), (X, p.input_size)):
             self.names[symbol] = body.input(symbol.base, ["batch", width])
         for line in self.program.forward:
             named = {"name": self.name} if line.left == self.program.form.produced else {}
             if not self._translate_shared(line):
-                self.names[line.left] = self._translate(line.right, **named)
+                self.names[line.left] = self._translate_formula(line.right, **named)
         body.node("Identity", [self.names[H]], "h_next")
         body.node("Identity", [self.names[C]], "c_next")
         quantities = [self.names[symbol] for symbol in (*(Symbol(k) for k in "ifgo"), C, H)]
@@ -86,50 +86,49 @@ class _Translation:
     # Terms that all gates compute alike.
 
     def _translate_shared(self, line: Assignment) -> bool:
-        """Compute a quantity for all gates at once, as far as its terms are alike for all; return whether it was."""
+        """Compute an LSTM quantity for all gates at once in ONNX, as far as its terms are alike; say whether it was."""
         k = _split_subscript(line.left.sub)[1]
-        lines = (
-            [self.program.assignments.get(_of_gate(_any_gate(line.left), gate)) for gate in self.gates] if k else [None]
-        )
-        terms = {gate: _terms(twin) for gate, twin in zip(self.gates, lines, strict=False) if twin is not None}
+        assignments = self.program.assignments
+        lines = [assignments.get(_symbol_of_gate(_any_gate(line.left), gate)) for gate in self.gates] if k else [None]
+        terms = {gate: _sum_terms(twin) for gate, twin in zip(self.gates, lines, strict=False) if twin is not None}
         if len(terms) != len(self.gates):
             return False
-        shapes = {gate: [_generalise(term, gate) for term in of_gate] for gate, of_gate in terms.items()}
+        shapes = {gate: [_formula_of_any_gate(term, gate) for term in of_gate] for gate, of_gate in terms.items()}
         common = [
             shape
             for shape in shapes[k]
             if all(shape in others for others in shapes.values())
-            and all(map(self._side_by_side, _symbols_beside_matrices(shape)))
+            and all(map(self._is_shared, _symbols_beside_matrices(shape)))
         ]
         if all(isinstance(term, Symbol) for term in common):  # a bias alone is better added where it is
             return False
         sums = _any_gate(replace(line.left, base=f"{line.left.base}·"))
         if sums not in self.together:
-            self.together[sums] = self._translate(add(*common))
+            self.together[sums] = self._translate_formula(add(*common))
             if all(len(of_gate) == len(common) for of_gate in shapes.values()):
                 self.together[_any_gate(line.left)] = self.together[sums]
         if _any_gate(line.left) not in self.together:
             rest = [term for term, shape in zip(terms[k], shapes[k], strict=True) if shape not in common]
-            self.names[line.left] = self._add_terms(self._part(sums, k), rest)
+            self.names[line.left] = self._add_terms(self._gate_part(sums, k), rest)
         return True
 
-    def _side_by_side(self, symbol: Symbol) -> bool:
-        """Say whether a symbol of any gate can represent all of them, or is one number, the same for all."""
+    def _is_shared(self, symbol: Symbol) -> bool:
+        """Say whether one ONNX tensor can hold a symbol for all gates side by side, or it is one number for all."""
         if _ANY not in symbol.sub:
             return not self.program.ranks[symbol]
         return symbol in self.together or self._stack_gates(symbol) is not None
 
     def _stack_gates(self, symbol: Symbol) -> Array | None:
-        """Return a parameter of all gates side by side."""
-        every = [_of_gate(symbol, k) for k in self.gates]
+        """Return an LSTM parameter of all gates side by side, for one ONNX constant; None if it is no parameter."""
+        every = [_symbol_of_gate(symbol, k) for k in self.gates]
         if not all(part in self.parameters for part in every):
             return None
         return np.concatenate([self.parameters[part] for part in every])
 
-    def _part(self, symbol: Symbol, k: str) -> str:
-        """Return the part of a gate in a tensor of all gates, which is split when a part is first asked for."""
+    def _gate_part(self, symbol: Symbol, k: str) -> str:
+        """Return the name of a gate's part of an ONNX tensor of all gates, which is split at the first use."""
         if symbol not in self.parts:
-            names = [self.body.new(gate) for gate in self.gates]
+            names = [self.body.new_name(gate) for gate in self.gates]
             sizes = self.body.constant([self.p.hidden_size] * len(names))
             self.body.node("Split", [self.together[symbol], sizes], *names, axis=1)
             self.parts[symbol] = dict(zip(self.gates, names, strict=True))
@@ -137,100 +136,109 @@ class _Translation:
 
     # Formulas.
 
-    def _translate(self, formula: Formula, **named: Any) -> str:
-        """Return the name of a formula's value."""
+    def _translate_formula(self, formula: Formula, **named: Any) -> str:
+        """Add the ONNX nodes that compute a formula, and return the name of its value."""
         body = self.body
         match formula:
             case Symbol():
-                return self._symbol(formula)
+                return self._translate_symbol(formula)
             case Number(value):
-                return self._number(value)
+                return self._number_constant(value)
             case Sum((first, *rest)):
-                return self._add_terms(self._translate(first), rest)
+                return self._add_terms(self._translate_formula(first), rest)
             case Negative(term):
-                return self._node("Neg", self._translate(term))
+                return self._add_node("Neg", self._translate_formula(term))
             case Product((first, *rest)):
-                product = self._translate(first)
+                product = self._translate_formula(first)
                 for factor in rest[:-1]:
-                    product = self._node("Mul", product, self._translate(factor))
-                last = self._translate(rest[-1])
-                return body.node("Mul", [product, last], **named) if named else self._node("Mul", product, last)
+                    product = self._add_node("Mul", product, self._translate_formula(factor))
+                last = self._translate_formula(rest[-1])
+                return body.node("Mul", [product, last], **named) if named else self._add_node("Mul", product, last)
             case Quotient(over, under):
-                return self._node("Div", self._translate(over), self._translate(under))
+                return self._add_node("Div", self._translate_formula(over), self._translate_formula(under))
             case Power(base, Number(2)):
-                root = self._translate(base)
-                return self._node("Mul", root, root)
+                root = self._translate_formula(base)
+                return self._add_node("Mul", root, root)
             case MatMul(Symbol() as matrix, vector):
-                return self._product(matrix, vector)
+                return self._translate_product(matrix, vector)
             case Concatenation(parts):
-                return self._concatenate(parts)
+                return self._translate_concatenation(parts)
             case Holds(left, relation, right):
-                truth = self._node(RELATIONS[relation].operator, self._translate(left), self._translate(right))
-                return self._node("Where", truth, self._number(1), self._number(0))
+                truth = self._add_node(
+                    RELATIONS[relation].operator, self._translate_formula(left), self._translate_formula(right)
+                )
+                return self._add_node("Where", truth, self._number_constant(1), self._number_constant(0))
             case FunctionCall("mean", (argument,)):
-                return self._mean(argument)
+                return self._translate_mean(argument)
             case FunctionCall(name, arguments) if name in FUNCTIONS and FUNCTIONS[name].operator:
-                return self._node(FUNCTIONS[name].operator, *(self._translate(argument) for argument in arguments))
+                return self._add_node(
+                    FUNCTIONS[name].operator, *(self._translate_formula(argument) for argument in arguments)
+                )
             case FunctionCall(_, (argument,), activation) if activation is not None:
                 formula = rebuild(definition(activation), lambda node: argument if node == ARGUMENT else None)
-                return self._translate(formula)
+                return self._translate_formula(formula)
         raise TypeError(f"no operators for {formula!r}")
 
     def _add_terms(self, total: str, terms: Sequence[Formula]) -> str:
+        """Add the ONNX nodes that add terms to a total, and return the name of the sum."""
         for term in terms:
             negative = isinstance(term, Negative)
-            other = self._translate(term.term if isinstance(term, Negative) else term)
-            total = self._node("Sub" if negative else "Add", total, other)
+            other = self._translate_formula(term.term if isinstance(term, Negative) else term)
+            total = self._add_node("Sub" if negative else "Add", total, other)
         return total
 
-    def _symbol(self, symbol: Symbol) -> str:
+    def _translate_symbol(self, symbol: Symbol) -> str:
+        """Return the name of a symbol's ONNX tensor: a computed quantity, the part of a gate, or a constant."""
         if symbol in self.together:
             return self.together[symbol]
         if symbol in self.names:
             return self.names[symbol]
         if _any_gate(symbol) in self.together:
-            return self._part(_any_gate(symbol), _split_subscript(symbol.sub)[1])
+            return self._gate_part(_any_gate(symbol), _split_subscript(symbol.sub)[1])
         # A parameter: of any gate, those of all gates side by side.
         array = self._stack_gates(symbol) if _ANY in symbol.sub else self.parameters[symbol]
         self.names[symbol] = self.body.constant(np.asarray(array).reshape(1, -1))
         return self.names[symbol]
 
-    def _product(self, matrix: Symbol, vector: Formula) -> str:
+    def _translate_product(self, matrix: Symbol, vector: Formula) -> str:
         array = self._stack_gates(matrix) if _ANY in matrix.sub else self.parameters[matrix]
-        return self._node("MatMul", self._translate(vector), self.body.constant(np.asarray(array).T))
+        return self._add_node("MatMul", self._translate_formula(vector), self.body.constant(np.asarray(array).T))
 
-    def _node(self, operator: str, *inputs: str) -> str:
-        """Return the name of a node's output; a node of the same operator and inputs is used again."""
+    def _add_node(self, operator: str, *inputs: str) -> str:
+        """Return the name of an ONNX node's output; a node of the same operator and inputs is reused."""
         if (operator, *inputs) not in self.outputs:
             self.outputs[operator, *inputs] = self.body.node(operator, inputs)
         return self.outputs[operator, *inputs]
 
-    def _number(self, value: float) -> str:
+    def _number_constant(self, value: float) -> str:
+        """Return the name of a number's ONNX constant, the same each time."""
         key = ("constant", repr(float(value)))
         if key not in self.outputs:
             self.outputs[key] = self.body.constant(float(value))
         return self.outputs[key]
 
-    def _concatenate(self, parts: Sequence[Formula]) -> str:
+    def _translate_concatenation(self, parts: Sequence[Formula]) -> str:
+        """Return the name of concatenated formulas in ONNX: for all gates, that of the tensor before its split."""
         first = parts[0]
         if (
             isinstance(first, Symbol)
             and first.sub
-            and list(parts) == [_of_gate(_any_gate(first), k) for k in self.gates]
+            and list(parts) == [_symbol_of_gate(_any_gate(first), k) for k in self.gates]
             and _any_gate(first) in self.together
         ):
             return self.together[_any_gate(first)]  # as it was before it was split
-        return self.body.node("Concat", [self._translate(part) for part in parts], axis=1)
+        return self.body.node("Concat", [self._translate_formula(part) for part in parts], axis=1)
 
-    def _mean(self, argument: Formula) -> str:
+    def _translate_mean(self, argument: Formula) -> str:
+        """Add the ONNX nodes for the mean over a vector's numbers, and return its name."""
         longest = max(symbols(argument), key=lambda symbol: self.program.ranks[symbol])
         count = self.sizes[self.program.axes[longest][0]]
-        total = self.body.node("ReduceSum", [self._translate(argument), self.body.constant([-1])], keepdims=1)
-        return self._node("Mul", total, self._number(1 / count))
+        total = self.body.node("ReduceSum", [self._translate_formula(argument), self.body.constant([-1])], keepdims=1)
+        return self._add_node("Mul", total, self._number_constant(1 / count))
 
 
-def _terms(line: Assignment) -> tuple[Formula, ...]:
-    """Return the terms of an equation that is a sum, or a product with a matrix."""
+def _sum_terms(line: Assignment) -> tuple[Formula, ...]:
+    """Return the terms of a cell's equation to be translated to ONNX: of a sum, or a product with a matrix."""
     match line.right:
         case Sum(terms):
             return terms
@@ -245,7 +253,7 @@ def _any_gate(symbol: Symbol) -> Symbol:
     return replace(symbol, sub=f"{before}{_ANY}{after}") if k else symbol
 
 
-def _of_gate(symbol: Symbol, k: str) -> Symbol:
+def _symbol_of_gate(symbol: Symbol, k: str) -> Symbol:
     return replace(symbol, sub=symbol.sub.replace(_ANY, k))
 
 
@@ -255,20 +263,21 @@ def _split_subscript(sub: str) -> tuple[str, str, str]:
     return (gate[:-1], gate[-1], comma + rest) if gate and gate[-1] in "ifgo" else (sub, "", "")
 
 
-def _generalise(formula: Formula, k: str) -> Formula:
-    """Return a gate's formula with the symbols of any gate in the place of its own."""
+def _formula_of_any_gate(formula: Formula, k: str) -> Formula:
+    """Return a gate's formula with the symbols of any gate in the place of its own, to compare gates' formulas."""
 
-    def change(node: Formula) -> Formula | None:
+    def generalise_symbol(node: Formula) -> Formula | None:
         return _any_gate(node) if isinstance(node, Symbol) and _split_subscript(node.sub)[1] == k else None
 
-    return rebuild(formula, change)
+    return rebuild(formula, generalise_symbol)
 
 
 def _symbols_beside_matrices(formula: Formula) -> list[Symbol]:
-    """Return the symbols of a formula but for the vectors that matrices multiply: those may be of any size."""
+    """Return the symbols of a formula except the vectors that matrices multiply: those may be of any size."""
     beside: list[Symbol] = []
 
-    def change(node: Formula) -> Formula | None:
+    def collect_symbol(node: Formula) -> Formula | None:
+        """Note a symbol, or the matrix of a product alone; replace nothing but skip the product's vector."""
         if isinstance(node, MatMul):
             beside.extend(symbols(node.left))
             return node
@@ -276,5 +285,5 @@ def _symbols_beside_matrices(formula: Formula) -> list[Symbol]:
             beside.append(node)
         return None
 
-    rebuild(formula, change)
+    rebuild(formula, collect_symbol)
     return beside

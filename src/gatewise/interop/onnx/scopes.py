@@ -86,7 +86,7 @@ class OnnxNode:
         return self.inputs[position] if position < len(self.inputs) else ""
 
     def constant(self, role: str) -> AnyArray | None:
-        """Return the value of one of its `INPUTS`; None where it is left out."""
+        """Return the array of an ONNX LSTM's input by its role, such as W; None where it is left out."""
         name = self.input(role)
         if not name:
             return None
@@ -142,8 +142,8 @@ class OnnxScope:
         }
         self._values: dict[str, AnyArray | NotConstant | None] = {}  # None: being computed
 
-    def owner(self, name: str) -> OnnxValue:
-        """Return a name with the scope that it belongs to, as it is called there."""
+    def resolve(self, name: str) -> OnnxValue:
+        """Return an ONNX name with the graph or function call that defines it, as it is called there."""
         scope: OnnxScope | None = self
         for _ in range(2 * DEEPEST):
             self.file.budget.work(2 + len(name) // 256, LOOKING)
@@ -158,23 +158,23 @@ class OnnxScope:
         raise NotConstant(f"the name {shown(name)!r} is nested too deeply")
 
     def source(self, name: str) -> NodeOutput | None:
-        """Return the output of a node that has a name, here or in a graph around; None of an input or a tensor."""
+        """Return the node output that an ONNX name means, here or in a graph around; None of an input or a tensor."""
         try:
-            scope, name = self.owner(name)
+            scope, name = self.resolve(name)
         except NotConstant:
             return None
         return scope.computed[name] if name in scope.computed and name not in scope.tensors else None
 
     def graph_input(self, name: str) -> OnnxValue | None:
-        """Return the input of the main graph that a name is, if it is one."""
+        """Return the input of the main ONNX graph that a name means, if it is one."""
         try:
-            value = self.owner(name)
+            value = self.resolve(name)
         except NotConstant:
             return None
         return value if value.scope.parent is None and value.name in value.scope.inputs else None
 
     def upstream(self, name: str) -> Iterator[NodeOutput]:
-        """Yield the nodes from which a name comes, the nearest first, each by the first input of the one before."""
+        """Yield the ONNX nodes from which a name comes, the nearest first, following the first input of each."""
         scope = self
         for _ in range(DEEPEST):
             source = scope.source(name) if name else None
@@ -184,8 +184,8 @@ class OnnxScope:
             scope, name = source.node.scope, source.node.inputs[0]
 
     def value(self, name: str, depth: int = 0) -> AnyArray:
-        """Return the value of a name; NotConstant if it has none in the file."""
-        scope, name = self.owner(name)
+        """Return the array of a name in an ONNX graph, constants folded; NotConstant if it depends on an input."""
+        scope, name = self.resolve(name)
         if depth > DEEPEST:
             raise NotConstant(f"it is computed in more than {DEEPEST} steps")
         if name in scope._values:
@@ -197,15 +197,15 @@ class OnnxScope:
             return value
         scope._values[name] = None
         try:
-            array = scope._fold(name, depth)
+            array = scope._fold_constants(name, depth)
         except NotConstant as problem:
             scope._values[name] = problem
             raise
         scope._values[name] = array
         return array
 
-    def _fold(self, name: str, depth: int) -> AnyArray:
-        """Return the value of a name of this scope, computed from constants."""
+    def _fold_constants(self, name: str, depth: int) -> AnyArray:
+        """Return the array of a name of this ONNX graph, computed from constants."""
         if self.parent is None and name in self.inputs and name in self.file.omitted:
             return self.file.omitted[name]
         if name in self.tensors:
@@ -226,7 +226,7 @@ class OnnxScope:
 
 
 def nodes_of(file: OnnxFile) -> Iterator[OnnxNode]:
-    """Yield every node of a model, the nodes of bodies and functions after the one that has or calls them."""
+    """Yield every node of an ONNX model, the nodes of bodies and functions after the one that has or calls them."""
     around = [_nodes_and_scopes(_scope_of(file, file.model.graph))]  # no recursion: each step would go through all
     while around:
         inner = next(around[-1], None)
@@ -241,8 +241,8 @@ def nodes_of(file: OnnxFile) -> Iterator[OnnxNode]:
 
 
 def _scope_of(file: OnnxFile, graph: Any, owner: OnnxNode | None = None, attribute: str = "") -> OnnxScope:
-    """Return the scope of a graph; where it is the body of a node, `owner` is that node."""
-    file.visit(graph, graph.node, graph.initializer, graph.input, graph.output, graph.sparse_initializer)
+    """Return the scope of an ONNX graph; where it is the body of a node, `owner` is that node."""
+    file.charge_nodes(graph, graph.node, graph.initializer, graph.input, graph.output, graph.sparse_initializer)
     carried: dict[str, str] = {}
     backward = False
     if owner is not None and owner.operator == "Scan":
@@ -266,7 +266,7 @@ def _scope_of(file: OnnxFile, graph: Any, owner: OnnxNode | None = None, attribu
 
 
 def _nodes_and_scopes(scope: OnnxScope) -> Iterator[OnnxNode | OnnxScope]:
-    """Yield the nodes of a graph, and after each the graphs in it; for a call of a function, its graph alone."""
+    """Yield the nodes of an ONNX graph, after each the graphs in it; for a function call, its graph alone."""
     file = scope.file
     for node in scope.nodes:
         function = file.function(node.proto)
@@ -275,7 +275,7 @@ def _nodes_and_scopes(scope: OnnxScope) -> Iterator[OnnxNode | OnnxScope]:
             for name, graph in node.attributes.graphs():
                 yield _scope_of(file, graph, node, name)
             continue
-        file.visit(function, function.node, function.input, function.attribute_proto)
+        file.charge_nodes(function, function.node, function.input, function.attribute_proto)
         bound = {inner: OnnxValue(scope, outer) for inner, outer in zip(function.input, node.inputs, strict=False)}
         attributes = Attributes(node.proto, file.budget, scope.attributes, function.attribute_proto)
         yield OnnxScope(file, function.node, bound=bound, attributes=attributes, path=(*scope.path, node.label))

@@ -30,22 +30,22 @@ class Sizes:
         """Keep the sizes of an array that do not follow from its node alone."""
         self._learned[OnnxValue(scope, name)] = tuple(sizes)
 
-    def of(self, scope: OnnxScope, name: str, axis: int, depth: int = 0) -> Size:
-        """Return the size of an axis."""
+    def of_axis(self, scope: OnnxScope, name: str, axis: int, depth: int = 0) -> Size:
+        """Return the size of an axis in an ONNX graph: a number, or a stand-in for one that the graph leaves open."""
         try:
-            value = scope.owner(name)
+            value = scope.resolve(name)
         except NotConstant:
             return scope, name, axis
         key = *value, axis
         if key not in self._known:
             value.scope.file.budget.work(2, LOOKING)
             self._known[key] = key  # where it depends on itself
-            size = None if depth > DEEPEST else self._size(value, axis, depth)
+            size = None if depth > DEEPEST else self._axis_size(value, axis, depth)
             self._known[key] = key if size is None else size
         return self._known[key]
 
-    def _size(self, value: OnnxValue, axis: int, depth: int) -> Size | None:
-        """Return a size that was learned, that follows from the node of the array, or that the graph declares."""
+    def _axis_size(self, value: OnnxValue, axis: int, depth: int) -> Size | None:
+        """Return an axis's size as learned, implied by its ONNX node or declared by the graph; None if unknown."""
         shape = self._learned.get(value)
         if shape is None and value.name in value.scope.tensors:
             shape = dims_of(value.scope.tensors[value.name])
@@ -58,11 +58,11 @@ class Sizes:
         return shape[axis] if axis < len(shape) else None
 
     def _computed_size(self, node: OnnxNode, axis: int, depth: int) -> Size | None:
-        """Return a size of the first output of a node, by the sizes of its inputs."""
+        """Return the size of an axis of an ONNX node's first output, by the sizes of its inputs; None if unknown."""
         scope, inputs, attributes = node.scope, node.inputs, node.attributes
 
         def size(number: int, axis: int) -> Size:
-            return self.of(scope, inputs[number], axis, depth + 1)
+            return self.of_axis(scope, inputs[number], axis, depth + 1)
 
         match node.operator:
             case operator if operator in ELEMENTWISE:
@@ -75,19 +75,19 @@ class Sizes:
                     return size(0, axis // 2)
                 return None if r is None or len(r) != 3 else r[0] if axis == 1 else r[2]
             case "Gather" if attributes.get("axis", "i", 0) == 0 and axis < 2:  # an embedding of tokens
-                return size(1, axis) if self._rank(scope, inputs[0]) == 2 else None
+                return size(1, axis) if self._array_rank(scope, inputs[0]) == 2 else None
             case "MatMul" if axis < 2:  # of three axes with a matrix
-                return size(0, axis) if self._rank(scope, inputs[1]) == 2 else None
+                return size(0, axis) if self._array_rank(scope, inputs[1]) == 2 else None
             case "Add" | "Sub" | "Mul" | "Div":  # with a vector or a number
-                ranks = [self._rank(scope, name) for name in inputs]
+                ranks = [self._array_rank(scope, name) for name in inputs]
                 others = [number for number, rank in enumerate(ranks) if rank is None or rank > 1]
                 return size(others[0], axis) if len(others) == 1 else None
         return None
 
     def _declared_shape(self, scope: OnnxScope, name: str) -> tuple[Size, ...] | None:
-        """Return the sizes that the graph states of an array: of its inputs, its tensors, and in between."""
+        """Return the shape that the ONNX graph states of an array: an input, a tensor, an output, or one in between."""
         try:
-            scope, name = scope.owner(name)
+            scope, name = scope.resolve(name)
             if name in scope.tensors:
                 return dims_of(scope.tensors[name])
         except NotConstant:
@@ -106,10 +106,10 @@ class Sizes:
                         )
         return self._declared[scope].get(name)
 
-    def _rank(self, scope: OnnxScope, name: str) -> int | None:
-        """Return the number of axes of an array."""
+    def _array_rank(self, scope: OnnxScope, name: str) -> int | None:
+        """Return the number of axes of an array in an ONNX graph; None if unknown."""
         try:
-            value = scope.owner(name)
+            value = scope.resolve(name)
             if value in self._learned:
                 return len(self._learned[value])
             node, position = value.scope.computed.get(value.name, (None, 0))
@@ -124,48 +124,49 @@ class Sizes:
         shape = self._declared_shape(*value)
         return None if shape is None else len(shape)
 
-    def vector(self, scope: OnnxScope, name: str, depth: int = 0) -> list[Size] | None:
-        """Return the numbers of a vector of sizes, or of one size, where all are known."""
+    def shape_vector(self, scope: OnnxScope, name: str, depth: int = 0) -> list[Size] | None:
+        """Return the sizes in a shape that an ONNX graph computes, or in one size of it; None unless all are known."""
         try:
-            value = scope.owner(name)
+            value = scope.resolve(name)
         except NotConstant:
             return None
         if value not in self._vectors:
             self._vectors[value] = None  # where it depends on itself
             value.scope.file.budget.work(2, LOOKING)
             with suppress(NotConstant, IndexError):
-                self._vectors[value] = self._vector(value, depth + 1) if depth < DEEPEST else None
+                self._vectors[value] = self._read_shape_vector(value, depth + 1) if depth < DEEPEST else None
         return self._vectors[value]
 
-    def _vector(self, value: OnnxValue, depth: int) -> list[Size] | None:
+    def _read_shape_vector(self, value: OnnxValue, depth: int) -> list[Size] | None:
+        """Return the sizes in a shape of an ONNX graph, constant or computed; None unless all are known."""
         try:
             array = value.scope.value(value.name)
         except NotConstant:
             node, position = value.scope.computed.get(value.name, (None, 0))
             if node is None or position or len(node.inputs) > AXES:
                 return None
-            sizes = self._computed_vector(node, depth)
+            sizes = self._computed_shape_vector(node, depth)
             return None if sizes is None or len(sizes) > AXES else sizes
         few = array.dtype.kind in "iu" and array.size <= AXES
         return [int(size) for size in array.reshape(-1)] if few else None
 
-    def _computed_vector(self, node: OnnxNode, depth: int) -> list[Size] | None:
-        """Return the sizes that a node computes of the sizes of an array, or of other vectors of sizes."""
+    def _computed_shape_vector(self, node: OnnxNode, depth: int) -> list[Size] | None:
+        """Return the sizes in a shape that an ONNX node computes of an array's sizes, or of other shapes."""
         if node.operator == "Shape":
             start, end = node.attributes.get("start", "i", 0), node.attributes.get("end", "i")
-            rank = self._rank(node.scope, node.inputs[0])
+            rank = self._array_rank(node.scope, node.inputs[0])
             if rank is None and (start < 0 or end is None or not 0 <= end <= AXES):
                 return None
             axes = range(AXES if rank is None else rank)[slice(start, end)]
-            return [self.of(node.scope, node.inputs[0], axis, depth) for axis in axes]
-        vectors = [self.vector(node.scope, name, depth) for name in node.inputs]
+            return [self.of_axis(node.scope, node.inputs[0], axis, depth) for axis in axes]
+        vectors = [self.shape_vector(node.scope, name, depth) for name in node.inputs]
         if not vectors or None in vectors:
             return None
-        first, *more = [vector for vector in vectors if vector is not None]
-        others = [size for vector in more for size in vector]
+        first, *other_vectors = [vector for vector in vectors if vector is not None]
+        others = [size for vector in other_vectors for size in vector]
         numbers = [size for size in others if isinstance(size, int)]
         match node.operator:
-            case "Slice" if len(numbers) == len(more) and numbers[2:] in ([], [0], [0, 1]):
+            case "Slice" if len(numbers) == len(other_vectors) and numbers[2:] in ([], [0], [0, 1]):
                 return first[numbers[0] : numbers[1]]
             case "Gather" if numbers == others:
                 return [first[number] for number in numbers]

@@ -40,44 +40,44 @@ class LstmGraph:
         self._trace_outputs({node: single for node, single in lstms.items() if not single.batch_first})
         self._finals = final_outputs(lstms, self.outputs)
         self.singles = {
-            node: self._with_names([node], self._with_graph_merge(node, single)) for node, single in lstms.items()
+            node: self._with_graph_names([node], self._with_graph_merge(node, single)) for node, single in lstms.items()
         }
         below = {node: output.node for node, output in self._below.items()}
-        stacks = stacks_of(below, self.singles, self._extend, budget, APART, TALLEST)
-        self.stacks = {nodes: self._with_names(nodes, stack) for nodes, stack in stacks.items()}
+        stacks = stacks_of(below, self.singles, self._extend_stack, budget, APART, TALLEST)
+        self.stacks = {nodes: self._with_graph_names(nodes, stack) for nodes, stack in stacks.items()}
 
     @property
     def sole(self) -> Sequence[OnnxNode] | None:
-        """The nodes of the only LSTM, the lowest layer's first; None if there are several that are not stacked."""
+        """The nodes of an ONNX graph's only LSTM, the lowest layer's first; None if there are several, not stacked."""
         if len(self.singles) == 1:
             return [*self.singles]
         return next((nodes for nodes in self.stacks if len(nodes) == len(self.singles)), None)
 
     def _trace_outputs(self, lstms: Mapping[OnnxNode, StoredLSTM]) -> None:
-        """Follow the outputs of LSTMs through their graphs."""
-        known_of: dict[OnnxScope, dict[str, LstmOutput]] = {}
+        """Follow the LSTMs' outputs through their ONNX graphs: note how each is merged, and which LSTM reads it."""
+        traced_of: dict[OnnxScope, dict[str, LstmOutput]] = {}
         for node in lstms:
-            known_of.setdefault(node.scope, {}).update((name, LstmOutput(node)) for name in node.outputs[:1] if name)
-        for scope, known in known_of.items():
+            traced_of.setdefault(node.scope, {}).update((name, LstmOutput(node)) for name in node.outputs[:1] if name)
+        for scope, traced in traced_of.items():
             for node in scope.nodes:
                 if node in lstms:
-                    output = known.get(node.inputs[0])
-                    fed = output is not None and output.merge is not None and output.layout == TIME_FIRST
-                    if output is not None and fed and not _starts_from_lstm(node, lstms, self._budget):
+                    output = traced.get(node.inputs[0])
+                    reads_merged = output is not None and output.merge is not None and output.layout == TIME_FIRST
+                    if output is not None and reads_merged and not _starts_from_lstm(node, lstms, self._budget):
                         self._below[node] = output
                     continue
-                output = output_after(node, known, lstms, self._sizes)
+                output = output_after(node, traced, lstms, self._sizes)
                 if output is not None and node.outputs:
-                    known[node.outputs[0]] = output
+                    traced[node.outputs[0]] = output
                     if output.merge is not None:
                         self._merges.setdefault(output.node, set()).add(output.merge)
-            for name, output in known.items() if scope.parent is None else ():
+            for name, output in traced.items() if scope.parent is None else ():
                 self.results[output.node][name] = output
                 if name in self.outputs and output.is_result("none"):
                     self._merges.setdefault(output.node, {"none"})
 
     def _with_graph_merge(self, node: OnnxNode, single: StoredLSTM) -> StoredLSTM:
-        """Return an LSTM whose directions are merged as in the graph, if it merges them in one way only."""
+        """Return an LSTM whose directions are merged as in the ONNX graph, if that merges them in one way only."""
         merges = self._merges.get(node, set())
         if "average" in merges:
             merges = merges - {"sum"}  # a step on the way to it
@@ -86,8 +86,8 @@ class LstmGraph:
         notes = tuple(note for note in single.notes if note != APART)
         return replace(single, lstm=LSTM.from_cells(single.lstm.layers, merge=next(iter(merges))), notes=notes)
 
-    def _extend(self, stack: LayerStack, node: OnnxNode) -> None:
-        """Add the LSTM of a node to a stack; FileError if it cannot be a layer of it."""
+    def _extend_stack(self, stack: LayerStack, node: OnnxNode) -> None:
+        """Add the LSTM of an ONNX node to a stack; FileError if it cannot be a layer of it."""
         if stack:
             lower = self._below[node]
             if lower.node.input("sequence_lens") != node.input("sequence_lens"):
@@ -98,20 +98,20 @@ class LstmGraph:
         if len(stack) > 1:
             stack.merges[-2] = self._below[node].merge or "concat"
 
-    def _with_names(self, nodes: Sequence[OnnxNode], lstm: StoredLSTM) -> StoredLSTM:
-        """Return an LSTM with the names that belong to it; a stack also with its initial state."""
+    def _with_graph_names(self, nodes: Sequence[OnnxNode], lstm: StoredLSTM) -> StoredLSTM:
+        """Return an LSTM with its inputs' and outputs' names in the ONNX graph; a stack also with its initial state."""
         graph = names_of(nodes, lstm.lstm, self.results[nodes[-1]], self.outputs, self._finals, self._sizes)
         state = lstm.state if len(nodes) == 1 else _stack_state([self.singles[node] for node in nodes])
         return replace(lstm, graph=graph, state=state)
 
 
 def _starts_from_lstm(node: OnnxNode, lstms: Mapping[OnnxNode, StoredLSTM], budget: Budget) -> bool:
-    """Say whether an LSTM starts from what another returns, as a decoder does: then it is no upper layer of a stack."""
+    """Say whether an ONNX LSTM starts from another's output, as a decoder does: then it is no layer above it."""
     names = [node.input(role) for role in ("initial_h", "initial_c")]
-    waiting = [(node.scope, name) for name in names if name]
+    names_left = [(node.scope, name) for name in names if name]
     visited: set[tuple[OnnxScope, str]] = set()
-    while waiting and len(visited) < MOST:
-        scope, name = waiting.pop()
+    while names_left and len(visited) < MOST:
+        scope, name = names_left.pop()
         if (scope, name) in visited:
             continue
         visited.add((scope, name))
@@ -121,12 +121,12 @@ def _starts_from_lstm(node: OnnxNode, lstms: Mapping[OnnxNode, StoredLSTM], budg
         if source.node in lstms:
             return True
         if source.node.operator not in ("Shape", "Size"):  # of which only sizes are used
-            waiting += [(source.node.scope, name) for name in source.node.inputs if name]
-    return bool(waiting)
+            names_left += [(source.node.scope, name) for name in source.node.inputs if name]
+    return bool(names_left)
 
 
 def _stack_state(layers: Sequence[StoredLSTM]) -> States | None:
-    """Return the initial state of a stack; layers for which the file holds none start from zeros.
+    """Return the initial state of a stack of ONNX LSTMs; layers for which the file holds none start from zeros.
 
     None if no layer has a state in the file, or one starts from an input of the graph.
     """

@@ -16,7 +16,7 @@ from gatewise.showing import counted
 
 
 def read_state(state: Any, lstm: LSTM) -> States:
-    """Return the states of LSTM nodes as gatewise's, ``[layer][direction]``.
+    """Return the states of ONNX LSTM nodes as gatewise's, ``[layer][direction]``.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def read_state(state: Any, lstm: LSTM) -> States:
 
 
 def write_state(state: States) -> list[tuple[Array, Array]]:
-    """Return a state as pairs of arrays, one for each layer, as LSTM nodes take them.
+    """Return a state as pairs of arrays, one for each layer, as ONNX's LSTM nodes take them.
 
     Parameters
     ----------

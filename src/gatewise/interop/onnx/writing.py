@@ -17,7 +17,7 @@ from gatewise.errors import OptionError
 from gatewise.interop import conventions
 from gatewise.interop.onnx.building import Graph
 from gatewise.interop.onnx.lstm import ACTIVATIONS, DIRECTIONS, number
-from gatewise.interop.onnx.scan_cell import fill
+from gatewise.interop.onnx.scan_cell import fill_scan_body
 from gatewise.layers import LSTM
 from gatewise.parameters import Parameters
 from gatewise.records.gradients import LSTMGradients
@@ -28,7 +28,7 @@ LARGEST = 2**31 - 2**24  # bytes of weights; protobuf's own limit, less all else
 
 
 def model_of(lstm: LSTM, *, gates: bool, opset: int) -> Any:
-    """Return the model; see `gatewise.interop.onnx.write`."""
+    """Return an LSTM as an ONNX model; see `gatewise.interop.onnx.write`."""
     if not isinstance(lstm, LSTM):
         raise OptionError(f"write takes an LSTM, not {type(lstm).__name__}")
     if not OPSETS[0] <= size("opset", opset) <= OPSETS[1]:
@@ -43,8 +43,8 @@ def model_of(lstm: LSTM, *, gates: bool, opset: int) -> Any:
     name, features = "X", lstm.input_size
     graph.input("X", ["time", "batch", features])
     for layer, row in enumerate(lstm.layers):
-        end = _ending(lstm, layer)
-        outputs = (scan_layer if gates else node_layer)(graph, lstm, layer, name, end)
+        end = _name_ending(lstm, layer)
+        outputs = (add_scans if gates else add_lstm_node)(graph, lstm, layer, name, end)
         name = _merge_directions(graph, outputs, lstm.merge[layer], f"layer{end}", len(row))
     graph.node("Identity", [name], "Y")
     apart = lstm.bidirectional and lstm.merge[-1] == "none"
@@ -52,13 +52,13 @@ def model_of(lstm: LSTM, *, gates: bool, opset: int) -> Any:
     return graph.model(opset)
 
 
-def _ending(lstm: LSTM, layer: int) -> str:
-    """Return the ending of the names of a layer's tensors."""
+def _name_ending(lstm: LSTM, layer: int) -> str:
+    """Return the ending of the names of a layer's ONNX tensors."""
     return f"_{layer}" if lstm.num_layers > 1 else ""
 
 
 def write_gradients(gradients: LSTMGradients, lstm: LSTM) -> dict[str, Array]:
-    """Return the gradients of an LSTM's parameters by the names of the initializers of the model that `write` makes.
+    """Return the gradients of an LSTM's parameters by the initializers' names in the ONNX model that `write` makes.
 
     Parameters
     ----------
@@ -92,12 +92,12 @@ def write_gradients(gradients: LSTMGradients, lstm: LSTM) -> dict[str, Array]:
     named: dict[str, Array] = {}
     for layer, row in enumerate(conventions.gradients_as_parameters(lstm, gradients).layers):
         arrays = node_arrays([cell.parameters for cell in row], np.copy)
-        named |= {f"{name}{_ending(lstm, layer)}": array for name, array in arrays.items()}
+        named |= {f"{name}{_name_ending(lstm, layer)}": array for name, array in arrays.items()}
     return named
 
 
 def _merge_directions(graph: Graph, outputs: list[str], how: str, name: str, directions: int) -> str:
-    """Return the name of a layer's output, its directions merged; with ``none``, they are an axis."""
+    """Return the name of a layer's ONNX output, its directions merged; with ``none``, they are an axis."""
     if directions == 1:
         return outputs[0]
     if how == "concat":
@@ -150,7 +150,7 @@ def plain_reason(lstm: LSTM) -> str:
 
 
 def node_arrays(cells: Sequence[Parameters], second_bias: Callable[[Array], Array]) -> dict[str, Array]:
-    """Return W, R, B and, if there are peepholes, P of a node LSTM, given the cell of each direction.
+    """Return W, R, B and, if there are peepholes, P of an ONNX LSTM node, given the cell of each direction.
 
     `second_bias` returns the bias of the recurrent sums, given the bias of the cell.
     """
@@ -164,8 +164,8 @@ def node_arrays(cells: Sequence[Parameters], second_bias: Callable[[Array], Arra
     return arrays | {"P": np.stack(peepholes)} if peepholes else arrays
 
 
-def node_layer(graph: Graph, lstm: LSTM, layer: int, x: str, end: str) -> list[str]:
-    """Add a layer as a node LSTM; return the names of its directions' outputs."""
+def add_lstm_node(graph: Graph, lstm: LSTM, layer: int, x: str, end: str) -> list[str]:
+    """Add a layer to an ONNX graph as a node LSTM; return the names of its directions' outputs."""
     cells = [cell.parameters for cell in lstm.layers[layer]]
     hidden, variant = cells[0].hidden_size, cells[0].variant
     names = {role: graph.constant(array, f"{role}{end}") for role, array in node_arrays(cells, np.zeros_like).items()}
@@ -175,8 +175,8 @@ def node_layer(graph: Graph, lstm: LSTM, layer: int, x: str, end: str) -> list[s
         inputs.append(names["P"])
     activations = [p.variant.activation(letter) for p in cells for letter in "ogc"]
     attributes: dict[str, Any] = {"activations": [_ONNX_NAMES[activation.name] for activation in activations]}
-    for place, letter in enumerate(("alpha", "beta")):
-        values = [_constants(activation)[place] for activation in activations]
+    for position, letter in enumerate(("alpha", "beta")):
+        values = [_constants(activation)[position] for activation in activations]
         if constants := [value for value in values if value is not None]:
             attributes[f"activation_{letter}"] = constants
     if variant.gate_clip is not None:
@@ -197,15 +197,15 @@ def node_layer(graph: Graph, lstm: LSTM, layer: int, x: str, end: str) -> list[s
         graph.output(f"{state}n{end}", [len(cells), "batch", hidden])
     if len(cells) == 1:
         return [graph.node("Squeeze", [raw, graph.constant([1])])]
-    return [graph.node("Gather", [raw, graph.constant(place)], axis=1) for place in range(2)]
+    return [graph.node("Gather", [raw, graph.constant(position)], axis=1) for position in range(2)]
 
 
 def _constants(activation: Activation) -> tuple[float | None, float | None]:
     return activation.alpha, activation.beta
 
 
-def scan_layer(graph: Graph, lstm: LSTM, layer: int, x: str, end: str) -> list[str]:
-    """Add a layer as a Scan for each direction; return the names of the hidden states of every step."""
+def add_scans(graph: Graph, lstm: LSTM, layer: int, x: str, end: str) -> list[str]:
+    """Add a layer to an ONNX graph as a Scan for each direction; return the names of their hidden states."""
     finals: list[tuple[str, str]] = []
     outputs: list[str] = []
     row = lstm.layers[layer]
@@ -213,14 +213,14 @@ def scan_layer(graph: Graph, lstm: LSTM, layer: int, x: str, end: str) -> list[s
     if any(len(set(of_state)) > 1 for of_state in sizes.values()):
         raise OptionError(f"the directions of layer {layer} have sizes {sizes}; ONNX's initial states need equal ones")
     initial = {state: graph.input(f"{state}0{end}", [len(row), "batch", sizes[state][0]]) for state in "hc"}
-    alone = lstm.num_layers * len(row) == 1
-    for place, (cell, direction) in enumerate(zip(row, lstm.directions, strict=True)):
-        suffix = "" if alone else f"_{layer}_{direction}"
+    sole_cell = lstm.num_layers * len(row) == 1
+    for position, (cell, direction) in enumerate(zip(row, lstm.directions, strict=True)):
+        suffix = "" if sole_cell else f"_{layer}_{direction}"
         body = Graph(graph.dtype, graph, f"cell_{layer}_{direction}_")
-        results = fill(body, cell.parameters, f"cell{suffix}")
-        start = [graph.node("Gather", [initial[state], graph.constant(place)], axis=0) for state in "hc"]
+        results = fill_scan_body(body, cell.parameters, f"cell{suffix}")
+        start = [graph.node("Gather", [initial[state], graph.constant(position)], axis=0) for state in "hc"]
         names = [f"{quantity}{suffix}" for quantity in (*gate_names.NAMES, "cell_state", "hidden_state")]
-        final = (graph.new("final_h"), graph.new("final_c"))
+        final = (graph.new_name("final_h"), graph.new_name("final_c"))
         backward = int(direction == "backward")
         graph.node(
             "Scan",
