@@ -41,7 +41,7 @@ class Captured:
 
 
 def difference(pairs: Iterable[tuple[Array, Array]]) -> float:
-    """Return the largest absolute difference within pairs of arrays; NaN if there is one anywhere.
+    """Return the largest absolute difference between a trace's arrays and a model's, in pairs; NaN if there is one.
 
     Equal infinities do not differ; arrays of different shapes differ infinitely.
     """

@@ -34,7 +34,7 @@ MASKED = "a mask arrives at it"  # how the note begins of an LSTM that needs mas
 
 
 def _print_safely(record: Any, *names: str) -> None:
-    """Make the strings of a record printable on one line: most of them come from a file."""
+    """Make the strings of a record about a file printable on one line: most of them come from the file."""
     for name in names:
         most = 120 if name in ("name", "kind", "format") else LINE
         object.__setattr__(record, name, shown(getattr(record, name), most))
@@ -106,7 +106,7 @@ class StoredLSTM:
 
     @property
     def non_finite(self) -> tuple[str, ...]:
-        """A sentence for each array with NaN or infinity, with their count."""
+        """A sentence for each array of a file's LSTM with NaN or infinity, with their count."""
         sentences = []
         for (layer, direction), cell in self.lstm.cells().items():
             for name, array in cell.parameters.arrays().items():
@@ -149,15 +149,16 @@ class StoredLayer:
 def held_layer(
     name: str, kind: str, weight: Array, bias: Array | None = None, activation: Activation | str | None = None
 ) -> StoredLayer:
-    """Return a layer whose arrays are in memory."""
+    """Return the description of a layer in a model's file, whose arrays are in memory."""
     read_bias = None if bias is None else partial(np.asarray, bias)
     return StoredLayer(name, kind, weight.shape, partial(np.asarray, weight), read_bias, activation)
 
 
 def guarded(path: str, make: Callable[[], Network]) -> Callable[[], Network]:
-    """Return a function that builds a file's network, with the file's name in its errors."""
+    """Return a function that builds the network of a model's file, with the file's name in its errors."""
 
     def network() -> Network:
+        """Return the network of the file."""
         try:
             return make()
         except CapacityError:
@@ -280,7 +281,7 @@ class Contents:
         return inline(self)
 
     def pick(self, name: str | None = None) -> StoredLSTM:
-        """Return the LSTM of that name; without one, the only LSTM, or the one that stacks all the others.
+        """Return a file's LSTM of that name; without one, the only LSTM, or the one that stacks all the others.
 
         It warns of weights that are not finite, or that the file's runtime uses at another precision.
 
@@ -317,7 +318,7 @@ class Contents:
     def build_network(
         self, name: str | None, embedding: str | None, head: str | None, reads: str | None = None
     ) -> Network:
-        """Return the network of an LSTM and the layers that are named as its embedding and head.
+        """Return the network of an LSTM in a file and the layers that are named as its embedding and head.
 
         It keeps masked steps, the steps that are read, and the layers between LSTM and head, as the file has them. It
         warns of layers that are left out, of masks that a call must give, and of `reads` other than the file's.
@@ -334,9 +335,9 @@ class Contents:
         stored = self.pick(name)
         lstm, table, linear = stored.lstm, None, None
         if embedding is not None:
-            table, _ = self._read_layer(embedding, "embedding", lstm)
+            table, _ = self._read_layer_weight(embedding, "embedding", lstm)
         if head is not None:
-            weight, layer_read = self._read_layer(head, "head", lstm)
+            weight, layer_read = self._read_layer_weight(head, "head", lstm)
             bias = None if layer_read.bias is None else layer_read.bias().astype(lstm.dtype)
             linear = Linear(weight, bias, layer_read.activation)
         used = {layer_name for layer_name in (embedding, head) if layer_name is not None}
@@ -360,7 +361,8 @@ class Contents:
             warnings.warn(f"{self.path}: {sentence}", WeightsWarning, stacklevel=3)
         return network
 
-    def _read_layer(self, name: str, purpose: str, lstm: LSTM) -> tuple[Array, StoredLayer]:
+    def _read_layer_weight(self, name: str, purpose: str, lstm: LSTM) -> tuple[Array, StoredLayer]:
+        """Return the weight of a named layer in a file, as an embedding or a head, and the layer."""
         usable = [layer for layer in self.parts if layer.weight is not None]
         for layer in usable:
             if layer.name == name and layer.weight is not None:
@@ -379,7 +381,7 @@ def warn_not_finite(owner: str, sentences: Sequence[str]) -> None:
 
 
 def with_distinct_names(lstms: Iterable[StoredLSTM]) -> tuple[StoredLSTM, ...]:
-    """Return LSTMs with distinct names: #2, #3 … are appended to repeated ones."""
+    """Return the LSTMs of a file with distinct names: #2, #3 … are appended to repeated ones."""
     counts: dict[str, int] = {}
     result = []
     for stored in lstms:
@@ -389,7 +391,7 @@ def with_distinct_names(lstms: Iterable[StoredLSTM]) -> tuple[StoredLSTM, ...]:
 
 
 def check_options(path: str, options: Mapping[str, Any], allowed: tuple[str, ...]) -> None:
-    """Refuse an option that files of this format do not take."""
+    """Refuse an option of a reader that files of this format do not take."""
     for name in options:
         if name not in allowed:
             hint = f"allowed: {', '.join(map(shown, allowed[:20]))}" if allowed else "a file of this format takes none"

@@ -44,7 +44,7 @@ def parameters(
     projection: Array | None = None,
     variant: Variant | None = None,
 ) -> Parameters:
-    """Return the parameters of a cell, given in a framework's order: a key of `gatewise.gates.ORDERS`.
+    """Return the parameters of a cell from weights in a framework's gate order: a key of `gatewise.gates.ORDERS`.
 
     The arrays are those of `Stacked`; the biases (4 · hidden,) are summed, and zero if there are none.
     """
@@ -80,7 +80,7 @@ def parameters(
 
 
 def stacked(framework: str, p: Parameters) -> Stacked:
-    """Return the arrays of a cell in a framework's order: the inverse of `parameters`."""
+    """Return the weights of a cell in a framework's gate order: the inverse of `parameters`."""
 
     def in_order(array: Array) -> Array:
         reordered = gates.reorder(array, "gatewise", framework)
@@ -97,7 +97,7 @@ def stacked(framework: str, p: Parameters) -> Stacked:
 
 
 def iterate_arrays(nested: Any) -> Iterator[Any]:
-    """Yield the arrays or tensors in nested lists and tuples; None is skipped."""
+    """Yield the arrays or tensors in a framework's nested lists and tuples; None is skipped."""
     if isinstance(nested, (list, tuple)):
         for item in nested:
             yield from iterate_arrays(item)
@@ -106,7 +106,7 @@ def iterate_arrays(nested: Any) -> Iterator[Any]:
 
 
 def nested_state(lstm: LSTM, flat: Sequence[Array]) -> States:
-    """Return a state ``[layer][direction]`` of arrays that a framework lists as h and c in turn, (batch, size) each.
+    """Return a state ``[layer][direction]`` from a framework's list of h and c in turn, (batch, size) each.
 
     The first layer's forward direction comes first, then its backward direction, then the next layer. The batch axis is
     missing from all or from none.
@@ -128,7 +128,7 @@ def first_sequence(states: States) -> States:
 
 
 def state_lists(state: States, *, batched: bool = False) -> list[list[State]]:
-    """Return a state ``[layer][direction]`` as lists of `State`; `batched` requires a batch axis."""
+    """Return a state ``[layer][direction]`` as lists of `State`, for a framework; `batched` requires a batch axis."""
     try:
         lists = not any(isinstance(part, (State, np.ndarray)) for part in (state, *state))
         rows = [[State(*map(np.asarray, pair)) for pair in row] for row in state] if lists else []
@@ -150,7 +150,7 @@ def state_lists(state: States, *, batched: bool = False) -> list[list[State]]:
 
 
 def gradients_as_parameters(lstm: LSTM, gradients: LSTMGradients) -> LSTM:
-    """Return an LSTM whose parameters are gradients: their shapes are the same, so writers map both alike."""
+    """Return an LSTM whose weights are gradients: both have the same shapes, so writers map them alike."""
     if not isinstance(gradients, LSTMGradients):
         raise OptionError(f"write_gradients takes LSTMGradients, not {type(gradients).__name__}")
     cells, gradient_cells = lstm.cells(), gradients.cells()

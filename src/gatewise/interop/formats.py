@@ -29,7 +29,7 @@ FRAMEWORKS = ("keras", "torch", "onnx")  # of live models; Keras' layers on PyTo
 
 @contextmanager
 def reading(path: str, refusal: type[GatewiseError] = FileError) -> Iterator[None]:
-    """Raise a `refusal` within the block, and endless nesting, as the `FileError` of the file at a path."""
+    """Raise a `refusal` of a reader within the block, and endless nesting, as the `FileError` of the file at a path."""
     try:
         yield
     except (CapacityError, MissingExtraError):
@@ -47,7 +47,7 @@ def framework_of(model: object) -> str | None:
 
 
 def reader_of(path: Path) -> tuple[str, FilePath]:
-    """Return the name of the reader that recognises a file, and the file's path; a live model is an OptionError."""
+    """Return the name of the reader that recognises a model's file, and its path; a live model is an OptionError."""
     if (framework := framework_of(path)) is not None:
         raise OptionError(
             f"a path is needed here, not a live {type(path).__name__}: gatewise.interop.{framework}.read reads one, and"

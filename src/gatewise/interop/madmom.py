@@ -48,7 +48,7 @@ def recognises(path: os.PathLike[str], head: bytes) -> bool:
 
 
 def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
-    """Return the contents of a file; see `gatewise.interop.inspect`."""
+    """Return the contents of a madmom pickle; see `gatewise.interop.inspect`."""
     name = os.fspath(path)
     check_options(name, omitted, ())
     budget, calls = Budget.of(path), dict[str, None]()
@@ -76,7 +76,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
 
 
 def _class_name(node: Any) -> str:
-    """Return the full name of the class of an object, or an empty text."""
+    """Return the full name of the class of an object in a madmom pickle, or an empty text."""
     maker = getattr(node, "maker", None)
     if maker == GlobalName("copy_reg", "_reconstructor") and isinstance(node.args, tuple) and node.args:
         maker = node.args[0]  # as protocols 0 and 1 have it
@@ -92,7 +92,7 @@ def _attributes(node: Any) -> dict[str, Any]:
 
 
 def _find_networks(content: Any, budget: Budget) -> Iterator[tuple[str, list[Any]]]:
-    """Yield the networks of a pickle, also inside processors, each with a prefix for its names."""
+    """Yield the networks of a madmom pickle, also inside processors, each with a prefix for its names."""
     pending: list[tuple[str, int, Any]] = [("", 0, content)]
     visited: set[int] = set()
     while pending:
@@ -115,6 +115,7 @@ def _find_networks(content: Any, budget: Budget) -> Iterator[tuple[str, list[Any
 
 
 def _read_array(owner: Mapping[str, Any], name: str, budget: Budget) -> Array | None:
+    """Return the array in an attribute of a pickled madmom layer; None if it is missing."""
     value = owner.get(name)
     if value is None:
         return None
@@ -128,6 +129,7 @@ def _read_array(owner: Mapping[str, Any], name: str, budget: Budget) -> Array | 
 
 
 def _read_activation(owner: Mapping[str, Any], allowed: Sequence[str]) -> str:
+    """Return the activation in `activation_fn` of a pickled madmom layer; others than the allowed are refused."""
     function = owner.get("activation_fn")
     name = ".".join(function) if isinstance(function, GlobalName) else _class_name(function)
     if (activation := ACTIVATIONS.get(name)) is None or activation not in allowed:
@@ -173,6 +175,7 @@ class _NetworkLayers:
                 self.lstms.append(_stored_lstm(rows[0], True))
 
     def _add_layer(self, name: str, kind: str, layer: Any, budget: Budget) -> None:
+        """Add a layer of madmom's to the network's chain: an LSTM, a linear layer, or a note on another kind."""
         if kind in ("LSTMLayer", "BidirectionalLayer"):
             self.chain.append(_read_lstm_layer(name, layer, budget))
         elif kind == "FeedForwardLayer":
@@ -189,6 +192,7 @@ class _NetworkLayers:
 
 
 def _stored_lstm(rows: Sequence[Any], stacked: bool) -> StoredLSTM:
+    """Return LSTM layers of madmom's as one LSTM of a file, with their initial states unless those are zeros."""
     name = " → ".join(row.name for row in rows)
     states: States | None = None
     if any(part.any() for row in rows for state in row.states for part in state):  # zeros are no state
@@ -197,6 +201,7 @@ def _stored_lstm(rows: Sequence[Any], stacked: bool) -> StoredLSTM:
 
 
 def _read_lstm_layer(name: str, layer: Any, budget: Budget) -> _LSTMLayer:
+    """Return an LSTM layer of madmom's, of one direction or two, with its initial states."""
     attributes = _attributes(layer)
     cell_layers = (
         [layer] if _layer_class(layer) == "LSTMLayer" else [attributes.get("fwd_layer"), attributes.get("bwd_layer")]
@@ -220,6 +225,7 @@ def _read_lstm_layer(name: str, layer: Any, budget: Budget) -> _LSTMLayer:
 
 
 def _read_cell(layer: Any, budget: Budget) -> Parameters:
+    """Return the parameters of one direction of an LSTM layer of madmom's, from its four pickled gates."""
     attributes = _attributes(layer)
     gates = [_attributes(attributes.get(name)) for name in GATES]
     parts: dict[str, list[Array]] = {"weights": [], "recurrent_weights": [], "bias": []}
@@ -254,7 +260,7 @@ def _read_cell(layer: Any, budget: Budget) -> Parameters:
 
 
 def _read_peepholes(gates: Sequence[Mapping[str, Any]], hidden: int, budget: Budget) -> Array | None:
-    """Return the peepholes, zeros for gates without; None if no gate has any."""
+    """Return the peepholes of madmom's gates, zeros for gates without; None if no gate has any."""
     peepholes = [_read_array(gate, "peephole_weights", budget) for gate in gates]
     if all(array is None for array in peepholes):
         return None
@@ -263,6 +269,7 @@ def _read_peepholes(gates: Sequence[Mapping[str, Any]], hidden: int, budget: Bud
 
 
 def _read_linear(layer: Any, budget: Budget) -> Linear:
+    """Return a feed-forward layer of madmom's as a linear layer with its activation."""
     attributes = _attributes(layer)
     weight, bias = (_read_array(attributes, name, budget) for name in ("weights", "bias"))
     if weight is None or bias is None or weight.ndim not in (1, 2):
@@ -277,16 +284,14 @@ def _read_linear(layer: Any, budget: Budget) -> Linear:
     return Linear(np.ascontiguousarray(matrix), np.broadcast_to(bias.reshape(-1), (len(matrix),)).copy(), activation)
 
 
-def _build_network(listed: _NetworkLayers) -> Network:
-    """Return the whole network: LSTM layers, and linear ones after them."""
-    rows = [item for item in listed.chain if isinstance(item, _LSTMLayer)]
-    rest = listed.chain[len(rows) :]
-    if not rows or rows != listed.chain[: len(rows)] or not all(isinstance(item, Linear) for item in rest):
-        odd = next((item for item in listed.chain if isinstance(item, str)), "LSTM layers do not come first in it")
+def _build_network(layers: _NetworkLayers) -> Network:
+    """Return the whole network of a madmom pickle: LSTM layers, and linear ones after them."""
+    rows = [item for item in layers.chain if isinstance(item, _LSTMLayer)]
+    rest = layers.chain[len(rows) :]
+    if not rows or rows != layers.chain[: len(rows)] or not all(isinstance(item, Linear) for item in rest):
+        odd = next((item for item in layers.chain if isinstance(item, str)), "LSTM layers do not come first in it")
         raise FileError(odd)
     stored = _stored_lstm(rows, False)
     initial = stored.state and conventions.first_sequence(stored.state)
-    lstm = next(
-        (lstm_in_file.lstm for lstm_in_file in listed.lstms if lstm_in_file.stacked or len(rows) == 1), stored.lstm
-    )
+    lstm = next((listed.lstm for listed in layers.lstms if listed.stacked or len(rows) == 1), stored.lstm)
     return Network(lstm, head=[layer for layer in rest if isinstance(layer, Linear)] or None, initial=initial)

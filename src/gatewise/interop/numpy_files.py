@@ -36,7 +36,7 @@ def recognises(path: os.PathLike[str], head: bytes) -> bool:
 
 
 def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
-    """Return the contents of a file; see `gatewise.interop.inspect`."""
+    """Return the contents of a NumPy file, .npy or .npz; see `gatewise.interop.inspect`."""
     name = os.fspath(path)
     check_options(name, omitted, ())
     budget, calls = Budget.of(path), dict[str, None]()
@@ -52,7 +52,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
 
 
 def _describe_arrays(tensors: Mapping[str, Tensor]) -> str:
-    """Return a description of arrays without an LSTM's names."""
+    """Return a description of a NumPy file's arrays, none of which has the name of an LSTM's weight."""
     if any(name.startswith(("layer0.forward.", "layer0.backward.")) for name in tensors):
         return "it holds what gatewise trace wrote, which is a run and not a model"
     names = join_names((shown(name, 40) for name in tensors), most=4)
@@ -61,6 +61,7 @@ def _describe_arrays(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _read_npy(path: Path, budget: Budget, calls: dict[str, None]) -> dict[str, Tensor]:
+    """Return the tensors of a NumPy .npy file, which must be a pickled dictionary: one array is no LSTM."""
     with open(path, "rb") as file:
         try:
             shape, _, dtype = storage.npy_header(file, budget.size, objects=True)
@@ -77,15 +78,15 @@ def _read_npy(path: Path, budget: Budget, calls: dict[str, None]) -> dict[str, T
 
 
 def _object_tensors(file: Any, budget: Budget, calls: dict[str, None]) -> dict[str, Tensor]:
-    """Return the arrays inside an array of objects, by their paths."""
+    """Return the tensors inside NumPy's pickled array of objects, by their paths."""
     array = pickles.read_pickle(file, budget, calls)
     state = array.state if isinstance(array, PickledObject) and array.made_by(*FILLED) else None
-    held = state[4] if isinstance(state, tuple) and len(state) == 5 else None
-    if not isinstance(held, list):
+    objects = state[4] if isinstance(state, tuple) and len(state) == 5 else None
+    if not isinstance(objects, list):
         raise FileError("it is an array of Python objects, whose pickle is not one of NumPy's")
-    tensors, _, _ = flatten(held[0] if len(held) == 1 else held, lambda _: None, budget)
+    tensors, _, _ = flatten(objects[0] if len(objects) == 1 else objects, lambda _: None, budget)
     if not tensors:
-        content = describe_content(held[0]) if len(held) == 1 else f"{len(held)} of them"
+        content = describe_content(objects[0]) if len(objects) == 1 else f"{len(objects)} of them"
         raise FileError(
             f"it is an array of Python objects ({content}), which are never built, and holds no arrays by name: give"
             f" np.savez each array by itself, and {NAMES}"
@@ -94,6 +95,7 @@ def _object_tensors(file: Any, budget: Budget, calls: dict[str, None]) -> dict[s
 
 
 def _read_npz(path: Path, budget: Budget, calls: dict[str, None]) -> dict[str, Tensor]:
+    """Return the tensors of a NumPy .npz archive by their names."""
     tensors: dict[str, Tensor] = {}
     with zips.ZipMembers(path, budget) as archive:
         for member in archive.names:
@@ -103,7 +105,7 @@ def _read_npz(path: Path, budget: Budget, calls: dict[str, None]) -> dict[str, T
 
 
 def _member_tensors(archive: zips.ZipMembers, member: str, budget: Budget, calls: dict[str, None]) -> dict[str, Tensor]:
-    """Return the array of a member, from its header alone, or the arrays inside its objects."""
+    """Return the tensor in a member of a NumPy .npz archive, or the tensors inside its pickled objects."""
     name = member.removesuffix(".npy")
     budget.work(HEADER_WORK, "reading the headers of its arrays")
     file = io.BytesIO(archive.member(member, HEADER))
@@ -116,18 +118,20 @@ def _member_tensors(archive: zips.ZipMembers, member: str, budget: Budget, calls
     file_at_data = io.BytesIO(archive.member(member))
     file_at_data.seek(file.tell())
     try:
-        held = _object_tensors(file_at_data, budget, calls)
+        objects = _object_tensors(file_at_data, budget, calls)
     except FileError as problem:
         raise FileError(f"{shown(name, 60)!r} in it: {problem}") from None
-    return {f"{name}.{inner}": tensor for inner, tensor in held.items()}
+    return {f"{name}.{inner}": tensor for inner, tensor in objects.items()}
 
 
 def _describe_tensor(
     archive: zips.ZipMembers, member: str, begin: int, shape: tuple[int, ...], fortran: bool, dtype: Any, budget: Budget
 ) -> Tensor:
+    """Return the tensor of a member of a NumPy .npz archive; its numbers are read when they are used."""
     kind = dtype.str[1:]
 
     def read(size: int) -> memoryview:
+        """Return the first bytes of the array's numbers, little-endian."""
         data = memoryview(archive.member(member))[begin:][:size]
         if dtype.byteorder == ">":
             budget.hold(len(data), 1, f"the array {shown(member)!r}")

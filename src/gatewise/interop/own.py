@@ -76,11 +76,12 @@ def write(thing: LSTM | LSTMCell | Network | Run, path: Path) -> None:
 
 
 def read(path: Path) -> Content:
-    """Return the object in a file, which must hold what its header says."""
+    """Return the object in a file of gatewise's own format, which must hold the kind that its header says."""
     arrays, head = storage.read(path)
     kinds = {kind.name: kind for kind in _KINDS.values()}
 
     def build() -> Content:
+        """Return the object from the arrays and the header of the file."""
         if (name := head.get("kind")) not in kinds:
             raise OptionError(f"it holds {name!r}; this version reads {', '.join(kinds)}")
         content: Content = kinds[name].read(arrays, head)
@@ -95,7 +96,7 @@ def recognises(path: os.PathLike[str], head: bytes) -> bool:
 
 
 def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
-    """Return the contents of a file; see `gatewise.interop.inspect`."""
+    """Return the contents of a file of gatewise's own format; see `gatewise.interop.inspect`."""
     name = os.fspath(path)
     check_options(name, omitted, ())
     return contents_of(read(path), name)
@@ -149,6 +150,7 @@ def _trace_from(arrays: Arrays, head: Header) -> Trace:
 
 
 def _network_record(network: Network) -> tuple[Arrays, Header]:
+    """Return the arrays and the header of a network, for a file of gatewise's own format."""
     arrays, lstm = _lstm_record(network.lstm)
     if network.embedding is not None:
         arrays["embedding"] = network.embedding
@@ -159,6 +161,7 @@ def _network_record(network: Network) -> tuple[Arrays, Header]:
 
 
 def _network_trace_record(run: NetworkTrace) -> tuple[Arrays, Header]:
+    """Return the arrays and the header of a network's trace, for a file of gatewise's own format."""
     arrays, lstm_trace = lstm_trace_record(run.lstm)
     parts, network = _network_record(run.network)
     arrays |= {f"network.{name}": array for name, array in parts.items()}
@@ -168,9 +171,10 @@ def _network_trace_record(run: NetworkTrace) -> tuple[Arrays, Header]:
     return arrays, {**lstm_trace, "network": network, "labels": run.labels.to_json()}
 
 
-def _network_trace_from(arrays: Arrays, head: Header) -> NetworkTrace:
+def _read_network_trace(arrays: Arrays, head: Header) -> NetworkTrace:
+    """Return the trace of a network, from the arrays and the header of a file of gatewise's own format."""
     lstm = lstm_trace_from(arrays, head)
-    network = _network_from(
+    network = _read_network(
         {name.removeprefix("network."): array for name, array in arrays.items() if name.startswith("network.")},
         head["network"],
     )
@@ -193,6 +197,7 @@ def _network_trace_from(arrays: Arrays, head: Header) -> NetworkTrace:
 
 
 def _lstm_record(lstm: LSTM) -> tuple[Arrays, Header]:
+    """Return the arrays and the header of an LSTM, for a file of gatewise's own format."""
     arrays: dict[str, Any] = {}
     layers = []
     for number, row in enumerate(lstm.layers):
@@ -206,7 +211,7 @@ def _lstm_record(lstm: LSTM) -> tuple[Arrays, Header]:
 
 
 def _dense_layers(network: Network) -> Iterator[tuple[str, Linear]]:
-    """Yield the dense layers of a network, each with the name of its place."""
+    """Yield the dense layers of a network, each with the name of its place in gatewise's own file format."""
     if network.head is not None:
         yield "head", network.head
     for number, layer in enumerate(network.hidden):
@@ -217,7 +222,7 @@ def _dense_layers(network: Network) -> Iterator[tuple[str, Linear]]:
 
 
 def _dense_arrays(network: Network) -> dict[str, Any]:
-    """Return the arrays of a network's dense layers and scalings."""
+    """Return the arrays of a network's dense layers and scalings by name, for gatewise's own file format."""
     arrays: dict[str, Any] = {}
     for name, layer in _dense_layers(network):
         arrays |= {f"{name}.weight": layer.weight, f"{name}.bias": layer.bias}
@@ -230,7 +235,7 @@ def _dense_arrays(network: Network) -> dict[str, Any]:
 
 
 def _network_settings(network: Network) -> dict[str, Any]:
-    """Return the settings of a network except for those at their defaults."""
+    """Return the settings of a network that differ from the defaults, for gatewise's own file format."""
     settings: dict[str, Any] = {}
     activations = {
         name: _activation_record(layer.activation)
@@ -263,13 +268,14 @@ def _activation_record(activation: Activation | str) -> Any:
 
 
 def _states_with_places(lstm: LSTM, states: States | None) -> Iterator[tuple[str, State]]:
-    """Yield states, each with the name of its place."""
+    """Yield the initial states of a network, each with the name of its place in gatewise's own file format."""
     for number, row in enumerate(states or ()):
         for direction, state in zip(lstm.directions, row, strict=True):
             yield f"{number}.{direction}", state
 
 
-def _network_from(arrays: dict[str, Any], head: Mapping[str, Any]) -> Network:
+def _read_network(arrays: dict[str, Any], head: Mapping[str, Any]) -> Network:
+    """Return a network, from the arrays and the header of a file of gatewise's own format."""
     if "activation" in head and "head.weight" not in arrays:
         raise OptionError("it names an activation, but has no head")
     activations = {**head.get("activations", {}), "head": head.get("activation")}
@@ -291,7 +297,7 @@ def _network_from(arrays: dict[str, Any], head: Mapping[str, Any]) -> Network:
         Branch(branch["features"], [linear(f"branches.{number}.{place}") for place in range(branch["layers"])])
         for number, branch in enumerate(head.get("branches", ()))
     ]
-    lstm, initial = _lstm_from(arrays, head["lstm"]), None
+    lstm, initial = _read_lstm(arrays, head["lstm"]), None
     if any(name.startswith("initial.") for name in arrays):
         initial = tuple(
             tuple(
@@ -316,7 +322,8 @@ def _network_from(arrays: dict[str, Any], head: Mapping[str, Any]) -> Network:
     )
 
 
-def _lstm_from(arrays: dict[str, Any], content: dict[str, Any]) -> LSTM:
+def _read_lstm(arrays: dict[str, Any], content: dict[str, Any]) -> LSTM:
+    """Return an LSTM, from the arrays and the header of a file of gatewise's own format."""
     directions = content["directions"]
     if directions not in (["forward"], ["backward"], ["forward", "backward"]):
         raise OptionError(f"there are no directions {directions!r}")
@@ -343,9 +350,9 @@ class _ContentKind(NamedTuple):
 
 
 _KINDS = {
-    LSTM: _ContentKind("lstm", "an LSTM", _lstm_file, lambda arrays, head: _lstm_from(arrays, head["lstm"])),
-    Network: _ContentKind("network", "a network", _network_record, lambda arrays, head: _network_from(arrays, head)),
+    LSTM: _ContentKind("lstm", "an LSTM", _lstm_file, lambda arrays, head: _read_lstm(arrays, head["lstm"])),
+    Network: _ContentKind("network", "a network", _network_record, lambda arrays, head: _read_network(arrays, head)),
     Trace: _ContentKind("trace", "the trace of a cell", _trace_file, _trace_from),
     LSTMTrace: _ContentKind("lstm_trace", "the trace of an LSTM", lstm_trace_record, lstm_trace_from),
-    NetworkTrace: _ContentKind("network_trace", "the trace of a network", _network_trace_record, _network_trace_from),
+    NetworkTrace: _ContentKind("network_trace", "the trace of a network", _network_trace_record, _read_network_trace),
 }

@@ -12,7 +12,7 @@ from gatewise.records.labels import Labels
 
 
 def npz_arrays(trace: Run) -> dict[str, Any]:
-    """Return the arrays of an LSTM's trace by plain names, each with a batch axis.
+    """Return the arrays of an LSTM's trace by plain names for an .npz file, each with a batch axis.
 
     Where a network ran, the features are those of the network, and are named with its arrays.
     """
@@ -40,7 +40,7 @@ def npz_arrays(trace: Run) -> dict[str, Any]:
 
 
 def network_arrays(trace: Run, x: Any) -> dict[str, Any]:
-    """Return the input and output of a network, with a batch axis, and their names; nothing for an LSTM."""
+    """Return the input and output of a network's trace for an .npz file, and their names; nothing for an LSTM."""
     if trace.network is None:
         return {}
     stored: Any = trace.stored

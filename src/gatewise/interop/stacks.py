@@ -37,7 +37,7 @@ class LayerStack:
         return len(self.rows)
 
     def add(self, name: str, lstm: LSTM, *, masked: bool = False, reverses: bool = False) -> None:
-        """Add the LSTM of that name above the others; one that runs in another direction than they do is refused.
+        """Add an LSTM of a file above the others of a stack; one that runs in another direction is refused.
 
         `masked` says whether a mask arrives at it; `reverses`, whether it returns its steps in the order in which it
         computes them: the last first, of one that runs backward.
@@ -60,7 +60,7 @@ class LayerStack:
         self.merges += lstm.merge
 
     def reverse_steps(self, name: str, masked: bool) -> None:
-        """Reverse the steps that leave the stack, as a layer of that name does.
+        """Reverse the steps that leave a stack of LSTMs, as a layer of that name in the file does.
 
         Where a mask goes with the steps, it is refused: the mask stays as it is.
         """
@@ -69,7 +69,7 @@ class LayerStack:
         self.forward = not self.forward
 
     def lstm(self) -> LSTM:
-        """Return the layers as one LSTM, in the precision of the first; GatewiseError if they do not fit each other."""
+        """Return the stacked layers as one LSTM, in the first's precision; GatewiseError if they do not fit."""
         dtype = self.rows[0][0].dtype
         rows = [[_cast_cell(cell, dtype) for cell in row] for row in self.rows]
         both = len(self.directions) == 2
@@ -90,14 +90,14 @@ def stacks_of(
     inner_notes: str,
     tallest: int | None = None,
 ) -> dict[tuple[Node, ...], StoredLSTM]:
-    """Return the LSTMs of a model that are stacked, each stack as one LSTM, by its nodes from the lowest layer on.
+    """Return the stacked LSTMs of a model's graph, each stack as one LSTM, by its nodes from the lowest layer on.
 
     `below` has the LSTM that each reads, if it reads one. `extend` adds the LSTM of a node to a stack; it raises
     `FileError` where that must begin another stack. Notes that begin with `inner_notes` hold of the last layer alone.
     Stacks higher than `tallest`, and LSTMs that read themselves, are left out; without it there must be no circles.
     """
     stacks: dict[tuple[Node, ...], StoredLSTM] = {}
-    for nodes in _chains(below, budget, tallest):
+    for nodes in _chains_of_lstms(below, budget, tallest):
         pieces: list[tuple[list[Node], LayerStack]] = []
         for node in nodes:
             members, stack = pieces[-1] if pieces else ([], LayerStack())
@@ -113,13 +113,13 @@ def stacks_of(
             members.append(node)
         for members, stack in pieces:
             layers = [lstms[node] for node in members]
-            if len(members) > 1 and (combined := _combine(layers, stack, inner_notes)) is not None:
+            if len(members) > 1 and (combined := _combine_layers(layers, stack, inner_notes)) is not None:
                 stacks.setdefault(tuple(members), combined)
     return stacks
 
 
-def _chains(below: Mapping[Node, Node], budget: Budget, tallest: int | None) -> Iterator[list[Node]]:
-    """Yield the nodes that read one another, the lowest first, up to each that no other reads."""
+def _chains_of_lstms(below: Mapping[Node, Node], budget: Budget, tallest: int | None) -> Iterator[list[Node]]:
+    """Yield the chains of a model's LSTM nodes, each the input of the next, up to each that no other reads."""
     read = set(below.values())
     for top in [node for node in below if node not in read]:
         chain = [top]
@@ -131,8 +131,8 @@ def _chains(below: Mapping[Node, Node], budget: Budget, tallest: int | None) -> 
             yield chain[::-1]
 
 
-def _combine(layers: Sequence[StoredLSTM], stack: LayerStack, inner_notes: str) -> StoredLSTM | None:
-    """Return the LSTM of a stack with the descriptions of its layers; None if the layers do not fit each other."""
+def _combine_layers(layers: Sequence[StoredLSTM], stack: LayerStack, inner_notes: str) -> StoredLSTM | None:
+    """Return the LSTM of stacked LSTMs of a file, with their descriptions; None if the layers do not fit each other."""
     try:
         lstm = stack.lstm()
     except GatewiseError:
@@ -167,7 +167,7 @@ def reading_network(path: str, advice: str = "") -> Iterator[None]:
 def network_around(
     lstm: LSTM, embedding: Array | None, before: Sequence[Linear], head: Sequence[Linear], **options: Any
 ) -> Network:
-    """Return the network of an LSTM, the dense layers before it and those of its head, in the LSTM's precision."""
+    """Return the network of a file's LSTM, the dense layers before it and its head's, in the LSTM's precision."""
     before, head = ([_cast_linear(layer, lstm.dtype) for layer in layers] for layers in (before, head))
     return Network(
         lstm,

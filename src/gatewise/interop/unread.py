@@ -35,7 +35,7 @@ def refusal_of(path: Path, head: bytes) -> str | None:
 
 
 def folder_refusal(path: Path) -> str | None:
-    """Return why a folder is not read, as `refusal_of` does for a file."""
+    """Return why a folder with a model is not read, as the rest of a sentence; None for other folders."""
     if (path / "saved_model.pb").is_file():
         return SAVED_MODEL.replace("it is", "it holds", 1)
     if _first_bytes(path / "checkpoint", len(LIST)) == LIST:
@@ -44,7 +44,7 @@ def folder_refusal(path: Path) -> str | None:
 
 
 def archive_refusal(names: tuple[str, ...]) -> str | None:
-    """Return why a zip archive is not read, from the names of its members."""
+    """Return why a zip archive with a model is not read, from the names of its members, or None."""
     if any(re.fullmatch(r"([^/]+/)?(models/model\.json|serialized_exported_program\.json)", name) for name in names):
         return EXPORTED
     return None
@@ -84,22 +84,22 @@ def _stripped(head: bytes) -> bytes:
 
 
 def _skip_tags(head: bytes, *tags: int) -> int | None:
-    """Return the position after nested Protocol Buffers fields of these tags, each the first field of the last."""
-    at = 0
+    """Return the position after nested Protocol Buffers fields of these tags, each the first of the one around it."""
+    position = 0
     for tag in tags:
-        if head[at : at + 1] != bytes([tag]):
+        if head[position : position + 1] != bytes([tag]):
             return None
-        at += 1
-        while at < len(head) and head[at] & 0x80:  # the bytes of a length, but for its last
-            at += 1
-        at += 1
-    return at
+        position += 1
+        while position < len(head) and head[position] & 0x80:  # the bytes of a length, but for its last
+            position += 1
+        position += 1
+    return position
 
 
 def _is_graph(_: Path, head: bytes) -> bool:
     """Return whether a file is a TensorFlow graph: its first node has a name, and then an operator."""
-    at = _skip_tags(head, 0x0A, 0x0A)
-    match = None if at is None else re.compile(rb"[\w./-]+\x12.[A-Z]\w+", re.DOTALL).match(head, at)
+    position = _skip_tags(head, 0x0A, 0x0A)
+    match = None if position is None else re.compile(rb"[\w./-]+\x12.[A-Z]\w+", re.DOTALL).match(head, position)
     return match is not None
 
 

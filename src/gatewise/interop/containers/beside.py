@@ -23,7 +23,7 @@ _OPEN = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) 
 
 
 def locate(folder: Path, name: str) -> Path:
-    """Return the path of a file that a model in a folder names; the error begins where the file has been named."""
+    """Return the path of a file that a model names, which must lie in its folder; an error ends a sentence on it."""
     path = PureWindowsPath(name)  # which takes both kinds of slashes, and knows drives
     if not name or path.drive or path.root or ".." in path.parts or os.path.isabs(name):
         raise FileError("which is no path within the model's folder")
@@ -45,7 +45,7 @@ def locate(folder: Path, name: str) -> Path:
 
 @contextmanager
 def open_beside(folder: Path, name: str) -> Iterator[tuple[BinaryIO, os.stat_result]]:
-    """Open the file that a model in a folder names, as `locate` finds it; yields it with its status."""
+    """Open the file of weights that a model in a folder names, as `locate` finds it; yield it with its status."""
     target = locate(folder, name)
     try:
         descriptor = os.open(target, _OPEN)

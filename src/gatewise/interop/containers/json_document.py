@@ -34,7 +34,7 @@ def read_document(path: Path, budget: Budget) -> Any:
     try:
         text = path.read_bytes().decode("utf-8-sig")
         budget.parse(text, "what its JSON becomes")
-        return json.loads(text, object_pairs_hook=_without_repeats)
+        return json.loads(text, object_pairs_hook=_object_without_repeats)
     except FileError:
         raise
     except RecursionError:
@@ -47,7 +47,8 @@ def read_document(path: Path, budget: Budget) -> Any:
         raise FileError("its JSON holds a number that is too long") from None
 
 
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the pairs of a JSON object as a dictionary; a repeated name is refused."""
     entries = dict(pairs)
     if len(entries) != len(pairs):
         names: set[str] = set()
@@ -57,7 +58,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def describe(value: object) -> str:
-    """Return a value of a document in a few words, for an error."""
+    """Return a value of a JSON document in a few words, for an error."""
     if isinstance(value, dict):
         return f"an object of {len(value)}"
     if isinstance(value, list):
@@ -70,7 +71,7 @@ def describe(value: object) -> str:
 
 
 def entry(owner: Mapping[str, Any], name: str, kind: type, owner_name: str) -> Any:
-    """Return an entry of an object, which must be there and of a kind; `owner_name` is for the error."""
+    """Return an entry of a JSON object, which must be there and of a kind; `owner_name` is for the error."""
     if name not in owner:
         raise FileError(f"{owner_name} has no {name!r}")
     value = owner[name]
@@ -81,7 +82,7 @@ def entry(owner: Mapping[str, Any], name: str, kind: type, owner_name: str) -> A
 
 
 def count(owner: Mapping[str, Any], name: str, owner_name: str) -> int:
-    """Return an entry that must be an integer of at least 1."""
+    """Return an entry of a JSON object that must be an integer of at least 1."""
     value: int = entry(owner, name, int, owner_name)
     if value < 1:
         raise FileError(f"{name!r} of {owner_name} must be at least 1, not {describe(value)}")
@@ -89,7 +90,7 @@ def count(owner: Mapping[str, Any], name: str, owner_name: str) -> int:
 
 
 def array(label: str, value: object, budget: Budget) -> Array:
-    """Return nested lists of numbers as a float64 array, taken off a budget; `label` names them in the error."""
+    """Return nested lists of numbers in JSON as a float64 array, taken off a budget; `label` is for the error."""
     shape: list[int] = []
     level: list[Any] = [value]
     while list in (kinds := set(map(type, level))):
@@ -112,6 +113,6 @@ def array(label: str, value: object, budget: Budget) -> Array:
 
 
 def to_float32(values: Array) -> Array:
-    """Return an array as float32; what is beyond it becomes infinity."""
+    """Return an array as float32; numbers beyond its range become infinity."""
     with np.errstate(over="ignore", under="ignore"):
         return values.astype(np.float32)

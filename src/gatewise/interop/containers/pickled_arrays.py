@@ -22,7 +22,7 @@ KINDS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1")  # of numbers, whose by
 
 
 def describe_array(node: PickledObject, budget: Budget) -> Tensor | None:
-    """Return the array that a pickled object describes, in either of NumPy's two forms; None for other objects."""
+    """Return NumPy's array that an object in a pickle describes, in either of two forms; None for other objects."""
     if not node.made_by(*FILLED, *AT_ONCE):
         return None
     if node.made_by(*FILLED):
@@ -50,5 +50,5 @@ def describe_array(node: PickledObject, budget: Budget) -> Tensor | None:
         budget.hold(len(data), 1, "an array in a pickle")
         data = to_little_endian(data, width)
     numbers, known = data, f"<{kind}" if kind in KINDS else None
-    held = Storage(known, len(numbers) // width, lambda size: memoryview(numbers)[:size])
-    return contiguous_tensor(shape, held, budget, fortran=bool(fortran))
+    storage = Storage(known, len(numbers) // width, lambda size: memoryview(numbers)[:size])
+    return contiguous_tensor(shape, storage, budget, fortran=bool(fortran))

@@ -93,7 +93,7 @@ class _BoundedFile:
 
 
 def _split_operations(file: _BoundedFile) -> Iterator[tuple[str, Any]]:
-    """Split a pickle into operations with their arguments, as `pickletools.genops` does, and read bytes as Latin-1.
+    """Yield the operations of a pickle with their arguments, as `pickletools.genops`, but read bytes as Latin-1.
 
     Python 2 wrote the bytes of arrays so, as texts with escapes, where genops takes ASCII only.
     """
@@ -102,14 +102,14 @@ def _split_operations(file: _BoundedFile) -> Iterator[tuple[str, Any]]:
         if operation is None:
             raise ValueError(f"the operation {code!r} is not known")
         if operation.name == "STRING":
-            yield operation.name, _text(file.readline())
+            yield operation.name, _unquote_text(file.readline())
         else:
             yield operation.name, None if operation.arg is None else operation.arg.reader(cast(BinaryIO, file))
     raise ValueError("it has no end")
 
 
-def _text(line: bytes) -> str:
-    """Return the text of a line: in quotes, with escapes."""
+def _unquote_text(line: bytes) -> str:
+    """Return the text in a line of a pickle: in quotes, with escapes."""
     quoted = line.rstrip(b"\n").strip()
     if len(quoted) < 2 or quoted[:1] not in b"'\"" or quoted[:1] != quoted[-1:]:
         raise ValueError("a text has no quotes")
@@ -124,27 +124,28 @@ class _Machine:
         self.names = names
 
     def run(self, file: _BoundedFile) -> Any:
-        for number, (add_global, argument) in enumerate(_split_operations(file)):
+        """Return the content of a pickle, whose operations build it on a stack; none imports or calls anything."""
+        for number, (operation, argument) in enumerate(_split_operations(file)):
             if number % SOME == 0:
                 self.budget.count(SOME, OPERATIONS)
-            if add_global == "STOP":
+            if operation == "STOP":
                 return self.stack.pop()
-            if add_global in _IGNORED:
+            if operation in _IGNORED:
                 continue
-            if add_global in _MAKERS:
-                self.stack.append(_MAKERS[add_global]())
-            elif add_global in _CONSTANTS:
-                self.stack.append(_CONSTANTS[add_global])
-            elif (does := getattr(self, f"_{add_global.lower()}", None)) is not None:
-                does(argument)
+            if operation in _MAKERS:
+                self.stack.append(_MAKERS[operation]())
+            elif operation in _CONSTANTS:
+                self.stack.append(_CONSTANTS[operation])
+            elif (method := getattr(self, f"_{operation.lower()}", None)) is not None:
+                method(argument)
             elif argument is not None:  # a number or a string is its own value
                 self.stack.append(argument)
             else:
-                raise ValueError(f"the operation {add_global} is not known")
+                raise ValueError(f"the operation {operation} is not known")
         raise ValueError("it has no end")
 
     def pop_to_mark(self) -> list[Any]:
-        """Remove and return the objects above the last mark."""
+        """Remove and return the objects above the last mark of the stack on which a pickle is read."""
         place = len(self.stack) - 1
         while self.stack[place] is not _MARK:
             place -= 1
@@ -223,6 +224,7 @@ class _Machine:
         self.set_pairs(self.stack[-1], values)
 
     def append_all(self, target: Any, values: list[Any]) -> None:
+        """Append values to a list, or to a described object, as a pickle asks for."""
         if isinstance(target, PickledObject):
             target = target.items
         if not isinstance(target, list):
@@ -230,6 +232,7 @@ class _Machine:
         target.extend(values)
 
     def set_pairs(self, target: Any, values: list[Any]) -> None:
+        """Set keys and values, in turn, in a dictionary or a described object, as a pickle asks for."""
         if isinstance(target, PickledObject):
             target = target.pairs
         if not isinstance(target, dict) or len(values) % 2:
@@ -245,26 +248,28 @@ class _Machine:
 
     # Imports and calls
 
-    def add_global(self, module: str, add_global: str) -> GlobalName:
-        if len(module) + len(add_global) > LONGEST:
-            raise ValueError(f"the name of a class or a function has {len(module) + len(add_global)} characters")
-        self.budget.hold(len(module) + len(add_global), 2, "the names of its classes")
-        self.names[f"{module}.{add_global}"] = None
-        return GlobalName(module, add_global)
+    def add_global(self, module: str, name: str) -> GlobalName:
+        """Return the name of a class or a function in a pickle, which is recorded and never imported."""
+        if len(module) + len(name) > LONGEST:
+            raise ValueError(f"the name of a class or a function has {len(module) + len(name)} characters")
+        self.budget.hold(len(module) + len(name), 2, "the names of its classes")
+        self.names[f"{module}.{name}"] = None
+        return GlobalName(module, name)
 
     def _global(self, argument: str) -> None:
-        module, _, add_global = argument.partition(" ")
-        self.stack.append(self.add_global(module, add_global))
+        module, _, name = argument.partition(" ")
+        self.stack.append(self.add_global(module, name))
 
     def _stack_global(self, _: Any) -> None:
-        add_global, module = self.stack.pop(), self.stack.pop()
-        if not (isinstance(add_global, str) and isinstance(module, str)):
+        """Put a class's or a function's name on the stack, from its parts there (a pickle's STACK_GLOBAL)."""
+        name, module = self.stack.pop(), self.stack.pop()
+        if not (isinstance(name, str) and isinstance(module, str)):
             raise ValueError("a name is not a string")
-        self.stack.append(self.add_global(module, add_global))
+        self.stack.append(self.add_global(module, name))
 
     def _inst(self, argument: str) -> None:
-        module, _, add_global = argument.partition(" ")
-        self.call(self.add_global(module, add_global), tuple(self.pop_to_mark()))
+        module, _, name = argument.partition(" ")
+        self.call(self.add_global(module, name), tuple(self.pop_to_mark()))
 
     def _obj(self, _: Any) -> None:
         maker, *args = self.pop_to_mark()
@@ -277,10 +282,11 @@ class _Machine:
     _newobj = _reduce
 
     def _newobj_ex(self, _: Any) -> None:
-        named, args, maker = self.stack.pop(), self.stack.pop(), self.stack.pop()
+        """Describe an object that a pickle makes with keyword arguments (NEWOBJ_EX)."""
+        keywords, args, maker = self.stack.pop(), self.stack.pop(), self.stack.pop()
         self.call(maker, args)
-        if isinstance(self.stack[-1], PickledObject) and isinstance(named, dict):
-            self.copy_entries(named, self.stack[-1].pairs)
+        if isinstance(self.stack[-1], PickledObject) and isinstance(keywords, dict):
+            self.copy_entries(keywords, self.stack[-1].pairs)
 
     def _ext1(self, code: int) -> None:
         self.stack.append(self.add_global("an extension", str(code)))
@@ -288,6 +294,7 @@ class _Machine:
     _ext2 = _ext4 = _ext1
 
     def call(self, maker: Any, args: Any) -> None:
+        """Put the result of a call in a pickle on the stack: a real dictionary, or else an object that is described."""
         if isinstance(maker, GlobalName) and maker in _MAPPINGS:
             entries: dict[Any, Any] = {}
             source = args[-1] if isinstance(args, tuple) and args else None
@@ -303,6 +310,7 @@ class _Machine:
             self.stack.append(PickledObject(maker, args))
 
     def _build(self, _: Any) -> None:
+        """Give the state on a pickle's stack to the described object below it (BUILD)."""
         state = self.stack.pop()
         if isinstance(self.stack[-1], PickledObject):
             self.stack[-1].state = state
@@ -317,7 +325,7 @@ class _Machine:
 
 
 def as_bytes(value: Any, budget: Budget) -> bytes | None:
-    """Return the bytes that a pickled object describes, in every form that Python has written, or None."""
+    """Return the bytes that an object in a pickle describes, in every form that Python has written, or None."""
     if isinstance(value, bytes):
         return value
     if isinstance(value, (bytearray, str)):

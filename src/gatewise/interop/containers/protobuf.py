@@ -35,18 +35,18 @@ def shorten_message(
     no message end the count: where parsing ends as well. A text that is none is a UnicodeDecodeError.
     """
     fields, shortened = _FieldKinds(arrays), _MessageShortener(data)
-    # Of the messages around this position: their ends and fields, and of the one in it what `_Shortened.message` takes.
-    around: list[tuple[int, Any, int, int, int]] = []
-    place, end, known, count = 0, len(data), fields.of_message(descriptor), 0
+    # Of the messages around this position: their ends and fields, and the arguments of `end_message` for the inner one.
+    enclosing: list[tuple[int, Any, int, int, int]] = []
+    place, end, kinds, count = 0, len(data), fields.message_fields(descriptor), 0
     try:
         while True:
             while place >= end:
-                if not around:
+                if not enclosing:
                     budget.count(count, PIECES)
                     return shortened.result()
-                outer, known, gone, before, start = around.pop()
+                outer, kinds, gone, before, start = enclosing.pop()
                 if shortened.gone > gone:
-                    shortened.message(gone, before, start, end)
+                    shortened.end_message(gone, before, start, end)
                 end = outer
             tag, place = _read_varint(data, place)
             match tag & 7:
@@ -61,19 +61,19 @@ def shorten_message(
                     length, place = _read_varint(data, place)
                     if place + length > end:
                         return data, ()
-                    kind = known.get(tag >> 3)
+                    kind = kinds.get(tag >> 3)
                     count += 1
                     if kind is _TEXT:
                         data[place : place + length].decode()
                     elif kind is _ARRAY and (length >= LONG or length == NUMBER):
                         budget.hold(1, _KEPT_OUT, "its arrays")
-                        shortened.value(before, place, place + length)
+                        shortened.keep_out(before, place, place + length)
                     if kind is None or kind is _TEXT or kind is _ARRAY:
                         place += length
                     else:
                         count += MESSAGE - 1
-                        around.append((end, known, shortened.gone, before, place))
-                        end, known = place + length, fields.of_message(kind)
+                        enclosing.append((end, kinds, shortened.gone, before, place))
+                        end, kinds = place + length, fields.message_fields(kind)
                     if count >= _AT_ONCE:
                         budget.count(count, PIECES)
                         count = 0
@@ -82,7 +82,7 @@ def shorten_message(
 
 
 def restore_value(stored: bytes, kept_out: Sequence[memoryview]) -> bytes | memoryview:
-    """Return a value of the field of arrays: the stored bytes, or the long value that its number stands for."""
+    """Return an array of a Protocol Buffers message: its stored bytes, or the long value that was kept out."""
     if len(stored) == NUMBER:
         number = int.from_bytes(stored, "little")
         if number < len(kept_out):
@@ -102,19 +102,19 @@ class _MessageShortener:
         self._kept_out: list[memoryview] = []
         self._changes: list[tuple[int, int, bytes]] = []
 
-    def value(self, before: int, start: int, end: int) -> None:
-        """Keep a value out, whose length is given from `before` to `start`."""
+    def keep_out(self, before: int, start: int, end: int) -> None:
+        """Keep a long value out of a Protocol Buffers message; its length is given from `before` to `start`."""
         number = len(self._kept_out).to_bytes(NUMBER, "little")
         self._changes.append((before, end, _write_varint(NUMBER, start - before) + number))
         self._kept_out.append(self._view[start:end])
         self.gone += end - start - NUMBER
 
-    def message(self, gone: int, before: int, start: int, end: int) -> None:
-        """End a message, whose length is given from `before` to `start`; so many bytes were `gone` where it began."""
+    def end_message(self, gone: int, before: int, start: int, end: int) -> None:
+        """Correct the length, from `before` to `start`, of a message at whose beginning `gone` bytes were kept out."""
         self._changes.append((before, start, _write_varint(end - start - (self.gone - gone), start - before)))
 
     def result(self) -> tuple[bytes, Sequence[memoryview]]:
-        """Return the shortened bytes, and the values that were taken out."""
+        """Return the shortened Protocol Buffers message, and the values that were kept out."""
         if not self._changes:
             return self._data, ()
         data, position = BytesIO(), 0
@@ -132,7 +132,7 @@ def _write_varint(number: int, width: int) -> bytes:
 
 
 def _read_varint(data: bytes, place: int) -> tuple[int, int]:
-    """Return an integer of variable length, and the position after it."""
+    """Return an integer of variable length of Protocol Buffers, and the position after it."""
     number = data[place]
     place += 1
     if number < 128:
@@ -152,14 +152,14 @@ class _FieldKinds:
 
     def __init__(self, arrays: str) -> None:
         self._arrays = arrays
-        self._of: dict[str, dict[int, Any]] = {}
+        self._fields: dict[str, dict[int, Any]] = {}
 
-    def of_message(self, descriptor: Any) -> dict[int, Any]:
-        """Return the fields of a message."""
-        if descriptor.full_name not in self._of:
-            self._of[descriptor.full_name] = {
+    def message_fields(self, descriptor: Any) -> dict[int, Any]:
+        """Return the kinds of a Protocol Buffers message's fields by their numbers: nested message, text or array."""
+        if descriptor.full_name not in self._fields:
+            self._fields[descriptor.full_name] = {
                 number: field.message_type or (_ARRAY if field.full_name == self._arrays else _TEXT)
                 for number, field in descriptor.fields_by_number.items()
                 if field.message_type is not None or field.type == field.TYPE_STRING or field.full_name == self._arrays
             }
-        return self._of[descriptor.full_name]
+        return self._fields[descriptor.full_name]

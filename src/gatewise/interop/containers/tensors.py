@@ -37,7 +37,7 @@ class SharedStorage:
         self._keeps = True
 
     def read(self, key: Hashable, size: int) -> memoryview:
-        """Return that many bytes of a storage from its beginning, or all that it has."""
+        """Return so many bytes from the beginning of a storage of a file, which several tensors may share."""
         if self._last is None or self._last[0] != key:
             self._last = None  # before memory is taken for the next
             entry = key, self._fetch(key)
@@ -69,7 +69,7 @@ class Tensor:
         return not self.problem and self.kind in FLOATS
 
     def array(self) -> Array:
-        """Return its numbers as float32 or float64, taken off the budget."""
+        """Return the numbers of a file's tensor as float32 or float64, taken off the budget."""
         if self.problem or self.storage is None or self.budget is None:
             raise FileError(self.problem or "it is incomplete")
         if not self.floating:
@@ -78,7 +78,7 @@ class Tensor:
             )
         item, size = bytes_per_number(self.kind), math.prod(self.shape)
         if size == 0:
-            return self._empty()
+            return self._empty_array()
         # An axis of one number is never stepped along, whatever its stride says.
         strides = [step if n > 1 else 0 for n, step in zip(self.shape, self.strides, strict=True)]
         last = self.offset + sum((n - 1) * step for n, step in zip(self.shape, strides, strict=True))
@@ -95,7 +95,8 @@ class Tensor:
         view = np.lib.stride_tricks.as_strided(flat[self.offset :], self.shape, steps, writeable=False)
         return to_float(np.ascontiguousarray(view))
 
-    def _empty(self) -> Array:
+    def _empty_array(self) -> Array:
+        """Return the array of a file's tensor without numbers; a shape too large for NumPy is refused."""
         try:
             return np.zeros(self.shape, np.float32)
         except ValueError:
@@ -125,7 +126,7 @@ def numbers_of(tensor: Tensor | Array) -> Array:
 def contiguous_tensor(
     shape: tuple[int, ...], storage: Storage, budget: Budget | None, *, fortran: bool = False
 ) -> Tensor:
-    """Return a tensor whose numbers follow one another from the beginning of its storage."""
+    """Return a file's tensor whose numbers follow one another from the beginning of its storage."""
     steps = tuple(accumulate(shape[:-1] if fortran else shape[:0:-1], mul, initial=1))[: len(shape)]
     return Tensor(shape, steps if fortran else steps[::-1], 0, storage.kind, storage, budget)
 

@@ -40,7 +40,7 @@ def open_variable(path: Path, key: str | None = None) -> Any:
     import xarray
 
     try:
-        version = _require_harmless(path)
+        version = _checked_zarr_format(path)
     except FileError as problem:
         raise FileError(f"cannot read {path}: {problem}") from None
     try:
@@ -58,7 +58,7 @@ def open_variable(path: Path, key: str | None = None) -> Any:
 
 
 def require_packages() -> None:
-    """Require the packages that read and write stores."""
+    """Require the packages that read and write zarr stores."""
     for name in ("dask", "zarr", "threadpoolctl", "xarray"):
         with importing(name, "zarr stores need"):
             import_module(name)
@@ -67,8 +67,8 @@ def require_packages() -> None:
 # Allowed content
 
 
-def _require_harmless(path: Path) -> int:
-    """Return the format of a store; refuse a store that may not be read.
+def _checked_zarr_format(path: Path) -> int:
+    """Return the format of a zarr store, 2 or 3; a store that may not be read is refused.
 
     Later reading uses the metadata checked here, never the consolidated copy that a store may also have.
     """
@@ -86,14 +86,14 @@ def _require_harmless(path: Path) -> int:
                 continue
             if metadata.get("storage_transformers"):
                 raise FileError(f"{name} has storage transformers, which gatewise does not know")
-            _require_chain(name, metadata.get("codecs"))
+            _require_safe_codecs(name, metadata.get("codecs"))
             chunk_grid = metadata.get("chunk_grid")
             settings = chunk_grid.get("configuration") if isinstance(chunk_grid, dict) else None
             chunk = settings.get("chunk_shape") if isinstance(settings, dict) else None
             item_size = _bytes_per_entry(metadata.get("data_type"))
         else:
             metadata = _read_metadata(folder / ".zarray")
-            _require_second(name, metadata)
+            _require_safe_array_2(name, metadata)
             chunk, item_size = metadata.get("chunks"), _bytes_per_entry(metadata.get("dtype"))
         for shape in (metadata.get("shape"), chunk):
             _require_size(name, folder, shape, item_size)
@@ -107,7 +107,7 @@ def _is_group(metadata: Mapping[str, Any]) -> bool:
 
 
 def _array_folders(path: Path, metadata: str) -> Iterator[Path]:
-    """Yield the folders of a store that hold an array."""
+    """Yield the folders of a zarr store that hold an array."""
     try:
         with os.scandir(path) as entries:
             for count, entry in enumerate(entries):
@@ -122,6 +122,7 @@ def _array_folders(path: Path, metadata: str) -> Iterator[Path]:
 
 
 def _read_metadata(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a metadata file of a zarr store."""
     try:
         data = json_document.read_document(path, Budget.of(path))
     except OSError as problem:
@@ -133,8 +134,8 @@ def _read_metadata(path: Path) -> dict[str, Any]:
     return data
 
 
-def _require_second(name: str, metadata: Mapping[str, Any]) -> None:
-    """Require of an array of format 2 that its types and codecs run nothing."""
+def _require_safe_array_2(name: str, metadata: Mapping[str, Any]) -> None:
+    """Require of an array of zarr's format 2 that its types and codecs run no code."""
     filters = metadata.get("filters") or []
     codecs = [*([] if metadata.get("compressor") is None else [metadata["compressor"]]), *_require_list(name, filters)]
     names = [_require_codec(name, codec, "id", codec) for codec in codecs]
@@ -145,7 +146,8 @@ def _require_second(name: str, metadata: Mapping[str, Any]) -> None:
         raise FileError(f"{name} holds {json_document.describe(dtype)}, and not numbers, dates or texts")
 
 
-def _require_chain(name: str, codecs: object, depth: int = 0) -> None:
+def _require_safe_codecs(name: str, codecs: object, depth: int = 0) -> None:
+    """Require of an array of zarr's format 3 that its codecs, also nested ones, run no code."""
     if depth > DEEPEST:
         raise FileError(f"{name} has codecs within codecs within codecs")
     for codec in _require_list(name, codecs):
@@ -154,7 +156,7 @@ def _require_chain(name: str, codecs: object, depth: int = 0) -> None:
         _require_codec(name, codec, "name", settings)
         for chain_key in ("codecs", "index_codecs"):
             if isinstance(settings, dict) and chain_key in settings:
-                _require_chain(name, settings[chain_key], depth + 1)
+                _require_safe_codecs(name, settings[chain_key], depth + 1)
 
 
 def _require_list(name: str, codecs: object) -> list[Any]:
@@ -164,7 +166,7 @@ def _require_list(name: str, codecs: object) -> list[Any]:
 
 
 def _require_codec(array_name: str, codec: object, key: str, settings: object) -> str:
-    """Return the name of a codec; refuse one that is not allowed."""
+    """Return the name of a codec of a zarr array; one that is not allowed is refused."""
     raw_name = codec.get(key) if isinstance(codec, dict) else codec
     allowed = (*COMPRESSORS, *FILTERS, *CHECKS, *(LAYOUTS if key == "name" else ()))
     name = raw_name.removeprefix("numcodecs.") if isinstance(raw_name, str) and key == "name" else raw_name
@@ -185,7 +187,7 @@ def _require_codec(array_name: str, codec: object, key: str, settings: object) -
 
 
 def _bytes_per_entry(kind: object) -> int:
-    """Return about the bytes that an entry of an array takes."""
+    """Return about the bytes that an entry of a zarr array takes."""
     if isinstance(kind, dict):
         settings = kind.get("configuration")
         length = settings.get("length_bytes") if isinstance(settings, dict) else None
@@ -197,7 +199,7 @@ def _bytes_per_entry(kind: object) -> int:
 
 
 def _require_size(name: str, folder: Path, shape: object, item_size: int) -> None:
-    """Require that an array or a chunk of it is not much larger than its files."""
+    """Require that a zarr array, or a chunk of it, is not much larger than its files."""
     if not isinstance(shape, list) or not all(type(length) is int and length >= 0 for length in shape):
         raise FileError(f"the shape of {name} makes no sense")
     unpacked_size = math.prod(shape) * item_size

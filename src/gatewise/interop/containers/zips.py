@@ -76,14 +76,14 @@ class ZipMembers:
 
     def size(self, name: str) -> int:
         """Return the size of a member in bytes, by its header."""
-        return self._member(name).file_size
+        return self._member_info(name).file_size
 
     def member(self, name: str, most: int | None = None) -> bytes:
-        """Return a member, or at most so many bytes of its beginning; its check sum is tested at its end.
+        """Return a member of a zip archive, or so many bytes of its beginning; its check sum is tested at its end.
 
         One that is missing, repeated, damaged, encrypted, or neither stored nor deflated is refused.
         """
-        info = self._member(name)
+        info = self._member_info(name)
         size = info.file_size if most is None else min(most, info.file_size)
         self.budget.hold(size, 1, f"its member {shown(name)!r}")
         try:
@@ -92,7 +92,7 @@ class ZipMembers:
                     data = file.read(size)
                 else:
                     unpacked = io.BytesIO()
-                    for piece in _inflate(file, info.compress_size, size):
+                    for piece in _inflate_pieces(file, info.compress_size, size):
                         unpacked.write(piece)
                     data = unpacked.getvalue()
         except FileError:
@@ -105,8 +105,8 @@ class ZipMembers:
 
     @contextmanager
     def stream(self, name: str) -> Iterator[BinaryIO]:
-        """Open a member as a file to seek in. It is checked, or unpacked, the first time only."""
-        info = self._member(name)
+        """Open a member of a zip archive as a file to seek in. It is checked, or unpacked, the first time only."""
+        info = self._member_info(name)
         if info.compress_type != zipfile.ZIP_STORED:
             if name not in self._unpacked:
                 self._unpacked[name] = self.member(name)
@@ -121,7 +121,8 @@ class ZipMembers:
             self._intact.add(name)
             yield cast("BinaryIO", _FileSlice(file, start, info.file_size))
 
-    def _member(self, name: str) -> zipfile.ZipInfo:
+    def _member_info(self, name: str) -> zipfile.ZipInfo:
+        """Return the directory entry of a member of a zip archive; a missing or repeated one is refused."""
         if name not in self._members:
             there = join_names((repr(shown(member, 40)) for member in self.names), most=9)
             raise FileError(f"its member {shown(name)!r} is missing; it has {there or 'none'}")
@@ -131,7 +132,7 @@ class ZipMembers:
 
     @contextmanager
     def _open_member(self, info: zipfile.ZipInfo) -> Iterator[BinaryIO]:
-        """Open the file at the first byte of a member."""
+        """Open a zip archive at the first byte of a member's data."""
         name = shown(info.filename)
         if info.flag_bits & 1:
             raise FileError(f"its member {name!r} is encrypted")
@@ -169,6 +170,7 @@ class _FileSlice:
         return self.at
 
     def read(self, size: int = -1) -> bytes:
+        """Return the next bytes of a member of a zip archive, as a file's `read` does."""
         left = max(0, self.length - self.at)
         self.file.seek(self.start + self.at)
         data = self.file.read(left if size < 0 else min(size, left))
@@ -176,8 +178,8 @@ class _FileSlice:
         return data
 
 
-def _inflate(file: BinaryIO, packed: int, size: int) -> Iterator[bytes]:
-    """Yield unpacked bytes, at most `size` of them."""
+def _inflate_pieces(file: BinaryIO, packed: int, size: int) -> Iterator[bytes]:
+    """Yield the unpacked bytes of a deflated member of a zip archive, at most `size` of them."""
     machine = zlib.decompressobj(-15)
     while packed or machine.unconsumed_tail:
         data = machine.unconsumed_tail

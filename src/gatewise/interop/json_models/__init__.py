@@ -30,7 +30,7 @@ def recognises(path: os.PathLike[str], head: bytes) -> bool:
 
 
 def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
-    """Return the contents of a file; see `gatewise.interop.inspect`."""
+    """Return the contents of a JSON model of any known kind; see `gatewise.interop.inspect`."""
     name = os.fspath(path)
     check_options(name, omitted, ())
     with reading(name, GatewiseError):

@@ -22,7 +22,7 @@ MATRICES = tuple(f"mat{number}" for number in range(1, 10))
 
 
 def contents(document: dict[str, Any], path: str, budget: Budget) -> Contents:
-    """Return the contents of an ICU document."""
+    """Return the contents of the JSON of an ICU word segmenter."""
     table, *kernels, weight, bias = (_read_matrix(document, name, budget) for name in MATRICES)
     forward, backward = keras_cell(*kernels[:3]), keras_cell(*kernels[3:])
     lstm = LSTM.from_cells([(forward, backward)])
@@ -38,6 +38,7 @@ def contents(document: dict[str, Any], path: str, budget: Budget) -> Contents:
 
 
 def _read_matrix(document: dict[str, Any], name: str, budget: Budget) -> Array:
+    """Return a matrix of the JSON of an ICU word segmenter, whose dim gives its shape."""
     matrix = entry(document, name, dict, "the model")
     dim = entry(matrix, "dim", list, name)
     if not 1 <= len(dim) <= 2 or not all(type(n) is int and n > 0 for n in dim):

@@ -36,7 +36,7 @@ SILENCE = (
 
 
 def contents(document: dict[str, Any], path: str, budget: Budget) -> Contents:
-    """Return the contents of a Neural Amp Modeler document."""
+    """Return the contents of a JSON model of Neural Amp Modeler."""
     kind = f"Neural Amp Modeler{version_suffix(document.get('version'))}"
     architecture = entry(document, "architecture", str, "the model")
     if architecture == CONTAINER:
@@ -45,7 +45,7 @@ def contents(document: dict[str, Any], path: str, budget: Budget) -> Contents:
 
 
 def _read_container(document: dict[str, Any], path: str, budget: Budget) -> Contents:
-    """Return the contents of a model of several sizes: each is a complete model."""
+    """Return the contents of a Neural Amp Modeler file of several sizes: each is a complete model."""
     models = entry(entry(document, "config", dict, "the model"), "submodels", list, "its config")
     lstms, parts, refused = list[StoredLSTM](), list[StoredLayer](), list[Refused]()
     for place, submodel in enumerate(models):
@@ -68,6 +68,7 @@ def _read_container(document: dict[str, Any], path: str, budget: Budget) -> Cont
 
 
 def _read_model(document: dict[str, Any], path: str, budget: Budget) -> Contents:
+    """Return the LSTM, the head and the network of one model of Neural Amp Modeler, from its flat weights."""
     architecture = entry(document, "architecture", str, "the model")
     if architecture != "LSTM":
         return Contents(
@@ -88,7 +89,7 @@ def _read_model(document: dict[str, Any], path: str, budget: Budget) -> Contents
         )
     numbers = to_float32(flat)
 
-    def take(*shape: int) -> Array:
+    def take_array(*shape: int) -> Array:
         nonlocal numbers
         values, numbers = np.split(numbers, [prod(shape)])
         return values.reshape(shape)
@@ -96,10 +97,10 @@ def _read_model(document: dict[str, Any], path: str, budget: Budget) -> Contents
     cells, states = [], []
     for place in range(layers):
         features = hidden if place else inputs
-        weight, bias = take(4 * hidden, features + hidden), take(4 * hidden)
+        weight, bias = take_array(4 * hidden, features + hidden), take_array(4 * hidden)
         cells.append(conventions.parameters("pytorch", weight[:, :features], weight[:, features:], [bias]))
-        states.append((State(take(1, hidden), take(1, hidden)),))
-    head = Linear(take(outputs, hidden), take(outputs))
+        states.append((State(take_array(1, hidden), take_array(1, hidden)),))
+    head = Linear(take_array(outputs, hidden), take_array(outputs))
     lstm = LSTM.from_cells(cells)
     stored = StoredLSTM("lstm", lstm, CONVENTION, "weights", (*SILENCE, *_metadata_notes(document)), tuple(states))
     parts = (held_layer("head", "linear layer", head.weight, head.bias),)
@@ -108,7 +109,7 @@ def _read_model(document: dict[str, Any], path: str, budget: Budget) -> Contents
 
 
 def _metadata_notes(document: dict[str, Any]) -> tuple[str, ...]:
-    """Return notes about the sample rate, and the loudness that players even out."""
+    """Return notes on a Neural Amp Modeler file: its sample rate, and the loudness that players even out."""
     metadata = document.get("metadata")
     loudness = finite_number(metadata.get("loudness")) if isinstance(metadata, dict) else None
     loud = () if loudness is None else (f"its player may even out its loudness, {loudness:.1f} dB",)

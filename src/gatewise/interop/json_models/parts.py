@@ -19,7 +19,7 @@ def version_suffix(value: object) -> str:
 
 
 def finite_number(value: object) -> float | None:
-    """Return a finite number of a document, or None if it is something else."""
+    """Return a finite number of a JSON model, or None if it is something else."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > 1e300:
         return None
     return float(value) if math.isfinite(value) else None

@@ -43,7 +43,7 @@ class _RTNeuralLayer:
 
 
 def contents(document: dict[str, Any], path: str, budget: Budget) -> Contents:
-    """Return the contents of an RTNeural document."""
+    """Return the contents of a JSON model of RTNeural."""
     layers = []
     features = _feature_count(entry(document, "in_shape", list, "the model"))
     for place, layer_entry in enumerate(entry(document, "layers", list, "the model")):
@@ -81,6 +81,7 @@ def contents(document: dict[str, Any], path: str, budget: Budget) -> Contents:
 
 
 def _feature_count(shape: object) -> int:
+    """Return the number of features in a shape of an RTNeural file: its last entry."""
     last = shape[-1] if isinstance(shape, list) and shape else None
     if not isinstance(last, int) or isinstance(last, bool) or last < 1:
         raise FileError(f"a shape must end in the number of features, not in {describe(last)}")
@@ -88,6 +89,7 @@ def _feature_count(shape: object) -> int:
 
 
 def _read_layer(name: str, layer_entry: object, features: int, budget: Budget) -> _RTNeuralLayer:
+    """Return a layer of an RTNeural file with its weights, or with the reason why it cannot be read."""
     if not isinstance(layer_entry, dict):
         raise FileError(f"{name} must be an object, not {describe(layer_entry)}")
     kind = entry(layer_entry, "type", str, name)
@@ -108,7 +110,7 @@ def _read_layer(name: str, layer_entry: object, features: int, budget: Budget) -
         weights = entry(layer_entry, "weights", list, "it")
         arrays = [array(f"weights[{place}]", values, budget) for place, values in enumerate(weights)]
         if kind == "lstm":
-            return replace(layer, cell=_build_cell(activation, arrays, features, size))
+            return replace(layer, cell=_cell_parameters(activation, arrays, features, size))
         if [values.shape for values in arrays] not in ([(features, size), (size,)], [(features, size)]):
             shapes = join_names((array.shape for array in arrays), most=6) or "none"
             raise FileError(f"its weights have shapes {shapes}; they must be ({features}, {size}) and ({size},)")
@@ -118,7 +120,8 @@ def _read_layer(name: str, layer_entry: object, features: int, budget: Budget) -
         return replace(layer, problem=str(problem))
 
 
-def _build_cell(activation: str, arrays: list[Array], features: int, size: int) -> Parameters:
+def _cell_parameters(activation: str, arrays: list[Array], features: int, size: int) -> Parameters:
+    """Return the parameters of an RTNeural LSTM layer, from Keras' kernel, recurrent kernel and bias."""
     if activation not in ("", "tanh"):
         raise OptionError(f"its activation is {describe(activation)}; RTNeural's LSTM has only tanh")
     if len(arrays) != 3:
@@ -133,36 +136,37 @@ def _build_cell(activation: str, arrays: list[Array], features: int, size: int) 
 
 
 def _build_network(layers: list[_RTNeuralLayer], player_options: dict[str, Any]) -> Network:
-    before: list[Linear] = []
+    """Return the network of an RTNeural file: linear layers, LSTMs, linear layers, and its player's gains."""
+    branch: list[Linear] = []
     cells: list[Parameters] = []
-    after: list[Linear] = []
+    head: list[Linear] = []
     for place, layer in enumerate(layers):
         if layer.problem:
             raise FileError(f"{layer.name} cannot be read: {layer.problem}")
         if layer.cell is not None:
-            if after:
+            if head:
                 last = layers[place - 1]
                 raise FileError(
                     f"its LSTMs follow one another; {last.name} of type {describe(last.kind)} is between them"
                 )
             cells.append(layer.cell)
         elif layer.kind == "activation":
-            _append_activation(after if cells else before, layer, behind_lstm=bool(cells) and not after)
+            _append_activation(head if cells else branch, layer, behind_lstm=bool(cells) and not head)
         elif layer.linear is not None:
-            (after if cells else before).append(layer.linear)
+            (head if cells else branch).append(layer.linear)
         else:
             raise FileError(f"it has LSTMs and linear layers; {layer.name} is of type {describe(layer.kind)}")
     if not cells:
         raise FileError("a network has an LSTM; there is none")
     lstm = LSTM.from_cells(cells)
     features = layers[0].features
-    branches = [Branch(range(features), before)] if before else []
-    outputs = len(after[-1].weight) if after else lstm.output_size
-    return Network(lstm, head=after, branches=branches, **_player_parts(player_options, features, outputs))
+    branches = [Branch(range(features), branch)] if branch else []
+    outputs = len(head[-1].weight) if head else lstm.output_size
+    return Network(lstm, head=head, branches=branches, **_player_parts(player_options, features, outputs))
 
 
 def _append_activation(chain: list[Linear], layer: _RTNeuralLayer, *, behind_lstm: bool) -> None:
-    """Append a layer that is only an activation to a chain of linear layers."""
+    """Append an RTNeural layer that is only an activation to a chain of linear layers."""
     if not layer.activation:
         return
     if behind_lstm:
@@ -174,7 +178,7 @@ def _append_activation(chain: list[Linear], layer: _RTNeuralLayer, *, behind_lst
 
 
 def _player_parts(player_options: dict[str, Any], features: int, outputs: int) -> dict[str, Any]:
-    """Return the network options for the gains and the skip of AIDA-X' player."""
+    """Return the options of a network for the gains and the skip of an RTNeural file's player, AIDA-X."""
     network_options: dict[str, Any] = {}
     for name, value in player_options.items():
         amount = finite_number(value)

@@ -36,7 +36,7 @@ def _is_tensor(name: str) -> bool:
 
 
 def contents(document: dict[str, Any], path: str, budget: Budget) -> Contents:
-    """Return the contents of a dump of a state dict."""
+    """Return the contents of a PyTorch state dict in JSON, such as Automated-GuitarAmpModelling's."""
     inner = document.get("state_dict")
     arrays = inner if isinstance(inner, dict) else document
     tensors = {name: array(describe(name), value, budget) for name, value in arrays.items() if _is_tensor(name)}
@@ -60,7 +60,7 @@ def _build_network(
     lstms: tuple[StoredLSTM, ...],
     refused: tuple[Refused, ...],
 ) -> Network:
-    """Return the network that ``model_data`` describes."""
+    """Return the network that ``model_data`` of an Automated-GuitarAmpModelling file describes."""
     model, prefix, block, unit = data.get("model", "SimpleRNN"), "", data, "unit_type"
     if model == "RecNet":
         if data.get("skip"):
@@ -81,8 +81,8 @@ def _build_network(
     weight, bias = (tensors.get(f"{prefix}lin.{name}") for name in ("weight", "bias"))
     if weight is None:
         raise FileError(f"it has no {prefix}lin.weight, the weight of its linear layer")
-    if left := [name for name in tensors if not name.startswith((f"{prefix}rec.", f"{prefix}lin."))]:
-        raise FileError(f"its {describe(model)} has rec and lin, and no {describe(left[0])}")
+    if unused := [name for name in tensors if not name.startswith((f"{prefix}rec.", f"{prefix}lin."))]:
+        raise FileError(f"its {describe(model)} has rec and lin, and no {describe(unused[0])}")
     biased = "bias_fl" if block is data else "lin_bias"
     if bool(block.get(biased, bias is not None)) != (bias is not None):
         raise FileError(f"its {biased} is {describe(block[biased])}, but it has {prefix}lin.bias or lacks it")
@@ -102,7 +102,7 @@ def _build_network(
 
 
 def _skip_count(value: object, inputs: int, outputs: int) -> int:
-    """Return the number of features that are added to the output."""
+    """Return the number of features that an Automated-GuitarAmpModelling file adds to the output."""
     if not isinstance(value, int) or value < 0:
         raise FileError(f"its skip must be a non-negative integer, not {describe(value)}")
     skip = min(int(value), inputs)

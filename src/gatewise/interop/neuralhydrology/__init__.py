@@ -55,7 +55,7 @@ def recognises(path: os.PathLike[str], head: bytes) -> bool:
 
 
 def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
-    """Return the contents of a run's folder; see `gatewise.interop.inspect`.
+    """Return the contents of a NeuralHydrology run's folder; see `gatewise.interop.inspect`.
 
     The only option is ``epoch``, an integer: its weights are read. The default is the last.
     """
@@ -75,7 +75,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
 
 
 def _find_weights(folder: Path, name: str, epoch: object) -> tuple[Path, int]:
-    """Return the file with the weights of an epoch, or of the last, and its number."""
+    """Return the weights file of an epoch, or of the last, in a NeuralHydrology run's folder, and the epoch."""
     files_by_epoch: dict[int, Path] = {}
     with os.scandir(folder) as entries:
         for _, entry in zip(range(MOST_FILES), entries, strict=False):
@@ -93,17 +93,19 @@ def _find_weights(folder: Path, name: str, epoch: object) -> tuple[Path, int]:
 
 
 def _refused_contents(name: str, kind: str, reason: str, weights: Path) -> Contents:
-    about = f"{reason}; the LSTM alone may be in {weights.name}, which is a file of PyTorch's"
+    """Return the contents of a NeuralHydrology run whose network is not supported, with the reason."""
+    advice = f"{reason}; the LSTM alone may be in {weights.name}, which is a file of PyTorch's"
 
     def network() -> Network:
-        raise FileError(f"cannot make a network of {name}: {about}")
+        raise FileError(f"cannot make a network of {name}: {advice}")
 
-    return Contents(name, kind, refused=(Refused("model", about),), network=network)
+    return Contents(name, kind, refused=(Refused("model", advice),), network=network)
 
 
 def _read_run(
     name: str, folder: Path, weights: Path, config: Config, budget: Budget, stack: ExitStack, epoch: int
 ) -> Contents:
+    """Return the contents of a NeuralHydrology run: its LSTM, and the network with its scaling."""
     with open(documents.file_within(folder, weights.name), "rb") as file:
         head = file.read(16)
     try:
@@ -138,7 +140,8 @@ def _pytorch_name(name: str) -> str:
 
 
 def _with_conventions(stored: StoredLSTM, config: Config, file: str) -> StoredLSTM:
-    about = (
+    """Return the LSTM of a NeuralHydrology run with its conventions, its file, and notes on its features."""
+    feature_notes = (
         f"the network takes {', '.join(config.features)}, in this order and in physical units, and gives"
         f" {', '.join(config.targets)}",
     )
@@ -146,7 +149,7 @@ def _with_conventions(stored: StoredLSTM, config: Config, file: str) -> StoredLS
         stored,
         convention=f"NeuralHydrology's {config.model}, {stored.convention}",
         where=f"{file}: {stored.where}",
-        notes=(*stored.notes, *about, *config.notes),
+        notes=(*stored.notes, *feature_notes, *config.notes),
         batch_first=False,
     )
 
@@ -155,7 +158,7 @@ def _with_conventions(stored: StoredLSTM, config: Config, file: str) -> StoredLS
 
 
 def _build_network(config: Config, scales: scaler.Scaler, lstm: LSTM, tensors: Tensors, place: str) -> Network:
-    """Return the network of an LSTM, which is at a place among weights; these must be as the configuration says."""
+    """Return the network of a NeuralHydrology run; its weights must fit its configuration."""
     if lstm.num_layers != 1 or lstm.bidirectional or lstm.hidden_size != config.hidden_size:
         raise FileError(
             f"its weights are of {lstm!r}; its config.yml says one layer of {config.hidden_size} units, forward"
@@ -194,7 +197,7 @@ def _build_network(config: Config, scales: scaler.Scaler, lstm: LSTM, tensors: T
 def _embedding_layers(
     tensors: Tensors, embedding: Embedding, features: int, places: tuple[str, ...], used: set[str]
 ) -> list[Linear]:
-    """Return the dense layers of an embedding: each but the last has an activation and dropout behind it."""
+    """Return the dense layers of a NeuralHydrology embedding; all but the last have an activation and dropout."""
     place = next((candidate for candidate in places if f"{candidate}.0.weight" in tensors), places[0])
     layers = []
     for number, size in enumerate(embedding.hiddens):
@@ -207,6 +210,7 @@ def _embedding_layers(
 
 
 def _dense_layer(tensors: Tensors, place: str, shape: tuple[int, int], activation: str | None) -> Linear:
+    """Return a dense layer of a NeuralHydrology run, whose weights must have the configured shape."""
     arrays = []
     for kind, expected in (("weight", shape), ("bias", shape[:1])):
         tensor = tensors.get(f"{place}.{kind}")

@@ -61,7 +61,7 @@ class Config:
 
 
 def unsupported_reason(document: Mapping[str, Any]) -> str | None:
-    """Return why the network of a run cannot be expressed, as the rest of a sentence, or None."""
+    """Return why the network of a NeuralHydrology run cannot be expressed, as the rest of a sentence, or None."""
     model, head = _read_text(document, "model"), _read_text(document, "head")
     if model.lower() not in LSTMS:
         return f"it is a run of the model {describe(model)}; cudalstm and customlstm are supported"
@@ -86,21 +86,21 @@ def unsupported_reason(document: Mapping[str, Any]) -> str | None:
 
 
 def read_config(document: Mapping[str, Any]) -> Config:
-    """Return the parts of a network without unsupported ones."""
+    """Return the parts of a NeuralHydrology run's configuration that its network needs."""
     inputs = document.get("dynamic_inputs")
     if isinstance(inputs, dict) and len(inputs) == 1:
         inputs = next(iter(inputs.values()))
     if isinstance(inputs, list) and len(inputs) == 1 and isinstance(inputs[0], list):
         inputs = inputs[0]
     attributes = "static_attributes" if "static_attributes" in document else "camels_attributes"
-    static = sorted({*_read_names(document, attributes), *_read_names(document, "hydroatlas_attributes")})
+    static = sorted({*_read_name_list(document, attributes), *_read_name_list(document, "hydroatlas_attributes")})
     targets = "target_variables" if "target_variables" in document else "target_variable"
     config = Config(
         model=_read_text(document, "model").lower(),
-        dynamic=_read_names({"dynamic_inputs": inputs}, "dynamic_inputs"),
+        dynamic=_read_name_list({"dynamic_inputs": inputs}, "dynamic_inputs"),
         static=tuple(static),
-        targets=_read_names(document, targets),
-        clipped=_read_names(document, "clip_targets_to_zero"),
+        targets=_read_name_list(document, targets),
+        clipped=_read_name_list(document, "clip_targets_to_zero"),
         dynamics_embedding=_read_embedding(document, "dynamics_embedding"),
         statics_embedding=_read_embedding(document, "statics_embedding"),
         activation=OUTPUT_ACTIVATIONS.get(
@@ -128,6 +128,7 @@ def measure_of(name: str) -> Measure | None:
 
 
 def _read_text(document: Mapping[str, Any], key: str) -> str:
+    """Return a text entry of a NeuralHydrology run's config.yml."""
     value = document.get(key)
     if not isinstance(value, str):
         raise FileError(f"{key} in its config.yml must be a text, not {describe(value)}")
@@ -140,8 +141,8 @@ def _read_count(key: str, value: object) -> int:
     return value
 
 
-def _read_names(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    """Return the names in an entry: a list, or a single name."""
+def _read_name_list(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """Return the names in an entry of a NeuralHydrology run's config.yml: a list, or a single name."""
     value = document.get(key)
     names = [] if value is None else value if isinstance(value, list) else [value]
     for name in names:
@@ -151,6 +152,7 @@ def _read_names(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
 
 
 def _read_embedding(document: Mapping[str, Any], key: str) -> Embedding | None:
+    """Return the embedding that a NeuralHydrology run's config.yml gives its inputs, or None."""
     value = document.get(key)
     if value in (None, False):
         return None

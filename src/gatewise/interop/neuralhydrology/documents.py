@@ -39,7 +39,7 @@ def describe(value: object) -> str:
 
 
 def file_within(folder: Path, *parts: str) -> Path:
-    """Return the path of a file of a run; a link that leads out of the folder is refused."""
+    """Return the path of a file of a NeuralHydrology run; a link that leads out of the folder is refused."""
     path = folder.joinpath(*parts)
     if not path.resolve().is_relative_to(folder.resolve()):
         raise FileError(f"its {'/'.join(parts)} is a link to a file outside of it")
@@ -47,7 +47,7 @@ def file_within(folder: Path, *parts: str) -> Path:
 
 
 def read_yaml(path: Path, budget: Budget) -> Any:
-    """Return the content of a YAML file; tags and repeated keys are refused."""
+    """Return the content of a YAML file of a NeuralHydrology run; tags and repeated keys are refused."""
     with importing("yaml", "reading a run of NeuralHydrology needs"):
         import yaml
     size = path.stat().st_size
@@ -71,7 +71,7 @@ def read_yaml(path: Path, budget: Budget) -> Any:
 
 
 def _bracket_depth(text: str) -> int:
-    """Return about the largest number of brackets open at once; those in texts count too."""
+    """Return about the largest number of brackets open at once in YAML; those in texts count too."""
     letters = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
     opened, closed = (np.isin(letters, np.frombuffer(marks, np.uint8)).astype(np.int64) for marks in (b"[{", b"]}"))
     return int(np.cumsum(opened - closed).max(initial=0))
@@ -84,6 +84,7 @@ class _NodeValues:
         self.values: dict[int, Any] = {}
 
     def value_of(self, node: Any) -> Any:
+        """Return the value of a YAML node: a scalar, a list or a dictionary; tags and repeated keys are refused."""
         if node is None:
             return None
         if id(node) in self.values:
@@ -111,7 +112,7 @@ class _NodeValues:
 
 
 def parse_scalar(text: str) -> str | int | float | bool | None:
-    """Return the value of a scalar without quotes."""
+    """Return the value of a YAML scalar without quotes, as YAML 1.2 reads it."""
     if text in NOTHING:
         return None
     if text in TRUTHS:

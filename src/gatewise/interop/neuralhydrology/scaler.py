@@ -36,22 +36,24 @@ class Scaler:
         self._tables, self.calls = tables, calls
 
     def scaling(self, dynamic: Iterable[str], static: Iterable[str] = (), clipped: Iterable[str] = ()) -> Scaling:
-        """Return the scaling of features, dynamic ones first; a feature without a scale is refused."""
+        """Return the scaling of a run's features, dynamic ones first; a feature without a scale is refused."""
         names = [*dynamic]
-        pairs = [self._of(name, DYNAMIC_KEYS) for name in names] + [self._of(name, STATIC_KEYS) for name in static]
-        low = {*clipped} & {*names}
-        least = np.array([0 if name in low else -np.inf for name in names]) if low else None
+        keys_by_name = [*((name, DYNAMIC_KEYS) for name in names), *((name, STATIC_KEYS) for name in static)]
+        pairs = [self._center_and_scale(name, keys) for name, keys in keys_by_name]
+        clipped_names = {*clipped} & {*names}
+        least = np.array([0 if name in clipped_names else -np.inf for name in names]) if clipped_names else None
         centers, scales = np.transpose(pairs)
         return Scaling(centers, scales, least)
 
-    def _of(self, name: str, keys: tuple[tuple[str, str], tuple[str, str]]) -> tuple[float, float]:
+    def _center_and_scale(self, name: str, keys: tuple[tuple[str, str], tuple[str, str]]) -> tuple[float, float]:
+        """Return the center and the scale of a feature of a NeuralHydrology run; zero or no finite scale is refused."""
         pair = []
-        for now, before in keys:
-            table = self._tables.get(now, self._tables.get(before))
+        for key, old_key in keys:
+            table = self._tables.get(key, self._tables.get(old_key))
             if table is None:
-                raise FileError(f"its scaler has no {now}")
+                raise FileError(f"its scaler has no {key}")
             if name not in table:
-                raise FileError(f"{now} of its scaler has no {shown(name, 60)!r}")
+                raise FileError(f"{key} of its scaler has no {shown(name, 60)!r}")
             pair.append(table[name])
         if not all(map(math.isfinite, pair)) or not pair[1]:
             raise FileError(
@@ -62,7 +64,7 @@ class Scaler:
 
 
 def read_scaler(folder: Path, budget: Budget) -> Scaler:
-    """Return the scaler in the folder ``train_data`` of a run."""
+    """Return the scaler in the folder ``train_data`` of a NeuralHydrology run, from YAML or an older pickle."""
     path = documents.file_within(folder, "train_data", YAML)
     if path.is_file():
         return Scaler(_read_tables(documents.read_yaml(path, budget), _read_series, _read_dataset))
@@ -79,7 +81,7 @@ def read_scaler(folder: Path, budget: Budget) -> Scaler:
 
 
 def _read_tables(content: Any, series: Any, dataset: Any) -> dict[str, Numbers]:
-    """Return the numbers by name under each key that is known."""
+    """Return the scaler's numbers by feature, under each key that NeuralHydrology has written."""
     if not isinstance(content, dict):
         raise FileError("its scaler is not a dictionary")
     tables = {}
@@ -105,6 +107,7 @@ def _read_dataset(dataset: Any) -> Numbers:
 
 
 def _read_number(name: str, value: Any) -> float:
+    """Return a number of a NeuralHydrology scaler in YAML as a float."""
     if (
         isinstance(value, bool)
         or not isinstance(value, (int, float))
@@ -124,29 +127,30 @@ class _PickledTables:
         self.budget = budget
 
     def series(self, node: Any) -> Numbers:
-        """Return the numbers of a Series: the state of its manager begins with the index and the values."""
+        """Return the numbers of a pickled pandas Series: its manager's state begins with the index and the values."""
         state: Any = _require_class(node, "Series").state
         manager_state: Any = _require_class(state.get("_mgr", state.get("_data")), "SingleBlockManager").state
         index, values = manager_state[0][0], manager_state[1][0]
         _, about = _require_class(index, "_new_Index").args
         names = _read_texts(about["data"])
-        numbers = self.numbers(values)
+        numbers = self._numbers_of(values)
         return {name: float(value) for name, value in zip(names, numbers, strict=True)}
 
     def dataset(self, node: Any) -> Numbers:
-        """Return the numbers of a Dataset of scalars."""
+        """Return the numbers of a pickled xarray Dataset of scalars, by name."""
 
-        def inside(wrapper: Any, kind: str) -> Any:
+        def slot_values(wrapper: Any, kind: str) -> Any:
             state: Any = _require_class(wrapper, kind).state
             return state[1]  # what its slots hold; there is no dictionary of its own
 
         values = {}
-        for name, variable in inside(node, "Dataset")["_variables"].items():
-            (value,) = self.numbers(inside(variable, "Variable")["_data"])
+        for name, variable in slot_values(node, "Dataset")["_variables"].items():
+            (value,) = self._numbers_of(slot_values(variable, "Variable")["_data"])
             values[name] = float(value)
         return values
 
-    def numbers(self, node: Any) -> Any:
+    def _numbers_of(self, node: Any) -> Any:
+        """Return the numbers of a pickled NumPy array in one axis."""
         tensor = describe_array(node, self.budget) if isinstance(node, PickledObject) else None
         if tensor is None:
             raise ValueError("it is no array")
@@ -154,14 +158,14 @@ class _PickledTables:
 
 
 def _require_class(node: Any, name: str) -> PickledObject:
-    """Return an object if its class has this name, in any module: packages move their classes."""
+    """Return an object in a pickle if its class has this name, in any module: packages move their classes."""
     if not isinstance(node, PickledObject) or getattr(node.maker, "name", None) != name:
         raise ValueError(f"it is no {name}")
     return node
 
 
 def _read_texts(array: Any) -> list[str]:
-    """Return the texts of an array of objects, which may be inside a pandas array."""
+    """Return the texts of a pickled NumPy array of objects, which may be inside a pandas array."""
     if not array.made_by(*FILLED):
         (array,) = (part for part in array.state if isinstance(part, PickledObject) and part.made_by(*FILLED))
     texts = array.state[4]

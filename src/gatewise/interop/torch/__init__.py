@@ -65,7 +65,7 @@ def recognises(path: os.PathLike[str], head: bytes) -> bool:
 
 
 def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
-    """Return the contents of a file; see `gatewise.interop.inspect`."""
+    """Return the contents of a PyTorch or safetensors file; see `gatewise.interop.inspect`."""
     name = os.fspath(path)
     check_options(name, omitted, ())
     with open(path, "rb") as file:
@@ -91,7 +91,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
 
 
 def read(source: torch.nn.Module | str | os.PathLike[str], name: str | None = None) -> LSTM:
-    """Return the LSTM of a live module, or of a file.
+    """Return the LSTM of a live PyTorch module, or of a file.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ DEEPEST = 100  # levels of dictionaries and modules within each other
 def flatten(
     content: Any, storage: Callable[[Any], Storage | None], budget: Budget
 ) -> tuple[dict[str, Tensor], dict[str, str], dict[str, bool]]:
-    """Return the tensors by their paths, the classes of the objects that hold them, and their batch_first.
+    """Return the tensors of a PyTorch pickle by their paths, the classes that hold them, and their batch_first.
 
     Each path and each visited entry counts: thousands may hold one object.
     """
@@ -74,7 +74,7 @@ def flatten(
 
 
 def describe_content(content: Any) -> str:
-    """Return the content of a pickle in a few words."""
+    """Return the content of a PyTorch pickle in a few words."""
     if isinstance(content, PickledObject):
         maker = ".".join(content.maker) if isinstance(content.maker, GlobalName) else "a class that is made in it"
         return f"an object of {maker}"
@@ -94,7 +94,7 @@ def _is_path_part(key: Any) -> bool:
 
 
 def _describe_tensor(node: PickledObject, storage: Callable[[Any], Storage | None], budget: Budget) -> Tensor | None:
-    """Return the tensor or array that an object describes, or None."""
+    """Return the PyTorch tensor or NumPy array that an object in a pickle describes, or None."""
     for _ in range(4):  # a parameter holds its tensor
         if not node.made_by(*PARAMETER):
             break
@@ -112,6 +112,7 @@ def _describe_tensor(node: PickledObject, storage: Callable[[Any], Storage | Non
 
 
 def _describe_dense(node: PickledObject, storage: Callable[[Any], Storage | None], budget: Budget) -> Tensor:
+    """Return the tensor that a call of torch._utils._rebuild_tensor in a pickle describes."""
     args = node.args if isinstance(node.args, tuple) else ()
     if len(args) < 4:
         return unreadable_tensor("its description is incomplete")
@@ -145,7 +146,7 @@ def _name_of(node: Any) -> str:
 
 
 def _nested_storage(node: Any, budget: Budget) -> Storage | None:
-    """Return a storage that was pickled by itself, as the bytes of another PyTorch file."""
+    """Return a storage of PyTorch's that was pickled by itself, as the bytes of another PyTorch file."""
     if not (isinstance(node, PickledObject) and node.made_by("torch.storage._load_from_bytes") and node.args):
         return None
     data = as_bytes(node.args[0], budget)

@@ -52,7 +52,7 @@ class TorchFile:
 
 
 def open_file(path: Path, head: bytes, budget: Budget, stack: ExitStack) -> TorchFile:
-    """Return the tensors of a file, whose kind its first bytes tell; it stays open until `stack` ends."""
+    """Return the tensors of a PyTorch or safetensors file, by its first bytes; it stays open until `stack` ends."""
     if is_safetensors(head):
         return TorchFile("safetensors", _read_safetensors(path, budget))
     if head.startswith(b"PK"):
@@ -71,6 +71,7 @@ def _bytes_at(path: Path, begin: int, length: int) -> bytes:
 
 
 def _read_safetensors(path: Path, budget: Budget) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file by name; their numbers are read when they are used."""
     from safetensors import SafetensorError, safe_open
 
     tensors: dict[str, Tensor] = {}
@@ -84,7 +85,7 @@ def _read_safetensors(path: Path, budget: Budget) -> dict[str, Tensor]:
             names = list(file.keys())
         budget.count(len(names), "tensors")
         for name in names:
-            tensors[name] = _described_in(path, 8 + length, header[name], budget)
+            tensors[name] = _header_tensor(path, 8 + length, header[name], budget)
     except FileError:
         raise
     except (SafetensorError, OSError, ValueError, TypeError, OverflowError, KeyError, RecursionError) as problem:
@@ -92,8 +93,8 @@ def _read_safetensors(path: Path, budget: Budget) -> dict[str, Tensor]:
     return tensors
 
 
-def _described_in(path: Path, begin: int, entry: dict[str, Any], budget: Budget) -> Tensor:
-    """Return the tensor of an entry of a header, whose numbers are in a file behind it."""
+def _header_tensor(path: Path, begin: int, entry: dict[str, Any], budget: Budget) -> Tensor:
+    """Return the tensor of an entry in the header of a safetensors file; its numbers begin at `begin`."""
     kind, shape, (first, end) = TYPES.get(entry["dtype"]), tuple(entry["shape"]), entry["data_offsets"]
     if kind is None:
         return unreadable_tensor(f"its numbers are {entry['dtype']}, which is not supported")
@@ -110,6 +111,7 @@ def _described_in(path: Path, begin: int, entry: dict[str, Any], budget: Budget)
 
 
 def _open_zip(path: Path, budget: Budget, stack: ExitStack) -> TorchFile:
+    """Return the tensors of a PyTorch file that is a zip archive, as torch.save and torch.jit.save write."""
     archive = stack.enter_context(zips.ZipMembers(path, budget))
     main = [name for name in archive.names if re.fullmatch(r"[^/]+/data\.pkl", name)]
     if len(main) != 1:
@@ -124,6 +126,7 @@ def _open_zip(path: Path, budget: Budget, stack: ExitStack) -> TorchFile:
     stack.callback(shared.close)
 
     def storage(identity: Any) -> Storage | None:
+        """Return the storage with this identity, whose numbers are a member of the archive."""
         if not is_storage(identity):
             return None
         _, kind, key, _, count = identity[:5]
@@ -148,7 +151,7 @@ def _open_zip(path: Path, budget: Budget, stack: ExitStack) -> TorchFile:
 
 
 def _batch_first_in(archive: zips.ZipMembers, member: str) -> dict[str, bool]:
-    """Return the batch_first of classes as far as their code says it, which is only text here and is never run."""
+    """Return the batch_first of TorchScript classes, from their code, which is only text here and never run."""
     try:
         data = archive.member(member)
     except FileError:
@@ -167,6 +170,7 @@ def _batch_first_in(archive: zips.ZipMembers, member: str) -> dict[str, bool]:
 
 
 def _open_stream(file: BinaryIO, budget: Budget, stack: ExitStack) -> TorchFile:
+    """Return the tensors of a PyTorch file that is a series of pickles, as torch.save wrote before 1.6."""
     calls: dict[str, None] = {}
     first = pickles.read_pickle(file, budget, calls)
     if first != MAGIC:
@@ -207,6 +211,7 @@ def _open_stream(file: BinaryIO, budget: Budget, stack: ExitStack) -> TorchFile:
     stack.callback(shared.close)
 
     def storage(identity: Any) -> Storage | None:
+        """Return the storage with this identity, whose numbers stand behind the pickles of the file."""
         if not is_storage(identity):
             return None
         _, kind, key, _, count, *rest = identity

@@ -71,12 +71,12 @@ def group_tensors(
             if reason is not None:
                 refused.append(Refused(label, reason))
                 continue
-            raw_ones = raw_groups.get(prefix, {}) | raw_groups.get(prefix.removesuffix(".module"), {})
-            lstm, notes = _build_lstm(tensors, names | raw_ones)
+            raw_names = raw_groups.get(prefix, {}) | raw_groups.get(prefix.removesuffix(".module"), {})
+            lstm, notes = _build_lstm(tensors, names | raw_names)
             if weight_normed & set(names.values()):
                 notes = (NORMED, *notes)
-            if raw_ones:
-                notes = (f"{len(raw_ones)} of its arrays are those without DropConnect (…_raw)", *notes)
+            if raw_names:
+                notes = (f"{len(raw_names)} of its arrays are those without DropConnect (…_raw)", *notes)
         except (GatewiseError, ValueError) as problem:
             refused.append(Refused(label, str(problem)))
             continue
@@ -99,7 +99,7 @@ def _enclosing_prefixes(name: str) -> list[str]:
 
 
 def _why_not_plain(prefix: str, classes: Mapping[str, str], norms: Mapping[str, str]) -> str | None:
-    """Return why something with the names of an LSTM may compute something else, or None."""
+    """Return why a module of PyTorch's with the weights of an LSTM may compute something else, or None."""
     kind = classes.get(prefix)
     if kind is not None and "quanti" in kind:
         return f"its class is {kind}: {QUANTISED}"
@@ -111,23 +111,23 @@ def _why_not_plain(prefix: str, classes: Mapping[str, str], norms: Mapping[str, 
 def _refuse_quantised(
     tensors: Mapping[str, Tensor | Array], classes: Mapping[str, str], groups: Mapping[str, object]
 ) -> list[Refused]:
-    """Return PyTorch's quantised LSTMs, recognised by their classes or by the names of their arrays."""
+    """Return the refusals of PyTorch's quantised LSTMs, by their classes or the names of their tensors."""
     prefixes = {
-        at: f"its class is {kind}: {QUANTISED}"
-        for at, kind in classes.items()
-        if at not in groups and "quanti" in kind and "LSTM" in kind
+        owner: f"its class is {kind}: {QUANTISED}"
+        for owner, kind in classes.items()
+        if owner not in groups and "quanti" in kind and "LSTM" in kind
     }
     for name in [*tensors, *classes]:
         match = PACKED.match(name)
         prefix = "" if match is None else match[1] or ""
-        known = (at in prefixes or at in groups for at in (prefix, *_enclosing_prefixes(f"{prefix}.")))
+        known = (owner in prefixes or owner in groups for owner in (prefix, *_enclosing_prefixes(f"{prefix}.")))
         if match is not None and not any(known):
             prefixes[prefix] = f"it is {QUANTISED}"
-    return [Refused(at or "lstm", reason) for at, reason in prefixes.items()]
+    return [Refused(owner or "lstm", reason) for owner, reason in prefixes.items()]
 
 
 def _why_not_lstm(tensors: Mapping[str, Tensor | Array], names: Mapping[Key, str]) -> str | None:
-    """Return why tensors of these names do not belong to an LSTM, or None."""
+    """Return why PyTorch tensors of these names do not belong to an LSTM, or None."""
     for (kind, layer, reverse), name in names.items():
         other = names.get(("weight_ih", layer, reverse))
         if kind != "weight_hh" or other is None or ("weight_hr", layer, reverse) in names:
@@ -143,6 +143,7 @@ def _why_not_lstm(tensors: Mapping[str, Tensor | Array], names: Mapping[Key, str
 
 
 def _build_lstm(tensors: Mapping[str, Tensor | Array], names: Mapping[Key, str]) -> tuple[LSTM, tuple[str, ...]]:
+    """Return the LSTM of PyTorch tensors by layer and direction, and notes on its biases and precision."""
     keys = {(layer, reverse) for kind, layer, reverse in names if kind in ("weight_ih", "weight_hh")}
     layers = sorted({layer for layer, _ in keys})
     if (layers != [CELL] and layers != list(range(len(layers)))) or not layers:
@@ -157,7 +158,7 @@ def _build_lstm(tensors: Mapping[str, Tensor | Array], names: Mapping[Key, str])
     for layer in layers:
         rows.append(
             [
-                _build_cell(tensors, names, layer, reverse, dtypes)
+                _cell_parameters(tensors, names, layer, reverse, dtypes)
                 for reverse in ((False, True) if bidirectional else (False,))
             ]
         )
@@ -175,14 +176,17 @@ def _layer_suffix(layer: int, reverse: bool) -> str:
     return f"{'' if layer == CELL else f'_l{layer}'}{'_reverse' if reverse else ''}"
 
 
-def _build_cell(
+def _cell_parameters(
     tensors: Mapping[str, Tensor | Array],
     names: Mapping[Key, str],
     layer: int,
     reverse: bool,
     dtypes: set[str],
 ) -> Parameters:
+    """Return the parameters of one layer and direction of an LSTM, from PyTorch's tensors."""
+
     def array(kind: str) -> Array:
+        """Return the array of this kind, such as weight_ih, of the layer and direction."""
         name = names.get((kind, layer, reverse))
         if name is None:
             raise FileError(f"{kind}{_layer_suffix(layer, reverse)} is missing")
@@ -207,7 +211,7 @@ def _build_cell(
 
 
 def _other_layers(tensors: Mapping[str, Tensor | Array], groups: Mapping[str, object]) -> tuple[StoredLayer, ...]:
-    """Return the layers with an array called weight: linear layers, embeddings, convolutions."""
+    """Return the layers of a PyTorch file besides its LSTMs: linear layers, embeddings, convolutions."""
     parts = []
     for name, tensor in tensors.items():
         prefix, _, last = name.rpartition(".")

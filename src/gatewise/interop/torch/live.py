@@ -27,14 +27,14 @@ LAYER, CELL, PACKED = "aten::lstm.input", "aten::lstm_cell", "aten::lstm.data"  
 
 
 def lstms_in(module: torch.nn.Module) -> dict[str, Any]:
-    """Return the modules LSTM and LSTMCell in a live module by name; the module itself is called lstm."""
+    """Return the LSTM and LSTMCell modules in a live PyTorch module by name; the module itself is called lstm."""
     torch = import_torch()
     kinds = (torch.nn.LSTM, torch.nn.LSTMCell)
     return {name or "lstm": part for name, part in module.named_modules() if isinstance(part, kinds)}
 
 
 def lstm_of(module: torch.nn.Module, name: str | None = None) -> LSTM:
-    """Return the LSTM of a live module; see `gatewise.interop.torch.read`."""
+    """Return the LSTM of a live PyTorch module; see `gatewise.interop.torch.read`."""
     torch = import_torch()
     if not isinstance(module, torch.nn.Module):
         raise OptionError(f"read takes a live PyTorch module or a path, not {type(module).__name__}")
@@ -70,7 +70,7 @@ def _class_name(module: torch.nn.Module) -> str:
 
 
 def build_module(lstm: LSTM, arrays: Mapping[str, Array]) -> torch.nn.LSTM:
-    """Return a live module with an LSTM's arrays by PyTorch's names."""
+    """Return a live PyTorch module with an LSTM's arrays by PyTorch's names."""
     torch = import_torch()
     first = lstm.layers[0][0].parameters
     module = torch.nn.LSTM(
@@ -122,8 +122,11 @@ def capture(model: torch.nn.Module, *inputs: Any, **named: Any) -> tuple[Capture
     lstms: dict[str, LSTM] = {}
     calls: Counter[str] = Counter()
 
-    def hook(name: str) -> Callable[..., None]:
-        def after(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+    def make_hook(name: str) -> Callable[..., None]:
+        """Return the forward hook of the LSTM of that name, which captures each call."""
+
+        def trace_after_call(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+            """Capture a call of the LSTM: its trace at the same inputs, and how far the outputs differ."""
             if isinstance(module, torch.nn.LSTM) and module.training and module.dropout > 0 and module.num_layers > 1:
                 raise OptionError(f"{name} applies random dropout of {module.dropout:g}; call model.eval() first")
             if name not in lstms:
@@ -137,10 +140,12 @@ def capture(model: torch.nn.Module, *inputs: Any, **named: Any) -> tuple[Capture
             )
             calls[name] += 1
 
-        return after
+        return trace_after_call
 
     # Before other hooks, which may change the output; and not compiled, since compiled code would bypass them.
-    handles = [part.register_forward_hook(hook(name), with_kwargs=True, prepend=True) for name, part in modules.items()]
+    handles = [
+        part.register_forward_hook(make_hook(name), with_kwargs=True, prepend=True) for name, part in modules.items()
+    ]
     stance = getattr(torch.compiler, "set_stance", None)
     try:
         with torch.no_grad(), nullcontext() if stance is None else stance("force_eager"):
@@ -157,6 +162,7 @@ CallTrace = tuple[LSTMTrace, float, tuple[str, ...]]
 
 
 def _trace_cell_call(lstm: LSTM, module: Any, x: Any, hx: Any, output: Any) -> CallTrace:
+    """Return the trace of a call of PyTorch's LSTMCell, its difference from the output, and notes."""
     torch = import_torch()
 
     def rows(tensor: Any) -> Array:
@@ -172,6 +178,7 @@ def _trace_cell_call(lstm: LSTM, module: Any, x: Any, hx: Any, output: Any) -> C
 
 
 def _trace_lstm_call(lstm: LSTM, module: Any, x: Any, hx: Any, output: Any) -> CallTrace:
+    """Return the trace of a call of PyTorch's LSTM, its difference from the output and states, and notes."""
     torch = import_torch()
     packed = torch.nn.utils.rnn.PackedSequence
     has_states = isinstance(output, tuple) and not isinstance(output, packed)
@@ -215,7 +222,7 @@ def _capture_script(model: torch.jit.ScriptModule, *inputs: Any, **named: Any) -
     calls: list[tuple[str, tuple[Any, ...], Any]] = []
     problems: list[Exception] = []
 
-    class Watching(TorchDispatchMode):  # type: ignore[misc]  # PyTorch has no types here
+    class OperatorRecorder(TorchDispatchMode):  # type: ignore[misc]  # PyTorch has no types here
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             try:
                 result = func(*args, **(kwargs or {}))
@@ -228,7 +235,7 @@ def _capture_script(model: torch.jit.ScriptModule, *inputs: Any, **named: Any) -
             return result
 
     try:
-        with torch.inference_mode(), Watching():  # outside it, an LSTM is taken apart before it can be seen
+        with torch.inference_mode(), OperatorRecorder():  # outside it, an LSTM is taken apart before it can be seen
             model(*inputs, **named)
     except (RuntimeError, IndexError, ValueError, TypeError, torch.jit.Error) as problem:
         message = _error_message([*problems, problem][0])
@@ -260,9 +267,10 @@ def _module_name(names: Mapping[int, str], args: tuple[Any, ...]) -> str:
 
 
 def _trace_operator(operator: str, args: tuple[Any, ...], result: Any) -> tuple[Any, float]:
+    """Return the trace of a call of the operator lstm or lstm_cell in TorchScript, and its difference."""
     if operator == CELL:
         x, hx, *weights = args
-        lstm = _build_lstm(dict(zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh"), weights, strict=False)))
+        lstm = _lstm_from_weights(dict(zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh"), weights, strict=False)))
         trace = lstm.trace(to_array(x)[None], read_state([array[None] for array in hx], lstm))
         return trace, difference(zip(trace.state[0][0], map(to_array, result), strict=True))
     x, hx, weights, biased, layers, dropout, train, bidirectional, batch_first = args
@@ -271,7 +279,7 @@ def _trace_operator(operator: str, args: tuple[Any, ...], result: Any) -> tuple[
     ends = [f"_l{layer}{way}" for layer in range(layers) for way in ("", "_reverse")[: 2 if bidirectional else 1]]
     kinds = ("weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if biased else ()))
     kinds += ("weight_hr",) * (len(weights) > len(ends) * len(kinds))
-    lstm = _build_lstm(dict(zip((kind + end for end in ends for kind in kinds), weights, strict=True)))
+    lstm = _lstm_from_weights(dict(zip((kind + end for end in ends for kind in kinds), weights, strict=True)))
     y, *states = result
     inputs, outputs = (to_array(array.transpose(0, 1) if batch_first else array) for array in (x, y))
     trace = lstm.trace(inputs, read_state(hx, lstm))
@@ -279,7 +287,8 @@ def _trace_operator(operator: str, args: tuple[Any, ...], result: Any) -> tuple[
     return trace, difference([*pairs, *zip(write_state(trace.state), map(to_array, states), strict=True)])
 
 
-def _build_lstm(weights: Mapping[str, Any]) -> LSTM:
+def _lstm_from_weights(weights: Mapping[str, Any]) -> LSTM:
+    """Return the LSTM of a TorchScript operator, from its weights by PyTorch's names."""
     lstms, _, refused = group_tensors(
         {name: np.asarray(to_array(array)) for name, array in weights.items() if array is not None}
     )

@@ -33,7 +33,7 @@ class PlainTensors(NamedTuple):
 
 
 def undo_parametrisations(tensors: Tensors) -> PlainTensors:
-    """Return tensors by the names of the weights that a run uses, computed if necessary."""
+    """Return PyTorch's tensors by the names of the weights that a run uses, computed if necessary."""
     result = PlainTensors(dict(tensors), set(), {})
     parts: dict[str, dict[str, str]] = {}
     for name in tensors:
@@ -57,7 +57,7 @@ def undo_parametrisations(tensors: Tensors) -> PlainTensors:
 
 
 def _add_normed_weight(result: PlainTensors, name: str, g: Tensor | Array, v: Tensor | Array) -> None:
-    """Add the weight that weight_norm computes from g and v, if their shapes fit."""
+    """Add the weight that PyTorch's weight_norm computes from g and v, if their shapes fit."""
     fits = len(v.shape) >= 2 and (not g.shape or len(g.shape) == len(v.shape))
     if not fits or any(norm_size not in (1, size) for norm_size, size in zip(g.shape, v.shape, strict=False)):
         return
@@ -78,7 +78,7 @@ def _add_normed_weight(result: PlainTensors, name: str, g: Tensor | Array, v: Te
 
 
 def _weight_norm(g: Array, v: Array) -> Array:
-    """Return g · v / ‖v‖, computed in float64, a few rows at a time: weights may be large."""
+    """Return PyTorch's weight_norm, g · v / ‖v‖, computed in float64, a few rows at a time: weights may be large."""
     if g.ndim != v.ndim:  # one norm of all
         g = g.reshape((1,) * v.ndim)
     axes = tuple(axis for axis in range(v.ndim) if g.shape[axis] == 1)

@@ -26,7 +26,7 @@ def is_index(head: bytes) -> bool:
 
 
 def open_index(path: Path, head: bytes, budget: Budget, stack: ExitStack) -> TorchFile:
-    """Return the tensors of all files that an index names; each must lie in its folder, and have its tensors."""
+    """Return the PyTorch tensors of all files that an index names; each file must have those tensors."""
     del head  # it only told the kind of file
     document = json_document.read_document(path, budget)
     if not isinstance(document, dict):
@@ -55,6 +55,7 @@ def open_index(path: Path, head: bytes, budget: Budget, stack: ExitStack) -> Tor
 def _open_shard(
     folder: Path, name: str, open_files: dict[Path, TorchFile], budget: Budget, stack: ExitStack
 ) -> TorchFile:
+    """Return the tensors of a file that a PyTorch index names; each file is opened once."""
     budget.work(LOCATING, "finding the files of its index")
     try:
         path = beside.locate(folder, name)

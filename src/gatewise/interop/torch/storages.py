@@ -19,14 +19,14 @@ TYPES = {  # by the names of storages and of dtypes
 
 
 def is_storage(identity: Any) -> bool:
-    """Return whether a persistent identity belongs to a storage: (storage, class, key, device, count, …)."""
+    """Return whether an identity in a PyTorch pickle is a storage's: (storage, class, key, device, count, …)."""
     if not (isinstance(identity, tuple) and len(identity) >= 5):
         return False
     return identity[0] == "storage" and isinstance(identity[2], str) and is_count(identity[4])
 
 
 def storage_kind(kind: Any) -> str | None:
-    """Return the type of the numbers in a class of storages, or None if it is unknown."""
+    """Return the NumPy type of the numbers in a class of PyTorch's storages, or None if it is unknown."""
     name = kind.name if isinstance(kind, GlobalName) else ""
     if name == "UntypedStorage":
         return "<u1"
@@ -34,7 +34,7 @@ def storage_kind(kind: Any) -> str | None:
 
 
 def in_little_endian(data: bytes | memoryview, kind: Any, order: bytes, budget: Budget) -> bytes | memoryview:
-    """Return the little-endian numbers of a storage."""
+    """Return the numbers of a PyTorch storage in little-endian order."""
     number_type = storage_kind(kind)
     if order.strip() == b"little" or number_type is None:
         return data
@@ -44,7 +44,7 @@ def in_little_endian(data: bytes | memoryview, kind: Any, order: bytes, budget: 
 
 
 def iterate_references(content: Any, budget: Budget) -> Iterator[PersistentId]:
-    """Yield the references to stored objects in a description; each object is visited once."""
+    """Yield the references to storages in the content of a PyTorch pickle; each object is visited once."""
     visited: set[int] = set()
     pending = [content]
     while pending:
@@ -53,12 +53,13 @@ def iterate_references(content: Any, budget: Budget) -> Iterator[PersistentId]:
             yield node
         elif isinstance(node, (dict, list, tuple, PickledObject)) and id(node) not in visited:
             visited.add(id(node))
-            parts = _children(node)
+            parts = _objects_within(node)
             budget.count(len(parts), "entries")
             pending += parts
 
 
-def _children(node: Any) -> list[Any]:
+def _objects_within(node: Any) -> list[Any]:
+    """Return the objects that an object of a PyTorch pickle holds directly."""
     if isinstance(node, dict):
         return list(node.values())
     if isinstance(node, PickledObject):

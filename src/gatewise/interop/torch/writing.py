@@ -22,7 +22,7 @@ FOLDER = "archive"
 
 
 def write_archive(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> None:
-    """Write arrays by name; an existing file is replaced completely, or not at all."""
+    """Write arrays by name as a PyTorch file; an existing file is replaced completely, or not at all."""
     with storage.beside(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         _add_member(archive, "data.pkl", pickle_of(arrays))
         _add_member(archive, "byteorder", b"little")
@@ -36,7 +36,7 @@ def _add_member(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
 
 
 def pickle_of(arrays: Mapping[str, Array]) -> bytes:
-    """Return the pickle of an OrderedDict of tensors."""
+    """Return the pickle of an OrderedDict of PyTorch tensors, for the file that torch.load reads."""
     parts = [b"\x80\x02", _global_bytes("collections", "OrderedDict"), b")R("]  # protocol 2; an empty one; a mark
     for key, (name, array) in enumerate(arrays.items()):
         strides = [int(np.prod(array.shape[n + 1 :])) for n in range(array.ndim)]
@@ -66,6 +66,7 @@ def _text_bytes(text: str) -> bytes:
 
 
 def _number_bytes(value: int) -> bytes:
+    """Return the bytes of a pickle that put an integer on its stack."""
     if value < 2**31:
         return b"J" + struct.pack("<i", value)
     data = value.to_bytes(9, "little")

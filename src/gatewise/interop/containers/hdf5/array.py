@@ -35,7 +35,7 @@ class Dataset:
         return math.prod(self.shape)
 
     def read(self) -> AnyArray:
-        """Return the numbers: bfloat16 as float32, others as they are stored; their memory is taken off the budget."""
+        """Return the numbers of an HDF5 dataset, bfloat16 as float32; their memory is taken off the budget."""
         if self.type.kind not in ("float", "bfloat16", "int"):
             raise FileError(f"{self.path} holds {self.type.kind}, not numbers")
         budget, path = self.file.budget, shown(self.path)
@@ -50,25 +50,25 @@ class Dataset:
         return numbers.reshape(self.shape)
 
     def _read_flat(self) -> AnyArray:
-        """Return the numbers as they are stored, one after another."""
+        """Return the numbers of an HDF5 dataset in one axis, as they are stored."""
         length = self.count * self.type.size
         if any(message.kind == 7 for message in self.messages):
             raise FileError(f"{self.path} is in another file, which is not followed")
         layouts = [message for message in self.messages if message.kind == 8]
         if not layouts:
             raise FileError(f"{self.path} has no data")
-        at = self.file.cursor(layouts[0].data)
-        version, kind = at.version("the layout of a dataset", 3, 4), at.number(1)
+        cursor = self.file.cursor(layouts[0].data)
+        version, kind = cursor.version("the layout of a dataset", 3, 4), cursor.number(1)
         if kind == 0:
-            data = at.take(at.number(2))
+            data = cursor.take(cursor.number(2))
         elif kind == 1:
-            address = at.offset()
+            address = cursor.offset()
             if address is None:  # never written
                 data = self._fill_value() * (self.count if length < 2**16 else self._refuse_missing())
             else:
                 data = self.file.raw(self.file.base + address, length)
         elif kind == 2 and version == 3:
-            return self._read_chunks(at)
+            return self._read_chunks(cursor)
         else:
             raise FileError(f"{self.path} is stored as {'chunks of a newer kind' if kind == 2 else 'a view of others'}")
         if len(data) < length:
@@ -76,22 +76,23 @@ class Dataset:
         return np.frombuffer(data, self.type.numpy, self.count)
 
     def _fill_value(self) -> bytes:
-        """Return the bytes of an element that was never written."""
+        """Return the bytes that stand in an HDF5 dataset for an element that was never written."""
         zero = bytes(self.type.size)
         for message in sorted(
             (message for message in self.messages if message.kind in (4, 5)), key=lambda message: -message.kind
         ):
             if message.flags & 2:
                 raise FileError(f"{self.path} has a fill value that is stored elsewhere, which is not supported")
-            at = self.file.cursor(message.data)
+            cursor = self.file.cursor(message.data)
             if message.kind == 5:
-                version = at.version("a fill value", 1, 2, 3)
-                flags = at.number(1) if version == 3 else at.number(3) >> 16  # when it is written; whether it is there
+                version = cursor.version("a fill value", 1, 2, 3)
+                # When it is written, and whether it is there.
+                flags = cursor.number(1) if version == 3 else cursor.number(3) >> 16
                 if not (flags & 0x20 if version == 3 else flags):
                     return zero
-            count = at.number(4)
+            count = cursor.number(4)
             if count == self.type.size:
-                return at.take(count)
+                return cursor.take(count)
             if count not in (0, 2**32 - 1):
                 raise FileError(f"{self.path} has a fill value of {count} bytes; its numbers have {self.type.size}")
             if message.kind == 5:
@@ -101,15 +102,16 @@ class Dataset:
     def _refuse_missing(self) -> int:
         raise FileError(f"{self.path} has no data")
 
-    def _read_chunks(self, at: Cursor) -> AnyArray:
-        rank = at.number(1) - 1
-        tree = at.offset()
-        sizes = [at.number(4) for _ in range(rank + 1)]
+    def _read_chunks(self, cursor: Cursor) -> AnyArray:
+        """Return the numbers of an HDF5 dataset that is stored in chunks, which may be compressed."""
+        rank = cursor.number(1) - 1
+        tree = cursor.offset()
+        sizes = [cursor.number(4) for _ in range(rank + 1)]
         item = sizes.pop()
         chunk = math.prod(sizes) * item
         if rank != len(self.shape) or item != self.type.size or chunk <= 0:
             raise FileError(f"{self.path} has chunks of shape {tuple(sizes)}, which do not fit its shape {self.shape}")
-        filters, fill = self._filters(), self._fill_value()
+        filters, fill = self._filter_numbers(), self._fill_value()
         kind = f"V{item}"
         result = np.full(self.shape, np.void(fill), kind) if any(fill) else np.zeros(self.shape, kind)
         for key, address in () if tree is None else read_tree_1(self.file, tree, 1, 8 + 8 * (rank + 1)):
@@ -132,21 +134,22 @@ class Dataset:
             result[region] = part[tuple(slice(0, axis.stop - axis.start) for axis in region)]
         return result.reshape(-1).view(self.type.numpy)
 
-    def _filters(self) -> list[int]:
+    def _filter_numbers(self) -> list[int]:
+        """Return the numbers of the filters through which an HDF5 dataset was written, in order; others are refused."""
         filters: list[int] = []
         for message in self.messages:
             if message.kind != 0xB:
                 continue
-            at = self.file.cursor(message.data)
-            version, count = at.version("filters", 1, 2), at.number(1)
-            at.take(6 if version == 1 else 0)
+            cursor = self.file.cursor(message.data)
+            version, count = cursor.version("filters", 1, 2), cursor.number(1)
+            cursor.take(6 if version == 1 else 0)
             for _ in range(count):
-                number = at.number(2)
-                name = at.number(2) if version == 1 or number >= 256 else 0
-                at.number(2)
-                values = at.number(2)
-                at.take(name + (-name % 8 if version == 1 else 0) + 4 * values)
-                at.take(4 if version == 1 and values % 2 else 0)
+                number = cursor.number(2)
+                name = cursor.number(2) if version == 1 or number >= 256 else 0
+                cursor.number(2)
+                values = cursor.number(2)
+                cursor.take(name + (-name % 8 if version == 1 else 0) + 4 * values)
+                cursor.take(4 if version == 1 and values % 2 else 0)
                 filters.append(number)
         for number in filters:
             if number not in FILTERS:
@@ -157,6 +160,7 @@ class Dataset:
 
 
 def _undo_filter(data: bytes, number: int, item: int, chunk: int, path: str) -> bytes:
+    """Return the bytes of a chunk of an HDF5 dataset before a filter: a checksum (3), shuffling (2) or deflate."""
     if number == 3:
         return data[:-4]
     if number == 2:

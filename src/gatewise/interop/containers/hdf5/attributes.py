@@ -17,55 +17,56 @@ TEXT_STEPS, ATTRIBUTE_STEPS = 1, 20  # microseconds that a text, and an attribut
 
 
 def attributes(file: HDF5File, messages: list[Message]) -> dict[str, Any]:
-    """Return the attributes among messages: str, list of str, array; None for one that is not read."""
+    """Return the attributes of an HDF5 object, from its messages: str, list of str, array; None for an unread one."""
     values: dict[str, Any] = {}
     for message in messages:
         if message.kind == 0xC and not message.flags & 2:
-            values |= [_attribute(file, message.data)]
+            values |= [_read_attribute(file, message.data)]
         elif message.kind == 0x15:
-            values |= [_attribute(file, data) for data in _dense_attributes(file, message.data)]
+            values |= [_read_attribute(file, data) for data in _dense_attributes(file, message.data)]
     return values
 
 
 def _dense_attributes(file: HDF5File, data: bytes) -> list[bytes]:
-    """Return the attribute messages that an attribute info message leads to."""
-    at = file.cursor(data)
-    at.version("an index of attributes", 0)
-    at.take(2 if at.number(1) & 1 else 0)
-    heap, tree = at.offset(), at.offset()
+    """Return the HDF5 attribute messages to which an attribute info message leads."""
+    cursor = file.cursor(data)
+    cursor.version("an index of attributes", 0)
+    cursor.take(2 if cursor.number(1) & 1 else 0)
+    heap, tree = cursor.offset(), cursor.offset()
     return [] if heap is None or tree is None else heap_objects(file, heap, tree, 8)
 
 
-def _attribute(file: HDF5File, data: bytes) -> tuple[str, Any]:
-    """Return the name and the value of an attribute message."""
+def _read_attribute(file: HDF5File, data: bytes) -> tuple[str, Any]:
+    """Return the name and the value of an HDF5 attribute, from its message."""
     file.count(1, ATTRIBUTE_STEPS)
-    at = file.cursor(data)
-    version, flags = at.version("an attribute", 1, 2, 3), at.number(1)
-    sizes = [at.number(2) for _ in range(3)]
+    cursor = file.cursor(data)
+    version, flags = cursor.version("an attribute", 1, 2, 3), cursor.number(1)
+    sizes = [cursor.number(2) for _ in range(3)]
     if version == 3:
-        at.take(1)
+        cursor.take(1)
     parts = []
     for size in sizes:
-        parts.append(at.take(size))
+        parts.append(cursor.take(size))
         if version == 1:
-            at.take(-size % 8)
+            cursor.take(-size % 8)
     name = parts[0].split(b"\0")[0].decode("utf-8", "replace")
     if version > 1 and flags & 3:
         return name, None  # its type is stored elsewhere
     kind, shape = read_datatype(file, parts[1]), read_dataspace(file, parts[2])
     count = math.prod(shape)
-    if count * kind.size > at.left:
+    if count * kind.size > cursor.left:
         raise FileError(f"the attribute {name[:40]!r} is truncated")
-    return name, _read_value(file, kind, shape, at.take(count * kind.size))
+    return name, _attribute_value(file, kind, shape, cursor.take(count * kind.size))
 
 
-def _read_value(file: HDF5File, kind: Type, shape: tuple[int, ...], data: bytes) -> Any:
+def _attribute_value(file: HDF5File, kind: Type, shape: tuple[int, ...], data: bytes) -> Any:
+    """Return the value of an HDF5 attribute as texts or an array, from its bytes; None for other types."""
     if kind.kind in ("string", "text"):
         size = max(kind.size, 1)
         file.keep(TEXT * (len(data) // size) + len(data))
         file.count(len(data) // size, TEXT_STEPS if kind.kind == "string" else 4 * TEXT_STEPS)
         items = [data[n : n + size] for n in range(0, len(data), size)]
-        words = [_read_text(file, item) if kind.kind == "text" else item.split(b"\0")[0] for item in items]
+        words = [_read_heap_text(file, item) if kind.kind == "text" else item.split(b"\0")[0] for item in items]
         texts = [word.decode("utf-8", "replace") for word in words]
         return texts if shape else next(iter(texts), "")  # a type of no bytes has no items
     if kind.kind in ("int", "float"):
@@ -73,20 +74,22 @@ def _read_value(file: HDF5File, kind: Type, shape: tuple[int, ...], data: bytes)
     return None
 
 
-def _read_text(file: HDF5File, reference: bytes) -> bytes:
-    at = file.cursor(reference)
-    length = at.number(4)
-    address, index = at.offset(), at.number(4)
+def _read_heap_text(file: HDF5File, reference: bytes) -> bytes:
+    """Return a text of variable length of an HDF5 file, from a reference into a global heap."""
+    cursor = file.cursor(reference)
+    length = cursor.number(4)
+    address, index = cursor.offset(), cursor.number(4)
     if not length or not address:
         return b""
-    text = _global_heap(file, address).get(index)
+    text = _read_global_heap(file, address).get(index)
     if text is None or len(text) < length:
         raise FileError("it refers to a string that is not there")
     file.keep(length)
     return text[:length].rstrip(b"\0")
 
 
-def _global_heap(file: HDF5File, address: int) -> dict[int, bytes]:
+def _read_global_heap(file: HDF5File, address: int) -> dict[int, bytes]:
+    """Return the texts of a global heap of an HDF5 file by their numbers; each heap is read once."""
     if address in file.heaps:
         return file.heaps[address]
     head = file.read_piece(address, 8 + file.length_size)

@@ -37,7 +37,7 @@ class Cursor:
         self.data, self.at, self.offset_size, self.length_size = data, 0, offset, length
 
     def take(self, count: int) -> bytes:
-        """Return the next bytes."""
+        """Return the next bytes of a piece of an HDF5 file, and move behind them."""
         if count < 0 or self.at + count > len(self.data):
             raise FileError("a part of its structure ends too early")
         data = self.data[self.at : self.at + count]
@@ -63,7 +63,7 @@ class Cursor:
             raise FileError(f"a part of its structure begins with {letters!r}; it must begin with {expected!r}")
 
     def version(self, structure: str, *allowed: int) -> int:
-        """Return the version of a structure; unknown versions are refused."""
+        """Return the version byte of a structure of an HDF5 file; unknown versions are refused."""
         if (version := self.number(1)) not in allowed:
             raise FileError(f"it has {structure} of version {version}; this reads {', '.join(map(str, allowed))}")
         return version
@@ -90,16 +90,16 @@ class HDF5File:
         self.size = source.seek(0, 2)
         self.base, self.offset_size, self.length_size = 0, 8, 8
         self.heaps: dict[int, dict[int, bytes]] = {}
-        self.root = self._superblock()
+        self.root = self._read_superblock()
 
     def reopen(self, source: BinaryIO, budget: Budget) -> HDF5File:
-        """Return the same file, opened anew, with another budget."""
+        """Return the same HDF5 file, opened anew, with another budget."""
         file = copy.copy(self)
         file.source, file.budget = source, budget
         return file
 
-    def _superblock(self) -> int:
-        """Return the address of the first group."""
+    def _read_superblock(self) -> int:
+        """Read the superblock at the beginning of an HDF5 file, and return the address of the root group."""
         head = Cursor(self.raw(0, min(self.size, 128)))
         if head.take(8) != MAGIC:
             raise FileError("it does not begin with HDF5's signature")
@@ -118,13 +118,13 @@ class HDF5File:
         return self.require_address(head.offset())
 
     def require_address(self, value: int | None) -> int:
-        """Return an address, and refuse one that is undefined."""
+        """Return an address in an HDF5 file; an undefined one is refused."""
         if value is None:
             raise FileError("a part of its structure is missing")
         return value
 
     def raw(self, start: int, count: int) -> bytes:
-        """Return bytes of the file, counted from its beginning."""
+        """Return bytes of an HDF5 file, counted from its beginning."""
         if start < 0 or count < 0 or start + count > self.size:
             raise FileError(f"it refers to a position beyond its end of {self.size} bytes")
         self.source.seek(start)
@@ -133,11 +133,11 @@ class HDF5File:
             raise FileError("it ends too early")
         return data
 
-    def read_piece(self, require_address: int, count: int) -> Cursor:
-        """Return a piece of the file's structure."""
+    def read_piece(self, address: int, count: int) -> Cursor:
+        """Return a piece of an HDF5 file's structure as a cursor, and count it against the budget."""
         self.count(1, 6)
         self.keep(count)
-        return self.cursor(self.raw(self.base + require_address, count))
+        return self.cursor(self.raw(self.base + address, count))
 
     def to_end(self, require_address: int, most: int) -> Cursor:
         """Return a piece of at most so many bytes, fewer at the end of the file."""

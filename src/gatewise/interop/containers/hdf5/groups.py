@@ -64,35 +64,38 @@ class Group:
 
 
 def _read_links(file: HDF5File, messages: list[Message]) -> dict[str, int | str]:
-    """Return the address of each member of a group, or the kind of the link to it."""
+    """Return the address of each member of an HDF5 group, or the kind of the link to it."""
     members: dict[str, int | str] = {}
     for message in messages:
-        at = file.cursor(message.data)
+        cursor = file.cursor(message.data)
         if message.kind == 0x11:
-            members |= _read_symbol_table(file, file.require_address(at.offset()), file.require_address(at.offset()))
+            tree, heap = cursor.offset(), cursor.offset()
+            members |= _read_symbol_table(file, file.require_address(tree), file.require_address(heap))
         elif message.kind == 6:
             members |= [_read_link(file, message.data)]
         elif message.kind == 2:
-            at.version("a group", 0)
-            at.take(8 if at.number(1) & 1 else 0)
-            heap, tree = at.offset(), at.offset()
+            cursor.version("a group", 0)
+            cursor.take(8 if cursor.number(1) & 1 else 0)
+            heap, tree = cursor.offset(), cursor.offset()
             if heap is not None and tree is not None:
                 members |= [_read_link(file, data) for data in heap_objects(file, heap, tree, 5)]
     return members
 
 
 def _read_link(file: HDF5File, data: bytes) -> tuple[str, int | str]:
+    """Return the name of a member of an HDF5 group, from its link message, and its address or the kind of link."""
     file.count(1, 4)
-    at = file.cursor(data)
-    at.version("a link", 1)
-    flags = at.number(1)
-    kind = at.number(1) if flags & 8 else 0
-    at.take((8 if flags & 4 else 0) + (1 if flags & 16 else 0))
-    name = at.take(at.number(1 << (flags & 3))).decode("utf-8", "replace")
-    return name, file.require_address(at.offset()) if kind == 0 else {1: "soft", 64: "external"}.get(kind, "odd")
+    cursor = file.cursor(data)
+    cursor.version("a link", 1)
+    flags = cursor.number(1)
+    kind = cursor.number(1) if flags & 8 else 0
+    cursor.take((8 if flags & 4 else 0) + (1 if flags & 16 else 0))
+    name = cursor.take(cursor.number(1 << (flags & 3))).decode("utf-8", "replace")
+    return name, file.require_address(cursor.offset()) if kind == 0 else {1: "soft", 64: "external"}.get(kind, "odd")
 
 
 def _read_symbol_table(file: HDF5File, tree: int, heap: int) -> dict[str, int | str]:
+    """Return the addresses of an HDF5 group's members by name, as files before version 1.8 list them."""
     head = file.read_piece(heap, 8 + 2 * file.length_size + file.offset_size)
     head.signature(b"HEAP")
     head.take(4)
@@ -101,15 +104,15 @@ def _read_symbol_table(file: HDF5File, tree: int, heap: int) -> dict[str, int | 
     names = file.read_piece(file.require_address(head.offset()), size).data
     members: dict[str, int | str] = {}
     for leaf in read_tree_1(file, tree, 0, file.length_size):
-        at = file.to_end(leaf[1], 8)
-        at.signature(b"SNOD")
-        at.take(2)
+        cursor = file.to_end(leaf[1], 8)
+        cursor.signature(b"SNOD")
+        cursor.take(2)
         entry = 2 * file.offset_size + 24
-        at = file.read_piece(leaf[1] + 8, at.number(2) * entry)
-        file.count(at.left // entry, 4)
-        while at.left >= entry:
-            start, address, cache = at.number(file.offset_size), at.offset(), at.number(4)
-            at.take(20)
+        cursor = file.read_piece(leaf[1] + 8, cursor.number(2) * entry)
+        file.count(cursor.left // entry, 4)
+        while cursor.left >= entry:
+            start, address, cache = cursor.number(file.offset_size), cursor.offset(), cursor.number(4)
+            cursor.take(20)
             if start >= len(names):
                 raise FileError("the name of a member is missing")
             end = names.find(b"\0", start)

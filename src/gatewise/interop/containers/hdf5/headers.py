@@ -9,34 +9,34 @@ from gatewise.interop.containers.hdf5.file import HDF5File, Message, Type
 
 
 def read_messages(file: HDF5File, address: int) -> list[Message]:
-    """Return the messages of an object's header, of either version."""
+    """Return the messages of an HDF5 object's header, of version 1 or 2, through all its blocks."""
     head = file.to_end(address, 64)
-    second = head.data[:4] == b"OHDR"
-    if second:
+    is_version_2 = head.data[:4] == b"OHDR"
+    if is_version_2:
         head.take(4)
         head.version("an object header", 2)
         flags = head.number(1)
         head.take((16 if flags & 0x20 else 0) + (4 if flags & 0x10 else 0))
         blocks = [(head.number(1 << (flags & 3)), address + head.at)]
-        of_kind, between = 1, 2 if flags & 4 else 0  # the bytes of a message's kind, and those before its data
+        kind_size, gap = 1, 2 if flags & 4 else 0  # the bytes of a message's kind, and those before its data
     else:
         head.version("an object header", 1)
         head.take(7)
-        blocks, of_kind, between = [(head.number(4), address + 16)], 2, 3
+        blocks, kind_size, gap = [(head.number(4), address + 16)], 2, 3
     messages: list[Message] = []
-    for place, (length, start) in enumerate(blocks):
+    for number, (length, start) in enumerate(blocks):
         block = file.read_piece(start, length)
-        if second and place:
+        if is_version_2 and number:
             block.signature(b"OCHK")
             block.data = block.data[:-4]  # without its checksum
-        while block.left >= of_kind + 3 + between:
-            kind, count, flags = block.number(of_kind), block.number(2), block.number(1)
-            block.take(between)
+        while block.left >= kind_size + 3 + gap:
+            kind, count, flags = block.number(kind_size), block.number(2), block.number(1)
+            block.take(gap)
             messages.append(Message(kind, flags, block.take(count)))
             file.count(1, 2)
             if kind == 0x10:
-                at = file.cursor(messages[-1].data)
-                start, length = file.require_address(at.offset()), at.length()
+                cursor = file.cursor(messages[-1].data)
+                start, length = file.require_address(cursor.offset()), cursor.length()
                 if len(blocks) > 1000 or (length, start) in blocks:
                     raise FileError("an object header of it never ends")
                 blocks.append((length, start))
@@ -54,18 +54,19 @@ FLOATS: dict[tuple[int, ...], tuple[str, int]] = {
 
 
 def read_datatype(file: HDF5File, data: bytes) -> Type:
-    """Return the type in a datatype message."""
-    at = file.cursor(data)
-    kind = at.number(1) & 15
-    bits = at.number(3)
-    size = at.number(4)
+    """Return the type of an HDF5 dataset or attribute, from its datatype message."""
+    cursor = file.cursor(data)
+    kind = cursor.number(1) & 15
+    bits = cursor.number(3)
+    size = cursor.number(4)
     order = ">" if bits & 1 else "<"
     if kind == 0:
         name = f"{order}{'i' if bits & 8 else 'u'}{size}"
-        fills_bytes = (at.number(2), at.number(2)) == (0, 8 * size)  # where its bits begin, and how many they are
+        first_bit, num_bits = cursor.number(2), cursor.number(2)
+        fills_bytes = (first_bit, num_bits) == (0, 8 * size)
         return Type("int", size, name) if size in (1, 2, 4, 8) and fills_bytes else Type("integers of odd sizes", size)
     if kind == 1:
-        float_type = FLOATS.get((bits >> 8 & 255, *(at.number(count) for count in (2, 2, 1, 1, 1, 1, 4))))
+        float_type = FLOATS.get((bits >> 8 & 255, *(cursor.number(count) for count in (2, 2, 1, 1, 1, 1, 4))))
         if (
             float_type is None or size != float_type[1] or bits & 0x70 != 0x20
         ):  # a leading 1 is implied, and it is no VAX
@@ -82,17 +83,17 @@ def read_datatype(file: HDF5File, data: bytes) -> Type:
 
 
 def read_dataspace(file: HDF5File, data: bytes) -> tuple[int, ...]:
-    """Return the shape in a dataspace message."""
-    at = file.cursor(data)
-    version, rank = at.version("a dataspace", 1, 2), at.number(1)
-    at.take(1)
+    """Return the shape of an HDF5 dataset or attribute, from its dataspace message."""
+    cursor = file.cursor(data)
+    version, rank = cursor.version("a dataspace", 1, 2), cursor.number(1)
+    cursor.take(1)
     if version == 1:
-        at.take(5)
-    elif at.number(1) == 2:
+        cursor.take(5)
+    elif cursor.number(1) == 2:
         return (0,)
     if rank > 32:
         raise FileError(f"it has a dataset of {rank} axes; at most 32 are allowed")
-    shape = tuple(at.length() for _ in range(rank))
+    shape = tuple(cursor.length() for _ in range(rank))
     if math.prod(size for size in shape if size) > 2**58:
         raise FileError(f"it has a dataset of shape {shape}, which is too large")
     return shape

@@ -10,16 +10,16 @@ from gatewise.interop.containers.hdf5.file import DEPTH, Cursor, HDF5File
 
 
 def read_tree_1(file: HDF5File, address: int, kind: int, key: int, depth: int = 0) -> Iterator[tuple[bytes, int]]:
-    """Yield the keys of a B-tree of version 1, and the addresses that follow them."""
+    """Yield the keys of an HDF5 B-tree of version 1, and the addresses of its leaves, which follow them."""
     head = file.read_piece(address, 8 + 2 * file.offset_size)
     head.signature(b"TREE")
     found_kind, level, entries = head.number(1), head.number(1), head.number(2)
     if found_kind != kind or depth > DEPTH:
         raise FileError("a tree in it is of the wrong kind, or too deep")
-    at = file.read_piece(address + 8 + 2 * file.offset_size, entries * (key + file.offset_size) + key)
+    cursor = file.read_piece(address + 8 + 2 * file.offset_size, entries * (key + file.offset_size) + key)
     file.count(entries, 2)
     for _ in range(entries):
-        entry_key, child = at.take(key), file.require_address(at.offset())
+        entry_key, child = cursor.take(key), file.require_address(cursor.offset())
         if level == 0:
             yield entry_key, child
         else:
@@ -27,7 +27,7 @@ def read_tree_1(file: HDF5File, address: int, kind: int, key: int, depth: int = 
 
 
 def read_tree_2(file: HDF5File, address: int, kind: int) -> list[bytes]:
-    """Return the records of a B-tree of version 2."""
+    """Return the records of an HDF5 B-tree of version 2."""
     head = file.read_piece(address, 22 + file.offset_size + file.length_size)
     head.signature(b"BTHD")
     head.version("a tree", 0)
@@ -38,32 +38,33 @@ def read_tree_2(file: HDF5File, address: int, kind: int) -> list[bytes]:
         raise FileError("a tree in it is of the wrong kind, or too deep")
     if root is None:
         return []
-    most, sizes = (node - 10) // record, [0]  # records of a leaf; bytes of the count below a node of each level
-    width, below = (most.bit_length() + 7) // 8, most
+    leaf_records, sizes = (node - 10) // record, [0]  # bytes of the count below a node of each level
+    width, below = (leaf_records.bit_length() + 7) // 8, leaf_records
     for level in range(1, depth + 1):
         pointer = file.offset_size + width + sizes[level - 1]
         here = max((node - 10 - pointer) // (record + pointer), 0)
         below = (here + 1) * below + here
         sizes.append((below.bit_length() + 7) // 8)
     records: list[bytes] = []
-    _read_node_2(file, root, count, depth, node, record, (width, sizes), records)
+    _read_tree_2_node(file, root, count, depth, node, record, (width, sizes), records)
     return records
 
 
-def _read_node_2(
+def _read_tree_2_node(
     file: HDF5File, address: int, count: int, level: int, node: int, record: int, widths: Any, records: list[bytes]
 ) -> None:
-    at = file.to_end(address, node)
-    at.signature(b"BTIN" if level else b"BTLF")
-    at.take(2)
+    """Append the records of a node of an HDF5 B-tree of version 2, and those of all nodes below, to `records`."""
+    cursor = file.to_end(address, node)
+    cursor.signature(b"BTIN" if level else b"BTLF")
+    cursor.take(2)
     file.count(count, 1)
-    records += [at.take(record) for _ in range(count)]
+    records += [cursor.take(record) for _ in range(count)]
     if level:
         width, sizes = widths
         for _ in range(count + 1):
-            child, held = file.require_address(at.offset()), at.number(width)
-            at.take(sizes[level - 1])
-            _read_node_2(file, child, held, level - 1, node, record, widths, records)
+            child, child_count = file.require_address(cursor.offset()), cursor.number(width)
+            cursor.take(sizes[level - 1])
+            _read_tree_2_node(file, child, child_count, level - 1, node, record, widths, records)
 
 
 class Heap:
@@ -71,22 +72,22 @@ class Heap:
 
     def __init__(self, file: HDF5File, address: int) -> None:
         self.file = file
-        at = file.read_piece(address, 22 + 12 * file.length_size + 3 * file.offset_size)
-        at.signature(b"FRHP")
-        at.version("a heap", 0)
-        self.id_size = at.number(2)
-        if at.number(2):
+        cursor = file.read_piece(address, 22 + 12 * file.length_size + 3 * file.offset_size)
+        cursor.signature(b"FRHP")
+        cursor.version("a heap", 0)
+        self.id_size = cursor.number(2)
+        if cursor.number(2):
             raise FileError("it keeps its names or attributes compressed, which is not supported")
-        at.number(1)
-        most = at.number(4)
-        at.length()
-        self.huge = at.offset()
-        at.length()
-        at.offset()
-        at.take(8 * file.length_size)
-        self.width, self.start, largest, bits = at.number(2), at.length(), at.length(), at.number(2)
-        at.number(2)
-        self.root, self.rows = at.offset(), at.number(2)
+        cursor.number(1)
+        most = cursor.number(4)
+        cursor.length()
+        self.huge = cursor.offset()
+        cursor.length()
+        cursor.offset()
+        cursor.take(8 * file.length_size)
+        self.width, self.start, largest, bits = cursor.number(2), cursor.length(), cursor.length(), cursor.number(2)
+        cursor.number(2)
+        self.root, self.rows = cursor.offset(), cursor.number(2)
         if not (self.start > 0 and largest >= self.start and self.width > 0 and bits <= 64):
             raise FileError("a heap in it has impossible sizes")
         self.offset_size = (bits + 7) // 8
@@ -94,21 +95,22 @@ class Heap:
         self.direct_rows = largest.bit_length() - self.start.bit_length() + 2
 
     def get(self, number: bytes) -> bytes:
-        """Return the data of a number."""
-        at = self.file.cursor(number)
-        kind = at.number(1) >> 4 & 3
+        """Return the object of an HDF5 heap with this number, which encodes its position."""
+        cursor = self.file.cursor(number)
+        kind = cursor.number(1) >> 4 & 3
         if kind == 2:
-            return at.take((number[0] & 15) + 1)
+            return cursor.take((number[0] & 15) + 1)
         if kind == 1:
-            return self._huge(at)
-        start, length = at.number(self.offset_size), at.number(self.length_size)
+            return self._read_huge_object(cursor)
+        start, length = cursor.number(self.offset_size), cursor.number(self.length_size)
         address, first, size = self._find_block(start)
         if start + length > first + size:
             raise FileError("a heap in it holds less than it says")
         return self.file.read_piece(address + start - first, length).data
 
-    def _huge(self, at: Cursor) -> bytes:
-        key = at.number(min(self.file.length_size, at.left))
+    def _read_huge_object(self, cursor: Cursor) -> bytes:
+        """Return an object that is stored outside an HDF5 heap's blocks, by its key in a B-tree."""
+        key = cursor.number(min(self.file.length_size, cursor.left))
         for record in read_tree_2(self.file, self.file.require_address(self.huge), 1):
             entry = self.file.cursor(record)
             address, length, number = self.file.require_address(entry.offset()), entry.length(), entry.length()
@@ -116,14 +118,14 @@ class Heap:
                 return self.file.read_piece(address, length).data
         raise FileError("a heap in it holds less than it says")
 
-    def _find_block(self, place: int) -> tuple[int, int, int]:
-        """Return the address of the block that holds a position of the heap, its start in the heap, and its size."""
+    def _find_block(self, position: int) -> tuple[int, int, int]:
+        """Return the address of the HDF5 heap's block that holds a position, its start in the heap, and its size."""
         root = self.file.require_address(self.root)
         if not self.rows:
             return root, 0, self.start
         address, first, rows = root, 0, self.rows
         for _ in range(DEPTH):
-            row, column, begin, size = self._locate(place - first)
+            row, column, begin, size = self._locate_block(position - first)
             if row >= rows:
                 break
             entry = row * self.width + column
@@ -135,18 +137,18 @@ class Heap:
             rows = max(size.bit_length() - (self.start * self.width).bit_length() + 1, 0)
         raise FileError("a heap in it holds less than it says")
 
-    def _locate(self, place: int) -> tuple[int, int, int, int]:
-        """Return the row and column of the block that holds a place, its beginning, and its size."""
+    def _locate_block(self, position: int) -> tuple[int, int, int, int]:
+        """Return the row and column of the block that holds a position of an HDF5 heap, its beginning, and its size."""
         row_size = self.start * self.width
-        row = max((place // row_size).bit_length(), 0)
+        row = max((position // row_size).bit_length(), 0)
         size = self.start << max(row - 1, 0)
         begin = row_size << (row - 1) if row else 0
-        column = (place - begin) // size
+        column = (position - begin) // size
         return row, column, begin + column * size, size
 
 
 def heap_objects(file: HDF5File, heap: int, tree: int, kind: int) -> list[bytes]:
-    """Return the objects in a heap in the order of their tree: links for kind 5, attributes for kind 8."""
+    """Return the objects of an HDF5 heap in the order of their tree: links for kind 5, attributes for kind 8."""
     store = Heap(file, heap)
     skip = {5: 4, 8: 0}[kind]  # bytes of a record before the heap's number
     return [store.get(record[skip : skip + store.id_size]) for record in read_tree_2(file, tree, kind)]
