@@ -171,7 +171,7 @@ def _chunk_task(
     names: tuple[str, ...],
     nesting: tuple[int, ...],
 ) -> Task:
-    """Return the task that computes a result's variables for a chunk of data; `trial` is a first run over one step."""
+    """Return the task that computes the variables of `apply` for a chunk; `trial` is a first run over one step."""
     variables: dict[str, Variable] = {}
     for part in selection.parts(trial):
         variable = Variable.of(part, selection.cells.sizes)

@@ -99,7 +99,7 @@ class LabelledInput:
         return not all(layer.row_by_row for branch in branches for layer in branch.layers)
 
     def trial(self, selection: Selection, engine: str) -> Run:
-        """Return a run of one step of one sequence, which shows the result's variables, or fails as the whole would."""
+        """Return a run of one step, which shows the variables of the labelled result, or fails as the whole would."""
         masked = self.model.masked if isinstance(self.model, Network) else None
         value = 1 if masked == 0 else 0
         if self.feature is None:

@@ -28,14 +28,14 @@ def _timescale_arrays(answer: Timescales) -> AnswerArrays:
 
 
 def _saturation_arrays(answer: Saturation) -> AnswerArrays:
-    """Yield the numbers of an answer about the saturation of gates, as variables of the result."""
+    """Yield the numbers of an answer about the saturation of gates, as variables of an `xarray.Dataset`."""
     for names, dims in ((OF_GATES, ("gate", "unit")), (OF_UNITS, ("unit",))):
         for name in names:
             yield name, False, dims, getattr(answer, name)
 
 
 def _ceiling_arrays(answer: Ceiling) -> AnswerArrays:
-    """Yield the numbers of an answer about the ceiling of a sequence, as variables of the result."""
+    """Yield the numbers of an answer about the ceiling of a sequence, as variables of an `xarray.Dataset`."""
     yield "ceiling", False, ("output",), answer.ceiling
     yield "floor", False, ("output",), answer.floor
     for name, array in {"value": answer.output, **answer.losses}.items():
@@ -101,7 +101,7 @@ class SequenceQuestion:
             yield place, kind.function(subject, **self.arguments)
 
     def parts(self, run: Run) -> Iterator[VariablePart]:
-        """Yield the numbers of the answers about one sequence's run; none if the question cannot be asked of it."""
+        """Yield the answers about one sequence's run as parts of an `xarray.Dataset`; none if they cannot be given."""
         kind = KINDS[self.name]
         if _unanswerable(run):
             return

@@ -68,7 +68,7 @@ class QuantitySelection:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def parts(self, run: Run) -> Iterator[VariablePart]:
-        """Yield the quantities of every selected cell of a run, then the output, as parts of the result's variables."""
+        """Yield the quantities of a run's selected cells, then the output, as parts of an `xarray.Dataset`."""
         for place, cell in self.cells.of(run):
             for name in cell.distinct():
                 projected = name == "hidden_state" and cell.parameters.projection is not None
@@ -78,7 +78,7 @@ class QuantitySelection:
 
 
 def _output_part(run: Run, every: int) -> VariablePart:
-    """Return the output of a model's run as a part of the variable ``y``.
+    """Return the output of a model's run as a part of the variable ``y`` of an `xarray.Dataset`.
 
     A large layer of a head is applied to one sequence after the other: what a product of matrices gives to the last bit
     depends on their sizes, and so a sequence's output would depend on how many others are beside it.

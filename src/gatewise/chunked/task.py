@@ -102,13 +102,13 @@ class Task:
                 return self._compute_variables(x, rest, model)
         return self._compute_variables(x, rest, model)
 
-    def _compute_variables(self, x: Numbers, rest: Sequence[Numbers], model: LSTM | Network) -> Any:
+    def _compute_variables(self, x: Numbers, arguments: Sequence[Numbers], model: LSTM | Network) -> Any:
         """Run the model over the sequences of a chunk, some at a time, and return the chunk's variables."""
         loop = x.shape[: x.ndim - (1 if self.tokens else 2)]
         count, steps = prod(loop), x.shape[len(loop)]
         features = x.shape[len(loop) + 1 :]
         x = np.moveaxis(x, len(loop), 0).reshape(steps, count, *features)
-        validity, states = self._per_sequence(rest, loop, count)
+        validity, states = self._per_sequence(arguments, loop, count)
         shapes = {variable.name: self._memory_shape(variable, steps, count) for variable in self.variables}
         each = max(variable.dtype.itemsize for variable in self.variables)
         require_memory(sum(map(prod, shapes.values())), each, f"what {counted(count, 'sequence')} give")
@@ -124,16 +124,16 @@ class Task:
         return results if len(results) > 1 else results[0]
 
     def _per_sequence(
-        self, rest: Sequence[Numbers], loop: tuple[int, ...], count: int
+        self, arguments: Sequence[Numbers], loop: tuple[int, ...], count: int
     ) -> tuple[dict[str, Numbers], list[Numbers]]:
         """Return a chunk's lengths (sequence,) or mask (time, sequence), and states (sequence, unit)."""
-        ready = iter(rest)
+        remaining = iter(arguments)
         options: dict[str, Numbers] = {}
-        for name, array in zip(self.validity, islice(ready, len(self.validity)), strict=True):
+        for name, array in zip(self.validity, islice(remaining, len(self.validity)), strict=True):
             behind = array.shape[array.ndim - (name == "mask") :]
-            each = np.broadcast_to(array, (*loop, *behind)).reshape(count, *behind)
-            options[name] = each.T
-        states = [np.broadcast_to(part, (*loop, part.shape[-1])).reshape(count, part.shape[-1]) for part in ready]
+            rows = np.broadcast_to(array, (*loop, *behind)).reshape(count, *behind)
+            options[name] = rows.T
+        states = [np.broadcast_to(part, (*loop, part.shape[-1])).reshape(count, part.shape[-1]) for part in remaining]
         return options, states
 
     def _memory_shape(self, variable: Variable, steps: int, count: int) -> tuple[int, ...]:

@@ -22,7 +22,7 @@ from gatewise.cli.options import (
     refuse,
 )
 from gatewise.cli.printing import require_other
-from gatewise.cli.run import build
+from gatewise.cli.run import build_run
 from gatewise.cli.walk import Output, deliver
 
 CLASS = Group("A class", sort_key=-1)
@@ -113,7 +113,7 @@ def check(
     if output is not None:
         require_other(output, answers, None if run is None else run.given)
         format = format or showing.format_of(output, "Marking")
-    cell_run = build(run, back, cell, variant, model)
+    cell_run = build_run(run, back, cell, variant, model)
     if template:
         names = sheet.template_suffix(answers)
         handout.write_template(answers, Chain(cell_run.steps, cell_run.dh, cell_run.dc), backward, names)

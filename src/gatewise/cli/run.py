@@ -64,7 +64,7 @@ class SteppedRun:
         return [list(steps) if self.at is None else [steps[self.at]] for steps in self.sequences]
 
 
-def build(
+def build_run(
     run: RunOptions | None,
     back: BackOptions | None,
     cell: CellOptions | None,
@@ -114,8 +114,8 @@ def _step_place(at: int | None, steps: int) -> int | None:
 StepsAndFacts = tuple[Sequence[Step], Mapping[str, object]]
 
 
-def of_outputs(text: str, steps: Sequence[Step]) -> Array:
-    """Return the numbers of --dy: the gradients of every step's output, in the order in which the steps ran.
+def output_gradients(text: str, steps: Sequence[Step]) -> Array:
+    """Return the gradients of every step's output that --dy gives, in the order in which the steps ran.
 
     Their rows are those of x; plain numbers are one row, or with a single entry of h a row each.
     """

@@ -27,7 +27,7 @@ from gatewise.cli.options import (
     chosen_options,
 )
 from gatewise.cli.printing import print_notes
-from gatewise.cli.run import build, of_outputs
+from gatewise.cli.run import build_run, output_gradients
 from gatewise.errors import OptionError
 from gatewise.files import storage
 from gatewise.records.step import Step
@@ -110,7 +110,7 @@ def walk(
         raise OptionError(f"--program belongs to JSON, not to {format or 'text'}: --format json")
     if not backward and (unused := chosen_options(back) | ({} if dy is None else {"dy": dy})):
         raise OptionError(f"--{next(iter(unused))} belongs to the backward pass: --backward")
-    cell_run = build(run, back, cell, variant, model)
+    cell_run = build_run(run, back, cell, variant, model)
     if cell_run.at is not None and (brief or every_step):
         raise OptionError(f"--{'brief' if brief else 'every-step'} does not go with --at, which shows one step")
     number = 0 if sequence is None else sequence
@@ -131,7 +131,7 @@ def walk(
             every_step=every_step,
             facts=cell_run.facts,
             backward=backward,
-            dy=None if dy is None else of_outputs(dy, steps),
+            dy=None if dy is None else output_gradients(dy, steps),
             dh=dh if backward else None,
             dc=dc if backward else None,
             notation=notation,

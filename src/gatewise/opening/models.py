@@ -50,7 +50,7 @@ class OpenedModel:
 
 
 def contents_from(model: object, settings: Mapping[str, Any] | None = None) -> Contents:
-    """Return a model, a file or an object in memory, as the contents of a file.
+    """Return a model that `open_run` is given, a path or an object, as the contents of a file.
 
     `settings` are what a file leaves out, as in `gatewise.inspect`.
     """

@@ -49,7 +49,7 @@ def prepare_run(
     finite: bool = True,
     lstm_only: bool = False,
 ) -> PreparedLSTM | PreparedWholeModel:
-    """Return the run of a model over an input, ready to start.
+    """Return the run of a model over an input, opened and ready to start.
 
     `name` says which LSTM, if there are several; weights that are not finite are refused where `finite` is set.
     `lstm_only` is that of `PreparedLSTM`. Raise GatewiseError if the input cannot be read, or fits neither the LSTM nor

@@ -148,7 +148,7 @@ def prepare(
     settings: Mapping[str, Any] | None = None,
     finite: bool = True,
 ) -> PreparedLSTM | PreparedWholeModel | OpenedRun:
-    """Return the run of a model over an input, ready to start; a trace is a run already.
+    """Return the run of a model over an input, opened and ready to start; a trace is a run already.
 
     Arguments are as in `open_run`; weights that are not finite are refused where `finite` is set.
     """
@@ -186,7 +186,7 @@ def _attribute_sources(attributes: Any) -> Any:
 
 
 def run_of(model: object, x: Any, options: Mapping[str, Any], purpose: str, kinds: str) -> OpenedRun:
-    """Return the run of a model over an input, or a run that was made before.
+    """Return the run of a model over an input for a page or report, or a run that was made before.
 
     An LSTM, a cell or a Network runs over an array as its `trace` does, with the options of that; files, tables,
     labelled data and other models open as in `open_run`. `purpose` and `kinds` are beginnings of errors: "a page of",

@@ -41,7 +41,7 @@ def samples(path: Path) -> tuple[Array, int]:
 
 
 def frames(values: Array, frames: str | int | Sequence[int]) -> tuple[Array, int]:
-    """Return samples (time, 1) as rows (frame, size), and the number of samples between the beginnings of two rows.
+    """Return samples of sound (time, 1) as rows (frame, size), and the samples between the beginnings of two rows.
 
     `frames` is SIZE, or SIZE,HOP: where rows overlap, the first begins with zeros and the last sample of each row is
     new. The last row is filled up with zeros.
