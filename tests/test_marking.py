@@ -15,7 +15,7 @@ from written import CLEAR, OTHER_ORDER, Cells, Numbers, cells, first_off, off, p
 
 import gatewise as gw
 from gatewise.grading.chain import AssumedValues, Chain
-from gatewise.grading.spreading import propagate
+from gatewise.grading.error_propagation import propagate
 from gatewise.symbolic.formula import Holds, Symbol, times
 
 # What is right is not accused.

@@ -12,7 +12,7 @@ from gatewise.arrays import Array
 from gatewise.errors import join_names
 from gatewise.grading.candidates import Catalogue, Effect, Mistake, entry_slips
 from gatewise.grading.chain import Quantity, rounding
-from gatewise.grading.chance import Wrong, further_decimals, share, total_chance
+from gatewise.grading.chance import WrongNumbers, further_decimals, share, total_chance
 from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, TIERS
 from gatewise.grading.edits.entries import writing_slips
 from gatewise.grading.edits.words import MOST_NAMES
@@ -55,6 +55,7 @@ class CauseSearch:
     """The search for the causes of the wrong quantities of a sheet; `turns` counts the searches for it."""
 
     def __init__(self, judge: Judge, wrong: Collection[str], turns: Iterator[int]) -> None:
+        """Prepare the search; the catalogue of a run's possible mistakes is shared by all sheets."""
         chain = self.chain = judge.chain
         self.judge, self.wrong, self.turns = judge, wrong, turns
         self.answers = {
@@ -71,7 +72,7 @@ class CauseSearch:
         self.catalogue: Catalogue = chain.memo["catalogue"]
 
     def causes(self, quantity: Quantity) -> Causes:
-        """Return the causes of a wrong quantity."""
+        """Return the mistakes that explain a wrong quantity of a hand-worked sheet."""
         search = _QuantitySearch(self, quantity)
         repeated = tuple(search.repeated_causes())
         if repeated:
@@ -79,7 +80,7 @@ class CauseSearch:
         turn = next(self.turns)
         return search.result(turn) if turn < MOST_SEARCHES else Causes()
 
-    def cone(self, quantity: Quantity) -> list[Quantity]:
+    def leading_lines(self, quantity: Quantity) -> list[Quantity]:
         """Return the unwritten lines that a quantity follows from, and the quantity itself as the last."""
         pending, places = [quantity], {quantity.place}
         while pending:
@@ -89,8 +90,8 @@ class CauseSearch:
                     pending.append(maker)
         return [line for line in self.chain.lines if line.place in places]
 
-    def unsummed(self, quantity: Quantity) -> Array:
-        """Return a gradient with respect to a parameter for each sequence of the batch."""
+    def sequence_gradients(self, quantity: Quantity) -> Array:
+        """Return the gradient with respect to a parameter of each sequence, before the sum over the batch."""
         parts = [line for line in self.chain.inputs[quantity.place] if line.summed] if quantity.total else [quantity]
         values: Array = np.sum(
             [self.chain.compute(part, self.judge.assumed, summed=False)[0] for part in parts], axis=0
@@ -98,7 +99,7 @@ class CauseSearch:
         return values
 
     def causes_of_shape(self, quantity: Quantity, answer: SheetAnswer) -> Causes:
-        """Return the causes of numbers of a wrong shape."""
+        """Return the mistakes that explain an answer whose shape is wrong."""
         predictor, causes = Predictor(self.chain, self.judge.assumed), list[Cause]()
         steps = [line for line in self.chain.lines if line.symbol == quantity.symbol and not line.total]
         for applied in self.catalogue.by_place.get((steps if quantity.total else [quantity])[0].place, ()):
@@ -110,11 +111,11 @@ class CauseSearch:
             known = [prediction for prediction in predictions if prediction is not None]
             if len(known) < (self.chain.steps if quantity.total else 1):
                 continue
-            value, off = (
+            value, error = (
                 self.chain.on_sheet(quantity, np.asarray(sum(prediction[n] for prediction in known))) for n in (0, 1)
             )
-            off = off + rounding(value) + self.judge.unit * len(known)
-            if value.shape == answer.values.shape and agrees(answer, value, off):
+            error = error + rounding(value) + self.judge.unit * len(known)
+            if value.shape == answer.values.shape and agrees(answer, value, error):
                 causes.append(Cause(applied.edit.kind, self.catalogue.describe(edits), applied.edit.tier, value))
         return Causes(tuple(causes[:MOST_CAUSES]), max(0, len(causes) - MOST_CAUSES))
 
@@ -129,18 +130,19 @@ class _QuantitySearch:
     """The search for the causes of one wrong quantity."""
 
     def __init__(self, search: CauseSearch, quantity: Quantity) -> None:
+        """Compare the written numbers with the expected ones, and prepare predictions from mistakes."""
         self.search, self.chain, self.quantity = search, search.chain, quantity
         self.unit = search.judge.unit
         answer = self.answer = search.answers[quantity.name]
         expected, slack = self.expected, self.slack = search.judge.follows_from(quantity)
         self.written = np.isfinite(answer.values)
         self.margin = answer.tolerance + slack + rounding(expected)
-        self.away = np.where(self.written, np.abs(answer.values - expected), 0.0)
-        self.off = self.away > self.margin
+        self.distance = np.where(self.written, np.abs(answer.values - expected), 0.0)
+        self.wrong = self.distance > self.margin
         size = float(np.max(np.abs(expected), initial=0.0))
-        right = self.written & ~self.off
-        self.differs = Wrong(self.off, np.maximum(self.margin, self._half_spacing()), self._free_count(), size, right)
-        self.cone = search.cone(quantity)
+        right, least = self.written & ~self.wrong, np.maximum(self.margin, self._half_spacing())
+        self.errors = WrongNumbers(self.wrong, least, self._free_count(), size, right)
+        self.lines = search.leading_lines(quantity)
         self.sequences = self._wrong_sequences()
         self.predictor = Predictor(self.chain, search.judge.assumed, self.unit, self.sequences)
 
@@ -149,42 +151,42 @@ class _QuantitySearch:
 
         With inputs and weights of one digit a sum has two, so that only few numbers are possible.
         """
-        both = np.concatenate([self.answer.values[self.off], self.expected[self.off]])
+        both = np.concatenate([self.answer.values[self.wrong], self.expected[self.wrong]])
         for decimals in range(MOST_GRID):
             if (np.abs(both - np.round(both, decimals)) < 1e-9).all():
                 return 0.5 * 10.0**-decimals
         return 0.0
 
     def _free_count(self) -> int:
-        """Return the number of wrong entries that carry information and do not follow from each other.
+        """Return the number of wrong entries that carry information about the cause and do not follow from each other.
 
         Of a row of a gradient matrix, as many as there are steps of sequences in its sum; of another vector, all. Equal
         numbers count once, such as zeros, and ones not at all.
         """
-        telling = self.off & (np.abs(self.answer.values) != TRIVIAL)
+        telling = self.wrong & (np.abs(self.answer.values) != TRIVIAL)
         free = int(telling.sum())
-        if self.off.ndim > 1 and self.quantity.summed:
+        if self.wrong.ndim > 1 and self.quantity.summed:
             free = int(np.minimum(telling.sum(axis=-1), self.chain.batch * self.chain.steps).sum())
         return min(free, len(np.unique(np.abs(self.answer.values[telling]))))
 
     def _wrong_sequences(self) -> Indices | None:
-        """Return the sequences in which the quantity is wrong; None for all."""
+        """Return the sequences of the batch in which the person's numbers are wrong; None for all."""
         if self.chain.batch == 1 or self.quantity.summed or self.quantity.total:
             return None
-        rows = np.flatnonzero(self.off.reshape(self.chain.batch, -1).any(1))
+        rows = np.flatnonzero(self.wrong.reshape(self.chain.batch, -1).any(1))
         return rows if len(rows) < self.chain.batch else None
 
     def repeated_causes(self) -> Iterator[Cause]:
-        """Yield the causes of earlier lines that give these numbers too."""
+        """Yield the causes, named for earlier lines of the sheet, that give these numbers too."""
         for mistake, cause in self.search.named:
-            if any(place in mistake for place in (line.place for line in self.cone)):
+            if any(place in mistake for place in (line.place for line in self.lines)):
                 prediction = self._prediction_if_fits(mistake)
                 if prediction is not None:
                     yield replace(cause, predicted=prediction[0])
 
     def result(self, turn: int) -> Causes:
-        """Return the causes of the written numbers; `turn` is the number of earlier searches for this sheet."""
-        if not self.differs.free or not np.isfinite(self.expected[self.written]).all():
+        """Return the likeliest mistakes that give the written numbers; `turn` counts earlier searches for the sheet."""
+        if not self.errors.free or not np.isfinite(self.expected[self.written]).all():
             return Causes()
         fits = sorted(
             self._find_fits(), key=lambda fit: (TIERS.index(fit.cause.tier), -fit.explains, -fit.near, fit.order)
@@ -196,7 +198,7 @@ class _QuantitySearch:
             if chance <= allowed[fit.cause.tier]:
                 fits_by_words.setdefault(fit.cause.says, fit)
         if not fits_by_words and fits:
-            missing_digits = further_decimals(chances[0], allowed[fits[0].cause.tier], self.differs.free)
+            missing_digits = further_decimals(chances[0], allowed[fits[0].cause.tier], self.errors.free)
             return Causes(digits=self._written_decimals() + missing_digits)
         if len(fits_by_words) > MOST_FITS:
             return Causes()
@@ -212,36 +214,36 @@ class _QuantitySearch:
     # Possible mistakes
 
     def _find_fits(self) -> list[_Fit]:
-        """Return the mistakes that give the written numbers."""
+        """Return the possible mistakes that give the written numbers, each with its chance."""
         effects, direct = self._candidate_effects(), list(self._direct_predictions())
         tiers = [min((applied.edit.tier for applied in effect.values()), key=TIERS.index) for effect, _ in effects]
-        values = self.predictor.predict_all(self.cone, [effect for effect, _ in effects])
+        values = self.predictor.predict_all(self.lines, [effect for effect, _ in effects])
         predicted = self._on_sheet(values) if values is not None else np.zeros((0, *self.expected.shape))
         if direct:
             predicted = np.concatenate([predicted, np.stack([value for *_, value, _ in direct])])
         tiers = [*(tiers if values is not None else ()), *(tier for _, _, tier, *_ in direct)]
         with np.errstate(all="ignore"):
-            moved = np.abs(predicted - self.expected)
-            away = np.where(self.written, np.abs(predicted - self.answer.values) / self.margin, 0.0)
-        chances = self.differs.chances_of(moved) if len(moved) else np.zeros(0)
+            changes = np.abs(predicted - self.expected)
+            distances = np.where(self.written, np.abs(predicted - self.answer.values) / self.margin, 0.0)
+        chances = self.errors.chances_of(changes) if len(changes) else np.zeros(0)
         self.chances = {tier: chances[[effect_tier == tier for effect_tier in tiers]] for tier in TIERS}
-        furthest = away.reshape(len(away), -1).max(axis=1)
+        furthest = distances.reshape(len(distances), -1).max(axis=1)
         fits: list[_Fit] = []
-        most = max(6, min(MOST_EXAMINED, MOST_LINES // len(self.cone)))
-        for k in map(int, np.argsort(furthest, kind="stable")[:most]):
+        most_examined = max(6, min(MOST_EXAMINED, MOST_LINES // len(self.lines)))
+        for k in map(int, np.argsort(furthest, kind="stable")[:most_examined]):
             if not furthest[k] <= NEAR:
                 break
             chance = chances[k] if np.isfinite(chances[k]) else 1.0
             if k >= len(tiers) - len(direct):
-                kind, says, tier, value, wider = direct[k - len(tiers) + len(direct)]
-                if agrees(self.answer, value, self.slack * wider + rounding(value)):
-                    fits.append(_Fit(Cause(kind, says, tier, value), None, k, chance * wider, near=len(self.cone)))
+                kind, says, tier, value, growth = direct[k - len(tiers) + len(direct)]
+                if agrees(self.answer, value, self.slack * growth + rounding(value)):
+                    fits.append(_Fit(Cause(kind, says, tier, value), None, k, chance * growth, near=len(self.lines)))
             else:
-                fits += self._examine(k, chance, *effects[k])
+                fits += self._fit_effect(k, chance, *effects[k])
         return fits
 
     def _on_sheet(self, values: Array) -> Array:
-        """Return predictions in the shape of the sheet, with the right numbers in sequences without a mistake."""
+        """Return mistakes' predictions in the sheet's shape, with the right numbers in sequences without a mistake."""
         if self.sequences is not None:
             sheet_values = np.array(np.broadcast_to(self.expected, (len(values), *self.expected.shape)))
             sheet_values[:, self.sequences] = values
@@ -250,14 +252,14 @@ class _QuantitySearch:
         return values[:, 0] if without_batch else values
 
     def _candidate_effects(self) -> list[tuple[Effect, list[Mistake]]]:
-        """Return the effects of mistakes on the lines that lead to the quantity, each with its mistakes."""
-        size = max(1, self.quantity.key.size) * len(self.cone)
-        effects = self.search.catalogue.effects_on(self.cone, self.search.work // size)
+        """Return the effects of possible mistakes on the lines that lead to the quantity, each with its mistakes."""
+        size = max(1, self.quantity.key.size) * len(self.lines)
+        effects = self.search.catalogue.effects_on(self.lines, self.search.work // size)
         self.search.work = max(MOST_WORK // 20, self.search.work - len(effects) * size)
         expected = self.search.judge.expected
         if self.sequences is not None:
-            expected = {line.place: expected[line.place][self.sequences] for line in self.cone if not line.summed}
-        return [*effects, *entry_slips(self.chain, self.cone, self.off, expected, self.unit)]
+            expected = {line.place: expected[line.place][self.sequences] for line in self.lines if not line.summed}
+        return [*effects, *entry_slips(self.chain, self.lines, self.wrong, expected, self.unit)]
 
     def _direct_predictions(self) -> Iterator[tuple[str, str, str, Array, float]]:
         """Yield the numbers of a quantity without its sum over the batch, or with a slip in writing them.
@@ -267,14 +269,15 @@ class _QuantitySearch:
         quantity = self.quantity
         if self.chain.batch > 1 and quantity.summed:
             yield from self._predictions_without_sum()
-        if self.off.any():
-            written = self.expected, self.answer.values, self.off, self.answer.tolerance, self.margin, quantity.rank > 1
-            for kind, says, value, wider in writing_slips(*written):
-                yield kind, f"{says} in {quantity.name}", ONE_ENTRY, value, wider
+        if self.wrong.any():
+            written = self.expected, self.answer.values, self.wrong, self.answer.tolerance, self.margin
+            for kind, says, value, growth in writing_slips(*written, quantity.rank > 1):
+                yield kind, f"{says} in {quantity.name}", ONE_ENTRY, value, growth
 
     def _predictions_without_sum(self) -> Iterator[tuple[str, str, str, Array, float]]:
+        """Yield the gradients of single sequences and the mean: mistakes for the sum over the batch."""
         quantity = self.quantity
-        single = self.search.unsummed(quantity)
+        single = self.search.sequence_gradients(quantity)
         kind = "sum over the batch missing"
         for n, value in enumerate(single):
             yield kind, f"only sequence {n} of the batch is counted in {quantity.name}", LIKELY, value, 1.0
@@ -283,14 +286,14 @@ class _QuantitySearch:
 
     # Whether a mistake gives the written numbers and contradicts no other
 
-    def _examine(self, order: int, own_chance: float, effect: Effect, mistakes: Sequence[Mistake]) -> Iterator[_Fit]:
+    def _fit_effect(self, order: int, own_chance: float, effect: Effect, mistakes: Sequence[Mistake]) -> Iterator[_Fit]:
         """Yield the fit of a mistake, with the person's rounding propagated, if it contradicts no right number."""
         prediction = self._prediction_if_fits(effect)
         if prediction is None:
             return
         value, margin = prediction
-        near = max(n for n, line in enumerate(self.cone) if line.place in effect)
-        wider = float(np.prod((margin / self.margin)[self.off]) ** (self.differs.free / max(1, self.off.sum())))
+        near = max(n for n, line in enumerate(self.lines) if line.place in effect)
+        growth = float(np.prod((margin / self.margin)[self.wrong]) ** (self.errors.free / max(1, self.wrong.sum())))
         best: _Fit | None = None
         for mistake in mistakes if len(self.search.wrong) > 1 else mistakes[:1]:
             explanation = self._explain_others(mistake)
@@ -300,23 +303,24 @@ class _QuantitySearch:
             edit = next(iter(mistake.values())).edit
             where = "" if self.sequences is None else f" (only in {self._sequences_in_words()})"
             cause = Cause(edit.kind, self.search.catalogue.describe(mistake) + where, edit.tier, value)
-            fit = _Fit(cause, mistake, order, own_chance * wider * others, explains, near)
+            fit = _Fit(cause, mistake, order, own_chance * growth * others, explains, near)
             if best is None or fit.explains > best.explains:
                 best = fit
         if best is not None:
             yield best
 
     def _prediction_if_fits(self, effect: Effect) -> tuple[Array, Array] | None:
-        """Return a mistake's prediction of the quantity and its margin; None if the written numbers differ."""
-        prediction = self.predictor.predict(self.cone, effect, {self.quantity.place}).get(self.quantity.place)
+        """Return a mistake's prediction of the wrong quantity and its margin; None if other numbers were written."""
+        prediction = self.predictor.predict(self.lines, effect, {self.quantity.place}).get(self.quantity.place)
         if prediction is None:
             return None
-        value, off = (self._on_sheet(array[None])[0] for array in prediction)
-        margin = np.maximum(self.margin, self.answer.tolerance + off + rounding(value))
+        value, error = (self._on_sheet(array[None])[0] for array in prediction)
+        margin = np.maximum(self.margin, self.answer.tolerance + error + rounding(value))
         fits = bool((np.abs(self.answer.values - value) <= margin)[self.written].all())
         return (value, margin) if fits else None
 
     def _sequences_in_words(self) -> str:
+        """Return the sequences of the batch with a mistake as words: sequences 0 and 2."""
         assert self.sequences is not None
         names = join_names(self.sequences, "and", most=MOST_NAMES)
         return f"sequence {names}" if len(self.sequences) == 1 else f"sequences {names}"
@@ -342,15 +346,15 @@ class _QuantitySearch:
                 return None
         return explains, chance
 
-    def _explains_line(self, other: Quantity, value: Array, off: Array) -> tuple[bool, float]:
-        """Return whether a mistake's prediction of another quantity was written, and the chance of that."""
+    def _explains_line(self, other: Quantity, value: Array, error: Array) -> tuple[bool, float]:
+        """Return whether a person wrote a mistake's prediction of another quantity, and the chance of that."""
         answer = self.search.answers[other.name]
         values, tolerance = (self.chain.with_batch(other, array) for array in (answer.values, answer.tolerance))
         expected = self.search.judge.expected[other.place]
         if self.sequences is not None:
             values, tolerance, expected = (array[self.sequences] for array in (values, tolerance, expected))
         written = np.isfinite(values)
-        margin = tolerance + off + rounding(value)
+        margin = tolerance + error + rounding(value)
         fits = bool((np.abs(values - value) <= margin)[written].all())
         ratios = np.where(written, margin / np.maximum(np.abs(values - expected), margin), 1.0)
         return fits, float(np.min(ratios) if other.summed else np.prod(ratios))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array
 from gatewise.errors import OptionError
-from gatewise.grading import names, spreading
+from gatewise.grading import error_propagation, names
 from gatewise.records.edited_steps import effects_of
 from gatewise.records.run_record import RunRecord
 from gatewise.records.step import Step
@@ -28,7 +28,7 @@ from gatewise.walkthrough.parts import WorkedEquation
 
 ROUNDING, LEAST_ROUNDED = 1e-9, 1e-3  # the relative error of a rounded double, and the least size it is relative to
 
-Place = tuple[Symbol, int | None]  # a symbol at a step; None for parameters and for sums over all steps
+SymbolAtStep = tuple[Symbol, int | None]  # a symbol at a step; None for parameters and for sums over all steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Quantity:
 
     name: str  # on a sheet: f, or f[1] if there are several steps
     symbol: Symbol
-    at: int | None  # the step it belongs to; None for a sum over all steps
+    step: int | None  # the step it belongs to; None for a sum over all steps
     right: Formula  # the right side of its equation
     over: str  # the axis of its entries, or of its rows
     across: str  # that of its columns
@@ -49,9 +49,9 @@ class Quantity:
     asked: bool = True  # whether a sheet may have it: not the input, nor a state that a step takes from its neighbour
 
     @property
-    def place(self) -> Place:
+    def place(self) -> SymbolAtStep:
         """Its symbol and its step."""
-        return self.symbol, self.at
+        return self.symbol, self.step
 
     @property
     def equation(self) -> str:
@@ -61,7 +61,7 @@ class Quantity:
     @property
     def total(self) -> bool:
         """Whether it is a sum over all steps."""
-        return self.at is None
+        return self.step is None
 
     @property
     def copied(self) -> bool:
@@ -81,9 +81,9 @@ class AssumedValues:
     `given` holds the values that need not be assumed: see `Chain`.
     """
 
-    given: Mapping[Place, Array]
-    value: dict[Place, Array] = field(default_factory=dict)
-    tolerance: dict[Place, Array] = field(default_factory=dict)
+    given: Mapping[SymbolAtStep, Array]
+    value: dict[SymbolAtStep, Array] = field(default_factory=dict)
+    tolerance: dict[SymbolAtStep, Array] = field(default_factory=dict)
 
     @property
     def batch(self) -> int:
@@ -111,7 +111,7 @@ class Chain:
         All quantities in order, with the inputs and the states that a step takes from its neighbours.
     quantities : tuple of Quantity
         The lines that a sheet may have.
-    given : dict of Place to array
+    given : dict of SymbolAtStep to array
         The parameters, the inputs (batch, ·), the initial states and the gradients of the final states.
     """
 
@@ -121,6 +121,7 @@ class Chain:
         dh: npt.ArrayLike | None = None,
         dc: npt.ArrayLike | None = None,
     ) -> None:
+        """Bind every step of the run, and check that a sheet can be compared with it."""
         self.sequences = sequences_of(thing)
         self.batch, self.steps = len(self.sequences), len(self.sequences[0])
         if self.sequences[0][0].moment.dropout.arrays():
@@ -128,7 +129,7 @@ class Chain:
         if any(effects_of(step.moment) for sequence in self.sequences for step in sequence):
             raise OptionError("a sheet cannot be checked against a run with edits")
         self.bound = [
-            [BoundStep(step, None, DEFAULT, None, at) for at, step in enumerate(sequence)]
+            [BoundStep(step, None, DEFAULT, None, number) for number, step in enumerate(sequence)]
             for sequence in self.sequences
         ]
         for sequence, steps in enumerate(self.bound):
@@ -136,7 +137,7 @@ class Chain:
         self.program = self.bound[0][0].program
         self.given = dict(self._inputs_of_run())
         with np.errstate(all="ignore"):
-            self.lines = tuple(self._lines())
+            self.lines = tuple(self._all_lines())
         self.quantities = tuple(line for line in self.lines if line.asked)
         self.makers = {line.place: line for line in self.lines}
         self.by_name = {quantity.name: quantity for quantity in self.quantities}
@@ -150,61 +151,62 @@ class Chain:
     @property
     def parameters(self) -> frozenset[Symbol]:
         """The symbols of the parameters."""
-        return frozenset(symbol for symbol, at in self.given if at is None)
+        return frozenset(symbol for symbol, step in self.given if step is None)
 
-    def _inputs_of_run(self) -> Iterator[tuple[Place, Array]]:
+    def _inputs_of_run(self) -> Iterator[tuple[SymbolAtStep, Array]]:
         """Yield the parameters, and the inputs of each step that no other step computes, for all sequences."""
         scopes = [[step.scope.known for step in steps] for steps in self.bound]
         for source in self.program.given:
             if source.kind == "parameter":
                 yield (source.symbol, None), np.asarray(scopes[0][0][source.symbol], np.float64)
                 continue
-            link = self.program.links.get(source.symbol)
-            for at in range(self.steps):
-                if link is None or not 0 <= at + link[1] < self.steps:
-                    values = [np.asarray(steps[at][source.symbol], np.float64) for steps in scopes]
-                    yield (source.symbol, at), np.stack(values)
+            _, shift = self.program.links.get(source.symbol, (None, self.steps))  # unlinked: always beyond the run
+            for step in range(self.steps):
+                if not 0 <= step + shift < self.steps:
+                    values = [np.asarray(sequence[step][source.symbol], np.float64) for sequence in scopes]
+                    yield (source.symbol, step), np.stack(values)
 
-    def _lines(self) -> Iterator[Quantity]:
-        """Yield the quantities of the run: every step forward, every step backward, and the sums over all steps."""
-        for at in range(self.steps):
-            yield from self._lines_from_neighbour(at, -1)
-            yield from (self._step_quantity(assignment, at) for assignment in self.program.forward)
-        for at in reversed(range(self.steps)):
-            yield from self._lines_from_neighbour(at, 1)
-            yield from (self._step_quantity(assignment, at) for assignment in self.program.backward)
+    def _all_lines(self) -> Iterator[Quantity]:
+        """Yield every quantity of a hand-worked run: steps forward, steps backward, and the sums over all steps."""
+        for step in range(self.steps):
+            yield from self._lines_from_neighbour(step, -1)
+            yield from (self._step_quantity(assignment, step) for assignment in self.program.forward)
+        for step in reversed(range(self.steps)):
+            yield from self._lines_from_neighbour(step, 1)
+            yield from (self._step_quantity(assignment, step) for assignment in self.program.backward)
         if self.steps > 1:
             yield from (self._total_quantity(assignment) for assignment in self.program.backward if assignment.sums)
 
-    def _lines_from_neighbour(self, at: int, by: int) -> Iterator[Quantity]:
+    def _lines_from_neighbour(self, step: int, neighbour: int) -> Iterator[Quantity]:
         """Yield the states or gradients that a step takes from its neighbour, and forward its input."""
-        sources = {X: (X, 0)} if by < 0 else {}
-        sources |= {into: link for into, link in self.program.links.items() if link[1] == by}
+        sources = {X: (X, 0)} if neighbour < 0 else {}
+        links = self.program.links.items()
+        sources |= {into: (source, shift) for into, (source, shift) in links if shift == neighbour}
         for into, (source, shift) in sources.items():
-            if 0 <= at + shift < self.steps:
+            if 0 <= step + shift < self.steps:
                 axis = self.program.axes[into][0]
-                right = replace(source, time=at + shift)
-                yield Quantity(
-                    self._name(into, at), into, at, right, axis, UNITS, 1, False, by > 0, np.zeros(0), asked=False
-                )
+                right = replace(source, time=step + shift)
+                name, backward = self._sheet_name(into, step), neighbour > 0
+                yield Quantity(name, into, step, right, axis, UNITS, 1, False, backward, np.zeros(0), asked=False)
 
-    def _name(self, symbol: Symbol, at: int | None) -> str:
-        return text.formula(symbol) + (f"[{at}]" if self.steps > 1 and at is not None else "")
+    def _sheet_name(self, symbol: Symbol, step: int | None) -> str:
+        return text.formula(symbol) + (f"[{step}]" if self.steps > 1 and step is not None else "")
 
-    def _step_quantity(self, assignment: Assignment, at: int) -> Quantity:
-        return self._quantity_of(assignment, at, [steps[at].equation(assignment) for steps in self.bound])
+    def _step_quantity(self, assignment: Assignment, step: int) -> Quantity:
+        return self._make_quantity(assignment, step, [steps[step].equation(assignment) for steps in self.bound])
 
     def _total_quantity(self, assignment: Assignment) -> Quantity:
         """Return the gradient with respect to a parameter, the sum over all steps."""
-        return self._quantity_of(assignment, None, [over_all_steps(steps, assignment) for steps in self.bound])
+        return self._make_quantity(assignment, None, [over_all_steps(steps, assignment) for steps in self.bound])
 
-    def _quantity_of(self, assignment: Assignment, at: int | None, equations: Sequence[WorkedEquation]) -> Quantity:
+    def _make_quantity(self, assignment: Assignment, step: int | None, equations: Sequence[WorkedEquation]) -> Quantity:
+        """Return a quantity of a sheet from its equation, worked in each sequence of the batch."""
         first, values = equations[0], [np.asarray(equation.value, np.float64) for equation in equations]
         key = sum(values) if assignment.sums else values[0] if self.batch == 1 else np.stack(values)
         return Quantity(
-            self._name(assignment.left, at),
+            self._sheet_name(assignment.left, step),
             assignment.left,
-            at,
+            step,
             first.right,
             first.over,
             first.across,
@@ -216,9 +218,9 @@ class Chain:
         )
 
     def _makers_of(self, line: Quantity) -> Iterator[Quantity]:
-        """Yield the lines that an equation uses."""
+        """Yield the lines of the run whose results an equation uses."""
         for symbol in symbols(line.right):
-            maker = self.makers.get(self.place(symbol, line.at))
+            maker = self.makers.get(self.locate(symbol, line.step))
             if maker is not None and maker is not line:
                 yield maker
 
@@ -229,15 +231,15 @@ class Chain:
 
     # Values of quantities
 
-    def place(self, symbol: Symbol, at: int | None) -> Place:
-        """Return the place of a symbol in an equation of a step."""
+    def locate(self, symbol: Symbol, step: int | None) -> SymbolAtStep:
+        """Return the symbol and the step from which an equation of a step takes a symbol."""
         if symbol.time is not None:
             return replace(symbol, time=None), symbol.time
-        return (symbol, None) if (symbol, None) in self.given else (symbol, at)
+        return (symbol, None) if (symbol, None) in self.given else (symbol, step)
 
-    def find(self, symbol: Symbol, at: int | None, values: AssumedValues) -> Array:
+    def find(self, symbol: Symbol, step: int | None, values: AssumedValues) -> Array:
         """Return the assumed or given value of a symbol of an equation, or raise a KeyError if there is none."""
-        place = self.place(symbol, at)
+        place = self.locate(symbol, step)
         if symbol.time is not None and place in values.given:
             return values.given[place]
         value = values.value.get(place)
@@ -252,11 +254,11 @@ class Chain:
         a ValueError that the sizes in it do not agree.
         """
         right = line.right if right is None else right
-        env = {symbol: self.find(symbol, line.at, values) for symbol in symbols(right)}
-        tolerances = {symbol: values.tolerance.get(self.place(symbol, line.at)) for symbol in env}
+        env = {symbol: self.find(symbol, line.step, values) for symbol in symbols(right)}
+        tolerances = {symbol: values.tolerance.get(self.locate(symbol, line.step)) for symbol in env}
         with np.errstate(all="ignore"):
-            spread = spreading.propagate(right, env, tolerances, self.program.ranks)
-        value, tolerance = (self.with_batch_axis(array, line, right, values.batch) for array in spread)
+            value_and_error = error_propagation.propagate(right, env, tolerances, self.program.ranks)
+        value, tolerance = (self.with_batch_axis(array, line, right, values.batch) for array in value_and_error)
         sums = summed and line.summed and not line.total
         return (value.sum(0), tolerance.sum(0)) if sums else (value, tolerance)
 
@@ -275,14 +277,14 @@ class Chain:
         return values if quantity.summed or quantity.total or self.batch > 1 else values[0]
 
     def shapes(self, quantity: Quantity) -> set[tuple[int, ...]]:
-        """Return the shapes that a quantity could have if it were computed from other vectors."""
+        """Return the shapes that a person's numbers for a quantity could have if other vectors were used."""
         sizes = {len(self.names[axis]) for axis in (UNITS, RECURRENT, FEATURES, COLUMNS)}
         if quantity.rank == 2:
             return {(rows, columns) for rows in sizes for columns in sizes}
         return {(*quantity.key.shape[:-1], size) for size in sizes if quantity.rank}
 
     def entry(self, quantity: Quantity, place: tuple[int, ...]) -> str:
-        """Return the name of an entry of a quantity: sequence, unit, column."""
+        """Return the name of an entry of a quantity on a sheet: its sequence, unit and column."""
         parts = []
         if self.batch > 1 and not quantity.summed and not quantity.total:
             parts.append(f"sequence {place[0]}")
@@ -302,7 +304,7 @@ def _gradient_of_sequence(gradient: npt.ArrayLike | None, sequence: int) -> npt.
 
 
 def sequences_of(thing: Step | Sequence[Step] | Sequence[Sequence[Step]] | Trace) -> list[list[Step]]:
-    """Return the steps of each sequence of a run."""
+    """Return the steps of each sequence of a run, to compare a hand-worked sheet with them."""
     if isinstance(thing, Step):
         return [[thing]]
     if isinstance(thing, RunRecord):

@@ -17,7 +17,7 @@ ALONE = 0.25
 
 
 def share(tier: str, search: int, searches: int) -> float:
-    """Return the share of a tier's bound that one search may use.
+    """Return the share of a tier's bound on false causes that one search for a sheet's mistakes may use.
 
     The shares of all searches for a sheet are in the ratio of 1/2, 1/6, 1/12, …, and add up to the bound: the first
     wrong line matters most.
@@ -25,30 +25,30 @@ def share(tier: str, search: int, searches: int) -> float:
     return BOUND[tier] / ((search + 1) * (search + 2)) * (searches + 1) / searches
 
 
-class Wrong(NamedTuple):
-    """The wrong numbers of a quantity."""
+class WrongNumbers(NamedTuple):
+    """The wrong numbers that a person wrote for a quantity."""
 
-    off: Mask  # the wrong entries
+    wrong: Mask  # the wrong entries
     margin: Array  # the largest error of a right entry
     free: int  # the number of wrong entries that do not follow from the others
     largest: float  # the largest of the numbers
     right: Mask  # the right entries; all others are blank
 
-    def chances_of(self, moved: Array) -> Array:
-        """Return the chance that unrelated numbers fit each of some mistakes; NaN for one that moves other entries.
+    def chances_of(self, changes: Array) -> Array:
+        """Return the chance that unrelated numbers fit each mistake; NaN for one that changes right entries.
 
         Unrelated numbers are assumed wrong in the same entries as the written ones, with a distance from the right
-        ones that is uniform in its logarithm, from the margin to the size of the numbers. A mistake that moves the
-        entries by `moved` is then hit with the chance (margin / moved)^n / (n log(size / margin)), n being the number
-        of free entries. If a single entry is wrong, it is a quarter of that, since that is rare.
+        ones that is uniform in its logarithm, from the margin to the size of the numbers. A mistake that
+        makes `changes` to them is then hit with the chance (margin / changes)^n / (n log(size / margin)), n being the
+        number of free entries. If a single entry is wrong, it is a quarter of that, since that is rare.
         """
-        margin = float(np.exp(np.log(self.margin[self.off]).mean()))
-        sizes = np.maximum(moved[:, self.off].max(axis=1), margin)
-        spread = max(1.0, np.log(max(self.largest, margin) / margin))
-        chance: Array = (margin / sizes) ** self.free / (self.free * spread)
-        if self.right.any() and self.off.sum() == 1:
+        margin = float(np.exp(np.log(self.margin[self.wrong]).mean()))
+        sizes = np.maximum(changes[:, self.wrong].max(axis=1), margin)
+        log_range = max(1.0, np.log(max(self.largest, margin) / margin))
+        chance: Array = (margin / sizes) ** self.free / (self.free * log_range)
+        if self.right.any() and self.wrong.sum() == 1:
             chance *= ALONE
-        elsewhere = (moved > 2 * self.margin)[:, self.right].any(axis=1)
+        elsewhere = (changes > 2 * self.margin)[:, self.right].any(axis=1)
         return np.where(elsewhere, np.nan, chance)
 
 

@@ -121,10 +121,10 @@ def _axis_labels(chain: Chain, name: str) -> list[tuple[str, ...]]:
 def _line_tables(quantities: Sequence[Quantity], chain: Chain, plan: Plan, *, worked: bool = False) -> str:
     """Return lines in tables: consecutive ones of one step with the same entries stand in one."""
     markup = []
-    for at, step in groupby(quantities, lambda one: one.at):
+    for step, step_quantities in groupby(quantities, lambda one: one.step):
         if plan.steps > 1:
-            markup.append(f"<h3>{'All steps together' if at is None else f'Step {at}'}</h3>")
-        for names, group in groupby(step, lambda one: _quantity_labels(one, chain)):
+            markup.append(f"<h3>{'All steps together' if step is None else f'Step {step}'}</h3>")
+        for names, group in groupby(step_quantities, lambda one: _quantity_labels(one, chain)):
             lines = list(group)
             rows = [row for quantity in lines for row in _table_rows(quantity, names, worked)]
             markup += _split_tables(names[-1], rows, "worked" if worked else "blank", lines[0].name)

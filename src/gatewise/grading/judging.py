@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.grading.chain import AssumedValues, Chain, Place, Quantity, rounding
+from gatewise.grading.chain import AssumedValues, Chain, Quantity, SymbolAtStep, rounding
+from gatewise.grading.error_propagation import single_precision_error
 from gatewise.grading.sheet import SheetAnswer
-from gatewise.grading.spreading import single_precision_error
 from gatewise.grading.verdicts import BLANK, CLOSE, COARSE, FOLLOWS, RIGHT, WRONG, Verdict
 from gatewise.symbolic.formula import Holds, Product, Sum, nodes
 
@@ -29,16 +29,17 @@ class Judge:
     """
 
     def __init__(self, chain: Chain, answers: Mapping[str, SheetAnswer], doubted: Collection[str] = ()) -> None:
+        """Judge every answer of a sheet; the verdicts are in `judged`."""
         self.chain, self.answers, self.doubted = chain, dict(answers), doubted
         self.assumed = AssumedValues(chain.given)
-        self.expected: dict[Place, Array] = {}
-        self.slack: dict[Place, Array] = {}
-        self.tainted: set[Place] = set()
+        self.expected: dict[SymbolAtStep, Array] = {}
+        self.slack: dict[SymbolAtStep, Array] = {}
+        self.tainted: set[SymbolAtStep] = set()
         self.unit = self._rounding_unit()
         self.judged = {verdict.name: verdict for verdict in self._judge_lines()}
 
     def _rounding_unit(self) -> float:
-        """Return the rounding error of numbers that are not on the sheet: that of the coarsest line.
+        """Return the rounding error of numbers that are not on the sheet: that of its coarsest line.
 
         Copied and exact numbers do not count.
         """
@@ -57,6 +58,7 @@ class Judge:
         return [self.chain.by_name[name] for name, verdict in self.judged.items() if verdict.status == WRONG]
 
     def _judge_lines(self) -> Iterator[Verdict]:
+        """Yield the verdicts on a sheet's lines in order; each line is computed from the numbers before it."""
         last = max((n for n, line in enumerate(self.chain.lines) if line.name in self.answers), default=-1)
         for line in self.chain.lines[: last + 1]:
             value, slack = self.chain.compute(line, self.assumed)
@@ -69,61 +71,62 @@ class Judge:
                 self.tainted.add(line.place)
             answer = self.answers.get(line.name)
             if answer is None or answer.blank:
-                self._keep(line, value, slack + (0.0 if line.copied else self.unit))
+                self._assume(line, value, slack + (0.0 if line.copied else self.unit))
                 if answer is not None:
                     yield Verdict(line.name, line.equation, BLANK)
                 continue
-            verdict = self._judge(line, answer)
+            verdict = self._judge_quantity(line, answer)
             if verdict.status in (RIGHT, CLOSE, COARSE):
                 self.tainted.discard(line.place)
             elif verdict.status == WRONG and line.name not in self.doubted:
                 self.tainted.add(line.place)
             yield verdict
-            self._keep_answer(line, answer, verdict)
+            self._assume_answer(line, answer, verdict)
 
     # A single quantity
 
-    def _judge(self, quantity: Quantity, answer: SheetAnswer) -> Verdict:
+    def _judge_quantity(self, quantity: Quantity, answer: SheetAnswer) -> Verdict:
+        """Return the verdict on the numbers written for one quantity: right, close, following or wrong."""
         name, equation, key = quantity.name, quantity.equation, quantity.key
         if answer.values.shape != key.shape:
             return Verdict(name, equation, WRONG, f"its shape is {answer.values.shape}, not {key.shape}")
         expected, slack = self.follows_from(quantity)
         written = np.isfinite(answer.values)
         tolerance = answer.tolerance + rounding(key)
-        off_key = np.where(written, np.abs(answer.values - key) - tolerance - single_precision_error(key), -1.0)
+        excess_over_key = np.where(written, np.abs(answer.values - key) - tolerance - single_precision_error(key), -1.0)
         with np.errstate(invalid="ignore"):
-            off_expected = np.where(written, np.abs(answer.values - expected) - tolerance - slack, -1.0)
-        off_expected[np.isnan(off_expected)] = np.inf  # it follows from nothing that can be computed
-        off = np.minimum(off_key, off_expected)
-        if (off <= 0).all():
+            excess_over_expected = np.where(written, np.abs(answer.values - expected) - tolerance - slack, -1.0)
+        excess_over_expected[np.isnan(excess_over_expected)] = np.inf  # it follows from nothing that can be computed
+        excess = np.minimum(excess_over_key, excess_over_expected)
+        if (excess <= 0).all():
             telling = written & (key != 0)
-            if (off_key <= 0).all():
+            if (excess_over_key <= 0).all():
                 large = np.abs(key) >= 0.1 * np.max(np.abs(key[telling]), initial=0)
                 coarse = telling & large & (answer.tolerance >= np.abs(key))
                 return Verdict(name, equation, COARSE if coarse.any() else RIGHT)
             if quantity.place in self.tainted:
                 return Verdict(name, equation, FOLLOWS)
-            vague = (answer.tolerance >= np.abs(answer.values)) & written & (off_key > 0)
+            vague = (answer.tolerance >= np.abs(answer.values)) & written & (excess_over_key > 0)
             return Verdict(name, equation, COARSE if vague.any() else CLOSE)
-        place = tuple(int(n) for n in np.unravel_index(int(np.argmax(off)), key.shape)) if key.ndim else ()
+        worst_entry = tuple(int(n) for n in np.unravel_index(int(np.argmax(excess)), key.shape)) if key.ndim else ()
         return Verdict(
             name,
             equation,
             WRONG,
-            self.chain.entry(quantity, place),
-            float(answer.values[place]),
-            float(key[place]),
-            float(expected[place]) if quantity.place in self.tainted else None,
+            self.chain.entry(quantity, worst_entry),
+            float(answer.values[worst_entry]),
+            float(key[worst_entry]),
+            float(expected[worst_entry]) if quantity.place in self.tainted else None,
         )
 
     def is_nearly_right(self, quantity: Quantity) -> bool:
-        """Return whether cutting digits off, here and before, could explain a wrong quantity."""
+        """Return whether cutting off digits, here and before, could explain a wrong quantity of a sheet."""
         answer = self.answers[quantity.name]
         if answer.values.shape != quantity.key.shape:
             return False
         expected, slack = self.follows_from(quantity)
-        off = np.abs(answer.values - expected) - 2 * (answer.tolerance + slack) - rounding(expected)
-        return bool((off <= 0)[np.isfinite(answer.values)].all())
+        excess = np.abs(answer.values - expected) - 2 * (answer.tolerance + slack) - rounding(expected)
+        return bool((excess <= 0)[np.isfinite(answer.values)].all())
 
     def is_towards_zero(self, quantity: Quantity) -> bool:
         """Return whether the written numbers are nearer to zero than the right or the expected ones."""
@@ -134,7 +137,7 @@ class Judge:
         return bool((np.abs(answer.values) <= size)[written].all())
 
     def follows_from(self, quantity: Quantity) -> tuple[Array, Array]:
-        """Return a quantity as it follows from earlier numbers, and its tolerance, in the sheet's shape."""
+        """Return a quantity as it follows from the person's earlier numbers, and its tolerance, as on the sheet."""
         return (
             self.chain.on_sheet(quantity, self.expected[quantity.place]),
             self.chain.on_sheet(quantity, self.slack[quantity.place]),
@@ -142,16 +145,16 @@ class Judge:
 
     # Each quantity as it follows from the person's own numbers
 
-    def _keep(self, line: Quantity, value: Array, tolerance: Array | float) -> None:
+    def _assume(self, line: Quantity, value: Array, tolerance: Array | float) -> None:
         self.assumed.value[line.place] = value
         self.assumed.tolerance[line.place] = np.broadcast_to(tolerance, value.shape)
 
-    def _keep_answer(self, quantity: Quantity, answer: SheetAnswer, verdict: Verdict) -> None:
-        """Keep the written numbers; for blanks, the expected ones."""
+    def _assume_answer(self, quantity: Quantity, answer: SheetAnswer, verdict: Verdict) -> None:
+        """Compute later lines from the numbers that the person wrote; for blanks, from the expected ones."""
         value, slack = self.expected[quantity.place], self.slack[quantity.place]
         vague = verdict.status == COARSE and (answer.tolerance >= VAGUE).any()
         if vague or quantity.name in self.doubted or answer.values.shape != quantity.key.shape:
-            self._keep(quantity, value, slack + self.unit)
+            self._assume(quantity, value, slack + self.unit)
             return
         values, tolerance = (self.chain.with_batch(quantity, array) for array in (answer.values, answer.tolerance))
         key = self.chain.with_batch(quantity, quantity.key)
@@ -159,11 +162,11 @@ class Judge:
         values, tolerance = np.where(written, values, value), np.where(written, tolerance, slack)
         # An exact number, such as a given 0.5 or the 0 of a relu, was not rounded.
         exact = (np.abs(values - value) <= 1e-12 * np.abs(value)) | ((values == 0) & (key == 0))
-        self._keep(quantity, values, np.where(exact & written, np.minimum(tolerance, slack), tolerance))
+        self._assume(quantity, values, np.where(exact & written, np.minimum(tolerance, slack), tolerance))
 
 
 def judge_rounded_or_cut(chain: Chain, answers: Mapping[str, SheetAnswer]) -> tuple[Judge, dict[str, SheetAnswer]]:
-    """Judge numbers as rounded, or as cut off after their last digit if that makes fewer of them wrong.
+    """Judge a sheet's numbers as rounded, or as cut off after their last digit if that makes fewer wrong.
 
     Returns also the answers if they are cut off.
     """
@@ -171,11 +174,11 @@ def judge_rounded_or_cut(chain: Chain, answers: Mapping[str, SheetAnswer]) -> tu
     if not any(judge.is_nearly_right(quantity) for quantity in judge.wrong):
         return judge, {}
     cut_judge = Judge(chain, {name: _as_cut_off(answer) for name, answer in answers.items()})
-    mended = set(judge.wrong) - set(cut_judge.wrong)
+    no_longer_wrong = set(judge.wrong) - set(cut_judge.wrong)
     if (
-        mended
+        no_longer_wrong
         and len(cut_judge.wrong) < len(judge.wrong)
-        and all(cut_judge.is_towards_zero(quantity) for quantity in mended)
+        and all(cut_judge.is_towards_zero(quantity) for quantity in no_longer_wrong)
     ):
         return cut_judge, dict(answers)
     return judge, {}
@@ -185,5 +188,5 @@ def _as_cut_off(answer: SheetAnswer) -> SheetAnswer:
     """Return an answer with tolerances for digits that are cut off, except short numbers beside longer ones."""
     full_unit = 2 * answer.tolerance
     finest = np.min(answer.tolerance, initial=np.inf, where=np.isfinite(answer.values))
-    cut = (answer.tolerance <= finest) | (full_unit <= FEWEST_CUT * np.abs(answer.values))
-    return replace(answer, tolerance=np.where(cut, full_unit, answer.tolerance))
+    is_cut = (answer.tolerance <= finest) | (full_unit <= FEWEST_CUT * np.abs(answer.values))
+    return replace(answer, tolerance=np.where(is_cut, full_unit, answer.tolerance))

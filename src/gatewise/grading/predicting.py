@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array
 from gatewise.grading.candidates import Effect
-from gatewise.grading.chain import AssumedValues, Chain, Place, Quantity
+from gatewise.grading.chain import AssumedValues, Chain, Quantity, SymbolAtStep
 from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import Formula, symbols
 
@@ -25,56 +25,59 @@ class Predictor:
     def __init__(
         self, chain: Chain, assumed: AssumedValues, unit: float = 0.0, sequences: Indices | None = None
     ) -> None:
+        """Keep the person's numbers of the chosen sequences."""
         self.chain, self.unit = chain, unit
         shared = {place for place, line in chain.makers.items() if line.summed or line.total}
 
-        def select(values: Mapping[Place, Array]) -> dict[Place, Array]:
+        def select_sequences(values: Mapping[SymbolAtStep, Array]) -> dict[SymbolAtStep, Array]:
+            """Return the values of the chosen sequences of the batch."""
             if sequences is None:
                 return dict(values)
-            return {p: v if p[1] is None or p in shared else v[sequences] for p, v in values.items()}
+            return {key: v if key[1] is None or key in shared else v[sequences] for key, v in values.items()}
 
-        self.assumed = AssumedValues(*map(select, (assumed.given, assumed.value, assumed.tolerance)))
+        self.assumed = AssumedValues(*map(select_sequences, (assumed.given, assumed.value, assumed.tolerance)))
 
-    def predict_all(self, cone: Sequence[Quantity], effects: Sequence[Effect]) -> Array | None:
-        """Return each mistake's prediction of the last of some lines: (mistakes, ·), NaN if it cannot be computed.
+    def predict_all(self, lines: Sequence[Quantity], effects: Sequence[Effect]) -> Array | None:
+        """Return each mistake's prediction of the last of some lines: (mistakes, ·), NaN where it fails.
 
         None if no mistake reaches the line.
         """
-        values, moved = self.assumed.copy(), dict[Place, Array]()
-        forms: dict[Place, dict[object, tuple[Formula, list[int]]]] = {}
+        values, changed = self.assumed.copy(), dict[SymbolAtStep, Array]()
+        forms: dict[SymbolAtStep, dict[object, tuple[Formula, list[int]]]] = {}
         for k, effect in enumerate(effects):
             for place, applied in effect.items():
                 forms.setdefault(place, {}).setdefault(applied.form, (applied.right, []))[1].append(k)
-        for line in cone:
-            reached = any(self.chain.place(symbol, line.at) in moved for symbol in symbols(line.right))
-            here = forms.get(line.place, {})
-            if not reached and not here:
+        for line in lines:
+            is_reached = any(self.chain.locate(symbol, line.step) in changed for symbol in symbols(line.right))
+            edits_here = forms.get(line.place, {})
+            if not is_reached and not edits_here:
                 continue
             right_value = self.assumed.value[line.place]
-            base = self._value(line, line.right, values, moved) if reached else right_value
+            base = self._line_value(line, line.right, values, changed) if is_reached else right_value
             predicted = np.array(np.broadcast_to(base, (len(effects), *right_value.shape)))
-            for right, indices in here.values():
+            for right, indices in edits_here.values():
                 try:
-                    predicted[indices] = self._value(line, right, values, moved, indices)
+                    predicted[indices] = self._line_value(line, right, values, changed, indices)
                 except (KeyError, ValueError):  # an unknown symbol or a wrong size
                     predicted[indices] = np.nan
-            values.value[line.place] = moved[line.place] = predicted
-        return moved.get(cone[-1].place)
+            values.value[line.place] = changed[line.place] = predicted
+        return changed.get(lines[-1].place)
 
     def predict(
-        self, lines: Sequence[Quantity], effect: Effect, written: Collection[Place]
-    ) -> dict[Place, tuple[Array, Array]]:
+        self, lines: Sequence[Quantity], effect: Effect, written: Collection[SymbolAtStep]
+    ) -> dict[SymbolAtStep, tuple[Array, Array]]:
         """Return a mistake's prediction of each written line, and its tolerance.
 
         Later lines follow from the written numbers. A line that cannot be computed, or that the mistake does not
         reach, is left out.
         """
-        values, moved = self.assumed.copy(), set[Place]()
-        predictions: dict[Place, tuple[Array, Array]] = {}
+        values, changed = self.assumed.copy(), set[SymbolAtStep]()
+        predictions: dict[SymbolAtStep, tuple[Array, Array]] = {}
         for line in lines:
             applied = effect.get(line.place)
             right = line.right if applied is None else applied.right
-            if applied is None and not any(self.chain.place(symbol, line.at) in moved for symbol in symbols(right)):
+            inputs = {self.chain.locate(symbol, line.step) for symbol in symbols(right)}
+            if applied is None and changed.isdisjoint(inputs):
                 continue
             try:
                 value, tolerance = self.chain.compute(line, values, right)
@@ -83,31 +86,32 @@ class Predictor:
             if line.place in written:
                 predictions[line.place] = value, tolerance
             else:
-                moved.add(line.place)
+                changed.add(line.place)
                 values.value[line.place] = value
                 values.tolerance[line.place] = tolerance if line.copied else tolerance + self.unit
         return predictions
 
     def predict_line(self, line: Quantity, right: Formula) -> tuple[Array, Array] | None:
-        """Return the value of another right side, of any shape, and its tolerance; None if it cannot be computed."""
+        """Return a line's value from a mistaken right side, of any shape, and its tolerance; None if it has none."""
         try:
             return self.chain.compute(line, self.assumed, right)
         except (KeyError, ValueError):
             return None
 
-    def _value(
+    def _line_value(
         self,
         line: Quantity,
         right: Formula,
         values: AssumedValues,
-        moved: Mapping[Place, Array],
+        changed: Mapping[SymbolAtStep, Array],
         indices: Sequence[int] | None = None,
     ) -> Array:
+        """Return a line of the run, computed from changed values; `indices` selects the mistakes that edit it."""
         env = {}
         for symbol in symbols(right):
-            value = self.chain.find(symbol, line.at, values)
-            has_moved = value is moved.get(self.chain.place(symbol, line.at))
-            env[symbol] = value[indices] if has_moved and indices is not None else value
+            value = self.chain.find(symbol, line.step, values)
+            has_changed = value is changed.get(self.chain.locate(symbol, line.step))
+            env[symbol] = value[indices] if has_changed and indices is not None else value
         with np.errstate(all="ignore"):
             value = np.asarray(evaluate(right, env, self.chain.program.ranks), dtype=np.float64)
         value = self.chain.with_batch_axis(value, line, right, values.batch)

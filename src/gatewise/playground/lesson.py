@@ -11,8 +11,8 @@ from gatewise.grading.causes import MOST_CAUSES, MOST_FITS, MOST_GRID, NEAR, TRI
 from gatewise.grading.chain import LEAST_ROUNDED, ROUNDING
 from gatewise.grading.chance import BOUND
 from gatewise.grading.edits.edit import LIKELY
+from gatewise.grading.error_propagation import LEAST_SINGLE, SINGLE_SHARE
 from gatewise.grading.judging import FEWEST_CUT, MOST_SHARE, MOST_UNITS, VAGUE
-from gatewise.grading.spreading import LEAST_SINGLE, SINGLE_SHARE
 
 FILE = "chapters.json"
 

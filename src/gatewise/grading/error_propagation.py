@@ -36,7 +36,7 @@ _BY_ENTRY = (Symbol, Number, Sum, Negative, Product, Quotient, Power, Slope)
 
 
 def single_precision_error(values: Array) -> Array:
-    """Return the tolerance of numbers that were computed in single precision from beginning to end."""
+    """Return the tolerance of hand-checked numbers that were computed in single precision throughout."""
     tolerance: Array = SINGLE_SHARE * np.maximum(np.nan_to_num(np.abs(values)), LEAST_SINGLE)
     return tolerance
 
@@ -44,74 +44,74 @@ def single_precision_error(values: Array) -> Array:
 def propagate(
     formula: Formula, env: Mapping[Symbol, Array], tolerances: Mapping[Symbol, Array | None], ranks: Ranks
 ) -> tuple[Array, Array]:
-    """Return a formula's value and its tolerance.
+    """Return a formula's value and its tolerance, by first-order error propagation.
 
     In entrywise parts each symbol is moved by its tolerance, and the differences are added. In products with matrices
     and the like the magnitudes of the terms of each entry are added. Every number may also be rounded to single
     precision. The tolerance of an exact symbol is None.
     """
-    env, off, ranks = dict(env), dict(tolerances), {symbol: ranks[symbol] for symbol in env}
+    env, tolerances, ranks = dict(env), dict(tolerances), {symbol: ranks[symbol] for symbol in env}
 
-    def hold(node: Formula) -> Formula | None:
+    def replace_by_symbol(node: Formula) -> Formula | None:
         """Replace a part that is not computed entry by entry by a symbol."""
         if isinstance(node, _BY_ENTRY) or (isinstance(node, FunctionCall) and node.name not in OVER_A_VECTOR):
             return None
-        held = Symbol("held", str(len(env)))
-        ranks[held] = rank(node, ranks)
-        env[held], off[held] = _propagate_vector(node, env, off, ranks)
-        return held
+        placeholder = Symbol("held", str(len(env)))
+        ranks[placeholder] = rank(node, ranks)
+        env[placeholder], tolerances[placeholder] = _propagate_jointly(node, env, tolerances, ranks)
+        return placeholder
 
-    held = rebuild(formula, hold)
-    value = np.asarray(evaluate(held, env, ranks), dtype=np.float64)
+    entrywise = rebuild(formula, replace_by_symbol)
+    value = np.asarray(evaluate(entrywise, env, ranks), dtype=np.float64)
     total = np.zeros_like(value)
-    for symbol in symbols(held):
-        moved = env[symbol] + _symbol_tolerance(symbol, env, off)
-        total = total + np.abs(evaluate(held, {**env, symbol: moved}, ranks) - value)
+    for symbol in symbols(entrywise):
+        shifted = env[symbol] + _symbol_tolerance(symbol, env, tolerances)
+        total = total + np.abs(evaluate(entrywise, {**env, symbol: shifted}, ranks) - value)
     return value, total
 
 
-def _symbol_tolerance(symbol: Symbol, env: Mapping[Symbol, Array], off: Mapping[Symbol, Array | None]) -> Array:
-    """Return the tolerance of a symbol, with the rounding of single precision."""
-    single_error, tolerance = SINGLE * np.abs(env[symbol]), off[symbol]
+def _symbol_tolerance(symbol: Symbol, env: Mapping[Symbol, Array], tolerances: Mapping[Symbol, Array | None]) -> Array:
+    """Return the tolerance of a symbol's numbers, with the rounding of single precision."""
+    single_error, tolerance = SINGLE * np.abs(env[symbol]), tolerances[symbol]
     return single_error if tolerance is None else tolerance + single_error
 
 
-def _propagate_vector(
-    node: Formula, env: Mapping[Symbol, Array], off: Mapping[Symbol, Array | None], ranks: Ranks
+def _propagate_jointly(
+    node: Formula, env: Mapping[Symbol, Array], tolerances: Mapping[Symbol, Array | None], ranks: Ranks
 ) -> tuple[Array, Array | None]:
-    """Return the value of a part that is not computed entry by entry, and its tolerance."""
+    """Return the value and tolerance of a part whose entries mix: a matrix product, a slice, a mean."""
     match node:
         case MatMul(left, right):
             matrix = evaluate(left, env, ranks)
-            value, tolerance = propagate(right, env, off, ranks)
+            value, tolerance = propagate(right, env, tolerances, ranks)
             return value @ matrix.mT, (tolerance + SINGLE * np.abs(value)) @ np.abs(matrix).mT
         case Outer(left, right):
-            (left_value, left_off), (right_value, right_off) = (
-                propagate(side, env, off, ranks) for side in (left, right)
+            (left_value, left_error), (right_value, right_error) = (
+                propagate(side, env, tolerances, ranks) for side in (left, right)
             )
-            left_value, left_off, right_value, right_off = (
+            left_value, left_error, right_value, right_error = (
                 left_value[..., None],
-                left_off[..., None],
+                left_error[..., None],
                 right_value[..., None, :],
-                right_off[..., None, :],
+                right_error[..., None, :],
             )
-            return left_value * right_value, np.abs(left_value) * right_off + left_off * np.abs(right_value)
+            return left_value * right_value, np.abs(left_value) * right_error + left_error * np.abs(right_value)
         case Slice(vector, int(start), int(stop)):
-            cut = off[vector]
-            return env[vector][..., start:stop], None if cut is None else cut[..., start:stop]
+            vector_tolerance = tolerances[vector]
+            return env[vector][..., start:stop], None if vector_tolerance is None else vector_tolerance[..., start:stop]
         case Concatenation(parts):
-            pairs = [propagate(part, env, off, ranks) for part in parts]
+            pairs = [propagate(part, env, tolerances, ranks) for part in parts]
             values, tolerances = (np.concatenate([pair[n] for pair in pairs], axis=-1) for n in (0, 1))
             return values, tolerances
         case FunctionCall(name, (argument,)):
-            value, tolerance = propagate(argument, env, off, ranks)
+            value, tolerance = propagate(argument, env, tolerances, ranks)
             total = np.mean(tolerance, axis=-1) if name == "mean" else np.sum(tolerance, axis=-1)
             return OVER_A_VECTOR[name].compute(value, axis=-1), total
         case Holds(left, _, right):  # on which side of a kink a number is: on either where rounding may bring it over
-            (left_value, left_off), (right_value, right_off) = (
-                propagate(side, env, off, ranks) for side in (left, right)
+            (left_value, left_error), (right_value, right_error) = (
+                propagate(side, env, tolerances, ranks) for side in (left, right)
             )
             return evaluate(node, env, ranks), np.where(
-                np.abs(left_value - right_value) <= left_off + right_off, 1.0, 0.0
+                np.abs(left_value - right_value) <= left_error + right_error, 1.0, 0.0
             )
     return evaluate(node, env, ranks), None  # constants
