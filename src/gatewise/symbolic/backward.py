@@ -66,7 +66,7 @@ from gatewise.symbolic.symbols import (
 
 
 def backward(form: Form) -> tuple[Assignment, ...]:
-    """Return the equations of the backward pass of a step, each after those that it needs.
+    """Return the equations of the backward pass of an LSTM step, each after those that it needs.
 
     First what arrives at the hidden state, from this step's output and from the step after; then back through the
     hidden state, the output gate (before the cell state, since it may see the new one), the cell state and the other
@@ -99,7 +99,7 @@ def _within(symbol: Symbol, bound: float) -> Holds:
 
 
 def _edited(form: Form, symbol: Symbol, arrived: Symbol, axis: str = UNITS) -> Iterator[Assignment]:
-    """From an edited quantity to what its equation gave: times the scale (0 where it is set), within the bounds."""
+    """Yield the equation of the gradient that passes an edit: times its scale (0 where it is set), in its bounds."""
     k = symbol.base
     if not (edits := form.edits(k)):
         return
@@ -111,7 +111,7 @@ def _edited(form: Form, symbol: Symbol, arrived: Symbol, axis: str = UNITS) -> I
 
 
 def _hidden_state(form: Form) -> Iterator[Assignment]:
-    """Zoneout, the projection and its clip."""
+    """Yield the equations of the backward pass through zoneout, the projection and its clip."""
     if "zoneout_hidden" in form.dropout:
         yield Assignment(d(H_NEW), times(less(ONE, K_H), d(form.computed(H))), (form.hidden,))
     if not form.projected:
@@ -123,7 +123,7 @@ def _hidden_state(form: Form) -> Iterator[Assignment]:
 
 
 def _gate(form: Form, k: str) -> Iterator[Assignment]:
-    """From a gate to its weighted sum."""
+    """Yield the equations of the backward pass from a gate to its weighted sum."""
     gate, a, raw = form.computed(Symbol(k)), Symbol("a", k), form.unclipped(k)
     yield Assignment(d(a), times(d(gate), slope(form.variant.activation(k), gate)))
     if form.variant.gate_clip is not None:
@@ -136,7 +136,7 @@ def _gate(form: Form, k: str) -> Iterator[Assignment]:
 def _standardised(
     form: Form, q: Symbol, n: Symbol, gain: Symbol, arrived: Symbol, name: str, left: Symbol
 ) -> Iterator[Assignment]:
-    """Back through gain * (q - mean) / sqrt(variance + ε): what remains without its mean and its part along n."""
+    """Yield the backward pass of layer norm, gain * (q - mean) / sqrt(variance + ε), from `arrived` to `left`."""
     yield Assignment(n, standardised(form, q, name))
     yield Assignment(d(n), times(gain, arrived))
     along = times(n, FunctionCall("mean", (times(d(n), n),)))
@@ -145,6 +145,7 @@ def _standardised(
 
 
 def _cell_state(form: Form) -> Iterator[Assignment]:
+    """Yield the equations of the backward pass from the cell state to the gates, with clips, zoneout and edits."""
     variant, cell = form.variant, form.cell
     through: Formula = times(d(form.produced), O, slope(variant.activation("c"), _output(form)))
     if form.haste:
@@ -185,7 +186,7 @@ def _at_cell(form: Form) -> Symbol:
 
 
 def _sums(form: Form, base: str) -> Iterator[Assignment]:
-    """Back through Haste's layer norm of the recurrent sums u, or of the input's sums w, across all gates."""
+    """Yield the backward pass of Haste's layer norm, across all gates, of the recurrent sums u or the input sums w."""
     stacked = Symbol("n", base)
     for k in form.weighted_gates:
         n = Symbol("n", f"{base}{k}")
@@ -203,7 +204,7 @@ def _sums(form: Form, base: str) -> Iterator[Assignment]:
 
 
 def _parameters(form: Form) -> Iterator[Assignment]:
-    """Every gradient of a parameter, as an outer product or a product of two vectors."""
+    """Yield the equation of every parameter's gradient: an outer product, or a product of two vectors."""
     h, x = vectors(form)
     for k in form.weighted_gates:
         if form.haste:
@@ -227,7 +228,7 @@ def _parameters(form: Form) -> Iterator[Assignment]:
 
 
 def _matrix(form: Form, base: str, k: str, arrived: Symbol, vector: Symbol, across: str) -> Assignment:
-    """The gradient of weights; under DropConnect it passes where they acted."""
+    """Return the equation of the gradient of a gate's weights; under DropConnect, of those that acted."""
     right: Formula = Outer(arrived, vector)
     if weights(form, base, k) != Symbol(base, k):
         right = times(right, Symbol("D", k))
@@ -235,6 +236,7 @@ def _matrix(form: Form, base: str, k: str, arrived: Symbol, vector: Symbol, acro
 
 
 def _previous(form: Form) -> Iterator[Assignment]:
+    """Yield the equations of the gradients of the input and of the previous hidden state and cell state."""
     if form.haste:
         h, x = (
             add(*(MatMul(Transpose(weights(form, matrix, k)), d(Symbol(base, k))) for k in form.weighted_gates))

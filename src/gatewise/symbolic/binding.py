@@ -38,7 +38,7 @@ _PARTS = {D_H: "recurrent", D_X: "input", K_C: "zoneout_cell", K_H: "zoneout_hid
 
 
 def edited(moment: Moment) -> frozenset[tuple[str, str]]:
-    """Return the edits that act on the quantities of a step of one sequence, as `Form.edited` has them."""
+    """Return the edits that act on a step's quantities: pairs of a letter and how, as `Form.edited` has them."""
     effects = set()
     for letter, effect in effects_of(moment).items():
         bounded = np.isfinite(effect.low).any() or np.isfinite(effect.high).any()
@@ -53,7 +53,7 @@ def form_of(p: Parameters, dropout: DropoutMasks, **written: Any) -> Form:
 
 
 def sizes(p: Parameters) -> dict[str, int]:
-    """Return the length of each kind of axis."""
+    """Return the length of each kind of axis in a cell of these parameters."""
     return {
         UNITS: p.hidden_size,
         RECURRENT: p.recurrent_size,
@@ -82,7 +82,7 @@ def _rows(variant: Variant) -> dict[Symbol, Place]:
 
 
 def parameters(form: Form, p: Parameters) -> dict[Symbol, Array]:
-    """Return the values of a program's parameters."""
+    """Return the values of a program's parameters, by symbol."""
     arrays, values = p.arrays(), dict[Symbol, Array]()
     for symbol in program(form).of_kind(PARAMETER):
         where = place(form, symbol, p.recurrent_size)
@@ -91,7 +91,7 @@ def parameters(form: Form, p: Parameters) -> dict[Symbol, Array]:
 
 
 def dropout_masks(form: Form, p: Parameters, masks: DropoutMasks) -> dict[Symbol, Array]:
-    """Return the values of a program's masks, with whatever leading axes they have."""
+    """Return the values of a program's dropout masks by symbol, with whatever leading axes they have."""
     arrays, values = masks.arrays(), dict[Symbol, Array]()
     for symbol in program(form).of_kind(MASK):
         if symbol in _PARTS:
@@ -126,7 +126,7 @@ def of_step(moment: Moment, program: Program) -> dict[Symbol, Any]:
 
 
 def _of_moment(M: Moment, symbol: Symbol) -> Any:
-    """Return a quantity of a step, or None where the step has no such quantity: means, variances, sums of all gates."""
+    """Return a quantity's values in a step, or None where a step keeps none: of means, variances, sums of all gates."""
     base, k = symbol.base, symbol.sub.partition(",")[0]
     if k == COMPUTED:
         return M.before_edits(base)

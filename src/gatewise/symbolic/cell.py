@@ -38,7 +38,7 @@ _AXES = {"hidden": UNITS, "columns": COLUMNS, "recurrent": RECURRENT}  # of decl
 
 @lru_cache(256)
 def program(form: Form) -> Program:
-    """Return the program of a form: that of the combined input, rewritten as the form says."""
+    """Return the equations of a cell as a program: with a combined input, rewritten as the form says."""
     program_of_form = Program(
         form,
         tuple(_inputs(form)),
@@ -54,6 +54,7 @@ def program(form: Form) -> Program:
 
 
 def _inputs(form: Form) -> Iterator[ProgramInput]:
+    """Yield what a cell's program takes: input, states, parameters, masks, edits and arriving gradients."""
     hidden, variant = form.hidden, form.variant
     yield ProgramInput(X, (FEATURES,), INPUT)
     yield ProgramInput(H_PREV, (hidden,), STATE)
@@ -80,7 +81,7 @@ def _inputs(form: Form) -> Iterator[ProgramInput]:
 
 
 def _parameters(form: Form) -> Iterator[tuple[Symbol, tuple[str, ...]]]:
-    """Yield the symbol of each parameter, with its axes."""
+    """Yield the symbol of each parameter of a cell's program, with its axes."""
     for name, array, _ in named_rows(form.variant):
         symbol = symbol_named(name)
         if array == "weight" and form.haste:

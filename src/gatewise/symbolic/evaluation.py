@@ -66,7 +66,7 @@ class _Evaluator:
         self.env, self.ranks = env, ranks
 
     def value(self, formula: Formula) -> Any:
-        """Return the value of a formula."""
+        """Return the value of a formula: an array, or a number."""
         match formula:
             case Symbol():
                 return self.env[formula]
@@ -101,6 +101,7 @@ class _Evaluator:
         return self._of_vectors(formula)
 
     def _of_vectors(self, formula: Formula) -> Any:
+        """Return the value of a formula that makes a vector or a matrix: a row, transpose, outer product, slice."""
         match formula:
             case NumberRow(values):
                 return np.array(values)
@@ -115,7 +116,7 @@ class _Evaluator:
         raise TypeError(f"not a formula: {formula!r}")
 
     def together(self, formulas: Sequence[Formula]) -> list[Any]:
-        """Return the values of formulas, made to broadcast: lower ranks are filled up with axes."""
+        """Return the values of formulas, made to broadcast: those of lower rank get axes at their end."""
         values = [self.value(formula) for formula in formulas]
         if self.ranks is None:
             return values
@@ -123,7 +124,7 @@ class _Evaluator:
         return [_filled(value, max(ranks) - own) for value, own in zip(values, ranks, strict=True)]
 
     def stacked(self, values: Sequence[Any]) -> Any:
-        """Return vectors one behind the other, with the leading axes that any of them has."""
+        """Return vectors concatenated along their last axis, with the leading axes that any of them has."""
         leading = np.broadcast_shapes(*(value.shape[:-1] for value in values))
         return np.concatenate([np.broadcast_to(value, (*leading, value.shape[-1])) for value in values], axis=-1)
 
@@ -145,6 +146,7 @@ def rank(formula: Formula, ranks: Ranks) -> int:
 
 
 def _rank(formula: Formula, ranks: Ranks) -> int:
+    """Return the number of own axes of a formula's value: 0 of a number, 1 of a vector, 2 of a matrix."""
     match formula:
         case Number():
             return 0
@@ -168,7 +170,8 @@ def substitute(formula: Formula, env: Env, unit: int) -> Formula:
     what makes a matrix shows the unit's row.
     """
 
-    def in_numbers(node: Formula) -> Formula | None:
+    def put_numbers(node: Formula) -> Formula | None:
+        """Return a node with the unit's numbers for its symbols and matrix products; None where its parts get them."""
         match node:
             case Symbol():
                 value = env[node]
@@ -178,8 +181,8 @@ def substitute(formula: Formula, env: Env, unit: int) -> Formula:
             case Sum(terms):
                 flat: list[Formula] = []
                 for term in terms:
-                    done = substitute(term, env, unit)
-                    flat += done.terms if isinstance(done, Sum) and isinstance(term, MatMul) else (done,)
+                    numeric = substitute(term, env, unit)
+                    flat += numeric.terms if isinstance(numeric, Sum) and isinstance(term, MatMul) else (numeric,)
                 return Sum(tuple(flat))
             case MatMul(left, right):
                 first, second = evaluate(left, env), evaluate(right, env)
@@ -194,4 +197,4 @@ def substitute(formula: Formula, env: Env, unit: int) -> Formula:
                 return Quotient(Sum(tuple(substitute(argument, env, k) for k in range(count))), Number(count))
         return None
 
-    return rebuild(formula, in_numbers)
+    return rebuild(formula, put_numbers)

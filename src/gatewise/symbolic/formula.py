@@ -186,7 +186,7 @@ ONE, TWO, ZERO = Number(1), Number(2), Number(0)
 
 
 def factors(product: Product) -> tuple[Formula, ...]:
-    """Return the factors of a product, with those of a derivative that is itself a product among them."""
+    """Return the factors of a product; of one among them that is a derivative and a product, its own factors."""
     flat: list[Formula] = []
     for factor in product.factors:
         body = factor.body if isinstance(factor, Slope) else factor
@@ -199,7 +199,7 @@ def _fields(formula: Formula) -> tuple[str, ...]:
 
 
 def parts(formula: Formula) -> tuple[Formula, ...]:
-    """Return the direct parts of a formula, from the left."""
+    """Return the direct parts of a formula's tree, from the left; kept in it."""
     cached: tuple[Formula, ...] | None = formula.__dict__.get("_parts")
     if cached is None:
         formulas: list[Formula] = []
@@ -214,7 +214,7 @@ def parts(formula: Formula) -> tuple[Formula, ...]:
 
 
 def nodes(formula: Formula) -> tuple[Formula, ...]:
-    """Return a formula and all its parts, however deep, from the left."""
+    """Return all nodes of a formula's tree, itself first, from the left; kept in it."""
     cached: tuple[Formula, ...] | None = formula.__dict__.get("_nodes")
     if cached is None:
         formulas = [formula]
@@ -224,9 +224,9 @@ def nodes(formula: Formula) -> tuple[Formula, ...]:
     return cached
 
 
-def with_parts(formula: Formula, new: Iterable[Formula]) -> Formula:
-    """Return a formula with other direct parts, as many as it has."""
-    following, fields = iter(new), dict[str, Any]()
+def with_parts(formula: Formula, new_parts: Iterable[Formula]) -> Formula:
+    """Return a formula with other direct parts in the place of its own, as many as it has."""
+    following, fields = iter(new_parts), dict[str, Any]()
     for name in _fields(formula):
         value: Any = getattr(formula, name)
         if isinstance(value, Formula):
@@ -237,7 +237,7 @@ def with_parts(formula: Formula, new: Iterable[Formula]) -> Formula:
 
 
 def rebuild(formula: Formula, change: Callable[[Formula], Formula | None]) -> Formula:
-    """Return a formula whose parts are replaced by what `change` returns for them, from the outside in.
+    """Return a formula whose nodes are replaced by what `change` returns for them, unless None, from the outside in.
 
     What is not changed is not copied.
     """

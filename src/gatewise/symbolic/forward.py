@@ -52,7 +52,7 @@ from gatewise.symbolic.symbols import (
 
 
 def forward(form: Form) -> tuple[Assignment, ...]:
-    """Return the equations of a step, each after those that it needs.
+    """Return the equations of an LSTM step forward, each after those that it needs.
 
     The gates come in the form's order; a coupled gate after the other, and with peepholes the output gate after the new
     cell state, which it sees.
@@ -81,12 +81,13 @@ def vectors(form: Form) -> tuple[Symbol, Symbol]:
 
 
 def weights(form: Form, base: str, k: str) -> Formula:
-    """Return the weights of a gate as they act: those of h under DropConnect, where there is some."""
+    """Return the weights of a gate as they act: under their DropConnect mask if they have one."""
     dropped = "weight" in form.dropout and base == ("U" if form.haste else "W")
     return times(Symbol(base, k), Symbol("D", k)) if dropped else Symbol(base, k)
 
 
 def _combined(form: Form) -> Iterator[Assignment]:
+    """Yield the equation of the combined input z = [h; x], or those of h and x where they go apart."""
     h, x = masked(form)
     if not form.haste:
         yield Assignment(Z, Concatenation((h, x)), (COLUMNS,))
@@ -102,7 +103,7 @@ def apart(form: Form) -> Iterator[Assignment]:
 
 
 def _sums(form: Form) -> Iterator[Assignment]:
-    """The sums of all gates, which Haste's layer norm standardises together."""
+    """Yield the equations of the sums of all gates, which Haste's layer norm standardises together."""
     gates = [k for k in LETTERS if k in form.variant.own]
     for base, matrix, vector in zip("uw", "UW", vectors(form), strict=True):
         for k in gates:
@@ -112,7 +113,7 @@ def _sums(form: Form) -> Iterator[Assignment]:
 
 
 def _moments(q: Symbol, name: str) -> Iterator[Assignment]:
-    """The mean μ and the variance v of a vector."""
+    """Yield the equations of a vector's mean μ and variance v, for layer norm."""
     mu = Symbol("μ", name)
     yield Assignment(mu, FunctionCall("mean", (q,)), ())
     yield Assignment(Symbol("v", name), FunctionCall("mean", (Power(less(q, mu), TWO),)), ())
@@ -129,6 +130,7 @@ def deviation(form: Form, name: str) -> Formula:
 
 
 def _gate(form: Form, k: str) -> Iterator[Assignment]:
+    """Yield the equations of one gate: its weighted sum, pre-activation, nonlinearity and edits, or 1 - the other."""
     variant, gate = form.variant, Symbol(k)
     if k == variant.coupled:
         yield Assignment(form.computed(gate), less(ONE, I if k == "f" else F))
@@ -156,13 +158,13 @@ def _gate(form: Form, k: str) -> Iterator[Assignment]:
 
 
 def scaled(form: Form, symbol: Symbol) -> Formula:
-    """Return an edited quantity before its clamp: as it is computed, times the scale where there is one."""
+    """Return an edited quantity before its clamp: as it is computed, times its scale if an edit has one."""
     computed = form.computed(symbol)
     return times(Symbol("scale", symbol.base), computed) if "scale" in form.edits(symbol.base) else computed
 
 
 def _edited(form: Form, symbol: Symbol, axis: str = UNITS) -> Iterator[Assignment]:
-    """What edits make of a quantity: clip(scale * q, low, high) + set."""
+    """Yield the equation of an edited quantity q: clip(scale * q, low, high) + set."""
     k = symbol.base
     if not (edits := form.edits(k)):
         return
@@ -173,6 +175,7 @@ def _edited(form: Form, symbol: Symbol, axis: str = UNITS) -> Iterator[Assignmen
 
 
 def _cell_state(form: Form) -> Iterator[Assignment]:
+    """Yield the equations of the new cell state, with its clip, zoneout and edits."""
     new = form.cell
     yield Assignment(form.raw_cell, add(times(F, C_PREV), times(I, G)))
     if form.variant.cell_clip is not None:
@@ -183,6 +186,7 @@ def _cell_state(form: Form) -> Iterator[Assignment]:
 
 
 def _hidden_state(form: Form) -> Iterator[Assignment]:
+    """Yield the equations of the new hidden state, with layer norm, projection, clip, zoneout and edits."""
     variant, new = form.variant, form.hidden_new
     if form.haste:
         name = form.cell.base

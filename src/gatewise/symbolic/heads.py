@@ -83,7 +83,7 @@ class _Names:
 
 
 def constants(head: Head) -> Mapping[Symbol, Array]:
-    """Return the values of what is the same at every step."""
+    """Return the values of a head's weights, biases and scaling, which are the same at every step."""
     values: dict[Symbol, Array] = {}
     for layer, (names, _) in zip(head.layers, _layers(head), strict=True):
         values |= {names.weight: layer.weight, names.bias: layer.bias}
@@ -104,7 +104,7 @@ def head_inputs(head: Head) -> Mapping[Symbol, tuple[tuple[str, ...], str]]:
 
 
 def head_forward(head: Head) -> tuple[Assignment, ...]:
-    """Return the equations of a head."""
+    """Return the equations of a network's head: of its dense layers, skip connection and scaling."""
     lines: list[Assignment] = []
     for layer, (names, (read, _)) in zip(head.layers, _layers(head), strict=True):
         lines.append(Assignment(names.sums, add(MatMul(names.weight, read), names.bias), (names.axis,)))
@@ -132,7 +132,7 @@ def head_equations(head: Head) -> tuple[Assignment, ...]:
 
 
 def head_backward(head: Head) -> tuple[Assignment, ...]:
-    """Return the equations of the backward pass of `head_forward`."""
+    """Return the equations of the backward pass of a head: `head_forward` differentiated, from the output on."""
     layers = list(zip(head.layers, _layers(head), strict=True))
     lines: list[Assignment] = []
     (last, _), dy = layers[-1][1], d(OUTPUT)
@@ -163,7 +163,7 @@ def head_backward(head: Head) -> tuple[Assignment, ...]:
 
 
 def _layers(head: Head) -> Iterator[tuple[_Names, tuple[Symbol, str]]]:
-    """Yield the names of each layer, with the symbol that it reads and the axis of that."""
+    """Yield the symbols of each dense layer of a head, with the symbol that it reads and the axis of that."""
     read, axis = READ, READ_AXIS
     for number in range(1, len(head.layers)):
         sub = str(number)

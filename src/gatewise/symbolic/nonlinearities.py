@@ -66,7 +66,7 @@ def definition(activation: Activation) -> Formula:
 
 
 def textbook(activation: Activation) -> Formula:
-    """Return an activation as books write it, to be read; parts of it may overflow where the definition does not."""
+    """Return an activation as a formula as books write it; parts of it may overflow where `definition` does not."""
     alpha, beta = _constants(activation)
     elu = add(_POSITIVE, times(alpha, FunctionCall("min", (ZERO, less(_E, ONE)))))
     written: dict[str, Formula] = {

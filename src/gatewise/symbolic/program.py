@@ -211,7 +211,7 @@ class Program:
 
     @cached_property
     def axes(self) -> dict[Symbol, tuple[str, ...]]:
-        """What the axes of every quantity run over."""
+        """The kinds of the axes of every quantity of the program."""
         return {quantity.symbol: quantity.axes for quantity in self.given} | {
             s: quantity.axes for s, quantity in self.assignments.items()
         }
@@ -223,7 +223,7 @@ class Program:
 
     @cached_property
     def links(self) -> dict[Symbol, tuple[Symbol, int]]:
-        """What a step takes from its neighbours: for each symbol here, the one there, and which neighbour it is."""
+        """What a step takes from its neighbours: for each symbol here, the one there, and -1 (before) or 1 (after)."""
         before = {carry.into: (carry.source, -1) for carry in self.carry}
         return before | {carry.into: (carry.source, 1) for carry in self.carry_backward}
 

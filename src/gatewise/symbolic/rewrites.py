@@ -47,17 +47,18 @@ def with_h_and_x_apart(program: Program) -> Program:
         form,
         tuple(line for quantity in program.given for line in _given_apart(quantity)),
         (*apart(form), *(_line_apart(line, form) for line in program.forward if line.left != Z)),
-        tuple(new for line in program.backward for new in _lines_back(line, form, gradients)),
+        tuple(part for line in program.backward for part in _lines_back(line, form, gradients)),
         program.carry,
         program.carry_backward,
     )
 
 
 def _line_apart(line: Assignment, form: Form) -> Assignment:
-    """Return an equation with W x + U h in the place of W z."""
+    """Return an equation of a program with W x + U h in the place of W z."""
     h, x = vectors(form)
 
-    def terms(term: Formula) -> tuple[Formula, ...]:
+    def split_product(term: Formula) -> tuple[Formula, ...]:
+        """Return the product of weights and z as the products of W and x, U and h; any other term as it is."""
         match term:
             case MatMul(left, right) if right == Z:
                 return MatMul(_matrix_of(left, "W"), x), MatMul(_matrix_of(left, "U"), h)
@@ -65,14 +66,14 @@ def _line_apart(line: Assignment, form: Form) -> Assignment:
 
     match line.right:
         case Sum(terms_of_z):
-            return replace(line, right=add(*(part for term in terms_of_z for part in terms(term))))
+            return replace(line, right=add(*(part for term in terms_of_z for part in split_product(term))))
         case MatMul(right=vector) if vector == Z:
-            return replace(line, right=add(*terms(line.right)))
+            return replace(line, right=add(*split_product(line.right)))
     return line
 
 
 def _apart(program: Program, form: Form) -> dict[Symbol, Assignment]:
-    """Return the gradients of h and of x as the weights pass them on, in the place of that of z."""
+    """Return the equations of the gradients of h and of x, as the weights pass them on, in the place of that of z."""
     gradient_of_z = program.assignments[DZ].right
     gradients = {}
     for left, base, axis in ((d(Z_H), "U", form.hidden), (d(Z_X), "W", FEATURES)):
@@ -82,11 +83,12 @@ def _apart(program: Program, form: Form) -> dict[Symbol, Assignment]:
 
 
 def _lines_back(line: Assignment, form: Form, gradients: dict[Symbol, Assignment]) -> Iterator[Assignment]:
-    """Yield the equations that one of the backward pass becomes; under dropout the gradients of h and x have names."""
+    """Yield the equations that one of the backward pass becomes where h and x, under dropout named, go apart."""
     h, x = vectors(form)
     named = {d(Z_H): "recurrent" in form.dropout, d(Z_X): "input" in form.dropout}
 
-    def part(node: Formula) -> Formula | None:
+    def gradient_of_slice(node: Formula) -> Formula | None:
+        """Return the gradient of h or of x for a part of the gradient of z; None keeps the node."""
         match node:
             case Slice(vector, start) if vector == DZ:
                 left = d(Z_H) if start == 0 else d(Z_X)
@@ -103,7 +105,7 @@ def _lines_back(line: Assignment, form: Form, gradients: dict[Symbol, Assignment
         case Assignment(left) if left == DZ:
             yield from (gradient for name, gradient in gradients.items() if named[name])
         case _:
-            yield replace(line, right=rebuild(line.right, part))
+            yield replace(line, right=rebuild(line.right, gradient_of_slice))
 
 
 def _matrix_of(left: Formula, base: str) -> Formula:
@@ -121,6 +123,7 @@ def _side(node: Formula, base: str) -> Formula | None:
 
 
 def _given_apart(quantity: ProgramInput) -> Iterator[ProgramInput]:
+    """Yield a program's input with, for weights of z, those of x (W) and of h (U) in their place."""
     if quantity.axes != (UNITS, COLUMNS):
         yield quantity
         return
@@ -138,16 +141,17 @@ def with_z_inlined(program: Program) -> Program:
         return replace(program, form=form)
     z = program.assignments[Z].right
 
-    def change(node: Formula) -> Formula | None:
+    def write_out_z(node: Formula) -> Formula | None:
         return MatMul(node.left, z) if isinstance(node, MatMul) and node.right == Z else None
 
-    return replace(program, form=form, forward=_changed(program.forward, change))
+    return replace(program, form=form, forward=_changed(program.forward, write_out_z))
 
 
 def with_two_biases(program: Program) -> Program:
     """Return a program in which the parts of x and of h each have a bias: b beside W x and b2 beside U h."""
 
-    def change(node: Formula) -> Formula | None:
+    def add_second_bias(node: Formula) -> Formula | None:
+        """Return the sum of a gate with a second bias behind the products with h; None keeps any other node."""
         if not isinstance(node, Sum):
             return None
         match node.terms:
@@ -161,15 +165,15 @@ def with_two_biases(program: Program) -> Program:
         program,
         form=replace(program.form, two_biases=True),
         given=tuple(
-            two
+            version
             for entry in program.given
-            for two in dict.fromkeys((entry, replace(entry, symbol=_second(entry.symbol))))
+            for version in dict.fromkeys((entry, replace(entry, symbol=_second(entry.symbol))))
         ),
-        forward=_changed(program.forward, change),
+        forward=_changed(program.forward, add_second_bias),
         backward=tuple(
-            two
+            version
             for entry in program.backward
-            for two in dict.fromkeys((entry, replace(entry, left=_second(entry.left))))
+            for version in dict.fromkeys((entry, replace(entry, left=_second(entry.left))))
         ),
     )
 
@@ -207,28 +211,31 @@ def of_last_states(program: Program) -> Program:
 def with_weights_as_they_act(program: Program) -> Program:
     """Return a program whose weights are those that DropConnect leaves; their gradients are as they were."""
 
-    def change(node: Formula) -> Formula | None:
+    def drop_mask(node: Formula) -> Formula | None:
+        """Return the weights of a product of weights and their DropConnect mask; None keeps any other node."""
         match node:
             case Product((Symbol("W" | "U") as weights, Symbol("D"))):
                 return weights
         return None
 
-    return replace(program, forward=_changed(program.forward, change), backward=_changed(program.backward, change))
+    return replace(
+        program, forward=_changed(program.forward, drop_mask), backward=_changed(program.backward, drop_mask)
+    )
 
 
 @lru_cache(256)
 def sized(program: Program, recurrent: int, columns: int) -> Program:
-    """Return a program for a cell of these sizes: what is cut from a vector begins and ends at numbers."""
+    """Return a program for a cell of these sizes: its slices of vectors begin and end at numbers."""
     return with_ends(program, {RECURRENT: recurrent, COLUMNS: columns})
 
 
 def with_ends(program: Program, ends: Mapping[int | str, int]) -> Program:
-    """Return a program in which what is cut from a vector begins and ends at others than it did."""
+    """Return a program whose slices of vectors begin and end at other places, by name or number."""
     return replace(program, backward=_changed(program.backward, partial(at_ends, ends=ends)))
 
 
 def at_ends(node: Formula, ends: Mapping[int | str, int]) -> Formula | None:
-    """Return another for what is cut from a vector, which begins and ends elsewhere: a change for `rebuild`."""
+    """Return a slice of a vector that begins and ends at other places, or None for another node: for `rebuild`."""
     if not isinstance(node, Slice):
         return None
     return Slice(node.vector, *(ends.get(end, end) for end in (node.start, node.stop)))

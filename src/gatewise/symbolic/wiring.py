@@ -91,7 +91,7 @@ def merging(how: str, directions: int) -> tuple[Assignment, ...]:
 
 
 def unmerging(how: str, directions: int) -> tuple[Assignment, ...]:
-    """Return the equations of the backward pass of `merging`."""
+    """Return the equations of the backward pass of `merging`: the gradients of the two directions' outputs."""
     dy = d(MERGED)
     if directions == 1:
         return (Assignment(d(FORWARD), dy, (ONE_DIRECTION,)),)

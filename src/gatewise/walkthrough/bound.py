@@ -196,7 +196,7 @@ def last_gradients(step: BoundStep, dh: npt.ArrayLike | None, dc: npt.ArrayLike 
     """Return the gradients with respect to a run's last states: by default zeros, but ones for `dh` without `dy`."""
     p = step.p
     default = np.ones(p.recurrent_size) if step.dy is None else np.zeros(p.recurrent_size)
-    return _arriving("dh", dh, default), _arriving("dc", dc, np.zeros(p.hidden_size))
+    return _checked_gradient("dh", dh, default), _checked_gradient("dc", dc, np.zeros(p.hidden_size))
 
 
 def over_all_steps(steps: Sequence[Bound], line: Assignment) -> WorkedEquation:
@@ -224,7 +224,7 @@ def require_one_run(steps: Sequence[Bound]) -> None:
         raise OptionError("a backward pass takes the steps of one run, each beginning where the one before it ended")
 
 
-def _arriving(name: str, gradient: npt.ArrayLike | None, default: Array) -> Array:
+def _checked_gradient(name: str, gradient: npt.ArrayLike | None, default: Array) -> Array:
     if gradient is None:
         return default
     array = numbers(name, gradient)
