@@ -48,7 +48,7 @@ def assemble(document: Mapping[str, Any]) -> str:
 
 
 def as_data(document: Mapping[str, Any]) -> str:
-    """Return a document as JSON that no name in it can end: < is written as an escape."""
+    """Return a page's document as JSON that no name in it can end: < is written as an escape."""
     bulky = {key: document[key] for key in BULKY if key in document}  # similar texts beside each other
     rest = {key: value for key, value in document.items() if key not in BULKY}
     packed = b85encode(zlib.compress(_json(bulky).encode(), 9)).decode("ascii").replace("<", ",")
@@ -66,7 +66,7 @@ def script() -> str:
 
 
 def joined(names: Iterable[str]) -> str:
-    """Return modules as one script; each but the entry is a function that returns its exports, so it has its own scope.
+    """Return JavaScript modules as one script; each but the entry is a function of its own that returns its exports.
 
     Each of their names must follow those of the modules that it imports.
     """
@@ -117,7 +117,7 @@ def style() -> str:
 
 
 def modules() -> list[str]:
-    """Return the names of the modules, each behind those that it imports."""
+    """Return the names of the page's JavaScript modules, each behind those that it imports."""
     order, visited = list[str](), set[str]()
 
     def add_behind_imports(name: str) -> None:

@@ -101,7 +101,7 @@ def _initial_state(cell: Trace, sequence: int, write: Write) -> Object:
 
 
 def _dropout_masks(run: SequenceRun, layers: Sequence[Sequence[WiredCell]], write: Write) -> list[list[Object]] | None:
-    """Return the masks of each cell by the names that its program has for them; None where there are none."""
+    """Return each cell's dropout masks for the page, by their names in its program; None where there are none."""
     if not any(cell.dropout.arrays() for row in run.cells for cell in row):
         return None
     return [
@@ -146,7 +146,7 @@ def _label_lists(run: SequenceRun) -> Object:
 
 
 def _units_by_timescale(cell: Trace, sequence: int) -> list[int]:
-    """Return the units of a cell, the longest timescale first; as they are, where they have none."""
+    """Return the units of a cell in the page's order: the longest timescale first; as they are, if they have none."""
     try:
         lengths = timescales(cell[:, sequence : sequence + 1]).timescale
     except GatewiseError:

@@ -25,7 +25,7 @@ def of_wiring(wiring: Wiring) -> list[Object]:
 
 
 def edits(scene: Scene) -> Object:
-    """Return the likely edits of a program as plain data.
+    """Return the likely edits (mistakes) of a program as plain data for the page.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def edits(scene: Scene) -> Object:
 
 
 def _edit_families(likely: Sequence[PossibleEdit]) -> list[Object]:
-    """Return the mistakes that are made in several equations of a pass, in each once."""
+    """Return the likely mistakes that are made in several equations of a pass, in each once, for the page."""
     families: dict[object, dict[Symbol, int]] = {}
     for number, possible in enumerate(likely):
         edit = possible.edit

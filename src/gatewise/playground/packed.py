@@ -9,7 +9,7 @@ import numpy as np
 
 
 def packed(value: Any) -> dict[str, Any]:
-    """Return an array as its shape, its type and its bytes: float32 as it is, anything else as float64.
+    """Return an array as the page holds it: its shape, type and bytes; float32 as it is, anything else as float64.
 
     Examples
     --------

@@ -63,7 +63,7 @@ def of_program(program: Program) -> Object:
 
 
 def roles(program: Program) -> dict[str, Symbol]:
-    """Return the quantity of a cell's program that has each role.
+    """Return by role, such as forget gate or previous cell state, the quantity of a cell's program that has it.
 
     Zoneout and clips set the sum of the kept and the written part apart from the cell state that is carried, and a
     projection the output gate's product from the hidden state.

@@ -30,7 +30,7 @@ STYLE = re.compile(r"""("[^"]*")|/\*.*?\*/|(?:\s*;)?\s*(})\s*|\s*([{;,])\s*|(?<=
 
 
 def squeezed_style(rules: str) -> str:
-    r"""Return a CSS style sheet without comments and blanks that change nothing.
+    r"""Return the page's style sheet without comments and blanks that change nothing.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def squeezed_style(rules: str) -> str:
 
 
 def squeezed(code: str) -> str:
-    r"""Return JavaScript without comments and blanks that change nothing.
+    r"""Return the page's JavaScript without comments and blanks that change nothing.
 
     Examples
     --------
@@ -109,7 +109,7 @@ def _begins_a_pattern(pieces: list[str]) -> bool:
 
 
 def _end_of_template(code: str, place: int) -> int:
-    """Return the place behind the closing backtick of a JavaScript template that begins before a place."""
+    """Return the place behind the closing backtick of a template in the page's JavaScript, begun before."""
     while code[place] != "`":
         if code[place] == "\\":
             place += 2
@@ -121,7 +121,7 @@ def _end_of_template(code: str, place: int) -> int:
 
 
 def _end_of_slot(code: str, place: int) -> int:
-    """Return the place behind the closing bracket of a JavaScript template's slot that begins before a place."""
+    """Return the place behind the closing bracket of a slot in a template of the page's JavaScript, begun before."""
     depth = 1
     while depth:
         match = TOKEN.match(code, place)

@@ -244,7 +244,7 @@ def _name_in_head(symbol: Symbol) -> str:
 
 
 def name_of(symbol: Symbol) -> str:
-    """Return the name of a quantity in words.
+    """Return the name of a quantity in words, for the page.
 
     Examples
     --------
@@ -263,7 +263,7 @@ def name_of(symbol: Symbol) -> str:
 
 
 def _subscript_in_words(sub: str) -> str:
-    """Return the subscript of a symbol in words: f, u, uf, c."""
+    """Return the subscript of a symbol in words for the page: the forget gate for f, the cell state for c."""
     if sub in GATES:
         return f"the {GATES[sub]}"
     if sub in _SUMS:

@@ -149,7 +149,7 @@ def _source_of(node: Formula, names: Names, functions: Functions) -> tuple[str, 
 
 
 def literal(number: Any) -> str:
-    """Return the Python source of a number, exactly.
+    """Return the Python source of a number, exactly, for a notebook's code.
 
     Examples
     --------
@@ -163,7 +163,7 @@ def literal(number: Any) -> str:
 
 
 def array(numbers: Any) -> str:
-    """Return the NumPy source of an array, exactly.
+    """Return the NumPy source of an array, exactly, for a notebook's code.
 
     Examples
     --------
@@ -188,7 +188,7 @@ SPELLED = {"\N{COMBINING TILDE}": "_tilde", "{t-1}": "prev", "t-1": "prev"}
 
 
 def identifier(symbol: Symbol) -> str:
-    """Return a symbol, such as C̃_t, as a name in Python.
+    """Return a symbol, such as C̃_t, as a name in a notebook's Python code.
 
     Examples
     --------
@@ -202,7 +202,7 @@ def identifier(symbol: Symbol) -> str:
 
 
 def _identifier_letters(letter: str) -> str:
-    """Return a letter of a symbol as letters of a Python name; a Greek one by its name."""
+    """Return a letter of a symbol as letters of a Python name in a notebook; a Greek one by its name."""
     if letter.isascii():
         return letter if letter.isalnum() else "_"
     name = unicodedata.name(letter, "").split()

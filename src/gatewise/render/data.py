@@ -150,7 +150,7 @@ def _formula_json(node: Formula) -> Object:
 
 
 def _json_text(value: Any, indent: int) -> str:
-    """Return the text of JSON data: on one line where it fits or is a vector, else each of its parts on its own."""
+    """Return the text of a walkthrough's JSON: on one line where it fits or is a vector, else each part on its own."""
     match value:
         case dict():
             parts = [f"{_encode(key)}: {_json_text(part, indent + 1)}" for key, part in value.items()]

@@ -63,8 +63,20 @@ def notes(walk: Walkthrough, at: int) -> list[Words]:
     bound, written = walk.steps[at], notation_of(walk.notation).symbol
     variant, form, names = bound.form.variant, bound.form, walk.names[UNITS]
     f, i, g, o, h = map(written, (F, I, G, O, H))
-    way = (": ", f, " scales what is kept, ", i, " times ", g, " is added, ", o, " scales what is put out as ", h, ".")
-    sentences: list[Words] = [("Along the top runs the cell state", *way)]
+    equations = (
+        ": ",
+        f,
+        " scales what is kept, ",
+        i,
+        " times ",
+        g,
+        " is added, ",
+        o,
+        " scales what is put out as ",
+        h,
+        ".",
+    )
+    sentences: list[Words] = [("Along the top runs the cell state", *equations)]
     amounts = [written(GATES[k][0]) for k in form.order if _lies_between_0_and_1(bound, k)]
     if amounts:
         are = "is" if len(amounts) == 1 else "are"
@@ -82,9 +94,9 @@ def notes(walk: Walkthrough, at: int) -> list[Words]:
     if form.projected:
         sentences.append(("The entries of ", written(H_PREV), " and ", h, " are those of the projection."))
     if variant.peephole != "none":
-        seers = [k for k in PEEPHOLES if k in variant.own]
-        early = _enumerated([written(GATES[k][0]) for k in seers if k != "o"])
-        see = " see " if len(seers) > 2 else " sees "
+        peephole_gates = [k for k in PEEPHOLES if k in variant.own]
+        early = _enumerated([written(GATES[k][0]) for k in peephole_gates if k != "o"])
+        see = " see " if len(peephole_gates) > 2 else " sees "
         where = (see, written(C_PREV), ", and ", o, " sees ", written(form.cell), ".")
         sentences.append(("Dashed, the peepholes: ", *early, *where))
     if variant.layer_norm == "gates":

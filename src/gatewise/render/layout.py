@@ -63,8 +63,8 @@ BlockGroup = Block | Equations | Definitions
 
 
 def numbered(walk: Walkthrough) -> Iterator[tuple[int, Section, bool]]:
-    """Yield the sections, each with its place, and whether a step begins with it (or what comes after them all);
-    in every step places are counted anew.
+    """Yield a walkthrough's sections, each with its place, counted anew in every step, and whether a step begins with it
+    (or what comes after them all).
     """
     time, place = None, 0
     for section in walk.sections:
@@ -74,7 +74,7 @@ def numbered(walk: Walkthrough) -> Iterator[tuple[int, Section, bool]]:
 
 
 def grouped(blocks: Sequence[Block]) -> Iterator[BlockGroup]:
-    """Yield the blocks of a section, equations that follow each other together, and so definitions."""
+    """Yield the blocks of a walkthrough's section, equations that follow each other together, and so definitions."""
     for kind, neighbours in groupby(blocks, type):
         if kind in GROUPS:
             yield GROUPS[kind](neighbours)  # type: ignore[arg-type]
@@ -83,7 +83,7 @@ def grouped(blocks: Sequence[Block]) -> Iterator[BlockGroup]:
 
 
 def worked(group: Sequence[WorkedEquation], walk: Walkthrough, most: int | None = MOST_UNITS) -> Iterator[Entry | Rest]:
-    """Yield the lines of equations with numbers in them, in the order in which they follow from each other:
+    """Yield a walkthrough's equations with numbers in them, in the order in which they follow from each other:
     unit by unit up to a number of all units, that number, unit by unit again.
     """
     with_numbers = [equation for equation in group if equation.worked]
@@ -149,7 +149,7 @@ class TableRows:
 
 
 def pieces(table: NumberTable) -> Iterator[TableRows]:
-    """Yield the rows of a table that are shown; of a long one, as many at a time as are laid out together."""
+    """Yield the rows of a walkthrough's table that are shown; of a long one, as many at a time as share a layout."""
     if table.whole and len(table.rows) > MOST_TOGETHER:
         for start in range(0, len(table.rows), MOST_TOGETHER):
             yield TableRows(tuple(table.rows[start : start + MOST_TOGETHER]))
@@ -165,7 +165,7 @@ def rows(table: NumberTable) -> tuple[list[tuple[Words, Sequence[Any]]], int]:
 
 
 def shares(values: Sequence[Any]) -> list[float | None]:
-    """Return the share of each value in the sum of their absolute values; None where that is not finite."""
+    """Return the share of each term of a sum in the sum of absolute values; None where that is not finite."""
     total = sum(abs(value) for value in values)
     parts = (abs(value) / total if total else 0.0 for value in values)
     return [part if np.isfinite(part) else None for part in parts]

@@ -36,7 +36,7 @@ def render(walkthrough: Walkthrough) -> str:
 
 
 def sections(walk: Walkthrough, *, worked: bool = True) -> Iterator[tuple[Section, str]]:
-    """Yield each section with its Markdown, under its heading and that of a step that begins with it.
+    """Yield each section of a walkthrough with its Markdown, under its heading and that of a step it begins.
 
     Without `worked`, no equation is shown with numbers in it.
     """

@@ -171,7 +171,7 @@ def _shortest_number(value: float) -> str:
 
 
 def largest(values: Any) -> float:
-    """Return the largest absolute value among those that are finite, or 0."""
+    """Return the largest absolute value among those that are finite, or 0, to which a diagram's bars are scaled."""
     finite = np.abs(np.asarray(values, np.float64))
     finite = finite[np.isfinite(finite)]
     return float(finite.max()) if finite.size else 0.0

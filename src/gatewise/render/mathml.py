@@ -50,7 +50,7 @@ Nodes = tuple[Element | str, ...]
 
 
 def math(formula: Formula) -> str:
-    """Return a formula that stays on one line.
+    """Return a formula as a MathML element that stays on one line.
 
     Examples
     --------
@@ -274,7 +274,7 @@ def _with_hue(node: Element | str, hue: str) -> Element | str:
 
 
 def parts(symbol: Symbol) -> tuple[str, list[str]]:
-    """Return the letter of a symbol, or its word, and what stands below it: h and prev of h_prev."""
+    """Return a symbol's letter or word, and what stands below it in a formula: h and prev of h_prev."""
     head, _, rest = symbol.base.partition("_")
     if len(head) > 1 and TILDE not in head:
         head, rest = symbol.base, ""

@@ -97,7 +97,7 @@ def width(node: Formula) -> float:
 
 
 def _direct_parts(node: Formula) -> Iterator[Formula]:
-    """Yield the direct parts of a formula."""
+    """Yield the direct parts of a formula, whose widths on the page add up."""
     for field in fields(node):
         value: Any = getattr(node, field.name)
         yield from (part for part in (value if isinstance(value, tuple) else (value,)) if isinstance(part, Formula))

@@ -41,8 +41,8 @@ def of_walk(steps: Sequence[Bound], *, backward: bool) -> Object:
 
 
 def of_wiring(wiring: Wiring, write: Write = numbers) -> Object:
-    """Return a wiring, its programs and its parameters, arrays as `write` has them; cells of one form and size share a
-    program.
+    """Return a wiring, its programs and its parameters as plain data, arrays as `write` has them; cells of one form and
+    size share a program.
     """
     programs = list(wiring.programs)
     parameters: list[Object] = []

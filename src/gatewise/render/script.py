@@ -75,7 +75,7 @@ def setup(quiet: str) -> str:
 
 
 def function_names(activations: Iterable[Activation], allotted: code.Allotted) -> dict[Activation, str]:
-    """Return the Python names of nonlinearities: NumPy's of tanh, the others' own."""
+    """Return the names of nonlinearities in a notebook's code: NumPy's of tanh, the others' own."""
     return {
         activation: "np.tanh" if activation.name == "tanh" else allotted.name(activation, activation.name)
         for activation in activations
@@ -107,7 +107,7 @@ class Script:
         self.links = {self.of(into): (self.of(source), by) for into, (source, by) in links.items()}
 
     def _masks_by_weights(self) -> dict[Symbol, Symbol]:
-        """Return the weights that DropConnect masks, each with its mask."""
+        """Return the weights that DropConnect masks, each with its mask, by symbols of the notation."""
         form = self.steps[0].form
         base = "U" if form.split or form.haste else "W"
         pairs = {Symbol(base, k): Symbol("D", k) for k in form.weighted_gates if "weight" in form.dropout}
@@ -123,7 +123,7 @@ class Script:
         return shared
 
     def _used_parameters(self, program: Program) -> Iterator[Symbol]:
-        """Yield the parameters of a program, and its masks of weights, as its equations use them."""
+        """Yield the parameters of a program, and its masks of weights, in the order in which its equations use them."""
         for line in (*program.forward, *(program.backward if self.walk.backward else ())):
             for symbol in program.symbols[line.left]:
                 if symbol in program.of_kind(PARAMETER) or symbol.base == "D":
@@ -203,13 +203,13 @@ class Script:
         return name
 
     def _add_inputs(self, at: int | None, *kinds: str) -> None:
-        """Add the code that assigns the inputs of a step that are of some kinds."""
+        """Add to a notebook's code the assignments of a step's inputs that are of some kinds."""
         step = self.steps[at or 0]
         for symbol in (symbol for kind in kinds for symbol in step.program.of_kind(kind)):
             self._input_name(self.of(symbol), at, step.scope[symbol])
 
     def _add_equation(self, assignment: Assignment, bound: WorkedEquation, at: int | None) -> None:
-        """Add an equation of a step to the cell's code, compute its value, and show it."""
+        """Add an equation of a step to the notebook cell's code, compute its value, and show it."""
         equation = written.equation(bound, self.notation)
         names = {symbol: self._input_name(symbol, at, equation.env[symbol]) for symbol in symbols(equation.right)}
         line = _Line(self.name(equation.left, at), equation.right, names)
@@ -222,7 +222,7 @@ class Script:
             self.gradients[replace(equation.left, d=False)] = line.name
 
     def _add_nonlinearities(self) -> None:
-        """Add the code of the nonlinearities and their slopes, and show a table of their values."""
+        """Add to a notebook's code the nonlinearities and their slopes, and show a table of their values."""
         a, y = Symbol("a"), Symbol("y")
         at = np.array(TABLE, np.float64)
         for activation, name in self.functions.items():
@@ -243,7 +243,7 @@ class Script:
                 self._add_output(f"{short}_slope", f"{short}_slope({name}(a))", slopes)
 
     def _add_running_product(self) -> None:
-        """Add the code of the forget gates' running product, from the last step to the first."""
+        """Add to a notebook's code the forget gates' running product, from the last step to the first."""
         gate, carried = self.of(F), Symbol("carried")
         for at in range(self.last, -1, -1):
             names = {gate: self.name(gate, at)}
@@ -258,7 +258,7 @@ class Script:
     # The check: the loss as a function of all that goes in, and its central differences.
 
     def _add_gradient_check(self) -> None:
-        """Add the code that compares every gradient with central differences of the loss."""
+        """Add to a notebook's code the comparison of every gradient with central differences of the loss."""
         steps = range(self.last + 1)
         checks = [self._parameter_check(symbol, name) for symbol, name in self.gradients.items()]
         x, dx = self.of(X), self.of(d(X))

@@ -133,10 +133,10 @@ def _line_templates(line: Assignment, ranks: Ranks) -> dict[str, Any]:
 
 
 def with_slots(formula: Formula, ranks: Ranks) -> Formula:
-    """Return a formula with slots where `gatewise.symbolic.evaluation.substitute` puts numbers."""
+    """Return a formula as a template: with slots where `substitute` puts the numbers of one unit."""
 
     def put_slot(node: Formula) -> Formula | None:
-        """Return the slot of a symbol, or the slotted terms of a sum, product or mean; None keeps the node."""
+        """Return the slot of a template for a symbol, or a sum, product or mean with slots; None keeps the node."""
         match node:
             case Symbol():
                 name, rank = text.formula(node), ranks[node]

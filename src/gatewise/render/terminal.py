@@ -51,7 +51,7 @@ def render(walkthrough: Walkthrough) -> str:
 
 
 def worked_lines(group: Sequence[WorkedEquation], walkthrough: Walkthrough) -> list[str]:
-    """Return equations that follow each other with the numbers of each entry in them, as lines of text."""
+    """Return equations that follow each other, with each entry's numbers, as lines of text for a terminal."""
     writer = _TerminalWriter(WIDTH)
     writer.walk = walkthrough
     return [
@@ -67,7 +67,7 @@ def show(walkthrough: Walkthrough, console: Console) -> None:
 
 
 def _single_spaced(walkthrough: Walkthrough, writer: _TerminalWriter) -> Iterator[Text]:
-    """Yield the lines of a walkthrough, with never more than one blank line between two others."""
+    """Yield the lines of a walkthrough for a terminal, with never more than one blank line between two others."""
     blank = False
     for line in writer.lines(walkthrough):
         line.rstrip()
@@ -145,7 +145,7 @@ class _TerminalWriter:
                 )
 
     def _broken_text(self, text: str, indent: int, hanging: int) -> list[str]:
-        """Break text at its spaces into lines that fit, the first indented by `indent`, the others by `hanging`."""
+        """Break text for a terminal into lines that fit, the first indented by `indent`, the others by `hanging`."""
         words = self.letters(text).split(" ")
         lines = [" " * indent + words[0]]
         for word in words[1:]:
@@ -161,7 +161,7 @@ class _TerminalWriter:
     # Equations: in symbols, with their shapes, then with the numbers of each unit.
 
     def _equation_lines(self, group: Sequence[WorkedEquation]) -> Iterator[Text]:
-        """Yield equations that belong together as lines of text: in symbols, then with each unit's numbers."""
+        """Yield equations that belong together as lines of a terminal: in symbols, then with each unit's numbers."""
         width = max(cell_len(self._glued(equation.left)) for equation in group)
         for equation in group:
             yield from self._symbolic_lines(equation, width)
@@ -209,7 +209,7 @@ class _TerminalWriter:
         yield last
 
     def _products_lines(self, expanded: Expanded) -> Iterator[Text]:
-        """Yield every product in a sum as lines of text: its weight, value, product and share."""
+        """Yield every product in a sum as lines of a terminal: its weight, value, product and share."""
         terms, sign = expanded.terms, self.letters("×")
         yield Text("")
         yield from self._wrapped(caption(expanded, self.walk), 3, 3)
@@ -233,7 +233,7 @@ class _TerminalWriter:
     # their first and last rows.
 
     def _table_lines(self, table: NumberTable) -> Iterator[Text]:
-        """Yield a table of numbers as lines of text, under its title."""
+        """Yield a table of numbers as lines of a terminal, under its title."""
         if table.title:
             yield from self._wrapped(clean(write_words(table.title, glued)), 3, 3)
         for piece in pieces(table):

@@ -146,7 +146,7 @@ class TextWriter:
         return "×" if of_numbers(node, bracketed=bracketed) else " * "
 
     def transposed(self, matrix: Formula) -> str:
-        """Return a matrix or a vector transposed."""
+        """Return a matrix or a vector transposed, as text."""
         return f"{self.tight(matrix)}ᵀ"
 
     def row(self, values: Sequence[Any]) -> str:
@@ -160,7 +160,7 @@ class TextWriter:
         return str(rest).replace(" ", GLUE)
 
     def sum(self, node: Sum) -> str:
-        """Return a sum."""
+        """Return a sum as text."""
         return self.joined(self.terms(node))
 
     def terms(self, node: Sum) -> list[tuple[str, str]]:
@@ -174,7 +174,7 @@ class TextWriter:
         return " ".join([first if sign == "+" else f"-{first}", *(f"{s}{self.gap}{text}" for s, text in rest)])
 
     def term(self, node: Formula) -> tuple[str, str]:
-        """Return a term of a sum as its sign and the rest; a short one stays on one line."""
+        """Return a term of a sum as its sign and the text of the rest; a short one stays on one line."""
         sign, rest = signed(node)
         written = self.product(rest, bracketed=True) if isinstance(rest, Product) else self.write(rest)
         written = f"({written})" if loose_behind(sign, rest) else written
@@ -191,7 +191,7 @@ def _symbol_text(symbol: Symbol) -> str:
 
 
 def spell_out(problem: UnicodeError) -> tuple[str, int]:
-    """Write what an encoding has not in letters that each has: an error handler of `codecs`."""
+    """Return letters that an encoding has for text that it lacks: an error handler of `codecs` for a terminal."""
     if not isinstance(problem, UnicodeEncodeError):
         raise problem
     text = problem.object[problem.start : problem.end].translate(SPELLED)

@@ -101,7 +101,7 @@ def _unfold_terms(terms: Sequence[Formula], names: Sequence[str | Formula], tota
 
 
 def _simplify(node: Formula, steps: list[Computation | UnfoldedTerms], names: Mapping[str, tuple[str, ...]]) -> Formula:
-    """Return a formula whose parts are numbers; the steps that gave those numbers are appended to `steps`."""
+    """Return a formula whose parts are numbers; the steps that gave those are appended to `steps`, to be shown."""
     match node:
         case Number() | NumberRow():
             return node
@@ -126,7 +126,7 @@ def _simplify(node: Formula, steps: list[Computation | UnfoldedTerms], names: Ma
 def _as_number(
     node: Formula, steps: list[Computation | UnfoldedTerms], names: Mapping[str, tuple[str, ...]]
 ) -> Formula:
-    """Return the number that a formula is; the steps that gave it are appended to `steps`."""
+    """Return a formula of numbers as one number; the steps that gave it are appended to `steps`, to be shown."""
     if isinstance(node, Negative) and isinstance(inner := _as_number(node.term, steps, names), Number):
         return Number(-inner.value)
     value = _value(node)

@@ -40,7 +40,7 @@ def elided(parts: Sequence[_Part], most: int | None = MOST_TERMS) -> list[_Part 
 
 
 def signed(term: Formula) -> tuple[str, Formula]:
-    """Return a term of a sum as its sign and the rest; a negative number behind a minus is a sum, to have brackets."""
+    """Return a term of a sum as it is written: its sign and the rest; a negative number behind a minus has brackets."""
     match term:
         case Negative(Product((Number(value), *rest))) if value < 0:
             return "-", Product((Sum((Number(value),)), *rest))
@@ -54,7 +54,7 @@ def signed(term: Formula) -> tuple[str, Formula]:
 
 
 def loose(node: Formula, *kinds: type[Formula]) -> bool:
-    """Return whether a formula needs brackets, as one of some kinds does; a negative number does anywhere."""
+    """Return whether a formula is written in brackets, as one of some kinds is; a negative number is anywhere."""
     if isinstance(node, Slope):
         return loose(node.body, *kinds)
     return isinstance(node, kinds) or (isinstance(node, Number) and node.value < 0)

@@ -39,6 +39,7 @@ class Arriving:
         steps_to_keep: Iterable[int] = (),
         share_of: Callable[[BoundStep], Array] | None = None,
     ) -> None:
+        """Prepare the backward pass of a run, whose gradients are computed step by step when asked for."""
         self.steps, self.share_of = steps, share_of
         self.carry = steps[0].program.carry_backward
         self.end, self.steps_to_keep = len(steps) - 1, frozenset(steps_to_keep)
@@ -48,7 +49,7 @@ class Arriving:
         return dict(zip((carry.into for carry in self.carry), (dh, dc), strict=True))
 
     def __call__(self, at: int) -> Mapping[Symbol, Any]:
-        """Return the gradients that arrive at a step."""
+        """Return the gradients that arrive at a step of a run from the step after it, computed when first needed."""
         if at in self.steps_to_keep:
             return self.total.arriving[at]
         nearest = min(place for place in self.known if place >= at)
@@ -65,7 +66,7 @@ class Arriving:
         return self.known[at]
 
     def _keep_gradients(self, at: int, arriving: Mapping[Symbol, Any]) -> None:
-        """Keep the gradients that arrive at a step, and forget those that were kept first."""
+        """Keep the gradients that arrive at a step of a run, and forget those that were kept first."""
         self.known[at] = arriving
         if len(self.known) > 2 * KEPT:
             del self.known[next(place for place in self.known if place != self.end)]

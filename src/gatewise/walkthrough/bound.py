@@ -57,6 +57,7 @@ class BoundStep:
         dy: Array | None = None,
         arriving: Callable[[int], Mapping[Symbol, Any]] | None = None,
     ) -> None:
+        """Hold a step of a walkthrough with its notation; its program is bound when a number is needed."""
         self.step, self.p, self.M, self.time, self.at = step, step.parameters, step.moment, time, at
         self.units = tuple(range(self.p.hidden_size)) if units is None else units
         self.expanded = units is not None
@@ -153,7 +154,7 @@ class BoundStep:
         return Section(key, title, tuple(blocks), time, self.at)
 
     def terms(self, left: Symbol, quantity: str) -> list[Block]:
-        """Return every product in a quantity of the expanded units."""
+        """Return every product in a quantity of the expanded units, as blocks of a walkthrough."""
         if not self.expanded:
             return []
         return [Expanded(left, k, self.step.terms(quantity, k)) for k in self.units]
@@ -207,7 +208,7 @@ def over_all_steps(steps: Sequence[Bound], line: Assignment) -> WorkedEquation:
 
 
 def are_one_run(steps: Sequence[Bound]) -> bool:
-    """Return whether each step begins where the one before it ended, in the same cell."""
+    """Return whether steps to walk through are one run: the same cell, each beginning where the last one ended."""
     return all(
         before.p is after.p
         and all(
@@ -225,6 +226,7 @@ def require_one_run(steps: Sequence[Bound]) -> None:
 
 
 def _checked_gradient(name: str, gradient: npt.ArrayLike | None, default: Array) -> Array:
+    """Return a gradient at the last step as an array, or its default; refuse one of another shape."""
     if gradient is None:
         return default
     array = numbers(name, gradient)
@@ -234,7 +236,7 @@ def _checked_gradient(name: str, gradient: npt.ArrayLike | None, default: Array)
 
 
 def axes(step: Step) -> Mapping[str, tuple[str, ...]]:
-    """Return the names of the entries along each axis of a step's vectors and matrices."""
+    """Return the names of the entries along each axis of a step's vectors and matrices, for a walkthrough."""
     p, labels = step.parameters, step.labels
     units = tuple(labels.unit(k) if labels.units is not None else f"unit {k}" for k in range(p.hidden_size))
     columns = tuple(step.column_names())

@@ -136,6 +136,7 @@ class _WalkedRun:
     def __init__(
         self, steps: Sequence[Step], units: tuple[int, ...] | None, notation: Notation, dy: Array | None
     ) -> None:
+        """Prepare the steps of a walkthrough's run, each bound to its program when it is needed."""
         many = len(steps) > 1
         self.times = Lazy(len(steps), lambda n: _time_name(steps[n], n))
         self.arriving: Arriving | None = None

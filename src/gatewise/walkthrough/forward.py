@@ -66,7 +66,7 @@ def _input_section(bound: BoundStep) -> Section:
 
 
 def _combined_input_section(bound: BoundStep, equations: Equations) -> Section:
-    """Return the section of the combined input; where h and x go apart, of each under its dropout mask."""
+    """Return the walkthrough's section of the combined input, or of h and x, each under its dropout mask."""
     blocks: list[Block] = [Sentence(words) for words in masks(bound.program)]
     blocks += bound.equations(equations)
     if bound.apart:
@@ -77,7 +77,7 @@ def _combined_input_section(bound: BoundStep, equations: Equations) -> Section:
 
 
 def _sums_section(bound: BoundStep, equations: Equations) -> Section:
-    """Return the section of the sums of all gates, which Haste's layer norm standardises together."""
+    """Return the walkthrough's section of the sums of all gates, which Haste's layer norm standardises together."""
     blocks = bound.equations(equations)
     for line in equations:
         base, k = line.left.base, line.left.sub

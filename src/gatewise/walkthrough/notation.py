@@ -46,7 +46,7 @@ class Notation:
         return lru_cache(1 << 10)(self._rename_symbol)
 
     def _rename_symbol(self, symbol: Symbol) -> Symbol:
-        """Return the symbol that a notation has for one of gatewise's, whether a quantity's or an edited one's."""
+        """Return the symbol that a notation, such as PyTorch's, has for one of gatewise's."""
         if symbol.sub == COMPUTED:  # below what the quantity is called itself
             plain = self.symbol(replace(symbol, sub=""))
             return replace(plain, sub=f"{plain.sub},{COMPUTED}" if plain.sub else COMPUTED)
@@ -58,7 +58,7 @@ class Notation:
         return replace(symbol, base=base, sub=self._rename_subscript(symbol.base, symbol.sub))
 
     def _rename_subscript(self, base: str, sub: str) -> str:
-        """Return the subscript that a notation has for one of gatewise's: the gate's letter, and PyTorch's side."""
+        """Return the subscript that a notation has for one of gatewise's: the gate's letter, in PyTorch its side."""
         sums, gate = (sub[0], sub[1:]) if len(sub) == 2 and sub[0] in "uw" else ("", sub)  # of Haste's layer norm
         gate, comma, rest = gate.partition(",")
         letter = sums + self.letters.get(gate, gate) + comma + rest

@@ -14,7 +14,7 @@ GLUE = "\N{NO-BREAK SPACE}"
 
 
 def number(value: Any, digits: int = DIGITS) -> str:
-    """Return a number with up to `digits` decimals; very small and very large ones in scientific notation.
+    """Return a number as text with up to `digits` decimals; very small and very large ones in scientific notation.
 
     Examples
     --------

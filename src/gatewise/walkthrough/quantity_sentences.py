@@ -76,7 +76,7 @@ class QuantitySentence:
     of: Symbol
 
     def describe(self, values: Env, units: Sequence[int], names: UnitNames) -> str:
-        """Return the sentence about each unit, or where there are many, about the least and the greatest.
+        """Return the walkthrough's sentence about each unit, or of many units, about the least and the greatest.
 
         `values` are those of the program's symbols in one step; `names` returns the name of a unit.
         """

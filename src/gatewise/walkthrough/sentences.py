@@ -77,7 +77,7 @@ class SentencePattern:
 
 
 def fill_slots(words: str, values: Mapping[str, Any]) -> str:
-    r"""Return words with values in their slots.
+    r"""Return the words of a sentence with values in their slots.
 
     Examples
     --------

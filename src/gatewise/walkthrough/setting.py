@@ -101,7 +101,7 @@ def tables(bound: BoundStep, p: Parameters, named: Callable[[Symbol], Symbol] = 
     with_bias = np.concatenate([p.weight, p.bias[..., None]], axis=-1)
 
     def add_table(title: Words, array: Any, rows: Sequence[Words], columns: Sequence[Words]) -> None:
-        """Add a table of a matrix; where vectors are rows, it is transposed."""
+        """Add a matrix to the walkthrough's tables; where vectors are rows, it is transposed."""
         if notation.rows:
             array, rows, columns = array.T, columns, rows
         blocks.append(NumberTable(title, tuple(columns), tuple(zip(rows, map(tuple, array), strict=True))))
@@ -149,7 +149,7 @@ def tables_of_units(
     digits: int,
     every: bool,
 ) -> list[Block]:
-    """Return a table of the steps of a run for each of the first units; `row` makes a row, given unit and place."""
+    """Return a walkthrough's table of the steps for each of the first units; `row` makes it of a unit and place."""
     units, blocks = steps[0].units, list[Block]()
     for k in units[:FEW]:
         rows, left_out = ends(len(steps), partial(row, k), every=every)

@@ -116,7 +116,7 @@ def carried_share(step: BoundStep) -> Any:
 
 
 def _products_blocks(step: BoundStep, equation: WorkedEquation) -> list[Block]:
-    """Return every product in the gradients of the expanded units' hidden states, or of all if projected."""
+    """Return every product in the gradients of the expanded units' hidden states, as a walkthrough's blocks."""
     if not step.expanded or not equation.products:
         return []
     entries = step.units if step.p.projection is None else range(step.p.recurrent_size)

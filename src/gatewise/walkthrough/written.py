@@ -12,7 +12,7 @@ from gatewise.walkthrough.parts import Block, Expanded, NumberTable, Section, Se
 
 
 def section(section: Section, notation: Notation) -> Section:
-    """Return a section in the symbols and shapes of a notation; it has gatewise's own already."""
+    """Return a walkthrough's section, written in gatewise's symbols, in the symbols and shapes of a notation."""
     if notation is DEFAULT:
         return section
     return replace(section, blocks=tuple(_block_in_notation(block, notation) for block in section.blocks))
@@ -42,7 +42,7 @@ def _words_in_notation(words: Words, notation: Notation) -> Words:
 
 
 def equation(equation: WorkedEquation, notation: Notation) -> WorkedEquation:
-    """Return an equation in the symbols and shapes of a notation."""
+    """Return a walkthrough's equation in the symbols and matrix shapes of a notation."""
     matrix = np.ndim(equation.value) == 2 and notation.rows
     return replace(
         equation,
