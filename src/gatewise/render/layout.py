@@ -63,8 +63,8 @@ BlockGroup = Block | Equations | Definitions
 
 
 def numbered(walk: Walkthrough) -> Iterator[tuple[int, Section, bool]]:
-    """Yield a walkthrough's sections, each with its place, counted anew in every step, and whether a step begins with it
-    (or what comes after them all).
+    """Yield a walkthrough's sections, each with its place, counted anew in every step, and whether a step begins
+    with it (or what comes after them all).
     """
     time, place = None, 0
     for section in walk.sections:
