@@ -229,9 +229,9 @@ def _load_torchscript(path: Path, contents: Contents) -> WholeModel:
 
 def _load_keras(path: Path, contents: Contents) -> WholeModel:
     """Return a Keras model that Keras has loaded, with its inputs."""
-    from gatewise.interop.keras.live import library
+    from gatewise.interop.keras.live import import_keras
 
-    keras = library()
+    keras = import_keras()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

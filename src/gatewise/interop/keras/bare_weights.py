@@ -34,7 +34,7 @@ class Options:
             raise OptionError(f"there is no merge {values['merge']!r}; allowed: concat, sum, mul, ave, None")
 
     def activation(self, name: str, default: str, notes: list[str]) -> Activation | None:
-        """Return an activation that the file does not state; a note says which default is assumed."""
+        """Return an activation that a Keras file does not state; a note says which default is assumed."""
         self.used.add(name)
         if name in self.activations:
             return self.activations[name]
@@ -44,7 +44,7 @@ class Options:
         return activation(default, self.version)
 
     def variant(self, config: Mapping[str, Any], notes: list[str]) -> Variant:
-        """Return the variant of a cell by its configuration, where this states the activations."""
+        """Return the variant of a Keras cell by its configuration, or by options where that lacks its activations."""
         stated = [config[name] for name in ("recurrent_activation", "inner_activation") if name in config][:1]
         if "activation" in config:
             inner = activation(config["activation"], self.version)
@@ -56,7 +56,7 @@ class Options:
         return variant_of(inner, self.activation("recurrent_activation", default, notes))
 
     def setting(self, name: str, default: Any, subject: str, notes: list[str]) -> Any:
-        """Return an option; where it is not given, the default, and a note that it is assumed for the subject."""
+        """Return an option for a Keras file; where it is not given, the default, which a note on the subject says."""
         self.used.add(name)
         if name in self.values:
             return self.values[name]
@@ -65,7 +65,7 @@ class Options:
         return default
 
     def require_used(self, path: str) -> None:
-        """Raise OptionError for an option that nothing in the file needed."""
+        """Raise OptionError for an option that nothing in the Keras file needed."""
         for name in self.values:
             if name not in self.used:
                 raise OptionError(f"{name} is given, but no LSTM in {path} needs it")
@@ -79,10 +79,10 @@ class CellWeights(NamedTuple):
     config: Mapping[str, Any]
 
 
-def assemble(
+def assemble_lstm(
     columns: Sequence[Sequence[CellWeights]], merge: str, backward: bool, options: Options
 ) -> tuple[LSTM, str, str]:
-    """Return an LSTM, its convention in words, and the group of the file that holds its arrays.
+    """Return the LSTM of Keras cells, its convention in words, and the group of the file that holds its arrays.
 
     `columns` are the cells of each direction, which become cells of one precision; `backward` is of a single direction.
     """
@@ -98,14 +98,14 @@ def assemble(
 
 
 def linear_part(name: str, tensors: Sequence[KerasTensor]) -> StoredLayer:
-    """Return a linear layer of a kernel (features, output), and a bias if there is one."""
+    """Return a linear layer of a Keras kernel (features, output), and a bias if there is one."""
     kernel = tensors[0]
     bias = tensors[1].read if len(tensors) > 1 and tensors[1].shape == kernel.shape[1:] else None
     return StoredLayer(name, "linear layer", kernel.shape[::-1], lambda: kernel.read().T, bias)
 
 
 def embedding_part(name: str, tensors: Sequence[KerasTensor]) -> StoredLayer:
-    """Return an embedding of a table (vocabulary, size)."""
+    """Return an embedding of a table (vocabulary, size) in a Keras file."""
     return StoredLayer(name, "embedding", tensors[0].shape, tensors[0].read)
 
 
@@ -122,35 +122,35 @@ class _Recogniser:
         return with_distinct_names(self.lstms), tuple(self.parts), tuple(self.refused)
 
     def add_lstm(self, name: str, cells: Sequence[WeightRun], layer: str) -> None:
-        """Add an LSTM of two directions, or of one with one or several layers."""
+        """Add the LSTM of Keras cells, two directions or a stack, or the reason why it is refused."""
         try:
-            self.lstms.append(self._lstm(name, cells, layer))
+            self.lstms.append(self._lstm_of_cells(name, cells, layer))
         except (GatewiseError, ValueError, OverflowError) as problem:
             self.refused.append(Refused(name, str(problem)))
 
-    def _lstm(self, name: str, cells: Sequence[WeightRun], layer: str) -> StoredLSTM:
-        """Return the LSTM of cells, with notes on the settings that the file leaves out."""
+    def _lstm_of_cells(self, name: str, cells: Sequence[WeightRun], layer: str) -> StoredLSTM:
+        """Return the LSTM of Keras cells, with notes on the settings that the file leaves out."""
         options, notes = self.options, list[str]()
         for run in cells:
             if (problem := shape_problem(run.tensors)) is not None:
                 raise FileError(problem)
-        both = len(cells) == 2 and _are_directions(cells[0], cells[1], layer, options)
+        bidirectional = len(cells) == 2 and _are_directions(cells[0], cells[1], layer, options)
         weights = []
         for run in cells:
             fused = run.tensors[-1].shape == (8 * run.units,)
             weights.append(CellWeights(run.tensors, Variant() if fused else options.variant({}, notes), {}))
         backward, merge = False, "concat"
-        if both:
+        if bidirectional:
             merge = MERGES[options.setting("merge", "concat", "how its directions are merged", notes)]
         else:
             backward = options.setting("go_backwards", False, "its direction", notes)
-        columns = [[cell] for cell in weights] if both else [weights]
-        lstm, convention, group = assemble(columns, merge, backward, options)
+        columns = [[cell] for cell in weights] if bidirectional else [weights]
+        lstm, convention, group = assemble_lstm(columns, merge, backward, options)
         notes = list(dict.fromkeys(notes))
         return StoredLSTM(name, lstm, convention, group, tuple(notes), batch_first=True, time_reversed=backward)
 
     def add_part(self, name: str, run: WeightRun) -> None:
-        """Add a layer that is no LSTM."""
+        """Add a Keras layer that is no LSTM, by the shapes and names of its arrays."""
         shapes = [tensor.shape for tensor in run.tensors]
         matrix, alone = len(shapes[0]) == 2, len(shapes) == 1
         if matrix and (run.roles[0] == "embeddings" or (alone and "embedding" in name)):
@@ -161,7 +161,7 @@ class _Recogniser:
             self.parts.append(StoredLayer(name, f"layer with {', '.join(map(clean, run.roles[:6]))}", ()))
 
     def add_group(self, group: WeightGroup, key: str) -> None:
-        """Add the layers in a group of the tree, which has that key among the others."""
+        """Add the layers in a group of a Keras 3 weight tree, which has that key among the others."""
         name = clean(group.name or group.path or "model")
         sides = {side: group.children.get(f"{side}_layer") for side in ("forward", "backward")}
         if all(inner is not None for inner in sides.values()):
@@ -185,12 +185,12 @@ class _Recogniser:
                 self.parts.append(embedding_part(name, run.tensors))
             elif alone or run.tensors[1].shape == run.tensors[0].shape[1:]:
                 self.parts.append(linear_part(name, run.tensors))
-        for key, child in _in_order(group.children):
+        for key, child in _in_numeric_order(group.children):
             self.add_group(child, key)
 
 
-def from_layers(options: Options, layers: Mapping[str, Sequence[KerasTensor]]) -> Listing:
-    """Return the layers in weights of Keras 1 and 2, which are listed by layer."""
+def recognise_layers(options: Options, layers: Mapping[str, Sequence[KerasTensor]]) -> Listing:
+    """Return the LSTMs and other layers in bare weights of Keras 1 and 2, which are listed by layer."""
     recogniser = _Recogniser(options)
     for layer, tensors in layers.items():
         all_runs = weight_runs(tensors, layer)
@@ -205,8 +205,8 @@ def from_layers(options: Options, layers: Mapping[str, Sequence[KerasTensor]]) -
     return recogniser.listing()
 
 
-def from_tree(options: Options, tree: WeightGroup | None) -> Listing:
-    """Return the layers in a tree of weights."""
+def recognise_tree(options: Options, tree: WeightGroup | None) -> Listing:
+    """Return the LSTMs and other layers in bare weights of Keras 3, a tree of groups."""
     recogniser = _Recogniser(options)
     if tree is not None:
         recogniser.add_group(tree, "")
@@ -214,7 +214,7 @@ def from_tree(options: Options, tree: WeightGroup | None) -> Listing:
 
 
 def _group_cells(cells: Sequence[WeightRun], layer: str, options: Options) -> Iterator[tuple[WeightRun, ...]]:
-    """Yield the cells that make an LSTM: two directions, the cells of a stack, or each separately."""
+    """Yield the Keras cells of each LSTM: two directions, the cells of a stack, or one alone."""
     rest = list(cells)
     while rest:
         first = rest.pop(0)
@@ -230,7 +230,7 @@ def _group_cells(cells: Sequence[WeightRun], layer: str, options: Options) -> It
 
 
 def _are_directions(first: WeightRun, second: WeightRun, layer: str, options: Options) -> bool:
-    """Say whether two cells are the directions of a Bidirectional."""
+    """Say whether two Keras cells are the directions of a Bidirectional."""
     if first.inputs != second.inputs:
         return False
     if "forward" in first.place + first.owner and "backward" in second.place + second.owner:
@@ -244,17 +244,17 @@ def _cell_run(path: str, tensors: tuple[KerasTensor, ...]) -> WeightRun:
 
 
 def _cells_in(group: WeightGroup) -> list[WeightRun]:
-    """Return the cells of a recurrent layer in a tree; none of another layer."""
+    """Return the cells of a recurrent layer in a tree of Keras weights; none of another layer."""
     inner = group.children.get("cell")
     if inner is None:
         return []
     stack = inner.children.get("cells")
-    cells = [inner] if stack is None else [cell for _, cell in _in_order(stack.children)]
+    cells = [inner] if stack is None else [cell for _, cell in _in_numeric_order(stack.children)]
     return [_cell_run(group.path, cell.tensors) for cell in cells]
 
 
-def _in_order(children: Mapping[str, WeightGroup]) -> list[tuple[str, WeightGroup]]:
-    """Return members in the order of their numbers: lstm, lstm_1, …, lstm_10."""
+def _in_numeric_order(children: Mapping[str, WeightGroup]) -> list[tuple[str, WeightGroup]]:
+    """Return members of a Keras weight tree in the order of their numbers: lstm, lstm_1, …, lstm_10."""
 
     def order(item: tuple[str, WeightGroup]) -> tuple[str, int]:
         stem, _, number = item[0].rpartition("_")

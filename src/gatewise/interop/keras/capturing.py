@@ -13,7 +13,7 @@ from gatewise.errors import GatewiseError, OptionError
 from gatewise.interop.captured import Captured, difference
 from gatewise.interop.conventions import iterate_arrays
 from gatewise.interop.keras.config import masked_output
-from gatewise.interop.keras.live import library, live_tensors, lstm_of, numbers, recurrent_layers
+from gatewise.interop.keras.live import import_keras, live_tensors, lstm_of, numbers, recurrent_layers
 from gatewise.interop.keras.states import read_state, write_state
 from gatewise.layers import LSTM
 from gatewise.layers.merging import merge
@@ -41,7 +41,7 @@ def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
     OptionError
         If it is not a Keras layer, there is no LSTM in it, or one cannot be read.
     """
-    keras = library()
+    keras = import_keras()
     if not isinstance(model, keras.layers.Layer):
         raise OptionError(f"capture takes a Keras model, not {type(model).__name__}")
     layers_of = recurrent_layers(model)
@@ -53,23 +53,25 @@ def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
     restored: list[tuple[Any, dict[str, Any]]] = []
 
     def watch(layer: Any, name: str) -> Callable[..., Any]:
+        """Return a replacement of a Keras layer's `call` that also traces its LSTM."""
         original = layer.call
         order = count()
 
-        def call(sequences: Any, initial_state: Any = None, mask: Any = None, **more: Any) -> Any:
-            before = _initial(layer, initial_state)
+        def traced_call(sequences: Any, initial_state: Any = None, mask: Any = None, **more: Any) -> Any:
+            """Run the Keras layer, then its LSTM on the same input, and keep the trace."""
+            before = _initial_states(layer, initial_state)
             result = original(sequences, initial_state=initial_state, mask=mask, **more)
             try:
-                trace, off, notes = _trace_call(layer, lstm_of(layer), numbers(sequences), before, mask, result)
+                trace, deviation, notes = _trace_call(layer, lstm_of(layer), numbers(sequences), before, mask, result)
             except GatewiseError as problem:  # Keras would wrap it in many lines: it is raised after the run
                 problems.append(problem)
                 return result
             if more.get("training"):
                 notes = (*notes, "it ran in training mode: its dropout is not in the trace")
-            captured.append(Captured(name, next(order), trace, off, notes))
+            captured.append(Captured(name, next(order), trace, deviation, notes))
             return result
 
-        return call
+        return traced_call
 
     try:
         for name, layers in layers_of.items():
@@ -86,8 +88,8 @@ def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
     return tuple(captured)
 
 
-def _initial(layer: Any, argument: Any) -> list[Array] | None:
-    """Return the states from which a call starts, h and c of each cell; None for zeros."""
+def _initial_states(layer: Any, argument: Any) -> list[Array] | None:
+    """Return the states from which a call of a Keras layer starts, h and c of each cell; None for zeros."""
     states = list(iterate_arrays(argument))
     if not states and layer.stateful:
         states = list(iterate_arrays(layer.states))
@@ -97,17 +99,17 @@ def _initial(layer: Any, argument: Any) -> list[Array] | None:
 def _trace_call(
     layer: Any, lstm: LSTM, x: Array, before: list[Array] | None, mask: Any, result: Any
 ) -> tuple[LSTMTrace, float, tuple[str, ...]]:
-    """Return the trace of a call, its difference from the layer's result, and notes on their comparison."""
+    """Return the trace of a Keras layer's call, its difference from the layer's result, and notes on both."""
     described, _, version = live_tensors(layer)
     valid = None
     if (steps := next(iterate_arrays(mask), None)) is not None:
-        valid = np.asarray(library().ops.convert_to_numpy(steps)).astype(bool).T
+        valid = np.asarray(import_keras().ops.convert_to_numpy(steps)).astype(bool).T
     state = None if before is None else read_state(before, lstm)
     trace = lstm.trace(x.swapaxes(0, 1), state, mask=valid, masked_output=masked_output(described, version))
     returned = [numbers(array) for array in iterate_arrays(result)]
     inner = layer.forward_layer if described.kind == "Bidirectional" else layer
     outputs = 2 if lstm.bidirectional and lstm.merge[-1] == "none" else 1
-    expected, notes = _as_keras(lstm, trace, inner), []
+    expected, notes = _keras_outputs(lstm, trace, inner), []
     if layer.return_state:
         expected += iterate_arrays(write_state(trace.state))
     if x.dtype != numbers(returned[0]).dtype or "16" in str(inner.compute_dtype):
@@ -118,8 +120,8 @@ def _trace_call(
     return trace, difference(zip(expected, returned, strict=False)), tuple(notes)
 
 
-def _as_keras(lstm: LSTM, trace: LSTMTrace, inner: Any) -> list[Array]:
-    """Return a trace's outputs as the layer returns them: batch first, in its order of the steps, or the last alone."""
+def _keras_outputs(lstm: LSTM, trace: LSTMTrace, inner: Any) -> list[Array]:
+    """Return a trace's outputs as its Keras layer does: batch first, in its order of steps, or the last alone."""
     if inner.return_sequences:
         y = trace.output.swapaxes(0, 1)
         if lstm.directions == ("backward",):

@@ -33,10 +33,10 @@ def network(
     parts: Sequence[StoredLayer],
     refused: Sequence[Refused],
 ) -> Network:
-    """Return the network that a configuration describes; a layer that a `Network` cannot express is refused by name."""
+    """Return the network that a Keras configuration describes; a layer that no `Network` has is refused by name."""
     with reading_network(path):
         builder = Builder(version, lstms, parts, refused)
-        for name, layer, added in _chain(root, "", True):
+        for name, layer, added in _layers_in_order(root, "", True):
             if layer.kind in RECURRENT and layer.forward_layer.flag("return_state"):
                 raise FileError(f"{name!r} ({with_article(layer.kind)}) also returns its states")
             builder.add(name, layer, added)
@@ -46,8 +46,8 @@ def network(
 # The layers in the order in which they run.
 
 
-def _chain(model: Layer, prefix: str, at_start: bool) -> list[tuple[str, Layer, bool]]:
-    """Return the layers of a model, and of each whether it adds the whole model's input: this one's, if `at_start`."""
+def _layers_in_order(model: Layer, prefix: str, at_start: bool) -> list[tuple[str, Layer, bool]]:
+    """Return a Keras model's layers, and of each whether it adds the outer model's input: this one's, if `at_start`."""
     if not model.is_keras:
         raise FileError(f"{model.name!r} is a model of a custom class, whose code is not in the file")
     children = [child for _, child in model.children]
@@ -55,13 +55,13 @@ def _chain(model: Layer, prefix: str, at_start: bool) -> list[tuple[str, Layer, 
     chain: list[tuple[str, Layer, bool]] = []
     for child in ordered:
         name = f"{prefix}/{child.name}" if prefix else child.name
-        chain += _chain(child, name, at_start) if child.holds_layers else [(name, child, child in adds)]
+        chain += _layers_in_order(child, name, at_start) if child.holds_layers else [(name, child, child in adds)]
         at_start = at_start and is_identity(child)
     return chain
 
 
 def _follow_back(model: Layer, children: Sequence[Layer], at_start: bool) -> tuple[list[Layer], set[Layer]]:
-    """Return the layers of a functional model from its input to its output, where each has just one before it.
+    """Return a functional Keras model's layers from its input to its output, if each has just one before it.
 
     The layers that also add the input of the model are returned as well.
     """
@@ -72,29 +72,29 @@ def _follow_back(model: Layer, children: Sequence[Layer], at_start: bool) -> tup
     starts = {name for name, _ in outputs_in(model.config.get("input_layers"))}
     if len(ends) != 1 or len(starts) != 1:
         raise FileError(f"it has {len(starts)} inputs and {len(ends)} outputs; a network has one of each")
-    here, chain = ends.pop(), dict[Layer, None]()
-    adds, beside = set[Layer](), set[Layer]()
+    name, chain = ends.pop(), dict[Layer, None]()
+    adds, on_skip_path = set[Layer](), set[Layer]()
     while True:
-        layer = by_name.get(here)
+        layer = by_name.get(name)
         if layer is None or layer in chain:
-            raise FileError(f"its layers do not connect an input with {next(iter(chain)).name if chain else here!r}")
+            raise FileError(f"its layers do not connect an input with {next(iter(chain)).name if chain else name!r}")
         chain[layer] = None
-        sources = _sources(layer)
+        sources = _source_layers(layer)
         if not sources:
             break
         if len(sources) == 2 and layer.kind == "Add" and layer.is_keras and at_start:
-            direct = [_identities_from_input(by_name, source) for source in sources]
-            if sum(path is not None for path in direct) == 1:
+            paths = [_identities_from_input(by_name, source) for source in sources]
+            if sum(path is not None for path in paths) == 1:
                 adds.add(layer)
-                beside |= {identity for path in direct for identity in path or ()}
-                sources = tuple(source for source, path in zip(sources, direct, strict=True) if path is None)
+                on_skip_path |= {identity for path in paths for identity in path or ()}
+                sources = tuple(source for source, path in zip(sources, paths, strict=True) if path is None)
         if len(sources) > 1:
             raise FileError(
                 f"{layer.name!r} ({with_article(layer.kind)}) has {len(sources)} inputs; a network has no branches"
             )
-        here = sources[0]
+        name = sources[0]
     for child in children:
-        if child not in chain and child not in beside and child.kind not in MASK_MAKERS:
+        if child not in chain and child not in on_skip_path and child.kind not in MASK_MAKERS:
             raise FileError(
                 f"{child.name!r} ({with_article(child.kind)}) is not between its input and its output; a network has no"
                 " branches"
@@ -110,11 +110,11 @@ def _follow_back(model: Layer, children: Sequence[Layer], at_start: bool) -> tup
 
 
 def _identities_from_input(by_name: Mapping[str, Layer], name: str) -> list[Layer] | None:
-    """Return the layers from a model's input to a layer of it, if all of them are identities."""
+    """Return the layers from a Keras model's input to a layer of it, if all of them are identities."""
     path: list[Layer] = []
     while (layer := by_name.get(name)) is not None and is_identity(layer) and layer not in path:
         path.append(layer)
-        sources = _sources(layer)
+        sources = _source_layers(layer)
         if not sources:
             return path
         if len(sources) > 1:
@@ -123,8 +123,8 @@ def _identities_from_input(by_name: Mapping[str, Layer], name: str) -> list[Laye
     return None
 
 
-def _sources(layer: Layer) -> tuple[str, ...]:
-    """Return the layers whose outputs a layer takes, without those that only compute its mask."""
+def _source_layers(layer: Layer) -> tuple[str, ...]:
+    """Return the layers whose outputs a Keras layer takes, without those that only compute its mask."""
     uses = calls(layer)
     if len(uses) > 1:
         raise FileError(f"{layer.name!r} ({with_article(layer.kind)}) is used {len(uses)} times")
@@ -167,7 +167,7 @@ class Builder:
         return self.head if self.stack else self.before
 
     def add(self, name: str, layer: Layer, adds: bool = False) -> None:
-        """Add the next layer; `adds` says that it adds the input of the network to the output of the last."""
+        """Add a Keras layer to the network; `adds` says that it adds the network's input to the last layer's output."""
         kind = layer.kind
         if not layer.is_keras:
             raise FileError(f"{name!r} is {with_article(kind)}, whose code is not in the file")
@@ -176,11 +176,11 @@ class Builder:
         if self.adds:
             raise FileError(f"{name!r} is {with_article(kind)}, which a network does not have after a skip connection")
         if kind == "Embedding" and not (self.stack or self.before) and self.embedding is None and self.masked is None:
-            self._embed(name, layer)
+            self._add_embedding(name, layer)
         elif kind == "Masking" and not (self.stack or self.before) and self.embedding is None:
-            self.masked = _number(layer, "mask_value")
+            self.masked = _config_number(layer, "mask_value")
         elif kind in RECURRENT and not self.head:
-            self._run(name, layer)
+            self._add_recurrent(name, layer)
         elif is_reversal(layer) and self.stack and not self.head:
             self.stack.reverse_steps(name, self.masked is not None or not self.sequences)
         elif kind in ("Dense", "TimeDistributed") and (self.stack or self.embedding is None):
@@ -190,7 +190,7 @@ class Builder:
                 layer.config.get("activation") if kind == "Activation" else {"class_name": kind, "config": layer.config}
             )
             last = self.dense[-1]
-            self.dense[-1] = Linear(last.weight, last.bias, self._activation(name, stated))
+            self.dense[-1] = Linear(last.weight, last.bias, self._linear_activation(name, stated))
             self.plain = False
         elif adds and self.stack:
             self.adds = True
@@ -198,9 +198,9 @@ class Builder:
             where = "after the head" if self.head else "after the LSTM" if self.stack else "before the LSTM"
             raise FileError(f"{name!r} is {with_article(kind)}, which a network does not have {where}")
 
-    def _embed(self, name: str, layer: Layer) -> None:
-        """Add an embedding."""
-        self.embedding, _ = self._weights(name)
+    def _add_embedding(self, name: str, layer: Layer) -> None:
+        """Add a Keras embedding to the network."""
+        self.embedding, _ = self._dense_weights(name)
         if layer.flag("mask_zero"):
             self.masked = 0.0
 
@@ -209,8 +209,8 @@ class Builder:
         """Whether the output of the layers so far has every step."""
         return self.last is None or self.last[1].returns_sequences
 
-    def _run(self, name: str, layer: Layer) -> None:
-        """Add a recurrent layer to the stack."""
+    def _add_recurrent(self, name: str, layer: Layer) -> None:
+        """Add a recurrent Keras layer to the network's stack."""
         if name not in self.lstms:
             raise FileError(f"{name!r} cannot be read: {self.reasons.get(name, 'its weights are not there')}")
         if not self.sequences:
@@ -219,24 +219,24 @@ class Builder:
         self.last = (name, layer)
 
     def _add_dense(self, name: str, layer: Layer) -> None:
-        """Add a dense layer, in a TimeDistributed or not."""
+        """Add a Keras dense layer to the network, in a TimeDistributed or not."""
         dense = layer.children[0][1] if layer.kind == "TimeDistributed" and layer.children else layer
         if dense.kind != "Dense" or not dense.is_keras:
             raise FileError(f"{name!r} is a TimeDistributed {dense.kind}, which a network does not have")
-        weight, bias = self._weights(name)
+        weight, bias = self._dense_weights(name)
         stated = dense.config.get("activation")
         self.plain = stated in (None, "linear")
-        self.dense.append(Linear(weight, bias, self._activation(name, stated)))
+        self.dense.append(Linear(weight, bias, self._linear_activation(name, stated)))
 
-    def _weights(self, name: str) -> tuple[Array, Array | None]:
-        """Return the weight and the bias of a layer."""
+    def _dense_weights(self, name: str) -> tuple[Array, Array | None]:
+        """Return the weight and the bias of a Keras layer that is no LSTM."""
         part = self.parts.get(name)
         if part is None or part.weight is None:
             raise FileError(f"the weights of {name!r} cannot be read")
         return part.weight(), None if part.bias is None else part.bias()
 
-    def _activation(self, name: str, stated: Any) -> Activation | str | None:
-        """Return an activation of a layer as `Linear` has it, by its configuration."""
+    def _linear_activation(self, name: str, stated: Any) -> Activation | str | None:
+        """Return a Keras layer's activation as `Linear` has it, by its configuration."""
         kind, config = (stated.get("class_name"), stated.get("config")) if isinstance(stated, dict) else ("", None)
         if kind == "Softmax":
             if isinstance(config, dict) and config.get("axis", -1) not in (-1, [-1]):
@@ -250,7 +250,7 @@ class Builder:
             raise FileError(f"the activation of {name!r} is not supported: {problem}") from None
 
     def network(self, reads: str | None = None) -> Network:
-        """Return the network; `reads` takes the place of the file's setting."""
+        """Return the network of the Keras layers added; `reads` takes the place of the file's setting."""
         if self.last is None:
             raise FileError("there is no LSTM between its input and its output")
         layer = self.last[1]
@@ -263,13 +263,13 @@ class Builder:
             self.before,
             self.head,
             reads=reads or ("every" if self.sequences else "last"),
-            skip=self._skip(lstm) if self.adds else 0,
+            skip=self._skip_features(lstm) if self.adds else 0,
             masked=self.masked,
             masked_output=masked_output(layer, self.version),
         )
 
-    def _skip(self, lstm: LSTM) -> int:
-        """Return the number of features that are added: all, or one to each output, as the sum of arrays is."""
+    def _skip_features(self, lstm: LSTM) -> int:
+        """Return the number of input features that a Keras skip connection adds: all, or one to each output."""
         features = self.before[0].weight.shape[1] if self.before else lstm.input_size
         outputs = len(self.head[-1].weight) if self.head else lstm.output_size
         if features not in (1, outputs):
@@ -277,7 +277,8 @@ class Builder:
         return features
 
 
-def _number(layer: Layer, name: str) -> float:
+def _config_number(layer: Layer, name: str) -> float:
+    """Return a number of a Keras layer's configuration, 0 by default; FileError if it is none."""
     value = layer.config.get(name, 0.0)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise FileError(f"the {name} of {layer.name!r} is {clean(value)}, which is not a number")

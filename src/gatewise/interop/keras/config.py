@@ -22,7 +22,7 @@ LAYER = 1000  # bytes that a layer takes
 
 
 def clean(name: object) -> str:
-    """Return a name from a file as text that fits on a line; a value of another type is described."""
+    """Return a name from a Keras file as text that fits on a line; a value of another type is described."""
     text = (
         name
         if isinstance(name, str)
@@ -42,7 +42,7 @@ class Version:
 
     @classmethod
     def parse(cls, text: str | None) -> Version:
-        """Return the version that a text states."""
+        """Return the version of Keras that a text states."""
         match = re.match(r"(\d{1,4})(?:\.(\d{1,4}))?(?:\.(\d{1,4}))?", text or "")
         if match is None:
             return cls(None, ())
@@ -62,7 +62,7 @@ class Version:
         return f"Keras {self.text}" if self.text else "Keras (version unknown)"
 
     def recurrent_activation(self) -> str:
-        """Return the default of the gates' activation."""
+        """Return the default of the gates' activation in this version of Keras."""
         if self.major >= 3 or not self.numbers:
             return "sigmoid"
         first = (2, 2, 4) if self.tensorflow else (2, 3)  # with the sigmoid as the default
@@ -77,7 +77,7 @@ PLAIN = ("sigmoid", "tanh", "relu", "softsign", "softplus", "elu", "selu", "expo
 
 
 def activation(config: Any, version: Version) -> Activation | None:
-    """Return an activation of a configuration, None for the identity; nothing in it is executed."""
+    """Return an activation of a Keras configuration, None for the identity; nothing in it is executed."""
     if config is None or config == "linear":
         return None
     if isinstance(config, str):
@@ -92,12 +92,12 @@ def activation(config: Any, version: Version) -> Activation | None:
             f"its activation {clean(config)!r} is not one that gatewise has ({', '.join(PLAIN)} and others)"
         )
     if isinstance(config, dict):
-        return _from_object(config, version)
+        return _activation_of_object(config, version)
     raise FileError(f"its activation is {clean(describe(config))}, which is not the name of one")
 
 
-def _from_object(described: dict[str, Any], version: Version) -> Activation | None:
-    """Return an activation that a configuration describes as an object: a layer, or a function by its name."""
+def _activation_of_object(described: dict[str, Any], version: Version) -> Activation | None:
+    """Return an activation that a Keras configuration describes as an object: a layer, or a function's name."""
     kind, config = described.get("class_name"), described.get("config")
     module, registered = described.get("module"), described.get("registered_name")
     if (isinstance(module, str) and module.split(".")[0] not in OWN_MODULES) or ">" in str(registered):
@@ -150,7 +150,7 @@ def named_activation(name: Any, version: Version) -> Activation | None:
 
 
 def variant_of(inner: Activation | None, outer: Activation | None) -> Variant:
-    """Return the variant whose candidate and output have the inner activation, and whose gates have the outer."""
+    """Return the variant of a Keras LSTM: the candidate and output have the inner activation, the gates the outer."""
     identity = Activation("affine", 1.0, 0.0)
     gate, squash = outer or identity, inner or identity
     if (gate, squash) == (SIGMOID, TANH):
@@ -186,7 +186,7 @@ class Layer:
 
     @property
     def cells(self) -> tuple[Layer, ...]:
-        """The cells of a recurrent layer, first to last; of a layer with a single cell, the layer itself."""
+        """The cells of a recurrent Keras layer, first to last; of a layer with a single cell, the layer itself."""
         if self.kind != "RNN":
             return (self,)
         (cell,) = (child for _, child in self.children)
@@ -207,7 +207,7 @@ class Layer:
         return bool(self.config.get(name))
 
     def leaves(self) -> Iterator[Layer]:
-        """Yield the layers in it that hold no others, in order."""
+        """Yield the Keras layers in this one that hold no others, in order."""
         if not self.children:
             yield self
         for _, child in self.children:
@@ -215,13 +215,13 @@ class Layer:
 
 
 def model(config: Any, budget: Budget) -> Layer:
-    """Return the model that a configuration describes; its layers are taken off a budget."""
-    return _layer(config, 0, budget)
+    """Return the model that a Keras configuration describes; its layers are charged to a budget."""
+    return _parse_layer(config, 0, budget)
 
 
-def _layer(described: Any, depth: int, budget: Budget, trainable: bool = True) -> Layer:
-    """Return the layer that a configuration describes, with the layers in it; `depth` of the layers around it."""
-    _count(budget, depth)
+def _parse_layer(described: Any, depth: int, budget: Budget, trainable: bool = True) -> Layer:
+    """Return the layer that a Keras configuration describes, with the layers in it; `depth` are around it."""
+    _charge_layer(budget, depth)
     if depth > DEEPEST:
         raise FileError(f"its configuration nests more than {DEEPEST} layers")
     if not isinstance(described, dict) or not isinstance(described.get("class_name"), str):
@@ -241,7 +241,7 @@ def _layer(described: Any, depth: int, budget: Budget, trainable: bool = True) -
     children: list[tuple[str, Layer]] = []
 
     def add(attribute: str, inner: Any) -> None:
-        children.append((attribute, _layer(inner, depth + 1, budget, trainable)))
+        children.append((attribute, _parse_layer(inner, depth + 1, budget, trainable)))
 
     layers = config.get("layers")
     if isinstance(layers, list):
@@ -252,7 +252,10 @@ def _layer(described: Any, depth: int, budget: Budget, trainable: bool = True) -
     elif kind == "Bidirectional":
         add("forward_layer", config.get("layer"))
         backward = config.get("backward_layer")
-        twin = _layer(backward, depth + 1, budget) if backward is not None else _mirror(children[0][1], depth, budget)
+        if backward is None:
+            twin = _mirrored_layer(children[0][1], depth, budget)
+        else:
+            twin = _parse_layer(backward, depth + 1, budget)
         children.append(("backward_layer", twin))
     elif kind == "RNN":
         add("cell", config.get("cell"))
@@ -268,30 +271,30 @@ def _layer(described: Any, depth: int, budget: Budget, trainable: bool = True) -
     return Layer(clean(name or kind.lower()), clean(kind), config, is_keras, tuple(children), inbound, trainable)
 
 
-def _count(budget: Budget, depth: int) -> None:
-    """Take a layer off the budget, with the names of the layers around it."""
+def _charge_layer(budget: Budget, depth: int) -> None:
+    """Charge a Keras layer to the budget, with the names of the layers around it."""
     budget.count(1, "layers")
     budget.work(30, "its layers")
     budget.hold(LAYER + LONGEST * depth, 1, "its layers")
 
 
-def _mirror(forward: Layer, depth: int, budget: Budget) -> Layer:
-    """Return the other direction of a Bidirectional that names only one."""
+def _mirrored_layer(forward: Layer, depth: int, budget: Budget) -> Layer:
+    """Return the backward layer of a Keras Bidirectional that describes only the forward one."""
     name = f"backward_{forward.name.removeprefix('forward_')}"
     config = forward.config | {"go_backwards": not forward.flag("go_backwards"), "name": name}
-    _count(budget, depth)
-    twins = tuple((attribute, _copy(child, depth, budget)) for attribute, child in forward.children)
+    _charge_layer(budget, depth)
+    twins = tuple((attribute, _copied_layer(child, depth, budget)) for attribute, child in forward.children)
     return Layer(name, forward.kind, config, forward.is_keras, twins, None, forward.trainable)
 
 
-def _copy(layer: Layer, depth: int, budget: Budget) -> Layer:
+def _copied_layer(layer: Layer, depth: int, budget: Budget) -> Layer:
     """Return a layer like another, with layers like those in it: each has weights of its own."""
-    _count(budget, depth)
-    return replace(layer, children=tuple((name, _copy(child, depth, budget)) for name, child in layer.children))
+    _charge_layer(budget, depth)
+    return replace(layer, children=tuple((name, _copied_layer(child, depth, budget)) for name, child in layer.children))
 
 
-def computed_in(layer: Layer) -> str:
-    """Return the type that a layer computes in by its policy; empty if it has none."""
+def compute_type(layer: Layer) -> str:
+    """Return the type that a Keras layer computes in by its dtype policy; empty if it has none."""
     policy = layer.config.get("dtype")
     for _ in range(3):
         if isinstance(policy, dict):
@@ -303,7 +306,7 @@ def computed_in(layer: Layer) -> str:
 
 
 def masked_output(layer: Layer, version: Version) -> str:
-    """Return the kind of a recurrent layer's output at masked steps: zeros, or its last output repeated."""
+    """Return the kind of a recurrent Keras layer's output at masked steps: zeros, or its last output repeated."""
     if layer.kind == "Bidirectional":
         zeros = layer.returns_sequences and (version.major >= 3 or version.tensorflow)
     else:

@@ -53,10 +53,10 @@ class KerasTensor:
         return f"float{8 * stored.size}" if stored.kind == "float" else stored.kind
 
     def read(self) -> Array:
-        """Return its numbers as float64, or as float32 if they have fewer bits."""
+        """Return the numbers of an array in a Keras file as float64, or as float32 if they have fewer bits."""
         if self.dataset.type.kind not in ("float", "bfloat16"):
             raise FileError(f"{self.name} holds {self.dataset.type.kind}, not floats: it may be quantised")
-        with self.source.opened() as (stream, budget):
+        with self.source.hdf5_stream() as (stream, budget):
             array: Array = replace(self.dataset, file=self.dataset.file.reopen(stream, budget)).read()
             if array.dtype.itemsize < 4:
                 budget.hold(array.size, 4, shown(self.name))
@@ -88,8 +88,8 @@ class Source:
     _live: list[BinaryIO] = field(default_factory=list, repr=False)
 
     @contextmanager
-    def opened(self) -> Iterator[tuple[BinaryIO, Budget]]:
-        """Yield a stream of the HDF5 part, which is opened if it is not open already, and the budget."""
+    def hdf5_stream(self) -> Iterator[tuple[BinaryIO, Budget]]:
+        """Yield a stream of a Keras file's HDF5 part, opened if it is not open already, and the budget."""
         if self._live:
             yield self._live[-1], self.budget
             return
@@ -98,8 +98,8 @@ class Source:
 
     @contextmanager
     def keeping_open(self) -> Iterator[BinaryIO]:
-        """Keep the HDF5 part open for a block."""
-        with self.opened() as (stream, _):
+        """Keep the HDF5 part of a Keras file open for a block."""
+        with self.hdf5_stream() as (stream, _):
             self._live.append(stream)
             try:
                 yield stream
@@ -109,31 +109,31 @@ class Source:
 
 @contextmanager
 def open_source(path: Path) -> Iterator[Source]:
-    """Yield the parts of a file, which stays open for the duration of the block; errors lack the file's name."""
+    """Yield the parts of a Keras file, which stays open for the block; errors lack the file's name."""
     with open(path, "rb") as file:
         zipped = not file.read(len(MAGIC)).startswith(MAGIC)
     budget = Budget.of(path)
     source = Source(path, budget, "keras" if zipped else "h5")
     if zipped:
         source.archive = zips.ZipMembers(path, budget)
-        source.config = document(source.archive.member(CONFIG), budget)
-        metadata = document(source.archive.member(METADATA), budget) if METADATA in source.archive else {}
+        source.config = parse_json(source.archive.member(CONFIG), budget)
+        metadata = parse_json(source.archive.member(METADATA), budget) if METADATA in source.archive else {}
         if isinstance(metadata, dict) and isinstance(metadata.get("keras_version"), str):
             source.version = metadata["keras_version"]
     with source.keeping_open() as stream:
         root = hdf5.open_root(stream, budget)
         if zipped:
-            source.tree = _weight_group(source, root, 0)
+            source.tree = _weight_tree(source, root, 0)
         else:
-            _read_legacy(source, root)
+            _read_hdf5(source, root)
         try:
             yield source
         finally:
             budget.end()
 
 
-def document(text: bytes | str, budget: Budget) -> Any:
-    """Return a JSON document; its objects, and the work of reading it, are taken off a budget."""
+def parse_json(text: bytes | str, budget: Budget) -> Any:
+    """Return the JSON of a Keras configuration; its objects and the work of reading it are charged to a budget."""
     budget.work(STEPS * budget.parse(text, "its configuration"), "its configuration")
     try:
         return json.loads(text)
@@ -146,8 +146,8 @@ def document(text: bytes | str, budget: Budget) -> Any:
 # HDF5 of Keras 1 and 2, and of whole models.
 
 
-def _read_legacy(source: Source, root: Group) -> None:
-    """Fill in the parts of an HDF5 file."""
+def _read_hdf5(source: Source, root: Group) -> None:
+    """Fill in the configuration, the version and the weights of a Keras file that is HDF5."""
     weights = root
     if "model_weights" in root:
         member = root["model_weights"]
@@ -158,15 +158,15 @@ def _read_legacy(source: Source, root: Group) -> None:
         raise FileError("it was written by Keras before 1.0, which is not supported")
     config = root.attributes.get("model_config")
     if isinstance(config, str):
-        source.config = document(config, source.budget)
+        source.config = parse_json(config, source.budget)
     for holder in (root, weights):
         version = holder.attributes.get("keras_version")
         if isinstance(version, str) and source.version is None:
             source.version = version[:40]
-    names = _names(weights, "layer_names")
+    names = _stored_names(weights, "layer_names")
     if names is None:
         source.kind = "tree" if source.config is None else "h5"
-        source.tree = _weight_group(source, root, 0)
+        source.tree = _weight_tree(source, root, 0)
         return
     source.kind = "weights" if source.config is None else "h5"
     source.layers = {}
@@ -175,7 +175,7 @@ def _read_legacy(source: Source, root: Group) -> None:
         if isinstance(group, Dataset):
             raise FileError(f"the layer {name[:100]!r} is an array, not a group")
         tensors = []
-        for weight in _names(group, "weight_names") or ():
+        for weight in _stored_names(group, "weight_names") or ():
             dataset = _member_at(group, weight)
             if not isinstance(dataset, Dataset):
                 raise FileError(f"the weight {weight[:100]!r} of the layer {name[:100]!r} is a group, not an array")
@@ -183,8 +183,8 @@ def _read_legacy(source: Source, root: Group) -> None:
         source.layers[name] = tuple(tensors)
 
 
-def _names(group: Group, attribute: str) -> list[str] | None:
-    """Return a list of names, which Keras cuts into numbered pieces if it is long; None if there is none."""
+def _stored_names(group: Group, attribute: str) -> list[str] | None:
+    """Return the list of names in an HDF5 attribute, which Keras cuts into numbered pieces if long; None without it."""
     value = group.attributes.get(attribute)
     if value is None and f"{attribute}0" not in group.attributes:
         return None if attribute not in group.attributes else []
@@ -201,20 +201,20 @@ def _names(group: Group, attribute: str) -> list[str] | None:
 
 
 def _member_at(group: Group, path: str) -> Group | Dataset:
-    """Return the group or the array at a path below a group."""
-    here: Group | Dataset = group
+    """Return the group or the array at a path below a group of a Keras HDF5 file."""
+    member: Group | Dataset = group
     for name in path.strip("/").split("/"):
-        if isinstance(here, Dataset):
+        if isinstance(member, Dataset):
             raise FileError(f"there is no {path[:200]!r} in {group.path or 'the file'}")
-        here = here[name]
-    return here
+        member = member[name]
+    return member
 
 
 # The tree of objects of Keras 3.
 
 
-def _weight_group(source: Source, group: Group, depth: int) -> WeightGroup:
-    """Return the tree of weights below a group; `depth` of the groups around it."""
+def _weight_tree(source: Source, group: Group, depth: int) -> WeightGroup:
+    """Return the tree of Keras 3 weights below an HDF5 group; `depth` groups are around it."""
     if depth > DEPTH:
         raise FileError(f"it nests more than {DEPTH} groups")
     source.budget.work(10, "the tree of its weights")
@@ -233,22 +233,22 @@ def _weight_group(source: Source, group: Group, depth: int) -> WeightGroup:
             name = stated if isinstance(stated, str) else None
             tensors = _numbered_tensors(source, member)
         else:
-            _add_child(children, key.split("\\")[:DEPTH], _weight_group(source, member, depth + 1))
+            _add_child(children, key.split("\\")[:DEPTH], _weight_tree(source, member, depth + 1))
     return WeightGroup(group.path, name, tensors, children)
 
 
 def _add_child(children: dict[str, WeightGroup], path: list[str], node: WeightGroup) -> None:
-    """Put an object among others; an object saved on Windows may have a path as its name."""
+    """Put a group of a Keras weight tree among others; one saved on Windows may have a path as its name."""
     if len(path) > 1:
         inner = children.setdefault(path[0], WeightGroup(node.path))
         _add_child(inner.children, path[1:], node)
     else:
-        there = children.get(path[0])
-        children[path[0]] = node if there is None else replace(node, children=there.children | node.children)
+        existing = children.get(path[0])
+        children[path[0]] = node if existing is None else replace(node, children=existing.children | node.children)
 
 
 def _numbered_tensors(source: Source, group: Group) -> tuple[KerasTensor, ...]:
-    """Return the arrays of a group whose names are numbers, in their order."""
+    """Return the arrays of a Keras HDF5 group whose names are numbers, in their order."""
     tensors = []
     for key in sorted((key for key in group.links if key.isdecimal() and len(key) < 6), key=int):
         dataset = group[key]

@@ -25,20 +25,20 @@ class KerasCall:
 
 
 def calls(layer: Layer) -> list[KerasCall]:
-    """Return the calls of a layer; those of an input are none. A configuration that does not state them is refused."""
+    """Return the calls of a Keras layer, none of an input. A configuration that does not state them is refused."""
     if not isinstance(layer.inbound, list):
         raise FileError(f"{layer.name!r} does not say what comes before it")
-    return [_call(layer, node) for node in layer.inbound]
+    return [_parse_call(layer, node) for node in layer.inbound]
 
 
-def _call(layer: Layer, node: Any) -> KerasCall:
-    """Return a call, given an entry of the inbound nodes: a dictionary in Keras 3, a list before."""
+def _parse_call(layer: Layer, node: Any) -> KerasCall:
+    """Return a call of a Keras layer, given an entry of its inbound nodes: a dictionary in Keras 3, a list before."""
     if isinstance(node, dict):
         positional, arguments = node.get("args"), node.get("kwargs")
-        histories = _histories(positional)
+        histories = _tensor_histories(positional)
         return KerasCall(
             tuple(clean(history[0]) for history in histories),
-            tuple(_output(history) for history in histories),
+            tuple(_output_number(history) for history in histories),
             positional if isinstance(positional, list) else [],
             arguments if isinstance(arguments, dict) else {},
             masks_stated=True,
@@ -55,7 +55,7 @@ def _call(layer: Layer, node: Any) -> KerasCall:
 
 
 def outputs_in(config: Any) -> list[tuple[str, int]]:
-    """Return the layers in a list of entries [name, node, output], or in one entry, with their outputs' numbers."""
+    """Return the Keras layers in a list of entries [name, node, output], or in one, with their outputs' numbers."""
     if isinstance(config, dict):
         config = list(config.values())
     if isinstance(config, list) and config and isinstance(config[0], str):
@@ -63,25 +63,25 @@ def outputs_in(config: Any) -> list[tuple[str, int]]:
     if not isinstance(config, list):
         return []
     entries = [entry for entry in config if isinstance(entry, list) and entry and isinstance(entry[0], str)]
-    return [(clean(entry[0]), _output(entry)) for entry in entries]
+    return [(clean(entry[0]), _output_number(entry)) for entry in entries]
 
 
-def _output(entry: list[Any]) -> int:
+def _output_number(entry: list[Any]) -> int:
     """Return the number of a layer's output in an entry (name, node, output); -1 if it has none."""
     return entry[2] if len(entry) > 2 and isinstance(entry[2], int) and entry[2] >= 0 else -1
 
 
 def tensors(argument: Any) -> list[str]:
     """Return the layers whose outputs are in an argument, as Keras 3 writes it."""
-    return [clean(history[0]) for history in _histories(argument)]
+    return [clean(history[0]) for history in _tensor_histories(argument)]
 
 
-def _histories(argument: Any, depth: int = 0) -> list[list[Any]]:
+def _tensor_histories(argument: Any, depth: int = 0) -> list[list[Any]]:
     """Return the history (name, node, output) of each tensor in an argument, as Keras 3 writes it."""
     if depth > DEEPEST:
         raise FileError("its configuration is nested too deeply")
     if isinstance(argument, list):
-        return [history for member in argument for history in _histories(member, depth + 1)]
+        return [history for member in argument for history in _tensor_histories(member, depth + 1)]
     if isinstance(argument, dict) and argument.get("class_name") == "__keras_tensor__":
         config = argument.get("config")
         history = config.get("keras_history") if isinstance(config, dict) else None
@@ -95,13 +95,13 @@ def _histories(argument: Any, depth: int = 0) -> list[list[Any]]:
 
 
 def mask_operations(layers: Iterable[Layer], chain: Iterable[Layer]) -> set[str]:
-    """Return the operations that compute the mask of an Embedding or a Masking of the chain from its input."""
+    """Return the Keras operations that compute the mask of an Embedding or a Masking of the chain from its input."""
     masks = {mask_of(layer, calls(layer)[0].sources) for layer in chain if calls(layer)}
     return {name for name, mask in comparisons(layers).items() if mask in masks}
 
 
 def comparisons(layers: Iterable[Layer]) -> dict[str, Comparison]:
-    """Return the operations that compare with a number, as masks do: the tokens, or all features of a step."""
+    """Return the Keras operations that compare tokens, or all features of a step, with a number, as masks do."""
     tokens, features = dict[str, Comparison](), dict[str, Comparison]()
     operations = [
         (layer, uses[0])
@@ -120,7 +120,7 @@ def comparisons(layers: Iterable[Layer]) -> dict[str, Comparison]:
 
 
 def mask_of(layer: Layer, sources: tuple[str, ...]) -> Comparison | None:
-    """Return the comparison by which an Embedding or a Masking computes a mask of its only input."""
+    """Return the comparison by which a Keras Embedding or Masking computes a mask of its only input."""
     value = layer.config.get("mask_value", 0.0)
     if len(sources) == 1 and layer.kind == "Embedding" and layer.flag("mask_zero"):
         return "tokens", sources[0], 0

@@ -52,7 +52,7 @@ OUTSIDE: LayerEdge = Edge(None)  # the input of the whole model, without a mask
 
 
 def is_recurrent(layer: Layer) -> bool:
-    """Say whether a layer is recurrent, even if it cannot be read."""
+    """Say whether a Keras layer is recurrent, even if it cannot be read."""
     kind = layer.kind
     return kind in ("Bidirectional", "LSTMCell", "RNN") or kind in RECURRENT or "LSTM" in kind
 
@@ -63,7 +63,7 @@ def is_reversal(layer: Layer) -> bool:
 
 
 def is_identity(layer: Layer) -> bool:
-    """Say whether a layer does not change its input when a model is run, and lets masks through."""
+    """Say whether a Keras layer leaves its input as it is when a model is run, and lets masks through."""
     if layer.kind == "TimeDistributed" and layer.is_keras and layer.children:
         layer = layer.children[0][1]
     linear = layer.kind == "Activation" and layer.config.get("activation") == "linear"
@@ -73,16 +73,16 @@ def is_identity(layer: Layer) -> bool:
 def layer_nodes(
     model: Layer, prefix: str = "", distributed: bool = False, entry: LayerEdge = OUTSIDE
 ) -> Generator[LayerNode, None, LayerEdge]:
-    """Yield the layers of a model whose input is the edge `entry`, and return the edge that leaves it."""
+    """Yield the layers of a Keras model whose input is the edge `entry`, and return the edge that leaves it."""
     leaving: dict[str, LayerEdge] = {}  # of each layer; all that a layer takes comes before it
     wiring = _Wiring(model, entry) if model.kind == "Functional" else None
     edge = entry = entry if model.is_keras else Edge(None, mask=entry.mask)
     for _, layer in model.children:
         name = f"{prefix}/{layer.name}" if prefix else layer.name
-        uses = _calls(layer) if wiring else []
+        uses = _stated_calls(layer) if wiring else []
         has_more_inputs = any(len(call.sources) > 1 or call.arguments.get("initial_state") is not None for call in uses)
         if wiring:
-            edge = wiring.arriving(layer, uses, leaving)
+            edge = wiring.arriving_edge(layer, uses, leaving)
         node = LayerNode(name, layer, edge, distributed, has_more_inputs)
         if layer.holds_layers:
             edge = yield from layer_nodes(layer, name, distributed, edge)
@@ -97,11 +97,11 @@ def layer_nodes(
                 edge = edge if is_identity(layer) else Edge(node, mask=edge.mask)
         else:
             yield node
-            edge = _after(node, uses, model)
+            edge = _edge_after(node, uses, model)
         if len(uses) > 1 or not model.is_keras:  # calls differ, or other code is unknown
             edge = Edge(None, mask=edge.mask)
         leaving[layer.name] = edge
-    return wiring.leaving(leaving, edge) if wiring else edge
+    return wiring.leaving_edge(leaving, edge) if wiring else edge
 
 
 class _Wiring:
@@ -117,18 +117,18 @@ class _Wiring:
         except FileError:
             self.comparisons = {}
 
-    def arriving(self, layer: Layer, uses: Sequence[KerasCall], leaving: Mapping[str, LayerEdge]) -> LayerEdge:
-        """Return the input of a layer, by the edges that leave the layers before it."""
+    def arriving_edge(self, layer: Layer, uses: Sequence[KerasCall], leaving: Mapping[str, LayerEdge]) -> LayerEdge:
+        """Return the edge that enters a Keras layer, by the edges that leave the layers before it."""
         if not uses:
             return self.entry if self.one_input and layer.kind == "InputLayer" else Edge(None, mask=self.entry.mask)
-        masks = {mask for call in uses for mask in self._masks(layer, call, leaving)}
+        masks = {mask for call in uses for mask in self._call_masks(layer, call, leaving)}
         mask = None if not masks else masks.pop() if len(masks) == 1 else (id(layer), "several")
         (call, *more) = uses
         alone = not more and call.sources and call.outputs[0] == 0 and (len(call.sources) == 1 or is_recurrent(layer))
         return replace(leaving.get(call.sources[0], OUTSIDE) if alone else OUTSIDE, mask=mask)
 
-    def _masks(self, layer: Layer, call: KerasCall, leaving: Mapping[str, LayerEdge]) -> set[Hashable]:
-        """Return the masks that come with a call: the one given by name, or those of its inputs.
+    def _call_masks(self, layer: Layer, call: KerasCall, leaving: Mapping[str, LayerEdge]) -> set[Hashable]:
+        """Return the masks of a Keras layer's call: the one given by name, or those of its inputs.
 
         Keras 3 states each mask, but not those that enter or leave an inner model.
         """
@@ -144,8 +144,8 @@ class _Wiring:
         carrying = {name for name in call.sources if entered or not call.masks_stated or name in self.models}
         return {leaving[name].mask for name in carrying if name in leaving} - {None}
 
-    def leaving(self, leaving: Mapping[str, LayerEdge], last: LayerEdge) -> LayerEdge:
-        """Return the edge that leaves the model: its one output, or of several the mask alone."""
+    def leaving_edge(self, leaving: Mapping[str, LayerEdge], last: LayerEdge) -> LayerEdge:
+        """Return the edge that leaves a Keras model: its one output, or of several the mask alone."""
         ends = outputs_in(self.model.config.get("output_layers"))
         if len(ends) == 1 and ends[0][0] in leaving:
             name, output = ends[0]
@@ -153,16 +153,16 @@ class _Wiring:
         return Edge(None, mask=last.mask)
 
 
-def _calls(layer: Layer) -> list[KerasCall]:
-    """Return the calls of a layer, as far as the file states them."""
+def _stated_calls(layer: Layer) -> list[KerasCall]:
+    """Return the calls of a Keras layer; none where the file does not state them."""
     try:
         return calls(layer)
     except FileError:
         return []
 
 
-def _after(node: LayerNode, uses: Sequence[KerasCall], model: Layer) -> LayerEdge:
-    """Return the edge that leaves a layer that holds no others."""
+def _edge_after(node: LayerNode, uses: Sequence[KerasCall], model: Layer) -> LayerEdge:
+    """Return the edge that leaves a Keras layer that holds no others."""
     layer, edge = node.layer, node.input
     if is_recurrent(layer):
         return Edge(node, mask=edge.mask if layer.returns_sequences else None)

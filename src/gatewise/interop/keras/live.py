@@ -20,7 +20,7 @@ from gatewise.layers import LSTM
 LARGE = 2**30  # bytes of a file that may cost as much as any live layer
 
 
-def library() -> Any:
+def import_keras() -> Any:
     """Return Keras; MissingExtraError if it is not installed, or has no backend."""
     with importing("keras", "this needs"):
         import keras
@@ -29,7 +29,7 @@ def library() -> Any:
 
 def numbers(tensor: Any) -> Array:
     """Return a tensor of any backend as float32 or float64."""
-    return to_float(np.asarray(library().ops.convert_to_numpy(tensor)))
+    return to_float(np.asarray(import_keras().ops.convert_to_numpy(tensor)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,8 @@ class LiveTensor:
 
 
 def _is_lstm(layer: Any) -> bool:
-    keras = library()
+    """Say whether a live Keras layer is an LSTM: a recurrent layer of LSTM cells, or two in a Bidirectional."""
+    keras = import_keras()
     if isinstance(layer, keras.layers.Bidirectional):
         return all(_is_lstm(side) for side in (layer.forward_layer, layer.backward_layer))
     if isinstance(layer, keras.layers.RNN):
@@ -61,16 +62,17 @@ def _is_lstm(layer: Any) -> bool:
 
 
 def recurrent_layers(source: Any) -> dict[str, list[Any]]:
-    """Return the LSTM layers of a live model by their names, which are those that a file of it has.
+    """Return the LSTM layers of a live Keras model by their names, which are those that a file of it has.
 
     The name of a layer within a model begins with the model's: model/layer. One within a TimeDistributed has its name;
     those within a Bidirectional are not listed.
     """
-    keras = library()
+    keras = import_keras()
     layers: dict[str, list[Any]] = {}
     visited = set[int]()
 
-    def walk(layer: Any, name: str, prefix: str) -> None:
+    def collect_lstms(layer: Any, name: str, prefix: str) -> None:
+        """Note the Keras LSTM layers within a layer of that name; the prefix is for its children."""
         if id(layer) in visited:
             return
         visited.add(id(layer))
@@ -79,17 +81,17 @@ def recurrent_layers(source: Any) -> dict[str, list[Any]]:
             return
         for child in layer._flatten_layers(recursive=False, include_self=False):
             if isinstance(layer, keras.layers.TimeDistributed):
-                walk(child, name, f"{name}/")
+                collect_lstms(child, name, f"{name}/")
             else:
-                walk(child, f"{prefix}{child.name}", f"{prefix}{child.name}/")
+                collect_lstms(child, f"{prefix}{child.name}", f"{prefix}{child.name}/")
 
-    walk(source, source.name, "")
+    collect_lstms(source, source.name, "")
     return layers
 
 
 def model_layer(source: Any, name: str | None) -> Any:
-    """Return the given LSTM layer, or the named one of a model; without a name, the only one."""
-    keras = library()
+    """Return the given live Keras LSTM layer, or the named one of a model; without a name, the only one."""
+    keras = import_keras()
     if not isinstance(source, keras.layers.Layer):
         raise OptionError(f"read takes a Keras layer, a model or a path, not {type(source).__name__}")
     by_name = recurrent_layers(source)
@@ -103,8 +105,8 @@ def model_layer(source: Any, name: str | None) -> Any:
 
 
 def live_tensors(layer: Any) -> tuple[Layer, dict[Layer, tuple[Any, ...]], Version]:
-    """Return a live layer as a configuration, with the weights of its cells."""
-    keras = library()
+    """Return a live Keras layer as a configuration, with the weights of its cells and its version."""
+    keras = import_keras()
     version = Version.parse(keras.__version__)
     try:
         described = model(keras.saving.serialize_keras_object(layer), Budget(LARGE))
@@ -127,8 +129,8 @@ def live_tensors(layer: Any) -> tuple[Layer, dict[Layer, tuple[Any, ...]], Versi
 
 
 def _require_keras_activations(name: str, cell: Any, described: Layer) -> None:
-    """Raise OptionError for a custom activation: its configuration states no more than its name."""
-    activations = library().activations
+    """Raise OptionError for a custom activation of a live Keras cell: only its name is in the configuration."""
+    activations = import_keras().activations
     for kind in ("activation", "recurrent_activation"):
         word = described.config.get(kind)
         if isinstance(word, dict) and word.get("class_name") == "function":
@@ -138,7 +140,7 @@ def _require_keras_activations(name: str, cell: Any, described: Layer) -> None:
 
 
 def lstm_of(source: Any, name: str | None = None) -> LSTM:
-    """Return the LSTM of a live layer, or of one of those in a model; see `gatewise.interop.keras.read`."""
+    """Return the LSTM of a live Keras layer, or of one in a model; see `gatewise.interop.keras.read`."""
     described, bound, version = live_tensors(model_layer(source, name))
     try:
         return configured_lstm(

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from gatewise.errors import FileError
 from gatewise.files.budget import Budget
 from gatewise.interop.contents import MASKED, StoredLSTM
-from gatewise.interop.keras.bare_weights import STACKED_DIRECTIONS, CellWeights, Options, assemble
+from gatewise.interop.keras.bare_weights import STACKED_DIRECTIONS, CellWeights, Options, assemble_lstm
 from gatewise.interop.keras.config import (
     MERGES,
     Layer,
     Version,
     clean,
-    computed_in,
+    compute_type,
     masked_output,
 )
 from gatewise.interop.keras.files import KerasTensor
@@ -26,11 +26,11 @@ from gatewise.showing import with_article
 def configured_lstm(
     node: LayerNode, bound: Mapping[Layer, Sequence[KerasTensor]], options: Options, problem: str | None = None
 ) -> StoredLSTM:
-    """Return the LSTM of a layer, with the arrays that are `bound` to it and what it wraps; or raise the `problem`."""
+    """Return the LSTM of a Keras layer, with the arrays `bound` to it and what it wraps; or raise the `problem`."""
     layer, version, notes = node.layer, options.version, list[str]()
     directions, merge = [layer], "concat"
     if layer.kind == "Bidirectional":
-        directions, merge = _directions(layer)
+        directions, merge = _bidirectional_layers(layer)
     for wrapped in (layer, *directions):
         _require_lstm(wrapped)
     if problem is not None:
@@ -42,8 +42,8 @@ def configured_lstm(
             variant = Variant() if cell.kind == "CuDNNLSTM" else options.variant(cell.config, notes)
             columns[-1].append(CellWeights(bound.get(cell, ()), variant, cell.config))
     backward_only = len(directions) == 1 and layer.flag("go_backwards")
-    lstm, convention, group = assemble(columns, merge, backward_only, options)
-    notes += _notes(node, version)
+    lstm, convention, group = assemble_lstm(columns, merge, backward_only, options)
+    notes += _run_notes(node, version)
     kinds = {tensor.kind for column in columns for cell in column for tensor in cell.tensors}
     if narrow := kinds & {"float16", "bfloat16"}:
         notes.append(f"it is stored in {min(narrow)} and read as float32, which changes no number")
@@ -60,8 +60,8 @@ def configured_lstm(
     )
 
 
-def _directions(layer: Layer) -> tuple[list[Layer], str]:
-    """Return the directions of a Bidirectional, and how it merges them."""
+def _bidirectional_layers(layer: Layer) -> tuple[list[Layer], str]:
+    """Return the forward and backward layer of a Keras Bidirectional, and its merge."""
     forward, backward = (child for _, child in layer.children)
     if forward.flag("go_backwards") or not backward.flag("go_backwards"):
         raise FileError("its forward layer runs backward")
@@ -86,8 +86,8 @@ def _require_lstm(layer: Layer) -> None:
             raise FileError(RECURRENT.get(cell.kind, f"its cell {cell.kind!r} is not an LSTM cell of Keras'"))
 
 
-def _notes(node: LayerNode, version: Version) -> list[str]:
-    """Return the notes about runs of an LSTM layer: masks, states, axes and precision."""
+def _run_notes(node: LayerNode, version: Version) -> list[str]:
+    """Return notes on what a run of a Keras LSTM layer needs: masks, states, axes and precision."""
     notes, layer, outer = [], node.layer, node.layer.forward_layer
     if node.masked:
         notes.append(f"{MASKED}: give mask=… and masked_output={masked_output(layer, version)!r}")
@@ -101,14 +101,14 @@ def _notes(node: LayerNode, version: Version) -> list[str]:
         notes.append("its axes are (time, batch, feature), as gatewise's are")
     if layer.flag("go_backwards"):
         notes.append("it runs backward: Keras returns its outputs with the last step first")
-    if (kind := computed_in(outer)) in ("float16", "bfloat16"):
+    if (kind := compute_type(outer)) in ("float16", "bfloat16"):
         notes.append(f"Keras computes it in {kind}, which is less precise")
     return notes
 
 
 def group_stacks(lstms: Mapping[LayerNode, StoredLSTM], budget: Budget) -> dict[tuple[LayerNode, ...], StoredLSTM]:
-    """Return the LSTMs of a model that are stacked, each stack as one LSTM, by its layers from the lowest on."""
-    below = {node: lower for node in lstms if (lower := _below(node, lstms)) is not None}
+    """Return each stack of a Keras model's LSTMs as one LSTM, by its layers from the lowest on."""
+    below = {node: lower for node in lstms if (lower := _lstm_below(node, lstms)) is not None}
 
     def extend(stack: LayerStack, node: LayerNode) -> None:
         if stack and node.input.reversed:
@@ -118,8 +118,8 @@ def group_stacks(lstms: Mapping[LayerNode, StoredLSTM], budget: Budget) -> dict[
     return stacks_of(below, lstms, extend, budget, MASKED)
 
 
-def _below(node: LayerNode, lstms: Mapping[LayerNode, StoredLSTM]) -> LayerNode | None:
-    """Return the LSTM whose output another reads, if both are given the same mask, and the other nothing more.
+def _lstm_below(node: LayerNode, lstms: Mapping[LayerNode, StoredLSTM]) -> LayerNode | None:
+    """Return the Keras LSTM whose output another reads, if both get the same mask, and the other nothing more.
 
     A decoder that starts from the state of its encoder is no upper layer of it.
     """

@@ -33,7 +33,7 @@ def network(
     head: str | None,
     reads: str | None,
 ) -> JoinedNetwork:
-    """Return the network from a named embedding, else from the LSTM's own input, to a named head, else to the LSTM.
+    """Return the network of a Keras model's named embedding (if any), LSTM and head (if any).
 
     Layers that are not connected, and what a `Network` cannot express between them, are refused.
     """
@@ -44,7 +44,7 @@ def network(
         if embedding is not None:
             _add_embedding(builder, nodes.others[embedding], rows[0], used)
         elif (source := rows[0].input.source) is not None and source.layer.kind == "Masking":
-            _add(builder, [source], used)
+            _add_layers(builder, [source], used)
         names = {row: name for name, row in nodes.recurrent.items()}
         for node in rows:
             if node.input.reversed and builder.stack:
@@ -55,13 +55,13 @@ def network(
             after = _path_between(rows[-1], nodes.others[head])
             if after[0].input.reversed:
                 builder.stack.reverse_steps(after[0].name, rows[-1].masked)
-            _add(builder, after, used)
+            _add_layers(builder, after, used)
         foreign_mask = rows[0].masked and builder.masked is None
         return JoinedNetwork(builder.network(reads), frozenset(used), stated, foreign_mask)
 
 
 def _add_embedding(builder: Builder, embedding: LayerNode, lstm: LayerNode, used: set[str]) -> None:
-    """Add an embedding; raise FileError if a layer is between it and the LSTM."""
+    """Add a Keras embedding to a network; raise FileError if a layer is between it and the LSTM."""
     between = _path_between(embedding, lstm)[:-1]
     if between:
         raise FileError(
@@ -70,31 +70,31 @@ def _add_embedding(builder: Builder, embedding: LayerNode, lstm: LayerNode, used
         )
     if lstm.input.reversed:
         raise FileError(f"{lstm.name!r} receives its steps in reverse order")
-    _add(builder, [embedding], used)
+    _add_layers(builder, [embedding], used)
 
 
-def _add(builder: Builder, nodes: Sequence[LayerNode], used: set[str]) -> None:
-    """Add layers to a network, and their names to those that are used."""
+def _add_layers(builder: Builder, nodes: Sequence[LayerNode], used: set[str]) -> None:
+    """Add Keras layers to a network, and their names to those that are used."""
     for node in nodes:
         builder.add(node.name, node.layer)
         used.add(node.name)
 
 
 def _path_between(first: LayerNode, last: LayerNode) -> list[LayerNode]:
-    """Return the layers after the first up to the last, if each of them reads only the one before."""
+    """Return the Keras layers after the first up to the last, if each reads only the one before it."""
     path = [last]
     while (source := path[-1].input.source) is not first:
-        here = path[-1]
+        reader = path[-1]
         if source is None:
             why = (
-                f": {here.name!r} ({with_article(here.layer.kind)}) takes more than one output"
-                if here.has_more_inputs
+                f": {reader.name!r} ({with_article(reader.layer.kind)}) takes more than one output"
+                if reader.has_more_inputs
                 else ""
             )
             raise FileError(f"{last.name!r} does not follow {first.name!r}{why}")
         if is_recurrent(source.layer):
             raise FileError(f"{last.name!r} reads {source.name!r}, and not {first.name!r}")
-        if here.input.reversed:
-            raise FileError(f"the steps that {here.name!r} receives are reversed, which a network does not do there")
+        if reader.input.reversed:
+            raise FileError(f"the steps that {reader.name!r} receives are reversed, which a network does not do there")
         path.append(source)
     return path[::-1]

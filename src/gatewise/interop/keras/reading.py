@@ -14,7 +14,7 @@ from gatewise.files import storage
 from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM, check_options, with_distinct_names
 from gatewise.interop.formats import reading
 from gatewise.interop.keras import chain, files, named_layers
-from gatewise.interop.keras.bare_weights import Options, embedding_part, from_layers, from_tree, linear_part
+from gatewise.interop.keras.bare_weights import Options, embedding_part, linear_part, recognise_layers, recognise_tree
 from gatewise.interop.keras.config import Layer, Version, model
 from gatewise.interop.keras.files import KerasTensor, Source
 from gatewise.interop.keras.layer_graph import LayerNode, is_recurrent, layer_nodes
@@ -26,7 +26,7 @@ OPTIONS = ("activation", "recurrent_activation", "go_backwards", "merge", "confi
 
 
 def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
-    """Return the contents of a file; see `gatewise.interop.inspect`.
+    """Return the LSTMs and the other layers in a Keras file; see `gatewise.interop.inspect`.
 
     Parameters
     ----------
@@ -60,11 +60,11 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
         if config is not None and not version.numbers:
             version = options.version = _version_by_words(root, config)
         if root is not None and root.holds_layers:
-            lstms, parts, refused, nodes = _listing(source, options, root)
+            lstms, parts, refused, nodes = _configured_layers(source, options, root)
         elif source.layers is not None:  # weights alone, or a class whose code is not in the file
-            lstms, parts, refused = from_layers(options, source.layers)
+            lstms, parts, refused = recognise_layers(options, source.layers)
         else:
-            lstms, parts, refused = from_tree(options, source.tree)
+            lstms, parts, refused = recognise_tree(options, source.tree)
     options.require_used(name)
     kinds = {"keras": "model", "h5": "model in HDF5", "weights": "weights alone", "tree": "weights alone"}
     label = f"{version}, {kinds[source.kind]}"
@@ -79,7 +79,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
 
 
 def _read_config(path: Any, source: Source) -> Any:
-    """Return the configuration in another file, which belongs to this one."""
+    """Return a Keras model's configuration out of another file than its weights."""
     if not isinstance(path, (str, os.PathLike)):
         raise OptionError(f"config must be the path of a file with a model's configuration, not {path!r}")
     file = storage.readable(path)
@@ -87,7 +87,7 @@ def _read_config(path: Any, source: Source) -> Any:
     source.budget.grow(size)
     source.budget.hold(size, 1, f"reading {file}")
     try:
-        config = files.document(file.read_bytes().decode(), source.budget)
+        config = files.parse_json(file.read_bytes().decode(), source.budget)
     except UnicodeDecodeError:
         raise FileError(f"{file} is not JSON: its text is not UTF-8") from None
     if not isinstance(config, dict) or "class_name" not in config or "config" not in config:
@@ -96,17 +96,17 @@ def _read_config(path: Any, source: Source) -> Any:
 
 
 def _version_by_words(root: Layer | None, config: Any) -> Version:
-    """Return the generation of a file that does not state its version, by the words of its configuration."""
+    """Return the generation of a Keras file that does not state its version, by its configuration's words."""
     if isinstance(config, dict) and "module" in config:
         return Version(None, (3,))
     leaves = [] if root is None else [leaf.config for leaf in root.leaves()]
     return Version(None, (1,)) if any("inner_activation" in leaf for leaf in leaves) else Version(None, (2, 4))
 
 
-def _listing(
+def _configured_layers(
     source: Source, options: Options, root: Layer
 ) -> tuple[tuple[StoredLSTM, ...], tuple[StoredLayer, ...], tuple[Refused, ...], named_layers.NamedNodes]:
-    """Return the LSTMs of a model and their stacks, other layers, layers that cannot be read, and all by name."""
+    """Return a Keras model's LSTMs with their stacks, other layers, refused layers, and all nodes by name."""
     if source.layers is not None:
         bound, problems = bind_layers(root, source.layers, source.budget)
     elif source.tree is not None:
@@ -119,7 +119,7 @@ def _listing(
             if is_recurrent(node.layer):
                 lstms[node] = configured_lstm(node, bound, options, problems.get(node.layer))
             elif node.layer.kind != "InputLayer":
-                parts[node] = _part(node, bound.get(node.layer, ()))
+                parts[node] = _stored_layer(node, bound.get(node.layer, ()))
         except (GatewiseError, ValueError, OverflowError) as problem:
             refused.append(Refused(node.name, str(problem)))
     singles = with_distinct_names(lstms.values())
@@ -135,8 +135,8 @@ def _listing(
     return every, tuple(parts.values()), tuple(refused), nodes
 
 
-def _part(node: LayerNode, tensors: Sequence[KerasTensor]) -> StoredLayer:
-    """Return a layer that is not recurrent, with its arrays if a network may use it."""
+def _stored_layer(node: LayerNode, tensors: Sequence[KerasTensor]) -> StoredLayer:
+    """Return a Keras layer that is not recurrent, with its arrays if a network may use it."""
     layer = node.layer
     if layer.is_keras and layer.kind in ("Embedding", "Dense") and tensors and len(tensors[0].shape) == 2:
         return (embedding_part if layer.kind == "Embedding" else linear_part)(node.name, tensors)

@@ -51,10 +51,10 @@ class WeightRun:
 
 
 def weight_runs(tensors: Sequence[KerasTensor], layer: str) -> list[WeightRun]:
-    """Return a layer's arrays, in the file's order, cut where another cell or layer begins."""
+    """Return a Keras layer's arrays, in the file's order, cut where another cell or layer begins."""
     folders: list[tuple[str, list[KerasTensor], list[str]]] = []
     for tensor in tensors:
-        folder, _, base = _within(tensor.name, layer).rpartition("/")
+        folder, _, base = _name_within(tensor.name, layer).rpartition("/")
         base = base.partition(":")[0]
         if (match := ONE_OF_TWELVE.fullmatch(base)) is not None:
             owner, role = match[1] or "", f"{match[2]}_{match[3]}"
@@ -77,8 +77,8 @@ def weight_runs(tensors: Sequence[KerasTensor], layer: str) -> list[WeightRun]:
     return result
 
 
-def _within(name: str, layer: str) -> str:
-    """Return the name of an array within its layer."""
+def _name_within(name: str, layer: str) -> str:
+    """Return the name of a Keras array within its layer."""
     for prefix in (f"model_weights/{layer}/", f"{layer}/"):
         if name.startswith(prefix):
             return name[len(prefix) :]
@@ -91,7 +91,7 @@ Bound = dict[Layer, tuple[KerasTensor, ...]]
 def bind_layers(
     root: Layer, layers: Mapping[str, Sequence[KerasTensor]], budget: Budget
 ) -> tuple[Bound, dict[Layer, str]]:
-    """Return the arrays of each layer of a model, of weights by the names of the outermost layers.
+    """Return the arrays of each layer of a Keras model, given weights by the names of the outermost layers.
 
     Within a layer that holds others, they are distinguished by names, else by their order. A layer for which neither
     is possible is among the problems, with the reason.
@@ -104,14 +104,14 @@ def bind_layers(
         tensors = layers[name] if child.name in names else None
         leaves = list(child.leaves())
         if tensors is None:
-            problems |= dict.fromkeys(_holders(child), "the file has no weights of it")
+            problems |= dict.fromkeys(_with_descendants(child), "the file has no weights of it")
         elif leaves == [child]:
             bound[child] = tuple(tensors)
         else:
             of_layer = weight_runs(tensors, name)
             budget.work(len(leaves) * (len(of_layer) + 1), "finding the arrays of its layers")
             alone = len(leaves) == len(of_layer) == 1
-            bound |= {leaves[0]: of_layer[0].tensors} if alone else _by_name(leaves, of_layer)
+            bound |= {leaves[0]: of_layer[0].tensors} if alone else _bind_by_name(leaves, of_layer)
             cells = [leaf for leaf in leaves if _is_cell(leaf)]
             if any(cell not in bound for cell in cells) or len({bound[cell] for cell in cells}) != len(cells):
                 recurrent = [run for run in of_layer if run.recurrent]
@@ -120,21 +120,21 @@ def bind_layers(
                     bound |= {cell: run.tensors for cell, run in zip(cells, recurrent, strict=True)}
                 else:
                     words = f"its arrays cannot be distinguished: {len(recurrent)} cells for {len(cells)} layers"
-                    problems |= dict.fromkeys(_holders(child), words)
+                    problems |= dict.fromkeys(_with_descendants(child), words)
     return bound, problems
 
 
-def _holders(layer: Layer) -> list[Layer]:
+def _with_descendants(layer: Layer) -> list[Layer]:
     """Return a layer and all that it holds."""
-    return [layer] + [inner for _, child in layer.children for inner in _holders(child)]
+    return [layer] + [inner for _, child in layer.children for inner in _with_descendants(child)]
 
 
 def _is_cell(layer: Layer) -> bool:
     return any(word in layer.kind for word in ("LSTM", "GRU", "RNN"))
 
 
-def _by_name(leaves: Sequence[Layer], of_layer: Sequence[WeightRun]) -> Bound:
-    """Return the arrays of the layers whose names are those of just one folder."""
+def _bind_by_name(leaves: Sequence[Layer], of_layer: Sequence[WeightRun]) -> Bound:
+    """Return the arrays of the Keras layers whose names are those of just one folder of the file."""
     bound: Bound = {}
     for leaf in leaves:
         within = [run for run in of_layer if f"/{leaf.name}/" in f"/{run.tensors[0].name.rpartition('/')[0]}/"]
@@ -145,10 +145,11 @@ def _by_name(leaves: Sequence[Layer], of_layer: Sequence[WeightRun]) -> Bound:
 
 
 def bind_tree(root: Layer, tree: WeightGroup) -> Bound:
-    """Return the arrays of each layer of a model, of a tree of weights as Keras 3 writes it."""
+    """Return the arrays of each layer of a Keras model, given a tree of weights as Keras 3 writes it."""
     bound: Bound = {}
 
-    def walk(layer: Layer, node: WeightGroup | None) -> None:
+    def bind_layer(layer: Layer, node: WeightGroup | None) -> None:
+        """Bind a Keras layer, and the layers in it, to the arrays of a node of the weight tree and its children."""
         if node is None:
             return
         if layer.kind in ("LSTM", "CuDNNLSTM") or (not layer.children and "cell" in node.children):
@@ -160,7 +161,7 @@ def bind_tree(root: Layer, tree: WeightGroup) -> Bound:
         named = dict[str, dict[str | None, list[WeightGroup]]]()
         for attribute, child in layer.children:
             if attribute not in ("layers", "cells"):
-                walk(child, node.children.get(attribute))
+                bind_layer(child, node.children.get(attribute))
                 continue
             stem = snake(child.kind)
             number = counts[stem] = counts.get(stem, -1) + 1
@@ -174,9 +175,9 @@ def bind_tree(root: Layer, tree: WeightGroup) -> Bound:
                     for member in members.values():
                         named[place].setdefault(member.name, []).append(member)
                 same = named[place].get(child.name, [])  # the member of its name, or else the member at its position
-                walk(child, same[0] if len(same) == 1 else members.get(key, members.get(child.name)))
+                bind_layer(child, same[0] if len(same) == 1 else members.get(key, members.get(child.name)))
 
-    walk(root, tree)
+    bind_layer(root, tree)
     return bound
 
 
@@ -188,7 +189,7 @@ def snake(kind: str) -> str:
 
 
 def shape_problem(tensors: Sequence[KerasTensor]) -> str | None:
-    """Return the reason why arrays are not those of an LSTM's cell; None if they may be."""
+    """Return the reason why Keras arrays are not those of an LSTM's cell; None if they may be."""
     if len(tensors) == 12:
         return None
     if len(tensors) not in (2, 3):
@@ -208,7 +209,7 @@ def shape_problem(tensors: Sequence[KerasTensor]) -> str | None:
 def cell_of(
     tensors: Sequence[KerasTensor], variant: Variant, config: Mapping[str, Any], budget: Budget
 ) -> tuple[Parameters, str]:
-    """Return the parameters of a cell, which are taken off a budget, and the convention of its arrays in words."""
+    """Return the parameters of a Keras cell, charged to a budget, and the convention of its arrays in words."""
     if len(tensors) == 12:
         (kernel, recurrent, biases), style = _from_twelve_arrays(tensors)
     elif len(tensors) in (2, 3):

@@ -19,7 +19,7 @@ from gatewise.files import storage
 from gatewise.interop import conventions
 from gatewise.interop.keras.config import PLAIN
 from gatewise.interop.keras.files import CONFIG, METADATA, WEIGHTS
-from gatewise.interop.keras.live import library
+from gatewise.interop.keras.live import import_keras
 from gatewise.layers import LSTM
 from gatewise.parameters import Variant
 from gatewise.records.gradients import LSTMGradients
@@ -63,7 +63,7 @@ def write(lstm: LSTM, path: str | os.PathLike[str] | None = None) -> Any:
         raise OptionError(f"write takes an LSTM, not {type(lstm).__name__}")
     require_expressible(lstm)
     if path is None:
-        return _live(lstm)
+        return _live_model(lstm)
     name = os.fspath(path)
     if not isinstance(name, str) or not name.endswith((".keras", ".h5")):
         raise OptionError(f"the name of a Keras file must end in .keras or .h5, not {name!r}")
@@ -73,10 +73,10 @@ def write(lstm: LSTM, path: str | os.PathLike[str] | None = None) -> Any:
         if name.endswith(".h5"):
             held = io.BytesIO()  # libhdf5 cannot handle a full disk
             with h5py.File(held, "w") as file:
-                _whole_model(file, lstm)
+                _write_hdf5_model(file, lstm)
             temporary.write_bytes(held.getvalue())
         else:
-            _archive(temporary, lstm, h5py)
+            _write_archive(temporary, lstm, h5py)
     return None
 
 
@@ -84,11 +84,11 @@ def require_expressible(lstm: LSTM) -> None:
     """Raise OptionError if Keras' LSTM cannot express an LSTM."""
     for number, row in enumerate(lstm.layers):
         for cell in row:
-            if (quality := _inexpressible(cell)) is not None:
+            if (quality := _inexpressible_part(cell)) is not None:
                 raise OptionError(f"Keras' LSTM has no {quality}, which layer {number} has")
 
 
-def _inexpressible(cell: LSTMCell) -> str | None:
+def _inexpressible_part(cell: LSTMCell) -> str | None:
     """Return the part of a cell that Keras' LSTM does not have; None if it has all."""
     p, v = cell.parameters, cell.variant
     if v.peephole != "none":
@@ -116,15 +116,16 @@ def _inexpressible(cell: LSTMCell) -> str | None:
 # The configuration.
 
 
-def _object(module: str, kind: str, config: Config, **more: Any) -> Config:
+def _object_config(module: str, kind: str, config: Config, **more: Any) -> Config:
     return {"module": module, "class_name": kind, "config": config, "registered_name": None, **more}
 
 
 def _dtype(lstm: LSTM) -> Config:
-    return _object("keras", "DTypePolicy", {"name": lstm.dtype.name})
+    return _object_config("keras", "DTypePolicy", {"name": lstm.dtype.name})
 
 
 def _lstm_config(lstm: LSTM, cell: LSTMCell, name: str, backwards: bool) -> Config:
+    """Return the configuration of a Keras LSTM layer with a cell's size and activations."""
     v: Variant = cell.variant
     return {
         "name": name,
@@ -143,8 +144,8 @@ def _lstm_config(lstm: LSTM, cell: LSTMCell, name: str, backwards: bool) -> Conf
     }
 
 
-def _layers(lstm: LSTM) -> Iterator[tuple[str, str, Config]]:
-    """Yield the class, the name and the configuration of each layer."""
+def _layer_configs(lstm: LSTM) -> Iterator[tuple[str, str, Config]]:
+    """Yield the class, the name and the Keras configuration of each layer of an LSTM."""
     for number, (row, merge) in enumerate(zip(lstm.layers, lstm.merge, strict=True)):
         tail = f"_{number}" if number else ""
         if not lstm.bidirectional:
@@ -153,7 +154,7 @@ def _layers(lstm: LSTM) -> Iterator[tuple[str, str, Config]]:
             yield "LSTM", f"lstm{tail}", _lstm_config(lstm, row[0], f"lstm{tail}", backwards)
             continue
         inner = [
-            _object(
+            _object_config(
                 "keras.layers", "LSTM", _lstm_config(lstm, cell, f"{direction}_lstm{tail}", direction == "backward")
             )
             for cell, direction in zip(row, lstm.directions, strict=True)
@@ -170,23 +171,24 @@ def _layers(lstm: LSTM) -> Iterator[tuple[str, str, Config]]:
 
 
 def configuration(lstm: LSTM) -> Config:
-    """Return the configuration of a functional model of Keras 3."""
+    """Return the configuration of an LSTM as a functional model of Keras 3."""
     features, name = lstm.input_size, "input"
     dtype = lstm.dtype.name
     first = {"batch_shape": [None, None, features], "dtype": dtype, "sparse": False, "ragged": False, "name": name}
-    layers = [_object("keras.layers", "InputLayer", first, name=name, inbound_nodes=[])]
+    layers = [_object_config("keras.layers", "InputLayer", first, name=name, inbound_nodes=[])]
 
-    def after(module: str, kind: str, config: Config, **more: Any) -> None:
+    def append_layer(module: str, kind: str, config: Config, **more: Any) -> None:
+        """Add a layer that reads the last one to the Keras configuration."""
         history = {"shape": [None, None, features], "dtype": dtype, "keras_history": [name, 0, 0]}
         node = {"args": [{"class_name": "__keras_tensor__", "config": history}], "kwargs": {}}
-        layers.append(_object(module, kind, config, name=config["name"], inbound_nodes=[node], **more))
+        layers.append(_object_config(module, kind, config, name=config["name"], inbound_nodes=[node], **more))
 
-    for (kind, layer, config), row, merge in zip(_layers(lstm), lstm.layers, lstm.merge, strict=True):
-        after("keras.layers", kind, config, build_config={"input_shape": [None, None, features]})
+    for (kind, layer, config), row, merge in zip(_layer_configs(lstm), lstm.layers, lstm.merge, strict=True):
+        append_layer("keras.layers", kind, config, build_config={"input_shape": [None, None, features]})
         features = sum(cell.hidden_size for cell in row) if merge == "concat" else row[0].hidden_size
         name = layer
     if lstm.directions == ("backward",):
-        after("keras.src.ops.numpy", "Flip", {"name": "flip", "axis": 1})
+        append_layer("keras.src.ops.numpy", "Flip", {"name": "flip", "axis": 1})
         layers[-1]["registered_name"] = "Flip"
         name = "flip"
     outputs: list[Any] = [name, 0, 0]
@@ -199,7 +201,7 @@ def configuration(lstm: LSTM) -> Config:
         "input_layers": ["input", 0, 0],
         "output_layers": outputs,
     }
-    return _object("keras.src.models.functional", "Functional", config) | {"registered_name": "Functional"}
+    return _object_config("keras.src.models.functional", "Functional", config) | {"registered_name": "Functional"}
 
 
 # The weights.
@@ -218,9 +220,9 @@ def arrays(cell: LSTMCell) -> list[Array]:
 ROLES = ("kernel", "recurrent_kernel", "bias")  # of the `arrays` of a cell
 
 
-def _by_layer(lstm: LSTM) -> Iterator[tuple[str, dict[str, Array]]]:
-    """Yield the name of each layer, and its arrays by the paths of its variables."""
-    for (_, name, _), row in zip(_layers(lstm), lstm.layers, strict=True):
+def _arrays_by_layer(lstm: LSTM) -> Iterator[tuple[str, dict[str, Array]]]:
+    """Yield the name of each Keras layer of an LSTM, and its arrays by the paths of its variables."""
+    for (_, name, _), row in zip(_layer_configs(lstm), lstm.layers, strict=True):
         held: dict[str, Array] = {}
         for direction, cell in zip(lstm.directions, row, strict=True):
             side = f"{direction}_{name.replace('bidirectional', 'lstm')}/" if lstm.bidirectional else ""
@@ -229,7 +231,7 @@ def _by_layer(lstm: LSTM) -> Iterator[tuple[str, dict[str, Array]]]:
 
 
 def write_gradients(gradients: LSTMGradients, lstm: LSTM) -> dict[str, Array]:
-    """Return the gradients of an LSTM's parameters by the paths of the variables of the model that `write` makes.
+    """Return the gradients of an LSTM's parameters by the variables' paths in the Keras model that `write` makes.
 
     Parameters
     ----------
@@ -260,14 +262,15 @@ def write_gradients(gradients: LSTMGradients, lstm: LSTM) -> dict[str, Array]:
     {'lstm/lstm_cell/kernel': (3, 8), 'lstm/lstm_cell/recurrent_kernel': (2, 8), 'lstm/lstm_cell/bias': (8,)}
     """
     require_expressible(lstm)
-    of = conventions.gradients_as_parameters(lstm, gradients)
-    return {path: array for _, held in _by_layer(of) for path, array in held.items()}
+    converted = conventions.gradients_as_parameters(lstm, gradients)
+    return {path: array for _, held in _arrays_by_layer(converted) for path, array in held.items()}
 
 
-def _archive(path: Any, lstm: LSTM, h5py: Any) -> None:
+def _write_archive(path: Any, lstm: LSTM, h5py: Any) -> None:
+    """Write an LSTM as a .keras file: a zip archive of metadata, configuration and HDF5 weights."""
     target = io.BytesIO()
     with h5py.File(target, "w") as file:
-        for (_, name, _), row in zip(_layers(lstm), lstm.layers, strict=True):
+        for (_, name, _), row in zip(_layer_configs(lstm), lstm.layers, strict=True):
             sides = [f"{direction}_layer/" for direction in lstm.directions] if lstm.bidirectional else [""]
             for side, cell in zip(sides, row, strict=True):
                 group = file.create_group(f"layers/{name}/{side}cell/vars")
@@ -283,16 +286,17 @@ def _archive(path: Any, lstm: LSTM, h5py: Any) -> None:
             archive.writestr(zipfile.ZipInfo(name), data)  # always of the same date: the same bytes each time
 
 
-def _whole_model(file: Any, lstm: LSTM) -> None:
+def _write_hdf5_model(file: Any, lstm: LSTM) -> None:
+    """Write an LSTM as a Keras model in HDF5, as Keras 2 and 3 write their .h5 files."""
     file.attrs["backend"] = "numpy"
     file.attrs["keras_version"] = VERSION
     file.attrs["model_config"] = json.dumps(configuration(lstm))
     weights = file.create_group("model_weights")
     weights.attrs["backend"], weights.attrs["keras_version"] = "numpy", VERSION
-    names = ["input", *(name for _, name, _ in _layers(lstm))]
+    names = ["input", *(name for _, name, _ in _layer_configs(lstm))]
     weights.attrs["layer_names"] = [name.encode() for name in names]
     weights.create_group("input").attrs["weight_names"] = np.zeros(0)
-    for name, held in _by_layer(lstm):
+    for name, held in _arrays_by_layer(lstm):
         group = weights.create_group(name)
         for path, array in held.items():
             group.create_dataset(path, data=array)
@@ -300,8 +304,9 @@ def _whole_model(file: Any, lstm: LSTM) -> None:
     weights.create_group("top_level_model_weights").attrs["weight_names"] = np.zeros(0)
 
 
-def _live(lstm: LSTM) -> Any:
-    model = library().saving.deserialize_keras_object(configuration(lstm))
-    for name, held in _by_layer(lstm):
+def _live_model(lstm: LSTM) -> Any:
+    """Return an LSTM as a live Keras model."""
+    model = import_keras().saving.deserialize_keras_object(configuration(lstm))
+    for name, held in _arrays_by_layer(lstm):
         model.get_layer(name).set_weights([*held.values()])
     return model
