@@ -206,6 +206,7 @@ class _BuiltOnce:
         self.refusal: FileError | None = None
 
     def __call__(self) -> Network:
+        """Return the network of a file, which is built at the first call; a refusal is kept as well."""
         if self.refusal is not None:
             raise self.refusal.with_traceback(None)
         if self.network is None:

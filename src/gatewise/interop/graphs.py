@@ -81,6 +81,7 @@ class GraphNames:
     y_batch_first: bool = False
 
     def __post_init__(self) -> None:
+        """Make the names from an ONNX graph printable on one line."""
         for attribute in (field.name for field in fields(self)):
             value = getattr(self, attribute)
             if isinstance(value, str):

@@ -156,6 +156,7 @@ class _NetworkLayers:
     """The layers of one network, by kind; in `chain` all in their order, for an unusable one the reason."""
 
     def __init__(self, prefix: str, layers: list[Any], budget: Budget) -> None:
+        """Read the layers of a network in a madmom pickle: its LSTMs, alone and stacked, other layers, refusals."""
         self.lstms: list[StoredLSTM] = []
         self.parts: list[StoredLayer] = []
         self.refused: list[Refused] = []

@@ -61,7 +61,7 @@ def _describe_arrays(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _read_npy(path: Path, budget: Budget, calls: dict[str, None]) -> dict[str, Tensor]:
-    """Return the tensors of a NumPy .npy file, which must be a pickled dictionary: one array is no LSTM."""
+    """Return the tensors of a NumPy .npy file, which must hold pickled objects: one array is no LSTM."""
     with open(path, "rb") as file:
         try:
             shape, _, dtype = storage.npy_header(file, budget.size, objects=True)

@@ -103,7 +103,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
 
 
 def contents_of(thing: Content, name: str, where: str = "the whole file", batch_first: bool | None = None) -> Contents:
-    """Return an LSTM, a network or a trace as the contents of a file of that name, or of an object in memory in words.
+    """Return an LSTM, a network or a trace as the contents of a file of that name, or of an object described so.
 
     `where` is the place of the LSTM there; `batch_first` is as in `StoredLSTM`.
     """

@@ -23,7 +23,7 @@ _OPEN = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) 
 
 
 def locate(folder: Path, name: str) -> Path:
-    """Return the path of a file that a model names, which must lie in its folder; an error ends a sentence on it."""
+    """Return the path of a file that a model names and that lies in its folder; errors are the rest of a sentence."""
     path = PureWindowsPath(name)  # which takes both kinds of slashes, and knows drives
     if not name or path.drive or path.root or ".." in path.parts or os.path.isabs(name):
         raise FileError("which is no path within the model's folder")

@@ -28,7 +28,7 @@ _TEXT, _ARRAY = "text", "array"
 def shorten_message(
     data: bytes, descriptor: Any, budget: Budget, arrays: str = ""
 ) -> tuple[bytes, Sequence[memoryview]]:
-    """Count the pieces of a message, in the order in which they are parsed, and require that its texts are UTF-8.
+    """Take the long arrays out of a Protocol Buffers message, count its pieces, and require that texts are UTF-8.
 
     Values of the field with the full name `arrays` that have `LONG` bytes or more, or just `NUMBER`, are kept out.
     Returns the bytes to parse (`data` itself if nothing is kept out), and what is: see `restore_value`. Bytes that make

@@ -31,7 +31,7 @@ def is_store(path: Path) -> bool:
 
 
 def open_variable(path: Path, key: str | None = None) -> Any:
-    """Return a variable of a store as a lazy `xarray.DataArray`; without a key, the only one.
+    """Return a variable of a zarr store as a lazy `xarray.DataArray`; without a key, the only one.
 
     The store is a folder that `Dataset.to_zarr` wrote, or another with xarray's conventions. One that is not intact,
     uses a codec that is not allowed, or would unpack to much more than its size, is refused.

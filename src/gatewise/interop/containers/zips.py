@@ -47,6 +47,7 @@ class ZipMembers:
     """
 
     def __init__(self, path: Path, budget: Budget) -> None:
+        """Read the directory of a zip archive: its members by name, and the names that several have."""
         self.path, self.budget = path, budget
         self._file: BinaryIO | None = None
         self._intact: set[str] = set()

@@ -107,11 +107,11 @@ def _describe_tensor(node: PickledObject, storage: Callable[[Any], Storage | Non
         if not node.made_by(*REBUILD):
             kind = node.maker.name.removeprefix("_rebuild_").replace("qtensor", "quantised tensor").replace("_", " ")
             return unreadable_tensor(f"it is a {kind}")
-        return _describe_dense(node, storage, budget)
+        return _describe_rebuilt_tensor(node, storage, budget)
     return None
 
 
-def _describe_dense(node: PickledObject, storage: Callable[[Any], Storage | None], budget: Budget) -> Tensor:
+def _describe_rebuilt_tensor(node: PickledObject, storage: Callable[[Any], Storage | None], budget: Budget) -> Tensor:
     """Return the tensor that a call of torch._utils._rebuild_tensor in a pickle describes."""
     args = node.args if isinstance(node.args, tuple) else ()
     if len(args) < 4:

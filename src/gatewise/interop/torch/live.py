@@ -224,6 +224,7 @@ def _capture_script(model: torch.jit.ScriptModule, *inputs: Any, **named: Any) -
 
     class OperatorRecorder(TorchDispatchMode):  # type: ignore[misc]  # PyTorch has no types here
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            """Run an operator of the TorchScript model, and record its arguments and result if it is an LSTM."""
             try:
                 result = func(*args, **(kwargs or {}))
             except Exception as problem:

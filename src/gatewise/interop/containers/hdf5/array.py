@@ -135,7 +135,7 @@ class Dataset:
         return result.reshape(-1).view(self.type.numpy)
 
     def _filter_numbers(self) -> list[int]:
-        """Return the numbers of the filters through which an HDF5 dataset was written, in order; others are refused."""
+        """Return the filters' numbers through which an HDF5 dataset was written; unsupported ones are refused."""
         filters: list[int] = []
         for message in self.messages:
             if message.kind != 0xB:

@@ -86,6 +86,7 @@ class HDF5File:
     """
 
     def __init__(self, source: BinaryIO, budget: Budget) -> None:
+        """Begin to read an HDF5 file: find its size, and its root group in the superblock."""
         self.source, self.budget = source, budget
         self.size = source.seek(0, 2)
         self.base, self.offset_size, self.length_size = 0, 8, 8

@@ -41,7 +41,7 @@ class Group:
         return name in self.links
 
     def __getitem__(self, name: str) -> Group | Dataset:
-        """Return a member; links that lead elsewhere are refused."""
+        """Return a member of an HDF5 group, a group or a dataset; links that lead elsewhere are refused."""
         path = f"{self.path}/{name}" if self.path else name
         self.file.count(1, 20)
         self.file.keep(len(path))

@@ -9,21 +9,21 @@ from gatewise.errors import FileError
 from gatewise.interop.containers.hdf5.file import DEPTH, Cursor, HDF5File
 
 
-def read_tree_1(file: HDF5File, address: int, kind: int, key: int, depth: int = 0) -> Iterator[tuple[bytes, int]]:
+def read_tree_1(file: HDF5File, address: int, kind: int, key_size: int, depth: int = 0) -> Iterator[tuple[bytes, int]]:
     """Yield the keys of an HDF5 B-tree of version 1, and the addresses of its leaves, which follow them."""
     head = file.read_piece(address, 8 + 2 * file.offset_size)
     head.signature(b"TREE")
     found_kind, level, entries = head.number(1), head.number(1), head.number(2)
     if found_kind != kind or depth > DEPTH:
         raise FileError("a tree in it is of the wrong kind, or too deep")
-    cursor = file.read_piece(address + 8 + 2 * file.offset_size, entries * (key + file.offset_size) + key)
+    cursor = file.read_piece(address + 8 + 2 * file.offset_size, entries * (key_size + file.offset_size) + key_size)
     file.count(entries, 2)
     for _ in range(entries):
-        entry_key, child = cursor.take(key), file.require_address(cursor.offset())
+        entry_key, child = cursor.take(key_size), file.require_address(cursor.offset())
         if level == 0:
             yield entry_key, child
         else:
-            yield from read_tree_1(file, child, kind, key, depth + 1)
+            yield from read_tree_1(file, child, kind, key_size, depth + 1)
 
 
 def read_tree_2(file: HDF5File, address: int, kind: int) -> list[bytes]:
@@ -31,46 +31,54 @@ def read_tree_2(file: HDF5File, address: int, kind: int) -> list[bytes]:
     head = file.read_piece(address, 22 + file.offset_size + file.length_size)
     head.signature(b"BTHD")
     head.version("a tree", 0)
-    found_kind, node, record, depth = head.number(1), head.number(4), head.number(2), head.number(2)
+    found_kind, node_size, record_size, depth = head.number(1), head.number(4), head.number(2), head.number(2)
     head.take(2)
     root, count = head.offset(), head.number(2)
-    if found_kind != kind or not 0 < record <= node - 10 or depth > DEPTH:
+    if found_kind != kind or not 0 < record_size <= node_size - 10 or depth > DEPTH:
         raise FileError("a tree in it is of the wrong kind, or too deep")
     if root is None:
         return []
-    leaf_records, sizes = (node - 10) // record, [0]  # bytes of the count below a node of each level
-    width, below = (leaf_records.bit_length() + 7) // 8, leaf_records
+    leaf_records, sizes = (node_size - 10) // record_size, [0]  # bytes of the count below a node of each level
+    width, subtree_records = (leaf_records.bit_length() + 7) // 8, leaf_records
     for level in range(1, depth + 1):
         pointer = file.offset_size + width + sizes[level - 1]
-        here = max((node - 10 - pointer) // (record + pointer), 0)
-        below = (here + 1) * below + here
-        sizes.append((below.bit_length() + 7) // 8)
+        node_records = max((node_size - 10 - pointer) // (record_size + pointer), 0)
+        subtree_records = (node_records + 1) * subtree_records + node_records
+        sizes.append((subtree_records.bit_length() + 7) // 8)
     records: list[bytes] = []
-    _read_tree_2_node(file, root, count, depth, node, record, (width, sizes), records)
+    _read_tree_2_node(file, root, count, depth, node_size, record_size, (width, sizes), records)
     return records
 
 
 def _read_tree_2_node(
-    file: HDF5File, address: int, count: int, level: int, node: int, record: int, widths: Any, records: list[bytes]
+    file: HDF5File,
+    address: int,
+    count: int,
+    level: int,
+    node_size: int,
+    record_size: int,
+    widths: Any,
+    records: list[bytes],
 ) -> None:
     """Append the records of a node of an HDF5 B-tree of version 2, and those of all nodes below, to `records`."""
-    cursor = file.to_end(address, node)
+    cursor = file.to_end(address, node_size)
     cursor.signature(b"BTIN" if level else b"BTLF")
     cursor.take(2)
     file.count(count, 1)
-    records += [cursor.take(record) for _ in range(count)]
+    records += [cursor.take(record_size) for _ in range(count)]
     if level:
         width, sizes = widths
         for _ in range(count + 1):
             child, child_count = file.require_address(cursor.offset()), cursor.number(width)
             cursor.take(sizes[level - 1])
-            _read_tree_2_node(file, child, child_count, level - 1, node, record, widths, records)
+            _read_tree_2_node(file, child, child_count, level - 1, node_size, record_size, widths, records)
 
 
 class Heap:
     """A fractal heap: pieces of data, addressed by numbers that encode their positions."""
 
     def __init__(self, file: HDF5File, address: int) -> None:
+        """Read the header of an HDF5 fractal heap: the sizes of its blocks and of its objects' numbers."""
         self.file = file
         cursor = file.read_piece(address, 22 + 12 * file.length_size + 3 * file.offset_size)
         cursor.signature(b"FRHP")
