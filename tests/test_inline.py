@@ -136,11 +136,11 @@ def test_a_long_run_is_sampled_and_not_read_whole():
     shapes = {"gates": (100_000, 3, 4, 128), "cell_state": (100_000, 3, 128), "hidden_state": (100_000, 3, 128)}
     arrays = {name: np.broadcast_to(np.float32(0.5), shape) for name, shape in shapes.items()}
     long = replace(trace, num_steps=100_000, arrays=arrays, input=np.broadcast_to(0.5, (100_000, 3, 2)))
-    values, sampled = inline._sample(long, long.forget_gate)
+    values, sampled = inline._sample_quantity(long, long.forget_gate)
     assert values.size <= inline.NUMBERS
     assert f"a sample of {sampled:,} steps" in words(read(long))
     wide = np.broadcast_to(np.float32(0.5), (100, 5_000, 700))
-    assert inline._sample(trace, wide)[0].size <= 2 * inline.NUMBERS
+    assert inline._sample_quantity(trace, wide)[0].size <= 2 * inline.NUMBERS
 
 
 def test_a_strip_keeps_the_extremes_of_its_units():

@@ -107,7 +107,7 @@ def ablation(
 
     def measure(name: str, edits: tuple[Edit, ...]) -> float:
         trace = model.trace(x, keep=(), engine="reference", edit=edits, **options)
-        return _number(metric(trace.output), name)
+        return _finite_metric(metric(trace.output), name)
 
     with working("ablating", len(edits_by_name) + 1) as done:
         unedited = measure("the unchanged model", ())
@@ -122,7 +122,7 @@ def ablation(
     noun = "unit" if parts == "units" else "edit"
     return Ablation(
         columns={"edit": np.array(names), "metric": metrics, "effect": metrics - unedited},
-        sentence=_sentence(names, metrics, unedited, noun),
+        sentence=_ablation_sentence(names, metrics, unedited, noun),
         unedited=unedited,
         names=names,
         edits=tuple(edits_by_name[name] for name in names),
@@ -132,7 +132,7 @@ def ablation(
 
 
 def _edits_of(lstm: LSTM, parts: Any) -> Iterator[tuple[str, tuple[Edit, ...]]]:
-    """Yield the edits of an ablation with their names."""
+    """Yield the edits of an ablation with their names, from the user's choice of parts."""
     if isinstance(parts, str) and parts in ("units", "gates"):
         yield from _standard_edits(lstm, parts)
         return
@@ -149,6 +149,7 @@ def _edits_of(lstm: LSTM, parts: Any) -> Iterator[tuple[str, tuple[Edit, ...]]]:
 
 
 def _edit_tuple(edits: Any) -> tuple[Edit, ...]:
+    """Return one part of an ablation as a tuple of edits; raise OptionError if it is none."""
     several = (edits,) if isinstance(edits, Edit) else tuple(edits) if isinstance(edits, Sequence) else ()
     if not several or not all(isinstance(edit, Edit) for edit in several):
         raise OptionError(f"an ablation takes Edits, or sequences of them, not {edits!r}")
@@ -169,7 +170,8 @@ def _standard_edits(lstm: LSTM, parts: str) -> Iterator[tuple[str, tuple[Edit, .
                 yield f"no {gate.replace('_', ' ')}{where}", (edit,)
 
 
-def _number(metric: Any, name: str) -> float:
+def _finite_metric(metric: Any, name: str) -> float:
+    """Return the metric of an ablated model's output as a float; raise OptionError if it is not finite."""
     try:
         value = float(metric)
     except (TypeError, ValueError):
@@ -179,7 +181,8 @@ def _number(metric: Any, name: str) -> float:
     return value
 
 
-def _sentence(names: Sequence[str], metrics: Array, unedited: float, noun: str) -> str:
+def _ablation_sentence(names: Sequence[str], metrics: Array, unedited: float, noun: str) -> str:
+    """Return the sentence of an ablation: the unit or edit that changes the metric most."""
     if not (metrics != unedited).any():
         return f"None of {counted(len(names), noun)} changes the metric, {unedited:.3g}."
     changed = f"from {unedited:.3g} to {metrics[0]:.3g}"

@@ -89,10 +89,11 @@ def activity(trace: Trace) -> Activity:
     deviation = np.sqrt(squares / count)
     names = unit_names(trace)
     columns = {"unit": np.array(names), "deviation": deviation, "mean": mean}
-    return Activity(columns, _sentence(names, deviation), deviation, mean)
+    return Activity(columns, _activity_sentence(names, deviation), deviation, mean)
 
 
-def _sentence(names: list[str], deviation: Array) -> str:
+def _activity_sentence(names: list[str], deviation: Array) -> str:
+    """Return the sentence about unit activity: the units whose hidden states vary most and least."""
     if len(names) == 1:
         return f"The hidden state of the one unit has a standard deviation of {deviation[0]:.2g}."
     most, least = int(np.argmax(deviation)), int(np.argmin(deviation))

@@ -49,7 +49,7 @@ class Table:
         return text.getvalue()
 
     def write_csv(self, file: TextIO) -> None:
-        """Write the text of `to_csv` to an open file, in little memory."""
+        """Write the table's columns as comma-separated text to an open file, in little memory."""
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(self.columns)
         columns = [np.asarray(column) for column in self.columns.values()]

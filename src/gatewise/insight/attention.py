@@ -98,7 +98,7 @@ def cost_of_attention(trace: Trace, *, start: int = 0, stop: int | None = None, 
     0.3462 MB of memory and 1.536 million multiplications
     """
     trace = of_one_cell(trace)
-    window, units = _window(trace, start, stop, every), len(unit_names(trace))
+    window, units = _attention_window(trace, start, stop, every), len(unit_names(trace))
     blocks = len(window.starts)
     work = blocks * blocks * units + 2 * len(window.order) * units
     return Cost(memory=8 * (blocks * (blocks + 2 * units) + 6 * min(every, len(window.order)) * units), work=work)
@@ -170,12 +170,12 @@ step 0.
     names, state = unit_names(trace), trace.cell_state
     sequence = sequence_of(trace, sequence)
     chosen = range(len(names)) if unit is None else [unit_of(names, unit)]
-    window, forward = _window(trace, start, stop, every), trace.direction == "forward"
+    window, forward = _attention_window(trace, start, stop, every), trace.direction == "forward"
     ends, blocks, every = window.ends, len(window.starts), window.every
     cost = cost_of_attention(trace, start=start, stop=stop, every=every)
     cost.require(f"the attention of {blocks:,} steps or blocks (start, stop and every make them fewer)")
     weights, initial, residual = np.zeros((blocks, blocks)), np.zeros(blocks), 0.0
-    for row, parts in enumerate(_rows(trace, window, sequence, list(chosen))):
+    for row, parts in enumerate(_block_contributions(trace, window, sequence, list(chosen))):
         sizes, c = np.abs(parts).sum(0), state[ends[row], sequence, chosen].astype(np.float64)
         require_finite(np.concatenate([sizes, c]), "attention")
         residual = max(residual, float((np.abs(parts.sum(0) - c) / np.where(sizes > 0, sizes, 1.0)).max()))
@@ -187,7 +187,7 @@ step 0.
     labels = [step_name(trace, int(t)) for t in ends]
     valid, times = valid_steps(trace, which=sequence), times_of(trace)[ends]
     answer = Attention(
-        columns={"time": times, "initial state": initial, **dict(zip(_distinct(labels), weights.T, strict=True))},
+        columns={"time": times, "initial state": initial, **dict(zip(_unique_names(labels), weights.T, strict=True))},
         sentence="",
         law=LAW,
         residual=residual,
@@ -198,10 +198,10 @@ step 0.
         valid=None if valid is None else valid[ends],
         direction=trace.direction,
     )
-    return replace(answer, sentence=_sentence(answer, trace, sequence, ends, every))
+    return replace(answer, sentence=_attention_sentence(answer, trace, sequence, ends, every))
 
 
-def _window(trace: Trace, start: int, stop: int | None, every: int) -> _AttentionWindow:
+def _attention_window(trace: Trace, start: int, stop: int | None, every: int) -> _AttentionWindow:
     """Return the window of steps start, …, stop - 1 in the order in which they ran."""
     steps = len(trace)
     every = min(size("every", every, most=None), max(steps, 1))
@@ -213,8 +213,8 @@ def _window(trace: Trace, start: int, stop: int | None, every: int) -> _Attentio
     return _AttentionWindow(order if trace.direction == "forward" else order[::-1], every)
 
 
-def _rows(trace: Trace, window: _AttentionWindow, sequence: int, chosen: list[int]) -> Iterator[Array]:
-    """Yield for each block the rest of the state before the window and of the contributions of each block so far."""
+def _block_contributions(trace: Trace, window: _AttentionWindow, sequence: int, chosen: list[int]) -> Iterator[Array]:
+    """Yield, for each block, the part left of the cell state before the window and of each block's contribution."""
     every, order = window.every, window.order
     parts = np.empty((len(window.starts) + 1, len(chosen)))
     before = order[0] - 1 if trace.direction == "forward" else order[0] + 1
@@ -225,15 +225,15 @@ def _rows(trace: Trace, window: _AttentionWindow, sequence: int, chosen: list[in
             steps = order[start : start + every][::-1]  # the latest first
             retention = retention_of(trace, steps, sequence)[:, chosen]
             writes = writes_of(trace, steps, sequence)[:, chosen]
-            since = np.cumprod(np.concatenate([np.ones((1, len(chosen))), retention]), axis=0)
-            parts[: row + 1] *= since[-1]
-            parts[row + 1] = (writes * since[:-1]).sum(0)
+            retained = np.cumprod(np.concatenate([np.ones((1, len(chosen))), retention]), axis=0)
+            parts[: row + 1] *= retained[-1]
+            parts[row + 1] = (writes * retained[:-1]).sum(0)
             yield parts[: row + 2]
             done(1)
 
 
-def _distinct(names: list[str]) -> list[str]:
-    """Return unique names of columns: with their places, if a name occurs twice."""
+def _unique_names(names: list[str]) -> list[str]:
+    """Return step names as unique columns of the attention table: with their places, if a name occurs twice."""
     return (
         names
         if len({*names, "time", "initial state"}) == len(names) + 2
@@ -241,7 +241,8 @@ def _distinct(names: list[str]) -> list[str]:
     )
 
 
-def _sentence(answer: Attention, trace: Trace, sequence: int, ends: npt.NDArray[np.intp], every: int) -> str:
+def _attention_sentence(answer: Attention, trace: Trace, sequence: int, ends: npt.NDArray[np.intp], every: int) -> str:
+    """Return the sentence of an attention: the largest share of the last cell state, and where it was written."""
     last = -1 if trace.direction == "forward" else 0
     whose = "the" if answer.unit is None else f"unit {answer.unit}'s"
     of = of_sequence(trace, sequence)

@@ -171,11 +171,12 @@ def attribution(
     aim = target(trace, output, t, sequence)
     if method != "gradient_input":  # the others require that each state follows from the equations
         aim.lstm.require_unedited(f"method={method!r}")
-    tokens = _tokens(aim, vocabulary)
+    tokens = _token_names(aim, vocabulary)
     return _with_sentence(METHODS[method].compute(aim, **options), aim, tokens)
 
 
-def _gradient_input(aim: Target) -> Attribution:
+def _gradient_input_attribution(aim: Target) -> Attribution:
+    """Attribute an output of a run to its inputs by gradient times input."""
     with working("passing gradients back", len(aim.lstm.cells()) * aim.lstm.num_steps) as done:
         layers = [{way: GradientRun(cell, done) for way, cell in layer.items()} for layer in aim.lstm.layers]
         dx, dstates = back_through(aim, layers, aim.weight)
@@ -183,21 +184,24 @@ def _gradient_input(aim: Target) -> Attribution:
     return replace(shares, left=aim.value - _sum(shares))
 
 
-def _integrated_gradients(aim: Target, **options: Any) -> Attribution:
+def _integrated_gradients_attribution(aim: Target, **options: Any) -> Attribution:
+    """Attribute an output of a run to its inputs by integrated gradients."""
     by_step, states, at_baseline = integrated_gradients(aim, **options)
     shares = replace(_without_sentence(aim, "integrated_gradients", by_step, states), baseline_value=at_baseline)
     left = aim.value - at_baseline - _sum(shares)
     return replace(shares, left=left, residual=abs(left) / (_terms(shares) or 1.0))
 
 
-def _lrp(aim: Target, **options: Any) -> Attribution:
+def _lrp_attribution(aim: Target, **options: Any) -> Attribution:
+    """Attribute an output of a run to its inputs by layer-wise relevance propagation."""
     by_step, states, ledger = relevance(aim, **options)
     shares = replace(_without_sentence(aim, "lrp", by_step, states), left=ledger.absorbed)
     off = abs(_sum(shares) + ledger.absorbed - aim.value)
     return replace(shares, residual=off / ((_terms(shares) + ledger.terms) or 1.0))
 
 
-def _contextual_decomposition(aim: Target) -> Attribution:
+def _decomposition_attribution(aim: Target) -> Attribution:
+    """Attribute an output of a run to its steps by contextual decomposition, each step a phrase."""
     require_no_norm(aim, "contextual decomposition")
     steps = aim.lstm.num_steps
     relevant = np.ones(steps, bool) if aim.valid is None else aim.valid.copy()
@@ -224,12 +228,12 @@ def _contextual_decomposition(aim: Target) -> Attribution:
 
 METHODS = {
     "gradient_input": Method(
-        _gradient_input,
+        _gradient_input_attribution,
         "gradient times input",
         "{left:.4g} is left over (nothing would be if the output were linear in its input)",
     ),
     "integrated_gradients": Method(
-        _integrated_gradients,
+        _integrated_gradients_attribution,
         "integrated gradients",
         "the output at the baseline is {baseline:.4g}",
         "the scores and the initial state's share add up to the output less that at the baseline, but for the error of"
@@ -237,14 +241,14 @@ METHODS = {
         ("points", "rule", "baseline"),
     ),
     "lrp": Method(
-        _lrp,
+        _lrp_attribution,
         "layer-wise relevance propagation",
         "biases and stabiliser absorb {left:.4g}",
         "the scores, the initial state's share, and the part that biases and stabiliser absorb add up to the output",
         ("epsilon",),
     ),
     "contextual_decomposition": Method(
-        _contextual_decomposition,
+        _decomposition_attribution,
         "contextual decomposition",
         "{left:.4g} comes from several steps together, or from the head's bias",
         "the phrase's part and the rest add up to the output, for each step as a phrase",
@@ -297,8 +301,8 @@ def _terms(shares: Attribution) -> float:
     return float(sum(np.abs(part).sum() for part in parts)) + abs(shares.value) + abs(shares.baseline_value)
 
 
-def _tokens(aim: Target, vocabulary: Sequence[str] | Mapping[int, str] | None) -> npt.NDArray[Any] | None:
-    """Return the names of the tokens, or None without tokens."""
+def _token_names(aim: Target, vocabulary: Sequence[str] | Mapping[int, str] | None) -> npt.NDArray[Any] | None:
+    """Return the words of the run's tokens from a vocabulary, or None without tokens."""
     if aim.tokens is None:
         if vocabulary is not None:
             raise OptionError("a vocabulary is for a network with an embedding; this run has no tokens")

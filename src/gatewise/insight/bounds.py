@@ -32,7 +32,7 @@ class Box(NamedTuple):
     cell: Range
 
     def largest(self, sign: int) -> tuple[Array, Array]:
-        """Return the o and the t of each unit with the largest product times `sign`."""
+        """Return the o and the t of each LSTM unit whose product, times `sign`, is largest in the box."""
         corners = [(o, t) for o in reversed(self.gate) for t in reversed(self.cell)]
         best = np.argmax([sign * o * t for o, t in corners], axis=0)
         factors = np.array([np.broadcast_arrays(o, t) for o, t in corners])
@@ -79,7 +79,7 @@ def _standardised_range(count: int, gain: Array, bias: Array) -> Range:
 
 
 def _gate_range(p: Parameters, letter: str) -> Range:
-    """Return the range of a gate after its nonlinearity."""
+    """Return the range that a gate of an LSTM cell can have after its nonlinearity."""
     variant = p.variant
     if letter == variant.coupled:
         low, high = _gate_range(p, {"f": "i", "i": "f"}[letter])

@@ -145,9 +145,9 @@ def ceiling(
     No input can bring the output above 61.5, or below -58.5.
     """
     model = model_of(subject, head)
-    measures = _measures(subject, len(model.bias), model.softmax)
+    measures = _output_measures(subject, len(model.bias), model.softmax)
     places = list(range(len(measures))) if output is None else [output_of(output, list(measures), len(measures))]
-    factor, offset = _scaling(scale, shift, len(measures), places)
+    factor, offset = _scale_and_shift(scale, shift, len(measures), places)
     named = [list(measures.items())[place] for place in places]
     network = getattr(subject, "network", subject)
     scaled = _ScaledModel(
@@ -219,14 +219,14 @@ class _ScaledModel:
 
 
 def _with_losses(answer: Ceiling, scaled: _ScaledModel, cell: Trace, sequence: int | str | None) -> Ceiling:
-    """Return a ceiling with the losses of a run; `cell` is one of the last layer."""
+    """Return a ceiling of an output with the losses of a run; `cell` is a trace of the last layer."""
     cell.require("the loss of a ceiling")
     high = answer.ceiling
-    sequence = _closest(scaled, cell) if sequence is None else sequence_of(cell, sequence)
-    when, valid = _steps(scaled.model, cell, sequence)
+    sequence = _sequence_nearest_ceiling(scaled, cell) if sequence is None else sequence_of(cell, sequence)
+    when, valid = _output_steps(scaled.model, cell, sequence)
     output = scaled.run_output(sequence)
     require_finite(output[valid], "a ceiling")
-    losses = _losses(scaled, sequence, len(output))
+    losses = _losses_by_cause(scaled, sequence, len(output))
     for array in (output, *losses.values()):
         array[~valid] = np.nan
     terms = np.abs(high) + np.abs(output) + sum(map(np.abs, losses.values()))
@@ -242,7 +242,7 @@ def _with_losses(answer: Ceiling, scaled: _ScaledModel, cell: Trace, sequence: i
             "ceiling": np.tile(high, len(times)),
             **{name: loss.ravel() for name, loss in losses.items()},
         },
-        sentence=_sentence(scaled, output, losses, cell, sequence, when),
+        sentence=_ceiling_sentence(scaled, output, losses, cell, sequence, when),
         residual=float(np.nanmax(off)),
         output=output,
         losses=losses,
@@ -255,15 +255,16 @@ def _with_losses(answer: Ceiling, scaled: _ScaledModel, cell: Trace, sequence: i
 # The choice of outputs, sequence and steps.
 
 
-def _measures(subject: Any, count: int, softmax: bool) -> dict[str, Measure]:
-    """Return the measures of the outputs by their names."""
+def _output_measures(subject: Any, count: int, softmax: bool) -> dict[str, Measure]:
+    """Return the quantity and unit of each output of a model, by the output's name."""
     labels = NO_LABELS if isinstance(subject, LSTM) else subject.labels
     names = labels.outputs or (["output"] if count == 1 else [f"output {place}" for place in range(count)])
     before = ", before the softmax" if softmax else ""
     return {name: labels.measures.get(name, Measure(f"{name}{before}")) for name in names}
 
 
-def _scaling(scale: npt.ArrayLike, shift: npt.ArrayLike, count: int, places: list[int]) -> tuple[Array, Array]:
+def _scale_and_shift(scale: npt.ArrayLike, shift: npt.ArrayLike, count: int, places: list[int]) -> tuple[Array, Array]:
+    """Return the checked factor and offset of the chosen outputs, which convert them to the data's unit."""
     arrays = []
     for name, value in (("scale", scale), ("shift", shift)):
         array = numbers(name, value, np.float64)
@@ -277,8 +278,8 @@ def _scaling(scale: npt.ArrayLike, shift: npt.ArrayLike, count: int, places: lis
     return arrays[0], arrays[1]
 
 
-def _closest(scaled: _ScaledModel, cell: Trace) -> int:
-    """Return the sequence in which an output comes closest to its ceiling, relative to its range."""
+def _sequence_nearest_ceiling(scaled: _ScaledModel, cell: Trace) -> int:
+    """Return the sequence of a run in which an output comes closest to its ceiling, relative to its range."""
     least, closest = np.inf, 0
     for sequence in range(cell.batch_size):
         if len(on := valid_places(cell, sequence)):
@@ -290,8 +291,8 @@ def _closest(scaled: _ScaledModel, cell: Trace) -> int:
     return closest
 
 
-def _steps(model: ReadoutModel, cell: Trace, sequence: int) -> tuple[npt.NDArray[np.intp], Mask]:
-    """Return the steps of the output, and a mask of the valid ones."""
+def _output_steps(model: ReadoutModel, cell: Trace, sequence: int) -> tuple[npt.NDArray[np.intp], Mask]:
+    """Return the steps at which a model has outputs, and a mask of the valid ones."""
     last = valid_step(cell, None, sequence, "a ceiling of a run")
     if model.reads == "every":
         return np.arange(len(cell)), np.ones(len(cell), bool) if cell.valid is None else cell.valid[:, sequence]
@@ -301,13 +302,13 @@ def _steps(model: ReadoutModel, cell: Trace, sequence: int) -> tuple[npt.NDArray
 # Losses.
 
 
-def _losses(scaled: _ScaledModel, sequence: int, steps: int) -> dict[str, Array]:
-    """Return the losses at each step (time, output) in the data's unit; each passes through the nonlinearity."""
+def _losses_by_cause(scaled: _ScaledModel, sequence: int, steps: int) -> dict[str, Array]:
+    """Return the loss to each cause at each step (time, output), from the ceiling down, in the data's unit."""
     model, count = scaled.model, len(scaled.factor)
     names = list(LOSSES) if any(path.bounds_states for path in model.paths) else list(LOSSES)[:-1]
     require_memory((2 * len(names) + 10) * steps * count, 8, f"the losses of {count:,} outputs at {steps:,} steps")
     losses: dict[str, Array] = {name: np.empty((steps, count)) for name in names}
-    for when, parts in _parts(model, sequence, steps):
+    for when, parts in _unscaled_losses(model, sequence, steps):
         level = np.broadcast_to(model.limits.high, parts[0].shape)
         for name, part in zip(names, parts, strict=False):
             losses[name][when] = scaled.factor * (model.output_map(level) - model.output_map(level - part))
@@ -315,8 +316,8 @@ def _losses(scaled: _ScaledModel, sequence: int, steps: int) -> dict[str, Array]
     return losses
 
 
-def _parts(model: ReadoutModel, sequence: int, steps: int) -> Iterator[tuple[slice, list[Array]]]:
-    """Yield pieces of the steps with their losses, in the order of `LOSSES`."""
+def _unscaled_losses(model: ReadoutModel, sequence: int, steps: int) -> Iterator[tuple[slice, list[Array]]]:
+    """Yield pieces of a run's steps with their losses to the ceiling, in the order of `LOSSES`."""
     cells = list(model.lstm.layers[-1].values()) if model.lstm is not None else []
     units = sum(cell.parameters.hidden_size + cell.parameters.input_size for cell in cells) + len(model.bias)
     for when in pieces("looking for what was lost", steps, 6 * units):
@@ -349,7 +350,7 @@ def _amount(value: float, measure: Measure) -> str:
     return f"{value:.4g}{f' {measure.unit}' if measure.unit else ''}"
 
 
-def _sentence(
+def _ceiling_sentence(
     scaled: _ScaledModel,
     output: Array,
     losses: Mapping[str, Array],
@@ -357,6 +358,7 @@ def _sentence(
     sequence: int,
     when: npt.NDArray[np.intp],
 ) -> str:
+    """Return the sentence of a ceiling: the largest output possible, the largest reached, and the losses."""
     best = np.nanmax(output, axis=0)
     place = int(np.argmin((scaled.bounds[1] - best) / scaled.width))
     t = int(np.nanargmax(output[:, place]))

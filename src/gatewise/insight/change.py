@@ -132,13 +132,13 @@ def change(
     comparisons = {cell: CellComparison(*pair, tolerance) for cell, pair in pairs.items()}
     quantities = next(iter(comparisons.values())).quantities
     largest = max((part.largest(cell) for cell, part in comparisons.items()), key=lambda pair: pair[0])
-    first = _first(comparisons)
+    first = _first_difference(comparisons)
     layers = dict.fromkeys(layer for layer, _ in pairs)
     places = [{way: (number, way) for layer, way in pairs if layer == number} for number in layers]
     key = None if cell is None else cell_at(places, cell, "these runs")
-    chosen = _chosen(comparisons if key is None else {key: comparisons[key]}, unit, sequence)
+    chosen = _chosen_unit(comparisons if key is None else {key: comparisons[key]}, unit, sequence)
     pair = pairs[chosen.layer, chosen.direction]
-    of_a_cell, at_end = isinstance(before, Trace), _at_end(before, after)
+    of_a_cell, at_end = isinstance(before, Trace), _difference_at_end(before, after)
     time = len(times_of(pair[0]))
     columns: dict[str, npt.NDArray[Any]] = {}
     if not of_a_cell:
@@ -149,7 +149,7 @@ def change(
     columns |= {name: norms[:, :, place].ravel() for place, name in enumerate(quantities)}
     return Change(
         columns=columns,
-        sentence=_sentence(first, pairs, tolerance, "hidden state" if of_a_cell else "output", at_end),
+        sentence=_change_sentence(first, pairs, tolerance, "hidden state" if of_a_cell else "output", at_end),
         tolerance=tolerance,
         first=first,
         largest=largest[1] if largest[0] > 0 else None,
@@ -158,16 +158,16 @@ def change(
         quantities=quantities,
         norms=norms,
         times=times_of(pair[0]),
-        edited=np.stack([_edited(*pair) for pair in pairs.values()]),
+        edited=np.stack([_edited_steps(*pair) for pair in pairs.values()]),
         unit=chosen,
         name=_unit_name(chosen, pairs),
-        series=_series(pair, quantities, chosen),
+        series=_unit_series(pair, quantities, chosen),
         valid=None if pair[0].valid is None else pair[0].valid[:: pair[0].keep.every, chosen.sequence],
     )
 
 
-def _first(comparisons: dict[Cell, CellComparison]) -> RunDifference | None:
-    """Return the number at which two runs part."""
+def _first_difference(comparisons: dict[Cell, CellComparison]) -> RunDifference | None:
+    """Return the first number, layer by layer from the input, in which two runs differ."""
     for layer in dict.fromkeys(layer for layer, _ in comparisons):
         row = {cell: part for cell, part in comparisons.items() if cell[0] == layer}
         if layer:  # the input of a layer above is the output of the one below
@@ -182,10 +182,10 @@ def _first(comparisons: dict[Cell, CellComparison]) -> RunDifference | None:
     return None
 
 
-def _chosen(
+def _chosen_unit(
     comparisons: dict[Cell, CellComparison], unit: int | str | None, sequence: int | str | None
 ) -> RunDifference:
-    """Return the unit of the series: the chosen one, or the one that changed most."""
+    """Return the unit whose series two compared runs show: the chosen one, or the one that changed most."""
     quantities = next(iter(comparisons.values())).quantities
     name = "cell_state" if "cell_state" in quantities else quantities[-1]
     place = max((part.largest(key, name) for key, part in comparisons.items()), key=lambda pair: pair[0])[1]
@@ -198,8 +198,8 @@ def _chosen(
     return comparisons[key].largest_at(key, name, place.step, unit, sequence)
 
 
-def _series(pair: tuple[Trace, Trace], quantities: Sequence[str], unit: RunDifference) -> dict[str, Array]:
-    """Return the quantities of a unit before and after, without a projected hidden state, which has no units."""
+def _unit_series(pair: tuple[Trace, Trace], quantities: Sequence[str], unit: RunDifference) -> dict[str, Array]:
+    """Return the quantities of a unit in both compared runs, without a projected hidden state, which has no units."""
     series: dict[str, Array] = {}
     for name in quantities:
         if name == "hidden_state" and pair[0].parameters.projection is not None:
@@ -208,7 +208,7 @@ def _series(pair: tuple[Trace, Trace], quantities: Sequence[str], unit: RunDiffe
     return series
 
 
-def _edited(*pair: Trace) -> Mask:
+def _edited_steps(*pair: Trace) -> Mask:
     """Return the kept steps (time,) at which either run of a cell was edited."""
     edited = np.zeros(pair[0].num_steps, bool)
     for edit in (edit for run in pair for edit in run.edits):
@@ -219,8 +219,8 @@ def _edited(*pair: Trace) -> Mask:
 # In words.
 
 
-def _at_end(before: Any, after: Any) -> float:
-    """Return the largest difference of the last output: of a network's, else of the last layer's hidden states."""
+def _difference_at_end(before: Any, after: Any) -> float:
+    """Return the largest difference of two runs' last output: of a network's, else of the last hidden states."""
     if before.network is None:
         cells, others = before.cells(), after.cells()
         top = max(layer for layer, _ in cells)
@@ -238,6 +238,7 @@ def _largest_distance(before: Array, after: Array) -> float:
 
 
 def _unit_name(place: RunDifference, pairs: Pairs) -> str:
+    """Return the name of a compared unit or feature, with its cell and its sequence, for a sentence."""
     trace = pairs[place.layer, place.direction][0]
     if place.quantity == "input":
         return f"feature {trace.labels.feature(place.unit)}"
@@ -252,7 +253,8 @@ def _unit_name(place: RunDifference, pairs: Pairs) -> str:
     return f"{name}{where}" + (f", {sequence}" if sequence else "")
 
 
-def _sentence(first: RunDifference | None, pairs: Pairs, tolerance: float, result: str, at_end: float) -> str:
+def _change_sentence(first: RunDifference | None, pairs: Pairs, tolerance: float, result: str, at_end: float) -> str:
+    """Return the sentence of a comparison of two runs: where they part, and how they differ at the end."""
     if first is None:
         by = f"differ nowhere by more than {tolerance:.2g}" if tolerance else "are the same, number by number"
         if at_end > tolerance:  # by another head

@@ -48,7 +48,7 @@ class RunDifference(NamedTuple):
 
 
 def pair_cells(before: object, after: object) -> Pairs:
-    """Return the traces of each cell of both runs."""
+    """Return, for each cell of two runs to compare, its traces before and after."""
     if not isinstance(before, RunRecord) or not isinstance(after, type(before)):
         raise OptionError(
             "two runs of one kind can be compared, Trace, LSTMTrace or NetworkTrace, not"
@@ -67,6 +67,7 @@ def _names(cells: Mapping[Cell, Trace]) -> str:
 
 
 def _require_comparable(before: Trace, after: Trace) -> None:
+    """Raise an error unless two traces of a cell agree in shape, kept units and steps, and valid steps."""
     shapes = [
         (run.num_steps, run.batch_size, run.parameters.hidden_size, run.parameters.recurrent_size)
         for run in (before, after)
@@ -126,7 +127,7 @@ class CellComparison:
             self.parted["input"] = inputs > tolerance
 
     def apart(self, name: str, part: slice) -> Array:
-        """Return the distances of a quantity at some steps; see `gatewise.arrays.distances`."""
+        """Return the distances between two runs of a quantity at some steps; see `gatewise.arrays.distances`."""
         arrays = (np.asarray(run.input if name == "input" else run.quantity(name))[part] for run in self.pair)
         apart = distances(*arrays)
         if name == "input" and (valid := self.pair[0].valid) is not None:
@@ -134,7 +135,7 @@ class CellComparison:
         return apart
 
     def first(self) -> tuple[int, int, str] | None:
-        """Return the step of the run at which it parts, and the place in `ORDER` and the name of the quantity."""
+        """Return the first step at which two runs of a cell part, the quantity's place in `ORDER`, and its name."""
         places = []
         for name, parted in self.parted.items():
             order = parted if self.pair[0].direction == "forward" else parted[::-1]
@@ -145,7 +146,7 @@ class CellComparison:
     def largest_at(
         self, cell: Cell, name: str, step: int, unit: int | None = None, sequence: int | None = None
     ) -> RunDifference:
-        """Return the number of a quantity that differs most at a step."""
+        """Return the number of a quantity in which two runs of a cell differ most at a step."""
         apart = self.apart(name, slice(step, step + 1))[0]
         rows = range(len(apart)) if sequence is None else (sequence,)
         units = range(apart.shape[1]) if unit is None else (unit,)
@@ -155,7 +156,7 @@ class CellComparison:
         return RunDifference(*cell, step, at[0], name, at[1], *(float(np.asarray(value)[step][at]) for value in values))
 
     def largest(self, cell: Cell, name: str | None = None) -> tuple[float, RunDifference]:
-        """Return the largest difference of all quantities, or of one, with its size."""
+        """Return the largest difference of two runs of a cell, in all quantities or in one, with its size."""
         most = self.most if name is None else self.most[:, [self.quantities.index(name)]]
         step, place = np.unravel_index(int(np.argmax(most)), most.shape)
         quantity = self.quantities[int(place)] if name is None else name

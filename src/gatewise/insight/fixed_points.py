@@ -135,16 +135,16 @@ def fixed_points(
     >>> print(fixed_points(latch().cell))
     All 64 starts led to 1 stable fixed point, with a time constant of 404 steps; there may be others.
     """
-    parameters, trace = _cell_of(cell, trace)
-    search = FixedPointSearch(LSTM.from_cells(parameters.astype(np.float64)), _input(parameters, x))
-    _require_finite(search)
+    parameters, trace = _cell_and_run(cell, trace)
+    search = FixedPointSearch(LSTM.from_cells(parameters.astype(np.float64)), _constant_input(parameters, x))
+    _require_finite_search(search)
     starts, settle = size("starts", starts), size("settle", settle, least=0)
     for name, value in (("tolerance", tolerance), ("merge", merge)):
         finite_number(name, value, "a number between 0 and 1", lambda number: 0 < number < 1)
     size_of_state = parameters.recurrent_size + parameters.hidden_size
     require_memory(20 * starts * size_of_state, 8, f"a search from {starts:,} starts of {size_of_state:,} numbers")
     source = cast(np.random.Generator, generator("pytorch", rng, {}))
-    states = _starts(parameters, trace, starts, source)
+    states = _start_states(parameters, trace, starts, source)
     if settle:
         states = np.concatenate([states, search.run(states, settle)])
     ended, off = search.newton(states)
@@ -155,14 +155,14 @@ def fixed_points(
         ended, off = np.concatenate([ended, more]), np.concatenate([off, further])
     converged = off <= tolerance
     points, counts = merge_points(ended[converged], merge)
-    return _answer(search, points, counts, len(ended), int(converged.sum()), trace)
+    return _describe_points(search, points, counts, len(ended), int(converged.sum()), trace)
 
 
 # The cell, its input and the starts.
 
 
-def _cell_of(cell: object, trace: object) -> tuple[Parameters, Trace | None]:
-    """Return the parameters of the cell, and a run of it if there is one."""
+def _cell_and_run(cell: object, trace: object) -> tuple[Parameters, Trace | None]:
+    """Return the parameters of the cell whose fixed points are sought, and a run of it if there is one."""
     if isinstance(cell, RunRecord):
         run = of_one_cell(cell)
         parameters, trace = run.parameters, run if trace is None else trace
@@ -186,14 +186,16 @@ def _cell_of(cell: object, trace: object) -> tuple[Parameters, Trace | None]:
     return parameters, run
 
 
-def _input(p: Parameters, x: npt.ArrayLike | None) -> Array:
+def _constant_input(p: Parameters, x: npt.ArrayLike | None) -> Array:
+    """Return the constant input (features,) under which a cell's fixed points are sought; zeros by default."""
     array = np.zeros(p.input_size) if x is None else numbers("x", x, np.float64)
     if array.shape != (p.input_size,):
         raise ShapeError(f"x has shape {array.shape}; the constant input of this cell is ({p.input_size},)")
     return array
 
 
-def _require_finite(search: FixedPointSearch) -> None:
+def _require_finite_search(search: FixedPointSearch) -> None:
+    """Raise OptionError if the input or the parameters of a search for fixed points are not finite."""
     if not np.isfinite(search.x).all():
         raise OptionError("x holds NaN or infinity; a constant input must be finite")
     n = search.p.recurrent_size + search.p.hidden_size
@@ -201,28 +203,28 @@ def _require_finite(search: FixedPointSearch) -> None:
         raise OptionError("the parameters hold NaN or infinity; a cell with fixed points has finite ones")
 
 
-def _starts(p: Parameters, trace: Trace | None, count: int, rng: np.random.Generator) -> Array:
-    """Return starts (start, recurrent + hidden), up to half of them states of a trace."""
+def _start_states(p: Parameters, trace: Trace | None, count: int, rng: np.random.Generator) -> Array:
+    """Return the states from which to seek fixed points (start, recurrent + hidden), up to half from a run."""
     visited = np.zeros((0, p.recurrent_size + p.hidden_size))
     if trace is not None:
         trace.require("starting from its states")
-        on = np.ones(trace.hidden_state.shape[:2], bool) if trace.valid is None else trace.valid
-        steps, sequences = np.nonzero(on)
-        some = (
+        valid = np.ones(trace.hidden_state.shape[:2], bool) if trace.valid is None else trace.valid
+        steps, sequences = np.nonzero(valid)
+        chosen = (
             rng.choice(len(steps), min(len(steps), -(-count // 2)), replace=False) if len(steps) else np.zeros(0, int)
         )
-        key = (steps[some], sequences[some])
+        key = (steps[chosen], sequences[chosen])
         visited = np.concatenate([trace.hidden_state[key], trace.cell_state[key]], axis=1).astype(np.float64)
-    drawn = count - len(visited)
-    h = rng.uniform(-1, 1, (drawn, p.recurrent_size))
-    c = rng.standard_normal((drawn, p.hidden_size)) * 10 ** rng.uniform(-1, 1, (drawn, 1))
+    random_count = count - len(visited)
+    h = rng.uniform(-1, 1, (random_count, p.recurrent_size))
+    c = rng.standard_normal((random_count, p.hidden_size)) * 10 ** rng.uniform(-1, 1, (random_count, 1))
     return np.concatenate([visited, np.concatenate([h, c], axis=1)])
 
 
 # The answer.
 
 
-def _answer(
+def _describe_points(
     search: FixedPointSearch,
     points: Array,
     counts: npt.NDArray[np.integer[Any]],
@@ -230,22 +232,23 @@ def _answer(
     converged: int,
     trace: Trace | None,
 ) -> FixedPoints:
+    """Return the answer about fixed points: their stability, eigenvalues and time constants, and its table."""
     J, moved = search.jacobians(points), search.displacement(points)
     values = np.linalg.eigvals(J).astype(complex)
     values = np.take_along_axis(values, np.argsort(-np.abs(values), axis=1, kind="stable"), axis=1)
-    size_of = np.abs(values)
-    constants, periods = -1 / np.log(size_of), 2 * np.pi / np.abs(np.angle(values))
-    constants[np.abs(size_of - 1) <= ON_THE_CIRCLE] = np.inf
-    kinds = tuple(map(_kind, size_of))
+    magnitudes = np.abs(values)
+    constants, periods = -1 / np.log(magnitudes), 2 * np.pi / np.abs(np.angle(values))
+    constants[np.abs(magnitudes - 1) <= ON_THE_CIRCLE] = np.inf
+    kinds = tuple(map(_kind_of_point, magnitudes))
     columns: dict[str, npt.NDArray[Any]] = {
         "point": np.arange(len(points)),
         "kind": np.array(kinds, str),
         "starts": counts,
         "residual": np.abs(moved).max(1, initial=0),
-        "spectral_radius": size_of[:, 0],
+        "spectral_radius": magnitudes[:, 0],
         "time_constant": constants[:, 0],
         "period": periods[:, 0],
-        "growing": (size_of > 1 + ON_THE_CIRCLE).sum(1),
+        "growing": (magnitudes > 1 + ON_THE_CIRCLE).sum(1),
     }
     step = None if trace is None else step_duration(trace)
     if step is not None:
@@ -254,7 +257,7 @@ def _answer(
     state = search.state(points)
     return FixedPoints(
         columns=columns,
-        sentence=_sentence(kinds, constants[:, 0], starts, converged, step),
+        sentence=_fixed_points_sentence(kinds, constants[:, 0], starts, converged, step),
         law=LAW,
         residual=float((np.linalg.norm(moved, axis=1) / np.where(terms > 0, terms, 1.0)).max(initial=0)),
         hidden_state=state.h,
@@ -271,16 +274,18 @@ def _answer(
     )
 
 
-def _kind(sizes: Array) -> str:
+def _kind_of_point(sizes: Array) -> str:
+    """Return whether a fixed point is stable, neutral, a saddle or unstable, from its eigenvalues' sizes."""
     outside = sizes > 1 + ON_THE_CIRCLE
     if outside.any():
         return "unstable" if outside.all() else "saddle"
     return "neutral" if (sizes >= 1 - ON_THE_CIRCLE).any() else "stable"
 
 
-def _sentence(
+def _fixed_points_sentence(
     kinds: tuple[str, ...], constants: Array, starts: int, converged: int, step: tuple[float, str] | None
 ) -> str:
+    """Return the sentence about a search for fixed points: their number, kinds and slowest decay."""
     if not kinds:
         return f"None of {counted(starts, 'start')} led to a fixed point; there may still be some."
     kind_counts = join_names(f"{kinds.count(kind):,} {kind}" for kind in KINDS if kind in kinds)

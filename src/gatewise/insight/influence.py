@@ -136,10 +136,13 @@ def influence(
     run = stored_run(trace)
     run.require_unedited("influence")
     run.require("influence")
-    return _of_cell(run, t, sequence, share) if isinstance(run, Trace) else _of_model(run, t, sequence, share)
+    if isinstance(run, Trace):
+        return _influence_on_cell(run, t, sequence, share)
+    return _influence_on_output(run, t, sequence, share)
 
 
-def _of_cell(trace: Trace, t: int | str | None, sequence: int | str, share: float) -> Influence:
+def _influence_on_cell(trace: Trace, t: int | str | None, sequence: int | str, share: float) -> Influence:
+    """Return the influence of each step on the hidden state of step `t` of a cell's run."""
     sequence = sequence_of(trace, sequence)
     t = valid_step(trace, t, sequence, "influence")
     single = single_sequence(trace, sequence)
@@ -150,10 +153,11 @@ def _of_cell(trace: Trace, t: int | str | None, sequence: int | str, share: floa
     gradient = through_cell(single, (0, single.direction), dy, None, ordinary_backward)
     place = f"the hidden state {at_step(trace, t)}{of_sequence(trace, sequence)}"
     residual = _residual(norms, gradient[:, 0])
-    return _answer(trace, norms, np.array([t]), sequence, share, place, residual, (trace.direction,))
+    return _influence_answer(trace, norms, np.array([t]), sequence, share, place, residual, (trace.direction,))
 
 
-def _of_model(run: Run, t: int | str | None, sequence: int | str, share: float) -> Influence:
+def _influence_on_output(run: Run, t: int | str | None, sequence: int | str, share: float) -> Influence:
+    """Return the influence of each step on the output of an LSTM's or network's run."""
     trace, network = run.lstm, run.network
     first = trace.first
     sequence = sequence_of(first, sequence)
@@ -163,7 +167,7 @@ def _of_model(run: Run, t: int | str | None, sequence: int | str, share: float) 
     step = valid_step(first, t, sequence, "influence")
     layers = tuple({way: single_sequence(cell, sequence) for way, cell in layer.items()} for layer in trace.layers)
     single = replace(trace, layers=layers, stored_output=trace.stored_output[:, sequence : sequence + 1])
-    rows = _rows(single, run, step, sequence)
+    rows = _output_jacobian(single, run, step, sequence)
     weights = _weights(len(rows))
     norms = norms_of_model(single, None if last else step, rows, weights)
     gradient = through_layers(single, None if last else step, np.tensordot(weights, rows, 1)[None], ordinary_backward)[
@@ -174,19 +178,19 @@ def _of_model(run: Run, t: int | str | None, sequence: int | str, share: float) 
         on = valid_places(first, sequence)
         place = f"the output{of_sequence(first, sequence)}"
         ends = np.array([on[-1 if way == "forward" else 0] for way in trace.directions])
-    return _answer(first, norms, ends, sequence, share, place, _residual(norms, gradient), trace.directions)
+    return _influence_answer(first, norms, ends, sequence, share, place, _residual(norms, gradient), trace.directions)
 
 
-def _rows(trace: LSTMTrace, run: Any, t: int, sequence: int) -> Array:
-    """Return the Jacobian of the output of a run with respect to the LSTM's output (row, ·)."""
+def _output_jacobian(trace: LSTMTrace, run: Any, t: int, sequence: int) -> Array:
+    """Return the Jacobian of a network's output with respect to the LSTM's output (row, ·) in a run."""
     model = run.network
     if model is None:
         shape = trace.output.shape[2:]  # the merged final states have the same shape
         return np.eye(int(np.prod(shape))).reshape(-1, *shape)
-    read = run.features[t, sequence] if model.reads == "every" else run.features[sequence]
+    features = run.features[t, sequence] if model.reads == "every" else run.features[sequence]
     if not model.dense and model.outputs is None:
-        return np.eye(read.size).reshape(-1, *read.shape)
-    outputs = outputs_of(model.dense, read.astype(np.float64))
+        return np.eye(features.size).reshape(-1, *features.shape)
+    outputs = outputs_of(model.dense, features.astype(np.float64))
     rows: Array = np.eye(len(outputs[-1]))
     if model.outputs is not None:
         rows = model.outputs.undo_gradient(rows, outputs[-1])
@@ -204,7 +208,7 @@ def _residual(norms: Norms, gradient: Array) -> float:
     return float(np.abs(norms.combined - gradient).max(initial=0) / (terms if terms > 0 else 1))
 
 
-def _answer(
+def _influence_answer(
     trace: Trace,
     norms: Norms,
     ends: npt.NDArray[np.intp],
@@ -214,6 +218,7 @@ def _answer(
     residual: float,
     directions: tuple[str, ...],
 ) -> Influence:
+    """Return the answer about the influence of each step: its table, its horizon and its sentence."""
     valid = None if trace.valid is None else trace.valid[:, sequence]
     steps = np.arange(len(trace))
     lags = np.abs(steps[:, None] - ends).min(1)
@@ -235,7 +240,7 @@ def _answer(
     columns["input"] = norms.inputs
     if cells:
         columns |= cells | {"along_cell": np.sqrt((cells["along_cell"] ** 2).sum(1))}
-    within = _within(lag, directions, len(ends) > 1, step)
+    within = _span_of_steps(lag, directions, len(ends) > 1, step)
     sentence = f"{100 * share:g} % of the influence on {place} comes from {within}."
     return Influence(
         columns=columns,
@@ -254,8 +259,8 @@ def _answer(
     )
 
 
-def _within(lag: int, directions: tuple[str, ...], two_ends: bool, step: tuple[float, str] | None) -> str:
-    """Return the steps up to a distance of `lag`, in words."""
+def _span_of_steps(lag: int, directions: tuple[str, ...], two_ends: bool, step: tuple[float, str] | None) -> str:
+    """Return the steps within `lag` of the output, in words, for the sentence of an influence."""
     both = len(directions) > 1
     if both and not two_ends:
         return f"the steps within {duration_of(lag, step)} of it" if lag else "that step alone"

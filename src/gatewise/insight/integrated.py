@@ -24,7 +24,7 @@ RULES = ("gausslegendre", "riemann_left", "riemann_right", "riemann_middle", "ri
 
 
 def quadrature(rule: str, points: int) -> tuple[Array, Array]:
-    """Return the nodes of a rule between 0 and 1, and their weights; raise OptionError if it needs more nodes."""
+    """Return an integration rule's nodes on [0, 1], and their weights; raise OptionError if it needs more nodes."""
     one_of("rule", rule, RULES)
     count = size("points", points, least=1 if rule == "gausslegendre" else 2)
     if rule == "gausslegendre":
@@ -52,11 +52,12 @@ class IntegratedRun:
         self.parts = list(chunks(len(x), 6 * batch * p.hidden_size, NUMBERS, reverse=not self.forward))
         self.states = [state]  # before each part
         for part in self.parts:
-            trace = self._trace(part, self.states[-1], "hidden_state")
+            trace = self._trace_of_chunk(part, self.states[-1], "hidden_state")
             self.hidden[part] = trace.hidden_state
             self.states.append(trace.final)
 
-    def _trace(self, part: slice, state: State, keep: str | None = None) -> Trace:
+    def _trace_of_chunk(self, part: slice, state: State, keep: str | None = None) -> Trace:
+        """Run a chunk of the cell's steps again from a stored state, for integrated gradients."""
         masks = {name: a if name == "weight" else a[part] for name, a in self.cell.dropout.arrays().items()}
         return self.lstm.trace(
             self.x[part],
@@ -67,17 +68,17 @@ class IntegratedRun:
         )[0]
 
     def back(self, dhidden: Array) -> tuple[Array, State]:
-        """Return the gradients with respect to the input and the initial state."""
+        """Return the gradients of a cell's batch of scaled runs with respect to input and initial state."""
         dx = np.empty(self.x.shape)
         end = State(*map(np.zeros_like, self.states[-1]))
         for part, start in reversed(list(zip(self.parts, self.states, strict=False))):
-            gradients = gradients_of(self._trace(part, start), dhidden[part], end, None)
+            gradients = gradients_of(self._trace_of_chunk(part, start), dhidden[part], end, None)
             dx[part], end = gradients.x, gradients.state
         return dx, end
 
 
 def runs_of(target: Target, x: Array, along: Array) -> list[dict[str, CellRun]]:
-    """Return runs of all cells over inputs (time, batch, features), from the initial states scaled by `along`."""
+    """Return runs of all LSTM cells over inputs (time, batch, features), from the initial states scaled by `along`."""
     layers: list[dict[str, CellRun]] = []
     for layer, way in zip(target.lstm.layers, target.lstm.merge, strict=True):
         runs: dict[str, CellRun] = {d: IntegratedRun(cell, x, along) for d, cell in layer.items()}
@@ -144,7 +145,7 @@ def integrated_gradients(
 
 
 def times_initial(target: Target, gradients: States) -> States:
-    """Return the gradients of the initial states times these states, without a batch axis."""
+    """Return gradient times value of a run's initial states, the batch axis removed."""
     return tuple(
         tuple(
             State(*(part[0] * np.reshape(d, part[0].shape) for part, d in zip(cell.initial, state, strict=True)))

@@ -83,7 +83,7 @@ def repeat_sequences(piece: Trace, count: int, parameters: Parameters) -> Trace:
 
 
 def rows_back(piece: Trace, parameters: Parameters, rows: State, dhidden: Array | None = None) -> Gradients:
-    """Return the rows of a Jacobian at the beginning of some steps from those at their end.
+    """Return the rows of a Jacobian at the beginning of some steps of a cell's run from those at their end.
 
     `rows` are those with respect to the state at the end, for each sequence: arrays (sequences · rows, ·). `dhidden`
     are rows with respect to the hidden states of the steps (time, sequences · rows, recurrent); zeros by default.
@@ -126,7 +126,7 @@ def norms_of_cell(trace: Trace, t: int, weights: Array) -> Norms:
     combined, terms = np.zeros((2, steps, p.input_size))
     rows = identity(p)
     with working("finding the influence of each step", t + 1 if trace.direction == "forward" else steps - t) as done:
-        for first, stop in _chunks(trace, t, NUMBERS // (8 * p.hidden_size * _width(p))):
+        for first, stop in _chunks_backward(trace, t, NUMBERS // (8 * p.hidden_size * _width(p))):
             block, s_of = trace[first:stop], range(first, stop)
             hidden_jacobian = _hidden_jacobian(block, p)
             for s in s_of if trace.direction == "backward" else reversed(s_of):
@@ -134,7 +134,7 @@ def norms_of_cell(trace: Trace, t: int, weights: Array) -> Norms:
                     continue
                 hidden[s] = frobenius_norms(rows.h[:recurrent], (0, 1))
                 cell[s] = frobenius_norms(
-                    (rows.c + _from_hidden(rows.h, hidden_jacobian, s - first))[recurrent:], (0, 1)
+                    (rows.c + _hidden_to_cell_rows(rows.h, hidden_jacobian, s - first))[recurrent:], (0, 1)
                 )
                 gradients = rows_back(block[s - first : s - first + 1], p, rows)
                 rows = gradients.state
@@ -149,11 +149,11 @@ def norms_of_cell(trace: Trace, t: int, weights: Array) -> Norms:
             done(stop - first)
             if not (rows.h.any() or rows.c.any()):  # earlier steps have no influence
                 break
-    return Norms(inputs, combined, terms, hidden, cell, _along_cell(trace, t, p))
+    return Norms(inputs, combined, terms, hidden, cell, _retained_until(trace, t, p))
 
 
-def _chunks(trace: Trace, t: int, length: int) -> Iterator[tuple[int, int]]:
-    """Yield chunks backward from step `t` of a run: the first step, and the step after the last."""
+def _chunks_backward(trace: Trace, t: int, length: int) -> Iterator[tuple[int, int]]:
+    """Yield chunks of a run's steps backward from step `t`: the first step, and the step after the last."""
     length = max(1, length)
     if trace.direction == "forward":
         return ((max(0, stop - length), stop) for stop in range(t + 1, 0, -length))
@@ -179,8 +179,8 @@ def _hidden_jacobian(block: Trace, p: Parameters) -> Array | None:
     return jacobian.reshape(len(block), len(seeds), p.hidden_size)
 
 
-def _from_hidden(rows: Array, hidden_jacobian: Array | None, place: int) -> Array | float:
-    """Return rows with respect to h of a step as rows with respect to its c."""
+def _hidden_to_cell_rows(rows: Array, hidden_jacobian: Array | None, place: int) -> Array | float:
+    """Return the rows of a Jacobian with respect to h of a step as rows with respect to its cell state c."""
     if hidden_jacobian is None:
         return 0.0
     jacobian = hidden_jacobian[place]
@@ -188,22 +188,22 @@ def _from_hidden(rows: Array, hidden_jacobian: Array | None, place: int) -> Arra
     return product
 
 
-def _along_cell(trace: Trace, t: int, p: Parameters) -> Array:
-    """Return ∂c_T/∂c_s with all gates held (time, hidden): a product of ∂c/∂c_prev."""
+def _retained_until(trace: Trace, t: int, p: Parameters) -> Array:
+    """Return ∂c_t/∂c_s of a cell's run for each step s, with all gates held (time, hidden)."""
     along = np.zeros((len(trace), p.hidden_size))
     product = np.ones(p.hidden_size)
-    for first, stop in _chunks(trace, t, NUMBERS // p.hidden_size):
+    for first, stop in _chunks_backward(trace, t, NUMBERS // p.hidden_size):
         block, order = trace[first:stop], np.arange(first, stop)
         order = order if trace.direction == "backward" else order[::-1]
-        factors = _held_derivative(block, p)[order - first]
+        factors = _retention_with_held_gates(block, p)[order - first]
         since = np.cumprod(np.concatenate([product[None], factors]), axis=0)
         since[since < TINY] = 0
         along[order], product = since[:-1], since[-1]
     return along
 
 
-def _held_derivative(block: Trace, p: Parameters) -> Array:
-    """Return ∂c/∂c_prev of each step with all gates held (time, hidden): 1 at invalid steps."""
+def _retention_with_held_gates(block: Trace, p: Parameters) -> Array:
+    """Return ∂c/∂c_prev of each step of a cell's run with all gates held (time, hidden): 1 at invalid steps."""
     moment = repeat_sequences(block, 1, p).moment((slice(None), 0))
     derivative, clip = moment.f, p.variant.cell_clip
     if clip is not None:
@@ -246,7 +246,7 @@ def norms_of_model(trace: LSTMTrace, t: int | None, rows: Array, weights: Array)
 def through_layers(
     trace: LSTMTrace, t: int | None, rows: Array, back: Back, done: Callable[[int], None] = lambda count: None
 ) -> Array:
-    """Return rows with respect to the input (time, row, input) of a run of one sequence; see `norms_of_model`.
+    """Return Jacobian rows with respect to the input (time, row, input) of a run of one sequence; see `norms_of_model`.
 
     `back` takes a cell, a piece of its trace, and rows with respect to its hidden states and its final state. It
     returns the rows with respect to its input and its initial state. `done` takes the number of finished cells.
@@ -254,7 +254,7 @@ def through_layers(
     top, ends = trace.num_layers - 1, dict[Cell, State]()
     dy = np.zeros((trace.num_steps, *rows.shape))
     if t is None:
-        ends = {(top, way): end for way, end in zip(trace.layers[-1], _final_rows(trace, rows), strict=True)}
+        ends = {(top, way): end for way, end in zip(trace.layers[-1], _rows_at_final_states(trace, rows), strict=True)}
     else:
         dy[t] = rows
 
@@ -266,20 +266,20 @@ def through_layers(
     return pass_back(trace, at_hidden_states(trace, top, dy), cell_back)
 
 
-def _final_rows(trace: LSTMTrace, rows: Array) -> list[State]:
-    """Return rows with respect to the final state of each direction from rows with respect to their merge."""
+def _rows_at_final_states(trace: LSTMTrace, rows: Array) -> list[State]:
+    """Return Jacobian rows with respect to each direction's final state from rows with respect to their merge."""
     top = trace.layers[-1].values()
     parts = unmerge(rows, [cell.final.h for cell in top], trace.merge[-1])
     return [State(h, np.zeros((len(h), cell.parameters.hidden_size))) for h, cell in zip(parts, top, strict=True)]
 
 
 def through_cell(trace: Trace, key: Cell, dhidden: Array, end: State | None, back: Back) -> Array:
-    """Return the rows with respect to the input of a cell's run (time, row, input), chunk by chunk."""
+    """Return the Jacobian rows with respect to the input of a cell's run (time, row, input), chunk by chunk."""
     count, p = dhidden.shape[1], trace.parameters
     rows = State(np.zeros((count, p.recurrent_size)), np.zeros((count, p.hidden_size))) if end is None else end
     last = len(trace) - 1 if trace.direction == "forward" else 0
     dx = np.zeros((len(trace), count, p.input_size))
-    for first, stop in _chunks(trace, last, NUMBERS // (count * p.hidden_size)):
+    for first, stop in _chunks_backward(trace, last, NUMBERS // (count * p.hidden_size)):
         if dhidden[first:stop].any() or rows.h.any() or rows.c.any():  # else all rows are zero
             gradients = back(key, trace[first:stop], dhidden[first:stop], rows)
             dx[first:stop], rows = gradients.x, gradients.state

@@ -138,7 +138,7 @@ to 18.
     if quantity not in trace.keep.quantities:
         raise NotKeptError(f"matches of the {quantity} need a trace that kept it")
     sequence = sequence_of(trace, sequence)
-    start, stop = _bounds(trace, start, stop)
+    start, stop = _stretch_bounds(trace, start, stop)
     threshold = finite_number("threshold", threshold)
     finite_number("least", least, "a share of the units above 0 and at most 1", lambda value: 0 < value <= 1)
     size("most", most)
@@ -164,7 +164,9 @@ to 18.
             occupied = np.zeros(len(on), bool)
             if place == sequence:
                 occupied[start:stop] = True
-            stretches += [(place, stretch) for stretch in _stretches(on, occupied, stop - start, needed, edges)]
+            stretches += [
+                (place, stretch) for stretch in _matching_stretches(on, occupied, stop - start, needed, edges)
+            ]
             done(1)
     stretches.sort(key=lambda pair: (-pair[1].score, pair[0], pair[1].start))
     record = Matches(
@@ -186,7 +188,8 @@ to 18.
     return _with_table(record, [stretch for _, stretch in stretches[:most]], len(stretches), needed)
 
 
-def _bounds(trace: Trace, start: object, stop: object) -> tuple[int, int]:
+def _stretch_bounds(trace: Trace, start: object, stop: object) -> tuple[int, int]:
+    """Return the checked first step of a stretch of a trace, and the step after its last."""
     count = len(trace)
     first = index("step", start, count, "this trace")
     if isinstance(stop, bool) or not isinstance(stop, (int, np.integer)) or not -count < stop <= count:
@@ -200,7 +203,7 @@ def _bounds(trace: Trace, start: object, stop: object) -> tuple[int, int]:
 def _chosen_units(
     states: Array, start: int, stop: int, sequence: int, threshold: float, edges: bool
 ) -> npt.NDArray[np.intp]:
-    """Return the units that are on throughout the chosen stretch; with `edges` also off before it and after it."""
+    """Return the units that are on throughout a chosen stretch of a run; with `edges` off before and after it."""
     on = (states[start:stop, sequence] >= threshold).all(0)
     if edges and start > 0:
         on &= states[start - 1, sequence] < threshold
@@ -212,7 +215,7 @@ def _chosen_units(
 def _packed_states(
     states: Array, units: npt.NDArray[np.intp], threshold: float, valid: Mask | None, done: Any
 ) -> npt.NDArray[np.uint8]:
-    """Return the steps at which each unit is on (time, batch, units / 8), eight units to a byte."""
+    """Return the steps of a run at which each unit is on (time, batch, units / 8), eight units to a byte."""
     steps, batch, hidden = states.shape
     packed = np.zeros((steps, batch, -(-len(units) // 8)), np.uint8)
     for part in chunks(steps, batch * hidden, NUMBERS):
@@ -224,8 +227,8 @@ def _packed_states(
     return packed
 
 
-def _stretches(on: Mask, occupied: Mask, length: int, least: int, edges: bool) -> list[_Stretch]:
-    """Return stretches of one sequence (time, units) that do not overlap, the best first.
+def _matching_stretches(on: Mask, occupied: Mask, length: int, least: int, edges: bool) -> list[_Stretch]:
+    """Return the stretches of a sequence (time, units) in which most units are on, apart, the best first.
 
     Candidates are, for each number of units, the longest stretches in which at least that many are on.
     """
@@ -255,7 +258,7 @@ def _stretches(on: Mask, occupied: Mask, length: int, least: int, edges: bool) -
 
 
 def _with_table(record: Matches, stretches: list[_Stretch], total: int, needed: int) -> Matches:
-    """Return matches with their table, their sentence and the error of their law."""
+    """Return matching stretches with their table, their sentence and the error of their law."""
     places, times = record.places, record.times
     on = np.array([stretch.on for stretch in stretches], int)
     score = np.array([stretch.score for stretch in stretches], float)
@@ -271,24 +274,26 @@ def _with_table(record: Matches, stretches: list[_Stretch], total: int, needed: 
         "score": score,
     }
     residual = float(np.abs(law - score).max(initial=0.0))
-    return replace(record, columns=columns, sentence=_sentence(record, total, needed), residual=residual)
+    return replace(record, columns=columns, sentence=_matches_sentence(record, total, needed), residual=residual)
 
 
-def _sentence(record: Matches, total: int, needed: int) -> str:
+def _matches_sentence(record: Matches, total: int, needed: int) -> str:
+    """Return the sentence about matches: the units of the chosen stretch, and the best other stretch."""
     units, times = len(record.units), record.times
     have = "One unit has" if units == 1 else f"{units:,} units have"
     clause = f"{have} a {record.quantity.replace('_', ' ')} of at least {record.threshold:g} throughout"
-    clause += f" {_steps(times, record.start, record.stop)};"
+    clause += f" {_stretch_name(times, record.start, record.stop)};"
     them = "it is" if units == 1 else "all of them are" if needed == units else f"{needed:,} or more of them are"
     if not total:
         return f"{clause} {them} on throughout no other stretch."
-    best = _steps(times, *map(int, record.places[0, 1:]))
+    best = _stretch_name(times, *map(int, record.places[0, 1:]))
     best += f" of sequence {record.sequences[record.places[0, 0]]}" if len(record.sequences) > 1 else ""
     where = f"one other stretch: {best}" if total == 1 else f"{total:,} other stretches, the best match being {best}"
     return f"{clause} {them} on throughout {where}."
 
 
-def _steps(times: npt.NDArray[Any], start: int, stop: int) -> str:
+def _stretch_name(times: npt.NDArray[Any], start: int, stop: int) -> str:
+    """Return the name of a stretch of steps for a sentence: ``steps 3 to 7``, or its dates."""
     plain = times.dtype.kind in "iu"
     first, last = str(times[start]), str(times[stop - 1])
     if stop - start == 1:

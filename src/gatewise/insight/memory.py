@@ -83,7 +83,7 @@ def timescales(trace: Trace) -> Timescales:
     """
     trace = of_one_cell(trace)
     require_between_0_and_1(trace, "forget_gate", "a timescale")
-    steps, total, in_pairs = _log_sums(trace)
+    steps, total, in_pairs = _log_retention_sums(trace)
     if not steps:
         raise OptionError("a timescale needs at least one valid step; this trace has none")
     if np.isnan(total).any():
@@ -98,7 +98,7 @@ def timescales(trace: Trace) -> Timescales:
         columns |= {f"{name}_{step[1]}": step[0] * length for name, length in lengths.items()}
     return Timescales(
         columns=columns,
-        sentence=_sentence(columns, step),
+        sentence=_timescale_sentence(columns, step),
         law=LAW,
         residual=float(np.max(off, where=np.isfinite(off), initial=0.0)),
         time_unit=None if step is None else step[1],
@@ -106,7 +106,7 @@ def timescales(trace: Trace) -> Timescales:
     )
 
 
-def _log_sums(trace: Trace) -> tuple[int, Array, Array]:
+def _log_retention_sums(trace: Trace) -> tuple[int, Array, Array]:
     """Return the number of valid steps, and the sum of ln F over them, directly and over products of pairs."""
     steps, batch, units = trace.forget_gate.shape
     count, total, in_pairs = 0, np.zeros(units), np.zeros(units)
@@ -120,7 +120,8 @@ def _log_sums(trace: Trace) -> tuple[int, Array, Array]:
     return count, total, in_pairs
 
 
-def _sentence(columns: dict[str, npt.NDArray[Any]], step: tuple[float, str] | None) -> str:
+def _timescale_sentence(columns: dict[str, npt.NDArray[Any]], step: tuple[float, str] | None) -> str:
+    """Return the sentence about timescales: the steps that units remember, longest and shortest."""
     units, timescale = columns["unit"], columns["timescale"]
     if len(units) == 1:
         return f"The one unit remembers for {_steps(timescale[0], step)} (its timescale)."

@@ -67,7 +67,7 @@ def valid_step(trace: Trace, t: int | str | None, sequence: int, purpose: str) -
 
 
 def place_of(noun: str, name: int | str, count: int, names: Sequence[str] | None) -> int:
-    """Return the place of a thing of a run from its number, also as text, or its name."""
+    """Return the place of a run's part, such as a step or unit, from its number (also as text) or its name."""
     if isinstance(name, str):
         if names is not None and name in names:
             return list(names).index(name)
@@ -181,13 +181,13 @@ def step_duration(trace: Trace) -> tuple[float, str] | None:
     if times is None or len(times) < 2:
         return None
     if not isinstance(times[0], np.datetime64):
-        return _seconds([str(time) for time in times])
+        return _step_in_seconds([str(time) for time in times])
     dates = np.array(times)
     steps = np.diff(dates).astype(np.int64)
     return (int(steps[0]), UNITS[np.datetime_data(dates.dtype)[0]]) if (steps == max(steps[0], 1)).all() else None
 
 
-def _seconds(names: list[str]) -> tuple[float, str] | None:
+def _step_in_seconds(names: list[str]) -> tuple[float, str] | None:
     """Return the duration of a step whose names are seconds, to their precision; None for other names."""
     try:
         values = np.array([float(name.removesuffix(" s")) if name.endswith(" s") else np.nan for name in names])

@@ -65,30 +65,32 @@ class FixedPointSearch:
                     J = self.jacobians(rows[active])
                     finite = np.isfinite(J).all((1, 2))
                     active = active[finite]
-                    delta = _solve(J[finite] - np.eye(rows.shape[1]), -moved[active])
-                    active = self._approach(rows, moved, active, delta)
+                    delta = _solve_linear_systems(J[finite] - np.eye(rows.shape[1]), -moved[active])
+                    active = self._damped_step(rows, moved, active, delta)
                 done(before - len(active))
         off = np.maximum(np.abs(moved).max(1), EPSILON * np.abs(rows).max(1))  # at least the rounding of the states
         return rows, np.where(np.isfinite(off), off, np.inf)
 
-    def _approach(self, rows: Array, moved: Array, active: npt.NDArray[np.intp], delta: Array) -> npt.NDArray[np.intp]:
-        """Move states along `delta`, halved until they come nearer to a fixed point; return the states that did."""
-        left = np.arange(len(active))
+    def _damped_step(
+        self, rows: Array, moved: Array, active: npt.NDArray[np.intp], delta: Array
+    ) -> npt.NDArray[np.intp]:
+        """Take Newton steps `delta`, halved until they come nearer to a fixed point; return the states that did."""
+        pending = np.arange(len(active))
         before = np.linalg.norm(moved[active], axis=1)
         for halving in range(HALVINGS):
             scale = 0.5**halving
-            tried = rows[active[left]] + scale * delta[left]
-            then = self.displacement(tried)
-            better = np.linalg.norm(then, axis=1) < (1 - 1e-4 * scale) * before[left]  # false for NaN
-            rows[active[left[better]]], moved[active[left[better]]] = tried[better], then[better]
-            left = left[~better]
-            if not len(left):
+            candidates = rows[active[pending]] + scale * delta[pending]
+            remaining = self.displacement(candidates)
+            better = np.linalg.norm(remaining, axis=1) < (1 - 1e-4 * scale) * before[pending]  # false for NaN
+            rows[active[pending[better]]], moved[active[pending[better]]] = candidates[better], remaining[better]
+            pending = pending[~better]
+            if not len(pending):
                 break
-        return np.delete(active, left)
+        return np.delete(active, pending)
 
 
-def _solve(matrices: Array, sides: Array) -> Array:
-    """Return the solution of each set of equations; the shortest of several."""
+def _solve_linear_systems(matrices: Array, sides: Array) -> Array:
+    """Return the solution of each linear system; the shortest of several. Newton's method takes it as its step."""
     try:
         solutions: Array = np.linalg.solve(matrices, sides[..., None])[..., 0]
     except np.linalg.LinAlgError:
@@ -97,7 +99,7 @@ def _solve(matrices: Array, sides: Array) -> Array:
 
 
 def merge_points(points: Array, merge: float) -> tuple[Array, npt.NDArray[np.integer[Any]]]:
-    """Return distinct points and the number of points at each, the most frequent first."""
+    """Return distinct fixed points and the number of found points at each, the most frequent first."""
     distinct: list[Array] = []
     counts: list[int] = []
     for point in points:
@@ -112,7 +114,7 @@ def merge_points(points: Array, merge: float) -> tuple[Array, npt.NDArray[np.int
 
 
 def midpoints(points: Array, most: int, rng: np.random.Generator) -> Array:
-    """Return the midpoints of pairs of points: of all pairs, or of `most` random ones."""
+    """Return the midpoints of pairs of fixed points, as new starts: of all pairs, or of `most` random ones."""
     first, second = np.triu_indices(len(points), 1)
     pairs = np.arange(len(first)) if len(first) <= most else rng.choice(len(first), most, replace=False)
     middles: Array = (points[first[pairs]] + points[second[pairs]]) / 2

@@ -156,7 +156,7 @@ def contributions(trace: Trace, t: int | str | None = None, sequence: int | str 
     t = (steps - 1 if trace.direction == "forward" else 0) if t is None else step_of(trace, t)
     sequence = sequence_of(trace, sequence)
     cost_of_contributions(trace).require(f"who wrote the cell, over {steps:,} steps,")
-    by_step, initial = _unrolled(trace, t, sequence)
+    by_step, initial = _remaining_contributions(trace, t, sequence)
     state = state[t, sequence].astype(np.float64)
     terms = np.abs(by_step).sum(0) + np.abs(initial)
     require_finite(np.concatenate([terms, state]), "who wrote the cell")
@@ -166,7 +166,7 @@ def contributions(trace: Trace, t: int | str | None = None, sequence: int | str 
     names, valid = ["initial state", *step_names(trace)], valid_steps(trace, which=sequence)
     return Contributions(
         columns={"time": np.array(names), "contribution": sizes, "share": share},
-        sentence=_sentence(trace, share, t, sequence),
+        sentence=_contributions_sentence(trace, share, t, sequence),
         law=LAW,
         residual=float(off.max()),
         by_step=by_step,
@@ -179,31 +179,32 @@ def contributions(trace: Trace, t: int | str | None = None, sequence: int | str 
     )
 
 
-def _unrolled(trace: Trace, t: int, sequence: int) -> tuple[Array, Array]:
-    """Return the rest at step t of each step's contribution and of the initial cell state, from t back in time."""
+def _remaining_contributions(trace: Trace, t: int, sequence: int) -> tuple[Array, Array]:
+    """Return the part of each step's write and of the initial cell state that is left in the cell state of step t."""
     steps, units = len(trace), len(unit_names(trace))
-    by_step, since = np.zeros((steps, units)), np.ones((1, units))  # since: F_{s+1} … F_t
+    by_step, retained = np.zeros((steps, units)), np.ones((1, units))  # retained: F_{s+1} … F_t
     forward = trace.direction == "forward"
     for piece in pieces("unrolling the cell state", t + 1 if forward else steps - t, units):
         when = slice(t + 1 - piece.stop, t + 1 - piece.start) if forward else slice(t + piece.start, t + piece.stop)
         order = slice(None, None, -1 if forward else 1)  # the latest step first
         retention, writes = (part(trace, when, sequence)[order] for part in (retention_of, writes_of))
-        after = np.cumprod(np.concatenate([since, retention]), axis=0)
-        by_step[when] = (writes * after[:-1])[order]
-        since = after[-1:]
-    return by_step, initial_cell(trace, sequence) * since[0]
+        products = np.cumprod(np.concatenate([retained, retention]), axis=0)
+        by_step[when] = (writes * products[:-1])[order]
+        retained = products[-1:]
+    return by_step, initial_cell(trace, sequence) * retained[0]
 
 
-def _percent(share: float) -> str:
+def _share_percent(share: float) -> str:
     return f"{100 * share:.{0 if share >= 0.1 else 1}f} %"
 
 
-def _sentence(trace: Trace, share: Array, t: int, sequence: int) -> str:
+def _contributions_sentence(trace: Trace, share: Array, t: int, sequence: int) -> str:
+    """Return the sentence about who wrote a cell state: the steps that hold half of it, and the largest share."""
     of, at = of_sequence(trace, sequence), at_step(trace, t)
     if not share.any():
         return f"The cell state{of} {at} is zero: nothing was written."
     largest = int(np.argmax(share))
-    most = _percent(share[largest])
+    most = _share_percent(share[largest])
     how = f"was written {at_step(trace, largest - 1)}" if largest else "is left of the initial state"
     if share[largest] >= 0.5:
         return f"Of the cell state{of} {at}, {most} {how}."
@@ -212,5 +213,5 @@ def _sentence(trace: Trace, share: Array, t: int, sequence: int) -> str:
     which = "last" if trace.direction == "forward" else "next"
     half = f"half was written in the {which} {duration_of(count, step_duration(trace))}"
     if count > len(back):  # the initial state holds the rest
-        half = f"{_percent(share[0])} is left of the initial state"
+        half = f"{_share_percent(share[0])} is left of the initial state"
     return f"Of the cell state{of} {at}, {half}; the largest share of a single step, {most}, {how}."

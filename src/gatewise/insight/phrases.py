@@ -41,7 +41,7 @@ class Pair(NamedTuple):
 
 
 def split_function(function: Function, pair: Pair, bias: Array | float = 0.0) -> tuple[Pair, Array]:
-    """Return the parts of a nonlinearity of β + γ + b: those of β and γ, and that of b."""
+    """Split a nonlinearity of β + γ + b, phrase, rest and bias, into the parts of β and γ, and that of b."""
     alone, both = function(np.asarray(bias)), function(pair.phrase + pair.rest + bias)
     first, second = function(pair.phrase + bias), function(pair.rest + bias)
     return Pair((first - alone + both - second) / 2, (second - alone + both - first) / 2), alone
@@ -64,7 +64,7 @@ def run_cell(trace: Trace, x: Pair | None, phrases: Phrases, at: int | None = No
     active = phrases.steps.any(0) | phrases.initial.any()
     if x is not None:
         active |= x.phrase.any((1, 2))
-    first, stop = _bounds(np.flatnonzero(active), len(trace), at, forward=forward)
+    first, stop = _steps_to_run(np.flatnonzero(active), len(trace), at, forward=forward)
     size = (len(phrases.initial), trace.parameters.recurrent_size)
     hidden = Pair(*(np.zeros((len(trace) if at is None else 1, *size)) for _ in range(2)))
     hidden.rest[...] = trace.hidden_state if at is None else trace.hidden_state[at]  # before the first phrase
@@ -89,8 +89,8 @@ def run_cell(trace: Trace, x: Pair | None, phrases: Phrases, at: int | None = No
     return hidden if at is None else Pair(hidden.phrase[0], hidden.rest[0])
 
 
-def _bounds(active: npt.NDArray[np.intp], steps: int, at: int | None, *, forward: bool) -> tuple[int, int]:
-    """Return the first step to run, and the step after the last: from the first phrase to the returned step."""
+def _steps_to_run(active: npt.NDArray[np.intp], steps: int, at: int | None, *, forward: bool) -> tuple[int, int]:
+    """Return the steps that a decomposition must run, as bounds: from the first phrase to the returned step."""
     if not active.size:
         return 0, 0
     if forward:
@@ -116,7 +116,7 @@ class DecomposedSteps:
         self.output_gate = moment.o.astype(wide)
 
     def gate(self, name: str, z: Pair, c: Pair) -> tuple[Pair, Array]:
-        """Return a decomposed gate, and the part of its bias."""
+        """Return a cell's gate decomposed into phrase and rest, and the part of its bias."""
         place, letter = gates.index(name), gates.LETTERS[gates.index(name)]
         sums = z.map(lambda part: part @ self.weight[place].T)
         if self.peephole is not None and letter in PEEPHOLES:
@@ -128,7 +128,7 @@ class DecomposedSteps:
         )
 
     def step(self, n: int, x: Pair, states: list[Pair], within: Mask) -> list[Pair]:
-        """Return the decomposed states after step `n`."""
+        """Return the LSTM cell's states after step `n`, decomposed into phrase and rest."""
         h, c = states
         masks = {name: array[n] for name, array in self.dropout.arrays().items() if name != "weight"}
         masked_h = h if "recurrent" not in masks else h.map(lambda part: part * masks["recurrent"])
@@ -139,7 +139,7 @@ class DecomposedSteps:
             if self._coupled(name):
                 pair, alone = gate[other]
                 gate[name] = (pair.map(np.negative), 1 - alone)
-        new_c = self._writes(gate["input_gate"], self.gate("candidate", z, c), within)
+        new_c = self._decomposed_write(gate["input_gate"], self.gate("candidate", z, c), within)
         new_c = new_c.plus(_product(*gate["forget_gate"], c))
         if (bound := self.variant.cell_clip) is not None:
             new_c, _ = split_function(lambda part: np.clip(part, -bound, bound), new_c)
@@ -160,8 +160,8 @@ class DecomposedSteps:
         return gates.LETTERS[gates.index(name)] == self.variant.coupled
 
     @staticmethod
-    def _writes(gate: tuple[Pair, Array], candidate: tuple[Pair, Array], within: Mask) -> Pair:
-        """Return the decomposed i g of a step; the product of the two biases belongs to the phrases of the step."""
+    def _decomposed_write(gate: tuple[Pair, Array], candidate: tuple[Pair, Array], within: Mask) -> Pair:
+        """Return i g of a step, decomposed; the product of the two biases belongs to the phrases of the step."""
         (i, i_alone), (g, g_alone) = gate, candidate
         biases = i_alone * g_alone
         of_phrase = (i.phrase + i_alone) * g.phrase + i.phrase * g_alone
@@ -176,7 +176,7 @@ def _product(gate: Pair, alone: Array, signal: Pair) -> Pair:
 
 
 def merge_pairs(outputs: list[Pair], how: str) -> Pair:
-    """Return the merge of both directions; in a product, the phrase gets the product of its parts."""
+    """Return the decomposed merge of both directions; in a product, the phrase gets the product of its parts."""
     parts = [list(part) for part in zip(*outputs, strict=True)]
     if how != "mul" or len(outputs) == 1:
         return Pair(*(merge(part, how) for part in parts))
@@ -190,7 +190,7 @@ def _layer_output(hidden: Pair, cell: Trace, how: str) -> Pair:
 
 
 def decompose(target: Target, phrases: Phrases) -> Pair:
-    """Return the decomposed value of the target for each phrase (phrase,); the head's bias belongs to the rest."""
+    """Return the output to explain, decomposed for each phrase (phrase,); the head's bias belongs to the rest."""
     x: Pair | None = None
     *below, top = zip(target.lstm.layers, target.lstm.merge, strict=True)
     for layer, way in below:
@@ -204,7 +204,7 @@ def decompose(target: Target, phrases: Phrases) -> Pair:
 
 
 def phrases_at_once(target: Target) -> int:
-    """Return the number of phrases that fit into memory: layers below the last keep every step."""
+    """Return the number of phrases whose decompositions fit into memory: layers below the last keep every step."""
     sizes = [
         2 * target.lstm.num_steps * cell.parameters.recurrent_size
         for (n, _), cell in target.lstm.cells().items()

@@ -169,12 +169,12 @@ blocks of steps (p = 0.005).
     if quantity not in trace.keep.quantities:
         raise NotKeptError(f"a probe of the {quantity} needs a trace that kept it")
     chosen = slice(None) if sequence is None else slice(at := sequence_of(trace, sequence), at + 1)
-    label = _name(trace, name, values)
-    true, usable = _usable(trace, values, chosen)
+    label = _label_of_values(trace, name, values)
+    true, usable = _usable_values(trace, values, chosen)
     rows = ProbeRows(
-        trace.quantity(quantity)[:, chosen], true, usable, _shifts(usable, size("draws", draws), shift, rng)
+        trace.quantity(quantity)[:, chosen], true, usable, _shifts_in_time(usable, size("draws", draws), shift, rng)
     )
-    folded, by = _folds(rows, by, size("folds", folds, least=2))
+    folded, by = _assign_folds(rows, by, size("folds", folds, least=2))
     if penalty is not None and finite_number("penalty", penalty) < 0:
         raise OptionError(f"penalty must not be negative, but is {penalty!r}")
     with working("probing", 2 * len(true)) as done:
@@ -183,12 +183,12 @@ blocks of steps (p = 0.005).
             raise OptionError(f"a probe needs finite numbers; the {quantity} of this trace has NaN or infinity")
         fits, errors = [], np.zeros(sums.y.shape[1])
         for fold in range(len(sums.count) // 2):
-            fits.append(_fit(sums, fold, penalty))
+            fits.append(_fit_without_fold(sums, fold, penalty))
             errors += squared_errors(sums.of(_groups(sums, fold)), *fits[-1][:2])
         predicted = rows.predict(folded, fits, done)
     total = sums.of(np.ones(len(sums.count), bool))
     r_squared = 1 - errors / total.yy
-    weights, intercept, used = _fit(sums, None, penalty)
+    weights, intercept, used = _fit_without_fold(sums, None, penalty)
     pairs = true[usable], predicted[usable]
     alone, p_values, spread = _each_unit(total)
     p_value = float((1 + (r_squared[1:] >= r_squared[0] - 1e-12).sum()) / len(r_squared))
@@ -200,7 +200,7 @@ blocks of steps (p = 0.005).
     }
     return Probe(
         columns=columns,
-        sentence=_sentence(label, quantity, columns, float(r_squared[0]), p_value, by, r_squared[1:]),
+        sentence=_probe_sentence(label, quantity, columns, float(r_squared[0]), p_value, by, r_squared[1:]),
         law=LAW,
         residual=float(abs(((pairs[0] - pairs[1]) ** 2).sum() / rows.scale**2 - errors[0]) / (total.yy[0] + errors[0])),
         r_squared=float(r_squared[0]),
@@ -222,7 +222,8 @@ blocks of steps (p = 0.005).
 # Values, shifts and folds.
 
 
-def _name(trace: Trace, name: object, values: object) -> str:
+def _label_of_values(trace: Trace, name: object, values: object) -> str:
+    """Return the name of a probe's values, with their unit if it is known."""
     label = getattr(values, "name", None) if name is None else name
     if label is None:
         return "the given quantity"
@@ -234,8 +235,8 @@ def _name(trace: Trace, name: object, values: object) -> str:
     return label if measure is None else f"{label}, {measure}"
 
 
-def _usable(trace: Trace, values: npt.ArrayLike, chosen: slice) -> tuple[Array, Mask]:
-    """Return the values (time, batch) at the kept steps, NaN without a value, and a mask of the usable ones."""
+def _usable_values(trace: Trace, values: npt.ArrayLike, chosen: slice) -> tuple[Array, Mask]:
+    """Return a probe's values (time, batch) at the kept steps, NaN without a value, and a mask of the usable ones."""
     array = numbers("values", values).astype(np.float64)
     run = (trace.num_steps, trace.batch_size)
     if array.shape not in (run, run[:1]):
@@ -254,8 +255,8 @@ def _usable(trace: Trace, values: npt.ArrayLike, chosen: slice) -> tuple[Array, 
     return array, usable
 
 
-def _shifts(usable: Mask, draws: int, shift: str, rng: Rng) -> npt.NDArray[np.intp]:
-    """Return the shifts of each sequence (batch, 1 + draws); the first is 0."""
+def _shifts_in_time(usable: Mask, draws: int, shift: str, rng: Rng) -> npt.NDArray[np.intp]:
+    """Return the shifts in time of a probe's null distribution for each sequence (batch, 1 + draws); the first is 0."""
     counts = usable.sum(0)
     longest = int(counts.max())
     if longest < 2:
@@ -270,8 +271,8 @@ def _shifts(usable: Mask, draws: int, shift: str, rng: Rng) -> npt.NDArray[np.in
     return np.concatenate([np.zeros((len(counts), 1), np.intp), shifts], axis=1).astype(np.intp)
 
 
-def _folds(rows: ProbeRows, by: str | None, folds: int) -> tuple[npt.NDArray[np.intp], str]:
-    """Return 2 fold + half of each step (time, batch), and the kind of parts that are held out."""
+def _assign_folds(rows: ProbeRows, by: str | None, folds: int) -> tuple[npt.NDArray[np.intp], str]:
+    """Return 2 fold + half of each step (time, batch), and whether a probe holds out sequences or blocks."""
     counts, rank = rows.counts, rows.rank
     several = int((counts > 0).sum())
     by = one_of("by", by, ("sequence", "block")) if by is not None else "sequence" if several > 1 else "block"
@@ -300,8 +301,8 @@ def _groups(sums: Sums, fold: int) -> npt.NDArray[np.bool_]:
     return groups
 
 
-def _fit(sums: Sums, fold: int | None, penalty: float | None) -> tuple[Array, Array, Array]:
-    """Return the weights, intercepts and penalties of the probes without a fold; None leaves no fold out."""
+def _fit_without_fold(sums: Sums, fold: int | None, penalty: float | None) -> tuple[Array, Array, Array]:
+    """Fit a probe by ridge regression without a fold; return weights, intercepts and penalty. None uses all folds."""
     rest = np.ones(len(sums.count), bool) if fold is None else ~_groups(sums, fold)
     half = np.arange(len(sums.count)) % 2
     if penalty is None:
@@ -312,16 +313,16 @@ def _fit(sums: Sums, fold: int | None, penalty: float | None) -> tuple[Array, Ar
 
 
 def _each_unit(total: Sums) -> tuple[Array, Array, Array]:
-    """Return each unit's correlation with the values, its p-value, and the standard deviation of its state."""
+    """Return each unit's correlation with the probed values, its p-value, and the standard deviation of its state."""
     moment = total.xx.diagonal() / total.count
     variance = moment - (total.x / total.count) ** 2
-    spread = np.sqrt(np.where(variance > 1e-14 * moment, variance, 0.0))
-    between = total.xy / total.count - np.outer(total.x, total.y) / total.count**2
-    correlations = np.where(spread[:, None] > 0, between / np.where(spread > 0, spread, 1.0)[:, None], 0.0)
+    deviation = np.sqrt(np.where(variance > 1e-14 * moment, variance, 0.0))
+    covariance = total.xy / total.count - np.outer(total.x, total.y) / total.count**2
+    correlations = np.where(deviation[:, None] > 0, covariance / np.where(deviation > 0, deviation, 1.0)[:, None], 0.0)
     largest = np.abs(correlations[:, 1:]).max(0)
     alone = correlations[:, 0]
     exceeding = (largest >= np.abs(alone)[:, None] - 1e-12).sum(1)
-    return np.clip(alone, -1, 1), (1 + exceeding) / (1 + len(largest)), spread
+    return np.clip(alone, -1, 1), (1 + exceeding) / (1 + len(largest)), deviation
 
 
 def _correlation(first: Array, second: Array) -> float:
@@ -333,9 +334,10 @@ def _correlation(first: Array, second: Array) -> float:
 # The sentence.
 
 
-def _sentence(
+def _probe_sentence(
     label: str, quantity: str, columns: dict[str, Any], r_squared: float, p_value: float, by: str, null: Array
 ) -> str:
+    """Return the sentence of a probe: whether the states hold the values, and the share it explains."""
     state, units = quantity.replace("_", " "), counted(len(columns["unit"]), "unit")
     where = "sequences" if by == "sequence" else "blocks of steps"
     best = int(np.abs(columns["correlation"]).argmax())

@@ -81,7 +81,7 @@ class ReadoutPath:
         return self.clip is not None or self.initial is not None
 
     def losses(self, o: Array, t: Array) -> tuple[Array, Array, Array]:
-        """Return the losses (time, output) of o t (time, hidden) to the readout, to t and to o."""
+        """Return the part of the ceiling lost (time, output) to the readout, to the cell state t and to the gate o."""
         both = []
         for sign, weight, (o_best, t_best) in zip((1, -1), _signed(self.units), self.corners, strict=True):
             against = sign * o_best * t < 0
@@ -136,7 +136,7 @@ class ReadoutModel:
     paths: list[ReadoutPath]
 
     def only(self, places: list[int]) -> ReadoutModel:
-        """Return the model with some of its outputs."""
+        """Return the readout model with some of its outputs."""
         return replace(
             self,
             outputs=None if self.outputs is None else self.outputs[..., places],
@@ -152,7 +152,7 @@ class ReadoutModel:
         return Range(*(sum(ends, self.bias) for ends in zip(*(path.limits for path in self.paths), strict=True)))
 
     def run_output(self, sequence: int) -> Array:
-        """Return the output of the run in a sequence (time, output), in float64; one time for the last states."""
+        """Return a model's output in a sequence of its run (time, output), in float64; one time for the last states."""
         if self.features is None:
             raise OptionError("only a run has outputs")
         key = (slice(None), sequence) if self.reads == "every" else (slice(sequence, sequence + 1),)
@@ -184,8 +184,8 @@ def model_of(subject: object, head: Linear | None) -> ReadoutModel:
         head, least = network.readout("a ceiling")
         if network.skip:
             outputs = None  # they include the skip connection
-    weight, bias, activation, softmax = _increasing(head, merged_size(merge, [p.recurrent_size for p in cells]))
-    paths = _paths(cells, starts, trace, merge, weight)
+    weight, bias, activation, softmax = _increasing_head(head, merged_size(merge, [p.recurrent_size for p in cells]))
+    paths = _readout_paths(cells, starts, trace, merge, weight)
     output_map = OutputMap(activation, least)
     return ReadoutModel(trace, features, None if softmax else outputs, reads, weight, bias, output_map, softmax, paths)
 
@@ -200,7 +200,7 @@ def _last_layer(lstm: Any, network: Network | None, run: LSTMTrace | None) -> tu
     return [cell.parameters for cell in lstm.layers[-1]], starts, lstm.merge[-1]
 
 
-def _increasing(head: Linear | None, size: int) -> tuple[Array, Array, Activation | None, bool]:
+def _increasing_head(head: Linear | None, size: int) -> tuple[Array, Array, Activation | None, bool]:
     """Return a head's weight, bias and increasing nonlinearity, and whether a softmax follows."""
     if head is None:
         return np.eye(size), np.zeros(size), None, False
@@ -218,10 +218,10 @@ def _increasing(head: Linear | None, size: int) -> tuple[Array, Array, Activatio
     return weight, bias, activation, False
 
 
-def _paths(
+def _readout_paths(
     cells: list[Parameters], starts: list[State], run: LSTMTrace | None, merge: str, weight: Array
 ) -> list[ReadoutPath]:
-    """Return the path of each direction, or one path for the product of both."""
+    """Return the path from each direction's states to the outputs, or one path for the product of both."""
     boxes = [box_of(p, start.c) for p, start in zip(cells, starts, strict=True)]
     initial: list[Range | None] = [None] * len(cells)
     if run is not None:

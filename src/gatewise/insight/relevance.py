@@ -37,7 +37,7 @@ class RelevanceLedger:
         return np.where(z < 0, -self.epsilon, self.epsilon)
 
     def ratio(self, relevance: Array, z: Array) -> Array:
-        """Return R / (z + ε sign(z)), the factor of each term of a sum z; absorb the stabiliser's share."""
+        """Return R / (z + ε sign(z)), the relevance factor of each term of a sum z; absorb the stabiliser's share."""
         extra = self.stabilizer(z)
         ratio: Array = relevance / (z + extra)
         self.absorb(ratio * extra)
@@ -65,18 +65,18 @@ class RelevanceRun:
         self.trace, self.ledger, self.done, self.hidden = trace, ledger, done, trace.hidden_state
 
     def back(self, dhidden: Array) -> tuple[Array, State]:
-        """Pass relevance from the hidden states to the input and the initial state."""
+        """Pass relevance (LRP) from the hidden states of a cell's run to its input and initial state."""
         trace = self.trace
         forward = trace.direction == "forward"
         state = State(*(np.zeros(part.shape[1]) for part in trace.final))
         of_input = np.zeros((len(trace), trace.parameters.input_size))
         on = np.ones(len(trace), bool) if trace.valid is None else trace.valid[:, 0]
         for part in chunks(len(trace), 20 * trace.final.c.size, NUMBERS, reverse=forward):
-            state = self._chunk(part, on, dhidden[:, 0], of_input, state)
+            state = self._pass_back_chunk(part, on, dhidden[:, 0], of_input, state)
             self.done(part.stop - part.start)
         return of_input[:, None], State(state.h[None], state.c[None])
 
-    def _chunk(self, part: slice, on: Mask, dhidden: Array, of_input: Array, state: State) -> State:
+    def _pass_back_chunk(self, part: slice, on: Mask, dhidden: Array, of_input: Array, state: State) -> State:
         """Pass relevance back through a chunk of steps, and write the relevance of their input to `of_input`."""
         steps = np.arange(part.start, part.stop)
         places = np.full(len(steps), -1)
@@ -119,7 +119,7 @@ class HeldSteps:
                 self.zoneout[name] = (mask * old.astype(wide), (1 - mask) * new.astype(wide))
 
     def back(self, n: int, state: State) -> State:
-        """Pass relevance from the states after step `n` to those before it."""
+        """Pass relevance (LRP) from the cell's states after step `n` to those before it."""
         ledger, (h, c) = self.ledger, state
         h, old_h = self._before_zoneout("h", n, h)
         if self.projection is not None:
@@ -135,7 +135,7 @@ class HeldSteps:
         )
 
     def _before_zoneout(self, name: str, n: int, relevance: Array) -> tuple[Array, Array | float]:
-        """Split the relevance of a state after zoneout between the new and the old state."""
+        """Split the relevance (LRP) of a state after zoneout between the new and the old state."""
         if name not in self.zoneout:
             return relevance, 0.0
         old, new = (side[n] for side in self.zoneout[name])
@@ -143,7 +143,7 @@ class HeldSteps:
         return ratio * new, ratio * old
 
     def input_relevance(self) -> Array:
-        """Return the relevance of the inputs of all steps; absorb the shares of biases and stabilisers."""
+        """Return the relevance (LRP) of the inputs of all steps; absorb the shares of biases and stabilisers."""
         for name, ratio in self.ratios.items():
             self.ledger.absorb(ratio * self.stabilizers[name])
         ratio, size = self.ratios["candidate"], self.recurrent.shape[1]
@@ -153,7 +153,7 @@ class HeldSteps:
 
 
 def relevance(target: Target, epsilon: float = 0.001) -> tuple[Array, States, RelevanceLedger]:
-    """Return the relevance of the input (time, features) and of each initial state, and the ledger of the rest."""
+    """Return the relevance (LRP) of the input (time, features), of each initial state, and the ledger of the rest."""
     ledger = RelevanceLedger(finite_number("epsilon", epsilon, "a positive number", lambda value: value > 0))
     require_no_norm(target, "relevance propagation")
     cells = target.lstm.cells()

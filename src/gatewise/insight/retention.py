@@ -26,7 +26,7 @@ ALL = slice(None)
 
 
 def stored_run(run: object) -> Run:
-    """Return a run with a batch axis in every quantity."""
+    """Return the run that a question is about, with a batch axis in every quantity."""
     if not isinstance(run, Run):
         kind = type(run).__name__
         raise OptionError(f"a question takes a Trace, LSTMTrace or NetworkTrace, not {kind}")
@@ -48,7 +48,7 @@ def unit_hidden_state(trace: Trace) -> Array | None:
 
 
 def pieces(title: str, count: int, numbers: int) -> Iterator[slice]:
-    """Yield slices of `count` steps with at most `PIECE` numbers, `numbers` to a step, under a progress bar."""
+    """Yield slices of a run's steps with at most `PIECE` numbers, `numbers` to a step, under a progress bar."""
     with working(title, count) as done:
         for piece in chunks(count, numbers, PIECE):
             yield piece

@@ -33,7 +33,7 @@ class Sums:
         return cls(*(np.zeros((groups, *shape)) for shape in shapes))
 
     def add(self, group: int, x: Array, y: Array) -> None:
-        """Add rows to a group."""
+        """Add rows of states `x` and targets `y` to the regression sums of a group."""
         for total, more in zip(
             (self.count, self.x, self.y, self.xx, self.xy, self.yy),
             (len(x), x.sum(0), y.sum(0), x.T @ x, x.T @ y, np.einsum("rt,rt->t", y, y)),
@@ -60,7 +60,7 @@ class Ridge:
         self.towards = self.vectors.T @ towards
 
     def at(self, penalty: Array) -> tuple[Array, Array]:
-        """Return the coefficients (units, targets) and intercepts (targets,) for the penalty of each target."""
+        """Return the ridge coefficients (units, targets) and intercepts (targets,) for the penalty of each target."""
         shrunk = self.towards / (np.maximum(self.values, 0.0)[:, None] + penalty)
         coefficients = self.vectors @ shrunk / self.scale[:, None]
         return coefficients, self.target - self.mean @ coefficients
@@ -76,7 +76,7 @@ def squared_errors(sums: Sums, coefficients: Array, intercept: Array) -> Array:
 
 
 def choose_penalty(halves: Sequence[Sums]) -> Array:
-    """Return the penalty of each target with the least error on either half of the rows, fitted to the other."""
+    """Return each target's ridge penalty with the least error on either half of the rows, fitted to the other."""
     first, second = halves
     if min(first.count, second.count) < 2:
         return np.full(len(first.y), 1e-3)
@@ -103,7 +103,7 @@ class ProbeRows:
         self.reference = states[usable.any(1).argmax()].mean(0, dtype=np.float64)
 
     def chunks(self, done: Any) -> Iterator[tuple[Any, npt.NDArray[np.intp], Array]]:
-        """Yield chunks of the rows: their places (time, batch), their sequences and their states."""
+        """Yield chunks of a probe's rows: their places (time, batch), their sequences and their states."""
         for steps in chunks(len(self.usable), self.usable.shape[1], ROWS):
             usable = self.usable[steps]
             time, sequence = np.nonzero(usable)
@@ -112,7 +112,7 @@ class ProbeRows:
             done(len(usable))
 
     def sums_by_half(self, folded: npt.NDArray[np.intp], done: Any) -> Sums:
-        """Return the sums over the rows of each half of each fold."""
+        """Return a probe's regression sums over the rows of each half of each fold."""
         groups = int(folded[self.usable].max()) // 2 * 2 + 2
         sums = Sums.zeros(groups, self.states.shape[-1], self.shifts.shape[1])
         for key, sequence, x in self.chunks(done):
@@ -123,7 +123,7 @@ class ProbeRows:
         return sums
 
     def predict(self, folded: npt.NDArray[np.intp], fits: list[tuple[Array, Array, Array]], done: Any) -> Array:
-        """Return the predictions (time, batch) of the true values by the probe of each fold; NaN elsewhere."""
+        """Return the predictions (time, batch) of the probed values by the probe of each fold; NaN elsewhere."""
         predicted = np.full(self.usable.shape, np.nan)
         weights = np.stack([fit[0][:, 0] for fit in fits])
         intercept = np.array([fit[1][0] for fit in fits])

@@ -114,7 +114,7 @@ def saturation(trace: Trace, low: float = 0.1, high: float = 0.9, still: float =
         raise OptionError(f"still must not be negative, but is {still!r}")
     for name in GATES:
         require_between_0_and_1(trace, name, "saturation")
-    counts = _count_steps(trace, low, high)
+    counts = _count_saturated_steps(trace, low, high)
     steps, closed, open_, between = counts.steps, counts.below, counts.above, counts.between
     closed, open_, between = closed / steps, open_ / steps, between / steps
     stuck = np.maximum(closed, open_) == 1
@@ -133,7 +133,7 @@ def saturation(trace: Trace, low: float = 0.1, high: float = 0.9, still: float =
     if moves is not None and dead is not None:
         columns |= {"moves": np.tile(moves, len(GATES)), "dead": np.tile(dead, len(GATES))}
     return Saturation(
-        sentence=_sentence(units, stuck, dead),
+        sentence=_saturation_sentence(units, stuck, dead),
         columns=columns,
         law=LAW,
         residual=float(np.abs(closed + open_ + between - 1).max()),
@@ -163,7 +163,7 @@ class _Counts:
     most: Array | None = None
 
     def add_gates(self, values: Array, low: float, high: float) -> None:
-        """Add gates (steps, gate, hidden); variances are combined after Chan, Golub and LeVeque (1983)."""
+        """Count saturated gates (steps, gate, hidden); variances are combined after Chan, Golub and LeVeque (1983)."""
         count, mean = len(values), values.mean(0)
         self.below += (values < low).sum(0)
         self.above += (values > high).sum(0)
@@ -174,14 +174,14 @@ class _Counts:
         self.steps += count
 
     def add_states(self, values: Array) -> None:
-        """Add hidden states (steps, hidden)."""
+        """Widen the least and greatest hidden state of each unit by hidden states (steps, hidden)."""
         least, most = values.min(0), values.max(0)
         self.least = least if self.least is None else np.minimum(self.least, least)
         self.most = most if self.most is None else np.maximum(self.most, most)
 
 
-def _count_steps(trace: Trace, low: float, high: float) -> _Counts:
-    """Return the counts and moments of a trace, read in pieces."""
+def _count_saturated_steps(trace: Trace, low: float, high: float) -> _Counts:
+    """Return the saturated steps of each gate, and the moments of gates and states, read in pieces."""
     gates = [trace.quantity(name) for name in GATES]
     states = unit_hidden_state(trace)
     batch, units = gates[0].shape[1:]
@@ -199,7 +199,8 @@ def _count_steps(trace: Trace, low: float, high: float) -> _Counts:
     return counts
 
 
-def _sentence(units: list[str], stuck: Mask, dead: Mask | None) -> str:
+def _saturation_sentence(units: list[str], stuck: Mask, dead: Mask | None) -> str:
+    """Return the sentence about saturation: the number of stuck gates, and the dead units."""
     count = int(stuck.sum())
     gates = [counted(n, name.replace("_", " ")) for name, n in zip(GATES, stuck.sum(1).tolist(), strict=True) if n]
     share = f"{count:,} of the" if count else "None of the"

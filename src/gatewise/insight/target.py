@@ -91,7 +91,7 @@ class Target:
         return steps.pop() if len(steps) == 1 else None
 
     def of(self, hidden: list[Array]) -> Array:
-        """Return the number (…,) for hidden states (…, recurrent) of each direction of the last layer."""
+        """Return the explained output (…,) for hidden states (…, recurrent) of each direction of the last layer."""
         y = merge([states.astype(np.float64) for states in hidden], self.lstm.merge[-1])
         value: Array = (y * self.weight).reshape(*hidden[0].shape[:-1], -1).sum(-1) + self.bias
         return value
@@ -109,7 +109,7 @@ class Target:
 
     @property
     def clause(self) -> str:
-        """The first clause of a sentence about the number: its name, and its value before the next function."""
+        """The first clause of an attribution's sentence: the output's name, and its value before the next function."""
         before = f", before its {self.before}," if self.before else ""
         name = self.name[0].upper() + self.name[1:]
         return f"{name}{before} is {self.value:.4g}"
@@ -163,9 +163,9 @@ def target(
     network, lstm = run.network, run.lstm
     sequence = sequence_of(lstm.first, sequence)
     single = lstm.sequence(sequence).stored
-    places, when = _places(lstm, t, sequence, final=network is not None and network.reads == "last")
+    places, when = _steps_of_output(lstm, t, sequence, final=network is not None and network.reads == "last")
     names = single.labels if network is None else run.labels
-    weight, bias, name, before = _functional(network, single, output, names.outputs)
+    weight, bias, name, before = _weights_of_output(network, single, output, names.outputs)
     measure = None if before else names.measures.get(name.removeprefix("output "))
     tokens = None if run.tokens is None else run.tokens[:, sequence]
     title = f"{name} {when}{of_sequence(lstm.first, sequence)}"
@@ -173,11 +173,11 @@ def target(
     value = float(number.of(number.hidden))
     if not np.isfinite(value):
         raise OptionError(f"{title} is {value}, which cannot be explained")
-    return replace(number, value=value, before=before or _bound(network, output, names.outputs, value))
+    return replace(number, value=value, before=before or _active_lower_bound(network, output, names.outputs, value))
 
 
-def _bound(network: Network | None, output: Output, names: Sequence[str] | None, value: float) -> str:
-    """Return ``lower bound`` if the bound of a scaled output is above this number, else an empty text."""
+def _active_lower_bound(network: Network | None, output: Output, names: Sequence[str] | None, value: float) -> str:
+    """Return ``lower bound`` if the bound of a scaled network output is above this number, else an empty text."""
     if network is None or network.skip or network.outputs is None or network.outputs.least is None:
         return ""
     if not isinstance(output, (int, np.integer, str)):
@@ -186,8 +186,8 @@ def _bound(network: Network | None, output: Output, names: Sequence[str] | None,
     return "lower bound" if value < network.outputs.least[place] else ""
 
 
-def _places(lstm: LSTMTrace, t: int | str | None, sequence: int, *, final: bool) -> tuple[dict[str, int], str]:
-    """Return the step of the output of each direction, and its time in a sentence."""
+def _steps_of_output(lstm: LSTMTrace, t: int | str | None, sequence: int, *, final: bool) -> tuple[dict[str, int], str]:
+    """Return the step of the explained output in each direction, and its time in a sentence."""
     step = valid_step(lstm.first, None if final else t, sequence, "an explanation")
     if not final:
         return dict.fromkeys(lstm.directions, step), at_step(lstm.first, step)
@@ -196,10 +196,10 @@ def _places(lstm: LSTMTrace, t: int | str | None, sequence: int, *, final: bool)
     return {way: lstm.num_steps - 1 if way == "forward" else 0 for way in lstm.directions}, "at the end"
 
 
-def _functional(
+def _weights_of_output(
     network: Network | None, lstm: LSTMTrace, output: Output, names: Sequence[str] | None
 ) -> tuple[Array, float, str, str]:
-    """Return the weight and the bias of an output, its name, and the activation that follows."""
+    """Return the explained output as weights of the LSTM's output and a bias, its name, and its activation."""
     shape = lstm.output.shape[2:]
     if not isinstance(output, (int, np.integer, str, bool)):
         weight = numbers("output", output, np.float64)

@@ -96,7 +96,7 @@ def word_scores(
     parts = unmerge(aim.weight, aim.hidden, aim.lstm.merge[-1])
     kinds = np.zeros((2, aim.lstm.num_steps + 1))  # a row for β and one for γ, the initial state first
     for (way, cell), weight in zip(top.items(), parts, strict=True):
-        kinds += _scores(cell, aim.places[way], weight)
+        kinds += _scores_of_cell(cell, aim.places[way], weight)
     (first_beta, *_), (first_gamma, *_) = kinds
     total = aim.value - aim.bias
     terms = np.abs(kinds).sum(1) + abs(aim.value) + abs(aim.bias)
@@ -118,7 +118,7 @@ def word_scores(
 
 
 def _largest_clause(aim: Target, scores: Array) -> str:
-    """Return the clause about the largest score: of the initial state, or of the cell states at a step."""
+    """Return the clause about the largest word score: of the initial state, or of the cell states at a step."""
     largest = int(np.argmax(np.abs(scores)))
     if not scores[largest]:
         return "no cell state moved it"
@@ -126,8 +126,8 @@ def _largest_clause(aim: Target, scores: Array) -> str:
     return f"{cause} moved it most, by {scores[largest]:.4g}"
 
 
-def _scores(cell: Trace, place: int, weight: Array) -> Array:
-    """Return both scores (2, 1 + time) of a cell from the weight (recurrent,) of its hidden state at a step."""
+def _scores_of_cell(cell: Trace, place: int, weight: Array) -> Array:
+    """Return both word scores β and γ (2, 1 + time) of a cell from the weight of its hidden state at a step."""
     p, forward = cell.parameters, cell.direction == "forward"
     order = np.arange(place + 1) if forward else np.arange(len(cell) - 1, place - 1, -1)
     if cell.valid is not None:
@@ -146,11 +146,11 @@ def _scores(cell: Trace, place: int, weight: Array) -> Array:
         states[-1] = last.c_new[0]
         retention[-1], writes[-1] = last.f[0], last.i[0] * last.g[0]
     beta = activation(np.concatenate([start[None], states])) @ factor
-    since = np.cumprod(np.concatenate([np.ones((1, retention.shape[1])), retention[::-1]]), axis=0)[
+    retained = np.cumprod(np.concatenate([np.ones((1, retention.shape[1])), retention[::-1]]), axis=0)[
         ::-1
     ]  # F_t … F_T; last: 1
-    left = np.cumsum(np.concatenate([(start * since[0])[None], writes * since[1:]]), axis=0)
-    gamma = activation(left) @ factor
+    accumulated = np.cumsum(np.concatenate([(start * retained[0])[None], writes * retained[1:]]), axis=0)
+    gamma = activation(accumulated) @ factor
     for row, levels in zip(scores, (beta, gamma), strict=True):
         row[0] = levels[0]
         row[order + 1] = np.diff(levels)

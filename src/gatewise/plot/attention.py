@@ -37,7 +37,7 @@ def attention(record: Attention, ax: Any) -> drawing.Axes:
     weights = drawing.keep_extremes(drawing.keep_extremes(weights, pixels).T, pixels).T
     initial = drawing.keep_extremes(record.initial[:, None], pixels)
     signed = record.unit is not None
-    limits, largest = _limits(record)
+    limits, largest = _colour_limits(record)
     look: dict[str, Any] = {
         "aspect": "auto",
         "interpolation": "nearest",
@@ -64,8 +64,8 @@ def attention(record: Attention, ax: Any) -> drawing.Axes:
     return axes
 
 
-def _limits(record: Attention) -> tuple[tuple[float, float], float]:
-    """Return the limits of the scale, and the largest value; a scale of shares ends at a typical step's largest."""
+def _colour_limits(record: Attention) -> tuple[tuple[float, float], float]:
+    """Return the limits of an attention picture's colours, and the largest value; shares end at a typical one."""
     values = np.column_stack([record.initial, record.weights])
     if record.unit is not None:
         limits = drawing.symmetric_limits(values)

@@ -55,22 +55,22 @@ def attribution(record: Attribution, ax: Any, *, kind: str | None = None, steps:
     """
     if kind is not None:
         one_of("kind", kind, KINDS)
-    record = _part(record, steps)
+    record = _part_in_picture(record, steps)
     if kind == "tokens" or (kind is None and record.tokens is not None):
-        return _tokens(record, ax)
+        return _draw_tokens(record, ax)
     rows = len(record.features) if kind == "features" else 0
     first = min(6.0, drawing.heatmap_height(rows)) if rows else 1.6
     axes = drawing.panels(ax, 2, [first, 1.8], (8, min(9, first + 2.4)))
     if kind == "features":
-        _features(axes[0], record)
+        _draw_feature_shares(axes[0], record)
     else:
-        _input(axes[0], record)
-    _step_bars(axes[1], record)
+        _draw_input(axes[0], record)
+    _draw_step_bars(axes[1], record)
     axes[0].set_title(drawing.safe_text(_title(record)))
     for panel in axes:
         drawing.hatch_invalid(panel, drawing.set_time_axis(panel, record.times), record.valid)
     first_step = axes[1].get_xlim()[0]
-    limits = _initial(axes[1], record)
+    limits = _draw_initial_share(axes[1], record)
     for panel in axes:
         panel.set_xlim(*limits)
         drawing.hide_ticks_before(panel, first_step)
@@ -81,8 +81,8 @@ def _title(record: Attribution) -> str:
     return f"{record.target} ({record.value:.3g}), by {METHODS[record.method].words}"
 
 
-def _tokens(record: Attribution, ax: Any) -> Any:
-    """Draw the tokens, each on the colour of its share; the title has the share of the initial state."""
+def _draw_tokens(record: Attribution, ax: Any) -> Any:
+    """Draw a text whose tokens have the colours of their shares; the title has the share of the initial state."""
     tokens = record.tokens
     if tokens is None and record.times.dtype.kind == "U":
         tokens = record.times
@@ -95,7 +95,8 @@ def _tokens(record: Attribution, ax: Any) -> Any:
     return text(tokens_record, ax)
 
 
-def _features(ax: Any, record: Attribution) -> None:
+def _draw_feature_shares(ax: Any, record: Attribution) -> None:
+    """Draw the share of each input feature at each step as a heatmap of an attribution picture."""
     if record.by_step is None:
         raise OptionError(f"{record.method} has shares of steps alone, not of features; kind='series' draws them")
     off = np.zeros(len(record.times), bool) if record.valid is None else ~record.valid
@@ -105,8 +106,8 @@ def _features(ax: Any, record: Attribution) -> None:
     ax.set_ylabel("feature")
 
 
-def _input(ax: Any, record: Attribution) -> None:
-    """Draw the features with the largest shares, in shades of different lightness and with different dashes."""
+def _draw_input(ax: Any, record: Attribution) -> None:
+    """Draw the input features with the largest shares as lines, in different shades and dashes."""
     count = len(record.features)
     sizes = np.abs(np.zeros((1, count)) if record.by_step is None else record.by_step).sum(0)
     chosen = np.sort(np.argsort(-sizes, kind="stable")[:MOST_LINES])
@@ -117,8 +118,8 @@ def _input(ax: Any, record: Attribution) -> None:
     inputs.lines(ax, places, values[:, chosen], names, measures, shades)
 
 
-def _step_bars(ax: Any, record: Attribution) -> None:
-    """Draw a bar for the share of each step; of a long run, for the extremes of each pixel."""
+def _draw_step_bars(ax: Any, record: Attribution) -> None:
+    """Draw a bar for the share of each step of an attribution; of a long run, for the extremes of each pixel."""
     places = drawing.set_time_axis(ax, record.times)
     steps = drawing.extreme_steps(record.scores, drawing.most_points(ax))
     edges = drawing.edges_of(places)
@@ -134,6 +135,7 @@ def _step_bars(ax: Any, record: Attribution) -> None:
 
 
 def _draw_bars(ax: Any, middles: Array, widths: Array, heights: Array) -> None:
+    """Draw bars of an attribution picture on an Axes, in the colours of positive and negative shares."""
     from matplotlib.collections import PolyCollection
 
     left, right, zero = middles - widths / 2, middles + widths / 2, np.zeros_like(heights)
@@ -143,8 +145,8 @@ def _draw_bars(ax: Any, middles: Array, widths: Array, heights: Array) -> None:
     ax.autoscale_view(scalex=False)
 
 
-def _initial(ax: Any, record: Attribution) -> tuple[float, float]:
-    """Draw the share of the initial state to the left of all steps; return the new limits of the axis."""
+def _draw_initial_share(ax: Any, record: Attribution) -> tuple[float, float]:
+    """Draw the share of the initial state to the left of all steps; return the new limits of the x axis."""
     left, right = ax.get_xlim()
     room = 0.08 * (right - left)
     middle = np.array([left - room / 2])
@@ -164,11 +166,11 @@ def _share(record: Attribution) -> str:
     return drawing.safe_text(f"share ({record.measure.unit})" if record.measure and record.measure.unit else "share")
 
 
-def _part(record: Attribution, steps: tuple[int, int] | None) -> Attribution:
+def _part_in_picture(record: Attribution, steps: tuple[int, int] | None) -> Attribution:
     """Return the part of an attribution in the picture: the steps from the first to before the second."""
     count = len(record.scores)
     if steps is None:
-        first, stop = _around(record.scores) if count > MOST_STEPS else (0, count)
+        first, stop = _range_of_shares(record.scores) if count > MOST_STEPS else (0, count)
     else:
         first, stop = steps if isinstance(steps, (tuple, list)) and len(steps) == 2 else (None, None)
         if not isinstance(first, int) or not isinstance(stop, int) or not 0 <= first < stop <= count:
@@ -187,8 +189,8 @@ def _part(record: Attribution, steps: tuple[int, int] | None) -> Attribution:
     )
 
 
-def _around(scores: Array) -> tuple[int, int]:
-    """Return the first step, and the step after the last, of the range that holds nearly all shares."""
+def _range_of_shares(scores: Array) -> tuple[int, int]:
+    """Return the range of steps that holds nearly all shares of an attribution, as its first step and its stop."""
     total = np.cumsum(np.abs(scores))
     first, last = np.searchsorted(total, [0.0005 * total[-1], 0.9995 * total[-1]])
     room = max(20, int(last - first) // 10)

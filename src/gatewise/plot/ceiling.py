@@ -51,12 +51,13 @@ def ceiling(record: Ceiling, ax: Any) -> Any:
         raise OptionError(f"a picture of a ceiling has room for {MOST} outputs, not {count:,}; `output` chooses one")
     axes = drawing.panels(ax, count, size=(9, min(12, 1.1 + 2.3 * count)))
     for place, panel in enumerate(axes):
-        _output(panel, record, place)
+        _draw_losses(panel, record, place)
     axes[0].legend(loc="lower left", bbox_to_anchor=(0.0, 1.02), ncols=2, frameon=False, fontsize="small")
     return axes[0] if count == 1 else axes
 
 
-def _output(ax: Any, record: Any, place: int) -> None:
+def _draw_losses(ax: Any, record: Any, place: int) -> None:
+    """Draw one output of a run on an Axes: its ceiling, and the losses stacked between the two."""
     places, output = drawing.set_time_axis(ax, record.times), record.output[:, place]
     steps = drawing.extreme_steps(output, drawing.most_points(ax))
     edges, base = drawing.edges_of(places[steps]), output[steps]

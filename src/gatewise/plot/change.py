@@ -38,12 +38,12 @@ def change(record: Change, ax: Any) -> Any:
     -----
     With more steps than pixels, each pixel keeps its least and its greatest value. Invalid steps are hatched.
     """
-    names = [name for name in _quantities(record) if name in record.series]
+    names = [name for name in _panel_quantities(record) if name in record.series]
     axes = drawing.panels(ax, 1 + len(names), [1.4] + [1.0] * len(names), (8, 2.4 + 1.3 * len(names)))
     cell = record.cells.index((record.unit.layer, record.unit.direction))
-    _distance(axes[0], record, record.norms[cell])
+    _draw_distances(axes[0], record, record.norms[cell])
     for panel, name in zip(axes[1:], names, strict=True):
-        _before_and_after(panel, record, name)
+        _draw_before_and_after(panel, record, name)
     for number, panel in enumerate(axes):
         places = drawing.set_time_axis(panel, record.times)
         drawing.hatch_invalid(panel, places, record.valid)
@@ -59,16 +59,16 @@ def change(record: Change, ax: Any) -> Any:
     return axes
 
 
-def _quantities(record: Change) -> tuple[str, ...]:
-    """Return the quantities of the unit that have a panel: the gate in which the runs part, and the states."""
+def _panel_quantities(record: Change) -> tuple[str, ...]:
+    """Return the quantities of the compared unit that get a panel: the gate in which the runs part, and the states."""
     first = record.first
     if first is None or first.quantity not in gates.NAMES or first[:2] != record.unit[:2]:
         return STATES
     return (first.quantity, *STATES)
 
 
-def _distance(ax: Any, record: Change, norms: Array) -> None:
-    """Draw the distance of the two runs in each quantity of a cell; `norms` is (time, quantities)."""
+def _draw_distances(ax: Any, record: Change, norms: Array) -> None:
+    """Draw the distance of two compared runs in each quantity of a cell; `norms` is (time, quantities)."""
     largest = np.max(norms, where=np.isfinite(norms), initial=0.0)
     least = np.min(norms, where=(norms > 0) & np.isfinite(norms), initial=largest)
     if largest > 100 * least:
@@ -86,8 +86,8 @@ def _distance(ax: Any, record: Change, norms: Array) -> None:
     ax.set_ylabel("distance")
 
 
-def _before_and_after(ax: Any, record: Change, name: str) -> None:
-    """Draw a quantity of the unit, before in grey and dashed over after in its hue."""
+def _draw_before_and_after(ax: Any, record: Change, name: str) -> None:
+    """Draw a quantity of a unit in two compared runs: before in grey and dashed, over after in its hue."""
     places = drawing.set_time_axis(ax, record.times)
     before, after = record.series[name]
     look = {"linestyle": "--", "zorder": 2.5} if len(before) <= DASHED else {}
@@ -97,7 +97,7 @@ def _before_and_after(ax: Any, record: Change, name: str) -> None:
 
 
 def _shade_edits(ax: Any, places: Any, edited: Mask, label: str | None) -> None:
-    """Shade the edited steps."""
+    """Shade the edited steps of a run on an Axes."""
     if edited.any():
         spans = drawing.edges_of(places)[drawing.spans_of(edited)]
         drawing.shade_spans(ax, spans, facecolor=drawing.hue("accent"), alpha=0.18, zorder=0, label=label)

@@ -50,7 +50,7 @@ def contributions(record: Contributions, ax: Any, *, unit: int | str | None = No
     at = drawing.safe_text(at_time(record.times, record.step))
     if unit is None:
         by_step, initial = record.shares
-        layers, names, colours = _layers(by_step, record.units)
+        layers, names, colours = _stacked_layers(by_step, record.units)
         first = [initial.sum()]
         label, title = "share of the cell state", f"who wrote the cell state {at}"
     else:
@@ -62,11 +62,11 @@ def contributions(record: Contributions, ax: Any, *, unit: int | str | None = No
             "contribution",
             f"who wrote the cell state of unit {drawing.shorten(record.units[place])} {at}",
         )
-    window, rest = _window(np.sum(np.abs(layers), axis=0), record.step)
+    window, rest = _steps_in_picture(np.sum(np.abs(layers), axis=0), record.step)
     places = drawing.set_time_axis(axes, record.times[window])
-    _stack(axes, places, [layer[window] for layer in layers], colours, names, signed=unit is not None)
+    _draw_stack(axes, places, [layer[window] for layer in layers], colours, names, signed=unit is not None)
     drawing.hatch_invalid(axes, places, None if record.valid is None else record.valid[window])
-    _initial(axes, drawing.edges_of(places), first[0], signed=unit is not None, rest=rest)
+    _draw_initial_state(axes, drawing.edges_of(places), first[0], signed=unit is not None, rest=rest)
     axes.axhline(0, color=drawing.ink(), linewidth=0.5)
     axes.set_ylabel(label)
     axes.set_title(title, loc="left", fontsize="medium")
@@ -76,8 +76,8 @@ def contributions(record: Contributions, ax: Any, *, unit: int | str | None = No
     return axes
 
 
-def _layers(by_step: Array, units: tuple[str, ...]) -> tuple[list[Array], list[str], list[Any]]:
-    """Return a layer for each large unit, the largest first, and one for all others, with their names and colours."""
+def _stacked_layers(by_step: Array, units: tuple[str, ...]) -> tuple[list[Array], list[str], list[Any]]:
+    """Return a layer of the stacked picture for each large unit, and one for all others, with names and colours."""
     from matplotlib.colors import to_rgba
 
     sizes = by_step.sum(0)
@@ -92,23 +92,24 @@ def _layers(by_step: Array, units: tuple[str, ...]) -> tuple[list[Array], list[s
     return layers, names, colours
 
 
-def _window(sizes: Array, step: int) -> tuple[slice, float]:
-    """Return the steps to draw, and the share of the contributions that the other steps hold."""
-    total, held = sizes.sum(), np.flatnonzero(sizes)
-    if not len(held):
+def _steps_in_picture(sizes: Array, step: int) -> tuple[slice, float]:
+    """Return the steps to draw before a cell state, and the share of the contributions that other steps hold."""
+    total, nonzero = sizes.sum(), np.flatnonzero(sizes)
+    if not len(nonzero):
         return slice(None), 0.0
-    backward = held[0] >= step and held[-1] > step
-    since = np.cumsum(sizes[step:] if backward else sizes[: step + 1][::-1])
-    count = max(10, int(np.searchsorted(since, ENOUGH * total)) * 5 // 4 + 2)
+    backward = nonzero[0] >= step and nonzero[-1] > step
+    running_sum = np.cumsum(sizes[step:] if backward else sizes[: step + 1][::-1])
+    count = max(10, int(np.searchsorted(running_sum, ENOUGH * total)) * 5 // 4 + 2)
     if 2 * count > len(sizes):
         return slice(step, None) if backward else slice(0, step + 1), 0.0
     window = slice(step, step + count) if backward else slice(max(step + 1 - count, 0), step + 1)
     return window, float(total - sizes[window].sum()) / total
 
 
-def _stack(
+def _draw_stack(
     ax: Any, places: npt.NDArray[Any], layers: list[Array], colours: Any, names: list[str], *, signed: bool
 ) -> None:
+    """Draw layers of contributions to a cell state over time, stacked unless they are signed."""
     chosen = drawing.extreme_steps(np.sum(layers, axis=0), drawing.most_points(ax))
     edges = drawing.edges_of(places[chosen])
     base: Array = np.zeros(len(chosen))
@@ -119,8 +120,8 @@ def _stack(
         base = top
 
 
-def _initial(ax: Any, edges: npt.NDArray[Any], value: float, *, signed: bool, rest: float) -> None:
-    """Draw the rest of the initial state at the left, and name the share of the steps that are not drawn."""
+def _draw_initial_state(ax: Any, edges: npt.NDArray[Any], value: float, *, signed: bool, rest: float) -> None:
+    """Draw what is left of the initial state at the left, and name the share of the steps that are not drawn."""
     span = edges[-1] - edges[0]
     left, width = edges[0] - 0.06 * span, 0.03 * span
     ax.bar(left, value, width, facecolor="none", edgecolor=drawing.ink(), hatch="..", linewidth=0.8)

@@ -31,7 +31,7 @@ NO_GLYPH = "□"  # in place of a character that the reader's fonts lack
 
 
 def library() -> Any:
-    """Return matplotlib; raise MissingExtraError if it is not installed."""
+    """Return the matplotlib module for pictures; raise MissingExtraError if it is not installed."""
     with importing("matplotlib", "pictures need"):
         import matplotlib
     return matplotlib
@@ -117,7 +117,7 @@ def luminance(rgb: Any) -> Any:
 
 
 def hue(name: str) -> str:
-    """Return the colour of a quantity that suits the reader's background; the cell state's is ink."""
+    """Return the colour in which pictures draw a quantity, for a light or dark background; the cell state's is ink."""
     if name == "cell_state":
         return ink()
     return PALETTE[name].dark if is_dark() else PALETTE[name].light
@@ -138,13 +138,13 @@ def safe_text(text: str, family: Sequence[str] | None = None) -> str:
     It becomes one line, ``$`` begins no mathematics, and □ replaces a character without a glyph in `family`, by default
     the reader's fonts. A font that has it can be added to ``matplotlib.rcParams["font.family"]``.
     """
-    glyphs = _glyphs(tuple(library().rcParams["font.family"] if family is None else family))
+    glyphs = _characters_of_fonts(tuple(library().rcParams["font.family"] if family is None else family))
     line = " ".join(str(text).split())
     return "".join(letter if ord(letter) in glyphs else NO_GLYPH for letter in line).replace("$", r"\$")
 
 
 @lru_cache
-def _glyphs(families: tuple[str, ...]) -> frozenset[int]:
+def _characters_of_fonts(families: tuple[str, ...]) -> frozenset[int]:
     """Return the characters that a list of fonts has; matplotlib falls back from each font to the next."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
@@ -224,7 +224,7 @@ def name_ticks(axis: Any, names: Sequence[str], most: int = 24) -> None:
 
 
 def _round_up(ratio: float) -> int:
-    """Return the smallest of 1, 2, 5, 10, 20, … that is at least `ratio`."""
+    """Return the distance between labelled ticks: the smallest of 1, 2, 5, 10, 20, … that is at least `ratio`."""
     each = 1
     while each < ratio:
         each = each * 5 // 2 if str(each)[0] == "2" else each * 2
@@ -244,7 +244,7 @@ def hide_ticks_before(ax: Axes, first: float) -> None:
 
 
 def hatch_invalid(ax: Axes, places: npt.NDArray[Any], valid: Mask | None) -> None:
-    """Hatch the invalid steps; `valid` (time,) is None if all are valid."""
+    """Hatch a run's invalid steps on an Axes; `valid` (time,) is None if all are valid."""
     if valid is None or valid.all():
         return
     bounds = (

@@ -30,9 +30,9 @@ def fixed_points(record: FixedPoints, ax: Any) -> drawing.Axes:
     each kind.
     """
     axes = drawing.single_panel(ax, (7.5, 4.5))
-    _circles(axes)
+    _draw_circles(axes)
     marks, outline = (36, 0.6) if record.eigenvalues.size <= FEW else (10, 0.2)
-    for name, kind, points in _groups(record):
+    for name, kind, points in _legend_groups(record):
         values = record.eigenvalues[points].ravel()
         values = values[np.abs(values) > NOTHING] if (np.abs(values) > NOTHING).any() else values[:1]
         look: dict[str, Any] = {
@@ -54,8 +54,8 @@ def fixed_points(record: FixedPoints, ax: Any) -> drawing.Axes:
     return axes
 
 
-def _groups(record: FixedPoints) -> list[tuple[str, str, list[int]]]:
-    """Return the lines of the legend, each with its text, its kind and its points."""
+def _legend_groups(record: FixedPoints) -> list[tuple[str, str, list[int]]]:
+    """Return the legend lines of the picture of fixed points, each with its text, its kind and its points."""
     constants = record.columns["time_constant"]
     if len(record.kinds) <= MOST_LINES:
         return [
@@ -76,8 +76,8 @@ def _duration(steps: float) -> str:
     return f", {'decays' if steps > 0 else 'grows'} in {abs(steps):.3g} steps"
 
 
-def _circles(axes: drawing.Axes) -> None:
-    """Draw the unit circle, and the circles of a few time constants."""
+def _draw_circles(axes: drawing.Axes) -> None:
+    """Draw the unit circle, and the circles of a few time constants, for eigenvalues in the complex plane."""
     from matplotlib.patches import Circle
 
     axes.add_patch(Circle((0, 0), 1, fill=False, edgecolor=drawing.ink(), zorder=2))

@@ -28,8 +28,8 @@ def influence(record: Influence, ax: Any) -> drawing.Axes:
     Invalid steps are hatched.
     """
     axes = drawing.single_panel(ax, (8, 3.5))
-    curves = _curves(record)
-    window = _window(record, [values for _, values, _ in curves])
+    curves = _influence_curves(record)
+    window = _steps_in_picture(record, [values for _, values, _ in curves])
     places = drawing.set_time_axis(axes, record.times[window])
     lags = record.columns["lag"][window]
     edges = drawing.edges_of(places)
@@ -43,7 +43,7 @@ def influence(record: Influence, ax: Any) -> drawing.Axes:
     if largest:
         axes.set_yscale("log")
         axes.set_ylim(lowest / 2, largest * 2)
-    _shade(axes, record, lags, edges)
+    _shade_horizon(axes, record, lags, edges)
     for place in places[lags == 0]:  # T
         axes.axvline(place, color=drawing.ink(), alpha=0.4, linewidth=0.6)
     drawing.hatch_invalid(axes, places, None if record.valid is None else record.valid[window])
@@ -52,8 +52,8 @@ def influence(record: Influence, ax: Any) -> drawing.Axes:
     return axes
 
 
-def _curves(record: Influence) -> list[tuple[str, Array, dict[str, Any]]]:
-    """Return the curves, each with its name, values and look."""
+def _influence_curves(record: Influence) -> list[tuple[str, Array, dict[str, Any]]]:
+    """Return the curves of the picture of influence, each with its name, values and matplotlib style."""
     if record.cell_state is None or record.along_cell is None:
         return [("∂ output / ∂ input", record.inputs, {"color": drawing.ink(), "zorder": 3})]
     total = {"color": drawing.hue("cell_state"), "zorder": 4}
@@ -65,16 +65,16 @@ def _curves(record: Influence) -> list[tuple[str, Array, dict[str, Any]]]:
     ]
 
 
-def _window(record: Influence, curves: list[Array]) -> slice:
-    """Return the steps to draw: those near T with a visible value, and some beyond the lag."""
+def _steps_in_picture(record: Influence, curves: list[Array]) -> slice:
+    """Return the steps that the picture of influence shows: those near T with a visible value, and some beyond."""
     lags = record.columns["lag"]
     far = [lags[values >= LEAST * np.nanmax(values, initial=0)].max(initial=0) for values in curves if values.any()]
     near = np.flatnonzero(lags <= max(2, BEYOND * record.lag, *far, 0))
     return slice(int(near[0]), int(near[-1]) + 1)
 
 
-def _shade(axes: drawing.Axes, record: Influence, lags: npt.NDArray[Any], edges: npt.NDArray[Any]) -> None:
-    """Shade the steps that hold the share, and name them in the title."""
+def _shade_horizon(axes: drawing.Axes, record: Influence, lags: npt.NDArray[Any], edges: npt.NDArray[Any]) -> None:
+    """Shade the steps that hold most of the influence, and name them in the picture's title."""
     if not record.inputs.any():
         axes.set_title(drawing.safe_text(record.sentence), fontsize="medium")
         return

@@ -31,10 +31,13 @@ ARROW = "→"
 
 def trace_html(trace: Trace) -> str:
     """Return the HTML of the trace of a cell."""
-    return record_block("Trace", _run(trace), _variants([trace.parameters.variant]), _quantities(trace))
+    return record_block(
+        "Trace", _trace_sentence(trace), _variants_paragraph([trace.parameters.variant]), _quantity_table(trace)
+    )
 
 
-def _run(trace: Trace) -> str:
+def _trace_sentence(trace: Trace) -> str:
+    """Return the HTML sentence that describes a cell's trace in a notebook: sizes, engine, features and times."""
     p, keep = trace.parameters, trace.keep
     sentence = f"of one cell, {trace.direction}: {counted(trace.num_steps, 'step')} of"
     sentence += f" {counted(trace.batch_size, 'sequence')}, {counted(p.input_size, 'feature')} {ARROW}"
@@ -52,13 +55,14 @@ def _run(trace: Trace) -> str:
     return sentence
 
 
-def _quantities(trace: Trace) -> str:
+def _quantity_table(trace: Trace) -> str:
+    """Return the HTML table of a trace's quantities in a notebook: shapes, means, ranges and strips."""
     names = trace.distinct()
     if not names:
         return ""
     rows, sample_size = [], 0
     for name in names:
-        cells, sample_size = _summary(trace, name, f"{name.replace('_', ' ')} of some units over time")
+        cells, sample_size = _quantity_summary(trace, name, f"{name.replace('_', ' ')} of some units over time")
         rows.append([_quantity_label(name), text(trace.quantity(name).shape), *cells])
     shape = trace.quantity(names[0]).shape
     units = min(4, shape[-1])
@@ -71,9 +75,9 @@ def _quantities(trace: Trace) -> str:
     return table(heads, _align_numbers(rows, (2, 3, 4)), (2, 3, 4)) + paragraph(sentence, aside=True)
 
 
-def _summary(trace: Trace, name: str, title: str) -> tuple[list[Any], int]:
-    """Return the mean, the least and the greatest value of a quantity and a strip of some units, and the steps read."""
-    values, sample_size = _sample(trace, trace.stored.quantity(name))
+def _quantity_summary(trace: Trace, name: str, title: str) -> tuple[list[Any], int]:
+    """Return the mean, least and greatest value of a quantity, an HTML strip of some units, and the steps read."""
+    values, sample_size = _sample_quantity(trace, trace.stored.quantity(name))
     low, mean, high = _spread(values)
     return [mean, low, high, strip(values[:, 0], title) if values.size else ""], sample_size
 
@@ -84,13 +88,13 @@ def _more(count: int, noun: str) -> str:
 
 
 def _align_numbers(rows: list[list[Any]], places: tuple[int, ...]) -> Iterator[list[str]]:
-    """Yield the rows with the numbers at `places` as texts of equally many decimals."""
+    """Yield the rows of an HTML table with the numbers at `places` as texts of equally many decimals."""
     texts = iter(numbers([row[place] for row in rows for place in places]))
     for row in rows:
         yield [next(texts) if place in places else cell for place, cell in enumerate(row)]
 
 
-def _sample(trace: Trace, array: Array) -> tuple[Array, int]:
+def _sample_quantity(trace: Trace, array: Array) -> tuple[Array, int]:
     """Return a sample of a quantity (time, batch, ·), NaN at invalid steps, and the number of its steps.
 
     A small quantity is returned whole. Of a large one, which may be on disk, no more than the sample is read.
@@ -120,17 +124,19 @@ def _quantity_label(quantity: str) -> str:
 
 def lstm_trace_html(trace: LSTMTrace) -> str:
     """Return the HTML of the trace of an LSTM."""
-    return record_block("LSTMTrace", _lstm_run(trace), _cell_runs(trace))
+    return record_block("LSTMTrace", _lstm_trace_sentence(trace), _table_of_cell_runs(trace))
 
 
-def _lstm_run(trace: LSTMTrace) -> str:
+def _lstm_trace_sentence(trace: LSTMTrace) -> str:
+    """Return the HTML sentence that describes an LSTM's trace in a notebook: layers, steps and output."""
     first = trace.first
     sentence = f"of {counted(trace.num_layers, 'layer')}, {' and '.join(trace.directions)}: "
     sentence += f"{counted(trace.num_steps, 'step')} of {counted(trace.batch_size, 'sequence')}"
     return f"{sentence}, {trace.output.dtype.name}, {text(first.keep)} kept; output {text(trace.output.shape)}."
 
 
-def _cell_runs(trace: LSTMTrace) -> str:
+def _table_of_cell_runs(trace: LSTMTrace) -> str:
+    """Return the HTML table of the cells of an LSTM's trace, each with one quantity over time."""
     rows: list[list[Any]] = []
     for (layer, direction), cell in list(trace.cells().items())[:MOST_CELLS]:
         name = next((name for name in ("forget_gate", *cell.keep.quantities) if name in cell.keep.quantities), None)
@@ -139,7 +145,7 @@ def _cell_runs(trace: LSTMTrace) -> str:
         if name is None:
             rows.append([*row, "nothing", np.nan, np.nan, np.nan, ""])
             continue
-        rows.append([*row, _quantity_label(name), *_summary(cell, name, f"{name} over time")[0]])
+        rows.append([*row, _quantity_label(name), *_quantity_summary(cell, name, f"{name} over time")[0]])
     heads = ["cell", f"features {ARROW} units", "quantity", "mean", "least", "greatest", "units × time"]
     after = _more(len(trace.cells()) - MOST_CELLS, "more cell")
     return table(heads, _align_numbers(rows, (3, 4, 5)), (3, 4, 5)) + after
@@ -149,7 +155,7 @@ def network_trace_html(trace: NetworkTrace) -> str:
     """Return the HTML of the trace of a network."""
     sentence = f"of {text(repr(trace.network).strip('<>'), 300)}: {counted(trace.lstm.num_steps, 'step')} of"
     sentence += f" {counted(trace.lstm.batch_size, 'sequence')}, output {text(trace.output.shape)}."
-    return record_block("NetworkTrace", sentence, _cell_runs(trace.lstm))
+    return record_block("NetworkTrace", sentence, _table_of_cell_runs(trace.lstm))
 
 
 # A model.
@@ -157,10 +163,11 @@ def network_trace_html(trace: NetworkTrace) -> str:
 
 def lstm_html(lstm: LSTM) -> str:
     """Return the HTML of an LSTM."""
-    return record_block("LSTM", _sizes(lstm), *_cells(lstm))
+    return record_block("LSTM", _lstm_sizes(lstm), *_cells_of_lstm(lstm))
 
 
-def _sizes(lstm: LSTM) -> str:
+def _lstm_sizes(lstm: LSTM) -> str:
+    """Return the sizes of an LSTM as text of its HTML in a notebook."""
     sentence = f"{counted(lstm.input_size, 'feature')} {ARROW} {counted(lstm.output_size, 'output')}; "
     sentence += f"{counted(lstm.num_layers, 'layer')}, {' and '.join(lstm.directions)}"
     merges = ", ".join(dict.fromkeys(lstm.merge)) if lstm.bidirectional else ""
@@ -168,15 +175,16 @@ def _sizes(lstm: LSTM) -> str:
     return f"{sentence}; {counted(lstm.num_parameters, 'parameter')}, {lstm.dtype.name}."
 
 
-def _variants(variants: list[Variant]) -> str:
+def _variants_paragraph(variants: list[Variant]) -> str:
+    """Return the HTML paragraph that names the cell variants of an LSTM; empty if all are plain."""
     kinds = dict.fromkeys(
         ", ".join(f"{name}={value}" for name, value in variant.differences().items()) or "plain" for variant in variants
     )
     return "" if list(kinds) == ["plain"] else paragraph(f"Variant: {text('; or '.join(kinds), 300)}.")
 
 
-def _cells(lstm: LSTM) -> tuple[str, str]:
-    """Return the variants of the cells of an LSTM, and their table."""
+def _cells_of_lstm(lstm: LSTM) -> tuple[str, str]:
+    """Return the HTML of the cell variants of an LSTM, and the HTML table of its cells."""
     cells = list(lstm.cells().items())
     rows = []
     for (layer, direction), cell in cells[:MOST_CELLS]:
@@ -186,11 +194,11 @@ def _cells(lstm: LSTM) -> tuple[str, str]:
         rows.append([str(layer), text(direction), sizes, f"{p.num_parameters:,}"])
     after = _more(len(cells) - MOST_CELLS, "more cell")
     listing = table(["layer", "direction", f"features {ARROW} units", "parameters"], rows, (3,))
-    return _variants([cell.variant for _, cell in cells]), listing + after
+    return _variants_paragraph([cell.variant for _, cell in cells]), listing + after
 
 
 def network_html(network: Network) -> str:
-    """Return the HTML of a network."""
+    """Return the HTML of a network in a notebook: its parts and their sizes."""
     reads = "every output" if network.reads == "every" else "the last state"
     sentence = f"{counted(network.num_parameters, 'parameter')}; its last part reads {reads}."
     rows = []
@@ -201,7 +209,7 @@ def network_html(network: Network) -> str:
     for branch in network.branches:
         sizes = [f"{len(branch.features):,}", *(_dense(layer) for layer in branch.layers)]
         rows.append(["features", f" {ARROW} ".join(sizes)])
-    rows.append(["LSTM", _sizes(network.lstm)])
+    rows.append(["LSTM", _lstm_sizes(network.lstm)])
     for layer in network.dense:
         name = "head" if layer is network.head else "dense layer"
         rows.append([name, f"{layer.weight.shape[1]:,} {ARROW} {_dense(layer)}"])
@@ -209,7 +217,7 @@ def network_html(network: Network) -> str:
         rows.append(["skip connection", f"the first {counted(network.skip, 'feature')} added"])
     if network.outputs is not None:
         rows.append(["outputs", "in physical units"])
-    return record_block("Network", sentence, table(["", ""], rows, wide=1), *_cells(network.lstm))
+    return record_block("Network", sentence, table(["", ""], rows, wide=1), *_cells_of_lstm(network.lstm))
 
 
 def _dense(layer: Linear) -> str:
@@ -217,9 +225,9 @@ def _dense(layer: Linear) -> str:
 
 
 def found_html(entry: StoredLSTM) -> str:
-    """Return the HTML of an LSTM in a file."""
+    """Return the HTML of an LSTM found in a model file, for a notebook."""
     rows = [
-        ["sizes", _sizes(entry.lstm)],
+        ["sizes", _lstm_sizes(entry.lstm)],
         ["stored as", text(entry.convention, 300)],
         ["place", text(entry.where, 300)],
     ]
@@ -237,13 +245,13 @@ def found_html(entry: StoredLSTM) -> str:
     rows += [["note", text(note, 300)] for note in notes[:MOST_NOTES]]
     rows += [["note", f"and {len(notes) - MOST_NOTES:,} more"]] if len(notes) > MOST_NOTES else []
     rows += [["not finite", text(bad, 300)] for bad in entry.non_finite[:MOST_NOTES]]
-    if unknown := _unknown(entry):
+    if unknown := _unknown_properties(entry):
         rows.append(["unknown", "; ".join(unknown)])
-    return record_block("StoredLSTM", text(entry.name, 120), table(["", ""], rows, wide=1), *_cells(entry.lstm))
+    return record_block("StoredLSTM", text(entry.name, 120), table(["", ""], rows, wide=1), *_cells_of_lstm(entry.lstm))
 
 
-def _unknown(entry: StoredLSTM) -> list[str]:
-    """Return the open questions that the file does not answer."""
+def _unknown_properties(entry: StoredLSTM) -> list[str]:
+    """Return the open questions about a stored LSTM that its file does not answer."""
     unknown = [] if entry.batch_first is not None else ["whether its input has the batch first, or time"]
     if "Keras" in entry.convention:
         unknown += [] if entry.masked is not None else ["whether a mask arrives at the LSTM"]
@@ -252,8 +260,8 @@ def _unknown(entry: StoredLSTM) -> list[str]:
 
 
 def contents_html(contents: Contents) -> str:
-    """Return the HTML of the contents of a file."""
-    rows = [[text(entry.name), "LSTM", _sizes(entry.lstm)] for entry in contents.lstms]
+    """Return the HTML of the contents of a model file, for a notebook."""
+    rows = [[text(entry.name), "LSTM", _lstm_sizes(entry.lstm)] for entry in contents.lstms]
     rows += [[text(part.name), text(part.kind), text(part.shape) if part.shape else ""] for part in contents.parts]
     rows += [[text(entry.name), "cannot be read", text(entry.reason, 300)] for entry in contents.refused]
     rows += [[text(name), "would be called by unpickling", "and is not called here"] for name in contents.calls]
@@ -271,14 +279,17 @@ def table_html(record: Table) -> str:
     """Return the HTML of an answer or another table."""
     kind = type(record).__name__
     if not isinstance(record, Answer):
-        return record_block(kind, "", _picture(record, kind), _rows(record))
+        return record_block(kind, "", _inline_picture(record, kind), _table_rows(record))
     residual = f" Residual: {record.residual:.1e}, relative to the sum of the absolute values of its terms."
     residual = "" if np.isnan(record.residual) else " It holds exactly." if record.residual == 0 else residual
     law = paragraph(f"Law: {text(record.law, 300)}.{residual}", aside=True) if record.law else ""
-    return record_block(kind, text(record.sentence, 1000), _picture(record, record.sentence), _rows(record), law)
+    return record_block(
+        kind, text(record.sentence, 1000), _inline_picture(record, record.sentence), _table_rows(record), law
+    )
 
 
-def _rows(record: Table) -> str:
+def _table_rows(record: Table) -> str:
+    """Return the HTML table of the first rows and columns of an answer, for a notebook."""
     columns = {name: np.asarray(values) for name, values in record.columns.items()}
     count = len(next(iter(columns.values()), ()))
     names = list(columns)[:MOST_COLUMNS]
@@ -293,8 +304,8 @@ def _rows(record: Table) -> str:
     return rows + (paragraph(f"{' and '.join(left_out)} are shown.", aside=True) if left_out else "")
 
 
-def _picture(record: Table, sentence: str) -> str:
-    """Return the picture of a record, or an empty text if it has none or matplotlib is not installed."""
+def _inline_picture(record: Table, sentence: str) -> str:
+    """Return an answer's picture as inline SVG for a notebook; empty if it has none or matplotlib is missing."""
     draw = pictured(record)
     if draw is None:
         return ""

@@ -70,7 +70,7 @@ def picture(svg: str) -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = (), wide: int = -1) -> str:
-    """Return a table of markup whose first column names the rows.
+    """Return an HTML table whose first column names the rows.
 
     The columns `numbers` are flush right; the column `wide` may wrap.
     """
@@ -91,7 +91,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence
 
 
 def column(values: npt.NDArray[Any]) -> tuple[list[str], bool]:
-    """Return the texts of a column, and whether they are numbers, all with equally many decimals."""
+    """Return the cells of a column of an HTML table, and True if they are numbers, all with equally many decimals."""
     if values.dtype.kind in "iu":
         return [f"{value:,}".replace("-", "−") for value in values.tolist()], True
     if values.dtype.kind == "f":
@@ -100,7 +100,7 @@ def column(values: npt.NDArray[Any]) -> tuple[list[str], bool]:
 
 
 def numbers(values: npt.ArrayLike) -> list[str]:
-    """Return numbers with equally many decimals: four significant digits of the largest."""
+    """Return the numbers of an HTML table with equally many decimals: four significant digits of the largest."""
     array = np.asarray(values, np.float64)
     finite = np.abs(array[np.isfinite(array)])
     largest = float(finite.max(initial=0.0))
@@ -116,7 +116,7 @@ def numbers(values: npt.ArrayLike) -> list[str]:
 
 @cache
 def shades(stops: tuple[str, ...]) -> list[str]:
-    """Return the colours of a map, with `SHADES` - 1 colours between neighbours."""
+    """Return the CSS colours of a colour map, with `SHADES` - 1 colours between neighbours."""
     corners = np.array([[int(stop[place : place + 2], 16) for place in (1, 3, 5)] for stop in stops])
     places = np.linspace(0, len(stops) - 1, SHADES * (len(stops) - 1) + 1)
     mixed = np.stack([np.interp(places, np.arange(len(stops)), corners[:, part]) for part in range(3)], axis=1)
@@ -124,7 +124,7 @@ def shades(stops: tuple[str, ...]) -> list[str]:
 
 
 def strip(values: Array, label: str) -> str:
-    """Return values (time, units) as a strip of cells: cividis from 0 to 1, or vik about 0 if some are negative.
+    """Return values (time, units) as an SVG strip of cells: cividis from 0 to 1, or vik about 0 if some are negative.
 
     The strip has at most `ROWS` units, at equal distances, and `COLUMNS` columns; each column keeps its least and its
     greatest value.

@@ -33,8 +33,8 @@ def matches(record: Matches, ax: Any) -> drawing.Axes:
 
     def draw(sequence: int, start: int, stop: int, height: float, **look: Any) -> None:
         left, right = edges[start], edges[stop]
-        wide = max(right - left, narrowest)
-        axes.barh(rows[sequence], wide, height, (left + right - wide) / 2, edgecolor=drawing.ink(), **look)
+        width = max(right - left, narrowest)
+        axes.barh(rows[sequence], width, height, (left + right - width) / 2, edgecolor=drawing.ink(), **look)
 
     for (sequence, start, stop), score in list(zip(record.places, record.columns["score"], strict=True))[::-1]:
         if sequence in rows:

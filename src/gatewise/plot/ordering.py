@@ -51,11 +51,12 @@ def order_units(trace: Trace, values: Array, units: Units | None, sort: str) -> 
     if sort == "timescale":
         return chosen[np.argsort(-timescales(trace).timescale[chosen], kind="stable")]
     if sort == "cluster" and len(chosen) > 2:
-        return chosen[_cluster_order(values[:: max(1, len(values) // MOST_STEPS)][:, chosen])]
+        return chosen[_clustered_order(values[:: max(1, len(values) // MOST_STEPS)][:, chosen])]
     return chosen
 
 
-def _cluster_order(values: Array) -> npt.NDArray[np.intp]:
+def _clustered_order(values: Array) -> npt.NDArray[np.intp]:
+    """Return the order of units in a picture by hierarchical clustering of their values (time, units)."""
     with importing("scipy", "clustering units needs"):
         from scipy.cluster.hierarchy import leaves_list, linkage
     order: npt.NDArray[np.intp] = leaves_list(linkage(np.nan_to_num(values.T), "average", optimal_ordering=True))

@@ -57,15 +57,15 @@ def picture(
                 raise OptionError(f"a record of {record.__name__} is drawn as it is, without {', '.join(options)}")
             return draw(subject, ax, **look)
 
-        drawn.__signature__ = _signature(draw, data, record)  # type: ignore[attr-defined]
-        drawn.__doc__ = _docstring(draw, data, record)
+        drawn.__signature__ = _picture_signature(draw, data, record)  # type: ignore[attr-defined]
+        drawn.__doc__ = _picture_docstring(draw, data, record)
         PICTURES[draw.__name__] = Picture(record, data, drawn)
         return drawn
 
     return decorate
 
 
-def _signature(draw: Callable[..., Any], data: Callable[..., Any], record: type[Table]) -> Signature:
+def _picture_signature(draw: Callable[..., Any], data: Callable[..., Any], record: type[Table]) -> Signature:
     """Return the arguments of a picture: those of its data, all but the first by name, and those of its look."""
     drawing = signature(draw)
     subject, *options = signature(data).parameters.values()
@@ -78,7 +78,7 @@ def _signature(draw: Callable[..., Any], data: Callable[..., Any], record: type[
     return drawing.replace(parameters=[first, ax.replace(default=None), *named, *look, *several])
 
 
-def _docstring(draw: Callable[..., Any], data: Callable[..., Any], record: type[Table]) -> str:
+def _picture_docstring(draw: Callable[..., Any], data: Callable[..., Any], record: type[Table]) -> str:
     """Return the docstring of a picture: its own sections, with the arguments and errors of its data."""
     sections, of_data = _sections(draw), _sections(data)
     subject, *options = _entries(of_data, "Parameters")

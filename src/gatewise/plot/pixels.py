@@ -14,7 +14,7 @@ MOST_POINTS = 2000  # of a line: about two for each pixel
 
 
 def edges_of(places: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the edges (places + 1,) of cells around places on an axis."""
+    """Return the edges (places + 1,) of a picture's cells around places on an axis."""
     if len(places) < 2:
         return np.concatenate([places - 0.5, places + 0.5])
     middle = (places[1:] + places[:-1]) / 2
@@ -27,7 +27,7 @@ def spans_of(on: Mask) -> npt.NDArray[np.intp]:
 
 
 def pixel_bins(places: npt.NDArray[Any], most: int) -> npt.NDArray[np.intp]:
-    """Return the first step of each of ``most // 2`` equal parts of an axis, and the step after its last.
+    """Return the first step of each of ``most // 2`` equal parts of a time axis, and the step after its last.
 
     A part without a step gets the nearest step, or none if that is far away, as in a gap of dates.
     """

@@ -35,13 +35,14 @@ def probe(record: Probe, ax: Any) -> npt.NDArray[Any]:
     significant: at most 5 % of shifts give any unit a larger one.
     """
     axes = drawing.panels(ax, 3, (2, 1, 1.6), (8, 6.8), share_time=False)
-    _over_time(axes[0], record)
-    _among_shifts(axes[1], record)
-    _best_units(axes[2], record)
+    _draw_predictions(axes[0], record)
+    _draw_null_histogram(axes[1], record)
+    _draw_best_units(axes[2], record)
     return axes  # type: ignore[no-any-return]
 
 
-def _over_time(ax: drawing.Axes, record: Probe) -> None:
+def _draw_predictions(ax: drawing.Axes, record: Probe) -> None:
+    """Draw the values of a probe over time, and its predictions of them from held-out states."""
     place = int((~np.isnan(record.values)).any(0).argmax())
     times = drawing.set_time_axis(ax, record.times)
     true, predicted = record.values[:, place], record.predicted[:, place]
@@ -50,7 +51,7 @@ def _over_time(ax: drawing.Axes, record: Probe) -> None:
         (predicted, PALETTE["forget_gate"].light, "predicted", 1.0),
     ):
         steps = drawing.extreme_steps(values)
-        ax.plot(times[steps], values[steps], color=colour, label=label, linewidth=width, marker=_marker(values))
+        ax.plot(times[steps], values[steps], color=colour, label=label, linewidth=width, marker=_line_marker(values))
     drawing.hatch_invalid(ax, times, ~np.isnan(true))
     ax.margins(x=0)
     ax.set_ylabel(drawing.shorten(record.name, 30))
@@ -60,14 +61,15 @@ def _over_time(ax: drawing.Axes, record: Probe) -> None:
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0, frameon=False, ncols=2)
 
 
-def _marker(values: npt.NDArray[Any]) -> str:
-    """Return the marker of a line: a dot if some steps stand alone, where no line would be visible."""
+def _line_marker(values: npt.NDArray[Any]) -> str:
+    """Return the marker of a drawn line: a dot if some steps stand alone, where no line would be visible."""
     on = ~np.isnan(values)
     alone = on & ~np.concatenate([[False], on[:-1]]) & ~np.concatenate([on[1:], [False]])
     return "." if alone.any() else ""
 
 
-def _among_shifts(ax: drawing.Axes, record: Probe) -> None:
+def _draw_null_histogram(ax: drawing.Axes, record: Probe) -> None:
+    """Draw the histogram of a probe's R² for values shifted in time, with the R² of the given values."""
     low, high = float(record.null.min()), max(float(record.null.max()), record.r_squared)
     floor = np.floor(100 * max(low, min(-1.0, record.r_squared - 1))) / 100  # the lowest bin takes what is below
     edges = np.linspace(floor, max(np.ceil(100 * high) / 100, floor + 0.01), 41)
@@ -89,7 +91,8 @@ def _among_shifts(ax: drawing.Axes, record: Probe) -> None:
     ax.set_ylabel("shifts")
 
 
-def _best_units(ax: drawing.Axes, record: Probe) -> None:
+def _draw_best_units(ax: drawing.Axes, record: Probe) -> None:
+    """Draw a bar for the correlation of each unit that correlates most with a probe's values."""
     correlation = record.columns["correlation"]
     best = np.argsort(-np.abs(correlation), kind="stable")[:MOST_UNITS]
     for row, unit in enumerate(best):

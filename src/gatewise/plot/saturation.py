@@ -38,7 +38,7 @@ def saturation(record: Saturation, ax: Any) -> Any:
     dead = np.zeros(len(units), bool) if record.dead is None else record.dead
     for place, (name, panel) in enumerate(zip(GATES, axes, strict=True)):
         panel.plot([0, 1], [1, 0], color=drawing.ink(), alpha=0.5, linewidth=0.8, linestyle="--")
-        _points(panel, record.closed[place], record.open[place], dead, drawing.hue(name))
+        _draw_points(panel, record.closed[place], record.open[place], dead, drawing.hue(name))
         if len(units) <= NAMED:
             _name_points(panel, record.closed[place], record.open[place], units)
         panel.set(xlim=(-0.06, 1.06), ylim=(-0.06, 1.06), aspect="equal", title=name.replace("_", " "))
@@ -47,7 +47,8 @@ def saturation(record: Saturation, ax: Any) -> Any:
     return axes
 
 
-def _points(ax: Any, closed: Any, opened: Any, dead: Any, colour: str) -> None:
+def _draw_points(ax: Any, closed: Any, opened: Any, dead: Any, colour: str) -> None:
+    """Draw a point for each unit at its shares of steps with a gate closed and open; dead units are hollow."""
     size = float(np.clip(900 / len(closed), 8, 40))
     look: dict[str, Any] = {"edgecolor": drawing.ink(), "linewidth": 0.5, "clip_on": False, "zorder": 3}
     alive = {"color": colour, "alpha": 0.7 if len(closed) > NAMED else 1.0}

@@ -57,7 +57,7 @@ def svg(
     settings: dict[str, Any] = SMALL,
     dpi: int = 100,
 ) -> str:
-    """Return a picture as an element of a page.
+    """Return a matplotlib picture as an SVG element of an HTML page.
 
     `draw` draws on a Figure, `sentence` is its alternative text. Its ids begin with `key` and must differ between the
     pictures of a page; by default a hash of the picture does. `size` is in inches; by default the height depends on the
@@ -81,11 +81,11 @@ def svg(
             figure.set_size_inches(WIDTH, 1 + 1.5 * rows)
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    return _element(out.getvalue(), sentence, key)
+    return _svg_element(out.getvalue(), sentence, key)
 
 
-def _element(document: str, sentence: str, key: str | None) -> str:
-    """Return the element of an SVG document, in the ink and font of the page, with unique ids."""
+def _svg_element(document: str, sentence: str, key: str | None) -> str:
+    """Return the svg element of matplotlib's document, in the ink and font of the HTML page, with unique ids."""
     head, body = document[document.index("<svg") : document.rindex("</svg>")].split(">", 1)
     body = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
     body = _UNPRINTABLE.sub("?", body)
@@ -93,7 +93,7 @@ def _element(document: str, sentence: str, key: str | None) -> str:
     references = _REFERENCE.findall("".join(_TAG.findall(body)))
     ids = {name: f"{key}-{place}" for place, name in enumerate(dict.fromkeys(references))}
     parts = re.split(f"({_TAG.pattern})", body)  # what lies between the tags is text, and stays as it is
-    body = "".join(_tag(part, ids) if place % 2 else part.strip("\n ") for place, part in enumerate(parts))
+    body = "".join(_adapted_tag(part, ids) if place % 2 else part.strip("\n ") for place, part in enumerate(parts))
     body = body.replace("<defs></defs>", "").replace("<defs/>", "")
     box = re.search(r'viewBox="([^"]+)"', head)
     _, _, width, height = box[1].split() if box else ("0", "0", "504", "202")
@@ -103,8 +103,8 @@ def _element(document: str, sentence: str, key: str | None) -> str:
     )
 
 
-def _tag(tag: str, ids: dict[str, str]) -> str:
-    """Return a tag of an SVG document, adapted to a page."""
+def _adapted_tag(tag: str, ids: dict[str, str]) -> str:
+    """Return a tag of matplotlib's SVG, adapted to an HTML page: its ids, fonts, colours and digits."""
     tag = re.sub(r'\s+id="([^"]*)"', lambda match: f' id="{ids[match[1]]}"' if match[1] in ids else "", tag)
     tag = _REFERENCE.sub(lambda match: ids[match[1]], tag)
     tag = tag.replace("xlink:href", "href")  # as SVG has it since its second edition, and HTML

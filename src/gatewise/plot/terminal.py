@@ -41,14 +41,14 @@ def show(record: Gates, console: Console | None = None) -> None:
 
 
 def lines(record: Gates, console: Console) -> Iterator[Text]:
-    """Yield the lines of the picture."""
+    """Yield the lines of a gate's picture in the terminal."""
     from rich.cells import set_cell_size
     from rich.text import Text
 
     halves = console.color_system in COLOURED and not console.no_color and _can_show("▀", console)
     marks = SHADES if _can_show(SHADES, console) else DIGITS
     count, steps = len(record.units), len(record.times)
-    names = _names(record.units, count > ROWS, halves)
+    names = _line_labels(record.units, count > ROWS, halves)
     side = min(MOST_NAME, max(map(len, names)))
     room = max(10, console.width - side - 1)
     reduced = keep_extremes(keep_extremes(record.values, room // 2 * 2).T, ROWS)
@@ -59,16 +59,16 @@ def lines(record: Gates, console: Console) -> Iterator[Text]:
     for place, row in enumerate(range(0, len(amounts), 2 if halves else 1)):
         line = Text(set_cell_size(_plain(names[place], console), side) + " ")
         pair = amounts[row : row + 2]
-        line.append_text(_halves(pair, width, record) if halves else Text(_shade_row(pair[0], width, marks)))
+        line.append_text(_half_blocks(pair, width, record) if halves else Text(_shade_row(pair[0], width, marks)))
         yield line
-    yield Text(" " * (side + 1) + _ends(record.times, reduced.shape[1] * width, console))
+    yield Text(" " * (side + 1) + _time_labels(record.times, reduced.shape[1] * width, console))
     scale = np.linspace(0, 1, 20)[None]
-    bar = _halves(scale, 1, record) if halves else Text(_shade_row(scale[0], 1, marks))
-    yield Text(f"{low:g} ").append_text(bar).append(f" {high:g}" + _reduction(record, room, halves))
+    bar = _half_blocks(scale, 1, record) if halves else Text(_shade_row(scale[0], 1, marks))
+    yield Text(f"{low:g} ").append_text(bar).append(f" {high:g}" + _reduction_notes(record, room, halves))
 
 
-def _names(units: Sequence[str], grouped: bool, halves: bool) -> list[str]:
-    """Return the label of each line: its unit or units, or the first unit of a group."""
+def _line_labels(units: Sequence[str], grouped: bool, halves: bool) -> list[str]:
+    """Return the label of each line of a terminal picture: its unit or units, or the first unit of a group."""
     if grouped:
         bounds = np.linspace(0, len(units), ROWS // 2 + 1).astype(int)
         firsts = [units[first] for first in bounds[:-1]]
@@ -78,8 +78,8 @@ def _names(units: Sequence[str], grouped: bool, halves: bool) -> list[str]:
     return [",".join(units[first : first + 2]) for first in range(0, len(units), 2)]
 
 
-def _reduction(record: Gates, room: int, halves: bool) -> str:
-    """Return lines that say how steps and units are reduced in the picture."""
+def _reduction_notes(record: Gates, room: int, halves: bool) -> str:
+    """Return lines that say how steps and units are reduced in a terminal picture."""
     lines = []
     if len(record.times) > room // 2 * 2:
         lines.append(f"2 columns: least and greatest of about {len(record.times) / (room // 2):,.0f} steps")
@@ -88,8 +88,8 @@ def _reduction(record: Gates, room: int, halves: bool) -> str:
     return "".join(f"\n{line}" for line in lines)
 
 
-def _halves(pair: Array, width: int, record: Gates) -> Text:
-    """Return one or two rows of amounts as coloured half blocks, with hatched invalid steps."""
+def _half_blocks(pair: Array, width: int, record: Gates) -> Text:
+    """Return one or two rows of a terminal picture as coloured half blocks, with hatched invalid steps."""
     from rich.color import Color
     from rich.style import Style
     from rich.text import Text
@@ -102,13 +102,13 @@ def _halves(pair: Array, width: int, record: Gates) -> Text:
         if np.isnan(column).all():
             line.append(NONE * width)
             continue
-        upper, *lower = (Color.from_rgb(*_mix(stops, amount)) for amount in column)
+        upper, *lower = (Color.from_rgb(*_mixed_colour(stops, amount)) for amount in column)
         line.append(("▀" if lower else "█") * width, Style(color=upper, bgcolor=lower[0] if lower else None))
     return line
 
 
-def _mix(stops: npt.NDArray[np.int_], amount: float) -> list[float]:
-    """Return the colour of an amount from 0 to 1, between the stops of a scale."""
+def _mixed_colour(stops: npt.NDArray[np.int_], amount: float) -> list[float]:
+    """Return the RGB colour of an amount from 0 to 1, between the stops of a scale, for the terminal."""
     place = np.nan_to_num(amount) * (len(stops) - 1)
     first = min(int(place), len(stops) - 2)
     mixed: list[float] = (stops[first] + (place - first) * (stops[first + 1] - stops[first])).round().tolist()
@@ -116,14 +116,14 @@ def _mix(stops: npt.NDArray[np.int_], amount: float) -> list[float]:
 
 
 def _shade_row(row: Array, width: int, marks: str) -> str:
-    """Return a row of amounts in shades or digits."""
+    """Return a row of amounts in shades or digits, for a terminal without colours."""
     return "".join(
         (NONE if np.isnan(value) else marks[min(int(value * len(marks)), len(marks) - 1)]) * width for value in row
     )
 
 
-def _ends(times: npt.NDArray[np.generic], width: int, console: Console) -> str:
-    """Return the times of the first and the last step, under the first and the last column."""
+def _time_labels(times: npt.NDArray[np.generic], width: int, console: Console) -> str:
+    """Return the times of the first and the last step, under those columns of a terminal picture."""
     first, last = (_plain(str(time), console)[:20] for time in (times[0], times[-1]))
     if len(times) < 2 or len(first) + len(last) >= width:
         return first[:width]

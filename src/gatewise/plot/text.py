@@ -36,20 +36,20 @@ def text(record: Text, ax: Any, *, width: int = 80) -> drawing.Axes:
     light (1), states from blue (negative) to red (positive). Invalid steps are hatched.
     """
     size("width", width)
-    labels = [_visible(token) for token in record.tokens]
-    lefts, lines, widths = _places(record.tokens, labels, width)
+    labels = [_token_label(token) for token in record.tokens]
+    lefts, lines, widths = _lay_out_tokens(record.tokens, labels, width)
     count = lines[-1] + 1
     across = max(10, int((lefts + widths).max()))
     axes = drawing.single_panel(ax, (1 + 0.1 * width, 0.9 + LINE * max(3, count)))
-    _boxes(axes, record, lefts, lines, widths)
+    _draw_tokens(axes, record, lefts, lines, widths)
     axes.set(xlim=(0, across if count == 1 else width), ylim=(max(3, count) - 0.5, -0.5))
     axes.set_axis_off()
     axes.set_title(drawing.safe_text(record.title), loc="left")
     return axes
 
 
-def _visible(token: str) -> str:
-    """Return the label of a token: one line, with signs for invisible characters."""
+def _token_label(token: str) -> str:
+    """Return a token's label in a picture of text: one line, with signs for invisible characters."""
     label = "".join(SIGNS.get(letter, letter if letter.isprintable() else f"\\x{ord(letter):02x}") for letter in token)
     label = label or "∅"
     return drawing.safe_text(label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…", _fonts())
@@ -59,8 +59,8 @@ def _fonts() -> list[str]:
     return [FONT, *drawing.library().rcParams["font.family"]]
 
 
-def _places(tokens: Any, labels: list[str], width: int) -> tuple[Any, Any, Any]:
-    """Return the left edge, the line and the width of each token, in letters."""
+def _lay_out_tokens(tokens: Any, labels: list[str], width: int) -> tuple[Any, Any, Any]:
+    """Break a picture's text into lines; return the left edge, line and width of each token, in letters."""
     gap = _has_gaps(tokens)
     lefts, lines, widths = [], [], []
     left = line = 0
@@ -83,7 +83,8 @@ def _has_gaps(tokens: Sequence[str]) -> bool:
     return any(len(token) > 1 for token in tokens)
 
 
-def _boxes(ax: drawing.Axes, record: Text, lefts: Any, lines: Any, widths: Any) -> None:
+def _draw_tokens(ax: drawing.Axes, record: Text, lefts: Any, lines: Any, widths: Any) -> None:
+    """Draw each token of a text on a box in the colour of a unit's gate or state, beside a colour scale."""
     from matplotlib.collections import PolyCollection
 
     gap = 0.1 if _has_gaps(record.tokens) else 0.0
@@ -103,7 +104,7 @@ def _boxes(ax: drawing.Axes, record: Text, lefts: Any, lines: Any, widths: Any) 
         colour = drawing.ink() if np.isnan(record.values[place]) else "black" if light[place] else "white"
         middle = lefts[place] + (widths[place] - gap) / 2
         letters = ax.text(
-            middle, lines[place], _visible(token), ha="center", va="center", color=colour, family=fonts, fontsize=9
+            middle, lines[place], _token_label(token), ha="center", va="center", color=colour, family=fonts, fontsize=9
         )
         letters.set_in_layout(False)  # there are thousands, all inside
     high = min(1.0, 12 / (lines[-1] + 1))  # of the picture's height: it stays beside the first lines

@@ -43,31 +43,31 @@ def unit(record: Unit, ax: Any) -> Any:
     axes = drawing.panels(ax, count, heights, (8, 0.6 + 1.2 * sum(heights)))
     rest = iter(axes)
     if record.features:
-        _input(next(rest), record)
+        _draw_input(next(rest), record)
     if amounts:
         panel = next(rest)
         panel.set_ylabel("gates")
         panel.set_ylim(*GATE_LIMITS)
         for name in amounts:
-            _line(panel, record, record.values[name], name.removesuffix("_gate"), drawing.hue(name), STYLES[name])
+            _draw_line(panel, record, record.values[name], name.removesuffix("_gate"), drawing.hue(name), STYLES[name])
         drawing.legend_beside(panel)
     for panel, name in zip(rest, alone, strict=True):
         panel.axhline(0, color=drawing.ink(), linewidth=0.5)
         panel.set_ylabel(name.replace("_", "\n", 1).replace("_", " "))
         colour = drawing.hue("hidden_state" if name == "unprojected_state" else name)
-        _line(panel, record, record.values[name], name, colour)
+        _draw_line(panel, record, record.values[name], name, colour)
     for panel in axes:
         drawing.hatch_invalid(panel, drawing.set_time_axis(panel, record.times), record.valid)
     axes[0].set_title(drawing.safe_text(record.title))
     return axes
 
 
-def _input(ax: Any, record: Unit) -> None:
-    """Draw the features, in shades that differ in lightness, and in dashes."""
+def _draw_input(ax: Any, record: Unit) -> None:
+    """Draw the input features on one panel of a unit's picture, in shades that differ in lightness, and in dashes."""
     shades = drawing.colour_map(CIVIDIS)(np.linspace(0.0, 0.6, len(record.features)) + 0.4 * drawing.is_dark())
     places = drawing.set_time_axis(ax, record.times)
     inputs.lines(ax, places, record.input, record.features, record.measures, shades)
 
 
-def _line(ax: Any, record: Unit, values: Any, label: str, colour: Any, style: str = "-") -> None:
+def _draw_line(ax: Any, record: Unit, values: Any, label: str, colour: Any, style: str = "-") -> None:
     drawing.draw_series(ax, drawing.set_time_axis(ax, record.times), values, color=colour, linestyle=style, label=label)

@@ -87,14 +87,14 @@ def gates(
     gate = names.NAMES[names.index(str(gate))]
     chosen = order_units(trace, trace.quantity(gate)[:, place], units, sort)
     values, times = values_of(trace, gate, place, chosen), times_of(trace)
-    known = tuple(np.array(unit_names(trace))[chosen].tolist())
+    chosen_names = tuple(np.array(unit_names(trace))[chosen].tolist())
     return Gates(
-        columns=columns_of(times, known, values.T),
+        columns=columns_of(times, chosen_names, values.T),
         gate=gate,
         title=title_of(gate.replace("_", " "), trace, place),
         values=values,
         limits=limits_of(trace, gate, values),
-        units=known,
+        units=chosen_names,
         times=times,
         valid=valid_steps(trace, which=place),
     )

@@ -20,7 +20,7 @@ BOTH_SIDES = ("tanh", "softsign")  # nonlinearities between -1 and 1
 
 
 def cell_and_sequence(run: object, sequence: int | str) -> tuple[Trace, int]:
-    """Return the trace of the only cell of a run, and the place of a sequence from its number or its name."""
+    """Return the trace of the only cell of a run to draw, and the place of a sequence from its number or name."""
     trace = of_one_cell(run)
     if not len(trace):
         raise OptionError("a picture needs at least one step; this trace has none")
@@ -28,7 +28,7 @@ def cell_and_sequence(run: object, sequence: int | str) -> tuple[Trace, int]:
 
 
 def values_of(trace: Trace, quantity: str, sequence: int, chosen: Any) -> Array:
-    """Return a quantity (time, chosen) of one sequence in float64, NaN at invalid steps."""
+    """Return a quantity (time, chosen) to draw of one sequence in float64, NaN at invalid steps."""
     values = trace.quantity(quantity)[:, sequence][:, chosen].astype(np.float64)
     valid = valid_steps(trace, which=sequence)
     if valid is not None:
@@ -58,7 +58,7 @@ def title_of(subject: str, trace: Trace, sequence: int) -> str:
 
 
 def columns_of(times: npt.NDArray[Any], names: Sequence[str], values: Iterable[Array]) -> dict[str, npt.NDArray[Any]]:
-    """Return the columns of a record by name, the times first; a repeated name gets its place in brackets."""
+    """Return the columns of a picture's record by name, the times first; a repeated name gets its place in brackets."""
     columns: dict[str, npt.NDArray[Any]] = {"time": times}
     for place, (name, column) in enumerate(zip(names, values, strict=True)):
         columns[name if name not in columns else f"{name} ({place})"] = column

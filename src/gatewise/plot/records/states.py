@@ -87,24 +87,24 @@ def states(trace: Trace, *, sequence: int | str = 0, units: Units | None = None,
     chosen = order_units(
         trace, np.zeros((1, len(unit_names(trace)))) if projected and len(states) == 1 else first, units, sort
     )
-    values, known = {}, {}
+    values, unit_names_by_state = {}, {}
     for name in states:
         entries = name == "hidden_state" and projected
         names = trace.labels.states(trace.parameters.recurrent_size, trace.parameters.hidden_size)
-        which = np.arange(len(names)) if entries else chosen
-        values[name] = values_of(trace, name, place, which)
-        known[name] = tuple(np.array(names if entries else unit_names(trace))[which].tolist())
+        places = np.arange(len(names)) if entries else chosen
+        values[name] = values_of(trace, name, place, places)
+        unit_names_by_state[name] = tuple(np.array(names if entries else unit_names(trace))[places].tolist())
     times = times_of(trace)
     return States(
         columns=columns_of(
             times,
-            [f"{name} {unit}" for name in states for unit in known[name]],
+            [f"{name} {unit}" for name in states for unit in unit_names_by_state[name]],
             chain.from_iterable(values[name].T for name in states),
         ),
         values=values,
         titles={name: title_of(name.replace("_", " "), trace, place) for name in states},
         limits={name: limits_of(trace, name, values[name]) for name in states},
-        units=known,
+        units=unit_names_by_state,
         times=times,
         valid=valid_steps(trace, which=place),
     )

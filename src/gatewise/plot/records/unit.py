@@ -100,7 +100,7 @@ def unit(
             f"this trace kept nothing of a unit; it kept {join_names(trace.keep.quantities) or 'nothing'}"
         )
     values = {name: values_of(trace, name, sequence, place)[:, 0] for name in quantities}
-    chosen = _features(trace, int(place[0]), sequence, features)
+    chosen = _feature_places(trace, int(place[0]), sequence, features)
     x = np.zeros((len(trace), 0)) if trace.input is None else trace.input[:, sequence][:, chosen].astype(np.float64)
     labels, times = trace.labels, times_of(trace)
     names = tuple(labels.feature(place) for place in chosen)
@@ -117,8 +117,8 @@ def unit(
     )
 
 
-def _features(trace: Trace, unit: int, sequence: int, features: Any) -> npt.NDArray[np.intp]:
-    """Return the places of the chosen features, or of those with the largest effect on a unit."""
+def _feature_places(trace: Trace, unit: int, sequence: int, features: Any) -> npt.NDArray[np.intp]:
+    """Return the places of the features in a unit's picture: the chosen ones, or those with the largest effect."""
     count = trace.parameters.input_size
     if trace.input is None:
         if features is not None:
