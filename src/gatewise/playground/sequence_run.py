@@ -125,12 +125,12 @@ def sequence_run_of(
     valid = run.valid
     if valid is not None and not valid.any():
         raise OptionError(f"a page needs a valid step; sequence {sequence} of this run has none")
-    _require_legible(run)
+    _require_small_enough(run)
     return run
 
 
-def _require_legible(run: SequenceRun) -> None:
-    """Raise OptionError for a run that is too large for a browser to show."""
+def _require_small_enough(run: SequenceRun) -> None:
+    """Raise OptionError for a run whose page would be too large for a browser."""
     steps, units, numbers = run.lstm.num_steps, run.num_units, run.num_numbers
     if numbers > MOST_NUMBERS:
         raise OptionError(f"a page holds at most {MOST_NUMBERS:,} numbers; this model and its input have {numbers:,}")

@@ -116,7 +116,7 @@ def _sentence_of_long_names(walk: Walkthrough, bound: Bound) -> list[Words]:
     """Return the sentence about nonlinearities whose names have no room in the cell's picture."""
     long: dict[str, list[Symbol]] = {}
     for k, (symbol, _) in GATES.items():
-        if len(name := _gate_function(walk, bound, k)) > SHORT:
+        if len(name := _gate_function_name(walk, bound, k)) > SHORT:
             long.setdefault(name, []).append(notation_of(walk.notation).symbol(symbol))
     words: list[str | Symbol] = []
     for name, symbols in long.items():
@@ -137,7 +137,7 @@ def _lies_between_0_and_1(bound: Bound, k: str) -> bool:
     return k != "g" and bound.equation(bound.program.assignments[GATES[k][0]]).openness
 
 
-def _gate_function(walk: Walkthrough, bound: Bound, k: str) -> str:
+def _gate_function_name(walk: Walkthrough, bound: Bound, k: str) -> str:
     """Return the name of a gate's nonlinearity, or 1 minus the gate that it is coupled to."""
     right = bound.program.assignments[GATES[k][0]].right
     if isinstance(right, FunctionCall):
@@ -287,7 +287,7 @@ class _Picture:
             size = f'width="{BOX}" height="{self.bottom - self.top:g}"'
             yield f'<rect class="box {values.quantity}" x="{left:g}" y="{self.top:g}" {size} rx="4"/>'
             yield letter(values, left + 7, self.top + 17, "start")
-            name = _gate_function(self.walk, self.bound, k)
+            name = _gate_function_name(self.walk, self.bound, k)
             yield label(name if len(name) <= SHORT else OTHER, left + BOX - 6, self.top + 16.5, "end", "soft")
             yield column(values, left + (BOX - INNER) / 2, self.top + 24)
             name = values.quantity.removesuffix("_gate")

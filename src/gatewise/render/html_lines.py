@@ -88,18 +88,18 @@ class Lines:
     def _steps_html(self, steps: Sequence[Computation | UnfoldedTerms]) -> str:
         """Return the steps by which an equation's numbers are computed, as lists in HTML."""
         written = []
-        for kind, together in groupby(steps, type):
+        for kind, same_kind in groupby(steps, type):
             if kind is Computation:
                 items = "".join(
-                    f"<li>{_computation_html(step)}</li>" for step in together if isinstance(step, Computation)
+                    f"<li>{_computation_html(step)}</li>" for step in same_kind if isinstance(step, Computation)
                 )
                 written.append(f'<ul class="steps" role="list">{items}</ul>')
             else:
-                written += [self._terms_html(step) for step in together if isinstance(step, UnfoldedTerms)]
+                written += [self._terms_html(step) for step in same_kind if isinstance(step, UnfoldedTerms)]
         return "".join(written)
 
     def _terms_html(self, terms: UnfoldedTerms) -> str:
-        """Return the terms of a sum as an HTML list, with their shares of the sum of absolute values."""
+        """Return the terms of a sum as an HTML list, with bars of their shares."""
         values = [term.computation.value for term in terms.terms]
         results = column([number(value) for value in (*values, *([] if terms.total is None else [terms.total]))])
         bars = [""] * len(values) if terms.total is None else shares_of(shares(values), values)

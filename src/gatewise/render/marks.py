@@ -71,7 +71,7 @@ def label(content: str, x: float, y: float, anchor: str, kind: str = "") -> str:
 
 
 def letter(values: StripValues, x: float, y: float, anchor: str) -> str:
-    """Return the SVG of a quantity's symbol, what stands below it lower and smaller."""
+    """Return the SVG text of a quantity's symbol, what stands below it lower and smaller."""
     head, below = parts(values.symbol)
     description = ",".join(below).replace("-", MINUS)
     word = "word" if len(description) > 3 else ""  # a word stands upright, as in a formula

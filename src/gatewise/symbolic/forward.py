@@ -69,7 +69,7 @@ def forward(form: Form) -> tuple[Assignment, ...]:
 
 
 def masked(form: Form) -> tuple[Formula, Formula]:
-    """Return the two parts of the combined input, each under its dropout mask where there is one."""
+    """Return the formulas of h and x in the combined input, each under its dropout mask if it has one."""
     h = times(H_PREV, D_H) if "recurrent" in form.dropout else H_PREV
     x = times(X, D_X) if "input" in form.dropout else X
     return h, x

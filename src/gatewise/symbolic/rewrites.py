@@ -83,8 +83,9 @@ def _apart(program: Program, form: Form) -> dict[Symbol, Assignment]:
 
 
 def _lines_back(line: Assignment, form: Form, gradients: dict[Symbol, Assignment]) -> Iterator[Assignment]:
-    """Yield the equations that one of the backward pass becomes where h and x, under dropout named, go apart."""
+    """Yield the equations that replace one of the backward pass where h and x have matrices of their own."""
     h, x = vectors(form)
+    # Under dropout, the gradients of h and x have names of their own.
     named = {d(Z_H): "recurrent" in form.dropout, d(Z_X): "input" in form.dropout}
 
     def gradient_of_slice(node: Formula) -> Formula | None:

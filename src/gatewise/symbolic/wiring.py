@@ -78,7 +78,7 @@ class Wiring:
 
 
 def merging(how: str, directions: int) -> tuple[Assignment, ...]:
-    """Return the equation of a layer's output in terms of its directions' outputs; none if they are not merged."""
+    """Return the equation that merges the outputs of a layer's directions; none if they are not merged."""
     if directions == 1:
         return (Assignment(MERGED, FORWARD, (MERGED_AXIS,)),)
     both: dict[str, Formula] = {

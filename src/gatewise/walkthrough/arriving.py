@@ -72,7 +72,7 @@ class Arriving:
             del self.known[next(place for place in self.known if place != self.end)]
 
     def _gradients_of_step_before(self, at: int, dh: Array, dc: Array) -> tuple[Array, Array, Mapping[str, Array]]:
-        """Return the gradients that arrive at the step before, and this step's terms of the parameters' gradients."""
+        """Return the gradients that a step passes on to the step before, and its terms of those of the parameters."""
         with np.errstate(all="ignore"):
             step = self.steps[at]
             dh = dh if step.dy is None else dh + step.dy

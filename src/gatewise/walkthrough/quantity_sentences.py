@@ -144,7 +144,7 @@ def masks(program: Program) -> list[Words]:
 
 
 def combined(program: Program, recurrent: int, inputs: int) -> Words:
-    """Return the sentence about the entries of the combined input [h, x], in a cell of these sizes."""
+    """Return the walkthrough's sentence about the entries of the combined input, in a cell of these sizes."""
     first, last = (n if n > 1 else "" for n in (recurrent, inputs))
     h, x = (" under its dropout mask" if mask in program.axes else "" for mask in (D_H, D_X))
     of_h = (f"The first {first} entries are " if first else "The first entry is ", H_PREV)
@@ -156,14 +156,14 @@ def combined(program: Program, recurrent: int, inputs: int) -> Words:
 
 
 def passed_on(program: Program, symbol: Symbol) -> Formula:
-    """Return a gradient's factors behind the first, as one product: the share of the first that is passed on."""
+    """Return the factors of a gradient behind the first, as a product: the share of the first that it passes on."""
     right = program.assignments[symbol].right
     assert isinstance(right, Product)
     return times(*right.factors[1:])
 
 
 def along_the_cell(program: Program) -> Formula:
-    """Return the term of the cell state's gradient that comes from the step after, not through this step's h."""
+    """Return the term of the cell state's gradient that comes from the next step, not through this step's h."""
     right = program.assignments[d(program.form.cell)].right
     assert isinstance(right, Sum)
     return right.terms[0]
@@ -171,7 +171,7 @@ def along_the_cell(program: Program) -> Formula:
 
 @lru_cache(256)
 def quantity_sentences(program: Program) -> Mapping[str, QuantitySentence]:
-    """Return the sentences about a program's units, by the key of the section that they are in."""
+    """Return a walkthrough's sentences about a program's units, by the key of the section that they are in."""
     form = program.form
     sentences = {
         NAMES[index(k)]: QuantitySentence(GATES[k], {"value": Symbol(k), "extreme": Symbol(k)}, Symbol(k))
@@ -221,7 +221,7 @@ def carried_share(last: str, first: str, share: Array, units: Sequence[int], nam
 
 
 def edits_sentence(effect: Effect, computed: Array, units: Sequence[int], names: UnitNames) -> str:
-    """Return the sentence about the edited units of a quantity: the edits, and the values before and after them."""
+    """Return the walkthrough's sentence about a quantity's edited units: the edits, the values before and after."""
     after = effect(computed)[0]
 
     def describe_edits(k: int) -> str:
@@ -251,7 +251,7 @@ def four_decimals(value: float) -> str:
 
 
 def largest_weight_gradient(equations: Sequence[WorkedEquation], names: Mapping[str, tuple[str, ...]]) -> str:
-    """Return the sentence about the weight with the largest gradient."""
+    """Return the walkthrough's sentence about the weight with the largest gradient."""
     largest: tuple[float, dict[str, Any]] = (0.0, {})
     for equation in equations:
         sizes = np.abs(equation.value)
@@ -267,7 +267,7 @@ def largest_weight_gradient(equations: Sequence[WorkedEquation], names: Mapping[
 
 
 def gradient_check_sentence(comparisons: Sequence[Compared]) -> str:
-    """Return the sentence about the agreement of gradients with central differences."""
+    """Return the walkthrough's sentence about the agreement of gradients with central differences."""
     if not all(np.isfinite(comparison.error) for comparison in comparisons):
         return "Not all numbers are finite, so there is nothing to compare."
     apart = [comparison.name for comparison in comparisons if not comparison.agrees]

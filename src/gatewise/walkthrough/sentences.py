@@ -152,7 +152,7 @@ HIDDEN_STATE = SentencePattern(((Wording("puts out {value:number}"),),), "new hi
 
 
 def cell_state(clip: float | None, zoneout: bool) -> SentencePattern:
-    """Return the pattern of the sentence about a cell state: its change, its old part and its new one."""
+    """Return the pattern of the sentence about a cell state: its change, and how much is old and new."""
     parts = [(Wording("goes from {before:number} to {value:number}: {old:number} is kept, {new:number} is new"),)]
     if clip is not None:
         beyond = Holds(FunctionCall("abs", (Symbol("raw"),)), ">", Number(clip))
@@ -168,7 +168,7 @@ _BEFORE, _SLOPE, _ARRIVED, _PASSED = (Symbol(name) for name in ("before", "slope
 
 
 def _share_wordings(share: Symbol, value: str) -> tuple[Wording, Wording]:
-    """Return the wordings of what passes on a gradient: a share from 0 to 1, or a multiple."""
+    """Return the wordings of a sentence on a gradient passed on: as a share from 0 to 1, or as a multiple."""
     return (
         Wording(f"passes on {{{share.base}:percent}} of its gradient, {{{value}:number}}", _lies_between(0, share, 1)),
         Wording(f"passes on {{{share.base}:number}} times its gradient, {{{value}:number}}"),
