@@ -152,10 +152,10 @@ class _Recogniser:
     def add_part(self, name: str, run: WeightRun) -> None:
         """Add a Keras layer that is no LSTM, by the shapes and names of its arrays."""
         shapes = [tensor.shape for tensor in run.tensors]
-        matrix, alone = len(shapes[0]) == 2, len(shapes) == 1
-        if matrix and (run.roles[0] == "embeddings" or (alone and "embedding" in name)):
+        matrix, is_single = len(shapes[0]) == 2, len(shapes) == 1
+        if matrix and (run.roles[0] == "embeddings" or (is_single and "embedding" in name)):
             self.parts.append(embedding_part(name, run.tensors))
-        elif matrix and (alone or (len(shapes) == 2 and len(shapes[1]) == 1)):
+        elif matrix and (is_single or (len(shapes) == 2 and len(shapes[1]) == 1)):
             self.parts.append(linear_part(name, run.tensors))
         else:
             self.parts.append(StoredLayer(name, f"layer with {', '.join(map(clean, run.roles[:6]))}", ()))
@@ -167,7 +167,7 @@ class _Recogniser:
         if all(inner is not None for inner in sides.values()):
             pairs = [(side, run) for side, inner in sides.items() if inner is not None for run in _cells_in(inner)]
             if len(pairs) == 2:
-                runs = [replace(run, place=f"{run.place}/{side}") for side, run in pairs]
+                runs = [replace(run, folder=f"{run.folder}/{side}") for side, run in pairs]
                 self.add_lstm(name, runs, "bidirectional")
             elif pairs:
                 self.refused.append(Refused(name, STACKED_DIRECTIONS))
@@ -180,10 +180,10 @@ class _Recogniser:
         if run.recurrent and shape_problem(run.tensors) is None:
             self.add_lstm(name, [run], key)
         elif run.tensors and len(run.tensors[0].shape) == 2:
-            alone = len(run.tensors) == 1
-            if alone and "embedding" in key:
+            is_single = len(run.tensors) == 1
+            if is_single and "embedding" in key:
                 self.parts.append(embedding_part(name, run.tensors))
-            elif alone or run.tensors[1].shape == run.tensors[0].shape[1:]:
+            elif is_single or run.tensors[1].shape == run.tensors[0].shape[1:]:
                 self.parts.append(linear_part(name, run.tensors))
         for key, child in _in_numeric_order(group.children):
             self.add_group(child, key)
@@ -223,7 +223,9 @@ def _group_cells(cells: Sequence[WeightRun], layer: str, options: Options) -> It
             continue
         stack = [first]
         while (
-            rest and rest[0].inputs == stack[-1].units and (rest[0].owner, rest[0].place) == (first.owner, first.place)
+            rest
+            and rest[0].inputs == stack[-1].units
+            and (rest[0].owner, rest[0].folder) == (first.owner, first.folder)
         ):
             stack.append(rest.pop(0))
         yield tuple(stack)
@@ -233,10 +235,10 @@ def _are_directions(first: WeightRun, second: WeightRun, layer: str, options: Op
     """Say whether two Keras cells are the directions of a Bidirectional."""
     if first.inputs != second.inputs:
         return False
-    if "forward" in first.place + first.owner and "backward" in second.place + second.owner:
+    if "forward" in first.folder + first.owner and "backward" in second.folder + second.owner:
         return True
-    stated = "bidirectional" in f"{layer}/{first.place}".lower() or "merge" in options.values
-    return first.place == second.place and (stated or first.inputs != first.units)
+    stated = "bidirectional" in f"{layer}/{first.folder}".lower() or "merge" in options.values
+    return first.folder == second.folder and (stated or first.inputs != first.units)
 
 
 def _cell_run(path: str, tensors: tuple[KerasTensor, ...]) -> WeightRun:

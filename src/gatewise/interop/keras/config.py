@@ -65,8 +65,8 @@ class Version:
         """Return the default of the gates' activation in this version of Keras."""
         if self.major >= 3 or not self.numbers:
             return "sigmoid"
-        first = (2, 2, 4) if self.tensorflow else (2, 3)  # with the sigmoid as the default
-        return "sigmoid" if self.numbers >= first else "hard_sigmoid"
+        first_with_sigmoid = (2, 2, 4) if self.tensorflow else (2, 3)
+        return "sigmoid" if self.numbers >= first_with_sigmoid else "hard_sigmoid"
 
     def hard_sigmoid(self) -> Activation:
         """Return the activation that `hard_sigmoid` names."""
@@ -288,7 +288,7 @@ def _mirrored_layer(forward: Layer, depth: int, budget: Budget) -> Layer:
 
 
 def _copied_layer(layer: Layer, depth: int, budget: Budget) -> Layer:
-    """Return a layer like another, with layers like those in it: each has weights of its own."""
+    """Return a copy of a Keras layer and of the layers in it, each of which has weights of its own."""
     _charge_layer(budget, depth)
     return replace(layer, children=tuple((name, _copied_layer(child, depth, budget)) for name, child in layer.children))
 

@@ -28,7 +28,7 @@ RECURRENT_ROLES = {"recurrent_kernel", "U", "U_i"}
 class WeightRun:
     """Arrays of a layer, or of a cell in it, that follow each other in a file."""
 
-    place: str  # the folder of the cell's layer
+    folder: str  # the folder of the cell's layer
     owner: str  # the name of the cell's folder, or of its layer, within the file's layer
     tensors: tuple[KerasTensor, ...]
     roles: tuple[str, ...]  # of each by its name: "kernel", for example
@@ -70,9 +70,9 @@ def weight_runs(tensors: Sequence[KerasTensor], layer: str) -> list[WeightRun]:
         folders[-1][2].append(role)
     result = []
     for folder, arrays, roles in folders:
-        place = folder.rpartition("/")[0] if "cell" in folder.rpartition("/")[2] else folder
+        parent = folder.rpartition("/")[0] if "cell" in folder.rpartition("/")[2] else folder
         result.append(
-            WeightRun(place, folder.partition("/")[0] if "/" not in place else place, tuple(arrays), tuple(roles))
+            WeightRun(parent, folder.partition("/")[0] if "/" not in parent else parent, tuple(arrays), tuple(roles))
         )
     return result
 
@@ -166,15 +166,15 @@ def bind_tree(root: Layer, tree: WeightGroup) -> Bound:
             stem = snake(child.kind)
             number = counts[stem] = counts.get(stem, -1) + 1
             key = stem if not number else f"{stem}_{number}"
-            places = CONTAINERS if attribute == "layers" else ("cells",)
-            place = next((name for name in places if name in node.children), None)
-            if place is not None:
-                members = node.children[place].children
-                if place not in named:
-                    named[place] = {}
+            containers = CONTAINERS if attribute == "layers" else ("cells",)
+            container = next((name for name in containers if name in node.children), None)
+            if container is not None:
+                members = node.children[container].children
+                if container not in named:
+                    named[container] = {}
                     for member in members.values():
-                        named[place].setdefault(member.name, []).append(member)
-                same = named[place].get(child.name, [])  # the member of its name, or else the member at its position
+                        named[container].setdefault(member.name, []).append(member)
+                same = named[container].get(child.name, [])  # the member of its name, or else at its position
                 bind_layer(child, same[0] if len(same) == 1 else members.get(key, members.get(child.name)))
 
     bind_layer(root, tree)
@@ -251,8 +251,8 @@ def _from_three_arrays(tensors: Sequence[KerasTensor]) -> tuple[Arrays, str]:
         # cuDNN's matrices, packed into the shapes of Keras': the blocks of the gates side by side, each not transposed.
         blocks = kernel_.reshape(inputs, 4, units).swapaxes(0, 1).reshape(4, units, inputs)
         across = recurrent_.reshape(units, 4, units).swapaxes(0, 1)
-        both = tensors[2].read()
-        arrays = (blocks.reshape(-1, inputs), across.reshape(-1, units), [both[: 4 * units], both[4 * units :]])
+        pair = tensors[2].read()
+        arrays = (blocks.reshape(-1, inputs), across.reshape(-1, units), [pair[: 4 * units], pair[4 * units :]])
         return arrays, "gates i f c o, two biases, which are summed, kernels in cuDNN's blocks"
     biases = [tensors[2].read()] if bias is not None else []
     return (kernel_.T, recurrent_.T, biases), "gates i f c o, one bias, kernels transposed"

@@ -71,10 +71,10 @@ def write(lstm: LSTM, path: str | os.PathLike[str] | None = None) -> Any:
         import h5py
     with storage.beside(path) as temporary:
         if name.endswith(".h5"):
-            held = io.BytesIO()  # libhdf5 cannot handle a full disk
-            with h5py.File(held, "w") as file:
+            buffer = io.BytesIO()  # libhdf5 cannot handle a full disk
+            with h5py.File(buffer, "w") as file:
                 _write_hdf5_model(file, lstm)
-            temporary.write_bytes(held.getvalue())
+            temporary.write_bytes(buffer.getvalue())
         else:
             _write_archive(temporary, lstm, h5py)
     return None
@@ -174,8 +174,8 @@ def configuration(lstm: LSTM) -> Config:
     """Return the configuration of an LSTM as a functional model of Keras 3."""
     features, name = lstm.input_size, "input"
     dtype = lstm.dtype.name
-    first = {"batch_shape": [None, None, features], "dtype": dtype, "sparse": False, "ragged": False, "name": name}
-    layers = [_object_config("keras.layers", "InputLayer", first, name=name, inbound_nodes=[])]
+    entry = {"batch_shape": [None, None, features], "dtype": dtype, "sparse": False, "ragged": False, "name": name}
+    layers = [_object_config("keras.layers", "InputLayer", entry, name=name, inbound_nodes=[])]
 
     def append_layer(module: str, kind: str, config: Config, **more: Any) -> None:
         """Add a layer that reads the last one to the Keras configuration."""
@@ -223,11 +223,12 @@ ROLES = ("kernel", "recurrent_kernel", "bias")  # of the `arrays` of a cell
 def _arrays_by_layer(lstm: LSTM) -> Iterator[tuple[str, dict[str, Array]]]:
     """Yield the name of each Keras layer of an LSTM, and its arrays by the paths of its variables."""
     for (_, name, _), row in zip(_layer_configs(lstm), lstm.layers, strict=True):
-        held: dict[str, Array] = {}
+        by_path: dict[str, Array] = {}
         for direction, cell in zip(lstm.directions, row, strict=True):
             side = f"{direction}_{name.replace('bidirectional', 'lstm')}/" if lstm.bidirectional else ""
-            held |= {f"{name}/{side}lstm_cell/{role}": array for role, array in zip(ROLES, arrays(cell), strict=True)}
-        yield name, held
+            path = f"{name}/{side}lstm_cell"
+            by_path |= {f"{path}/{role}": array for role, array in zip(ROLES, arrays(cell), strict=True)}
+        yield name, by_path
 
 
 def write_gradients(gradients: LSTMGradients, lstm: LSTM) -> dict[str, Array]:
@@ -263,7 +264,7 @@ def write_gradients(gradients: LSTMGradients, lstm: LSTM) -> dict[str, Array]:
     """
     require_expressible(lstm)
     converted = conventions.gradients_as_parameters(lstm, gradients)
-    return {path: array for _, held in _arrays_by_layer(converted) for path, array in held.items()}
+    return {path: array for _, by_path in _arrays_by_layer(converted) for path, array in by_path.items()}
 
 
 def _write_archive(path: Any, lstm: LSTM, h5py: Any) -> None:
@@ -296,17 +297,17 @@ def _write_hdf5_model(file: Any, lstm: LSTM) -> None:
     names = ["input", *(name for _, name, _ in _layer_configs(lstm))]
     weights.attrs["layer_names"] = [name.encode() for name in names]
     weights.create_group("input").attrs["weight_names"] = np.zeros(0)
-    for name, held in _arrays_by_layer(lstm):
+    for name, by_path in _arrays_by_layer(lstm):
         group = weights.create_group(name)
-        for path, array in held.items():
+        for path, array in by_path.items():
             group.create_dataset(path, data=array)
-        group.attrs["weight_names"] = [path.encode() for path in held]
+        group.attrs["weight_names"] = [path.encode() for path in by_path]
     weights.create_group("top_level_model_weights").attrs["weight_names"] = np.zeros(0)
 
 
 def _live_model(lstm: LSTM) -> Any:
     """Return an LSTM as a live Keras model."""
     model = import_keras().saving.deserialize_keras_object(configuration(lstm))
-    for name, held in _arrays_by_layer(lstm):
-        model.get_layer(name).set_weights([*held.values()])
+    for name, by_path in _arrays_by_layer(lstm):
+        model.get_layer(name).set_weights([*by_path.values()])
     return model

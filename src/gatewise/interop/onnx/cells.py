@@ -121,7 +121,7 @@ def _read_cell(match: _CellMatch, name: str) -> StoredLSTM:
     framework = next((name for name, letters in gates.ORDERS.items() if letters == match.order), "gatewise")
 
     def reorder_gates(array: Array) -> Array:
-        """Return (·, 4 · hidden) as (4 · hidden, ·), its gates in the framework's order."""
+        """Return (·, 4 · hidden) as (4 · hidden, ·), its gates in the framework's order, not ONNX's Split's."""
         transposed = to_float(array.T)
         if gates.ORDERS[framework] == match.order:
             return transposed
@@ -185,13 +185,13 @@ def _recurrent_and_input_weights(terms: Sequence[_WeightTerm], hidden: int, matc
     """Return the recurrent and the input weights of an ONNX cell: the recurrent ones multiply the previous h."""
     if len(terms) == 1:  # of h and x, concatenated
         weight, name = terms[0]
-        both = _output_of(match.split.scope, name, "Concat")
-        if both is None or len(both.node.inputs) != 2:
+        joined = _output_of(match.split.scope, name, "Concat")
+        if joined is None or len(joined.node.inputs) != 2:
             raise NotConstant("its one product is not of the hidden state and the input")
-        first, second = (_is_previous_h(part, match) for part in both.node.inputs)
-        if first == second:
+        is_h_first, is_h_second = (_is_previous_h(part, match) for part in joined.node.inputs)
+        if is_h_first == is_h_second:
             raise NotConstant("the file does not distinguish its hidden state from its input")
-        return (weight[:hidden], weight[hidden:]) if first else (weight[-hidden:], weight[:-hidden])
+        return (weight[:hidden], weight[hidden:]) if is_h_first else (weight[-hidden:], weight[:-hidden])
     recurs = [term.weight.shape[0] == hidden for term in terms]
     if all(recurs):
         recurs = [_is_previous_h(term.name, match) for term in terms]

@@ -119,8 +119,8 @@ class _ChainWalk:
         inputs, attributes = node.inputs, node.attributes
         nothing_pending = self._activation is None and self._bias is None
         if self.embedding is not None:  # of the tokens
-            moved = node.operator in ("Identity", "Cast") or attributes.get("perm", "ints") == [1, 0]
-            return inputs[0] if moved else None
+            passes_tokens = node.operator in ("Identity", "Cast") or attributes.get("perm", "ints") == [1, 0]
+            return inputs[0] if passes_tokens else None
         if is_exchange(node):
             self.layout = exchange_time_and_batch(self.layout)
             return inputs[0]

@@ -44,7 +44,7 @@ class OnnxFile:
     ) -> None:
         self.onnx: Any = packages.import_onnx()
         self.model, self.omitted, self.budget = model, omitted, budget
-        self.beside = None if path is None else Path(os.path.abspath(path)).parent
+        self.folder = None if path is None else Path(os.path.abspath(path)).parent
         self._functions = {(proto.domain, proto.name, proto.overload): proto for proto in model.functions}
         versions = [opset.version for opset in model.opset_import if opset.domain in ("", "ai.onnx")]
         self.opset = int(versions[0]) if versions else 1
@@ -134,9 +134,9 @@ class OnnxFile:
 
     def read_outside(self, tensor: Any) -> bytes:
         """Return the bytes of an ONNX tensor in another file, whose size is added to the budget once."""
-        known = tensor.data_type in self._types
-        needed = math.prod(dims_of(tensor)) * self._itemsize(tensor.data_type) if known else None
-        with external.open_file(self.beside, tensor) as (file, status):
+        is_known_type = tensor.data_type in self._types
+        needed = math.prod(dims_of(tensor)) * self._itemsize(tensor.data_type) if is_known_type else None
+        with external.open_file(self.folder, tensor) as (file, status):
             start, count = external.extent_of(tensor, status.st_size, needed)
             if (status.st_dev, status.st_ino) not in self._outside:
                 self._outside.add((status.st_dev, status.st_ino))

@@ -60,8 +60,8 @@ def names_of(
     `results` are the names of the main graph that hold its output; `outputs` are those of the main graph, with their
     positions.
     """
-    first = nodes[0]
-    x = trace_back(first.scope, first.input("X"), exchanges=True)
+    lowest = nodes[0]
+    x = trace_back(lowest.scope, lowest.input("X"), exchanges=True)
     y_of_layout: dict[Layout, str] = {}
     for name in sorted(results.keys() & outputs.keys(), key=outputs.__getitem__):
         if results[name].is_result(lstm.merge[-1]):
@@ -70,7 +70,7 @@ def names_of(
     y = next(iter(y_of_layout.values()), None)
     return GraphNames(
         x=_graph_input(x),
-        lengths=_graph_input(trace_back(first.scope, first.input("sequence_lens"))),
+        lengths=_graph_input(trace_back(lowest.scope, lowest.input("sequence_lens"))),
         h0=_state_inputs(nodes, "initial_h", len(lstm.directions), sizes),
         c0=_state_inputs(nodes, "initial_c", len(lstm.directions), sizes),
         y=y or batch_first,
@@ -109,12 +109,12 @@ def _state_rows(node: OnnxNode, role: str, sizes: Sizes) -> _StateRows | str | N
     source = edge.source.scope.source(edge.source.name)
     if source is None or source.node.operator != "Slice":
         return _graph_input(edge)
-    cut = source.node
+    slice_node = source.node
     try:
-        start, end, *axes_and_steps = (int(cut.scope.value(name).item()) for name in cut.inputs[1:])
+        start, end, *axes_and_steps = (int(slice_node.scope.value(name).item()) for name in slice_node.inputs[1:])
     except (NotConstant, ValueError, TypeError):
         return None
-    name = _graph_input(edge := trace_back(cut.scope, cut.inputs[0]))
+    name = _graph_input(edge := trace_back(slice_node.scope, slice_node.inputs[0]))
     if name is None or axes_and_steps[:1] not in ([], [0]) or axes_and_steps[1:] not in ([], [1]):
         return None
     return _StateRows(name, start, end, sizes.of_axis(*edge.source, 0))

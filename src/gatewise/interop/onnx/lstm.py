@@ -146,8 +146,8 @@ def _direction_parameters(arrays: dict[str, Array], direction: int, hidden: int,
 
 def _direction_variants(attributes: Attributes, directions: int, peepholes: bool, notes: list[str]) -> list[Variant]:
     """Return the variant of each direction's cell, by the attributes of an ONNX LSTM."""
-    stated = attributes.get("activations", "strings", [])
-    names = [text_of(name) for name in stated] or ["Sigmoid", "Tanh", "Tanh"] * directions
+    stated_names = attributes.get("activations", "strings", [])
+    names = [text_of(name) for name in stated_names] or ["Sigmoid", "Tanh", "Tanh"] * directions
     if len(names) != 3 * directions:
         raise NotConstant(f"it has {len(names)} activations; it must have {3 * directions}")
     constants = {letter: list(attributes.get(f"activation_{letter}", "floats", [])) for letter in ("alpha", "beta")}

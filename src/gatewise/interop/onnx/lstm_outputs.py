@@ -70,8 +70,8 @@ def _move_axes(node: OnnxNode, value: LstmOutput, directions: int, sizes: Sizes)
     layout, attributes = value.layout, node.attributes
     if node.operator == "Transpose":
         order = attributes.get("perm", "ints", [])
-        moved = tuple(layout[axis] for axis in order) if sorted(order) == [*range(len(layout))] else ()
-        return replace(value, layout=moved) if moved in (NODE_OUTPUT, UNMERGED, TIME_FIRST, BATCH_FIRST) else None
+        result = tuple(layout[axis] for axis in order) if sorted(order) == [*range(len(layout))] else ()
+        return replace(value, layout=result) if result in (NODE_OUTPUT, UNMERGED, TIME_FIRST, BATCH_FIRST) else None
     if node.operator == "Unsqueeze":
         restored = value.direction is not None and layout == ONE_DIRECTION and _stated_axes(node) in ([2], [-2])
         return replace(value, layout=UNMERGED) if restored else None
@@ -118,8 +118,8 @@ def _concatenate_by_reshape(node: OnnxNode, value: LstmOutput, lstm: LSTM, sizes
     """
     if value.layout != UNMERGED or value.direction is not None:
         return None
-    stated = node.attributes.get("shape", "ints") if len(node.inputs) < 2 else None
-    shape = sizes.shape_vector(node.scope, node.inputs[1]) if len(node.inputs) > 1 else stated
+    attribute_shape = node.attributes.get("shape", "ints") if len(node.inputs) < 2 else None
+    shape = sizes.shape_vector(node.scope, node.inputs[1]) if len(node.inputs) > 1 else attribute_shape
     if shape is None or len(shape) != 3 or shape.count(-1) > 1:
         return None
     source, width = value.node, len(lstm.directions) * lstm.hidden_size

@@ -108,8 +108,8 @@ class _Translation:
             if all(len(of_gate) == len(common) for of_gate in shapes.values()):
                 self.together[_any_gate(line.left)] = self.together[sums]
         if _any_gate(line.left) not in self.together:
-            rest = [term for term, shape in zip(terms[k], shapes[k], strict=True) if shape not in common]
-            self.names[line.left] = self._add_terms(self._gate_part(sums, k), rest)
+            own_terms = [term for term, shape in zip(terms[k], shapes[k], strict=True) if shape not in common]
+            self.names[line.left] = self._add_terms(self._gate_part(sums, k), own_terms)
         return True
 
     def _is_shared(self, symbol: Symbol) -> bool:
@@ -248,7 +248,7 @@ def _sum_terms(line: Assignment) -> tuple[Formula, ...]:
 
 
 def _any_gate(symbol: Symbol) -> Symbol:
-    """Return the symbol of any gate for that of one."""
+    """Return the symbol that stands for a gate's symbol in all gates, such as W of any gate for W of f."""
     before, k, after = _split_subscript(symbol.sub)
     return replace(symbol, sub=f"{before}{_ANY}{after}") if k else symbol
 
@@ -264,7 +264,7 @@ def _split_subscript(sub: str) -> tuple[str, str, str]:
 
 
 def _formula_of_any_gate(formula: Formula, k: str) -> Formula:
-    """Return a gate's formula with the symbols of any gate in the place of its own, to compare gates' formulas."""
+    """Return a gate's formula with the symbols of any gate in place of its own, to share ONNX nodes."""
 
     def generalise_symbol(node: Formula) -> Formula | None:
         return _any_gate(node) if isinstance(node, Symbol) and _split_subscript(node.sub)[1] == k else None
@@ -273,7 +273,7 @@ def _formula_of_any_gate(formula: Formula, k: str) -> Formula:
 
 
 def _symbols_beside_matrices(formula: Formula) -> list[Symbol]:
-    """Return the symbols of a formula except the vectors that matrices multiply: those may be of any size."""
+    """Return the symbols of a cell's formula except the vectors that matrices multiply: those may be of any size."""
     beside: list[Symbol] = []
 
     def collect_symbol(node: Formula) -> Formula | None:
