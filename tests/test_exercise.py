@@ -275,7 +275,7 @@ def test_an_exercise_that_is_broken_off_leaves_nothing(folder, monkeypatch):
     def stop(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(handout, "_readme", stop)  # which is written last
+    monkeypatch.setattr(handout, "_teacher_readme", stop)  # which is written last
     with pytest.raises(KeyboardInterrupt):
         handout.write_exercise(folder / "out", roster.read("roster.csv")[:2], Plan())
     assert [path.name for path in folder.iterdir()] == ["roster.csv"]

@@ -85,7 +85,7 @@ class SheetBuilder:
         self.faults: list[Fault] = []
 
     def sheet(self, source: Path, more: dict[str, Any] | None = None) -> Sheet:
-        """Return the sheet, with the faults in the order of their lines."""
+        """Return the sheet that was read, with the faults in the order of its lines."""
         faults = sorted(self.faults, key=lambda fault: int(fault.place.removeprefix("line ")))
         return Sheet(self.answers, str(source), more=more or {}, faults=tuple(faults))
 
@@ -94,7 +94,7 @@ class SheetBuilder:
         self.faults.append(Fault(f"line {line}", short(name), says))
 
     def add(self, name: str, answer: SheetAnswer, line: int) -> None:
-        """Add an answer; if it is written twice, the first counts, unless that is blank."""
+        """Add the answer for one quantity of a sheet; the first one counts, unless that is blank."""
         first = self.answers.setdefault(name, answer)
         if first.blank:
             self.answers[name] = answer
@@ -102,9 +102,9 @@ class SheetBuilder:
             self.fault(name, line, f"{quoted(name)} is written again, with other numbers")
 
     def add_text(self, source: Path, text: str) -> None:
-        """Add all answers in a text."""
+        """Add all answers in the text of a hand-worked sheet, in any of its layouts."""
         pieces = list(layouts.iterate_pieces(source, text))
-        cells = [self._numerals(piece) for piece in pieces]
+        cells = [self._parse_piece(piece) for piece in pieces]
         marks = DecimalMarks(numeral for nested in cells if nested is not None for numeral in iterate_numerals(nested))
         units: dict[str, list[tuple[SheetPiece, Nested]]] = {}
         rows: list[tuple[SheetPiece, Nested]] = []
@@ -125,8 +125,8 @@ class SheetBuilder:
         for name, unit_cells in units.items():
             self._add_units(name, unit_cells, marks)
 
-    def _numerals(self, piece: SheetPiece) -> Nested | None:
-        """Return the numerals of a piece; None if it has a fault."""
+    def _parse_piece(self, piece: SheetPiece) -> Nested | None:
+        """Return the numerals in a piece of a sheet; None, with a fault added, if they cannot be read."""
         try:
             if piece.says or not any(map(str.isalpha, piece.name)):
                 raise ValueError(piece.says or f"{quoted(piece.name)} is not the name of a quantity")
@@ -139,14 +139,14 @@ class SheetBuilder:
             return None
 
     def _add_array(self, name: str, nested: Nested, line: int, marks: DecimalMarks) -> None:
-        """Add an answer that is written in one place."""
+        """Add the answer for a quantity of a sheet whose numbers are written in one place."""
         try:
             self.add(name, answer_of(nested, f"line {line}", marks.number), line)
         except ValueError as problem:
             self.fault(name, line, str(problem))
 
     def _add_rows(self, rows: Sequence[tuple[SheetPiece, Nested]], marks: DecimalMarks) -> None:
-        """Add successive rows of cells: a vector or a matrix."""
+        """Add the answer for a vector or matrix of a sheet that is written in successive rows."""
         name, line = rows[0][0].name, rows[0][0].line
         if len(rows) == 1:
             self._add_array(name, rows[0][1], line, marks)
@@ -169,7 +169,7 @@ class SheetBuilder:
             self.add(name, SheetAnswer(table[0], np.nan_to_num(table[1]), f"line {line}"), line)
 
     def _add_units(self, name: str, unit_cells: Sequence[tuple[SheetPiece, Nested]], marks: DecimalMarks) -> None:
-        """Add a vector whose units have a place each, counted from 0 or from 1."""
+        """Add the answer for a vector of a sheet whose units have a line each, counted from 0 or from 1."""
         numbers: dict[int, tuple[float, float]] = {}
         lost_units: set[int] = set()
         line = unit_cells[0][0].line
@@ -201,7 +201,7 @@ class SheetBuilder:
 
 
 def answer_of(nested: Nested, place: str, number: Callable[[str], tuple[float, float] | None]) -> SheetAnswer:
-    """Return nested lists of numerals as an answer."""
+    """Return nested lists of numerals as the answer of a sheet: an array of numbers and their tolerances."""
     shape: list[int] = []
     inner = nested
     while isinstance(inner, list):

@@ -56,33 +56,33 @@ def write(folder: Path, grades: Grades) -> None:
 
 
 def feedback(mark: Mark) -> str:
-    """Return the page of one student: the marked sheet, or why there is none."""
+    """Return the HTML page of one student: the marked sheet, or why there is none."""
     total = f"{points.format_points(mark.marks)} of {points.format_points(mark.of)} points"
     title = f"{mark.student.name}: {total}"
     if mark.marking is not None:
         return report.html(mark.marking, title=title)
     sentence = f"Your sheet could not be marked: {mark.fault}." if mark.fault else "Nothing was handed in."
-    body = f'<main class="gatewise-marking">\n<h1>{_text(title)}</h1>\n<p class="says">{_text(sentence)}</p>\n</main>'
+    body = f'<main class="gatewise-marking">\n<h1>{_html(title)}</h1>\n<p class="says">{_html(sentence)}</p>\n</main>'
     return document(clean(title), style(*report.STYLE) + style("page.css"), body) + "\n"
 
 
 def page(grades: Grades, title: str) -> str:
-    """Return the page of the class."""
+    """Return the HTML page about a class for its teacher: marks, frequent mistakes, and students."""
     states = Counter(mark.state for mark in grades.marks)
     parts = [f"{states[state]} {state_words}" for state, state_words in STATES.items() if states[state]]
     lead = f"{counted(len(grades.marks), 'student')}: {', '.join(parts)}."
     written = [mark for mark in grades.marks if mark.state == MARKED]
     sections = [
         _section("Marks", _marks_section(written)),
-        _section("Which lines go wrong", _lines_section(written)),
+        _section("Which lines go wrong", _wrong_lines_section(written)),
         _section("Why", _causes_section(written)),
         _section("Students", _students_table(grades.marks)),
         _section("Worth a look", _bullet_list(grades.facts, "\n<p>These are facts. You decide what they mean.</p>")),
         _section("Files of nobody", _bullet_list(grades.strays)),
     ]
     body = f"""<main class="class">
-<h1>{_text(title)}</h1>
-<p class="lead">{_text(lead)}</p>
+<h1>{_html(title)}</h1>
+<p class="lead">{_html(lead)}</p>
 {"".join(sections)}
 </main>"""
     return document(title, style("classroom.css", PACKAGE), body) + "\n"
@@ -92,8 +92,8 @@ def _section(title: str, content: str) -> str:
     return f"<section>\n<h2>{title}</h2>\n{content}\n</section>\n" if content else ""
 
 
-def _text(value: str) -> str:
-    """Return text from data as inert text of a page, which keeps to its own direction."""
+def _html(value: str) -> str:
+    """Return text from data as inert HTML, which keeps to its own direction."""
     return f"<bdi>{escape(clean(value))}</bdi>"
 
 
@@ -101,33 +101,34 @@ def _text(value: str) -> str:
 
 
 def _marks_section(written: Sequence[Mark]) -> str:
+    """Return the HTML of a histogram of the marks in a class, below its content in words."""
     if not written:
         return ""
-    of, earned = max(mark.of for mark in written), [mark.marks for mark in written]
-    low, high = points.format_points(min(earned)), points.format_points(max(earned))
-    span = f"{counted(len(written), 'sheet')} from {low} to {high} of {points.format_points(of)} points"
-    sentence = f"{span}; half of them have {points.format_points(median(earned))} or more."
-    size = next(ten * digit for ten in TENS for digit in (1, 2, 5) if of / (ten * digit) <= MOST_BINS)
+    full, earned = max(mark.of for mark in written), [mark.marks for mark in written]
+    lowest, highest = points.format_points(min(earned)), points.format_points(max(earned))
+    range_text = f"{counted(len(written), 'sheet')} from {lowest} to {highest} of {points.format_points(full)} points"
+    sentence = f"{range_text}; half of them have {points.format_points(median(earned))} or more."
+    size = next(ten * digit for ten in TENS for digit in (1, 2, 5) if full / (ten * digit) <= MOST_BINS)
     sheets_by_bin = Counter(int(value / size + 1e-9) for value in earned)
-    bins = int(of / size + 1e-9) + 1
-    wide, most, floor = WIDE / bins, max(sheets_by_bin.values()), TALL + 16
-    shapes = [f'<path d="M0 {floor + 0.5}H{WIDE}"/>']
+    bins = int(full / size + 1e-9) + 1
+    bar_width, tallest, baseline = WIDE / bins, max(sheets_by_bin.values()), TALL + 16
+    shapes = [f'<path d="M0 {baseline + 0.5}H{WIDE}"/>']
     for k in range(bins):
-        middle, height = (k + 0.5) * wide, TALL * sheets_by_bin[k] / most
+        middle, height = (k + 0.5) * bar_width, TALL * sheets_by_bin[k] / tallest
         if sheets_by_bin[k]:
-            left, top = k * wide + 1, floor - height
-            shapes.append(f'<rect x="{left:.4g}" y="{top:.4g}" width="{wide - 2:.4g}" height="{height:.4g}"/>')
+            left, top = k * bar_width + 1, baseline - height
+            shapes.append(f'<rect x="{left:.4g}" y="{top:.4g}" width="{bar_width - 2:.4g}" height="{height:.4g}"/>')
             shapes.append(f'<text class="middle" x="{middle:.4g}" y="{top - 4:.4g}">{sheets_by_bin[k]}</text>')
         if k % (bins // 8 + 1) == 0:
             label = points.format_points(k * size)
-            shapes.append(f'<text class="soft middle" x="{middle:.4g}" y="{floor + 15}">{label}</text>')
-    least = "" if size == 1 else f"{points.format_points(size)} points to a bar, from "
+            shapes.append(f'<text class="soft middle" x="{middle:.4g}" y="{baseline + 15}">{label}</text>')
+    bar = "" if size == 1 else f"{points.format_points(size)} points to a bar, from "
     counts = "; ".join(f"{points.format_points(k * size)}: {sheets_by_bin[k]}" for k in sorted(sheets_by_bin))
-    return f"<p>{_text(sentence)}</p>\n{_svg(f'Sheets by points. {least}{counts}.', floor + 22, shapes)}"
+    return f"<p>{_html(sentence)}</p>\n{_svg_picture(f'Sheets by points. {bar}{counts}.', baseline + 22, shapes)}"
 
 
-def _lines_section(written: Sequence[Mark]) -> str:
-    """Return a chart of the number of sheets on which each line is wrong, and is the first wrong one."""
+def _wrong_lines_section(written: Sequence[Mark]) -> str:
+    """Return the HTML of a chart: on how many sheets of a class each line is wrong, or the first wrong one."""
     wrong, first = Counter[str](), Counter[str]()
     for mark in written:
         wrong.update(verdict.name for verdict in _wrong_verdicts(mark))
@@ -140,11 +141,11 @@ def _lines_section(written: Sequence[Mark]) -> str:
     sentence = (
         f"On how many of {counted(len(written), 'sheet')} a line is wrong; in full colour, where it is the first."
     )
-    return f"<p>{sentence}</p>\n{_bar_chart('Sheets on which a line is wrong', most_wrong)}"
+    return f"<p>{sentence}</p>\n{_bar_chart_svg('Sheets on which a line is wrong', most_wrong)}"
 
 
 def _causes_section(written: Sequence[Mark]) -> str:
-    """Return a chart of the number of sheets with each kind of mistake."""
+    """Return the HTML of a chart: on how many sheets of a class there is each kind of mistake."""
     counts = Counter[str]()
     for mark in written:
         counts.update({verdict.causes[0].kind if verdict.causes else UNKNOWN for verdict in _wrong_verdicts(mark)})
@@ -152,7 +153,7 @@ def _causes_section(written: Sequence[Mark]) -> str:
     sentence = (
         "On how many sheets there is a mistake of each kind; of several that give the same numbers, the likeliest."
     )
-    return f"<p>{sentence}</p>\n{_bar_chart('Sheets by kind of mistake', rows)}" if rows else ""
+    return f"<p>{sentence}</p>\n{_bar_chart_svg('Sheets by kind of mistake', rows)}" if rows else ""
 
 
 def _wrong_verdicts(mark: Mark) -> list[Verdict]:
@@ -160,26 +161,26 @@ def _wrong_verdicts(mark: Mark) -> list[Verdict]:
     return [verdict for verdict in verdicts if verdict.status == WRONG]
 
 
-def _bar_chart(title: str, rows: Sequence[tuple[str, int, int]]) -> str:
-    """Return labelled bars: a count, and the part of it in full colour."""
-    most = max(count for _, count, _ in rows)
+def _bar_chart_svg(title: str, rows: Sequence[tuple[str, int, int]]) -> str:
+    """Return an SVG of labelled bars: a count, and the part of it in full colour."""
+    largest = max(count for _, count, _ in rows)
     names = [short(name, MOST_NAME) for name, _, _ in rows]
-    start = 8 + LETTER * max(map(len, names))
-    room = WIDE - start - 32
+    names_width = 8 + LETTER * max(map(len, names))
+    longest = WIDE - names_width - 32
     shapes = []
-    for k, (name, (_, count, full)) in enumerate(zip(names, rows, strict=True)):
+    for k, (name, (_, count, part)) in enumerate(zip(names, rows, strict=True)):
         y = k * ROW
-        shapes.append(f'<text class="end" x="{start - 8:.4g}" y="{y + 15}">{escape(name)}</text>')
-        for kind, size in (("light", count), ("full", full)):
+        shapes.append(f'<text class="end" x="{names_width - 8:.4g}" y="{y + 15}">{escape(name)}</text>')
+        for kind, size in (("light", count), ("full", part)):
             if size:
-                width = f'width="{room * size / most:.4g}" height="{ROW - 7}"'
-                shapes.append(f'<rect class="{kind}" x="{start:.4g}" y="{y + 4}" {width}/>')
-        shapes.append(f'<text x="{start + room * count / most + 6:.4g}" y="{y + 15}">{count}</text>')
+                width = f'width="{longest * size / largest:.4g}" height="{ROW - 7}"'
+                shapes.append(f'<rect class="{kind}" x="{names_width:.4g}" y="{y + 4}" {width}/>')
+        shapes.append(f'<text x="{names_width + longest * count / largest + 6:.4g}" y="{y + 15}">{count}</text>')
     counts = "; ".join(f"{name}: {count}" for name, count, _ in rows)
-    return _svg(f"{title}. {counts}.", len(rows) * ROW + 4, shapes)
+    return _svg_picture(f"{title}. {counts}.", len(rows) * ROW + 4, shapes)
 
 
-def _svg(description: str, height: float, shapes: Sequence[str]) -> str:
+def _svg_picture(description: str, height: float, shapes: Sequence[str]) -> str:
     label = escape(clean(description))
     return f'<svg role="img" aria-label="{label}" viewBox="0 0 {WIDE} {height:g}">{"".join(shapes)}</svg>'
 
@@ -188,6 +189,7 @@ def _svg(description: str, height: float, shapes: Sequence[str]) -> str:
 
 
 def _students_table(marks: Sequence[Mark]) -> str:
+    """Return the HTML table of a class: the points and verdicts of each student."""
     heads = ("student", "points", "right", "follows", "wrong", "first wrong")
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     rows = "\n".join(map(_student_row, marks))
@@ -200,17 +202,18 @@ def _students_table(marks: Sequence[Mark]) -> str:
 
 
 def _student_row(mark: Mark) -> str:
+    """Return the HTML row of one student in the table of a class."""
     counts, note = ("", "", ""), STATES[mark.state] + (f": {mark.fault}" if mark.fault else "")
     if mark.state == MARKED:
         counts, note = mark.counts, mark.cause
-    link = f'<a href="{FEEDBACK}/{quote(mark.student.file)}.html">{_text(mark.student.name)}</a>'
+    link = f'<a href="{FEEDBACK}/{quote(mark.student.file)}.html">{_html(mark.student.name)}</a>'
     cells = (points.format_points(mark.marks), *counts, escape(mark.first_wrong))
     return (
-        f'<tr class="{mark.state}"><th scope="row">{link}{f"<small>{_text(note)}</small>" if note else ""}</th>'
+        f'<tr class="{mark.state}"><th scope="row">{link}{f"<small>{_html(note)}</small>" if note else ""}</th>'
         f"{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
     )
 
 
 def _bullet_list(sentences: Sequence[str], below: str = "") -> str:
-    items = "".join(f"<li>{_text(sentence)}</li>" for sentence in sentences)
+    items = "".join(f"<li>{_html(sentence)}</li>" for sentence in sentences)
     return f"<ul>{items}</ul>{below}" if items else ""

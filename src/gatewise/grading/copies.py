@@ -25,8 +25,8 @@ class Numbers:
     tolerance: Array
 
 
-def numbers(student: str, chain: Chain, asked: Sequence[str], sheet: Sheet | None) -> Numbers:
-    """Return the numbers of a student's key and sheet side by side."""
+def numbers_of_student(student: str, chain: Chain, asked: Sequence[str], sheet: Sheet | None) -> Numbers:
+    """Return the numbers of a student's key and sheet side by side, to find copied sheets in a class."""
     lines = [chain.by_name[name] for name in asked]
     written: dict[str, tuple[Array, Array]] = {
         line.name: (np.full(line.key.shape, np.nan), np.zeros(line.key.shape)) for line in lines
@@ -36,12 +36,12 @@ def numbers(student: str, chain: Chain, asked: Sequence[str], sheet: Sheet | Non
         if quantity is not None and quantity.name in written and answer.values.size == quantity.key.size:
             shape = quantity.key.shape
             written[quantity.name] = answer.values.reshape(shape), answer.tolerance.reshape(shape)
-    columns = ([line.key for line in lines], *zip(*written.values(), strict=True))
-    return Numbers(student, *(np.concatenate([np.ravel(array) for array in column]) for column in columns))
+    arrays = ([line.key for line in lines], *zip(*written.values(), strict=True))
+    return Numbers(student, *(np.concatenate([np.ravel(array) for array in column]) for column in arrays))
 
 
-def facts(sheets: Sequence[Numbers]) -> Iterator[str]:
-    """Yield sentences: whose numbers equal another's key, and which sheets have the same numbers."""
+def facts_of_copying(sheets: Sequence[Numbers]) -> Iterator[str]:
+    """Yield sentences about a class: whose numbers equal another's key, and which sheets have the same numbers."""
     by_numbers: dict[bytes, list[Numbers]] = {}
     for size in sorted({len(student.key) for student in sheets}):
         group = [student for student in sheets if len(student.key) == size]

@@ -101,8 +101,8 @@ def _propagate_jointly(
             return env[vector][..., start:stop], None if vector_tolerance is None else vector_tolerance[..., start:stop]
         case Concatenation(parts):
             pairs = [propagate(part, env, tolerances, ranks) for part in parts]
-            values, tolerances = (np.concatenate([pair[n] for pair in pairs], axis=-1) for n in (0, 1))
-            return values, tolerances
+            value, tolerance = (np.concatenate([pair[n] for pair in pairs], axis=-1) for n in (0, 1))
+            return value, tolerance
         case FunctionCall(name, (argument,)):
             value, tolerance = propagate(argument, env, tolerances, ranks)
             total = np.mean(tolerance, axis=-1) if name == "mean" else np.sum(tolerance, axis=-1)

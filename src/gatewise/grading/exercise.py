@@ -60,6 +60,7 @@ class Plan:
     variant: Variant = field(default_factory=Variant)
 
     def __post_init__(self) -> None:
+        """Check the choices of an exercise."""
         for name in ("input_size", "hidden_size", "steps", "batch", "digits"):
             size_of(name, getattr(self, name))
         one_of("worked", self.worked, WORKED)
@@ -75,7 +76,7 @@ class Plan:
             raise CapacityError("an exercise has at most 20,000 weights, and 1,000 steps in all sequences together")
 
     def problem(self, student: str) -> Problem:
-        """Return a student's own problem, which depends on nothing but the plan and the student's name.
+        """Return a student's own numbers, which depend on nothing but the plan and the student's name.
 
         Numbers are drawn until no gate is saturated and every exchange of two gates shows; if no draw is like that, as
         for a very large cell, the best draw is used.
@@ -94,6 +95,7 @@ class Plan:
         return best
 
     def _draw_problem(self, rng: np.random.Generator) -> Problem:
+        """Return a randomly drawn cell with inputs and states, for a student to work out by hand."""
         recurrent = self.projection_size or self.hidden_size
         columns = recurrent + self.input_size
         unit = 10**self.digits
@@ -101,7 +103,7 @@ class Plan:
         small = grid[: max(1, int(len(grid) * min(1.0, (12 / columns) ** 0.5)))]  # the longer a sum, the smaller
 
         def draw(*shape: int, values: Array = grid, repeats: bool = True) -> Array:
-            """Return numbers of either sign; in a row each only once, unless it `repeats`."""
+            """Return random numbers of either sign; in a row each only once, unless it `repeats`."""
             numbers: Array = rng.choice(values, shape)
             if not repeats and shape[-1] <= len(values):
                 numbers = rng.permuted(np.tile(values, (*shape[:-1], 1)), axis=-1)[..., : shape[-1]]
@@ -125,7 +127,7 @@ class Plan:
 
 
 def _count_flaws(problem: Problem) -> int:
-    """Return the number of places where a problem has a saturated gate, or would hide a mistake."""
+    """Return the number of places where a student's problem has a saturated gate, or would hide a mistake."""
     trace: Trace = LSTM.from_cells(problem.parameters).trace(problem.x, ((problem.state,),), engine="reference")[0]
     gates = np.moveaxis(trace.gates, 2, 0)  # (gate, time, batch, hidden)
     sigmoids = [gates[0], gates[1], gates[3]]
@@ -139,7 +141,7 @@ def _count_flaws(problem: Problem) -> int:
 
 
 def asked_quantities(chain: Chain, backward: bool) -> list[Quantity]:
-    """Return the quantities of a sheet, without the terms of sums over steps."""
+    """Return the quantities that a student's sheet asks for, without the terms of sums over steps."""
     step_sums = {quantity.name for quantity in chain.quantities if quantity.summed} if chain.steps > 1 else set[str]()
     totals = {quantity.name for quantity in chain.quantities if quantity.total}
     return [

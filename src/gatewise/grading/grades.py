@@ -17,7 +17,7 @@ from gatewise.grading.exercise import WORKED_DECIMALS, worked_numbers
 from gatewise.grading.handout import ANSWERS, WEIGHTS, csv_lines
 from gatewise.grading.keys import Key
 from gatewise.grading.marking import Marking, check
-from gatewise.grading.report import fill
+from gatewise.grading.report import wrap_words
 from gatewise.grading.roster import PARTLY, Student, StudentNames
 from gatewise.grading.sheet import Sheet, SheetAnswer
 from gatewise.grading.verdicts import BLANK, CLOSE, FOLLOWS, RIGHT, WRONG, Verdict
@@ -62,7 +62,7 @@ class Mark:
         return next((verdict for verdict in verdicts if verdict.name == name), None)
 
     def earned(self, name: str) -> float | None:
-        """Return the points earned by a line; None if it is blank."""
+        """Return the points that a student earned by a line; None if it is blank."""
         verdict = self.verdict(name)
         if verdict is None or verdict.status == BLANK:
             return None
@@ -70,7 +70,7 @@ class Mark:
 
     @property
     def cause(self) -> str:
-        """The first mistake if it is known, or the reason why there is no marking."""
+        """The student's first mistake if it is known, or the reason why there is no marking."""
         if self.marking is None:
             return self.fault or "nothing handed in"
         unread_lines = join_names(self.marking.faults, most=MOST_FAULTS + 1, separator="; ")
@@ -83,7 +83,7 @@ class Mark:
 
     @property
     def counts(self) -> tuple[str, str, str]:
-        """The numbers of lines that are right or close, that follow, and that are wrong."""
+        """The numbers of the student's lines that are right or close, that follow, and that are wrong."""
         right, follows, wrong = (
             str(0 if self.marking is None else self.marking.count(*statuses))
             for statuses in ((RIGHT, CLOSE), (FOLLOWS,), (WRONG,))
@@ -116,7 +116,7 @@ class Grades:
 
 
 def mark_class(folder: Path, weights: Path | None = None) -> Grades:
-    """Mark the answers in the folder of an exercise.
+    """Mark the sheets that a class handed in, in the folder of an exercise.
 
     Parameters
     ----------
@@ -142,16 +142,16 @@ def mark_class(folder: Path, weights: Path | None = None) -> Grades:
             chain = key.chain()
             marked, handed_sheet = _mark_student(key, chain, handed.get(key.student, []), weights_of_key)
             marks.append(marked)
-            sheets.append(copies.numbers(key.student.name, chain, key.asked, handed_sheet))
+            sheets.append(copies.numbers_of_student(key.student.name, chain, key.asked, handed_sheet))
             done(1)
-    return Grades(tuple(marks), tuple(strays), (*facts, *copies.facts(sheets)))
+    return Grades(tuple(marks), tuple(strays), (*facts, *copies.facts_of_copying(sheets)))
 
 
 # Handed-in files
 
 
 def _assign_files(folder: Path, students: Sequence[Student]) -> tuple[dict[Student, list[Path]], list[str], list[str]]:
-    """Return the files of each student, the files of nobody with the reason, and sentences about partial fits."""
+    """Return each student's files, the files of nobody with the reason, and sentences about partial fits."""
     names = StudentNames(students)
     files_by_student: dict[Student, list[tuple[int, Path]]] = {}
     strays, partly = [], []
@@ -177,7 +177,7 @@ def _assign_files(folder: Path, students: Sequence[Student]) -> tuple[dict[Stude
 
 
 def _iterate_files(folder: Path) -> Iterator[Path]:
-    """Yield the files in a folder and its subfolders, except hidden ones; links are not followed."""
+    """Yield the files that were handed in: in a folder and its subfolders, except hidden ones."""
 
     def unreadable(fault: OSError) -> None:
         raise FileError(f"cannot read {fault.filename}: {fault.strerror}")
@@ -193,6 +193,7 @@ def _iterate_files(folder: Path) -> Iterator[Path]:
 def _mark_student(
     key: Key, chain: Chain, handed: Sequence[Path], weights: Mapping[str, float]
 ) -> tuple[Mark, Sheet | None]:
+    """Return one student's marks, and the sheet if it could be read."""
     student = key.student
     if not handed:
         return Mark(student, weights, MISSING), None
@@ -215,7 +216,7 @@ def _mark_student(
 
 
 def _answers_with_worked(handed_sheet: Sheet, key: Key, chain: Chain) -> dict[str, SheetAnswer]:
-    """Return the answers of a sheet after the worked lines, which have their printed numbers."""
+    """Return a student's answers behind the lines worked for the student, which have their printed numbers."""
     lines = [chain.by_name[name] for name in key.worked]
     tolerance = 0.5 * 10.0**-WORKED_DECIMALS
     worked = {line.name: SheetAnswer(worked_numbers(line), np.full(line.key.shape, tolerance), "") for line in lines}
@@ -231,7 +232,7 @@ def _answers_with_worked(handed_sheet: Sheet, key: Key, chain: Chain) -> dict[st
 
 
 def csv_text(grades: Grades) -> str:
-    """Return the marks as a table for a spreadsheet: totals, and the points of each line."""
+    """Return the marks of a class as CSV for a spreadsheet: totals, and the points of each line."""
     lines = tuple(dict.fromkeys(name for mark in grades.marks for name in mark.weights))
     rows = [[*HEADS[:-2], "handed in", *HEADS[-2:], *lines]]
     for mark in grades.marks:
@@ -248,7 +249,7 @@ def _escape_formula(cell: str) -> str:
 
 
 def text_table(grades: Grades) -> Iterator[str]:
-    """Yield the lines of a table of the marks, at most 80 columns wide; a long cause continues below its line."""
+    """Yield the lines of a table of a class's marks, at most 80 columns wide; a long cause goes below."""
     rows = [HEADS, *(mark.cells() for mark in grades.marks)]
     heads = len(HEADS) - 1
     widths = [max(cell_len(text.short(row[k])) for row in rows) for k in range(heads)]
@@ -258,22 +259,22 @@ def text_table(grades: Grades) -> Iterator[str]:
             text.left_of(cell, width) if k in (0, heads - 1) else text.right_of(cell, width)
             for k, (cell, width) in enumerate(zip(cells, widths, strict=True))
         ]
-        yield from _wrap("  ".join(padded), text.clean(row[heads]))
+        yield from _wrap_below("  ".join(padded), text.clean(row[heads]))
     for title, sentences in (("Not marked", grades.strays), ("To look at", grades.facts)):
         if sentences:
             more = [] if len(sentences) <= 10 else [f"and {len(sentences) - 10} more"]
             yield ""
             yield f"{title}:"
             for sentence in [*sentences[:10], *more]:
-                yield from _wrap("", text.clean(sentence))
+                yield from _wrap_below("", text.clean(sentence))
 
 
-def _wrap(line: str, rest: str) -> Iterator[str]:
-    """Yield a line with the rest behind it, or below it, indented, if that is too long or there is no line."""
+def _wrap_below(line: str, rest: str) -> Iterator[str]:
+    """Yield a line of the table of marks with the rest behind it, or wrapped below it if that is too long."""
     if line and cell_len(line) + 2 + cell_len(rest) <= text.WIDTH:
         yield f"{line}  {rest}".rstrip()
         return
     if line:
         yield line.rstrip()
     indent = "      " if line else "  "
-    yield from fill(indent, rest, len(indent))
+    yield from wrap_words(indent, rest, len(indent))

@@ -34,7 +34,7 @@ WEIGHTS, MARKS, PAGE = "weights.csv", "marks.csv", "class.html"  # files of an e
 
 
 def write_template(path: Path, chain: Chain, backward: bool, suffix: str) -> None:
-    """Write an empty sheet; an existing file is not overwritten."""
+    """Write an empty sheet to fill in by hand; an existing file is not overwritten."""
     if path.exists():
         raise FileError(f"cannot write {path}: the file exists, and an empty sheet would overwrite it")
     quantities = asked_quantities(chain, backward)
@@ -52,7 +52,7 @@ def empty_json(quantities: Sequence[Quantity]) -> str:
 
 
 def empty_csv(quantities: Sequence[Quantity]) -> str:
-    """Return an empty sheet as CSV: one line for a vector, and one for each row of a matrix."""
+    """Return an empty sheet to fill in, as CSV: one line for a vector, and one for each row of a matrix."""
     width = max((quantity.key.shape[-1] for quantity in quantities if quantity.key.ndim), default=1)
     lines: list[list[object]] = [["quantity", *range(width)]]
     for quantity in quantities:
@@ -73,7 +73,7 @@ def _to_lists(array: Any) -> Any:
 
 
 def _json(fields: Mapping[str, Any]) -> str:
-    """Return JSON with one field per line, so that a person can fill it in and an error can name the line."""
+    """Return JSON with one field per line, so that a person can fill in a sheet and an error can name the line."""
     lines = (f"  {json.dumps(name, ensure_ascii=False)}: {json.dumps(value)}" for name, value in fields.items())
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
@@ -82,7 +82,7 @@ def _json(fields: Mapping[str, Any]) -> str:
 
 
 def sheet_notebook(student: Student, problem: Problem, lines: tuple[list[Quantity], list[Quantity]], plan: Plan) -> str:
-    """Return the sheet as a notebook: the given arrays, a cell for each answer, and one that writes the answers."""
+    """Return a student's sheet as a notebook: the given arrays, a cell for each answer, one that writes them."""
     worked, quantities = lines
     name = markdown.escape(text.clean(student.name))
     written = f"`{student.file}.json`"
@@ -92,16 +92,16 @@ def sheet_notebook(student: Student, problem: Problem, lines: tuple[list[Quantit
             "title", "markdown", f"# An LSTM cell by hand: {name}\n\n{handout_page.instructions(plan, where)}"
         )
     ]
-    arrays = [f"{_variable(key)} = np.array({_to_lists(array)})" for key, array in problem.given_arrays().items()]
+    arrays = [f"{_python_name(key)} = np.array({_to_lists(array)})" for key, array in problem.given_arrays().items()]
     cells.append(notebook.cell("given", "code", "\n".join(["import json", "", "import numpy as np", "", *arrays])))
     if worked:
-        worked_arrays = [f"{_variable(line.name)} = np.array({_to_lists(worked_numbers(line))})" for line in worked]
+        worked_arrays = [f"{_python_name(line.name)} = np.array({_to_lists(worked_numbers(line))})" for line in worked]
         cells.append(notebook.cell("worked", "code", "\n".join(["# These lines are worked for you.", *worked_arrays])))
     for number, quantity in enumerate(quantities):
         label = f"`{quantity.name}`, shape {quantity.key.shape}"
         cells.append(notebook.cell(f"asked-{number}", "markdown", label))
-        cells.append(notebook.cell(f"answer-{number}", "code", f"{_variable(quantity.name)} = None"))
-    pairs = "\n".join(f"    {quantity.name!r}: {_variable(quantity.name)}," for quantity in quantities)
+        cells.append(notebook.cell(f"answer-{number}", "code", f"{_python_name(quantity.name)} = None"))
+    pairs = "\n".join(f"    {quantity.name!r}: {_python_name(quantity.name)}," for quantity in quantities)
     writing = (
         f"answers = {{\n{pairs}\n}}\n"
         "answers = {name: None if value is None else np.asarray(value).tolist() for name, value in answers.items()}\n"
@@ -112,8 +112,8 @@ def sheet_notebook(student: Student, problem: Problem, lines: tuple[list[Quantit
     return notebook.document(cells)
 
 
-def _variable(name: str) -> str:
-    """Return a quantity's name as a Python identifier."""
+def _python_name(name: str) -> str:
+    """Return a quantity's name as a Python identifier, for the notebook of an exercise."""
     plain = name.replace("γ", "gamma").replace("β", "beta").replace("μ", "mu").replace("[", "_").replace("]", "")
     identifier = re.sub(r"\W", "_", plain)
     return f"{identifier}_" if identifier in ("do", "is", "if", "in") else identifier
@@ -122,7 +122,7 @@ def _variable(name: str) -> str:
 def key_json(
     student: Student, place: int, problem: Problem, lines: tuple[list[Quantity], list[Quantity]], plan: Plan
 ) -> str:
-    """Return a key: the student, the given arrays, the worked lines, and every answer with all digits."""
+    """Return a student's key as JSON: the given arrays, the worked lines, and every answer with all digits."""
     variant = {
         name: value if value is None or isinstance(value, float) else str(value)
         for name, value in plan.variant.differences().items()
@@ -136,7 +136,7 @@ def key_json(
 
 
 def key_markdown(student: Student, problem: Problem, plan: Plan) -> str:
-    """Return the worked solution for every sequence."""
+    """Return a student's key as Markdown: the worked solution for every sequence."""
     name = markdown.escape(text.clean(student.name))
     worked = [f"# The key of {name}"]
     for sequence, steps in enumerate(problem.sequences()):
@@ -167,11 +167,11 @@ def write_exercise(folder: Path, students: Sequence[Student], plan: Plan) -> Non
             done(1)
         points = csv_lines([("quantity", "points"), *((quantity.name, 1) for quantity in quantities)])
         storage.write_text(temporary / WEIGHTS, points)
-        storage.write_text(temporary / "README.md", _readme(plan))
+        storage.write_text(temporary / "README.md", _teacher_readme(plan))
 
 
 def _write_student(folder: Path, student: Student, place: int, plan: Plan) -> list[Quantity]:
-    """Write one student's files, and return the asked quantities."""
+    """Write one student's sheets and keys, and return the asked quantities."""
     problem = plan.problem(student.name)
     chain = Chain(problem.sequences(), problem.dh, problem.dc)
     lines = split_lines(asked_quantities(chain, plan.backward), plan.worked)
@@ -187,7 +187,8 @@ def _write_student(folder: Path, student: Student, place: int, plan: Plan) -> li
     return lines[1]
 
 
-def _readme(plan: Plan) -> str:
+def _teacher_readme(plan: Plan) -> str:
+    """Return the README of an exercise, in Markdown, for its teacher."""
     return f"""# An exercise
 
 - `{SHEETS}/` is for the students: each has a page to print, a notebook and an empty `.csv`, with numbers of their own.

@@ -31,7 +31,7 @@ TableRow = tuple[str, tuple[str, ...]]  # its head and its cells, as markup
 def student_page(
     student: Student, problem: Problem, chain: Chain, lines: tuple[list[Quantity], list[Quantity]], plan: Plan
 ) -> str:
-    """Return the page of one student; of `lines`, the first are worked, and the others asked."""
+    """Return a student's sheet as an HTML page; of `lines`, the first are worked, and the others asked."""
     worked, quantities = lines
     title = "An LSTM cell by hand"
     where = "the blanks, or into the .csv file or the notebook beside this page"
@@ -42,7 +42,7 @@ def student_page(
 <p>{escape(instructions(plan, where))}</p>
 <h2>What is given</h2>
 <div class="given">{given_tables}</div>
-<p class="functions">{_nonlinearities([*worked, *quantities])}</p>
+<p class="functions">{_nonlinearity_formulas([*worked, *quantities])}</p>
 {worked_tables}
 <h2>What is asked</h2>
 {_line_tables(quantities, chain, plan)}
@@ -51,7 +51,7 @@ def student_page(
 
 
 def instructions(plan: Plan, where: str) -> str:
-    """Return the paragraph that explains the numbers and the task."""
+    """Return the paragraph of a student's sheet that explains the numbers and the task."""
     steps = f" over {plan.steps} steps" if plan.steps > 1 else ""
     batch = f" for a batch of {plan.batch} sequences" if plan.batch > 1 else ""
     paragraph = (
@@ -68,8 +68,8 @@ def instructions(plan: Plan, where: str) -> str:
     return f"{paragraph} Work out each quantity to at least 4 decimals and write it into {where}."
 
 
-def _nonlinearities(quantities: Sequence[Quantity]) -> str:
-    """Return the formulas of the nonlinearities."""
+def _nonlinearity_formulas(quantities: Sequence[Quantity]) -> str:
+    """Return MathML of the nonlinearities that a student's sheet uses, each as a formula."""
     calls = [node for quantity in quantities for node in nodes(quantity.right) if isinstance(node, FunctionCall)]
     activations = {call.name: call.activation for call in calls if call.activation is not None}
     formulas = []
@@ -83,6 +83,7 @@ def _nonlinearities(quantities: Sequence[Quantity]) -> str:
 
 
 def _given_tables(problem: Problem, chain: Chain, plan: Plan) -> Iterator[str]:
+    """Yield an HTML figure for each given array of a student's sheet: the weights, inputs and states."""
     symbols = {formula(symbol): symbol for symbol, _ in chain.given}
     for name, array in problem.given_arrays().items():
         if not plan.backward and name in ("dh", "dc_next"):
@@ -103,7 +104,7 @@ def _given_tables(problem: Problem, chain: Chain, plan: Plan) -> Iterator[str]:
 
 
 def _axis_labels(chain: Chain, name: str) -> list[tuple[str, ...]]:
-    """Return the labels of the last axes of a given array."""
+    """Return the labels of the rows and columns of a given array on a student's sheet."""
     base = name.partition("_")[0]
     recurrent = chain.names[UNITS if chain.sequences[0][0].parameters.projection is None else RECURRENT]
     return {
@@ -119,7 +120,7 @@ def _axis_labels(chain: Chain, name: str) -> list[tuple[str, ...]]:
 
 
 def _line_tables(quantities: Sequence[Quantity], chain: Chain, plan: Plan, *, worked: bool = False) -> str:
-    """Return lines in tables: consecutive ones of one step with the same entries stand in one."""
+    """Return HTML tables of a sheet's lines; lines of one step with the same entries share a table."""
     markup = []
     for step, step_quantities in groupby(quantities, lambda one: one.step):
         if plan.steps > 1:
@@ -138,7 +139,7 @@ def _quantity_labels(quantity: Quantity, chain: Chain) -> tuple[tuple[str, ...],
 
 
 def _table_rows(quantity: Quantity, names: Sequence[tuple[str, ...]], worked: bool) -> Iterator[TableRow]:
-    """Yield the rows of a quantity: its equation, or the row's label below the first row; and its cells."""
+    """Yield the HTML rows of a quantity on a student's sheet: its equation or row label, and its cells."""
     equation = (
         f'<span class="unseen">{text(quantity.equation)}</span>'
         f'<span aria-hidden="true"{_hue_class(quantity.symbol, quantity.name)}>'
@@ -152,7 +153,7 @@ def _table_rows(quantity: Quantity, names: Sequence[tuple[str, ...]], worked: bo
 
 
 def _split_tables(names: Sequence[str], rows: Sequence[TableRow], kind: str, label: str) -> Iterator[str]:
-    """Yield rows as a table, or as several narrower tables."""
+    """Yield rows of a student's sheet as an HTML table, or as several narrower tables."""
     headed = any(head for head, _ in rows)
     for start in range(0, len(names), WIDEST):
         part = slice(start, start + WIDEST)

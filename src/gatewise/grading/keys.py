@@ -27,7 +27,7 @@ class Key:
     problem: Problem
 
     def chain(self) -> Chain:
-        """Return the run to compare the answers with.
+        """Return the student's run to compare the answers with.
 
         Raises
         ------
@@ -43,7 +43,7 @@ class Key:
 
 
 def paths(folder: Path) -> list[Path]:
-    """Return the keys in the folder of an exercise."""
+    """Return the paths of the students' keys in the folder of an exercise."""
     keys = sorted((folder / KEYS).glob("[!.]*.json"))
     if not keys:
         fault = f"there is no key in {folder / KEYS}; gatewise exercise makes such a folder"
@@ -52,7 +52,7 @@ def paths(folder: Path) -> list[Path]:
 
 
 def read(path: Path) -> Key:
-    """Return a key.
+    """Return a student's key in an exercise, from its JSON file.
 
     Raises
     ------
@@ -67,8 +67,8 @@ def read(path: Path) -> Key:
         version = text.clean(str(more.get("version")))[:20]
         fault = f"it is a key of version {version}, and this version of gatewise reads {KEY['version']}"
         raise FileError(f"cannot read {path}: {fault}; make the exercise again")
-    student = Student(_text(path, more, "student"), path.stem, _texts(path, more, "roster"))
-    asked, worked = _texts(path, more, "asked"), _texts(path, more, "worked")
+    student = Student(_require_text(path, more, "student"), path.stem, _require_texts(path, more, "roster"))
+    asked, worked = _require_texts(path, more, "asked"), _require_texts(path, more, "worked")
     try:
         place = int(more["place"])
     except (KeyError, TypeError, ValueError, ArithmeticError):
@@ -76,13 +76,15 @@ def read(path: Path) -> Key:
     return Key(student, place, asked, worked, read_problem(key_sheet))
 
 
-def _text(path: Path, more: Mapping[str, Any], name: str) -> str:
+def _require_text(path: Path, more: Mapping[str, Any], name: str) -> str:
+    """Return a text from a key of an exercise, or raise a FileError if it is none."""
     if not isinstance(more.get(name), str):
         raise FileError(f"cannot read {path}: its {name} must be a text")
     return str(more[name])
 
 
-def _texts(path: Path, more: Mapping[str, Any], name: str) -> tuple[str, ...]:
+def _require_texts(path: Path, more: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Return a list of texts from a key of an exercise, or raise a FileError if it is none."""
     value = more.get(name)
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise FileError(f"cannot read {path}: its {name} must be a list of texts")

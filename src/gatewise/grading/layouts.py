@@ -71,16 +71,16 @@ class _Head:
     step: int | None
     quantity: int | None
     value: int | None
-    at: int  # the row below the head
+    first_row: int  # its index, below the head
 
-    def pieces_of(self, row: _SheetRow, at: int) -> list[SheetPiece] | None:
-        """Return the pieces in a row of the table; None if the row does not belong to it."""
+    def pieces_of(self, row: _SheetRow, index: int) -> list[SheetPiece] | None:
+        """Return the pieces of a sheet in a row of the table; None if the row does not belong to it."""
         cells = row.cells + [""] * (len(self.names) - len(row.cells))
         labels = {n: _LABEL.fullmatch(cells[n]) for n in (self.unit, self.step) if n is not None}
         numbers = {n: int(label[1]) for n, label in labels.items() if label}
         if len(numbers) < len(labels):
             return None
-        unit = numbers[self.unit] if self.unit is not None else 0 if labels else at - self.at
+        unit = numbers[self.unit] if self.unit is not None else 0 if labels else index - self.first_row
         step = "" if self.step is None else f"[{numbers[self.step]}]"
         if self.quantity is not None and self.value is not None:
             return [SheetPiece(row.line, cells[self.quantity] + step, [cells[self.value]], unit)]
@@ -91,7 +91,7 @@ class _Head:
 
 
 def iterate_pieces(path: Path, text: str) -> Iterator[SheetPiece]:
-    """Yield the pieces of a text sheet in any layout.
+    """Yield the pieces of a hand-worked text sheet in any layout: names, each with its numbers.
 
     A line is a name and its numbers: in cells; after =, : or ≈; or in brackets, which may go over several lines. A line
     of names is the head of a table with a column for each quantity and a row for each unit, or step.
@@ -103,9 +103,9 @@ def iterate_pieces(path: Path, text: str) -> Iterator[SheetPiece]:
     """
     rows = _split_rows(path, text)
     head: _Head | None = None
-    at = -1
-    while (at := at + 1) < len(rows):
-        row = rows[at]
+    index = -1
+    while (index := index + 1) < len(rows):
+        row = rows[index]
         assignment = _match_assignment(row.raw)
         if assignment:
             head = None
@@ -114,25 +114,26 @@ def iterate_pieces(path: Path, text: str) -> Iterator[SheetPiece]:
                     row.line, assignment["name"], "", says="t=… may be a step or a value; write f[1] for step 1 of f"
                 )
             elif assignment["name"].strip().casefold() not in ABOUT:
-                name, (written, at) = assignment["name"].strip(), _join_lines(_text_after_sign(assignment), rows, at)
-                rows_below = [] if written else _matrix_below(name, rows, at)
+                name = assignment["name"].strip()
+                written, index = _join_bracket_lines(_text_after_sign(assignment), rows, index)
+                rows_below = [] if written else _matrix_below(name, rows, index)
                 yield from rows_below or [_split_unit(SheetPiece(row.line, name, written))]
-                at += len(rows_below)
+                index += len(rows_below)
             continue
-        table = None if head is None else head.pieces_of(row, at)
+        table = None if head is None else head.pieces_of(row, index)
         if table is not None:
             yield from table
             continue
-        head = _table_head(rows, at)
+        head = _table_head(rows, index)
         if head is None and row.cells[0].casefold() not in ABOUT and not _is_column_count(row.cells):
             name, *numbers = row.cells
-            rows_below = [] if any(numbers) else _matrix_below(name, rows, at)
+            rows_below = [] if any(numbers) else _matrix_below(name, rows, index)
             yield from rows_below or [_split_unit(SheetPiece(row.line, name, numbers, row=True))]
-            at += len(rows_below)
+            index += len(rows_below)
 
 
 def _match_assignment(line: str) -> re.Match[str] | None:
-    """Return a line's name and the text written for it, outside of cells; None if it is no such line."""
+    """Return the name and the numbers of a sheet's line such as f = 0.49; None if it is no such line."""
     match = _ASSIGNED.fullmatch(line) if any(sign in line for sign in "=:≈") else None
     if match is None and "[" in line and (match := _BRACKETED.fullmatch(line)):
         end = match["text"].rstrip()
@@ -141,7 +142,7 @@ def _match_assignment(line: str) -> re.Match[str] | None:
 
 
 def _split_unit(piece: SheetPiece) -> SheetPiece:
-    """Return a piece; one that is named f (unit 0) gets that unit."""
+    """Return a piece of a sheet; one that is named f (unit 0) gets that unit."""
     units = list(_OF_UNIT.finditer(piece.name[: LONGEST + 1]))
     if len(units) != 1:
         return piece
@@ -150,42 +151,42 @@ def _split_unit(piece: SheetPiece) -> SheetPiece:
 
 
 def _split_rows(path: Path, text: str) -> list[_SheetRow]:
-    """Return the rows that are not empty, each as cells and as raw text."""
+    """Return the rows of a text sheet that are not empty, each as cells and as raw text."""
     if text.count("\n") > MOST_LINES or text.count("\r") > MOST_LINES or max(map(text.count, ",;\t|[(")) > MOST_CELLS:
         raise FileError(f"cannot read {path}: a sheet may have at most {MOST_LINES:,} lines and {MOST_CELLS:,} cells")
     declared = _SEPARATOR.match(text)
-    mark = declared[1] if declared else _separator(text)
+    separator = declared[1] if declared else _cell_separator(text)
     if declared:
         text = text[declared.end() :]
     if '"' in text:
-        lines = [(line, cells, mark.join(cells)) for line, cells in tables.rows(path, text, delimiter=mark)]
+        lines = [(line, cells, separator.join(cells)) for line, cells in tables.rows(path, text, delimiter=separator)]
     else:
         numbered_lines = enumerate(_LINE_END.split(text), 1)
         plain = ((line, _BULLET.sub("", _REMARK.sub("", raw.strip()))) for line, raw in numbered_lines)
-        lines = [(line, [cell.strip() for cell in raw.split(mark)], raw.strip()) for line, raw in plain]
+        lines = [(line, [cell.strip() for cell in raw.split(separator)], raw.strip()) for line, raw in plain]
     sheet_rows = []
     for line, cells, raw in lines:
         if raw.startswith("#") or not _HOLDS.search(raw):
             continue
         if raw.startswith("|") and raw.endswith("|"):
             cells = [cell.strip() for cell in raw.strip("|").split("|")]
-        sheet_rows.append(_SheetRow(line, _split_row(cells), raw))
+        sheet_rows.append(_SheetRow(line, _split_blanks(cells), raw))
     return sheet_rows
 
 
-def _separator(text: str) -> str:
-    """Return the most frequent separator of cells."""
+def _cell_separator(text: str) -> str:
+    """Return the most frequent separator of cells in a text sheet: a comma, semicolon or tab."""
     counts = dict.fromkeys(tables.SEPARATORS, 0)
     for line in (re.sub(r'"[^"]*"', "", text) if '"' in text else text).splitlines():
         if not line.startswith("#") and not _match_assignment(line):
-            for mark in counts:
-                counts[mark] += mark in line
-    most = max(counts.values())
-    return next(mark for mark in counts if counts[mark] == most) if most else ","
+            for separator in counts:
+                counts[separator] += separator in line
+    largest = max(counts.values())
+    return next(separator for separator in counts if counts[separator] == largest) if largest else ","
 
 
-def _split_row(cells: list[str]) -> list[str]:
-    """Return the cells of a row; if only blanks separate them, the name and each number."""
+def _split_blanks(cells: list[str]) -> list[str]:
+    """Return the cells of a sheet's row; if only blanks separate them, the name and each number."""
     if any(cells[1:]):
         return cells
     tokens = cells[0].replace(" %", "%").split()
@@ -199,25 +200,25 @@ def _split_row(cells: list[str]) -> list[str]:
     return [*([" ".join(tokens[:first])] if first else []), *tokens[first:]]
 
 
-def _join_lines(text: str, rows: Sequence[_SheetRow], at: int) -> tuple[str, int]:
-    """Return the text after a sign, joined with the lines that continue its brackets, and the last line's index."""
+def _join_bracket_lines(text: str, rows: Sequence[_SheetRow], index: int) -> tuple[str, int]:
+    """Return the text after a sign, joined with the lines that continue its brackets, and the last one's index."""
     lines = [text]
-    if not text and at + 1 < len(rows) and _OPENING.match(rows[at + 1].raw):
-        at += 1
-        lines.append(rows[at].raw)
+    if not text and index + 1 < len(rows) and _OPENING.match(rows[index + 1].raw):
+        index += 1
+        lines.append(rows[index].raw)
     still_open = sum(map(_open_brackets, lines))
-    while still_open > 0 and at + 1 < len(rows) and _CONTINUED.match(rows[at + 1].raw):
-        at += 1
-        lines.append(rows[at].raw)
+    while still_open > 0 and index + 1 < len(rows) and _CONTINUED.match(rows[index + 1].raw):
+        index += 1
+        lines.append(rows[index].raw)
         still_open += _open_brackets(lines[-1])
-    return " ".join(lines).strip(), at
+    return " ".join(lines).strip(), index
 
 
 def _text_after_sign(assignment: re.Match[str]) -> str:
-    """Return the text after a sign; of f = σ(a_f) = 0.49, after the last sign."""
+    """Return the numbers in a sheet's line: the text after its sign; of f = σ(a_f) = 0.49, after the last."""
     text = assignment["text"]
-    at = max(text.rfind("="), text.rfind("≈"))
-    formula = text[: max(at, 0)]
+    index = max(text.rfind("="), text.rfind("≈"))
+    formula = text[: max(index, 0)]
     equal = (
         assignment.re is _ASSIGNED
         and assignment.string[assignment.end("name") : assignment.start("text")].strip() != ":"
@@ -229,12 +230,12 @@ def _text_after_sign(assignment: re.Match[str]) -> str:
         level += (letter in "[(") - (letter in "])")
         if letter in ",;\t" and level == 0:  # another quantity follows
             return text
-    return text[at + 1 :].strip()
+    return text[index + 1 :].strip()
 
 
-def _matrix_below(name: str, rows: Sequence[_SheetRow], at: int) -> list[SheetPiece]:
-    """Return the rows of numbers that follow a row with a name alone."""
-    following = (rows[n] for n in range(at + 1, len(rows)))
+def _matrix_below(name: str, rows: Sequence[_SheetRow], index: int) -> list[SheetPiece]:
+    """Return the rows of numbers that follow a sheet's row with a name alone."""
+    following = (rows[n] for n in range(index + 1, len(rows)))
     below = takewhile(lambda row: all(is_number(cell) or is_blank(cell) for cell in row.cells), following)
     return [SheetPiece(row.line, name, row.cells, row=True) for row in below]
 
@@ -250,9 +251,9 @@ def _open_brackets(text: str) -> int:
     return sum(text.count(mark) for mark in "[(") - sum(text.count(mark) for mark in "])")
 
 
-def _table_head(rows: Sequence[_SheetRow], at: int) -> _Head | None:
-    """Return the columns of a table if a row is its head; otherwise None."""
-    cells, below = rows[at].cells, rows[at + 1].cells if at + 1 < len(rows) else []
+def _table_head(rows: Sequence[_SheetRow], index: int) -> _Head | None:
+    """Return the columns of a sheet's table if a row is its head; otherwise None."""
+    cells, below = rows[index].cells, rows[index + 1].cells if index + 1 < len(rows) else []
     cells = cells[: max((n for n, cell in enumerate(cells, 1) if cell), default=1)]
     if len(cells) == 1:  # columns with blanks between them
         cells = _split_head(cells[0], len(below))
@@ -265,22 +266,22 @@ def _table_head(rows: Sequence[_SheetRow], at: int) -> _Head | None:
 
     unit, step, quantity, value = (column(allowed) for allowed in (UNITS, STEPS, HEADS, VALUES))
     if quantity is not None and value is not None:
-        return _Head(cells, unit, step, quantity, value, at + 1)
+        return _Head(cells, unit, step, quantity, value, index + 1)
     if quantity is not None:
         return None
     if not cells[0]:
         unit = 0
     if unit is None and step is None and len(below) == len(cells) + 1:  # the labels of the rows have no head
         cells, unit = ["", *cells], 0
-    head = _Head(cells, unit, step, None, None, at + 1)
+    head = _Head(cells, unit, step, None, None, index + 1)
     if unit is not None or step is not None:
-        return head if len(cells) > 1 and below and head.pieces_of(rows[at + 1], at + 1) is not None else None
+        return head if len(cells) > 1 and below and head.pieces_of(rows[index + 1], index + 1) is not None else None
     numbers = all(is_number(cell) or is_blank(cell) for cell in below) and any(map(is_number, below))
     return head if numbers and len(below) <= len(cells) and is_number(below[0]) else None
 
 
 def _split_head(cell: str, columns: int) -> list[str]:
-    """Return names with blanks between them, if they are as many as the columns below them, with or without labels."""
+    """Return the column names in a table head with blanks between them, if they fit the columns below them."""
     for names in (re.split(r"  +", cell), cell.split()):
         if len(names) > 1 and len(names) in (columns, columns - 1):
             return names

@@ -149,7 +149,7 @@ def check(
         raise OptionError(f"answers must be arrays by name or the path of a sheet, not {type(answers).__name__}")
     answers_by_name, faults = match_answers(chain, sheet)
     with np.errstate(all="ignore"):  # numbers of any size are written
-        verdicts = _explain(*judge_rounded_or_cut(chain, answers_by_name))
+        verdicts = _explain_verdicts(*judge_rounded_or_cut(chain, answers_by_name))
     strange = [
         verdict for verdict in verdicts if verdict.status == WRONG and verdict.written is None and not verdict.causes
     ]
@@ -166,18 +166,18 @@ def _line_number(fault: Fault) -> int:
     return int(number) if number.isdecimal() else 0
 
 
-def _explain(judge: Judge, cut: Mapping[str, SheetAnswer]) -> list[Verdict]:
-    """Return the verdicts, with the causes of what is wrong."""
+def _explain_verdicts(judge: Judge, cut: Mapping[str, SheetAnswer]) -> list[Verdict]:
+    """Return the verdicts on a sheet, with the causes of its wrong lines; `cut` holds its answers if cut off."""
     wrong = [quantity.name for quantity in judge.wrong]
     judges = [judge, Judge(judge.chain, judge.answers, wrong)] if len(wrong) > 1 else [judge]
     turns = count()
     searches = [CauseSearch(judge_used, wrong, turns) for judge_used in judges if wrong]
     verdicts, explained, unexplained = [], 0, 0
     for name, verdict in judge.judged.items():
-        apart = judges[-1].judged[name]  # judged with right numbers in the place of wrong ones
-        if verdict.status == WRONG and apart.status != WRONG:
-            verdict = apart
-        if verdict.status == CLOSE and name in cut and _is_cut(judge.chain.by_name[name], cut[name]):
+        separate_verdict = judges[-1].judged[name]  # judged with right numbers in the place of wrong ones
+        if verdict.status == WRONG and separate_verdict.status != WRONG:
+            verdict = separate_verdict
+        if verdict.status == CLOSE and name in cut and _is_cut_off(judge.chain.by_name[name], cut[name]):
             verdict = replace(verdict, remark="its digits are cut off, not rounded")
         if verdict.status == WRONG and not (unexplained > 2 * MOST_UNEXPLAINED and not explained):
             verdict = _with_causes(verdict, judge, searches)
@@ -196,7 +196,7 @@ def _with_causes(verdict: Verdict, judge: Judge, searches: Sequence[CauseSearch]
     """Return a verdict with causes, searched with the person's own numbers and then with right ones."""
     quantity = judge.chain.by_name[verdict.name]
     if judge.answers[verdict.name].values.shape != quantity.key.shape:
-        return _explain_shape(judge, searches[0], quantity, verdict)
+        return _explain_wrong_shape(judge, searches[0], quantity, verdict)
     for search in searches:
         causes = search.causes(quantity)
         if causes.causes or quantity.place not in judge.tainted:
@@ -204,13 +204,14 @@ def _with_causes(verdict: Verdict, judge: Judge, searches: Sequence[CauseSearch]
     return replace(verdict, causes=causes.causes, more=causes.more, digits=causes.digits)
 
 
-def _is_cut(quantity: Quantity, answer: SheetAnswer) -> bool:
+def _is_cut_off(quantity: Quantity, answer: SheetAnswer) -> bool:
+    """Return whether the digits of an answer are cut off: rounded, it would differ from the key."""
     written = np.isfinite(answer.values)
     off = np.abs(answer.values - quantity.key) > answer.tolerance + rounding(quantity.key)
     return bool(off[written].any())
 
 
-def _explain_shape(judge: Judge, search: CauseSearch, quantity: Quantity, verdict: Verdict) -> Verdict:
+def _explain_wrong_shape(judge: Judge, search: CauseSearch, quantity: Quantity, verdict: Verdict) -> Verdict:
     """Return a verdict with the cause of a wrong shape: a mistake, a missing batch sum, or rows for columns."""
     chain, name, answer = judge.chain, quantity.name, judge.answers[quantity.name]
     causes = search.causes_of_shape(quantity, answer)
@@ -218,14 +219,14 @@ def _explain_shape(judge: Judge, search: CauseSearch, quantity: Quantity, verdic
         return replace(verdict, causes=causes.causes, more=causes.more)
     expected, slack = judge.follows_from(quantity)
     if quantity.summed and answer.values.shape == (chain.batch, *quantity.key.shape):
-        value, mended = search.unsummed(quantity), replace(answer, values=answer.values.sum(0))
+        value, corrected_answer = search.sequence_gradients(quantity), replace(answer, values=answer.values.sum(0))
         kind, says = "sum over the batch missing", f"the sum over the batch is missing from {name}"
     elif answer.values.ndim == 2 and answer.values.shape[::-1] == quantity.key.shape:
-        value, slack, mended = expected.T, slack.T, replace(answer, values=answer.values.T)
+        value, slack, corrected_answer = expected.T, slack.T, replace(answer, values=answer.values.T)
         kind, says = "rows and columns exchanged", f"the rows and columns of {name} are exchanged"
     else:
         return verdict
     if agrees(answer, value, slack + rounding(value)):
         return replace(verdict, causes=(Cause(kind, says, LIKELY, value),))
-    answer_in_shape = replace(mended, tolerance=np.full(quantity.key.shape, answer.tolerance.max()))
+    answer_in_shape = replace(corrected_answer, tolerance=np.full(quantity.key.shape, answer.tolerance.max()))
     return Judge(chain, {**judge.answers, name: answer_in_shape}).judged[name]

@@ -13,7 +13,7 @@ GIVEN = ("x", "h_prev", "c_prev", "dh", "dc_next")
 
 
 def match_answers(chain: Chain, sheet: Sheet) -> tuple[dict[str, SheetAnswer], list[Fault]]:
-    """Return the answers by the names of their quantities, and faults for all other lines of the sheet."""
+    """Return a sheet's answers by the names of the run's quantities, and faults for all its other lines."""
     answers: dict[str, SheetAnswer] = {}
     faults, names_by_quantity = list(sheet.faults), dict[str, str]()
     for name, answer in sheet.answers.items():
@@ -42,6 +42,7 @@ def shape_fault(name: str, answer: SheetAnswer, quantity: Quantity) -> Fault:
 
 
 def _describe_unknown(chain: Chain, name: str) -> str:
+    """Return the fault of a sheet's name that means no asked quantity, with a suggestion if one resembles it."""
     known_names, short_name = list(chain.by_name), name if len(name) <= 40 else f"{name[:40]}…"
     if name.partition("[")[0] in GIVEN or name[:2] in ("W_", "b_"):
         return f"{short_name!r} is given, not asked"

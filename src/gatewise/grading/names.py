@@ -42,7 +42,7 @@ _SUFFIX = re.compile(r"(.+?)(?:\.|_| )grad(?:ient)?")
 
 
 def find(name: str, known: Collection[str]) -> str | None:
-    """Return the known quantity that a name means; None if it is none of them, or could be several.
+    """Return the known quantity of an LSTM that a person's name for it means; None if it is none, or ambiguous.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def find(name: str, known: Collection[str]) -> str | None:
         return None
     base, step = _split_step(_without_latex(name))
     quantity = _find_quantity(
-        base, _meanings_of_spellings(frozenset(known_name.partition("[")[0] for known_name in known))
+        base, _quantities_by_spelling(frozenset(known_name.partition("[")[0] for known_name in known))
     )
     if quantity is None:
         return None
@@ -83,7 +83,7 @@ def suggestion(name: str, known: Collection[str]) -> str | None:
 
 
 def _without_latex(name: str) -> str:
-    """Return a name on one line, without LaTeX markup."""
+    """Return a person's name of a quantity on one line, without LaTeX markup."""
     line = " ".join(name.replace("\N{COMBINING TILDE}", "~").replace("\N{MINUS SIGN}", "-").split())
     line = line.replace("$", "").replace("ₜ", "_t").replace("\N{MICRO SIGN}", "μ")
     if "\\" in line:
@@ -93,7 +93,7 @@ def _without_latex(name: str) -> str:
 
 
 def _split_step(name: str) -> tuple[str, int | None]:
-    """Return a name without its step, and the step."""
+    """Return a person's name of a quantity without its step, and the step."""
     matches = list(_STEP.finditer(name))
     if len(matches) != 1:
         return name, None
@@ -108,13 +108,13 @@ def _find_quantity(name: str, spellings: dict[str, frozenset[str]]) -> str | Non
     for mark, inner in tries:
         at_this_step = _THIS_STEP.sub("", inner)
         for spelled in (inner, at_this_step, _casefold_key(at_this_step)):
-            quantities = spellings.get(_squeeze(spelled))
+            quantities = spellings.get(_without_separators(spelled))
             if quantities is not None:
                 return mark + next(iter(quantities)) if len(quantities) == 1 else None
     return None
 
 
-def _squeeze(name: str) -> str:
+def _without_separators(name: str) -> str:
     """Return a name without the separators of its parts."""
     return re.sub(r"[\s_\-{},\\]", "", _LAST_STEP.sub("tm1", name))
 
@@ -124,25 +124,25 @@ def _casefold_key(name: str) -> str:
 
 
 @lru_cache(maxsize=16)
-def _meanings_of_spellings(known: frozenset[str]) -> dict[str, frozenset[str]]:
-    """Return the quantities that each spelling may mean."""
+def _quantities_by_spelling(known: frozenset[str]) -> dict[str, frozenset[str]]:
+    """Return the quantities that each spelling of a name may mean, for names that people write on sheets."""
     quantities = {name.removeprefix("d") for name in known} | {"x", "h_prev", "c_prev", "h", "c"}
     quantities |= {f"{base}_{k}" for base in "Wb" for k in LETTERS}
-    meanings: dict[str, frozenset[str]] = {_squeeze(name): frozenset([name]) for name in quantities}
+    by_spelling: dict[str, frozenset[str]] = {_without_separators(name): frozenset([name]) for name in quantities}
     aliases: dict[str, set[str]] = {}
     for name in quantities:
-        for alias in _iterate_aliases(name):
-            if _squeeze(alias) not in meanings:
-                aliases.setdefault(_squeeze(alias), set()).add(name)
-    meanings |= {alias: frozenset(names) for alias, names in aliases.items()}
+        for alias in _other_spellings(name):
+            if _without_separators(alias) not in by_spelling:
+                aliases.setdefault(_without_separators(alias), set()).add(name)
+    by_spelling |= {alias: frozenset(names) for alias, names in aliases.items()}
     folded: dict[str, set[str]] = {}
-    for spelled, names in meanings.items():
-        folded.setdefault(_squeeze(_casefold_key(spelled)), set()).update(names)
-    return {alias: frozenset(names) for alias, names in folded.items()} | meanings
+    for spelled, names in by_spelling.items():
+        folded.setdefault(_without_separators(_casefold_key(spelled)), set()).update(names)
+    return {alias: frozenset(names) for alias, names in folded.items()} | by_spelling
 
 
-def _iterate_aliases(name: str) -> Iterator[str]:
-    """Yield the other spellings of a quantity's name."""
+def _other_spellings(name: str) -> Iterator[str]:
+    """Yield the other spellings of a quantity's name: notations' symbols, words, Greek letters spelled out."""
     base, _, sub = name.partition("_")
     for notation in NOTATIONS.values():
         for symbol in {Symbol(name), Symbol(base, sub)}:

@@ -48,7 +48,7 @@ def tidy(text: str) -> str:
 
 
 def _match_number(text: str) -> re.Match[str] | None:
-    """Return the parts of a number: sign, digits before and after the decimal mark, exponent, percent."""
+    """Return the parts of a hand-written number: sign, digits around the decimal mark, exponent, percent."""
     match = _NUMERAL.fullmatch(text)
     if match is None:
         raised = _EXPONENT.sub(lambda match: "^" + match[0].translate(_RAISED), text)
@@ -64,6 +64,7 @@ class DecimalMarks:
     """
 
     def __init__(self, numerals: Iterable[str]) -> None:
+        """Find the decimal marks that the numerals of a sheet use for sure."""
         self.sure = {".": False, ",": False}
         for numeral in numerals:
             for mark in self.sure:
@@ -71,7 +72,7 @@ class DecimalMarks:
                     self.sure[mark] = True
 
     def number(self, text: str) -> tuple[float, float] | None:
-        """Return a number, and half a unit of its last digit; None for a blank.
+        """Return a hand-written number, and half a unit of its last digit; None for a blank.
 
         Raises
         ------
@@ -87,8 +88,8 @@ class DecimalMarks:
             raise ValueError(f"{shown(text, 60)!r} is not a number")
         sign, integer, mark, part, exponent, percent = match.groups()
         if mark and (self.sure[","] or mark == ",") and _THOUSANDS.fullmatch(sign + integer + mark + part):
-            other = "," if mark == "." else "."
-            if not self.sure[mark] or self.sure[other]:
+            other_mark = "," if mark == "." else "."
+            if not self.sure[mark] or self.sure[other_mark]:
                 raise ValueError(
                     f"{shown(text, 60)!r} may be {integer}.{part} or {integer}{part}; decimals must be marked by points"
                     " throughout, or by commas throughout"
@@ -97,14 +98,14 @@ class DecimalMarks:
         value = float(f"{sign}{integer}.{part}e{shift}")
         if abs(value) == float("inf"):
             raise ValueError(f"{shown(text, 60)!r} is too large")
-        last = shift - len(part)
+        last_exponent = shift - len(part)
         if value == 0:  # written 0e9, it is a zero all the same
-            last = min(last, 0)
-        return value, 0.5 * 10.0 ** max(-300, min(last, 300))
+            last_exponent = min(last_exponent, 0)
+        return value, 0.5 * 10.0 ** max(-300, min(last_exponent, 300))
 
 
 def iterate_numerals(nested: Nested) -> Iterator[str]:
-    """Yield the numerals in nested lists."""
+    """Yield the numerals in nested lists, as they are written on a sheet."""
     if isinstance(nested, str):
         yield nested
         return
@@ -113,7 +114,7 @@ def iterate_numerals(nested: Nested) -> Iterator[str]:
 
 
 def parse_numbers(text: str) -> Nested:
-    """Return the numerals in a text with brackets, commas, semicolons or blanks between them, as nested lists.
+    """Return the numerals in a sheet's text, between brackets, commas, semicolons or blanks, as nested lists.
 
     Raises
     ------
@@ -132,7 +133,7 @@ def parse_numbers(text: str) -> Nested:
         text, comma, keywords = text.partition(",") if call else (text, "", "")
         if not _KEYWORDS.fullmatch(comma + keywords):
             raise ValueError(f"{shown(text + comma + keywords, 60)!r} is not a number")
-        return _split_run(text, bracketed=False)
+        return _split_numerals(text, bracketed=False)
     numbers, rest = _parse_brackets(text)
     if rest and rest not in TRANSPOSED and not (call and _KEYWORDS.fullmatch(rest)):
         raise ValueError(f"what follows the brackets is not a number: {shown(rest, 60)!r}")
@@ -140,7 +141,7 @@ def parse_numbers(text: str) -> Nested:
 
 
 def _parse_brackets(text: str) -> tuple[Nested, str]:
-    """Return the lists in a text that begins with a bracket, and the text after the last of them."""
+    """Return the numerals in a text that begins with a bracket, as nested lists, and the text after the last list."""
     result: list[Nested] = []
     path = [result]
     for match in _BRACKETS.finditer(text):
@@ -156,7 +157,7 @@ def _parse_brackets(text: str) -> tuple[Nested, str]:
                 raise ValueError("a bracket is closed that was not opened")
         elif len(path) > 1:
             if part.strip(" ,;"):
-                numerals = _split_run(part.strip(" ").rstrip(",; "), bracketed=True)
+                numerals = _split_numerals(part.strip(" ").rstrip(",; "), bracketed=True)
                 path[-1].extend([numerals] if isinstance(numerals, str) else numerals)
         elif part.strip(" ,;"):
             return result[0] if len(result) == 1 else result, text[match.start() :].strip()
@@ -165,27 +166,27 @@ def _parse_brackets(text: str) -> tuple[Nested, str]:
     return result[0] if len(result) == 1 else result, ""
 
 
-def _split_run(run: str, *, bracketed: bool) -> Nested:
+def _split_numerals(text: str, *, bracketed: bool) -> Nested:
     """Return the numerals of a text without brackets: a list, or lists if semicolons end rows of several."""
-    if ";" in run:
+    if ";" in text:
         parts = [
-            part if is_number(part) or " " not in part else _split_run(part, bracketed=False)
-            for part in map(str.strip, run.split(";"))
+            part if is_number(part) or " " not in part else _split_numerals(part, bracketed=False)
+            for part in map(str.strip, text.split(";"))
         ]
         rows = any(isinstance(part, list) for part in parts)
         return [part if isinstance(part, list) else [part] for part in parts] if rows else parts
-    if "," not in run:
-        return run.split(" ") if " " in run else run
-    if ", " in run or "." in run or run.endswith(","):
-        spaced = [part.strip() for part in run.split(", ")]
-        if "." not in run and all("," in part for part in spaced):
+    if "," not in text:
+        return text.split(" ") if " " in text else text
+    if ", " in text or "." in text or text.endswith(","):
+        spaced = [part.strip() for part in text.split(", ")]
+        if "." not in text and all("," in part for part in spaced):
             return spaced  # 0,49, 0,50: those between the numbers have a blank
-        if "." not in run and any("," in part for part in spaced):
-            raise ValueError(f"which of the commas in {shown(run, 60)!r} mark decimals is unclear")
-        return [number for part in run.split(",") for number in (part.strip().split(" ") if part.strip() else [""])]
-    if " " in run:
-        return run.split(" ")  # 0,49 0,50
-    if run.count(",") == 1 and not bracketed:
-        left, _, right = run.partition(",")
-        raise ValueError(f"{shown(run, 60)!r} may be {shown(left, 20)}.{shown(right, 20)}, or two numbers")
-    return run.split(",")
+        if "." not in text and any("," in part for part in spaced):
+            raise ValueError(f"which of the commas in {shown(text, 60)!r} mark decimals is unclear")
+        return [number for part in text.split(",") for number in (part.strip().split(" ") if part.strip() else [""])]
+    if " " in text:
+        return text.split(" ")  # 0,49 0,50
+    if text.count(",") == 1 and not bracketed:
+        left, _, right = text.partition(",")
+        raise ValueError(f"{shown(text, 60)!r} may be {shown(left, 20)}.{shown(right, 20)}, or two numbers")
+    return text.split(",")

@@ -15,7 +15,7 @@ HEAD = "quantity"
 
 
 def read(path: str | os.PathLike[str], asked: Sequence[str]) -> dict[str, float]:
-    """Return the points of each asked line; a line that the file leaves out has none.
+    """Return the points of each asked line of an exercise, from a table; a line left out has none.
 
     A name without its step, such as ``f``, stands for the line of every step.
 
@@ -50,6 +50,7 @@ def read(path: str | os.PathLike[str], asked: Sequence[str]) -> dict[str, float]
 
 
 def _parse_points(cell: str, where: str) -> float:
+    """Return the points in a cell of the table, or raise a FileError that begins with `where`."""
     try:
         value = float(cell)
     except ValueError:

@@ -41,12 +41,12 @@ class Problem:
     dc: Array
 
     def sequences(self) -> list[list[Step]]:
-        """Return the steps of every sequence."""
+        """Return the steps of every sequence of the problem, run by its cell."""
         trace = LSTM.from_cells(self.parameters).trace(self.x, ((self.state,),), engine="reference")[0]
         return [[trace.step(t, sequence) for t in range(len(trace))] for sequence in range(trace.batch_size)]
 
     def given_arrays(self) -> dict[str, Array]:
-        """Return all given arrays by name, without the axis of a single sequence or of a single step."""
+        """Return all given arrays of the problem by name, without the axis of a single sequence or of a single step."""
         arrays = dict(_named_parameters(self.parameters))
         has_one_step, has_one_sequence = len(self.x) == 1, self.x.shape[1] == 1
         arrays["x"] = (
@@ -59,7 +59,7 @@ class Problem:
 
 
 def read_problem(sheet: Sheet, switches: Mapping[str, Any] | None = None) -> Problem:
-    """Return the problem in a file: its weights, inputs and states, and in a JSON file its variant.
+    """Return the cell, inputs and states in a file of named numbers; in a JSON file also its variant.
 
     Raises
     ------
@@ -73,12 +73,12 @@ def read_problem(sheet: Sheet, switches: Mapping[str, Any] | None = None) -> Pro
     for name, values in written.items():
         if np.isnan(values).any():
             raise FileError(f"{sheet.source}: {sheet.answers[name].place}: {name!r} is not filled in")
-    parameter_arrays = dict(_assemble_arrays(sheet, written, variant))
+    parameter_arrays = dict(_assemble_parameters(sheet, written, variant))
     try:
         p = Parameters(variant=variant, **parameter_arrays)
     except (ShapeError, OptionError) as problem:
         raise FileError(f"{sheet.source}: {problem}") from None
-    x = _require(sheet, written, "x")
+    x = _require_array(sheet, written, "x")
     if x.ndim == 2 and x.shape == (p.input_size, 1) and p.input_size > 1:  # a column
         x = x.T
     x = x[None, None] if x.ndim == 1 else x[:, None] if x.ndim == 2 else x
@@ -88,9 +88,10 @@ def read_problem(sheet: Sheet, switches: Mapping[str, Any] | None = None) -> Pro
     batch = x.shape[1]
 
     def read_state(name: str, size: int, default: float | None) -> Array:
+        """Return an initial state or final gradient of the problem for every sequence of the batch."""
         if name not in written and default is not None:
             return np.full((batch, size), default)
-        values = _require(sheet, written, name)
+        values = _require_array(sheet, written, name)
         if values.shape in ((size,), (size, 1)):
             return np.tile(values.reshape(size), (batch, 1))
         if values.shape != (batch, size):
@@ -112,6 +113,7 @@ def read_problem(sheet: Sheet, switches: Mapping[str, Any] | None = None) -> Pro
 
 
 def _read_variant(sheet: Sheet, switches: Mapping[str, Any]) -> Variant:
+    """Return the variant of the cell that a problem's file and the given switches describe."""
     written = sheet.more.get("variant", {})
     if not isinstance(written, dict) or not all(isinstance(key, str) for key in written):
         raise FileError(f'{sheet.source}: its variant must be an object of switches, like {{"peephole": "full"}}')
@@ -123,8 +125,8 @@ def _read_variant(sheet: Sheet, switches: Mapping[str, Any]) -> Variant:
         raise FileError(f"{sheet.source}: {fault}") from None
 
 
-def _names(variant: Variant) -> Iterable[tuple[str, str, tuple[int, ...]]]:
-    """Yield the names of a variant's parameters in a file, each with its array and its position there."""
+def _parameter_names(variant: Variant) -> Iterable[tuple[str, str, tuple[int, ...]]]:
+    """Yield the names of a cell's parameters in a problem's file, each with its array and position there."""
     rows = [row for row in named_rows(variant) if row[1] != "projection"]
     order = list(array_declarations(variant))
     for name, array, position in sorted(rows, key=lambda row: max(order.index(row[1]), 1)):  # W and b gate by gate
@@ -133,40 +135,41 @@ def _names(variant: Variant) -> Iterable[tuple[str, str, tuple[int, ...]]]:
 
 
 def _named_parameters(p: Parameters) -> Iterable[tuple[str, Array]]:
-    """Yield the parameters by their names in the equations."""
+    """Yield the parameters of a cell by their names in the equations: W_f, b_f."""
     arrays = p.arrays()
-    for name, owner, place in _names(p.variant):
+    for name, owner, place in _parameter_names(p.variant):
         yield name, np.asarray(arrays[owner][place])
     if p.projection is not None:
         yield "R", p.projection
 
 
-def _assemble_arrays(sheet: Sheet, written: Mapping[str, Array], variant: Variant) -> Iterable[tuple[str, Array]]:
-    """Assemble the arrays of Parameters from the named numbers of a file."""
+def _assemble_parameters(sheet: Sheet, written: Mapping[str, Array], variant: Variant) -> Iterable[tuple[str, Array]]:
+    """Yield the arrays of Parameters, assembled from the named numbers in a problem's file."""
     first = next(iter(variant.own))
-    shape = _require(sheet, written, f"W_{first}").shape
+    shape = _require_array(sheet, written, f"W_{first}").shape
     if len(shape) != 2:
         raise FileError(f"{sheet.source}: W_{first} has shape {shape}; it must be (hidden, recurrent + input)")
     hidden = shape[0]
     shapes = array_shapes(variant, shape[1], hidden, 0)  # the states say which columns are recurrent
     arrays = {name: np.zeros(size) for name, size in shapes.items() if size}
-    used = set()
-    for name, owner, place in _names(variant):
+    owners = set()
+    for name, owner, place in _parameter_names(variant):
         expected = arrays[owner][place].shape
-        values = _require(sheet, written, name)
+        values = _require_array(sheet, written, name)
         if len(expected) == 1 and values.shape == (hidden, 1):
             values = values[:, 0]
         if values.shape != expected:
             where = sheet.answers[name].place
             raise FileError(f"{sheet.source}: {where}: {name} has shape {values.shape}; it must be {expected}")
         arrays[owner][place] = values
-        used.add(owner)
-    yield from ((owner, arrays[owner]) for owner in used)
+        owners.add(owner)
+    yield from ((owner, arrays[owner]) for owner in owners)
     if "R" in written:
         yield "projection", written["R"]
 
 
-def _require(sheet: Sheet, written: Mapping[str, Array], name: str) -> Array:
+def _require_array(sheet: Sheet, written: Mapping[str, Array], name: str) -> Array:
+    """Return an array in a problem's file by its name, or raise a FileError if it is missing."""
     if name not in written:
         raise FileError(f"{sheet.source}: {name} is missing")
     return written[name]

@@ -28,8 +28,8 @@ STYLE = "marking.css", "gatewise.grading"
 
 def text(marking: Marking) -> str:
     """Return a marked sheet as plain text of at most 80 columns."""
-    lines = [line for sentence in sentences(marking) for line in fill("", "".join(sentence))]
-    lines += [line for fault in _fault_lines(marking) for line in fill("   ", fault, 5)]
+    lines = [line for sentence in sentences(marking) for line in wrap_words("", "".join(sentence))]
+    lines += [line for fault in _fault_lines(marking) for line in wrap_words("   ", fault, 5)]
     table_rows = list(rows(marking))
     width = max((cell_len(row.name) for row in table_rows), default=0)
     lines += [""] * bool(table_rows)
@@ -38,7 +38,7 @@ def text(marking: Marking) -> str:
         where = ": ".join(filter(None, (row.entry, numbers)))
         notes = f"({'; '.join(row.notes)})" if row.notes else ""
         line = f"{row.status}  {' '.join(filter(None, (where, notes)))}".rstrip()
-        lines += fill(f"   {left_of(row.name, width)}  ", line, width + 5)
+        lines += wrap_words(f"   {left_of(row.name, width)}  ", line, width + 5)
     return "\n".join(lines)
 
 
@@ -73,7 +73,7 @@ def fragment(marking: Marking) -> str:
 
 
 def json(marking: Marking) -> str:
-    """Return a marked sheet as JSON."""
+    """Return a marked sheet as JSON, in the format of docs/marking-json.md."""
     first = marking.first
     document = {
         "format": FORMAT,
@@ -94,6 +94,7 @@ def json(marking: Marking) -> str:
 
 
 def _verdict_json(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict on a line as an object of the JSON of a marked sheet."""
     return {
         "name": clean(verdict.name),
         "status": verdict.status,
@@ -130,13 +131,14 @@ def _row_notes(row: VerdictRow) -> list[str]:
 
 
 def _fault_lines(marking: Marking) -> Iterator[str]:
+    """Yield sentences about the lines of a sheet that could not be read."""
     yield from map(describe_fault, marking.faults[:MOST_FAULTS])
     if (more := len(marking.faults) - MOST_FAULTS) > 0:
         yield f"and {counted(more, 'more line')}"
 
 
-def fill(head: str, words: str, hanging: int = 0) -> Iterator[str]:
-    """Break words into lines of at most 80 columns; two spaces in a row align columns, and stay."""
+def wrap_words(head: str, words: str, hanging: int = 0) -> Iterator[str]:
+    """Yield words in lines of at most 80 columns, for a marked sheet; two spaces in a row align columns, and stay."""
     line = head
     for place, word in enumerate(words.split(" ")):
         if place and cell_len(line) + 1 + cell_len(word) > WIDTH:
@@ -151,6 +153,7 @@ def fill(head: str, words: str, hanging: int = 0) -> Iterator[str]:
 
 
 def _html_body(marking: Marking) -> str:
+    """Return the HTML of a marked sheet: its sentences, unread lines and table of verdicts."""
     first, *others = sentences(marking)
     parts = [
         f'<p class="says">{_html_sentence(first)}</p>',
@@ -164,6 +167,7 @@ def _html_body(marking: Marking) -> str:
 
 
 def _html_table(marking: Marking) -> str:
+    """Return the HTML table of the verdicts on a marked sheet."""
     counts = ", ".join(f"{status} {count:,}" for status in SYMBOLS if (count := marking.count(status)))
     heads = "".join(f'<th scope="col">{head}</th>' for head in ("verdict", "line", "written", "right"))
     body = "\n".join(map(_html_row, rows(marking)))
@@ -177,14 +181,14 @@ def _html_table(marking: Marking) -> str:
 
 
 def _html_row(row: VerdictRow) -> str:
-    """Return a row of the table; where it has no numbers, its line takes their place."""
+    """Return an HTML row about one line of a marked sheet; without numbers, its equation takes their place."""
     notes = "".join(f"<small>{_escape(note)}</small>" for note in _row_notes(row))
     numbers = f"<td>{_escape(row.written)}</td><td>{_escape(row.right)}</td>" if row.written else ""
-    wide = "" if numbers else ' colspan="3"'
+    colspan = "" if numbers else ' colspan="3"'
     return (
         f'<tr class="{row.status.replace(" ", "-")}">'
         f'<td><span aria-hidden="true">{SYMBOLS[row.status]}</span> {row.status}</td>'
-        f'<th scope="row"{wide}><code>{_escape(_equation_with_name(row))}</code>{notes}</th>{numbers}</tr>'
+        f'<th scope="row"{colspan}><code>{_escape(_equation_with_name(row))}</code>{notes}</th>{numbers}</tr>'
     )
 
 

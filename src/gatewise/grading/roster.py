@@ -42,7 +42,7 @@ class Student:
 
 
 def read(path: str | os.PathLike[str]) -> list[Student]:
-    """Return the students in a .csv file, in its order.
+    """Return the students of a class in the order of its roster, a .csv file.
 
     They are named by its first column, or by as many columns as distinguish them. A first line with column heads is
     skipped.
@@ -66,14 +66,14 @@ def read(path: str | os.PathLike[str]) -> list[Student]:
     for count in range(1, columns + 1):
         names = [", ".join(cell for cell in cells[:count] if cell) for _, cells in lines]
         first_lines: dict[str, int] = {}
-        same = None
+        repeated_name = None
         for (number, _), name in zip(lines, names, strict=True):
             first = first_lines.setdefault(file_name(name).lower(), number)
-            if first != number and same is None:
-                same = f"line {number}, {name!r}, is the same as line {first}"
-        if same is None:
+            if first != number and repeated_name is None:
+                repeated_name = f"line {number}, {name!r}, is the same as line {first}"
+        if repeated_name is None:
             return [Student(name, file_name(name), cells) for name, (_, cells) in zip(names, lines, strict=True)]
-    raise FileError(f"cannot read {source}: {same}")
+    raise FileError(f"cannot read {source}: {repeated_name}")
 
 
 def file_name(student: str) -> str:
@@ -100,6 +100,7 @@ class StudentNames:
     """Finds the student that a file's or folder's name means, or all possible ones."""
 
     def __init__(self, students: Iterable[Student]) -> None:
+        """Index the students of a class by the words, orders and columns of their names."""
         self._exact: dict[str, dict[Student, None]] = {}
         self._ordered: dict[str, dict[Student, None]] = {}
         self._by_word: dict[str, dict[Student, None]] = {}
@@ -118,11 +119,11 @@ class StudentNames:
                 self._by_word.setdefault(word, {})[student] = None
 
     def find(self, name: str) -> NameMatch:
-        """Return the students that the name of a file (without its ending) or folder may mean."""
-        who = next((match["who"] for pattern in _PLATFORMS if (match := pattern.fullmatch(name))), name)
-        if exact := self._exact.get(_fold(who)):
+        """Return the students whose name a handed-in file (without its ending) or folder may have."""
+        owner_name = next((match["who"] for pattern in _PLATFORMS if (match := pattern.fullmatch(name))), name)
+        if exact := self._exact.get(_fold(owner_name)):
             return NameMatch(tuple(exact), EXACTLY)
-        words = _split_words(who)
+        words = _split_words(owner_name)
         if ordered := self._ordered.get("".join(words)):
             return NameMatch(tuple(ordered), IN_ANY_ORDER)
         written = frozenset(words)
@@ -136,7 +137,7 @@ class StudentNames:
         return NameMatch(tuple(fitting), PARTLY)
 
     def owner(self, parts: Sequence[str]) -> NameMatch:
-        """Return the students that a path may mean: by the first part that fits a single student, or any."""
+        """Return the students who may own a handed-in file: the first part of its path that fits one decides."""
         matches = [self.find(part) for part in parts]
         unique = next((match for match in matches if len(match.students) == 1), None)
         return unique or next((match for match in matches if match.students), NameMatch(()))

@@ -44,7 +44,7 @@ def read(path: str | os.PathLike[str], part: str = "answers") -> Sheet:
         raise FileError(f"cannot read {source}: a sheet is a file ending in {', '.join(SUFFIXES)}")
     if source.stat().st_size > LARGEST:
         raise FileError(f"cannot read {source}: a sheet may have at most {LARGEST >> 20} MiB")
-    sheet = _read_npz(source) if suffix == ".npz" else _read_text_sheet(source, part)
+    sheet = _read_npz_sheet(source) if suffix == ".npz" else _read_text_sheet(source, part)
     if not sheet.answers:
         why = str(sheet.faults[0]) if sheet.faults else "there is no quantity in it"
         raise FileError(f"cannot read {source}: {why}")
@@ -52,9 +52,10 @@ def read(path: str | os.PathLike[str], part: str = "answers") -> Sheet:
 
 
 def _read_text_sheet(source: Path, part: str) -> Sheet:
+    """Return the numbers of a hand-worked sheet in a text or JSON file."""
     text = read_text(source)
     if source.suffix.lower() == ".json":
-        return _read_json(source, text, part)
+        return _read_json_sheet(source, text, part)
     filled = SheetBuilder()
     filled.add_text(source, _IN_A_NAME.sub(r"\1_\2", text))
     return filled.sheet(source)
@@ -108,7 +109,7 @@ def _sheet_of_arrays(
 
 
 def _count_decimals(text: str) -> int:
-    """Return the number of decimals; 0 for an integer."""
+    """Return the number of decimals of a number on a sheet; 0 for an integer."""
     exponent = Decimal(text).as_tuple().exponent
     is_integer = text.endswith(".0")
     return 0 if is_integer or not isinstance(exponent, int) else -exponent
@@ -121,6 +122,7 @@ class _JsonObject(dict[str, Any]):
     """A JSON object; if a name occurs twice, the first counts."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        """Keep the first value of each name, and the later ones in `repeated`."""
         super().__init__()
         self.repeated: list[tuple[str, Any]] = []
         for name, value in pairs:
@@ -130,7 +132,8 @@ class _JsonObject(dict[str, Any]):
                 self[name] = value
 
 
-def _read_json(source: Path, text: str, part: str) -> Sheet:
+def _read_json_sheet(source: Path, text: str, part: str) -> Sheet:
+    """Return the numbers of a sheet in JSON; if it has an object called `part`, those in it."""
     if not text.strip():
         raise FileError(f"cannot read {source}: it is empty")
     try:
@@ -159,7 +162,7 @@ def _read_json(source: Path, text: str, part: str) -> Sheet:
 
 
 def _parse_exact(token: str) -> Decimal | str:
-    """Return a number of JSON with the digits that it is written with."""
+    """Return a number in a JSON sheet with the digits that it is written with."""
     try:
         return Decimal(token)
     except InvalidOperation:  # its exponent has no end
@@ -167,7 +170,7 @@ def _parse_exact(token: str) -> Decimal | str:
 
 
 def _nested_numerals(value: Any) -> Nested:
-    """Return an answer in JSON as nested lists of numerals."""
+    """Return an answer in a JSON sheet as nested lists of numerals."""
     match value:
         case None:
             return ""
@@ -181,7 +184,7 @@ def _nested_numerals(value: Any) -> Nested:
 
 
 def _key_lines(text: str) -> dict[str, int]:
-    """Return the line of each key in a JSON text; for a repeated key, the last one."""
+    """Return the line of each key in a JSON sheet; for a repeated key, the last one."""
     lines_by_key, line, at = dict[str, int](), 1, 0
     for match in _KEY.finditer(text):
         line += text.count("\n", at, match.start())
@@ -194,7 +197,7 @@ def _key_lines(text: str) -> dict[str, int]:
 # NumPy archives.
 
 
-def _read_npz(source: Path) -> Sheet:
+def _read_npz_sheet(source: Path) -> Sheet:
     arrays = read_npz(source, npz_names(source), most=LARGEST)
     return _sheet_of_arrays(arrays, str(source), f"cannot read {source}: ")
 

@@ -39,18 +39,18 @@ class VerdictRow:
 
 
 def sentences(marking: Marking) -> list[Sentence]:
-    """Return the sentences about a sheet: its right part, the first wrong line and its cause, and the rest."""
+    """Return the sentences about a marked sheet: its right part, the first wrong line and its cause, the others."""
     first = marking.first
     if first is None:
-        paragraphs: list[Sentence] = [(_nothing_wrong(marking),)]
+        paragraphs: list[Sentence] = [(_describe_nothing_wrong(marking),)]
     else:
         place = marking.verdicts.index(first)
-        so_far, opening = _right_so_far(marking.verdicts[:place]), "The first wrong line is"
+        so_far, opening = _describe_right_start(marking.verdicts[:place]), "The first wrong line is"
         paragraphs = [(so_far, *_describe_wrong(f"{' ' * bool(so_far)}{opening}", first)), (explain(first),)]
         paragraphs += _describe_rest(
-            [sentence for sentence in marking.verdicts[place + 1 :] if sentence.status not in (BLANK, COARSE)]
+            [verdict for verdict in marking.verdicts[place + 1 :] if verdict.status not in (BLANK, COARSE)]
         )
-    paragraphs += [(verdict,) for verdict in (*_describe_undecided(marking), *_describe_remarks(marking.verdicts))]
+    paragraphs += [(sentence,) for sentence in (*_describe_undecided(marking), *_describe_remarks(marking.verdicts))]
     if marking.faults and marking.count(BLANK) < len(marking.verdicts):
         without = "it" if len(marking.faults) == 1 else "them"
         paragraphs.append(
@@ -60,13 +60,13 @@ def sentences(marking: Marking) -> list[Sentence]:
 
 
 def rows(marking: Marking) -> Iterator[VerdictRow]:
-    """Yield the rows of the table."""
+    """Yield the rows of the table of verdicts on a marked sheet."""
     for verdict in marking.verdicts:
         written = right = ""
         if verdict.written is not None and verdict.right is not None:
             written, right = format_pair(verdict.written, verdict.right)
         name, equation, entry = map(clean, (verdict.name, verdict.equation, verdict.entry))
-        yield VerdictRow(name, equation, verdict.status, entry, written, right, tuple(map(clean, _cell_notes(verdict))))
+        yield VerdictRow(name, equation, verdict.status, entry, written, right, tuple(map(clean, _line_notes(verdict))))
 
 
 def describe_fault(fault: Fault) -> str:
@@ -76,7 +76,7 @@ def describe_fault(fault: Fault) -> str:
 
 
 def explain(verdict: Verdict) -> str:
-    """Return a sentence about the causes of a wrong line."""
+    """Return a sentence about the possible mistakes that made a line of a sheet wrong."""
     if not verdict.causes:
         if verdict.digits is None:
             return "No known mistake gives these numbers."
@@ -103,13 +103,13 @@ def format_pair(written: float, right: float) -> tuple[str, str]:
     return first, second
 
 
-def _right_so_far(before: Sequence[Verdict]) -> str:
+def _describe_right_start(before: Sequence[Verdict]) -> str:
     right = [verdict.name for verdict in before if verdict.status in (RIGHT, CLOSE)]
     return "" if not right else f"{right[0]} is right." if len(right) == 1 else f"Right up to {right[-1]}."
 
 
 def _describe_wrong(opening: str, verdict: Verdict) -> Sentence:
-    """Return a sentence about a wrong line: its equation, its entry, the written and the right number."""
+    """Return a sentence about a wrong line of a sheet: its equation, its entry, the written and the right number."""
     equation = EquationText(short(verdict.equation, MOST_EQUATION))
     itself = equation.startswith(f"{verdict.name} = ")
     line = (f"{opening} ", equation) if itself else (f"{opening} {clean(verdict.name)} (", equation, ")")
@@ -123,7 +123,8 @@ def _describe_wrong(opening: str, verdict: Verdict) -> Sentence:
     return *line, f"{where}: {written} was written where {expected} follows from the earlier numbers."
 
 
-def _nothing_wrong(marking: Marking) -> str:
+def _describe_nothing_wrong(marking: Marking) -> str:
+    """Return a sentence about a marked sheet on which no line is wrong."""
     right, close, coarse, blank = (marking.count(status) for status in (RIGHT, CLOSE, COARSE, BLANK))
     if not right + close + coarse:
         return "No written line could be read." if marking.faults else "Nothing is written yet."
@@ -135,22 +136,22 @@ def _nothing_wrong(marking: Marking) -> str:
 
 
 def _describe_rest(after: Sequence[Verdict]) -> Iterator[Sentence]:
-    """Yield sentences about the lines after the first wrong one: the counts, then each wrong line."""
+    """Yield sentences about a sheet's lines after the first wrong one: the counts, then each wrong line."""
     if not after:
         return
     wrong = [verdict for verdict in after if verdict.status == WRONG]
-    follow = sum(verdict.status == FOLLOWS for verdict in after)
-    right = len(after) - len(wrong) - follow
-    if follow == len(after):
+    following = sum(verdict.status == FOLLOWS for verdict in after)
+    right = len(after) - len(wrong) - following
+    if following == len(after):
         yield ("The rest follows correctly from it.",)
         return
     if right == len(after):
         yield ("The rest is right.",)
         return
     counts = []
-    if follow:
-        verb, whence = "follows" if follow == 1 else "follow", "earlier wrong numbers" if wrong else "it"
-        counts.append(f"{follow:,} {verb} correctly from {whence}")
+    if following:
+        verb, source = "follows" if following == 1 else "follow", "earlier wrong numbers" if wrong else "it"
+        counts.append(f"{following:,} {verb} correctly from {source}")
     if right:
         counts.append(f"{right:,} {'is' if right == 1 else 'are'} right")
     if wrong:
@@ -165,7 +166,7 @@ def _describe_rest(after: Sequence[Verdict]) -> Iterator[Sentence]:
 
 
 def _describe_undecided(marking: Marking) -> Iterator[str]:
-    """Yield sentences about close, coarse and blank lines."""
+    """Yield sentences about the close, too coarse and blank lines of a marked sheet."""
     close, coarse, blank = (marking.count(status) for status in (CLOSE, COARSE, BLANK))
     if close:
         yield f"{_count_with_verb(close, 'line')} off in the last digit; rounding explains that."
@@ -176,7 +177,7 @@ def _describe_undecided(marking: Marking) -> Iterator[str]:
 
 
 def _describe_remarks(verdicts: Sequence[Verdict]) -> Iterator[str]:
-    """Yield each remark once, with its lines."""
+    """Yield each remark on the lines of a marked sheet once, with its lines."""
     names: dict[str, list[str]] = {}
     for verdict in verdicts:
         if verdict.remark:
@@ -185,7 +186,8 @@ def _describe_remarks(verdicts: Sequence[Verdict]) -> Iterator[str]:
         yield f"{'On' if len(lines) == 1 else 'On each of'} {_join_names(lines)}: {remark}."
 
 
-def _cell_notes(verdict: Verdict) -> Iterator[str]:
+def _line_notes(verdict: Verdict) -> Iterator[str]:
+    """Yield the notes beside a line in the table of a marked sheet: expected number, causes, remark."""
     if verdict.expected is not None and verdict.written is not None:
         yield f"{format_pair(verdict.written, verdict.expected)[1]} follows from the earlier numbers"
     if verdict.causes:
