@@ -28,7 +28,7 @@ def test_the_names_of_every_notation_are_found(variant, steps):
     for notation in NOTATIONS.values():
         for quantity in chain.quantities:
             name = text.formula(notation.symbol(quantity.symbol))
-            name += "" if steps == 1 or quantity.total else f"[{quantity.at}]"
+            name += "" if steps == 1 or quantity.total else f"[{quantity.step}]"
             assert names.find(name, chain.by_name) == quantity.name, f"{notation.name}: {name}"
 
 
