@@ -91,7 +91,7 @@ class CauseSearch:
         return [line for line in self.chain.lines if line.place in places]
 
     def sequence_gradients(self, quantity: Quantity) -> Array:
-        """Return the gradient with respect to a parameter of each sequence, before the sum over the batch."""
+        """Return each sequence's gradient, before the sum over the batch that a person may have left out."""
         parts = [line for line in self.chain.inputs[quantity.place] if line.summed] if quantity.total else [quantity]
         values: Array = np.sum(
             [self.chain.compute(part, self.judge.assumed, summed=False)[0] for part in parts], axis=0

@@ -154,7 +154,7 @@ class Chain:
         return frozenset(symbol for symbol, step in self.given if step is None)
 
     def _inputs_of_run(self) -> Iterator[tuple[SymbolAtStep, Array]]:
-        """Yield the parameters, and the inputs of each step that no other step computes, for all sequences."""
+        """Yield what a sheet's run is given: parameters, and inputs that no step computes, for all sequences."""
         scopes = [[step.scope.known for step in steps] for steps in self.bound]
         for source in self.program.given:
             if source.kind == "parameter":
@@ -178,7 +178,7 @@ class Chain:
             yield from (self._total_quantity(assignment) for assignment in self.program.backward if assignment.sums)
 
     def _lines_from_neighbour(self, step: int, neighbour: int) -> Iterator[Quantity]:
-        """Yield the states or gradients that a step takes from its neighbour, and forward its input."""
+        """Yield the lines of a hand-worked run that a step takes from its neighbour, and forward its input."""
         sources = {X: (X, 0)} if neighbour < 0 else {}
         links = self.program.links.items()
         sources |= {into: (source, shift) for into, (source, shift) in links if shift == neighbour}
@@ -218,7 +218,7 @@ class Chain:
         )
 
     def _makers_of(self, line: Quantity) -> Iterator[Quantity]:
-        """Yield the lines of the run whose results an equation uses."""
+        """Yield the lines of a hand-worked run whose results an equation uses."""
         for symbol in symbols(line.right):
             maker = self.makers.get(self.locate(symbol, line.step))
             if maker is not None and maker is not line:
@@ -232,13 +232,13 @@ class Chain:
     # Values of quantities
 
     def locate(self, symbol: Symbol, step: int | None) -> SymbolAtStep:
-        """Return the symbol and the step from which an equation of a step takes a symbol."""
+        """Return the symbol and step of the line of a hand-worked run that a symbol of an equation stands for."""
         if symbol.time is not None:
             return replace(symbol, time=None), symbol.time
         return (symbol, None) if (symbol, None) in self.given else (symbol, step)
 
     def find(self, symbol: Symbol, step: int | None, values: AssumedValues) -> Array:
-        """Return the assumed or given value of a symbol of an equation, or raise a KeyError if there is none."""
+        """Return the value of a symbol in a hand-worked run, assumed or given; a KeyError says that there is none."""
         place = self.locate(symbol, step)
         if symbol.time is not None and place in values.given:
             return values.given[place]
@@ -248,7 +248,7 @@ class Chain:
     def compute(
         self, line: Quantity, values: AssumedValues, right: Formula | None = None, *, summed: bool = True
     ) -> tuple[Array, Array]:
-        """Return a quantity, (batch, ·) but for sums over the batch, and its tolerance, by its or another right side.
+        """Return a line of a hand-worked run, (batch, ·) but for sums over it, and its tolerance, by any right side.
 
         Without `summed`, sums over the batch are not taken. A KeyError says that a symbol of the formula has no value,
         a ValueError that the sizes in it do not agree.
@@ -263,7 +263,7 @@ class Chain:
         return (value.sum(0), tolerance.sum(0)) if sums else (value, tolerance)
 
     def with_batch_axis(self, value: Array, line: Quantity, right: Formula, batch: int) -> Array:
-        """Return the value of a right side with an axis for the sequences, also if it has parameters alone."""
+        """Return the value of a hand-worked line with an axis for the sequences, also if it has parameters alone."""
         if line.total or value.ndim > rank(right, self.program.ranks):
             return value
         return np.broadcast_to(value, (batch, *value.shape))

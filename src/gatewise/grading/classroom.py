@@ -162,7 +162,7 @@ def _wrong_verdicts(mark: Mark) -> list[Verdict]:
 
 
 def _bar_chart_svg(title: str, rows: Sequence[tuple[str, int, int]]) -> str:
-    """Return an SVG of labelled bars: a count, and the part of it in full colour."""
+    """Return an SVG of labelled bars, for the page about a class: a count, and its part in full colour."""
     largest = max(count for _, count, _ in rows)
     names = [short(name, MOST_NAME) for name, _, _ in rows]
     names_width = 8 + LETTER * max(map(len, names))

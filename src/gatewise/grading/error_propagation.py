@@ -44,7 +44,7 @@ def single_precision_error(values: Array) -> Array:
 def propagate(
     formula: Formula, env: Mapping[Symbol, Array], tolerances: Mapping[Symbol, Array | None], ranks: Ranks
 ) -> tuple[Array, Array]:
-    """Return a formula's value and its tolerance, by first-order error propagation.
+    """Return the value and tolerance of a hand-worked formula, by first-order error propagation.
 
     In entrywise parts each symbol is moved by its tolerance, and the differences are added. In products with matrices
     and the like the magnitudes of the terms of each entry are added. Every number may also be rounded to single
@@ -53,7 +53,7 @@ def propagate(
     env, tolerances, ranks = dict(env), dict(tolerances), {symbol: ranks[symbol] for symbol in env}
 
     def replace_by_symbol(node: Formula) -> Formula | None:
-        """Replace a part that is not computed entry by entry by a symbol."""
+        """Replace a part of a hand-worked formula whose entries mix by a symbol with its value and tolerance."""
         if isinstance(node, _BY_ENTRY) or (isinstance(node, FunctionCall) and node.name not in OVER_A_VECTOR):
             return None
         placeholder = Symbol("held", str(len(env)))
@@ -79,7 +79,7 @@ def _symbol_tolerance(symbol: Symbol, env: Mapping[Symbol, Array], tolerances: M
 def _propagate_jointly(
     node: Formula, env: Mapping[Symbol, Array], tolerances: Mapping[Symbol, Array | None], ranks: Ranks
 ) -> tuple[Array, Array | None]:
-    """Return the value and tolerance of a part whose entries mix: a matrix product, a slice, a mean."""
+    """Return the value and the error tolerance of a part whose entries mix: a matrix product, a slice, a mean."""
     match node:
         case MatMul(left, right):
             matrix = evaluate(left, env, ranks)

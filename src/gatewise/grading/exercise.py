@@ -103,7 +103,7 @@ class Plan:
         small = grid[: max(1, int(len(grid) * min(1.0, (12 / columns) ** 0.5)))]  # the longer a sum, the smaller
 
         def draw(*shape: int, values: Array = grid, repeats: bool = True) -> Array:
-            """Return random numbers of either sign; in a row each only once, unless it `repeats`."""
+            """Return random numbers of either sign for a student; in a row each only once, unless it `repeats`."""
             numbers: Array = rng.choice(values, shape)
             if not repeats and shape[-1] <= len(values):
                 numbers = rng.permuted(np.tile(values, (*shape[:-1], 1)), axis=-1)[..., : shape[-1]]

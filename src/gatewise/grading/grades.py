@@ -177,7 +177,7 @@ def _assign_files(folder: Path, students: Sequence[Student]) -> tuple[dict[Stude
 
 
 def _iterate_files(folder: Path) -> Iterator[Path]:
-    """Yield the files that were handed in: in a folder and its subfolders, except hidden ones."""
+    """Yield the files that students handed in: in a folder and its subfolders, except hidden ones."""
 
     def unreadable(fault: OSError) -> None:
         raise FileError(f"cannot read {fault.filename}: {fault.strerror}")

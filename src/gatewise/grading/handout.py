@@ -62,7 +62,7 @@ def empty_csv(quantities: Sequence[Quantity]) -> str:
 
 
 def csv_lines(lines: Sequence[Sequence[object]]) -> str:
-    """Return lines of cells as CSV."""
+    """Return lines of cells as CSV: an empty sheet, or a table for the teacher."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerows(lines)
     return buffer.getvalue()

@@ -185,7 +185,7 @@ def judge_rounded_or_cut(chain: Chain, answers: Mapping[str, SheetAnswer]) -> tu
 
 
 def _as_cut_off(answer: SheetAnswer) -> SheetAnswer:
-    """Return an answer with tolerances for digits that are cut off, except short numbers beside longer ones."""
+    """Return a sheet's answer with tolerances for cut-off digits, except short numbers beside longer ones."""
     full_unit = 2 * answer.tolerance
     finest = np.min(answer.tolerance, initial=np.inf, where=np.isfinite(answer.values))
     is_cut = (answer.tolerance <= finest) | (full_unit <= FEWEST_CUT * np.abs(answer.values))

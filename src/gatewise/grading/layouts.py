@@ -201,7 +201,7 @@ def _split_blanks(cells: list[str]) -> list[str]:
 
 
 def _join_bracket_lines(text: str, rows: Sequence[_SheetRow], index: int) -> tuple[str, int]:
-    """Return the text after a sign, joined with the lines that continue its brackets, and the last one's index."""
+    """Return a sheet's text after a sign, with the lines that continue its brackets, and the last one's index."""
     lines = [text]
     if not text and index + 1 < len(rows) and _OPENING.match(rows[index + 1].raw):
         index += 1
@@ -281,7 +281,7 @@ def _table_head(rows: Sequence[_SheetRow], index: int) -> _Head | None:
 
 
 def _split_head(cell: str, columns: int) -> list[str]:
-    """Return the column names in a table head with blanks between them, if they fit the columns below them."""
+    """Return the column names in a head of a sheet's table, if they fit the columns below them."""
     for names in (re.split(r"  +", cell), cell.split()):
         if len(names) > 1 and len(names) in (columns, columns - 1):
             return names

@@ -76,7 +76,7 @@ def find(name: str, known: Collection[str]) -> str | None:
 
 
 def suggestion(name: str, known: Collection[str]) -> str | None:
-    """Return the known name or word that a name resembles, or None."""
+    """Return the known quantity or word that a person's unknown name resembles, or None."""
     words = [word for word, letter in WORDS.items() if letter in known]
     close = get_close_matches(name[:LONGEST], [*known, *words], 1, 0.6)
     return close[0] if close else None
@@ -102,7 +102,7 @@ def _split_step(name: str) -> tuple[str, int | None]:
 
 
 def _find_quantity(name: str, spellings: dict[str, frozenset[str]]) -> str | None:
-    """Return the quantity, or gradient with respect to a quantity, that a name without a step means."""
+    """Return the quantity, or gradient with respect to it, that a person's name without a step means."""
     gradient = _GRADIENT.fullmatch(name) or _SUFFIX.fullmatch(name)
     tries = [("d", gradient[1])] if gradient else [("", name), ("d", name[1:])] if name[:1] in "dD" else [("", name)]
     for mark, inner in tries:
@@ -142,7 +142,7 @@ def _quantities_by_spelling(known: frozenset[str]) -> dict[str, frozenset[str]]:
 
 
 def _other_spellings(name: str) -> Iterator[str]:
-    """Yield the other spellings of a quantity's name: notations' symbols, words, Greek letters spelled out."""
+    """Yield the spellings that people use for a quantity's name: symbols of notations, words, Greek letters."""
     base, _, sub = name.partition("_")
     for notation in NOTATIONS.values():
         for symbol in {Symbol(name), Symbol(base, sub)}:

@@ -141,7 +141,7 @@ def parse_numbers(text: str) -> Nested:
 
 
 def _parse_brackets(text: str) -> tuple[Nested, str]:
-    """Return the numerals in a text that begins with a bracket, as nested lists, and the text after the last list."""
+    """Return the numerals in a sheet's text that begins with a bracket, as nested lists, and the text behind."""
     result: list[Nested] = []
     path = [result]
     for match in _BRACKETS.finditer(text):
@@ -167,7 +167,7 @@ def _parse_brackets(text: str) -> tuple[Nested, str]:
 
 
 def _split_numerals(text: str, *, bracketed: bool) -> Nested:
-    """Return the numerals of a text without brackets: a list, or lists if semicolons end rows of several."""
+    """Return the numerals of a sheet's text without brackets: a list, or lists if semicolons end its rows."""
     if ";" in text:
         parts = [
             part if is_number(part) or " " not in part else _split_numerals(part, bracketed=False)

@@ -50,7 +50,7 @@ def read(path: str | os.PathLike[str], asked: Sequence[str]) -> dict[str, float]
 
 
 def _parse_points(cell: str, where: str) -> float:
-    """Return the points in a cell of the table, or raise a FileError that begins with `where`."""
+    """Return the points in a cell of a teacher's table, or raise a FileError that begins with `where`."""
     try:
         value = float(cell)
     except ValueError:

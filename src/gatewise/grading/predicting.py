@@ -30,7 +30,7 @@ class Predictor:
         shared = {place for place, line in chain.makers.items() if line.summed or line.total}
 
         def select_sequences(values: Mapping[SymbolAtStep, Array]) -> dict[SymbolAtStep, Array]:
-            """Return the values of the chosen sequences of the batch."""
+            """Return the person's numbers of the chosen sequences of the batch."""
             if sequences is None:
                 return dict(values)
             return {key: v if key[1] is None or key in shared else v[sequences] for key, v in values.items()}

@@ -46,7 +46,7 @@ class Problem:
         return [[trace.step(t, sequence) for t in range(len(trace))] for sequence in range(trace.batch_size)]
 
     def given_arrays(self) -> dict[str, Array]:
-        """Return all given arrays of the problem by name, without the axis of a single sequence or of a single step."""
+        """Return the arrays that an exercise gives by name, without the axis of a single sequence or single step."""
         arrays = dict(_named_parameters(self.parameters))
         has_one_step, has_one_sequence = len(self.x) == 1, self.x.shape[1] == 1
         arrays["x"] = (
@@ -59,7 +59,7 @@ class Problem:
 
 
 def read_problem(sheet: Sheet, switches: Mapping[str, Any] | None = None) -> Problem:
-    """Return the cell, inputs and states in a file of named numbers; in a JSON file also its variant.
+    """Return the cell, inputs and states of an exercise in a file of numbers; in JSON also its variant.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def read_problem(sheet: Sheet, switches: Mapping[str, Any] | None = None) -> Pro
     batch = x.shape[1]
 
     def read_state(name: str, size: int, default: float | None) -> Array:
-        """Return an initial state or final gradient of the problem for every sequence of the batch."""
+        """Return an exercise's initial state or final gradient for every sequence of the batch."""
         if name not in written and default is not None:
             return np.full((batch, size), default)
         values = _require_array(sheet, written, name)
@@ -113,7 +113,7 @@ def read_problem(sheet: Sheet, switches: Mapping[str, Any] | None = None) -> Pro
 
 
 def _read_variant(sheet: Sheet, switches: Mapping[str, Any]) -> Variant:
-    """Return the variant of the cell that a problem's file and the given switches describe."""
+    """Return the variant of the cell that an exercise's file and the given switches describe."""
     written = sheet.more.get("variant", {})
     if not isinstance(written, dict) or not all(isinstance(key, str) for key in written):
         raise FileError(f'{sheet.source}: its variant must be an object of switches, like {{"peephole": "full"}}')
@@ -126,7 +126,7 @@ def _read_variant(sheet: Sheet, switches: Mapping[str, Any]) -> Variant:
 
 
 def _parameter_names(variant: Variant) -> Iterable[tuple[str, str, tuple[int, ...]]]:
-    """Yield the names of a cell's parameters in a problem's file, each with its array and position there."""
+    """Yield the names of a cell's parameters in an exercise's file, each with its array and position there."""
     rows = [row for row in named_rows(variant) if row[1] != "projection"]
     order = list(array_declarations(variant))
     for name, array, position in sorted(rows, key=lambda row: max(order.index(row[1]), 1)):  # W and b gate by gate
@@ -135,7 +135,7 @@ def _parameter_names(variant: Variant) -> Iterable[tuple[str, str, tuple[int, ..
 
 
 def _named_parameters(p: Parameters) -> Iterable[tuple[str, Array]]:
-    """Yield the parameters of a cell by their names in the equations: W_f, b_f."""
+    """Yield an exercise's parameters by their names in the equations: W_f, b_f."""
     arrays = p.arrays()
     for name, owner, place in _parameter_names(p.variant):
         yield name, np.asarray(arrays[owner][place])
@@ -144,7 +144,7 @@ def _named_parameters(p: Parameters) -> Iterable[tuple[str, Array]]:
 
 
 def _assemble_parameters(sheet: Sheet, written: Mapping[str, Array], variant: Variant) -> Iterable[tuple[str, Array]]:
-    """Yield the arrays of Parameters, assembled from the named numbers in a problem's file."""
+    """Yield the arrays of Parameters, assembled from the named numbers in an exercise's file."""
     first = next(iter(variant.own))
     shape = _require_array(sheet, written, f"W_{first}").shape
     if len(shape) != 2:
@@ -169,7 +169,7 @@ def _assemble_parameters(sheet: Sheet, written: Mapping[str, Array], variant: Va
 
 
 def _require_array(sheet: Sheet, written: Mapping[str, Array], name: str) -> Array:
-    """Return an array in a problem's file by its name, or raise a FileError if it is missing."""
+    """Return an array in an exercise's file by its name, or raise a FileError if it is missing."""
     if name not in written:
         raise FileError(f"{sheet.source}: {name} is missing")
     return written[name]

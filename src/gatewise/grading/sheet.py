@@ -122,7 +122,7 @@ class _JsonObject(dict[str, Any]):
     """A JSON object; if a name occurs twice, the first counts."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
-        """Keep the first value of each name, and the later ones in `repeated`."""
+        """Keep the first number of each name in a JSON sheet, and the later ones in `repeated`."""
         super().__init__()
         self.repeated: list[tuple[str, Any]] = []
         for name, value in pairs:

@@ -26,7 +26,7 @@ ONE: Monomial = frozenset()
 
 
 def canonical(formula: Formula) -> Hashable:
-    """Return a hashable value that algebraically equal formulas share.
+    """Return a hashable value that equal formulas share, so that equal mistakes are found once.
 
     The order of terms and factors, brackets, signs and terms that cancel do not matter. Functions are equal if they
     have the same name and equal arguments.
@@ -35,7 +35,7 @@ def canonical(formula: Formula) -> Hashable:
 
 
 def _to_polynomial(formula: Formula) -> Polynomial:
-    """Return a formula as a polynomial, to compare it with others."""
+    """Return a formula as a polynomial, to compare what mistakes make of an equation."""
     match formula:
         case Number(value):
             return {ONE: float(value)} if value else {}
@@ -64,7 +64,7 @@ def _to_polynomial(formula: Formula) -> Polynomial:
 
 
 def _multiply_polynomials(first: Polynomial, second: Polynomial) -> Polynomial:
-    """Return the product of two polynomials, without terms that cancel."""
+    """Return the product of two polynomials of formulas, without terms that cancel."""
     products: Polynomial = {}
     for monomial, count in first.items():
         for factors, times in second.items():
@@ -77,7 +77,7 @@ def _multiply_polynomials(first: Polynomial, second: Polynomial) -> Polynomial:
 
 
 def _raise_polynomial(base: Polynomial, exponent: float) -> Polynomial:
-    """Return a power of a polynomial; a sum with a large or fractional exponent becomes an atom."""
+    """Return a power of a polynomial of formulas; with a large or fractional exponent a sum becomes an atom."""
     if len(base) == 1:
         ((monomial, count),) = base.items()
         if count > 0:

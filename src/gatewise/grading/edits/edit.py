@@ -52,7 +52,7 @@ class Scene:
     columns: int
 
     def is_known_before(self, symbol: Symbol, equation: Assignment) -> bool:
-        """Return whether a quantity is computed or given before an equation of the cell's program."""
+        """Return whether a person who works out an equation can already know a quantity."""
         order = self.program.order
         if symbol not in order:
             return symbol in self.program.axes
@@ -60,14 +60,14 @@ class Scene:
 
 
 def subformulas(formula: Formula, path: Path = ()) -> Iterator[tuple[Path, Formula]]:
-    """Yield a formula and all its subformulas, each with its path."""
+    """Yield a formula and all its parts, each with its path: the places where a mistake can be made."""
     yield path, formula
     for n, part in enumerate(parts(formula)):
         yield from subformulas(part, (*path, n))
 
 
 def replace_part(formula: Formula, path: Path, tree: Formula) -> Formula:
-    """Return a formula whose part at a path of indices is replaced by another formula."""
+    """Return a formula whose part at a path is replaced, as a mistake does."""
     if not path:
         return tree
     first, *rest = path

@@ -56,7 +56,7 @@ def product_edits(
 
 
 def _split_products(term: Formula, names: tuple[str, ...]) -> Iterator[tuple[Formula, str]]:
-    """Yield the products of a matrix with a vector one by one, with their names; of another term, the term itself."""
+    """Yield the products in which a slip can be made: a matrix's with a vector one by one, or the term itself."""
     match term:
         case MatMul(Symbol() | Transpose() as matrix, vector) if names:
             count = _column_count(matrix, names)
@@ -67,7 +67,7 @@ def _split_products(term: Formula, names: tuple[str, ...]) -> Iterator[tuple[For
 
 
 def _column_count(matrix: Formula, names: tuple[str, ...]) -> int:
-    """Return the number of leading product names that belong to a matrix; backward they begin with its gate."""
+    """Return the number of leading product names of a slip that belong to a matrix; backward they name its gate."""
     if not isinstance(matrix, Transpose):
         return len(names)
     gate = names[0].partition(":")[0]
@@ -156,7 +156,7 @@ def writing_slips(
 
 
 def _with_entry(values: Array, place: tuple[int, ...], value: float) -> Array:
-    """Return numbers with the one at a place replaced."""
+    """Return numbers with one entry replaced, as by a slip."""
     changed = np.array(values)
     changed[place] = value
     return changed

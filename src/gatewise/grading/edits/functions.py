@@ -86,7 +86,7 @@ def change_derivatives(scene: Scene, equation: Assignment, path: Path, node: For
 
 
 def _differentiated_function(node: Slope, outputs: list[Formula]) -> Iterator[tuple[Activation, Formula]]:
-    """Yield the nonlinearity that a derivative belongs to, and its output; nothing if it is none of the outputs."""
+    """Yield the nonlinearity that a derivative belongs to, and its output, if people may mistake it."""
     for output in outputs:
         for activation in (SIGMOID, TANH):
             if node == slope(activation, output):

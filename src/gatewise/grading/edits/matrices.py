@@ -106,7 +106,7 @@ def transpose_in_gradient(scene: Scene, equation: Assignment) -> Iterator[Progra
     for n, weights in enumerate(("the recurrent weights", "the input's weights", "the weights")):
 
         def transpose_blocks(node: Formula, n: int = n) -> Formula | None:
-            """Return the gradient through a transposed matrix with blocks of it transposed; None for other parts."""
+            """Return the mistaken gradient through a matrix, with its blocks transposed; None for other parts."""
             match node:
                 case MatMul(Transpose(Symbol() as matrix), vector):
                     _, (h, x) = list(_blocks_with_transposes(scene, matrix))[n]

@@ -48,7 +48,7 @@ def take_old_state(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
 
 
 def _known_before(program: Program, equation: Assignment) -> list[Symbol]:
-    """Return the quantities that somebody who works out an equation already knows, in their order."""
+    """Return the quantities that a person who works out an equation already knows, in their order."""
     order = list(program.assignments)
     masks = {source.symbol for source in program.given if source.kind in ("mask", "edit")}
     inputs = [symbol for symbol in program.axes if symbol not in program.assignments and symbol not in masks]
@@ -137,10 +137,10 @@ def exchange_gates(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
 def _exchange_gates_in_formula(
     right: Formula, new_letters: Mapping[str, str], affected: frozenset[Symbol] | None, program: Program
 ) -> Formula | None:
-    """Return a formula with gates exchanged, in the `affected` symbols or in all; None if nothing changes."""
+    """Return a formula with gates mistaken for others, in the `affected` symbols or all; None if it stays."""
 
     def exchange(node: Formula) -> Formula | None:
-        """Return a symbol with its gate exchanged, if it is affected and the cell has the new one."""
+        """Return the symbol that is mistaken for an affected one, if the cell has it; None otherwise."""
         if not isinstance(node, Symbol) or (affected is not None and node not in affected):
             return None
         new = _exchange_gate_of_symbol(node, new_letters)
@@ -151,7 +151,7 @@ def _exchange_gates_in_formula(
 
 
 def _exchange_gate_of_symbol(symbol: Symbol, new_letters: Mapping[str, str]) -> Symbol:
-    """Return the symbol of another gate in the place of a gate's symbol: f or W_f becomes i or W_i."""
+    """Return the symbol that is mistaken for a gate's symbol: f or W_f becomes i or W_i."""
     letter = words.gate_of(symbol)
     if letter not in new_letters:
         return symbol

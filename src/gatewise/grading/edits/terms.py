@@ -192,7 +192,7 @@ def change_signs_and_powers(scene: Scene, equation: Assignment, path: Path, node
 
 
 def _is_in_unsquared_slope(formula: Formula, path: tuple[int, ...]) -> bool:
-    """Return whether a part of a formula is within a nonlinearity's derivative, but not within a power."""
+    """Return whether a part lies in a derivative but in no power, so that it may be squared by mistake."""
     return any(isinstance(node, Slope) and path[: len(at)] == at for at, node in subformulas(formula)) and not any(
         isinstance(node, Power) and path[: len(at)] == at for at, node in subformulas(formula)
     )
