@@ -50,7 +50,8 @@ class Run:
 
     def made(self, step: int, name: str, mistake: PossibleEdit | None) -> dict[str, float]:
         """Return every line up to one, after a mistake in it, as somebody works them out."""
-        chain, values, found = self.chain(step), AssumedValues(), dict[str, float]()
+        chain, found = self.chain(step), dict[str, float]()
+        values = AssumedValues(chain.given)
         for line in chain.lines:
             is_wrong = mistake is not None and line.symbol == mistake.edit.target
             value, _ = chain.compute(replace(line, right=mistake.right) if is_wrong else line, values)
