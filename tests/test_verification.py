@@ -235,7 +235,10 @@ def supposed(seed):
     y, final = lstm(x, state)
     wide = tuple(tuple(gw.State(*(part.astype(float) for part in one)) for one in row) for row in state)
     case = rounding.Case(lstm.astype(float), x.astype(float), wide, None)
-    claims = {"y": y, **{name: one for name, one in rounding.named(lstm, y, final).items() if name[0] in "hc"}}
+    claims = {
+        "y": y,
+        **{name: one for name, one in rounding.answers_by_name(lstm, y, final).items() if name[0] in "hc"},
+    }
     return case, claims, suspects.mistakes(case, claims)
 
 

@@ -90,6 +90,6 @@ def _output_part(run: Run, every: int) -> VariablePart:
         if not all(layer.row_by_row for layer in network.dense) and stored.batch_size:
             features = [np.ascontiguousarray(array) for array in np.moveaxis(stored.features, -2, 0)]
             inputs: Any = [None] * len(features) if stored.input is None else np.moveaxis(stored.input, 1, 0)
-            y = np.stack([network.put_out(*pair) for pair in zip(features, inputs, strict=True)], axis=-2)
+            y = np.stack([network.predict(*pair) for pair in zip(features, inputs, strict=True)], axis=-2)
     dims = ("direction", "output")[-(y.ndim - 1 - timed) :]
     return VariablePart("y", (), timed, dims, y[::every] if timed else y)

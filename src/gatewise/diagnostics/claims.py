@@ -16,20 +16,20 @@ from gatewise.layers.arguments import is_nested, nesting, settled_state
 from gatewise.layers.stack import States, map_states
 
 
-def started(lstm: LSTM, state: States, batch: int) -> States:
-    """Return the runtime's initial state with a batch axis, in the form that the LSTM takes."""
+def nested_start(lstm: LSTM, state: States, batch: int) -> States:
+    """Return a runtime's initial state with a batch axis, in the form that the LSTM takes."""
     if batch == 1 and is_nested(state, lstm.layers, lambda pair: [np.ndim(part) for part in pair] == [1, 1]):
         state = map_states(lambda part: array_of("the state", part)[None], state)
     return settled_state(lstm, state, batch)
 
 
-def claimed(
+def named_claims(
     lstm: LSTM, y: Any, final: Any, time: int, batch: int, axes: Sequence[str], outputs: int | None = None
 ) -> tuple[dict[str, Array], str]:
-    """Return the answers by the names that `named` uses, and their precision; a network has `outputs` of its own."""
+    """Return a runtime's answers to verify, by name, and their precision; a network has `outputs` of its own."""
     claims: dict[str, npt.NDArray[Any]] = {}
     if y is not None:
-        name, claims_y = _output(lstm, _array("y", y), time, batch, axes, outputs)
+        name, claims_y = _claimed_y(lstm, _array("y", y), time, batch, axes, outputs)
         claims[name] = claims_y
     if final is not None:
         if not is_nested(final, lstm.layers):
@@ -49,7 +49,7 @@ def claimed(
                     claims[name] = array
     if not claims:
         raise OptionError("there is nothing to verify: pass y, or the final states")
-    names = {_precision(array) for array in claims.values()}
+    names = {_precision_of(array) for array in claims.values()}
     precision = next(name for name in DIGITS if name in names)
     return {name: array.astype(np.float64) for name, array in claims.items()}, precision
 
@@ -59,8 +59,8 @@ def _array(name: str, value: Any) -> npt.NDArray[Any]:
     return array if array.dtype == np.float16 else numbers(name, array)
 
 
-def _precision(array: npt.NDArray[Any]) -> str:
-    """Return the precision that an array was computed in: the narrowest that holds all of its numbers."""
+def _precision_of(array: npt.NDArray[Any]) -> str:
+    """Return the precision in which a runtime computed an array: the narrowest that holds all its numbers."""
     with np.errstate(all="ignore"):
         single = array.astype(np.float32)
         if not np.array_equal(single, array, equal_nan=True):
@@ -73,14 +73,14 @@ def _precision(array: npt.NDArray[Any]) -> str:
     return "float16" if np.array_equal(half, array, equal_nan=True) else "float32"
 
 
-def _output(lstm: LSTM, y: Any, time: int, batch: int, axes: Sequence[str], outputs: int | None) -> tuple[str, Any]:
-    """Return the output as (time, batch, ·), or the last step's as (batch, ·), and its name."""
+def _claimed_y(lstm: LSTM, y: Any, time: int, batch: int, axes: Sequence[str], outputs: int | None) -> tuple[str, Any]:
+    """Return a runtime's output as (time, batch, ·), or the last step's as (batch, ·), after its name."""
     size = outputs or lstm.output_size * (2 if lstm.merge[-1] == "none" and lstm.bidirectional else 1)
-    first = list(axes).index("time") < (list(axes).index("batch") if "batch" in axes else len(axes))
+    is_time_first = list(axes).index("time") < (list(axes).index("batch") if "batch" in axes else len(axes))
     if y.ndim == 4:
-        apart = y.transpose(0, 2, 1, 3) if first else y.transpose(1, 0, 2, 3)
-        if apart.shape == (time, batch, len(lstm.directions), size // len(lstm.directions)):
-            return "y", apart.reshape(time, batch, size)
+        by_direction = y.transpose(0, 2, 1, 3) if is_time_first else y.transpose(1, 0, 2, 3)
+        if by_direction.shape == (time, batch, len(lstm.directions), size // len(lstm.directions)):
+            return "y", by_direction.reshape(time, batch, size)
     elif y.ndim in (2, 3):
         names = [name for name in axes if y.ndim == 3 or name != "batch"]
         if y.ndim == 3 or batch == 1:

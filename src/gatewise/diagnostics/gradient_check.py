@@ -61,7 +61,7 @@ def gradient_check(
     """
     p = steps[0].parameters
     dy = np.zeros((len(steps), p.recurrent_size)) if dy is None else dy
-    backpropagated = _gradients(steps, dh, dc, dy)
+    backpropagated = _backpropagated_gradients(steps, dh, dc, dy)
     arrays: dict[str, Array] = {
         "x": np.stack([step.x for step in steps]).astype(np.float64),
         "h_prev": steps[0].previous.h.astype(np.float64),
@@ -78,15 +78,15 @@ def gradient_check(
     for name, array in arrays.items():
         size = array.size
         places = np.arange(size) if size <= most else np.sort(rng.choice(size, most, replace=False))
-        differences = _differences(_loss(steps, dh, dc, dy), arrays, name, places)
+        differences = _central_differences(_loss_function(steps, dh, dc, dy), arrays, name, places)
         gradients = backpropagated[name].reshape(-1)[places]
         largest, error = np.max(np.abs(gradients), initial=0), np.max(np.abs(gradients - differences), initial=0)
         compared.append(Compared(name, len(places), size, float(largest), float(error), float(rounding)))
     return tuple(compared)
 
 
-def _gradients(steps: Sequence[Step], dh: Array, dc: Array, dy: Array) -> dict[str, Array]:
-    """Return the gradients of a run by backpropagation through time."""
+def _backpropagated_gradients(steps: Sequence[Step], dh: Array, dc: Array, dy: Array) -> dict[str, Array]:
+    """Return the gradients of a run to check, by backpropagation through time."""
     sums: dict[str, Array] = {}
     inputs = []
     d_h, d_c = np.asarray(dh)[None], np.asarray(dc)[None]
@@ -99,34 +99,35 @@ def _gradients(steps: Sequence[Step], dh: Array, dc: Array, dy: Array) -> dict[s
     return {"x": np.stack(inputs[::-1]), "h_prev": d_h[0], "c_prev": d_c[0], **sums}
 
 
-def _loss(steps: Sequence[Step], dh: Array, dc: Array, dy: Array) -> Callable[[dict[str, Array]], float]:
-    """Return the loss of a run as a function of everything that goes into it."""
+def _loss_function(steps: Sequence[Step], dh: Array, dc: Array, dy: Array) -> Callable[[dict[str, Array]], float]:
+    """Return the loss of a run as a function of all its inputs, for the check of its gradients."""
     names = steps[0].parameters.arrays()
 
     def loss(arrays: dict[str, Array]) -> float:
+        """Return the loss of the run with other inputs, initial state and parameters."""
         p = Parameters(variant=steps[0].parameters.variant, **{name: arrays[name] for name in names})
         h, c = arrays["h_prev"][None], arrays["c_prev"][None]
         total = 0.0
-        for step, x, part in zip(steps, arrays["x"], dy, strict=True):
+        for step, x, dy_step in zip(steps, arrays["x"], dy, strict=True):
             M = step.moment.with_inputs(p, x[None], h, c)
             h, c = M.h, M.c
-            total += float((part * h).sum())
+            total += float((dy_step * h).sum())
         return total + float((dh * h).sum() + (dc * c).sum())
 
     return loss
 
 
-def _differences(
+def _central_differences(
     loss: Callable[[dict[str, Array]], float], arrays: dict[str, Array], name: str, places: npt.NDArray[np.int64]
 ) -> Array:
-    """Return the central differences of the loss with respect to the entries of one array at `places`."""
+    """Return the central differences of the loss with respect to the entries of one array key `places`."""
     slopes = np.empty(len(places))
     for n, place in enumerate(places):
-        at, ends = np.unravel_index(place, arrays[name].shape), []
+        key, ends = np.unravel_index(place, arrays[name].shape), []
         for sign in (1, -1):
             moved = arrays[name].copy()
-            moved[at] += sign * BY * np.maximum(1.0, np.abs(moved[at]))
-            ends.append((loss({**arrays, name: moved}), moved[at]))
-        (up, above), (down, below) = ends
-        slopes[n] = (up - down) / (above - below)
+            moved[key] += sign * BY * np.maximum(1.0, np.abs(moved[key]))
+            ends.append((loss({**arrays, name: moved}), moved[key]))
+        (loss_above, above), (loss_below, below) = ends
+        slopes[n] = (loss_above - loss_below) / (above - below)
     return slopes

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array, numbers, time_first
-from gatewise.diagnostics.claims import started
-from gatewise.diagnostics.rounding import Case, Perturbation, named
+from gatewise.diagnostics.claims import nested_start
+from gatewise.diagnostics.rounding import Case, Perturbation, answers_by_name
 from gatewise.errors import OptionError
 from gatewise.layers.arguments import valid_steps
 from gatewise.layers.merging import merge
@@ -28,12 +28,14 @@ class NetworkCase(Case):
         """Return the outputs of the network and the final states of its LSTM, by name."""
         network = self.network
         assert network is not None
-        answers = {name: array for name, array in named(self.lstm, y, final).items() if not name.endswith("y")}
+        answers = {
+            name: array for name, array in answers_by_name(self.lstm, y, final).items() if not name.endswith("y")
+        }
         name, features = "y", y
         if network.reads == "last":
             name, features = "last y", merge([state.h for state in final[-1]], self.lstm.merge[-1])
         for layer in network.dense:
-            features = _apply(layer, features, perturbation)
+            features = _perturbed_layer(layer, features, perturbation)
         if network.skip:  # adds features of the LSTM's input, for each of the runs that are perturbed
             added = self.x[..., : network.skip] if name == "y" else self.x[-1, :, : network.skip]
             features = features + np.concatenate([added] * (y.shape[1] // max(self.x.shape[1], 1)), axis=-2)
@@ -42,7 +44,7 @@ class NetworkCase(Case):
 
 
 def network_case(model: Network, x: Any, state: Any, lengths: Any, mask: Any, axes: Sequence[str]) -> NetworkCase:
-    """Return the run of a network in float64; the arguments are those of `verify`."""
+    """Return the float64 run of a network to verify; the arguments are those of `verify`."""
     if model.skip and model.branches:
         raise OptionError("verify cannot compare a network with a skip connection around dense layers before its LSTM")
     network = in_float64(model)
@@ -55,15 +57,15 @@ def network_case(model: Network, x: Any, state: Any, lengths: Any, mask: Any, ax
     features, tokens = network.embed(inputs)
     sequence = np.asarray(features, np.float64)
     time, batch = sequence.shape[:2]
-    start = network.initial_state(batch) if state is None else started(network.lstm, state, batch)
+    start = network.initial_state(batch) if state is None else nested_start(network.lstm, state, batch)
     valid, masked_output = valid_steps(lengths, mask, time, batch), "zeros"
     if valid is None and (marked := network.valid_steps(sequence, tokens)) is not None:
         valid, masked_output = marked, network.masked_output
     return NetworkCase(network.lstm, sequence, start, valid, masked_output, network)
 
 
-def _apply(layer: Linear, features: Array, perturbation: Perturbation | None) -> Array:
-    """Return the output of a dense layer, its sums perturbed by about as much as rounding may change them."""
+def _perturbed_layer(layer: Linear, features: Array, perturbation: Perturbation | None) -> Array:
+    """Return a dense layer's output, its sums perturbed by about as much as rounding may change them."""
     if perturbation is None:
         return layer(features)
     sums = features @ layer.weight.T + np.asarray(layer.bias)

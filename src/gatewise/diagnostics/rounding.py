@@ -55,7 +55,7 @@ class Case:
 
     def named_answers(self, y: Array, final: States, perturbation: Perturbation | None = None) -> dict[str, Array]:
         """Return answers by name; an LSTM adds no perturbation to them."""
-        return named(self.lstm, y, final)
+        return answers_by_name(self.lstm, y, final)
 
 
 class Perturbation(NamedTuple):
@@ -65,7 +65,7 @@ class Perturbation(NamedTuple):
     roundoff: float
 
 
-def named(lstm: LSTM, y: Array, final: States) -> dict[str, Array]:
+def answers_by_name(lstm: LSTM, y: Array, final: States) -> dict[str, Array]:
     """Return answers by name: outputs and final states; in ``y``, unmerged directions are concatenated."""
     answers = {"y": y.reshape(*y.shape[:2], math.prod(y.shape[2:]))}
     top = [end.h for end in final[-1]]
@@ -99,8 +99,8 @@ class _Perturbed(Moment):
         perturbed: Array = value + self.roundoff * by * self.rng.standard_normal(value.shape, np.float32)
         return perturbed
 
-    def _sum(self, value: Array, z: Array, weight: Array, name: str) -> Array:
-        """Return a sum of the products of z and a weight, perturbed."""
+    def _perturbed_sum(self, value: Array, z: Array, weight: Array, name: str) -> Array:
+        """Return a sum of the products of z and a weight, perturbed as rounding may change it."""
         if name not in self.sizes:
             self.sizes[name] = np.abs(weight.mT)
         terms = np.abs(z[: len(z) // self.runs]) @ self.sizes[name]
@@ -109,24 +109,24 @@ class _Perturbed(Moment):
 
     @cached_property
     def s(self) -> Array:
-        """The weighted sums."""
+        """The weighted sums of all gates, perturbed by rounding."""
         if self.p.norm_gain is None or self.p.variant.layer_norm != "haste":
-            return self._sum(self.z @ self.W.mT, self.z, self.W, "W")
+            return self._perturbed_sum(self.z @ self.W.mT, self.z, self.W, "W")
         recurrent, inputs = self.p.recurrent_weight, self.p.input_weight
-        self.__dict__["u"] = self._sum(self.z_h @ recurrent.mT, self.z_h, recurrent, "u")
-        self.__dict__["w"] = self._sum(self.z_x @ inputs.mT, self.z_x, inputs, "w")
+        self.__dict__["u"] = self._perturbed_sum(self.z_h @ recurrent.mT, self.z_h, recurrent, "u")
+        self.__dict__["w"] = self._perturbed_sum(self.z_x @ inputs.mT, self.z_x, inputs, "w")
         gain_u, gain_w = self.p.norm_gain[:, :, None]
         parts = self.across_gates(self.u) * gain_u, self.across_gates(self.w) * gain_w
         return self._perturbed(parts[0] + parts[1], 4 * (np.abs(parts[0]) + np.abs(parts[1])))
 
     def unclipped(self, k: str) -> Array:
-        """The pre-activation."""
+        """Return the pre-activation of gate `k`, perturbed by rounding."""
         normed, bias = self.n(k), gates.of(self.p.bias, k)
-        more = 4.0 if self.p.variant.layer_norm == "gates" else 1.0
-        return self._perturbed(normed + bias, more * np.abs(normed) + np.abs(bias))
+        ulps = 4.0 if self.p.variant.layer_norm == "gates" else 1.0
+        return self._perturbed(normed + bias, ulps * np.abs(normed) + np.abs(bias))
 
     def gate(self, k: str) -> Array:
-        """The gate."""
+        """Return gate `k`, perturbed by rounding."""
         y = super().gate(k)
         # The exponentials of two runtimes differ by a few units in the last place, or in the last place of 1.
         return self._perturbed(y, 2 * np.abs(y) + 0.5)
@@ -139,18 +139,17 @@ class _Perturbed(Moment):
 
     @cached_property
     def t(self) -> Array:
-        """The nonlinearity of the cell state."""
+        """The nonlinearity of the cell state, perturbed by rounding."""
         v = self.v if self.p.cell_norm is None else self._perturbed(self.v, 4 * np.abs(self.v))
         y = self.p.variant.activation("c")(v)
         return self._perturbed(y, 2 * np.abs(y) + np.minimum(np.abs(v), 0.5))
 
     @cached_property
     def r_raw(self) -> Array:
-        """The hidden state, after the projection if there is one."""
+        """The hidden state, after the projection if there is one, perturbed by rounding."""
         m = self._perturbed(self.m, np.abs(self.m))
-        return (
-            m if self.p.projection is None else self._sum(m @ self.p.projection.T, m, self.p.projection, "projection")
-        )
+        projection = self.p.projection
+        return m if projection is None else self._perturbed_sum(m @ projection.T, m, projection, "projection")
 
 
 def run_layers(
@@ -161,7 +160,7 @@ def run_layers(
     enter: Callable[[Array], Array],
     begin: Callable[[int, int, Parameters, Array, Array], Callable[[int, Any, Array, Array], Moment]],
 ) -> tuple[Array, States]:
-    """Return the output and the final states of a run whose steps are computed by the caller.
+    """Return the output and final states of a verified LSTM's run, whose steps the caller computes.
 
     `enter` changes the input of a layer. `begin` takes the layer and the place of the direction of a cell, its
     parameters, its input and its initial hidden state; it returns the function that computes a step t of some sequences
@@ -186,7 +185,7 @@ def run_layers(
     return x, tuple(finals)
 
 
-def spread(
+def rounding_deviations(
     case: Case, truth: dict[str, Array], names: Sequence[str], u: float, seed: int, steps: int = 0
 ) -> dict[str, Array]:
     """Return the standard deviation that rounding gives each number, pooled half with that of all units.
@@ -219,9 +218,10 @@ def spread(
 
 
 def _perturbed_run(case: Case, count: int, u: float, rng: np.random.Generator, steps: int) -> dict[str, Array]:
-    """Return the answers of `count` perturbed runs, all in one batch."""
+    """Return the answers of `count` runs of a model perturbed by rounding, all in one batch."""
 
     def rough(array: Array) -> Array:
+        """Return an array with random errors of a rounding to `steps` steps over its range."""
         if not steps or not array.size:
             return array
         step = (max(float(array.max()), 0) - min(float(array.min()), 0)) / steps
@@ -229,6 +229,7 @@ def _perturbed_run(case: Case, count: int, u: float, rng: np.random.Generator, s
         return perturbed
 
     def begin(number: int, place: int, p: Parameters, x: Array, _: Array) -> Callable[[int, Any, Array, Array], Moment]:
+        """Return the function that computes a perturbed step of one cell."""
         sizes: dict[str, Array] = {}
 
         def step(t: int, rows: Any, h: Array, c: Array) -> Moment:

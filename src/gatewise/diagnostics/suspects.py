@@ -32,8 +32,8 @@ Changes = Iterator[tuple[str, Change]]
 
 
 def mistakes(case: Case, claims: dict[str, Array]) -> Supposed:
-    """Yield each mistake in words, with the case in which it is made and the answers to compare that with."""
-    for sentence, change in _of_weights(case.lstm):
+    """Yield each mistake that a runtime may have made, in words, with its case and the answers to compare."""
+    for sentence, change in _mistakes_in_weights(case.lstm):
         try:
             cells = [
                 tuple(LSTMCell.from_parameters(change(cell.parameters)) for cell in row) for row in case.lstm.layers
@@ -42,21 +42,24 @@ def mistakes(case: Case, claims: dict[str, Array]) -> Supposed:
         except (ShapeError, OptionError):
             continue
         yield sentence, replace(case, lstm=other), claims
-    yield from _of_directions(case, claims)
-    yield from _of_axes(case, claims)
-    yield from _of_states(case, claims)
+    yield from _mistakes_in_direction(case, claims)
+    yield from _mistakes_in_axes(case, claims)
+    yield from _mistakes_in_states(case, claims)
 
 
-def _of_weights(lstm: LSTM) -> Changes:
-    yield from _of_orders()
-    yield from _of_biases()
-    yield from _of_matrices()
-    yield from _of_variants(lstm.layers[0][0].parameters.variant)
+def _mistakes_in_weights(lstm: LSTM) -> Changes:
+    """Yield mistakes in the reading of an LSTM's weights, each a sentence and a change of parameters."""
+    yield from _mistakes_in_gate_order()
+    yield from _mistakes_in_biases()
+    yield from _mistakes_in_matrices()
+    yield from _mistakes_in_variant(lstm.layers[0][0].parameters.variant)
     for letter, name in zip(gates.LETTERS, gates.NAMES, strict=True):
-        yield f"the weights of the {name.replace('_', ' ')} are negated", partial(_negated, gate=gates.index(letter))
+        words = name.replace("_", " ")
+        yield f"the weights of the {words} are negated", partial(_negate_gate, gate=gates.index(letter))
 
 
-def _of_orders() -> Changes:
+def _mistakes_in_gate_order() -> Changes:
+    """Yield mistakes in the order of gates or peepholes, each a sentence and a change of parameters."""
     frameworks: dict[str, list[str]] = {}
     for framework, order in gates.ORDERS.items():
         frameworks.setdefault(order, []).append(framework)
@@ -64,17 +67,21 @@ def _of_orders() -> Changes:
         if order == gates.LETTERS:
             continue
         whose = f" (the order of {', '.join(frameworks[order])})" if order in frameworks else ""
-        yield f"the gates are stored in the order {' '.join(order)}, not i f g o{whose}", _reordered(order)
+        yield f"the gates are stored in the order {' '.join(order)}, not i f g o{whose}", _reorder_gates(order)
     for order in map("".join, itertools.permutations(gates.PEEPHOLES)):
         if order != gates.PEEPHOLES:
-            yield f"the peepholes are stored in the order {' '.join(order)}, not i f o", _peepholes(order)
+            yield f"the peepholes are stored in the order {' '.join(order)}, not i f o", _reorder_peepholes(order)
 
 
-def _of_biases() -> Changes:
+def _mistakes_in_biases() -> Changes:
+    """Yield mistakes in the biases of an LSTM, each a sentence and a change of parameters."""
+
     def bias(by: Callable[[Array], Array]) -> Change:
         return lambda p: p.replace(bias=by(p.bias.copy()))
 
     def forget(by: float) -> Change:
+        """Return the change that adds `by` to the bias of the forget gate."""
+
         def moved(b: Array) -> Array:
             b[gates.index("f")] += by
             return b
@@ -88,17 +95,20 @@ def _of_biases() -> Changes:
     yield "the runtime lacks the 1 that was added to the forget gate's bias", forget(-1.0)
 
 
-def _of_matrices() -> Changes:
-    yield "the recurrent weights are transposed", lambda p: _columns(p, p.recurrent_weight.mT, p.input_weight)
-    yield "the input's weights are transposed", lambda p: _columns(p, p.recurrent_weight, p.input_weight.mT)
-    yield "all weights are transposed", lambda p: _columns(p, p.recurrent_weight.mT, p.input_weight.mT)
+def _mistakes_in_matrices() -> Changes:
+    """Yield transposed and swapped weight matrices, each a sentence and a change of parameters."""
+    yield "the recurrent weights are transposed", lambda p: _with_columns(p, p.recurrent_weight.mT, p.input_weight)
+    yield "the input's weights are transposed", lambda p: _with_columns(p, p.recurrent_weight, p.input_weight.mT)
+    yield "all weights are transposed", lambda p: _with_columns(p, p.recurrent_weight.mT, p.input_weight.mT)
     yield (
         "the input's and the recurrent weights are swapped",
-        lambda p: _columns(p, p.input_weight, p.recurrent_weight),
+        lambda p: _with_columns(p, p.input_weight, p.recurrent_weight),
     )
 
 
-def _of_variants(now: Variant) -> Changes:
+def _mistakes_in_variant(now: Variant) -> Changes:
+    """Yield mistakes about the LSTM variant `now`, each a sentence and a change of parameters."""
+
     def variant(**changes: Any) -> Change:
         return lambda p: p.replace(variant=replace(p.variant, **changes))
 
@@ -128,7 +138,9 @@ def _of_variants(now: Variant) -> Changes:
         yield "the runtime has no peepholes", without
 
 
-def _reordered(order: str) -> Change:
+def _reorder_gates(order: str) -> Change:
+    """Return the change of an LSTM cell's parameters whose gates are stored in another order."""
+
     def change(p: Parameters) -> Parameters:
         places = [order.index(letter) for letter in gates.LETTERS]
         changed = {"weight": p.weight[places], "bias": p.bias[places]}
@@ -142,7 +154,9 @@ def _reordered(order: str) -> Change:
     return change
 
 
-def _peepholes(order: str) -> Change:
+def _reorder_peepholes(order: str) -> Change:
+    """Return the change of an LSTM cell's parameters whose peepholes are stored in another order."""
+
     def change(p: Parameters) -> Parameters:
         if p.peephole is None:
             raise OptionError("there are no peepholes")
@@ -151,30 +165,32 @@ def _peepholes(order: str) -> Change:
     return change
 
 
-def _negated(p: Parameters, gate: int) -> Parameters:
+def _negate_gate(p: Parameters, gate: int) -> Parameters:
+    """Return an LSTM cell's parameters with the weights and the bias of one gate negated."""
     weight, bias = p.weight.copy(), p.bias.copy()
     weight[gate] *= -1
     bias[gate] *= -1
     return p.replace(weight=weight, bias=bias)
 
 
-def _columns(p: Parameters, recurrent: Array, inputs: Array) -> Parameters:
+def _with_columns(p: Parameters, recurrent: Array, inputs: Array) -> Parameters:
     if recurrent.shape != p.recurrent_weight.shape or inputs.shape != p.input_weight.shape:
         raise ShapeError("the weights are not square")
     return p.replace(weight=np.concatenate([recurrent, inputs], axis=-1))
 
 
-def _of_directions(case: Case, claims: dict[str, Array]) -> Supposed:
+def _mistakes_in_direction(case: Case, claims: dict[str, Array]) -> Supposed:
+    """Yield mistakes about time and directions that a runtime may have made, each with its case and claims."""
     lstm = case.lstm
     flipped = {name: claim[::-1] if name == "y" else claim for name, claim in claims.items()}
-    back = replace(case, x=case.x[::-1], valid=None if case.valid is None else case.valid[::-1])
-    yield "the runtime was given the steps in the reverse order", back, claims
+    reversed_case = replace(case, x=case.x[::-1], valid=None if case.valid is None else case.valid[::-1])
+    yield "the runtime was given the steps in the reverse order", reversed_case, claims
     if "y" in claims:
         yield "y has the last step first", case, flipped
     if not lstm.bidirectional:
         other = "backward" if lstm.directions[0] == "forward" else "forward"
-        turned = LSTM.from_cells([row[0] for row in lstm.layers], direction=other)
-        yield f"the runtime runs {other} in time", replace(case, lstm=turned), claims
+        other_lstm = LSTM.from_cells([row[0] for row in lstm.layers], direction=other)
+        yield f"the runtime runs {other} in time", replace(case, lstm=other_lstm), claims
         return
     ways = {
         "the weights of the two directions are swapped": (1, 0),
@@ -194,7 +210,8 @@ def _of_directions(case: Case, claims: dict[str, Array]) -> Supposed:
         yield "the backward direction of y has the last step first", case, {**claims, "y": turned_back}
 
 
-def _of_axes(case: Case, claims: dict[str, Array]) -> Supposed:
+def _mistakes_in_axes(case: Case, claims: dict[str, Array]) -> Supposed:
+    """Yield the mistake of a runtime that swaps time and batch, with its case and claims."""
     time, batch = case.x.shape[:2]
     if case.valid is not None or (time, batch) == (1, 1):
         return
@@ -205,7 +222,8 @@ def _of_axes(case: Case, claims: dict[str, Array]) -> Supposed:
         yield sentence, replace(case, x=case.x.swapaxes(0, 1)), swapped
 
 
-def _of_states(case: Case, claims: dict[str, Array]) -> Supposed:
+def _mistakes_in_states(case: Case, claims: dict[str, Array]) -> Supposed:
+    """Yield mistakes about initial and final states and masks, each with its case and claims."""
     if case.state is not None:
 
         def starting(change: Callable[[State], State]) -> Case:
@@ -254,7 +272,7 @@ def other_biases(case: Case, claims: dict[str, Array], u: float) -> str | None:
         start = (lstm.zero_state(x.shape[1]) if case.state is None else case.state)[0][place]
         if x.shape[0] * x.shape[1] < 6:
             return None
-        by, before, after = _fitted(p, x, h, start)
+        by, before, after = _fit_biases(p, x, h, start)
         off = before > 3000 * u
         fits = off & (after < np.maximum(300 * u, before * 1e-4))
         explained += fits[off].tolist()
@@ -269,12 +287,13 @@ def other_biases(case: Case, claims: dict[str, Array], u: float) -> str | None:
     return f"the runtime has different biases (as if one of two were missing); the largest change is {max(shifts)[1]}"
 
 
-def _fitted(p: Parameters, x: Array, h: Array, start: State) -> tuple[Array, Array, Array]:
-    """Return the change of each bias (4, hidden), and each unit's largest error before and after it."""
+def _fit_biases(p: Parameters, x: Array, h: Array, start: State) -> tuple[Array, Array, Array]:
+    """Fit an LSTM cell's biases to its hidden states; return their change, and units' errors before and after."""
     previous = np.concatenate([start.h[None], h[:-1]])
     sums = np.concatenate([previous, x], -1)[:, None] @ p.weight.mT  # (time, 4, batch, hidden)
 
     def error(by: Array) -> Array:
+        """Return the errors of the hidden states (time and batch, hidden) with the biases changed by `by`."""
         c, errors = start.c, []
         for t in range(len(x)):
             M = Moment(p, x[t], previous[t], c, s=sums[t] + by[:, None])
@@ -283,23 +302,24 @@ def _fitted(p: Parameters, x: Array, h: Array, start: State) -> tuple[Array, Arr
         return np.stack(errors).reshape(-1, h.shape[-1])
 
     by, damping = np.zeros_like(p.bias), np.full(h.shape[-1], 1e-3)
-    now = error(by)
-    first = np.abs(now).max(axis=0)
+    current = error(by)
+    first = np.abs(current).max(axis=0)
     for _ in range(ROUNDS):
         slopes = []
         for gate in range(4):
-            moved = by.copy()
-            moved[gate] += 1e-6
-            slopes.append((error(moved) - now) / 1e-6)
+            shifted = by.copy()
+            shifted[gate] += 1e-6
+            slopes.append((error(shifted) - current) / 1e-6)
         J = np.stack(slopes, -1)  # (time and batch, hidden, 4)
         normal = np.einsum("nua,nub->uab", J, J)
         ridge = damping[:, None, None] * (np.eye(4) * np.einsum("uaa->ua", normal)[..., None] + 1e-12 * np.eye(4))
-        step = np.linalg.solve(normal + ridge + 1e-30 * np.eye(4), np.einsum("nua,nu->ua", J, now)[..., None])[..., 0]
-        tried = by - step.T
-        then = error(tried)
-        better = (then**2).sum(0) < (now**2).sum(0)
-        by, now = np.where(better, tried, by), np.where(better, then, now)
+        slope = np.einsum("nua,nu->ua", J, current)
+        step = np.linalg.solve(normal + ridge + 1e-30 * np.eye(4), slope[..., None])[..., 0]
+        trial = by - step.T
+        trial_error = error(trial)
+        better = (trial_error**2).sum(0) < (current**2).sum(0)
+        by, current = np.where(better, trial, by), np.where(better, trial_error, current)
         damping = np.clip(np.where(better, damping / 5, damping * 5), 1e-12, 1e6)
-        if not better.any() or np.abs(now).max() < 1e-9:
+        if not better.any() or np.abs(current).max() < 1e-9:
             break
-    return by, first, np.abs(now).max(axis=0)
+    return by, first, np.abs(current).max(axis=0)

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import AXES, Array, distances, in_words, numbers, time_first
-from gatewise.diagnostics.claims import claimed, started
-from gatewise.diagnostics.eight_bits import SAID, STEPS, runs
+from gatewise.diagnostics.claims import named_claims, nested_start
+from gatewise.diagnostics.eight_bits import SAID, STEPS, eight_bit_answers
 from gatewise.diagnostics.network_case import network_case
-from gatewise.diagnostics.rounding import DIGITS, Case, spread
+from gatewise.diagnostics.rounding import DIGITS, Case, rounding_deviations
 from gatewise.diagnostics.suspects import mistakes, other_biases
 from gatewise.errors import OptionError, ShapeError
 from gatewise.layers import LSTM
@@ -195,21 +195,21 @@ def verify(
             f"verify takes an LSTM or a Network, as gatewise.load and load_network read them from a file, not"
             f" {type(model).__name__}"
         )
-    case, outputs = _case(model, x, state, lengths, mask, axes)
+    case, outputs = _case_to_verify(model, x, state, lengths, mask, axes)
     time, batch = case.x.shape[:2]
-    claims, precision = claimed(case.lstm, y, final, time, batch, axes, outputs)
+    claims, precision = named_claims(case.lstm, y, final, time, batch, axes, outputs)
     if (model.lstm if isinstance(model, Network) else model).dtype == np.float32 and precision == "float64":
         precision = "float32"
     u, notes = DIGITS[precision], []
     valid = case.valid
     if valid is not None and "y" in claims:
         repeats = replace(case, masked_output="repeat")
-        if _furthest(repeats.answers(), claims) < _furthest(case.answers(), claims):
+        if _largest_difference(repeats.answers(), claims) < _largest_difference(case.answers(), claims):
             case = repeats
             notes.append("where a step is not valid, the last output is repeated")
     truth = case.answers("reference")
-    rounded = spread(case, truth, [*claims], u, seed)
-    differences, blind = _held(truth, rounded, claims, u)
+    rounded = rounding_deviations(case, truth, [*claims], u, seed)
+    differences, blind = _compare_with_truth(truth, rounded, claims, u)
     verification = Verification(differences, precision, (), (*notes, *blind))
     if (
         verification.verdict == "mistake"
@@ -220,13 +220,13 @@ def verify(
         verification = Verification(differences, precision, (), (*notes, *blind))
     if verification.verdict != "mistake":
         return verification
-    return replace(verification, causes=tuple(_causes(case, claims, u, seed, eight_bits=eight_bits)))
+    return replace(verification, causes=tuple(_find_causes(case, claims, u, seed, eight_bits=eight_bits)))
 
 
-def _case(
+def _case_to_verify(
     model: LSTM | Network, x: Any, state: Any, lengths: Any, mask: Any, axes: Sequence[str]
 ) -> tuple[Case, int | None]:
-    """Return the run of a model in float64, and the number of outputs of a network."""
+    """Return the float64 run of a model to verify, and the number of outputs of a network."""
     if isinstance(model, Network):
         return network_case(model, x, state, lengths, mask, axes), model.num_outputs
     values = np.asarray(numbers("x", x))
@@ -235,16 +235,16 @@ def _case(
         order = ", ".join(axes)
         raise ShapeError(f"x has shape {values.shape}; its features must be {model.input_size} (axes {order})")
     time, batch = sequence.shape[:2]
-    wide = model.astype(np.float64)
-    start = None if state is None else started(wide, state, batch)
-    return Case(wide, sequence, start, valid_steps(lengths, mask, time, batch)), None
+    precise = model.astype(np.float64)
+    start = None if state is None else nested_start(precise, state, batch)
+    return Case(precise, sequence, start, valid_steps(lengths, mask, time, batch)), None
 
 
 # How far apart.
 
 
-def _furthest(answers: dict[str, Array], claims: dict[str, Array]) -> float:
-    """Return the largest difference, relative to each array's largest number."""
+def _largest_difference(answers: dict[str, Array], claims: dict[str, Array]) -> float:
+    """Return the largest difference of answers from a runtime's claims, relative to each array's largest number."""
     worst = 0.0
     for name, claim in claims.items():
         if claim.shape != answers[name].shape:
@@ -254,35 +254,35 @@ def _furthest(answers: dict[str, Array], claims: dict[str, Array]) -> float:
     return worst
 
 
-def _compared(
+def _compare_answers(
     case: Case, claims: dict[str, Array], u: float, seed: int, *, eight_bits: bool = False
 ) -> tuple[tuple[Difference, ...], list[str]]:
-    """Return the difference of every array of answers, and notes about answers that rounding hides."""
+    """Return the difference of a runtime's claims from each answer, and notes about answers that rounding hides."""
     truth, steps = case.answers("reference"), STEPS if eight_bits else 0
-    rounded = spread(case, truth, [*claims], u, seed, steps)
-    return _held(truth, rounded, claims, u, EIGHT_BIT_FACTOR if eight_bits else FACTOR)
+    rounded = rounding_deviations(case, truth, [*claims], u, seed, steps)
+    return _compare_with_truth(truth, rounded, claims, u, EIGHT_BIT_FACTOR if eight_bits else FACTOR)
 
 
 def _in_eight_bits(
     case: Case, claims: dict[str, Array], rounded: dict[str, Array], u: float, seed: int, *, bounded: bool
 ) -> tuple[tuple[Difference, ...], list[str]] | None:
     """Return the differences from a runtime that rounds to 8 bits, if none of them is a mistake."""
-    for truth, rows in runs(case, claims):
-        differences, blind = _held(truth, rounded, claims, u)
+    for truth, rows in eight_bit_answers(case, claims):
+        differences, blind = _compare_with_truth(truth, rounded, claims, u)
         if all(difference.verdict != "mistake" for difference in differences):
             together = f", {rows} sequences together" if rows < case.x.shape[1] else ""
             return differences, [f"{SAID}{together}; with that done here too, only rounding is left", *blind]
     if bounded:
-        differences, blind = _compared(case, claims, u, seed, eight_bits=True)
+        differences, blind = _compare_answers(case, claims, u, seed, eight_bits=True)
         if all(difference.verdict != "mistake" for difference in differences):
             return differences, [f"{SAID}, which may change as much; a smaller mistake would not be found", *blind]
     return None
 
 
-def _held(
+def _compare_with_truth(
     truth: dict[str, Array], rounded: dict[str, Array], claims: dict[str, Array], u: float, factor: float = FACTOR
 ) -> tuple[tuple[Difference, ...], list[str]]:
-    """Return the difference of every array of answers from the truth, and notes about answers that rounding hides."""
+    """Return the difference of each of a runtime's claims from the truth, and notes about what rounding hides."""
     differences, blind = [], []
     for name, claim in claims.items():
         expected, away = truth[name], distances(claim, truth[name])
@@ -324,20 +324,20 @@ def _held(
 # What went wrong.
 
 
-def _causes(case: Case, claims: dict[str, Array], u: float, seed: int, *, eight_bits: bool) -> Iterator[str]:
-    """Yield the mistakes that leave only rounding when they are made here too."""
+def _find_causes(case: Case, claims: dict[str, Array], u: float, seed: int, *, eight_bits: bool) -> Iterator[str]:
+    """Yield the mistakes that explain a runtime's answers: made here too, they leave only rounding."""
     truth = case.answers()
     sequence = _worst_sequence(truth, claims)
-    before = _furthest(*_sequence(truth, claims, sequence))
+    before = _largest_difference(*_answers_of_sequence(truth, claims, sequence))
     causes: list[str] = []
-    for cause, other, others in mistakes(case, claims):
+    for cause, other_case, other_claims in mistakes(case, claims):
         try:
-            after = _furthest(*_one_sequence(other, others, sequence))
+            after = _largest_difference(*_run_of_sequence(other_case, other_claims, sequence))
         except (ShapeError, OptionError):  # the mistake is impossible with these sizes
             continue
         near = after < before / 20 or (after < before / 2 and (eight_bits or before < 1e4 * u))
         if near or not math.isfinite(before):
-            differences, _ = _compared(other, others, u, seed, eight_bits=eight_bits)
+            differences, _ = _compare_answers(other_case, other_claims, u, seed, eight_bits=eight_bits)
             if all(difference.verdict == "rounding" for difference in differences) and cause not in causes:
                 causes.append(cause)
                 yield cause
@@ -346,7 +346,7 @@ def _causes(case: Case, claims: dict[str, Array], u: float, seed: int, *, eight_
 
 
 def _worst_sequence(truth: dict[str, Array], claims: dict[str, Array]) -> int:
-    """Return the sequence that is furthest off, relative to each array's largest number."""
+    """Return the sequence in which a runtime's claims are furthest off, relative to each array's largest number."""
     worst: dict[int, float] = {0: 0.0}
     for name, claim in claims.items():
         away = distances(claim, truth[name]).max(axis=-1, initial=0)
@@ -357,10 +357,10 @@ def _worst_sequence(truth: dict[str, Array], claims: dict[str, Array]) -> int:
     return max(worst, key=lambda sequence: worst[sequence])
 
 
-def _sequence(
+def _answers_of_sequence(
     truth: dict[str, Array], claims: dict[str, Array], sequence: int
 ) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Return one sequence of the computed answers, and of the claimed ones."""
+    """Return one sequence of the computed answers to verify, and of the claimed ones."""
 
     def cut(arrays: dict[str, Array]) -> dict[str, Array]:
         return {n: a[:, sequence : sequence + 1] if n == "y" else a[sequence : sequence + 1] for n, a in arrays.items()}
@@ -368,12 +368,12 @@ def _sequence(
     return cut({name: truth[name] for name in claims}), cut(claims)
 
 
-def _one_sequence(case: Case, claims: dict[str, Array], sequence: int) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Return one sequence of a case's answers and of the claims; sequences are independent, so one suffices."""
+def _run_of_sequence(case: Case, claims: dict[str, Array], sequence: int) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Run one sequence of a case alone; return its answers and claims. Sequences are independent, so one suffices."""
     sequence = min(sequence, case.x.shape[1] - 1)
     state, sequences = case.state, slice(sequence, sequence + 1)
     if state is not None:
         state = map_states(lambda part: part[sequences], state)
     valid = None if case.valid is None else case.valid[:, sequences]
     alone = replace(case, x=case.x[:, sequences], state=state, valid=valid).answers()
-    return {name: alone[name] for name in claims}, _sequence(claims, claims, sequence)[1]
+    return {name: alone[name] for name in claims}, _answers_of_sequence(claims, claims, sequence)[1]

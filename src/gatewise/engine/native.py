@@ -53,12 +53,12 @@ def refusal(parameters: Parameters) -> str | None:
     if MISSING is not None:
         return MISSING
     if parameters not in _refusals:  # asked at every call: a variant takes longer to hash
-        _refusals[parameters] = _refusal(parameters.variant)
+        _refusals[parameters] = _variant_refusal(parameters.variant)
     return _refusals[parameters]
 
 
-def _refusal(variant: Variant) -> str | None:
-    """Return a sentence that names an unsupported switch or nonlinearity of a variant, or None."""
+def _variant_refusal(variant: Variant) -> str | None:
+    """Return a sentence that names a switch or nonlinearity that the native engine lacks, or None."""
     for switch, value in variant.differences().items():
         if switch not in switches() and not isinstance(value, Activation):
             return f"only the reference engine supports {switch.replace('_', ' ')}"
@@ -80,6 +80,7 @@ def nonlinearities() -> tuple[str, ...]:
     """Return the names of the nonlinearities that the kernels have."""
 
     def is_known(name: str) -> bool:
+        """Return whether the native kernels have a nonlinearity of this name."""
         nothing = np.empty(0, np.float32)
         try:
             _native.apply(kernels()[0], name, 1.0, 0.0, nothing, nothing)
@@ -133,10 +134,10 @@ def packed(parameters: Parameters, dropout: DropoutMasks | None = None) -> Any:
     name = kernel()
     if dropout is not None and dropout.weight is not None:
         dropped = np.concatenate([parameters.recurrent_weight * dropout.weight, parameters.input_weight], axis=-1)
-        return _pack(parameters, name, dropped)
+        return _pack_cell(parameters, name, dropped)
     cells = _packed.setdefault(parameters, {})
     if name not in cells:
-        cells[name] = _pack(parameters, name, parameters.weight)
+        cells[name] = _pack_cell(parameters, name, parameters.weight)
     return cells[name]
 
 
@@ -157,7 +158,8 @@ def linear(x: Array, weight: Array, bias: Array) -> Array:
     return y
 
 
-def _pack(p: Parameters, name: str, weight: Array) -> Any:
+def _pack_cell(p: Parameters, name: str, weight: Array) -> Any:
+    """Return the native cell of some parameters, its weights packed for the kernel `name`."""
     variant = p.variant
     cell = _native.CellFloat32 if p.dtype == np.float32 else _native.CellFloat64
     activations = []
@@ -197,7 +199,7 @@ def run(
     """Run a cell over time; see `gatewise.engine.reference.run`. `gatewise.engine.choose` lets no edits come here."""
     c = np.array(initial.c, order="C")
     cell = packed(parameters, dropout)
-    record = _record(cell.ForwardRecord, x, initial, reverse, valid, dropout)
+    record = _kernel_record(cell.ForwardRecord, x, initial, reverse, valid, dropout)
     record.h, record.c = hidden, c
     if arrays:
         record.every, record.places = min(keep.every, max(len(x), 1)), keep.places
@@ -223,7 +225,7 @@ def backward(trace: Trace, dhidden: Array, dfinal: State, out: Gradients | None 
     dh, dc = total.state
     dh[...], dc[...] = dfinal
     cell = packed(p, dropout)
-    record = _record(cell.BackwardRecord, x, trace.initial, trace.direction == "backward", trace.valid, dropout)
+    record = _kernel_record(cell.BackwardRecord, x, trace.initial, trace.direction == "backward", trace.valid, dropout)
     record.h, record.c0 = _contiguous(arrays["hidden_state"]), _contiguous(trace.initial.c)
     record.gates, record.cells = _contiguous(arrays["gates"]), _contiguous(arrays["cell_state"])
     record.unprojected = _contiguous(arrays.get("unprojected_state", arrays["hidden_state"]))
@@ -239,10 +241,10 @@ def backward(trace: Trace, dhidden: Array, dfinal: State, out: Gradients | None 
     return total
 
 
-def _record(
+def _kernel_record(
     kind: Callable[[], Any], x: Array, initial: State, reverse: bool, valid: Mask | None, dropout: DropoutMasks
 ) -> Any:
-    """Return a record for a kernel with the fields that both passes read."""
+    """Return a record for a native kernel with the fields that the forward and backward passes read."""
     record = kind()
     record.x = _contiguous(x if dropout.input is None else x * dropout.input)
     record.h0 = _contiguous(initial.h)

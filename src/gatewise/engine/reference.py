@@ -129,7 +129,7 @@ def backward(trace: Trace, dhidden: Array, dfinal: State, out: Gradients | None 
 
 
 def valid_rows(valid: Mask | None, t: int) -> slice | npt.NDArray[np.intp]:
-    """Return the sequences of the batch that are valid at step t: as a slice where all are, which avoids copies."""
+    """Return the sequences that are valid at step t of a run: as a slice where all are, which avoids copies."""
     if valid is None or valid[t].all():
         return slice(None)
     return np.flatnonzero(valid[t])

@@ -109,14 +109,14 @@ def valid_steps(lengths: npt.ArrayLike | None, mask: npt.ArrayLike | None, time:
     if lengths is not None and mask is not None:
         raise OptionError("give lengths or a mask, not both")
     if lengths is not None:
-        counts = _array("lengths", lengths)
+        counts = _array_or_none("lengths", lengths)
         if counts is None or counts.shape != (batch,) or counts.dtype.kind not in "iu":
             raise ShapeError(f"lengths must be {batch} integers, one for each sequence, not {lengths!r}")
         if counts.size and not 0 <= counts.min() <= counts.max() <= time:
             raise OptionError(f"lengths must lie between 0 and {time}, the number of steps, but are {counts.tolist()}")
         return np.arange(time)[:, None] < counts
     if mask is not None:
-        valid = _array("mask", mask)
+        valid = _array_or_none("mask", mask)
         if valid is None:
             raise ShapeError(f"mask must be boolean of shape ({time}, {batch}), with sequences of equal lengths")
         if valid.dtype != np.bool_ or valid.shape not in {(time, batch), (time,)}:
@@ -125,7 +125,8 @@ def valid_steps(lengths: npt.ArrayLike | None, mask: npt.ArrayLike | None, time:
     return None
 
 
-def _array(name: str, value: npt.ArrayLike) -> npt.NDArray[Any] | None:
+def _array_or_none(name: str, value: npt.ArrayLike) -> npt.NDArray[Any] | None:
+    """Return a value as an array; None if it holds sequences of different lengths."""
     try:
         return array_of(name, value)
     except ShapeError:  # sequences of different lengths

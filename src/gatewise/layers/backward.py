@@ -74,15 +74,16 @@ def gradients_of(trace: Any, dy: npt.ArrayLike | None, dstate: Any, out: Any) ->
 
 @gradients_of.register
 def _(trace: Trace, dy: npt.ArrayLike | None, dstate: State | None, out: Gradients | None) -> Gradients:
+    """Return the gradients of one cell's run, with or without a batch axis."""
     if dstate is not None and (not isinstance(dstate, (tuple, list)) or len(dstate) != 2):
         raise ShapeError("dstate must be a State(h, c)")
     if out is not None and not isinstance(out, Gradients):
         raise OptionError(f"out must be the Gradients of an earlier call, not {type(out).__name__}")
     if not trace.batched:
         h, c = trace.final
-        dy = None if dy is None else fitting("dy", dy, trace.hidden_state)[:, None]
+        dy = None if dy is None else gradient_like("dy", dy, trace.hidden_state)[:, None]
         if dstate is not None:
-            dstate = State(fitting("dh", dstate[0], h[0])[None], fitting("dc", dstate[1], c[0])[None])
+            dstate = State(gradient_like("dh", dstate[0], h[0])[None], gradient_like("dc", dstate[1], c[0])[None])
     return _of_cell(trace, dy, dstate, out)
 
 
@@ -92,19 +93,20 @@ def _of_cell(
     """Return the gradients of one cell's run, given those of its hidden and final states with a batch axis."""
     trace.require("a gradient")
     hidden, final = trace.arrays["hidden_state"], trace.final
-    dhidden = np.zeros_like(hidden) if dy is None else fitting("dy", dy, hidden)
+    dhidden = np.zeros_like(hidden) if dy is None else gradient_like("dy", dy, hidden)
     if dstate is None:
         dfinal = State(np.zeros_like(final.h), np.zeros_like(final.c))
     else:
-        dfinal = State(fitting("dh", dstate[0], final.h), fitting("dc", dstate[1], final.c))
+        dfinal = State(gradient_like("dh", dstate[0], final.h), gradient_like("dc", dstate[1], final.c))
     if out is not None:
-        dhidden, dfinal = apart(dhidden, [out]), State(*(apart(array, [out]) for array in dfinal))
+        dhidden, dfinal = unshare(dhidden, [out]), State(*(unshare(array, [out]) for array in dfinal))
     gradients: Gradients = choose(trace.engine, trace.parameters).backward(trace, dhidden, dfinal, out)
     return gradients
 
 
 @gradients_of.register
 def _(trace: LSTMTrace, dy: npt.ArrayLike | None, dstate: Any, out: LSTMGradients | None) -> LSTMGradients:
+    """Return the gradients of an LSTM's run, cell by cell from the last layer to the first."""
     if out is not None and (
         not isinstance(out, LSTMGradients)
         or [set(layer) for layer in out.layers] != [set(layer) for layer in trace.layers]
@@ -117,12 +119,12 @@ def _(trace: LSTMTrace, dy: npt.ArrayLike | None, dstate: Any, out: LSTMGradient
     if dy is None:
         dx: Array = np.zeros_like(output)
     else:
-        dx = fitting("dy", dy, output if batched else output[:, 0]).reshape(output.shape)
+        dx = gradient_like("dy", dy, output if batched else output[:, 0]).reshape(output.shape)
     dstates = final_gradients(trace, dstate)
     if out is not None:
         targets = out.cells().values()
-        dx = apart(dx, targets)
-        dstates = [[end and State(*(apart(array, targets) for array in end)) for end in row] for row in dstates]
+        dx = unshare(dx, targets)
+        dstates = [[end and State(*(unshare(array, targets) for array in end)) for end in row] for row in dstates]
     layers: list[dict[str, Gradients]] = [{} for _ in trace.layers]
 
     def back(cell: Cell, dhidden: Array) -> Array:
@@ -189,14 +191,14 @@ def final_gradients(trace: LSTMTrace, dstate: Any) -> list[list[State | None]]:
     return [[State(*(array_of("dstate", array)[None] for array in pair)) for pair in layer] for layer in dstate]
 
 
-def apart(array: npt.ArrayLike, out: Iterable[Gradients]) -> Array:
-    """Return an array, or a copy if it shares memory with gradients that will be overwritten."""
+def unshare(array: npt.ArrayLike, out: Iterable[Gradients]) -> Array:
+    """Return an array of gradients, copied if it shares memory with gradients that will be overwritten."""
     targets = [array for gradients in out for array in (gradients.x, *gradients.state, *gradients.parameters.values())]
     array = array_of("a gradient", array)
     return array.copy() if any(np.may_share_memory(array, target) for target in targets) else array
 
 
-def fitting(name: str, value: npt.ArrayLike, like: Array) -> Array:
+def gradient_like(name: str, value: npt.ArrayLike, like: Array) -> Array:
     """Return a gradient in the dtype of what it is taken with respect to; it must have its shape."""
     array = numbers(name, value, float_type(like.dtype))
     if array.shape != like.shape:

@@ -32,13 +32,13 @@ def edits_of(stack: Stack, edit: Edit | Sequence[Edit], arguments: Arguments) ->
         for number, row in enumerate(stack.layers):
             for cell, direction in zip(row, stack.directions, strict=True):
                 if layer in (None, number) and each.direction in (None, direction):
-                    settled = _settled(each, cell.parameters, (number, direction), arguments)
+                    settled = _settled_edit(each, cell.parameters, (number, direction), arguments)
                     edits[number, direction] = (*edits.get((number, direction), ()), settled)
     return edits
 
 
-def _settled(edit: Edit, p: Parameters, cell: Cell, arguments: Arguments) -> Edit:
-    """Return an edit as it acts in one cell."""
+def _settled_edit(edit: Edit, p: Parameters, cell: Cell, arguments: Arguments) -> Edit:
+    """Return an edit as it acts in one cell of a run: its places checked, and the values of a patch taken."""
     time, batch = arguments.x.shape[:2]
     where = {"layer": cell[0], "direction": cell[1]}
     if edit.action != "patch" or isinstance(edit.value, np.ndarray):
@@ -58,15 +58,15 @@ def _settled(edit: Edit, p: Parameters, cell: Cell, arguments: Arguments) -> Edi
             f" {values.shape}"
         )
     empty = replace(edit, value=np.zeros((), p.dtype)).settled(p, time, batch)
-    key = tuple(_key(getattr(empty, axis)) for axis in ("steps", "sequences", "units"))
+    key = tuple(_index_of_places(getattr(empty, axis)) for axis in ("steps", "sequences", "units"))
     _require_valid(edit, source, arguments, key[:2])
     for axis, places in enumerate(key):
         values = values[(slice(None),) * axis + (places,)]
     return replace(empty, value=values).settled(p, time, batch, **where)
 
 
-def _key(places: Any) -> Any:
-    """Return places as an index, a slice where they follow one another: of a patch's source nothing is copied then."""
+def _index_of_places(places: Any) -> Any:
+    """Return an edit's places as an index, a slice where they are consecutive, so that a patch copies nothing."""
     if places is None:
         return slice(None)
     if isinstance(places, range):

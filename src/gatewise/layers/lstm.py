@@ -286,6 +286,7 @@ class LSTM(Stack):
 
 
 def _as_cell(cell: object) -> LSTMCell:
+    """Return an LSTMCell, made of Parameters if need be."""
     if isinstance(cell, Parameters):
         return LSTMCell.from_parameters(cell)
     if not isinstance(cell, LSTMCell):

@@ -18,7 +18,7 @@ MASKED_OUTPUTS = ("zeros", "repeat")
 
 
 def merges(merge: str | Sequence[str], layers: int) -> tuple[str, ...]:
-    """Return the merge of each layer."""
+    """Return the checked way in which each layer of an LSTM merges its directions."""
     if not isinstance(merge, Sequence):
         raise OptionError(f"merge must be one of {', '.join(MERGES)}, or one for each layer, not {merge!r}")
     ways = (merge,) * layers if isinstance(merge, str) else tuple(merge)
@@ -89,6 +89,7 @@ def direction_gradient(dy: Array, valid: Mask | None, how: str, *, reverse: bool
 
 
 def _output_steps(valid: Mask | None, how: str, *, reverse: bool) -> Mask | None:
+    """Return the steps at which a direction's output is visible (time, batch, 1); None if all are."""
     if valid is None or how == "zeros":
         return None if valid is None else valid[..., None]
     order = slice(None, None, -1 if reverse else 1)

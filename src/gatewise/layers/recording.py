@@ -44,6 +44,7 @@ def plan_record(plan: RunPlan) -> tuple[dict[str, storage.Shape], Header]:
     shapes: dict[str, storage.Shape] = {name: (shape, dtype) for name, shape in plan.array_shapes().items()}
 
     def record(key: Cell, cell: Trace) -> Header:
+        """Add the shapes of a cell's arrays to `shapes`; return the plain data of its trace."""
         prefix = array_prefix(key)
         arrays, head = record_before_run(cell, prefix)
         shapes.update({name: (array.shape, array.dtype) for name, array in arrays.items()})
@@ -62,7 +63,7 @@ def _head(layers: Sequence[dict[str, Header]], merge: Sequence[str], masked_outp
 
 
 def trace_to_file(plan: RunPlan, path: str | os.PathLike[str]) -> LSTMTrace:
-    """Run with the kept arrays in a file, and return the traces that read from it."""
+    """Run an LSTM with the kept arrays in a file, and return the traces that read from it."""
     shapes, head = plan_record(plan)
     head = header("lstm_trace", **head)
     with storage.writing(path, shapes, head) as views:

@@ -206,7 +206,7 @@ def _with_batch(plan: RunPlan, out: Array) -> Array:
 
 
 def require_array(out: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Raise ShapeError for an `out` that is no array of this shape and dtype."""
+    """Raise ShapeError unless the `out` of a run is an array of this shape and dtype."""
     if not isinstance(out, np.ndarray) or (out.shape, out.dtype) != (shape, dtype):
         actual = f"{out.dtype} of {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
         raise ShapeError(f"out must be an array of {dtype} of shape {shape}, not {actual}")

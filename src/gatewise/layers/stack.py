@@ -116,6 +116,7 @@ class Stack:
         return nested
 
     def _output_names(self, layer: int, labels: Sequence[Labels]) -> list[str]:
+        """Return the names of the outputs of a layer, which are the features of the next one."""
         apart = self.bidirectional and self.merge[layer] == "concat"
         parts = list(zip(self.directions, self.layers[layer], labels, strict=True))
         return [

@@ -100,6 +100,7 @@ class Stream(CarriedState):
 
     @state.setter
     def state(self, state: States) -> None:
+        """Set the state of the stream before its next step."""
         self._state = settled_state(self.lstm, state, self.batch_size)
         if self._native is not None:
             for layer, (cell_state,) in enumerate(self._state):
@@ -135,10 +136,10 @@ class Stream(CarriedState):
         ShapeError
             If the shape is none of these; the state is left as it was.
         """
-        settled, single = _settled(self.lstm, self.batch_size, x, out)
+        settled, single = _settled_input(self.lstm, self.batch_size, x, out)
         valid = _settled_mask(mask, settled.shape[:-1], single)
         y, self._state = _run(self.lstm, settled, single, self._state, valid, self.engine)
-        return put(y, out)
+        return store_output(y, out)
 
 
 def _push_converted(
@@ -150,9 +151,9 @@ def _push_converted(
     out: Array | None,
 ) -> Array:
     """Feed a native stream an input that needs a conversion or a mask, or raise its error."""
-    x, single = _settled(lstm, batch_size, value, out)
+    x, single = _settled_input(lstm, batch_size, value, out)
     if mask is None:
-        return put(stream.push(x), out)
+        return store_output(stream.push(x), out)
     valid = _settled_mask(mask, x.shape[:-1], single)
     state = lstm.zero_state(1 if batch_size is None else batch_size)
     for layer, (before,) in enumerate(state):
@@ -160,7 +161,7 @@ def _push_converted(
     y, after = _run(lstm, x if batch_size is not None else x[..., None, :], single, state, valid, native.NAME)
     for layer, (end,) in enumerate(after):
         stream.set(layer, *end)
-    return put(y if batch_size is not None else y[..., 0, :], out)
+    return store_output(y if batch_size is not None else y[..., 0, :], out)
 
 
 def _run(lstm: Stack, x: Array, single: bool, state: States, mask: Mask | None, engine: str) -> tuple[Array, States]:
@@ -182,8 +183,8 @@ def _settled_mask(mask: npt.ArrayLike | None, shape: tuple[int, ...], single: bo
     return valid[None] if single else valid
 
 
-def _settled(lstm: Stack, batch: int | None, value: npt.ArrayLike, out: Array | None) -> tuple[Array, bool]:
-    """Return an input converted, and whether it is a single step; input and `out` must have the right shapes."""
+def _settled_input(lstm: Stack, batch: int | None, value: npt.ArrayLike, out: Array | None) -> tuple[Array, bool]:
+    """Return a stream's input converted, and True for a single step; input and `out` must have the right shapes."""
     x = numbers("x", value, lstm.dtype)
     require_memory(0 if x.flags.c_contiguous else x.size, x.itemsize, "x in a row")
     x = np.ascontiguousarray(x)
@@ -210,8 +211,8 @@ def require_out(out: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any])
             raise OptionError("out must be writable")
 
 
-def put(y: Array, out: Array | None) -> Array:
-    """Return an output, in the caller's array where there is one."""
+def store_output(y: Array, out: Array | None) -> Array:
+    """Return the output of a stream, in the caller's array where there is one."""
     if out is None:
         return y
     out[...] = y

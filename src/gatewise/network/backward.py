@@ -12,7 +12,7 @@ from gatewise.arrays import Array, numbers
 from gatewise.errors import OptionError, ShapeError
 from gatewise.layers import backward
 from gatewise.layers.arguments import unbatched
-from gatewise.layers.backward import final_gradients, fitting, gradients_of
+from gatewise.layers.backward import final_gradients, gradient_like, gradients_of
 from gatewise.layers.merging import unmerge
 from gatewise.network.dense import LinearGradients, back_through, outputs_of
 from gatewise.network.network import NetworkTrace
@@ -55,6 +55,7 @@ class NetworkGradients:
 
 @gradients_of.register
 def _(trace: NetworkTrace, dy: npt.ArrayLike | None, dstate: Any, out: Any) -> NetworkGradients:
+    """Return the gradients of a network's run: of its head, its LSTM, and its embedding or branches."""
     if out is not None:
         raise OptionError("out is for the gradients of a Trace or an LSTMTrace, not for those of a network")
     network, lstm = trace.network, trace.lstm
@@ -72,11 +73,11 @@ def _(trace: NetworkTrace, dy: npt.ArrayLike | None, dstate: Any, out: Any) -> N
         dfeatures[..., : network.skip] = added
     of_head, dread = back_through(network.dense, layers, dread)
     every = network.reads == "every"
-    gradients = backward(lstm, dread, dstate) if every else backward(lstm, None, _final(lstm, dread, dstate))
+    gradients = backward(lstm, dread, dstate) if every else backward(lstm, None, _add_to_final(lstm, dread, dstate))
     embedding = dx = None
     of_branches: tuple[tuple[LinearGradients, ...], ...] = ()
     if network.embedding is None:
-        of_branches, dx = _of_features(trace, gradients.x, dfeatures)
+        of_branches, dx = _gradients_before_lstm(trace, gradients.x, dfeatures)
     elif trace.tokens is not None:
         embedding = np.zeros_like(network.embedding)
         np.add.at(embedding, trace.tokens, gradients.x)
@@ -84,10 +85,10 @@ def _(trace: NetworkTrace, dy: npt.ArrayLike | None, dstate: Any, out: Any) -> N
     return NetworkGradients(gradients, embedding, weight, bias, of_head[:-1], of_branches, dx)
 
 
-def _of_features(
+def _gradients_before_lstm(
     trace: NetworkTrace, dx: Array, dskip: Array | None
 ) -> tuple[tuple[tuple[LinearGradients, ...], ...], Array]:
-    """Return the gradients of the branches, and with respect to the features in their own units.
+    """Return the gradients of a network's branches, and with respect to the features in their own units.
 
     Given are those with respect to the LSTM's input, and by the skip connection to the scaled features.
     """
@@ -108,8 +109,8 @@ def _of_features(
     return tuple(branches), dx if network.inputs is None else (dx / network.inputs.scale).astype(dx.dtype)
 
 
-def _final(trace: LSTMTrace, dread: Array, dstate: Any) -> Any:
-    """Return ∂L/∂(final states), given `dread`, ∂L/∂(merged hidden states of the last layer)."""
+def _add_to_final(trace: LSTMTrace, dread: Array, dstate: Any) -> Any:
+    """Return ∂L/∂(final states) of the LSTM with that of the network's head, which reads their merge, added."""
     states = trace.stored.state
     dstates = [
         [end or State(*map(np.zeros_like, state)) for state, end in zip(layer, ends, strict=True)]
@@ -118,6 +119,6 @@ def _final(trace: LSTMTrace, dread: Array, dstate: Any) -> Any:
     top = [state.h for state in states[-1]]
     parts = unmerge(dread if trace.batched else dread[None], top, trace.merge[-1])
     dstates[-1] = [
-        State(fitting("dh", e[0], h) + part, e[1]) for e, h, part in zip(dstates[-1], top, parts, strict=True)
+        State(gradient_like("dh", e[0], h) + part, e[1]) for e, h, part in zip(dstates[-1], top, parts, strict=True)
     ]
     return dstates if trace.batched else unbatched(dstates)

@@ -82,7 +82,7 @@ class Linear:
         return self.weight.size <= SMALL
 
     def _preactivation(self, h: Array) -> Array:
-        """Return W h + b."""
+        """Return W h + b of a linear layer."""
         weight, bias = self.weight, np.asarray(self.bias)
         if not self.row_by_row:
             a: Array = h @ weight.T + bias  # several times as fast, in an order that depends on the number of rows
@@ -95,7 +95,7 @@ class Linear:
         return a.reshape(*h.shape[:-1], len(weight))
 
     def preactivation_gradient(self, dy: Array, y: Array) -> Array:
-        """Return ∂L/∂(W h + b), given ∂L/∂y and the output y."""
+        """Return ∂L/∂(W h + b) of a linear layer, given ∂L/∂y and its output y."""
         if self.activation is None:
             return dy
         if isinstance(self.activation, Activation):
@@ -206,7 +206,7 @@ class Scaling:
         return physical if self.least is None else np.maximum(physical, self.least)
 
     def undo_gradient(self, dy: Array, y: Array) -> Array:
-        """Return the gradient with respect to y, given that with respect to `undo` of y."""
+        """Return the gradient with respect to scaled outputs y, given that with respect to `undo` of y."""
         gradient: Array = dy * self.scale
         if self.least is None:
             return gradient
@@ -228,7 +228,7 @@ def chain_of(layers: Linear | Sequence[Linear] | None, features: int, owner: str
 
 
 def outputs_of(layers: Sequence[Linear], x: Array) -> list[Array]:
-    """Return the input of a chain of layers, and the output of each layer."""
+    """Return the input of a chain of linear layers, and the output of each layer."""
     outputs = [x]
     for layer in layers:
         outputs.append(layer(outputs[-1]))
@@ -238,7 +238,7 @@ def outputs_of(layers: Sequence[Linear], x: Array) -> list[Array]:
 def back_through(
     layers: Sequence[Linear], outputs: Sequence[Array], dy: Array
 ) -> tuple[tuple[LinearGradients, ...], Array]:
-    """Return the gradients of a chain of layers and with respect to its input, given that of its last output.
+    """Return the gradients of a chain of linear layers and of its input, given that of its last output.
 
     `outputs` are those of `outputs_of`.
     """

@@ -84,6 +84,7 @@ class NetworkTrace(RunRecord):
         )
 
     def _only(self, which: slice) -> NetworkTrace:
+        """Return the trace of the single sequence `which`, with a batch axis."""
         run, place = self.stored, which.start
         key = (slice(None), place) if self.network.reads == "every" else place
         return replace(
@@ -98,7 +99,7 @@ class NetworkTrace(RunRecord):
 
     @property
     def scaled(self) -> Array:
-        """The input in the network's units: after ``inputs``, and before the branches."""
+        """The input of the run in the network's units: after ``inputs``, and before the branches."""
         features = self.input
         if features is None and (features := self.lstm.first.input) is not None and not self.batched:
             features = features[:, 0]
@@ -213,24 +214,25 @@ class Network(Parts):
             time.
         state : tuple of tuple of State
         """
-        first, *rest = self._blocks(x, options)
-        y, state = self._called(first, state, options)
+        first, *rest = self._blocks_of_steps(x, options)
+        y, state = self._call_block(first, state, options)
         if not rest:
             return y, state
         outputs = [y]
         for block in rest:
-            y, state = self._called(block, state, options)
+            y, state = self._call_block(block, state, options)
             outputs.append(y)
         return y if self.reads == "last" else np.concatenate(outputs), state
 
-    def _called(self, x: npt.ArrayLike, state: States | None, options: dict[str, Any]) -> tuple[Array, States]:
+    def _call_block(self, x: npt.ArrayLike, state: States | None, options: dict[str, Any]) -> tuple[Array, States]:
+        """Run the network over an input; return its output and the LSTM's final states."""
         features, tokens = self.embed(x)
-        start = self._start(features, state)
-        y, state = self.lstm(features, start, **self._masking(features, tokens, options))
-        return self.put_out(self._read(y, state), x), state
+        start = self._start_state(features, state)
+        y, state = self.lstm(features, start, **self._add_mask(features, tokens, options))
+        return self.predict(self._read(y, state), x), state
 
-    def _blocks(self, x: npt.ArrayLike, options: dict[str, Any]) -> list[Any]:
-        """Return an input in blocks of steps that can be run one after another, so that memory is bounded."""
+    def _blocks_of_steps(self, x: npt.ArrayLike, options: dict[str, Any]) -> list[Any]:
+        """Return a network's input in blocks of steps that can be run one after another, so that memory is bounded."""
         axes = (1, 2) if self.embedding is not None else (2, 3)
         plain = self.masked is None and not options.keys() - {"engine"}
         if not plain or self.lstm.directions != ("forward",) or not isinstance(x, np.ndarray) or x.ndim not in axes:
@@ -257,15 +259,16 @@ class Network(Parts):
         NetworkTrace
         """
         features, tokens = self.embed(x)
-        options, labels = self._labelling(options)
-        trace = self.lstm.trace(features, self._start(features, state), **self._masking(features, tokens, options))
+        options, labels = self._split_labels(options)
+        start = self._start_state(features, state)
+        trace = self.lstm.trace(features, start, **self._add_mask(features, tokens, options))
         read = self._read(trace.output, trace.state)
         raw = None if (features is x and not self.skip) or tokens is not None else numbers("x", x)
         others = trace.labels if labels is NO_LABELS else trace.labels.replace(measures={})  # of what its LSTM reads
-        return NetworkTrace(self, trace, tokens, read, self.put_out(read, x), labels.or_else(others), raw)
+        return NetworkTrace(self, trace, tokens, read, self.predict(read, x), labels.or_else(others), raw)
 
-    def _labelling(self, options: dict[str, Any]) -> tuple[dict[str, Any], Labels]:
-        """Return the options for the LSTM, with the labels that are true of it, and the labels of the whole run.
+    def _split_labels(self, options: dict[str, Any]) -> tuple[dict[str, Any], Labels]:
+        """Return the options for the network's LSTM, with the labels true of it, and the labels of the whole run.
 
         The names of a head's outputs are not the LSTM's, and neither are those of features before a branch; what a
         feature measures is not in its unit any more once it is scaled.
@@ -288,14 +291,14 @@ class Network(Parts):
         each[-1] = (each[-1] or NO_LABELS).replace(outputs=None if apart else outputs)
         return {**options, "labels": each if isinstance(labels, Sequence) else each[0]}, combined
 
-    def _start(self, features: npt.ArrayLike, state: States | None) -> States | None:
-        """Return the initial state of a run: the caller's, or the network's for every sequence."""
+    def _start_state(self, features: npt.ArrayLike, state: States | None) -> States | None:
+        """Return the initial state of a network's run: the caller's, or the network's for every sequence."""
         if state is not None or np.ndim(features) not in (2, 3):
             return state
         return self.initial_state(np.shape(features)[1] if np.ndim(features) == 3 else None)
 
-    def _masking(self, features: npt.ArrayLike, tokens: Tokens | None, options: dict[str, Any]) -> dict[str, Any]:
-        """Return the options of a call with the mask that the marked steps make, where they are to be looked for."""
+    def _add_mask(self, features: npt.ArrayLike, tokens: Tokens | None, options: dict[str, Any]) -> dict[str, Any]:
+        """Return the options of the LSTM's call, with a mask if the network marks invalid steps by a value."""
         if not (options.get("mask") is None and options.get("lengths") is None):
             return options
         valid = self.valid_steps(features, tokens)

@@ -65,7 +65,7 @@ class Parts:
         self.labels = labels
 
     def _skip_of(self, skip: int) -> int:
-        """Return the number of features that are added to the outputs."""
+        """Return the checked number of features that a network's skip connection adds to the outputs."""
         if isinstance(skip, bool) or not isinstance(skip, (int, np.integer)) or skip < 0:
             raise OptionError(f"skip must be a non-negative integer, not {skip!r}")
         if not skip:
@@ -82,7 +82,7 @@ class Parts:
         return int(skip)
 
     def _require_fitting(self) -> None:
-        """Raise an error for parts that do not go together."""
+        """Raise an error for parts of a network that do not go together."""
         if self.embedding is not None and (self.inputs is not None or self.branches):
             raise OptionError("a network that takes tokens has an embedding, and neither inputs nor branches")
         if self.masked is not None and (self.inputs is not None or self.branches):
@@ -148,7 +148,7 @@ class Parts:
         return self.embedding[tokens], tokens
 
     def scaled(self, x: npt.ArrayLike) -> Array:
-        """Return features in the network's units, given them in their own: after ``inputs``, before the branches."""
+        """Return input features in the network's units, given in their own: after ``inputs``, before the branches."""
         features = numbers("x", x)
         if features.ndim not in (2, 3) or features.shape[-1] != self.num_features:
             raise ShapeError(
@@ -163,14 +163,14 @@ class Parts:
         return np.concatenate(outputs, axis=-1) if outputs else scaled
 
     def initial_state(self, batch_size: int | None) -> States | None:
-        """Return the state that every sequence starts from, for so many of them; None for zeros."""
+        """Return the network's initial state, repeated for `batch_size` sequences; None for zeros."""
         if self.initial is None:
             return None
         rows = () if batch_size is None else (batch_size,)
         return map_states(lambda array: np.broadcast_to(array, (*rows, *array.shape)), self.initial)
 
     def valid_steps(self, features: npt.ArrayLike, tokens: Tokens | None) -> Mask | None:
-        """Return the valid steps, or None if no mark of invalid ones is looked for."""
+        """Return the steps whose input is not the network's mark of invalid ones; None if it has no mark."""
         if self.masked is None:
             return None
         if tokens is not None:
@@ -179,11 +179,11 @@ class Parts:
         valid: Mask = (x != x.dtype.type(self.masked)).any(-1)
         return valid
 
-    def put_out(self, read: Array, x: npt.ArrayLike) -> Array:
+    def predict(self, read: Array, x: npt.ArrayLike) -> Array:
         """Return the output of the network for what its head reads, and what the network was given."""
-        return self.finished(read, self.scaled(x) if self.skip else None)
+        return self.apply_head(read, self.scaled(x) if self.skip else None)
 
-    def finished(self, read: Array, scaled: Array | None) -> Array:
+    def apply_head(self, read: Array, scaled: Array | None) -> Array:
         """Return the output of the network for what its head reads, and what a skip connection takes from."""
         y = read
         for layer in self.dense:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array, array_of, numbers
 from gatewise.errors import OptionError
 from gatewise.layers.stack import States
-from gatewise.layers.stream import CarriedState, put, require_out, single_step
+from gatewise.layers.stream import CarriedState, require_out, single_step, store_output
 from gatewise.network.parts import Parts
 
 
@@ -104,15 +104,15 @@ class NetworkStream(CarriedState):
         """
         network = self.network
         if not self._plain:
-            return self._pushed(x, mask, out)
+            return self._push_embedded(x, mask, out)
         features = x if type(x) is np.ndarray and x.dtype == network.lstm.dtype else numbers("x", x, network.lstm.dtype)
         if out is not None:
             require_out(out, (*features.shape[:-1], network.num_outputs), features.dtype)
         h = self._lstm.push(features) if mask is None else self._lstm.push(features, mask=mask)
-        return put(network.finished(h, features), out)
+        return store_output(network.apply_head(h, features), out)
 
-    def _pushed(self, value: npt.ArrayLike, mask: npt.ArrayLike | None, out: Array | None) -> Array:
-        """Feed a network that does something before its LSTM."""
+    def _push_embedded(self, value: npt.ArrayLike, mask: npt.ArrayLike | None, out: Array | None) -> Array:
+        """Feed a step or block to a network that embeds, scales or masks its input before the LSTM."""
         network, tokens = self.network, self.network.embedding is not None
         x = array_of("x", value) if tokens else numbers("x", value)
         single = single_step(x.shape, self._step)
@@ -125,4 +125,4 @@ class NetworkStream(CarriedState):
         elif single:
             mask = np.asarray(mask)[None]
         h = self._lstm.push(features) if mask is None else self._lstm.push(features, mask=mask)
-        return put(network.put_out(h, block).reshape(shape), out)
+        return store_output(network.predict(h, block).reshape(shape), out)

@@ -45,10 +45,12 @@ def picture(
     """
 
     def decorate(draw: Callable[..., AxesT]) -> Callable[..., AxesT]:
+        """Return a picture that draws with `draw`, and register it."""
         looks = list(signature(draw).parameters)[2:]
 
         @wraps(draw)
         def drawn(subject: Any, /, ax: Any = None, **options: Any) -> AxesT:
+            """Draw a picture of a run, or of a record of it."""
             require_axes(ax)
             look = {name: options.pop(name) for name in looks if name in options}
             if not isinstance(subject, record):

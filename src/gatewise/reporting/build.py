@@ -88,21 +88,21 @@ def report(
     findings = []
     with working("asking", len(posed)) as done:
         for place, (question, asked) in enumerate(posed):
-            findings.append(_finding(question, asked, f"p{place}"))
+            findings.append(_ask_question(question, asked, f"p{place}"))
             done(1)
     facts = (*overview.facts(subject), *(("Note", note) for note in (*notes, *run.notes)))
-    return Report(title or "A report on an LSTM", _lead(subject), facts, tuple(findings))
+    return Report(title or "A report on an LSTM", _lead_paragraph(subject), facts, tuple(findings))
 
 
-def _finding(question: Question, posed: PosedQuestion, key: str) -> Finding:
-    """Return the answer of the most notable cell, and a sentence of each."""
+def _ask_question(question: Question, posed: PosedQuestion, key: str) -> Finding:
+    """Ask a report's question of each cell; return the finding of the most notable one, and a sentence of each."""
     answers: list[tuple[str, Answer | None, str]] = []
     for name, ask in posed.asks:
         try:
             answer: Answer | None = ask()
             sentence = str(answer)
-        except GatewiseError as why:
-            answer, sentence = None, f"This cannot be asked here: {why}."
+        except GatewiseError as error:
+            answer, sentence = None, f"This cannot be asked here: {error}."
         answers.append((name, answer, sentence))
     answered = [entry for entry in answers if entry[1] is not None] or answers
     numbers = [0.0 if answer is None else question.notability(answer) for _, answer, _ in answered]
@@ -117,7 +117,8 @@ def _finding(question: Question, posed: PosedQuestion, key: str) -> Finding:
     return Finding(posed.title, sentence, chosen, question.meaning, others, draw)
 
 
-def _lead(subject: ReportSubject) -> str:
+def _lead_paragraph(subject: ReportSubject) -> str:
+    """Return the first paragraph of a report: the output, the steps and the sequence that it explains."""
     output = overview.output_name(subject, subject.target)
     where = " and ".join(subject.when(t) for t in subject.steps)
     sequence = ""

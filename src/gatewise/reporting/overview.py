@@ -45,7 +45,7 @@ class Overview(Answer):
 
 
 def overview(subject: ReportSubject) -> Overview:
-    """Return the model and its outputs, in a sentence and as columns."""
+    """Return the first answer of a report: the model and its outputs, in a sentence and as columns."""
     lstm, steps = subject.lstm, subject.lstm.num_steps
     order = [subject.target, *(n for n in range(len(subject.output_names)) if n != subject.target)]
     at_the_end = len(subject.outputs) != steps  # the network reads the final states
@@ -68,12 +68,12 @@ def overview(subject: ReportSubject) -> Overview:
     names = tuple(output_name(subject, number) for number in order)
     columns: dict[str, npt.NDArray[Any]] = {"sequence" if at_the_end else "time": times}
     columns |= {name: outputs[:, place] for place, name in enumerate(names)}
-    sentence = f"{_model(subject)} ran over {_run(subject)}."
+    sentence = f"{_model_phrase(subject)} ran over {_run_phrase(subject)}."
     return Overview(columns, sentence, outputs, names, times, valid, marked)
 
 
 def output_name(subject: ReportSubject, number: int) -> str:
-    """Return the name of an output with what it measures."""
+    """Return the name of a report's output with what it measures."""
     name = subject.output_names[number]
     measure = subject.labels.measures.get(name)
     text = f"output {name}" if name.isdecimal() else name
@@ -82,9 +82,9 @@ def output_name(subject: ReportSubject, number: int) -> str:
 
 
 def draw(record: Overview, figure: Any) -> Any:
-    """Draw the outputs over time, each on Axes of its own, with the explained steps."""
+    """Draw the outputs of a report's run over time, each on Axes of its own, with the explained steps."""
     if len(record.outputs) == 1:  # at the end of one sequence
-        return _bars(record, figure)
+        return _draw_output_bars(record, figure)
     panels = drawing.panels(figure, len(record.output_names))
     for ax, name, hue, values in zip(panels, record.output_names, LINES, record.outputs.T, strict=False):
         places = drawing.set_time_axis(ax, record.times)
@@ -100,7 +100,8 @@ def draw(record: Overview, figure: Any) -> Any:
     return panels
 
 
-def _bars(record: Overview, figure: Any) -> Any:
+def _draw_output_bars(record: Overview, figure: Any) -> Any:
+    """Draw a bar for each output at the end of one sequence, on Axes of a report's picture."""
     ax = drawing.single_panel(figure)
     places, values = np.arange(len(record.output_names)), record.outputs[0]
     ax.bar(places, values, color=PALETTE["hidden_state"].light, edgecolor=drawing.ink(), linewidth=0.8)
@@ -113,7 +114,8 @@ def _bars(record: Overview, figure: Any) -> Any:
 # In words.
 
 
-def _model(subject: ReportSubject) -> str:
+def _model_phrase(subject: ReportSubject) -> str:
+    """Return the phrase that describes a report's model: its layers, units, embedding and head."""
     lstm, network = subject.lstm, subject.network
     sizes = [cell.parameters.hidden_size for cell in (next(iter(row.values())) for row in lstm.layers)]
     units = counted(sizes[0], "unit") if len(set(sizes)) == 1 else f"{', '.join(map(str, sizes))} units"
@@ -130,7 +132,8 @@ def _model(subject: ReportSubject) -> str:
     return f"{before}n LSTM with {layers}{after}"
 
 
-def _run(subject: ReportSubject) -> str:
+def _run_phrase(subject: ReportSubject) -> str:
+    """Return the phrase that describes a report's run: its steps, sequences and times."""
     lstm, times = subject.lstm, subject.labels.times
     sequences = f" of {counted(lstm.batch_size, 'sequence')}" if lstm.batch_size > 1 else ""
     span = "" if times is None or len(times) < 2 else f", from {times[0]} to {times[-1]}"
@@ -138,7 +141,7 @@ def _run(subject: ReportSubject) -> str:
 
 
 def facts(subject: ReportSubject) -> list[tuple[str, str]]:
-    """Return facts about the model and the run: the name of each, and its value."""
+    """Return a report's facts about the model and the run: the name of each, and its value."""
     lstm, network, labels = subject.lstm, subject.network, subject.labels
     first = subject.first.parameters
     parameters = sum(array.size for cell in subject.cells.values() for array in cell.parameters.arrays().values())

@@ -17,7 +17,7 @@ IMAGES = "; img-src data:"  # a heatmap within a picture
 
 
 def text(report: Report) -> str:
-    """Return the findings' sentences, each under its question."""
+    """Return a report as plain text: its findings' sentences, each under its question."""
     lines = [clean(report.title), clean(report.lead)]
     for finding in report.findings:
         lines += ["", clean(finding.question), f"  {clean(finding.sentence)}"]
@@ -26,7 +26,7 @@ def text(report: Report) -> str:
 
 
 def html(report: Report) -> str:
-    """Return the web page."""
+    """Return a report as a complete HTML page."""
     body = f"""<div class="gatewise-report">
 <a class="skip" href="#q0">Skip to the findings</a>
 {_report_body(report, "main")}
@@ -35,7 +35,7 @@ def html(report: Report) -> str:
 
 
 def fragment(report: Report) -> str:
-    """Return the report as a part of another page, such as a notebook."""
+    """Return a report as HTML for a part of another page, such as a notebook."""
     body = _report_body(report, "article")
     seal = f"r{sha256(body.encode()).hexdigest()[:8]}-"  # the ids of two reports in one notebook differ in it
     for before in (' id="', 'href="#', "url(#", 'labelledby="'):
@@ -44,13 +44,14 @@ def fragment(report: Report) -> str:
 
 
 def _report_body(report: Report, tag: str) -> str:
+    """Return the HTML of a report's title, contents and findings, in an element `tag`."""
     links = "".join(
         f'<li><a href="#q{place}">{_text(finding.question)}</a></li>' for place, finding in enumerate(report.findings)
     )
     parts = []
     with working("drawing", len(report.findings)) as done:
         for place, finding in enumerate(report.findings):
-            parts.append(_section(finding, f"q{place}", report))
+            parts.append(_finding_section(finding, f"q{place}", report))
             done(1)
     sections = "\n".join(parts)
     return f"""<{tag} class="whole">
@@ -63,7 +64,8 @@ same page.</p></footer>
 </{tag}>"""
 
 
-def _section(finding: Finding, key: str, report: Report) -> str:
+def _finding_section(finding: Finding, key: str, report: Report) -> str:
+    """Return the HTML section of a report's finding; the first one lists the facts too."""
     parts = [f'<section class="finding" aria-labelledby="{key}">', f'<h2 id="{key}">{_text(finding.question)}</h2>']
     kind = "says" if finding.answer is not None else "says refused"
     parts.append(f'<p class="{kind}">{_text(finding.sentence)}</p>')

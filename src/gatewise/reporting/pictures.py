@@ -23,17 +23,17 @@ RC: dict[str, Any] = {
 
 
 def svg(draw: Callable[[Any], Any], sentence: str, key: str, height: float) -> str:
-    """Return a picture as an element of a page; see `gatewise.plot.svg.svg`. Its height is in inches."""
+    """Return a report's picture as an SVG element; see `gatewise.plot.svg.svg`. Its height is in inches."""
 
     def fitted(figure: Any) -> None:
         draw(figure)
-        _fit(figure)
+        _fit_to_page(figure)
 
     return element.svg(fitted, clean(sentence), key, size=(WIDTH, height), settings=RC)
 
 
-def _fit(figure: Any) -> None:
-    """Fit a picture of a wide figure to the page, without the titles that repeat the sentence."""
+def _fit_to_page(figure: Any) -> None:
+    """Fit a matplotlib picture to a report's page, without the titles that repeat the sentence."""
     figure.suptitle("")
     if len(figure.axes) == 1 or not any(ax.get_title() for ax in figure.axes[1:]):  # else they tell panels apart
         for place in ("center", "left"):
@@ -41,7 +41,7 @@ def _fit(figure: Any) -> None:
     lines = 0
     for ax in figure.axes:
         if (legend := ax.get_legend()) is not None:
-            lines = max(lines, _above(ax, legend))
+            lines = max(lines, _move_legend_above(ax, legend))
     figure.set_figheight(figure.get_figheight() + LINE * max(0, lines - LINES))
     row = [ax for ax in figure.axes if (spec := ax.get_subplotspec()) is not None and spec.is_last_row()]
     if len(row) > 1 and len({ax.get_xlabel() for ax in row}) == 1:  # once is enough
@@ -49,8 +49,8 @@ def _fit(figure: Any) -> None:
             ax.set_xlabel(ax.get_xlabel() if number == len(row) // 2 else "")
 
 
-def _above(ax: Any, legend: Any) -> int:
-    """Put a legend that stands outside its axes above them, in as many columns as fit, and return its lines there."""
+def _move_legend_above(ax: Any, legend: Any) -> int:
+    """Move a legend from beside its Axes to above them, in as many columns as fit; return its number of lines."""
     left, low = ax.transAxes.inverted().transform(legend.get_bbox_to_anchor().p0)
     if left < 1 and low < 1:
         return 0

@@ -46,13 +46,13 @@ class Question:
     each_step: bool = False
 
     def pose(self, subject: ReportSubject) -> Iterator[PosedQuestion]:
-        """Yield the question about a subject: once, or for each step that is explained."""
+        """Yield a report's question about a subject: once, or for each step that is explained."""
         for t in subject.steps if self.each_step else (None,):
-            given = ((t, subject) if self.each_cell else (t,)) if self.each_step else ()
-            things: list[tuple[str, Any]] = [("", subject)]
+            arguments = ((t, subject) if self.each_cell else (t,)) if self.each_step else ()
+            named_subjects: list[tuple[str, Any]] = [("", subject)]
             if self.each_cell:
-                things = [(subject.cell_name(key), cell) for key, cell in subject.cells.items()]
-            asks = tuple((name, partial(self.ask, thing, *given)) for name, thing in things)
+                named_subjects = [(subject.cell_name(key), cell) for key, cell in subject.cells.items()]
+            asks = tuple((name, partial(self.ask, asked, *arguments)) for name, asked in named_subjects)
             yield PosedQuestion(self.title.format(subject.when(t)), asks)
 
 
@@ -77,7 +77,7 @@ def _ceiling(subject: ReportSubject) -> Answer:
 
 
 def _fixed_points(cell: Trace) -> Answer:
-    """Return the fixed points of a cell under the mean of its input."""
+    """Return the fixed points of a cell under the mean of its input, unless a report would take too long."""
     units = cell.parameters.hidden_size
     if units > MOST_UNITS:
         raise OptionError(
@@ -90,7 +90,7 @@ def _fixed_points(cell: Trace) -> Answer:
 
 
 def _draw_attribution(answer: Any, figure: Any) -> Any:
-    """Draw the steps that have a share, and a few around them."""
+    """Draw a report's picture of an attribution: the steps that have a share, and a few around them."""
     sizes = np.abs(answer.scores)
     places = np.flatnonzero(sizes > SMALL * sizes.max(initial=0.0))
     if not len(places):

@@ -68,7 +68,7 @@ class ReportSubject:
         return times_of(self.first)
 
     def cell_name(self, key: tuple[int, str]) -> str:
-        """Return the name of a cell among several; an empty text for the only cell."""
+        """Return the name of a cell among several in a report; an empty text for the only cell."""
         layer, direction = key
         directions, layers = len(self.lstm.directions) > 1, self.lstm.num_layers > 1
         if layers:
@@ -76,7 +76,7 @@ class ReportSubject:
         return f"the {direction} direction" if directions else ""
 
     def when(self, t: int | None) -> str:
-        """Return the time of a step as part of a sentence, with its number where two explained steps share a name."""
+        """Return the time of a step as part of a report's sentence, numbered where explained steps share a name."""
         if t is None:
             return "at the end"
         names = [at_step(self.first, step) for step in self.steps if step is not None]
@@ -126,15 +126,15 @@ def subject_of(
     at: int | str | Sequence[int | str] | None,
     target: int | str | None,
 ) -> ReportSubject:
-    """Return a run with the sequence, the steps and the output to explain; the arguments are those of `report`."""
+    """Return the subject of a report: a run, and the sequence, steps and output to explain."""
     trace: Any = opened.trace.stored
     lstm: LSTMTrace = trace.lstm
     run = lstm if trace.network is None else trace
     _require_steps(lstm)
     first = lstm.first
-    outputs, output_names = _outputs(run)
+    outputs, output_names = _outputs_and_names(run)
     valid = None if len(outputs) != lstm.num_steps else first.valid
-    _require_finite(first, outputs, valid)
+    _require_finite_run(first, outputs, valid)
     names = first.labels.sequences
     named_sequence = None if sequence is None else place_of("sequence", sequence, lstm.batch_size, names)
     output = None if target is None else place_of("output", target, outputs.shape[2], output_names)
@@ -160,14 +160,15 @@ def subject_of(
 
 
 def _require_steps(lstm: LSTMTrace) -> None:
+    """Raise OptionError unless the run of a report has a valid step."""
     if not lstm.num_steps or not lstm.batch_size:
         raise OptionError("a report needs a step; this run has none")
     if lstm.first.valid is not None and not lstm.first.valid.any():
         raise OptionError("a report needs a valid step; this run has none")
 
 
-def _outputs(run: Any) -> tuple[Array, tuple[str, ...]]:
-    """Return the outputs (time, batch, output) of a run with a batch axis, and their names."""
+def _outputs_and_names(run: Any) -> tuple[Array, tuple[str, ...]]:
+    """Return the outputs (time, batch, output) of a report's run with a batch axis, and their names."""
     output, labels = run.output, run.labels.outputs
     if run.network is not None and run.network.reads == "last":
         output = output[None]
@@ -176,8 +177,8 @@ def _outputs(run: Any) -> tuple[Array, tuple[str, ...]]:
     return outputs, tuple(labels) if labels and len(labels) == count else tuple(map(str, range(count)))
 
 
-def _require_finite(first: Trace, outputs: Array, valid: Mask | None) -> None:
-    """Raise OptionError for a number of the input, or else of the output, that is not finite."""
+def _require_finite_run(first: Trace, outputs: Array, valid: Mask | None) -> None:
+    """Raise OptionError if a number of the input or output of a report's run is not finite."""
     for name, array, on in (("input", first.input, first.valid), ("output", outputs, valid)):
         if array is None:
             continue
@@ -193,7 +194,7 @@ def _require_finite(first: Trace, outputs: Array, valid: Mask | None) -> None:
 
 
 def _named_steps(at: int | str | Sequence[int | str], first: Trace, sequence: int) -> tuple[int, ...]:
-    """Return the steps that the caller names, each by its number or its time."""
+    """Return the steps that a report is asked to explain, each by its number or its time."""
     steps = []
     times = None if first.labels.times is None else [str(time) for time in first.labels.times]
     for name in at if isinstance(at, (Sequence, np.ndarray)) and not isinstance(at, str) else [at]:
@@ -207,13 +208,13 @@ def _named_steps(at: int | str | Sequence[int | str], first: Trace, sequence: in
 
 
 def _largest_steps(size: Array) -> tuple[int, ...]:
-    """Return the steps at which an output is largest, no two of them close together."""
-    left, steps = size.astype(np.float64), list[int]()
-    apart = max(1, round(APART * len(left)))
-    while len(steps) < MOST_STEPS and left.max() >= 0:
-        t = int(left.argmax())
+    """Return the steps that a report explains: those of the largest output, no two of them close together."""
+    remaining, steps = size.astype(np.float64), list[int]()
+    least_distance = max(1, round(APART * len(remaining)))
+    while len(steps) < MOST_STEPS and remaining.max() >= 0:
+        t = int(remaining.argmax())
         steps.append(t)
-        left[max(0, t - apart) : t + apart + 1] = -1
+        remaining[max(0, t - least_distance) : t + least_distance + 1] = -1
     return tuple(steps)
 
 
