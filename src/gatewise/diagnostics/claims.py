@@ -74,7 +74,7 @@ def _precision_of(array: npt.NDArray[Any]) -> str:
 
 
 def _claimed_y(lstm: LSTM, y: Any, time: int, batch: int, axes: Sequence[str], outputs: int | None) -> tuple[str, Any]:
-    """Return a runtime's output as (time, batch, ·), or the last step's as (batch, ·), after its name."""
+    """Return the name of a runtime's output, and it as (time, batch, ·), or the last step's as (batch, ·)."""
     size = outputs or lstm.output_size * (2 if lstm.merge[-1] == "none" and lstm.bidirectional else 1)
     is_time_first = list(axes).index("time") < (list(axes).index("batch") if "batch" in axes else len(axes))
     if y.ndim == 4:

@@ -120,7 +120,7 @@ def _loss_function(steps: Sequence[Step], dh: Array, dc: Array, dy: Array) -> Ca
 def _central_differences(
     loss: Callable[[dict[str, Array]], float], arrays: dict[str, Array], name: str, places: npt.NDArray[np.int64]
 ) -> Array:
-    """Return the central differences of the loss with respect to the entries of one array key `places`."""
+    """Return the central differences of a run's loss with respect to the entries of one array at `places`."""
     slopes = np.empty(len(places))
     for n, place in enumerate(places):
         key, ends = np.unravel_index(place, arrays[name].shape), []

@@ -25,7 +25,7 @@ class NetworkCase(Case):
     network: Network | None = None
 
     def named_answers(self, y: Array, final: States, perturbation: Perturbation | None = None) -> dict[str, Array]:
-        """Return the outputs of the network and the final states of its LSTM, by name."""
+        """Return the outputs of a verified network and the final states of its LSTM, by name."""
         network = self.network
         assert network is not None
         answers = {
@@ -82,7 +82,7 @@ def _perturbed_layer(layer: Linear, features: Array, perturbation: Perturbation 
 
 
 def in_float64(network: Network) -> Network:
-    """Return the same network in float64."""
+    """Return a network to verify in float64."""
     same = ("reads", "masked", "masked_output", "initial", "skip", "inputs", "outputs", "labels")
     return Network(
         network.lstm.astype(np.float64),

@@ -66,7 +66,7 @@ class Perturbation(NamedTuple):
 
 
 def answers_by_name(lstm: LSTM, y: Array, final: States) -> dict[str, Array]:
-    """Return answers by name: outputs and final states; in ``y``, unmerged directions are concatenated."""
+    """Return an LSTM's answers by name, to compare with a runtime's; in ``y``, unmerged directions are concatenated."""
     answers = {"y": y.reshape(*y.shape[:2], math.prod(y.shape[2:]))}
     top = [end.h for end in final[-1]]
     last = merge(top, lstm.merge[-1])
@@ -188,7 +188,7 @@ def run_layers(
 def rounding_deviations(
     case: Case, truth: dict[str, Array], names: Sequence[str], u: float, seed: int, steps: int = 0
 ) -> dict[str, Array]:
-    """Return the standard deviation that rounding gives each number, pooled half with that of all units.
+    """Return the standard deviation that rounding gives each answer, pooled half with that of all units.
 
     With `steps`, the input and the hidden state are rounded to so many steps over their range before each product.
     """

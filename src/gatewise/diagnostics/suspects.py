@@ -142,6 +142,7 @@ def _reorder_gates(order: str) -> Change:
     """Return the change of an LSTM cell's parameters whose gates are stored in another order."""
 
     def change(p: Parameters) -> Parameters:
+        """Return the parameters with the gates' arrays in the new order."""
         places = [order.index(letter) for letter in gates.LETTERS]
         changed = {"weight": p.weight[places], "bias": p.bias[places]}
         if p.peephole is not None:
@@ -250,7 +251,7 @@ def _mistakes_in_states(case: Case, claims: dict[str, Array]) -> Supposed:
 
 
 def other_biases(case: Case, claims: dict[str, Array], u: float) -> str | None:
-    """Return in words by how much the biases differ, if nothing else does.
+    """Return in words by how much a runtime's biases differ from the file's, if nothing else does.
 
     The outputs of a single layer are its hidden states, so that everything that goes into a unit is known except its
     four biases. They are fitted (Levenberg and Marquardt) to the given hidden states, and accepted if only rounding

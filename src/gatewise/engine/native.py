@@ -77,7 +77,7 @@ def switches() -> tuple[str, ...]:
 
 @cache
 def nonlinearities() -> tuple[str, ...]:
-    """Return the names of the nonlinearities that the kernels have."""
+    """Return the names of the nonlinearities that the native kernels have."""
 
     def is_known(name: str) -> bool:
         """Return whether the native kernels have a nonlinearity of this name."""
@@ -119,7 +119,7 @@ def set_num_threads(count: int) -> None:
 
 @cache
 def _apply_environment() -> None:
-    """Apply GATEWISE_NUM_THREADS, once, before the first run."""
+    """Apply GATEWISE_NUM_THREADS to the native engine, once, before the first run."""
     value = os.environ.get("GATEWISE_NUM_THREADS")
     if not value:
         return
@@ -129,7 +129,7 @@ def _apply_environment() -> None:
 
 
 def packed(parameters: Parameters, dropout: DropoutMasks | None = None) -> Any:
-    """Return a cell with its weights packed for the kernel in use; it is cached with the parameters."""
+    """Return a native cell with its weights packed for the kernel in use; it is cached with the parameters."""
     _apply_environment()
     name = kernel()
     if dropout is not None and dropout.weight is not None:

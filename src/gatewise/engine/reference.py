@@ -43,7 +43,7 @@ def run(
     arrays: dict[str, Array],
     edits: Sequence[Edit] = (),
 ) -> State:
-    """Run a cell over time.
+    """Run a cell over time, step by step with numpy.
 
     Parameters
     ----------

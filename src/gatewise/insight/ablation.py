@@ -157,7 +157,7 @@ def _edit_tuple(edits: Any) -> tuple[Edit, ...]:
 
 
 def _standard_edits(lstm: LSTM, parts: str) -> Iterator[tuple[str, tuple[Edit, ...]]]:
-    """Yield the edits that disable each unit or each gate, with their names."""
+    """Yield the edits of an ablation that disable each unit or each gate, with their names."""
     for (layer, direction), cell in lstm.cells().items():
         where = of_cell(layer, direction, lstm.num_layers, len(lstm.directions))
         if parts == "units":

@@ -31,7 +31,7 @@ class Table:
     columns: dict[str, npt.NDArray[Any]]
 
     def to_dataframe(self) -> Any:
-        """Return the columns as a `pandas.DataFrame`.
+        """Return the columns of an answer as a `pandas.DataFrame`.
 
         Raises
         ------
@@ -43,7 +43,7 @@ class Table:
         return pandas.DataFrame(self.columns)
 
     def to_csv(self) -> str:
-        """Return the columns as comma-separated text, with the shortest decimals that restore every number."""
+        """Return an answer's columns as comma-separated text, with the shortest decimals that restore every number."""
         text = io.StringIO()
         self.write_csv(text)
         return text.getvalue()

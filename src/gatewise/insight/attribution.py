@@ -257,7 +257,7 @@ METHODS = {
 
 
 def _without_sentence(aim: Target, method: str, by_step: Array, states: States | None) -> Attribution:
-    """Return an attribution without its table and its sentence."""
+    """Return an attribution of an output, with its scores but without its table and its sentence."""
     valid, labels = aim.valid, aim.first.labels
     features = tuple(labels.feature(n) for n in range(aim.first.parameters.input_size))
     by_step = by_step if valid is None else np.where(valid[:, None], by_step, 0.0)
@@ -318,7 +318,7 @@ def _token_names(aim: Target, vocabulary: Sequence[str] | Mapping[int, str] | No
 
 
 def _with_sentence(shares: Attribution, aim: Target, tokens: npt.NDArray[Any] | None) -> Attribution:
-    """Return an attribution with its table and its sentence."""
+    """Return an attribution with its table, and the sentence that names the largest share."""
     names = ["initial state", *step_names(aim.first)]
     columns: dict[str, npt.NDArray[Any]] = {"time": np.array(names)}
     if tokens is not None:

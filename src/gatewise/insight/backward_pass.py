@@ -33,7 +33,7 @@ class CellRun(Protocol):
 def back_through(
     target: Target, layers: Sequence[Mapping[str, CellRun]], seed: Array, split: Split = unmerge
 ) -> tuple[Array, States]:
-    """Pass an array from the output to the input (time, batch, features) and to each initial state.
+    """Pass an array from the explained output to the input (time, batch, features) and to each initial state.
 
     `layers` are the runs of the cells, by direction. The array is `seed` at the output, in the shape of
     `Target.weight`; `split` divides an array at a merged output between the directions.
@@ -61,7 +61,7 @@ class GradientRun:
         self.trace, self.done, self.hidden = trace, done, trace.hidden_state
 
     def back(self, dhidden: Array) -> tuple[Array, State]:
-        """Return the gradients with respect to the input and the initial state."""
+        """Return the gradients of a cell's run with respect to its input and its initial state."""
         trace, end = self.trace, State(*map(np.zeros_like, self.trace.final))
         dx = np.empty((len(trace), trace.batch_size, trace.parameters.input_size))
         for part in chunks(len(trace), 6 * trace.final.c.size, NUMBERS, reverse=trace.direction == "forward"):

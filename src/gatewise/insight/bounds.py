@@ -45,7 +45,7 @@ class Box(NamedTuple):
 
 @quiet
 def box_of(p: Parameters, initial: Array) -> Box:
-    """Return the ranges of a cell's output gate and activated cell state; raise OptionError if one has no bound.
+    """Return the bounds of a cell's output gate and activated cell state; raise OptionError if one has none.
 
     `initial` (batch, hidden) are the possible cell states at the start.
     """

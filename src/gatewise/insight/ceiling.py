@@ -211,7 +211,7 @@ class _ScaledModel:
         return self.factor * self.model.run_output(sequence) + self.offset
 
     def ceiling_clause(self, place: int) -> str:
-        """Return the clause of a sentence about the ceiling of an output."""
+        """Return the clause of a sentence about the ceiling of an output: the largest value that it can have."""
         measure = self.measures[place]
         name = "the output" if measure.quantity == "output" else measure.quantity
         name += ", without the skip connection," if self.skipped else ""

@@ -209,7 +209,7 @@ def _unit_series(pair: tuple[Trace, Trace], quantities: Sequence[str], unit: Run
 
 
 def _edited_steps(*pair: Trace) -> Mask:
-    """Return the kept steps (time,) at which either run of a cell was edited."""
+    """Return the kept steps (time,) at which either of two compared runs of a cell was edited."""
     edited = np.zeros(pair[0].num_steps, bool)
     for edit in (edit for run in pair for edit in run.edits):
         edited[slice(None) if edit.steps is None else np.array(edit.steps)] = True

@@ -95,7 +95,7 @@ def _quantities(before: Trace, after: Trace) -> tuple[str, ...]:
 
 
 def tolerance_of(tolerance: float | None, pairs: Pairs) -> float:
-    """Return the distance up to which two numbers count as the same; see `gatewise.insight.change`."""
+    """Return the distance up to which numbers of two runs count as the same; see `gatewise.insight.change`."""
     if tolerance is None:
         traces = [run for pair in pairs.values() for run in pair]
         if all(before.engine == after.engine for before, after in pairs.values()):

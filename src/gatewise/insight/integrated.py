@@ -96,7 +96,7 @@ def value_of(target: Target, layers: list[dict[str, CellRun]]) -> Array:
 
 
 def baseline_of(target: Target, baseline: npt.ArrayLike | None) -> Array:
-    """Return the baseline as an input of the LSTM (time, features), in float64."""
+    """Return the baseline of integrated gradients as an input of the LSTM (time, features), in float64."""
     x = target.x
     if baseline is None:
         return np.zeros_like(x)
@@ -115,7 +115,7 @@ def baseline_of(target: Target, baseline: npt.ArrayLike | None) -> Array:
 def integrated_gradients(
     target: Target, points: int = 50, rule: str = "gausslegendre", baseline: npt.ArrayLike | None = None
 ) -> tuple[Array, States, float]:
-    """Return the scores of the input (time, features) and of each initial state, and the number at the baseline."""
+    """Return the integrated gradients of the input (time, features) and initial states, and the baseline's output."""
     nodes, weights = quadrature(rule, points)
     x, start = target.x, baseline_of(target, baseline)
     dtype = target.first.parameters.dtype

@@ -54,7 +54,7 @@ def single_sequence(trace: Trace, sequence: int) -> Trace:
 
 
 def parameters_in_float64(trace: Trace) -> Parameters:
-    """Return the parameters of a run in float64, with its DropConnect mask applied."""
+    """Return the parameters of a cell's run in float64, with its DropConnect mask applied."""
     p, mask = trace.parameters.astype(np.float64), trace.dropout.weight
     if mask is None:
         return p
@@ -64,7 +64,7 @@ def parameters_in_float64(trace: Trace) -> Parameters:
 
 
 def repeat_sequences(piece: Trace, count: int, parameters: Parameters) -> Trace:
-    """Return a trace with each sequence repeated `count` times, in float64; `parameters` are in float64, too."""
+    """Return a cell's trace with each sequence repeated `count` times, in float64, as are the `parameters`."""
 
     def repeat(array: Array, axis: int) -> Array:
         return np.repeat(np.asarray(array, np.float64), count, axis)
@@ -104,7 +104,7 @@ def identity(parameters: Parameters, sequences: int = 1) -> State:
 
 
 def frobenius_norms(rows: Array, axis: int | tuple[int, ...]) -> Array:
-    """Return Frobenius norms over some axes, without overflow or underflow of squares."""
+    """Return the Frobenius norms of Jacobians over some axes, without overflow or underflow of squares."""
     largest = np.abs(rows).max(axis, keepdims=True, initial=0)
     scaled = rows / np.where(largest > 0, largest, 1.0)
     norms: Array = largest.squeeze(axis) * np.sqrt((scaled**2).sum(axis))
@@ -166,7 +166,7 @@ def _width(p: Parameters) -> int:
 
 
 def _hidden_jacobian(block: Trace, p: Parameters) -> Array | None:
-    """Return ∂h_s/∂c_s within each step (time, recurrent, hidden), or its diagonal (time, 1, hidden).
+    """Return ∂h_s/∂c_s of a cell within each step (time, recurrent, hidden), or its diagonal (time, 1, hidden).
 
     None under zoneout: then h does not depend on the cell state after it.
     """

@@ -107,7 +107,7 @@ def timescales(trace: Trace) -> Timescales:
 
 
 def _log_retention_sums(trace: Trace) -> tuple[int, Array, Array]:
-    """Return the number of valid steps, and the sum of ln F over them, directly and over products of pairs."""
+    """Return a trace's number of valid steps, and the sum of ln F over them, directly and over products of pairs."""
     steps, batch, units = trace.forget_gate.shape
     count, total, in_pairs = 0, np.zeros(units), np.zeros(units)
     for when in pieces("reading forget gates", steps, batch * units):

@@ -24,7 +24,7 @@ UNITS = {  # of dates, by NumPy's abbreviations
 
 
 def sequence_of(trace: Trace, sequence: int | str) -> int:
-    """Return the place of a sequence in the batch from its number or its name."""
+    """Return the place of a sequence in a trace's batch from its number or its name."""
     if not isinstance(sequence, str):
         return index("sequence", sequence, trace.batch_size, "this trace")
     if trace.labels.sequences is None:
@@ -33,7 +33,7 @@ def sequence_of(trace: Trace, sequence: int | str) -> int:
 
 
 def step_of(trace: Trace, t: int | str | np.datetime64) -> int:
-    """Return the place of a step from its number (negative from the end), its date or its name."""
+    """Return the place of a trace's step from its number (negative from the end), its date or its name."""
     if not isinstance(t, (str, np.datetime64)):
         return index("step", t, len(trace), "this trace")
     times = [str(time) for time in trace.labels.times or ()]
@@ -49,7 +49,7 @@ def valid_places(trace: Trace, sequence: int) -> npt.NDArray[np.intp]:
 
 
 def valid_step(trace: Trace, t: int | str | None, sequence: int, purpose: str) -> int:
-    """Return the place of a valid step; by default the last one in the direction of the run.
+    """Return the place of a valid step of a trace; by default the last one in the direction of the run.
 
     OptionError refuses other steps; `purpose` is the subject of its sentence.
     """
@@ -89,7 +89,7 @@ def output_of(output: object, names: Sequence[str] | None, count: int) -> int:
 
 
 def unit_of(units: Sequence[str], unit: int | str) -> int:
-    """Return the place of a unit among the kept ones from its number or its name."""
+    """Return the place of a unit among those that a trace kept, from its number or its name."""
     if not isinstance(unit, str):
         return index("unit", unit, len(units), "this trace")
     return units.index(one_of("unit", unit, tuple(units)))
@@ -109,7 +109,7 @@ def state_names(trace: Trace, quantity: str) -> list[str]:
 
 
 def times_of(trace: Trace) -> npt.NDArray[Any]:
-    """Return the times of the kept steps: their dates or names, else their numbers."""
+    """Return the times of a trace's kept steps: their dates or names, else their numbers."""
     every = trace.keep.every
     if trace.labels.times is None:
         return trace.start + np.arange(len(trace)) * every
@@ -153,7 +153,7 @@ def at_step(trace: Trace, t: int) -> str:
 
 
 def duration_of(count: float, step: tuple[float, str] | None) -> str:
-    """Return a number of steps in words, with their duration if `step_duration` is known: 17 steps (17 days)."""
+    """Return a number of steps in words, with their duration if it is known: 17 steps (17 days)."""
     about = float(round(count)) if count >= 10 else float(f"{count:.2g}")
     words = "1 step" if about == 1 else f"{_number(about)} steps"
     if step is None:
@@ -173,7 +173,7 @@ def at_time(times: npt.NDArray[Any], place: int) -> str:
 
 
 def step_duration(trace: Trace) -> tuple[float, str] | None:
-    """Return the duration of a step and its unit; None if steps lie at unequal distances or have no times.
+    """Return the duration of a trace's step and its unit; None if steps are uneven or have no times.
 
     Times are dates, or seconds as names, such as those of sound: ``0.032 s``.
     """

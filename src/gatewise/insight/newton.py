@@ -45,7 +45,7 @@ class FixedPointSearch:
         return displacement
 
     def jacobians(self, rows: Array) -> Array:
-        """Return ∂F/∂s of each state (state, recurrent + hidden, recurrent + hidden)."""
+        """Return the Jacobian ∂F/∂s of an LSTM step at each state (state, recurrent + hidden, recurrent + hidden)."""
         count = rows.shape[1]
         jacobians = np.empty((len(rows), count, count))
         for part in chunks(len(rows), 8 * count * self.p.hidden_size, NUMBERS):

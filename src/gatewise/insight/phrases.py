@@ -41,7 +41,7 @@ class Pair(NamedTuple):
 
 
 def split_function(function: Function, pair: Pair, bias: Array | float = 0.0) -> tuple[Pair, Array]:
-    """Split a nonlinearity of β + γ + b, phrase, rest and bias, into the parts of β and γ, and that of b."""
+    """Split a nonlinearity of β + γ + b, phrase, rest and bias, into the parts of phrase and rest, and of the bias."""
     alone, both = function(np.asarray(bias)), function(pair.phrase + pair.rest + bias)
     first, second = function(pair.phrase + bias), function(pair.rest + bias)
     return Pair((first - alone + both - second) / 2, (second - alone + both - first) / 2), alone
@@ -55,7 +55,7 @@ class Phrases(NamedTuple):
 
 
 def run_cell(trace: Trace, x: Pair | None, phrases: Phrases, at: int | None = None) -> Pair:
-    """Return the hidden states (time, phrase, recurrent) of a cell's run of one sequence, decomposed.
+    """Return the hidden states (time, phrase, recurrent) of a cell's run, decomposed into phrase and rest.
 
     `x` is the decomposed input (time, phrase, input); None for the input of the run, whose steps belong to phrases.
     `at` is the only step whose hidden states (phrase, recurrent) are returned; by default all are.

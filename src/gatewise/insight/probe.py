@@ -272,7 +272,7 @@ def _shifts_in_time(usable: Mask, draws: int, shift: str, rng: Rng) -> npt.NDArr
 
 
 def _assign_folds(rows: ProbeRows, by: str | None, folds: int) -> tuple[npt.NDArray[np.intp], str]:
-    """Return 2 fold + half of each step (time, batch), and whether a probe holds out sequences or blocks."""
+    """Return a probe's group of each step, 2 fold + half (time, batch), and what its folds are: sequences or blocks."""
     counts, rank = rows.counts, rows.rank
     several = int((counts > 0).sum())
     by = one_of("by", by, ("sequence", "block")) if by is not None else "sequence" if several > 1 else "block"

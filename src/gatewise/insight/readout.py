@@ -60,7 +60,7 @@ class ReadoutPath:
 
     @cached_property
     def limits(self) -> Range:
-        """The least and the greatest contribution of the path to each output.
+        """The least and the greatest contribution of a path from the LSTM's states to each output.
 
         A clip or zoneout acts on each hidden state by itself, so that the units behind a projection cannot be bounded
         together: the bounds then add up over the hidden states.
@@ -162,7 +162,7 @@ class ReadoutModel:
 
 
 def model_of(subject: object, head: Linear | None) -> ReadoutModel:
-    """Return the readout of a network, an LSTM, or a run of either; raise an error if it has no ceiling."""
+    """Return the readout, from the last layer to the outputs, of a model or a run; OptionError if it has no ceiling."""
     run: Any = subject.stored if isinstance(subject, RunRecord) else None
     if run is None and not isinstance(subject, (Network, LSTM)):
         raise OptionError(f"a Network, an LSTM, or the run of one has a ceiling, not {type(subject).__name__}")
@@ -191,7 +191,7 @@ def model_of(subject: object, head: Linear | None) -> ReadoutModel:
 
 
 def _last_layer(lstm: Any, network: Network | None, run: LSTMTrace | None) -> tuple[list[Parameters], list[State], str]:
-    """Return the cells of the last layer, their initial states (batch, ·), and their merge."""
+    """Return the cells of an LSTM's last layer, their initial states (batch, ·), and their merge."""
     if run is not None:
         traces = run.layers[-1].values()
         return [trace.parameters for trace in traces], [trace.initial for trace in traces], run.merge[-1]

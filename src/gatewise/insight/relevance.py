@@ -49,7 +49,7 @@ class RelevanceLedger:
         self.terms += float(np.abs(share).sum())
 
     def split(self, relevance: Array, outputs: Sequence[Array], how: str) -> list[Array]:
-        """Split the relevance of a merged output between the directions; each gets half of a product."""
+        """Split the relevance (LRP) of a merged output between the directions; each gets half of a product."""
         if len(outputs) == 1 or how in ("concat", "none"):
             return unmerge(relevance, outputs, how)
         if how == "mul":
@@ -77,7 +77,7 @@ class RelevanceRun:
         return of_input[:, None], State(state.h[None], state.c[None])
 
     def _pass_back_chunk(self, part: slice, on: Mask, dhidden: Array, of_input: Array, state: State) -> State:
-        """Pass relevance back through a chunk of steps, and write the relevance of their input to `of_input`."""
+        """Pass relevance (LRP) back through a chunk of steps; write that of their input to `of_input`."""
         steps = np.arange(part.start, part.stop)
         places = np.full(len(steps), -1)
         places[on[part]] = np.arange(int(on[part].sum()))

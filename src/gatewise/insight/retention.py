@@ -40,7 +40,7 @@ def of_one_cell(run: object) -> Trace:
 
 
 def unit_hidden_state(trace: Trace) -> Array | None:
-    """Return the hidden state of the units, before a projection; None if the trace did not keep it."""
+    """Return the hidden state of a trace's units, before a projection; None if the trace did not keep it."""
     if "unprojected_state" in trace.keep.quantities:
         return trace.unprojected_state
     same = trace.parameters.projection is None and trace.dropout.zoneout_hidden is None
@@ -61,7 +61,7 @@ def valid_steps(trace: Trace, when: Any = ALL, which: Any = ALL) -> Mask | None:
 
 
 def retention_of(trace: Trace, when: Any = ALL, which: Any = ALL) -> Array:
-    """Return F (time, batch, hidden) in float64, of the kept steps and units; 1 at invalid steps.
+    """Return the share F (time, batch, hidden) of the cell state that each step retains, in float64; 1 if invalid.
 
     `when` and `which` choose some of the kept steps and of the sequences.
     """
@@ -74,7 +74,7 @@ def retention_of(trace: Trace, when: Any = ALL, which: Any = ALL) -> Array:
 
 
 def writes_of(trace: Trace, when: Any = ALL, which: Any = ALL) -> Array:
-    """Return w (time, batch, hidden) in float64, as `retention_of` does F; 0 at invalid steps."""
+    """Return the numbers w (time, batch, hidden) that each step writes to the cell state, in float64; 0 if invalid."""
     if trace.parameters.variant.cell_clip is not None:
         raise OptionError("the writes of a step need a cell state that is not clipped; this cell has cell_clip")
     _require_unedited_cell(trace, "the writes of a step")

@@ -67,7 +67,7 @@ class Ridge:
 
 
 def squared_errors(sums: Sums, coefficients: Array, intercept: Array) -> Array:
-    """Return the sums of squared errors (targets,) of a regression over the rows of a group."""
+    """Return the sums of squared errors (targets,) of a ridge regression over the rows of a group."""
     linear = np.einsum("ut,ut->t", coefficients, sums.xy)
     square = np.einsum("ut,ut->t", coefficients, sums.xx @ coefficients)
     offset = intercept * (sums.count * intercept + 2 * (sums.x @ coefficients) - 2 * sums.y)

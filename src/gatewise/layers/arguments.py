@@ -44,7 +44,7 @@ def settle(
     masked_output: str = "zeros",
     engine: str = "auto",
 ) -> Arguments:
-    """Return the arguments of a call of an LSTM, checked and completed; see `LSTM.__call__`."""
+    """Return the arguments of an LSTM's call, checked and completed; see `LSTM.__call__`."""
     one_of("masked_output", masked_output, MASKED_OUTPUTS)
     sequence = numbers("x", x, stack.dtype)
     n = stack.input_size
@@ -65,7 +65,7 @@ def settle(
 
 
 def is_nested(value: Any, layers: Sequence[Sized], fits: Callable[[Any], bool] = lambda pair: len(pair) == 2) -> bool:
-    """Say whether a value holds a part that fits for each cell of `layers`: by default a pair (h, c)."""
+    """Say whether a value has a fitting part for each cell of an LSTM's `layers`: by default a pair (h, c)."""
     try:
         return list(map(len, value)) == list(map(len, layers)) and all(fits(part) for row in value for part in row)
     except TypeError:
@@ -105,7 +105,7 @@ def unbatched(state: Iterable[Iterable[State]]) -> States:
 
 
 def valid_steps(lengths: npt.ArrayLike | None, mask: npt.ArrayLike | None, time: int, batch: int) -> Mask | None:
-    """Return the valid steps (time, batch), or None if all are valid."""
+    """Return the valid steps (time, batch) of an LSTM's input from lengths or a mask, or None if all are valid."""
     if lengths is not None and mask is not None:
         raise OptionError("give lengths or a mask, not both")
     if lengths is not None:
@@ -136,7 +136,7 @@ def _array_or_none(name: str, value: npt.ArrayLike) -> npt.NDArray[Any] | None:
 def settled_labels(
     stack: Stack, labels: Labels | Sequence[Labels] | None, time: int, batch: int
 ) -> Sequence[Sequence[Labels]]:
-    """Return the labels of each cell of a run: the caller's, completed by the LSTM's."""
+    """Return the labels of each cell of an LSTM's run: the caller's, completed by the LSTM's."""
     nested = stack.labels
     if labels is not None:
         pairs = zip(_of_each_layer(stack, labels), stack.layers, strict=True)
@@ -152,7 +152,7 @@ def settled_labels(
 
 
 def _of_each_layer(stack: Stack, names: Labels | Sequence[Labels]) -> Sequence[Labels]:
-    """Return the caller's labels, one for each layer."""
+    """Return the caller's labels of an LSTM's run, one for each layer."""
     if isinstance(names, Labels):
         single = names
         if single.units is not None and stack.num_layers > 1:

@@ -145,7 +145,7 @@ def pass_back(
     split: Split = unmerge,
     hidden: Callable[[Cell], Array] | None = None,
 ) -> Array:
-    """Return an array at the input of a run, given one at the hidden states of each direction of the last layer.
+    """Pass an array back from the hidden states of an LSTM's last layer to the input of its run.
 
     `back` passes an array from the hidden states of a cell to its input; `split` and `hidden` are those of
     `at_hidden_states`.
@@ -161,7 +161,7 @@ def pass_back(
 def at_hidden_states(
     trace: LSTMTrace, number: int, dy: Array, split: Split = unmerge, hidden: Callable[[Cell], Array] | None = None
 ) -> list[Array]:
-    """Return an array at the output of a layer as arrays at the hidden states of its directions.
+    """Return an array at the output of an LSTM's layer as arrays at the hidden states of its directions.
 
     `split` divides an array at a merged output between the directions, given their outputs. `hidden` returns the hidden
     states (time, batch, recurrent) of a cell; by default those of the trace.
@@ -181,7 +181,7 @@ def at_hidden_states(
 
 
 def final_gradients(trace: LSTMTrace, dstate: Any) -> list[list[State | None]]:
-    """Return the gradient with respect to each final state, with a batch axis; None for zeros."""
+    """Return the gradient with respect to each final state of an LSTM, with a batch axis; None for zeros."""
     if dstate is None:
         return [[None] * len(layer) for layer in trace.layers]
     if not is_nested(dstate, trace.layers):
@@ -199,7 +199,7 @@ def unshare(array: npt.ArrayLike, out: Iterable[Gradients]) -> Array:
 
 
 def gradient_like(name: str, value: npt.ArrayLike, like: Array) -> Array:
-    """Return a gradient in the dtype of what it is taken with respect to; it must have its shape."""
+    """Return a gradient in the dtype of the array that it belongs to; ShapeError unless it has its shape."""
     array = numbers(name, value, float_type(like.dtype))
     if array.shape != like.shape:
         raise ShapeError(f"{name} has shape {array.shape}; it must be {like.shape}")

@@ -20,7 +20,7 @@ from gatewise.records.trace import Trace
 
 
 def edits_of(stack: Stack, edit: Edit | Sequence[Edit], arguments: Arguments) -> dict[Cell, tuple[Edit, ...]]:
-    """Return the edits of each cell of a run that has any, settled and in order."""
+    """Return the edits of each edited cell of an LSTM's run, settled and in order."""
     every = (edit,) if isinstance(edit, Edit) else edit
     if not isinstance(every, Sequence) or not all(isinstance(each, Edit) for each in every):
         raise OptionError(f"edit must be an Edit or a sequence of them, not {edit!r}")

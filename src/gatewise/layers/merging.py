@@ -37,7 +37,7 @@ def merged_size(how: str, sizes: Sequence[int]) -> int:
 
 
 def merge(outputs: Sequence[Array], how: str) -> Array:
-    """Return the directions' outputs (…, size) as one array.
+    """Return the outputs (…, size) of an LSTM layer's directions as one array.
 
     ``concat``: side by side; ``sum``, ``mul``, ``average``: element by element (Keras' `Bidirectional`);
     ``none``: unmerged, on an axis of their own before the last (…, direction, size). One direction is left as it is.
@@ -74,7 +74,7 @@ def unmerge(dy: Array, outputs: Sequence[Array], how: str) -> list[Array]:
 
 
 def direction_output(hidden: Array, valid: Mask | None, how: str, *, reverse: bool) -> Array:
-    """Return the output of a direction, given the hidden states (time, batch, ·) it carried from step to step.
+    """Return the output of an LSTM's direction from its hidden states (time, batch, ·) at every step.
 
     Where a step is not valid: ``zeros`` (PyTorch's padding, ONNX), or ``repeat``, the last output of the
     direction, zeros before its first (Keras' dropout).

@@ -26,7 +26,7 @@ from gatewise.records.trace import LSTMTrace, Trace
 
 
 def lstm_trace_record(trace: LSTMTrace) -> tuple[Arrays, Header]:
-    """Return the traces of an LSTM as arrays and plain data."""
+    """Return the traces of an LSTM as arrays and plain data, for a file."""
     arrays: Arrays = {"output": trace.stored_output}
 
     def record(key: Cell, cell: Trace) -> Header:
@@ -39,7 +39,7 @@ def lstm_trace_record(trace: LSTMTrace) -> tuple[Arrays, Header]:
 
 
 def plan_record(plan: RunPlan) -> tuple[dict[str, storage.Shape], Header]:
-    """Return the shapes and types of the arrays that a run will leave, and the plain data beside them."""
+    """Return the shapes and types of the arrays that an LSTM's run will leave in a file, and the data beside them."""
     arguments, dtype = plan.arguments, plan.arguments.x.dtype
     shapes: dict[str, storage.Shape] = {name: (shape, dtype) for name, shape in plan.array_shapes().items()}
 
@@ -75,7 +75,7 @@ def trace_to_file(plan: RunPlan, path: str | os.PathLike[str]) -> LSTMTrace:
 
 
 def lstm_trace_from(arrays: Mapping[str, Array], head: Mapping[str, Any]) -> LSTMTrace:
-    """Return the traces from which `lstm_trace_record` was made."""
+    """Return the traces of an LSTM from the arrays and plain data of `lstm_trace_record`."""
     layers = []
     for number, row in enumerate(head["layers"]):
         if not row or set(row) - set(DIRECTIONS) or set(row) != set(head["layers"][0]):

@@ -48,7 +48,7 @@ class RunPlan:
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """The shape of the output, with a batch axis."""
+        """The shape of the LSTM's output, with a batch axis."""
         sizes = [cell.parameters.recurrent_size for cell in self.layers[-1].values()]
         apart = (2,) if self.merge[-1] == "none" and len(sizes) == 2 else ()
         return (*self.arguments.x.shape[:2], *apart, merged_size(self.merge[-1], sizes))
@@ -77,7 +77,7 @@ def plan_run(
     labels: Sequence[Sequence[Labels]] | None = None,
     edit: Edit | Sequence[Edit] = (),
 ) -> RunPlan:
-    """Return the plan of a run of a stack's cells."""
+    """Return the plan of a run of an LSTM's cells: for each, the trace to fill and the shapes of its arrays."""
     time, batch = arguments.x.shape[:2]
     layers: list[dict[str, Trace]] = []
     shapes: list[dict[str, Shapes]] = []
@@ -105,7 +105,7 @@ def plan_run(
 
 
 def _with_edits(plan: RunPlan, stack: Stack, edit: Edit | Sequence[Edit]) -> RunPlan:
-    """Return a plan with edits, in which all cells run on the engine that can edit."""
+    """Return a run's plan with edits, in which all cells run on the engine that can edit."""
     edits = edits_of(stack, edit, plan.arguments)
     engine = engine_of_edits(plan.arguments.engine).NAME
     time, batch = plan.arguments.x.shape[:2]
@@ -186,7 +186,7 @@ def run(
 
 
 def call(stack: Stack, arguments: Arguments, out: Array | None = None) -> tuple[Array, States]:
-    """Return the output of a stack, in the caller's array if there is one, and its final states."""
+    """Return the output of an LSTM's stack, in the caller's array if there is one, and its final states."""
     plan = plan_run(stack, arguments)
     require_room(plan, in_memory=False)
     y, outcomes = run(plan, arguments.x, out=None if out is None else _with_batch(plan, out))

@@ -171,7 +171,7 @@ def _run(lstm: Stack, x: Array, single: bool, state: States, mask: Mask | None, 
 
 
 def _settled_mask(mask: npt.ArrayLike | None, shape: tuple[int, ...], single: bool) -> Mask | None:
-    """Return a mask with a time axis; it must be boolean, of the shape of the steps that are fed."""
+    """Return a stream's mask with a time axis; it must be boolean, of the shape of the steps that are fed."""
     if mask is None:
         return None
     try:
@@ -194,7 +194,7 @@ def _settled_input(lstm: Stack, batch: int | None, value: npt.ArrayLike, out: Ar
 
 
 def single_step(shape: tuple[int, ...], step: tuple[int, ...]) -> bool:
-    """Say whether an input of a shape is a single step; else it must be several."""
+    """Say whether a stream's input of a shape is a single step; else it must be several."""
     if shape == step:
         return True
     if not shape or shape[1:] != step:
@@ -204,7 +204,7 @@ def single_step(shape: tuple[int, ...], step: tuple[int, ...]) -> bool:
 
 
 def require_out(out: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Raise an error for an `out` that is not for an output of this shape and dtype."""
+    """Raise an error unless the caller's `out` fits a stream's output of this shape and dtype."""
     if out is not None:
         require_array(out, shape, dtype)
         if not out.flags.writeable:

@@ -214,7 +214,7 @@ class Scaling:
 
 
 def chain_of(layers: Linear | Sequence[Linear] | None, features: int, owner: str) -> tuple[Linear, ...]:
-    """Return linear layers that fit one after another, onto a number of features."""
+    """Return the dense layers of a network, checked to fit one after another onto a number of features."""
     chain = () if layers is None else (layers,) if isinstance(layers, Linear) else tuple(layers)
     for place, layer in enumerate(chain):
         if not isinstance(layer, Linear):

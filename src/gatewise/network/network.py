@@ -70,7 +70,7 @@ class NetworkTrace(RunRecord):
 
     @property
     def stored(self) -> NetworkTrace:
-        """The same run with a batch axis in every quantity."""
+        """The same run of the network with a batch axis in every quantity."""
         if self.batched:
             return self
         axis = int(self.network.reads == "every")

@@ -105,7 +105,7 @@ class Parts:
 
     @property
     def num_parameters(self) -> int:
-        """The number of parameters, without an initial state."""
+        """The number of parameters of the network, without an initial state."""
         layers = [*self.dense, *(layer for branch in self.branches for layer in branch.layers)]
         table = 0 if self.embedding is None else self.embedding.size
         return self.lstm.num_parameters + table + sum(layer.num_parameters for layer in layers)
@@ -132,7 +132,7 @@ class Parts:
         return Linear(weight, np.asarray(self.head.bias, np.float64) * scale + center), self.outputs.least
 
     def embed(self, x: npt.ArrayLike) -> tuple[npt.ArrayLike, Tokens | None]:
-        """Return the input of the LSTM for `x`, and the tokens if there is an embedding."""
+        """Return the input of the network's LSTM for `x`, and the tokens if there is an embedding."""
         if self.embedding is None:
             return self._branched(self.scaled(x)) if self.inputs is not None or self.branches else x, None
         try:
@@ -184,7 +184,7 @@ class Parts:
         return self.apply_head(read, self.scaled(x) if self.skip else None)
 
     def apply_head(self, read: Array, scaled: Array | None) -> Array:
-        """Return the output of the network for what its head reads, and what a skip connection takes from."""
+        """Return the network's output: its dense layers over `read`, plus a skip connection, in the outputs' units."""
         y = read
         for layer in self.dense:
             y = layer(y)

@@ -89,7 +89,7 @@ def single_panel(ax: Any, size: tuple[float, float] = (8, 3)) -> Axes:
 
 
 def colour_map(stops: Sequence[str]) -> Colormap:
-    """Return the colour map with `stops` at equal distances; NaN is transparent."""
+    """Return the matplotlib colour map with `stops` at equal distances; NaN is transparent."""
     library()
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -104,7 +104,7 @@ def ink() -> str:
 
 
 def is_dark() -> bool:
-    """Say whether the reader's background is dark: its text is light."""
+    """Say whether pictures have a dark background: the reader's text is light."""
     library()
     from matplotlib.colors import to_rgb
 
@@ -145,7 +145,7 @@ def safe_text(text: str, family: Sequence[str] | None = None) -> str:
 
 @lru_cache
 def _characters_of_fonts(families: tuple[str, ...]) -> frozenset[int]:
-    """Return the characters that a list of fonts has; matplotlib falls back from each font to the next."""
+    """Return the characters that matplotlib can draw in a list of fonts, each a fallback of those before."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
     return frozenset(

@@ -152,7 +152,7 @@ def _table_of_cell_runs(trace: LSTMTrace) -> str:
 
 
 def network_trace_html(trace: NetworkTrace) -> str:
-    """Return the HTML of the trace of a network."""
+    """Return the HTML of a network's trace, for a notebook."""
     sentence = f"of {text(repr(trace.network).strip('<>'), 300)}: {counted(trace.lstm.num_steps, 'step')} of"
     sentence += f" {counted(trace.lstm.batch_size, 'sequence')}, output {text(trace.output.shape)}."
     return record_block("NetworkTrace", sentence, _table_of_cell_runs(trace.lstm))
@@ -276,7 +276,7 @@ def contents_html(contents: Contents) -> str:
 
 
 def table_html(record: Table) -> str:
-    """Return the HTML of an answer or another table."""
+    """Return the HTML of an answer or another table, for a notebook."""
     kind = type(record).__name__
     if not isinstance(record, Answer):
         return record_block(kind, "", _inline_picture(record, kind), _table_rows(record))

@@ -15,7 +15,7 @@ DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (1, 3)))  # so that lines d
 
 
 def lines(ax: Any, places: Any, values: Array, names: Sequence[str], measures: Sequence[str], shades: Any) -> None:
-    """Draw features (time, feature) with a legend: on one axis, or if that hides one, each in its own range."""
+    """Draw input features (time, feature) with a legend: on one axis, or if that hides one, each in its own range."""
     finite = np.where(np.isfinite(values).any(0), values, 0.0)
     low, high = np.nanmin(finite, axis=0), np.nanmax(finite, axis=0)
     ranges = (high - low)[high > low]

@@ -48,7 +48,7 @@ border:1px solid currentColor;print-color-adjust:exact}}
 
 
 def record_block(kind: str, *parts: str) -> str:
-    """Return the HTML of a record: its kind in bold, and the parts."""
+    """Return the HTML of a record in a notebook: its kind in bold, and the parts."""
     first, *rest = parts
     body = "\n".join([f"<p><strong>{text(kind)}</strong> {first}</p>", *filter(None, rest)])
     return f'<div class="gatewise-record tex2jax_ignore mathjax_ignore">\n{STYLE}\n{body}\n</div>'

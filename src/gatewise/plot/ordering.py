@@ -19,7 +19,7 @@ Units = int | str | Sequence[int | str]
 
 
 def unit_places(trace: Trace, units: Units | None) -> npt.NDArray[np.intp]:
-    """Return the places of chosen units among the units that a trace kept; None chooses all of them.
+    """Return the places of the units to draw among those that a trace kept; None chooses all of them.
 
     Units are counted from 0 (negative from the end) among the hidden units, or named.
     """

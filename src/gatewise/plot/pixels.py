@@ -70,7 +70,7 @@ def extreme_steps(values: Array, most: int = MOST_POINTS) -> npt.NDArray[np.intp
 
 
 def keep_extremes(values: Array, most: int = MOST_POINTS, places: npt.NDArray[Any] | None = None) -> Array:
-    """Return a series (time, rows) with at most `most` steps, in which no row loses an extreme.
+    """Return a series (time, rows) to draw with at most `most` steps, in which no row loses an extreme.
 
     The steps of each pixel become two, with the least and the greatest value of each row in the order in which they
     occur. Steps at uneven `places` on the axis become steps of equal width.

@@ -131,7 +131,7 @@ def _time_labels(times: npt.NDArray[np.generic], width: int, console: Console) -
 
 
 def _can_show(text: str, console: Console) -> bool:
-    """Say whether the encoding of a terminal has all letters of a text."""
+    """Say whether the terminal's encoding has all letters of a text."""
     try:
         text.encode(console.encoding)
     except (UnicodeEncodeError, LookupError):

@@ -38,7 +38,7 @@ class Finding:
 
     @cached_property
     def picture(self) -> str | None:
-        """An inline SVG whose alternative text is the sentence; None where the question cannot be asked.
+        """An inline SVG of a report's finding, whose alternative text is the sentence; None if it cannot be asked.
 
         It is drawn when it is first asked for, which takes longer than most answers.
         """

@@ -85,7 +85,7 @@ class ReportSubject:
 
     @property
     def single_output_run(self) -> NetworkTrace | LSTMTrace:
-        """The run of a network with the explained output as its only output, before a softmax.
+        """The run of a network whose only output is the one a report explains, before a softmax.
 
         An LSTM whose directions are not merged has no such network: its run is returned as it is.
         """
@@ -110,7 +110,7 @@ class ReportSubject:
 
     @property
     def output_weights(self) -> int | Array:
-        """The explained output as `insight.attribution` takes it: its number, or a weight for each hidden state."""
+        """A report's output as `insight.attribution` takes it: its number, or a weight for each hidden state."""
         shape = self.lstm.output.shape[2:]
         if (self.network is not None and self.network.head is not None) or len(shape) == 1:
             return self.target
@@ -155,7 +155,7 @@ def subject_of(
         steps = _named_steps(at, first, explained)
     else:
         steps = _largest_steps(size[:, 0 if named_sequence is not None else explained])
-    cells = {key: _of_sequence(cell, named_sequence) for key, cell in lstm.cells().items()}
+    cells = {key: _trace_of_sequence(cell, named_sequence) for key, cell in lstm.cells().items()}
     return ReportSubject(run, cells, outputs, output_names, output, explained, named_sequence is not None, steps)
 
 
@@ -218,8 +218,8 @@ def _largest_steps(size: Array) -> tuple[int, ...]:
     return tuple(steps)
 
 
-def _of_sequence(cell: Trace, sequence: int | None) -> Trace:
-    """Return the trace of one sequence, with a batch axis; of all if none is named."""
+def _trace_of_sequence(cell: Trace, sequence: int | None) -> Trace:
+    """Return a cell's trace of the sequence that a report explains, with a batch axis; of all if none is named."""
     if sequence is None or cell.batch_size == 1:
         return cell
     trace: Trace = cell[:, sequence : sequence + 1]

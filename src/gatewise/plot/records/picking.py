@@ -37,7 +37,7 @@ def values_of(trace: Trace, quantity: str, sequence: int, chosen: Any) -> Array:
 
 
 def limits_of(trace: Trace, quantity: str, values: Array) -> tuple[float, float]:
-    """Return the limits of a quantity's colours: 0 and 1 for a gate, else symmetric about 0."""
+    """Return the limits of a quantity's colours in a picture: 0 and 1 for a gate, else symmetric about 0."""
     if quantity in gates.NAMES:
         try:
             require_between_0_and_1(trace, quantity, "a picture")
