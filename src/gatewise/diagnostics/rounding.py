@@ -221,7 +221,7 @@ def _perturbed_run(case: Case, count: int, u: float, rng: np.random.Generator, s
     """Return the answers of `count` runs of a model perturbed by rounding, all in one batch."""
 
     def rough(array: Array) -> Array:
-        """Return an array with random errors of a rounding to `steps` steps over its range."""
+        """Return an array with random errors, as of a runtime that rounds it to `steps` steps over its range."""
         if not steps or not array.size:
             return array
         step = (max(float(array.max()), 0) - min(float(array.min()), 0)) / steps

@@ -80,7 +80,7 @@ def _mistakes_in_biases() -> Changes:
         return lambda p: p.replace(bias=by(p.bias.copy()))
 
     def forget(by: float) -> Change:
-        """Return the change that adds `by` to the bias of the forget gate."""
+        """Return the change that adds `by` to the forget gate's bias, as a runtime may by mistake."""
 
         def moved(b: Array) -> Array:
             b[gates.index("f")] += by
@@ -139,7 +139,7 @@ def _mistakes_in_variant(now: Variant) -> Changes:
 
 
 def _reorder_gates(order: str) -> Change:
-    """Return the change of an LSTM cell's parameters whose gates are stored in another order."""
+    """Return the change of a cell's parameters to another order of gates: a mistake that verification tries."""
 
     def change(p: Parameters) -> Parameters:
         """Return the parameters with the gates' arrays in the new order."""
@@ -156,7 +156,7 @@ def _reorder_gates(order: str) -> Change:
 
 
 def _reorder_peepholes(order: str) -> Change:
-    """Return the change of an LSTM cell's parameters whose peepholes are stored in another order."""
+    """Return the change of a cell's parameters to another order of peepholes: a mistake that verification tries."""
 
     def change(p: Parameters) -> Parameters:
         if p.peephole is None:
@@ -167,7 +167,7 @@ def _reorder_peepholes(order: str) -> Change:
 
 
 def _negate_gate(p: Parameters, gate: int) -> Parameters:
-    """Return an LSTM cell's parameters with the weights and the bias of one gate negated."""
+    """Return parameters with the weights and bias of one gate negated: a mistake that verification tries."""
     weight, bias = p.weight.copy(), p.bias.copy()
     weight[gate] *= -1
     bias[gate] *= -1

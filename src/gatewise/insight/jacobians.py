@@ -116,7 +116,7 @@ def frobenius_norms(rows: Array, axis: int | tuple[int, ...]) -> Array:
 
 @quiet
 def norms_of_cell(trace: Trace, t: int, weights: Array) -> Norms:
-    """Return the norms of the Jacobians of the states of a valid step `t` of one sequence.
+    """Return the influence of each step on a valid step `t` of a cell's run: norms of Jacobians of its states.
 
     `weights` (recurrent,) are those of the combination of rows.
     """
@@ -218,7 +218,7 @@ def _retention_with_held_gates(block: Trace, p: Parameters) -> Array:
 
 @quiet
 def norms_of_model(trace: LSTMTrace, t: int | None, rows: Array, weights: Array) -> Norms:
-    """Return the norms of the Jacobians of an output with respect to the input of each step of one sequence.
+    """Return the influence of each step on an output of one sequence: norms of Jacobians by the step's input.
 
     The output is that of step `t`, or for None the merged final hidden states of the last layer. `rows` (row, ·) are
     the Jacobian of the model's output with respect to that of the LSTM, `weights` those of their combination.

@@ -128,6 +128,7 @@ def _(trace: LSTMTrace, dy: npt.ArrayLike | None, dstate: Any, out: LSTMGradient
     layers: list[dict[str, Gradients]] = [{} for _ in trace.layers]
 
     def back(cell: Cell, dhidden: Array) -> Array:
+        """Pass a gradient through one cell of the LSTM, whose gradients it keeps; return that of its input."""
         number, way = cell
         row, end = layers[number], dstates[number][len(layers[number])]
         row[way] = _of_cell(trace.layers[number][way], dhidden, end, None if out is None else out.layers[number][way])
