@@ -100,7 +100,7 @@ class _Perturbed(Moment):
         return perturbed
 
     def _perturbed_sum(self, value: Array, z: Array, weight: Array, name: str) -> Array:
-        """Return a sum of the products of z and a weight, perturbed as rounding may change it."""
+        """Return a product of z and a weight with random errors, as large as rounding may make them."""
         if name not in self.sizes:
             self.sizes[name] = np.abs(weight.mT)
         terms = np.abs(z[: len(z) // self.runs]) @ self.sizes[name]

@@ -185,7 +185,7 @@ def _first_difference(comparisons: dict[Cell, CellComparison]) -> RunDifference 
 def _chosen_unit(
     comparisons: dict[Cell, CellComparison], unit: int | str | None, sequence: int | str | None
 ) -> RunDifference:
-    """Return the unit whose series two compared runs show: the chosen one, or the one that changed most."""
+    """Return the difference of two runs that the answer shows: in the chosen unit, or in the one that changed most."""
     quantities = next(iter(comparisons.values())).quantities
     name = "cell_state" if "cell_state" in quantities else quantities[-1]
     place = max((part.largest(key, name) for key, part in comparisons.items()), key=lambda pair: pair[0])[1]

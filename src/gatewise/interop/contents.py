@@ -149,7 +149,7 @@ class StoredLayer:
 def held_layer(
     name: str, kind: str, weight: Array, bias: Array | None = None, activation: Activation | str | None = None
 ) -> StoredLayer:
-    """Return the description of a layer in a model's file, whose arrays are in memory."""
+    """Return the description of a layer that a reader found in a model's file and has in memory."""
     read_bias = None if bias is None else partial(np.asarray, bias)
     return StoredLayer(name, kind, weight.shape, partial(np.asarray, weight), read_bias, activation)
 

@@ -244,7 +244,7 @@ def _name_in_head(symbol: Symbol) -> str:
 
 
 def name_of(symbol: Symbol) -> str:
-    """Return the name of a quantity in words, for the page.
+    """Return the name of a quantity in words, for the web page to play with.
 
     Examples
     --------

@@ -88,7 +88,7 @@ def _more(count: int, noun: str) -> str:
 
 
 def _align_numbers(rows: list[list[Any]], places: tuple[int, ...]) -> Iterator[list[str]]:
-    """Yield the rows of an HTML table with the numbers at `places` as texts of equally many decimals."""
+    """Yield the rows of the HTML table below a picture in a notebook; the numbers at `places` get equal decimals."""
     texts = iter(numbers([row[place] for row in rows for place in places]))
     for row in rows:
         yield [next(texts) if place in places else cell for place, cell in enumerate(row)]

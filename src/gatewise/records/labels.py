@@ -128,7 +128,7 @@ class Labels:
         return replace(changed, measures={name: measure for name, measure in measures.items() if name in names})
 
     def require(self, **counts: int) -> None:
-        """Raise ShapeError unless each kind of label that is present has as many names as `counts` says."""
+        """Raise ShapeError if labels of a kind (features, units, …) are present, but not as many as `counts` says."""
         for kind, count in counts.items():
             names = getattr(self, kind)
             if names is not None and len(names) != count:

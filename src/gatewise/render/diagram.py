@@ -252,7 +252,7 @@ class _Picture:
                 yield wire([(start, self.line), (start, turn), (at, turn), (at, self.top)], "", "dashed")
 
     def _operations_svg(self) -> Iterator[str]:
-        """Yield the operations on the wires as SVG: × and +, the nonlinearity, clips, zoneout and dropout."""
+        """Yield the operations in a cell's diagram as SVG: × and +, the nonlinearity, clips, zoneout and dropout."""
         line, o = self.line, COLUMNS["o"]
         yield node(COLUMNS["f"], line, "×")
         yield node(MIDDLE, line, "+")

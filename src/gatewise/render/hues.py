@@ -35,7 +35,7 @@ def hue_of(symbol: Formula | str) -> str:
 
 @cache
 def _hues_of_symbols() -> Mapping[Symbol, str]:
-    """Map each symbol of every notation to the name of its quantity, which is that of its hue."""
+    """Map each symbol of every notation to its quantity, by which a rendered page chooses the hue."""
     return {
         written.symbol(symbol): name
         for written in NOTATIONS.values()

@@ -111,7 +111,7 @@ def _display_math(rows: Sequence[str]) -> str:
 
 
 def _fenced_text(lines: Sequence[str]) -> str:
-    """Return lines as a fenced block of Markdown; its fence is longer than any row of backticks in them."""
+    """Return lines of a walkthrough as a fenced block of Markdown; its fence is longer than any in them."""
     longest = max((len(run) for line in lines for run in re.findall("`+", line)), default=0)
     fence = "`" * max(3, longest + 1)
     return "\n".join([f"{fence}text", *lines, fence])

@@ -152,7 +152,7 @@ def in_words(quantity: StripValues) -> str:
 
 
 def plain(value: Any) -> str:
-    """Return a number of a diagram in few letters."""
+    """Return a number as short text in the SVG diagram of a cell."""
     value = float(value)
     size = abs(value)
     if not np.isfinite(value):

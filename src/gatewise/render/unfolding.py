@@ -89,7 +89,7 @@ def _entry(node: Formula, k: int) -> Formula:
 
 
 def _unfold_term(name: str | Formula, node: Formula) -> UnfoldedTerm:
-    """Return a term of a sum of numbers with the steps that compute it."""
+    """Return a term of a worked sum as a rendered walkthrough unfolds it: with the steps that compute it."""
     before: list[Computation | UnfoldedTerms] = []
     simple = _simplify(node, before, {})
     return UnfoldedTerm(name, tuple(before), Computation(simple, _value(node)))

@@ -126,7 +126,7 @@ def of_step(moment: Moment, program: Program) -> dict[Symbol, Any]:
 
 
 def _of_moment(M: Moment, symbol: Symbol) -> Any:
-    """Return a quantity's values in a step, or None where a step keeps none: of means, variances, sums of all gates."""
+    """Return the values of a formula's symbol in a step; None for means, variances and sums of all gates."""
     base, k = symbol.base, symbol.sub.partition(",")[0]
     if k == COMPUTED:
         return M.before_edits(base)

@@ -69,7 +69,7 @@ class SentencePattern:
     begins: bool = True  # whether a sentence begins with it
 
     def fill(self, **values: Any) -> str:
-        """Return the sentence about one unit for values of its variables."""
+        """Return a walkthrough's sentence about one unit: of each part the first wording that holds for the values."""
         named = {Symbol(name): value for name, value in values.items()}
         with np.errstate(all="ignore"):
             wordings = (next((wording for wording in cases if wording.holds(named)), None) for cases in self.parts)

@@ -130,7 +130,7 @@ def tables(bound: BoundStep, p: Parameters, named: Callable[[Symbol], Symbol] = 
 
 
 def tables_by_title(p: Parameters) -> dict[str, list[tuple[Symbol, Array]]]:
-    """Return the peephole and layer-norm parameters, an entry for each unit, by the titles of their tables."""
+    """Return a walkthrough's tables of peephole and layer-norm parameters by title, with an entry for each unit."""
     arrays, tables = p.arrays(), dict[str, list[tuple[Symbol, Array]]]()
     for name, declared in array_declarations(p.variant).items():
         if declared.title and declared.axes == ("hidden",):
