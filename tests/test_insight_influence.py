@@ -215,6 +215,7 @@ def masked(**options):
         (lambda: insight.influence(masked()[0], share=0), ["share", "0"]),
         (lambda: insight.influence(masked(), share="half"), ["share", "half"]),
         (lambda: insight.influence(masked(), share=float("nan")), ["share", "nan"]),
+        (lambda: insight.influence(masked(), share=10**400), ["share", "digits"]),
         (lambda: insight.influence(gw.LSTM(2, 3, rng=0).trace(np.full((4, 2), np.nan))), ["step 0", "finite"]),
         (
             lambda: insight.influence(gw.Network(gw.LSTM(2, 3, rng=0), reads="last").trace(np.ones((4, 2))), 1),

@@ -191,6 +191,7 @@ def test_what_cannot_be_reported_on_is_refused_in_a_sentence():
         (lambda: report(network, x, labels, at=12), "no step 12"),
         (lambda: report(network, x, labels, at="2002-01-01"), "no step '2002-01-01'"),
         (lambda: report(network, x, labels, at=[]), "one or more steps"),
+        (lambda: report(network, x, labels, at=[None]), "by their numbers or times"),
         (lambda: gw.report(network, x[:, None], lengths=[5], at=7), "step 7 of sequence 0 is not valid"),
         (lambda: report(network, x, labels, sequence=1), "no sequence 1"),
     ):

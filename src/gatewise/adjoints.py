@@ -51,7 +51,8 @@ def _within(q: Array, clip: float | None) -> Array | float:
 def step(M: Moment, dh: Array, dc: Array) -> Adjoint:
     """Return the derivatives of the loss in one step of an LSTM, given those with respect to the states at its end.
 
-    It is left whole: its lines are the chain rule in order, each with names that the lines above it define.
+    `dh` is (batch, recurrent), `dc` (batch, hidden). The function is left whole: its lines are the chain rule in order,
+    each with names that the lines above it define.
     """
     p, variant, dropout = M.p, M.p.variant, M.dropout
     gradients: dict[str, Array] = {}

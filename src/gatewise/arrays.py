@@ -56,7 +56,11 @@ def finite_number(
 ) -> float:
     """Return `value` as a finite float that fits; `name` and `allowed`, what fits, are words of the error."""
     known = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not known or not math.isfinite(number := float(value)) or not fits(number):  # type: ignore[arg-type]
+    try:
+        number = float(value) if known else math.nan  # type: ignore[arg-type]
+    except OverflowError:
+        raise OptionError(f"{name} must be {allowed}, not an integer of more digits than a float has") from None
+    if not math.isfinite(number) or not fits(number):
         raise OptionError(f"{name} must be {allowed}, not {value!r}")
     return number
 
@@ -257,7 +261,7 @@ def available_memory() -> int | None:
 
 
 def require_memory(elements: int, itemsize: int, purpose: str) -> None:
-    """Raise CapacityError before more memory is taken than is available; nobody asks for less than `SMALL`.
+    """Raise CapacityError before more memory is taken than is available; below `SMALL` bytes nothing is checked.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ class Compared:
 
     name: str  # ``x``, ``h_prev`` and ``c_prev`` (before the first step), or a name of the parameters
     entries: int  # that were compared
-    of: int  # so many entries
+    of: int  # the number of entries of the array
     largest: float  # absolute value of their gradient
     error: float  # the largest absolute difference
     rounding: float  # which central differences cannot resolve: the error of the loss, divided by the perturbation
@@ -52,7 +52,8 @@ def gradient_check(
     """Compare the gradients of a run with central differences (f(q + e) - f(q - e)) / 2e of its loss.
 
     The loss is assumed to be linear in the outputs (time, recurrent) of the steps of one sequence, in the order in
-    which they ran, and in the states after the last; `dy`, `dh` and `dc` are its gradients with respect to them.
+    which they ran, and in the states after the last; `dy`, `dh` (recurrent,) and `dc` (hidden,) are its gradients with
+    respect to them.
     Compared are the inputs, each state before the first step, and each array of the parameters; of an array with more
     than 64 entries (fewer where there are very many steps), those that `seed` draws.
 

@@ -82,7 +82,7 @@ def _perturbed_layer(layer: Linear, features: Array, perturbation: Perturbation 
 
 
 def in_float64(network: Network) -> Network:
-    """Return a network to verify in float64."""
+    """Return the float64 copy of a network to verify."""
     same = ("reads", "masked", "masked_output", "initial", "skip", "inputs", "outputs", "labels")
     return Network(
         network.lstm.astype(np.float64),

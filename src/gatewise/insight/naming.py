@@ -83,7 +83,7 @@ def output_of(output: object, names: Sequence[str] | None, count: int) -> int:
     if not isinstance(output, str):
         return index("output", output, count, "this model")
     if names is None or output not in names:
-        allowed = f"outputs {join_names(names, most=8)}" if names else f"{count:,} outputs without names"
+        allowed = f"outputs {join_names(names)}" if names else f"{count:,} outputs without names"
         raise OptionError(f"there is no output {output!r}; this model has {allowed}")
     return list(names).index(output)
 

@@ -38,7 +38,7 @@ def read_numbers(path: Path, key: str | None = None, selection: FeatureSelection
 
 
 def require_axes(data: NamedNumbers) -> NamedNumbers:
-    """Return the numbers of an input, or raise ShapeError if they have not one to three axes."""
+    """Return the numbers of an input, or raise ShapeError unless they have one to three axes."""
     if data.values.ndim not in (1, 2, 3):
         raise ShapeError(f"the input has shape {data.values.shape}; it must have one to three axes")
     return data

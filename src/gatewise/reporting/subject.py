@@ -198,6 +198,8 @@ def _named_steps(at: int | str | Sequence[int | str], first: Trace, sequence: in
     steps = []
     times = None if first.labels.times is None else [str(time) for time in first.labels.times]
     for name in at if isinstance(at, (Sequence, np.ndarray)) and not isinstance(at, str) else [at]:
+        if name is None:
+            raise OptionError("at must be steps, by their numbers or times")
         step = place_of("step", name, len(first), times)
         if first.valid is not None and not first.valid[step, sequence]:
             raise OptionError(f"step {name} of sequence {sequence} is not valid")

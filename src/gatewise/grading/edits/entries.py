@@ -143,7 +143,7 @@ def writing_slips(
         return
     place = tuple(int(n) for n in np.argwhere(wrong)[0])
     *row, column = place or (0,)
-    for n in {*range(expected.shape[-1])} - {column} if is_matrix else ():  # of a vector, `of_units` does that
+    for n in {*range(expected.shape[-1])} - {column} if is_matrix else ():  # of a vector, `_unit_edits` does that
         yield (
             "another unit",
             f"the number that belongs at entry {n} is written",

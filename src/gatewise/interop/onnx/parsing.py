@@ -21,7 +21,7 @@ def parse_model(source: Path, budget: Budget) -> Any:
 
 
 def parse_without_arrays(source: Path, budget: Budget) -> tuple[Any, Sequence[memoryview]]:
-    """Return the model of a file, and the arrays that are kept out of it: `protobuf.value` returns each."""
+    """Return the model of a file, and the arrays that are kept out of it: `protobuf.restore_value` returns each."""
     return _parse_file(source, budget, ARRAYS)
 
 
@@ -33,7 +33,10 @@ def _parse_file(source: Path, budget: Budget, arrays: str) -> tuple[Any, Sequenc
     model = onnx.ModelProto()
     with reading(str(source)):
         budget.hold(2 * budget.size, 1, f"reading {source}")
-        data = source.read_bytes()
+        try:
+            data = source.read_bytes()
+        except OSError as problem:
+            raise FileError(str(problem.strerror or problem)) from None
         if data[4:8] == b"ORTM":
             raise FileError("it is in onnxruntime's own format; give the ONNX model it was made from")
         try:
