@@ -275,7 +275,7 @@ class _QuantitySearch:
                 yield kind, f"{says} in {quantity.name}", ONE_ENTRY, value, growth
 
     def _predictions_without_sum(self) -> Iterator[tuple[str, str, str, Array, float]]:
-        """Yield the gradients of single sequences and the mean: mistakes for the sum over the batch."""
+        """Yield what a sheet has if the sum over the batch is forgotten: the gradient of one sequence, or the mean."""
         quantity = self.quantity
         single = self.search.sequence_gradients(quantity)
         kind = "sum over the batch missing"
@@ -287,7 +287,7 @@ class _QuantitySearch:
     # Whether a mistake gives the written numbers and contradicts no other
 
     def _fit_effect(self, order: int, own_chance: float, effect: Effect, mistakes: Sequence[Mistake]) -> Iterator[_Fit]:
-        """Yield the fit of a mistake, with the person's rounding propagated, if it contradicts no right number."""
+        """Yield the best fit of mistakes with one effect on a sheet, unless it contradicts a right number."""
         prediction = self._prediction_if_fits(effect)
         if prediction is None:
             return

@@ -93,7 +93,7 @@ def activity(trace: Trace) -> Activity:
 
 
 def _activity_sentence(names: list[str], deviation: Array) -> str:
-    """Return the sentence about unit activity: the units whose hidden states vary most and least."""
+    """Return the answer's sentence: the units whose hidden states vary most and least."""
     if len(names) == 1:
         return f"The hidden state of the one unit has a standard deviation of {deviation[0]:.2g}."
     most, least = int(np.argmax(deviation)), int(np.argmin(deviation))

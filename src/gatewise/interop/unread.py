@@ -62,7 +62,7 @@ def _first_bytes(path: Path, size: int) -> bytes:
 
 
 def _ends_as_table(path: Path, head: bytes) -> bool:
-    """Return whether a file ends like a table of TensorFlow's."""
+    """Return whether a file ends like the table in which TensorFlow keeps a checkpoint's index."""
     with open(path, "rb") as file:
         file.seek(-min(len(_TABLE), len(head)), os.SEEK_END)
         return file.read() == _TABLE

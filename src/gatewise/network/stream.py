@@ -112,7 +112,7 @@ class NetworkStream(CarriedState):
         return store_output(network.apply_head(h, features), out)
 
     def _push_embedded(self, value: npt.ArrayLike, mask: npt.ArrayLike | None, out: Array | None) -> Array:
-        """Feed a step or block to a network that embeds, scales or masks its input before the LSTM."""
+        """Return the outputs of a network's next step or block, where its input is embedded, scaled or masked first."""
         network, tokens = self.network, self.network.embedding is not None
         x = array_of("x", value) if tokens else numbers("x", value)
         single = single_step(x.shape, self._step)

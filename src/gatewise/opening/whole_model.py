@@ -142,7 +142,7 @@ def _capture_torchscript(model: Any, named: Mapping[str, Any], by_row: bool) -> 
         """Return the LSTM calls of the model on tensors of its weights' type, or of int64."""
 
         def as_tensor(array: Any) -> Any:
-            """Return an array of a whole model's input as a tensor of PyTorch; a single integer as a Python int."""
+            """Return an array of the opened input as a tensor of PyTorch; a single integer as a Python int."""
             array = np.ascontiguousarray(array)
             if array.ndim == 0 and array.dtype.kind in "iu":
                 return int(array)

@@ -48,7 +48,7 @@ def assemble(document: Mapping[str, Any]) -> str:
 
 
 def as_data(document: Mapping[str, Any]) -> str:
-    """Return a page's document as JSON that no name in it can end: < is written as an escape."""
+    """Return the web page's document as JSON, in part compressed; < is an escape, so that no name ends the script."""
     bulky = {key: document[key] for key in BULKY if key in document}  # similar texts beside each other
     rest = {key: value for key, value in document.items() if key not in BULKY}
     packed = b85encode(zlib.compress(_json(bulky).encode(), 9)).decode("ascii").replace("<", ",")

@@ -85,7 +85,7 @@ class SequenceRun:
         return cell.dropout.at((slice(None), self.sequence))
 
     def wiring(self) -> Wiring:
-        """Return the wiring of the run's cells, with the embedding and head of its network if it has one."""
+        """Return how the cells of the page's run are wired, with the embedding and head of its network, if any."""
         lstm = LSTM.from_cells(
             [[LSTMCell.from_parameters(cell.parameters) for cell in row] for row in self.cells],
             direction=self.lstm.directions[0],
@@ -110,7 +110,7 @@ class SequenceRun:
 def sequence_run_of(
     thing: object, x: npt.ArrayLike | None, sequence: int | str, options: Mapping[str, Any]
 ) -> SequenceRun:
-    """Return one sequence of a run for a page; the arguments are those of `gatewise.page`."""
+    """Return one sequence of a run for the web page to play with; the arguments are those of `gatewise.page`."""
     trace = run_of(thing, x, options, "a page of", f"a page is of {KINDS}").trace.stored
     lstm = trace.lstm
     for cell in lstm.cells().values():

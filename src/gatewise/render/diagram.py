@@ -138,7 +138,7 @@ def _lies_between_0_and_1(bound: Bound, k: str) -> bool:
 
 
 def _gate_function_name(walk: Walkthrough, bound: Bound, k: str) -> str:
-    """Return the name of a gate's nonlinearity, or 1 minus the gate that it is coupled to."""
+    """Return the text of a gate's box in the diagram: its nonlinearity's name, or 1 minus the gate it is coupled to."""
     right = bound.program.assignments[GATES[k][0]].right
     if isinstance(right, FunctionCall):
         return right.name

@@ -29,9 +29,7 @@ Write = Callable[[Any], Any]  # an array as plain data
 
 
 def of_walk(steps: Sequence[Bound], *, backward: bool) -> Object:
-    """Return the program of a walkthrough's steps, its wiring, its parameters and its inputs; refuse steps that are not
-    those of one run.
-    """
+    """Return a walkthrough rendered as a program in JSON: wiring, parameters and inputs; its steps must be one run."""
     if not are_one_run(steps):
         raise OptionError("a program is written of the steps of one run, each beginning where the last one ended")
     if any(step.form.edited for step in steps):

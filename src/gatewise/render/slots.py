@@ -107,7 +107,7 @@ def of_program(program: Program) -> dict[str, Any]:
 
 
 def of_head(head: Head) -> dict[str, Any]:
-    """Return the equations of a head as templates: see `of_program`."""
+    """Return the equations of a network's head rendered as templates for the web page: see `of_program`."""
     equations = head_equations(head)
     ranks = {symbol: len(axes) for symbol, (axes, _) in head_inputs(head).items()}
     return _equation_templates(equations, ranks | {line.left: len(line.axes) for line in equations})

@@ -147,7 +147,7 @@ def _value(node: Formula) -> Any:
 
 
 def _definition_steps(call: FunctionCall, value: Any) -> list[Computation | UnfoldedTerms]:
-    """Return the steps of a nonlinearity's formula, if they end in its value, as with large numbers they do not."""
+    """Return a nonlinearity's formula unfolded into rendered steps, or none if they do not end in its value."""
     if call.activation is None:
         return []
     (argument,), a = call.arguments, Symbol("a")

@@ -171,7 +171,7 @@ def substitute(formula: Formula, env: Env, unit: int) -> Formula:
     """
 
     def put_numbers(node: Formula) -> Formula | None:
-        """Return a node with the unit's numbers for its symbols and matrix products; None where its parts get them."""
+        """Return a formula's node with the numbers of one unit put in; None if they are put into its parts."""
         match node:
             case Symbol():
                 value = env[node]

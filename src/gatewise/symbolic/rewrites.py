@@ -54,7 +54,7 @@ def with_h_and_x_apart(program: Program) -> Program:
 
 
 def _line_apart(line: Assignment, form: Form) -> Assignment:
-    """Return an equation of a program with W x + U h in the place of W z."""
+    """Return an equation of a program with W x + U h in the place of W [h; x]."""
     h, x = vectors(form)
 
     def split_product(term: Formula) -> tuple[Formula, ...]:

@@ -194,7 +194,7 @@ def bind_backward(
 
 
 def last_gradients(step: BoundStep, dh: npt.ArrayLike | None, dc: npt.ArrayLike | None) -> tuple[Array, Array]:
-    """Return the gradients with respect to a run's last states: by default zeros, but ones for `dh` without `dy`."""
+    """Return the gradients from which a backward walk starts: by default zeros; without `dy` ones for `dh`."""
     p = step.p
     default = np.ones(p.recurrent_size) if step.dy is None else np.zeros(p.recurrent_size)
     return _checked_gradient("dh", dh, default), _checked_gradient("dc", dc, np.zeros(p.hidden_size))

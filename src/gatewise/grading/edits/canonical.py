@@ -100,7 +100,7 @@ def _matrix_product_polynomial(left: Formula, right: Formula) -> Polynomial:
 
 
 def _polynomial_atom(formula: Formula) -> Hashable:
-    """Return a hashable value for a part of a formula that is neither a sum nor a product."""
+    """Return a hashable value for a part of a formula (no sum, no product), to compare a mistake with an equation."""
     match formula:
         case Symbol() | NumberRow():
             return formula

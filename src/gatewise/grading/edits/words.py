@@ -34,7 +34,7 @@ _OF_GATES = {
 
 
 def gate_of(symbol: Symbol) -> str:
-    """Return the letter of the gate that a symbol belongs to, for the words of a mistake, or an empty string."""
+    """Return the letter of the gate that a symbol belongs to, to describe a mistake in it; an empty string if none."""
     if symbol.base in LETTERS and not symbol.sub:
         return symbol.base
     letter = symbol.sub.partition(",")[0][-1:]
