@@ -91,6 +91,7 @@ def nonlinearities() -> tuple[str, ...]:
     return tuple(filter(is_known, KINDS))
 
 
+@cache
 def kernels() -> tuple[str, ...]:
     """Return the kernels that this machine can run, fastest first."""
     return tuple(_native.kernels()) if MISSING is None else ()
