@@ -17,7 +17,7 @@ from gatewise.layers.stack import States, map_states
 
 
 def nested_start(lstm: LSTM, state: States, batch: int) -> States:
-    """Return a runtime's initial state with a batch axis, in the form that the LSTM takes."""
+    """Return the initial state of a runtime to verify with a batch axis, in the form that the LSTM takes."""
     if batch == 1 and is_nested(state, lstm.layers, lambda pair: [np.ndim(part) for part in pair] == [1, 1]):
         state = map_states(lambda part: array_of("the state", part)[None], state)
     return settled_state(lstm, state, batch)

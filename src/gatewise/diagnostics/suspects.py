@@ -224,7 +224,7 @@ def _mistakes_in_axes(case: Case, claims: dict[str, Array]) -> Supposed:
 
 
 def _mistakes_in_states(case: Case, claims: dict[str, Array]) -> Supposed:
-    """Yield mistakes about initial and final states and masks, each with its case and claims."""
+    """Yield what a runtime may have done wrong with states and masks, each with its case and claims."""
     if case.state is not None:
 
         def starting(change: Callable[[State], State]) -> Case:

@@ -275,7 +275,7 @@ def read_npz(path: str | os.PathLike[str], names: Iterable[str], *, most: int | 
 
 
 def _unpacked_array(file: IO[bytes], size: int, budget: Budget, subject: str) -> AnyArray:
-    """Return the array in an open .npy file of so many bytes; it is read piece by piece, into its own memory."""
+    """Return the array in an open .npy file of `size` bytes unpacked, which is read piece by piece."""
     shape, fortran, dtype = npy_header(file, size)
     budget.hold(math.prod(shape), dtype.itemsize, subject)
     array: AnyArray = np.empty(shape, dtype, "F" if fortran else "C")

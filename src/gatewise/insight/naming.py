@@ -109,7 +109,7 @@ def state_names(trace: Trace, quantity: str) -> list[str]:
 
 
 def times_of(trace: Trace) -> npt.NDArray[Any]:
-    """Return the times of a trace's kept steps: their dates or names, else their numbers."""
+    """Return what an answer calls a trace's kept steps: their dates or names, else their numbers."""
     every = trace.keep.every
     if trace.labels.times is None:
         return trace.start + np.arange(len(trace)) * every

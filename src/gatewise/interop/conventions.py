@@ -106,7 +106,7 @@ def iterate_arrays(nested: Any) -> Iterator[Any]:
 
 
 def nested_state(lstm: LSTM, flat: Sequence[Array]) -> States:
-    """Return a state ``[layer][direction]`` from a framework's list of h and c in turn, (batch, size) each.
+    """Return a state ``[layer][direction]`` from a framework's flat list h, c, h, c, …, (batch, size) each.
 
     The first layer's forward direction comes first, then its backward direction, then the next layer. The batch axis is
     missing from all or from none.

@@ -152,7 +152,7 @@ def batch_sizes(arrays: Mapping[str, Any]) -> set[int]:
 
 
 def _mask_options(network: Network, masked: Any) -> dict[str, Any]:
-    """Return the options of an LSTM's run in which masked steps are not valid; none where no step is masked."""
+    """Return the options with which an opened run leaves out masked steps; none where no step is masked."""
     if network.masked is None or not masked.any():
         return {}
     return {"mask": ~masked, "masked_output": network.masked_output}

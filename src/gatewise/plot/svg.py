@@ -123,7 +123,7 @@ def _round_path(path: str) -> str:
 
 
 def _themed_colour(colour: str, *, thin: bool) -> str:
-    """Return a colour as CSS for the reader's ground: a dark line becomes lighter on a dark ground."""
+    """Return a picture's colour as CSS for its reader's ground: a thin dark line becomes lighter on a dark ground."""
     if colour in _THEMED or not thin:
         return _THEMED.get(colour, colour)
     from matplotlib.colors import to_hex, to_rgb

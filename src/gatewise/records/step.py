@@ -237,7 +237,7 @@ class Step:
         return _as_terms(list(zip(names, p.projection[unit], M.m[0], strict=True)), of)
 
     def _gate_terms(self, letter: str, unit: int, part: str | None) -> Terms:
-        """Return the products in the sum behind one unit's pre-activation of a gate, or of one `part` of that sum."""
+        """Return the recorded products that add up to one unit's pre-activation of a gate, or to one `part` of it."""
         p, M, row = self.parameters, self.moment, gates.LETTERS.index(letter)
         products = list(zip(self.column_names(), M.W[row, unit], M.z[0], strict=True))
         if part is not None:

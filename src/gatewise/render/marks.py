@@ -164,7 +164,7 @@ def plain(value: Any) -> str:
 
 
 def _shortest_number(value: float) -> str:
-    """Return a number of a diagram in at most about five letters."""
+    """Return a number as text of about five characters in a walkthrough's diagram."""
     digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
     text = f"{value:.{digits}f}" if abs(value) < 10_000 or not np.isfinite(value) else f"{value:.0e}"
     return "0.00" if text == "-0.00" else text.replace("-", MINUS)

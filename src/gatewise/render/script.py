@@ -123,7 +123,7 @@ class Script:
         return shared
 
     def _used_parameters(self, program: Program) -> Iterator[Symbol]:
-        """Yield the parameters of a program, and its masks of weights, in the order in which its equations use them."""
+        """Yield the parameters and weight masks that a rendered script defines, in the order of their use."""
         for line in (*program.forward, *(program.backward if self.walk.backward else ())):
             for symbol in program.symbols[line.left]:
                 if symbol in program.of_kind(PARAMETER) or symbol.base == "D":
