@@ -130,7 +130,8 @@ def _(trace: LSTMTrace, dy: npt.ArrayLike | None, dstate: Any, out: LSTMGradient
     def back(cell: Cell, dhidden: Array) -> Array:
         """Pass a gradient through one cell of the LSTM, whose gradients it keeps; return that of its input."""
         number, way = cell
-        row, end = layers[number], dstates[number][len(layers[number])]
+        row = layers[number]
+        end = dstates[number][len(row)]  # the cells of a layer come in the order of its directions
         row[way] = _of_cell(trace.layers[number][way], dhidden, end, None if out is None else out.layers[number][way])
         return row[way].x
 
