@@ -109,7 +109,7 @@ class Script:
     def _masks_by_weights(self) -> dict[Symbol, Symbol]:
         """Return the weights that DropConnect masks, each with its mask, by symbols of the notation."""
         form = self.steps[0].form
-        base = "U" if form.split or form.haste else "W"
+        base = "U" if form.apart else "W"
         pairs = {Symbol(base, k): Symbol("D", k) for k in form.weighted_gates if "weight" in form.dropout}
         return {self.of(weights): self.of(mask) for weights, mask in pairs.items()}
 

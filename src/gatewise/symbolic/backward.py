@@ -207,12 +207,13 @@ def _parameters(form: Form) -> Iterator[Assignment]:
     """Yield the equation of every parameter's gradient: an outer product, or a product of two vectors."""
     h, x = vectors(form)
     for k in form.weighted_gates:
-        if form.haste:
-            yield _matrix(form, "W", k, d(Symbol("w", k)), x, FEATURES)
-            yield _matrix(form, "U", k, d(Symbol("u", k)), h, RECURRENT)
+        if form.apart:
+            yield _matrix(form, "W", k, d(_product(form, "w", k)), x, FEATURES)
+            yield _matrix(form, "U", k, d(_product(form, "u", k)), h, RECURRENT)
         else:
             yield _matrix(form, "W", k, d(form.weighted(k)), Z, COLUMNS)
-        yield Assignment(d(Symbol("b", k)), d(form.unclipped(k)), sums=True)
+        for bias in ("b", "b2")[: 1 + form.two_biases]:
+            yield Assignment(d(Symbol(bias, k)), d(form.unclipped(k)), sums=True)
         if form.variant.peephole != "none" and k in PEEPHOLES:
             cell = form.cell if k == "o" else C_PREV
             yield Assignment(d(Symbol("p", k)), times(d(form.weighted(k)), cell), sums=True)
@@ -227,6 +228,11 @@ def _parameters(form: Form) -> Iterator[Assignment]:
         yield Assignment(d(R), Outer(d(form.raw_hidden), M), (RECURRENT, UNITS), sums=True)
 
 
+def _product(form: Form, base: str, k: str) -> Symbol:
+    """Return the sum that has a gate's product with h (u) or x (w): in Haste's layer norm, that product alone."""
+    return Symbol(base, k) if form.haste else form.weighted(k)
+
+
 def _matrix(form: Form, base: str, k: str, arrived: Symbol, vector: Symbol, across: str) -> Assignment:
     """Return the equation of the gradient of a gate's weights; under DropConnect, of those that acted."""
     right: Formula = Outer(arrived, vector)
@@ -237,9 +243,9 @@ def _matrix(form: Form, base: str, k: str, arrived: Symbol, vector: Symbol, acro
 
 def _previous(form: Form) -> Iterator[Assignment]:
     """Yield the equations of the gradients of the input and of the previous hidden state and cell state."""
-    if form.haste:
+    if form.apart:
         h, x = (
-            add(*(MatMul(Transpose(weights(form, matrix, k)), d(Symbol(base, k))) for k in form.weighted_gates))
+            add(*(MatMul(Transpose(weights(form, matrix, k)), d(_product(form, base, k))) for k in form.weighted_gates))
             for base, matrix in zip("uw", "UW", strict=True)
         )
         if "recurrent" in form.dropout:

@@ -71,8 +71,7 @@ def place(form: Form, symbol: Symbol, recurrent: int) -> Place | None:
     row = _rows(form.variant).get(replace(symbol, base="W") if symbol.base == "U" else symbol)
     if row is None or row[0] != "weight":
         return row
-    split = form.split or form.haste
-    columns = slice(recurrent) if symbol.base == "U" else slice(recurrent if split else 0, None)
+    columns = slice(recurrent) if symbol.base == "U" else slice(recurrent if form.apart else 0, None)
     return "weight", (*row[1], slice(None), columns)
 
 
@@ -98,7 +97,7 @@ def dropout_masks(form: Form, p: Parameters, masks: DropoutMasks) -> dict[Symbol
             values[symbol] = arrays[_PARTS[symbol]]
             continue
         dropped = np.broadcast_to(arrays["weight"], p.recurrent_weight.shape)[index(symbol.sub)]
-        if not (form.split or form.haste):  # of the combined input's weights, those of x are all there
+        if not form.apart:  # of the combined input's weights, those of x are all there
             dropped = np.concatenate([dropped, np.ones_like(p.input_weight[0])], axis=-1)
         values[symbol] = dropped
     return values
@@ -114,7 +113,7 @@ def of_step(moment: Moment, program: Program) -> dict[Symbol, Any]:
     for symbol, mask in dropout_masks(form, p, moment.dropout).items():
         values[symbol] = mask if symbol.base == "D" else mask[0]
     if moment.dropout.weight is not None:
-        base, acting = ("U", moment.U) if form.split or form.haste else ("W", moment.W)
+        base, acting = ("U", moment.U) if form.apart else ("W", moment.W)
         values |= {Symbol(base, k): acting[index(k)] for k in p.variant.own}
     for k, effect in effects_of(moment).items():
         named = {"scale": effect.scale, "set": effect.value, "low": effect.low, "high": effect.high}

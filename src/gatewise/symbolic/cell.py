@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from gatewise.parameters import array_declarations, named_rows
-from gatewise.symbolic import rewrites
 from gatewise.symbolic.backward import backward
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.forward import forward
@@ -38,8 +37,8 @@ _AXES = {"hidden": UNITS, "columns": COLUMNS, "recurrent": RECURRENT}  # of decl
 
 @lru_cache(256)
 def program(form: Form) -> Program:
-    """Return the equations of a cell as a program: with a combined input, rewritten as the form says."""
-    program_of_form = Program(
+    """Return the equations of a cell as a program, written as the form says."""
+    return Program(
         form,
         tuple(_inputs(form)),
         forward(form),
@@ -47,10 +46,6 @@ def program(form: Form) -> Program:
         (Carry(H_PREV, H), Carry(C_PREV, C)),
         (Carry(DH_NEXT, DH_PREV), Carry(DC_NEXT, DC_PREV)),
     )
-    for switch, rewrite in rewrites.REWRITES.items():
-        if getattr(form, switch):
-            program_of_form = rewrite(program_of_form)
-    return program_of_form
 
 
 def _inputs(form: Form) -> Iterator[ProgramInput]:
@@ -70,7 +65,7 @@ def _inputs(form: Form) -> Iterator[ProgramInput]:
             yield ProgramInput(symbol, (axis,), MASK)
     if "weight" in form.dropout:
         yield from (
-            ProgramInput(Symbol("D", k), (UNITS, RECURRENT if form.haste else COLUMNS), MASK) for k in variant.own
+            ProgramInput(Symbol("D", k), (UNITS, RECURRENT if form.apart else COLUMNS), MASK) for k in variant.own
         )
     for letter, how in sorted(form.edited):
         names = ("low", "high") if how == "clamp" else (how,)
@@ -84,9 +79,11 @@ def _parameters(form: Form) -> Iterator[tuple[Symbol, tuple[str, ...]]]:
     """Yield the symbol of each parameter of a cell's program, with its axes."""
     for name, array, _ in named_rows(form.variant):
         symbol = symbol_named(name)
-        if array == "weight" and form.haste:
+        if array == "weight" and form.apart:
             yield symbol, (UNITS, FEATURES)
             yield Symbol("U", symbol.sub), (UNITS, RECURRENT)
         elif array != "projection" or form.projected:
-            axes = array_declarations(form.variant)[array].axes
-            yield symbol, tuple(_AXES[axis] for axis in axes)
+            axes = tuple(_AXES[axis] for axis in array_declarations(form.variant)[array].axes)
+            yield symbol, axes
+            if array == "bias" and form.two_biases:
+                yield Symbol("b2", symbol.sub), axes

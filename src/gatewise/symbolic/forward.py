@@ -68,7 +68,7 @@ def forward(form: Form) -> tuple[Assignment, ...]:
     return (*lines, *_cell_state(form), *late, *_hidden_state(form))
 
 
-def masked(form: Form) -> tuple[Formula, Formula]:
+def _masked(form: Form) -> tuple[Formula, Formula]:
     """Return the formulas of h and x in the combined input, each under its dropout mask if it has one."""
     h = times(H_PREV, D_H) if "recurrent" in form.dropout else H_PREV
     x = times(X, D_X) if "input" in form.dropout else X
@@ -82,22 +82,16 @@ def vectors(form: Form) -> tuple[Symbol, Symbol]:
 
 def weights(form: Form, base: str, k: str) -> Formula:
     """Return the weights of a gate as they act: under their DropConnect mask if they have one."""
-    dropped = "weight" in form.dropout and base == ("U" if form.haste else "W")
+    dropped = "weight" in form.dropout and base == ("U" if form.apart else "W")
     return times(Symbol(base, k), Symbol("D", k)) if dropped else Symbol(base, k)
 
 
 def _combined(form: Form) -> Iterator[Assignment]:
-    """Yield the equation of the combined input z = [h; x], or those of h and x where they go apart."""
-    h, x = masked(form)
-    if not form.haste:
-        yield Assignment(Z, Concatenation((h, x)), (COLUMNS,))
+    """Yield the equation of the combined input z = [h; x], or those of h and x under masks where they go apart."""
+    if not form.apart:
+        yield Assignment(Z, Concatenation(_masked(form)), (COLUMNS,))
         return
-    yield from apart(form)
-
-
-def apart(form: Form) -> Iterator[Assignment]:
-    """Yield h and x under their dropout masks, for forms that multiply them separately."""
-    for left, right, axis in zip((Z_H, Z_X), masked(form), (form.hidden, FEATURES), strict=True):
+    for left, right, axis in zip((Z_H, Z_X), _masked(form), (form.hidden, FEATURES), strict=True):
         if isinstance(right, Product):
             yield Assignment(left, right, (axis,))
 
@@ -136,12 +130,7 @@ def _gate(form: Form, k: str) -> Iterator[Assignment]:
         yield Assignment(form.computed(gate), less(ONE, I if k == "f" else F))
         yield from _edited(form, gate)
         return
-    if form.haste:
-        terms: list[Formula] = [
-            times(Symbol("γ", f"{base}{k}"), standardised(form, Symbol(base, k), base)) for base in "uw"
-        ]
-    else:
-        terms = [MatMul(weights(form, "W", k), Z)]
+    terms = _products(form, k)
     if variant.peephole != "none" and k in PEEPHOLES:
         terms.append(times(Symbol("p", k), form.cell if k == "o" else C_PREV))
     if variant.layer_norm == "gates":
@@ -150,11 +139,28 @@ def _gate(form: Form, k: str) -> Iterator[Assignment]:
         yield from _moments(q, k)
         terms = [times(Symbol("γ", k), standardised(form, q, k))]
     a, raw = Symbol("a", k), form.unclipped(k)
-    yield Assignment(raw, add(*terms, Symbol("b", k)))
+    bias, second = Symbol("b", k), Symbol("b2", k)
+    if not form.two_biases:
+        terms.append(bias)
+    elif form.split and variant.layer_norm == "none":  # each behind its product
+        terms = [terms[0], bias, terms[1], second, *terms[2:]]
+    else:
+        terms += [bias, second]
+    yield Assignment(raw, add(*terms))
     if variant.gate_clip is not None:
         yield Assignment(a, _clip(raw, variant.gate_clip))
     yield Assignment(form.computed(gate), apply(variant.activation(k), a))
     yield from _edited(form, gate)
+
+
+def _products(form: Form, k: str) -> list[Formula]:
+    """Return the products of a gate's weights with the combined input, or with x and h where they go apart."""
+    if form.haste:
+        return [times(Symbol("γ", f"{base}{k}"), standardised(form, Symbol(base, k), base)) for base in "uw"]
+    if form.split:
+        h, x = vectors(form)
+        return [MatMul(weights(form, "W", k), x), MatMul(weights(form, "U", k), h)]
+    return [MatMul(weights(form, "W", k), Concatenation(_masked(form)) if form.inline else Z)]
 
 
 def scaled(form: Form, symbol: Symbol) -> Formula:

@@ -111,6 +111,11 @@ class Form:
         return self.variant.layer_norm == "haste"
 
     @property
+    def apart(self) -> bool:
+        """Whether h and x are multiplied separately, so that there is no combined input."""
+        return self.split or self.haste
+
+    @property
     def weighted_gates(self) -> str:
         """The gates that have weights of their own, in this form's order."""
         return "".join(k for k in self.order if k in self.variant.own)

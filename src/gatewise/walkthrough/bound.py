@@ -98,11 +98,6 @@ class BoundStep:
         """Whether the loss depends on the output of this step itself."""
         return self.dy is not None
 
-    @property
-    def apart(self) -> bool:
-        """Whether h and x are multiplied separately, so that there is no combined input."""
-        return self.form.split or self.form.haste
-
     def named(self, k: int) -> str:
         """Return the name of a unit."""
         return self.names[UNITS][k]

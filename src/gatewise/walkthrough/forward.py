@@ -69,7 +69,7 @@ def _combined_input_section(bound: BoundStep, equations: Equations) -> Section:
     """Return the walkthrough's section of the combined input, or of h and x, each under its dropout mask."""
     blocks: list[Block] = [Sentence(words) for words in masks(bound.program)]
     blocks += bound.equations(equations)
-    if bound.apart:
+    if bound.form.apart:
         return bound.section("combined_input", "The input and the previous hidden state under dropout", blocks)
     blocks.append(NumberTable("", bound.names[COLUMNS], ((Z, tuple(bound.scope[Z])),)))
     blocks.append(Sentence(combined(bound.program, bound.p.recurrent_size, bound.p.input_size)))
@@ -94,7 +94,7 @@ def _gate_section(bound: BoundStep, name: str, equations: Equations) -> Section:
     coupled = k == bound.p.variant.coupled
     blocks: list[Block] = []
     if bound.dropout.weight is not None and not coupled:
-        matrix = Symbol("U" if bound.apart else "W", k)
+        matrix = Symbol("U" if bound.form.apart else "W", k)
         blocks.append(Sentence((matrix, " is shown with its DropConnect mask applied.")))
     blocks += bound.equations(equations)
     if not coupled:

@@ -11,7 +11,6 @@ import numpy as np
 
 from gatewise.errors import one_of
 from gatewise.symbolic.formula import Concatenation, Formula, MatMul, Outer, Symbol, rebuild
-from gatewise.symbolic.rewrites import REWRITES
 from gatewise.symbolic.symbols import COMPUTED, OF_EDITS
 from gatewise.walkthrough import notations
 
@@ -35,7 +34,7 @@ class Notation:
     @property
     def form(self) -> dict[str, Any]:
         """How a program is written in this notation: see `gatewise.symbolic.program.Form`."""
-        return {name: getattr(self, name) for name in (*REWRITES, "order")}
+        return {name: getattr(self, name) for name in ("split", "inline", "two_biases", "order")}
 
     def symbol(self, symbol: Symbol) -> Symbol:
         """Return the symbol of this notation for one of gatewise's."""

@@ -88,9 +88,9 @@ def weights(bound: BoundStep) -> Section:
     if notation.two_biases:
         second = [word for k in notation.order if k in bound.p.variant.own for word in (Symbol("b2", k), ", ")][:-1]
         words = ("gatewise keeps the sum of the two biases in the first one, so ", *second, " are 0 here.")
-        blocks.insert(len(bound.p.variant.own) * (2 if bound.apart else 1), Sentence(words))
+        blocks.insert(len(bound.p.variant.own) * (2 if bound.form.apart else 1), Sentence(words))
     along, across = ("column", "row") if notation.rows else ("row", "column")
-    of = "the entry of x or h" if bound.apart else "the entry of the combined input"
+    of = "the entry of x or h" if bound.form.apart else "the entry of the combined input"
     blocks.append(Sentence(f"Each {along} belongs to a unit, each {across} to {of} that it multiplies."))
     return Section("weights", "The weights and biases of each gate", tuple(blocks))
 
@@ -113,7 +113,7 @@ def tables(bound: BoundStep, p: Parameters, named: Callable[[Symbol], Symbol] = 
         if k not in p.variant.own:
             continue
         title, (W, U, b) = TITLES[NAMES[index(k)]], (named(Symbol(base, k)) for base in "WUb")
-        if bound.apart:
+        if bound.form.apart:
             start, row = p.recurrent_size, with_bias[index(k)]
             add_rows_of_units((f"{title}: ", W, " and ", b), row[:, start:], (*names[FEATURES], "bias"))
             add_rows_of_units((f"{title}: ", U), row[:, :start], names[RECURRENT])

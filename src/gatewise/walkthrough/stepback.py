@@ -96,7 +96,7 @@ def _explanation_blocks(step: BoundStep, key: str, equations: list[WorkedEquatio
         weights = [equation for equation in equations if np.ndim(equation.value) == 2 and equation.left.base in "WU"]
         blocks.append(Sentence(largest_weight_gradient(weights, step.names)))
     if key == "d_previous":
-        left = DH_PREV if step.apart else DZ
+        left = DH_PREV if step.form.apart else DZ
         blocks += _products_blocks(step, next(equation for equation in equations if equation.left == left))
     if (sentence := quantity_sentences(step.program).get(key)) is not None:
         blocks.append(Sentence(sentence.describe(step.scope, step.units, step.named)))
