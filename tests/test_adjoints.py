@@ -70,13 +70,8 @@ RUNS = {
 }
 
 
-@pairs(**RUNS, allowed=projected, strength=1)  # peers have all pairs
+@pairs(**RUNS, thin=projected)
 def test_the_adjoints_equal_central_differences(variant, projection, direction, valid, dropout):
-    hold_adjoints(variant, projection, direction, valid, dropout)
-
-
-def hold_adjoints(variant, projection, direction, valid, dropout):
-    """Compare the gradients of a run with its central differences."""
     run = smooth_run(variant, projection=projection, direction=direction, valid=valid, dropout=dropout, hidden=3)
     found = assert_gradients_of(run)
     for letter in run.p.variant.coupled:

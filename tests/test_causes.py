@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from pairwise import thinned
 from slips.by_hand import GATES, Cell, Line, Page, sigmoid
 from slips.enumeration import slips
 from slips.groups import ALSO_AS, NAMED_AS
-from slips.judging import Draw, measured, small_cell
+from slips.judging import measured, plain_shared_cell, small_cell
 from slips.work import work, wrong_work
-from written import PROVEN, Cells, Numbers, cells, first_off, given, rounded, shown
+from written import FEW, MANY, MOST, PROVEN, Cells, Numbers, cells, first_off, given, rounded, shown
 
 import gatewise as gw
 
 PARAMETERS = tuple(f"d{name}_{k}" for k in GATES for name in "Wb")
-every_named_slip = pytest.mark.parametrize("kind", NAMED_AS)
 
 
-@every_named_slip
-def test_a_known_mistake_is_found_where_it_was_made_and_named(kind):
-    hold_a_known_mistake(kind, 1, small_cell)
-
-
-def hold_a_known_mistake(kind: str, count: int, draw: Draw) -> None:
-    """Plant a slip in so many cells: on every sheet it is found, and a cause of its class gives the numbers."""
+@pytest.mark.parametrize(
+    ("count", "draw"), [(1, small_cell), pytest.param(3, plain_shared_cell, marks=pytest.mark.peers)]
+)
+@pytest.mark.parametrize("kind", NAMED_AS)
+def test_a_known_mistake_is_found_where_it_was_made_and_named(kind, count, draw):
+    """Of each slip, on every sheet of so many cells, a cause of its class gives the numbers."""
     judged_sheets = list(measured(kind, 0, count, [6], draw=draw))
     assert len({id(judged.planted) for judged in judged_sheets}) == count
     for judged in judged_sheets:
@@ -46,18 +45,15 @@ TAKES = {
 }
 
 
+@pytest.mark.parametrize("drawn", thinned([FEW, MANY]))
 @pytest.mark.parametrize("take", TAKES.values(), ids=TAKES)
-def test_a_sum_over_the_batch_that_is_missing_is_named(take):
-    hold_a_missing_sum(take, cells())
-
-
-def hold_a_missing_sum(take: Callable[[np.ndarray], np.ndarray], some: Cells) -> None:
-    """Leave the sum over the batch out of one gradient and out of all, on full sheets and on sheets of gradients."""
+def test_a_sum_over_the_batch_that_is_missing_is_named(take, drawn):
+    """Missing in one gradient and in all, on full sheets and on sheets of gradients."""
     lines: dict[str, Line] = {}
     for k in GATES:
         lines[f"dW_{k}"] = lambda s, k=k: take(s[f"da_{k}"][:, :, None] * s["z"][:, None, :])
         lines[f"db_{k}"] = lambda s, k=k: take(s[f"da_{k}"])
-    for subject, chain in of_steps(some, 1):
+    for subject, chain in of_steps(cells(*drawn), 1):
         for names in (PARAMETERS, ("dW_o",), ("db_f",)) if subject.batch > 1 else ():
             worked = rounded(wrong_work(subject, {name: lines[name] for name in names}), 6)
             for written in (worked, {name: worked[name] for name in PARAMETERS}):
@@ -69,13 +65,9 @@ def hold_a_missing_sum(take: Callable[[np.ndarray], np.ndarray], some: Cells) ->
 # Two mistakes.
 
 
-def test_of_two_mistakes_on_a_full_sheet_the_first_is_named():
-    hold_two_mistakes(8, cells())
-
-
-def hold_two_mistakes(count: int, some: Cells) -> None:
-    """Draw two mistakes so many times."""
-    rng, failed, some = np.random.default_rng(4), [], of_steps(some, 1)
+@pytest.mark.parametrize(("drawn", "count"), [(FEW, 8), pytest.param(MANY, 40, marks=pytest.mark.peers)])
+def test_of_two_mistakes_on_a_full_sheet_the_first_is_named(drawn, count):
+    rng, failed, some = np.random.default_rng(4), [], of_steps(cells(*drawn), 1)
     for n in range(count):
         (subject, chain), digits = some[rng.integers(len(some))], int(rng.integers(5, 9))
         known = [slip for slip in slips(subject, rng) if slip.lines and slip.kind in NAMED_AS]
@@ -100,18 +92,11 @@ def hold_two_mistakes(count: int, some: Cells) -> None:
 # Several steps.
 
 
-steps_taken_for_all = pytest.mark.parametrize(("step", "which"), [(1, "last"), (0, "first")])
-
-
-@steps_taken_for_all
-def test_a_gradient_of_one_step_for_that_of_all_is_named(step, which):
-    hold_a_gradient_of_one_step(step, which, cells())
-
-
-def hold_a_gradient_of_one_step(step: int, which: str, some: Cells) -> None:
-    """Take the gradient of one step for that of all in those of the cells that have two."""
+@pytest.mark.parametrize("drawn", thinned([FEW, MOST]))
+@pytest.mark.parametrize(("step", "which"), [(1, "last"), (0, "first")])
+def test_a_gradient_of_one_step_for_that_of_all_is_named(step, which, drawn):
     rng = np.random.default_rng(step)
-    for subject, chain in of_steps(some, 2):
+    for subject, chain in of_steps(cells(*drawn), 2):
         worked = work(subject)
         for sheet in (subject.names, PARAMETERS):  # with all that leads to it, and without
             name = str(rng.choice(PARAMETERS))
@@ -160,25 +145,21 @@ def in_one_equation() -> dict[str, dict[str, Line]]:
 IN_ONE_EQUATION = in_one_equation()
 
 
-def test_of_two_mistakes_in_one_equation_neither_is_named_alone():
-    hold_two_mistakes_in_one_equation(of_steps(cells(), 1)[:1], list(IN_ONE_EQUATION)[::9])
-
-
-def hold_two_mistakes_in_one_equation(some: Cells, chosen: Sequence[str] = tuple(IN_ONE_EQUATION)) -> None:
-    """Make some two mistakes in an equation of cells of one step: on at most 1 sheet in 100 is a single one named."""
-    of, lost, caused = 0, [], []
+@pytest.mark.parametrize(("drawn", "nth"), [(FEW, 9), pytest.param(MANY, 1, marks=pytest.mark.peers)])
+def test_of_two_mistakes_in_one_equation_neither_is_named_alone(drawn, nth):
+    """On at most 1 sheet in 100 is a single one named."""
+    of, lost, caused, chosen = 0, [], [], list(IN_ONE_EQUATION)[::nth]
+    subject, chain = of_steps(cells(*drawn), 1)[0]
     for says in chosen:
-        lines = IN_ONE_EQUATION[says]
-        for subject, chain in some:
-            for expected, written in sheets_of_one_line(subject, lines):
-                of += 1
-                marking = gw.check(written, chain, digits=8)
-                told = f"{says}, {subject.inputs} inputs, {subject.hidden} hidden, {[*written]}: {shown(marking)}"
-                if marking.first is None or marking.first.name != expected:
-                    lost.append(told)
-                elif any(verdict.causes for verdict in marking.verdicts):
-                    caused.append(told)
-    assert of >= 3 * len(some) * len(chosen)
+        for expected, written in sheets_of_one_line(subject, IN_ONE_EQUATION[says]):
+            of += 1
+            marking = gw.check(written, chain, digits=8)
+            told = f"{says}, {subject.inputs} inputs, {subject.hidden} hidden, {[*written]}: {shown(marking)}"
+            if marking.first is None or marking.first.name != expected:
+                lost.append(told)
+            elif any(verdict.causes for verdict in marking.verdicts):
+                caused.append(told)
+    assert of >= 3 * len(chosen)
     assert not lost, f"{len(lost)} of {of} were not found\n" + "\n".join(lost)
     assert len(caused) <= of / 100, f"{len(caused)} of {of} got a cause\n" + "\n".join(caused)
 
@@ -195,12 +176,9 @@ def sheets_of_one_line(subject: Cell, lines: dict[str, Line]) -> Iterator[tuple[
             yield expected, written
 
 
-def test_where_one_unit_alone_is_written_its_mistake_is_named_as_well():
-    hold_one_unit_alone(4)
-
-
-def hold_one_unit_alone(count: int) -> None:
-    """Forget what is new in one unit of so many cells: three times in four it is named."""
+@pytest.mark.parametrize("count", thinned([4, 20]))
+def test_where_one_unit_alone_is_written_its_mistake_is_named_as_well(count):
+    """What is new is forgotten in one unit of so many cells: three times in four it is named."""
     rng, named = np.random.default_rng(8), 0
     for _ in range(count):
         cell = gw.LSTMCell(3, 4, rng=rng, dtype=np.float64)

@@ -18,18 +18,8 @@ def steps_of(variant: str, time: int = 2, **options) -> list[gw.Step]:
     return [trace.step(t) for t in range(time)]
 
 
-@pairs(
-    variant=cases.VARIANTS,
-    projection=("unprojected", "projected"),
-    allowed=walks.projected,
-    strength=1,
-)
+@pairs(variant=cases.VARIANTS, projection=("unprojected", "projected"), thin=walks.projected)
 def test_right_gradients_agree_with_central_differences(variant, projection):
-    hold_right_gradients(variant, projection)
-
-
-def hold_right_gradients(variant: str, projection: str) -> None:
-    """Compare the gradients of a run of two steps."""
     steps = steps_of(variant, projection=projection)
     p, rng = steps[0].parameters, np.random.default_rng(1)
     found = gradient_check(steps, rng.normal(size=p.recurrent_size), rng.normal(size=p.hidden_size))

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import run_of
+from cases import VARIANTS, run_of
+from pairwise import pairs
 from slips.by_hand import Line, sigmoid
 from slips.work import work, wrong_work
 from walks import EVERY_PART
-from written import CLEAR, OTHER_ORDER, Cells, Numbers, cells, first_off, off, plain_cell, rounded, saved, shown, subset
+from written import (
+    CLEAR,
+    FEW,
+    MOST,
+    OTHER_ORDER,
+    Cells,
+    Numbers,
+    cells,
+    first_off,
+    off,
+    plain_cell,
+    rounded,
+    saved,
+    sheets,
+    shown,
+    subset,
+)
 
 import gatewise as gw
 from gatewise.grading.chain import AssumedValues, Chain
@@ -36,16 +52,12 @@ def carried(
 WAYS = ("from memory", "from paper", "from both")
 
 
+@sheets(1, 10)
 @pytest.mark.parametrize("how", WAYS)
-def test_no_right_sheet_is_accused(how):
-    hold_right_sheets(how, cells(), 1)
-
-
-def hold_right_sheets(how: str, some: Cells, each: int) -> None:
-    """Write so many right sheets of every cell."""
+def test_no_right_sheet_is_accused(how, drawn, each):
     rng = np.random.default_rng(WAYS.index(how))
     accused = []
-    for subject, chain in some:
+    for subject, chain in cells(*drawn):
         for _ in range(each):
             names, digits = subset(subject.names, rng), int(rng.integers(3, 9))
             worked = wrong_work(subject, carry_on=carried(how, names, digits, rng))
@@ -65,14 +77,10 @@ def by_digits(value: np.ndarray, digits: int) -> np.ndarray:
     return np.array([float(significant(one, digits)) for one in value.reshape(-1)]).reshape(value.shape)
 
 
-def test_no_right_file_with_significant_digits_is_accused(tmp_path):
-    hold_right_files(tmp_path, cells(), 2)
-
-
-def hold_right_files(folder: Path, some: Cells, each: int) -> None:
-    """Write so many right files of every cell."""
+@sheets(2, 6)
+def test_no_right_file_with_significant_digits_is_accused(drawn, each, tmp_path):
     rng, accused = np.random.default_rng(11), []
-    for subject, chain in some:
+    for subject, chain in cells(*drawn):
         for n in range(each):
             names, digits = subset(subject.names, rng), int(rng.integers(3, 9))
 
@@ -85,7 +93,7 @@ def hold_right_files(folder: Path, some: Cells, each: int) -> None:
                 for name in names
                 for row in np.atleast_2d(worked[name])
             ]
-            marking = gw.check(saved(folder, "sheet.csv", "\n".join(lines)), chain)
+            marking = gw.check(saved(tmp_path, "sheet.csv", "\n".join(lines)), chain)
             if not marking.correct or marking.count("follows"):
                 accused.append(f"{digits} digits, {'from paper' if n % 2 else 'from memory'}: {shown(marking)}")
     assert not accused, f"{len(accused)} accused\n" + "\n".join(accused)
@@ -162,14 +170,10 @@ def unknown_sheets(rng: np.random.Generator, some: Cells, each: int) -> Iterator
                 yield says, subject, chain, expected, written, digits
 
 
-def test_every_unknown_mistake_is_found_and_at_most_one_in_a_hundred_gets_a_cause():
-    hold_unknown_mistakes(cells(), 2)
-
-
-def hold_unknown_mistakes(some: Cells, each: int) -> None:
-    """Make so many mistakes of no known class in every cell."""
+@sheets(2, 10, MOST)
+def test_every_unknown_mistake_is_found_and_at_most_one_in_a_hundred_gets_a_cause(drawn, each):
     rng, lost, caused, count = np.random.default_rng(3), [], [], 0
-    for says, subject, chain, expected, written, digits in unknown_sheets(rng, some, each):
+    for says, subject, chain, expected, written, digits in unknown_sheets(rng, cells(*drawn), each):
         count += 1
         marking = gw.check(written, chain, digits=digits)
         told = f"{says} ({subject.inputs} inputs, {subject.hidden} hidden, batch {subject.batch}, {subject.steps} steps"
@@ -178,7 +182,7 @@ def hold_unknown_mistakes(some: Cells, each: int) -> None:
             lost.append(told)
         if any(verdict.causes for verdict in marking.verdicts):
             caused.append(told)
-    assert count == len(some) * each
+    assert count == drawn[0] * each
     assert not lost, f"{len(lost)} of {count} were not found\n" + "\n".join(lost)
     assert len(caused) <= count / 100, f"{len(caused)} of {count} got a cause\n" + "\n".join(caused)
 
@@ -186,15 +190,11 @@ def hold_unknown_mistakes(some: Cells, each: int) -> None:
 # What comes after.
 
 
+@sheets(1, 3)
 @pytest.mark.parametrize("digits", [4, 6, 8])
-def test_what_is_computed_from_a_wrong_quantity_follows_from_it(digits):
-    hold_what_follows(digits, cells(), 1)
-
-
-def hold_what_follows(digits: int, some: Cells, each: int) -> None:
-    """Spoil so many quantities of every cell, one by one."""
+def test_what_is_computed_from_a_wrong_quantity_follows_from_it(digits, drawn, each):
     rng = np.random.default_rng(digits)
-    for subject, chain in some:
+    for subject, chain in cells(*drawn):
         right = work(subject)
         for name in rng.choice(subject.names, each, replace=False):
             worked = wrong_work(subject, spoiled={name: lambda q: q + 0.3})
@@ -210,14 +210,10 @@ def hold_what_follows(digits: int, some: Cells, each: int) -> None:
                     assert verdict.status in ("right", "too coarse"), f"{verdict.name} after {name}"
 
 
-def test_what_goes_wrong_again_is_wrong_and_what_is_right_in_spite_of_it_stays_right():
-    hold_what_goes_wrong_again(cells(), 1)
-
-
-def hold_what_goes_wrong_again(some: Cells, each: int) -> None:
-    """Spoil two quantities and spare one, so many times in every cell."""
+@sheets(1, 2)
+def test_what_goes_wrong_again_is_wrong_and_what_is_right_in_spite_of_it_stays_right(drawn, each):
     rng = np.random.default_rng(5)
-    for subject, chain in some:
+    for subject, chain in cells(*drawn):
         right, names = work(subject), subject.names
         for _ in range(each):
             one, other, spared = sorted(rng.choice(len(names), 3, replace=False))
@@ -228,14 +224,10 @@ def hold_what_goes_wrong_again(some: Cells, each: int) -> None:
             assert status[names[spared]] == "right", names[spared]
 
 
-def test_blanks_are_blank_and_carry_nothing():
-    hold_blanks(cells(), 1)
-
-
-def hold_blanks(some: Cells, each: int) -> None:
-    """Leave a third of the quantities blank, so many times in every cell."""
+@sheets(1, 4)
+def test_blanks_are_blank_and_carry_nothing(drawn, each):
     rng = np.random.default_rng(6)
-    for subject, chain in some:
+    for subject, chain in cells(*drawn):
         names = subject.names
         for _ in range(each):
             at = int(rng.integers(len(names)))
@@ -250,7 +242,7 @@ def hold_blanks(some: Cells, each: int) -> None:
 
 
 def test_long_names_mean_the_same():
-    subject, chain = cells()[0]
+    subject, chain = cells(*FEW)[0]
     long = {"z": "combined_input", "f": "forget_gate", "i": "input_gate", "g": "candidate", "o": "output_gate"}
     long |= {"c": "cell_state", "h": "hidden_state"}
     for words in (long, {"f": "f_t", "i": "i_t", "g": "c_tilde", "o": "o_t", "c": "c_t", "h": "h_t"}):
@@ -277,14 +269,10 @@ def test_none_is_a_blank_as_nan_is():
             assert "   c        blank" in str(one)
 
 
-def test_of_a_partly_blank_array_only_what_is_written_is_judged():
-    hold_partly_blank_arrays(cells(), 1)
-
-
-def hold_partly_blank_arrays(some: Cells, each: int) -> None:
-    """Leave holes in so many quantities of every cell, one by one."""
+@sheets(1, 4)
+def test_of_a_partly_blank_array_only_what_is_written_is_judged(drawn, each):
     rng = np.random.default_rng(9)
-    for subject, chain in some:
+    for subject, chain in cells(*drawn):
         right = work(subject)
         for name in rng.choice(subject.names, each, replace=False):
             value = right[name]
@@ -312,14 +300,10 @@ def hold_partly_blank_arrays(some: Cells, each: int) -> None:
                     assert verdict.status == "follows", f"{verdict.name} after {name}"
 
 
-def test_what_is_blank_between_two_written_quantities_is_carried_from_the_one_to_the_other():
-    hold_what_is_carried(cells(), 1)
-
-
-def hold_what_is_carried(some: Cells, each: int) -> None:
-    """Write two quantities alone, so many times of every cell."""
+@sheets(1, 3)
+def test_what_is_blank_between_two_written_quantities_is_carried_from_the_one_to_the_other(drawn, each):
     rng = np.random.default_rng(10)
-    for subject, chain in some:
+    for subject, chain in cells(*drawn):
         right = work(subject)
         for _ in range(each):
             at = int(rng.integers(len(subject.names)))
@@ -349,39 +333,34 @@ def carried_on(chain: Chain, name: str, spoil: Callable[[np.ndarray], np.ndarray
     return found
 
 
-PROJECTED = ("projected", "unprojected")
+PLAINEST = {"variant": EVERY_PART[1], "projection": "projected", "batch": 1}
 
 
-@pytest.mark.parametrize(("variant", "n"), [(EVERY_PART[1], 0)])  # peers have all
-def test_of_a_variant_a_right_sheet_is_right_and_one_wrong_number_is_found(variant, n):
-    hold_a_variant(variant, PROJECTED[n % 2], 1 + n // 2 % 2, 1)
-
-
-def hold_a_variant(variant: str, projection: str, batch: int, count: int) -> None:
-    """Spoil so many quantities of a cell of two steps, one by one."""
+@pairs(variant=VARIANTS, projection=("projected", "unprojected"), batch=(1, 2), thin=lambda case: case == PLAINEST)
+def test_of_a_variant_a_right_sheet_is_right_and_one_wrong_number_is_found(variant, projection, batch):
     rng = np.random.default_rng(sum(map(ord, variant + projection)) + batch)
     chain = Chain(run_of(variant, projection=projection, time=2, batch=batch).trace())
     right = {quantity.name: quantity.key for quantity in chain.quantities}
     marking = gw.check(rounded(right, 8), chain, digits=8)
     assert marking.correct, shown(marking)
     assert not marking.count("follows")
-    for name in rng.choice(list(right), count, replace=False):
-        place = tuple(int(rng.integers(n)) for n in right[name].shape)
+    (name,) = rng.choice(list(right), 1, replace=False)
+    place = tuple(int(rng.integers(n)) for n in right[name].shape)
 
-        def spoil(value, place=place):
-            spoiled = np.array(value)
-            spoiled[place] += np.copysign(max(0.03 * abs(value[place]), 1e-4), value[place])
-            return spoiled
+    def spoil(value):
+        spoiled = np.array(value)
+        spoiled[place] += np.copysign(max(0.03 * abs(value[place]), 1e-4), value[place])
+        return spoiled
 
-        marking = gw.check(rounded(right, 8) | {name: np.round(spoil(right[name]), 8)}, chain, digits=8)
-        assert [v.name for v in marking.verdicts if v.status == "wrong"][:1] == [name], shown(marking)
-        worked = rounded(carried_on(chain, name, spoil), 8)
-        marking = gw.check(worked, chain, digits=8)
-        assert marking.count("wrong") == 1
-        assert marking.first.name == name
-        for verdict in marking.verdicts:
-            if verdict.name != name and off(worked[verdict.name], right[verdict.name], 8).max() >= CLEAR:
-                assert verdict.status == "follows", f"{verdict.name} after {name}"
+    marking = gw.check(rounded(right, 8) | {name: np.round(spoil(right[name]), 8)}, chain, digits=8)
+    assert [v.name for v in marking.verdicts if v.status == "wrong"][:1] == [name], shown(marking)
+    worked = rounded(carried_on(chain, name, spoil), 8)
+    marking = gw.check(worked, chain, digits=8)
+    assert marking.count("wrong") == 1
+    assert marking.first.name == name
+    for verdict in marking.verdicts:
+        if verdict.name != name and off(worked[verdict.name], right[verdict.name], 8).max() >= CLEAR:
+            assert verdict.status == "follows", f"{verdict.name} after {name}"
 
 
 @pytest.mark.parametrize(("apart", "slack"), [(0, 0.8), (2e-9, 0.8), (-2e-9, 0.8), (1e-3, 0), (-1e-3, 0)])

@@ -115,7 +115,7 @@ def laws_of_the_variant() -> None:
     program.test_the_program_equals_the_equations_and_their_adjoints(*case)
     case = (VARIANT, "unprojected", "forward", "all valid", False)
     importlib.import_module("test_equations").test_every_step_is_what_plain_python_makes_of_it(*case)
-    importlib.import_module("test_adjoints").hold_adjoints(*case)
+    importlib.import_module("test_adjoints").test_the_adjoints_equal_central_differences(*case)
 
 
 def laws_of_the_nonlinearity() -> None:

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from pairwise import thinned
 from slips.by_hand import KINDS, Cell
 from slips.groups import GROUPS
-from slips.judging import Draw, kinds, measured, random_cell, small_cell
+from slips.judging import kinds, measured, shared_cell, small_cell
 from slips.odd import odd_sheets
 from slips.right import right_sheets
+from slips.timing import timed
 from slips.work import work
 from spellings import SPELLINGS
 
 from gatewise.grading.chain import Chain
 
 
+@pytest.mark.parametrize("steps", thinned([3, 1, 2]))
 @pytest.mark.parametrize("kind", KINDS)
-def test_whoever_makes_no_slip_has_every_number_right(kind):
-    hold_the_right_work(kind, 3, 2)
-
-
-def hold_the_right_work(kind: str, steps: int, batch: int) -> None:
-    """Work out a random cell."""
-    cell = Cell.random(np.random.default_rng(steps), kind, steps=steps, batch=batch)
+def test_whoever_makes_no_slip_has_every_number_right(kind, steps):
+    cell = Cell.random(np.random.default_rng(steps), kind, steps=steps, batch=1 if steps == 2 else 2)
     keys = Chain(cell.trace(), cell.dh, cell.dc).by_name
     found = work(cell)
     assert found.keys() == keys.keys()
@@ -50,14 +47,20 @@ SOME = {
 }
 
 
-@pytest.mark.parametrize("group", GROUPS)
-def test_slips_of_every_group_are_named(group):
-    hold_slips(SOME[group], 1, small_cell)
+EVERY_FOURTH = tuple(kind for members in GROUPS.values() for kind in members[::4])
 
 
-def hold_slips(chosen: Sequence[str], cells: int, draw: Draw = random_cell) -> None:
-    """Plant slips of some kinds in so many cells, and write them to 4 decimals."""
-    found = [one for kind in chosen for one in measured(kind, 0, cells, [4], draw=draw)]
+@pytest.mark.parametrize(
+    ("chosen", "draw"),
+    [
+        *((SOME[group], small_cell) for group in GROUPS),
+        pytest.param(EVERY_FOURTH, shared_cell, marks=pytest.mark.peers),
+    ],
+    ids=[*GROUPS, "every fourth of all"],
+)
+def test_slips_are_named_nine_times_in_ten(chosen, draw):
+    """Written to 4 decimals."""
+    found = [one for kind in chosen for one in measured(kind, 0, 1, [4], draw=draw)]
     assert {one.planted.slip.kind for one in found} == set(chosen)
     hold(found, "are not at the line where the slip is", [one for one in found if not one.located], 0.01)
     hold(found, "have too few digits", [one for one in found if one.few], 0.05)
@@ -70,24 +73,22 @@ def hold(found: Sequence[object], what: str, failed: Sequence[object], most: flo
     assert len(failed) <= most * len(found), f"{len(failed)} of {len(found)} {what}\n" + "\n".join(map(str, failed))
 
 
-def test_what_is_no_single_slip_gets_no_cause():
-    hold_odd_sheets(0, 9, small_cell)
+def drawn(few: int, many: int) -> pytest.MarkDecorator:
+    """Parametrize a test by the sheets that it draws; the peers' tests draw more."""
+    made = [(0, few, small_cell), pytest.param(1, many, shared_cell, marks=pytest.mark.peers)]
+    return pytest.mark.parametrize(("seed", "count", "draw"), made)
 
 
-def hold_odd_sheets(seed: int, count: int, draw: Draw = random_cell) -> None:
-    """Write so many sheets that are wrong by no single slip."""
+@drawn(9, 18)
+def test_what_is_no_single_slip_gets_no_cause(seed, count, draw):
     found = list(odd_sheets(seed, count, draw=draw))
     hold(found, "are given a cause in the first wrong line", [one for one in found if one.first], 0.01)
     hold(found, "are given a cause somewhere", [one for one in found if one.any], 0.02)
 
 
-def test_no_right_sheet_of_any_spelling_is_accused(tmp_path):
-    hold_right_sheets(0, len(SPELLINGS), tmp_path, small_cell)
-
-
-def hold_right_sheets(seed: int, count: int, folder: Path, draw: Draw = random_cell) -> None:
-    """Write so many right sheets."""
-    found = list(right_sheets(seed, count, str(folder), draw=draw))
+@drawn(len(SPELLINGS), 150)
+def test_no_right_sheet_of_any_spelling_is_accused(seed, count, draw, tmp_path):
+    found = list(right_sheets(seed, count, str(tmp_path), draw=draw))
     hold(found, "are accused", [one for one in found if one.accused], 0.0)
 
 
@@ -97,3 +98,11 @@ def test_a_cause_is_judged_by_its_numbers():
     assert one.named
     assert one.gives(one.causes[0].predicted)
     assert not other.gives(one.causes[0].predicted)
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize(("steps", "backward", "limit"), [(1, False, 1.0), (5, True, 5.0)])
+def test_a_sheet_takes_as_long_as_a_person_waits(steps, backward, limit):
+    taken = dict(timed(steps, backward, kinds=("plain",), only=("full", "c and h")))
+    assert len(taken) == 8
+    assert {says: seconds for says, seconds in taken.items() if seconds > limit} == {}

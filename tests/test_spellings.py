@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from cases import one_sentence
@@ -30,17 +28,12 @@ def drawn(units: int, steps: int, rng: np.random.Generator) -> dict[str, np.ndar
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_what_is_written_in_any_spelling_is_read_as_it_was_written(spelling, tmp_path):
-    hold_spelling(spelling, tmp_path, 4)
-
-
-def hold_spelling(spelling: str, folder: Path, each: int) -> None:
-    """Write so many sheets in a spelling, and read them."""
     rng = np.random.default_rng(len(spelling))
-    for n in range(each):
+    for n in range(4):
         digits = int(rng.integers(2, 9))
         numbers = drawn(units=1 + n % 4 if spelling != "name: value" else 2 + n % 3, steps=1 + n % 3, rng=rng)
         ending, content = SPELLINGS[spelling](numbers, digits)
-        found = sheet.read(saved(folder, f"sheet.{ending}", content))
+        found = sheet.read(saved(tmp_path, f"sheet.{ending}", content))
         assert not found.faults
         answers = {names.find(name, numbers): answer for name, answer in found.answers.items()}
         assert set(answers) == set(numbers)

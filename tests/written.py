@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pytest
 from cases import run_of
 from slips.by_hand import Cell, Line
 from spellings import SPELLINGS
@@ -91,8 +92,16 @@ def plain_cell(rng: np.random.Generator, *, inputs: int = 0, hidden: int = 0, ba
     return Cell("plain", p, rng.normal(0, 1, (steps, batch, inputs)), h, c, np.ones_like(h), np.zeros_like(c))
 
 
+FEW, MANY, MOST = (5, 0), (10, 1), (20, 3)  # how many cells are drawn, from which seed: of the last two by the peers
+
+
+def sheets(few: int, many: int, more: tuple[int, int] = MANY) -> pytest.MarkDecorator:
+    """Parametrize a test by the cells that it draws and how often it takes each; the peers' tests take more of both."""
+    return pytest.mark.parametrize(("drawn", "each"), [(FEW, few), pytest.param(more, many, marks=pytest.mark.peers)])
+
+
 @cache
-def cells(count: int = 5, seed: int = 0) -> tuple[tuple[Cell, Chain], ...]:
+def cells(count: int, seed: int) -> tuple[tuple[Cell, Chain], ...]:
     """Return random cells of random runs, each with all that is checked against it: among five, of every length."""
     rng, found = np.random.default_rng(seed), []
     for n in range(count):
