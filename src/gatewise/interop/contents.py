@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from gatewise.errors import (
     CapacityError,
     FileError,
     GatewiseError,
+    MissingExtraError,
     OptionError,
     WeightsWarning,
     join_names,
@@ -30,6 +32,7 @@ from gatewise.network.parts import READS
 from gatewise.showing import brief, counted, inline
 
 LINE = 500  # characters of a note, a reason or a place
+NETWORK = "make a network of"  # what cannot be done with a file whose layers a network does not have
 MASKED = "a mask arrives at it"  # how the note begins of an LSTM that needs mask=… where no network makes it
 
 
@@ -146,27 +149,25 @@ class StoredLayer:
         _print_safely(self, "name", "kind")
 
 
-def held_layer(
-    name: str, kind: str, weight: Array, bias: Array | None = None, activation: Activation | str | None = None
-) -> StoredLayer:
-    """Return the description of a layer that a reader found in a model's file and has in memory."""
-    read_bias = None if bias is None else partial(np.asarray, bias)
-    return StoredLayer(name, kind, weight.shape, partial(np.asarray, weight), read_bias, activation)
+def held_layer(name: str, layer: Linear | Array) -> StoredLayer:
+    """Return the description of a dense layer or an embedding of a model's file that a reader has in memory."""
+    if not isinstance(layer, Linear):
+        return StoredLayer(name, "embedding", layer.shape, partial(np.asarray, layer))
+    weight, bias = (partial(np.asarray, array) for array in (layer.weight, layer.bias))
+    return StoredLayer(name, "linear layer", layer.weight.shape, weight, bias, layer.activation)
 
 
-def guarded(path: str, make: Callable[[], Network]) -> Callable[[], Network]:
-    """Return a function that builds the network of a model's file, with the file's name in its errors."""
-
-    def network() -> Network:
-        """Return the network of the file."""
-        try:
-            return make()
-        except CapacityError:
-            raise
-        except GatewiseError as problem:
-            raise FileError(f"cannot make a network of {path}: {problem}") from None
-
-    return network
+@contextmanager
+def reading(path: str, refusal: type[GatewiseError] = FileError, action: str = "read") -> Iterator[None]:
+    """Raise a `refusal` of a reader within the block, and endless nesting, as the `FileError` of the file at a path."""
+    try:
+        yield
+    except (CapacityError, MissingExtraError):
+        raise
+    except refusal as problem:
+        raise FileError(f"cannot {action} {path}: {problem}") from None
+    except RecursionError:
+        raise FileError(f"cannot {action} {path}: it is nested too deeply") from None
 
 
 @dataclass(frozen=True)
@@ -197,24 +198,18 @@ class JoinedNetwork:
     has_foreign_mask: bool = False  # whether a mask arrives at the LSTM that the network does not make
 
 
-class _BuiltOnce:
-    """A function that builds a network; it runs once, and its network or its `FileError` is remembered."""
+class _FileNetwork:
+    """A function that builds the network of a file when it is first called; a refusal has the file's name."""
 
-    def __init__(self, build: Callable[[], Network]) -> None:
-        self.build = build
+    def __init__(self, path: str, build: Callable[[], Network]) -> None:
+        self.path, self.build = path, build
         self.network: Network | None = None
-        self.refusal: FileError | None = None
 
     def __call__(self) -> Network:
-        """Return the network of a file, which is built at the first call; a refusal is kept as well."""
-        if self.refusal is not None:
-            raise self.refusal.with_traceback(None)
+        """Return the network of a file, which is built at the first call."""
         if self.network is None:
-            try:
+            with reading(self.path, GatewiseError, NETWORK):
                 self.network = self.build()
-            except FileError as problem:
-                self.refusal = problem
-                raise
         return self.network
 
 
@@ -261,8 +256,8 @@ class Contents:
 
     def __post_init__(self) -> None:
         _print_safely(self, "format", "holds")
-        if self.network is not None and not isinstance(self.network, _BuiltOnce):
-            object.__setattr__(self, "network", _BuiltOnce(self.network))
+        if self.network is not None and not isinstance(self.network, _FileNetwork):
+            object.__setattr__(self, "network", _FileNetwork(self.path, self.network))
         object.__setattr__(self, "calls", tuple(map(shown, self.calls)))
 
     def __repr__(self) -> str:
@@ -347,7 +342,8 @@ class Contents:
             network = Network(lstm, embedding=table, head=linear, reads=reads or "every")
         else:
             checked_reads = None if reads is None else one_of("reads", reads, READS)
-            joined: JoinedNetwork = self.joined(stored.name, embedding, head, checked_reads)
+            with reading(self.path, GatewiseError, NETWORK):
+                joined: JoinedNetwork = self.joined(stored.name, embedding, head, checked_reads)
             network = joined.network
             used |= joined.used
             if network.reads != joined.reads:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path as FilePath
 from typing import Any
 
-from gatewise.errors import CapacityError, FileError, GatewiseError, MissingExtraError, OptionError
+from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError
 from gatewise.files import storage
 from gatewise.interop import unread
 from gatewise.interop.captured import Captured
@@ -25,19 +23,6 @@ WEIGHTS = (  # of a model in a folder, in the order in which they are looked for
 READERS = ("own", "madmom", "numpy_files", "torch", "keras", "json_models", "onnx")
 OF_FOLDERS = ("neuralhydrology",)
 FRAMEWORKS = ("keras", "torch", "onnx")  # of live models; Keras' layers on PyTorch are PyTorch modules too
-
-
-@contextmanager
-def reading(path: str, refusal: type[GatewiseError] = FileError) -> Iterator[None]:
-    """Raise a `refusal` of a reader within the block, and endless nesting, as the `FileError` of the file at a path."""
-    try:
-        yield
-    except (CapacityError, MissingExtraError):
-        raise
-    except refusal as problem:
-        raise FileError(f"cannot read {path}: {problem}") from None
-    except RecursionError:
-        raise FileError(f"cannot read {path}: it is nested too deeply") from None
 
 
 def framework_of(model: object) -> str | None:

@@ -24,8 +24,7 @@ from gatewise.files.budget import Budget
 from gatewise.interop import conventions
 from gatewise.interop.containers import pickled_arrays, pickles
 from gatewise.interop.containers.pickles import GlobalName, PickledObject
-from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM, check_options, guarded, held_layer
-from gatewise.interop.formats import reading
+from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM, check_options, held_layer, reading
 from gatewise.interop.torch.described import describe_content
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
@@ -57,7 +56,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
         networks = list(_find_networks(content, budget))
     networks_read = [_NetworkLayers(prefix, layers, budget) for prefix, layers in networks]
     budget.end()
-    network = guarded(name, partial(_build_network, networks_read[0])) if len(networks_read) == 1 else None
+    network = partial(_build_network, networks_read[0]) if len(networks_read) == 1 else None
     return Contents(
         name,
         "madmom",
@@ -181,8 +180,7 @@ class _NetworkLayers:
             self.chain.append(_read_lstm_layer(name, layer, budget))
         elif kind == "FeedForwardLayer":
             linear = _read_linear(layer, budget)
-            bias = np.asarray(linear.bias)
-            self.parts.append(held_layer(name, "linear layer", linear.weight, bias, linear.activation))
+            self.parts.append(held_layer(name, linear))
             self.chain.append(linear)
         elif kind in ("RecurrentLayer", "GRULayer"):
             raise FileError(f"it is a {kind} of madmom's, which is no LSTM")

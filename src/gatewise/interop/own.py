@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
-from typing import Any, NamedTuple, TypeVar
-
-import numpy as np
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 from gatewise.activations import Activation
 from gatewise.cell import LSTMCell
@@ -16,7 +14,6 @@ from gatewise.files import storage
 from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options, held_layer
 from gatewise.layers import LSTM
 from gatewise.layers.recording import lstm_trace_from, lstm_trace_record
-from gatewise.layers.stack import States
 from gatewise.network import Branch, Linear, Network, NetworkTrace, Run, Scaling
 from gatewise.records.labels import NO_LABELS, Labels
 from gatewise.records.named_arrays import (
@@ -34,7 +31,6 @@ from gatewise.records.run_record import RunRecord
 from gatewise.records.step import State
 from gatewise.records.trace import LSTMTrace, Trace
 
-T = TypeVar("T")
 Path = str | os.PathLike[str]
 FORMAT = "gatewise"
 CONVENTION = "gatewise: gates i f g o, one bias"
@@ -108,36 +104,19 @@ def contents_of(thing: Content, name: str, where: str = "the whole file", batch_
     `where` is the place of the LSTM there; `batch_first` is as in `StoredLSTM`.
     """
     if isinstance(thing, RunRecord):
-        refused = Refused("trace", f"it is {describe(thing)}, not an LSTM; gatewise.load returns it")
+        kind = _KINDS[type(thing)].description
+        refused = Refused("trace", f"it is {kind}, not an LSTM; gatewise.load returns it")
         return Contents(name, FORMAT, refused=(refused,), trace=thing)
     network = thing if isinstance(thing, Network) else Network(thing)
     start = network.initial_state(1)
     stored = StoredLSTM("lstm", network.lstm, CONVENTION, where, (), start, batch_first)
-    parts = []
-    if network.embedding is not None:
-        parts.append(held_layer("embedding", "embedding", network.embedding))
-    for place, layer in _dense_layers(network):
-        parts.append(held_layer(place, "linear layer", layer.weight, np.asarray(layer.bias), layer.activation))
-    return Contents(
-        name, FORMAT, (stored,), tuple(parts), network=partial(_identity, network) if thing is network else None
-    )
-
-
-def _identity(thing: T) -> T:
-    return thing
-
-
-def describe(thing: object) -> str:
-    """Return a description of something read from a file, such as "the trace of a cell"."""
-    return _KINDS[type(thing)].description
+    layers = [] if network.embedding is None else [held_layer("embedding", network.embedding)]
+    layers += [held_layer(place, layer) for place, layer in _dense_layers(network)]
+    build = None if thing is not network else lambda: network
+    return Contents(name, FORMAT, (stored,), tuple(layers), network=build)
 
 
 # What each kind of content is made of.
-
-
-def _lstm_file(lstm: LSTM) -> tuple[Arrays, Header]:
-    arrays, content = _lstm_record(lstm)
-    return arrays, {"lstm": content}
 
 
 def _trace_file(trace: Trace) -> tuple[Arrays, Header]:
@@ -154,10 +133,18 @@ def _network_record(network: Network) -> tuple[Arrays, Header]:
     arrays, lstm = _lstm_record(network.lstm)
     if network.embedding is not None:
         arrays["embedding"] = network.embedding
-    arrays |= _dense_arrays(network)
-    for place, state in _states_with_places(network.lstm, network.initial):
-        arrays |= {f"initial.{place}.hidden_state": state.h, f"initial.{place}.cell_state": state.c}
-    return arrays, {"lstm": lstm, "reads": network.reads, **_network_settings(network)}
+    for name, layer in _dense_layers(network):
+        arrays |= {f"{name}.weight": layer.weight, f"{name}.bias": layer.bias}
+    for name in ("inputs", "outputs"):
+        scaling = getattr(network, name)
+        for part in () if scaling is None else ("center", "scale", "least"):
+            if (array := getattr(scaling, part)) is not None:
+                arrays[f"{name}.{part}"] = array
+    for number, row in enumerate(network.initial or ()):
+        for direction, state in zip(network.lstm.directions, row, strict=True):
+            place = f"initial.{number}.{direction}"
+            arrays |= {f"{place}.hidden_state": state.h, f"{place}.cell_state": state.c}
+    return arrays, {**lstm, "reads": network.reads, **_network_settings(network)}
 
 
 def _network_trace_record(run: NetworkTrace) -> tuple[Arrays, Header]:
@@ -207,7 +194,8 @@ def _lstm_record(lstm: LSTM) -> tuple[Arrays, Header]:
             arrays |= cell_arrays
             cells.append({"variant": variant, "labels": cell.labels.to_json()})
         layers.append(cells)
-    return arrays, {"layers": layers, "directions": list(lstm.directions), "merge": list(lstm.merge)}
+    content = {"layers": layers, "directions": list(lstm.directions), "merge": list(lstm.merge)}
+    return arrays, {"lstm": content}
 
 
 def _dense_layers(network: Network) -> Iterator[tuple[str, Linear]]:
@@ -221,24 +209,11 @@ def _dense_layers(network: Network) -> Iterator[tuple[str, Linear]]:
             yield f"branches.{number}.{place}", layer
 
 
-def _dense_arrays(network: Network) -> dict[str, Any]:
-    """Return the arrays of a network's dense layers and scalings by name, for gatewise's own file format."""
-    arrays: dict[str, Any] = {}
-    for name, layer in _dense_layers(network):
-        arrays |= {f"{name}.weight": layer.weight, f"{name}.bias": layer.bias}
-    for name in ("inputs", "outputs"):
-        scaling = getattr(network, name)
-        for part in () if scaling is None else ("center", "scale", "least"):
-            if (array := getattr(scaling, part)) is not None:
-                arrays[f"{name}.{part}"] = array
-    return arrays
-
-
 def _network_settings(network: Network) -> dict[str, Any]:
     """Return the settings of a network that differ from the defaults, for gatewise's own file format."""
     settings: dict[str, Any] = {}
     activations = {
-        name: _activation_record(layer.activation)
+        name: layer.activation if isinstance(layer.activation, str) else asdict(layer.activation)
         for name, layer in _dense_layers(network)
         if layer.activation is not None
     }
@@ -261,20 +236,7 @@ def _network_settings(network: Network) -> dict[str, Any]:
     return settings
 
 
-def _activation_record(activation: Activation | str) -> Any:
-    if isinstance(activation, str):
-        return activation
-    return {"name": activation.name, "alpha": activation.alpha, "beta": activation.beta}
-
-
-def _states_with_places(lstm: LSTM, states: States | None) -> Iterator[tuple[str, State]]:
-    """Yield the initial states of a network, each with the name of its place in gatewise's own file format."""
-    for number, row in enumerate(states or ()):
-        for direction, state in zip(lstm.directions, row, strict=True):
-            yield f"{number}.{direction}", state
-
-
-def _read_network(arrays: dict[str, Any], head: Mapping[str, Any]) -> Network:
+def _read_network(arrays: Arrays, head: Header) -> Network:
     """Return a network, from the arrays and the header of a file of gatewise's own format."""
     if "activation" in head and "head.weight" not in arrays:
         raise OptionError("it names an activation, but has no head")
@@ -297,7 +259,7 @@ def _read_network(arrays: dict[str, Any], head: Mapping[str, Any]) -> Network:
         Branch(branch["features"], [linear(f"branches.{number}.{place}") for place in range(branch["layers"])])
         for number, branch in enumerate(head.get("branches", ()))
     ]
-    lstm, initial = _read_lstm(arrays, head["lstm"]), None
+    lstm, initial = _read_lstm(arrays, head), None
     if any(name.startswith("initial.") for name in arrays):
         initial = tuple(
             tuple(
@@ -322,8 +284,9 @@ def _read_network(arrays: dict[str, Any], head: Mapping[str, Any]) -> Network:
     )
 
 
-def _read_lstm(arrays: dict[str, Any], content: dict[str, Any]) -> LSTM:
+def _read_lstm(arrays: Arrays, head: Header) -> LSTM:
     """Return an LSTM, from the arrays and the header of a file of gatewise's own format."""
+    content = head["lstm"]
     directions = content["directions"]
     if directions not in (["forward"], ["backward"], ["forward", "backward"]):
         raise OptionError(f"there are no directions {directions!r}")
@@ -350,8 +313,8 @@ class _ContentKind(NamedTuple):
 
 
 _KINDS = {
-    LSTM: _ContentKind("lstm", "an LSTM", _lstm_file, lambda arrays, head: _read_lstm(arrays, head["lstm"])),
-    Network: _ContentKind("network", "a network", _network_record, lambda arrays, head: _read_network(arrays, head)),
+    LSTM: _ContentKind("lstm", "an LSTM", _lstm_record, _read_lstm),
+    Network: _ContentKind("network", "a network", _network_record, _read_network),
     Trace: _ContentKind("trace", "the trace of a cell", _trace_file, _trace_from),
     LSTMTrace: _ContentKind("lstm_trace", "the trace of an LSTM", lstm_trace_record, lstm_trace_from),
     NetworkTrace: _ContentKind("network_trace", "the trace of a network", _network_trace_record, _read_network_trace),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -151,17 +150,6 @@ def _combine_layers(layers: Sequence[StoredLSTM], stack: LayerStack, inner_notes
         eight_bits=any(layer.eight_bits for layer in layers),
         masked_output=last.masked_output,
     )
-
-
-@contextmanager
-def reading_network(path: str, advice: str = "") -> Iterator[None]:
-    """Raise what a network cannot express, within the block, as the `FileError` of a file; advice ends its sentence."""
-    try:
-        yield
-    except FileError as problem:
-        raise FileError(f"cannot read {path} as a network: {problem}{advice}") from None
-    except GatewiseError as problem:
-        raise FileError(f"cannot read {path} as a network: its parts do not fit together: {problem}{advice}") from None
 
 
 def network_around(

@@ -63,16 +63,22 @@ _BY_CODE = {operation.code: operation for operation in pickletools.opcodes}
 _IGNORED = {"PROTO", "FRAME", "READONLY_BUFFER"}
 
 
-def read_pickle(file: BinaryIO, budget: Budget, names: dict[str, None] | None = None) -> Any:
+def read_pickle(
+    file: BinaryIO,
+    budget: Budget,
+    names: dict[str, None] | None = None,
+    references: list[PersistentId] | None = None,
+) -> Any:
     """Return the content of the next pickle in a file, and leave the file at its end.
 
     Each operation, and each copied entry, counts as an element of structure. `names` receives the full names of the
-    classes and functions that unpickling would import, in order.
+    classes and functions that unpickling would import, in order; `references`, its objects outside the pickle.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # escapes in a text that only old Pythons wrote
-            return _Machine(budget, {} if names is None else names).run(_BoundedFile(file))
+            machine = _Machine(budget, {} if names is None else names, [] if references is None else references)
+            return machine.run(_BoundedFile(file))
     except (ValueError, TypeError, IndexError, KeyError, OverflowError, struct.error, RecursionError) as problem:
         raise FileError(
             f"it is not an intact pickle ({reason(problem) if isinstance(problem, ValueError) else 'it is malformed'})"
@@ -117,11 +123,11 @@ def _unquote_text(line: bytes) -> str:
 
 
 class _Machine:
-    def __init__(self, budget: Budget, names: dict[str, None]) -> None:
+    def __init__(self, budget: Budget, names: dict[str, None], references: list[PersistentId]) -> None:
         self.budget = budget
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
-        self.names = names
+        self.names, self.references = names, references
 
     def run(self, file: _BoundedFile) -> Any:
         """Return the content of a pickle, whose operations build it on a stack; none imports or calls anything."""
@@ -317,11 +323,12 @@ class _Machine:
         elif self.stack[-1] is _MARK:
             raise ValueError("a state belongs to no object")
 
-    def _persid(self, identity: str) -> None:
-        self.stack.append(PersistentId(identity))
+    def _persid(self, identity: Any) -> None:
+        self.references.append(PersistentId(identity))
+        self.stack.append(self.references[-1])
 
     def _binpersid(self, _: Any) -> None:
-        self.stack.append(PersistentId(self.stack.pop()))
+        self._persid(self.stack.pop())
 
 
 def as_bytes(value: Any, budget: Budget) -> bytes | None:

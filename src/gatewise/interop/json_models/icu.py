@@ -27,12 +27,10 @@ def contents(document: dict[str, Any], path: str, budget: Budget) -> Contents:
     forward, backward = keras_cell(*kernels[:3]), keras_cell(*kernels[3:])
     lstm = LSTM.from_cells([(forward, backward)])
     head = Linear(to_float32(weight.T), to_float32(bias), SOFTMAX)
-    network = Network(lstm, embedding=to_float32(table), head=head)
+    embedding = to_float32(table)
+    network = Network(lstm, embedding=embedding, head=head)
     stored = StoredLSTM("lstm", lstm, f"ICU, from Keras: {KERAS}, directions side by side", "mat2 to mat7")
-    parts = (
-        held_layer("embedding", "embedding", to_float32(table)),
-        held_layer("head", "linear layer", head.weight, head.bias, SOFTMAX),
-    )
+    parts = (held_layer("embedding", embedding), held_layer("head", head))
     kind = f"ICU word segmenter{version_suffix(document.get('model'))}"
     return Contents(path, kind, (stored,), parts, network=lambda: network)
 

@@ -20,7 +20,7 @@ from gatewise.errors import FileError
 from gatewise.files.budget import Budget
 from gatewise.interop import conventions
 from gatewise.interop.containers.json_document import array, count, describe, entry, to_float32
-from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM, guarded, held_layer
+from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM, held_layer
 from gatewise.interop.json_models.parts import finite_number, sample_rate_note, version_suffix
 from gatewise.layers import LSTM
 from gatewise.network import Linear, Network
@@ -37,11 +37,9 @@ SILENCE = (
 
 def contents(document: dict[str, Any], path: str, budget: Budget) -> Contents:
     """Return the contents of a JSON model of Neural Amp Modeler."""
-    kind = f"Neural Amp Modeler{version_suffix(document.get('version'))}"
     architecture = entry(document, "architecture", str, "the model")
-    if architecture == CONTAINER:
-        return replace(_read_container(document, path, budget), format=kind)
-    return replace(_read_model(document, path, budget), format=kind)
+    read = _read_container if architecture == CONTAINER else _read_model
+    return replace(read(document, path, budget), format=f"Neural Amp Modeler{version_suffix(document.get('version'))}")
 
 
 def _read_container(document: dict[str, Any], path: str, budget: Budget) -> Contents:
@@ -59,12 +57,10 @@ def _read_container(document: dict[str, Any], path: str, budget: Budget) -> Cont
     if not models:
         raise FileError("it has no submodels")
 
-    def network() -> Network:
-        if last.network is None:
-            raise FileError(f"its player uses {name}, and of that {last.refused[0].reason}")
-        return last.network()
+    def refuse_network() -> Network:
+        raise FileError(f"its player uses {name}, and of that {last.refused[0].reason}")
 
-    return Contents(path, "", tuple(lstms), tuple(parts), tuple(refused), guarded(path, network))
+    return Contents(path, "", tuple(lstms), tuple(parts), tuple(refused), last.network or refuse_network)
 
 
 def _read_model(document: dict[str, Any], path: str, budget: Budget) -> Contents:
@@ -103,7 +99,7 @@ def _read_model(document: dict[str, Any], path: str, budget: Budget) -> Contents
     head = Linear(take_array(outputs, hidden), take_array(outputs))
     lstm = LSTM.from_cells(cells)
     stored = StoredLSTM("lstm", lstm, CONVENTION, "weights", (*SILENCE, *_metadata_notes(document)), tuple(states))
-    parts = (held_layer("head", "linear layer", head.weight, head.bias),)
+    parts = (held_layer("head", head),)
     start = conventions.first_sequence(tuple(states))
     return Contents(path, "", (stored,), parts, network=lambda: Network(lstm, head=head, initial=start))
 

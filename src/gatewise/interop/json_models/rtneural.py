@@ -9,6 +9,7 @@ multiplies the sum by another gain; gains are in decibels (aidadsp-lv2, ``rt-neu
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from gatewise.arrays import Array
 from gatewise.errors import FileError, GatewiseError, OptionError, join_names
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.json_document import array, describe, entry, to_float32
-from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM, guarded, held_layer
+from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM, held_layer
 from gatewise.interop.json_models.parts import KERAS, finite_number, keras_cell, sample_rate_note
 from gatewise.layers import LSTM
 from gatewise.network import Branch, Linear, Network, Scaling
@@ -72,11 +73,10 @@ def contents(document: dict[str, Any], path: str, budget: Budget) -> Contents:
         elif layer.problem:
             refused.append(Refused(layer.name, layer.problem))
         elif layer.linear is not None and layer.kind in DENSE:
-            linear = layer.linear
-            parts.append(held_layer(layer.name, "linear layer", linear.weight, linear.bias, layer.activation or None))
+            parts.append(held_layer(layer.name, layer.linear))
         else:
             parts.append(StoredLayer(layer.name, f"layer of type {describe(layer.kind)}", ()))
-    network = guarded(path, lambda: _build_network(layers, player_options))
+    network = partial(_build_network, layers, player_options)
     return Contents(path, "RTNeural", tuple(lstms), tuple(parts), tuple(refused), network)
 
 

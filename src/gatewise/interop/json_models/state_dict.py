@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from gatewise.arrays import Array
 from gatewise.errors import FileError
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.json_document import array, count, describe, entry, to_float32
-from gatewise.interop.contents import Contents, Refused, StoredLSTM, guarded
+from gatewise.interop.contents import Contents, Refused, StoredLSTM
 from gatewise.interop.torch import grouping
 from gatewise.network import Linear, Network
 
@@ -49,7 +50,7 @@ def contents(document: dict[str, Any], path: str, budget: Budget) -> Contents:
         return Contents(path, "PyTorch's state dict in JSON", lstms, layers, refused)
     notes = ("the network adds its input to its output (skip)",) if data.get("skip", 1) else (PLAYERS,)
     lstms = tuple(replace(stored, notes=(*stored.notes, *notes)) for stored in lstms)
-    network = guarded(path, lambda: _build_network(document, data, tensors, lstms, refused))
+    network = partial(_build_network, document, data, tensors, lstms, refused)
     return Contents(path, "Automated-GuitarAmpModelling", lstms, layers, refused, network)
 
 

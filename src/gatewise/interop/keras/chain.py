@@ -15,7 +15,7 @@ from gatewise.interop.contents import Refused, StoredLayer, StoredLSTM
 from gatewise.interop.keras.config import Layer, Version, activation, clean, masked_output
 from gatewise.interop.keras.layer_calls import calls, mask_operations, outputs_in, tensors
 from gatewise.interop.keras.layer_graph import is_identity, is_reversal
-from gatewise.interop.stacks import LayerStack, network_around, reading_network
+from gatewise.interop.stacks import LayerStack, network_around
 from gatewise.layers import LSTM
 from gatewise.network import SOFTMAX, Linear, Network
 from gatewise.showing import with_article
@@ -26,7 +26,6 @@ RECURRENT = ("LSTM", "CuDNNLSTM", "RNN", "Bidirectional")
 
 
 def network(
-    path: str,
     root: Layer,
     version: Version,
     lstms: Sequence[StoredLSTM],
@@ -34,13 +33,12 @@ def network(
     refused: Sequence[Refused],
 ) -> Network:
     """Return the network that a Keras configuration describes; a layer that no `Network` has is refused by name."""
-    with reading_network(path):
-        builder = Builder(version, lstms, parts, refused)
-        for name, layer, added in _layers_in_order(root, "", True):
-            if layer.kind in RECURRENT and layer.forward_layer.flag("return_state"):
-                raise FileError(f"{name!r} ({with_article(layer.kind)}) also returns its states")
-            builder.add(name, layer, added)
-        return builder.network()
+    builder = Builder(version, lstms, parts, refused)
+    for name, layer, added in _layers_in_order(root, "", True):
+        if layer.kind in RECURRENT and layer.forward_layer.flag("return_state"):
+            raise FileError(f"{name!r} ({with_article(layer.kind)}) also returns its states")
+        builder.add(name, layer, added)
+    return builder.network()
 
 
 # The layers in the order in which they run.

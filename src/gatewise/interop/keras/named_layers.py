@@ -10,7 +10,6 @@ from gatewise.interop.contents import JoinedNetwork, StoredLayer, StoredLSTM
 from gatewise.interop.keras.chain import Builder
 from gatewise.interop.keras.config import Version
 from gatewise.interop.keras.layer_graph import LayerNode, is_identity, is_recurrent
-from gatewise.interop.stacks import reading_network
 from gatewise.showing import with_article
 
 
@@ -23,7 +22,6 @@ class NamedNodes:
 
 
 def network(
-    path: str,
     nodes: NamedNodes,
     version: Version,
     lstms: Sequence[StoredLSTM],
@@ -37,27 +35,26 @@ def network(
 
     Layers that are not connected, and what a `Network` cannot express between them, are refused.
     """
-    with reading_network(path):
-        rows = nodes.recurrent[name]
-        builder = Builder(version, lstms, parts, ())
-        used = {name for name, node in nodes.others.items() if is_identity(node.layer)}
-        if embedding is not None:
-            _add_embedding(builder, nodes.others[embedding], rows[0], used)
-        elif (source := rows[0].input.source) is not None and source.layer.kind == "Masking":
-            _add_layers(builder, [source], used)
-        names = {row: name for name, row in nodes.recurrent.items()}
-        for node in rows:
-            if node.input.reversed and builder.stack:
-                builder.stack.reverse_steps(node.name, node.masked)
-            builder.add(names[node,], node.layer)
-        stated = "every" if builder.sequences else "last"
-        if head is not None:
-            after = _path_between(rows[-1], nodes.others[head])
-            if after[0].input.reversed:
-                builder.stack.reverse_steps(after[0].name, rows[-1].masked)
-            _add_layers(builder, after, used)
-        foreign_mask = rows[0].masked and builder.masked is None
-        return JoinedNetwork(builder.network(reads), frozenset(used), stated, foreign_mask)
+    rows = nodes.recurrent[name]
+    builder = Builder(version, lstms, parts, ())
+    used = {name for name, node in nodes.others.items() if is_identity(node.layer)}
+    if embedding is not None:
+        _add_embedding(builder, nodes.others[embedding], rows[0], used)
+    elif (source := rows[0].input.source) is not None and source.layer.kind == "Masking":
+        _add_layers(builder, [source], used)
+    names = {row: name for name, row in nodes.recurrent.items()}
+    for node in rows:
+        if node.input.reversed and builder.stack:
+            builder.stack.reverse_steps(node.name, node.masked)
+        builder.add(names[node,], node.layer)
+    stated = "every" if builder.sequences else "last"
+    if head is not None:
+        after = _path_between(rows[-1], nodes.others[head])
+        if after[0].input.reversed:
+            builder.stack.reverse_steps(after[0].name, rows[-1].masked)
+        _add_layers(builder, after, used)
+    foreign_mask = rows[0].masked and builder.masked is None
+    return JoinedNetwork(builder.network(reads), frozenset(used), stated, foreign_mask)
 
 
 def _add_embedding(builder: Builder, embedding: LayerNode, lstm: LayerNode, used: set[str]) -> None:

@@ -11,8 +11,15 @@ from typing import Any
 
 from gatewise.errors import FileError, GatewiseError, OptionError
 from gatewise.files import storage
-from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM, check_options, with_distinct_names
-from gatewise.interop.formats import reading
+from gatewise.interop.contents import (
+    Contents,
+    Refused,
+    StoredLayer,
+    StoredLSTM,
+    check_options,
+    reading,
+    with_distinct_names,
+)
 from gatewise.interop.keras import chain, files, named_layers
 from gatewise.interop.keras.bare_weights import Options, embedding_part, linear_part, recognise_layers, recognise_tree
 from gatewise.interop.keras.config import Layer, Version, model
@@ -70,8 +77,8 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     label = f"{version}, {kinds[source.kind]}"
     if root is None or not root.holds_layers:
         return Contents(name, label, lstms, parts, refused)
-    network = partial(chain.network, name, root, version, lstms, parts, refused)
-    joined = partial(named_layers.network, name, nodes, version, lstms, parts)
+    network = partial(chain.network, root, version, lstms, parts, refused)
+    joined = partial(named_layers.network, nodes, version, lstms, parts)
     if root.name == MODEL and lstms and lstms[-1].stacked:  # gatewise wrote it as one LSTM
         nodes.recurrent["lstm"] = nodes.recurrent[lstms[-1].name]
         lstms = (replace(lstms[-1], name="lstm", stacked=False, time_reversed=False),)

@@ -20,8 +20,7 @@ from gatewise.arrays import Array
 from gatewise.errors import FileError, GatewiseError, OptionError, join_names, shown
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.tensors import Tensor, numbers_of
-from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options
-from gatewise.interop.formats import reading
+from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options, reading
 from gatewise.interop.neuralhydrology import documents, scaler
 from gatewise.interop.neuralhydrology.config import (
     LSTMS,
@@ -97,7 +96,7 @@ def _refused_contents(name: str, kind: str, reason: str, weights: Path) -> Conte
     advice = f"{reason}; the LSTM alone may be in {weights.name}, which is a file of PyTorch's"
 
     def network() -> Network:
-        raise FileError(f"cannot make a network of {name}: {advice}")
+        raise FileError(advice)
 
     return Contents(name, kind, refused=(Refused("model", advice),), network=network)
 

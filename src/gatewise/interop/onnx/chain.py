@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array
-from gatewise.errors import FileError, shown
+from gatewise.errors import CapacityError, FileError, GatewiseError, shown
 from gatewise.interop.contents import StoredLSTM
 from gatewise.interop.conventions import first_sequence
 from gatewise.interop.graphs import BATCH_FIRST, TIME_FIRST, exchange_time_and_batch
@@ -20,23 +20,25 @@ from gatewise.interop.onnx.edges import is_exchange, is_identity
 from gatewise.interop.onnx.parts import ACTIVATIONS, Matrix, matrix_of, read_tensor, softmax_axis
 from gatewise.interop.onnx.scopes import DEEPEST, OnnxNode, OnnxScope
 from gatewise.interop.onnx.stacks import LstmGraph
-from gatewise.interop.stacks import network_around, reading_network
+from gatewise.interop.stacks import network_around
 from gatewise.network import Linear, Network
 from gatewise.showing import with_article
 
 
-def network(path: str, graph: LstmGraph, nodes: Sequence[OnnxNode], description: StoredLSTM) -> Network:
+def network(graph: LstmGraph, nodes: Sequence[OnnxNode], description: StoredLSTM) -> Network:
     """Return the network that an ONNX graph computes, given the nodes of its only LSTM, the lowest layer's first.
 
     A node that a `Network` cannot express is refused by name.
     """
-    with reading_network(path, "; its layers can be named instead, as embedding and head"):
-        try:
-            return _network_of_chain(graph, nodes, description)
-        except NotConstant as problem:
-            raise FileError(str(problem)) from None
-        except IndexError:
-            raise FileError("one of its nodes lacks an input") from None
+    try:
+        return _network_of_chain(graph, nodes, description)
+    except CapacityError:
+        raise
+    except (NotConstant, GatewiseError) as problem:
+        reason = str(problem)
+    except IndexError:
+        reason = "one of its nodes lacks an input"
+    raise FileError(f"{reason}; its layers can be named instead, as embedding and head")
 
 
 def _network_of_chain(graph: LstmGraph, nodes: Sequence[OnnxNode], description: StoredLSTM) -> Network:

@@ -9,7 +9,7 @@ from typing import Any
 from gatewise.errors import FileError, reason
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.protobuf import shorten_message
-from gatewise.interop.formats import reading
+from gatewise.interop.contents import reading
 from gatewise.interop.onnx import packages
 
 ARRAYS = "onnx.TensorProto.raw_data"

@@ -13,8 +13,7 @@ import numpy as np
 
 from gatewise.errors import CapacityError, GatewiseError, OptionError, shown
 from gatewise.files.budget import Budget
-from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options, with_distinct_names
-from gatewise.interop.formats import reading
+from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options, reading, with_distinct_names
 from gatewise.interop.onnx import chain
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.cells import cell_at, unrecognised_cells
@@ -59,7 +58,7 @@ def read_model(
         singles, stacks = [], [replace(stacks[0], name="lstm", stacked=False)]  # gatewise wrote it as one LSTM
     every, network = with_distinct_names([*singles, *stacks]), None
     if graph.sole is not None and not refused and not single and (len(every) == 1 or every[-1].stacked):
-        network = partial(chain.network, path, graph, graph.sole, every[-1])
+        network = partial(chain.network, graph, graph.sole, every[-1])
     return Contents(path, _format_in_words(model, file), every, parts, refused, network), [*lstms.of_nodes]
 
 

@@ -1,4 +1,4 @@
-"""The tensors that a PyTorch pickle describes, as a flat dictionary by their paths.
+"""The tensors that a PyTorch pickle describes, as a flat dictionary by their paths, and the storages of their numbers.
 
 The layouts follow `torch._utils`: of tensors and parameters, and NumPy's of arrays.
 """
@@ -14,7 +14,6 @@ from gatewise.files.budget import Budget
 from gatewise.interop.containers import pickled_arrays, pickles
 from gatewise.interop.containers.pickles import GlobalName, PersistentId, PickledObject, as_bytes
 from gatewise.interop.containers.tensors import Storage, Tensor, bytes_per_number, is_count, unreadable_tensor
-from gatewise.interop.torch.storages import TYPES, is_storage, storage_kind
 from gatewise.showing import counted
 
 MAGIC = 0x1950A86A20F9469CFC6C  # how a stream of pickles from before 1.6 begins
@@ -22,6 +21,13 @@ REBUILD = ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2", "t
 PARAMETER = ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state")
 COPIES = 4  # of a name, in parts and as a whole
 DEEPEST = 100  # levels of dictionaries and modules within each other
+TYPES = {  # by the names of storages and of dtypes
+    "Float": "<f4", "Double": "<f8", "Half": "<f2", "BFloat16": "bf16", "Long": "<i8", "Int": "<i4", "Short": "<i2",
+    "Char": "<i1", "Byte": "<u1", "Bool": "<u1", "ComplexFloat": "<c8", "ComplexDouble": "<c16",
+    "float32": "<f4", "float64": "<f8", "float16": "<f2", "bfloat16": "bf16", "int64": "<i8", "int32": "<i4",
+    "int16": "<i2", "int8": "<i1", "uint8": "<u1", "bool": "<u1", "complex64": "<c8", "complex128": "<c16",
+    "float": "<f4", "double": "<f8", "half": "<f2", "long": "<i8", "int": "<i4", "short": "<i2",
+}  # fmt: skip
 
 
 def flatten(
@@ -143,6 +149,21 @@ def _name_of(node: Any) -> str:
     if isinstance(node, PickledObject) and isinstance(node.maker, GlobalName):
         return ".".join(node.maker)[:100]
     return "a storage that is not described" if isinstance(node, PersistentId) else f"a {type(node).__name__}"
+
+
+def is_storage(identity: Any) -> bool:
+    """Return whether an identity in a PyTorch pickle is a storage's: (storage, class, key, device, count, …)."""
+    if not (isinstance(identity, tuple) and len(identity) >= 5):
+        return False
+    return identity[0] == "storage" and isinstance(identity[2], str) and is_count(identity[4])
+
+
+def storage_kind(kind: Any) -> str | None:
+    """Return the NumPy type of the numbers in a class of PyTorch's storages, or None if it is unknown."""
+    name = kind.name if isinstance(kind, GlobalName) else ""
+    if name == "UntypedStorage":
+        return "<u1"
+    return TYPES.get(name.removesuffix("Storage"))
 
 
 def _nested_storage(node: Any, budget: Budget) -> Storage | None:

@@ -11,9 +11,10 @@ import io
 import json
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,10 +30,10 @@ from gatewise.interop.containers.tensors import (
     bytes_per_number,
     contiguous_tensor,
     is_count,
+    to_little_endian,
     unreadable_tensor,
 )
-from gatewise.interop.torch.described import MAGIC, describe_content, flatten
-from gatewise.interop.torch.storages import in_little_endian, is_storage, iterate_references, storage_kind
+from gatewise.interop.torch.described import MAGIC, describe_content, flatten, is_storage, storage_kind
 
 READ = 1000  # bytes that are read in a microsecond
 AXES = 32  # that any NumPy has
@@ -65,6 +66,20 @@ def _bytes_at(path: Path, begin: int, length: int) -> bytes:
     with open(path, "rb") as file:
         file.seek(begin)
         return file.read(length)
+
+
+def _ordered_storage(kind: Any, count: int, read: Callable[[int], memoryview], order: bytes, budget: Budget) -> Storage:
+    """Return a PyTorch storage of a class and a count, whose numbers are in a byte order where they are read."""
+    number_type = storage_kind(kind)
+
+    def read_little_endian(size: int) -> bytes | memoryview:
+        data = read(size)
+        if order.strip() == b"little" or number_type is None:
+            return data
+        budget.hold(len(data), 2, "numbers whose bytes are turned round")
+        return to_little_endian(data, bytes_per_number(number_type))
+
+    return Storage(number_type, count, read_little_endian)
 
 
 # Safetensors.
@@ -130,9 +145,7 @@ def _open_zip(path: Path, budget: Budget, stack: ExitStack) -> TorchFile:
         if not is_storage(identity):
             return None
         _, kind, key, _, count = identity[:5]
-        return Storage(
-            storage_kind(kind), count, lambda size: in_little_endian(shared.read(key, size), kind, order, budget)
-        )
+        return _ordered_storage(kind, count, partial(shared.read, key), order, budget)
 
     calls: dict[str, None] = {}
     content = pickles.read_pickle(io.BytesIO(description), budget, calls)
@@ -178,14 +191,12 @@ def _open_stream(file: BinaryIO, budget: Budget, stack: ExitStack) -> TorchFile:
     pickles.read_pickle(file, budget, calls)  # the version of the protocol
     system = pickles.read_pickle(file, budget, calls)
     order = b"big" if isinstance(system, dict) and system.get("little_endian") is False else b"little"
-    content = pickles.read_pickle(file, budget, calls)
+    references: list[pickles.PersistentId] = []
+    content = pickles.read_pickle(file, budget, calls, references)
     keys = pickles.read_pickle(file, budget, calls)
     if not isinstance(keys, list):
         raise FileError("its storages are not listed")
-    identities = [
-        reference.identity for reference in iterate_references(content, budget) if is_storage(reference.identity)
-    ]
-    kinds = {identity[2]: storage_kind(identity[1]) for identity in identities}
+    kinds = {identity[2]: storage_kind(identity[1]) for (identity,) in references if is_storage(identity)}
     places: dict[str, tuple[int, int]] = {}
     position = file.tell()
     end = file.seek(0, io.SEEK_END)
@@ -220,11 +231,7 @@ def _open_stream(file: BinaryIO, budget: Budget, stack: ExitStack) -> TorchFile:
             _, offset, count = rest[0]  # a view of another storage
             skipped = offset * bytes_per_number(storage_kind(kind))
             begin, length = begin + skipped, max(0, length - skipped)
-        return Storage(
-            storage_kind(kind),
-            count,
-            lambda size: in_little_endian(shared.read((begin, length), size), kind, order, budget),
-        )
+        return _ordered_storage(kind, count, partial(shared.read, (begin, length)), order, budget)
 
     tensors = flatten(content, storage, budget)
     return TorchFile("PyTorch, the form before 1.6", *tensors, tuple(calls), describe_content(content))
