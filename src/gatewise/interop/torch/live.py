@@ -13,7 +13,7 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.errors import OptionError, join_names, reason, shown
 from gatewise.interop.captured import Captured, difference
-from gatewise.interop.contents import warn_not_finite
+from gatewise.interop.contents import StoredLSTM, warn_not_finite
 from gatewise.interop.torch.grouping import group_tensors
 from gatewise.interop.torch.states import import_torch, read_state, to_array, write_state
 from gatewise.layers import LSTM
@@ -47,22 +47,25 @@ def lstm_of(module: torch.nn.Module, name: str | None = None) -> LSTM:
         raise OptionError(
             f"this {_class_name(module)} holds {len(modules)} LSTMs; name one of them: {join_names(map(repr, modules))}"
         )
-    part = modules.get(name, None) if name is not None else next(iter(modules.values()))
+    part = next(iter(modules.values())) if name is None else modules.get(name)
     if part is None:
         raise OptionError(
             f"there is no LSTM {name!r} in this {_class_name(module)}; it has {join_names(map(repr, modules))}"
         )
-    names = getattr(part, "_flat_weights_names", None) or [
-        parameter_name for parameter_name, _ in part.named_parameters()
-    ]
-    lstms, _, refused = group_tensors(
-        {parameter_name: to_array(getattr(part, parameter_name)) for parameter_name in names}
-    )  # parametrised ones too
+    names = getattr(part, "_flat_weights_names", None) or [key for key, _ in part.named_parameters()]
+    weights = {key: getattr(part, key) for key in names}  # parametrised ones too
+    stored = _lstm_of_weights(f"this {_class_name(part)}", weights)
+    warn_not_finite(f"this {_class_name(part)}", stored.non_finite)
+    return stored.lstm
+
+
+def _lstm_of_weights(owner: str, weights: Mapping[str, Any]) -> StoredLSTM:
+    """Return the LSTM of live tensors by PyTorch's names; `owner` is for the error if they are none."""
+    lstms, _, refused = group_tensors({name: to_array(tensor) for name, tensor in weights.items()})
     if not lstms:
         reasons = "; ".join(refusal.reason for refusal in refused) or "it has no weights of its own"
-        raise OptionError(f"this {_class_name(part)} cannot be read: {reasons}")
-    warn_not_finite(f"this {_class_name(part)}", lstms[0].non_finite)
-    return lstms[0].lstm
+        raise OptionError(f"{owner} cannot be read: {reasons}")
+    return lstms[0]
 
 
 def _class_name(module: torch.nn.Module) -> str:
@@ -132,12 +135,9 @@ def capture(model: torch.nn.Module, *inputs: Any, **named: Any) -> tuple[Capture
             if name not in lstms:
                 lstms[name] = lstm_of(module)
             arguments = dict(zip(("input", "hx"), args, strict=False)) | kwargs
-            trace_call = _trace_cell_call if isinstance(module, torch.nn.LSTMCell) else _trace_lstm_call
-            captured.append(
-                Captured(
-                    name, calls[name], *trace_call(lstms[name], module, arguments["input"], arguments.get("hx"), output)
-                )
-            )
+            batch_first = None if isinstance(module, torch.nn.LSTMCell) else module.batch_first
+            trace = _trace_call(lstms[name], arguments["input"], arguments.get("hx"), output, batch_first)
+            captured.append(Captured(name, calls[name], *trace))
             calls[name] += 1
 
         return trace_after_call
@@ -161,50 +161,37 @@ def capture(model: torch.nn.Module, *inputs: Any, **named: Any) -> tuple[Capture
 CallTrace = tuple[LSTMTrace, float, tuple[str, ...]]
 
 
-def _trace_cell_call(lstm: LSTM, module: Any, x: Any, hx: Any, output: Any) -> CallTrace:
-    """Return the trace of a call of PyTorch's LSTMCell, its difference from the output, and notes."""
-    torch = import_torch()
+def _trace_call(lstm: LSTM, x: Any, hx: Any, output: Any, batch_first: bool | None) -> CallTrace:
+    """Return the trace of a call of PyTorch's LSTM, its difference from the output and states, and notes.
 
-    def rows(tensor: Any) -> Array:
-        array = to_array(tensor)
-        return array if array.ndim == 2 else array[None]
-
-    state = None if hx is None else read_state([rows(tensor)[None] for tensor in hx], lstm)
-    trace = lstm.trace(rows(x)[None], state)
-    final = trace.state[0][0]
-    if isinstance(output, torch.Tensor):
-        return trace, difference([(final.h, rows(output))]), (WITHOUT_STATES,)
-    return trace, difference(zip(final, map(rows, output), strict=True)), ()
-
-
-def _trace_lstm_call(lstm: LSTM, module: Any, x: Any, hx: Any, output: Any) -> CallTrace:
-    """Return the trace of a call of PyTorch's LSTM, its difference from the output and states, and notes."""
+    `batch_first` is None of an LSTMCell, whose call is one step: its arrays get a time axis, and its output is h.
+    """
     torch = import_torch()
     packed = torch.nn.utils.rnn.PackedSequence
     has_states = isinstance(output, tuple) and not isinstance(output, packed)
-    y, states = output if has_states else (output, None)
+    if not has_states:
+        y, states = output, None
+    else:
+        y, states = output if batch_first is not None else (output[0], output)
     lengths = None
     if isinstance(x, packed):
         unpack = torch.nn.utils.rnn.pad_packed_sequence
         (x, lengths), (y, _) = unpack(x), unpack(y)  # sequences in the order given, as in the states
-    else:
-        time_first = x.dim() == 2 or not module.batch_first
-        x, y = (tensor if time_first else tensor.transpose(0, 1) for tensor in (x, y))
-    values, outputs = to_array(x), to_array(y)
-    if values.ndim == 2:
-        values, outputs = values[:, None], outputs[:, None]
-    state = None if hx is None else read_state([_with_batch_axis(tensor) for tensor in hx], lstm)
-    trace = lstm.trace(values, state, lengths=None if lengths is None else lengths.numpy())
-    pairs = [(trace.output, outputs)]
+    elif batch_first and x.dim() == 3:
+        x, y = x.transpose(0, 1), y.transpose(0, 1)
+
+    def batched(tensor: Any) -> Array:
+        """Return an array (time or layers, batch, size) of a tensor that may lack the batch, or be a cell's."""
+        array = to_array(tensor)
+        array = array[None] if batch_first is None else array
+        return array if array.ndim == 3 else array[:, None]
+
+    state = None if hx is None else read_state([batched(tensor) for tensor in hx], lstm)
+    trace = lstm.trace(batched(x), state, lengths=None if lengths is None else lengths.numpy())
+    pairs = [(trace.output, batched(y))]
     if states is not None:
-        pairs += zip(write_state(trace.state), map(_with_batch_axis, states), strict=True)
+        pairs += zip(write_state(trace.state), map(batched, states), strict=True)
     return trace, difference(pairs), () if has_states else (WITHOUT_STATES,)
-
-
-def _with_batch_axis(state: Any) -> Array:
-    """Return h or c with a batch axis."""
-    array = to_array(state)
-    return array if array.ndim == 3 else array[:, None]
 
 
 # TorchScript: its operators are seen on the way to PyTorch's kernels.
@@ -267,32 +254,20 @@ def _module_name(names: Mapping[int, str], args: tuple[Any, ...]) -> str:
     return names.get(weight.data_ptr(), "").rpartition(".")[0] or "lstm"
 
 
-def _trace_operator(operator: str, args: tuple[Any, ...], result: Any) -> tuple[Any, float]:
-    """Return the trace of a call of the operator lstm or lstm_cell in TorchScript, and its difference."""
+def _trace_operator(operator: str, args: tuple[Any, ...], result: Any) -> CallTrace:
+    """Return the trace of a call of the operator lstm or lstm_cell in TorchScript, its difference, and notes."""
+    owner = "an LSTM of the TorchScript model"
     if operator == CELL:
         x, hx, *weights = args
-        lstm = _lstm_from_weights(dict(zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh"), weights, strict=False)))
-        trace = lstm.trace(to_array(x)[None], read_state([array[None] for array in hx], lstm))
-        return trace, difference(zip(trace.state[0][0], map(to_array, result), strict=True))
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        named = {name: tensor for name, tensor in zip(names, weights, strict=False) if tensor is not None}
+        return _trace_call(_lstm_of_weights(owner, named).lstm, x, hx, result, None)
     x, hx, weights, biased, layers, dropout, train, bidirectional, batch_first = args
     if train and dropout > 0 and layers > 1:
         raise OptionError(f"the TorchScript model applies random dropout of {dropout:g}; call model.eval() first")
     ends = [f"_l{layer}{way}" for layer in range(layers) for way in ("", "_reverse")[: 2 if bidirectional else 1]]
     kinds = ("weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if biased else ()))
     kinds += ("weight_hr",) * (len(weights) > len(ends) * len(kinds))
-    lstm = _lstm_from_weights(dict(zip((kind + end for end in ends for kind in kinds), weights, strict=True)))
+    named = dict(zip((kind + end for end in ends for kind in kinds), weights, strict=True))
     y, *states = result
-    inputs, outputs = (to_array(array.transpose(0, 1) if batch_first else array) for array in (x, y))
-    trace = lstm.trace(inputs, read_state(hx, lstm))
-    pairs: list[tuple[Array, Array]] = [(trace.output, outputs)]
-    return trace, difference([*pairs, *zip(write_state(trace.state), map(to_array, states), strict=True)])
-
-
-def _lstm_from_weights(weights: Mapping[str, Any]) -> LSTM:
-    """Return the LSTM of a TorchScript operator, from its weights by PyTorch's names."""
-    lstms, _, refused = group_tensors(
-        {name: np.asarray(to_array(array)) for name, array in weights.items() if array is not None}
-    )
-    if not lstms:
-        raise OptionError(f"an LSTM of the TorchScript model cannot be read: {refused[0].reason}")
-    return lstms[0].lstm
+    return _trace_call(_lstm_of_weights(owner, named).lstm, x, hx, (y, states), batch_first)
