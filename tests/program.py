@@ -66,13 +66,20 @@ def output_of(capsys: pytest.CaptureFixture[str], *tokens: object, code: int = 0
     return text.err if code == 2 else text.out
 
 
+def folder_contents() -> dict[Path, bytes | None]:
+    """Return what lies in the working folder: of files their bytes, None of anything else."""
+    return {path: path.read_bytes() if path.is_file() else None for path in Path().iterdir()}
+
+
 def refusal_of(capsys: pytest.CaptureFixture[str], *tokens: object) -> str:
     """Return the one sentence that a command is refused with; it leaves the folder as it was."""
-    before = {path: path.read_bytes() for path in Path().iterdir() if path.is_file()}
+    before = folder_contents()
+    capsys.readouterr()
     assert exit_code([str(token) for token in tokens]) == 2
     text = capsys.readouterr()
     assert text.out == ""
     assert text.err.startswith("gatewise: ")
     assert text.err.count("\n") == 1, text.err
-    assert {path: path.read_bytes() for path in Path().iterdir() if path.is_file()} == before
+    assert not [letter for letter in text.err[:-1] if ord(letter) < 32]
+    assert folder_contents() == before
     return text.err.removeprefix("gatewise: ").rstrip("\n")

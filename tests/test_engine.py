@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import cases
 import numpy as np
 import oracle
@@ -52,13 +50,6 @@ def test_auto_takes_the_first_engine_that_does_not_refuse():
     first = next(one for one in gw.engines() if one.available)
     assert first.name == choose("auto", p).NAME
     assert choose("reference", p) is reference
-
-
-def test_an_engine_that_does_not_exist_is_refused_by_name():
-    run = cases.run_of("plain")
-    for verb in (run.lstm, run.lstm.trace):
-        with cases.refusal("engine", "'warp'", "auto", "reference", by=gw.OptionError):
-            verb(run.x, engine="warp")
 
 
 def test_an_engine_that_cannot_run_the_cell_says_why_and_auto_passes_it_over(monkeypatch):
@@ -180,16 +171,6 @@ def test_a_batch_equals_its_sequences(engine, variant, direction, valid, dtype):
         np.testing.assert_allclose(alone.gates, whole.gates[:, one], **tolerance)
         np.testing.assert_allclose(alone.cell_state, whole.cell_state[:, one], **tolerance)
         np.testing.assert_allclose(alone.final.h, whole.final.h[one], **tolerance)
-
-
-@every_engine_and_variant
-def test_the_order_of_the_sequences_does_not_matter(engine, variant):
-    run = cases.run_of(variant, valid="mask", batch=4, time=4)
-    order = [2, 0, 3, 1]
-    moved = run.replace(x=run.x[:, order], state=gw.State(*(a[order] for a in run.state)), valid=run.valid[:, order])
-    np.testing.assert_allclose(
-        moved.trace(engine=engine).gates, run.trace(engine=engine).gates[:, order], rtol=0, atol=1e-13
-    )
 
 
 @every_engine_and_variant
@@ -323,12 +304,3 @@ def test_an_engine_fills_every_number_it_is_asked_for(engine, variant, valid, pr
     )
     for name, array in {"hidden": hidden, **arrays}.items():
         assert not (array == 1e300).any(), name
-
-
-def test_a_run_warns_of_nothing_in_itself():
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        run = cases.run_of("peephole, coupling, layer norm of Haste", valid="mask", dropout=True)
-        trace = run.trace()
-        gw.backward(trace, np.ones_like(trace.hidden_state))
-    assert not caught

@@ -10,8 +10,6 @@ import gatewise as gw
 from gatewise import arrays, insight
 from gatewise.examples import latch
 
-QUESTIONS = (insight.saturation, insight.timescales, insight.contributions, insight.attention)
-
 
 def still_units():
     """Return the trace of a cell whose unit 0 follows the input, unit 1 is constant and unit 2's output gate shut."""

@@ -15,8 +15,6 @@ from json_documents import FORMATS, a_nam, cells_of, drawn, head_of, icu, nam, r
 import gatewise as gw
 from gatewise.interop import json_models
 
-CLOSE = 2e-5  # float32, two runtimes that sum in different orders
-
 
 def contents(path, document=None):
     if document is not None:

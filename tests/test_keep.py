@@ -9,8 +9,6 @@ import pytest
 import gatewise as gw
 from gatewise.records.keep import QUANTITIES, Keep
 
-every_direction = pytest.mark.parametrize("direction", cases.DIRECTIONS)
-
 
 def test_keep_is_settled_once():
     assert Keep("cell_state").quantities == ("cell_state",)

@@ -15,7 +15,7 @@ import cases
 import numpy as np
 import pytest
 from pairwise import pairs, thinned
-from program import INTERRUPTIBLE, exit_code
+from program import INTERRUPTIBLE, exit_code, output_of
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -254,15 +254,8 @@ def test_the_sections_of_a_long_run_are_made_one_after_another(monkeypatch):
 # The program.
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def shown(capsys, *tokens):
-    assert exit_code(["walk", *tokens]) == 0
-    return capsys.readouterr().out
+    return output_of(capsys, "walk", *tokens)
 
 
 def test_the_program_shows_a_long_walk_as_the_library_does(here, capsys):
