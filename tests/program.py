@@ -80,6 +80,6 @@ def refusal_of(capsys: pytest.CaptureFixture[str], *tokens: object) -> str:
     assert text.out == ""
     assert text.err.startswith("gatewise: ")
     assert text.err.count("\n") == 1, text.err
-    assert not [letter for letter in text.err[:-1] if ord(letter) < 32]
+    assert text.err[:-1].isprintable()
     assert folder_contents() == before
     return text.err.removeprefix("gatewise: ").rstrip("\n")

@@ -84,8 +84,8 @@ def test_steps_that_are_not_valid_have_no_gates_and_carry_the_state(variant):
 
 
 def test_only_the_output_gate_sees_the_new_cell_state_through_its_peephole():
-    weight, bias = np.zeros((4, 1, 2)), np.array([[0.0], [0.0], [0.5], [0.0]])
-    p = gw.Parameters(weight, bias, [[1.0], [10.0], [100.0]], variant=gw.Variant(peephole="full"))
+    arrays = {"weight": np.zeros((4, 1, 2)), "bias": [[0.0], [0.0], [0.5], [0.0]], "peephole": [[1.0], [10.0], [100.0]]}
+    p = gw.Parameters(**arrays, variant=gw.Variant(peephole="full"))
     step = gw.LSTMCell.from_parameters(p).step([0.0], gw.State([0.0], [0.25]))
     assert step.preactivation("input_gate") == 1 * 0.25
     assert step.preactivation("forget_gate") == 10 * 0.25
