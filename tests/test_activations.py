@@ -152,9 +152,6 @@ def test_a_wrong_activation_is_refused_in_one_sentence(arguments, parts):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("tanh", gw.Activation("tanh")),
-        ("leaky_relu:0.2", gw.Activation("leaky_relu", 0.2)),
-        ("hard_sigmoid:0.2,0.5", gw.Activation("hard_sigmoid", 0.2, 0.5)),
         ("hard_sigmoid: 0.2, 0.5", gw.Activation("hard_sigmoid", 0.2, 0.5)),
         (" relu", gw.Activation("relu")),
     ],

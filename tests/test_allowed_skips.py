@@ -34,21 +34,13 @@ def session(pytester, monkeypatch):
 
 
 @pytest.mark.parametrize("skip", SKIPS.values(), ids=SKIPS)
-def test_a_skip_that_is_not_on_the_list_fails_a_strict_session_and_is_named(session, skip):
+def test_a_skip_passes_if_it_is_on_the_list_and_else_fails_a_strict_session_and_is_named(session, skip):
     result = session(skip, allowed="test_one.py*: another reason | it is the wrong one\n")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*skipped without permission*", "test_one.py*: not today"])
-
-
-@pytest.mark.parametrize("skip", SKIPS.values(), ids=SKIPS)
-def test_a_skip_on_the_list_passes(session, skip):
     result = session(skip, allowed="# a comment\n\ntest_one.py*: not * | a good reason\n")
     assert result.ret == pytest.ExitCode.OK
     result.stdout.no_fnmatch_line("*without permission*")
-
-
-@pytest.mark.parametrize("skip", SKIPS.values(), ids=SKIPS)
-def test_any_skip_passes_where_nobody_asked_for_strictness(session, skip):
     assert session(skip, strict=False).ret == pytest.ExitCode.OK
 
 

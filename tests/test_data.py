@@ -125,14 +125,10 @@ def test_every_number_comes_back_bit_for_bit(dtype):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_what_is_no_finite_number_is_a_string(value):
-    walk = gw.walk(gw.LSTMCell(3, 2, rng=0, dtype=np.float64).step([value, 0, 0]), backward=True)
-    table = next(
-        block
-        for block in blocks(read(gw.walk(gw.LSTMCell(3, 2, rng=0, dtype=np.float64).step([value, 0, 0]))), "table")
-        if block["title"] == "The input x"
-    )
+    step = gw.LSTMCell(3, 2, rng=0, dtype=np.float64).step([value, 0, 0])
+    table = next(block for block in blocks(read(gw.walk(step)), "table") if block["title"] == "The input x")
     assert table["rows"][0]["values"] == [str(value), 0, 0]
-    assert read(walk)["backward"]
+    assert read(gw.walk(step, backward=True))["backward"]
 
 
 def test_nothing_is_left_out_of_a_large_cell():
@@ -174,21 +170,16 @@ def test_the_text_of_a_symbol_is_one_symbol_within_an_equation(notation, variant
         assert len(texts) == len(set(texts))
 
 
-def test_names_are_what_they_are_in_the_file_and_the_text_is_json_still():
+def test_names_are_what_they_are_in_the_file_which_is_read_again(tmp_path):
     names = ['"', "\\", "\n\x1b\u2028", "日本語"]
     labels = gw.Labels(features=names[:3], units=names)
     p = trace_of("plain", None).parameters
-    walk = gw.walk(gw.LSTMCell.from_parameters(p, labels).step([1, 2, 3]), facts={"file": "\udcff"})
-    document = read(walk)
+    walk = gw.walk(gw.LSTMCell.from_parameters(p, labels).step([1, 2, 3]), facts={"file": "\udcff.safetensors"})
+    walk.save(tmp_path / "walk.json")
+    document = json.loads((tmp_path / "walk.json").read_text(encoding="utf-8"))
     assert document["names"]["units"] == names
     assert document["names"]["features"] == names[:3]
-
-
-def test_a_file_with_any_name_in_it_is_read_again(tmp_path):
-    walk = gw.walk(trace_of("plain", None).step(0), facts={"file": "\udcff.safetensors"})
-    walk.save(tmp_path / "walk.json")
-    found = json.loads((tmp_path / "walk.json").read_text(encoding="utf-8"))
-    assert blocks(found, "facts")[0]["items"][-1] == {"name": "file", "value": "\udcff.safetensors"}
+    assert blocks(document, "facts")[0]["items"][-1] == {"name": "file", "value": "\udcff.safetensors"}
 
 
 def test_the_json_is_the_document_and_readable():

@@ -78,10 +78,10 @@ def test_every_step_of_every_cell_is_drawn_and_described(variant, projection, dr
 
 
 @every
-def test_what_stands_on_the_wires_is_what_the_program_does(variant, projection, dropout, way, notation):
+def test_what_is_drawn_on_the_wires_or_said_below_is_the_program(variant, projection, dropout, way, notation):
     walk = walk_of(variant, projection, dropout, way, notation)
-    form, switches = walk.steps[0].form, walk.steps[0].form.variant
-    found = texts(drawn(walk))
+    form, switches, svg = walk.steps[0].form, walk.steps[0].form.variant, drawn(walk)
+    found = texts(svg)
     count = {name: found.count(name) for name in ("clip", "zoneout", "dropout", "layer norm")}
     assert count == {
         "clip": (switches.cell_clip is not None) + (switches.projection_clip is not None),
@@ -91,19 +91,14 @@ def test_what_stands_on_the_wires_is_what_the_program_does(variant, projection, 
     }
     assert any(re.fullmatch("R|W_hr", one) for one in found) == (projection is not None)
     assert any(one.startswith("1 −") for one in found) == bool(switches.coupled)
-
-
-@every
-def test_what_is_not_on_the_wires_is_said_below(variant, projection, dropout, way, notation):
-    walk = walk_of(variant, projection, dropout, way, notation)
-    form, switches, below = walk.steps[0].form, walk.steps[0].form.variant, told(walk)
-    assert ("peepholes" in below) == (switches.peephole != "none") == bool(marks(drawn(walk), "dashed"))
+    below = told(walk)
+    assert ("peepholes" in below) == (switches.peephole != "none") == bool(marks(svg, "dashed"))
     assert ("Layer norm" in below) == (switches.layer_norm != "none")
     assert ("clipped" in below) == (switches.gate_clip is not None)
     assert ("DropConnect" in below) == ("weight" in form.dropout)
     assert ("projection" in below) == form.projected
     assert ("Gradients" in below) == walk.backward
-    assert ("φ" in texts(drawn(walk))) == ("φ" in below)
+    assert ("φ" in found) == ("φ" in below)
 
 
 @pytest.mark.parametrize("variant", cases.VARIANTS)

@@ -29,21 +29,13 @@ def test_every_framework_s_order_is_the_one_written_down():
     assert found == WRITTEN
 
 
-@pytest.mark.parametrize("framework", gates.ORDERS)
-def test_reordering_brings_every_gate_to_its_place(framework):
-    theirs = np.array(WRITTEN[framework])
-    assert gates.reorder(theirs, framework).tolist() == list(gates.NAMES)
-    assert gates.reorder(np.array(gates.NAMES), "gatewise", framework).tolist() == WRITTEN[framework]
-
-
 @pytest.mark.parametrize("source", gates.ORDERS)
-def test_reordering_there_and_back_is_the_identity(source):
-    array = np.random.default_rng(0).normal(size=(3, 4, 2))
-    candidate = array[:, WRITTEN[source].index("candidate")]
+def test_reordering_brings_every_gate_to_its_place(source):
+    theirs = np.array(WRITTEN[source])
+    assert gates.reorder(theirs, source).tolist() == list(gates.NAMES)
     for target in gates.ORDERS:
-        there = gates.reorder(array, source, target, axis=1)
-        np.testing.assert_array_equal(gates.reorder(there, target, source, axis=1), array, err_msg=target)
-        np.testing.assert_array_equal(there[:, WRITTEN[target].index("candidate")], candidate, err_msg=target)
+        assert gates.reorder(theirs, source, target).tolist() == WRITTEN[target]
+        assert gates.reorder(np.stack([theirs, theirs]), source, target, axis=1).tolist() == [WRITTEN[target]] * 2
 
 
 def test_a_gate_is_found_by_its_name_and_by_its_letter():

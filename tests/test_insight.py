@@ -151,9 +151,10 @@ def test_contributions_are_those_of_a_cell_from_which_the_step_is_taken_out():
 
 
 @pytest.mark.parametrize("variant", CLIPPED)
-def test_a_clipped_cell_state_is_no_sum_and_is_refused(variant):
+@pytest.mark.parametrize("ask", [insight.contributions, insight.attention])
+def test_a_clipped_cell_state_is_no_sum_and_is_refused(ask, variant):
     with cases.refusal("clip", by=gw.OptionError):
-        insight.contributions(cases.run_of(variant).trace())
+        ask(cases.run_of(variant).trace())
 
 
 # Saturation.

@@ -113,8 +113,3 @@ def test_what_is_no_part_of_the_trace_is_refused_in_one_sentence(case):
     options, part = REFUSED[case]
     with cases.refusal(part, by=gw.OptionError):
         insight.attention(random_trace(), **options)
-
-
-def test_a_clipped_cell_state_is_no_sum_and_is_refused():
-    with cases.refusal("clip", by=gw.OptionError):
-        insight.attention(cases.run_of("cell clip").trace())

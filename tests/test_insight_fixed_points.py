@@ -11,7 +11,6 @@ from pairwise import pairs
 
 import gatewise as gw
 from gatewise import insight
-from gatewise.examples import latch
 
 FEW = {"starts": 3, "settle": 10}
 
@@ -115,14 +114,6 @@ def test_the_bucket_under_steady_rain_holds_what_a_geometric_series_says():
     lstm, _, known = planted.bucket()
     found = insight.fixed_points(lstm, [0.05])
     assert found.cell_state[0, 0] == pytest.approx(np.tanh(0.05) / (1 - known["forget"]))
-
-
-def test_the_latch_has_the_time_constant_of_its_forget_gate():
-    cell = latch().cell
-    found = insight.fixed_points(cell)
-    forget = 1 / (1 + np.exp(-6.0))
-    assert found.columns["time_constant"][0] == pytest.approx(-1 / np.log(forget))
-    assert found.time_constants.shape == (1, 2)
 
 
 def test_the_counter_may_rest_anywhere():

@@ -14,7 +14,7 @@ from walks import SUBJECTS, equations, some, trace_of, walk_of
 
 import gatewise as gw
 from gatewise.activations import KINDS, Activation, sigmoid
-from gatewise.render import latex, latex_formula, latex_text, layout, terminal, text
+from gatewise.render import latex, latex_formula, latex_text, layout, text
 from gatewise.render.layout import Rest
 from gatewise.symbolic import formula as f
 from gatewise.symbolic import nonlinearities
@@ -155,31 +155,6 @@ def test_a_line_with_numbers_in_it_computed_as_its_latex_says_gives_the_number_s
 
 def figures(shown: str) -> list[str]:
     return re.findall(r"\d+(?:\.\d+)?(?:e[-+]\d+)?|inf|nan", shown)
-
-
-def plain_numbers(shown: str) -> str:
-    """Return LaTeX with numbers in scientific notation as text has them."""
-    return re.sub(
-        r"(?:([\d.]+) \\times )?10\^\{(-?\d+)\}", lambda m: f"{m[1] or 1}e{int(m[2]):+03d}", shown.replace("fty", "")
-    )
-
-
-@pairs(**SUBJECTS, way=WAYS, thin=some)
-def test_every_number_of_a_worked_line_of_text_is_in_the_latex_of_that_line_in_the_same_order(
-    variant, projection, dropout, way
-):
-    walk = walk_of(variant, projection, dropout, way)
-    document = latex.render(walk)
-    for equation in equations(walk):
-        lines = figures(" ".join(terminal.worked_lines([equation], walk)))
-        for entry in layout.worked([equation], walk):
-            for line in () if isinstance(entry, Rest) else entry.lines:
-                right = latex_formula.right_side(line)
-                assert f"{{{right}}}" in document
-                middle = figures(text.glued(line.right))
-                found = figures(plain_numbers(right))
-                assert found[: len(middle)] == middle
-                assert set(found) <= set(lines)
 
 
 def balanced(shown: str) -> bool:

@@ -271,14 +271,6 @@ def test_the_program_shows_a_long_walk_as_the_library_does(here, capsys):
     assert shown(capsys, "--x", "x.npy", "--every-step").count("The new hidden state") == 24
 
 
-def test_the_backward_pass_of_one_step_is_that_of_the_whole_run(here, capsys):
-    np.save("x.npy", np.random.default_rng(0).normal(size=(4, 3)))
-    alone = shown(capsys, "--x", "x.npy", "--backward", "--at", "2")
-    among = shown(capsys, "--x", "x.npy", "--backward", "--every-step")
-    first, second = (text[text.index("step 2, backward") :].splitlines()[:20] for text in (alone, among))
-    assert first == second
-
-
 @pytest.mark.parametrize("missing", ["x", "h", "c"])
 def test_what_is_not_given_beside_the_others_is_zero_and_the_walk_says_so(missing, capsys):
     given = {"x": "1,2", "h": "1,2,3", "c": "3,2,1"}
