@@ -18,11 +18,11 @@ from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.file import AnyArray, OnnxFile
 from gatewise.interop.onnx.lstm import QUANTISED
 from gatewise.interop.onnx.reading import read_model
-from gatewise.interop.onnx.scopes import OnnxNode, label_of
+from gatewise.interop.onnx.scopes import INPUTS, OnnxNode, label_of
 from gatewise.interop.onnx.states import read_state, write_state
 
 OUTPUTS = ("Y", "Y_h", "Y_c")
-_INPUTS = {"X": 0, "sequence_lens": 4, "initial_h": 5, "initial_c": 6}
+_EXPOSED = ("X", "sequence_lens", "initial_h", "initial_c")  # of its inputs
 
 
 class _ExposedValue(NamedTuple):
@@ -97,45 +97,34 @@ class _Exposer:
     def expose_graph(self, graph: Any) -> list[_ExposedValue]:
         """Let an ONNX graph compute copies of its LSTMs' inputs and outputs; return these, to be made outputs."""
         values: list[_ExposedValue] = []
-        added: list[Any] = []
-        for node in graph.node:
-            added.append(node)
+        for node in list(graph.node):
             if node.op_type in ("LSTM", QUANTISED):
-                values += self._expose_lstm(node, added)
+                values += self._expose_lstm(node, graph)
             elif node.op_type == "If":
                 values += self._expose_branches(node)
             else:
                 self._note_unreachable(node)
-        if values:
-            copies = [self._copy(node) for node in added]
-            del graph.node[:]
-            graph.node.extend(copies)
         return values
-
-    def _copy(self, node: Any) -> Any:
-        copy = self.onnx.NodeProto()
-        copy.CopyFrom(node)
-        return copy
 
     def _new_name(self) -> str:
         self._count += 1
         return f"gatewise/shown/{self._count}"
 
-    def _expose_lstm(self, node: Any, added: list[Any]) -> list[_ExposedValue]:
-        """Add nodes that copy the inputs and outputs of an ONNX LSTM, and return the copies."""
+    def _expose_lstm(self, node: Any, graph: Any) -> list[_ExposedValue]:
+        """Add nodes to an ONNX graph that copy the inputs and outputs of an LSTM in it, and return the copies."""
         number = len(self.nodes)
         self.nodes.append((node, label_of(node)))
         while len(node.output) < 3:
             node.output.append("")
         for position in range(3):
             node.output[position] = node.output[position] or self._new_name()
-        names = {role: node.input[position] for role, position in _INPUTS.items() if position < len(node.input)}
+        names = {role: name for role, name in zip(INPUTS, node.input, strict=False) if role in _EXPOSED}
         names |= dict(zip(OUTPUTS, node.output, strict=True))
         values = []
         for role, name in names.items():
             if name:
                 values.append(_ExposedValue(number, role, self._new_name()))
-                added.append(self.onnx.helper.make_node("Identity", [name], [values[-1].name]))
+                graph.node.append(self.onnx.helper.make_node("Identity", [name], [values[-1].name]))
         return values
 
     def _expose_branches(self, node: Any) -> list[_ExposedValue]:

@@ -17,16 +17,11 @@ ARRAYS = "onnx.TensorProto.raw_data"
 
 def parse_model(source: Path, budget: Budget) -> Any:
     """Return the model of a file; tensors stored outside it are not loaded."""
-    return _parse_file(source, budget, "")[0]
+    return parse_without_arrays(source, budget, "")[0]
 
 
-def parse_without_arrays(source: Path, budget: Budget) -> tuple[Any, Sequence[memoryview]]:
+def parse_without_arrays(source: Path, budget: Budget, arrays: str = ARRAYS) -> tuple[Any, Sequence[memoryview]]:
     """Return the model of a file, and the arrays that are kept out of it: `protobuf.restore_value` returns each."""
-    return _parse_file(source, budget, ARRAYS)
-
-
-def _parse_file(source: Path, budget: Budget, arrays: str) -> tuple[Any, Sequence[memoryview]]:
-    """Return the model of an ONNX file, and the arrays of the named protobuf field, which are kept out of it."""
     onnx = packages.import_onnx()
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 

@@ -63,10 +63,12 @@ class Dataset:
             data = cursor.take(cursor.number(2))
         elif kind == 1:
             address = cursor.offset()
-            if address is None:  # never written
-                data = self._fill_value() * (self.count if length < 2**16 else self._refuse_missing())
-            else:
+            if address is not None:
                 data = self.file.raw(self.file.base + address, length)
+            elif length < 2**16:  # never written
+                data = self._fill_value() * self.count
+            else:
+                raise FileError(f"{self.path} has no data")
         elif kind == 2 and version == 3:
             return self._read_chunks(cursor)
         else:
@@ -98,9 +100,6 @@ class Dataset:
             if message.kind == 5:
                 return zero
         return zero
-
-    def _refuse_missing(self) -> int:
-        raise FileError(f"{self.path} has no data")
 
     def _read_chunks(self, cursor: Cursor) -> AnyArray:
         """Return the numbers of an HDF5 dataset that is stored in chunks, which may be compressed."""

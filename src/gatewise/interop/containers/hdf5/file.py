@@ -140,9 +140,9 @@ class HDF5File:
         self.keep(count)
         return self.cursor(self.raw(self.base + address, count))
 
-    def to_end(self, require_address: int, most: int) -> Cursor:
+    def to_end(self, address: int, most: int) -> Cursor:
         """Return a piece of at most so many bytes, fewer at the end of the file."""
-        return self.read_piece(require_address, max(0, min(most, self.size - self.base - require_address)))
+        return self.read_piece(address, max(0, min(most, self.size - self.base - address)))
 
     def count(self, pieces: int, steps: int) -> None:
         """Count pieces of structure, and about `steps` microseconds for each."""

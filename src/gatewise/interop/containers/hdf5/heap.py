@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from gatewise.errors import FileError
 from gatewise.interop.containers.hdf5.file import DEPTH, Cursor, HDF5File
@@ -26,8 +25,8 @@ def read_tree_1(file: HDF5File, address: int, kind: int, key_size: int, depth: i
             yield from read_tree_1(file, child, kind, key_size, depth + 1)
 
 
-def read_tree_2(file: HDF5File, address: int, kind: int) -> list[bytes]:
-    """Return the records of an HDF5 B-tree of version 2."""
+def read_tree_2(file: HDF5File, address: int, kind: int) -> Iterator[bytes]:
+    """Yield the records of an HDF5 B-tree of version 2."""
     head = file.read_piece(address, 22 + file.offset_size + file.length_size)
     head.signature(b"BTHD")
     head.version("a tree", 0)
@@ -37,7 +36,7 @@ def read_tree_2(file: HDF5File, address: int, kind: int) -> list[bytes]:
     if found_kind != kind or not 0 < record_size <= node_size - 10 or depth > DEPTH:
         raise FileError("a tree in it is of the wrong kind, or too deep")
     if root is None:
-        return []
+        return
     leaf_records, sizes = (node_size - 10) // record_size, [0]  # bytes of the count below a node of each level
     width, subtree_records = (leaf_records.bit_length() + 7) // 8, leaf_records
     for level in range(1, depth + 1):
@@ -45,33 +44,20 @@ def read_tree_2(file: HDF5File, address: int, kind: int) -> list[bytes]:
         node_records = max((node_size - 10 - pointer) // (record_size + pointer), 0)
         subtree_records = (node_records + 1) * subtree_records + node_records
         sizes.append((subtree_records.bit_length() + 7) // 8)
-    records: list[bytes] = []
-    _read_tree_2_node(file, root, count, depth, node_size, record_size, (width, sizes), records)
-    return records
 
-
-def _read_tree_2_node(
-    file: HDF5File,
-    address: int,
-    count: int,
-    level: int,
-    node_size: int,
-    record_size: int,
-    widths: Any,
-    records: list[bytes],
-) -> None:
-    """Append the records of a node of an HDF5 B-tree of version 2, and those of all nodes below, to `records`."""
-    cursor = file.to_end(address, node_size)
-    cursor.signature(b"BTIN" if level else b"BTLF")
-    cursor.take(2)
-    file.count(count, 1)
-    records += [cursor.take(record_size) for _ in range(count)]
-    if level:
-        width, sizes = widths
-        for _ in range(count + 1):
+    def read_node(address: int, count: int, level: int) -> Iterator[bytes]:
+        """Yield the records of a node of an HDF5 B-tree of version 2, then those of all nodes below."""
+        cursor = file.to_end(address, node_size)
+        cursor.signature(b"BTIN" if level else b"BTLF")
+        cursor.take(2)
+        file.count(count, 1)
+        yield from [cursor.take(record_size) for _ in range(count)]
+        for _ in range(count + 1 if level else 0):
             child, child_count = file.require_address(cursor.offset()), cursor.number(width)
             cursor.take(sizes[level - 1])
-            _read_tree_2_node(file, child, child_count, level - 1, node_size, record_size, widths, records)
+            yield from read_node(child, child_count, level - 1)
+
+    yield from read_node(root, count, depth)
 
 
 class Heap:
