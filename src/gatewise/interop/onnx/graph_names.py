@@ -15,7 +15,7 @@ from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.edges import is_identity, trace_back
 from gatewise.interop.onnx.lstm_outputs import LstmOutput
 from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope, OnnxValue
-from gatewise.interop.onnx.sizes import Size, Sizes
+from gatewise.interop.onnx.sizes import Sizes
 from gatewise.layers import LSTM
 
 MOST = 256  # states side by side
@@ -95,12 +95,12 @@ class _StateRows:
     name: str
     start: int
     end: int
-    size: Size
+    size: int
 
     @property
     def entire(self) -> bool:
         """Whether they are all of them."""
-        return self.start == 0 and isinstance(self.size, int) and self.end >= self.size
+        return self.start == 0 and 0 <= self.size <= self.end
 
 
 def _state_rows(node: OnnxNode, role: str, sizes: Sizes) -> _StateRows | str | None:
@@ -131,11 +131,11 @@ def _state_inputs(nodes: Sequence[OnnxNode], role: str, directions: int, sizes: 
     if any(names) or len(nodes) == 1 or len(parts) < len(nodes) or len({part.name for part in parts}) > 1:
         return names
     size, needed = parts[0].size, directions * len(nodes)
-    ends = [min(part.end, size) if isinstance(size, int) else part.end for part in parts]
+    ends = [min(part.end, size) if size >= 0 else part.end for part in parts]
     in_order = [(part.start, end) for part, end in zip(parts, ends, strict=True)] == [
         (directions * layer, directions * (layer + 1)) for layer in range(len(nodes))
     ]
-    return (parts[0].name if in_order and (size == needed or not isinstance(size, int)) else None,) * len(nodes)
+    return (parts[0].name if in_order and (size == needed or size < 0) else None,) * len(nodes)
 
 
 def _state_outputs(nodes: Sequence[OnnxNode], position: int, finals: FinalOutputs) -> tuple[str | None, ...]:

@@ -38,10 +38,6 @@ class OperatorCall:
             return [int(number) for number in array.reshape(-1)]
         return None
 
-    def reserve_memory(self, count: int, itemsize: int) -> None:
-        """Charge the memory of the result to the budget."""
-        self.file.hold(count, itemsize)
-
 
 def _fold_constant(call: OperatorCall) -> AnyArray:
     """Return the array of ONNX's Constant, from whichever attribute holds it."""
@@ -74,7 +70,7 @@ def _fold_reshape(call: OperatorCall) -> AnyArray:
         raise NotConstant("Reshape lacks its shape")
     if not call.attributes.get("allowzero", "i", 0):
         shape = [array.shape[axis] if size == 0 else size for axis, size in enumerate(shape)]
-    call.reserve_memory(array.size, array.itemsize)
+    call.file.hold(array.size, array.itemsize)
     return array.reshape(shape)
 
 
@@ -116,7 +112,7 @@ def _fold_split(call: OperatorCall) -> AnyArray:
 def _fold_concat(call: OperatorCall) -> AnyArray:
     """Return the array that ONNX's Concat computes of constants."""
     arrays = [call.input(number) for number in range(len(call.inputs))]
-    call.reserve_memory(sum(array.size for array in arrays), max(array.itemsize for array in arrays))
+    call.file.hold(sum(array.size for array in arrays), max(array.itemsize for array in arrays))
     if len({array.dtype for array in arrays}) > 1:
         raise NotConstant("Concat is given several types")
     return np.concatenate(arrays, call.attributes.get("axis", "i", 1))
@@ -125,7 +121,7 @@ def _fold_concat(call: OperatorCall) -> AnyArray:
 def _fold_cast(call: OperatorCall) -> AnyArray:
     """Return a constant in the type to which ONNX's Cast converts it."""
     dtype, array = call.file.dtype(call.attributes.get("to", "i", 0)), call.input(0)
-    call.reserve_memory(array.size, dtype.itemsize)
+    call.file.hold(array.size, dtype.itemsize)
     with np.errstate(all="ignore"):
         return array.astype(dtype)
 
@@ -134,7 +130,7 @@ def _fold_expand(call: OperatorCall) -> AnyArray:
     """Return a constant broadcast to the shape of ONNX's Expand."""
     array, sizes = call.input(0), call.ints("shape", 1) or []
     shape = np.broadcast_shapes(array.shape, tuple(sizes)) if all(size >= 0 for size in sizes) else ()
-    call.reserve_memory(math.prod(shape), array.itemsize)
+    call.file.hold(math.prod(shape), array.itemsize)
     return np.broadcast_to(array, shape)
 
 
@@ -146,8 +142,24 @@ def _fold_constant_of_shape(call: OperatorCall) -> AnyArray:
         value = call.file.array(call.attributes.get("value", "t"))
     if any(size < 0 for size in shape) or value.size != 1:
         raise NotConstant("ConstantOfShape has invalid inputs")
-    call.reserve_memory(math.prod(shape), value.itemsize)
+    call.file.hold(math.prod(shape), value.itemsize)
     return np.full(shape, value.reshape(-1)[0], value.dtype)
+
+
+def _fold_gather(call: OperatorCall) -> AnyArray:
+    """Return the entries of a constant that ONNX's Gather takes."""
+    array, places, axis = call.input(0), call.input(1), call.attributes.get("axis", "i", 0)
+    call.file.hold(array.size // max(1, array.shape[axis]) * places.size, array.itemsize)
+    return np.take(array, places, axis)
+
+
+def _fold_product(call: OperatorCall) -> AnyArray:
+    """Return the product of two sizes; NotConstant if one is open, for which a negative number stands."""
+    sizes = [call.input(0), call.input(1)]
+    if any(size.size != 1 or size.dtype.kind not in "iu" or size.min() < 0 for size in sizes):
+        raise NotConstant("it is a product, and not one of two sizes")
+    with np.errstate(all="ignore"):
+        return np.multiply(*sizes)
 
 
 OPERATORS: dict[str, Callable[[OperatorCall], AnyArray]] = {
@@ -163,4 +175,6 @@ OPERATORS: dict[str, Callable[[OperatorCall], AnyArray]] = {
     "Cast": _fold_cast,
     "Expand": _fold_expand,
     "ConstantOfShape": _fold_constant_of_shape,
+    "Gather": _fold_gather,
+    "Mul": _fold_product,
 }

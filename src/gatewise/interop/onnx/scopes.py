@@ -5,7 +5,7 @@ A name is looked up in the graph itself, then in the graphs around it. Constants
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -20,6 +20,9 @@ INPUTS = (  # of the operator LSTM
     *("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"),
     *("W_scale", "W_zero_point", "R_scale", "R_zero_point"),  # of the quantised kind alone
 )
+
+
+ShapeOf = Callable[["OnnxNode", int], AnyArray]  # of a node Shape, and the depth at which it is computed
 
 
 class OnnxValue(NamedTuple):
@@ -140,7 +143,8 @@ class OnnxScope:
             for position, name in enumerate(node.outputs)
             if name
         }
-        self._values: dict[str, AnyArray | NotConstant | None] = {}  # None: being computed
+        # By name, and whether sizes are known; None: being computed.
+        self._values: dict[tuple[str, bool], AnyArray | NotConstant | None] = {}
 
     def resolve(self, name: str) -> OnnxValue:
         """Return an ONNX name with the graph or function call that defines it, as it is called there."""
@@ -183,28 +187,32 @@ class OnnxScope:
             yield source
             scope, name = source.node.scope, source.node.inputs[0]
 
-    def value(self, name: str, depth: int = 0) -> AnyArray:
-        """Return the array of a name in an ONNX graph, constants folded; NotConstant if it depends on an input."""
+    def value(self, name: str, depth: int = 0, shape_of: ShapeOf | None = None) -> AnyArray:
+        """Return the array of a name in an ONNX graph, constants folded; NotConstant if it depends on an input.
+
+        `shape_of` returns what a node Shape gives, where sizes are known.
+        """
         scope, name = self.resolve(name)
+        key = name, shape_of is not None
         if depth > DEEPEST:
             raise NotConstant(f"it is computed in more than {DEEPEST} steps")
-        if name in scope._values:
-            value = scope._values[name]
+        if key in scope._values:
+            value = scope._values[key]
             if value is None:
                 raise NotConstant(f"{shown(name)!r} depends on itself")
             if isinstance(value, NotConstant):
                 raise NotConstant(*value.args)
             return value
-        scope._values[name] = None
+        scope._values[key] = None
         try:
-            array = scope._fold_constants(name, depth)
+            array = scope._fold_constants(name, depth, shape_of)
         except NotConstant as problem:
-            scope._values[name] = problem
+            scope._values[key] = problem
             raise
-        scope._values[name] = array
+        scope._values[key] = array
         return array
 
-    def _fold_constants(self, name: str, depth: int) -> AnyArray:
+    def _fold_constants(self, name: str, depth: int, shape_of: ShapeOf | None) -> AnyArray:
         """Return the array of a name of this ONNX graph, computed from constants."""
         if self.parent is None and name in self.inputs and name in self.file.omitted:
             return self.file.omitted[name]
@@ -215,10 +223,12 @@ class OnnxScope:
         if name not in self.computed:
             raise NotConstant(f"it comes from the input {shown(name)!r}")
         node, position = self.computed[name]
+        if shape_of is not None and node.operator == "Shape":
+            return shape_of(node, depth)
         if not node.is_standard or node.operator not in OPERATORS:
             raise NotConstant(f"it comes from a node {shown(node.operator)} ({shown(node.proto.name or name)!r})")
         self.file.budget.work(10 + len(node.inputs), "computing its constants")
-        inputs = [self.value(source, depth + 1) if source else None for source in node.inputs]
+        inputs = [self.value(source, depth + 1, shape_of) if source else None for source in node.inputs]
         try:
             return OPERATORS[node.operator](OperatorCall(self.file, node.proto, node.attributes, inputs, position))
         except (ValueError, IndexError, TypeError, OverflowError) as problem:
