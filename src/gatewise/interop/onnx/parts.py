@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -138,12 +137,8 @@ def _stored_layer(node: OnnxNode, readers: _Readers) -> StoredLayer | None:
     kind = "linear layer"
     if after and activation is None:
         kind += f", whose output goes to {', '.join(dict.fromkeys(reader.operator for reader in after[:8]))}"
-    read_bias = partial(_read_bias, node.scope, bias) if bias else None
+    read_bias = (lambda: read_tensor(node.scope, bias).reshape(-1)) if bias else None
     return StoredLayer(matrix.name, kind, matrix.shape, matrix.read, read_bias, activation)
-
-
-def _read_bias(scope: OnnxScope, name: str) -> Array:
-    return read_tensor(scope, name).reshape(-1)
 
 
 @dataclass(frozen=True)

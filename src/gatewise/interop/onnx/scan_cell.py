@@ -6,7 +6,8 @@ side by side, and then split: one product with the weights of four gates is fast
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,6 +33,7 @@ from gatewise.symbolic.formula import (
     Sum,
     Symbol,
     add,
+    parts,
     rebuild,
     symbols,
 )
@@ -41,6 +43,7 @@ from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.symbols import C_PREV, H_PREV, C, H, X
 
 _ANY = "any gate"
+_GATE = re.compile("[ifgo](?=,|$)")  # the letter of a gate in what is below a symbol: f; u f; f,raw
 
 
 def fill_scan_body(body: Graph, p: Parameters, name: str) -> list[str]:
@@ -87,7 +90,7 @@ class _Translation:
 
     def _translate_shared(self, line: Assignment) -> bool:
         """Compute an LSTM quantity for all gates at once in ONNX, as far as its terms are alike; say whether it was."""
-        k = _split_subscript(line.left.sub)[1]
+        k = _gate_letter(line.left)
         assignments = self.program.assignments
         lines = [assignments.get(_symbol_of_gate(_any_gate(line.left), gate)) for gate in self.gates] if k else [None]
         terms = {gate: _sum_terms(twin) for gate, twin in zip(self.gates, lines, strict=False) if twin is not None}
@@ -194,7 +197,7 @@ class _Translation:
         if symbol in self.names:
             return self.names[symbol]
         if _any_gate(symbol) in self.together:
-            return self._gate_part(_any_gate(symbol), _split_subscript(symbol.sub)[1])
+            return self._gate_part(_any_gate(symbol), _gate_letter(symbol))
         # A parameter: of any gate, those of all gates side by side.
         array = self._stack_gates(symbol) if _ANY in symbol.sub else self.parameters[symbol]
         self.names[symbol] = self.body.constant(np.asarray(array).reshape(1, -1))
@@ -249,41 +252,31 @@ def _sum_terms(line: Assignment) -> tuple[Formula, ...]:
 
 def _any_gate(symbol: Symbol) -> Symbol:
     """Return the symbol that stands for a gate's symbol in all gates, such as W of any gate for W of f."""
-    before, k, after = _split_subscript(symbol.sub)
-    return replace(symbol, sub=f"{before}{_ANY}{after}") if k else symbol
+    return replace(symbol, sub=_GATE.sub(_ANY, symbol.sub))
 
 
 def _symbol_of_gate(symbol: Symbol, k: str) -> Symbol:
     return replace(symbol, sub=symbol.sub.replace(_ANY, k))
 
 
-def _split_subscript(sub: str) -> tuple[str, str, str]:
-    """Return the text before the letter of a gate, the letter, and the text after it."""
-    gate, comma, rest = sub.partition(",")
-    return (gate[:-1], gate[-1], comma + rest) if gate and gate[-1] in "ifgo" else (sub, "", "")
+def _gate_letter(symbol: Symbol) -> str:
+    """Return the letter of the gate that a cell's symbol belongs to; empty for any other."""
+    letter = _GATE.search(symbol.sub)
+    return letter[0] if letter else ""
 
 
 def _formula_of_any_gate(formula: Formula, k: str) -> Formula:
     """Return a gate's formula with the symbols of any gate in place of its own, to share ONNX nodes."""
 
     def generalise_symbol(node: Formula) -> Formula | None:
-        return _any_gate(node) if isinstance(node, Symbol) and _split_subscript(node.sub)[1] == k else None
+        return _any_gate(node) if isinstance(node, Symbol) and _gate_letter(node) == k else None
 
     return rebuild(formula, generalise_symbol)
 
 
-def _symbols_beside_matrices(formula: Formula) -> list[Symbol]:
-    """Return the symbols of a cell's formula except the vectors that matrices multiply: those may be of any size."""
-    beside: list[Symbol] = []
-
-    def collect_symbol(node: Formula) -> Formula | None:
-        """Note a symbol, or the matrix of a product alone; replace nothing but skip the product's vector."""
-        if isinstance(node, MatMul):
-            beside.extend(symbols(node.left))
-            return node
-        if isinstance(node, Symbol):
-            beside.append(node)
-        return None
-
-    rebuild(formula, collect_symbol)
-    return beside
+def _symbols_beside_matrices(formula: Formula) -> Iterator[Symbol]:
+    """Yield the symbols of a cell's formula except the vectors that matrices multiply: those may be of any size."""
+    if isinstance(formula, Symbol):
+        yield formula
+    for part in (formula.left,) if isinstance(formula, MatMul) else parts(formula):
+        yield from _symbols_beside_matrices(part)
