@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -25,10 +25,10 @@ from gatewise.interop import conventions
 from gatewise.interop.containers import pickled_arrays, pickles
 from gatewise.interop.containers.pickles import GlobalName, PickledObject
 from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM, check_options, held_layer, reading
+from gatewise.interop.stacks import stacked_layers
 from gatewise.interop.torch.described import describe_content
 from gatewise.layers import LSTM
-from gatewise.layers.stack import States
-from gatewise.network import SOFTMAX, Linear, Network
+from gatewise.network import Linear, Network
 from gatewise.parameters import Parameters, Variant
 from gatewise.records.step import State
 
@@ -142,15 +142,6 @@ def _read_activation(owner: Mapping[str, Any], allowed: Sequence[str]) -> str:
 # Layers
 
 
-@dataclass(frozen=True, eq=False)
-class _LSTMLayer:
-    """An LSTM layer: the cells of its directions, and their initial states."""
-
-    name: str
-    cells: tuple[Parameters, ...]
-    states: tuple[State, ...]
-
-
 class _NetworkLayers:
     """The layers of one network, by kind; in `chain` all in their order, for an unusable one the reason."""
 
@@ -159,7 +150,7 @@ class _NetworkLayers:
         self.lstms: list[StoredLSTM] = []
         self.parts: list[StoredLayer] = []
         self.refused: list[Refused] = []
-        self.chain: list[_LSTMLayer | Linear | str] = []
+        self.chain: list[StoredLSTM | Linear | str] = []
         budget.count(len(layers), "layers")
         for number, layer in enumerate(layers):
             name, kind = (f"{prefix}{number}" if prefix else "lstm"), _layer_class(layer)
@@ -168,16 +159,16 @@ class _NetworkLayers:
             except (GatewiseError, ValueError) as problem:
                 self.refused.append(Refused(name, str(problem)))
                 self.chain.append(f"{name} cannot be read: {problem}")
-        rows = [list(group) for isrow, group in groupby(self.chain, lambda item: isinstance(item, _LSTMLayer)) if isrow]
-        self.lstms += [_stored_lstm((row,), False) for group in rows for row in group]
-        if len(rows) == 1 and len(rows[0]) > 1:
+        runs = [[*run] for is_lstm, run in groupby(self.chain, lambda item: isinstance(item, StoredLSTM)) if is_lstm]
+        if len(runs) == 1 and len(self.lstms) > 1:
             with suppress(GatewiseError):  # layers of one direction and of two
-                self.lstms.append(_stored_lstm(rows[0], True))
+                self.lstms.append(replace(stacked_layers(self.lstms), stacked=True))
 
     def _add_layer(self, name: str, kind: str, layer: Any, budget: Budget) -> None:
         """Add a layer of madmom's to the network's chain: an LSTM, a linear layer, or a note on another kind."""
         if kind in ("LSTMLayer", "BidirectionalLayer"):
-            self.chain.append(_read_lstm_layer(name, layer, budget))
+            self.lstms.append(_read_lstm_layer(name, layer, budget))
+            self.chain.append(self.lstms[-1])
         elif kind == "FeedForwardLayer":
             linear = _read_linear(layer, budget)
             self.parts.append(held_layer(name, linear))
@@ -190,17 +181,8 @@ class _NetworkLayers:
             self.chain.append(f"{name} is of the class {class_name}")
 
 
-def _stored_lstm(rows: Sequence[Any], stacked: bool) -> StoredLSTM:
-    """Return LSTM layers of madmom's as one LSTM of a file, with their initial states unless those are zeros."""
-    name = " → ".join(row.name for row in rows)
-    states: States | None = None
-    if any(part.any() for row in rows for state in row.states for part in state):  # zeros are no state
-        states = tuple(tuple(State(state.h[None], state.c[None]) for state in row.states) for row in rows)
-    return StoredLSTM(name, LSTM.from_cells([row.cells for row in rows]), CONVENTION, name, (), states, stacked=stacked)
-
-
-def _read_lstm_layer(name: str, layer: Any, budget: Budget) -> _LSTMLayer:
-    """Return an LSTM layer of madmom's, of one direction or two, with its initial states."""
+def _read_lstm_layer(name: str, layer: Any, budget: Budget) -> StoredLSTM:
+    """Return an LSTM layer of madmom's, of one direction or two, with its initial states unless those are zeros."""
     attributes = _attributes(layer)
     cell_layers = (
         [layer] if _layer_class(layer) == "LSTMLayer" else [attributes.get("fwd_layer"), attributes.get("bwd_layer")]
@@ -214,13 +196,14 @@ def _read_lstm_layer(name: str, layer: Any, budget: Budget) -> _LSTMLayer:
     starts = tuple(
         State(
             *(
-                np.zeros(p.hidden_size, p.dtype) if start is None else np.broadcast_to(start, (p.hidden_size,))
+                np.zeros((1, p.hidden_size), p.dtype) if start is None else np.broadcast_to(start, (1, p.hidden_size))
                 for start in (_read_array(_attributes(cell_layer), key, budget) for key in ("init", "cell_init"))
             )
         )
         for cell_layer, p in zip(cell_layers, cells, strict=True)
     )
-    return _LSTMLayer(name, cells, starts)
+    state = (starts,) if any(part.any() for start in starts for part in start) else None
+    return StoredLSTM(name, LSTM.from_cells([cells]), CONVENTION, name, state=state)
 
 
 def _read_cell(layer: Any, budget: Budget) -> Parameters:
@@ -274,23 +257,20 @@ def _read_linear(layer: Any, budget: Budget) -> Linear:
     if weight is None or bias is None or weight.ndim not in (1, 2):
         raise FileError("its weights or its bias are missing, or no matrix")
     matrix = weight.reshape(len(weight), -1).T
-    name = (
-        "affine:1,0"
-        if attributes.get("activation_fn") is None
-        else _read_activation(attributes, tuple(ACTIVATIONS.values()))
-    )
-    activation = None if name == "affine:1,0" else SOFTMAX if name == "softmax" else name
+    activation = None
+    if attributes.get("activation_fn") is not None:
+        name = _read_activation(attributes, tuple(ACTIVATIONS.values()))
+        activation = None if name == "affine:1,0" else name
     return Linear(np.ascontiguousarray(matrix), np.broadcast_to(bias.reshape(-1), (len(matrix),)).copy(), activation)
 
 
 def _build_network(layers: _NetworkLayers) -> Network:
     """Return the whole network of a madmom pickle: LSTM layers, and linear ones after them."""
-    rows = [item for item in layers.chain if isinstance(item, _LSTMLayer)]
-    rest = layers.chain[len(rows) :]
-    if not rows or rows != layers.chain[: len(rows)] or not all(isinstance(item, Linear) for item in rest):
+    rows = [item for item in layers.chain if isinstance(item, StoredLSTM)]
+    head = [item for item in layers.chain if isinstance(item, Linear)]
+    if not rows or layers.chain != [*rows, *head]:
         odd = next((item for item in layers.chain if isinstance(item, str)), "LSTM layers do not come first in it")
         raise FileError(odd)
-    stored = _stored_lstm(rows, False)
+    stored = stacked_layers(rows)
     initial = stored.state and conventions.first_sequence(stored.state)
-    lstm = next((listed.lstm for listed in layers.lstms if listed.stacked or len(rows) == 1), stored.lstm)
-    return Network(lstm, head=[layer for layer in rest if isinstance(layer, Linear)] or None, initial=initial)
+    return Network(stored.lstm, head=head or None, initial=initial)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -112,8 +113,9 @@ def stacks_of(
             members.append(node)
         for members, stack in pieces:
             layers = [lstms[node] for node in members]
-            if len(members) > 1 and (combined := _combine_layers(layers, stack, inner_notes)) is not None:
-                stacks.setdefault(tuple(members), combined)
+            if len(members) > 1:
+                with suppress(GatewiseError):  # they do not fit each other
+                    stacks.setdefault(tuple(members), _combine_layers(layers, stack, inner_notes))
     return stacks
 
 
@@ -130,20 +132,34 @@ def _chains_of_lstms(below: Mapping[Node, Node], budget: Budget, tallest: int | 
             yield chain[::-1]
 
 
-def _combine_layers(layers: Sequence[StoredLSTM], stack: LayerStack, inner_notes: str) -> StoredLSTM | None:
-    """Return the LSTM of stacked LSTMs of a file, with their descriptions; None if the layers do not fit each other."""
-    try:
-        lstm = stack.lstm()
-    except GatewiseError:
-        return None
+def stacked_layers(layers: Sequence[StoredLSTM]) -> StoredLSTM:
+    """Return a file's LSTMs that read one another as one LSTM; GatewiseError if they do not fit each other."""
+    if len(layers) == 1:
+        return layers[0]
+    stack = LayerStack()
+    for layer in layers:
+        stack.add(layer.name, layer.lstm)
+    return _combine_layers(layers, stack)
+
+
+def _combine_layers(
+    layers: Sequence[StoredLSTM], stack: LayerStack, inner_notes: str | tuple[str, ...] = ()
+) -> StoredLSTM:
+    """Return the LSTM of stacked LSTMs of a file, with their descriptions and initial states.
+
+    Layers for which the file holds no state start from zeros, unless it holds none for any.
+    """
     first, last = layers[0], layers[-1]
+    states = [layer.state[0] for layer in layers if layer.state is not None]
+    batch = len(states[0][0].h) if states else 0
     notes = [note for layer in layers[:-1] for note in layer.notes if not note.startswith(inner_notes)]
     return replace(
         first,
         name=" → ".join(layer.name for layer in layers),
-        lstm=lstm,
+        lstm=stack.lstm(),
         where=", ".join(layer.where for layer in layers),
         notes=tuple(dict.fromkeys([*notes, *last.notes])),
+        state=tuple((layer.state or layer.lstm.zero_state(batch))[0] for layer in layers) if states else None,
         time_reversed=not stack.forward,
         warns=tuple(dict.fromkeys(text for layer in layers for text in layer.warns)),
         combines=tuple(layer.name for layer in layers),

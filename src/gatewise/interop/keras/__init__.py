@@ -15,7 +15,7 @@ from gatewise.files import storage
 from gatewise.interop.containers import hdf5, zips
 from gatewise.interop.keras import files
 from gatewise.interop.keras.capturing import capture
-from gatewise.interop.keras.live import lstm_of
+from gatewise.interop.keras.live import stored_lstm
 from gatewise.interop.keras.reading import contents
 from gatewise.interop.keras.states import read_state, write_state
 from gatewise.interop.keras.writing import write, write_gradients
@@ -61,4 +61,4 @@ def read(source: Any, name: str | None = None, **omitted: Any) -> LSTM:
         return contents(storage.readable(source), omitted).pick(name).lstm
     if omitted:
         raise OptionError(f"a live layer takes no options, but {', '.join(omitted)} is given")
-    return lstm_of(source, name)
+    return stored_lstm(source, name).lstm

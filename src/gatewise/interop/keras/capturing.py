@@ -12,8 +12,7 @@ from gatewise.arrays import Array
 from gatewise.errors import GatewiseError, OptionError
 from gatewise.interop.captured import Captured, difference
 from gatewise.interop.conventions import iterate_arrays
-from gatewise.interop.keras.config import masked_output
-from gatewise.interop.keras.live import import_keras, live_tensors, lstm_of, numbers, recurrent_layers
+from gatewise.interop.keras.live import import_keras, numbers, recurrent_layers, stored_lstm
 from gatewise.interop.keras.states import read_state, write_state
 from gatewise.layers import LSTM
 from gatewise.layers.merging import merge
@@ -62,7 +61,7 @@ def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
             before = _initial_states(layer, initial_state)
             result = original(sequences, initial_state=initial_state, mask=mask, **more)
             try:
-                trace, deviation, notes = _trace_call(layer, lstm_of(layer), numbers(sequences), before, mask, result)
+                trace, deviation, notes = _trace_call(layer, numbers(sequences), before, mask, result)
             except GatewiseError as problem:  # Keras would wrap it in many lines: it is raised after the run
                 problems.append(problem)
                 return result
@@ -97,17 +96,17 @@ def _initial_states(layer: Any, argument: Any) -> list[Array] | None:
 
 
 def _trace_call(
-    layer: Any, lstm: LSTM, x: Array, before: list[Array] | None, mask: Any, result: Any
+    layer: Any, x: Array, before: list[Array] | None, mask: Any, result: Any
 ) -> tuple[LSTMTrace, float, tuple[str, ...]]:
     """Return the trace of a Keras layer's call, its difference from the layer's result, and notes on both."""
-    described, _, version = live_tensors(layer)
-    valid = None
+    stored = stored_lstm(layer)
+    lstm, valid = stored.lstm, None
     if (steps := next(iterate_arrays(mask), None)) is not None:
         valid = np.asarray(import_keras().ops.convert_to_numpy(steps)).astype(bool).T
     state = None if before is None else read_state(before, lstm)
-    trace = lstm.trace(x.swapaxes(0, 1), state, mask=valid, masked_output=masked_output(described, version))
+    trace = lstm.trace(x.swapaxes(0, 1), state, mask=valid, masked_output=stored.masked_output or "zeros")
     returned = [numbers(array) for array in iterate_arrays(result)]
-    inner = layer.forward_layer if described.kind == "Bidirectional" else layer
+    inner = layer.forward_layer if lstm.bidirectional else layer
     outputs = 2 if lstm.bidirectional and lstm.merge[-1] == "none" else 1
     expected, notes = _keras_outputs(lstm, trace, inner), []
     if layer.return_state:

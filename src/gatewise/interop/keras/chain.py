@@ -5,7 +5,7 @@ Only its last layer may add the input of the model: a skip connection.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gatewise.activations import Activation
@@ -25,15 +25,9 @@ ACTIVATIONS = ("Activation", "Softmax", "ReLU", "LeakyReLU", "ELU")  # layers th
 RECURRENT = ("LSTM", "CuDNNLSTM", "RNN", "Bidirectional")
 
 
-def network(
-    root: Layer,
-    version: Version,
-    lstms: Sequence[StoredLSTM],
-    parts: Sequence[StoredLayer],
-    refused: Sequence[Refused],
-) -> Network:
+def network(new_builder: Callable[[], Builder], root: Layer) -> Network:
     """Return the network that a Keras configuration describes; a layer that no `Network` has is refused by name."""
-    builder = Builder(version, lstms, parts, refused)
+    builder = new_builder()
     for name, layer, added in _layers_in_order(root, "", True):
         if layer.kind in RECURRENT and layer.forward_layer.flag("return_state"):
             raise FileError(f"{name!r} ({with_article(layer.kind)}) also returns its states")
@@ -49,7 +43,7 @@ def _layers_in_order(model: Layer, prefix: str, at_start: bool) -> list[tuple[st
     if not model.is_keras:
         raise FileError(f"{model.name!r} is a model of a custom class, whose code is not in the file")
     children = [child for _, child in model.children]
-    ordered, adds = (children, set[Layer]()) if model.kind == "Sequential" else _follow_back(model, children, at_start)
+    ordered, adds = (children, set[Layer]()) if model.kind == "Sequential" else _chain_of(model, children, at_start)
     chain: list[tuple[str, Layer, bool]] = []
     for child in ordered:
         name = f"{prefix}/{child.name}" if prefix else child.name
@@ -58,67 +52,55 @@ def _layers_in_order(model: Layer, prefix: str, at_start: bool) -> list[tuple[st
     return chain
 
 
-def _follow_back(model: Layer, children: Sequence[Layer], at_start: bool) -> tuple[list[Layer], set[Layer]]:
-    """Return a functional Keras model's layers from its input to its output, if each has just one before it.
+def _chain_of(model: Layer, children: Sequence[Layer], at_start: bool) -> tuple[list[Layer], set[Layer]]:
+    """Return a functional Keras model's layers from its input to its output, if each reads the one before it alone.
 
-    The layers that also add the input of the model are returned as well.
+    Keras lists a layer after all that it reads. Identities at the input are left out. The layers that also add the
+    input of the model are returned as well.
     """
-    by_name = {child.name: child for child in children}
-    if len(by_name) != len(children):
+    layers = [child for child in children if child.kind not in MASK_MAKERS]
+    sources_of = {layer.name: _source_layers(layer) for layer in layers}
+    if len(sources_of) != len(layers):
         raise FileError("two of its layers have the same name")
-    ends = {name for name, _ in outputs_in(model.config.get("output_layers"))}
-    starts = {name for name, _ in outputs_in(model.config.get("input_layers"))}
+    ends, starts = (
+        {name for name, _ in outputs_in(model.config.get(key))} for key in ("output_layers", "input_layers")
+    )
     if len(ends) != 1 or len(starts) != 1:
         raise FileError(f"it has {len(starts)} inputs and {len(ends)} outputs; a network has one of each")
-    name, chain = ends.pop(), dict[Layer, None]()
-    adds, on_skip_path = set[Layer](), set[Layer]()
-    while True:
-        layer = by_name.get(name)
-        if layer is None or layer in chain:
-            raise FileError(f"its layers do not connect an input with {next(iter(chain)).name if chain else name!r}")
-        chain[layer] = None
-        sources = _source_layers(layer)
-        if not sources:
-            break
-        if len(sources) == 2 and layer.kind == "Add" and layer.is_keras and at_start:
-            paths = [_identities_from_input(by_name, source) for source in sources]
-            if sum(path is not None for path in paths) == 1:
-                adds.add(layer)
-                on_skip_path |= {identity for path in paths for identity in path or ()}
-                sources = tuple(source for source, path in zip(sources, paths, strict=True) if path is None)
-        if len(sources) > 1:
-            raise FileError(
-                f"{layer.name!r} ({with_article(layer.kind)}) has {len(sources)} inputs; a network has no branches"
-            )
-        name = sources[0]
-    for child in children:
-        if child not in chain and child not in on_skip_path and child.kind not in MASK_MAKERS:
-            raise FileError(
-                f"{child.name!r} ({with_article(child.kind)}) is not between its input and its output; a network has no"
-                " branches"
-            )
+    end = ends.pop()
+    entries: dict[str, Layer] = {}  # the layers whose output is the input of the model
+    source_of: dict[str, str | None] = {}  # of every other layer, the one that it reads; None for an entry
+    adds = set[Layer]()
+    for layer in layers:
+        sources = sources_of[layer.name]
+        others = [source for source in sources if source not in entries]
+        if is_identity(layer) and not others:
+            entries[layer.name] = layer
+            continue
+        if at_start and layer.is_keras and layer.kind == "Add" and (len(sources), len(others)) == (2, 1):
+            adds.add(layer)
+        elif len(sources) > 1:
+            label = f"{layer.name!r} ({with_article(layer.kind)})"
+            raise FileError(f"{label} has {len(sources)} inputs; a network has no branches")
+        source_of[layer.name] = others[0] if others else None
+    chain: list[Layer] = []
+    last: str | None = None
+    for layer in (layer for layer in layers if layer.name not in entries):
+        if source_of[layer.name] != last or last == end:
+            label = f"{layer.name!r} ({with_article(layer.kind)})"
+            raise FileError(f"{label} is not between its input and its output; a network has no branches")
+        chain.append(layer)
+        last = layer.name
+    if end != last and (chain or end not in entries):
+        raise FileError(f"its layers do not connect an input with {end!r}")
     computed = mask_operations(children, chain)
-    for layer in chain:
+    for layer in (*entries.values(), *chain):
         for call in calls(layer):
             mask = call.arguments.get("mask")
             masks = tensors(mask)
             if mask is not None and (len(masks) != 1 or masks[0] not in computed):
                 raise FileError(f"{layer.name!r} ({with_article(layer.kind)}) is given an explicit mask")
-    return list(chain)[::-1], adds
-
-
-def _identities_from_input(by_name: Mapping[str, Layer], name: str) -> list[Layer] | None:
-    """Return the layers from a Keras model's input to a layer of it, if all of them are identities."""
-    path: list[Layer] = []
-    while (layer := by_name.get(name)) is not None and is_identity(layer) and layer not in path:
-        path.append(layer)
-        sources = _source_layers(layer)
-        if not sources:
-            return path
-        if len(sources) > 1:
-            break
-        name = sources[0]
-    return None
+    return chain, adds
 
 
 def _source_layers(layer: Layer) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from gatewise.activations import KINDS, SIGMOID, TANH, Activation
@@ -23,13 +23,7 @@ LAYER = 1000  # bytes that a layer takes
 
 def clean(name: object) -> str:
     """Return a name from a Keras file as text that fits on a line; a value of another type is described."""
-    text = (
-        name
-        if isinstance(name, str)
-        else str(name)
-        if name is None or isinstance(name, (int, float))
-        else describe(name)
-    )
+    text = str(name) if name is None or isinstance(name, (str, int, float)) else describe(name)
     return "".join(letter if letter.isprintable() else "?" for letter in text[:LONGEST])
 
 
@@ -221,7 +215,9 @@ def model(config: Any, budget: Budget) -> Layer:
 
 def _parse_layer(described: Any, depth: int, budget: Budget, trainable: bool = True) -> Layer:
     """Return the layer that a Keras configuration describes, with the layers in it; `depth` are around it."""
-    _charge_layer(budget, depth)
+    budget.count(1, "layers")
+    budget.work(30, "its layers")
+    budget.hold(LAYER + LONGEST * depth, 1, "its layers")  # with the names of the layers around it
     if depth > DEEPEST:
         raise FileError(f"its configuration nests more than {DEEPEST} layers")
     if not isinstance(described, dict) or not isinstance(described.get("class_name"), str):
@@ -251,12 +247,12 @@ def _parse_layer(described: Any, depth: int, budget: Budget, trainable: bool = T
             add("layers", inner)
     elif kind == "Bidirectional":
         add("forward_layer", config.get("layer"))
-        backward = config.get("backward_layer")
-        if backward is None:
-            twin = _mirrored_layer(children[0][1], depth, budget)
-        else:
-            twin = _parse_layer(backward, depth + 1, budget)
-        children.append(("backward_layer", twin))
+        backward, forward = config.get("backward_layer"), children[0][1]
+        if backward is None:  # the same layer, with weights of its own, the other way round
+            name_of_twin = f"backward_{forward.name.removeprefix('forward_')}"
+            own = {"go_backwards": not forward.flag("go_backwards"), "name": name_of_twin}
+            backward = config["layer"] | {"config": forward.config | own}
+        add("backward_layer", backward)
     elif kind == "RNN":
         add("cell", config.get("cell"))
     elif kind == "StackedRNNCells":
@@ -269,28 +265,6 @@ def _parse_layer(described: Any, depth: int, budget: Budget, trainable: bool = T
         add("layer", config["layer"])
     inbound = described.get("inbound_nodes")
     return Layer(clean(name or kind.lower()), clean(kind), config, is_keras, tuple(children), inbound, trainable)
-
-
-def _charge_layer(budget: Budget, depth: int) -> None:
-    """Charge a Keras layer to the budget, with the names of the layers around it."""
-    budget.count(1, "layers")
-    budget.work(30, "its layers")
-    budget.hold(LAYER + LONGEST * depth, 1, "its layers")
-
-
-def _mirrored_layer(forward: Layer, depth: int, budget: Budget) -> Layer:
-    """Return the backward layer of a Keras Bidirectional that describes only the forward one."""
-    name = f"backward_{forward.name.removeprefix('forward_')}"
-    config = forward.config | {"go_backwards": not forward.flag("go_backwards"), "name": name}
-    _charge_layer(budget, depth)
-    twins = tuple((attribute, _copied_layer(child, depth, budget)) for attribute, child in forward.children)
-    return Layer(name, forward.kind, config, forward.is_keras, twins, None, forward.trainable)
-
-
-def _copied_layer(layer: Layer, depth: int, budget: Budget) -> Layer:
-    """Return a copy of a Keras layer and of the layers in it, each of which has weights of its own."""
-    _charge_layer(budget, depth)
-    return replace(layer, children=tuple((name, _copied_layer(child, depth, budget)) for name, child in layer.children))
 
 
 def compute_type(layer: Layer) -> str:

@@ -11,11 +11,11 @@ from gatewise.arrays import Array
 from gatewise.errors import FileError, GatewiseError, OptionError, ShapeError, importing, join_names, reason
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.tensors import to_float
+from gatewise.interop.contents import StoredLSTM
 from gatewise.interop.keras.bare_weights import Options
 from gatewise.interop.keras.config import Layer, Version, model
 from gatewise.interop.keras.layer_graph import OUTSIDE, LayerNode
 from gatewise.interop.keras.lstm_layers import configured_lstm
-from gatewise.layers import LSTM
 
 LARGE = 2**30  # bytes of a file that may cost as much as any live layer
 
@@ -89,7 +89,7 @@ def recurrent_layers(source: Any) -> dict[str, list[Any]]:
     return layers
 
 
-def model_layer(source: Any, name: str | None) -> Any:
+def _model_layer(source: Any, name: str | None) -> Any:
     """Return the given live Keras LSTM layer, or the named one of a model; without a name, the only one."""
     keras = import_keras()
     if not isinstance(source, keras.layers.Layer):
@@ -104,7 +104,7 @@ def model_layer(source: Any, name: str | None) -> Any:
     return layers[0]
 
 
-def live_tensors(layer: Any) -> tuple[Layer, dict[Layer, tuple[Any, ...]], Version]:
+def _live_tensors(layer: Any) -> tuple[Layer, dict[Layer, tuple[Any, ...]], Version]:
     """Return a live Keras layer as a configuration, with the weights of its cells and its version."""
     keras = import_keras()
     version = Version.parse(keras.__version__)
@@ -139,12 +139,11 @@ def _require_keras_activations(name: str, cell: Any, described: Layer) -> None:
             raise OptionError(f"cannot read {name!r}: its {kind} {word!r} is a custom function")
 
 
-def lstm_of(source: Any, name: str | None = None) -> LSTM:
-    """Return the LSTM of a live Keras layer, or of one in a model; see `gatewise.interop.keras.read`."""
-    described, bound, version = live_tensors(model_layer(source, name))
+def stored_lstm(source: Any, name: str | None = None) -> StoredLSTM:
+    """Return the LSTM of a live Keras layer, or of one in a model, as that of a file."""
+    described, bound, version = _live_tensors(_model_layer(source, name))
+    node, options = LayerNode(described.name, described, OUTSIDE), Options({}, version, Budget(LARGE))
     try:
-        return configured_lstm(
-            LayerNode(described.name, described, OUTSIDE), bound, Options({}, version, Budget(LARGE))
-        ).lstm
+        return configured_lstm(node, bound, options)
     except (FileError, ShapeError) as problem:
         raise OptionError(f"cannot read {described.name!r}: {problem}") from None

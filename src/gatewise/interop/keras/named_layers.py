@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gatewise.errors import FileError
-from gatewise.interop.contents import JoinedNetwork, StoredLayer, StoredLSTM
+from gatewise.interop.contents import JoinedNetwork
 from gatewise.interop.keras.chain import Builder
-from gatewise.interop.keras.config import Version
 from gatewise.interop.keras.layer_graph import LayerNode, is_identity, is_recurrent
 from gatewise.showing import with_article
 
@@ -22,10 +21,8 @@ class NamedNodes:
 
 
 def network(
+    new_builder: Callable[[], Builder],
     nodes: NamedNodes,
-    version: Version,
-    lstms: Sequence[StoredLSTM],
-    parts: Sequence[StoredLayer],
     name: str,
     embedding: str | None,
     head: str | None,
@@ -35,8 +32,7 @@ def network(
 
     Layers that are not connected, and what a `Network` cannot express between them, are refused.
     """
-    rows = nodes.recurrent[name]
-    builder = Builder(version, lstms, parts, ())
+    builder, rows = new_builder(), nodes.recurrent[name]
     used = {name for name, node in nodes.others.items() if is_identity(node.layer)}
     if embedding is not None:
         _add_embedding(builder, nodes.others[embedding], rows[0], used)

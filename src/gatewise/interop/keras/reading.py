@@ -55,17 +55,16 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     name = os.fspath(path)
     check_options(name, omitted, OPTIONS)
     with reading(name), files.open_source(Path(path)) as source:
-        version = Version.parse(source.version)
-        options = Options(omitted, version, source.budget)
+        options = Options(omitted, Version.parse(source.version), source.budget)
         config = source.config
         if config is None and "config" in omitted:
             options.used.add("config")
             config = _read_config(omitted["config"], source)
-            if not version.numbers and isinstance(config, dict) and isinstance(config.get("keras_version"), str):
-                version = options.version = Version.parse(config["keras_version"])
+            if not options.version.numbers and isinstance(config.get("keras_version"), str):
+                options.version = Version.parse(config["keras_version"])
         root = None if config is None else model(config, source.budget)
-        if config is not None and not version.numbers:
-            version = options.version = _version_by_words(root, config)
+        if root is not None and not options.version.numbers:
+            options.version = _version_by_words(root, config)
         if root is not None and root.holds_layers:
             lstms, parts, refused, nodes = _configured_layers(source, options, root)
         elif source.layers is not None:  # weights alone, or a class whose code is not in the file
@@ -74,18 +73,18 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
             lstms, parts, refused = recognise_tree(options, source.tree)
     options.require_used(name)
     kinds = {"keras": "model", "h5": "model in HDF5", "weights": "weights alone", "tree": "weights alone"}
-    label = f"{version}, {kinds[source.kind]}"
+    label = f"{options.version}, {kinds[source.kind]}"
     if root is None or not root.holds_layers:
         return Contents(name, label, lstms, parts, refused)
-    network = partial(chain.network, root, version, lstms, parts, refused)
-    joined = partial(named_layers.network, nodes, version, lstms, parts)
+    new_builder = partial(chain.Builder, options.version, lstms, parts, refused)
+    network, joined = partial(chain.network, new_builder, root), partial(named_layers.network, new_builder, nodes)
     if root.name == MODEL and lstms and lstms[-1].stacked:  # gatewise wrote it as one LSTM
         nodes.recurrent["lstm"] = nodes.recurrent[lstms[-1].name]
         lstms = (replace(lstms[-1], name="lstm", stacked=False, time_reversed=False),)
     return Contents(name, label, lstms, parts, refused, network, joined=joined)
 
 
-def _read_config(path: Any, source: Source) -> Any:
+def _read_config(path: Any, source: Source) -> dict[str, Any]:
     """Return a Keras model's configuration out of another file than its weights."""
     if not isinstance(path, (str, os.PathLike)):
         raise OptionError(f"config must be the path of a file with a model's configuration, not {path!r}")
@@ -102,12 +101,12 @@ def _read_config(path: Any, source: Source) -> Any:
     return config
 
 
-def _version_by_words(root: Layer | None, config: Any) -> Version:
+def _version_by_words(root: Layer, config: Mapping[str, Any]) -> Version:
     """Return the generation of a Keras file that does not state its version, by its configuration's words."""
-    if isinstance(config, dict) and "module" in config:
+    if "module" in config:
         return Version(None, (3,))
-    leaves = [] if root is None else [leaf.config for leaf in root.leaves()]
-    return Version(None, (1,)) if any("inner_activation" in leaf for leaf in leaves) else Version(None, (2, 4))
+    first = any("inner_activation" in leaf.config for leaf in root.leaves())
+    return Version(None, (1,) if first else (2, 4))
 
 
 def _configured_layers(

@@ -39,7 +39,7 @@ from gatewise.records.labels import Labels
 CONFIG = "config.yml"
 WEIGHTS = re.compile(r"model_epoch([0-9]{1,9})\.pt")
 MOST_FILES = 100_000  # of the folder, that are looked at
-CELL = re.compile(r"cell\.([wb])_(ih|hh)")  # the parameters of customlstm
+CELL = re.compile(r"\Acell\.([wb])_(ih|hh)\Z")  # the parameters of customlstm, which have PyTorch's names otherwise
 KINDS = {"w": "weight", "b": "bias"}
 HEAD = "head.net.0"
 # Where the layers of embeddings are; older versions had one of dynamic inputs alone.
@@ -105,14 +105,16 @@ def _read_run(
     name: str, folder: Path, weights: Path, config: Config, budget: Budget, stack: ExitStack, epoch: int
 ) -> Contents:
     """Return the contents of a NeuralHydrology run: its LSTM, and the network with its scaling."""
-    with open(documents.file_within(folder, weights.name), "rb") as file:
-        head = file.read(16)
+    file = documents.file_within(folder, weights.name)
     try:
-        archive = open_file(weights, head, budget, stack)
+        archive = open_file(file, budget, stack)
     except FileError as problem:
         raise FileError(f"{weights.name}: {problem}") from None
     place = LSTMS[config.model]
-    tensors: Tensors = {_pytorch_name(key): tensor for key, tensor in archive.tensors.items()}
+    tensors: Tensors = {
+        CELL.sub(lambda match: f"cell.{KINDS[match[1]]}_{match[2]}", key): tensor
+        for key, tensor in archive.tensors.items()
+    }
     lstms, layers, refused = group_tensors(tensors)
     matching = [lstm_in_file for lstm_in_file in lstms if lstm_in_file.name == place]
     if len(lstms) + len(refused) != 1 or not matching:
@@ -130,12 +132,6 @@ def _read_run(
         network=lambda: network,
         calls=(*archive.calls, *scales.calls),
     )
-
-
-def _pytorch_name(name: str) -> str:
-    """Return PyTorch's name of a customlstm parameter; other names are unchanged."""
-    match = CELL.fullmatch(name)
-    return name if match is None else f"cell.{KINDS[match[1]]}_{match[2]}"
 
 
 def _with_conventions(stored: StoredLSTM, config: Config, file: str) -> StoredLSTM:

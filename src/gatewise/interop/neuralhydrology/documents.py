@@ -57,7 +57,7 @@ def read_yaml(path: Path, budget: Budget) -> Any:
     if _bracket_depth(text) > DEEPEST:
         raise FileError("its YAML is nested too deeply")
     try:
-        return _NodeValues().value_of(yaml.compose(text, Loader=yaml.BaseLoader))
+        return _value_of(yaml.compose(text, Loader=yaml.BaseLoader), {})
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         where = "" if mark is None else f"line {mark.line + 1}: "
@@ -77,38 +77,33 @@ def _bracket_depth(text: str) -> int:
     return int(np.cumsum(opened - closed).max(initial=0))
 
 
-class _NodeValues:
-    """The values of nodes; a node that several aliases name has one value."""
+def _value_of(node: Any, values: dict[int, Any]) -> Any:
+    """Return the value of a YAML node: a scalar, a list or a dictionary; tags and repeated keys are refused.
 
-    def __init__(self) -> None:
-        self.values: dict[int, Any] = {}
-
-    def value_of(self, node: Any) -> Any:
-        """Return the value of a YAML node: a scalar, a list or a dictionary; tags and repeated keys are refused."""
-        if node is None:
-            return None
-        if id(node) in self.values:
-            return self.values[id(node)]
-        kind = node.tag.removeprefix(PLAIN)
-        if kind not in KINDS:
-            raise FileError(f"its YAML has the tag {shown(node.tag, 60)!r} in line {node.start_mark.line + 1}")
-        if node.id == "scalar":
-            return parse_scalar(node.value) if node.style is None else node.value
-        if node.id == "sequence":
-            items: list[Any] = []
-            self.values[id(node)] = items
-            items += map(self.value_of, node.value)
-            return items
-        entries: dict[str, Any] = {}
-        self.values[id(node)] = entries
-        for key, value in node.value:
-            if key.id != "scalar" or key.value == "<<":
-                raise FileError(f"its YAML has a key that is no name in line {key.start_mark.line + 1}")
-            if key.value in entries:
-                line = key.start_mark.line + 1
-                raise FileError(f"its YAML has the key {shown(key.value, 60)!r} twice, the second time in line {line}")
-            entries[key.value] = self.value_of(value)
-        return entries
+    `values` has those of the nodes so far: a node that several aliases name has one value.
+    """
+    if node is None:
+        return None
+    if id(node) in values:
+        return values[id(node)]
+    kind = node.tag.removeprefix(PLAIN)
+    if kind not in KINDS:
+        raise FileError(f"its YAML has the tag {shown(node.tag, 60)!r} in line {node.start_mark.line + 1}")
+    if node.id == "scalar":
+        return parse_scalar(node.value) if node.style is None else node.value
+    if node.id == "sequence":
+        items = values[id(node)] = list[Any]()
+        items += (_value_of(item, values) for item in node.value)
+        return items
+    entries = values[id(node)] = dict[str, Any]()
+    for key, value in node.value:
+        line = key.start_mark.line + 1
+        if key.id != "scalar" or key.value == "<<":
+            raise FileError(f"its YAML has a key that is no name in line {line}")
+        if key.value in entries:
+            raise FileError(f"its YAML has the key {shown(key.value, 60)!r} twice, the second time in line {line}")
+        entries[key.value] = _value_of(value, values)
+    return entries
 
 
 def parse_scalar(text: str) -> str | int | float | bool | None:

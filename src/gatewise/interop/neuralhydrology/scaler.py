@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +77,8 @@ def read_scaler(folder: Path, budget: Budget) -> Scaler:
     budget.hold(path.stat().st_size, 1, "its scaler")
     calls: dict[str, None] = {}
     content = pickles.read_pickle(io.BytesIO(path.read_bytes()), budget, calls)
-    reader = _PickledTables(budget)
-    return Scaler(_read_tables(content, reader.series, reader.dataset), tuple(calls))
+    tables = _read_tables(content, partial(_pickled_series, budget), partial(_pickled_dataset, budget))
+    return Scaler(tables, tuple(calls))
 
 
 def _read_tables(content: Any, series: Any, dataset: Any) -> dict[str, Numbers]:
@@ -120,41 +121,36 @@ def _read_number(name: str, value: Any) -> float:
 # Pickles.
 
 
-class _PickledTables:
-    """The numbers of the objects of pandas and xarray in a pickle, by their names."""
+def _pickled_series(budget: Budget, node: Any) -> Numbers:
+    """Return the numbers of a pickled pandas Series: its manager's state begins with the index and the values."""
+    state: Any = _require_class(node, "Series").state
+    manager_state: Any = _require_class(state.get("_mgr", state.get("_data")), "SingleBlockManager").state
+    index, values = manager_state[0][0], manager_state[1][0]
+    _, about = _require_class(index, "_new_Index").args
+    names = _read_texts(about["data"])
+    return {name: float(value) for name, value in zip(names, _numbers_of(values, budget), strict=True)}
 
-    def __init__(self, budget: Budget) -> None:
-        self.budget = budget
 
-    def series(self, node: Any) -> Numbers:
-        """Return the numbers of a pickled pandas Series: its manager's state begins with the index and the values."""
-        state: Any = _require_class(node, "Series").state
-        manager_state: Any = _require_class(state.get("_mgr", state.get("_data")), "SingleBlockManager").state
-        index, values = manager_state[0][0], manager_state[1][0]
-        _, about = _require_class(index, "_new_Index").args
-        names = _read_texts(about["data"])
-        numbers = self._numbers_of(values)
-        return {name: float(value) for name, value in zip(names, numbers, strict=True)}
+def _pickled_dataset(budget: Budget, node: Any) -> Numbers:
+    """Return the numbers of a pickled xarray Dataset of scalars, by name."""
 
-    def dataset(self, node: Any) -> Numbers:
-        """Return the numbers of a pickled xarray Dataset of scalars, by name."""
+    def slot_values(wrapper: Any, kind: str) -> Any:
+        state: Any = _require_class(wrapper, kind).state
+        return state[1]  # what its slots hold; there is no dictionary of its own
 
-        def slot_values(wrapper: Any, kind: str) -> Any:
-            state: Any = _require_class(wrapper, kind).state
-            return state[1]  # what its slots hold; there is no dictionary of its own
+    values = {}
+    for name, variable in slot_values(node, "Dataset")["_variables"].items():
+        (value,) = _numbers_of(slot_values(variable, "Variable")["_data"], budget)
+        values[name] = float(value)
+    return values
 
-        values = {}
-        for name, variable in slot_values(node, "Dataset")["_variables"].items():
-            (value,) = self._numbers_of(slot_values(variable, "Variable")["_data"])
-            values[name] = float(value)
-        return values
 
-    def _numbers_of(self, node: Any) -> Any:
-        """Return the numbers of a pickled NumPy array in one axis."""
-        tensor = describe_array(node, self.budget) if isinstance(node, PickledObject) else None
-        if tensor is None:
-            raise ValueError("it is no array")
-        return tensor.array().reshape(-1)
+def _numbers_of(node: Any, budget: Budget) -> Any:
+    """Return the numbers of a pickled NumPy array in one axis."""
+    tensor = describe_array(node, budget) if isinstance(node, PickledObject) else None
+    if tensor is None:
+        raise ValueError("it is no array")
+    return tensor.array().reshape(-1)
 
 
 def _require_class(node: Any, name: str) -> PickledObject:

@@ -16,7 +16,6 @@ from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope
 from gatewise.interop.onnx.sizes import Sizes
 from gatewise.interop.stacks import LayerStack, stacks_of
 from gatewise.layers import LSTM
-from gatewise.layers.stack import States
 
 TALLEST = 256  # layers of a stack
 STEPS = 50  # of work that looking at one name takes
@@ -99,10 +98,10 @@ class LstmGraph:
             stack.merges[-2] = self._below[node].merge or "concat"
 
     def _with_graph_names(self, nodes: Sequence[OnnxNode], lstm: StoredLSTM) -> StoredLSTM:
-        """Return an LSTM with its inputs' and outputs' names in the ONNX graph; a stack also with its initial state."""
+        """Return an LSTM with its names in the ONNX graph; a stack without a state if a layer starts from an input."""
         graph = names_of(nodes, lstm.lstm, self.results[nodes[-1]], self.outputs, self._finals, self._sizes)
-        state = lstm.state if len(nodes) == 1 else _stack_state([self.singles[node] for node in nodes])
-        return replace(lstm, graph=graph, state=state)
+        starts_outside = len(nodes) > 1 and any(note.startswith(OUTSIDE) for note in lstm.notes)
+        return replace(lstm, graph=graph, state=None if starts_outside else lstm.state)
 
 
 def _starts_from_lstm(node: OnnxNode, lstms: Mapping[OnnxNode, StoredLSTM], budget: Budget) -> bool:
@@ -123,15 +122,3 @@ def _starts_from_lstm(node: OnnxNode, lstms: Mapping[OnnxNode, StoredLSTM], budg
         if source.node.operator not in ("Shape", "Size"):  # of which only sizes are used
             names_left += [(source.node.scope, name) for name in source.node.inputs if name]
     return bool(names_left)
-
-
-def _stack_state(layers: Sequence[StoredLSTM]) -> States | None:
-    """Return the initial state of a stack of ONNX LSTMs; layers for which the file holds none start from zeros.
-
-    None if no layer has a state in the file, or one starts from an input of the graph.
-    """
-    states = [layer.state[0] for layer in layers if layer.state is not None]
-    if not states or any(note.startswith(OUTSIDE) for layer in layers for note in layer.notes):
-        return None
-    batch = len(states[0][0].h)
-    return tuple((layer.state or layer.lstm.zero_state(batch))[0] for layer in layers)

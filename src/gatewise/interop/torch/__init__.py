@@ -79,7 +79,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     with ExitStack() as stack:
         stack.callback(budget.end)
         with reading(name):
-            archive = (open_index if is_index(head) else open_file)(Path(path), head, budget, stack)
+            archive = (open_index if is_index(head) else open_file)(Path(path), budget, stack)
         lstms, layers, refused = group_tensors(archive.tensors, archive.classes, archive.batch_first)
     count = len(archive.tensors)
     names = join_names((shown(name, 60) for name in archive.tensors), most=4)

@@ -52,8 +52,9 @@ class TorchFile:
     content: str = ""  # of a pickle, in words
 
 
-def open_file(path: Path, head: bytes, budget: Budget, stack: ExitStack) -> TorchFile:
+def open_file(path: Path, budget: Budget, stack: ExitStack) -> TorchFile:
     """Return the tensors of a PyTorch or safetensors file, by its first bytes; it stays open until `stack` ends."""
+    head = _bytes_at(path, 0, 16)
     if is_safetensors(head):
         return TorchFile("safetensors", _read_safetensors(path, budget))
     if head.startswith(b"PK"):

@@ -152,18 +152,10 @@ def _build_lstm(tensors: Mapping[str, Tensor | Array], names: Mapping[Key, str])
     biased = {(layer, reverse) for kind, layer, reverse in names if kind.startswith("bias")}
     if biased and (without_bias := sorted(keys - biased)):
         raise FileError(f"bias_ih{_layer_suffix(*without_bias[0])} is missing")
-    notes: list[str] = []
+    notes = [] if biased else ["it has no biases: they are zeros"]
     dtypes: set[str] = set()
-    rows = []
-    for layer in layers:
-        rows.append(
-            [
-                _cell_parameters(tensors, names, layer, reverse, dtypes)
-                for reverse in ((False, True) if bidirectional else (False,))
-            ]
-        )
-    if not any(kind.startswith("bias") for kind, _, _ in names):
-        notes.append("it has no biases: they are zeros")
+    directions = (False, True) if bidirectional else (False,)
+    rows = [[_cell_parameters(tensors, names, layer, reverse, dtypes) for reverse in directions] for layer in layers]
     if half_types := dtypes & {"<f2", "bf16"}:
         stored = "bfloat16" if "bf16" in half_types else "float16"
         notes.append(f"it is stored in {stored} and read as float32, which changes no number")
@@ -197,17 +189,10 @@ def _cell_parameters(
         except FileError as problem:
             raise FileError(f"{name}: {problem}") from None
 
-    biases = [kind for kind in ("bias_ih", "bias_hh") if (kind, layer, reverse) in names]
-    if len(biases) == 1:
-        array("bias_hh" if biases == ["bias_ih"] else "bias_ih")  # says that it is missing
-    projected = ("weight_hr", layer, reverse) in names
-    return conventions.parameters(
-        "pytorch",
-        array("weight_ih"),
-        array("weight_hh"),
-        [array(kind) for kind in biases],
-        projection=array("weight_hr") if projected else None,
-    )
+    kinds = ("bias_ih", "bias_hh")  # both, or neither
+    biases = [array(kind) for kind in kinds] if any((kind, layer, reverse) in names for kind in kinds) else []
+    projection = array("weight_hr") if ("weight_hr", layer, reverse) in names else None
+    return conventions.parameters("pytorch", array("weight_ih"), array("weight_hh"), biases, projection=projection)
 
 
 def _other_layers(tensors: Mapping[str, Tensor | Array], groups: Mapping[str, object]) -> tuple[StoredLayer, ...]:
@@ -222,15 +207,8 @@ def _other_layers(tensors: Mapping[str, Tensor | Array], groups: Mapping[str, ob
             parts.append(StoredLayer(prefix, "convolution or the like", tuple(tensor.shape)))
             continue
         bias = tensors.get(name.removesuffix("weight") + "bias")
-        has_bias = bias is not None and tuple(bias.shape) == (tensor.shape[0],)
-        kind = "linear layer" if has_bias else "embedding or linear layer without bias"
-        parts.append(
-            StoredLayer(
-                prefix,
-                kind,
-                tuple(tensor.shape),
-                partial(numbers_of, tensor),
-                partial(numbers_of, bias) if has_bias and bias is not None else None,
-            )
-        )
+        kind, read_bias = "embedding or linear layer without bias", None
+        if bias is not None and tuple(bias.shape) == (tensor.shape[0],):
+            kind, read_bias = "linear layer", partial(numbers_of, bias)
+        parts.append(StoredLayer(prefix, kind, tuple(tensor.shape), partial(numbers_of, tensor), read_bias))
     return tuple(parts)

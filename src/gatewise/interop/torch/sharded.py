@@ -25,9 +25,8 @@ def is_index(head: bytes) -> bool:
     return json_document.may_be_json(head) and f'"{MAP}"'.encode() in head
 
 
-def open_index(path: Path, head: bytes, budget: Budget, stack: ExitStack) -> TorchFile:
+def open_index(path: Path, budget: Budget, stack: ExitStack) -> TorchFile:
     """Return the PyTorch tensors of all files that an index names; each file must have those tensors."""
-    del head  # it only told the kind of file
     document = json_document.read_document(path, budget)
     if not isinstance(document, dict):
         raise FileError(f"its JSON is {json_document.describe(document)}; an index is an object")
@@ -57,18 +56,17 @@ def _open_shard(
 ) -> TorchFile:
     """Return the tensors of a file that a PyTorch index names; each file is opened once."""
     budget.work(LOCATING, "finding the files of its index")
+    start = f"some of its weights are in {shown(name)!r}"
     try:
         path = beside.locate(folder, name)
-        if path in open_files:
-            return open_files[path]
-        budget.grow(path.stat().st_size)
-        with open(path, "rb") as file:
-            head = file.read(16)
-    except (FileError, OSError) as problem:
-        problem_in_words = problem if isinstance(problem, FileError) else "which cannot be opened"
-        raise FileError(f"some of its weights are in {shown(name)!r}, {problem_in_words}") from None
-    try:
-        open_files[path] = open_file(path, head, budget, stack)
-        return open_files[path]
     except FileError as problem:
-        raise FileError(f"some of its weights are in {shown(name)!r}, but {problem}") from None
+        raise FileError(f"{start}, {problem}") from None
+    if path not in open_files:
+        try:
+            budget.grow(path.stat().st_size)
+            open_files[path] = open_file(path, budget, stack)
+        except FileError as problem:
+            raise FileError(f"{start}, but {problem}") from None
+        except OSError:
+            raise FileError(f"{start}, which cannot be opened") from None
+    return open_files[path]
