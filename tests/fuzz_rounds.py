@@ -8,6 +8,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from fuzzing import Tally, everything, fuzz
@@ -55,6 +57,8 @@ SPOIL: dict[str, Spoil] = {
     "PyTorch, expensive": partial(spoil_hostile, torch_rows.ROWS),
     "ONNX, expensive": partial(spoil_hostile, onnx_rows.ROWS),
 }
+if find_spec("zarr") is not None:
+    SPOIL["zarr stores"] = import_module("stores").spoil
 
 
 def rounds(count: int, first: int = 0) -> Iterator[tuple[str, int, Tally]]:

@@ -87,6 +87,41 @@ def test_an_index_that_is_none_is_refused_in_one_sentence(index, tmp_path):
         gw.inspect(tmp_path).pick()
 
 
+CACHE = "models--one--model/snapshots/abc"  # as Hugging Face's hub lays out what it loads
+
+
+@pytest.mark.parametrize(
+    ("folder", "blob", "allowed"),
+    [
+        (CACHE, "models--one--model/blobs/1f", True),
+        (CACHE, "models--one--model/snapshots/abc/other/1f", True),
+        (CACHE, "models--one--model/1f", False),
+        (CACHE, "models--other--model/blobs/1f", False),
+        ("snapshots/abc", "blobs/1f", False),
+        ("model", "model/weights/1f", True),
+        ("model", "elsewhere/1f", False),
+    ],
+)
+@pytest.mark.parametrize("parts", [1, 2])
+def test_the_weights_of_a_folder_may_be_links_within_it_or_its_cache(folder, blob, allowed, parts, tmp_path):
+    model = tmp_path / folder
+    model.mkdir(parents=True)
+    if parts == 1:
+        torch.write(gw.LSTM(3, 4, rng=0), model / "model.safetensors")
+    else:
+        sharded(model, "safetensors")
+    for path in list(model.iterdir()):
+        target = tmp_path / f"{blob}-{path.name}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+        path.symlink_to(target)
+    if allowed:
+        assert gw.load(model).input_size == 3
+    else:
+        with pytest.raises(gw.FileError, match="leads out of the model's folder"):
+            gw.load(model)
+
+
 def spoil(folder, count=SOME, seed=0):
     """Read so many spoiled indices, beside intact files."""
     _, index = sharded(folder, "safetensors")

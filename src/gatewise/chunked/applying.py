@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gatewise.arrays import index
-from gatewise.chunked.labelled_input import Argument, LabelledInput, state_arguments, validity_arguments, xarray
+from gatewise.chunked.labelled_input import (
+    Argument,
+    LabelledInput,
+    state_arguments,
+    stored_data,
+    validity_arguments,
+    xarray,
+)
 from gatewise.chunked.questions import Selection, SequenceQuestion, kind_of
 from gatewise.chunked.selections import Cells, QuantitySelection
 from gatewise.chunked.task import Task, Variable, numbers_kept, threadpools
@@ -37,6 +46,7 @@ def apply(
     mask: Any = None,
     state: States | None = None,
     dims: Mapping[str, str] | None = None,
+    key: str | None = None,
     engine: str = "auto",
     **options: Any,
 ) -> Any:
@@ -48,11 +58,12 @@ def apply(
     Parameters
     ----------
     model : LSTM or Network
-    data : xarray.DataArray
+    data : xarray.DataArray, or path of a zarr store
         With the dimensions ``time`` and ``feature``, in any order; all others, with any names, count sequences. For a
         network with an embedding it holds tokens, without ``feature``. In chunks, all times of a sequence are in one.
         Numbers are brought to the model's precision. Where model and data name their features, those that the model
-        reads are taken by name.
+        reads are taken by name. A store's are in chunks of whole sequences, and each chunk is checked before it is
+        decoded; what `xarray.open_zarr` opens is read without these checks.
     keep, units, every
         Which quantities, of which units, at which steps, as in `LSTM.trace`: everything by default. The output is that
         of the kept steps, too.
@@ -74,6 +85,8 @@ def apply(
         The initial state: arrays (unit,) for all sequences, or DataArrays over the sequences and one dimension more.
     dims : mapping, optional
         The dimensions of `data` that are the ``time`` and the ``feature``, where they have other names.
+    key : str, optional
+        The variable of a store that has several.
     engine : str
         As in `LSTM`. With ``auto``, the one that this machine takes runs everywhere.
     **options
@@ -89,6 +102,8 @@ def apply(
     ------
     OptionError, ShapeError
         If something does not fit the model, or a dimension that must be whole is in several chunks.
+    FileError
+        If a store, or one of its chunks when it is read, is not as its metadata declare.
     MissingExtraError
         If xarray is not installed; for chunks, threadpoolctl.
     CapacityError
@@ -112,6 +127,10 @@ def apply(
     >>> dict(gw.apply(gw.LSTM(3, 5, rng=0), rain, ask="timescales").timescale.sizes)
     {'basin': 2, 'unit': 5}
     """
+    if isinstance(data, (str, os.PathLike)):
+        data = stored_data(Path(data), key, dims)
+    elif key is not None:
+        raise OptionError("key names a variable of a store, and the data are no path of one")
     inputs = LabelledInput.of(model, data, dims)
     selection = _selection_of_options(model, keep, units, every, layer, direction, output, ask, options)
     trial = inputs.trial(selection, engine)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from gatewise.layers import LSTM
 from gatewise.layers.arguments import nesting
 from gatewise.layers.stack import States
 from gatewise.network import Network, Run
-from gatewise.opening.labelled_data import feature_names
+from gatewise.opening.labelled_data import feature_names, open_store
 from gatewise.showing import counted
 
 Argument = tuple[Any, tuple[str, ...]]  # a DataArray, and its dimensions that are not chunked
@@ -125,6 +126,14 @@ class LabelledInput:
         if count != self.num_features:
             raise ShapeError(f"the data have {counted(count, 'feature')}; the model reads {self.num_features}")
         return inputs
+
+
+def stored_data(path: Path, key: str | None, dims: Mapping[str, str] | None) -> Any:
+    """Return a variable of a zarr store in chunks of whole sequences, as many as the store's own chunks hold."""
+    data = open_store(path, key)
+    whole = {(dims or {}).get(name, name) for name in DIMS}
+    stored = data.encoding.get("preferred_chunks", {})
+    return data.chunk({name: -1 if name in whole else stored.get(name, 1) for name in data.dims})
 
 
 def validity_arguments(inputs: LabelledInput, lengths: Any, mask: Any) -> tuple[list[Argument], tuple[str, ...]]:

@@ -11,6 +11,7 @@ from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError
 from gatewise.files import storage
 from gatewise.interop import unread
 from gatewise.interop.captured import Captured
+from gatewise.interop.containers import beside
 from gatewise.interop.contents import Contents
 
 Path = str | os.PathLike[str]
@@ -64,6 +65,10 @@ def weights_file(path: FilePath) -> FilePath:
         return path
     for name in WEIGHTS:
         if os.path.isfile(path / name):
+            try:
+                beside.target_within(path, name)
+            except FileError as problem:
+                raise FileError(f"cannot read {path}: its {name} is a link, {problem}") from None
             return path / name
     if (refusal := unread.folder_refusal(path)) is not None:
         raise FileError(f"cannot read {path}: {refusal}")

@@ -120,7 +120,9 @@ def _numbers_in_file(path: Path, key: str | None, axes: Any, selection: FeatureS
     """Return the numbers of an input in a .csv, .npy, .npz, .nc or .wav file, or in a zarr store."""
     suffix = path.suffix.lower()
     if labelled_data.is_store(path):
-        return _labelled(labelled_data.open_store(path, key), str(path), axes, selection)
+        data = labelled_data.open_store(path, key)
+        with labelled_data.reading_store(path):
+            return _labelled(data, str(path), axes, selection)
     if suffix == ".wav":
         if key is not None:
             raise OptionError(f"--key belongs to an .npz file, not to {path}")

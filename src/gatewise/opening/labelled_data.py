@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,13 @@ def open_store(path: Path, key: str | None) -> Any:
     from gatewise.interop.containers.zarr_stores import open_variable
 
     return open_variable(path.absolute(), key)
+
+
+def reading_store(path: Path) -> AbstractContextManager[None]:
+    """Raise whatever goes wrong within the block, where a store's numbers are read, as one of gatewise's errors."""
+    from gatewise.interop.containers.zarr_stores import reading
+
+    return reading(path)
 
 
 def dimension_names(data: Any, axes: str | Sequence[str] | None, source: str | Path) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 The name comes from whoever made the model, so it may be that of any file of the machine. It is followed through all
 links, and what it leads to must be a regular file within the folder of the model, as its path is given, or within a
-folder of that.
+folder of that. In the cache of Hugging Face's hub the files of a model are links to its folder of blobs, which counts
+as the model's.
 
 A file with several names (hard links) is refused: nothing says whether another of its names lies outside, which an
 archive can bring about as it is unpacked. A copy has one name.
@@ -10,6 +11,7 @@ archive can bring about as it is unpacked. A copy has one name.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -19,7 +21,8 @@ from typing import BinaryIO
 
 from gatewise.errors import FileError
 
-_OPEN = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_FOLLOWS_NONE = getattr(os, "O_NOFOLLOW", 0)
+_OPEN = os.O_RDONLY | getattr(os, "O_BINARY", 0) | _FOLLOWS_NONE | getattr(os, "O_NONBLOCK", 0)
 
 
 def locate(folder: Path, name: str) -> Path:
@@ -28,10 +31,7 @@ def locate(folder: Path, name: str) -> Path:
     if not name or path.drive or path.root or ".." in path.parts or os.path.isabs(name):
         raise FileError("which is no path within the model's folder")
     try:
-        root = os.path.realpath(folder)
-        target = os.path.realpath(os.path.join(root, name))
-        if os.path.commonpath([root, target]) != root:
-            raise FileError("which leads out of the model's folder")
+        target = target_within(folder, name)
         status = os.lstat(target)  # asked first: a device may act where it is opened
     except FileError:
         raise
@@ -43,18 +43,52 @@ def locate(folder: Path, name: str) -> Path:
     return Path(target)
 
 
+def target_within(folder: Path, name: str) -> str:
+    """Return what a file of a model's folder is behind all links; one that leads out of the folder is a FileError."""
+    root = os.path.realpath(folder)
+    target = os.path.realpath(os.path.join(root, name))
+    repository = Path(root).parent.parent
+    roots = [root]
+    if Path(root).parent.name == "snapshots" and repository.name.startswith("models--"):
+        roots.append(str(repository / "blobs"))
+    if not any(os.path.commonpath([place, target]) == place for place in roots):
+        raise FileError("which leads out of the model's folder")
+    return target
+
+
 @contextmanager
 def open_beside(folder: Path, name: str) -> Iterator[tuple[BinaryIO, os.stat_result]]:
     """Open the file of weights that a model in a folder names, as `locate` finds it; yield it with its status."""
     target = locate(folder, name)
     try:
-        descriptor = os.open(target, _OPEN)
+        file = open_regular(target)
+    except FileError:
+        raise
     except OSError:
         raise FileError("which is missing beside the model, or cannot be opened") from None
-    with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
+    with file:
+        status = os.fstat(file.fileno())
         _require_one_name(status)
         yield file, status
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading; a link, a device or a pipe in its place is a FileError, and none of them is waited for.
+
+    Errors of the operating system are raised as they are.
+    """
+    if not _FOLLOWS_NONE and os.path.islink(path):
+        raise FileError("it is a link, which is not followed")
+    try:
+        descriptor = os.open(path, _OPEN)
+    except OSError as problem:
+        if problem.errno in (errno.ELOOP, errno.ENXIO):  # what a link or a socket answers
+            raise FileError("it is a link, a device or a pipe, which are not read") from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileError("it is no ordinary file")
+    return open(descriptor, "rb")
 
 
 def _require_one_name(status: os.stat_result) -> None:

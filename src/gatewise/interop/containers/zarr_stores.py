@@ -1,52 +1,49 @@
-"""Zarr stores: their metadata are checked before zarr reads them, and nothing in them is run."""
+"""Zarr stores: what a store declares is checked before zarr opens it, and nothing in it is run."""
 
 from __future__ import annotations
 
+import json
 import math
 import os
-import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gatewise.arrays import in_bytes
-from gatewise.errors import FileError, OptionError, importing, join_names, reason, shown
+from gatewise.errors import FileError, GatewiseError, OptionError, importing, join_names, reason, shown
 from gatewise.files.budget import BYTES, Budget
-from gatewise.interop.containers import json_document
+from gatewise.interop.containers import json_document, zarr_chunks
+from gatewise.interop.containers.zarr_chunks import ChunkFormat, Codec
 
-COMPRESSORS = ("blosc", "zlib", "gzip", "bz2", "lzma", "zstd", "lz4")
-FILTERS = ("delta", "fixedscaleoffset", "quantize", "bitround", "packbits", "shuffle", "astype", "vlen-utf8")
-CHECKS = ("crc32", "crc32c", "adler32", "fletcher32")
-LAYOUTS = ("bytes", "transpose", "sharding_indexed")  # of the third format alone
-NUMBERS = re.compile(r"[<>|=]?[fiubUSMm]\d+(\[\w+\])?")  # types that hold no objects
-MOST_ARRAYS, DEEPEST = 10_000, 3
+MOST_ARRAYS = 10_000
+MOST_AXES = 32  # as NumPy had them before its second version
+MARKS = (".zgroup", ".zarray", "zarr.json")
 
 
 def is_store(path: Path) -> bool:
     """Return whether a folder is a zarr store of format 2 or 3."""
-    return any((path / name).is_file() for name in (".zgroup", ".zarray", "zarr.json"))
+    return any((path / name).is_file() for name in MARKS)
 
 
 def open_variable(path: Path, key: str | None = None) -> Any:
     """Return a variable of a zarr store as a lazy `xarray.DataArray`; without a key, the only one.
 
     The store is a folder that `Dataset.to_zarr` wrote, or another with xarray's conventions. One that is not intact,
-    uses a codec that is not allowed, or would unpack to much more than its size, is refused.
+    uses a codec that is not allowed, or would unpack to much more than its size, is refused, and so is a chunk that is
+    not as long as declared, when it is read.
     """
     require_packages()
     import xarray
 
-    try:
-        version = _checked_zarr_format(path)
-    except FileError as problem:
-        raise FileError(f"cannot read {path}: {problem}") from None
-    try:
-        dataset = xarray.open_dataset(path, engine="zarr", chunks=None, consolidated=False, zarr_format=version)
-    except Exception as problem:  # whatever zarr, the codecs and xarray raise for a malformed store
-        raise FileError(f"cannot read {path}: xarray cannot open it ({reason(problem)})") from None
+    from gatewise.interop.containers.zarr_reading import CheckedStore
+
+    with reading(path):
+        version, documents, formats = _checked_metadata(path)
+        store = CheckedStore(path, documents, formats)
+        dataset = xarray.open_dataset(store, engine="zarr", chunks=None, consolidated=False, zarr_format=version)
     names = [str(name) for name in dataset.data_vars]
     if key is None and len(names) != 1:
         raise OptionError(
@@ -57,6 +54,19 @@ def open_variable(path: Path, key: str | None = None) -> Any:
     return dataset[key or names[0]]
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Raise what zarr, numcodecs and xarray raise of a malformed store within the block as a FileError."""
+    try:
+        yield
+    except (GatewiseError, MemoryError) as problem:
+        if not isinstance(problem, FileError) or str(path) in str(problem):
+            raise
+        raise FileError(f"cannot read {path}: {problem}") from None
+    except Exception as problem:
+        raise FileError(f"cannot read {path}: xarray cannot open it ({reason(problem)})") from None
+
+
 def require_packages() -> None:
     """Require the packages that read and write zarr stores."""
     for name in ("dask", "zarr", "threadpoolctl", "xarray"):
@@ -64,152 +74,143 @@ def require_packages() -> None:
             import_module(name)
 
 
-# Allowed content
+# Metadata
 
 
-def _checked_zarr_format(path: Path) -> int:
-    """Return the format of a zarr store, 2 or 3; a store that may not be read is refused.
+def _checked_metadata(path: Path) -> tuple[int, dict[str, bytes], dict[str, ChunkFormat]]:
+    """Return a store's format, its metadata as zarr is to read them, and how each array's chunks are stored.
 
-    Later reading uses the metadata checked here, never the consolidated copy that a store may also have.
+    They leave out the codecs that are undone before zarr gets a chunk, and the consolidated copy that a store may have.
     """
     version = 3 if (path / "zarr.json").is_file() else 2
     if not is_store(path):
         raise FileError("it is no zarr store" if path.exists() else "there is no such folder")
-    is_group = (path / ".zgroup").is_file() if version == 2 else _is_group(_read_metadata(path / "zarr.json"))
-    if not is_group:
+    sizes = _stored_sizes(path)
+    names = ("zarr.json",) if version == 3 else (".zgroup", ".zattrs", ".zarray")
+    group = {name: _read_metadata(path / name) for name in names if (path / name).is_file()}
+    if not (_is_group(group["zarr.json"]) if version == 3 else ".zgroup" in group):
         raise FileError("it is an array without named dimensions; xarray writes stores that have them")
-    for folder in _array_folders(path, "zarr.json" if version == 3 else ".zarray"):
-        name = repr(shown(folder.name))
-        if version == 3:
-            metadata = _read_metadata(folder / "zarr.json")
-            if _is_group(metadata):
-                continue
-            if metadata.get("storage_transformers"):
-                raise FileError(f"{name} has storage transformers, which gatewise does not know")
-            _require_safe_codecs(name, metadata.get("codecs"))
-            chunk_grid = metadata.get("chunk_grid")
-            settings = chunk_grid.get("configuration") if isinstance(chunk_grid, dict) else None
-            chunk = settings.get("chunk_shape") if isinstance(settings, dict) else None
-            item_size = _bytes_per_entry(metadata.get("data_type"))
-        else:
-            metadata = _read_metadata(folder / ".zarray")
-            _require_safe_array_2(name, metadata)
-            chunk, item_size = metadata.get("chunks"), _bytes_per_entry(metadata.get("dtype"))
-        for shape in (metadata.get("shape"), chunk):
-            _require_size(name, folder, shape, item_size)
-        if isinstance(chunk, list) and 0 in chunk:
-            raise FileError(f"{name} has chunks of the shape {shown(str(chunk))}, which hold nothing")
-    return version
+    group[names[0]].pop("consolidated_metadata", None)
+    contents, formats = {name: group[name] for name in names[:2] if name in group}, {}
+    for folder in sorted(sizes):
+        if not (path / folder / names[-1]).is_file():
+            continue
+        metadata = _read_metadata(path / folder / names[-1])
+        if _is_group(metadata):
+            continue
+        rewritten, formats[folder] = _checked_array(repr(shown(folder)), metadata, version, sizes[folder])
+        contents[f"{folder}/{names[-1]}"] = rewritten
+        if version == 2 and (path / folder / ".zattrs").is_file():
+            contents[f"{folder}/.zattrs"] = _read_metadata(path / folder / ".zattrs")
+    return version, {key: json.dumps(content).encode() for key, content in contents.items()}, formats
 
 
 def _is_group(metadata: Mapping[str, Any]) -> bool:
     return bool(metadata.get("node_type") == "group")
 
 
-def _array_folders(path: Path, metadata: str) -> Iterator[Path]:
-    """Yield the folders of a zarr store that hold an array."""
-    try:
-        with os.scandir(path) as entries:
-            for count, entry in enumerate(entries):
-                if count > MOST_ARRAYS:
-                    raise FileError(f"it has more than {MOST_ARRAYS:,} entries")
+def _stored_sizes(path: Path) -> dict[str, int]:
+    """Return the bytes in each folder of a store; a link, a device or a pipe anywhere below it is refused."""
+    sizes: Counter[str] = Counter()
+    left = [(path, "")]
+    while left:
+        folder, top = left.pop()
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name = shown(os.path.relpath(entry.path, path))
                 if entry.is_symlink():
-                    raise FileError(f"{shown(entry.name)!r} is a link, which is not followed")
-                if entry.is_dir() and os.path.isfile(os.path.join(entry.path, metadata)):
-                    yield Path(entry.path)
-    except OSError as problem:
-        raise FileError(problem.strerror or str(problem)) from None
+                    raise FileError(f"{name!r} is a link, which is not followed")
+                if entry.is_dir(follow_symlinks=False):
+                    sizes[top or entry.name] += 0
+                    left.append((Path(entry.path), top or entry.name))
+                elif not entry.is_file(follow_symlinks=False):
+                    raise FileError(f"{name!r} is a device, a pipe or a socket, which are not read")
+                elif top:
+                    sizes[top] += entry.stat(follow_symlinks=False).st_size
+                if len(sizes) > MOST_ARRAYS:
+                    raise FileError(f"it has more than {MOST_ARRAYS:,} entries")
+    return sizes
 
 
 def _read_metadata(path: Path) -> dict[str, Any]:
     """Return the JSON object in a metadata file of a zarr store."""
     try:
         data = json_document.read_document(path, Budget.of(path))
-    except OSError as problem:
-        if isinstance(problem, FileError):
-            raise FileError(f"{path.name} of {shown(path.parent.name)!r}: {problem}") from None
-        raise FileError(f"{path.name} of {shown(path.parent.name)!r}: {problem.strerror or problem}") from None
+    except FileError as problem:
+        raise FileError(f"{path.name} of {shown(path.parent.name)!r}: {problem}") from None
     if not isinstance(data, dict):
         raise FileError(f"{path.name} of {shown(path.parent.name)!r} is no object of JSON")
     return data
 
 
-def _require_safe_array_2(name: str, metadata: Mapping[str, Any]) -> None:
-    """Require of an array of zarr's format 2 that its types and codecs run no code."""
-    filters = metadata.get("filters") or []
-    codecs = [*([] if metadata.get("compressor") is None else [metadata["compressor"]]), *_require_list(name, filters)]
-    names = [_require_codec(name, codec, "id", codec) for codec in codecs]
-    dtype = metadata.get("dtype")
-    if dtype == "|O" and "vlen-utf8" in names:
-        return
-    if not isinstance(dtype, str) or not NUMBERS.fullmatch(dtype):
-        raise FileError(f"{name} holds {json_document.describe(dtype)}, and not numbers, dates or texts")
+def _checked_array(
+    name: str, metadata: dict[str, Any], version: int, stored: int
+) -> tuple[dict[str, Any], ChunkFormat]:
+    """Return an array's metadata without what is undone before zarr gets a chunk, and how its chunks are stored."""
+    kind = metadata.get("dtype" if version == 2 else "data_type")
+    item_size = zarr_chunks.item_size(name, kind)
+    if version == 2:
+        codecs, shape, keys = _codecs_2(name, metadata, kind), metadata.get("chunks"), ("", ".")
+    else:
+        if metadata.get("storage_transformers"):
+            raise FileError(f"{name} has storage transformers, which gatewise does not know")
+        codecs = zarr_chunks.codecs_of(name, metadata.get("codecs"), "name")
+        shape, keys = _settings(metadata, "chunk_grid").get("chunk_shape"), _key_parts(name, metadata)
+    whole, chunk = (
+        _checked_shape(name, lengths, item_size or zarr_chunks.TEXT_BYTES, stored)
+        for lengths in (metadata.get("shape"), shape)
+    )
+    if len(chunk) != len(whole) or 0 in chunk:
+        raise FileError(f"{name} has chunks of the shape {shown(str(chunk))}, which do not fit its own, {whole}")
+    chunk_format, left, chunk = zarr_chunks.chunk_format(name, codecs, chunk, item_size, keys)
+    if version == 2:
+        filters = metadata.get("filters") or []
+        return metadata | {"compressor": None, "filters": filters[:left] or None}, chunk_format
+    inner = metadata["codecs"] if chunk_format.shards is None else metadata["codecs"][0]["configuration"]["codecs"]
+    grid = {"name": "regular", "configuration": {"chunk_shape": chunk}}
+    return metadata | {"codecs": inner[:left], "chunk_grid": grid}, chunk_format
 
 
-def _require_safe_codecs(name: str, codecs: object, depth: int = 0) -> None:
-    """Require of an array of zarr's format 3 that its codecs, also nested ones, run no code."""
-    if depth > DEEPEST:
-        raise FileError(f"{name} has codecs within codecs within codecs")
-    for codec in _require_list(name, codecs):
-        settings = codec.get("configuration", {}) if isinstance(codec, dict) else {}
-        codec = {"name": codec} if isinstance(codec, str) else codec
-        _require_codec(name, codec, "name", settings)
-        for chain_key in ("codecs", "index_codecs"):
-            if isinstance(settings, dict) and chain_key in settings:
-                _require_safe_codecs(name, settings[chain_key], depth + 1)
-
-
-def _require_list(name: str, codecs: object) -> list[Any]:
-    if not isinstance(codecs, list):
-        raise FileError(f"the codecs of {name} must be a list, not {json_document.describe(codecs)}")
+def _codecs_2(name: str, metadata: Mapping[str, Any], kind: object) -> list[Codec]:
+    """Return the codecs of an array of zarr's second format, in the order in which they were applied."""
+    compressor = metadata.get("compressor")
+    codecs = zarr_chunks.codecs_of(name, metadata.get("filters") or [], "id")
+    codecs += zarr_chunks.codecs_of(name, [] if compressor is None else [compressor], "id")
+    texts = kind == "|O" and any(codec.name == zarr_chunks.TEXTS for codec in codecs)
+    if not texts and not (isinstance(kind, str) and zarr_chunks.NUMBERS.fullmatch(kind)):
+        raise FileError(f"{name} holds {json_document.describe(kind)}, and not numbers, dates or texts")
     return codecs
 
 
-def _require_codec(array_name: str, codec: object, key: str, settings: object) -> str:
-    """Return the name of a codec of a zarr array; one that is not allowed is refused."""
-    raw_name = codec.get(key) if isinstance(codec, dict) else codec
-    allowed = (*COMPRESSORS, *FILTERS, *CHECKS, *(LAYOUTS if key == "name" else ()))
-    name = raw_name.removeprefix("numcodecs.") if isinstance(raw_name, str) and key == "name" else raw_name
-    if name == "pickle":
-        raise FileError(
-            f"{array_name} holds pickled Python objects, which are never read, since reading them can run code"
-        )
-    if not isinstance(name, str) or name not in allowed:
-        raise FileError(
-            f"{array_name} is stored with the codec {json_document.describe(raw_name)};"
-            f" allowed are {', '.join(allowed)}"
-        )
-    for entry in ("dtype", "astype", "encode_dtype", "decode_dtype"):
-        dtype = settings.get(entry) if isinstance(settings, dict) else None
-        if dtype is not None and not (isinstance(dtype, str) and NUMBERS.fullmatch(dtype)):
-            raise FileError(f"the codec {name} of {array_name} makes {json_document.describe(dtype)}, and not numbers")
-    return name
+def _settings(metadata: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return the settings of a named part of an array's metadata in zarr's third format, or none."""
+    part = metadata.get(name)
+    settings = part.get("configuration") if isinstance(part, dict) else None
+    return settings if isinstance(settings, dict) else {}
 
 
-def _bytes_per_entry(kind: object) -> int:
-    """Return about the bytes that an entry of a zarr array takes."""
-    if isinstance(kind, dict):
-        settings = kind.get("configuration")
-        length = settings.get("length_bytes") if isinstance(settings, dict) else None
-        return length if isinstance(length, int) and length > 0 else 8
-    try:
-        return max(np.dtype(kind).itemsize, 1)  # type: ignore[call-overload, no-any-return]
-    except (TypeError, ValueError):
-        return 8
+def _key_parts(name: str, metadata: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what the key of a chunk begins with in zarr's third format, and what separates its numbers."""
+    part = metadata.get("chunk_key_encoding")
+    encoding = part.get("name") if isinstance(part, dict) else part
+    if encoding not in ("default", "v2"):
+        raise FileError(f"{name} names its chunks by a rule that gatewise does not know")
+    separator = _settings(metadata, "chunk_key_encoding").get("separator", "/" if encoding == "default" else ".")
+    if separator not in ("/", "."):
+        raise FileError(f"{name} separates the numbers of its chunks by {json_document.describe(separator)}")
+    return f"c{separator}" if encoding == "default" else "", separator
 
 
-def _require_size(name: str, folder: Path, shape: object, item_size: int) -> None:
-    """Require that a zarr array, or a chunk of it, is not much larger than its files."""
+def _checked_shape(name: str, shape: object, item_size: int, stored: int) -> list[int]:
+    """Return the shape of a zarr array, or of a chunk of it, which must not be much larger than its files."""
     if not isinstance(shape, list) or not all(type(length) is int and length >= 0 for length in shape):
         raise FileError(f"the shape of {name} makes no sense")
+    if len(shape) > MOST_AXES:
+        raise FileError(f"{name} has {len(shape)} axes; {MOST_AXES} are allowed")
     unpacked_size = math.prod(shape) * item_size
-    if unpacked_size <= BYTES.floor:
-        return
-    stored = sum(
-        os.path.getsize(os.path.join(place, file_name)) for place, _, files in os.walk(folder) for file_name in files
-    )
     if unpacked_size > BYTES.of(stored):
         raise FileError(
             f"{name} would unpack to {in_bytes(unpacked_size)}; {in_bytes(BYTES.of(stored))} are allowed for the"
             f" {in_bytes(stored)} that it has"
         )
+    return shape
