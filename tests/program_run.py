@@ -14,10 +14,10 @@ from gatewise.equations import NO_DROPOUT, DropoutMasks
 from gatewise.parameters import Parameters
 from gatewise.records.step import State
 from gatewise.symbolic import binding
+from gatewise.symbolic.binding import StepValues
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.program import PARAMETER, Form, Program
-from gatewise.symbolic.step_values import StepValues
 from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH_NEXT, DY, H_PREV, X, d
 
 Sequences = slice | npt.NDArray[np.intp]

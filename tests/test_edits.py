@@ -14,10 +14,10 @@ from gatewise.examples import latch
 from gatewise.records.edited_steps import EditedMoment
 from gatewise.records.edits import EDITABLE
 from gatewise.symbolic import binding
+from gatewise.symbolic.binding import StepValues
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.rewrites import with_weights_as_they_act
-from gatewise.symbolic.step_values import StepValues
 from gatewise.symbolic.symbols import DC_NEXT, DC_PREV, DH_NEXT, DH_PREV, DX, DY
 
 QUANTITIES = tuple(EDITABLE)

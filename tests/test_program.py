@@ -14,13 +14,13 @@ import gatewise as gw
 from gatewise.activations import KINDS, Activation
 from gatewise.gates import LETTERS, NAMES
 from gatewise.symbolic import binding
+from gatewise.symbolic.binding import StepValues
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import Symbol, symbols
 from gatewise.symbolic.nonlinearities import ARGUMENT, definition, slope, textbook
 from gatewise.symbolic.program import Form
 from gatewise.symbolic.rewrites import of_last_states, with_weights_as_they_act
-from gatewise.symbolic.step_values import StepValues
 from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH, DX, H_PREV, C, H, M, d
 
 MASKS = ("input", "recurrent", "zoneout_cell", "zoneout_hidden", "weight")

@@ -12,6 +12,7 @@ from pairwise import pairs
 
 import gatewise as gw
 from gatewise.symbolic import binding
+from gatewise.symbolic.binding import StepValues
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.formula import (
     Concatenation,
@@ -30,7 +31,6 @@ from gatewise.symbolic.formula import (
     symbols,
 )
 from gatewise.symbolic.nonlinearities import ARGUMENT, definition
-from gatewise.symbolic.step_values import StepValues
 from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH, DH_NEXT, DY, H_PREV, C, H, X, d
 
 pytestmark = pytest.mark.peers

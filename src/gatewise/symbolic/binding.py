@@ -14,8 +14,10 @@ from gatewise.gates import index
 from gatewise.parameters import Parameters, Variant, named_rows
 from gatewise.records.edited_steps import effects_of
 from gatewise.symbolic.cell import program
+from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.program import MASK, PARAMETER, Form, Program
+from gatewise.symbolic.rewrites import sized
 from gatewise.symbolic.symbols import (
     ALL_GATES,
     C_PREV,
@@ -35,6 +37,29 @@ from gatewise.symbolic.symbols import (
 
 Place = tuple[str, tuple[Any, ...]]
 _PARTS = {D_H: "recurrent", D_X: "input", K_C: "zoneout_cell", K_H: "zoneout_hidden"}
+
+
+class StepValues:
+    """The values of the symbols of one step, computed when they are first needed, and kept.
+
+    Parameters
+    ----------
+    program : Program
+    p : Parameters
+    known : dict of Symbol to array
+        Inputs, parameters and states, and quantities that need not be computed again.
+    leading : bool
+        Whether arrays have leading axes, such as that of a batch.
+    """
+
+    def __init__(self, program: Program, p: Parameters, known: dict[Symbol, Any], *, leading: bool = False) -> None:
+        self.program = sized(program, p.recurrent_size, p.recurrent_size + p.input_size)
+        self.known, self.ranks = known, program.ranks if leading else None
+
+    def __getitem__(self, symbol: Symbol) -> Any:
+        if symbol not in self.known:
+            self.known[symbol] = evaluate(self.program.assignments[symbol].right, self, self.ranks)
+        return self.known[symbol]
 
 
 def edited(moment: Moment) -> frozenset[tuple[str, str]]:

@@ -16,10 +16,10 @@ from gatewise.errors import OptionError, ShapeError
 from gatewise.gates import LETTERS
 from gatewise.records.step import Step
 from gatewise.symbolic import binding, rewrites
+from gatewise.symbolic.binding import StepValues
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.formula import Concatenation, FunctionCall, MatMul, Symbol, Transpose, add, nodes
 from gatewise.symbolic.program import Assignment, Form, Program
-from gatewise.symbolic.step_values import StepValues
 from gatewise.symbolic.symbols import ALL_GATES, COLUMNS, DY, FEATURES, RECURRENT, UNITS
 from gatewise.walkthrough.notation import Notation
 from gatewise.walkthrough.parts import Block, Bound, Expanded, Section, WorkedEquation

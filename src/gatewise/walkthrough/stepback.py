@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from gatewise.records.step import Term, Terms
+from gatewise.symbolic.binding import StepValues
 from gatewise.symbolic.evaluation import evaluate, substitute
 from gatewise.symbolic.formula import Product, Sum
 from gatewise.symbolic.program import Assignment
-from gatewise.symbolic.step_values import StepValues
 from gatewise.symbolic.symbols import (
     COLUMNS,
     DC_NEXT,

@@ -11,6 +11,7 @@ large. So the values of one field can be kept out of the bytes that are parsed: 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
@@ -34,10 +35,10 @@ def shorten_message(
     Returns the bytes to parse (`data` itself if nothing is kept out), and what is: see `restore_value`. Bytes that make
     no message end the count: where parsing ends as well. A text that is none is a UnicodeDecodeError.
     """
-    fields, shortened = _FieldKinds(arrays), _MessageShortener(data)
+    shortened = _MessageShortener(data)
     # Of the messages around this position: their ends and fields, and the arguments of `end_message` for the inner one.
     enclosing: list[tuple[int, Any, int, int, int]] = []
-    place, end, kinds, count = 0, len(data), fields.message_fields(descriptor), 0
+    place, end, kinds, count = 0, len(data), _field_kinds(descriptor, arrays), 0
     try:
         while True:
             while place >= end:
@@ -73,7 +74,7 @@ def shorten_message(
                     else:
                         count += MESSAGE - 1
                         enclosing.append((end, kinds, shortened.gone, before, place))
-                        end, kinds = place + length, fields.message_fields(kind)
+                        end, kinds = place + length, _field_kinds(kind, arrays)
                     if count >= _AT_ONCE:
                         budget.count(count, PIECES)
                         count = 0
@@ -147,19 +148,11 @@ def _read_varint(data: bytes, place: int) -> tuple[int, int]:
     return number, place
 
 
-class _FieldKinds:
-    """The kinds of the fields of each message, by number: a message's descriptor, text, or array."""
-
-    def __init__(self, arrays: str) -> None:
-        self._arrays = arrays
-        self._fields: dict[str, dict[int, Any]] = {}
-
-    def message_fields(self, descriptor: Any) -> dict[int, Any]:
-        """Return the kinds of a Protocol Buffers message's fields by their numbers: nested message, text or array."""
-        if descriptor.full_name not in self._fields:
-            self._fields[descriptor.full_name] = {
-                number: field.message_type or (_ARRAY if field.full_name == self._arrays else _TEXT)
-                for number, field in descriptor.fields_by_number.items()
-                if field.message_type is not None or field.type == field.TYPE_STRING or field.full_name == self._arrays
-            }
-        return self._fields[descriptor.full_name]
+@lru_cache
+def _field_kinds(descriptor: Any, arrays: str) -> dict[int, Any]:
+    """Return the kinds of a Protocol Buffers message's fields by their numbers: nested message, text or array."""
+    return {
+        number: field.message_type or (_ARRAY if field.full_name == arrays else _TEXT)
+        for number, field in descriptor.fields_by_number.items()
+        if field.message_type is not None or field.type == field.TYPE_STRING or field.full_name == arrays
+    }

@@ -19,11 +19,11 @@ from gatewise.interop import conventions
 from gatewise.interop.containers.tensors import to_float
 from gatewise.interop.contents import Refused, StoredLSTM
 from gatewise.interop.onnx.attributes import NotConstant
+from gatewise.interop.onnx.edges import origin
 from gatewise.interop.onnx.scopes import NodeOutput, OnnxNode, OnnxScope, OnnxValue
 from gatewise.layers import LSTM
 
 STEPS = 130  # of work that one cell takes
-_PASSING = ("Gather", "Slice", "Squeeze", "Unsqueeze", "Identity", "Reshape", "Split", "Transpose", "Cast")
 
 
 Pattern = str | tuple[Any, ...]
@@ -216,10 +216,7 @@ def _is_previous_h(name: str, match: _CellMatch) -> bool:
 
 def _source_array(scope: OnnxScope, name: str) -> OnnxValue:
     """Return the array of an ONNX graph of which a name is a slice, or the same numbers in another shape."""
-    for node, _ in scope.upstream(name):
-        if not (node.is_standard and node.operator in _PASSING):
-            break
-        scope, name = node.scope, node.inputs[0]
+    scope, name = origin(scope, name)
     with suppress(NotConstant):
         return scope.resolve(name)
     return OnnxValue(scope, name)

@@ -7,6 +7,8 @@ from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope, OnnxValue
 
 EXCHANGE = [1, 0, 2]  # the permutation of time and batch
+# Operators that only move numbers of their first input, or repeat them.
+MOVING = ("Gather", "Slice", "Identity", "Expand", "Unsqueeze", "Squeeze", "Reshape", "Transpose", "Split", "Cast")
 
 
 def is_identity(node: OnnxNode) -> bool:
@@ -25,6 +27,15 @@ def is_identity(node: OnnxNode) -> bool:
 def is_exchange(node: OnnxNode) -> bool:
     """Say whether a node exchanges time and batch."""
     return bool(node.operator == "Transpose" and node.attributes.get("perm", "ints") == EXCHANGE)
+
+
+def origin(scope: OnnxScope, name: str) -> OnnxValue:
+    """Return the array of an ONNX graph whose numbers a name has, all or some, in whatever shape."""
+    for node, _ in scope.upstream(name):
+        if not (node.is_standard and node.operator in MOVING):
+            break
+        scope, name = node.scope, node.inputs[0]
+    return OnnxValue(scope, name)
 
 
 def trace_back(scope: OnnxScope, name: str, *, exchanges: bool = False) -> Edge[OnnxValue]:

@@ -18,6 +18,7 @@ from gatewise.interop import conventions
 from gatewise.interop.containers.tensors import to_float
 from gatewise.interop.contents import StoredLSTM
 from gatewise.interop.onnx.attributes import Attributes, NotConstant, text_of
+from gatewise.interop.onnx.edges import origin
 from gatewise.interop.onnx.file import AnyArray
 from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope
 from gatewise.layers import LSTM
@@ -48,8 +49,6 @@ ACTIVATIONS: dict[str, tuple[str, dict[str, float | None]]] = {
     "Affine": ("affine", {"alpha": None, "beta": None}),
     "ScaledTanh": ("scaled_tanh", {"alpha": None, "beta": None}),
 }
-# Operators that only move the numbers of their first input.
-_MOVING = ("Gather", "Slice", "Identity", "Expand", "Unsqueeze", "Squeeze", "Reshape", "Transpose", "Split", "Cast")
 _BY_NAME = {name.lower(): name for name in ACTIVATIONS}  # onnxruntime ignores the case
 
 
@@ -236,13 +235,11 @@ def _stored_state(node: OnnxNode, lstm: LSTM, layout: int, notes: list[str]) -> 
 def _is_zeros(scope: OnnxScope, name: str) -> bool:
     """Say whether a name in an ONNX graph is zeros, also of a shape computed as the model runs: a missing state."""
     try:
-        for node, _ in scope.upstream(name):
-            if node.operator == "ConstantOfShape":
-                tensor = node.attributes.get("value", "t")
-                return tensor is None or _all_zero(scope, scope.file.array(tensor))
-            if node.operator not in _MOVING:
-                break
-            scope, name = node.scope, node.inputs[0]
+        scope, name = origin(scope, name)
+        source = scope.source(name)
+        if source is not None and source.node.operator == "ConstantOfShape":
+            tensor = source.node.attributes.get("value", "t")
+            return tensor is None or _all_zero(scope, scope.file.array(tensor))
         return _all_zero(scope, scope.value(name))
     except NotConstant:
         return False
