@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads would wait for each other, on matrices too small
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # PyTorch's too
 
 import hypothesis
 import pytest
