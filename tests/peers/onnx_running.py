@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import gatewise as gw
+from gatewise.interop import onnx as gw_onnx
+from tests.test_states import drawn
 
 runtime = pytest.importorskip("onnxruntime")
 
@@ -29,16 +31,17 @@ def ask(model, inputs):
     return dict(zip(names, live.run(None, {k: v for k, v in inputs.items() if k in wanted}), strict=True))
 
 
+def ends_of(lstm):
+    """Return what a written model puts behind the names of a layer's states, layer by layer."""
+    return [f"_{layer}" for layer in range(lstm.num_layers)] if lstm.num_layers > 1 else [""]
+
+
 def inputs_of(lstm, rng, time=5, batch=3):
     """Return a model's inputs by their names, and the state that they make."""
-    draw = lambda *shape: rng.normal(size=shape).astype(lstm.dtype)  # noqa: E731
-    given, state = {"X": draw(time, batch, lstm.input_size)}, []
-    for layer, row in enumerate(lstm.layers):
-        end = f"_{layer}" if lstm.num_layers > 1 else ""
-        h = given[f"h0{end}"] = draw(len(row), batch, row[0].recurrent_size)
-        c = given[f"c0{end}"] = draw(len(row), batch, row[0].hidden_size)
-        state.append(tuple(gw.State(*one) for one in zip(h, c, strict=True)))
-    return given, tuple(state)
+    given, state = {"X": rng.normal(size=(time, batch, lstm.input_size)).astype(lstm.dtype)}, drawn(lstm, batch, rng)
+    for end, (h, c) in zip(ends_of(lstm), gw_onnx.write_state(state), strict=True):
+        given |= {f"h0{end}": h, f"c0{end}": c}
+    return given, state
 
 
 def lstm_of(variant, *, projection=None, directions=1, layers=1, merge="concat", direction="forward", dtype="float32"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from agreement import assert_agree
 from cases import DIRECTIONS, LISTED, PROJECTIONS, VALID, run_of
 from edited_walks import FIXTURES, HELD, SUBJECTS, hold
 from pairwise import pairs
@@ -16,7 +15,7 @@ from gatewise.walkthrough.notation import NOTATIONS
 torch = pytest.importorskip("torch")
 pytestmark = [pytest.mark.peers, pytest.mark.usefixtures("few_differences")]
 
-from peers.torch_cell import TorchCell  # noqa: E402  (needs PyTorch)
+from peers.torch_cell import assert_like_autograd  # noqa: E402  (needs PyTorch)
 
 
 def readable(case):
@@ -85,24 +84,4 @@ def test_an_edited_run_is_what_autograd_makes_of_it(
         edit_in_torch(action, name, value, units, steps)
         for (action, name, units, steps), value in zip(named, values, strict=True)
     ]
-    rng = np.random.default_rng(1)
-    dy, end = rng.normal(size=other.hidden_state.shape), [rng.normal(size=part.shape) for part in run.state]
-    leaves = run.p.arrays() | {"x": run.x, "h0": run.state.h, "c0": run.state.c}
-    leaves = {name: torch.tensor(np.array(array), requires_grad=True) for name, array in leaves.items()}
-    trace = run.trace(edit=edits)
-    masks = {name: torch.tensor(np.array(mask)) for name, mask in trace.dropout.arrays().items()}
-    steps, *final = TorchCell(run.p.variant, leaves, in_torch).run(
-        leaves["x"],
-        leaves["h0"],
-        leaves["c0"],
-        masks,
-        valid=None if run.valid is None else torch.tensor(run.valid),
-        reverse=direction == "backward",
-    )
-    loss = (steps["h"] * torch.tensor(dy)).sum()
-    (loss + sum((part * torch.tensor(by)).sum() for part, by in zip(final, end, strict=True))).backward()
-    kept = {"c": trace.cell_state, "h": trace.hidden_state}
-    assert_agree(kept, {name: steps[name].detach() for name in kept}, 1e-12)
-    found = gw.backward(trace, dy, gw.State(*end))
-    got = found.parameters | {"x": found.x, "h0": found.state.h, "c0": found.state.c}
-    assert_agree(got, {name: tensor.grad for name, tensor in leaves.items()}, 1e-10)
+    assert_like_autograd(run, edits, in_torch)

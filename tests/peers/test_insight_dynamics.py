@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.peers
 
 from peers.torch_cell import TorchCell  # noqa: E402  (needs PyTorch)
+from peers.torch_live import tensors  # noqa: E402
 
 
 class Watched(TorchCell):
@@ -44,12 +45,11 @@ def test_every_jacobian_is_autograds(variant, projection, direction, valid, drop
     trace, sequence = run.trace(), 0
     found = insight.influence(trace, sequence=sequence)
     assert found.residual < 1e-10
-    leaves = {name: torch.tensor(np.array(array)) for name, array in run.p.arrays().items()}
-    cell = Watched(run.p.variant, leaves)
+    cell = Watched(run.p.variant, tensors(run.p.arrays()))
     cell.seen = []
     inputs = [torch.tensor(one, requires_grad=True) for one in run.x]
     h, c = (torch.tensor(part, requires_grad=True) for part in run.state)
-    masks = {n: torch.tensor(np.array(a)) for n, a in trace.dropout.arrays().items()}
+    masks = tensors(trace.dropout.arrays())
     steps = list(range(6)) if direction == "forward" else list(range(5, -1, -1))
     on = [s for s in steps if run.valid is None or run.valid[s, sequence]]
     states = {}
@@ -90,7 +90,7 @@ def test_points_are_those_that_scipys_solver_finds_and_their_spectra_autograds(s
     cell, x = gw.LSTMCell.from_parameters(p.replace(weight=scale * p.weight)), rng.normal(size=2)
     found = insight.fixed_points(cell, x)
     ours = np.concatenate([found.hidden_state, found.cell_state], axis=1)
-    torch_cell = TorchCell(p.variant, {name: torch.tensor(np.array(a)) for name, a in cell.parameters.arrays().items()})
+    torch_cell = TorchCell(p.variant, tensors(cell.parameters.arrays()))
 
     def stepped(s):
         step = torch_cell.step(torch.tensor(x)[None], s[None, :4], s[None, 4:], {})

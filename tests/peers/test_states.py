@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from agreement import assert_agree
-from pairwise import cover
 from peers.keras_live import L, keras
-from peers.onnx_running import CLOSE, ask, inputs_of, lstm_of
+from peers.onnx_running import CLOSE
 
 import gatewise as gw
 from gatewise.interop import keras as gw_keras
@@ -23,9 +22,6 @@ pytestmark = [
 ]
 
 EXACT = 1e-12
-IN_TORCH = cover(
-    {"layers": (1, 2, 3), "bidirectional": (False, True), "projected": (False, True), "batched": (True, False)}
-)
 
 
 def by_place(state):
@@ -35,48 +31,6 @@ def by_place(state):
         for place, one in enumerate(row)
         for letter, part in one._asdict().items()
     }
-
-
-@pytest.mark.parametrize("case", IN_TORCH, ids=str)
-def test_pytorch_runs_and_learns_from_a_given_state_as_gatewise_does(case):
-    rng = np.random.default_rng(0)
-    module = torch.nn.LSTM(
-        3,
-        4,
-        case["layers"],
-        bidirectional=case["bidirectional"],
-        proj_size=2 if case["projected"] else 0,
-        dtype=torch.float64,
-    )
-    lstm = gw_torch.read(module)
-    batch = 5 if case["batched"] else None
-    x = rng.normal(size=(6, 3) if batch is None else (6, batch, 3))
-    state = drawn(lstm, batch, rng)
-    given = [torch.tensor(part, requires_grad=True) for part in gw_torch.write_state(state)]
-    y, finals = module(torch.from_numpy(x), given)
-    trace = lstm.trace(x, state)
-    ours, after = lstm(x, state)
-    theirs = gw_torch.read_state(finals, lstm)
-    want = by_place(theirs) | {"y": y.detach().numpy()}
-    assert_agree(by_place(after) | {"y": ours}, want, EXACT)
-
-    dy = rng.normal(size=ours.shape)
-    (y * torch.from_numpy(dy)).sum().backward()
-    gradients = gw.backward(trace, dy)
-    named = gw_torch.write_gradients(gradients, lstm)
-    assert list(named) == [name for name, _ in module.named_parameters()]
-    assert_agree(named, {name: one.grad.numpy() for name, one in module.named_parameters()}, EXACT)
-    of_state = dict(zip("hc", gw_torch.write_state(gradients.state), strict=True))
-    assert_agree(of_state, {name: one.grad.numpy() for name, one in zip("hc", given, strict=True)}, EXACT)
-
-
-def test_a_cell_of_pytorchs_goes_on_from_a_state_of_gatewise_s():
-    cell = torch.nn.LSTMCell(3, 4, dtype=torch.float64)
-    lstm, rng = gw_torch.read(cell), np.random.default_rng(0)
-    x, state = rng.normal(size=(1, 5, 3)), drawn(gw_torch.read(cell), 5, rng)
-    h, c = cell(torch.from_numpy(x[0]), [torch.from_numpy(part[0]) for part in gw_torch.write_state(state)])
-    after = gw_torch.read_state((h[None], c[None]), lstm)
-    assert_agree(by_place(lstm(x, state)[1]), by_place(after), EXACT)
 
 
 def test_states_and_modules_of_half_precision_are_read():
@@ -146,30 +100,6 @@ def test_gradients_bear_the_paths_of_the_variables_of_the_model_that_is_written(
     found = gw_keras.write_gradients(gw.backward(lstm.trace(x), dy), lstm)
     assert list(found) == [one.path for one in model.trainable_variables]
     assert_agree(found, {one.path: one.value.grad.numpy() for one in model.trainable_variables}, EXACT)
-
-
-# onnxruntime.
-
-IN_ONNX = cover(
-    {"variant": ("plain", "peephole"), "directions": (1, 2), "layers": (1, 2), "gates": (False, True), "wide": (0, 2)},
-    allowed=lambda case: not case["wide"] or case["gates"],
-)
-
-
-@pytest.mark.parametrize("case", IN_ONNX, ids=str)
-def test_onnxruntime_runs_from_a_given_state_as_gatewise_does(case):
-    options = {name: case[name] for name in ("directions", "layers")}
-    lstm = lstm_of(case["variant"], projection=case["wide"] or None, **options)
-    rng = np.random.default_rng(0)
-    given, _ = inputs_of(lstm, rng)
-    state = drawn(lstm, given["X"].shape[1], rng)
-    ends = [f"_{layer}" if lstm.num_layers > 1 else "" for layer in range(lstm.num_layers)]
-    for end, (h, c) in zip(ends, gw_onnx.write_state(state), strict=True):
-        given |= {f"h0{end}": h, f"c0{end}": c}
-    answers = ask(gw_onnx.write(lstm, gates=case["gates"]), given)
-    theirs = gw_onnx.read_state([(answers[f"hn{end}"], answers[f"cn{end}"]) for end in ends], lstm)
-    ours, after = lstm(given["X"], state)
-    assert_agree(by_place(after) | {"y": ours}, by_place(theirs) | {"y": answers["Y"]}, CLOSE)
 
 
 # One verb for all.

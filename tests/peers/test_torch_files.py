@@ -12,11 +12,12 @@ import pytest
 from agreement import assert_agree
 from fuzzing import everything, fuzz, in_archive
 from pairwise import cover
+from peers.torch_live import INPUTS, TOLERANCE, lstm_module, run, tensor, torch
 
 import gatewise as gw
 from gatewise.interop import torch as gw_torch
+from tests.test_states import drawn
 
-torch = pytest.importorskip("torch")
 pytestmark = [
     pytest.mark.peers,
     pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning"),
@@ -36,7 +37,6 @@ CASES = cover(
     },
     strength=4,
 )
-TOLERANCE = {"float64": 1e-12, "float32": 32 * float(np.finfo(np.float32).eps)}
 
 
 class Net(torch.nn.Module):
@@ -87,27 +87,13 @@ def _quiet():
         yield
 
 
-def made(case):
-    torch.manual_seed(0)
-    return torch.nn.LSTM(
-        4,
-        6,
-        case["layers"],
-        bias=case["bias"],
-        batch_first=case["batch_first"],
-        bidirectional=case["bidirectional"],
-        proj_size=3 if case["projected"] else 0,
-        dtype=getattr(torch, case["dtype"]),
-    )
-
-
 def named(case):
     return ", ".join(f"{name}={value}" for name, value in case.items())
 
 
 @pytest.mark.parametrize("case", CASES, ids=named)
 def test_a_file_of_pytorchs_runs_as_its_module_does(case, tmp_path):
-    module = made(case)
+    module = lstm_module(case)
     name = saved(module, case["form"], tmp_path / "file")
     lstm = gw.load(tmp_path / "file", name)
     assert_same_run(module, lstm, case)
@@ -116,30 +102,19 @@ def test_a_file_of_pytorchs_runs_as_its_module_does(case, tmp_path):
 def assert_same_run(module, lstm, case):
     """Hold outputs and final states against the module's; test_torch.py has the gradients."""
     chance = np.random.default_rng(0)
-    time, batch, dtype = 7, 3, case["dtype"]
     lengths = np.array([7, 2, 5]) if case["packed"] else None
-    x = chance.normal(size=(time, batch, 4)).astype(dtype)
-    cells, recurrent = case["layers"] * (1 + case["bidirectional"]), 3 if case["projected"] else 6
-    h0, c0 = (chance.normal(size=(cells, batch, size)).astype(dtype) for size in (recurrent, 6))
-    given = torch.from_numpy(x.swapaxes(0, 1).copy() if case["batch_first"] else x)
-    state = torch.from_numpy(h0), torch.from_numpy(c0)
+    x, state = chance.normal(size=(7, 3, INPUTS)).astype(case["dtype"]), drawn(lstm, 3, chance)
     with torch.no_grad():
-        if case["packed"]:
-            pack, pad = torch.nn.utils.rnn.pack_padded_sequence, torch.nn.utils.rnn.pad_packed_sequence
-            packed, (h, c) = module(pack(given, lengths, case["batch_first"], enforce_sorted=False), state)
-            y = pad(packed, case["batch_first"])[0]
-        else:
-            y, (h, c) = module(given, state)
-    y = y.transpose(0, 1) if case["batch_first"] else y
-    trace = lstm.trace(x, gw_torch.read_state(state, lstm), lengths=lengths)
+        y, (h, c) = run(module, tensor(x), tuple(map(tensor, gw_torch.write_state(state))), lengths)
+    trace = lstm.trace(x, state, lengths=lengths)
     got = {"y": trace.output} | dict(zip("hc", gw_torch.write_state(trace.state), strict=True))
-    assert_agree(got, {"y": y.numpy(), "h": h.numpy(), "c": c.numpy()}, TOLERANCE[dtype])
+    assert_agree(got, {"y": y.numpy(), "h": h.numpy(), "c": c.numpy()}, TOLERANCE[case["dtype"]])
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 @pytest.mark.parametrize("case", CASES[::4], ids=named)
 def test_what_is_written_pytorch_loads_and_its_output_is_ours(case, suffix, tmp_path):
-    lstm = gw_torch.read(made(case))
+    lstm = gw_torch.read(lstm_module(case))
     path = tmp_path / f"file{suffix}"
     gw_torch.write(lstm, path)
     if suffix == ".pt":
@@ -148,22 +123,21 @@ def test_what_is_written_pytorch_loads_and_its_output_is_ours(case, suffix, tmp_
         from safetensors.torch import load_file
 
         state = load_file(path)
-    module = made(case | {"bias": True, "batch_first": False})
+    module = lstm_module(case | {"bias": True, "batch_first": False})
     module.load_state_dict(state)
     live = gw_torch.write(lstm)
     x = torch.randn(5, 2, 4, dtype=module.weight_ih_l0.dtype)
     for one in (module, live):
         y, (h, c) = one(x)
         ours, states = lstm(x.numpy())
-        got = {"y": ours, "h": np.stack([s.h for row in states for s in row])}
-        got["c"] = np.stack([s.c for row in states for s in row])
+        got = {"y": ours} | dict(zip("hc", gw_torch.write_state(states), strict=True))
         want = {name: part.detach().numpy() for name, part in (("y", y), ("h", h), ("c", c))}
         assert_agree(got, want, TOLERANCE[case["dtype"]])
 
 
 @pytest.mark.parametrize("case", CASES[::6], ids=named)
 def test_live_modules_are_read_and_written_bit_for_bit(case):
-    lstm = gw_torch.read(made(case))
+    lstm = gw_torch.read(lstm_module(case))
     again = gw_torch.read(gw_torch.write(lstm))
     for ours, theirs in zip(lstm.layers, again.layers, strict=True):
         for a, b in zip(ours, theirs, strict=True):
@@ -176,11 +150,11 @@ def test_live_modules_are_read_and_written_bit_for_bit(case):
 def test_halves_and_strided_storages_are_read(dtype, new, tmp_path):
     module = torch.nn.LSTM(3, 4, dtype=getattr(torch, dtype))
     state = {name: tensor.detach() for name, tensor in module.state_dict().items()}
-    all_in_one = torch.cat([tensor.reshape(-1) for tensor in state.values()])
+    all_in_one = torch.cat([part.reshape(-1) for part in state.values()])
     pieces, at = {}, 0
-    for name, tensor in state.items():
-        pieces[name] = all_in_one[at : at + tensor.numel()].view(tensor.shape)  # an offset into a shared storage
-        at += tensor.numel()
+    for name, part in state.items():
+        pieces[name] = all_in_one[at : at + part.numel()].view(part.shape)  # an offset into a shared storage
+        at += part.numel()
     pieces["weight_hh_l0"] = pieces["weight_hh_l0"].t().contiguous().t()  # columns first
     torch.save(pieces, tmp_path / "file", _use_new_zipfile_serialization=new)
     found = gw.inspect(tmp_path / "file").pick()

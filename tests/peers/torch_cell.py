@@ -12,8 +12,15 @@ PyTorch's, and the derivatives are autograd's.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from agreement import assert_agree
+from peers.torch_live import tensor, tensors
 from torch.nn import functional as F
+
+import gatewise as gw
+
+FORWARD, BACKWARD = 1e-12, 1e-10
 
 
 def nonlinearity(activation):
@@ -135,3 +142,32 @@ class TorchCell:
 def clipped(tensor, bound):
     """Return a tensor within a bound on both sides, where there is one."""
     return tensor if bound is None else torch.clamp(tensor, -bound, bound)
+
+
+def assert_like_autograd(run, edits=None, in_torch=()):
+    """Hold a run, and its gradients with respect to all that went into it, against the cell under autograd.
+
+    What is edited, and steps that are not valid, have their states compared; all other runs every gate too.
+    """
+    trace, rng = run.trace(edit=edits), np.random.default_rng(1)
+    dy, end = rng.normal(size=trace.hidden_state.shape), [rng.normal(size=part.shape) for part in run.state]
+    leaves = tensors(run.p.arrays() | {"x": run.x, "h0": run.state.h, "c0": run.state.c}, leaf=True)
+    steps, *final = TorchCell(run.p.variant, leaves, in_torch).run(
+        leaves["x"],
+        leaves["h0"],
+        leaves["c0"],
+        tensors(trace.dropout.arrays()),
+        valid=None if run.valid is None else tensor(run.valid),
+        reverse=run.direction == "backward",
+    )
+    loss = (steps["h"] * tensor(dy)).sum()
+    (loss + sum((part * tensor(by)).sum() for part, by in zip(final, end, strict=True))).backward()
+    kept = {"c": trace.cell_state, "h": trace.hidden_state}
+    if edits is None and run.valid is None:
+        kept |= {letter: trace.gates[:, :, place] for place, letter in enumerate("ifgo")}
+        kept["m"] = trace.unprojected_state
+    assert_agree(kept, {name: steps[name].detach() for name in kept}, FORWARD)
+    assert_agree(trace.final._asdict(), dict(zip("hc", (part.detach() for part in final), strict=True)), FORWARD)
+    found = gw.backward(trace, dy, gw.State(*end))
+    got = found.parameters | {"x": found.x, "h0": found.state.h, "c0": found.state.c}
+    assert_agree(got, {name: leaf.grad for name, leaf in leaves.items()}, BACKWARD)
