@@ -1,7 +1,8 @@
-"""Whole networks of Keras: their layers one after another, what a network cannot express, and the parts by name."""
+"""Whole networks of Keras, those of named layers, and stacks of LSTMs that read one another."""
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 
 import cases
@@ -20,6 +21,7 @@ from keras_files import (
     named,
     network_file,
     new,
+    tensor,
     wired,
 )
 
@@ -27,34 +29,37 @@ import gatewise as gw
 from gatewise import interop
 from tests.test_interop import assert_same_lstm
 
+TOKENS = np.array([[1, 2], [3, 0], [0, 0]])
+
+
+def lstm(name, **config):
+    return lstm_layer(name, return_sequences=True, **config)
+
 
 def test_a_network_is_its_layers_one_after_another(tmp_path):
     path = network_file(
         tmp_path / "file",
         layer("InputLayer", "input"),
         EMBEDDING,
-        lstm_layer("a", return_sequences=True),
+        lstm("a"),
         layer("Dropout", "drop", rate=0.5),
         lstm_layer("b"),
         dense("head", activation="softmax"),
     )
     network = interop.load_network(path)
     assert (network.lstm.num_layers, network.reads, network.masked) == (2, "last", 0.0)
-    tokens = np.array([[1, 2], [3, 0], [0, 0]])
-    x = network.embedding[tokens]
+    x = network.embedding[TOKENS]
     for name in ("a", "b"):
-        x, state = interop.load(path, name)(x, mask=tokens != 0, masked_output="repeat")
+        x, state = interop.load(path, name)(x, mask=TOKENS != 0, masked_output="repeat")
     a = state[0][0].h @ network.head.weight.T + network.head.bias
     expected = np.exp(a) / np.exp(a).sum(-1, keepdims=True)
-    np.testing.assert_allclose(network(tokens)[0], expected, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(network(TOKENS)[0], expected, rtol=0, atol=1e-6)
     kept = gw.save(network, tmp_path / "own") or interop.load_network(tmp_path / "own")
-    np.testing.assert_array_equal(kept(tokens)[0], network(tokens)[0])
+    np.testing.assert_array_equal(kept(TOKENS)[0], network(TOKENS)[0])
 
 
 def test_steps_that_masking_marks_do_not_take_place(tmp_path):
-    path = network_file(
-        tmp_path / "file", layer("Masking", "m", mask_value=-1.0), lstm_layer("a", return_sequences=True)
-    )
+    path = network_file(tmp_path / "file", layer("Masking", "m", mask_value=-1.0), lstm("a"))
     network = interop.load_network(path)
     x = np.random.default_rng(0).normal(size=(4, 2, INPUTS)).astype(np.float32)
     x[1:3, 0] = -1
@@ -79,10 +84,10 @@ def test_steps_that_masking_marks_do_not_take_place(tmp_path):
         ([EMBEDDING, dense("one", INPUTS), lstm_layer("a")], ["'one'", "Dense", "before the LSTM"]),
         ([layer("Masking", "m"), dense("one", INPUTS), lstm_layer("a")], ["masked marks steps"]),
         ([lstm_layer("a"), dense("one", activation="gelu")], ["'one'", "gelu"]),
-        ([lstm_layer("a", return_sequences=True, go_backwards=True)], ["'a'", "go_backwards"]),
+        ([lstm("a", go_backwards=True)], ["'a'", "go_backwards"]),
         ([lstm_layer("a"), lstm_layer("b")], ["'b'", "only its last step"]),
         ([lstm_layer("a", return_state=True)], ["'a'", "states"]),
-        ([lstm_layer("a", return_sequences=True), lstm_layer("b", go_backwards=True)], ["'b'", "backward", "forward"]),
+        ([lstm("a"), lstm_layer("b", go_backwards=True)], ["'b'", "backward", "forward"]),
         ([dense("one")], ["no LSTM"]),
         ([layer("GRU", "g", units=2)], ["'g'", "GRU"]),
         ([], ["no LSTM"]),
@@ -99,7 +104,7 @@ def test_dense_layers_before_and_after_are_kept_in_their_order(tmp_path):
         layer("TimeDistributed", "in", layer=dense("inner", 4)),
         layer("Activation", "act", activation="tanh"),
         layer("Dropout", "drop", rate=0.5),
-        lstm_layer("a", return_sequences=True),
+        lstm("a"),
         dense("one", 5, activation="relu"),
         layer("Dropout", "drop2", rate=0.5),
         dense("two", 4),
@@ -122,7 +127,7 @@ def test_dense_layers_before_and_after_are_kept_in_their_order(tmp_path):
 @pytest.mark.parametrize("case", ["direct", "identity", "scaled", "later", "inner", "inner later", "wide"])
 def test_what_is_added_to_the_output_is_a_skip_connection_if_it_is_the_input_of_the_model(case, old, tmp_path):
     outputs = 2 if case == "wide" else INPUTS
-    body = [lstm_layer("a", return_sequences=True) | wired(old, "in"), dense("head", outputs) | wired(old, "a")]
+    body = [lstm("a") | wired(old, "in"), dense("head", outputs) | wired(old, "a")]
     beside = {"identity": layer("Dropout", "side"), "scaled": layer("Rescaling", "side")}.get(case)
     layers = [layer("InputLayer", "in") | wired(old), *body]
     if beside is not None:
@@ -140,7 +145,7 @@ def test_what_is_added_to_the_output_is_a_skip_connection_if_it_is_the_input_of_
         config["config"]["name"] = "inner"
         outer = [layer("InputLayer", "top") | wired(old), config | {"name": "inner"} | wired(old, "top")]
         if case == "inner later":
-            inner_lstm = lstm_layer("b", return_sequences=True) | wired(old, "top")
+            inner_lstm = lstm("b") | wired(old, "top")
             outer = [outer[0], inner_lstm, config | {"name": "inner"} | wired(old, "b")]
         config = functional(*outer)
         weights = {"inner": weights["a"] | weights["head"]}
@@ -202,10 +207,197 @@ def test_the_parts_of_a_file_can_be_named_for_a_network(tmp_path):
 
 
 def test_stacked_layers_are_taken_as_one_lstm_where_none_is_named(tmp_path):
-    path = network_file(tmp_path / "file", lstm_layer("a", return_sequences=True), lstm_layer("b"), dense("head"))
+    path = network_file(tmp_path / "file", lstm("a"), lstm_layer("b"), dense("head"))
     assert [(one.name, one.stacked) for one in interop.inspect(path).lstms] == [
         ("a", False),
         ("b", False),
         ("a → b", True),
     ]
     assert_same_lstm(interop.load(path), interop.load_network(path).lstm)
+
+
+# Networks of named layers: what the file tells of them is kept, or refused by name.
+
+
+def quietly(path, *args, **options):
+    """Read a network of named parts, and return it with what was warned of."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        return gw.load_network(path, *args, **options), " | ".join(str(one.message) for one in said)
+
+
+def test_named_layers_are_the_network_that_the_file_tells(tmp_path):
+    layers = [EMBEDDING, lstm("a"), layer("Dropout", "drop"), lstm_layer("b"), dense("one", 4, activation="relu")]
+    path = network_file(tmp_path / "file", *layers, dense("two", activation="softmax"))
+    whole = gw.load_network(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        network = gw.load_network(path, embedding="embed", head="two")
+    assert (network.masked, network.masked_output, network.reads) == (0.0, "repeat", "last")
+    assert len(network.hidden) == 1
+    np.testing.assert_array_equal(network(TOKENS)[0], whole(TOKENS)[0])
+    half, said = quietly(path, embedding="embed", head="one")
+    assert "leaves out 'two'" in said
+    assert "drop" not in said
+    assert str(half.head.activation) == "relu"
+
+
+def test_what_is_read_against_the_file_is_obeyed_with_a_warning(tmp_path):
+    path = network_file(tmp_path / "file", lstm_layer("a"), dense("head"))
+    network, said = quietly(path, head="head", reads="every")
+    assert (network.reads, "the network reads every, as asked for; in the file, it is last" in said) == ("every", True)
+    network, said = quietly(path, head="head", reads="last")
+    assert (network.reads, said) == ("last", "")
+    with pytest.raises(gw.OptionError, match="reads"):
+        quietly(path, head="head", reads="first")
+    with pytest.raises(gw.OptionError, match="says itself what its layers read"):
+        gw.load_network(path, reads="every")
+
+
+def test_a_mask_that_the_named_layers_do_not_make_is_warned_of(tmp_path):
+    path = network_file(tmp_path / "file", EMBEDDING, lstm("a"), dense("head"))
+    network, said = quietly(path, head="head")
+    assert "give mask=…" in said
+    assert (network.masked, network.masked_output) == (None, "repeat")
+    path = network_file(tmp_path / "file", layer("Masking", "m", mask_value=-1.0), lstm("a"), dense("head"))
+    network, said = quietly(path, head="head")
+    assert (network.masked, said) == (-1.0, "")
+
+
+@pytest.mark.parametrize(
+    ("layers", "options", "words"),
+    [
+        ([lstm("a"), layer("Activation", "act", activation="tanh"), dense("head")], {}, ["'act'", "Activation"]),
+        ([lstm("a"), layer("GlobalMaxPooling1D", "pool"), dense("head")], {}, ["'pool'", "GlobalMaxPooling1D"]),
+        ([lstm("a"), layer("BatchNormalization", "norm"), dense("head")], {}, ["'norm'"]),
+        ([dense("head", INPUTS), lstm("a")], {}, ["'head' does not follow 'a'"]),
+        ([lstm("a"), lstm("b"), dense("head")], {"name": "a"}, ["'head' reads 'b', and not 'a'"]),
+        ([lstm("a"), dense("head", activation="gelu")], {}, ["the activation of 'head'", "gelu"]),
+        ([EMBEDDING, layer("Conv1D", "c"), lstm("a"), dense("head")], {"embedding": "embed"}, ["'c'", "Conv1D"]),
+        ([EMBEDDING, dense("d", INPUTS), lstm("a"), dense("head")], {"embedding": "embed"}, ["'d'", "Dense"]),
+    ],
+)
+def test_named_layers_that_are_no_plain_chain_are_refused_by_name(layers, options, words, tmp_path):
+    path = network_file(tmp_path / "file", *layers)
+    with cases.refusal(*words):
+        gw.load_network(path, head="head", **options)
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_one_of_two_heads_can_be_named_and_a_sum_between_is_refused(old, tmp_path):
+    layers = [
+        layer("InputLayer", "in") | wired(old),
+        layer("Conv1D", "conv") | wired(old, "in"),
+        lstm("a") | wired(old, "conv"),
+        dense("left") | wired(old, "a"),
+        dense("right", activation="sigmoid") | wired(old, "a"),
+        layer("Add", "sum") | wired(old, "conv", "a"),
+        dense("after") | wired(old, "sum"),
+    ]
+    arrays = {"kernel:0": np.ones((UNITS, 2), np.float32), "bias:0": np.zeros(2, np.float32)}
+    weights = {name: named(f"{name}/", arrays) for name in ("left", "right", "after")}
+    weights |= {"a": named("a/", kernels(new()[0]), ":0")}
+    path = legacy(tmp_path / "file", weights, "2.9.0", functional(*layers, ends=["left", "right", "after"]))
+    network, said = quietly(path, head="right")
+    x = np.random.default_rng(0).normal(size=(4, 2, INPUTS)).astype(np.float32)
+    want = 1 / (1 + np.exp(-new()(x)[0].sum(-1)))
+    np.testing.assert_allclose(network(x)[0], np.stack([want, want], -1), rtol=0, atol=1e-6)
+    assert all(f"'{one}'" in said for one in ("conv", "left", "sum", "after"))
+    with cases.refusal("'after' does not follow 'a'", "'sum' (an Add)"):
+        gw.load_network(path, head="after")
+
+
+# LSTMs that read one another are offered as one: what comes before and after does not matter.
+
+
+def both(name):
+    return layer("Bidirectional", name, merge_mode="sum", layer=lstm(f"of_{name}"))
+
+
+NORM, DROPOUT = layer("BatchNormalization", "norm"), layer("Dropout", "drop", rate=0.5)
+AROUND = {
+    "convolution": ([layer("Conv1D", "conv"), layer("MaxPooling1D", "pool")], [dense("one"), dense("two")]),
+    "embedding": ([EMBEDDING, layer("SpatialDropout1D", "drop")], [layer("GlobalMaxPooling1D", "max"), dense("one")]),
+    "dense": ([dense("one", INPUTS), layer("Activation", "squashed", activation="tanh")], [NORM, dense("two")]),
+}
+
+
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize("make", [lstm, both])
+def test_a_stack_is_offered_whatever_comes_before_and_after_it(around, make, tmp_path):
+    before, after = AROUND[around]
+    path = network_file(tmp_path / "file", *before, make("a"), DROPOUT | {"name": "d"}, make("b"), *after)
+    *singles, stack = interop.inspect(path).lstms
+    assert (stack.name, stack.stacked, stack.masked) == ("a → b", True, around == "embedding")
+    assert gw.load(path).num_layers == 2
+    x = np.random.default_rng(0).normal(size=(4, 2, INPUTS)).astype(np.float32)
+    wanted = singles[1].lstm(singles[0].lstm(x)[0])[0]
+    np.testing.assert_allclose(stack.lstm(x)[0], wanted, rtol=0, atol=1e-6)
+
+
+def test_every_stack_of_a_model_is_offered_and_none_is_taken_without_its_name(tmp_path):
+    layers = [both("a"), both("b"), lstm("c"), lstm("d"), layer("Conv1D", "conv"), lstm("e"), lstm("f")]
+    contents = interop.inspect(network_file(tmp_path / "file", *layers))
+    assert [one.name for one in contents.lstms][6:] == ["a → b", "c → d", "e → f"]
+    assert not any(one.stacked for one in contents.lstms)
+    with pytest.raises(gw.OptionError, match="name one of them"):
+        contents.pick()
+
+
+def test_with_a_recurrent_layer_that_cannot_be_read_a_stack_is_offered_by_its_name_alone(tmp_path):
+    contents = interop.inspect(network_file(tmp_path / "file", layer("GRU", "g", units=3), lstm("a"), lstm("b")))
+    assert [(one.name, one.stacked) for one in contents.lstms][2:] == [("a → b", False)]
+
+
+@pytest.mark.parametrize("old", [True, False])
+@pytest.mark.parametrize("way", ["plain", "scaled", "skip", "states", "hidden", "twice", "masked", "own mask"])
+def test_a_functional_model_is_followed_from_each_lstm_to_the_next(way, old, tmp_path):
+    after = partial(wired, old)
+
+    def mask(name):
+        return {"mask": [name, 0, 0] if old else tensor(name)}
+
+    layers = [layer("InputLayer", "in") | after(), layer("InputLayer", "m") | after()]
+    layers += [layer("Conv1D", "conv") | after("in")]
+    given = mask("m") if way in ("masked", "own mask") else {}
+    layers += [lstm("a", return_state=way in ("states", "hidden")) | after("conv", **given)]
+    sources, stacks = ["a"], way in ("plain", "masked")
+    match way:
+        case "plain":
+            layers += [layer("Dropout", "drop") | after("a")]
+            sources = ["drop"]
+        case "scaled":
+            layers += [layer("Rescaling", "times") | after("a")]
+            sources = ["times"]
+        case "skip":
+            layers += [layer("Add", "sum") | after("a", "conv")]
+            sources = ["sum"]
+        case "states":  # as a decoder, which starts from those of its encoder
+            sources = ["a", ("a", 1), ("a", 2)]
+        case "hidden":
+            sources = [("a", 1)]
+    layers += [lstm("b") | after(*sources, **(mask("other" if way == "own mask" else "m") if given else {}))]
+    if way == "twice":
+        layers[-1]["inbound_nodes"] += after("conv")["inbound_nodes"]
+    layers += [dense("x") | after("b"), dense("y") | after("b")]
+    weights = {one["config"]["name"]: {} for one in layers}
+    weights |= {name: named(f"{name}/", kernels(new(inputs=UNITS)[0]), ":0") for name in "ab"}
+    path = legacy(tmp_path / "file", weights, "2.9.0", functional(*layers, ends=["x", "y"]))
+    found = interop.inspect(path).lstms
+    assert [one.name for one in found] == ["a", "b"] + ["a → b"] * stacks
+    assert found[-1].stacked == stacks
+    assert found[-1].masked == bool(given)
+
+
+def test_a_stack_that_ends_in_reversed_steps_says_so(tmp_path):
+    path = network_file(tmp_path / "file", dense("before"), lstm("a", go_backwards=True), lstm("b"))
+    stack = interop.inspect(path).pick()
+    assert (stack.lstm.directions, stack.time_reversed) == (("backward",), True)
+    path = network_file(tmp_path / "file", dense("before"), lstm("a"), lstm("b", go_backwards=True))
+    assert len(interop.inspect(path).lstms) == 2
+
+
+def test_reversed_steps_that_another_lstm_does_not_take_leave_the_stack_before_as_it_is(tmp_path):
+    layers = [lstm("a"), lstm("b"), layer("Flip", "flip", axis=1), both("c")]
+    *_, stack = interop.inspect(network_file(tmp_path / "file", *layers)).lstms
+    assert (stack.name, stack.time_reversed) == ("a → b", False)
