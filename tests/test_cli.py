@@ -68,15 +68,8 @@ def test_walk_without_options_is_the_worked_example_and_what_to_try_next(capsys)
 
 @pytest.mark.parametrize(
     "options",
-    [
-        ["--peephole", "full"],
+    [  # others are walked in test_golden.py
         ["--coupling", "forget=1-input"],
-        ["--coupling", "input=1-forget"],
-        ["--gate-clip", "0.01"],
-        ["--cell-clip", "0.1"],
-        ["--projection-size", "1", "--projection-clip", "0.001"],
-        ["--layer-norm", "gates", "--epsilon", "1e-8"],
-        ["--layer-norm", "haste", "--epsilon", "1e-5"],
         ["--activation", "forget_gate=hard_sigmoid:0.2,0.5", "--activation", "c=softsign"],
         ["--init", "pytorch"],
         ["--init", "glorot", "--forget-bias", "2"],
@@ -176,11 +169,8 @@ def faults(tmp_path_factory):
         (["--x", "1,nan,2"], "x must hold finite numbers, but entry 1 (counted from 0) is nan"),
         (["--c", "inf,0"], "c must hold finite numbers, but entry 0 (counted from 0) is inf"),
         (["--x", "one,two"], "x must be numbers with commas between them, or a .csv or .npy file, not 'one,two'"),
-        (["--hidden-size", "-2"], "hidden_size must be at least 1, not -2"),
-        (["--init", "pytorch", "--scale", "2"], "the initialiser 'pytorch' does not take scale"),
-        (["--unit", "2"], "there is no unit 2; this cell has units 0 to 1"),
+        (["--hidden-size", "10000000"], "a cell of these sizes would take "),
         (["--steps", "0"], "--steps must be at least 1, not 0"),
-        (["--gate-clip", "-1"], "gate_clip must be a positive, finite number, not -1.0"),
         (["--activation", "c=elu:x"], "cannot read the activation 'elu:x'"),
         (["--activation", "sigmoid"], "--activation must be GATE=NAME, as in --activation input_gate=hard_sigmoid"),
         (["--activation", "x=tanh"], "--activation names no gate 'x'; allowed: input_gate, forget_gate, candidate"),
@@ -220,11 +210,6 @@ def faults(tmp_path_factory):
 def test_whatever_is_wrong_gets_one_sentence_and_exit_code_2(faults, tokens, sentence, capsys, monkeypatch):
     monkeypatch.chdir(faults)
     assert sentence in refusal_of(capsys, "walk", *tokens)
-
-
-def test_a_size_that_does_not_fit_into_memory_is_refused_before_it_is_taken(capsys):
-    sentence = refusal_of(capsys, "walk", "--hidden-size", "10000000")
-    assert re.fullmatch(r"a cell of these sizes would take .* of memory; .* are available", sentence)
 
 
 def _program(*tokens: str, **environment: str) -> subprocess.CompletedProcess[bytes]:

@@ -32,7 +32,7 @@ MATHML = {"math", "mi", "mn", "mo", "mrow", "mtext", "mfrac", "msqrt", "msub", "
 ARITY = {"mfrac": 2, "msub": 2, "msup": 2, "msubsup": 3, "mover": 2}
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(1)>&amp;\x1b[31m\0\ud800'
 WAYS = ("forward", "backward", "expanded")
-every = pairs(**SUBJECTS, way=WAYS, thin=some)
+every = pairs(**SUBJECTS, way=WAYS, notation=NOTATIONS, thin=some)
 
 
 def parsed(page: str) -> ElementTree.Element:
@@ -79,25 +79,11 @@ def check_whole(page: ElementTree.Element) -> None:
 
 
 @every
-def test_every_page_is_well_formed(variant, projection, dropout, way):
+def test_every_page_is_well_formed(variant, projection, dropout, way, notation):
     """That its lines have the numbers of the other formats is held in test_render.py."""
-    page = parsed(html.render(walk_of(variant, projection, dropout, way)))
+    page = parsed(html.render(walk_of(variant, projection, dropout, way, notation)))
     check(page)
     check_whole(page)
-
-
-SOME = ("plain", "peephole, layer norm of the gates", "layer norm of Haste")
-IN_NOTATIONS = {"variant": SOME, "way": WAYS, "notation": NOTATIONS}
-
-
-def only_plain_forward(case):
-    """Leave forward pages, and those alone, to the plain variant: that of a step back has the same equations."""
-    return (case["way"] == "backward") != (case["variant"] == "plain")
-
-
-@pairs(**IN_NOTATIONS, thin=only_plain_forward)
-def test_every_notation_has_its_page(variant, notation, way):
-    check(parsed(html.render(walk_of(variant, 1, "dropout", way, notation))))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -181,6 +167,7 @@ QUANTITY = {"i": "input_gate", "f": "forget_gate", "g": "candidate", "o": "outpu
 def test_a_quantity_has_its_hue_wherever_it_is_named(notation, way):
     """Where its symbol begins a line or stands in a formula, in sentences and tables; and so has its section."""
     page = parsed(html.render(walk_of("plain", None, "no dropout", way, notation)))
+    check(page)
     written = {k: NOTATIONS[notation].symbol(f.Symbol(k)) for k in QUANTITY}
     named = {text.formula(symbol): QUANTITY[k] for k, symbol in written.items()}
     alone = [one for one in page.iter("math") if one.get("alttext") in named]
@@ -207,8 +194,8 @@ def test_the_terms_left_out_of_a_long_sum_are_there_once_it_is_expanded():
 
 
 @every
-def test_the_pieces_of_a_formula_are_together_the_text(variant, projection, dropout, way):
-    for section in walk_of(variant, projection, dropout, way).sections:
+def test_the_pieces_of_a_formula_are_together_the_text(variant, projection, dropout, way, notation):
+    for section in walk_of(variant, projection, dropout, way, notation).sections:
         for equation in section.blocks:
             if isinstance(equation, WorkedEquation):
                 formulas = [equation.right]

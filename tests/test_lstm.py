@@ -8,6 +8,7 @@ import pytest
 from stacks import random_lstm
 
 import gatewise as gw
+from gatewise.layers.merging import MERGES, merge, merged_size
 
 
 def cell(inputs=2, hidden=3, dtype=np.float64):
@@ -76,6 +77,21 @@ def test_another_precision_keeps_everything_else(dtype):
     assert single.directions == ("backward",)
     with pytest.raises(gw.OptionError):
         lstm.astype("int8")
+
+
+def test_merges_are_what_their_names_say():
+    a, b = np.array([[1.0, 2.0]]), np.array([[3.0, 5.0]])
+    found = {how: merge([a, b], how).tolist() for how in MERGES}
+    assert found == {
+        "concat": [[1, 2, 3, 5]],
+        "sum": [[4, 7]],
+        "mul": [[3, 10]],
+        "average": [[2, 3.5]],
+        "none": [[[1, 2], [3, 5]]],
+    }
+    for how in MERGES:
+        assert merge([a], how) is a
+        assert merged_size(how, [2, 2]) == (4 if how == "concat" else 2)
 
 
 # What is refused.

@@ -37,37 +37,6 @@ from gatewise.symbolic.formula import Holds, Symbol, times
 # What is right is not accused.
 
 
-def carried(
-    how: str, written: list[str], digits: int, rng: np.random.Generator
-) -> Callable[[str, np.ndarray], np.ndarray]:
-    """Return what is carried on of a quantity: what was written, or also what the pocket calculator still holds."""
-
-    def carry(name: str, value: np.ndarray) -> np.ndarray:
-        from_paper = how == "from paper" or (how == "from both" and rng.random() < 0.5)
-        return np.round(value, digits) if from_paper and name in written else value
-
-    return carry
-
-
-WAYS = ("from memory", "from paper", "from both")
-
-
-@sheets(1, 10)
-@pytest.mark.parametrize("how", WAYS)
-def test_no_right_sheet_is_accused(how, drawn, each):
-    rng = np.random.default_rng(WAYS.index(how))
-    accused = []
-    for subject, chain in cells(*drawn):
-        for _ in range(each):
-            names, digits = subset(subject.names, rng), int(rng.integers(3, 9))
-            worked = wrong_work(subject, carry_on=carried(how, names, digits, rng))
-            marking = gw.check(rounded({name: worked[name] for name in names}, digits), chain, digits=digits)
-            if not marking.correct or marking.count("follows"):
-                size = f"{subject.inputs} inputs, {subject.hidden} hidden, batch {subject.batch}"
-                accused.append(f"{size}, {subject.steps} steps, {digits} digits: {shown(marking)}")
-    assert not accused, f"{len(accused)} accused\n" + "\n".join(accused)
-
-
 def significant(value: float, digits: int) -> str:
     """Return a number with so many significant digits, zeros at the end kept."""
     return f"{value:#.{digits}g}".rstrip(".")

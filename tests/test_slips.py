@@ -86,7 +86,7 @@ def test_what_is_no_single_slip_gets_no_cause(seed, count, draw):
     hold(found, "are given a cause somewhere", [one for one in found if one.any], 0.02)
 
 
-@drawn(len(SPELLINGS), 150)
+@drawn(len(SPELLINGS), 300)
 def test_no_right_sheet_of_any_spelling_is_accused(seed, count, draw, tmp_path):
     found = list(right_sheets(seed, count, str(tmp_path), draw=draw))
     hold(found, "are accused", [one for one in found if one.accused], 0.0)

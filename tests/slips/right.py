@@ -18,7 +18,7 @@ from gatewise.grading.chain import Chain
 from gatewise.grading.marking import Marking
 from gatewise.grading.sheet import Fault
 
-WAYS = ("from memory", "on the way", "cut off", "float32")  # how numbers are worked out, and rounded
+WAYS = ("from memory", "on the way", "now and then", "cut off", "float32")  # how numbers are worked out, and rounded
 
 
 def in_single(cell: Cell) -> Cell:
@@ -27,10 +27,12 @@ def in_single(cell: Cell) -> Cell:
     return replace(cell, p=cell.p.astype(np.float32), **arrays)
 
 
-def right_work(cell: Cell, way: str, digits: int) -> Numbers:
-    """Return every number of a cell, worked out in one way."""
+def right_work(cell: Cell, way: str, digits: int, rng: np.random.Generator) -> Numbers:
+    """Return every number of a cell, worked out in one way: now and then from the paper, else from memory."""
     if way == "float32":
         return work(in_single(cell), dtype=np.float32)
+    if way == "now and then":
+        return work(cell, carry_on=lambda _, value: np.round(value, digits) if rng.random() < 0.5 else value)
     found = work(cell, NONE, digits, way == "on the way")
     return {name: cut(value, digits) for name, value in found.items()} if way == "cut off" else found
 
@@ -85,7 +87,7 @@ def right_sheet(spelling: str, cell: Cell, chain: Chain, rng: np.random.Generato
     names = sheets[str(rng.choice(list(sheets)))]
     if rng.random() < 0.3:
         names = [str(name) for name in rng.permutation(names)[: rng.integers(1, len(names) + 1)]]
-    numbers = right_work(cell, way, digits)
+    numbers = right_work(cell, way, digits, rng)
     ending, content = SPELLINGS[spelling]({name: numbers[name] for name in names}, digits)
     path = Path(folder) / f"sheet.{ending}"
     path.write_bytes(content)
