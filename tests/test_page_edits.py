@@ -47,9 +47,10 @@ def test_the_page_has_every_likely_edit_with_the_right_side_that_it_makes(exampl
     written = edits.edits(scene(example))
     found = [(edit["kind"], edit["target"], edit["words"], written["forms"][edit["form"]]) for edit in written["edits"]]
     assert found == [
-        (made.edit.kind, text.formula(made.edit.target), made.edit.words, formula_tree(made.right))
-        for made in enumerate_edits(scene(example))
-        if made.edit.tier == LIKELY
+        (made.kind, text.formula(left), made.words, formula_tree(made.right))
+        for left, mistakes in enumerate_edits(scene(example)).items()
+        for made in mistakes
+        if made.tier == LIKELY
     ]
     assert all("{}" in edit["words"] for edit in written["edits"])
 

@@ -14,16 +14,18 @@ from peers import node
 import gatewise as gw
 from gatewise.examples import latch, notebook
 from gatewise.grading.chain import AssumedValues, Chain
-from gatewise.grading.edits.edit import LIKELY, Scene
-from gatewise.grading.edits.enumeration import PossibleEdit, enumerate_edits
+from gatewise.grading.edits.edit import LIKELY, EquationEdit, Scene
+from gatewise.grading.edits.enumeration import enumerate_edits
 from gatewise.playground import document, lesson
 from gatewise.playground import edits as exported
 from gatewise.playground.sequence_run import sequence_run_of
 from gatewise.render.plain import numbers
+from gatewise.symbolic.formula import Symbol
 
 pytestmark = pytest.mark.peers
 node.require()
 Plain = dict[str, Any]
+Mistake = tuple[Symbol, EquationEdit]  # the left side of an equation, and what is made of the right one
 
 
 class Run:
@@ -40,21 +42,22 @@ class Run:
         return Chain(self.trace.step(step, 0))
 
     @cache  # noqa: B019
-    def mistakes(self, step: int) -> list[PossibleEdit]:
+    def mistakes(self, step: int) -> list[Mistake]:
         """Return the edits of the lines that both have."""
         chain = self.chain(step)
         p = self.trace.parameters
         lines = {line.symbol for line in chain.quantities if line.rank == 1}
         scene = Scene(chain.program, p.recurrent_size, p.recurrent_size + p.input_size)
-        return [one for one in enumerate_edits(scene) if one.edit.target in lines and one.edit.target.base != "z"]
+        edits = enumerate_edits(scene)
+        return [(left, edit) for left in edits if left in lines and left.base != "z" for edit in edits[left]]
 
-    def made(self, step: int, name: str, mistake: PossibleEdit | None) -> dict[str, float]:
+    def made(self, step: int, name: str, mistake: Mistake | None) -> dict[str, float]:
         """Return every line up to one, after a mistake in it, as somebody works them out."""
         chain, found = self.chain(step), dict[str, float]()
         values = AssumedValues(chain.given)
         for line in chain.lines:
-            is_wrong = mistake is not None and line.symbol == mistake.edit.target
-            value, _ = chain.compute(replace(line, right=mistake.right) if is_wrong else line, values)
+            is_wrong = mistake is not None and line.symbol == mistake[0]
+            value, _ = chain.compute(replace(line, right=mistake[1].right) if is_wrong else line, values)
             values.value[line.place] = value
             values.tolerance[line.place] = np.zeros(value.shape)
             if line.rank == 1 and line.asked and line.key.size == 1:
@@ -96,7 +99,7 @@ def of_check(run: Run, step: int, typed: dict[str, str], digits: int) -> gw.Mark
     return gw.check({name: [float(text)] for name, text in typed.items()}, run.chain(step), digits=digits)
 
 
-def drawn_mistakes(count: int, seed: int, backward: bool = True) -> list[tuple[int, int, PossibleEdit, str]]:
+def drawn_mistakes(count: int, seed: int, backward: bool = True) -> list[tuple[int, int, Mistake, str]]:
     """Return mistakes with the run and the step in which they are made, and the line that is written."""
     rng, found = np.random.default_rng(seed), []
     while len(found) < count:
@@ -104,10 +107,10 @@ def drawn_mistakes(count: int, seed: int, backward: bool = True) -> list[tuple[i
         run = runs()[doc]
         last = len(run.trace) - 1
         step = int(rng.choice([0, 3, last])) if last else 0
-        every = [one for one in run.mistakes(step) if (backward and step == last) or not one.edit.target.d]
-        every = [one for one in every if one.edit.tier == LIKELY]  # backward only where the loss is: at the last step
+        every = [one for one in run.mistakes(step) if (backward and step == last) or not one[0].d]
+        every = [one for one in every if one[1].tier == LIKELY]  # backward only where the loss is: at the last step
         mistake = every[rng.integers(len(every))]
-        found.append((doc, step, mistake, run.chain(step).makers[(mistake.edit.target, 0)].name))
+        found.append((doc, step, mistake, run.chain(step).makers[(mistake[0], 0)].name))
     return found
 
 
@@ -116,7 +119,7 @@ def written(value: float, digits: int) -> str:
 
 
 def test_a_number_is_judged_as_on_a_sheet_and_its_cause_named(tmp_path: Path) -> None:
-    cases, marked, planted = [], [], []
+    cases, marked, names = [], [], []
     for doc, step, mistake, name in drawn_mistakes(160, seed=1):
         run = runs()[doc]
         try:
@@ -128,8 +131,8 @@ def test_a_number_is_judged_as_on_a_sheet_and_its_cause_named(tmp_path: Path) ->
         typed = {name: written(value, 7)}
         cases.append(case(doc, step, typed, name))
         marked.append(of_check(run, step, typed, 7).verdicts[0])
-        planted.append((mistake.edit, name))
-    found = [one[name] for one, (_, name) in zip(judged(tmp_path, cases), planted, strict=True)]
+        names.append(name)
+    found = [one[name] for one, name in zip(judged(tmp_path, cases), names, strict=True)]
     assert [one["status"] for one in found] == [one.status for one in marked]
     wrong = [(one, sheet) for one, sheet in zip(found, marked, strict=True) if sheet.status == "wrong"]
     assert len(wrong) > 80

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,19 +13,18 @@ from gatewise.grading.chain import Chain, Quantity, SymbolAtStep
 from gatewise.grading.edits import words
 from gatewise.grading.edits.canonical import canonical
 from gatewise.grading.edits.carries import carry_edits, total_edits
-from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, ProgramEdit, Scene
+from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, EquationEdit, Scene
 from gatewise.grading.edits.entries import digit_edits, one_hot, product_edits, sign_edits, unit_edits
-from gatewise.grading.edits.enumeration import PossibleEdit, enumerate_edits
+from gatewise.grading.edits.enumeration import enumerate_edits
 from gatewise.symbolic.formula import Formula, Outer
 
 
 @dataclass(frozen=True)
 class AppliedEdit:
-    """An edit in one equation of a run, and the right side that it makes."""
+    """An edit in one equation of a run."""
 
-    edit: ProgramEdit
+    edit: EquationEdit
     place: SymbolAtStep
-    right: Formula
     form: Hashable  # shared by equal right sides
 
 
@@ -44,48 +43,35 @@ class Catalogue:
         self.scene = Scene(chain.program, p.recurrent_size, p.recurrent_size + p.input_size)
         self.by_place: dict[SymbolAtStep, list[AppliedEdit]] = {}
         self._scopes: dict[int, list[tuple[Mistake, Key]]] = {}  # by the id of an edit in `by_place`
-        self._forms: dict[Hashable, object] = {}  # an object for each canonical form: quick to compare
-        self.families: dict[tuple[str, str, bool, bool], dict[SymbolAtStep, AppliedEdit]] = {}
-        by_target: dict[object, list[PossibleEdit]] = {}
-        for possible in enumerate_edits(self.scene):
-            by_target.setdefault(possible.edit.target, []).append(possible)
+        self.families: dict[Hashable, Mistake] = {}
+        forms: dict[Hashable, object] = {}  # an object for each canonical form: quick to compare
+        edits = enumerate_edits(self.scene)
         for line in chain.lines:
-            self._add_edits(
-                line,
-                by_target.get(line.symbol, ()) if line.asked and not line.total else self._edits_between_steps(line),
-            )
+            is_computed = line.asked and not line.total
+            for edit in edits.get(line.symbol, ()) if is_computed else self._edits_between_steps(line):
+                applied = AppliedEdit(edit, line.place, forms.setdefault(edit.form, object()))
+                self.by_place.setdefault(line.place, []).append(applied)
+                key = words.family_key(edit, line.symbol, line.backward)
+                self.families.setdefault(key, {}).setdefault(line.place, applied)
 
-    def _edits_between_steps(self, line: Quantity) -> Iterator[PossibleEdit]:
+    def _edits_between_steps(self, line: Quantity) -> Iterator[EquationEdit]:
         """Yield the mistakes in a state that a step takes from its neighbour, or in a sum over all steps."""
-        right = canonical(line.right)
-        every: Iterable[ProgramEdit] = (
-            total_edits(line.symbol, line.right) if line.total else self._edits_of_carries(line)
-        )
-        for edit in every:
-            if (form := canonical(edit.tree)) != right:
-                yield PossibleEdit(edit, edit.tree, form)
+        chain, right = self.chain, canonical(line.right)
+        if line.step is None:
+            edits = total_edits(line.right)
+        else:
+            edits = carry_edits(chain.program, line.symbol, line.step, chain.steps)
+        return (edit for edit in edits if edit.form != right)
 
-    def _edits_of_carries(self, line: Quantity) -> Iterator[ProgramEdit]:
-        assert line.step is not None
-        every = carry_edits(self.chain.program, line.step, self.chain.steps)
-        return (edit for edit in every if edit.target == line.symbol)
+    def scopes(self, applied: AppliedEdit) -> list[tuple[Mistake, Key]]:
+        """Return the mistakes with an edit of one equation: alone, at every step, in the whole step, everywhere.
 
-    def _add_edits(self, line: Quantity, possible_edits: Iterable[PossibleEdit]) -> None:
-        """Add the possible mistakes of one line of the run to the catalogue, in their families."""
-        place, gate = line.place, words.gate_of(line.symbol)
-        for edit, right, form in possible_edits:
-            applied = AppliedEdit(edit, place, right, self._forms.setdefault(form, object()))
-            self.by_place.setdefault(place, []).append(applied)
-            self.families.setdefault(self._family_key(edit, line, gate), {}).setdefault(place, applied)
-
-    def _family_key(self, edit: ProgramEdit, line: Quantity, gate: str) -> tuple[str, str, bool, bool]:
-        """Return the key that all edits of one mistake share: kind, words, direction, and whether they are of gates."""
-        return edit.kind, words.for_any_gate(edit.words, gate), line.backward, bool(gate)
-
-    def scopes(self, applied: AppliedEdit) -> list[Mistake]:
-        """Return the mistakes with an edit of one equation: alone, at every step, in the whole step, everywhere."""
+        Each has the key of its effect.
+        """
+        if (scopes := self._scopes.get(id(applied))) is not None:
+            return scopes
         symbol, step = applied.place
-        family = self.families[self._family_key(applied.edit, self.chain.makers[applied.place], words.gate_of(symbol))]
+        family = self.families[words.family_key(applied.edit, symbol, self.chain.makers[applied.place].backward)]
         mistakes = [{applied.place: applied}]
         if len(family) > 1:
             mistakes.append({place: edit for place, edit in family.items() if place[0] == symbol})
@@ -93,29 +79,20 @@ class Catalogue:
             mistakes.append(family)
         if "{}" not in applied.edit.words:  # it is not made in one place alone
             mistakes = [family]
-        return [mistake for n, mistake in enumerate(mistakes) if len(mistake) > len(mistakes[n - 1]) or n == 0]
-
-    def _scopes_with_keys(self, applied: AppliedEdit) -> list[tuple[Mistake, Key]]:
-        """Return the mistakes that contain an edit, each with the key of its effect."""
-        if (scopes := self._scopes.get(id(applied))) is None:
-            scopes = self._scopes[id(applied)] = [(mistake, _effect_key(mistake)) for mistake in self.scopes(applied)]
+        larger = [mistake for n, mistake in enumerate(mistakes) if len(mistake) > len(mistakes[n - 1]) or n == 0]
+        scopes = self._scopes[id(applied)] = [(mistake, _effect_key(mistake)) for mistake in larger]
         return scopes
 
     def describe(self, mistake: Mistake) -> str:
         """Return a mistake in words, for the person who made it: the change, and its equations and steps."""
         lines = [self.chain.makers[place] for place in mistake]
-        names = list(dict.fromkeys(line.name.partition("[")[0] for line in lines))
-        first, *others = (applied.edit.words for applied in mistake.values())
-        if all(other == first for other in others):
-            return first.format(self._lines_in_words(lines, names))
-        gates = list(dict.fromkeys(words.gate_of(line.symbol) for line in lines))
-        general_names = [words.for_any_gate(line.name.partition("[")[0], words.gate_of(line.symbol)) for line in lines]
-        general_names = list(dict.fromkeys(general_names))
-        clause = words.for_any_gate(first, gates[0])
-        if len(general_names) * len(gates) == len(names):
-            letters = join_names(gates, "and", most=words.MOST_NAMES)
-            return f"{clause.format(self._lines_in_words(lines, general_names))}, for k = {letters}"
-        return f"{clause.format(self._lines_in_words(lines, names))}, where k is the gate of each"
+        family = words.family_words([(applied.edit, symbol) for (symbol, _), applied in mistake.items()])
+        clause = family.clause.format(self._lines_in_words(lines, family.names))
+        if family.each:
+            return f"{clause}, where k is the gate of each"
+        if family.gates:
+            return f"{clause}, for k = {join_names(family.gates, 'and', most=words.MOST_NAMES)}"
+        return clause
 
     def effects_on(self, lines: Sequence[Quantity], most: int) -> list[tuple[Effect, list[Mistake]]]:
         """Return about `most` effects of mistakes on some lines of a run, each with the mistakes that have it."""
@@ -126,7 +103,7 @@ class Catalogue:
                 if len(mistakes_by_key) > most:
                     break
                 for applied in self.by_place.get(line.place, ()):
-                    for mistake, key in self._scopes_with_keys(applied) if applied.edit.tier == tier else ():
+                    for mistake, key in self.scopes(applied) if applied.edit.tier == tier else ():
                         effect: Effect = mistake
                         if not mistake.keys() <= places:
                             effect = {place: edit for place, edit in mistake.items() if place in places}
@@ -178,40 +155,18 @@ def entry_slips(
     for line in lines:
         if not line.asked or line.over != last.over or line.rank > last.rank:
             continue
-        program_edits = list(_unit_edits(chain, line, unit))
+        equation, names = line.assignment, chain.names[line.over]
+        edits = [*product_edits(equation, unit, names, line.products), *unit_edits(equation, unit, names)]
         if line is not last:
-            program_edits += _entry_edits(chain, line, unit)
+            selector: Formula = one_hot(unit, len(names))
+            edits += sign_edits(equation, selector, names[unit])
             if columns and not entries and (line.rank, line.across) == (2, last.across):
-                program_edits += _entry_edits(chain, line, unit, *columns)
+                (column,), across = columns, chain.names[line.across]
+                selector = Outer(selector, one_hot(column, len(across)))
+                edits += sign_edits(equation, selector, f"{names[unit]}, {across[column]}")
             value = values.get(line.place, np.zeros(0))
-            if line.rank == 1 and value.size == value.shape[-1]:
-                program_edits += _digit_edits(chain, line, unit, float(value.reshape(-1)[unit]), tolerance)
-        for edit in program_edits:
-            right = edit.apply_to(line.right)
-            applied = AppliedEdit(edit, line.place, right, canonical(right))
-            yield {line.place: applied}, [{line.place: applied}]
-
-
-def _unit_edits(chain: Chain, line: Quantity, unit: int) -> Iterator[ProgramEdit]:
-    """Yield the slips in one unit of a line: a product left out, or another unit's number."""
-    names = chain.names[line.over]
-    yield from product_edits(line.assignment, unit, len(names), line.products, names[unit])
-    yield from unit_edits(line.assignment, unit, names)
-
-
-def _entry_edits(chain: Chain, line: Quantity, unit: int, column: int | None = None) -> Iterator[ProgramEdit]:
-    """Yield sign and decimal-point slips in a unit's number, in its row of a matrix, or in one number of that row."""
-    names, columns = chain.names[line.over], chain.names[line.across]
-    selector: Formula = one_hot(unit, len(names))
-    if column is None:
-        yield from sign_edits(line.assignment, selector, names[unit])
-    else:
-        selector = Outer(selector, one_hot(column, len(columns)))
-        yield from sign_edits(line.assignment, selector, f"{names[unit]}, {columns[column]}")
-
-
-def _digit_edits(chain: Chain, line: Quantity, unit: int, number: float, tolerance: float) -> Iterator[ProgramEdit]:
-    """Yield the slips that exchange two digits of one unit's number, if it is rounded."""
-    names = chain.names[line.over]
-    if tolerance:
-        yield from digit_edits(line.assignment, unit, len(names), number, tolerance, names[unit])
+            if tolerance and line.rank == 1 and value.size == value.shape[-1]:
+                edits += digit_edits(equation, unit, names, float(value.reshape(-1)[unit]), tolerance)
+        for edit in edits:
+            effect = {line.place: AppliedEdit(edit, line.place, edit.form)}
+            yield effect, [effect]

@@ -103,10 +103,14 @@ class CauseSearch:
         predictor, causes = Predictor(self.chain, self.judge.assumed), list[Cause]()
         steps = [line for line in self.chain.lines if line.symbol == quantity.symbol and not line.total]
         for applied in self.catalogue.by_place.get((steps if quantity.total else [quantity])[0].place, ()):
-            mistake = max(self.catalogue.scopes(applied), key=len) if quantity.total else {applied.place: applied}
+            mistake = (
+                max((scope for scope, _ in self.catalogue.scopes(applied)), key=len)
+                if quantity.total
+                else {applied.place: applied}
+            )
             edits = {place: edit for place, edit in mistake.items() if place[0] == quantity.symbol}
             predictions = [
-                predictor.predict_line(self.chain.makers[place], edit.right) for place, edit in edits.items()
+                predictor.predict_line(self.chain.makers[place], edit.edit.right) for place, edit in edits.items()
             ]
             known = [prediction for prediction in predictions if prediction is not None]
             if len(known) < (self.chain.steps if quantity.total else 1):

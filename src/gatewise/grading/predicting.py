@@ -46,7 +46,7 @@ class Predictor:
         forms: dict[SymbolAtStep, dict[object, tuple[Formula, list[int]]]] = {}
         for k, effect in enumerate(effects):
             for place, applied in effect.items():
-                forms.setdefault(place, {}).setdefault(applied.form, (applied.right, []))[1].append(k)
+                forms.setdefault(place, {}).setdefault(applied.form, (applied.edit.right, []))[1].append(k)
         for line in lines:
             is_reached = any(self.chain.locate(symbol, line.step) in changed for symbol in symbols(line.right))
             edits_here = forms.get(line.place, {})
@@ -75,7 +75,7 @@ class Predictor:
         predictions: dict[SymbolAtStep, tuple[Array, Array]] = {}
         for line in lines:
             applied = effect.get(line.place)
-            right = line.right if applied is None else applied.right
+            right = line.right if applied is None else applied.edit.right
             inputs = {self.chain.locate(symbol, line.step) for symbol in symbols(right)}
             if applied is None and changed.isdisjoint(inputs):
                 continue

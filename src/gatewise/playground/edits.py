@@ -7,8 +7,8 @@ from typing import Any
 
 from gatewise.activations import SIGMOID, TANH, Activation
 from gatewise.grading.edits import words
-from gatewise.grading.edits.edit import LIKELY, ProgramEdit, Scene
-from gatewise.grading.edits.enumeration import PossibleEdit, enumerate_edits
+from gatewise.grading.edits.edit import LIKELY, EquationEdit, Scene
+from gatewise.grading.edits.enumeration import enumerate_edits
 from gatewise.render import text
 from gatewise.render.program import formula_tree
 from gatewise.symbolic.formula import Formula, FunctionCall, Symbol, nodes
@@ -36,18 +36,13 @@ def edits(scene: Scene) -> Object:
         the ``lines`` that these name, the ``gates`` that k stands for, and whether k is the gate of ``each`` line.
         ``nonlinearities``: what the trees call beside the functions of every page, defined.
     """
-    likely = [possible for possible in enumerate_edits(scene) if possible.edit.tier == LIKELY]
-    forms = list(dict.fromkeys(possible.right for possible in likely))
+    likely = [(edit, left) for left, edits in enumerate_edits(scene).items() for edit in edits if edit.tier == LIKELY]
+    forms = list(dict.fromkeys(edit.right for edit, _ in likely))
     numbers = {right: number for number, right in enumerate(forms)}
     return {
         "edits": [
-            {
-                "kind": possible.edit.kind,
-                "words": possible.edit.words,
-                "target": text.formula(possible.edit.target),
-                "form": numbers[possible.right],
-            }
-            for possible in likely
+            {"kind": edit.kind, "words": edit.words, "target": text.formula(left), "form": numbers[edit.right]}
+            for edit, left in likely
         ],
         "forms": [formula_tree(right) for right in forms],
         "families": _edit_families(likely),
@@ -55,37 +50,21 @@ def edits(scene: Scene) -> Object:
     }
 
 
-def _edit_families(likely: Sequence[PossibleEdit]) -> list[Object]:
+def _edit_families(likely: Sequence[tuple[EquationEdit, Symbol]]) -> list[Object]:
     """Return the likely mistakes that are made in several equations of a pass, in each once, for the page."""
     families: dict[object, dict[Symbol, int]] = {}
-    for number, possible in enumerate(likely):
-        edit = possible.edit
-        gate = words.gate_of(edit.target)
-        key = edit.kind, words.for_any_gate(edit.words, gate), edit.target.d, bool(gate)
-        families.setdefault(key, {}).setdefault(edit.target, number)
+    for number, (edit, left) in enumerate(likely):
+        families.setdefault(words.family_key(edit, left, left.d), {}).setdefault(left, number)
     return [
-        {"members": [*members.values()], **_family_words([likely[number].edit for number in members.values()])}
+        _family_data([*members.values()], words.family_words([likely[number] for number in members.values()]))
         for members in families.values()
         if len(members) > 1
     ]
 
 
-def _family_words(members: Sequence[ProgramEdit]) -> Object:
-    """Return the words of one mistake made in several equations, and the equations and gates they are about."""
-    targets = [edit.target for edit in members]
-    names = [text.formula(target) for target in targets]
-    if all(edit.words == members[0].words for edit in members):
-        return {"words": members[0].words, "lines": names, "gates": [], "each": False}
-    gates = list(dict.fromkeys(map(words.gate_of, targets)))
-    general = [words.for_any_gate(name, words.gate_of(target)) for name, target in zip(names, targets, strict=True)]
-    general = list(dict.fromkeys(general))
-    is_general = len(general) * len(gates) == len(names)
-    return {
-        "words": words.for_any_gate(members[0].words, gates[0]),
-        "lines": general if is_general else names,
-        "gates": gates,
-        "each": not is_general,
-    }
+def _family_data(members: list[int], family: words.FamilyWords) -> Object:
+    clause, names, gates, each = family
+    return {"members": members, "words": clause, "lines": names, "gates": gates, "each": each}
 
 
 def _activations(forms: Sequence[Formula]) -> list[Activation]:

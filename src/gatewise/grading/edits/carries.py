@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, ProgramEdit
+from gatewise.grading.edits.edit import LIKELY, EquationEdit, replace_item
 from gatewise.symbolic.formula import ZERO, Formula, Number, Sum, Symbol, add, times
 from gatewise.symbolic.program import Carry, Program
 from gatewise.symbolic.symbols import X
@@ -15,20 +15,17 @@ _EXCHANGED = "the cell state and the hidden state of the step before are exchang
 _EXCHANGED_BACK = "the gradients of the cell state and the hidden state are exchanged in {}"
 
 
-def carry_edits(program: Program, step: int, steps: int) -> Iterator[ProgramEdit]:
-    """Yield people's mistakes in the states and gradients that a step takes from its neighbours, and in its input."""
+def carry_edits(program: Program, into: Symbol, step: int, steps: int) -> Iterator[EquationEdit]:
+    """Yield people's mistakes in a state or gradient that a step takes from its neighbour, or in its input."""
+    if into == X:
+        yield from _wrong_inputs(step, steps)
     axes = program.axes
-    for carries, neighbour in ((program.carry, -1), (program.carry_backward, 1)):
-        if not 0 <= step + neighbour < steps:
-            continue
-        for carry in carries:
+    for carries in (program.carry, program.carry_backward):
+        for carry in (carry for carry in carries if carry.into == into):
             others = [other for other in carries if other != carry and axes[other.source] == axes[carry.source]]
-            sources = (
-                _wrong_states(carry, others, step) if neighbour < 0 else _wrong_gradients(carry, others, step, steps)
-            )
+            sources = _wrong_gradients(carry, others, step, steps) if into.d else _wrong_states(carry, others, step)
             for kind, clause, source in sources:
-                yield ProgramEdit(kind, clause, carry.into, (), source, LIKELY)
-    yield from _wrong_inputs(step, steps)
+                yield EquationEdit(kind, clause, source, LIKELY)
 
 
 def _at_step(symbol: Symbol, step: int) -> Symbol:
@@ -66,21 +63,21 @@ def _wrong_gradients(carry: Carry, others: list[Carry], step: int, steps: int) -
         yield "cell and hidden exchanged", _EXCHANGED_BACK, source
 
 
-def _wrong_inputs(step: int, steps: int) -> Iterator[ProgramEdit]:
+def _wrong_inputs(step: int, steps: int) -> Iterator[EquationEdit]:
     """Yield the mistakes that give a step of the LSTM the input of another step."""
     for other in range(steps):
         if other != step:
             clause = f"the input of step {other} is used for {{}}"
-            yield ProgramEdit("input of another step", clause, X, (), _at_step(X, other), LIKELY)
+            yield EquationEdit("input of another step", clause, _at_step(X, other), LIKELY)
     if steps > 1:
         reversed_input = _at_step(X, steps - 1 - step)
-        yield ProgramEdit("inputs reversed", "the inputs are taken in reverse order", X, (), reversed_input, LIKELY)
+        yield EquationEdit("inputs reversed", "the inputs are taken in reverse order", reversed_input, LIKELY)
         if step:
             clause = "the input of step 0 is used at every step"
-            yield ProgramEdit("same input at every step", clause, X, (), _at_step(X, 0), LIKELY)
+            yield EquationEdit("same input at every step", clause, _at_step(X, 0), LIKELY)
 
 
-def total_edits(left: Symbol, right: Formula) -> Iterator[ProgramEdit]:
+def total_edits(right: Formula) -> Iterator[EquationEdit]:
     """Yield people's mistakes in a gradient summed over all steps, whose first term is the last step's."""
     if not isinstance(right, Sum):
         return
@@ -88,11 +85,11 @@ def total_edits(left: Symbol, right: Formula) -> Iterator[ProgramEdit]:
     names = {0: "the last step", steps - 1: "the first step"}
     for n, term in enumerate(right.terms):
         name = names.get(n, f"step {steps - 1 - n}")
-        yield ProgramEdit(kind, f"only {name} is counted in {{}}", left, (), term, LIKELY)
+        yield EquationEdit(kind, f"only {name} is counted in {{}}", term, LIKELY)
     mean = times(Number(1 / steps), right)
-    yield ProgramEdit(kind, "the mean over the steps is taken instead of the sum in {}", left, (), mean, LIKELY)
+    yield EquationEdit(kind, "the mean over the steps is taken instead of the sum in {}", mean, LIKELY)
     if steps > 2:
         for n in range(steps):
             name = names.get(n, f"step {steps - 1 - n}")
-            other_terms = add(*right.terms[:n], *right.terms[n + 1 :])
-            yield ProgramEdit("step missing", f"{name} is missing from {{}}", left, (), other_terms, STRUCTURAL)
+            other_terms = add(*replace_item(right.terms, n))
+            yield EquationEdit("step missing", f"{name} is missing from {{}}", other_terms)

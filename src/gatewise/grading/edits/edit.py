@@ -1,22 +1,23 @@
-"""A mistake as an edit of a program: one part of a formula is replaced."""
+"""A mistake as an edit of an equation: one part of its formula is replaced."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
 
+from gatewise.grading.edits.canonical import canonical
 from gatewise.symbolic.formula import Formula, Symbol, parts, with_parts
 from gatewise.symbolic.program import Assignment, Program
 
-Path = tuple[int, ...]
+Path = tuple[int, ...]  # to a part of a formula: the index of a part, of a part of that, and so on
 LIKELY, STRUCTURAL, ONE_ENTRY = "likely", "structural", "one entry"
 TIERS = (LIKELY, STRUCTURAL, ONE_ENTRY)  # in which causes are named
 
 
 @dataclass(frozen=True)
-class ProgramEdit:
-    """An edit of a program.
+class EquationEdit:
+    """What a mistake makes of an equation.
 
     Its words are a clause in which ``{}`` stands for the quantities or steps that have the mistake. Edits of one kind
     with the same words are one mistake, made in several places.
@@ -24,23 +25,13 @@ class ProgramEdit:
 
     kind: str
     words: str
-    target: Symbol  # the left side of the edited equation, or a state that a step takes from its neighbour
-    path: Path  # in the right side: the index of a part, of a part of that, and so on; all of it if empty
-    tree: Formula  # the replacement
+    right: Formula  # the new right side; of an edit of a part, what that becomes
     tier: str = STRUCTURAL
 
-    def apply_to(self, right: Formula) -> Formula:
-        """Return the equation's right side with this edit."""
-        return replace_part(right, self.path, self.tree)
-
-
-class PartEdit(NamedTuple):
-    """An edit of one part of an equation; see `ProgramEdit`."""
-
-    kind: str
-    words: str
-    tree: Formula
-    tier: str = STRUCTURAL
+    @cached_property
+    def form(self) -> Hashable:
+        """The canonical form of the right side, which equal right sides share."""
+        return canonical(self.right)
 
 
 @dataclass(frozen=True)
@@ -66,26 +57,30 @@ def subformulas(formula: Formula, path: Path = ()) -> Iterator[tuple[Path, Formu
         yield from subformulas(part, (*path, n))
 
 
-def replace_part(formula: Formula, path: Path, tree: Formula) -> Formula:
+def replace_part(formula: Formula, path: Path, part: Formula) -> Formula:
     """Return a formula whose part at a path is replaced, as a mistake does."""
     if not path:
-        return tree
+        return part
     first, *rest = path
-    pieces = list(parts(formula))
-    pieces[first] = replace_part(pieces[first], tuple(rest), tree)
-    return with_parts(formula, pieces)
+    pieces = parts(formula)
+    return with_parts(formula, [*replace_item(pieces, first, replace_part(pieces[first], tuple(rest), part))])
 
 
-EquationEdits = Callable[[Scene, Assignment], Iterator[ProgramEdit]]
+def replace_item(items: tuple[Formula, ...], n: int, *instead: Formula) -> tuple[Formula, ...]:
+    """Return terms or factors with others in the place of one of them, or without it."""
+    return (*items[:n], *instead, *items[n + 1 :])
 
 
-def of_each_part(edits: Callable[[Scene, Assignment, Path, Formula], Iterator[PartEdit]]) -> EquationEdits:
+EquationEdits = Callable[[Scene, Assignment], Iterator[EquationEdit]]
+
+
+def of_each_part(edits: Callable[[Scene, Assignment, Path, Formula], Iterator[EquationEdit]]) -> EquationEdits:
     """Decorate a function that yields the mistakes in one part of an equation: apply it to every part."""
 
-    def edits_of_equation(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
-        """Yield the mistakes in every part of an equation, as edits of its program."""
+    def edits_of_equation(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:
+        """Yield the mistakes in every part of an equation, as edits of all of it."""
         for path, node in subformulas(equation.right):
-            for kind, words, tree, tier in edits(scene, equation, path, node):
-                yield ProgramEdit(kind, words, equation.left, path, tree, tier)
+            for edit in edits(scene, equation, path, node):
+                yield replace(edit, right=replace_part(equation.right, path, edit.right))
 
     return edits_of_equation

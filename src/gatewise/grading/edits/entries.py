@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from gatewise.arrays import Array, Mask
-from gatewise.grading.edits.edit import ONE_ENTRY, Path, ProgramEdit
+from gatewise.grading.edits.edit import ONE_ENTRY, EquationEdit, Path, replace_part
 from gatewise.render import text
 from gatewise.symbolic.formula import (
     TWO,
@@ -32,16 +32,16 @@ MOST_DIGITS = 12  # of a number, of which two may be exchanged
 
 
 def product_edits(
-    equation: Assignment, unit: int, size: int, products: tuple[str, ...], entry: str
-) -> Iterator[ProgramEdit]:
+    equation: Assignment, unit: int, entries: Sequence[str], products: tuple[str, ...]
+) -> Iterator[EquationEdit]:
     """Yield the slips that leave out one product in the sum of a single unit, or turn its sign.
 
-    `products` are the names of the products with a matrix, in the order of their sum, and `entry` is that of the unit.
+    `products` are the names of the products with a matrix, in the order of their sum.
     """
     terms = equation.right.terms if isinstance(equation.right, Sum) else (equation.right,)
     if len(equation.axes) != 1 or not (products or len(terms) > 1):
         return
-    selector, count = one_hot(unit, size), 0
+    entry, selector, count = entries[unit], one_hot(unit, len(entries)), 0
     for term in terms:
         for product, inner in _split_products(term, products[count:]):
             term_name = f"the product with {inner}" if inner else f"the term {text.formula(product)}"
@@ -52,7 +52,7 @@ def product_edits(
                 ("one wrong sign", f"{term_name} has the wrong sign in {{}} at {entry}", times(TWO, at_unit)),
             )
             for kind, clause, difference in kinds:
-                yield ProgramEdit(kind, clause, equation.left, (), add(equation.right, Negative(difference)), ONE_ENTRY)
+                yield EquationEdit(kind, clause, add(equation.right, Negative(difference)), ONE_ENTRY)
 
 
 def _split_products(term: Formula, names: tuple[str, ...]) -> Iterator[tuple[Formula, str]]:
@@ -79,7 +79,7 @@ def one_hot(place: int, size: int) -> NumberRow:
     return NumberRow(tuple(1.0 if n == place else 0.0 for n in range(size)))
 
 
-def sign_edits(equation: Assignment, selector: Formula, entry: str) -> Iterator[ProgramEdit]:
+def sign_edits(equation: Assignment, selector: Formula, entry: str) -> Iterator[EquationEdit]:
     """Yield the slips that lose the sign of one entry or misplace its point; `selector` is 1 there and 0 elsewhere."""
     for kind, clause, factor in (
         ("sign lost", f"the sign is lost in {{}} at {entry}", -1.0),
@@ -87,10 +87,10 @@ def sign_edits(equation: Assignment, selector: Formula, entry: str) -> Iterator[
         ("power of ten", f"the decimal point is one place too far to the left in {{}} at {entry}", 0.1),
     ):
         difference = times(Number(factor - 1), selector, equation.right)
-        yield ProgramEdit(kind, clause, equation.left, (), add(equation.right, difference), ONE_ENTRY)
+        yield EquationEdit(kind, clause, add(equation.right, difference), ONE_ENTRY)
 
 
-def unit_edits(equation: Assignment, unit: int, entries: Sequence[str]) -> Iterator[ProgramEdit]:
+def unit_edits(equation: Assignment, unit: int, entries: Sequence[str]) -> Iterator[EquationEdit]:
     """Yield the slips that write another unit's number for a unit's; in an outer product, for its row."""
     path: Path = ()
     right = equation.right
@@ -104,20 +104,19 @@ def unit_edits(equation: Assignment, unit: int, entries: Sequence[str]) -> Itera
         if n != unit:
             copied = times(one_hot(unit, size), FunctionCall("sum", (times(one_hot(n, size), right),)))
             clause = f"the number of {entries[n]} is written at {entries[unit]} in {{}}"
-            yield ProgramEdit("another unit", clause, equation.left, path, add(times(others, right), copied), ONE_ENTRY)
+            changed = replace_part(equation.right, path, add(times(others, right), copied))
+            yield EquationEdit("another unit", clause, changed, ONE_ENTRY)
 
 
 def digit_edits(
-    equation: Assignment, unit: int, size: int, value: float, tolerance: float, entry: str
-) -> Iterator[ProgramEdit]:
+    equation: Assignment, unit: int, entries: Sequence[str], value: float, tolerance: float
+) -> Iterator[EquationEdit]:
     """Yield the slips that exchange two digits of one entry, `value` rounded to within a tolerance."""
-    others = NumberRow(tuple(float(n != unit) for n in range(size)))
+    others = NumberRow(tuple(float(n != unit) for n in range(len(entries))))
     for other in _swap_digits(value, tolerance, tolerance):
-        replacement = NumberRow(tuple(other if n == unit else 0.0 for n in range(size)))
-        clause = f"two digits are exchanged in {{}} at {entry}"
-        yield ProgramEdit(
-            "digits exchanged", clause, equation.left, (), add(times(others, equation.right), replacement), ONE_ENTRY
-        )
+        replacement = NumberRow(tuple(other if n == unit else 0.0 for n in range(len(entries))))
+        clause = f"two digits are exchanged in {{}} at {entries[unit]}"
+        yield EquationEdit("digits exchanged", clause, add(times(others, equation.right), replacement), ONE_ENTRY)
 
 
 # How a number was written.

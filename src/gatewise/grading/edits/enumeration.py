@@ -1,16 +1,16 @@
-"""Every edit of a program, each once: the mistakes that people make in an equation, kind by kind."""
+"""Every edit of a program's equations, each once: the mistakes that people make, kind by kind."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatewise.grading.edits import functions, matrices, symbols, terms
 from gatewise.grading.edits.canonical import canonical
-from gatewise.grading.edits.edit import TIERS, EquationEdits, ProgramEdit, Scene
-from gatewise.symbolic.formula import Formula, Slice, nodes, rebuild
+from gatewise.grading.edits.edit import TIERS, EquationEdit, EquationEdits, Scene
+from gatewise.symbolic.formula import Slice, Symbol, nodes, rebuild
 from gatewise.symbolic.formula import symbols as formula_symbols
 from gatewise.symbolic.program import Assignment, Program
 from gatewise.symbolic.rewrites import at_ends, with_ends
@@ -40,17 +40,9 @@ KINDS: tuple[EquationEdits, ...] = (  # the likeliest first
 )
 
 
-class PossibleEdit(NamedTuple):
-    """An edit, the right side that it makes, and the canonical form of that."""
-
-    edit: ProgramEdit
-    right: Formula
-    form: Hashable
-
-
 @lru_cache(64)
-def enumerate_edits(scene: Scene) -> tuple[PossibleEdit, ...]:
-    """Return every mistake that people make in a cell's equations as an edit, the likeliest first.
+def enumerate_edits(scene: Scene) -> Mapping[Symbol, Sequence[EquationEdit]]:
+    """Return every mistake that people make in a cell's equations, the likeliest of each equation first.
 
     Of equal edits of an equation with the same words, the first is returned. Edits of one kind with the same words are
     together one mistake, made in several equations.
@@ -59,7 +51,8 @@ def enumerate_edits(scene: Scene) -> tuple[PossibleEdit, ...]:
     neutral = with_ends(scene.program, dict(zip(sizes[:2], ANY_SIZE[:2], strict=True)))
     program = _shared_program(*(getattr(neutral, field.name) for field in fields(neutral)))
     ends: dict[int | str, int] = dict(zip(ANY_SIZE, sizes, strict=True))
-    return tuple(_resize_edit(possible, ends) for possible in _edits_of_any_size(Scene(program, *ANY_SIZE[:2])))
+    any_size = _edits_of_any_size(Scene(program, *ANY_SIZE[:2]))
+    return {left: [_resize_edit(edit, ends) for edit in edits] for left, edits in any_size.items()}
 
 
 def _part_ends(recurrent: int, columns: int) -> tuple[int, int, int]:
@@ -76,31 +69,28 @@ def _shared_program(*parts: Any) -> Program:
     return Program(*parts)
 
 
-def _resize_edit(possible: PossibleEdit, ends: Mapping[int | str, int]) -> PossibleEdit:
+def _resize_edit(edit: EquationEdit, ends: Mapping[int | str, int]) -> EquationEdit:
     """Return a mistake for cells of another size: with other ends of the vector parts in its formula."""
-    if not any(isinstance(node, Slice) for node in nodes(possible.right)):
-        return possible
-    tree, right = (rebuild(formula, partial(at_ends, ends=ends)) for formula in (possible.edit.tree, possible.right))
-    return PossibleEdit(replace(possible.edit, tree=tree), right, canonical(right))
+    if not any(isinstance(node, Slice) for node in nodes(edit.right)):
+        return edit
+    return replace(edit, right=rebuild(edit.right, partial(at_ends, ends=ends)))
 
 
 @lru_cache(16)
-def _edits_of_any_size(scene: Scene) -> tuple[PossibleEdit, ...]:
-    """Return every possible mistake in a program of placeholder sizes, the likeliest first."""
-    possible_edits = [
-        possible for equation in scene.program.assignments.values() for possible in _edits_of_equation(scene, equation)
-    ]
-    return tuple(sorted(possible_edits, key=lambda possible: TIERS.index(possible.edit.tier)))
+def _edits_of_any_size(scene: Scene) -> Mapping[Symbol, Sequence[EquationEdit]]:
+    """Return every possible mistake in each equation of a program of placeholder sizes, the likeliest first."""
+    return {
+        left: sorted(_edits_of_equation(scene, equation), key=lambda edit: TIERS.index(edit.tier))
+        for left, equation in scene.program.assignments.items()
+    }
 
 
-def _edits_of_equation(scene: Scene, equation: Assignment) -> Iterator[PossibleEdit]:
+def _edits_of_equation(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:
     """Yield each possible mistake in one equation once, if it changes the result and uses known quantities."""
     right, seen_forms = canonical(equation.right), set[Hashable]()
     for mistakes in KINDS:
         for edit in mistakes(scene, equation):
-            new = edit.apply_to(equation.right)
-            form = canonical(new)
-            is_computable = all(scene.is_known_before(symbol, equation) for symbol in formula_symbols(new))
-            if is_computable and form != right and (edit.words, form) not in seen_forms:
-                seen_forms.add((edit.words, form))
-                yield PossibleEdit(edit, new, form)
+            is_computable = all(scene.is_known_before(symbol, equation) for symbol in formula_symbols(edit.right))
+            if is_computable and edit.form != right and (edit.words, edit.form) not in seen_forms:
+                seen_forms.add((edit.words, edit.form))
+                yield edit

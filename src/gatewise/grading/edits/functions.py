@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gatewise.activations import SIGMOID, TANH, Activation
-from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, PartEdit, Path, ProgramEdit, Scene, of_each_part
+from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, EquationEdit, Path, Scene, of_each_part, replace_item
 from gatewise.grading.edits.words import full_name
 from gatewise.symbolic.formula import ONE, TWO, Formula, FunctionCall, Product, Slope, Symbol, less, nodes, times
 from gatewise.symbolic.nonlinearities import apply, slope
@@ -24,7 +24,7 @@ _COMPUTED = "the derivative is computed with {} instead of {} in {{}}"
 
 
 @of_each_part
-def change_nonlinearities(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
+def change_nonlinearities(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[EquationEdit]:
     """Yield the mistakes that replace a nonlinearity of an equation by another, or leave it out."""
     if not isinstance(node, FunctionCall) or node.activation is None:
         return
@@ -36,18 +36,18 @@ def change_nonlinearities(scene: Scene, equation: Assignment, path: Path, node: 
         likely = other in (SIGMOID, TANH, *HARD)
         kind = f"{_short_name(other)} for {_short_name(node.activation)}"
         clause = f"{name} is used instead of {function} in {{}}"
-        yield PartEdit(kind, clause, apply(other, argument), LIKELY if likely else STRUCTURAL)
+        yield EquationEdit(kind, clause, apply(other, argument), LIKELY if likely else STRUCTURAL)
     scaled = less(times(TWO, apply(SIGMOID, argument)), ONE)
     clause = f"a scaled sigmoid (2 * σ(a) - 1) is used instead of {function} in {{}}"
-    yield PartEdit("scaled sigmoid", clause, scaled, LIKELY)
+    yield EquationEdit("scaled sigmoid", clause, scaled, LIKELY)
     kind, clause = "no nonlinearity", "the nonlinearity is missing from {}"
     if path:
         kind = "no tanh on the cell"
         clause = f"the {node.activation.name} of {argument_name(argument)} is missing from {{}}"
-    yield PartEdit(kind, clause, argument, LIKELY)
+    yield EquationEdit(kind, clause, argument, LIKELY)
 
 
-def add_nonlinearity(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+def add_nonlinearity(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:
     """Yield the mistakes that apply a nonlinearity to an equation without one."""
     if (
         not equation.left.d
@@ -56,7 +56,7 @@ def add_nonlinearity(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit
     ):
         for activation in (SIGMOID, TANH):
             clause = f"an extra {_plain_name(activation)} is applied to {{}}"
-            yield ProgramEdit("extra nonlinearity", clause, equation.left, (), apply(activation, equation.right))
+            yield EquationEdit("extra nonlinearity", clause, apply(activation, equation.right))
 
 
 def argument_name(argument: Formula) -> str:
@@ -67,7 +67,7 @@ def argument_name(argument: Formula) -> str:
 
 
 @of_each_part
-def change_derivatives(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
+def change_derivatives(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[EquationEdit]:
     """Yield the mistakes in a derivative: of another nonlinearity, left out, or taken at another argument."""
     if not isinstance(node, Slope):
         return
@@ -78,11 +78,11 @@ def change_derivatives(scene: Scene, equation: Assignment, path: Path, node: For
                 wrong, right = _name_with_article(other), _name_with_article(activation)
                 clause = f"the derivative of {wrong} is used instead of that of {right} in {{}}"
                 kind = "other function's derivative"
-                yield PartEdit(kind, clause, slope(other, output), LIKELY)
+                yield EquationEdit(kind, clause, slope(other, output), LIKELY)
         clause = f"the output of the {_plain_name(activation)} is used instead of its derivative in {{}}"
-        yield PartEdit("function for the derivative", clause, output, LIKELY)
+        yield EquationEdit("function for the derivative", clause, output, LIKELY)
         for argument, clause in _wrong_arguments(scene, equation, output):
-            yield PartEdit("derivative of the sum", clause, slope(activation, argument), LIKELY)
+            yield EquationEdit("derivative of the sum", clause, slope(activation, argument), LIKELY)
 
 
 def _differentiated_function(node: Slope, outputs: list[Formula]) -> Iterator[tuple[Activation, Formula]]:
@@ -111,17 +111,17 @@ def _wrong_arguments(scene: Scene, equation: Assignment, output: Formula) -> Ite
 
 
 @of_each_part
-def multiply_inside(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
+def multiply_inside(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[EquationEdit]:
     """Yield the mistakes that multiply before the nonlinearity instead of after it: tanh(o * c)."""
     if not isinstance(node, Product):
         return
     for n, factor in enumerate(node.factors):
-        others = (*node.factors[:n], *node.factors[n + 1 :])
+        others = replace_item(node.factors, n)
         if isinstance(factor, FunctionCall) and factor.activation is not None and others:
             inner = Product((*others, *factor.arguments))
             inside = FunctionCall(factor.name, (inner,), factor.activation)
             clause = f"the product is taken before the {_plain_name(factor.activation)} instead of after it in {{}}"
-            yield PartEdit(
+            yield EquationEdit(
                 "order of operations",
                 clause,
                 inside,
@@ -130,17 +130,17 @@ def multiply_inside(scene: Scene, equation: Assignment, path: Path, node: Formul
 
 
 @of_each_part
-def repeat_nonlinearities(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
+def repeat_nonlinearities(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[EquationEdit]:
     """Yield the mistakes that apply a nonlinearity twice, or where none belongs, or take its derivative."""
     match node:
         case FunctionCall(name, _, activation) if activation is not None:
             again, plain = FunctionCall(name, (node,), activation), _plain_name(activation)
-            yield PartEdit("extra nonlinearity", f"the {plain} is applied twice in {{}}", again)
+            yield EquationEdit("extra nonlinearity", f"the {plain} is applied twice in {{}}", again)
             clause = f"the derivative of the {plain} is used instead of the {plain} itself in {{}}"
-            yield PartEdit("derivative for the function", clause, slope(activation, node))
+            yield EquationEdit("derivative for the function", clause, slope(activation, node))
         case Symbol() if path and node in (C_PREV, C, G):
             clause = f"an extra tanh is applied to {full_name(node)} in {{}}"
-            yield PartEdit("extra nonlinearity", clause, apply(TANH, node))
+            yield EquationEdit("extra nonlinearity", clause, apply(TANH, node))
 
 
 def _plain_name(activation: Activation) -> str:

@@ -5,16 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gatewise.grading.edits import words
-from gatewise.grading.edits.edit import (
-    LIKELY,
-    STRUCTURAL,
-    PartEdit,
-    Path,
-    ProgramEdit,
-    Scene,
-    of_each_part,
-    subformulas,
-)
+from gatewise.grading.edits.edit import LIKELY, EquationEdit, Path, Scene, of_each_part, subformulas
 from gatewise.render import text
 from gatewise.symbolic.formula import (
     Concatenation,
@@ -41,40 +32,40 @@ _READINGS = {
 
 
 @of_each_part
-def reorder_combined_input(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
+def reorder_combined_input(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[EquationEdit]:
     """Yield the mistakes that use [x; h] for [h; x]: in z, where z is used, and in the parts of its gradient."""
     recurrent, columns = scene.recurrent, scene.columns
     swapped = Concatenation((Slice(Z, recurrent, columns), Slice(Z, 0, recurrent)))
     match node:
         case Concatenation((h, x)) if equation.left == Z:
-            yield PartEdit(_ORDER, "the order is [x; h] instead of [h; x] in {}", Concatenation((x, h)), LIKELY)
+            yield EquationEdit(_ORDER, "the order is [x; h] instead of [h; x] in {}", Concatenation((x, h)), LIKELY)
         case Symbol() if node == Z:
-            yield PartEdit(_ORDER, _ORDERED, swapped, LIKELY)
+            yield EquationEdit(_ORDER, _ORDERED, swapped, LIKELY)
             for state in (C_PREV, H, C):
                 if scene.is_known_before(state, equation) and scene.program.axes[state] == scene.program.axes[H_PREV]:
                     mixed = Concatenation((state, Slice(Z, recurrent, columns)))
                     clause = f"{words.used_clause(state)} instead of the old hidden state h_prev in {{}}"
-                    yield PartEdit("another state", clause, mixed, LIKELY)
+                    yield EquationEdit("another state", clause, mixed, LIKELY)
             for part, name in ((X, "the input x alone"), (H_PREV, "the old hidden state h_prev alone")):
                 clause = f"{name} is used instead of the combined input z in {{}}"
-                yield PartEdit("another shape", clause, part)
+                yield EquationEdit("another shape", clause, part)
         case Slice(vector, int(start), int(stop)) if vector == DZ:
             other = Slice(DZ, 0, stop - start) if start else Slice(DZ, columns - stop, columns)
-            yield PartEdit(_ORDER, "the wrong end of dz is taken for {}", other, LIKELY)
+            yield EquationEdit(_ORDER, "the wrong end of dz is taken for {}", other, LIKELY)
 
 
 @of_each_part
-def transpose_weights(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
+def transpose_weights(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[EquationEdit]:
     """Yield the mistakes that transpose weights or read them column by column, or turn an outer product."""
     match node:
         case MatMul(Symbol(d=False) as matrix, vector):
             for clause, product in _transposed_products(scene, matrix, vector):
-                yield PartEdit(_TRANSPOSED, clause, product, LIKELY)
+                yield EquationEdit(_TRANSPOSED, clause, product, LIKELY)
             for name, clause in _READINGS.items():
-                yield PartEdit(_TRANSPOSED, clause, MatMul(FunctionCall(name, (matrix,)), vector), LIKELY)
+                yield EquationEdit(_TRANSPOSED, clause, MatMul(FunctionCall(name, (matrix,)), vector), LIKELY)
         case Outer(left, right):
             clause = "the rows and columns of {} are exchanged"
-            yield PartEdit(_TRANSPOSED, clause, Outer(right, left), LIKELY)
+            yield EquationEdit(_TRANSPOSED, clause, Outer(right, left), LIKELY)
 
 
 def _transposed_products(scene: Scene, matrix: Symbol, vector: Formula) -> Iterator[tuple[str, Formula]]:
@@ -96,7 +87,7 @@ def _blocks_with_transposes(scene: Scene, matrix: Symbol) -> Iterator[tuple[str,
     yield "the weights are transposed in {}", (Transpose(h), Transpose(x))
 
 
-def transpose_in_gradient(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+def transpose_in_gradient(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:
     """Yield the mistakes that transpose weights in the gradient of the combined input z."""
     matrices = [
         node for _, node in subformulas(equation.right) if isinstance(node, MatMul) and isinstance(node.left, Transpose)
@@ -114,10 +105,10 @@ def transpose_in_gradient(scene: Scene, equation: Assignment) -> Iterator[Progra
             return None
 
         changed = rebuild(equation.right, transpose_blocks)
-        yield ProgramEdit(_TRANSPOSED, f"{weights} are transposed in {{}}", equation.left, (), changed, LIKELY)
+        yield EquationEdit(_TRANSPOSED, f"{weights} are transposed in {{}}", changed, LIKELY)
     for name, clause in _READINGS.items():
         changed = rebuild(equation.right, lambda node, name=name: _reread_transpose(node, name))  # type: ignore[misc]
-        yield ProgramEdit(_TRANSPOSED, clause, equation.left, (), changed, LIKELY)
+        yield EquationEdit(_TRANSPOSED, clause, changed, LIKELY)
 
 
 def _reread_transpose(node: Formula, name: str) -> Formula | None:
@@ -129,9 +120,9 @@ def _reread_transpose(node: Formula, name: str) -> Formula | None:
 
 
 @of_each_part
-def skip_transposition(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
+def skip_transposition(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[EquationEdit]:
     """Yield the mistakes that multiply with a matrix instead of its transpose."""
     match node:
         case MatMul(Transpose(matrix), vector):
             clause = f"{text.formula(matrix)} is not transposed in {{}}"
-            yield PartEdit(_TRANSPOSED, clause, MatMul(matrix, vector), STRUCTURAL)
+            yield EquationEdit(_TRANSPOSED, clause, MatMul(matrix, vector))

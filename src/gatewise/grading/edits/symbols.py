@@ -8,7 +8,7 @@ from itertools import permutations
 
 from gatewise.gates import LETTERS
 from gatewise.grading.edits import words
-from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, ProgramEdit, Scene, subformulas
+from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, EquationEdit, Scene, replace_part, subformulas
 from gatewise.symbolic.formula import ONE, Formula, Symbol, less, rebuild, symbols
 from gatewise.symbolic.program import Assignment, Program
 from gatewise.symbolic.symbols import C_PREV, H_PREV, C, F, H, I, d
@@ -17,7 +17,7 @@ GATES = frozenset(map(Symbol, LETTERS))
 _PARAMETERS = {"parameters of the": "WUbpγ", "weights and biases of the": "WUb", "weights of the": "WU"}
 
 
-def substitute_quantity(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+def substitute_quantity(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:
     """Yield the mistakes that use another known quantity of the same shape in an equation."""
     program = scene.program
     known = _known_before(program, equation)
@@ -38,13 +38,13 @@ def substitute_quantity(scene: Scene, equation: Assignment) -> Iterator[ProgramE
             yield from _substitute_complement(equation, old)
 
 
-def take_old_state(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+def take_old_state(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:
     """Yield the mistake that takes the old state for the new one."""
     form = scene.program.form
     old = {form.raw_cell: C_PREV, C: C_PREV, form.hidden_new: H_PREV, H: H_PREV}.get(equation.left)
     if old is not None and scene.program.axes[old] == scene.program.axes[equation.left]:
         clause = f"{words.full_name(old)} is taken for {{}}"
-        yield ProgramEdit("old cell for the new", clause, equation.left, (), old, LIKELY)
+        yield EquationEdit("old cell for the new", clause, old, LIKELY)
 
 
 def _known_before(program: Program, equation: Assignment) -> list[Symbol]:
@@ -60,16 +60,13 @@ def _known_before(program: Program, equation: Assignment) -> list[Symbol]:
 
 def _substitute_symbol(
     equation: Assignment, old: Symbol, new: Formula, kind: str, clause: str, tier: str
-) -> Iterator[ProgramEdit]:
+) -> Iterator[EquationEdit]:
     """Yield the mistakes that replace a symbol everywhere in an equation, or in one of its several places."""
-    paths = [path for path, node in subformulas(equation.right) if node == old]
-    if len(paths) == 1:
-        yield ProgramEdit(kind, f"{clause} in {{}}", equation.left, paths[0], new, tier)
-        return
     replaced = rebuild(equation.right, lambda node: new if node == old else None)
-    yield ProgramEdit(kind, f"{clause} in {{}}", equation.left, (), replaced, tier)
-    for path in paths:
-        yield ProgramEdit(kind, f"{clause} in one place of {{}}", equation.left, path, new)
+    paths = [path for path, node in subformulas(equation.right) if node == old]
+    yield EquationEdit(kind, f"{clause} in {{}}", replaced, tier)
+    for path in paths if len(paths) > 1 else ():
+        yield EquationEdit(kind, f"{clause} in one place of {{}}", replace_part(equation.right, path, new))
 
 
 def _classify_substitute(old: Symbol, new: Symbol) -> tuple[str, bool]:
@@ -97,7 +94,7 @@ def _classify_substitute(old: Symbol, new: Symbol) -> tuple[str, bool]:
     return "another quantity", False
 
 
-def _substitute_complement(equation: Assignment, old: Symbol) -> Iterator[ProgramEdit]:
+def _substitute_complement(equation: Assignment, old: Symbol) -> Iterator[EquationEdit]:
     """Yield the mistakes that use 1 minus a gate instead of a gate in an equation."""
     for gate in (old, *(Symbol(letter) for letter in LETTERS if Symbol(letter) != old)):
         likely = {old, gate} == {I, F}
@@ -110,7 +107,7 @@ def _substitute_complement(equation: Assignment, old: Symbol) -> Iterator[Progra
 # Gates that are exchanged.
 
 
-def exchange_gates(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+def exchange_gates(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:
     """Yield the mistakes that exchange gates or their parameters: two, two pairs, or several in a cycle."""
     program = scene.program
     gates = {words.gate_of(symbol) for symbol in symbols(equation.right)} - {""}
@@ -131,7 +128,7 @@ def exchange_gates(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
             changed = _exchange_gates_in_formula(equation.right, new_letters, affected, program)
             if changed is not None:
                 likely = len(new_letters) == 2 or (len(new_letters) < 4 and only_parameters)
-                yield ProgramEdit(kind, clause, equation.left, (), changed, LIKELY if likely else STRUCTURAL)
+                yield EquationEdit(kind, clause, changed, LIKELY if likely else STRUCTURAL)
 
 
 def _exchange_gates_in_formula(
@@ -161,14 +158,14 @@ def _exchange_gate_of_symbol(symbol: Symbol, new_letters: Mapping[str, str]) -> 
     return replace(symbol, sub=head[:-1] + new_letters[letter] + comma + rest)
 
 
-def skip_gate_derivatives(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+def skip_gate_derivatives(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:
     """Yield the mistake that takes the gradients of the gates for those of their pre-activations."""
     gates = scene.program.form.weighted_gates
     sums = {d(of(k)): d(Symbol(k)) for k in gates for of in (scene.program.form.unclipped, scene.program.form.weighted)}
     changed = rebuild(equation.right, lambda node: sums.get(node) if isinstance(node, Symbol) else None)
     if changed is not equation.right:
         clause = "the gradient of the gate is used instead of that of its pre-activation in {}"
-        yield ProgramEdit("forgotten derivative", clause, equation.left, (), changed, LIKELY)
+        yield EquationEdit("forgotten derivative", clause, changed, LIKELY)
 
 
 def _describe_exchange(new_letters: Mapping[str, str], group: str) -> tuple[str, str]:

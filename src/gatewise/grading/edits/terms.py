@@ -10,11 +10,11 @@ from gatewise.grading.edits import words
 from gatewise.grading.edits.edit import (
     LIKELY,
     STRUCTURAL,
-    PartEdit,
+    EquationEdit,
     Path,
-    ProgramEdit,
     Scene,
     of_each_part,
+    replace_item,
     subformulas,
 )
 from gatewise.render import text
@@ -46,54 +46,54 @@ from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH, H_PREV, UNITS, C, Z, 
 
 
 @of_each_part
-def change_terms(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
+def change_terms(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[EquationEdit]:
     """Yield the mistakes that leave out or double a term of a sum, or turn its sign."""
     if not isinstance(node, Sum) or equation.left.time is not None:
         return
     for n, term in enumerate(node.terms):
-        others = (*node.terms[:n], *node.terms[n + 1 :])
+        others = replace_item(node.terms, n)
         name, bias = _term_name(term), _is_bias(term)
         sign_tier = LIKELY if not path or not isinstance(term, Number) else STRUCTURAL
         if len(node.terms) > 1:
             kind = "missing bias" if bias else "missing term"
-            yield PartEdit(kind, f"{name} is missing from {{}}", add(*others), sign_tier)
+            yield EquationEdit(kind, f"{name} is missing from {{}}", add(*others), sign_tier)
         if len(node.terms) > 2:
             clause = f"only {name} is left of the sum in {{}}"
-            yield PartEdit("one term alone", clause, term)
+            yield EquationEdit("one term alone", clause, term)
         if n and node.terms[0] == ONE and len(node.terms) == 2 and isinstance(term, Negative):
             clause = f"{_formula_text(term.term)} is used instead of 1 - {_formula_text(term.term)} in {{}}"
-            yield PartEdit("1 - left out", clause, term.term, LIKELY)
-        double_sum = add(*node.terms[:n], times(TWO, term), *node.terms[n + 1 :])
+            yield EquationEdit("1 - left out", clause, term.term, LIKELY)
+        double_sum = add(*replace_item(node.terms, n, times(TWO, term)))
         kind, tier = ("doubled bias", LIKELY) if bias else ("doubled term", STRUCTURAL)
-        yield PartEdit(kind, f"{name} is added twice in {{}}", double_sum, tier)
+        yield EquationEdit(kind, f"{name} is added twice in {{}}", double_sum, tier)
         negative = term.term if isinstance(term, Negative) else Negative(term)
-        new_sum = add(*node.terms[:n], negative, *node.terms[n + 1 :])
-        yield PartEdit("wrong sign", f"{name} has the wrong sign in {{}}", new_sum, sign_tier)
+        new_sum = add(*replace_item(node.terms, n, negative))
+        yield EquationEdit("wrong sign", f"{name} has the wrong sign in {{}}", new_sum, sign_tier)
 
 
 @of_each_part
-def change_factors(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
+def change_factors(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[EquationEdit]:
     """Yield the mistakes that leave out or square a factor of a product."""
     if not isinstance(node, Product) or len(node.factors) < 2:
         return
     for n, factor in enumerate(node.factors):
-        others = (*node.factors[:n], *node.factors[n + 1 :])
+        others = replace_item(node.factors, n)
         rest = Product(others) if len(others) > 1 else others[0]
         if isinstance(factor, Slope):
             kind, clause = "forgotten derivative", "the derivative of the nonlinearity is missing from {}"
         else:
             kind, clause = "missing factor", f"the factor {_formula_text(factor)} is missing from {{}}"
-        yield PartEdit(kind, clause, rest, LIKELY)
+        yield EquationEdit(kind, clause, rest, LIKELY)
         twice = Product((*node.factors, factor))
         if isinstance(factor, Slope):
             clause = "the derivative of the nonlinearity is applied twice in {}"
-            yield PartEdit("derivative twice", clause, twice, LIKELY)
+            yield EquationEdit("derivative twice", clause, twice, LIKELY)
         else:
             clause = f"the factor {_formula_text(factor)} appears twice in {{}}"
-            yield PartEdit("doubled factor", clause, twice)
+            yield EquationEdit("doubled factor", clause, twice)
 
 
-def insert_factors_and_states(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+def insert_factors_and_states(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:
     """Yield the mistakes that multiply a term by a gate or by 1 minus a gate, or that add a state."""
     if scene.program.axes[equation.left] != (UNITS,):
         return
@@ -107,88 +107,88 @@ def insert_factors_and_states(scene: Scene, equation: Assignment) -> Iterator[Pr
                 if isinstance(term, MatMul) or _is_bias(term):
                     continue
                 where = f"the term {_formula_text(term)} in {{}}" if is_sum else "{}"
-                new_sum = add(*terms[:n], times(term, factor), *terms[n + 1 :])
+                new_sum = add(*replace_item(terms, n, times(term, factor)))
                 clause = f"{name} is an extra factor of {where}"
                 likely = gate == Symbol("o") and equation.left == Symbol("o", d=True) and factor == gate
-                yield ProgramEdit("extra factor", clause, equation.left, (), new_sum, LIKELY if likely else STRUCTURAL)
+                yield EquationEdit("extra factor", clause, new_sum, LIKELY if likely else STRUCTURAL)
             if is_sum:
                 clause = f"{name} is an extra factor of {{}}"
-                yield ProgramEdit("extra factor", clause, equation.left, (), times(equation.right, factor))
+                yield EquationEdit("extra factor", clause, times(equation.right, factor))
     for state in (DH, DC_NEXT) if equation.left.d else (C_PREV, H_PREV, C):
         if scene.program.axes.get(state) != (UNITS,) or state.base == equation.left.base:
             continue
         if state in scene.program.assignments and state.base not in known:
             continue
         clause = f"{words.full_name(state)} is an extra term in {{}}"
-        yield ProgramEdit("extra term", clause, equation.left, (), add(*terms, state))
+        yield EquationEdit("extra term", clause, add(*terms, state))
 
 
 @of_each_part
-def change_operations(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
+def change_operations(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[EquationEdit]:
     """Yield the mistakes that exchange sum and product, or leave out a clip, a division or the projection."""
     match node:
         case Product((first, second)):
             clause = f"{_formula_text(first)} and {_formula_text(second)} are added instead of multiplied in {{}}"
-            yield PartEdit("sum for product", clause, add(first, second))
+            yield EquationEdit("sum for product", clause, add(first, second))
         case Sum((first, second)) if not path and not _is_bias(second):
             clause = f"{_formula_text(first)} and {_formula_text(second)} are multiplied instead of added in {{}}"
-            yield PartEdit("product for sum", clause, times(first, second))
+            yield EquationEdit("product for sum", clause, times(first, second))
         case FunctionCall("clip", (argument, *_)):
-            yield PartEdit("missing clip", "the clip is missing from {}", argument, LIKELY)
+            yield EquationEdit("missing clip", "the clip is missing from {}", argument, LIKELY)
         case Product((arrived, Holds())):
-            yield PartEdit("missing clip", "the clip is missing from {}", arrived, LIKELY)
+            yield EquationEdit("missing clip", "the clip is missing from {}", arrived, LIKELY)
         case Quotient(over, _):
             clause = "the division by the standard deviation is missing from {}"
-            yield PartEdit("missing division", clause, over, LIKELY)
+            yield EquationEdit("missing division", clause, over, LIKELY)
             if isinstance(over, Sum):
                 clause = "layer norm is left out of {}"
-                yield PartEdit("missing layer norm", clause, over.terms[0], LIKELY)
+                yield EquationEdit("missing layer norm", clause, over.terms[0], LIKELY)
         case MatMul(Symbol("R") | Transpose(Symbol("R")), vector):
-            yield PartEdit("missing projection", "the projection is missing from {}", vector, LIKELY)
+            yield EquationEdit("missing projection", "the projection is missing from {}", vector, LIKELY)
 
 
-def multiply_by_bias(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+def multiply_by_bias(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:
     """Yield the mistake that multiplies the gradient of a bias by the bias."""
     b = Symbol("b", equation.left.sub)
     if equation.left == d(b):
         clause = f"{words.full_name(b)} is an extra factor of {{}}"
-        yield ProgramEdit("extra factor", clause, equation.left, (), times(equation.right, b))
+        yield EquationEdit("extra factor", clause, times(equation.right, b))
 
 
-def misplace_bracket(scene: Scene, equation: Assignment) -> Iterator[ProgramEdit]:
+def misplace_bracket(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:
     """Yield the mistakes that multiply a whole sum by the factors of one of its terms."""
     if not isinstance(equation.right, Sum) or equation.left.time is not None:
         return
     terms = equation.right.terms
     for n, term in enumerate(terms):
         if isinstance(term, Product) and len(term.factors) > 1:
-            inner = add(*terms[:n], term.factors[0], *terms[n + 1 :])
+            inner = add(*replace_item(terms, n, term.factors[0]))
             outer = term.factors[1:]
             clause = f"the whole sum is multiplied by {_formula_text(times(*outer))} in {{}}"
-            yield ProgramEdit("misplaced bracket", clause, equation.left, (), times(inner, *outer))
+            yield EquationEdit("misplaced bracket", clause, times(inner, *outer))
 
 
 @of_each_part
-def change_signs_and_powers(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
+def change_signs_and_powers(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[EquationEdit]:
     """Yield the mistakes that turn the sign of an equation or argument, or take another power."""
     if not path:
-        yield PartEdit("wrong sign", "the sign of {} is wrong", Negative(node), LIKELY)
+        yield EquationEdit("wrong sign", "the sign of {} is wrong", Negative(node), LIKELY)
     match node:
         case FunctionCall(name, (argument,), nonlinearity) if nonlinearity is not None:
             negated = FunctionCall(name, (Negative(argument),), nonlinearity)
             has_exponentials = nonlinearity in (SIGMOID, TANH)
             clause = "e^a is used instead of e^(-a) in {}" if has_exponentials else "-a is used instead of a in {}"
-            yield PartEdit("wrong sign", clause, negated, LIKELY)
+            yield EquationEdit("wrong sign", clause, negated, LIKELY)
         case Power(base, Number(exponent)):
             clause = (
                 f"{_formula_text(base)} is not squared in {{}}"
                 if exponent == 2
                 else f"the exponent of {_formula_text(base)} is missing from {{}}"
             )
-            yield PartEdit("missing power", clause, base, LIKELY)
+            yield EquationEdit("missing power", clause, base, LIKELY)
         case Symbol() | FunctionCall() if path and _is_in_unsquared_slope(equation.right, path):
             clause = f"{_formula_text(node)} is squared in {{}}"
-            yield PartEdit("extra power", clause, Power(node, TWO))
+            yield EquationEdit("extra power", clause, Power(node, TWO))
 
 
 def _is_in_unsquared_slope(formula: Formula, path: tuple[int, ...]) -> bool:
@@ -199,7 +199,7 @@ def _is_in_unsquared_slope(formula: Formula, path: tuple[int, ...]) -> bool:
 
 
 @of_each_part
-def drop_input_part(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[PartEdit]:
+def drop_input_part(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[EquationEdit]:
     """Yield the mistakes that leave the old hidden state or the input out of z, or out of a product with z."""
     match node:
         case Concatenation((h, x)) if equation.left == Z:
@@ -212,7 +212,7 @@ def drop_input_part(scene: Scene, equation: Assignment, path: Path, node: Formul
         ("the old hidden state h_prev is left out of {}", (times(ZERO, h), x)),
         ("the input x is left out of {}", (h, times(ZERO, x))),
     ):
-        yield PartEdit("missing part", clause, Concatenation(stack), LIKELY)
+        yield EquationEdit("missing part", clause, Concatenation(stack), LIKELY)
 
 
 def _is_bias(term: Formula) -> bool:

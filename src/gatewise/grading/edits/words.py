@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from gatewise.gates import LETTERS, NAMES
+from gatewise.grading.edits.edit import EquationEdit
 from gatewise.render import text
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.program import PARAMETER, Program
@@ -64,6 +67,41 @@ def used_clause(symbol: Symbol) -> str:
     """Return a clause about a mistake: the bias b_f is used, the weights W_f are used."""
     name = full_name(symbol)
     return f"{name} {'are' if name.startswith('the weights') else 'is'} used"
+
+
+def family_key(edit: EquationEdit, left: Symbol, backward: bool) -> tuple[str, str, bool, bool]:
+    """Return the key that all edits of one mistake share: kind, words, direction, and whether they are of gates."""
+    gate = gate_of(left)
+    return edit.kind, for_any_gate(edit.words, gate), backward, bool(gate)
+
+
+class FamilyWords(NamedTuple):
+    """The words of a mistake in several equations: ``{}`` stands for `names`, in which k is any of the gates.
+
+    If no names fit all of them, k is the gate of `each` of the equations.
+    """
+
+    clause: str
+    names: list[str]
+    gates: list[str]
+    each: bool
+
+
+def family_words(edits: Sequence[tuple[EquationEdit, Symbol]]) -> FamilyWords:
+    """Return the words of one mistake, given its edits and the left sides of their equations."""
+    clause = edits[0][0].words
+    names = [text.formula(left) for _, left in edits]
+    if all(edit.words == clause for edit, _ in edits):
+        return FamilyWords(clause, _unique(names), [], each=False)
+    gates = [gate_of(left) for _, left in edits]
+    general = _unique(map(for_any_gate, names, gates))
+    is_general = len(general) * len(_unique(gates)) == len(_unique(names))
+    clause = for_any_gate(clause, gates[0])
+    return FamilyWords(clause, general if is_general else _unique(names), _unique(gates), not is_general)
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
 
 
 def parameter_symbols(program: Program) -> frozenset[Symbol]:
