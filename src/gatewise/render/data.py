@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -160,14 +159,11 @@ def _json_text(value: Any, indent: int) -> str:
             opening, closing, vector = "[", "]", not any(isinstance(part, (dict, list)) for part in value)
         case _:
             return _encode(value)
-    if vector or _fits(parts, indent):
+    is_short = indent + sum(len(part) + 2 for part in parts) <= WIDTH
+    if vector or (is_short and not any("\n" in part for part in parts)):
         return f"{opening}{', '.join(parts)}{closing}"
     margin = "\n" + " " * (indent + 1)
     return f"{opening}{margin}{f',{margin}'.join(parts)}{margin[:-1]}{closing}"
-
-
-def _fits(parts: Sequence[str], indent: int) -> bool:
-    return indent + sum(len(part) + 2 for part in parts) <= WIDTH and not any("\n" in part for part in parts)
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode

@@ -29,7 +29,7 @@ from gatewise.render.marks import (
     plain,
     wire,
 )
-from gatewise.render.mathml import MINUS, parts
+from gatewise.render.mathml import MINUS, letter_and_subscripts
 from gatewise.render.text import clean, formula
 from gatewise.symbolic.formula import FunctionCall, Symbol
 from gatewise.symbolic.symbols import C_PREV, FEATURES, H_PREV, RECURRENT, UNITS, C, F, G, H, I, O, X
@@ -58,9 +58,9 @@ def step_name(walk: Walkthrough, at: int) -> str:
     return f"step {at if step.time is None else step.time}"
 
 
-def notes(walk: Walkthrough, at: int) -> list[Words]:
-    """Return sentences about the picture of a step: how it is read, and what of the cell is not drawn."""
-    bound, written = walk.steps[at], notation_of(walk.notation).symbol
+def notes(walk: Walkthrough) -> list[Words]:
+    """Return sentences about the picture of a first step: how it is read, and what of the cell is not drawn."""
+    bound, written = walk.steps[0], notation_of(walk.notation).symbol
     variant, form, names = bound.form.variant, bound.form, walk.names[UNITS]
     f, i, g, o, h = map(written, (F, I, G, O, H))
     equations = (
@@ -143,7 +143,7 @@ def _gate_function_name(walk: Walkthrough, bound: Bound, k: str) -> str:
     if isinstance(right, FunctionCall):
         return right.name
     other = notation_of(walk.notation).symbol(F if k == "i" else I)
-    return f"1 {MINUS} {parts(other)[0]}"
+    return f"1 {MINUS} {letter_and_subscripts(other)[0]}"
 
 
 class _Picture:

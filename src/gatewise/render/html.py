@@ -26,15 +26,7 @@ from gatewise.render.layout import BlockGroup, Definitions, Equations, grouped, 
 from gatewise.render.mathml_pieces import run
 from gatewise.render.text import clean, formula
 from gatewise.walkthrough.numbers import number
-from gatewise.walkthrough.parts import (
-    Expanded,
-    Facts,
-    NumberTable,
-    Section,
-    Sentence,
-    Walkthrough,
-    Words,
-)
+from gatewise.walkthrough.parts import Expanded, Facts, NumberTable, Section, Sentence, Walkthrough, Words
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 UNNAMED = "\0"  # before an id, until all is written; no name has it
@@ -101,9 +93,7 @@ class _PageWriter:
             for time, together in groupby(self.walk.sections, lambda section: section.time)
         ]
         with np.errstate(all="ignore"):
-            picture = self._figure_html(
-                0, f"{self.prefix}cell", [*self._sentence_of_first_step(), *notes(self.walk, 0)]
-            )
+            picture = self._figure_html(0, f"{self.prefix}cell", [*self._sentence_of_first_step(), *notes(self.walk)])
             sections = "\n".join(self._step_html(*step) for step in steps)
         links = "".join(self._section_links(*step) for step in steps)
         return f"""{before}<nav aria-label="Sections">

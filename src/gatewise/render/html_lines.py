@@ -18,11 +18,11 @@ from gatewise.render.html_pieces import (
     number_markup,
     openness,
     plain,
-    shares_of,
+    share_bars,
     table_markup,
     text,
 )
-from gatewise.render.layout import Entry, Line, Rest, shapes, shares, worked
+from gatewise.render.layout import Entry, Line, Rest, shapes, worked
 from gatewise.render.mathml_pieces import run, width
 from gatewise.render.text import formula
 from gatewise.render.unfolding import Computation, UnfoldedTerm, UnfoldedTerms, unfolded
@@ -102,7 +102,7 @@ class Lines:
         """Return the terms of a sum as an HTML list, with bars of their shares."""
         values = [term.computation.value for term in terms.terms]
         results = column([number(value) for value in (*values, *([] if terms.total is None else [terms.total]))])
-        bars = [""] * len(values) if terms.total is None else shares_of(shares(values), values)
+        bars = [""] * len(values) if terms.total is None else share_bars(values)
         items = "".join(
             f'<li><b>{called(term.name)}</b> {self._term_html(term)} <span class="product">= {result}</span> {bar}</li>'
             for term, result, bar in zip(terms.terms, results, bars, strict=False)
@@ -128,7 +128,7 @@ class Lines:
             + f"<td>{share}</td></tr>"
             for term, share, *cells in zip(
                 terms,
-                shares_of(shares(values), values),
+                share_bars(values),
                 *(zip(column_, column(column_), strict=True) for column_ in plains),
                 strict=True,
             )

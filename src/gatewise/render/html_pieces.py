@@ -10,7 +10,7 @@ import numpy as np
 
 from gatewise.render import mathml
 from gatewise.render.hues import hue_of
-from gatewise.render.layout import CLOSED, OPEN, write_words
+from gatewise.render.layout import CLOSED, OPEN, shares, write_words
 from gatewise.render.marks import classes
 from gatewise.render.mathml_pieces import run
 from gatewise.render.text import clean, formula
@@ -75,21 +75,18 @@ def expression(node: Formula) -> str:
     return run(node)
 
 
-def share(share: float | None, value: Any, largest: float) -> str:
-    """Return a term's share in a sum of absolute values, with a bar on the side of its sign whose length is relative to
-    the largest share; nothing for a term without a share.
+def share_bars(values: Sequence[Any]) -> list[str]:
+    """Return the share of each term in a sum of absolute values as HTML, with a bar on the side of its sign.
+
+    The length of a bar is relative to the largest share; a term without a share has nothing.
     """
-    if share is None:
-        return ""
-    sign = " negative" if value < 0 else " positive" if value > 0 else ""
-    bar = f'<span class="bar{sign}" style="{bar_style(share / largest if largest else 0)}"></span>'
-    return f'<span class="share">{bar} {percent(share) if share else "0 %"}</span>'
-
-
-def shares_of(shares: Sequence[float | None], values: Sequence[Any]) -> list[str]:
-    """Return the shares of a sum's terms as HTML, each with its bar."""
-    largest = max((share_ for share_ in shares if share_ is not None), default=0.0)
-    return [share(share_, value, largest) for share_, value in zip(shares, values, strict=True)]
+    parts, bars = shares(values), list[str]()
+    largest = max((part for part in parts if part), default=1.0)
+    for part, value in zip(parts, values, strict=True):
+        sign = " negative" if value < 0 else " positive" if value > 0 else ""
+        bar = "" if part is None else f'<span class="bar{sign}" style="{bar_style(part / largest)}"></span>'
+        bars.append(bar and f'<span class="share">{bar} {percent(part) if part else "0 %"}</span>')
+    return bars
 
 
 def table_markup(caption: str, label: str, heads: Sequence[str], rows: Sequence[str], width: float) -> str:

@@ -13,14 +13,7 @@ from gatewise.render.latex_formula import defined, figure, formula, right_side, 
 from gatewise.render.latex_text import digits, escape, label, prose
 from gatewise.render.layout import BlockGroup, Definitions, Equations, Rest, grouped, numbered, rows, shares, worked
 from gatewise.walkthrough.numbers import aligned, percent
-from gatewise.walkthrough.parts import (
-    Expanded,
-    Facts,
-    NumberTable,
-    Sentence,
-    Walkthrough,
-    WorkedEquation,
-)
+from gatewise.walkthrough.parts import Expanded, Facts, NumberTable, Sentence, Walkthrough, WorkedEquation
 
 WIDE = 88  # digits of a line of a table
 MOST_LINES = 40  # of a table on one page

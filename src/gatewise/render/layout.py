@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -140,8 +140,7 @@ def write_words(words: Words, symbol: Callable[[Symbol], str], plain: Callable[[
     return "".join(plain(part) if isinstance(part, str) else symbol(part) for part in parts)
 
 
-@dataclass(frozen=True)
-class TableRows:
+class TableRows(NamedTuple):
     """Rows of a table that are shown, and how many are not, which lie before the last of these."""
 
     rows: Sequence[tuple[Words, Sequence[Any]]]
@@ -154,14 +153,14 @@ def pieces(table: NumberTable) -> Iterator[TableRows]:
         for start in range(0, len(table.rows), MOST_TOGETHER):
             yield TableRows(tuple(table.rows[start : start + MOST_TOGETHER]))
     else:
-        yield TableRows(*rows(table))
+        yield rows(table)
 
 
-def rows(table: NumberTable) -> tuple[list[tuple[Words, Sequence[Any]]], int]:
+def rows(table: NumberTable) -> TableRows:
     """Return the rows of a table that a format shows, and how many it leaves out before the last one."""
     omitted = 0 if table.whole else max(len(table.rows) - MOST_ROWS, 0)
     visible = [*table.rows[: MOST_ROWS - 1], table.rows[-1]] if omitted else list(table.rows)
-    return visible, omitted + table.left_out
+    return TableRows(visible, omitted + table.left_out)
 
 
 def shares(values: Sequence[Any]) -> list[float | None]:

@@ -13,16 +13,7 @@ from rich.cells import cell_len
 from gatewise.render import latex_formula, terminal, text
 from gatewise.render.layout import BlockGroup, Definitions, Equations, grouped, numbered, rows, shares, write_words
 from gatewise.walkthrough.numbers import number, percent
-from gatewise.walkthrough.parts import (
-    Expanded,
-    Facts,
-    NumberTable,
-    Section,
-    Sentence,
-    Walkthrough,
-    Words,
-    WorkedEquation,
-)
+from gatewise.walkthrough.parts import Expanded, Facts, NumberTable, Section, Sentence, Walkthrough, Words
 
 # In an element of its own, a dollar or a backslash begins no mathematics, whoever renders the page.
 _SPECIAL = {"$": r"<span>\$</span>", "\\": r"<span>\\</span>", "<": "&lt;", ">": "&gt;", "&": "&amp;"}
@@ -85,7 +76,9 @@ def _block_markdown(block: BlockGroup, walk: Walkthrough, worked: bool) -> Itera
     """Yield the Markdown paragraphs of one block of a walkthrough's section."""
     match block:
         case Equations():
-            yield from _equations_markdown(block, walk, worked)
+            yield _display_math([row for equation in block for row in latex_formula.symbols(equation, walk.rows)])
+            if worked and (lines := terminal.worked_lines(block, walk)):
+                yield _fenced_text([line[3:] for line in lines])  # without the margin that text has
         case Definitions():
             yield _display_math(list(map(latex_formula.defined, block)))
         case Facts(items):
@@ -98,12 +91,6 @@ def _block_markdown(block: BlockGroup, walk: Walkthrough, worked: bool) -> Itera
             yield from _products_markdown(block, walk)
         case Sentence(words):
             yield prose(words)
-
-
-def _equations_markdown(group: Sequence[WorkedEquation], walk: Walkthrough, worked: bool) -> Iterator[str]:
-    yield _display_math([row for equation in group for row in latex_formula.symbols(equation, walk.rows)])
-    if worked and (lines := terminal.worked_lines(group, walk)):
-        yield _fenced_text([line[3:] for line in lines])  # without the margin that text has
 
 
 def _display_math(rows: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gatewise.render.mathml import MINUS, parts
+from gatewise.render.mathml import MINUS, letter_and_subscripts
 from gatewise.render.text import clean
 from gatewise.symbolic.formula import Symbol
 
@@ -72,7 +72,7 @@ def label(content: str, x: float, y: float, anchor: str, kind: str = "") -> str:
 
 def letter(values: StripValues, x: float, y: float, anchor: str) -> str:
     """Return the SVG text of a quantity's symbol, what stands below it lower and smaller."""
-    head, below = parts(values.symbol)
+    head, below = letter_and_subscripts(values.symbol)
     description = ",".join(below).replace("-", MINUS)
     word = "word" if len(description) > 3 else ""  # a word stands upright, as in a formula
     low = f'<tspan {classes("low", word)} dy="4">{escape(description)}</tspan>' if below else ""

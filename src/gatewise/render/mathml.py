@@ -257,7 +257,7 @@ def figure(plain: str) -> Nodes:
 
 def _symbol_nodes(symbol: Symbol, above: Nodes = ()) -> Nodes:
     """Return a symbol as MathML in its hue, with what stands below it, and above it its time or `above`."""
-    head, below = parts(symbol)
+    head, below = letter_and_subscripts(symbol)
     base = _identifier(head)
     if symbol.time is not None:
         above = (Element("mrow", (_mo("("), _leaf("mn", str(symbol.time)), _mo(")"))),)
@@ -273,7 +273,7 @@ def _with_hue(node: Element | str, hue: str) -> Element | str:
     return node._replace(attributes={"class": hue, **node.attributes}) if isinstance(node, Element) else node
 
 
-def parts(symbol: Symbol) -> tuple[str, list[str]]:
+def letter_and_subscripts(symbol: Symbol) -> tuple[str, list[str]]:
     """Return a symbol's letter or word, and what stands below it in a formula: h and prev of h_prev."""
     head, _, rest = symbol.base.partition("_")
     if len(head) > 1 and TILDE not in head:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from gatewise.render import text
 from gatewise.render.mathml import (
@@ -14,11 +13,11 @@ from gatewise.render.mathml import (
     fence,
     figure,
     function,
+    letter_and_subscripts,
     loose,
     math_element,
     nodes_of,
     operator,
-    parts,
     row,
     tight,
     times,
@@ -41,6 +40,7 @@ from gatewise.symbolic.formula import (
     Sum,
     Symbol,
     factors,
+    parts,
 )
 from gatewise.walkthrough.numbers import number
 
@@ -70,15 +70,15 @@ def run(formula: Formula, before: str = "") -> str:
 
 def pieces(formula: Formula, before: str = "") -> list[FormulaPiece]:
     """Return a formula in pieces, none much wider than `ROOM`; of a long sum or row the first ones and the last."""
-    parts_ = list(_sum_pieces(formula) if isinstance(formula, Sum) else _formula_pieces(formula))
-    return _enclosed(FormulaPiece(operator(before), f"{before} "), parts_, _NOTHING) if before else parts_
+    inner = list(_sum_pieces(formula) if isinstance(formula, Sum) else _formula_pieces(formula))
+    return _enclosed(FormulaPiece(operator(before), f"{before} "), inner) if before else inner
 
 
 def width(node: Formula) -> float:
     """Return about how wide a formula is on the page, in digits."""
     match node:
         case Symbol():
-            head, below = parts(node)
+            head, below = letter_and_subscripts(node)
             return len(head.rstrip(TILDE)) + 0.7 * sum(map(len, below)) + node.d + (node.time is not None) * 2
         case Number(value):
             return len(digits := number(value)) + 2 * ("e" in digits)
@@ -91,16 +91,8 @@ def width(node: Formula) -> float:
         case FunctionCall(name, arguments):
             return len(name) + 1 + sum(width(argument) + 1 for argument in arguments)
         case Sum() | Product() | Holds() | MatMul() | Outer():
-            within = list(_direct_parts(node))
-            return sum(width(part) + 2 + loose(part) for part in within) - 2
-    return 1 + sum(map(width, _direct_parts(node)))
-
-
-def _direct_parts(node: Formula) -> Iterator[Formula]:
-    """Yield the direct parts of a formula, whose widths on the page add up."""
-    for field in fields(node):
-        value: Any = getattr(node, field.name)
-        yield from (part for part in (value if isinstance(value, tuple) else (value,)) if isinstance(part, Formula))
+            return sum(width(part) + 2 + loose(part) for part in parts(node)) - 2
+    return 1 + sum(map(width, parts(node)))
 
 
 def _left_out(rest: LeftOut) -> FormulaPiece:
@@ -119,7 +111,7 @@ def _sum_pieces(node: Sum) -> Iterator[FormulaPiece]:
             term_pieces = _enclosed(_OPENING, term_pieces, _CLOSING)
         plain = _SIGN if sign == "-" else _NOTHING
         before = FormulaPiece(operator(sign), f"{sign} ") if place else plain
-        yield from _enclosed(before, term_pieces, _NOTHING)
+        yield from _enclosed(before, term_pieces)
 
 
 def _factor_pieces(node: Formula) -> Iterator[FormulaPiece]:
@@ -140,9 +132,13 @@ def _formula_pieces(node: Formula) -> Iterator[FormulaPiece]:
         case Sum():
             yield from _sum_pieces(node)
         case NumberRow(values):
-            yield from _row_pieces(values)
+            entries = [
+                _left_out(entry) if isinstance(entry, LeftOut) else FormulaPiece(figure(number(entry)), number(entry))
+                for entry in elided(values)
+            ]
+            yield from _listed(_LEFT, [[entry] for entry in entries], ",", _RIGHT)
         case Negative(term):
-            yield from _enclosed(_SIGN, list(_factor_pieces(term)), _NOTHING)
+            yield from _enclosed(_SIGN, list(_factor_pieces(term)))
         case Slope(body):
             yield from _formula_pieces(body)
         case Product():
@@ -150,27 +146,21 @@ def _formula_pieces(node: Formula) -> Iterator[FormulaPiece]:
             yield from _formula_pieces(first) if isinstance(first, Number) else _factor_pieces(first)
             for factor in others:
                 sign = FormulaPiece(operator(times(node)), "×" if of_numbers(node, bracketed=True) else "* ")
-                yield from _enclosed(sign, list(_factor_pieces(factor)), _NOTHING)
+                yield from _enclosed(sign, list(_factor_pieces(factor)))
         case Quotient(over, under):
             yield from _factor_pieces(over)
-            yield from _enclosed(FormulaPiece(operator("/"), "/ "), list(_factor_pieces(under)), _NOTHING)
+            yield from _enclosed(FormulaPiece(operator("/"), "/ "), list(_factor_pieces(under)))
         case Power(base, exponent) if loose(base) or isinstance(base, Quotient):
             power = FormulaPiece(
                 (Element("msup", (*_CLOSING.nodes, *row(nodes_of(exponent)))),), f")^{text.formula(exponent)}"
             )
             yield from _enclosed(_OPENING, list(_formula_pieces(base)), power)
         case FunctionCall(name, arguments):
-            argument_pieces = [list(_formula_pieces(argument)) for argument in arguments]
-            for part_pieces in argument_pieces[:-1]:
-                part_pieces[-1] += _separator(",")
             named = _separator("√").nodes if name == "sqrt" else function(name)
             opening = FormulaPiece((*named, *_OPENING.nodes), f"{name}(")
-            yield from _enclosed(opening, [piece for part_pieces in argument_pieces for piece in part_pieces], _CLOSING)
-        case Concatenation(parts, mark):
-            argument_pieces = [list(_formula_pieces(part)) for part in parts]
-            for part_pieces in argument_pieces[:-1]:
-                part_pieces[-1] += _separator(mark)
-            yield from _enclosed(_LEFT, [piece for part_pieces in argument_pieces for piece in part_pieces], _RIGHT)
+            yield from _listed(opening, [list(_formula_pieces(argument)) for argument in arguments], ",", _CLOSING)
+        case Concatenation(vectors, mark):
+            yield from _listed(_LEFT, [list(_formula_pieces(vector)) for vector in vectors], mark, _RIGHT)
         case _:
             yield FormulaPiece(nodes_of(node), text.formula(node))
 
@@ -179,16 +169,16 @@ def _separator(sign: str) -> FormulaPiece:
     return FormulaPiece((Element("mo", (sign,)),), sign)
 
 
-def _row_pieces(values: Sequence[Any]) -> Iterator[FormulaPiece]:
-    """Yield the MathML pieces of numbers side by side, a number and its comma in each."""
-    entries = [
-        _left_out(entry) if isinstance(entry, LeftOut) else FormulaPiece(figure(number(entry)), number(entry))
-        for entry in elided(values)
-    ]
-    yield from _enclosed(_LEFT, [*(entry + _separator(",") for entry in entries[:-1]), entries[-1]], _RIGHT)
+def _listed(
+    before: FormulaPiece, entries: list[list[FormulaPiece]], sign: str, after: FormulaPiece
+) -> list[FormulaPiece]:
+    """Return the pieces of formulas side by side in brackets, a sign behind each but the last."""
+    for pieces_of_entry in entries[:-1]:
+        pieces_of_entry[-1] += _separator(sign)
+    return _enclosed(before, [piece for pieces_of_entry in entries for piece in pieces_of_entry], after)
 
 
-def _enclosed(before: FormulaPiece, inner: list[FormulaPiece], after: FormulaPiece) -> list[FormulaPiece]:
+def _enclosed(before: FormulaPiece, inner: list[FormulaPiece], after: FormulaPiece = _NOTHING) -> list[FormulaPiece]:
     """Return pieces of a formula with one joined to the first of them and one to the last."""
     inner = [before + inner[0], *inner[1:]]
     return [*inner[:-1], inner[-1] + after]

@@ -78,7 +78,7 @@ def _head_json(head: Head, write: Write) -> Object:
         "constants": values(constants(head), write),
         "skip": head.skip,
         "equations": [_assignment_json(part) for part in head_equations(head)],
-        "nonlinearities": [_nonlinearity_json(part) for part in head.activations],
+        "nonlinearities": [_differentiable_json(part) for part in head.activations],
     }
 
 
@@ -91,19 +91,18 @@ def document(program: Program) -> Object:
         "backward": [_assignment_json(part) for part in program.backward],
         "carry": _carries_json(program.carry),
         "carry_backward": _carries_json(program.carry_backward),
-        "nonlinearities": [_nonlinearity_json(part) for part in activations_of(program.form.variant)],
+        "nonlinearities": [_differentiable_json(part) for part in activations_of(program.form.variant)],
     }
 
 
-def _nonlinearity_json(activation: Activation) -> Object:
-    """Return a nonlinearity as plain data: its name, constants, definition and derivative."""
-    return {
-        "name": apply(activation, ARGUMENT).name,
-        "alpha": activation.alpha,
-        "beta": activation.beta,
-        "definition": formula_tree(definition(activation)),
-        "derivative": formula_tree(slope(activation, Symbol("y"))),
-    }
+def nonlinearity_json(activation: Activation) -> Object:
+    """Return a nonlinearity as plain data: its name, constants and definition."""
+    plain = {"name": apply(activation, ARGUMENT).name, "alpha": activation.alpha, "beta": activation.beta}
+    return {**plain, "definition": formula_tree(definition(activation))}
+
+
+def _differentiable_json(activation: Activation) -> Object:
+    return {**nonlinearity_json(activation), "derivative": formula_tree(slope(activation, Symbol("y")))}
 
 
 def _input_json(symbol: Symbol, axes: Sequence[str], kind: str) -> Object:

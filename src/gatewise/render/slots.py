@@ -20,7 +20,8 @@ entry at start + unit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from math import nan
 from typing import Any
@@ -135,6 +136,9 @@ def _line_templates(line: Assignment, ranks: Ranks) -> dict[str, Any]:
 def with_slots(formula: Formula, ranks: Ranks) -> Formula:
     """Return a formula as a template: with slots where `substitute` puts the numbers of one unit."""
 
+    def slotted_term(term: Formula) -> Formula:
+        return _matrix_product_pairs(term) if isinstance(term, MatMul) else with_slots(term, ranks)
+
     def put_slot(node: Formula) -> Formula | None:
         """Return the slot of a template for a symbol, or a sum, product or mean with slots; None keeps the node."""
         match node:
@@ -142,7 +146,7 @@ def with_slots(formula: Formula, ranks: Ranks) -> Formula:
                 name, rank = text.formula(node), ranks[node]
                 return Entries(ref=name) if rank == 2 else Slot(ref=name if rank else (name,))
             case Sum(terms):
-                return Sum(tuple(part for term in terms for part in _slotted_terms(term, ranks)))
+                return Sum(tuple(map(slotted_term, terms)))
             case MatMul():
                 return Sum((_matrix_product_pairs(node),))
             case Outer(Symbol() as left, Symbol() as right):
@@ -157,10 +161,6 @@ def with_slots(formula: Formula, ranks: Ranks) -> Formula:
         return None
 
     return rebuild(formula, put_slot)
-
-
-def _slotted_terms(term: Formula, ranks: Ranks) -> tuple[Formula, ...]:
-    return (_matrix_product_pairs(term),) if isinstance(term, MatMul) else (with_slots(term, ranks),)
 
 
 def _matrix_product_pairs(product: MatMul) -> Pairs:
@@ -215,17 +215,7 @@ class _Math(mathml.MathWriter):
         return super().write(node)
 
     def sum(self, node: Sum) -> Nodes:
-        return (Element("$sum", tuple(map(self._term_template, node.terms))),)
-
-    def _term_template(self, term: Formula) -> Element:
-        """Return a term of a sum as an element of a MathML template, behind its sign."""
-        match term:
-            case Pairs(matrices, turned, vector):
-                return Element("$pairs", (), {"head": (list(matrices), int(turned), vector)})
-            case Each(vector, inner):
-                return Element("$each", (self._term_template(inner),), {"head": (vector,)})
-        sign, ref, rest = _sign_of_term(term)
-        return Element(f"${sign}", self.term(sign, rest), {"head": (ref,) if ref else ()})
+        return (_sum_element(node, self.term),)
 
     def tight(self, node: Formula) -> Nodes:
         return super().tight(_bracket_if_negative(node))
@@ -234,12 +224,28 @@ class _Math(mathml.MathWriter):
         return self.write(replace(node, how="b")) if isinstance(node, Slot) else super().base(node)
 
 
+def _sum_element(node: Sum, write: Callable[[str, Formula], Nodes]) -> Element:
+    """Return a sum as an element of a template; `write` returns the content of a term behind a sign."""
+
+    def term_element(term: Formula) -> Element:
+        """Return a term of the sum as an element, behind its sign."""
+        match term:
+            case Pairs(matrices, turned, vector):
+                return Element("$pairs", (), {"head": (list(matrices), int(turned), vector)})
+            case Each(vector, inner):
+                return Element("$each", (term_element(inner),), {"head": (vector,)})
+        sign, ref, rest = _sign_of_term(term)
+        return Element(f"${sign}", write(sign, rest), {"head": (ref,) if ref else ()})
+
+    return Element("$sum", tuple(map(term_element, node.terms)))
+
+
 def _slot_element(kind: str, *values: Any) -> Nodes:
     return (Element(kind, (), {"head": values}),)
 
 
 def _templates_of(nodes: Nodes) -> list[Template]:
-    return [node if isinstance(node, str) else _element_template(node) for node in nodes]
+    return [_element_template(node) if isinstance(node, Element) else node for node in nodes]
 
 
 def _element_template(element: Element) -> Template:
@@ -266,19 +272,12 @@ class _Text(text.TextWriter):
 
     def templates(self, node: Formula) -> list[Template]:
         """Return a formula as templates."""
-        return list(self._split_placeholders(self.write(node)))
+        return self._split_placeholders(self.write(node))
 
-    def _split_placeholders(self, written: str) -> Iterator[Template]:
-        """Yield the parts of a text template: plain text, and the slots that its letters of private use stand for."""
-        plain = ""
-        for letter in written.replace(GLUE, " "):
-            if "\ue000" <= letter <= "\uf8ff":
-                yield from [plain] if plain else []
-                yield self.found[ord(letter) - 0xE000]
-                plain = ""
-            else:
-                plain += letter
-        yield from [plain] if plain else []
+    def _split_placeholders(self, written: str) -> list[Template]:
+        """Return the parts of a text template: plain text, and the slots that its letters of private use stand for."""
+        parts = re.split("([\ue000-\uf8ff])", written.replace(GLUE, " "))
+        return [self.found[ord(part) - 0xE000] if n % 2 else part for n, part in enumerate(parts) if part]
 
     def _placeholder(self, template: Template) -> str:
         self.found.append(template)
@@ -297,16 +296,9 @@ class _Text(text.TextWriter):
         return super().tight(_bracket_if_negative(node))
 
     def sum(self, node: Sum) -> str:
-        return self._placeholder(["$sum", *map(self._term_template, node.terms)])
+        return self._placeholder(_element_template(_sum_element(node, self._term_templates)))
 
-    def _term_template(self, term: Formula) -> Template:
-        """Return a term of a sum as a list of a text template, behind its sign."""
-        match term:
-            case Pairs(matrices, turned, vector):
-                return ["$pairs", list(matrices), int(turned), vector]
-            case Each(vector, inner):
-                return ["$each", vector, self._term_template(inner)]
-        sign, ref, rest = _sign_of_term(term)
+    def _term_templates(self, sign: str, rest: Formula) -> tuple[Template, ...]:
+        """Return a term of a sum as text templates behind its sign."""
         written = self.product(rest, bracketed=True) if isinstance(rest, Product) else self.write(rest)
-        written = f"({written})" if loose_behind(sign, rest) else written
-        return [sign, *([ref] if ref else []), *self._split_placeholders(written)]
+        return tuple(self._split_placeholders(f"({written})" if loose_behind(sign, rest) else written))

@@ -28,18 +28,10 @@ from gatewise.render.layout import (
     worked,
     write_words,
 )
-from gatewise.render.text import MOST_TIME, SPELLED, WIDTH, caption, clean, glued, left_of, right_of, short
+from gatewise.render.text import MOST_TIME, SPELLED, WIDTH, caption, clean, glued, left_of, right_of, short, wrap
 from gatewise.symbolic.formula import Formula, NumberRow
 from gatewise.walkthrough.numbers import GLUE, aligned, number, percent
-from gatewise.walkthrough.parts import (
-    Expanded,
-    Facts,
-    NumberTable,
-    Section,
-    Sentence,
-    Walkthrough,
-    WorkedEquation,
-)
+from gatewise.walkthrough.parts import Expanded, Facts, NumberTable, Section, Sentence, Walkthrough, WorkedEquation
 
 LEAST_WIDTH, MOST_WIDTH = 40, 100
 MOST_COLUMNS = 16  # of a table that is broken into blocks; of a wider one the first columns and the last are shown
@@ -97,16 +89,14 @@ class _TerminalWriter:
     def lines(self, walk: Walkthrough) -> Iterator[Text]:
         """Yield the lines of a walkthrough for a terminal: its title, steps and numbered sections."""
         self.walk = walk
-        yield from (Text(line, style="bold") for line in self._broken_text(walk.title, 0, 0))
+        yield from self._wrapped(walk.title, 0, 0, "bold")
         most = min(MOST_TIME, self.width - 2)
         for place, section, begins in numbered(walk):
             yield Text("")
             if begins:
-                yield from (self._rule(f" {self.letters(short(section.time or '', most))} "), Text(""))
+                heading = f" {self.letters(short(section.time or '', most))} "
+                yield from (Text(f"{heading:{self.letters('─')}^{self.width}}", style="bold"), Text(""))
             yield from self._section_lines(place, section)
-
-    def _rule(self, title: str) -> Text:
-        return Text(f"{title:{self.letters('─')}^{self.width}}", style="bold")
 
     def _glued(self, node: Formula) -> str:
         return self.letters(glued(node))
@@ -116,9 +106,7 @@ class _TerminalWriter:
 
     def _section_lines(self, place: int, section: Section) -> Iterator[Text]:
         """Yield the lines of a section for a terminal: its title, and its blocks."""
-        margin = len(f"{place}. ")
-        lines = self._broken_text(f"{place}. {section.title}", 0, margin)
-        yield from (Text(line, style="bold cyan") for line in lines)
+        yield from self._wrapped(f"{place}. {section.title}", 0, len(f"{place}. "), "bold cyan")
         for block in grouped(section.blocks):
             yield from self._block_lines(block)
 
@@ -140,23 +128,13 @@ class _TerminalWriter:
             case Expanded():
                 yield from self._products_lines(block)
             case Sentence(text):
-                yield from (
-                    Text(line, style="italic") for line in self._broken_text(clean(write_words(text, glued)), 3, 3)
-                )
+                yield from self._wrapped(clean(write_words(text, glued)), 3, 3, "italic")
 
     def _broken_text(self, text: str, indent: int, hanging: int) -> list[str]:
-        """Break text for a terminal into lines that fit, the first indented by `indent`, the others by `hanging`."""
-        words = self.letters(text).split(" ")
-        lines = [" " * indent + words[0]]
-        for word in words[1:]:
-            if cell_len(lines[-1]) + 1 + cell_len(word) <= self.width:
-                lines[-1] += f" {word}"
-            elif word:
-                lines.append(" " * hanging + word)
-        return [line.replace(GLUE, " ").rstrip() for line in lines]
+        return wrap(" " * indent, self.letters(text), hanging, self.width)
 
-    def _wrapped(self, text: str, indent: int, hanging: int) -> Iterator[Text]:
-        yield from (Text(line) for line in self._broken_text(text, indent, hanging))
+    def _wrapped(self, text: str, indent: int, hanging: int, style: str = "") -> Iterator[Text]:
+        yield from (Text(line, style=style) for line in self._broken_text(text, indent, hanging))
 
     # Equations: in symbols, with their shapes, then with the numbers of each unit.
 
@@ -175,7 +153,7 @@ class _TerminalWriter:
         margin = 3 + max(map(cell_len, heads), default=0) + 2
         for entry in entries:
             if isinstance(entry, Rest):
-                yield from (Text(line, style="dim") for line in self._broken_text(str(entry), 3, 5))
+                yield from self._wrapped(str(entry), 3, 5, "dim")
                 continue
             for place, line in enumerate(entry.lines):
                 head = self._short(entry.head) if entry.head is not None and not place else ""
@@ -188,8 +166,8 @@ class _TerminalWriter:
         if len(text) + len(shape) + 9 <= self.width:
             yield Text.assemble(("   " + text.replace(GLUE, " "), "bold"), "      ", (shape, "dim"))
             return
-        yield from (Text(line, style="bold") for line in self._broken_text(text, 3, width + 6))
-        yield from (Text(line, style="dim") for line in self._broken_text(shape, width + 6, width + 6))
+        yield from self._wrapped(text, 3, width + 6, "bold")
+        yield from self._wrapped(shape, width + 6, width + 6, "dim")
 
     def _numbers_line(self, line: Line, head: str, margin: int, width: int) -> Iterator[Text]:
         """Yield an equation with one unit's numbers as lines of text; a gate's value tells by style how open it is."""

@@ -216,6 +216,18 @@ def caption(expanded: Expanded, walk: Walkthrough) -> str:
     return f"{short(walk.names[expanded.over][expanded.unit])}: every product in its {expanded.terms.of}, largest first"
 
 
+def wrap(head: str, text: str, hanging: int = 0, width: int = WIDTH) -> list[str]:
+    """Return text in lines of so many columns, the first behind a head; two spaces in a row align columns, and stay."""
+    first, *words = text.split(" ")
+    lines = [head + first]
+    for word in words:
+        if cell_len(lines[-1]) + 1 + cell_len(word) <= width:
+            lines[-1] += f" {word}"
+        elif word:
+            lines.append(" " * hanging + word)
+    return [line.replace(GLUE, " ").rstrip() for line in lines]
+
+
 def left_of(text: str, width: int) -> str:
     """Return text at the left of a field of so many columns."""
     return text + " " * (width - cell_len(text))

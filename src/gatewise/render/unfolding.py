@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,9 @@ from gatewise.symbolic.formula import (
     Sum,
     Symbol,
     factors,
+    parts,
     rebuild,
+    with_parts,
 )
 from gatewise.symbolic.nonlinearities import textbook
 from gatewise.symbolic.symbols import ALL_GATES, UNITS
@@ -111,16 +113,7 @@ def _simplify(node: Formula, steps: list[Computation | UnfoldedTerms], names: Ma
             return Negative(_simplify(term, steps, names))
         case Product():
             return Product(tuple(_as_number(factor, steps, names) for factor in factors(node)))
-    parts: dict[str, Any] = {}
-    for field in fields(node):
-        value = getattr(node, field.name)
-        if isinstance(value, Formula):
-            parts[field.name] = _as_number(value, steps, names)
-        elif isinstance(value, tuple):
-            parts[field.name] = tuple(
-                _as_number(part, steps, names) if isinstance(part, Formula) else part for part in value
-            )
-    return replace(node, **parts)
+    return with_parts(node, [_as_number(part, steps, names) for part in parts(node)])
 
 
 def _as_number(
