@@ -30,6 +30,11 @@ class SheetAnswer:
         """Whether nothing is written."""
         return bool(np.isnan(self.values).all())
 
+    def agrees(self, values: Array, slack: Array) -> bool:
+        """Return whether the written numbers equal others to within their own tolerance and `slack`."""
+        written = np.isfinite(self.values)
+        return bool((np.abs(self.values - values) <= self.tolerance + slack)[written].all())
+
 
 @dataclass(frozen=True)
 class Fault:

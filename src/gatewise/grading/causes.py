@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -100,7 +101,7 @@ class CauseSearch:
 
     def causes_of_shape(self, quantity: Quantity, answer: SheetAnswer) -> Causes:
         """Return the mistakes that explain an answer whose shape is wrong."""
-        predictor, causes = Predictor(self.chain, self.judge.assumed), list[Cause]()
+        causes: list[Cause] = []
         steps = [line for line in self.chain.lines if line.symbol == quantity.symbol and not line.total]
         for applied in self.catalogue.by_place.get((steps if quantity.total else [quantity])[0].place, ()):
             mistake = (
@@ -109,25 +110,19 @@ class CauseSearch:
                 else {applied.place: applied}
             )
             edits = {place: edit for place, edit in mistake.items() if place[0] == quantity.symbol}
-            predictions = [
-                predictor.predict_line(self.chain.makers[place], edit.edit.right) for place, edit in edits.items()
-            ]
-            known = [prediction for prediction in predictions if prediction is not None]
+            known = []
+            for place, edit in edits.items():
+                with suppress(KeyError, ValueError):  # an unknown symbol or a wrong size
+                    known.append(self.chain.compute(self.chain.makers[place], self.judge.assumed, edit.edit.right))
             if len(known) < (self.chain.steps if quantity.total else 1):
                 continue
             value, error = (
                 self.chain.on_sheet(quantity, np.asarray(sum(prediction[n] for prediction in known))) for n in (0, 1)
             )
             error = error + rounding(value) + self.judge.unit * len(known)
-            if value.shape == answer.values.shape and agrees(answer, value, error):
+            if value.shape == answer.values.shape and answer.agrees(value, error):
                 causes.append(Cause(applied.edit.kind, self.catalogue.describe(edits), applied.edit.tier, value))
         return Causes(tuple(causes[:MOST_CAUSES]), max(0, len(causes) - MOST_CAUSES))
-
-
-def agrees(answer: SheetAnswer, value: Array, slack: Array) -> bool:
-    """Return whether an answer equals `value` to within its own tolerance and `slack`."""
-    written = np.isfinite(answer.values)
-    return bool((np.abs(answer.values - value) <= answer.tolerance + slack)[written].all())
 
 
 class _QuantitySearch:
@@ -240,7 +235,7 @@ class _QuantitySearch:
             chance = chances[k] if np.isfinite(chances[k]) else 1.0
             if k >= len(tiers) - len(direct):
                 kind, says, tier, value, growth = direct[k - len(tiers) + len(direct)]
-                if agrees(self.answer, value, self.slack * growth + rounding(value)):
+                if self.answer.agrees(value, self.slack * growth + rounding(value)):
                     fits.append(_Fit(Cause(kind, says, tier, value), None, k, chance * growth, near=len(self.lines)))
             else:
                 fits += self._fit_effect(k, chance, *effects[k])

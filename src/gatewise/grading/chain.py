@@ -148,11 +148,6 @@ class Chain:
             if not np.isfinite(quantity.key).all():
                 raise OptionError(f"{quantity.name} is not finite in this run: no sheet can be checked against it")
 
-    @property
-    def parameters(self) -> frozenset[Symbol]:
-        """The symbols of the parameters."""
-        return frozenset(symbol for symbol, step in self.given if step is None)
-
     def _inputs_of_run(self) -> Iterator[tuple[SymbolAtStep, Array]]:
         """Yield what a sheet's run is given: parameters, and inputs that no step computes, for all sequences."""
         scopes = [[step.scope.known for step in steps] for steps in self.bound]
@@ -170,12 +165,14 @@ class Chain:
         """Yield every quantity of a hand-worked run: steps forward, steps backward, and the sums over all steps."""
         for step in range(self.steps):
             yield from self._lines_from_neighbour(step, -1)
-            yield from (self._step_quantity(assignment, step) for assignment in self.program.forward)
+            yield from self._quantities_of_step(self.program.forward, step)
         for step in reversed(range(self.steps)):
             yield from self._lines_from_neighbour(step, 1)
-            yield from (self._step_quantity(assignment, step) for assignment in self.program.backward)
-        if self.steps > 1:
-            yield from (self._total_quantity(assignment) for assignment in self.program.backward if assignment.sums)
+            yield from self._quantities_of_step(self.program.backward, step)
+        for assignment in self.program.backward:
+            if self.steps > 1 and assignment.sums:
+                equations = [over_all_steps(steps, assignment) for steps in self.bound]
+                yield self._make_quantity(assignment, None, equations)
 
     def _lines_from_neighbour(self, step: int, neighbour: int) -> Iterator[Quantity]:
         """Yield the lines of a hand-worked run that a step takes from its neighbour, and forward its input."""
@@ -192,12 +189,9 @@ class Chain:
     def _sheet_name(self, symbol: Symbol, step: int | None) -> str:
         return text.formula(symbol) + (f"[{step}]" if self.steps > 1 and step is not None else "")
 
-    def _step_quantity(self, assignment: Assignment, step: int) -> Quantity:
-        return self._make_quantity(assignment, step, [steps[step].equation(assignment) for steps in self.bound])
-
-    def _total_quantity(self, assignment: Assignment) -> Quantity:
-        """Return the gradient with respect to a parameter, the sum over all steps."""
-        return self._make_quantity(assignment, None, [over_all_steps(steps, assignment) for steps in self.bound])
+    def _quantities_of_step(self, assignments: Sequence[Assignment], step: int) -> Iterator[Quantity]:
+        for line in assignments:
+            yield self._make_quantity(line, step, [steps[step].equation(line) for steps in self.bound])
 
     def _make_quantity(self, assignment: Assignment, step: int | None, equations: Sequence[WorkedEquation]) -> Quantity:
         """Return a quantity of a sheet from its equation, worked in each sequence of the batch."""

@@ -16,6 +16,7 @@ from gatewise.grading.grades import EMPTY, MARKED, MISSING, UNREADABLE, Grades, 
 from gatewise.grading.handout import FEEDBACK, MARKS, PAGE
 from gatewise.grading.verdicts import WRONG, Verdict
 from gatewise.render.html import document, style
+from gatewise.render.html_pieces import text as html_text
 from gatewise.render.text import clean, short
 from gatewise.showing import counted
 
@@ -94,7 +95,7 @@ def _section(title: str, content: str) -> str:
 
 def _html(value: str) -> str:
     """Return text from data as inert HTML, which keeps to its own direction."""
-    return f"<bdi>{escape(clean(value))}</bdi>"
+    return f"<bdi>{html_text(value)}</bdi>"
 
 
 # Pictures, each with its content in words.
@@ -181,7 +182,7 @@ def _bar_chart_svg(title: str, rows: Sequence[tuple[str, int, int]]) -> str:
 
 
 def _svg_picture(description: str, height: float, shapes: Sequence[str]) -> str:
-    label = escape(clean(description))
+    label = html_text(description)
     return f'<svg role="img" aria-label="{label}" viewBox="0 0 {WIDE} {height:g}">{"".join(shapes)}</svg>'
 
 

@@ -65,15 +65,10 @@ def propagate(
     value = np.asarray(evaluate(entrywise, env, ranks), dtype=np.float64)
     total = np.zeros_like(value)
     for symbol in symbols(entrywise):
-        shifted = env[symbol] + _symbol_tolerance(symbol, env, tolerances)
+        single_error, tolerance = SINGLE * np.abs(env[symbol]), tolerances[symbol]
+        shifted = env[symbol] + (single_error if tolerance is None else tolerance + single_error)
         total = total + np.abs(evaluate(entrywise, {**env, symbol: shifted}, ranks) - value)
     return value, total
-
-
-def _symbol_tolerance(symbol: Symbol, env: Mapping[Symbol, Array], tolerances: Mapping[Symbol, Array | None]) -> Array:
-    """Return the tolerance of a symbol's numbers, with the rounding of single precision."""
-    single_error, tolerance = SINGLE * np.abs(env[symbol]), tolerances[symbol]
-    return single_error if tolerance is None else tolerance + single_error
 
 
 def _propagate_jointly(
@@ -89,12 +84,8 @@ def _propagate_jointly(
             (left_value, left_error), (right_value, right_error) = (
                 propagate(side, env, tolerances, ranks) for side in (left, right)
             )
-            left_value, left_error, right_value, right_error = (
-                left_value[..., None],
-                left_error[..., None],
-                right_value[..., None, :],
-                right_error[..., None, :],
-            )
+            left_value, left_error = left_value[..., None], left_error[..., None]
+            right_value, right_error = right_value[..., None, :], right_error[..., None, :]
             return left_value * right_value, np.abs(left_value) * right_error + left_error * np.abs(right_value)
         case Slice(vector, int(start), int(stop)):
             vector_tolerance = tolerances[vector]

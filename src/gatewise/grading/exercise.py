@@ -142,12 +142,10 @@ def _count_flaws(problem: Problem) -> int:
 
 def asked_quantities(chain: Chain, backward: bool) -> list[Quantity]:
     """Return the quantities that a student's sheet asks for, without the terms of sums over steps."""
-    step_sums = {quantity.name for quantity in chain.quantities if quantity.summed} if chain.steps > 1 else set[str]()
-    totals = {quantity.name for quantity in chain.quantities if quantity.total}
     return [
         quantity
         for quantity in chain.quantities
-        if (backward or not quantity.backward) and (quantity.name not in step_sums or quantity.name in totals)
+        if (backward or not quantity.backward) and (quantity.total or not quantity.summed or chain.steps == 1)
     ]
 
 

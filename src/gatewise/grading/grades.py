@@ -17,7 +17,6 @@ from gatewise.grading.exercise import WORKED_DECIMALS, worked_numbers
 from gatewise.grading.handout import ANSWERS, WEIGHTS, csv_lines
 from gatewise.grading.keys import Key
 from gatewise.grading.marking import Marking, check
-from gatewise.grading.report import wrap_words
 from gatewise.grading.roster import PARTLY, Student, StudentNames
 from gatewise.grading.sheet import Sheet, SheetAnswer
 from gatewise.grading.verdicts import BLANK, CLOSE, FOLLOWS, RIGHT, WRONG, Verdict
@@ -277,4 +276,4 @@ def _wrap_below(line: str, rest: str) -> Iterator[str]:
     if line:
         yield line.rstrip()
     indent = "      " if line else "  "
-    yield from wrap_words(indent, rest, len(indent))
+    yield from text.wrap(indent, rest, len(indent))

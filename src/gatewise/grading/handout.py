@@ -43,12 +43,8 @@ def write_template(path: Path, chain: Chain, backward: bool, suffix: str) -> Non
         with storage.beside(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
         return
-    storage.write_text(path, empty_csv(quantities) if suffix == ".csv" else empty_json(quantities))
-
-
-def empty_json(quantities: Sequence[Quantity]) -> str:
-    """Return an empty sheet as JSON, with null for each number to fill in."""
-    return _json({quantity.name: _to_lists(np.full(quantity.key.shape, None)) for quantity in quantities})
+    blanks = {quantity.name: _to_lists(np.full(quantity.key.shape, None)) for quantity in quantities}
+    storage.write_text(path, empty_csv(quantities) if suffix == ".csv" else _json(blanks))
 
 
 def empty_csv(quantities: Sequence[Quantity]) -> str:

@@ -20,7 +20,7 @@ from gatewise.render.mathml_pieces import run
 from gatewise.render.text import formula
 from gatewise.symbolic.formula import FunctionCall, Symbol, nodes
 from gatewise.symbolic.nonlinearities import textbook
-from gatewise.symbolic.symbols import COLUMNS, FEATURES, RECURRENT, UNITS
+from gatewise.symbolic.symbols import COLUMNS, UNITS
 from gatewise.walkthrough.numbers import number
 
 PACKAGE = "gatewise.grading"  # where its style lies
@@ -88,32 +88,19 @@ def _given_tables(problem: Problem, chain: Chain, plan: Plan) -> Iterator[str]:
     for name, array in problem.given_arrays().items():
         if not plan.backward and name in ("dh", "dc_next"):
             continue
+        symbol = symbols[name.replace("gamma", "γ").replace("beta", "β")]
+        along = chain.program.axes[symbol] if symbol.base != "W" else (UNITS, COLUMNS)  # also if h and x are apart
+        names = [chain.names[axis] for axis in along]
         before = [("step", plan.steps)] if name == "x" else []
-        names = _axis_labels(chain, name)
         axes = [axis for axis, size in [*before, ("sequence", plan.batch)] if size > 1]
         heads, rows = [], []
         for place in np.ndindex(array.shape[:-1]):
             head = ", ".join(f"{axis} {k}" for axis, k in zip(axes, place, strict=False))
             heads.append(names[0][place[0]] if len(names) > 1 else head)
             rows.append(tuple(number_markup(number(value)) for value in array[place]))
-        symbol = symbols.get(name.replace("gamma", "γ").replace("beta", "β"))
-        caption = escape(name) if symbol is None else mathml.math(symbol)
         rowed = [(text(head), row) for head, row in zip(heads, rows, strict=True)]
         tables = "".join(_split_tables(names[-1], rowed, "given", name))
-        yield f"<figure{_hue_class(symbol, name)}><figcaption>{caption}</figcaption>{tables}</figure>\n"
-
-
-def _axis_labels(chain: Chain, name: str) -> list[tuple[str, ...]]:
-    """Return the labels of the rows and columns of a given array on a student's sheet."""
-    base = name.partition("_")[0]
-    recurrent = chain.names[UNITS if chain.sequences[0][0].parameters.projection is None else RECURRENT]
-    return {
-        "W": [chain.names[UNITS], chain.names[COLUMNS]],
-        "R": [chain.names[RECURRENT], chain.names[UNITS]],
-        "x": [chain.names[FEATURES]],
-        "h": [recurrent],
-        "dh": [recurrent],
-    }.get(base, [chain.names[UNITS]])
+        yield f"<figure{_hue_class(symbol, name)}><figcaption>{mathml.math(symbol)}</figcaption>{tables}</figure>\n"
 
 
 # Asked and worked lines
@@ -169,8 +156,8 @@ def _split_tables(names: Sequence[str], rows: Sequence[TableRow], kind: str, lab
         yield scrolled(table, label_text, widest * len(names[part])) + "\n"
 
 
-def _hue_class(symbol: Symbol | None, name: str) -> str:
+def _hue_class(symbol: Symbol, name: str) -> str:
     """Return the class of a quantity's hue: its own, or that of the gate it belongs to."""
     last = name.partition("[")[0].rpartition("_")[2]
-    hue = hue_of(symbol or "") or hue_of(Symbol(last))
+    hue = hue_of(symbol) or hue_of(Symbol(last))
     return f' class="{hue}"' if hue else ""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gatewise.errors import FileError
 from gatewise.grading import sheet
@@ -14,6 +12,8 @@ from gatewise.grading.handout import KEY, KEYS
 from gatewise.grading.problem import Problem, read_problem
 from gatewise.grading.roster import Student
 from gatewise.render import text
+
+LISTS = ("roster", "asked", "worked")  # of texts in a key
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,25 +67,14 @@ def read(path: Path) -> Key:
         version = text.clean(str(more.get("version")))[:20]
         fault = f"it is a key of version {version}, and this version of gatewise reads {KEY['version']}"
         raise FileError(f"cannot read {path}: {fault}; make the exercise again")
-    student = Student(_require_text(path, more, "student"), path.stem, _require_texts(path, more, "roster"))
-    asked, worked = _require_texts(path, more, "asked"), _require_texts(path, more, "worked")
+    if not isinstance(more.get("student"), str):
+        raise FileError(f"cannot read {path}: its student must be a text")
+    for name in LISTS:
+        if not isinstance(more.get(name), list) or not all(isinstance(item, str) for item in more[name]):
+            raise FileError(f"cannot read {path}: its {name} must be a list of texts")
+    cells, asked, worked = (tuple(more[name]) for name in LISTS)
     try:
         place = int(more["place"])
     except (KeyError, TypeError, ValueError, ArithmeticError):
         raise FileError(f"cannot read {path}: its place must be the student's place in the roster") from None
-    return Key(student, place, asked, worked, read_problem(key_sheet))
-
-
-def _require_text(path: Path, more: Mapping[str, Any], name: str) -> str:
-    """Return a text from a key of an exercise, or raise a FileError if it is none."""
-    if not isinstance(more.get(name), str):
-        raise FileError(f"cannot read {path}: its {name} must be a text")
-    return str(more[name])
-
-
-def _require_texts(path: Path, more: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """Return a list of texts from a key of an exercise, or raise a FileError if it is none."""
-    value = more.get(name)
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise FileError(f"cannot read {path}: its {name} must be a list of texts")
-    return tuple(value)
+    return Key(Student(more["student"], path.stem, cells), place, asked, worked, read_problem(key_sheet))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from gatewise import showing
 from gatewise.errors import OptionError
 from gatewise.grading import sheet as sheets
-from gatewise.grading.causes import CauseSearch, agrees
+from gatewise.grading.causes import CauseSearch
 from gatewise.grading.chain import Chain, Quantity, rounding
 from gatewise.grading.edits.edit import LIKELY
 from gatewise.grading.judging import Judge, judge_rounded_or_cut
@@ -177,7 +177,8 @@ def _explain_verdicts(judge: Judge, cut: Mapping[str, SheetAnswer]) -> list[Verd
         separate_verdict = judges[-1].judged[name]  # judged with right numbers in the place of wrong ones
         if verdict.status == WRONG and separate_verdict.status != WRONG:
             verdict = separate_verdict
-        if verdict.status == CLOSE and name in cut and _is_cut_off(judge.chain.by_name[name], cut[name]):
+        key = judge.chain.by_name[name].key
+        if verdict.status == CLOSE and name in cut and not cut[name].agrees(key, rounding(key)):
             verdict = replace(verdict, remark="its digits are cut off, not rounded")
         if verdict.status == WRONG and not (unexplained > 2 * MOST_UNEXPLAINED and not explained):
             verdict = _with_causes(verdict, judge, searches)
@@ -201,14 +202,7 @@ def _with_causes(verdict: Verdict, judge: Judge, searches: Sequence[CauseSearch]
         causes = search.causes(quantity)
         if causes.causes or quantity.place not in judge.tainted:
             break
-    return replace(verdict, causes=causes.causes, more=causes.more, digits=causes.digits)
-
-
-def _is_cut_off(quantity: Quantity, answer: SheetAnswer) -> bool:
-    """Return whether the digits of an answer are cut off: rounded, it would differ from the key."""
-    written = np.isfinite(answer.values)
-    off = np.abs(answer.values - quantity.key) > answer.tolerance + rounding(quantity.key)
-    return bool(off[written].any())
+    return replace(verdict, **causes._asdict())
 
 
 def _explain_wrong_shape(judge: Judge, search: CauseSearch, quantity: Quantity, verdict: Verdict) -> Verdict:
@@ -216,7 +210,7 @@ def _explain_wrong_shape(judge: Judge, search: CauseSearch, quantity: Quantity, 
     chain, name, answer = judge.chain, quantity.name, judge.answers[quantity.name]
     causes = search.causes_of_shape(quantity, answer)
     if causes.causes:
-        return replace(verdict, causes=causes.causes, more=causes.more)
+        return replace(verdict, **causes._asdict())
     expected, slack = judge.follows_from(quantity)
     if quantity.summed and answer.values.shape == (chain.batch, *quantity.key.shape):
         value, corrected_answer = search.sequence_gradients(quantity), replace(answer, values=answer.values.sum(0))
@@ -226,7 +220,7 @@ def _explain_wrong_shape(judge: Judge, search: CauseSearch, quantity: Quantity, 
         kind, says = "rows and columns exchanged", f"the rows and columns of {name} are exchanged"
     else:
         return verdict
-    if agrees(answer, value, slack + rounding(value)):
+    if answer.agrees(value, slack + rounding(value)):
         return replace(verdict, causes=(Cause(kind, says, LIKELY, value),))
     answer_in_shape = replace(corrected_answer, tolerance=np.full(quantity.key.shape, answer.tolerance.max()))
     return Judge(chain, {**judge.answers, name: answer_in_shape}).judged[name]

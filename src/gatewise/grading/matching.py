@@ -6,10 +6,9 @@ import numpy as np
 
 from gatewise.grading import names
 from gatewise.grading.chain import Chain, Quantity
+from gatewise.grading.problem import INPUTS
 from gatewise.grading.sheet import Fault, Sheet, SheetAnswer
 from gatewise.render.text import clean
-
-GIVEN = ("x", "h_prev", "c_prev", "dh", "dc_next")
 
 
 def match_answers(chain: Chain, sheet: Sheet) -> tuple[dict[str, SheetAnswer], list[Fault]]:
@@ -44,7 +43,7 @@ def shape_fault(name: str, answer: SheetAnswer, quantity: Quantity) -> Fault:
 def _describe_unknown(chain: Chain, name: str) -> str:
     """Return the fault of a sheet's name that means no asked quantity, with a suggestion if one resembles it."""
     known_names, short_name = list(chain.by_name), name if len(name) <= 40 else f"{name[:40]}…"
-    if name.partition("[")[0] in GIVEN or name[:2] in ("W_", "b_"):
+    if name.partition("[")[0] in INPUTS or name[:2] in ("W_", "b_"):
         return f"{short_name!r} is given, not asked"
     if (similar := names.suggestion(name, chain.by_name)) is not None:
         return f"there is no quantity {short_name!r}; did you mean {similar!r}?"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 from functools import lru_cache
@@ -101,7 +102,7 @@ def _split_step(name: str) -> tuple[str, int | None]:
     return name[: match.start()] + name[match.end() :], int(next(filter(None, match.groups())))
 
 
-def _find_quantity(name: str, spellings: dict[str, frozenset[str]]) -> str | None:
+def _find_quantity(name: str, spellings: dict[str, set[str]]) -> str | None:
     """Return the quantity, or gradient with respect to it, that a person's name without a step means."""
     gradient = _GRADIENT.fullmatch(name) or _SUFFIX.fullmatch(name)
     tries = [("d", gradient[1])] if gradient else [("", name), ("d", name[1:])] if name[:1] in "dD" else [("", name)]
@@ -124,21 +125,20 @@ def _casefold_key(name: str) -> str:
 
 
 @lru_cache(maxsize=16)
-def _quantities_by_spelling(known: frozenset[str]) -> dict[str, frozenset[str]]:
+def _quantities_by_spelling(known: frozenset[str]) -> dict[str, set[str]]:
     """Return the quantities that each spelling of a name may mean, for names that people write on sheets."""
     quantities = {name.removeprefix("d") for name in known} | {"x", "h_prev", "c_prev", "h", "c"}
     quantities |= {f"{base}_{k}" for base in "Wb" for k in LETTERS}
-    by_spelling: dict[str, frozenset[str]] = {_without_separators(name): frozenset([name]) for name in quantities}
-    aliases: dict[str, set[str]] = {}
+    by_spelling = {_without_separators(name): {name} for name in quantities}
+    aliases, folded = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
     for name in quantities:
-        for alias in _other_spellings(name):
-            if _without_separators(alias) not in by_spelling:
-                aliases.setdefault(_without_separators(alias), set()).add(name)
-    by_spelling |= {alias: frozenset(names) for alias, names in aliases.items()}
-    folded: dict[str, set[str]] = {}
+        for alias in map(_without_separators, _other_spellings(name)):
+            if alias not in by_spelling:
+                aliases[alias].add(name)
+    by_spelling |= aliases
     for spelled, names in by_spelling.items():
-        folded.setdefault(_without_separators(_casefold_key(spelled)), set()).update(names)
-    return {alias: frozenset(names) for alias, names in folded.items()} | by_spelling
+        folded[_without_separators(_casefold_key(spelled))] |= names
+    return {**folded, **by_spelling}
 
 
 def _other_spellings(name: str) -> Iterator[str]:

@@ -22,9 +22,7 @@ class Predictor:
     `unit` is the rounding error of a number that is not on the sheet, like that of the numbers on it.
     """
 
-    def __init__(
-        self, chain: Chain, assumed: AssumedValues, unit: float = 0.0, sequences: Indices | None = None
-    ) -> None:
+    def __init__(self, chain: Chain, assumed: AssumedValues, unit: float, sequences: Indices | None) -> None:
         """Keep the person's numbers of the chosen sequences."""
         self.chain, self.unit = chain, unit
         shared = {place for place, line in chain.makers.items() if line.summed or line.total}
@@ -90,13 +88,6 @@ class Predictor:
                 values.value[line.place] = value
                 values.tolerance[line.place] = tolerance if line.copied else tolerance + self.unit
         return predictions
-
-    def predict_line(self, line: Quantity, right: Formula) -> tuple[Array, Array] | None:
-        """Return a line's value from a mistaken right side, of any shape, and its tolerance; None if it has none."""
-        try:
-            return self.chain.compute(line, self.assumed, right)
-        except (KeyError, ValueError):
-            return None
 
     def _line_value(
         self,

@@ -16,7 +16,8 @@ from gatewise.grading.verdict_sentences import EquationText, Sentence, VerdictRo
 from gatewise.grading.verdicts import BLANK, CLOSE, COARSE, FOLLOWS, RIGHT, WRONG, Verdict
 from gatewise.render import markdown as md
 from gatewise.render.html import document, style
-from gatewise.render.text import WIDTH, clean, left_of, short
+from gatewise.render.html_pieces import text as html_text
+from gatewise.render.text import clean, left_of, short, wrap
 from gatewise.showing import counted
 
 FORMAT, VERSION = "gatewise marking", 1  # one version only ever gets keys added
@@ -28,8 +29,8 @@ STYLE = "marking.css", "gatewise.grading"
 
 def text(marking: Marking) -> str:
     """Return a marked sheet as plain text of at most 80 columns."""
-    lines = [line for sentence in sentences(marking) for line in wrap_words("", "".join(sentence))]
-    lines += [line for fault in _fault_lines(marking) for line in wrap_words("   ", fault, 5)]
+    lines = [line for sentence in sentences(marking) for line in wrap("", "".join(sentence))]
+    lines += [line for fault in _fault_lines(marking) for line in wrap("   ", fault, 5)]
     table_rows = list(rows(marking))
     width = max((cell_len(row.name) for row in table_rows), default=0)
     lines += [""] * bool(table_rows)
@@ -38,7 +39,7 @@ def text(marking: Marking) -> str:
         where = ": ".join(filter(None, (row.entry, numbers)))
         notes = f"({'; '.join(row.notes)})" if row.notes else ""
         line = f"{row.status}  {' '.join(filter(None, (where, notes)))}".rstrip()
-        lines += wrap_words(f"   {left_of(row.name, width)}  ", line, width + 5)
+        lines += wrap(f"   {left_of(row.name, width)}  ", line, width + 5)
     return "\n".join(lines)
 
 
@@ -63,7 +64,7 @@ def markdown(marking: Marking) -> str:
 def html(marking: Marking, *, title: str | None = None) -> str:
     """Return a marked sheet as a web page, complete in itself; the title names the answers' file by default."""
     title = f"Line by line: {short(PurePath(marking.source).name, MOST_TITLE)}" if title is None else title
-    body = f'<main class="gatewise-marking">\n<h1>{_escape(title)}</h1>\n{_html_body(marking)}\n</main>'
+    body = f'<main class="gatewise-marking">\n<h1>{html_text(title)}</h1>\n{_html_body(marking)}\n</main>'
     return document(title, style(*STYLE) + style("page.css"), body)
 
 
@@ -137,18 +138,6 @@ def _fault_lines(marking: Marking) -> Iterator[str]:
         yield f"and {counted(more, 'more line')}"
 
 
-def wrap_words(head: str, words: str, hanging: int = 0) -> Iterator[str]:
-    """Yield words in lines of at most 80 columns, for a marked sheet; two spaces in a row align columns, and stay."""
-    line = head
-    for place, word in enumerate(words.split(" ")):
-        if place and cell_len(line) + 1 + cell_len(word) > WIDTH:
-            yield line.rstrip()
-            line = " " * hanging + word
-        else:
-            line += f" {word}" if place else word
-    yield line.rstrip()
-
-
 # The web page.
 
 
@@ -160,7 +149,7 @@ def _html_body(marking: Marking) -> str:
         *(f"<p>{_html_sentence(sentence)}</p>" for sentence in others),
     ]
     if marking.faults:
-        parts.append(f"<ul>{''.join(f'<li>{_escape(fault)}</li>' for fault in _fault_lines(marking))}</ul>")
+        parts.append(f"<ul>{''.join(f'<li>{html_text(fault)}</li>' for fault in _fault_lines(marking))}</ul>")
     if marking.verdicts:
         parts.append(_html_table(marking))
     return "\n".join(parts)
@@ -182,13 +171,13 @@ def _html_table(marking: Marking) -> str:
 
 def _html_row(row: VerdictRow) -> str:
     """Return an HTML row about one line of a marked sheet; without numbers, its equation takes their place."""
-    notes = "".join(f"<small>{_escape(note)}</small>" for note in _row_notes(row))
-    numbers = f"<td>{_escape(row.written)}</td><td>{_escape(row.right)}</td>" if row.written else ""
+    notes = "".join(f"<small>{html_text(note)}</small>" for note in _row_notes(row))
+    numbers = f"<td>{html_text(row.written)}</td><td>{html_text(row.right)}</td>" if row.written else ""
     colspan = "" if numbers else ' colspan="3"'
     return (
         f'<tr class="{row.status.replace(" ", "-")}">'
         f'<td><span aria-hidden="true">{SYMBOLS[row.status]}</span> {row.status}</td>'
-        f'<th scope="row"{colspan}><code>{_escape(_equation_with_name(row))}</code>{notes}</th>{numbers}</tr>'
+        f'<th scope="row"{colspan}><code>{html_text(_equation_with_name(row))}</code>{notes}</th>{numbers}</tr>'
     )
 
 
@@ -196,7 +185,3 @@ def _html_sentence(sentence: Sentence) -> str:
     return "".join(
         f"<code>{escape(part)}</code>" if isinstance(part, EquationText) else escape(part) for part in sentence
     )
-
-
-def _escape(value: str) -> str:
-    return escape(clean(value))

@@ -44,21 +44,19 @@ def read(path: str | os.PathLike[str], part: str = "answers") -> Sheet:
         raise FileError(f"cannot read {source}: a sheet is a file ending in {', '.join(SUFFIXES)}")
     if source.stat().st_size > LARGEST:
         raise FileError(f"cannot read {source}: a sheet may have at most {LARGEST >> 20} MiB")
-    sheet = _read_npz_sheet(source) if suffix == ".npz" else _read_text_sheet(source, part)
+    if suffix == ".npz":
+        arrays = read_npz(source, npz_names(source), most=LARGEST)
+        sheet = _sheet_of_arrays(arrays, str(source), f"cannot read {source}: ")
+    elif suffix == ".json":
+        sheet = _read_json_sheet(source, part)
+    else:
+        filled = SheetBuilder()
+        filled.add_text(source, _IN_A_NAME.sub(r"\1_\2", read_text(source)))
+        sheet = filled.sheet(source)
     if not sheet.answers:
         why = str(sheet.faults[0]) if sheet.faults else "there is no quantity in it"
         raise FileError(f"cannot read {source}: {why}")
     return sheet
-
-
-def _read_text_sheet(source: Path, part: str) -> Sheet:
-    """Return the numbers of a hand-worked sheet in a text or JSON file."""
-    text = read_text(source)
-    if source.suffix.lower() == ".json":
-        return _read_json_sheet(source, text, part)
-    filled = SheetBuilder()
-    filled.add_text(source, _IN_A_NAME.sub(r"\1_\2", text))
-    return filled.sheet(source)
 
 
 def sheet_of_mapping(arrays_by_name: Mapping[str, npt.ArrayLike], digits: int | None = None) -> Sheet:
@@ -132,8 +130,9 @@ class _JsonObject(dict[str, Any]):
                 self[name] = value
 
 
-def _read_json_sheet(source: Path, text: str, part: str) -> Sheet:
+def _read_json_sheet(source: Path, part: str) -> Sheet:
     """Return the numbers of a sheet in JSON; if it has an object called `part`, those in it."""
+    text = read_text(source)
     if not text.strip():
         raise FileError(f"cannot read {source}: it is empty")
     try:
@@ -192,14 +191,6 @@ def _key_lines(text: str) -> dict[str, int]:
         with suppress(ValueError):  # within a text that only looks like a key
             lines_by_key[json.loads(f'"{match[1]}"')] = line
     return lines_by_key
-
-
-# NumPy archives.
-
-
-def _read_npz_sheet(source: Path) -> Sheet:
-    arrays = read_npz(source, npz_names(source), most=LARGEST)
-    return _sheet_of_arrays(arrays, str(source), f"cannot read {source}: ")
 
 
 def template_suffix(path: Path) -> str:

@@ -129,7 +129,7 @@ def _describe_nothing_wrong(marking: Marking) -> str:
     if not right + close + coarse:
         return "No written line could be read." if marking.faults else "Nothing is written yet."
     if close or coarse:
-        return f"Nothing is wrong: {_count_with_verb(right, 'line')} right." if right else "Nothing is wrong."
+        return f"Nothing is wrong: {_lines_with_verb(right)} right." if right else "Nothing is wrong."
     which = "line that could be read" if marking.faults else "written line" if blank else "line"
     every = "Both" if right == 2 else f"All {right:,}"
     return f"The {which} is right." if right == 1 else f"{every} {which.replace('line', 'lines')} are right."
@@ -169,11 +169,11 @@ def _describe_undecided(marking: Marking) -> Iterator[str]:
     """Yield sentences about the close, too coarse and blank lines of a marked sheet."""
     close, coarse, blank = (marking.count(status) for status in (CLOSE, COARSE, BLANK))
     if close:
-        yield f"{_count_with_verb(close, 'line')} off in the last digit; rounding explains that."
+        yield f"{_lines_with_verb(close)} off in the last digit; rounding explains that."
     if coarse:
-        yield f"{_count_with_verb(coarse, 'line')} written with too few digits to judge."
+        yield f"{_lines_with_verb(coarse)} written with too few digits to judge."
     if blank and blank < len(marking.verdicts):
-        yield f"{_count_with_verb(blank, 'line')} still blank."
+        yield f"{_lines_with_verb(blank)} still blank."
 
 
 def _describe_remarks(verdicts: Sequence[Verdict]) -> Iterator[str]:
@@ -203,5 +203,5 @@ def _join_names(names: Sequence[str]) -> str:
     return clean(join_names(names, "and", most=MOST_NAMES))
 
 
-def _count_with_verb(count: int, noun: str) -> str:
-    return f"{counted(count, noun)} {'is' if count == 1 else 'are'}"
+def _lines_with_verb(count: int) -> str:
+    return f"{counted(count, 'line')} {'is' if count == 1 else 'are'}"

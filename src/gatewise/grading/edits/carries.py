@@ -10,57 +10,53 @@ from gatewise.symbolic.formula import ZERO, Formula, Number, Sum, Symbol, add, t
 from gatewise.symbolic.program import Carry, Program
 from gatewise.symbolic.symbols import X
 
-_STATE = "state not carried"
-_EXCHANGED = "the cell state and the hidden state of the step before are exchanged in {}"
-_EXCHANGED_BACK = "the gradients of the cell state and the hidden state are exchanged in {}"
+_STATE, _GRADIENT, _EXCHANGED = "state not carried", "gradient not carried", "cell and hidden exchanged"
 
 
 def carry_edits(program: Program, into: Symbol, step: int, steps: int) -> Iterator[EquationEdit]:
     """Yield people's mistakes in a state or gradient that a step takes from its neighbour, or in its input."""
     if into == X:
         yield from _wrong_inputs(step, steps)
-    axes = program.axes
     for carries in (program.carry, program.carry_backward):
         for carry in (carry for carry in carries if carry.into == into):
-            others = [other for other in carries if other != carry and axes[other.source] == axes[carry.source]]
-            sources = _wrong_gradients(carry, others, step, steps) if into.d else _wrong_states(carry, others, step)
-            for kind, clause, source in sources:
-                yield EquationEdit(kind, clause, source, LIKELY)
+            yield from _wrong_gradients(carry, step, steps) if into.d else _wrong_states(carry, step)
+            for other in carries:
+                if other != carry and program.axes[other.source] == program.axes[carry.source]:
+                    yield from _exchanged_states(other.source, step)
 
 
 def _at_step(symbol: Symbol, step: int) -> Symbol:
     return replace(symbol, time=step)
 
 
-def _wrong_states(carry: Carry, others: list[Carry], step: int) -> Iterator[tuple[str, str, Formula]]:
-    """Yield what people take for the state of the step before: a mistake's kind, its words and the formula."""
+def _wrong_states(carry: Carry, step: int) -> Iterator[EquationEdit]:
+    """Yield the mistakes that take something else for the state of the step before."""
     before, first = _at_step(carry.source, step - 1), _at_step(carry.into, 0)
-    yield _STATE, "the initial state is used again instead of the state of the step before in {}", first
-    yield _STATE, "zero is used instead of the state of the step before in {}", times(ZERO, before)
+    instead = "instead of the state of the step before in {}"
+    yield EquationEdit(_STATE, f"the initial state is used again {instead}", first, LIKELY)
+    yield EquationEdit(_STATE, f"zero is used {instead}", times(ZERO, before), LIKELY)
     older = _at_step(carry.source, step - 2) if step > 1 else first
-    yield "state of two steps ago", "the state of two steps ago is used for {}", older
-    for other in others:
-        name = "cell state" if other.source.base == "c" else "hidden state"
-        yield (
-            "cell and hidden exchanged",
-            f"the {name} of the step before is used for {{}}",
-            _at_step(other.source, step - 1),
-        )
-        yield "cell and hidden exchanged", _EXCHANGED, _at_step(other.source, step - 1)
+    yield EquationEdit("state of two steps ago", "the state of two steps ago is used for {}", older, LIKELY)
 
 
-def _wrong_gradients(carry: Carry, others: list[Carry], step: int, steps: int) -> Iterator[tuple[str, str, Formula]]:
-    """Yield what people take for the gradient from the step after: a mistake's kind, its words and the formula."""
+def _wrong_gradients(carry: Carry, step: int, steps: int) -> Iterator[EquationEdit]:
+    """Yield the mistakes that take something else for the gradient from the step after."""
     after, last = _at_step(carry.source, step + 1), _at_step(carry.into, steps - 1)
     instead = "is used instead of what the step after passes back in {}"
-    yield "gradient not carried", f"zero {instead}", times(ZERO, after)
-    yield "gradient not carried", f"the gradient at the last step {instead}", last
-    yield "loss at every step", "the gradient of the loss at the last step is added again in {}", add(after, last)
-    for other in others:
-        source = _at_step(other.source, step + 1)
-        name = "cell state" if other.source.base == "c" else "hidden state"
-        yield "cell and hidden exchanged", f"the gradient of the {name} is used for {{}}", source
-        yield "cell and hidden exchanged", _EXCHANGED_BACK, source
+    yield EquationEdit(_GRADIENT, f"zero {instead}", times(ZERO, after), LIKELY)
+    yield EquationEdit(_GRADIENT, f"the gradient at the last step {instead}", last, LIKELY)
+    clause = "the gradient of the loss at the last step is added again in {}"
+    yield EquationEdit("loss at every step", clause, add(after, last), LIKELY)
+
+
+def _exchanged_states(source: Symbol, step: int) -> Iterator[EquationEdit]:
+    """Yield the mistakes that take a neighbour's cell state for its hidden state, or the other way around."""
+    name = "cell state" if source.base == "c" else "hidden state"
+    clauses = f"the {name} of the step before is used", "the cell state and the hidden state of the step before are"
+    if source.d:
+        clauses = f"the gradient of the {name} is used", "the gradients of the cell state and the hidden state are"
+    for clause in (f"{clauses[0]} for {{}}", f"{clauses[1]} exchanged in {{}}"):
+        yield EquationEdit(_EXCHANGED, clause, _at_step(source, step + (1 if source.d else -1)), LIKELY)
 
 
 def _wrong_inputs(step: int, steps: int) -> Iterator[EquationEdit]:

@@ -121,12 +121,8 @@ def multiply_inside(scene: Scene, equation: Assignment, path: Path, node: Formul
             inner = Product((*others, *factor.arguments))
             inside = FunctionCall(factor.name, (inner,), factor.activation)
             clause = f"the product is taken before the {_plain_name(factor.activation)} instead of after it in {{}}"
-            yield EquationEdit(
-                "order of operations",
-                clause,
-                inside,
-                LIKELY if equation.left == H else STRUCTURAL,
-            )
+            tier = LIKELY if equation.left == H else STRUCTURAL
+            yield EquationEdit("order of operations", clause, inside, tier)
 
 
 @of_each_part
