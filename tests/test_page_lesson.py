@@ -25,7 +25,7 @@ ANSWERS = {
 }
 MODULES = ("views/answer_field", "views/chapters", "views/worksheet", "views/visibility")
 MODULES += ("judge/verdicts", "judge/judge", "judge/causes")
-CHAPTERS = lesson.chapters()
+CHAPTERS = lesson.texts()["chapters"]
 
 
 def supposed(chapter: dict[str, Any]) -> tuple[gw.Trace, dict[str, list[float]]]:
@@ -92,7 +92,7 @@ def test_the_numbers_in_the_texts_are_those_of_the_latch() -> None:
 
 
 def test_every_phrase_is_in_the_file_of_the_chapters() -> None:
-    phrases = lesson.phrases()
+    phrases = lesson.texts()["phrases"]
     code = "".join(
         files("gatewise.playground").joinpath("assets", f"{name}.js").read_text(encoding="utf-8") for name in MODULES
     )

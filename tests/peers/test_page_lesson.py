@@ -84,7 +84,7 @@ def runs() -> list[Run]:
 def judged(tmp_path: Path, cases: list[Plain]) -> list[Plain]:
     """Return the verdicts of the page's JavaScript."""
     docs = [run.doc for run in runs()]
-    data = {"docs": docs, "cases": cases, "phrases": lesson.phrases(), "grader": lesson.grader()}
+    data = {"docs": docs, "cases": cases, "phrases": lesson.texts()["phrases"], "grader": lesson.grader()}
     found: list[Plain] = node.answer("judge.mjs", tmp_path, data)
     return found
 

@@ -41,7 +41,7 @@ def teaching() -> Object:
     run = sequence_run_of(LSTM.from_cells(example.cell), example.x, 0, {"state": ((example.state,),)})
     about = ["The cell is an example with weights set by hand: it writes a bit, holds it and releases it."]
     document = _page_document(run, TITLE, about, numbers)
-    return document | _lesson_of(run) | {"chapters": lesson.chapters(), "teaching": True, "example": "latch"}
+    return document | _lesson_of(run) | {"chapters": lesson.texts()["chapters"], "teaching": True, "example": "latch"}
 
 
 def of_run(run: SequenceRun, title: str | None, notes: Sequence[str]) -> Object:
@@ -56,7 +56,7 @@ def of_run(run: SequenceRun, title: str | None, notes: Sequence[str]) -> Object:
 
 def _lesson_of(run: SequenceRun) -> Object:
     """Return the edits, phrases and constants for asking and judging."""
-    return {"edits": edits.of_wiring(run.wiring()), "phrases": lesson.phrases(), "grader": lesson.grader()}
+    return {"edits": edits.of_wiring(run.wiring()), "phrases": lesson.texts()["phrases"], "grader": lesson.grader()}
 
 
 def _page_document(run: SequenceRun, title: str, notes: Sequence[str], write: Write) -> Object:

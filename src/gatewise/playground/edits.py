@@ -10,9 +10,8 @@ from gatewise.grading.edits import words
 from gatewise.grading.edits.edit import LIKELY, EquationEdit, Scene
 from gatewise.grading.edits.enumeration import enumerate_edits
 from gatewise.render import text
-from gatewise.render.program import formula_tree
+from gatewise.render.program import formula_tree, nonlinearity_json
 from gatewise.symbolic.formula import Formula, FunctionCall, Symbol, nodes
-from gatewise.symbolic.nonlinearities import ARGUMENT, apply, definition
 from gatewise.symbolic.wiring import Wiring
 
 Object = dict[str, Any]
@@ -46,7 +45,7 @@ def edits(scene: Scene) -> Object:
         ],
         "forms": [formula_tree(right) for right in forms],
         "families": _edit_families(likely),
-        "nonlinearities": [_nonlinearity(activation) for activation in _activations(forms)],
+        "nonlinearities": [nonlinearity_json(activation) for activation in _activations(forms)],
     }
 
 
@@ -71,8 +70,3 @@ def _activations(forms: Sequence[Formula]) -> list[Activation]:
     """Return the nonlinearities that the forms call, without those that every page has."""
     calls = (node.activation for form in forms for node in nodes(form) if isinstance(node, FunctionCall))
     return [activation for activation in dict.fromkeys(calls) if activation not in (None, SIGMOID, TANH)]
-
-
-def _nonlinearity(activation: Activation) -> Object:
-    plain = {"name": apply(activation, ARGUMENT).name, "alpha": activation.alpha, "beta": activation.beta}
-    return {**plain, "definition": formula_tree(definition(activation))}

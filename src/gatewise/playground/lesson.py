@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from gatewise.grading.causes import MOST_CAUSES, MOST_FITS, MOST_GRID, NEAR, TRIVIAL
@@ -13,20 +12,20 @@ from gatewise.grading.chance import BOUND
 from gatewise.grading.edits.edit import LIKELY
 from gatewise.grading.error_propagation import LEAST_SINGLE, SINGLE_SHARE
 from gatewise.grading.judging import FEWEST_CUT, MOST_SHARE, MOST_UNITS, VAGUE
+from gatewise.playground.assembly import asset
 
 FILE = "chapters.json"
 
 
-def chapters() -> list[dict[str, Any]]:
-    """Return the chapters: title, text, question, a closing sentence, and the page's state and question in each."""
-    chapters: list[dict[str, Any]] = _lesson()["chapters"]
-    return chapters
+@cache
+def texts() -> dict[str, Any]:
+    """Return the ``chapters`` and the ``phrases`` of a page.
 
-
-def phrases() -> dict[str, str]:
-    """Return by their keys the phrases in which a page asks for numbers and judges them."""
-    phrases: dict[str, str] = _lesson()["phrases"]
-    return phrases
+    A chapter has a title, text, a question, a closing sentence, and the page's state and question in it. Phrases, by
+    their keys, are those in which a page asks for numbers and judges them.
+    """
+    lesson: dict[str, Any] = json.loads(asset(FILE))
+    return lesson
 
 
 def grader() -> dict[str, float]:
@@ -47,9 +46,3 @@ def grader() -> dict[str, float]:
         "most_causes": MOST_CAUSES,
         "most_fits": MOST_FITS,
     }
-
-
-@cache
-def _lesson() -> dict[str, Any]:
-    lesson: dict[str, Any] = json.loads(files(__package__).joinpath("assets", FILE).read_text(encoding="utf-8"))
-    return lesson

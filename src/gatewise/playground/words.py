@@ -121,7 +121,7 @@ def _words_about_program(program: Program, recurrent: int, inputs: int) -> Objec
     of |= {d(program.form.computed(Symbol(k))): f"d_{NAMES[index(k)]}" for k in program.form.weighted_gates}
     matrices = [line.left for line in program.backward if line.sums and line.left.base in "WU"]
     return {
-        "names": _names(dict.fromkeys(program.axes)),
+        "names": {text.formula(symbol): name_of(symbol) for symbol in program.axes},
         "sayings": sayings,
         "of": {text.formula(symbol): key for symbol, key in of.items() if key in sayings or key == "d_weights"},
         "moment": moment,
@@ -225,10 +225,6 @@ _OF_GATES = {
     "v": "variance",
 }
 _SUMS = {"u": "recurrent sum", "w": "input sum"}
-
-
-def _names(symbols: Mapping[Symbol, Any]) -> dict[str, str]:
-    return {text.formula(symbol): called or name_of(symbol) for symbol, called in symbols.items()}
 
 
 def _names_of_head(head: Head) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -18,8 +18,8 @@ from gatewise.walkthrough.bound import BoundStep, last_gradients, over_all_steps
 from gatewise.walkthrough.lazy import ENDS, FEW
 from gatewise.walkthrough.parts import Block, NumberTable, Section, Sentence, Words
 from gatewise.walkthrough.quantity_sentences import carried_share, gradient_check_sentence
+from gatewise.walkthrough.setting import Maker
 
-Maker = Callable[[], Sequence[Section]]  # of sections
 WORK = 1_000  # steps of a run that are always checked against differences
 
 
@@ -50,21 +50,16 @@ class BackwardWalk:
         steps_to_keep = () if self.whole or len(shown) == 1 else {*shown, *ending, 0}
         self.arriving = Arriving(steps, (self.dh, self.dc), steps_to_keep, self._carried_share)
 
-    def forward(self) -> list[Maker]:
-        """Return functions that make the walkthrough's sections of the loss and, in brief, of the steps forward."""
-        return [self._loss_sections, *(partial(self._forward_in_brief, at) for at in self.shown)]
-
-    def backward(self) -> list[Maker]:
-        """Return functions that make the walkthrough's sections of the steps backward, the last step first."""
-        return [partial(self._backward_sections, at) for at in reversed(self.shown)]
-
-    def of_all(self) -> list[Maker]:
-        """Return functions that make the walkthrough's sections about all steps together, and of the gradient check."""
-        return (
-            [self._sections_of_sums, self.through_time, self._gradient_check_sections]
-            if len(self.steps) > 1
-            else [self._gradient_check_sections]
-        )
+    def makers(self) -> list[Maker]:
+        """Return functions that make the sections of a backward pass; without sums for one step of several."""
+        several = len(self.steps) > 1
+        back = [partial(self._backward_sections, at) for at in reversed(self.shown)]
+        makers: list[Maker] = [self._loss_sections, *(partial(self._forward_in_brief, at) for at in self.shown)]
+        makers += setting.with_rest(back, self.shown[::-1], self.times)
+        if several and len(self.shown) == 1:
+            return makers
+        sums = [self._sections_of_sums, self.through_time] if several else []
+        return [*makers, *sums, self._gradient_check_sections]
 
     def _forward_in_brief(self, at: int) -> list[Section]:
         return [stepback.forward_in_brief(self.steps[at])]

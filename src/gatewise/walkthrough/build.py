@@ -18,12 +18,13 @@ from gatewise.records.trace import Trace
 from gatewise.symbolic.formula import Symbol
 from gatewise.walkthrough import forward, setting, written
 from gatewise.walkthrough.arriving import Arriving
-from gatewise.walkthrough.backward import BackwardWalk, Maker
+from gatewise.walkthrough.backward import BackwardWalk
 from gatewise.walkthrough.bound import BoundStep, require_one_run
 from gatewise.walkthrough.lazy import FEW, Groups, Lazy
 from gatewise.walkthrough.notation import Notation
 from gatewise.walkthrough.notation import notation as notation_of
-from gatewise.walkthrough.parts import Section, Sentence, Walkthrough
+from gatewise.walkthrough.parts import Section, Walkthrough
+from gatewise.walkthrough.setting import Maker
 
 
 def walk(
@@ -124,7 +125,7 @@ def walk(
             require_one_run(run.bound)
         makers += run.backward(dh, dc, worked, brief=brief)
     else:
-        makers += _with_rest([partial(run.forward, place) for place in worked], worked, run.times)
+        makers += setting.with_rest([partial(run.forward, place) for place in worked], worked, run.times)
     sections = Groups([partial(_in_notation, maker, symbols) for maker in makers])
     title = _walkthrough_title(len(steps), worked, backward=backward, brief=brief)
     return Walkthrough(title, sections, run.bound, first.names, units, backward, symbols.name, symbols.rows, worked)
@@ -138,7 +139,7 @@ class _WalkedRun:
     ) -> None:
         """Prepare the steps of a walkthrough's run, each bound to its program when it is needed."""
         many = len(steps) > 1
-        self.times = Lazy(len(steps), lambda n: _time_name(steps[n], n))
+        self.times = Lazy(len(steps), lambda n: _step_name(steps[n], n))
         self.arriving: Arriving | None = None
 
         def bound(n: int) -> BoundStep:
@@ -158,36 +159,16 @@ class _WalkedRun:
     def backward(
         self, dh: npt.ArrayLike | None, dc: npt.ArrayLike | None, worked: Sequence[int], *, brief: bool
     ) -> list[Maker]:
-        """Return functions that make the sections of a backward pass; without sums for one step of several."""
+        """Return functions that make the sections of a backward pass."""
         walk = BackwardWalk(self.bound, self.times, dh, dc, worked)
-        self.arriving, several = walk.arriving, len(self.bound) > 1
-        if brief:
-            return [walk.through_time]
-        makers = [*walk.forward(), *_with_rest(walk.backward(), worked[::-1], self.times)]
-        return makers if several and len(worked) == 1 else [*makers, *walk.of_all()]
+        self.arriving = walk.arriving
+        return [walk.through_time] if brief else walk.makers()
 
 
 def _in_notation(maker: Maker, notation: Notation) -> list[Section]:
     """Return the sections of a maker in the symbols of a notation."""
     with np.errstate(all="ignore"):  # infinity and NaN go through as they are
         return [written.section(section, notation) for section in maker()]
-
-
-def _with_rest(makers: list[Maker], worked: Sequence[int], times: Sequence[str]) -> list[Maker]:
-    """Return functions that make steps' sections; between two that are apart, one says how to see the others."""
-    if len(worked) != 2 or abs(worked[0] - worked[1]) == 1:
-        return makers
-    return [makers[0], partial(_left_out_section, worked[0], worked[1], times), makers[1]]
-
-
-def _left_out_section(before: int, after: int, times: Sequence[str]) -> list[Section]:
-    """Return the walkthrough's section that says how to see the steps that are not worked through."""
-    by = 1 if after > before else -1
-    hint = "--at STEP, or at=STEP, shows one of them; --every-step, or every_step=True, shows all."
-    count = abs(after - before) - 1
-    title = f"{count:,} steps are not shown" if count > 1 else "One step is not shown"
-    time = f"{times[before + by]} to {times[after - by]}" if count > 1 else times[before + by]
-    return [Section("left_out", title, (Sentence(hint),), time)]
 
 
 def _worked_steps(count: int, at: int | None, brief: bool, every_step: bool) -> Sequence[int]:
@@ -258,5 +239,5 @@ def _steps_and_times(thing: object, sequence: int) -> tuple[Sequence[Step], Sequ
     return steps, times
 
 
-def _time_name(step: Step, number: int) -> str:
+def _step_name(step: Step, number: int) -> str:
     return step.name or f"step {number if step.time is None else step.time}"

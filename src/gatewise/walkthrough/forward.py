@@ -99,31 +99,14 @@ def _gate_section(bound: BoundStep, name: str, equations: Equations) -> Section:
     blocks += bound.equations(equations)
     if not coupled:
         blocks += bound.terms(Symbol("a", k), name)
-    blocks += _edits_blocks(bound, k, bound.units, bound.named)
-    blocks.append(_units_sentence(bound, name, bound.units, bound.named))
-    return bound.section(name, f"{TITLES[name]}: {PURPOSES[name]}", blocks)
-
-
-def _edits_blocks(bound: BoundStep, letter: str, units: Sequence[int], names: UnitNames) -> list[Block]:
-    """Return a sentence on what edits did to a step's quantity; nothing where they did nothing."""
-    if (effect := effects_of(bound.M).get(letter)) is None:
-        return []
-    sentence = edits_sentence(effect, bound.M.before_edits(letter), units, names)
-    return [Sentence(sentence)] if sentence else []
-
-
-def _units_sentence(bound: BoundStep, key: str, units: Sequence[int], names: UnitNames) -> Sentence:
-    """Return the sentence about the units' numbers in a section."""
-    return Sentence(quantity_sentences(bound.program)[key].describe(bound.scope, units, names))
+    return _explained_section(bound, name, f"{TITLES[name]}: {PURPOSES[name]}", blocks, k, bound.units, bound.named)
 
 
 def _cell_state_section(bound: BoundStep, equations: Equations) -> Section:
     """Return the walkthrough's section of the new cell state: equations, products, edits, meaning."""
-    blocks = bound.equations(equations)
-    blocks += bound.terms(C, "cell_state")
-    blocks += _edits_blocks(bound, "c", bound.units, bound.named)
-    blocks.append(_units_sentence(bound, "cell_state", bound.units, bound.named))
-    return bound.section("cell_state", "The new cell state: what is kept and what is new", blocks)
+    blocks = [*bound.equations(equations), *bound.terms(C, "cell_state")]
+    title = "The new cell state: what is kept and what is new"
+    return _explained_section(bound, "cell_state", title, blocks, "c", bound.units, bound.named)
 
 
 def _hidden_state_section(bound: BoundStep, equations: Equations) -> Section:
@@ -137,6 +120,16 @@ def _hidden_state_section(bound: BoundStep, equations: Equations) -> Section:
         units, name = range(bound.p.recurrent_size), "h{}".format
         if bound.expanded:  # a projected entry takes from every unit: all are expanded
             blocks += [Expanded(H, k, bound.step.terms("hidden_state", k), RECURRENT) for k in units]
-    blocks += _edits_blocks(bound, "h", units, name)
-    blocks.append(_units_sentence(bound, "hidden_state", units, name))
-    return bound.section("hidden_state", "The new hidden state: what the cell puts out", blocks)
+    title = "The new hidden state: what the cell puts out"
+    return _explained_section(bound, "hidden_state", title, blocks, "h", units, name)
+
+
+def _explained_section(
+    bound: BoundStep, key: str, title: str, blocks: list[Block], letter: str, units: Sequence[int], names: UnitNames
+) -> Section:
+    """Return the walkthrough's section of a quantity: its blocks, what edits did to it, and what its numbers mean."""
+    if (effect := effects_of(bound.M).get(letter)) is not None:
+        sentence = edits_sentence(effect, bound.M.before_edits(letter), units, names)
+        blocks += [Sentence(sentence)] if sentence else []
+    blocks.append(Sentence(quantity_sentences(bound.program)[key].describe(bound.scope, units, names)))
+    return bound.section(key, title, blocks)

@@ -88,7 +88,8 @@ class QuantitySentence:
 
         if len(units) <= MOST:
             text = fill_slots(EACH["listed"], {"listed": "; ".join(f"{names(k)} {describe_unit(k)}" for k in units)})
-            return _capitalised(text) if self.pattern.begins else text
+            is_opening = self.pattern.begins and text.startswith("unit ")  # a unit's own name stays as it is
+            return text[0].upper() + text[1:] if is_opening else text
         compared, slots = variables["extreme"], {"count": len(units), "what": self.pattern.quantity}
         if not np.isfinite(compared).all():
             bad = int(np.flatnonzero(~np.isfinite(compared))[0])
@@ -98,11 +99,6 @@ class QuantitySentence:
             return fill_slots(EACH["alike"], slots | {"name": names(least), "said": describe_unit(least)})
         slots |= {"most": names(most), "most_said": describe_unit(most), "least": names(least)}
         return fill_slots(EACH["extremes"], slots | {"least_said": describe_unit(least)})
-
-
-def _capitalised(text: str) -> str:
-    """Return the text of a sentence that begins with "unit" with a capital letter; a unit's own name stays."""
-    return text[0].upper() + text[1:] if text.startswith("unit ") else text
 
 
 # Sentences that are the same whatever the numbers are.

@@ -16,23 +16,8 @@ from typing import Any
 import numpy as np
 
 from gatewise.symbolic.evaluation import evaluate
-from gatewise.symbolic.formula import (
-    ONE,
-    ZERO,
-    Formula,
-    FunctionCall,
-    Holds,
-    Number,
-    Symbol,
-    add,
-    less,
-    times,
-)
-from gatewise.symbolic.symbols import (
-    F,
-    I,
-    O,
-)
+from gatewise.symbolic.formula import ONE, ZERO, Formula, FunctionCall, Holds, Number, Symbol, add, less, times
+from gatewise.symbolic.symbols import F, I, O
 from gatewise.walkthrough.numbers import number, percent
 
 SLOT = re.compile(r"\{(\w+)(?::(\w+))?\}")
@@ -87,11 +72,7 @@ def fill_slots(words: str, values: Mapping[str, Any]) -> str:
     return SLOT.sub(lambda slot: FORMATS.get(slot[2], str)(values[slot[1]]), words)
 
 
-# Conditions.
-
-
-def _all(*conditions: Formula) -> Formula:
-    return times(*conditions)
+# Conditions; a product of some holds where all of them do.
 
 
 def _not(condition: Formula) -> Formula:
@@ -102,25 +83,21 @@ def _any(*conditions: Formula) -> Formula:
     return Holds(add(*conditions), ">", ZERO)
 
 
-def _nan(value: Formula) -> Formula:
-    return _not(Holds(value, "≤", value))
-
-
 def _finite(value: Formula) -> Formula:
     return Holds(less(value, value), "≤", ZERO)
 
 
-def _lies_between(least: float, value: Formula, most: float) -> Formula:
-    return _all(Holds(Number(least), "≤", value), Holds(value, "≤", Number(most)))
+def _is_share(value: Formula) -> Formula:
+    return times(Holds(ZERO, "≤", value), Holds(value, "≤", ONE))
 
 
 # Forward.
 
 _VALUE = Symbol("value")
-_SHARE = _lies_between(0, _VALUE, 1)
-_IS_NAN = Wording("is NaN, because something that it is computed from is NaN", _nan(_VALUE))
-_CLOSED = Wording(" (nearly closed)", _all(_SHARE, Holds(_VALUE, "≤", Number(0.1))))
-_OPEN = Wording(" (nearly open)", _all(_SHARE, Holds(Number(0.9), "≤", _VALUE)))
+_SHARE = _is_share(_VALUE)
+_IS_NAN = Wording("is NaN, because something that it is computed from is NaN", _not(Holds(_VALUE, "≤", _VALUE)))
+_CLOSED = Wording(" (nearly closed)", times(_SHARE, Holds(_VALUE, "≤", Number(0.1))))
+_OPEN = Wording(" (nearly open)", times(_SHARE, Holds(Number(0.9), "≤", _VALUE)))
 
 
 def _gate_pattern(share: str, multiple: str, quantity: str) -> SentencePattern:
@@ -167,21 +144,17 @@ def cell_state(clip: float | None, zoneout: bool) -> SentencePattern:
 _BEFORE, _SLOPE, _ARRIVED, _PASSED = (Symbol(name) for name in ("before", "slope", "arrived", "passed"))
 
 
-def _share_wordings(share: Symbol, value: str) -> tuple[Wording, Wording]:
-    """Return the wordings of a sentence on a gradient passed on: as a share from 0 to 1, or as a multiple."""
-    return (
-        Wording(f"passes on {{{share.base}:percent}} of its gradient, {{{value}:number}}", _lies_between(0, share, 1)),
-        Wording(f"passes on {{{share.base}:number}} times its gradient, {{{value}:number}}"),
-    )
-
-
 def _gate_gradient_pattern(change: str) -> SentencePattern:
     """Return the pattern of the sentence about a gate's gradient: if `change` raises or lowers the loss."""
-    known = _all(_finite(_BEFORE), _finite(_SLOPE))
+    known = times(_finite(_BEFORE), _finite(_SLOPE))
     unknown = "has no finite gradient, because something that it is computed from is not finite"
     return SentencePattern(
         (
-            (Wording(unknown, _not(known)), *_share_wordings(_SLOPE, "before")),
+            (
+                Wording(unknown, _not(known)),
+                Wording("passes on {slope:percent} of its gradient, {before:number}", _is_share(_SLOPE)),
+                Wording("passes on {slope:number} times its gradient, {before:number}"),
+            ),
             (
                 Wording("", _not(known)),
                 Wording(f" ({change} raises the loss)", Holds(_BEFORE, ">", ZERO)),
@@ -211,11 +184,13 @@ PREVIOUS_BACKWARD = SentencePattern(
         (
             Wording(
                 "passes on {passed:number} to the previous cell state",
-                _any(Holds(FunctionCall("abs", (_ARRIVED,)), "≤", ZERO), _not(_finite(Symbol("share")))),
+                Holds(
+                    add(Holds(FunctionCall("abs", (_ARRIVED,)), "≤", ZERO), _not(_finite(Symbol("share")))), ">", ZERO
+                ),
             ),
             Wording(
                 "passes on {share:percent} of its gradient, {arrived:number}, to the previous cell state",
-                _lies_between(0, Symbol("share"), 1),
+                _is_share(Symbol("share")),
             ),
             Wording("passes on {share:number} times its gradient, {arrived:number}, to the previous cell state"),
         ),
@@ -246,7 +221,7 @@ WEIGHTS = {
 
 # What happens in a step: the change of the memory, and the output.
 
-_AMOUNTS = _all(*(_lies_between(0, gate, 1) for gate in (I, F, O)))
+_AMOUNTS = times(*(_is_share(gate) for gate in (I, F, O)))
 _LETS_IN, _KEEPS, _PUTS_OUT = (Holds(Number(0.9), "≤", gate) for gate in (I, F, O))
 _SHUTS_OUT, _FORGETS, _WITHHOLDS = (Holds(gate, "≤", Number(0.1)) for gate in (I, F, O))
 _GATES_NOW = "its forget gate keeps {f:percent} of the cell state, its input gate lets in {i:percent} of the candidate"
@@ -254,18 +229,18 @@ MOMENT = SentencePattern(
     (
         (
             Wording("{name} goes from {before:number} to {c:number}", _not(_AMOUNTS)),
-            Wording(f"{{name}} adds to what it holds: {_GATES_NOW}, {{g:number}}", _all(_LETS_IN, _KEEPS)),
+            Wording(f"{{name}} adds to what it holds: {_GATES_NOW}, {{g:number}}", times(_LETS_IN, _KEEPS)),
             Wording(
                 "{name} writes {g:number}: its input gate lets in {i:percent} of it, and its forget gate keeps"
                 " {f:percent} of what was there",
-                _all(_LETS_IN, _FORGETS),
+                times(_LETS_IN, _FORGETS),
             ),
             Wording(
                 "{name} holds {c:number}: its forget gate keeps {f:percent} of what was there, and its input gate lets"
                 " in {i:percent} of the candidate",
-                _all(_KEEPS, _SHUTS_OUT),
+                times(_KEEPS, _SHUTS_OUT),
             ),
-            Wording(f"{{name}} erases: {_GATES_NOW}", _all(_FORGETS, _SHUTS_OUT)),
+            Wording(f"{{name}} erases: {_GATES_NOW}", times(_FORGETS, _SHUTS_OUT)),
             Wording(f"{{name}} mixes old and new: {_GATES_NOW}, {{g:number}}"),
         ),
         (

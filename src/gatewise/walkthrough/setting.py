@@ -19,16 +19,9 @@ from gatewise.symbolic.symbols import COLUMNS, FEATURES, H_PREV, RECURRENT, UNIT
 from gatewise.walkthrough.bound import BoundStep
 from gatewise.walkthrough.forward import TITLES
 from gatewise.walkthrough.lazy import ends
-from gatewise.walkthrough.parts import (
-    Block,
-    Definition,
-    Facts,
-    NumberTable,
-    Section,
-    Sentence,
-    Words,
-)
+from gatewise.walkthrough.parts import Block, Definition, Facts, NumberTable, Section, Sentence, Words
 
+Maker = Callable[[], Sequence[Section]]  # of sections
 TABLE = (-2, -1, 0, 1, 2)  # where the worked example prints the activations
 FEW = 4  # units whose steps are shown at a glance
 
@@ -180,3 +173,20 @@ def sequence(steps: Sequence[BoundStep], times: Sequence[str], *, every: bool, e
         blocks.append(Sentence(f"Edited: {edits}."))
     title = f"The {len(steps):,} steps at a glance" if len(steps) > 1 else "The step at a glance"
     return Section("sequence", title, tuple(blocks))
+
+
+def with_rest(makers: list[Maker], worked: Sequence[int], times: Sequence[str]) -> list[Maker]:
+    """Return functions that make steps' sections; between two that are apart, one says how to see the others."""
+    if len(worked) != 2 or abs(worked[0] - worked[1]) == 1:
+        return makers
+    return [makers[0], partial(_left_out_section, worked[0], worked[1], times), makers[1]]
+
+
+def _left_out_section(before: int, after: int, times: Sequence[str]) -> list[Section]:
+    """Return the walkthrough's section that says how to see the steps that are not worked through."""
+    by = 1 if after > before else -1
+    hint = "--at STEP, or at=STEP, shows one of them; --every-step, or every_step=True, shows all."
+    count = abs(after - before) - 1
+    title = f"{count:,} steps are not shown" if count > 1 else "One step is not shown"
+    time = f"{times[before + by]} to {times[after - by]}" if count > 1 else times[before + by]
+    return [Section("left_out", title, (Sentence(hint),), time)]
