@@ -17,7 +17,6 @@ from gatewise.records.step import Step
 from gatewise.records.trace import Trace
 from gatewise.symbolic.formula import Symbol
 from gatewise.walkthrough import forward, setting, written
-from gatewise.walkthrough.arriving import Arriving
 from gatewise.walkthrough.backward import BackwardWalk
 from gatewise.walkthrough.bound import BoundStep, require_one_run
 from gatewise.walkthrough.lazy import FEW, Groups, Lazy
@@ -111,58 +110,41 @@ def walk(
     p, symbols, worked = steps[0].parameters, notation_of(notation), _worked_steps(len(steps), at, brief, every_step)
     units = None if unit is None else (index_of("unit", unit, p.hidden_size, "this cell"),)
     outputs = None if dy is None else _output_gradients(dy, trace, sequence, steps)
-    run = _WalkedRun(steps, units, symbols, outputs)
-    first, makers = run.bound[0], list[Maker]()
+    times = Lazy(len(steps), lambda n: _step_name(steps[n], n))
+    back: BackwardWalk | None = None
+
+    def arriving(at: int) -> Mapping[Symbol, Any]:
+        """Return the gradients that arrive at a step from the one after it, in a backward pass."""
+        return {} if back is None else back.arriving(at)
+
+    def bind_step(n: int) -> BoundStep:
+        time, dy_of_step = times[n] if len(steps) > 1 else None, None if outputs is None else outputs[n]
+        return BoundStep(steps[n], units, symbols, time, n, dy_of_step, arriving)
+
+    bound = Lazy(len(steps), bind_step)
+    first, makers = bound[0], list[Maker]()
     if not brief:  # what is the same at every step
         makers.append(lambda: [setting.activations(p, backward)])
         makers.append(lambda: [setting.sizes(steps[0], facts or {})])
         makers.append(lambda: [setting.weights(first)])
     if brief or (len(steps) > 1 and at is None):
         edits = "" if trace is None else trace.edits_said()
-        makers.append(lambda: [setting.sequence(run.bound, run.times, every=every_step, edits=edits)])
+        makers.append(lambda: [setting.sequence(bound, times, every=every_step, edits=edits)])
     if backward:
         if trace is None and not isinstance(thing, (Step, Lazy)):
-            require_one_run(run.bound)
-        makers += run.backward(dh, dc, worked, brief=brief)
+            require_one_run(bound)
+        back = BackwardWalk(bound, times, dh, dc, worked)
+        makers += [back.through_time] if brief else back.makers()
     else:
-        makers += setting.with_rest([partial(run.forward, place) for place in worked], worked, run.times)
+        of_steps = [partial(_forward_sections, bound, place) for place in worked]
+        makers += setting.with_rest(of_steps, worked, times)
     sections = Groups([partial(_in_notation, maker, symbols) for maker in makers])
     title = _walkthrough_title(len(steps), worked, backward=backward, brief=brief)
-    return Walkthrough(title, sections, run.bound, first.names, units, backward, symbols.name, symbols.rows, worked)
+    return Walkthrough(title, sections, bound, first.names, units, backward, symbols.name, symbols.rows, worked)
 
 
-class _WalkedRun:
-    """The steps of a run, bound when they are needed, and the makers of their sections."""
-
-    def __init__(
-        self, steps: Sequence[Step], units: tuple[int, ...] | None, notation: Notation, dy: Array | None
-    ) -> None:
-        """Prepare the steps of a walkthrough's run, each bound to its program when it is needed."""
-        many = len(steps) > 1
-        self.times = Lazy(len(steps), lambda n: _step_name(steps[n], n))
-        self.arriving: Arriving | None = None
-
-        def bound(n: int) -> BoundStep:
-            time, each = self.times[n] if many else None, None if dy is None else dy[n]
-            return BoundStep(steps[n], units, notation, time, n, each, self._arriving)
-
-        self.bound = Lazy(len(steps), bound)
-
-    def _arriving(self, at: int) -> Mapping[Symbol, Any]:
-        """Return the gradients that arrive at a step from the one after it, in a backward pass."""
-        return {} if self.arriving is None else self.arriving(at)
-
-    def forward(self, place: int) -> list[Section]:
-        """Return the sections of a step."""
-        return forward.sections(self.bound[place])
-
-    def backward(
-        self, dh: npt.ArrayLike | None, dc: npt.ArrayLike | None, worked: Sequence[int], *, brief: bool
-    ) -> list[Maker]:
-        """Return functions that make the sections of a backward pass."""
-        walk = BackwardWalk(self.bound, self.times, dh, dc, worked)
-        self.arriving = walk.arriving
-        return [walk.through_time] if brief else walk.makers()
+def _forward_sections(steps: Sequence[BoundStep], place: int) -> list[Section]:
+    return forward.sections(steps[place])
 
 
 def _in_notation(maker: Maker, notation: Notation) -> list[Section]:

@@ -175,7 +175,7 @@ def sequence(steps: Sequence[BoundStep], times: Sequence[str], *, every: bool, e
     return Section("sequence", title, tuple(blocks))
 
 
-def with_rest(makers: list[Maker], worked: Sequence[int], times: Sequence[str]) -> list[Maker]:
+def with_rest(makers: Sequence[Maker], worked: Sequence[int], times: Sequence[str]) -> Sequence[Maker]:
     """Return functions that make steps' sections; between two that are apart, one says how to see the others."""
     if len(worked) != 2 or abs(worked[0] - worked[1]) == 1:
         return makers
