@@ -258,22 +258,15 @@ def text_table(grades: Grades) -> Iterator[str]:
             text.left_of(cell, width) if k in (0, heads - 1) else text.right_of(cell, width)
             for k, (cell, width) in enumerate(zip(cells, widths, strict=True))
         ]
-        yield from _wrap_below("  ".join(padded), text.clean(row[heads]))
+        line, cause = "  ".join(padded), text.clean(row[heads])
+        if cell_len(f"{line}  {cause}") <= text.WIDTH:
+            yield f"{line}  {cause}".rstrip()
+        else:
+            yield from (line.rstrip(), *text.wrap(" " * 6, cause, 6))
     for title, sentences in (("Not marked", grades.strays), ("To look at", grades.facts)):
         if sentences:
             more = [] if len(sentences) <= 10 else [f"and {len(sentences) - 10} more"]
             yield ""
             yield f"{title}:"
             for sentence in [*sentences[:10], *more]:
-                yield from _wrap_below("", text.clean(sentence))
-
-
-def _wrap_below(line: str, rest: str) -> Iterator[str]:
-    """Yield a line of the table of marks with the rest behind it, or wrapped below it if that is too long."""
-    if line and cell_len(line) + 2 + cell_len(rest) <= text.WIDTH:
-        yield f"{line}  {rest}".rstrip()
-        return
-    if line:
-        yield line.rstrip()
-    indent = "      " if line else "  "
-    yield from text.wrap(indent, rest, len(indent))
+                yield from text.wrap("  ", text.clean(sentence), 2)

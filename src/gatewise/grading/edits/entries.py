@@ -143,12 +143,8 @@ def writing_slips(
     place = tuple(int(n) for n in np.argwhere(wrong)[0])
     *row, column = place or (0,)
     for n in {*range(expected.shape[-1])} - {column} if is_matrix else ():  # of a vector, `_unit_edits` does that
-        yield (
-            "another unit",
-            f"the number that belongs at entry {n} is written",
-            _with_entry(expected, place, expected[*row, n]),
-            1.0,
-        )
+        clause = f"the number that belongs at entry {n} is written"
+        yield "another unit", clause, _with_entry(expected, place, expected[*row, n]), 1.0
     right, number, half, margin_here = (float(array[place]) for array in (expected, written, tolerance, margin))
     for other in _swap_digits(number, half, margin_here):  # which gives the right number back
         yield "digits exchanged", "two digits are exchanged", _with_entry(expected, place, right + number - other), 1.0

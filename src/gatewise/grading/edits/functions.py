@@ -71,27 +71,21 @@ def change_derivatives(scene: Scene, equation: Assignment, path: Path, node: For
     """Yield the mistakes in a derivative: of another nonlinearity, left out, or taken at another argument."""
     if not isinstance(node, Slope):
         return
-    outputs: list[Formula] = [part for part in nodes(equation.right) if isinstance(part, (Symbol, FunctionCall))]
-    for activation, output in _differentiated_function(node, outputs):
-        for other in (SIGMOID, TANH):
-            if other != activation:
-                wrong, right = _name_with_article(other), _name_with_article(activation)
-                clause = f"the derivative of {wrong} is used instead of that of {right} in {{}}"
-                kind = "other function's derivative"
-                yield EquationEdit(kind, clause, slope(other, output), LIKELY)
-        clause = f"the output of the {_plain_name(activation)} is used instead of its derivative in {{}}"
-        yield EquationEdit("function for the derivative", clause, output, LIKELY)
-        for argument, clause in _wrong_arguments(scene, equation, output):
-            yield EquationEdit("derivative of the sum", clause, slope(activation, argument), LIKELY)
-
-
-def _differentiated_function(node: Slope, outputs: list[Formula]) -> Iterator[tuple[Activation, Formula]]:
-    """Yield the nonlinearity that a derivative belongs to, and its output, if people may mistake it."""
-    for output in outputs:
-        for activation in (SIGMOID, TANH):
-            if node == slope(activation, output):
-                yield activation, output
-                return
+    outputs = [part for part in nodes(equation.right) if isinstance(part, (Symbol, FunctionCall))]
+    functions = ((activation, output) for output in outputs for activation in (SIGMOID, TANH))
+    function = next((pair for pair in functions if node == slope(*pair)), None)
+    if function is None:
+        return
+    activation, output = function
+    for other in (SIGMOID, TANH):
+        if other != activation:
+            wrong, right = _name_with_article(other), _name_with_article(activation)
+            clause = f"the derivative of {wrong} is used instead of that of {right} in {{}}"
+            yield EquationEdit("other function's derivative", clause, slope(other, output), LIKELY)
+    clause = f"the output of the {_plain_name(activation)} is used instead of its derivative in {{}}"
+    yield EquationEdit("function for the derivative", clause, output, LIKELY)
+    for argument, clause in _wrong_arguments(scene, equation, output):
+        yield EquationEdit("derivative of the sum", clause, slope(activation, argument), LIKELY)
 
 
 def _wrong_arguments(scene: Scene, equation: Assignment, output: Formula) -> Iterator[tuple[Formula, str]]:

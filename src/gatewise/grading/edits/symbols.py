@@ -115,15 +115,13 @@ def exchange_gates(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]
         return
     parameters = words.parameter_symbols(program)
     with_weights = any(symbol in parameters for symbol in symbols(equation.right))
+    only_parameters = with_weights and not equation.left.d
+    sets: dict[str, frozenset[Symbol] | None] = {"": parameters if with_weights else None}
+    if only_parameters:
+        sets = {group: frozenset(s for s in parameters if s.base in bases) for group, bases in _PARAMETERS.items()}
     for order in permutations(LETTERS):
         new_letters = {a: b for a, b in zip(LETTERS, order, strict=True) if a != b}
-        if not new_letters or not gates & set(new_letters):
-            continue
-        only_parameters = with_weights and not equation.left.d
-        sets: dict[str, frozenset[Symbol] | None] = {"": parameters if with_weights else None}
-        if only_parameters:
-            sets = {group: frozenset(s for s in parameters if s.base in bases) for group, bases in _PARAMETERS.items()}
-        for group, affected in sets.items():
+        for group, affected in sets.items() if gates & set(new_letters) else ():
             kind, clause = _describe_exchange(new_letters, group)
             changed = _exchange_gates_in_formula(equation.right, new_letters, affected, program)
             if changed is not None:
