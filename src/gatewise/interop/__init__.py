@@ -101,17 +101,17 @@ def load_network(
         says, and of a mask that the LSTM has in the file, but not from the named layers.
     """
     contents = inspect(path, **omitted)
-    if embedding is not None or head is not None or reads is not None or contents.network is None:
-        if not contents.lstms:
-            contents.pick(name)  # which says what the file holds instead
-        if contents.network is None and embedding is None and head is None:
-            source = f"{contents.path} ({contents.format})"
-            parts = join_names(repr(part.name) for part in contents.parts if part.weight is not None)
-            if not contents.parts:
-                raise FileError(f"{source} holds {'an LSTM' if len(contents.lstms) == 1 else 'LSTMs'}, not a network")
-            raise FileError(
-                f"{source} does not say how its layers are connected; name the network's head, its embedding, or both;"
-                f" there are: {parts or 'none'}"
-            )
+    if embedding is not None or head is not None or (reads is not None and contents.network is not None):
         return contents.build_network(name, embedding, head, reads)
-    return contents.network()
+    if contents.network is not None:
+        return contents.network()
+    if not contents.lstms:
+        contents.pick(name)  # which says what the file holds instead
+    source = f"{contents.path} ({contents.format})"
+    if not contents.parts:
+        raise FileError(f"{source} holds {'an LSTM' if len(contents.lstms) == 1 else 'LSTMs'}, not a network")
+    parts = join_names(repr(part.name) for part in contents.parts if part.weight is not None)
+    raise FileError(
+        f"{source} does not say how its layers are connected; name the network's head, its embedding, or both;"
+        f" there are: {parts or 'none'}"
+    )

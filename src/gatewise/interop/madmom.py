@@ -217,11 +217,9 @@ def _read_cell(layer: Any, budget: Budget) -> Parameters:
                 raise FileError(f"its {name} has no {key}")
             arrays_of_key.append(array)
     hidden = parts["recurrent_weights"][0].shape[-1]
-    shapes = {key: {array.shape for array in arrays_of_key} for key, arrays_of_key in parts.items() if key != "bias"}
-    if any(len(key_shapes) > 1 for key_shapes in shapes.values()) or any(
-        len(next(iter(shapes_of_key))) != 2 for shapes_of_key in shapes.values()
-    ):
-        raise ShapeError(f"its gates have weights of the shapes {sorted(set().union(*shapes.values()))[:8]}")
+    shapes = [{array.shape for array in parts[key]} for key in ("weights", "recurrent_weights")]
+    if any(len(of_gates) > 1 or len(min(of_gates)) != 2 for of_gates in shapes):
+        raise ShapeError(f"its gates have weights of the shapes {sorted(set().union(*shapes))[:8]}")
     budget.hold(4 * sum(arrays[0].size for arrays in parts.values()), 8, "its weights")
     biases = [np.broadcast_to(bias.reshape(-1), (hidden,)) for bias in parts["bias"]]
     peephole = _read_peepholes([gates[0], gates[1], gates[3]], hidden, budget)

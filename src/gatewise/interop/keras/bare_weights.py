@@ -80,9 +80,14 @@ class CellWeights(NamedTuple):
 
 
 def assemble_lstm(
-    columns: Sequence[Sequence[CellWeights]], merge: str, backward: bool, options: Options
-) -> tuple[LSTM, str, str]:
-    """Return the LSTM of Keras cells, its convention in words, and the group of the file that holds its arrays.
+    name: str,
+    columns: Sequence[Sequence[CellWeights]],
+    merge: str,
+    backward: bool,
+    options: Options,
+    notes: Sequence[str],
+) -> StoredLSTM:
+    """Return the LSTM of Keras cells, in the group of the file that holds their arrays.
 
     `columns` are the cells of each direction, which become cells of one precision; `backward` is of a single direction.
     """
@@ -92,9 +97,15 @@ def assemble_lstm(
     rows = [[p if p.dtype == widest else p.astype(widest) for p, _ in row] for row in zip(*cells, strict=True)]
     merges = [merge] * len(rows) if len(columns) == 2 else "concat"
     lstm = LSTM.from_cells(rows, direction="backward" if backward else "forward", merge=merges)
-    folders = [os.path.dirname("/" + tensor.name) for column in columns for cell in column for tensor in cell.tensors]
-    group = clean(os.path.commonpath(folders)[1:] or "/")
-    return lstm, f"{options.version}: {', '.join(styles)}", group
+    tensors = [tensor for column in columns for cell in column for tensor in cell.tensors]
+    if narrow := {tensor.kind for tensor in tensors} & {"float16", "bfloat16"}:
+        notes = (*notes, f"it is stored in {min(narrow)} and read as float32, which changes no number")
+    group = os.path.commonpath([os.path.dirname(f"/{tensor.name}") for tensor in tensors])
+    convention = f"{options.version}: {', '.join(styles)}"
+    distinct = tuple(dict.fromkeys(notes))
+    return StoredLSTM(
+        name, lstm, convention, clean(group[1:] or "/"), distinct, batch_first=True, time_reversed=backward
+    )
 
 
 def linear_part(name: str, tensors: Sequence[KerasTensor]) -> StoredLayer:
@@ -145,9 +156,7 @@ class _Recogniser:
         else:
             backward = options.setting("go_backwards", False, "its direction", notes)
         columns = [[cell] for cell in weights] if bidirectional else [weights]
-        lstm, convention, group = assemble_lstm(columns, merge, backward, options)
-        notes = list(dict.fromkeys(notes))
-        return StoredLSTM(name, lstm, convention, group, tuple(notes), batch_first=True, time_reversed=backward)
+        return assemble_lstm(name, columns, merge, backward, options, notes)
 
     def add_part(self, name: str, run: WeightRun) -> None:
         """Add a Keras layer that is no LSTM, by the shapes and names of its arrays."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import count
 from typing import Any
 
@@ -49,7 +50,6 @@ def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
         raise OptionError(f"there is no LSTM layer in {model.name!r}{late}")
     captured: list[Captured] = []
     problems: list[GatewiseError] = []
-    restored: list[tuple[Any, dict[str, Any]]] = []
 
     def watch(layer: Any, name: str) -> Callable[..., Any]:
         """Return a replacement of a Keras layer's `call` that also traces its LSTM."""
@@ -72,16 +72,14 @@ def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
 
         return traced_call
 
-    try:
+    with ExitStack() as stack:
         for name, layers in layers_of.items():
             for layer in layers:
-                restored.append((layer, {key: layer.__dict__[key] for key in ("call",) if key in layer.__dict__}))
+                own_call = {key: call for key, call in layer.__dict__.items() if key == "call"}
+                stack.callback(layer.__dict__.update, own_call)
+                stack.callback(layer.__dict__.pop, "call")  # called first
                 layer.__dict__["call"] = watch(layer, name)
         model(*inputs, **named)
-    finally:
-        for layer, before in restored:
-            del layer.__dict__["call"]
-            layer.__dict__.update(before)
     if problems:
         raise problems[0]
     return tuple(captured)

@@ -156,7 +156,8 @@ class Builder:
         if self.adds:
             raise FileError(f"{name!r} is {with_article(kind)}, which a network does not have after a skip connection")
         if kind == "Embedding" and not (self.stack or self.before) and self.embedding is None and self.masked is None:
-            self._add_embedding(name, layer)
+            self.embedding, _ = self._dense_weights(name)
+            self.masked = 0.0 if layer.flag("mask_zero") else None
         elif kind == "Masking" and not (self.stack or self.before) and self.embedding is None:
             self.masked = _config_number(layer, "mask_value")
         elif kind in RECURRENT and not self.head:
@@ -177,12 +178,6 @@ class Builder:
         else:
             where = "after the head" if self.head else "after the LSTM" if self.stack else "before the LSTM"
             raise FileError(f"{name!r} is {with_article(kind)}, which a network does not have {where}")
-
-    def _add_embedding(self, name: str, layer: Layer) -> None:
-        """Add a Keras embedding to the network."""
-        self.embedding, _ = self._dense_weights(name)
-        if layer.flag("mask_zero"):
-            self.masked = 0.0
 
     @property
     def sequences(self) -> bool:

@@ -9,7 +9,7 @@ alone of Keras 3 (and the ``model.weights.h5`` in an archive): a tree of objects
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,41 +26,18 @@ MEMBERS = CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.wei
 STEPS = 3  # microseconds that an object, a list or a text of a configuration takes
 NODE = 600  # bytes that an object in a tree of weights takes
 DEPTH = 60  # of groups within each other
-CONTAINERS = (
-    "layers",
-    "_layer_checkpoint_dependencies",
-)  # of Keras 3, of Keras 2.12
+CONTAINERS = ("layers", "_layer_checkpoint_dependencies")  # of Keras 3, of Keras 2.12
 SKIPPED = {"optimizer", "optimizer_weights", "_distribute_strategy"}
 
 
 @dataclass(frozen=True, eq=False)
 class KerasTensor:
-    """An array in a file, by its path there."""
+    """An array in a file, by its path there, or of a live layer."""
 
     name: str
-    dataset: Dataset
-    source: Source
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Its shape."""
-        return self.dataset.shape
-
-    @property
-    def kind(self) -> str:
-        """The type of the stored numbers: float16, bfloat16, float32, float64, or in words."""
-        stored = self.dataset.type
-        return f"float{8 * stored.size}" if stored.kind == "float" else stored.kind
-
-    def read(self) -> Array:
-        """Return the numbers of an array in a Keras file as float64, or as float32 if they have fewer bits."""
-        if self.dataset.type.kind not in ("float", "bfloat16"):
-            raise FileError(f"{self.name} holds {self.dataset.type.kind}, not floats: it may be quantised")
-        with self.source.hdf5_stream() as (stream, budget):
-            array: Array = replace(self.dataset, file=self.dataset.file.reopen(stream, budget)).read()
-            if array.dtype.itemsize < 4:
-                budget.hold(array.size, 4, shown(self.name))
-        return to_float(array)
+    shape: tuple[int, ...]
+    kind: str  # of its numbers: float16, bfloat16, float32, float64, or in words
+    read: Callable[[], Array]  # returns them as float64, or as float32 if they have fewer bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,26 +62,16 @@ class Source:
     layers: dict[str, tuple[KerasTensor, ...]] | None = None  # the weights by layer, of an .h5
     tree: WeightGroup | None = None  # the weights of other files
     archive: zips.ZipMembers | None = None
-    _live: list[BinaryIO] = field(default_factory=list, repr=False)
+    open_stream: BinaryIO | None = field(default=None, repr=False)  # of the HDF5 part, during the inspection
 
     @contextmanager
-    def hdf5_stream(self) -> Iterator[tuple[BinaryIO, Budget]]:
-        """Yield a stream of a Keras file's HDF5 part, opened if it is not open already, and the budget."""
-        if self._live:
-            yield self._live[-1], self.budget
+    def hdf5_stream(self) -> Iterator[BinaryIO]:
+        """Yield a stream of a Keras file's HDF5 part, opened if it is not open already."""
+        if self.open_stream is not None:
+            yield self.open_stream
             return
         with open(self.path, "rb") if self.archive is None else self.archive.stream(WEIGHTS) as stream:
-            yield stream, self.budget
-
-    @contextmanager
-    def keeping_open(self) -> Iterator[BinaryIO]:
-        """Keep the HDF5 part of a Keras file open for a block."""
-        with self.hdf5_stream() as (stream, _):
-            self._live.append(stream)
-            try:
-                yield stream
-            finally:
-                self._live.pop()
+            yield stream
 
 
 @contextmanager
@@ -120,16 +87,36 @@ def open_source(path: Path) -> Iterator[Source]:
         metadata = parse_json(source.archive.member(METADATA), budget) if METADATA in source.archive else {}
         if isinstance(metadata, dict) and isinstance(metadata.get("keras_version"), str):
             source.version = metadata["keras_version"]
-    with source.keeping_open() as stream:
-        root = hdf5.open_root(stream, budget)
-        if zipped:
-            source.tree = _weight_tree(source, root, 0)
-        else:
-            _read_hdf5(source, root)
+    with source.hdf5_stream() as stream:
+        source.open_stream = stream
         try:
+            root = hdf5.open_root(stream, budget)
+            if zipped:
+                source.tree = _weight_tree(source, root, 0)
+            else:
+                _read_hdf5(source, root)
             yield source
         finally:
+            source.open_stream = None
             budget.end()
+
+
+def _stored_tensor(source: Source, dataset: Dataset) -> KerasTensor:
+    """Return an array of a Keras file, which is read on demand."""
+
+    def read() -> Array:
+        """Return the numbers of the array as float64, or as float32 if they have fewer bits."""
+        if stored.kind not in ("float", "bfloat16"):
+            raise FileError(f"{dataset.path} holds {stored.kind}, not floats: it may be quantised")
+        with source.hdf5_stream() as stream:
+            array: Array = replace(dataset, file=dataset.file.reopen(stream, source.budget)).read()
+            if array.dtype.itemsize < 4:
+                source.budget.hold(array.size, 4, shown(dataset.path))
+        return to_float(array)
+
+    stored = dataset.type
+    kind = f"float{8 * stored.size}" if stored.kind == "float" else stored.kind
+    return KerasTensor(dataset.path, dataset.shape, kind, read)
 
 
 def parse_json(text: bytes | str, budget: Budget) -> Any:
@@ -179,7 +166,7 @@ def _read_hdf5(source: Source, root: Group) -> None:
             dataset = _member_at(group, weight)
             if not isinstance(dataset, Dataset):
                 raise FileError(f"the weight {weight[:100]!r} of the layer {name[:100]!r} is a group, not an array")
-            tensors.append(KerasTensor(dataset.path, dataset, source))
+            tensors.append(_stored_tensor(source, dataset))
         source.layers[name] = tuple(tensors)
 
 
@@ -249,9 +236,6 @@ def _add_child(children: dict[str, WeightGroup], path: list[str], node: WeightGr
 
 def _numbered_tensors(source: Source, group: Group) -> tuple[KerasTensor, ...]:
     """Return the arrays of a Keras HDF5 group whose names are numbers, in their order."""
-    tensors = []
-    for key in sorted((key for key in group.links if key.isdecimal() and len(key) < 6), key=int):
-        dataset = group[key]
-        if isinstance(dataset, Dataset):
-            tensors.append(KerasTensor(dataset.path, dataset, source))
-    return tuple(tensors)
+    keys = sorted((key for key in group.links if key.isdecimal() and len(key) < 6), key=int)
+    members = [group[key] for key in keys]
+    return tuple(_stored_tensor(source, member) for member in members if isinstance(member, Dataset))

@@ -33,25 +33,21 @@ def calls(layer: Layer) -> list[KerasCall]:
 
 def _parse_call(layer: Layer, node: Any) -> KerasCall:
     """Return a call of a Keras layer, given an entry of its inbound nodes: a dictionary in Keras 3, a list before."""
+    positional, arguments = [], {}
     if isinstance(node, dict):
-        positional, arguments = node.get("args"), node.get("kwargs")
-        histories = _tensor_histories(positional)
-        return KerasCall(
-            tuple(clean(history[0]) for history in histories),
-            tuple(_output_number(history) for history in histories),
-            positional if isinstance(positional, list) else [],
-            arguments if isinstance(arguments, dict) else {},
-            masks_stated=True,
-        )
-    if not isinstance(node, list):
+        entries = _tensor_histories(node.get("args"))
+        positional = node["args"] if isinstance(node.get("args"), list) else []
+        arguments = node["kwargs"] if isinstance(node.get("kwargs"), dict) else {}
+    elif isinstance(node, list):
+        entries = [node] if node and isinstance(node[0], str) else node  # [[name, node, tensor, arguments]]
+        for entry in entries:
+            if isinstance(entry, list) and len(entry) > 3 and isinstance(entry[3], dict):
+                arguments |= {name: value for name, value in entry[3].items() if value is not None}
+    else:
         raise FileError(f"{layer.name!r} does not say what comes before it")
-    entries = [node] if node and isinstance(node[0], str) else node  # Keras 1 and 2: [[name, node, tensor, arguments]]
-    arguments = {}
-    for entry in entries:
-        if isinstance(entry, list) and len(entry) > 3 and isinstance(entry[3], dict):
-            arguments |= {name: value for name, value in entry[3].items() if value is not None}
     outputs = outputs_in(entries)
-    return KerasCall(tuple(name for name, _ in outputs), tuple(number for _, number in outputs), arguments=arguments)
+    sources, numbers = tuple(name for name, _ in outputs), tuple(number for _, number in outputs)
+    return KerasCall(sources, numbers, positional, arguments, masks_stated=isinstance(node, dict))
 
 
 def outputs_in(config: Any) -> list[tuple[str, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,10 @@ from gatewise.interop.containers.tensors import to_float
 from gatewise.interop.contents import StoredLSTM
 from gatewise.interop.keras.bare_weights import Options
 from gatewise.interop.keras.config import Layer, Version, model
+from gatewise.interop.keras.files import KerasTensor
 from gatewise.interop.keras.layer_graph import OUTSIDE, LayerNode
 from gatewise.interop.keras.lstm_layers import configured_lstm
+from gatewise.interop.keras.weights import Bound
 
 LARGE = 2**30  # bytes of a file that may cost as much as any live layer
 
@@ -30,24 +32,6 @@ def import_keras() -> Any:
 def numbers(tensor: Any) -> Array:
     """Return a tensor of any backend as float32 or float64."""
     return to_float(np.asarray(import_keras().ops.convert_to_numpy(tensor)))
-
-
-@dataclass(frozen=True, eq=False)
-class LiveTensor:
-    """An array of a live layer, as `files.KerasTensor` is one of a file."""
-
-    name: str
-    variable: Any
-    kind: str = "float32"
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Its shape."""
-        return tuple(self.variable.shape)
-
-    def read(self) -> Array:
-        """Return its numbers as float32 or float64."""
-        return numbers(self.variable)
 
 
 def _is_lstm(layer: Any) -> bool:
@@ -104,7 +88,7 @@ def _model_layer(source: Any, name: str | None) -> Any:
     return layers[0]
 
 
-def _live_tensors(layer: Any) -> tuple[Layer, dict[Layer, tuple[Any, ...]], Version]:
+def _live_tensors(layer: Any) -> tuple[Layer, Bound, Version]:
     """Return a live Keras layer as a configuration, with the weights of its cells and its version."""
     keras = import_keras()
     version = Version.parse(keras.__version__)
@@ -112,7 +96,7 @@ def _live_tensors(layer: Any) -> tuple[Layer, dict[Layer, tuple[Any, ...]], Vers
         described = model(keras.saving.serialize_keras_object(layer), Budget(LARGE))
     except (GatewiseError, TypeError, ValueError, NotImplementedError) as problem:
         raise OptionError(f"the layer {layer.name!r} cannot be described: {reason(problem)}") from None
-    bound: dict[Layer, tuple[Any, ...]] = {}
+    bound: Bound = {}
     sides, described_sides = [layer], [described]
     if described.kind == "Bidirectional":
         sides, described_sides = [layer.forward_layer, layer.backward_layer], [child for _, child in described.children]
@@ -120,10 +104,11 @@ def _live_tensors(layer: Any) -> tuple[Layer, dict[Layer, tuple[Any, ...]], Vers
         cells = side.cell.cells if isinstance(side.cell, keras.layers.StackedRNNCells) else [side.cell]
         for cell, leaf in zip(cells, described_side.cells, strict=True):
             _require_keras_activations(layer.name, cell, leaf)
-            names = ("kernel", "recurrent_kernel", "bias")
-            variables = [getattr(cell, name) for name in names if getattr(cell, name, None) is not None]
+            variables = {name: getattr(cell, name, None) for name in ("kernel", "recurrent_kernel", "bias")}
             bound[leaf] = tuple(
-                LiveTensor(f"{layer.name}/{name}", variable) for name, variable in zip(names, variables, strict=False)
+                KerasTensor(f"{layer.name}/{name}", tuple(variable.shape), "float32", partial(numbers, variable))
+                for name, variable in variables.items()
+                if variable is not None
             )
     return described, bound, version
 

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from gatewise.errors import FileError
 from gatewise.files.budget import Budget
 from gatewise.interop.contents import MASKED, StoredLSTM
 from gatewise.interop.keras.bare_weights import STACKED_DIRECTIONS, CellWeights, Options, assemble_lstm
-from gatewise.interop.keras.config import (
-    MERGES,
-    Layer,
-    Version,
-    clean,
-    compute_type,
-    masked_output,
-)
+from gatewise.interop.keras.config import MERGES, Layer, Version, clean, compute_type, masked_output
 from gatewise.interop.keras.files import KerasTensor
 from gatewise.interop.keras.layer_graph import RECURRENT, LayerNode
 from gatewise.interop.stacks import LayerStack, stacks_of
@@ -42,22 +36,10 @@ def configured_lstm(
             variant = Variant() if cell.kind == "CuDNNLSTM" else options.variant(cell.config, notes)
             columns[-1].append(CellWeights(bound.get(cell, ()), variant, cell.config))
     backward_only = len(directions) == 1 and layer.flag("go_backwards")
-    lstm, convention, group = assemble_lstm(columns, merge, backward_only, options)
     notes += _run_notes(node, version)
-    kinds = {tensor.kind for column in columns for cell in column for tensor in cell.tensors}
-    if narrow := kinds & {"float16", "bfloat16"}:
-        notes.append(f"it is stored in {min(narrow)} and read as float32, which changes no number")
-    return StoredLSTM(
-        node.name,
-        lstm,
-        convention,
-        group,
-        tuple(dict.fromkeys(notes)),
-        batch_first=not layer.forward_layer.flag("time_major"),
-        time_reversed=backward_only,
-        masked=node.masked,
-        masked_output=masked_output(layer, version),
-    )
+    stored = assemble_lstm(node.name, columns, merge, backward_only, options, notes)
+    batch_first = not layer.forward_layer.flag("time_major")
+    return replace(stored, batch_first=batch_first, masked=node.masked, masked_output=masked_output(layer, version))
 
 
 def _bidirectional_layers(layer: Layer) -> tuple[list[Layer], str]:

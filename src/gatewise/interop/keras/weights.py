@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -152,30 +153,23 @@ def bind_tree(root: Layer, tree: WeightGroup) -> Bound:
         """Bind a Keras layer, and the layers in it, to the arrays of a node of the weight tree and its children."""
         if node is None:
             return
-        if layer.kind in ("LSTM", "CuDNNLSTM") or (not layer.children and "cell" in node.children):
-            inner = node.children.get("cell", node)
-            bound[layer] = inner.tensors
-        elif not layer.children:
-            bound[layer] = node.tensors
-        counts: dict[str, int] = {}
-        named = dict[str, dict[str | None, list[WeightGroup]]]()
+        if not layer.children:
+            bound[layer] = node.children.get("cell", node).tensors
+        containers = [node.children[name].children for name in (*CONTAINERS, "cells") if name in node.children]
+        members = containers[0] if containers else {}
+        by_name: dict[str | None, list[WeightGroup]] = {}
+        for member in members.values():
+            by_name.setdefault(member.name, []).append(member)
+        counts = Counter[str]()
         for attribute, child in layer.children:
-            if attribute not in ("layers", "cells"):
-                bind_layer(child, node.children.get(attribute))
-                continue
-            stem = snake(child.kind)
-            number = counts[stem] = counts.get(stem, -1) + 1
-            key = stem if not number else f"{stem}_{number}"
-            containers = CONTAINERS if attribute == "layers" else ("cells",)
-            container = next((name for name in containers if name in node.children), None)
-            if container is not None:
-                members = node.children[container].children
-                if container not in named:
-                    named[container] = {}
-                    for member in members.values():
-                        named[container].setdefault(member.name, []).append(member)
-                same = named[container].get(child.name, [])  # the member of its name, or else at its position
+            if attribute in ("layers", "cells"):
+                stem = snake(child.kind)
+                key = f"{stem}_{counts[stem]}" if counts[stem] else stem
+                counts[stem] += 1
+                same = by_name.get(child.name, [])  # the member of its name, or else at its position
                 bind_layer(child, same[0] if len(same) == 1 else members.get(key, members.get(child.name)))
+            else:
+                bind_layer(child, node.children.get(attribute))
 
     bind_layer(root, tree)
     return bound

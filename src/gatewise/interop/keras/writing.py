@@ -21,7 +21,6 @@ from gatewise.interop.keras.config import PLAIN
 from gatewise.interop.keras.files import CONFIG, METADATA, WEIGHTS
 from gatewise.interop.keras.live import import_keras
 from gatewise.layers import LSTM
-from gatewise.parameters import Variant
 from gatewise.records.gradients import LSTMGradients
 
 VERSION = "3.0.0"  # of the configuration that is written
@@ -126,7 +125,6 @@ def _dtype(lstm: LSTM) -> Config:
 
 def _lstm_config(lstm: LSTM, cell: LSTMCell, name: str, backwards: bool) -> Config:
     """Return the configuration of a Keras LSTM layer with a cell's size and activations."""
-    v: Variant = cell.variant
     return {
         "name": name,
         "trainable": True,
@@ -137,8 +135,8 @@ def _lstm_config(lstm: LSTM, cell: LSTMCell, name: str, backwards: bool) -> Conf
         "stateful": False,
         "unroll": False,
         "units": cell.hidden_size,
-        "activation": NAMES[v.activation("g")],
-        "recurrent_activation": NAMES[v.activation("i")],
+        "activation": NAMES[cell.variant.activation("g")],
+        "recurrent_activation": NAMES[cell.variant.activation("i")],
         "use_bias": True,
         "unit_forget_bias": True,
     }

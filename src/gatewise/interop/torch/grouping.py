@@ -53,14 +53,11 @@ def group_tensors(
     raw_groups: dict[str, dict[Key, str]] = {}
     norms: dict[str, str] = {}
     tensors, weight_normed, problems = undo_parametrisations(tensors)
-    for name in problems:
-        if (match := NAME.fullmatch(name)) is not None:
-            groups.setdefault(match[1] or "", {})[_weight_key(*match.groups()[1:])] = name
-    for name in tensors:
-        raw = name.endswith("_raw")
+    for name in (*problems, *tensors):
         if (match := NAME.fullmatch(name.removesuffix("_raw"))) is not None:
             prefix, kind, layer, reverse = match.groups()
-            (raw_groups if raw else groups).setdefault(prefix or "", {})[_weight_key(kind, layer, reverse)] = name
+            key = kind, CELL if layer is None else int(layer[:6]), reverse is not None
+            (raw_groups if name.endswith("_raw") else groups).setdefault(prefix or "", {})[key] = name
         for owner in _enclosing_prefixes(name.rpartition("norm")[0]):
             norms.setdefault(owner, name)
     for prefix, names in groups.items():
@@ -86,10 +83,6 @@ def group_tensors(
         lstms.append(StoredLSTM(label, lstm, CONVENTION, where, notes, batch_first=is_batch_first))
     refused += _refuse_quantised(tensors, classes, groups)
     return with_distinct_names(lstms), _other_layers(tensors, groups), tuple(refused)
-
-
-def _weight_key(kind: str, layer: str | None, reverse: str | None) -> Key:
-    return kind, CELL if layer is None else int(layer[:6]), reverse is not None
 
 
 def _enclosing_prefixes(name: str) -> list[str]:

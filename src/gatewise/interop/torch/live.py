@@ -38,24 +38,19 @@ def lstm_of(module: torch.nn.Module, name: str | None = None) -> LSTM:
     torch = import_torch()
     if not isinstance(module, torch.nn.Module):
         raise OptionError(f"read takes a live PyTorch module or a path, not {type(module).__name__}")
-    modules = lstms_in(module)
+    modules, kind = lstms_in(module), type(module).__name__
     if not modules:
-        raise OptionError(
-            f"read takes a torch.nn.LSTM or LSTMCell, or a module that holds one, not {_class_name(module)}"
-        )
+        raise OptionError(f"read takes a torch.nn.LSTM or LSTMCell, or a module that holds one, not {kind}")
+    listed = join_names(map(repr, modules))
     if name is None and len(modules) > 1:
-        raise OptionError(
-            f"this {_class_name(module)} holds {len(modules)} LSTMs; name one of them: {join_names(map(repr, modules))}"
-        )
+        raise OptionError(f"this {kind} holds {len(modules)} LSTMs; name one of them: {listed}")
     part = next(iter(modules.values())) if name is None else modules.get(name)
     if part is None:
-        raise OptionError(
-            f"there is no LSTM {name!r} in this {_class_name(module)}; it has {join_names(map(repr, modules))}"
-        )
+        raise OptionError(f"there is no LSTM {name!r} in this {kind}; it has {listed}")
     names = getattr(part, "_flat_weights_names", None) or [key for key, _ in part.named_parameters()]
     weights = {key: getattr(part, key) for key in names}  # parametrised ones too
-    stored = _lstm_of_weights(f"this {_class_name(part)}", weights)
-    warn_not_finite(f"this {_class_name(part)}", stored.non_finite)
+    stored = _lstm_of_weights(f"this {type(part).__name__}", weights)
+    warn_not_finite(f"this {type(part).__name__}", stored.non_finite)
     return stored.lstm
 
 
@@ -66,10 +61,6 @@ def _lstm_of_weights(owner: str, weights: Mapping[str, Any]) -> StoredLSTM:
         reasons = "; ".join(refusal.reason for refusal in refused) or "it has no weights of its own"
         raise OptionError(f"{owner} cannot be read: {reasons}")
     return lstms[0]
-
-
-def _class_name(module: torch.nn.Module) -> str:
-    return type(module).__name__
 
 
 def build_module(lstm: LSTM, arrays: Mapping[str, Array]) -> torch.nn.LSTM:
