@@ -182,10 +182,11 @@ def _cell_parameters(
         except FileError as problem:
             raise FileError(f"{name}: {problem}") from None
 
+    weights = array("weight_ih"), array("weight_hh")
     kinds = ("bias_ih", "bias_hh")  # both, or neither
     biases = [array(kind) for kind in kinds] if any((kind, layer, reverse) in names for kind in kinds) else []
     projection = array("weight_hr") if ("weight_hr", layer, reverse) in names else None
-    return conventions.parameters("pytorch", array("weight_ih"), array("weight_hh"), biases, projection=projection)
+    return conventions.parameters("pytorch", *weights, biases, projection=projection)
 
 
 def _other_layers(tensors: Mapping[str, Tensor | Array], groups: Mapping[str, object]) -> tuple[StoredLayer, ...]:
