@@ -17,7 +17,6 @@ from gatewise.symbolic import binding
 from gatewise.symbolic.binding import StepValues
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.evaluation import evaluate
-from gatewise.symbolic.rewrites import with_weights_as_they_act
 from gatewise.symbolic.symbols import DC_NEXT, DC_PREV, DH_NEXT, DH_PREV, DX, DY
 
 QUANTITIES = tuple(EDITABLE)
@@ -105,7 +104,7 @@ def program_agrees(run, trace, t):
     if trace.valid is not None and not trace.valid[t, 0]:
         return
     M, rng = trace.step(t).moment, np.random.default_rng(4)
-    made = with_weights_as_they_act(program(binding.form_of(run.p, M.dropout, edited=binding.edited(M))))
+    made = program(binding.form_of(run.p, M.dropout, edited=binding.edited(M)), dropped_weights=True)
     known = binding.of_step(M, made)
     dy, dh, dc = (rng.normal(size=n) for n in (run.p.recurrent_size, run.p.recurrent_size, run.p.hidden_size))
     scope = StepValues(made, run.p, known | {DY: dy, DH_NEXT: dh, DC_NEXT: dc})

@@ -20,7 +20,6 @@ from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import Symbol, symbols
 from gatewise.symbolic.nonlinearities import ARGUMENT, definition, slope, textbook
 from gatewise.symbolic.program import Form
-from gatewise.symbolic.rewrites import of_last_states, with_weights_as_they_act
 from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH, DX, H_PREV, C, H, M, d
 
 MASKS = ("input", "recurrent", "zoneout_cell", "zoneout_hidden", "weight")
@@ -110,10 +109,10 @@ def test_a_rewritten_program_computes_the_same(variant, projection, masked, form
     """For a loss of the last states alone, and with the weights as they act, every quantity is what it was."""
     run = run_of(variant, projection, masked, time=3)
     trace = run.trace(engine="reference")
-    whole = program(binding.form_of(run.p, trace.dropout, **FORMS[form]))
+    whole = program(form_of := binding.form_of(run.p, trace.dropout, **FORMS[form]))
     dfinal = gw.State(*(np.random.default_rng(2).normal(size=part.shape) for part in trace.final))
     expected = ProgramRun(whole, run.p, run.x, run.state, dropout=trace.dropout, dfinal=dfinal)
-    rewritten = with_weights_as_they_act(of_last_states(whole))
+    rewritten = program(form_of, last_states=True, dropped_weights=True)
     known = {DH: expected[DH][-1, 0], DC_NEXT: expected[DC_NEXT][-1, 0]}
     scope = StepValues(rewritten, run.p, binding.of_step(trace[2, 0].moment, rewritten) | known)
     for one in rewritten.assignments.values():

@@ -65,8 +65,10 @@ from gatewise.symbolic.symbols import (
 )
 
 
-def backward(form: Form) -> tuple[Assignment, ...]:
+def backward(form: Form, acting: Form) -> tuple[Assignment, ...]:
     """Return the equations of the backward pass of an LSTM step, each after those that it needs.
+
+    `acting` is the form of the weights through which gradients pass.
 
     First what arrives at the hidden state, from this step's output and from the step after; then back through the
     hidden state, the output gate (before the cell state, since it may see the new one), the cell state and the other
@@ -84,7 +86,7 @@ def backward(form: Form) -> tuple[Assignment, ...]:
         *(line for k in gates for line in _gate(form, k)),
         *(line for base in "uw" if form.haste for line in _sums(form, base)),
         *_parameters(form),
-        *_previous(form),
+        *_previous(acting),
     )
 
 

@@ -16,8 +16,7 @@ from gatewise.records.edited_steps import effects_of
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import Symbol
-from gatewise.symbolic.program import MASK, PARAMETER, Form, Program
-from gatewise.symbolic.rewrites import sized
+from gatewise.symbolic.program import MASK, PARAMETER, Form, Program, sized
 from gatewise.symbolic.symbols import (
     ALL_GATES,
     C_PREV,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 
 from gatewise.parameters import array_declarations, named_rows
@@ -17,6 +18,7 @@ from gatewise.symbolic.symbols import (
     D_X,
     DC_NEXT,
     DC_PREV,
+    DH,
     DH_NEXT,
     DH_PREV,
     DY,
@@ -36,19 +38,25 @@ _AXES = {"hidden": UNITS, "columns": COLUMNS, "recurrent": RECURRENT}  # of decl
 
 
 @lru_cache(256)
-def program(form: Form) -> Program:
-    """Return the equations of a cell as a program, written as the form says."""
+def program(form: Form, *, last_states: bool = False, dropped_weights: bool = False) -> Program:
+    """Return the equations of a cell as a program, written as the form says.
+
+    `last_states`: for a loss that depends on the last states alone, all that arrives at h is carried to it.
+    `dropped_weights`: weights are those that DropConnect leaves; their gradients are as they were.
+    """
+    acting = replace(form, dropout=form.dropout - {"weight"}) if dropped_weights else form
+    arriving = DH if last_states else DH_NEXT
     return Program(
         form,
-        tuple(_inputs(form)),
-        forward(form),
-        backward(form),
+        tuple(_inputs(form, arriving)),
+        forward(acting),
+        tuple(line for line in backward(form, acting) if line.left != arriving),
         (Carry(H_PREV, H), Carry(C_PREV, C)),
-        (Carry(DH_NEXT, DH_PREV), Carry(DC_NEXT, DC_PREV)),
+        (Carry(arriving, DH_PREV), Carry(DC_NEXT, DC_PREV)),
     )
 
 
-def _inputs(form: Form) -> Iterator[ProgramInput]:
+def _inputs(form: Form, arriving: Symbol) -> Iterator[ProgramInput]:
     """Yield what a cell's program takes: input, states, parameters, masks, edits and arriving gradients."""
     hidden, variant = form.hidden, form.variant
     yield ProgramInput(X, (FEATURES,), INPUT)
@@ -70,8 +78,9 @@ def _inputs(form: Form) -> Iterator[ProgramInput]:
     for letter, how in sorted(form.edited):
         names = ("low", "high") if how == "clamp" else (how,)
         yield from (ProgramInput(Symbol(name, letter), (hidden if letter == "h" else UNITS,), EDIT) for name in names)
-    yield ProgramInput(DY, (hidden,), GRADIENT)
-    yield ProgramInput(DH_NEXT, (hidden,), GRADIENT)
+    if arriving == DH_NEXT:
+        yield ProgramInput(DY, (hidden,), GRADIENT)
+    yield ProgramInput(arriving, (hidden,), GRADIENT)
     yield ProgramInput(DC_NEXT, (UNITS,), GRADIENT)
 
 

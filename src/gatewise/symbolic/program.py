@@ -6,12 +6,13 @@ and no sentences; its constants are those of the variant's switches. `cell.progr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 
 from gatewise.parameters import Variant
-from gatewise.symbolic.formula import Formula, Symbol, symbols
-from gatewise.symbolic.symbols import C_NEW, C_NORM, C_RAW, COMPUTED, H_NEW, H_RAW, RECURRENT, UNITS, C, H, M
+from gatewise.symbolic.formula import Formula, Slice, Symbol, rebuild, symbols
+from gatewise.symbolic.symbols import C_NEW, C_NORM, C_RAW, COLUMNS, COMPUTED, H_NEW, H_RAW, RECURRENT, UNITS, C, H, M
 
 # Kinds of inputs.
 INPUT, STATE, PARAMETER, MASK, GRADIENT, EDIT = "input", "state", "parameter", "mask", "gradient", "edit"
@@ -235,3 +236,24 @@ class Program:
     def of_kind(self, kind: str) -> tuple[Symbol, ...]:
         """Return the inputs of one kind."""
         return tuple(quantity.symbol for quantity in self.given if quantity.kind == kind)
+
+
+@lru_cache(256)
+def sized(program: Program, recurrent: int, columns: int) -> Program:
+    """Return a program for a cell of these sizes: its slices of vectors begin and end at numbers."""
+    return with_ends(program, {RECURRENT: recurrent, COLUMNS: columns})
+
+
+def with_ends(program: Program, ends: Mapping[int | str, int]) -> Program:
+    """Return a program whose slices of vectors begin and end at other places, by name or number."""
+    change = partial(at_ends, ends=ends)
+    return replace(
+        program, backward=tuple(replace(line, right=rebuild(line.right, change)) for line in program.backward)
+    )
+
+
+def at_ends(node: Formula, ends: Mapping[int | str, int]) -> Formula | None:
+    """Return a slice of a vector that begins and ends at other places, or None for another node: for `rebuild`."""
+    if not isinstance(node, Slice):
+        return None
+    return Slice(node.vector, *(ends.get(end, end) for end in (node.start, node.stop)))

@@ -15,7 +15,7 @@ from gatewise.arrays import Array, numbers
 from gatewise.errors import OptionError, ShapeError
 from gatewise.gates import LETTERS
 from gatewise.records.step import Step
-from gatewise.symbolic import binding, rewrites
+from gatewise.symbolic import binding
 from gatewise.symbolic.binding import StepValues
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.formula import Concatenation, FunctionCall, MatMul, Symbol, Transpose, add, nodes
@@ -82,10 +82,7 @@ class BoundStep:
     @cached_property
     def scope(self) -> StepValues:
         """The values of the symbols of the step's program, in the form that the notation gives it."""
-        of_form = program(self.form)
-        written = rewrites.with_weights_as_they_act(
-            of_form if self.dy is not None else rewrites.of_last_states(of_form)
-        )
+        written = program(self.form, last_states=self.dy is None, dropped_weights=True)
         with np.errstate(all="ignore"):  # infinity and NaN go through as they are
             known = binding.of_step(self.M, written)
         scope = _ArrivingValues(written, self.p, known if self.dy is None else known | {DY: self.dy})

@@ -12,8 +12,7 @@ from gatewise.grading.edits.canonical import canonical
 from gatewise.grading.edits.edit import TIERS, EquationEdit, EquationEdits, Scene
 from gatewise.symbolic.formula import Slice, Symbol, nodes, rebuild
 from gatewise.symbolic.formula import symbols as formula_symbols
-from gatewise.symbolic.program import Assignment, Program
-from gatewise.symbolic.rewrites import at_ends, with_ends
+from gatewise.symbolic.program import Assignment, Program, at_ends, with_ends
 
 KINDS: tuple[EquationEdits, ...] = (  # the likeliest first
     matrices.reorder_combined_input,
