@@ -31,30 +31,14 @@ class RunStep(NamedTuple):
 
 
 class ProgramRun:
-    """A program run over a batch of sequences.
+    """A program run over x (time, batch, input), as it is written, for the tests to compare with.
 
     Every quantity is ``run[symbol]``: (time, batch, own axes), and for what is the same at every step, or added over
     all of them (`Assignment.sums`), its own axes alone. It is computed when it is first asked for. At steps that are
-    not valid states are carried over and everything else is NaN. The program is evaluated as it is
-    written, for the tests to compare with; engines are faster.
+    not `valid` (time, batch) states are carried over and everything else is NaN.
 
-    Parameters
-    ----------
-    program : Program
-    parameters : Parameters
-    x : array (time, batch, input)
-    initial : State
-        Arrays (batch, ·).
-    dropout : DropoutMasks
-        Fitted to the run.
-    valid : boolean array (time, batch), optional
-        Which steps are valid; by default all are.
-    dy : array (time, batch, recurrent), optional
-        The gradients of the loss with respect to the hidden state of every step; zeros by default.
-    dfinal : State, optional
-        And with respect to the states that the run ends in.
-    reverse : bool
-        From the last step to the first.
+    The loss has the gradients `dy` (time, batch, recurrent) with respect to the hidden state of every step, and
+    `dfinal` with respect to the states that the run ends in: zeros by default.
     """
 
     def __init__(
@@ -134,8 +118,7 @@ class ProgramRun:
 
     def end(self, dy: Array, dfinal: State) -> None:
         """Say how the loss depends on a run that has not run backward yet: `dy` and `dfinal` as for the run itself."""
-        if "_backward" in vars(self):
-            raise RuntimeError("this run has run backward already, from another loss")
+        assert "_backward" not in vars(self), "it has run backward already, from another loss"
         self.dy, self.dfinal = dy, dfinal
 
     @property

@@ -10,7 +10,6 @@ import gatewise as gw
 from gatewise import adjoints
 from gatewise.engine import native
 from gatewise.equations import Moment
-from gatewise.examples import latch
 from gatewise.records.edited_steps import EditedMoment
 from gatewise.records.edits import EDITABLE
 from gatewise.symbolic import binding
@@ -205,26 +204,6 @@ def test_an_edited_trace_says_so():
     assert "edited: cell_state of unit 2 clamped to at least -1 (layer 0, forward); forget_gate scaled" in repr(trace)
     assert "forget_gate scaled by 0.5" in trace.to_xarray().attrs["edits"]
     assert "edits" not in run_of("plain").trace().to_xarray().attrs
-
-
-# Planted memories.
-
-
-def test_a_latch_loses_its_bit_where_the_forget_gate_is_clamped_shut():
-    cell, x, *_ = latch()
-    lstm = gw.LSTM.from_cells(cell)
-    before = lstm.trace(x)[0]
-    after = lstm.trace(x, edit=Edit.clamp("forget_gate", high=0.0, steps=3))[0]
-    assert (np.abs(before.cell_state[:, 0]) > 0.5).all()
-    assert np.array_equal(np.abs(after.cell_state[:, 0]) > 0.5, np.arange(len(x)) < 3)
-
-
-def test_a_latch_holds_what_an_open_input_gate_writes():
-    cell, x, *_ = latch()
-    lstm = gw.LSTM.from_cells(cell)
-    trace = lstm.trace(x, edit=[Edit.set("input_gate", 1.0, steps=4), Edit.set("candidate", -3.0, steps=4)])[0]
-    assert (trace.cell_state[4:, 0] < -1).all()
-    assert (trace.cell_state[:4, 0] > 0.5).all()
 
 
 # What is refused.

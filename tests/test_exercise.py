@@ -16,7 +16,6 @@ import gatewise as gw
 from gatewise.grading import handout, problem, roster, sheet
 from gatewise.grading.chain import Chain
 from gatewise.grading.exercise import Plan
-from gatewise.grading.marking import check
 
 EXERCISE = ("exercise", "--students", "roster.csv", "-o")
 ROSTER = "student,course\nAda Lovelace,1\nGrace,2\n\nŁukasz,2\n日本,3\n"
@@ -136,16 +135,6 @@ def test_no_gate_is_saturated_and_every_exchange_of_two_gates_shows(student, pla
     for one, other in combinations([*sigmoids, trace.candidate], 2):
         assert np.abs(one - other).max(-1).min() >= 0.05
     assert len({abs(value) for value in (*made.state.h[0], *made.x[0, 0])}) == 3 + plan.hidden_size
-
-
-@pytest.mark.parametrize("swap", [("f", "i"), ("i", "g")])
-def test_a_swap_of_two_gates_is_wrong_at_four_digits(swap):
-    made = Plan().problem("Ada")
-    chain = Chain(made.sequences())
-    answers = {one.name: np.round(one.key, 4) for one in chain.quantities if not one.backward}
-    one, other = swap
-    answers[one], answers[other] = answers[other], answers[one]
-    assert check(answers, chain).first.name in swap
 
 
 def test_partly_worked_sheets_show_the_first_half_and_ask_for_the_rest(folder):
@@ -278,11 +267,3 @@ def test_a_roster_may_have_semicolons_and_a_head_in_another_language(folder):
 def test_a_new_seed_is_drawn_unless_one_is_given(folder):
     first, second = (key_of(made(out=name) / "keys" / "Grace.json")["given"] for name in ("out", "again"))
     assert first != second
-
-
-def test_a_notebook_in_single_precision_is_right_too(folder):
-    out = made("--backward")
-    key = key_of(out / "keys" / "Grace.json")["answers"]
-    single = {name: np.asarray(value, np.float32).tolist() for name, value in key.items()}
-    (out / "answers" / "Grace.json").write_text(json.dumps(single), encoding="utf-8")
-    assert exit_code(["check", "out"]) == 0

@@ -10,7 +10,6 @@ from pairwise import pairs
 
 import gatewise as gw
 from gatewise import insight
-from gatewise.examples import latch
 
 RUNS = {"projection": cases.PROJECTIONS, "direction": cases.DIRECTIONS, "valid": cases.VALID, "dropout": (False, True)}
 
@@ -136,15 +135,6 @@ def test_a_model_of_one_cell_is_asked_like_its_cell():
 # Planted memories.
 
 
-def test_the_latch_is_led_by_the_bit_it_holds_along_the_cell():
-    cell, x, *_ = latch()
-    trace = gw.LSTM.from_cells(cell).trace(x)[0]
-    found = insight.influence(trace)
-    np.testing.assert_allclose(found.along_cell[0, 0], np.prod(trace.forget_gate[1:]), rtol=1e-12)
-    np.testing.assert_allclose(found.cell_state, found.columns["along_cell"], rtol=1e-12)  # it does not hear itself
-    assert found.along_cell[0, 0] > 0.98
-
-
 def test_the_bucket_is_reached_as_far_back_as_its_timescale_says():
     lstm, x, known = planted.bucket(timescale=20.0, steps=400)
     dates = np.datetime64("2001-01-01") + np.arange(400)
@@ -156,13 +146,6 @@ def test_the_bucket_is_reached_as_far_back_as_its_timescale_says():
     )
     assert found.columns["lag_days"][0] == 399
     np.testing.assert_allclose(found.along_cell[:, 0], known["forget"] ** np.arange(399, -1, -1), rtol=1e-10)
-
-
-def test_the_counter_hears_its_first_step_as_its_last():
-    lstm, x, _ = planted.counter()
-    found = insight.influence(lstm.trace(x)[0])
-    np.testing.assert_allclose(found.along_cell, 1)
-    assert found.cell_state[0] == pytest.approx(1)
 
 
 @pytest.mark.parametrize(

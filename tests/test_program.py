@@ -123,23 +123,6 @@ def test_a_rewritten_program_computes_the_same(variant, projection, masked, form
     assert DH not in rewritten.assignments
 
 
-def test_a_run_goes_backward_from_one_loss_alone():
-    run = cases.run_of("plain")
-    made = ProgramRun(program(Form(run.p.variant)), run.p, run.x, run.state)
-    assert not made[DX].any()
-    with pytest.raises(RuntimeError, match="has run backward already"):
-        made.end(np.ones_like(made.dy), made.final)
-
-
-@pytest.mark.parametrize(("time", "batch"), [(0, 2), (2, 0), (1, 1)])
-def test_a_run_may_be_empty(time, batch):
-    run = cases.run_of("peephole", time=max(time, 1), batch=max(batch, 1))
-    state = gw.State(*(part[:batch] for part in run.state))
-    made = ProgramRun(program(Form(run.p.variant)), run.p, run.x[:time, :batch], state)
-    assert made[H].shape == (time, batch, run.p.hidden_size)
-    assert made[d(Symbol("W", "f"))].shape == run.p.weight[0].shape
-
-
 def test_what_is_known_of_a_step_is_taken_as_it_is():
     run = cases.run_of("plain", batch=1, time=1)
     step = run.trace()[0, 0]

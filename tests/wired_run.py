@@ -33,26 +33,11 @@ States = tuple[tuple[State, ...], ...]
 
 
 class WiredRun:
-    """A wiring run over a batch of sequences.
+    """A wiring run over x (time, batch, input), or over integers (time, batch) where there is an embedding.
 
-    Parameters
-    ----------
-    wiring : Wiring
-    x : array (time, batch, input), or of int (time, batch) where there is an embedding
-    state : tuple of tuple of State, optional
-        Arrays (batch, ·); by default the wiring's own, or zeros.
-    valid : boolean array (time, batch), optional
-        Which steps are valid; by default all but those that hold the wiring's `marked` value.
-    dropout : nested sequence of DropoutMasks, optional
-        Fitted to the run.
-    dy : array, optional
-        The gradients of the loss with respect to the output; zeros by default.
-
-    Attributes
-    ----------
-    cells : list of list of ProgramRun
-        ``[layer][direction]``.
-    output : array
+    By default it starts from the wiring's own `state`, or zeros; all steps are `valid` (time, batch) but those that
+    hold the wiring's `marked` value; and `dy`, the gradients of the loss with respect to the `output`, are zeros.
+    The `cells` are runs, ``[layer][direction]``.
     """
 
     def __init__(

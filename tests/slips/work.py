@@ -17,40 +17,18 @@ Total = Callable[[Sequence[np.ndarray]], np.ndarray]  # what is made of the grad
 
 @dataclass(frozen=True, eq=False)
 class Slip:
-    """One slip.
+    """One slip."""
 
-    Attributes
-    ----------
-    kind : str
-        As a list of slips has it.
-    says : str
-        Where it is made, and what is written there instead.
-    lines : mapping of str to Line
-        Lines in place of the right ones.
-    at : tuple of int or None
-        The steps at which they are; None for all.
-    carry, back : callable or None
-        What a step is given by the one before it, and backward by the one after it.
-    totals : mapping of str to Total
-        What is made of a gradient instead of the sum over all steps.
-    spoil : mapping of str to Spoil
-        What becomes of single quantities as they are written, by their full names.
-    copied : bool
-        Whether those are slips in copying, so that the right value is carried on.
-    backward : bool
-        Whether it is made in the backward pass.
-    """
-
-    kind: str
-    says: str
-    lines: Mapping[str, Line] = field(default_factory=dict)
-    at: tuple[int, ...] | None = None
-    carry: Carry | None = None
-    back: Back | None = None
-    totals: Mapping[str, Total] = field(default_factory=dict)
-    spoil: Mapping[str, Spoil] = field(default_factory=dict)
-    copied: bool = False
-    backward: bool = False
+    kind: str  # as a list of slips has it
+    says: str  # where it is made, and what is written there instead
+    lines: Mapping[str, Line] = field(default_factory=dict)  # in place of the right ones
+    at: tuple[int, ...] | None = None  # the steps at which they are; None for all
+    carry: Carry | None = None  # what a step is given by the one before it
+    back: Back | None = None  # and backward by the one after it
+    totals: Mapping[str, Total] = field(default_factory=dict)  # of a gradient, instead of the sum over all steps
+    spoil: Mapping[str, Spoil] = field(default_factory=dict)  # of single quantities as they are written, by full names
+    copied: bool = False  # whether those are slips in copying, so that the right value is carried on
+    backward: bool = False  # whether it is made in the backward pass
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.says}" + ("" if self.at is None else f", at step {', '.join(map(str, self.at))}")
