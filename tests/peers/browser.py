@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -104,12 +106,40 @@ class Page:
 
     def check_axe(self, least: int = 10) -> None:
         """Assert that axe-core finds nothing on the page, and that more than so many of its rules apply."""
-        self.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
-        violations, passes = self.evaluate(
-            "axe.run().then(r => [r.violations.map(rule => [rule.id, rule.nodes[0].html]), r.passes.length])"
-        )
+        if not self.evaluate("typeof axe === 'object'"):
+            self.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
+        why = "[rule.id, rule.nodes[0].html.slice(0, 300), rule.nodes[0].failureSummary]"
+        violations, passes = self.evaluate(f"axe.run().then(r => [r.violations.map(rule => {why}), r.passes.length])")
         assert violations == [], self.evaluate("location.href")
         assert passes > least
+
+    def check_alone(self, url: str, width: int) -> None:
+        """Open an address in a narrow window, and assert that the page fits, and asks for and reports nothing."""
+        self.look(width=width)
+        self.open(url)
+        assert self.evaluate("document.documentElement.scrollWidth") <= width, url
+        assert [one for one in self.asked() if not one.startswith("data:image/png")] == [url]
+        assert not self.reported("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
+
+    def check_pictures(self, url: str, *widths: tuple[int, float], of: str = "svg text") -> None:
+        """Assert that in windows of these widths the text of pictures is so many pixels high, and none of it is cut."""
+        cut = "text.left < all.left - 1 || text.right > all.right + 1 || text.bottom > all.bottom + 1"
+        for width, least in widths:
+            self.look(width=width)
+            self.open(url)
+            seen = self.evaluate(f"""[...document.querySelectorAll('{of}')].map(one => {{
+              const [text, all] = [one.getBoundingClientRect(), one.ownerSVGElement.getBoundingClientRect()];
+              const {{a, b}} = one.getScreenCTM();
+              return [parseFloat(getComputedStyle(one).fontSize) * Math.hypot(a, b), {cut}, one.textContent];
+            }})""")
+            assert min(size for size, *_ in seen) > least
+            assert [text for _, cut, text in seen if cut] == []
+
+    def sheets(self, **options: Any) -> list[tuple[float, ...]]:
+        """Return the sizes, in points, of the sheets of paper that the page is printed on."""
+        printed = base64.b64decode(self.call("Page.printToPDF", preferCSSPageSize=True, **options)["data"])
+        boxes = re.findall(rb"/MediaBox\s*\[([^\]]*)\]", printed)
+        return [tuple(map(float, box.split()[2:])) for box in boxes]
 
     def wait_until(self, script: str) -> None:
         """Wait until an expression of JavaScript holds."""
@@ -129,12 +159,6 @@ class Page:
         wanted = {"prefers-color-scheme": scheme} | ({"prefers-reduced-motion": "reduce"} if still else {})
         features = [{"name": name, "value": value} for name, value in wanted.items()]
         self.call("Emulation.setEmulatedMedia", media=media, features=features)
-
-    def press(self, key: str, code: int, text: str = "") -> None:
-        """Press a key and let it go."""
-        about = {"key": key, "code": key, "windowsVirtualKeyCode": code}
-        self.call("Input.dispatchKeyEvent", type="keyDown", **about, **({"text": text} if text else {}))
-        self.call("Input.dispatchKeyEvent", type="keyUp", **about)
 
     def keys(self, *names: str, shift: bool = False) -> None:
         """Press keys one after another, by their names or what they write."""
@@ -224,8 +248,11 @@ class Page:
     def quiet(self) -> None:
         """Assert that the page reported no error, broke no policy, and asked for nothing but itself and its files."""
         assert not self.reported("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
-        asked = [event["params"]["request"]["url"] for event in self.reported("Network.requestWillBeSent")]
-        assert [url for url in asked if not url.startswith(("file:", "blob:", "about:"))] == []
+        assert [url for url in self.asked() if not url.startswith(("file:", "blob:", "about:"))] == []
+
+    def asked(self) -> list[str]:
+        """Return the addresses that the page asked for."""
+        return [event["params"]["request"]["url"] for event in self.reported("Network.requestWillBeSent")]
 
     def reported(self, *methods: str) -> list[dict[str, Any]]:
         """Return the events of some kinds."""

@@ -32,6 +32,13 @@ def one_browser() -> Iterator[browser.Page]:
         yield page
 
 
+@pytest.fixture
+def tab(one_browser: browser.Page) -> browser.Page:
+    """That browser, for other pages."""
+    one_browser.look()
+    return one_browser
+
+
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
     """Return a function that writes a page that is played with, each once, and returns its address."""

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pairwise import pairs
-from peers import browser
 
 from gatewise.grading import classroom, grades, handout
 from gatewise.grading.exercise import Plan
 from gatewise.grading.roster import Student, file_name
 
-pytestmark = [
-    pytest.mark.peers,
-    pytest.mark.skipif(browser.found() is None, reason=f"none of {', '.join(browser.NAMES)} is here"),
-]
+pytestmark = pytest.mark.peers
 
 NAMES = ("Ada", "Grace Brewster Murray Hopper", "عمر", "<script>", "x" * 90, "Alan", "Emmy", "Sofia")
 INCHES = {"A4": (8.27, 11.69), "Letter": (8.5, 11.0)}
@@ -32,12 +26,6 @@ SHEETS = {
     "three steps": (Plan(steps=3, worked="partly"), 2),
     "a projected batch": (Plan(batch=2, hidden_size=3, projection_size=2, backward=True), None),
 }
-
-
-@pytest.fixture(scope="module")
-def tab():
-    with browser.page() as page:
-        yield page
 
 
 @pytest.fixture(scope="module")
@@ -74,23 +62,11 @@ def test_axe_finds_nothing(tab, pages, name, scheme, width):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_page_asks_for_nothing_and_fits_a_telephone(tab, pages, name):
-    tab.look(width=360, height=800)
-    tab.open(pages[name])
-    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
-    assert [event["params"]["request"]["url"] for event in tab.reported("Network.requestWillBeSent")] == [pages[name]]
-    assert not tab.reported("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
+    tab.check_alone(pages[name], 360)
 
 
 def test_the_text_of_pictures_can_be_read_on_a_telephone_and_is_not_cut(tab, pages):
-    tab.look(width=360, height=800)
-    tab.open(pages["class"])
-    sizes = "[...document.querySelectorAll('svg text')].map(t => 12 * t.getScreenCTM().a)"
-    assert min(tab.evaluate(sizes)) > 9
-    cut = """[...document.querySelectorAll('svg text')].filter(t => {
-      const [text, all] = [t.getBoundingClientRect(), t.ownerSVGElement.getBoundingClientRect()];
-      return text.left < all.left - 1 || text.right > all.right + 1 || text.bottom > all.bottom + 1;
-    }).map(t => t.textContent)"""
-    assert tab.evaluate(cut) == []
+    tab.check_pictures(pages["class"], (360, 9))
 
 
 @pytest.mark.parametrize("paper", INCHES)
@@ -98,15 +74,8 @@ def test_the_text_of_pictures_can_be_read_on_a_telephone_and_is_not_cut(tab, pag
 def test_a_sheet_fits_its_paper(tab, pages, name, paper):
     tab.open(pages[name])
     wide, high = INCHES[paper]
-    printed = base64.b64decode(
-        tab.call("Page.printToPDF", paperWidth=wide, paperHeight=high, preferCSSPageSize=True)["data"]
-    )
-    boxes = re.findall(rb"/MediaBox\s*\[([^\]]*)\]", printed)
-    assert len(boxes) == (SHEETS[name][1] or len(boxes))
-    assert {round(float(box.split()[2]) / 72, 1) for box in boxes} == {round(wide, 1)}
-    tab.call("Emulation.setEmulatedMedia", media="print")
-    tab.look(width=int((wide - 30 / 25.4) * 96))
-    try:
-        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    finally:
-        tab.call("Emulation.setEmulatedMedia", media="")
+    sheets = tab.sheets(paperWidth=wide, paperHeight=high)
+    assert len(sheets) == (SHEETS[name][1] or len(sheets))
+    assert {round(width / 72, 1) for width, _ in sheets} == {round(wide, 1)}
+    tab.look(width=int((wide - 30 / 25.4) * 96), media="print")
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")

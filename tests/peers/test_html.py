@@ -63,11 +63,6 @@ WALKS = {
 }
 
 
-@pytest.fixture
-def tab(one_browser):
-    return one_browser
-
-
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     """Return a function that writes a page, each once, and returns its address."""
@@ -109,15 +104,11 @@ FAINT = """(() => {
 
 @pytest.mark.parametrize("name", WALKS)
 def test_a_page_asks_for_nothing_reports_nothing_and_fits_a_telephone(tab, pages, name):
-    tab.look(width=360, height=800)
-    tab.open(pages(name))
-    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+    tab.check_alone(pages(name), 360)
     tab.evaluate(EXPAND_ALL)
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
     assert tab.evaluate("[...document.querySelectorAll('.formulas')].every(e => e.scrollWidth <= e.clientWidth)")
-    asked = [event["params"]["request"]["url"] for event in tab.reported("Network.requestWillBeSent")]
-    assert asked == [pages(name)]
-    assert not tab.reported("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
+    assert tab.asked() == [pages(name)]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -139,29 +130,25 @@ def test_light_and_dark_are_different_and_paper_is_white(tab, pages):
         tab.look(scheme=scheme)
         found[scheme] = tab.evaluate(ground)
     assert found["light"] != found["dark"]
-    tab.call("Emulation.setEmulatedMedia", media="print", features=[{"name": "prefers-color-scheme", "value": "dark"}])
-    try:
-        assert tab.evaluate(ground) == "rgb(255, 255, 255)"
-    finally:
-        tab.call("Emulation.setEmulatedMedia", media="")
+    tab.look(scheme="dark", media="print")
+    assert tab.evaluate(ground) == "rgb(255, 255, 255)"
 
 
 def test_every_line_expands_by_keyboard_and_shows_what_it_is_made_of(tab, pages):
-    tab.look()
     tab.open(pages("forward"))
     lines = tab.evaluate("document.querySelectorAll('details.line').length")
     assert lines == 20
     focused = "document.activeElement"
-    tab.press("Tab", 9)
+    tab.keys("Tab")
     assert tab.evaluate(f"{focused}.className") == "skip"
     expanded = 0
     for _ in range(100):
-        tab.press("Tab", 9)
+        tab.keys("Tab")
         if tab.evaluate(f"{focused} === document.body"):
             break
         if tab.evaluate(f"{focused}.matches('details.line > summary')"):
             assert tab.evaluate(f"getComputedStyle({focused}).outlineStyle") != "none"
-            tab.press("Enter", 13, "\r")
+            tab.keys("Enter")
             expanded += tab.evaluate(f"{focused}.parentElement.open && {focused}.nextElementSibling.offsetHeight > 0")
     assert expanded == lines
 
@@ -175,7 +162,6 @@ def test_wide_tables_scroll_in_boxes_that_the_keyboard_reaches(tab, pages):
 
 
 def test_formulas_are_laid_out_as_mathematics(tab, pages):
-    tab.look()
     tab.open(pages("forward"))
     over, under = tab.evaluate(
         "[...document.querySelector('mfrac').children].map(one => one.getBoundingClientRect().top)"
@@ -243,7 +229,6 @@ def test_scripts_lie_below_and_above_the_baseline_whatever_fonts_there_are(types
 
 
 def test_moved_scripts_are_still_mathematics_to_a_reader_of_the_screen(tab, pages):
-    tab.look()
     tab.open(pages("backward"))
     nodes = tab.call("Accessibility.getFullAXTree")["nodes"]
     roles = {node["role"]["value"] for node in nodes if not node["ignored"]}
@@ -251,7 +236,6 @@ def test_moved_scripts_are_still_mathematics_to_a_reader_of_the_screen(tab, page
 
 
 def test_the_diagram_is_an_image_with_a_name_and_a_description(tab, pages):
-    tab.look()
     tab.open(pages("forward"))
     nodes = tab.call("Accessibility.getFullAXTree")["nodes"]
     (image,) = [node for node in nodes if not node["ignored"] and node["role"]["value"] == "image"]
@@ -262,19 +246,7 @@ def test_the_diagram_is_an_image_with_a_name_and_a_description(tab, pages):
 @pytest.mark.parametrize("name", ["forward", "latch", "large", "every switch"])
 def test_the_text_of_the_diagram_can_be_read_on_a_telephone(tab, pages, name):
     """No text is cut off or too small; on a wide page it is as large as the text around it."""
-    sizes = """[...document.querySelectorAll('.cell text')].map(one => one.getBBox().height
-      * one.getScreenCTM().a)"""
-    tab.look(width=360)
-    tab.open(pages(name))
-    assert min(tab.evaluate(sizes)) > 8
-    inside = """[...document.querySelectorAll('.cell text')].every(one => {
-      const [text, all] = [one.getBoundingClientRect(), one.ownerSVGElement.getBoundingClientRect()];
-      return text.left >= all.left - 1 && text.right <= all.right + 1 && text.bottom <= all.bottom + 1;
-    })"""
-    assert tab.evaluate(inside)
-    tab.look(width=1400)
-    assert tab.evaluate(inside)
-    assert min(tab.evaluate(sizes)) > 12
+    tab.check_pictures(pages(name), (360, 7), (1400, 10.4), of=".cell text")
 
 
 def test_bars_of_products_stand_on_the_side_of_their_sign(tab, pages):

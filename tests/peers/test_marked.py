@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 from markings import MARKINGS, hostile, long
-from peers import browser
+from pairwise import pairs
 
 from gatewise.grading import report
 
 jsonschema = pytest.importorskip("jsonschema")
 pytestmark = pytest.mark.peers
-in_browser = pytest.mark.skipif(browser.found() is None, reason=f"none of {', '.join(browser.NAMES)} is here")
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "marking.schema.json").read_text(encoding="utf-8"))
 EVERY = {**MARKINGS, "hostile": hostile(), "long": long(40)}
@@ -47,22 +46,10 @@ def test_the_schema_refuses_what_is_not_a_marking(place):
         jsonschema.validate(document, SCHEMA)
 
 
-@pytest.fixture(scope="module")
-def tab():
-    with browser.page() as page:
-        yield page
-
-
-@in_browser
-@pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_and_the_page_fits(tab, tmp_path, scheme, width):
-    for name, one in EVERY.items():
-        path = tmp_path / f"{name}.html"
-        path.write_text(report.html(one), encoding="utf-8")
-        tab.look(width=width, scheme=scheme)
-        tab.open(path.as_uri())
-        tab.check_axe(5)
-        assert tab.evaluate("document.documentElement.scrollWidth") <= width, name
-        asked = [event["params"]["request"]["url"] for event in tab.reported("Network.requestWillBeSent")]
-        assert asked == [path.as_uri()], name
+@pairs(name=EVERY, scheme=("light", "dark"), width=(360, 1280))
+def test_axe_finds_nothing_and_the_page_fits(tab, tmp_path, name, scheme, width):
+    path = tmp_path / f"{name}.html"
+    path.write_text(report.html(EVERY[name]), encoding="utf-8")
+    tab.check_alone(path.as_uri(), width)
+    tab.look(width=width, scheme=scheme)
+    tab.check_axe(5)

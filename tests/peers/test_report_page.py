@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import re
-
 import numpy as np
 import pytest
-from peers import browser
+from pairwise import pairs
+from peers.page_files import addresses
 
 import gatewise as gw
 from tests.test_report import rain
 
-pytestmark = [
-    pytest.mark.peers,
-    pytest.mark.skipif(browser.found() is None, reason=f"none of {', '.join(browser.NAMES)} is here"),
-]
+pytestmark = pytest.mark.peers
 
 DAYS = np.datetime64("1999-12-01") + np.arange(400)
 
@@ -55,29 +50,12 @@ REPORTS = {"one cell": one_cell, "eight cells": eight_cells, "refused": refused,
 
 
 @pytest.fixture(scope="module")
-def tab():
-    with browser.page() as page:
-        yield page
-
-
-@pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     """Return a function that writes a page, each once, and returns its address."""
-    folder, written = tmp_path_factory.mktemp("pages"), {}
-
-    def address(name):
-        if name not in written:
-            path = folder / f"{len(written)}.html"
-            REPORTS[name]().save(path)
-            written[name] = path.as_uri()
-        return written[name]
-
-    return address
+    return addresses(tmp_path_factory.mktemp("pages"), lambda name, path: REPORTS[name]().save(path))
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", REPORTS)
+@pairs(name=REPORTS, scheme=("light", "dark"), width=(390, 1280))
 def test_axe_finds_nothing(tab, pages, name, scheme, width):
     tab.look(width=width, scheme=scheme)
     tab.open(pages(name))
@@ -86,29 +64,12 @@ def test_axe_finds_nothing(tab, pages, name, scheme, width):
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_a_page_asks_for_nothing_reports_nothing_and_fits_a_telephone(tab, pages, name):
-    tab.look(width=390, height=800)
-    tab.open(pages(name))
-    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
-    asked = [event["params"]["request"]["url"] for event in tab.reported("Network.requestWillBeSent")]
-    assert [url for url in asked if not url.startswith("data:image/png")] == [pages(name)]
-    assert not tab.reported("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
+    tab.check_alone(pages(name), 390)
 
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_the_text_of_pictures_can_be_read_on_a_telephone_and_is_not_cut(tab, pages, name):
-    sizes = """[...document.querySelectorAll('svg text')].map(t => {
-      const {a, b} = t.getScreenCTM();
-      return parseFloat(getComputedStyle(t).fontSize) * Math.hypot(a, b);
-    })"""
-    for width, least in ((390, 5.0), (1280, 8.0)):
-        tab.look(width=width)
-        tab.open(pages(name))
-        assert min(tab.evaluate(sizes)) > least
-    cut = """[...document.querySelectorAll('svg text')].filter(t => {
-      const [text, all] = [t.getBoundingClientRect(), t.ownerSVGElement.getBoundingClientRect()];
-      return text.left < all.left - 2 || text.right > all.right + 2 || text.bottom > all.bottom + 2;
-    }).map(t => t.textContent)"""
-    assert tab.evaluate(cut) == []
+    tab.check_pictures(pages(name), (390, 5), (1280, 8))
 
 
 def test_pictures_follow_the_reader_s_ground(tab, pages):
@@ -126,28 +87,19 @@ def test_pictures_follow_the_reader_s_ground(tab, pages):
 def test_no_picture_is_cut_by_the_end_of_a_sheet(tab, pages, name):
     tab.look(width=794, height=1123)
     tab.open(pages(name))
-    printed = base64.b64decode(tab.call("Page.printToPDF", preferCSSPageSize=True, printBackground=True)["data"])
-    boxes = re.findall(rb"/MediaBox\s*\[([^\]]*)\]", printed)
-    assert boxes
-    assert {tuple(round(float(one)) for one in box.split()[2:]) for box in boxes} == {(595, 842)}
-    tab.call("Emulation.setEmulatedMedia", media="print")
-    try:
-        height = tab.evaluate("Math.max(...[...document.querySelectorAll('figure')].map(f => f.offsetHeight))")
-        assert height < 1123 / 2  # so that it never need be cut; that it must not is in the style sheet
-        kept = "[...document.querySelectorAll('figure')].every(f => getComputedStyle(f).breakInside === 'avoid')"
-        assert tab.evaluate(kept)
-    finally:
-        tab.call("Emulation.setEmulatedMedia", media="")
+    assert {tuple(map(round, sheet)) for sheet in tab.sheets(printBackground=True)} == {(595, 842)}
+    tab.look(width=794, height=1123, media="print")
+    height = tab.evaluate("Math.max(...[...document.querySelectorAll('figure')].map(f => f.offsetHeight))")
+    assert height < 1123 / 2  # so that it never need be cut; that it must not is in the style sheet
+    kept = "[...document.querySelectorAll('figure')].every(f => getComputedStyle(f).breakInside === 'avoid')"
+    assert tab.evaluate(kept)
 
 
 def test_the_questions_are_links_that_a_keyboard_follows(tab, pages):
-    tab.look()
     tab.open(pages("one cell"))
-    tab.press("Tab", 9)
+    tab.keys("Tab")
     assert tab.evaluate("document.activeElement.className") == "skip"
-    tab.press("Tab", 9)
-    tab.press("Tab", 9)
-    tab.press("Enter", 13, "\r")
+    tab.keys("Tab", "Tab", "Enter")
     assert tab.evaluate("document.querySelector(':target').id") == "q1"
 
 
