@@ -93,6 +93,7 @@ PROJECTIONS: dict[str, tuple[int | None, float | None]] = {
 }
 VALID = ("all valid", "lengths", "mask")
 DIRECTIONS = ("forward", "backward")
+RUNS = {"projection": PROJECTIONS, "direction": DIRECTIONS, "valid": VALID, "dropout": (False, True)}
 
 
 @dataclass(frozen=True)
@@ -208,13 +209,7 @@ class Calls:
 
 def differences(loss, array: np.ndarray, by: float = 2e-6) -> np.ndarray:
     """Return the central differences of loss(array) by every entry of the array."""
-    found = np.empty(array.shape)
-    for index in np.ndindex(array.shape):
-        up, down = array.copy(), array.copy()
-        up[index] += by
-        down[index] -= by
-        found[index] = (loss(up) - loss(down)) / (2 * by)
-    return found
+    return differences_by_row(lambda rows: np.array([loss(rows[0])]), array[None], by=by)[0]
 
 
 def differences_by_row(losses, array: np.ndarray, axis: int = 0, by: float = 2e-6) -> np.ndarray:

@@ -59,16 +59,7 @@ def assert_gradients_of(run):
     return found
 
 
-RUNS = {
-    "variant": cases.VARIANTS,
-    "projection": cases.PROJECTIONS,
-    "direction": cases.DIRECTIONS,
-    "valid": cases.VALID,
-    "dropout": (False, True),
-}
-
-
-@pairs(**RUNS, thin=projected)
+@pairs(variant=cases.VARIANTS, **cases.RUNS, thin=projected)
 def test_the_adjoints_equal_central_differences(variant, projection, direction, valid, dropout):
     run = smooth_run(variant, projection=projection, direction=direction, valid=valid, dropout=dropout, hidden=3)
     found = assert_gradients_of(run)

@@ -12,7 +12,6 @@ from gatewise import insight
 from gatewise.arrays import chunks
 from gatewise.examples import latch
 
-RUNS = {"projection": cases.PROJECTIONS, "direction": cases.DIRECTIONS, "valid": cases.VALID, "dropout": (False, True)}
 CLIPPED = [name for name, switches in cases.VARIANTS.items() if "cell_clip" in switches]
 RATES = [  # whose input, forget and output gate lie between 0 and 1
     name
@@ -38,7 +37,7 @@ def planted(forget, steps=40):
 # Timescales.
 
 
-@pairs(variant=RATES, **RUNS, thin=True)
+@pairs(variant=RATES, **cases.RUNS, thin=True)
 def test_the_product_of_what_is_kept_decays_with_the_timescale(variant, projection, direction, valid, dropout):
     run = cases.run_of(variant, projection=projection, direction=direction, valid=valid, dropout=dropout, time=6)
     trace = run.trace()
@@ -113,7 +112,7 @@ def test_a_unit_that_forgets_all_remembers_nothing_and_one_that_forgets_none_eve
 # Contributions.
 
 
-@pairs(variant=[name for name in cases.VARIANTS if name not in CLIPPED], **RUNS, thin=True)
+@pairs(variant=[name for name in cases.VARIANTS if name not in CLIPPED], **cases.RUNS, thin=True)
 def test_what_every_step_wrote_adds_up_to_the_cell_state(variant, projection, direction, valid, dropout):
     run = cases.run_of(variant, projection=projection, direction=direction, valid=valid, dropout=dropout, time=6)
     trace = run.trace()
@@ -160,7 +159,7 @@ def test_a_clipped_cell_state_is_no_sum_and_is_refused(ask, variant):
 # Saturation.
 
 
-@pairs(variant=RATES, **RUNS, thin=True)
+@pairs(variant=RATES, **cases.RUNS, thin=True)
 def test_every_gate_is_closed_open_or_between(variant, projection, direction, valid, dropout):
     run = cases.run_of(variant, projection=projection, direction=direction, valid=valid, dropout=dropout, time=6)
     trace = run.trace()

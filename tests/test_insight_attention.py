@@ -12,14 +12,13 @@ from gatewise import insight
 from gatewise.examples import latch
 
 SUMS = [name for name, switches in cases.VARIANTS.items() if "cell_clip" not in switches]
-RUNS = {"projection": cases.PROJECTIONS, "direction": cases.DIRECTIONS, "valid": cases.VALID, "dropout": (False, True)}
 
 
 def random_trace(direction="forward", time=7, **options):
     return cases.run_of("plain", direction=direction, time=time, **options).trace()
 
 
-@pairs(variant=SUMS, **RUNS, thin=True)
+@pairs(variant=SUMS, **cases.RUNS, thin=True)
 def test_a_row_adds_up_to_the_cell_state(variant, projection, direction, valid, dropout):
     run = cases.run_of(variant, projection=projection, direction=direction, valid=valid, dropout=dropout, time=5)
     trace = run.trace()

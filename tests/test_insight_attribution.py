@@ -13,7 +13,6 @@ import gatewise as gw
 from gatewise import insight
 from gatewise.insight.attribution import METHODS
 
-RUNS = {"projection": cases.PROJECTIONS, "direction": cases.DIRECTIONS, "valid": cases.VALID, "dropout": (False, True)}
 RULED = [
     name for name in cases.VARIANTS if "norm" not in name
 ]  # the variants that LRP and decomposition have rules for
@@ -40,7 +39,7 @@ def stacked(merge=("concat", "sum"), reads="every", masked_output="zeros", activ
 # Laws.
 
 
-@pairs(variant=RULED, **RUNS, thin=True)
+@pairs(variant=RULED, **cases.RUNS, thin=True)
 def test_relevance_and_decomposition_add_up_to_the_output(variant, projection, direction, valid, dropout):
     run = cases.run_of(variant, projection=projection, direction=direction, valid=valid, dropout=dropout, time=4)
     trace = run.trace()
@@ -51,7 +50,7 @@ def test_relevance_and_decomposition_add_up_to_the_output(variant, projection, d
     assert insight.decomposition(trace, 1, 3, 1).residual < 1e-10
 
 
-@pairs(variant=cases.VARIANTS, **RUNS, thin=True)
+@pairs(variant=cases.VARIANTS, **cases.RUNS, thin=True)
 def test_word_scores_add_up_to_the_output(variant, projection, direction, valid, dropout):
     run = cases.run_of(variant, projection=projection, direction=direction, valid=valid, dropout=dropout, time=4)
     variant = run.p.variant

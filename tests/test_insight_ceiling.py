@@ -15,7 +15,6 @@ from gatewise import insight
 
 UNBOUNDED = ("softsign, relu", "leaky relu, affine")  # the cell state, the output gate
 BOUNDED = [name for name in cases.VARIANTS if name not in UNBOUNDED]
-RUNS = {"projection": cases.PROJECTIONS, "direction": cases.DIRECTIONS, "valid": cases.VALID, "dropout": (False, True)}
 HEADS = (None, "sigmoid", "relu", "scaled_tanh:2,-0.5", "affine:-3,1", "softmax")
 
 
@@ -24,7 +23,7 @@ def head_of(size, activation=None, outputs=2, seed=1):
     return gw.Linear(rng.normal(size=(outputs, size)), rng.normal(size=outputs), activation)
 
 
-@pairs(variant=BOUNDED, **RUNS, thin=True)
+@pairs(variant=BOUNDED, **cases.RUNS, thin=True)
 def test_an_output_and_what_it_lost_add_up_to_the_ceiling(variant, projection, direction, valid, dropout):
     run = cases.run_of(variant, projection=projection, direction=direction, valid=valid, dropout=dropout, time=5)
     head = head_of(run.p.recurrent_size)

@@ -11,8 +11,6 @@ from pairwise import pairs
 import gatewise as gw
 from gatewise import insight
 
-RUNS = {"projection": cases.PROJECTIONS, "direction": cases.DIRECTIONS, "valid": cases.VALID, "dropout": (False, True)}
-
 
 def frobenius(jacobian):
     return np.sqrt((np.asarray(jacobian) ** 2).sum())
@@ -36,7 +34,7 @@ def of_one_step(trace, s, sequence):
     return np.array(states), np.array(inputs)
 
 
-@pairs(variant=cases.VARIANTS, **RUNS, thin=True)
+@pairs(variant=cases.VARIANTS, **cases.RUNS, thin=True)
 def test_the_jacobian_of_many_steps_is_the_product_of_those_of_each(variant, projection, direction, valid, dropout):
     run = cases.run_of(
         variant, projection=projection, direction=direction, valid=valid, dropout=dropout, time=4, batch=3, hidden=3

@@ -14,7 +14,6 @@ import gatewise as gw
 from gatewise import insight
 
 BRACKETS = [[(2, 4), (3, 4), (5, 1)], [(6, 3)], []]
-RUNS = {"projection": cases.PROJECTIONS, "direction": cases.DIRECTIONS, "valid": cases.VALID, "dropout": (False, True)}
 
 
 def detected(**options):
@@ -43,7 +42,7 @@ def test_a_unit_that_is_always_on_is_selected_unless_it_must_be_off_at_the_edges
     assert {tuple(one) for one in found.places.tolist()} <= set(places[1:])
 
 
-@pairs(variant=cases.VARIANTS, quantity=["cell_state", "hidden_state"], edges=[False, True], **RUNS, thin=True)
+@pairs(variant=cases.VARIANTS, quantity=["cell_state", "hidden_state"], edges=[False, True], **cases.RUNS, thin=True)
 def test_a_match_is_what_its_definition_says(variant, quantity, edges, projection, direction, valid, dropout):
     run = cases.run_of(variant, projection=projection, direction=direction, valid=valid, dropout=dropout, time=12)
     trace = run.trace()

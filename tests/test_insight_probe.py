@@ -13,9 +13,6 @@ from planted import leaky_bucket
 
 import gatewise as gw
 from gatewise import insight
-from gatewise.insight import ridge
-
-RUNS = {"projection": cases.PROJECTIONS, "direction": cases.DIRECTIONS, "valid": cases.VALID, "dropout": (False, True)}
 
 
 def ridge_by_hand(states, values, groups, penalty):
@@ -91,7 +88,7 @@ def test_what_is_not_found_is_said_so():
     assert "does not find a walk in the cell state of 4 units: in held-out blocks of steps it explains" in str(found)
 
 
-@pairs(variant=cases.VARIANTS, quantity=["cell_state", "hidden_state"], **RUNS, thin=True)
+@pairs(variant=cases.VARIANTS, quantity=["cell_state", "hidden_state"], **cases.RUNS, thin=True)
 def test_a_probe_is_the_ridge_of_the_other_sequences_on_every_variant(
     variant, quantity, projection, direction, valid, dropout
 ):
@@ -135,15 +132,9 @@ def test_blocks_of_neighbouring_steps_are_held_out():
     np.testing.assert_allclose(found.predicted[:, 0], expected, rtol=1e-8)
 
 
-def test_chunks_sequences_and_kept_steps_change_nothing(tmp_path, monkeypatch):
+def test_other_sequences_and_kept_steps_change_nothing():
     lstm, rain, storage = leaky_bucket(120, 3)
-    options = {"lengths": [120, 100, 60]}
-    whole = insight.probe(lstm.trace(rain, **options)[0], storage)
-    monkeypatch.setattr(ridge, "ROWS", 16)
-    there = insight.probe(lstm.trace(rain, out=tmp_path / "trace", **options)[0], storage)
-    np.testing.assert_allclose(there.null, whole.null, rtol=1e-9)
-    np.testing.assert_allclose(there.predicted, whole.predicted, rtol=1e-9)
-    one = insight.probe(lstm.trace(rain, **options)[0], storage, sequence=1)
+    one = insight.probe(lstm.trace(rain, lengths=[120, 100, 60])[0], storage, sequence=1)
     alone = insight.probe(lstm.trace(rain[:100, 1:2])[0], storage[:100, 1])
     np.testing.assert_allclose(one.predicted[:100], alone.predicted, rtol=1e-9)
     assert one.sequences == ("1",)

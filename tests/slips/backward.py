@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise, permutations
 
 import numpy as np
 from slips.by_hand import PEEPS, Cell, Line, Page, back_peeps, eyed, sigmoid, slope, through
-from slips.forward import each, turned, turns
+from slips.forward import OfGate, each, turned, turns
 from slips.work import PARAMETERS, Slip
 
 
@@ -128,18 +128,16 @@ def _slopes(cell: Cell) -> Iterator[Slip]:
     """From the gates to their sums."""
     own, sigmoids = cell.own, cell.own.replace("g", "")
 
-    def da(kind: str, says: str, gates: str, line: object) -> Iterator[Slip]:
-        return each(kind, says, gates, lambda k: f"da_{k}", line, back=True)
+    def da(kind: str, says: str, gates: str, factor: OfGate) -> Iterator[Slip]:
+        """Slips in what the gradient of a gate is multiplied by."""
+        says = f"d{{k}} {says}".rstrip()
+        return each(kind, says, gates, lambda k: f"da_{k}", lambda s, k: s[f"d{k}"] * factor(s, k), back=True)
 
-    yield from da("no derivative of the nonlinearity", "d{k}", own, lambda s, k: s[f"d{k}"])
-    yield from da(
-        "derivative of the nonlinearity twice",
-        "d{k} slope slope",
-        sigmoids if cell.kind == "relu" else own,
-        lambda s, k: s[f"d{k}"] * slope(cell, k, s[k]) ** 2,
-    )
-    yield from da("derivative of tanh for σ's", "d{k} (1 − {k}²)", sigmoids, lambda s, k: s[f"d{k}"] * (1 - s[k] ** 2))
-    yield from da("derivative of σ for tanh's", "dg g (1 − g)", "g", lambda s, k: s["dg"] * s["g"] * (1 - s["g"]))
+    twice = sigmoids if cell.kind == "relu" else own
+    yield from da("no derivative of the nonlinearity", "", own, lambda s, k: 1)
+    yield from da("derivative of the nonlinearity twice", "slope slope", twice, lambda s, k: slope(cell, k, s[k]) ** 2)
+    yield from da("derivative of tanh for σ's", "(1 − {k}²)", sigmoids, lambda s, k: 1 - s[k] ** 2)
+    yield from da("derivative of σ for tanh's", "{k} (1 − {k})", "g", lambda s, k: s[k] * (1 - s[k]))
     for k, j in permutations(own, 2):
         yield _line(
             "another gate", f"da_{k}", f"d{k} slope of {j}", lambda s, k=k, j=j: s[f"d{k}"] * slope(cell, k, s[j])
@@ -149,35 +147,24 @@ def _slopes(cell: Cell) -> Iterator[Slip]:
                 "another gate's gradient", f"da_{k}", f"d{j} …", lambda s, k=k, j=j: s[f"d{j}"] * slope(cell, k, s[k])
             )
     if cell.kind != "hard sigmoid":
-        yield from da("derivative without k", "d{k} (1 − {k})", sigmoids, lambda s, k: s[f"d{k}"] * (1 - s[k]))
-        yield from da("derivative without 1 − k", "d{k} {k}", sigmoids, lambda s, k: s[f"d{k}"] * s[k])
-        yield from da(
-            "derivative with 1 + k", "d{k} {k} (1 + {k})", sigmoids, lambda s, k: s[f"d{k}"] * s[k] * (1 + s[k])
-        )
-        yield from da(
-            "derivative of the sum",
-            "d{k} a_{k} (1 − a_{k})",
-            sigmoids,
-            lambda s, k: s[f"d{k}"] * s[f"a_{k}"] * (1 - s[f"a_{k}"]),
-        )
-        yield from da(
-            "derivative at the gate's value",
-            "d{k} σ({k}) (1 − σ({k}))",
-            sigmoids,
-            lambda s, k: s[f"d{k}"] * sigmoid(s[k]) * (1 - sigmoid(s[k])),
-        )
+        for kind, says, factor in (
+            ("derivative without k", "(1 − {k})", lambda s, k: 1 - s[k]),
+            ("derivative without 1 − k", "{k}", lambda s, k: s[k]),
+            ("derivative with 1 + k", "{k} (1 + {k})", lambda s, k: s[k] * (1 + s[k])),
+            ("derivative of the sum", "a_{k} (1 − a_{k})", lambda s, k: s[f"a_{k}"] * (1 - s[f"a_{k}"])),
+            ("derivative at the gate's value", "σ({k}) (1 − σ({k}))", lambda s, k: sigmoid(s[k]) * (1 - sigmoid(s[k]))),
+        ):
+            yield from da(kind, says, sigmoids, factor)
     else:
-        yield from da("0.2 left out", "d{k}", sigmoids, lambda s, k: s[f"d{k}"] * (slope(cell, k, s[k]) > 0))
+        yield from da("0.2 left out", "", sigmoids, lambda s, k: slope(cell, k, s[k]) > 0)
     if cell.kind != "relu":
-        yield _line("1 − g for 1 − g²", "da_g", "dg (1 − g)", lambda s: s["dg"] * (1 - s["g"]))
-        yield _line("g² for 1 − g²", "da_g", "dg g²", lambda s: s["dg"] * s["g"] ** 2)
-        yield _line("derivative of the sum", "da_g", "dg (1 − a_g²)", lambda s: s["dg"] * (1 - s["a_g"] ** 2))
-        yield _line(
-            "derivative at the gate's value",
-            "da_g",
-            "dg (1 − tanh²(g))",
-            lambda s: s["dg"] * (1 - np.tanh(s["g"]) ** 2),
-        )
+        for kind, says, factor in (
+            ("1 − g for 1 − g²", "(1 − {k})", lambda s, k: 1 - s[k]),
+            ("g² for 1 − g²", "{k}²", lambda s, k: s[k] ** 2),
+            ("derivative of the sum", "(1 − a_{k}²)", lambda s, k: 1 - s[f"a_{k}"] ** 2),
+            ("derivative at the gate's value", "(1 − tanh²({k}))", lambda s, k: 1 - np.tanh(s[k]) ** 2),
+        ):
+            yield from da(kind, says, "g", factor)
     if cell.variant.gate_clip:
         yield from each("no clip", "da_{k}", own, lambda k: f"da_{k},raw", lambda s, k: s[f"da_{k}"], back=True)
     if cell.normed:
@@ -194,8 +181,11 @@ def _slopes(cell: Cell) -> Iterator[Slip]:
 def _parameters(cell: Cell) -> Iterator[Slip]:
     own, R = cell.own, cell.recurrent
 
-    def dW(kind: str, says: str, line: object) -> Iterator[Slip]:
-        return each(kind, says, own, lambda k: f"dW_{k}", line, back=True)
+    def of(name: str, gates: str = own) -> Callable[[str, str, OfGate], Iterator[Slip]]:
+        """Slips in the gradient of each gate's parameter of this name."""
+        return lambda kind, says, line: each(kind, says, gates, lambda k: f"{name}_{k}", line, back=True)
+
+    dW, db = of("dW"), of("db")
 
     yield from dW("outer product the other way round", "z da_{k}ᵀ", lambda s, k: s["z"].T @ s.dq(k))
     yield from dW("x for z", "da_{k} xᵀ", lambda s, k: s.dq(k).T @ s.x)
@@ -213,32 +203,11 @@ def _parameters(cell: Cell) -> Iterator[Slip]:
         for j in own.replace(k, ""):
             yield _line("another gate's gradient", f"dW_{k}", f"da_{j} zᵀ", lambda s, j=j: s.dq(j).T @ s["z"])
             yield _line("another gate's gradient", f"db_{k}", f"da_{j}", lambda s, j=j: s.da(j).sum(0))
-    yield from each(
-        "d of the gate for that of its sum",
-        "d{k}",
-        own,
-        lambda k: f"db_{k}",
-        lambda s, k: s[f"d{k}"].sum(0),
-        back=True,
-    )
-    yield from each(
-        "bias times its gradient",
-        "da_{k} b_{k}",
-        own,
-        lambda k: f"db_{k}",
-        lambda s, k: (s.da(k) * s.b(k)).sum(0),
-        back=True,
-    )
+    yield from db("d of the gate for that of its sum", "d{k}", lambda s, k: s[f"d{k}"].sum(0))
+    yield from db("bias times its gradient", "da_{k} b_{k}", lambda s, k: (s.da(k) * s.b(k)).sum(0))
     if cell.peephole:
-        peeping = "".join(k for k in own if k in PEEPS)
-        yield from each(
-            "h_prev for c_prev",
-            "da_{k} h_prev",
-            peeping,
-            lambda k: f"dp_{k}",
-            lambda s, k: (s.dq(k) * s.h_prev).sum(0),
-            back=True,
-        )
+        dp = of("dp", "".join(k for k in own if k in PEEPS))
+        yield from dp("h_prev for c_prev", "da_{k} h_prev", lambda s, k: (s.dq(k) * s.h_prev).sum(0))
         yield _line("c_prev for c", "dp_o", "da_o c_prev", lambda s: (s.dq("o") * s.c_prev).sum(0))
     if cell.projected:
         yield _line("outer product the other way round", "dR", "m dhᵀ", lambda s: s["m"].T @ s.dh)

@@ -65,10 +65,8 @@ def _sums(cell: Cell) -> Iterator[Slip]:
         )
         yield Slip(kind, "z = [c_prev; x]", {"z": lambda s: np.concatenate([s.c_prev, s.x], 1)})
     if cell.peephole:
-        peeping = [k for k in own if k != "g"]
-        yield from each(
-            "no peephole", "W_{k} z + b_{k}", "".join(peeping), cell.summed, lambda s, k: s["z"] @ s.W(k).T + s.b(k)
-        )
+        peeping = own.replace("g", "")
+        yield from each("no peephole", "W_{k} z + b_{k}", peeping, cell.summed, lambda s, k: s["z"] @ s.W(k).T + s.b(k))
         yield Slip(
             "c_prev for c",
             "a_o with p_o c_prev",
@@ -159,25 +157,21 @@ def _turned(cell: Cell) -> Iterator[Slip]:
 
 def _gates(cell: Cell) -> Iterator[Slip]:
     own, sigmoids = cell.own, cell.own.replace("g", "")
-    name = str
+
+    def gate(kind: str, says: str, gates: str, function: Callable[[np.ndarray], np.ndarray]) -> Iterator[Slip]:
+        """Slips in the function that makes a gate of its sum."""
+        return each(kind, says, gates, str, lambda s, k: function(s[f"a_{k}"]))
+
     if cell.kind != "hard sigmoid":
-        yield from each(
-            "hard sigmoid, Keras 2", "clip(0.2 a_{k} + 0.5)", sigmoids, name, lambda s, k: hard(s[f"a_{k}"])
-        )
+        yield from gate("hard sigmoid, Keras 2", "clip(0.2 a_{k} + 0.5)", sigmoids, hard)
     else:
-        yield from each("σ for a hard sigmoid", "σ(a_{k})", sigmoids, name, lambda s, k: sigmoid(s[f"a_{k}"]))
-    yield from each(
-        "hard sigmoid, Keras 3",
-        "clip(a_{k} / 6 + 0.5)",
-        sigmoids,
-        name,
-        lambda s, k: np.clip(s[f"a_{k}"] / 6 + 0.5, 0, 1),
-    )
-    yield from each("tanh for σ", "tanh(a_{k})", sigmoids, name, lambda s, k: np.tanh(s[f"a_{k}"]))
-    yield Slip("σ for tanh", "g = σ(a_g)", {"g": lambda s: sigmoid(s["a_g"])})
-    yield Slip("2σ(a) − 1 for tanh", "g = 2σ(a_g) − 1", {"g": lambda s: 2 * sigmoid(s["a_g"]) - 1})
-    yield from each("no nonlinearity", "a_{k}", own, name, lambda s, k: s[f"a_{k}"])
-    yield from each("sign of the argument", "act(−a_{k})", own, name, lambda s, k: activate(cell, k, -s[f"a_{k}"]))
+        yield from gate("σ for a hard sigmoid", "σ(a_{k})", sigmoids, sigmoid)
+    yield from gate("hard sigmoid, Keras 3", "clip(a_{k} / 6 + 0.5)", sigmoids, lambda a: np.clip(a / 6 + 0.5, 0, 1))
+    yield from gate("tanh for σ", "tanh(a_{k})", sigmoids, np.tanh)
+    yield from gate("σ for tanh", "σ(a_{k})", "g", sigmoid)
+    yield from gate("2σ(a) − 1 for tanh", "2σ(a_{k}) − 1", "g", lambda a: 2 * sigmoid(a) - 1)
+    yield from gate("no nonlinearity", "a_{k}", own, lambda a: a)
+    yield from each("sign of the argument", "act(−a_{k})", own, str, lambda s, k: activate(cell, k, -s[f"a_{k}"]))
     if cell.variant.gate_clip:
         yield from each("no clip", "a_{k} without clip", own, lambda k: f"a_{k}", lambda s, k: s[f"a_{k},raw"])
     if cell.variant.coupled:
