@@ -296,7 +296,7 @@ def test_weights_that_are_inputs_of_the_graph_are_taken_by_name(tmp_path):
     path = models.save(models.lstm_model(arrays, given=models.WEIGHTS, hidden_size=4), tmp_path / "model.onnx")
     with cases.refusal("W", "the graph's input", "by that name"):
         gw_onnx.read(path)
-    lstm = gw_onnx.read(path, **{one: arrays[one] for one in models.WEIGHTS})
+    lstm = gw.load(path, **{one: arrays[one] for one in models.WEIGHTS})
     want = gw_onnx.read(models.lstm_model(arrays, hidden_size=4))
     np.testing.assert_array_equal(lstm(arrays["X"])[0], want(arrays["X"])[0])
     with cases.refusal("'V'", "W", "R", by=gw.OptionError):

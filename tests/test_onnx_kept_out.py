@@ -99,9 +99,7 @@ def test_spoiled_files_are_read_as_without_it(seed):
     for _ in range(MUTATIONS):
         spoiled = bytearray(in_model(data, chance) if chance.random() < 0.5 else data)
         for _ in range(chance.choice((0, 1, 2, 8))):
-            spoiled[chance.randrange(len(spoiled))] = chance.choice(
-                (0, 1, 10, 74, 127, 128, 255, chance.randrange(256))
-            )
+            spoiled[chance.randrange(len(spoiled))] = chance.choice((*LIKELY, chance.randrange(256)))
         if chance.random() < 0.3:
             start, end = sorted(chance.randrange(len(spoiled)) for _ in range(2))
             spoiled[start:end] = spoiled[end : 2 * end - start] if chance.random() < 0.5 else b""

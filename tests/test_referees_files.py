@@ -99,11 +99,12 @@ def test_a_run_of_neuralhydrology_gives_its_discharge_in_physical_units(name):
     assert network.labels.features[2:] == ("elev_mean", "slope_mean")
 
 
-@pytest.mark.parametrize("file", ["chars2vec_eng50/model.pkl", "icu_thai_graphclust/weights.npy"])
+@pytest.mark.parametrize(
+    "file", ["chars2vec_eng50/model.pkl", "icu_thai_graphclust/weights.npy", "icu_burmese_codepoints/weights.npy"]
+)
 def test_a_file_without_an_lstm_that_can_be_read_is_refused_in_a_sentence(file):
-    with pytest.raises(gw.GatewiseError) as caught:
+    with cases.refusal(file.split("/")[1]):
         gw.load(REFEREES / "cases" / file)
-    assert "\n" not in str(caught.value)
 
 
 # Keras'.
@@ -215,14 +216,10 @@ def test_spoiled_copies_of_other_peoples_models_are_answered_or_refused(name, fi
     assert min(tally.answered, tally.refused) > count // 20
 
 
-def test_the_one_dimensional_network_of_rtneural_gives_its_stored_answer():
-    case, found = with_case("rtneural_lstm_1d", "lstm_1d.json")
-    y, _ = found.network()(case["x"][:, None])
-    assert_agree({"y": y[:, 0]}, {"y": case["y"]}, CLOSE)
-
-
-def test_the_network_of_rtneural_that_begins_with_a_dense_layer_gives_its_stored_answer():
-    case, found = with_case("rtneural_lstm", "lstm.json")
+@pytest.mark.parametrize(("name", "file"), [("rtneural_lstm_1d", "lstm_1d.json"), ("rtneural_lstm", "lstm.json")])
+def test_the_networks_of_rtneural_give_their_stored_answers(name, file):
+    """One has one dimension, the other begins with a dense layer."""
+    case, found = with_case(name, file)
     y, _ = found.network()(case["x"][:, None])
     assert_agree({"y": y[:, 0]}, {"y": case["y"]}, CLOSE)
 
@@ -274,12 +271,6 @@ def test_the_amp_model_gives_its_audio_from_its_learned_state():
         one.lstm[0].parameters.weight.reshape(12, 4),
         np.concatenate([case["weight.weight_hh_l0"], case["weight.weight_ih_l0"]], axis=1),
     )
-
-
-@pytest.mark.parametrize("name", ["icu_thai_graphclust", "icu_burmese_codepoints"])
-def test_the_pickled_arrays_beside_unicodes_models_are_refused(name):
-    with cases.refusal("weights.npy"):
-        gw.inspect(REFEREES / "cases" / name / "weights.npy")
 
 
 @pytest.mark.parametrize("name", ["icu_thai_graphclust", "icu_burmese_codepoints"])

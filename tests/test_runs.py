@@ -70,20 +70,14 @@ def test_without_a_batch_axis_in_the_input_no_quantity_has_one(kind):
     trace, x = MODELS[kind]
     alone, batch = trace(x[:, 1]), trace(x[:, 1:2])
     assert (alone.batched, batch.batched) == (False, True)
+    assert_same(alone.stored, batch)  # what is stored keeps its batch axis
+    assert batch.stored is batch
     for name, array in arrays_of(batch).items():
         axis = 1 if len(array) == len(x) or name.startswith("state") else 0
         np.testing.assert_array_equal(arrays_of(alone)[name], np.take(array, 0, axis), err_msg=name)
     for cell in alone.cells().values():
-        assert cell.arrays["gates"].ndim == 4  # what is stored keeps its batch axis
+        assert cell.arrays["gates"].ndim == 4
         assert cell.input.shape[:2] == (7, 1)
-
-
-@pytest.mark.parametrize("kind", MODELS)
-def test_what_is_stored_has_a_batch_axis(kind):
-    trace, x = MODELS[kind]
-    assert_same(trace(x[:, 1]).stored, trace(x[:, 1:2]))
-    batch = trace(x)
-    assert batch.stored is batch
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -208,17 +202,6 @@ def test_gradients_follow_the_axes_of_the_input():
     np.testing.assert_array_equal(found.x, expected.x)
     with pytest.raises(gw.ShapeError):
         gw.backward(alone, dy[:, None])
-
-
-def test_a_run_continues_from_the_state_of_another():
-    first = DEEP.trace(X[:4, 0])
-    np.testing.assert_array_equal(
-        DEEP.trace(X[4:, 0], first.state).output[:, :0], DEEP(X[4:, 0], first.state)[0][:, :0]
-    )
-    y, state = DEEP(X[:4, 0])
-    np.testing.assert_array_equal(first.output, y)
-    for mine, theirs in zip(first.state[0], state[0], strict=True):
-        np.testing.assert_array_equal(mine.h, theirs.h)
 
 
 def test_all_kinds_of_runs_have_the_same_public_names():

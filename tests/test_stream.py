@@ -22,7 +22,7 @@ def test_a_stream_fed_step_by_step_is_the_whole_call(variant):
 
 @cases.meeting(
     sizes=[(6,), (1, 5), (2, 0, 4), (1,) * 6],
-    batch=[None, 1, 3],
+    batch=[None, 0, 1, 3],
     dtype=[np.float32, np.float64],
     engine=["native", "reference"],
     layers=[1, 2],
@@ -68,24 +68,18 @@ def test_a_mask_that_does_not_fit_is_refused_and_the_state_left_as_it_was(mask, 
     assert_same_state(stream.state, before)
 
 
-def test_a_stream_that_is_reset_starts_from_zeros():
-    stream = random_lstm().stream()
-    first = stream.push([1, 2])
-    second = stream.push([1, 2])
-    assert (first != second).all()
-    stream.reset()
-    np.testing.assert_array_equal(stream.push([1, 2]), first)
-
-
-def test_the_state_of_a_stream_can_be_taken_and_put_back():
+def test_the_state_of_a_stream_can_be_taken_and_put_back_or_set_to_zeros():
     stream = random_lstm(num_layers=2).stream()
-    stream.push([1, 2])
+    first = stream.push([1, 2])
     taken = stream.state
     copy = [[gw.State(one.h.copy(), one.c.copy()) for one in layer] for layer in taken]
     later = stream.push([3, 4])
     assert_same_state(taken, copy)  # pushing on does not change what was taken
     stream.state = taken
     np.testing.assert_array_equal(stream.push([3, 4]), later)
+    assert (stream.push([1, 2]) != first).all()
+    stream.reset()
+    np.testing.assert_array_equal(stream.push([1, 2]), first)
 
 
 def test_a_state_may_lie_in_memory_in_any_order():
