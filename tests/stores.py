@@ -26,7 +26,7 @@ def forcing(dtype: str = "f4") -> xarray.DataArray:
         "feature": np.array(["prcp", "tmax", "srad"], object),
         "area": ("basin", np.arange(5.0)),
     }
-    numbers = RNG.normal(size=(7, 5, 3)).round(1).astype(dtype)
+    numbers = RNG.normal(size=(7, 5, 3)).astype(dtype)
     return xarray.DataArray(numbers, dims=("time", "basin", "feature"), coords=coordinates, name="forcing")
 
 

@@ -31,6 +31,7 @@ NUMBERS = re.compile(r"[<>|=]?[fiubUSMm]\d+(\[\w+\])?")  # types that hold no ob
 DATES = {"numpy.datetime64": "<M8", "numpy.timedelta64": "<m8"}  # of the third format
 TEXT_BYTES = 64  # that a text of any length is taken to have on average
 CHECK_BYTES = 4
+SPARE = 2**16  # that a chunk may grow by in being compressed
 NO_CHUNK = 2**64 - 1  # in a shard's index
 
 
@@ -88,18 +89,18 @@ class ChunkFormat:
 
     def decode(self, data: bytes) -> Any:
         """Return a stored chunk without its compression, as zarr is given it; FileError if it is not as declared."""
-        limit = self.size
-        if limit is None:
-            limit = max(BYTES.each * len(data), (TEXT_BYTES + CHECK_BYTES) * self.count + CHECK_BYTES)
+        texts = max(BYTES.each * len(data), (TEXT_BYTES + CHECK_BYTES) * self.count + CHECK_BYTES)
         decoded: Any = data
         for place in reversed(range(len(self.undone))):
-            codec = self.undone[place]
+            codec, below = self.undone[place], self.undone[:place]
             if codec.name in CHECKS:
                 decoded = _undo_check(codec, decoded)
+            elif self.size is None:
+                decoded = _decompress(codec.name, decoded, texts, exact=False)
+            elif all(other.name in CHECKS for other in below):
+                decoded = _decompress(codec.name, decoded, self.size + CHECK_BYTES * len(below), exact=True)
             else:
-                below = self.undone[:place]
-                exact = self.size is not None and all(other.name in CHECKS for other in below)
-                decoded = _decompress(codec.name, decoded, limit + CHECK_BYTES * len(below), exact)
+                decoded = _decompress(codec.name, decoded, most_stored(self.size), exact=False)
         if self.size is not None and len(decoded) != self.size:
             raise FileError(f"it holds {len(decoded):,} bytes, and {self.size:,} are declared")
         if self.size is None and (len(decoded) < 4 or struct.unpack_from("<I", decoded)[0] != self.count):
@@ -107,12 +108,17 @@ class ChunkFormat:
         return decoded
 
 
+def most_stored(size: int) -> int:
+    """Return the bytes that a chunk of a size may take when it is compressed."""
+    return 2 * size + SPARE
+
+
 def chunk_format(
     name: str, codecs: Sequence[Codec], chunk: list[int], item_size: int | None, keys: tuple[str, str]
 ) -> tuple[ChunkFormat, int, list[int]]:
     """Return how the chunks of the array `name` are stored, how many codecs are left for zarr, and the chunks' shape.
 
-    Of shards, the codecs and the shape are those of the chunks in them; `keys` is what `key_parts` says of their names.
+    Of shards, both are those of the chunks in them. `keys` begins the names of chunks, and separates their numbers.
     """
     sharded = [codec.name for codec in codecs].count(SHARDS)
     if sharded and len(codecs) > 1:

@@ -15,10 +15,9 @@ from zarr.abc.store import OffsetByteRequest, RangeByteRequest, Store, SuffixByt
 from gatewise.arrays import require_memory
 from gatewise.errors import FileError, reason, shown
 from gatewise.interop.containers import beside
-from gatewise.interop.containers.zarr_chunks import NO_CHUNK, ChunkFormat, Shards
+from gatewise.interop.containers.zarr_chunks import NO_CHUNK, ChunkFormat, Shards, most_stored
 
 INDEXES = 64  # of shards, that are kept
-SPARE = 2**16  # bytes that a compressed chunk may have beyond twice its own
 
 
 class CheckedStore(Store):  # type: ignore[misc]
@@ -108,7 +107,7 @@ class CheckedStore(Store):  # type: ignore[misc]
         try:
             with beside.open_regular(path) as file:
                 size = os.fstat(file.fileno()).st_size
-                if chunk_format.size is not None and size > 2 * chunk_format.size + SPARE:
+                if chunk_format.size is not None and size > most_stored(chunk_format.size):
                     raise FileError(f"it has {size:,} bytes, and {chunk_format.size:,} are declared, uncompressed")
                 require_memory(size, 1, f"reading {path}")
                 return file.read()
