@@ -16,18 +16,15 @@ from gatewise.records.edited_steps import effects_of
 from gatewise.symbolic.cell import program
 from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import Symbol
-from gatewise.symbolic.program import MASK, PARAMETER, Form, Program, sized
+from gatewise.symbolic.program import PARAMETER, Form, Program, sized
 from gatewise.symbolic.symbols import (
     ALL_GATES,
     C_PREV,
     COLUMNS,
     COMPUTED,
-    D_H,
-    D_X,
     FEATURES,
     H_PREV,
-    K_C,
-    K_H,
+    MASKS,
     RECURRENT,
     UNITS,
     X,
@@ -35,7 +32,6 @@ from gatewise.symbolic.symbols import (
 )
 
 Place = tuple[str, tuple[Any, ...]]
-_PARTS = {D_H: "recurrent", D_X: "input", K_C: "zoneout_cell", K_H: "zoneout_hidden"}
 
 
 class StepValues:
@@ -115,15 +111,13 @@ def parameters(form: Form, p: Parameters) -> dict[Symbol, Array]:
 
 def dropout_masks(form: Form, p: Parameters, masks: DropoutMasks) -> dict[Symbol, Array]:
     """Return the values of a program's dropout masks by symbol, with whatever leading axes they have."""
-    arrays, values = masks.arrays(), dict[Symbol, Array]()
-    for symbol in program(form).of_kind(MASK):
-        if symbol in _PARTS:
-            values[symbol] = arrays[_PARTS[symbol]]
-            continue
-        dropped = np.broadcast_to(arrays["weight"], p.recurrent_weight.shape)[index(symbol.sub)]
+    arrays = masks.arrays()
+    values = {symbol: arrays[name] for name, symbol in MASKS.items() if name in form.dropout}
+    for k in p.variant.own if "weight" in form.dropout else "":
+        dropped = np.broadcast_to(arrays["weight"], p.recurrent_weight.shape)[index(k)]
         if not form.apart:  # of the combined input's weights, those of x are all there
             dropped = np.concatenate([dropped, np.ones_like(p.input_weight[0])], axis=-1)
-        values[symbol] = dropped
+        values[Symbol("D", k)] = dropped
     return values
 
 

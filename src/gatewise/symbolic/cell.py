@@ -14,8 +14,6 @@ from gatewise.symbolic.program import EDIT, GRADIENT, INPUT, MASK, PARAMETER, ST
 from gatewise.symbolic.symbols import (
     C_PREV,
     COLUMNS,
-    D_H,
-    D_X,
     DC_NEXT,
     DC_PREV,
     DH,
@@ -24,8 +22,7 @@ from gatewise.symbolic.symbols import (
     DY,
     FEATURES,
     H_PREV,
-    K_C,
-    K_H,
+    MASKS,
     RECURRENT,
     UNITS,
     C,
@@ -63,12 +60,7 @@ def _inputs(form: Form, arriving: Symbol) -> Iterator[ProgramInput]:
     yield ProgramInput(H_PREV, (hidden,), STATE)
     yield ProgramInput(C_PREV, (UNITS,), STATE)
     yield from (ProgramInput(symbol, axes, PARAMETER) for symbol, axes in _parameters(form))
-    for name, symbol, axis in (
-        ("recurrent", D_H, hidden),
-        ("input", D_X, FEATURES),
-        ("zoneout_cell", K_C, UNITS),
-        ("zoneout_hidden", K_H, hidden),
-    ):
+    for (name, symbol), axis in zip(MASKS.items(), (hidden, FEATURES, UNITS, hidden), strict=True):
         if name in form.dropout:
             yield ProgramInput(symbol, (axis,), MASK)
     if "weight" in form.dropout:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gatewise.activations import Activation
 from gatewise.arrays import Array
@@ -71,21 +72,22 @@ class Head:
         return [layer.activation for layer in self.layers if isinstance(layer.activation, Activation)]
 
 
-@dataclass(frozen=True)
-class _Names:
-    """What belongs to one layer: weight, bias, pre-activation, output, and what its vectors run over."""
+class _Layer(NamedTuple):
+    """The symbols of one layer, and what their vectors run over."""
 
     weight: Symbol
     bias: Symbol
-    sums: Symbol
+    sums: Symbol  # the pre-activation
     output: Symbol
     axis: str
+    read: Symbol  # what the layer reads
+    read_axis: str
 
 
 def constants(head: Head) -> Mapping[Symbol, Array]:
     """Return the values of a head's weights, biases and scaling, which are the same at every step."""
     values: dict[Symbol, Array] = {}
-    for layer, (names, _) in zip(head.layers, _layers(head), strict=True):
+    for layer, names in zip(head.layers, _layers(head), strict=True):
         values |= {names.weight: layer.weight, names.bias: layer.bias}
     scaling = {SCALE: head.scale, CENTER: head.center, LEAST: head.least}
     return values | {symbol: array for symbol, array in scaling.items() if array is not None}
@@ -96,8 +98,8 @@ def head_inputs(head: Head) -> Mapping[Symbol, tuple[tuple[str, ...], str]]:
     inputs: dict[Symbol, tuple[tuple[str, ...], str]] = {READ: ((READ_AXIS,), "input")}
     if head.skip:
         inputs[SKIPPED] = (SKIPPED_AXIS,), "input"
-    for names, (_, axis) in _layers(head):
-        inputs |= {names.weight: ((names.axis, axis), "parameter"), names.bias: ((names.axis,), "parameter")}
+    for names in _layers(head):
+        inputs |= {names.weight: ((names.axis, names.read_axis), "parameter"), names.bias: ((names.axis,), "parameter")}
     for symbol in constants(head):
         inputs.setdefault(symbol, ((OUTPUTS,), "parameter"))
     return inputs | {d(OUTPUT): ((OUTPUTS,), "gradient")}
@@ -106,8 +108,8 @@ def head_inputs(head: Head) -> Mapping[Symbol, tuple[tuple[str, ...], str]]:
 def head_forward(head: Head) -> tuple[Assignment, ...]:
     """Return the equations of a network's head: of its dense layers, skip connection and scaling."""
     lines: list[Assignment] = []
-    for layer, (names, (read, _)) in zip(head.layers, _layers(head), strict=True):
-        lines.append(Assignment(names.sums, add(MatMul(names.weight, read), names.bias), (names.axis,)))
+    for layer, names in zip(head.layers, _layers(head), strict=True):
+        lines.append(Assignment(names.sums, add(MatMul(names.weight, names.read), names.bias), (names.axis,)))
         put_out: Formula = names.sums
         if isinstance(layer.activation, Activation):
             put_out = apply(layer.activation, names.sums)
@@ -135,7 +137,7 @@ def head_backward(head: Head) -> tuple[Assignment, ...]:
     """Return the equations of the backward pass of a head: `head_forward` differentiated, from the output on."""
     layers = list(zip(head.layers, _layers(head), strict=True))
     lines: list[Assignment] = []
-    (last, _), dy = layers[-1][1], d(OUTPUT)
+    last, dy = layers[-1][1], d(OUTPUT)
     if last.output != OUTPUT:
         factors: list[Formula] = [dy]
         if head.scale is not None:
@@ -145,7 +147,7 @@ def head_backward(head: Head) -> tuple[Assignment, ...]:
         lines.append(Assignment(d(last.output), times(*factors) if factors[1:] else dy, (OUTPUTS,)))
         if head.skip:
             lines.append(Assignment(d(SKIPPED), d(last.output), (OUTPUTS,)))
-    for layer, (names, (read, axis)) in reversed(layers):
+    for layer, names in reversed(layers):
         arriving = d(names.output)
         da: Formula = arriving
         if isinstance(layer.activation, Activation):
@@ -155,23 +157,21 @@ def head_backward(head: Head) -> tuple[Assignment, ...]:
         if names.output != names.sums:
             lines.append(Assignment(d(names.sums), da, (names.axis,)))
         lines += [
-            Assignment(d(names.weight), Outer(d(names.sums), read), (names.axis, axis), sums=True),
+            Assignment(d(names.weight), Outer(d(names.sums), names.read), (names.axis, names.read_axis), sums=True),
             Assignment(d(names.bias), d(names.sums), (names.axis,), sums=True),
-            Assignment(d(read), MatMul(Transpose(names.weight), d(names.sums)), (axis,)),
+            Assignment(d(names.read), MatMul(Transpose(names.weight), d(names.sums)), (names.read_axis,)),
         ]
     return tuple(lines)
 
 
-def _layers(head: Head) -> Iterator[tuple[_Names, tuple[Symbol, str]]]:
-    """Yield the symbols of each dense layer of a head, with the symbol that it reads and the axis of that."""
+def _layers(head: Head) -> Iterator[_Layer]:
+    """Yield the symbols of each dense layer of a head."""
     read, axis = READ, READ_AXIS
     for number in range(1, len(head.layers)):
-        sub = str(number)
-        weight, bias, sums, output = (Symbol(base, sub) for base in "Vbar")
-        names = _Names(weight, bias, sums, output, f"dense {number}")
-        yield names, (read, axis)
-        read, axis = names.output, names.axis
+        weight, bias, sums, output = (Symbol(base, str(number)) for base in "Vbar")
+        yield _Layer(weight, bias, sums, output, f"dense {number}", read, axis)
+        read, axis = output, f"dense {number}"
     output = OUTPUT  # which comes after what is added, and scaled
     if head.skip or head.scale is not None or head.least is not None:
         output = A_Y if head.layers[-1].activation is None else U_Y
-    yield _Names(V, B_Y, A_Y, output, OUTPUTS), (read, axis)
+    yield _Layer(V, B_Y, A_Y, output, OUTPUTS, read, axis)

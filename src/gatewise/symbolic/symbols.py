@@ -14,6 +14,7 @@ X, H_PREV, C_PREV, Z = Symbol("x"), Symbol("h_prev"), Symbol("c_prev"), Symbol("
 Z_H, Z_X = Symbol("z", "h"), Symbol("z", "x")  # the two parts of the combined input, where they go apart
 D_H, D_X = Symbol("mask", "h"), Symbol("mask", "x")  # their dropout masks
 K_H, K_C = Symbol("k", "h"), Symbol("k", "c")  # what zoneout keeps
+MASKS = {"recurrent": D_H, "input": D_X, "zoneout_cell": K_C, "zoneout_hidden": K_H}  # by `DropoutMasks`' names
 I, F, G, O, C, H = (Symbol(letter) for letter in "ifgoch")
 C_RAW, C_NEW, C_NORM = Symbol("c_raw"), Symbol("c_new"), Symbol("c_norm")  # before its clip, zoneout; normalised
 OF_EDITS = ("scale", "low", "high", "set")  # of a gate or a state: what edits do to it
