@@ -181,8 +181,6 @@ def read(path: str | os.PathLike[str], budget: Budget | None = None) -> tuple[di
             budget.count(len(names), "arrays")
             budget.hold(budget.size, 1, "what it holds")
             return {name: file.get_tensor(name) for name in names}, header
-    except CapacityError:
-        raise
     except FileError as problem:
         raise FileError(f"cannot read {source}: {problem}") from None
     except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as problem:

@@ -212,12 +212,10 @@ class _Machine:
         self.stack.append(entries)
 
     def _append(self, _: Any) -> None:
-        value = self.stack.pop()
-        self.append_all(self.stack[-1], [value])
+        self.append_all([self.stack.pop()])
 
     def _appends(self, _: Any) -> None:
-        values = self.pop_to_mark()
-        self.append_all(self.stack[-1], values)
+        self.append_all(self.pop_to_mark())
 
     _additems = _appends
 
@@ -229,8 +227,9 @@ class _Machine:
         values = self.pop_to_mark()
         self.set_pairs(self.stack[-1], values)
 
-    def append_all(self, target: Any, values: list[Any]) -> None:
-        """Append values to a list, or to a described object, as a pickle asks for."""
+    def append_all(self, values: list[Any]) -> None:
+        """Append values to the list, or to the described object, on top of a pickle's stack."""
+        target = self.stack[-1]
         if isinstance(target, PickledObject):
             target = target.items
         if not isinstance(target, list):

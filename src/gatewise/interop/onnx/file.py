@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.errors import CapacityError, FileError, reason
+from gatewise.errors import FileError, reason
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.protobuf import restore_value
 from gatewise.interop.containers.tensors import from_bfloat16
@@ -94,8 +94,6 @@ class OnnxFile:
         """Charge the memory of an ONNX tensor to the budget; `NotConstant` if that does not have it."""
         try:
             self.budget.hold(count, itemsize, purpose)
-        except CapacityError:
-            raise
         except FileError as problem:
             raise NotConstant(str(problem)) from None
 

@@ -54,7 +54,7 @@ def output_after(
         return None
     try:
         if inputs[0] is not None and node.operator in _REARRANGING:
-            return _move_axes(node, inputs[0], len(lstms[inputs[0].node].lstm.directions), sizes)
+            return _move_axes(node, inputs[0], len(lstms[inputs[0].node].lstm.directions))
         if inputs[0] is not None and node.operator == "Reshape":
             return _concatenate_by_reshape(node, inputs[0], lstms[inputs[0].node].lstm, sizes)
         return _merge_directions(node, inputs)
@@ -65,7 +65,7 @@ def output_after(
 _REARRANGING = ("Identity", "Dropout", "Cast", "Transpose", "Squeeze", "Unsqueeze", "Gather")
 
 
-def _move_axes(node: OnnxNode, value: LstmOutput, directions: int, sizes: Sizes) -> LstmOutput | None:
+def _move_axes(node: OnnxNode, value: LstmOutput, directions: int) -> LstmOutput | None:
     """Return an LSTM output after an ONNX operator that moves, adds or removes axes; None if it is none then."""
     layout, attributes = value.layout, node.attributes
     if node.operator == "Transpose":
