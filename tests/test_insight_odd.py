@@ -86,7 +86,6 @@ PIECES = {  # the numbers of a piece, by the module that reads a run in pieces
     "jacobians": ("NUMBERS", 50),
     "matches": ("NUMBERS", 40),
     "phrases": ("NUMBERS", 40),
-    "relevance": ("NUMBERS", 40),
     "retention": ("PIECE", 30),
     "ridge": ("ROWS", 16),
 }

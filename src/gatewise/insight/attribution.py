@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array, Mask, chunks
 from gatewise.errors import OptionError, ShapeError, join_names, one_of
 from gatewise.insight.answer import Answer
-from gatewise.insight.backward_pass import GradientRun, back_through
+from gatewise.insight.backward_pass import back_through, through_cell
 from gatewise.insight.integrated import integrated_gradients, times_initial
 from gatewise.insight.naming import at_step, step_names, times_of
 from gatewise.insight.phrases import Phrases, decompose, phrases_at_once
@@ -22,6 +22,8 @@ from gatewise.layers.stack import States
 from gatewise.network import NetworkTrace
 from gatewise.progress import working
 from gatewise.records.labels import Measure
+from gatewise.records.nesting import Cell
+from gatewise.records.step import State
 from gatewise.records.trace import LSTMTrace, Trace
 
 NOTICED = 1e-3  # the relative error of an integral above which the sentence mentions it
@@ -178,8 +180,11 @@ def attribution(
 def _gradient_input_attribution(aim: Target) -> Attribution:
     """Attribute an output of a run to its inputs by gradient times input."""
     with working("passing gradients back", len(aim.lstm.cells()) * aim.lstm.num_steps) as done:
-        layers = [{way: GradientRun(cell, done) for way, cell in layer.items()} for layer in aim.lstm.layers]
-        dx, dstates = back_through(aim, layers, aim.weight)
+
+        def back(cell: Cell, dhidden: Array) -> tuple[Array, State]:
+            return through_cell(aim.lstm[cell], dhidden, done)
+
+        dx, dstates = back_through(aim.lstm, aim.places, aim.weight[None], back)
     shares = _without_sentence(aim, "gradient_input", aim.x * dx[:, 0], times_initial(aim, dstates))
     return replace(shares, left=aim.value - _sum(shares))
 

@@ -1,71 +1,76 @@
-"""A backward pass from one number of a run to its input, through layers, directions and merges."""
+"""A backward pass from the output of a run to its input, through layers, directions and merges."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import numpy as np
 
 from gatewise.arrays import Array, chunks
-from gatewise.insight.target import Target
-from gatewise.layers.backward import Split, gradients_of, pass_back
+from gatewise.layers.backward import Split, backward, pass_back
 from gatewise.layers.merging import unmerge
 from gatewise.layers.stack import States
 from gatewise.records.nesting import Cell
 from gatewise.records.step import State
-from gatewise.records.trace import Trace
+from gatewise.records.trace import LSTMTrace, Trace
 
 NUMBERS = 2**22  # of a run's gates in a chunk: 32 MB in float64
-
-
-class CellRun(Protocol):
-    """A run of one cell, through which gradients or relevance can be passed back."""
-
-    @property
-    def hidden(self) -> Array:
-        """The hidden states (time, batch, recurrent)."""
-
-    def back(self, dhidden: Array) -> tuple[Array, State]:
-        """Pass an array (time, batch, recurrent) from the hidden states to the input and the initial state."""
+Back: TypeAlias = Callable[[Cell, Array], tuple[Array, State]]
 
 
 def back_through(
-    target: Target, layers: Sequence[Mapping[str, CellRun]], seed: Array, split: Split = unmerge
+    lstm: LSTMTrace,
+    places: Mapping[str, int],
+    seed: Array,
+    back: Back,
+    split: Split = unmerge,
+    hidden: Callable[[Cell], Array] | None = None,
 ) -> tuple[Array, States]:
-    """Pass an array from the explained output to the input (time, batch, features) and to each initial state.
+    """Pass rows of an array from an LSTM's output to its input (time, row, features) and to each initial state.
 
-    `layers` are the runs of the cells, by direction. The array is `seed` at the output, in the shape of
-    `Target.weight`; `split` divides an array at a merged output between the directions.
+    The array is `seed` (row, ·) at the output of the steps `places`, one of each direction. `back` passes rows from the
+    `hidden` states of a cell, by default those of the run, to its input and its initial state; `split` divides an array
+    at a merged output between the directions.
     """
     states: dict[Cell, State] = {}
-    top, at_top = layers[-1], []
-    outputs = [run.hidden[target.places[way]].astype(np.float64) for way, run in top.items()]
-    parts = split(np.broadcast_to(seed, (len(outputs[0]), *np.shape(seed))), outputs, target.lstm.merge[-1])
-    for (way, run), part in zip(top.items(), parts, strict=True):
-        at_top.append(np.zeros(run.hidden.shape))
-        at_top[-1][target.places[way]] = part
+    hidden_of = hidden or (lambda cell: lstm[cell].hidden_state)
+    outputs = [hidden_of((lstm.num_layers - 1, way))[place].astype(np.float64) for way, place in places.items()]
+    at_top = []
+    for place, output, part in zip(places.values(), outputs, split(seed, outputs, lstm.merge[-1]), strict=True):
+        at_top.append(np.zeros((lstm.num_steps, *np.broadcast_shapes(output.shape, part.shape))))
+        at_top[-1][place] = part
 
-    def back(cell: Cell, dhidden: Array) -> Array:
-        dx, states[cell] = layers[cell[0]][cell[1]].back(dhidden)
+    def cell_back(cell: Cell, dhidden: Array) -> Array:
+        dx, states[cell] = back(cell, dhidden)
         return dx
 
-    dx = pass_back(target.lstm, at_top, back, split, lambda cell: layers[cell[0]][cell[1]].hidden)
-    return dx, tuple(tuple(states[number, way] for way in layer) for number, layer in enumerate(layers))
+    dx = pass_back(lstm, at_top, cell_back, split, hidden_of)
+    return dx, tuple(tuple(states[number, way] for way in lstm.directions) for number in range(lstm.num_layers))
 
 
-class GradientRun:
-    """The trace of one cell, through which gradients are passed back."""
+def gradients_back(piece: Trace, dhidden: Array, end: State) -> tuple[Array, State]:
+    """Pass gradients back through a chunk of steps, on the engine of the run and in its precision."""
+    gradients = backward(piece, dhidden, end)
+    return gradients.x, gradients.state
 
-    def __init__(self, trace: Trace, done: Callable[[int], None]) -> None:
-        self.trace, self.done, self.hidden = trace, done, trace.hidden_state
 
-    def back(self, dhidden: Array) -> tuple[Array, State]:
-        """Return the gradients of a cell's run with respect to its input and its initial state."""
-        trace, end = self.trace, State(*map(np.zeros_like, self.trace.final))
-        dx = np.empty((len(trace), trace.batch_size, trace.parameters.input_size))
-        for part in chunks(len(trace), 6 * trace.final.c.size, NUMBERS, reverse=trace.direction == "forward"):
-            gradients = gradients_of(trace[part], dhidden[part], end, None)
-            dx[part], end = gradients.x, gradients.state
-            self.done(part.stop - part.start)
-        return dx, end
+def through_cell(
+    trace: Trace,
+    dhidden: Array,
+    done: Callable[[int], None] = lambda count: None,
+    back: Callable[[Trace, Array, State], tuple[Array, State]] = gradients_back,
+    numbers: int = 6,
+) -> tuple[Array, State]:
+    """Pass rows from the hidden states (time, row, recurrent) of a cell's run to its input and its initial state.
+
+    `back` passes a chunk of steps, for which it holds `numbers` arrays of the size of the cell states.
+    """
+    p, count = trace.parameters, dhidden.shape[1]
+    end = State(np.zeros((count, p.recurrent_size)), np.zeros((count, p.hidden_size)))
+    dx = np.zeros((len(trace), count, p.input_size))
+    for part in chunks(len(trace), numbers * end.c.size, NUMBERS, reverse=trace.direction == "forward"):
+        if dhidden[part].any() or end.h.any() or end.c.any():  # else all rows are zero
+            dx[part], end = back(trace[part], dhidden[part], end)
+        done(part.stop - part.start)
+    return dx, end

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,18 +11,17 @@ import numpy.typing as npt
 from gatewise.arrays import Array, Mask, finite_number
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
+from gatewise.insight.backward_pass import back_through, through_cell
 from gatewise.insight.jacobians import (
     Norms,
     norms_of_cell,
     norms_of_model,
-    ordinary_backward,
     single_sequence,
-    through_cell,
-    through_layers,
 )
 from gatewise.insight.naming import (
     at_step,
     duration_of,
+    final_places,
     of_sequence,
     sequence_of,
     step_duration,
@@ -150,7 +149,7 @@ def _influence_on_cell(trace: Trace, t: int | str | None, sequence: int | str, s
     norms = norms_of_cell(single, t, weights)
     dy = np.zeros(single.hidden_state.shape)
     dy[t, 0] = weights
-    gradient = through_cell(single, (0, single.direction), dy, None, ordinary_backward)
+    gradient, _ = through_cell(single, dy)
     place = f"the hidden state {at_step(trace, t)}{of_sequence(trace, sequence)}"
     residual = _residual(norms, gradient[:, 0])
     return _influence_answer(trace, norms, np.array([t]), sequence, share, place, residual, (trace.direction,))
@@ -165,20 +164,21 @@ def _influence_on_output(run: Run, t: int | str | None, sequence: int | str, sha
     if last and t is not None:
         raise OptionError(f"this network has one output, of its final state: there is no step {t!r} to choose")
     step = valid_step(first, t, sequence, "influence")
-    layers = tuple({way: single_sequence(cell, sequence) for way, cell in layer.items()} for layer in trace.layers)
-    single = replace(trace, layers=layers, stored_output=trace.stored_output[:, sequence : sequence + 1])
+    single = trace.sequence(sequence).stored
+    places = final_places(trace) if last else dict.fromkeys(trace.directions, step)
     rows = _output_jacobian(single, run, step, sequence)
     weights = _weights(len(rows))
-    norms = norms_of_model(single, None if last else step, rows, weights)
-    gradient = through_layers(single, None if last else step, np.tensordot(weights, rows, 1)[None], ordinary_backward)[
-        :, 0
-    ]
+    norms = norms_of_model(single, places, rows, weights)
+    gradient, _ = back_through(
+        single, places, np.tensordot(weights, rows, 1)[None], lambda cell, dhidden: through_cell(single[cell], dhidden)
+    )
+    residual = _residual(norms, gradient[:, 0])
     place, ends = f"the output {at_step(first, step)}{of_sequence(first, sequence)}", np.array([step])
     if last:
         on = valid_places(first, sequence)
         place = f"the output{of_sequence(first, sequence)}"
         ends = np.array([on[-1 if way == "forward" else 0] for way in trace.directions])
-    return _influence_answer(first, norms, ends, sequence, share, place, _residual(norms, gradient), trace.directions)
+    return _influence_answer(first, norms, ends, sequence, share, place, residual, trace.directions)
 
 
 def _output_jacobian(trace: LSTMTrace, run: Any, t: int, sequence: int) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import chain
 
 import numpy as np
@@ -10,13 +11,14 @@ import numpy.typing as npt
 from gatewise.arrays import Array, chunks, index, numbers, require_memory, size
 from gatewise.equations import DropoutMasks
 from gatewise.errors import OptionError, ShapeError, one_of
-from gatewise.insight.backward_pass import NUMBERS, CellRun, back_through
+from gatewise.insight.backward_pass import NUMBERS, back_through
 from gatewise.insight.target import Target
 from gatewise.layers import LSTM
 from gatewise.layers.backward import gradients_of
 from gatewise.layers.merging import direction_output, merge
 from gatewise.layers.stack import States
 from gatewise.progress import working
+from gatewise.records.nesting import Cell
 from gatewise.records.step import State
 from gatewise.records.trace import Trace
 
@@ -77,22 +79,34 @@ class IntegratedRun:
         return dx, end
 
 
-def runs_of(target: Target, x: Array, along: Array) -> list[dict[str, CellRun]]:
+def runs_of(target: Target, x: Array, along: Array) -> dict[Cell, IntegratedRun]:
     """Return runs of all LSTM cells over inputs (time, batch, features), from the initial states scaled by `along`."""
-    layers: list[dict[str, CellRun]] = []
-    for layer, way in zip(target.lstm.layers, target.lstm.merge, strict=True):
-        runs: dict[str, CellRun] = {d: IntegratedRun(cell, x, along) for d, cell in layer.items()}
-        layers.append(runs)
-        if len(layers) < target.lstm.num_layers:
-            how = target.lstm.masked_output
-            hidden = ((d, run.hidden, layer[d].valid) for d, run in runs.items())
+    runs: dict[Cell, IntegratedRun] = {}
+    how = target.lstm.masked_output
+    for number, (layer, way) in enumerate(zip(target.lstm.layers, target.lstm.merge, strict=True)):
+        runs |= {(number, d): IntegratedRun(cell, x, along) for d, cell in layer.items()}
+        if number + 1 < target.lstm.num_layers:
+            hidden = ((d, runs[number, d].hidden, cell.valid) for d, cell in layer.items())
             x = merge([direction_output(h, valid, how, reverse=d == "backward") for d, h, valid in hidden], way)
-    return layers
+    return runs
 
 
-def value_of(target: Target, layers: list[dict[str, CellRun]]) -> Array:
+def value_of(target: Target, runs: Mapping[Cell, IntegratedRun]) -> Array:
     """Return the value of the target in each run (batch,)."""
-    return target.of([run.hidden[target.places[way]] for way, run in layers[-1].items()])
+    top = target.lstm.num_layers - 1
+    return target.of([runs[top, way].hidden[place] for way, place in target.places.items()])
+
+
+def _gradients(target: Target, runs: Mapping[Cell, IntegratedRun]) -> tuple[Array, States]:
+    """Return the gradients of the target in each run, with respect to the input and the initial states."""
+
+    def back(cell: Cell, dhidden: Array) -> tuple[Array, State]:
+        return runs[cell].back(dhidden)
+
+    def hidden(cell: Cell) -> Array:
+        return runs[cell].hidden
+
+    return back_through(target.lstm, target.places, target.weight[None], back, hidden=hidden)
 
 
 def baseline_of(target: Target, baseline: npt.ArrayLike | None) -> Array:
@@ -135,7 +149,7 @@ def integrated_gradients(
         done(1)
         for part in chunks(points, len(x) * widest, NUMBERS):
             along, counts = nodes[part], weights[part]
-            dx, dstates = back_through(target, runs_of(target, inputs(along), along), target.weight)
+            dx, dstates = _gradients(target, runs_of(target, inputs(along), along))
             total += np.einsum("tbf,b->tf", dx, counts)
             for state, gradient in zip(chain(*states), chain(*dstates), strict=True):
                 state.h[...] += counts @ gradient.h

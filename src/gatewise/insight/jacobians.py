@@ -5,9 +5,10 @@ All computations are in float64: derivatives over many steps soon leave the rang
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import NamedTuple, TypeAlias
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,18 +16,13 @@ from gatewise import adjoints
 from gatewise.arrays import Array, chunks, quiet
 from gatewise.engine import choose
 from gatewise.equations import NO_DROPOUT, DropoutMasks
-from gatewise.layers import backward
-from gatewise.layers.backward import at_hidden_states, pass_back
-from gatewise.layers.merging import unmerge
+from gatewise.insight.backward_pass import back_through, through_cell
 from gatewise.parameters import Parameters
 from gatewise.progress import working
-from gatewise.records.gradients import Gradients
 from gatewise.records.labels import NO_LABELS
 from gatewise.records.nesting import Cell
 from gatewise.records.step import State
 from gatewise.records.trace import LSTMTrace, Trace
-
-Back: TypeAlias = Callable[[Cell, Trace, Array, State], Gradients]
 
 NUMBERS = 2**21  # in one array of a chunk
 BETWEEN = 2**25  # in one array of gradients between two layers
@@ -82,19 +78,17 @@ def repeat_sequences(piece: Trace, count: int, parameters: Parameters) -> Trace:
     )
 
 
-def rows_back(piece: Trace, parameters: Parameters, rows: State, dhidden: Array | None = None) -> Gradients:
-    """Return the rows of a Jacobian at the beginning of some steps of a cell's run from those at their end.
+def rows_back(piece: Trace, dhidden: Array | None, rows: State, parameters: Parameters) -> tuple[Array, State]:
+    """Return the rows of a Jacobian with respect to the input and the first state of some steps of a cell's run.
 
     `rows` are those with respect to the state at the end, for each sequence: arrays (sequences · rows, ·). `dhidden`
-    are rows with respect to the hidden states of the steps (time, sequences · rows, recurrent); zeros by default.
+    are rows with respect to the hidden states of the steps (time, sequences · rows, recurrent); None for zeros.
     """
     count = len(rows.h) // piece.batch_size
     if dhidden is None:
         dhidden = np.zeros((len(piece), *rows.h.shape))
-    gradients: Gradients = choose("auto", parameters).backward(
-        repeat_sequences(piece, count, parameters), dhidden, rows
-    )
-    return gradients
+    gradients = choose("auto", parameters).backward(repeat_sequences(piece, count, parameters), dhidden, rows)
+    return gradients.x, gradients.state
 
 
 def identity(parameters: Parameters, sequences: int = 1) -> State:
@@ -136,11 +130,10 @@ def norms_of_cell(trace: Trace, t: int, weights: Array) -> Norms:
                 cell[s] = frobenius_norms(
                     (rows.c + _hidden_to_cell_rows(rows.h, hidden_jacobian, s - first))[recurrent:], (0, 1)
                 )
-                gradients = rows_back(block[s - first : s - first + 1], p, rows)
-                rows = gradients.state
+                dx, rows = rows_back(block[s - first : s - first + 1], None, rows, p)
                 for part in rows:
                     part[np.abs(part) < TINY] = 0
-                dx = gradients.x[0, :recurrent]
+                dx = dx[0, :recurrent]
                 inputs[s], combined[s], terms[s] = (
                     frobenius_norms(dx, (0, 1)),
                     weights @ dx,
@@ -217,11 +210,11 @@ def _retention_with_held_gates(block: Trace, p: Parameters) -> Array:
 
 
 @quiet
-def norms_of_model(trace: LSTMTrace, t: int | None, rows: Array, weights: Array) -> Norms:
+def norms_of_model(trace: LSTMTrace, places: Mapping[str, int], rows: Array, weights: Array) -> Norms:
     """Return the influence of each step on an output of one sequence: norms of Jacobians by the step's input.
 
-    The output is that of step `t`, or for None the merged final hidden states of the last layer. `rows` (row, ·) are
-    the Jacobian of the model's output with respect to that of the LSTM, `weights` those of their combination.
+    The output is at the steps `places`, one of each direction. `rows` (row, ·) are the Jacobian of the model's output
+    with respect to that of the LSTM, `weights` those of their combination.
     """
     parameters = {key: parameters_in_float64(cell) for key, cell in trace.cells().items()}
     widest = 2 * max(max(p.recurrent_size, p.input_size) for p in parameters.values())
@@ -230,62 +223,14 @@ def norms_of_model(trace: LSTMTrace, t: int | None, rows: Array, weights: Array)
         np.zeros(trace.num_steps),
         np.zeros((2, trace.num_steps, trace.first.parameters.input_size)),
     )
+    with working("finding the influence of each step", len(parts) * len(parameters) * trace.num_steps) as done:
 
-    def back(key: Cell, piece: Trace, dhidden: Array, end: State) -> Gradients:
-        return rows_back(piece, parameters[key], end, dhidden)
+        def back(key: Cell, dhidden: Array) -> tuple[Array, State]:
+            return through_cell(trace[key], dhidden, done, partial(rows_back, parameters=parameters[key]))
 
-    with working("finding the influence of each step", len(parts) * len(parameters)) as done:
         for part in parts:
-            dx = through_layers(trace, t, rows[part], back, done)
+            dx, _ = back_through(trace, places, rows[part], back)
             inputs = np.hypot(inputs, frobenius_norms(dx, (1, 2)))
             combined += np.einsum("k,tki->ti", weights[part], dx)
             terms += np.einsum("k,tki->ti", np.abs(weights[part]), np.abs(dx))
     return Norms(inputs, combined, terms)
-
-
-def through_layers(
-    trace: LSTMTrace, t: int | None, rows: Array, back: Back, done: Callable[[int], None] = lambda count: None
-) -> Array:
-    """Return Jacobian rows with respect to the input (time, row, input) of a run of one sequence; see `norms_of_model`.
-
-    `back` takes a cell, a piece of its trace, and rows with respect to its hidden states and its final state. It
-    returns the rows with respect to its input and its initial state. `done` takes the number of finished cells.
-    """
-    top, ends = trace.num_layers - 1, dict[Cell, State]()
-    dy = np.zeros((trace.num_steps, *rows.shape))
-    if t is None:
-        ends = {(top, way): end for way, end in zip(trace.layers[-1], _rows_at_final_states(trace, rows), strict=True)}
-    else:
-        dy[t] = rows
-
-    def cell_back(key: Cell, dhidden: Array) -> Array:
-        dx = through_cell(trace[key], key, dhidden, ends.get(key), back)
-        done(1)
-        return dx
-
-    return pass_back(trace, at_hidden_states(trace, top, dy), cell_back)
-
-
-def _rows_at_final_states(trace: LSTMTrace, rows: Array) -> list[State]:
-    """Return Jacobian rows with respect to each direction's final state from rows with respect to their merge."""
-    top = trace.layers[-1].values()
-    parts = unmerge(rows, [cell.final.h for cell in top], trace.merge[-1])
-    return [State(h, np.zeros((len(h), cell.parameters.hidden_size))) for h, cell in zip(parts, top, strict=True)]
-
-
-def through_cell(trace: Trace, key: Cell, dhidden: Array, end: State | None, back: Back) -> Array:
-    """Return the Jacobian rows with respect to the input of a cell's run (time, row, input), chunk by chunk."""
-    count, p = dhidden.shape[1], trace.parameters
-    rows = State(np.zeros((count, p.recurrent_size)), np.zeros((count, p.hidden_size))) if end is None else end
-    last = len(trace) - 1 if trace.direction == "forward" else 0
-    dx = np.zeros((len(trace), count, p.input_size))
-    for first, stop in _chunks_backward(trace, last, NUMBERS // (count * p.hidden_size)):
-        if dhidden[first:stop].any() or rows.h.any() or rows.c.any():  # else all rows are zero
-            gradients = back(key, trace[first:stop], dhidden[first:stop], rows)
-            dx[first:stop], rows = gradients.x, gradients.state
-    return dx
-
-
-def ordinary_backward(key: Cell, piece: Trace, dhidden: Array, end: State) -> Gradients:
-    """Pass one row back as an ordinary gradient, on the engine of the run and in its precision."""
-    return backward(piece, dhidden, end)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import index
 from gatewise.errors import OptionError, join_names, one_of
-from gatewise.records.trace import Trace
+from gatewise.records.trace import LSTMTrace, Trace
 
 UNITS = {  # of dates, by NumPy's abbreviations
     "D": "days",
@@ -64,6 +64,11 @@ def valid_step(trace: Trace, t: int | str | None, sequence: int, purpose: str) -
             f"step {t} of sequence {sequence} is not valid: it is masked, or beyond the sequence's length"
         )
     return t
+
+
+def final_places(lstm: LSTMTrace) -> dict[str, int]:
+    """Return the step at which each direction of an LSTM's run ends."""
+    return {way: lstm.num_steps - 1 if way == "forward" else 0 for way in lstm.directions}
 
 
 def place_of(noun: str, name: int | str, count: int, names: Sequence[str] | None) -> int:

@@ -50,8 +50,8 @@ class FixedPointSearch:
         jacobians = np.empty((len(rows), count, count))
         for part in chunks(len(rows), 8 * count * self.p.hidden_size, NUMBERS):
             some = rows[part]
-            back = rows_back(self.step(some), self.p, identity(self.p, len(some)))
-            jacobians[part] = np.concatenate(back.state, axis=1).reshape(-1, count, count)
+            _, state = rows_back(self.step(some), None, identity(self.p, len(some)), self.p)
+            jacobians[part] = np.concatenate(state, axis=1).reshape(-1, count, count)
         return jacobians
 
     def newton(self, rows: Array) -> tuple[Array, Array]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from gatewise import gates
-from gatewise.arrays import Array, Mask, chunks, finite_number
+from gatewise.arrays import Array, finite_number
 from gatewise.equations import Moment
 from gatewise.errors import OptionError
-from gatewise.insight.backward_pass import NUMBERS, back_through
+from gatewise.insight.backward_pass import back_through, through_cell
 from gatewise.insight.target import Target
 from gatewise.layers.arguments import unbatched
 from gatewise.layers.merging import unmerge
 from gatewise.layers.stack import States
 from gatewise.progress import working
+from gatewise.records.nesting import Cell
 from gatewise.records.step import State
 from gatewise.records.trace import Trace
 
@@ -58,37 +60,18 @@ class RelevanceLedger:
         return [ratio * output for output in outputs]
 
 
-class RelevanceRun:
-    """The trace of one cell, through which relevance is passed back."""
-
-    def __init__(self, trace: Trace, ledger: RelevanceLedger, done: Callable[[int], None]) -> None:
-        self.trace, self.ledger, self.done, self.hidden = trace, ledger, done, trace.hidden_state
-
-    def back(self, dhidden: Array) -> tuple[Array, State]:
-        """Pass relevance (LRP) from the hidden states of a cell's run to its input and initial state."""
-        trace = self.trace
-        forward = trace.direction == "forward"
-        state = State(*(np.zeros(part.shape[1]) for part in trace.final))
-        of_input = np.zeros((len(trace), trace.parameters.input_size))
-        on = np.ones(len(trace), bool) if trace.valid is None else trace.valid[:, 0]
-        for part in chunks(len(trace), 20 * trace.final.c.size, NUMBERS, reverse=forward):
-            state = self._pass_back_chunk(part, on, dhidden[:, 0], of_input, state)
-            self.done(part.stop - part.start)
-        return of_input[:, None], State(state.h[None], state.c[None])
-
-    def _pass_back_chunk(self, part: slice, on: Mask, dhidden: Array, of_input: Array, state: State) -> State:
-        """Pass relevance (LRP) back through a chunk of steps; write that of their input to `of_input`."""
-        steps = np.arange(part.start, part.stop)
-        places = np.full(len(steps), -1)
-        places[on[part]] = np.arange(int(on[part].sum()))
-        here = self.trace[part]
-        cell = HeldSteps(here.moment((np.flatnonzero(on[part]), 0)), self.ledger)
-        for n in reversed(range(len(steps))) if here.direction == "forward" else range(len(steps)):
-            state = State(state.h + dhidden[steps[n]], state.c)
-            if places[n] >= 0:
-                state = cell.back(int(places[n]), state)
-        of_input[steps[on[part]]] = cell.input_relevance()
-        return state
+def relevance_back(piece: Trace, relevance: Array, end: State, ledger: RelevanceLedger) -> tuple[Array, State]:
+    """Pass relevance (LRP) from a chunk's hidden states, and the states at its end, to its input and its start."""
+    on = np.ones(len(piece), bool) if piece.valid is None else piece.valid[:, 0]
+    cell, places = HeldSteps(piece.moment((np.flatnonzero(on), 0)), ledger), np.cumsum(on) - 1
+    state = State(end.h[0], end.c[0])
+    for n in reversed(range(len(piece))) if piece.direction == "forward" else range(len(piece)):
+        state = State(state.h + relevance[n, 0], state.c)
+        if on[n]:
+            state = cell.back(int(places[n]), state)
+    of_input = np.zeros((len(piece), 1, piece.parameters.input_size))
+    of_input[on, 0] = cell.input_relevance()
+    return of_input, State(state.h[None], state.c[None])
 
 
 class HeldSteps:
@@ -158,15 +141,16 @@ def relevance(target: Target, epsilon: float = 0.001) -> tuple[Array, States, Re
     require_no_norm(target, "relevance propagation")
     cells = target.lstm.cells()
     with working("passing relevance back", len(cells) * target.lstm.num_steps) as done:
-        layers = [
-            {way: RelevanceRun(cell, ledger, done) for way, cell in layer.items()} for layer in target.lstm.layers
-        ]
         seed, value = target.weight * target.output, np.array(target.value)
         if np.count_nonzero(target.weight) > 1 or target.bias:  # a sum, and not one entry of the output alone
             ratio = ledger.ratio(value, value)
             ledger.absorb(target.bias * ratio)
             seed = seed * ratio
-        of_input, states = back_through(target, layers, seed, ledger.split)
+
+        def back(cell: Cell, relevance: Array) -> tuple[Array, State]:
+            return through_cell(cells[cell], relevance, done, partial(relevance_back, ledger=ledger), numbers=20)
+
+        of_input, states = back_through(target.lstm, target.places, seed[None], back, ledger.split)
     return of_input[:, 0], unbatched(states), ledger
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, numbers
 from gatewise.errors import OptionError, ShapeError
-from gatewise.insight.naming import at_step, of_sequence, output_of, sequence_of, valid_step
+from gatewise.insight.naming import at_step, final_places, of_sequence, output_of, sequence_of, valid_step
 from gatewise.layers.merging import merge
 from gatewise.network import Network, NetworkTrace
 from gatewise.records.labels import Measure
@@ -193,7 +193,7 @@ def _steps_of_output(lstm: LSTMTrace, t: int | str | None, sequence: int, *, fin
         return dict.fromkeys(lstm.directions, step), at_step(lstm.first, step)
     if t is not None:
         raise OptionError(f"this network reads the final states, so there is no step t to choose, but it is {t!r}")
-    return {way: lstm.num_steps - 1 if way == "forward" else 0 for way in lstm.directions}, "at the end"
+    return final_places(lstm), "at the end"
 
 
 def _weights_of_output(
