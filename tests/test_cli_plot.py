@@ -196,7 +196,7 @@ def printed(record, **options):
 
 def test_half_blocks_show_two_units_in_their_colours():
     values = np.array([[0.0, 1.0, np.nan], [1.0, 0.0, np.nan]]).T
-    record = data.Gates({}, "forget_gate", "f", values, (0, 1), ("a", "b"), np.arange(3), None)
+    record = data.Gates({}, "forget_gate", "f", values, (0, 1), ("a", "b"), times=np.arange(3), valid=None)
     shown = printed(record, color_system="truecolor")
     dark, light = "0;34;78", "254;232;56"
     assert re.findall(r"38;2;([\d;]+);48;2;([\d;]+)m", shown.splitlines()[1]) == [(dark, light), (light, dark)]
@@ -206,12 +206,16 @@ def test_half_blocks_show_two_units_in_their_colours():
 
 
 def test_256_colours_are_enough():
-    record = data.Gates({}, "candidate", "f", np.array([[0.3, -0.3]]), (-1, 1), ("a", "b"), np.arange(1), None)
+    record = data.Gates(
+        {}, "candidate", "f", np.array([[0.3, -0.3]]), (-1, 1), ("a", "b"), times=np.arange(1), valid=None
+    )
     assert re.search(r"38;5;\d+;48;5;\d+m▀▀▀▀▀▀▀▀", printed(record, color_system="256"))
 
 
 def test_ascii_shows_digits_and_names_that_it_can():
-    record = data.Gates({}, "forget_gate", "日", np.eye(2), (0, 1), ("é\x1b", "b"), np.array(["ü", "v"]), None)
+    record = data.Gates(
+        {}, "forget_gate", "日", np.eye(2), (0, 1), ("é\x1b", "b"), times=np.array(["ü", "v"]), valid=None
+    )
     buffer = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     terminal.show(record, Console(file=buffer, width=40))
     buffer.seek(0)
@@ -222,7 +226,9 @@ def test_ascii_shows_digits_and_names_that_it_can():
 def test_of_many_steps_and_units_no_extreme_is_lost():
     values = np.full((5000, 300), 0.5)
     values[1234, 77], values[4321, 299] = 1, 0
-    record = data.Gates({}, "forget_gate", "f", values, (0, 1), tuple(map(str, range(300))), np.arange(5000), None)
+    record = data.Gates(
+        {}, "forget_gate", "f", values, (0, 1), tuple(map(str, range(300))), times=np.arange(5000), valid=None
+    )
     lines = printed(record).splitlines()
     cells = "".join(line[4:] for line in lines[1:65])
     assert (cells.count("█"), cells.count("▒") + cells.count("▓") + 2) == (1, len(cells))

@@ -266,7 +266,7 @@ def test_a_gate_that_is_not_between_0_and_1_has_a_scale_about_0():
 def test_no_extreme_is_lost_where_there_are_more_steps_and_units_than_pixels():
     values = np.zeros((5000, 600))
     values[3123, 321], values[77, 599], values[4999, 0] = 1, -1, 0.5
-    record = Gates({}, "candidate", "", values, (-1, 1), ("u",) * 600, np.arange(5000), None)
+    record = Gates({}, "candidate", "", values, (-1, 1), ("u",) * 600, times=np.arange(5000), valid=None)
     image = plot.gates(record).images[0].get_array()
     assert image.shape[0] < 500
     assert image.shape[1] < 500

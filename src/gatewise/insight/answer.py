@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TextIO
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import chunks, require_memory
+from gatewise.arrays import Mask, chunks, require_memory
 from gatewise.errors import importing, join_names, shown
 from gatewise.progress import working
 from gatewise.showing import inline
@@ -66,6 +66,22 @@ class Table:
 
     def _repr_html_(self) -> str:
         return inline(self)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Timed(Table):
+    """A table about the kept steps of a run.
+
+    Attributes
+    ----------
+    times : array (time,)
+        Dates, names, or the numbers of the steps.
+    valid : boolean array (time,) or None
+        True at valid steps; None if all are valid.
+    """
+
+    times: npt.NDArray[Any] = field(kw_only=True)
+    valid: Mask | None = field(kw_only=True)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, quiet, size
+from gatewise.arrays import Array, quiet, size
 from gatewise.errors import OptionError
-from gatewise.insight.answer import Answer, Cost
+from gatewise.insight.answer import Answer, Cost, Timed
 from gatewise.insight.naming import at_step, of_sequence, sequence_of, step_name, times_of, unit_names, unit_of
 from gatewise.insight.retention import (
     initial_cell,
@@ -29,10 +29,11 @@ LAW = "a unit's row adds up to its cell state; over all units, a row's shares ad
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Attention(Answer):
+class Attention(Answer, Timed):
     """The part of each step's contribution that is left in the cell state at each later step.
 
     Rows and columns are the same steps in the input's time: row t, column s belongs to what step s wrote, at step t.
+    A block has the time of its last step.
 
     Attributes
     ----------
@@ -43,10 +44,6 @@ class Attention(Answer):
         The same for the cell state before the first step: the initial one, or the one before the window.
     unit : str or None
         The name of the unit; None for all.
-    times : array (steps,)
-        Dates, names, or the numbers of the steps; of a block, of its last step.
-    valid : boolean array (steps,) or None
-        True at valid steps; None if all are valid.
     direction : {"forward", "backward"}
         The direction of the cell.
     """
@@ -54,8 +51,6 @@ class Attention(Answer):
     weights: Array
     initial: Array
     unit: str | None
-    times: npt.NDArray[Any]
-    valid: Mask | None
     direction: str
 
 

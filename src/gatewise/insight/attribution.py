@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, chunks
+from gatewise.arrays import Array, chunks
 from gatewise.errors import OptionError, ShapeError, join_names, one_of
-from gatewise.insight.answer import Answer
+from gatewise.insight.answer import Answer, Timed
 from gatewise.insight.backward_pass import back_through, through_cell
 from gatewise.insight.integrated import integrated_gradients, times_initial
 from gatewise.insight.naming import at_step, step_names, times_of
@@ -40,7 +40,7 @@ class Method(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Attribution(Answer):
+class Attribution(Answer, Timed):
     """The shares of the steps and features of an input in one number of a run.
 
     Attributes
@@ -74,10 +74,6 @@ class Attribution(Answer):
         The names of the features, and their measures.
     tokens : array (time,) of str or None
         The embedded tokens, in the words of the vocabulary if there is one.
-    times : array (time,)
-        Dates, names, or the numbers of the steps.
-    valid : boolean array (time,) or None
-        True at valid steps; None if all are valid.
     """
 
     method: str
@@ -95,8 +91,6 @@ class Attribution(Answer):
     features: tuple[str, ...]
     measures: tuple[str, ...]
     tokens: npt.NDArray[Any] | None
-    times: npt.NDArray[Any]
-    valid: Mask | None
 
 
 def attribution(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, numbers, quiet, require_memory
 from gatewise.errors import OptionError, ShapeError, join_names
-from gatewise.insight.answer import Answer
+from gatewise.insight.answer import Answer, Timed
 from gatewise.insight.naming import (
     at_step,
     of_sequence,
@@ -40,7 +40,7 @@ LOSSES = {  # with their names in a sentence
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Ceiling(Answer):
+class Ceiling(Answer, Timed):
     """The largest possible output of a model, and the losses of a run, in the data's unit.
 
     Attributes
@@ -59,10 +59,6 @@ class Ceiling(Answer):
         The measure of each output; its name if the measure is unknown.
     sequence : str
         The name of the sequence; empty for the only sequence, or without a run.
-    times : array (time,)
-        Dates, names, or the numbers of the steps.
-    valid : boolean array (time,) or None
-        True at valid steps; None if all are valid.
     """
 
     ceiling: Array
@@ -72,8 +68,6 @@ class Ceiling(Answer):
     outputs: tuple[str, ...]
     measures: tuple[Measure, ...]
     sequence: str
-    times: npt.NDArray[Any]
-    valid: Mask | None
 
 
 @quiet

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, distances
 from gatewise.errors import ShapeError
-from gatewise.insight.answer import Answer
+from gatewise.insight.answer import Answer, Timed
 from gatewise.insight.comparing import Cell, CellComparison, Pairs, RunDifference, pair_cells, tolerance_of
 from gatewise.insight.naming import at_step, of_cell, sequence_name, sequence_of, state_names, times_of, unit_of
 from gatewise.network import Run
@@ -20,7 +20,7 @@ from gatewise.records.trace import Trace
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Change(Answer):
+class Change(Answer, Timed):
     """The difference of two runs.
 
     Attributes
@@ -41,7 +41,6 @@ class Change(Answer):
         The quantities that both traces kept.
     norms : array (cells, time, quantities)
         The Euclidean norm of the difference over sequences and units.
-    times : array (time,)
     edited : boolean array (cells, time)
         The steps at which either run was edited.
     unit : RunDifference
@@ -61,12 +60,10 @@ class Change(Answer):
     cells: tuple[Cell, ...]
     quantities: tuple[str, ...]
     norms: Array
-    times: npt.NDArray[Any]
     edited: Mask
     unit: RunDifference
     name: str
     series: dict[str, Array]
-    valid: Mask | None
 
 
 def change(

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, finite_number
+from gatewise.arrays import Array, finite_number
 from gatewise.errors import OptionError
-from gatewise.insight.answer import Answer
+from gatewise.insight.answer import Answer, Timed
 from gatewise.insight.backward_pass import back_through, through_cell
 from gatewise.insight.jacobians import (
     Norms,
@@ -38,7 +38,7 @@ LAW = "the gradient of a weighted sum of the outputs is that weighted sum of the
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Influence(Answer):
+class Influence(Answer, Timed):
     """The dependence of a state or an output on each step.
 
     Attributes
@@ -55,10 +55,6 @@ class Influence(Answer):
     share : float
     within : str
         The steps within the lag, in words.
-    times : array (time,)
-        Dates, names, or the numbers of the steps.
-    valid : boolean array (time,) or None
-        True at valid steps; None if all are valid.
     """
 
     inputs: Array
@@ -68,8 +64,6 @@ class Influence(Answer):
     lag: int
     share: float
     within: str
-    times: npt.NDArray[Any]
-    valid: Mask | None
 
 
 def influence(

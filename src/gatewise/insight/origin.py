@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, quiet
+from gatewise.arrays import Array, quiet
 from gatewise.errors import OptionError
-from gatewise.insight.answer import Answer, Cost
+from gatewise.insight.answer import Answer, Cost, Timed
 from gatewise.insight.naming import (
     at_step,
     duration_of,
@@ -38,7 +36,7 @@ LAW = "the contributions of all steps and of the initial state add up to the cel
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Contributions(Answer):
+class Contributions(Answer, Timed):
     """The contributions of all steps to a cell state.
 
     Attributes
@@ -53,10 +51,6 @@ class Contributions(Answer):
         The step of the cell state, in the input's time.
     units : tuple of str
         The names of the units.
-    times : array (time,)
-        Dates, names, or the numbers of the steps.
-    valid : boolean array (time,) or None
-        True at valid steps; None if all are valid.
     """
 
     by_step: Array
@@ -64,8 +58,6 @@ class Contributions(Answer):
     cell_state: Array
     step: int
     units: tuple[str, ...]
-    times: npt.NDArray[Any]
-    valid: Mask | None
 
     @property
     def shares(self) -> tuple[Array, Array]:

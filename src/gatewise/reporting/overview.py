@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask
+from gatewise.arrays import Array
 from gatewise.errors import join_names
-from gatewise.insight.answer import Answer
+from gatewise.insight.answer import Answer, Timed
 from gatewise.network import Linear
 from gatewise.palette import PALETTE
 from gatewise.plot import drawing
@@ -22,7 +22,7 @@ LINES = ("hidden_state", "input_gate", "candidate")  # the hues of up to three o
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Overview(Answer):
+class Overview(Answer, Timed):
     """A model and its outputs.
 
     Attributes
@@ -31,16 +31,12 @@ class Overview(Answer):
         Of one sequence, or one for each sequence of a network that reads the final states; the explained output
         first, and at most two more.
     output_names : tuple of str
-    times : array (time,)
-    valid : boolean array (time,) or None
     marked : tuple of int
         The explained steps.
     """
 
     outputs: Array
     output_names: tuple[str, ...]
-    times: npt.NDArray[Any]
-    valid: Mask | None
     marked: tuple[int, ...]
 
 
@@ -69,7 +65,7 @@ def overview(subject: ReportSubject) -> Overview:
     columns: dict[str, npt.NDArray[Any]] = {"sequence" if at_the_end else "time": times}
     columns |= {name: outputs[:, place] for place, name in enumerate(names)}
     sentence = f"{_model_phrase(subject)} ran over {_run_phrase(subject)}."
-    return Overview(columns, sentence, outputs, names, times, valid, marked)
+    return Overview(columns, sentence, outputs, names, marked, times=times, valid=valid)
 
 
 def output_name(subject: ReportSubject, number: int) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from gatewise import gates as names
-from gatewise.arrays import Array, Mask
-from gatewise.insight.answer import Table
+from gatewise.arrays import Array
+from gatewise.insight.answer import Timed
 from gatewise.insight.naming import times_of, unit_names
 from gatewise.insight.retention import valid_steps
 from gatewise.plot.ordering import Units, order_units
@@ -19,7 +17,7 @@ from gatewise.records.trace import Trace
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Gates(Table):
+class Gates(Timed):
     """One gate of the units of a cell, in one sequence.
 
     Attributes
@@ -33,10 +31,6 @@ class Gates(Table):
         Limits of the colours: 0 and 1, or symmetric about 0 if the gate may be negative.
     units : tuple of str
         Names of the units, in the order of the picture.
-    times : array (time,)
-        Dates, names, or the numbers of the steps.
-    valid : boolean array (time,) or None
-        True at valid steps; None if all are valid.
     """
 
     gate: str
@@ -44,8 +38,6 @@ class Gates(Table):
     values: Array
     limits: tuple[float, float]
     units: tuple[str, ...]
-    times: npt.NDArray[Any]
-    valid: Mask | None
 
 
 def gates(

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask
+from gatewise.arrays import Array
 from gatewise.errors import NotKeptError
-from gatewise.insight.answer import Table
+from gatewise.insight.answer import Timed
 from gatewise.insight.naming import times_of, unit_names
 from gatewise.insight.retention import valid_steps
 from gatewise.plot.ordering import Units, order_units
@@ -22,7 +20,7 @@ STATES = ("cell_state", "hidden_state")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class States(Table):
+class States(Timed):
     """The cell state and the hidden state of a cell, in one sequence.
 
     Attributes
@@ -36,18 +34,12 @@ class States(Table):
     units : dict of tuple of str
         Names of the units of each, in the order of the picture. A projected hidden state has no units; its entries are
         called h0, h1, ….
-    times : array (time,)
-        Dates, names, or the numbers of the steps.
-    valid : boolean array (time,) or None
-        True at valid steps; None if all are valid.
     """
 
     values: dict[str, Array]
     titles: dict[str, str]
     limits: dict[str, tuple[float, float]]
     units: dict[str, tuple[str, ...]]
-    times: npt.NDArray[Any]
-    valid: Mask | None
 
 
 def states(trace: Trace, *, sequence: int | str = 0, units: Units | None = None, sort: str = "none") -> States:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, index
+from gatewise.arrays import Array, index
 from gatewise.errors import NotKeptError, join_names
-from gatewise.insight.answer import Table
+from gatewise.insight.answer import Timed
 from gatewise.insight.naming import times_of, unit_names
 from gatewise.insight.retention import valid_steps
 from gatewise.plot.ordering import unit_places
@@ -23,7 +23,7 @@ MOST_FEATURES = 5  # of a picture, if none are chosen
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Unit(Table):
+class Unit(Timed):
     """One unit of a cell, step by step.
 
     Attributes
@@ -41,10 +41,6 @@ class Unit(Table):
         hidden state is the unprojected one.
     limits : dict of (float, float)
         The range of each gate or state.
-    times : array (time,)
-        Dates, names, or the numbers of the steps.
-    valid : boolean array (time,) or None
-        True at valid steps; None if all are valid.
     """
 
     title: str
@@ -53,8 +49,6 @@ class Unit(Table):
     measures: tuple[str, ...]
     values: dict[str, Array]
     limits: dict[str, tuple[float, float]]
-    times: npt.NDArray[Any]
-    valid: Mask | None
 
 
 def unit(
