@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.cell import INITS, draw
+from gatewise.cell import INITS
 
 VARIANTS = {
     "plain": gw.Variant(),
@@ -21,7 +21,7 @@ every_init = pytest.mark.parametrize("init", INITS)
 def drawn(init, inputs=20, hidden=50, *, seed=0, **options):
     """Return parameters of an initialiser, whose numbers come from a seed."""
     source = {"seed": seed} if init == "notebook" else {"rng": seed}
-    return draw(inputs, hidden, init=init, **source, **{"dtype": np.float64, **options})
+    return gw.LSTMCell(inputs, hidden, init=init, **source, **{"dtype": np.float64, **options}).parameters
 
 
 def assert_uniform(numbers, bound):
@@ -111,8 +111,8 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(init, vari
 @pytest.mark.parametrize("init", [init for init in INITS if init != "notebook"])
 def test_a_generator_goes_on_where_it_stopped(init):
     rng = np.random.default_rng(3)
-    first, second = draw(4, 6, init=init, rng=rng), draw(4, 6, init=init, rng=rng)
-    np.testing.assert_array_equal(first.weight, draw(4, 6, init=init, rng=3).weight)
+    first, second = (gw.LSTMCell(4, 6, init=init, rng=rng).parameters for _ in range(2))
+    np.testing.assert_array_equal(first.weight, gw.LSTMCell(4, 6, init=init, rng=3).parameters.weight)
     assert (first.weight != second.weight).any()
 
 
@@ -178,19 +178,19 @@ def test_a_wrong_wish_is_refused_in_one_sentence(make, arguments, parts):
 @every_init
 def test_more_memory_than_there_is_is_refused_beforehand(init, hidden):
     with cases.refusal("memory", "available", "iB", by=gw.CapacityError):
-        draw(3, hidden, init=init)
+        gw.LSTMCell(3, hidden, init=init)
 
 
 def test_memory_is_asked_for_what_is_drawn_and_not_for_more(monkeypatch):
     """A cell of 3 features and 100 units: 4 · 100 · 104 numbers of 8 bytes, with room to draw them in."""
     monkeypatch.setattr("gatewise.arrays.SMALL", 0)
     monkeypatch.setattr("gatewise.arrays.available_memory", lambda: 2**20)
-    assert draw(3, 100, rng=0).hidden_size == 100
+    assert gw.LSTMCell(3, 100, rng=0).hidden_size == 100
     monkeypatch.setattr("gatewise.arrays.available_memory", lambda: 4 * 100 * 104 * 8)
     with pytest.raises(gw.CapacityError, match="KiB"):
-        draw(3, 100, rng=0)
+        gw.LSTMCell(3, 100, rng=0)
     monkeypatch.setattr("gatewise.arrays.available_memory", lambda: None)  # a system that does not tell
-    assert draw(3, 100, rng=0).hidden_size == 100
+    assert gw.LSTMCell(3, 100, rng=0).hidden_size == 100
 
 
 # One step.
@@ -243,7 +243,7 @@ def test_a_step_of_the_wrong_size_is_refused_in_one_sentence(x, state, parts):
     ],
 )
 def test_a_cell_takes_as_many_names_as_it_has_features_and_units(labels, parts):
-    p = draw(3, 2, rng=0)
+    p = gw.LSTMCell(3, 2, rng=0).parameters
     with cases.refusal(*parts, by=gw.ShapeError):
         gw.LSTMCell.from_parameters(p, gw.Labels(**labels))
 

@@ -63,16 +63,7 @@ class LSTMCell:
         labels: Labels | None = None,
         **options: Any,
     ) -> None:
-        drawn = draw(
-            input_size,
-            hidden_size,
-            projection_size=projection_size,
-            variant=variant,
-            init=init,
-            rng=rng,
-            dtype=dtype,
-            **options,
-        )
+        drawn = draw(input_size, hidden_size, projection_size, variant, init, rng, dtype, **options)
         self._set_parameters(drawn, labels)
 
     @classmethod
@@ -186,23 +177,17 @@ def _stepped(moment: Moment, labels: Labels) -> Step:
 def draw(
     input_size: int,
     hidden_size: int,
-    *,
-    projection_size: int | None = None,
-    variant: Variant | None = None,
-    init: str = "pytorch",
-    rng: Rng = None,
-    dtype: npt.DTypeLike = np.float32,
+    projection_size: int | None,
+    variant: Variant | None,
+    init: str,
+    rng: Rng,
+    dtype: npt.DTypeLike,
     **options: Any,
 ) -> Parameters:
-    """Return the random parameters of a new LSTM cell.
+    """Return the random parameters of a new LSTM cell, whose sizes, variant and dtype are as in `LSTMCell`.
 
     Parameters
     ----------
-    input_size, hidden_size : int
-        Number of features of the input, and of units.
-    projection_size : int, optional
-        Size of the projected hidden state; by default there is no projection.
-    variant : Variant
     init : {"pytorch", "glorot", "chrono", "notebook"}
         ``pytorch``: all uniform within ±1/sqrt(hidden), the bias a sum of two such numbers, as in `torch.nn.LSTM`.
         ``glorot``: Glorot's uniform input weights with Keras' fans, orthogonal recurrent weights, biases zero except
@@ -214,7 +199,6 @@ def draw(
         gate by gate in the order forget, input, candidate, output, then peepholes and projection; biases zero.
     rng : int or numpy.random.Generator, optional
         The source of random numbers; ``notebook`` takes a `seed` instead, or a `numpy.random.RandomState`.
-    dtype : float32 or float64
     **options
         `scale` and `seed` of ``notebook``, `forget_bias` of ``glorot``, `longest` of ``chrono``.
 

@@ -67,10 +67,12 @@ def _mistakes_in_gate_order() -> Changes:
         if order == gates.LETTERS:
             continue
         whose = f" (the order of {', '.join(frameworks[order])})" if order in frameworks else ""
-        yield f"the gates are stored in the order {' '.join(order)}, not i f g o{whose}", _reorder_gates(order)
+        change = partial(_reorder_gates, order=order)
+        yield f"the gates are stored in the order {' '.join(order)}, not i f g o{whose}", change
     for order in map("".join, itertools.permutations(gates.PEEPHOLES)):
         if order != gates.PEEPHOLES:
-            yield f"the peepholes are stored in the order {' '.join(order)}, not i f o", _reorder_peepholes(order)
+            change = partial(_reorder_peepholes, order=order)
+            yield f"the peepholes are stored in the order {' '.join(order)}, not i f o", change
 
 
 def _mistakes_in_biases() -> Changes:
@@ -79,20 +81,12 @@ def _mistakes_in_biases() -> Changes:
     def bias(by: Callable[[Array], Array]) -> Change:
         return lambda p: p.replace(bias=by(p.bias.copy()))
 
-    def forget(by: float) -> Change:
-        """Return the change that adds `by` to the forget gate's bias, as a runtime may by mistake."""
-
-        def moved(b: Array) -> Array:
-            b[gates.index("f")] += by
-            return b
-
-        return bias(moved)
-
+    one_of_forget = np.eye(4)[:, gates.index("f"), None]
     yield "the runtime has no biases", bias(np.zeros_like)
     yield "the runtime adds the biases twice", bias(lambda b: 2 * b)
     yield "the runtime adds only one of two equal biases", bias(lambda b: b / 2)
-    yield "the runtime adds 1 to the forget gate's bias", forget(1.0)
-    yield "the runtime lacks the 1 that was added to the forget gate's bias", forget(-1.0)
+    yield "the runtime adds 1 to the forget gate's bias", bias(lambda b: b + one_of_forget)
+    yield "the runtime lacks the 1 that was added to the forget gate's bias", bias(lambda b: b - one_of_forget)
 
 
 def _mistakes_in_matrices() -> Changes:
@@ -138,32 +132,23 @@ def _mistakes_in_variant(now: Variant) -> Changes:
         yield "the runtime has no peepholes", without
 
 
-def _reorder_gates(order: str) -> Change:
-    """Return the change of a cell's parameters to another order of gates: a mistake that verification tries."""
-
-    def change(p: Parameters) -> Parameters:
-        """Return the parameters with the gates' arrays in the new order."""
-        places = [order.index(letter) for letter in gates.LETTERS]
-        changed = {"weight": p.weight[places], "bias": p.bias[places]}
-        if p.peephole is not None:
-            without = order.replace("g", "")
-            changed["peephole"] = p.peephole[[without.index(letter) for letter in gates.PEEPHOLES]]
-        if p.norm_gain is not None:
-            changed["norm_gain"] = p.norm_gain[..., places, :]
-        return p.replace(**changed)
-
-    return change
+def _reorder_gates(p: Parameters, order: str) -> Parameters:
+    """Return parameters with the gates in another order: a mistake that verification tries."""
+    places = [order.index(letter) for letter in gates.LETTERS]
+    changed = {"weight": p.weight[places], "bias": p.bias[places]}
+    if p.peephole is not None:
+        without = order.replace("g", "")
+        changed["peephole"] = p.peephole[[without.index(letter) for letter in gates.PEEPHOLES]]
+    if p.norm_gain is not None:
+        changed["norm_gain"] = p.norm_gain[..., places, :]
+    return p.replace(**changed)
 
 
-def _reorder_peepholes(order: str) -> Change:
-    """Return the change of a cell's parameters to another order of peepholes: a mistake that verification tries."""
-
-    def change(p: Parameters) -> Parameters:
-        if p.peephole is None:
-            raise OptionError("there are no peepholes")
-        return p.replace(peephole=p.peephole[[order.index(letter) for letter in gates.PEEPHOLES]])
-
-    return change
+def _reorder_peepholes(p: Parameters, order: str) -> Parameters:
+    """Return parameters with the peepholes in another order: a mistake that verification tries."""
+    if p.peephole is None:
+        raise OptionError("there are no peepholes")
+    return p.replace(peephole=p.peephole[[order.index(letter) for letter in gates.PEEPHOLES]])
 
 
 def _negate_gate(p: Parameters, gate: int) -> Parameters:

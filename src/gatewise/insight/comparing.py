@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from gatewise.arrays import Array, distances, finite_number
 from gatewise.errors import NotKeptError, OptionError, ShapeError, join_names
@@ -112,7 +111,6 @@ class CellComparison:
         time = len(before)
         self.norms: Array = np.zeros((time, len(self.quantities)))
         self.most: Array = np.zeros((time, len(self.quantities)))  # the largest difference of each step
-        self.parted: dict[str, npt.NDArray[np.bool_]] = {}
         width = before.batch_size * before.parameters.hidden_size * len(self.quantities)
         for part in pieces("comparing two runs", time, width):
             for place, name in enumerate(self.quantities):

@@ -115,9 +115,9 @@ class DecomposedSteps:
         self.projection = None if p.projection is None else p.projection.astype(wide)
         self.output_gate = moment.o.astype(wide)
 
-    def gate(self, name: str, z: Pair, c: Pair) -> tuple[Pair, Array]:
+    def gate(self, letter: str, z: Pair, c: Pair) -> tuple[Pair, Array]:
         """Return a cell's gate decomposed into phrase and rest, and the part of its bias."""
-        place, letter = gates.index(name), gates.LETTERS[gates.index(name)]
+        place = gates.index(letter)
         sums = z.map(lambda part: part @ self.weight[place].T)
         if self.peephole is not None and letter in PEEPHOLES:
             peephole = self.peephole[PEEPHOLES.index(letter)]
@@ -134,13 +134,13 @@ class DecomposedSteps:
         masked_h = h if "recurrent" not in masks else h.map(lambda part: part * masks["recurrent"])
         masked_x = x if "input" not in masks else x.map(lambda part: part * masks["input"])
         z = Pair(*(np.concatenate(two, axis=-1) for two in zip(masked_h, masked_x, strict=True)))
-        gate = {name: self.gate(name, z, c) for name in ("input_gate", "forget_gate") if not self._coupled(name)}
-        for name, other in (("input_gate", "forget_gate"), ("forget_gate", "input_gate")):
-            if self._coupled(name):
-                pair, alone = gate[other]
-                gate[name] = (pair.map(np.negative), 1 - alone)
-        new_c = self._decomposed_write(gate["input_gate"], self.gate("candidate", z, c), within)
-        new_c = new_c.plus(_product(*gate["forget_gate"], c))
+        coupled = self.variant.coupled
+        gate = {letter: self.gate(letter, z, c) for letter in "if" if letter != coupled}
+        if coupled:
+            (pair, alone), *_ = gate.values()
+            gate[coupled] = (pair.map(np.negative), 1 - alone)
+        new_c = self._decomposed_write(gate["i"], self.gate("g", z, c), within)
+        new_c = new_c.plus(_product(*gate["f"], c))
         if (bound := self.variant.cell_clip) is not None:
             new_c, _ = split_function(lambda part: np.clip(part, -bound, bound), new_c)
         activated_c, alone = split_function(self.variant.activation("c"), new_c)
@@ -155,9 +155,6 @@ class DecomposedSteps:
                 new = Pair(*(mask * a + (1 - mask) * b for a, b in zip(old, new, strict=True)))
             after.append(new)
         return after
-
-    def _coupled(self, name: str) -> bool:
-        return gates.LETTERS[gates.index(name)] == self.variant.coupled
 
     @staticmethod
     def _decomposed_write(gate: tuple[Pair, Array], candidate: tuple[Pair, Array], within: Mask) -> Pair:

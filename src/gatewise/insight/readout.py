@@ -18,7 +18,7 @@ from gatewise.arrays import Array
 from gatewise.errors import OptionError, ShapeError
 from gatewise.insight.bounds import Box, Range, box_of
 from gatewise.layers import LSTM
-from gatewise.layers.merging import merged_size
+from gatewise.layers.merging import merged_size, unmerge
 from gatewise.network import SOFTMAX, Linear, Network
 from gatewise.parameters import Parameters
 from gatewise.records.run_record import RunRecord
@@ -232,11 +232,7 @@ def _readout_paths(
         if any(p.projection is not None for p in cells) or any(hull is not None for hull in initial):
             raise OptionError("a ceiling needs multiplied directions without projection and zoneout")
         return [ReadoutPath(weight, None, boxes[0].product(boxes[1]))]
-    weights = [weight] * len(cells)
-    if len(cells) == 2 and merge == "concat":
-        weights = np.split(weight, [cells[0].recurrent_size], axis=1)
-    elif len(cells) == 2 and merge == "average":
-        weights = [weight / 2] * 2
+    weights = unmerge(weight, [start.h for start in starts], merge)
     return [
         ReadoutPath(part, p.projection, box, p.variant.projection_clip, hull)
         for part, p, box, hull in zip(weights, cells, boxes, initial, strict=True)

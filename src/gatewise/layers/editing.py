@@ -14,7 +14,7 @@ from gatewise.layers.arguments import Arguments
 from gatewise.layers.stack import Stack
 from gatewise.parameters import Parameters
 from gatewise.records.edits import Edit
-from gatewise.records.nesting import Cell
+from gatewise.records.nesting import Cell, cell_at
 from gatewise.records.run_record import RunRecord
 from gatewise.records.trace import Trace
 
@@ -48,7 +48,8 @@ def _settled_edit(edit: Edit, p: Parameters, cell: Cell, arguments: Arguments) -
     width = p.recurrent_size if edit.quantity == "hidden_state" else p.hidden_size
     if not isinstance(edit.value, RunRecord):
         raise OptionError(f"a patch takes a Trace, LSTMTrace or NetworkTrace, not {type(edit.value).__name__}")
-    source: Trace = edit.value.stored.counterpart(cell, "the trace to patch from")
+    run = edit.value.stored
+    source = run if isinstance(run, Trace) else cell_at(run.lstm.layers, cell, "the trace to patch from")
     if source.keep.units is not None or source.keep.every > 1:
         raise OptionError(f"a patch needs a trace with every unit and step; this one kept {source.keep}")
     values = source.quantity(edit.quantity)

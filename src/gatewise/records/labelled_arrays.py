@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,8 +37,9 @@ class Frame:
     Rows are named by time and sequence if they are `batched`, else by the time alone.
     """
 
-    def __init__(self, times: Sequence[Any], sequences: Sequence[Any], batched: bool) -> None:
-        self.times, self.sequences, self.batched = times, sequences, batched
+    def __init__(self, cell: Any) -> None:
+        self.times, self.batched = cell.times, cell.batched
+        self.sequences = cell.labels.sequences or range(cell.batch_size)
         self.names: list[tuple[Any, ...]] = []
         self.blocks: list[Array] = []
 
@@ -48,13 +49,14 @@ class Frame:
         self.names += [(*name, unit) for unit in (range(width) if units is None or len(units) != width else units)]
         self.blocks.append(array.reshape(len(self.times) * len(self.sequences), width))
 
-    def joined(self, others: Iterable[Frame]) -> Frame:
-        """Return the columns of several cells of a run as one table; its rows are the same steps and sequences."""
-        frame = Frame(self.times, self.sequences, self.batched)
-        for part in (self, *others):
-            frame.names += part.names
-            frame.blocks += part.blocks
-        return frame
+    def add_cell(self, cell: Any, *names: str) -> None:
+        """Add the columns of a `Trace` of the run, the name of each beginning with `names`."""
+        stored, p = cell.stored, cell.parameters
+        if cell.input is not None:
+            self.add((*names, "input"), cell.input, [cell.labels.feature(k) for k in range(p.input_size)])
+        for name in cell.distinct():
+            projected = p.projection is not None and name == "hidden_state"
+            self.add((*names, name), stored.quantity(name), range(p.recurrent_size) if projected else cell.unit_names)
 
     def table(self, levels: tuple[str, ...]) -> Any:
         """Return the columns of a run as a `pandas.DataFrame`; `levels` are the names of the levels of its columns."""
@@ -70,22 +72,18 @@ class Frame:
         )
 
 
-def cell_frame(cell: Any, *names: str) -> Frame:
-    """Return a `Trace` as columns of a table for pandas, the name of each beginning with `names`."""
-    stored, p = cell.stored, cell.parameters
-    frame = Frame(cell.times, cell.labels.sequences or range(cell.batch_size), cell.batched)
-    if cell.input is not None:
-        frame.add((*names, "input"), cell.input, [cell.labels.feature(k) for k in range(p.input_size)])
-    for name in cell.distinct():
-        projected = p.projection is not None and name == "hidden_state"
-        frame.add((*names, name), stored.quantity(name), range(p.recurrent_size) if projected else cell.unit_names)
+def cell_frame(cell: Any) -> Frame:
+    """Return a `Trace` as columns of a table for pandas."""
+    frame = Frame(cell)
+    frame.add_cell(cell)
     return frame
 
 
 def lstm_frame(run: Any) -> Frame:
     """Return an `LSTMTrace` as columns of a table for pandas: those of its cells, and its output."""
-    first, *others = (cell_frame(cell, f"layer_{layer}/{way}") for (layer, way), cell in run.cells().items())
-    frame = first.joined(others)
+    frame = Frame(run.first)
+    for (layer, way), cell in run.cells().items():
+        frame.add_cell(cell, f"layer_{layer}/{way}")
     frame.add(("output", "y"), run.kept_output, run.labels.outputs)
     return frame
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Self
 from gatewise.arrays import Array, index
 from gatewise.errors import OptionError, one_of
 from gatewise.records.edits import Edit, in_words
-from gatewise.records.nesting import cell_at
 from gatewise.showing import counted, inline
 
 
@@ -88,16 +87,6 @@ class RunRecord:
                 f" {counted(len(cells), 'cell')}"
             )
         return next(iter(cells.values()))
-
-    def counterpart(self, key: tuple[int, str], owner: str) -> Any:
-        """Return this run's trace of the cell at a layer and direction; of a single cell's run, its only trace.
-
-        Raises
-        ------
-        OptionError
-            If there is no such layer or direction; `owner` names the run in the sentence.
-        """
-        return cell_at(self.lstm.layers, key, owner)
 
     @property
     def batch_size(self) -> int:

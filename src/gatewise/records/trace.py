@@ -97,10 +97,6 @@ class Trace(CellRecord):
         """Return the trace itself, as that of layer 0."""
         return {(0, self.direction): self}
 
-    def counterpart(self, key: tuple[int, str], owner: str) -> Trace:
-        """Return the trace itself, whatever the cell."""
-        return self
-
     def __iter__(self) -> Iterator[Trace]:
         """Go through the trace in the input's time, each step a trace of its own."""
         return (self[t : t + 1] for t in range(len(self)))

@@ -15,6 +15,7 @@ from gatewise.insight.answer import Answer
 from gatewise.records.trace import Trace
 from gatewise.reporting import overview
 from gatewise.reporting.subject import ReportSubject
+from gatewise.showing import pictured
 
 MOST_UNITS = 32  # of a cell whose fixed points are searched
 STARTS = 8  # of that search
@@ -32,16 +33,21 @@ class PosedQuestion(NamedTuple):
     asks: tuple[tuple[str, Callable[[], Answer]], ...]
 
 
+def _draw_answer(answer: Any, figure: Any) -> Any:
+    """Draw the picture of an answer, as `gatewise.plot` has it."""
+    return pictured(answer)(answer, ax=figure)  # type: ignore[misc]  # each question of the table has one
+
+
 @dataclass(frozen=True)
 class Question:
     """A question of the table: about a run, or about each cell, each explained step, or each cell at each of them."""
 
     title: str  # with {} for the time of the step
     ask: Callable[..., Answer]  # takes a subject; or a cell; then a step, and of a cell the subject as well
-    draw: Callable[[Any, Any], Any]  # draws an answer on a Figure
     meaning: str  # of an answer, in sentences that hold for every answer
     height: float = 3.0  # of the picture, in inches
     notability: Callable[[Any], float] = lambda answer: 0.0  # of several cells, the last of the largest is drawn
+    draw: Callable[[Any, Any], Any] = _draw_answer  # draws an answer on a Figure
     each_cell: bool = False
     each_step: bool = False
 
@@ -100,24 +106,18 @@ def _draw_attribution(answer: Any, figure: Any) -> Any:
     return plot.attribution(answer, ax=figure, steps=steps)
 
 
-def _picture(name: str) -> Callable[[Any, Any], Any]:
-    """Return a function that draws an answer on a Figure, as the picture of that name in `gatewise.plot`."""
-    return lambda answer, figure: getattr(plot, name)(answer, ax=figure)
-
-
 QUESTIONS = (
     Question(
         "What is in it, and what did it output?",
         overview.overview,
-        overview.draw,
         "The line is the model's output over this input; a dot marks each step that this page explains. All answers"
         " below are about this input: another one may open other gates.",
         2.4,
+        draw=overview.draw,
     ),
     Question(
         "Is any gate stuck?",
         insight.saturation,
-        _picture("saturation"),
         "On this input, a constant could take the place of a gate that is nearly closed or nearly open at every step. A"
         " few such gates are common; where most units have one, the model may be larger than its task needs, or this"
         " input may lie outside the range that it was trained on.",
@@ -128,7 +128,6 @@ QUESTIONS = (
     Question(
         "How long does it remember?",
         insight.timescales,
-        _picture("timescales"),
         "After one timescale, 1/e (about 37 %) of what a unit held is left. What happened many timescales ago no longer"
         " reaches the output along the cell, however important it was; compare the longest timescales with how far back"
         " your task needs to look.",
@@ -139,7 +138,6 @@ QUESTIONS = (
     Question(
         "What is the largest output that it can reach?",
         _ceiling,
-        _picture("ceiling"),
         "The states of an LSTM are bounded, so a linear head has a ceiling that no input exceeds: where the data go"
         " beyond it, this model cannot follow. What was lost at each step shows which part kept the output down.",
         3.4,
@@ -147,7 +145,6 @@ QUESTIONS = (
     Question(
         "Which units move most, and which least?",
         insight.activity,
-        _picture("activity"),
         "A unit whose hidden state hardly varies tells the rest of the model nothing about this input. It may respond"
         " to inputs that do not occur here, or it may not be needed.",
         2.8,
@@ -157,7 +154,6 @@ QUESTIONS = (
     Question(
         "Who wrote the cell state {}?",
         _contributions,
-        _picture("contributions"),
         "The cell state is exactly the sum of what each step wrote, times the forget gates since then. The height shows"
         " how much of it each step still accounts for; how much of that reaches the output depends on the output gate"
         " and the head.",
@@ -168,17 +164,15 @@ QUESTIONS = (
     Question(
         "Why this output {}?",
         _attribution,
-        _draw_attribution,
         "Each step's share in the difference between this output and the one for an LSTM input of zeros, by integrated"
         " gradients: positive shares raised the output, negative ones lowered it. This explains the model at this"
         " input; it does not say that the model is right.",
-        3.0,
+        draw=_draw_attribution,
         each_step=True,
     ),
     Question(
         "How many steps matter?",
         _influence,
-        _picture("influence"),
         "How strongly the output at the first of the steps above would respond to a small change of the input at each"
         " step. A model that responds to a few steps only cannot use a longer history, whatever it is given.",
         3.0,
@@ -186,7 +180,6 @@ QUESTIONS = (
     Question(
         "Where does it come to rest?",
         _fixed_points,
-        _picture("fixed_points"),
         "If the input stayed at its mean, the state would settle at a stable fixed point, where there is one, within a"
         " few time constants. Several stable points are a lasting memory: where the state settles depends on what the"
         " input was before.",

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask
 from gatewise.errors import OptionError
-from gatewise.insight.naming import at_step, place_of, times_of
+from gatewise.insight.naming import at_step, place_of
 from gatewise.layers import LSTM
 from gatewise.network import SOFTMAX, Linear, Network, NetworkTrace, Scaling, outputs_of
 from gatewise.opening.runs import OpenedRun
@@ -61,11 +60,6 @@ class ReportSubject:
     def valid(self) -> Mask | None:
         """Which steps are valid (time, batch); None means all."""
         return self.first.valid
-
-    @property
-    def times(self) -> npt.NDArray[Any]:
-        """The times of the steps that were kept: dates, names, or numbers."""
-        return times_of(self.first)
 
     def cell_name(self, key: tuple[int, str]) -> str:
         """Return the name of a cell among several in a report; an empty text for the only cell."""
