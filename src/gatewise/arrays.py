@@ -88,10 +88,7 @@ def array_of(name: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
 
 
 def numbers(name: str, value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> Array:
-    """Return `value` as an array of real floating-point numbers; `name` is the subject of the error.
-
-    Integers become floats, and where `dtype` is given the result has it.
-    """
+    """Return `value` as an array of real floating-point numbers, of `dtype` if given; `name` is the error's subject."""
     array = array_of(name, value)
     if array.dtype.kind not in "fiub":
         raise OptionError(f"{name} must hold real numbers, not {array.dtype}")
@@ -263,12 +260,7 @@ def available_memory() -> int | None:
 def require_memory(elements: int, itemsize: int, purpose: str) -> None:
     """Raise CapacityError before more memory is taken than is available; below `SMALL` bytes nothing is checked.
 
-    Parameters
-    ----------
-    elements, itemsize : int
-        The number of elements, and the bytes of each.
-    purpose : str
-        The subject of the error: "a run of 10 × 2 (steps × sequences)".
+    `purpose` is the subject of the error: "a run of 10 × 2 (steps × sequences)".
     """
     needed = elements * itemsize
     available = None if needed < SMALL else available_memory()

@@ -174,26 +174,15 @@ SWITCHES = tuple(switch for switch in fields(Variant) if switch.metadata)  # all
 class ArrayDeclaration:
     """How one array of `Parameters` is made up.
 
-    Attributes
-    ----------
-    rows : tuple of str
-        The names that the equations have for its rows, in C order of the leading axes: a letter, an underscore and what
-        stands below the letter. Those of a gate's rows end with the gate's letter.
-    leading : tuple of int
-        The sizes of the leading axes.
-    axes : tuple of {"hidden", "columns", "recurrent"}
-        The axes of each row.
-    title : str
-        The title of its table in a walkthrough; arrays of one title share a table.
-    initial : tuple of float
-        The entries of each row in a new cell; empty where they are drawn at random.
+    The name of a row is a letter, an underscore and what stands below the letter; that of a gate's row ends with the
+    gate's letter.
     """
 
-    rows: tuple[str, ...]
-    leading: tuple[int, ...]
-    axes: tuple[str, ...] = ("hidden",)
-    title: str = ""
-    initial: tuple[float, ...] = ()
+    rows: tuple[str, ...]  # their names in the equations, in C order of the leading axes
+    leading: tuple[int, ...]  # the sizes of the leading axes
+    axes: tuple[str, ...] = ("hidden",)  # of each row: of hidden, columns and recurrent
+    title: str = ""  # of its table in a walkthrough; arrays of one title share a table
+    initial: tuple[float, ...] = ()  # the entries of each row in a new cell; empty where they are drawn at random
 
 
 def array_declarations(variant: Variant) -> dict[str, ArrayDeclaration]:

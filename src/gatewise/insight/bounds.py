@@ -45,10 +45,7 @@ class Box(NamedTuple):
 
 @quiet
 def box_of(p: Parameters, initial: Array) -> Box:
-    """Return the bounds of a cell's output gate and activated cell state; raise OptionError if one has none.
-
-    `initial` (batch, hidden) are the possible cell states at the start.
-    """
+    """Return the bounds of o and tanh(c), given `initial` cell states (batch, hidden), or raise OptionError."""
     if not len(initial):
         raise OptionError("a ceiling needs a sequence; this run has none")
     gate, c = _gate_range(p, "o"), _cell_state_range(p, initial)

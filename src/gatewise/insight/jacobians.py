@@ -110,10 +110,7 @@ def frobenius_norms(rows: Array, axis: int | tuple[int, ...]) -> Array:
 
 @quiet
 def norms_of_cell(trace: Trace, t: int, weights: Array) -> Norms:
-    """Return the influence of each step on a valid step `t` of a cell's run: norms of Jacobians of its states.
-
-    `weights` (recurrent,) are those of the combination of rows.
-    """
+    """Return the influence of each step on step `t` of a cell's run, with rows combined by `weights` (recurrent,)."""
     p = parameters_in_float64(trace)
     steps, recurrent = len(trace), p.recurrent_size
     inputs, hidden, cell = np.zeros((3, steps))

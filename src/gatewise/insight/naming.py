@@ -49,10 +49,7 @@ def valid_places(trace: Trace, sequence: int) -> npt.NDArray[np.intp]:
 
 
 def valid_step(trace: Trace, t: int | str | None, sequence: int, purpose: str) -> int:
-    """Return the place of a valid step of a trace; by default the last one in the direction of the run.
-
-    OptionError refuses other steps; `purpose` is the subject of its sentence.
-    """
+    """Return the place of a valid step, by default the last in the run's direction, or raise OptionError."""
     places = valid_places(trace, sequence)
     if not len(places):
         raise OptionError(f"{purpose} needs at least one valid step; sequence {sequence} of this trace has none")

@@ -61,10 +61,7 @@ def valid_steps(trace: Trace, when: Any = ALL, which: Any = ALL) -> Mask | None:
 
 
 def retention_of(trace: Trace, when: Any = ALL, which: Any = ALL) -> Array:
-    """Return the share F (time, batch, hidden) of the cell state that each step retains, in float64; 1 if invalid.
-
-    `when` and `which` choose some of the kept steps and of the sequences.
-    """
+    """Return the share F (time, batch, hidden) of the cell state that each step retains, in float64; 1 if invalid."""
     _require_unedited_cell(trace, "the retention of a cell")
     f = trace.forget_gate[when, which].astype(np.float64)
     if (mask := _zoneout(trace, when, which)) is not None:

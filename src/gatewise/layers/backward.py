@@ -147,11 +147,7 @@ def pass_back(
     split: Split = unmerge,
     hidden: Callable[[Cell], Array] | None = None,
 ) -> Array:
-    """Pass an array back from the hidden states of an LSTM's last layer to the input of its run.
-
-    `back` passes an array from the hidden states of a cell to its input; `split` and `hidden` are those of
-    `at_hidden_states`.
-    """
+    """Pass an array back from an LSTM's last hidden states to its input, through each cell by `back`."""
     for number in reversed(range(trace.num_layers)):
         parts = [back((number, way), at_way) for way, at_way in zip(trace.layers[number], at_top, strict=True)]
         dx = parts[0] if len(parts) == 1 else parts[0] + parts[1]

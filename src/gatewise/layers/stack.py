@@ -27,10 +27,7 @@ def map_states(function: Callable[[Any], Array], states: Iterable[Iterable[Itera
 
 
 class Stack:
-    """Cells in layers, in one direction or two, ``forward`` or ``backward``, which each layer merges: what an LSTM is.
-
-    ShapeError is raised if the cells of a layer, or a layer and the next, do not fit together.
-    """
+    """Cells in layers, ``forward``, ``backward`` or both, whose directions each layer merges: what an LSTM is."""
 
     layers: tuple[tuple[LSTMCell, ...], ...]
     directions: tuple[str, ...]

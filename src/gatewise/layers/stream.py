@@ -18,16 +18,13 @@ from gatewise.records.step import State
 
 
 class CarriedState:
-    """A model with a state that is carried from call to call: it can be pickled and copied with its state.
-
-    `engine` is the caller's choice, such as ``auto``, until the model has chosen.
-    """
+    """A model with a state that is carried from call to call: it can be pickled and copied with its state."""
 
     state: Any
 
     def __init__(self, model: Any, batch_size: int | None, engine: str) -> None:
         self.model, self.batch_size, self._choice = model, batch_size, engine
-        self.engine = engine
+        self.engine = engine  # until the model has chosen
 
     def __getstate__(self) -> dict[str, Any]:
         return {"model": self.model, "batch_size": self.batch_size, "engine": self._choice, "state": self.state}

@@ -238,10 +238,7 @@ def outputs_of(layers: Sequence[Linear], x: Array) -> list[Array]:
 def back_through(
     layers: Sequence[Linear], outputs: Sequence[Array], dy: Array
 ) -> tuple[tuple[LinearGradients, ...], Array]:
-    """Return the gradients of a chain of linear layers and of its input, given that of its last output.
-
-    `outputs` are those of `outputs_of`.
-    """
+    """Return the gradients of linear layers and of their input, from that of the last of their `outputs`."""
     gradients: list[LinearGradients] = []
     for layer, x, y in zip(reversed(layers), reversed(outputs[:-1]), reversed(outputs[1:]), strict=True):
         da = layer.preactivation_gradient(dy, y)

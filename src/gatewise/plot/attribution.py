@@ -11,7 +11,7 @@ from gatewise.arrays import Array
 from gatewise.errors import OptionError, one_of
 from gatewise.insight.attribution import METHODS, Attribution
 from gatewise.insight.attribution import attribution as data
-from gatewise.palette import CIVIDIS, VIK
+from gatewise.palette import VIK
 from gatewise.plot import drawing, inputs
 from gatewise.plot.picture import picture
 from gatewise.plot.records.text import Text
@@ -111,11 +111,9 @@ def _draw_input(ax: Any, record: Attribution) -> None:
     count = len(record.features)
     sizes = np.abs(np.zeros((1, count)) if record.by_step is None else record.by_step).sum(0)
     chosen = np.sort(np.argsort(-sizes, kind="stable")[:MOST_LINES])
-    shades = drawing.colour_map(CIVIDIS)(np.linspace(0.0, 0.75, len(chosen)) + (0.25 if drawing.is_dark() else 0))
-    places = drawing.set_time_axis(ax, record.times)
     values = record.input if record.valid is None else np.where(record.valid[:, None], record.input, np.nan)
     names, measures = [record.features[place] for place in chosen], [record.measures[place] for place in chosen]
-    inputs.lines(ax, places, values[:, chosen], names, measures, shades)
+    inputs.lines(ax, record.times, values[:, chosen], names, measures)
 
 
 def _draw_step_bars(ax: Any, record: Attribution) -> None:

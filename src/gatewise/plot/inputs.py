@@ -8,14 +8,22 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array
+from gatewise.palette import CIVIDIS
 from gatewise.plot import drawing
 
 APART = 20  # the range of all features over that of one, above which each has its own range
 DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (1, 3)))  # so that lines differ in print as well
 
 
-def lines(ax: Any, places: Any, values: Array, names: Sequence[str], measures: Sequence[str], shades: Any) -> None:
-    """Draw input features (time, feature) with a legend: on one axis, or if that hides one, each in its own range."""
+def lines(
+    ax: Any, times: Any, values: Array, names: Sequence[str], measures: Sequence[str], lightest: float = 0.75
+) -> None:
+    """Draw input features (time, feature) with a legend: on one axis, or if that hides one, each in its own range.
+
+    Their shades end at the place `lightest` of cividis, or begin as far from its light end on a dark ground.
+    """
+    places = drawing.set_time_axis(ax, times)
+    shades = drawing.colour_map(CIVIDIS)(np.linspace(0.0, lightest, len(names)) + (1 - lightest) * drawing.is_dark())
     finite = np.where(np.isfinite(values).any(0), values, 0.0)
     low, high = np.nanmin(finite, axis=0), np.nanmax(finite, axis=0)
     ranges = (high - low)[high > low]

@@ -70,10 +70,7 @@ def picture(svg: str) -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = (), wide: int = -1) -> str:
-    """Return an HTML table whose first column names the rows.
-
-    The columns `numbers` are flush right; the column `wide` may wrap.
-    """
+    """Return an HTML table: its first column names the rows, `numbers` are flush right, and `wide` may wrap."""
 
     def cell(tag: str, place: int, inner: str) -> str:
         kind = ' class="number"' if place in numbers else ' class="wide"' if place == wide else ""

@@ -19,10 +19,7 @@ Units = int | str | Sequence[int | str]
 
 
 def unit_places(trace: Trace, units: Units | None) -> npt.NDArray[np.intp]:
-    """Return the places of the units to draw among those that a trace kept; None chooses all of them.
-
-    Units are counted from 0 (negative from the end) among the hidden units, or named.
-    """
+    """Return the places, among the kept units of a trace, of hidden units by number or name; None chooses all."""
     count, names = trace.parameters.hidden_size, unit_names(trace)
     available = list(range(count) if trace.keep.units is None else trace.keep.units)
     if units is None:

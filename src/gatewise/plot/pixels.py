@@ -52,10 +52,7 @@ def is_even(places: npt.NDArray[Any]) -> bool:
 
 
 def extreme_steps(values: Array, most: int = MOST_POINTS) -> npt.NDArray[np.intp]:
-    """Return the steps of a series that a picture shows: those of each pixel's least and greatest value.
-
-    They are in order, and all of them if there are no more than `most`. NaN is ignored.
-    """
+    """Return the steps of each pixel's least and greatest value in a series, in order; all if at most `most`."""
     count = len(values)
     if count <= most:
         return np.arange(count)

@@ -23,10 +23,7 @@ FONTS = (  # with characters of names that matplotlib's own font lacks
 
 
 def save(path: str | os.PathLike[str], format: str, draw: Callable[[], Any]) -> None:
-    """Write a matplotlib picture to a file; letters become shapes and look the same everywhere.
-
-    `draw` draws a new figure and returns its Axes; it is called with matplotlib set up for a file.
-    """
+    """Write the new figure whose Axes `draw` returns to a file; letters become shapes and look the same everywhere."""
     library().use("agg")
     import numpy as np
     from matplotlib import font_manager, pyplot, rc_context

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from gatewise import gates
-from gatewise.palette import CIVIDIS
 from gatewise.plot import drawing, inputs
 from gatewise.plot.picture import picture
 from gatewise.plot.records.unit import Unit
@@ -43,7 +40,7 @@ def unit(record: Unit, ax: Any) -> Any:
     axes = drawing.panels(ax, count, heights, (8, 0.6 + 1.2 * sum(heights)))
     rest = iter(axes)
     if record.features:
-        _draw_input(next(rest), record)
+        inputs.lines(next(rest), record.times, record.input, record.features, record.measures, lightest=0.6)
     if amounts:
         panel = next(rest)
         panel.set_ylabel("gates")
@@ -60,13 +57,6 @@ def unit(record: Unit, ax: Any) -> Any:
         drawing.hatch_invalid(panel, drawing.set_time_axis(panel, record.times), record.valid)
     axes[0].set_title(drawing.safe_text(record.title))
     return axes
-
-
-def _draw_input(ax: Any, record: Unit) -> None:
-    """Draw the input features on one panel of a unit's picture, in shades that differ in lightness, and in dashes."""
-    shades = drawing.colour_map(CIVIDIS)(np.linspace(0.0, 0.6, len(record.features)) + 0.4 * drawing.is_dark())
-    places = drawing.set_time_axis(ax, record.times)
-    inputs.lines(ax, places, record.input, record.features, record.measures, shades)
 
 
 def _draw_line(ax: Any, record: Unit, values: Any, label: str, colour: Any, style: str = "-") -> None:

@@ -16,13 +16,11 @@ from gatewise.records.edits import EDITABLE, Edit
 
 
 class Effect:
-    """The effect of all edits of a step on a quantity q (batch, ·): a fixed value, or clip(scale * q, low, high).
-
-    `fixed` says where the value is fixed, `patched` where it comes from another run.
-    """
+    """The effect of all edits of a step on a quantity q (batch, ·): a fixed value, or clip(scale * q, low, high)."""
 
     def __init__(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
-        self.fixed, self.patched = np.zeros(shape, bool), np.zeros(shape, bool)
+        self.fixed = np.zeros(shape, bool)
+        self.patched = np.zeros(shape, bool)  # by a fixed value from another run
         self.value, self.scale = np.zeros(shape, dtype), np.ones(shape, dtype)
         self.low, self.high = np.full(shape, -np.inf, dtype), np.full(shape, np.inf, dtype)
 

@@ -32,10 +32,7 @@ def cell_dataset(cell: Any) -> Any:
 
 
 class Frame:
-    """The columns of a table of a run, which has a row for each kept step and sequence.
-
-    Rows are named by time and sequence if they are `batched`, else by the time alone.
-    """
+    """The columns of a table of a run, with a row for each kept step, and for each sequence if it is `batched`."""
 
     def __init__(self, cell: Any) -> None:
         self.times, self.batched = cell.times, cell.batched
@@ -96,16 +93,9 @@ def tree(datasets: Mapping[str, Any]) -> Any:
 
 
 def labelled_output(output: Array, labels: Labels, directions: Sequence[str], times: Any) -> Any:
-    """Return the output ``y`` of a run as an `xarray.Dataset`.
+    """Return the output ``y`` of a run as an `xarray.Dataset`; that of the last step alone has no `times`.
 
-    Parameters
-    ----------
-    output : array (time, batch, output), or (time, batch, direction, output) of directions that are not merged
-        Without the time where it is that of the last step alone; `times` is None then.
-    labels : Labels
-        Of the run.
-    directions : sequence of str
-    times : sequence or None
+    It is (time, batch, output), or (time, batch, direction, output) of directions that are not merged.
     """
     leading = ("batch",) if times is None else ("time", "batch")
     dimensions = (*leading, *["direction"] * (output.ndim - len(leading) - 1), "output")

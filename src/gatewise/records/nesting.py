@@ -14,11 +14,7 @@ R = TypeVar("R")
 
 
 def cell_at(layers: Sequence[Mapping[str, T]], key: int | tuple[int, str], owner: str) -> T:
-    """Return the value of one cell of an LSTM out of values nested by layer and direction.
-
-    Its key is a layer and a direction, or the layer alone where there is one direction; `owner` is a word of the
-    errors.
-    """
+    """Return the value of a cell by its layer and direction, or by its layer alone if that has one direction."""
     layer, direction = key if isinstance(key, tuple) and len(key) == 2 else (key, None)
     row = layers[index("layer", layer, len(layers), owner)]
     if direction is None:
@@ -35,10 +31,7 @@ def by_cell(layers: Sequence[Mapping[str, T]]) -> dict[tuple[int, str], T]:
 
 
 def map_cells(function: Callable[..., R], *layers: Sequence[Mapping[str, Any]]) -> tuple[dict[str, R], ...]:
-    """Return the results of a function for all cells of an LSTM, nested by layer and direction as the cells are.
-
-    The function takes a cell (layer, direction), and its value in each of `layers`.
-    """
+    """Return a function's result for each cell, from the cell and its value in each of `layers`, nested as they are."""
     return tuple(
         {direction: function((number, direction), *(row[direction] for row in rows)) for direction in rows[0]}
         for number, rows in enumerate(zip(*layers, strict=True))

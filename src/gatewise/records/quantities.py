@@ -26,11 +26,7 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CellRecord(RunRecord):
-    """The record of a run of one cell; see `Trace`.
-
-    The fields are what is stored, always with a batch axis. The properties are quantities, which have a batch axis if
-    the input had one.
-    """
+    """The record of a run of one cell; see `Trace`. Fields have a batch axis, quantities only if the input had one."""
 
     parameters: Parameters
     initial: State

@@ -24,10 +24,7 @@ SMALL = 0.005  # of the largest share: steps with smaller shares are drawn near 
 
 
 class PosedQuestion(NamedTuple):
-    """A question about one run: its title, and the name and the function of each answer.
-
-    An answer about a cell has its name, one about the whole run an empty name.
-    """
+    """A question about one run: its title, and of each answer the name of its cell, if any, and the function."""
 
     title: str
     asks: tuple[tuple[str, Callable[[], Answer]], ...]
