@@ -29,13 +29,6 @@ class NetworkStream(CarriedState):
     engine : str
         ``auto``, or the name of one of `gatewise.engines()`.
 
-    Attributes
-    ----------
-    engine : str
-        Which engine runs the LSTM.
-    state : tuple of tuple of State
-        What the next step starts from; it can be set.
-
     Examples
     --------
     >>> from gatewise.layers import LSTM

@@ -62,6 +62,11 @@ class Effect:
         return np.where(self.fixed, 0, np.where(within, self.scale, 0)).astype(q.dtype)
 
 
+def _edited_gate(k: str) -> Any:
+    """Return the property of an edited step that is gate `k` after its edits."""
+    return cached_property(lambda step: step._edited(k, getattr(super(EditedMoment, step), k)))
+
+
 class EditedMoment(Moment):
     """One step of a cell with edits: each quantity is computed, then edited, then used.
 
@@ -109,25 +114,10 @@ class EditedMoment(Moment):
 
     # The equation of each is that of `Moment`, with edited operands.
 
-    @cached_property
-    def i(self) -> Array:
-        """The input gate."""
-        return self._edited("i", super().i)
-
-    @cached_property
-    def f(self) -> Array:
-        """The forget gate."""
-        return self._edited("f", super().f)
-
-    @cached_property
-    def g(self) -> Array:
-        """The candidate."""
-        return self._edited("g", super().g)
-
-    @cached_property
-    def o(self) -> Array:
-        """The output gate."""
-        return self._edited("o", super().o)
+    i: Array = _edited_gate("i")
+    f: Array = _edited_gate("f")
+    g: Array = _edited_gate("g")
+    o: Array = _edited_gate("o")
 
     @cached_property
     def c_new(self) -> Array:
