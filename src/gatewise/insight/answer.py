@@ -1,4 +1,4 @@
-"""The records of questions: Table has columns; Answer adds a sentence, a law and its residual; Cost is that of one."""
+"""The records of questions: Table has columns, StepTable times, Answer a sentence and a law; Cost is that of one."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Table:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Timed(Table):
+class StepTable(Table):
     """A table about the kept steps of a run.
 
     Attributes

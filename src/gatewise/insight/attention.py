@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, quiet, size
 from gatewise.errors import OptionError
-from gatewise.insight.answer import Answer, Cost, Timed
+from gatewise.insight.answer import Answer, Cost, StepTable
 from gatewise.insight.naming import at_step, of_sequence, sequence_of, step_name, times_of, unit_names, unit_of
 from gatewise.insight.retention import (
     initial_cell,
@@ -29,7 +29,7 @@ LAW = "a unit's row adds up to its cell state; over all units, a row's shares ad
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Attention(Answer, Timed):
+class Attention(Answer, StepTable):
     """The part of each step's contribution that is left in the cell state at each later step.
 
     Rows and columns are the same steps in the input's time: row t, column s belongs to what step s wrote, at step t.

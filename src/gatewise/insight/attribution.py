@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, chunks
 from gatewise.errors import OptionError, ShapeError, join_names, one_of
-from gatewise.insight.answer import Answer, Timed
+from gatewise.insight.answer import Answer, StepTable
 from gatewise.insight.backward_pass import back_through, through_cell
 from gatewise.insight.integrated import integrated_gradients, times_initial
 from gatewise.insight.naming import at_step, step_names, times_of
@@ -40,7 +40,7 @@ class Method(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Attribution(Answer, Timed):
+class Attribution(Answer, StepTable):
     """The shares of the steps and features of an input in one number of a run.
 
     Attributes

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, numbers, quiet, require_memory
 from gatewise.errors import OptionError, ShapeError, join_names
-from gatewise.insight.answer import Answer, Timed
+from gatewise.insight.answer import Answer, StepTable
 from gatewise.insight.naming import (
     at_step,
     of_sequence,
@@ -40,7 +40,7 @@ LOSSES = {  # with their names in a sentence
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Ceiling(Answer, Timed):
+class Ceiling(Answer, StepTable):
     """The largest possible output of a model, and the losses of a run, in the data's unit.
 
     Attributes

@@ -11,16 +11,16 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, distances
 from gatewise.errors import ShapeError
-from gatewise.insight.answer import Answer, Timed
-from gatewise.insight.comparing import Cell, CellComparison, Pairs, RunDifference, pair_cells, tolerance_of
+from gatewise.insight.answer import Answer, StepTable
+from gatewise.insight.comparing import CellComparison, Pairs, RunDifference, pair_cells, tolerance_of
 from gatewise.insight.naming import at_step, of_cell, sequence_name, sequence_of, state_names, times_of, unit_of
 from gatewise.network import Run
-from gatewise.records.nesting import cell_at
+from gatewise.records.nesting import Cell, cell_at
 from gatewise.records.trace import Trace
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Change(Answer, Timed):
+class Change(Answer, StepTable):
     """The difference of two runs.
 
     Attributes

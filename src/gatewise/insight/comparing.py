@@ -10,12 +10,12 @@ import numpy as np
 from gatewise.arrays import Array, distances, finite_number
 from gatewise.errors import NotKeptError, OptionError, ShapeError, join_names
 from gatewise.insight.retention import pieces
+from gatewise.records.nesting import Cell
 from gatewise.records.run_record import RunRecord
 from gatewise.records.trace import Trace
 
 ORDER = ("input", "input_gate", "forget_gate", "candidate", "cell_state", "output_gate", "hidden_state")
 COMPARED = ("input_gate", "forget_gate", "candidate", "output_gate", "cell_state", "hidden_state")
-Cell = tuple[int, str]
 Pairs = dict[Cell, tuple[Trace, Trace]]
 
 

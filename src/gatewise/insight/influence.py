@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, finite_number
 from gatewise.errors import OptionError
-from gatewise.insight.answer import Answer, Timed
+from gatewise.insight.answer import Answer, StepTable
 from gatewise.insight.backward_pass import back_through, through_cell
 from gatewise.insight.jacobians import (
     Norms,
@@ -38,7 +38,7 @@ LAW = "the gradient of a weighted sum of the outputs is that weighted sum of the
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Influence(Answer, Timed):
+class Influence(Answer, StepTable):
     """The dependence of a state or an output on each step.
 
     Attributes

@@ -99,8 +99,7 @@ def unit_of(units: Sequence[str], unit: int | str) -> int:
 
 def unit_names(trace: Trace) -> list[str]:
     """Return the names of the hidden units that a trace kept."""
-    units = trace.keep.units or range(trace.parameters.hidden_size)
-    return [trace.labels.unit(unit) for unit in units]
+    return [str(name) for name in trace.unit_names]
 
 
 def state_names(trace: Trace, quantity: str) -> list[str]:
@@ -112,10 +111,7 @@ def state_names(trace: Trace, quantity: str) -> list[str]:
 
 def times_of(trace: Trace) -> npt.NDArray[Any]:
     """Return what an answer calls a trace's kept steps: their dates or names, else their numbers."""
-    every = trace.keep.every
-    if trace.labels.times is None:
-        return trace.start + np.arange(len(trace)) * every
-    return np.array(trace.labels.times[::every])
+    return np.array(trace.times)
 
 
 def sequence_name(trace: Trace, sequence: int) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from gatewise.arrays import Array, quiet
 from gatewise.errors import OptionError
-from gatewise.insight.answer import Answer, Cost, Timed
+from gatewise.insight.answer import Answer, Cost, StepTable
 from gatewise.insight.naming import (
     at_step,
     duration_of,
@@ -36,7 +36,7 @@ LAW = "the contributions of all steps and of the initial state add up to the cel
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Contributions(Answer, Timed):
+class Contributions(Answer, StepTable):
     """The contributions of all steps to a cell state.
 
     Attributes

@@ -152,13 +152,7 @@ class CellRecord(RunRecord):
     # Quantities that follow from them.
 
     def require(self, purpose: str) -> Array:
-        """Return the input (time, batch, input) of a run that kept everything.
-
-        Raises
-        ------
-        NotKeptError
-            If it kept less; `purpose` is the subject of the sentence.
-        """
+        """Return the input (time, batch, input) of a run that kept everything; see `RunRecord.require`."""
         if self.input is None or not self.keep.everything:
             raise NotKeptError(f"{purpose} needs a whole trace; this one kept less (keep, units or every)")
         return self.input

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array
 from gatewise.errors import join_names
-from gatewise.insight.answer import Answer, Timed
+from gatewise.insight.answer import Answer, StepTable
 from gatewise.network import Linear
 from gatewise.palette import PALETTE
 from gatewise.plot import drawing
@@ -22,7 +22,7 @@ LINES = ("hidden_state", "input_gate", "candidate")  # the hues of up to three o
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Overview(Answer, Timed):
+class Overview(Answer, StepTable):
     """A model and its outputs.
 
     Attributes
@@ -84,9 +84,7 @@ def draw(record: Overview, figure: Any) -> Any:
     panels = drawing.panels(figure, len(record.output_names))
     for ax, name, hue, values in zip(panels, record.output_names, LINES, record.outputs.T, strict=False):
         places = drawing.set_time_axis(ax, record.times)
-        line = drawing.draw_series(ax, places, values, color=drawing.ink(), linewidth=1.0)
-        if len(values) < 30:
-            line.set_marker("o")
+        drawing.draw_series(ax, places, values, color=drawing.ink(), linewidth=1.0)
         for t in record.marked:
             ax.plot(places[t], values[t], "o", color=PALETTE[hue].light, markeredgecolor=drawing.ink(), markersize=8)
         drawing.hatch_invalid(ax, places, record.valid)

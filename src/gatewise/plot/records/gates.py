@@ -8,7 +8,7 @@ import numpy as np
 
 from gatewise import gates as names
 from gatewise.arrays import Array
-from gatewise.insight.answer import Timed
+from gatewise.insight.answer import StepTable
 from gatewise.insight.naming import times_of, unit_names
 from gatewise.insight.retention import valid_steps
 from gatewise.plot.ordering import Units, order_units
@@ -17,7 +17,7 @@ from gatewise.records.trace import Trace
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Gates(Timed):
+class Gates(StepTable):
     """One gate of the units of a cell, in one sequence.
 
     Attributes

@@ -9,7 +9,7 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.errors import NotKeptError
-from gatewise.insight.answer import Timed
+from gatewise.insight.answer import StepTable
 from gatewise.insight.naming import times_of, unit_names
 from gatewise.insight.retention import valid_steps
 from gatewise.plot.ordering import Units, order_units
@@ -20,7 +20,7 @@ STATES = ("cell_state", "hidden_state")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class States(Timed):
+class States(StepTable):
     """The cell state and the hidden state of a cell, in one sequence.
 
     Attributes

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, index
 from gatewise.errors import NotKeptError, join_names
-from gatewise.insight.answer import Timed
+from gatewise.insight.answer import StepTable
 from gatewise.insight.naming import times_of, unit_names
 from gatewise.insight.retention import valid_steps
 from gatewise.plot.ordering import unit_places
@@ -23,7 +23,7 @@ MOST_FEATURES = 5  # of a picture, if none are chosen
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Unit(Timed):
+class Unit(StepTable):
     """One unit of a cell, step by step.
 
     Attributes
