@@ -89,8 +89,7 @@ class Variant:
         for switch in SWITCHES:
             if choices := switch.metadata["choices"]:
                 one_of(switch.name, getattr(self, switch.name), choices)
-        for switch in SWITCHES:
-            if not switch.metadata["choices"] and switch.name != "epsilon":
+            elif switch.name != "epsilon":
                 self._require_positive(switch.name)
         for name in _ACTIVATIONS.values():
             activation = getattr(self, name)

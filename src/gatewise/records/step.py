@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -64,9 +64,6 @@ class Terms(Sequence[Term]):
 
     def __getitem__(self, index: Any) -> Any:
         return self.terms[index]
-
-    def __iter__(self) -> Iterator[Term]:
-        return iter(self.terms)
 
     def __str__(self) -> str:
         width = max((len(term.name) for term in self.terms), default=0)
