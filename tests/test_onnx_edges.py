@@ -46,13 +46,11 @@ def edge_of(*operators, exchanges=True):
 def test_an_edge_ends_where_a_number_changes_or_the_graph_begins(operators, source, layout):
     edge = edge_of(*operators)
     assert (edge.source.name, edge.layout) == (source, layout)
-    dropped = [value.name for value in edge.dropped]
-    assert dropped == [str(n) for n in range(len(operators) - 1, -1, -1) if str(n) > source or source == "x"]
 
 
 def test_an_exchange_ends_an_edge_that_does_not_carry_a_sequence():
     edge = edge_of(IDENTITY, SWAP, IDENTITY, exchanges=False)
-    assert (edge.source.name, edge.layout, [value.name for value in edge.dropped]) == ("1", TIME_FIRST, ["2"])
+    assert (edge.source.name, edge.layout) == ("1", TIME_FIRST)
 
 
 def test_a_dropout_is_an_identity_unless_it_may_be_training():

@@ -39,7 +39,6 @@ class Edge(Generic[Source]):
     layout: Layout = TIME_FIRST  # the axes at the source, where the edge ends in an array (time, batch, feature)
     reversed: bool = False  # whether its steps come in the reverse of the order in which the source gives them
     mask: Hashable = None  # stands for the mask that comes with it: equal for two that are known to be the same
-    dropped: tuple[Source, ...] = ()  # the nodes or names between, which change no number, its reader's side first
 
 
 def exchange_time_and_batch(layout: Layout) -> Layout:

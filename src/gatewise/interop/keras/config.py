@@ -67,6 +67,7 @@ class Version:
         return Activation("hard_sigmoid", 1 / 6 if self.major >= 3 else 0.2, 0.5)
 
 
+SLOPES = {"LeakyReLU": ("leaky_relu", 0.3), "ELU": ("elu", 1.0)}  # of layers, with their defaults
 PLAIN = ("sigmoid", "tanh", "relu", "softsign", "softplus", "elu", "selu", "exponential")
 
 
@@ -107,10 +108,9 @@ def _activation_of_object(described: dict[str, Any], version: Version) -> Activa
     if not (slope is None or (isinstance(slope, (int, float)) and not isinstance(slope, bool))):
         raise FileError(f"its activation {clean(kind)!r} has the slope {clean(slope)}, which is not a number")
     try:
-        if kind == "LeakyReLU":
-            return Activation("leaky_relu", float(0.3 if slope is None else slope))
-        if kind == "ELU":
-            return Activation("elu", float(1.0 if slope is None else slope))
+        if kind in SLOPES:
+            name, default = SLOPES[kind]
+            return Activation(name, float(default if slope is None else slope))
         if kind == "ReLU":
             if settings.get("max_value") is not None or settings.get("threshold"):
                 raise FileError(

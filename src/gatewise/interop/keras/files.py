@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -172,19 +173,16 @@ def _read_hdf5(source: Source, root: Group) -> None:
 
 def _stored_names(group: Group, attribute: str) -> list[str] | None:
     """Return the list of names in an HDF5 attribute, which Keras cuts into numbered pieces if long; None without it."""
-    value = group.attributes.get(attribute)
-    if value is None and f"{attribute}0" not in group.attributes:
-        return None if attribute not in group.attributes else []
-    pieces = [value] if value is not None else []
-    while not pieces or (value is None and f"{attribute}{len(pieces)}" in group.attributes):
-        pieces.append(group.attributes[f"{attribute}{len(pieces)}"])
+    attributes = group.attributes
+    numbered = takewhile(attributes.__contains__, (f"{attribute}{number}" for number in count()))
+    keys = [attribute] if attribute in attributes else [*numbered]
     names: list[str] = []
-    for piece in pieces:
+    for piece in (attributes[key] for key in keys):
         if isinstance(piece, list):
             names += piece
-        elif getattr(piece, "size", 1):  # an empty list is stored as an empty array of numbers
+        elif piece is not None and getattr(piece, "size", 1):  # an empty list is stored as an empty array of numbers
             raise FileError(f"the {attribute} of {group.path or 'the file'} are not names")
-    return names
+    return names if keys else None
 
 
 def _member_at(group: Group, path: str) -> Group | Dataset:

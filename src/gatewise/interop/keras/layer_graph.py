@@ -25,9 +25,7 @@ RECURRENT = {
     "GRUCell": "it is a GRU's cell",
     "SimpleRNN": "it is a simple recurrent layer without gates",
     "SimpleRNNCell": "it is a cell without gates",
-    "ConvLSTM1D": "it is a convolutional LSTM",
-    "ConvLSTM2D": "it is a convolutional LSTM",
-    "ConvLSTM3D": "it is a convolutional LSTM",
+    **dict.fromkeys(("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"), "it is a convolutional LSTM"),
 }
 
 
@@ -167,9 +165,9 @@ def _edge_after(node: LayerNode, uses: Sequence[KerasCall], model: Layer) -> Lay
     if is_recurrent(layer):
         return Edge(node, mask=edge.mask if layer.returns_sequences else None)
     if is_identity(layer):
-        return replace(edge, dropped=(node, *edge.dropped))
+        return edge
     if is_reversal(layer):
-        return replace(edge, reversed=not edge.reversed, dropped=(node, *edge.dropped))
+        return replace(edge, reversed=not edge.reversed)
     if layer.kind == "Masking" or (layer.kind == "Embedding" and layer.flag("mask_zero")):
         sources = uses[0].sources if len(uses) == 1 else ()
         return Edge(node, mask=(id(model), mask_of(layer, sources) or id(layer)))

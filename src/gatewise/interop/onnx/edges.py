@@ -43,7 +43,7 @@ def trace_back(scope: OnnxScope, name: str, *, exchanges: bool = False) -> Edge[
 
     With `exchanges`, it carries (time, batch, feature) or (batch, time, feature), so that these may be exchanged.
     """
-    layout, dropped = TIME_FIRST, []
+    layout = TIME_FIRST
     for node, position in scope.upstream(name):
         try:
             if position != 0:
@@ -54,6 +54,5 @@ def trace_back(scope: OnnxScope, name: str, *, exchanges: bool = False) -> Edge[
                 break
         except NotConstant:
             break
-        dropped.append(OnnxValue(scope, name))
         scope, name = node.scope, node.inputs[0]
-    return Edge(OnnxValue(scope, name), layout, dropped=tuple(dropped))
+    return Edge(OnnxValue(scope, name), layout)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -134,16 +134,11 @@ def capture(model: torch.nn.Module, *inputs: Any, **named: Any) -> tuple[Capture
         return trace_after_call
 
     # Before other hooks, which may change the output; and not compiled, since compiled code would bypass them.
-    handles = [
-        part.register_forward_hook(make_hook(name), with_kwargs=True, prepend=True) for name, part in modules.items()
-    ]
     stance = getattr(torch.compiler, "set_stance", None)
-    try:
-        with torch.no_grad(), nullcontext() if stance is None else stance("force_eager"):
-            model(*inputs, **named)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with ExitStack() as hooks, torch.no_grad(), nullcontext() if stance is None else stance("force_eager"):
+        for name, part in modules.items():
+            hooks.enter_context(part.register_forward_hook(make_hook(name), with_kwargs=True, prepend=True))
+        model(*inputs, **named)
     if not captured:
         raise OptionError(f"the model called none of its LSTMs: {', '.join(modules)}")
     return tuple(captured)
