@@ -24,7 +24,7 @@ from gatewise.errors import (
     one_of,
     shown,
 )
-from gatewise.interop.graphs import GraphNames
+from gatewise.interop.graphs import GraphNames, JoinedNetwork
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import Linear, Network, Run
@@ -188,22 +188,17 @@ class Refused:
         _print_safely(self, "name", "reason")
 
 
-@dataclass(frozen=True, eq=False)
-class JoinedNetwork:
-    """The network of named layers, as a file connects them."""
-
-    network: Network
-    used: frozenset[str]  # the other layers that it includes, or that change nothing in a run
-    reads: str  # the steps of the LSTM that are read, as the file says
-    has_foreign_mask: bool = False  # whether a mask arrives at the LSTM that the network does not make
+StoredItem = StoredLSTM | StoredLayer | Refused
+Listing = tuple[tuple[StoredLSTM, ...], tuple[StoredLayer, ...], tuple[Refused, ...]]
 
 
+@dataclass(eq=False)
 class _FileNetwork:
     """A function that builds the network of a file when it is first called; a refusal has the file's name."""
 
-    def __init__(self, path: str, build: Callable[[], Network]) -> None:
-        self.path, self.build = path, build
-        self.network: Network | None = None
+    path: str
+    build: Callable[[], Network]
+    network: Network | None = None
 
     def __call__(self) -> Network:
         """Return the network of a file, which is built at the first call."""
@@ -289,16 +284,16 @@ class Contents:
             If there are several and no name is given, or there is none of that name.
         """
         names = join_names(repr(lstm.name) for lstm in self.lstms)
-        if name is not None:
-            for refused in self.refused:
-                if refused.name == name and not any(stored.name == name for stored in self.lstms):
-                    raise FileError(f"cannot read {name!r} in {self.path}: {refused.reason}")
+        chosen = [stored for stored in self.lstms if stored.name == name]
+        for refused in self.refused if not chosen else ():
+            if refused.name == name:
+                raise FileError(f"cannot read {name!r} in {self.path}: {refused.reason}")
         if not self.lstms:
             raise FileError(f"{self.path} ({self.format}) holds no LSTM that can be read: {self._describe_rest()}")
-        stacked = [stored for stored in self.lstms if stored.stacked] if name is None else []
-        if name is None and len(self.lstms) > 1 and len(stacked) != 1:
-            raise OptionError(f"{self.path} holds {len(self.lstms)} LSTMs; name one of them: {names}")
-        chosen = stacked if len(stacked) == 1 else [stored for stored in self.lstms if name in (None, stored.name)]
+        if name is None:
+            chosen = [stored for stored in self.lstms if stored.stacked or len(self.lstms) == 1]
+            if len(chosen) != 1:
+                raise OptionError(f"{self.path} holds {len(self.lstms)} LSTMs; name one of them: {names}")
         if not chosen:
             raise OptionError(f"there is no LSTM {name!r} in {self.path}; it has {names}")
         warn_not_finite(f"{self.path}: {chosen[0].name}", chosen[0].non_finite)
@@ -360,14 +355,13 @@ class Contents:
 
     def _read_layer_weight(self, name: str, purpose: str, lstm: LSTM) -> tuple[Array, StoredLayer]:
         """Return the weight of a named layer in a file, as an embedding or a head, and the layer."""
-        usable = [layer for layer in self.parts if layer.weight is not None]
-        for layer in usable:
+        for layer in self.parts:
             if layer.name == name and layer.weight is not None:
                 weight = layer.weight().astype(lstm.dtype)
                 count = int(np.count_nonzero(~np.isfinite(weight)))
                 warn_not_finite(f"{self.path}: {name}", [f"{count} of {weight.size} numbers"] * bool(count))
                 return weight, layer
-        names = join_names(repr(part.name) for part in usable) or "none"
+        names = join_names(repr(part.name) for part in self.parts if part.weight is not None) or "none"
         raise OptionError(f"there is no {purpose} {name!r} in {self.path}; it has {names}")
 
 
@@ -385,6 +379,14 @@ def with_distinct_names(lstms: Iterable[StoredLSTM]) -> tuple[StoredLSTM, ...]:
         count = counts[stored.name] = counts.get(stored.name, 0) + 1
         result.append(stored if count == 1 else replace(stored, name=f"{stored.name}#{count}"))
     return tuple(result)
+
+
+def listing(items: Iterable[StoredItem]) -> Listing:
+    """Return the layers of a file by their kind, as `Contents` takes them; the LSTMs get distinct names."""
+    layers = [*items]
+    lstms = with_distinct_names(layer for layer in layers if isinstance(layer, StoredLSTM))
+    parts = tuple(layer for layer in layers if isinstance(layer, StoredLayer))
+    return lstms, parts, tuple(layer for layer in layers if isinstance(layer, Refused))
 
 
 def check_options(path: str, options: Mapping[str, Any], allowed: tuple[str, ...]) -> None:

@@ -12,6 +12,7 @@ from enum import Enum, auto
 from typing import Generic, TypeVar
 
 from gatewise.errors import shown
+from gatewise.network import Network
 
 Source = TypeVar("Source")
 
@@ -44,6 +45,16 @@ class Edge(Generic[Source]):
 def exchange_time_and_batch(layout: Layout) -> Layout:
     """Return a layout of three axes with time and batch exchanged."""
     return (layout[1], layout[0], layout[2])
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedNetwork:
+    """The network of named layers, as a file connects them."""
+
+    network: Network
+    used: frozenset[str]  # the other layers that it includes, or that change nothing in a run
+    reads: str  # the steps of the LSTM that are read, as the file says
+    has_foreign_mask: bool = False  # whether a mask arrives at the LSTM that the network does not make
 
 
 @dataclass(frozen=True)

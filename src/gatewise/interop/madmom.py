@@ -24,7 +24,17 @@ from gatewise.files.budget import Budget
 from gatewise.interop import conventions
 from gatewise.interop.containers import pickled_arrays, pickles
 from gatewise.interop.containers.pickles import GlobalName, PickledObject
-from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM, check_options, held_layer, reading
+from gatewise.interop.contents import (
+    Contents,
+    Refused,
+    StoredItem,
+    StoredLayer,
+    StoredLSTM,
+    check_options,
+    held_layer,
+    listing,
+    reading,
+)
 from gatewise.interop.stacks import stacked_layers
 from gatewise.interop.torch.described import describe_content
 from gatewise.layers import LSTM
@@ -54,21 +64,12 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     with reading(name), open(path, "rb") as file:
         content = pickles.read_pickle(file, budget, calls)
         networks = list(_find_networks(content, budget))
-    networks_read = [_NetworkLayers(prefix, layers, budget) for prefix, layers in networks]
+    read = [_read_network(prefix, layers, budget) for prefix, layers in networks]
     budget.end()
-    network = partial(_build_network, networks_read[0]) if len(networks_read) == 1 else None
-    return Contents(
-        name,
-        "madmom",
-        tuple(lstm for network_read in networks_read for lstm in network_read.lstms),
-        tuple(layer for network_read in networks_read for layer in network_read.parts),
-        tuple(refusal for network_read in networks_read for refusal in network_read.refused),
-        network,
-        holds="it holds no LSTM layer"
-        if networks_read
-        else f"it holds no network of madmom's, but {describe_content(content)}",
-        calls=tuple(calls),
-    )
+    network = partial(_build_network, read[0][1]) if len(read) == 1 else None
+    holds = "no LSTM layer" if read else f"no network of madmom's, but {describe_content(content)}"
+    listed = listing(item for items, _ in read for item in items)
+    return Contents(name, "madmom", *listed, network, holds=f"it holds {holds}", calls=tuple(calls))
 
 
 # The objects of a pickle
@@ -142,43 +143,43 @@ def _read_activation(owner: Mapping[str, Any], allowed: Sequence[str]) -> str:
 # Layers
 
 
-class _NetworkLayers:
-    """The layers of one network, by kind; in `chain` all in their order, for an unusable one the reason."""
+Link = StoredLSTM | Linear | str  # of a chain of layers; of an unusable one, the reason
 
-    def __init__(self, prefix: str, layers: list[Any], budget: Budget) -> None:
-        """Read the layers of a network in a madmom pickle: its LSTMs, alone and stacked, other layers, refusals."""
-        self.lstms: list[StoredLSTM] = []
-        self.parts: list[StoredLayer] = []
-        self.refused: list[Refused] = []
-        self.chain: list[StoredLSTM | Linear | str] = []
-        budget.count(len(layers), "layers")
-        for number, layer in enumerate(layers):
-            name, kind = (f"{prefix}{number}" if prefix else "lstm"), _layer_class(layer)
-            try:
-                self._add_layer(name, kind, layer, budget)
-            except (GatewiseError, ValueError) as problem:
-                self.refused.append(Refused(name, str(problem)))
-                self.chain.append(f"{name} cannot be read: {problem}")
-        runs = [[*run] for is_lstm, run in groupby(self.chain, lambda item: isinstance(item, StoredLSTM)) if is_lstm]
-        if len(runs) == 1 and len(self.lstms) > 1:
-            with suppress(GatewiseError):  # layers of one direction and of two
-                self.lstms.append(replace(stacked_layers(self.lstms), stacked=True))
 
-    def _add_layer(self, name: str, kind: str, layer: Any, budget: Budget) -> None:
-        """Add a layer of madmom's to the network's chain: an LSTM, a linear layer, or a note on another kind."""
-        if kind in ("LSTMLayer", "BidirectionalLayer"):
-            self.lstms.append(_read_lstm_layer(name, layer, budget))
-            self.chain.append(self.lstms[-1])
-        elif kind == "FeedForwardLayer":
-            linear = _read_linear(layer, budget)
-            self.parts.append(held_layer(name, linear))
-            self.chain.append(linear)
-        elif kind in ("RecurrentLayer", "GRULayer"):
-            raise FileError(f"it is a {kind} of madmom's, which is no LSTM")
-        else:
-            class_name = shown(_class_name(layer) or "something else", 80)
-            self.parts.append(StoredLayer(name, f"layer of the class {class_name}", ()))
-            self.chain.append(f"{name} is of the class {class_name}")
+def _read_network(prefix: str, layers: list[Any], budget: Budget) -> tuple[list[StoredItem], list[Link]]:
+    """Return the layers of a network in a madmom pickle and the stack of its LSTMs, and the chain of its layers."""
+    budget.count(len(layers), "layers")
+    items: list[StoredItem] = []
+    chain: list[Link] = []
+    for number, layer in enumerate(layers):
+        name = f"{prefix}{number}" if prefix else "lstm"
+        try:
+            item, link = _read_layer(name, layer, budget)
+        except (GatewiseError, ValueError) as problem:
+            item, link = Refused(name, str(problem)), f"{name} cannot be read: {problem}"
+        items.append(item)
+        chain.append(link)
+    lstms = [link for link in chain if isinstance(link, StoredLSTM)]
+    runs = [is_lstm for is_lstm, _ in groupby(chain, lambda link: isinstance(link, StoredLSTM)) if is_lstm]
+    if len(runs) == 1 and len(lstms) > 1:
+        with suppress(GatewiseError):  # layers of one direction and of two
+            items.append(replace(stacked_layers(lstms), stacked=True))
+    return items, chain
+
+
+def _read_layer(name: str, layer: Any, budget: Budget) -> tuple[StoredItem, Link]:
+    """Return a layer of madmom's, alone and as a link of the network's chain."""
+    kind = _layer_class(layer)
+    if kind in ("LSTMLayer", "BidirectionalLayer"):
+        stored = _read_lstm_layer(name, layer, budget)
+        return stored, stored
+    if kind == "FeedForwardLayer":
+        linear = _read_linear(layer, budget)
+        return held_layer(name, linear), linear
+    if kind in ("RecurrentLayer", "GRULayer"):
+        raise FileError(f"it is a {kind} of madmom's, which is no LSTM")
+    class_name = shown(_class_name(layer) or "something else", 80)
+    return StoredLayer(name, f"layer of the class {class_name}", ()), f"{name} is of the class {class_name}"
 
 
 def _read_lstm_layer(name: str, layer: Any, budget: Budget) -> StoredLSTM:
@@ -262,13 +263,13 @@ def _read_linear(layer: Any, budget: Budget) -> Linear:
     return Linear(np.ascontiguousarray(matrix), np.broadcast_to(bias.reshape(-1), (len(matrix),)).copy(), activation)
 
 
-def _build_network(layers: _NetworkLayers) -> Network:
+def _build_network(chain: Sequence[Link]) -> Network:
     """Return the whole network of a madmom pickle: LSTM layers, and linear ones after them."""
-    rows = [item for item in layers.chain if isinstance(item, StoredLSTM)]
-    head = [item for item in layers.chain if isinstance(item, Linear)]
-    if not rows or layers.chain != [*rows, *head]:
-        odd = next((item for item in layers.chain if isinstance(item, str)), "LSTM layers do not come first in it")
+    lstms = [link for link in chain if isinstance(link, StoredLSTM)]
+    head = [link for link in chain if isinstance(link, Linear)]
+    if not lstms or chain != [*lstms, *head]:
+        odd = next((link for link in chain if isinstance(link, str)), "LSTM layers do not come first in it")
         raise FileError(odd)
-    stored = stacked_layers(rows)
+    stored = stacked_layers(lstms)
     initial = stored.state and conventions.first_sequence(stored.state)
     return Network(stored.lstm, head=head or None, initial=initial)

@@ -20,7 +20,7 @@ from gatewise.errors import FileError
 from gatewise.files.budget import Budget
 from gatewise.interop import conventions
 from gatewise.interop.containers.json_document import array, count, describe, entry, to_float32
-from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM, held_layer
+from gatewise.interop.contents import Contents, Refused, StoredItem, StoredLSTM, held_layer, listing
 from gatewise.interop.json_models.parts import finite_number, sample_rate_note, version_suffix
 from gatewise.layers import LSTM
 from gatewise.network import Linear, Network
@@ -45,22 +45,22 @@ def contents(document: dict[str, Any], path: str, budget: Budget) -> Contents:
 def _read_container(document: dict[str, Any], path: str, budget: Budget) -> Contents:
     """Return the contents of a Neural Amp Modeler file of several sizes: each is a complete model."""
     models = entry(entry(document, "config", dict, "the model"), "submodels", list, "its config")
-    lstms, parts, refused = list[StoredLSTM](), list[StoredLayer](), list[Refused]()
+    items: list[StoredItem] = []
     for place, submodel in enumerate(models):
         name = f"submodels.{place}"
         if not isinstance(submodel, dict):
             raise FileError(f"{name} must be an object, not {describe(submodel)}")
         last = _read_model(entry(submodel, "model", dict, name), path, budget)
-        lstms += [replace(stored, name=f"{name}.{stored.name}") for stored in last.lstms]
-        parts += [replace(layer, name=f"{name}.{layer.name}") for layer in last.parts]
-        refused += [Refused(name, refusal.reason) for refusal in last.refused]
+        items += [replace(stored, name=f"{name}.{stored.name}") for stored in last.lstms]
+        items += [replace(layer, name=f"{name}.{layer.name}") for layer in last.parts]
+        items += [Refused(name, refusal.reason) for refusal in last.refused]
     if not models:
         raise FileError("it has no submodels")
 
     def refuse_network() -> Network:
         raise FileError(f"its player uses {name}, and of that {last.refused[0].reason}")
 
-    return Contents(path, "", tuple(lstms), tuple(parts), tuple(refused), last.network or refuse_network)
+    return Contents(path, "", *listing(items), last.network or refuse_network)
 
 
 def _read_model(document: dict[str, Any], path: str, budget: Budget) -> Contents:

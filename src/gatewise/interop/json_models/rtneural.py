@@ -18,7 +18,7 @@ from gatewise.arrays import Array
 from gatewise.errors import FileError, GatewiseError, OptionError, join_names
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.json_document import array, describe, entry, to_float32
-from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM, held_layer
+from gatewise.interop.contents import Contents, Refused, StoredItem, StoredLayer, StoredLSTM, held_layer, listing
 from gatewise.interop.json_models.parts import KERAS, finite_number, keras_cell, sample_rate_note
 from gatewise.layers import LSTM
 from gatewise.network import Branch, Linear, Network, Scaling
@@ -59,7 +59,7 @@ def contents(document: dict[str, Any], path: str, budget: Budget) -> Contents:
         *([player_note] if player_options else []),
         *sample_rate_note(document.get("samplerate") if rate is None else rate),
     )
-    lstms, parts, refused = [], [], []
+    items: list[StoredItem] = []
     for layer in layers:
         if layer.cell is not None:
             is_tanh = layer.activation == "tanh"
@@ -67,17 +67,17 @@ def contents(document: dict[str, Any], path: str, budget: Budget) -> Contents:
                 () if is_tanh else (f"the file says activation {describe(layer.activation)}; RTNeural's LSTM has tanh",)
             )
             lstm = LSTM.from_cells(layer.cell)
-            lstms.append(
+            items.append(
                 StoredLSTM(layer.name, lstm, f"RTNeural, from Keras: {KERAS}", layer.name, (*notes, *player_notes))
             )
         elif layer.problem:
-            refused.append(Refused(layer.name, layer.problem))
+            items.append(Refused(layer.name, layer.problem))
         elif layer.linear is not None and layer.kind in DENSE:
-            parts.append(held_layer(layer.name, layer.linear))
+            items.append(held_layer(layer.name, layer.linear))
         else:
-            parts.append(StoredLayer(layer.name, f"layer of type {describe(layer.kind)}", ()))
+            items.append(StoredLayer(layer.name, f"layer of type {describe(layer.kind)}", ()))
     network = partial(_build_network, layers, player_options)
-    return Contents(path, "RTNeural", tuple(lstms), tuple(parts), tuple(refused), network)
+    return Contents(path, "RTNeural", *listing(items), network)
 
 
 def _feature_count(shape: object) -> int:

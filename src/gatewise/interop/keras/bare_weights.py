@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from gatewise.activations import Activation
-from gatewise.errors import FileError, GatewiseError, OptionError
+from gatewise.errors import GatewiseError, OptionError
 from gatewise.files.budget import Budget
-from gatewise.interop.contents import Refused, StoredLayer, StoredLSTM, with_distinct_names
+from gatewise.interop.contents import Listing, Refused, StoredItem, StoredLayer, StoredLSTM, listing
 from gatewise.interop.keras.config import MERGES, Version, activation, clean, named_activation, variant_of
 from gatewise.interop.keras.files import KerasTensor, WeightGroup
 from gatewise.interop.keras.weights import WeightRun, cell_of, shape_problem, weight_runs
 from gatewise.layers import LSTM
 from gatewise.parameters import Variant
 
-Listing = tuple[tuple[StoredLSTM, ...], tuple[StoredLayer, ...], tuple[Refused, ...]]
 STACKED_DIRECTIONS = "each of its directions stacks cells, and they are merged only at the end"
 
 
@@ -120,31 +119,37 @@ def embedding_part(name: str, tensors: Sequence[KerasTensor]) -> StoredLayer:
     return StoredLayer(name, "embedding", tensors[0].shape, tensors[0].read)
 
 
-@dataclass(eq=False)
-class _Recogniser:
-    """Recognises layers by their arrays."""
+def recognise_layers(options: Options, layers: Mapping[str, Sequence[KerasTensor]]) -> Listing:
+    """Return the LSTMs and other layers in bare weights of Keras 1 and 2, which are listed by layer."""
+    items: list[StoredItem] = []
+    for layer, tensors in layers.items():
+        all_runs = weight_runs(tensors, layer)
+        cells = [run for run in all_runs if run.recurrent]
+        for run in all_runs:
+            if not run.recurrent:
+                name = layer if len(all_runs) == 1 else f"{layer}/{run.owner}".rstrip("/")
+                items.append(_part_of(clean(name), run))
+        for group in _group_cells(cells, layer, options):
+            name = clean(layer if len(group) == len(cells) else f"{layer}/{group[0].owner}")
+            items.append(_lstm_or_refusal(name, group, layer, options))
+    return listing(items)
 
-    options: Options
-    lstms: list[StoredLSTM] = field(default_factory=list)
-    parts: list[StoredLayer] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
 
-    def listing(self) -> Listing:
-        return with_distinct_names(self.lstms), tuple(self.parts), tuple(self.refused)
+def recognise_tree(options: Options, tree: WeightGroup | None) -> Listing:
+    """Return the LSTMs and other layers in bare weights of Keras 3, a tree of groups."""
+    return listing([] if tree is None else _layers_within(tree, "", options))
 
-    def add_lstm(self, name: str, cells: Sequence[WeightRun], layer: str) -> None:
-        """Add the LSTM of Keras cells, two directions or a stack, or the reason why it is refused."""
-        try:
-            self.lstms.append(self._lstm_of_cells(name, cells, layer))
-        except (GatewiseError, ValueError, OverflowError) as problem:
-            self.refused.append(Refused(name, str(problem)))
 
-    def _lstm_of_cells(self, name: str, cells: Sequence[WeightRun], layer: str) -> StoredLSTM:
-        """Return the LSTM of Keras cells, with notes on the settings that the file leaves out."""
-        options, notes = self.options, list[str]()
+def _lstm_or_refusal(name: str, cells: Sequence[WeightRun], layer: str, options: Options) -> StoredLSTM | Refused:
+    """Return the LSTM of Keras cells, two directions or a stack, or the reason why it is refused.
+
+    Its notes are on the settings that the file leaves out.
+    """
+    notes = list[str]()
+    try:
         for run in cells:
             if (problem := shape_problem(run.tensors)) is not None:
-                raise FileError(problem)
+                return Refused(name, problem)
         bidirectional = len(cells) == 2 and _are_directions(cells[0], cells[1], layer, options)
         weights = []
         for run in cells:
@@ -157,69 +162,48 @@ class _Recogniser:
             backward = options.setting("go_backwards", False, "its direction", notes)
         columns = [[cell] for cell in weights] if bidirectional else [weights]
         return assemble_lstm(name, columns, merge, backward, options, notes)
-
-    def add_part(self, name: str, run: WeightRun) -> None:
-        """Add a Keras layer that is no LSTM, by the shapes and names of its arrays."""
-        shapes = [tensor.shape for tensor in run.tensors]
-        matrix, is_single = len(shapes[0]) == 2, len(shapes) == 1
-        if matrix and (run.roles[0] == "embeddings" or (is_single and "embedding" in name)):
-            self.parts.append(embedding_part(name, run.tensors))
-        elif matrix and (is_single or (len(shapes) == 2 and len(shapes[1]) == 1)):
-            self.parts.append(linear_part(name, run.tensors))
-        else:
-            self.parts.append(StoredLayer(name, f"layer with {', '.join(map(clean, run.roles[:6]))}", ()))
-
-    def add_group(self, group: WeightGroup, key: str) -> None:
-        """Add the layers in a group of a Keras 3 weight tree, which has that key among the others."""
-        name = clean(group.name or group.path or "model")
-        sides = {side: group.children.get(f"{side}_layer") for side in ("forward", "backward")}
-        if all(inner is not None for inner in sides.values()):
-            pairs = [(side, run) for side, inner in sides.items() if inner is not None for run in _cells_in(inner)]
-            if len(pairs) == 2:
-                runs = [replace(run, folder=f"{run.folder}/{side}") for side, run in pairs]
-                self.add_lstm(name, runs, "bidirectional")
-            elif pairs:
-                self.refused.append(Refused(name, STACKED_DIRECTIONS))
-            return
-        cells = _cells_in(group)
-        if cells and all(run.recurrent for run in cells):
-            self.add_lstm(name, cells, key)
-            return
-        run = _cell_run(group.path, group.tensors)
-        if run.recurrent and shape_problem(run.tensors) is None:
-            self.add_lstm(name, [run], key)
-        elif run.tensors and len(run.tensors[0].shape) == 2:
-            is_single = len(run.tensors) == 1
-            if is_single and "embedding" in key:
-                self.parts.append(embedding_part(name, run.tensors))
-            elif is_single or run.tensors[1].shape == run.tensors[0].shape[1:]:
-                self.parts.append(linear_part(name, run.tensors))
-        for key, child in _in_numeric_order(group.children):
-            self.add_group(child, key)
+    except (GatewiseError, ValueError, OverflowError) as refusal:
+        return Refused(name, str(refusal))
 
 
-def recognise_layers(options: Options, layers: Mapping[str, Sequence[KerasTensor]]) -> Listing:
-    """Return the LSTMs and other layers in bare weights of Keras 1 and 2, which are listed by layer."""
-    recogniser = _Recogniser(options)
-    for layer, tensors in layers.items():
-        all_runs = weight_runs(tensors, layer)
-        cells = [run for run in all_runs if run.recurrent]
-        for run in all_runs:
-            if not run.recurrent:
-                name = layer if len(all_runs) == 1 else f"{layer}/{run.owner}".rstrip("/")
-                recogniser.add_part(clean(name), run)
-        for group in _group_cells(cells, layer, options):
-            name = clean(layer if len(group) == len(cells) else f"{layer}/{group[0].owner}")
-            recogniser.add_lstm(name, group, layer)
-    return recogniser.listing()
+def _part_of(name: str, run: WeightRun) -> StoredLayer:
+    """Return a Keras layer that is no LSTM, by the shapes and names of its arrays."""
+    shapes = [tensor.shape for tensor in run.tensors]
+    matrix, is_single = len(shapes[0]) == 2, len(shapes) == 1
+    if matrix and (run.roles[0] == "embeddings" or (is_single and "embedding" in name)):
+        return embedding_part(name, run.tensors)
+    if matrix and (is_single or (len(shapes) == 2 and len(shapes[1]) == 1)):
+        return linear_part(name, run.tensors)
+    return StoredLayer(name, f"layer with {', '.join(map(clean, run.roles[:6]))}", ())
 
 
-def recognise_tree(options: Options, tree: WeightGroup | None) -> Listing:
-    """Return the LSTMs and other layers in bare weights of Keras 3, a tree of groups."""
-    recogniser = _Recogniser(options)
-    if tree is not None:
-        recogniser.add_group(tree, "")
-    return recogniser.listing()
+def _layers_within(group: WeightGroup, key: str, options: Options) -> Iterator[StoredItem]:
+    """Yield the layers in a group of a Keras 3 weight tree, which has that key among the others."""
+    name = clean(group.name or group.path or "model")
+    sides = {side: group.children.get(f"{side}_layer") for side in ("forward", "backward")}
+    if all(inner is not None for inner in sides.values()):
+        pairs = [(side, run) for side, inner in sides.items() if inner is not None for run in _cells_in(inner)]
+        if len(pairs) == 2:
+            runs = [replace(run, folder=f"{run.folder}/{side}") for side, run in pairs]
+            yield _lstm_or_refusal(name, runs, "bidirectional", options)
+        elif pairs:
+            yield Refused(name, STACKED_DIRECTIONS)
+        return
+    cells = _cells_in(group)
+    if cells and all(run.recurrent for run in cells):
+        yield _lstm_or_refusal(name, cells, key, options)
+        return
+    run = _cell_run(group.path, group.tensors)
+    if run.recurrent and shape_problem(run.tensors) is None:
+        yield _lstm_or_refusal(name, [run], key, options)
+    elif run.tensors and len(run.tensors[0].shape) == 2:
+        is_single = len(run.tensors) == 1
+        if is_single and "embedding" in key:
+            yield embedding_part(name, run.tensors)
+        elif is_single or run.tensors[1].shape == run.tensors[0].shape[1:]:
+            yield linear_part(name, run.tensors)
+    for inner_key, child in _in_numeric_order(group.children):
+        yield from _layers_within(child, inner_key, options)
 
 
 def _group_cells(cells: Sequence[WeightRun], layer: str, options: Options) -> Iterator[tuple[WeightRun, ...]]:

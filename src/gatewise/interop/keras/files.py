@@ -180,7 +180,7 @@ def _stored_names(group: Group, attribute: str) -> list[str] | None:
     for piece in (attributes[key] for key in keys):
         if isinstance(piece, list):
             names += piece
-        elif piece is not None and getattr(piece, "size", 1):  # an empty list is stored as an empty array of numbers
+        elif piece is not None and getattr(piece, "size", True):  # an empty list is stored as an empty array of numbers
             raise FileError(f"the {attribute} of {group.path or 'the file'} are not names")
     return names if keys else None
 

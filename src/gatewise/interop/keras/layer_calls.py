@@ -33,7 +33,8 @@ def calls(layer: Layer) -> list[KerasCall]:
 
 def _parse_call(layer: Layer, node: Any) -> KerasCall:
     """Return a call of a Keras layer, given an entry of its inbound nodes: a dictionary in Keras 3, a list before."""
-    positional, arguments = [], {}
+    positional: list[Any] = []
+    arguments: dict[str, Any] = {}
     if isinstance(node, dict):
         entries = _tensor_histories(node.get("args"))
         positional = node["args"] if isinstance(node.get("args"), list) else []

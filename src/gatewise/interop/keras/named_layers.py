@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gatewise.errors import FileError
-from gatewise.interop.contents import JoinedNetwork
+from gatewise.interop.graphs import JoinedNetwork
 from gatewise.interop.keras.chain import Builder
 from gatewise.interop.keras.layer_graph import LayerNode, is_identity, is_recurrent
 from gatewise.showing import with_article
