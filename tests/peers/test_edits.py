@@ -1,34 +1,19 @@
-"""The laws of edited runs once more, over all pairs of subjects: only time is heavy here."""
+"""Edited runs, and what PyTorch makes of the same edits under autograd."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from cases import DIRECTIONS, LISTED, PROJECTIONS, VALID, run_of
-from edited_walks import FIXTURES, HELD, SUBJECTS, hold
 from pairwise import pairs
 
 import gatewise as gw
 from gatewise.records.edits import EDITABLE
-from gatewise.walkthrough.notation import NOTATIONS
 
 torch = pytest.importorskip("torch")
 pytestmark = [pytest.mark.peers, pytest.mark.usefixtures("few_differences")]
 
 from peers.torch_cell import assert_like_autograd  # noqa: E402  (needs PyTorch)
-
-
-def readable(case):
-    """Leave out what a law has no reader of: units that are expanded."""
-    return not (case.get("law") in ("JSON", "every format") and case.get("way") == "expanded")
-
-
-@pairs(**SUBJECTS, law=HELD, notation=NOTATIONS, allowed=readable)
-def test_every_format_shows_edits_with_numbers_that_follow(
-    variant, projection, dropout, turn, way, law, notation, monkeypatch, request
-):
-    request.getfixturevalue(FIXTURES.get(law, "few_differences"))
-    hold(law, monkeypatch, variant, projection, dropout, turn, way, notation)
 
 
 def edit_in_torch(action, name, value, units, steps):
