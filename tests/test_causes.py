@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import run_of
 from pairwise import thinned
 from slips.by_hand import GATES, Cell, Line, Page, sigmoid
 from slips.enumeration import slips
@@ -15,6 +18,10 @@ from slips.work import work, wrong_work
 from written import FEW, MANY, MOST, PROVEN, Cells, Numbers, cells, first_off, given, rounded, shown
 
 import gatewise as gw
+from gatewise.grading.candidates import Catalogue, entry_slips
+from gatewise.grading.chain import Chain
+from gatewise.grading.classroom import MOST_NAME
+from gatewise.grading.edits.entries import writing_slips
 
 PARAMETERS = tuple(f"d{name}_{k}" for k in GATES for name in "Wb")
 
@@ -188,3 +195,43 @@ def test_where_one_unit_alone_is_written_its_mistake_is_named_as_well(count):
         marking = gw.check({"c": one}, step)
         named += any("i * g is missing" in cause.says for cause in marking.first.causes)
     assert named >= 3 / 4 * count
+
+
+# The classes of mistakes.
+
+PAGE = Path(__file__).parent.parent / "docs" / "marking-json.md"
+RUNS = {
+    "peephole, coupling, clips": {"projection": "projected", "time": 1},
+    "layer norm of the gates": {"time": 1},
+    "plain": {"time": 3},
+}
+OF_NONLINEARITIES = re.compile(r"(hard sigmoid|sigmoid|tanh|relu) for [a-z_ ]+")
+
+
+def documented() -> set[str]:
+    """Return the kinds in the table of the page."""
+    section = PAGE.read_text(encoding="utf-8").partition("### Kinds")[2].partition("\n## ")[0]
+    return set(re.findall(r"`([^`]+)`", section))
+
+
+def kinds_of(run: str) -> set[str]:
+    """Return the kinds of all edits of a cell, of slips in its sums, and of how numbers are written."""
+    chain = Chain(run_of(run, batch=1, inputs=2, hidden=2, **RUNS[run]).trace())
+    lines = [chain.by_name[name if chain.steps == 1 else f"{name}[0]"] for name in ("f", "c")]
+    values = {line.place: line.key for line in lines}
+    made = [
+        one for effect, _ in entry_slips(chain, lines, np.array([True, False]), values, 5e-5) for one in effect.values()
+    ]
+    found = {kind for kind, *_ in Catalogue(chain).families} | {one.edit.kind for one in made}
+    right, written, margin = np.array([0.1234, 0.5]), np.array([0.1324, 0.2]), np.full(2, 5e-5)
+    for wrong in ([True, False], [True, True]):
+        found |= {kind for kind, *_ in writing_slips(right, written, np.array(wrong), margin, margin, is_matrix=False)}
+    return found
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_every_kind_is_documented_and_fits_beside_a_bar(run):
+    found = kinds_of(run)
+    assert len(found) > 40
+    assert not {kind for kind in found if not OF_NONLINEARITIES.fullmatch(kind)} - documented()
+    assert max(map(len, found)) <= MOST_NAME

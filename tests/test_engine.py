@@ -155,17 +155,6 @@ def test_a_batch_equals_its_sequences(engine, variant, direction, valid, dtype):
         np.testing.assert_allclose(alone.final.h, whole.final.h[one], **tolerance)
 
 
-@every_engine_and_variant
-def test_running_backward_is_running_forward_over_time_reversed(engine, variant):
-    run = cases.run_of(variant, direction="backward", valid="mask", time=5)
-    turned = run.replace(x=run.x[::-1], direction="forward", valid=run.valid[::-1])
-    there, back = turned.trace(engine=engine), run.trace(engine=engine)
-    np.testing.assert_array_equal(back.gates, there.gates[::-1])
-    assert_same_state(back.final, there.final)
-    dy = np.random.default_rng(0).normal(size=back.hidden_state.shape)
-    np.testing.assert_array_equal(gw.backward(back, dy).weight, gw.backward(there, dy[::-1]).weight)
-
-
 @met_by_every_engine(direction=cases.DIRECTIONS, projection=["unprojected", "projected and clipped"])
 def test_nan_in_gives_nan_out_in_its_sequence_and_in_no_other(engine, variant, direction, projection):
     run = cases.run_of(variant, direction=direction, projection=projection, time=5, batch=4, inputs=3, hidden=5)
