@@ -98,21 +98,8 @@ class AssumedValues:
 class Chain:
     """All quantities of a run of one cell, forward and backward.
 
-    Parameters
-    ----------
-    thing : Step, sequence of Step, a list of such sequences, or Trace
-        A trace stands for all sequences of its batch; every step must be valid.
-    dh, dc : array, optional
-        As for `gatewise.walk`; the same for every sequence, or (batch, ·).
-
-    Attributes
-    ----------
-    lines : tuple of Quantity
-        All quantities in order, with the inputs and the states that a step takes from its neighbours.
-    quantities : tuple of Quantity
-        The lines that a sheet may have.
-    given : dict of SymbolAtStep to array
-        The parameters, the inputs (batch, ·), the initial states and the gradients of the final states.
+    A trace stands for all sequences of its batch; every step must be valid. `dh` and `dc` are those of `gatewise.walk`,
+    the same for every sequence, or (batch, ·).
     """
 
     def __init__(
@@ -135,10 +122,11 @@ class Chain:
         for sequence, steps in enumerate(self.bound):
             bind_backward(steps, *(_gradient_of_sequence(gradient, sequence) for gradient in (dh, dc)))
         self.program = self.bound[0][0].program
+        # The parameters, the inputs (batch, ·), the initial states and the gradients of the final states:
         self.given = dict(self._inputs_of_run())
         with np.errstate(all="ignore"):
-            self.lines = tuple(self._all_lines())
-        self.quantities = tuple(line for line in self.lines if line.asked)
+            self.lines = tuple(self._all_lines())  # with inputs, and states that a step takes from its neighbours
+        self.quantities = tuple(line for line in self.lines if line.asked)  # that a sheet may have
         self.makers = {line.place: line for line in self.lines}
         self.by_name = {quantity.name: quantity for quantity in self.quantities}
         self.names = self.bound[0][0].names

@@ -38,12 +38,8 @@ UNKNOWN = "no known cause"
 def write(folder: Path, grades: Grades) -> None:
     """Write the marks, the page of every student and the page of the class into the folder of an exercise.
 
-    Each file is written completely or not at all; the page of the class comes last, since it leads to the others.
-
-    Raises
-    ------
-    FileError
-        If one cannot be written.
+    Each file is written completely or not at all; the page of the class comes last, since it leads to the others. Raise
+    FileError if one cannot be written.
     """
     pages = folder / FEEDBACK
     try:

@@ -32,20 +32,7 @@ BENT = 0.002  # by how much tanh(c) differs from c in some unit, so that it show
 class Plan:
     """The choices of an exercise.
 
-    Parameters
-    ----------
-    input_size, hidden_size, steps, batch : int
-    projection_size : int, optional
-    backward : bool
-        Whether the backward pass is asked too.
-    digits : int
-        The significant digits of the given numbers; few, so that they can be used by hand.
-    worked : {"none", "partly", "all"}
-        The lines that are worked for the student: none, the first half, or all but the last.
-    seed : int
-        Random seed; each student's numbers are drawn from it and the student's name. Whoever knows both can make the
-        key.
-    variant : Variant
+    Each student's numbers are drawn from the seed and the student's name: whoever knows both can make the key.
     """
 
     input_size: int = 3
@@ -53,9 +40,9 @@ class Plan:
     steps: int = 1
     batch: int = 1
     projection_size: int | None = None
-    backward: bool = False
-    digits: int = 1
-    worked: str = "none"
+    backward: bool = False  # whether the backward pass is asked too
+    digits: int = 1  # the significant digits of the given numbers; few, so that they can be used by hand
+    worked: str = "none"  # lines worked for the student: none, the first half (partly), or all but the last
     seed: int = 0
     variant: Variant = field(default_factory=Variant)
 

@@ -117,16 +117,8 @@ class Grades:
 def mark_class(folder: Path, weights: Path | None = None) -> Grades:
     """Mark the sheets that a class handed in, in the folder of an exercise.
 
-    Parameters
-    ----------
-    folder : path
-    weights : path, optional
-        The points of each line; by default weights.csv in the folder, or one point for each line if there is none.
-
-    Raises
-    ------
-    FileError
-        If the folder holds no keys, or a key or the weights cannot be read.
+    The points of each line are in the file `weights`, by default weights.csv in the folder; without one, each line has
+    one point. Raise FileError if the folder holds no keys, or a key or the weights cannot be read.
     """
     class_keys = sorted((keys.read(path) for path in keys.paths(folder)), key=lambda key: key.place)
     if weights is None and (folder / WEIGHTS).exists():

@@ -150,10 +150,7 @@ def key_markdown(student: Student, problem: Problem, plan: Plan) -> str:
 def write_exercise(folder: Path, students: Sequence[Student], plan: Plan) -> None:
     """Write the sheets and keys of a class into a new folder, which appears once it is complete.
 
-    Raises
-    ------
-    FileError
-        If the folder exists and is not empty, or cannot be written.
+    Raise FileError if the folder exists and is not empty, or cannot be written.
     """
     with folder_beside(folder) as temporary, working_through("sheets", len(students)) as done:
         for part in (SHEETS, KEYS, ANSWERS):

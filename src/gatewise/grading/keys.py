@@ -27,13 +27,7 @@ class Key:
     problem: Problem
 
     def chain(self) -> Chain:
-        """Return the student's run to compare the answers with.
-
-        Raises
-        ------
-        FileError
-            If it lacks a line of the key.
-        """
+        """Return the student's run to compare the answers with, or raise FileError if it lacks a line of the key."""
         chain = Chain(self.problem.sequences(), self.problem.dh, self.problem.dc)
         unknown = next((name for name in (*self.asked, *self.worked) if name not in chain.by_name), None)
         if unknown is not None:
@@ -52,13 +46,7 @@ def paths(folder: Path) -> list[Path]:
 
 
 def read(path: Path) -> Key:
-    """Return a student's key in an exercise, from its JSON file.
-
-    Raises
-    ------
-    FileError
-        If it cannot be read, or has another version.
-    """
+    """Return a student's key from its JSON file, or raise FileError if that cannot be read or has another version."""
     key_sheet = sheet.read(path, "given")
     more = key_sheet.more
     if more.get("format") != KEY["format"]:

@@ -96,10 +96,7 @@ def iterate_pieces(path: Path, text: str) -> Iterator[SheetPiece]:
     A line is a name and its numbers: in cells; after =, : or ≈; or in brackets, which may go over several lines. A line
     of names is the head of a table with a column for each quantity and a row for each unit, or step.
 
-    Raises
-    ------
-    FileError
-        If it is not text in lines and cells, or has too many of them.
+    Raise FileError if it is not text in lines and cells, or has too many of them.
     """
     rows = _split_rows(path, text)
     head: _Head | None = None

@@ -74,10 +74,7 @@ class DecimalMarks:
     def number(self, text: str) -> tuple[float, float] | None:
         """Return a hand-written number, and half a unit of its last digit; None for a blank.
 
-        Raises
-        ------
-        ValueError
-            If it is not a number, or could be two different ones.
+        Raise ValueError if it is not a number, or could be two different ones.
         """
         if len(text) > LONGEST:
             raise ValueError(f"{shown(text, 20)!r} is too long for a number: it has over {LONGEST:,} characters")
@@ -116,10 +113,7 @@ def iterate_numerals(nested: Nested) -> Iterator[str]:
 def parse_numbers(text: str) -> Nested:
     """Return the numerals in a sheet's text, between brackets, commas, semicolons or blanks, as nested lists.
 
-    Raises
-    ------
-    ValueError
-        If they cannot be separated.
+    Raise ValueError if they cannot be separated.
     """
     text = tidy(_OF_NUMPY.sub(r"\1", text.strip().strip("$").replace("\t", ";")))
     if text.count(" ") > 2 * MOST:

@@ -17,12 +17,8 @@ HEAD = "quantity"
 def read(path: str | os.PathLike[str], asked: Sequence[str]) -> dict[str, float]:
     """Return the points of each asked line of an exercise, from a table; a line left out has none.
 
-    A name without its step, such as ``f``, stands for the line of every step.
-
-    Raises
-    ------
-    FileError
-        If it cannot be read, names a line that is not asked, or has points that are no numbers from 0.
+    A name without its step, such as ``f``, stands for the line of every step. Raise FileError if the table cannot be
+    read, names a line that is not asked, or has points that are no numbers from 0.
     """
     source = storage.readable(path)
     content = storage.read_text(source)

@@ -22,23 +22,13 @@ INPUTS = ("x", "h_prev", "c_prev", "dh", "dc_next")  # the given arrays besides 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A run of one cell, and the derivatives of a loss with respect to its final states.
-
-    Attributes
-    ----------
-    parameters : Parameters
-    x : array (time, batch, input)
-    state : State
-        Before the first step; arrays (batch, ·).
-    dh, dc : array (batch, recurrent), (batch, hidden)
-        The derivatives with respect to the final hidden and cell states.
-    """
+    """A run of one cell, and the derivatives of a loss with respect to its final states."""
 
     parameters: Parameters
-    x: Array
-    state: State
-    dh: Array
-    dc: Array
+    x: Array  # (time, batch, input)
+    state: State  # before the first step; arrays (batch, ·)
+    dh: Array  # (batch, recurrent): the derivatives with respect to the final hidden state
+    dc: Array  # (batch, hidden): those with respect to the final cell state
 
     def sequences(self) -> list[list[Step]]:
         """Return the steps of every sequence of the problem, run by its cell."""
@@ -61,10 +51,7 @@ class Problem:
 def read_problem(sheet: Sheet, switches: Mapping[str, Any] | None = None) -> Problem:
     """Return the cell, inputs and states of an exercise in a file of numbers; in JSON also its variant.
 
-    Raises
-    ------
-    FileError
-        If something cannot be read, or is missing, unknown, blank or of the wrong size.
+    Raise FileError if something cannot be read, or is missing, unknown, blank or of the wrong size.
     """
     if sheet.faults:
         raise FileError(f"{sheet.source}: {sheet.faults[0]}")

@@ -45,12 +45,7 @@ def read(path: str | os.PathLike[str]) -> list[Student]:
     """Return the students of a class in the order of its roster, a .csv file.
 
     They are named by its first column, or by as many columns as distinguish them. A first line with column heads is
-    skipped.
-
-    Raises
-    ------
-    FileError
-        If it cannot be read or has no names, or if two students' files would have the same name.
+    skipped. Raise FileError if it cannot be read or has no names, or if two students' files would have the same name.
     """
     source = storage.readable(path)
     lines: list[tuple[int, tuple[str, ...]]] = []

@@ -33,10 +33,7 @@ _KEY = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:')
 def read(path: str | os.PathLike[str], part: str = "answers") -> Sheet:
     """Return the numbers of a sheet; in a JSON file with an object called `part`, only those in it.
 
-    Raises
-    ------
-    FileError
-        If nothing in it can be read; single lines that cannot be read become its faults.
+    Single lines that cannot be read become its faults; raise FileError if nothing can be read.
     """
     source = readable(path)
     suffix = source.suffix.lower()

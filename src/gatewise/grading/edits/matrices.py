@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gatewise.grading.edits import words
-from gatewise.grading.edits.edit import LIKELY, EquationEdit, Path, Scene, of_each_part, subformulas
+from gatewise.grading.edits.edit import LIKELY, EquationEdit, Path, Scene, of_each_part
 from gatewise.render import text
 from gatewise.symbolic.formula import (
     Concatenation,
@@ -17,6 +17,7 @@ from gatewise.symbolic.formula import (
     Symbol,
     Transpose,
     add,
+    nodes,
     rebuild,
 )
 from gatewise.symbolic.program import Assignment
@@ -89,34 +90,18 @@ def _blocks_with_transposes(scene: Scene, matrix: Symbol) -> Iterator[tuple[str,
 
 def transpose_in_gradient(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:
     """Yield the mistakes that transpose weights in the gradient of the combined input z."""
-    matrices = [
-        node for _, node in subformulas(equation.right) if isinstance(node, MatMul) and isinstance(node.left, Transpose)
-    ]
-    if equation.left != DZ or not matrices:
-        return
-    for n, weights in enumerate(("the recurrent weights", "the input's weights", "the weights")):
-
-        def transpose_blocks(node: Formula, n: int = n) -> Formula | None:
-            """Return the mistaken gradient through a matrix, with its blocks transposed; None for other parts."""
-            match node:
-                case MatMul(Transpose(Symbol() as matrix), vector):
-                    _, (h, x) = list(_blocks_with_transposes(scene, matrix))[n]
-                    return Concatenation((MatMul(Transpose(h), vector), MatMul(Transpose(x), vector)))
-            return None
-
-        changed = rebuild(equation.right, transpose_blocks)
-        yield EquationEdit(_TRANSPOSED, f"{weights} are transposed in {{}}", changed, LIKELY)
-    for name, clause in _READINGS.items():
-        changed = rebuild(equation.right, lambda node, name=name: _reread_transpose(node, name))  # type: ignore[misc]
-        yield EquationEdit(_TRANSPOSED, clause, changed, LIKELY)
-
-
-def _reread_transpose(node: Formula, name: str) -> Formula | None:
-    """Return a transposed matrix whose numbers are read in the wrong order, by row or column; None if it is none."""
-    match node:
-        case Transpose(Symbol() as matrix):
-            return Transpose(FunctionCall(name, (matrix,)))
-    return None
+    mistaken: dict[str, dict[Formula, Formula]] = {}  # by the words of the mistake, what becomes of each product
+    for node in nodes(equation.right) if equation.left == DZ else ():
+        match node:
+            case MatMul(Transpose(Symbol() as matrix), vector):
+                for clause, (h, x) in _blocks_with_transposes(scene, matrix):
+                    product = Concatenation((MatMul(Transpose(h), vector), MatMul(Transpose(x), vector)))
+                    mistaken.setdefault(clause, {})[node] = product
+                for name, clause in _READINGS.items():
+                    reread = Transpose(FunctionCall(name, (matrix,)))
+                    mistaken.setdefault(clause, {})[node] = MatMul(reread, vector)
+    for clause, products in mistaken.items():
+        yield EquationEdit(_TRANSPOSED, clause, rebuild(equation.right, products.get), LIKELY)
 
 
 @of_each_part
