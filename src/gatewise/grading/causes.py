@@ -170,7 +170,7 @@ class _QuantitySearch:
 
     def _wrong_sequences(self) -> Indices | None:
         """Return the sequences of the batch in which the person's numbers are wrong; None for all."""
-        if self.chain.batch == 1 or self.quantity.summed or self.quantity.total:
+        if self.chain.batch == 1 or self.quantity.summed:
             return None
         rows = np.flatnonzero(self.wrong.reshape(self.chain.batch, -1).any(1))
         return rows if len(rows) < self.chain.batch else None
@@ -247,7 +247,7 @@ class _QuantitySearch:
             sheet_values = np.array(np.broadcast_to(self.expected, (len(values), *self.expected.shape)))
             sheet_values[:, self.sequences] = values
             return sheet_values
-        without_batch = not (self.quantity.summed or self.quantity.total) and self.chain.batch == 1
+        without_batch = not self.quantity.summed and self.chain.batch == 1
         return values[:, 0] if without_batch else values
 
     def _candidate_effects(self) -> list[tuple[Effect, list[Mistake]]]:
@@ -285,28 +285,25 @@ class _QuantitySearch:
 
     # Whether a mistake gives the written numbers and contradicts no other
 
-    def _fit_effect(self, order: int, own_chance: float, effect: Effect, mistakes: Sequence[Mistake]) -> Iterator[_Fit]:
-        """Yield the best fit of mistakes with one effect on a sheet, unless it contradicts a right number."""
+    def _fit_effect(self, order: int, own_chance: float, effect: Effect, mistakes: Sequence[Mistake]) -> list[_Fit]:
+        """Return the best fit of mistakes with one effect on a sheet; none if all contradict a right number."""
         prediction = self._prediction_if_fits(effect)
         if prediction is None:
-            return
+            return []
         value, margin = prediction
         near = max(n for n, line in enumerate(self.lines) if line.place in effect)
         growth = float(np.prod((margin / self.margin)[self.wrong]) ** (self.errors.free / max(1, self.wrong.sum())))
-        best: _Fit | None = None
+        fits: list[_Fit] = []
         for mistake in mistakes if len(self.search.wrong) > 1 else mistakes[:1]:
             explanation = self._explain_others(mistake)
             if explanation is None:
                 continue
             explains, others = explanation
             edit = next(iter(mistake.values())).edit
-            where = "" if self.sequences is None else f" (only in {self._sequences_in_words()})"
-            cause = Cause(edit.kind, self.search.catalogue.describe(mistake) + where, edit.tier, value)
-            fit = _Fit(cause, mistake, order, own_chance * growth * others, explains, near)
-            if best is None or fit.explains > best.explains:
-                best = fit
-        if best is not None:
-            yield best
+            says = self.search.catalogue.describe(mistake) + self._sequences_in_words()
+            cause = Cause(edit.kind, says, edit.tier, value)
+            fits.append(_Fit(cause, mistake, order, own_chance * growth * others, explains, near))
+        return sorted(fits, key=lambda fit: -fit.explains)[:1]
 
     def _prediction_if_fits(self, effect: Effect) -> tuple[Array, Array] | None:
         """Return a mistake's prediction of the wrong quantity and its margin; None if other numbers were written."""
@@ -319,10 +316,11 @@ class _QuantitySearch:
         return (value, margin) if fits else None
 
     def _sequences_in_words(self) -> str:
-        """Return the sequences of the batch with a mistake as words: sequences 0 and 2."""
-        assert self.sequences is not None
+        """Return the sequences of the batch with a mistake as words: (only in sequences 0 and 2); "" if all have it."""
+        if self.sequences is None:
+            return ""
         names = join_names(self.sequences, "and", most=MOST_NAMES)
-        return f"sequence {names}" if len(self.sequences) == 1 else f"sequences {names}"
+        return f" (only in sequence{'s' if len(self.sequences) > 1 else ''} {names})"
 
     def _explain_others(self, mistake: Mistake) -> tuple[int, float] | None:
         """Return the number of wrong quantities that a mistake explains, and the chance that it explains the others.
@@ -335,7 +333,7 @@ class _QuantitySearch:
         effect = {place: edit for place, edit in mistake.items() if place != self.quantity.place}
         for place, prediction in self.predictor.predict(self.chain.lines, effect, self.search.places).items():
             other = self.chain.makers[place]
-            if place == self.quantity.place or (self.sequences is not None and (other.summed or other.total)):
+            if place == self.quantity.place or (self.sequences is not None and other.summed):
                 continue
             fits, likely = self._explains_line(other, *prediction)
             if other.name in self.search.wrong:

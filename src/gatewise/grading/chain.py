@@ -252,11 +252,11 @@ class Chain:
 
     def with_batch(self, quantity: Quantity, values: Array) -> Array:
         """Return the numbers of a sheet with an axis for the batch, if the quantity has one."""
-        return values if quantity.summed or quantity.total or self.batch > 1 else values[None]
+        return values if quantity.summed or self.batch > 1 else values[None]
 
     def on_sheet(self, quantity: Quantity, values: Array) -> Array:
         """Return values in the shape that they have on a sheet."""
-        return values if quantity.summed or quantity.total or self.batch > 1 else values[0]
+        return values if quantity.summed or self.batch > 1 else values[0]
 
     def shapes(self, quantity: Quantity) -> set[tuple[int, ...]]:
         """Return the shapes that a person's numbers for a quantity could have if other vectors were used."""
@@ -268,7 +268,7 @@ class Chain:
     def entry(self, quantity: Quantity, place: tuple[int, ...]) -> str:
         """Return the name of an entry of a quantity on a sheet: its sequence, unit and column."""
         parts = []
-        if self.batch > 1 and not quantity.summed and not quantity.total:
+        if self.batch > 1 and not quantity.summed:
             parts.append(f"sequence {place[0]}")
             place = place[1:]
         for over, k in zip((quantity.over, quantity.across), place, strict=False):

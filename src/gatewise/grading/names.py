@@ -45,14 +45,9 @@ _SUFFIX = re.compile(r"(.+?)(?:\.|_| )grad(?:ient)?")
 def find(name: str, known: Collection[str]) -> str | None:
     """Return the known quantity of an LSTM that a person's name for it means; None if it is none, or ambiguous.
 
-    Parameters
-    ----------
-    name : str
-        Such as ``f``, ``Forget gate``, ``f_t``, ``C̃_t`` or ``c_tilde`` (which is ``g``), Keras' ``z_f`` (``a_f``),
-        ``∂L/∂f`` or ``grad_W_f`` (``df``, ``dW_f``); with a step, counted from 0, as in ``f[1]``, ``f (step 1)``,
-        ``f (t=1)`` or ``f_{t=1}``.
-    known : collection of str
-        gatewise's names, as `gatewise.walk` shows them.
+    `known` are gatewise's names, as `gatewise.walk` shows them. People write ``f``, ``Forget gate``, ``f_t``, ``C̃_t``
+    or ``c_tilde`` (which is ``g``), Keras' ``z_f`` (``a_f``), ``∂L/∂f`` or ``grad_W_f`` (``df``, ``dW_f``); with a
+    step, counted from 0, ``f[1]``, ``f (step 1)``, ``f (t=1)`` or ``f_{t=1}``.
 
     Examples
     --------

@@ -25,7 +25,7 @@ class Predictor:
     def __init__(self, chain: Chain, assumed: AssumedValues, unit: float, sequences: Indices | None) -> None:
         """Keep the person's numbers of the chosen sequences."""
         self.chain, self.unit = chain, unit
-        shared = {place for place, line in chain.makers.items() if line.summed or line.total}
+        shared = {place for place, line in chain.makers.items() if line.summed}
 
         def select_sequences(values: Mapping[SymbolAtStep, Array]) -> dict[SymbolAtStep, Array]:
             """Return the person's numbers of the chosen sequences of the batch."""
