@@ -17,11 +17,10 @@ import gatewise as gw
 from gatewise.cli import main
 from gatewise.playground import quantities
 from gatewise.playground.document import computed
-from gatewise.playground.packed import packed
 from gatewise.playground.sequence_run import SequenceRun, sequence_run_of
 from gatewise.records.step import State
 from gatewise.render import text
-from gatewise.render.plain import numbers
+from gatewise.render.plain import numbers, packed
 from gatewise.symbolic.cell import program as cell_program
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.heads import constants, head_equations, head_inputs

@@ -18,11 +18,10 @@ from gatewise.examples import latch
 from gatewise.insight.memory import timescales
 from gatewise.layers import LSTM
 from gatewise.playground import edits, lesson, quantities
-from gatewise.playground.packed import packed
 from gatewise.playground.sequence_run import SequenceRun, sequence_run_of
 from gatewise.playground.words import formulas, words
 from gatewise.records.trace import Trace
-from gatewise.render.plain import numbers
+from gatewise.render.plain import numbers, packed
 from gatewise.render.program import Write, of_wiring, values
 from gatewise.render.text import clean
 from gatewise.showing import counted

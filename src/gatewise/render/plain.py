@@ -1,8 +1,9 @@
-"""Formulas and numbers as JSON has them: objects, lists, strings, numbers, booleans, null."""
+"""Formulas and numbers as JSON has them: objects, lists, strings, numbers, booleans, null; arrays also in base64."""
 
 from __future__ import annotations
 
 import math
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
@@ -42,3 +43,17 @@ def numbers(value: Any) -> Any:
         return [numbers(entry) for entry in value]
     plain = value.item() if isinstance(value, (np.generic, np.ndarray)) else value
     return plain if math.isfinite(plain) else str(plain)
+
+
+def packed(value: Any) -> dict[str, Any]:
+    """Return an array as a page holds it: its shape, type and bytes; float32 as it is, anything else as float64.
+
+    Examples
+    --------
+    >>> packed(np.float32([[1, -2]]))
+    {'shape': [1, 2], 'dtype': '<f4', 'base64': 'AACAPwAAAMA='}
+    """
+    array = np.asarray(value)
+    dtype = "<f4" if array.dtype == np.float32 else "<f8"
+    raw = np.ascontiguousarray(array, dtype).tobytes()
+    return {"shape": list(array.shape), "dtype": dtype, "base64": b64encode(raw).decode("ascii")}
