@@ -103,9 +103,7 @@ class Plan:
         }
         if self.projection_size is not None:
             arrays["projection"] = draw(recurrent, self.hidden_size)
-        first = draw(
-            self.batch, columns, values=grid[:-1], repeats=False
-        )  # so that it shows when entries are exchanged
+        first = draw(self.batch, columns, values=grid[:-1], repeats=False)  # so that exchanged entries show
         h, x = first[:, :recurrent], draw(self.steps, self.batch, self.input_size)
         x[0] = first[:, recurrent:]
         state = State(h, draw(self.batch, self.hidden_size))

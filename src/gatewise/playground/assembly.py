@@ -103,9 +103,9 @@ def imported_module(importer: str, path: str) -> str:
 @cache
 def style() -> str:
     """Return the styles of the playground's page as one sheet, with the palette's colours."""
-    joined = "\n".join(asset(name) for name in STYLES if files(__package__).joinpath("assets", name).is_file())
+    rules = "\n".join(map(asset, STYLES))
     stops = {"cividis": ",".join(CIVIDIS), "vik": ",".join(VIK)}
-    return Template(squeezed_style(joined)).substitute({name: colour.css for name, colour in PALETTE.items()} | stops)
+    return Template(squeezed_style(rules)).substitute({name: colour.css for name, colour in PALETTE.items()} | stops)
 
 
 def modules() -> list[str]:

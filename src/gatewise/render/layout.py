@@ -109,23 +109,17 @@ def _line(equation: WorkedEquation, k: int) -> Line:
 
 def shapes(equation: WorkedEquation, rows: bool) -> str:
     """Return the shapes of an equation as text: "(2, 3) · (3, 1) → (2, 1)" of a matrix product and its value."""
-    products = [node for node in nodes(equation.right) if isinstance(node, (MatMul, Outer))]
     result = shape(equation.value, rows)
     if isinstance(equation.right, Concatenation):
         parts = [shape(equation.env[part], rows) for part in equation.env if np.ndim(equation.env[part])]
         return f"{', '.join(parts)} → {result}"
-    if not products:
+    product = next((node for node in nodes(equation.right) if isinstance(node, (MatMul, Outer))), None)
+    if product is None:
         return f"→ {result}" if np.ndim(equation.value) else "→ one number"
-    first = products[0]
-    if isinstance(first, Outer):
-        left, right = (len(_side_value(side, equation)) for side in (first.left, first.right))
-        return f"({left}, 1) · (1, {right}) → {result}"
-    left, right = (shape(_side_value(side, equation), rows) for side in (first.left, first.right))  # type: ignore[assignment]
-    return f"{left} · {right} → {result}"
-
-
-def _side_value(side: Formula, equation: WorkedEquation) -> Any:
-    return evaluate(side, equation.env)
+    left, right = (evaluate(side, equation.env) for side in (product.left, product.right))
+    if isinstance(product, Outer):
+        return f"({len(left)}, 1) · (1, {len(right)}) → {result}"
+    return f"{shape(left, rows)} · {shape(right, rows)} → {result}"
 
 
 def shape(value: Any, rows: bool) -> str:

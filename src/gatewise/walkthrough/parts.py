@@ -155,26 +155,21 @@ class Bound(Protocol):
     @property
     def form(self) -> Form:
         """How its program is written."""
-        ...
 
     @property
     def program(self) -> Program:
         """The program that it ran."""
-        ...
 
     @property
     def has_dy(self) -> bool:
         """Whether the loss depends on the output of this step itself."""
-        ...
 
     @property
     def scope(self) -> Env:
         """The values of its symbols."""
-        ...
 
     def equation(self, line: Assignment) -> WorkedEquation:
         """Return an assignment of the program with its numbers."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
