@@ -68,10 +68,8 @@ def expression(node: Formula) -> str:
     """Return a formula of numbers as HTML: a plain product as text, which is short, others as MathML."""
     match node:
         case Product((Number(one), Number(other))):
-            second = (
-                f"({number_markup(number(other))})" if number(other).startswith("-") else number_markup(number(other))
-            )
-            return f"{number_markup(number(one))} × {second}"
+            first, second = (number_markup(number(value)) for value in (one, other))
+            return f"{first} × ({second})" if second.startswith(mathml.MINUS) else f"{first} × {second}"
     return run(node)
 
 
