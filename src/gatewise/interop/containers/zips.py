@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import lzma
 import struct
 import zipfile
 import zlib
@@ -16,18 +15,8 @@ from typing import BinaryIO, cast
 from gatewise.errors import FileError, join_names, reason, shown
 from gatewise.files.budget import Budget
 
-ZIP_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-    OSError,
-    struct.error,
-    IndexError,
-)
+# What zipfile raises of a list of members that makes no sense; nothing is unpacked for it.
+LIST_ERRORS = (zipfile.BadZipFile, EOFError, RuntimeError, ValueError, OSError, struct.error, IndexError)
 LOCAL = 30  # bytes of the header before a member's name
 SIGNATURE = b"PK\x03\x04"
 PIECE = 2**20  # bytes that are unpacked, or summed, at once
@@ -55,7 +44,7 @@ class ZipMembers:
         try:
             with zipfile.ZipFile(path) as archive:
                 members = archive.infolist()
-        except ZIP_ERRORS as problem:
+        except LIST_ERRORS as problem:
             raise FileError(f"it is not an intact zip archive ({reason(problem)})") from None
         budget.count(len(members), "members")
         self._members = {member.filename: member for member in members}

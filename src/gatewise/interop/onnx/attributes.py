@@ -54,9 +54,8 @@ class Attributes:
         if name not in self._protos:
             return default
         proto = self._protos[name]
-        kinds = proto.DESCRIPTOR.enum_types_by_name["AttributeType"].values_by_number
         kind = {"i": "INT", "f": "FLOAT", "s": "STRING", "t": "TENSOR"}.get(field, field.upper())
-        if proto.type and (proto.type not in kinds or kinds[proto.type].name != kind):  # the oldest files give no type
+        if proto.type not in (0, getattr(proto, kind)):  # the oldest files give no type
             raise NotConstant(f"its attribute {name} is not of type {kind}")
         value = getattr(proto, field)
         if field in ("s", "ints", "floats", "strings"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from gatewise.errors import FileError, GatewiseError, OptionError, join_names, r
 from gatewise.files.budget import Budget
 from gatewise.interop.captured import Captured, difference
 from gatewise.interop.contents import Contents, StoredLSTM
-from gatewise.interop.onnx import external, packages
+from gatewise.interop.onnx import packages
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.file import AnyArray, OnnxFile
 from gatewise.interop.onnx.lstm import QUANTISED
@@ -77,7 +77,7 @@ def capture_model(
 def _load_tensors(file: OnnxFile, where: str) -> None:
     """Put external tensors into an ONNX model: onnxruntime would look for their files by itself."""
     try:
-        for tensor in external.tensors_outside(file.model):
+        for tensor in _tensors_outside(file.model):
             data = file.read_outside(tensor)
             file.hold(2 * len(data), 1, "running it")
             tensor.raw_data = data
@@ -85,6 +85,25 @@ def _load_tensors(file: OnnxFile, where: str) -> None:
             tensor.ClearField("data_location")
     except NotConstant as problem:
         raise FileError(f"cannot run {where}: of one of its tensors, {problem}") from None
+
+
+def _tensors_outside(model: Any) -> Iterator[Any]:
+    """Yield every tensor of an ONNX model that is in another file."""
+    graphs = [model.graph]
+    nodes = [node for function in model.functions for node in function.node]
+    while graphs or nodes:
+        tensors = []
+        if nodes:
+            for attribute in nodes.pop().attribute:
+                graphs += [attribute.g] if attribute.HasField("g") else []
+                graphs += attribute.graphs
+                tensors += [attribute.t] if attribute.HasField("t") else []
+                tensors += attribute.tensors
+        else:
+            graph = graphs.pop()
+            nodes += graph.node
+            tensors += graph.initializer
+        yield from (tensor for tensor in tensors if tensor.data_location)
 
 
 class _Exposer:

@@ -1,22 +1,28 @@
-"""An ONNX file: its tensors, those in files beside it included, its functions, and its budget."""
+"""An ONNX file: its tensors, its functions, and its budget.
+
+Tensors in other files must be in the model's folder. `gatewise.interop.containers.beside` follows their names, and not
+the package onnx, whose checks differ by version; it refuses files of several names as well, from 1.21 on.
+"""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from gatewise.errors import FileError, reason
 from gatewise.files.budget import Budget
+from gatewise.interop.containers import beside
 from gatewise.interop.containers.protobuf import restore_value
 from gatewise.interop.containers.tensors import from_bfloat16
-from gatewise.interop.onnx import external, packages
-from gatewise.interop.onnx.attributes import LOOKING, NotConstant
+from gatewise.interop.onnx import packages
+from gatewise.interop.onnx.attributes import LOOKING, NotConstant, text_of
 
 AnyArray = npt.NDArray[Any]
 AXES = 32  # of one tensor
@@ -134,8 +140,8 @@ class OnnxFile:
         """Return the bytes of an ONNX tensor in another file, whose size is added to the budget once."""
         is_known_type = tensor.data_type in self._types
         needed = math.prod(dims_of(tensor)) * self._itemsize(tensor.data_type) if is_known_type else None
-        with external.open_file(self.folder, tensor) as (file, status):
-            start, count = external.extent_of(tensor, status.st_size, needed)
+        with _open_outside(self.folder, tensor) as (file, status):
+            start, count = _extent_of(tensor, status.st_size, needed)
             if (status.st_dev, status.st_ino) not in self._outside:
                 self._outside.add((status.st_dev, status.st_ino))
                 self.budget.grow(status.st_size)
@@ -165,3 +171,43 @@ def dims_of(tensor: Any) -> tuple[int, ...]:
     if len(dims) > AXES or any(size < 0 for size in dims):
         raise NotConstant(f"its dimensions {dims[:8]} are not allowed")
     return dims
+
+
+@contextmanager
+def _open_outside(folder: Path | None, tensor: Any) -> Iterator[tuple[BinaryIO, os.stat_result]]:
+    """Open the file in an ONNX model's folder that holds a tensor; yield it with its status, or raise NotConstant."""
+    if folder is None:
+        raise NotConstant("its numbers are in another file; read the model from its path")
+    location = _external_entries(tensor).get("location", "")
+    with ExitStack() as stack:
+        try:
+            file_and_status = stack.enter_context(beside.open_beside(folder, location))
+        except FileError as problem:
+            raise NotConstant(f"its numbers are in {text_of(location)!r}, {problem}") from None
+        yield file_and_status
+
+
+def _extent_of(tensor: Any, size: int, needed: int | None) -> tuple[int, int]:
+    """Return the offset of an external ONNX tensor in a file of that size, and its length in bytes.
+
+    `needed` is the length by its shape and type; None if the type is unknown.
+    """
+    entries = _external_entries(tensor)
+    location, length = text_of(entries.get("location", "")), entries.get("length")
+    start = _parse_size(entries.get("offset", "0"))
+    count = needed if length is None else _parse_size(length)
+    if count is None and length is None and start is not None:
+        count = max(0, size - start)  # all the rest
+    if needed is not None and count != needed:
+        raise NotConstant(f"its shape takes {needed} bytes; {text_of(length)} are given in {location!r}")
+    if start is None or count is None or start + count > size:
+        raise NotConstant(f"its numbers are in {location!r} beside the model, which is too short")
+    return start, count
+
+
+def _external_entries(tensor: Any) -> dict[str, str]:
+    return {entry.key: entry.value for entry in tensor.external_data}
+
+
+def _parse_size(text: str) -> int | None:
+    return int(text) if len(text) < 20 and text.isascii() and text.isdigit() else None

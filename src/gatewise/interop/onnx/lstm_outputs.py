@@ -7,9 +7,8 @@ through which its output is followed, node by node.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from gatewise.interop.contents import StoredLSTM
 from gatewise.interop.graphs import BATCH_FIRST, TIME_FIRST, Axis, Layout
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.edges import is_identity
@@ -26,14 +25,15 @@ ONE_DIRECTION: Layout = (Axis.TIME, Axis.BATCH, Axis.HIDDEN)
 class LstmOutput:
     """The output of an LSTM under a name of the graph."""
 
-    node: OnnxNode  # the LSTM
+    node: OnnxNode  # the LSTM's
+    lstm: LSTM = field(compare=False)
     layout: Layout = NODE_OUTPUT  # of one direction ONE_DIRECTION; TIME_FIRST or BATCH_FIRST once it is merged
     direction: int | None = None  # the position of the only direction in it; None if all are in it
     merge: str | None = None  # how its directions were merged, as `LSTM.merge` has it; None if they are apart
 
     def with_merge(self, merge: str) -> LstmOutput:
         """Return the output after a merge of its directions."""
-        return LstmOutput(self.node, TIME_FIRST, merge=merge)
+        return replace(self, layout=TIME_FIRST, direction=None, merge=merge)
 
     def is_result(self, merge: str) -> bool:
         """Say whether this tensor of an ONNX graph is the LSTM's output, its directions merged in that way."""
@@ -42,9 +42,7 @@ class LstmOutput:
         return self.merge == merge
 
 
-def output_after(
-    node: OnnxNode, traced: Mapping[str, LstmOutput], lstms: Mapping[OnnxNode, StoredLSTM], sizes: Sizes
-) -> LstmOutput | None:
+def output_after(node: OnnxNode, traced: Mapping[str, LstmOutput], sizes: Sizes) -> LstmOutput | None:
     """Return the LSTM output that an ONNX node passes on in its first output; None if it passes on none.
 
     `traced` has the LSTM outputs before it by their names; the sizes of merged outputs are learned.
@@ -54,9 +52,9 @@ def output_after(
         return None
     try:
         if inputs[0] is not None and node.operator in _REARRANGING:
-            return _move_axes(node, inputs[0], len(lstms[inputs[0].node].lstm.directions))
+            return _move_axes(node, inputs[0])
         if inputs[0] is not None and node.operator == "Reshape":
-            return _concatenate_by_reshape(node, inputs[0], lstms[inputs[0].node].lstm, sizes)
+            return _concatenate_by_reshape(node, inputs[0], sizes)
         return _merge_directions(node, inputs)
     except (NotConstant, IndexError):
         return None
@@ -65,7 +63,7 @@ def output_after(
 _REARRANGING = ("Identity", "Dropout", "Cast", "Transpose", "Squeeze", "Unsqueeze", "Gather")
 
 
-def _move_axes(node: OnnxNode, value: LstmOutput, directions: int) -> LstmOutput | None:
+def _move_axes(node: OnnxNode, value: LstmOutput) -> LstmOutput | None:
     """Return an LSTM output after an ONNX operator that moves, adds or removes axes; None if it is none then."""
     layout, attributes = value.layout, node.attributes
     if node.operator == "Transpose":
@@ -81,11 +79,11 @@ def _move_axes(node: OnnxNode, value: LstmOutput, directions: int) -> LstmOutput
         return None
     axis = layout.index(Axis.DIRECTION)
     if node.operator == "Squeeze":
-        squeezed = directions == 1 and _stated_axes(node) in ([axis], [axis - len(layout)])
+        squeezed = not value.lstm.bidirectional and _stated_axes(node) in ([axis], [axis - len(layout)])
         return value.with_merge("concat") if squeezed else None
     position = _small_constant(node, 1)
     if attributes.get("axis", "i", 0) in (axis, axis - len(layout)) and position in ([0], [1]):
-        return LstmOutput(value.node, ONE_DIRECTION, int(position[0]))
+        return replace(value, layout=ONE_DIRECTION, direction=int(position[0]))
     return None
 
 
@@ -110,7 +108,7 @@ def _merge_directions(node: OnnxNode, inputs: Sequence[LstmOutput | None]) -> Ls
     return None
 
 
-def _concatenate_by_reshape(node: OnnxNode, value: LstmOutput, lstm: LSTM, sizes: Sizes) -> LstmOutput | None:
+def _concatenate_by_reshape(node: OnnxNode, value: LstmOutput, sizes: Sizes) -> LstmOutput | None:
     """Return an LSTM's directions concatenated by an ONNX Reshape, if it leaves time and batch as they are.
 
     Sizes given as numbers imply that where the graph states how many steps or sequences there are: the rest goes to
@@ -122,7 +120,7 @@ def _concatenate_by_reshape(node: OnnxNode, value: LstmOutput, lstm: LSTM, sizes
     shape = sizes.shape_vector(node.scope, node.inputs[1]) if len(node.inputs) > 1 else attribute_shape
     if shape is None or len(shape) != 3 or shape.count(-1) > 1:
         return None
-    source, width = value.node, len(lstm.directions) * lstm.hidden_size
+    source, width = value.node, len(value.lstm.directions) * value.lstm.hidden_size
     sizes_of_x = [sizes.of_axis(source.scope, source.input("X"), axis) for axis in (0, 1)]
     start = source.input("initial_h")
     batches = [sizes_of_x[1], *([sizes.of_axis(source.scope, start, 1)] if start else [])]

@@ -55,8 +55,10 @@ class LstmGraph:
     def _trace_outputs(self, lstms: Mapping[OnnxNode, StoredLSTM]) -> None:
         """Follow the LSTMs' outputs through their ONNX graphs: note how each is merged, and which LSTM reads it."""
         traced_of: dict[OnnxScope, dict[str, LstmOutput]] = {}
-        for node in lstms:
-            traced_of.setdefault(node.scope, {}).update((name, LstmOutput(node)) for name in node.outputs[:1] if name)
+        for node, single in lstms.items():
+            traced_of.setdefault(node.scope, {}).update(
+                (name, LstmOutput(node, single.lstm)) for name in node.outputs[:1] if name
+            )
         for scope, traced in traced_of.items():
             for node in scope.nodes:
                 if node in lstms:
@@ -65,7 +67,7 @@ class LstmGraph:
                     if output is not None and reads_merged and not _starts_from_lstm(node, lstms, self._budget):
                         self._below[node] = output
                     continue
-                output = output_after(node, traced, lstms, self._sizes)
+                output = output_after(node, traced, self._sizes)
                 if output is not None and node.outputs:
                     traced[node.outputs[0]] = output
                     if output.merge is not None:
