@@ -60,16 +60,14 @@ def contents(document: dict[str, Any], path: str, budget: Budget) -> Contents:
         *sample_rate_note(document.get("samplerate") if rate is None else rate),
     )
     items: list[StoredItem] = []
+    convention = f"RTNeural, from Keras: {KERAS}"
     for layer in layers:
         if layer.cell is not None:
-            is_tanh = layer.activation == "tanh"
-            notes = (
-                () if is_tanh else (f"the file says activation {describe(layer.activation)}; RTNeural's LSTM has tanh",)
-            )
+            notes = list(player_notes)
+            if layer.activation != "tanh":
+                notes.insert(0, f"the file says activation {describe(layer.activation)}; RTNeural's LSTM has tanh")
             lstm = LSTM.from_cells(layer.cell)
-            items.append(
-                StoredLSTM(layer.name, lstm, f"RTNeural, from Keras: {KERAS}", layer.name, (*notes, *player_notes))
-            )
+            items.append(StoredLSTM(layer.name, lstm, convention, layer.name, tuple(notes)))
         elif layer.problem:
             items.append(Refused(layer.name, layer.problem))
         elif layer.linear is not None and layer.kind in DENSE:
