@@ -69,17 +69,17 @@ def _chain_of(model: Layer, children: Sequence[Layer], at_start: bool) -> tuple[
         raise FileError(f"it has {len(starts)} inputs and {len(ends)} outputs; a network has one of each")
     end = ends.pop()
     entries: dict[str, Layer] = {}  # the layers whose output is the input of the model
-    source_of: dict[str, str | None] = {}  # of every other layer, the one that it reads; None for an entry
+    source_of: dict[str, str | None] = {}  # the layer that each other layer reads; None for an entry
     adds = set[Layer]()
     for layer in layers:
         sources = sources_of[layer.name]
         others = [source for source in sources if source not in entries]
-        if is_identity(layer) and not others:
+        if is_identity(layer) and not others and (sources or layer.name in starts):
             entries[layer.name] = layer
             continue
         if at_start and layer.is_keras and layer.kind == "Add" and (len(sources), len(others)) == (2, 1):
             adds.add(layer)
-        elif len(sources) > 1:
+        elif len(sources) != 1:
             label = f"{layer.name!r} ({with_article(layer.kind)})"
             raise FileError(f"{label} has {len(sources)} inputs; a network has no branches")
         source_of[layer.name] = others[0] if others else None
