@@ -6,13 +6,13 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.errors import CapacityError, OptionError, ShapeError, reason
+from gatewise.errors import CapacityError, OptionError, ShapeError, reason, shown
 
 Array = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
@@ -22,6 +22,7 @@ _FOUND = {np.dtype(name): np.dtype(name) for name in DTYPES}  # the quick way: a
 MOST = 2**62  # of anything: no machine has so many
 SMALL = 2**24  # bytes for which nobody asks how much memory there is
 AXES = ("time", "batch", "feature")
+SEQUENCE = (AXES, ("time", "feature"))  # the orders in which an input or an output is read
 LINE = 64  # bytes of a line of the processor's caches
 quiet = np.errstate(all="ignore")  # NaN and infinity go through as they are, and without a word
 
@@ -65,13 +66,17 @@ def finite_number(
     return number
 
 
-def array_of(name: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
+def array_of(name: str, value: npt.ArrayLike, orders: Iterable[Sequence[str]] = ()) -> npt.NDArray[Any]:
     """Return a value as a NumPy array; `name` is the subject of the error.
 
-    Raise ShapeError if its rows have different lengths. Raise OptionError if entries of it are masked, since what lies
+    Raise ShapeError if its rows have different lengths. Raise OptionError if `require_order` refuses the order of its
+    dimensions, if entries of it are masked, since what lies
     under a mask is no number to compute with, or if NumPy cannot take it, such as a tensor of PyTorch's that requires a
     gradient, or is on another device.
     """
+    if type(value) is np.ndarray:
+        return value
+    require_order(name, value, orders)
     ma = sys.modules.get("numpy.ma")  # imported, which takes a while, by whoever has masked arrays
     if ma is not None and isinstance(value, ma.MaskedArray):
         if ma.is_masked(value):
@@ -87,9 +92,41 @@ def array_of(name: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
         raise OptionError(f"{name} cannot be read as an array ({reason(problem)}){tensor}") from None
 
 
-def numbers(name: str, value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> Array:
-    """Return `value` as an array of real floating-point numbers, of `dtype` if given; `name` is the error's subject."""
-    array = array_of(name, value)
+def require_order(name: str, value: object, orders: Iterable[Sequence[str]] = ()) -> None:
+    """Raise OptionError for an array of xarray's whose dimensions are named in another order than it is read in.
+
+    `orders` has the names of the axes as they are read, for each number of axes. A dimension called time, batch or
+    feature must be at its own place then; without an order, time comes before batch, and batch before feature.
+    """
+    xarray = sys.modules.get("xarray")  # imported by whoever has one of its arrays
+    if xarray is None or not isinstance(value, (xarray.DataArray, xarray.Variable)):
+        return
+    dims: tuple[Any, ...] = value.dims
+    known = [dim for dim in dims if dim in AXES]
+    if order := next((tuple(order) for order in orders if len(order) == len(dims)), ()):
+        fits = all(dim == axis for dim, axis in zip(dims, order, strict=True) if dim in AXES)
+    else:
+        first_and_last = "time" not in dims[1:] and "feature" not in dims[:-1]
+        fits, order = first_and_last and known == sorted(known, key=AXES.index), AXES
+    if not fits:
+        raise OptionError(
+            f"{name} has the dimensions {', '.join(shown(str(dim), 40) for dim in dims)}, but arrays are read by"
+            f" position, here as {', '.join(order)}: .transpose(…) puts them in order, and gw.open_run and gw.apply go"
+            " by their names"
+        )
+
+
+def numbers(
+    name: str,
+    value: npt.ArrayLike,
+    dtype: npt.DTypeLike | None = None,
+    orders: Iterable[Sequence[str]] = (),
+) -> Array:
+    """Return `value` as an array of real floating-point numbers, of `dtype` if given; `name` is the error's subject.
+
+    `orders` are those of `require_order`.
+    """
+    array = array_of(name, value, orders)
     if array.dtype.kind not in "fiub":
         raise OptionError(f"{name} must hold real numbers, not {array.dtype}")
     if dtype is None:

@@ -29,7 +29,7 @@ def named_claims(
     """Return a runtime's answers to verify, by name, and their precision; a network has `outputs` of its own."""
     claims: dict[str, npt.NDArray[Any]] = {}
     if y is not None:
-        name, claims_y = _claimed_y(lstm, _array("y", y), time, batch, axes, outputs)
+        name, claims_y = _claimed_y(lstm, _array("y", y, (axes,)), time, batch, axes, outputs)
         claims[name] = claims_y
     if final is not None:
         if not is_nested(final, lstm.layers):
@@ -54,8 +54,13 @@ def named_claims(
     return {name: array.astype(np.float64) for name, array in claims.items()}, precision
 
 
-def _array(name: str, value: Any) -> npt.NDArray[Any]:
-    array = array_of(name, value)
+def sequence_orders(axes: Sequence[str]) -> tuple[Sequence[str], ...]:
+    """Return the orders in which an input to verify is read: with a batch axis, and without."""
+    return axes, [name for name in axes if name != "batch"]
+
+
+def _array(name: str, value: Any, orders: Sequence[Sequence[str]] = ()) -> npt.NDArray[Any]:
+    array = array_of(name, value, orders)
     return array if array.dtype == np.float16 else numbers(name, array)
 
 

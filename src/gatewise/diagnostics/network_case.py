@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.arrays import Array, numbers, time_first
-from gatewise.diagnostics.claims import nested_start
+from gatewise.arrays import Array, array_of, numbers, time_first
+from gatewise.diagnostics.claims import nested_start, sequence_orders
 from gatewise.diagnostics.rounding import Case, Perturbation, answers_by_name
 from gatewise.errors import OptionError
 from gatewise.layers.arguments import valid_steps
@@ -49,10 +49,10 @@ def network_case(model: Network, x: Any, state: Any, lengths: Any, mask: Any, ax
         raise OptionError("verify cannot compare a network with a skip connection around dense layers before its LSTM")
     network = in_float64(model)
     if network.embedding is None:
-        inputs = time_first(np.asarray(numbers("x", x)), axes).astype(np.float64)
+        inputs = time_first(np.asarray(numbers("x", x, None, sequence_orders(axes))), axes).astype(np.float64)
     else:
         order = [name for name in axes if name != "feature"]
-        values = np.asarray(x)
+        values = array_of("x", x, (order,))
         inputs = time_first(values, order) if values.ndim == len(order) else values[:, None]
     features, tokens = network.embed(inputs)
     sequence = np.asarray(features, np.float64)

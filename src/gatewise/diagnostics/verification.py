@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import AXES, Array, distances, in_words, numbers, time_first
-from gatewise.diagnostics.claims import named_claims, nested_start
+from gatewise.diagnostics.claims import named_claims, nested_start, sequence_orders
 from gatewise.diagnostics.eight_bits import SAID, STEPS, eight_bit_answers
 from gatewise.diagnostics.network_case import network_case
 from gatewise.diagnostics.rounding import DIGITS, Case, rounding_deviations
@@ -229,7 +229,7 @@ def _case_to_verify(
     """Return the float64 run of a model to verify, and the number of outputs of a network."""
     if isinstance(model, Network):
         return network_case(model, x, state, lengths, mask, axes), model.num_outputs
-    values = np.asarray(numbers("x", x))
+    values = np.asarray(numbers("x", x, None, sequence_orders(axes)))
     sequence = time_first(values, axes).astype(np.float64)
     if sequence.shape[-1] != model.input_size:
         order = ", ".join(axes)

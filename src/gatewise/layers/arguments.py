@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, array_of, numbers
+from gatewise.arrays import SEQUENCE, Array, Mask, array_of, numbers
 from gatewise.equations import DropoutMasks
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.layers.merging import MASKED_OUTPUTS
@@ -46,7 +46,7 @@ def settle(
 ) -> Arguments:
     """Return the arguments of an LSTM's call, checked and completed; see `LSTM.__call__`."""
     one_of("masked_output", masked_output, MASKED_OUTPUTS)
-    sequence = numbers("x", x, stack.dtype)
+    sequence = numbers("x", x, stack.dtype, SEQUENCE)
     n = stack.input_size
     if sequence.ndim not in (2, 3) or sequence.shape[-1] != n:
         raise ShapeError(f"x has shape {sequence.shape}; it must be (time, batch, {n}) or (time, {n})")

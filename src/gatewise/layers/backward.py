@@ -9,7 +9,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, array_of, float_type, numbers
+from gatewise.arrays import SEQUENCE, Array, array_of, float_type, numbers
 from gatewise.engine import choose
 from gatewise.errors import OptionError, ShapeError
 from gatewise.layers.arguments import is_nested, nesting, unbatched
@@ -81,7 +81,7 @@ def _(trace: Trace, dy: npt.ArrayLike | None, dstate: State | None, out: Gradien
         raise OptionError(f"out must be the Gradients of an earlier call, not {type(out).__name__}")
     if not trace.batched:
         h, c = trace.final
-        dy = None if dy is None else gradient_like("dy", dy, trace.hidden_state)[:, None]
+        dy = None if dy is None else gradient_like("dy", dy, trace.hidden_state, SEQUENCE)[:, None]
         if dstate is not None:
             dstate = State(gradient_like("dh", dstate[0], h[0])[None], gradient_like("dc", dstate[1], c[0])[None])
     return _of_cell(trace, dy, dstate, out)
@@ -93,7 +93,7 @@ def _of_cell(
     """Return the gradients of one cell's run, given those of its hidden and final states with a batch axis."""
     trace.require("a gradient")
     hidden, final = trace.arrays["hidden_state"], trace.final
-    dhidden = np.zeros_like(hidden) if dy is None else gradient_like("dy", dy, hidden)
+    dhidden = np.zeros_like(hidden) if dy is None else gradient_like("dy", dy, hidden, SEQUENCE)
     if dstate is None:
         dfinal = State(np.zeros_like(final.h), np.zeros_like(final.c))
     else:
@@ -119,7 +119,7 @@ def _(trace: LSTMTrace, dy: npt.ArrayLike | None, dstate: Any, out: LSTMGradient
     if dy is None:
         dx: Array = np.zeros_like(output)
     else:
-        dx = gradient_like("dy", dy, output if batched else output[:, 0]).reshape(output.shape)
+        dx = gradient_like("dy", dy, output if batched else output[:, 0], SEQUENCE).reshape(output.shape)
     dstates = final_gradients(trace, dstate)
     if out is not None:
         targets = out.cells().values()
@@ -196,9 +196,9 @@ def unshare(array: npt.ArrayLike, out: Iterable[Gradients]) -> Array:
     return array.copy() if any(np.may_share_memory(array, target) for target in targets) else array
 
 
-def gradient_like(name: str, value: npt.ArrayLike, like: Array) -> Array:
+def gradient_like(name: str, value: npt.ArrayLike, like: Array, orders: Iterable[Sequence[str]] = ()) -> Array:
     """Return a gradient in the dtype of the array that it belongs to; ShapeError unless it has its shape."""
-    array = numbers(name, value, float_type(like.dtype))
+    array = numbers(name, value, float_type(like.dtype), orders)
     if array.shape != like.shape:
         raise ShapeError(f"{name} has shape {array.shape}; it must be {like.shape}")
     return array

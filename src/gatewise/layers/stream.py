@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, array_of, numbers, require_memory, size
+from gatewise.arrays import AXES, SEQUENCE, Array, Mask, array_of, numbers, require_memory, size
 from gatewise.engine import choose, native
 from gatewise.errors import OptionError, ShapeError
 from gatewise.layers.arguments import settle, settled_state
@@ -183,12 +183,17 @@ def _settled_mask(mask: npt.ArrayLike | None, shape: tuple[int, ...], single: bo
 
 def _settled_input(lstm: Stack, batch: int | None, value: npt.ArrayLike, out: Array | None) -> tuple[Array, bool]:
     """Return a stream's input converted, and True for a single step; input and `out` must have the right shapes."""
-    x = numbers("x", value, lstm.dtype)
+    x = numbers("x", value, lstm.dtype, pushed_orders(batch))
     require_memory(0 if x.flags.c_contiguous else x.size, x.itemsize, "x in a row")
     x = np.ascontiguousarray(x)
     single = single_step(np.shape(value), (lstm.input_size,) if batch is None else (batch, lstm.input_size))
     require_out(out, (*x.shape[:-1], lstm.output_size), lstm.dtype)
     return x, single
+
+
+def pushed_orders(batch: int | None) -> tuple[tuple[str, ...], ...]:
+    """Return the orders of axes in which a stream reads its input: a step, or several."""
+    return SEQUENCE if batch is None else (AXES, AXES[1:])
 
 
 def single_step(shape: tuple[int, ...], step: tuple[int, ...]) -> bool:

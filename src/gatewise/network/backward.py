@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, numbers
+from gatewise.arrays import SEQUENCE, Array, numbers
 from gatewise.errors import OptionError, ShapeError
 from gatewise.layers import backward
 from gatewise.layers.arguments import unbatched
@@ -59,7 +59,8 @@ def _(trace: NetworkTrace, dy: npt.ArrayLike | None, dstate: Any, out: Any) -> N
     if out is not None:
         raise OptionError("out is for the gradients of a Trace or an LSTMTrace, not for those of a network")
     network, lstm = trace.network, trace.lstm
-    dread = np.zeros_like(trace.output) if dy is None else numbers("dy", dy, lstm.output.dtype)
+    orders = SEQUENCE if network.reads == "every" else ()
+    dread = np.zeros_like(trace.output) if dy is None else numbers("dy", dy, lstm.output.dtype, orders)
     if dread.shape != trace.output.shape:
         raise ShapeError(f"dy has shape {dread.shape}; it must be {trace.output.shape}")
     layers = outputs_of(network.dense, trace.features)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, frozen, numbers
+from gatewise.arrays import AXES, SEQUENCE, Array, Mask, frozen, numbers, require_order
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.layers import LSTM
 from gatewise.layers.arguments import settled_state
@@ -135,6 +135,7 @@ class Parts:
         """Return the input of the network's LSTM for `x`, and the tokens if there is an embedding."""
         if self.embedding is None:
             return self._branched(self.scaled(x)) if self.inputs is not None or self.branches else x, None
+        require_order("x", x, (AXES[:2],))
         try:
             tokens = np.array(x)  # a copy: a trace holds on to it
         except ValueError:
@@ -149,7 +150,7 @@ class Parts:
 
     def scaled(self, x: npt.ArrayLike) -> Array:
         """Return input features in the network's units, given in their own: after ``inputs``, before the branches."""
-        features = numbers("x", x)
+        features = numbers("x", x, None, SEQUENCE)
         if features.ndim not in (2, 3) or features.shape[-1] != self.num_features:
             raise ShapeError(
                 f"x has shape {features.shape}; it must be (time, batch, {self.num_features}) or"

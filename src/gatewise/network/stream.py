@@ -8,7 +8,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array, array_of, numbers
 from gatewise.errors import OptionError
 from gatewise.layers.stack import States
-from gatewise.layers.stream import CarriedState, require_out, single_step, store_output
+from gatewise.layers.stream import CarriedState, pushed_orders, require_out, single_step, store_output
 from gatewise.network.parts import Parts
 
 
@@ -98,7 +98,9 @@ class NetworkStream(CarriedState):
         network = self.network
         if not self._plain:
             return self._push_embedded(x, mask, out)
-        features = x if type(x) is np.ndarray and x.dtype == network.lstm.dtype else numbers("x", x, network.lstm.dtype)
+        features = x
+        if type(x) is not np.ndarray or x.dtype != network.lstm.dtype:
+            features = numbers("x", x, network.lstm.dtype, pushed_orders(self.batch_size))
         if out is not None:
             require_out(out, (*features.shape[:-1], network.num_outputs), features.dtype)
         h = self._lstm.push(features) if mask is None else self._lstm.push(features, mask=mask)
@@ -107,7 +109,7 @@ class NetworkStream(CarriedState):
     def _push_embedded(self, value: npt.ArrayLike, mask: npt.ArrayLike | None, out: Array | None) -> Array:
         """Return the outputs of a network's next step or block, where its input is embedded, scaled or masked first."""
         network, tokens = self.network, self.network.embedding is not None
-        x = array_of("x", value) if tokens else numbers("x", value)
+        x = array_of("x", value) if tokens else numbers("x", value, None, pushed_orders(self.batch_size))
         single = single_step(x.shape, self._step)
         shape = (*(x.shape if tokens else x.shape[:-1]), network.num_outputs)
         require_out(out, shape, network.lstm.dtype)
