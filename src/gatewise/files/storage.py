@@ -6,6 +6,7 @@ The header is the only metadata, under the key ``gatewise``: with a single key e
 from __future__ import annotations
 
 import codecs
+import io
 import json
 import math
 import os
@@ -18,7 +19,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.errors import CapacityError, FileError, OptionError, reason, shown
+from gatewise.arrays import require_memory
+from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError, reason, shown
 from gatewise.files.budget import Budget
 from gatewise.files.replacing import beside as beside
 from gatewise.files.replacing import path_of as path_of
@@ -39,8 +41,10 @@ _MARKS = {  # byte order marks; those of UTF-32 first, since that of UTF-16 is h
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+PACKINGS = (0, 8)  # of an .npz file's members: stored, or deflated
 PIECE = 2**18  # bytes that are unpacked at once
 MOST = 2**58  # numbers of an array, with axes of no length left out
+LONGEST_NPY_HEADER = 2**16  # bytes, more than NumPy reads itself
 BEGINNING = 1000  # bytes of a text, enough to recognise its encoding
 OTHER_FORMATS = (".npz", ".npy", ".csv", ".json", ".pt", ".pth", ".onnx", ".keras", ".h5")  # which no file of ours is
 
@@ -143,6 +147,28 @@ def readable(path: str | os.PathLike[str]) -> Path:
         raise FileError(f"cannot read {source}: {problem.strerror or problem}") from None
 
 
+def nonempty(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a file that can be read and holds something, or raise FileError.
+
+    The system's own files, as below /proc, claim no bytes: some have no end, and others wait where they are read.
+    """
+    source = readable(path)
+    if not source.stat().st_size:
+        raise FileError(f"cannot read {source}: it is empty")
+    return source
+
+
+@contextmanager
+def guarded(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Raise an OSError of the system, while a file is read within the block, as a FileError that names the file."""
+    try:
+        yield
+    except GatewiseError:
+        raise
+    except OSError as problem:
+        raise FileError(f"cannot read {path}: {problem.strerror or reason(problem)}") from None
+
+
 def is_safetensors(head: bytes) -> bool:
     """Say whether a file that begins so can be safetensors: the length of a JSON object, and the object."""
     return len(head) > 8 and head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= LONGEST_HEADER
@@ -196,7 +222,11 @@ def read_text(path: str | os.PathLike[str]) -> str:
     A byte order mark says which of UTF-8, UTF-16 and UTF-32 it is in. Without one it is UTF-8, unless many bytes are
     zero: in UTF-16 a plain letter, a digit and a line's end have one before them, or after them.
     """
-    data = readable(path).read_bytes()
+    source = readable(path)
+    with guarded(path), open(source, "rb") as file:
+        size = source.stat().st_size
+        require_memory(size, 1, f"reading {path}")
+        data = file.read(size)
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
     if encoding == "utf-8":
         zeros = {"utf-16-be": data[:BEGINNING:2].count(0), "utf-16-le": data[1:BEGINNING:2].count(0)}
@@ -222,8 +252,8 @@ def read_text(path: str | os.PathLike[str]) -> str:
 
 def read_npy(path: str | os.PathLike[str]) -> AnyArray:
     """Return the array of numbers in an .npy file, mapped: no memory is taken for it."""
-    source = readable(path)
-    with open(source, "rb") as file:
+    source = nonempty(path)
+    with guarded(path), open(source, "rb") as file:
         if file.read(4) == b"PK\x03\x04":
             raise FileError(
                 f"cannot read {source}: it is an archive of several arrays; give an .npy file, which has one"
@@ -257,6 +287,8 @@ def read_npz(path: str | os.PathLike[str], names: Iterable[str], *, most: int | 
         for name in names:
             try:
                 entry = archive.getinfo(f"{name}.npy")
+                if entry.compress_type not in PACKINGS:
+                    raise FileError(f"{shown(name)!r} is packed by method {entry.compress_type}")
                 with archive.open(entry) as file:
                     arrays[name] = _unpacked_array(file, entry.file_size, budget, repr(shown(name)))
             except CapacityError:
@@ -299,6 +331,17 @@ def _open_npz(path: str | os.PathLike[str]) -> zipfile.ZipFile:
         raise FileError(f"cannot read {source}: it is not an intact .npz file ({reason(problem)})") from None
 
 
+def _npy_head(file: IO[bytes]) -> IO[bytes]:
+    """Return the header of an .npy file, which may claim to be as long as a packed file can become."""
+    start = file.read(12)
+    length = 10 + int.from_bytes(start[8:10], "little")
+    if start[6:7] != b"\1":
+        length = 12 + int.from_bytes(start[8:12], "little")
+    if not len(start) <= length <= LONGEST_NPY_HEADER:
+        raise ValueError
+    return io.BytesIO(start + file.read(length - len(start)))
+
+
 def npy_header(file: IO[bytes], size: int, *, objects: bool = False) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Return shape, order and type of the array in an open .npy file of `size` bytes; of `objects` if these may be.
 
@@ -307,9 +350,10 @@ def npy_header(file: IO[bytes], size: int, *, objects: bool = False) -> tuple[tu
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of headers that only old Pythons wrote
-            version = np.lib.format.read_magic(file)
+            head = _npy_head(file)
+            version = np.lib.format.read_magic(head)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, fortran, dtype = read(file)
+            shape, fortran, dtype = read(head)
         if bool in map(type, shape):  # which NumPy's check lets pass as an integer
             raise ValueError
     except Exception:  # whatever numpy, ast and tokenize raise at a header that makes no sense

@@ -11,7 +11,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 
 from gatewise.errors import FileError, reason, shown
 from gatewise.files.storage import read_text
@@ -34,24 +34,34 @@ def rows(
     kind: str = "a table with a line for each row",
     delimiter: str | None = None,
 ) -> list[Row]:
-    """Return the rows of a .csv table but for empty lines, each with the number of its first line, and its cells.
+    """Return the rows of a .csv table as a list; see `iterate_rows`."""
+    return [*iterate_rows(path, text, kind=kind, delimiter=delimiter)]
+
+
+def iterate_rows(
+    path: str | os.PathLike[str],
+    text: str | None = None,
+    *,
+    kind: str = "a table with a line for each row",
+    delimiter: str | None = None,
+) -> Iterator[Row]:
+    """Yield the rows of a .csv table but for empty lines, each with the number of its first line, and its cells.
 
     Cells may be in double quotes; surrounding blanks are removed. `text` is the content of the file if it has been read
     already, `kind` the kind of file that it must be, for the error, and `delimiter` the separator if it is known.
     """
     if text is None:
         text = read_text(path)
-    table, begins = [], 1
+    begins = 1
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter or separator(text))
     try:
         for row in reader:
             cells = [cell.strip() for cell in row]
             if cells not in ([], [""]):
-                table.append((begins, cells))
+                yield begins, cells
             begins = reader.line_num + 1
     except csv.Error as problem:
         raise FileError(f"cannot read {path}: it is not {kind} ({reason(problem)})") from None
-    return table
 
 
 def separator(text: str) -> str:
@@ -60,35 +70,47 @@ def separator(text: str) -> str:
     return next((mark for mark in SEPARATORS if first and mark in first[0]), ",")
 
 
-def numerals(path: str | os.PathLike[str], text: str, table: Sequence[Row]) -> Sequence[Row]:
-    """Return a .csv table's rows of numbers as Python spells them: with decimal points, and an ASCII minus sign.
+def numerals(path: str | os.PathLike[str], text: str, table: Iterable[Row]) -> Iterator[Row]:
+    """Yield a .csv table's rows of numbers as Python spells them: with decimal points, and an ASCII minus sign.
 
-    `text` is the content of the file, and `table` the rows of those cells that must be numbers; other cells stay as
-    they are. Raise FileError if the meaning of their commas is ambiguous.
+    `text` is the content of the file, and `table` the rows of those cells that must be numbers, which are gone through
+    more than once; other cells stay as they are. Raise FileError if the meaning of their commas is ambiguous.
     """
-    if _MINUS in text:
-        table = [(line, [cell.replace(_MINUS, "-") for cell in cells]) for line, cells in table]
-    if "," not in text or ('"' not in text and separator(text) == ","):  # no cell has one
-        return table
-    with_comma = [
-        (line, cell) for line, cells in table for cell in cells if "," in cell and re.fullmatch(_WITH_COMMA, cell)
-    ]
-    if not with_comma:
-        return table
-    line, cell = with_comma[0]
-    for other, cells in table:
-        for numeral in cells:
-            if re.fullmatch(_WITH_POINT, numeral):
-                raise FileError(
-                    f"cannot read {path}: line {line} has {shown(cell)!r} and line {other} has {shown(numeral)!r};"
-                    " decimals must be marked by points throughout, or by commas throughout"
-                )
-    if all(re.fullmatch(_THOUSANDS, numeral) for _, numeral in with_comma):
+    no_cell_has_one = "," not in text or ('"' not in text and separator(text) == ",")
+    with_commas = not no_cell_has_one and _commas_mark_decimals(path, table)
+    if not with_commas and _MINUS not in text:
+        yield from table
+        return
+    for line, cells in table:
+        cells = [cell.replace(_MINUS, "-") for cell in cells]
+        if with_commas:
+            cells = [cell.replace(",", ".") if re.fullmatch(_WITH_COMMA, cell) else cell for cell in cells]
+        yield line, cells
+
+
+def _commas_mark_decimals(path: str | os.PathLike[str], table: Iterable[Row]) -> bool:
+    """Whether cells of a .csv table have decimal commas; raise FileError if the meaning of its commas is ambiguous."""
+    with_comma = with_point = None
+    thousands_only = True
+    for line, cells in table:
+        for cell in cells:
+            numeral = cell.replace(_MINUS, "-")
+            if "," in numeral and re.fullmatch(_WITH_COMMA, numeral):
+                with_comma = with_comma or (line, numeral)
+                thousands_only = thousands_only and re.fullmatch(_THOUSANDS, numeral) is not None
+            elif with_point is None and re.fullmatch(_WITH_POINT, numeral):
+                with_point = line, numeral
+    if with_comma is None:
+        return False
+    line, cell = with_comma
+    if with_point is not None:
+        raise FileError(
+            f"cannot read {path}: line {line} has {shown(cell)!r} and line {with_point[0]} has"
+            f" {shown(with_point[1])!r}; decimals must be marked by points throughout, or by commas throughout"
+        )
+    if thousands_only:
         raise FileError(
             f"cannot read {path}: line {line} has {cell!r}, which may be {cell.replace(',', '.')} or"
             f" {cell.replace(',', '')}; write decimals with a point, and thousands without a comma"
         )
-    return [
-        (line, [cell.replace(",", ".") if "," in cell and re.fullmatch(_WITH_COMMA, cell) else cell for cell in cells])
-        for line, cells in table
-    ]
+    return True

@@ -26,7 +26,7 @@ from gatewise.render import text
 MARKED, EMPTY, MISSING, UNREADABLE = "marked", "blank", "missing", "unreadable"
 BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"  # by which spreadsheets recognise UTF-8
 MOST_FAULTS = 3  # told beside a name; the student's page has more
-FORMULA = tuple("=+-@＝＋－＠")  # what a formula begins with, also in full width
+FORMULA = tuple("=+-@|＝＋－＠｜")  # what a formula begins with, also in full width
 HEADS = ("student", "marks", "of", "right", "follows", "wrong", "first wrong", "likely cause")
 
 

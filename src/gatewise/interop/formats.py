@@ -43,11 +43,9 @@ def reader_of(path: Path) -> tuple[str, FilePath]:
     for name in OF_FOLDERS if os.path.isdir(folder) else ():
         if import_module(f"gatewise.interop.{name}").recognises(folder, b""):
             return name, folder
-    source = storage.readable(weights_file(folder))
-    with open(source, "rb") as file:
+    source = storage.nonempty(weights_file(folder))
+    with storage.guarded(source), open(source, "rb") as file:
         head = file.read(HEAD)
-    if not head:
-        raise FileError(f"cannot read {source}: it is empty")
     if (refusal := unread.refusal_of(source, head)) is not None:
         raise FileError(f"cannot read {source}: {refusal}")
     for name in READERS:
@@ -107,7 +105,8 @@ def inspect(path: Path, **omitted: Any) -> Contents:
     """
     name, source = reader_of(path)
     try:
-        contents: Contents = import_module(f"gatewise.interop.{name}").contents(source, omitted)
+        with storage.guarded(source):
+            contents: Contents = import_module(f"gatewise.interop.{name}").contents(source, omitted)
     except GatewiseError:
         raise
     except MemoryError:

@@ -98,8 +98,9 @@ class NetworkStream(CarriedState):
         network = self.network
         if not self._plain:
             return self._push_embedded(x, mask, out)
-        features = x
-        if type(x) is not np.ndarray or x.dtype != network.lstm.dtype:
+        if type(x) is np.ndarray and x.dtype == network.lstm.dtype:
+            features: Array = x
+        else:
             features = numbers("x", x, network.lstm.dtype, pushed_orders(self.batch_size))
         if out is not None:
             require_out(out, (*features.shape[:-1], network.num_outputs), features.dtype)

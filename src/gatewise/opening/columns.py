@@ -12,7 +12,6 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.errors import FileError, OptionError, ShapeError, join_names, shown
 from gatewise.files import tables
-from gatewise.files.tables import Row
 from gatewise.network import Network
 from gatewise.showing import counted
 
@@ -47,14 +46,6 @@ class FeatureSelection:
 
     names: tuple[str, ...]
     constants: Mapping[str, float] = field(default_factory=dict)
-
-    def columns(
-        self, source: str | Path, heads: Sequence[str], rows: Sequence[Row]
-    ) -> tuple[list[str], list[Row], tuple[str, ...]]:
-        """Return the names and rows of a table's columns that a network takes as input, in its order, and notes."""
-        names, notes = self.choose(source, heads)
-        places = [heads.index(name) for name in names]
-        return names, [(line, [cells[place] for place in places]) for line, cells in rows], notes
 
     def choose(self, source: str | Path, heads: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
         """Return the names that the network takes, in its order, and a note about those that it does not.

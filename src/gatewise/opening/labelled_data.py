@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -28,7 +29,7 @@ def is_table(data: object) -> bool:
 
 def is_store(path: Path) -> bool:
     """Whether a path is that of a zarr store, or has its ending."""
-    return path.suffix.lower() == ".zarr" or (path.is_dir() and any((path / name).exists() for name in STORE_MARKS))
+    return path.suffix.lower() == ".zarr" or any(os.path.isfile(path / name) for name in STORE_MARKS)
 
 
 def open_store(path: Path, key: str | None) -> Any:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import re
+from array import array
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from gatewise.arrays import Array, numbers, require_memory
 from gatewise.errors import FileError, OptionError, ShapeError, importing, join_names, reason, shown
 from gatewise.files import tables
-from gatewise.files.storage import npz_names, read_npy, read_npz, read_text, readable
+from gatewise.files.budget import BYTES, Budget
+from gatewise.files.storage import guarded, nonempty, npz_names, read_npy, read_npz, read_text
+from gatewise.interop.containers.netcdf import open_netcdf
+from gatewise.interop.contents import reading
 from gatewise.opening.columns import FeatureSelection, NamedNumbers, listed_names
 
-NUMBER_LIKE = r"[+-]?[\d.,'\s_]*\d[\d.,'\s_]*%?"  # no name of a column, even if it is no number
+NUMBER_LIKE = r"[+-]?(?=\D*\d)[\d.,'\s_]+%?"  # no name of a column, even if it is no number
 TIME_HEADS = ("", "time", "times", "date", "datetime", "timestamp", "step", "t", "index")
 NETCDF = (".nc", ".nc4")
 
@@ -68,36 +75,63 @@ def read_csv(path: Path, selection: FeatureSelection | None = None) -> NamedNumb
 
     The first line may name the features; a first column under one of `TIME_HEADS`, or without numbers, has the times.
     """
-    require_memory(readable(path).stat().st_size, 40, f"reading {path}")  # bytes that Python takes for each of text
+    size = nonempty(path).stat().st_size
+    Budget(size).hold(size, BYTES.each, f"reading {path}")
     text = read_text(path)
-    rows = tables.rows(path, text)
-    if not rows:
+    beginning = [cells for _, cells in islice(tables.iterate_rows(path, text), 2)]
+    if not beginning:
         raise FileError(f"cannot read {path}: it holds no row")
-    heads = None
-    if not any(re.fullmatch(NUMBER_LIKE, cell) or _is_number(cell) for cell in rows[0][1]) and any(rows[0][1]):
-        heads, rows = rows[0][1], rows[1:]
-        if not rows:
+    first, heads = beginning[0], None
+    if not any(re.fullmatch(NUMBER_LIKE, cell) or _is_number(cell) for cell in first) and any(first):
+        heads = first
+        if len(beginning) == 1:
             raise FileError(f"cannot read {path}: its only line holds no numbers: {shown(', '.join(heads))}")
-    width = len(heads or rows[0][1])
-    for line, row in rows:
-        if len(row) != width:
-            apart = tables.SEPARATORS[tables.separator(text)]
-            raise FileError(f"cannot read {path}: line {line} has {len(row)} entries, not {width} ({apart} separate)")
-    times: tuple[str, ...] | None = None
+    table = _NumericCells(path, text, len(first), has_heads=heads is not None)
     notes: tuple[str, ...] = ()
-    if heads is not None and width > 1 and _are_times(heads[0], rows[0][1][0]):
-        times, heads = tuple(row[0] for _, row in rows), heads[1:]
-        rows = [(line, row[1:]) for line, row in rows]
+    if heads is not None and len(heads) > 1 and _are_times(heads[0], beginning[1][0]):
+        table.times, heads, table.places = [], heads[1:], table.places[1:]
     if selection is not None and heads is not None:
-        heads, rows, notes = selection.columns(path, heads, rows)
-    values, parse = [], parse_number if "_" in text else float
-    for line, row in tables.numerals(path, text, rows):
+        names, notes = selection.choose(path, heads)
+        heads, table.places = names, [table.places[heads.index(name)] for name in names]
+    values, parse = array("d"), parse_number if "_" in text else float
+    for line, row in tables.numerals(path, text, table):
         try:
-            values.append([*map(parse, row)])
+            values.extend(map(parse, row))
         except ValueError:
             wrong = next(cell for cell in row if not _is_number(cell))
             raise FileError(f"cannot read {path}: line {line} has {shown(wrong)!r}, which is not a number") from None
-    return NamedNumbers(np.array(values), tuple(heads) if heads else None, times, notes=notes)
+    numbers_read = np.array(values).reshape(table.count, len(table.places))
+    times = None if table.times is None else tuple(table.times)
+    return NamedNumbers(numbers_read, tuple(heads) if heads else None, times, notes=notes)
+
+
+class _NumericCells:
+    """The rows of a .csv table below its heads, cut to the columns of numbers; each iteration reads the text anew.
+
+    So a table takes its text and its numbers, and never the memory of all its cells, which is a hundred times its size.
+    `times` is None, or has the first cell of each row that has been gone through, of which there are `count`.
+    """
+
+    def __init__(self, path: Path, text: str, width: int, *, has_heads: bool) -> None:
+        self.path, self.text, self.width, self.has_heads = path, text, width, has_heads
+        self.places = [*range(width)]
+        self.times: list[str] | None = None
+        self.count = 0
+
+    def __iter__(self) -> Iterator[tables.Row]:
+        self.count, is_whole = 0, len(self.places) == self.width and self.places == sorted(self.places)
+        if self.times is not None:
+            self.times = []
+        for line, row in islice(tables.iterate_rows(self.path, self.text), int(self.has_heads), None):
+            if len(row) != self.width:
+                apart = tables.SEPARATORS[tables.separator(self.text)]
+                raise FileError(
+                    f"cannot read {self.path}: line {line} has {len(row)} entries, not {self.width} ({apart} separate)"
+                )
+            self.count += 1
+            if self.times is not None:
+                self.times.append(row[0])
+            yield line, row if is_whole else [row[place] for place in self.places]
 
 
 def read_netcdf(path: Path, selection: FeatureSelection | None) -> NamedNumbers:
@@ -105,24 +139,32 @@ def read_netcdf(path: Path, selection: FeatureSelection | None) -> NamedNumbers:
     if selection is None:
         raise OptionError(f"{path} has its series by name, and the model's file names no features")
     with importing("xarray", f"reading {path} needs"):
-        import xarray
-    readable(path)
+        from xarray import Variable
+        from xarray.conventions import decode_cf_variable
+    source = nonempty(path)
+    with guarded(path), reading(str(path)), open(source, "rb") as file:
+        container = open_netcdf(file, Budget.of(source))
+        series = {name: container.read(name) for name in selection.names if name in container.names}
+        dims = {variable.dims for variable in series.values()}
+        coordinates = {name: container.read(name) for (name, *_) in dims if name in container.names}
+    heads = [name for name in container.names if name not in coordinates]
+    names, notes = selection.choose(path, heads)
+    if len(dims) != 1 or len(*dims) != 1:
+        raise FileError(f"{path} must hold {listed_names(names)} over one dimension, and the same one")
     try:
-        with xarray.open_dataset(path) as data:
-            series = {str(name): variable.load() for name, variable in data.data_vars.items() if variable.ndim == 1}
-    except Exception as problem:  # whatever the engine raises of a damaged file, or xarray without an engine
-        raise FileError(
-            f"cannot read {path}: {reason(problem)}; netCDF 4 needs one of xarray's engines: pip install netCDF4"
-        ) from None
-    names, notes = selection.choose(path, list(series))
-    if len(axes := {series[name].dims for name in names}) != 1:
-        raise FileError(f"{path} must hold {listed_names(names)} over one dimension, not over {len(axes)}")
-    ((dimension,),) = axes
-    times = series[names[0]][dimension].values
+        decoded = {
+            name: decode_cf_variable(name, Variable(*variable), decode_timedelta=False).values
+            for name, variable in (coordinates | series).items()
+        }
+        values = np.stack([np.asarray(decoded[name], np.float64) for name in names], axis=-1)
+        times: Any = next((decoded[name] for name in coordinates), np.arange(len(values)))
+        if len(times) != len(values):
+            raise ValueError(f"its dimension has {len(times)} entries, not {len(values)}")
+    except Exception as problem:  # whatever xarray and pandas raise of attributes and numbers that make no sense
+        raise FileError(f"cannot read {path}: {reason(problem)}") from None
     if times.dtype.kind == "M":
         days = bool((times == times.astype("datetime64[D]")).all())
         times = np.datetime_as_string(times, unit="D" if days else "s")
-    values = np.stack([np.asarray(series[name].values, np.float64) for name in names], axis=-1)
     return NamedNumbers(values, tuple(names), tuple(map(str, times)), notes=notes)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gatewise.errors import FileError, shown
+from gatewise.interop.containers.hdf5.attributes import attribute_value, attributes
 from gatewise.interop.containers.hdf5.file import Cursor, HDF5File, Message, Type
 from gatewise.interop.containers.hdf5.heap import read_tree_1
 from gatewise.interop.containers.tensors import from_bfloat16
@@ -48,6 +49,21 @@ class Dataset:
             budget.hold(self.count, self.type.size, path)
             numbers = numbers.astype(numbers.dtype.newbyteorder("="))
         return numbers.reshape(self.shape)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The attributes, as those of a group."""
+        return attributes(self.file, self.messages)
+
+    def read_texts(self) -> AnyArray:
+        """Return the texts of an HDF5 dataset: bytes where each has the same length, else str."""
+        size = self.type.size
+        self.file.budget.hold(self.count, size, shown(self.path))
+        kind = f"S{size}" if self.type.kind == "string" else f"V{size}"
+        flat = replace(self, type=replace(self.type, numpy=kind))._read_flat()
+        if self.type.kind == "text":
+            flat = np.array(attribute_value(self.file, self.type, (self.count,), flat.tobytes()), object)
+        return flat.reshape(self.shape)
 
     def _read_flat(self) -> AnyArray:
         """Return the numbers of an HDF5 dataset in one axis, as they are stored."""

@@ -56,11 +56,11 @@ def _read_attribute(file: HDF5File, data: bytes) -> tuple[str, Any]:
     count = math.prod(shape)
     if count * kind.size > cursor.left:
         raise FileError(f"the attribute {name[:40]!r} is truncated")
-    return name, _attribute_value(file, kind, shape, cursor.take(count * kind.size))
+    return name, attribute_value(file, kind, shape, cursor.take(count * kind.size))
 
 
-def _attribute_value(file: HDF5File, kind: Type, shape: tuple[int, ...], data: bytes) -> Any:
-    """Return the value of an HDF5 attribute as texts or an array, from its bytes; None for other types."""
+def attribute_value(file: HDF5File, kind: Type, shape: tuple[int, ...], data: bytes) -> Any:
+    """Return the value of an HDF5 attribute as texts, an array or bytes of lists, from its bytes; None for others."""
     if kind.kind in ("string", "text"):
         size = max(kind.size, 1)
         file.keep(TEXT * (len(data) // size) + len(data))
@@ -71,21 +71,33 @@ def _attribute_value(file: HDF5File, kind: Type, shape: tuple[int, ...], data: b
         return texts if shape else next(iter(texts), "")  # a type of no bytes has no items
     if kind.kind in ("int", "float"):
         return np.frombuffer(data, kind.numpy).reshape(shape)
+    if kind.kind == "lists" and kind.size == 8 + file.offset_size:
+        file.keep(TEXT * (len(data) // kind.size))
+        return [_read_heap_item(file, data[n : n + kind.size]) for n in range(0, len(data), kind.size)]
     return None
 
 
 def _read_heap_text(file: HDF5File, reference: bytes) -> bytes:
     """Return a text of variable length of an HDF5 file, from a reference into a global heap."""
+    length = file.cursor(reference).number(4)
+    text = _read_heap_item(file, reference)
+    if len(text) < length:
+        raise FileError("it refers to a string that is not there")
+    return text[:length].rstrip(b"\0")
+
+
+def _read_heap_item(file: HDF5File, reference: bytes) -> bytes:
+    """Return what a reference of an HDF5 file leads to in a global heap; nothing where its length is none."""
     cursor = file.cursor(reference)
     length = cursor.number(4)
     address, index = cursor.offset(), cursor.number(4)
     if not length or not address:
         return b""
-    text = _read_global_heap(file, address).get(index)
-    if text is None or len(text) < length:
+    item = _read_global_heap(file, address).get(index)
+    if item is None:
         raise FileError("it refers to a string that is not there")
-    file.keep(length)
-    return text[:length].rstrip(b"\0")
+    file.keep(len(item))
+    return item
 
 
 def _read_global_heap(file: HDF5File, address: int) -> dict[int, bytes]:
