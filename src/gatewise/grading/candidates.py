@@ -87,7 +87,7 @@ class Catalogue:
         """Return a mistake in words, for the person who made it: the change, and its equations and steps."""
         lines = [self.chain.makers[place] for place in mistake]
         family = words.family_words([(applied.edit, symbol) for (symbol, _), applied in mistake.items()])
-        clause = family.clause.format(self._lines_in_words(lines, family.names))
+        clause = family.words.format(self._lines_in_words(lines, family.lines))
         if family.each:
             return f"{clause}, where k is the gate of each"
         if family.gates:

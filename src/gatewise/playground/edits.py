@@ -54,16 +54,11 @@ def _edit_families(likely: Sequence[tuple[EquationEdit, Symbol]]) -> list[Object
     families: dict[object, dict[Symbol, int]] = {}
     for number, (edit, left) in enumerate(likely):
         families.setdefault(words.family_key(edit, left, left.d), {}).setdefault(left, number)
+    several = [[*members.values()] for members in families.values() if len(members) > 1]
     return [
-        _family_data([*members.values()], words.family_words([likely[number] for number in members.values()]))
-        for members in families.values()
-        if len(members) > 1
+        {"members": members, **words.family_words([likely[number] for number in members])._asdict()}
+        for members in several
     ]
-
-
-def _family_data(members: list[int], family: words.FamilyWords) -> Object:
-    clause, names, gates, each = family
-    return {"members": members, "words": clause, "lines": names, "gates": gates, "each": each}
 
 
 def _activations(forms: Sequence[Formula]) -> list[Activation]:

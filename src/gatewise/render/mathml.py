@@ -290,10 +290,7 @@ def _identifier(name: str) -> Nodes:
 
 
 def _subscripts(name: str) -> list[Nodes]:
-    """Return the subscripts of a symbol: a gate f, a gate of a sum uf, a time t-1, a word, a symbol c_new.
-
-    What a comma separates comes apart.
-    """
+    """Return the subscripts of a symbol, between commas: a gate f, a gate of a sum uf, a time t-1, a word, c_new."""
     if "_" in name:
         return [_symbol_nodes(Symbol(name))]
     return [_subscript_nodes(part) for part in name.split(",")]

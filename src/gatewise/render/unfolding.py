@@ -68,11 +68,7 @@ def unfolded(line: Line, names: Mapping[str, tuple[str, ...]]) -> list[Computati
     simple = _simplify(right, steps, names)
     if isinstance(simple, (Number, NumberRow)):
         return steps
-    if (
-        isinstance(simple, FunctionCall)
-        and simple.activation is not None
-        and (definition := _definition_steps(simple, line.value))
-    ):
+    if isinstance(simple, FunctionCall) and (definition := _definition_steps(simple, line.value)):
         return [*steps, *definition]
     return [*steps, Computation(simple, line.value)]
 

@@ -78,19 +78,15 @@ def change_factors(scene: Scene, equation: Assignment, path: Path, node: Formula
         return
     for n, factor in enumerate(node.factors):
         others = replace_item(node.factors, n)
-        rest = Product(others) if len(others) > 1 else others[0]
+        rest, twice = Product(others) if len(others) > 1 else others[0], Product((*node.factors, factor))
         if isinstance(factor, Slope):
-            kind, clause = "forgotten derivative", "the derivative of the nonlinearity is missing from {}"
+            name = "the derivative of the nonlinearity"
+            yield EquationEdit("forgotten derivative", f"{name} is missing from {{}}", rest, LIKELY)
+            yield EquationEdit("derivative twice", f"{name} is applied twice in {{}}", twice, LIKELY)
         else:
-            kind, clause = "missing factor", f"the factor {_formula_text(factor)} is missing from {{}}"
-        yield EquationEdit(kind, clause, rest, LIKELY)
-        twice = Product((*node.factors, factor))
-        if isinstance(factor, Slope):
-            clause = "the derivative of the nonlinearity is applied twice in {}"
-            yield EquationEdit("derivative twice", clause, twice, LIKELY)
-        else:
-            clause = f"the factor {_formula_text(factor)} appears twice in {{}}"
-            yield EquationEdit("doubled factor", clause, twice)
+            name = f"the factor {_formula_text(factor)}"
+            yield EquationEdit("missing factor", f"{name} is missing from {{}}", rest, LIKELY)
+            yield EquationEdit("doubled factor", f"{name} appears twice in {{}}", twice)
 
 
 def insert_factors_and_states(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:

@@ -76,13 +76,13 @@ def family_key(edit: EquationEdit, left: Symbol, backward: bool) -> tuple[str, s
 
 
 class FamilyWords(NamedTuple):
-    """The words of a mistake in several equations: ``{}`` stands for `names`, in which k is any of the gates.
+    """The words of a mistake in several equations: ``{}`` stands for the lines, in whose names k is any of the gates.
 
-    If no names fit all of them, k is the gate of `each` of the equations.
+    If no such names fit all of the equations, k is the gate of `each` of them.
     """
 
-    clause: str
-    names: list[str]
+    words: str
+    lines: list[str]
     gates: list[str]
     each: bool
 
