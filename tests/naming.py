@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from slips.groups import FURTHER, GROUPS, group_of
@@ -136,7 +135,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--digits", type=int, nargs="*", default=[DIGITS[0]], help="decimals of the sheets")
     parser.add_argument("--exact", action="store_true", help="tell a slip from one with the same numbers when rounded")
     parser.add_argument("--failures", action="store_true", help="list the sheets whose slip was not named")
-    parser.add_argument("--pairs", type=Path, help="a file for each slip with the first cause's words")
     parser.add_argument("--odd", type=int, default=0, help="so many sheets that are wrong by no single slip instead")
     parser.add_argument("--right", type=int, default=0, help="so many right sheets instead")
     parser.add_argument("--times", action="store_true", help="the seconds that sheets take instead")
@@ -159,15 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"\n{len(found)} sheets, {len(chosen)} kinds, {time.monotonic() - start:.0f} s")
     if given.failures:
         print("\n".join(["", *(str(one) for one in found if not one.named)]))
-    if given.pairs:
-        given.pairs.write_text("\n".join(sorted(map(pair, found))) + "\n", encoding="utf-8")
     return 0
-
-
-def pair(one: Judged) -> str:
-    """Return a slip beside the words said of it, after how far they agree: 0 not at all, 1 by rounding, 2 exactly."""
-    exact = "same" in vars(one) and any(one.same)
-    return f"{0 if not one.named else 2 if exact else 1} {one}"
 
 
 if __name__ == "__main__":

@@ -193,23 +193,6 @@ def test_what_goes_wrong_again_is_wrong_and_what_is_right_in_spite_of_it_stays_r
             assert status[names[spared]] == "right", names[spared]
 
 
-@sheets(1, 4)
-def test_blanks_are_blank_and_carry_nothing(drawn, each):
-    rng = np.random.default_rng(6)
-    for subject, chain in cells(*drawn):
-        names = subject.names
-        for _ in range(each):
-            at = int(rng.integers(len(names)))
-            written = rounded(wrong_work(subject, spoiled={names[at]: lambda q: q + 0.3}), 6)
-            blanks = rng.choice([n for n in range(len(names)) if n != at], len(names) // 3, replace=False)
-            for n in blanks:
-                written[names[n]] = np.full_like(written[names[n]], np.nan)
-            marking = gw.check(written, chain, digits=6)
-            assert marking.first.name == names[at]
-            assert marking.count("wrong") == 1
-            assert {v.name for v in marking.verdicts if v.status == "blank"} == {names[n] for n in blanks}
-
-
 def test_long_names_mean_the_same():
     subject, chain = cells(*FEW)[0]
     long = {"z": "combined_input", "f": "forget_gate", "i": "input_gate", "g": "candidate", "o": "output_gate"}

@@ -89,23 +89,18 @@ def test_equal_content_gives_equal_bytes_in_whatever_order_it_comes(tmp_path):
     assert (tmp_path / "one").read_bytes() != (tmp_path / "three").read_bytes()
 
 
-def test_every_array_lies_at_a_multiple_of_its_item_s_size(tmp_path):
-    arrays = {"z": np.ones(3, bool), "y": np.ones(3, np.float32), "x": np.ones(3)}
-    storage.write(tmp_path / "file", arrays, {"odd": "x" * 13})
+def test_every_array_lies_at_a_multiple_of_its_item_s_size_and_the_header_is_the_only_metadata(tmp_path):
+    arrays, header = {"z": np.ones(3, bool), "y": np.ones(3, np.float32), "x": np.ones(3)}, HEADER | {"odd": "x" * 13}
+    storage.write(tmp_path / "file", arrays, header)
     data = (tmp_path / "file").read_bytes()
     length = int.from_bytes(data[:8], "little")
     assert length % 8 == 0
-    for name, entry in json.loads(data[8 : 8 + length]).items():
-        if name != "__metadata__":
-            assert entry["data_offsets"][0] % arrays[name].itemsize == 0
-
-
-def test_the_header_is_the_only_metadata(tmp_path):
-    storage.write(tmp_path / "file", ARRAYS, HEADER)
-    data = (tmp_path / "file").read_bytes()
-    entries = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    assert list(entries["__metadata__"]) == ["gatewise"]
-    assert json.loads(entries["__metadata__"]["gatewise"]) == HEADER
+    entries = json.loads(data[8 : 8 + length])
+    metadata = entries.pop("__metadata__")
+    assert list(metadata) == ["gatewise"]
+    assert json.loads(metadata["gatewise"]) == header
+    for name, entry in entries.items():
+        assert entry["data_offsets"][0] % arrays[name].itemsize == 0
 
 
 def test_a_header_that_json_does_not_know_is_not_written(tmp_path):
@@ -299,16 +294,14 @@ def test_a_foreign_safetensors_file_without_an_lstm_is_refused_by_what_it_holds(
             gw.load(tmp_path / name)
 
 
-@pytest.mark.parametrize("header", ["[]", "5", "null", '"text"', "[{}]"])
-def test_a_header_that_is_no_object_is_refused_in_one_sentence(header, tmp_path):
-    save_file(ARRAYS, tmp_path / "file", metadata={"gatewise": header})
-    assert_refused(tmp_path / "file", "header", "not a JSON object")
+NO_OBJECT = dict.fromkeys(["[]", "5", "null", '"text"', "[{}]"], ("header", "not a JSON object"))
+NO_JSON = dict.fromkeys(["", "{", "{'a': 1}", "[" * 100_000, "\x00"], ())
 
 
-@pytest.mark.parametrize("header", ["", "{", "{'a': 1}", "[" * 100_000, "\x00"])
-def test_a_header_that_is_no_json_is_refused_in_one_sentence(header, tmp_path):
+@pytest.mark.parametrize(("header", "words"), (NO_OBJECT | NO_JSON).items())
+def test_a_header_that_is_no_object_is_refused_in_one_sentence(header, words, tmp_path):
     save_file(ARRAYS, tmp_path / "file", metadata={"gatewise": header})
-    assert_refused(tmp_path / "file")
+    assert_refused(tmp_path / "file", *words)
 
 
 def spoil(path, whole, kind, change):
