@@ -11,7 +11,7 @@ from pairwise import thinned
 from slips.by_hand import KINDS, Cell
 from slips.groups import GROUPS
 from slips.judging import kinds, measured, shared_cell, small_cell
-from slips.odd import odd_sheets
+from slips.odd import HOW, odd_sheets
 from slips.right import right_sheets
 from slips.timing import timed
 from slips.work import work
@@ -79,9 +79,10 @@ def drawn(few: int, many: int) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("seed", "count", "draw"), made)
 
 
-@drawn(9, 18)
-def test_what_is_no_single_slip_gets_no_cause(seed, count, draw):
+@drawn(len(HOW), 55)
+def test_what_is_no_single_slip_is_found_and_gets_no_cause(seed, count, draw):
     found = list(odd_sheets(seed, count, draw=draw))
+    hold(found, "are not found where they begin", [one for one in found if not one.located], 0.0)
     hold(found, "are given a cause in the first wrong line", [one for one in found if one.first], 0.01)
     hold(found, "are given a cause somewhere", [one for one in found if one.any], 0.02)
 
