@@ -6,7 +6,7 @@ import hydrology
 import numpy as np
 import pytest
 from agreement import assert_agree
-from program import exit_code
+from program import exit_code, output_of
 
 import gatewise as gw
 
@@ -27,17 +27,16 @@ def table(basin, names, separator=",", mark="."):
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
+def run(here):
     """Make a run and the files of a basin; return its configuration, and what its network gives."""
-    monkeypatch.chdir(tmp_path)
     config = hydrology.settings(**EMBEDDED)
-    arrays, tables = hydrology.make_run(tmp_path / "run", config, epochs=(1, 2))
+    arrays, tables = hydrology.make_run(here / "run", config, epochs=(1, 2))
     basin = hydrology.basin_of(config, STEPS)
-    (tmp_path / "whole.csv").write_text(table(basin, ["slope", "pet", *hydrology.DYNAMIC[:2], "elev_mean", "area"]))
-    (tmp_path / "007.csv").write_text(table(basin, ["tmax(C)", "area", "pet", "prcp(mm/day)"], ";", ","))
+    (here / "whole.csv").write_text(table(basin, ["slope", "pet", *hydrology.DYNAMIC[:2], "elev_mean", "area"]))
+    (here / "007.csv").write_text(table(basin, ["tmax(C)", "area", "pet", "prcp(mm/day)"], ";", ","))
     others = "\n".join(f"{name},1.5,0.5,clay,7" for name in ("006", "008"))
     rest = f"007,{basin['slope']!r},{basin['elev_mean']!r},clay,-9"
-    (tmp_path / "attributes.csv").write_text(f"gauge_id,slope,elev_mean,geology,area\n{others}\n{rest}\n")
+    (here / "attributes.csv").write_text(f"gauge_id,slope,elev_mean,geology,area\n{others}\n{rest}\n")
     return config, hydrology.answer(config, arrays, tables, basin), basin
 
 
@@ -84,8 +83,7 @@ def test_what_a_basin_lacks_is_said_in_one_sentence(run, tokens, words, tmp_path
 
 def test_a_report_and_a_picture_have_dates_names_and_units(run, capsys, tmp_path):
     _, want, _ = run
-    assert exit_code(["report", "run", "whole.csv", "--set", "epoch=2"]) == 0
-    told = capsys.readouterr().out
+    told = output_of(capsys, "report", "run", "whole.csv", "--set", "epoch=2")
     peak = DATES[int(np.argmax(want[:, 0]))]
     assert f"{want.max():.3g}" in told
     assert str(peak) in told
@@ -100,10 +98,10 @@ def test_a_report_and_a_picture_have_dates_names_and_units(run, capsys, tmp_path
 
 def test_a_walkthrough_is_of_the_scaled_features(run, capsys):
     _, _, basin = run
-    assert exit_code(["walk", "--model", "run", "--x", "whole.csv", "--at", "3", "--format", "json"]) == 0
+    shown = output_of(capsys, "walk", "--model", "run", "--x", "whole.csv", "--at", "3", "--format", "json")
     network = gw.load_network("run")
     x = np.stack([np.broadcast_to(basin[name], STEPS) for name in network.labels.features], axis=-1)
-    assert repr(float(network.embed(x)[0][3, 0]))[:8] in capsys.readouterr().out
+    assert repr(float(network.embed(x)[0][3, 0]))[:8] in shown
 
 
 def test_attributes_need_a_network_with_names(run, tmp_path, capsys):
@@ -141,5 +139,4 @@ def test_the_lstm_of_a_run_is_verified_at_its_own_input_and_converted_without_th
     x = np.random.default_rng(0).normal(size=(8, 1, 5)).astype(np.float32)  # three series, and two of the embedding
     np.savez("answers.npz", x=x, y=gw.load("run")(x)[0])
     assert exit_code(["verify", "run", "--io", "answers.npz"]) == 0
-    assert exit_code(["convert", "run", "lstm.pt"]) == 0
-    assert "not carried over: the scaling of features and outputs" in capsys.readouterr().out
+    assert "not carried over: the scaling of features and outputs" in output_of(capsys, "convert", "run", "lstm.pt")
