@@ -18,7 +18,6 @@ PAIRS = [(e, v) for e in ENGINES for v in cases.VARIANTS if ENGINE_MODULES[e].re
 every_engine = pytest.mark.parametrize("engine", ENGINES)
 every_engine_and_variant = pytest.mark.parametrize(("engine", "variant"), PAIRS)
 DTYPES = (np.float32, np.float64)
-every_variant = pytest.mark.parametrize("variant", cases.VARIANTS)
 every_valid = pytest.mark.parametrize("valid", cases.VALID)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
