@@ -267,3 +267,29 @@ def test_a_consolidated_copy_of_the_metadata_is_never_used(version, here):
     assert "consolidated" in text
     (path / name).write_text(text.replace('"forcing', '"wind').replace("float32", "float64").replace("<f4", "<f8"))
     assert zarr_stores.open_variable(path).values.tobytes() == expected.tobytes()
+
+
+def test_a_checked_store_answers_as_zarr_s_own_of_its_files(here):
+    path = store("3, none")
+    from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
+    from zarr.core.buffer import default_buffer_prototype
+    from zarr.core.sync import sync
+    from zarr.storage import LocalStore
+
+    checked, local = zarr_stores.checked_store(path, *zarr_stores._checked_metadata(path)[1:]), LocalStore(path)
+    prototype = default_buffer_prototype()
+    for asked in (None, RangeByteRequest(3, 9), OffsetByteRequest(90), SuffixByteRequest(5)):
+        found = sync(checked.get_partial_values(prototype, [("forcing/c/0/0/0", asked)]))
+        assert found[0].to_bytes() == sync(local.get("forcing/c/0/0/0", prototype, asked)).to_bytes()
+    for key in ("forcing/c/0/0/0", "forcing/c/9/0/0", "none/c/0", "forcing/zarr.json", "forcing"):
+        assert sync(checked.exists(key)) == sync(local.exists(key))
+
+    async def names(listing):
+        return {name async for name in listing}
+
+    assert sync(names(checked.list_dir(""))) == sync(names(local.list_dir("")))
+    assert sync(names(checked.list_dir("forcing"))) == {"zarr.json"}
+    assert "forcing/zarr.json" in sync(names(checked.list()))
+    for write in (checked.set("a", None), checked.delete("forcing/zarr.json")):
+        with pytest.raises(OSError, match="only read"):
+            sync(write)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from zarr.abc.store import OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 
 from gatewise.arrays import require_memory
 from gatewise.errors import FileError, reason, shown
@@ -20,26 +19,42 @@ from gatewise.interop.containers.zarr_chunks import NO_CHUNK, ChunkFormat, Shard
 INDEXES = 64  # of shards, that are kept
 
 
-class CheckedStore(Store):  # type: ignore[misc]
-    """A folder on this machine as a store that is only read: no link, no device, no chunk that is not as declared.
+def checked_store(root: Path, documents: Mapping[str, bytes], formats: Mapping[str, ChunkFormat]) -> Any:
+    """Return a folder on this machine as a `zarr.abc.store.Store`.
 
     `documents` are the metadata by their keys, as zarr is to read them; `formats` says of each array how its chunks are
-    stored. It can be pickled, so that workers read through the same checks.
+    stored.
+    """
+    return _store_class()(root, documents, formats)
+
+
+@cache
+def _store_class() -> type:
+    """Return the class of checked stores, which needs zarr."""
+    from zarr.abc.store import Store
+
+    return type("CheckedStore", (CheckedReading, Store), {})
+
+
+class CheckedReading:
+    """What zarr asks of a store that is only read: no link, no device, no chunk that is not as declared.
+
+    A store can be pickled, so that workers read through the same checks.
     """
 
     supports_writes = supports_deletes = supports_partial_writes = False
     supports_listing = True
 
     def __init__(self, root: Path, documents: Mapping[str, bytes], formats: Mapping[str, ChunkFormat]) -> None:
-        super().__init__(read_only=True)
+        super().__init__(read_only=True)  # type: ignore[call-arg]
         self.root, self.documents, self.formats = root, documents, formats
         self._shard_index = lru_cache(INDEXES)(_read_shard_index)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.root, self.documents, self.formats)
+        return checked_store, (self.root, self.documents, self.formats)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, CheckedStore) and self.root == other.root
+        return isinstance(other, CheckedReading) and self.root == other.root
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -78,11 +93,11 @@ class CheckedStore(Store):  # type: ignore[misc]
 
     async def set(self, key: str, value: Any) -> None:
         """Refuse to write."""
-        self._check_writable()
+        raise OSError("this store is only read")
 
     async def delete(self, key: str) -> None:
         """Refuse to delete."""
-        self._check_writable()
+        raise OSError("this store is only read")
 
     def _chunk(self, key: str) -> Any:
         """Return a chunk as zarr is given it, or None where the store has none, so that it is the fill value."""
@@ -148,11 +163,11 @@ def _read_shard_index(path: Path, shards: Shards) -> np.ndarray[Any, Any] | None
 
 
 def _requested(content: Any, byte_range: Any) -> Any:
-    """Return the part of a document or a chunk that zarr asks for, all of it by default."""
-    if isinstance(byte_range, RangeByteRequest):
-        return content[byte_range.start : byte_range.end]
-    if isinstance(byte_range, OffsetByteRequest):
-        return content[byte_range.offset :]
-    if isinstance(byte_range, SuffixByteRequest):
+    """Return the part of a document or a chunk that zarr asks for, by one of its three kinds of requests, or all."""
+    if byte_range is None:
+        return content
+    if hasattr(byte_range, "suffix"):
         return content[max(0, len(content) - byte_range.suffix) :]
-    return content
+    if hasattr(byte_range, "offset"):
+        return content[byte_range.offset :]
+    return content[byte_range.start : byte_range.end]

@@ -17,6 +17,7 @@ from gatewise.errors import FileError, GatewiseError, OptionError, importing, jo
 from gatewise.files.budget import BYTES, Budget
 from gatewise.interop.containers import json_document, zarr_chunks
 from gatewise.interop.containers.zarr_chunks import ChunkFormat, Codec
+from gatewise.interop.containers.zarr_reading import checked_store
 
 MOST_ARRAYS = 10_000
 MOST_AXES = 32  # as NumPy had them before its second version
@@ -38,11 +39,9 @@ def open_variable(path: Path, key: str | None = None) -> Any:
     require_packages()
     import xarray
 
-    from gatewise.interop.containers.zarr_reading import CheckedStore
-
     with reading(path):
         version, documents, formats = _checked_metadata(path)
-        store = CheckedStore(path, documents, formats)
+        store = checked_store(path, documents, formats)
         dataset = xarray.open_dataset(store, engine="zarr", chunks=None, consolidated=False, zarr_format=version)
     names = [str(name) for name in dataset.data_vars]
     if key is None and len(names) != 1:
