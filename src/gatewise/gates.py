@@ -33,13 +33,7 @@ ORDERS = {
 
 
 def index(gate: str) -> int:
-    """Return the index of a gate on the gate axis, given its name or its letter.
-
-    Examples
-    --------
-    >>> index("forget_gate"), index("o")
-    (1, 3)
-    """
+    """Return the index of a gate on the gate axis, given its name or its letter."""
     if gate in NAMES:
         return NAMES.index(gate)
     if len(gate) == 1 and gate in LETTERS:

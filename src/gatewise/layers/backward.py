@@ -112,9 +112,7 @@ def _(trace: LSTMTrace, dy: npt.ArrayLike | None, dstate: Any, out: LSTMGradient
         or [set(layer) for layer in out.layers] != [set(layer) for layer in trace.layers]
     ):
         raise OptionError("out must be the LSTMGradients of an earlier call with as many layers and directions")
-    for layer in trace.layers:
-        for cell in layer.values():
-            cell.require("a gradient")
+    trace.require("a gradient")
     output, batched = trace.stored_output, trace.batched
     if dy is None:
         dx: Array = np.zeros_like(output)

@@ -15,7 +15,6 @@ from gatewise.layers.stack import Stack
 from gatewise.parameters import Parameters
 from gatewise.records.edits import Edit
 from gatewise.records.nesting import Cell, cell_at
-from gatewise.records.run_record import RunRecord
 from gatewise.records.trace import Trace
 
 
@@ -46,8 +45,6 @@ def _settled_edit(edit: Edit, p: Parameters, cell: Cell, arguments: Arguments) -
             edit = replace(edit, value=edit.value[:, None])  # (steps, units), as a quantity of such a run
         return edit.settled(p, time, batch, **where)
     width = p.recurrent_size if edit.quantity == "hidden_state" else p.hidden_size
-    if not isinstance(edit.value, RunRecord):
-        raise OptionError(f"a patch takes a Trace, LSTMTrace or NetworkTrace, not {type(edit.value).__name__}")
     run = edit.value.stored
     source = run if isinstance(run, Trace) else cell_at(run.lstm.layers, cell, "the trace to patch from")
     if source.keep.units is not None or source.keep.every > 1:

@@ -198,7 +198,7 @@ def _checked_value(action: str, value: Any) -> Any:
     if action == "clamp":
         return _clamp_bounds(value)
     if action == "patch" and not isinstance(value, np.ndarray):
-        if not any(hasattr(value, name) for name in ("quantity", "cells", "lstm")):
+        if not hasattr(value, "only_cell"):  # as every RunRecord has, which this module cannot import
             raise OptionError(f"a patch takes a Trace, LSTMTrace or NetworkTrace, not {type(value).__name__}")
         return value
     array = numbers(f"the value of a {action}", value)

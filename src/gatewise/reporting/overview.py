@@ -23,21 +23,14 @@ LINES = ("hidden_state", "input_gate", "candidate")  # the hues of up to three o
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Overview(Answer, StepTable):
-    """A model and its outputs.
+    """A model and its outputs (time, output): the explained one first, and at most two more.
 
-    Attributes
-    ----------
-    outputs : array (time, output)
-        Of one sequence, or one for each sequence of a network that reads the final states; the explained output
-        first, and at most two more.
-    output_names : tuple of str
-    marked : tuple of int
-        The explained steps.
+    They are those of one sequence, or one for each sequence of a network that reads the final states.
     """
 
     outputs: Array
     output_names: tuple[str, ...]
-    marked: tuple[int, ...]
+    marked: tuple[int, ...]  # the explained steps
 
 
 def overview(subject: ReportSubject) -> Overview:
