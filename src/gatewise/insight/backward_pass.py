@@ -68,9 +68,8 @@ def through_cell(
     """
     p, count = trace.parameters, dhidden.shape[1]
     end = State(np.zeros((count, p.recurrent_size)), np.zeros((count, p.hidden_size)))
-    dx = np.zeros((len(trace), count, p.input_size))
+    dx = np.empty((len(trace), count, p.input_size))
     for part in chunks(len(trace), numbers * end.c.size, NUMBERS, reverse=trace.direction == "forward"):
-        if dhidden[part].any() or end.h.any() or end.c.any():  # else all rows are zero
-            dx[part], end = back(trace[part], dhidden[part], end)
+        dx[part], end = back(trace[part], dhidden[part], end)
         done(part.stop - part.start)
     return dx, end

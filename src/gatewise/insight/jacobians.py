@@ -87,6 +87,8 @@ def rows_back(piece: Trace, dhidden: Array | None, rows: State, parameters: Para
     count = len(rows.h) // piece.batch_size
     if dhidden is None:
         dhidden = np.zeros((len(piece), *rows.h.shape))
+    if not (dhidden.any() or rows.h.any() or rows.c.any()):  # all derivatives have vanished
+        return np.zeros((len(piece), len(rows.h), parameters.input_size)), rows
     gradients = choose("auto", parameters).backward(repeat_sequences(piece, count, parameters), dhidden, rows)
     return gradients.x, gradients.state
 
