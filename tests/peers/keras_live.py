@@ -38,3 +38,11 @@ def random_weights(model):
     rng = np.random.default_rng(0)
     model.set_weights([rng.normal(0, 0.6, one.shape).astype(np.float32) for one in model.get_weights()])
     return model
+
+
+def chained(*layers, inputs=None, name=None):
+    """Return a model of layers one after another."""
+    inputs = y = keras.Input((TIME, INPUTS)) if inputs is None else inputs
+    for layer in layers:
+        y = layer(y)
+    return keras.Model(inputs, y, name=name)

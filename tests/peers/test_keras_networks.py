@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from agreement import assert_agree
 from pairwise import cover
+from peers import keras_live
 from peers.keras_live import BATCH, CLOSE, INPUTS, MASKED, TIME, UNITS, L, Louder, flat, keras, random_weights, saved
 
 import gatewise as gw
@@ -73,13 +74,11 @@ def test_a_whole_network_gives_keras_s_output(case, tmp_path):
         dense = L.Dense(2, activation=case["head"])
         layers.append(dense if case["last"] else L.TimeDistributed(dense))
     inputs = keras.Input((TIME,) if case["embedding"] != "none" else (TIME, INPUTS))
-    if case["api"] == "sequential":
-        model = keras.Sequential([inputs, *layers])
-    else:
-        y = inputs
-        for layer in layers:
-            y = layer(y)
-        model = keras.Model(inputs, y)
+    model = (
+        keras.Sequential([inputs, *layers])
+        if case["api"] == "sequential"
+        else keras_live.chained(*layers, inputs=inputs)
+    )
     rng = np.random.default_rng(NETWORKS.index(case))
     model.set_weights([rng.normal(0, 0.5, one.shape).astype(np.float32) for one in model.get_weights()])
     if case["embedding"] == "none":
@@ -132,10 +131,7 @@ def test_several_dense_layers_and_a_skip_connection_give_keras_s_output(case, tm
         outer = keras.Input((TIME, features))
         model = keras.Model(outer, inner(outer))
     else:
-        y = inputs
-        for layer in layers:
-            y = layer(y)
-        model = keras.Model(inputs, L.Add()([y, inputs]))
+        model = keras.Model(inputs, L.Add()([keras_live.chained(*layers, inputs=inputs).output, inputs]))
     random_weights(model)
     rng = np.random.default_rng(0)
     x = rng.normal(size=(BATCH, TIME, features)).astype(np.float32)
@@ -216,24 +212,18 @@ def test_a_mask_that_is_only_like_masking_s_is_not_taken_for_it(over, form, tmp_
 
 @pytest.mark.parametrize("form", [".keras", ".h5"])
 def test_masks_that_come_into_models_within_models_or_out_of_them_are_followed(form, tmp_path):
-    def within(*layers):
-        inputs = y = keras.Input((TIME, INPUTS))
-        for layer in layers:
-            y = layer(y)
-        return keras.Model(inputs, y)
-
     def lstm():
         return L.LSTM(INPUTS, return_sequences=True)
 
     x = np.random.default_rng(0).normal(size=(BATCH, TIME, INPUTS)).astype(np.float32)
     x[0, [0, 2]] = x[1, 3:] = 0
     for layers in (
-        (L.Masking(), within(lstm()), lstm()),
-        (within(L.Masking()), lstm()),
-        (within(L.Masking(), lstm()), lstm()),
+        (L.Masking(), keras_live.chained(lstm()), lstm()),
+        (keras_live.chained(L.Masking()), lstm()),
+        (keras_live.chained(L.Masking(), lstm()), lstm()),
         (keras.Sequential([keras.Input((TIME, INPUTS)), L.Masking(), lstm()]), lstm()),
     ):
-        model = random_weights(within(*layers))
+        model = random_weights(keras_live.chained(*layers))
         path = saved(model, tmp_path, form)
         assert all(any("mask" in note for note in one.notes) for one in interop.inspect(path).lstms)
         got = interop.load_network(path)(x.swapaxes(0, 1))[0].swapaxes(0, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from pairwise import cover
+from peers import keras_live
 from peers.keras_live import BATCH, CLOSE, INPUTS, TIME, UNITS, L, flat, keras, random_weights, saved
 
 import gatewise as gw
@@ -113,13 +114,6 @@ def test_a_stack_is_offered_whatever_comes_before_and_after_it(case, tmp_path):
     assert gw.load(contents.path).num_layers == case["layers"]
 
 
-def within(*layers, name):
-    inputs = y = keras.Input((TIME, INPUTS))
-    for layer in layers:
-        y = layer(y)
-    return keras.Model(inputs, y, name=name)
-
-
 def lstm(name, **options):
     return L.LSTM(INPUTS, return_sequences=True, name=name, **options)
 
@@ -127,7 +121,7 @@ def lstm(name, **options):
 @pytest.mark.parametrize("form", [".keras", ".h5"])
 def test_two_independent_stacks_are_each_offered_as_one(form, tmp_path):
     first, second = keras.Input((TIME, INPUTS)), keras.Input((TIME, INPUTS))
-    one = within(lstm("a"), L.Dropout(0.1), name="inner")(L.Conv1D(INPUTS, 1)(first))
+    one = keras_live.chained(lstm("a"), L.Dropout(0.1), name="inner")(L.Conv1D(INPUTS, 1)(first))
     ends = [lstm("b")(one)]
     for sources in ([ends[0], second], [second, second]):  # after the first stack, and beside it
         y = L.Add()(sources)
