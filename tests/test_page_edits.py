@@ -18,8 +18,6 @@ from gatewise.playground import edits
 from gatewise.render import text
 from gatewise.render.program import formula_tree, of_wiring
 
-Plain = dict[str, Any]
-
 EXAMPLES = {"latch": latch, "notebook": notebook}
 SOME = ("peephole, coupling, clips", "leaky relu, affine")
 

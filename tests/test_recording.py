@@ -16,9 +16,6 @@ from gatewise.layers.recording import lstm_trace_record, plan_record
 from gatewise.layers.run import plan_run, trace_run
 from gatewise.records.keep import Keep
 
-every_variant = pytest.mark.parametrize("variant", cases.VARIANTS)
-every_projection = pytest.mark.parametrize("projection", cases.PROJECTIONS)
-
 
 def assert_same(found, expected, name="trace"):
     """Assert that two values are the same: arrays bit for bit, records part by part, and all else as equals."""

@@ -11,9 +11,6 @@ from stacks import BIDIRECTIONAL, LABELS
 import gatewise as gw
 from gatewise.records.keep import QUANTITIES
 
-every_variant = pytest.mark.parametrize("variant", cases.VARIANTS)
-every_projection = pytest.mark.parametrize("projection", cases.PROJECTIONS)
-
 
 @cases.meeting(variant=cases.VARIANTS, projection=cases.PROJECTIONS, dropout=[False, True])
 def test_a_step_shows_what_the_trace_kept(variant, projection, dropout):

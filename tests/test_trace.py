@@ -10,10 +10,8 @@ from stacks import BIDIRECTIONAL, LABELS
 import gatewise as gw
 from gatewise.records.keep import QUANTITIES
 
-every_variant = pytest.mark.parametrize("variant", cases.VARIANTS)
 every_projection = pytest.mark.parametrize("projection", cases.PROJECTIONS)
 every_direction = pytest.mark.parametrize("direction", cases.DIRECTIONS)
-every_valid = pytest.mark.parametrize("valid", cases.VALID)
 
 
 # Names.
