@@ -18,15 +18,7 @@ from gatewise.records.step import State
 
 
 class CarriedState:
-    """A model with a state that is carried from call to call: it can be pickled and copied with its state.
-
-    Attributes
-    ----------
-    engine : str
-        Which engine runs the LSTM: the slowest that a layer needs.
-    state : tuple of tuple of State
-        What the next step starts from; it can be set.
-    """
+    """A model with a state that is carried from call to call: it can be pickled and copied with its state."""
 
     state: Any
 
@@ -61,6 +53,13 @@ class Stream(CarriedState):
         How many sequences run in parallel; by default there is one, and arrays have no batch axis.
     engine : str
         ``auto``, or the name of one of `gatewise.engines()`.
+
+    Attributes
+    ----------
+    engine : str
+        Which engine runs: the slowest that a layer needs.
+    state : tuple of tuple of State
+        What the next step starts from; it can be set.
 
     Examples
     --------

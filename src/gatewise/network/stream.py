@@ -18,7 +18,7 @@ class NetworkStream(CarriedState):
     What it puts out is what a call of the network over all these steps would: bit for bit where each of the network's
     dense layers has at most 1,024 weights, else within rounding, since the sums of a large product of matrices depend
     on how many steps it takes. It starts from the network's initial state. As a `Stream`, it is used by one thread at
-    a time, and can be pickled and copied.
+    a time, can be pickled and copied, and has the ``engine`` of its LSTM and a ``state`` that can be set.
 
     Parameters
     ----------
