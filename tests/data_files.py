@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fuzzing import SOME, Tally, fuzz, in_archive
 
 from gatewise.opening.columns import FeatureSelection
 from gatewise.opening.inputs import InputNumbers, read_input
@@ -73,3 +75,18 @@ WRITERS: dict[str, Callable[[Path], Any]] = {
     "hdf5.nc": write_hdf5,
 }
 FILES = dict.fromkeys(WRITERS, VALUES)
+
+
+def read_spoiled(path: Path, suffix: str) -> None:
+    """Read a file of any name as a data file of this kind."""
+    target = path.with_suffix(suffix)
+    path.replace(target)
+    read_data(target)
+
+
+def spoil(name: str, folder: Path, count: int = SOME, seed: int = 0) -> Tally:
+    """Read so many spoiled data files of a kind."""
+    path = folder / name
+    WRITERS[name](path)
+    also = [in_archive] * (path.suffix == ".npz")
+    return fuzz([path.read_bytes()], partial(read_spoiled, suffix=path.suffix), count, folder, seed=seed, also=also)

@@ -12,6 +12,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+import data_files
 from fuzzing import Tally, everything, fuzz
 from hostile import onnx_rows, torch_rows
 from hostile.row import Hostile
@@ -54,6 +55,7 @@ SPOIL: dict[str, Spoil] = {
     **{f"NumPy, {kind}": partial(test_numpy_files.spoil, kind) for kind in test_numpy_files.SUBJECTS},
     "madmom": test_madmom.spoil,
     **{f"NeuralHydrology, {part}": partial(test_neuralhydrology.spoil, part) for part in test_neuralhydrology.PARTS},
+    **{f"data, {name}": partial(data_files.spoil, name) for name in data_files.WRITERS},
     "PyTorch, expensive": partial(spoil_hostile, torch_rows.ROWS),
     "ONNX, expensive": partial(spoil_hostile, onnx_rows.ROWS),
 }
@@ -61,11 +63,13 @@ if find_spec("zarr") is not None:
     SPOIL["zarr stores"] = import_module("stores").spoil
 
 
-def rounds(count: int, first: int = 0) -> Iterator[tuple[str, int, Tally]]:
+def rounds(count: int, first: int = 0, beginning: str = "") -> Iterator[tuple[str, int, Tally]]:
     """Go through all kinds again and again: so many files of one, with the round's number as the seed."""
     seed = first
     while True:
         for kind, spoil in SPOIL.items():
+            if not kind.startswith(beginning):
+                continue
             with tempfile.TemporaryDirectory() as folder:
                 yield kind, seed, spoil(Path(folder), count=count, seed=seed)
         seed += 1
@@ -76,12 +80,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzzing", description=main.__doc__)
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--count", type=int, default=500, help="files of a kind in one round")
+    parser.add_argument("--kind", default="", help="only kinds whose names begin so")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the first round")
     asked = parser.parse_args()
     end = time.monotonic() + 60 * asked.minutes
     answered = refused = 0
     print(f"the first round has the seed {asked.seed}", file=sys.stderr)
-    for kind, seed, tally in rounds(asked.count, asked.seed):
+    for kind, seed, tally in rounds(asked.count, asked.seed, asked.kind):
         answered, refused = answered + tally.answered, refused + tally.refused
         print(f"{kind}, seed {seed}: {tally.answered} answered, {tally.refused} refused", file=sys.stderr)
         if time.monotonic() > end:

@@ -23,7 +23,7 @@ from gatewise.grading.marking import Marking
 from gatewise.grading.roster import Student, StudentNames
 from gatewise.grading.verdicts import Verdict
 
-HOSTILE = ("=1+1", "<script>alert(1)</script>", "عمر 🎓")
+HOSTILE = ("=1+1", "|calc", "<script>alert(1)</script>", "عمر 🎓")
 ROSTER = (
     ("surname", "first name"),
     *(("Turing", "Alan"), ("Lovelace", "Ada"), ("Meier", "Max"), ("Meier", "Eva"), ("Łukasz", "Ø")),
@@ -152,7 +152,7 @@ def test_the_order_of_the_roster_is_kept_and_what_is_missing_blank_or_unreadable
     assert exit_code(["check", "hw"]) == 1
     rows = rows_of(hw)
     order = [", ".join(cells) for cells in ROSTER[1:]]
-    assert list(rows) == [f"'{name}" if name.startswith("=") else name for name in order]
+    assert list(rows) == [f"'{name}" if name.startswith(("=", "|")) else name for name in order]
     states = {name: row["handed in"] for name, row in rows.items()}
     assert (states["Lovelace, Ada"], states["Turing, Alan"]) == ("marked", "blank")
     assert (states["Meier, Max"], states["Meier, Eva"]) == ("unreadable", "missing")
@@ -162,8 +162,8 @@ def test_the_order_of_the_roster_is_kept_and_what_is_missing_blank_or_unreadable
     page = (hw / "class.html").read_text(encoding="utf-8")
     shown = re.findall(r'<th scope="row"><a href="feedback/[^"]+"><bdi>(.*?)</bdi>', page)
     assert [one.replace("&lt;", "<").replace("&gt;", ">") for one in shown] == order
-    assert "1 marked, 1 handed in blank, 5 not handed in, 1 not readable" in page
-    assert "hw: wrote marks.csv, class.html and 8 pages in feedback/" in capsys.readouterr().out
+    assert "1 marked, 1 handed in blank, 6 not handed in, 1 not readable" in page
+    assert "hw: wrote marks.csv, class.html and 9 pages in feedback/" in capsys.readouterr().out
 
 
 def test_a_mistake_shows_in_the_table_the_pages_and_the_exit_code(hw, capsys):
@@ -233,7 +233,7 @@ def test_names_are_inert_in_every_page_and_in_a_spreadsheet(hw):
         assert not found.tags & {"script", "b", "i", "img", "iframe"}, page
         assert not found.scripts
     for line in csv.reader((hw / "marks.csv").read_text(encoding="utf-8-sig").splitlines()):
-        assert not any(cell.lstrip().startswith(("=", "+", "@")) for cell in line), line
+        assert not any(cell.lstrip().startswith(("=", "+", "@", "|")) for cell in line), line
     assert (hw / "marks.csv").read_bytes().startswith(b"\xef\xbb\xbf")
 
 

@@ -9,9 +9,12 @@ import cases
 import numpy as np
 import pytest
 from pairwise import pairs
+from program import exit_code
+from safetensors.numpy import save_file
 from stacks import BIDIRECTIONAL, LABELS
 
 import gatewise as gw
+from gatewise.interop import torch
 from gatewise.layers.merging import MERGES
 from gatewise.records.keep import QUANTITIES
 from gatewise.render.text import short
@@ -240,3 +243,28 @@ def test_without_xarray_one_sentence_tells_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "xarray", None)
     with cases.refusal("xarray", "pip install '.[xarray]'", by=gw.MissingExtraError):
         cases.run_of("plain").trace().to_xarray()
+
+
+def test_a_name_of_a_megabyte_is_cut_wherever_it_comes_out(tmp_path, capsys):
+    """Of a feature, an output, a unit and a layer; in a report, a page, a picture and on a terminal."""
+    long = "n" * 2**20
+    names = gw.Labels(features=[f"{long}0", f"{long}1"], outputs=[long], measures={long: (long, long)})
+    lstm = gw.LSTM(2, 3, rng=0)
+    network = gw.Network(lstm, head=gw.Linear(np.ones((1, 3), "f4"), np.zeros(1, "f4")), labels=names)
+    x = np.random.default_rng(0).normal(size=(12, 2))
+    run = network.trace(x, labels=names.replace(units=[f"{long}{unit}" for unit in range(3)]))
+    gw.report(run).save(tmp_path / "report.html")
+    gw.page(run).save(tmp_path / "page.html")
+    assert "n" * 900 in (tmp_path / "page.html").read_text(encoding="utf-8")
+    state = {f"{long}.{name}": array for name, array in torch.state_dict(lstm).items()}
+    save_file(state, tmp_path / "model.safetensors")
+    np.save(tmp_path / "x.npy", x)
+    for command, target in (("inspect", ""), ("report", "layer.html"), ("page", "played.html"), ("plot", "gates.svg")):
+        where = ["--output", str(tmp_path / target)] if target else []
+        given = [str(tmp_path / name) for name in ("model.safetensors", "x.npy")][: 1 + bool(target)]
+        assert exit_code([command, *given, *where]) == 0
+    told = capsys.readouterr()
+    sizes = {path.name: path.stat().st_size for path in tmp_path.glob("*.[hs][tv]*")}
+    assert len(told.out + told.err) < 2**14
+    assert len(sizes) == 5
+    assert max(sizes.values()) < 2**19

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from array import array
 from collections.abc import Iterator
 from itertools import islice
@@ -146,17 +147,19 @@ def read_netcdf(path: Path, selection: FeatureSelection | None) -> NamedNumbers:
         container = open_netcdf(file, Budget.of(source))
         series = {name: container.read(name) for name in selection.names if name in container.names}
         dims = {variable.dims for variable in series.values()}
-        coordinates = {name: container.read(name) for (name, *_) in dims if name in container.names}
+        axes = {names[0] for names in dims if names}
+        coordinates = {name: container.read(name) for name in axes if name in container.names}
     heads = [name for name in container.names if name not in coordinates]
     names, notes = selection.choose(path, heads)
     if len(dims) != 1 or len(*dims) != 1:
         raise FileError(f"{path} must hold {listed_names(names)} over one dimension, and the same one")
     try:
-        decoded = {
-            name: decode_cf_variable(name, Variable(*variable), decode_timedelta=False).values
-            for name, variable in (coordinates | series).items()
-        }
-        values = np.stack([np.asarray(decoded[name], np.float64) for name in names], axis=-1)
+        with warnings.catch_warnings(action="ignore"):  # of attributes that xarray doubts
+            decoded = {
+                name: decode_cf_variable(name, Variable(*variable), decode_timedelta=False).values
+                for name, variable in (coordinates | series).items()
+            }
+            values = np.stack([np.asarray(decoded[name], np.float64) for name in names], axis=-1)
         times: Any = next((decoded[name] for name in coordinates), np.arange(len(values)))
         if len(times) != len(values):
             raise ValueError(f"its dimension has {len(times)} entries, not {len(values)}")

@@ -10,13 +10,14 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, require_memory
+from gatewise.arrays import Array, quiet, require_memory
 from gatewise.errors import FileError, OptionError, reason
 from gatewise.files.storage import guarded, nonempty
 
 EXTENSIBLE = 0xFFFE  # a format whose number follows later
 
 
+@quiet
 def samples(path: Path) -> tuple[Array, int]:
     """Return the samples (time, channel) of a .wav file, and their number in a second.
 

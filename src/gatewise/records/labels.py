@@ -12,9 +12,16 @@ import numpy.typing as npt
 
 from gatewise.errors import OptionError, ShapeError, join_names
 
+LONGEST_NAME = 1000  # characters
 NAMES = ("features", "units", "sequences", "times", "outputs")  # the kinds of names that Labels hold
 RESOLUTIONS = ("D", "h", "m", "s", "ms", "us", "ns")  # of dates, coarsest first
 FINER = ("ps", "fs", "as")  # in which there are no dates beyond a few months around 1970
+
+
+def brief_name(name: object) -> str:
+    """Return a name as text, of one that is too long for a page or a table its beginning."""
+    text = str(name)
+    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
 
 
 class Measure(NamedTuple):
@@ -40,7 +47,7 @@ class Labels:
     """Names of features, hidden units, sequences, times and outputs, and the quantities that they measure.
 
     Each may be absent. They appear in every table, file and picture. Without names, features are called x0, x1, … and
-    everything else has its index.
+    everything else has its index. Of a name with more than 1,000 characters the beginning is kept.
 
     Parameters
     ----------
@@ -93,10 +100,10 @@ class Labels:
                     raise OptionError(f"the labels of {kind} must be a sequence of names, not of shape {shape}")
                 value = value if hasattr(value, "dtype") else [*value]  # an iterator can be read once
                 dates = _times_as_dates(value) if kind == "times" else None
-                object.__setattr__(self, kind, tuple(map(str, value)) if dates is None else dates)
+                object.__setattr__(self, kind, tuple(map(brief_name, value)) if dates is None else dates)
         if not isinstance(self.measures, Mapping):
             raise OptionError(f"measures must map names of features and outputs to measures, not {self.measures!r}")
-        measures = {str(name): _as_measure(name, measure) for name, measure in self.measures.items()}
+        measures = {brief_name(name): _as_measure(name, measure) for name, measure in self.measures.items()}
         names = {*(self.features or ()), *(self.outputs or ())}
         for name in measures:
             if name not in names:
@@ -199,7 +206,7 @@ def _as_measure(name: object, value: object) -> Measure:
         raise OptionError(
             f"the measure of {name!r} must be a quantity and its unit, such as ('rain', 'mm'), not {value!r}"
         )
-    return Measure(*parts)
+    return Measure(*map(brief_name, parts))
 
 
 NO_LABELS = Labels()

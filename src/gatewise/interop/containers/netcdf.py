@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from gatewise.arrays import quiet
 from gatewise.errors import FileError, shown
 from gatewise.files.budget import Budget
 from gatewise.interop.containers import hdf5
@@ -117,6 +118,7 @@ class ClassicFile:
         if unknown_records and self.step:  # as a writer leaves it that was still writing
             self.records = (self.size - min(variable.begin for variable in of_records)) // self.step
 
+    @quiet
     def read(self, name: str) -> Variable:
         """Return a variable of a classic netCDF file, in the machine's byte order."""
         if name not in self.variables:
