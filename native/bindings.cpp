@@ -10,10 +10,10 @@
 #define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
 #include <numpy/arrayobject.h>
 
-#include <chrono>
 #include <limits>
 
 #include "engine.hpp"
+#include "gil.hpp"
 #include "run_records.hpp"
 #include "team.hpp"
 
@@ -36,26 +36,6 @@ std::vector<std::string> kernel_names() {
     std::vector<std::string> names;
     for (int n = 0; n < count; ++n) names.emplace_back(kernels[n]->name);
     return names;
-}
-
-// Whether a signal has arrived whose Python handler raised; the GIL is not held.
-bool interrupted() {
-    using Clock = std::chrono::steady_clock;
-    static thread_local Clock::time_point next;
-    const auto now = Clock::now();
-    if (now < next) return false;
-    next = now + std::chrono::milliseconds(50);
-    const nb::gil_scoped_acquire acquired;
-    return PyErr_CheckSignals() != 0;
-}
-
-template <class Work> void without_gil(Work work) {
-    bool completed;
-    {
-        const nb::gil_scoped_release released;
-        completed = work();
-    }
-    if (!completed) throw nb::python_error();
 }
 
 Function function_named(const std::string& name) {
@@ -190,7 +170,11 @@ public:
 
     // An overload of its own, so that a push without a mask costs nothing extra.
     static nb::object push_converted(nb::pointer_and_handle<PyStream> self, nb::handle x, nb::handle mask, nb::handle out) {
-        return self.p->converter(self.h, x, mask, out);
+        PyObject* const y = call_python([&] {
+            return PyObject_CallFunctionObjArgs(self.p->converter.ptr(), self.h.ptr(), x.ptr(), mask.ptr(), out.ptr(), nullptr);
+        });
+        if (!y) throw nb::python_error();
+        return nb::steal(y);
     }
 
     // As `push`, or nothing. The GIL is kept where the work takes less time than releasing it.
@@ -306,7 +290,7 @@ template <class T> void linear(In<T> x, In<T> weight, In<T> bias, Out<T> y) {
     const int64_t rows = int64_t(x.shape(0)), depth = int64_t(x.shape(1)), size = int64_t(weight.shape(0));
     const T *from = x.data(), *const w = checked("weight", weight, {size, depth}), *const b = checked("bias", bias, {size});
     T* to = checked("y", y, {rows, size});
-    const nb::gil_scoped_release released;
+    const WithoutGil released;
     constexpr int64_t LANES = 32 / sizeof(T);
     const int64_t in_vectors = depth - depth % LANES;
     for (int64_t row = 0; row < rows; ++row, from += depth)
@@ -358,7 +342,8 @@ void refuse_other_interpreters() {
 NB_MODULE(_native, m) {
     refuse_other_interpreters();
     // At its exit Python abandons daemon threads, with the cells and streams that their frames hold: the system takes
-    // that memory, and a report of leaks would be of nothing.
+    // that memory, and a report of leaks would be of nothing. The setting is of a domain (CMakeLists.txt), so that it is
+    // neither another extension's nor changed by one.
     nb::set_leak_warnings(false);
     if (_import_array() < 0) throw nb::python_error();
     m.doc() = "The native kernels; gatewise.engine.native calls them.";
