@@ -44,5 +44,5 @@ def exit_codes(setup: str, cases: list, cwd: str | os.PathLike[str] | None = Non
         timeout=300,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return json.loads(done.stdout.splitlines()[-1])

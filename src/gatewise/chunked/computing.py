@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -17,6 +18,7 @@ from gatewise.interop.containers.zarr_stores import is_store, require_packages
 from gatewise.progress import working
 
 ANSWER = 5.0  # seconds in which a scheduler answers
+ALONE = 5.0  # seconds in which a worker that was killed may come back, where there is no other
 PATIENCE = 30.0  # seconds in which the workers of a cluster end their tasks, once these are cancelled
 
 
@@ -54,6 +56,8 @@ def write(dataset: Any, path: Path, workers: Workers, work: str) -> None:
     with folder_beside(path, is_store) as temporary:
         try:
             workers.compute(dataset.to_zarr(temporary, mode="w", zarr_format=2, compute=False), work)
+        except ClusterLostError as problem:
+            raise ClusterLostError(f"cannot make {path}: {problem}") from None
         except (GatewiseError, MemoryError):
             raise
         except Exception as problem:  # whatever zarr, its codecs, Dask and a cluster raise
@@ -87,30 +91,69 @@ class Workers:
                 raise
 
 
+class ClusterLostError(FileError):
+    """A result that nobody is left to compute: the scheduler of the cluster has died, or its last worker."""
+
+
 class Cluster(Workers):
     """The workers of a cluster of dask.distributed, by its client."""
 
     def __init__(self, client: Any) -> None:
         super().__init__(sum(client.nthreads().values()))
-        self.client = client
+        self.client, self.address = client, client.scheduler.address
 
     def compute(self, job: Any, work: str) -> None:
-        """Compute a `dask.delayed.Delayed` on the cluster; where it is interrupted, its tasks are cancelled and end."""
+        """Compute a `dask.delayed.Delayed` on the cluster; where it is interrupted, its tasks are cancelled and end.
+
+        Raise ClusterLostError if the scheduler does not answer, or no worker has been there for some seconds.
+        """
         client = self.client
         with warnings.catch_warnings():  # of a graph that is large, which it is with a large model in it
             warnings.filterwarnings("ignore", "Sending large graph")
             future = client.compute(job)
         try:
             with TaskProgress(work) as progress:
-                client.sync(_task_listener(future, progress).listen)
+                client.sync(self._watch, _task_listener(future, progress))
             future.result()
         except BaseException:
+            if client.status != "running":
+                raise ClusterLostError(f"the scheduler at {self.address!r} does not answer any more") from None
+            self._cancel(future)
+            raise
+
+    async def _watch(self, listener: Any) -> None:
+        """Report the tasks that are left until none is; raise ClusterLostError where no worker is left to do them."""
+        waits = listener.listen(), self._last_worker_gone(), self._disconnected()
+        tasks = listening, deserted, _ = [asyncio.ensure_future(wait) for wait in waits]
+        done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in others:
+            task.cancel()
+        if deserted in done and deserted.exception() is None:
+            raise ClusterLostError(f"the last worker of the cluster at {self.address!r} is gone")
+        if listening in done:
+            listening.result()
+
+    async def _last_worker_gone(self) -> None:
+        """Return when the cluster has been without workers for some seconds."""
+        last_seen = monotonic()
+        while monotonic() - last_seen < ALONE:
+            if await self.client.scheduler.ncores():
+                last_seen = monotonic()
+            await asyncio.sleep(0.5)
+
+    async def _disconnected(self) -> None:
+        """Return when the scheduler is gone, which may not be seen where a question to it is under way."""
+        while self.client.status == "running":
+            await asyncio.sleep(0.5)
+
+    def _cancel(self, future: Any) -> None:
+        """Cancel tasks, and wait until the workers have ended those that they had begun."""
+        client = self.client
+        with suppress(OSError):  # the scheduler may die meanwhile
             client.cancel([future], force=True)
-            del future
             end = monotonic() + PATIENCE
             while any(client.processing().values()) and monotonic() < end:
                 sleep(0.1)
-            raise
 
 
 def _task_listener(future: Any, progress: TaskProgress) -> Any:
@@ -139,11 +182,24 @@ def workers_at(address: str | None, threads: int) -> Iterator[Workers]:
     async def tried() -> None:  # a client that finds nobody stays around for a while, and complains as it goes
         (await connect(address, timeout=ANSWER)).abort()
 
+    with _without_logs():
+        try:
+            asyncio.run(tried())
+            client = Client(address, set_as_default=False, timeout=ANSWER)
+        except (OSError, ValueError) as problem:  # of an address that is none, or where nobody answers
+            raise OptionError(f"no scheduler of dask.distributed answers at {address!r} ({reason(problem)})") from None
+        with client:
+            if not client.nthreads():
+                raise OptionError(f"the cluster at {address!r} has no workers yet")
+            yield Cluster(client)
+
+
+@contextmanager
+def _without_logs() -> Iterator[None]:
+    """Log nothing while the block runs: distributed and asyncio log much about a scheduler that is gone."""
+    before = logging.root.manager.disable
+    logging.disable()
     try:
-        asyncio.run(tried())
-    except (OSError, ValueError) as problem:  # of an address that is none, or where nobody answers
-        raise OptionError(f"no scheduler of dask.distributed answers at {address!r} ({reason(problem)})") from None
-    with Client(address, set_as_default=False) as client:
-        if not client.nthreads():
-            raise OptionError(f"the cluster at {address!r} has no workers yet")
-        yield Cluster(client)
+        yield
+    finally:
+        logging.disable(before)

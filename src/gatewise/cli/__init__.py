@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
-import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -15,7 +15,7 @@ from gatewise.cli.check import check
 from gatewise.cli.convert import convert
 from gatewise.cli.exercise import exercise
 from gatewise.cli.inspect import inspect
-from gatewise.cli.printing import printing_warnings
+from gatewise.cli.printing import drop, print_notes, printing_warnings
 from gatewise.cli.trace import trace
 from gatewise.cli.usage import flowing, sentence
 from gatewise.cli.verify import verify
@@ -69,7 +69,11 @@ for place, (name, command) in enumerate(COMMANDS.items()):
 
 
 def main(tokens: Sequence[str] | None = None) -> None:
-    """Run the command line: exit code 0, 1 where a command answers no, or 2 with one sentence on standard error."""
+    """Run the command line.
+
+    The exit code is 0, 1 where a command answers no or the cluster is lost, 2 with one sentence on standard error, or
+    that of a signal: 130 of Ctrl-C, 143 of SIGTERM.
+    """
     tokens = list(sys.argv[1:] if tokens is None else tokens)
     _spell_out(sys.stdout)
     _spell_out(sys.stderr)
@@ -81,20 +85,22 @@ def main(tokens: Sequence[str] | None = None) -> None:
         try:
             with printing_warnings():
                 command(*bound.args, **bound.kwargs)
-        except SystemExit:  # of a command whose exit code is an answer
+        except SystemExit as end:  # of a command whose exit code is an answer
+            if isinstance(end.__context__, BrokenPipeError):  # of Rich, which then ends the program with exit code 1
+                raise end.__context__ from None
             _flush()
             raise
         _flush()
     except BrokenPipeError:  # whoever reads the output has seen enough
-        _drop_output()
+        drop(sys.stdout)
     except CycloptsError as problem:
         _exit_with_error(sentence(problem, app))
     except (GatewiseError, MemoryError, OSError) as problem:
         if isinstance(problem, OSError) and not isinstance(problem, GatewiseError):
-            _drop_output()
+            drop(sys.stdout)
         _exit_with_error(str(problem) or "out of memory")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except KeyboardInterrupt as signalled:
+        sys.exit(128 + (*signalled.args, signal.SIGINT)[0])
 
 
 def _spell_out(stream: object) -> None:
@@ -108,9 +114,7 @@ def _spell_out(stream: object) -> None:
 
 def _exit_with_error(message: str) -> NoReturn:
     """Print an error on standard error as the program's own, and end the program with exit code 2."""
-    from gatewise.render.text import clean
-
-    print(f"gatewise: {clean(message)}", file=sys.stderr)
+    print_notes([message])
     sys.exit(2)
 
 
@@ -118,9 +122,3 @@ def _flush() -> None:
     """Write the rest of the output, so that an error in writing is told here and not as the interpreter ends."""
     if sys.stdout is not None:  # it may be closed
         sys.stdout.flush()
-
-
-def _drop_output() -> None:
-    """Drop the output that is not written yet, so that the interpreter does not try again when it ends."""
-    if sys.stdout is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

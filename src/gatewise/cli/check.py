@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Group, Parameter
+from rich.console import Console
 
 from gatewise import showing
 from gatewise.cli.choices import MarkingFormat
@@ -23,7 +24,7 @@ from gatewise.cli.options import (
 )
 from gatewise.cli.printing import require_other
 from gatewise.cli.run import build_run
-from gatewise.cli.walk import Output, deliver
+from gatewise.cli.walk import deliver
 
 CLASS = Group("A class", sort_key=-1)
 SHEET = Group("An empty sheet", sort_key=0)
@@ -121,7 +122,7 @@ def check(
         return
     marking = check(sheet.read(answers), Chain(cell_run.steps, cell_run.dh, cell_run.dc))
     if output is None and format in (None, "text"):
-        console = Output(highlight=False)
+        console = Console(highlight=False)
         for line in marking.render().splitlines():
             console.print(line, markup=False, soft_wrap=True)
     else:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from gatewise.errors import OptionError, WeightsWarning
 
@@ -45,7 +46,21 @@ def print_notes(notes: Iterable[str]) -> None:
     from gatewise.render.text import clean
 
     for note in notes:
-        print(f"gatewise: {clean(note)}", file=sys.stderr)
+        _print_error_line(f"gatewise: {clean(note)}")
+
+
+def _print_error_line(line: str) -> None:
+    """Print a line on standard error; where nobody reads that, the work goes on without."""
+    try:
+        print(line, file=sys.stderr)
+    except BrokenPipeError:
+        drop(sys.stderr)
+
+
+def drop(stream: TextIO | None) -> None:
+    """Drop what a stream has not written yet and all that follows; the interpreter would try again when it ends."""
+    if stream is not None:  # it may be closed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def name_source(file: Path, input: Path | None) -> str:
@@ -65,4 +80,4 @@ def announce_cost(work: str, seconds: float, size: float = 0) -> None:
     """Print on standard error what work takes, where that is much: "the run keeps 2 GiB of 100 steps"."""
     if size > LARGE or seconds > LONG:
         duration = f", and takes about {seconds:,.0f} s" if seconds > 1 else ""
-        print(f"gatewise: {work}{duration}", file=sys.stderr)
+        _print_error_line(f"gatewise: {work}{duration}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def trace_store(contents: Contents, entry: StoredLSTM, source: Path, target: Pat
     """Run a model over a variable of one zarr store, write its trace to another, and return a line about that."""
     from gatewise.chunked import store_plan
     from gatewise.chunked.applying import apply
-    from gatewise.chunked.computing import workers_at, write
+    from gatewise.chunked.computing import ClusterLostError, workers_at, write
     from gatewise.engine import engines
 
     data = open_store(source, options.key)
@@ -66,7 +67,11 @@ def trace_store(contents: Contents, entry: StoredLSTM, source: Path, target: Pat
         duration = seconds(entry.lstm, steps, sequences) / workers.threads
         work = f"this keeps {in_bytes(size)} of {extent}, which are written to {target} as the run goes"
         announce_cost(work, duration, size)
-        write(result, target.absolute(), workers, f"tracing {extent}")
+        try:
+            write(result, target.absolute(), workers, f"tracing {extent}")
+        except ClusterLostError as problem:  # no mistake in the command, so not the exit code of one
+            print_notes([str(problem)])
+            sys.exit(1)
     variables = ", ".join(map(str, result.data_vars))
     written = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
     return f"{target}: {entry.name}, {extent}, {variables}, {in_bytes(written)}"

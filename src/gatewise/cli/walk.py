@@ -141,7 +141,7 @@ def walk(
         walk = walkthrough(steps)
         if sys.stdout is None:  # closed: there is nobody to write each step for
             return
-        terminal.show(walk, Output())
+        terminal.show(walk, Console())
         chosen = (unit, sequence, format, dy, *(chosen_options(group) for group in (run, back, cell, variant, model)))
         plain = not (brief or every_step or backward)
         if plain and not any(value not in (None, {}) for value in chosen):  # the worked example
@@ -172,11 +172,3 @@ def _estimated_bytes(walkthrough: Callable[[Sequence[Step]], Walkthrough], steps
     """Return the bytes that a walk of all steps takes, about: as many for each step as for the first ones."""
     few, more = (len(walkthrough(steps[:count]).render(format).encode()) for count in (2, 4))
     return few + (more - few) / 2 * (len(steps) - 2)
-
-
-class Output(Console):
-    """Standard output, which a reader may leave early."""
-
-    def on_broken_pipe(self) -> None:
-        """Say so; Rich would end the program with exit code 1."""
-        raise BrokenPipeError
