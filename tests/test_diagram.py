@@ -37,7 +37,7 @@ def drawn(walk, at=0) -> ElementTree.Element:
 
 def told(walk) -> str:
     """Return what is said below the diagram, as text."""
-    return " ".join(write_words(words, formula) for words in notes(walk, 0))
+    return " ".join(write_words(words, formula) for words in notes(walk))
 
 
 def texts(svg: ElementTree.Element) -> list[str]:
