@@ -13,10 +13,12 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 
+from gatewise.arrays import require_memory
 from gatewise.errors import FileError, reason, shown
 from gatewise.files.storage import read_text
 
 Row = tuple[int, list[str]]
+EACH = 100  # bytes that a character takes in a list of cells, at most
 SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas"}  # in the order in which they are looked for
 # Patterns are compiled with the first table, not with the program's help.
 _MINUS = "\N{MINUS SIGN}"
@@ -35,23 +37,23 @@ def rows(
     delimiter: str | None = None,
 ) -> list[Row]:
     """Return the rows of a .csv table as a list; see `iterate_rows`."""
+    text = read_text(path) if text is None else text
+    require_memory(len(text), EACH, f"reading {path}")
     return [*iterate_rows(path, text, kind=kind, delimiter=delimiter)]
 
 
 def iterate_rows(
     path: str | os.PathLike[str],
-    text: str | None = None,
+    text: str,
     *,
     kind: str = "a table with a line for each row",
     delimiter: str | None = None,
 ) -> Iterator[Row]:
     """Yield the rows of a .csv table but for empty lines, each with the number of its first line, and its cells.
 
-    Cells may be in double quotes; surrounding blanks are removed. `text` is the content of the file if it has been read
-    already, `kind` the kind of file that it must be, for the error, and `delimiter` the separator if it is known.
+    Cells may be in double quotes; surrounding blanks are removed. `text` is the content of the file, `kind` the kind of
+    file that it must be, for the error, and `delimiter` the separator if it is known.
     """
-    if text is None:
-        text = read_text(path)
     begins = 1
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter or separator(text))
     try:
