@@ -303,7 +303,11 @@ BAD: dict[str, tuple[str, str | bytes, tuple[str, ...]]] = {
     "npz, a name without an array": ("a.npz", zipped(("f.npy", b"hello")), ()),
     "npz, a folder in it": ("a.npz", zipped(("f/", b"")), ()),
     "npz, encrypted": ("a.npz", encrypted(), ()),
-    "npz, unknown packing": ("a.npz", changed(GOOD, (8, 77), (GOOD.find(b"PK\x01\x02") + 10, 77)), ("intact .npz",)),
+    "npz, unknown packing": (
+        "a.npz",
+        changed(GOOD, (8, 77), (GOOD.find(b"PK\x01\x02") + 10, 77)),
+        ("packed by method 77",),
+    ),
     "npz, a newer format": ("a.npz", zipped(("f.npy", b"\x93NUMPY\x09\x00" + b"\0" * 100)), ("intact .npz",)),
     "npz, a head without end": ("a.npz", zipped(("f.npy", npy_head("(" * 300))), ()),
     "npz, no head": ("a.npz", zipped(("f.npy", npy_head("}{"))), ()),
