@@ -79,7 +79,7 @@ def drawn(few: int, many: int) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("seed", "count", "draw"), made)
 
 
-@drawn(len(HOW), 55)
+@drawn(len(HOW), 220)
 def test_what_is_no_single_slip_is_found_and_gets_no_cause(seed, count, draw):
     found = list(odd_sheets(seed, count, draw=draw))
     hold(found, "are not found where they begin", [one for one in found if not one.located], 0.0)

@@ -37,7 +37,8 @@ Numbers = dict[str, np.ndarray]
 
 
 def sigmoid(a: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-a))
+    with np.errstate(over="ignore"):  # 1/(1 + inf) is the 0 that it should be
+        return 1 / (1 + np.exp(-a))
 
 
 def hard(a: np.ndarray) -> np.ndarray:

@@ -36,11 +36,11 @@ def open_variable(path: Path, key: str | None = None) -> Any:
     uses a codec that is not allowed, or would unpack to much more than its size, is refused, and so is a chunk that is
     not as long as declared, when it is read.
     """
-    require_packages()
-    import xarray
-
     with reading(path):
         version, documents, formats = _checked_metadata(path)
+        require_packages()
+        import xarray
+
         store = checked_store(path, documents, formats)
         dataset = xarray.open_dataset(store, engine="zarr", chunks=None, consolidated=False, zarr_format=version)
     names = [str(name) for name in dataset.data_vars]
