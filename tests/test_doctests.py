@@ -36,4 +36,4 @@ def test_the_examples_of_a_package_s_modules_do_what_they_say(names):
 def test_there_are_examples_and_they_are_found():
     modules = ("gatewise.gates", "gatewise.cell", "gatewise.layers.stream")
     found = {example.name for name in modules for example in examples(name)}
-    assert {"gatewise.gates.index", "gatewise.cell.LSTMCell", "gatewise.layers.stream.Stream"} <= found
+    assert {"gatewise.gates.reorder", "gatewise.cell.LSTMCell", "gatewise.layers.stream.Stream"} <= found
