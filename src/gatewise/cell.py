@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from operator import attrgetter
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,11 +19,6 @@ from gatewise.records.step import State, Step
 
 INITS = ("notebook", "pytorch", "glorot", "chrono")
 Rng: TypeAlias = "int | np.random.Generator | np.random.RandomState | None"  # a text: who draws nothing imports no more
-
-
-def _of_parameters(name: str, description: str) -> Any:
-    """Return the property of a cell that its parameters have under the same name."""
-    return property(attrgetter(f"parameters.{name}"), doc=description)
 
 
 class LSTMCell:
@@ -103,16 +97,35 @@ class LSTMCell:
         self.labels = labels or NO_LABELS
         self.labels.require(features=parameters.input_size, units=parameters.hidden_size)
 
-    input_size: int = _of_parameters("input_size", "How many features the input has.")
-    hidden_size: int = _of_parameters("hidden_size", "How many units the cell has.")
-    recurrent_size: int = _of_parameters(
-        "recurrent_size", "The size of the hidden state: the projection's where there is one, else `hidden_size`."
-    )
-    num_parameters: int = _of_parameters(
-        "num_parameters", "How many numbers the cell has: see `Parameters.num_parameters`."
-    )
-    variant: Variant = _of_parameters("variant", "The switches of the cell.")
-    dtype: np.dtype[np.floating[Any]] = _of_parameters("dtype", "float32 or float64.")
+    @property
+    def input_size(self) -> int:
+        """How many features the input has."""
+        return self.parameters.input_size
+
+    @property
+    def hidden_size(self) -> int:
+        """How many units the cell has."""
+        return self.parameters.hidden_size
+
+    @property
+    def recurrent_size(self) -> int:
+        """The size of the hidden state: the projection's where there is one, else `hidden_size`."""
+        return self.parameters.recurrent_size
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers the cell has: see `Parameters.num_parameters`."""
+        return self.parameters.num_parameters
+
+    @property
+    def variant(self) -> Variant:
+        """The switches of the cell."""
+        return self.parameters.variant
+
+    @property
+    def dtype(self) -> np.dtype[np.floating[Any]]:
+        """float32 or float64."""
+        return self.parameters.dtype
 
     def zero_state(self) -> State:
         """Return the state that a run starts from when none is given."""

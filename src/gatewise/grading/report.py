@@ -86,7 +86,10 @@ def json(marking: Marking) -> str:
         "summary": ["".join(sentence) for sentence in sentences(marking)],
         "first_wrong": None if first is None else marking.verdicts.index(first),
         "verdicts": [_verdict_json(verdict) for verdict in marking.verdicts],
-        "faults": [{name: clean(text) for name, text in vars(fault).items()} for fault in marking.faults],
+        "faults": [
+            {"place": clean(fault.place), "name": clean(fault.name), "says": clean(fault.says)}
+            for fault in marking.faults
+        ],
     }
     return dumps(document, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
 

@@ -46,6 +46,8 @@ class Attention(Answer, StepTable):
         The name of the unit; None for all.
     direction : {"forward", "backward"}
         The direction of the cell.
+    times, valid : arrays (steps,)
+        Dates, names, or the numbers of the steps; and True at valid steps, or None if all are valid.
     """
 
     weights: Array

@@ -74,6 +74,8 @@ class Attribution(Answer, StepTable):
         The names of the features, and their measures.
     tokens : array (time,) of str or None
         The embedded tokens, in the words of the vocabulary if there is one.
+    times, valid : arrays (time,)
+        Dates, names, or the numbers of the steps; and True at valid steps, or None if all are valid.
     """
 
     method: str

@@ -59,6 +59,8 @@ class Ceiling(Answer, StepTable):
         The measure of each output; its name if the measure is unknown.
     sequence : str
         The name of the sequence; empty for the only sequence, or without a run.
+    times, valid : arrays (time,)
+        Dates, names, or the numbers of the steps; and True at valid steps, or None if all are valid.
     """
 
     ceiling: Array

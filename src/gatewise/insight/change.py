@@ -49,8 +49,8 @@ class Change(Answer, StepTable):
         The name of that unit.
     series : dict of array (2, time)
         The quantities of that unit, before and after.
-    valid : boolean array (time,) or None
-        True at the valid steps of its sequence; None if all are valid.
+    times, valid : arrays (time,)
+        Dates, names, or the numbers of the steps; and True at valid steps, or None if all are valid.
     """
 
     tolerance: float

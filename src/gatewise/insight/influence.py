@@ -55,6 +55,8 @@ class Influence(Answer, StepTable):
     share : float
     within : str
         The steps within the lag, in words.
+    times, valid : arrays (time,)
+        Dates, names, or the numbers of the steps; and True at valid steps, or None if all are valid.
     """
 
     inputs: Array

@@ -51,6 +51,8 @@ class Contributions(Answer, StepTable):
         The step of the cell state, in the input's time.
     units : tuple of str
         The names of the units.
+    times, valid : arrays (time,)
+        Dates, names, or the numbers of the steps; and True at valid steps, or None if all are valid.
     """
 
     by_step: Array

@@ -71,11 +71,6 @@ class Terms(Sequence[Term]):
         return "\n".join([*lines, f"{self.of} = {self.total:.8f}"])
 
 
-def _quantity(letter: str, description: str) -> Any:
-    """Return the property of a step that is a quantity of its `Moment`, by its letter in the equations."""
-    return property(quiet(lambda step: _of_one_sequence(getattr(step.moment, letter))), doc=description)
-
-
 class Step:
     """One step of one sequence in an LSTM cell, with everything in it; all arrays without a batch axis.
 
@@ -103,25 +98,15 @@ class Step:
     ) -> None:
         self.moment, self.labels, self.time, self.sequence, self.name = moment, labels or Labels(), time, sequence, name
 
-    x: Array = _quantity("x", "The input (input,).")
-    combined_input: Array = _quantity("z", "[h; x] (recurrent + input,).")
-    input_gate: Array = _quantity("i", "The input gate (hidden,).")
-    forget_gate: Array = _quantity("f", "The forget gate (hidden,).")
-    candidate: Array = _quantity("g", "The candidate (hidden,).")
-    output_gate: Array = _quantity("o", "The output gate (hidden,).")
-    cell_state: Array = _quantity("c", "The new cell state (hidden,).")
-    activated_cell_state: Array = _quantity(
-        "t",
-        "tanh(c), which the output gate multiplies (hidden,).\n\n"
-        "In a variant, the corresponding factor of its equation for the hidden state.",
-    )
-    unprojected_state: Array = _quantity("m", "The hidden state before any projection (hidden,).")
-    hidden_state: Array = _quantity("h", "The new hidden state (recurrent,).")
-
     @property
     def parameters(self) -> Parameters:
         """The cell's parameters."""
         return self.moment.p
+
+    @property
+    def x(self) -> Array:
+        """The input (input,)."""
+        return _of_one_sequence(self.moment.x)
 
     @property
     def previous(self) -> State:
@@ -132,6 +117,12 @@ class Step:
     def state(self) -> State:
         """The state after this step."""
         return State(self.hidden_state, self.cell_state)
+
+    @property
+    @quiet
+    def combined_input(self) -> Array:
+        """[h; x] (recurrent + input,)."""
+        return _of_one_sequence(self.moment.z)
 
     @property
     @quiet
@@ -156,6 +147,50 @@ class Step:
     def gates(self) -> Array:
         """All gates, after their nonlinearities (4, hidden): input gate, forget gate, candidate, output gate."""
         return np.stack([getattr(self.moment, k)[0] for k in gates.LETTERS])
+
+    @property
+    def input_gate(self) -> Array:
+        """The input gate (hidden,)."""
+        return _of_one_sequence(self.moment.i)
+
+    @property
+    def forget_gate(self) -> Array:
+        """The forget gate (hidden,)."""
+        return _of_one_sequence(self.moment.f)
+
+    @property
+    def candidate(self) -> Array:
+        """The candidate (hidden,)."""
+        return _of_one_sequence(self.moment.g)
+
+    @property
+    def output_gate(self) -> Array:
+        """The output gate (hidden,)."""
+        return _of_one_sequence(self.moment.o)
+
+    @property
+    def cell_state(self) -> Array:
+        """The new cell state (hidden,)."""
+        return _of_one_sequence(self.moment.c)
+
+    @property
+    @quiet
+    def activated_cell_state(self) -> Array:
+        """tanh(c), which the output gate multiplies (hidden,).
+
+        In a variant, the corresponding factor of its equation for the hidden state.
+        """
+        return _of_one_sequence(self.moment.t)
+
+    @property
+    def unprojected_state(self) -> Array:
+        """The hidden state before any projection (hidden,)."""
+        return _of_one_sequence(self.moment.m)
+
+    @property
+    def hidden_state(self) -> Array:
+        """The new hidden state (recurrent,)."""
+        return _of_one_sequence(self.moment.h)
 
     @quiet
     def terms(self, quantity: str, unit: int, *, part: str | None = None) -> Terms:

@@ -31,6 +31,8 @@ class Gates(StepTable):
         Limits of the colours: 0 and 1, or symmetric about 0 if the gate may be negative.
     units : tuple of str
         Names of the units, in the order of the picture.
+    times, valid : arrays (time,)
+        Dates, names, or the numbers of the steps; and True at valid steps, or None if all are valid.
     """
 
     gate: str

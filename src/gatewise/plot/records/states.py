@@ -34,6 +34,8 @@ class States(StepTable):
     units : dict of tuple of str
         Names of the units of each, in the order of the picture. A projected hidden state has no units; its entries are
         called h0, h1, ….
+    times, valid : arrays (time,)
+        Dates, names, or the numbers of the steps; and True at valid steps, or None if all are valid.
     """
 
     values: dict[str, Array]

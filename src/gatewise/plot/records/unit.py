@@ -41,6 +41,8 @@ class Unit(StepTable):
         hidden state is the unprojected one.
     limits : dict of (float, float)
         The range of each gate or state.
+    times, valid : arrays (time,)
+        Dates, names, or the numbers of the steps; and True at valid steps, or None if all are valid.
     """
 
     title: str
