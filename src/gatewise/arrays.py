@@ -70,9 +70,8 @@ def array_of(name: str, value: npt.ArrayLike, orders: Iterable[Sequence[str]] = 
     """Return a value as a NumPy array; `name` is the subject of the error.
 
     Raise ShapeError if its rows have different lengths. Raise OptionError if `require_order` refuses the order of its
-    dimensions, if entries of it are masked, since what lies
-    under a mask is no number to compute with, or if NumPy cannot take it, such as a tensor of PyTorch's that requires a
-    gradient, or is on another device.
+    dimensions, if entries of it are masked, since what lies under a mask is no number to compute with, or if NumPy
+    cannot take it, such as a tensor of PyTorch's that requires a gradient, or is on another device.
     """
     if type(value) is np.ndarray:
         return value
@@ -131,8 +130,9 @@ def numbers(
         raise OptionError(f"{name} must hold real numbers, not {array.dtype}")
     if dtype is None:
         dtype = array.dtype if array.dtype in _FOUND or array.dtype.name in DTYPES else np.float64
-    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinity, as in NumPy
-        array = array.astype(float_type(dtype), copy=False)
+    if array.dtype != (wanted := float_type(dtype)):
+        with np.errstate(over="ignore"):  # a number beyond float32 becomes infinity, as in NumPy
+            array = array.astype(wanted)
     return array if array.flags.aligned else array.copy()
 
 

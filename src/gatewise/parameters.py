@@ -289,22 +289,22 @@ class Parameters:
             if shape is not None:
                 object.__setattr__(self, name, frozen(numbers(name, array, weight.dtype), shape, name))
 
-    @property
+    @cached_property
     def hidden_size(self) -> int:
         """How many units the cell has."""
         return int(self.weight.shape[1])
 
-    @property
+    @cached_property
     def recurrent_size(self) -> int:
         """The size of the hidden state: the projection's where there is one, else `hidden_size`."""
         return self.hidden_size if self.projection is None else len(self.projection)
 
-    @property
+    @cached_property
     def input_size(self) -> int:
         """How many features the input has."""
         return int(self.weight.shape[2]) - self.recurrent_size
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[np.floating[Any]]:
         """The type of every array: float32 or float64."""
         return float_type(self.weight.dtype)
