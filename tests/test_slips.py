@@ -14,8 +14,10 @@ from slips.judging import kinds, measured, shared_cell, small_cell
 from slips.odd import HOW, odd_sheets
 from slips.right import right_sheets
 from slips.timing import timed
+from slips.unknown import WAYS, unknown_sheets
 from slips.work import work
 from spellings import SPELLINGS
+from written import MOST, cells, sheets
 
 from gatewise.grading.chain import Chain
 
@@ -85,6 +87,14 @@ def test_what_is_no_single_slip_is_found_and_gets_no_cause(seed, count, draw):
     hold(found, "are not found where they begin", [one for one in found if not one.located], 0.0)
     hold(found, "are given a cause in the first wrong line", [one for one in found if one.first], 0.01)
     hold(found, "are given a cause somewhere", [one for one in found if one.any], 0.02)
+
+
+@sheets(2, 10, MOST)
+def test_a_mistake_of_no_known_class_is_found_and_gets_no_cause(drawn, each):
+    found = list(unknown_sheets(3, cells(*drawn), each))
+    assert len(found) < 200 or {one.how for one in found} == set(WAYS)
+    hold(found, "are not found where they begin", [one for one in found if not one.located], 0.0)
+    hold(found, "are given a cause", [one for one in found if one.any], 0.01)
 
 
 @drawn(len(SPELLINGS), 300)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from slips.by_hand import Cell, Line, Numbers, Page, sigmoid
+from slips.by_hand import Cell, Numbers, Page
 from slips.enumeration import slips
 from slips.judging import CLEAR, NONE, Draw, Planted, chain_of, first_off, random_cell, written
 from slips.work import Slip, work
@@ -20,36 +20,11 @@ HOW = (
     "another cell's numbers",
     "another cell's numbers in one line",
     "two slips in one line",
-    "another function of a line",
-    "another equation",
     "one digit wrong",
     "one number off by some percent",
     "a line off by some percent",
     "noise",
 )
-FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # of a right line, which no known mistake is
-    "cubed": lambda q: q**3,
-    "two less": lambda q: 2 - q,
-    "cosine": np.cos,
-    "a power of e": np.exp,
-    "a constant too much": lambda q: q + 0.7,
-    "times a constant": lambda q: q * 1.3,
-    "rolled": lambda q: np.roll(q, 1, axis=-1),
-}
-EQUATIONS: dict[str, dict[str, Line]] = {  # in place of the right ones, which no known mistake is
-    "h = o + tanh(c)²": {"h": lambda s: s["o"] + np.tanh(s["c"]) ** 2},
-    "h = o tanh(c)³": {"h": lambda s: s["o"] * np.tanh(s["c"]) ** 3},
-    "h = o cos(c)": {"h": lambda s: s["o"] * np.cos(s["c"])},
-    "c = f c_prev - 2 i g": {"c": lambda s: s["f"] * s.c_prev - 2 * s["i"] * s["g"]},
-    "c = f² c_prev + g": {"c": lambda s: s["f"] ** 2 * s.c_prev + s["g"]},
-    "c = f + g": {"c": lambda s: s["f"] + s["g"]},
-    "f = 1 - σ²": {"f": lambda s: 1 - sigmoid(s["a_f"]) ** 2},
-    "g = σ tanh": {"g": lambda s: sigmoid(s["a_g"]) * np.tanh(s["a_g"])},
-    "i = 1 / (1 + e^2a)": {"i": lambda s: 1 / (1 + np.exp(2 * s["a_i"]))},
-    "dc with 1 + tanh(c)": {"dc": lambda s: s.dc_next + s.dh * s["o"] * (1 + np.tanh(s["c"]))},
-    "da_o with 1 + o²": {"da_o": lambda s: s["do"] * s["o"] * (1 + s["o"] ** 2)},
-    "dz of two gates": {"dz": lambda s: s["da_g"] @ s.W("g") + s["da_f"] @ s.W("f")},
-}
 SUMS = ("a_", "q_", "c", "dc", "dz")  # lines in which two slips add up; in the others they multiply
 
 
@@ -111,11 +86,6 @@ def odd_sheet(how: str, rng: np.random.Generator, digits: int | None, draw: Draw
         if pair is None:
             return None
         wrong, says = work(cell, pair, at, on_the_way), pair.says
-    elif how in ("another function of a line", "another equation"):
-        if cell.kind != "plain":  # others have other lines, and more that are known mistakes
-            return None
-        made = otherwise(how, cell, name, rng)
-        wrong, says = work(cell, made, at, on_the_way), made.says
     else:
         wrong, says = spoiled(how, cell, right, names, name, at, rng), name
     mine = written(wrong, names, at)
@@ -125,17 +95,6 @@ def odd_sheet(how: str, rng: np.random.Generator, digits: int | None, draw: Draw
     sizes = f"{cell.kind}, {cell.inputs} inputs, {cell.hidden} hidden, {cell.steps} steps, batch {cell.batch}"
     says = f"{says} ({sizes}; {len(names)} lines at {at} digits)"
     return Odd(how, says, off[0], gw.check(mine, chain, digits=at))
-
-
-def otherwise(how: str, cell: Cell, name: str, rng: np.random.Generator) -> Slip:
-    """Return a line that is worked by a function of the right one, or by another equation, and carried on."""
-    if how == "another equation":
-        says = str(rng.choice(list(EQUATIONS)))
-        return Slip("another", says, EQUATIONS[says])
-    rolls = min(cell.hidden, cell.inputs) > 2  # of two numbers, each is in the other's place, or x and h are
-    says, line = str(rng.choice([one for one in FUNCTIONS if rolls or one != "rolled"])), name.partition("[")[0]
-    right = next(lines[line] for lines in cell.lines if line in lines)
-    return Slip("another", f"{line}, {says}", {line: lambda s: FUNCTIONS[says](right(s))})
 
 
 def spoiled(
