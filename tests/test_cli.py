@@ -168,7 +168,6 @@ def faults(tmp_path_factory):
         (["--x", "1,nan,2"], "x must hold finite numbers, but entry 1 (counted from 0) is nan"),
         (["--c", "inf,0"], "c must hold finite numbers, but entry 0 (counted from 0) is inf"),
         (["--x", "one,two"], "x must be numbers with commas between them, or a .csv or .npy file, not 'one,two'"),
-        (["--hidden-size", "10000000"], "a cell of these sizes would take "),
         (["--steps", "0"], "--steps must be at least 1, not 0"),
         (["--activation", "c=elu:x"], "cannot read the activation 'elu:x'"),
         (["--activation", "sigmoid"], "--activation must be GATE=NAME, as in --activation input_gate=hard_sigmoid"),
@@ -208,6 +207,11 @@ def faults(tmp_path_factory):
 def test_whatever_is_wrong_gets_one_sentence_and_exit_code_2(faults, tokens, sentence, capsys, monkeypatch):
     monkeypatch.chdir(faults)
     assert sentence in refusal_of(capsys, "walk", *tokens)
+
+
+def test_a_cell_that_is_too_large_is_refused_with_what_it_would_take_and_what_there_is(here, capsys):
+    sentence = refusal_of(capsys, "walk", "--hidden-size", "10000000")
+    assert re.fullmatch(r"a cell of these sizes would take 7 PiB of memory; [\d.]+ [KMGT]iB are available", sentence)
 
 
 def _program(*tokens: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
@@ -283,6 +287,13 @@ def test_a_program_without_an_output_has_nothing_to_say_but_its_exit_code(tokens
     done = subprocess.run(command, timeout=60, check=False, **options)
     assert done.returncode == code
     assert done.stderr.count("\n") == (code == 2), done.stderr
+
+
+@pytest.mark.parametrize("tokens", [["walk"], ["walk", "--format", "json"]])
+def test_a_walk_whose_output_is_closed_is_written_nowhere(tokens, monkeypatch):
+    monkeypatch.setattr("gatewise.render.terminal.show", lambda *_: pytest.fail("it is worked through in vain"))
+    monkeypatch.setattr(sys, "stdout", None)
+    assert program.exit_code(tokens) == 0
 
 
 @pytest.mark.parametrize(("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
