@@ -87,6 +87,30 @@ def test_a_reshape_that_may_mix_time_and_batch_makes_no_stack(spoiled):
     assert [one.name for one in contents.lstms] == ["l0", "l1"]
 
 
+@pytest.mark.parametrize("used", ["looked up", "cut", "narrowed"])
+def test_a_shape_that_depends_on_a_number_of_steps_left_open_makes_no_stack(used):
+    model = Exported(shape="computed").model
+    model.graph.input[0].type.tensor_type.shape.dim[0].Clear()
+    assert len(contents_of(model).lstms) == 3
+    copied = [0, 0, 2 * HIDDEN]
+    held = {"looked up": np.tile(copied, (12, 1)), "cut": np.array(copied), "narrowed": np.array([-1])}[used]
+    model.graph.initializer.append(onnx.numpy_helper.from_array(held, "held"))
+    (position,) = (n for n, node in enumerate(model.graph.node) if node.output[0] == "sizes0")
+    del model.graph.node[position]
+    nodes = {
+        "looked up": [make("Gather", ["held", "part00"], ["row"]), make("Reshape", ["row", "all"], ["sizes0"])],
+        "cut": [make("Slice", ["held", "part00", "end"], ["sizes0"])],
+        "narrowed": [
+            make("Cast", ["part00"], ["byte"], to=onnx.TensorProto.INT8),
+            make("Cast", ["byte"], ["steps"], to=onnx.TensorProto.INT64),
+            make("Concat", ["steps", "held", "wide0_"], ["sizes0"], axis=0),
+        ],
+    }[used]
+    for number, node in enumerate(nodes):
+        model.graph.node.insert(position + number, node)
+    assert [one.name for one in contents_of(model).lstms] == ["l0", "l1"]
+
+
 def test_where_the_directions_change_one_stack_ends_and_another_begins():
     model, _ = models.one_upon_another([("Identity", ["flat"], ["joined"], {})])
     both, _ = models.one_upon_another([("Reshape", ["turned", "kept"], ["joined"], {})], directions=2)

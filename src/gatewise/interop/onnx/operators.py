@@ -12,6 +12,9 @@ from gatewise.errors import shown
 from gatewise.interop.onnx.attributes import Attributes, NotConstant
 from gatewise.interop.onnx.file import AnyArray, OnnxFile
 
+OPEN = -(2**30)  # numbers from here down to -2**31 stand for sizes that a graph leaves open
+_MOVING = ("Identity", "Squeeze", "Unsqueeze", "Reshape", "Transpose", "Slice", "Split", "Expand", "Gather")
+
 
 class OperatorCall:
     """An operator with the values of its inputs; `output` is the position of the output that is computed."""
@@ -37,6 +40,22 @@ class OperatorCall:
                 raise NotConstant(f"{self.node.op_type} is given {attribute} of type {array.dtype}")
             return [int(number) for number in array.reshape(-1)]
         return None
+
+    def refuse_open_sizes(self) -> None:
+        """Raise NotConstant if an ONNX operator, other than to move it, uses what stands for an open size."""
+        operator, moved = self.node.op_type, 0
+        if operator == "Concat":
+            moved = len(self.inputs)
+        elif operator in _MOVING or (operator == "Cast" and self._casts_to_sizes()):
+            moved = 1
+        for array in self.inputs[moved:]:
+            if array is not None and array.dtype.kind == "i" and array.size:
+                self.file.budget.work(array.size // 256, "computing its constants")
+                if ((array <= OPEN) & (array > -(2**31))).any():
+                    raise NotConstant(f"{operator} is given a size that is left open")
+
+    def _casts_to_sizes(self) -> bool:
+        return self.file.dtype(self.attributes.get("to", "i", 0)) in (np.int32, np.int64)
 
 
 def _fold_constant(call: OperatorCall) -> AnyArray:
@@ -154,7 +173,7 @@ def _fold_gather(call: OperatorCall) -> AnyArray:
 
 
 def _fold_product(call: OperatorCall) -> AnyArray:
-    """Return the product of two sizes; NotConstant if one is open, for which a negative number stands."""
+    """Return the product of two sizes."""
     sizes = [call.input(0), call.input(1)]
     if any(size.size != 1 or size.dtype.kind not in "iu" or size.min() < 0 for size in sizes):
         raise NotConstant("it is a product, and not one of two sizes")

@@ -229,8 +229,11 @@ class OnnxScope:
             raise NotConstant(f"it comes from a node {shown(node.operator)} ({shown(node.proto.name or name)!r})")
         self.file.budget.work(10 + len(node.inputs), "computing its constants")
         inputs = [self.value(source, depth + 1, shape_of) if source else None for source in node.inputs]
+        call = OperatorCall(self.file, node.proto, node.attributes, inputs, position)
+        if shape_of is not None:
+            call.refuse_open_sizes()
         try:
-            return OPERATORS[node.operator](OperatorCall(self.file, node.proto, node.attributes, inputs, position))
+            return OPERATORS[node.operator](call)
         except (ValueError, IndexError, TypeError, OverflowError) as problem:
             raise NotConstant(f"{node.operator} cannot be computed ({reason(problem)})") from None
 

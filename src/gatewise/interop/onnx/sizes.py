@@ -1,6 +1,6 @@
 """Sizes in an ONNX graph: those of axes, and the shapes that it computes of them for its Reshapes.
 
-A size is a number where the graph states it. Else a negative number below -1 stands for it, and two that are equal are
+A size is a number where the graph states it. Else a number from OPEN down stands for it, and two that are equal are
 the same size.
 """
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from gatewise.interop.onnx.attributes import LOOKING, NotConstant
 from gatewise.interop.onnx.file import AnyArray, dims_of
+from gatewise.interop.onnx.operators import OPEN
 from gatewise.interop.onnx.scopes import DEEPEST, OnnxNode, OnnxScope, OnnxValue
 
 AXES = 8  # of an array whose sizes are asked for
@@ -39,7 +40,7 @@ class Sizes:
         key = *value, axis
         if key not in self._known:
             scope.file.budget.work(2, LOOKING)
-            self._known[key] = -2 - len(self._known)  # where it is left open, or depends on itself
+            self._known[key] = OPEN - len(self._known)  # where it is left open, or depends on itself
             size = None if depth > DEEPEST else self._axis_size(value, axis, depth)
             if size is not None:
                 self._known[key] = size
