@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from functools import partial
+from itertools import permutations
 
 import cases
 import numpy as np
@@ -193,6 +194,39 @@ def test_a_functional_model_is_followed_from_its_input_to_its_output(old, tmp_pa
     circle = [layer("InputLayer", "in") | after("drop"), *layers[1:]]
     with pytest.raises(gw.FileError):
         interop.load_network(legacy(tmp_path / "file", weights, "2.9.0", functional(*circle)))
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_a_functional_model_may_list_its_layers_in_any_order(old, tmp_path):
+    after = partial(wired, old)
+    layers = {
+        "in": layer("InputLayer", "in") | after(),
+        "drop": layer("Dropout", "drop") | after("in"),
+        "a": lstm_layer("a") | after("drop"),
+        "head": dense("head") | after("a"),
+    }
+    weights = {"a": named("a/", kernels(new()[0]), ":0")}
+    weights |= {"head": {"head/kernel:0": np.ones((UNITS, 2), np.float32), "head/bias:0": np.ones(2, np.float32)}}
+
+    def read(*listed, more=()):
+        config = functional(*(layers[name] for name in listed), *more, ends=["head"])
+        config["config"]["input_layers"] = [["in", 0, 0]]
+        return interop.load_network(legacy(tmp_path / "file", weights, "2.9.0", config))
+
+    for listed in permutations(layers):
+        assert_same_lstm(read(*listed).lstm, new())
+    other = layer("InputLayer", "other") | after()
+    compared = layer("NotEqual", "drop") | after("in")
+    for more, words in (
+        ([layer("Dropout", "more") | after("in")], ["'more' (a Dropout) is not between its input and its output"]),
+        ([other], ["'other' (an InputLayer) is not between its input and its output"]),
+        ([compared], ["two of its layers have the same name"]),
+    ):
+        with cases.refusal(*words):
+            read(*layers, more=more)
+    layers["drop"] = layer("Dropout", "drop") | after("other")
+    with cases.refusal("'other' (an InputLayer) reads no other layer, and is not the input of the model"):
+        read(*layers, more=[other])
 
 
 def test_the_parts_of_a_file_can_be_named_for_a_network(tmp_path):

@@ -55,63 +55,86 @@ def _layers_in_order(model: Layer, prefix: str, at_start: bool) -> list[tuple[st
 def _chain_of(model: Layer, children: Sequence[Layer], at_start: bool) -> tuple[list[Layer], set[Layer]]:
     """Return a functional Keras model's layers from its input to its output, if each reads the one before it alone.
 
-    Keras lists a layer after all that it reads. Identities at the input are left out. The layers that also add the
-    input of the model are returned as well.
+    Identities at the input are left out. The layers that also add the input of the model are returned as well.
     """
-    layers = [child for child in children if child.kind not in MASK_MAKERS]
-    sources_of = {layer.name: _source_layers(layer) for layer in layers}
-    if len(sources_of) != len(layers):
+    by_name = {child.name: child for child in children}
+    if len(by_name) != len(children):
         raise FileError("two of its layers have the same name")
     ends, starts = (
         {name for name, _ in outputs_in(model.config.get(key))} for key in ("output_layers", "input_layers")
     )
     if len(ends) != 1 or len(starts) != 1:
         raise FileError(f"it has {len(starts)} inputs and {len(ends)} outputs; a network has one of each")
-    end = ends.pop()
-    entries: dict[str, Layer] = {}  # the layers whose output is the input of the model
-    source_of: dict[str, str | None] = {}  # the layer that each other layer reads; None for an entry
+    end, start = ends.pop(), starts.pop()
+    layers = [child for child in children if child.kind not in MASK_MAKERS]
+    source_of_entry = _entries(layers, start)
+    chain = dict[str, Layer]()  # from the output back
     adds = set[Layer]()
-    for layer in layers:
-        sources = sources_of[layer.name]
-        others = [source for source in sources if source not in entries]
-        if is_identity(layer) and not others and (sources or layer.name in starts):
-            entries[layer.name] = layer
-            continue
+    read = [name := end]
+    while name not in source_of_entry:
+        if name not in by_name or name in chain:
+            raise FileError(f"its layers do not connect an input with {end!r}")
+        layer = chain[name] = by_name[name]
+        sources = _source_layers(layer)
+        others = [source for source in sources if source not in source_of_entry]
+        read += sources
+        if not sources:
+            if name == start:
+                break
+            raise FileError(f"{_label(layer)} reads no other layer, and is not the input of the model")
         if at_start and layer.is_keras and layer.kind == "Add" and (len(sources), len(others)) == (2, 1):
             adds.add(layer)
-        elif len(sources) != 1:
-            label = f"{layer.name!r} ({with_article(layer.kind)})"
-            raise FileError(f"{label} has {len(sources)} inputs; a network has no branches")
-        source_of[layer.name] = others[0] if others else None
-    chain: list[Layer] = []
-    last: str | None = None
-    for layer in (layer for layer in layers if layer.name not in entries):
-        if source_of[layer.name] != last or last == end:
-            label = f"{layer.name!r} ({with_article(layer.kind)})"
-            raise FileError(f"{label} is not between its input and its output; a network has no branches")
-        chain.append(layer)
-        last = layer.name
-    if end != last and (chain or end not in entries):
-        raise FileError(f"its layers do not connect an input with {end!r}")
-    computed = mask_operations(children, chain)
-    for layer in (*entries.values(), *chain):
+        elif len(sources) > 1:
+            raise FileError(f"{_label(layer)} has {len(sources)} inputs; a network has no branches")
+        name = (others or sources)[0]
+    used = set(chain)
+    for source in read:
+        entry: str | None = source
+        while entry is not None and entry not in used:
+            used.add(entry)
+            entry = source_of_entry[entry]
+    for layer in layers:
+        if layer.name not in used:
+            raise FileError(f"{_label(layer)} is not between its input and its output; a network has no branches")
+    computed = mask_operations(children, chain.values())
+    for layer in (*(by_name[entry] for entry in source_of_entry), *chain.values()):
         for call in calls(layer):
             mask = call.arguments.get("mask")
             masks = tensors(mask)
             if mask is not None and (len(masks) != 1 or masks[0] not in computed):
-                raise FileError(f"{layer.name!r} ({with_article(layer.kind)}) is given an explicit mask")
-    return chain, adds
+                raise FileError(f"{_label(layer)} is given an explicit mask")
+    return list(chain.values())[::-1], adds
+
+
+def _entries(layers: Sequence[Layer], start: str) -> dict[str, str | None]:
+    """Return the Keras layers whose output is the model's input, each with the one that it reads: identities alone."""
+    sources_of = {layer.name: _source_layers(layer) for layer in layers if is_identity(layer)}
+    readers: dict[str, list[str]] = {}
+    for name, sources in sources_of.items():
+        if len(sources) == 1:
+            readers.setdefault(sources[0], []).append(name)
+    entries: dict[str, str | None] = {start: None} if sources_of.get(start) == () else {}
+    waiting = list(entries)
+    while waiting:
+        source = waiting.pop()
+        entries |= dict.fromkeys(readers.get(source, ()), source)
+        waiting += readers.get(source, ())
+    return entries
+
+
+def _label(layer: Layer) -> str:
+    return f"{layer.name!r} ({with_article(layer.kind)})"
 
 
 def _source_layers(layer: Layer) -> tuple[str, ...]:
     """Return the layers whose outputs a Keras layer takes, without those that only compute its mask."""
     uses = calls(layer)
     if len(uses) > 1:
-        raise FileError(f"{layer.name!r} ({with_article(layer.kind)}) is used {len(uses)} times")
+        raise FileError(f"{_label(layer)} is used {len(uses)} times")
     for call in uses:
         for name, value in call.arguments.items():
             if name not in ("mask", "training") and value is not None:
-                raise FileError(f"{layer.name!r} ({with_article(layer.kind)}) is also given {clean(name)!r}")
+                raise FileError(f"{_label(layer)} is also given {clean(name)!r}")
     return uses[0].sources if uses else ()
 
 
