@@ -199,7 +199,7 @@ def _lstm_record(lstm: LSTM) -> tuple[Arrays, Header]:
 
 
 def _dense_layers(network: Network) -> Iterator[tuple[str, Linear]]:
-    """Yield the dense layers of a network, each with the name of its place in gatewise's own file format."""
+    """Yield the dense layers that are written to a file of gatewise's own format, each with its name there."""
     if network.head is not None:
         yield "head", network.head
     for number, layer in enumerate(network.hidden):

@@ -145,7 +145,7 @@ def pass_back(
     split: Split = unmerge,
     hidden: Callable[[Cell], Array] | None = None,
 ) -> Array:
-    """Pass an array back from an LSTM's last hidden states to its input, through each cell by `back`."""
+    """Pass an array back through an LSTM's stacked layers, from the last on, and through each cell by `back`."""
     for number in reversed(range(trace.num_layers)):
         parts = [back((number, way), at_way) for way, at_way in zip(trace.layers[number], at_top, strict=True)]
         dx = parts[0] if len(parts) == 1 else parts[0] + parts[1]
@@ -157,7 +157,7 @@ def pass_back(
 def at_hidden_states(
     trace: LSTMTrace, number: int, dy: Array, split: Split = unmerge, hidden: Callable[[Cell], Array] | None = None
 ) -> list[Array]:
-    """Return an array at the output of an LSTM's layer as arrays at the hidden states of its directions.
+    """Return an array at the output of a stacked layer as arrays at its directions' hidden states, for a backward pass.
 
     `split` divides an array at a merged output between the directions, given their outputs. `hidden` returns the hidden
     states (time, batch, recurrent) of a cell; by default those of the trace.

@@ -64,7 +64,7 @@ def _settled_edit(edit: Edit, p: Parameters, cell: Cell, arguments: Arguments) -
 
 
 def _index_of_places(places: Any) -> Any:
-    """Return an edit's places as an index, a slice where they are consecutive, so that a patch copies nothing."""
+    """Return an edit's places as the index at which a run of layers applies it: a slice where they are consecutive."""
     if places is None:
         return slice(None)
     if isinstance(places, range):

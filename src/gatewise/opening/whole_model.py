@@ -168,7 +168,7 @@ def _capture_torchscript(model: Any, named: Mapping[str, Any], by_row: bool) -> 
 
 
 def is_runnable(contents: Contents) -> bool:
-    """Whether a file describes the computation of its model, in a form that its framework runs."""
+    """Whether an input can be run through the whole model of a file by its framework: not of weights alone."""
     if contents.format == "TorchScript":
         return True
     if not os.path.exists(contents.path):  # a model in memory

@@ -134,7 +134,7 @@ def _line_templates(line: Assignment, ranks: Ranks) -> dict[str, Any]:
 
 
 def with_slots(formula: Formula, ranks: Ranks) -> Formula:
-    """Return a formula as a template: with slots where `substitute` puts the numbers of one unit."""
+    """Return a formula as a template to render: with slots where `substitute` puts the numbers of one unit."""
 
     def slotted_term(term: Formula) -> Formula:
         return _matrix_product_pairs(term) if isinstance(term, MatMul) else with_slots(term, ranks)
@@ -228,7 +228,7 @@ def _sum_element(node: Sum, write: Callable[[str, Formula], Nodes]) -> Element:
     """Return a sum as an element of a template; `write` returns the content of a term behind a sign."""
 
     def term_element(term: Formula) -> Element:
-        """Return a term of the sum as an element, behind its sign."""
+        """Return a term of the sum as an element that the rendered HTML fills, behind its sign."""
         match term:
             case Pairs(matrices, turned, vector):
                 return Element("$pairs", (), {"head": (list(matrices), int(turned), vector)})
