@@ -44,6 +44,15 @@ HONEST = {
     "2, a checksum": (2, {"filters": [numcodecs.Fletcher32()], "compressors": numcodecs.Zstd()}),
     "2, wider": (2, {"filters": [numcodecs.AsType("f8", "f4")], "compressors": numcodecs.LZ4()}),
     "2, checked behind": (2, {"filters": [numcodecs.Delta("f4")], "compressors": numcodecs.CRC32()}),
+    **{
+        f"2, {name} for a compressor": (2, {"compressors": codec})
+        for name, codec in {
+            "delta": numcodecs.Delta("f4"),
+            "shuffle": numcodecs.Shuffle(4),
+            "scaling": numcodecs.FixedScaleOffset(1, 10, "f4", "f4"),
+            "rounding": numcodecs.BitRound(12),
+        }.items()
+    },
     "3, zstd": (3, {}),
     "3, gzip": (3, {"compressors": (codecs.GzipCodec(level=1),)}),
     "3, blosc": (3, {"compressors": (codecs.BloscCodec(cname="zstd"),)}),

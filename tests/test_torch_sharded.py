@@ -95,6 +95,7 @@ CACHE = "models--one--model/snapshots/abc"  # as Hugging Face's hub lays out wha
     [
         (CACHE, "models--one--model/blobs/1f", True),
         (CACHE, "models--one--model/snapshots/abc/other/1f", True),
+        (f"{CACHE}/inner", "models--one--model/blobs/1f", True),
         (CACHE, "models--one--model/1f", False),
         (CACHE, "models--other--model/blobs/1f", False),
         ("snapshots/abc", "blobs/1f", False),

@@ -85,7 +85,8 @@ SPOILED = {
     "zlib, a shorter chunk": ("2, zlib", lambda data: zlib.compress(bytes(SIZE - 4)), "holds 92 bytes, and 96"),
     "zlib, more behind": ("2, zlib", lambda data: data + b"more", "goes on behind its end"),
     "gzip, a bomb": ("2, gzip", lambda data: numcodecs.GZip(9).encode(BOMB), "unpacks to more than the 96 bytes"),
-    "gzip, a second part": ("2, gzip", lambda data: data + data, "unpacks to more than the 96 bytes"),
+    "gzip, a second part": ("2, gzip", lambda data: data + data, "goes on behind its end"),
+    "gzip, parts without end": ("2, gzip", lambda data: numcodecs.GZip().encode(b"") * 2000, "goes on behind its end"),
     "gzip, cut off": ("3, gzip", lambda data: data[:-9], "cut off"),
     "zstd, a bomb": ("2, zstd", lambda data: numcodecs.Zstd(1).encode(BOMB), "zstd header declares 33,554,432 bytes"),
     "zstd, no frame": ("3, zstd", lambda data: data[::-1], "does not begin as a frame of zstd"),
@@ -197,6 +198,14 @@ METADATA = {
         lambda all: {**all, "codecs": [{"name": "gzip"}, {"name": "bytes"}]},
         "before another kind of codec",
     ),
+    "another grid": (lambda all: {**all, "chunk_grid": {**all["chunk_grid"], "name": "other"}}, "no regular grid"),
+    "a filter that makes texts": (
+        lambda all: changed("codecs", [{"name": "numcodecs.astype", "configuration": {"decode_dtype": "<U4000000"}}])(
+            all
+        ),
+        "'<U4000000', and not numbers",
+    ),
+    "chunks without end": (lambda all: {**all, "shape": [7, 5, 300_000]}, "chunks; 10,000 are allowed for its"),
     "chunks named by another rule": (lambda all: {**all, "chunk_key_encoding": {"name": "sum"}}, "rule"),
     "another number of axes": (
         lambda all: {**all, "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [4, 2]}}},

@@ -103,7 +103,8 @@ def apply(
     OptionError, ShapeError
         If something does not fit the model, or a dimension that must be whole is in several chunks.
     FileError
-        If a store, or one of its chunks when it is read, is not as its metadata declare.
+        If a store, or one of its chunks when it is read, is not as its metadata declare. What a filter of zarr's raises
+        then is raised as it is.
     MissingExtraError
         If xarray is not installed; for chunks, threadpoolctl.
     CapacityError

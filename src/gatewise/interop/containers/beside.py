@@ -47,10 +47,8 @@ def target_within(folder: Path, name: str) -> str:
     """Return what a file of a model's folder is behind all links; one that leads out of the folder is a FileError."""
     root = os.path.realpath(folder)
     target = os.path.realpath(os.path.join(root, name))
-    repository = Path(root).parent.parent
-    roots = [root]
-    if Path(root).parent.name == "snapshots" and repository.name.startswith("models--"):
-        roots.append(str(repository / "blobs"))
+    snapshots = (parent for parent in Path(root).parents if parent.name == "snapshots")
+    roots = [root, *(str(one.parent / "blobs") for one in snapshots if one.parent.name.startswith("models--"))]
     if not any(os.path.commonpath([place, target]) == place for place in roots):
         raise FileError("which leads out of the model's folder")
     return target

@@ -28,6 +28,7 @@ LAYOUTS = ("bytes", "transpose", "sharding_indexed")  # of the third format alon
 SHARDS = "sharding_indexed"
 UNBOUNDED = ("bz2", "lzma")  # honest codecs without a call that stops at a size
 NUMBERS = re.compile(r"[<>|=]?[fiubUSMm]\d+(\[\w+\])?")  # types that hold no objects
+FILTERED = re.compile(r"[<>|=]?[fiubMm]\d{1,2}(\[\w+\])?")  # types that a filter may make: of a few bytes
 DATES = {"numpy.datetime64": "<M8", "numpy.timedelta64": "<m8"}  # of the third format
 TEXT_BYTES = 64  # that a text of any length is taken to have on average
 CHECK_BYTES = 4
@@ -199,7 +200,7 @@ def _codec(array_name: str, codec: object, key: str) -> Codec:
         raise FileError(f"the settings of the codec {name} of {array_name} are no object of JSON")
     for entry in ("dtype", "astype", "encode_dtype", "decode_dtype"):
         dtype = settings.get(entry)
-        if dtype is not None and not (isinstance(dtype, str) and NUMBERS.fullmatch(dtype)):
+        if dtype is not None and not (isinstance(dtype, str) and FILTERED.fullmatch(dtype)):
             raise FileError(f"the codec {name} of {array_name} makes {json_document.describe(dtype)}, and not numbers")
     return Codec(name, settings)
 
@@ -291,18 +292,13 @@ def _declared_size(name: str, header: bytes, length: int) -> int | None:
 
 
 def _inflate(name: str, data: bytes, limit: int) -> bytes:
-    """Return the content of zlib's or gzip's format, of `limit` bytes at most."""
-    parts: list[bytes] = []
-    left = limit
-    while data or not parts:
-        inflater = zlib.decompressobj(31 if name == "gzip" else 15)
-        parts.append(inflater.decompress(data, left + 1))
-        left -= len(parts[-1])
-        if left < 0:
-            raise FileError(f"it unpacks to more than the {limit:,} bytes that are declared")
-        if not inflater.eof:
-            raise FileError("it is cut off")
-        if name == "zlib" and inflater.unused_data:
-            raise FileError("it goes on behind its end")
-        data = inflater.unused_data
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    """Return the content of zlib's or gzip's format, of `limit` bytes at most; it must end where the data end."""
+    inflater = zlib.decompressobj(31 if name == "gzip" else 15)
+    content = inflater.decompress(data, limit + 1)
+    if len(content) > limit:
+        raise FileError(f"it unpacks to more than the {limit:,} bytes that are declared")
+    if not inflater.eof:
+        raise FileError("it is cut off")
+    if inflater.unused_data:
+        raise FileError("it goes on behind its end")
+    return content

@@ -21,6 +21,7 @@ from gatewise.interop.containers.zarr_reading import checked_store
 
 MOST_ARRAYS = 10_000
 MOST_AXES = 32  # as NumPy had them before its second version
+MOST_CHUNKS, MISSING = 10_000, 16  # of an array; and for each that its files can hold, where most are missing
 MARKS = (".zgroup", ".zarray", "zarr.json")
 
 
@@ -84,7 +85,7 @@ def _checked_metadata(path: Path) -> tuple[int, dict[str, bytes], dict[str, Chun
     version = 3 if (path / "zarr.json").is_file() else 2
     if not is_store(path):
         raise FileError("it is no zarr store" if path.exists() else "there is no such folder")
-    sizes = _stored_sizes(path)
+    sizes, files = _stored_sizes(path)
     names = ("zarr.json",) if version == 3 else (".zgroup", ".zattrs", ".zarray")
     group = {name: _read_metadata(path / name) for name in names if (path / name).is_file()}
     if not (_is_group(group["zarr.json"]) if version == 3 else ".zgroup" in group):
@@ -97,7 +98,9 @@ def _checked_metadata(path: Path) -> tuple[int, dict[str, bytes], dict[str, Chun
         metadata = _read_metadata(path / folder / names[-1])
         if _is_group(metadata):
             continue
-        rewritten, formats[folder] = _checked_array(repr(shown(folder)), metadata, version, sizes[folder])
+        rewritten, formats[folder] = _checked_array(
+            repr(shown(folder)), metadata, version, sizes[folder], files[folder]
+        )
         contents[f"{folder}/{names[-1]}"] = rewritten
         if version == 2 and (path / folder / ".zattrs").is_file():
             contents[f"{folder}/.zattrs"] = _read_metadata(path / folder / ".zattrs")
@@ -108,9 +111,10 @@ def _is_group(metadata: Mapping[str, Any]) -> bool:
     return bool(metadata.get("node_type") == "group")
 
 
-def _stored_sizes(path: Path) -> dict[str, int]:
-    """Return the bytes in each folder of a store; a link, a device or a pipe anywhere below it is refused."""
+def _stored_sizes(path: Path) -> tuple[Counter[str], Counter[str]]:
+    """Return the bytes and the files in each folder of a store; a link, a device or a pipe anywhere is refused."""
     sizes: Counter[str] = Counter()
+    files: Counter[str] = Counter()
     left = [(path, "")]
     while left:
         folder, top = left.pop()
@@ -126,9 +130,10 @@ def _stored_sizes(path: Path) -> dict[str, int]:
                     raise FileError(f"{name!r} is a device, a pipe or a socket, which are not read")
                 elif top:
                     sizes[top] += entry.stat(follow_symlinks=False).st_size
+                    files[top] += 1
                 if len(sizes) > MOST_ARRAYS:
                     raise FileError(f"it has more than {MOST_ARRAYS:,} entries")
-    return sizes
+    return sizes, files
 
 
 def _read_metadata(path: Path) -> dict[str, Any]:
@@ -143,7 +148,7 @@ def _read_metadata(path: Path) -> dict[str, Any]:
 
 
 def _checked_array(
-    name: str, metadata: dict[str, Any], version: int, stored: int
+    name: str, metadata: dict[str, Any], version: int, stored: int, files: int
 ) -> tuple[dict[str, Any], ChunkFormat]:
     """Return an array's metadata without what is undone before zarr gets a chunk, and how its chunks are stored."""
     kind = metadata.get("dtype" if version == 2 else "data_type")
@@ -154,6 +159,9 @@ def _checked_array(
         if metadata.get("storage_transformers"):
             raise FileError(f"{name} has storage transformers, which gatewise does not know")
         codecs = zarr_chunks.codecs_of(name, metadata.get("codecs"), "name")
+        grid = metadata.get("chunk_grid")
+        if not isinstance(grid, dict) or grid.get("name") != "regular":
+            raise FileError(f"{name} has no regular grid of chunks, which is the only one that gatewise knows")
         shape, keys = _settings(metadata, "chunk_grid").get("chunk_shape"), _key_parts(name, metadata)
     whole, chunk = (
         _checked_shape(name, lengths, item_size or zarr_chunks.TEXT_BYTES, stored)
@@ -162,23 +170,34 @@ def _checked_array(
     if len(chunk) != len(whole) or 0 in chunk:
         raise FileError(f"{name} has chunks of the shape {shown(str(chunk))}, which do not fit its own, {whole}")
     chunk_format, left, chunk = zarr_chunks.chunk_format(name, codecs, chunk, item_size, keys)
+    count = math.prod(-(-length // part) for length, part in zip(whole, chunk, strict=True))
+    held = files * (1 if chunk_format.shards is None else math.prod(chunk_format.shards.counts))
+    if count > (most := max(MOST_CHUNKS, MISSING * held)):
+        raise FileError(f"{name} has {count:,} chunks; {most:,} are allowed for its {files:,} files")
     if version == 2:
-        filters = metadata.get("filters") or []
-        return metadata | {"compressor": None, "filters": filters[:left] or None}, chunk_format
+        applied = _applied_codecs_2(metadata)
+        return metadata | {"compressor": None, "filters": applied[:left] or None}, chunk_format
     inner = metadata["codecs"] if chunk_format.shards is None else metadata["codecs"][0]["configuration"]["codecs"]
-    grid = {"name": "regular", "configuration": {"chunk_shape": chunk}}
-    return metadata | {"codecs": inner[:left], "chunk_grid": grid}, chunk_format
+    regular = {"name": "regular", "configuration": {"chunk_shape": chunk}}
+    return metadata | {"codecs": inner[:left], "chunk_grid": regular}, chunk_format
 
 
 def _codecs_2(name: str, metadata: Mapping[str, Any], kind: object) -> list[Codec]:
     """Return the codecs of an array of zarr's second format, in the order in which they were applied."""
-    compressor = metadata.get("compressor")
-    codecs = zarr_chunks.codecs_of(name, metadata.get("filters") or [], "id")
-    codecs += zarr_chunks.codecs_of(name, [] if compressor is None else [compressor], "id")
+    codecs = zarr_chunks.codecs_of(name, _applied_codecs_2(metadata), "id")
     texts = kind == "|O" and any(codec.name == zarr_chunks.TEXTS for codec in codecs)
     if not texts and not (isinstance(kind, str) and zarr_chunks.NUMBERS.fullmatch(kind)):
         raise FileError(f"{name} holds {json_document.describe(kind)}, and not numbers, dates or texts")
     return codecs
+
+
+def _applied_codecs_2(metadata: Mapping[str, Any]) -> Any:
+    """Return the filters and the compressor of an array of zarr's second format in one list, as they were applied.
+
+    A filter in the place of the compressor is one more filter.
+    """
+    filters, compressor = metadata.get("filters") or [], metadata.get("compressor")
+    return [*filters, *([] if compressor is None else [compressor])] if isinstance(filters, list) else filters
 
 
 def _settings(metadata: Mapping[str, Any], name: str) -> Mapping[str, Any]:
