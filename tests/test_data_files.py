@@ -133,6 +133,15 @@ def two_axes(file, path):
     file.create_dataset("a", data=np.zeros((300, 2)))
 
 
+def attribute(key, value, dtype=None):
+    """Return a writer of the variable a with an attribute."""
+
+    def write(file, path):
+        file.create_dataset("a", data=np.arange(300.0)).attrs.create(key, value, dtype=dtype)
+
+    return write
+
+
 HOSTILE = {
     "a header as long as a packed file.npz": (lambda path: bomb(path, 2**25), "its header makes no sense"),
     "a member packed by bzip2.npz": (lambda path: with_other_packing(path, zipfile.ZIP_BZIP2), "packed by method 12"),
@@ -156,6 +165,12 @@ HOSTILE = {
     "an unknown filter.nc": (in_hdf5(lzf), "compressed by filter 32000"),
     "no numbers.nc": (in_hdf5(records), "holds records, not numbers"),
     "a group.nc": (in_hdf5(group), "is a group, not a variable"),
+    "dimensions that are text.nc": (in_hdf5(attribute("DIMENSION_LIST", "abc")), "does not refer to dimensions"),
+    "dimensions that are numbers.nc": (in_hdf5(attribute("DIMENSION_LIST", [1, 2])), "does not refer to dimensions"),
+    "dimensions that are texts.nc": (in_hdf5(attribute("DIMENSION_LIST", ["a"])), "does not refer to dimensions"),
+    "a class that is an array.nc": (in_hdf5(attribute("CLASS", [1, 2, 3])), "over one dimension"),
+    "a complex factor.nc": (in_hdf5(attribute("scale_factor", 1j)), "scale_factor of 'a' has a type"),
+    "a fill value that is a record.nc": (in_hdf5(attribute("_FillValue", np.zeros((), "f8,i4"))), "_FillValue of 'a'"),
     "two dimensions.nc": (in_hdf5(two_axes), "over one dimension"),
     "a cell of digits.csv": (lambda path: path.write_text("1" * 130_000 + "x,2\n3,4\n"), "which is not a number"),
     "a long cell.csv": (lambda path: path.write_text("1" * 140_000 + ",2\n"), "field larger than field limit"),
@@ -200,6 +215,57 @@ def test_other_variables_cost_nothing(name, tmp_path):
         data = read_data(tmp_path / name).single
     np.testing.assert_array_equal(data.values, np.stack([np.arange(5000.0)] * 2, axis=-1))
     assert "v0, v1" in data.notes[0]
+
+
+def length_alone(file, **options):
+    """Write a dimension without values into an open HDF5 file, as netCDF-4 does, and return its scale."""
+    scale = file.create_dataset("date", (0 if "maxshape" in options else 20,), "f4", **options)
+    scale.make_scale(f"This is a netCDF dimension but not a netCDF variable{20:10d}")
+    return scale
+
+
+@pytest.mark.parametrize("options", [{}, {"maxshape": (None,), "chunks": (8,)}])
+def test_a_dimension_without_values_counts_its_steps(options, tmp_path):
+    with h5py.File(tmp_path / "x.nc", "w") as file:
+        scale = length_alone(file, **options)
+        for name in "ab":
+            file.create_dataset(name, data=np.arange(20.0), **options).dims[0].attach_scale(scale)
+        file["other"], file["crs"], file["type"] = np.zeros(3), 1, np.dtype("f8")
+        file.create_group("more")
+    data = read_data(tmp_path / "x.nc").single
+    assert data.times == tuple(map(str, range(20)))
+    np.testing.assert_array_equal(data.values[:, 0], np.arange(20))
+    assert data.notes[0].endswith("other left out, which the network does not take")
+    assert "date" not in data.notes[0]
+
+
+@pytest.mark.parametrize("steps", [0, 15])
+def test_a_variable_that_was_written_less_far_is_filled_up(steps, tmp_path):
+    options = {"maxshape": (None,), "chunks": (8,), "fillvalue": -1.0}
+    with h5py.File(tmp_path / "x.nc", "w") as file:
+        scale = length_alone(file, maxshape=(None,), chunks=(8,))
+        for name, count in (("a", 20), ("b", steps)):
+            series = file.create_dataset(name, data=np.arange(float(count)), **options)
+            series.attrs["_FillValue"] = -1.0
+            series.dims[0].attach_scale(scale)
+    values = read_data(tmp_path / "x.nc").single.values
+    np.testing.assert_array_equal(values[:, 1], [*range(steps), *[np.nan] * (20 - steps)])
+
+
+def test_variables_of_one_length_only_are_not_filled_up(tmp_path):
+    with h5py.File(tmp_path / "x.nc", "w") as file:
+        scales(file)
+        del file["a"]
+        file.create_dataset("a", data=np.arange(20.0)).dims[0].attach_scale(file["date"])
+    with pytest.raises(gw.FileError, match=r"x\.nc"):
+        read_data(tmp_path / "x.nc")
+
+
+def test_a_large_variable_that_was_never_written_has_its_fill_value(tmp_path):
+    with h5py.File(tmp_path / "x.nc", "w") as file:
+        file["a"] = np.zeros(40_000)
+        file.create_dataset("b", (40_000,), "f8", fillvalue=7.0)
+    assert (read_data(tmp_path / "x.nc").single.values == (0, 7)).all()
 
 
 def test_no_package_is_said_to_be_missing_but_xarray(tmp_path):

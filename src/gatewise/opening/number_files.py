@@ -145,11 +145,13 @@ def read_netcdf(path: Path, selection: FeatureSelection | None) -> NamedNumbers:
     source = nonempty(path)
     with guarded(path), reading(str(path)), open(source, "rb") as file:
         container = open_netcdf(file, Budget.of(source))
-        series = {name: container.read(name) for name in selection.names if name in container.names}
+        series = {name: container.read(name) for name in selection.names if container.has_values(name)}
         dims = {variable.dims for variable in series.values()}
         axes = {names[0] for names in dims if names}
-        coordinates = {name: container.read(name) for name in axes if name in container.names}
-    heads = [name for name in container.names if name not in coordinates]
+        coordinates = {name: container.read(name) for name in axes if container.has_values(name)}
+        listed = container.series_names()
+        variables = container.fill_up(coordinates | series) if len(axes) == 1 else {}
+    heads = [name for name in dict.fromkeys([*series, *listed]) if name not in coordinates]
     names, notes = selection.choose(path, heads)
     if len(dims) != 1 or len(*dims) != 1:
         raise FileError(f"{path} must hold {listed_names(names)} over one dimension, and the same one")
@@ -157,7 +159,7 @@ def read_netcdf(path: Path, selection: FeatureSelection | None) -> NamedNumbers:
         with warnings.catch_warnings(action="ignore"):  # of attributes that xarray doubts
             decoded = {
                 name: decode_cf_variable(name, Variable(*variable), decode_timedelta=False).values
-                for name, variable in (coordinates | series).items()
+                for name, variable in variables.items()
             }
             values = np.stack([np.asarray(decoded[name], np.float64) for name in names], axis=-1)
         times: Any = next((decoded[name] for name in coordinates), np.arange(len(values)))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import mmap
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -26,6 +26,9 @@ CLASSIC = b"CDF"
 TYPES = ("", "i1", "S1", "i2", "i4", "f4", "f8", "u1", "u2", "u4", "i8", "u8")  # by the numbers of the classic format
 DIMENSIONS, VARIABLES, ATTRIBUTES = 10, 11, 12  # the tags of its lists
 OWN_ATTRIBUTES = ("CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Dimid", "_Netcdf4Coordinates")
+CODING = ("scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned", "units")  # they change the numbers
+MOST_EXAMINED = 500  # members of a file whose headers are read for a list of its series
+LENGTH_ALONE = "This is a netCDF dimension but not a netCDF variable"  # begins the NAME of a scale without values
 
 
 class Variable(NamedTuple):
@@ -60,27 +63,75 @@ class HDF5Variables:
         self.root = hdf5.open_root(file, budget)
         self.names = sorted(self.root.links)
 
+    def has_values(self, name: str) -> bool:
+        """Whether there is a member of this name that is more than the length of a dimension."""
+        return name in self.names and not self._is_length_alone(self.root[name])
+
+    def series_names(self) -> list[str]:
+        """Return the names of the variables with dimensions, and of members whose headers are not or cannot be read."""
+        self.root.file.budget = Budget(self.root.file.size)
+        examined = [name for name in self.names[:MOST_EXAMINED] if self._may_be_series(name)]
+        return examined + self.names[MOST_EXAMINED:]
+
     def read(self, name: str) -> Variable:
         """Return a variable of a netCDF-4 file; each is held to the file's limits by itself."""
-        self.root.file.budget = Budget(self.root.file.size)
-        dataset = self.root[name]
-        if isinstance(dataset, hdf5.Group):
-            raise FileError(f"{shown(name)!r} in it is a group, not a variable")
+        dataset = self._dataset(name)
         attributes = dataset.attributes
         if "DIMENSION_LIST" in attributes:
             dims = self._dimension_names(name, attributes["DIMENSION_LIST"])
-        elif attributes.get("CLASS") == "DIMENSION_SCALE":
+        elif isinstance(kind := attributes.get("CLASS"), str) and kind == "DIMENSION_SCALE":
             dims = (name,)
         else:
             dims = tuple(f"phony_dim_{size}" for size in dataset.shape)
+        unread = [key for key in CODING if key in attributes and attributes[key] is None]
+        if unread:
+            raise FileError(f"the attribute {unread[0]} of {shown(name)!r} has a type that is not supported")
         values = dataset.read_texts() if dataset.type.kind in ("string", "text") else dataset.read()
         own = {key: _single(value) for key, value in attributes.items() if key not in OWN_ATTRIBUTES}
         return Variable(dims, values, {key: value for key, value in own.items() if value is not None})
 
+    def fill_up(self, variables: Mapping[str, Variable]) -> dict[str, Variable]:
+        """Return variables, those over an unlimited dimension filled up to the longest with their fill value."""
+        longest = max((len(variable.values) for variable in variables.values() if variable.values.ndim == 1), default=0)
+        return {name: self._filled_up(name, variable, longest) for name, variable in variables.items()}
+
+    def _filled_up(self, name: str, variable: Variable, length: int) -> Variable:
+        values = variable.values
+        if values.ndim != 1 or len(values) == length or values.dtype.kind not in "iuf":
+            return variable
+        dataset = self._dataset(name)
+        if not dataset.is_unlimited:
+            return variable
+        dataset.file.budget.hold(length, values.itemsize, repr(shown(name)))
+        filled = np.full(length, dataset.fill_value, values.dtype)
+        filled[: len(values)] = values
+        return variable._replace(values=filled)
+
+    def _dataset(self, name: str) -> hdf5.Dataset:
+        self.root.file.budget = Budget(self.root.file.size)
+        dataset = self.root[name]
+        if isinstance(dataset, hdf5.Group):
+            raise FileError(f"{shown(name)!r} in it is a group, not a variable")
+        return replace(dataset, fills_unwritten=True)
+
+    def _may_be_series(self, name: str) -> bool:
+        try:
+            member = self.root[name]
+            return isinstance(member, hdf5.Dataset) and member.shape != () and not self._is_length_alone(member)
+        except FileError:
+            return True
+
+    @staticmethod
+    def _is_length_alone(member: hdf5.Group | hdf5.Dataset) -> bool:
+        """Whether a member is a dimension's scale without values, found in its unparsed attributes."""
+        return any(message.kind == 0xC and LENGTH_ALONE.encode() in message.data for message in member.messages)
+
     def _dimension_names(self, name: str, references: Any) -> tuple[str, ...]:
         """Return the names of a variable's dimensions, from references to the scales of an HDF5 file."""
         places = {place: scale for scale, place in self.root.links.items()}
-        addresses = [int.from_bytes(reference[:8], "little") for reference in references or ()]
+        if not isinstance(references, list) or not all(isinstance(reference, bytes) for reference in references):
+            raise FileError(f"the DIMENSION_LIST of {shown(name)!r} does not refer to dimensions")
+        addresses = [int.from_bytes(reference[:8], "little") for reference in references]
         if not addresses or not all(address in places for address in addresses):
             raise FileError(f"the dimensions of {shown(name)!r} are not in it")
         return tuple(places[address] for address in addresses)
@@ -117,6 +168,18 @@ class ClassicFile:
         self.step = steps[0] if len(steps) == 1 else sum(step + -step % 4 for step in steps)
         if unknown_records and self.step:  # as a writer leaves it that was still writing
             self.records = (self.size - min(variable.begin for variable in of_records)) // self.step
+
+    def has_values(self, name: str) -> bool:
+        """Whether there is a variable of this name."""
+        return name in self.variables
+
+    def series_names(self) -> list[str]:
+        """Return the names of the variables with dimensions."""
+        return [name for name, variable in self.variables.items() if variable.dims]
+
+    def fill_up(self, variables: Mapping[str, Variable]) -> dict[str, Variable]:
+        """Return variables as they are: in the classic format those over one dimension have its length."""
+        return dict(variables)
 
     @quiet
     def read(self, name: str) -> Variable:

@@ -22,13 +22,17 @@ AnyArray = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """An array in a file; `read` returns its numbers."""
+    """An array in a file; `read` returns its numbers.
+
+    An array of 64 KiB or more that was never written is refused, or has its fill value if `fills_unwritten`.
+    """
 
     file: HDF5File
     path: str
     shape: tuple[int, ...]
     type: Type
     messages: list[Message] = field(repr=False)
+    fills_unwritten: bool = False
 
     @property
     def count(self) -> int:
@@ -49,6 +53,21 @@ class Dataset:
             budget.hold(self.count, self.type.size, path)
             numbers = numbers.astype(numbers.dtype.newbyteorder("="))
         return numbers.reshape(self.shape)
+
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether an axis may grow without end."""
+        cursor = self.file.cursor(next(message.data for message in self.messages if message.kind == 1))
+        version, rank, flags = (cursor.number(1) for _ in range(3))
+        cursor.take(5 if version == 1 else 1)
+        cursor.take(rank * self.file.length_size)
+        unlimited = 2 ** (8 * self.file.length_size) - 1
+        return bool(flags & 1) and unlimited in [cursor.length() for _ in range(rank)]
+
+    @property
+    def fill_value(self) -> Any:
+        """The number of an element that was never written."""
+        return np.frombuffer(self._fill_value(), self.type.numpy)[0]
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -81,8 +100,9 @@ class Dataset:
             address = cursor.offset()
             if address is not None:
                 data = self.file.raw(self.file.base + address, length)
-            elif length < 2**16:  # never written
-                data = self._fill_value() * self.count
+            elif length < 2**16 or self.fills_unwritten:  # never written
+                fill = self._fill_value()
+                data = fill * self.count if any(fill) else bytes(length)
             else:
                 raise FileError(f"{self.path} has no data")
         elif kind == 2 and version == 3:
