@@ -95,3 +95,9 @@ def test_names_are_looked_at_without_importing_xarray():
     code = "import sys, numpy, gatewise as gw; gw.LSTM(2, 3, rng=0)([[1, 2]]); print('xarray' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_the_names_of_dimensions_count_in_any_case():
+    with cases.refusal("Batch, Time, Feature", by=gw.OptionError):
+        LSTM(labelled("Batch", "Time", "Feature"))
+    assert LSTM(labelled("Time", "Batch", "Feature"))[0].tobytes() == LSTM(X)[0].tobytes()

@@ -100,7 +100,7 @@ def require_order(name: str, value: object, orders: Iterable[Sequence[str]] = ()
     xarray = sys.modules.get("xarray")  # imported by whoever has one of its arrays
     if xarray is None or not isinstance(value, (xarray.DataArray, xarray.Variable)):
         return
-    dims: tuple[Any, ...] = value.dims
+    dims = [str(dim).lower() for dim in value.dims]
     known = [dim for dim in dims if dim in AXES]
     if order := next((tuple(order) for order in orders if len(order) == len(dims)), ()):
         fits = all(dim == axis for dim, axis in zip(dims, order, strict=True) if dim in AXES)
@@ -109,7 +109,7 @@ def require_order(name: str, value: object, orders: Iterable[Sequence[str]] = ()
         fits, order = first_and_last and known == sorted(known, key=AXES.index), AXES
     if not fits:
         raise OptionError(
-            f"{name} has the dimensions {', '.join(shown(str(dim), 40) for dim in dims)}, but arrays are read by"
+            f"{name} has the dimensions {', '.join(shown(str(dim), 40) for dim in value.dims)}, but arrays are read by"
             f" position, here as {', '.join(order)}: .transpose(…) puts them in order, and gw.open_run and gw.apply go"
             " by their names"
         )
