@@ -391,3 +391,16 @@ def test_no_system_error_ends_in_a_traceback(here, capsys):
             [sys.executable, "-m", "gatewise", "walk"], stdout=full, stderr=subprocess.PIPE, check=False
         )
     assert (done.returncode, done.stderr) == (2, b"gatewise: [Errno 28] No space left on device\n")
+
+
+def test_an_error_that_is_not_of_the_output_leaves_what_was_printed(capfd):
+    script = """
+import gatewise.cli
+def failing():
+    print("printed before")
+    raise PermissionError("no permission")
+gatewise.cli.app.command(failing, name="failing")
+gatewise.cli.main(["failing"])
+"""
+    assert subprocess.run([sys.executable, "-c", script], env=program.environment(), check=False).returncode == 2
+    assert capfd.readouterr() == ("printed before\n", "gatewise: no permission\n")

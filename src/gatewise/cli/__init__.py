@@ -96,11 +96,14 @@ def main(tokens: Sequence[str] | None = None) -> None:
     except CycloptsError as problem:
         _exit_with_error(sentence(problem, app))
     except (GatewiseError, MemoryError, OSError) as problem:
-        if isinstance(problem, OSError) and not isinstance(problem, GatewiseError):
+        try:
+            _flush()
+        except OSError:  # the problem is the output, which nothing more can be written to
             drop(sys.stdout)
         _exit_with_error(str(problem) or "out of memory")
-    except KeyboardInterrupt as signalled:
-        sys.exit(128 + (*signalled.args, signal.SIGINT)[0])
+    except KeyboardInterrupt as interrupt:
+        # A handler of gatewise.__main__ gives the number; a library may give a text, or nothing.
+        sys.exit(128 + next((number for number in interrupt.args if isinstance(number, int)), signal.SIGINT))
 
 
 def _spell_out(stream: object) -> None:
