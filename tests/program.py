@@ -22,8 +22,8 @@ from gatewise.cli import main
 INTERRUPTIBLE = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from gatewise.__main__ import main
-main()
+from gatewise.__main__ import run_program
+run_program()
 """
 
 assemble = App.assemble_argument_collection

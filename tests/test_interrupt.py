@@ -30,17 +30,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # the children of a sc
 {before}
 sys.meta_path.insert(0, Moments())
 sys.argv[1:] = sys.argv[2:]
-try:
-    {start}
-finally:
-    if moment < 1:
-        print(imported.index("gatewise.__main__") + 1, len(imported))
+if moment < 1:
+    import atexit
+    atexit.register(lambda: print(imported.index("gatewise.__main__") + 1, len(imported)))
+{start}
 """
 STARTS = {
     "python -m gatewise": PROGRAM.format(
         before="import runpy", start='runpy.run_module("gatewise", run_name="__main__", alter_sys=True)'
     ),
-    "gatewise": PROGRAM.format(before="", start="from gatewise.__main__ import main; main()"),
+    "gatewise": PROGRAM.format(before="", start="from gatewise.__main__ import run_program; run_program()"),
 }
 
 
@@ -87,7 +86,7 @@ def test_an_interrupt_during_any_import_ends_without_a_traceback(start, tokens, 
 
 def test_the_installed_program_is_the_guarded_one():
     scripts = tomllib.loads(Path(__file__).parent.parent.joinpath("pyproject.toml").read_text())["project"]["scripts"]
-    assert scripts == {"gatewise": "gatewise.__main__:main"}
+    assert scripts == {"gatewise": "gatewise.__main__:run_program"}
 
 
 def test_a_program_that_is_to_ignore_interrupts_goes_on(tmp_path):

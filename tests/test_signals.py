@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from itertools import product
 
 import numpy as np
+import program
 import pytest
 from children import exit_codes, needs_fork
 
@@ -18,7 +21,7 @@ PROGRAM = """
 import os, signal, sys
 import gatewise.cli
 from pathlib import Path
-from gatewise.__main__ import main
+from gatewise.__main__ import run_program
 signal.signal(signal.SIGINT, signal.default_int_handler)  # the children of a background job ignore it
 """
 
@@ -36,7 +39,7 @@ Path.chmod = signalled
 def run(case):
     global number
     number, *sys.argv[1:] = case
-    main()
+    run_program()
 """
 )
 COMMANDS = {
@@ -68,6 +71,123 @@ def test_a_signal_leaves_what_was_there_and_nothing_else(name, tmp_path, monkeyp
     cases = [[int(number), *COMMANDS[name]] for number in (signal.SIGTERM, signal.SIGINT)]
     assert exit_codes(WRITING, cases, tmp_path) == [143, 130]
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+# A second signal arrives during the clean-up after the first, and a third where the clean-up hangs.
+REPEATED = (
+    WRITING
+    + """
+import time
+unlink = Path.unlink
+def interrupted(path, missing_ok=False):
+    if path.name.endswith(".tmp"):
+        for number in more:
+            os.kill(os.getpid(), number)
+        if len(more) > 1:
+            time.sleep(60)
+    unlink(path, missing_ok)
+Path.unlink = interrupted
+
+def run(case):
+    global number, more
+    number, more, *sys.argv[1:] = case
+    run_program()
+"""
+)
+
+
+def test_a_second_signal_lets_the_clean_up_end_and_a_third_ends_the_program(tmp_path):
+    term, interrupt = int(signal.SIGTERM), int(signal.SIGINT)
+    walk = ["walk", "-o", "new.html"]
+    repeated = [[first, [second], *walk] for first, second in product((term, interrupt), repeat=2)]
+    assert exit_codes(REPEATED, repeated, tmp_path) == [143, 143, 130, 130]
+    assert list(tmp_path.iterdir()) == []
+    hanging = [[first, [term, third], *walk] for first, third in product((term, interrupt), repeat=2)]
+    assert exit_codes(REPEATED, hanging, tmp_path) == [143, 130, 143, 130]
+
+
+# A host calls the program as a function: everything after it is the host's.
+HOST = """
+import atexit, signal, sys, threading
+from gatewise.__main__ import main
+import gatewise.cli
+
+def handlers():
+    return [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+before, registered = handlers(), []
+atexit.register = lambda function, *arguments: registered.append(function)
+sys.argv = ["gatewise", "--version"]
+"""
+HOSTS = {
+    "return": ("main()", 0),
+    "exit": ("main(); sys.exit(3)", 3),
+    "error": ("main(); sys.excepthook = lambda *error: None; raise ValueError", 1),
+    "handlers": ("main(); sys.exit(3 if handlers() == before and not registered else 4)", 3),
+    "refusal": ("import io; sys.stderr = io.StringIO(); sys.argv[1:] = ['walk', '--nonsense']; main()", 2),
+    "thread": ("thread = threading.Thread(target=main); thread.start(); thread.join(); sys.exit(3)", 3),
+    "signal": (
+        """
+gatewise.cli.main = lambda: signal.raise_signal(signal.SIGTERM)
+try:
+    main()
+except SystemExit as end:
+    sys.exit(3 if end.code == 143 and handlers() == before else 4)
+""",
+        3,
+    ),
+    "interrupt of a library": (
+        """
+def interrupted():
+    raise KeyboardInterrupt("text")
+gatewise.cli.main = interrupted
+main()
+""",
+        130,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_a_host_that_runs_the_program_keeps_its_exit_and_its_handlers(name):
+    script, code = HOSTS[name]
+    done = subprocess.run(
+        [sys.executable, "-c", HOST + script],
+        capture_output=True,
+        text=True,
+        env=program.environment(),
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (code, "")
+
+
+@pytest.mark.parametrize(
+    "start", [["-m", "gatewise"], ["-c", "from gatewise.__main__ import run_program; run_program()"]]
+)
+def test_the_program_calls_the_exit_handlers_of_before(start, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import atexit\natexit.register(print, 'called')\n", encoding="utf-8")
+    environment = program.environment()
+    environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), environment["PYTHONPATH"]])
+    done = subprocess.run(
+        [sys.executable, *start, "--version"], capture_output=True, text=True, env=environment, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[1:] == ["called"]
+
+
+def test_an_unforeseen_error_has_its_traceback_and_exit_code_1():
+    script = "import gatewise.cli; gatewise.cli.main = lambda: 1 / 0\nfrom gatewise.__main__ import run_program\n"
+    done = subprocess.run(
+        [sys.executable, "-c", script + "run_program()"],
+        capture_output=True,
+        text=True,
+        env=program.environment(),
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "ZeroDivisionError: division by zero")
 
 
 # The signal arrives when the program has done its work: as it flushes its output, waits for a thread, or leaves.
@@ -107,13 +227,9 @@ def run(case):
         threading.Thread(target=later).start()
     elif where == "modules":
         last = Last()
-    try:
-        main()
-    finally:
-        if where == "after":
-            kill()
-        elif where == "exit":
-            atexit.register(kill)
+    elif where == "exit":
+        atexit.register(kill)
+    run_program()
 """
 )
 
@@ -142,7 +258,7 @@ def run(case):
     os.close(reads)
     for stream in streams:
         os.dup2(writes, stream)
-    main()
+    run_program()
 """
 )
 

@@ -35,7 +35,7 @@ slowly.compute = compute
 Task.__call__ = slowly
 """
 PROGRAM = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + (
-    "from gatewise.__main__ import main; main()"
+    "from gatewise.__main__ import run_program; run_program()"
 )
 TRACE = ["trace", "model.safetensors", "x.zarr", "-o", "gates.zarr", "--cluster"]
 

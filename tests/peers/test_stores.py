@@ -169,9 +169,9 @@ def slowly(self, *given, **more):
     time.sleep(0.5)
     return whole(self, *given, **more)
 Task.__call__ = slowly
-from gatewise.__main__ import main
+from gatewise.__main__ import run_program
 sys.argv[1:] = ["trace", "model.safetensors", "x.zarr", "-o", "gates.zarr", *sys.argv[1:]]
-main()
+run_program()
 """
 
 
