@@ -256,6 +256,28 @@ def named_run(x):
     return network.trace(x, labels=names.replace(units=[f"{LONG}{unit}" for unit in range(3)]))
 
 
+def test_a_long_name_is_kept_whole_in_labels_and_in_files(tmp_path):
+    names = ["n" * 1200 + "1", "n" * 1200 + "2"]
+    network = gw.Network(gw.LSTM(2, 3, rng=0), labels=gw.Labels(features=names, measures={names[0]: LONG}))
+    gw.save(network, tmp_path / "model.safetensors")
+    labels = gw.load_network(tmp_path / "model.safetensors").labels
+    assert labels == network.labels
+    assert labels.features == tuple(names)
+    assert len(repr(labels)) < 2**13
+    (tmp_path / "x.csv").write_text(f"time,{names[1]},{names[0]}\n1,2,3\n2,4,5\n", encoding="utf-8")
+    run = gw.open_run(tmp_path / "model.safetensors", tmp_path / "x.csv")
+    np.testing.assert_array_equal(np.ravel(run.trace.lstm.first.input), [3, 2, 5, 4])
+
+
+def test_a_report_and_a_page_take_the_whole_name_of_a_sequence(tmp_path):
+    names = gw.Labels(sequences=[f"{LONG}0", f"{LONG}1"], times=[f"{LONG}{t}" for t in range(4)])
+    trace = gw.LSTM(2, 3, rng=0).trace(np.ones((4, 2, 2)), labels=names)
+    page = gw.page(trace, sequence=f"{LONG}1")
+    assert "This is sequence 1" in page.html
+    assert len(page.html) < 2**19
+    gw.report(trace, sequence=f"{LONG}1", at=f"{LONG}2")
+
+
 def write_named_model(path):
     """Write the weights of an LSTM whose name has a megabyte."""
     save_file({f"{LONG}.{name}": array for name, array in torch.state_dict(gw.LSTM(2, 3, rng=0)).items()}, path)

@@ -10,6 +10,7 @@ import numpy as np
 from gatewise.arrays import Array, Mask, require_memory
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
+from gatewise.records.brief_names import brief_labels
 from gatewise.records.labels import Labels
 from gatewise.records.step import Step
 from gatewise.records.trace import Trace
@@ -46,6 +47,7 @@ def steps_of(
         Which steps are valid, as all are by default; the state passes over the others unchanged.
     """
     layer, direction = cell or (0, lstm.directions[0])
+    labels = brief_labels(labels)
     _ = lstm[layer, direction]  # raises if there is no such cell
     units = sum(cell.parameters.hidden_size for cell in lstm.cells().values())
     require_memory(len(x) * (7 * units + lstm.input_size), 8, f"a run of {counted(len(x), 'step')}")

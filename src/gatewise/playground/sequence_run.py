@@ -19,6 +19,7 @@ from gatewise.layers.wired import wiring_of
 from gatewise.network import Network
 from gatewise.network import wiring_of as wiring_of_network
 from gatewise.opening.run import run_of
+from gatewise.records.brief_names import with_brief_names
 from gatewise.records.labels import Labels
 from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.showing import counted
@@ -121,7 +122,8 @@ def sequence_run_of(
         raise OptionError("a page needs a step; this run has none")
     number = place_of("sequence", sequence, lstm.batch_size, lstm.labels.sequences)
     tokens = None if trace.tokens is None else trace.tokens[:, number]
-    run = SequenceRun(lstm, trace.network, tokens, number, trace.labels)
+    brief = with_brief_names(trace)
+    run = SequenceRun(brief.lstm, brief.network, tokens, number, brief.labels)
     valid = run.valid
     if valid is not None and not valid.any():
         raise OptionError(f"a page needs a valid step; sequence {sequence} of this run has none")

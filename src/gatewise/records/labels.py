@@ -47,7 +47,7 @@ class Labels:
     """Names of features, hidden units, sequences, times and outputs, and the quantities that they measure.
 
     Each may be absent. They appear in every table, file and picture. Without names, features are called x0, x1, … and
-    everything else has its index. Of a name with more than 1,000 characters the beginning is kept.
+    everything else has its index. Reports and pages show the beginning of a name with more than 1,000 characters.
 
     Parameters
     ----------
@@ -100,10 +100,10 @@ class Labels:
                     raise OptionError(f"the labels of {kind} must be a sequence of names, not of shape {shape}")
                 value = value if hasattr(value, "dtype") else [*value]  # an iterator can be read once
                 dates = _times_as_dates(value) if kind == "times" else None
-                object.__setattr__(self, kind, tuple(map(brief_name, value)) if dates is None else dates)
+                object.__setattr__(self, kind, tuple(map(str, value)) if dates is None else dates)
         if not isinstance(self.measures, Mapping):
             raise OptionError(f"measures must map names of features and outputs to measures, not {self.measures!r}")
-        measures = {brief_name(name): _as_measure(name, measure) for name, measure in self.measures.items()}
+        measures = {str(name): _as_measure(name, measure) for name, measure in self.measures.items()}
         names = {*(self.features or ()), *(self.outputs or ())}
         for name in measures:
             if name not in names:
@@ -115,10 +115,14 @@ class Labels:
 
     def __repr__(self) -> str:
         entries = {
-            kind: list(map(str, value)) for kind, value in vars(self).items() if kind in NAMES and value is not None
+            kind: list(map(brief_name, value))
+            for kind, value in vars(self).items()
+            if kind in NAMES and value is not None
         }
         if self.measures:
-            entries["measures"] = [f"{name}: {measure}" for name, measure in self.measures.items()]
+            entries["measures"] = [
+                f"{brief_name(name)}: {brief_name(measure)}" for name, measure in self.measures.items()
+            ]
         texts = [f"{kind}=[{', '.join(names[:5] + ['…'] * (len(names) > 5))}]" for kind, names in entries.items()]
         return f"Labels({', '.join(texts)})"
 
@@ -206,7 +210,7 @@ def _as_measure(name: object, value: object) -> Measure:
         raise OptionError(
             f"the measure of {name!r} must be a quantity and its unit, such as ('rain', 'mm'), not {value!r}"
         )
-    return Measure(*map(brief_name, parts))
+    return Measure(*parts)
 
 
 NO_LABELS = Labels()

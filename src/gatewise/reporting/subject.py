@@ -14,7 +14,8 @@ from gatewise.insight.naming import at_step, place_of
 from gatewise.layers import LSTM
 from gatewise.network import SOFTMAX, Linear, Network, NetworkTrace, Scaling, outputs_of
 from gatewise.opening.runs import OpenedRun
-from gatewise.records.labels import Labels
+from gatewise.records.brief_names import with_brief_names
+from gatewise.records.labels import Labels, brief_name
 from gatewise.records.trace import LSTMTrace, Trace
 
 MOST_STEPS = 2  # that are explained, where the caller names none
@@ -129,8 +130,9 @@ def subject_of(
     outputs, output_names = _outputs_and_names(run)
     valid = None if len(outputs) != lstm.num_steps else first.valid
     _require_finite_run(first, outputs, valid)
-    names = first.labels.sequences
-    named_sequence = None if sequence is None else place_of("sequence", sequence, lstm.batch_size, names)
+    named_sequence = (
+        None if sequence is None else place_of("sequence", sequence, lstm.batch_size, first.labels.sequences)
+    )
     output = None if target is None else place_of("output", target, outputs.shape[2], output_names)
     sizes = np.abs(outputs) if valid is None else np.where(valid[..., None], np.abs(outputs), -1)
     if named_sequence is not None:
@@ -149,8 +151,10 @@ def subject_of(
         steps = _named_steps(at, first, explained)
     else:
         steps = _largest_steps(size[:, 0 if named_sequence is not None else explained])
-    cells = {key: _trace_of_sequence(cell, named_sequence) for key, cell in lstm.cells().items()}
-    return ReportSubject(run, cells, outputs, output_names, output, explained, named_sequence is not None, steps)
+    run = with_brief_names(run)
+    cells = {key: _trace_of_sequence(cell, named_sequence) for key, cell in run.lstm.cells().items()}
+    names = tuple(map(brief_name, output_names))
+    return ReportSubject(run, cells, outputs, names, output, explained, named_sequence is not None, steps)
 
 
 def _require_steps(lstm: LSTMTrace) -> None:
