@@ -103,8 +103,8 @@ def _run_interruptible(run: "Callable[[], None]", heeded: "list[Signals]") -> No
             signal.signal(number, interrupt)
         run()
     finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
+        for heeded_number, handler in earlier.items():
+            signal.signal(heeded_number, handler)
 
 
 def _exit_code(interrupt: KeyboardInterrupt) -> int:
