@@ -402,5 +402,6 @@ def failing():
 gatewise.cli.app.command(failing, name="failing")
 gatewise.cli.main(["failing"])
 """
-    assert subprocess.run([sys.executable, "-c", script], env=program.environment(), check=False).returncode == 2
+    environment = program.environment() | {"PYTHONUNBUFFERED": ""}  # else nothing would be pending
+    assert subprocess.run([sys.executable, "-c", script], env=environment, check=False).returncode == 2
     assert capfd.readouterr() == ("printed before\n", "gatewise: no permission\n")
