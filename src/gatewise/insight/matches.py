@@ -189,7 +189,7 @@ to 18.
 
 
 def _stretch_bounds(trace: Trace, start: object, stop: object) -> tuple[int, int]:
-    """Return the checked first step of a stretch of a trace, and the step after its last."""
+    """Return the checked first step of the stretch that a question of matches is about, and the step after its last."""
     count = len(trace)
     first = index("step", start, count, "this trace")
     if isinstance(stop, bool) or not isinstance(stop, (int, np.integer)) or not -count < stop <= count:

@@ -91,7 +91,7 @@ def output_of(output: object, names: Sequence[str] | None, count: int) -> int:
 
 
 def unit_of(units: Sequence[str], unit: int | str) -> int:
-    """Return the place of a unit among those that a trace kept, from its number or its name."""
+    """Return the place of the unit that a question is about among those that a trace kept, by its number or name."""
     if not isinstance(unit, str):
         return index("unit", unit, len(units), "this trace")
     return units.index(one_of("unit", unit, tuple(units)))

@@ -200,7 +200,7 @@ def _count_saturated_steps(trace: Trace, low: float, high: float) -> _Counts:
 
 
 def _saturation_sentence(units: list[str], stuck: Mask, dead: Mask | None) -> str:
-    """Return the sentence about saturation: the number of stuck gates, and the dead units."""
+    """Return the sentence of the answer about saturation: the number of stuck gates, and the dead units."""
     count = int(stuck.sum())
     gates = [counted(n, name.replace("_", " ")) for name, n in zip(GATES, stuck.sum(1).tolist(), strict=True) if n]
     share = f"{count:,} of the" if count else "None of the"

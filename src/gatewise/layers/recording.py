@@ -26,7 +26,7 @@ from gatewise.records.trace import LSTMTrace, Trace
 
 
 def lstm_trace_record(trace: LSTMTrace) -> tuple[Arrays, Header]:
-    """Return the traces of an LSTM as arrays and plain data, for a file."""
+    """Return the trace of an LSTM's layers as arrays and plain data, for a file."""
     arrays: Arrays = {"output": trace.stored_output}
 
     def record(key: Cell, cell: Trace) -> Header:

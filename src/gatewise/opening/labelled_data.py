@@ -79,7 +79,7 @@ def feature_names(data: Any, feature: str) -> list[str] | None:
 def array_numbers(
     data: Any, source: str, axes: str | Sequence[str] | None, selection: FeatureSelection | None
 ) -> tuple[NamedNumbers, tuple[str, ...]]:
-    """Return a `DataArray`, or a `Dataset` with a variable for each feature, as numbers, and the order of their axes.
+    """Return an opened input's `DataArray`, or `Dataset` with a variable for each feature, as numbers, and their axes.
 
     All dimensions but the time and the feature count sequences; without any there is no batch.
     """

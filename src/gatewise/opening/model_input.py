@@ -164,7 +164,7 @@ def _are_embedded(values: Any, lstm: LSTM) -> bool:
 
 
 def integers(name: str, array: Any) -> Any:
-    """Return an array of tokens as int64, or raise OptionError if a number is not an integer."""
+    """Return an opened input's tokens as int64, or raise OptionError if a number is not an integer."""
     array = np.asarray(array)
     if array.dtype.kind not in "iuf" or not np.isfinite(array).all() or (array != np.rint(array)).any():
         raise OptionError(f"{name} must hold integers: the network embeds them")

@@ -79,7 +79,7 @@ def opened_model(contents: Contents, entry: StoredLSTM) -> OpenedModel:
 
 
 def _have_same_cells(lstm: LSTM, other: LSTM) -> bool:
-    """Whether two LSTMs are made of the same parameters, the same objects, in the same way."""
+    """Whether an LSTM of an opened file and that of its network are made of the same objects in the same way."""
     cells, others = lstm.cells(), other.cells()
     same = cells.keys() == others.keys() and lstm.merge == other.merge
     return same and all(cell.parameters is others[place].parameters for place, cell in cells.items())

@@ -175,7 +175,7 @@ def _matrix_product_pairs(product: MatMul) -> Pairs:
 
 
 def _sign_of_term(term: Formula) -> tuple[str, Ref, Formula]:
-    """Return a sum's slotted term as its sign, the number whose sign it is if there is one, and the rest."""
+    """Return a term to render, with slots, as its sign, the number whose sign it is if there is one, and the rest."""
     match term:
         case Negative(Product((Slot() as first, *rest))):
             return "-", "", Product((replace(first, how="t"), *rest))
