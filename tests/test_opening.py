@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import refusal
 from program import exit_code
 from scipy.io import wavfile
 
@@ -106,6 +108,21 @@ def test_a_network_is_built_once_for_a_command(monkeypatch):
         assert len(built) == 1
     contents = gw.inspect("model.onnx")
     assert contents.network() is contents.network() is opened_model(contents, contents.pick()).network
+
+
+def test_what_a_network_cannot_express_is_found_once():
+    built = []
+
+    def refuse(*arguments):
+        built.append(1)
+        raise gw.ShapeError("its layers do not fit")
+
+    onnx.write(lstm_of(), "model.onnx")
+    contents = replace(gw.inspect("model.onnx"), network=refuse)
+    for _ in range(2):
+        with refusal("cannot make a network of model.onnx: its layers do not fit"):
+            contents.network()
+    assert built == [1]
 
 
 # Traces, and models that were captured.

@@ -194,17 +194,24 @@ Listing = tuple[tuple[StoredLSTM, ...], tuple[StoredLayer, ...], tuple[Refused, 
 
 @dataclass(eq=False)
 class _FileNetwork:
-    """A function that builds the network of a file when it is first called; a refusal has the file's name."""
+    """A function that builds the network of a file at its first call, and remembers it, or a refusal with its name."""
 
     path: str
     build: Callable[[], Network]
     network: Network | None = None
+    refusal: FileError | None = None
 
     def __call__(self) -> Network:
-        """Return the network of a file, which is built at the first call."""
+        """Return the network of a file, or raise its refusal."""
+        if self.refusal is not None:
+            raise self.refusal.with_traceback(None)
         if self.network is None:
-            with reading(self.path, GatewiseError, NETWORK):
-                self.network = self.build()
+            try:
+                with reading(self.path, GatewiseError, NETWORK):
+                    self.network = self.build()
+            except FileError as problem:
+                self.refusal = problem
+                raise
         return self.network
 
 

@@ -37,11 +37,14 @@ def open_variable(path: Path, key: str | None = None) -> Any:
     uses a codec that is not allowed, or would unpack to much more than its size, is refused, and so is a chunk that is
     not as long as declared, when it is read.
     """
-    with reading(path):
+    try:
         version, documents, formats = _checked_metadata(path)
-        require_packages()
-        import xarray
+    except OSError as problem:  # of the system, or ours, which has the fact alone
+        raise FileError(f"cannot read {path}: {problem.strerror or problem}") from None
+    require_packages()
+    import xarray
 
+    with reading(path):
         store = checked_store(path, documents, formats)
         dataset = xarray.open_dataset(store, engine="zarr", chunks=None, consolidated=False, zarr_format=version)
     names = [str(name) for name in dataset.data_vars]
@@ -59,10 +62,8 @@ def reading(path: Path) -> Iterator[None]:
     """Raise what zarr, numcodecs and xarray raise of a malformed store within the block as a FileError."""
     try:
         yield
-    except (GatewiseError, MemoryError) as problem:
-        if not isinstance(problem, FileError) or str(path) in str(problem):
-            raise
-        raise FileError(f"cannot read {path}: {problem}") from None
+    except (GatewiseError, MemoryError):
+        raise
     except Exception as problem:
         raise FileError(f"cannot read {path}: xarray cannot open it ({reason(problem)})") from None
 
