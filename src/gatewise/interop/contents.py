@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -14,10 +13,8 @@ import numpy as np
 from gatewise.activations import Activation
 from gatewise.arrays import Array
 from gatewise.errors import (
-    CapacityError,
     FileError,
     GatewiseError,
-    MissingExtraError,
     OptionError,
     WeightsWarning,
     join_names,
@@ -25,6 +22,7 @@ from gatewise.errors import (
     shown,
 )
 from gatewise.interop.graphs import GraphNames, JoinedNetwork
+from gatewise.interop.refusals import NETWORK, FileNetwork, reading
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import Linear, Network, Run
@@ -32,7 +30,6 @@ from gatewise.network.parts import READS
 from gatewise.showing import brief, counted, inline
 
 LINE = 500  # characters of a note, a reason or a place
-NETWORK = "make a network of"  # what cannot be done with a file whose layers a network does not have
 MASKED = "a mask arrives at it"  # how the note begins of an LSTM that needs mask=… where no network makes it
 
 
@@ -157,19 +154,6 @@ def held_layer(name: str, layer: Linear | Array) -> StoredLayer:
     return StoredLayer(name, "linear layer", layer.weight.shape, weight, bias, layer.activation)
 
 
-@contextmanager
-def reading(path: str, refusal: type[GatewiseError] = FileError, action: str = "read") -> Iterator[None]:
-    """Raise a `refusal` of a reader within the block, and endless nesting, as the `FileError` of the file at a path."""
-    try:
-        yield
-    except (CapacityError, MissingExtraError):
-        raise
-    except refusal as problem:
-        raise FileError(f"cannot {action} {path}: {problem}") from None
-    except RecursionError:
-        raise FileError(f"cannot {action} {path}: it is nested too deeply") from None
-
-
 @dataclass(frozen=True)
 class Refused:
     """A recurrent layer, or a file's whole content, that cannot be read.
@@ -190,29 +174,6 @@ class Refused:
 
 StoredItem = StoredLSTM | StoredLayer | Refused
 Listing = tuple[tuple[StoredLSTM, ...], tuple[StoredLayer, ...], tuple[Refused, ...]]
-
-
-@dataclass(eq=False)
-class _FileNetwork:
-    """A function that builds the network of a file at its first call, and remembers it, or a refusal with its name."""
-
-    path: str
-    build: Callable[[], Network]
-    network: Network | None = None
-    refusal: FileError | None = None
-
-    def __call__(self) -> Network:
-        """Return the network of a file, or raise its refusal."""
-        if self.refusal is not None:
-            raise self.refusal.with_traceback(None)
-        if self.network is None:
-            try:
-                with reading(self.path, GatewiseError, NETWORK):
-                    self.network = self.build()
-            except FileError as problem:
-                self.refusal = problem
-                raise
-        return self.network
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -258,8 +219,8 @@ class Contents:
 
     def __post_init__(self) -> None:
         _print_safely(self, "format", "holds")
-        if self.network is not None and not isinstance(self.network, _FileNetwork):
-            object.__setattr__(self, "network", _FileNetwork(self.path, self.network))
+        if self.network is not None and not isinstance(self.network, FileNetwork):
+            object.__setattr__(self, "network", FileNetwork(self.path, self.network))
         object.__setattr__(self, "calls", tuple(map(shown, self.calls)))
 
     def __repr__(self) -> str:

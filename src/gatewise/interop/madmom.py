@@ -33,8 +33,8 @@ from gatewise.interop.contents import (
     check_options,
     held_layer,
     listing,
-    reading,
 )
+from gatewise.interop.refusals import reading
 from gatewise.interop.stacks import stacked_layers
 from gatewise.interop.torch.described import describe_content
 from gatewise.layers import LSTM

@@ -19,7 +19,8 @@ from gatewise.interop.containers import pickles, zips
 from gatewise.interop.containers.pickled_arrays import FILLED, KINDS
 from gatewise.interop.containers.pickles import PickledObject
 from gatewise.interop.containers.tensors import Storage, Tensor, contiguous_tensor, to_little_endian, unreadable_tensor
-from gatewise.interop.contents import Contents, check_options, reading
+from gatewise.interop.contents import Contents, check_options
+from gatewise.interop.refusals import reading
 from gatewise.interop.torch.described import describe_content, flatten
 from gatewise.interop.torch.grouping import group_tensors
 

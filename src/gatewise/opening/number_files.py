@@ -18,7 +18,7 @@ from gatewise.files import tables
 from gatewise.files.budget import BYTES, Budget
 from gatewise.files.storage import guarded, nonempty, npz_names, read_npy, read_npz, read_text
 from gatewise.interop.containers.netcdf import open_netcdf
-from gatewise.interop.contents import reading
+from gatewise.interop.refusals import reading
 from gatewise.opening.columns import FeatureSelection, NamedNumbers, listed_names
 
 NUMBER_LIKE = r"[+-]?(?=\D*\d)[\d.,'\s_]+%?"  # no name of a column, even if it is no number

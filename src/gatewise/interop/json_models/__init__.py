@@ -8,8 +8,9 @@ from typing import Any
 from gatewise.errors import FileError, GatewiseError, join_names
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.json_document import describe, may_be_json, read_document
-from gatewise.interop.contents import Contents, check_options, reading
+from gatewise.interop.contents import Contents, check_options
 from gatewise.interop.json_models import icu, nam, rtneural, state_dict
+from gatewise.interop.refusals import reading
 
 __all__ = ["contents", "recognises"]
 

@@ -17,7 +17,6 @@ from gatewise.interop.contents import (
     StoredLayer,
     StoredLSTM,
     check_options,
-    reading,
     with_distinct_names,
 )
 from gatewise.interop.keras import chain, files, named_layers
@@ -28,6 +27,7 @@ from gatewise.interop.keras.layer_graph import LayerNode, is_recurrent, layer_no
 from gatewise.interop.keras.lstm_layers import configured_lstm, group_stacks
 from gatewise.interop.keras.weights import bind_layers, bind_tree
 from gatewise.interop.keras.writing import MODEL
+from gatewise.interop.refusals import reading
 
 OPTIONS = ("activation", "recurrent_activation", "go_backwards", "merge", "config")
 

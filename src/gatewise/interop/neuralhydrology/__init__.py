@@ -20,7 +20,7 @@ from gatewise.arrays import Array
 from gatewise.errors import FileError, GatewiseError, OptionError, join_names, shown
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.tensors import Tensor, numbers_of
-from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options, reading
+from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options
 from gatewise.interop.neuralhydrology import documents, scaler
 from gatewise.interop.neuralhydrology.config import (
     LSTMS,
@@ -30,6 +30,7 @@ from gatewise.interop.neuralhydrology.config import (
     read_config,
     unsupported_reason,
 )
+from gatewise.interop.refusals import reading
 from gatewise.interop.torch.files import open_file
 from gatewise.interop.torch.grouping import group_tensors
 from gatewise.layers import LSTM

@@ -9,8 +9,8 @@ from typing import Any
 from gatewise.errors import FileError, reason
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.protobuf import shorten_message
-from gatewise.interop.contents import reading
 from gatewise.interop.onnx import packages
+from gatewise.interop.refusals import reading
 
 ARRAYS = "onnx.TensorProto.raw_data"
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from gatewise.errors import CapacityError, GatewiseError, OptionError, shown
 from gatewise.files.budget import Budget
-from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options, reading, with_distinct_names
+from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options, with_distinct_names
 from gatewise.interop.onnx import chain
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.cells import cell_at, unrecognised_cells
@@ -22,6 +22,7 @@ from gatewise.interop.onnx.lstm import QUANTISED, read_node
 from gatewise.interop.onnx.parts import parts_of
 from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope, nodes_of
 from gatewise.interop.onnx.stacks import LstmGraph
+from gatewise.interop.refusals import reading
 
 PRODUCER = "gatewise"
 STEPS = 200  # of work that one LSTM takes, besides its numbers

@@ -22,8 +22,9 @@ from gatewise.files import storage
 from gatewise.files.budget import Budget
 from gatewise.interop import conventions
 from gatewise.interop.containers import zips
-from gatewise.interop.contents import Contents, check_options, reading
+from gatewise.interop.contents import Contents, check_options
 from gatewise.interop.formats import HEAD, inspect
+from gatewise.interop.refusals import reading
 from gatewise.interop.torch.files import open_file
 from gatewise.interop.torch.grouping import group_tensors
 from gatewise.interop.torch.live import build_module, capture, lstm_of
