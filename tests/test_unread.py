@@ -64,5 +64,5 @@ def test_a_store_is_called_one_and_a_folder_says_what_it_may_hold(mark, tmp_path
     with pytest.raises(gw.FileError, match=r"it is a folder; .*config\.yml .*model\.safetensors"):
         gw.inspect(tmp_path)
     (tmp_path / mark).write_text("{}")
-    with pytest.raises(gw.FileError, match="it is a zarr store, which is read as the input of a model alone"):
+    with pytest.raises(gw.FileError, match="it is a zarr store, which can be an input and holds no model"):
         gw.inspect(tmp_path)

@@ -134,7 +134,7 @@ def readable(path: str | os.PathLike[str]) -> Path:
     source = path_of(path)
     if os.path.isdir(source):
         if any(os.path.isfile(source / name) for name in (".zgroup", ".zarray", "zarr.json")):
-            raise FileError(f"cannot read {source}: it is a zarr store, which is read as the input of a model alone")
+            raise FileError(f"cannot read {source}: it is a zarr store, which can be an input and holds no model")
         raise FileError(f"cannot read {source}: it is a folder; give the name of a file")
     if not os.path.exists(source):
         raise FileError(f"cannot read {source}: there is no such file")

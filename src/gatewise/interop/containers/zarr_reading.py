@@ -91,13 +91,11 @@ class CheckedReading:
         ):
             yield name
 
-    async def set(self, key: str, value: Any) -> None:
-        """Refuse to write."""
+    async def _refuse(self, *given: Any) -> None:
+        """Refuse to write to the store."""
         raise OSError("this store is only read")
 
-    async def delete(self, key: str) -> None:
-        """Refuse to delete."""
-        raise OSError("this store is only read")
+    set = delete = set_partial_values = _refuse
 
     def _chunk(self, key: str) -> Any:
         """Return a chunk as zarr is given it, or None where the store has none, so that it is the fill value."""
