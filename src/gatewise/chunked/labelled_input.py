@@ -131,9 +131,9 @@ class LabelledInput:
 def stored_data(path: Path, key: str | None, dims: Mapping[str, str] | None) -> Any:
     """Return a variable of a zarr store in chunks of whole sequences, as many as the store's own chunks hold."""
     data = open_store(path, key)
-    whole = {(dims or {}).get(name, name) for name in DIMS}
+    core_dims = {(dims or {}).get(name, name) for name in DIMS}
     stored = data.encoding.get("preferred_chunks", {})
-    return data.chunk({name: -1 if name in whole else stored.get(name, 1) for name in data.dims})
+    return data.chunk({name: -1 if name in core_dims else stored.get(name, 1) for name in data.dims})
 
 
 def validity_arguments(inputs: LabelledInput, lengths: Any, mask: Any) -> tuple[list[Argument], tuple[str, ...]]:

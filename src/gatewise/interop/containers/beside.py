@@ -44,7 +44,7 @@ def locate(folder: Path, name: str) -> Path:
 
 
 def target_within(folder: Path, name: str) -> str:
-    """Return what a file of a model's folder is behind all links; one that leads out of the folder is a FileError."""
+    """Return the path behind all links of a file in a model's folder; one that leads out of it is a FileError."""
     root = os.path.realpath(folder)
     target = os.path.realpath(os.path.join(root, name))
     snapshots = (parent for parent in Path(root).parents if parent.name == "snapshots")

@@ -241,7 +241,7 @@ def _stored_size(codecs: Sequence[Codec], count: int, item_size: int | None) -> 
 
 
 def _undo_check(codec: Codec, data: Any) -> bytes:
-    """Return what a checksum belongs to, once it is right."""
+    """Return the data that a checksum belongs to, once it is right."""
     import numcodecs
 
     settings = {"location": location} if (location := codec.settings.get("location")) is not None else {}

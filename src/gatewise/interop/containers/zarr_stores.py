@@ -209,7 +209,7 @@ def _settings(metadata: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _key_parts(name: str, metadata: Mapping[str, Any]) -> tuple[str, str]:
-    """Return what the key of a chunk begins with in zarr's third format, and what separates its numbers."""
+    """Return the beginning of the keys of chunks in zarr's third format, and the separator of their numbers."""
     part = metadata.get("chunk_key_encoding")
     encoding = part.get("name") if isinstance(part, dict) else part
     if encoding not in ("default", "v2"):

@@ -87,7 +87,7 @@ def _read_heap_text(file: HDF5File, reference: bytes) -> bytes:
 
 
 def _read_heap_item(file: HDF5File, reference: bytes) -> bytes:
-    """Return what a reference of an HDF5 file leads to in a global heap; nothing where its length is none."""
+    """Return the item of a global heap that a reference of an HDF5 file leads to; no bytes where its length is 0."""
     cursor = file.cursor(reference)
     length = cursor.number(4)
     address, index = cursor.offset(), cursor.number(4)
