@@ -52,7 +52,8 @@ def start(here):
 
     def started(*tokens, **options):
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        process = subprocess.Popen([sys.executable, *tokens], env=program.environment(), **quiet | options)
+        unwritten = program.environment() | {"PYTHONDONTWRITEBYTECODE": "1"}  # a worker compiles slow.py
+        process = subprocess.Popen([sys.executable, *tokens], env=unwritten, **quiet | options)
         processes.append(process)
         return process
 
