@@ -121,14 +121,36 @@ def test_steps_that_are_not_valid_and_states_are_those_of_a_trace(kind):
     wide = tuple(gw.State(*(np.broadcast_to(part, (5, 4)) for part in one)) for one in first)
     expected = model.trace(RAW, (wide, own), lengths=lengths)
     for (layer, direction), cell in expected.cells().items():
-        np.testing.assert_array_equal(found.input_gate.sel(layer=layer, direction=direction), cell.input_gate)
-    np.testing.assert_array_equal(found.y, expected.output)
+        at = {"layer": layer, "direction": direction}
+        np.testing.assert_array_equal(found.input_gate.sel(at), cell.input_gate)
+        for name in ("cell_state", "hidden_state"):
+            np.testing.assert_array_equal(found[name].sel(at), np.where(mask[..., None], cell.quantity(name), np.nan))
+    np.testing.assert_array_equal(found.y, np.where(mask[..., None], expected.output, np.nan))
+    raw = gw.apply(model, labelled(), state=(first, last), layer=[0, 1], padding="framework", **given)
+    np.testing.assert_array_equal(raw.y, expected.output)
+    np.testing.assert_array_equal(raw.cell_state.sel(layer=1, direction="forward"), expected[1, "forward"].cell_state)
+
+
+def test_padding_is_nan_where_every_step_is_not_kept_and_where_a_model_marks_it_itself():
+    network = gw.Network(gw.LSTM(3, 4, rng=0), embedding=np.ones((9, 3), np.float32), masked=0, head=HEAD)
+    tokens = xarray.DataArray([[1, 2], [0, 8], [3, 3], [0, 1], [0, 1]], dims=("time", "text"))
+    found = gw.apply(network, tokens, every=2)
+    for name in ("y", "hidden_state", "cell_state", "forget_gate"):
+        assert np.isnan(found[name]).all("unit" if name != "y" else "output").values.tolist() == [
+            [False, False],
+            [False, False],
+            [True, False],
+        ]
+        assert found[name].dtype == np.float32
+    last = gw.Network(gw.LSTM(3, 4, rng=0), head=HEAD, reads="last")
+    at_end = gw.apply(last, labelled(), lengths=[6, 3, 1, 5, 1])
+    np.testing.assert_array_equal(at_end.y, last.trace(RAW, lengths=[6, 3, 1, 5, 1]).output)
 
 
 def test_tokens_have_no_features():
     network = gw.Network(gw.LSTM(3, 4, rng=0), embedding=RNG.normal(size=(9, 3)).astype(np.float32), masked=0)
     tokens = np.array([[1, 2], [0, 8], [3, 3]])
-    found = gw.apply(network, xarray.DataArray(tokens, dims=("time", "text")))
+    found = gw.apply(network, xarray.DataArray(tokens, dims=("time", "text")), padding="framework")
     np.testing.assert_array_equal(found.cell_state, network.trace(tokens).lstm[0].cell_state)
     with cases.refusal("tokens", "float64", by=gw.OptionError):
         gw.apply(network, xarray.DataArray(1.0 * tokens, dims=("time", "text")))
@@ -189,6 +211,8 @@ REFUSED = {
     "no such option": (lambda: gw.apply(MODELS["LSTM"], labelled(), low=1), "low"),
     "an option of no question": (lambda: gw.apply(MODELS["LSTM"], labelled(), ask="timescales", low=1), "low"),
     "too much": (lambda: gw.apply(MODELS["LSTM"], labelled(), ask="timescales", keep="candidate"), "keep"),
+    "odd padding": (lambda: gw.apply(MODELS["LSTM"], labelled(), padding="none"), "nan, framework", "'none'"),
+    "padding of answers": (lambda: gw.apply(MODELS["LSTM"], labelled(), ask="ceiling", padding="framework"), "padding"),
     "a cell of a model": (lambda: gw.apply(MODELS["LSTM"], labelled(), ask="ceiling", layer=0), "whole model"),
     "both": (lambda: gw.apply(MODELS["LSTM"], labelled(), lengths=[1] * 5, mask=RAW[..., 0] > 0), "not both"),
     "few lengths": (lambda: gw.apply(MODELS["LSTM"], labelled(), lengths=[1, 2]), "same sizes"),

@@ -91,6 +91,11 @@ def test_options_are_those_of_other_traces(capsys):
         state=start,
     )
     xarray.testing.assert_identical(xarray.open_zarr("gates.zarr").load(), expected)
+    assert np.isnan(expected.cell_state.isel(basin=10, day=2)).all()
+    main(["trace", "model.safetensors", "x.zarr", "-o", "gates.zarr", *axes, "--padding", "framework"])
+    found = xarray.open_zarr("gates.zarr").load()
+    assert (found.y.isel(basin=10, day=slice(5, None)) == 0).all()
+    np.testing.assert_array_equal(found.cell_state[7, 10], found.cell_state[4, 10])
 
 
 def test_a_network_puts_its_output_beside_its_gates():

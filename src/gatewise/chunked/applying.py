@@ -19,7 +19,7 @@ from gatewise.chunked.labelled_input import (
     xarray,
 )
 from gatewise.chunked.questions import Selection, SequenceQuestion, kind_of
-from gatewise.chunked.selections import Cells, QuantitySelection
+from gatewise.chunked.selections import PADDINGS, Cells, QuantitySelection
 from gatewise.chunked.task import Task, Variable, numbers_kept, threadpools
 from gatewise.errors import OptionError, one_of
 from gatewise.insight.saturation import GATES
@@ -44,6 +44,7 @@ def apply(
     ask: str | None = None,
     lengths: Any = None,
     mask: Any = None,
+    padding: str = PADDINGS[0],
     state: States | None = None,
     dims: Mapping[str, str] | None = None,
     key: str | None = None,
@@ -81,6 +82,9 @@ def apply(
         How many steps of each sequence are valid.
     mask : boolean DataArray (time, and sequences), optional
         Which steps are valid, where padding is not only behind. Not together with `lengths`.
+    padding : {"nan", "framework"}
+        The states and the output at steps that are not valid: NaN, as the gates are, or with ``framework`` the numbers
+        that the model's framework has there, as in `LSTM.trace` (states of the last valid step, an output of zeros).
     state : nested sequence of State, ``[layer][direction]``, optional
         The initial state: arrays (unit,) for all sequences, or DataArrays over the sequences and one dimension more.
     dims : mapping, optional
@@ -133,7 +137,7 @@ def apply(
     elif key is not None:
         raise OptionError("key names a variable of a store, and the data are no path of one")
     inputs = LabelledInput.of(model, data, dims)
-    selection = _selection_of_options(model, keep, units, every, layer, direction, output, ask, options)
+    selection = _selection_of_options(model, keep, units, every, layer, direction, output, ask, padding, options)
     trial = inputs.trial(selection, engine)
     inputs = inputs.select_features(trial.labels.features)
     validity, names = validity_arguments(inputs, lengths, mask)
@@ -152,6 +156,7 @@ def _selection_of_options(
     direction: str | None,
     output: bool,
     ask: str | None,
+    padding: str,
     options: Mapping[str, Any],
 ) -> Selection:
     """Return the quantities or the question that the options of `apply` select, or raise OptionError."""
@@ -159,10 +164,13 @@ def _selection_of_options(
     if ask is None:
         if options:
             raise OptionError(f"{', '.join(options)} can be given to a question alone, with ask=")
-        return QuantitySelection(cells, bool(output), {"keep": keep, "units": units, "every": every})
+        kept = {"keep": keep, "units": units, "every": every}
+        return QuantitySelection(cells, bool(output), kept, one_of("padding", padding, PADDINGS))
     kind = kind_of(ask)
-    if keep is not None or units is not None or every != 1:
-        raise OptionError("a question takes a trace that keeps what it needs: keep, units and every do not go with ask")
+    if keep is not None or units is not None or every != 1 or padding != PADDINGS[0]:
+        raise OptionError(
+            "a question takes a trace that keeps what it needs: keep, units, every and padding do not go with ask"
+        )
     if not kind.of_a_cell and (layer != -1 or direction is not None):
         raise OptionError(f"{ask} is asked of a whole model: layer and direction do not go with it")
     if unknown := set(options) - set(kind.options):

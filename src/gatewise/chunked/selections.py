@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gatewise.arrays import Array
+from gatewise.arrays import Array, Mask
 from gatewise.network import Run
 from gatewise.records.trace import Trace
+
+PADDINGS = ("nan", "framework")  # what stands at steps that are not valid
 
 
 class VariablePart(NamedTuple):
@@ -61,20 +63,35 @@ class Cells:
 
 @dataclass(frozen=True, eq=False)
 class QuantitySelection:
-    """The quantities that a trace keeps, by its options (keep, units, every), and the output if it is selected."""
+    """The quantities that a trace keeps, by its options (keep, units, every), and the output if it is selected.
+
+    At steps that are not valid they are NaN, or with the `padding` "framework" the numbers that the run holds there.
+    """
 
     cells: Cells
     output: bool
     options: Mapping[str, Any] = field(default_factory=dict)
+    padding: str = PADDINGS[0]
 
     def parts(self, run: Run) -> Iterator[VariablePart]:
         """Yield the quantities of a run's selected cells, then the output, as parts of an `xarray.Dataset`."""
+        every, valid = self.options.get("every", 1), run.stored.lstm.first.valid
+        kept_valid = None if valid is None or self.padding == "framework" else valid[::every]
         for place, cell in self.cells.of(run):
             for name in cell.distinct():
                 projected = name == "hidden_state" and cell.parameters.projection is not None
-                yield VariablePart(name, place, True, ("projected" if projected else "unit",), cell.quantity(name))
+                array = _valid_numbers(cell.quantity(name), kept_valid)
+                yield VariablePart(name, place, True, ("projected" if projected else "unit",), array)
         if self.output:
-            yield _output_part(run, self.options.get("every", 1))
+            part = _output_part(run, every)
+            yield part._replace(array=_valid_numbers(part.array, kept_valid)) if part.timed else part
+
+
+def _valid_numbers(array: Array, valid: Mask | None) -> Array:
+    """Return a quantity (time, sequence, …) with NaN at the steps that are not valid."""
+    if valid is None or valid.all():
+        return array
+    return np.where(valid.reshape(*valid.shape, *[1] * (array.ndim - 2)), array, np.nan)
 
 
 def _output_part(run: Run, every: int) -> VariablePart:

@@ -29,6 +29,7 @@ class StoreOptions:
     layers: str | None = None
     cluster: str | None = None
     state: Path | None = None
+    padding: str = "nan"
     keep: Keep = EVERYTHING
 
 
@@ -57,6 +58,7 @@ def trace_store(contents: Contents, entry: StoredLSTM, source: Path, target: Pat
             every=keep.every,
             layer=-1 if layers is None else layers if len(layers) > 1 else layers[0],
             lengths=None if options.lengths is None else np.array(integers("lengths", options.lengths)),
+            padding=options.padding,
             state=store_plan.state_for(opened, model, options.state),
             dims=dims,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from cyclopts import Group, Parameter
@@ -58,6 +58,7 @@ def trace(
     units: Annotated[str | None, Parameter(group=KEPT)] = None,
     every: Annotated[Count, Parameter(group=KEPT)] = 1,
     layers: Annotated[str | None, Parameter(group=KEPT)] = None,
+    padding: Annotated[Literal["nan", "framework"] | None, Parameter(group=KEPT)] = None,
     cluster: Annotated[str | None, Parameter(group=INPUT)] = None,
 ) -> None:
     """Run an LSTM over an input and write every gate of every step to a file.
@@ -98,6 +99,9 @@ def trace(
         Keep only every nth step.
     layers
         In a .zarr store, keep these layers, counted from 0, with commas between them. The default is the last.
+    padding
+        In a .zarr store, the states and the output past a sequence's length: nan, which is the default, as the gates
+        are; or framework, the numbers that the model's framework has there.
     cluster
         The address of a scheduler of dask.distributed, such as tcp://10.0.0.1:8786. Its workers must see the stores
         under the same names.
@@ -113,12 +117,12 @@ def trace(
         alone = "the series of one basin in a file, not to a store, whose variable has all features"
         refuse(alone, {"attributes": attributes, "basin": basin}, "belongs to")
         require_other(output, file, input, state)
-        options = stores.StoreOptions(key, axes, lengths, layers, cluster, state, keeping)
+        options = stores.StoreOptions(key, axes, lengths, layers, cluster, state, padding or "nan", keeping)
         contents = inspect_file(file, settings)
         print_line(stores.trace_store(contents, contents.pick(name), input, output, options))
         return
     stores_alone = "an input and an output that are .zarr stores"
-    refuse(stores_alone, {"layers": layers, "cluster": cluster}, "belongs to")
+    refuse(stores_alone, {"layers": layers, "padding": padding, "cluster": cluster}, "belongs to")
     if output.suffix.lower() not in (".safetensors", ".npz"):
         raise OptionError(f"the name of {output} must end in .safetensors or .npz")
     require_other(output, file, input, state)
