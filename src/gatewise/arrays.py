@@ -71,24 +71,46 @@ def array_of(name: str, value: npt.ArrayLike, orders: Iterable[Sequence[str]] = 
 
     Raise ShapeError if its rows have different lengths. Raise OptionError if `require_order` refuses the order of its
     dimensions, if entries of it are masked, since what lies under a mask is no number to compute with, or if NumPy
-    cannot take it, such as a tensor of PyTorch's that requires a gradient, or is on another device.
+    cannot take it, such as a PyTorch tensor on another device.
     """
     if type(value) is np.ndarray:
         return value
     require_order(name, value, orders)
+    torch = sys.modules.get("torch")  # imported by whoever has one of its tensors
     ma = sys.modules.get("numpy.ma")  # imported, which takes a while, by whoever has masked arrays
     if ma is not None and isinstance(value, ma.MaskedArray):
         if ma.is_masked(value):
             raise OptionError(f"{name} has masked entries: fill them, or give the valid steps as mask=")
         return np.asarray(value.data)
     try:
-        return np.asarray(value)
+        return np.asarray(value) if torch is None else _without_tensor(name, value, torch)
+    except OptionError:  # which is a ValueError
+        raise
     except ValueError:
         raise ShapeError(f"{name} must be an array whose rows have equal lengths") from None
     except (RuntimeError, TypeError) as problem:
         # Its words, and not the type of `value`: tensors are given in lists, too.
         tensor = "; of a PyTorch tensor give .detach().float()" if re.search("Tensor|ScalarType", str(problem)) else ""
         raise OptionError(f"{name} cannot be read as an array ({reason(problem)}){tensor}") from None
+
+
+def _without_tensor(name: str, value: Any, torch: Any) -> npt.NDArray[Any]:
+    """Return a value as a NumPy array; a PyTorch tensor without its gradient, in float32 where NumPy lacks its type."""
+    if isinstance(value, torch.nn.utils.rnn.PackedSequence):
+        raise OptionError(
+            f"{name} is a PackedSequence: torch.nn.utils.rnn.pad_packed_sequence gives the array to take in its place,"
+            " and its lengths, for lengths="
+        )
+    if not isinstance(value, torch.Tensor):
+        return np.asarray(value)
+    if value.device.type != "cpu":
+        way = "which has no numbers" if value.is_meta else "where NumPy cannot read it: give its .cpu()"
+        raise OptionError(f"{name} is a PyTorch tensor on the device {value.device}, {way}")
+    tensor = value.detach() if value.layout == torch.strided else value.detach().to_dense()
+    tensor = tensor.dequantize() if tensor.is_quantized else tensor
+    if tensor.is_floating_point() and tensor.dtype not in (torch.float16, torch.float32, torch.float64):
+        tensor = tensor.float()
+    return np.asarray(tensor.numpy(force=True))
 
 
 def require_order(name: str, value: object, orders: Iterable[Sequence[str]] = ()) -> None:

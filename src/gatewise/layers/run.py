@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, empty, lock, require_memory, require_reusable, unlock
+from gatewise.arrays import Array, array_of, empty, lock, require_memory, require_reusable, unlock
 from gatewise.engine import ENGINES, choose, engine_of_edits
 from gatewise.equations import NO_DROPOUT
 from gatewise.errors import OptionError, ShapeError
@@ -223,7 +223,7 @@ def trace_run(plan: RunPlan, x: npt.ArrayLike, out: LSTMTrace | None = None) -> 
         if "input" in views:
             np.copyto(views["input"], source)
             source, targets = views["input"], []
-        targets.append(np.asarray(x))
+        targets.append(array_of("x", x))
     if out is not None:
         _require_other_patches(plan, list(views.values()))
     shared = any(np.may_share_memory(source, target) for target in targets)

@@ -293,7 +293,7 @@ class Network(Parts):
 
     def _start_state(self, features: npt.ArrayLike, state: States | None) -> States | None:
         """Return the initial state of a network's run: the caller's, or the network's for every sequence."""
-        if state is not None or np.ndim(features) not in (2, 3):
+        if state is not None or self.initial is None or np.ndim(features) not in (2, 3):
             return state
         return self.initial_state(np.shape(features)[1] if np.ndim(features) == 3 else None)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import AXES, SEQUENCE, Array, Mask, frozen, numbers, require_order
+from gatewise.arrays import AXES, SEQUENCE, Array, Mask, array_of, frozen, numbers
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.layers import LSTM
 from gatewise.layers.arguments import settled_state
@@ -135,10 +135,9 @@ class Parts:
         """Return the input of the network's LSTM for `x`, and the tokens if there is an embedding."""
         if self.embedding is None:
             return self._branched(self.scaled(x)) if self.inputs is not None or self.branches else x, None
-        require_order("x", x, (AXES[:2],))
         try:
-            tokens = np.array(x)  # a copy: a trace holds on to it
-        except ValueError:
+            tokens = np.array(array_of("x", x, (AXES[:2],)))  # a copy: a trace holds on to it
+        except ShapeError:
             raise ShapeError("x must be integers (time, batch) or (time,), in sequences of equal lengths") from None
         if tokens.dtype.kind not in "iu" or tokens.ndim not in (1, 2):
             raise ShapeError(f"x must be integers (time, batch) or (time,), not {tokens.dtype} of {tokens.shape}")

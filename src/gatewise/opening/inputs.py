@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.arrays import numbers
+from gatewise.arrays import array_of, numbers
 from gatewise.errors import OptionError, join_names
 from gatewise.files.storage import npz_names, read_npz, readable
 from gatewise.opening import labelled_data, sound
@@ -143,7 +143,7 @@ def _labelled(data: Any, source: str, axes: Any, selection: FeatureSelection | N
 
 def _finite_array(name: str, array: Any, source: str) -> Any:
     """Return an array of an input as numbers, integers as they are, or raise OptionError if some are not finite."""
-    array = np.asarray(array)
+    array = array_of(name, array)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise OptionError(f"{name} in {source} must hold finite numbers")
     return array if array.dtype.kind in "iub" else numbers(name, array)

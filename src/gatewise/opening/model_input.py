@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gatewise.arrays import time_first
+from gatewise.arrays import array_of, time_first
 from gatewise.errors import OptionError, ShapeError, shown
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
@@ -88,12 +88,13 @@ def model_input(
         Whether the only column of a table may hold tokens.
     """
     lstm = model.lstm
-    counts = None if lengths is None else np.atleast_1d(np.asarray(lengths))
+    counts = None if lengths is None else np.atleast_1d(array_of("lengths", lengths))
     if counts is not None and counts.dtype.kind not in "iu":
         raise OptionError(f"lengths must be integers, one for each sequence, not {lengths!r}")
     arrays: Mapping[str, Any] = {}
     if isinstance(state, (Path, Mapping)):
         arrays = read_state_arrays(state) if isinstance(state, Path) else state
+        arrays = {name: array_of(name, array) for name, array in arrays.items()}
     batches = batch_sizes(arrays if counts is None else {**arrays, "lengths": counts})
     x, masking, tokens, _ = features(model, data.values, axes, batches, column=column)
     batch = 1 if x.ndim == 2 else x.shape[1]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.arrays import Array
+from gatewise.arrays import Array, array_of
 from gatewise.errors import OptionError, ShapeError, join_names
 from gatewise.files.storage import npz_names, read_npz
 from gatewise.interop.contents import StoredLSTM
@@ -77,7 +77,7 @@ def nested_pairs(lstm: LSTM, h: Any, c: Any, batch: int, names: tuple[str, str] 
         if stacked is None:
             parts.append([None] * count)
             continue
-        array, size = np.asarray(stacked), sizes[0]
+        array, size = array_of(name, stacked), sizes[0]
         if len(set(sizes)) != 1:
             raise ShapeError(f"{name} cannot hold the states of layers of different sizes: {sizes}")
         allowed: list[tuple[int, ...]] = [(count, batch, size), (batch, count, size)]
