@@ -151,6 +151,9 @@ def of_random_stacks(count: int) -> Iterator[Object]:
         yield of_stack(f"random stack {n}", rng)
 
 
+HEADS = (None, "sigmoid", "softmax", "tanh", "hard_sigmoid:0.2,0.5", "gelu", "gelu_tanh", "silu", "mish", "hard_swish")
+
+
 def of_stack(name: str, rng: np.random.Generator) -> Object:
     """Return the run of a drawn network."""
     inputs, hidden, time, layers = (int(rng.integers(1, most)) for most in (5, 6, 8, 4))
@@ -165,7 +168,7 @@ def of_stack(name: str, rng: np.random.Generator) -> Object:
         rng=rng,
         dtype=np.float64,
     )
-    kind, activation = rng.integers(3), [None, "sigmoid", "softmax", "tanh", "hard_sigmoid:0.2,0.5"][rng.integers(5)]
+    kind, activation = rng.integers(3), HEADS[rng.integers(len(HEADS))]
     mask = rng.random(time) < 0.7
     mask[rng.integers(time)] = True
     options: dict[str, Any] = {"mask": mask if rng.integers(2) else None}

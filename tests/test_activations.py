@@ -10,7 +10,7 @@ import oracle
 import pytest
 
 import gatewise as gw
-from gatewise.activations import KINDS
+from gatewise.activations import GATED, KINDS, gated, gated_derivative
 
 SUBJECTS = [
     gw.Activation("sigmoid"),
@@ -177,3 +177,46 @@ def test_constants_that_are_given_none_take_the_defaults():
     assert gw.Activation("affine") == gw.Activation("affine", 1.0, 0.0)
     assert (gw.Activation("selu").alpha, gw.Activation("selu").beta) == oracle.SELU
     assert gw.Activation("sigmoid").alpha is None
+
+
+def weight(name: str, a: float) -> float:
+    """Return the weight of a nonlinearity of dense layers alone, in plain Python."""
+    return {
+        "gelu": lambda: math.erfc(-a / math.sqrt(2)) / 2,
+        "gelu_tanh": lambda: oracle.sigmoid(2 * math.sqrt(2 / math.pi) * (a + 0.044715 * a**3)),
+        "silu": lambda: oracle.sigmoid(a),
+        "mish": lambda: math.tanh(a + math.log1p(math.exp(-a)) if a > 0 else math.log1p(math.exp(a))),
+        "hard_swish": lambda: min(max(a + 3, 0), 6) / 6,
+    }[name]()
+
+
+@pytest.mark.parametrize("name", GATED)
+def test_a_gated_nonlinearity_of_dense_layers_is_its_formula(name):
+    expected = [a * weight(name, float(a)) for a in POINTS]
+    np.testing.assert_allclose(gated(name, POINTS), expected, rtol=1e-13, atol=1e-14)
+    narrow = gated(name, POINTS.astype(np.float32))
+    assert narrow.dtype == gated_derivative(name, POINTS.astype(np.float32)).dtype == np.float32
+    np.testing.assert_allclose(narrow, expected, rtol=1e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", GATED)
+def test_the_derivative_of_a_gated_nonlinearity_is_the_central_difference(name):
+    a = POINTS[np.abs(np.abs(POINTS) - 3) > 1e-3]  # off the kinks of hard_swish
+    expected = (gated(name, a + 1e-5) - gated(name, a - 1e-5)) / 2e-5
+    np.testing.assert_allclose(gated_derivative(name, a), expected, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", GATED)
+@every_dtype
+def test_a_gated_nonlinearity_of_large_numbers_passes_without_a_warning(name, dtype):
+    a = np.array([-1e30, -1e4, 0, 1e4, 1e30], dtype)
+    np.testing.assert_array_equal(gated(name, a), np.maximum(a, 0))
+    slopes = [0, 0, 0.6 if name == "mish" else 0.5, 1, 1]
+    np.testing.assert_allclose(gated_derivative(name, a), slopes, rtol=1e-7, atol=0)
+
+
+def test_a_gate_has_no_nonlinearity_whose_derivative_its_output_does_not_determine():
+    with cases.refusal("activation", "silu", "sigmoid", by=gw.OptionError):
+        gw.Variant(candidate_activation=gw.Activation("silu"))
+    with cases.refusal("activation", "gelo", "gelu", "softmax", by=gw.OptionError):
+        gw.Linear(np.eye(2), None, "gelo")

@@ -201,3 +201,9 @@ def test_what_a_skip_connection_adds_is_under_no_ceiling_and_is_left_out():
         assert (trace.output.max() > of_run.ceiling[0]) == bool(skip)
         np.testing.assert_allclose(of_run.output + skip * x, trace.output, rtol=0, atol=1e-12)
         assert (of_run.output <= of_run.ceiling).all()
+
+
+def test_a_head_whose_nonlinearity_falls_has_no_ceiling():
+    head = gw.Linear(np.ones((1, 3)), None, "silu")
+    with cases.refusal("ceiling", "silu", by=gw.OptionError):
+        insight.ceiling(gw.Network(gw.LSTM(2, 3, rng=0, dtype=np.float64), head=head))

@@ -99,7 +99,7 @@ def test_the_influence_on_an_output_is_that_of_all_its_rows(merge, masked_output
 
 @pytest.mark.parametrize("reads", ["every", "last"])
 @pytest.mark.parametrize("batched", [True, False])
-@pytest.mark.parametrize("activation", ["softmax", "tanh", None])
+@pytest.mark.parametrize("activation", ["softmax", "tanh", "mish", None])
 def test_the_influence_on_what_a_network_says_goes_through_its_head(reads, batched, activation):
     rng = np.random.default_rng(0)
     lstm = gw.LSTM(2, 3, bidirectional=True, rng=0, dtype=np.float64)

@@ -82,6 +82,7 @@ NETWORKS = {
     "as many features as outputs": {"layers": ("relu", None), "skip": 3},
     "physical units": {"head": "identity", "outputs": True, "inputs": True},
     "all of it": {"layers": ("sigmoid", "tanh"), "skip": 3, "outputs": True, "inputs": True},
+    "gated nonlinearities": {"layers": ("gelu", "gelu_tanh", "silu", "mish", "hard_swish")},
     "units without a head": {"outputs": True, "reads": "last"},
 }
 

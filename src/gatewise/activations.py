@@ -1,11 +1,12 @@
 """The nonlinearities of the gates, each with its derivative.
 
 Every derivative is a function of the activation's *output*, so that a trace holds all that the backward pass needs.
-That rules out functions that are not monotonic (SiLU, GELU, Mish). Deep in saturation the output no longer determines
+That rules out functions that are not monotonic (SiLU, GELU, Mish), which dense layers alone have: `GATED`. Deep in
+saturation the output no longer determines
 the derivative exactly: in float32 that of softsign is 0.3 % off at a = 1e5, and that of elu is 0 below about a = -18.
 
-Formulas and default constants: the ONNX operator `LSTM`, Keras' `activations`, and Klambauer et al.,
-"Self-Normalizing Neural Networks" (2017), for SELU.
+Formulas and default constants: the ONNX operator `LSTM`, Keras' `activations`, Klambauer et al., "Self-Normalizing
+Neural Networks" (2017), for SELU, and PyTorch's documentation for those of `GATED`.
 """
 
 from __future__ import annotations
@@ -174,3 +175,57 @@ def _checked_constant(name: str, constant: str, value: object) -> float:
 
 SIGMOID = Activation("sigmoid")
 TANH = Activation("tanh")
+
+
+class _Weight(NamedTuple):
+    """The weight w of a nonlinearity a · w(a), and its derivative; both functions of a."""
+
+    function: Callable[[Array], Array]
+    derivative: Callable[[Array], Array]
+
+
+GELU_SCALE, GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715  # of its form with tanh (Hendrycks and Gimpel, 2016)
+
+
+def erf(a: Array) -> Array:
+    """Return the error function, number by number: NumPy has none."""
+    return np.asarray(np.frompyfunc(math.erf, 1, 1)(a), a.dtype)
+
+
+def _normal_density(a: Array) -> Array:
+    near = np.clip(a, -40, 40)  # further out it is 0, and its square may overflow
+    return np.exp(near * near / -2) / math.sqrt(2 * math.pi)
+
+
+def _gelu_tanh(a: Array) -> Array:
+    near = np.clip(a, -10, 10)  # further out the tanh is 1, and the cube may overflow
+    return np.tanh(GELU_SCALE * (near + GELU_CUBIC * near**3))
+
+
+def _mish_weight(a: Array) -> Array:
+    return np.tanh(np.logaddexp(0, a).astype(a.dtype))
+
+
+GATED: dict[str, _Weight] = {
+    "gelu": _Weight(lambda a: (1 + erf(a / math.sqrt(2))) / 2, _normal_density),
+    "gelu_tanh": _Weight(
+        lambda a: (1 + _gelu_tanh(a)) / 2,
+        lambda a: (1 - _gelu_tanh(a) ** 2) * GELU_SCALE * (0.5 + 1.5 * GELU_CUBIC * np.clip(a, -10, 10) ** 2),
+    ),
+    "silu": _Weight(sigmoid, lambda a: sigmoid(a) * sigmoid(-a)),
+    "mish": _Weight(_mish_weight, lambda a: (1 - _mish_weight(a) ** 2) * sigmoid(a)),
+    "hard_swish": _Weight(
+        lambda a: np.clip(a / 6 + 0.5, 0, 1), lambda a: np.where((a > -3) & (a < 3), 1 / 6, 0).astype(a.dtype)
+    ),
+}
+
+
+def gated(name: str, a: Array) -> Array:
+    """Return a nonlinearity a · w(a) of `GATED`, in the shape and dtype of a."""
+    return a * GATED[name].function(a)
+
+
+def gated_derivative(name: str, a: Array) -> Array:
+    """Return the derivative of a nonlinearity of `GATED`, as a function of its argument."""
+    weight = GATED[name]
+    return weight.function(a) + a * weight.derivative(a)

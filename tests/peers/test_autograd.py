@@ -8,7 +8,7 @@ from agreement import assert_agree
 from cases import DIRECTIONS, LISTED, PROJECTIONS, dropout_of, parameters, run_of
 
 import gatewise as gw
-from gatewise.activations import KINDS
+from gatewise.activations import GATED, KINDS
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.peers
@@ -123,6 +123,39 @@ def test_every_activation_and_its_derivative_are_pytorchs(activation):
     assert_agree({"y": got}, {"y": want.detach()}, 1e-14)
     slope = activation.derivative(got)
     assert_agree({"slope": slope}, {"slope": theirs.grad}, 1e-14)
+
+
+GATED_OF_TORCH = {
+    "gelu": torch.nn.GELU(),
+    "gelu_tanh": torch.nn.GELU(approximate="tanh"),
+    "silu": torch.nn.SiLU(),
+    "mish": torch.nn.Mish(),
+    "hard_swish": torch.nn.Hardswish(),
+}
+
+
+@pytest.mark.parametrize("name", GATED)
+def test_the_gradients_through_a_head_with_a_gated_nonlinearity_are_pytorchs(name):
+    rng = np.random.default_rng(6)
+    weights = [[rng.normal(size=shape[-2:]) * 2, rng.normal(size=shape[0])] for shape in ((5, 4), (2, 5))]
+    network = gw.Network(
+        gw.LSTM(3, 4, rng=0, dtype=np.float64),
+        head=[gw.Linear(*weights[0], name), gw.Linear(*weights[1], name)],
+    )
+    trace = network.trace(rng.normal(size=(6, 3, 3)))
+    leaves = [[tensor(array, leaf=True) for array in pair] for pair in weights]
+    read = y = tensor(trace.features, leaf=True)
+    for weight, bias in leaves:
+        y = GATED_OF_TORCH[name](y @ weight.T + bias)
+    dy = rng.normal(size=y.shape)
+    (y * tensor(dy)).sum().backward()
+    assert_agree({"y": trace.output}, {"y": y.detach()}, 1e-13)
+    got = gw.backward(trace, dy)
+    inside = gw.backward(trace.lstm, read.grad.numpy())
+    assert_agree({"x": got.x}, {"x": tensor(inside.x)}, 1e-12)
+    mine = {"w0": got.hidden[0].weight, "b0": got.hidden[0].bias, "w1": got.head_weight, "b1": got.head_bias}
+    theirs = {f"{kind}{n}": leaf.grad for n, pair in enumerate(leaves) for kind, leaf in zip("wb", pair, strict=True)}
+    assert_agree(mine, theirs, 1e-12)
 
 
 def test_the_hard_sigmoid_of_keras_3_is_pytorchs():

@@ -35,7 +35,14 @@ from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH, DH_NEXT, DY, H_PREV, 
 
 pytestmark = pytest.mark.peers
 
-FUNCTIONS = {"tanh": sympy.tanh, "exp": sympy.exp, "ln": sympy.log, "abs": sympy.Abs, "sqrt": sympy.sqrt}
+FUNCTIONS = {
+    "tanh": sympy.tanh,
+    "exp": sympy.exp,
+    "ln": sympy.log,
+    "abs": sympy.Abs,
+    "sqrt": sympy.sqrt,
+    "erf": sympy.erf,
+}
 FUNCTIONS |= {"max": sympy.Max, "min": sympy.Min, "clip": lambda q, low, high: sympy.Min(sympy.Max(q, low), high)}
 RELATIONS = {">": sympy.Gt, "<": sympy.Lt, "≤": sympy.Le}
 

@@ -190,8 +190,8 @@ def _output_jacobian(trace: LSTMTrace, run: Any, t: int, sequence: int) -> Array
     rows: Array = np.eye(len(outputs[-1]))
     if model.outputs is not None:
         rows = model.outputs.undo_gradient(rows, outputs[-1])
-    for layer, y in zip(reversed(model.dense), reversed(outputs[1:]), strict=True):
-        rows = layer.preactivation_gradient(rows, y) @ layer.weight.astype(np.float64)
+    for layer, h, y in zip(reversed(model.dense), reversed(outputs[:-1]), reversed(outputs[1:]), strict=True):
+        rows = layer.preactivation_gradient(rows, h, y) @ layer.weight.astype(np.float64)
     return rows
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.activations import Activation
+from gatewise.activations import GATED, Activation
 from gatewise.arrays import Array
 from gatewise.errors import OptionError, ShapeError
 from gatewise.insight.bounds import Box, Range, box_of
@@ -208,6 +208,8 @@ def _increasing_head(head: Linear | None, size: int) -> tuple[Array, Array, Acti
         raise ShapeError(f"the head takes {counted(head.weight.shape[1], 'feature')}; the LSTM has {size} outputs")
     weight, bias = head.weight.astype(np.float64), np.asarray(head.bias, np.float64)
     activation = head.activation
+    if activation in GATED:
+        raise OptionError(f"a ceiling needs a nonlinearity that never falls, and the head's is {activation}")
     if not isinstance(activation, Activation):
         return weight, bias, None, activation == SOFTMAX
     alpha, beta = activation.alpha or 0.0, activation.beta or 0.0

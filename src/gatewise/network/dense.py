@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.activations import Activation
+from gatewise.activations import GATED, KINDS, Activation, gated, gated_derivative
 from gatewise.arrays import Array, frozen, numbers
 from gatewise.engine import native
-from gatewise.errors import OptionError, ShapeError
+from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.showing import counted
 
 SOFTMAX = "softmax"
@@ -29,7 +29,8 @@ class Linear:
     bias : array (output,), optional
         Zeros by default.
     activation : Activation or str, optional
-        φ: one that works on each number, or ``softmax``, across all outputs of a step; the identity by default.
+        φ: one that works on each number, or ``softmax``, across all outputs of a step; the identity by default. Beside
+        those of gates there are ``gelu``, ``gelu_tanh``, ``silu``, ``mish`` and ``hard_swish``.
 
     Raises
     ------
@@ -51,7 +52,8 @@ class Linear:
         object.__setattr__(self, "weight", frozen(weight, weight.shape, "the head's weight"))
         bias = frozen(numbers("the head's bias", bias, weight.dtype), weight.shape[:1], "the head's bias")
         object.__setattr__(self, "bias", bias)
-        if isinstance(self.activation, str) and self.activation != SOFTMAX:
+        if isinstance(self.activation, str) and self.activation not in (SOFTMAX, *GATED):
+            one_of("activation", self.activation.partition(":")[0].strip(), (*KINDS, *GATED, SOFTMAX))
             object.__setattr__(self, "activation", Activation.parse(self.activation))
         elif self.activation is not None and not isinstance(self.activation, (str, Activation)):
             raise OptionError(f"the head's activation must be an Activation or its name, not {self.activation!r}")
@@ -72,6 +74,8 @@ class Linear:
             return a
         if isinstance(self.activation, Activation):
             return self.activation(a)
+        if self.activation != SOFTMAX:
+            return gated(self.activation, a)
         e = np.exp(a - a.max(-1, keepdims=True))
         y: Array = e / e.sum(-1, keepdims=True)
         return y
@@ -94,12 +98,14 @@ class Linear:
             a = np.einsum("nk,ok->no", rows, weight) + bias
         return a.reshape(*h.shape[:-1], len(weight))
 
-    def preactivation_gradient(self, dy: Array, y: Array) -> Array:
-        """Return ∂L/∂(W h + b) of a linear layer, given ∂L/∂y and its output y."""
+    def preactivation_gradient(self, dy: Array, h: Array, y: Array) -> Array:
+        """Return ∂L/∂(W h + b) of a linear layer, given ∂L/∂y, its input h and its output y."""
         if self.activation is None:
             return dy
         if isinstance(self.activation, Activation):
             return dy * self.activation.derivative(y)
+        if self.activation != SOFTMAX:
+            return dy * gated_derivative(self.activation, self._preactivation(h))
         da: Array = y * (dy - (dy * y).sum(-1, keepdims=True))
         return da
 
@@ -241,7 +247,7 @@ def back_through(
     """Return the gradients of linear layers and of their input, from that of the last of their `outputs`."""
     gradients: list[LinearGradients] = []
     for layer, x, y in zip(reversed(layers), reversed(outputs[:-1]), reversed(outputs[1:]), strict=True):
-        da = layer.preactivation_gradient(dy, y)
+        da = layer.preactivation_gradient(dy, x, y)
         flat = da.reshape(-1, da.shape[-1])
         gradients.append(LinearGradients(flat.T @ x.reshape(len(flat), x.shape[-1]), flat.sum(0)))
         dy = da @ layer.weight

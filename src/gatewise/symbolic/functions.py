@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gatewise.activations import sigmoid
+from gatewise.activations import erf, sigmoid
 
 
 class Function(NamedTuple):
@@ -39,6 +39,7 @@ FUNCTIONS = {
     "exp": Function(np.exp, "np.exp", "Exp"),
     "ln": Function(np.log, "np.log", "Log", r"\ln"),
     "abs": Function(np.abs, "np.abs", "Abs"),
+    "erf": Function(erf, "", "Erf", r"\operatorname{erf}"),
     "sqrt": Function(np.sqrt, "np.sqrt", "Sqrt"),
     "clip": Function(np.clip, "np.clip", "Clip"),
     "by column": Function(lambda matrix: matrix.reshape(matrix.shape[::-1]).T),  # written by row, read by column

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gatewise.activations import Activation
+from gatewise.activations import GATED, Activation
 from gatewise.arrays import Array
 from gatewise.symbolic.formula import (
     Formula,
@@ -21,7 +21,7 @@ from gatewise.symbolic.formula import (
     add,
     times,
 )
-from gatewise.symbolic.nonlinearities import apply, slope
+from gatewise.symbolic.nonlinearities import apply, gated_slope, gated_weight, slope
 from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.symbols import d
 
@@ -35,7 +35,7 @@ OUTPUTS, READ_AXIS, SKIPPED_AXIS = "outputs", "merged", "skipped"  # what the ve
 
 @dataclass(frozen=True, eq=False)
 class Dense:
-    """φ(V r + b), at each step alike; φ may be the identity (None) or ``softmax``."""
+    """φ(V r + b), at each step alike; φ may be the identity (None), ``softmax`` or a key of `GATED`."""
 
     weight: Array
     bias: Array
@@ -113,6 +113,8 @@ def head_forward(head: Head) -> tuple[Assignment, ...]:
         put_out: Formula = names.sums
         if isinstance(layer.activation, Activation):
             put_out = apply(layer.activation, names.sums)
+        elif layer.activation in GATED:
+            put_out = times(names.sums, gated_weight(layer.activation, names.sums))
         elif layer.activation == SOFTMAX:  # the greatest is subtracted so that no exponential overflows
             e = FunctionCall("exp", (add(names.sums, Negative(FunctionCall("greatest", (names.sums,)))),))
             put_out = Quotient(e, FunctionCall("sum", (e,)))
@@ -152,6 +154,8 @@ def head_backward(head: Head) -> tuple[Assignment, ...]:
         da: Formula = arriving
         if isinstance(layer.activation, Activation):
             da = times(arriving, slope(layer.activation, names.output))
+        elif layer.activation in GATED:
+            da = times(arriving, gated_slope(layer.activation, names.sums))
         elif layer.activation == SOFTMAX:
             da = times(names.output, add(arriving, Negative(FunctionCall("sum", (times(arriving, names.output),)))))
         if names.output != names.sums:

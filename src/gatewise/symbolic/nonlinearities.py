@@ -6,9 +6,10 @@ walkthrough prints, since that is how readers know them; the two differ in six r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
-from gatewise.activations import Activation
+from gatewise.activations import GELU_CUBIC, GELU_SCALE, Activation
 from gatewise.symbolic.formula import (
     ONE,
     TWO,
@@ -24,6 +25,7 @@ from gatewise.symbolic.formula import (
     Symbol,
     add,
     less,
+    rebuild,
     times,
 )
 
@@ -32,6 +34,7 @@ NAMES = {"sigmoid": "σ"}  # of functions that are called otherwise than the act
 _E, _E_MINUS = FunctionCall("exp", (ARGUMENT,)), FunctionCall("exp", (Negative(ARGUMENT),))
 _POSITIVE, _NEGATIVE = FunctionCall("max", (ZERO, ARGUMENT)), FunctionCall("min", (ZERO, ARGUMENT))
 _SIZE = FunctionCall("abs", (ARGUMENT,))
+_HALF = Number(0.5)
 _FADING = FunctionCall("exp", (Negative(_SIZE),))  # between 0 and 1, however large the argument is
 
 
@@ -100,6 +103,43 @@ def slope(activation: Activation, y: Formula) -> Slope:
         "exponential": lambda: y,
     }
     return Slope(bodies[activation.name]())
+
+
+def gated_weight(name: str, a: Formula) -> Formula:
+    """Return the weight w of a dense layer's nonlinearity a · w(a), as `gatewise.activations.GATED` has it."""
+    soft = rebuild(definition(Activation("softplus")), lambda node: a if node == ARGUMENT else None)
+    weights: dict[str, Callable[[], Formula]] = {
+        "gelu": lambda: times(_HALF, add(ONE, FunctionCall("erf", (times(Number(2**-0.5), a),)))),
+        "gelu_tanh": lambda: times(_HALF, add(ONE, _gelu_tanh(a))),
+        "silu": lambda: FunctionCall("σ", (a,)),
+        "mish": lambda: FunctionCall("tanh", (soft,)),
+        "hard_swish": lambda: FunctionCall(
+            "max", (ZERO, FunctionCall("min", (ONE, add(times(Number(1 / 6), a), _HALF))))
+        ),
+    }
+    return weights[name]()
+
+
+def gated_slope(name: str, a: Formula) -> Slope:
+    """Return the derivative of a dense layer's nonlinearity a · w(a): w(a) + a · w′(a)."""
+    weight, square = gated_weight(name, a), Power(a, TWO)
+    slopes: dict[str, Callable[[], Formula]] = {
+        "gelu": lambda: times(Number((2 * math.pi) ** -0.5), FunctionCall("exp", (Negative(times(_HALF, square)),))),
+        "gelu_tanh": lambda: times(
+            Number(GELU_SCALE),
+            less(ONE, Power(_gelu_tanh(a), TWO)),
+            add(_HALF, times(Number(1.5 * GELU_CUBIC), square)),
+        ),
+        "silu": lambda: times(weight, less(ONE, weight)),
+        "mish": lambda: times(less(ONE, Power(weight, TWO)), FunctionCall("σ", (a,))),
+        "hard_swish": lambda: times(Number(1 / 6), Holds(weight, ">", ZERO), Holds(weight, "<", ONE)),
+    }
+    return Slope(add(weight, times(a, slopes[name]())))
+
+
+def _gelu_tanh(a: Formula) -> FunctionCall:
+    cubic = times(Number(GELU_CUBIC), Power(a, Number(3)))
+    return FunctionCall("tanh", (times(Number(GELU_SCALE), add(a, cubic)),))
 
 
 def _constants(activation: Activation) -> tuple[Number, Number]:
