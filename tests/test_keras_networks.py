@@ -84,7 +84,7 @@ def test_steps_that_masking_marks_do_not_take_place(tmp_path):
         ([lstm_layer("a"), layer("Activation", "act", activation="tanh")], ["'act'", "after the LSTM"]),
         ([EMBEDDING, dense("one", INPUTS), lstm_layer("a")], ["'one'", "Dense", "before the LSTM"]),
         ([layer("Masking", "m"), dense("one", INPUTS), lstm_layer("a")], ["masked marks steps"]),
-        ([lstm_layer("a"), dense("one", activation="gelu")], ["'one'", "gelu"]),
+        ([lstm_layer("a"), dense("one", activation="celu")], ["'one'", "celu"]),
         ([lstm("a", go_backwards=True)], ["'a'", "go_backwards"]),
         ([lstm_layer("a"), lstm_layer("b")], ["'b'", "only its last step"]),
         ([lstm_layer("a", return_state=True)], ["'a'", "states"]),
@@ -298,6 +298,9 @@ def test_a_mask_that_the_named_layers_do_not_make_is_warned_of(tmp_path):
     assert (network.masked, said) == (-1.0, "")
 
 
+CUSTOM_GELU = {"class_name": "function", "config": "gelu", "module": "mine", "registered_name": "mine>gelu"}
+
+
 @pytest.mark.parametrize(
     ("layers", "options", "words"),
     [
@@ -306,7 +309,8 @@ def test_a_mask_that_the_named_layers_do_not_make_is_warned_of(tmp_path):
         ([lstm("a"), layer("BatchNormalization", "norm"), dense("head")], {}, ["'norm'"]),
         ([dense("head", INPUTS), lstm("a")], {}, ["'head' does not follow 'a'"]),
         ([lstm("a"), lstm("b"), dense("head")], {"name": "a"}, ["'head' reads 'b', and not 'a'"]),
-        ([lstm("a"), dense("head", activation="gelu")], {}, ["the activation of 'head'", "gelu"]),
+        ([lstm("a"), dense("head", activation="celu")], {}, ["the activation of 'head'", "celu"]),
+        ([lstm("a"), dense("head", activation=CUSTOM_GELU)], {}, ["the activation of 'head'", "'mine>gelu'", "custom"]),
         ([EMBEDDING, layer("Conv1D", "c"), lstm("a"), dense("head")], {"embedding": "embed"}, ["'c'", "Conv1D"]),
         ([EMBEDDING, dense("d", INPUTS), lstm("a"), dense("head")], {"embedding": "embed"}, ["'d'", "Dense"]),
     ],

@@ -144,6 +144,21 @@ def test_several_dense_layers_and_a_skip_connection_give_keras_s_output(case, tm
     assert_agree({"y": got}, {"y": flat(model(x))[0]}, CLOSE)
 
 
+KERAS_NAMES = ("relu", "elu", "selu", "leaky_relu", "softplus", "softsign", "hard_sigmoid", "exponential")
+KERAS_NAMES += ("gelu", "silu", "swish", "mish", "hard_silu", "hard_swish")
+
+
+@pytest.mark.parametrize("name", KERAS_NAMES)
+@pytest.mark.parametrize("form", [".keras", ".h5"])
+def test_a_head_with_any_nonlinearity_gives_keras_s_output(name, form, tmp_path):
+    head = [L.Dense(5, activation=name)] if form == ".h5" else [L.Dense(5), L.Activation(name)]
+    model = keras.Sequential([keras.Input((TIME, INPUTS)), L.LSTM(UNITS), *head, L.Dense(2, activation=name)])
+    random_weights(model)
+    x = np.random.default_rng(1).normal(size=(BATCH, TIME, INPUTS)).astype(np.float32)
+    path = saved(model, tmp_path, form)
+    assert_agree({"y": interop.load_network(path)(x.swapaxes(0, 1))[0]}, {"y": flat(model(x))[0]}, CLOSE)
+
+
 TOKENS = np.array([[1, 5, 2, 5, 0], [5, 3, 0, 0, 5], [4, 0, 5, 6, 1]])
 
 

@@ -12,7 +12,7 @@ from gatewise.activations import Activation
 from gatewise.arrays import Array
 from gatewise.errors import FileError
 from gatewise.interop.contents import Refused, StoredLayer, StoredLSTM
-from gatewise.interop.keras.config import Layer, Version, activation, clean, masked_output
+from gatewise.interop.keras.config import Layer, Version, activation, clean, masked_output, named_function
 from gatewise.interop.keras.layer_calls import calls, mask_operations, outputs_in, tensors
 from gatewise.interop.keras.layer_graph import is_identity, is_reversal
 from gatewise.interop.stacks import LayerStack, network_around
@@ -22,6 +22,11 @@ from gatewise.showing import with_article
 
 MASK_MAKERS = {"NotEqual", "Any"}  # operations that only compute masks
 ACTIVATIONS = ("Activation", "Softmax", "ReLU", "LeakyReLU", "ELU")  # layers that only apply a nonlinearity
+OF_DENSE = {  # gatewise's names of the functions that dense layers alone have
+    **{name: name for name in ("gelu", "mish", SOFTMAX)},
+    **dict.fromkeys(("silu", "swish"), "silu"),
+    **dict.fromkeys(("hard_silu", "hard_swish"), "hard_swish"),
+}
 RECURRENT = ("LSTM", "CuDNNLSTM", "RNN", "Bidirectional")
 
 
@@ -240,9 +245,10 @@ class Builder:
             if isinstance(config, dict) and config.get("axis", -1) not in (-1, [-1]):
                 raise FileError(f"{name!r} is a Softmax over another axis than the last")
             return SOFTMAX
-        if SOFTMAX in (stated, config if kind == "function" else None):
-            return SOFTMAX
         try:
+            function = named_function(stated)
+            if isinstance(function, str) and (name_of_dense := OF_DENSE.get(function.removeprefix("keras>"))):
+                return name_of_dense
             return activation(stated, self.version)
         except FileError as problem:
             raise FileError(f"the activation of {name!r} is not supported: {problem}") from None

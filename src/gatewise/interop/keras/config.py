@@ -73,6 +73,7 @@ PLAIN = ("sigmoid", "tanh", "relu", "softsign", "softplus", "elu", "selu", "expo
 
 def activation(config: Any, version: Version) -> Activation | None:
     """Return an activation of a Keras configuration, None for the identity; nothing in it is executed."""
+    config = named_function(config)
     if config is None or config == "linear":
         return None
     if isinstance(config, str):
@@ -87,21 +88,27 @@ def activation(config: Any, version: Version) -> Activation | None:
             f"its activation {clean(config)!r} is not one that gatewise has ({', '.join(PLAIN)} and others)"
         )
     if isinstance(config, dict):
-        return _activation_of_object(config, version)
+        return _activation_of_object(config)
     raise FileError(f"its activation is {clean(describe(config))}, which is not the name of one")
 
 
-def _activation_of_object(described: dict[str, Any], version: Version) -> Activation | None:
-    """Return an activation that a Keras configuration describes as an object: a layer, or a function's name."""
-    kind, config = described.get("class_name"), described.get("config")
-    module, registered = described.get("module"), described.get("registered_name")
+def named_function(config: Any) -> Any:
+    """Return the name of the function that a Keras configuration gives as an object; what is no function as it is."""
+    if not isinstance(config, dict):
+        return config
+    kind, inner = config.get("class_name"), config.get("config")
+    module, registered = config.get("module"), config.get("registered_name")
     if (isinstance(module, str) and module.split(".")[0] not in OWN_MODULES) or ">" in str(registered):
         raise FileError(f"its activation {clean(registered or kind)!r} is a custom class or function")
-    if kind == "function" and isinstance(config, str):
-        return activation(config, version)
-    settings = config if isinstance(config, dict) else {}
     if kind == "Activation":
-        return activation(settings.get("activation"), version)
+        return named_function(inner.get("activation") if isinstance(inner, dict) else None)
+    return inner if kind == "function" and isinstance(inner, str) else config
+
+
+def _activation_of_object(described: dict[str, Any]) -> Activation | None:
+    """Return an activation that a Keras configuration describes as a layer."""
+    kind, config = described.get("class_name"), described.get("config")
+    settings = config if isinstance(config, dict) else {}
     slope = settings.get("negative_slope", settings.get("alpha"))
     if isinstance(slope, dict):  # an array, as Keras 2 writes one
         slope = slope.get("value")
