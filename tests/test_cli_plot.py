@@ -55,6 +55,25 @@ def test_a_question_is_answered_in_its_sentence_and_its_columns(capsys):
     assert Path("t.csv").read_text(encoding="utf-8").splitlines()[0].startswith("unit,forget_gate,timescale")
 
 
+def test_a_target_is_an_output_s_name_or_its_number(capsys):
+    labels = gw.Labels(outputs=("q", "7"))  # a name that looks like a number is a name first
+    head = gw.Linear(np.random.default_rng(0).normal(size=(2, 3)).astype(np.float32))
+    gw.save(gw.Network(gw.LSTM(2, 3, rng=0), head=head, labels=labels), "net.safetensors")
+    for command, q, seven in [
+        ("plot net.safetensors x.csv --kind attribution", "Output q", "Output 7"),
+        ("plot net.safetensors x.csv --kind word_scores", "Output q", "Output 7"),
+        ("plot net.safetensors x.csv --kind ceiling", "bring q", "bring 7"),
+        ("report net.safetensors x.csv", "explains q", "explains output 7"),
+    ]:
+        first, second = [[said(capsys, f"{command} --target={t}") for t in names] for names in (("q", "0"), ("7", "1"))]
+        assert first[0] == first[1]
+        assert second[0] == second[1] == said(capsys, f"{command} --target=-1")
+        assert q in first[0]
+        assert seven in second[0]
+        assert "there is no output 'p'" in said(capsys, f"{command} --target=p", code=2)
+        assert "there is no output 2" in said(capsys, f"{command} --target=2", code=2)
+
+
 def test_a_step_is_named_by_its_number_or_its_date(capsys):
     found = [
         said(capsys, f"plot m.safetensors x.csv --kind contributions --at {at}") for at in ("3", "-6", "2001-01-04")

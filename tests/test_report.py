@@ -186,7 +186,7 @@ def test_what_cannot_be_reported_on_is_refused_in_a_sentence():
         (lambda: gw.report(network, x[:0]), "needs a step"),
         (lambda: gw.report(network, x[:, None], lengths=[0]), "needs a valid step"),
         (lambda: gw.report(network, x[:, :1]), "x has shape"),
-        (lambda: report(network, x, labels, target="p"), "no output 'p' in this run; it has 'q', 'snow'"),
+        (lambda: report(network, x, labels, target="p"), "no output 'p'; this run has 'q', 'snow'"),
         (lambda: report(network, x, labels, target=2), "no output 2; this run has outputs 0 to 1"),
         (lambda: report(network, x, labels, at=12), "no step 12"),
         (lambda: report(network, x, labels, at="2002-01-01"), "no step '2002-01-01'"),

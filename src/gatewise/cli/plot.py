@@ -288,7 +288,6 @@ READ: dict[str, Callable[[Any], Any]] = {
     "unit": _number_or_name,
     "units": _numbers_or_names,
     "features": _numbers_or_names,
-    "target": _number_or_name,
     "text": read_text,
 }
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from gatewise.arrays import index
 from gatewise.errors import OptionError, join_names, one_of
 from gatewise.records.trace import LSTMTrace, Trace
+from gatewise.showing import counted
 
 UNITS = {  # of dates, by NumPy's abbreviations
     "D": "days",
@@ -68,26 +69,21 @@ def final_places(lstm: LSTMTrace) -> dict[str, int]:
     return {way: lstm.num_steps - 1 if way == "forward" else 0 for way in lstm.directions}
 
 
-def place_of(noun: str, name: int | str, count: int, names: Sequence[str] | None) -> int:
-    """Return the place of a run's part, such as a step or unit, from its number (also as text) or its name."""
+def place_of(noun: str, name: Any, count: int, names: Sequence[str] | None, owner: str = "this run") -> int:
+    """Return the place of a part, such as a step or an output of `owner`, from its number (also as text) or name."""
     if isinstance(name, str):
         if names is not None and name in names:
             return list(names).index(name)
         if not name.lstrip("-").isdecimal():
-            others = f"; it has {join_names(map(repr, names))}" if names is not None else ""
-            raise OptionError(f"there is no {noun} {name!r} in this run{others}")
+            listing = join_names(map(repr, names)) if names else f"{counted(count, noun)} without names"
+            raise OptionError(f"there is no {noun} {name!r}; {owner} has {listing}")
         name = int(name)
-    return index(noun, name, count, "this run")
+    return index(noun, name, count, owner)
 
 
 def output_of(output: object, names: Sequence[str] | None, count: int) -> int:
-    """Return the place of an output of a model from its number or its name."""
-    if not isinstance(output, str):
-        return index("output", output, count, "this model")
-    if names is None or output not in names:
-        allowed = f"outputs {join_names(names)}" if names else f"{count:,} outputs without names"
-        raise OptionError(f"there is no output {output!r}; this model has {allowed}")
-    return list(names).index(output)
+    """Return the place of an output of a model from its number (also as text) or its name."""
+    return place_of("output", output, count, names, "this model")
 
 
 def unit_of(units: Sequence[str], unit: int | str) -> int:
