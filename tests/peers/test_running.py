@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from importlib.resources import files
@@ -228,3 +229,57 @@ def test_layers_of_a_state_dict_are_named_at_the_command_line():
     with torch.no_grad():
         np.testing.assert_allclose(made.trace.output, net(tokens).numpy().swapaxes(0, 1), atol=1e-6)
     assert exit_code(["report", "state.pt", "tokens.npy", "--embedding", "embedding", "--head", "no"]) == 2
+
+
+INTEGERS = {
+    "uint8": [0, 200, 255],
+    "int8": [-128, 3, 127],
+    "int16": [-3, 0, 300],
+    "int32": [0, 7, -9],
+    "bool": [0, 1, 1],
+}
+
+
+class Counts(torch.nn.Module):
+    """An LSTM on integers, in whose own type the first operation wraps around."""
+
+    def __init__(self, wraps):
+        super().__init__()
+        self.wraps = wraps
+        self.rnn = torch.nn.LSTM(1, 4, batch_first=True)
+
+    def forward(self, x):
+        x = x + x if self.wraps else x
+        return self.rnn(x.float() / 100)[0]
+
+
+@pytest.mark.parametrize("kind", INTEGERS)
+def test_integers_are_passed_in_the_type_that_the_model_declares(kind):
+    x = np.array(INTEGERS[kind]).astype(kind).reshape(1, 3, 1)
+    torch.manual_seed(0)
+    net = Counts(kind not in ("bool", "int32")).eval()
+    (seen,) = gw.capture(net, torch.from_numpy(x))
+    np.save("x.npy", x)
+    np.savez("x.npz", x=x)
+    torch.jit.script(net).save("model.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(net, torch.from_numpy(x), "model.onnx", dynamo=False, input_names=["x"])
+    keras.utils.set_random_seed(0)
+    taken = keras.Input((None, 1), dtype=kind)
+    keras.Model(taken, keras.layers.LSTM(4)(keras.ops.cast(taken, "float32") / 100)).save("model.keras")
+    for path in ("model.pt", "model.onnx", "model.keras"):
+        for given in ("x.npy", "x.npz", x):
+            made = gw.open_run(path, given, input_of="model")
+            want = x.astype(np.float32) / 100 if path == "model.keras" else seen.trace[0].input
+            np.testing.assert_allclose(made.trace.lstm[0].input.reshape(-1), np.reshape(want, -1), rtol=1e-6)
+
+
+def test_a_number_that_the_type_of_the_model_s_input_lacks_is_refused():
+    net = Counts(False).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(net, torch.zeros(1, 3, 1, dtype=torch.uint8), "model.onnx", dynamo=False, input_names=["x"])
+    for wrong, words in [(300, "from 0 to 255 (uint8), and 300 is not"), (-1, "-1"), (0.5, "0.5")]:
+        with pytest.raises(gw.OptionError, match=re.escape(words)):
+            gw.open_run("model.onnx", np.full((1, 3, 1), wrong), input_of="model")

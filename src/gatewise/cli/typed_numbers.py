@@ -19,7 +19,7 @@ def numbers_from(option: str, text: str, selection: FeatureSelection | None = No
     """Return the numbers of a command-line option, typed or in a file; those of a table by the names of `selection`."""
     if text.lower().endswith(SUFFIXES):
         path = Path(text)
-        data = read_csv(path, selection) if text.lower().endswith(".csv") else NamedNumbers(load_npy(path))
+        data = read_csv(path, selection) if text.lower().endswith(".csv") else load_npy(path)
         data = data if selection is None else selection.complete(text, data)
     else:
         data = _parse_numbers(option, text)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.arrays import Array
+from gatewise.arrays import Array, array_of, numbers
 from gatewise.errors import FileError, OptionError, ShapeError, join_names, shown
 from gatewise.files import tables
 from gatewise.network import Network
@@ -31,6 +31,8 @@ class NamedNumbers:
         One for each step.
     notes : tuple of str
         Sentences about columns that were left out.
+    dtype : dtype or None
+        The type that integers had; None for floats.
     """
 
     values: Array
@@ -38,6 +40,13 @@ class NamedNumbers:
     times: Sequence[str] | Any = None
     sequences: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    dtype: Any = None
+
+
+def unnamed_numbers(name: str, value: Any) -> NamedNumbers:
+    """Return an array without names as floats, with the type that its integers had; `name` is an error's subject."""
+    array = array_of(name, value)
+    return NamedNumbers(np.array(numbers(name, array)), dtype=array.dtype if array.dtype.kind in "iub" else None)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from gatewise.arrays import array_of, numbers
 from gatewise.errors import OptionError, join_names
 from gatewise.files.storage import npz_names, read_npz, readable
 from gatewise.opening import labelled_data, sound
-from gatewise.opening.columns import FeatureSelection, NamedNumbers
+from gatewise.opening.columns import FeatureSelection, NamedNumbers, unnamed_numbers
 from gatewise.opening.number_files import NETCDF, read_numbers, require_axes
 
 
@@ -113,7 +113,7 @@ def _numbers_in_memory(input: Any, key: str | None, axes: Any, selection: Featur
         return _labelled(input, source, axes, selection)
     if labelled_data.is_table(input):
         return InputNumbers(source, labelled_data.table_numbers(input, source, selection), table=True)
-    return InputNumbers(source, require_axes(NamedNumbers(np.array(numbers(source, input)))))
+    return InputNumbers(source, require_axes(unnamed_numbers(source, input)))
 
 
 def _numbers_in_file(path: Path, key: str | None, axes: Any, selection: FeatureSelection | None) -> InputNumbers:

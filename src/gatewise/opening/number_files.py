@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.arrays import Array, numbers, require_memory
+from gatewise.arrays import require_memory
 from gatewise.errors import FileError, OptionError, ShapeError, importing, join_names, reason, shown
 from gatewise.files import tables
 from gatewise.files.budget import BYTES, Budget
 from gatewise.files.storage import guarded, nonempty, npz_names, read_npy, read_npz, read_text
 from gatewise.interop.containers.netcdf import open_netcdf
 from gatewise.interop.refusals import reading
-from gatewise.opening.columns import FeatureSelection, NamedNumbers, listed_names
+from gatewise.opening.columns import FeatureSelection, NamedNumbers, listed_names, unnamed_numbers
 
 NUMBER_LIKE = r"[+-]?(?=\D*\d)[\d.,'\s_]+%?"  # no name of a column, even if it is no number
 TIME_HEADS = ("", "time", "times", "date", "datetime", "timestamp", "step", "t", "index")
@@ -37,11 +37,11 @@ def read_numbers(path: Path, key: str | None = None, selection: FeatureSelection
     if key is not None and suffix != ".npz":
         raise OptionError(f"--key belongs to an .npz file, not to {path}")
     if suffix == ".npz":
-        data = NamedNumbers(_array_of_archive(path, key))
+        data = _array_of_archive(path, key)
     elif suffix in NETCDF:
         data = read_netcdf(path, selection)
     else:
-        data = read_csv(path, selection) if suffix == ".csv" else NamedNumbers(load_npy(path))
+        data = read_csv(path, selection) if suffix == ".csv" else load_npy(path)
     return require_axes(data)
 
 
@@ -52,7 +52,7 @@ def require_axes(data: NamedNumbers) -> NamedNumbers:
     return data
 
 
-def _array_of_archive(path: Path, key: str | None) -> Array:
+def _array_of_archive(path: Path, key: str | None) -> NamedNumbers:
     """Return the array `key` of an .npz file as numbers; without a key, the only one."""
     names = npz_names(path)
     listing = join_names(names) or "none"
@@ -61,14 +61,14 @@ def _array_of_archive(path: Path, key: str | None) -> Array:
     if key is not None and key not in names:
         raise OptionError(f"there is no array {key!r} in {path}; it has {listing}")
     name = names[0] if key is None else key
-    return numbers(name, read_npz(path, [name])[name])
+    return unnamed_numbers(name, read_npz(path, [name])[name])
 
 
-def load_npy(path: Path) -> Array:
+def load_npy(path: Path) -> NamedNumbers:
     """Return the numbers of an .npy file, in memory."""
     mapped = read_npy(path)
     require_memory(mapped.size, 4 if mapped.dtype == np.float32 else 8, f"reading {path}")
-    return np.array(numbers(str(path), mapped))
+    return unnamed_numbers(str(path), mapped)
 
 
 def read_csv(path: Path, selection: FeatureSelection | None = None) -> NamedNumbers:

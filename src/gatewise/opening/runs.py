@@ -138,7 +138,7 @@ class PreparedWholeModel:
         model, data = self.model, self.data
         values: Any = data.several
         if data.single is not None:
-            values = data.single.values
+            values = data.single.values if data.single.dtype is None else data.single.values.astype(data.single.dtype)
             if model.inputs[0].shape is None:  # the model does not say; tables and sounds are one sequence
                 one_sequence = (data.table or data.rate is not None) and not data.framed
                 values = {model.inputs[0].name: (values.T if data.rate else values[None]) if one_sequence else values}

@@ -6,7 +6,6 @@ import os
 import re
 import warnings
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,13 +16,13 @@ from gatewise.errors import FileError, GatewiseError, OptionError, importing, jo
 from gatewise.interop.captured import Captured
 from gatewise.interop.contents import Contents
 from gatewise.interop.formats import capture, reader_of
-from gatewise.opening.model_input import integers
 
 RATE_NAMES = ("sr", "rate", "fs", "sample_rate", "sampling_rate")  # of inputs that take the rate of a sound
 STATE_NAME = re.compile(
     r".*(state|hidden|cell).*|[hc](_?(0|n|in|prev))?", re.IGNORECASE
 )  # of inputs that begin as zeros
-ONNX_TYPES = {1: np.float32, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float16, 11: np.float64}
+TYPE_NAMES = "float32 uint8 int8 uint16 int16 int32 int64 - bool float16 float64 uint32 uint64"  # - is text
+ONNX_TYPES = {number: np.dtype(name) for number, name in enumerate(TYPE_NAMES.split(), 1) if name != "-"}
 
 
 class Port(NamedTuple):
@@ -127,41 +126,58 @@ class WholeModel:
 
 
 def _typed(name: str, array: Any, dtype: Any) -> Any:
-    if dtype is not None and np.dtype(dtype).kind in "iu":
-        return integers(f"the input {name!r} of the model", array).astype(dtype)
-    return np.asarray(array, dtype)
+    """Return an input of a whole model in the type that it declares, which must have all its numbers."""
+    array = np.asarray(array)
+    if dtype is None or np.dtype(dtype).kind not in "iub":
+        return array if dtype is None else array.astype(dtype)
+    low, high = (0, 1) if dtype == np.bool_ else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    bad = (array < low) | (array > high)
+    if array.dtype.kind == "f":
+        bad |= array != np.rint(array)  # which NaN is not either
+    if bad.any():
+        raise OptionError(
+            f"the input {name!r} of the model takes whole numbers from {low} to {high} ({np.dtype(dtype)}), and"
+            f" {array[bad][0]:g} is not one of them"
+        )
+    return array.astype(dtype)
 
 
 def _capture_torchscript(model: Any, named: Mapping[str, Any], by_row: bool) -> tuple[Captured, ...]:
-    """Return the LSTM calls of a TorchScript model on floats; where that fails for integers, on integers."""
+    """Return the LSTM calls of a TorchScript model, which declares no types.
+
+    Integers are passed as they are, and floats in the type of the weights; where that fails, all of them as floats, and
+    then all as integers.
+    """
     import torch
 
     kind = next((weight.dtype for weight in model.parameters() if weight.is_floating_point()), torch.float32)
 
-    def captured_calls(as_integers: bool) -> tuple[Captured, ...]:
-        """Return the LSTM calls of the model on tensors of its weights' type, or of int64."""
+    def captured_calls(dtype: Any) -> tuple[Captured, ...]:
+        """Return the LSTM calls of the model on tensors of a type; without one, integers keep theirs."""
 
         def as_tensor(array: Any) -> Any:
             """Return an array of the opened input as a tensor of PyTorch; a single integer as a Python int."""
             array = np.ascontiguousarray(array)
             if array.ndim == 0 and array.dtype.kind in "iu":
                 return int(array)
-            return torch.from_numpy(array).to(torch.int64 if as_integers else kind)
+            tensor = torch.from_numpy(array)
+            return tensor.to(dtype or (kind if tensor.is_floating_point() else tensor.dtype))
 
         inputs = {name: as_tensor(array) for name, array in named.items()}
         first = next(iter(inputs))
         rows = inputs[first].split(1) if by_row else [inputs[first]]
         return tuple(call for row in rows for call in capture(model, **inputs | {first: row}))
 
-    try:
-        return captured_calls(False)
-    except OptionError:
-        values = next(iter(named.values()))
-        if (values != np.rint(values)).any():
-            raise
-        with suppress(OptionError):
-            return captured_calls(True)
-        raise
+    arrays = [np.asarray(array) for array in named.values()]
+    as_stored = any(array.ndim and array.dtype.kind in "iub" for array in arrays)
+    whole = all((array == np.rint(array)).all() for array in arrays)
+    problems: dict[Any, OptionError] = {}
+    for dtype in [*[None] * as_stored, kind, *[torch.int64] * whole]:
+        try:
+            return captured_calls(dtype)
+        except OptionError as problem:
+            problems[dtype] = problem
+    raise problems[kind]
 
 
 # Which models can be run.
