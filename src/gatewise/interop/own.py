@@ -8,13 +8,14 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from gatewise.activations import Activation
+from gatewise.arrays import size
 from gatewise.cell import LSTMCell
 from gatewise.errors import OptionError
 from gatewise.files import storage
 from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options, held_layer
 from gatewise.layers import LSTM
 from gatewise.layers.recording import lstm_trace_from, lstm_trace_record
-from gatewise.network import Branch, Linear, Network, NetworkTrace, Run, Scaling
+from gatewise.network import Branch, Linear, Network, NetworkTrace, Run, Scaling, Windows
 from gatewise.records.labels import NO_LABELS, Labels
 from gatewise.records.named_arrays import (
     Arrays,
@@ -231,6 +232,8 @@ def _network_settings(network: Network) -> dict[str, Any]:
         settings["branches"] = [
             {"features": branch.features, "layers": len(branch.layers)} for branch in network.branches
         ]
+    if network.windows is not None:
+        settings["windows"] = asdict(network.windows)
     if network.labels != NO_LABELS:
         settings["labels"] = network.labels.to_json()
     return settings
@@ -278,8 +281,18 @@ def _read_network(arrays: Arrays, head: Header) -> Network:
         inputs=scaling("inputs"),
         branches=branches,
         outputs=scaling("outputs"),
+        windows=_read_windows(head["windows"]) if "windows" in head else None,
         labels=Labels.from_json(head["labels"]) if "labels" in head else NO_LABELS,
     )
+
+
+def _read_windows(record: Mapping[str, Any]) -> Windows:
+    """Return the windows of a network, from the header of a file of gatewise's own format."""
+    lags = {
+        str(name): (str(column), size("a lag", steps, least=-(2**31)))
+        for name, (column, steps) in record["lags"].items()
+    }
+    return Windows(record["steps"], record["predicted"], lags)
 
 
 def _read_lstm(arrays: Arrays, head: Header) -> LSTM:

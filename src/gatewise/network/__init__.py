@@ -4,6 +4,7 @@ from gatewise.network.backward import NetworkGradients
 from gatewise.network.dense import SOFTMAX, Branch, Linear, LinearGradients, Scaling, outputs_of
 from gatewise.network.network import Network, NetworkTrace, Run
 from gatewise.network.stream import NetworkStream
+from gatewise.network.windows import Windows
 from gatewise.network.wired import wiring_of
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "NetworkTrace",
     "Run",
     "Scaling",
+    "Windows",
     "outputs_of",
     "wiring_of",
 ]

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, numbers
-from gatewise.errors import NotKeptError
+from gatewise.arrays import SEQUENCE, Array, Mask, numbers, require_memory
+from gatewise.errors import NotKeptError, OptionError, ShapeError
 from gatewise.layers.merging import merge
 from gatewise.layers.stack import States
 from gatewise.network.parts import Parts, Tokens
 from gatewise.network.stream import NetworkStream
+from gatewise.network.windows import window_batches, window_ends
+from gatewise.progress import working
 from gatewise.records.labelled_arrays import labelled_output, lstm_frame, tree
 from gatewise.records.labels import NO_LABELS, Labels, Measure
 from gatewise.records.run_record import RunRecord
@@ -176,6 +178,10 @@ class Network(Parts):
         Dense layers over some of the features each; what they give stands one behind another in the LSTM's input.
     outputs : Scaling, optional
         From the physical units of the outputs to those of the network: it is undone.
+    windows : Windows, optional
+        How the model is evaluated on a series, where each output comes from a window of its own: `run_windows` does it,
+        and so do `open_run`, `apply`, the report and the commands. A call and a trace go through what they are given
+        once.
     labels : Labels, optional
         Names of the features and the outputs, and what they measure; a run may give others.
 
@@ -266,6 +272,61 @@ class Network(Parts):
         raw = None if (features is x and not self.skip) or tokens is not None else numbers("x", x)
         others = trace.labels if labels is NO_LABELS else trace.labels.replace(measures={})  # of what its LSTM reads
         return NetworkTrace(self, trace, tokens, read, self.predict(read, x), labels.or_else(others), raw)
+
+    def run_windows(self, x: npt.ArrayLike, ends: Mask | None = None, *, engine: str = "auto") -> Array:
+        """Run over a series in windows, as the model is evaluated, and return the outputs of each window.
+
+        Parameters
+        ----------
+        x : array (time, batch, input) or (time, input)
+            The features as in a call; NaN where a number is missing.
+        ends : boolean array (time, batch) or (time,), optional
+            The steps at which a window ends, by default all for which it is whole: see `window_ends`.
+        engine : str
+            As in `LSTM`.
+
+        Returns
+        -------
+        array (time, batch, output) or (time, output)
+            The output of the window that ends at each step, in the units of ``outputs``; NaN where none does. If
+            several steps of a window are predicted, (time, batch, predicted, output): its last ones.
+
+        Raises
+        ------
+        OptionError
+            If the network has no ``windows``.
+        ShapeError
+            If a size does not match.
+
+        Notes
+        -----
+        To the bit the last outputs of a trace of each window. The windows run as batches, which take little memory;
+        the time is that of as many steps as all windows have.
+        """
+        if self.windows is None:
+            raise OptionError("run_windows needs a network with windows")
+        series, steps, predicted = self._series_of(x), self.windows.steps, self.windows.predicted
+        ends = window_ends(series, steps) if ends is None else np.reshape(ends, series.shape[:2])
+        require_memory(ends.size, predicted * self.num_outputs * self.lstm.dtype.itemsize, "the outputs of all windows")
+        outputs = np.full((*ends.shape, predicted, self.num_outputs), np.nan, self.lstm.dtype)
+        each = self.num_features + sum(cell.hidden_size for row in self.lstm.layers for cell in row)
+        with working(f"running {counted(int(ends.sum()), 'window')}", int(ends.sum())) as done:
+            for times, sequences, windows in window_batches(series, ends, steps, each):
+                run = self.trace(windows, keep=(), engine=engine)
+                outputs[times, sequences] = run.output[-predicted:].swapaxes(0, 1)
+                done(len(times))
+        outputs = outputs if predicted > 1 else outputs[:, :, 0]
+        return outputs if np.ndim(x) == 3 else outputs[:, 0]
+
+    def _series_of(self, x: npt.ArrayLike) -> Array:
+        """Return a network's checked input as (time, batch, input), in its own units."""
+        series = numbers("x", x, None, SEQUENCE)
+        if series.ndim not in (2, 3) or series.shape[-1] != self.num_features:
+            raise ShapeError(
+                f"x has shape {series.shape}; it must be (time, batch, {self.num_features}) or"
+                f" (time, {self.num_features})"
+            )
+        return series if series.ndim == 3 else series[:, None]
 
     def _split_labels(self, options: dict[str, Any]) -> tuple[dict[str, Any], Labels]:
         """Return the options for the network's LSTM, with the labels true of it, and the labels of the whole run.

@@ -15,6 +15,7 @@ from gatewise.layers.arguments import settled_state
 from gatewise.layers.merging import MASKED_OUTPUTS
 from gatewise.layers.stack import States, map_states
 from gatewise.network.dense import Branch, Linear, Scaling, chain_of, outputs_of
+from gatewise.network.windows import Windows
 from gatewise.records.labels import NO_LABELS, Labels
 from gatewise.showing import counted, inline
 
@@ -39,6 +40,7 @@ class Parts:
         inputs: Scaling | None = None,
         branches: Sequence[Branch] = (),
         outputs: Scaling | None = None,
+        windows: Windows | None = None,
         labels: Labels = NO_LABELS,
     ) -> None:
         if not isinstance(lstm, LSTM):
@@ -59,7 +61,7 @@ class Parts:
         self.dense = layers  # all layers of the head, from the LSTM on
         self.hidden, self.head = layers[:-1], layers[-1] if layers else None
         self.branches, self.inputs, self.outputs = _branches_of(lstm, branches), inputs, outputs
-        self.skip = self._skip_of(skip)
+        self.skip, self.windows = self._skip_of(skip), windows
         self._require_fitting()
         labels.require(features=self.num_features, outputs=self.num_outputs)
         self.labels = labels
@@ -87,6 +89,8 @@ class Parts:
             raise OptionError("a network that takes tokens has an embedding, and neither inputs nor branches")
         if self.masked is not None and (self.inputs is not None or self.branches):
             raise OptionError("masked marks steps of the LSTM's own input: it goes with neither inputs nor branches")
+        if self.windows is not None and not (self.embedding is None and self.masked is None and self.reads == "every"):
+            raise OptionError("windows go with features as inputs, without masked steps, and reads='every'")
         sizes = ("inputs", self.inputs, self.num_features), ("outputs", self.outputs, self.num_outputs)
         for name, scaling, count in sizes:
             if scaling is not None and len(scaling.center) != count:
@@ -199,7 +203,8 @@ class Parts:
         parts += [repr(self.lstm), *map(repr, self.dense)]
         parts += [f"+ {counted(self.skip, 'feature')}"] if self.skip else []
         parts += [f"Scaling({len(self.outputs.center)})"] if self.outputs is not None else []
-        return f"<Network: {' -> '.join(parts)}, reads {self.reads}, {self.num_parameters:,} parameters>"
+        windows = "" if self.windows is None else f", in windows of {counted(self.windows.steps, 'step')}"
+        return f"<Network: {' -> '.join(parts)}, reads {self.reads}{windows}, {self.num_parameters:,} parameters>"
 
     def _repr_html_(self) -> str:
         return inline(self)

@@ -3,7 +3,8 @@
 Its networks take features in physical units: the dynamic inputs in the order of the configuration, then the static
 attributes in that of the alphabet. Each is centered and scaled; both kinds may go through an embedding network of
 dense layers; then comes an LSTM with one layer, and a linear layer, whose outputs are scaled back. `nn.LSTM` holds the
-weights of ``cudalstm``; ``customlstm`` has the same under other names.
+weights of ``cudalstm``; ``customlstm`` has the same under other names. The network is evaluated in windows; see
+`gatewise.network.Windows`.
 """
 
 from __future__ import annotations
@@ -182,6 +183,7 @@ def _build_network(config: Config, scales: scaler.Scaler, lstm: LSTM, tensors: T
             inputs=scales.scaling(config.dynamic, config.static),
             branches=branches if any(branch.layers for branch in branches) else (),
             outputs=scales.scaling(config.targets, clipped=config.clipped),
+            windows=config.windows,
             labels=Labels(features=config.features, outputs=config.targets, measures=measures),
         )
     except FileError:

@@ -9,6 +9,7 @@ from typing import Any
 
 from gatewise.errors import FileError
 from gatewise.interop.neuralhydrology.documents import describe
+from gatewise.network import Windows
 from gatewise.records.labels import Measure
 
 LSTMS = {"cudalstm": "lstm", "customlstm": "cell", "lstm": "cell"}  # where each has its LSTM; lstm: an old name
@@ -27,6 +28,8 @@ UNSUPPORTED = (  # what changes the input of the LSTM, or its data, in ways that
     "timestep_counter",
     "random_holdout_from_dynamic_features",
 )
+COPIED = re.compile(r"(.+)_copy([1-9][0-9]{0,5})", re.DOTALL)  # the names of features that are made of others
+SHIFTED = re.compile(r"(.+)_shift(0|-?[1-9][0-9]{0,8})", re.DOTALL)
 _MEASURED = re.compile(r"([^()\[\]]+?) *[(\[]([^()\[\]]+)[)\]](.*)", re.DOTALL)
 
 
@@ -51,6 +54,7 @@ class Config:
     statics_embedding: Embedding | None
     activation: str | None  # of the head
     hidden_size: int
+    windows: Windows
     notes: tuple[str, ...] = ()
     version: str = ""  # of the package that wrote the run
 
@@ -95,9 +99,11 @@ def read_config(document: Mapping[str, Any]) -> Config:
     attributes = "static_attributes" if "static_attributes" in document else "camels_attributes"
     static = sorted({*_read_name_list(document, attributes), *_read_name_list(document, "hydroatlas_attributes")})
     targets = "target_variables" if "target_variables" in document else "target_variable"
+    dynamic = _read_name_list({"dynamic_inputs": inputs}, "dynamic_inputs")
+    windows = _read_windows(document, dynamic)
     config = Config(
         model=_read_text(document, "model").lower(),
-        dynamic=_read_name_list({"dynamic_inputs": inputs}, "dynamic_inputs"),
+        dynamic=dynamic,
         static=tuple(static),
         targets=_read_name_list(document, targets),
         clipped=_read_name_list(document, "clip_targets_to_zero"),
@@ -107,7 +113,8 @@ def read_config(document: Mapping[str, Any]) -> Config:
             _read_text({"output_activation": "linear", **document}, "output_activation").lower()
         ),
         hidden_size=_read_count("hidden_size", document.get("hidden_size")),
-        notes=_comparison_notes(document),
+        windows=windows,
+        notes=_comparison_notes(document, windows),
         version=_version_text(document.get("package_version")),
     )
     for key, names in (("dynamic_inputs", config.dynamic), (targets, config.targets)):
@@ -161,7 +168,7 @@ def _read_embedding(document: Mapping[str, Any], key: str) -> Embedding | None:
     if not isinstance(value, dict):
         raise FileError(f"{key} in its config.yml must have hiddens, not be {describe(value)}")
     hiddens, activation = value.get("hiddens"), value.get("activation", "tanh")
-    sizes = hiddens if isinstance(hiddens, list) else [hiddens]
+    sizes = _as_list(hiddens)
     if not isinstance(activation, str) or activation.lower() not in ACTIVATIONS:
         raise FileError(f"the activation of {key} must be one of {', '.join(ACTIVATIONS)}, not {describe(activation)}")
     return Embedding(
@@ -169,13 +176,57 @@ def _read_embedding(document: Mapping[str, Any], key: str) -> Embedding | None:
     )
 
 
-def _comparison_notes(document: Mapping[str, Any]) -> tuple[str, ...]:
+def _read_windows(document: Mapping[str, Any], dynamic: tuple[str, ...]) -> Windows:
+    """Return the windows in which a NeuralHydrology run is evaluated, and the lags of its dynamic inputs."""
+
+    def read(key: str, default: int | None = None) -> int:
+        value = document.get(key, default)
+        return _read_count(key, next(iter(value.values())) if isinstance(value, dict) and len(value) == 1 else value)
+
+    steps = read("seq_length")
+    return Windows(steps, min(steps, read("predict_last_n", 1)), _read_lags(document, dynamic))
+
+
+def _read_lags(document: Mapping[str, Any], dynamic: tuple[str, ...]) -> dict[str, tuple[str, int]]:
+    """Return the dynamic inputs that NeuralHydrology adds to its data: the column of each, and the steps before.
+
+    It makes ``duplicate_features`` first, so that a copy may be shifted as well.
+    """
+    copies, shifts = document.get("duplicate_features"), document.get("lagged_features") or {}
+    if not isinstance(copies, dict):
+        copies = dict.fromkeys(_read_name_list(document, "duplicate_features"), 1)
+    if not isinstance(shifts, dict):
+        raise FileError(f"lagged_features in its config.yml must be a dictionary, not {describe(shifts)}")
+    lags = {}
+    for name in dynamic:
+        column, steps = name, 0
+        shift = SHIFTED.fullmatch(column)
+        if shift is not None and shift[1] in shifts and int(shift[2]) in _as_list(shifts[shift[1]]):
+            column, steps = shift[1], int(shift[2])
+        copy = COPIED.fullmatch(column)
+        count = 0 if copy is None or copy[1] not in copies else _read_count("duplicate_features", copies[copy[1]])
+        if copy is not None and int(copy[2]) <= count:
+            column = copy[1]
+        if column != name:
+            lags[name] = column, steps
+    return lags
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _comparison_notes(document: Mapping[str, Any], windows: Windows) -> tuple[str, ...]:
     """Return notes to read before numbers are compared with NeuralHydrology's."""
-    length = document.get("seq_length")
-    if isinstance(length, dict) and len(length) == 1:
-        length = next(iter(length.values()))
-    steps = f"{length:,} steps" if isinstance(length, int) and 0 < length < 2**31 else "some steps"
-    notes = [f"NeuralHydrology starts from zeros {steps} before each output; a run here starts once, at its first step"]
+    notes = [
+        f"NeuralHydrology evaluates it in windows: each output comes from {windows.steps:,} steps of its own, from"
+        " zeros (seq_length)"
+    ]
+    if windows.predicted > 1:
+        notes.append(
+            f"NeuralHydrology saves the last {windows.predicted:,} outputs of each window (predict_last_n); its metrics"
+            " take the last one"
+        )
     if document.get("mc_dropout"):
         notes.append("mc_dropout: NeuralHydrology drops outputs of the LSTM at random in its evaluations; none is here")
     return tuple(notes)

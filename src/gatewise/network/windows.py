@@ -1,0 +1,133 @@
+"""Windows: a network evaluated on a series as NeuralHydrology does it, each output from a window of its own.
+
+`Network.run_windows` returns the outputs of a series. Other quantities of each window's last step come from the same
+parts: `window_ends` says which windows there are, and `window_batches` cuts them out, for a trace of each batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array, Mask, chunks, size
+from gatewise.errors import OptionError
+
+MOST = 2**22  # numbers of a batch of windows, about
+GAP = 1.5  # of the usual time from step to step: one that is longer is a gap
+
+Places = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How a network is evaluated on a series: each output comes from a window of its own, run from the initial state.
+
+    Parameters
+    ----------
+    steps : int
+        The length of a window, which ends with the step of its output (NeuralHydrology's ``seq_length``).
+    predicted : int
+        How many outputs at the end of a window count (``predict_last_n``). Where only one number is shown of a step, it
+        is that of the window which ends there.
+    lags : mapping of str to (str, int)
+        Features that are made of the data: the name of the column, and how many steps before it is read; 0 for a copy.
+
+    Raises
+    ------
+    OptionError
+        If a number is not positive, or more steps are predicted than a window has.
+    """
+
+    steps: int
+    predicted: int = 1
+    lags: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        size("the steps of a window", self.steps, most=None)
+        if size("predicted", self.predicted, most=None) > self.steps:
+            raise OptionError(f"a window has {self.steps} steps, so that it cannot predict the last {self.predicted}")
+
+
+def window_ends(x: npt.ArrayLike, steps: int, breaks: Mask | None = None) -> Mask:
+    """Return which steps of a series end a window that is whole.
+
+    Parameters
+    ----------
+    x : array (time, …, feature)
+        NaN where a number is missing.
+    steps : int
+        The length of a window.
+    breaks : boolean array (time,), optional
+        The steps that do not follow the one before them; see `time_breaks`.
+
+    Returns
+    -------
+    boolean array (time, …)
+        False where the series is too short before a step, or the window has a NaN or a break.
+    """
+    ends: Mask = _recent(np.asarray(np.isnan(x).any(-1)), steps) == 0
+    if breaks is not None:
+        ends[_recent(breaks, steps - 1) > 0] = False
+    ends[: steps - 1] = False
+    return ends
+
+
+def _recent(flags: Mask, steps: int) -> npt.NDArray[np.int64]:
+    """Return for each step how many of the last `steps` flags up to it are set."""
+    counts = np.cumsum(flags, axis=0, dtype=np.int64)
+    return np.concatenate([counts[:steps], counts[steps:] - counts[: max(0, len(counts) - steps)]])
+
+
+def time_breaks(times: Any) -> Mask | None:
+    """Return the steps whose dates do not follow the date before them: after a gap, or going back; None if none.
+
+    `times` are dates (time,); names of steps have no breaks.
+    """
+    dates = np.asarray(times)
+    if dates.dtype.kind != "M" or len(dates) < 2:
+        return None
+    apart = np.diff(dates).astype(np.int64)
+    breaks = np.concatenate([[False], (apart > GAP * np.median(apart)) | (apart <= 0)])
+    return breaks if breaks.any() else None
+
+
+def lagged(column: Array, steps: int, breaks: Mask | None = None) -> Array:
+    """Return a column (time, …) as it is so many steps earlier: NaN where that is outside, or beyond a break."""
+    places = np.arange(len(column)) - steps
+    inside = (places >= 0) & (places < len(column))
+    places = np.where(inside, places, 0)
+    if breaks is not None:
+        counts = np.cumsum(breaks)
+        inside &= counts == counts[places]
+    earlier = np.array(column[places])
+    earlier[~inside] = np.nan
+    return earlier
+
+
+def window_batches(x: Array, ends: Mask, steps: int, numbers: int) -> Iterator[tuple[Places, Places, Array]]:
+    """Yield the windows of a series in batches that fit into little memory.
+
+    Parameters
+    ----------
+    x : array (time, sequence, feature)
+    ends : boolean array (time, sequence)
+        The steps at which a window ends; see `window_ends`.
+    steps : int
+        The length of a window.
+    numbers : int
+        How many numbers a run keeps of each step of a window: a batch has at most `MOST` of them, or one window.
+
+    Yields
+    ------
+    times, sequences : array of int (window,)
+        The step and the sequence at which each window ends.
+    windows : array (steps, window, feature)
+    """
+    times, sequences = np.nonzero(ends)
+    before = np.arange(1 - steps, 1)[:, None]
+    for piece in chunks(len(times), steps * numbers, MOST):
+        yield times[piece], sequences[piece], x[times[piece] + before, sequences[piece]]
