@@ -195,6 +195,41 @@ def test_features_are_taken_by_name_where_both_have_names():
             gw.apply(lstm, labelled(np.ones((6, 5, len(names.split()))), feature=names.split()))
 
 
+def test_a_result_has_units_and_long_names_and_the_attributes_of_the_data():
+    labels = gw.Labels(outputs=["q", "e"], measures={"q": ("discharge", "mm/d"), "e": ("evaporation", "mm/d")})
+    network = gw.Network(gw.LSTM(3, 4, rng=5), head=HEAD, labels=labels)
+    data = labelled()
+    data.area.attrs = {"units": "km2", "long_name": "area of the basin"}
+    data.basin.attrs = {"cf_role": "timeseries_id"}
+    before = data.copy(deep=True)
+    found = gw.apply(network, data, every=2)
+    assert found.y.attrs == {"long_name": "output of the network", "units": "mm/d"}
+    assert found.forget_gate.attrs == {"long_name": "forget gate", "units": "1"}
+    assert found.area.attrs == data.area.attrs
+    assert found.basin.attrs == data.basin.attrs
+    assert found.time.attrs == {"standard_name": "time", "long_name": "time", "axis": "T"}
+    assert found.unit.attrs == {"long_name": "hidden unit"}
+    xarray.testing.assert_identical(data, before)
+    assert gw.apply(MODELS["network"], data).y.attrs == {"long_name": "output of the network"}  # in a unit nobody knows
+    assert gw.apply(MODELS["LSTM"], data).y.attrs == {"long_name": "output of the LSTM", "units": "1"}
+    one = gw.Network(gw.LSTM(3, 4, rng=5), labels=gw.Labels(outputs=list("abcd"), measures={"b": ("flow", "m")}))
+    assert gw.apply(one, data).y.attrs == {"long_name": "output of the network"}
+    for name, kind in KINDS.items():
+        found = gw.apply(network, data, ask=name)
+        units = "mm/d" if name == "ceiling" else "1"
+        assert all(one.attrs["units"] == units and one.attrs["long_name"] for one in found.values()), kind
+
+
+def test_a_result_says_how_it_was_made():
+    expected = {"Conventions": "CF-1.11", "source": f"gatewise {gw.__version__}", "engine": "native"}
+    options = {"lengths": [6, 6, 3, 2, 1], "layer": 0, "keep": None, "state": None}
+    found = gw.apply(MODELS["LSTM"], labelled().rename(time="day"), dims={"time": "day"}, **options)
+    call = "gw.apply(model, data, layer=0, lengths=[6, 6, 3, 2, 1], dims={'time': 'day'})"
+    assert found.attrs == expected | {"history": call, "model": repr(MODELS["LSTM"])}
+    answer = gw.apply(MODELS["network"], labelled(), ask="saturation", low=0.1, lengths=np.full(5, 6))
+    assert answer.attrs["history"] == "gw.apply(model, data, ask='saturation', lengths=ndarray, low=0.1)"
+
+
 REFUSED = {
     "no model": (lambda: gw.apply(gw.LSTMCell(3, 4), labelled()), "LSTMCell"),
     "no labels": (lambda: gw.apply(MODELS["LSTM"], RAW), "xarray.DataArray, not ndarray"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -50,6 +51,12 @@ def files(here) -> None:
     forcing().to_dataset().to_zarr("x.zarr", zarr_format=2)
 
 
+def assert_identical(found: xarray.Dataset, expected: xarray.Dataset) -> None:
+    """Hold a store against what `apply` gives, but for the provenance, which has a command and a file."""
+    unknown = dict.fromkeys(("history", "model_file", "model_sha256"))
+    xarray.testing.assert_identical(found.assign_attrs(unknown), expected.assign_attrs(unknown))
+
+
 def refused(capsys: pytest.CaptureFixture[str], *tokens: str) -> str:
     """Return the sentence with which a trace is refused."""
     return program.refusal_of(capsys, "trace", "model.safetensors", *tokens)
@@ -65,7 +72,16 @@ def test_a_store_becomes_a_store_of_gates(form, capsys):
     assert said.startswith("gates.zarr: ")
     assert "8 steps of 11 sequences" in said
     found = xarray.open_zarr("gates.zarr").load()
-    xarray.testing.assert_identical(found, gw.apply(LSTM, data))
+    assert_identical(found, gw.apply(LSTM, data))
+    assert found.attrs == {
+        "Conventions": "CF-1.11",
+        "source": f"gatewise {gw.__version__}",
+        "history": "gatewise trace model.safetensors x.zarr -o gates.zarr",
+        "model": repr(LSTM),
+        "model_file": "model.safetensors",
+        "model_sha256": hashlib.sha256(Path("model.safetensors").read_bytes()).hexdigest(),
+        "engine": "native",
+    }
     assert sorted(os.listdir()) == ["gates.zarr", "model.safetensors", "x.zarr"]
 
 
@@ -90,7 +106,7 @@ def test_options_are_those_of_other_traces(capsys):
         dims={"time": "day", "feature": "variable"},
         state=start,
     )
-    xarray.testing.assert_identical(xarray.open_zarr("gates.zarr").load(), expected)
+    assert_identical(xarray.open_zarr("gates.zarr").load(), expected)
     assert np.isnan(expected.cell_state.isel(basin=10, day=2)).all()
     main(["trace", "model.safetensors", "x.zarr", "-o", "gates.zarr", *axes, "--padding", "framework"])
     found = xarray.open_zarr("gates.zarr").load()
@@ -104,9 +120,7 @@ def test_a_network_puts_its_output_beside_its_gates():
     gw.save(network, "model.safetensors")
     main(["trace", "model.safetensors", "x.zarr", "-o", "gates.zarr", "--keep", "candidate"])
     found = xarray.open_zarr("gates.zarr").load()
-    xarray.testing.assert_identical(
-        found, gw.apply(network, xarray.open_zarr("x.zarr").forcing.load(), keep="candidate")
-    )
+    assert_identical(found, gw.apply(network, xarray.open_zarr("x.zarr").forcing.load(), keep="candidate"))
     assert found.y.dims == ("basin", "output")
 
 
@@ -122,7 +136,7 @@ def test_a_network_takes_its_features_by_name_out_of_more(capsys):
     data = forcing().assign_coords(feature=["rain", "wind", "snow"])
     data.to_dataset().to_zarr("x.zarr", mode="w", zarr_format=2)
     main(["trace", "model.safetensors", "x.zarr", "-o", "gates.zarr"])
-    xarray.testing.assert_identical(xarray.open_zarr("gates.zarr").load(), gw.apply(network, data))
+    assert_identical(xarray.open_zarr("gates.zarr").load(), gw.apply(network, data))
     capsys.readouterr()
     data.assign_coords(feature=["rain", "wind", "sun"]).to_dataset().to_zarr("x.zarr", mode="w", zarr_format=2)
     assert "'snow'" in refused(capsys, "x.zarr", "-o", "gates.zarr")
@@ -134,7 +148,7 @@ def test_a_cluster_writes_the_same_store(capsys):
     with distributed.LocalCluster(**options) as cluster:
         main(["trace", "model.safetensors", "x.zarr", "-o", "two.zarr", "--cluster", cluster.scheduler_address])
     one, two = (xarray.open_zarr(name).load() for name in ("one.zarr", "two.zarr"))
-    xarray.testing.assert_identical(one, two)
+    assert_identical(one, two)
     capsys.readouterr()
     said = refused(capsys, "x.zarr", "-o", "three.zarr", "--cluster", "tcp://127.0.0.1:1")
     assert "no scheduler of dask.distributed answers at 'tcp://127.0.0.1:1'" in said

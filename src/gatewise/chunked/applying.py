@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import index
+from gatewise.chunked.attributes import call_text, describe_variables, provenance
 from gatewise.chunked.labelled_input import (
     Argument,
     LabelledInput,
@@ -100,7 +101,10 @@ def apply(
     -------
     xarray.Dataset
         A variable for each quantity, under the names of `Trace.to_xarray`, with the coordinates of the data; ``unit``
-        or ``projected`` stands in the place of the features, and in ``y`` ``output``.
+        or ``projected`` stands in the place of the features, and in ``y`` ``output``. Variables have the ``units`` and
+        ``long_name`` of the CF conventions; coordinates keep the attributes that they have in the data. The attributes
+        of the whole are the model's file with its SHA-256 digest and its epoch, where it was read from one that says
+        so, gatewise's version (``source``), and this call (``history``).
 
     Raises
     ------
@@ -132,6 +136,7 @@ def apply(
     >>> dict(gw.apply(gw.LSTM(3, 5, rng=0), rain, ask="timescales").timescale.sizes)
     {'basin': 2, 'unit': 5}
     """
+    call = call_text(apply, locals())
     if isinstance(data, (str, os.PathLike)):
         data = stored_data(Path(data), key, dims)
     elif key is not None:
@@ -144,7 +149,7 @@ def apply(
     states, counts = state_arguments(inputs, state)
     task = _chunk_task(selection, trial, engine, inputs, names, counts)
     variables = _apply_in_chunks(task, inputs, [(inputs.data, inputs.core), *validity, *states])
-    return _result_dataset(variables, task, trial, inputs)
+    return _result_dataset(variables, task, trial, inputs).assign_attrs(provenance(model, call))
 
 
 def _selection_of_options(
@@ -294,7 +299,7 @@ def _result_dataset(variables: dict[str, Any], task: Task, trial: Run, inputs: L
     used = {name: axis for name, axis in axes.items() if axis is not None and len(axis) == result.sizes.get(name)}
     result = result.assign_coords(thinned | coordinates(used, "output", trial.labels.measures))
     result.attrs = {"engine": " and ".join(sorted({cell.engine for cell in cells}))}
-    return result.drop_encoding()
+    return describe_variables(result, data, task.selection, trial).drop_encoding()
 
 
 def _unit_names(cells: Sequence[Trace]) -> Sequence[str | int]:

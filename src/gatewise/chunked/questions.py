@@ -12,7 +12,7 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.chunked.selections import Cells, QuantitySelection, VariablePart
 from gatewise.errors import OptionError
-from gatewise.insight.ceiling import Ceiling, ceiling
+from gatewise.insight.ceiling import LOSSES, Ceiling, ceiling
 from gatewise.insight.memory import Timescales, timescales
 from gatewise.insight.saturation import GATES, Saturation, saturation
 from gatewise.network import Run
@@ -20,6 +20,24 @@ from gatewise.network import Run
 AnswerArrays = Iterator[tuple[str, bool, tuple[str, ...], Any]]  # names, whether for each step, axes, arrays
 TIMESCALES = ("timescale", "half_life", "span")
 OF_GATES, OF_UNITS = ("closed", "open", "mean", "deviation", "stuck"), ("moves", "dead")
+
+LONG_NAMES = {
+    "forget_gate": "geometric mean of the forget gate",
+    "timescale": "steps until 1/e of a cell state is left",
+    "half_life": "steps until half of a cell state is left",
+    "span": "steps until a hundredth of a cell state is left",
+    "closed": "share of the steps at which the gate is nearly closed",
+    "open": "share of the steps at which the gate is nearly open",
+    "mean": "mean of the gate",
+    "deviation": "standard deviation of the gate",
+    "stuck": "whether the gate is nearly closed, or nearly open, at every step (1: yes)",
+    "moves": "largest minus smallest hidden state",
+    "dead": "whether the hidden state hardly moves (1: yes)",
+    "ceiling": "largest output that bounded states allow",
+    "floor": "smallest output that bounded states allow",
+    "value": "output of the run",
+    **{name: f"output lost to {words}" for name, words in LOSSES.items()},
+}
 
 
 def _timescale_arrays(answer: Timescales) -> AnswerArrays:

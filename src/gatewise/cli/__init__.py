@@ -12,6 +12,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError, Parameter
 
 from gatewise.cli.check import check
+from gatewise.cli.command_line import remember
 from gatewise.cli.convert import convert
 from gatewise.cli.exercise import exercise
 from gatewise.cli.inspect import inspect
@@ -75,6 +76,7 @@ def main(tokens: Sequence[str] | None = None) -> None:
     that of a signal: 130 of Ctrl-C, 143 of SIGTERM.
     """
     tokens = list(sys.argv[1:] if tokens is None else tokens)
+    remember(tokens)
     _spell_out(sys.stdout)
     _spell_out(sys.stderr)
     try:

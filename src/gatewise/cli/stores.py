@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from gatewise.arrays import in_bytes
+from gatewise.cli.command_line import command_text
 from gatewise.cli.printing import announce_cost, print_notes
 from gatewise.cli.typed_numbers import integers
 from gatewise.interop.contents import Contents, StoredLSTM
@@ -61,7 +62,7 @@ def trace_store(contents: Contents, entry: StoredLSTM, source: Path, target: Pat
             padding=options.padding,
             state=store_plan.state_for(opened, model, options.state),
             dims=dims,
-        )
+        ).assign_attrs(history=command_text())
         steps, sequences = data.sizes[dims["time"]], store_plan.num_sequences(data, dims)
         size = sum(variable.nbytes for variable in result.values())
         store_plan.require_room(target, size)

@@ -22,6 +22,7 @@ from gatewise.errors import (
     shown,
 )
 from gatewise.interop.graphs import GraphNames, JoinedNetwork
+from gatewise.interop.provenance import Provenance
 from gatewise.interop.refusals import NETWORK, FileNetwork, reading
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
@@ -204,6 +205,8 @@ class Contents:
         Takes the names of an LSTM, of an embedding or None, and of a head or None, and `reads`; returns their
         `JoinedNetwork` as the file connects them. Raises `FileError` if they are not connected, or if a layer between
         them cannot be expressed.
+    epoch : int, optional
+        The epoch of the training after which the weights were stored, if the file states it.
     """
 
     path: str
@@ -216,6 +219,7 @@ class Contents:
     calls: tuple[str, ...] = ()
     joined: Callable[..., Any] | None = None
     trace: Run | None = None
+    epoch: int | None = None
 
     def __post_init__(self) -> None:
         _print_safely(self, "format", "holds")
@@ -238,6 +242,13 @@ class Contents:
 
     def _repr_html_(self) -> str:
         return inline(self)
+
+    def set_provenance(self, provenance: Provenance) -> None:
+        """Give the LSTMs of a file, and its network, their provenance."""
+        for stored in self.lstms:
+            stored.lstm.provenance = provenance
+        if isinstance(self.network, FileNetwork):
+            self.network.provenance = provenance
 
     def pick(self, name: str | None = None) -> StoredLSTM:
         """Return a file's LSTM of that name; without one, the only LSTM, or the one that stacks all the others.

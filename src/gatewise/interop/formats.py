@@ -13,6 +13,7 @@ from gatewise.interop import unread
 from gatewise.interop.captured import Captured
 from gatewise.interop.containers import beside
 from gatewise.interop.contents import Contents
+from gatewise.interop.provenance import Provenance
 
 Path = str | os.PathLike[str]
 HEAD = 4096  # the bytes of a file that a reader is shown to recognise it
@@ -105,7 +106,7 @@ def inspect(path: Path, **omitted: Any) -> Contents:
     """
     name, source = reader_of(path)
     try:
-        with storage.guarded(source):
+        with storage.guarded(source), beside.recording_files() as others:
             contents: Contents = import_module(f"gatewise.interop.{name}").contents(source, omitted)
     except GatewiseError:
         raise
@@ -113,6 +114,8 @@ def inspect(path: Path, **omitted: Any) -> Contents:
         raise CapacityError(f"reading {source} needs more memory than is available") from None
     except RecursionError:
         raise FileError(f"cannot read {source}: it is nested too deeply") from None
+    with storage.guarded(source):
+        contents.set_provenance(Provenance.of(path, [source] * source.is_file() + others, contents.epoch))
     return contents
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from gatewise.errors import CapacityError, FileError, GatewiseError, MissingExtraError
+from gatewise.interop.provenance import Provenance
 from gatewise.network import Network
 
 NETWORK = "make a network of"  # what cannot be done with a file whose layers a network does not have
@@ -32,6 +33,7 @@ class FileNetwork:
     path: str
     build: Callable[[], Network]
     outcome: Network | FileError | None = None
+    provenance: Provenance | None = None
 
     def __call__(self) -> Network:
         """Return the network of a file, or raise its refusal, which names the file."""
@@ -39,6 +41,7 @@ class FileNetwork:
             try:
                 with reading(self.path, GatewiseError, NETWORK):
                     self.outcome = self.build()
+                self.outcome.provenance = self.provenance
             except FileError as problem:
                 self.outcome = problem
         if isinstance(self.outcome, FileError):

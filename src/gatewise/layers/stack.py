@@ -32,6 +32,7 @@ class Stack:
     layers: tuple[tuple[LSTMCell, ...], ...]
     directions: tuple[str, ...]
     merge: tuple[str, ...]
+    provenance: Any = None  # where a reader of `interop` found it
 
     def __init__(
         self, layers: Sequence[tuple[LSTMCell, ...]], directions: tuple[str, ...], merge: tuple[str, ...]

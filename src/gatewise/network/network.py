@@ -118,7 +118,7 @@ class NetworkTrace(RunRecord):
             If xarray is not installed, or is older than its `DataTree`.
         """
         times = self.lstm.output_times if self.network.reads == "every" else None
-        output = labelled_output(self.stored.output, self.labels, self.lstm.directions, times)
+        output = labelled_output(self.stored.output, self.labels, self.lstm.directions, times, of_network=True)
         return tree({"network": output, **self.lstm.datasets()})
 
     def to_dataframe(self) -> Any:

@@ -26,6 +26,8 @@ Tokens = npt.NDArray[np.integer[Any]]
 class Parts:
     """An LSTM with what a model has around it; see `gatewise.network.Network`, which runs it."""
 
+    provenance: Any = None  # where a reader of `interop` found it
+
     def __init__(
         self,
         lstm: LSTM,

@@ -13,18 +13,52 @@ from gatewise.arrays import Array
 from gatewise.errors import importing
 from gatewise.records.labels import Labels, Measure
 
+VariableTuple = tuple[tuple[str, ...], npt.NDArray[Any], dict[str, str]]  # dimensions, numbers, attributes
+TIME = {"standard_name": "time", "long_name": "time", "axis": "T"}  # of dates
+AXES = {  # the long names of coordinates
+    "time": "step",
+    "batch": "sequence",
+    "feature": "feature",
+    "unit": "hidden unit",
+    "output": "output",
+    "gate": "gate",
+    "layer": "layer of the LSTM",
+    "direction": "direction in time",
+}
+
+
+def quantity_attributes(name: str) -> dict[str, str]:
+    """Return the long name and the units of a cell's quantity, as the CF conventions have them."""
+    return {"long_name": name.replace("_", " "), "units": "1"}
+
+
+def output_attributes(labels: Labels, *, of_network: bool) -> dict[str, str]:
+    """Return the long name of an output ``y``, and its units if they are known and the same for all outputs.
+
+    The hidden states of a plain LSTM have the units "1"; a network's are known where its outputs have measures.
+    """
+    measures = {labels.measures.get(name, Measure("")) for name in labels.outputs or ()} or {Measure("")}
+    quantities, units = {measure.quantity for measure in measures}, {measure.unit for measure in measures}
+    owner = "network" if of_network else "LSTM"
+    attributes = {"long_name": (quantities.pop() if len(quantities) == 1 else "") or f"output of the {owner}"}
+    unit = units.pop() if len(units) == 1 else ""
+    if measures == {Measure("")} and not of_network:
+        unit = "1"
+    return attributes | ({"units": unit} if unit else {})
+
 
 def cell_dataset(cell: Any) -> Any:
     """Return a `Trace` as an `xarray.Dataset`: a variable for each kept quantity, with named dimensions and labels."""
     stored, labels, projected = cell.stored, cell.labels, cell.parameters.projection is not None
-    variables: dict[str, tuple[tuple[str, ...], npt.NDArray[Any]]] = {}
+    variables: dict[str, VariableTuple] = {}
     for name in cell.distinct():
         last = "projected" if projected and name == "hidden_state" else "unit"
-        variables[name] = (("time", "batch", last), stored.quantity(name))
+        variables[name] = (("time", "batch", last), stored.quantity(name), quantity_attributes(name))
     if cell.input is not None:
-        variables["input"] = (("time", "batch", "feature"), cell.input)
+        variables["input"] = (("time", "batch", "feature"), cell.input, {"long_name": "input"})
     if cell.valid is not None:
-        variables["valid"] = (("time", "batch"), cell.valid[:: cell.keep.every])
+        valid = cell.valid[:: cell.keep.every]
+        variables["valid"] = (("time", "batch"), valid, {"long_name": "whether the step is valid"})
     axes = {"time": cell.times, "batch": labels.sequences, "feature": labels.features, "unit": cell.unit_names}
     attributes = {"direction": cell.direction, "engine": cell.engine}
     attributes |= {"edits": cell.edits_said(len(cell.edits))} if cell.edits else {}
@@ -92,7 +126,9 @@ def tree(datasets: Mapping[str, Any]) -> Any:
     return DataTree.from_dict(datasets)
 
 
-def labelled_output(output: Array, labels: Labels, directions: Sequence[str], times: Any) -> Any:
+def labelled_output(
+    output: Array, labels: Labels, directions: Sequence[str], times: Any, *, of_network: bool = False
+) -> Any:
     """Return the output ``y`` of a run as an `xarray.Dataset`; that of the last step alone has no `times`.
 
     It is (time, batch, output), or (time, batch, direction, output) of directions that are not merged.
@@ -102,18 +138,19 @@ def labelled_output(output: Array, labels: Labels, directions: Sequence[str], ti
     named = labels.outputs is not None and len(labels.outputs) == output.shape[-1]  # not if some units alone were kept
     outputs = labels.outputs if named else None
     axes = {"time": times, "batch": labels.sequences, "direction": directions, "output": outputs}
-    return _run_dataset({"y": (dimensions, output)}, axes, "output", labels.measures, {})
+    attributes = output_attributes(labels, of_network=of_network)
+    return _run_dataset({"y": (dimensions, output, attributes)}, axes, "output", labels.measures, {})
 
 
 def _run_dataset(
-    variables: Mapping[str, tuple[tuple[str, ...], npt.NDArray[Any]]],
+    variables: Mapping[str, VariableTuple],
     axes: Mapping[str, npt.NDArray[Any] | Sequence[Any] | None],
     measured: str,
     measures: Mapping[str, Measure],
     attributes: Mapping[str, str],
 ) -> Any:
     """Return quantities of a run as an `xarray.Dataset`; the axis `measured` also has measures as coordinates."""
-    used = {dimension for dimensions, _ in variables.values() for dimension in dimensions}
+    used = {dimension for dimensions, *_ in variables.values() for dimension in dimensions}
     named_axes = {name: names for name, names in axes.items() if name in used}
     with importing("xarray", "to_xarray needs"):
         from xarray import Dataset
@@ -124,16 +161,18 @@ def coordinates(
     axes: Mapping[str, npt.NDArray[Any] | Sequence[Any] | None], measured: str, measures: Mapping[str, Measure]
 ) -> dict[str, Any]:
     """Return xarray's coordinates of axes; the axis `measured` also has the measured quantities and their units."""
-    result: dict[str, Any] = {
-        name: names if isinstance(names, np.ndarray) else _coordinate_values(names)
-        for name, names in axes.items()
-        if names is not None
-    }
+    result: dict[str, Any] = {}
+    for name, names in axes.items():
+        if names is not None:
+            values = names if isinstance(names, np.ndarray) else _coordinate_values(names)
+            dates = isinstance(values, np.ndarray) and values.dtype.kind == "M"
+            result[name] = (name, values, TIME if dates else {"long_name": AXES[name]})
     names = axes.get(measured)
     if names is not None and any(name in measures for name in names):
         each = [measures.get(name, Measure("")) for name in names]
-        result[f"{measured}_quantity"] = (measured, [measure.quantity for measure in each])
-        result[f"{measured}_unit"] = (measured, [measure.unit for measure in each])
+        for part in Measure._fields:
+            attributes = {"long_name": f"{part} of the {measured}"}
+            result[f"{measured}_{part}"] = (measured, [getattr(measure, part) for measure in each], attributes)
     return result
 
 

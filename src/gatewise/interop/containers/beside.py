@@ -16,6 +16,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path, PureWindowsPath
 from typing import BinaryIO
 
@@ -23,6 +24,26 @@ from gatewise.errors import FileError
 
 _FOLLOWS_NONE = getattr(os, "O_NOFOLLOW", 0)
 _OPEN = os.O_RDONLY | getattr(os, "O_BINARY", 0) | _FOLLOWS_NONE | getattr(os, "O_NONBLOCK", 0)
+
+_located: ContextVar[list[Path] | None] = ContextVar("located", default=None)  # while a model is read
+
+
+@contextmanager
+def recording_files() -> Iterator[list[Path]]:
+    """Yield a list that gets the path of each file that a model in the block is made of besides its own."""
+    paths: list[Path] = []
+    token = _located.set(paths)
+    try:
+        yield paths
+    finally:
+        _located.reset(token)
+
+
+def record_file(path: Path) -> Path:
+    """Return the path of a file that a model is made of, which `recording_files` gets."""
+    if (paths := _located.get()) is not None:
+        paths.append(path)
+    return path
 
 
 def locate(folder: Path, name: str) -> Path:
@@ -40,7 +61,7 @@ def locate(folder: Path, name: str) -> Path:
     if not stat.S_ISREG(status.st_mode):
         raise FileError("which is no file")
     _require_one_name(status)
-    return Path(target)
+    return record_file(Path(target))
 
 
 def target_within(folder: Path, name: str) -> str:

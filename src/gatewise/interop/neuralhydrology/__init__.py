@@ -133,6 +133,7 @@ def _read_run(
         tuple(replace(layer, weight=None, bias=None) for layer in layers),  # without the scaling they mean nothing
         network=lambda: network,
         calls=(*archive.calls, *scales.calls),
+        epoch=epoch,
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from gatewise.errors import FileError, importing, reason, shown
 from gatewise.files.budget import Budget
 from gatewise.files.storage import read_text
+from gatewise.interop.containers.beside import record_file
 
 STEPS = 20  # of work for each byte, where two of them make a node
 BYTES = 400  # of memory likewise
@@ -43,7 +44,7 @@ def file_within(folder: Path, *parts: str) -> Path:
     path = folder.joinpath(*parts)
     if not path.resolve().is_relative_to(folder.resolve()):
         raise FileError(f"its {'/'.join(parts)} is a link to a file outside of it")
-    return path
+    return record_file(path) if path.is_file() else path
 
 
 def read_yaml(path: Path, budget: Budget) -> Any:

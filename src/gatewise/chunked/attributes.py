@@ -1,0 +1,66 @@
+"""Attributes of a result by the CF conventions (units, long names), and its provenance."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from inspect import signature
+from typing import Any
+
+from gatewise.chunked.questions import LONG_NAMES, Selection, SequenceQuestion
+from gatewise.layers import LSTM
+from gatewise.network import Network, Run
+from gatewise.records.labelled_arrays import TIME, output_attributes, quantity_attributes
+from gatewise.records.labels import Labels
+
+CONVENTIONS = "CF-1.11"
+SIMPLE = (str, int, float, bool, type(None))  # what a call spells out; of anything else it has the type
+
+
+def provenance(model: LSTM | Network, call: str) -> dict[str, str | int]:
+    """Return the attributes of a result: how it was made, by which version, and from which file's model."""
+    source = {} if model.provenance is None else model.provenance.attributes()
+    software = f"gatewise {sys.modules['gatewise'].__version__}"  # which is above this module, and imported by then
+    return {"Conventions": CONVENTIONS, "source": software, "history": call, "model": repr(model), **source}
+
+
+def call_text(function: Any, arguments: Mapping[str, Any]) -> str:
+    """Return a call of a function of gatewise as it is written, without arguments that are the default's."""
+    defaults = {name: parameter.default for name, parameter in signature(function).parameters.items()}
+    spelled = {name: value for name, value in arguments.items() if value is not defaults.get(name, ...)}
+    named = spelled.pop("options", {})
+    texts = [f"{name}={_spell(value)}" for name, value in {**spelled, **named}.items() if name not in ("model", "data")]
+    data = _spell(arguments["data"]) if isinstance(arguments["data"], (str, os.PathLike)) else "data"
+    return f"gw.{function.__name__}({', '.join(['model', data, *texts])})"
+
+
+def _spell(value: Any) -> str:
+    """Return an argument as it is written where it is simple, else its type."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key!r}: {_spell(entry)}' for key, entry in value.items())}}}"
+    if isinstance(value, (list, tuple)) and all(isinstance(entry, SIMPLE) for entry in value):
+        return repr(value)
+    if isinstance(value, os.PathLike):
+        return repr(os.fspath(value))
+    return repr(value) if isinstance(value, SIMPLE) else type(value).__name__
+
+
+def describe_variables(result: Any, data: Any, selection: Selection, trial: Run) -> Any:
+    """Return a result whose variables have units and long names, and whose coordinates have the data's attributes."""
+    labels: Labels = trial.labels
+    for name, variable in result.data_vars.items():
+        if name == "y":
+            variable.attrs = output_attributes(labels, of_network=trial.network is not None)
+        elif isinstance(selection, SequenceQuestion):
+            of_output = output_attributes(labels, of_network=trial.network is not None)
+            units = of_output.get("units") if selection.name == "ceiling" else "1"
+            variable.attrs = {"long_name": LONG_NAMES[str(name)]} | ({} if units is None else {"units": units})
+        else:
+            variable.attrs = quantity_attributes(str(name))
+    for name, coordinate in result.coords.items():
+        stated = dict(data.coords[name].attrs) if name in data.coords else {}
+        if coordinate.dtype.kind == "M" and coordinate.dims == (name,):
+            stated = TIME | stated
+        coordinate.attrs = {**coordinate.attrs, **stated}
+    return result
