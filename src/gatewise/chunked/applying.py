@@ -22,14 +22,16 @@ from gatewise.chunked.labelled_input import (
 from gatewise.chunked.questions import Selection, SequenceQuestion, kind_of
 from gatewise.chunked.selections import PADDINGS, Cells, QuantitySelection
 from gatewise.chunked.task import Task, Variable, numbers_kept, threadpools
+from gatewise.chunked.window_task import WindowTask
 from gatewise.errors import OptionError, one_of
 from gatewise.insight.saturation import GATES
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
-from gatewise.network import Network, Run
+from gatewise.network import Network, Run, Windows
 from gatewise.records.keep import DIRECTIONS
 from gatewise.records.labelled_arrays import coordinates
 from gatewise.records.trace import Trace
+from gatewise.showing import counted
 
 
 def apply(
@@ -50,6 +52,7 @@ def apply(
     dims: Mapping[str, str] | None = None,
     key: str | None = None,
     engine: str = "auto",
+    continuous: bool = False,
     **options: Any,
 ) -> Any:
     """Run a model over every sequence of an `xarray.DataArray`, and return a `Dataset` of the selected quantities.
@@ -94,6 +97,8 @@ def apply(
         The variable of a store that has several.
     engine : str
         As in `LSTM`. With ``auto``, the one that this machine takes runs everywhere.
+    continuous : bool
+        Run each sequence once, where a network is evaluated in windows (a run of NeuralHydrology); see Notes.
     **options
         Of the question: ``low=0.05``.
 
@@ -123,7 +128,13 @@ def apply(
     A sequence's numbers are to the bit those that the model gives for it alone with one thread, for any chunks and any
     number of workers whose processors are alike. So where the native engine cannot run a cell, or large dense layers
     come before the LSTM, sequences run one after the other, which is slow. A NaN in the data makes what follows it in
-    its sequence NaN; give `lengths` or `mask` where data are padded. While it is computed, a chunk takes memory for its
+    its sequence NaN; give `lengths` or `mask` where data are padded.
+
+    Of a network that is evaluated in windows, the numbers of each step are those of the last step of the window that
+    ends there, from zeros. They are NaN where the data are too short for one, or it holds a NaN, a step that is not
+    valid, or a gap between dates. A question is asked of the last window of each sequence.
+
+    While it is computed, a chunk takes memory for its
     data and its results, and for at most 2^23 numbers more, or what one sequence needs.
 
     Examples
@@ -147,7 +158,7 @@ def apply(
     inputs = inputs.select_features(trial.labels.features)
     validity, names = validity_arguments(inputs, lengths, mask)
     states, counts = state_arguments(inputs, state)
-    task = _chunk_task(selection, trial, engine, inputs, names, counts)
+    task = _chunk_task(selection, trial, engine, inputs, names, counts, inputs.evaluation(state, continuous))
     variables = _apply_in_chunks(task, inputs, [(inputs.data, inputs.core), *validity, *states])
     return _result_dataset(variables, task, trial, inputs).assign_attrs(provenance(model, call))
 
@@ -203,6 +214,7 @@ def _chunk_task(
     inputs: LabelledInput,
     names: tuple[str, ...],
     nesting: tuple[int, ...],
+    windows: Windows | None,
 ) -> Task:
     """Return the task that computes the variables of `apply` for a chunk; `trial` is a first run over one step."""
     variables: dict[str, Variable] = {}
@@ -221,7 +233,8 @@ def _chunk_task(
         if clashes := {variable.name, *variable.before, *variable.after} & inputs.names:
             raise OptionError(f"the result has a {min(clashes)!r} of its own: rename what is called so in the data")
     engines = {cell.engine for cell in trial.cells().values()}
-    return Task(
+    fields: dict[str, Any] = {} if windows is None else {"windows": windows, "breaks": inputs.breaks}
+    return (Task if windows is None else WindowTask)(
         selection=selection,
         alone=isinstance(selection, SequenceQuestion) or inputs.by_itself or engines != {"native"},
         variables=tuple(variables.values()),
@@ -232,6 +245,7 @@ def _chunk_task(
         time_first=inputs.time_first,
         every=selection.options.get("every", 1),
         each=numbers_kept(trial),
+        **fields,
     )
 
 
@@ -299,6 +313,11 @@ def _result_dataset(variables: dict[str, Any], task: Task, trial: Run, inputs: L
     used = {name: axis for name, axis in axes.items() if axis is not None and len(axis) == result.sizes.get(name)}
     result = result.assign_coords(thinned | coordinates(used, "output", trial.labels.measures))
     result.attrs = {"engine": " and ".join(sorted({cell.engine for cell in cells}))}
+    if inputs.windows is not None:
+        steps = counted(inputs.windows.steps, "step")
+        way = f"in windows of {steps}, each from the initial state"
+        once = f"continuous, where the model is evaluated in windows of {steps}"
+        result.attrs["evaluation"] = way if isinstance(task, WindowTask) else once
     return describe_variables(result, data, task.selection, trial).drop_encoding()
 
 

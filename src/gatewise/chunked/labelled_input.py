@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.arrays import numbers
+from gatewise.arrays import Mask, numbers
 from gatewise.chunked.questions import Selection
 from gatewise.errors import OptionError, ShapeError, importing, shown
 from gatewise.layers import LSTM
 from gatewise.layers.arguments import nesting
 from gatewise.layers.stack import States
-from gatewise.network import Network, Run
+from gatewise.network import Network, Run, Windows
+from gatewise.network.windows import lagged, time_breaks
 from gatewise.opening.labelled_data import feature_names, open_store
 from gatewise.showing import counted
 
@@ -94,6 +95,24 @@ class LabelledInput:
         return self.model.num_features if isinstance(self.model, Network) else self.model.input_size
 
     @property
+    def windows(self) -> Windows | None:
+        """The windows in which the model is evaluated, if it is."""
+        return self.model.windows if isinstance(self.model, Network) else None
+
+    @property
+    def breaks(self) -> Mask | None:
+        """The steps whose dates do not follow the ones before them; None if all do."""
+        return time_breaks(self.data.coords[self.time].values) if self.time in self.data.coords else None
+
+    def evaluation(self, state: object, continuous: bool) -> Windows | None:
+        """Return the windows of a result; None of a continuous run, which alone begins with a `state`."""
+        if continuous and self.windows is None:
+            raise OptionError("continuous goes with a network that is evaluated in windows")
+        if self.windows is not None and not continuous and state is not None:
+            raise OptionError("a state goes with continuous=True: each window begins with the model's own")
+        return None if continuous else self.windows
+
+    @property
     def by_itself(self) -> bool:
         """Whether something before the LSTM mixes the sequences of a batch, in their last bits."""
         branches = self.model.branches if isinstance(self.model, Network) else ()
@@ -114,18 +133,34 @@ class LabelledInput:
             return self
         inputs, data, names = self, self.data, feature_names(self.data, self.feature)
         if features is not None and len(features) == self.num_features and names is not None:
-            for name in features:
+            lags = {} if self.windows is None else self.windows.lags
+            for name in dict.fromkeys(lags.get(name, (name, 0))[0] for name in features):
                 if (count := names.count(name)) != 1:
                     raise OptionError(
                         f"the model reads the feature {shown(name)!r}, which is {f'{count} times' if count else 'not'}"
                         f" in the data: {shown(', '.join(names))}"
                     )
-            if names != list(features):
+            if lags:
+                inputs = replace(self, data=self._with_lags(lags, features, names))
+            elif names != list(features):
                 inputs = replace(self, data=data.isel({self.feature: [names.index(name) for name in features]}))
         count = inputs.data.sizes[self.feature]
         if count != self.num_features:
             raise ShapeError(f"the data have {counted(count, 'feature')}; the model reads {self.num_features}")
         return inputs
+
+    def _with_lags(self, lags: Mapping[str, tuple[str, int]], features: Sequence[str], names: list[str]) -> Any:
+        """Return labelled data with these features, those with lags made of the columns that `names` has."""
+        pieces = []
+        for name in features:
+            column, steps = lags.get(name, (name, 0))
+            piece = self.data.isel({self.feature: [names.index(column)]}).assign_coords({self.feature: [name]})
+            if steps:
+                earlier = xarray().DataArray(lagged(np.arange(piece.sizes[self.time], dtype=float), steps, self.breaks))
+                piece = piece.shift({self.time: steps}).where(earlier.notnull().rename(dim_0=self.time))
+            pieces.append(piece)
+        together = xarray().concat(pieces, dim=self.feature)
+        return together if together.chunks is None else together.chunk({self.feature: -1})
 
 
 def stored_data(path: Path, key: str | None, dims: Mapping[str, str] | None) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
@@ -113,15 +113,26 @@ class Task:
         each = max(variable.dtype.itemsize for variable in self.variables)
         require_memory(sum(map(prod, shapes.values())), each, f"what {counted(count, 'sequence')} give")
         arrays = {variable.name: self._empty(shapes[variable.name], variable.dtype) for variable in self.variables}
-        for piece in chunks(count, PIECE if self.alone else steps * self.each, PIECE):
+        self._fill_arrays(arrays, x, validity, states, model)
+        results = tuple(self._in_result_shape(arrays[variable.name], variable, loop) for variable in self.variables)
+        return results if len(results) > 1 else results[0]
+
+    def _fill_arrays(
+        self,
+        arrays: Mapping[str, Array],
+        x: Numbers,
+        validity: Mapping[str, Numbers],
+        states: list[Numbers],
+        model: LSTM | Network,
+    ) -> None:
+        """Run a chunk's sequences (time, sequence, …), some at a time, and put the runs into the variables' arrays."""
+        for piece in chunks(x.shape[1], PIECE if self.alone else len(x) * self.each, PIECE):
             options: dict[str, Any] = {name: array[..., piece] for name, array in validity.items()}
             place = piece.start if self.alone else piece
             start = _nested_states([state[place] for state in states], self.nesting)
             run = model.trace(x[:, place], start, engine=self.engine, **options, **self.selection.options)
             for part in self.selection.parts(run):
                 self._put_part(arrays[part.name][part.place], part, piece)
-        results = tuple(self._in_result_shape(arrays[variable.name], variable, loop) for variable in self.variables)
-        return results if len(results) > 1 else results[0]
 
     def _per_sequence(
         self, arguments: Sequence[Numbers], loop: tuple[int, ...], count: int

@@ -309,9 +309,8 @@ class Network(Parts):
         ends = window_ends(series, steps) if ends is None else np.reshape(ends, series.shape[:2])
         require_memory(ends.size, predicted * self.num_outputs * self.lstm.dtype.itemsize, "the outputs of all windows")
         outputs = np.full((*ends.shape, predicted, self.num_outputs), np.nan, self.lstm.dtype)
-        each = self.num_features + sum(cell.hidden_size for row in self.lstm.layers for cell in row)
         with working(f"running {counted(int(ends.sum()), 'window')}", int(ends.sum())) as done:
-            for times, sequences, windows in window_batches(series, ends, steps, each):
+            for times, sequences, windows in window_batches(series, ends, steps, self.numbers_of_step):
                 run = self.trace(windows, keep=(), engine=engine)
                 outputs[times, sequences] = run.output[-predicted:].swapaxes(0, 1)
                 done(len(times))

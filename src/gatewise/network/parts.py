@@ -110,6 +110,11 @@ class Parts:
         return self.lstm.output_size if self.head is None else len(self.head.weight)
 
     @property
+    def numbers_of_step(self) -> int:
+        """The numbers that a run holds of a step of a sequence, beside what it keeps."""
+        return self.num_features + sum(cell.hidden_size for row in self.lstm.layers for cell in row)
+
+    @property
     def num_parameters(self) -> int:
         """The number of parameters of the network, without an initial state."""
         layers = [*self.dense, *(layer for branch in self.branches for layer in branch.layers)]

@@ -1,0 +1,80 @@
+"""The work on one chunk of the data of a network that is evaluated in windows: each window's last step is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from gatewise.arrays import Array, Mask, chunks
+from gatewise.chunked.questions import SequenceQuestion
+from gatewise.chunked.task import Numbers, Task
+from gatewise.layers import LSTM
+from gatewise.network import Network, Windows
+from gatewise.network.windows import window_batches, window_ends
+
+
+@dataclass(frozen=True, eq=False)
+class WindowTask(Task):
+    """A `Task` whose numbers at each step are those of the window that ends there; NaN where none does.
+
+    A question is asked of the last window of each sequence; what it says of steps is NaN before that window.
+
+    Attributes
+    ----------
+    windows : Windows
+    breaks : boolean array (time,) or None
+        The steps that do not follow the one before them.
+    """
+
+    windows: Windows
+    breaks: Mask | None
+
+    def _empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        return np.full(shape, np.nan, dtype)
+
+    def _fill_arrays(
+        self,
+        arrays: Mapping[str, Array],
+        x: Numbers,
+        validity: Mapping[str, Numbers],
+        states: list[Numbers],
+        model: LSTM | Network,
+    ) -> None:
+        """Run the windows of a chunk's sequences, and put their last steps into the arrays of the variables."""
+        assert isinstance(model, Network)
+        if "lengths" in validity:
+            x = np.where((np.arange(len(x))[:, None] < validity["lengths"])[..., None], x, np.nan)
+        if "mask" in validity:
+            x = np.where(validity["mask"][..., None], x, np.nan)
+        ends = window_ends(x, self.windows.steps, self.breaks)
+        if isinstance(self.selection, SequenceQuestion):
+            self._fill_answers(arrays, x, ends, model)
+            return
+        ends[np.arange(len(ends)) % self.every > 0] = False
+        last = {"every": max(1, self.windows.steps - 1)}  # of the steps of a window: the first and the last
+        selection = replace(self.selection, options={**self.selection.options, **last})
+        sizes = self.windows.steps, model.numbers_of_step
+        for place in chunks(ends.shape[1], 1, 1 if self.alone else max(1, ends.shape[1])):
+            for times, sequences, windows in window_batches(x[:, place], ends[:, place], *sizes):
+                run = model.trace(windows, engine=self.engine, **selection.options)
+                where = times // self.every, sequences + place.start
+                for part in selection.parts(run):
+                    arrays[part.name][part.place][where if self.time_first else where[::-1]] = part.array[-1]
+
+    def _fill_answers(self, arrays: Mapping[str, Array], x: Numbers, ends: Mask, model: Network) -> None:
+        """Ask the question of each sequence's last window."""
+        for sequence in np.flatnonzero(ends.any(0)).tolist():
+            stop = int(np.flatnonzero(ends[:, sequence])[-1]) + 1
+            window = slice(stop - self.windows.steps, stop)
+            run = model.trace(x[window, sequence], engine=self.engine, **self.selection.options)
+            for part in self.selection.parts(run):
+                target = arrays[part.name][part.place]
+                if not part.timed:
+                    target[sequence] = part.array[0]
+                elif self.time_first:
+                    target[window, sequence] = part.array[:, 0]
+                else:
+                    target[sequence, window] = part.array[:, 0]

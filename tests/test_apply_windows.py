@@ -1,0 +1,103 @@
+"""A network that is evaluated in windows, over labelled data: the last step of each window, and what is refused."""
+
+from __future__ import annotations
+
+import cases
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise.network import Windows
+
+xarray = pytest.importorskip("xarray")
+LENGTH, STEPS = 5, 14
+RAW = np.random.default_rng(3).normal(size=(STEPS, 3, 2)).astype(np.float32)
+DAYS = np.arange("2001-01-01", STEPS, dtype="datetime64[D]").astype("datetime64[ns]")
+HEAD = gw.Linear(np.random.default_rng(4).normal(size=(1, 4)).astype(np.float32))
+WIDE = gw.Linear(np.random.default_rng(5).normal(size=(300, 2)).astype(np.float32))
+MODELS = {
+    "plain": gw.Network(gw.LSTM(2, 4, rng=1), head=HEAD, windows=Windows(LENGTH)),
+    "layers": gw.Network(gw.LSTM(2, 4, num_layers=2, bidirectional=True, merge="sum", rng=2), windows=Windows(LENGTH)),
+    "one step": gw.Network(gw.LSTM(2, 4, rng=3), head=HEAD, windows=Windows(1)),
+    "wide": gw.Network(gw.LSTM(300, 4, rng=1), head=HEAD, branches=[gw.Branch([0, 1], [WIDE])], windows=Windows(2)),
+}
+
+
+def data(raw=RAW, **coordinates):
+    return xarray.DataArray(raw, dims=("time", "basin", "feature"), coords={"time": DAYS, **coordinates})
+
+
+@pytest.mark.parametrize("order", [("time", "basin", "feature"), ("basin", "feature", "time")])
+@pytest.mark.parametrize("name", MODELS)
+def test_numbers_of_each_step_are_the_last_ones_of_its_window(name, order):
+    model = MODELS[name]
+    steps = model.windows.steps
+    result = gw.apply(model, data().transpose(*order)).transpose("time", "basin", ...)
+    assert np.isnan(result.y[: steps - 1]).all()
+    for basin in range(3):
+        np.testing.assert_array_equal(result.y[:, basin], model.run_windows(RAW[:, basin]))
+        for end in range(steps - 1, STEPS, 4):
+            trace = model.trace(RAW[end + 1 - steps : end + 1, basin])
+            for way, cell in trace.lstm.layers[-1].items():
+                table = result.isel(time=end, basin=basin)
+                table = table.sel(direction=way) if "direction" in table.dims else table
+                for quantity in ("forget_gate", "cell_state"):
+                    got, want = table[quantity], cell.quantity(quantity)[-1]
+                    np.testing.assert_allclose(got, want, rtol=0, atol=2e-6 if name == "wide" else 0)
+
+
+def test_what_is_not_whole_is_nan_and_the_rest_stays():
+    model, raw = MODELS["plain"], RAW.copy()
+    raw[6, 1, 0] = np.nan
+    whole, result = gw.apply(model, data()), gw.apply(model, data(raw), keep="cell_state")
+    lost = np.zeros((STEPS, 3), bool)
+    lost[: LENGTH - 1] = lost[6 : 6 + LENGTH, 1] = True
+    np.testing.assert_array_equal(np.isnan(result.cell_state).any("unit"), lost)
+    np.testing.assert_array_equal(result.y.values[~lost], whole.y.values[~lost])
+    gap = data().isel(time=[*range(8), *range(9, STEPS)])
+    np.testing.assert_array_equal(
+        np.isnan(gw.apply(model, gap).y[:, 0, 0]), [*[True] * 4, *[False] * 4, *[True] * 4, False]
+    )
+    short = gw.apply(model, data(), lengths=[STEPS, 7, 3])
+    assert np.isfinite(short.y[..., 0]).sum("time").values.tolist() == [STEPS - 4, 3, 0]
+    mask = xarray.DataArray(np.arange(STEPS) != 6, dims="time")
+    np.testing.assert_array_equal(np.isnan(gw.apply(model, data(), mask=mask).y[:, 0, 0]), lost[:, 1])
+
+
+def test_thin_results_and_questions_are_of_windows_too():
+    model = MODELS["plain"]
+    whole, thin = gw.apply(model, data()), gw.apply(model, data(), every=3)
+    xarray.testing.assert_equal(thin, whole.isel(time=slice(None, None, 3)))
+    asked = gw.apply(model, data(), ask="timescales")
+    want = gw.insight.timescales(model.trace(RAW[-LENGTH:, 1]).lstm[0]).columns["timescale"]
+    np.testing.assert_array_equal(asked.timescale[1], want)
+    ceiling = gw.apply(model, data(), ask="ceiling")
+    assert np.isnan(ceiling.value[: STEPS - LENGTH]).all()
+    np.testing.assert_allclose(ceiling.value[STEPS - LENGTH :, 2], model.trace(RAW[-LENGTH:, 2]).output, rtol=1e-6)
+
+
+def test_a_continuous_run_is_that_of_the_network_without_windows_and_is_named():
+    model = MODELS["plain"]
+    result = gw.apply(model, data(), continuous=True)
+    np.testing.assert_array_equal(result.y, model.trace(RAW).output)
+    assert result.attrs["evaluation"] == "continuous, where the model is evaluated in windows of 5 steps"
+    assert gw.apply(model, data()).attrs["evaluation"].startswith("in windows of 5 steps")
+    with cases.refusal("continuous", by=gw.OptionError):
+        gw.apply(gw.LSTM(2, 4, rng=1), data(), continuous=True)
+    state = model.lstm.zero_state()
+    with cases.refusal("state", "continuous=True", by=gw.OptionError):
+        gw.apply(model, data(), state=state)
+    np.testing.assert_array_equal(gw.apply(model, data(), state=state, continuous=True).y, result.y)
+
+
+def test_lagged_and_copied_features_are_made_of_the_columns():
+    labels = gw.Labels(features=["rain", "rain_shift2", "warm_copy1"])
+    lags = {"rain_shift2": ("rain", 2), "warm_copy1": ("warm", 0)}
+    model = gw.Network(gw.LSTM(3, 4, rng=1), head=HEAD, windows=Windows(LENGTH, lags=lags), labels=labels)
+    result = gw.apply(model, data(feature=["warm", "rain"]))
+    late = np.concatenate([np.full((2, 3), np.nan, np.float32), RAW[:-2, :, 1]])
+    x = np.stack([RAW[..., 1], late, RAW[..., 0]], axis=-1)
+    np.testing.assert_array_equal(result.y, model.run_windows(x))
+    assert np.isfinite(result.y[LENGTH + 1 :]).all()
+    with cases.refusal("'warm'", by=gw.OptionError):
+        gw.apply(model, data(feature=["snow", "rain"]))
