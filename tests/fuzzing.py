@@ -217,6 +217,7 @@ def spoiled(subjects: Sequence[bytes], number: int, seed: int, also: Sequence[Mu
 def everything(path: Path, reader: str | None = None) -> None:
     """Inspect a file by the reader that recognises it, or by a given one, and read all that is found in it."""
     from gatewise import GatewiseError
+    from gatewise.interop.chosen_layers import chosen_network
     from gatewise.interop.formats import HEAD, inspect
 
     if reader is None:
@@ -232,7 +233,7 @@ def everything(path: Path, reader: str | None = None) -> None:
             if read is not None:
                 read()
     heads = [one.name for one in contents.parts if one.weight is not None][:2] if contents.joined else []
-    named = [partial(contents.build_network, None, None, head) for head in heads]
+    named = [partial(chosen_network, contents, None, None, head) for head in heads]
     for ask in (contents.pick, contents.network, *named):
         try:
             if ask is not None:

@@ -378,7 +378,7 @@ def test_what_is_left_behind_is_said(here, capsys):
     lstm = gw.LSTM.from_cells(gw.LSTMCell.from_parameters(gw.LSTM(3, 4, rng=0)[0].parameters, names))
     gw.save(gw.Network(lstm, embedding=sequence(7, 3), head=gw.Linear(sequence(2, 4))), "net.safetensors")
     shown = output_of(capsys, "convert", "net.safetensors", "out.pt")
-    assert "not carried over: embedding (embedding), head (linear layer), the labels" in shown
+    assert "not carried over: 'embedding' (embedding), 'head' (linear layer), the labels" in shown
     shown = output_of(capsys, "convert", "net.safetensors", "copy.safetensors")
     assert "not carried over" not in shown
     assert Path("copy.safetensors").read_bytes() == Path("net.safetensors").read_bytes()

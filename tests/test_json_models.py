@@ -14,6 +14,7 @@ from json_documents import FORMATS, a_nam, cells_of, drawn, head_of, icu, nam, r
 
 import gatewise as gw
 from gatewise.interop import json_models
+from gatewise.interop.chosen_layers import chosen_network
 
 
 def contents(path, document=None):
@@ -74,7 +75,7 @@ def test_rtneurals_head_has_its_activation(activation, function, tmp_path):
     scores, _ = contents(tmp_path / "model", document).network()(x)
     document["layers"][1]["activation"] = activation
     found = contents(tmp_path / "model", document)
-    for network in (found.network(), found.build_network(None, None, "layers.1", "every")):
+    for network in (found.network(), chosen_network(found, None, None, "layers.1", "every")):
         assert_agree({"y": network(x)[0]}, {"y": function(scores)}, 1e-6)
 
 
@@ -108,7 +109,7 @@ def test_a_word_segmenter_is_read_with_its_embedding_and_both_directions(tmp_pat
     np.testing.assert_array_equal(network.embedding, table)
     np.testing.assert_array_equal(network.head.weight, head.weight)
     np.testing.assert_array_equal(found.parts[0].weight(), table)
-    for one in (network, found.build_network(None, "embedding", "head", "every")):
+    for one in (network, chosen_network(found, None, "embedding", "head", "every")):
         probabilities, _ = one([[0], [5], [2]])
         np.testing.assert_allclose(probabilities.sum(-1), 1, rtol=1e-6)
 
@@ -124,7 +125,7 @@ def test_a_dump_of_a_state_dict_is_read_as_pytorchs_own_files_are(nested, tmp_pa
     (part,) = found.parts
     assert (part.name, part.shape) == ("lin", (1, 3))
     assert found.network is None  # names alone do not tell the way
-    np.testing.assert_array_equal(found.build_network("rec", None, "lin", "every").head.weight, head_of(3, 1).weight)
+    np.testing.assert_array_equal(chosen_network(found, "rec", None, "lin", "every").head.weight, head_of(3, 1).weight)
 
 
 def test_numbers_that_float32_does_not_hold_stay_as_they_are(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from pairwise import cover
 
 import gatewise as gw
+from gatewise.interop.chosen_layers import chosen_network
 from tests.test_interop import assert_same_lstm
 
 onnx = pytest.importorskip("onnx")
@@ -70,7 +71,7 @@ def test_a_head_whose_numbers_are_missing_is_refused_when_it_is_wanted():
     tensor_of(model, "gemm.weight").raw_data = b""
     contents = contents_of(model)
     with cases.refusal("gemm.weight"):
-        contents.build_network(None, None, "gemm.weight", "every")
+        chosen_network(contents, None, None, "gemm.weight", "every")
 
 
 def test_directions_that_are_merged_in_two_ways_are_noted_as_separate():

@@ -18,6 +18,7 @@ from referees import CLOSE, REFEREES, arrays
 import gatewise as gw
 from gatewise import interop
 from gatewise.interop import json_models
+from gatewise.interop.chosen_layers import chosen_network
 
 onnx = pytest.importorskip("onnx")
 
@@ -252,7 +253,7 @@ def test_the_state_dict_of_rtneural_gives_its_stored_answer():
     case, found = with_case("rtneural_lstm_torch", "lstm_torch.json")
     first, second = found.lstms
     assert [(one.name, one.lstm.num_layers) for one in found.lstms] == [("lstm", 1), ("lstm2", 3)]
-    network = found.build_network("lstm2", None, "dense", "every")
+    network = chosen_network(found, "lstm2", None, "dense", "every")
     y, _ = network(first.lstm(case["x"][:, None])[0])
     assert_agree({"y": y[:, 0]}, {"y": case["y"]}, CLOSE)
     assert second.lstm.dtype == np.float32

@@ -166,12 +166,15 @@ def test_a_network_is_made_of_the_parts_that_are_named(tmp_path):
     arrays["head.net.0.weight"] = chance.normal(size=(2, 5)).astype(np.float32)
     arrays["head.net.0.bias"] = chance.normal(size=2).astype(np.float32)
     writing.write_archive(tmp_path / "net.pt", arrays)
-    with pytest.raises(gw.FileError, match=r"does not say how its layers are connected.* 'embed', 'head.net.0'"):
-        gw.load_network(tmp_path / "net.pt")
+    with pytest.warns(gw.WeightsWarning, match=r"'embed' as the embedding and 'head.net.0' as the head are inferred"):
+        inferred = gw.load_network(tmp_path / "net.pt")
+    with pytest.raises(gw.FileError, match=r"does not say how .* 'embed', 'head.net.0'; .*--embedding embed, --head"):
+        gw.load_network(tmp_path / "net.pt", strict=True)
     network = gw.load_network(tmp_path / "net.pt", embedding="embed", head="head.net.0")
     tokens = np.array([1, 6, 0])
     expected = lstm(arrays["embed.weight"][tokens])[0] @ arrays["head.net.0.weight"].T + arrays["head.net.0.bias"]
     np.testing.assert_allclose(network(tokens)[0], expected, rtol=1e-6)
+    np.testing.assert_array_equal(inferred(tokens)[0], network(tokens)[0])
     with pytest.raises(gw.OptionError, match=r"no head 'head' in .*; it has 'embed', 'head.net.0'"):
         gw.load_network(tmp_path / "net.pt", head="head")
 
@@ -349,7 +352,7 @@ def test_what_a_network_is_made_without_is_named(tmp_path):
         gw.load_network(tmp_path / "file.pt", head="fc")
     assert [str(one.message).partition(": ")[2] for one in caught] == [
         "fc has weights that are not finite: 6 of 6 numbers",
-        "the network leaves out 'conv', which the file also holds",
+        "the network leaves out 'conv' (convolution or the like), which the file also holds",
     ]
 
 

@@ -11,6 +11,8 @@ from gatewise.cli.inspect import LSTMName, ModelFile, Settings
 from gatewise.cli.models import inspect_file
 from gatewise.cli.printing import print_line, print_notes, require_other
 from gatewise.errors import OptionError
+from gatewise.interop.chosen_layers import unused_layers
+from gatewise.interop.ledger import concerning
 from gatewise.layers import LSTM
 from gatewise.network import Network
 from gatewise.opening.models import OpenedModel, opened_model
@@ -119,16 +121,19 @@ def left_behind(model: OpenedModel, target: str) -> str:
     """Return the clause about what a converted file does not carry over from its source; empty if that is nothing."""
     contents, entry, network = model.contents, model.found, model.network
     left = []
+    written = set[str]()
     if network is None or target != "gatewise":
         left += ["the scaling of features and outputs"] if network is not None and network.inputs is not None else []
-        left += [f"{part.name} ({part.kind})" for part in contents.parts]
-    left += [f"{other.name} (another LSTM)" for other in contents.lstms if other.name != entry.name]
+    else:
+        written = {part.name for part in contents.parts}  # a network that a file describes has all of them
+    left += unused_layers(contents, entry, written)
     if target != "gatewise" and any(cell.labels != NO_LABELS for row in entry.lstm.layers for cell in row):
         left.append("the labels")
     if entry.state is not None:
         left.append("the initial state")
     if entry.time_reversed:
         left.append("that its outputs have the last step first")
+    left += [f"{found.name} ({found.reason})" for found in concerning(contents.ledger, (entry.name, *entry.combines))]
     if not left:
         return ""
     listing = left if len(left) <= 4 else [*left[:3], f"{len(left) - 3} more"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json as json_module
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,9 @@ from cyclopts import Group, Parameter
 
 from gatewise.activations import Activation
 from gatewise.cli.models import inspect_file
+from gatewise.errors import join_names
 from gatewise.interop.contents import Contents, StoredLSTM
+from gatewise.interop.ledger import grouped
 from gatewise.showing import counted
 
 FILE = Group("The file", sort_key=1)
@@ -67,12 +70,13 @@ def inspect(
     ----------
     json
         Print the same as JSON. Its keys are file, format, network (whether the file describes a whole network), lstms,
-        parts, refused and calls (what unpickling would have called). An LSTM has name, input_size, hidden_size,
-        output_size, num_layers, directions, merge, projection_size, layers (each with input_size, hidden_size and
-        recurrent_size), variant (how it differs from the plain cell), num_parameters, dtype, convention, where, notes,
-        initial_state, batch_first, time_reversed, masked, masked_output (Keras), graph (ONNX: which of the graph's
-        inputs and outputs are x, lengths, h0, c0, y, hn and cn) and not_finite; a part has name, kind and shape; what
-        is refused has name and reason.
+        parts, refused, calls (what unpickling would have called) and ledger (each tensor, node, attribute and input of
+        the file: name, kind, layer, and if it is left out reason, effect and the lstms concerned). An LSTM has name,
+        input_size, hidden_size, output_size, num_layers, directions, merge, projection_size, layers (each with
+        input_size, hidden_size and recurrent_size), variant (how it differs from the plain cell), num_parameters,
+        dtype, convention, where, notes, initial_state, batch_first, time_reversed, masked, masked_output (Keras), graph
+        (ONNX: which of the graph's inputs and outputs are x, lengths, h0, c0, y, hn and cn) and not_finite; a part has
+        name, kind and shape; what is refused has name and reason.
     """
     contents = inspect_file(file, settings)
     if json:
@@ -93,6 +97,7 @@ def as_json(contents: Contents) -> dict[str, Any]:
         "parts": [{"name": part.name, "kind": part.kind, "shape": list(part.shape)} for part in contents.parts],
         "refused": [{"name": refused.name, "reason": refused.reason} for refused in contents.refused],
         "calls": list(contents.calls),
+        "ledger": [asdict(entry) for entry in contents.ledger],
     }
 
 
@@ -140,6 +145,8 @@ def lines(contents: Contents) -> Iterator[str]:
         yield from wrapped(entry.name, "", "  ")
         for head, text in _lstm_facts(entry):
             yield from wrapped(text, f"  {head:<13}", " " * 15)
+        if entry.entries:
+            yield from wrapped(_uses(entry.name, entry.entries), f"  {'uses':<13}", " " * 15)
     if not contents.lstms:
         yield ""
         instead = "" if contents.parts or contents.refused else f": {contents.holds}"
@@ -149,12 +156,14 @@ def lines(contents: Contents) -> Iterator[str]:
         yield "Also in the file"
         for part in contents.parts:
             shape = f" ({', '.join(map(str, part.shape))})" if part.shape else ""
-            yield from wrapped(f"{part.name}: {part.kind}{shape}", "  ", "      ")
+            uses = f": {_uses(part.name, part.entries)}" if part.entries else ""
+            yield from wrapped(f"{part.name}: {part.kind}{shape}{uses}", "  ", "      ")
     if contents.refused:
         yield ""
         yield "What cannot be read"
         for refused in contents.refused:
             yield from wrapped(f"{refused.name}: {refused.reason}", "  ", "      ")
+    yield from _left_out_lines(contents)
     if contents.calls:
         yield ""
         yield "What unpickling the file would have called (gatewise calls nothing in it)"
@@ -164,6 +173,30 @@ def lines(contents: Contents) -> Iterator[str]:
             yield from wrapped(call, "  ", "      ")
         if len(calls) > MOST_CALLS:
             yield f"  and {len(calls) - MOST_CALLS:,} more, which --json lists"
+
+
+def _uses(layer: str, names: Sequence[str]) -> str:
+    """Return the names of what a layer of a file is made of, without the prefix that is its own name."""
+    return ", ".join(name.removeprefix(f"{layer}.").removeprefix(f"{layer}/") for name in names)
+
+
+def _left_out_lines(contents: Contents) -> Iterator[str]:
+    """Yield what `gatewise inspect` prints of the ledger: how much is used, and what is left out, by layer."""
+    left_out = [entry for entry in contents.ledger if not entry.used]
+    if not contents.ledger:
+        return
+    kinds = Counter(entry.kind for entry in contents.ledger)
+    yield ""
+    yield from wrapped(
+        f"Of {join_names([counted(count, kind) for kind, count in kinds.items()], 'and')}"
+        f" {len(contents.ledger) - len(left_out):,} are used, {len(left_out):,} left out{':' * bool(left_out)}",
+        "",
+        "  ",
+    )
+    for (layer, reason, effect), group in grouped(left_out).items():
+        names = _uses(layer, [entry.name for entry in group])
+        subject = f"{layer}: {names}" if layer and names != layer else names
+        yield from wrapped(f"{subject}: {reason}{f'; {effect}' if effect else ''}", "  ", "      ")
 
 
 def _lstm_facts(entry: StoredLSTM) -> Iterator[tuple[str, str]]:

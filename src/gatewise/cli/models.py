@@ -71,16 +71,23 @@ class InputArguments:
         str | None,
         Parameter(
             help="The layer of the file whose rows the LSTM is given for the tokens of the input, where the file does"
-            " not say how its layers are connected."
+            " not say how its layers are connected, or none. By default the only one that fits."
         ),
     ] = None
     head: Annotated[
-        str | None, Parameter(help="The layer of the file that makes the outputs, where the file does not say so.")
+        str | None,
+        Parameter(
+            help="The layer of the file that makes the outputs, where the file does not say so, or none. By default the"
+            " only one that fits."
+        ),
     ] = None
     reads: Annotated[
         Literal["every", "last"] | None,
         Parameter(help="Whether that layer reads every output of the LSTM, which is the default, or the last alone."),
     ] = None
+    strict: Annotated[
+        bool, Parameter(negative="", help="Refuse a model of which something is left out that would change the run.")
+    ] = False
     attributes: Attributes = None
     basin: Basin = None
     frames: Annotated[

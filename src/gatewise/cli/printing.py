@@ -14,24 +14,24 @@ from gatewise.errors import OptionError, WeightsWarning
 
 LARGE = 64 * 2**20  # bytes from which on the size is announced
 LONG = 10.0  # seconds from which on the time is announced, too
+_PRINTED: list[set[str]] = []  # of a command that runs, the sentences so far: a warning may be a note as well
 
 
 @contextmanager
 def printing_warnings() -> Iterator[None]:
     """Print each warning about weights once, on a line of standard error, while the block runs."""
-    printed: set[str] = set()
 
-    def print_once(message: Warning | str, *context: Any) -> None:
-        """Print a warning on standard error, unless the same text has been printed."""
-        text = str(message)
-        if text not in printed:
-            printed.add(text)
-            print_notes([text])
+    def print_warning(message: Warning | str, *context: Any) -> None:
+        print_notes([str(message)])
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", WeightsWarning)
-        warnings.showwarning = print_once  # type: ignore[assignment]
-        yield
+        warnings.showwarning = print_warning  # type: ignore[assignment]
+        _PRINTED.append(set())
+        try:
+            yield
+        finally:
+            _PRINTED.pop()
 
 
 def print_line(text: str) -> None:
@@ -42,10 +42,14 @@ def print_line(text: str) -> None:
 
 
 def print_notes(notes: Iterable[str]) -> None:
-    """Print sentences on standard error, each on a line."""
+    """Print sentences on standard error, each on a line, but for those that the command has printed already."""
     from gatewise.render.text import clean
 
+    printed = _PRINTED[-1] if _PRINTED else set[str]()
     for note in notes:
+        if note in printed:
+            continue
+        printed.add(note)
         _print_error_line(f"gatewise: {clean(note)}")
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
+from contextlib import suppress
 from typing import Any
 
-from gatewise.errors import FileError, join_names
+from gatewise.errors import FileError, OptionError, WeightsWarning, join_names
 from gatewise.interop.captured import Captured
+from gatewise.interop.chosen_layers import choice_sentence, chosen_network, fitting_layers
 from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM
 from gatewise.interop.formats import Path, capture, inspect
 from gatewise.interop.graphs import GraphNames
+from gatewise.interop.ledger import LedgerEntry
 from gatewise.interop.own import write as save
 from gatewise.network import Network
 
@@ -16,6 +20,7 @@ __all__ = [
     "Captured",
     "Contents",
     "GraphNames",
+    "LedgerEntry",
     "Refused",
     "StoredLSTM",
     "StoredLayer",
@@ -27,7 +32,7 @@ __all__ = [
 ]
 
 
-def load(path: Path, name: str | None = None, **omitted: Any) -> Any:
+def load(path: Path, name: str | None = None, *, strict: bool = False, **omitted: Any) -> Any:
     """Return an LSTM from a file, or the trace in the file of a trace. No framework is needed.
 
     If the file holds a network, the network's LSTM is returned.
@@ -40,6 +45,8 @@ def load(path: Path, name: str | None = None, **omitted: Any) -> Any:
         As in `inspect`.
     name : str, optional
         The name of the LSTM, if the file holds several.
+    strict : bool
+        Refuse what is else a warning: anything left out that lies on the way to the LSTM or from it, or under its name.
 
     Returns
     -------
@@ -48,19 +55,20 @@ def load(path: Path, name: str | None = None, **omitted: Any) -> Any:
     Raises
     ------
     FileError
-        If the file cannot be read, or holds neither a readable LSTM nor a trace.
+        If the file cannot be read, holds neither a readable LSTM nor a trace, or is refused by `strict`.
     OptionError
         If there are several and none is named, if there is none of that name, or if `path` is not a path.
 
     Warns
     -----
     WeightsWarning
-        If weights are not finite, or were stored at a lower precision than the one the file's runtime computes with.
+        If weights are not finite, or were stored at a lower precision than the one the file's runtime computes with;
+        of what is left out, as `Contents.ledger` has it.
     """
     contents = inspect(path, **omitted)
     if contents.trace is not None and name is None:
         return contents.trace
-    return contents.pick(name).lstm
+    return contents.pick(name, strict=strict).lstm
 
 
 def load_network(
@@ -70,19 +78,21 @@ def load_network(
     embedding: str | None = None,
     head: str | None = None,
     reads: str | None = None,
+    strict: bool = False,
     **omitted: Any,
 ) -> Network:
     """Return the network in a file: an optional embedding, the LSTM, and an optional head.
 
     Parameters
     ----------
-    path, name, **omitted
-        As in `load`.
+    path, name, strict, **omitted
+        As in `load`; `strict` also refuses a network that leaves layers of the file out, and one that is inferred.
     embedding, head : str, optional
-        The names of the layers before and after the LSTM, as `inspect` lists them. If neither is given, the file must
-        say how its layers are connected, as Keras' configurations, ONNX graphs and JSON models do. Layers that are
-        named of a Keras model must be connected there too: dense layers between the LSTM and the head are part of the
-        network, and anything else between is refused.
+        The names of the layers before and after the LSTM, as `inspect` lists them, or ``none``. If neither is given,
+        the file says how its layers are connected, as Keras' configurations, ONNX graphs and JSON models do, or holds
+        at most one layer whose size fits in each place, and nothing else. Layers that are named of a Keras model must
+        be connected there too: dense layers between the LSTM and the head are part of the network, and anything else
+        between is refused.
     reads : {"every", "last"}, optional
         Whether the head reads every step or the last alone, where layers are named; by default what the file says
         (Keras' ``return_sequences``), and else "every". Where it says something else, it warns. Without names it is
@@ -97,21 +107,27 @@ def load_network(
     Warns
     -----
     WeightsWarning
-        As `load` does; and where layers are named, of layers that are left out, of `reads` that is not what the file
-        says, and of a mask that the LSTM has in the file, but not from the named layers.
+        As `load` does; where layers are inferred; and where they are named, of layers that are left out, of `reads`
+        that is not what the file says, and of a mask that the LSTM has in the file, but not from the named layers.
     """
     contents = inspect(path, **omitted)
     if embedding is not None or head is not None or (reads is not None and contents.network is not None):
-        return contents.build_network(name, embedding, head, reads)
+        return chosen_network(contents, name, embedding, head, reads, strict=strict)
     if contents.network is not None:
-        return contents.network()
-    if not contents.lstms:
-        contents.pick(name)  # which says what the file holds instead
+        network: Network = contents.network()
+        with suppress(OptionError):  # several, of which the network has some
+            contents.pick(strict=strict)
+        return network
+    fitting = fitting_layers(contents, contents.find(name))
     source = f"{contents.path} ({contents.format})"
     if not contents.parts:
         raise FileError(f"{source} holds {'an LSTM' if len(contents.lstms) == 1 else 'LSTMs'}, not a network")
+    if not strict and (chosen := fitting.only) is not None and any(chosen):
+        warnings.warn(f"{contents.path}: {choice_sentence(*chosen)}", WeightsWarning, stacklevel=2)
+        return chosen_network(contents, name, *chosen, reads)
     parts = join_names(repr(part.name) for part in contents.parts if part.weight is not None)
+    fits = fitting.options() if fitting.embeddings or fitting.heads else ""
     raise FileError(
         f"{source} does not say how its layers are connected; name the network's head, its embedding, or both;"
-        f" there are: {parts or 'none'}"
+        f" there are: {parts or 'none'}{f'; those that fit: {fits}' if fits else ''}"
     )

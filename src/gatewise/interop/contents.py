@@ -12,22 +12,15 @@ import numpy as np
 
 from gatewise.activations import Activation
 from gatewise.arrays import Array
-from gatewise.errors import (
-    FileError,
-    GatewiseError,
-    OptionError,
-    WeightsWarning,
-    join_names,
-    one_of,
-    shown,
-)
-from gatewise.interop.graphs import GraphNames, JoinedNetwork
+from gatewise.errors import FileError, OptionError, WeightsWarning, join_names, shown
+from gatewise.interop import ledger as ledgers
+from gatewise.interop.graphs import GraphNames
+from gatewise.interop.ledger import LedgerEntry
 from gatewise.interop.provenance import Provenance
-from gatewise.interop.refusals import NETWORK, FileNetwork, reading
+from gatewise.interop.refusals import FileNetwork
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import Linear, Network, Run
-from gatewise.network.parts import READS
 from gatewise.showing import brief, counted, inline
 
 LINE = 500  # characters of a note, a reason or a place
@@ -79,6 +72,8 @@ class StoredLSTM:
     masked_output : {"zeros", "repeat"}, optional
         For a Keras layer: its output at masked steps, zeros or the previous output; None if the file does not say.
         `LSTM` takes it under the same name.
+    entries : tuple of str
+        The names of what it is made of in the file, as in `Contents.ledger`.
     """
 
     name: str
@@ -96,6 +91,7 @@ class StoredLSTM:
     graph: GraphNames | None = None
     masked: bool | None = None
     masked_output: str | None = None
+    entries: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _print_safely(self, "name", "convention", "where")
@@ -134,6 +130,8 @@ class StoredLayer:
         Returns the bias, if there is one.
     activation : Activation or str, optional
         The nonlinearity of a linear layer, if the file states it: see `Linear`.
+    entries : tuple of str
+        The names of what it is made of in the file, as in `Contents.ledger`.
     """
 
     name: str
@@ -142,17 +140,18 @@ class StoredLayer:
     weight: Callable[[], Array] | None = field(default=None, repr=False)
     bias: Callable[[], Array] | None = field(default=None, repr=False)
     activation: Activation | str | None = None
+    entries: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _print_safely(self, "name", "kind")
 
 
-def held_layer(name: str, layer: Linear | Array) -> StoredLayer:
+def held_layer(name: str, layer: Linear | Array, entries: tuple[str, ...] = ()) -> StoredLayer:
     """Return the description of a dense layer or an embedding of a model's file that a reader has in memory."""
     if not isinstance(layer, Linear):
-        return StoredLayer(name, "embedding", layer.shape, partial(np.asarray, layer))
+        return StoredLayer(name, "embedding", layer.shape, partial(np.asarray, layer), entries=entries)
     weight, bias = (partial(np.asarray, array) for array in (layer.weight, layer.bias))
-    return StoredLayer(name, "linear layer", layer.weight.shape, weight, bias, layer.activation)
+    return StoredLayer(name, "linear layer", layer.weight.shape, weight, bias, layer.activation, entries)
 
 
 @dataclass(frozen=True)
@@ -164,10 +163,13 @@ class Refused:
     name : str
     reason : str
         The reason, as the rest of a sentence that begins with the name.
+    entries : tuple of str
+        The names of what it is made of in the file, as in `Contents.ledger`.
     """
 
     name: str
     reason: str
+    entries: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _print_safely(self, "name", "reason")
@@ -207,6 +209,9 @@ class Contents:
         them cannot be expressed.
     epoch : int, optional
         The epoch of the training after which the weights were stored, if the file states it.
+    ledger : tuple of LedgerEntry
+        Each tensor, node, attribute and input of the file: the layer that uses it, or why it is left out and what it
+        would change.
     """
 
     path: str
@@ -220,6 +225,7 @@ class Contents:
     joined: Callable[..., Any] | None = None
     trace: Run | None = None
     epoch: int | None = None
+    ledger: tuple[LedgerEntry, ...] = ()
 
     def __post_init__(self) -> None:
         _print_safely(self, "format", "holds")
@@ -234,6 +240,7 @@ class Contents:
         for title, names in (
             ("other layers", [layer.name for layer in self.parts]),
             ("not to be read", [refusal.name for refusal in self.refused]),
+            ("left out", [entry.name for entry in self.ledger if not entry.used]),
             ("called by unpickling", self.calls),
         ):
             if names:
@@ -250,10 +257,11 @@ class Contents:
         if isinstance(self.network, FileNetwork):
             self.network.provenance = provenance
 
-    def pick(self, name: str | None = None) -> StoredLSTM:
+    def pick(self, name: str | None = None, *, strict: bool = False) -> StoredLSTM:
         """Return a file's LSTM of that name; without one, the only LSTM, or the one that stacks all the others.
 
-        It warns of weights that are not finite, or that the file's runtime uses at another precision.
+        It warns of weights that are not finite, or that the file's runtime uses at another precision, and of what is
+        left out of the file that would change its numbers, its input or its output; `strict` refuses the last.
 
         Raises
         ------
@@ -262,6 +270,15 @@ class Contents:
         OptionError
             If there are several and no name is given, or there is none of that name.
         """
+        stored = self.find(name)
+        if strict and (left_out := self._left_out(stored)):
+            raise FileError(f"cannot read {stored.name!r} in {self.path} with strict=True: {left_out}")
+        for text in self.cautions(stored):
+            warnings.warn(text, WeightsWarning, stacklevel=3)
+        return stored
+
+    def find(self, name: str | None = None) -> StoredLSTM:
+        """Return what `pick` returns, without its warnings, which `cautions` has."""
         names = join_names(repr(lstm.name) for lstm in self.lstms)
         chosen = [stored for stored in self.lstms if stored.name == name]
         for refused in self.refused if not chosen else ():
@@ -275,79 +292,31 @@ class Contents:
                 raise OptionError(f"{self.path} holds {len(self.lstms)} LSTMs; name one of them: {names}")
         if not chosen:
             raise OptionError(f"there is no LSTM {name!r} in {self.path}; it has {names}")
-        warn_not_finite(f"{self.path}: {chosen[0].name}", chosen[0].non_finite)
-        for text in chosen[0].warns:
-            warnings.warn(f"{self.path}: {chosen[0].name}: {text}", WeightsWarning, stacklevel=3)
         return chosen[0]
+
+    def cautions(self, stored: StoredLSTM) -> tuple[str, ...]:
+        """Return what to know before the numbers of a file's LSTM are used: its warnings, and what is left out."""
+        finite = [not_finite_sentence(stored.name, stored.non_finite)] if stored.non_finite else []
+        left_out = self._left_out(stored)
+        return tuple(
+            f"{self.path}: {text}"
+            for text in (*finite, *(f"{stored.name}: {text}" for text in (*stored.warns, *[left_out] * bool(left_out))))
+        )
+
+    def _left_out(self, stored: StoredLSTM) -> str:
+        """Return a clause on what is left out of a file's LSTM and would change it; empty if that is nothing."""
+        entries = ledgers.concerning(self.ledger, (stored.name, *stored.combines))
+        return f"left out: {ledgers.clauses(entries)}" if entries else ""
 
     def _describe_rest(self) -> str:
         reasons = [f"{refused.name}: {refused.reason}" for refused in self.refused]
         parts = [f"{part.name} ({part.kind}, {part.shape})" for part in self.parts]
         return join_names(reasons or parts, most=6, separator="; ") or self.holds
 
-    def build_network(
-        self, name: str | None, embedding: str | None, head: str | None, reads: str | None = None
-    ) -> Network:
-        """Return the network of an LSTM in a file and the layers that are named as its embedding and head.
 
-        It keeps masked steps, the steps that are read, and the layers between LSTM and head, as the file has them. It
-        warns of layers that are left out, of masks that a call must give, and of `reads` other than the file's.
-
-        Raises
-        ------
-        OptionError
-            If no layer is named, and the file says how its layers are connected.
-        """
-        if embedding is None and head is None and self.network is not None:
-            raise OptionError(
-                f"reads goes with the name of an embedding or a head; {self.path} says itself what its layers read"
-            )
-        stored = self.pick(name)
-        lstm, table, linear = stored.lstm, None, None
-        if embedding is not None:
-            table, _ = self._read_layer_weight(embedding, "embedding", lstm)
-        if head is not None:
-            weight, layer_read = self._read_layer_weight(head, "head", lstm)
-            bias = None if layer_read.bias is None else layer_read.bias().astype(lstm.dtype)
-            linear = Linear(weight, bias, layer_read.activation)
-        used = {layer_name for layer_name in (embedding, head) if layer_name is not None}
-        sentences = []
-        if self.joined is None:
-            network = Network(lstm, embedding=table, head=linear, reads=reads or "every")
-        else:
-            checked_reads = None if reads is None else one_of("reads", reads, READS)
-            with reading(self.path, GatewiseError, NETWORK):
-                joined: JoinedNetwork = self.joined(stored.name, embedding, head, checked_reads)
-            network = joined.network
-            used |= joined.used
-            if network.reads != joined.reads:
-                sentences.append(f"the network reads {network.reads}, as asked for; in the file, it is {joined.reads}")
-            if joined.has_foreign_mask:
-                sentences.append(
-                    "a mask arrives at the LSTM which the network does not make: give mask=… with each call"
-                )
-        if unused_names := [layer.name for layer in self.parts if layer.name not in used]:
-            sentences.append(f"the network leaves out {join_names(map(repr, unused_names))}, which the file also holds")
-        for sentence in sentences:
-            warnings.warn(f"{self.path}: {sentence}", WeightsWarning, stacklevel=3)
-        return network
-
-    def _read_layer_weight(self, name: str, purpose: str, lstm: LSTM) -> tuple[Array, StoredLayer]:
-        """Return the weight of a named layer in a file, as an embedding or a head, and the layer."""
-        for layer in self.parts:
-            if layer.name == name and layer.weight is not None:
-                weight = layer.weight().astype(lstm.dtype)
-                count = int(np.count_nonzero(~np.isfinite(weight)))
-                warn_not_finite(f"{self.path}: {name}", [f"{count} of {weight.size} numbers"] * bool(count))
-                return weight, layer
-        names = join_names(repr(part.name) for part in self.parts if part.weight is not None) or "none"
-        raise OptionError(f"there is no {purpose} {name!r} in {self.path}; it has {names}")
-
-
-def warn_not_finite(owner: str, sentences: Sequence[str]) -> None:
-    """Warn of weights that are not finite numbers."""
-    if sentences:
-        warnings.warn(f"{owner} has weights that are not finite: {'; '.join(sentences)}", WeightsWarning, stacklevel=4)
+def not_finite_sentence(owner: str, sentences: Sequence[str]) -> str:
+    """Return a sentence on weights that are not finite numbers."""
+    return f"{owner} has weights that are not finite: {'; '.join(sentences)}"
 
 
 def with_distinct_names(lstms: Iterable[StoredLSTM]) -> tuple[StoredLSTM, ...]:

@@ -44,11 +44,12 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
         with open(path, "rb") as file:
             single = file.read(len(MAGIC)) == MAGIC
         tensors = (_read_npy if single else _read_npz)(Path(path), budget, calls)
-        lstms, layers, refused = group_tensors(tensors)
+        lstms, layers, refused, ledger = group_tensors(tensors)
         if not (lstms or layers or refused):
             raise FileError(_describe_arrays(tensors))
     budget.end()
-    return Contents(name, "NumPy", lstms, layers, refused, holds=_describe_arrays(tensors), calls=tuple(calls))
+    holds = _describe_arrays(tensors)
+    return Contents(name, "NumPy", lstms, layers, refused, holds=holds, calls=tuple(calls), ledger=ledger)
 
 
 def _describe_arrays(tensors: Mapping[str, Tensor]) -> str:

@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from gatewise.cell import LSTMCell
 from gatewise.errors import FileError, OptionError
 from gatewise.interop import inspect
+from gatewise.interop.chosen_layers import NO_LAYER, choice_sentence, chosen_network, fitting_layers
 from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.interop.own import contents_of
 from gatewise.layers import LSTM
@@ -86,10 +89,32 @@ def _have_same_cells(lstm: LSTM, other: LSTM) -> bool:
 
 
 def with_layers(
-    contents: Contents, name: str | None, embedding: str | None, head: str | None, reads: str | None
+    contents: Contents, name: str | None, embedding: str | None, head: str | None, reads: str | None, *, strict: bool
 ) -> Contents:
     """Return contents whose network has the layers of these names around its LSTM; see `gatewise.load_network`."""
-    if embedding is None and head is None and reads is None:
-        return contents
-    network = contents.build_network(name, embedding, head, reads or "every")
+    if embedding is None and head is None and (reads is None or contents.network is None):
+        return contents  # where there is no network, `reads` goes with a head that fits
+    network = chosen_network(contents, name, embedding, head, reads or "every", strict=strict)
     return replace(contents, network=lambda: network)
+
+
+def with_fitting_layers(model: OpenedModel, values: Any, reads: str | None, *, strict: bool) -> OpenedModel:
+    """Return a model with the network of the layers of its file that alone fit its LSTM and its input, and a note.
+
+    An embedding is taken where the input holds whole numbers that are not the LSTM's own features. Where several fit,
+    the note lists them as options. A model whose file connects its layers stays as it is.
+    """
+    contents, entry = model.contents, model.found
+    fitting = fitting_layers(contents, entry)
+    if contents.network is not None or not (fitting.embeddings or fitting.heads):
+        return model
+    are_features = values.ndim > 1 and values.shape[-1] == entry.lstm.input_size
+    tokens = not are_features and bool((values == np.rint(values)).all())
+    if fitting.only is None or strict:
+        sentence = "the LSTM is run alone: the file does not say how its layers are connected"
+        return replace(model, notes=(*model.notes, f"{sentence}; these fit it: {fitting.options()}"))
+    embedding, head = fitting.only if tokens else (None, fitting.only[1])
+    if embedding is None and head is None:
+        return model
+    network = chosen_network(contents, entry.name, embedding or NO_LAYER, head or NO_LAYER, reads or "every")
+    return replace(model, network=network, notes=(*model.notes, choice_sentence(embedding, head)))

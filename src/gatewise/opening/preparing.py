@@ -15,7 +15,7 @@ from gatewise.opening.axes import AmbiguousAxesError
 from gatewise.opening.columns import select_features
 from gatewise.opening.inputs import InputNumbers, read_input
 from gatewise.opening.model_input import ModelInput, model_input
-from gatewise.opening.models import OpenedModel, opened_model, with_layers
+from gatewise.opening.models import OpenedModel, opened_model, with_fitting_layers, with_layers
 from gatewise.opening.runs import PreparedLSTM, PreparedWholeModel
 from gatewise.opening.whole_model import WholeModel, is_runnable, load_whole_model
 
@@ -32,6 +32,7 @@ class InputOptions:
     embedding: str | None = None
     head: str | None = None
     reads: str | None = None
+    strict: bool = False
     attributes: Sequence[Path] | Mapping[str, float] | None = None
     basin: str | None = None
     frames: Any = None
@@ -55,8 +56,8 @@ def prepare_run(
     `lstm_only` is that of `PreparedLSTM`. Raise GatewiseError if the input cannot be read, or fits neither the LSTM nor
     the whole model.
     """
-    contents_named = with_layers(contents, name, options.embedding, options.head, options.reads)
-    entry, several = _picked_lstm(contents_named, name)
+    contents_named = with_layers(contents, name, options.embedding, options.head, options.reads, strict=options.strict)
+    entry, several = _picked_lstm(contents_named, name, options.strict)
     if input is None:
         raise OptionError(f"{contents.path} is a model: give the file of its input as well")
     if entry is not None and finite and entry.non_finite:
@@ -66,6 +67,9 @@ def prepare_run(
     stem = Path(input).stem if isinstance(input, (str, Path)) else ""
     selection = select_features(network, stem, options.attributes, options.basin)
     data = read_input(input, options.key, options.axes, selection).cut(options.frames)
+    infers = network is None and options.embedding is None and options.head is None
+    if model is not None and data.single is not None and infers and not is_runnable(contents):
+        model = with_fitting_layers(model, data.single.values, options.reads, strict=options.strict)
     lstm_input, refusal = _lstm_input(model, data, options)
     fits = lstm_input is not None or isinstance(refusal, AmbiguousAxesError)
     whole_model = _whole_model_to_run(contents, model, fits, data, options, several or refusal)
@@ -80,10 +84,10 @@ def prepare_run(
     return _prepared_lstm(model, lstm_input, data, lstm_only)
 
 
-def _picked_lstm(contents: Contents, name: str | None) -> tuple[StoredLSTM | None, GatewiseError | None]:
+def _picked_lstm(contents: Contents, name: str | None, strict: bool) -> tuple[StoredLSTM | None, GatewiseError | None]:
     """Return a file's LSTM of that name, or the only one; if several are possible, the error: a run may show which."""
     try:
-        return contents.pick(name), None
+        return contents.pick(name, strict=strict), None
     except OptionError as problem:
         if name is not None or not contents.lstms:
             raise
@@ -160,7 +164,7 @@ def _prepared_lstm(model: OpenedModel, lstm_input: ModelInput, data: InputNumber
     left_out = () if data.single is None else data.single.notes
     masks = model.network is not None and model.network.masked is not None and not lstm_only
     of_lstm = [note for note in model.found.notes if not (masks and note.startswith(MASKED))]
-    notes = (*of_lstm, *left_out, *model.notes)
+    notes = (*model.contents.cautions(model.found), *of_lstm, *left_out, *model.notes)
     return PreparedLSTM(model, lstm_input, f"{data.name} is taken as {kind}", ambiguous, notes, lstm_only)
 
 

@@ -40,6 +40,7 @@ def open_run(
     embedding: str | None = None,
     head: str | None = None,
     reads: str | None = None,
+    strict: bool = False,
     attributes: PathLike | Sequence[PathLike] | Mapping[str, float] | None = None,
     basin: str | None = None,
     frames: str | int | Sequence[int] | None = None,
@@ -76,7 +77,10 @@ def open_run(
         The initial states: an ``.npz`` file with h0 and c0, these arrays, each (layers and directions, batch, unit), or
         ``[layer][direction]``. By default the initial state in the model's file, or zeros.
     embedding, head, reads : str, optional
-        The layers around the LSTM, where the file does not connect them, as in `load_network`.
+        The layers around the LSTM, where the file does not connect them, as in `load_network`. By default the head,
+        and where the input is whole numbers the embedding, that alone fits, with a note; ``none`` takes none.
+    strict : bool
+        Refuse a model of which something is left out that would change the run, and infer no layers.
     attributes : path, sequence of path or mapping of str to float, optional
         Static attributes: tables with a line for each basin, or those of the basin.
     basin : str, optional
@@ -126,6 +130,7 @@ def open_run(
         embedding=embedding,
         head=head,
         reads=reads,
+        strict=strict,
         attributes=_attribute_sources(attributes),
         basin=basin,
         frames=frames,
@@ -166,7 +171,7 @@ def prepare(
         trace, source = contents.trace, contents.path
         subject = f"{source} holds a trace, which"
     extra = "an input" if input is not None else "--name" if name is not None else None
-    if extra is None and any(getattr(options, option.name) is not None for option in fields(options)):
+    if extra is None and any(getattr(options, option.name) is not option.default for option in fields(options)):
         extra = "options of an input"
     if extra is not None:
         raise OptionError(f"{subject} is a run already: {extra} does not go with it")

@@ -264,6 +264,7 @@ def contents_html(contents: Contents) -> str:
     rows = [[text(entry.name), "LSTM", _lstm_sizes(entry.lstm)] for entry in contents.lstms]
     rows += [[text(part.name), text(part.kind), text(part.shape) if part.shape else ""] for part in contents.parts]
     rows += [[text(entry.name), "cannot be read", text(entry.reason, 300)] for entry in contents.refused]
+    rows += [[text(entry.name), "left out", text(entry.reason, 300)] for entry in contents.ledger if not entry.used]
     rows += [[text(name), "would be called by unpickling", "and is not called here"] for name in contents.calls]
     sentence = f"of {text(contents.path, 200)}: {text(contents.format, 120)}"
     more = len(rows) - 2 * MOST_CELLS

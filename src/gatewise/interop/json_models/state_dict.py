@@ -44,7 +44,7 @@ def contents(document: dict[str, Any], path: str, budget: Budget) -> Contents:
     # What was float32 is so again; numbers that float32 does not hold stay as they are.
     if all(np.array_equal(to_float32(tensor), tensor, equal_nan=True) for tensor in tensors.values()):
         tensors = {name: to_float32(tensor) for name, tensor in tensors.items()}
-    lstms, layers, refused = grouping.group_tensors(tensors)
+    lstms, layers, refused, _ = grouping.group_tensors(tensors)
     data = document.get("model_data")
     if not isinstance(data, dict) or not any(name in data for name in STATED):
         return Contents(path, "PyTorch's state dict in JSON", lstms, layers, refused)

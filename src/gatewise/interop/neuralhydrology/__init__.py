@@ -117,7 +117,7 @@ def _read_run(
         CELL.sub(lambda match: f"cell.{KINDS[match[1]]}_{match[2]}", key): tensor
         for key, tensor in archive.tensors.items()
     }
-    lstms, layers, refused = group_tensors(tensors)
+    lstms, layers, refused, ledger = group_tensors(tensors)
     matching = [lstm_in_file for lstm_in_file in lstms if lstm_in_file.name == place]
     if len(lstms) + len(refused) != 1 or not matching:
         names = join_names((shown(lstm.name, 40) for lstm in lstms), most=5)
@@ -134,6 +134,7 @@ def _read_run(
         network=lambda: network,
         calls=(*archive.calls, *scales.calls),
         epoch=epoch,
+        ledger=ledger,
     )
 
 

@@ -81,14 +81,14 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
         stack.callback(budget.end)
         with reading(name):
             archive = (open_index if is_index(head) else open_file)(Path(path), budget, stack)
-        lstms, layers, refused = group_tensors(archive.tensors, archive.classes, archive.batch_first)
+        lstms, layers, refused, ledger = group_tensors(archive.tensors, archive.classes, archive.batch_first)
     count = len(archive.tensors)
     names = join_names((shown(name, 60) for name in archive.tensors), most=4)
     holds = "it holds no tensors" + (f", but {archive.content}" if archive.content else "")
     if count:
         holds = f"none of its {count} tensors has a name of an LSTM's ({names})"
     kind = archive.format if count or archive.format != "pickle" else "a pickle"
-    return Contents(name, kind, lstms, layers, refused, holds=holds, calls=archive.calls)
+    return Contents(name, kind, lstms, layers, refused, holds=holds, calls=archive.calls, ledger=ledger)
 
 
 def read(source: torch.nn.Module | str | os.PathLike[str], name: str | None = None) -> LSTM:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.errors import FileError, GatewiseError
-from gatewise.interop import conventions
+from gatewise.interop import conventions, ledger
 from gatewise.interop.containers.tensors import Tensor, numbers_of
 from gatewise.interop.contents import Refused, StoredLayer, StoredLSTM, with_distinct_names
+from gatewise.interop.ledger import LedgerEntry
 from gatewise.interop.torch.described import DEEPEST
-from gatewise.interop.torch.reparametrised import NORMED, undo_parametrisations
+from gatewise.interop.torch.reparametrised import NORMED, PlainTensors, undo_parametrisations
 from gatewise.interop.unread import QUANTISED
 from gatewise.layers import LSTM
 from gatewise.parameters import Parameters
@@ -30,11 +32,20 @@ CELL = -1  # the layer of an LSTMCell's names, which have none
 Key = tuple[str, int, bool]  # weight_ih and the like, the layer, and whether it is of the backward direction
 
 
+class Grouped(NamedTuple):
+    """The LSTMs among named tensors, the other layers, what cannot be read, and the ledger of all tensors."""
+
+    lstms: tuple[StoredLSTM, ...]
+    layers: tuple[StoredLayer, ...]
+    refused: tuple[Refused, ...]
+    ledger: tuple[LedgerEntry, ...]
+
+
 def group_tensors(
     tensors: Mapping[str, Tensor | Array],
     classes: Mapping[str, str] | None = None,
     batch_first: Mapping[str, bool] | None = None,
-) -> tuple[tuple[StoredLSTM, ...], tuple[StoredLayer, ...], tuple[Refused, ...]]:
+) -> Grouped:
     """Return the LSTMs among named tensors, the other layers, and the unreadable ones.
 
     Parameters
@@ -52,7 +63,9 @@ def group_tensors(
     groups: dict[str, dict[Key, str]] = {}
     raw_groups: dict[str, dict[Key, str]] = {}
     norms: dict[str, str] = {}
-    tensors, weight_normed, problems = undo_parametrisations(tensors)
+    kinds = ledger.tensors(tensors)
+    plain = undo_parametrisations(tensors)
+    tensors, weight_normed, problems, _ = plain
     for name in (*problems, *tensors):
         if (match := NAME.fullmatch(name.removesuffix("_raw"))) is not None:
             prefix, kind, layer, reverse = match.groups()
@@ -66,7 +79,7 @@ def group_tensors(
             reason = next((f"{name}: {problems[name]}" for name in names.values() if name in problems), None)
             reason = reason or _why_not_lstm(tensors, names) or _why_not_plain(prefix, classes, norms)
             if reason is not None:
-                refused.append(Refused(label, reason))
+                refused.append(Refused(label, reason, plain.in_file(names.values())))
                 continue
             raw_names = raw_groups.get(prefix, {}) | raw_groups.get(prefix.removesuffix(".module"), {})
             lstm, notes = _build_lstm(tensors, names | raw_names)
@@ -75,14 +88,16 @@ def group_tensors(
             if raw_names:
                 notes = (f"{len(raw_names)} of its arrays are those without DropConnect (…_raw)", *notes)
         except (GatewiseError, ValueError) as problem:
-            refused.append(Refused(label, str(problem)))
+            refused.append(Refused(label, str(problem), plain.in_file(names.values())))
             continue
         first = next(iter(names.values()))
         where = f"{len(names)} tensors, starting with {first}" if len(names) > 1 else first
         is_batch_first = (batch_first or {}).get(prefix)
-        lstms.append(StoredLSTM(label, lstm, CONVENTION, where, notes, batch_first=is_batch_first))
+        entries = plain.in_file((*names.values(), *raw_names.values()))
+        lstms.append(StoredLSTM(label, lstm, CONVENTION, where, notes, batch_first=is_batch_first, entries=entries))
     refused += _refuse_quantised(tensors, classes, groups)
-    return with_distinct_names(lstms), _other_layers(tensors, groups), tuple(refused)
+    lstms_of_names, layers = with_distinct_names(lstms), _other_layers(plain, groups)
+    return Grouped(lstms_of_names, layers, tuple(refused), ledger.account(kinds, (*lstms_of_names, *layers, *refused)))
 
 
 def _enclosing_prefixes(name: str) -> list[str]:
@@ -189,20 +204,22 @@ def _cell_parameters(
     return conventions.parameters("pytorch", *weights, biases, projection=projection)
 
 
-def _other_layers(tensors: Mapping[str, Tensor | Array], groups: Mapping[str, object]) -> tuple[StoredLayer, ...]:
+def _other_layers(plain: PlainTensors, groups: Mapping[str, object]) -> tuple[StoredLayer, ...]:
     """Return the layers of a PyTorch file besides its LSTMs: linear layers, embeddings, convolutions."""
-    parts = []
+    tensors, parts = plain.tensors, list[StoredLayer]()
     for name, tensor in tensors.items():
         prefix, _, last = name.rpartition(".")
         if last != "weight" or len(tensor.shape) < 2 or prefix in groups or not getattr(tensor, "floating", True):
             continue
-        prefix = prefix or name
+        prefix, bias_name = prefix or name, name.removesuffix("weight") + "bias"
         if len(tensor.shape) > 2:
-            parts.append(StoredLayer(prefix, "convolution or the like", tuple(tensor.shape)))
+            entries = plain.in_file([name, *([bias_name] if bias_name in tensors else [])])
+            parts.append(StoredLayer(prefix, "convolution or the like", tuple(tensor.shape), entries=entries))
             continue
-        bias = tensors.get(name.removesuffix("weight") + "bias")
-        kind, read_bias = "embedding or linear layer without bias", None
+        bias = tensors.get(bias_name)
+        kind, read_bias, entries = "embedding or linear layer without bias", None, plain.in_file([name])
         if bias is not None and tuple(bias.shape) == (tensor.shape[0],):
-            kind, read_bias = "linear layer", partial(numbers_of, bias)
-        parts.append(StoredLayer(prefix, kind, tuple(tensor.shape), partial(numbers_of, tensor), read_bias))
+            kind, read_bias, entries = "linear layer", partial(numbers_of, bias), plain.in_file((name, bias_name))
+        weight = partial(numbers_of, tensor)
+        parts.append(StoredLayer(prefix, kind, tuple(tensor.shape), weight, read_bias, entries=entries))
     return tuple(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, nullcontext
@@ -11,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.errors import OptionError, join_names, reason, shown
+from gatewise.errors import OptionError, WeightsWarning, join_names, reason, shown
 from gatewise.interop.captured import Captured, difference
-from gatewise.interop.contents import StoredLSTM, warn_not_finite
+from gatewise.interop.contents import StoredLSTM, not_finite_sentence
 from gatewise.interop.torch.grouping import group_tensors
 from gatewise.interop.torch.states import import_torch, read_state, to_array, write_state
 from gatewise.layers import LSTM
@@ -50,13 +51,15 @@ def lstm_of(module: torch.nn.Module, name: str | None = None) -> LSTM:
     names = getattr(part, "_flat_weights_names", None) or [key for key, _ in part.named_parameters()]
     weights = {key: getattr(part, key) for key in names}  # parametrised ones too
     stored = _lstm_of_weights(f"this {type(part).__name__}", weights)
-    warn_not_finite(f"this {type(part).__name__}", stored.non_finite)
+    if stored.non_finite:
+        sentence = not_finite_sentence(f"this {type(part).__name__}", stored.non_finite)
+        warnings.warn(sentence, WeightsWarning, stacklevel=4)
     return stored.lstm
 
 
 def _lstm_of_weights(owner: str, weights: Mapping[str, Any]) -> StoredLSTM:
     """Return the LSTM of live tensors by PyTorch's names; `owner` is for the error if they are none."""
-    lstms, _, refused = group_tensors({name: to_array(tensor) for name, tensor in weights.items()})
+    lstms, _, refused, _ = group_tensors({name: to_array(tensor) for name, tensor in weights.items()})
     if not lstms:
         reasons = "; ".join(refusal.reason for refusal in refused) or "it has no weights of its own"
         raise OptionError(f"{owner} cannot be read: {reasons}")

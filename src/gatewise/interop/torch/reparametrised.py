@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -25,28 +25,39 @@ Tensors = Mapping[str, Tensor | Array]
 
 
 class PlainTensors(NamedTuple):
-    """Tensors under their names without parametrizations; which weight_norm computes; why others cannot be."""
+    """Tensors under their names without parametrizations; which weight_norm computes; why others cannot be.
+
+    `sources` has the names in the file of what weight_norm computes, or cannot.
+    """
 
     tensors: dict[str, Tensor | Array]
     weight_normed: set[str]
     problems: dict[str, str]
+    sources: dict[str, tuple[str, ...]]
+
+    def in_file(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the names in the file of tensors."""
+        return tuple(dict.fromkeys(source for name in names for source in self.sources.get(name, (name,))))
 
 
 def undo_parametrisations(tensors: Tensors) -> PlainTensors:
     """Return PyTorch's tensors by the names of the weights that a run uses, computed if necessary."""
-    result = PlainTensors(dict(tensors), set(), {})
+    result = PlainTensors(dict(tensors), set(), {}, {})
     parts: dict[str, dict[str, str]] = {}
     for name in tensors:
         if (match := PARAMETRIZED.fullmatch(name)) is not None:
             parts.setdefault(match[1] + match[2], {})[match[3]] = name
         elif name.endswith("_g") and f"{name[:-1]}v" in tensors:
             _add_normed_weight(result, name[:-2], tensors[name], tensors[f"{name[:-1]}v"])
+            result.sources[name[:-2]] = (name, f"{name[:-1]}v")
         elif name.endswith("_orig"):
             stem = name.removesuffix("_orig")
             for end, kind in (("_u", "spectral_norm"), ("_mask", "pruning (torch.nn.utils.prune)")):
                 if f"{stem}{end}" in tensors:
                     result.problems[stem] = f"it is computed by {kind} before each run; {ADVICE}"
+                    result.sources[stem] = (name, f"{stem}{end}")
     for weight, names in parts.items():
+        result.sources[weight] = tuple(names.values())
         if names.keys() == {"original0", "original1"}:
             _add_normed_weight(result, weight, tensors[names["original0"]], tensors[names["original1"]])
         if weight not in result.weight_normed:

@@ -1,0 +1,158 @@
+"""The network of a file's LSTM and the layers around it that are named, or that alone fit it."""
+
+from __future__ import annotations
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+
+from gatewise.arrays import Array
+from gatewise.errors import FileError, GatewiseError, OptionError, WeightsWarning, join_names, one_of
+from gatewise.interop.contents import Contents, StoredLayer, StoredLSTM, not_finite_sentence
+from gatewise.interop.graphs import JoinedNetwork
+from gatewise.interop.refusals import NETWORK, reading
+from gatewise.network import Linear, Network
+from gatewise.network.parts import READS
+
+NO_LAYER = "none"  # in the place of a layer's name: there is to be none
+MOST = 8  # names that a sentence lists
+
+
+def chosen_network(
+    contents: Contents,
+    name: str | None,
+    embedding: str | None,
+    head: str | None,
+    reads: str | None = None,
+    *,
+    strict: bool = False,
+) -> Network:
+    """Return the network of an LSTM in a file and the layers that are named as its embedding and head.
+
+    It keeps masked steps, the steps that are read, and the layers between LSTM and head, as the file has them. It
+    warns of everything that is left out, of masks that a call must give, and of `reads` other than the file's; `strict`
+    refuses what leaves something out. The name ``none`` stands for no layer.
+
+    Raises
+    ------
+    OptionError
+        If there is no layer of a name, or no layer is named, and the file says how its layers are connected.
+    FileError
+        If the file cannot express the network, or leaves something out where `strict` is set.
+    """
+    if embedding is None and head is None and contents.network is not None:
+        raise OptionError(
+            f"reads goes with the name of an embedding or a head; {contents.path} says itself what its layers read"
+        )
+    stored = contents.pick(name, strict=strict)
+    fitting, unwanted = fitting_layers(contents, stored), set[str]()
+    if embedding == NO_LAYER:
+        embedding, unwanted = None, unwanted.union(fitting.embeddings)
+    if head == NO_LAYER:
+        head, unwanted = None, unwanted.union(fitting.heads)
+    lstm, table, linear = stored.lstm, None, None
+    if embedding is not None:
+        table, _ = _read_layer_weight(contents, embedding, "embedding", lstm.dtype)
+    if head is not None:
+        weight, layer_read = _read_layer_weight(contents, head, "head", lstm.dtype)
+        bias = None if layer_read.bias is None else layer_read.bias().astype(lstm.dtype)
+        linear = Linear(weight, bias, layer_read.activation)
+    used = {layer_name for layer_name in (embedding, head) if layer_name is not None}
+    sentences = []
+    if contents.joined is None or not used:
+        network = Network(lstm, embedding=table, head=linear, reads=reads or "every")
+    else:
+        checked_reads = None if reads is None else one_of("reads", reads, READS)
+        with reading(contents.path, GatewiseError, NETWORK):
+            joined: JoinedNetwork = contents.joined(stored.name, embedding, head, checked_reads)
+        network = joined.network
+        used |= joined.used
+        if network.reads != joined.reads:
+            sentences.append(f"the network reads {network.reads}, as asked for; in the file, it is {joined.reads}")
+        if joined.has_foreign_mask:
+            sentences.append("a mask arrives at the LSTM which the network does not make: give mask=… with each call")
+    if unused := unused_layers(contents, stored, used | unwanted):
+        sentences.append(f"the network leaves out {join_names(unused, most=MOST)}, which the file also holds")
+        if strict:
+            raise FileError(f"cannot read {contents.path} with strict=True: {sentences[-1]}")
+    for sentence in sentences:
+        warnings.warn(f"{contents.path}: {sentence}", WeightsWarning, stacklevel=3)
+    return network
+
+
+def unused_layers(contents: Contents, stored: StoredLSTM, used: set[str]) -> list[str]:
+    """Return what a network of a file's LSTM and the layers of the names `used` leaves out, each with its kind."""
+    kept = used | {stored.name, *stored.combines}
+    layers = {part.name: part.kind for part in contents.parts}
+    layers |= {other.name: "another LSTM" for other in contents.lstms if not kept & {other.name, *other.combines}}
+    layers |= {refused.name: "which cannot be read" for refused in contents.refused}
+    for entry in contents.ledger:
+        if entry.effect and not entry.lstms:  # those of the LSTM are told with it
+            layers.setdefault(entry.layer or entry.name, entry.reason)
+    return [f"{name!r} ({kind})" for name, kind in layers.items() if name not in kept]
+
+
+def _read_layer_weight(
+    contents: Contents, name: str, purpose: str, dtype: np.dtype[np.generic]
+) -> tuple[Array, StoredLayer]:
+    """Return the weight of a named layer in a file, as an embedding or a head, and the layer."""
+    for layer in contents.parts:
+        if layer.name == name and layer.weight is not None:
+            weight = layer.weight().astype(dtype)
+            if count := int(np.count_nonzero(~np.isfinite(weight))):
+                sentence = not_finite_sentence(f"{contents.path}: {name}", [f"{count} of {weight.size} numbers"])
+                warnings.warn(sentence, WeightsWarning, stacklevel=4)
+            return weight, layer
+    names = join_names(repr(part.name) for part in contents.parts if part.weight is not None) or "none"
+    raise OptionError(f"there is no {purpose} {name!r} in {contents.path}; it has {names}")
+
+
+# Where no layer is named, and the file does not say how its layers are connected.
+
+
+class FittingLayers(NamedTuple):
+    """The layers of a file whose sizes fit its LSTM; `complete` says that it holds nothing but these and the LSTM."""
+
+    embeddings: list[str]
+    heads: list[str]
+    complete: bool
+
+    @property
+    def only(self) -> tuple[str | None, str | None] | None:
+        """The embedding and the head, where only one reading fits: each the one there is, and nothing is left out."""
+        if not self.complete or max(len(self.embeddings), len(self.heads)) > 1 or {*self.embeddings} & {*self.heads}:
+            return None
+        return next(iter(self.embeddings), None), next(iter(self.heads), None)
+
+    def options(self) -> str:
+        """Return the choices in the words of the command line."""
+        choices = [f"--embedding {name}" for name in self.embeddings] + [f"--head {name}" for name in self.heads]
+        return join_names([*choices, "--head none"], "or", most=MOST)
+
+
+def fitting_layers(contents: Contents, stored: StoredLSTM) -> FittingLayers:
+    """Return the layers of a file that can be the embedding and the head of its LSTM, by their sizes and kinds."""
+    matrices = [part for part in contents.parts if part.weight is not None and len(part.shape) == 2]
+    embeddings, heads = (
+        [part.name for part in matrices if part.shape[1] == size and _can_be(part, kind)]
+        for size, kind in ((stored.lstm.input_size, "embedding"), (stored.lstm.output_size, "linear layer"))
+    )
+    return FittingLayers(embeddings, heads, not unused_layers(contents, stored, {*embeddings, *heads}))
+
+
+def _can_be(part: StoredLayer, kind: str) -> bool:
+    """Return whether a layer of a file can be of a kind: a matrix alone by its name, where that says embedding."""
+    named = part.bias is None and "emb" in part.name.lower()
+    return kind in part.kind and not (named and kind != "embedding")
+
+
+def choice_sentence(embedding: str | None, head: str | None) -> str:
+    """Return a sentence on layers that were taken because they alone fit, and on how to choose otherwise."""
+    roles = [f"{name!r} as the {role}" for role, name in (("embedding", embedding), ("head", head)) if name is not None]
+    every = "; it reads every step, and with --reads last the last alone" if head is not None else ""
+    others = " and ".join(f"--{role} none" for role, name in (("embedding", embedding), ("head", head)) if name)
+    return (
+        f"{' and '.join(roles)} {'is' if len(roles) == 1 else 'are'} inferred: the file does not say how its layers are"
+        f" connected, and no other fits{every}; {others} leaves {'it' if len(roles) == 1 else 'them'} out"
+    )

@@ -1,0 +1,119 @@
+"""The ledger of a model's file: each tensor, node, attribute and input is used, or left out with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from gatewise.errors import join_names, shown
+
+LONGEST = 300  # characters of a name, a reason or an effect
+UNKNOWN = "what it changes is unknown"
+MOST = 6  # names that a sentence lists
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """A tensor, node, attribute or input of a model's file.
+
+    Attributes
+    ----------
+    name : str
+        Its whole name in the file.
+    kind : str
+        ``tensor``, ``node``, ``attribute`` or ``input``.
+    layer : str
+        The LSTM or the other layer that it belongs to, as `Contents` names it; empty if it belongs to none.
+    reason : str
+        Why it is left out; empty if its layer uses it.
+    effect : str
+        What it would change, as a clause; empty if that is nothing that a run computes.
+    lstms : tuple of str
+        The LSTMs whose numbers, or whose input or output, it would change.
+    """
+
+    name: str
+    kind: str = "tensor"
+    layer: str = ""
+    reason: str = ""
+    effect: str = ""
+    lstms: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("name", "layer", "reason", "effect"):
+            object.__setattr__(self, name, shown(getattr(self, name), LONGEST))
+
+    @property
+    def used(self) -> bool:
+        """Whether a layer uses it."""
+        return not self.reason
+
+
+class LedgerItem(Protocol):
+    """A layer of a file, with the names of the entries that it is made of."""
+
+    @property
+    def name(self) -> str:
+        """The name of the layer."""
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """The names of what it is made of."""
+
+
+Ledger = tuple[LedgerEntry, ...]
+
+
+def account(kinds: Mapping[str, str], layers: Iterable[LedgerItem], known: Iterable[LedgerEntry] = ()) -> Ledger:
+    """Return the ledger of a file.
+
+    Parameters
+    ----------
+    kinds : mapping of str to str
+        What each name in the file is: all that there is.
+    layers : iterable of StoredLSTM, StoredLayer or Refused
+        Each uses its `entries`; those of a layer that is refused are left out for the same reason.
+    known : iterable of LedgerEntry
+        What is known of others, or better known: why they are left out, for example. The rest is unknown.
+    """
+    ledger: dict[str, LedgerEntry] = {}
+    for layer in layers:
+        reason = getattr(layer, "reason", "")
+        for name in layer.entries:
+            kind = kinds.get(name, "tensor")
+            effect = f"{layer.name} cannot be read" if reason else ""
+            ledger.setdefault(name, LedgerEntry(name, kind, layer.name, reason, effect))
+    ledger |= {entry.name: entry for entry in known}
+    for name, kind in kinds.items():
+        if name not in ledger:
+            reason = f"no layer that is read has {'an' if kind[0] in 'ai' else 'a'} {kind} of this name"
+            ledger[name] = LedgerEntry(name, kind, name.rpartition(".")[0], reason, UNKNOWN)
+    return tuple(ledger.values())
+
+
+def tensors(names: Iterable[str]) -> dict[str, str]:
+    """Return the kinds of the entries of a file that holds nothing but tensors, for `account`."""
+    return dict.fromkeys(names, "tensor")
+
+
+def concerning(ledger: Iterable[LedgerEntry], names: Iterable[str]) -> list[LedgerEntry]:
+    """Return what is left out of a file's LSTM, known by its name and those of the layers that it combines."""
+    wanted = {*names}
+    return [entry for entry in ledger if entry.reason and wanted.intersection(entry.lstms)]
+
+
+def grouped(entries: Iterable[LedgerEntry]) -> dict[tuple[str, str, str], list[LedgerEntry]]:
+    """Return entries of a ledger in groups of one layer, one reason and one effect."""
+    groups: dict[tuple[str, str, str], list[LedgerEntry]] = {}
+    for entry in entries:
+        groups.setdefault((entry.layer, entry.reason, entry.effect), []).append(entry)
+    return groups
+
+
+def clauses(entries: Iterable[LedgerEntry]) -> str:
+    """Return entries that are left out of a file as the end of a sentence: names, reason and effect of each group."""
+    return "; ".join(
+        f"{join_names([entry.name for entry in group], 'and', most=MOST)} ({', '.join(filter(None, words))})"
+        for (_, *words), group in grouped(entries).items()
+    )
