@@ -8,13 +8,19 @@ import pickle
 from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cases import Calls
+from keras_files import layer, sequential
+from onnx import TensorProto, helper, numpy_helper, save
 from program import exit_code
 
 import gatewise as gw
 from gatewise.cli.inspect import MOST_CALLS
+from gatewise.files.budget import Budget
 from gatewise.interop import torch
+from gatewise.interop.keras.config import model
+from gatewise.interop.keras.inputs import inputs_of
 from gatewise.interop.torch import writing
 
 pytestmark = pytest.mark.usefixtures("here")
@@ -112,3 +118,37 @@ def test_the_exit_code_says_that_there_is_no_lstm_and_the_text_what_there_is(hol
     assert found["lstms"] == []
     told = f"It holds no LSTM that can be read: it holds no tensors, but {words}."
     assert told in " ".join(said.split())
+
+
+def test_the_inputs_of_the_whole_model_are_listed_with_their_types_sizes_and_axes(capsys):
+    lstm = layer("LSTM", "lstm", units=3)
+    for network, want in [
+        ([layer("InputLayer", "pixels", batch_shape=[None, None, 2], dtype="uint8"), lstm], [None, 2, "uint8", True]),
+        ([layer("InputLayer", "x", batch_input_shape=[4, 16, 2]), layer("Conv1D", "c"), lstm], [16, 2, None, False]),
+        ([layer("Masking", "m", batch_input_shape=[None, 7, 2], dtype="float32"), lstm], [7, 2, "float32", True]),
+        ([layer("Dense", "d", units=2, batch_input_shape=[None, 5]), layer("Reshape", "r"), lstm], [5, None, False]),
+    ]:
+        (found,) = inputs_of(model(sequential(*network), Budget(10**6)))
+        *sizes, dtype, stepwise = want
+        assert found.shape == ("batch", *sizes)
+        assert found.dtype == dtype
+        assert found.axes == (("batch", "time", "feature") if stepwise else None)
+    W, R = (np.zeros((1, 12, size), np.float32) for size in (2, 3))
+    nodes = [
+        helper.make_node("Cast", ["bytes"], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["x"], ["turned"], perm=[1, 0, 2]),
+        helper.make_node("LSTM", ["turned", "W", "R", "", "lengths"], ["y"], hidden_size=3),
+    ]
+    given = [
+        helper.make_tensor_value_info("bytes", TensorProto.UINT8, ["sequences", None, 2]),
+        helper.make_tensor_value_info("lengths", TensorProto.INT32, [1]),
+    ]
+    weights = [numpy_helper.from_array(array, name) for name, array in (("W", W), ("R", R))]
+    out = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
+    save(helper.make_model(helper.make_graph(nodes, "g", given, out, weights)), "model.onnx")
+    said, found = inspected(capsys, "model.onnx", 0)
+    assert found["inputs"] == [
+        {"name": "bytes", "shape": ["sequences", None, 2], "dtype": "uint8", "axes": ["batch", "time", "feature"]},
+        {"name": "lengths", "shape": [1], "dtype": "int32", "axes": None},
+    ]
+    assert "  bytes (sequences, any, 2), uint8: the axes are batch, time, feature\n  lengths (1), int32\n" in said

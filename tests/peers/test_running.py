@@ -153,7 +153,7 @@ def test_what_a_model_cannot_be_given_is_refused_in_a_sentence(net):
     np.save("wide.npy", np.ones((4, 7)))
     np.savez("named.npz", x=np.ones((1, 4, 2)), y=np.ones(3))
     for call, words in (
-        (lambda: gw.open_run("model.onnx", "wide.npy"), "the whole model takes x (1, any, 2)"),
+        (lambda: gw.open_run("model.onnx", "wide.npy"), "the whole model takes x (1, time, 2)"),
         (lambda: gw.open_run("model.pt", "wide.npy"), "the TorchScript model cannot run at these inputs"),
         (lambda: gw.open_run("weights.pt", "x.csv"), "the LSTM takes 3"),
         (lambda: gw.open_run("weights.pt", "x.csv", input_of="model"), "does not hold how its model is computed"),
@@ -165,7 +165,7 @@ def test_what_a_model_cannot_be_given_is_refused_in_a_sentence(net):
         (lambda: gw.open_run("model.pt", "x.csv", name="other"), "no LSTM 'other'"),
         (
             lambda: gw.open_run(SILERO / "silero_vad_16k_sequence.onnx", "x.wav"),
-            "the whole model takes input (any, 576)",
+            "the whole model takes input (sequence_length, 576)",
         ),
     ):
         with pytest.raises(gw.GatewiseError) as problem:

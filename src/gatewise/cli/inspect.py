@@ -70,13 +70,14 @@ def inspect(
     ----------
     json
         Print the same as JSON. Its keys are file, format, network (whether the file describes a whole network), lstms,
-        parts, refused, calls (what unpickling would have called) and ledger (each tensor, node, attribute and input of
-        the file: name, kind, layer, and if it is left out reason, effect and the lstms concerned). An LSTM has name,
-        input_size, hidden_size, output_size, num_layers, directions, merge, projection_size, layers (each with
+        inputs, parts, refused, calls (what unpickling would have called) and ledger (each tensor, node, attribute and
+        input of the file: name, kind, layer, and if it is left out reason, effect and the lstms concerned). An LSTM has
+        name, input_size, hidden_size, output_size, num_layers, directions, merge, projection_size, layers (each with
         input_size, hidden_size and recurrent_size), variant (how it differs from the plain cell), num_parameters,
         dtype, convention, where, notes, initial_state, batch_first, time_reversed, masked, masked_output (Keras), graph
-        (ONNX: which of the graph's inputs and outputs are x, lengths, h0, c0, y, hn and cn) and not_finite; a part has
-        name, kind and shape; what is refused has name and reason.
+        (ONNX: which of the graph's inputs and outputs are x, lengths, h0, c0, y, hn and cn) and not_finite; an input of
+        the whole model has name, shape, dtype and axes; a part has name, kind and shape; what is refused has name and
+        reason.
     """
     contents = inspect_file(file, settings)
     if json:
@@ -94,6 +95,7 @@ def as_json(contents: Contents) -> dict[str, Any]:
         "format": contents.format,
         "network": contents.network is not None,
         "lstms": [_lstm_json(entry) for entry in contents.lstms],
+        "inputs": [asdict(graph_input) for graph_input in contents.inputs],
         "parts": [{"name": part.name, "kind": part.kind, "shape": list(part.shape)} for part in contents.parts],
         "refused": [{"name": refused.name, "reason": refused.reason} for refused in contents.refused],
         "calls": list(contents.calls),
@@ -147,6 +149,12 @@ def lines(contents: Contents) -> Iterator[str]:
             yield from wrapped(text, f"  {head:<13}", " " * 15)
         if entry.entries:
             yield from wrapped(_uses(entry.name, entry.entries), f"  {'uses':<13}", " " * 15)
+    if contents.inputs:
+        yield ""
+        yield "Inputs of the whole model"
+        for graph_input in contents.inputs:
+            axes = "" if graph_input.axes is None else f": the axes are {', '.join(graph_input.axes)}"
+            yield from wrapped(f"{graph_input}, {graph_input.dtype or 'of any type'}{axes}", "  ", "      ")
     if not contents.lstms:
         yield ""
         instead = "" if contents.parts or contents.refused else f": {contents.holds}"

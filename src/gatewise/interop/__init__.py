@@ -11,7 +11,7 @@ from gatewise.interop.captured import Captured
 from gatewise.interop.chosen_layers import choice_sentence, chosen_network, fitting_layers
 from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM
 from gatewise.interop.formats import Path, capture, inspect
-from gatewise.interop.graphs import GraphNames
+from gatewise.interop.graphs import GraphInput, GraphNames
 from gatewise.interop.ledger import LedgerEntry
 from gatewise.interop.own import write as save
 from gatewise.network import Network
@@ -19,6 +19,7 @@ from gatewise.network import Network
 __all__ = [
     "Captured",
     "Contents",
+    "GraphInput",
     "GraphNames",
     "LedgerEntry",
     "Refused",

@@ -14,7 +14,7 @@ from gatewise.activations import Activation
 from gatewise.arrays import Array
 from gatewise.errors import FileError, OptionError, WeightsWarning, join_names, shown
 from gatewise.interop import ledger as ledgers
-from gatewise.interop.graphs import GraphNames
+from gatewise.interop.graphs import GraphInput, GraphNames
 from gatewise.interop.ledger import LedgerEntry
 from gatewise.interop.provenance import Provenance
 from gatewise.interop.refusals import FileNetwork
@@ -203,6 +203,8 @@ class Contents:
         For a pickle: the classes and functions that unpickling would have called. None of them is ever imported.
     trace : Trace, LSTMTrace or NetworkTrace, optional
         The run, if the file holds a trace.
+    inputs : tuple of GraphInput
+        The inputs of the whole model, if the file declares them.
     joined : callable, optional
         Takes the names of an LSTM, of an embedding or None, and of a head or None, and `reads`; returns their
         `JoinedNetwork` as the file connects them. Raises `FileError` if they are not connected, or if a layer between
@@ -226,6 +228,7 @@ class Contents:
     trace: Run | None = None
     epoch: int | None = None
     ledger: tuple[LedgerEntry, ...] = ()
+    inputs: tuple[GraphInput, ...] = ()
 
     def __post_init__(self) -> None:
         _print_safely(self, "format", "holds")

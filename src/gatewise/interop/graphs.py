@@ -6,7 +6,7 @@ only move axes or reverse steps become the layout of the edge; matchers then see
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum, auto
 from typing import Generic, TypeVar
@@ -55,6 +55,44 @@ class JoinedNetwork:
     used: frozenset[str]  # the other layers that it includes, or that change nothing in a run
     reads: str  # the steps of the LSTM that are read, as the file says
     has_foreign_mask: bool = False  # whether a mask arrives at the LSTM that the network does not make
+
+
+@dataclass(frozen=True)
+class GraphInput:
+    """An input of a whole model, as its file declares it.
+
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int, str or None, or None
+        Its sizes: the name of one that may be any where the file names it, else None. None where no shape is declared.
+    dtype : str or None
+        The type of its numbers, as NumPy calls it.
+    axes : tuple of str or None
+        The meaning of each axis (``time``, ``batch``, ``feature``); None where the file does not say.
+    """
+
+    name: str
+    shape: tuple[int | str | None, ...] | None = None
+    dtype: str | None = None
+    axes: tuple[str, ...] | None = None
+
+    def __str__(self) -> str:
+        sizes = () if self.shape is None else ("any" if size is None else str(size) for size in self.shape)
+        return shown(self.name if self.shape is None else f"{self.name} ({', '.join(sizes)})", 200)
+
+    def fits(self, shape: Sequence[int]) -> bool:
+        """Whether an array of a shape can be this input of a whole model; any can where no shape is declared."""
+        if self.shape is None:
+            return True
+        sizes = zip(self.shape, shape, strict=False)
+        return len(shape) == len(self.shape) and all(size == n for size, n in sizes if isinstance(size, int))
+
+
+def axes_in_order(rank: int, *, batch_first: bool) -> tuple[str, ...] | None:
+    """Return the axes of a sequence's array with two axes or three, the batch or the time first; None of others."""
+    first = ("batch", "time") if batch_first else ("time", "batch")
+    return (*first, *["feature"] * (rank - 2)) if rank in (2, 3) else None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -16,25 +16,14 @@ from gatewise.errors import FileError, GatewiseError, OptionError, importing, jo
 from gatewise.interop.captured import Captured
 from gatewise.interop.contents import Contents
 from gatewise.interop.formats import capture, reader_of
+from gatewise.interop.graphs import GraphInput
 
 RATE_NAMES = ("sr", "rate", "fs", "sample_rate", "sampling_rate")  # of inputs that take the rate of a sound
 STATE_NAME = re.compile(
     r".*(state|hidden|cell).*|[hc](_?(0|n|in|prev))?", re.IGNORECASE
 )  # of inputs that begin as zeros
-TYPE_NAMES = "float32 uint8 int8 uint16 int16 int32 int64 - bool float16 float64 uint32 uint64"  # - is text
-ONNX_TYPES = {number: np.dtype(name) for number, name in enumerate(TYPE_NAMES.split(), 1) if name != "-"}
-
-
-class Port(NamedTuple):
-    """An input of a whole model: None stands for a size, a shape or a type that the model does not say."""
-
-    name: str
-    shape: tuple[int | None, ...] | None
-    dtype: Any = None
-
-    def __str__(self) -> str:
-        sizes = () if self.shape is None else ("any" if size is None else str(size) for size in self.shape)
-        return self.name if self.shape is None else f"{self.name} ({', '.join(sizes)})"
+FLOATS = ("float16", "float32", "float64")
+INTEGERS = ("bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,14 +36,14 @@ class WholeModel:
         The library that runs it.
     model : object
         As `gatewise.capture` takes it.
-    inputs : tuple of Port
+    inputs : tuple of GraphInput
         The inputs that have no value in the file.
     contents : Contents
     """
 
     runtime: str
     model: Any
-    inputs: tuple[Port, ...]
+    inputs: tuple[GraphInput, ...]
     contents: Contents
 
     def fits(self, values: Any) -> bool:
@@ -71,8 +60,7 @@ class WholeModel:
             values = values[:, 0]  # a column of a table, or one channel of a sound
         if values.ndim == len(shape) - 1:
             values = values[None]
-        fits = values.ndim == len(shape)
-        return values if fits and all(n in (None, m) for n, m in zip(shape, values.shape, strict=True)) else None
+        return values if self.inputs[0].fits(values.shape) else None
 
     def run(self, inputs: Mapping[str, Any] | Any, rate: int | None, *, by_row: bool) -> tuple[Captured, ...]:
         """Run the model on an input, or on inputs by name, and return every call of its LSTMs; `rate` is a sound's.
@@ -99,13 +87,12 @@ class WholeModel:
             warnings.simplefilter("ignore")  # of frameworks, about themselves
             return self._capture_calls(named, by_row)
 
-    def _default_value(self, port: Port, rate: int | None) -> Any:
+    def _default_value(self, port: GraphInput, rate: int | None) -> Any:
         """Return the value of an input that is missing: zeros for a state, the rate of a sound; None for others."""
         if port.name.lower() in RATE_NAMES:
             return None if rate is None else np.array(rate, port.dtype)
-        floats = (np.float32, np.float64, np.float16)
-        if port.shape is not None and port.dtype in floats and STATE_NAME.fullmatch(port.name):
-            return np.zeros([1 if size is None else size for size in port.shape], port.dtype)
+        if port.shape is not None and port.dtype in FLOATS and STATE_NAME.fullmatch(port.name):
+            return np.zeros([size if isinstance(size, int) else 1 for size in port.shape], port.dtype)
         return None
 
     def _capture_calls(self, named: dict[str, Any], by_row: bool) -> tuple[Captured, ...]:
@@ -125,18 +112,20 @@ class WholeModel:
         return _capture_torchscript(self.model, named, by_row)
 
 
-def _typed(name: str, array: Any, dtype: Any) -> Any:
+def _typed(name: str, array: Any, dtype: str | None) -> Any:
     """Return an input of a whole model in the type that it declares, which must have all its numbers."""
     array = np.asarray(array)
-    if dtype is None or np.dtype(dtype).kind not in "iub":
-        return array if dtype is None else array.astype(dtype)
-    low, high = (0, 1) if dtype == np.bool_ else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    if dtype in FLOATS:
+        return array.astype(dtype)
+    if dtype not in INTEGERS:  # text, or a type that NumPy lacks: the framework says what it takes
+        return array
+    low, high = (0, 1) if dtype == "bool" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
     bad = (array < low) | (array > high)
     if array.dtype.kind == "f":
         bad |= array != np.rint(array)  # which NaN is not either
     if bad.any():
         raise OptionError(
-            f"the input {name!r} of the model takes whole numbers from {low} to {high} ({np.dtype(dtype)}), and"
+            f"the input {name!r} of the model takes whole numbers from {low} to {high} ({dtype}), and"
             f" {array[bad][0]:g} is not one of them"
         )
     return array.astype(dtype)
@@ -201,29 +190,11 @@ def load_whole_model(contents: Contents) -> WholeModel:
         )
     reader, path = reader_of(contents.path)
     if reader == "onnx":
-        return WholeModel("onnxruntime", path, _onnx_ports(path), contents)
+        from gatewise.interop.onnx.packages import import_onnxruntime
+
+        import_onnxruntime()
+        return WholeModel("onnxruntime", path, contents.inputs, contents)
     return _load_keras(path, contents) if reader == "keras" else _load_torchscript(path, contents)
-
-
-def _onnx_ports(path: Path) -> tuple[Port, ...]:
-    """Return the inputs of an ONNX graph that have no value in the file, with their shapes and types."""
-    from gatewise.files.budget import Budget
-    from gatewise.interop.onnx import packages
-    from gatewise.interop.onnx.parsing import parse_model
-
-    packages.import_onnxruntime()
-    graph = parse_model(path, Budget.of(path)).graph
-    initialised = {tensor.name for tensor in graph.initializer}
-
-    def sizes(value: Any) -> tuple[int | None, ...]:
-        dims = value.type.tensor_type.shape.dim
-        return tuple(dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None for dim in dims)
-
-    return tuple(
-        Port(value.name, sizes(value), ONNX_TYPES.get(value.type.tensor_type.elem_type))
-        for value in graph.input
-        if value.name not in initialised
-    )
 
 
 def _load_torchscript(path: Path, contents: Contents) -> WholeModel:
@@ -237,9 +208,9 @@ def _load_torchscript(path: Path, contents: Contents) -> WholeModel:
             arguments = model.forward.schema.arguments[1:]
     except Exception as problem:  # of PyTorch's interpreter
         raise FileError(f"PyTorch cannot load {path}: {reason(problem)}") from None
-    integer = {str(argument.name): np.int64 for argument in arguments if str(argument.type) == "int"}
+    integer = {str(argument.name): "int64" for argument in arguments if str(argument.type) == "int"}
     needed = [str(argument.name) for argument in arguments if not argument.has_default_value()]
-    inputs = tuple(Port(name, None, integer.get(name)) for name in needed or [str(arguments[0].name)])
+    inputs = tuple(GraphInput(name, None, integer.get(name)) for name in needed or [str(arguments[0].name)])
     return WholeModel("PyTorch", model, inputs, contents)
 
 
@@ -254,5 +225,5 @@ def _load_keras(path: Path, contents: Contents) -> WholeModel:
             model = keras.saving.load_model(path, compile=False)
     except Exception as problem:  # of Keras, h5py and the backend
         raise FileError(f"Keras cannot load {path}: {reason(problem)}") from None
-    inputs = tuple(Port(tensor.name, tuple(tensor.shape), np.dtype(tensor.dtype)) for tensor in model.inputs)
+    inputs = tuple(GraphInput(tensor.name, tuple(tensor.shape), str(tensor.dtype)) for tensor in model.inputs)
     return WholeModel("Keras", model, inputs, contents)

@@ -23,6 +23,7 @@ from gatewise.interop.keras import chain, files, named_layers
 from gatewise.interop.keras.bare_weights import Options, embedding_part, linear_part, recognise_layers, recognise_tree
 from gatewise.interop.keras.config import Layer, Version, model
 from gatewise.interop.keras.files import KerasTensor, Source
+from gatewise.interop.keras.inputs import inputs_of
 from gatewise.interop.keras.layer_graph import LayerNode, is_recurrent, layer_nodes
 from gatewise.interop.keras.lstm_layers import configured_lstm, group_stacks
 from gatewise.interop.keras.weights import bind_layers, bind_tree
@@ -81,7 +82,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     if root.name == MODEL and lstms and lstms[-1].stacked:  # gatewise wrote it as one LSTM
         nodes.recurrent["lstm"] = nodes.recurrent[lstms[-1].name]
         lstms = (replace(lstms[-1], name="lstm", stacked=False, time_reversed=False),)
-    return Contents(name, label, lstms, parts, refused, network, joined=joined)
+    return Contents(name, label, lstms, parts, refused, network, joined=joined, inputs=inputs_of(root))
 
 
 def _read_config(path: Any, source: Source) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The inputs and outputs of an ONNX graph that belong to an LSTM: `GraphNames`.
+"""The inputs of an ONNX graph, and those of its inputs and outputs that belong to an LSTM: `GraphNames`.
 
 The states of several layers may be one array, as PyTorch's are: each layer takes a slice of it, and their final states
 are concatenated.
@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
-from gatewise.interop.graphs import BATCH_FIRST, Edge, GraphNames, Layout
+from gatewise.errors import shown
+from gatewise.interop.contents import StoredLSTM
+from gatewise.interop.graphs import BATCH_FIRST, Edge, GraphInput, GraphNames, Layout, axes_in_order
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.edges import is_identity, trace_back
 from gatewise.interop.onnx.lstm_outputs import LstmOutput
@@ -19,8 +22,29 @@ from gatewise.interop.onnx.sizes import Sizes
 from gatewise.layers import LSTM
 
 MOST = 256  # states side by side
+TYPE_NAMES = "float32 uint8 int8 uint16 int16 int32 int64 string bool float16 float64 uint32 uint64"
+TYPES = dict(enumerate(TYPE_NAMES.split(), 1))  # by their numbers in the format
 Names = tuple[str, ...]
 FinalOutputs = dict[tuple[OnnxScope, Names], str]  # by the final states of a scope that are concatenated
+
+
+def graph_input(proto: Any, lstms: Iterable[StoredLSTM]) -> GraphInput:
+    """Return an input of an ONNX graph; its axes are known where one of the LSTMs takes it as it is."""
+    tensor = proto.type.tensor_type
+    shape = None
+    if tensor.HasField("shape"):
+        shape = tuple(_axis_size(dim) for dim in tensor.shape.dim)
+    orders = {entry.graph.x_batch_first for entry in lstms if entry.graph is not None and entry.graph.x == proto.name}
+    known = shape is not None and len(shape) == 3 and len(orders) == 1
+    axes = axes_in_order(3, batch_first=orders.pop()) if known else None
+    return GraphInput(proto.name, shape, TYPES.get(tensor.elem_type), axes)
+
+
+def _axis_size(dim: Any) -> int | str | None:
+    """Return the size of an axis of an ONNX value, or its name; None where it has neither."""
+    if dim.HasField("dim_value"):
+        return int(dim.dim_value) if dim.dim_value > 0 else None
+    return shown(dim.dim_param, 40) or None
 
 
 def final_outputs(nodes: Iterable[OnnxNode], outputs: Iterable[str]) -> FinalOutputs:

@@ -18,6 +18,7 @@ from gatewise.interop.onnx import chain
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.cells import cell_at, unrecognised_cells
 from gatewise.interop.onnx.file import AnyArray, OnnxFile
+from gatewise.interop.onnx.graph_names import graph_input
 from gatewise.interop.onnx.lstm import QUANTISED, read_node
 from gatewise.interop.onnx.parts import parts_of
 from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope, nodes_of
@@ -60,7 +61,9 @@ def read_model(
     every, network = with_distinct_names([*singles, *stacks]), None
     if graph.sole is not None and not refused and not single and (len(every) == 1 or every[-1].stacked):
         network = partial(chain.network, graph, graph.sole, every[-1])
-    return Contents(path, _format_in_words(model, file), every, parts, refused, network), [*lstms.of_nodes]
+    inputs = tuple(graph_input(proto, every) for proto in model.graph.input if proto.name not in tensors)
+    words = _format_in_words(model, file)
+    return Contents(path, words, every, parts, refused, network, inputs=inputs), [*lstms.of_nodes]
 
 
 def _format_in_words(model: Any, file: OnnxFile) -> str:
