@@ -9,6 +9,7 @@ import gzip
 import json
 import pickle
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,6 +51,11 @@ def folder(path, **files):
     path.mkdir()
     for name, content in files.items():
         (path / name.replace("__", ".")).write_bytes(content)
+
+
+def compiled(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("compiled/data/aotinductor/model/code.so", b"")
 
 
 def openvino(path):
@@ -103,6 +109,7 @@ ROWS: dict[str, Callable[[Path], object]] = {
     "page.json": lambda path: path.write_text("\n<!DOCTYPE html>\n<html><body>404</body></html>"),
     "pointer.pt": lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 123\n"),
     "model.pt.gz": lambda path: path.write_bytes(gzip.compress(b"model")),
+    "compiled.pt2": compiled,
     "answers.json": lambda path: path.write_text(json.dumps({"forget_gate": [0.5]})),
 }
 
@@ -141,8 +148,15 @@ def quantised(path, whole):
 def exported(path):
     import torch as framework
 
-    made = framework.nn.LSTM(3, 4)
-    framework.export.save(framework.export.export(made, (framework.zeros(5, 2, 3),)), path)
+    class Net(framework.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn = framework.nn.LSTM(3, 4)
+
+        def forward(self, x):
+            return self.rnn(x)[0]
+
+    framework.export.save(framework.export.export(Net(), (framework.zeros(5, 2, 3),)), path)
 
 
 def whole_module(path):

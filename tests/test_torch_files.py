@@ -12,6 +12,7 @@ import zipfile
 
 import numpy as np
 import pytest
+import torch_programs
 from cases import Calls
 from fuzzing import SOME, everything, fuzz, in_archive
 from pairwise import cover
@@ -502,13 +503,14 @@ SUBJECTS = {
     "zip": lambda tmp: [whole(tmp, ".pt")],
     "safetensors": lambda tmp: [whole(tmp, ".safetensors")],
     "stream": lambda _: [stream(torch.state_dict(gw.LSTM(2, 3, rng=0)))],
+    "torch.export": lambda _: [torch_programs.example(layout) for layout in ("raw", "2.8", "before")],
     "pickle": lambda _: [pickle.dumps(torch.state_dict(gw.LSTM(2, 3, rng=0)), n) for n in range(6)],
 }
 
 
 def spoil(kind, folder, count=SOME, seed=0):
     """Read so many spoiled files of a kind."""
-    also = [in_archive] if kind == "zip" else []
+    also = [in_archive] if kind in ("zip", "torch.export") else []
     return fuzz(SUBJECTS[kind](folder), everything, count, folder, seed=seed, also=also)
 
 

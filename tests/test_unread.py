@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-
 import format_rows
 import pytest
 
@@ -32,22 +30,6 @@ def test_what_begins_otherwise_is_known_too(begins, tmp_path):
     (tmp_path / "model.json").write_bytes(begins + b" " * 100)
     with pytest.raises(gw.FileError, match=RAW[begins]):
         gw.inspect(tmp_path / "model.json")
-
-
-@pytest.mark.parametrize(
-    "members",
-    [
-        ["model/data/weights/weight_0", "model/models/model.json", "model/archive_format", "model/byteorder"],
-        ["serialized_exported_program.json", "serialized_state_dict.pt", "version"],
-    ],
-    ids=["since 2.8", "before"],
-)
-def test_a_program_of_torch_export_is_known_by_its_members(members, tmp_path):
-    with zipfile.ZipFile(tmp_path / "model.pt", "w") as archive:
-        for name in members:
-            archive.writestr(name, b"{}")
-    with pytest.raises(gw.FileError, match=r"torch\.export .*torch\.save\(model\.state_dict\(\), path\)"):
-        gw.inspect(tmp_path / "model.pt")
 
 
 def test_weights_beside_another_xml_are_no_openvino(tmp_path):

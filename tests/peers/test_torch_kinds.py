@@ -135,12 +135,3 @@ def test_an_lstm_that_is_prepared_for_quantisation_is_refused_by_name(tmp_path, 
     (refused,) = gw.inspect(tmp_path / "a").refused
     assert refused.name == "rnn"
     assert "prepared for it" in refused.reason
-
-
-def test_a_program_of_torch_export_is_named_with_the_way_out(net, tmp_path, quiet):
-    torch.export.save(torch.export.export(net, (torch.zeros(2, 5, 3),)), tmp_path / "net.pt2")
-    for name in ("net.pt2", "net.pt"):  # its content tells, not its name
-        (tmp_path / "net.pt2").rename(tmp_path / name)
-        with pytest.raises(gw.FileError, match=r"a program of torch\.export .*state_dict.*torch\.onnx\.export"):
-            gw.inspect(tmp_path / name)
-        (tmp_path / name).rename(tmp_path / "net.pt2")

@@ -17,9 +17,9 @@ CHECKPOINT = (
 )
 SAVED_MODEL = f"it is a SavedModel of TensorFlow, a graph of operators that is not read: {KERAS}"
 OPENVINO = f"it belongs to a model of OpenVINO, an optimised graph that is not read: {BEFORE}, mostly ONNX or PyTorch"
-EXPORTED = (
-    "it is a program of torch.export (.pt2), a graph of operators that is not read: save the weights of the model with"
-    " torch.save(model.state_dict(), path), or the whole with torch.onnx.export"
+COMPILED = (
+    "it is a program that AOTInductor compiled, whose weights are part of its machine code: save the weights of the"
+    " model with torch.save(model.state_dict(), path), or the program with torch.export.save"
 )
 QUANTISED = (
     "an LSTM that PyTorch quantised, or prepared for it, whose weights are not read; save the state dict of the model"
@@ -45,8 +45,8 @@ def folder_refusal(path: Path) -> str | None:
 
 def archive_refusal(names: tuple[str, ...]) -> str | None:
     """Return why a zip archive with a model is not read, from the names of its members, or None."""
-    if any(re.fullmatch(r"([^/]+/)?(models/model\.json|serialized_exported_program\.json)", name) for name in names):
-        return EXPORTED
+    if any(re.fullmatch(r"([^/]+/)?data/aotinductor/.+", name) for name in names):
+        return COMPILED
     return None
 
 

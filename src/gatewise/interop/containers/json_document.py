@@ -26,13 +26,18 @@ def may_be_json(head: bytes) -> bool:
 
 
 def read_document(path: Path, budget: Budget) -> Any:
-    """Return the content of a JSON file; NaN and Infinity, as Python and JavaScript write them, are numbers.
+    """Return the content of a JSON file; see `parse_document`."""
+    budget.hold(budget.size, 1, f"reading {path}")
+    return parse_document(path.read_bytes(), budget)
+
+
+def parse_document(data: bytes, budget: Budget) -> Any:
+    """Return the content of a JSON document; NaN and Infinity, as Python and JavaScript write them, are numbers.
 
     JSON that is nested too deeply, or names something twice in one object, is refused.
     """
-    budget.hold(budget.size, 1, f"reading {path}")
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
         budget.parse(text, "what its JSON becomes")
         return json.loads(text, object_pairs_hook=_object_without_repeats)
     except FileError:

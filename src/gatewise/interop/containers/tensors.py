@@ -17,6 +17,7 @@ from gatewise.errors import FileError
 from gatewise.files.budget import Budget
 
 FLOATS = ("<f2", "<f4", "<f8", "bf16")
+AXES = 32  # that any NumPy has
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,21 @@ def from_bfloat16(words: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 def to_little_endian(data: bytes | memoryview, width: int) -> bytes:
     """Return big-endian numbers of a width with their bytes turned round; an incomplete one is left out."""
     return np.frombuffer(data[: len(data) // width * width], f">u{width}").astype(f"<u{width}").tobytes()
+
+
+def ordered_storage(
+    kind: str | None, count: int, read: Callable[[int], memoryview], order: bytes, budget: Budget
+) -> Storage:
+    """Return the storage of numbers whose bytes are in an order, little or big, where they are read."""
+
+    def read_little_endian(size: int) -> bytes | memoryview:
+        data = read(size)
+        if order.strip() == b"little" or kind is None:
+            return data
+        budget.hold(len(data), 2, "numbers whose bytes are turned round")
+        return to_little_endian(data, bytes_per_number(kind))
+
+    return Storage(kind, count, read_little_endian)
 
 
 def numbers_of(tensor: Tensor | Array) -> Array:

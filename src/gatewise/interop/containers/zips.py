@@ -32,17 +32,17 @@ class ZipMembers:
     """The members of a zip archive by their names; its list of them is read once, each reading is taken off a budget.
 
     Within a ``with`` block the file stays open; after it, each reading of a member opens the file anew. `names` are in
-    the order of the archive, each once; `twice` are those that several members have.
+    the order of the archive, each once; `twice` are those that several members have. An archive in memory stays open.
     """
 
-    def __init__(self, path: Path, budget: Budget) -> None:
+    def __init__(self, source: Path | BinaryIO, budget: Budget) -> None:
         """Read the directory of a zip archive: its members by name, and the names that several have."""
-        self.path, self.budget = path, budget
-        self._file: BinaryIO | None = None
+        self.source, self.budget = source, budget
+        self._file: BinaryIO | None = None if isinstance(source, Path) else source
         self._intact: set[str] = set()
         self._unpacked: dict[str, bytes] = {}
         try:
-            with zipfile.ZipFile(path) as archive:
+            with zipfile.ZipFile(source) as archive:
                 members = archive.infolist()
         except LIST_ERRORS as problem:
             raise FileError(f"it is not an intact zip archive ({reason(problem)})") from None
@@ -53,13 +53,14 @@ class ZipMembers:
         self.twice = frozenset(name for name, count in counts.items() if count > 1)
 
     def __enter__(self) -> ZipMembers:
-        self._file = open(self.path, "rb")
+        if isinstance(self.source, Path):
+            self._file = open(self.source, "rb")
         return self
 
     def __exit__(self, *problem: object) -> None:
-        if self._file is not None:
+        if isinstance(self.source, Path) and self._file is not None:
             self._file.close()
-        self._file = None
+            self._file = None
 
     def __contains__(self, name: str) -> bool:
         return name in self._members
@@ -130,7 +131,7 @@ class ZipMembers:
             raise FileError(
                 f"its member {name!r} is packed by method {info.compress_type}; this reads what is stored or deflated"
             )
-        with nullcontext(self._file) if self._file else open(self.path, "rb") as file:
+        with nullcontext(self._file) if self._file else open(cast("Path", self.source), "rb") as file:
             try:
                 file.seek(info.header_offset)
             except (OSError, ValueError):  # before the beginning

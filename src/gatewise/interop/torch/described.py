@@ -14,6 +14,7 @@ from gatewise.files.budget import Budget
 from gatewise.interop.containers import pickled_arrays, pickles
 from gatewise.interop.containers.pickles import GlobalName, PersistentId, PickledObject, as_bytes
 from gatewise.interop.containers.tensors import Storage, Tensor, bytes_per_number, is_count, unreadable_tensor
+from gatewise.interop.torch.content import ModuleFacts
 from gatewise.showing import counted
 
 MAGIC = 0x1950A86A20F9469CFC6C  # how a stream of pickles from before 1.6 begins
@@ -32,14 +33,14 @@ TYPES = {  # by the names of storages and of dtypes
 
 def flatten(
     content: Any, storage: Callable[[Any], Storage | None], budget: Budget
-) -> tuple[dict[str, Tensor], dict[str, str], dict[str, bool]]:
-    """Return the tensors of a PyTorch pickle by their paths, the classes that hold them, and their batch_first.
+) -> tuple[dict[str, Tensor], dict[str, str], dict[str, ModuleFacts]]:
+    """Return the tensors of a PyTorch pickle by their paths, the classes that hold them, and the facts about these.
 
     Each path and each visited entry counts: thousands may hold one object.
     """
     tensors: dict[str, Tensor] = {}
     classes: dict[str, str] = {}
-    batch_first: dict[str, bool] = {}
+    facts: dict[str, ModuleFacts] = {}
     visited: set[int] = set()
     pending: list[tuple[str, int, Any]] = [("", 0, content)]
     while pending:
@@ -65,7 +66,7 @@ def flatten(
                     pairs |= members
             pairs |= dict(enumerate(node.items))
             if isinstance(is_batch_first := pairs.get("batch_first"), bool):
-                batch_first[path] = is_batch_first
+                facts[path] = ModuleFacts(is_batch_first)
         elif isinstance(node, dict):
             pairs = node
         else:
@@ -76,7 +77,7 @@ def flatten(
                 inner = f"{path}.{key}" if path else str(key)
                 budget.hold(len(inner), COPIES, "its names")
                 pending.append((inner, depth + 1, value))
-    return tensors, classes, batch_first
+    return tensors, classes, facts
 
 
 def describe_content(content: Any) -> str:

@@ -11,9 +11,7 @@ import io
 import json
 import re
 import struct
-from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,32 +22,22 @@ from gatewise.files.storage import is_safetensors
 from gatewise.interop import unread
 from gatewise.interop.containers import pickles, zips
 from gatewise.interop.containers.tensors import (
+    AXES,
     SharedStorage,
     Storage,
     Tensor,
     bytes_per_number,
     contiguous_tensor,
     is_count,
-    to_little_endian,
+    ordered_storage,
     unreadable_tensor,
 )
+from gatewise.interop.torch import exported
+from gatewise.interop.torch.content import ModuleFacts, TorchFile
 from gatewise.interop.torch.described import MAGIC, describe_content, flatten, is_storage, storage_kind
 
 READ = 1000  # bytes that are read in a microsecond
-AXES = 32  # that any NumPy has
 TYPES = {"F32": "<f4", "F64": "<f8", "F16": "<f2", "BF16": "bf16"}  # of safetensors
-
-
-@dataclass(frozen=True, eq=False)
-class TorchFile:
-    """The content of a PyTorch file."""
-
-    format: str  # in words
-    tensors: Mapping[str, Tensor]
-    classes: Mapping[str, str] = field(default_factory=dict)  # of each object that holds tensors, by path
-    batch_first: Mapping[str, bool] = field(default_factory=dict)  # of an object, by path
-    calls: tuple[str, ...] = ()  # the classes and functions that unpickling would have called
-    content: str = ""  # of a pickle, in words
 
 
 def open_file(path: Path, budget: Budget, stack: ExitStack) -> TorchFile:
@@ -67,20 +55,6 @@ def _bytes_at(path: Path, begin: int, length: int) -> bytes:
     with open(path, "rb") as file:
         file.seek(begin)
         return file.read(length)
-
-
-def _ordered_storage(kind: Any, count: int, read: Callable[[int], memoryview], order: bytes, budget: Budget) -> Storage:
-    """Return a PyTorch storage of a class and a count, whose numbers are in a byte order where they are read."""
-    number_type = storage_kind(kind)
-
-    def read_little_endian(size: int) -> bytes | memoryview:
-        data = read(size)
-        if order.strip() == b"little" or number_type is None:
-            return data
-        budget.hold(len(data), 2, "numbers whose bytes are turned round")
-        return to_little_endian(data, bytes_per_number(number_type))
-
-    return Storage(number_type, count, read_little_endian)
 
 
 # Safetensors.
@@ -126,42 +100,47 @@ def _header_tensor(path: Path, begin: int, entry: dict[str, Any], budget: Budget
 # Zip: since PyTorch 1.6, and TorchScript.
 
 
-def _open_zip(path: Path, budget: Budget, stack: ExitStack) -> TorchFile:
-    """Return the tensors of a PyTorch file that is a zip archive, as torch.save and torch.jit.save write."""
-    archive = stack.enter_context(zips.ZipMembers(path, budget))
+def _open_zip(source: Path | BinaryIO, budget: Budget, stack: ExitStack) -> TorchFile:
+    """Return the tensors of a PyTorch file that is a zip archive, as torch.save, torch.jit and torch.export write."""
+    archive = stack.enter_context(zips.ZipMembers(source, budget))
     main = [name for name in archive.names if re.fullmatch(r"[^/]+/data\.pkl", name)]
-    if len(main) != 1:
+    programs = [] if main else exported.programs_in(archive.names)
+    if len(main) != 1 and not programs:
         known = unread.archive_refusal(archive.names)
         raise FileError(known or "it is a zip archive without a data.pkl: not one of PyTorch's")
-    folder = main[0].partition("/")[0]
-    description = archive.member(main[0])
-    order = archive.member(f"{folder}/byteorder", 16) if f"{folder}/byteorder" in archive.names else b"little"
+    folder = main[0].rpartition("data.pkl")[0] if main else programs[0][0]
+    order = archive.member(f"{folder}byteorder", 16) if f"{folder}byteorder" in archive else b"little"
     if order.strip() not in (b"little", b"big"):
         raise FileError(f"its byte order is {order[:16]!r}; it must be little or big")
-    shared = SharedStorage(lambda key: archive.member(f"{folder}/data/{key}"))
+    shared = SharedStorage(lambda key: archive.member(str(key)))
     stack.callback(shared.close)
+    if programs:
+
+        def open_member(name: str) -> TorchFile:
+            return _open_zip(io.BytesIO(archive.member(name)), budget, stack)
+
+        return exported.open_programs(archive, budget, order, shared, open_member)
 
     def storage(identity: Any) -> Storage | None:
         """Return the storage with this identity, whose numbers are a member of the archive."""
         if not is_storage(identity):
             return None
         _, kind, key, _, count = identity[:5]
-        return _ordered_storage(kind, count, partial(shared.read, key), order, budget)
+        return ordered_storage(storage_kind(kind), count, partial(shared.read, f"{folder}data/{key}"), order, budget)
 
     calls: dict[str, None] = {}
-    content = pickles.read_pickle(io.BytesIO(description), budget, calls)
-    flat = flatten(content, storage, budget)
-    if not any(name.startswith(f"{folder}/code/") for name in archive.names):
-        return TorchFile("PyTorch", *flat, tuple(calls), describe_content(content))
-    tensors, classes, batch_first = flat
+    content = pickles.read_pickle(io.BytesIO(archive.member(main[0])), budget, calls)
+    tensors, classes, facts = flatten(content, storage, budget)
+    if not any(name.startswith(f"{folder}code/") for name in archive.names):
+        return TorchFile("PyTorch", tensors, classes, facts, tuple(calls), describe_content(content))
     settings: dict[str, dict[str, bool]] = {}
     for owner, kind in classes.items():
         module, _, name = kind.rpartition(".")
         if name == "LSTM" and module not in settings:
-            settings[module] = _batch_first_in(archive, f"{folder}/code/{module.replace('.', '/')}.py")
+            settings[module] = _batch_first_in(archive, f"{folder}code/{module.replace('.', '/')}.py")
         if name == "LSTM" and name in settings[module]:
-            batch_first[owner] = settings[module][name]
-    return TorchFile("TorchScript", tensors, classes, batch_first, tuple(calls), describe_content(content))
+            facts[owner] = ModuleFacts(settings[module][name])
+    return TorchFile("TorchScript", tensors, classes, facts, tuple(calls), describe_content(content))
 
 
 def _batch_first_in(archive: zips.ZipMembers, member: str) -> dict[str, bool]:
@@ -232,7 +211,7 @@ def _open_stream(file: BinaryIO, budget: Budget, stack: ExitStack) -> TorchFile:
             _, offset, count = rest[0]  # a view of another storage
             skipped = offset * bytes_per_number(storage_kind(kind))
             begin, length = begin + skipped, max(0, length - skipped)
-        return _ordered_storage(kind, count, partial(shared.read, (begin, length)), order, budget)
+        return ordered_storage(storage_kind(kind), count, partial(shared.read, (begin, length)), order, budget)
 
     tensors = flatten(content, storage, budget)
     return TorchFile("PyTorch, the form before 1.6", *tensors, tuple(calls), describe_content(content))

@@ -10,15 +10,18 @@ from typing import NamedTuple
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.errors import FileError, GatewiseError
+from gatewise.errors import FileError, GatewiseError, join_names
 from gatewise.interop import conventions, ledger
 from gatewise.interop.containers.tensors import Tensor, numbers_of
 from gatewise.interop.contents import Refused, StoredLayer, StoredLSTM, with_distinct_names
 from gatewise.interop.ledger import LedgerEntry
+from gatewise.interop.torch.content import ModuleFacts
 from gatewise.interop.torch.described import DEEPEST
 from gatewise.interop.torch.reparametrised import NORMED, PlainTensors, undo_parametrisations
+from gatewise.interop.torch.states import read_state
 from gatewise.interop.unread import QUANTISED
 from gatewise.layers import LSTM
+from gatewise.layers.stack import States
 from gatewise.parameters import Parameters
 
 CONVENTION = "PyTorch: gates i f g o, two biases, which are summed"
@@ -44,7 +47,7 @@ class Grouped(NamedTuple):
 def group_tensors(
     tensors: Mapping[str, Tensor | Array],
     classes: Mapping[str, str] | None = None,
-    batch_first: Mapping[str, bool] | None = None,
+    facts: Mapping[str, ModuleFacts] | None = None,
 ) -> Grouped:
     """Return the LSTMs among named tensors, the other layers, and the unreadable ones.
 
@@ -54,8 +57,8 @@ def group_tensors(
         A state dict: PyTorch's names after any prefix.
     classes : mapping of str to str, optional
         The class of the object at each prefix, if the file says.
-    batch_first : mapping of str to bool, optional
-        Whether each has batch-first axes, if the file says.
+    facts : mapping of str to ModuleFacts, optional
+        What the file says of each prefix besides: axes, notes, a reason to refuse it, its initial state.
     """
     classes = classes or {}
     lstms: list[StoredLSTM] = []
@@ -74,17 +77,19 @@ def group_tensors(
         for owner in _enclosing_prefixes(name.rpartition("norm")[0]):
             norms.setdefault(owner, name)
     for prefix, names in groups.items():
-        label = prefix or "lstm"
+        label, known = prefix or "lstm", (facts or {}).get(prefix, ModuleFacts())
         try:
             reason = next((f"{name}: {problems[name]}" for name in names.values() if name in problems), None)
-            reason = reason or _why_not_lstm(tensors, names) or _why_not_plain(prefix, classes, norms)
+            reason = reason or known.refusal or _why_not_lstm(tensors, names) or _why_not_plain(prefix, classes, norms)
             if reason is not None:
                 refused.append(Refused(label, reason, plain.in_file(names.values())))
                 continue
             raw_names = raw_groups.get(prefix, {}) | raw_groups.get(prefix.removesuffix(".module"), {})
             lstm, notes = _build_lstm(tensors, names | raw_names)
+            state, warns = _read_state(lstm, tensors, known)
             if weight_normed & set(names.values()):
                 notes = (NORMED, *notes)
+            notes = (*notes, *known.notes)
             if raw_names:
                 notes = (f"{len(raw_names)} of its arrays are those without DropConnect (…_raw)", *notes)
         except (GatewiseError, ValueError) as problem:
@@ -92,9 +97,15 @@ def group_tensors(
             continue
         first = next(iter(names.values()))
         where = f"{len(names)} tensors, starting with {first}" if len(names) > 1 else first
-        is_batch_first = (batch_first or {}).get(prefix)
-        entries = plain.in_file((*names.values(), *raw_names.values()))
-        lstms.append(StoredLSTM(label, lstm, CONVENTION, where, notes, batch_first=is_batch_first, entries=entries))
+        entries = plain.in_file((*names.values(), *raw_names.values(), *filter(None, known.state or ())))
+        lstms.append(
+            StoredLSTM(label, lstm, CONVENTION, where, notes, state, known.batch_first, warns=warns, entries=entries)
+        )
+    refused += [
+        Refused(prefix or "lstm", known.refusal)
+        for prefix, known in (facts or {}).items()
+        if known.refusal and prefix not in groups
+    ]
     refused += _refuse_quantised(tensors, classes, groups)
     lstms_of_names, layers = with_distinct_names(lstms), _other_layers(plain, groups)
     return Grouped(lstms_of_names, layers, tuple(refused), ledger.account(kinds, (*lstms_of_names, *layers, *refused)))
@@ -170,6 +181,39 @@ def _build_lstm(tensors: Mapping[str, Tensor | Array], names: Mapping[Key, str])
     if len({cell.dtype for row in rows for cell in row}) > 1:
         rows = [[cell.astype(np.float64) for cell in row] for row in rows]
     return LSTM.from_cells(rows), tuple(notes)
+
+
+def _read_state(
+    lstm: LSTM, tensors: Mapping[str, Tensor | Array], facts: ModuleFacts
+) -> tuple[States | None, tuple[str, ...]]:
+    """Return the initial state of an LSTM in the tensors that are known to hold it, and warnings."""
+    if facts.state is None:
+        return None, facts.warns
+    count = len(lstm.cells())
+    arrays = [np.zeros(1) if name is None else numbers_of(tensors[name]) for name in facts.state]
+    sizes = lstm.layers[0][0].recurrent_size, lstm.layers[0][0].hidden_size
+    rows = []
+    for array, size in zip(arrays, sizes, strict=True):
+        if array.size in (1, size):  # zeros, or one row for all layers and directions
+            rows.append(array.reshape(1, 1, -1))
+        elif array.shape[0] == count and array.shape[-1] == size and array.ndim in (2, 3):
+            rows.append(array.reshape(count, -1, size))
+    if len(rows) < 2 or len({len(row[0]) for row in rows} - {1}) > 1:
+        names = join_names(name or "zeros" for name in facts.state)
+        shapes = join_names(str(array.shape) for array in arrays)
+        warning = f"its initial states are {names}, of shapes {shapes}, which do not fit it: runs start from zeros"
+        return None, (*facts.warns, warning)
+    batch = max(len(row[0]) for row in rows)
+    pair = [np.broadcast_to(row, (count, batch, size)) for row, size in zip(rows, sizes, strict=True)]
+    return read_state(pair, lstm), facts.warns
+
+
+def parameter_names(layers: int, bidirectional: bool, biased: bool, count: int) -> list[str]:
+    """Return PyTorch's names of an LSTM's weights in the order in which its operator takes them, `count` in all."""
+    ends = [f"_l{layer}{way}" for layer in range(layers) for way in ("", "_reverse")[: 2 if bidirectional else 1]]
+    kinds = ("weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if biased else ()))
+    kinds += ("weight_hr",) * (count > len(ends) * len(kinds))
+    return [kind + end for end in ends for kind in kinds]
 
 
 def _layer_suffix(layer: int, reverse: bool) -> str:

@@ -15,7 +15,7 @@ from gatewise.arrays import Array
 from gatewise.errors import OptionError, WeightsWarning, join_names, reason, shown
 from gatewise.interop.captured import Captured, difference
 from gatewise.interop.contents import StoredLSTM, not_finite_sentence
-from gatewise.interop.torch.grouping import group_tensors
+from gatewise.interop.torch.grouping import group_tensors, parameter_names
 from gatewise.interop.torch.states import import_torch, read_state, to_array, write_state
 from gatewise.layers import LSTM
 from gatewise.records.trace import LSTMTrace
@@ -254,9 +254,6 @@ def _trace_operator(operator: str, args: tuple[Any, ...], result: Any) -> CallTr
     x, hx, weights, biased, layers, dropout, train, bidirectional, batch_first = args
     if train and dropout > 0 and layers > 1:
         raise OptionError(f"the TorchScript model applies random dropout of {dropout:g}; call model.eval() first")
-    ends = [f"_l{layer}{way}" for layer in range(layers) for way in ("", "_reverse")[: 2 if bidirectional else 1]]
-    kinds = ("weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if biased else ()))
-    kinds += ("weight_hr",) * (len(weights) > len(ends) * len(kinds))
-    named = dict(zip((kind + end for end in ends for kind in kinds), weights, strict=True))
+    named = dict(zip(parameter_names(layers, bidirectional, biased, len(weights)), weights, strict=True))
     y, *states = result
     return _trace_call(_lstm_of_weights(owner, named).lstm, x, hx, (y, states), batch_first)

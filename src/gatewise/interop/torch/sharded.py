@@ -13,7 +13,8 @@ from gatewise.errors import FileError, shown
 from gatewise.files.budget import Budget
 from gatewise.interop.containers import beside, json_document
 from gatewise.interop.containers.tensors import Tensor
-from gatewise.interop.torch.files import TorchFile, open_file
+from gatewise.interop.torch.content import TorchFile
+from gatewise.interop.torch.files import open_file
 from gatewise.showing import counted
 
 MAP = "weight_map"

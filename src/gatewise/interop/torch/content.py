@@ -1,0 +1,31 @@
+"""The content of a PyTorch file, whatever container it came from: named tensors, and what is said of their modules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gatewise.interop.containers.tensors import Tensor
+
+
+@dataclass(frozen=True)
+class ModuleFacts:
+    """What a PyTorch file says of a module besides its tensors."""
+
+    batch_first: bool | None = None
+    notes: tuple[str, ...] = ()
+    warns: tuple[str, ...] = ()  # why a run of the LSTM alone gives other numbers than the model
+    refusal: str = ""  # why the module computes something else than its weights' names say
+    state: tuple[str | None, str | None] | None = None  # the tensors that are its initial h and c; None is zeros
+
+
+@dataclass(frozen=True, eq=False)
+class TorchFile:
+    """The content of a PyTorch file."""
+
+    format: str  # in words
+    tensors: Mapping[str, Tensor]
+    classes: Mapping[str, str] = field(default_factory=dict)  # of each object that holds tensors, by path
+    facts: Mapping[str, ModuleFacts] = field(default_factory=dict)  # of an object, by path
+    calls: tuple[str, ...] = ()  # the classes and functions that unpickling would have called
+    content: str = ""  # of a pickle, in words

@@ -1,0 +1,164 @@
+"""Programs of torch.export, without PyTorch: weights, axes and initial states, and programs that are no LSTM's."""
+
+from __future__ import annotations
+
+import zipfile
+
+import numpy as np
+import pytest
+from torch_programs import exported, graph, lstm_node, node, stack, tensor
+
+import gatewise as gw
+from gatewise.interop import torch
+from tests.test_interop import assert_same_lstm
+
+LAYOUTS = ("raw", "2.8", "before")
+LSTM = gw.LSTM(3, 4, rng=0)
+ARRAYS = {f"rnn.{name}": array for name, array in torch.state_dict(LSTM).items()}
+
+
+def listed(tmp_path, document, arrays=ARRAYS, layout="raw", **options):
+    (tmp_path / "net.pt2").write_bytes(exported(arrays, document, layout, **options))
+    return gw.inspect(tmp_path / "net.pt2")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_program_is_read_in_each_layout_with_the_axes_of_its_lstm(tmp_path, layout):
+    for batch_first in (False, True):
+        contents = listed(tmp_path, graph(ARRAYS, lstm_node(ARRAYS, "rnn", batch_first=batch_first)), layout=layout)
+        assert contents.format == "torch.export, by PyTorch 2.13.0"
+        (found,) = contents.lstms
+        assert (found.name, found.batch_first, found.notes, found.state) == ("rnn", batch_first, (), None)
+        assert_same_lstm(found.lstm, LSTM)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_learned_initial_states_come_along(tmp_path, layout):
+    arrays = ARRAYS | {name: np.full((1, 1, 4), at, np.float32) for at, name in enumerate(("h0", "c0"))}
+    expanded = node("aten.expand.default", ("wide",), self=tensor("p_h0"), size=[1, 2, 4])
+    document = graph(arrays, expanded, lstm_node(arrays, "rnn", hx=("wide", "p_c0")))
+    contents = listed(tmp_path, document, arrays, layout)
+    (found,) = contents.lstms
+    assert [part.tolist() for part in found.state[0][0]] == [[[0.0] * 4], [[1.0] * 4]]
+    assert {entry.name: entry.layer for entry in contents.ledger if entry.used} == dict.fromkeys(arrays, "rnn")
+
+
+def test_initial_states_that_are_computed_are_a_warning(tmp_path):
+    tanh = node("aten.tanh.default", ("bent",), self=tensor("x"))
+    (found,) = listed(tmp_path, graph(ARRAYS, tanh, lstm_node(ARRAYS, "rnn", hx=("bent", "bent")))).lstms
+    assert found.state is None
+    with pytest.warns(gw.WeightsWarning, match=r"computed in the program \(tanh.default\): runs here start from zeros"):
+        gw.load(tmp_path / "net.pt2")
+    arrays = ARRAYS | {"c0": np.ones((1, 4), np.float32)}
+    (found,) = listed(tmp_path, graph(arrays, lstm_node(arrays, "rnn", hx=("zeros", "p_c0"))), arrays).lstms
+    assert [part.tolist() for part in found.state[0][0]] == [[[0.0] * 4], [[1.0] * 4]]
+    (found,) = listed(tmp_path, graph(ARRAYS, lstm_node(ARRAYS, "rnn", hx=("x", "zeros")))).lstms
+    assert found.notes == ("its initial states are inputs of the program",)
+    arrays = ARRAYS | {"h0": np.zeros((2, 1, 3), np.float32)}
+    (found,) = listed(tmp_path, graph(arrays, lstm_node(arrays, "rnn", hx=("p_h0", "p_h0"))), arrays).lstms
+    assert "of shapes (2, 1, 3), (2, 1, 3), which do not fit it" in found.warns[0]
+
+
+def test_random_dropout_of_a_program_is_said(tmp_path):
+    stacked = gw.LSTM(3, 4, num_layers=2, rng=0)
+    arrays = {f"rnn.{name}": array for name, array in torch.state_dict(stacked).items()}
+    document = graph(arrays, lstm_node(arrays, "rnn", layers=2, dropout=0.5, train=True))
+    (found,) = listed(tmp_path, document, arrays).lstms
+    assert found.notes == ("its program applies random dropout of 0.5 between its layers; a run here applies none",)
+    assert_same_lstm(found.lstm, stacked)
+
+
+def swapped():
+    wrong = lstm_node(ARRAYS, "rnn")
+    wrong["inputs"][2]["arg"]["as_tensors"].reverse()
+    return wrong
+
+
+def computed():
+    made = lstm_node(ARRAYS, "rnn")
+    made["inputs"][2]["arg"]["as_tensors"][1] = {"name": "out"}
+    return node("aten.mul.Tensor", self=tensor("p_rnn.weight_hh_l0"), other=2.0), made
+
+
+REFUSED = {
+    "its LSTM rnn.bias_hh_l0 in the place of rnn.weight_ih_l0": [swapped()],
+    "its LSTM a tensor that it computes in the place of rnn.weight_hh_l0": [*computed()],
+    r"weights in operators that are no LSTM \(mm.default\)": [
+        node("aten.mm.default", self=tensor("x"), mat2=tensor("p_rnn.weight_ih_l0"))
+    ],
+    "its class is mine.Rnn, which may compute something else": [
+        node("aten.mm.default", stack=stack("rnn", "mine.Rnn"), self=tensor("x"), mat2=tensor("p_rnn.weight_ih_l0"))
+    ],
+}
+
+
+@pytest.mark.parametrize("sentence", REFUSED)
+def test_weights_that_a_program_uses_otherwise_are_refused(tmp_path, sentence):
+    listed(tmp_path, graph(ARRAYS, *REFUSED[sentence]))
+    with pytest.raises(gw.FileError, match=sentence):
+        gw.load(tmp_path / "net.pt2")
+
+
+@pytest.mark.parametrize("exchanged", [False, True])
+def test_a_decomposed_lstm_says_its_axes_by_the_operators_inside(tmp_path, exchanged):
+    inside = [node("aten.permute.default", ("turned",), stack("rnn"), self=tensor("x"), dims=[1, 0, 2])] * exchanged
+    first = tensor("turned" if exchanged else "x")
+    inside += [node("aten.bmm.default", stack=stack("rnn"), self=first, mat2=tensor("p_rnn.weight_ih_l0"))]
+    (found,) = listed(tmp_path, graph(ARRAYS, *inside)).lstms
+    assert (found.batch_first, found.warns) == (exchanged, ())
+    inside += [node("aten.mm.default", stack=stack("rnn"), self=tensor("z"), mat2=tensor("p_rnn.weight_hh_l0"))]
+    (found,) = listed(tmp_path, graph(ARRAYS, *inside)).lstms
+    assert "initial states, which are not carried" in found.warns[0]
+
+
+def test_an_lstm_under_no_grad_is_found(tmp_path):
+    """Its operators are in a graph of their own, whose names are inputs of the block outside."""
+    inner_node = lstm_node({name.replace("rnn.", "q."): array for name, array in ARRAYS.items()}, "q")
+    names = [f"p_{name.replace('rnn.', 'q.')}" for name in ARRAYS]
+    inner = {"name": "block", "graph": {"nodes": [inner_node], "inputs": [tensor(name) for name in names]}}
+    block = node("higher_order.wrap_with_set_grad_enabled", enter=False, body={"as_graph": inner})
+    block["inputs"] += [{"name": "", "arg": tensor(f"p_{name}")} for name in ARRAYS]
+    (found,) = listed(tmp_path, graph(ARRAYS, block)).lstms
+    assert found.batch_first is True
+
+
+def test_what_a_program_does_not_run_is_said(tmp_path):
+    (found,) = listed(tmp_path, graph(ARRAYS)).lstms
+    assert found.notes == ("its program does not run it",)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda meta: meta.update(dtype=9), "of a type or a layout that is not supported"),
+        (lambda meta: meta.update(layout=1), "of a type or a layout that is not supported"),
+        (lambda meta: meta.update(strides=[]), "its shape or its strides are invalid"),
+        (lambda meta: meta["sizes"][0].update(as_int=-1), "its shape or its strides are invalid"),
+        (lambda meta: meta["storage_offset"].update(as_int=1), "it reaches beyond the 48 numbers of its storage"),
+        (lambda meta: meta["sizes"][0].update(as_int=2**40), "it reaches beyond the 48 numbers"),
+    ],
+)
+def test_a_tensor_that_is_not_as_described_is_refused_by_name(tmp_path, change, sentence):
+    def spoil(config):
+        change(config["rnn.weight_ih_l0"]["tensor_meta"])
+
+    (refused,) = listed(tmp_path, graph(ARRAYS, lstm_node(ARRAYS, "rnn")), change=spoil).refused
+    assert refused.reason.startswith("rnn.weight_ih_l0: ")
+    assert sentence in refused.reason
+
+
+def test_a_member_that_is_missing_is_named(tmp_path):
+    def rename(config):
+        config["rnn.bias_ih_l0"]["path_name"] = "../weight_2"
+
+    (refused,) = listed(tmp_path, graph(ARRAYS, lstm_node(ARRAYS, "rnn")), change=rename).refused
+    assert refused.reason == (
+        "rnn.bias_ih_l0: its numbers are missing: there is no member 'net/data/weights/../weight_2'"
+    )
+
+
+def test_a_compiled_program_is_refused_with_the_way_out(tmp_path):
+    with zipfile.ZipFile(tmp_path / "net.pt2", "w") as archive:
+        archive.writestr("net/data/aotinductor/model/c.so", b"")
+    with pytest.raises(gw.FileError, match=r"AOTInductor compiled.*torch\.export\.save"):
+        gw.load(tmp_path / "net.pt2")
