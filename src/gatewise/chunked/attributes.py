@@ -18,10 +18,15 @@ CONVENTIONS = "CF-1.11"
 SIMPLE = (str, int, float, bool, type(None))  # what a call spells out; of anything else it has the type
 
 
+def gatewise_version() -> str:
+    """Return the version of gatewise, whose package is above this module and imported by then."""
+    return str(sys.modules["gatewise"].__version__)
+
+
 def provenance(model: LSTM | Network, call: str) -> dict[str, str | int]:
     """Return the attributes of a result: how it was made, by which version, and from which file's model."""
     source = {} if model.provenance is None else model.provenance.attributes()
-    software = f"gatewise {sys.modules['gatewise'].__version__}"  # which is above this module, and imported by then
+    software = f"gatewise {gatewise_version()}"
     return {"Conventions": CONVENTIONS, "source": software, "history": call, "model": repr(model), **source}
 
 

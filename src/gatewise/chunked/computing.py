@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+from gatewise.chunked.partial_store import PartialStore
+from gatewise.engine import engines
 from gatewise.errors import FileError, GatewiseError, OptionError, reason
-from gatewise.files.replacing import folder_beside
-from gatewise.interop.containers.zarr_stores import is_store, require_packages
+from gatewise.interop.containers.zarr_stores import require_packages
 from gatewise.progress import working
 
 ANSWER = 5.0  # seconds in which a scheduler answers
@@ -47,21 +47,25 @@ class TaskProgress:
         self.left = left
 
 
-def write(dataset: Any, path: Path, workers: Workers, work: str) -> None:
-    """Write a dataset to a zarr store, chunk by chunk; it takes the place of `path` when it is whole.
+def write(result: Any, partial: PartialStore, run: Mapping[str, str], workers: Workers, work: str) -> None:
+    """Write a lazy dataset to a zarr store, chunk by chunk; it takes the place of its target when it is whole.
 
-    It is in zarr's second format, which every reader of zarr knows. Where the work is interrupted or fails, nothing is
-    left of it, and a store that was there before stays. `work` is what a terminal calls it.
+    It is in zarr's second format, which every reader of zarr knows. Where the work is interrupted or fails, a store
+    that was there before stays, and the chunks that are whole stay beside it: `run` is the identity with which it goes
+    on. `work` is what a terminal calls it.
     """
-    with folder_beside(path, is_store) as temporary:
-        try:
-            workers.compute(dataset.to_zarr(temporary, mode="w", zarr_format=2, compute=False), work)
-        except ClusterLostError as problem:
-            raise ClusterLostError(f"cannot make {path}: {problem}") from None
-        except (GatewiseError, MemoryError):
-            raise
-        except Exception as problem:  # whatever zarr, its codecs, Dask and a cluster raise
-            raise FileError(f"cannot make {path}: {reason(problem)}") from None
+    target = partial.target
+    try:
+        if not partial.resumed:
+            partial.begin(result, run)
+        workers.compute(partial.remaining_work(result), work)
+        partial.finish()
+    except ClusterLostError as problem:
+        raise ClusterLostError(f"cannot make {target}: {problem}{partial.describe_rest()}") from None
+    except (GatewiseError, MemoryError):
+        raise
+    except Exception as problem:  # whatever zarr, its codecs, Dask and a cluster raise
+        raise FileError(f"cannot make {target}: {reason(problem)}{partial.describe_rest()}") from None
 
 
 class Workers:
@@ -69,6 +73,10 @@ class Workers:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
+
+    def kernels(self) -> str:
+        """Return the kernels of the native engine that compute, on which the last bits of the result depend."""
+        return _kernel()
 
     def compute(self, job: Any, work: str) -> None:
         """Compute a `dask.delayed.Delayed` on the threads of this machine; `work` is what the progress bar calls it."""
@@ -91,6 +99,10 @@ class Workers:
                 raise
 
 
+def _kernel() -> str:
+    return str(engines()[0].kernel)
+
+
 class ClusterLostError(FileError):
     """A result that nobody is left to compute: the scheduler of the cluster has died, or its last worker."""
 
@@ -101,6 +113,10 @@ class Cluster(Workers):
     def __init__(self, client: Any) -> None:
         super().__init__(sum(client.nthreads().values()))
         self.client, self.address = client, client.scheduler.address
+
+    def kernels(self) -> str:
+        """Return the kernels of the native engine that compute, on which the last bits of the result depend."""
+        return " and ".join(sorted({*self.client.run(_kernel).values()}))
 
     def compute(self, job: Any, work: str) -> None:
         """Compute a `dask.delayed.Delayed` on the cluster; where it is interrupted, its tasks are cancelled and end.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from hashlib import sha256
 from math import ceil, prod
 from pathlib import Path
 from typing import Any
 
 from gatewise.arrays import in_bytes
+from gatewise.chunked.attributes import gatewise_version
 from gatewise.errors import CapacityError, OptionError, shown
 from gatewise.layers import LSTM
 from gatewise.network import Network
@@ -61,19 +64,45 @@ def num_sequences(data: Any, dims: dict[str, str]) -> int:
     return prod(size for name, size in data.sizes.items() if name not in dims.values())
 
 
-def in_chunks(data: Any, dims: dict[str, str], lstm: LSTM, keep: Keep, workers: int) -> tuple[Any, int]:
-    """Return data in chunks of whole sequences, and their number: small enough to keep, and enough for all workers."""
+def chunk_sizes(data: Any, dims: dict[str, str], lstm: LSTM, keep: Keep, workers: int) -> dict[str, int]:
+    """Return the sizes of chunks of whole sequences: small enough to keep, and enough chunks for all workers."""
     steps, sequences = data.sizes[dims["time"]], num_sequences(data, dims)
     run_bytes = bytes_kept(lstm, keep, steps, 1, on_file=False) + 8 * steps * data.sizes.get(dims.get("feature"), 1)
-    most_sequences = max(1, min(CHUNK // max(run_bytes, 1), ceil(sequences / (SHARE * workers))))
+    left = max(1, min(CHUNK // max(run_bytes, 1), ceil(sequences / (SHARE * workers))))
     stored = data.encoding.get("preferred_chunks", {})
-    chunks, count, left = dict.fromkeys(dims.values(), -1), 1, most_sequences
+    chunks = {}
     for name in reversed([name for name in data.dims if name not in dims.values()]):
         stored_size = stored.get(name, 1)
-        size = max(1, min(data.sizes[name], left // stored_size * stored_size if left >= stored_size else left))
-        chunks[name], left = size, max(1, left // size)
-        count *= ceil(data.sizes[name] / size)
-    return data.chunk(chunks), count
+        chunks[name] = max(1, min(data.sizes[name], left // stored_size * stored_size if left >= stored_size else left))
+        left = max(1, left // chunks[name])
+    return chunks
+
+
+def in_chunks(data: Any, dims: dict[str, str], sizes: dict[str, int]) -> tuple[Any, int]:
+    """Return data in chunks of whole sequences with these sizes, and their number."""
+    chunks = {name: sizes.get(name, -1) for name in data.dims if name not in dims.values()}
+    data = data.chunk({**chunks, **dict.fromkeys(dims.values(), -1)})
+    return data, prod(len(data.chunksizes[name]) for name in chunks)
+
+
+def identity(opened: OpenedModel, source: Path, workers: Any) -> dict[str, str]:
+    """Return what the numbers of a store depend on besides options, by name: an ended run goes on with the same."""
+    provenance = opened.lstm.provenance
+    software = {"version of gatewise": gatewise_version(), "kernel": workers.kernels()}
+    model = {"model": provenance.attributes()["model_sha256"], "LSTM": opened.found.name}
+    return {**software, **model, "input": fingerprint(source)}
+
+
+def fingerprint(path: Path) -> str:
+    """Return a digest of a store by the names, sizes and times of change of its files, which are not read."""
+    digest = sha256()
+    for folder, folders, names in os.walk(path):
+        folders.sort()
+        for name in sorted(names):
+            status = os.stat(os.path.join(folder, name))
+            place = os.path.relpath(os.path.join(folder, name), path)
+            digest.update(f"{place}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+    return digest.hexdigest()
 
 
 def require_room(target: Path, size: int) -> None:

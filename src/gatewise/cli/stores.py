@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,11 +14,16 @@ from gatewise.cli.command_line import command_text
 from gatewise.cli.printing import announce_cost, print_notes
 from gatewise.cli.typed_numbers import integers
 from gatewise.interop.contents import Contents, StoredLSTM
+from gatewise.interop.provenance import ReadFile
 from gatewise.opening.costs import seconds
 from gatewise.opening.labelled_data import dimension_names, open_store
-from gatewise.opening.models import opened_model
+from gatewise.opening.models import OpenedModel, opened_model
 from gatewise.records.keep import EVERYTHING, Keep
 from gatewise.showing import counted
+
+if TYPE_CHECKING:
+    from gatewise.chunked.computing import Workers
+    from gatewise.chunked.partial_store import PartialStore
 
 
 @dataclass(frozen=True)
@@ -32,49 +38,91 @@ class StoreOptions:
     state: Path | None = None
     padding: str = "nan"
     keep: Keep = EVERYTHING
+    resume: bool = False
+
+    def identity(self) -> dict[str, str]:
+        """Return the options on which the numbers of a store depend, by name; of a file its digest."""
+        others = {"cluster", "resume", "keep"}
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in others}
+        texts = {
+            f"--{name}": ReadFile.of(value).digest() if isinstance(value, Path) else str(value)
+            for name, value in values.items()
+        }
+        keep = {
+            "--keep": ",".join(self.keep.quantities),
+            "--units": str(self.keep.units),
+            "--every": str(self.keep.every),
+        }
+        return texts | keep
 
 
 def trace_store(contents: Contents, entry: StoredLSTM, source: Path, target: Path, options: StoreOptions) -> str:
     """Run a model over a variable of one zarr store, write its trace to another, and return a line about that."""
     from gatewise.chunked import store_plan
-    from gatewise.chunked.applying import apply
-    from gatewise.chunked.computing import ClusterLostError, workers_at, write
+    from gatewise.chunked.computing import workers_at
+    from gatewise.chunked.partial_store import partial_store
     from gatewise.engine import engines
 
     data = open_store(source, options.key)
     dims = dimension_names(data, options.axes, source)
     opened = opened_model(contents, entry)
     print_notes(opened.notes)
-    model = store_plan.model_for(opened, data, dims)
-    store_plan.require_features(model, data, dims, source)
-    layers = None if options.layers is None else integers("layers", options.layers)
-    keep = options.keep
-    with workers_at(options.cluster, max(engine.threads for engine in engines())) as workers:
-        data, chunks = store_plan.in_chunks(data, dims, entry.lstm, keep, workers.threads)
-        result = apply(
-            model,
-            data,
-            keep=None if keep.everything else keep.quantities,
-            units=keep.units,
-            every=keep.every,
-            layer=-1 if layers is None else layers if len(layers) > 1 else layers[0],
-            lengths=None if options.lengths is None else np.array(integers("lengths", options.lengths)),
-            padding=options.padding,
-            state=store_plan.state_for(opened, model, options.state),
-            dims=dims,
-        ).assign_attrs(history=command_text())
-        steps, sequences = data.sizes[dims["time"]], store_plan.num_sequences(data, dims)
-        size = sum(variable.nbytes for variable in result.values())
-        store_plan.require_room(target, size)
-        extent = f"{counted(steps, 'step')} of {counted(sequences, 'sequence')} in {counted(chunks, 'chunk')}"
-        duration = seconds(entry.lstm, steps, sequences) / workers.threads
-        work = f"this keeps {in_bytes(size)} of {extent}, which are written to {target} as the run goes"
-        announce_cost(work, duration, size)
+    store_plan.require_features(store_plan.model_for(opened, data, dims), data, dims, source)
+    threads = max(engine.threads for engine in engines())
+    with workers_at(options.cluster, threads) as workers, partial_store(target) as partial:
+        run = {**store_plan.identity(opened, source, workers), **options.identity()}
+        if options.resume and not partial.resume(run):
+            print_notes([f"there is no ended run of {target} to go on with: it begins"])
+        elif not options.resume and partial.done:
+            print_notes([f"{partial.folder}, what an ended run has left, is replaced; --resume would go on with it"])
         try:
-            write(result, target.absolute(), workers, f"tracing {extent}")
-        except ClusterLostError as problem:  # no mistake in the command, so not the exit code of one
-            print_notes([str(problem)])
-            sys.exit(1)
-    variables = ", ".join(map(str, result.data_vars))
+            return f"{target}: {entry.name}, {_write_trace(opened, data, dims, options, workers, partial, run)}"
+        except KeyboardInterrupt:
+            print_notes([f"{target} is not whole{partial.describe_rest()}"] if partial.done else [])
+            raise
+
+
+def _write_trace(
+    opened: OpenedModel,
+    data: Any,
+    dims: dict[str, str],
+    options: StoreOptions,
+    workers: Workers,
+    partial: PartialStore,
+    run: dict[str, str],
+) -> str:
+    """Run a model over labelled data, write its trace to a store chunk by chunk, and return in words what it holds."""
+    from gatewise.chunked import store_plan
+    from gatewise.chunked.applying import apply
+    from gatewise.chunked.computing import ClusterLostError, write
+
+    model, keep, target = store_plan.model_for(opened, data, dims), options.keep, partial.target
+    layers = None if options.layers is None else integers("layers", options.layers)
+    sizes = partial.chunks or store_plan.chunk_sizes(data, dims, opened.lstm, keep, workers.threads)
+    data, chunks = store_plan.in_chunks(data, dims, sizes)
+    result = apply(
+        model,
+        data,
+        keep=None if keep.everything else keep.quantities,
+        units=keep.units,
+        every=keep.every,
+        layer=-1 if layers is None else layers if len(layers) > 1 else layers[0],
+        lengths=None if options.lengths is None else np.array(integers("lengths", options.lengths)),
+        padding=options.padding,
+        state=store_plan.state_for(opened, model, options.state),
+        dims=dims,
+    ).assign_attrs(history=command_text())
+    steps, sequences = data.sizes[dims["time"]], store_plan.num_sequences(data, dims)
+    size = sum(variable.nbytes for variable in result.values())
+    rest = (chunks - len(partial.done) if partial.resumed else chunks) / max(chunks, 1)
+    store_plan.require_room(target, int(size * rest))
+    extent = f"{counted(steps, 'step')} of {counted(sequences, 'sequence')} in {counted(chunks, 'chunk')}"
+    work = f"this keeps {in_bytes(size)} of {extent}, which are written to {target} as the run goes"
+    announce_cost(work, seconds(opened.lstm, steps, sequences) * rest / workers.threads, size)
+    try:
+        write(result, partial, run, workers, f"tracing {extent}")
+    except ClusterLostError as problem:  # no mistake in the command, so not the exit code of one
+        print_notes([str(problem)])
+        sys.exit(1)
     written = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
-    return f"{target}: {entry.name}, {extent}, {variables}, {in_bytes(written)}"
+    return f"{extent}, {', '.join(map(str, result.data_vars))}, {in_bytes(written)}"

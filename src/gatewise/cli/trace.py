@@ -60,6 +60,7 @@ def trace(
     layers: Annotated[str | None, Parameter(group=KEPT)] = None,
     padding: Annotated[Literal["nan", "framework"] | None, Parameter(group=KEPT)] = None,
     cluster: Annotated[str | None, Parameter(group=INPUT)] = None,
+    resume: bool = False,
 ) -> None:
     """Run an LSTM over an input and write every gate of every step to a file.
 
@@ -105,6 +106,9 @@ def trace(
     cluster
         The address of a scheduler of dask.distributed, such as tcp://10.0.0.1:8786. Its workers must see the stores
         under the same names.
+    resume
+        Go on with a run into a .zarr store that was ended, where the chunks that are whole are in OUTPUT.partial. Its
+        model, input and options must be the same.
     """
     keeping = Keep(
         QUANTITIES if keep is None else tuple(part.strip() for part in keep.split(",")),
@@ -117,12 +121,14 @@ def trace(
         alone = "the series of one basin in a file, not to a store, whose variable has all features"
         refuse(alone, {"attributes": attributes, "basin": basin}, "belongs to")
         require_other(output, file, input, state)
-        options = stores.StoreOptions(key, axes, lengths, layers, cluster, state, padding or "nan", keeping)
+        options = stores.StoreOptions(key, axes, lengths, layers, cluster, state, padding or "nan", keeping, resume)
         contents = inspect_file(file, settings)
         print_line(stores.trace_store(contents, contents.pick(name), input, output, options))
         return
     stores_alone = "an input and an output that are .zarr stores"
-    refuse(stores_alone, {"layers": layers, "padding": padding, "cluster": cluster}, "belongs to")
+    refuse(
+        stores_alone, {"layers": layers, "padding": padding, "cluster": cluster, "resume": resume or None}, "belongs to"
+    )
     if output.suffix.lower() not in (".safetensors", ".npz"):
         raise OptionError(f"the name of {output} must end in .safetensors or .npz")
     require_other(output, file, input, state)

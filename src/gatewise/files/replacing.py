@@ -65,37 +65,52 @@ def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def folder_beside(
-    folder: str | os.PathLike[str], replaceable: Callable[[Path], bool] = lambda folder: False
-) -> Iterator[Path]:
+def folder_beside(folder: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a new folder to write into; when the block ends well it becomes `folder`, else it goes.
 
-    A folder that is there already, and is not empty, is replaced only where `replaceable` says that it may be; else
-    FileError is raised.
+    Raise FileError if there is a folder already that is not empty.
     """
     folder = Path(os.path.realpath(path_of(folder)))
-    occupied = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-    if occupied and not (folder.is_dir() and replaceable(folder)):
-        raise FileError(f"cannot write {folder}: it is not empty; choose a new folder")
-    temporary, old = temporary_for(folder), temporary_for(folder)
+    require_replaceable(folder)
+    temporary = temporary_for(folder)
     try:  # from before the folder is there, so that an interrupt at any moment leaves none behind
         temporary.mkdir(0o700)
         yield temporary
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o777 & ~umask)
-        if occupied:
-            folder.replace(old)
         temporary.replace(folder)
     except FileError:
         raise
     except OSError as fault:
         raise FileError(f"cannot write {folder}: {fault.strerror or fault}") from None
     finally:
-        if old.exists() and not folder.exists():
-            old.replace(folder)
-        for leftover in (temporary, old):
-            shutil.rmtree(leftover, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def require_replaceable(folder: Path, replaceable: Callable[[Path], bool] = lambda folder: False) -> None:
+    """Raise FileError if a folder is there already and not empty, unless `replaceable` says that it may be replaced."""
+    occupied = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    if occupied and not (folder.is_dir() and replaceable(folder)):
+        raise FileError(f"cannot write {folder}: it is not empty; choose a new folder")
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock of a file, which the system releases when the process ends; FileError if another one holds it.
+
+    Where the system or the disk has no locks, there is none.
+    """
+    with open(path, "ab") as file:
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FileError(f"cannot write {path.parent}: another process writes there") from None
+        except (ImportError, OSError):
+            pass
+        yield
 
 
 def temporary_for(target: Path) -> Path:
