@@ -131,6 +131,12 @@ def scripted(path):
     framework.jit.script(framework.nn.Sequential(framework.nn.LSTM(3, 4))).save(str(path))
 
 
+def frozen(path):
+    import torch as framework
+
+    framework.jit.freeze(framework.jit.script(framework.nn.Sequential(framework.nn.LSTM(3, 4)).eval())).save(str(path))
+
+
 def checkpoint(path):
     import torch as framework
 
@@ -168,6 +174,7 @@ def whole_module(path):
 PEER_ROWS: dict[str, Callable[[Path], object]] = {
     "module.pt": whole_module,
     "torchscript.pt": scripted,
+    "frozen.pt": frozen,
     "lightning.ckpt": checkpoint,
     "quantised.pt": lambda path: quantised(path, False),
     "quantised_module.pt": lambda path: quantised(path, True),

@@ -135,3 +135,41 @@ def test_an_lstm_that_is_prepared_for_quantisation_is_refused_by_name(tmp_path, 
     (refused,) = gw.inspect(tmp_path / "a").refused
     assert refused.name == "rnn"
     assert "prepared for it" in refused.reason
+
+
+class Words(torch.nn.Module):
+    """An LSTM in a module inside the model, behind an embedding."""
+
+    def __init__(self, batch_first, second_batch_first):
+        super().__init__()
+        self.embed = torch.nn.Embedding(7, 3)
+        self.inner = torch.nn.Sequential(torch.nn.LSTM(3, 4, batch_first=batch_first))
+        self.second = torch.nn.LSTM(4, 4, batch_first=second_batch_first)
+
+    def forward(self, words):
+        return self.second(self.inner(self.embed(words))[0])[0]
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("way", ["scripted", "traced", "whole"])
+def test_nested_lstms_say_their_axes(way, batch_first, tmp_path, quiet):
+    net, words = Words(batch_first, not batch_first).eval(), torch.zeros((2, 5), dtype=torch.long)
+    if way == "whole":
+        torch.save(net, tmp_path / "net.pt")
+    else:
+        script = torch.jit.script(net) if way == "scripted" else torch.jit.trace(net, words)
+        script.save(str(tmp_path / "net.pt"))
+    contents = gw.inspect(tmp_path / "net.pt")
+    axes = {one.name: one.batch_first for one in contents.lstms}
+    assert axes == {"inner.0": batch_first, "second": not batch_first}
+    assert all(entry.used for entry in contents.ledger)
+
+
+@pytest.mark.parametrize("way", ["script", "trace", "optimised"])
+def test_a_frozen_module_is_named_with_the_way_out(way, tmp_path, quiet):
+    net, words = Words(True, True).eval(), torch.zeros((2, 5), dtype=torch.long)
+    script = torch.jit.trace(net, words) if way == "trace" else torch.jit.script(net)
+    script = torch.jit.optimize_for_inference(script) if way == "optimised" else torch.jit.freeze(script)
+    script.save(str(tmp_path / "net.pt"))
+    with pytest.raises(gw.FileError, match=r"torch\.jit\.freeze made its weights constants .* as it was before"):
+        gw.load(tmp_path / "net.pt")

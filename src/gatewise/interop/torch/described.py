@@ -65,6 +65,7 @@ def flatten(
                 if isinstance(members := pairs.pop(inner, None), dict):
                     pairs |= members
             pairs |= dict(enumerate(node.items))
+            pairs.pop("_flat_weights", None)  # an LSTM's weights once more
             if isinstance(is_batch_first := pairs.get("batch_first"), bool):
                 facts[path] = ModuleFacts(is_batch_first)
         elif isinstance(node, dict):

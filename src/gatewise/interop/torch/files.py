@@ -32,8 +32,8 @@ from gatewise.interop.containers.tensors import (
     ordered_storage,
     unreadable_tensor,
 )
-from gatewise.interop.torch import exported
-from gatewise.interop.torch.content import ModuleFacts, TorchFile
+from gatewise.interop.torch import exported, torchscript
+from gatewise.interop.torch.content import TorchFile
 from gatewise.interop.torch.described import MAGIC, describe_content, flatten, is_storage, storage_kind
 
 READ = 1000  # bytes that are read in a microsecond
@@ -121,42 +121,24 @@ def _open_zip(source: Path | BinaryIO, budget: Budget, stack: ExitStack) -> Torc
 
         return exported.open_programs(archive, budget, order, shared, open_member)
 
-    def storage(identity: Any) -> Storage | None:
+    def storage(identity: Any, part: str = "data") -> Storage | None:
         """Return the storage with this identity, whose numbers are a member of the archive."""
         if not is_storage(identity):
             return None
         _, kind, key, _, count = identity[:5]
-        return ordered_storage(storage_kind(kind), count, partial(shared.read, f"{folder}data/{key}"), order, budget)
+        return ordered_storage(storage_kind(kind), count, partial(shared.read, f"{folder}{part}/{key}"), order, budget)
 
     calls: dict[str, None] = {}
     content = pickles.read_pickle(io.BytesIO(archive.member(main[0])), budget, calls)
     tensors, classes, facts = flatten(content, storage, budget)
-    if not any(name.startswith(f"{folder}code/") for name in archive.names):
+    code = [name for name in archive.names if name.startswith(f"{folder}code/") and name.endswith(".py")]
+    if not code:
         return TorchFile("PyTorch", tensors, classes, facts, tuple(calls), describe_content(content))
-    settings: dict[str, dict[str, bool]] = {}
-    for owner, kind in classes.items():
-        module, _, name = kind.rpartition(".")
-        if name == "LSTM" and module not in settings:
-            settings[module] = _batch_first_in(archive, f"{folder}code/{module.replace('.', '/')}.py")
-        if name == "LSTM" and name in settings[module]:
-            facts[owner] = ModuleFacts(settings[module][name])
+    facts |= torchscript.facts_of(archive, f"{folder}code/", code, tensors, classes)
+    if f"{folder}constants.pkl" in archive:
+        constants = pickles.read_pickle(io.BytesIO(archive.member(f"{folder}constants.pkl")), budget, calls)
+        tensors |= flatten({torchscript.CONSTANTS: constants}, partial(storage, part="constants"), budget)[0]
     return TorchFile("TorchScript", tensors, classes, facts, tuple(calls), describe_content(content))
-
-
-def _batch_first_in(archive: zips.ZipMembers, member: str) -> dict[str, bool]:
-    """Return the batch_first of TorchScript classes, from their code, which is only text here and never run."""
-    try:
-        data = archive.member(member)
-    except FileError:
-        return {}
-    settings: dict[str, bool] = {}
-    name = ""
-    for line in data.decode("utf-8", "replace").splitlines():
-        if (class_line := re.match(r"class (\w+)\(", line)) is not None:
-            name = class_line[1]
-        elif (setting := re.fullmatch(r" +batch_first : Final\[bool\] = (True|False)", line)) is not None:
-            settings.setdefault(name, setting[1] == "True")
-    return settings
 
 
 # The stream of pickles: before 1.6, and pickles that PyTorch did not write.

@@ -1,0 +1,68 @@
+"""What the code of a TorchScript archive says of its LSTMs. The code is only text here, and never run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from gatewise.errors import FileError
+from gatewise.interop.containers import zips
+from gatewise.interop.torch.content import ModuleFacts
+from gatewise.interop.torch.grouping import NAME
+
+CONSTANTS = "constants"  # the tensors of constants.pkl
+FROZEN = (
+    "torch.jit.freeze made its weights constants of the code, without names: save the module as it was before"
+    " (torch.jit.save), or the state dict of the model that it was made from"
+)
+CLASS = re.compile(r"class (\w+)\(")
+SETTING = re.compile(r" +batch_first : Final\[bool\] = (True|False)")
+OPERATOR = re.compile(  # its last arguments: biases, layers, dropout, train, bidirectional, batch_first
+    r"torch\.lstm\(.*, (?:True|False), \d+, [\d.e+-]+, (?:True|False|\w+), (?:True|False), (True|False)\)"
+)
+
+
+def facts_of(
+    archive: zips.ZipMembers,
+    folder: str,
+    members: Sequence[str],
+    names: Mapping[str, object],
+    classes: Mapping[str, str],
+) -> dict[str, ModuleFacts]:
+    """Return the facts about the LSTMs of a TorchScript archive, by their paths.
+
+    A scripted module has its axes as an attribute of its class. A traced one has them in its call of the operator, in
+    its own class or where it was inlined: that is used if all calls of the archive have the same.
+    """
+    owners = {match[1] or "" for name in names if (match := NAME.fullmatch(name)) is not None}
+    if not owners and any(b"torch.lstm" in archive.member(member) for member in members):
+        return {"": ModuleFacts(refusal=FROZEN)}
+    settings: dict[str, dict[str, bool]] = {}
+    facts: dict[str, ModuleFacts] = {}
+    for owner in owners & classes.keys():
+        module, _, name = classes[owner].rpartition(".")
+        if module not in settings:
+            settings[module] = dict(_settings(archive, f"{folder}{module.replace('.', '/')}.py"))
+        if name in settings[module]:
+            facts[owner] = ModuleFacts(settings[module][name])
+    others = [owner for owner in owners - facts.keys() if not classes.get(owner, "").endswith("Cell")]
+    if others:
+        values = {value for member in members for _, value in _settings(archive, member)}
+        facts |= dict.fromkeys(others, ModuleFacts(values.pop() if len(values) == 1 else None))
+    return facts
+
+
+def _settings(archive: zips.ZipMembers, member: str) -> Iterator[tuple[str, bool]]:
+    """Yield the classes in a member of the code, and whether their LSTMs have the batch first."""
+    try:
+        text = archive.member(member).decode("utf-8", "replace")
+    except FileError:
+        return
+    name, known = "", set[str]()
+    for line in text.splitlines():
+        if (class_line := CLASS.match(line)) is not None:
+            name = class_line[1]
+        match = SETTING.fullmatch(line) or OPERATOR.search(line)
+        if match is not None and not (name in known and match.re is OPERATOR):
+            known |= {name} if match.re is SETTING else set()
+            yield name, match[1] == "True"
