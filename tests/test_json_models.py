@@ -364,3 +364,30 @@ def spoil(kind, folder, count=SOME, seed=0):
     """Read so many spoiled files of a kind."""
     subjects = [json.dumps(FORMATS[kind]()).encode()]
     return fuzz(subjects, partial(everything, reader="json_models"), count, folder, seed=seed, also=[in_json])
+
+
+@pytest.mark.parametrize(
+    ("kind", "lstm", "place"),
+    [("RTNeural", "layers.0", "layers.0.zoneout"), ("Neural Amp Modeler", None, "config.clip")],
+)
+def test_an_entry_that_no_reader_knows_is_left_out_with_a_warning(kind, lstm, place, tmp_path):
+    document = FORMATS[kind]()
+    *path, name = place.split(".")
+    owner = document
+    for step in path:
+        owner = owner[int(step) if step.isdigit() else step]
+    owner[name] = 1
+    written = tmp_path / "model.json"
+    written.write_text(json.dumps(document))
+    with pytest.warns(gw.WeightsWarning, match=rf"left out: {place} \(no entry of this name is known in such a file"):
+        gw.load(written, lstm)
+    with pytest.warns(gw.WeightsWarning, match=rf"left out: {place} \("):
+        gw.load_network(written)
+    with pytest.raises(gw.FileError, match=f"strict=True: left out: {place}"):
+        gw.load_network(written, strict=True)
+    owner.pop(name)
+    document["author"] = "somebody"
+    written.write_text(json.dumps(document))
+    found = gw.inspect(written)
+    found.pick(lstm)
+    assert [(entry.name, entry.effect) for entry in found.ledger if not entry.used] == [("author", "")]

@@ -420,9 +420,19 @@ def test_arrays_that_are_missing_or_misshapen_are_refused_in_one_sentence(whole,
     assert_not_loaded(tmp_path / "file")
 
 
-def test_arrays_nobody_asked_for_do_no_harm(whole, tmp_path):
-    spoil(tmp_path / "file", whole, "lstm", lambda arrays, header: arrays.update(extra=np.ones(3)))
-    assert gw.load(tmp_path / "file").hidden_size == 3
+@pytest.mark.parametrize("place", ["extra", "lstm.layers.0.0.extra"])
+def test_what_no_object_has_is_left_out_with_a_warning(place, whole, tmp_path):
+    def add(arrays, header):
+        if place == "extra":
+            arrays["extra"] = np.ones(3)
+        else:
+            header["lstm"]["layers"][0][0]["extra"] = 1
+
+    spoil(tmp_path / "file", whole, "lstm", add)
+    with pytest.warns(gw.WeightsWarning, match=rf"lstm: left out: {place} \("):
+        assert gw.load(tmp_path / "file").hidden_size == 3
+    with pytest.raises(gw.FileError, match=f"with strict=True: left out: {place}"):
+        gw.load(tmp_path / "file", strict=True)
 
 
 def test_what_cannot_be_written_is_said_once(tmp_path):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from contextlib import suppress
 from typing import Any
 
-from gatewise.errors import FileError, OptionError, WeightsWarning, join_names
+from gatewise.errors import FileError, WeightsWarning, join_names
 from gatewise.interop.captured import Captured
 from gatewise.interop.chosen_layers import choice_sentence, chosen_network, fitting_layers
 from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM
@@ -116,8 +115,8 @@ def load_network(
         return chosen_network(contents, name, embedding, head, reads, strict=strict)
     if contents.network is not None:
         network: Network = contents.network()
-        with suppress(OptionError):  # several, of which the network has some
-            contents.pick(strict=strict)
+        for stored in [one for one in contents.lstms if one.stacked] or contents.lstms:
+            contents.pick(stored.name, strict=strict)
         return network
     fitting = fitting_layers(contents, contents.find(name))
     source = f"{contents.path} ({contents.format})"

@@ -23,6 +23,7 @@ from gatewise.errors import FileError, GatewiseError, ShapeError, shown
 from gatewise.files.budget import Budget
 from gatewise.interop import conventions
 from gatewise.interop.containers import pickled_arrays, pickles
+from gatewise.interop.containers.lookups import Lookups
 from gatewise.interop.containers.pickles import GlobalName, PickledObject
 from gatewise.interop.contents import (
     Contents,
@@ -34,6 +35,7 @@ from gatewise.interop.contents import (
     held_layer,
     listing,
 )
+from gatewise.interop.ledger import UNKNOWN, Ledger, LedgerEntry
 from gatewise.interop.refusals import reading
 from gatewise.interop.stacks import stacked_layers
 from gatewise.interop.torch.described import describe_content
@@ -68,8 +70,9 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     budget.end()
     network = partial(_build_network, read[0][1]) if len(read) == 1 else None
     holds = "no LSTM layer" if read else f"no network of madmom's, but {describe_content(content)}"
-    listed = listing(item for items, _ in read for item in items)
-    return Contents(name, "madmom", *listed, network, holds=f"it holds {holds}", calls=tuple(calls))
+    items = [item for items, _ in read for item in items]
+    ledger, held = _ledger(content, items), f"it holds {holds}"
+    return Contents(name, "madmom", *listing(items), network, holds=held, calls=tuple(calls), ledger=ledger)
 
 
 # The objects of a pickle
@@ -88,7 +91,47 @@ def _layer_class(node: Any) -> str:
 
 
 def _attributes(node: Any) -> dict[str, Any]:
-    return node.state if isinstance(node, PickledObject) and isinstance(node.state, dict) else {}
+    """Return the attributes of an object in a madmom pickle, which remember what is looked up in them."""
+    if not isinstance(node, PickledObject) or not isinstance(node.state, dict):
+        return {}
+    if not isinstance(node.state, Lookups):
+        node.state = Lookups(node.state)
+    return node.state
+
+
+def _walk_attributes(content: Any) -> Iterator[tuple[str, bool]]:
+    """Yield the path of each attribute in a madmom pickle that was read, and whether it was looked up."""
+    pending: list[tuple[str, Any]] = [("", content)]
+    visited: set[int] = set()
+    while pending:
+        path, node = pending.pop()
+        state = node.state if isinstance(node, PickledObject) else None
+        if isinstance(node, (list, tuple)) and id(node) not in visited:
+            inner = [(f"{path}{number}", value) for number, value in enumerate(node)]
+        elif isinstance(state, Lookups) and id(node) not in visited:
+            inner = [(f"{path}{name}", state.peek(name)) for name in state if name in state.looked_up]
+            rest = [name for name in state if name not in state.looked_up and state.peek(name) is not None]
+            yield from ((f"{path}{name}", False) for name in rest)
+        else:
+            yield path.removesuffix("."), True
+            continue
+        visited.add(id(node))
+        pending += [(f"{name}.", value) for name, value in reversed(inner)]
+
+
+def _ledger(content: Any, layers: Sequence[StoredItem]) -> Ledger:
+    """Return the ledger of a madmom pickle: an attribute that no reader looks up concerns the LSTM that it is of."""
+    lstms = [layer.name for layer in layers if isinstance(layer, StoredLSTM) and not layer.combines]
+    entries = []
+    for path, used in _walk_attributes(content):
+        owner = next((layer.name for layer in layers if f"{path}.".startswith(f"{layer.name}.")), "")
+        if used or path.rpartition(".")[2] == "online":  # frame by frame, which computes the same
+            entries.append(LedgerEntry(path, "attribute", owner))
+        else:
+            concerned = (owner,) if owner in lstms else tuple(lstms)
+            reason = "no attribute of this name is known in such an object"
+            entries.append(LedgerEntry(path, "attribute", owner, reason, UNKNOWN, concerned))
+    return tuple(entries)
 
 
 def _find_networks(content: Any, budget: Budget) -> Iterator[tuple[str, list[Any]]]:

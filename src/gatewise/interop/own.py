@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
 from gatewise.activations import Activation
@@ -12,7 +12,9 @@ from gatewise.arrays import size
 from gatewise.cell import LSTMCell
 from gatewise.errors import OptionError
 from gatewise.files import storage
+from gatewise.interop.containers.lookups import Lookups, lookups_within, walk_entries
 from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options, held_layer
+from gatewise.interop.ledger import UNKNOWN, LedgerEntry
 from gatewise.layers import LSTM
 from gatewise.layers.recording import lstm_trace_from, lstm_trace_record
 from gatewise.network import Branch, Linear, Network, NetworkTrace, Run, Scaling, Windows
@@ -74,7 +76,13 @@ def write(thing: LSTM | LSTMCell | Network | Run, path: Path) -> None:
 
 def read(path: Path) -> Content:
     """Return the object in a file of gatewise's own format, which must hold the kind that its header says."""
-    arrays, head = storage.read(path)
+    return _read_content(path)[0]
+
+
+def _read_content(path: Path) -> tuple[Content, list[tuple[str, bool]]]:
+    """Return the object in a file of gatewise's own format, the names of its arrays and settings, and which it has."""
+    read_arrays, read_head = storage.read(path)
+    arrays, head = Lookups(read_arrays), lookups_within(read_head)
     kinds = {kind.name: kind for kind in _KINDS.values()}
 
     def build() -> Content:
@@ -84,7 +92,9 @@ def read(path: Path) -> Content:
         content: Content = kinds[name].read(arrays, head)
         return content
 
-    return checked(os.fspath(path), head, build)
+    content = checked(os.fspath(path), head, build)
+    settings = ((name, used) for name, used in walk_entries(head) if not used)
+    return content, [*walk_entries(arrays), *settings]
 
 
 def recognises(path: os.PathLike[str], head: bytes) -> bool:
@@ -96,7 +106,17 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     """Return the contents of a file of gatewise's own format; see `gatewise.interop.inspect`."""
     name = os.fspath(path)
     check_options(name, omitted, ())
-    return contents_of(read(path), name)
+    content, entries = _read_content(path)
+    found = contents_of(content, name)
+    if found.trace is not None:
+        return found
+    layers = [part.name for part in found.parts]
+    ledger = []
+    for entry, used in entries:
+        layer = next((layer for layer in layers if entry.startswith(f"{layer}.")), "lstm")
+        reason, effect = ("", "") if used else ("such a file has nothing of this name", UNKNOWN)
+        ledger.append(LedgerEntry(entry, "tensor", layer, reason, effect, () if used else ("lstm",)))
+    return replace(found, ledger=tuple(ledger))
 
 
 def contents_of(thing: Content, name: str, where: str = "the whole file", batch_first: bool | None = None) -> Contents:

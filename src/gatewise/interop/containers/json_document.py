@@ -16,6 +16,7 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.errors import FileError, ShapeError
 from gatewise.files.budget import Budget
+from gatewise.interop.containers.lookups import Lookups
 
 DEEPEST = 8  # axes of an array
 
@@ -32,7 +33,7 @@ def read_document(path: Path, budget: Budget) -> Any:
 
 
 def parse_document(data: bytes, budget: Budget) -> Any:
-    """Return the content of a JSON document; NaN and Infinity, as Python and JavaScript write them, are numbers.
+    """Return the content of a JSON document, its objects as `Lookups`; NaN and Infinity are numbers.
 
     JSON that is nested too deeply, or names something twice in one object, is refused.
     """
@@ -52,9 +53,9 @@ def parse_document(data: bytes, budget: Budget) -> Any:
         raise FileError("its JSON holds a number that is too long") from None
 
 
-def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the pairs of a JSON object as a dictionary; a repeated name is refused."""
-    entries = dict(pairs)
+def _object_without_repeats(pairs: list[tuple[str, Any]]) -> Lookups:
+    """Return the pairs of a JSON object as an object; a repeated name is refused."""
+    entries = Lookups(pairs)
     if len(entries) != len(pairs):
         names: set[str] = set()
         twice = next(name for name, _ in pairs if name in names or names.add(name))  # type: ignore[func-returns-value]

@@ -2,17 +2,25 @@
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gatewise.errors import FileError, GatewiseError, join_names
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.json_document import describe, may_be_json, read_document
+from gatewise.interop.containers.lookups import Lookups, walk_entries
 from gatewise.interop.contents import Contents, check_options
 from gatewise.interop.json_models import icu, nam, rtneural, state_dict
+from gatewise.interop.ledger import UNKNOWN, LedgerEntry
 from gatewise.interop.refusals import reading
 
 __all__ = ["contents", "recognises"]
+ABOUT = {  # what is known to say something about a model, or of its training, that no run computes
+    *("metadata", "name", "author", "authors", "license", "version", "date", "description", "comment", "epoch", "loss"),
+    *("model_loss", "dic", "model", "v", "max_value"),  # of ICU's matrices their version, of a container its sizes
+}
 
 
 # In the order in which they are asked.
@@ -36,11 +44,11 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     with reading(name, GatewiseError):
         budget = Budget.of(path)
         document = read_document(Path(path), budget)
-        if not isinstance(document, dict):
+        if not isinstance(document, Lookups):
             raise FileError(f"its JSON is {describe(document)}; a model is an object")
         for known, reader in READERS:
             if known(document):
-                return reader(document, name, budget)
+                return _with_ledger(document, reader(document, name, budget))
         if "class_name" in document and "config" in document:
             raise FileError(
                 "it is a description of a Keras model, without its weights: give the file of these, and this one as its"
@@ -51,3 +59,31 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
             f"its JSON has {keys}, and is not a model of RTNeural, Neural Amp"
             " Modeler, Automated-GuitarAmpModelling or ICU, nor a state dict of PyTorch"
         )
+
+
+def _with_ledger(document: Lookups, found: Contents) -> Contents:
+    """Return the contents of a JSON model with the ledger of its entries: what its reader looked up is used.
+
+    The network is built for it, which looks up more; an entry that nothing looked up concerns the LSTM whose name its
+    path begins with, else all of them.
+    """
+    if found.network is not None:
+        with suppress(FileError):
+            found.network()
+    tensors = {entry.name for entry in found.ledger}
+    names = [stored.name for stored in found.lstms]
+    ledger = [*found.ledger]
+    for path, used in walk_entries(document):
+        if path.removeprefix("state_dict.") in tensors:
+            continue
+        if used:
+            ledger.append(LedgerEntry(path, "attribute", path.partition(".")[0]))
+        elif not ABOUT.isdisjoint(path.split(".")):
+            ledger.append(LedgerEntry(path, "attribute", "", "it is about the model, and no part of what runs"))
+        elif (refused := next((one for one in found.refused if f".{one.name}." in f".{path}."), None)) is not None:
+            ledger.append(LedgerEntry(path, "attribute", refused.name, refused.reason, "it cannot be read"))
+        else:
+            owners = [name for name in names if path.startswith(f"{name}.")] or names
+            reason = "no entry of this name is known in such a file"
+            ledger.append(LedgerEntry(path, "attribute", "", reason, UNKNOWN, tuple(owners)))
+    return replace(found, ledger=tuple(ledger))

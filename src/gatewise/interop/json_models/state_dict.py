@@ -40,18 +40,18 @@ def contents(document: dict[str, Any], path: str, budget: Budget) -> Contents:
     """Return the contents of a PyTorch state dict in JSON, such as Automated-GuitarAmpModelling's."""
     inner = document.get("state_dict")
     arrays = inner if isinstance(inner, dict) else document
-    tensors = {name: array(describe(name), value, budget) for name, value in arrays.items() if _is_tensor(name)}
+    tensors = {name: array(describe(name), arrays[name], budget) for name in arrays if _is_tensor(name)}
     # What was float32 is so again; numbers that float32 does not hold stay as they are.
     if all(np.array_equal(to_float32(tensor), tensor, equal_nan=True) for tensor in tensors.values()):
         tensors = {name: to_float32(tensor) for name, tensor in tensors.items()}
-    lstms, layers, refused, _ = grouping.group_tensors(tensors)
+    lstms, layers, refused, ledger = grouping.group_tensors(tensors)
     data = document.get("model_data")
     if not isinstance(data, dict) or not any(name in data for name in STATED):
-        return Contents(path, "PyTorch's state dict in JSON", lstms, layers, refused)
+        return Contents(path, "PyTorch's state dict in JSON", lstms, layers, refused, ledger=ledger)
     notes = ("the network adds its input to its output (skip)",) if data.get("skip", 1) else (PLAYERS,)
     lstms = tuple(replace(stored, notes=(*stored.notes, *notes)) for stored in lstms)
     network = partial(_build_network, document, data, tensors, lstms, refused)
-    return Contents(path, "Automated-GuitarAmpModelling", lstms, layers, refused, network)
+    return Contents(path, "Automated-GuitarAmpModelling", lstms, layers, refused, network, ledger=ledger)
 
 
 def _build_network(
