@@ -227,7 +227,10 @@ def test_a_result_says_how_it_was_made():
     call = "gw.apply(model, data, layer=0, lengths=[6, 6, 3, 2, 1], dims={'time': 'day'})"
     assert found.attrs == expected | {"history": call, "model": repr(MODELS["LSTM"])}
     answer = gw.apply(MODELS["network"], labelled(), ask="saturation", low=0.1, lengths=np.full(5, 6))
-    assert answer.attrs["history"] == "gw.apply(model, data, ask='saturation', lengths=ndarray, low=0.1)"
+    lengths = "lengths=array([6, 6, 6, 6, 6])"
+    assert answer.attrs["history"] == f"gw.apply(model, data, ask='saturation', {lengths}, low=0.1)"
+    whole = gw.apply(MODELS["network"], labelled(), mask=xarray.ones_like(labelled()[..., 0], dtype=bool))
+    assert whole.attrs["history"] == "gw.apply(model, data, mask=DataArray)"
 
 
 REFUSED = {

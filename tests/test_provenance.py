@@ -30,6 +30,11 @@ def test_a_model_that_was_read_has_its_file_and_the_digest_of_that(here):
     for model in (gw.load("model.safetensors"), gw.load_network("model.safetensors")):
         assert model.provenance.attributes() == expected
         assert pickle.loads(pickle.dumps(model)).provenance == model.provenance
+    arrays = gw.interop.torch.state_dict(gw.LSTM(3, 4, rng=0))
+    head = {"fc.weight": np.ones((1, 4), np.float32), "fc.bias": np.ones(1, np.float32)}
+    gw.interop.torch.write_archive("model.pt", {f"lstm.{name}": array for name, array in arrays.items()} | head)
+    named = gw.load_network("model.pt", head="fc").provenance.attributes()
+    assert named == {"model_file": "model.pt", "model_sha256": sha256("model.pt")}
     assert gw.load("model.safetensors").astype(np.float64).provenance is None  # they are no longer the file's numbers
 
 
@@ -68,3 +73,10 @@ def test_a_run_of_neuralhydrology_states_its_epoch_and_all_files_that_were_read(
         "model_sha256": "\n".join(f"{sha256(run / name)}  {name}" for name in names),
         "model_epoch": epoch or 12,
     }
+
+
+@pytest.mark.parametrize(("stated", "epoch"), [(7, 7), ("7", None), (-1, None), (True, None)])
+def test_a_checkpoint_states_its_epoch(stated, epoch, tmp_path):
+    content = {"epoch": stated, "model": gw.interop.torch.state_dict(LSTM)}
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(content))
+    assert gw.load(tmp_path / "model.pkl").provenance.attributes().get("model_epoch") == epoch

@@ -173,3 +173,10 @@ def test_a_frozen_module_is_named_with_the_way_out(way, tmp_path, quiet):
     script.save(str(tmp_path / "net.pt"))
     with pytest.raises(gw.FileError, match=r"torch\.jit\.freeze made its weights constants .* as it was before"):
         gw.load(tmp_path / "net.pt")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_checkpoint_as_lightning_stores_it_states_its_epoch(zipped, tmp_path):
+    content = {"epoch": 7, "pytorch-lightning_version": "2.5.0", "state_dict": torch.nn.LSTM(3, 4).state_dict()}
+    torch.save(content, tmp_path / "last.ckpt", _use_new_zipfile_serialization=zipped)
+    assert gw.load(tmp_path / "last.ckpt").provenance.attributes()["model_epoch"] == 7

@@ -15,7 +15,7 @@ from gatewise.records.labelled_arrays import TIME, output_attributes, quantity_a
 from gatewise.records.labels import Labels
 
 CONVENTIONS = "CF-1.11"
-SIMPLE = (str, int, float, bool, type(None))  # what a call spells out; of anything else it has the type
+LONGEST = 100  # characters of an argument that a call spells out; of others it has the type
 
 
 def gatewise_version() -> str:
@@ -41,14 +41,9 @@ def call_text(function: Any, arguments: Mapping[str, Any]) -> str:
 
 
 def _spell(value: Any) -> str:
-    """Return an argument as it is written where it is simple, else its type."""
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{key!r}: {_spell(entry)}' for key, entry in value.items())}}}"
-    if isinstance(value, (list, tuple)) and all(isinstance(entry, SIMPLE) for entry in value):
-        return repr(value)
-    if isinstance(value, os.PathLike):
-        return repr(os.fspath(value))
-    return repr(value) if isinstance(value, SIMPLE) else type(value).__name__
+    """Return an argument as it is written where that is short, else its type."""
+    text = repr(os.fspath(value) if isinstance(value, os.PathLike) else value)
+    return text if len(text) <= LONGEST and text.isprintable() else type(value).__name__
 
 
 def describe_variables(result: Any, data: Any, selection: Selection, trial: Run) -> Any:

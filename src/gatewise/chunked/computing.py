@@ -12,7 +12,6 @@ from time import monotonic, sleep
 from typing import Any
 
 from gatewise.chunked.partial_store import PartialStore
-from gatewise.engine import engines
 from gatewise.errors import FileError, GatewiseError, OptionError, reason
 from gatewise.interop.containers.zarr_stores import require_packages
 from gatewise.progress import working
@@ -74,10 +73,6 @@ class Workers:
     def __init__(self, threads: int) -> None:
         self.threads = threads
 
-    def kernels(self) -> str:
-        """Return the kernels of the native engine that compute, on which the last bits of the result depend."""
-        return _kernel()
-
     def compute(self, job: Any, work: str) -> None:
         """Compute a `dask.delayed.Delayed` on the threads of this machine; `work` is what the progress bar calls it."""
         import dask
@@ -99,10 +94,6 @@ class Workers:
                 raise
 
 
-def _kernel() -> str:
-    return str(engines()[0].kernel)
-
-
 class ClusterLostError(FileError):
     """A result that nobody is left to compute: the scheduler of the cluster has died, or its last worker."""
 
@@ -113,10 +104,6 @@ class Cluster(Workers):
     def __init__(self, client: Any) -> None:
         super().__init__(sum(client.nthreads().values()))
         self.client, self.address = client, client.scheduler.address
-
-    def kernels(self) -> str:
-        """Return the kernels of the native engine that compute, on which the last bits of the result depend."""
-        return " and ".join(sorted({*self.client.run(_kernel).values()}))
 
     def compute(self, job: Any, work: str) -> None:
         """Compute a `dask.delayed.Delayed` on the cluster; where it is interrupted, its tasks are cancelled and end.

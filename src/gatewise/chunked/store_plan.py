@@ -11,6 +11,7 @@ from typing import Any
 
 from gatewise.arrays import in_bytes
 from gatewise.chunked.attributes import gatewise_version
+from gatewise.engine import engines
 from gatewise.errors import CapacityError, OptionError, shown
 from gatewise.layers import LSTM
 from gatewise.network import Network
@@ -85,11 +86,13 @@ def in_chunks(data: Any, dims: dict[str, str], sizes: dict[str, int]) -> tuple[A
     return data, prod(len(data.chunksizes[name]) for name in chunks)
 
 
-def identity(opened: OpenedModel, source: Path, workers: Any) -> dict[str, str]:
-    """Return what the numbers of a store depend on besides options, by name: an ended run goes on with the same."""
-    provenance = opened.lstm.provenance
-    software = {"version of gatewise": gatewise_version(), "kernel": workers.kernels()}
-    model = {"model": provenance.attributes()["model_sha256"], "LSTM": opened.found.name}
+def identity(opened: OpenedModel, source: Path) -> dict[str, str]:
+    """Return what the numbers of a store depend on besides options, by name: an ended run goes on with the same.
+
+    The kernel is that of this machine; the workers of a cluster must be alike.
+    """
+    software = {"version of gatewise": gatewise_version(), "kernel": str(engines()[0].kernel)}
+    model = {"model": opened.lstm.provenance.attributes()["model_sha256"], "LSTM": opened.found.name}
     return {**software, **model, "input": fingerprint(source)}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -12,11 +13,10 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError, Parameter
 
 from gatewise.cli.check import check
-from gatewise.cli.command_line import remember
 from gatewise.cli.convert import convert
 from gatewise.cli.exercise import exercise
 from gatewise.cli.inspect import inspect
-from gatewise.cli.printing import drop, print_notes, printing_warnings
+from gatewise.cli.printing import COMMAND, drop, print_notes, printing_warnings
 from gatewise.cli.trace import trace
 from gatewise.cli.usage import flowing, sentence
 from gatewise.cli.verify import verify
@@ -76,7 +76,7 @@ def main(tokens: Sequence[str] | None = None) -> None:
     that of a signal: 130 of Ctrl-C, 143 of SIGTERM.
     """
     tokens = list(sys.argv[1:] if tokens is None else tokens)
-    remember(tokens)
+    COMMAND.set(shlex.join(["gatewise", *tokens]))
     _spell_out(sys.stdout)
     _spell_out(sys.stderr)
     try:

@@ -7,11 +7,13 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TextIO
 
 from gatewise.errors import OptionError, WeightsWarning
 
+COMMAND: ContextVar[str] = ContextVar("command", default="gatewise")  # as it was typed, quoted for a shell
 LARGE = 64 * 2**20  # bytes from which on the size is announced
 LONG = 10.0  # seconds from which on the time is announced, too
 _PRINTED: list[set[str]] = []  # of a command that runs, the sentences so far: a warning may be a note as well

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatewise.arrays import in_bytes
-from gatewise.cli.command_line import command_text
-from gatewise.cli.printing import announce_cost, print_notes
+from gatewise.cli.printing import COMMAND, announce_cost, print_notes
 from gatewise.cli.typed_numbers import integers
 from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.interop.provenance import ReadFile
@@ -70,7 +69,7 @@ def trace_store(contents: Contents, entry: StoredLSTM, source: Path, target: Pat
     store_plan.require_features(store_plan.model_for(opened, data, dims), data, dims, source)
     threads = max(engine.threads for engine in engines())
     with workers_at(options.cluster, threads) as workers, partial_store(target) as partial:
-        run = {**store_plan.identity(opened, source, workers), **options.identity()}
+        run = {**store_plan.identity(opened, source), **options.identity()}
         if options.resume and not partial.resume(run):
             print_notes([f"there is no ended run of {target} to go on with: it begins"])
         elif not options.resume and partial.done:
@@ -111,7 +110,7 @@ def _write_trace(
         padding=options.padding,
         state=store_plan.state_for(opened, model, options.state),
         dims=dims,
-    ).assign_attrs(history=command_text())
+    ).assign_attrs(history=COMMAND.get())
     steps, sequences = data.sizes[dims["time"]], store_plan.num_sequences(data, dims)
     size = sum(variable.nbytes for variable in result.values())
     rest = (chunks - len(partial.done) if partial.resumed else chunks) / max(chunks, 1)

@@ -78,6 +78,7 @@ def chosen_network(
             raise FileError(f"cannot read {contents.path} with strict=True: {sentences[-1]}")
     for sentence in sentences:
         warnings.warn(f"{contents.path}: {sentence}", WeightsWarning, stacklevel=3)
+    network.provenance = lstm.provenance
     return network
 
 

@@ -16,7 +16,6 @@ from gatewise.errors import FileError, OptionError, WeightsWarning, join_names, 
 from gatewise.interop import ledger as ledgers
 from gatewise.interop.graphs import GraphInput, GraphNames
 from gatewise.interop.ledger import LedgerEntry
-from gatewise.interop.provenance import Provenance
 from gatewise.interop.refusals import FileNetwork
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
@@ -252,13 +251,6 @@ class Contents:
 
     def _repr_html_(self) -> str:
         return inline(self)
-
-    def set_provenance(self, provenance: Provenance) -> None:
-        """Give the LSTMs of a file, and its network, their provenance."""
-        for stored in self.lstms:
-            stored.lstm.provenance = provenance
-        if isinstance(self.network, FileNetwork):
-            self.network.provenance = provenance
 
     def pick(self, name: str | None = None, *, strict: bool = False) -> StoredLSTM:
         """Return a file's LSTM of that name; without one, the only LSTM, or the one that stacks all the others.

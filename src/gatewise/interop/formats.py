@@ -14,6 +14,7 @@ from gatewise.interop.captured import Captured
 from gatewise.interop.containers import beside
 from gatewise.interop.contents import Contents
 from gatewise.interop.provenance import Provenance
+from gatewise.interop.refusals import FileNetwork
 
 Path = str | os.PathLike[str]
 HEAD = 4096  # the bytes of a file that a reader is shown to recognise it
@@ -115,7 +116,11 @@ def inspect(path: Path, **omitted: Any) -> Contents:
     except RecursionError:
         raise FileError(f"cannot read {source}: it is nested too deeply") from None
     with storage.guarded(source):
-        contents.set_provenance(Provenance.of(path, [source] * source.is_file() + others, contents.epoch))
+        provenance = Provenance.of(path, [source] * source.is_file() + others, contents.epoch)
+    for stored in contents.lstms:
+        stored.lstm.provenance = provenance
+    if isinstance(contents.network, FileNetwork):
+        contents.network.provenance = provenance
     return contents
 
 

@@ -15,16 +15,7 @@ from gatewise.records.labels import Labels, Measure
 
 VariableTuple = tuple[tuple[str, ...], npt.NDArray[Any], dict[str, str]]  # dimensions, numbers, attributes
 TIME = {"standard_name": "time", "long_name": "time", "axis": "T"}  # of dates
-AXES = {  # the long names of coordinates
-    "time": "step",
-    "batch": "sequence",
-    "feature": "feature",
-    "unit": "hidden unit",
-    "output": "output",
-    "gate": "gate",
-    "layer": "layer of the LSTM",
-    "direction": "direction in time",
-}
+AXES = {"time": "step", "batch": "sequence", "unit": "hidden unit", "direction": "direction in time"}  # long names
 
 
 def quantity_attributes(name: str) -> dict[str, str]:
@@ -166,7 +157,7 @@ def coordinates(
         if names is not None:
             values = names if isinstance(names, np.ndarray) else _coordinate_values(names)
             dates = isinstance(values, np.ndarray) and values.dtype.kind == "M"
-            result[name] = (name, values, TIME if dates else {"long_name": AXES[name]})
+            result[name] = (name, values, TIME if dates else {"long_name": AXES.get(name, name)})
     names = axes.get(measured)
     if names is not None and any(name in measures for name in names):
         each = [measures.get(name, Measure("")) for name in names]

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +89,8 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     if count:
         holds = f"none of its {count} tensors has a name of an LSTM's ({names})"
     kind = archive.format if count or archive.format != "pickle" else "a pickle"
-    return Contents(name, kind, lstms, layers, refused, holds=holds, calls=archive.calls, ledger=ledger)
+    known = Contents(name, kind, lstms, layers, refused, holds=holds, calls=archive.calls, ledger=ledger)
+    return replace(known, epoch=archive.epoch)
 
 
 def read(source: torch.nn.Module | str | os.PathLike[str], name: str | None = None) -> LSTM:

@@ -29,3 +29,4 @@ class TorchFile:
     facts: Mapping[str, ModuleFacts] = field(default_factory=dict)  # of an object, by path
     calls: tuple[str, ...] = ()  # the classes and functions that unpickling would have called
     content: str = ""  # of a pickle, in words
+    epoch: int | None = None  # of the training, as Lightning stores it

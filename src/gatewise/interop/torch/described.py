@@ -81,6 +81,12 @@ def flatten(
     return tensors, classes, facts
 
 
+def epoch_in(content: Any) -> int | None:
+    """Return the epoch that a checkpoint states, as Lightning and many programs store it; None if it states none."""
+    epoch = content.get("epoch") if isinstance(content, dict) else None
+    return epoch if is_count(epoch) else None
+
+
 def describe_content(content: Any) -> str:
     """Return the content of a PyTorch pickle in a few words."""
     if isinstance(content, PickledObject):

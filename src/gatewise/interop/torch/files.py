@@ -34,7 +34,7 @@ from gatewise.interop.containers.tensors import (
 )
 from gatewise.interop.torch import exported, torchscript
 from gatewise.interop.torch.content import TorchFile
-from gatewise.interop.torch.described import MAGIC, describe_content, flatten, is_storage, storage_kind
+from gatewise.interop.torch.described import MAGIC, describe_content, epoch_in, flatten, is_storage, storage_kind
 
 READ = 1000  # bytes that are read in a microsecond
 TYPES = {"F32": "<f4", "F64": "<f8", "F16": "<f2", "BF16": "bf16"}  # of safetensors
@@ -133,7 +133,8 @@ def _open_zip(source: Path | BinaryIO, budget: Budget, stack: ExitStack) -> Torc
     tensors, classes, facts = flatten(content, storage, budget)
     code = [name for name in archive.names if name.startswith(f"{folder}code/") and name.endswith(".py")]
     if not code:
-        return TorchFile("PyTorch", tensors, classes, facts, tuple(calls), describe_content(content))
+        words, epoch = describe_content(content), epoch_in(content)
+        return TorchFile("PyTorch", tensors, classes, facts, tuple(calls), words, epoch)
     facts |= torchscript.facts_of(archive, f"{folder}code/", code, tensors, classes)
     if f"{folder}constants.pkl" in archive:
         constants = pickles.read_pickle(io.BytesIO(archive.member(f"{folder}constants.pkl")), budget, calls)
@@ -149,7 +150,9 @@ def _open_stream(file: BinaryIO, budget: Budget, stack: ExitStack) -> TorchFile:
     calls: dict[str, None] = {}
     first = pickles.read_pickle(file, budget, calls)
     if first != MAGIC:
-        return TorchFile("pickle", *flatten(first, lambda _: None, budget), tuple(calls), describe_content(first))
+        return TorchFile(
+            "pickle", *flatten(first, lambda _: None, budget), tuple(calls), describe_content(first), epoch_in(first)
+        )
     pickles.read_pickle(file, budget, calls)  # the version of the protocol
     system = pickles.read_pickle(file, budget, calls)
     order = b"big" if isinstance(system, dict) and system.get("little_endian") is False else b"little"
@@ -196,4 +199,5 @@ def _open_stream(file: BinaryIO, budget: Budget, stack: ExitStack) -> TorchFile:
         return ordered_storage(storage_kind(kind), count, partial(shared.read, (begin, length)), order, budget)
 
     tensors = flatten(content, storage, budget)
-    return TorchFile("PyTorch, the form before 1.6", *tensors, tuple(calls), describe_content(content))
+    words, epoch = describe_content(content), epoch_in(content)
+    return TorchFile("PyTorch, the form before 1.6", *tensors, tuple(calls), words, epoch)
