@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import gatewise as gw
 from gatewise.cli import main
 from gatewise.interop import torch
 from gatewise.interop.torch.writing import write_archive
+from tests import additions
 
 
 def state_dict(**others):
@@ -42,6 +44,14 @@ def test_inspect_prints_the_ledger(tmp_path, capsys):
         main(["inspect", str(tmp_path / "net.pt"), "--json"])
     entries = json.loads(capsys.readouterr().out)["ledger"]
     assert [entry["name"] for entry in entries if entry["reason"]] == ["norm.scale"]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in additions.FORMATS if kind not in ("Keras", "ONNX")])
+def test_one_thing_more_is_refused_or_in_the_ledger(kind, tmp_path):
+    for number in range(8):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        additions.outcome(additions.FORMATS[kind], folder, random.Random(f"{kind}, {number}"))
 
 
 # Layers that are inferred.

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -67,9 +66,11 @@ def _with_ledger(document: Lookups, found: Contents) -> Contents:
     The network is built for it, which looks up more; an entry that nothing looked up concerns the LSTM whose name its
     path begins with, else all of them.
     """
-    if found.network is not None:
-        with suppress(FileError):
-            found.network()
+    refusal = ""
+    try:
+        _ = found.network and found.network()
+    except FileError as problem:  # what it would have looked up later is not known
+        refusal = f"no network can be made of the file: {problem}"
     tensors = {entry.name for entry in found.ledger}
     names = [stored.name for stored in found.lstms]
     ledger = [*found.ledger]
@@ -83,7 +84,7 @@ def _with_ledger(document: Lookups, found: Contents) -> Contents:
         elif (refused := next((one for one in found.refused if f".{one.name}." in f".{path}."), None)) is not None:
             ledger.append(LedgerEntry(path, "attribute", refused.name, refused.reason, "it cannot be read"))
         else:
-            owners = [name for name in names if path.startswith(f"{name}.")] or names
-            reason = "no entry of this name is known in such a file"
+            owners = [name for name in names if path.startswith(f"{name}.")] or ([] if refusal else names)
+            reason = refusal or "no entry of this name is known in such a file"
             ledger.append(LedgerEntry(path, "attribute", "", reason, UNKNOWN, tuple(owners)))
     return replace(found, ledger=tuple(ledger))

@@ -20,6 +20,7 @@ from typing import Any
 from gatewise.arrays import Array
 from gatewise.errors import FileError, GatewiseError, OptionError, join_names, shown
 from gatewise.files.budget import Budget
+from gatewise.interop.containers.lookups import Lookups
 from gatewise.interop.containers.tensors import Tensor, numbers_of
 from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options
 from gatewise.interop.neuralhydrology import documents, scaler
@@ -27,6 +28,7 @@ from gatewise.interop.neuralhydrology.config import (
     LSTMS,
     Config,
     Embedding,
+    config_ledger,
     measure_of,
     read_config,
     unsupported_reason,
@@ -70,9 +72,11 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
         document = documents.read_yaml(documents.file_within(folder, CONFIG), budget)
         if not isinstance(document, dict):
             raise FileError(f"its {CONFIG} is not a dictionary")
+        document = Lookups(document)
         if (reason := unsupported_reason(document)) is not None:
             return _refused_contents(name, f"NeuralHydrology, epoch {epoch}", reason, weights)
-        return _read_run(name, folder, weights, read_config(document), budget, stack, epoch)
+        found = _read_run(name, folder, weights, read_config(document), budget, stack, epoch)
+        return replace(found, ledger=(*found.ledger, *config_ledger(document, found.lstms[0].name)))
 
 
 def _find_weights(folder: Path, name: str, epoch: object) -> tuple[Path, int]:
@@ -113,10 +117,8 @@ def _read_run(
     except FileError as problem:
         raise FileError(f"{weights.name}: {problem}") from None
     place = LSTMS[config.model]
-    tensors: Tensors = {
-        CELL.sub(lambda match: f"cell.{KINDS[match[1]]}_{match[2]}", key): tensor
-        for key, tensor in archive.tensors.items()
-    }
+    keys = {CELL.sub(lambda match: f"cell.{KINDS[match[1]]}_{match[2]}", key): key for key in archive.tensors}
+    tensors: Tensors = {name: archive.tensors[key] for name, key in keys.items()}
     lstms, layers, refused, ledger = group_tensors(tensors)
     matching = [lstm_in_file for lstm_in_file in lstms if lstm_in_file.name == place]
     if len(lstms) + len(refused) != 1 or not matching:
@@ -134,7 +136,7 @@ def _read_run(
         network=lambda: network,
         calls=(*archive.calls, *scales.calls),
         epoch=epoch,
-        ledger=ledger,
+        ledger=tuple(replace(entry, name=keys[entry.name]) for entry in ledger),
     )
 
 

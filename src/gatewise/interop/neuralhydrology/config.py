@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gatewise.errors import FileError
+from gatewise.interop.containers.lookups import Lookups
+from gatewise.interop.ledger import UNKNOWN, LedgerEntry
 from gatewise.interop.neuralhydrology.documents import describe
 from gatewise.network import Windows
 from gatewise.records.labels import Measure
@@ -27,6 +29,37 @@ UNSUPPORTED = (  # what changes the input of the LSTM, or its data, in ways that
     "nan_handling_pos_encoding_size",
     "timestep_counter",
     "random_holdout_from_dynamic_features",
+)
+WITHOUT_EFFECT = {  # what says how a run was trained, evaluated and stored
+    *("additional_feature_files", "allow_subsequent_nan_losses", "base_run_dir", "batch_size"),
+    *("cache_validation_data", "checkpoint_path", "clip_gradient_norm", "commit_hash", "continue_from_epoch"),
+    *("custom_normalization", "data_dir", "dataset", "device", "dynamic_learning_rate", "early_stopping"),
+    *(
+        "embedding_activation",
+        "embedding_dropout",
+        "embedding_hiddens",
+        "epochs",
+        "experiment_name",
+        "factor_dynamic_learning_rate",
+        "finetune_modules",
+    ),
+    *("forcings", "img_log_dir", "initial_forget_bias", "is_continue_training", "is_finetuning", "learning_rate"),
+    *("log_interval", "log_n_figures", "log_tensorboard", "loss", "max_updates_per_epoch", "metrics"),
+    *("minimum_epochs_before_early_stopping", "n_distributions", "n_samples", "n_taus"),
+    *("nan_sequence_probability", "nan_step_probability", "negative_sample_handling"),
+    *("negative_sample_max_retries", "no_loss_frequencies", "num_workers", "number_of_basins", "optimizer"),
+    *("output_dropout", "patience_dynamic_learning_rate", "patience_early_stopping"),
+    *("per_basin_test_periods_file", "per_basin_train_periods_file", "per_basin_validation_periods_file"),
+    *("rating_curve_file", "regularization", "run_dir", "save_all_output", "save_git_diff", "save_train_data"),
+    *("save_validation_results", "save_weights_every", "seed", "target_loss_weights", "target_noise_std"),
+    *("tau_down", "tau_up", "test_basin_file", "test_end_date", "test_start_date", "train_basin_file"),
+    *("train_data_file", "train_dir", "train_end_date", "train_start_date", "umal_extend_batch", "validate_every"),
+    *("validate_n_random_basins", "validation_basin_file", "validation_end_date", "validation_start_date"),
+    *("verbose", "warmup_period"),
+}
+OTHER_MODELS = (  # how the names of settings of other models begin
+    *("bidirectional_stacked_forecast_", "conceptual_", "dynamic_conceptual_", "forecast_", "hindcast_", "mamba_"),
+    *("ode_", "shared_mtslstm", "state_handoff_network", "transfer_mtslstm_states", "transformer_", "xlstm_"),
 )
 COPIED = re.compile(r"(.+)_copy([1-9][0-9]{0,5})", re.DOTALL)  # the names of features that are made of others
 SHIFTED = re.compile(r"(.+)_shift(0|-?[1-9][0-9]{0,8})", re.DOTALL)
@@ -109,9 +142,7 @@ def read_config(document: Mapping[str, Any]) -> Config:
         clipped=_read_name_list(document, "clip_targets_to_zero"),
         dynamics_embedding=_read_embedding(document, "dynamics_embedding"),
         statics_embedding=_read_embedding(document, "statics_embedding"),
-        activation=OUTPUT_ACTIVATIONS.get(
-            _read_text({"output_activation": "linear", **document}, "output_activation").lower()
-        ),
+        activation=OUTPUT_ACTIVATIONS.get(_read_output_activation(document).lower()),
         hidden_size=_read_count("hidden_size", document.get("hidden_size")),
         windows=windows,
         notes=_comparison_notes(document, windows),
@@ -140,6 +171,23 @@ def _read_text(document: Mapping[str, Any], key: str) -> str:
     if not isinstance(value, str):
         raise FileError(f"{key} in its config.yml must be a text, not {describe(value)}")
     return value
+
+
+def _read_output_activation(document: Mapping[str, Any]) -> str:
+    return _read_text(document, "output_activation") if "output_activation" in document else "linear"
+
+
+def config_ledger(document: Lookups, lstm: str) -> Iterator[LedgerEntry]:
+    """Yield the entries of a NeuralHydrology run's config.yml: those looked up are used; an unknown one concerns it."""
+    for key in document:
+        if key in document.looked_up:
+            yield LedgerEntry(key, "attribute", "config.yml")
+        elif key in WITHOUT_EFFECT or key.startswith(OTHER_MODELS):
+            reason = "it says how the run was trained, evaluated or stored, or is of other models"
+            yield LedgerEntry(key, "attribute", "config.yml", reason)
+        else:
+            reason = "it is no setting of NeuralHydrology's that is known here"
+            yield LedgerEntry(key, "attribute", "config.yml", reason, UNKNOWN, (lstm,))
 
 
 def _read_count(key: str, value: object) -> int:
