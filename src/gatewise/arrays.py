@@ -131,9 +131,8 @@ def require_order(name: str, value: object, orders: Iterable[Sequence[str]] = ()
         fits, order = first_and_last and known == sorted(known, key=AXES.index), AXES
     if not fits:
         raise OptionError(
-            f"{name} has the dimensions {', '.join(shown(str(dim), 40) for dim in value.dims)}, but arrays are read by"
-            f" position, here as {', '.join(order)}: .transpose(…) puts them in order, and gw.open_run and gw.apply go"
-            " by their names"
+            f"{name} has the dimensions {', '.join(shown(str(dim), 40) for dim in value.dims)}, but is read by"
+            f" position, here as {', '.join(order)}: .transpose(…) puts them in order"
         )
 
 
@@ -222,15 +221,28 @@ def in_words(index: Sequence[int]) -> str:
     return ", ".join(f"{name} {n}" for name, n in zip(names, index, strict=True))
 
 
+def axis_names(axes: str | Iterable[str], title: str = "axes") -> tuple[str, ...]:
+    """Return the names of an array's axes in their order; `title` begins the error."""
+    names = split_names(axes)
+    if len(set(names)) != len(names) or not {"time"} <= set(names) <= set(AXES):
+        text = axes if isinstance(axes, str) else ",".join(names)
+        raise OptionError(f"{title} must be time,batch,feature in the order that the numbers have, not {text!r}")
+    return names
+
+
+def split_names(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Return names from a text with commas, or as they are given."""
+    parts = names.split(",") if isinstance(names, str) else names if isinstance(names, Iterable) else [names]
+    return tuple(str(name).strip() for name in parts)
+
+
 def time_first(array: npt.NDArray[Any], axes: Sequence[str], title: str = "x") -> npt.NDArray[Any]:
     """Return an array on the axes (time, batch, feature), whatever their order was, as a view.
 
     The axes are a permutation of ``time, batch, feature``, or of ``time, batch``. The array has as many, or all but the
     one called batch, which is then put in. `title` is the subject of the errors.
     """
-    names = list(axes)
-    if len(set(names)) != len(names) or not {"time"} <= set(names) <= set(AXES):
-        raise OptionError(f"the axes must be time, batch and feature in some order, not {','.join(map(str, names))}")
+    names = [*axis_names(axes)]
     order = [name for name in AXES if name in names]
     if array.ndim == len(names) - 1 and "batch" in names:
         names.remove("batch")

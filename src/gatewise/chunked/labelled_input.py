@@ -17,7 +17,8 @@ from gatewise.layers.arguments import nesting
 from gatewise.layers.stack import States
 from gatewise.network import Network, Run, Windows
 from gatewise.network.windows import lagged, time_breaks
-from gatewise.opening.labelled_data import feature_names, open_store
+from gatewise.opening.labelled_data import open_store
+from gatewise.records.named_numbers import feature_names, features_by_name
 from gatewise.showing import counted
 
 Argument = tuple[Any, tuple[str, ...]]  # a DataArray, and its dimensions that are not chunked
@@ -134,12 +135,8 @@ class LabelledInput:
         inputs, data, names = self, self.data, feature_names(self.data, self.feature)
         if features is not None and len(features) == self.num_features and names is not None:
             lags = {} if self.windows is None else self.windows.lags
-            for name in dict.fromkeys(lags.get(name, (name, 0))[0] for name in features):
-                if (count := names.count(name)) != 1:
-                    raise OptionError(
-                        f"the model reads the feature {shown(name)!r}, which is {f'{count} times' if count else 'not'}"
-                        f" in the data: {shown(', '.join(names))}"
-                    )
+            columns = list(dict.fromkeys(lags.get(name, (name, 0))[0] for name in features))
+            features_by_name(columns, names, "the data")
             if lags:
                 inputs = replace(self, data=self._with_lags(lags, features, names))
             elif names != list(features):

@@ -16,10 +16,10 @@ from gatewise.errors import CapacityError, OptionError, shown
 from gatewise.layers import LSTM
 from gatewise.network import Network
 from gatewise.opening.costs import bytes_kept
-from gatewise.opening.labelled_data import feature_names
 from gatewise.opening.models import OpenedModel
 from gatewise.opening.states import file_state, initial_state, read_state_arrays, without_batch
 from gatewise.records.keep import Keep
+from gatewise.records.named_numbers import feature_names
 from gatewise.showing import counted
 
 CHUNK = 2**27  # bytes of what a chunk keeps, about

@@ -28,10 +28,11 @@ from gatewise.cli.typed_numbers import numbers_from, vector
 from gatewise.errors import OptionError, ShapeError, WeightsWarning, join_names
 from gatewise.examples import EXAMPLES, Example, notebook
 from gatewise.layers import LSTM
-from gatewise.opening.columns import NamedNumbers, select_features
+from gatewise.opening.columns import select_features
 from gatewise.opening.models import OpenedModel, opened_model
 from gatewise.opening.states import file_state
 from gatewise.records.labels import Labels
+from gatewise.records.named_numbers import NamedNumbers
 from gatewise.records.step import State, Step
 from gatewise.showing import counted
 

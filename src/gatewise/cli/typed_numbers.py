@@ -9,8 +9,9 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.errors import FileError, OptionError, ShapeError, shown
 from gatewise.files import tables
-from gatewise.opening.columns import FeatureSelection, NamedNumbers
+from gatewise.opening.columns import FeatureSelection
 from gatewise.opening.number_files import load_npy, parse_number, read_csv
+from gatewise.records.named_numbers import NamedNumbers
 
 SUFFIXES = (".csv", ".npy")
 

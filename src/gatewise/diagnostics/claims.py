@@ -54,11 +54,6 @@ def named_claims(
     return {name: array.astype(np.float64) for name, array in claims.items()}, precision
 
 
-def sequence_orders(axes: Sequence[str]) -> tuple[Sequence[str], ...]:
-    """Return the orders in which an input to verify is read: with a batch axis, and without."""
-    return axes, [name for name in axes if name != "batch"]
-
-
 def _array(name: str, value: Any, orders: Sequence[Sequence[str]] = ()) -> npt.NDArray[Any]:
     array = array_of(name, value, orders)
     return array if array.dtype == np.float16 else numbers(name, array)
@@ -92,6 +87,8 @@ def _claimed_y(lstm: LSTM, y: Any, time: int, batch: int, axes: Sequence[str], o
             ordered = time_first(y, [*names, "batch"] if "batch" not in names else names, "y")
             if ordered.shape == (time, batch, size):
                 return "y", ordered
+    if y.ndim == 2 and "batch" in axes and list(axes).index("feature") < list(axes).index("batch"):
+        y = y.T
     if y.shape == (batch, size) or (batch == 1 and y.shape == (size,)):
         return "last y", y.reshape(batch, size)
     shape = [{"time": time, "batch": batch, "feature": size}[name] for name in axes]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from gatewise.arrays import Array, array_of, numbers, time_first
-from gatewise.diagnostics.claims import nested_start, sequence_orders
+from gatewise.arrays import AXES, Array, numbers, time_first
+from gatewise.diagnostics.claims import nested_start
 from gatewise.diagnostics.rounding import Case, Perturbation, answers_by_name
 from gatewise.errors import OptionError
 from gatewise.layers.arguments import valid_steps
@@ -43,17 +42,15 @@ class NetworkCase(Case):
         return answers
 
 
-def network_case(model: Network, x: Any, state: Any, lengths: Any, mask: Any, axes: Sequence[str]) -> NetworkCase:
-    """Return the float64 run of a network to verify; the arguments are those of `verify`."""
+def network_case(model: Network, x: Any, state: Any, lengths: Any, mask: Any) -> NetworkCase:
+    """Return the float64 run of a network to verify over an input with time first; arguments as in `verify`."""
     if model.skip and model.branches:
         raise OptionError("verify cannot compare a network with a skip connection around dense layers before its LSTM")
     network = in_float64(model)
     if network.embedding is None:
-        inputs = time_first(np.asarray(numbers("x", x, None, sequence_orders(axes))), axes).astype(np.float64)
+        inputs = time_first(numbers("x", x), AXES).astype(np.float64)
     else:
-        order = [name for name in axes if name != "feature"]
-        values = array_of("x", x, (order,))
-        inputs = time_first(values, order) if values.ndim == len(order) else values[:, None]
+        inputs = x if x.ndim == 2 else x[:, None]
     features, tokens = network.embed(inputs)
     sequence = np.asarray(features, np.float64)
     time, batch = sequence.shape[:2]

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import AXES, Array, distances, in_words, numbers, time_first
-from gatewise.diagnostics.claims import named_claims, nested_start, sequence_orders
+from gatewise.arrays import AXES, Array, axis_names, distances, in_words, numbers, time_first
+from gatewise.diagnostics.claims import named_claims, nested_start
 from gatewise.diagnostics.eight_bits import SAID, STEPS, eight_bit_answers
 from gatewise.diagnostics.network_case import network_case
 from gatewise.diagnostics.rounding import DIGITS, Case, rounding_deviations
@@ -26,6 +26,8 @@ from gatewise.layers import LSTM
 from gatewise.layers.arguments import valid_steps
 from gatewise.layers.stack import States, map_states
 from gatewise.network import Network
+from gatewise.records.named_input import named_input, ordered_array
+from gatewise.records.named_numbers import is_labelled
 
 FACTOR = 10.0  # up to so many standard deviations of rounding a difference counts as rounding
 EIGHT_BIT_FACTOR = 6.0  # the same where 8 bits are all: their errors are many, uniform, and known in size
@@ -128,7 +130,7 @@ def verify(
     final: Sequence[Sequence[tuple[npt.ArrayLike | None, npt.ArrayLike | None]]] | None = None,
     lengths: npt.ArrayLike | None = None,
     mask: npt.ArrayLike | None = None,
-    axes: Sequence[str] = AXES,
+    axes: str | Sequence[str] | None = None,
     seed: int = 0,
     eight_bits: bool = False,
 ) -> Verification:
@@ -140,7 +142,7 @@ def verify(
     ----------
     model : LSTM or Network
         Of a network, the outputs are compared, in its own units, and the final states of its LSTM.
-    x : array
+    x : array, tensor, DataFrame, Series, DataArray or Dataset
         The input, with the axes in the order `axes`; or (time, feature). Tokens, if the network embeds them, have no
         feature axis.
     y : array, optional
@@ -154,8 +156,9 @@ def verify(
         How many steps of each sequence are valid. Beyond them the output may be zeros or repeat the last one.
     mask : boolean array (time, batch) or (time,), optional
         Which steps are valid, where padding is not only on the right.
-    axes : sequence of str
-        The order of the axes of `x` and `y`: a permutation of ``time, batch, feature``.
+    axes : str or sequence of str, optional
+        The order of the axes of `x`, `y` and `mask`, for example ``batch,time,feature``. By default that of the
+        dimensions of labelled data, else ``time,batch,feature``.
     seed : int
         Random seed for the simulated rounding; the same seed gives the same verdict.
     eight_bits : bool
@@ -195,10 +198,19 @@ def verify(
             f"verify takes an LSTM or a Network, as gatewise.load and load_network read them from a file, not"
             f" {type(model).__name__}"
         )
-    case, outputs = _case_to_verify(model, x, state, lengths, mask, axes)
+    network = model if isinstance(model, Network) else None
+    lstm = model.lstm if isinstance(model, Network) else model
+    tokens = network is not None and network.embedding is not None
+    named = named_input(x, axes, model.feature_names, tokens=tokens)
+    order = named.axes if axes is None and "batch" in named.order else axis_names(axes or AXES)
+    order = order if "feature" in order else (*order, "feature")
+    if is_labelled(y):
+        last = network is not None and network.reads == "last"
+        y, order = ordered_array("y", y, AXES[1:] if last else AXES), AXES
+    case, outputs = _case_to_verify(model, named.x, state, lengths, named.mask(mask))
     time, batch = case.x.shape[:2]
-    claims, precision = named_claims(case.lstm, y, final, time, batch, axes, outputs)
-    if (model.lstm if isinstance(model, Network) else model).dtype == np.float32 and precision == "float64":
+    claims, precision = named_claims(case.lstm, y, final, time, batch, order, outputs)
+    if lstm.dtype == np.float32 and precision == "float64":
         precision = "float32"
     u, notes = DIGITS[precision], []
     valid = case.valid
@@ -223,17 +235,13 @@ def verify(
     return replace(verification, causes=tuple(_find_causes(case, claims, u, seed, eight_bits=eight_bits)))
 
 
-def _case_to_verify(
-    model: LSTM | Network, x: Any, state: Any, lengths: Any, mask: Any, axes: Sequence[str]
-) -> tuple[Case, int | None]:
+def _case_to_verify(model: LSTM | Network, x: Any, state: Any, lengths: Any, mask: Any) -> tuple[Case, int | None]:
     """Return the float64 run of a model to verify, and the number of outputs of a network."""
     if isinstance(model, Network):
-        return network_case(model, x, state, lengths, mask, axes), model.num_outputs
-    values = np.asarray(numbers("x", x, None, sequence_orders(axes)))
-    sequence = time_first(values, axes).astype(np.float64)
+        return network_case(model, x, state, lengths, mask), model.num_outputs
+    sequence = time_first(numbers("x", x), AXES).astype(np.float64)
     if sequence.shape[-1] != model.input_size:
-        order = ", ".join(axes)
-        raise ShapeError(f"x has shape {values.shape}; its features must be {model.input_size} (axes {order})")
+        raise ShapeError(f"x has shape {x.shape} with time first; its features must be {model.input_size}")
     time, batch = sequence.shape[:2]
     precise = model.astype(np.float64)
     start = None if state is None else nested_start(precise, state, batch)

@@ -62,14 +62,14 @@ def ablation(
     ----------
     model : LSTM or Network
     x : array
-        The input of the model.
+        The input of the model, as its call takes it.
     metric : callable
         Takes the output and returns a number.
     parts : {"units", "gates"}, mapping of str to edits, or sequence of edits
         Silence each unit (its output gate is 0), or leave out each gate of each layer and direction (it is 1), or make
         these edits: each an `Edit` or a sequence of them that act together, by name in a mapping.
     **options
-        As in `LSTM.trace`: ``state``, ``lengths``, ``mask``, ``dropout``, ``masked_output``.
+        As in `LSTM.trace`: ``state``, ``lengths``, ``mask``, ``dropout``, ``masked_output``, ``axes``.
 
     Returns
     -------

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import SEQUENCE, Array, Mask, array_of, numbers
+from gatewise.arrays import SEQUENCE, Array, Mask, numbers
 from gatewise.equations import DropoutMasks
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.layers.merging import MASKED_OUTPUTS
 from gatewise.layers.stack import Stack, States, map_states
 from gatewise.records.labels import NO_LABELS, Labels
+from gatewise.records.named_input import ordered_array
 from gatewise.records.step import State
 from gatewise.records.trace import LSTMTrace
 from gatewise.showing import counted
@@ -109,14 +110,14 @@ def valid_steps(lengths: npt.ArrayLike | None, mask: npt.ArrayLike | None, time:
     if lengths is not None and mask is not None:
         raise OptionError("give lengths or a mask, not both")
     if lengths is not None:
-        counts = _array_or_none("lengths", lengths)
+        counts = _array_or_none("lengths", lengths, ("batch",))
         if counts is None or counts.shape != (batch,) or counts.dtype.kind not in "iu":
             raise ShapeError(f"lengths must be {batch} integers, one for each sequence, not {lengths!r}")
         if counts.size and not 0 <= counts.min() <= counts.max() <= time:
             raise OptionError(f"lengths must lie between 0 and {time}, the number of steps, but are {counts.tolist()}")
         return np.arange(time)[:, None] < counts
     if mask is not None:
-        valid = _array_or_none("mask", mask)
+        valid = _array_or_none("mask", mask, ("time", "batch"))
         if valid is None:
             raise ShapeError(f"mask must be boolean of shape ({time}, {batch}), with sequences of equal lengths")
         if valid.dtype != np.bool_ or valid.shape not in {(time, batch), (time,)}:
@@ -125,10 +126,10 @@ def valid_steps(lengths: npt.ArrayLike | None, mask: npt.ArrayLike | None, time:
     return None
 
 
-def _array_or_none(name: str, value: npt.ArrayLike) -> npt.NDArray[Any] | None:
-    """Return a value as an array; None if it holds sequences of different lengths."""
+def _array_or_none(name: str, value: npt.ArrayLike, order: Sequence[str]) -> npt.NDArray[Any] | None:
+    """Return a value as an array on the axes `order`; None if it holds sequences of different lengths."""
     try:
-        return array_of(name, value)
+        return ordered_array(name, value, order)
     except ShapeError:  # sequences of different lengths
         return None
 

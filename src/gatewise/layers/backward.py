@@ -15,24 +15,41 @@ from gatewise.errors import OptionError, ShapeError
 from gatewise.layers.arguments import is_nested, nesting, unbatched
 from gatewise.layers.merging import direction_gradient, direction_output, unmerge
 from gatewise.records.gradients import Gradients, LSTMGradients
+from gatewise.records.named_input import ordered_array
 from gatewise.records.nesting import Cell
+from gatewise.records.run_record import RunRecord
 from gatewise.records.step import State
 from gatewise.records.trace import LSTMTrace, Trace
 
+Axes = str | Sequence[str] | None
 Split = Callable[[Array, Sequence[Array], str], list[Array]]
 
 
 @overload
 def backward(
-    trace: Trace, dy: npt.ArrayLike | None = None, dstate: State | None = None, *, out: Gradients | None = None
+    trace: Trace,
+    dy: npt.ArrayLike | None = None,
+    dstate: State | None = None,
+    *,
+    out: Gradients | None = None,
+    axes: Axes = None,
 ) -> Gradients: ...
 @overload
 def backward(
-    trace: LSTMTrace, dy: npt.ArrayLike | None = None, dstate: Any = None, *, out: LSTMGradients | None = None
+    trace: LSTMTrace,
+    dy: npt.ArrayLike | None = None,
+    dstate: Any = None,
+    *,
+    out: LSTMGradients | None = None,
+    axes: Axes = None,
 ) -> LSTMGradients: ...
 @overload
-def backward(trace: Any, dy: npt.ArrayLike | None = None, dstate: Any = None, *, out: Any = None) -> Any: ...
-def backward(trace: Any, dy: npt.ArrayLike | None = None, dstate: Any = None, *, out: Any = None) -> Any:
+def backward(
+    trace: Any, dy: npt.ArrayLike | None = None, dstate: Any = None, *, out: Any = None, axes: Axes = None
+) -> Any: ...
+def backward(
+    trace: Any, dy: npt.ArrayLike | None = None, dstate: Any = None, *, out: Any = None, axes: Axes = None
+) -> Any:
     """Return the gradients of a loss with respect to everything that went into a run: back-propagation through time.
 
     Parameters
@@ -46,6 +63,9 @@ def backward(trace: Any, dy: npt.ArrayLike | None = None, dstate: Any = None, *,
         The gradient with respect to the final state, nested as the trace's; zeros by default.
     out : LSTMGradients or Gradients, optional
         What an earlier call with a trace of the same shapes returned: its arrays are overwritten, no new ones made.
+    axes : str or sequence of str, optional
+        The order of the axes of `dy`, for example ``batch,time,feature``; a DataArray is read by the names of its
+        dimensions. Gradients are (time, batch, feature).
 
     Returns
     -------
@@ -63,6 +83,10 @@ def backward(trace: Any, dy: npt.ArrayLike | None = None, dstate: Any = None, *,
     It takes about twice as many floating-point operations as the run did. Source: Werbos, "Backpropagation Through
     Time: What It Does and How to Do It", 1990.
     """
+    if dy is not None and (axes is not None or type(dy) is not np.ndarray) and isinstance(trace, RunRecord):
+        timed = trace.network is None or trace.network.reads == "every"
+        order = [*["time"] * timed, *["batch"] * trace.batched, "feature"]
+        dy = ordered_array("dy", dy, order, axes)
     return gradients_of(trace, dy, dstate, out)
 
 

@@ -21,6 +21,7 @@ from gatewise.parameters import Parameters, Variant
 from gatewise.records.edits import Edit
 from gatewise.records.keep import DIRECTIONS, keep_of_options
 from gatewise.records.labels import Labels
+from gatewise.records.named_input import named_input
 from gatewise.records.trace import LSTMTrace
 from gatewise.showing import inline
 
@@ -177,12 +178,15 @@ class LSTM(Stack):
         masked_output: str = "zeros",
         engine: str = "auto",
         out: Array | None = None,
+        axes: str | Sequence[str] | None = None,
     ) -> tuple[Array, States]:
         """Run over a sequence.
 
         Parameters
         ----------
-        x : array (time, batch, input) or (time, input)
+        x : array (time, batch, input) or (time, input), tensor, DataFrame, Series, DataArray or Dataset
+            Labelled data are read by the names of their dimensions, and by those of their features where the LSTM has
+            some; the rows of a table are steps.
         state : tuple of tuple of State, optional
             The initial state of each layer and direction, ``[layer][direction]``; zeros by default.
         lengths : array of int (batch,), optional
@@ -198,10 +202,13 @@ class LSTM(Stack):
             ``auto``, or the name of one of `gatewise.engines()`.
         out : array in the shape and dtype of y, optional
             Where y is written, so that repeated calls allocate no new memory.
+        axes : str or sequence of str, optional
+            The order of the axes of `x` and `mask`, for example ``batch,time,feature``.
 
         Returns
         -------
         y : array (time, batch, output) or (time, output)
+            On axes in the order of those of `x`.
         state : tuple of tuple of State
             The final state, from which another call can continue.
 
@@ -212,6 +219,11 @@ class LSTM(Stack):
         OptionError
             If an option is not allowed, or the engine cannot run this LSTM.
         """
+        if axes is not None or type(x) is not np.ndarray:
+            named = named_input(x, axes, self.feature_names)
+            settings = {"dropout": dropout, "masked_output": masked_output, "engine": engine, "out": named.out(out)}
+            y, state = self(named.x, state, lengths=lengths, mask=named.mask(mask), **settings)
+            return named.in_order(y), state
         arguments = settle(
             self, x, state, lengths=lengths, mask=mask, dropout=dropout, masked_output=masked_output, engine=engine
         )
@@ -233,13 +245,15 @@ class LSTM(Stack):
         out: str | os.PathLike[str] | LSTMTrace | None = None,
         labels: Labels | Sequence[Labels] | None = None,
         edit: Edit | Sequence[Edit] = (),
+        axes: str | Sequence[str] | None = None,
     ) -> LSTMTrace:
         """Run over a sequence and keep every gate of every step.
 
         Parameters
         ----------
-        x, state, lengths, mask, dropout, masked_output, engine
-            As in a call.
+        x, state, lengths, mask, dropout, masked_output, engine, axes
+            As in a call. The trace has (time, batch, feature), whatever their order was, and the names of features,
+            sequences and times, and the units, that came with `x`.
         keep, units, every
             Keep less: which of `gatewise.records.keep.QUANTITIES`, which hidden units, every nth step. Steps can be
             shown and gradients computed only of a trace that keeps everything.
@@ -268,6 +282,9 @@ class LSTM(Stack):
         Without a projection, a complete trace holds six numbers for each step, sequence and unit of a cell: four
         gates, the cell state and the hidden state.
         """
+        if axes is not None or type(x) is not np.ndarray:
+            named = named_input(x, axes, self.feature_names)
+            x, mask, labels = named.x, named.mask(mask), named.complete(labels)
         keeping = keep_of_options(keep, units, every)
         arguments = settle(
             self, x, state, lengths=lengths, mask=mask, dropout=dropout, masked_output=masked_output, engine=engine

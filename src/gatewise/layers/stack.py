@@ -58,6 +58,11 @@ class Stack:
         return self.layers[0][0].input_size
 
     @property
+    def feature_names(self) -> Sequence[str] | None:
+        """The names of the features that it reads; None where they have none."""
+        return self.layers[0][0].labels.features
+
+    @property
     def hidden_size(self) -> int:
         """How many units each cell of the first layer has."""
         return self.layers[0][0].hidden_size

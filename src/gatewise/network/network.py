@@ -19,6 +19,7 @@ from gatewise.network.windows import window_batches, window_ends
 from gatewise.progress import working
 from gatewise.records.labelled_arrays import labelled_output, lstm_frame, tree
 from gatewise.records.labels import NO_LABELS, Labels, Measure
+from gatewise.records.named_input import NamedInput, named_input
 from gatewise.records.run_record import RunRecord
 from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.showing import brief, counted
@@ -207,9 +208,9 @@ class Network(Parts):
 
         Parameters
         ----------
-        x : array
+        x : array, tensor, DataFrame, Series, DataArray or Dataset
             Features (time, batch, input) or (time, input), in the units of ``inputs``; with an embedding integers
-            (time, batch) or (time,).
+            (time, batch) or (time,). Names as in a call of `LSTM`.
         state, **options
             As in a call of `LSTM`.
 
@@ -217,9 +218,13 @@ class Network(Parts):
         -------
         y : array
             (time, batch, output) or (time, output), in the units of ``outputs``; with ``reads="last"`` without the
-            time.
+            time. On axes in the order of those of `x`.
         state : tuple of tuple of State
         """
+        if "axes" in options or type(x) is not np.ndarray:
+            named = self._named_input(x, options)
+            y, state = self(named.x, state, **options)
+            return named.in_order(y, timed=self.reads == "every"), state
         first, *rest = self._blocks_of_steps(x, options)
         y, state = self._call_block(first, state, options)
         if not rest:
@@ -264,6 +269,9 @@ class Network(Parts):
         -------
         NetworkTrace
         """
+        if "axes" in options or type(x) is not np.ndarray:
+            named = self._named_input(x, options)
+            x, options["labels"] = named.x, named.complete(options.get("labels"))
         features, tokens = self.embed(x)
         options, labels = self._split_labels(options)
         start = self._start_state(features, state)
@@ -272,6 +280,13 @@ class Network(Parts):
         raw = None if (features is x and not self.skip) or tokens is not None else numbers("x", x)
         others = trace.labels if labels is NO_LABELS else trace.labels.replace(measures={})  # of what its LSTM reads
         return NetworkTrace(self, trace, tokens, read, self.predict(read, x), labels.or_else(others), raw)
+
+    def _named_input(self, x: Any, options: dict[str, Any]) -> NamedInput:
+        """Return an input of any kind as the network reads it; the options get its mask and lose its axes."""
+        named = named_input(x, options.pop("axes", None), self.feature_names, tokens=self.embedding is not None)
+        if "mask" in options:
+            options["mask"] = named.mask(options["mask"])
+        return named
 
     def run_windows(self, x: npt.ArrayLike, ends: Mask | None = None, *, engine: str = "auto") -> Array:
         """Run over a series in windows, as the model is evaluated, and return the outputs of each window.
@@ -305,6 +320,7 @@ class Network(Parts):
         """
         if self.windows is None:
             raise OptionError("run_windows needs a network with windows")
+        x = x if type(x) is np.ndarray else self._named_input(x, {}).x
         series, steps, predicted = self._series_of(x), self.windows.steps, self.windows.predicted
         ends = window_ends(series, steps) if ends is None else np.reshape(ends, series.shape[:2])
         require_memory(ends.size, predicted * self.num_outputs * self.lstm.dtype.itemsize, "the outputs of all windows")

@@ -105,6 +105,11 @@ class Parts:
         return len(used) or self.lstm.input_size
 
     @property
+    def feature_names(self) -> Sequence[str] | None:
+        """The names of the features that the network takes; None where they have none."""
+        return self.labels.features or (None if self.branches else self.lstm.feature_names)
+
+    @property
     def num_outputs(self) -> int:
         """The number of outputs at a step."""
         return self.lstm.output_size if self.head is None else len(self.head.weight)

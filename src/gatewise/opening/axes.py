@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from gatewise.arrays import axis_names
 from gatewise.errors import OptionError
 from gatewise.interop.contents import StoredLSTM
 from gatewise.showing import counted
-
-ALLOWED = (["batch", "feature", "time"], ["feature", "time"], ["batch", "time"], ["time"])
 
 
 class AmbiguousAxesError(OptionError):
@@ -40,11 +39,7 @@ def axis_order(
         if batch_first is None and len(shape) > 1:
             batch_first = _order_by_sizes(shape, batches)
         return ("batch", "time", "feature") if batch_first else ("time", "batch", "feature")
-    names = tuple(name.strip() for name in (axes.split(",") if isinstance(axes, str) else axes))
-    if sorted(names) not in ALLOWED:
-        text = axes if isinstance(axes, str) else ",".join(names)
-        raise OptionError(f"--axes must be time,batch,feature in the order that the numbers have, not {text!r}")
-    return names
+    return axis_names(axes, "--axes")
 
 
 def _framework_order(entry: StoredLSTM) -> bool | None:

@@ -1,52 +1,20 @@
-"""Numbers with names, and the features that a network takes by name: columns of data, and attributes of a basin."""
+"""The features that a network takes by name: columns of data, and attributes of a basin."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from gatewise.arrays import Array, array_of, numbers
 from gatewise.errors import FileError, OptionError, ShapeError, join_names, shown
 from gatewise.files import tables
 from gatewise.network import Network
+from gatewise.records.named_numbers import NamedNumbers
 from gatewise.showing import counted
 
 MOST_NAMES = 10  # that a sentence lists
-
-
-@dataclass(frozen=True, eq=False)
-class NamedNumbers:
-    """Numbers with the names that came with them.
-
-    Attributes
-    ----------
-    values : array
-        One dimension for a vector, two (time, feature) for a sequence, three for a batch.
-    features, sequences : tuple of str or None
-    times : sequence of str, or array of dates, or None
-        One for each step.
-    notes : tuple of str
-        Sentences about columns that were left out.
-    dtype : dtype or None
-        The type that integers had; None for floats.
-    """
-
-    values: Array
-    features: tuple[str, ...] | None = None
-    times: Sequence[str] | Any = None
-    sequences: tuple[str, ...] | None = None
-    notes: tuple[str, ...] = ()
-    dtype: Any = None
-
-
-def unnamed_numbers(name: str, value: Any) -> NamedNumbers:
-    """Return an array without names as floats, with the type that its integers had; `name` is an error's subject."""
-    array = array_of(name, value)
-    return NamedNumbers(np.array(numbers(name, array)), dtype=array.dtype if array.dtype.kind in "iub" else None)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from gatewise.arrays import array_of, numbers
 from gatewise.errors import OptionError, join_names
 from gatewise.files.storage import npz_names, read_npz, readable
 from gatewise.opening import labelled_data, sound
-from gatewise.opening.columns import FeatureSelection, NamedNumbers, unnamed_numbers
+from gatewise.opening.columns import FeatureSelection
 from gatewise.opening.number_files import NETCDF, read_numbers, require_axes
+from gatewise.records.named_numbers import NamedNumbers, is_labelled, is_table, unnamed_numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +99,7 @@ def read_input(input: Any, key: str | None, axes: Any, selection: FeatureSelecti
 def _numbers_in_memory(input: Any, key: str | None, axes: Any, selection: FeatureSelection | None) -> InputNumbers:
     """Return the numbers of an input in memory: an array, a table, labelled data, or arrays by name."""
     source = "the input"
-    if isinstance(input, Mapping) and not labelled_data.is_labelled(input):
+    if isinstance(input, Mapping) and not is_labelled(input):
         arrays = {str(name): _finite_array(str(name), array, source) for name, array in input.items()}
         if not arrays:
             raise OptionError("the input holds no array: a run needs one")
@@ -109,10 +110,8 @@ def _numbers_in_memory(input: Any, key: str | None, axes: Any, selection: Featur
         input = arrays[next(iter(arrays)) if key is None else key]
     elif key is not None:
         raise OptionError("--key belongs to an .npz file, a store or a mapping, not to an array")
-    if labelled_data.is_labelled(input):
+    if is_labelled(input) or is_table(input):
         return _labelled(input, source, axes, selection)
-    if labelled_data.is_table(input):
-        return InputNumbers(source, labelled_data.table_numbers(input, source, selection), table=True)
     return InputNumbers(source, require_axes(unnamed_numbers(source, input)))
 
 
@@ -137,8 +136,8 @@ def _numbers_in_file(path: Path, key: str | None, axes: Any, selection: FeatureS
 
 
 def _labelled(data: Any, source: str, axes: Any, selection: FeatureSelection | None) -> InputNumbers:
-    single, order = labelled_data.array_numbers(data, source, axes, selection)
-    return InputNumbers(source, single, axes=order)
+    single, order = labelled_data.labelled_numbers(data, source, axes, selection)
+    return InputNumbers(source, single, axes=order, table=is_table(data))
 
 
 def _finite_array(name: str, array: Any, source: str) -> Any:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,13 +15,11 @@ from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import Network
 from gatewise.opening.axes import axis_order
-from gatewise.opening.columns import NamedNumbers
 from gatewise.opening.models import OpenedModel
 from gatewise.opening.states import file_state, initial_state, read_state_arrays, without_batch
 from gatewise.records.labels import Labels
+from gatewise.records.named_numbers import NamedNumbers
 from gatewise.showing import counted
-
-_DATE = re.compile(r"\d{4}([-/])\d\d(\1\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?)?)?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,21 +189,10 @@ def _require_finite(x: Any, lstm: LSTM, lengths: Any, source: str, names: Sequen
         )
 
 
-def labels_of(data: NamedNumbers, lstm: LSTM, time: int) -> Labels | list[Labels] | None:
-    """Return the labels that came with the input, for each layer of the LSTM; None where there are none."""
-    heads = data.features if data.features is not None and len(data.features) == lstm.input_size else None
-    times = dates_of(data.times) if data.times is not None and len(data.times) == time else None
-    if heads is None and times is None and data.sequences is None:
+def labels_of(data: NamedNumbers, lstm: LSTM, time: int) -> Labels | None:
+    """Return the labels that came with the input of an LSTM; None where there are none."""
+    features = data.features if data.features is not None and len(data.features) == lstm.input_size else None
+    times = data.times if data.times is not None and len(data.times) == time else None
+    if features is None and times is None and data.sequences is None:
         return None
-    rest = Labels(None, None, data.sequences, times)
-    return [rest.replace(features=heads), *[rest] * (lstm.num_layers - 1)]
-
-
-def dates_of(times: Sequence[str] | Any) -> Any:
-    """Return times as dates where all are written as dates (ISO 8601), which gives steps a length; else as names."""
-    if isinstance(times, np.ndarray) or not all(map(_DATE.fullmatch, times)):
-        return times
-    try:
-        return np.array([time.replace("/", "-") for time in times], "datetime64")
-    except ValueError:  # the 31st of February
-        return times
+    return replace(data, features=features, times=times).labels

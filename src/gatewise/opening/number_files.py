@@ -19,7 +19,8 @@ from gatewise.files.budget import BYTES, Budget
 from gatewise.files.storage import guarded, nonempty, npz_names, read_npy, read_npz, read_text
 from gatewise.interop.containers.netcdf import open_netcdf
 from gatewise.interop.refusals import reading
-from gatewise.opening.columns import FeatureSelection, NamedNumbers, listed_names, unnamed_numbers
+from gatewise.opening.columns import FeatureSelection, listed_names
+from gatewise.records.named_numbers import NamedNumbers, unnamed_numbers
 
 NUMBER_LIKE = r"[+-]?(?=\D*\d)[\d.,'\s_]+%?"  # no name of a column, even if it is no number
 TIME_HEADS = ("", "time", "times", "date", "datetime", "timestamp", "step", "t", "index")

@@ -17,11 +17,11 @@ from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import Network, Run
 from gatewise.opening.calls import difference_note
-from gatewise.opening.labelled_data import is_labelled, is_table
 from gatewise.opening.models import contents_from
 from gatewise.opening.preparing import DEFAULTS, InputOptions, prepare_run
 from gatewise.opening.runs import OpenedRun, PathLike, PreparedLSTM, PreparedWholeModel
 from gatewise.records.keep import EVERYTHING, keep_of_options
+from gatewise.records.named_numbers import is_labelled, is_table
 
 OWNERS = ("lstm", "model")  # of an input
 

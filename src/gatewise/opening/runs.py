@@ -12,12 +12,13 @@ from gatewise.network import Network, NetworkTrace
 from gatewise.opening.calls import join_calls
 from gatewise.opening.costs import bytes_kept, seconds
 from gatewise.opening.inputs import InputNumbers
-from gatewise.opening.model_input import ModelInput, dates_of
+from gatewise.opening.model_input import ModelInput
 from gatewise.opening.models import OpenedModel
 from gatewise.opening.whole_model import WholeModel
 from gatewise.progress import working
 from gatewise.records.keep import EVERYTHING, Keep
 from gatewise.records.labels import Labels
+from gatewise.records.named_numbers import dates_of
 from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.showing import counted
 

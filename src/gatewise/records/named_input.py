@@ -1,0 +1,136 @@
+"""An input of any kind as a model reads it: by the names of its dimensions and features, or in a caller's order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy.typing as npt
+
+from gatewise.arrays import AXES, Array, array_of, axis_names, time_first
+from gatewise.errors import OptionError, ShapeError
+from gatewise.records.labels import NO_LABELS, Labels
+from gatewise.records.named_numbers import (
+    NamedNumbers,
+    cut_order,
+    dimension_kinds,
+    features_by_name,
+    is_labelled,
+    is_table,
+    labelled_array_numbers,
+    table_numbers,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class NamedInput:
+    """An input as a model reads it, its names, and its axes in the caller's order.
+
+    Attributes
+    ----------
+    x : array (time, batch, feature) or (time, feature); of tokens without the last axis
+    labels : Labels
+    order : tuple of str
+        The axes of the caller's array, in its order.
+    """
+
+    x: npt.NDArray[Any]
+    labels: Labels
+    order: tuple[str, ...]
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The order of the axes of an output at every step."""
+        return self.order if "feature" in self.order else (*self.order, "feature")
+
+    def mask(self, mask: Any) -> Any:
+        """Return a mask in the order of the input's axes with time first; None where there is none."""
+        order = [name for name in self.order if name != "feature"]
+        named = mask is None or is_labelled(mask)  # whose dimensions have names of their own
+        if named or order == list(AXES[: len(order)]) or array_of("mask", mask).ndim != 2:
+            return mask
+        return ordered_array("mask", mask, AXES[:2], order)
+
+    def out(self, out: Any) -> Any:
+        """Return the caller's array for the output; raise OptionError where it would have axes in another order."""
+        if out is not None and self.axes != tuple(name for name in AXES if name in self.axes):
+            raise OptionError("out is written with time first: it does not go with axes in another order")
+        return out
+
+    def in_order(self, y: Array, *, timed: bool = True) -> Array:
+        """Return an output in the order of the input's axes; `timed` is whether it has a step for each of the input."""
+        names = [name for name in AXES if name in self.axes and (timed or name != "time")]
+        places = {name: [place] for place, name in enumerate(names)}
+        places["feature"] = list(range(len(names) - 1, y.ndim))  # two directions that are not merged are apart
+        return y.transpose([place for name in self.axes if name in names for place in places[name]])
+
+    def complete(self, labels: Any) -> Any:
+        """Return the caller's labels of a run, a `Labels` or one for each layer, completed by those of the input."""
+        if labels is None or isinstance(labels, Labels):
+            return self.labels if labels is None else labels.or_else(self.labels)
+        if not isinstance(labels, Sequence) or not all(isinstance(names, Labels) for names in labels):
+            return labels  # the LSTM says what is wrong with them
+        rest = self.labels.replace(features=None)
+        return [names.or_else(rest if number else self.labels) for number, names in enumerate(labels)]
+
+
+def named_input(
+    x: Any, axes: str | Sequence[str] | None, reads: Sequence[str] | None, *, tokens: bool = False
+) -> NamedInput:
+    """Return an input of any kind as a model reads it: by the names of its dimensions and features, where it has some.
+
+    Parameters
+    ----------
+    x : array, tensor, DataFrame, Series, DataArray or Dataset
+    axes : str or sequence of str or None
+        The order of its axes.
+    reads : sequence of str or None
+        The names of the features that the model reads.
+    tokens : bool
+        Whether the model reads tokens, which have no axis of features.
+    """
+    order = AXES[:2] if tokens else AXES
+    choose = None if reads is None or tokens else lambda names: features_by_name(reads, names)
+    if is_labelled(x):
+        data, given = labelled_array_numbers(x, "x", axes, choose, order)
+        data = replace(data, features=None if tokens else data.features)
+    elif is_table(x):
+        data, given = table_numbers(x, "x", choose), ("time", order[-1])
+        if axes is not None and cut_order(axis_names(axes), 2) != given:
+            raise OptionError(f"the axes of x, which is a {type(x).__name__}, are {','.join(given)}, not {axes!r}")
+        if tokens:  # of a text in each column
+            alone = data.values.shape[1] == 1
+            data = NamedNumbers(data.values[:, 0] if alone else data.values, None, data.times, data.features)
+            data, given = (replace(data, sequences=None), given[:1]) if alone else (data, given)
+    else:
+        array = array_of("x", x)
+        names = order if axes is None else [name for name in axis_names(axes) if name in order]
+        given = cut_order(names, array.ndim)
+        return NamedInput(array if axes is None else time_first(array, given), NO_LABELS, given)
+    if not tokens and data.values.ndim == 1:
+        data, given = replace(data, values=data.values[:, None]), ("time", "feature")
+    return NamedInput(data.values, data.labels, given)
+
+
+def ordered_array(
+    name: str, value: Any, order: Sequence[str], axes: str | Sequence[str] | None = None
+) -> npt.NDArray[Any]:
+    """Return a value as an array on the axes `order`: by the names of its dimensions, or from the order `axes`.
+
+    An array may have one more dimension: that of two directions, before the features.
+    """
+    array = array_of(name, value.values if is_labelled(value) else value)
+    if axes is not None:
+        given = [axis for axis in axis_names(axes) if axis in order]
+    elif is_labelled(value) and array.ndim <= len(order):
+        given = [*dimension_kinds(value, None, name, order)]
+    else:
+        return array
+    wanted = [axis for axis in order if axis in given]
+    if array.ndim == len(given) + 1:
+        for names in (given, wanted):
+            names.insert(names.index("feature") if "feature" in names else len(names), "direction")
+    if array.ndim != len(given):
+        raise ShapeError(f"{name} has shape {array.shape}; its axes must be {', '.join(given)}")
+    return array.transpose([given.index(axis) for axis in wanted])

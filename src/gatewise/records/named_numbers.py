@@ -1,0 +1,296 @@
+"""Numbers with the names that came with them: of pandas' tables, xarray's arrays, and arrays on named axes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import AXES, Array, array_of, numbers, require_memory, split_names
+from gatewise.errors import OptionError, ShapeError, join_names, shown
+from gatewise.records.labels import Labels, Measure
+
+Choice = Callable[[Sequence[str]], Sequence[str]]  # of the features to take among those that there are
+_DATE = re.compile(r"\d{4}([-/])\d\d(\1\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?)?)?")
+
+
+@dataclass(frozen=True, eq=False)
+class NamedNumbers:
+    """Numbers with the names that came with them.
+
+    Attributes
+    ----------
+    values : array
+        One dimension for a vector, two (time, feature) for a sequence, three for a batch.
+    features, sequences : tuple of str or None
+    times : sequence of str, or array of dates, or None
+        One for each step.
+    notes : tuple of str
+        Sentences about columns that were left out.
+    measures : mapping of str to Measure
+        What features measure, by their names.
+    dtype : dtype or None
+        The type that integers had; None for floats.
+    """
+
+    values: Array
+    features: tuple[str, ...] | None = None
+    times: Sequence[str] | Any = None
+    sequences: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+    measures: Mapping[str, Measure] = field(default_factory=dict)
+    dtype: Any = None
+
+    @property
+    def labels(self) -> Labels:
+        """The names as labels of a run; times that are written as dates are dates."""
+        times = None if self.times is None else dates_of(self.times)
+        named = self.features or ()
+        measures = {name: measure for name, measure in self.measures.items() if name in named}
+        return Labels(self.features, None, self.sequences, times, measures=measures)
+
+
+def unnamed_numbers(name: str, value: Any) -> NamedNumbers:
+    """Return an array without names as floats, with the type that its integers had; `name` is an error's subject."""
+    array = array_of(name, value)
+    return NamedNumbers(np.array(numbers(name, array)), dtype=array.dtype if array.dtype.kind in "iub" else None)
+
+
+def dates_of(times: Sequence[str] | Any) -> Any:
+    """Return times as dates where all are written as dates (ISO 8601), which gives steps a length; else as names."""
+    if isinstance(times, np.ndarray) or not all(map(_DATE.fullmatch, times)):
+        return times
+    try:
+        return np.array([time.replace("/", "-") for time in times], "datetime64")
+    except ValueError:  # the 31st of February
+        return times
+
+
+def features_by_name(reads: Sequence[str], names: Sequence[str], source: str = "x") -> list[str]:
+    """Return the features that a model reads by name; raise OptionError unless each is once among the `names`."""
+    for name in reads:
+        if (count := list(names).count(name)) != 1:
+            raise OptionError(
+                f"the model reads the feature {shown(name)!r}, which is {f'{count} times' if count else 'not'} in"
+                f" {source}: {shown(', '.join(names))}"
+            )
+    return list(reads)
+
+
+# Of xarray.
+
+
+def is_labelled(data: object) -> bool:
+    """Whether an object is an `xarray.DataArray`, a `Dataset` or a `Variable`."""
+    return type(data).__module__.partition(".")[0] == "xarray" and hasattr(data, "dims")
+
+
+def labelled_array_numbers(
+    data: Any,
+    source: str,
+    axes: str | Sequence[str] | None,
+    choose: Choice | None = None,
+    order: Sequence[str] = (),
+) -> tuple[NamedNumbers, tuple[str, ...]]:
+    """Return a `DataArray`, or `Dataset` with a variable for each feature, as numbers, and its axes in its own order.
+
+    The numbers are (time, batch, feature), or without the axes that it lacks. All its dimensions of sequences are one
+    axis. `choose` takes features by name; `axes` and `order` are those of `dimension_kinds`.
+    """
+    measures = {str(name): _measure(str(name), data[name].attrs) for name in getattr(data, "data_vars", ())}
+    data = data.to_dataarray("feature").transpose(..., "feature") if hasattr(data, "data_vars") else data
+    kinds = dimension_kinds(data, axes, source, order)
+    named = _array_numbers(data, source, kinds, choose)
+    known = {name: measure for name, measure in measures.items() if measure is not None}
+    return replace(named, measures=known | {**named.measures}), tuple(dict.fromkeys(kinds))
+
+
+def dimension_kinds(
+    data: Any, axes: str | Sequence[str] | None, source: str | Path, order: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Return for each dimension of a `DataArray` whether it is time, batch or feature; several may be batch.
+
+    `axes` says it; by default their names do, and time is also the only one with dates. With the `order` of an array's
+    axes, dimensions of other names are the axes that are left; without it, they are batch.
+    """
+    names = [str(name) for name in data.dims]
+    option = "axes" if order else "--axes"
+    if axes is not None:
+        kinds = split_names(axes)
+        repeated = {kind for kind in kinds if kind != "batch" and kinds.count(kind) > 1}
+        if len(kinds) != len(names) or repeated or not {"time"} <= set(kinds) <= set(AXES):
+            raise OptionError(
+                f"{option} must say of each dimension, {shown(', '.join(names))}, whether it is time, batch or feature,"
+                f" not {axes!r}"
+            )
+        return kinds
+    known = [name.lower() if name.lower() in AXES else "" for name in names]
+    dated = [n for n, name in enumerate(names) if not known[n] and _is_dated(data, name)]
+    if "time" not in known and len(dated) == 1:
+        known[dated[0]] = "time"
+    if order and len(names) <= len(AXES):
+        resolved = _kinds_by_order(known, cut_order(order, len(names)))
+    else:
+        resolved = [kind or "batch" for kind in known] if {"time", *order[2:]} <= set(known) else None
+    if resolved is None:
+        title = f"{source} are" if order else f"{shown(str(data.name))!r} in {source} are"
+        raise OptionError(
+            f"the dimensions of {title} {shown(', '.join(names))}: {option} says what they are, for example"
+            f" {option}{'=' if order else ' '}batch,time,feature"
+        )
+    return tuple(resolved)
+
+
+def cut_order(order: Sequence[str], count: int) -> tuple[str, ...]:
+    """Return the order of so many axes: without the batch, or time alone, where there are fewer."""
+    if count == len(order) - 1:
+        order = [name for name in order if name != "batch"]
+    return tuple(order[:1] if count == 1 and order[0] == "time" else order)
+
+
+def _kinds_by_order(known: Sequence[str], order: tuple[str, ...]) -> Sequence[str] | None:
+    """Return the axes that dimensions are, of which some are not known (""); None where that cannot be told."""
+    left = [axis for axis in order if axis not in known]
+    if len(known) != len(order) or len(left) != known.count(""):
+        return None
+    if not left or (len(left) == 1 and order != ("time", "feature")):  # of these two, it might be a batch
+        return [kind or left[0] for kind in known]
+    return order if all(kind in ("", axis) for kind, axis in zip(known, order, strict=True)) else None
+
+
+def _is_dated(data: Any, name: str) -> bool:
+    """Whether a dimension of a `DataArray` has dates."""
+    return name in getattr(data, "coords", ()) and data.coords[name].dtype.kind == "M"
+
+
+def feature_names(data: Any, feature: str) -> list[str] | None:
+    """Return the names along a dimension of features, or None where its coordinate has none."""
+    names = data.coords[feature].values if feature in getattr(data, "coords", ()) else np.empty(0)
+    return [str(name) for name in names] if names.dtype.kind in "UOT" else None
+
+
+def _array_numbers(data: Any, source: str, kinds: Sequence[str], choose: Choice | None) -> NamedNumbers:
+    """Return a `DataArray`, whose dimensions are of these kinds, as numbers (time, batch, feature)."""
+    dims = dict(zip(kinds, data.dims, strict=True))
+    sequence_dims = [name for name, kind in zip(data.dims, kinds, strict=True) if kind == "batch"]
+    names = feature_names(data, dims["feature"]) if "feature" in dims else None
+    if choose is not None and names is not None:
+        chosen = list(choose(names))
+        data, names = data.isel({dims["feature"]: [names.index(name) for name in chosen]}), chosen
+    elif len(dims) == 1 and getattr(data, "name", None) is not None:
+        names = [str(data.name)]
+    require_memory(data.size, 8, f"reading {source}")
+    ordered = data.transpose(dims["time"], *sequence_dims, *([dims["feature"]] if "feature" in dims else []))
+    values = array_of("the input", ordered.values)
+    batch = [int(np.prod([data.sizes[name] for name in sequence_dims]))] if sequence_dims else []
+    values = values.reshape(len(values), *batch, *values.shape[1 + len(sequence_dims) :])
+    return NamedNumbers(
+        values,
+        None if names is None else tuple(names),
+        _times_of(data, dims["time"]),
+        _sequence_names(data, sequence_dims),
+        measures=_measures_of(data, dims.get("feature"), names),
+    )
+
+
+def _times_of(data: Any, time: str) -> Any:
+    """Return the times of the steps of a `DataArray`, dates as an array, else as names; None without a coordinate."""
+    if time not in getattr(data, "coords", ()):
+        return None
+    return _names_or_dates(data.coords[time].values)
+
+
+def _names_or_dates(values: npt.NDArray[Any]) -> Any:
+    """Return the entries of a coordinate or an index: dates as an array, else as names."""
+    return values if values.dtype.kind == "M" else tuple(map(str, values))
+
+
+def _sequence_names(data: Any, dims: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the names of a `DataArray`'s sequences, where every dimension that counts them has a coordinate."""
+    if not dims or not all(name in getattr(data, "coords", ()) for name in dims):
+        return None
+    grids = np.meshgrid(*(np.array([str(value) for value in data.coords[name].values]) for name in dims), indexing="ij")
+    return tuple(", ".join(names) for names in zip(*(grid.reshape(-1) for grid in grids), strict=True))
+
+
+def _measures_of(data: Any, feature: str | None, names: Sequence[str] | None) -> dict[str, Measure]:
+    """Return what the features of a `DataArray` measure, as its coordinates beside them say, or its own attributes."""
+    if names is None:
+        return {}
+    coordinates = {key: data.coords.get(f"{feature}_{key}") for key in ("quantity", "unit")}
+    if coordinates["unit"] is None:
+        coordinates["unit"] = next((data.coords[key] for key in ("units", "unit") if key in data.coords), None)
+    columns = {
+        key: [str(entry) for entry in array.values]
+        for key, array in coordinates.items()
+        if array is not None and array.dims == (feature,)
+    }
+    shared = data.attrs if len(names) == 1 else {}
+    measures = {}
+    for n, name in enumerate(names):
+        attributes = shared | {key: column[n] for key, column in columns.items() if column[n]}
+        if (measure := _measure(name, attributes)) is not None:
+            measures[name] = measure
+    return measures
+
+
+def _measure(name: str, attributes: Mapping[Any, Any]) -> Measure | None:
+    """Return what a variable with attributes of the CF conventions measures; None where they do not say."""
+    quantity = next((attributes[key] for key in ("quantity", "long_name", "standard_name") if key in attributes), name)
+    unit = next((attributes[key] for key in ("unit", "units") if key in attributes), "")
+    return Measure(str(quantity), str(unit)) if unit or quantity != name else None
+
+
+# Of pandas.
+
+
+def is_table(data: object) -> bool:
+    """Whether an object is a `DataFrame` or a `Series`."""
+    return all(hasattr(data, name) for name in ("index", "to_numpy", "iloc"))
+
+
+def table_numbers(data: Any, source: str, choose: Choice | None = None) -> NamedNumbers:
+    """Return a `DataFrame`, or a `Series` as its only column, as numbers (time, feature).
+
+    Its index has the times, unless it only counts rows; what columns measure is in its ``attrs["units"]``.
+    """
+    units = data.attrs.get("units", {})
+    data = data if hasattr(data, "columns") else data.to_frame()
+    names: list[str] | None = None
+    if not all(isinstance(name, (int, np.integer)) for name in data.columns):
+        names = [str(name) for name in data.columns]
+        if choose is not None:
+            names = list(choose(names))
+            data = data[[name for chosen in names for name in data.columns if str(name) == chosen]]
+    others = [str(name) for name, kind in data.dtypes.items() if getattr(kind, "kind", "O") not in "fiub"]
+    if others:
+        raise ShapeError(
+            f"{source} must have columns of numbers, and {join_names(map(repr, others), most=10)} is not one; dates go"
+            " into its index: .set_index(…)"
+        )
+    values = data.to_numpy()
+    if values.dtype == object:  # of numbers beside pandas' own NA
+        values = data.to_numpy(dtype=np.float64, na_value=np.nan)
+    if isinstance(units, str):
+        units = dict.fromkeys(names or (), units)
+    measures = {str(name): Measure(str(name), str(unit)) for name, unit in units.items() if unit}
+    features = None if names is None else tuple(names)
+    return NamedNumbers(values, features, _times_of_index(data.index, source), measures=measures)
+
+
+def _times_of_index(index: Any, source: str) -> Any:
+    """Return the times of the rows of a table; None where its index only counts them."""
+    if getattr(index, "nlevels", 1) > 1:
+        levels = shown(", ".join(map(str, index.names)))
+        raise OptionError(
+            f"{source} has an index of several levels, {levels}, and its rows are the steps of one sequence:"
+            " .to_xarray() keeps them apart"
+        )
+    index = index.to_timestamp() if hasattr(index, "to_timestamp") and index.dtype.kind == "O" else index
+    values = np.asarray(index)
+    return None if values.dtype.kind in "iu" else _names_or_dates(values)
