@@ -180,3 +180,54 @@ def test_a_checkpoint_as_lightning_stores_it_states_its_epoch(zipped, tmp_path):
     content = {"epoch": 7, "pytorch-lightning_version": "2.5.0", "state_dict": torch.nn.LSTM(3, 4).state_dict()}
     torch.save(content, tmp_path / "last.ckpt", _use_new_zipfile_serialization=zipped)
     assert gw.load(tmp_path / "last.ckpt").provenance.attributes()["model_epoch"] == 7
+
+
+def double(module, inputs, output):
+    return 2 * output[0], output[1]
+
+
+@pytest.mark.parametrize("where", ["rnn", "head"])
+def test_hooks_of_a_pickled_module_are_said(where, net, tmp_path, quiet):
+    getattr(net, where).register_forward_hook(double)
+    torch.save(net, tmp_path / "net.pt")
+    (entry,) = [entry for entry in gw.inspect(tmp_path / "net.pt").ledger if not entry.used]
+    assert entry.name == f"{where}.forward hook ({double.__module__}.double)"
+    assert entry.lstms == (("rnn",) if where == "rnn" else ())
+
+
+@pytest.mark.parametrize("subclass", [False, True])
+def test_lazily_negated_weights_are_resolved_and_subclasses_refused(subclass, net, tmp_path):
+    state = net.state_dict()
+    name = "rnn.weight_hh_l1"
+    negated = torch._neg_view(state[name])
+    state[name] = state[name].as_subclass(Weights) if subclass else negated
+    torch.save(state, tmp_path / "net.pt")
+    if subclass:
+        with pytest.raises(gw.FileError, match=r"rnn\.weight_hh_l1: it is a tensor of the class .*Weights"):
+            gw.load(tmp_path / "net.pt")
+        return
+    net.load_state_dict(state)
+    assert_same_run(net, tmp_path / "net.pt")
+
+
+class Weights(torch.Tensor):
+    """A tensor that may compute in its own way."""
+
+
+def test_every_tensor_of_a_checkpoint_is_accounted_for(net, tmp_path, quiet):
+    net.norm, net.act = torch.nn.BatchNorm1d(8), torch.nn.PReLU(8)
+    optimizer = torch.optim.Adam(net.parameters())
+    (net(torch.zeros(1, 2, 3)).sum() + net.norm.weight.sum() + net.act.weight.sum()).backward()
+    optimizer.step()
+    torch.save({"state_dict": net.state_dict(), "optimizer_states": [optimizer.state_dict()]}, tmp_path / "net.pt")
+    contents = gw.inspect(tmp_path / "net.pt")
+    reasons = {entry.name.removeprefix("state_dict."): entry.reason for entry in contents.ledger if not entry.used}
+    training = [name for name in reasons if name.startswith("optimizer_states.")]
+    assert len(training) == 3 * sum(parameter.grad is not None for parameter in net.parameters())
+    assert {reasons[name] for name in (*training, "norm.num_batches_tracked")} == {"a record of the training"}
+    assert reasons["norm.running_mean"] == "a batch norm"
+    assert reasons["act.weight"] == "a scale or slope (RMSNorm, PReLU)"
+    with pytest.warns(
+        gw.WeightsWarning, match=r"leaves out 'state_dict.norm' \(a batch norm\).*'state_dict.act' \(a s"
+    ):
+        gw.load_network(tmp_path / "net.pt", head="state_dict.head")

@@ -90,7 +90,8 @@ def unused_layers(contents: Contents, stored: StoredLSTM, used: set[str]) -> lis
     layers |= {refused.name: "which cannot be read" for refused in contents.refused}
     for entry in contents.ledger:
         if entry.effect and not entry.lstms:  # those of the LSTM are told with it
-            layers.setdefault(entry.layer or entry.name, entry.reason)
+            of_layer = entry.layer and entry.layer not in kept
+            layers.setdefault(entry.layer if of_layer else entry.name, entry.reason)
     return [f"{name!r} ({kind})" for name, kind in layers.items() if name not in kept]
 
 

@@ -63,6 +63,7 @@ class Tensor:
     storage: Storage | None
     budget: Budget | None = None  # the file's; each reading of its numbers counts
     problem: str = ""  # the reason if it cannot be read
+    negated: bool = False  # whether its numbers are those of the storage with the other sign
 
     @property
     def floating(self) -> bool:
@@ -94,7 +95,8 @@ class Tensor:
             flat = from_bfloat16(flat)
         steps = tuple(step * flat.itemsize for step in strides)
         view = np.lib.stride_tricks.as_strided(flat[self.offset :], self.shape, steps, writeable=False)
-        return to_float(np.ascontiguousarray(view))
+        numbers = to_float(np.ascontiguousarray(view))
+        return -numbers if self.negated else numbers
 
     def _empty_array(self) -> Array:
         """Return the array of a file's tensor without numbers; a shape too large for NumPy is refused."""

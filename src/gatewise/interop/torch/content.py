@@ -16,6 +16,9 @@ class ModuleFacts:
     notes: tuple[str, ...] = ()
     warns: tuple[str, ...] = ()  # why a run of the LSTM alone gives other numbers than the model
     refusal: str = ""  # why the module computes something else than its weights' names say
+    is_dictionary: bool = False  # whether it is one, whose names may be those of other modules too
+    hooks: tuple[str, ...] = ()  # code that would run with it
+    knows_state: bool = False  # whether `state` is all that there is of initial states
     state: tuple[str | None, str | None] | None = None  # the tensors that are its initial h and c; None is zeros
 
 

@@ -9,7 +9,7 @@ import io
 from collections.abc import Callable
 from typing import Any
 
-from gatewise.errors import FileError, shown
+from gatewise.errors import FileError, join_names, shown
 from gatewise.files.budget import Budget
 from gatewise.interop.containers import pickled_arrays, pickles
 from gatewise.interop.containers.pickles import GlobalName, PersistentId, PickledObject, as_bytes
@@ -20,6 +20,8 @@ from gatewise.showing import counted
 MAGIC = 0x1950A86A20F9469CFC6C  # how a stream of pickles from before 1.6 begins
 REBUILD = ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor_v3")
 PARAMETER = ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state")
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+WEIGHT_HOOKS = ("torch.nn.utils.weight_norm.WeightNorm", "torch.nn.utils.spectral_norm.SpectralNorm")  # told by weights
 COPIES = 4  # of a name, in parts and as a whole
 DEEPEST = 100  # levels of dictionaries and modules within each other
 TYPES = {  # by the names of storages and of dtypes
@@ -51,25 +53,17 @@ def flatten(
         if not isinstance(node, (dict, list, tuple, PickledObject)) or id(node) in visited or depth > DEEPEST:
             continue
         visited.add(id(node))  # an object that is shared, or holds itself, is visited once
-        pairs: dict[Any, Any] = {}
         if isinstance(node, PickledObject):
             if isinstance(node.maker, GlobalName):
                 classes[path] = ".".join(node.maker)
                 budget.hold(len(classes[path]), 1, "the names of its classes")
-            state = node.state[0] if isinstance(node.state, tuple) and len(node.state) == 2 else node.state
-            for source in (state, node.pairs):
-                if isinstance(source, dict):
-                    budget.count(len(source), "entries")
-                    pairs |= source
-            for inner in ("_buffers", "_parameters", "_modules"):  # a whole module, with its weights inside
-                if isinstance(members := pairs.pop(inner, None), dict):
-                    pairs |= members
-            pairs |= dict(enumerate(node.items))
-            pairs.pop("_flat_weights", None)  # an LSTM's weights once more
-            if isinstance(is_batch_first := pairs.get("batch_first"), bool):
-                facts[path] = ModuleFacts(is_batch_first)
+            pairs, fact = _describe_object(node, budget)
+            if fact != ModuleFacts():
+                facts[path] = fact
         elif isinstance(node, dict):
             pairs = node
+            if any(isinstance(key, str) and key.startswith("weight_ih") for key in node):
+                facts[path] = ModuleFacts(is_dictionary=True)
         else:
             pairs = dict(enumerate(node))
         budget.count(len(pairs), "entries")
@@ -85,6 +79,31 @@ def epoch_in(content: Any) -> int | None:
     """Return the epoch that a checkpoint states, as Lightning and many programs store it; None if it states none."""
     epoch = content.get("epoch") if isinstance(content, dict) else None
     return epoch if is_count(epoch) else None
+
+
+def _describe_object(node: PickledObject, budget: Budget) -> tuple[dict[Any, Any], ModuleFacts]:
+    """Return what an object in a PyTorch pickle holds, a module's weights and modules among it, and facts about it."""
+    pairs: dict[Any, Any] = {}
+    state = node.state[0] if isinstance(node.state, tuple) and len(node.state) == 2 else node.state
+    for source in (state, node.pairs):
+        if isinstance(source, dict):
+            budget.count(len(source), "entries")
+            pairs |= source
+    hooks = []
+    for name in HOOKS:
+        members = pairs.pop(name, None)
+        for hook in members.values() if isinstance(members, dict) else ():
+            maker = hook.maker if isinstance(hook, PickledObject) else hook
+            full_name = ".".join(maker) if isinstance(maker, GlobalName) else "code"
+            if full_name not in WEIGHT_HOOKS:
+                hooks.append(f"{name[1:-1].replace('_', ' ')} ({full_name})")
+    for inner in ("_buffers", "_parameters", "_modules"):  # a whole module, with its weights inside
+        if isinstance(members := pairs.pop(inner, None), dict):
+            pairs |= members
+    pairs |= dict(enumerate(node.items))
+    pairs.pop("_flat_weights", None)  # an LSTM's weights once more
+    batch_first = pairs.get("batch_first")
+    return pairs, ModuleFacts(batch_first if isinstance(batch_first, bool) else None, hooks=tuple(hooks))
 
 
 def describe_content(content: Any) -> str:
@@ -117,10 +136,17 @@ def _describe_tensor(node: PickledObject, storage: Callable[[Any], Storage | Non
         node = node.args[0]
     if (array := pickled_arrays.describe_array(node, budget)) is not None:
         return array
-    if isinstance(node.maker, GlobalName) and node.maker.module == "torch._utils" and "_rebuild" in node.maker.name:
+    makers = ("torch._utils", "torch._tensor")
+    if isinstance(node.maker, GlobalName) and node.maker.module in makers and "_rebuild" in node.maker.name:
         if not node.made_by(*REBUILD):
             kind = node.maker.name.removeprefix("_rebuild_").replace("qtensor", "quantised tensor").replace("_", " ")
-            return unreadable_tensor(f"it is a {kind}")
+            subclass = (
+                node.args[1]
+                if "from_type" in node.maker.name and isinstance(node.args, tuple) and node.args[1:]
+                else None
+            )
+            of_class = isinstance(subclass, GlobalName) and f"tensor of the class {'.'.join(subclass)[:100]}"
+            return unreadable_tensor(f"it is a {of_class or kind}")
         return _describe_rebuilt_tensor(node, storage, budget)
     return None
 
@@ -141,8 +167,15 @@ def _describe_rebuilt_tensor(node: PickledObject, storage: Callable[[Any], Stora
     is_consistent = isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == len(strides) <= 32
     if not is_consistent or not all(map(is_count, (offset, *shape, *strides))):
         return unreadable_tensor("its shape or its strides are invalid")
+    is_v3 = node.made_by("torch._utils._rebuild_tensor_v3")
+    metadata = args[7:8] if is_v3 else args[6:7]
+    views = (
+        {key for key, value in metadata[0].items() if value} if metadata and isinstance(metadata[0], dict) else set()
+    )
+    if views - {"neg"}:  # of a conjugated one, complex numbers
+        return unreadable_tensor(f"it is a view whose numbers are {join_names(sorted(map(str, views)))}")
     kind, type_name = stored.kind, storage_node.identity[1] if isinstance(storage_node, PersistentId) else None
-    if node.made_by("torch._utils._rebuild_tensor_v3"):
+    if is_v3:
         type_name = args[6] if len(args) > 6 else None
         kind = TYPES.get(type_name.name) if isinstance(type_name, GlobalName) else None
         if kind is not None:
@@ -150,7 +183,7 @@ def _describe_rebuilt_tensor(node: PickledObject, storage: Callable[[Any], Stora
     if kind is None:
         name = ".".join(type_name) if isinstance(type_name, GlobalName) else "of an unknown type"
         return unreadable_tensor(f"its numbers are {name}, which is not supported")
-    return Tensor(shape, strides, offset, kind, stored, budget)
+    return Tensor(shape, strides, offset, kind, stored, budget, negated="neg" in views)
 
 
 def _name_of(node: Any) -> str:

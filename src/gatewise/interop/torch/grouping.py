@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -13,10 +14,16 @@ from gatewise.arrays import Array
 from gatewise.errors import FileError, GatewiseError, join_names
 from gatewise.interop import conventions, ledger
 from gatewise.interop.containers.tensors import Tensor, numbers_of
-from gatewise.interop.contents import Refused, StoredLayer, StoredLSTM, with_distinct_names
+from gatewise.interop.contents import Refused, StoredItem, StoredLayer, StoredLSTM, with_distinct_names
 from gatewise.interop.ledger import LedgerEntry
+from gatewise.interop.torch.accounting import (
+    enclosing_prefixes,
+    foreign_tensors,
+    known_entries,
+    named_state,
+    state_candidates,
+)
 from gatewise.interop.torch.content import ModuleFacts
-from gatewise.interop.torch.described import DEEPEST
 from gatewise.interop.torch.reparametrised import NORMED, PlainTensors, undo_parametrisations
 from gatewise.interop.torch.states import read_state
 from gatewise.interop.unread import QUANTISED
@@ -60,71 +67,120 @@ def group_tensors(
     facts : mapping of str to ModuleFacts, optional
         What the file says of each prefix besides: axes, notes, a reason to refuse it, its initial state.
     """
-    classes = classes or {}
-    lstms: list[StoredLSTM] = []
-    refused: list[Refused] = []
-    groups: dict[str, dict[Key, str]] = {}
-    raw_groups: dict[str, dict[Key, str]] = {}
-    norms: dict[str, str] = {}
-    kinds = ledger.tensors(tensors)
-    plain = undo_parametrisations(tensors)
-    tensors, weight_normed, problems, _ = plain
-    for name in (*problems, *tensors):
-        if (match := NAME.fullmatch(name.removesuffix("_raw"))) is not None:
-            prefix, kind, layer, reverse = match.groups()
-            key = kind, CELL if layer is None else int(layer[:6]), reverse is not None
-            (raw_groups if name.endswith("_raw") else groups).setdefault(prefix or "", {})[key] = name
-        for owner in _enclosing_prefixes(name.rpartition("norm")[0]):
-            norms.setdefault(owner, name)
-    for prefix, names in groups.items():
-        label, known = prefix or "lstm", (facts or {}).get(prefix, ModuleFacts())
-        try:
-            reason = next((f"{name}: {problems[name]}" for name in names.values() if name in problems), None)
-            reason = reason or known.refusal or _why_not_lstm(tensors, names) or _why_not_plain(prefix, classes, norms)
-            if reason is not None:
-                refused.append(Refused(label, reason, plain.in_file(names.values())))
-                continue
-            raw_names = raw_groups.get(prefix, {}) | raw_groups.get(prefix.removesuffix(".module"), {})
-            lstm, notes = _build_lstm(tensors, names | raw_names)
-            state, warns = _read_state(lstm, tensors, known)
-            if weight_normed & set(names.values()):
-                notes = (NORMED, *notes)
-            notes = (*notes, *known.notes)
-            if raw_names:
-                notes = (f"{len(raw_names)} of its arrays are those without DropConnect (…_raw)", *notes)
-        except (GatewiseError, ValueError) as problem:
-            refused.append(Refused(label, str(problem), plain.in_file(names.values())))
-            continue
-        first = next(iter(names.values()))
-        where = f"{len(names)} tensors, starting with {first}" if len(names) > 1 else first
-        entries = plain.in_file((*names.values(), *raw_names.values(), *filter(None, known.state or ())))
-        lstms.append(
-            StoredLSTM(label, lstm, CONVENTION, where, notes, state, known.batch_first, warns=warns, entries=entries)
-        )
+    reader = _GroupReader(undo_parametrisations(tensors), classes or {}, facts or {})
+    items: list[StoredItem] = [reader.read(prefix) for prefix in reader.groups]
+    lstms = with_distinct_names(item for item in items if isinstance(item, StoredLSTM))
+    refused = [*(item for item in items if isinstance(item, Refused))]
     refused += [
         Refused(prefix or "lstm", known.refusal)
-        for prefix, known in (facts or {}).items()
-        if known.refusal and prefix not in groups
+        for prefix, known in reader.facts.items()
+        if known.refusal and prefix not in reader.groups
     ]
-    refused += _refuse_quantised(tensors, classes, groups)
-    lstms_of_names, layers = with_distinct_names(lstms), _other_layers(plain, groups)
-    return Grouped(lstms_of_names, layers, tuple(refused), ledger.account(kinds, (*lstms_of_names, *layers, *refused)))
+    refused += _refuse_quantised(reader.tensors, reader.classes, reader.groups)
+    layers = _other_layers(reader.plain, reader.groups)
+    items = [*lstms, *layers, *refused]
+    known = reader.left_out({name for item in items for name in item.entries})
+    entries = ledger.account(ledger.tensors(tensors), items, known)
+    return Grouped(lstms, layers, tuple(refused), entries)
 
 
-def _enclosing_prefixes(name: str) -> list[str]:
-    """Return the prefixes of a name without the empty one, up to a depth."""
-    parts = name.split(".")[:DEEPEST]
-    return [".".join(parts[:count]) for count in range(1, len(parts))]
+class _GroupReader:
+    """Tensors by the LSTMs whose weights they are: of each prefix, the names by kind, layer and direction."""
 
+    def __init__(self, plain: PlainTensors, classes: Mapping[str, str], facts: Mapping[str, ModuleFacts]) -> None:
+        self.plain, self.tensors = plain, plain.tensors
+        self.classes, self.facts = classes, facts
+        self.groups: dict[str, dict[Key, str]] = {}
+        self.raw_groups: dict[str, dict[Key, str]] = {}
+        for name in (*plain.problems, *plain.tensors):
+            if (match := NAME.fullmatch(name.removesuffix("_raw"))) is not None:
+                prefix, kind, layer, reverse = match.groups()
+                key = kind, CELL if layer is None else int(layer[:6]), reverse is not None
+                groups = self.raw_groups if name.endswith("_raw") else self.groups
+                groups.setdefault(prefix or "", {})[key] = name
+        own = {
+            prefix: {*names.values(), *plain.in_file(names.values()), *self.raw_names(prefix).values()}
+            for prefix, names in self.groups.items()
+        }
+        self.foreign = foreign_tensors(plain.tensors, own, facts, classes)
+        self.states = state_candidates(plain.tensors)
 
-def _why_not_plain(prefix: str, classes: Mapping[str, str], norms: Mapping[str, str]) -> str | None:
-    """Return why a module of PyTorch's with the weights of an LSTM may compute something else, or None."""
-    kind = classes.get(prefix)
-    if kind is not None and "quanti" in kind:
-        return f"its class is {kind}: {QUANTISED}"
-    if kind is not None and not PLAIN.fullmatch(kind):
-        return f"its class is {kind}, which may compute something else"
-    return f"it has a norm inside ({norms[prefix]}): it is not a plain LSTM" if prefix in norms else None
+    def raw_names(self, prefix: str) -> dict[Key, str]:
+        """Return the names of an LSTM's weights as they are without DropConnect."""
+        return self.raw_groups.get(prefix, {}) | self.raw_groups.get(prefix.removesuffix(".module"), {})
+
+    def read(self, prefix: str) -> StoredLSTM | Refused:
+        """Return the LSTM whose weights have a prefix, or why it is none."""
+        names, known = self.groups[prefix], self.facts.get(prefix, ModuleFacts())
+        label, raw_names, in_file = prefix or "lstm", self.raw_names(prefix), self.plain.in_file(names.values())
+        inside = self.foreign[prefix].inside
+        try:
+            if (reason := self._why_refused(prefix, names, known)) is not None:
+                return Refused(label, reason, (*in_file, *inside))
+            lstm, notes = _build_lstm(self.tensors, names | raw_names)
+            if known.state is None and not known.knows_state:
+                known = replace(known, state=named_state(prefix, lstm, self.groups, self.tensors, self.states))
+                if known.state is not None:
+                    starts = join_names(filter(None, known.state), "and")
+                    notes = (*notes, f"it starts from {starts}, its initial state by name and shape")
+            state, warns = _read_state(lstm, self.tensors, known)
+        except (GatewiseError, ValueError) as problem:
+            return Refused(label, str(problem), in_file)
+        if self.plain.weight_normed & set(names.values()):
+            notes = (NORMED, *notes)
+        if raw_names:
+            notes = (f"{len(raw_names)} of its arrays are those without DropConnect (…_raw)", *notes)
+        first = next(iter(names.values()))
+        where = f"{len(names)} tensors, starting with {first}" if len(names) > 1 else first
+        entries = (*in_file, *raw_names.values(), *filter(None, known.state or ()))
+        return StoredLSTM(
+            label,
+            lstm,
+            CONVENTION,
+            where,
+            (*notes, *known.notes),
+            state,
+            known.batch_first,
+            warns=warns,
+            entries=entries,
+        )
+
+    def _why_refused(self, prefix: str, names: Mapping[Key, str], known: ModuleFacts) -> str | None:
+        """Return why what has the weights of an LSTM is none, or may compute something else; None for an LSTM."""
+        if problem := next((name for name in names.values() if name in self.plain.problems), None):
+            return f"{problem}: {self.plain.problems[problem]}"
+        if (reason := known.refusal or _why_not_lstm(self.tensors, names)) is not None and reason:
+            return reason
+        kind = self.classes.get(prefix)
+        if kind is not None and "quanti" in kind:
+            return f"its class is {kind}: {QUANTISED}"
+        if kind is not None and not PLAIN.fullmatch(kind):
+            return f"its class is {kind}, which may compute something else"
+        if inside := self.foreign[prefix].inside:
+            return f"it also has {join_names(inside, 'and')}, which no plain LSTM has: it may compute something else"
+        return None
+
+    def left_out(self, used: Container[str]) -> list[LedgerEntry]:
+        """Return what is known of the tensors that no layer uses, and of the code that would run with modules."""
+        owners = {prefix: prefix or "lstm" for prefix in self.groups}
+        entries = known_entries(self.tensors, self.states, owners)
+        for prefix, (_, beside) in self.foreign.items():
+            effect = "it may be a part of the LSTM, or lie on its way"
+            entries += [
+                LedgerEntry(
+                    name, layer=prefix, reason="it lies beside its weights", effect=effect, lstms=(owners[prefix],)
+                )
+                for name in beside
+            ]
+        entries = [entry for entry in entries if entry.name not in used]
+        for path, fact in self.facts.items():
+            near = tuple(label for prefix, label in owners.items() if f"{prefix}.".startswith(f"{path}." * bool(path)))
+            effect = "it may change what its module takes or returns"
+            entries += [
+                LedgerEntry(f"{path}.{hook}" if path else hook, "attribute", path, "a hook is code", effect, near)
+                for hook in fact.hooks
+            ]
+        return entries
 
 
 def _refuse_quantised(
@@ -139,7 +195,7 @@ def _refuse_quantised(
     for name in [*tensors, *classes]:
         match = PACKED.match(name)
         prefix = "" if match is None else match[1] or ""
-        known = (owner in prefixes or owner in groups for owner in (prefix, *_enclosing_prefixes(f"{prefix}.")))
+        known = (owner in prefixes or owner in groups for owner in (prefix, *enclosing_prefixes(f"{prefix}.")))
         if match is not None and not any(known):
             prefixes[prefix] = f"it is {QUANTISED}"
     return [Refused(owner or "lstm", reason) for owner, reason in prefixes.items()]

@@ -162,7 +162,7 @@ class _ProgramReader:
             notes.append(f"its program applies random dropout of {dropout} between its layers; a run here applies none")
         state, remarks, warns = self._initial_state(operator.tensors.get("hx", ()))
         is_batch_first = batch_first if isinstance(batch_first, bool) else None
-        return prefix, ModuleFacts(is_batch_first, (*notes, *remarks), warns, state=state)
+        return prefix, ModuleFacts(is_batch_first, (*notes, *remarks), warns, knows_state=True, state=state)
 
     def _initial_state(
         self, states: Sequence[str]
@@ -214,7 +214,9 @@ class _ProgramReader:
         if len(given) > 1:  # besides its input
             warns = ("its program gives it initial states, which are not carried: runs here start from zeros",)
         batch_first = None if kind.endswith("Cell") else any(map(partial(self._exchanges_axes, prefix), inside))
-        return ModuleFacts(batch_first, ("its program has it decomposed into other operators",), warns)
+        return ModuleFacts(
+            batch_first, ("its program has it decomposed into other operators",), warns, knows_state=True
+        )
 
     def _is_outside(self, name: str, prefix: str) -> bool:
         """Return whether a tensor of the graph is neither a weight nor computed in the module with this prefix."""

@@ -1,0 +1,133 @@
+"""Tensors of PyTorch's that are no weights of an LSTM: what stands inside one, initial states, norms, a training's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from gatewise.arrays import Array
+from gatewise.interop.containers.tensors import Tensor
+from gatewise.interop.ledger import LedgerEntry
+from gatewise.interop.torch.content import ModuleFacts
+from gatewise.interop.torch.described import DEEPEST
+from gatewise.layers import LSTM
+
+MOST = 6  # names inside an LSTM that are kept
+STATE = re.compile(r"(?:(?:init|initial|learned)_?)?(h|c)(?:x|idden|ell)?(?:_?(?:0|state|init|initial|param))*")
+INSIDE = re.compile(r"(?:weight|bias|lora|ln|w|u|b)(?:_.*)?|.*(?:norm|lora|peephole).*")
+TRAINING = re.compile(
+    r"(?:.*\.)?(?:exp_avg|exp_avg_sq|max_exp_avg_sq|momentum_buffer|square_avg|sum|step|num_batches_tracked)"
+    r"|(?:.*\.)?(?:callbacks|loops|lr_schedulers|optimizer\w*)\..*",
+    re.DOTALL,
+)
+Tensors = Mapping[str, Tensor | Array]
+
+
+def enclosing_prefixes(name: str) -> list[str]:
+    """Return the prefixes of a name without the empty one, up to a depth."""
+    parts = name.split(".")[:DEEPEST]
+    return [".".join(parts[:count]) for count in range(1, len(parts))]
+
+
+class Foreign(NamedTuple):
+    """Tensors that are not an LSTM's own: those that stand inside it, and those that may."""
+
+    inside: list[str]
+    beside: list[str]
+
+
+def foreign_tensors(
+    tensors: Tensors, own: Mapping[str, set[str]], facts: Mapping[str, ModuleFacts], classes: Mapping[str, str]
+) -> dict[str, Foreign]:
+    """Return, for the prefix of each LSTM, the tensors under it that are not its own.
+
+    Under the name of a module all stand inside it. A dictionary may hold those of other modules too: inside are then
+    those of its first level that are called as weights are, and what adapts them; norms may be.
+    """
+    foreign = {prefix: Foreign([], []) for prefix in own}
+    for name, tensor in tensors.items():
+        for prefix in ("", *enclosing_prefixes(name)):
+            if prefix not in own or name in own[prefix] or not tensor.shape:
+                continue
+            is_dictionary = facts[prefix].is_dictionary if prefix in facts else False
+            is_dictionary = is_dictionary or (prefix == "" and "" not in classes)
+            first, _, rest = name[len(prefix) + bool(prefix) :].partition(".")
+            if not rest and STATE.fullmatch(first.lower()) is not None:
+                continue  # accounted for as an initial state
+            is_piece = INSIDE.fullmatch(first.lower()) is not None
+            if not is_dictionary or (is_piece and not rest) or "lora" in name.lower():
+                places = foreign[prefix].inside
+            elif is_piece or not rest:
+                places = foreign[prefix].beside
+            else:
+                continue
+            if len(places) < MOST:
+                places.append(name)
+    return foreign
+
+
+def state_candidates(tensors: Tensors) -> dict[str, dict[str, list[str]]]:
+    """Return the tensors that are initial states by their names: of each prefix, those of h and those of c."""
+    candidates: dict[str, dict[str, list[str]]] = {}
+    for name, tensor in tensors.items():
+        prefix, _, last = name.rpartition(".")
+        if tensor.shape and (match := STATE.fullmatch(last.lower())) is not None:
+            candidates.setdefault(prefix, {"h": [], "c": []})[match[1]].append(name)
+    return candidates
+
+
+def named_state(
+    prefix: str, lstm: LSTM, owners: Iterable[str], tensors: Tensors, candidates: Mapping[str, Mapping[str, list[str]]]
+) -> tuple[str | None, str | None] | None:
+    """Return the names of an LSTM's initial h and c, where names and shapes leave one reading; else None.
+
+    They stand beside its weights, or beside the module itself if there is no other LSTM in its place.
+    """
+    parent = prefix.rpartition(".")[0]
+    alone = sum(owner.rpartition(".")[0] == parent for owner in owners) == 1
+    places = [place for place in dict.fromkeys((prefix, parent)) if place in candidates and (place == prefix or alone)]
+    first = lstm.layers[0][0]
+    names: list[str | None] = []
+    for kind, size in (("h", first.recurrent_size), ("c", first.hidden_size)):
+        shapes = {(len(lstm.cells()), 1, size), (len(lstm.cells()), size), (1, 1, size), (1, size), (size,)}
+        fitting = [name for place in places for name in candidates[place][kind] if tuple(tensors[name].shape) in shapes]
+        if len(fitting) > 1:
+            return None
+        names.append(fitting[0] if fitting else None)
+    return None if names == [None, None] else (names[0], names[1])
+
+
+def known_entries(
+    tensors: Tensors, candidates: Mapping[str, Mapping[str, list[str]]], owners: Mapping[str, str]
+) -> list[LedgerEntry]:
+    """Return why tensors that no LSTM has are left out, where their names say; `owners` are the LSTMs' labels."""
+    entries = []
+    for place, kinds in candidates.items():
+        near = tuple(label for prefix, label in owners.items() if place in (prefix, prefix.rpartition(".")[0]))
+        for name in (*kinds["h"], *kinds["c"]):
+            if near:
+                reason = "by its name an initial state, which does not fit one LSTM alone"
+                effect = "its first steps may start from it, and start from zeros here"
+                entries.append(LedgerEntry(name, layer=place, reason=reason, effect=effect, lstms=near))
+    for name, tensor in tensors.items():
+        layer, last = name.rpartition(".")[::2]
+        if TRAINING.fullmatch(name) is not None:
+            entries.append(LedgerEntry(name, layer=layer, reason="a record of the training", effect=""))
+        elif len(tensor.shape) == 1 and (kind := _norm_kind(layer, last, tensors)) is not None:
+            effect = "it scales what passes through it, if it lies on the way"
+            entries.append(LedgerEntry(name, layer=layer, reason=kind, effect=effect))
+    return entries
+
+
+def _norm_kind(layer: str, last: str, tensors: Tensors) -> str | None:
+    """Return what a layer is whose weights have one axis, by their names; None if they do not say."""
+    start = f"{layer}." if layer else ""
+    if last in ("weight", "bias", "running_mean", "running_var"):
+        weight = tensors.get(f"{start}weight")
+        if f"{start}running_mean" in tensors:
+            return "a batch norm"
+        if weight is not None and len(weight.shape) == 1:
+            both = f"{start}bias" in tensors
+            return "a norm (LayerNorm, GroupNorm)" if both else "a scale or slope (RMSNorm, PReLU)"
+    return None

@@ -1,0 +1,222 @@
+"""Every tensor of a PyTorch file is used or listed: what stands in an LSTM's way is never left out in silence."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+import zipfile
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise.interop import torch
+from gatewise.interop.torch import writing
+from gatewise.opening.states import file_state
+from tests.test_interop import assert_same_lstm
+
+LSTM = gw.LSTM(3, 4, num_layers=2, rng=0)
+RNN = {f"rnn.{name}": array for name, array in torch.state_dict(LSTM).items()}
+BARE = torch.state_dict(gw.LSTM(3, 4, rng=0))
+HEAD = {"fc.weight": np.ones((2, 4), np.float32), "fc.bias": np.zeros(2, np.float32)}
+
+
+def ones(*shape):
+    return np.ones(shape, np.float32)
+
+
+def listed(tmp_path, arrays):
+    """Return the contents of a state dict, whose ledger has each tensor once."""
+    writing.write_archive(tmp_path / "net.pt", arrays)
+    contents = gw.inspect(tmp_path / "net.pt")
+    assert sorted(entry.name for entry in contents.ledger if entry.kind == "tensor") == sorted(arrays)
+    return contents
+
+
+@pytest.mark.parametrize(
+    "inside",
+    ["rnn.bias", "rnn.weight_ci", "rnn.ln.weight", "rnn.lora_A", "rnn.cells.0.ln_i.weight", "rnn.any"],
+)
+@pytest.mark.parametrize("outer", ["", "model."])
+def test_what_stands_inside_an_lstm_refuses_it_by_name(tmp_path, inside, outer):
+    contents = listed(tmp_path, {f"{outer}{name}": array for name, array in (RNN | {inside: ones(16)}).items()})
+    (refused,) = contents.refused
+    assert refused.reason.startswith(f"it also has {outer}{inside}, which no plain LSTM has")
+    assert {entry.reason for entry in contents.ledger} == {refused.reason}
+
+
+@pytest.mark.parametrize("inside", ["bias", "weight_ci", "lora_A.weight", "ln", "peephole"])
+def test_a_state_dict_of_an_lstm_alone_with_more_inside_is_refused(tmp_path, inside):
+    (refused,) = listed(tmp_path, BARE | {inside: ones(4)}).refused
+    assert refused.reason.startswith(f"it also has {inside}, which no plain LSTM has")
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_other_modules_in_one_dictionary_with_an_lstms_own_names_are_not_inside_it(tmp_path, nested):
+    arrays = BARE | HEAD
+    data = pickle.dumps({"model": arrays} if nested else arrays)
+    (tmp_path / "net.pkl").write_bytes(data)
+    network = gw.load_network(tmp_path / "net.pkl", head="model.fc" if nested else "fc")
+    np.testing.assert_array_equal(network.head.weight, HEAD["fc.weight"])
+
+
+def test_a_norm_beside_the_weights_is_a_warning(tmp_path):
+    listed(tmp_path, BARE | {"ln_h.weight": ones(4), "ln_h.bias": ones(4)})
+    with pytest.warns(gw.WeightsWarning, match=r"left out: ln_h.weight and ln_h.bias \(it lies beside its weights, it"):
+        gw.load(tmp_path / "net.pt")
+    with pytest.raises(gw.FileError, match=r"strict=True: left out: ln_h\.weight"):
+        gw.load(tmp_path / "net.pt", strict=True)
+
+
+# Initial states.
+
+
+@pytest.mark.parametrize("names", [("h0", "c0"), ("init_h", "init_c"), ("rnn.h_0", "rnn.c_0"), ("hx", None)])
+@pytest.mark.parametrize("shape", [(2, 1, 4), (2, 4)])
+def test_learned_initial_states_beside_an_lstm_are_carried(tmp_path, names, shape):
+    rng = np.random.default_rng(0)
+    learned = {name: rng.normal(size=shape).astype(np.float32) for name in names if name is not None}
+    contents = listed(tmp_path, RNN | learned)
+    (found,) = contents.lstms
+    assert "by name and shape" in found.notes[0]
+    assert all(entry.used for entry in contents.ledger)
+    for at, row in enumerate(file_state(found, 5)):
+        for name, array in zip(names, row[0], strict=True):
+            expected = np.zeros(4) if name is None else learned[name].reshape(2, 4)[at]
+            np.testing.assert_array_equal(array, np.broadcast_to(expected, (5, 4)))
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        RNN | {"h0": ones(3, 1, 4)},  # of another number of layers
+        RNN | {"h0": ones(2, 1, 4), "init_h": ones(2, 1, 4)},
+        RNN | {name.replace("rnn", "other"): array for name, array in RNN.items()} | {"h0": ones(2, 1, 4)},
+    ],
+)
+def test_initial_states_of_which_more_is_possible_are_a_warning(tmp_path, arrays):
+    contents = listed(tmp_path, arrays)
+    assert all(found.state is None for found in contents.lstms)
+    with pytest.warns(
+        gw.WeightsWarning, match=r"left out: h0.* \(by its name an initial state.*start from zeros here\)"
+    ):
+        gw.load(tmp_path / "net.pt", "rnn")
+
+
+# Views, subclasses and hooks.
+
+
+def archived(path, description, arrays):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("net/data.pkl", description)
+        for place, array in enumerate(arrays.values()):
+            archive.writestr(f"net/data/{place}", array.tobytes())
+
+
+def view_of(mark):
+    """Return the pickle of a state dict whose first tensor is marked as such a view."""
+    end = b"ccollections\nOrderedDict\n)RtR"
+    flag = b"}X" + len(mark).to_bytes(4, "little") + mark.encode() + b"\x88s"
+    return writing.pickle_of(BARE).replace(end, end[:-2] + flag + b"tR", 1)
+
+
+def test_a_negated_view_is_resolved(tmp_path):
+    archived(tmp_path / "net.pt", view_of("neg"), BARE)
+    arrays = torch.state_dict(gw.load(tmp_path / "net.pt"))
+    np.testing.assert_array_equal(arrays["weight_ih_l0"], -BARE["weight_ih_l0"])
+    np.testing.assert_array_equal(arrays["weight_hh_l0"], BARE["weight_hh_l0"])
+
+
+def test_other_views_and_subclasses_of_tensors_are_refused_by_name(tmp_path):
+    archived(tmp_path / "net.pt", view_of("conj"), BARE)
+    with pytest.raises(gw.FileError, match="weight_ih_l0: it is a view whose numbers are conj"):
+        gw.load(tmp_path / "net.pt")
+    made = b"ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._utils\n_rebuild_tensor_v2\ncmine\nTensor\n)NtR"
+    data = writing.pickle_of(BARE)
+    start = data.index(b"ctorch._utils")
+    end = data.index(b"tR", start) + 2
+    archived(tmp_path / "net.pt", data[:start] + made + data[end:], BARE)
+    with pytest.raises(gw.FileError, match=r"weight_ih_l0: it is a tensor of the class mine\.Tensor"):
+        gw.load(tmp_path / "net.pt")
+
+
+def text(value):
+    return b"X" + len(value).to_bytes(4, "little") + value.encode()
+
+
+def module(kind, **entries):
+    """Return the operations that make a module with these entries, each operations too."""
+    state = b"}(" + b"".join(text(name) + made for name, made in entries.items()) + b"u"
+    return b"c" + kind.encode() + b"\n)\x81" + state + b"b"
+
+
+def hooked(where, hook):
+    """Return the pickle of a module with an LSTM and a head, of which one has a hook."""
+    hooks = b"}J\x00\x00\x00\x00" + hook + b"s"
+    entries = {name: dict.fromkeys(keys, hooks) for name, keys in where.items()}
+    rnn = module("torch.nn.modules.rnn\nLSTM", _parameters=writing.pickle_of(BARE)[2:-1], **entries.get("rnn", {}))
+    head = {"weight": HEAD["fc.weight"]}
+    shifted = writing.pickle_of(dict.fromkeys("0123", ones(1)) | head)  # so that its storage is the fifth
+    weight = shifted[shifted.index(text("weight")) : -2]
+    fc = module("torch.nn.modules.linear\nLinear", _parameters=b"}(" + weight + b"u", **entries.get("fc", {}))
+    modules = b"}(" + text("rnn") + rnn + text("fc") + fc + b"u"
+    return b"\x80\x02" + module("__main__\nNet", _modules=modules, **entries.get("", {})) + b"."
+
+
+@pytest.mark.parametrize("where", ["", "rnn", "fc"])
+@pytest.mark.parametrize("kind", ["_forward_hooks", "_forward_pre_hooks", "_backward_hooks"])
+def test_hooks_of_a_pickled_module_are_said(tmp_path, where, kind):
+    archived(tmp_path / "net.pt", hooked({where: [kind]}, b"cmine\nhook\n"), BARE | HEAD)
+    contents = gw.inspect(tmp_path / "net.pt")
+    (entry,) = [entry for entry in contents.ledger if not entry.used]
+    name = f"{kind[1:-1].replace('_', ' ')} (mine.hook)"
+    assert (entry.name, entry.kind) == (f"{where}.{name}" if where else name, "attribute")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        gw.load_network(tmp_path / "net.pt", head="fc")
+    assert any("mine.hook" in str(one.message) for one in caught)
+    if where != "fc":
+        with pytest.warns(gw.WeightsWarning, match=r"left out: .*mine\.hook\) \(a hook is code, it may change"):
+            gw.load(tmp_path / "net.pt")
+
+
+def test_the_hooks_of_weight_norm_are_computed_and_not_said(tmp_path):
+    archived(
+        tmp_path / "net.pt",
+        hooked({"rnn": ["_forward_pre_hooks"]}, b"ctorch.nn.utils.weight_norm\nWeightNorm\n)\x81"),
+        BARE | HEAD,
+    )
+    assert all(entry.used for entry in gw.inspect(tmp_path / "net.pt").ledger)
+
+
+# Networks.
+
+DROPPED = {
+    "second": ({f"second.{name}": array for name, array in BARE.items()}, "another LSTM"),
+    "ln": ({"ln.weight": ones(4), "ln.bias": ones(4)}, r"a norm \(LayerNorm, GroupNorm\)"),
+    "rms": ({"rms.weight": ones(4)}, r"a scale or slope \(RMSNorm, PReLU\)"),
+    "bn": ({f"bn.{name}": ones(4) for name in ("weight", "bias", "running_mean", "running_var")}, "a batch norm"),
+    "conv": ({"conv.weight": ones(4, 4, 3), "conv.bias": ones(4)}, "convolution or the like"),
+    "scale": ({"scale": ones(4, 4)}, "no layer that is read has a tensor of this name"),
+}
+
+
+@pytest.mark.parametrize("dropped", DROPPED)
+def test_what_a_network_drops_is_said(tmp_path, dropped):
+    arrays, kind = DROPPED[dropped]
+    listed(tmp_path, RNN | arrays | HEAD)
+    with pytest.warns(gw.WeightsWarning, match=f"the network leaves out '{dropped}' \\({kind}\\), which the file also"):
+        gw.load_network(tmp_path / "net.pt", "rnn", head="fc")
+    with pytest.raises(gw.FileError, match="strict=True"):
+        gw.load_network(tmp_path / "net.pt", "rnn", head="fc", strict=True)
+
+
+def test_records_of_a_training_are_listed_and_no_warning(tmp_path):
+    moments = {f"optimizer_states.0.state.{at}.exp_avg": array for at, array in enumerate(RNN.values())}
+    state = {f"state_dict.{name}": array for name, array in (RNN | HEAD).items()}
+    contents = listed(tmp_path, state | moments | {"callbacks.best.kth_value": ones(1)})
+    assert {entry.reason for entry in contents.ledger if not entry.used} == {"a record of the training"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        network = gw.load_network(tmp_path / "net.pt", head="state_dict.fc", strict=True)
+    assert_same_lstm(network.lstm, LSTM)
