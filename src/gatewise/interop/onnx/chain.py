@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from gatewise.activations import Activation
 from gatewise.arrays import Array
 from gatewise.errors import CapacityError, FileError, GatewiseError, shown
 from gatewise.interop.contents import StoredLSTM
@@ -17,11 +18,15 @@ from gatewise.interop.conventions import first_sequence
 from gatewise.interop.graphs import BATCH_FIRST, TIME_FIRST, exchange_time_and_batch
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.edges import is_exchange, is_identity
-from gatewise.interop.onnx.parts import ACTIVATIONS, Matrix, matrix_of, read_tensor, softmax_axis
+from gatewise.interop.onnx.lstm_outputs import positions_taken, stated_axes
+from gatewise.interop.onnx.nonlinearities import FUSED_BIAS, MICROSOFT, fused_activation, nonlinearity_at
+from gatewise.interop.onnx.parts import Matrix, matrix_of, read_tensor, softmax_axis
 from gatewise.interop.onnx.scopes import DEEPEST, OnnxNode, OnnxScope
+from gatewise.interop.onnx.sizes import Sizes
 from gatewise.interop.onnx.stacks import LstmGraph
 from gatewise.interop.stacks import network_around
-from gatewise.network import Linear, Network
+from gatewise.layers import LSTM
+from gatewise.network import SOFTMAX, Linear, Network
 from gatewise.showing import with_article
 
 
@@ -44,23 +49,33 @@ def network(graph: LstmGraph, nodes: Sequence[OnnxNode], description: StoredLSTM
 def _network_of_chain(graph: LstmGraph, nodes: Sequence[OnnxNode], description: StoredLSTM) -> Network:
     """Return an LSTM with the layers before and after it in an ONNX graph, followed back from the graph's output."""
     lstm, top, bottom = description.lstm, nodes[-1], nodes[0]
-    states = {name for node in nodes for name in node.outputs[1:3]}
-    ends = [name for name in graph.outputs if not _is_final_state(top.scope, name, states)]
+    ends = [name for name in graph.outputs if name not in graph.states]
+    if not ends and len(graph.outputs) == 1:
+        ends = [*graph.outputs]
     if top.scope.parent is not None or len(ends) != 1:
         raise FileError(f"it has {len(ends)} outputs besides final states; a network has one")
-    head = _ChainWalk(top.scope, "after the LSTM", lstm.dtype)
+    head = _ChainWalk(top.scope, "after the LSTM", lstm.dtype, graph.sizes)
     results = {name: output for name, output in graph.results[top].items() if output.merge == lstm.merge[-1]}
+    if lstm.merge[-1] == "concat":  # which a Reshape may do that also makes one axis of steps and sequences
+        results |= {name: output for name, output in graph.results[top].items() if output.is_result("none")}
+    results |= {name: h for name, h in graph.states.items() if h.kind == 1 and h.merge is not None and h.node is top}
     y = results[head.follow(ends[0], results)]
-    reads = "every"
-    if head.last_step_of is not None:
+    reads = "last" if y.kind or head.last_step_of is not None else "every"
+    if y.kind and y.merge is not None:
+        if head.last_step_of is not None or head.layout == BATCH_FIRST:
+            raise FileError("its head takes a step of final states")
+        if y.merge != lstm.merge[-1]:
+            lstm = LSTM.from_cells(lstm.layers, merge=[*lstm.merge[:-1], y.merge])
+    elif head.last_step_of is not None:
         batch_first = (y.layout == BATCH_FIRST) != (head.layout == BATCH_FIRST)
         if head.last_step_of != (1 if batch_first else 0) or lstm.directions != ("forward",):
             raise FileError("its head reads one step that is not the final one of the LSTM")
         if any(node.input("sequence_lens") for node in nodes):
             raise FileError("its head reads the last step, which of a sequence that has ended before holds zeros")
-        reads = "last"
-    before = _ChainWalk(top.scope, "before the LSTM", lstm.dtype)
+    head.require_last_axis(reads, lstm.output_size, stated=y.merge is None)
+    before = _ChainWalk(top.scope, "before the LSTM", lstm.dtype, graph.sizes)
     before.follow(bottom.input("X"), bottom.scope.inputs - bottom.scope.tensors.keys(), embedding=True)
+    before.require_last_axis("every")
     initial = None
     if description.state is not None:
         if {len(state.h) for row in description.state for state in row} != {1}:
@@ -71,20 +86,6 @@ def _network_of_chain(graph: LstmGraph, nodes: Sequence[OnnxNode], description: 
     return network_around(lstm, before.embedding, before.layers, head.layers, reads=reads, initial=initial)
 
 
-def _is_final_state(scope: OnnxScope, name: str, states: Collection[str]) -> bool:
-    """Say whether an ONNX output consists of an LSTM's final states alone, concatenated or with moved axes."""
-    if name in states:
-        return True
-    for node, _ in scope.upstream(name):
-        if node.operator == "Concat":
-            return all(state in states for state in node.inputs[:DEEPEST])
-        if node.operator not in ("Identity", "Cast", "Squeeze", "Unsqueeze", "Transpose"):
-            return False
-        if node.inputs[0] in states:
-            return True
-    return False
-
-
 class _ChainWalk:
     """Goes from a name of a graph back to others, through linear layers and what changes no number.
 
@@ -92,14 +93,17 @@ class _ChainWalk:
     which the last position is taken alone; `embedding` is the table at its beginning.
     """
 
-    def __init__(self, scope: OnnxScope, where: str, dtype: npt.DTypeLike) -> None:
-        self.scope, self.where, self.dtype = scope, where, np.dtype(dtype)
+    def __init__(self, scope: OnnxScope, where: str, dtype: npt.DTypeLike, sizes: Sizes) -> None:
+        self.scope, self.where, self.dtype, self.sizes = scope, where, np.dtype(dtype), sizes
         self.layers = list[Linear]()
         self.layout = TIME_FIRST
         self.last_step_of: int | None = None
         self.embedding: Array | None = None
-        self._activation: str | None = None
+        self._activation: Activation | str | None = None
         self._bias: Array | None = None
+        self._rows: list[int] | None = None  # steps and sequences, where they are one axis
+        self._width: int | None = None  # of the last axis, as the graph states it
+        self._softmax: tuple[int, int | None] = (-1, None)  # its axis, and how many axes there are, if that is known
 
     def follow(self, name: str, ends: Collection[str], *, embedding: bool = False) -> str:
         """Follow an ONNX graph back from a name to one of the ends, and return that; `embedding` allows one there."""
@@ -109,12 +113,22 @@ class _ChainWalk:
             source = self.scope.source(name)
             if source is None or source.node.scope is not self.scope or source.position != 0:
                 raise FileError(f"{shown(name)!r} is not what a chain from its input to its output has")
-            read = self._take_node(source.node, embedding) if source.node.is_standard else None
+            known = source.node.is_standard or source.node.proto.domain == MICROSOFT
+            read = self._take_node(source.node, embedding) if known else None
             if read is None:
                 kind = with_article(shown(source.node.operator))
                 raise FileError(f"{source.node.label!r} is {kind}, which a network does not have {self.where}")
             name = read
         raise FileError(f"it has more than {DEEPEST} operators {self.where}")
+
+    def require_last_axis(self, reads: str, size: int | None = None, *, stated: bool = False) -> None:
+        """Refuse a Softmax over another axis than the last, and a beginning of another size, which may be `stated`."""
+        axis, rank = self._softmax
+        if axis not in (-1, (rank or (3 if reads == "every" else 2)) - 1):
+            raise FileError("it has a Softmax over another axis than the last")
+        fits = size is None or self._width == size or (self._width is None and not stated)
+        if self._rows is not None or not fits:
+            raise FileError("its steps and sequences are one axis, which a network does not have")
 
     def _take_node(self, node: OnnxNode, embedding: bool) -> str | None:
         """Add an ONNX node to the chain, and return the name that it reads; None if a network has no such node."""
@@ -123,38 +137,51 @@ class _ChainWalk:
         if self.embedding is not None:  # of the tokens
             passes_tokens = node.operator in ("Identity", "Cast") or attributes.get("perm", "ints") == [1, 0]
             return inputs[0] if passes_tokens else None
-        if is_exchange(node):
+        if is_exchange(node) and self._rows is None:
             self.layout = exchange_time_and_batch(self.layout)
             return inputs[0]
         if is_identity(node):
             return inputs[0]
-        if node.operator in ACTIVATIONS and nothing_pending and len(inputs) == 1 and self._is_over_last_axis(node):
-            self._activation = ACTIVATIONS[node.operator]
-            return inputs[0]
+        takes_step = nothing_pending and not embedding and self.last_step_of is None
+        if takes_step and (read := self._take_last_step(node)) is not None:
+            return read
+        if node.operator == "Reshape":
+            return self._take_reshape(node)
+        if nothing_pending and (nonlinearity := nonlinearity_at(node)) is not None:
+            self._activation = nonlinearity.activation
+            if nonlinearity.activation == SOFTMAX:
+                known = 2 if self._rows is not None else 3 if self.last_step_of is not None else None
+                self._softmax = softmax_axis(node), known
+            return nonlinearity.argument
+        if (fused := FUSED_BIAS.get(node.operator)) and not node.is_standard and nothing_pending and len(inputs) == 2:
+            self._activation = fused
+            return self._take_bias(node, inputs[1:])
         if node.operator == "Add" and self._bias is None and len(inputs) == 2:
-            return self._take_bias(node)
-        if node.operator == "Gather" and nothing_pending and not embedding and self.last_step_of is None:
-            position = node.scope.value(inputs[1])
-            if position.size != 1 or position.reshape(-1)[0] != -1:
-                return None
-            self.last_step_of = attributes.get("axis", "i", 0)
-            return inputs[0]
+            return self._take_bias(node, inputs[::-1])
         table = node.operator == "Gather" and nothing_pending and embedding
-        product = (node.operator == "MatMul" and len(inputs) == 2) or (node.operator == "Gemm" and self._bias is None)
+        product = node.operator != "Gather" and (self._bias is None or len(inputs) == 2)
         matrix = matrix_of(node) if table or product else None
         if matrix is None or (matrix.bias and not matrix.has_bias(matrix.bias)):
             return None
         if table:
             self.embedding = matrix.read()
             return inputs[1]
+        if node.operator == "FusedGemm":
+            if not nothing_pending or (activation := fused_activation(node)) is None:
+                return None
+            self._activation = activation
         self._add_linear(matrix)
         return inputs[0]
 
-    def _take_bias(self, node: OnnxNode) -> str | None:
-        """Keep the bias that an ONNX Add adds to a product, and return the product's name."""
-        for bias, product in (node.inputs, node.inputs[::-1]):
+    def _take_bias(self, node: OnnxNode, biases: Sequence[str]) -> str | None:
+        """Keep the bias that an ONNX node adds to a product, one of some of its inputs; return the product's name."""
+        for bias in biases:
+            (product,) = [name for name in node.inputs if name != bias] or [""]
             source = self.scope.source(product)
-            if source is not None and source.node.operator == "MatMul" and len(source.node.inputs) == 2:
+            for _ in range(2):  # a Reshape may be between
+                if source is not None and source.node.operator == "Reshape":
+                    source = self.scope.source(source.node.inputs[0])
+            if source is not None and source.node.operator in ("MatMul", "FusedMatMul"):
                 matrix = matrix_of(source.node)
                 if matrix is not None and matrix.has_bias(bias):
                     self._bias = read_tensor(self.scope, bias)
@@ -163,11 +190,60 @@ class _ChainWalk:
 
     def _add_linear(self, matrix: Matrix) -> None:
         """Put the linear layer of an ONNX matrix, with the bias and activation after it, before the others."""
+        if self._width not in (None, matrix.shape[0]):
+            raise FileError(f"{shown(matrix.name)!r} is not read as it is: a Reshape moves its outputs")
         bias = read_tensor(self.scope, matrix.bias) if matrix.bias else self._bias
         cast = None if bias is None else bias.reshape(-1).astype(self.dtype)
         self.layers.insert(0, Linear(matrix.read().astype(self.dtype), cast, self._activation))
         self._activation = self._bias = None
+        self._width = matrix.shape[1]
 
-    def _is_over_last_axis(self, node: OnnxNode) -> bool:
-        last = (-1, 2) if self.last_step_of is None else (-1, 1)
-        return node.operator != "Softmax" or softmax_axis(node) in last
+    def _take_reshape(self, node: OnnxNode) -> str | None:
+        """Pass an ONNX Reshape that makes one axis of steps and sequences, or the two of one; return what it reads.
+
+        Between two of them there is one axis; the two around it must be those that are made of it again.
+        """
+        shape = self.sizes.shape_of_reshape(node)
+        if shape is None or shape[-1:] == [0] or shape.count(-1) > 1 or self.last_step_of is not None:
+            return None
+        if self._width is not None and shape[-1] not in (-1, self._width):
+            return None
+        self._width = shape[-1] if shape[-1] > 0 else self._width
+        if len(shape) == 3 and self._rows is None and 0 not in shape:
+            self._rows = shape[:2]
+            return node.inputs[0]
+        if len(shape) != 2 or self._rows is None or self._width is None:
+            return None
+        sizes = [self.sizes.of_axis(node.scope, node.inputs[0], axis) for axis in (0, 1)]
+        same = [stated in (size, -1) for stated, size in zip(self._rows, sizes, strict=True)]
+        flat = shape[0] == -1 or shape[1] > 0 or (min(sizes) > 0 and shape[0] == sizes[0] * sizes[1])
+        self._rows = None
+        return node.inputs[0] if all(same) and flat else None
+
+    def _take_last_step(self, node: OnnxNode) -> str | None:
+        """Note that an ONNX node takes the last step, a Squeeze or a Reshape after a Slice; None if it does not."""
+        if node.operator not in ("Squeeze", "Reshape", "Gather"):
+            return None
+        taking = node
+        if node.operator != "Gather":
+            source = self.scope.source(node.inputs[0])
+            if source is None or not source.node.is_standard or source.node.operator not in ("Gather", "Slice"):
+                return None
+            taking = source.node
+        taken = positions_taken(taking)
+        axis = taken.axis % 3
+        drops = taken.drops_axis if taking is node else not taken.drops_axis and self._drops(node, axis)
+        if not drops or not taken.is_end(self.sizes.of_axis(taking.scope, taking.inputs[0], axis)):
+            return None
+        self.last_step_of = axis
+        return taking.inputs[0]
+
+    def _drops(self, node: OnnxNode, axis: int) -> bool:
+        """Say whether an ONNX Squeeze or Reshape drops an axis of three that has one position, and moves no other."""
+        if node.operator == "Squeeze":
+            return stated_axes(node) in ([axis], [axis - 3])
+        shape = self.sizes.shape_of_reshape(node)
+        if shape is None or len(shape) != 2 or shape[1] < 1 or self._width not in (None, shape[1]):
+            return False
+        self._width = shape[1]
+        return True

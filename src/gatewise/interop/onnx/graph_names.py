@@ -7,7 +7,6 @@ are concatenated.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,17 +14,15 @@ from gatewise.errors import shown
 from gatewise.interop.contents import StoredLSTM
 from gatewise.interop.graphs import BATCH_FIRST, Edge, GraphInput, GraphNames, Layout, axes_in_order
 from gatewise.interop.onnx.attributes import NotConstant
-from gatewise.interop.onnx.edges import is_identity, trace_back
+from gatewise.interop.onnx.edges import trace_back
 from gatewise.interop.onnx.lstm_outputs import LstmOutput
-from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope, OnnxValue
+from gatewise.interop.onnx.scopes import OnnxNode, OnnxValue
 from gatewise.interop.onnx.sizes import Sizes
 from gatewise.layers import LSTM
 
-MOST = 256  # states side by side
 TYPE_NAMES = "float32 uint8 int8 uint16 int16 int32 int64 string bool float16 float64 uint32 uint64"
 TYPES = dict(enumerate(TYPE_NAMES.split(), 1))  # by their numbers in the format
-Names = tuple[str, ...]
-FinalOutputs = dict[tuple[OnnxScope, Names], str]  # by the final states of a scope that are concatenated
+FinalOutputs = dict[tuple[int, tuple[OnnxNode, ...]], str]  # by the kind of state, and the LSTMs whose states they hold
 
 
 def graph_input(proto: Any, lstms: Iterable[StoredLSTM]) -> GraphInput:
@@ -45,30 +42,6 @@ def _axis_size(dim: Any) -> int | str | None:
     if dim.HasField("dim_value"):
         return int(dim.dim_value) if dim.dim_value > 0 else None
     return shown(dim.dim_param, 40) or None
-
-
-def final_outputs(nodes: Iterable[OnnxNode], outputs: Iterable[str]) -> FinalOutputs:
-    """Return the ONNX graph's outputs that are final states, of one LSTM or of several, concatenated."""
-    states_of: dict[OnnxScope, dict[str, Names]] = {}
-    for node in nodes:
-        if node.scope.parent is None:
-            states_of.setdefault(node.scope, {}).update((name, (name,)) for name in node.outputs[1:3] if name)
-    finals: FinalOutputs = {}
-    for scope, states in states_of.items():
-        for node in scope.nodes:
-            if not (node.inputs and node.outputs and node.inputs[0] in states):
-                continue
-            with suppress(NotConstant):
-                if node.operator in ("Identity", "Cast") and is_identity(node):
-                    states[node.outputs[0]] = states[node.inputs[0]]
-                elif node.operator == "Concat" and len(node.inputs) <= MOST and states.keys() >= set(node.inputs):
-                    joined = tuple(state for name in node.inputs for state in states[name])
-                    if len(joined) <= MOST and node.attributes.get("axis", "i", 1) in (0, -3):
-                        states[node.outputs[0]] = joined
-        for name in outputs:
-            if name in states:
-                finals.setdefault((scope, states[name]), name)
-    return finals
 
 
 def names_of(
@@ -164,7 +137,5 @@ def _state_inputs(nodes: Sequence[OnnxNode], role: str, directions: int, sizes: 
 
 def _state_outputs(nodes: Sequence[OnnxNode], position: int, finals: FinalOutputs) -> tuple[str | None, ...]:
     """Return the ONNX graph's output that is each layer's final state: its own, or one that holds those of all."""
-    scope = nodes[0].scope
-    states = tuple(node.outputs[position] if len(node.outputs) > position else "" for node in nodes)
-    names = tuple(finals.get((scope, (state,))) for state in states)
-    return names if any(names) else (finals.get((scope, states)),) * len(nodes)
+    names = tuple(finals.get((position, (node,))) for node in nodes)
+    return names if any(names) else (finals.get((position, tuple(nodes))),) * len(nodes)

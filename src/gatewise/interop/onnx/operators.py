@@ -11,6 +11,7 @@ import numpy as np
 from gatewise.errors import shown
 from gatewise.interop.onnx.attributes import Attributes, NotConstant
 from gatewise.interop.onnx.file import AnyArray, OnnxFile
+from gatewise.symbolic.functions import FUNCTIONS, RELATIONS
 
 OPEN = -(2**30)  # numbers from here down to -2**31 stand for sizes that a graph leaves open
 _MOVING = ("Identity", "Squeeze", "Unsqueeze", "Reshape", "Transpose", "Slice", "Split", "Expand", "Gather")
@@ -172,15 +173,79 @@ def _fold_gather(call: OperatorCall) -> AnyArray:
     return np.take(array, places, axis)
 
 
-def _fold_product(call: OperatorCall) -> AnyArray:
-    """Return the product of two sizes."""
-    sizes = [call.input(0), call.input(1)]
-    if any(size.size != 1 or size.dtype.kind not in "iu" or size.min() < 0 for size in sizes):
-        raise NotConstant("it is a product, and not one of two sizes")
+def is_elementwise(operator: str, inputs: int, attributes: Attributes) -> bool:
+    """Say whether an ONNX operator with so many inputs computes each number from one of each input, as NumPy does."""
+    function = ELEMENTWISE.get(operator)
+    most = 0 if function is None else getattr(function, "nin", 3 if operator in ("Clip", "Where") else 1)
+    return 0 < inputs <= most and not attributes.names()  # in the oldest opsets they say what is broadcast
+
+
+def _fold_elementwise(call: OperatorCall) -> AnyArray:
+    """Return what an ONNX operator computes of constants, number by number, in their type."""
+    operator, given = call.node.op_type, [array for array in call.inputs if array is not None]
+    if not is_elementwise(operator, len(call.inputs), call.attributes) or len(given) < len(call.inputs):
+        raise NotConstant(f"{operator} has other inputs or attributes than are computed")
+    whole = all(array.dtype.kind in "iu" for array in given)
+    count = math.prod(np.broadcast_shapes(*(array.shape for array in given)))
+    call.file.hold(2 * count, max(array.itemsize for array in given))
+    call.file.budget.work(count // 64, "computing its constants")
+    if whole and (operator not in WHOLE or any((array < 0).any() for array in given)):
+        raise NotConstant(f"it is {operator} of whole numbers, which is not computed")
     with np.errstate(all="ignore"):
-        return np.multiply(*sizes)
+        result = np.asarray((WHOLE if whole else ELEMENTWISE)[operator](*given))
+    dtype = next((array.dtype for array in given if array.dtype.kind != "b"), result.dtype)  # not that of a condition
+    return result if result.dtype.kind == "b" else result.astype(dtype, copy=False)
 
 
+def _fold_matmul(call: OperatorCall) -> AnyArray:
+    """Return the product of two constant matrices."""
+    first, second = call.input(0), call.input(1)
+    if first.dtype.kind != "f" or min(first.ndim, second.ndim) < 2:
+        raise NotConstant("MatMul is given other arrays than matrices of numbers")
+    count = math.prod(np.broadcast_shapes(first.shape[:-2], second.shape[:-2])) * first.shape[-2] * second.shape[-1]
+    call.file.hold(count, first.itemsize)
+    call.file.budget.work(count * first.shape[-1] // 256, "computing its constants")
+    product: AnyArray = np.matmul(first, second)
+    return product
+
+
+def _fold_dequantised(call: OperatorCall) -> AnyArray:
+    """Return (x - zero point) · scale of ONNX's DequantizeLinear: of one scale, one along an axis, or one a block."""
+    array, scale = call.input(0), call.input(1)
+    zero = call.inputs[2] if len(call.inputs) > 2 else None
+    axis, block = call.attributes.get("axis", "i", 1), call.attributes.get("block_size", "i", 0)
+    if array.dtype.kind not in "iu" or scale.dtype.kind != "f":
+        raise NotConstant(f"DequantizeLinear is given {array.dtype} and a scale of {scale.dtype}")
+    call.file.hold(3 * array.size, 4)  # integers, numbers, and their scales
+
+    def spread(values: AnyArray) -> AnyArray:
+        if block:
+            return np.repeat(values, block, axis).take(range(array.shape[axis]), axis)
+        return values.reshape([-1 if place == axis % array.ndim else 1 for place in range(array.ndim)])
+
+    along = scale.size > 1 or block > 0
+    numbers = array.astype(np.int32)
+    if zero is not None:
+        numbers -= (spread(zero) if along else zero.reshape(())).astype(np.int32)
+    result: AnyArray = numbers.astype(np.float32) * (spread(scale) if along else scale.reshape(()))
+    return result.astype(scale.dtype)
+
+
+# Functions of each number: NumPy's, of as many inputs as they take there.
+ELEMENTWISE: dict[str, Callable[..., Any]] = {
+    **{part.operator: part.compute for part in (*FUNCTIONS.values(), *RELATIONS.values()) if part.operator},
+    "Add": np.add,
+    "Sub": np.subtract,
+    "Mul": np.multiply,
+    "Div": np.divide,
+    "Pow": np.power,
+    "Neg": np.negative,
+    "Reciprocal": np.reciprocal,
+    "GreaterOrEqual": np.greater_equal,
+    "Where": np.where,
+    "Clip": lambda a, low=None, high=None: np.clip(a, low, high),
+}
+WHOLE: dict[str, Callable[..., Any]] = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.floor_divide}
 OPERATORS: dict[str, Callable[[OperatorCall], AnyArray]] = {
     "Constant": _fold_constant,
     "Identity": lambda call: call.input(0),
@@ -195,5 +260,7 @@ OPERATORS: dict[str, Callable[[OperatorCall], AnyArray]] = {
     "Expand": _fold_expand,
     "ConstantOfShape": _fold_constant_of_shape,
     "Gather": _fold_gather,
-    "Mul": _fold_product,
+    "MatMul": _fold_matmul,
+    "DequantizeLinear": _fold_dequantised,
+    **dict.fromkeys(ELEMENTWISE, _fold_elementwise),
 }

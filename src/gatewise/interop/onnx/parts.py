@@ -6,20 +6,23 @@ A linear layer's bias and its nonlinearity may come after operators that move it
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from gatewise.activations import Activation
 from gatewise.arrays import Array
 from gatewise.errors import FileError, shown
 from gatewise.interop.containers.tensors import to_float
 from gatewise.interop.contents import StoredLayer
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.file import dims_of
+from gatewise.interop.onnx.nonlinearities import MICROSOFT, MOST, fused_activation, nonlinearity_at
 from gatewise.interop.onnx.scopes import DEEPEST, OnnxNode, OnnxScope
+from gatewise.network import SOFTMAX
 
 QUANTISED = ("QLinearMatMul", "MatMulInteger", "QGemm", "DynamicQuantizeMatMul", "MatMulNBits")
-ACTIVATIONS = {"Sigmoid": "sigmoid", "Tanh": "tanh", "Relu": "relu", "Softmax": "softmax"}
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,13 @@ class Matrix:
     shape: tuple[int, int]  # as a network has it: (output, features), or (vocabulary, size)
     transposed: bool = False  # whether the file has the axes the other way round
     bias: str = ""  # the name of the bias that the same node adds
+    scale: float = 1.0  # by which the same node multiplies it
 
     def read(self) -> Array:
         """Return the numbers in the shape of a network's."""
         array = read_tensor(self.scope, self.source)
+        if self.scale != 1:
+            array = array * array.dtype.type(self.scale)
         return array.T if self.transposed else array
 
     def has_bias(self, name: str) -> bool:
@@ -50,35 +56,48 @@ class Matrix:
 
 
 def matrix_of(node: OnnxNode) -> Matrix | None:
-    """Return the matrix of an ONNX Gather from a table, a MatMul or a Gemm; None of other nodes.
+    """Return the matrix of an ONNX Gather from a table, a MatMul or a Gemm, fused or not; None of other nodes.
 
     NotConstant if its numbers are not in the file, or are no matrix; IndexError if the node lacks an input.
     """
     attributes, inputs = node.attributes, node.inputs
+    if not node.is_standard and (node.proto.domain, node.operator[:5]) != (MICROSOFT, "Fused"):
+        return None
     if node.operator == "Gather" and attributes.get("axis", "i", 0) == 0:
         return _named_matrix(node, inputs[0], transposed=False)
     if node.operator == "MatMul":
         return _named_matrix(node, inputs[1], transposed=True)
-    scales = [attributes.get(name, "f", 1.0) for name in ("alpha", "beta")]
-    if node.operator == "Gemm" and scales == [1, 1] and not attributes.get("transA", "i", 0):
-        bias = inputs[2] if len(inputs) > 2 else ""
-        return _named_matrix(node, inputs[1], transposed=not attributes.get("transB", "i", 0), bias=bias)
+    plain = not any(attributes.get(name, "i", 0) for name in ("transA", "transBatchA", "transBatchB"))
+    bias = inputs[2] if len(inputs) > 2 else ""
+    fits = node.operator in ("Gemm", "FusedGemm") and (not bias or attributes.get("beta", "f", 1.0) == 1)
+    if plain and (fits or (node.operator == "FusedMatMul" and not bias)):
+        matrix = _named_matrix(node, inputs[1], transposed=not attributes.get("transB", "i", 0), bias=bias)
+        return replace(matrix, scale=attributes.get("alpha", "f", 1.0))
     return None
 
 
 def _named_matrix(node: OnnxNode, name: str, *, transposed: bool, bias: str = "") -> Matrix:
     """Return the matrix that an ONNX node reads under a name; NotConstant if it is not one of floats."""
     scope, inner = node.scope.resolve(name)
-    tensor = scope.tensors.get(inner)
-    if tensor is not None:
-        shape, dtype = dims_of(tensor), scope.file.dtype(tensor.data_type)
-    else:
-        array = scope.value(inner)
-        shape, dtype = array.shape, array.dtype
+    shape, dtype = _shape_and_type(scope, inner)
     if len(shape) != 2 or min(shape) < 1 or dtype.name not in ("float16", "bfloat16", "float32", "float64"):
         raise NotConstant("it is not a matrix of numbers")
     rows, columns = shape[::-1] if transposed else shape
     return Matrix(node.scope, name, inner, (rows, columns), transposed, bias)
+
+
+def _shape_and_type(scope: OnnxScope, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return the shape and type of an ONNX constant, given its scope; those of a tensor without reading its numbers."""
+    if (tensor := scope.tensors.get(name)) is not None:
+        return dims_of(tensor), scope.file.dtype(tensor.data_type)
+    source = scope.source(name)
+    if source is not None and source.node.operator == "DequantizeLinear":
+        values = map(source.node.scope.resolve, source.node.inputs[:2])
+        integers, scale = (value.scope.tensors.get(value.name) for value in values)
+        if integers is not None and scale is not None:
+            return dims_of(integers), scope.file.dtype(scale.data_type)
+    array = scope.value(name)
+    return array.shape, array.dtype
 
 
 def read_tensor(scope: OnnxScope, name: str) -> Array:
@@ -121,7 +140,7 @@ def _stored_layer(node: OnnxNode, readers: _Readers) -> StoredLayer | None:
     if node.operator == "Gather":
         return StoredLayer(matrix.name, "embedding", matrix.shape, matrix.read)
     last, bias, size = node, matrix.bias, matrix.shape[0]
-    if node.operator == "MatMul":
+    if node.operator in ("MatMul", "FusedMatMul"):
         product, after = readers.follow(node, size)
         if len(after) == 1 and after[0].operator == "Add" and len(after[0].inputs) == 2:
             others = [name for name in after[0].inputs if name != product.outputs[0]]
@@ -129,11 +148,14 @@ def _stored_layer(node: OnnxNode, readers: _Readers) -> StoredLayer | None:
                 bias, last = others[0], after[0]
     if bias and not matrix.has_bias(bias):
         return None
-    flat = last is node and node.operator == "Gemm"
+    flat = last is node and node.operator in ("Gemm", "FusedGemm")
+    fused = fused_activation(node) if node.operator == "FusedGemm" else None
+    if node.operator == "FusedGemm" and fused is None:
+        return None
     last, after = readers.follow(last, size)
-    activation = None
-    if len(after) == 1 and last.outputs[0] not in readers.outputs:
-        activation = _activation_of(after[0], flat=flat, size=size)
+    activation = fused
+    if fused is None and after and last.outputs[0] not in readers.outputs:
+        activation = _activation_after(last, after, readers, flat=flat, size=size)
     kind = "linear layer"
     if after and activation is None:
         kind += f", whose output goes to {', '.join(dict.fromkeys(reader.operator for reader in after[:8]))}"
@@ -179,18 +201,23 @@ def _keeps_last_axis(node: OnnxNode, name: str, size: int) -> bool:
     return node.operator in ("Identity", "Squeeze")  # an axis of one number may go
 
 
-def _activation_of(node: OnnxNode, *, flat: bool, size: int) -> str | None:
-    """Return an ONNX node's nonlinearity as `Linear` calls it, if it is one: softmax over the last axis alone.
+def _activation_after(
+    last: OnnxNode, after: Sequence[OnnxNode], readers: _Readers, *, flat: bool, size: int
+) -> Activation | str | None:
+    """Return the nonlinearity after an ONNX linear layer as `Linear` calls it, softmax over the last axis alone.
 
-    `flat` says that its input has two axes.
+    `after` are the nodes that read the layer; all of them belong to it. `flat` says that its output has two axes.
     """
-    if len(node.inputs) != 1:
-        return None
-    if node.operator == "Softmax":
-        axis = softmax_axis(node)
-        if size == 1 or not (axis == -1 or (flat and axis == 1)):
-            return None
-    return ACTIVATIONS.get(node.operator)
+    nodes, activation = list(after), None
+    for node in nodes:
+        nonlinearity = nonlinearity_at(node)
+        if nonlinearity is not None and nonlinearity.argument == last.outputs[0] and nonlinearity.nodes >= set(after):
+            activation = nonlinearity.activation  # the last one: the first may be a part of it
+            if activation == SOFTMAX and (size == 1 or softmax_axis(node) not in (-1, 1 if flat else -1)):
+                return None
+        if len(nodes) < MOST and node.outputs:
+            nodes += readers.by_name.get(node.outputs[0], [])[: MOST - len(nodes)]
+    return activation
 
 
 def softmax_axis(node: OnnxNode) -> int:

@@ -41,10 +41,11 @@ class NodeOutput(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class OnnxNode:
-    """A node with the graph that it belongs to: of a function, with one call of it."""
+    """A node with the graph that it belongs to: of a function, with one call of it; `number` is its place there."""
 
     scope: OnnxScope
     proto: Any
+    number: int
 
     @property
     def operator(self) -> str:
@@ -135,7 +136,7 @@ class OnnxScope:
         self.file, self.parent, self.path, self.attributes = file, parent, path, attributes
         self.carried, self.backward = dict(carried or {}), backward
         self.inputs, self.sparse, self.bound = set(inputs), set(sparse), dict(bound or {})
-        self.nodes = [OnnxNode(self, proto) for proto in nodes]
+        self.nodes = [OnnxNode(self, proto, number) for number, proto in enumerate(nodes)]
         self.tensors = {proto.name: proto for proto in initializers}
         self.computed = {
             name: NodeOutput(node, position)

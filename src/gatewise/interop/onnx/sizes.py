@@ -14,10 +14,14 @@ import numpy as np
 from gatewise.interop.onnx.attributes import LOOKING, NotConstant
 from gatewise.interop.onnx.file import AnyArray, dims_of
 from gatewise.interop.onnx.operators import OPEN
-from gatewise.interop.onnx.scopes import DEEPEST, OnnxNode, OnnxScope, OnnxValue
+from gatewise.interop.onnx.scopes import DEEPEST, NodeOutput, OnnxNode, OnnxScope, OnnxValue
 
 AXES = 8  # of an array whose sizes are asked for
-ELEMENTWISE = ("Identity", "Cast", "Dropout", "Relu", "LeakyRelu", "Elu", "Sigmoid", "Tanh", "LayerNormalization")
+KEEPING = (  # operators whose output has the shape of their first input
+    *("Identity", "Cast", "Dropout", "LayerNormalization", "Softmax", "Relu", "LeakyRelu", "PRelu", "ThresholdedRelu"),
+    *("Elu", "Celu", "Selu", "Gelu", "FastGelu", "BiasGelu", "QuickGelu", "Mish", "Swish", "HardSwish", "HardSigmoid"),
+    *("Sigmoid", "Tanh", "Softsign", "Softplus", "Exp", "Log", "Abs", "Neg", "Erf", "Sqrt", "Reciprocal", "Clip"),
+)
 
 
 class Sizes:
@@ -49,22 +53,26 @@ class Sizes:
     def _axis_size(self, value: OnnxValue, axis: int, depth: int) -> int | None:
         """Return an axis's size as learned, implied by its ONNX node or declared by the graph; None if unknown."""
         source = value.scope.source(value.name)
-        if source is not None and source.position == 0 and value not in self._learned:
+        if source is not None and value not in self._learned:
             with suppress(NotConstant, IndexError):
-                if (size := self._computed_size(source.node, axis, depth)) is not None:
+                if (size := self._computed_size(source, axis, depth)) is not None:
                     return size
         shape = self._shape(value) or ()
         return shape[axis] if axis < len(shape) else None
 
-    def _computed_size(self, node: OnnxNode, axis: int, depth: int) -> int | None:
-        """Return the size of an axis of an ONNX node's first output, by the sizes of its inputs; None if unknown."""
-        scope, inputs, attributes = node.scope, node.inputs, node.attributes
+    def _computed_size(self, source: NodeOutput, axis: int, depth: int) -> int | None:
+        """Return the size of an axis of what an ONNX node computes, by the sizes of its inputs; None if unknown."""
+        node, inputs, attributes = source.node, source.node.inputs, source.node.attributes
+        scope = node.scope
 
         def size(number: int, axis: int) -> int:
             return self.of_axis(scope, inputs[number], axis, depth + 1)
 
+        if source.position:
+            state = node.operator == "LSTM" and axis == 1 and not attributes.get("layout", "i", 0)
+            return size(0, 1) if state else None
         match node.operator:
-            case operator if operator in ELEMENTWISE:
+            case operator if operator in KEEPING:
                 return size(0, axis)
             case "Transpose" if (order := attributes.get("perm", "ints")) is not None:
                 return size(0, order[axis])
@@ -75,12 +83,17 @@ class Sizes:
                 return None if r is None or len(r) != 3 else r[0] if axis == 1 else r[2]
             case "Gather" if attributes.get("axis", "i", 0) == 0 and axis < 2:  # an embedding of tokens
                 return size(1, axis) if self._array_rank(scope, inputs[0]) == 2 else None
-            case "MatMul" if axis < 2:  # of three axes with a matrix
+            case "Squeeze" if len(dropped := self._squeezed_axes(node)) == 1 and dropped[0] >= 0:
+                return size(0, axis + (axis >= dropped[0]))
+            case "Reshape" if (shape := self.shape_of_reshape(node)) is not None and shape[axis] != -1:
+                return size(0, axis) if shape[axis] == 0 else shape[axis]
+            case "MatMul" | "FusedMatMul" if axis < 2:  # of three axes with a matrix
                 return size(0, axis) if self._array_rank(scope, inputs[1]) == 2 else None
-            case "Add" | "Sub" | "Mul" | "Div":  # with a vector or a number
+            case "Add" | "Sub" | "Mul" | "Div" | "Where":  # with a vector or a number, or of the same size
                 ranks = [self._array_rank(scope, name) for name in inputs]
                 others = [number for number, rank in enumerate(ranks) if rank is None or rank > 1]
-                return size(others[0], axis) if len(others) == 1 else None
+                sizes = {size(number, axis) for number in others[:3]}
+                return sizes.pop() if len(sizes) == 1 else None
         return None
 
     def _shape(self, value: OnnxValue) -> tuple[int | None, ...] | None:
@@ -114,8 +127,8 @@ class Sizes:
                 return scope.value(name).ndim
             if node is not None and node.operator == "Transpose":
                 return len(node.attributes.get("perm", "ints", [])) or None
-            if node is not None and node.operator == "LSTM" and position == 0:
-                return 4
+            if node is not None and node.operator == "LSTM":
+                return 3 if position else 4
         return None
 
     def shape_vector(self, scope: OnnxScope, name: str) -> list[int] | None:
@@ -126,6 +139,18 @@ class Sizes:
             return None
         few = array.dtype.kind in "iu" and array.size <= AXES
         return [int(size) for size in array.reshape(-1)] if few else None
+
+    def _squeezed_axes(self, node: OnnxNode) -> list[int]:
+        """Return the axes that an ONNX Squeeze drops; none if they are not stated."""
+        axes: list[int] | None = node.attributes.get("axes", "ints")
+        return axes or (self.shape_vector(node.scope, node.inputs[1]) if len(node.inputs) > 1 else None) or []
+
+    def shape_of_reshape(self, node: OnnxNode) -> list[int] | None:
+        """Return the shape that an ONNX Reshape is given, as `shape_vector`; 0 and -1 stand for what they do there."""
+        if len(node.inputs) > 1:
+            return self.shape_vector(node.scope, node.inputs[1])
+        shape: list[int] | None = node.attributes.get("shape", "ints")
+        return shape
 
     def _shape_of(self, node: OnnxNode, depth: int) -> AnyArray:
         """Return the sizes that an ONNX node Shape gives; NotConstant if they may be of any number of axes."""

@@ -9,9 +9,9 @@ from gatewise.errors import FileError
 from gatewise.files.budget import Budget
 from gatewise.interop.contents import StoredLSTM
 from gatewise.interop.graphs import TIME_FIRST
-from gatewise.interop.onnx.graph_names import final_outputs, names_of
+from gatewise.interop.onnx.graph_names import FinalOutputs, names_of
 from gatewise.interop.onnx.lstm import APART, OUTSIDE
-from gatewise.interop.onnx.lstm_outputs import LstmOutput, output_after
+from gatewise.interop.onnx.lstm_outputs import NODE_OUTPUT, UNMERGED, LstmOutput, output_after, outputs_of
 from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope
 from gatewise.interop.onnx.sizes import Sizes
 from gatewise.interop.stacks import LayerStack, stacks_of
@@ -33,11 +33,12 @@ class LstmGraph:
     def __init__(self, lstms: Mapping[OnnxNode, StoredLSTM], outputs: Iterable[str], budget: Budget) -> None:
         self.outputs = {name: position for position, name in enumerate(outputs)}
         self.results: dict[OnnxNode, dict[str, LstmOutput]] = {node: {} for node in lstms}
-        self._budget, self._sizes = budget, Sizes()
+        self.states: dict[str, LstmOutput] = {}
+        self._budget, self.sizes = budget, Sizes()
         self._below: dict[OnnxNode, LstmOutput] = {}  # the outputs that LSTMs read
         self._merges: dict[OnnxNode, set[str]] = {}
-        self._trace_outputs({node: single for node, single in lstms.items() if not single.batch_first})
-        self._finals = final_outputs(lstms, self.outputs)
+        self._trace_outputs(lstms)
+        self._finals = self._final_outputs(lstms)
         self.singles = {
             node: self._with_graph_names([node], self._with_graph_merge(node, single)) for node, single in lstms.items()
         }
@@ -56,9 +57,7 @@ class LstmGraph:
         """Follow the LSTMs' outputs through their ONNX graphs: note how each is merged, and which LSTM reads it."""
         traced_of: dict[OnnxScope, dict[str, LstmOutput]] = {}
         for node, single in lstms.items():
-            traced_of.setdefault(node.scope, {}).update(
-                (name, LstmOutput(node, single.lstm)) for name in node.outputs[:1] if name
-            )
+            traced_of.setdefault(node.scope, {}).update(outputs_of(node, single.lstm, single.batch_first))
         for scope, traced in traced_of.items():
             for node in scope.nodes:
                 if node in lstms:
@@ -67,15 +66,27 @@ class LstmGraph:
                     if output is not None and reads_merged and not _starts_from_lstm(node, lstms, self._budget):
                         self._below[node] = output
                     continue
-                output = output_after(node, traced, self._sizes)
+                output = output_after(node, traced, self.sizes)
                 if output is not None and node.outputs:
                     traced[node.outputs[0]] = output
-                    if output.merge is not None:
+                    if output.merge is not None and output.kind == 0:
                         self._merges.setdefault(output.node, set()).add(output.merge)
             for name, output in traced.items() if scope.parent is None else ():
+                if output.kind:
+                    self.states[name] = output
+                    continue
                 self.results[output.node][name] = output
                 if name in self.outputs and output.is_result("none"):
                     self._merges.setdefault(output.node, {"none"})
+
+    def _final_outputs(self, lstms: Mapping[OnnxNode, StoredLSTM]) -> FinalOutputs:
+        """Return the ONNX graph's outputs that are final states, of one LSTM or of several, concatenated."""
+        finals: FinalOutputs = {}
+        for name in self.outputs:
+            state = self.states.get(name)
+            if state is not None and state.timed == (UNMERGED if lstms[state.node].batch_first else NODE_OUTPUT):
+                finals.setdefault((state.kind, state.nodes), name)
+        return finals
 
     def _with_graph_merge(self, node: OnnxNode, single: StoredLSTM) -> StoredLSTM:
         """Return an LSTM whose directions are merged as in the ONNX graph, if that merges them in one way only."""
@@ -101,7 +112,7 @@ class LstmGraph:
 
     def _with_graph_names(self, nodes: Sequence[OnnxNode], lstm: StoredLSTM) -> StoredLSTM:
         """Return an LSTM with its names in the ONNX graph; a stack without a state if a layer starts from an input."""
-        graph = names_of(nodes, lstm.lstm, self.results[nodes[-1]], self.outputs, self._finals, self._sizes)
+        graph = names_of(nodes, lstm.lstm, self.results[nodes[-1]], self.outputs, self._finals, self.sizes)
         starts_outside = len(nodes) > 1 and any(note.startswith(OUTSIDE) for note in lstm.notes)
         return replace(lstm, graph=graph, state=None if starts_outside else lstm.state)
 

@@ -1,0 +1,172 @@
+"""The nonlinearities after the dense layers of an ONNX graph: single operators, and what exporters build of several.
+
+What is built of several operators, such as x · Sigmoid(x), is recognised by its values: they are those of one of the
+`KNOWN` at every one of the `POINTS`, and around the constants of the operators, where a function may have a kink.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gatewise.activations import GATED, KINDS, Activation, gated
+from gatewise.arrays import Array
+from gatewise.errors import OptionError
+from gatewise.interop.onnx import lstm
+from gatewise.interop.onnx.attributes import NotConstant, text_of
+from gatewise.interop.onnx.edges import is_identity
+from gatewise.interop.onnx.operators import ELEMENTWISE, is_elementwise
+from gatewise.interop.onnx.scopes import OnnxNode
+from gatewise.network import SOFTMAX
+
+MICROSOFT = "com.microsoft"  # the domain of the operators that onnxruntime's optimiser makes
+FUSED_BIAS = {"BiasGelu": "gelu", "FastGelu": "gelu_tanh"}  # which also add a bias, their second input
+MOST = 16  # operators of one nonlinearity
+STEPS = 40  # of work that the values of one operator take
+CONSTANTS: dict[str, dict[str, float | None]] = {  # of operators, where they differ from those of the operator LSTM
+    "ThresholdedRelu": {"alpha": 1.0},
+    "Selu": {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805},
+}
+NAMES = {name: kind for name, (kind, _) in lstm.ACTIVATIONS.items()}
+NAMES |= {"Selu": "selu", "Exp": "exponential", "Mish": "mish", "HardSwish": "hard_swish", "Softmax": SOFTMAX}
+POINTS = np.concatenate([np.linspace(-12, 12, 97), [-300.0, -60.0, 60.0, 300.0]])
+KNOWN: tuple[Activation | str, ...] = (
+    *(Activation(name) for name in sorted(KINDS.keys() - {"affine", "hard_sigmoid", "scaled_tanh", "exponential"})),
+    *(Activation("hard_sigmoid", slope, 0.5) for slope in (1 / 6, 0.2)),
+    *GATED,
+)
+
+
+class Nonlinearity(NamedTuple):
+    """The nonlinearity that ends in a node: its name in `Linear`, the name that it reads, and its nodes."""
+
+    activation: Activation | str
+    argument: str
+    nodes: frozenset[OnnxNode]
+
+
+def nonlinearity_at(node: OnnxNode) -> Nonlinearity | None:
+    """Return the nonlinearity that ends in an ONNX node, of whatever axis it is over; None if there is none.
+
+    NotConstant if a constant cannot be read.
+    """
+    activation = _of_operator(node)
+    if activation is not None:
+        return Nonlinearity(activation, node.inputs[0], frozenset([node]))
+    return _of_several(node) if node.operator in ELEMENTWISE and _is_elementwise(node) else None
+
+
+def _of_operator(node: OnnxNode) -> Activation | str | None:
+    """Return the nonlinearity of one ONNX operator, with its constants; None of other nodes."""
+    operator, attributes = node.operator, node.attributes
+    if operator == "PRelu" and node.is_standard and len(node.inputs) == 2:
+        slope = node.scope.value(node.inputs[1])
+        return _activation("leaky_relu", [float(slope.reshape(-1)[0])]) if slope.size == 1 else None
+    if len([name for name in node.inputs if name]) != 1:
+        return None
+    if operator == "Gelu" and (node.is_standard or node.proto.domain == MICROSOFT):
+        form = text_of(attributes.get("approximate", "s", b"none"))
+        return {"none": "gelu", "tanh": "gelu_tanh"}.get(form)
+    if node.proto.domain == MICROSOFT:
+        scaled = operator == "QuickGelu" and attributes.get("alpha", "f", 1.702) == 1
+        return "gelu_tanh" if operator == "FastGelu" else "silu" if scaled else None
+    if not node.is_standard:
+        return None
+    if operator in ("Swish", "Celu"):
+        plain: Activation | str = "silu" if operator == "Swish" else Activation("elu")
+        return plain if attributes.get("alpha", "f", 1.0) == 1 else None
+    return _with_constants(operator, lambda name: attributes.get(name, "f"))
+
+
+def fused_activation(node: OnnxNode) -> Activation | str | None:
+    """Return the nonlinearity in a FusedGemm of onnxruntime; None if it is not known."""
+    operator = text_of(node.attributes.get("activation", "s", b""))
+    return _with_constants(operator, lambda name: node.attributes.get(f"activation_{name}", "f"))
+
+
+def _with_constants(operator: str, constant: Callable[[str], float | None]) -> Activation | str | None:
+    """Return the nonlinearity of an ONNX operator of one input, whose constants are given by name; None of others."""
+    kind = NAMES.get(operator)
+    if kind is None or kind in (*GATED, SOFTMAX):
+        return kind
+    defaults = CONSTANTS.get(operator) or lstm.ACTIVATIONS.get(operator, ("", {}))[1]
+    values = [
+        default if (value := constant(name)) is None else lstm.number(value) for name, default in defaults.items()
+    ]
+    return _activation(kind, values)
+
+
+def _activation(kind: str, constants: list[Any]) -> Activation | None:
+    try:
+        return Activation(kind, *constants)
+    except OptionError:  # a constant that gatewise's does not have
+        return None
+
+
+def _of_several(end: OnnxNode) -> Nonlinearity | None:
+    """Return the nonlinearity that several ONNX operators compute, one number at a time; None if it is not known."""
+    scope, nodes = end.scope, {end}
+    constants: dict[str, float] = {}
+    while len(nodes) <= MOST:
+        scope.file.budget.work(STEPS, "looking for nonlinearities")
+        computed = {node.outputs[0] for node in nodes}
+        arguments = {name for node in nodes for name in node.inputs if name} - computed - constants.keys()
+        for name in sorted(arguments):
+            try:
+                array = scope.value(name)
+            except NotConstant:
+                continue
+            if array.size != 1 or array.ndim > 2:
+                return None
+            constants[name] = float(array.reshape(-1)[0])
+        arguments -= constants.keys()
+        if len(arguments) == 1:
+            (argument,) = arguments
+            with np.errstate(all="ignore"):
+                activation = _matching(argument, sorted(nodes, key=lambda node: node.number), constants)
+            if activation is not None:
+                return Nonlinearity(activation, argument, frozenset(nodes))
+        before = [source.node for name in arguments if (source := scope.source(name)) is not None]
+        last = max(before, key=lambda node: node.number, default=None)  # none of the others depends on it
+        if last is None or last.scope is not scope or not _is_elementwise(last):
+            return None
+        nodes.add(last)
+    return None
+
+
+def _is_elementwise(node: OnnxNode) -> bool:
+    """Say whether an ONNX node computes each number of its output from one of its input's."""
+    if not (node.is_standard and node.outputs):
+        return False
+    if node.operator in ELEMENTWISE:
+        return is_elementwise(node.operator, len(node.inputs), node.attributes)
+    return (node.operator in NAMES and node.operator != "Softmax") or is_identity(node)
+
+
+def _matching(argument: str, nodes: list[OnnxNode], constants: dict[str, float]) -> Activation | str | None:
+    """Return the known nonlinearity that ONNX nodes compute of an argument, in their order; None if it is none."""
+    kinks = [sign * value * near for value in constants.values() for sign in (-1, 1) for near in (0.9, 1, 1.1)]
+    points = np.concatenate([POINTS, [kink for kink in kinks if abs(kink) < 1e30]])
+    values: dict[str, Any] = {**constants, argument: points, "": None}
+    for node in nodes:
+        operands = [values[name] for name in node.inputs]
+        if node.operator in ELEMENTWISE:
+            values[node.outputs[0]] = ELEMENTWISE[node.operator](*operands)
+        elif is_identity(node):
+            values[node.outputs[0]] = operands[0]
+        else:
+            activation = _of_operator(node)
+            if activation is None:
+                return None
+            values[node.outputs[0]] = apply(activation, np.asarray(operands[0]))
+    result = np.asarray(values[nodes[-1].outputs[0]])
+    if result.shape != points.shape:
+        return None
+    return next((known for known in KNOWN if np.allclose(result, apply(known, points), rtol=1e-6, atol=1e-6)), None)
+
+
+def apply(activation: Activation | str, a: Array) -> Array:
+    """Return a nonlinearity of `KNOWN` of an array."""
+    return activation(a) if isinstance(activation, Activation) else gated(activation, a)
