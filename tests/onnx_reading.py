@@ -118,6 +118,7 @@ def network():
     raw = numpy_helper.from_array
     model.graph.initializer.extend([raw(table, "words"), raw(weight, "fc.weight"), raw(bias, "fc.bias")])
     model.graph.initializer.extend([raw(weight.T.copy(), "gemm.weight"), raw(np.array([0, 0, -1]), "shape")])
+    model.graph.input[0].CopyFrom(helper.make_tensor_value_info("tokens", 7, None))
     model.graph.node.insert(0, helper.make_node("Gather", ["words", "tokens"], ["X"]))
     model.graph.node.extend(
         [

@@ -25,7 +25,7 @@ HELPER = onnx.helper
 
 
 def names_of(model, name=None):
-    return contents_of(model).pick(name).graph
+    return contents_of(model).find(name).graph
 
 
 @pytest.mark.parametrize("layers", [1, 3])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import cases
 import numpy as np
 import pytest
@@ -31,7 +33,7 @@ def chained(after, *, outputs=("Z",), before=None, directions=1, start=None, len
     if lengths is not None:
         held["lengths"] = np.array(lengths, np.int32)
         inputs += ["", "lengths"]
-    nodes = [make("Gather", ["words", "tokens"], ["x"])] if before is None else before
+    nodes = [make("Gather", ["words", "tokens"], ["x"])] if before is None else [*before]
     direction = "bidirectional" if directions == 2 else "forward"
     nodes += [make("LSTM", inputs, ["Y", "hn", "cn"], name="rnn", hidden_size=4, direction=direction)]
     nodes += [make("Squeeze", ["Y", "axis"], ["y"])] if directions == 1 else []
@@ -93,5 +95,87 @@ REFUSED = {
 def test_what_a_network_cannot_express_is_refused_by_the_node_s_name(case, tmp_path):
     options, words = REFUSED[case]
     model, _ = chained(**options)
-    with cases.refusal(*words, "can be named instead"):
+    with cases.refusal(*words, "its LSTM can be read alone"):
         gw.load_network(models.save(model, tmp_path / "model.onnx"))
+
+
+# Layers that are named.
+
+
+def test_named_layers_are_connected_as_in_the_graph(tmp_path):
+    model, held = chained([*HEAD[:3], TAKEN, *HEAD[3:]], outputs=("Z", "last"))
+    path = models.save(model, tmp_path / "model.onnx")
+    network = gw.load_network(path, embedding="words", head="v")
+    assert (network.reads, len(network.hidden)) == ("last", 1)
+    with cases.refusal("2 outputs"):
+        gw.load_network(path)
+    h = gw.load(path)(held["words"][TOKENS])[0]
+    z = np.maximum(h[-1] @ held["w"] + held["b"], 0) @ held["v"].T + held["c"]
+    np.testing.assert_allclose(network(TOKENS)[0], np.exp(z) / np.exp(z).sum(-1, keepdims=True), rtol=0, atol=1e-6)
+    with pytest.warns(gw.WeightsWarning, match="leaves out 'v' "):
+        first = gw.load_network(path, embedding="words", head="w")
+    np.testing.assert_allclose(first(TOKENS)[0], np.maximum(h @ held["w"] + held["b"], 0), rtol=0, atol=1e-6)
+
+
+BETWEEN = {
+    "Mul": ([("Mul", ["y", "half"], ["m"])], ["'m' is a Mul", "after the LSTM"]),
+    "ReduceMean": ([("ReduceMean", ["y"], ["m"], {"axes": [0]})], ["'m' is a ReduceMean"]),
+    "first step": ([("Gather", ["y", "first"], ["m"])], ["'m' is a Gather"]),
+    "other sequence": ([("Gather", ["y", "end"], ["m"], {"axis": 1})], ["not the final one"]),
+    "norm": ([("LayerNormalization", ["y", "scale"], ["m"])], ["'m' is a LayerNormalization"]),
+    "sum": ([("Exp", ["y"], ["e"]), ("Add", ["y", "e"], ["m"])], ["'m' is an Add"]),
+    "cell state": ([("Squeeze", ["cn", "first"], ["m"])], ["after the LSTM"]),
+    "another LSTM": ([("LSTM", ["y", "W4", "R"], ["m"], {"hidden_size": 4})], ["'m' is an LSTM"]),
+}
+
+
+@pytest.mark.parametrize("case", BETWEEN)
+@pytest.mark.parametrize("product", ["Gemm", "MatMul"])
+def test_between_named_layers_what_a_network_does_not_have_is_refused(case, product, tmp_path):
+    between, words = BETWEEN[case]
+    names = ["m", "v", "c"] if product == "Gemm" else ["m", "w"]
+    head = (product, names, ["Z"], {"transB": 1} if product == "Gemm" else {})
+    model, _ = chained([*between, head])
+    held = {"scale": np.ones(4, np.float32), "W4": np.ones((1, 16, 4), np.float32)}
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in held.items())
+    path = models.save(model, tmp_path / "model.onnx")
+    named = {"name": "rnn"} if case == "another LSTM" else {}
+    with (
+        pytest.warns(gw.WeightsWarning)
+        if case not in ("first step", "other sequence", "cell state", "another LSTM")
+        else nullcontext(),
+        cases.refusal("cannot make a network of", *words),
+    ):
+        gw.load_network(path, head=names[1], **named)
+
+
+def test_a_convolution_before_named_layers_is_listed_and_between_them_refused(tmp_path):
+    model, held = chained(HEAD[:2], outputs=("a",), before=BEFORE)
+    path = models.save(model, tmp_path / "model.onnx")
+    with pytest.warns(gw.WeightsWarning, match="left out: conv \\(a Conv before 'rnn'"):
+        network = gw.load_network(path, head="w")
+    x = np.random.default_rng(0).normal(size=(4, 2, 3)).astype(np.float32)
+    np.testing.assert_allclose(network(x)[0], network.lstm(x)[0] @ held["w"] + held["b"], rtol=0, atol=1e-6)
+    words = [make("Gather", ["words", "tokens"], ["e"]), make("Conv", ["e", "W"], ["x"], name="conv")]
+    model, _ = chained(HEAD[:2], outputs=("a",), before=words)
+    model.graph.input[0].CopyFrom(onnx.helper.make_tensor_value_info("tokens", 7, None))
+    with (
+        pytest.warns(gw.WeightsWarning, match="left out: conv"),
+        cases.refusal("'conv' is a Conv", "between 'words' and the LSTM"),
+    ):
+        gw.load_network(models.save(model, path), embedding="words", head="w")
+
+
+def test_layers_that_do_not_follow_one_another_are_no_network(tmp_path):
+    model, _ = chained(HEAD[:2], outputs=("a",), before=[make("Identity", ["X"], ["x"])])
+    model.graph.node.extend([make("Gather", ["words", "tokens"], ["e"]), make("Gemm", ["e", "v2"], ["b2"])])
+    v2 = onnx.numpy_helper.from_array(np.ones((3, 2), np.float32), "v2")
+    model.graph.initializer.append(v2)
+    model.graph.input.append(onnx.helper.make_tensor_value_info("tokens", 7, None))
+    path = models.save(model, tmp_path / "model.onnx")
+    with cases.refusal("'rnn' does not read 'words' as its embedding"):
+        gw.load_network(path, embedding="words", head="w")
+    with cases.refusal("'e' is a Gather", "after the LSTM"):
+        gw.load_network(path, head="v2")
+    with cases.refusal("'words' is no linear layer"):
+        gw.load_network(path, head="words")

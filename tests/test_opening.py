@@ -98,8 +98,8 @@ def test_options_of_a_trace_keep_less_and_write_as_the_run_goes():
 
 def test_a_network_is_built_once_for_a_command(monkeypatch):
     built = []
-    build = chain.network
-    monkeypatch.setattr(chain, "network", lambda *arguments: built.append(1) or build(*arguments))
+    build = chain.Chain.network
+    monkeypatch.setattr(chain.Chain, "network", lambda *arguments: built.append(1) or build(*arguments))
     onnx.write(lstm_of(), "model.onnx")
     Path("x.csv").write_text("1,2\n3,4\n5,6\n")
     for command in (["trace", "model.onnx", "x.csv", "-o", "out.npz"], ["plot", "model.onnx", "x.csv"]):

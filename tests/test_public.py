@@ -157,7 +157,6 @@ PLACES = (
     "gatewise.insight",
     "gatewise.interop",
     "gatewise.network",
-    "gatewise.opening",
     "gatewise.walkthrough",
     "gatewise.symbolic",
 )  # packages whose `__all__` gives out types

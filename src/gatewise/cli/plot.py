@@ -24,7 +24,6 @@ from gatewise.errors import FileError, OptionError
 from gatewise.files.storage import beside, npz_names, read_text
 from gatewise.insight import Answer
 from gatewise.opening.number_files import read_numbers
-from gatewise.opening.runs import OpenedRun
 from gatewise.plot import saving, terminal
 from gatewise.plot.records.gates import Gates
 from gatewise.progress import working
@@ -77,8 +76,7 @@ class PictureOptions:
         str | None,
         Parameter(
             allow_leading_hyphen=True,
-            help="Which step, counted from 0, or its time; negative numbers count from the end. Of a model that is"
-            " evaluated in windows, the one that ends there is shown, by default the last.",
+            help="Which step, counted from 0, or its time; negative numbers count from the end.",
         ),
     ] = None
     target: Annotated[
@@ -152,21 +150,12 @@ def plot(
         raise OptionError(f"there is no picture of {kind}; -o NAME.csv writes its numbers")
     if output is None and kind != "gates" and not hasattr(insight, kind):
         raise OptionError(f"--kind {kind} needs --output: without it, gates are drawn in the terminal")
-    at = chosen.get("at")
-    names_step = at is None or PARAMETERS["at"] in inspect.signature(data).parameters
-    if not names_step:
-        del chosen["at"]
     arguments = _arguments_of(kind, data, chosen, other)
     drawn = {}
     if "steps" in chosen and draw is not None and "steps" in inspect.signature(draw).parameters:
         drawn = {"steps": _parse_steps(chosen.pop("steps"))}
     files = [file] if other is None else [file, other]
-    runs = _opened_runs(
-        files, input, partial(open_printing, arguments=options, at=at, names_step=names_step), name, settings
-    )
-    if PARAMETERS["at"] in arguments and any(run.series is not None for run in runs):
-        arguments[PARAMETERS["at"]] = -1  # the last step of the window
-    traces = [run.trace for run in runs]
+    traces = _opened_traces(files, input, options, name, settings)
     with working("drawing", 3) as done:
         subject, *others = _comparable_runs([_picture_subject(kind, data, trace, chosen) for trace in traces])
         arguments |= dict(zip(("after",), others, strict=False))
@@ -204,29 +193,29 @@ def _require_no_arrays(file: Path, input: Path | None) -> None:
         )
 
 
-def _opened_runs(
+def _opened_traces(
     files: Sequence[Path],
     input: Path | None,
-    opens: Callable[..., OpenedRun],
+    options: InputArguments | None,
     name: str | None,
     settings: Sequence[str] | None,
-) -> list[OpenedRun]:
+) -> list[Any]:
     """Return the runs of the files of `gatewise plot` over one input; a trace beside a model takes no input.
 
     Where only some of the files have an LSTM of that name, the others may hold a single one.
     """
     several = [inspect_file(file, settings) for file in files]
     if all(contents.trace is not None for contents in several):
-        return [opens(contents, input, name=name) for contents in several]
+        return [open_printing(contents, input, options, name=name).trace for contents in several]
     named = [any(entry.name == name for entry in contents.lstms) for contents in several]
-    runs = []
+    traces: list[Any] = []
     for contents, has_name in zip(several, named, strict=True):
         if contents.trace is not None:
-            runs.append(opens(contents, None, arguments=None))
+            traces.append(contents.trace)
         else:
             own_name = name if has_name or not any(named) else None
-            runs.append(opens(contents, input, name=own_name))
-    return runs
+            traces.append(open_printing(contents, input, options, name=own_name).trace)
+    return traces
 
 
 def _announce_cost(kind: str, subject: Any, arguments: dict[str, Any]) -> None:

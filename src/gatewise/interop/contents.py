@@ -210,7 +210,7 @@ class Contents:
         them cannot be expressed.
     epoch : int, optional
         The epoch of the training after which the weights were stored, if the file states it.
-    ledger : tuple of LedgerEntry
+    ledger : sequence of LedgerEntry
         Each tensor, node, attribute and input of the file: the layer that uses it, or why it is left out and what it
         would change.
     """
@@ -226,7 +226,7 @@ class Contents:
     joined: Callable[..., Any] | None = None
     trace: Run | None = None
     epoch: int | None = None
-    ledger: tuple[LedgerEntry, ...] = ()
+    ledger: Sequence[LedgerEntry] = ()
     inputs: tuple[GraphInput, ...] = ()
 
     def __post_init__(self) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from gatewise.errors import join_names, shown
 
@@ -65,6 +65,28 @@ class LedgerItem(Protocol):
 Ledger = tuple[LedgerEntry, ...]
 
 
+class LazyLedger(Sequence[LedgerEntry]):
+    """The ledger of a large file: its entries are made when the first is asked for."""
+
+    def __init__(self, entries: Callable[[], Iterable[LedgerEntry]]) -> None:
+        self._make = entries
+        self._entries: Ledger | None = None
+
+    def _all(self) -> Ledger:
+        if self._entries is None:
+            self._entries = tuple(self._make())
+        return self._entries
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._all()[index]
+
+    def __iter__(self) -> Iterator[LedgerEntry]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+
 def account(kinds: Mapping[str, str], layers: Iterable[LedgerItem], known: Iterable[LedgerEntry] = ()) -> Ledger:
     """Return the ledger of a file.
 
@@ -113,7 +135,8 @@ def grouped(entries: Iterable[LedgerEntry]) -> dict[tuple[str, str, str], list[L
 
 def clauses(entries: Iterable[LedgerEntry]) -> str:
     """Return entries that are left out of a file as the end of a sentence: names, reason and effect of each group."""
-    return "; ".join(
+    groups = [
         f"{join_names([entry.name for entry in group], 'and', most=MOST)} ({', '.join(filter(None, words))})"
         for (_, *words), group in grouped(entries).items()
-    )
+    ]
+    return join_names(groups, most=MOST, separator="; ")

@@ -38,6 +38,14 @@ class _CellMatch(NamedTuple):
     previous_c: OnnxValue
 
 
+class StoredCell(NamedTuple):
+    """An LSTM cell of standard operators: what it is, its last node, and the names that it reads, by role."""
+
+    stored: StoredLSTM
+    end: OnnxNode
+    reads: dict[str, list[OnnxValue]]
+
+
 class _WeightTerm(NamedTuple):
     """A product in a pre-activation: the weight (·, 4 · hidden), and the name of what is multiplied by it."""
 
@@ -80,7 +88,7 @@ def _match_name(scope: OnnxScope, name: str, pattern: Pattern) -> Iterator[dict[
         yield from _match_operands(source.node, pattern[1:])
 
 
-def cell_at(node: OnnxNode, name: str) -> StoredLSTM | None:
+def cell_at(node: OnnxNode, name: str) -> StoredCell | None:
     """Return the LSTM cell of ONNX operators that ends in this Mul, or None; NotConstant if it cannot be read."""
     match = next(_cell_matches(node), None)
     if match is None:
@@ -104,8 +112,8 @@ def _cell_matches(end: OnnxNode) -> Iterator[_CellMatch]:
             yield _CellMatch(end, "".join(letters[position] for position in range(4)), splits.pop(), values["c"])
 
 
-def _read_cell(match: _CellMatch, name: str) -> StoredLSTM:
-    """Return the LSTM of a matched cell of ONNX operators, with notes on where it was found."""
+def _read_cell(match: _CellMatch, name: str) -> StoredCell:
+    """Return the LSTM of a matched cell of ONNX operators, with notes on where it was found, and what it reads."""
     end, split = match.end, match.split
     terms, biases = _preactivation_terms(split)
     for weight, _ in terms:
@@ -117,7 +125,7 @@ def _read_cell(match: _CellMatch, name: str) -> StoredLSTM:
         raise NotConstant(f"its Split makes parts of {sizes}, not four equal ones")
     arrays = [*(weight for weight, _ in terms), *biases]
     end.scope.file.hold(4 * sum(array.size for array in arrays), max(4, *(array.itemsize for array in arrays)))
-    recurrent, inputs = _recurrent_and_input_weights(terms, hidden, match)
+    recurrent, inputs, h, x = _recurrent_and_input_weights(terms, hidden, match)
     framework = next((name for name, letters in gates.ORDERS.items() if letters == match.order), "gatewise")
 
     def reorder_gates(array: Array) -> Array:
@@ -132,12 +140,15 @@ def _read_cell(match: _CellMatch, name: str) -> StoredLSTM:
         framework, reorder_gates(inputs), reorder_gates(recurrent), [reorder_gates(bias)[:, 0] for bias in biases]
     )
     extent = "it is a cell in the body of a Scan" if end.scope.carried else "it is one step of a cell"
-    return StoredLSTM(
+    stored = StoredLSTM(
         name,
         LSTM.from_cells(p, direction="backward" if end.scope.backward else "forward"),
         f"ONNX, an LSTM cell built from standard operators: gates {' '.join(match.order)}, the biases summed",
         " → ".join([*end.scope.path, f"node {end.label!r}"]),
         (f"{extent}, recognised by its equations; the file has no node LSTM for it",),
+    )
+    return StoredCell(
+        stored, end, {"X": [OnnxValue(split.scope, x)], "state": [OnnxValue(split.scope, h), match.previous_c]}
     )
 
 
@@ -181,24 +192,30 @@ def _bias_row(scope: OnnxScope, name: str) -> Array:
     return array.reshape(1, -1)
 
 
-def _recurrent_and_input_weights(terms: Sequence[_WeightTerm], hidden: int, match: _CellMatch) -> tuple[Array, Array]:
-    """Return the recurrent and the input weights of an ONNX cell: the recurrent ones multiply the previous h."""
+def _recurrent_and_input_weights(
+    terms: Sequence[_WeightTerm], hidden: int, match: _CellMatch
+) -> tuple[Array, Array, str, str]:
+    """Return the recurrent and the input weights of an ONNX cell, and what they multiply: the previous h, and x."""
     if len(terms) == 1:  # of h and x, concatenated
         weight, name = terms[0]
         joined = _output_of(match.split.scope, name, "Concat")
         if joined is None or len(joined.node.inputs) != 2:
             raise NotConstant("its one product is not of the hidden state and the input")
-        is_h_first, is_h_second = (_is_previous_h(part, match) for part in joined.node.inputs)
+        first, second = joined.node.inputs
+        is_h_first, is_h_second = (_is_previous_h(part, match) for part in (first, second))
         if is_h_first == is_h_second:
             raise NotConstant("the file does not distinguish its hidden state from its input")
-        return (weight[:hidden], weight[hidden:]) if is_h_first else (weight[-hidden:], weight[:-hidden])
+        if is_h_first:
+            return weight[:hidden], weight[hidden:], first, second
+        return weight[-hidden:], weight[:-hidden], second, first
     recurs = [term.weight.shape[0] == hidden for term in terms]
     if all(recurs):
         recurs = [_is_previous_h(term.name, match) for term in terms]
     if sum(recurs) != 1:
         raise NotConstant("the file does not distinguish its hidden state from its input")
     position = recurs.index(True)
-    return terms[position].weight, terms[1 - position].weight
+    (recurrent, h), (inputs, x) = terms[position], terms[1 - position]
+    return recurrent, inputs, h, x
 
 
 def _is_previous_h(name: str, match: _CellMatch) -> bool:

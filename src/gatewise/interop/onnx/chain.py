@@ -5,13 +5,14 @@ Operators are followed from the graph's output back to its input; identities are
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from gatewise.activations import Activation
-from gatewise.arrays import Array
 from gatewise.errors import CapacityError, FileError, GatewiseError, shown
 from gatewise.interop.contents import StoredLSTM
 from gatewise.interop.conventions import first_sequence
@@ -26,40 +27,79 @@ from gatewise.interop.onnx.sizes import Sizes
 from gatewise.interop.onnx.stacks import LstmGraph
 from gatewise.interop.stacks import network_around
 from gatewise.layers import LSTM
+from gatewise.layers.stack import States
 from gatewise.network import SOFTMAX, Linear, Network
 from gatewise.showing import with_article
 
 
-def network(graph: LstmGraph, nodes: Sequence[OnnxNode], description: StoredLSTM) -> Network:
-    """Return the network that an ONNX graph computes, given the nodes of its only LSTM, the lowest layer's first.
+class Chain(NamedTuple):
+    """An LSTM of an ONNX graph with the layers that were followed before and after it; no number of them is read."""
+
+    lstm: LSTM
+    state: States | None
+    nodes: Sequence[OnnxNode]  # the LSTM's, the lowest layer's first
+    end: str  # the name to which they lead
+    before: ChainWalk
+    head: ChainWalk
+    reads: str
+
+    def network(self, reads: str | None = None) -> Network:
+        """Return the network of these layers; `reads` may be other than the graph's."""
+        initial = None if self.state is None else first_sequence(self.state)
+        table, before, head = self.before.embedding, self.before.linears(), self.head.linears()
+        words = None if table is None else table.read()
+        return network_around(self.lstm, words, before, head, reads=reads or self.reads, initial=initial)
+
+
+def chain_of(graph: LstmGraph, nodes: Sequence[OnnxNode], description: StoredLSTM) -> Chain:
+    """Return the chain that an ONNX graph is, given the nodes of its only LSTM, the lowest layer's first.
 
     A node that a `Network` cannot express is refused by name.
     """
+    with refusing_by_name("; its LSTM can be read alone, and with an embedding or a head next to it that is named"):
+        ends = [name for name in graph.outputs if name not in graph.states]
+        if not ends and len(graph.outputs) == 1:
+            ends = [*graph.outputs]
+        if nodes[-1].scope.parent is not None or len(ends) != 1:
+            raise FileError(f"it has {len(ends)} outputs besides final states; a network has one")
+        lstm, head, reads = follow_head(graph, nodes, description.lstm, ends[0])
+        before = follow_input(graph, nodes[0], "before the LSTM", lstm.dtype)
+        require_one_state(description)
+        return Chain(lstm, description.state, nodes, ends[0], before, head, reads)
+
+
+def require_one_state(description: StoredLSTM) -> None:
+    """Raise FileError if an ONNX LSTM starts from a state of several sequences."""
+    state = description.state
+    if state is not None and {len(part.h) for row in state for part in row} != {1}:
+        raise FileError("it starts from states that differ from sequence to sequence")
+
+
+@contextmanager
+def refusing_by_name(advice: str = "") -> Iterator[None]:
+    """Raise what stops a walk through an ONNX graph as a `FileError` with some advice."""
     try:
-        return _network_of_chain(graph, nodes, description)
+        yield
     except CapacityError:
         raise
     except (NotConstant, GatewiseError) as problem:
-        reason = str(problem)
+        raise FileError(f"{problem}{advice}") from None
     except IndexError:
-        reason = "one of its nodes lacks an input"
-    raise FileError(f"{reason}; its layers can be named instead, as embedding and head")
+        raise FileError(f"one of its nodes lacks an input{advice}") from None
 
 
-def _network_of_chain(graph: LstmGraph, nodes: Sequence[OnnxNode], description: StoredLSTM) -> Network:
-    """Return an LSTM with the layers before and after it in an ONNX graph, followed back from the graph's output."""
-    lstm, top, bottom = description.lstm, nodes[-1], nodes[0]
-    ends = [name for name in graph.outputs if name not in graph.states]
-    if not ends and len(graph.outputs) == 1:
-        ends = [*graph.outputs]
-    if top.scope.parent is not None or len(ends) != 1:
-        raise FileError(f"it has {len(ends)} outputs besides final states; a network has one")
-    head = _ChainWalk(top.scope, "after the LSTM", lstm.dtype, graph.sizes)
+def follow_head(graph: LstmGraph, nodes: Sequence[OnnxNode], lstm: LSTM, end: str) -> tuple[LSTM, ChainWalk, str]:
+    """Return the walk from a name of an ONNX graph back to an LSTM's output, and which of its steps are read.
+
+    The LSTM comes with its directions merged as they are there.
+    """
+    top = nodes[-1]
+    head = ChainWalk(top.scope, "after the LSTM", lstm.dtype, graph.sizes)
     results = {name: output for name, output in graph.results[top].items() if output.merge == lstm.merge[-1]}
     if lstm.merge[-1] == "concat":  # which a Reshape may do that also makes one axis of steps and sequences
         results |= {name: output for name, output in graph.results[top].items() if output.is_result("none")}
     results |= {name: h for name, h in graph.states.items() if h.kind == 1 and h.merge is not None and h.node is top}
-    y = results[head.follow(ends[0], results)]
+    y = results[head.follow(end, results)]
     reads = "last" if y.kind or head.last_step_of is not None else "every"
     if y.kind and y.merge is not None:
         if head.last_step_of is not None or head.layout == BATCH_FIRST:
@@ -73,20 +113,29 @@ def _network_of_chain(graph: LstmGraph, nodes: Sequence[OnnxNode], description: 
         if any(node.input("sequence_lens") for node in nodes):
             raise FileError("its head reads the last step, which of a sequence that has ended before holds zeros")
     head.require_last_axis(reads, lstm.output_size, stated=y.merge is None)
-    before = _ChainWalk(top.scope, "before the LSTM", lstm.dtype, graph.sizes)
-    before.follow(bottom.input("X"), bottom.scope.inputs - bottom.scope.tensors.keys(), embedding=True)
-    before.require_last_axis("every")
-    initial = None
-    if description.state is not None:
-        if {len(state.h) for row in description.state for state in row} != {1}:
-            raise FileError("it starts from states that differ from sequence to sequence")
-        initial = first_sequence(description.state)
-    if before.layers and before.embedding is not None:
+    return lstm, head, reads
+
+
+def follow_input(graph: LstmGraph, node: OnnxNode, where: str, dtype: npt.DTypeLike) -> ChainWalk:
+    """Return the walk from the input of an LSTM node back to the ONNX graph's, through an embedding or dense layers."""
+    walk = ChainWalk(node.scope, where, dtype, graph.sizes)
+    inputs = node.scope.inputs - node.scope.tensors.keys() - node.scope.computed.keys()
+    walk.follow(node.input("X"), inputs, embedding=True)
+    walk.require_last_axis("every")
+    if walk.layers and walk.embedding is not None:
         raise FileError("it has a linear layer between its embedding and its LSTM")
-    return network_around(lstm, before.embedding, before.layers, head.layers, reads=reads, initial=initial)
+    return walk
 
 
-class _ChainWalk:
+class ChainLayer(NamedTuple):
+    """A linear layer on the way of a chain, whose numbers are not read yet."""
+
+    matrix: Matrix
+    bias: str  # its name in the graph; empty if there is none
+    activation: Activation | str | None
+
+
+class ChainWalk:
     """Goes from a name of a graph back to others, through linear layers and what changes no number.
 
     `layout` is `BATCH_FIRST` where time and batch were exchanged an odd number of times; `last_step_of` is the axis of
@@ -95,12 +144,12 @@ class _ChainWalk:
 
     def __init__(self, scope: OnnxScope, where: str, dtype: npt.DTypeLike, sizes: Sizes) -> None:
         self.scope, self.where, self.dtype, self.sizes = scope, where, np.dtype(dtype), sizes
-        self.layers = list[Linear]()
+        self.layers = list[ChainLayer]()
         self.layout = TIME_FIRST
         self.last_step_of: int | None = None
-        self.embedding: Array | None = None
+        self.embedding: Matrix | None = None
         self._activation: Activation | str | None = None
-        self._bias: Array | None = None
+        self._bias = ""
         self._rows: list[int] | None = None  # steps and sequences, where they are one axis
         self._width: int | None = None  # of the last axis, as the graph states it
         self._softmax: tuple[int, int | None] = (-1, None)  # its axis, and how many axes there are, if that is known
@@ -108,7 +157,7 @@ class _ChainWalk:
     def follow(self, name: str, ends: Collection[str], *, embedding: bool = False) -> str:
         """Follow an ONNX graph back from a name to one of the ends, and return that; `embedding` allows one there."""
         for _ in range(DEEPEST):
-            if name in ends and self._bias is None and self._activation is None:
+            if name in ends and not self._bias and self._activation is None:
                 return name
             source = self.scope.source(name)
             if source is None or source.node.scope is not self.scope or source.position != 0:
@@ -133,10 +182,12 @@ class _ChainWalk:
     def _take_node(self, node: OnnxNode, embedding: bool) -> str | None:
         """Add an ONNX node to the chain, and return the name that it reads; None if a network has no such node."""
         inputs, attributes = node.inputs, node.attributes
-        nothing_pending = self._activation is None and self._bias is None
+        nothing_pending = self._activation is None and not self._bias
         if self.embedding is not None:  # of the tokens
-            passes_tokens = node.operator in ("Identity", "Cast") or attributes.get("perm", "ints") == [1, 0]
-            return inputs[0] if passes_tokens else None
+            if node.operator == "Transpose" and attributes.get("perm", "ints") == [1, 0]:
+                self.layout = exchange_time_and_batch(self.layout)
+                return inputs[0]
+            return inputs[0] if node.operator in ("Identity", "Cast") else None
         if is_exchange(node) and self._rows is None:
             self.layout = exchange_time_and_batch(self.layout)
             return inputs[0]
@@ -156,15 +207,15 @@ class _ChainWalk:
         if (fused := FUSED_BIAS.get(node.operator)) and not node.is_standard and nothing_pending and len(inputs) == 2:
             self._activation = fused
             return self._take_bias(node, inputs[1:])
-        if node.operator == "Add" and self._bias is None and len(inputs) == 2:
+        if node.operator == "Add" and not self._bias and len(inputs) == 2:
             return self._take_bias(node, inputs[::-1])
         table = node.operator == "Gather" and nothing_pending and embedding
-        product = node.operator != "Gather" and (self._bias is None or len(inputs) == 2)
+        product = node.operator != "Gather" and (not self._bias or len(inputs) == 2)
         matrix = matrix_of(node) if table or product else None
         if matrix is None or (matrix.bias and not matrix.has_bias(matrix.bias)):
             return None
         if table:
-            self.embedding = matrix.read()
+            self.embedding = matrix
             return inputs[1]
         if node.operator == "FusedGemm":
             if not nothing_pending or (activation := fused_activation(node)) is None:
@@ -184,7 +235,7 @@ class _ChainWalk:
             if source is not None and source.node.operator in ("MatMul", "FusedMatMul"):
                 matrix = matrix_of(source.node)
                 if matrix is not None and matrix.has_bias(bias):
-                    self._bias = read_tensor(self.scope, bias)
+                    self._bias = bias
                     return product
         return None
 
@@ -192,11 +243,17 @@ class _ChainWalk:
         """Put the linear layer of an ONNX matrix, with the bias and activation after it, before the others."""
         if self._width not in (None, matrix.shape[0]):
             raise FileError(f"{shown(matrix.name)!r} is not read as it is: a Reshape moves its outputs")
-        bias = read_tensor(self.scope, matrix.bias) if matrix.bias else self._bias
-        cast = None if bias is None else bias.reshape(-1).astype(self.dtype)
-        self.layers.insert(0, Linear(matrix.read().astype(self.dtype), cast, self._activation))
-        self._activation = self._bias = None
+        self.layers.insert(0, ChainLayer(matrix, matrix.bias or self._bias, self._activation))
+        self._activation, self._bias = None, ""
         self._width = matrix.shape[1]
+
+    def linears(self) -> list[Linear]:
+        """Return the linear layers of the chain, with their numbers."""
+        linears = []
+        for matrix, name, activation in self.layers:
+            bias = read_tensor(self.scope, name).reshape(-1).astype(self.dtype) if name else None
+            linears.append(Linear(matrix.read().astype(self.dtype), bias, activation))
+        return linears
 
     def _take_reshape(self, node: OnnxNode) -> str | None:
         """Pass an ONNX Reshape that makes one axis of steps and sequences, or the two of one; return what it reads.
@@ -230,7 +287,10 @@ class _ChainWalk:
             if source is None or not source.node.is_standard or source.node.operator not in ("Gather", "Slice"):
                 return None
             taking = source.node
-        taken = positions_taken(taking)
+        try:
+            taken = positions_taken(taking)
+        except NotConstant:  # an embedding, for example
+            return None
         axis = taken.axis % 3
         drops = taken.drops_axis if taking is node else not taken.drops_axis and self._drops(node, axis)
         if not drops or not taken.is_end(self.sizes.of_axis(taking.scope, taking.inputs[0], axis)):

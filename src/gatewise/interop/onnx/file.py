@@ -54,6 +54,7 @@ class OnnxFile:
         self._functions = {(proto.domain, proto.name, proto.overload): proto for proto in model.functions}
         versions = [opset.version for opset in model.opset_import if opset.domain in ("", "ai.onnx")]
         self.opset = int(versions[0]) if versions else 1
+        self.scopes: list[Any] = []  # of its graphs and the calls of its functions, as they are made
         self._kept_out = kept_out
         self._outside = set[tuple[int, int]]()
         # By the identity of a proto, which is held too: otherwise another might get the same identity.

@@ -34,6 +34,7 @@ DIRECTIONS = {"forward": ("forward",), "reverse": ("backward",), "bidirectional"
 APART = "the operator puts the directions on an axis of their own; here they are concatenated"
 OUTSIDE = "it starts from a state that the file does not hold"
 QUANTISED = "DynamicQuantizeLSTM"
+QUANTISED_OPERATOR = (QUANTISED, "com.microsoft")
 # gatewise's name of each activation and its constants. ONNX has no defaults for Affine and ScaledTanh, and where that
 # of ThresholdedRelu is 1, onnxruntime computes with 0 in an LSTM: those have to be in the file.
 ACTIVATIONS: dict[str, tuple[str, dict[str, float | None]]] = {
@@ -213,7 +214,7 @@ def _stored_state(node: OnnxNode, lstm: LSTM, layout: int, notes: list[str]) -> 
         try:
             array = node.constant(name)
         except NotConstant as problem:
-            if not _is_zeros(node.scope, node.input(name)):
+            if not is_zeros(node.scope, node.input(name)):
                 missing.append(str(problem))
             continue
         if array is not None:
@@ -232,7 +233,7 @@ def _stored_state(node: OnnxNode, lstm: LSTM, layout: int, notes: list[str]) -> 
     return (tuple(State(h[position], c[position]) for position in range(directions)),)
 
 
-def _is_zeros(scope: OnnxScope, name: str) -> bool:
+def is_zeros(scope: OnnxScope, name: str) -> bool:
     """Say whether a name in an ONNX graph is zeros, also of a shape computed as the model runs: a missing state."""
     try:
         scope, name = origin(scope, name)

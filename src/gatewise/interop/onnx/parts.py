@@ -108,12 +108,21 @@ def read_tensor(scope: OnnxScope, name: str) -> Array:
         raise FileError(f"cannot read {shown(name)!r}: {problem}") from None
 
 
-def parts_of(nodes: Sequence[OnnxNode], outputs: Collection[str]) -> tuple[StoredLayer, ...]:
+@dataclass(frozen=True)
+class Part:
+    """A layer in an ONNX graph: its node, and the name of its output with bias and nonlinearity."""
+
+    layer: StoredLayer
+    node: OnnxNode
+    output: str
+
+
+def parts_of(nodes: Sequence[OnnxNode], outputs: Collection[str]) -> list[Part]:
     """Return an ONNX model's linear layers and embeddings: every Gemm, MatMul and Gather of tensors in the file.
 
     `outputs` are those of the main graph.
     """
-    parts: dict[str, StoredLayer] = {}
+    parts: list[Part] = []
     readers: dict[OnnxScope, dict[str, list[OnnxNode]]] = {}
     for node in nodes:
         of_scope = readers.setdefault(node.scope, {})
@@ -126,19 +135,19 @@ def parts_of(nodes: Sequence[OnnxNode], outputs: Collection[str]) -> tuple[Store
         except (NotConstant, IndexError):
             continue
         if part is not None:
-            parts.setdefault(part.name, part)
-    return tuple(parts.values())
+            parts.append(part)
+    return parts
 
 
-def _stored_layer(node: OnnxNode, readers: _Readers) -> StoredLayer | None:
+def _stored_layer(node: OnnxNode, readers: _Readers) -> Part | None:
     """Return the embedding or the linear layer of an ONNX node, with the bias and the nonlinearity after it."""
     if node.operator in QUANTISED:
-        return StoredLayer(node.label, f"quantised linear layer ({node.operator})", ())
+        return Part(StoredLayer(node.label, f"quantised linear layer ({node.operator})", ()), node, node.outputs[0])
     matrix = matrix_of(node)
     if matrix is None:
         return None
     if node.operator == "Gather":
-        return StoredLayer(matrix.name, "embedding", matrix.shape, matrix.read)
+        return Part(StoredLayer(matrix.name, "embedding", matrix.shape, matrix.read), node, node.outputs[0])
     last, bias, size = node, matrix.bias, matrix.shape[0]
     if node.operator in ("MatMul", "FusedMatMul"):
         product, after = readers.follow(node, size)
@@ -153,14 +162,14 @@ def _stored_layer(node: OnnxNode, readers: _Readers) -> StoredLayer | None:
     if node.operator == "FusedGemm" and fused is None:
         return None
     last, after = readers.follow(last, size)
-    activation = fused
-    if fused is None and after and last.outputs[0] not in readers.outputs:
-        activation = _activation_after(last, after, readers, flat=flat, size=size)
+    activation, output = fused, last.outputs[0]
+    if fused is None and after and output not in readers.outputs:
+        activation, output = _activation_after(last, after, readers, flat=flat, size=size)
     kind = "linear layer"
     if after and activation is None:
         kind += f", whose output goes to {', '.join(dict.fromkeys(reader.operator for reader in after[:8]))}"
     read_bias = (lambda: read_tensor(node.scope, bias).reshape(-1)) if bias else None
-    return StoredLayer(matrix.name, kind, matrix.shape, matrix.read, read_bias, activation)
+    return Part(StoredLayer(matrix.name, kind, matrix.shape, matrix.read, read_bias, activation), node, output)
 
 
 @dataclass(frozen=True)
@@ -203,21 +212,22 @@ def _keeps_last_axis(node: OnnxNode, name: str, size: int) -> bool:
 
 def _activation_after(
     last: OnnxNode, after: Sequence[OnnxNode], readers: _Readers, *, flat: bool, size: int
-) -> Activation | str | None:
-    """Return the nonlinearity after an ONNX linear layer as `Linear` calls it, softmax over the last axis alone.
+) -> tuple[Activation | str | None, str]:
+    """Return the nonlinearity after an ONNX linear layer as `Linear` calls it, and the name of its output.
 
-    `after` are the nodes that read the layer; all of them belong to it. `flat` says that its output has two axes.
+    It is softmax over the last axis alone. `after` are the nodes that read the layer; all of them belong to it. `flat`
+    says that its output has two axes.
     """
-    nodes, activation = list(after), None
+    nodes, activation, output = list(after), None, last.outputs[0]
     for node in nodes:
         nonlinearity = nonlinearity_at(node)
         if nonlinearity is not None and nonlinearity.argument == last.outputs[0] and nonlinearity.nodes >= set(after):
-            activation = nonlinearity.activation  # the last one: the first may be a part of it
+            activation, output = nonlinearity.activation, node.outputs[0]  # the last: the first may be a part of it
             if activation == SOFTMAX and (size == 1 or softmax_axis(node) not in (-1, 1 if flat else -1)):
-                return None
+                return None, last.outputs[0]
         if len(nodes) < MOST and node.outputs:
             nodes += readers.by_name.get(node.outputs[0], [])[: MOST - len(nodes)]
-    return activation
+    return activation, output
 
 
 def softmax_axis(node: OnnxNode) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -11,19 +11,23 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import CapacityError, GatewiseError, OptionError, shown
+from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError, shown
 from gatewise.files.budget import Budget
 from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options, with_distinct_names
-from gatewise.interop.onnx import chain
+from gatewise.interop.ledger import LazyLedger
+from gatewise.interop.onnx.accounting import Uses, entries_of, extents_of, is_recurrent, name_of, roots_of
 from gatewise.interop.onnx.attributes import NotConstant
-from gatewise.interop.onnx.cells import cell_at, unrecognised_cells
+from gatewise.interop.onnx.cells import StoredCell, cell_at, unrecognised_cells
+from gatewise.interop.onnx.chain import Chain, chain_of
 from gatewise.interop.onnx.file import AnyArray, OnnxFile
 from gatewise.interop.onnx.graph_names import graph_input
-from gatewise.interop.onnx.lstm import QUANTISED, read_node
-from gatewise.interop.onnx.parts import parts_of
+from gatewise.interop.onnx.lstm import QUANTISED_OPERATOR, read_node
+from gatewise.interop.onnx.named_layers import NamedNodes
+from gatewise.interop.onnx.parts import Part, parts_of
 from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope, nodes_of
 from gatewise.interop.onnx.stacks import LstmGraph
 from gatewise.interop.refusals import reading
+from gatewise.network import Network
 
 PRODUCER = "gatewise"
 STEPS = 200  # of work that one LSTM takes, besides its numbers
@@ -52,18 +56,59 @@ def read_model(
         graph = LstmGraph(lstms.of_nodes, outputs, budget)
         refused = (*lstms.refused, *unrecognised_cells(nodes, lstms.scopes))
         parts = parts_of(nodes, outputs)
-    singles = [*graph.singles.values(), *lstms.cells]
-    stacks = [] if single else [*graph.stacks.values()]
-    if len(stacks) == 1 and stacks[0].lstm.num_layers == len(singles) and not refused:
-        stacks = [replace(stacks[0], stacked=True)]
-    if model.producer_name == PRODUCER and len(stacks) == 1 and len(singles) == stacks[0].lstm.num_layers:
-        singles, stacks = [], [replace(stacks[0], name="lstm", stacked=False)]  # gatewise wrote it as one LSTM
-    every, network = with_distinct_names([*singles, *stacks]), None
-    if graph.sole is not None and not refused and not single and (len(every) == 1 or every[-1].stacked):
-        network = partial(chain.network, graph, graph.sole, every[-1])
-    inputs = tuple(graph_input(proto, every) for proto in model.graph.input if proto.name not in tensors)
-    words = _format_in_words(model, file)
-    return Contents(path, words, every, parts, refused, network, inputs=inputs), [*lstms.of_nodes]
+        named = _named_nodes(model, graph, lstms, parts, stacks_all=not refused, single=single)
+        every = [*named.lstms.values()]
+        network: Callable[[], Network] | None = None
+        chain: Chain | None = None
+        if graph.sole is not None and not refused and not single and (len(every) == 1 or every[-1].stacked):
+            try:
+                chain = chain_of(graph, graph.sole, every[-1])
+                network = chain.network
+            except FileError as problem:
+                network = partial(_raise, problem)
+        uses = Uses(extents_of(graph, lstms.cells, parts, chain, named.names))
+    layers = {part.layer.name: part.layer for part in reversed(parts)}
+    contents = Contents(
+        path,
+        _format_in_words(model, file),
+        tuple(replace(stored, entries=uses.entries(*named.names_in(stored.name))) for stored in every),
+        tuple(replace(layer, entries=uses.entries(layer.name)) for layer in reversed(layers.values())),
+        refused,
+        network,
+        joined=named.network,
+        inputs=tuple(graph_input(proto, every) for proto in model.graph.input if proto.name not in tensors),
+        ledger=LazyLedger(
+            lambda: entries_of(file, nodes, uses, roots_of(graph, lstms.cells, named.names), lstms.refused_nodes)
+        ),
+    )
+    return contents, [*lstms.of_nodes]
+
+
+def _named_nodes(
+    model: Any, graph: LstmGraph, lstms: _ReadLstms, parts: Sequence[Part], *, stacks_all: bool, single: bool
+) -> NamedNodes:
+    """Return the LSTMs of an ONNX model as its contents list them, each with its nodes.
+
+    `stacks_all` says whether a stack may stand for all of them, `single` that there are to be no stacks.
+    """
+    singles = [*graph.singles.values(), *(cell.stored for cell in lstms.cells)]
+    stacks = {} if single else dict(graph.stacks)
+    if len(stacks) == 1 and len(singles) == next(iter(stacks.values())).lstm.num_layers:
+        if model.producer_name == PRODUCER:  # gatewise wrote it as one LSTM
+            singles, stacks = [], {nodes: replace(stack, name="lstm") for nodes, stack in stacks.items()}
+        else:
+            stacks = {nodes: replace(stack, stacked=stacks_all) for nodes, stack in stacks.items()}
+    every = with_distinct_names([*singles, *stacks.values()])
+    ends = [*graph.singles, *(cell.end for cell in lstms.cells)]
+    names = {node: every[number].name if singles else every[0].name for number, node in enumerate(ends)}
+    nodes: dict[str, Sequence[OnnxNode]] = {names[node]: [node] for node in graph.singles}
+    nodes |= {stored.name: members for stored, members in zip(every[len(singles) :], stacks, strict=True)}
+    cells = {names[cell.end]: cell for cell in lstms.cells}
+    return NamedNodes(graph, {stored.name: stored for stored in every}, names, nodes, cells, parts)
+
+
+def _raise(problem: FileError) -> Network:
+    raise problem
 
 
 def _format_in_words(model: Any, file: OnnxFile) -> str:
@@ -91,26 +136,32 @@ class _ReadLstms:
     """
 
     of_nodes: dict[OnnxNode, StoredLSTM] = field(default_factory=dict)
-    cells: list[StoredLSTM] = field(default_factory=list)
+    cells: list[StoredCell] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    refused_nodes: dict[OnnxNode, Refused] = field(default_factory=dict)
     scopes: set[OnnxScope] = field(default_factory=set)
+
+    def refuse(self, node: OnnxNode, name: str, reason: str) -> None:
+        """Refuse an ONNX node as an LSTM of that name."""
+        self.refused.append(Refused(name, reason, (name_of(node),)))
+        self.refused_nodes[node] = self.refused[-1]
 
 
 def _read_lstms(nodes: Sequence[OnnxNode], budget: Budget) -> _ReadLstms:
     """Read every recurrent ONNX node, and every Mul that ends an LSTM cell of standard operators."""
     lstms = _ReadLstms()
-    labels = Counter(node.label for node in nodes if _is_recurrent(node))
+    labels = Counter(node.label for node in nodes if is_recurrent(node))
     budget.work(STEPS * labels.total(), "reading its recurrent nodes")
     for node in nodes:
-        recurrent = _is_recurrent(node)
+        recurrent = is_recurrent(node)
         if not recurrent and node.operator != "Mul":
             continue
         name = node.label if labels[node.label] < 2 else node.full_label
         try:
-            if recurrent and node.operator in ("LSTM", QUANTISED):
+            if recurrent and _is_known(node):
                 lstms.of_nodes[node] = read_node(node, name)
             elif recurrent:
-                lstms.refused.append(Refused(name, _refusal_reason(node)))
+                lstms.refuse(node, name, _refusal_reason(node))
             elif (cell := cell_at(node, name)) is not None:
                 lstms.cells.append(cell)
                 lstms.scopes.add(node.scope)
@@ -118,17 +169,16 @@ def _read_lstms(nodes: Sequence[OnnxNode], budget: Budget) -> _ReadLstms:
             raise
         except (NotConstant, GatewiseError) as problem:
             kind = "its LSTM" if recurrent else "its LSTM of standard operators"
-            lstms.refused.append(Refused(name, f"{kind} cannot be read: {problem}"))
+            lstms.refuse(node, name, f"{kind} cannot be read: {problem}")
             lstms.scopes.add(node.scope)
         except MemoryError:
             raise CapacityError(f"{name} would take more memory than is available") from None
     return lstms
 
 
-def _is_recurrent(node: OnnxNode) -> bool:
-    if node.is_standard:
-        return node.operator in ("LSTM", "GRU", "RNN")
-    return any(word in node.operator for word in ("LSTM", "GRU", "RNN"))
+def _is_known(node: OnnxNode) -> bool:
+    """Say whether an ONNX node is an LSTM of ONNX's own operator, or of onnxruntime's quantised one."""
+    return node.operator == "LSTM" if node.is_standard else (node.operator, node.proto.domain) == QUANTISED_OPERATOR
 
 
 def _refusal_reason(node: OnnxNode) -> str:

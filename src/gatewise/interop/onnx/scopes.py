@@ -20,7 +20,7 @@ INPUTS = (  # of the operator LSTM
     *("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"),
     *("W_scale", "W_zero_point", "R_scale", "R_zero_point"),  # of the quantised kind alone
 )
-
+SIZES = ("Shape", "Size")  # operators that look at no number
 
 ShapeOf = Callable[["OnnxNode", int], AnyArray]  # of a node Shape, and the depth at which it is computed
 
@@ -114,8 +114,9 @@ class OnnxScope:
     """The names of one graph, or of one call of a function.
 
     `inputs` are names that come from outside, `sparse` those of sparse initializers, which are not read; `parent` is
-    the graph around, `path` has the names of the nodes around. A call of a function has `attributes`, and the caller's
-    values for its inputs (`bound`). Of the body of a Scan, `carried` says which of its outputs each state that comes in
+    the graph around, `path` has the names of the nodes around, and `owner` is the node whose body it is; `results` are
+    the names that it returns. A call of a function has `attributes`, and the caller's values for its inputs (`bound`).
+    Of the body of a Scan, `carried` says which of its outputs each state that comes in
     is at the next step, and `backward` whether it goes through its sequence from the end.
     """
 
@@ -132,10 +133,15 @@ class OnnxScope:
         path: tuple[str, ...] = (),
         carried: Mapping[str, str] | None = None,
         backward: bool = False,
+        owner: OnnxNode | None = None,
+        results: Iterable[str] = (),
     ) -> None:
+        self.owner, self.results = owner, tuple(results)
+        self.arguments = {name: position for position, name in enumerate(inputs)}
+        file.scopes.append(self)
         self.file, self.parent, self.path, self.attributes = file, parent, path, attributes
         self.carried, self.backward = dict(carried or {}), backward
-        self.inputs, self.sparse, self.bound = set(inputs), set(sparse), dict(bound or {})
+        self.inputs, self.sparse, self.bound = self.arguments.keys(), set(sparse), dict(bound or {})
         self.nodes = [OnnxNode(self, proto, number) for number, proto in enumerate(nodes)]
         self.tensors = {proto.name: proto for proto in initializers}
         self.computed = {
@@ -276,6 +282,8 @@ def _scope_of(file: OnnxFile, graph: Any, owner: OnnxNode | None = None, attribu
         path=() if owner is None else (*owner.scope.path, f"{owner.label}.{shown(attribute)}"),
         carried=carried,
         backward=backward,
+        owner=owner,
+        results=[proto.name for proto in graph.output],
     )
 
 
@@ -292,4 +300,7 @@ def _nodes_and_scopes(scope: OnnxScope) -> Iterator[OnnxNode | OnnxScope]:
         file.charge_nodes(function, function.node, function.input, function.attribute_proto)
         bound = {inner: OnnxValue(scope, outer) for inner, outer in zip(function.input, node.inputs, strict=False)}
         attributes = Attributes(node.proto, file.budget, scope.attributes, function.attribute_proto)
-        yield OnnxScope(file, function.node, bound=bound, attributes=attributes, path=(*scope.path, node.label))
+        path = (*scope.path, node.label)
+        yield OnnxScope(
+            file, function.node, bound=bound, attributes=attributes, path=path, owner=node, results=function.output
+        )

@@ -12,7 +12,7 @@ from gatewise.interop.graphs import TIME_FIRST
 from gatewise.interop.onnx.graph_names import FinalOutputs, names_of
 from gatewise.interop.onnx.lstm import APART, OUTSIDE
 from gatewise.interop.onnx.lstm_outputs import NODE_OUTPUT, UNMERGED, LstmOutput, output_after, outputs_of
-from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope
+from gatewise.interop.onnx.scopes import SIZES, OnnxNode, OnnxScope
 from gatewise.interop.onnx.sizes import Sizes
 from gatewise.interop.stacks import LayerStack, stacks_of
 from gatewise.layers import LSTM
@@ -25,9 +25,10 @@ MOST = 200  # names that are looked through for the source of a state
 class LstmGraph:
     """The LSTM nodes of a model in their graphs, given what each is by itself, and the outputs of the main graph.
 
-    `results` has the names of the main graph that hold each LSTM's output; `outputs` the positions of the main graph's
-    outputs; `singles` the LSTMs of single nodes, with their merges and the names around them; `stacks` those that read
-    one another as one LSTM, by its nodes from the lowest layer on.
+    `traced` has the names of each graph that hold an LSTM's output, and `results` those of the main graph, by the LSTM;
+    `outputs` the positions of the main graph's outputs; `below` the outputs that LSTMs read; `singles` the LSTMs of
+    single nodes, with their merges and the names around them; `stacks` those that read one another as one LSTM, by its
+    nodes from the lowest layer on.
     """
 
     def __init__(self, lstms: Mapping[OnnxNode, StoredLSTM], outputs: Iterable[str], budget: Budget) -> None:
@@ -35,14 +36,15 @@ class LstmGraph:
         self.results: dict[OnnxNode, dict[str, LstmOutput]] = {node: {} for node in lstms}
         self.states: dict[str, LstmOutput] = {}
         self._budget, self.sizes = budget, Sizes()
-        self._below: dict[OnnxNode, LstmOutput] = {}  # the outputs that LSTMs read
+        self.below: dict[OnnxNode, LstmOutput] = {}
+        self.traced: dict[OnnxScope, dict[str, LstmOutput]] = {}
         self._merges: dict[OnnxNode, set[str]] = {}
         self._trace_outputs(lstms)
         self._finals = self._final_outputs(lstms)
         self.singles = {
             node: self._with_graph_names([node], self._with_graph_merge(node, single)) for node, single in lstms.items()
         }
-        below = {node: output.node for node, output in self._below.items()}
+        below = {node: output.node for node, output in self.below.items()}
         stacks = stacks_of(below, self.singles, self._extend_stack, budget, APART, TALLEST)
         self.stacks = {nodes: self._with_graph_names(nodes, stack) for nodes, stack in stacks.items()}
 
@@ -55,16 +57,15 @@ class LstmGraph:
 
     def _trace_outputs(self, lstms: Mapping[OnnxNode, StoredLSTM]) -> None:
         """Follow the LSTMs' outputs through their ONNX graphs: note how each is merged, and which LSTM reads it."""
-        traced_of: dict[OnnxScope, dict[str, LstmOutput]] = {}
         for node, single in lstms.items():
-            traced_of.setdefault(node.scope, {}).update(outputs_of(node, single.lstm, single.batch_first))
-        for scope, traced in traced_of.items():
+            self.traced.setdefault(node.scope, {}).update(outputs_of(node, single.lstm, single.batch_first))
+        for scope, traced in self.traced.items():
             for node in scope.nodes:
                 if node in lstms:
                     output = traced.get(node.inputs[0])
                     reads_merged = output is not None and output.merge is not None and output.layout == TIME_FIRST
                     if output is not None and reads_merged and not _starts_from_lstm(node, lstms, self._budget):
-                        self._below[node] = output
+                        self.below[node] = output
                     continue
                 output = output_after(node, traced, self.sizes)
                 if output is not None and node.outputs:
@@ -101,14 +102,14 @@ class LstmGraph:
     def _extend_stack(self, stack: LayerStack, node: OnnxNode) -> None:
         """Add the LSTM of an ONNX node to a stack; FileError if it cannot be a layer of it."""
         if stack:
-            lower = self._below[node]
+            lower = self.below[node]
             if lower.node.input("sequence_lens") != node.input("sequence_lens"):
                 raise FileError(f"{node.label!r} has sequences of other lengths than the LSTM before it")
             if self.singles[lower.node].lstm.dtype != self.singles[node].lstm.dtype:
                 raise FileError(f"{node.label!r} computes in another precision than the LSTM before it")
         stack.add(self.singles[node].name, self.singles[node].lstm)
         if len(stack) > 1:
-            stack.merges[-2] = self._below[node].merge or "concat"
+            stack.merges[-2] = self.below[node].merge or "concat"
 
     def _with_graph_names(self, nodes: Sequence[OnnxNode], lstm: StoredLSTM) -> StoredLSTM:
         """Return an LSTM with its names in the ONNX graph; a stack without a state if a layer starts from an input."""
@@ -132,6 +133,6 @@ def _starts_from_lstm(node: OnnxNode, lstms: Mapping[OnnxNode, StoredLSTM], budg
             continue
         if source.node in lstms:
             return True
-        if source.node.operator not in ("Shape", "Size"):  # of which only sizes are used
+        if source.node.operator not in SIZES:  # of which only sizes are used
             names_left += [(source.node.scope, name) for name in source.node.inputs if name]
     return bool(names_left)

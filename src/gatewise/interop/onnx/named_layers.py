@@ -1,0 +1,87 @@
+"""The network of an LSTM, an embedding and a head that a caller names, connected as in the ONNX graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gatewise.errors import FileError
+from gatewise.interop.contents import StoredLSTM
+from gatewise.interop.graphs import JoinedNetwork
+from gatewise.interop.onnx.cells import StoredCell
+from gatewise.interop.onnx.chain import (
+    Chain,
+    ChainWalk,
+    follow_head,
+    follow_input,
+    refusing_by_name,
+    require_one_state,
+)
+from gatewise.interop.onnx.parts import Part
+from gatewise.interop.onnx.scopes import OnnxNode
+from gatewise.interop.onnx.stacks import LstmGraph
+from gatewise.layers import LSTM
+
+
+@dataclass(frozen=True)
+class NamedNodes:
+    """The LSTMs and the layers of an ONNX model by their names in the contents of the file."""
+
+    graph: LstmGraph
+    lstms: Mapping[str, StoredLSTM]
+    names: Mapping[OnnxNode, str]  # of each LSTM, by its node or the last of its nodes
+    nodes: Mapping[str, Sequence[OnnxNode]]  # of each LSTM of the operator, the lowest layer's first
+    cells: Mapping[str, StoredCell]
+    parts: Sequence[Part]
+
+    def names_in(self, name: str) -> list[str]:
+        """Return the names of the LSTMs that an LSTM of an ONNX file consists of."""
+        return [name, *(self.names[node] for node in self.nodes.get(name, ()))]
+
+    def network(self, name: str, embedding: str | None, head: str | None, reads: str | None) -> JoinedNetwork:
+        """Return the network of an LSTM in an ONNX graph, an embedding and a head.
+
+        Layers that are not connected, and nodes between them that a `Network` cannot express, are refused.
+        """
+        stored, nodes = self.lstms[name], self.nodes.get(name, ())
+        dtype, scope = stored.lstm.dtype, nodes[-1].scope if nodes else self.cells[name].end.scope
+        lstm, before = stored.lstm, ChainWalk(scope, "before the LSTM", dtype, self.graph.sizes)
+        walk, stated = before, "every"
+        with refusing_by_name():
+            require_one_state(stored)
+            if embedding is not None:
+                before = self._walk_to_embedding(name, embedding)
+            if head is not None:
+                lstm, walk, stated = self._walk_from_head(name, head)
+        used = {layer.matrix.name for layer in walk.layers} | {part for part in (embedding, head) if part is not None}
+        network = Chain(lstm, stored.state, nodes, "", before, walk, stated).network(reads)
+        return JoinedNetwork(network, frozenset(used), stated)
+
+    def _walk_to_embedding(self, name: str, embedding: str) -> ChainWalk:
+        """Return the walk from an LSTM of an ONNX graph back to its embedding of that name."""
+        if name in self.cells:
+            raise FileError(f"{name!r} is a cell of standard operators, before which no embedding is looked for")
+        where, dtype = f"between {embedding!r} and the LSTM", self.lstms[name].lstm.dtype
+        walk = follow_input(self.graph, self.nodes[name][0], where, dtype)
+        if walk.embedding is None or walk.embedding.name != embedding:
+            raise FileError(f"{name!r} does not read {embedding!r} as its embedding")
+        return walk
+
+    def _walk_from_head(self, name: str, head: str) -> tuple[LSTM, ChainWalk, str]:
+        """Return the walk from a head of that name back to an LSTM of an ONNX graph, and the steps that it reads."""
+        refusals: list[FileError] = []
+        lstm = self.lstms[name].lstm
+        for part in self.parts:
+            if part.layer.name != head or part.layer.kind == "embedding":
+                continue
+            try:
+                with refusing_by_name():
+                    if name not in self.cells:
+                        return follow_head(self.graph, self.nodes[name], lstm, part.output)
+                    end = self.cells[name].end
+                    walk = ChainWalk(end.scope, "after the LSTM", lstm.dtype, self.graph.sizes)
+                    walk.follow(part.output, end.outputs[:1])
+                    return lstm, walk, "every"
+            except FileError as problem:
+                refusals.append(problem)
+        raise refusals[0] if refusals else FileError(f"{head!r} is no linear layer")

@@ -1,0 +1,198 @@
+"""Which nodes of an ONNX model are on a way to an LSTM or from one, through the bodies of If, Loop and Scan too.
+
+Each node has a set of LSTMs as the bits of an integer: one pass forward and one backward over all nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gatewise.interop.onnx.attributes import NotConstant
+from gatewise.interop.onnx.edges import origin
+from gatewise.interop.onnx.scopes import SIZES, OnnxNode, OnnxScope, OnnxValue
+
+AROUND = "around"
+ROLES = ("X", "state", "lengths")
+ALIVE = 1  # the bit of what an output of the graph depends on
+
+
+@dataclass(frozen=True)
+class Root:
+    """An LSTM in an ONNX graph: its name, its nodes, the last first, and the names that they read by role."""
+
+    name: str
+    nodes: Sequence[OnnxNode]
+    reads: Mapping[str, Sequence[OnnxValue]]
+
+
+class Reach:
+    """The ways of an ONNX model to its LSTMs and from them."""
+
+    def __init__(self, main: OnnxScope, nodes: Sequence[OnnxNode], roots: Sequence[Root]) -> None:
+        self._roots = list(roots)
+        self._root_of = {node: number for number, root in enumerate(roots) for node in root.nodes}
+        self._bodies: dict[OnnxNode, dict[OnnxScope, None]] = {}
+        for node in nodes:
+            if (owner := node.scope.owner) is not None:
+                self._bodies.setdefault(owner, {})[node.scope] = None
+        self._after: dict[OnnxNode, int] = {}
+        self._from_body: dict[tuple[OnnxNode, int], int] = {}
+        self._before: dict[OnnxNode | OnnxValue, int] = {}
+        self._around: dict[OnnxNode, int] = {}
+        self._names_of: dict[tuple[int, int], tuple[str, ...]] = {}
+        self._sources: dict[OnnxValue, dict[str, tuple[str, ...]]] = {}
+        for number, root in enumerate(roots):
+            scope = root.nodes[0].scope
+            while scope.owner is not None:
+                self._around[scope.owner] = self._around.get(scope.owner, 0) | 1 << number
+                scope = scope.owner.scope
+            for role in ROLES[1:]:
+                for value in root.reads.get(role, ()):
+                    of_source = self._sources.setdefault(source_of(value), {})
+                    of_source[role] = tuple(dict.fromkeys((*of_source.get(role, ()), root.name)))
+        for node in nodes:
+            mask = 0
+            for name in node.inputs if node not in self._root_of and node.operator not in SIZES else ():
+                mask |= self._mask_after(node.scope, name)
+            self._after[node] = mask
+        for name in main.results:
+            self._push(main, name, ALIVE)
+        for node in reversed(nodes):
+            self._pass_on(node)
+
+    def _mask_after(self, scope: OnnxScope, name: str) -> int:
+        """Return the LSTMs from which a name of an ONNX graph comes."""
+        value = defined_value(scope, name)
+        if value is None:
+            return 0
+        scope, name = value
+        if name in scope.computed and name not in scope.tensors:
+            node, position = scope.computed[name]
+            if (number := self._root_of.get(node)) is not None:
+                return 1 << number
+            mask = self._after.get(node, 0)
+            if node in self._bodies:
+                key = node, position
+                if key not in self._from_body:
+                    self._from_body[key] = 0
+                    for body, result in self._results(node, position):
+                        self._from_body[key] |= self._mask_after(body, result)
+                mask |= self._from_body[key]
+            return mask
+        outer = argument_outside(scope, name)
+        return 0 if outer is None else self._mask_after(*outer)
+
+    def _results(self, node: OnnxNode, position: int) -> list[OnnxValue]:
+        """Return the names in the bodies of an ONNX node that become its output at a position."""
+        position += node.operator == "Loop"  # whose body returns a condition first
+        return [OnnxValue(body, body.results[position]) for body in self._bodies[node] if position < len(body.results)]
+
+    def _pass_on(self, node: OnnxNode) -> None:
+        """Pass the LSTMs that an ONNX node is before on to what it reads."""
+        number = self._root_of.get(node)
+        if number is None:
+            mask = self._before.get(node, 0)
+            for name in node.inputs if mask and node.operator not in SIZES else ():
+                self._push(node.scope, name, mask)
+            return
+        root = self._roots[number]
+        for place, role in enumerate(ROLES) if node is root.nodes[0] else ():
+            for value in root.reads.get(role, ()):
+                self._push(*value, 1 << (1 + len(ROLES) * number + place))
+
+    def _push(self, scope: OnnxScope, name: str, mask: int) -> None:
+        """Note that a name of an ONNX graph is before the LSTMs of a mask."""
+        left = [OnnxValue(scope, name)]
+        while left:
+            value = defined_value(*left.pop())
+            if value is None or self._before.get(value, 0) | mask == self._before.get(value, 0):
+                continue
+            self._before[value] = self._before.get(value, 0) | mask
+            scope, name = value
+            if name in scope.computed and name not in scope.tensors:
+                node, position = scope.computed[name]
+                self._before[node] = self._before.get(node, 0) | mask
+                left += self._results(node, position) if node in self._bodies else []
+            elif (outer := argument_outside(scope, name)) is not None:
+                left.append(outer)
+
+    def places_of_tensor(self, value: OnnxValue) -> dict[str, tuple[str, ...]]:
+        """Return the LSTMs whose initial state or lengths are a tensor of an ONNX graph, by the place."""
+        return self._sources.get(value, {})
+
+    def places_of(self, key: OnnxNode | OnnxValue) -> dict[str, tuple[str, ...]]:
+        """Return the LSTMs that a node or a value of an ONNX model is before, after or around, by the place."""
+        places: dict[str, tuple[str, ...]] = {}
+        before = self._before.get(key, 0)
+        masks = {role: before >> (1 + place) for place, role in enumerate(ROLES)}
+        for role, mask in masks.items() if before > ALIVE else ():
+            if names := self._names(mask, len(ROLES)):
+                places[role] = names
+        if isinstance(key, OnnxNode):
+            if (mask := self._after.get(key, 0)) and self.is_alive(key):
+                places["after"] = self._names(mask, 1)
+            if mask := self._around.get(key, 0):
+                places[AROUND] = self._names(mask, 1)
+        return places
+
+    def _names(self, mask: int, stride: int) -> tuple[str, ...]:
+        """Return the names of the LSTMs whose bits are set, one in every `stride`."""
+        key = mask, stride
+        if key not in self._names_of:
+            bits = (mask >> (stride * number) & 1 for number in range(len(self._roots)))
+            self._names_of[key] = tuple(root.name for root, bit in zip(self._roots, bits, strict=True) if bit)
+        return self._names_of[key]
+
+    def is_alive(self, node: OnnxNode) -> bool:
+        """Say whether an output of the ONNX graph, or an LSTM, depends on the numbers of a node."""
+        return bool(self._before.get(node, 0))
+
+    def comes_from_lstm(self, scope: OnnxScope, name: str) -> bool:
+        """Say whether a name of an ONNX graph comes from an LSTM."""
+        return bool(self._mask_after(scope, name))
+
+    def is_token(self, node: OnnxNode) -> bool:
+        """Say whether an ONNX node reads an input of the graph."""
+        return node.scope.graph_input(node.inputs[0]) is not None
+
+    def is_given(self, node: OnnxNode) -> bool:
+        """Say whether an ONNX node moves numbers of an input of the graph that no LSTM receives as its sequence."""
+        source = source_of(OnnxValue(node.scope, node.inputs[0]))
+        return is_input(source) and "X" not in self.places_of(source)
+
+
+def source_of(value: OnnxValue) -> OnnxValue:
+    """Return the array whose numbers a name of an ONNX graph has, all or some, outside of the bodies of nodes too."""
+    while True:
+        scope, name = origin(*value)
+        defined = defined_value(scope, name)
+        outer = None if defined is None else argument_outside(*defined)
+        if outer is None:
+            return defined or OnnxValue(scope, name)
+        value = outer
+
+
+def is_input(value: OnnxValue) -> bool:
+    """Say whether a value is an input of an ONNX graph without a value in the file."""
+    source = value.scope.graph_input(value.name) if value.name else None
+    return source is not None and source.name not in source.scope.tensors
+
+
+def defined_value(scope: OnnxScope, name: str) -> OnnxValue | None:
+    """Return a name of an ONNX graph where it is defined; None if it is left out or not defined."""
+    if not scope.bound and (name in scope.tensors or name in scope.computed):
+        return OnnxValue(scope, name)
+    try:
+        return scope.resolve(name) if name else None
+    except NotConstant:
+        return None
+
+
+def argument_outside(scope: OnnxScope, name: str) -> OnnxValue | None:
+    """Return what an argument of the body of an ONNX node is outside; None of other names."""
+    owner = scope.owner
+    if owner is None or name not in scope.inputs:
+        return None
+    position = scope.arguments[name]
+    return OnnxValue(owner.scope, owner.inputs[position]) if position < len(owner.inputs) else None
