@@ -175,7 +175,7 @@ def test_sequences_and_steps_are_called_by_their_names_in_every_question():
     for question in (lambda **at: insight.contributions(trace[0], **at), lambda **at: insight.influence(trace, **at)):
         assert question(t="2001-01-04").to_csv() == question(t=3).to_csv()
     assert "on 2001-01-04 of south" in str(insight.influence(trace, "2001-01-04", "south"))
-    with refusal("no step '2002-01-01'; this run has 2001-01-01 to 2001-01-20", by=gw.OptionError):
+    with refusal("no step '2002-01-01'; this trace has 2001-01-01 to 2001-01-20", by=gw.OptionError):
         insight.target(trace, t="2002-01-01")
     for ask, name in (
         (lambda given: insight.influence(trace, sequence=given), "inputs"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,16 @@ import numpy.typing as npt
 from gatewise.arrays import Array, quiet, size
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer, Cost, StepTable
-from gatewise.insight.naming import at_step, of_sequence, sequence_of, step_name, times_of, unit_names, unit_of
+from gatewise.insight.naming import (
+    at_step,
+    of_sequence,
+    sequence_of,
+    step_name,
+    steps_of,
+    times_of,
+    unit_names,
+    unit_of,
+)
 from gatewise.insight.retention import (
     initial_cell,
     of_one_cell,
@@ -72,7 +81,7 @@ class _AttentionWindow(NamedTuple):
         return self.order[[min(start + self.every, len(self.order)) - 1 for start in self.starts]]
 
 
-def cost_of_attention(trace: Trace, *, start: int = 0, stop: int | None = None, every: int = 1) -> Cost:
+def cost_of_attention(trace: Trace, *, start: Any = 0, stop: Any = None, every: int = 1) -> Cost:
     """Return the cost of `attention`: for n blocks and H units n² + 2 n H numbers and n² H multiplications.
 
     Parameters
@@ -107,8 +116,8 @@ def attention(
     sequence: int | str = 0,
     unit: int | str | None = None,
     *,
-    start: int = 0,
-    stop: int | None = None,
+    start: Any = 0,
+    stop: Any = None,
     every: int = 1,
 ) -> Attention:
     """Return the part of each step's contribution that is left at each later step, with the gates held.
@@ -124,8 +133,9 @@ def attention(
         The place of a sequence in the batch, or its name.
     unit : int or str, optional
         A kept unit, or its name, for its contributions with their signs. By default the shares over all units.
-    start, stop : int, optional
-        A window of the input's time: steps start, …, stop - 1. Earlier contributions count as initial.
+    start, stop : int, str or date, optional
+        A window of the input's time: steps start, …, stop - 1, or to `stop` by its date or name. Earlier contributions
+        count as initial.
     every : int
         Cut the window into blocks of so many steps, in the trace's direction: a row for the last step of each, and a
         column for its contributions.
@@ -198,9 +208,10 @@ step 0.
     return replace(answer, sentence=_attention_sentence(answer, trace, sequence, ends, every))
 
 
-def _attention_window(trace: Trace, start: int, stop: int | None, every: int) -> _AttentionWindow:
+def _attention_window(trace: Trace, start: Any, stop: Any, every: int) -> _AttentionWindow:
     """Return the window of steps start, …, stop - 1 in the order in which they ran."""
     steps = len(trace)
+    start, stop = steps_of(trace, start, stop)
     every = min(size("every", every, most=None), max(steps, 1))
     first = size("start", start, least=0)
     end = steps if stop is None else size("stop", stop, least=0)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array, Mask, chunks, finite_number, index, size
 from gatewise.errors import NotKeptError, OptionError, one_of
 from gatewise.insight.answer import Answer
-from gatewise.insight.naming import sequence_of, state_names, times_of
+from gatewise.insight.naming import sequence_of, state_names, steps_of, times_of
 from gatewise.insight.retention import of_one_cell, require_finite, valid_steps
 from gatewise.progress import working
 from gatewise.records.trace import Trace
@@ -66,8 +66,8 @@ class _Stretch(NamedTuple):
 
 def matches(
     trace: Trace,
-    start: int,
-    stop: int,
+    start: Any,
+    stop: Any,
     *,
     sequence: int | str = 0,
     quantity: str = "hidden_state",
@@ -86,9 +86,9 @@ def matches(
     ----------
     trace : Trace
         A run of one cell that kept the state.
-    start, stop : int
-        The chosen stretch: its first step, and the step after its last; negative numbers count from the end. Steps are
-        counted among the kept ones.
+    start, stop : int, str or date
+        The chosen stretch: its first step, and the step after its last, or its last by its date or name; negative
+        numbers count from the end. Steps are counted among the kept ones.
     sequence : int or str
         The sequence of the chosen stretch, by place or name.
     quantity : {"hidden_state", "cell_state"}
@@ -138,7 +138,7 @@ to 18.
     if quantity not in trace.keep.quantities:
         raise NotKeptError(f"matches of the {quantity} need a trace that kept it")
     sequence = sequence_of(trace, sequence)
-    start, stop = _stretch_bounds(trace, start, stop)
+    start, stop = _stretch_bounds(trace, *steps_of(trace, start, stop))
     threshold = finite_number("threshold", threshold)
     finite_number("least", least, "a share of the units above 0 and at most 1", lambda value: 0 < value <= 1)
     size("most", most)

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import index
-from gatewise.errors import OptionError, join_names, one_of
+from gatewise.errors import OptionError, one_of
+from gatewise.records.places import place_of, step_place, step_slice
 from gatewise.records.trace import LSTMTrace, Trace
-from gatewise.showing import counted
 
 UNITS = {  # of dates, by NumPy's abbreviations
     "D": "days",
@@ -26,22 +26,17 @@ UNITS = {  # of dates, by NumPy's abbreviations
 
 def sequence_of(trace: Trace, sequence: int | str) -> int:
     """Return the place of a sequence in a trace's batch from its number or its name."""
-    if not isinstance(sequence, str):
-        return index("sequence", sequence, trace.batch_size, "this trace")
-    if trace.labels.sequences is None:
-        raise OptionError(f"there is no sequence {sequence!r}; the sequences of this trace have no names")
-    return trace.labels.sequences.index(one_of("sequence", sequence, tuple(trace.labels.sequences)))
+    return place_of("sequence", sequence, trace.batch_size, trace.labels.sequences, "this trace")
 
 
-def step_of(trace: Trace, t: int | str | np.datetime64) -> int:
-    """Return the place of a trace's step from its number (negative from the end), its date or its name."""
-    if not isinstance(t, (str, np.datetime64)):
-        return index("step", t, len(trace), "this trace")
-    times = [str(time) for time in trace.labels.times or ()]
-    if str(t) not in times:
-        has = f"this run has {times[0]} to {times[-1]}" if times else "the steps of this run have numbers alone"
-        raise OptionError(f"there is no step {str(t)!r}; {has}")
-    return times.index(str(t))
+def step_of(trace: Trace, t: Any) -> int:
+    """Return the place of a trace's kept step from its number (negative from the end), its date or its name."""
+    return step_place(t, len(trace), None if trace.labels.times is None else trace.times, "this trace")
+
+
+def steps_of(trace: Trace, start: Any, stop: Any) -> tuple[Any, Any]:
+    """Return the ends of a slice of a trace's kept steps as numbers; one by its date or name has the last step, too."""
+    return step_slice(start, stop, len(trace), None if trace.labels.times is None else trace.times, "this trace")
 
 
 def valid_places(trace: Trace, sequence: int) -> npt.NDArray[np.intp]:
@@ -49,36 +44,24 @@ def valid_places(trace: Trace, sequence: int) -> npt.NDArray[np.intp]:
     return np.arange(len(trace)) if trace.valid is None else np.flatnonzero(trace.valid[:, sequence])
 
 
-def valid_step(trace: Trace, t: int | str | None, sequence: int, purpose: str) -> int:
+def valid_step(trace: Trace, t: Any, sequence: int, purpose: str) -> int:
     """Return the place of a valid step, by default the last in the run's direction, or raise OptionError."""
     places = valid_places(trace, sequence)
     if not len(places):
         raise OptionError(f"{purpose} needs at least one valid step; sequence {sequence} of this trace has none")
     if t is None:
         return int(places[-1 if trace.direction == "forward" else 0])
-    t = step_of(trace, t)
-    if t not in places:
+    step = step_of(trace, t)
+    if step not in places:
         raise OptionError(
-            f"step {t} of sequence {sequence} is not valid: it is masked, or beyond the sequence's length"
+            f"step {step} of sequence {sequence} is not valid: it is masked, or beyond the sequence's length"
         )
-    return t
+    return step
 
 
 def final_places(lstm: LSTMTrace) -> dict[str, int]:
     """Return the step at which each direction of an LSTM's run ends."""
     return {way: lstm.num_steps - 1 if way == "forward" else 0 for way in lstm.directions}
-
-
-def place_of(noun: str, name: Any, count: int, names: Sequence[str] | None, owner: str = "this run") -> int:
-    """Return the place of a part, such as a step or an output of `owner`, from its number (also as text) or name."""
-    if isinstance(name, str):
-        if names is not None and name in names:
-            return list(names).index(name)
-        if not name.lstrip("-").isdecimal():
-            listing = join_names(map(repr, names)) if names else f"{counted(count, noun)} without names"
-            raise OptionError(f"there is no {noun} {name!r}; {owner} has {listing}")
-        name = int(name)
-    return index(noun, name, count, owner)
 
 
 def output_of(output: object, names: Sequence[str] | None, count: int) -> int:

@@ -14,17 +14,20 @@ from gatewise.layers.arguments import Arguments
 from gatewise.layers.stack import Stack
 from gatewise.parameters import Parameters
 from gatewise.records.edits import Edit
+from gatewise.records.labels import Labels
 from gatewise.records.nesting import Cell, cell_at
 from gatewise.records.trace import Trace
 
 
-def edits_of(stack: Stack, edit: Edit | Sequence[Edit], arguments: Arguments) -> dict[Cell, tuple[Edit, ...]]:
-    """Return the edits of each edited cell of an LSTM's run, settled and in order."""
+def edits_of(
+    stack: Stack, edit: Edit | Sequence[Edit], arguments: Arguments, labels: Labels
+) -> dict[Cell, tuple[Edit, ...]]:
+    """Return the edits of each edited cell of an LSTM's run, settled and in order; labels name steps and sequences."""
     every = (edit,) if isinstance(edit, Edit) else edit
     if not isinstance(every, Sequence) or not all(isinstance(each, Edit) for each in every):
         raise OptionError(f"edit must be an Edit or a sequence of them, not {edit!r}")
     edits: dict[Cell, tuple[Edit, ...]] = {}
-    for each in every:
+    for each in (each.placed(labels, *arguments.x.shape[:2]) for each in every):
         layer = None if each.layer is None else index("layer", each.layer, stack.num_layers, "this LSTM")
         if each.direction is not None:
             one_of("the direction of an edit", each.direction, stack.directions)

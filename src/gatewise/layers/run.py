@@ -106,7 +106,8 @@ def plan_run(
 
 def _with_edits(plan: RunPlan, stack: Stack, edit: Edit | Sequence[Edit]) -> RunPlan:
     """Return a run's plan with edits, in which all cells run on the engine that can edit."""
-    edits = edits_of(stack, edit, plan.arguments)
+    labels = next(iter(plan.layers[0].values())).labels
+    edits = edits_of(stack, edit, plan.arguments, labels)
     engine = engine_of_edits(plan.arguments.engine).NAME
     time, batch = plan.arguments.x.shape[:2]
 

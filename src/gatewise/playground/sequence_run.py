@@ -13,7 +13,6 @@ from gatewise.arrays import Array, Mask
 from gatewise.cell import LSTMCell
 from gatewise.equations import DropoutMasks
 from gatewise.errors import NotKeptError, OptionError
-from gatewise.insight.naming import place_of
 from gatewise.layers import LSTM
 from gatewise.layers.wired import wiring_of
 from gatewise.network import Network
@@ -21,6 +20,7 @@ from gatewise.network import wiring_of as wiring_of_network
 from gatewise.opening.run import run_of
 from gatewise.records.brief_names import with_brief_names
 from gatewise.records.labels import Labels
+from gatewise.records.places import place_of
 from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.showing import counted
 from gatewise.symbolic.wiring import Wiring

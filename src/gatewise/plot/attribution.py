@@ -16,6 +16,7 @@ from gatewise.plot import drawing, inputs
 from gatewise.plot.picture import picture
 from gatewise.plot.records.text import Text
 from gatewise.plot.text import text
+from gatewise.records.places import step_slice
 
 KINDS = ("series", "features", "tokens")
 MOST_STEPS = 200  # above which only a part of the run is drawn
@@ -23,7 +24,7 @@ MOST_LINES = 5  # features of the input
 
 
 @picture(Attribution, data)
-def attribution(record: Attribution, ax: Any, *, kind: str | None = None, steps: tuple[int, int] | None = None) -> Any:
+def attribution(record: Attribution, ax: Any, *, kind: str | None = None, steps: tuple[Any, Any] | None = None) -> Any:
     """Draw the shares of the steps of the input, and of the initial state, in an output.
 
     Parameters
@@ -35,8 +36,8 @@ def attribution(record: Attribution, ax: Any, *, kind: str | None = None, steps:
         each step as a colour, and below it the bars. ``tokens``: the tokens, or the names of the times, each on the
         colour of its share. By default tokens if the network has an embedding, else series.
     steps : (int, int), optional
-        The first step, and the step after the last. By default all; of a run of more than 200 steps, those with 99.9 %
-        of the absolute shares.
+        The first step, and the step after the last; or the first and the last by their dates or names. By default all;
+        of a run of more than 200 steps, those with 99.9 % of the absolute shares.
 
     Returns
     -------
@@ -164,13 +165,14 @@ def _share(record: Attribution) -> str:
     return drawing.safe_text(f"share ({record.measure.unit})" if record.measure and record.measure.unit else "share")
 
 
-def _part_in_picture(record: Attribution, steps: tuple[int, int] | None) -> Attribution:
+def _part_in_picture(record: Attribution, steps: tuple[Any, Any] | None) -> Attribution:
     """Return the part of an attribution in the picture: the steps from the first to before the second."""
     count = len(record.scores)
     if steps is None:
         first, stop = _range_of_shares(record.scores) if count > MOST_STEPS else (0, count)
     else:
         first, stop = steps if isinstance(steps, (tuple, list)) and len(steps) == 2 else (None, None)
+        first, stop = step_slice(first, stop, count, record.times if record.times.dtype.kind in "MU" else None)
         if not isinstance(first, int) or not isinstance(stop, int) or not 0 <= first < stop <= count:
             raise OptionError(f"steps must be two of 0 to {count}, the first below the second, not {steps!r}")
     within = slice(first, stop)

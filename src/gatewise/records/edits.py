@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -16,6 +16,8 @@ from gatewise.arrays import array_of, frozen, index, numbers, size
 from gatewise.errors import OptionError, ShapeError, join_names, one_of
 from gatewise.parameters import Parameters
 from gatewise.records.keep import DIRECTIONS
+from gatewise.records.labels import Labels
+from gatewise.records.places import is_time, place_of, step_place, step_slice
 from gatewise.showing import counted
 
 EDITABLE = dict(zip((*gates.NAMES, "cell_state", "hidden_state"), "ifgoch", strict=True))  # with their letters
@@ -43,7 +45,8 @@ class Edit:
         (steps, units) where the input has no batch axis; the bounds of a clamp, either of which may be None; or what is
         patched from.
     units, steps, sequences : int, sequence of int, range or slice, optional
-        Steps are those of the input's time. Negative numbers count from the end.
+        Steps are those of the input's time, and may be named by their dates or names, and sequences by their names. A
+        slice of dates has its last one, too. Negative numbers count from the end.
     layer : int, optional
     direction : {"forward", "backward"}, optional
 
@@ -128,6 +131,17 @@ class Edit:
         return f"{text} ({', '.join(part for part in reversed(cell) if part)})" if any(cell) else text
 
     # In the run of one cell.
+
+    def placed(self, labels: Labels, time: int, batch: int) -> Edit:
+        """Return the edit with the numbers of the steps and sequences that it names, in a run with these labels."""
+        steps, sequences = self.steps, self.sequences
+        if isinstance(steps, slice):
+            steps = slice(*step_slice(steps.start, steps.stop, time, labels.times), steps.step)
+        elif isinstance(steps, tuple):
+            steps = tuple(step_place(t, time, labels.times) for t in steps)
+        if isinstance(sequences, tuple):
+            sequences = tuple(place_of("sequence", name, batch, labels.sequences) for name in sequences)
+        return replace(self, steps=steps, sequences=sequences)
 
     def settled(self, p: Parameters, time: int, batch: int, **cell: Any) -> Edit:
         """Return the edit fitted to the run of one cell: places as numbers from 0, and its value broadcast to them."""
@@ -229,6 +243,10 @@ def _named_places(axis: str, places: Any) -> Places:
     if isinstance(places, range):
         indices: Any = places
     else:
+        entries = [places] if is_time(places) else places
+        named = {"steps": is_time, "sequences": lambda name: isinstance(name, str)}.get(axis)
+        if named is not None and isinstance(entries, Iterable) and (names := tuple(entries)) and all(map(named, names)):
+            return names
         array = np.atleast_1d(array_of(f"an edit's {axis}", places))
         if array.ndim != 1 or (array.dtype.kind not in "iu" and array.size):
             raise OptionError(f"an edit's {axis} must be integers, a range or a slice, not {places!r}")
@@ -266,6 +284,8 @@ def _value_index(places: Sequence[int]) -> slice | tuple[int, ...]:
 
 def _describe_places(noun: str, places: Any, name: Callable[[int], str]) -> str:
     """Return an edit's units, steps or sequences in words: "units 3 to 7"."""
+    if isinstance(places, tuple) and not isinstance(places[0], int):
+        return f"{noun}{'s' * (len(places) > 1)} {join_names(map(str, places), most=7)}"
     if isinstance(places, slice):
         ends = ":".join("" if end is None else str(end) for end in (places.start, places.stop))
         return f"{noun}s {ends}"

@@ -181,7 +181,7 @@ def _times_as_dates(times: Iterable[Any]) -> tuple[np.datetime64, ...] | None:
     """Return the labels of times as dates at the coarsest resolution that keeps them exact; None if they are names."""
     array: npt.NDArray[Any] = np.asarray(times)
     if array.dtype.kind == "O" and array.size and all(_is_date(time) for time in array.flat):
-        array = np.array([_instant(time) for time in array])
+        array = np.array([instant(time) for time in array])
     if array.dtype.kind != "M" or not array.size:
         return None
     if (unit := np.datetime_data(array.dtype)[0]) in FINER:
@@ -197,10 +197,10 @@ def _is_date(value: object) -> bool:
     return isinstance(value, datetime.date) and getattr(value, "tzinfo", None) is None
 
 
-def _instant(date: Any) -> np.datetime64:
+def instant(date: Any) -> np.datetime64:
     """Return a date as NumPy's; a Timestamp of pandas has nanoseconds, which a `datetime` has not."""
-    instant: np.datetime64 = date.to_datetime64() if hasattr(date, "to_datetime64") else np.datetime64(date)
-    return instant
+    result: np.datetime64 = date.to_datetime64() if hasattr(date, "to_datetime64") else np.datetime64(date)
+    return result
 
 
 def _as_measure(name: object, value: object) -> Measure:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from gatewise.arrays import Array, index
-from gatewise.errors import OptionError, one_of
+from gatewise.arrays import Array
+from gatewise.errors import OptionError
 from gatewise.records.edits import Edit, in_words
+from gatewise.records.places import place_of
 from gatewise.showing import counted, inline
 
 
@@ -106,11 +107,7 @@ class RunRecord:
         OptionError
             If there is no such sequence.
         """
-        names = self.labels.sequences
-        if isinstance(sequence, str) and names is not None:
-            place = names.index(one_of("sequence", sequence, tuple(names)))
-        else:
-            place = index("sequence", sequence, self.batch_size, "this run")
+        place = place_of("sequence", sequence, self.batch_size, self.labels.sequences)
         return self._only(slice(place, place + 1))
 
     def require(self, purpose: str) -> Array:

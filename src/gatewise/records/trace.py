@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.arrays import Array, index
+from gatewise.arrays import Array
 from gatewise.errors import OptionError
 from gatewise.records.edits import in_words
+from gatewise.records.keep import DIRECTIONS
 from gatewise.records.labelled_arrays import cell_dataset, cell_frame, labelled_output, lstm_frame, tree
 from gatewise.records.labels import Labels
 from gatewise.records.nesting import by_cell, cell_at, map_cells
+from gatewise.records.places import place_of, step_place, step_slice
 from gatewise.records.quantities import CellRecord
 from gatewise.records.run_record import RunRecord
 from gatewise.records.step import State, Step
@@ -30,8 +32,8 @@ class Trace(CellRecord):
     The attributes below are what is stored, always with a batch axis. The quantities (`forget_gate`, `cell_state`,
     `previous`, …) have one if the input had one: of an input (time, feature), a gate is (time, hidden).
 
-    A trace can be sliced by time and by sequence: ``trace[10:20]``, ``trace[:, 2:3]``; ``trace[t, sequence]`` is a
-    `Step`.
+    A trace can be sliced by time and by sequence: ``trace[10:20]``, ``trace["2001-03-01":"2001-04"]`` with the last day
+    and month, ``trace[:, 2:3]``; ``trace[t, sequence]`` is a `Step`.
 
     Attributes
     ----------
@@ -103,15 +105,15 @@ class Trace(CellRecord):
 
     # Smaller pieces of it.
 
-    def step(self, t: int, sequence: int = 0) -> Step:
+    def step(self, t: Any, sequence: int | str = 0) -> Step:
         """Return one step of one sequence of the trace, with everything in it.
 
         Parameters
         ----------
-        t : int
-            The step, in the input's time; negative counts from the end.
-        sequence : int
-            Which sequence of the batch; negative counts from the end.
+        t : int, str, datetime, numpy.datetime64 or pandas.Timestamp
+            The step in the input's time, by its number, date or name; a negative number counts from the end.
+        sequence : int or str
+            Which sequence of the batch, by its number or name; a negative number counts from the end.
 
         Raises
         ------
@@ -121,8 +123,8 @@ class Trace(CellRecord):
             If the trace did not keep everything.
         """
         x = self.require("a step")
-        t = index("step", t, x.shape[0], "this trace")
-        sequence = index("sequence", sequence, self.batch_size, "this trace")
+        t = step_place(t, x.shape[0], self.labels.times, "this trace")
+        sequence = place_of("sequence", sequence, self.batch_size, self.labels.sequences, "this trace")
         if self.valid is not None and not self.valid[t, sequence]:
             raise OptionError(
                 f"step {t} of sequence {sequence} is not valid: it is masked, or beyond the sequence's length"
@@ -132,11 +134,20 @@ class Trace(CellRecord):
 
     def __getitem__(self, key: Any) -> Any:
         when, which = key if isinstance(key, tuple) and len(key) == 2 else (key, slice(None))
-        if isinstance(which, str) and isinstance(when, (int, np.integer)):  # a layer and a direction
-            return cell_at(({self.direction: self},), key, "this trace")
-        if isinstance(when, (int, np.integer)) and isinstance(which, (int, np.integer)):
-            return self.step(int(when), int(which))
-        return self._contiguous_slice(_as_slice(when, len(self)), _as_slice(which, self.batch_size))
+        if isinstance(which, str) and which in DIRECTIONS and isinstance(when, (int, np.integer)):
+            return cell_at(({self.direction: self},), key, "this trace")  # a layer and a direction
+        labels, owner = self.labels, "this trace"
+        if not isinstance(when, slice) and not isinstance(which, slice):
+            return self.step(when, which)
+        if isinstance(when, slice):
+            when = slice(*step_slice(when.start, when.stop, len(self), labels.times, owner), when.step)
+        else:
+            first = step_place(when, len(self), labels.times, owner)
+            when = slice(first, first + 1)
+        if not isinstance(which, slice):
+            first = place_of("sequence", which, self.batch_size, labels.sequences, owner)
+            which = slice(first, first + 1)
+        return self._contiguous_slice(when, which)
 
     def _contiguous_slice(self, when: slice, which: slice) -> Trace:
         """Return contiguous steps of some sequences as a trace of their own, with the states before and after them."""
@@ -365,11 +376,3 @@ class LSTMTrace(RunRecord):
             p = trace.parameters
             arrays[f"[{layer}, {way!r}]: {counted(p.input_size, 'feature')} -> {counted(p.hidden_size, 'unit')}"] = None
         return brief(f"LSTMTrace: {text}", arrays)
-
-
-def _as_slice(key: Any, count: int) -> slice:
-    """Return an index of steps or sequences of a trace as a slice."""
-    if isinstance(key, slice):
-        return key
-    place = index("step or sequence", key, count, "this trace")
-    return slice(place, place + 1)

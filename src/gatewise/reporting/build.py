@@ -22,7 +22,7 @@ def report(
     x: Any = None,
     *,
     sequence: int | str | None = None,
-    at: int | str | Sequence[int | str] | None = None,
+    at: Any = None,
     target: int | str | None = None,
     title: str | None = None,
     notes: Sequence[str] = (),
@@ -39,7 +39,7 @@ def report(
     sequence : int or str, optional
         Which sequence of the batch to report on, by its number or name. By default all sequences are summarised, and
         what is asked about a step is asked of the sequence with the largest output.
-    at : int or str, or a sequence of them, optional
+    at : int, str or date, or a sequence or slice of them, optional
         The steps to explain, by their numbers or times. By default two at which the output is largest in absolute
         value, a fiftieth of the run apart at least.
     target : int or str, optional

@@ -10,12 +10,13 @@ import numpy as np
 
 from gatewise.arrays import Array, Mask
 from gatewise.errors import OptionError
-from gatewise.insight.naming import at_step, place_of
+from gatewise.insight.naming import at_step
 from gatewise.layers import LSTM
 from gatewise.network import SOFTMAX, Linear, Network, NetworkTrace, Scaling, outputs_of
 from gatewise.opening.runs import OpenedRun
 from gatewise.records.brief_names import with_brief_names
 from gatewise.records.labels import Labels, brief_name
+from gatewise.records.places import place_of, step_place, step_slice
 from gatewise.records.trace import LSTMTrace, Trace
 
 MOST_STEPS = 2  # that are explained, where the caller names none
@@ -118,7 +119,7 @@ def subject_of(
     opened: OpenedRun,
     *,
     sequence: int | str | None,
-    at: int | str | Sequence[int | str] | None,
+    at: Any,
     target: int | str | None,
 ) -> ReportSubject:
     """Return the subject of a report: a run, and the sequence, steps and output to explain."""
@@ -191,14 +192,15 @@ def _require_finite_run(first: Trace, outputs: Array, valid: Mask | None) -> Non
             )
 
 
-def _named_steps(at: int | str | Sequence[int | str], first: Trace, sequence: int) -> tuple[int, ...]:
+def _named_steps(at: Any, first: Trace, sequence: int) -> tuple[int, ...]:
     """Return the steps that a report is asked to explain, each by its number or its time."""
-    steps = []
-    times = None if first.labels.times is None else [str(time) for time in first.labels.times]
+    steps, times = [], first.labels.times
+    if isinstance(at, slice):
+        at = range(len(first))[slice(*step_slice(at.start, at.stop, len(first), times), at.step)]
     for name in at if isinstance(at, (Sequence, np.ndarray)) and not isinstance(at, str) else [at]:
         if name is None:
             raise OptionError("at must be steps, by their numbers or times")
-        step = place_of("step", name, len(first), times)
+        step = step_place(name, len(first), times)
         if first.valid is not None and not first.valid[step, sequence]:
             raise OptionError(f"step {name} of sequence {sequence} is not valid")
         steps.append(step)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array, numbers
 from gatewise.arrays import index as index_of
 from gatewise.errors import OptionError, ShapeError
+from gatewise.records.places import place_of, step_place
 from gatewise.records.run_record import RunRecord
 from gatewise.records.step import Step
 from gatewise.records.trace import Trace
@@ -30,8 +31,8 @@ def walk(
     thing: Step | Sequence[Step] | Trace,
     *,
     unit: int | None = None,
-    sequence: int = 0,
-    at: int | None = None,
+    sequence: int | str = 0,
+    at: Any = None,
     brief: bool = False,
     every_step: bool = False,
     facts: Mapping[str, object] | None = None,
@@ -52,10 +53,11 @@ def walk(
         Of a trace, all valid steps of one sequence.
     unit : int, optional
         Expand one unit: show every product of its sums, largest contribution first. Negative counts from the end.
-    sequence : int
-        Which sequence of a trace's batch.
-    at : int, optional
-        Show this step alone: its place in a sequence of steps, its time in a trace. Negative counts from the end.
+    sequence : int or str
+        Which sequence of a trace's batch, by its number or name.
+    at : int, str or date, optional
+        Show this step alone: its place in a sequence of steps; in a trace its time, by its number, date or name.
+        Negative numbers count from the end.
     brief : bool
         Show only the table of all steps.
     every_step : bool
@@ -100,6 +102,9 @@ def walk(
     if at is not None and (brief or every_step):
         raise OptionError("at shows one step: it does not go with brief or every_step")
     trace: Trace | None = thing.only_cell("walk").stored if isinstance(thing, RunRecord) else None
+    if trace is not None:
+        sequence = place_of("sequence", sequence, trace.batch_size, trace.labels.sequences, "this trace")
+        at = None if at is None else step_place(at, len(trace), trace.labels.times, "this trace")
     steps, places = _steps_and_times(thing, sequence)
     if at is not None:
         at = _place_of_step(trace, sequence, at, places)
@@ -173,16 +178,15 @@ def _walkthrough_title(count: int, worked: Sequence[int], *, backward: bool, bri
     return f"An LSTM cell, {which} line by line"
 
 
-def _place_of_step(trace: Trace | None, sequence: int, at: int, places: Sequence[int]) -> int:
+def _place_of_step(trace: Trace | None, sequence: Any, at: Any, places: Sequence[int]) -> int:
     """Return the place of a step in the order in which they ran, given that place or, in a trace, its time."""
     if trace is None:
         return index_of("step", at, len(places), "this walk")
-    at = index_of("step", at, len(trace), "this trace")
     trace.step(at, sequence)  # which says what is no step of this sequence
     return places.index(at)
 
 
-def _output_gradients(dy: npt.ArrayLike, trace: Trace | None, sequence: int, steps: Sequence[Step]) -> Array:
+def _output_gradients(dy: npt.ArrayLike, trace: Trace | None, sequence: Any, steps: Sequence[Step]) -> Array:
     """Return the gradient with respect to the output of each step, in the order in which the steps ran."""
     rows = numbers("dy", dy)
     shape = (len(steps) if trace is None else len(trace), steps[0].parameters.recurrent_size)
@@ -200,13 +204,12 @@ def _output_gradients(dy: npt.ArrayLike, trace: Trace | None, sequence: int, ste
     return rows if trace.direction == "forward" else rows[::-1]
 
 
-def _steps_and_times(thing: object, sequence: int) -> tuple[Sequence[Step], Sequence[int]]:
+def _steps_and_times(thing: object, sequence: Any) -> tuple[Sequence[Step], Sequence[int]]:
     """Return the steps to walk through, in the order in which they ran, and the place or time of each."""
     if isinstance(thing, Step):
         return [thing], [0]
     if isinstance(thing, RunRecord):
         trace: Trace = thing.only_cell("walk")
-        sequence = index_of("sequence", sequence, trace.batch_size, "this trace")
         times: Sequence[int] = range(len(trace))
         if trace.valid is not None:
             times = np.flatnonzero(trace.valid[:, sequence]).tolist()

@@ -1,0 +1,111 @@
+"""Places in a run: steps, sequences and others by their numbers, names and dates."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import index
+from gatewise.errors import OptionError, join_names
+from gatewise.records.labels import instant
+from gatewise.records.named_numbers import dates_of
+from gatewise.showing import counted
+
+Times = Sequence[Any] | npt.NDArray[Any] | None  # the labels of a run's steps
+
+
+def place_of(noun: str, name: Any, count: int, names: Sequence[str] | None, owner: str = "this run") -> int:
+    """Return the place of a part of `owner`, such as a sequence or an output, by its number (also as text) or name."""
+    if isinstance(name, str):
+        if names is not None and name in names:
+            return list(names).index(name)
+        if not name.lstrip("-").isdecimal():
+            listing = join_names(map(repr, names)) if names else f"{counted(count, noun)} without names"
+            raise OptionError(f"there is no {noun} {name!r}; {owner} has {listing}")
+        name = int(name)
+    return index(noun, name, count, owner)
+
+
+def is_time(value: object) -> bool:
+    """Whether a value names a step by its date or its name, and not by its number."""
+    return isinstance(value, (str, np.datetime64, datetime.date))
+
+
+def step_place(t: Any, count: int, times: Times, owner: str = "this run") -> int:
+    """Return the place of a step from its number (negative from the end, also as text), its date or its name.
+
+    A text may be a part of a date that only one step has, such as the day of daily steps that are instants.
+    """
+    if not is_time(t):
+        return index("step", t, count, owner)
+    names = () if times is None else times
+    places = _places_at(t, names)
+    if not len(places) and isinstance(t, str) and t.lstrip("-").isdecimal():
+        return index("step", int(t), count, owner)
+    if not len(places):
+        has = f"{owner} has {names[0]} to {names[-1]}" if len(names) else f"the steps of {owner} have numbers alone"
+        raise OptionError(f"there is no step {str(t)!r}; {has}")
+    first, last = names[places[0]], names[places[-1]]
+    if first != last and _are_dates(names):
+        raise OptionError(
+            f"{str(t)!r} is {counted(len(places), 'step')} of {owner}, {first} to {last}: name one of them"
+        )
+    return int(places[0])
+
+
+def step_slice(start: Any, stop: Any, count: int, times: Times, owner: str = "this run") -> tuple[Any, Any]:
+    """Return the ends of a slice of steps as numbers; one by its date or name takes the last step, too.
+
+    Numbers and None are returned as they are. A part of a date, such as a month, is all of its steps.
+    """
+    return _edge(start, count, times, owner, last=False), _edge(stop, count, times, owner, last=True)
+
+
+def _edge(t: Any, count: int, times: Times, owner: str, *, last: bool) -> Any:
+    """Return an end of a slice of steps as a number: the first step that it names, or the one after the last."""
+    if not is_time(t):
+        return t
+    bounds = _bounds(t, year=True) if _are_dates(times) else None
+    if times is None or bounds is None:
+        return step_place(t, count, times, owner) + last
+    dates = np.array(times)
+    if (dates[1:] < dates[:-1]).any():
+        raise OptionError(f"the dates of {owner} go back in time: slices of it take the numbers of steps")
+    low, beyond = bounds
+    if not last:
+        return int(np.searchsorted(dates, low, "left"))
+    return int(np.searchsorted(dates, low, "right") if beyond is None else np.searchsorted(dates, beyond, "left"))
+
+
+def _are_dates(times: Times) -> bool:
+    """Whether the labels of a run's steps are dates."""
+    return times is not None and len(times) > 0 and isinstance(times[0], np.datetime64)
+
+
+def _places_at(t: Any, times: Sequence[Any] | npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    """Return the places of the steps that a date, a part of one or a name names."""
+    if _are_dates(times):
+        bounds = _bounds(t)
+        if bounds is None:
+            return np.empty(0, np.intp)
+        dates = np.array(times)
+        low, beyond = bounds
+        return np.flatnonzero(dates == low if beyond is None else (dates >= low) & (dates < beyond))
+    return np.flatnonzero([str(time) == str(t) for time in times])
+
+
+def _bounds(t: Any, *, year: bool = False) -> tuple[np.datetime64, np.datetime64 | None] | None:
+    """Return the instant that a date is, or the beginning of a text's date and of the next; None if it is no date."""
+    if not isinstance(t, str):
+        if getattr(t, "tzinfo", None) is not None:
+            raise OptionError(
+                f"the dates of a run have no time zone, and {str(t)!r} has: .replace(tzinfo=None) drops it"
+            )
+        return instant(t), None
+    parsed = np.array([t], "datetime64[Y]") if year and re.fullmatch(r"\d{4}", t) else dates_of((t,))
+    return (parsed[0], parsed[0] + 1) if isinstance(parsed, np.ndarray) else None
