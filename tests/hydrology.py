@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from agreement import assert_agree
 from fuzzing import everything
 
 from gatewise.interop.torch.writing import write_archive
@@ -87,6 +88,25 @@ def scales(config: dict[str, Any], rng: np.random.Generator) -> dict[str, dict[s
 
     found = {"xarray_feature_scale": of(dynamic, 1, 9), "xarray_feature_center": of(dynamic, -3, 3)}
     return found | ({"attribute_means": of(static, 2, 300), "attribute_stds": of(static, 1, 90)} if static else {})
+
+
+def window_answers(
+    config: dict[str, Any], arrays: dict[str, Any], tables: dict[str, Any], basin: dict[str, Any], steps: int
+) -> Any:
+    """Return the outputs (time, target) of windows: of each the last one, from zeros; NaN where none fits in."""
+    length = config["seq_length"]
+    found = np.full((steps, len(config["target_variables"])), np.nan)
+    for end in range(length - 1, steps):
+        inside = slice(end + 1 - length, end + 1)
+        window = {name: values[inside] if np.ndim(values) else values for name, values in basin.items()}
+        found[end] = answer(config, arrays, tables, window)[-1]
+    return found
+
+
+def assert_series_agree(got: Any, want: Any, tolerance: float = 2e-5) -> None:
+    """Compare the outputs of windows, which are NaN at the same steps."""
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
+    assert_agree({"y": np.nan_to_num(got)}, {"y": np.nan_to_num(want)}, tolerance)
 
 
 def yaml(value: Any) -> str:

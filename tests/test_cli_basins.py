@@ -12,8 +12,8 @@ import gatewise as gw
 
 pytest.importorskip("yaml")
 
-STEPS = 30
-EMBEDDED = {"statics_embedding": {"hiddens": [2]}}
+STEPS, LENGTH = 30, 12
+EMBEDDED = {"statics_embedding": {"hiddens": [2]}, "seq_length": LENGTH}
 DATES = np.arange("1999-12-20", STEPS, dtype="datetime64[D]")
 
 
@@ -37,7 +37,7 @@ def run(here):
     others = "\n".join(f"{name},1.5,0.5,clay,7" for name in ("006", "008"))
     rest = f"007,{basin['slope']!r},{basin['elev_mean']!r},clay,-9"
     (here / "attributes.csv").write_text(f"gauge_id,slope,elev_mean,geology,area\n{others}\n{rest}\n")
-    return config, hydrology.answer(config, arrays, tables, basin), basin
+    return config, hydrology.window_answers(config, arrays, tables, basin, STEPS), basin
 
 
 @pytest.mark.parametrize("name", ["whole.csv", "007.csv"])
@@ -50,8 +50,10 @@ def test_the_columns_of_a_basin_are_taken_by_name_and_its_attributes_by_its_id(r
     with np.load("trace.npz") as file:
         network = gw.load_network("run", epoch=2)
         got = network.outputs.undo(network.head(file["output"][:, 0]))
-        assert list(file["names.times"]) == [*map(str, DATES)]
-    assert_agree({"y": got}, {"y": want}, 2e-5)
+        assert list(file["names.times"]) == [*map(str, DATES[-LENGTH:])]
+        assert list(file["series.times"]) == [*map(str, DATES)]
+        hydrology.assert_series_agree(file["series.output"][:, 0], want)
+    assert_agree({"y": np.maximum(got[-1], 0)}, {"y": want[-1]}, 2e-5)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,11 @@ def test_the_columns_of_a_basin_are_taken_by_name_and_its_attributes_by_its_id(r
         (["whole.csv", "--attributes", "nowhere.csv"], ["nowhere.csv"]),
         (["whole.csv", "--attributes", "attributes.csv"], ["no basin 'whole'", "--basin"]),
         (["three.npy"], ["three.npy", "3 features", "prcp(mm/day)"]),
-        (["gap.csv"], ["feature 1, tmax(C),", "step 3", "nan"]),
+        (["gap.csv", "--continuous"], ["feature 1, tmax(C),", "step 3", "nan"]),
+        (["short.csv"], ["short.csv", "11 steps", "windows of 12 steps", "--continuous"]),
+        (["whole.csv", "--at", "4"], ["12 steps", "step 4", "before the first"]),
+        (["whole.csv", "--at", "1999-01-01"], ["no step '1999-01-01'"]),
+        (["whole.csv", "--state", "s.npz"], ["--state", "--continuous"]),
         (["twice.csv"], ["2 columns", "'pet'"]),
     ],
 )
@@ -73,6 +79,7 @@ def test_what_a_basin_lacks_is_said_in_one_sentence(run, tokens, words, tmp_path
     cells = lines[4].split(",")
     cells[4] = "nan"
     (tmp_path / "gap.csv").write_text("\n".join([*lines[:4], ",".join(cells), *lines[5:]]))
+    (tmp_path / "short.csv").write_text("\n".join(lines[:12]))
     (tmp_path / "twice.csv").write_text("\n".join([lines[0].replace("remark", "pet"), *lines[1:]]))
     assert exit_code(["report", "run", *tokens]) != 0
     told = [line for line in capsys.readouterr().err.splitlines() if "left out" not in line]
@@ -83,25 +90,26 @@ def test_what_a_basin_lacks_is_said_in_one_sentence(run, tokens, words, tmp_path
 
 def test_a_report_and_a_picture_have_dates_names_and_units(run, capsys, tmp_path):
     _, want, _ = run
-    told = output_of(capsys, "report", "run", "whole.csv", "--set", "epoch=2")
-    peak = DATES[int(np.argmax(want[:, 0]))]
-    assert f"{want.max():.3g}" in told
-    assert str(peak) in told
+    peak = int(np.nanargmax(want[:, 0]))
+    told = output_of(capsys, "report", "run", "whole.csv", "--set", "epoch=2", "--at", str(DATES[peak]))
+    assert f"{np.nanmax(want):.3g}" in told
+    assert f"its value on {DATES[peak]}" in told
     assert "mm/d" in told
     assert exit_code(["plot", "run", "whole.csv", "--set", "epoch=2", "--kind", "activity", "-o", "states.csv"]) == 0
     assert exit_code(["page", "run", "whole.csv", "-o", "page.html"]) == 0
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "QObs(mm/d)" in page
     assert '"measures":{"QObs(mm/d)":["QObs","mm/d"]}' in page  # what the cell reads is scaled, and has none
-    assert str(DATES[0]) in page
+    assert str(DATES[-LENGTH]) in page
+    assert str(DATES[-LENGTH - 1]) not in page
 
 
 def test_a_walkthrough_is_of_the_scaled_features(run, capsys):
     _, _, basin = run
-    shown = output_of(capsys, "walk", "--model", "run", "--x", "whole.csv", "--at", "3", "--format", "json")
+    shown = output_of(capsys, "walk", "--model", "run", "--x", "whole.csv", "--at", "13", "--format", "json")
     network = gw.load_network("run")
     x = np.stack([np.broadcast_to(basin[name], STEPS) for name in network.labels.features], axis=-1)
-    assert repr(float(network.embed(x)[0][3, 0]))[:8] in shown
+    assert repr(float(network.embed(x)[0][13, 0]))[:8] in shown
 
 
 def test_attributes_need_a_network_with_names(run, tmp_path, capsys):
@@ -112,7 +120,7 @@ def test_attributes_need_a_network_with_names(run, tmp_path, capsys):
 
 def test_a_basin_in_netcdf_is_taken_by_name_with_its_dates(run, tmp_path, capsys, monkeypatch):
     xarray = pytest.importorskip("xarray")
-    config = hydrology.settings(dynamic_inputs=["prcp", "tmax(C)"], static_attributes=["slope", "area"])
+    config = hydrology.settings(dynamic_inputs=["prcp", "tmax(C)"], static_attributes=["slope", "area"], seq_length=1)
     arrays, tables = hydrology.make_run(tmp_path / "other", config)
     basin = hydrology.basin_of(config, STEPS)
     series = {name: ("date", basin[name]) for name in ("tmax(C)", "prcp")} | {"QObs": ("date", np.zeros(STEPS))}
@@ -121,12 +129,10 @@ def test_a_basin_in_netcdf_is_taken_by_name_with_its_dates(run, tmp_path, capsys
     tokens = ["trace", "other", "7.nc", "--attributes", "of 7.csv", "-o", "trace.npz"]
     assert exit_code(tokens) == 0
     assert "7.nc: QObs left out" in capsys.readouterr().err
-    network = gw.load_network("other")
     with np.load("trace.npz") as file:
-        got = network.outputs.undo(network.head(file["output"][:, 0]))
-        assert list(file["names.times"]) == [*map(str, DATES)]
-    want = hydrology.answer(config, arrays, tables, basin)
-    assert_agree({"y": np.maximum(got, 0)}, {"y": want}, 2e-5)
+        assert list(file["series.times"]) == [*map(str, DATES)]
+        got = file["series.output"][:, 0]
+    hydrology.assert_series_agree(got, hydrology.window_answers(config, arrays, tables, basin, STEPS))
     (tmp_path / "7.nc").write_bytes((tmp_path / "7.nc").read_bytes()[:100])
     monkeypatch.chdir(tmp_path / "other")
     assert exit_code(["report", ".", "../7.nc", "--attributes", "../of 7.csv"]) != 0

@@ -157,6 +157,7 @@ PLACES = (
     "gatewise.insight",
     "gatewise.interop",
     "gatewise.network",
+    "gatewise.opening",
     "gatewise.walkthrough",
     "gatewise.symbolic",
 )  # packages whose `__all__` gives out types

@@ -51,6 +51,7 @@ def test_outputs_of_a_run_of_neuralhydrology_are_what_its_arrays_give_for_each_w
     x = np.stack([np.broadcast_to(basin[name], STEPS) for name in run.labels.features], axis=-1)
     y = run.run_windows(x)
     assert y.shape == (STEPS, 2, 1)
+    hydrology.assert_series_agree(y[:, -1], hydrology.window_answers(config, arrays, tables, basin, STEPS))
     for end in range(LENGTH - 1, STEPS):
         window = {
             name: values[end + 1 - LENGTH : end + 1] if np.ndim(values) else values for name, values in basin.items()

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 BASINS = ("north", "south", "west")
+GAP = "2002-02-20"  # a day on which the rain of the last basin is not known
 LENGTH = 40  # steps of a sample
 DYNAMIC = ["tmax(C)", "prcp(mm d-1)"]
 STATIC = ["slope", "area", "elev_mean"]  # not as the alphabet has them
@@ -36,6 +37,14 @@ MODELS: dict[str, dict[str, Any]] = {
         "statics_embedding": {"type": "fc", "hiddens": [5, 4, 2], "activation": "relu", "dropout": 0.2},
         "dynamics_embedding": {"type": "fc", "hiddens": [6, 3], "activation": "sigmoid", "dropout": 0.1},
     },
+    "lagged": {
+        "model": "cudalstm",
+        "dynamic_inputs": ["prcp(mm d-1)_shift2", "tmax(C)_copy1", "tmax(C)_copy2_shift1", "prcp(mm d-1)"],
+        "lagged_features": {"prcp(mm d-1)": [1, 2], "tmax(C)_copy2": 1},
+        "duplicate_features": {"tmax(C)": 2},
+        "target_variables": [Q, SWE],
+        "predict_last_n": 3,
+    },
 }
 
 
@@ -52,6 +61,8 @@ def write_data(folder: Path) -> None:
         rain = rng.gamma(0.3, 8, len(dates))
         warm = 10 - 12 * np.cos(2 * np.pi * np.arange(len(dates)) / 365) + rng.normal(0, 2, len(dates))
         flow = np.convolve(rain, np.exp(-np.arange(30) / 8) / 8)[: len(dates)]
+        if basin == BASINS[-1]:
+            rain[dates == GAP] = np.nan
         series = {"prcp(mm d-1)": rain, "tmax(C)": warm, Q: flow, SWE: np.maximum(0, -warm)}
         frame = xr.Dataset({name: ("date", one) for name, one in series.items()}, coords={"date": dates})
         frame.to_netcdf(folder / "time_series" / f"{basin}.nc")
@@ -140,7 +151,7 @@ def main(folder: Path) -> None:
         answers = {}
         for basin, found in results.items():
             for target in MODELS[name].get("target_variables", [Q]):
-                answers[f"{basin}: {target}"] = found["1D"]["xr"][f"{target}_sim"].values[:, 0]
+                answers[f"{basin}: {target}"] = found["1D"]["xr"][f"{target}_sim"].values  # (date, of its last steps)
             answers[f"{basin}: date"] = found["1D"]["xr"]["date"].values.astype("datetime64[D]")
         np.savez(folder / f"{name}.npz", **{one.replace("/", " "): array for one, array in answers.items()})
         with open(folder / f"{name}.p", "wb") as file:

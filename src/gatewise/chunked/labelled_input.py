@@ -135,7 +135,7 @@ class LabelledInput:
         inputs, data, names = self, self.data, feature_names(self.data, self.feature)
         if features is not None and len(features) == self.num_features and names is not None:
             lags = {} if self.windows is None else self.windows.lags
-            columns = list(dict.fromkeys(lags.get(name, (name, 0))[0] for name in features))
+            columns = features if self.windows is None else self.windows.columns(features)
             features_by_name(columns, names, "the data")
             if lags:
                 inputs = replace(self, data=self._with_lags(lags, features, names))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,13 +11,13 @@ from cyclopts import Group, Parameter
 
 from gatewise import interop
 from gatewise.arrays import in_bytes
-from gatewise.cli.options import Attributes, Basin, chosen_options
+from gatewise.cli.options import Attributes, Basin, Continuous, chosen_options
 from gatewise.cli.printing import announce_cost, print_notes
 from gatewise.cli.typed_numbers import integers
 from gatewise.errors import FileError, OptionError
 from gatewise.interop.contents import Contents
 from gatewise.opening.preparing import InputOptions
-from gatewise.opening.run import prepare
+from gatewise.opening.run import prepare, require_windows
 from gatewise.opening.runs import OpenedRun, PreparedLSTM, PreparedWholeModel
 from gatewise.showing import counted
 
@@ -98,6 +98,8 @@ class InputArguments:
         ),
     ] = None
 
+    continuous: Continuous = False
+
     def parsed(self) -> InputOptions:
         """Return the typed options of an input as `InputOptions`, their numbers read."""
         options = chosen_options(self)
@@ -157,15 +159,19 @@ def open_printing(
     name: str | None = None,
     settings: Sequence[str] | None = None,
     finite: bool = True,
+    at: str | None = None,
+    names_step: bool = False,
 ) -> OpenedRun:
     """Return the run of a model over an input, or the one whose trace is in the file; print its notes and cost.
 
     Its notes are printed on standard error, and before it begins what it takes, where that is much. Weights that are
-    not finite are refused where `finite` is set.
+    not finite are refused where `finite` is set. `at` says where the window ends that is traced of a model that is
+    evaluated in windows; for other models it is refused, unless it `names_step`, which is the caller's business.
     """
     contents = model if isinstance(model, Contents) else inspect_file(model, settings)
     options = InputOptions() if arguments is None else arguments.parsed()
-    prepared = prepare(contents, input, options, name=name, finite=finite)
+    prepared = prepare(contents, input, replace(options, at=at), name=name, finite=finite)
+    require_windows(prepared, None if names_step else at)
     if isinstance(prepared, OpenedRun):
         return prepared
     print_prepared(prepared)

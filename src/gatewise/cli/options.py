@@ -43,6 +43,22 @@ Basin = Annotated[
     str | None,
     Parameter(help="The id of the basin whose attributes are taken. Default: the name of INPUT, without its ending."),
 ]
+Continuous = Annotated[
+    bool,
+    Parameter(
+        negative="",
+        help="Run a model that is evaluated in windows (a run of NeuralHydrology) once over all steps; a note says how"
+        " far its outputs are from those of the windows.",
+    ),
+]
+WindowEnd = Annotated[
+    str | None,
+    Parameter(
+        allow_leading_hyphen=True,
+        help="Of a model that is evaluated in windows, show the one that ends at this step, by its number, counted from"
+        " 0, or its time. Default: the last.",
+    ),
+]
 Integer = Annotated[int | None, Parameter(converter=_parse_integer)]
 Count = Annotated[int, Parameter(converter=_parse_integer)]
 
@@ -122,6 +138,7 @@ class ModelOptions:
     ] = None
     attributes: Attributes = None
     basin: Basin = None
+    continuous: Continuous = False
     name: Annotated[str | None, Parameter(help="Which LSTM, if the file holds several.")] = None
     settings: Annotated[
         list[str] | None,
@@ -177,7 +194,13 @@ class RunOptions:
         Integer, Parameter(help="How many steps to run. Default: all of x. An x of one step is repeated.")
     ] = None
     at: Annotated[
-        Integer, Parameter(group=SHOWN, help="Only this step, counted from 0; negative numbers count from the end.")
+        str | None,
+        Parameter(
+            group=SHOWN,
+            allow_leading_hyphen=True,
+            help="Only this step, counted from 0, or its time; negative numbers count from the end. Of a model that is"
+            " evaluated in windows, the one that ends there runs; by default the last, with all its steps.",
+        ),
     ] = None
 
 
@@ -202,11 +225,11 @@ class BackOptions:
 
 
 def chosen_options(options: Any) -> dict[str, Any]:
-    """Return the options of the command line in a group that have a value, by name."""
+    """Return the options of the command line in a group that were given, by name."""
     if options is None:
         return {}
     values = {field.name: getattr(options, field.name) for field in fields(options)}
-    return {name: value for name, value in values.items() if value is not None}
+    return {name: value for name, value in values.items() if value is not None and value is not False}
 
 
 def refuse(owner: str, options: Mapping[str, object], verb: str = "does not go with") -> None:

@@ -10,7 +10,7 @@ from cyclopts import Group, Parameter
 
 from gatewise.cli.inspect import LSTMName, Settings
 from gatewise.cli.models import INPUT, InputArguments, InputFile, RunFile, open_printing
-from gatewise.cli.options import chosen_options, refuse
+from gatewise.cli.options import WindowEnd, chosen_options, refuse
 from gatewise.cli.printing import name_source, print_line, print_notes, require_other
 from gatewise.cli.usage import flowing
 from gatewise.errors import OptionError
@@ -35,6 +35,7 @@ def page(
     settings: Settings = None,
     options: InputArguments | None = None,
     sequence: Annotated[str | None, Parameter(group=SHOWN)] = None,
+    at: Annotated[WindowEnd, Parameter(group=SHOWN)] = None,
 ) -> None:
     """Write a web page to play with, on which every number of an LSTM opens, moves and answers.
 
@@ -64,7 +65,7 @@ def page(
     input = x if input is None else input
     require_other(output, file, input, None if options is None else options.state)
     if file is None:
-        others = {"name": name, "set": settings, "sequence": sequence}
+        others = {"name": name, "set": settings, "sequence": sequence, "at": at}
         refuse("a model: give its file as well", {"x": input, **chosen_options(options), **others}, "belongs to")
     from gatewise.files.storage import beside
     from gatewise.playground.page import page_of, size_of
@@ -75,7 +76,7 @@ def page(
         if file is None:
             web_page = page_of(None)
         else:
-            run = open_printing(file, input, options, name=name, settings=settings, finite=False)
+            run = open_printing(file, input, options, name=name, settings=settings, finite=False, at=at)
             if sequence is None and run.trace.batch_size > 1:
                 batch = counted(run.trace.batch_size, "sequence")
                 print_notes([f"the batch has {batch}; the page shows the first: --sequence picks one"])

@@ -24,6 +24,7 @@ from gatewise.errors import FileError, OptionError
 from gatewise.files.storage import beside, npz_names, read_text
 from gatewise.insight import Answer
 from gatewise.opening.number_files import read_numbers
+from gatewise.opening.runs import OpenedRun
 from gatewise.plot import saving, terminal
 from gatewise.plot.records.gates import Gates
 from gatewise.progress import working
@@ -76,7 +77,8 @@ class PictureOptions:
         str | None,
         Parameter(
             allow_leading_hyphen=True,
-            help="Which step, counted from 0, or its time; negative numbers count from the end.",
+            help="Which step, counted from 0, or its time; negative numbers count from the end. Of a model that is"
+            " evaluated in windows, the one that ends there is shown, by default the last.",
         ),
     ] = None
     target: Annotated[
@@ -150,12 +152,21 @@ def plot(
         raise OptionError(f"there is no picture of {kind}; -o NAME.csv writes its numbers")
     if output is None and kind != "gates" and not hasattr(insight, kind):
         raise OptionError(f"--kind {kind} needs --output: without it, gates are drawn in the terminal")
+    at = chosen.get("at")
+    names_step = at is None or PARAMETERS["at"] in inspect.signature(data).parameters
+    if not names_step:
+        del chosen["at"]
     arguments = _arguments_of(kind, data, chosen, other)
     drawn = {}
     if "steps" in chosen and draw is not None and "steps" in inspect.signature(draw).parameters:
         drawn = {"steps": _parse_steps(chosen.pop("steps"))}
     files = [file] if other is None else [file, other]
-    traces = _opened_traces(files, input, options, name, settings)
+    runs = _opened_runs(
+        files, input, partial(open_printing, arguments=options, at=at, names_step=names_step), name, settings
+    )
+    if PARAMETERS["at"] in arguments and any(run.series is not None for run in runs):
+        arguments[PARAMETERS["at"]] = -1  # the last step of the window
+    traces = [run.trace for run in runs]
     with working("drawing", 3) as done:
         subject, *others = _comparable_runs([_picture_subject(kind, data, trace, chosen) for trace in traces])
         arguments |= dict(zip(("after",), others, strict=False))
@@ -193,29 +204,29 @@ def _require_no_arrays(file: Path, input: Path | None) -> None:
         )
 
 
-def _opened_traces(
+def _opened_runs(
     files: Sequence[Path],
     input: Path | None,
-    options: InputArguments | None,
+    opens: Callable[..., OpenedRun],
     name: str | None,
     settings: Sequence[str] | None,
-) -> list[Any]:
+) -> list[OpenedRun]:
     """Return the runs of the files of `gatewise plot` over one input; a trace beside a model takes no input.
 
     Where only some of the files have an LSTM of that name, the others may hold a single one.
     """
     several = [inspect_file(file, settings) for file in files]
     if all(contents.trace is not None for contents in several):
-        return [open_printing(contents, input, options, name=name).trace for contents in several]
+        return [opens(contents, input, name=name) for contents in several]
     named = [any(entry.name == name for entry in contents.lstms) for contents in several]
-    traces: list[Any] = []
+    runs = []
     for contents, has_name in zip(several, named, strict=True):
         if contents.trace is not None:
-            traces.append(contents.trace)
+            runs.append(opens(contents, None, arguments=None))
         else:
             own_name = name if has_name or not any(named) else None
-            traces.append(open_printing(contents, input, options, name=own_name).trace)
-    return traces
+            runs.append(opens(contents, input, name=own_name))
+    return runs
 
 
 def _announce_cost(kind: str, subject: Any, arguments: dict[str, Any]) -> None:

@@ -50,7 +50,8 @@ def report(
         The sequence of a batch to report on, by its number, counted from 0, or its name. By default all are summarised.
     at
         A step to explain, by its number, counted from 0, or its time. May be given several times. By default two at
-        which the output is largest.
+        which the output is largest. Of a model that is evaluated in windows, the one that ends there is explained, by
+        default the last.
     target
         The output to explain, by its number, counted from 0, or its name. By default the one with the largest value.
     """
@@ -61,18 +62,21 @@ def report(
         from gatewise.plot import drawing
 
         drawing.library()  # if it is missing, that is said before a run that may be long
-    run = open_printing(file, input, options, name=name, settings=settings)
+    end = at[0] if at and len(at) == 1 else None
+    run = open_printing(file, input, options, name=name, settings=settings, at=end, names_step=True)
     from gatewise.files.storage import beside
     from gatewise.reporting.build import report as report_on
 
     trace = run.trace
     units = sum(cell.parameters.hidden_size for cell in trace.cells().values())
     extent = f"{counted(trace.num_steps, 'step')} of {counted(trace.batch_size, 'sequence')}"
-    announce_cost(f"the report is on {extent}", trace.num_steps * trace.batch_size * units / RATE)
+    duration = trace.num_steps * trace.batch_size * units / RATE
+    announce_cost(f"the report is on {extent}", duration + (0 if run.series is None else run.series.seconds()))
     source = name_source(file, input)
     # The file is opened before the work, so that one that cannot be written is known before it.
     with nullcontext() if output is None else beside(output) as temporary:
-        page = report_on(run.trace, sequence=sequence, at=at, target=target, title=source, notes=run.sentences)
+        notes = [run.interpretation] * bool(run.interpretation)
+        page = report_on(run, sequence=sequence, at=at, target=target, title=source, notes=notes)
         if temporary is not None:
             temporary.write_text(page.html(), encoding="utf-8", errors="backslashreplace", newline="\n")
     if output is None:

@@ -27,10 +27,14 @@ from gatewise.cli.stepping import steps_of
 from gatewise.cli.typed_numbers import numbers_from, vector
 from gatewise.errors import OptionError, ShapeError, WeightsWarning, join_names
 from gatewise.examples import EXAMPLES, Example, notebook
+from gatewise.insight.naming import place_of
 from gatewise.layers import LSTM
+from gatewise.network import Network
 from gatewise.opening.columns import select_features
+from gatewise.opening.model_input import ModelInput
 from gatewise.opening.models import OpenedModel, opened_model
 from gatewise.opening.states import file_state
+from gatewise.opening.windows import WindowedSeries, with_lags
 from gatewise.records.labels import Labels
 from gatewise.records.named_numbers import NamedNumbers
 from gatewise.records.step import State, Step
@@ -105,11 +109,9 @@ def _run_of_given_numbers(path: Path, switches: Mapping[str, Any]) -> SteppedRun
     return SteppedRun(list(numbers.sequences()), {"numbers": f"given in {path}"}, numbers.dh, numbers.dc)
 
 
-def _step_place(at: int | None, steps: int) -> int | None:
-    """Return the place of the step --at in a run of so many steps; a negative one counts from the end."""
-    if at is None or -steps <= at < steps:
-        return at if at is None else at % steps
-    raise OptionError(f"there is no step {at}; this run has steps 0 to {steps - 1}")
+def _step_place(at: str | None, steps: int, times: Sequence[str] | None = None) -> int | None:
+    """Return the place of the step --at in a run of so many steps, by its number or its time."""
+    return None if at is None else place_of("step", at, steps, times)
 
 
 StepsAndFacts = tuple[Sequence[Step], Mapping[str, object]]
@@ -175,7 +177,7 @@ def _steps_of_new_cell(
 
 
 def _run_of_model(
-    files: dict[str, Any], x: str | None, steps: int | None, at: int | None, dh: Array | None, dc: Array | None
+    files: dict[str, Any], x: str | None, steps: int | None, at: str | None, dh: Array | None, dc: Array | None
 ) -> SteppedRun:
     """Return the run of one cell of a trained model over --x, for `gatewise walk` and `gatewise check`."""
     path = files["model"]
@@ -189,10 +191,16 @@ def _run_of_model(
     lstm = opened.lstm
     if x is None:
         raise OptionError("--model needs --x, the sequence that it runs on")
-    selection = select_features(opened.network, Path(x).stem, files.get("attributes"), files.get("basin"))
-    data, valid = _lstm_input(numbers_from("x", x, selection), opened)
+    continuous, table = files.get("continuous", False), Path(x)
+    selection = select_features(
+        opened.network, table.stem, files.get("attributes"), files.get("basin"), continuous=continuous
+    )
+    data = numbers_from("x", x, selection)
+    data = replace(data, values=_first_steps(data.values, steps, len(data.values)))
+    data, at = _shown_window(data, opened.network, at, x, continuous=continuous)
+    data, valid = _lstm_input(data, opened)
     print_notes((*data.notes, *opened.notes))
-    sequence = _first_steps(data.values, steps, len(data.values))
+    sequence = data.values
     count = len(sequence)
     names = lstm.layers[0][0].labels
     labels = Labels(_features(data, lstm.input_size) or names.features, None, None, data.times and data.times[:count])
@@ -200,7 +208,7 @@ def _run_of_model(
         labels = labels.replace(units=names.units)
     layer, direction = files.get("layer", 0), files.get("direction", lstm.directions[0])
     valid = None if valid is None else valid[:count]
-    place = _step_place(at, count)
+    place = _step_place(at, count, data.times)
     _require_valid(valid, place)
     steps_run = steps_of(lstm, sequence, file_state(entry, 1), labels, (layer, direction), valid)
     name = {"LSTM": entry.name} if len(contents.lstms) > 1 else {}
@@ -212,6 +220,25 @@ def _run_of_model(
         if direction == "backward":  # which runs from the last step to the first
             place = len(steps_run) - 1 - place
     return SteppedRun([steps_run], facts, dh, dc, place)
+
+
+def _shown_window(
+    data: NamedNumbers, network: Network | None, at: str | None, source: str, *, continuous: bool
+) -> tuple[NamedNumbers, str | None]:
+    """Return the window of --x that ends at the step --at, and its last step; all of --x where there are no windows."""
+    if network is None or network.windows is None:
+        if continuous:
+            raise OptionError("--continuous goes with a model that is evaluated in windows")
+        return data, at
+    data = with_lags(network, data, cut=continuous)
+    if continuous:
+        return replace(data, notes=(*data.notes, network.windows.continuous_note)), at
+    values = _as_sequence(data.values, network.num_features)
+    times = None if data.times is None else data.times[: len(values)]
+    series = WindowedSeries(network, ModelInput(values, None, {"labels": Labels(times=times)}), source).ending(at)
+    inside = series.inside
+    shown_times = None if times is None else times[inside]
+    return replace(data, values=values[inside], times=shown_times, notes=(*data.notes, *series.notes)), at and "-1"
 
 
 def _require_valid(valid: Mask | None, place: int | None) -> None:

@@ -14,6 +14,7 @@ from gatewise.cli.printing import COMMAND, announce_cost, print_notes
 from gatewise.cli.typed_numbers import integers
 from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.interop.provenance import ReadFile
+from gatewise.layers import LSTM
 from gatewise.opening.costs import seconds
 from gatewise.opening.labelled_data import dimension_names, open_store
 from gatewise.opening.models import OpenedModel, opened_model
@@ -38,6 +39,7 @@ class StoreOptions:
     padding: str = "nan"
     keep: Keep = EVERYTHING
     resume: bool = False
+    continuous: bool = False
 
     def identity(self) -> dict[str, str]:
         """Return the options on which the numbers of a store depend, by name; of a file its digest."""
@@ -110,6 +112,7 @@ def _write_trace(
         padding=options.padding,
         state=store_plan.state_for(opened, model, options.state),
         dims=dims,
+        continuous=options.continuous,
     ).assign_attrs(history=COMMAND.get())
     steps, sequences = data.sizes[dims["time"]], store_plan.num_sequences(data, dims)
     size = sum(variable.nbytes for variable in result.values())
@@ -117,7 +120,11 @@ def _write_trace(
     store_plan.require_room(target, int(size * rest))
     extent = f"{counted(steps, 'step')} of {counted(sequences, 'sequence')} in {counted(chunks, 'chunk')}"
     work = f"this keeps {in_bytes(size)} of {extent}, which are written to {target} as the run goes"
-    announce_cost(work, seconds(opened.lstm, steps, sequences) * rest / workers.threads, size)
+    windows = None if isinstance(model, LSTM) or options.continuous else model.windows
+    if windows is not None:
+        print_notes([f"each step is the last one of a window of {counted(windows.steps, 'step')}, from zeros"])
+    length = 1 if windows is None else windows.steps  # of the run of each step
+    announce_cost(work, seconds(opened.lstm, steps * length, sequences) * rest / workers.threads, size)
     try:
         write(result, partial, run, workers, f"tracing {extent}")
     except ClusterLostError as problem:  # no mistake in the command, so not the exit code of one

@@ -13,14 +13,15 @@ from gatewise.arrays import in_bytes
 from gatewise.cli import stores
 from gatewise.cli.inspect import LSTMName, ModelFile, Settings
 from gatewise.cli.models import inspect_file, print_prepared
-from gatewise.cli.options import Attributes, Basin, Count, refuse
-from gatewise.cli.printing import announce_cost, print_line, require_other
+from gatewise.cli.options import Attributes, Basin, Continuous, Count, WindowEnd, refuse
+from gatewise.cli.printing import announce_cost, print_line, print_notes, require_other
 from gatewise.cli.typed_numbers import integers
 from gatewise.errors import OptionError
 from gatewise.files.storage import beside
-from gatewise.interop.plain_arrays import network_arrays, npz_arrays
+from gatewise.interop.plain_arrays import network_arrays, npz_arrays, series_arrays
 from gatewise.opening.labelled_data import is_store
 from gatewise.opening.preparing import InputOptions, prepare_run
+from gatewise.opening.run import require_windows
 from gatewise.opening.runs import OpenedRun, PreparedLSTM
 from gatewise.records.keep import QUANTITIES, Keep
 from gatewise.records.trace import LSTMTrace
@@ -54,6 +55,8 @@ def trace(
     state: Annotated[Path | None, Parameter(group=INPUT)] = None,
     attributes: Annotated[Attributes, Parameter(group=INPUT)] = None,
     basin: Annotated[Basin, Parameter(group=INPUT)] = None,
+    continuous: Annotated[Continuous, Parameter(group=INPUT)] = False,
+    at: Annotated[WindowEnd, Parameter(group=KEPT)] = None,
     keep: Annotated[str | None, Parameter(group=KEPT)] = None,
     units: Annotated[str | None, Parameter(group=KEPT)] = None,
     every: Annotated[Count, Parameter(group=KEPT)] = 1,
@@ -67,7 +70,9 @@ def trace(
     A .safetensors file is written while the LSTM runs, so it may be larger than memory; gatewise.load reads it.
     An .npz file holds plain arrays of shape (time, batch, unit) under names such as layer0.forward.forget_gate, with
     the input, the output and the numbers of the steps that were kept: those of the LSTM. Where the network scales its
-    features or has layers before the LSTM, network.input and network.output are its own, in its units.
+    features or has layers before the LSTM, network.input and network.output are its own, in its units. The trace of a
+    model that is evaluated in windows, as a run of NeuralHydrology is, is that of one window; in an .npz file,
+    series.output has the output of the window that ends at each step, and series.times the times.
 
     A .zarr store is traced to another, chunk by chunk: by all processors of this machine, or by the workers of a
     cluster. The new one holds a variable for each quantity of the last layer, and the model's output as y.
@@ -119,9 +124,11 @@ def trace(
         if not (is_store(input) and is_store(output)):
             raise OptionError(f"a .zarr store is traced to another: {input} and {output} must both end in .zarr")
         alone = "the series of one basin in a file, not to a store, whose variable has all features"
-        refuse(alone, {"attributes": attributes, "basin": basin}, "belongs to")
+        refuse(alone, {"attributes": attributes, "basin": basin, "at": at}, "belongs to")
         require_other(output, file, input, state)
-        options = stores.StoreOptions(key, axes, lengths, layers, cluster, state, padding or "nan", keeping, resume)
+        options = stores.StoreOptions(
+            key, axes, lengths, layers, cluster, state, padding or "nan", keeping, resume, continuous
+        )
         contents = inspect_file(file, settings)
         print_line(stores.trace_store(contents, contents.pick(name), input, output, options))
         return
@@ -133,12 +140,16 @@ def trace(
         raise OptionError(f"the name of {output} must end in .safetensors or .npz")
     require_other(output, file, input, state)
     counts = None if lengths is None else integers("lengths", lengths)
-    options_of_input = InputOptions("lstm", axes, key, counts, state, attributes=attributes, basin=basin)
+    options_of_input = InputOptions(
+        "lstm", axes, key, counts, state, attributes=attributes, basin=basin, at=at, continuous=continuous
+    )
     contents = inspect_file(file, settings)
     prepared = prepare_run(contents, input, name, options_of_input, finite=False, lstm_only=True)
     assert isinstance(prepared, PreparedLSTM)
+    require_windows(prepared, at)
     print_prepared(prepared)
     run = _run_to_file(prepared, keeping, output)
+    print_notes(run.notes[len(prepared.notes) :])
     text = describe(run.name, run.trace.lstm, every)
     print_line(f"{output}: {text}, {in_bytes(output.stat().st_size)}")
 
@@ -148,12 +159,15 @@ def _run_to_file(prepared: PreparedLSTM, keep: Keep, output: Path) -> OpenedRun:
     on_file = output.suffix.lower() == ".safetensors"
     size, steps = prepared.bytes_kept(keep, on_file=on_file), counted(prepared.num_steps, "step")
     where = f", which are written to {output} as the run goes" if on_file else ""
-    announce_cost(f"this keeps {in_bytes(size)} of {steps}{where}", prepared.seconds(), size)
+    series = None if on_file else prepared.series
+    duration = prepared.seconds() + (0 if series is None else series.seconds())
+    announce_cost(f"this keeps {in_bytes(size)} of {steps}{where}", duration, size)
     if on_file:
         return prepared.run(keep, output)
     with beside(output) as temporary, open(temporary, "wb") as target:  # before the run, which may be long
         run = prepared.run(keep)
-        np.savez(target, **npz_arrays(run.trace), **network_arrays(run.trace, prepared.input.x))
+        arrays = npz_arrays(run.trace) | network_arrays(run.trace, prepared.input.x)
+        np.savez(target, **arrays, **({} if series is None else series_arrays(series.outputs, series.labels)))
     return run
 
 

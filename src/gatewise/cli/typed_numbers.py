@@ -26,8 +26,10 @@ def numbers_from(option: str, text: str, selection: FeatureSelection | None = No
         data = _parse_numbers(option, text)
     if data.values.ndim not in (1, 2) or data.values.size == 0:
         raise ShapeError(f"{option} has shape {data.values.shape}; it must be one row of numbers, or (time, feature)")
-    if not np.isfinite(data.values).all():
-        place = np.argwhere(~np.isfinite(data.values))[0]
+    missing = selection is not None and selection.missing
+    bad = np.isinf(data.values) if missing else ~np.isfinite(data.values)
+    if bad.any():
+        place = np.argwhere(bad)[0]
         value = data.values[tuple(place)]
         where = f"entry {place[-1]}" + (f" of row {place[0]}" if len(place) == 2 else "")
         raise OptionError(f"{option} must hold finite numbers, but {where} (counted from 0) is {value}")

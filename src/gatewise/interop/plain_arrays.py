@@ -48,6 +48,11 @@ def network_arrays(trace: Run, x: Any) -> dict[str, Any]:
     return arrays | _name_arrays("network.names.", trace.labels, ("features", "outputs"))
 
 
+def series_arrays(outputs: Any, labels: Labels) -> dict[str, Any]:
+    """Return the outputs (time, batch, output) of a series in windows for an .npz file, and the names of its steps."""
+    return {"series.output": outputs, **_name_arrays("series.", labels, ("times", "sequences"))}
+
+
 def _name_arrays(prefix: str, labels: Labels, kinds: Sequence[str]) -> dict[str, Any]:
     names = {kind: getattr(labels, kind) for kind in kinds}
     return {f"{prefix}{kind}": np.array(text, dtype=np.str_) for kind, text in names.items() if text is not None}

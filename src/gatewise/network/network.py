@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import SEQUENCE, Array, Mask, numbers, require_memory
-from gatewise.errors import NotKeptError, OptionError, ShapeError
+from gatewise.arrays import Array, Mask, numbers, require_memory
+from gatewise.errors import NotKeptError, OptionError
 from gatewise.layers.merging import merge
 from gatewise.layers.stack import States
 from gatewise.network.parts import Parts, Tokens
@@ -296,7 +296,8 @@ class Network(Parts):
         x : array (time, batch, input) or (time, input)
             The features as in a call; NaN where a number is missing.
         ends : boolean array (time, batch) or (time,), optional
-            The steps at which a window ends, by default all for which it is whole: see `window_ends`.
+            The steps at which a window ends: see `window_ends`. By default all before whose predicted outputs no number
+            is missing.
         engine : str
             As in `LSTM`.
 
@@ -321,8 +322,12 @@ class Network(Parts):
         if self.windows is None:
             raise OptionError("run_windows needs a network with windows")
         x = x if type(x) is np.ndarray else self._named_input(x, {}).x
-        series, steps, predicted = self._series_of(x), self.windows.steps, self.windows.predicted
-        ends = window_ends(series, steps) if ends is None else np.reshape(ends, series.shape[:2])
+        features, steps, predicted = self.checked_features(x), self.windows.steps, self.windows.predicted
+        series = features if features.ndim == 3 else features[:, None]
+        if ends is None:  # all windows that are whole up to the first step that is predicted
+            ends = np.zeros(series.shape[:2], bool)
+            ends[predicted - 1 :] = window_ends(series, steps - predicted + 1)[: max(0, len(ends) - predicted + 1)]
+        ends = np.reshape(ends, series.shape[:2])
         require_memory(ends.size, predicted * self.num_outputs * self.lstm.dtype.itemsize, "the outputs of all windows")
         outputs = np.full((*ends.shape, predicted, self.num_outputs), np.nan, self.lstm.dtype)
         with working(f"running {counted(int(ends.sum()), 'window')}", int(ends.sum())) as done:
@@ -331,17 +336,7 @@ class Network(Parts):
                 outputs[times, sequences] = run.output[-predicted:].swapaxes(0, 1)
                 done(len(times))
         outputs = outputs if predicted > 1 else outputs[:, :, 0]
-        return outputs if np.ndim(x) == 3 else outputs[:, 0]
-
-    def _series_of(self, x: npt.ArrayLike) -> Array:
-        """Return a network's checked input as (time, batch, input), in its own units."""
-        series = numbers("x", x, None, SEQUENCE)
-        if series.ndim not in (2, 3) or series.shape[-1] != self.num_features:
-            raise ShapeError(
-                f"x has shape {series.shape}; it must be (time, batch, {self.num_features}) or"
-                f" (time, {self.num_features})"
-            )
-        return series if series.ndim == 3 else series[:, None]
+        return outputs if features.ndim == 3 else outputs[:, 0]
 
     def _split_labels(self, options: dict[str, Any]) -> tuple[dict[str, Any], Labels]:
         """Return the options for the network's LSTM, with the labels true of it, and the labels of the whole run.

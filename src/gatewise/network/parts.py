@@ -165,13 +165,18 @@ class Parts:
 
     def scaled(self, x: npt.ArrayLike) -> Array:
         """Return input features in the network's units, given in their own: after ``inputs``, before the branches."""
+        features = self.checked_features(x)
+        return (features if self.inputs is None else self.inputs(features)).astype(self.lstm.dtype, copy=False)
+
+    def checked_features(self, x: npt.ArrayLike) -> Array:
+        """Return input features in their own units, as numbers (time, batch, input) or (time, input)."""
         features = numbers("x", x, None, SEQUENCE)
         if features.ndim not in (2, 3) or features.shape[-1] != self.num_features:
             raise ShapeError(
                 f"x has shape {features.shape}; it must be (time, batch, {self.num_features}) or"
                 f" (time, {self.num_features})"
             )
-        return (features if self.inputs is None else self.inputs(features)).astype(self.lstm.dtype, copy=False)
+        return features
 
     def _branched(self, scaled: Array) -> Array:
         """Return the input of the LSTM: the outputs of the branches side by side."""

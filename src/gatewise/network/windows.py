@@ -6,7 +6,7 @@ parts: `window_ends` says which windows there are, and `window_batches` cuts the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,15 @@ class Windows:
         size("the steps of a window", self.steps, most=None)
         if size("predicted", self.predicted, most=None) > self.steps:
             raise OptionError(f"a window has {self.steps} steps, so that it cannot predict the last {self.predicted}")
+
+    @property
+    def continuous_note(self) -> str:
+        """The sentence about a run that is not of windows."""
+        return f"one continuous run over all steps, where the model is evaluated in windows of {self.steps:,}"
+
+    def columns(self, features: Sequence[str]) -> tuple[str, ...]:
+        """Return the columns of the data that the features of these names are made of."""
+        return tuple(dict.fromkeys(self.lags.get(name, (name, 0))[0] for name in features))
 
 
 def window_ends(x: npt.ArrayLike, steps: int, breaks: Mask | None = None) -> Mask:

@@ -1,1 +1,6 @@
 """Model and input to a run, for the command line, for pages and for Python: files, arrays, tables, sound, stores."""
+
+from gatewise.opening.model_input import ModelInput
+from gatewise.opening.windows import WindowedSeries
+
+__all__ = ["ModelInput", "WindowedSeries"]

@@ -19,10 +19,23 @@ MOST_NAMES = 10  # that a sentence lists
 
 @dataclass(frozen=True)
 class FeatureSelection:
-    """The names of the features that a network takes, in its order, and the attributes of a basin."""
+    """The names of the columns that a network takes, in its order, and the attributes of a basin.
+
+    Attributes
+    ----------
+    names : tuple of str
+    constants : mapping of str to float
+        The attributes.
+    num_features : int
+        How many features the network makes of these columns.
+    missing : bool
+        Whether numbers may be missing, as they may from the windows in which a network is evaluated.
+    """
 
     names: tuple[str, ...]
     constants: Mapping[str, float] = field(default_factory=dict)
+    num_features: int = 0
+    missing: bool = False
 
     def choose(self, source: str | Path, heads: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
         """Return the names that the network takes, in its order, and a note about those that it does not.
@@ -47,7 +60,7 @@ class FeatureSelection:
     def complete(self, source: str | Path, data: NamedNumbers) -> NamedNumbers:
         """Return an input with all features of the network in its order; data without names must have that order."""
         values, heads = data.values, data.features
-        if values.ndim == 1 or (heads is None and values.shape[-1] == len(self.names)):
+        if values.ndim == 1 or (heads is None and values.shape[-1] == (self.num_features or len(self.names))):
             return data
         heads = tuple(name for name in self.names if name not in self.constants) if heads is None else heads
         if values.shape[-1] != len(heads):
@@ -65,11 +78,14 @@ def select_features(
     basin_by_default: str,
     attributes: Sequence[Path] | Mapping[str, float] | None = None,
     basin: str | None = None,
+    *,
+    continuous: bool = False,
 ) -> FeatureSelection | None:
     """Return the features that a network takes from its input by name; None where it gives them none.
 
     `attributes` are tables of static attributes, or those of the basin. The basin is `basin_by_default`, the name of
-    the input's file without its ending, if `basin` names none.
+    the input's file without its ending, if `basin` names none. Numbers may be missing from windows, and not from a
+    `continuous` run.
     """
     names = None if network is None or network.embedding is not None else network.labels.features
     if names is None or not attributes:
@@ -77,13 +93,16 @@ def select_features(
             if value:
                 owner = "a model whose file names its features" if names is None else "--attributes"
                 raise OptionError(f"--{option} goes with {owner}")
-        return None if names is None else FeatureSelection(tuple(names))
+    if network is None or names is None:
+        return None
     constants: dict[str, float] = {}
     if isinstance(attributes, Mapping):
-        return FeatureSelection(tuple(names), {str(name): float(value) for name, value in attributes.items()})
-    for path in attributes:
+        constants = {str(name): float(value) for name, value in attributes.items()}
+    for path in () if isinstance(attributes, Mapping) else attributes or ():
         constants |= _basin_attributes(path, {*names}, basin, basin_by_default)
-    return FeatureSelection(tuple(names), constants)
+    columns = tuple(names) if network.windows is None else network.windows.columns(names)
+    missing = network.windows is not None and not continuous
+    return FeatureSelection(columns, constants, len(names), missing)
 
 
 def _basin_attributes(path: Path, names: set[str], basin: str | None, basin_by_default: str) -> dict[str, float]:

@@ -67,6 +67,7 @@ def model_input(
     lengths: Sequence[int] | None = None,
     state: Path | Mapping[str, Any] | States | None = None,
     column: bool = False,
+    missing: bool = False,
 ) -> ModelInput:
     """Return the arguments of an LSTM's run, from the numbers of an input and the options that say what they are.
 
@@ -83,6 +84,8 @@ def model_input(
         An .npz file with h0 and c0, these arrays, or states ``[layer][direction]``.
     column : bool
         Whether the only column of a table may hold tokens.
+    missing : bool
+        Whether numbers may be missing, which are NaN.
     """
     lstm = model.lstm
     counts = None if lengths is None else np.atleast_1d(array_of("lengths", lengths))
@@ -98,7 +101,7 @@ def model_input(
     if counts is not None and x.ndim == 2:
         x = x[:, None]
         tokens = None if tokens is None else tokens[:, None]
-    _require_finite(x, lstm, counts, source, data.features)
+    _require_finite(np.nan_to_num(x) if missing else x, lstm, counts, source, data.features)
     start: Any = initial_state(lstm, arrays, batch) if arrays else file_state(model.found, batch)
     if start is not None and x.ndim == 2:
         start = without_batch(start)

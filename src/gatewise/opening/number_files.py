@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from gatewise.opening.columns import FeatureSelection, listed_names
 from gatewise.records.named_numbers import NamedNumbers, unnamed_numbers
 
 NUMBER_LIKE = r"[+-]?(?=\D*\d)[\d.,'\s_]+%?"  # no name of a column, even if it is no number
+MISSING = ("", "NA", "N/A", "null", "None")  # cells without a number, where some may be missing; nan is one
 TIME_HEADS = ("", "time", "times", "date", "datetime", "timestamp", "step", "t", "index")
 NETCDF = (".nc", ".nc4")
 
@@ -96,11 +99,14 @@ def read_csv(path: Path, selection: FeatureSelection | None = None) -> NamedNumb
         names, notes = selection.choose(path, heads)
         heads, table.places = names, [table.places[heads.index(name)] for name in names]
     values, parse = array("d"), parse_number if "_" in text else float
+    missing = MISSING if selection is not None and selection.missing else ()
+    if missing:
+        parse = partial(_parse_present, parse)
     for line, row in tables.numerals(path, text, table):
         try:
             values.extend(map(parse, row))
         except ValueError:
-            wrong = next(cell for cell in row if not _is_number(cell))
+            wrong = next(cell for cell in row if cell not in missing and not _is_number(cell))
             raise FileError(f"cannot read {path}: line {line} has {shown(wrong)!r}, which is not a number") from None
     numbers_read = np.array(values).reshape(table.count, len(table.places))
     times = None if table.times is None else tuple(table.times)
@@ -172,6 +178,11 @@ def read_netcdf(path: Path, selection: FeatureSelection | None) -> NamedNumbers:
         days = bool((times == times.astype("datetime64[D]")).all())
         times = np.datetime_as_string(times, unit="D" if days else "s")
     return NamedNumbers(values, tuple(names), tuple(map(str, times)), notes=notes)
+
+
+def _parse_present(parse: Callable[[str], float], text: str) -> float:
+    """Return a number in a table, or NaN for an empty cell."""
+    return math.nan if text in MISSING else parse(text)
 
 
 def _are_times(head: str, first: str) -> bool:

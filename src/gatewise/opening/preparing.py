@@ -11,6 +11,7 @@ from gatewise.errors import FileError, GatewiseError, MissingExtraError, OptionE
 from gatewise.interop.contents import MASKED, Contents, StoredLSTM
 from gatewise.interop.own import CONVENTION
 from gatewise.layers.stack import States
+from gatewise.network import Network
 from gatewise.opening.axes import AmbiguousAxesError
 from gatewise.opening.columns import select_features
 from gatewise.opening.inputs import InputNumbers, read_input
@@ -18,6 +19,7 @@ from gatewise.opening.model_input import ModelInput, model_input
 from gatewise.opening.models import OpenedModel, opened_model, with_fitting_layers, with_layers
 from gatewise.opening.runs import PreparedLSTM, PreparedWholeModel
 from gatewise.opening.whole_model import WholeModel, is_runnable, load_whole_model
+from gatewise.opening.windows import WindowedSeries, with_lags
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class InputOptions:
     attributes: Sequence[Path] | Mapping[str, float] | None = None
     basin: str | None = None
     frames: Any = None
+    at: int | str | None = None
+    continuous: bool = False
 
 
 DEFAULTS = InputOptions()
@@ -65,11 +69,14 @@ def prepare_run(
     model = None if entry is None else opened_model(contents_named, entry)
     network = None if model is None else model.network
     stem = Path(input).stem if isinstance(input, (str, Path)) else ""
-    selection = select_features(network, stem, options.attributes, options.basin)
+    _require_fitting_options(network, contents.path, options)
+    selection = select_features(network, stem, options.attributes, options.basin, continuous=options.continuous)
     data = read_input(input, options.key, options.axes, selection).cut(options.frames)
     infers = network is None and options.embedding is None and options.head is None
     if model is not None and data.single is not None and infers and not is_runnable(contents):
         model = with_fitting_layers(model, data.single.values, options.reads, strict=options.strict)
+    if network is not None and data.single is not None:
+        data = replace(data, single=with_lags(network, data.single, cut=options.continuous))
     lstm_input, refusal = _lstm_input(model, data, options)
     fits = lstm_input is not None or isinstance(refusal, AmbiguousAxesError)
     whole_model = _whole_model_to_run(contents, model, fits, data, options, several or refusal)
@@ -81,7 +88,31 @@ def prepare_run(
             several or refusal or OptionError(f"{data.source} holds several arrays: --key names one of them: {arrays}")
         )
     assert model is not None
-    return _prepared_lstm(model, lstm_input, data, lstm_only)
+    prepared = _prepared_lstm(model, lstm_input, data, lstm_only)
+    return prepared if network is None or network.windows is None else _in_windows(prepared, data.source, options)
+
+
+def _require_fitting_options(network: Network | None, path: str, options: InputOptions) -> None:
+    """Raise OptionError for an option of an input that goes with windows alone, or does not go with them."""
+    windowed = network is not None and network.windows is not None
+    if options.continuous and not windowed:
+        raise OptionError(f"--continuous goes with a model that is evaluated in windows, and {path} is not")
+    for option in ("lengths", "state"):
+        if windowed and not options.continuous and getattr(options, option) is not None:
+            raise OptionError(
+                f"--{option} goes with --continuous: each window has all its steps, and begins from zeros"
+            )
+
+
+def _in_windows(prepared: PreparedLSTM, source: str, options: InputOptions) -> PreparedLSTM:
+    """Return the run of one window instead of the whole series, or the continuous run with what compares it."""
+    network = prepared.model.network
+    assert network is not None
+    series = WindowedSeries(network, replace(prepared.input, state=None), source)
+    if options.continuous:
+        return replace(prepared, compared=series)
+    series = series.ending(options.at)
+    return replace(prepared, input=series.window, notes=(*prepared.notes, *series.notes), series=series)
 
 
 def _picked_lstm(contents: Contents, name: str | None, strict: bool) -> tuple[StoredLSTM | None, GatewiseError | None]:
@@ -101,12 +132,14 @@ def _lstm_input(
     if model is None or data.single is None or options.input_of == "model":
         return None, None
     labelled = data.with_seconds(len(data.single.values))
+    windowed = model.network is not None and model.network.windows is not None
     axes = options.axes if data.axes is None else data.axes
     if not data.on_file and model.found.convention == CONVENTION and model.found.batch_first is None:
         model = replace(model, found=replace(model.found, batch_first=False))  # gatewise's own order in memory
     column = data.table and data.single.values.shape[1] == 1
     try:
         arguments = {"axes": axes, "lengths": options.lengths, "state": options.state, "column": column}
+        arguments["missing"] = windowed and not options.continuous
         return model_input(model, labelled, data.source, **arguments), None
     except GatewiseError as problem:
         return None, problem

@@ -44,6 +44,8 @@ def open_run(
     attributes: PathLike | Sequence[PathLike] | Mapping[str, float] | None = None,
     basin: str | None = None,
     frames: str | int | Sequence[int] | None = None,
+    at: int | str | None = None,
+    continuous: bool = False,
     keep: str | Sequence[str] | None = None,
     units: Sequence[int] | None = None,
     every: int = 1,
@@ -87,6 +89,11 @@ def open_run(
         The basin whose attributes are taken. By default the name of the input's file, without its ending.
     frames : str, int or sequence of int, optional
         Cut sound into rows of SIZE samples, or ``(SIZE, HOP)`` into rows that begin HOP samples apart.
+    at : int or str, optional
+        For a model that is evaluated in windows, such as a run of NeuralHydrology: the step at whose end the window
+        ends that is traced, by its number or time. By default the last one.
+    continuous : bool
+        Run such a model once over all steps; a note says how far its outputs are from those of the windows.
     keep, units, every, out
         Which quantities of which units at which steps are kept, and a file that is written as the run goes: see
         `LSTM.trace`.
@@ -94,7 +101,8 @@ def open_run(
     Returns
     -------
     OpenedRun
-        The trace, its labels, the LSTM and the network that ran, and notes.
+        The trace, its labels, the LSTM and the network that ran, and notes; of a model that is evaluated in windows the
+        trace is that of one window, and ``series`` has the outputs of all.
 
     Raises
     ------
@@ -134,8 +142,11 @@ def open_run(
         attributes=_attribute_sources(attributes),
         basin=basin,
         frames=frames,
+        at=at,
+        continuous=continuous,
     )
     prepared = prepare(model, input, options, name=name, settings=settings)
+    require_windows(prepared, at)
     keeping = keep_of_options(keep, units, every)
     if isinstance(prepared, PreparedLSTM):
         return prepared.run(keeping, out)
@@ -171,12 +182,19 @@ def prepare(
         trace, source = contents.trace, contents.path
         subject = f"{source} holds a trace, which"
     extra = "an input" if input is not None else "--name" if name is not None else None
-    if extra is None and any(getattr(options, option.name) is not option.default for option in fields(options)):
+    chosen = (option.name for option in fields(options) if getattr(options, option.name) is not option.default)
+    if extra is None and {*chosen} - {"at"}:  # which says what is shown, and not what the input is
         extra = "options of an input"
     if extra is not None:
         raise OptionError(f"{subject} is a run already: {extra} does not go with it")
     assert isinstance(trace, Run)
     return OpenedRun(trace, Path(source).name, notes=notes)
+
+
+def require_windows(run: PreparedLSTM | PreparedWholeModel | OpenedRun, at: int | str | None) -> None:
+    """Raise OptionError for the end of a window `at`, where a run is not that of a window."""
+    if at is not None and run.series is None:
+        raise OptionError("--at names a window, and this run is not of windows, as one of NeuralHydrology is")
 
 
 def _attribute_sources(attributes: Any) -> Any:
@@ -208,8 +226,9 @@ def run_of(model: object, x: Any, options: Mapping[str, Any], purpose: str, kind
     if isinstance(model, (LSTM, Network)):
         if x is None:
             raise OptionError(f"{purpose} a model of type {type(model).__name__} needs x, the input that it runs on")
-        has_names = (is_table(x) or is_labelled(x)) and options.keys() <= signature(open_run).parameters.keys()
-        if not (isinstance(x, (str, os.PathLike)) or has_names):
+        opens = is_table(x) or is_labelled(x) or (isinstance(model, Network) and model.windows is not None)
+        opens = opens and options.keys() <= signature(open_run).parameters.keys()
+        if not (isinstance(x, (str, os.PathLike)) or opens):
             network = model if isinstance(model, Network) else None
             return OpenedRun(model.trace(x, **options), "lstm", network=network)
     elif not isinstance(model, (str, os.PathLike, Contents, StoredLSTM, Captured)):

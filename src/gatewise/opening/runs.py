@@ -15,6 +15,7 @@ from gatewise.opening.inputs import InputNumbers
 from gatewise.opening.model_input import ModelInput
 from gatewise.opening.models import OpenedModel
 from gatewise.opening.whole_model import WholeModel
+from gatewise.opening.windows import WindowedSeries
 from gatewise.progress import working
 from gatewise.records.keep import EVERYTHING, Keep
 from gatewise.records.labels import Labels
@@ -45,6 +46,8 @@ class OpenedRun:
     notes : tuple of str
         What to know of the model and of the run, in such sentences: columns that were left out, why the file gives no
         network, how far the trace is from what a whole model computed.
+    series : WindowedSeries or None
+        The outputs of a model that is evaluated in windows, where the trace is that of one window; else None.
     """
 
     trace: RunTrace
@@ -53,6 +56,7 @@ class OpenedRun:
     network: Network | None = None
     interpretation: str = ""
     notes: tuple[str, ...] = ()
+    series: WindowedSeries | None = None
 
     @property
     def labels(self) -> Labels:
@@ -63,6 +67,15 @@ class OpenedRun:
     def sentences(self) -> tuple[str, ...]:
         """The interpretation, and the notes."""
         return (self.interpretation, *self.notes) if self.interpretation else self.notes
+
+    def window_at(self, at: int | str) -> OpenedRun:
+        """Return the run with the trace of another window of its series: that which ends at a step, or at a time."""
+        assert self.series is not None
+        series = self.series.ending(at)
+        if series.end == self.series.end:
+            return self
+        notes = (*(note for note in self.notes if note not in self.series.notes), *series.notes)
+        return replace(self, trace=series.trace(), notes=notes, series=series)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +93,10 @@ class PreparedLSTM:
     notes : tuple of str
     lstm_only : bool
         Whether the network's head is left out, where nothing stands between its features and its LSTM.
+    series : WindowedSeries or None
+        The series of a model that is evaluated in windows, of which the input is one.
+    compared : WindowedSeries or None
+        The series of such a model where all of it is the input of one continuous run.
     """
 
     model: OpenedModel
@@ -88,6 +105,8 @@ class PreparedLSTM:
     ambiguous: bool
     notes: tuple[str, ...]
     lstm_only: bool = False
+    series: WindowedSeries | None = None
+    compared: WindowedSeries | None = None
 
     @property
     def num_steps(self) -> int:
@@ -116,7 +135,10 @@ class PreparedLSTM:
                 trace = network.trace(x if self.input.tokens is None else self.input.tokens, state, **options)
             else:
                 trace = _behind_embedding(network).trace(x, state, **options)
-        return OpenedRun(trace, self.model.found.name, self.model.found, network, self.interpretation, self.notes)
+        notes, found = self.notes, self.model.found
+        if (compared := self.compared) is not None:
+            notes = (*notes, compared.difference_note(trace))
+        return OpenedRun(trace, found.name, found, network, self.interpretation, notes, self.series)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +154,7 @@ class PreparedWholeModel:
     name: str | None
     interpretation: str
     ambiguous: ClassVar[bool] = True
+    series: ClassVar[None] = None
     notes: ClassVar[tuple[str, ...]] = ()
 
     def run(self) -> OpenedRun:

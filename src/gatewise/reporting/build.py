@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from gatewise.errors import GatewiseError, OptionError
 from gatewise.insight.answer import Answer
 from gatewise.opening.run import run_of
@@ -41,7 +43,8 @@ def report(
         what is asked about a step is asked of the sequence with the largest output.
     at : int, str or date, or a sequence or slice of them, optional
         The steps to explain, by their numbers or times. By default two at which the output is largest in absolute
-        value, a fiftieth of the run apart at least.
+        value, a fiftieth of the run apart at least. Of a model that is evaluated in windows (a run of NeuralHydrology)
+        one step, by default the last: what is asked of the inside is asked of the window that ends there.
     target : int or str, optional
         The output to explain, by its number or name. By default the one that has the largest absolute value.
     title : str, optional
@@ -83,6 +86,8 @@ def report(
     if not isinstance(notes, (list, tuple)) or not all(isinstance(note, str) for note in notes):
         raise OptionError(f"notes must be a list of sentences, not {notes!r}")
     run = run_of(model, x, options, "a report on", f"a report is on {KINDS}")
+    if run.series is not None and at is not None:
+        run, at = run.window_at(_only_step(at)), None
     subject = subject_of(run, sequence=sequence, at=at, target=target)
     posed = [(question, asked) for question in QUESTIONS for asked in question.pose(subject)]
     findings = []
@@ -92,6 +97,17 @@ def report(
             done(1)
     facts = (*overview.facts(subject), *(("Note", note) for note in (*notes, *run.notes)))
     return Report(title or "A report on an LSTM", _lead_paragraph(subject), facts, tuple(findings))
+
+
+def _only_step(at: int | str | Sequence[int | str]) -> int | str:
+    """Return the step at which the window of a report ends; several are refused."""
+    steps = [at] if isinstance(at, (int, str, np.integer)) else [*at]
+    if len(steps) != 1:
+        raise OptionError(
+            f"a report on a model that is evaluated in windows explains one step, not {len(steps)}, since each has a"
+            " window of its own; a continuous run can explain several"
+        )
+    return steps[0]
 
 
 def _ask_question(question: Question, posed: PosedQuestion, key: str) -> Finding:

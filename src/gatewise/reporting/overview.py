@@ -12,6 +12,7 @@ from gatewise.arrays import Array
 from gatewise.errors import join_names
 from gatewise.insight.answer import Answer, StepTable
 from gatewise.network import Linear
+from gatewise.opening.windows import WindowedSeries
 from gatewise.palette import PALETTE
 from gatewise.plot import drawing
 from gatewise.reporting.subject import ReportSubject
@@ -47,6 +48,11 @@ def overview(subject: ReportSubject) -> Overview:
         outputs, valid = subject.outputs[0][:, order], None
         times = np.array(labels.sequences) if labels.sequences else np.arange(lstm.batch_size)
         marked: tuple[int, ...] = (subject.sequence,)
+    elif subject.series is not None:
+        series = subject.series
+        outputs, valid = series.outputs[:, subject.sequence][:, order], series.ends[:, subject.sequence]
+        times = np.arange(len(outputs)) if series.times is None else np.array(series.times)
+        marked = (series.end,)
     else:
         outputs = subject.outputs[:, subject.sequence][:, order]
         valid = None if subject.valid is None else subject.valid[:, subject.sequence]
@@ -58,6 +64,8 @@ def overview(subject: ReportSubject) -> Overview:
     columns: dict[str, npt.NDArray[Any]] = {"sequence" if at_the_end else "time": times}
     columns |= {name: outputs[:, place] for place, name in enumerate(names)}
     sentence = f"{_model_phrase(subject)} ran over {_run_phrase(subject)}."
+    if subject.series is not None:
+        sentence += " What follows is about the one that ends at the dot."
     return Overview(columns, sentence, outputs, names, marked, times=times, valid=valid)
 
 
@@ -121,10 +129,20 @@ def _model_phrase(subject: ReportSubject) -> str:
 
 def _run_phrase(subject: ReportSubject) -> str:
     """Return the phrase that describes a report's run: its steps, sequences and times."""
+    if subject.series is not None:
+        return _windows_phrase(subject.series)
     lstm, times = subject.lstm, subject.labels.times
     sequences = f" of {counted(lstm.batch_size, 'sequence')}" if lstm.batch_size > 1 else ""
     span = "" if times is None or len(times) < 2 else f", from {times[0]} to {times[-1]}"
     return f"{counted(lstm.num_steps, 'step')}{sequences}{span}"
+
+
+def _windows_phrase(series: WindowedSeries) -> str:
+    """Return the phrase that describes the windows of a report's series: their number, length and times."""
+    ends = np.flatnonzero(series.ends.any(-1))
+    windows = counted(int(series.ends.sum()), "window")
+    steps = counted(series.windows.steps, "step")
+    return f"{windows} of {steps}, which end from {series.when(ends[0])} to {series.when(ends[-1])}"
 
 
 def facts(subject: ReportSubject) -> list[tuple[str, str]]:
@@ -158,6 +176,8 @@ def facts(subject: ReportSubject) -> list[tuple[str, str]]:
         rows.append(("The head reads", reads))
     rows.append(("Parameters", f"{network.num_parameters if network is not None else parameters:,}"))
     rows.append(("Precision", lstm.output.dtype.name))
+    if subject.series is not None:
+        rows.append(("Windows", _windows_phrase(subject.series)))
     rows.append(("Steps", f"{lstm.num_steps:,}" + _span(subject)))
     rows.append(("Sequences", f"{lstm.batch_size:,}" + _some(labels.sequences)))
     if subject.valid is not None:

@@ -14,6 +14,7 @@ from gatewise.insight.naming import at_step
 from gatewise.layers import LSTM
 from gatewise.network import SOFTMAX, Linear, Network, NetworkTrace, Scaling, outputs_of
 from gatewise.opening.runs import OpenedRun
+from gatewise.opening.windows import WindowedSeries
 from gatewise.records.brief_names import with_brief_names
 from gatewise.records.labels import Labels, brief_name
 from gatewise.records.places import place_of, step_place, step_slice
@@ -36,6 +37,7 @@ class ReportSubject:
     sequence: int  # of the questions about a step
     has_named_sequence: bool  # whether the caller named it; if not, the other questions are about all sequences
     steps: tuple[int | None, ...]  # that are explained; None for a network that reads the final states
+    series: WindowedSeries | None = None  # the outputs of a model in windows, of which the run is one
 
     @property
     def lstm(self) -> LSTMTrace:
@@ -131,11 +133,13 @@ def subject_of(
     outputs, output_names = _outputs_and_names(run)
     valid = None if len(outputs) != lstm.num_steps else first.valid
     _require_finite_run(first, outputs, valid)
+    series = opened.series
+    sized, sized_valid = (outputs, valid) if series is None else (series.outputs, series.ends)
     named_sequence = (
         None if sequence is None else place_of("sequence", sequence, lstm.batch_size, first.labels.sequences)
     )
     output = None if target is None else place_of("output", target, outputs.shape[2], output_names)
-    sizes = np.abs(outputs) if valid is None else np.where(valid[..., None], np.abs(outputs), -1)
+    sizes = np.abs(sized) if sized_valid is None else np.where(sized_valid[..., None], np.abs(sized), -1)
     if named_sequence is not None:
         sizes = sizes[:, named_sequence : named_sequence + 1]
     if output is None:
@@ -148,6 +152,8 @@ def subject_of(
         if at is not None:
             raise OptionError("this network has one output, at the end of a sequence: no step can be named")
         steps: tuple[int | None, ...] = (None,)
+    elif series is not None:
+        steps = (lstm.num_steps - 1,)
     elif at is not None:
         steps = _named_steps(at, first, explained)
     else:
@@ -155,7 +161,7 @@ def subject_of(
     run = with_brief_names(run)
     cells = {key: _trace_of_sequence(cell, named_sequence) for key, cell in run.lstm.cells().items()}
     names = tuple(map(brief_name, output_names))
-    return ReportSubject(run, cells, outputs, names, output, explained, named_sequence is not None, steps)
+    return ReportSubject(run, cells, outputs, names, output, explained, named_sequence is not None, steps, series)
 
 
 def _require_steps(lstm: LSTMTrace) -> None:

@@ -1,0 +1,217 @@
+"""The series of a model that is evaluated in windows: its outputs, and the one window whose inside is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array, Mask
+from gatewise.errors import OptionError, shown
+from gatewise.insight.naming import place_of
+from gatewise.network import Network, NetworkTrace, Windows
+from gatewise.network.windows import lagged, time_breaks, window_ends
+from gatewise.opening.costs import seconds
+from gatewise.opening.model_input import ModelInput
+from gatewise.records.labels import Labels
+from gatewise.records.named_numbers import NamedNumbers
+from gatewise.showing import counted
+
+MOST_COMPARED = 2000  # windows of a continuous run's comparison
+
+Place = int | str
+
+
+def with_lags(network: Network, data: NamedNumbers, *, cut: bool) -> NamedNumbers:
+    """Return the columns of a basin with those that the network's windows make of them; data without names as they are.
+
+    Where a feature would be read from outside of the data, or beyond a gap between dates, it is NaN; with `cut`, the
+    steps at the ends where it would be read from outside are left out, with a note.
+    """
+    windows, names, heads = network.windows, network.labels.features, data.features
+    if windows is None or not windows.lags or names is None or heads is None:
+        return data
+    breaks = None if data.times is None else time_breaks(data.labels.times)
+    columns = []
+    for name in names:
+        column, steps = windows.lags.get(name, (name, 0))
+        columns.append(lagged(data.values[..., heads.index(column)], steps, breaks if steps else None))
+    values, shifts = np.stack(columns, axis=-1), [0, *(steps for _, steps in windows.lags.values())]
+    made = replace(data, values=values, features=tuple(names))
+    if not cut or not any(shifts):
+        return made
+    inside = slice(max(shifts), len(values) + min(shifts))
+    note = f"{counted(max(shifts) - min(shifts), 'step')} left out, whose shifted features lie outside of the input"
+    times = None if data.times is None else data.times[inside]
+    return replace(made, values=values[inside], times=times, notes=(*data.notes, note))
+
+
+@dataclass(frozen=True, eq=False)
+class WindowedSeries:
+    """A series of which each output comes from a window of its own; see `gatewise.network.Windows`.
+
+    Attributes
+    ----------
+    network : Network
+    input : ModelInput
+        The whole series, NaN where a number is missing.
+    source : str
+        Where it comes from, in errors.
+    end : int
+        The last step of the window whose inside is shown.
+    """
+
+    network: Network
+    input: ModelInput
+    source: str
+    end: int = -1
+
+    @property
+    def windows(self) -> Windows:
+        """The windows of the network."""
+        assert self.network.windows is not None
+        return self.network.windows
+
+    @property
+    def x(self) -> Array:
+        """The series (time, batch, feature)."""
+        x: Array = self.input.x
+        return x if x.ndim == 3 else x[:, None]
+
+    @property
+    def times(self) -> Any:
+        """The times of the steps, as labels have them; None without names."""
+        return self.labels.times
+
+    @property
+    def labels(self) -> Labels:
+        """The labels of the series."""
+        labels: Labels = self.input.options.get("labels") or Labels()
+        return labels
+
+    @cached_property
+    def ends(self) -> Mask:
+        """The steps (time, batch) at which a whole window ends."""
+        breaks = None if self.times is None else time_breaks(self.times)
+        return window_ends(self.x, self.windows.steps, breaks)
+
+    @cached_property
+    def outputs(self) -> Array:
+        """The output of the window that ends at each step (time, batch, output), NaN where none does."""
+        return self._outputs_at(self.ends)
+
+    def _outputs_at(self, ends: Mask) -> Array:
+        outputs = self.network.run_windows(self.x, ends)
+        return outputs if self.windows.predicted == 1 else outputs[:, :, -1]
+
+    def ending(self, at: Place | None) -> WindowedSeries:
+        """Return the series with the window that ends at a step, by its number or time; by default the last whole one.
+
+        Raise OptionError where the window of a sequence is not whole.
+        """
+        whole, steps = np.asarray(self.ends.all(-1)), self.windows.steps
+        length = counted(steps, "step")
+        if len(whole) < steps:
+            raise OptionError(
+                f"{self.source} has {counted(len(whole), 'step')}, and the network is evaluated in windows of {length}:"
+                " --continuous runs it once over all steps"
+            )
+        if not whole.any():
+            raise OptionError(f"no window of {length} in {self.source} is whole: {self._first_missing()}")
+        if at is None:
+            return replace(self, end=int(np.flatnonzero(whole)[-1]))
+        names = None if self.times is None else [str(time) for time in self.times]
+        end = place_of("step", at, len(whole), names)
+        if not whole[end]:
+            early = end < steps - 1
+            why = "it would begin before the first one" if early else f"in {self.source} {self._first_missing()}"
+            raise OptionError(f"no whole window of {length} ends at step {at}: {why}")
+        return replace(self, end=end)
+
+    @property
+    def inside(self) -> slice:
+        """The steps of the window whose inside is shown."""
+        return slice(self.end + 1 - self.windows.steps, self.end + 1)
+
+    @property
+    def window(self) -> ModelInput:
+        """The input of the window whose inside is shown, with its times."""
+        times = None if self.times is None else self.times[self.inside]
+        options = self.input.options | {"labels": self.labels.replace(times=times)}
+        return replace(self.input, x=self.input.x[self.inside], options=options)
+
+    def trace(self) -> NetworkTrace:
+        """Return the trace of the window whose inside is shown."""
+        window = self.window
+        return self.network.trace(window.x, **window.options)
+
+    def seconds(self) -> float:
+        """Return the seconds that the outputs of all windows take, about."""
+        return seconds(self.network.lstm, self.windows.steps, int(self.ends.sum()))
+
+    def when(self, step: int) -> str:
+        """Return the time of a step, or its number."""
+        return f"step {step}" if self.times is None else str(self.times[step])
+
+    # In sentences.
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know of the windows: the one whose inside is shown, and those that are not whole."""
+        begin, end = self.when(self.inside.start), self.when(self.end)
+        notes = [
+            f"the inside is that of the window from {begin} to {end}; --at chooses the one that ends at another step"
+        ]
+        possible = (len(self.ends) - self.windows.steps + 1) * self.ends.shape[1]
+        if lost := possible - int(self.ends.sum()):
+            notes.append(
+                f"{lost:,} of {counted(possible, 'window')} are not whole, and their outputs are NaN:"
+                f" {self._first_missing()}"
+            )
+        return tuple(notes)
+
+    def _first_missing(self) -> str:
+        """Return the words for the first number that is missing, or the first gap between dates."""
+        missing = np.argwhere(np.isnan(self.x))
+        if len(missing):
+            step, sequence, feature = missing[0].tolist()
+            names = self.network.labels.features
+            name = f"feature {feature}" if names is None else shown(names[feature], 60)
+            of = f" of sequence {sequence}" if self.x.shape[1] > 1 else ""
+            return f"{name} is missing at {self.when(step)}{of}" + (" and elsewhere" if len(missing) > 1 else "")
+        breaks = None if self.times is None else time_breaks(self.times)
+        step = 0 if breaks is None else int(np.flatnonzero(breaks)[0])
+        return f"dates are missing before {self.when(step)}"
+
+    def difference_note(self, trace: Any) -> str:
+        """Return the sentence about the trace of one continuous run: its outputs' mean difference from the windows'.
+
+        It is measured at all windows, or at `MOST_COMPARED` spread evenly over them.
+        """
+        title = self.windows.continuous_note
+        places = np.flatnonzero(self.ends)
+        if not len(places):
+            return f"{title}; none fits into the input, so that the difference is not measured"
+        chosen = np.unique(np.linspace(0, len(places) - 1, min(len(places), MOST_COMPARED)).round().astype(np.intp))
+        ends = np.zeros_like(self.ends)
+        ends.flat[places[chosen]] = True
+        series = self._outputs_at(ends)[ends].astype(np.float64)
+        outputs = self.network.predict(trace.output, self.input.x) if trace.network is None else trace.output
+        apart = np.abs(outputs.reshape(*self.ends.shape, -1)[ends] - series).mean(0)
+        difference = _in_deviations(apart, series.std(0), self.network.labels.outputs)
+        measured = f"measured at {len(chosen):,} of {counted(len(places), 'window')}"
+        return f"{title}; its outputs are off theirs by {difference} on average, {measured}"
+
+
+def _in_deviations(apart: npt.NDArray[Any], deviations: npt.NDArray[Any], names: Sequence[str] | None) -> str:
+    """Return the differences of outputs in standard deviations of their series; as they are where these are 0."""
+    texts = []
+    for place, (difference, deviation) in enumerate(zip(apart, deviations, strict=True)):
+        name = f"output {place}" if names is None else shown(names[place], 60)
+        unit = f"standard deviations of {name}" if deviation else f"in {name}, which is constant"
+        texts.append(f"{difference / (deviation or 1):.2g} {unit}")
+    return ", ".join(texts)

@@ -1,0 +1,259 @@
+"""A basin of a run of NeuralHydrology, opened: windows for what comes out, one of them for the inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cases
+import hydrology
+import numpy as np
+import pytest
+from hydrology import assert_series_agree
+from program import exit_code, output_of
+
+import gatewise as gw
+
+pytest.importorskip("yaml")
+
+STEPS, LENGTH = 40, 10
+DATES = np.arange("2000-01-01", STEPS, dtype="datetime64[D]")
+LAGS = {
+    "dynamic_inputs": ["pet", "pet_shift2", "tmax(C)_copy1", "tmax(C)"],
+    "lagged_features": {"pet": [1, 2]},
+    "duplicate_features": {"tmax(C)": 2},
+    "seq_length": LENGTH,
+}
+
+
+class Basin:
+    """A run and a basin of its own: its files in the folder, and what its arrays give."""
+
+    def __init__(self, **changes):
+        self.config = hydrology.settings(**{"seq_length": LENGTH, "static_attributes": None} | changes)
+        self.arrays, self.tables = hydrology.make_run(Path("run"), self.config)
+        self.columns = hydrology.basin_of(self.config, STEPS)
+        self.rows = [[repr(float(column[step])) for column in self.columns.values()] for step in range(STEPS)]
+        self.dates = [str(date) for date in DATES]
+        self.write()
+
+    def write(self):
+        lines = [
+            ",".join(["date", *self.columns]),
+            *(",".join([d, *r]) for d, r in zip(self.dates, self.rows, strict=True)),
+        ]
+        with open("b.csv", "w", encoding="utf-8") as file:
+            file.write("\n".join(lines))
+
+    def outputs(self, columns=None):
+        return hydrology.window_answers(self.config, self.arrays, self.tables, columns or self.columns, STEPS)
+
+
+@pytest.fixture
+def basin(here):
+    return Basin()
+
+
+def test_outputs_are_those_of_all_windows_and_the_trace_is_that_of_the_last(basin):
+    run = gw.open_run("run", "b.csv")
+    assert_series_agree(run.series.outputs[:, 0], basin.outputs())
+    assert run.trace.num_steps == LENGTH
+    assert [*map(str, run.trace.labels.times)] == basin.dates[-LENGTH:]
+    np.testing.assert_array_equal(run.trace.output[-1], run.series.outputs[-1, 0])
+    assert "from 2000-01-31 to 2000-02-09; --at" in run.notes[-1]
+    assert not any("continuous" in note for note in run.notes)
+
+
+@pytest.mark.parametrize(("at", "end"), [("2000-01-21", 20), (20, 20), ("20", 20), (-1, 39), ("9", 9)])
+def test_a_step_by_its_number_or_date_ends_the_window_that_is_traced(at, end, basin):
+    run = gw.open_run("run", "b.csv", at=at)
+    assert str(run.trace.labels.times[-1]) == basin.dates[end]
+    assert_series_agree(run.trace.output[-1], basin.outputs()[end])
+    assert np.abs(run.trace[0, "forward"].initial.c).max() == 0
+    other = gw.open_run("run", "b.csv").window_at(at)
+    np.testing.assert_array_equal(other.trace.output, run.trace.output)
+    assert other.notes == run.notes
+
+
+def test_a_continuous_run_says_how_far_it_is_from_the_windows(basin):
+    run = gw.open_run("run", "b.csv", continuous=True)
+    want = hydrology.answer(basin.config, basin.arrays, basin.tables, basin.columns)
+    assert_series_agree(run.trace.output, want)
+    windows = basin.outputs()[LENGTH - 1 :]
+    apart = np.abs(want[LENGTH - 1 :] - windows).mean() / windows.std()
+    assert f"off theirs by {apart:.2g} standard deviations of QObs(mm/d)" in run.notes[-1]
+    assert "measured at 31 of 31 windows" in run.notes[-1]
+    assert run.series is None
+    short = gw.open_run("run", {"x": np.stack([*basin.columns.values()], -1)[:5]}, continuous=True)
+    assert "not measured" in short.notes[-1]
+
+
+def test_many_windows_are_compared_at_some_spread_over_all(basin, monkeypatch):
+    monkeypatch.setattr("gatewise.opening.windows.MOST_COMPARED", 4)
+    windows, want = basin.outputs(), hydrology.answer(basin.config, basin.arrays, basin.tables, basin.columns)
+    places = [9, 19, 29, 39]
+    apart = np.abs(want - windows)[places].mean() / windows[places].std()
+    note = gw.open_run("run", "b.csv", continuous=True).notes[-1]
+    assert f"{apart:.2g} standard deviations of QObs(mm/d) on average, measured at 4 of 31 windows" in note
+
+
+@pytest.mark.parametrize("empty", ["", "NA", "nan"])
+def test_an_empty_cell_costs_its_windows_and_they_are_counted(empty, basin):
+    basin.rows[25][1] = empty
+    basin.write()
+    want = basin.outputs()
+    want[25 : 25 + LENGTH] = np.nan
+    run = gw.open_run("run", "b.csv")
+    assert_series_agree(run.series.outputs[:, 0], want)
+    assert run.notes[-1].startswith(
+        "10 of 31 windows are not whole, and their outputs are NaN: tmax(C) is missing at 2000-01-26"
+    )
+    assert str(run.trace.labels.times[-1]) == "2000-02-09"
+    with cases.refusal("whole", "27", "tmax(C)", "2000-01-26", by=gw.OptionError):
+        gw.open_run("run", "b.csv", at=27)
+    basin.rows[35][0] = empty  # of the last window
+    basin.write()
+    assert str(gw.open_run("run", "b.csv").trace.labels.times[-1]) == "2000-01-25"
+
+
+def test_a_date_that_is_missing_costs_the_windows_across_it(basin):
+    del basin.rows[15], basin.dates[15]
+    basin.write()
+    run, want = gw.open_run("run", "b.csv"), basin.outputs()
+    want[15 : 15 + LENGTH] = np.nan
+    assert_series_agree(run.series.outputs[:, 0], np.delete(want, 15, axis=0))
+    assert (
+        run.notes[-1] == "9 of 30 windows are not whole, and their outputs are NaN: dates are missing before 2000-01-17"
+    )
+
+
+def test_no_whole_window_is_said(basin):
+    for row in basin.rows[::5]:
+        row[0] = ""
+    basin.write()
+    with cases.refusal("no window of 10 steps", "prcp(mm/day)", "2000-01-01", "elsewhere", by=gw.OptionError):
+        gw.open_run("run", "b.csv")
+
+
+@pytest.mark.parametrize("lengths", [{"lengths": [40]}, {"state": {"h0": np.zeros((1, 1, 5))}}])
+def test_what_does_not_go_with_windows_is_refused(lengths, basin):
+    with cases.refusal(next(iter(lengths)), "--continuous", by=gw.OptionError):
+        gw.open_run("run", "b.csv", **lengths)
+    gw.save(gw.LSTM(3, 2, rng=0), "bare.safetensors")
+    for options in ({"at": 3}, {"continuous": True}):
+        with cases.refusal(f"--{next(iter(options))}", by=gw.OptionError):
+            gw.open_run("bare.safetensors", "b.csv", **options)
+    with cases.refusal("--at", by=gw.OptionError):
+        gw.open_run(gw.open_run("run", "b.csv").trace, at=3)
+
+
+def test_shifted_and_copied_columns_are_made_as_the_configuration_says(here):
+    basin = Basin(**LAGS)
+    columns, pet = basin.columns, basin.columns["pet"]
+    made = columns | {"pet_shift2": np.concatenate([[np.nan] * 2, pet[:-2]]), "tmax(C)_copy1": columns["tmax(C)"]}
+    for name in ("pet_shift2", "tmax(C)_copy1"):
+        del basin.columns[name]
+    basin.rows = [[repr(float(column[step])) for column in basin.columns.values()] for step in range(STEPS)]
+    basin.write()
+    run = gw.open_run("run", "b.csv")
+    want = basin.outputs(made)
+    want[LENGTH - 1 : LENGTH + 1] = np.nan
+    assert_series_agree(run.series.outputs[:, 0], want)
+    assert "2 of 31 windows" in run.notes[-1]
+    once = gw.open_run("run", "b.csv", continuous=True)
+    late = {name: column[2:] for name, column in made.items()}
+    assert_series_agree(once.trace.output, hydrology.answer(basin.config, basin.arrays, basin.tables, late))
+    assert any("2 steps left out" in note for note in once.notes)
+    assert "off theirs by" in once.notes[-1]
+    Path("b.csv").write_text(Path("b.csv").read_text().replace("pet", "rain"))
+    with cases.refusal("no column pet", by=gw.FileError):
+        gw.open_run("run", "b.csv")
+
+
+def test_a_batch_of_basins_is_opened_and_its_outputs_are_theirs(basin):
+    x = np.stack([np.stack([*basin.columns.values()], -1)] * 2, axis=1)
+    x[30, 1, 0] = np.nan
+    run = gw.open_run("run", x)
+    want = basin.outputs()
+    assert_series_agree(run.series.outputs[:, 0], want)
+    want[30:] = np.nan
+    assert_series_agree(run.series.outputs[:, 1], want)
+    assert run.trace.output.shape == (LENGTH, 2, 1)
+    assert run.trace.num_steps == LENGTH
+    assert "of sequence 1" in run.notes[-1]
+    network = gw.load_network("run")
+    assert gw.report(network, x, sequence=0, at=29).findings[0].sentence.count("window") == 1
+
+
+def test_a_report_shows_the_series_of_all_windows_and_explains_one(basin, capsys):
+    page = gw.report("run", "b.csv", at="2000-01-21")
+    assert page.lead == "This page explains QObs(mm/d): its value on 2000-01-21."
+    first = page.findings[0]
+    assert "31 windows of 10 steps, which end from 2000-01-10 to 2000-02-09" in first.sentence
+    assert_series_agree(first.answer.outputs, basin.outputs())
+    assert first.answer.marked == (20,)
+    assert [*map(str, first.answer.columns["time"])] == basin.dates
+    assert ("Windows", "31 windows of 10 steps, which end from 2000-01-10 to 2000-02-09") in page.facts
+    why = next(finding for finding in page.findings if finding.question.startswith("Why this output"))
+    assert len(why.answer.scores) == LENGTH
+    assert "2000-01-21" in gw.report("run", "b.csv", at=20).lead
+    assert "on 2000-02-09" in output_of(capsys, "report", "run", "b.csv")
+    with cases.refusal("one step", "2", by=gw.OptionError):
+        gw.report("run", "b.csv", at=[20, 21])
+    assert exit_code(["report", "run", "b.csv", "--at", "20", "--at", "21"]) == 2
+    several = gw.report("run", "b.csv", at=[20, 21], continuous=True)
+    assert "2000-01-21 and on 2000-01-22" in several.lead
+
+
+def test_every_command_shows_the_window_that_ends_at_a_step(basin, capsys):
+    want = [basin.dates[11], basin.dates[20]]
+    for tokens in (
+        ["plot", "run", "b.csv", "--kind", "gates", "-o", "out.csv"],
+        ["plot", "run", "b.csv", "--kind", "contributions", "-o", "out.csv"],
+        ["page", "run", "b.csv", "-o", "out.html"],
+    ):
+        assert exit_code([*tokens, "--at", "2000-01-21"]) == 0
+        assert f"the window from {want[0]} to {want[1]}" in capsys.readouterr().err
+        with open(tokens[-1], encoding="utf-8") as file:
+            text = file.read()
+        assert want[0] in text
+        assert want[1] in text
+        assert basin.dates[10] not in text
+        assert basin.dates[21] not in text
+    assert exit_code(["trace", "run", "b.csv", "--at", "2000-01-21", "-o", "out.npz"]) == 0
+    with np.load("out.npz") as file:
+        assert [*file["names.times"]] == basin.dates[11:21]
+        assert_series_agree(file["series.output"][:, 0], basin.outputs())
+        assert [*file["series.times"]] == basin.dates
+    assert exit_code(["trace", "run", "b.csv", "--continuous", "-o", "out.npz"]) == 0
+    assert "off theirs by" in capsys.readouterr().err
+    with np.load("out.npz") as file:
+        assert [*file["names.times"]] == basin.dates
+        assert "series.output" not in file
+
+
+def test_a_walk_is_of_the_window_and_of_its_last_step_where_one_is_named(basin, capsys):
+    tokens = ["walk", "--model", "run", "--x", "b.csv", "--format", "json"]
+    every = output_of(capsys, *tokens)
+    assert basin.dates[30] in every
+    assert basin.dates[29] not in every
+    at_step = output_of(capsys, *tokens, "--at", "2000-01-21")
+    trace = gw.open_run("run", "b.csv", at=20).trace
+    assert repr(float(trace[0, "forward"].input[-1, 0, 0]))[:7] in at_step
+    assert "2000-01-21" in at_step
+    assert "2000-01-20" not in at_step
+    assert basin.dates[0] in output_of(capsys, *tokens, "--continuous")
+    assert exit_code(["walk", "--model", "run", "--x", "b.csv", "--at", "3"]) == 2
+    assert exit_code(["walk", "--continuous"]) == 2
+
+
+def test_no_option_of_windows_goes_with_other_models(basin, capsys):
+    gw.save(gw.LSTM(3, 2, rng=0), "bare.safetensors")
+    for tokens in (
+        ["page", "bare.safetensors", "b.csv", "-o", "p.html", "--at", "3"],
+        ["plot", "bare.safetensors", "b.csv", "--kind", "gates", "-o", "p.csv", "--at", "3"],
+        ["trace", "bare.safetensors", "b.csv", "-o", "p.npz", "--at", "3"],
+        ["trace", "bare.safetensors", "b.csv", "-o", "p.npz", "--continuous"],
+        ["walk", "--model", "bare.safetensors", "--x", "b.csv", "--continuous"],
+    ):
+        assert exit_code(tokens) == 2
+        assert ("--at" if "--at" in tokens else "--continuous") in capsys.readouterr().err
