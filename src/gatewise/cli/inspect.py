@@ -99,7 +99,7 @@ def as_json(contents: Contents) -> dict[str, Any]:
         "parts": [{"name": part.name, "kind": part.kind, "shape": list(part.shape)} for part in contents.parts],
         "refused": [{"name": refused.name, "reason": refused.reason} for refused in contents.refused],
         "calls": list(contents.calls),
-        "ledger": [asdict(entry) for entry in contents.ledger],
+        "ledger": [entry._asdict() for entry in contents.ledger],
     }
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from gatewise.errors import join_names, shown
 
-LONGEST = 300  # characters of a name, a reason or an effect
+LONGEST = 1000  # characters of a sentence
 UNKNOWN = "what it changes is unknown"
 MOST = 6  # names that a sentence lists
 
 
-@dataclass(frozen=True)
-class LedgerEntry:
+class LedgerEntry(NamedTuple):
     """A tensor, node, attribute or input of a model's file.
 
     Attributes
@@ -39,10 +37,6 @@ class LedgerEntry:
     reason: str = ""
     effect: str = ""
     lstms: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for name in ("name", "layer", "reason", "effect"):
-            object.__setattr__(self, name, shown(getattr(self, name), LONGEST))
 
     @property
     def used(self) -> bool:
@@ -102,9 +96,9 @@ def account(kinds: Mapping[str, str], layers: Iterable[LedgerItem], known: Itera
     ledger: dict[str, LedgerEntry] = {}
     for layer in layers:
         reason = getattr(layer, "reason", "")
+        effect = f"{layer.name} cannot be read" if reason else ""
         for name in layer.entries:
             kind = kinds.get(name, "tensor")
-            effect = f"{layer.name} cannot be read" if reason else ""
             ledger.setdefault(name, LedgerEntry(name, kind, layer.name, reason, effect))
     ledger |= {entry.name: entry for entry in known}
     for name, kind in kinds.items():
@@ -135,8 +129,8 @@ def grouped(entries: Iterable[LedgerEntry]) -> dict[tuple[str, str, str], list[L
 
 def clauses(entries: Iterable[LedgerEntry]) -> str:
     """Return entries that are left out of a file as the end of a sentence: names, reason and effect of each group."""
-    groups = [
-        f"{join_names([entry.name for entry in group], 'and', most=MOST)} ({', '.join(filter(None, words))})"
-        for (_, *words), group in grouped(entries).items()
-    ]
-    return join_names(groups, most=MOST, separator="; ")
+    groups = []
+    for (_, *words), group in grouped(entries).items():
+        names = join_names([shown(entry.name, 80) for entry in group], "and", most=MOST)
+        groups.append(f"{names} ({', '.join(filter(None, words))})")
+    return shown(join_names(groups, most=MOST, separator="; "), LONGEST)

@@ -49,7 +49,6 @@ def walk_entries(value: object, path: str = "") -> Iterator[tuple[str, bool]]:
                 yield from below
             elif known or content is None or not isinstance(content, (dict, list)) or content:
                 yield inner, known
-    elif isinstance(value, list):
+    elif isinstance(value, list) and value and isinstance(value[0], (Lookups, list)):  # and not an array's numbers
         for place, item in enumerate(value):
-            if isinstance(item, (Lookups, list)):
-                yield from walk_entries(item, f"{path}.{place}")
+            yield from walk_entries(item, f"{path}.{place}")

@@ -63,14 +63,8 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
 def _with_ledger(document: Lookups, found: Contents) -> Contents:
     """Return the contents of a JSON model with the ledger of its entries: what its reader looked up is used.
 
-    The network is built for it, which looks up more; an entry that nothing looked up concerns the LSTM whose name its
-    path begins with, else all of them.
+    An entry that nothing looked up concerns the LSTM whose name its path begins with, else all of them.
     """
-    refusal = ""
-    try:
-        _ = found.network and found.network()
-    except FileError as problem:  # what it would have looked up later is not known
-        refusal = f"no network can be made of the file: {problem}"
     tensors = {entry.name for entry in found.ledger}
     names = [stored.name for stored in found.lstms]
     ledger = [*found.ledger]
@@ -84,7 +78,7 @@ def _with_ledger(document: Lookups, found: Contents) -> Contents:
         elif (refused := next((one for one in found.refused if f".{one.name}." in f".{path}."), None)) is not None:
             ledger.append(LedgerEntry(path, "attribute", refused.name, refused.reason, "it cannot be read"))
         else:
-            owners = [name for name in names if path.startswith(f"{name}.")] or ([] if refusal else names)
-            reason = refusal or "no entry of this name is known in such a file"
+            owners = [name for name in names if path.startswith(f"{name}.")] or names
+            reason = "no entry of this name is known in such a file"
             ledger.append(LedgerEntry(path, "attribute", "", reason, UNKNOWN, tuple(owners)))
     return replace(found, ledger=tuple(ledger))

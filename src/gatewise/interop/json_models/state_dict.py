@@ -18,11 +18,16 @@ from gatewise.arrays import Array
 from gatewise.errors import FileError
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.json_document import array, count, describe, entry, to_float32
+from gatewise.interop.containers.lookups import Lookups
 from gatewise.interop.contents import Contents, Refused, StoredLSTM
 from gatewise.interop.torch import grouping
 from gatewise.network import Linear, Network
 
 STATED = ("model", "unit_type", "skip")  # one of these makes it a model of Automated-GuitarAmpModelling
+SETTINGS = {
+    *("model", "unit_type", "block_type", "input_size", "hidden_size", "num_layers", "output_size", "skip", "bias_fl"),
+    *("lin_bias", "0"),
+}
 PLAYERS = "Proteus and NeuralPi, which play it, add the first feature to the output whatever the file says"
 
 
@@ -45,7 +50,10 @@ def contents(document: dict[str, Any], path: str, budget: Budget) -> Contents:
     if all(np.array_equal(to_float32(tensor), tensor, equal_nan=True) for tensor in tensors.values()):
         tensors = {name: to_float32(tensor) for name, tensor in tensors.items()}
     lstms, layers, refused, ledger = grouping.group_tensors(tensors)
-    data = document.get("model_data")
+    data, blocks = document.get("model_data"), document.get("blocks")
+    for settings in (data, blocks, blocks.get("0") if isinstance(blocks, Lookups) else None):
+        if isinstance(settings, Lookups):
+            settings.looked_up |= SETTINGS  # which the network is made of when it is asked for
     if not isinstance(data, dict) or not any(name in data for name in STATED):
         return Contents(path, "PyTorch's state dict in JSON", lstms, layers, refused, ledger=ledger)
     notes = ("the network adds its input to its output (skip)",) if data.get("skip", 1) else (PLAYERS,)

@@ -136,7 +136,7 @@ def _read_run(
         network=lambda: network,
         calls=(*archive.calls, *scales.calls),
         epoch=epoch,
-        ledger=tuple(replace(entry, name=keys[entry.name]) for entry in ledger),
+        ledger=tuple(entry._replace(name=keys[entry.name]) for entry in ledger),
     )
 
 
