@@ -54,10 +54,12 @@ def test_what_is_not_whole_is_nan_and_the_rest_stays():
     lost[: LENGTH - 1] = lost[6 : 6 + LENGTH, 1] = True
     np.testing.assert_array_equal(np.isnan(result.cell_state).any("unit"), lost)
     np.testing.assert_array_equal(result.y.values[~lost], whole.y.values[~lost])
+    assert (whole.attrs["windows_not_whole"], result.attrs["windows_not_whole"]) == (0, LENGTH)
     gap = data().isel(time=[*range(8), *range(9, STEPS)])
     np.testing.assert_array_equal(
         np.isnan(gw.apply(model, gap).y[:, 0, 0]), [*[True] * 4, *[False] * 4, *[True] * 4, False]
     )
+    assert gw.apply(model, gap).attrs["windows_not_whole"] == 4 * 3
     short = gw.apply(model, data(), lengths=[STEPS, 7, 3])
     assert np.isfinite(short.y[..., 0]).sum("time").values.tolist() == [STEPS - 4, 3, 0]
     mask = xarray.DataArray(np.arange(STEPS) != 6, dims="time")

@@ -193,6 +193,9 @@ def test_a_report_shows_the_series_of_all_windows_and_explains_one(basin, capsys
     assert first.answer.marked == (20,)
     assert [*map(str, first.answer.columns["time"])] == basin.dates
     assert ("Windows", "31 windows of 10 steps, which end from 2000-01-10 to 2000-02-09") in page.facts
+    window = gw.load_network("run")
+    once = gw.report(window, np.stack([*basin.columns.values()], -1), labels=gw.Labels(times=basin.dates))
+    assert ("Note", "one continuous run over all steps, where the model is evaluated in windows of 10") in once.facts
     why = next(finding for finding in page.findings if finding.question.startswith("Why this output"))
     assert len(why.answer.scores) == LENGTH
     assert "2000-01-21" in gw.report("run", "b.csv", at=20).lead

@@ -318,6 +318,8 @@ def _result_dataset(variables: dict[str, Any], task: Task, trial: Run, inputs: L
         way = f"in windows of {steps}, each from the initial state"
         once = f"continuous, where the model is evaluated in windows of {steps}"
         result.attrs["evaluation"] = way if isinstance(task, WindowTask) else once
+        if isinstance(task, WindowTask) and data.chunks is None:
+            result.attrs["windows_not_whole"] = int(inputs.lost_windows())
     return describe_variables(result, data, task.selection, trial).drop_encoding()
 
 

@@ -124,6 +124,7 @@ def left_behind(model: OpenedModel, target: str) -> str:
     written = set[str]()
     if network is None or target != "gatewise":
         left += ["the scaling of features and outputs"] if network is not None and network.inputs is not None else []
+        left += ["that outputs are those of windows"] if network is not None and network.windows is not None else []
     else:
         written = {part.name for part in contents.parts}  # a network that a file describes has all of them
     left += unused_layers(contents, entry, written)

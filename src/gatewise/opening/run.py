@@ -230,7 +230,8 @@ def run_of(model: object, x: Any, options: Mapping[str, Any], purpose: str, kind
         opens = opens and options.keys() <= signature(open_run).parameters.keys()
         if not (isinstance(x, (str, os.PathLike)) or opens):
             network = model if isinstance(model, Network) else None
-            return OpenedRun(model.trace(x, **options), "lstm", network=network)
+            notes = () if network is None or network.windows is None else (network.windows.continuous_note,)
+            return OpenedRun(model.trace(x, **options), "lstm", network=network, notes=notes)
     elif not isinstance(model, (str, os.PathLike, Contents, StoredLSTM, Captured)):
         raise OptionError(f"{kinds}, not {type(model).__name__}")
     return open_run(model, x, **options)
