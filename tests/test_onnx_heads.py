@@ -31,9 +31,11 @@ def steps(text):
     return [(*(words.split(" ", 1)[0:1]), words.split(" ")[1:], [name]) for words, name in halves]
 
 
-def network_of(after, *, held=None, **options):
-    """Return the network of a model of the LSTM and nodes after it, and its arrays."""
+def network_of(after, *, held=None, tokens=None, **options):
+    """Return the network of a model of the LSTM and nodes after it, and its arrays; it may take tokens of a shape."""
     model, arrays = chained(after, **options)
+    if tokens is not None:
+        model.graph.input[0].CopyFrom(onnx.helper.make_tensor_value_info("tokens", onnx.TensorProto.INT64, tokens))
     for name, array in {**NUMBERS, **(held or {})}.items():
         model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(array), name))
     contents = contents_of(model)
@@ -170,6 +172,50 @@ def test_reshapes_that_move_numbers_are_refused_by_name(sizes, words):
     held = {"flat": np.array(sizes[0]), "rows": np.array(sizes[1]), "v4": np.ones((2, 4), np.float32)}
     with cases.refusal(*words):
         network_of(FLAT, held=held)
+
+
+def keras_exported():
+    """Return a model as Keras writes it by TensorFlow: negative tokens from the end, directions apart, a Tensordot."""
+    tokens = [
+        make("Cast", ["tokens"], ["floats"], to=onnx.TensorProto.FLOAT),
+        make("Less", ["floats", "nought"], ["negative"]),
+        make("Not", ["negative"], ["others"]),
+        make("Cast", ["others"], ["kept"], to=onnx.TensorProto.INT64),
+        make("Cast", ["negative"], ["moved"], to=onnx.TensorProto.INT64),
+        make("Add", ["tokens", "shift"], ["from_end"]),
+        make("Mul", ["tokens", "kept"], ["k"]),
+        make("Mul", ["moved", "from_end"], ["m"]),
+        make("Add", ["m", "k"], ["words_at"]),
+        make("Gather", ["words", "words_at"], ["batch_first"]),
+        make("Transpose", ["batch_first"], ["x"], perm=[1, 0, 2]),
+    ]
+    after = steps(
+        "Slice Y one two one > b1; Squeeze b1 one > b2; Slice Y zero one one > f1; Squeeze f1 one > f2;"
+        " Concat f2 b2 > y; Transpose y > t; Shape y > s1; Gather s1 i102 > s; Gather s two > s2; ReduceProd s2 > p2;"
+        " Unsqueeze p2 zero > q2; Gather s i01 > s01; ReduceProd s01 > p01; Unsqueeze p01 zero > q01;"
+        " Concat q01 q2 > n; Concat s01 two > r; Reshape t n > flat; MatMul flat w8 > z; Reshape z r > Z"
+    )
+    attributes = {"ReduceProd": {"axes": [0], "keepdims": 0}, "Transpose": {"perm": [1, 0, 2]}}
+    after = [
+        (*node, {"axis": 2 if node[2] == ["y"] else 0} if node[0] == "Concat" else attributes.get(node[0], {}))
+        for node in after
+    ]
+    held = {**POSITIONS, "i102": np.array([1, 0, 2]), "shift": np.array(7), "nought": np.float32(0)}
+    held["w8"] = np.random.default_rng(4).normal(size=(8, 2)).astype(np.float32)
+    return network_of(after, before=tokens, held=held, directions=2, tokens=["batch", 3]), held["w8"]
+
+
+def test_what_keras_exports_by_tensorflow_is_a_network():
+    (network, arrays, _), weight = keras_exported()
+    y = network.lstm(arrays["words"][TOKENS])[0]
+    np.testing.assert_allclose(network(TOKENS)[0], y @ weight, rtol=0, atol=1e-6)
+    assert (network.reads, len(network.embedding)) == ("every", 7)
+
+
+def test_tokens_that_are_not_taken_as_they_are_are_refused_by_name():
+    before = [make("Add", ["tokens", "more"], ["t"], name="t"), make("Gather", ["words", "t"], ["x"])]
+    with cases.refusal("'t'", "Add", "before the LSTM"):
+        network_of(AFTER, before=before, held={"more": np.array(1)}, outputs=("a",), tokens=[3, 2])
 
 
 STATES = {

@@ -20,7 +20,13 @@ from gatewise.interop.graphs import BATCH_FIRST, TIME_FIRST, exchange_time_and_b
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.edges import is_exchange, is_identity
 from gatewise.interop.onnx.lstm_outputs import positions_taken, stated_axes
-from gatewise.interop.onnx.nonlinearities import FUSED_BIAS, MICROSOFT, fused_activation, nonlinearity_at
+from gatewise.interop.onnx.nonlinearities import (
+    FUSED_BIAS,
+    MICROSOFT,
+    fused_activation,
+    nonlinearity_at,
+    unchanged_tokens,
+)
 from gatewise.interop.onnx.parts import Matrix, matrix_of, read_tensor, softmax_axis
 from gatewise.interop.onnx.scopes import DEEPEST, OnnxNode, OnnxScope
 from gatewise.interop.onnx.sizes import Sizes
@@ -187,13 +193,14 @@ class ChainWalk:
             if node.operator == "Transpose" and attributes.get("perm", "ints") == [1, 0]:
                 self.layout = exchange_time_and_batch(self.layout)
                 return inputs[0]
-            return inputs[0] if node.operator in ("Identity", "Cast") else None
+            moves_none = node.operator in ("Identity", "Cast")
+            return inputs[0] if moves_none else unchanged_tokens(node, self.embedding.shape[0])
         if is_exchange(node) and self._rows is None:
             self.layout = exchange_time_and_batch(self.layout)
             return inputs[0]
         if is_identity(node):
             return inputs[0]
-        takes_step = nothing_pending and not embedding and self.last_step_of is None
+        takes_step = nothing_pending and not embedding and self.last_step_of is None and self._rows is None
         if takes_step and (read := self._take_last_step(node)) is not None:
             return read
         if node.operator == "Reshape":
@@ -229,8 +236,8 @@ class ChainWalk:
         for bias in biases:
             (product,) = [name for name in node.inputs if name != bias] or [""]
             source = self.scope.source(product)
-            for _ in range(2):  # a Reshape may be between
-                if source is not None and source.node.operator == "Reshape":
+            for _ in range(3):  # a Reshape or a Cast may be between
+                if source is not None and source.node.operator in ("Reshape", "Cast"):
                     source = self.scope.source(source.node.inputs[0])
             if source is not None and source.node.operator in ("MatMul", "FusedMatMul"):
                 matrix = matrix_of(source.node)

@@ -209,8 +209,6 @@ def _reshape(node: OnnxNode, value: LstmOutput, sizes: Sizes) -> LstmOutput | No
     same.append(shape[-2] in (batches if alone else (*batches, *copied)))
     if not (all(same) if shape[-1] == -1 else shape[-1] == width and (any(same) or len(same) == 1)):
         return None
-    if value.kind == 0:
-        sizes.learn(node.scope, node.outputs[0], (*sizes_of_x, width))
     return _without_direction(value) if alone else value.with_merge("concat")
 
 

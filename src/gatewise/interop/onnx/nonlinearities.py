@@ -6,7 +6,8 @@ What is built of several operators, such as x · Sigmoid(x), is recognised by it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from gatewise.errors import OptionError
 from gatewise.interop.onnx import lstm
 from gatewise.interop.onnx.attributes import NotConstant, text_of
 from gatewise.interop.onnx.edges import is_identity
+from gatewise.interop.onnx.file import AnyArray
 from gatewise.interop.onnx.operators import ELEMENTWISE, is_elementwise
 from gatewise.interop.onnx.scopes import OnnxNode
 from gatewise.network import SOFTMAX
@@ -55,7 +57,7 @@ def nonlinearity_at(node: OnnxNode) -> Nonlinearity | None:
     activation = _of_operator(node)
     if activation is not None:
         return Nonlinearity(activation, node.inputs[0], frozenset([node]))
-    return _of_several(node) if node.operator in ELEMENTWISE and _is_elementwise(node) else None
+    return _of_several(node) if node.operator in ELEMENTWISE else None
 
 
 def _of_operator(node: OnnxNode) -> Activation | str | None:
@@ -107,9 +109,60 @@ def _activation(kind: str, constants: list[Any]) -> Activation | None:
 
 def _of_several(end: OnnxNode) -> Nonlinearity | None:
     """Return the nonlinearity that several ONNX operators compute, one number at a time; None if it is not known."""
+    for part in _functions_to(end):
+        kinks = [sign * value * near for value in part.constants.values() for sign in (-1, 1) for near in (0.9, 1, 1.1)]
+        points = np.concatenate([POINTS, [kink for kink in kinks if abs(kink) < 1e30]])
+        result = part.values(points)
+        for known in () if result.shape != points.shape else KNOWN:
+            if np.allclose(result, apply(known, points), rtol=1e-6, atol=1e-6):
+                return Nonlinearity(known, part.argument, frozenset(part.nodes))
+    return None
+
+
+def unchanged_tokens(end: OnnxNode, count: int) -> str | None:
+    """Return the name that ONNX nodes read, if they change no whole number from 0 to below `count`; None if they do.
+
+    Keras counts negative tokens from the end of an embedding.
+    """
+    end.scope.file.budget.work(count // 16, "looking at its tokens")
+    tokens = np.arange(count)
+    unchanged = (part for part in _functions_to(end) if np.array_equal(part.values(tokens), tokens))
+    return next((part.argument for part in unchanged), None)
+
+
+@dataclass(frozen=True)
+class _Function:
+    """ONNX nodes that compute each number from one of `argument` and from constants; in their order."""
+
+    argument: str
+    nodes: Sequence[OnnxNode]
+    constants: Mapping[str, float]
+
+    def values(self, points: AnyArray) -> AnyArray:
+        """Return the function of points; an empty array if an operator has constants that gatewise's does not have."""
+        values: dict[str, Any] = {**self.constants, self.argument: points, "": None}
+        with np.errstate(all="ignore"):
+            for node in self.nodes:
+                operands = [values[name] for name in node.inputs]
+                if node.operator in ELEMENTWISE:
+                    result = ELEMENTWISE[node.operator](*operands)
+                elif is_identity(node):
+                    result = operands[0]
+                elif node.operator == "Cast":
+                    result = np.asarray(operands[0]).astype(node.scope.file.dtype(node.attributes.get("to", "i", 0)))
+                elif (activation := _of_operator(node)) is not None:
+                    result = apply(activation, np.asarray(operands[0]))
+                else:
+                    return np.empty(0)
+                values[node.outputs[0]] = result
+        return np.asarray(result)
+
+
+def _functions_to(end: OnnxNode) -> Iterator[_Function]:
+    """Yield the functions of one argument that end in an ONNX node, the shortest first."""
     scope, nodes = end.scope, {end}
     constants: dict[str, float] = {}
-    while len(nodes) <= MOST:
+    while len(nodes) <= MOST and all(map(_is_elementwise, nodes)):
         scope.file.budget.work(STEPS, "looking for nonlinearities")
         computed = {node.outputs[0] for node in nodes}
         arguments = {name for node in nodes for name in node.inputs if name} - computed - constants.keys()
@@ -119,21 +172,17 @@ def _of_several(end: OnnxNode) -> Nonlinearity | None:
             except NotConstant:
                 continue
             if array.size != 1 or array.ndim > 2:
-                return None
+                return
             constants[name] = float(array.reshape(-1)[0])
         arguments -= constants.keys()
         if len(arguments) == 1:
             (argument,) = arguments
-            with np.errstate(all="ignore"):
-                activation = _matching(argument, sorted(nodes, key=lambda node: node.number), constants)
-            if activation is not None:
-                return Nonlinearity(activation, argument, frozenset(nodes))
+            yield _Function(argument, sorted(nodes, key=lambda node: node.number), constants)
         before = [source.node for name in arguments if (source := scope.source(name)) is not None]
         last = max(before, key=lambda node: node.number, default=None)  # none of the others depends on it
-        if last is None or last.scope is not scope or not _is_elementwise(last):
-            return None
+        if last is None or last.scope is not scope:
+            return
         nodes.add(last)
-    return None
 
 
 def _is_elementwise(node: OnnxNode) -> bool:
@@ -142,29 +191,7 @@ def _is_elementwise(node: OnnxNode) -> bool:
         return False
     if node.operator in ELEMENTWISE:
         return is_elementwise(node.operator, len(node.inputs), node.attributes)
-    return (node.operator in NAMES and node.operator != "Softmax") or is_identity(node)
-
-
-def _matching(argument: str, nodes: list[OnnxNode], constants: dict[str, float]) -> Activation | str | None:
-    """Return the known nonlinearity that ONNX nodes compute of an argument, in their order; None if it is none."""
-    kinks = [sign * value * near for value in constants.values() for sign in (-1, 1) for near in (0.9, 1, 1.1)]
-    points = np.concatenate([POINTS, [kink for kink in kinks if abs(kink) < 1e30]])
-    values: dict[str, Any] = {**constants, argument: points, "": None}
-    for node in nodes:
-        operands = [values[name] for name in node.inputs]
-        if node.operator in ELEMENTWISE:
-            values[node.outputs[0]] = ELEMENTWISE[node.operator](*operands)
-        elif is_identity(node):
-            values[node.outputs[0]] = operands[0]
-        else:
-            activation = _of_operator(node)
-            if activation is None:
-                return None
-            values[node.outputs[0]] = apply(activation, np.asarray(operands[0]))
-    result = np.asarray(values[nodes[-1].outputs[0]])
-    if result.shape != points.shape:
-        return None
-    return next((known for known in KNOWN if np.allclose(result, apply(known, points), rtol=1e-6, atol=1e-6)), None)
+    return (node.operator in NAMES and node.operator != "Softmax") or node.operator in ("Cast", "Identity", "Dropout")
 
 
 def apply(activation: Activation | str, a: Array) -> Array:

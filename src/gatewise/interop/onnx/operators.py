@@ -197,6 +197,12 @@ def _fold_elementwise(call: OperatorCall) -> AnyArray:
     return result if result.dtype.kind == "b" else result.astype(dtype, copy=False)
 
 
+def _fold_reduced(call: OperatorCall) -> AnyArray:
+    """Return the products that ONNX's ReduceProd makes of constants along some axes."""
+    axes, keep = call.ints("axes", 1), bool(call.attributes.get("keepdims", "i", 1))
+    return np.asarray(np.prod(call.input(0), tuple(axes) if axes else None, keepdims=keep), call.input(0).dtype)
+
+
 def _fold_matmul(call: OperatorCall) -> AnyArray:
     """Return the product of two constant matrices."""
     first, second = call.input(0), call.input(1)
@@ -240,6 +246,7 @@ ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "Div": np.divide,
     "Pow": np.power,
     "Neg": np.negative,
+    "Not": np.logical_not,
     "Reciprocal": np.reciprocal,
     "GreaterOrEqual": np.greater_equal,
     "Where": np.where,
@@ -261,6 +268,7 @@ OPERATORS: dict[str, Callable[[OperatorCall], AnyArray]] = {
     "ConstantOfShape": _fold_constant_of_shape,
     "Gather": _fold_gather,
     "MatMul": _fold_matmul,
+    "ReduceProd": _fold_reduced,
     "DequantizeLinear": _fold_dequantised,
     **dict.fromkeys(ELEMENTWISE, _fold_elementwise),
 }

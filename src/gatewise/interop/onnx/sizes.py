@@ -132,13 +132,35 @@ class Sizes:
         return None
 
     def shape_vector(self, scope: OnnxScope, name: str) -> list[int] | None:
-        """Return the sizes in a shape that an ONNX graph computes, or in one size of it; None unless all are known."""
+        """Return the sizes in a shape that an ONNX graph computes, or in one size of it; None unless all are known.
+
+        -1 stands for a product of sizes that are left open, as for what is left in a shape.
+        """
+        return self._sizes_in(scope, name) or self._vector_with_product(scope, name)
+
+    def _sizes_in(self, scope: OnnxScope, name: str) -> list[int] | None:
+        """Return the sizes that an ONNX name holds; None unless all are known."""
         try:
             array = scope.value(name, shape_of=self._shape_of)
         except NotConstant:
             return None
         few = array.dtype.kind in "iu" and array.size <= AXES
         return [int(size) for size in array.reshape(-1)] if few else None
+
+    def _vector_with_product(self, scope: OnnxScope, name: str) -> list[int] | None:
+        """Return the sizes that an ONNX Concat puts together, of which one may be a product: -1 stands for it."""
+        joined = next((node for node, _ in scope.upstream(name) if node.operator not in ("Identity", "Cast")), None)
+        if joined is None or joined.operator != "Concat":
+            return None
+        sizes: list[int] = []
+        for piece in joined.inputs[:AXES]:
+            computed = (node.operator for node, _ in joined.scope.upstream(piece))
+            product = next((name for name in computed if name not in ("Unsqueeze", "Cast")), "") == "ReduceProd"
+            known = self._sizes_in(joined.scope, piece) or ([-1] if product else None)
+            if known is None:
+                return None
+            sizes += known
+        return sizes if sizes.count(-1) < 2 else None
 
     def _squeezed_axes(self, node: OnnxNode) -> list[int]:
         """Return the axes that an ONNX Squeeze drops; none if they are not stated."""

@@ -70,6 +70,7 @@ class LstmGraph:
                 output = output_after(node, traced, self.sizes)
                 if output is not None and node.outputs:
                     traced[node.outputs[0]] = output
+                    self._learn_sizes(node, output)
                     if output.merge is not None and output.kind == 0:
                         self._merges.setdefault(output.node, set()).add(output.merge)
             for name, output in traced.items() if scope.parent is None else ():
@@ -79,6 +80,13 @@ class LstmGraph:
                 self.results[output.node][name] = output
                 if name in self.outputs and output.is_result("none"):
                     self._merges.setdefault(output.node, {"none"})
+
+    def _learn_sizes(self, node: OnnxNode, output: LstmOutput) -> None:
+        """Keep the sizes of an LSTM's output in an ONNX graph, as a node returns it merged."""
+        if output.merge is not None and output.layout == TIME_FIRST:
+            steps = (self.sizes.of_axis(output.node.scope, output.node.input("X"), axis) for axis in (0, 1))
+            width = output.lstm.hidden_size * (len(output.directions) if output.merge == "concat" else 1)
+            self.sizes.learn(node.scope, node.outputs[0], (*steps, width))
 
     def _final_outputs(self, lstms: Mapping[OnnxNode, StoredLSTM]) -> FinalOutputs:
         """Return the ONNX graph's outputs that are final states, of one LSTM or of several, concatenated."""
