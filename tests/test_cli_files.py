@@ -498,7 +498,7 @@ def test_what_cannot_be_verified_is_refused_in_one_sentence(here, capsys):
         (["--io", "broken.npz"], "broken.npz"),
         (["--io", "x.npy"], "must be an .npz file"),
         (["--io", "no.npz"], "no such file"),
-        ([], "verify needs --io (your own numbers are compared by gatewise check)"),
+        ([], "verify needs INPUT and OUTPUT, or --io (your own numbers are compared by gatewise check)"),
         (["--io", "case.npz", "--name", "x"], "'x'"),
         (["--io", "case.npz", "--axes", "a,b"], "--axes"),
     ]:

@@ -65,6 +65,9 @@ def test_tokens_with_a_mask_and_other_axes_are_verified():
 
 def test_what_cannot_be_verified_is_refused_in_a_sentence():
     both = gw.Network(gw.LSTM(3, 5, rng=0), head=layer(1, 5), skip=1, branches=KINDS["branches"]["branches"])
-    for model, words in ((both, "a skip connection around dense layers"), (3, "verify takes an LSTM or a Network")):
+    for model, words in (
+        (both, "a skip connection around dense layers"),
+        (3, "verify takes the path of a model"),
+    ):
         with pytest.raises(gw.OptionError, match=words):
             gw.verify(model, X, np.zeros((12, 3, 1)))

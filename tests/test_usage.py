@@ -109,6 +109,7 @@ def write_files():
     y, _ = lstm(x)
     np.save("x.npy", x)
     np.savetxt("x.csv", x[:, 0], delimiter=";", header="rain;snow;wind", comments="")
+    np.save("y.npy", y)
     np.savez("case.npz", x=x, y=y)
     np.savez("cases.npz", **{"first.x": x, "first.y": y, "second.x": x[::-1], "second.y": lstm(x[::-1])[0]})
     Path("class.csv").write_text("Ada\nGrace\n", encoding="utf-8")
@@ -194,8 +195,13 @@ def test_a_paragraph_becomes_one_line_and_examples_stay_as_they_are():
         ("exercise", "exercise needs --students and --output; gatewise exercise --help shows examples"),
         (
             "verify a",
-            "verify needs --io (your own numbers are compared by gatewise check);"
+            "verify needs INPUT and OUTPUT, or --io (your own numbers are compared by gatewise check);"
             " gatewise verify --help shows examples",
+        ),
+        (
+            "verify a b",
+            "verify needs OUTPUT (your own numbers are compared by gatewise check); gatewise verify --help shows"
+            " examples",
         ),
         ("trace a b -o", "-o needs a value after it"),
         ("walk --x", "--x needs a value after it"),
@@ -206,7 +212,8 @@ def test_a_paragraph_becomes_one_line_and_examples_stay_as_they_are():
         ("check a --io b", "check has no option --io; gatewise verify has it"),
         (
             "walk --key a",
-            "walk has no option --key; gatewise trace, gatewise plot, gatewise report and gatewise page have it",
+            "walk has no option --key; gatewise trace, gatewise plot, gatewise report, gatewise page and gatewise"
+            " verify have it",
         ),
         ("--bogus", "there is no option --bogus before a command; gatewise --help lists the commands"),
         ("wlak", "there is no command 'wlak'; did you mean walk?"),

@@ -8,7 +8,6 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.chunked.applying import apply as apply
     from gatewise.diagnostics.verification import Difference as Difference
     from gatewise.diagnostics.verification import Verification as Verification
-    from gatewise.diagnostics.verification import verify as verify
     from gatewise.engine import Engine as Engine
     from gatewise.engine import engines as engines
     from gatewise.engine import set_num_threads as set_num_threads
@@ -39,6 +38,7 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.network import Scaling as Scaling
     from gatewise.opening.run import open_run as open_run
     from gatewise.opening.runs import OpenedRun as OpenedRun
+    from gatewise.opening.verifying import verify as verify
     from gatewise.parameters import Parameters as Parameters
     from gatewise.parameters import Variant as Variant
     from gatewise.playground.page import Page as Page
@@ -67,7 +67,7 @@ MODULES = {  # of each module, the public names that it defines: imported on fir
     "gatewise.activations": ("Activation",),
     "gatewise.cell": ("LSTMCell",),
     "gatewise.chunked.applying": ("apply",),
-    "gatewise.diagnostics.verification": ("Difference", "Verification", "verify"),
+    "gatewise.diagnostics.verification": ("Difference", "Verification"),
     "gatewise.engine": ("Engine", "engines", "set_num_threads"),
     "gatewise.equations": ("DropoutMasks", "Moment"),
     "gatewise.errors": (
@@ -89,6 +89,7 @@ MODULES = {  # of each module, the public names that it defines: imported on fir
     "gatewise.network": ("Branch", "Linear", "Network", "NetworkTrace", "Scaling"),
     "gatewise.opening.run": ("open_run",),
     "gatewise.opening.runs": ("OpenedRun",),
+    "gatewise.opening.verifying": ("verify",),
     "gatewise.parameters": ("Parameters", "Variant"),
     "gatewise.playground.page": ("Page", "page"),
     "gatewise.records.edits": ("Edit",),

@@ -283,3 +283,26 @@ def test_a_number_that_the_type_of_the_model_s_input_lacks_is_refused():
     for wrong, words in [(300, "from 0 to 255 (uint8), and 300 is not"), (-1, "-1"), (0.5, "0.5")]:
         with pytest.raises(gw.OptionError, match=re.escape(words)):
             gw.open_run("model.onnx", np.full((1, 3, 1), wrong), input_of="model")
+
+
+def test_the_lstm_of_a_whole_model_that_ran_is_verified(net, capsys):
+    x, _ = rain()
+    torch.jit.script(net).save("model.pt")
+    onnx_file(net, "model.onnx", dynamic_axes={"x": {1: "time"}})
+    with torch.no_grad():
+        steps = net.conv(torch.from_numpy(x[None]).float().transpose(1, 2)).transpose(1, 2)
+        y = net.rnn(steps)[0].numpy()
+    np.save("y.npy", y)
+    np.save("last.npy", y[:, -1])
+    np.save("wrong.npy", y + np.float32(0.01))
+    np.save("whole.npy", net.head(torch.from_numpy(y)).detach().numpy())
+    for path in ("model.pt", "model.onnx"):
+        assert exit_code(["verify", path, "x.csv", "y.npy"]) == 0
+        assert "x.csv is taken as the input of the whole model" in " ".join(capsys.readouterr().out.split())
+        assert exit_code(["verify", path, "x.csv", "last.npy"]) == 0
+        assert exit_code(["verify", path, "x.csv", "wrong.npy"]) == 1
+        capsys.readouterr()
+        assert exit_code(["verify", path, "x.csv", "whole.npy"]) == 2
+        said = capsys.readouterr().err
+        assert "y has shape (30, 1, 1); it must be (30, 1, 4)" in said
+        assert "of a whole model the outputs of its LSTM are compared" in said

@@ -1,9 +1,9 @@
-"""gatewise verify: compare an LSTM from a file with the answers of its own runtime."""
+"""gatewise verify: compare a model from a file with the answers of its own runtime."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,31 +12,40 @@ from cyclopts import Group, Parameter
 
 from gatewise.arrays import in_words
 from gatewise.cli.inspect import LSTMName, ModelFile, Settings, wrapped
-from gatewise.cli.models import inspect_file
-from gatewise.interop.contents import Contents, StoredLSTM
-from gatewise.opening.answers import answers_batch_first, output_batches, output_time_first, read_answers
-from gatewise.opening.model_input import batch_sizes, features
-from gatewise.opening.models import OpenedModel, opened_model
-from gatewise.opening.states import file_state, initial_state, nested_pairs
+from gatewise.cli.models import InputArguments, InputFile, inspect_file
+from gatewise.cli.options import refuse
+from gatewise.cli.usage import INSTEAD
+from gatewise.errors import OptionError
+from gatewise.opening.answers import Answers, read_answers, read_case
+from gatewise.opening.preparing import InputOptions
 
 if TYPE_CHECKING:
     from gatewise.diagnostics.verification import Verification
-    from gatewise.layers import LSTM
 
 ANSWERS = Group("The answers", sort_key=2)
 
 
 def verify(
     file: ModelFile,
+    input: InputFile = None,
+    output: Annotated[
+        Path | None,
+        Parameter(
+            help="The answers to INPUT: of the network if FILE describes one, else of its LSTM; of the LSTM as well"
+            " where their shape fits that alone. A .npy, .csv or .nc file, a .zarr store, or an .npz file with y, the"
+            " output, and the final states hn and cn of the LSTM, as many as there are, or a single array. The columns"
+            " of a table that have the names of the outputs are taken by name."
+        ),
+    ] = None,
     /,
     *,
-    io: Annotated[Path, Parameter(group=ANSWERS)],
+    io: Annotated[Path | None, Parameter(group=ANSWERS)] = None,
+    prefix: Annotated[str, Parameter(group=ANSWERS)] = "",
     name: LSTMName = None,
     settings: Settings = None,
-    prefix: Annotated[str, Parameter(group=ANSWERS)] = "",
-    axes: Annotated[str | None, Parameter(group=ANSWERS)] = None,
+    options: InputArguments | None = None,
 ) -> None:
-    """Compare an LSTM with the outputs of its own framework: how far apart, where, and whether that is rounding.
+    """Compare a model with the outputs of its own framework: how far apart, where, and whether that is rounding.
 
     Two runtimes differ in the last bits. How large a difference rounding alone can make on this input is measured. A
     larger one is a mistake, and likely causes of it are tried: another gate order, a missing bias, another framework's
@@ -47,83 +56,53 @@ def verify(
 
     For example:
 
-        gatewise verify model.onnx --io case.npz
+        gatewise verify model.onnx x.npy y.npy
         gatewise verify model.pt --io cases.npz --prefix second.
 
     Parameters
     ----------
     io
-        An .npz file with x, the input of the LSTM, and y, its output. It may also have the initial states h0 and c0,
-        the final states hn and cn, all of shape (layers and directions, batch, unit), and lengths, the number of valid
-        steps of each sequence.
+        Instead of INPUT and OUTPUT, an .npz file with x, the LSTM's own input, and y, its output. It may also have the
+        initial states h0 and c0, the final states hn and cn, all of shape (layers and directions, batch, unit), and
+        lengths, the number of valid steps of each sequence.
     prefix
         A prefix of the arrays' names in that file, if it holds several cases.
-    axes
-        The order of the axes of x and y, for example batch,time,feature. It must be given where neither FILE nor the
-        shapes of the answers say it.
     """
+    if io is None and (input is None or output is None):
+        missing = "INPUT and OUTPUT, or --io" if input is None else "OUTPUT"
+        raise OptionError(f"verify needs {missing}{INSTEAD['verify']}; gatewise verify --help shows examples")
     contents = inspect_file(file, settings)
-    entry = contents.pick(name)
-    arrays = read_answers(io, prefix)
-    lstm, notes = entry.lstm, []
-    batches = batch_sizes(arrays) | output_batches(arrays, lstm)
-    fitting = answers_batch_first(arrays["x"], batches) if axes is None else None
-    if fitting is not None and fitting != entry.batch_first:
-        entry = replace(entry, batch_first=fitting, graph=None)  # of this case
-        order = "batch,time,feature" if fitting else "time,batch,feature"
-        notes.append(f"the axes are taken to be {order}, the order that fits the outputs, the states or the lengths")
-    model = opened_model(contents, entry)
-    if model.feature_network is not None:  # x is the LSTM's, as y is
-        model = OpenedModel(contents, entry)
-    x, masking, _, names = features(model, arrays["x"], axes, batches)
-    batch = 1 if x.ndim == 2 else x.shape[1]
-    y = arrays.get("y")
-    if y is not None:
-        y = output_time_first(entry, y, x, names)
-    state = initial_state(lstm, arrays, batch) if {"h0", "c0"} & set(arrays) else file_state(entry, batch)
-    final = None
-    if {"hn", "cn"} & set(arrays):
-        final = nested_pairs(lstm, arrays.get("hn"), arrays.get("cn"), batch, ("hn", "cn"))
-    lengths = arrays.get("lengths")
-    if x.ndim == 2 and lengths is not None:
-        x = x[:, None]
-    options: dict[str, Any] = {
-        "state": state,
-        "final": final,
-        "lengths": lengths,
-        "mask": None if lengths is not None else masking.get("mask"),
-        "eight_bits": entry.eight_bits,
-    }
-    verification = _compare_with_answers(lstm, x, y, options)
-    if verification.verdict == "mistake" and not verification.causes:
-        verification = replace(verification, causes=tuple(_other_causes(contents, entry, x, y, options)))
-    notes += [*verification.notes, *entry.notes]
-    for line in lines(f"{file}: {entry.name}", io, verification, notes):
+    parsed = InputOptions() if options is None else options.parsed()
+    if io is None:
+        answers = read_answers(output)
+    else:
+        input, answers, parsed = _case_in_file(io, prefix, input, parsed)
+    from gatewise.opening.verifying import compare  # which the program's help does not need
+
+    comparison = compare(contents, input, answers, parsed, name=name, lstm_first=io is not None)
+    for line in lines(f"{file}: {comparison.name}", answers.source, comparison.verification):
         print(line)
-    sys.exit(0 if verification.agrees else 1)
+    sys.exit(0 if comparison.verification.agrees else 1)
 
 
-def _compare_with_answers(lstm: LSTM, x: Any, y: Any, options: dict[str, Any]) -> Verification:
-    """Compare an LSTM with its runtime's answers; imports diagnostics, which the program's help does not need."""
-    from gatewise.diagnostics.verification import verify as compare
-
-    return compare(lstm, x, y, **options)
-
-
-def _other_causes(contents: Contents, entry: StoredLSTM, x: Any, y: Any, options: dict[str, Any]) -> Iterator[str]:
-    """Yield as a cause each other LSTM of the file whose answers these are."""
-    for other in contents.lstms:
-        if (
-            other.name != entry.name
-            and repr(other.lstm) == repr(entry.lstm)
-            and _compare_with_answers(other.lstm, x, y, options).agrees
-        ):
-            yield f"these are the answers of {other.name}, another LSTM of the file"
+def _case_in_file(
+    io: Path, prefix: str, input: Path | None, options: InputOptions
+) -> tuple[Path, Answers, InputOptions]:
+    """Return the input, the answers and the options of a case whose arrays are in one file."""
+    others = {"key": options.key, "lengths": options.lengths, "state": options.state, "input-of": options.input_of}
+    refuse("--io, whose arrays have names", others)
+    if input is not None:
+        raise OptionError(f"--io names the input and the output, so {input} does not go with it")
+    arrays = read_case(io, prefix)
+    lengths = arrays.pop("lengths", None)
+    state: dict[str, Any] = {key: arrays.pop(key) for key in ("h0", "c0") if key in arrays}
+    options = replace(options, key=f"{prefix}x", lengths=lengths, state=state or None, input_of="lstm")
+    return io, Answers(str(io), arrays), options
 
 
-def lines(title: str, io: Path, verification: Verification, notes: Sequence[str]) -> Iterator[str]:
+def lines(title: str, source: str, verification: Verification) -> Iterator[str]:
     """Yield what `gatewise verify` prints, in lines of at most 80 columns; a longer word is not cut."""
-    yield from wrapped(f"{title}, against {io}: {verification.verdict}", "", "  ")
+    yield from wrapped(f"{title}, against {source}: {verification.verdict}", "", "  ")
     yield ""
     rows = [("", "difference", "allowed", "largest", "where")]
     for d in verification.differences:
@@ -153,5 +132,5 @@ def lines(title: str, io: Path, verification: Verification, notes: Sequence[str]
                 yield from wrapped(cause, "  ", "      ")
         else:
             yield from wrapped("None of the causes that were tried explains it.", "", "  ")
-    for note in notes:
+    for note in verification.notes:
         yield from wrapped(f"note: {note}", "", "  ")

@@ -30,15 +30,17 @@ class NetworkCase(Case):
         answers = {
             name: array for name, array in answers_by_name(self.lstm, y, final).items() if not name.endswith("y")
         }
-        name, features = "y", y
-        if network.reads == "last":
-            name, features = "last y", merge([state.h for state in final[-1]], self.lstm.merge[-1])
-        for layer in network.dense:
-            features = _perturbed_layer(layer, features, perturbation)
-        if network.skip:  # adds features of the LSTM's input, for each of the runs that are perturbed
-            added = self.x[..., : network.skip] if name == "y" else self.x[-1, :, : network.skip]
-            features = features + np.concatenate([added] * (y.shape[1] // max(self.x.shape[1], 1)), axis=-2)
-        answers[name] = features if network.outputs is None else network.outputs.undo(features)
+        read = {"y": (y, self.x[..., : network.skip])} if network.reads == "every" else {}
+        if len(y):
+            is_last_step = network.reads == "every" and self.lstm.directions != ("forward",)
+            last = y[-1] if is_last_step else merge([state.h for state in final[-1]], self.lstm.merge[-1])
+            read["last y"] = last, self.x[-1, :, : network.skip]
+        for name, (features, added) in read.items():
+            for layer in network.dense:
+                features = _perturbed_layer(layer, features, perturbation)
+            if network.skip:  # for each of the runs that are perturbed
+                features = features + np.concatenate([added] * (y.shape[1] // max(self.x.shape[1], 1)), axis=-2)
+            answers[name] = features if network.outputs is None else network.outputs.undo(features)
         return answers
 
 

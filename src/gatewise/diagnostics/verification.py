@@ -134,64 +134,17 @@ def verify(
     seed: int = 0,
     eight_bits: bool = False,
 ) -> Verification:
-    """Compare an LSTM or a network with the answers of its own runtime, and tell rounding from a mistake.
+    """Compare an LSTM or a network in memory with the answers of its own runtime; see `gatewise.verify`.
 
-    (`gatewise.check` compares a run with numbers that a person worked out by hand.)
-
-    Parameters
-    ----------
-    model : LSTM or Network
-        Of a network, the outputs are compared, in its own units, and the final states of its LSTM.
-    x : array, tensor, DataFrame, Series, DataArray or Dataset
-        The input, with the axes in the order `axes`; or (time, feature). Tokens, if the network embeds them, have no
-        feature axis.
-    y : array, optional
-        The output, with the same axes; or the last step's (batch, output) or (output,); or with the directions
-        separate, (time, direction, batch, size) or (batch, time, direction, size), as in ONNX.
-    state : tuple of tuple of State, optional
-        The runtime's initial state, ``[layer][direction]``; by default zeros, or that of the network.
-    final : nested sequence of (h, c), optional
-        Its final states, ``[layer][direction]``; either of a pair may be None.
-    lengths : array of int (batch,), optional
-        How many steps of each sequence are valid. Beyond them the output may be zeros or repeat the last one.
-    mask : boolean array (time, batch) or (time,), optional
-        Which steps are valid, where padding is not only on the right.
-    axes : str or sequence of str, optional
-        The order of the axes of `x`, `y` and `mask`, for example ``batch,time,feature``. By default that of the
-        dimensions of labelled data, else ``time,batch,feature``.
-    seed : int
-        Random seed for the simulated rounding; the same seed gives the same verdict.
-    eight_bits : bool
-        Whether the weights are 8-bit integers in the file, so that the runtime rounds the input and the hidden state to
-        8 bits before each product (onnxruntime's DynamicQuantizeLSTM): what that may change is then no mistake. The
-        very numbers of such a runtime are recognised in any case where no step is padding.
-
-    Returns
-    -------
-    Verification
-
-    Raises
-    ------
-    ShapeError
-        If sizes do not match.
-    OptionError
-        If there is no answer to compare with.
-
-    Notes
-    -----
-    The runtime is assumed to have computed in the narrowest precision that holds its answers (bfloat16, float16,
-    float32, float64), or in that of the weights if they have fewer digits. A mistake that changes the answers no more
-    than rounding does is not found.
+    `axes` is the order of the axes of `x`, `y` and `mask`, by default that of the dimensions of labelled data, else
+    ``time,batch,feature``.
 
     Examples
     --------
     >>> lstm = LSTM(3, 4, rng=0)
     >>> x = np.random.default_rng(0).normal(size=(5, 2, 3))
-    >>> y, _ = lstm(x)
-    >>> verify(lstm, x, y).verdict
+    >>> verify(lstm, x, lstm(x)[0]).verdict
     'rounding'
-    >>> verify(lstm, x[::-1], y).causes
-    ('the runtime was given the steps in the reverse order',)
     """
     if not isinstance(model, (LSTM, Network)):
         raise OptionError(
@@ -220,6 +173,11 @@ def verify(
             case = repeats
             notes.append("where a step is not valid, the last output is repeated")
     truth = case.answers("reference")
+    if "y" in claims and "y" not in truth:
+        raise ShapeError(
+            f"y has shape {claims['y'].shape}; this network has one output for a sequence, so it must be"
+            f" {truth['last y'].shape}"
+        )
     rounded = rounding_deviations(case, truth, [*claims], u, seed)
     differences, blind = _compare_with_truth(truth, rounded, claims, u)
     verification = Verification(differences, precision, (), (*notes, *blind))

@@ -1,7 +1,10 @@
-"""The answers of a model's own runtime: the arrays of a case in an .npz file, and the order of their axes."""
+"""The answers of a model's own runtime: out of a file or of arrays, and the order of their axes."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +13,103 @@ import numpy as np
 from gatewise.arrays import time_first
 from gatewise.errors import OptionError, join_names
 from gatewise.files.storage import npz_names, read_npz
-from gatewise.interop.contents import StoredLSTM
 from gatewise.layers import LSTM
+from gatewise.opening.columns import FeatureSelection, listed_names
+from gatewise.opening.inputs import read_input
+from gatewise.opening.model_input import batch_sizes
+from gatewise.opening.models import OpenedModel
+from gatewise.records.named_numbers import NamedNumbers
 
-KEYS = ("x", "y", "h0", "c0", "hn", "cn", "lengths")
+KEYS = ("y", "hn", "cn")
+CASE = ("h0", "c0", "lengths", *KEYS)
 
 
-def read_answers(path: Path, prefix: str) -> dict[str, Any]:
-    """Return the arrays of a case (x, y, h0, …) of a model's own runtime, by their names without the prefix."""
+@dataclass(frozen=True)
+class _EveryColumn(FeatureSelection):
+    """The columns of a runtime's answers: all, of which `Answers.columns_of` then takes those of the outputs."""
+
+    names: tuple[str, ...] = ()
+
+    def choose(self, source: str | Path, heads: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+        """Return the names of all columns."""
+        return [*heads], ()
+
+    def complete(self, source: str | Path, data: NamedNumbers) -> NamedNumbers:
+        """Return the numbers as they are."""
+        return data
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """The answers of a model's own runtime.
+
+    Attributes
+    ----------
+    source : str
+        The file, or words for arrays in memory.
+    arrays : dict of str to array
+        The output y, and the final states hn and cn, as many as there are.
+    axes : tuple of str or None
+        The order of the axes of y, where labels say it.
+    outputs : tuple of str or None
+        The names of the columns of y.
+    times : sequence of str, or array of dates, or None
+    notes : tuple of str
+    """
+
+    source: str
+    arrays: Mapping[str, Any]
+    axes: tuple[str, ...] | None = None
+    outputs: tuple[str, ...] | None = None
+    times: Any = None
+    notes: tuple[str, ...] = ()
+
+    def columns_of(self, names: Sequence[str] | None) -> Answers:
+        """Return the answers with the columns of y that have the names of a model's outputs; all if some have not."""
+        heads = self.outputs
+        if heads is None or names is None or not {*names} <= {*heads}:
+            return self
+        others = [head for head in heads if head not in names]
+        note = f"{self.source}: {listed_names(others)} left out, which the model does not have as an output"
+        y = self.arrays["y"][..., [heads.index(name) for name in names]]
+        return replace(self, arrays={**self.arrays, "y": y}, notes=(*self.notes, *[note] * bool(others)))
+
+
+def read_answers(output: Any) -> Answers:
+    """Return the answers in a file, in an array, a table or labelled data, or in a mapping with y, hn and cn."""
+    is_archive = isinstance(output, (str, os.PathLike)) and Path(output).suffix.lower() == ".npz"
+    names = npz_names(Path(output)) if is_archive else [*output] if isinstance(output, Mapping) else []
+    present = [key for key in KEYS if key in names]
+    if names and not present and len(names) != 1:
+        raise OptionError(
+            f"{output if is_archive else 'the output'} must hold y, hn or cn, what came out of the model, or a single"
+            f" array; it holds {join_names(names)}"
+        )
+    if present:
+        arrays = read_npz(Path(output), present) if is_archive else {key: np.asarray(output[key]) for key in present}
+        others = [name for name in names if name not in present]
+        source = str(output) if is_archive else "the output"
+        notes = (f"{source}: {listed_names(others)} left out, which is none of y, hn and cn",) if others else ()
+        return Answers(source, arrays, notes=notes)
+    data = read_input(output, None, None, _EveryColumn(missing=True))
+    assert data.single is not None
+    source = str(output) if isinstance(output, (str, os.PathLike)) else "the output"
+    single = data.single
+    return Answers(source, {"y": single.values}, data.axes, single.features, single.times, single.notes)
+
+
+def read_case(path: Path, prefix: str) -> dict[str, Any]:
+    """Return the arrays of a case (y, h0, …) in an .npz file, by their names without the prefix; x stays there."""
     if path.suffix.lower() != ".npz":
         raise OptionError(f"--io must be an .npz file, not {path}")
     names = npz_names(path)
-    present = [key for key in KEYS if prefix + key in names]
+    present = [key for key in CASE if prefix + key in names]
     listing = join_names(names) or "nothing"
-    if "x" not in present:
+    if prefix + "x" not in names:
         prefixes = [name[:-1] for name in names if name.endswith(".x")]
         hint = f"; --prefix {prefixes[0]} gives one of its cases" if prefixes else ""
         raise OptionError(f"{path} must hold {prefix}x, what went into the LSTM; it holds {listing}{hint}")
-    if not {"y", "hn", "cn"} & set(present):
+    if not {*KEYS} & {*present}:
         raise OptionError(f"{path} must hold {prefix}y, {prefix}hn or {prefix}cn, what came out; it holds {listing}")
     arrays = dict(zip(present, read_npz(path, [prefix + key for key in present]).values(), strict=True))
     if "lengths" in arrays:
@@ -35,27 +117,53 @@ def read_answers(path: Path, prefix: str) -> dict[str, Any]:
     return arrays
 
 
-def output_time_first(entry: StoredLSTM, y: Any, x: Any, names: tuple[str, ...]) -> Any:
-    """Return the output y of a model's own runtime with time as its first axis, and the first step first."""
-    time_is_first = "batch" not in names or names.index("time") < names.index("batch")
+# The order of the axes.
+
+
+def output_time_first(y: Any, axes: Sequence[str], sizes: tuple[int, int], count: int) -> Any:
+    """Return an output of a model's own runtime with time as its first axis.
+
+    Parameters
+    ----------
+    y : array
+        Of a single output, the axis of the outputs may be missing.
+    axes : sequence of str
+        Their order, as that of the input's.
+    sizes : tuple of int
+        The numbers of steps and of sequences.
+    count : int
+        The number of outputs.
+    """
+    time_is_first = "batch" not in axes or axes.index("time") < axes.index("batch")
+    steps, batch = sizes
+    without_outputs = [(steps, batch) if time_is_first else (batch, steps), (batch,), *[(steps,)] * (batch == 1)]
+    if count == 1 and y.shape in without_outputs and y.shape != (batch, 1):
+        y = y[..., None]
     if y.ndim == 4:
-        y = y if time_is_first else y.transpose(1, 2, 0, 3)
-    elif y.ndim == 3:
-        y = time_first(y, names if len(names) == 3 else (*names, "feature"), "y")
-    every_step = y.ndim >= 3 or (y.ndim == 2 and (x.ndim == 2 or x.shape[1] == 1) and len(y) == len(x))
-    return y[::-1] if entry.time_reversed and every_step else y
+        return y if time_is_first else y.transpose(1, 2, 0, 3)
+    return time_first(y, axes if len(axes) == 3 else (*axes, "feature"), "y") if y.ndim == 3 else y
 
 
-def answers_batch_first(x: Any, batches: set[int]) -> bool | None:
-    """Whether the batch is on the first axis of the input x, by the batch of the answers; None if they do not tell."""
+def with_axes_of_answers(model: OpenedModel, x: Any, answers: Mapping[str, Any]) -> OpenedModel:
+    """Return a model whose input has its batch where the sizes of its runtime's answers tell that it is, with a note.
+
+    `answers` are arrays by name: y, hn, cn, h0, c0 and lengths, as many as there are.
+    """
+    found = model.found
+    batches = batch_sizes(answers) | _output_batches(answers.get("y"), x, model.lstm)
     if x.ndim != 3 or x.shape[0] == x.shape[1] or len(batches) != 1:
-        return None
-    return {x.shape[0]: True, x.shape[1]: False}.get(next(iter(batches)))
+        return model
+    batch_first = {x.shape[0]: True, x.shape[1]: False}.get(batches.pop())
+    if batch_first is None or batch_first == found.batch_first:
+        return model
+    order = "batch,time,feature" if batch_first else "time,batch,feature"
+    note = f"the axes are taken to be {order}, the order that fits the outputs, the states or the lengths"
+    graph = None if found.graph is None else replace(found.graph, x_batch_first=batch_first)
+    return replace(model, found=replace(found, batch_first=batch_first, graph=graph, notes=(note, *found.notes)))
 
 
-def output_batches(arrays: dict[str, Any], lstm: LSTM) -> set[int]:
+def _output_batches(y: Any, x: Any, lstm: LSTM) -> set[int]:
     """Return the batch sizes that the shape of an LSTM's output y settles: of the last steps, or of all directions."""
-    y, x = arrays.get("y"), arrays["x"]
     if y is None or x.ndim != 3 or 1 in x.shape[:2]:
         return set()
     if y.ndim == 2:

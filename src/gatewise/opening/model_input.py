@@ -36,12 +36,15 @@ class ModelInput:
         Of the run: lengths, a mask, labels.
     tokens : array of int, or None
         The tokens whose embeddings `x` holds.
+    axes : tuple of str
+        The order of the axes that the numbers were given in.
     """
 
     x: Any
     state: States | None
     options: dict[str, Any]
     tokens: Any = None
+    axes: tuple[str, ...] = ("time", "batch", "feature")
 
     @property
     def batch(self) -> int:
@@ -96,7 +99,7 @@ def model_input(
         arrays = read_state_arrays(state) if isinstance(state, Path) else state
         arrays = {name: array_of(name, array) for name, array in arrays.items()}
     batches = batch_sizes(arrays if counts is None else {**arrays, "lengths": counts})
-    x, masking, tokens, _ = features(model, data.values, axes, batches, column=column)
+    x, masking, tokens, order = features(model, data.values, axes, batches, column=column)
     batch = 1 if x.ndim == 2 else x.shape[1]
     if counts is not None and x.ndim == 2:
         x = x[:, None]
@@ -109,7 +112,7 @@ def model_input(
         start = state
     options = masking if counts is None else {}
     labels = {"lengths": counts, "labels": labels_of(data, lstm, len(x))}
-    return ModelInput(x, start, options | labels, tokens)
+    return ModelInput(x, start, options | labels, tokens, order)
 
 
 def features(

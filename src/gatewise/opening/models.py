@@ -52,8 +52,8 @@ class OpenedModel:
         return network if network is not None and (network.inputs is not None or network.branches) else None
 
 
-def contents_from(model: object, settings: Mapping[str, Any] | None = None) -> Contents:
-    """Return a model that `open_run` is given, a path or an object, as the contents of a file.
+def contents_from(model: object, settings: Mapping[str, Any] | None = None, taker: str = "open_run") -> Contents:
+    """Return a model that a function of the name `taker` is given, a path or an object, as the contents of a file.
 
     `settings` are what a file leaves out, as in `gatewise.inspect`.
     """
@@ -67,7 +67,7 @@ def contents_from(model: object, settings: Mapping[str, Any] | None = None) -> C
         model = LSTM.from_cells(model)
     if isinstance(model, (LSTM, Network)):
         return contents_of(model, "the model", "in memory", batch_first=False)
-    raise OptionError(f"open_run takes {KINDS}, not {type(model).__name__}")
+    raise OptionError(f"{taker} takes {KINDS}, not {type(model).__name__}")
 
 
 def opened_model(contents: Contents, entry: StoredLSTM) -> OpenedModel:

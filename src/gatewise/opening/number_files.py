@@ -143,7 +143,10 @@ class _NumericCells:
 
 
 def read_netcdf(path: Path, selection: FeatureSelection | None) -> NamedNumbers:
-    """Return the selected series of a netCDF file (time, feature), with their names and the times."""
+    """Return the selected series of a netCDF file (time, feature), with their names and the times.
+
+    A selection without names takes all that are numbers over one dimension.
+    """
     if selection is None:
         raise OptionError(f"{path} has its series by name, and the model's file names no features")
     with importing("xarray", f"reading {path} needs"):
@@ -152,13 +155,15 @@ def read_netcdf(path: Path, selection: FeatureSelection | None) -> NamedNumbers:
     source = nonempty(path)
     with guarded(path), reading(str(path)), open(source, "rb") as file:
         container = open_netcdf(file, Budget.of(source))
-        series = {name: container.read(name) for name in selection.names if container.has_values(name)}
+        listed = container.series_names()
+        series = {name: container.read(name) for name in selection.names or listed if container.has_values(name)}
+        if not selection.names:
+            series = {name: series[name] for name in series if _is_series(name, series[name])}
         dims = {variable.dims for variable in series.values()}
         axes = {names[0] for names in dims if names}
         coordinates = {name: container.read(name) for name in axes if container.has_values(name)}
-        listed = container.series_names()
         variables = container.fill_up(coordinates | series) if len(axes) == 1 else {}
-    heads = [name for name in dict.fromkeys([*series, *listed]) if name not in coordinates]
+    heads = [name for name in dict.fromkeys([*series, *(listed * bool(selection.names))]) if name not in coordinates]
     names, notes = selection.choose(path, heads)
     if len(dims) != 1 or len(*dims) != 1:
         raise FileError(f"{path} must hold {listed_names(names)} over one dimension, and the same one")
@@ -178,6 +183,11 @@ def read_netcdf(path: Path, selection: FeatureSelection | None) -> NamedNumbers:
         days = bool((times == times.astype("datetime64[D]")).all())
         times = np.datetime_as_string(times, unit="D" if days else "s")
     return NamedNumbers(values, tuple(names), tuple(map(str, times)), notes=notes)
+
+
+def _is_series(name: str, variable: Any) -> bool:
+    """Whether a variable of a netCDF file holds numbers over one dimension, of which it is not the coordinate."""
+    return len(variable.dims) == 1 and name not in variable.dims and variable.values.dtype.kind in "fiu"
 
 
 def _parse_present(parse: Callable[[str], float], text: str) -> float:

@@ -12,6 +12,7 @@ from gatewise.interop.contents import MASKED, Contents, StoredLSTM
 from gatewise.interop.own import CONVENTION
 from gatewise.layers.stack import States
 from gatewise.network import Network
+from gatewise.opening.answers import with_axes_of_answers
 from gatewise.opening.axes import AmbiguousAxesError
 from gatewise.opening.columns import select_features
 from gatewise.opening.inputs import InputNumbers, read_input
@@ -40,6 +41,7 @@ class InputOptions:
     frames: Any = None
     at: int | str | None = None
     continuous: bool = False
+    answers: Mapping[str, Any] | None = None  # of the model's runtime, whose sizes tell the order of the axes
 
 
 DEFAULTS = InputOptions()
@@ -67,6 +69,8 @@ def prepare_run(
     if entry is not None and finite and entry.non_finite:
         raise OptionError(f"{contents.path} holds weights that are not finite numbers: {'; '.join(entry.non_finite)}")
     model = None if entry is None else opened_model(contents_named, entry)
+    if model is not None and options.input_of == "lstm" and model.feature_network is not None and not lstm_only:
+        model = replace(model, network=None)  # which would take its own features
     network = None if model is None else model.network
     stem = Path(input).stem if isinstance(input, (str, Path)) else ""
     _require_fitting_options(network, contents.path, options)
@@ -77,6 +81,8 @@ def prepare_run(
         model = with_fitting_layers(model, data.single.values, options.reads, strict=options.strict)
     if network is not None and data.single is not None:
         data = replace(data, single=with_lags(network, data.single, cut=options.continuous))
+    if model is not None and data.single is not None and options.answers is not None and options.axes is None:
+        model = with_axes_of_answers(model, data.single.values, options.answers)
     lstm_input, refusal = _lstm_input(model, data, options)
     fits = lstm_input is not None or isinstance(refusal, AmbiguousAxesError)
     whole_model = _whole_model_to_run(contents, model, fits, data, options, several or refusal)

@@ -129,17 +129,17 @@ def open_run(
     >>> run.interpretation
     "the input is taken as the input of the LSTM 'lstm'"
     """
-    options = InputOptions(
+    options = input_options(
         input_of=input_of,
         axes=axes,
         key=key,
         lengths=lengths,
-        state=Path(state) if isinstance(state, (str, os.PathLike)) else state,
+        state=state,
         embedding=embedding,
         head=head,
         reads=reads,
         strict=strict,
-        attributes=_attribute_sources(attributes),
+        attributes=attributes,
         basin=basin,
         frames=frames,
         at=at,
@@ -197,12 +197,17 @@ def require_windows(run: PreparedLSTM | PreparedWholeModel | OpenedRun, at: int 
         raise OptionError("--at names a window, and this run is not of windows, as one of NeuralHydrology is")
 
 
-def _attribute_sources(attributes: Any) -> Any:
-    """Return the option `attributes` of `open_run` with its tables as a list of paths; a mapping as it is."""
-    if attributes is None or isinstance(attributes, Mapping):
-        return attributes
-    sources = [attributes] if isinstance(attributes, (str, os.PathLike)) else attributes
-    return [Path(path) for path in sources]
+def input_options(**options: Any) -> InputOptions:
+    """Return the options of an input that a caller of Python gives, where paths may be text."""
+    state, attributes = options.get("state"), options.get("attributes")
+    if isinstance(state, (str, os.PathLike)):
+        options["state"] = Path(state)
+    if attributes is not None and not isinstance(attributes, Mapping):
+        sources = [attributes] if isinstance(attributes, (str, os.PathLike)) else attributes
+        options["attributes"] = [Path(path) for path in sources]
+    if unknown := options.keys() - {option.name for option in fields(InputOptions)}:
+        raise OptionError(f"an input has no option {join_names(map(repr, sorted(unknown)))}")
+    return InputOptions(**options)
 
 
 # For a page or a report.

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from gatewise.arrays import in_bytes
 from gatewise.interop.contents import StoredLSTM
+from gatewise.layers import LSTM
 from gatewise.network import Network, NetworkTrace
 from gatewise.opening.calls import join_calls
 from gatewise.opening.costs import bytes_kept, seconds
@@ -113,6 +114,16 @@ class PreparedLSTM:
         """The number of steps."""
         return len(self.input.x)
 
+    @property
+    def runner(self) -> tuple[LSTM | Network, Any]:
+        """The LSTM or the network that runs, and its input: features or tokens."""
+        network, x, tokens = self.model.network, self.input.x, self.input.tokens
+        if network is None or (self.lstm_only and self.model.feature_network is None):
+            return self.model.lstm, x
+        if network.embedding is None:
+            return network, x
+        return (_behind_embedding(network), x) if tokens is None else (network, tokens)
+
     def bytes_kept(self, keep: Keep = EVERYTHING, *, on_file: bool = False) -> int:
         """Return the bytes that the trace keeps."""
         return bytes_kept(self.model.lstm, keep, self.num_steps, self.input.batch, on_file=on_file)
@@ -123,22 +134,17 @@ class PreparedLSTM:
 
     def run(self, keep: Keep = EVERYTHING, out: PathLike | None = None) -> OpenedRun:
         """Run the LSTM, or its network, over the input, and write its trace to the file `out` meanwhile."""
-        lstm, network = self.model.lstm, self.model.network
-        x, state, options = self.input.x, self.input.state, self.input.options | {"out": out}
+        state, options = self.input.state, self.input.options | {"out": out}
         if not keep.everything:
             options |= {"keep": keep.quantities, "units": keep.units, "every": keep.every}
         size = in_bytes(self.bytes_kept(keep, on_file=out is not None))
         with working(f"tracing {counted(self.num_steps, 'step')}, {size}", None, self.seconds()):
-            if network is None or (self.lstm_only and self.model.feature_network is None):
-                trace: RunTrace = lstm.trace(x, state, **options)
-            elif network.embedding is None or self.input.tokens is not None:
-                trace = network.trace(x if self.input.tokens is None else self.input.tokens, state, **options)
-            else:
-                trace = _behind_embedding(network).trace(x, state, **options)
+            model, x = self.runner
+            trace: RunTrace = model.trace(x, state, **options)
         notes, found = self.notes, self.model.found
         if (compared := self.compared) is not None:
             notes = (*notes, compared.difference_note(trace))
-        return OpenedRun(trace, found.name, found, network, self.interpretation, notes, self.series)
+        return OpenedRun(trace, found.name, found, self.model.network, self.interpretation, notes, self.series)
 
 
 @dataclass(frozen=True, eq=False)
