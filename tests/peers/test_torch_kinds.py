@@ -231,3 +231,78 @@ def test_every_tensor_of_a_checkpoint_is_accounted_for(net, tmp_path, quiet):
         gw.WeightsWarning, match=r"leaves out 'state_dict.norm' \(a batch norm\).*'state_dict.act' \(a s"
     ):
         gw.load_network(tmp_path / "net.pt", head="state_dict.head")
+
+
+# Live modules that are captured.
+
+
+class Starting(Net):
+    """An LSTM that starts from learned states."""
+
+    def __init__(self, kind=torch.nn.LSTM):
+        super().__init__()
+        self.rnn = kind(3, 4, batch_first=True)
+        self.h0, self.c0 = (torch.nn.Parameter(torch.randn(1, 1, 4)) for _ in "hc")
+
+    def forward(self, x):
+        states = self.h0.expand(-1, x.shape[0], -1), self.c0.expand(-1, x.shape[0], -1)
+        return self.rnn(x, states)[0]
+
+
+class Doubling(torch.nn.LSTM):
+    """A subclass that computes something else."""
+
+    def forward(self, x, hx):
+        return super().forward(2 * x, hx)
+
+
+class Masking(torch.nn.LSTM):
+    """A subclass with other arguments."""
+
+    def forward(self, x, mask):
+        return [super().forward(x, mask)[0].sum()]
+
+
+@pytest.mark.parametrize("scripted", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_a_captured_lstm_starts_from_learned_states_and_notes_its_precision(dtype, scripted, quiet):
+    net = Starting().to(dtype)
+    x = torch.randn(2, 5, 3).to(dtype)
+    (captured,) = gw.capture(torch.jit.script(net) if scripted else net, x)
+    half = dtype.itemsize == 2
+    name = str(dtype).removeprefix("torch.")
+    assert captured.notes == ((f"the model computes in {name}, the trace in float32",) if half else ())
+    assert captured.difference < (0.05 if half else 1e-6)
+    first = captured.trace[0].step(0, sequence=1)
+    np.testing.assert_array_equal(first.previous.h, net.h0[0, 0].detach().float() if half else net.h0[0, 0].detach())
+
+
+def test_subclasses_with_a_forward_of_their_own_are_noted_or_refused(quiet):
+    x = torch.randn(2, 5, 3)
+    (captured,) = gw.capture(Starting(Doubling), x)
+    assert captured.notes[0].endswith(
+        "Doubling has a forward of its own: the trace is that of a plain LSTM with its weights, at what it was given"
+    )
+    assert captured.difference > 1e-3
+    with pytest.raises(gw.OptionError, match=r"lstm cannot be captured: .*Masking has a forward of its own"):
+        gw.capture(Masking(3, 4), x, None)
+
+
+def test_lstms_of_other_classes_are_named(quiet):
+    made = torch.ao.quantization.quantize_dynamic(
+        torch.nn.Sequential(torch.nn.LSTM(3, 4)), {torch.nn.LSTM}, dtype=torch.qint8
+    )
+    with pytest.raises(gw.OptionError, match=r"0 is a torch\.ao.*\.LSTM, which is not captured"):
+        gw.capture(made, torch.zeros(5, 2, 3))
+
+    class Both(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = made[0], torch.nn.LSTM(4, 3)
+
+        def forward(self, x):
+            return self.second(self.first(x)[0])
+
+    with pytest.warns(gw.WeightsWarning, match=r"something out: first is a torch\.ao.*\.LSTM, which is not captured"):
+        (captured,) = gw.capture(Both(), torch.zeros(5, 2, 3))
+    assert captured.name == "second"

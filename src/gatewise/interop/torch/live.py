@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.errors import OptionError, WeightsWarning, join_names, reason, shown
+from gatewise.errors import GatewiseError, OptionError, WeightsWarning, join_names, reason, shown
 from gatewise.interop.captured import Captured, difference
 from gatewise.interop.contents import StoredLSTM, not_finite_sentence
 from gatewise.interop.torch.grouping import group_tensors, parameter_names
@@ -23,6 +23,7 @@ from gatewise.records.trace import LSTMTrace
 if TYPE_CHECKING:
     import torch
 
+OWN_FORWARD = "has a forward of its own: the trace is that of a plain LSTM with its weights, at what it was given"
 WITHOUT_STATES = "it returned no states to compare with"
 LAYER, CELL, PACKED = "aten::lstm.input", "aten::lstm_cell", "aten::lstm.data"  # the operators of TorchScript
 
@@ -32,6 +33,19 @@ def lstms_in(module: torch.nn.Module) -> dict[str, Any]:
     torch = import_torch()
     kinds = (torch.nn.LSTM, torch.nn.LSTMCell)
     return {name or "lstm": part for name, part in module.named_modules() if isinstance(part, kinds)}
+
+
+def other_lstms_in(module: torch.nn.Module) -> str:
+    """Return a clause that names the modules called LSTM in a live one which are none of PyTorch's; empty for none."""
+    torch = import_torch()
+    kinds = (torch.nn.LSTM, torch.nn.LSTMCell)
+    others: dict[str, str] = {}
+    for name, part in module.named_modules():
+        within = any(not outer or name.startswith(f"{outer}.") for outer in others)
+        holds_one = any(isinstance(inner, kinds) for inner in part.modules())
+        if "LSTM" in type(part).__name__ and not within and not holds_one:
+            others[name] = f"{name or 'it'} is a {type(part).__module__}.{type(part).__qualname__}"
+    return f"{join_names(others.values(), 'and')}, which is not captured" if others else ""
 
 
 def lstm_of(module: torch.nn.Module, name: str | None = None) -> LSTM:
@@ -114,7 +128,8 @@ def capture(model: torch.nn.Module, *inputs: Any, **named: Any) -> tuple[Capture
         return _capture_script(model, *inputs, **named)
     modules = lstms_in(model)
     if not modules:
-        raise OptionError(f"there is no torch.nn.LSTM or LSTMCell in this {type(model).__name__}")
+        reason_why = f"; {others}" if (others := other_lstms_in(model)) else ""
+        raise OptionError(f"there is no torch.nn.LSTM or LSTMCell in this {type(model).__name__}{reason_why}")
     captured: list[Captured] = []
     lstms: dict[str, LSTM] = {}
     calls: Counter[str] = Counter()
@@ -130,8 +145,21 @@ def capture(model: torch.nn.Module, *inputs: Any, **named: Any) -> tuple[Capture
                 lstms[name] = lstm_of(module)
             arguments = dict(zip(("input", "hx"), args, strict=False)) | kwargs
             batch_first = None if isinstance(module, torch.nn.LSTMCell) else module.batch_first
-            trace = _trace_call(lstms[name], arguments["input"], arguments.get("hx"), output, batch_first)
-            captured.append(Captured(name, calls[name], *trace))
+            kind = type(module)
+            notes: tuple[str, ...] = ()
+            if module.forward.__func__ not in (torch.nn.LSTM.forward, torch.nn.LSTMCell.forward):
+                if not isinstance(arguments.get("hx"), tuple):
+                    arguments.pop("hx", None)
+                notes = (f"{kind.__module__}.{kind.__qualname__} {OWN_FORWARD}",)
+            try:
+                trace, deviation, more = _trace_call(
+                    lstms[name], arguments["input"], arguments.get("hx"), output, batch_first
+                )
+            except (GatewiseError, AttributeError, KeyError, TypeError, ValueError) as problem:
+                if not notes:
+                    raise
+                raise OptionError(f"{name} cannot be captured: {notes[0]} ({reason(problem)})") from None
+            captured.append(Captured(name, calls[name], trace, deviation, (*notes, *more)))
             calls[name] += 1
 
         return trace_after_call
@@ -142,6 +170,8 @@ def capture(model: torch.nn.Module, *inputs: Any, **named: Any) -> tuple[Capture
         for name, part in modules.items():
             hooks.enter_context(part.register_forward_hook(make_hook(name), with_kwargs=True, prepend=True))
         model(*inputs, **named)
+    if others := other_lstms_in(model):
+        warnings.warn(f"capture leaves something out: {others}", WeightsWarning, stacklevel=3)
     if not captured:
         raise OptionError(f"the model called none of its LSTMs: {', '.join(modules)}")
     return tuple(captured)
@@ -180,7 +210,10 @@ def _trace_call(lstm: LSTM, x: Any, hx: Any, output: Any, batch_first: bool | No
     pairs = [(trace.output, batched(y))]
     if states is not None:
         pairs += zip(write_state(trace.state), map(batched, states), strict=True)
-    return trace, difference(pairs), () if has_states else (WITHOUT_STATES,)
+    notes = [] if has_states else [WITHOUT_STATES]
+    if (computes_in := str(y.dtype).removeprefix("torch.")) != lstm.dtype.name:
+        notes.append(f"the model computes in {computes_in}, the trace in {lstm.dtype}")
+    return trace, difference(pairs), tuple(notes)
 
 
 # TorchScript: its operators are seen on the way to PyTorch's kernels.
