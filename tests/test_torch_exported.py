@@ -40,7 +40,10 @@ def test_learned_initial_states_come_along(tmp_path, layout):
     contents = listed(tmp_path, document, arrays, layout)
     (found,) = contents.lstms
     assert [part.tolist() for part in found.state[0][0]] == [[[0.0] * 4], [[1.0] * 4]]
-    assert {entry.name: entry.layer for entry in contents.ledger if entry.used} == dict.fromkeys(arrays, "rnn")
+    assert {entry.name: entry.layer for entry in contents.ledger if entry.kind == "tensor"} == dict.fromkeys(
+        arrays, "rnn"
+    )
+    assert all(entry.used for entry in contents.ledger)
 
 
 def test_initial_states_that_are_computed_are_a_warning(tmp_path):
@@ -109,6 +112,31 @@ def test_a_decomposed_lstm_says_its_axes_by_the_operators_inside(tmp_path, excha
     inside += [node("aten.mm.default", stack=stack("rnn"), self=tensor("z"), mat2=tensor("p_rnn.weight_hh_l0"))]
     (found,) = listed(tmp_path, graph(ARRAYS, *inside)).lstms
     assert "initial states, which are not carried" in found.warns[0]
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_axes_that_are_exchanged_before_the_lstm_are_said(tmp_path, batch_first):
+    turned = node("aten.transpose.int", ("turned",), self=tensor("x"), dim0=0, dim1=1)
+    scaled = node("aten.relu.default", ("scaled",), self=tensor("turned"))
+    lstm = lstm_node(ARRAYS, "rnn", x="scaled", batch_first=batch_first)
+    (found,) = listed(tmp_path, graph(ARRAYS, turned, scaled, lstm)).lstms
+    begins = "time" if batch_first else "the batch"
+    assert found.batch_first is None
+    assert found.notes == (
+        f"its program exchanges time and batch before it: the program's own input begins with {begins}",
+    )
+
+
+def test_operators_between_the_layers_are_said_where_a_network_is_made(tmp_path):
+    arrays = ARRAYS | {"fc.weight": np.ones((2, 4), np.float32)}
+    relu = node("aten.relu.default", ("bent",), self=tensor("y"))
+    last = node("aten.select.int", ("last",), self=tensor("bent"), dim=1, index=-1)
+    linear = node("aten.linear.default", ("z",), input=tensor("last"), weight=tensor("p_fc.weight"))
+    contents = listed(tmp_path, graph(arrays, lstm_node(arrays, "rnn"), relu, last, linear), arrays)
+    (entry,) = [entry for entry in contents.ledger if not entry.used]
+    assert (entry.name, entry.kind) == ("bent", "node")
+    with pytest.warns(gw.WeightsWarning, match=r"leaves out 'bent' \(relu.default: the graph is read for its LSTMs"):
+        gw.load_network(tmp_path / "net.pt2", head="fc")
 
 
 def test_an_lstm_under_no_grad_is_found(tmp_path):

@@ -170,3 +170,31 @@ def test_kinds_of_lstms_in_programs(tmp_path):
     assert found.notes[0].startswith("weight_norm")
     (found,) = listed(Net(True).to(torch.bfloat16), words).lstms
     assert "bfloat16" in found.notes[0]
+
+
+class Between(torch.nn.Module):
+    """An LSTM with time first behind words with the batch first; what is no layer of a network before the head."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.rnn = torch.nn.Embedding(7, 3), torch.nn.LSTM(3, 4)
+        self.norm, self.drop, self.head = torch.nn.LayerNorm(4), torch.nn.Dropout(0.2), torch.nn.Linear(4, 2)
+
+    def forward(self, words):
+        y = self.rnn(self.embed(words).transpose(0, 1))[0]
+        return self.head(torch.relu(self.norm(self.drop(y[-1]))))
+
+
+@pytest.mark.parametrize("decomposed", [False, True])
+def test_what_stands_on_the_way_of_an_lstm_is_said(tmp_path, decomposed):
+    program = torch.export.export(Between().eval(), (torch.zeros((2, 5), dtype=torch.long),))
+    save(program.run_decompositions() if decomposed else program, tmp_path / "net.pt2", "now")
+    contents = gw.inspect(tmp_path / "net.pt2")
+    (found,) = contents.lstms
+    assert found.batch_first is None
+    assert "the program's own input begins with the batch" in found.notes[-1]
+    left_out = {entry.layer or entry.name for entry in contents.ledger if not entry.used}
+    assert left_out == {"norm", "relu"}
+    warnings.simplefilter("always")
+    with pytest.warns(gw.WeightsWarning, match=r"leaves out 'norm'.*'relu'"):
+        gw.load_network(tmp_path / "net.pt2", embedding="embed", head="head")

@@ -82,14 +82,16 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
         stack.callback(budget.end)
         with reading(name):
             archive = (open_index if is_index(head) else open_file)(Path(path), budget, stack)
-        lstms, layers, refused, ledger = group_tensors(archive.tensors, archive.classes, archive.facts)
+        lstms, layers, refused, tensors = group_tensors(archive.tensors, archive.classes, archive.facts)
     count = len(archive.tensors)
     names = join_names((shown(name, 60) for name in archive.tensors), most=4)
     holds = "it holds no tensors" + (f", but {archive.content}" if archive.content else "")
     if count:
         holds = f"none of its {count} tensors has a name of an LSTM's ({names})"
     kind = archive.format if count or archive.format != "pickle" else "a pickle"
-    known = Contents(name, kind, lstms, layers, refused, holds=holds, calls=archive.calls, ledger=ledger)
+    known = Contents(
+        name, kind, lstms, layers, refused, holds=holds, calls=archive.calls, ledger=tensors + archive.nodes
+    )
     return replace(known, epoch=archive.epoch)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gatewise.interop.containers.tensors import Tensor
+from gatewise.interop.ledger import LedgerEntry
 
 
 @dataclass(frozen=True)
@@ -33,3 +34,4 @@ class TorchFile:
     calls: tuple[str, ...] = ()  # the classes and functions that unpickling would have called
     content: str = ""  # of a pickle, in words
     epoch: int | None = None  # of the training, as Lightning stores it
+    nodes: tuple[LedgerEntry, ...] = ()  # of a graph

@@ -31,6 +31,7 @@ from gatewise.interop.containers.tensors import (
     ordered_storage,
     unreadable_tensor,
 )
+from gatewise.interop.ledger import LedgerEntry
 from gatewise.interop.torch.content import ModuleFacts, TorchFile
 from gatewise.interop.torch.program_graph import at, read_program
 
@@ -54,6 +55,7 @@ def open_programs(
     classes: dict[str, str] = {}
     facts: dict[str, ModuleFacts] = {}
     formats: dict[str, None] = {}
+    nodes: list[LedgerEntry] = []
     for folder, name in programs:
         weights: dict[str, Tensor] = {}
         if name is None:
@@ -66,14 +68,15 @@ def open_programs(
                 weights |= _pickled_tensors(archive, f"{folder}data/{part}/{name}", open_member)
                 payload = Payload(archive, f"{folder}data/{part}/", order, shared, budget)
                 weights |= payload.tensors(f"{name}_{part}_config.json", open_member)
-        module_classes, module_facts = read_program(document, weights, budget)
+        program = read_program(document, weights, budget)
         start = f"{name}." if len(programs) > 1 else ""
         tensors |= {f"{start}{key}": tensor for key, tensor in weights.items()}
-        classes |= {f"{start}{key}".removesuffix("."): kind for key, kind in module_classes.items()}
-        facts |= {f"{start}{key}".removesuffix("."): fact for key, fact in module_facts.items()}
+        classes |= {f"{start}{key}".removesuffix("."): kind for key, kind in program.classes.items()}
+        facts |= {f"{start}{key}".removesuffix("."): fact for key, fact in program.facts.items()}
+        nodes += [node._replace(name=f"{start}{node.name}") for node in program.nodes]
         version = at(document, "torch_version")
         formats[f"torch.export, by PyTorch {version}" if isinstance(version, str) else "torch.export"] = None
-    return TorchFile(" and ".join(formats), tensors, classes, facts)
+    return TorchFile(" and ".join(formats), tensors, classes, facts, nodes=tuple(nodes))
 
 
 def _pickled_tensors(archive: zips.ZipMembers, stem: str, open_member: OpenMember) -> dict[str, Tensor]:

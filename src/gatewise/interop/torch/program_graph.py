@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from gatewise.errors import join_names
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.tensors import Tensor
+from gatewise.interop.ledger import LedgerEntry
 from gatewise.interop.torch.content import ModuleFacts
 from gatewise.interop.torch.grouping import NAME, PLAIN, parameter_names
 
@@ -21,6 +22,11 @@ RESHAPED = {  # operators that repeat numbers or leave them as they are
     *("expand.default", "repeat.default", "contiguous.default", "clone.default", "unsqueeze.default"),
     *("detach.default", "alias.default", "lift_fresh_copy.default"),
 }
+PASSED = {  # operators that choose steps, move axes or leave all as it is, beside those that repeat
+    *("select.int", "slice.Tensor", "getitem", "squeeze.dims", "squeeze.dim", "view.default", "reshape.default"),
+    *("permute.default", "transpose.int", "embedding.default", "linear.default", "sym_size.int", "flatten.using_ints"),
+}
+OF_LAYERS = re.compile(r"torch\.nn\.modules\.(?:linear\.Linear|linear\.Identity|sparse\.Embedding)|" + PLAIN.pattern)
 TRANSPOSED: Mapping[str, Mapping[str, Any]] = {
     "permute.default": {"dims": [1, 0, 2]},
     "transpose.int": {"dim0": 0, "dim1": 1},
@@ -34,6 +40,7 @@ class Operator(NamedTuple):
     tensors: Mapping[str, tuple[str, ...]]  # by the names of arguments
     constants: Mapping[str, Any]  # likewise: numbers, truth values, lists of integers
     module: str | None
+    output: str = ""  # the name of the first tensor that it makes
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -48,16 +55,23 @@ def at(value: Any, *keys: str) -> Any:
     return value
 
 
-def read_program(
-    document: Any, weights: Mapping[str, Tensor], budget: Budget
-) -> tuple[dict[str, str], dict[str, ModuleFacts]]:
-    """Return the classes of the modules in a program of torch.export by path, and the facts about its LSTMs."""
+class ProgramFacts(NamedTuple):
+    """What a program says: the classes of its modules by path, facts about its LSTMs, and the ledger of its nodes."""
+
+    classes: dict[str, str]
+    facts: dict[str, ModuleFacts]
+    nodes: list[LedgerEntry]
+
+
+def read_program(document: Any, weights: Mapping[str, Tensor], budget: Budget) -> ProgramFacts:
+    """Return what a program of torch.export says of its modules, its LSTMs and its nodes."""
     reader = _ProgramReader(document, weights, budget)
     groups: dict[str, list[str]] = {}
     for name in weights:
         if (match := NAME.fullmatch(name)) is not None:
             groups.setdefault(match[1] or "", []).append(name)
     facts: dict[str, ModuleFacts] = {}
+    nodes = [reader.entry(operator) for operator in reader.operators]
     for operator in reader.operators:
         if operator.name in (LAYER, PACKED, CELL):
             prefix, fact = reader.facts_of(operator)
@@ -67,7 +81,7 @@ def read_program(
     for prefix, names in groups.items():
         if prefix not in facts:
             facts[prefix] = reader.facts_without_operator(prefix, set(names))
-    return reader.classes, facts
+    return ProgramFacts(reader.classes, facts, nodes)
 
 
 def _disagreement(first: ModuleFacts, second: ModuleFacts) -> ModuleFacts:
@@ -113,7 +127,9 @@ class _ProgramReader:
             constants = {key: _constant(argument) for key, argument in arguments.items()}
             target = at(node, "target")
             name = target.removeprefix("torch.ops.").removeprefix("aten.") if isinstance(target, str) else "?"
-            operator = Operator(name, tensors, constants, self._module(at(node, "metadata", "nn_module_stack")))
+            outputs = [f"{start}{output}" for output in _tensor_names(at(node, "outputs"))]
+            module = self._module(at(node, "metadata", "nn_module_stack"))
+            operator = Operator(name, tensors, constants, module, (*outputs, name)[0])
             self.budget.work(1 + len(operator.inputs), "reading its graph")
             inner = [argument for argument in arguments.values() if at(argument, "as_graph") is not None]
             for argument in inner:  # as of a block under torch.no_grad()
@@ -123,7 +139,7 @@ class _ProgramReader:
                 self._add_graph(at(argument, "as_graph", "graph"), names, f"{start}{len(self.operators)}/")
             if not inner:
                 self.operators.append(operator)
-            self.makers |= {f"{start}{output}": operator for output in _tensor_names(at(node, "outputs"))}
+            self.makers |= dict.fromkeys(outputs, operator)
 
     def _module(self, stack: Any) -> str | None:
         """Return the path of the innermost of the modules that a node is a part of, and note their classes."""
@@ -133,6 +149,17 @@ class _ProgramReader:
                 module = re.sub(r"@\d+$", "", parts[1])
                 self.classes[module] = parts[2]
         return module
+
+    def entry(self, operator: Operator) -> LedgerEntry:
+        """Return the entry of an operator in the ledger of the file: an LSTM, a layer, or what stands between them."""
+        module = operator.module or ""
+        is_layer = OF_LAYERS.fullmatch(self.classes.get(module, "")) is not None
+        is_random = operator.name == "dropout.default" and operator.constants.get("train") is True
+        known = {LAYER, PACKED, CELL, "dropout.default"} | PASSED | RESHAPED | ZEROS | FULL
+        if is_layer or (operator.name in known and not is_random):
+            return LedgerEntry(operator.output, "node", module)
+        reason = f"{operator.name}: the graph is read for its LSTMs alone"
+        return LedgerEntry(operator.output, "node", module, reason, "it computes something between the layers")
 
     def facts_of(self, operator: Operator) -> tuple[str, ModuleFacts]:
         """Return the prefix of the weights that an LSTM operator takes, and the facts about their LSTM."""
@@ -161,8 +188,25 @@ class _ProgramReader:
         if setting.get("train") is True and dropout and layers > 1:
             notes.append(f"its program applies random dropout of {dropout} between its layers; a run here applies none")
         state, remarks, warns = self._initial_state(operator.tensors.get("hx", ()))
-        is_batch_first = batch_first if isinstance(batch_first, bool) else None
-        return prefix, ModuleFacts(is_batch_first, (*notes, *remarks), warns, knows_state=True, state=state)
+        given = next(iter(operator.tensors.get("input", ())), "")
+        is_batch_first, exchanged = self._axes(batch_first if isinstance(batch_first, bool) else None, given)
+        return prefix, ModuleFacts(is_batch_first, (*notes, *exchanged, *remarks), warns, knows_state=True, state=state)
+
+    def _axes(self, batch_first: bool | None, name: str) -> tuple[bool | None, tuple[str, ...]]:
+        """Return whether an LSTM has the batch first, and a note instead if the program's input has other axes.
+
+        `name` is the tensor that the LSTM takes, from which the way goes back to the input of the program.
+        """
+        exchanged = False
+        for _ in range(len(self.makers)):  # which may make a circle in a spoiled file
+            if (operator := self.makers.get(name)) is None:
+                break
+            exchanged ^= _is_exchange(operator)
+            name = next((name for name in operator.inputs if name not in self.weights), "")
+        if batch_first is None or not exchanged:
+            return batch_first, ()
+        order = "time" if batch_first else "the batch"
+        return None, (f"its program exchanges time and batch before it: the program's own input begins with {order}",)
 
     def _initial_state(
         self, states: Sequence[str]
@@ -214,9 +258,9 @@ class _ProgramReader:
         if len(given) > 1:  # besides its input
             warns = ("its program gives it initial states, which are not carried: runs here start from zeros",)
         batch_first = None if kind.endswith("Cell") else any(map(partial(self._exchanges_axes, prefix), inside))
-        return ModuleFacts(
-            batch_first, ("its program has it decomposed into other operators",), warns, knows_state=True
-        )
+        batch_first, exchanged = self._axes(batch_first, min(given, default=""))
+        notes = ("its program has it decomposed into other operators", *exchanged)
+        return ModuleFacts(batch_first, notes, warns, knows_state=True)
 
     def _is_outside(self, name: str, prefix: str) -> bool:
         """Return whether a tensor of the graph is neither a weight nor computed in the module with this prefix."""
@@ -225,10 +269,13 @@ class _ProgramReader:
 
     def _exchanges_axes(self, prefix: str, operator: Operator) -> bool:
         """Return whether an operator exchanges the first two axes of an input from outside its module."""
-        settings = TRANSPOSED.get(operator.name)
-        if settings is None or not operator.inputs or not self._is_outside(operator.inputs[0], prefix):
-            return False
-        return all(operator.constants.get(key) == value for key, value in settings.items())
+        return _is_exchange(operator) and any(self._is_outside(name, prefix) for name in operator.inputs)
+
+
+def _is_exchange(operator: Operator) -> bool:
+    """Return whether an operator exchanges the first two of three axes, or of any."""
+    settings = TRANSPOSED.get(operator.name)
+    return settings is not None and all(operator.constants.get(key) == value for key, value in settings.items())
 
 
 def _tensor_names(argument: Any) -> Iterator[str]:
