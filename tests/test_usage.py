@@ -223,7 +223,7 @@ def test_a_paragraph_becomes_one_line_and_examples_stay_as_they_are():
             " and convert",
         ),
         ("walk foo", "walk takes options alone, and not 'foo' as well"),
-        ("trace a b c -o d", "trace takes FILE and INPUT, and not 'c' as well"),
+        ("trace a b c -o d", "several inputs are traced to one .zarr store: the name of d must end in .zarr"),
         (
             "walk --x 1 2 3",
             "walk takes options alone, and not '2' as well; several numbers have commas between them and no blanks, as"

@@ -75,6 +75,13 @@ def whole_chunks() -> int:
     return len(os.listdir(PARTIAL / "done")) if (PARTIAL / "done").is_dir() else 0
 
 
+def until_a_chunk_is_whole() -> None:
+    """Wait until the other thread has written a chunk."""
+    end = time.monotonic() + 60
+    while not whole_chunks() and time.monotonic() < end:
+        time.sleep(0.02)
+
+
 @pytest.fixture
 def calls(monkeypatch) -> list[int]:
     """Count the chunks that are computed in this process; from the one with number `fails` on they fail."""
@@ -83,6 +90,7 @@ def calls(monkeypatch) -> list[int]:
     def counted(task, *given, **more):
         done[0] += 1
         if done[0] > done[1]:
+            until_a_chunk_is_whole()
             raise gw.FileError("the disk is gone")
         return whole(task, *given, **more)
 

@@ -312,14 +312,20 @@ REFUSED = {
     "nothing": (["none.zarr", "-o", "gates.zarr"], "none.zarr: there is no such folder"),
     "no store": (["full.zarr", "-o", "gates.zarr"], "full.zarr: it is no zarr store"),
     "an array": (["array.zarr", "-o", "gates.zarr"], "an array without named dimensions"),
-    "no store at the end": (["x.zarr", "-o", "gates.npz"], "must both end in .zarr"),
-    "no store at the beginning": (["model.safetensors", "-o", "gates.zarr"], "must both end in .zarr"),
+    "no store at the end": (["x.zarr", "-o", "gates.npz"], "the name of gates.npz must end in .zarr"),
+    "no numbers": (["model.safetensors", "-o", "gates.zarr"], "must be a .npy, .npz, .csv or .nc file"),
+    "several for a file": (["x.csv", "y.csv", "-o", "gates.npz"], "several inputs", "gates.npz must end in .zarr"),
+    "two stores": (["x.zarr", "plain.zarr", "-o", "gates.zarr"], "x.zarr is a store, which is traced alone"),
     "itself": (["x.zarr", "-o", "x.zarr"], "is the file that is read"),
     "no such variable": (["x.zarr", "-o", "gates.zarr", "--key", "rain"], "'rain'", "forcing"),
     "odd axes": (["x.zarr", "-o", "gates.zarr", "--axes", "time,time,feature"], "'time,time,feature'"),
-    "attributes": (["x.zarr", "-o", "gates.zarr", "--attributes", "a.csv"], "--attributes", "not to a store"),
+    "attributes": (
+        ["x.zarr", "-o", "gates.zarr", "--attributes", "state.csv"],
+        "attributes go with a model whose features have names",
+    ),
+    "no attributes": (["x.zarr", "-o", "gates.zarr", "--attributes", "none.csv"], "none.csv: there is no such file"),
     "chunks of nothing": (["chunks.zarr", "-o", "gates.zarr"], "chunks.zarr: 'forcing' has chunks of the shape [0, 2]"),
-    "a basin": (["x.zarr", "-o", "gates.zarr", "--basin", "b1"], "--basin", "not to a store"),
+    "a basin": (["x.zarr", "-o", "gates.zarr", "--basin", "b1"], "--basin", "not traced to a .zarr store"),
     "no dimension of features": (["plain.zarr", "-o", "gates.zarr"], "3 features", "time, basin", "--axes time,f"),
     "something else there": (["x.zarr", "-o", "full.zarr"], "not empty"),
 }
@@ -332,6 +338,7 @@ def test_what_is_no_store_is_refused_in_one_sentence(name, capsys):
         forcing()[..., 0].to_dataset().to_zarr(store, zarr_format=2)
     chunks = Path("chunks.zarr", "forcing", ".zarray")
     chunks.write_text(json.dumps(json.loads(chunks.read_text()) | {"chunks": [0, 2]}))
+    Path("state.csv").write_text("id,slope\nb1,3\n")
     zarr.save_array("array.zarr", np.zeros(3), zarr_format=2)
     Path("full.zarr", "mine.txt").write_text("mine")
     tokens, *words = REFUSED[name]

@@ -49,6 +49,7 @@ def apply(
     mask: Any = None,
     padding: str = PADDINGS[0],
     state: States | None = None,
+    attributes: Any = None,
     dims: Mapping[str, str] | None = None,
     key: str | None = None,
     engine: str = "auto",
@@ -91,6 +92,9 @@ def apply(
         that the model's framework has there, as in `LSTM.trace` (states of the last valid step, an output of zeros).
     state : nested sequence of State, ``[layer][direction]``, optional
         The initial state: arrays (unit,) for all sequences, or DataArrays over the sequences and one dimension more.
+    attributes : path or sequence of path, optional
+        Tables (``.csv``) of static attributes, with a line for each basin and its id in the first column: for features
+        of the model that the data do not have. The ids are the coordinate of a dimension of the data.
     dims : mapping, optional
         The dimensions of `data` that are the ``time`` and the ``feature``, where they have other names.
     key : str, optional
@@ -155,7 +159,7 @@ def apply(
     inputs = LabelledInput.of(model, data, dims)
     selection = _selection_of_options(model, keep, units, every, layer, direction, output, ask, padding, options)
     trial = inputs.trial(selection, engine)
-    inputs = inputs.select_features(trial.labels.features)
+    inputs = inputs.with_attributes(attributes, trial.labels.features).select_features(trial.labels.features)
     validity, names = validity_arguments(inputs, lengths, mask)
     states, counts = state_arguments(inputs, state)
     task = _chunk_task(selection, trial, engine, inputs, names, counts, inputs.evaluation(state, continuous))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from gatewise.layers.arguments import nesting
 from gatewise.layers.stack import States
 from gatewise.network import Network, Run, Windows
 from gatewise.network.windows import lagged, time_breaks, window_ends
+from gatewise.opening.columns import AttributeTable
 from gatewise.opening.labelled_data import open_store
 from gatewise.records.named_numbers import feature_names, features_by_name
 from gatewise.showing import counted
@@ -160,6 +162,52 @@ class LabelledInput:
             raise ShapeError(f"the data have {counted(count, 'feature')}; the model reads {self.num_features}")
         return inputs
 
+    def with_attributes(self, attributes: Any, features: Sequence[str] | None) -> LabelledInput:
+        """Return labelled data with the attributes of each basin as further features, from tables by their paths.
+
+        The basins are the dimension of sequences whose coordinate has their ids. A feature that the data have stays.
+        """
+        if not attributes:
+            return self
+        names = None if self.feature is None else feature_names(self.data, self.feature)
+        if features is None or names is None:
+            whose = "a model" if features is None else "data"
+            raise OptionError(f"attributes go with {whose} whose features have names")
+        paths = [attributes] if isinstance(attributes, (str, os.PathLike)) else attributes
+        tables = [AttributeTable.read(Path(path)) for path in paths]
+        basins = self._basins(tables[0])
+        asked, rows = {*features} - {*names}, []
+        for basin in map(str, basins.values):
+            rows.append({name: value for table in tables for name, value in table.attributes(basin, asked).items()})
+        if not rows or not rows[0]:
+            return self
+        coordinates = {basins.name: basins.values, self.feature: list(rows[0])}
+        static = xarray().DataArray([[*row.values()] for row in rows], coordinates, (basins.name, self.feature))
+        lazy = self.data.chunks is not None
+        static = static.chunk() if lazy else static  # before it is broadcast, so that it stays small
+        shape = self.data.isel({self.feature: [0] * len(rows[0])}).assign_coords({self.feature: list(rows[0])})
+        static = static.broadcast_like(shape).transpose(*self.data.dims)
+        return replace(
+            self, data=self._concat_features([self.data, static.chunk(shape.chunksizes) if lazy else static])
+        )
+
+    def _basins(self, table: AttributeTable) -> Any:
+        """Return the coordinate of the dimension whose entries are basins of a table, or raise OptionError."""
+        coordinates = [self.data.coords[name] for name in self.loop if name in self.data.coords]
+        for coordinate in coordinates:
+            if len(self.loop) == 1 or {*map(str, coordinate.values)} <= table.by_basin.keys():
+                return coordinate
+        raise OptionError(
+            f"attributes go with data that have a dimension of basins, with their ids in the first column of"
+            f" {table.path} as its coordinate; the dimensions besides {', '.join(map(str, self.core))} are"
+            f" {shown(', '.join(map(str, self.loop))) or 'none'}"
+        )
+
+    def _concat_features(self, pieces: Sequence[Any]) -> Any:
+        """Return labelled data one behind the other along the features, in one chunk along these."""
+        together = xarray().concat(pieces, dim=self.feature)
+        return together if together.chunks is None else together.chunk({self.feature: -1})
+
     def _with_lags(self, lags: Mapping[str, tuple[str, int]], features: Sequence[str], names: list[str]) -> Any:
         """Return labelled data with these features, those with lags made of the columns that `names` has."""
         pieces = []
@@ -170,8 +218,7 @@ class LabelledInput:
                 earlier = xarray().DataArray(lagged(np.arange(piece.sizes[self.time], dtype=float), steps, self.breaks))
                 piece = piece.shift({self.time: steps}).where(earlier.notnull().rename(dim_0=self.time))
             pieces.append(piece)
-        together = xarray().concat(pieces, dim=self.feature)
-        return together if together.chunks is None else together.chunk({self.feature: -1})
+        return self._concat_features(pieces)
 
 
 def stored_data(path: Path, key: str | None, dims: Mapping[str, str] | None) -> Any:

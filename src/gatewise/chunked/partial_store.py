@@ -126,20 +126,19 @@ def partial_store(target: Path) -> Iterator[PartialStore]:
     require_replaceable(target, is_store)
     try:
         folder.mkdir(exist_ok=True)
-        if folder.is_symlink() or not {*os.listdir(folder)} <= {STORE, RECORD, DONE, OLD, LOCK}:
-            raise FileError(f"cannot write {target}: {folder} is not what gatewise leaves of an ended run")
-        with exclusive(folder / LOCK):
-            partial = PartialStore(target, folder)
-            partial.restore()
-            try:
-                yield partial
-            finally:
-                if not partial.done:
-                    shutil.rmtree(folder, ignore_errors=True)
-    except FileError:
-        raise
+        foreign = folder.is_symlink() or not {*os.listdir(folder)} <= {STORE, RECORD, DONE, OLD, LOCK}
     except OSError as problem:
         raise FileError(f"cannot write {target}: {problem.strerror or problem}") from None
+    if foreign:
+        raise FileError(f"cannot write {target}: {folder} is not what gatewise leaves of an ended run")
+    with exclusive(folder / LOCK):
+        partial = PartialStore(target, folder)
+        partial.restore()
+        try:
+            yield partial
+        finally:
+            if not partial.done:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _regions(result: Any) -> Iterator[tuple[dict[str, int], Region]]:

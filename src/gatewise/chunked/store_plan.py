@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from hashlib import sha256
 from math import ceil, prod
 from pathlib import Path
@@ -13,6 +14,7 @@ from gatewise.arrays import in_bytes
 from gatewise.chunked.attributes import gatewise_version
 from gatewise.engine import engines
 from gatewise.errors import CapacityError, OptionError, shown
+from gatewise.interop.provenance import ReadFile
 from gatewise.layers import LSTM
 from gatewise.network import Network
 from gatewise.opening.costs import bytes_kept
@@ -86,14 +88,15 @@ def in_chunks(data: Any, dims: dict[str, str], sizes: dict[str, int]) -> tuple[A
     return data, prod(len(data.chunksizes[name]) for name in chunks)
 
 
-def identity(opened: OpenedModel, source: Path) -> dict[str, str]:
+def identity(opened: OpenedModel, inputs: Sequence[Path]) -> dict[str, str]:
     """Return what the numbers of a store depend on besides options, by name: an ended run goes on with the same.
 
     The kernel is that of this machine; the workers of a cluster must be alike.
     """
     software = {"version of gatewise": gatewise_version(), "kernel": str(engines()[0].kernel)}
     model = {"model": opened.lstm.provenance.attributes()["model_sha256"], "LSTM": opened.found.name}
-    return {**software, **model, "input": fingerprint(source)}
+    digests = [fingerprint(path) if path.is_dir() else ReadFile.of(path).digest() for path in inputs]
+    return {**software, **model, "input": " ".join(digests)}
 
 
 def fingerprint(path: Path) -> str:

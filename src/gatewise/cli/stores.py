@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from gatewise.arrays import in_bytes
+from gatewise.cli.options import refuse
 from gatewise.cli.printing import COMMAND, announce_cost, print_notes
 from gatewise.cli.typed_numbers import integers
+from gatewise.errors import OptionError
+from gatewise.files.storage import nonempty
+from gatewise.interop.containers.zarr_stores import require_packages
 from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.interop.provenance import ReadFile
 from gatewise.layers import LSTM
+from gatewise.opening.basins import open_basins
+from gatewise.opening.columns import AttributeTable
 from gatewise.opening.costs import seconds
-from gatewise.opening.labelled_data import dimension_names, open_store
+from gatewise.opening.labelled_data import dimension_names, is_store, open_store
 from gatewise.opening.models import OpenedModel, opened_model
 from gatewise.records.keep import EVERYTHING, Keep
 from gatewise.showing import counted
@@ -36,6 +43,7 @@ class StoreOptions:
     layers: str | None = None
     cluster: str | None = None
     state: Path | None = None
+    attributes: Sequence[Path] | None = None
     padding: str = "nan"
     keep: Keep = EVERYTHING
     resume: bool = False
@@ -43,41 +51,61 @@ class StoreOptions:
 
     def identity(self) -> dict[str, str]:
         """Return the options on which the numbers of a store depend, by name; of a file its digest."""
-        others = {"cluster", "resume", "keep"}
-        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in others}
-        texts = {
-            f"--{name}": ReadFile.of(value).digest() if isinstance(value, Path) else str(value)
-            for name, value in values.items()
-        }
-        keep = {
-            "--keep": ",".join(self.keep.quantities),
-            "--units": str(self.keep.units),
-            "--every": str(self.keep.every),
-        }
-        return texts | keep
+        values = {name: value for name, value in vars(self).items() if name not in ("cluster", "resume", "keep")}
+        for name, files in (("state", [self.state]), ("attributes", self.attributes or [])):
+            values[name] = " ".join(ReadFile.of(nonempty(file)).digest() for file in files if file is not None)
+        values |= {"keep": ",".join(self.keep.quantities), "units": self.keep.units, "every": self.keep.every}
+        return {f"--{name}": str(value) for name, value in values.items()}
 
 
-def trace_store(contents: Contents, entry: StoredLSTM, source: Path, target: Path, options: StoreOptions) -> str:
-    """Run a model over a variable of one zarr store, write its trace to another, and return a line about that."""
+class StoreInput(NamedTuple):
+    """Labelled data that are traced to a store, their dimensions, the steps that each sequence has, and notes."""
+
+    data: Any
+    dims: dict[str, str]
+    present: Any = None
+    notes: tuple[str, ...] = ()
+
+
+def _open_input(opened: OpenedModel, inputs: Sequence[Path], options: StoreOptions) -> StoreInput:
+    """Open a store, or a file for each basin, as the input of a model."""
+    from gatewise.chunked import store_plan
+
+    if is_store(inputs[0]):
+        if len(inputs) > 1:
+            raise OptionError(f"{inputs[0]} is a store, which is traced alone: it may hold any number of sequences")
+        data = open_store(inputs[0], options.key)
+        dims = dimension_names(data, options.axes, inputs[0])
+        if options.attributes is None:
+            store_plan.require_features(store_plan.model_for(opened, data, dims), data, dims, inputs[0])
+        return StoreInput(data, dims)
+    refuse("a .zarr store as input", {"axes": options.axes, "lengths": options.lengths}, "belongs to")
+    names = [name for path in options.attributes or () for name in AttributeTable.read(path).heads[1:]]
+    data, present, notes = open_basins(inputs, opened.network, names, options.key, continuous=options.continuous)
+    return StoreInput(data, {"time": "time", "feature": "feature"}, present, notes)
+
+
+def trace_store(
+    contents: Contents, entry: StoredLSTM, inputs: Sequence[Path], target: Path, options: StoreOptions
+) -> str:
+    """Run a model over a store, or files of basins, write its trace to a new store, and return a line about that."""
     from gatewise.chunked import store_plan
     from gatewise.chunked.computing import workers_at
     from gatewise.chunked.partial_store import partial_store
     from gatewise.engine import engines
 
-    data = open_store(source, options.key)
-    dims = dimension_names(data, options.axes, source)
+    require_packages()
     opened = opened_model(contents, entry)
-    print_notes(opened.notes)
-    store_plan.require_features(store_plan.model_for(opened, data, dims), data, dims, source)
+    opened_input = _open_input(opened, inputs, options)
     threads = max(engine.threads for engine in engines())
     with workers_at(options.cluster, threads) as workers, partial_store(target) as partial:
-        run = {**store_plan.identity(opened, source), **options.identity()}
+        run = {**store_plan.identity(opened, inputs), **options.identity()}
         if options.resume and not partial.resume(run):
             print_notes([f"there is no ended run of {target} to go on with: it begins"])
         elif not options.resume and partial.done:
             print_notes([f"{partial.folder}, what an ended run has left, is replaced; --resume would go on with it"])
         try:
-            return f"{target}: {entry.name}, {_write_trace(opened, data, dims, options, workers, partial, run)}"
+            return f"{target}: {entry.name}, {_write_trace(opened, opened_input, options, workers, partial, run)}"
         except KeyboardInterrupt:
             print_notes([f"{target} is not whole{partial.describe_rest()}"] if partial.done else [])
             raise
@@ -85,8 +113,7 @@ def trace_store(contents: Contents, entry: StoredLSTM, source: Path, target: Pat
 
 def _write_trace(
     opened: OpenedModel,
-    data: Any,
-    dims: dict[str, str],
+    source: StoreInput,
     options: StoreOptions,
     workers: Workers,
     partial: PartialStore,
@@ -97,10 +124,11 @@ def _write_trace(
     from gatewise.chunked.applying import apply
     from gatewise.chunked.computing import ClusterLostError, write
 
-    model, keep, target = store_plan.model_for(opened, data, dims), options.keep, partial.target
+    keep, target, dims = options.keep, partial.target, source.dims
+    model = store_plan.model_for(opened, source.data, dims)
     layers = None if options.layers is None else integers("layers", options.layers)
-    sizes = partial.chunks or store_plan.chunk_sizes(data, dims, opened.lstm, keep, workers.threads)
-    data, chunks = store_plan.in_chunks(data, dims, sizes)
+    sizes = partial.chunks or store_plan.chunk_sizes(source.data, dims, opened.lstm, keep, workers.threads)
+    data, chunks = store_plan.in_chunks(source.data, dims, sizes)
     result = apply(
         model,
         data,
@@ -109,11 +137,14 @@ def _write_trace(
         every=keep.every,
         layer=-1 if layers is None else layers if len(layers) > 1 else layers[0],
         lengths=None if options.lengths is None else np.array(integers("lengths", options.lengths)),
+        mask=source.present,
         padding=options.padding,
+        attributes=options.attributes,
         state=store_plan.state_for(opened, model, options.state),
         dims=dims,
         continuous=options.continuous,
     ).assign_attrs(history=COMMAND.get())
+    print_notes([*opened.notes, *source.notes])
     steps, sequences = data.sizes[dims["time"]], store_plan.num_sequences(data, dims)
     size = sum(variable.nbytes for variable in result.values())
     rest = (chunks - len(partial.done) if partial.resumed else chunks) / max(chunks, 1)

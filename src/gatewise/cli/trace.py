@@ -33,15 +33,17 @@ KEPT = Group("What is kept", sort_key=3)
 
 def trace(
     file: ModelFile,
-    input: Annotated[
-        Path,
+    inputs: Annotated[
+        list[Path],
         Parameter(
+            name="INPUT",
             help="The input of the LSTM: a .npy, .npz or .csv file; integers if FILE holds a network with an embedding."
             " Or a .zarr store of xarray's, with dimensions called time and feature; all others count sequences."
+            " The files of several basins go into one .zarr store."
             " In a .csv file each row is a time step; the first line may name the features, and a first column called"
             " time or date gives the times. Columns are separated by tabs, semicolons or commas; between tabs or"
             " semicolons, a comma marks decimals. Where FILE names its features, they are taken by name, of a .nc file"
-            " as well."
+            " as well.",
         ),
     ],
     /,
@@ -74,8 +76,9 @@ def trace(
     model that is evaluated in windows, as a run of NeuralHydrology is, is that of one window; in an .npz file,
     series.output has the output of the window that ends at each step, and series.times the times.
 
-    A .zarr store is traced to another, chunk by chunk: by all processors of this machine, or by the workers of a
-    cluster. The new one holds a variable for each quantity of the last layer, and the model's output as y.
+    A .zarr store is traced to another, and the files of several basins to one, chunk by chunk: by all processors of
+    this machine, or by the workers of a cluster. The new store holds a variable for each quantity of the last layer,
+    and the model's output as y, with units and provenance.
 
     For example:
 
@@ -85,7 +88,7 @@ def trace(
     Parameters
     ----------
     output
-        The file to write, .safetensors or .npz; for a .zarr store as input a .zarr store.
+        The file to write, .safetensors or .npz; or a .zarr store, for a store or files of basins as INPUT.
     axes
         The order of the input's axes, for example batch,time,feature. It must be given where FILE does not state it,
         unless there is a single sequence. An input with two axes has no batch.
@@ -120,19 +123,22 @@ def trace(
         None if units is None else tuple(integers("units", units)),
         every,
     )
-    if is_store(input) or is_store(output):
-        if not (is_store(input) and is_store(output)):
-            raise OptionError(f"a .zarr store is traced to another: {input} and {output} must both end in .zarr")
-        alone = "the series of one basin in a file, not to a store, whose variable has all features"
-        refuse(alone, {"attributes": attributes, "basin": basin, "at": at}, "belongs to")
-        require_other(output, file, input, state)
+    input = inputs[0]
+    if is_store(output):
+        alone = "the series of one basin that is not traced to a .zarr store"
+        refuse(alone, {"basin": basin, "at": at}, "belongs to")
+        require_other(output, file, *inputs, state)
         options = stores.StoreOptions(
-            key, axes, lengths, layers, cluster, state, padding or "nan", keeping, resume, continuous
+            key, axes, lengths, layers, cluster, state, attributes, padding or "nan", keeping, resume, continuous
         )
         contents = inspect_file(file, settings)
-        print_line(stores.trace_store(contents, contents.pick(name), input, output, options))
+        print_line(stores.trace_store(contents, contents.pick(name), inputs, output, options))
         return
-    stores_alone = "an input and an output that are .zarr stores"
+    if is_store(input):
+        raise OptionError(f"a .zarr store is traced to another: the name of {output} must end in .zarr")
+    if len(inputs) > 1:
+        raise OptionError(f"several inputs are traced to one .zarr store: the name of {output} must end in .zarr")
+    stores_alone = "an output that is a .zarr store"
     refuse(
         stores_alone, {"layers": layers, "padding": padding, "cluster": cluster, "resume": resume or None}, "belongs to"
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -107,30 +108,60 @@ def select_features(
 
 def _basin_attributes(path: Path, names: set[str], basin: str | None, basin_by_default: str) -> dict[str, float]:
     """Return the attributes of a basin with these names, from a table whose first column has the ids."""
-    (_, heads), *rows = tables.rows(path, kind="a table of attributes") or [(0, [])]
-    if not rows:
-        raise FileError(f"cannot read {path}: it must have a line of names, and one for each basin")
-    matches = [row for row in rows if row[1][:1] == [basin_by_default if basin is None else basin]]
-    if not matches and basin is None and len(rows) == 1:
-        matches = rows
-    if len(matches) != 1:
-        name, many = shown(basin or basin_by_default, 60), "no" if not matches else "more than one"
-        raise OptionError(
-            f"{path} has {many} basin {name!r}; it has {listed_names([row[1][0] for row in rows])}: --basin names one"
-        )
-    line, cells = matches[0]
-    if len(cells) != len(heads):
-        raise FileError(f"cannot read {path}: line {line} has {len(cells)} entries, not {len(heads)}")
-    places = [place for place, name in enumerate(heads) if place and name in names]
-    ((_, texts),) = tables.numerals(path, ";".join(cells), [(line, [cells[place] for place in places])])
-    attributes = {}
-    for place, text in zip(places, texts, strict=True):
-        try:
-            attributes[heads[place]] = float(text)
-        except ValueError:
-            entry = f"{shown(text, 40)!r} for {shown(heads[place], 60)!r}"
-            raise FileError(f"cannot read {path}: line {line} has {entry}, which is not a number") from None
-    return attributes
+    table = AttributeTable.read(path)
+    if basin is None and len(table.rows) == 1 and basin_by_default not in table.by_basin:
+        ((basin, _),) = table.by_basin.items()
+    return table.attributes(basin or basin_by_default, names, hint=": --basin names one")
+
+
+@dataclass(frozen=True, eq=False)
+class AttributeTable:
+    """A table of static attributes: a line for each basin, with its id in the first column."""
+
+    path: Path
+    heads: list[str]
+    rows: list[tables.Row]
+
+    @classmethod
+    def read(cls, path: Path) -> AttributeTable:
+        """Return the table in a .csv file."""
+        (_, heads), *rows = tables.rows(path, kind="a table of attributes") or [(0, [])]
+        if not rows:
+            raise FileError(f"cannot read {path}: it must have a line of names, and one for each basin")
+        return cls(path, heads, rows)
+
+    @cached_property
+    def by_basin(self) -> dict[str, list[tables.Row]]:
+        """The rows of each basin, of which there should be one."""
+        basins: dict[str, list[tables.Row]] = {}
+        for row in self.rows:
+            basins.setdefault(row[1][0], []).append(row)
+        return basins
+
+    def attributes(self, basin: str, names: Collection[str], hint: str = "") -> dict[str, float]:
+        """Return the attributes of a basin with these names; OptionError, which ends with a `hint`, without the basin.
+
+        Attributes that the table does not have are left out.
+        """
+        matches = self.by_basin.get(basin, [])
+        if len(matches) != 1:
+            many = "more than one" if matches else "no"
+            raise OptionError(
+                f"{self.path} has {many} basin {shown(basin, 60)!r}; it has {listed_names([*self.by_basin])}{hint}"
+            )
+        line, cells = matches[0]
+        if len(cells) != len(self.heads):
+            raise FileError(f"cannot read {self.path}: line {line} has {len(cells)} entries, not {len(self.heads)}")
+        places = [place for place, name in enumerate(self.heads) if place and name in names]
+        ((_, texts),) = tables.numerals(self.path, ";".join(cells), [(line, [cells[place] for place in places])])
+        attributes = {}
+        for place, text in zip(places, texts, strict=True):
+            try:
+                attributes[self.heads[place]] = float(text)
+            except ValueError:
+                entry = f"{shown(text, 40)!r} for {shown(self.heads[place], 60)!r}"
+                raise FileError(f"cannot read {self.path}: line {line} has {entry}, which is not a number") from None
+        return attributes
 
 
 def listed_names(names: Sequence[str]) -> str:

@@ -1,0 +1,115 @@
+"""The series of several basins, a file for each, as one array with the dimensions time, basin and feature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gatewise.arrays import require_memory
+from gatewise.errors import FileError, OptionError, ShapeError, importing
+from gatewise.network import Network
+from gatewise.opening.columns import listed_names, select_features
+from gatewise.opening.number_files import read_numbers
+from gatewise.records.named_numbers import NamedNumbers, dates_of
+from gatewise.showing import counted
+
+DIMS = ("time", "basin", "feature")
+
+
+def open_basins(
+    paths: Sequence[Path],
+    network: Network | None,
+    attributes: Sequence[str],
+    key: str | None = None,
+    *,
+    continuous: bool = False,
+) -> tuple[Any, Any, tuple[str, ...]]:
+    """Return the series of several basins as a `DataArray`, the steps that each basin has, and notes.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        The files of the basins, whose names without their endings are those of the basins.
+    network : Network or None
+        What takes features by name, if it has names.
+    attributes : sequence of str
+        The features that need not be columns, since a table of attributes has them.
+    key : str, optional
+        The array of each .npz file.
+    continuous : bool
+        Whether a network with windows runs without them, so that no number may be missing.
+
+    Returns
+    -------
+    data : DataArray (time, basin, feature)
+        At all dates of any basin: NaN where one has no row. Without dates the series begin at the same step.
+    present : boolean DataArray (time, basin), or None if every basin has a row for every step
+    notes : tuple of str
+
+    Raises
+    ------
+    FileError, OptionError, ShapeError
+        If a file cannot be read, or the files do not have the same features, or dates that increase.
+    """
+    with importing("xarray", "several basins need"):
+        from xarray import DataArray
+    basins = [path.stem for path in paths]
+    if repeated := {basin for basin in basins if basins.count(basin) > 1}:
+        raise OptionError(f"two files are called {min(repeated)!r}, which names their basin in the store")
+    constants: Mapping[str, float] = dict.fromkeys(attributes, np.nan)
+    windowed = network is not None and network.windows is not None and not continuous
+    series = []
+    for path in paths:
+        selection = select_features(network, path.stem, constants or None, continuous=continuous)
+        series.append(_series(path, read_numbers(path, key, selection), missing=windowed))
+    for path, numbers in zip(paths, series, strict=True):
+        first = series[0]
+        if (numbers.features, numbers.values.shape[1]) != (first.features, first.values.shape[1]):
+            has, other = (
+                listed_names(each.features or [counted(each.values.shape[1], "feature")]) for each in (numbers, first)
+            )
+            raise FileError(f"{path} has {has}, and {paths[0]} {other}: all files must have the same features")
+        if np.asarray(numbers.times).dtype.kind != np.asarray(first.times).dtype.kind:
+            raise FileError(f"{path} and {paths[0]} must both have dates, or neither")
+    steps = np.unique(np.concatenate([numbers.times for numbers in series]))
+    shape = (len(steps), len(paths), series[0].values.shape[1])
+    require_memory(int(np.prod(shape)), 8, f"reading {counted(len(paths), 'file')}")
+    values, present = np.full(shape, np.nan), np.zeros(shape[:2], bool)
+    for place, numbers in enumerate(series):
+        rows = np.searchsorted(steps, numbers.times)
+        values[rows, place], present[rows, place] = numbers.values, True
+    features = series[0].features
+    names = {"time": steps, "basin": basins} | ({} if features is None else {"feature": list(features)})
+    data = DataArray(values, dims=DIMS, coords=names, name="input")
+    where = None if present.all() else DataArray(present, dims=DIMS[:2], coords={"time": steps, "basin": basins})
+    return data, where, _joined_notes(paths, series)
+
+
+def _series(path: Path, numbers: NamedNumbers, *, missing: bool) -> NamedNumbers:
+    """Return the numbers of a file (time, feature), some of which may be `missing`, with the dates of its steps.
+
+    Without dates, the steps have numbers.
+    """
+    if numbers.values.ndim != 2:
+        raise ShapeError(f"{path} has shape {numbers.values.shape}; the series of a basin is (time, feature)")
+    if not missing and not np.isfinite(numbers.values).all():
+        raise FileError(f"{path} must hold finite numbers")
+    dates = np.asarray(None if numbers.times is None else dates_of(numbers.times))
+    if dates.dtype.kind != "M":
+        dates = np.arange(len(numbers.values))
+    elif (backward := dates[1:] <= dates[:-1]).any():
+        raise FileError(f"the dates of {path} must increase; after {dates[:-1][backward][0]} they do not")
+    return NamedNumbers(numbers.values, numbers.features, dates, notes=numbers.notes)
+
+
+def _joined_notes(paths: Sequence[Path], series: Sequence[NamedNumbers]) -> tuple[str, ...]:
+    """Return the notes about several files, each once: those of many files name the first one, and how many more."""
+    files: dict[str, list[Path]] = {}
+    for path, numbers in zip(paths, series, strict=True):
+        for note in numbers.notes:
+            files.setdefault(note.removeprefix(str(path)), []).append(path)
+    more = {note: f" and {len(names) - 1:,} more" if len(names) > 1 else "" for note, names in files.items()}
+    return tuple(f"{names[0]}{more[note]}{note}" for note, names in files.items())
