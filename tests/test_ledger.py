@@ -39,7 +39,9 @@ def test_inspect_prints_the_ledger(tmp_path, capsys):
     text = " ".join(capsys.readouterr().out.split())
     assert "uses weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0" in text
     assert "fc: linear layer (2, 4): weight, bias" in text
-    assert "Of 7 tensors 6 are used, 1 left out: norm: scale: no layer that is read has a tensor of this name" in text
+    assert (
+        "Of 7 tensors, 6 are used and 1 left out: norm: scale: no layer that is read has a tensor of this name" in text
+    )
     with pytest.raises(SystemExit):
         main(["inspect", str(tmp_path / "net.pt"), "--json"])
     entries = json.loads(capsys.readouterr().out)["ledger"]
@@ -99,3 +101,11 @@ def test_whole_numbers_are_the_tokens_of_the_one_embedding(tmp_path):
     np.testing.assert_array_equal(
         run.trace.lstm.output, opened(tmp_path, np.float32(table[tokens]), arrays).trace.lstm.output
     )
+
+
+def test_an_input_that_does_not_fit_the_lstm_is_refused_with_the_layers_that_may_be_meant(tmp_path):
+    arrays = state_dict(embed__weight=np.ones((9, 3)), fc__weight=np.ones((2, 4)), norm__scale=[1])
+    with pytest.raises(
+        gw.ShapeError, match="; layers of the file that fit: --embedding embed, --head fc or --head none"
+    ):
+        opened(tmp_path, np.array([1, 8, 0, 2, 5]), arrays)

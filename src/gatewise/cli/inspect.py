@@ -194,13 +194,11 @@ def _left_out_lines(contents: Contents) -> Iterator[str]:
     if not contents.ledger:
         return
     kinds = Counter(entry.kind for entry in contents.ledger)
+    all_of_them = join_names([counted(count, kind) for kind, count in kinds.items()], "and")
+    used = f"{len(contents.ledger) - len(left_out):,}"
     yield ""
-    yield from wrapped(
-        f"Of {join_names([counted(count, kind) for kind, count in kinds.items()], 'and')}"
-        f" {len(contents.ledger) - len(left_out):,} are used, {len(left_out):,} left out{':' * bool(left_out)}",
-        "",
-        "  ",
-    )
+    sentence = f"Of {all_of_them}, {used} are used and {len(left_out):,} left out:" if left_out else ""
+    yield from wrapped(sentence or f"Nothing is left out: {all_of_them}", "", "  ")
     for (layer, reason, effect), group in grouped(left_out).items():
         names = _uses(layer, [entry.name for entry in group])
         subject = f"{layer}: {names}" if layer and names != layer else names

@@ -27,7 +27,6 @@ from gatewise.cli.stepping import steps_of
 from gatewise.cli.typed_numbers import numbers_from, vector
 from gatewise.errors import OptionError, ShapeError, WeightsWarning, join_names
 from gatewise.examples import EXAMPLES, Example, notebook
-from gatewise.insight.naming import place_of
 from gatewise.layers import LSTM
 from gatewise.network import Network
 from gatewise.opening.columns import select_features
@@ -37,6 +36,7 @@ from gatewise.opening.states import file_state
 from gatewise.opening.windows import WindowedSeries, with_lags
 from gatewise.records.labels import Labels
 from gatewise.records.named_numbers import NamedNumbers
+from gatewise.records.places import step_place
 from gatewise.records.step import State, Step
 from gatewise.showing import counted
 
@@ -111,7 +111,7 @@ def _run_of_given_numbers(path: Path, switches: Mapping[str, Any]) -> SteppedRun
 
 def _step_place(at: str | None, steps: int, times: Sequence[str] | None = None) -> int | None:
     """Return the place of the step --at in a run of so many steps, by its number or its time."""
-    return None if at is None else place_of("step", at, steps, times)
+    return None if at is None else step_place(at, steps, times)
 
 
 StepsAndFacts = tuple[Sequence[Step], Mapping[str, object]]

@@ -9,7 +9,7 @@ from gatewise.errors import join_names, shown
 
 LONGEST = 1000  # characters of a sentence
 UNKNOWN = "what it changes is unknown"
-MOST = 6  # names that a sentence lists
+MOST = 4  # names that a sentence lists
 
 
 class LedgerEntry(NamedTuple):
@@ -128,9 +128,13 @@ def grouped(entries: Iterable[LedgerEntry]) -> dict[tuple[str, str, str], list[L
 
 
 def clauses(entries: Iterable[LedgerEntry]) -> str:
-    """Return entries that are left out of a file as the end of a sentence: names, reason and effect of each group."""
+    """Return entries that are left out of a file as the end of a sentence: those of one effect with their reason."""
+    by_effect: dict[str, list[LedgerEntry]] = {}
+    for entry in entries:
+        by_effect.setdefault(entry.effect, []).append(entry)
     groups = []
-    for (_, *words), group in grouped(entries).items():
+    for effect, group in by_effect.items():
         names = join_names([shown(entry.name, 80) for entry in group], "and", most=MOST)
-        groups.append(f"{names} ({', '.join(filter(None, words))})")
+        reason = group[0].reason + " and others" * (len({entry.reason for entry in group}) > 1)
+        groups.append(f"{names} ({', '.join(filter(None, (reason, effect)))})")
     return shown(join_names(groups, most=MOST, separator="; "), LONGEST)

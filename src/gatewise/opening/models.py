@@ -33,12 +33,16 @@ class OpenedModel:
     network : Network or None
     notes : tuple of str
         Sentences about the network: why there is none, though the file describes one.
+    options : str
+        The options that name the layers which fit the LSTM, where the file does not connect them and several readings
+        are possible.
     """
 
     contents: Contents
     found: StoredLSTM
     network: Network | None = None
     notes: tuple[str, ...] = ()
+    options: str = ""
 
     @property
     def lstm(self) -> LSTM:
@@ -112,7 +116,8 @@ def with_fitting_layers(model: OpenedModel, values: Any, reads: str | None, *, s
     tokens = not are_features and bool((values == np.rint(values)).all())
     if fitting.only is None or strict:
         sentence = "the LSTM is run alone: the file does not say how its layers are connected"
-        return replace(model, notes=(*model.notes, f"{sentence}; these fit it: {fitting.options()}"))
+        options = fitting.options()
+        return replace(model, notes=(*model.notes, f"{sentence}; these fit it: {options}"), options=options)
     embedding, head = fitting.only if tokens else (None, fitting.only[1])
     if embedding is None and head is None:
         return model

@@ -88,6 +88,8 @@ def prepare_run(
     whole_model = _whole_model_to_run(contents, model, fits, data, options, several or refusal)
     if whole_model is not None:
         return _prepared_whole_model(whole_model, name, data, options)
+    if lstm_input is None and refusal is not None and model is not None and model.options:
+        raise type(refusal)(f"{refusal}; layers of the file that fit: {model.options}")
     if lstm_input is None:
         arrays = join_names(map(repr, data.several or ()))
         raise (

@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask
 from gatewise.errors import OptionError, shown
-from gatewise.insight.naming import place_of
 from gatewise.network import Network, NetworkTrace, Windows
 from gatewise.network.windows import lagged, time_breaks, window_ends
 from gatewise.opening.costs import seconds
 from gatewise.opening.model_input import ModelInput
 from gatewise.records.labels import Labels
 from gatewise.records.named_numbers import NamedNumbers
+from gatewise.records.places import step_place
 from gatewise.showing import counted
 
 MOST_COMPARED = 2000  # windows of a continuous run's comparison
@@ -125,7 +125,7 @@ class WindowedSeries:
         if at is None:
             return replace(self, end=int(np.flatnonzero(whole)[-1]))
         names = None if self.times is None else [str(time) for time in self.times]
-        end = place_of("step", at, len(whole), names)
+        end = step_place(at, len(whole), names)
         if not whole[end]:
             early = end < steps - 1
             why = "it would begin before the first one" if early else f"in {self.source} {self._first_missing()}"
