@@ -40,9 +40,9 @@ class Budget:
     """
 
     def __init__(self, size: int) -> None:
-        self.size = size
-        self._held = self._elements = self._work = 0
+        self._held = self._elements = self._work = self.size = 0
         self._ended = False
+        self.grow(size)
 
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> Budget:
@@ -52,6 +52,7 @@ class Budget:
     def grow(self, size: int) -> None:
         """Add the bytes of another file that belongs to this one."""
         self.size += size
+        self._bytes, self._most, self._longest = BYTES.of(self.size), ELEMENTS.of(self.size), WORK.of(self.size)
 
     def end(self) -> None:
         """End the inspection; each part that is read later is held to the limits alone."""
@@ -65,10 +66,10 @@ class Budget:
         is that of the sentence.
         """
         held = self._held + count * itemsize
-        if held > BYTES.of(self.size):
+        if held > self._bytes:
             raise FileError(
                 f"{subject} would bring what it takes to {in_bytes(held)} of memory;"
-                f" {in_bytes(BYTES.of(self.size))} are allowed for a file of {in_bytes(self.size)}"
+                f" {in_bytes(self._bytes)} are allowed for a file of {in_bytes(self.size)}"
             )
         require_memory(count, itemsize, subject)
         if not self._ended:
@@ -91,7 +92,7 @@ class Budget:
     def count(self, elements: int, kind: str) -> None:
         """Take elements (objects, members, keys, messages) off the file's budget; `kind` names them in the plural."""
         counted = self._elements + elements
-        if counted > ELEMENTS.of(self.size):
+        if counted > self._most:
             raise FileError(f"it has too many {kind} for a file of {in_bytes(self.size)}")
         if not self._ended:
             self._elements = counted
@@ -99,7 +100,7 @@ class Budget:
     def work(self, steps: int, subject: str) -> None:
         """Take steps of work, of about a microsecond each, off the file's budget; `subject` says for which task."""
         worked = self._work + steps
-        if worked > WORK.of(self.size):
+        if worked > self._longest:
             raise FileError(f"{subject} would take too long for a file of {in_bytes(self.size)}")
         if not self._ended:
             self._work = worked

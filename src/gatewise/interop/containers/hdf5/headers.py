@@ -29,17 +29,22 @@ def read_messages(file: HDF5File, address: int) -> list[Message]:
         if is_version_2 and number:
             block.signature(b"OCHK")
             block.data = block.data[:-4]  # without its checksum
-        while block.left >= kind_size + 3 + gap:
-            kind, count, flags = block.number(kind_size), block.number(2), block.number(1)
-            block.take(gap)
-            messages.append(Message(kind, flags, block.take(count)))
-            file.count(1, 2)
+        data, at, ahead, before = block.data, block.at, kind_size + 3 + gap, len(messages)
+        while len(data) - at >= ahead:  # without a cursor: a file may have a hundred thousand messages
+            kind, flags = int.from_bytes(data[at : at + kind_size], "little"), data[at + kind_size + 2]
+            count = int.from_bytes(data[at + kind_size : at + kind_size + 2], "little")
+            at += ahead
+            if at + count > len(data):
+                raise FileError("a part of its structure ends too early")
+            messages.append(Message(kind, flags, data[at : at + count]))
+            at += count
             if kind == 0x10:
                 cursor = file.cursor(messages[-1].data)
                 start, length = file.require_address(cursor.offset()), cursor.length()
                 if len(blocks) > 1000 or (length, start) in blocks:
                     raise FileError("an object header of it never ends")
                 blocks.append((length, start))
+        file.count(len(messages) - before, 2)
     return messages
 
 
