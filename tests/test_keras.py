@@ -58,12 +58,16 @@ def test_the_weights_of_every_generation_are_the_same_bit_for_bit(generation, dt
     assert found.batch_first is True
 
 
+USUAL = {"activation": "tanh", "recurrent_activation": "sigmoid", "go_backwards": False}  # what weights leave out
+
+
 @pytest.mark.parametrize("generation", [two, two_weights, three, three_weights])
 def test_a_layer_without_biases_has_zeros(generation, tmp_path, monkeypatch):
     lstm = new()
     whole = kernels
     monkeypatch.setattr(keras_files, "kernels", lambda cell: whole(cell, bias=False))
-    found = interop.load(generation(tmp_path / "file", lstm))
+    omitted = USUAL if "weights" in generation.__name__ else {}
+    found = interop.load(generation(tmp_path / "file", lstm), **omitted)
     np.testing.assert_array_equal(found[0].parameters.weight, lstm[0].parameters.weight)
     assert not found[0].parameters.bias.any()
 
@@ -87,17 +91,26 @@ def test_a_layer_without_biases_has_zeros(generation, tmp_path, monkeypatch):
 )
 def test_weights_alone_have_the_default_of_their_version_and_it_is_said(version, gate, tmp_path):
     path = legacy(tmp_path / "file", {"lstm_1": named("lstm_1/", kernels(new()[0]), ":0")}, version)
-    (found,) = interop.inspect(path).lstms
+    contents = interop.inspect(path)
+    (found,) = contents.lstms
     assert found.lstm[0].variant.activation("i") == gate
-    assert any("recurrent_activation" in note and "assumed" in note and gate.name in note for note in found.notes)
-    assert any("direction" in note for note in found.notes)
-    assert any("TensorFlow 1" in note for note in found.notes) == (version == "2.2.4-tf")
-    (found,) = interop.inspect(path, recurrent_activation="softsign", activation=HARD_3, go_backwards=True).lstms
+    reasons = {entry.name: entry.reason for entry in contents.ledger if entry.lstms == ("lstm_1",)}
+    assert [*reasons] == ["lstm_1.activation", "lstm_1.recurrent_activation", "lstm_1.go_backwards"]
+    assert all("assumed" in reason for reason in reasons.values())
+    assert gate.name in reasons["lstm_1.recurrent_activation"]
+    assert ("TensorFlow 1" in reasons["lstm_1.recurrent_activation"]) == (version == "2.2.4-tf")
+    with pytest.warns(gw.WeightsWarning, match="lstm_1.recurrent_activation .*assumed"):
+        gw.load(path)
+    with cases.refusal("lstm_1.go_backwards", "strict"):
+        gw.load(path, strict=True)
+    contents = interop.inspect(path, recurrent_activation="softsign", activation=HARD_3, go_backwards=True)
+    (found,) = contents.lstms
     assert found.lstm[0].variant.activation("f").name == "softsign"
     assert found.lstm[0].variant.activation("c") == HARD_3
     assert found.lstm.directions == ("backward",)
     assert found.time_reversed
-    assert not any("assumed" in note for note in found.notes)
+    assert all(entry.used for entry in contents.ledger)
+    assert {entry.layer for entry in contents.ledger} == {"lstm_1"}
 
 
 def test_hard_sigmoid_is_what_it_was_in_the_file_s_version(tmp_path):
@@ -106,7 +119,9 @@ def test_hard_sigmoid_is_what_it_was_in_the_file_s_version(tmp_path):
         path = legacy(tmp_path / "file", {"lstm": named("lstm/", kernels(new()[0]), ":0")}, version, config)
         assert interop.load(path)[0].variant.activation("o") == gate
         weights = legacy(tmp_path / "weights", {"lstm": named("lstm/", kernels(new()[0]), ":0")}, version)
-        assert interop.load(weights, recurrent_activation="hard_sigmoid")[0].variant.activation("o") == gate
+        assert (
+            interop.load(weights, **USUAL | {"recurrent_activation": "hard_sigmoid"})[0].variant.activation("o") == gate
+        )
     with cases.refusal("0.2", "1 / 6", by=gw.OptionError):
         interop.load(three_weights(tmp_path / "three", new()), recurrent_activation="hard_sigmoid")
 
@@ -138,7 +153,8 @@ def test_an_option_that_a_file_does_not_leave_open_is_refused(generation, option
 @pytest.mark.parametrize("generation", [two_both_weights, three_both_weights])
 def test_the_merge_of_directions_can_be_told(generation, given, merge, tmp_path):
     path = generation(tmp_path / "file", new(**BOTH))
-    assert interop.load(path, merge=given).merge == (merge,)
+    omitted = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+    assert interop.load(path, merge=given, **omitted).merge == (merge,)
 
 
 # What is refused by name, and what is not executed.
@@ -265,9 +281,13 @@ def test_a_mask_is_noted_only_where_it_reaches(tmp_path):
     weights = {one["config"]["name"]: {} for one in layers}
     weights |= {name: named(f"{name}/", kernels(new()[0]), ":0") for name in "abcde"}
     contents = interop.inspect(legacy(tmp_path / "file", weights, "2.9.0", functional(*layers, ends=["c", "d", "e"])))
-    told = {one.name: [word for word in ("mask", "state that") if word in "".join(one.notes)] for one in contents.lstms}
-    assert told == {"a": ["mask"], "b": ["mask"], "c": ["state that"], "d": ["mask"], "e": []}
-    assert {one.name: one.masked for one in contents.lstms} == {name: "mask" in notes for name, notes in told.items()}
+    masked = {one.name: one.masked for one in contents.lstms}
+    assert masked == {"a": True, "b": True, "c": False, "d": True, "e": False}
+    assert masked == {one.name: "mask" in "".join(one.notes) for one in contents.lstms}
+    given = {entry.name for entry in contents.ledger if entry.kind == "input" and not entry.used}
+    assert given == {"c.initial_state", "d.mask"}
+    with pytest.warns(gw.WeightsWarning, match="c.initial_state .* zeros"):
+        contents.pick("c")
     assert {one.masked_output for one in contents.lstms} == {"repeat"}
 
 
@@ -351,8 +371,9 @@ def test_versions_are_parsed_and_compared():
 
 def test_read_takes_what_a_file_leaves_out(tmp_path):
     path = two_weights(tmp_path / "file", new())
-    lstm = gw_keras.read(path, recurrent_activation="softsign", go_backwards=True)
-    assert_same_lstm(lstm, interop.load(path, recurrent_activation="softsign", go_backwards=True))
+    omitted = {"activation": "tanh", "recurrent_activation": "softsign", "go_backwards": True}
+    lstm = gw_keras.read(path, **omitted)
+    assert_same_lstm(lstm, interop.load(path, **omitted))
     assert lstm.directions == ("backward",)
 
 

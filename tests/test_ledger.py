@@ -48,7 +48,7 @@ def test_inspect_prints_the_ledger(tmp_path, capsys):
     assert [entry["name"] for entry in entries if entry["reason"]] == ["norm.scale"]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in additions.FORMATS if kind != "Keras"])
+@pytest.mark.parametrize("kind", additions.FORMATS)
 def test_one_thing_more_is_refused_or_in_the_ledger(kind, tmp_path):
     for number in range(8):
         folder = tmp_path / str(number)

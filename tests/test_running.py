@@ -106,6 +106,9 @@ def test_times_are_dates_where_all_of_them_are(times, dates, here):
     assert dates or list(labels.times) == times
 
 
+USUAL = {"activation": "tanh", "recurrent_activation": "sigmoid", "go_backwards": False}  # what weights leave out
+
+
 def test_what_cannot_run_is_refused_in_a_sentence(here):
     gw.save(gw.LSTM(3, 4, rng=0), "lstm")
     np.save("wide.npy", np.ones((5, 4)))
@@ -133,12 +136,15 @@ def test_what_cannot_run_is_refused_in_a_sentence(here):
             lambda: gw.open_run("lstm", "column.csv"),
             "the input has 1 feature, on the axes time, feature of its shape (3, 1)",
         ),
-        (lambda: gw.open_run("weights.h5"), "weights.h5 is a model: give the file of its input as well"),
+        (
+            lambda: gw.open_run("weights.h5", settings=USUAL),
+            "weights.h5 is a model: give the file of its input as well",
+        ),
         (lambda: gw.open_run("weights.h5", name="no"), "there is no LSTM 'no' in weights.h5; it has 'lstm', 'lstm_1'"),
         (lambda: gw.open_run("weights.h5", "x.npy"), "weights.h5 holds 2 LSTMs; name one of them: 'lstm', 'lstm_1'"),
-        (lambda: gw.open_run("weights.h5", "wide.npy", name="lstm"), "the input has 4 features"),
+        (lambda: gw.open_run("weights.h5", "wide.npy", name="lstm", settings=USUAL), "the input has 4 features"),
         (
-            lambda: gw.open_run("weights.h5", "x.npy", name="lstm", input_of="model"),
+            lambda: gw.open_run("weights.h5", "x.npy", name="lstm", input_of="model", settings=USUAL),
             "does not hold how its model is computed",
         ),
         (lambda: gw.open_run("dense.safetensors"), "holds no LSTM that can be read"),

@@ -11,6 +11,7 @@ from gatewise.arrays import Array
 from gatewise.errors import FileError, GatewiseError, OptionError, WeightsWarning, join_names, one_of
 from gatewise.interop.contents import Contents, StoredLayer, StoredLSTM, not_finite_sentence
 from gatewise.interop.graphs import JoinedNetwork
+from gatewise.interop.ledger import concerning
 from gatewise.interop.refusals import NETWORK, reading
 from gatewise.network import Linear, Network
 from gatewise.network.parts import READS
@@ -45,7 +46,7 @@ def chosen_network(
         raise OptionError(
             f"reads goes with the name of an embedding or a head; {contents.path} says itself what its layers read"
         )
-    stored = contents.pick(name, strict=strict)
+    stored = contents.find(name)
     fitting, unwanted = fitting_layers(contents, stored), set[str]()
     if embedding == NO_LAYER:
         embedding, unwanted = None, unwanted.union(fitting.embeddings)
@@ -72,6 +73,7 @@ def chosen_network(
             sentences.append(f"the network reads {network.reads}, as asked for; in the file, it is {joined.reads}")
         if joined.has_foreign_mask:
             sentences.append("a mask arrives at the LSTM which the network does not make: give mask=… with each call")
+    contents.pick(name, strict=strict)  # its warnings, if there is no refusal
     if unused := unused_layers(contents, stored, used | unwanted):
         sentences.append(f"the network leaves out {join_names(unused, most=MOST)}, which the file also holds")
         if strict:
@@ -84,12 +86,13 @@ def chosen_network(
 
 def unused_layers(contents: Contents, stored: StoredLSTM, used: set[str]) -> list[str]:
     """Return what a network of a file's LSTM and the layers of the names `used` leaves out, each with its kind."""
-    kept = used | {stored.name, *stored.combines}
+    of_lstm = {stored.name, *stored.combines}
+    kept = used | of_lstm | {entry.name for entry in concerning(contents.ledger, of_lstm)}  # told with the LSTM
     layers = {part.name: part.kind for part in contents.parts}
     layers |= {other.name: "another LSTM" for other in contents.lstms if not kept & {other.name, *other.combines}}
     layers |= {refused.name: "which cannot be read" for refused in contents.refused}
     for entry in contents.ledger:
-        if entry.effect and not entry.lstms:  # those of the LSTM are told with it
+        if entry.effect and not entry.lstms:
             of_layer = entry.layer and entry.layer not in kept
             layers.setdefault(entry.layer if of_layer else entry.name, entry.reason)
     return [f"{name!r} ({kind})" for name, kind in layers.items() if name not in kept]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -14,17 +14,32 @@ from gatewise.interop.contents import Listing, Refused, StoredItem, StoredLayer,
 from gatewise.interop.keras.config import MERGES, Version, activation, clean, named_activation, variant_of
 from gatewise.interop.keras.files import KerasTensor, WeightGroup
 from gatewise.interop.keras.weights import WeightRun, cell_of, shape_problem, weight_runs
+from gatewise.interop.ledger import LedgerEntry
 from gatewise.layers import LSTM
 from gatewise.parameters import Variant
+from gatewise.showing import counted
 
 STACKED_DIRECTIONS = "each of its directions stacks cells, and they are merged only at the end"
 
 
+EFFECTS = {  # of the settings that a file of weights leaves out
+    "activation": "another changes every number",
+    "recurrent_activation": "other gates change every number",
+    "go_backwards": "backward, it reads from the last step on",
+    "merge": "another changes the output",
+}
+Gaps = dict[str, str]  # what is assumed of each setting that a file leaves out; empty for one that is given
+
+
 class Options:
-    """Options for settings that a file leaves out, which of them were used, and the file's budget."""
+    """Options for settings that a file leaves out, which of them were used, and the file's budget.
+
+    `gaps` are the settings of each LSTM that the file leaves out, by the LSTM's entries.
+    """
 
     def __init__(self, values: Mapping[str, Any], version: Version, budget: Budget) -> None:
         self.values, self.version, self.used, self.budget = dict(values), version, set[str](), budget
+        self.gaps: dict[tuple[str, ...], Gaps] = {}
         names = ("activation", "recurrent_activation")
         self.activations = {name: named_activation(values[name], version) for name in names if name in values}
         if "go_backwards" in values and not isinstance(values["go_backwards"], bool):
@@ -32,36 +47,43 @@ class Options:
         if "merge" in values and not (values["merge"] is None or values["merge"] in tuple(MERGES)):
             raise OptionError(f"there is no merge {values['merge']!r}; allowed: concat, sum, mul, ave, None")
 
-    def activation(self, name: str, default: str, notes: list[str]) -> Activation | None:
-        """Return an activation that a Keras file does not state; a note says which default is assumed."""
+    def activation(self, name: str, default: str, gaps: Gaps) -> Activation | None:
+        """Return an activation that a Keras file does not state, given or the default."""
         self.used.add(name)
+        gaps[name] = ""
         if name in self.activations:
             return self.activations[name]
         unsure = name == "recurrent_activation" and self.version.tensorflow and self.version.numbers == (2, 2, 4)
-        other = " (TensorFlow 1 wrote this version too, and meant hard_sigmoid)" if unsure else ""
-        notes.append(f"the file does not say its {name}: {default}, the default of {self.version}, is assumed{other}")
+        other = " (in TensorFlow 1, hard_sigmoid)" if unsure else ""
+        gaps[name] = f"not in the file: {default}, the default of {self.version}, is assumed{other}"
         return activation(default, self.version)
 
-    def variant(self, config: Mapping[str, Any], notes: list[str]) -> Variant:
+    def variant(self, config: Mapping[str, Any], gaps: Gaps) -> Variant:
         """Return the variant of a Keras cell by its configuration, or by options where that lacks its activations."""
         stated = [config[name] for name in ("recurrent_activation", "inner_activation") if name in config][:1]
         if "activation" in config:
             inner = activation(config["activation"], self.version)
         else:
-            inner = self.activation("activation", "tanh", notes)
+            inner = self.activation("activation", "tanh", gaps)
         if stated:
             return variant_of(inner, activation(stated[0], self.version))
         default = self.version.recurrent_activation()
-        return variant_of(inner, self.activation("recurrent_activation", default, notes))
+        return variant_of(inner, self.activation("recurrent_activation", default, gaps))
 
-    def setting(self, name: str, default: Any, subject: str, notes: list[str]) -> Any:
-        """Return an option for a Keras file; where it is not given, the default, which a note on the subject says."""
+    def setting(self, name: str, default: Any, gaps: Gaps) -> Any:
+        """Return a setting that a Keras file does not state, given or the default."""
         self.used.add(name)
-        if name in self.values:
-            return self.values[name]
+        given = name in self.values
         word = "forward" if default is False else default
-        notes.append(f"the file does not say {subject}: {word}, the default, is assumed")
-        return default
+        gaps[name] = "" if given else f"not in the file: {word}, the default, is assumed"
+        return self.values[name] if given else default
+
+    def entries(self, lstms: Iterable[StoredLSTM]) -> Iterator[LedgerEntry]:
+        """Yield the settings of a file's LSTMs that it leaves out, for its ledger: used where they are given."""
+        for stored in lstms:
+            for name, reason in self.gaps.get(stored.entries, {}).items():
+                effect, concerned = (EFFECTS[name], (stored.name,)) if reason else ("", ())
+                yield LedgerEntry(f"{stored.name}.{name}", "attribute", stored.name, reason, effect, concerned)
 
     def require_used(self, path: str) -> None:
         """Raise OptionError for an option that nothing in the Keras file needed."""
@@ -103,20 +125,33 @@ def assemble_lstm(
     convention = f"{options.version}: {', '.join(styles)}"
     distinct = tuple(dict.fromkeys(notes))
     return StoredLSTM(
-        name, lstm, convention, clean(group[1:] or "/"), distinct, batch_first=True, time_reversed=backward
+        name,
+        lstm,
+        convention,
+        clean(group[1:] or "/"),
+        distinct,
+        batch_first=True,
+        time_reversed=backward,
+        entries=entries_of(tensors),
     )
+
+
+def entries_of(tensors: Iterable[KerasTensor]) -> tuple[str, ...]:
+    """Return the names of the arrays of a Keras file in its ledger: their paths from the root."""
+    return tuple(f"/{tensor.name}" for tensor in tensors)
 
 
 def linear_part(name: str, tensors: Sequence[KerasTensor]) -> StoredLayer:
     """Return a linear layer of a Keras kernel (features, output), and a bias if there is one."""
     kernel = tensors[0]
-    bias = tensors[1].read if len(tensors) > 1 and tensors[1].shape == kernel.shape[1:] else None
-    return StoredLayer(name, "linear layer", kernel.shape[::-1], lambda: kernel.read().T, bias)
+    has_bias = len(tensors) > 1 and tensors[1].shape == kernel.shape[1:]
+    entries, bias = entries_of(tensors[: 1 + has_bias]), tensors[1].read if has_bias else None
+    return StoredLayer(name, "linear layer", kernel.shape[::-1], lambda: kernel.read().T, bias, entries=entries)
 
 
 def embedding_part(name: str, tensors: Sequence[KerasTensor]) -> StoredLayer:
     """Return an embedding of a table (vocabulary, size) in a Keras file."""
-    return StoredLayer(name, "embedding", tensors[0].shape, tensors[0].read)
+    return StoredLayer(name, "embedding", tensors[0].shape, tensors[0].read, entries=entries_of(tensors[:1]))
 
 
 def recognise_layers(options: Options, layers: Mapping[str, Sequence[KerasTensor]]) -> Listing:
@@ -143,27 +178,29 @@ def recognise_tree(options: Options, tree: WeightGroup | None) -> Listing:
 def _lstm_or_refusal(name: str, cells: Sequence[WeightRun], layer: str, options: Options) -> StoredLSTM | Refused:
     """Return the LSTM of Keras cells, two directions or a stack, or the reason why it is refused.
 
-    Its notes are on the settings that the file leaves out.
+    The settings that the file leaves out become gaps of the options.
     """
-    notes = list[str]()
+    gaps, entries = Gaps(), entries_of(tensor for run in cells for tensor in run.tensors)
     try:
         for run in cells:
             if (problem := shape_problem(run.tensors)) is not None:
-                return Refused(name, problem)
+                return Refused(name, problem, entries)
         bidirectional = len(cells) == 2 and _are_directions(cells[0], cells[1], layer, options)
         weights = []
         for run in cells:
             fused = run.tensors[-1].shape == (8 * run.units,)
-            weights.append(CellWeights(run.tensors, Variant() if fused else options.variant({}, notes), {}))
+            weights.append(CellWeights(run.tensors, Variant() if fused else options.variant({}, gaps), {}))
         backward, merge = False, "concat"
         if bidirectional:
-            merge = MERGES[options.setting("merge", "concat", "how its directions are merged", notes)]
+            merge = MERGES[options.setting("merge", "concat", gaps)]
         else:
-            backward = options.setting("go_backwards", False, "its direction", notes)
+            backward = options.setting("go_backwards", False, gaps)
         columns = [[cell] for cell in weights] if bidirectional else [weights]
-        return assemble_lstm(name, columns, merge, backward, options, notes)
+        stored = assemble_lstm(name, columns, merge, backward, options, ())
     except (GatewiseError, ValueError, OverflowError) as refusal:
-        return Refused(name, str(refusal))
+        return Refused(name, str(refusal), entries)
+    options.gaps[stored.entries] = gaps
+    return stored
 
 
 def _part_of(name: str, run: WeightRun) -> StoredLayer:
@@ -174,7 +211,7 @@ def _part_of(name: str, run: WeightRun) -> StoredLayer:
         return embedding_part(name, run.tensors)
     if matrix and (is_single or (len(shapes) == 2 and len(shapes[1]) == 1)):
         return linear_part(name, run.tensors)
-    return StoredLayer(name, f"layer with {', '.join(map(clean, run.roles[:6]))}", ())
+    return StoredLayer(name, f"layer with {', '.join(map(clean, run.roles[:6]))}", (), entries=entries_of(run.tensors))
 
 
 def _layers_within(group: WeightGroup, key: str, options: Options) -> Iterator[StoredItem]:
@@ -196,12 +233,16 @@ def _layers_within(group: WeightGroup, key: str, options: Options) -> Iterator[S
     run = _cell_run(group.path, group.tensors)
     if run.recurrent and shape_problem(run.tensors) is None:
         yield _lstm_or_refusal(name, [run], key, options)
-    elif run.tensors and len(run.tensors[0].shape) == 2:
-        is_single = len(run.tensors) == 1
-        if is_single and "embedding" in key:
+    elif run.tensors:
+        is_single, is_matrix = len(run.tensors) == 1, len(run.tensors[0].shape) == 2
+        if is_matrix and is_single and "embedding" in key:
             yield embedding_part(name, run.tensors)
-        elif is_single or run.tensors[1].shape == run.tensors[0].shape[1:]:
+        elif is_matrix and (is_single or run.tensors[1].shape == run.tensors[0].shape[1:]):
             yield linear_part(name, run.tensors)
+        else:
+            yield StoredLayer(
+                name, f"layer with {counted(len(run.tensors), 'array')}", (), entries=entries_of(run.tensors)
+            )
     for inner_key, child in _in_numeric_order(group.children):
         yield from _layers_within(child, inner_key, options)
 

@@ -33,7 +33,7 @@ RECURRENT = ("LSTM", "CuDNNLSTM", "RNN", "Bidirectional")
 def network(new_builder: Callable[[], Builder], root: Layer) -> Network:
     """Return the network that a Keras configuration describes; a layer that no `Network` has is refused by name."""
     builder = new_builder()
-    for name, layer, added in _layers_in_order(root, "", True):
+    for name, layer, added in layers_in_order(root):
         if layer.kind in RECURRENT and layer.forward_layer.flag("return_state"):
             raise FileError(f"{name!r} ({with_article(layer.kind)}) also returns its states")
         builder.add(name, layer, added)
@@ -43,7 +43,7 @@ def network(new_builder: Callable[[], Builder], root: Layer) -> Network:
 # The layers in the order in which they run.
 
 
-def _layers_in_order(model: Layer, prefix: str, at_start: bool) -> list[tuple[str, Layer, bool]]:
+def layers_in_order(model: Layer, prefix: str = "", at_start: bool = True) -> list[tuple[str, Layer, bool]]:
     """Return a Keras model's layers, and of each whether it adds the outer model's input: this one's, if `at_start`."""
     if not model.is_keras:
         raise FileError(f"{model.name!r} is a model of a custom class, whose code is not in the file")
@@ -52,7 +52,7 @@ def _layers_in_order(model: Layer, prefix: str, at_start: bool) -> list[tuple[st
     chain: list[tuple[str, Layer, bool]] = []
     for child in ordered:
         name = f"{prefix}/{child.name}" if prefix else child.name
-        chain += _layers_in_order(child, name, at_start) if child.holds_layers else [(name, child, child in adds)]
+        chain += layers_in_order(child, name, at_start) if child.holds_layers else [(name, child, child in adds)]
         at_start = at_start and is_identity(child)
     return chain
 

@@ -18,13 +18,14 @@ DEEPEST = 50  # layers within each other
 OWN_MODULES = ("keras", "tensorflow", "tf_keras", "builtins")
 MODELS = ("Sequential", "Functional", "Model")
 LONGEST = 200  # characters of a name
-LAYER = 1000  # bytes that a layer takes
+LAYER, SETTING = 1000, 700  # bytes that a layer takes, and each of its settings
 
 
 def clean(name: object) -> str:
     """Return a name from a Keras file as text that fits on a line; a value of another type is described."""
     text = str(name) if name is None or isinstance(name, (str, int, float)) else describe(name)
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:LONGEST])
+    line = text[:LONGEST]
+    return line if line.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in line)
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,6 +235,7 @@ def _parse_layer(described: Any, depth: int, budget: Budget, trainable: bool = T
         config = {"layers": config}
     if not isinstance(config, dict):
         raise FileError(f"its configuration has {clean(describe(config))} for a {clean(kind)}")
+    budget.hold(len(config), SETTING, "its layers")
     name = config.get("name", described.get("name"))
     trainable = trainable and config.get("trainable", True) is not False
     module, registered = described.get("module"), described.get("registered_name")

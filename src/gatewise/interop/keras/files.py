@@ -28,7 +28,7 @@ STEPS = 3  # microseconds that an object, a list or a text of a configuration ta
 NODE = 600  # bytes that an object in a tree of weights takes
 DEPTH = 60  # of groups within each other
 CONTAINERS = ("layers", "_layer_checkpoint_dependencies")  # of Keras 3, of Keras 2.12
-SKIPPED = {"optimizer", "optimizer_weights", "_distribute_strategy"}
+OF_TRAINING = {"optimizer", "optimizer_weights", "_distribute_strategy"}  # groups that no layer reads
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +62,7 @@ class Source:
     config: Any = None
     layers: dict[str, tuple[KerasTensor, ...]] | None = None  # the weights by layer, of an .h5
     tree: WeightGroup | None = None  # the weights of other files
+    members: dict[str, Group | Dataset | FileError] = field(default_factory=dict)  # of the HDF5 part, by their paths
     archive: zips.ZipMembers | None = None
     open_stream: BinaryIO | None = field(default=None, repr=False)  # of the HDF5 part, during the inspection
 
@@ -92,14 +93,32 @@ def open_source(path: Path) -> Iterator[Source]:
         source.open_stream = stream
         try:
             root = hdf5.open_root(stream, budget)
+            _list_members(source, root, 0)
             if zipped:
-                source.tree = _weight_tree(source, root, 0)
+                source.tree = _weight_tree(source, root)
             else:
                 _read_hdf5(source, root)
             yield source
         finally:
             source.open_stream = None
             budget.end()
+
+
+def _list_members(source: Source, group: Group, depth: int) -> None:
+    """Note every group and array of a Keras file's HDF5 part below a group; `depth` groups are around it."""
+    if depth > DEPTH:
+        raise FileError(f"it nests more than {DEPTH} groups")
+    for name in group.links:
+        path = f"{group.path}/{name}" if group.path else name
+        source.budget.work(10, "the tree of its weights")
+        source.budget.hold(NODE + len(path), 1, "the tree of its weights")
+        try:
+            member: Group | Dataset | FileError = group[name]
+        except FileError as problem:  # it may be nothing that a layer reads
+            member = problem
+        source.members[path] = member
+        if isinstance(member, Group):
+            _list_members(source, member, depth + 1)
 
 
 def _stored_tensor(source: Source, dataset: Dataset) -> KerasTensor:
@@ -138,10 +157,7 @@ def _read_hdf5(source: Source, root: Group) -> None:
     """Fill in the configuration, the version and the weights of a Keras file that is HDF5."""
     weights = root
     if "model_weights" in root:
-        member = root["model_weights"]
-        if isinstance(member, Dataset):
-            raise FileError("its 'model_weights' is an array, not a group")
-        weights = member
+        weights = _group_at(source, root, "model_weights", "its 'model_weights' is an array, not a group")
     elif "nb_layers" in root.attributes:
         raise FileError("it was written by Keras before 1.0, which is not supported")
     config = root.attributes.get("model_config")
@@ -154,17 +170,15 @@ def _read_hdf5(source: Source, root: Group) -> None:
     names = _stored_names(weights, "layer_names")
     if names is None:
         source.kind = "tree" if source.config is None else "h5"
-        source.tree = _weight_tree(source, root, 0)
+        source.tree = _weight_tree(source, root)
         return
     source.kind = "weights" if source.config is None else "h5"
     source.layers = {}
     for name in names:
-        group = _member_at(weights, name)
-        if isinstance(group, Dataset):
-            raise FileError(f"the layer {name[:100]!r} is an array, not a group")
+        group = _group_at(source, weights, name, f"the layer {name[:100]!r} is an array, not a group")
         tensors = []
         for weight in _stored_names(group, "weight_names") or ():
-            dataset = _member_at(group, weight)
+            dataset = _member_at(source, group, weight)
             if not isinstance(dataset, Dataset):
                 raise FileError(f"the weight {weight[:100]!r} of the layer {name[:100]!r} is a group, not an array")
             tensors.append(_stored_tensor(source, dataset))
@@ -185,32 +199,38 @@ def _stored_names(group: Group, attribute: str) -> list[str] | None:
     return names if keys else None
 
 
-def _member_at(group: Group, path: str) -> Group | Dataset:
+def _member_at(source: Source, group: Group, path: str) -> Group | Dataset:
     """Return the group or the array at a path below a group of a Keras HDF5 file."""
-    member: Group | Dataset = group
-    for name in path.strip("/").split("/"):
-        if isinstance(member, Dataset):
-            raise FileError(f"there is no {path[:200]!r} in {group.path or 'the file'}")
-        member = member[name]
+    member = source.members.get(f"{group.path}/{path.strip('/')}".lstrip("/"))
+    if member is None:
+        raise FileError(f"there is no {path[:200]!r} in {group.path or 'the file'}")
+    if isinstance(member, FileError):
+        raise member
+    return member
+
+
+def _group_at(source: Source, group: Group, path: str, refusal: str) -> Group:
+    """Return the group at a path below another of a Keras HDF5 file; an array there is refused in these words."""
+    member = _member_at(source, group, path)
+    if isinstance(member, Dataset):
+        raise FileError(refusal)
     return member
 
 
 # The tree of objects of Keras 3.
 
 
-def _weight_tree(source: Source, group: Group, depth: int) -> WeightGroup:
-    """Return the tree of Keras 3 weights below an HDF5 group; `depth` groups are around it."""
-    if depth > DEPTH:
-        raise FileError(f"it nests more than {DEPTH} groups")
+def _weight_tree(source: Source, group: Group) -> WeightGroup:
+    """Return the tree of Keras 3 weights below an HDF5 group."""
     source.budget.work(10, "the tree of its weights")
     source.budget.hold(NODE + len(group.path), 1, "the tree of its weights")
     name: str | None = None
     tensors: tuple[KerasTensor, ...] = ()
     children: dict[str, WeightGroup] = {}
     for key in group.links:
-        if key in SKIPPED:
+        if key in OF_TRAINING:
             continue
-        member = group[key]
+        member = _member_at(source, group, key)
         if isinstance(member, Dataset):
             continue
         if key == "vars":
@@ -218,7 +238,7 @@ def _weight_tree(source: Source, group: Group, depth: int) -> WeightGroup:
             name = stated if isinstance(stated, str) else None
             tensors = _numbered_tensors(source, member)
         else:
-            _add_child(children, key.split("\\")[:DEPTH], _weight_tree(source, member, depth + 1))
+            _add_child(children, key.split("\\")[:DEPTH], _weight_tree(source, member))
     return WeightGroup(group.path, name, tensors, children)
 
 
@@ -235,5 +255,5 @@ def _add_child(children: dict[str, WeightGroup], path: list[str], node: WeightGr
 def _numbered_tensors(source: Source, group: Group) -> tuple[KerasTensor, ...]:
     """Return the arrays of a Keras HDF5 group whose names are numbers, in their order."""
     keys = sorted((key for key in group.links if key.isdecimal() and len(key) < 6), key=int)
-    members = [group[key] for key in keys]
+    members = [_member_at(source, group, key) for key in keys]
     return tuple(_stored_tensor(source, member) for member in members if isinstance(member, Dataset))

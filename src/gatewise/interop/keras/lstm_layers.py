@@ -8,7 +8,7 @@ from dataclasses import replace
 from gatewise.errors import FileError
 from gatewise.files.budget import Budget
 from gatewise.interop.contents import MASKED, StoredLSTM
-from gatewise.interop.keras.bare_weights import STACKED_DIRECTIONS, CellWeights, Options, assemble_lstm
+from gatewise.interop.keras.bare_weights import STACKED_DIRECTIONS, CellWeights, Gaps, Options, assemble_lstm
 from gatewise.interop.keras.config import MERGES, Layer, Version, clean, compute_type, masked_output
 from gatewise.interop.keras.files import KerasTensor
 from gatewise.interop.keras.layer_graph import RECURRENT, LayerNode
@@ -21,7 +21,7 @@ def configured_lstm(
     node: LayerNode, bound: Mapping[Layer, Sequence[KerasTensor]], options: Options, problem: str | None = None
 ) -> StoredLSTM:
     """Return the LSTM of a Keras layer, with the arrays `bound` to it and what it wraps; or raise the `problem`."""
-    layer, version, notes = node.layer, options.version, list[str]()
+    layer, version, gaps = node.layer, options.version, Gaps()
     directions, merge = [layer], "concat"
     if layer.kind == "Bidirectional":
         directions, merge = _bidirectional_layers(layer)
@@ -33,11 +33,11 @@ def configured_lstm(
     for direction in directions:
         columns.append([])
         for cell in direction.cells:
-            variant = Variant() if cell.kind == "CuDNNLSTM" else options.variant(cell.config, notes)
+            variant = Variant() if cell.kind == "CuDNNLSTM" else options.variant(cell.config, gaps)
             columns[-1].append(CellWeights(bound.get(cell, ()), variant, cell.config))
     backward_only = len(directions) == 1 and layer.flag("go_backwards")
-    notes += _run_notes(node, version)
-    stored = assemble_lstm(node.name, columns, merge, backward_only, options, notes)
+    stored = assemble_lstm(node.name, columns, merge, backward_only, options, _run_notes(node, version))
+    options.gaps[stored.entries] = gaps
     batch_first = not layer.forward_layer.flag("time_major")
     return replace(stored, batch_first=batch_first, masked=node.masked, masked_output=masked_output(layer, version))
 
@@ -73,8 +73,6 @@ def _run_notes(node: LayerNode, version: Version) -> list[str]:
     notes, layer, outer = [], node.layer, node.layer.forward_layer
     if node.masked:
         notes.append(f"{MASKED}: give mask=… and masked_output={masked_output(layer, version)!r}")
-    if node.has_more_inputs:
-        notes.append("it starts from a state that the file does not hold (initial_state)")
     if node.distributed:
         notes.append("it runs separately for each outer step of its input (TimeDistributed)")
     if outer.flag("stateful"):

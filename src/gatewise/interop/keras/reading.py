@@ -11,15 +11,25 @@ from typing import Any
 
 from gatewise.errors import FileError, GatewiseError, OptionError
 from gatewise.files import storage
+from gatewise.files.budget import Budget
 from gatewise.interop.contents import (
     Contents,
+    Listing,
     Refused,
     StoredLayer,
     StoredLSTM,
     check_options,
+    listing,
     with_distinct_names,
 )
 from gatewise.interop.keras import chain, files, named_layers
+from gatewise.interop.keras.accounting import (
+    ConfiguredLayers,
+    foreign_arrays,
+    layer_entries,
+    ledger_of,
+    refuse_with_foreign,
+)
 from gatewise.interop.keras.bare_weights import Options, embedding_part, linear_part, recognise_layers, recognise_tree
 from gatewise.interop.keras.config import Layer, Version, model
 from gatewise.interop.keras.files import KerasTensor, Source
@@ -66,23 +76,30 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
         root = None if config is None else model(config, source.budget)
         if root is not None and not options.version.numbers:
             options.version = _version_by_words(root, config)
-        if root is not None and root.holds_layers:
-            lstms, parts, refused, nodes = _configured_layers(source, options, root)
+        layers = None if root is None or not root.holds_layers else _read_layers(source, options, root)
+        if layers is not None:
+            lstms, parts, refused, nodes = _configured_layers(layers, source.budget)
         elif source.layers is not None:  # weights alone, or a class whose code is not in the file
-            lstms, parts, refused = recognise_layers(options, source.layers)
+            lstms, parts, refused = _without_foreign(source, recognise_layers(options, source.layers))
         else:
-            lstms, parts, refused = recognise_tree(options, source.tree)
+            lstms, parts, refused = _without_foreign(source, recognise_tree(options, source.tree))
+        listed = lstms
+        if root is not None and root.name == MODEL and lstms and lstms[-1].stacked:  # gatewise wrote it as one LSTM
+            nodes.recurrent["lstm"] = nodes.recurrent[lstms[-1].name]
+            entries = tuple(entry for stored in lstms for entry in stored.entries)
+            listed = (replace(lstms[-1], name="lstm", stacked=False, time_reversed=False, entries=entries),)
+        known = [*options.entries(listed)]
+        if layers is not None:
+            known += layer_entries(layers, source.budget)
+        ledger = ledger_of(source, (*listed, *parts, *refused), known)
     options.require_used(name)
     kinds = {"keras": "model", "h5": "model in HDF5", "weights": "weights alone", "tree": "weights alone"}
     label = f"{options.version}, {kinds[source.kind]}"
-    if root is None or not root.holds_layers:
-        return Contents(name, label, lstms, parts, refused)
+    if root is None or layers is None:
+        return Contents(name, label, listed, parts, refused, ledger=ledger)
     new_builder = partial(chain.Builder, options.version, lstms, parts, refused)
     network, joined = partial(chain.network, new_builder, root), partial(named_layers.network, new_builder, nodes)
-    if root.name == MODEL and lstms and lstms[-1].stacked:  # gatewise wrote it as one LSTM
-        nodes.recurrent["lstm"] = nodes.recurrent[lstms[-1].name]
-        lstms = (replace(lstms[-1], name="lstm", stacked=False, time_reversed=False),)
-    return Contents(name, label, lstms, parts, refused, network, joined=joined, inputs=inputs_of(root))
+    return Contents(name, label, listed, parts, refused, network, joined=joined, inputs=inputs_of(root), ledger=ledger)
 
 
 def _read_config(path: Any, source: Source) -> dict[str, Any]:
@@ -110,36 +127,55 @@ def _version_by_words(root: Layer, config: Mapping[str, Any]) -> Version:
     return Version(None, (1,) if first else (2, 4))
 
 
-def _configured_layers(
-    source: Source, options: Options, root: Layer
-) -> tuple[tuple[StoredLSTM, ...], tuple[StoredLayer, ...], tuple[Refused, ...], named_layers.NamedNodes]:
-    """Return a Keras model's LSTMs with their stacks, other layers, refused layers, and all nodes by name."""
+def _without_foreign(source: Source, layers: Listing) -> Listing:
+    """Return the layers of a Keras file of weights alone; LSTMs with foreign arrays among their own are refused."""
+    lstms, parts, refused = layers
+    foreign = foreign_arrays(source, lstms)
+    return listing((*(refuse_with_foreign(stored, foreign) for stored in lstms), *parts, *refused))
+
+
+def _read_layers(source: Source, options: Options, root: Layer) -> ConfiguredLayers:
+    """Return the layers of a Keras model, each read or refused, with all its arrays."""
     if source.layers is not None:
         bound, problems = bind_layers(root, source.layers, source.budget)
     elif source.tree is not None:
         bound, problems = bind_tree(root, source.tree), {}
     lstms: dict[LayerNode, StoredLSTM] = {}
     parts: dict[LayerNode, StoredLayer] = {}
-    refused: list[Refused] = []
-    for node in layer_nodes(root):
+    refused: dict[LayerNode, Refused] = {}
+    nodes = [*layer_nodes(root)]
+    for node in nodes:
         try:
             if is_recurrent(node.layer):
                 lstms[node] = configured_lstm(node, bound, options, problems.get(node.layer))
             elif node.layer.kind != "InputLayer":
                 parts[node] = _stored_layer(node, bound.get(node.layer, ()))
         except (GatewiseError, ValueError, OverflowError) as problem:
-            refused.append(Refused(node.name, str(problem)))
-    singles = with_distinct_names(lstms.values())
-    stacks = group_stacks(dict(zip(lstms, singles, strict=True)), source.budget)
+            refused[node] = Refused(node.name, str(problem))
+    singles = dict(zip(lstms, with_distinct_names(lstms.values()), strict=True))
+    foreign = foreign_arrays(source, (*singles.values(), *parts.values()))
+    for node, single in singles.items():
+        if isinstance(outcome := refuse_with_foreign(single, foreign), Refused):
+            refused[node] = outcome
+    kept = {node: single for node, single in singles.items() if node not in refused}
+    return ConfiguredLayers(root, nodes, kept, parts, refused, bound, foreign)
+
+
+def _configured_layers(
+    layers: ConfiguredLayers, budget: Budget
+) -> tuple[tuple[StoredLSTM, ...], tuple[StoredLayer, ...], tuple[Refused, ...], named_layers.NamedNodes]:
+    """Return a Keras model's LSTMs with their stacks, other layers, refused layers, and all nodes by name."""
+    singles = layers.lstms.values()
+    stacks = group_stacks(layers.lstms, budget)
     combined = list(stacks.values())
-    layers = sum(single.lstm.num_layers for single in singles)
-    if len(stacks) == 1 and combined[0].lstm.num_layers == layers and not refused:
+    num_layers = sum(single.lstm.num_layers for single in singles)
+    if len(stacks) == 1 and combined[0].lstm.num_layers == num_layers and not layers.refused:
         combined = [replace(combined[0], stacked=True)]
     every = with_distinct_names([*singles, *combined])
-    rows = [*((node,) for node in lstms), *stacks]
+    rows = [*((node,) for node in layers.lstms), *stacks]
     recurrent = {lstm.name: row for lstm, row in zip(every, rows, strict=True)}
-    nodes = named_layers.NamedNodes(recurrent, {node.name: node for node in parts})
-    return every, tuple(parts.values()), tuple(refused), nodes
+    nodes = named_layers.NamedNodes(recurrent, {node.name: node for node in layers.parts})
+    return every, tuple(layers.parts.values()), tuple(layers.refused.values()), nodes
 
 
 def _stored_layer(node: LayerNode, tensors: Sequence[KerasTensor]) -> StoredLayer:

@@ -1,0 +1,237 @@
+"""The ledger of a Keras file: its arrays, its layers, and the settings of these."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from gatewise.errors import FileError, shown
+from gatewise.files.budget import Budget
+from gatewise.interop.containers.hdf5 import Group
+from gatewise.interop.contents import Refused, StoredItem, StoredLayer, StoredLSTM
+from gatewise.interop.keras import chain
+from gatewise.interop.keras.bare_weights import entries_of
+from gatewise.interop.keras.config import Layer, clean, compute_type
+from gatewise.interop.keras.files import OF_TRAINING, KerasTensor, Source
+from gatewise.interop.keras.layer_graph import LayerNode, is_identity, is_recurrent
+from gatewise.interop.keras.paths import Position, has_place, positions
+from gatewise.interop.ledger import UNKNOWN, Ledger, LedgerEntry, account
+from gatewise.showing import with_article
+
+NOT_ITS_OWN = "no layer of this kind has it"
+IDLE, WITH_LAYER = "it changes no number of a run", "its layer is left out"
+NESTED = {"name", "layer", "layers", "cell", "cells", "backward_layer"}  # settings that are names or layers themselves
+# Settings that act in training, say how Keras computes or restate a shape.
+IDLE_SETTINGS = re.compile(
+    r".+_(?:initializer|regularizer|constraint)|(?:recurrent_)?dropout(?:_[WU])?|(?:inner_)?init|forget_bias_init"
+    r"|unit_forget_bias|trainable|seed|unroll|implementation|consume_less|use_cudnn|autocast|lora_(?:rank|alpha)"
+    r"|(?:batch_|build_)?input_(?:shape|length|dtype)|input_dim|batch_size"
+)
+OF_RECURRENT = {
+    *("units", "output_dim", "activation", "recurrent_activation", "inner_activation", "use_bias", "merge_mode"),
+    *("return_sequences", "return_state", "go_backwards", "stateful", "time_major", "zero_output_for_mask"),
+}
+USED = {  # settings that are used, by the kind of their layer
+    "Embedding": {"input_dim", "output_dim", "mask_zero"},
+    "Dense": {"units", "output_dim", "activation", "use_bias", "bias"},
+    "Masking": {"mask_value"},
+    "Activation": {"activation"},
+    "Softmax": {"axis"},
+    "ReLU": {"negative_slope", "max_value", "threshold"},
+    "LeakyReLU": {"alpha", "negative_slope"},
+    "ELU": {"alpha"},
+    "Flip": {"axis"},
+    "Any": {"axis", "keepdims"},
+    "Sequential": set[str](),
+    "Functional": {"input_layers", "output_layers"},
+}
+
+
+@dataclass(frozen=True, eq=False)
+class ConfiguredLayers:
+    """What is read of the layers of a configuration: LSTMs by node, other layers, refusals, and each layer's arrays."""
+
+    root: Layer
+    nodes: Sequence[LayerNode]
+    lstms: Mapping[LayerNode, StoredLSTM]
+    parts: Mapping[LayerNode, StoredLayer]
+    refused: Mapping[LayerNode, Refused]
+    bound: Mapping[Layer, Sequence[KerasTensor]]
+    foreign: Mapping[str, Sequence[str]]
+
+    def entries_of(self, node: LayerNode) -> tuple[str, ...]:
+        """Return the names of the arrays of a layer and of the layers in it."""
+        return entries_of(tensor for leaf in node.layer.leaves() for tensor in self.bound.get(leaf, ()))
+
+
+def ledger_of(source: Source, items: Sequence[StoredItem], known: Sequence[LedgerEntry]) -> Ledger:
+    """Return the ledger of a Keras file: `known` are the entries of its settings and its layers."""
+    names = {f"/{path}": "tensor" for path, member in source.members.items() if not isinstance(member, Group)}
+    return account(names, items, (*_idle_arrays(source), *known))
+
+
+def _idle_arrays(source: Source) -> Iterator[LedgerEntry]:
+    """Yield the arrays of a Keras file that no run reads, and those that cannot be read."""
+    listed = {name for tensors in (source.layers or {}).values() for name in entries_of(tensors)}
+    for path, member in source.members.items():
+        name = f"/{path}"
+        if isinstance(member, FileError):
+            yield LedgerEntry(name, reason=str(member), effect=UNKNOWN)
+        elif isinstance(member, Group):
+            continue
+        elif OF_TRAINING.intersection(path.split("/")) or "/seed_generator" in name:
+            yield LedgerEntry(name, reason="it serves training alone")
+        elif source.layers is not None and name not in listed:
+            yield LedgerEntry(name, reason="no weight_names list it: Keras does not read it either")
+
+
+def foreign_arrays(source: Source, items: Iterable[StoredItem]) -> dict[str, list[str]]:
+    """Return the arrays of a Keras file that lie among those of a layer and are not its own, by the layer's name."""
+    owners: dict[str, str] = {}
+    known, foreign = {entry.name for entry in _idle_arrays(source)}, dict[str, list[str]]()
+    for item in items:
+        known.update(item.entries)
+        folder = os.path.commonpath([entry.rpartition("/")[0] for entry in item.entries]) if item.entries else ""
+        while source.layers is None and folder.count("/") > 1 and folder.endswith(("/vars", "/cell", "/cells")):
+            folder = folder.rpartition("/")[0]
+        owners[folder] = item.name
+    for path, member in source.members.items():
+        if isinstance(member, Group) or (name := f"/{path}") in known:
+            continue
+        folder = name.rpartition("/")[0]
+        if source.layers is not None:  # there, several layers may have one folder
+            folder = folder.rpartition("/")[0]
+        while folder and folder not in owners:
+            folder = folder.rpartition("/")[0]
+        if folder:
+            foreign.setdefault(owners[folder], []).append(name)
+    return foreign
+
+
+def refuse_with_foreign(stored: StoredLSTM, foreign: Mapping[str, Sequence[str]]) -> StoredLSTM | Refused:
+    """Return an LSTM of a Keras file, or its refusal if there are foreign arrays among its own."""
+    if stored.name not in foreign:
+        return stored
+    reason = (
+        f"it has the array {shown(foreign[stored.name][0])}, which Keras' LSTM has not: it may compute something else"
+    )
+    return Refused(stored.name, reason, (*stored.entries, *foreign[stored.name]))
+
+
+# The layers of a configuration, and their settings.
+
+
+def layer_entries(layers: ConfiguredLayers, budget: Budget) -> Iterator[LedgerEntry]:
+    """Yield the layers of a Keras model with their settings, each used, or left out with its reason and effect."""
+    names = [stored.name for stored in layers.lstms.values()]
+    places = positions(layers.root, [node.name for node in layers.lstms])
+    adding: set[str] = set()
+    with suppress(FileError):  # of a model that is no chain
+        adding = {name for name, _, adds in chain.layers_in_order(layers.root) if adds}
+    yield from _settings(layers.root, layers.root.name, "", ())
+    for node in layers.nodes:
+        position = places[node.name]
+        budget.hold(len(names), 8, "the list of its settings")
+        budget.work(5 * len(node.layer.config), "the list of its settings")
+        mask = position.readers | position.sources
+        connected = tuple(name for number, name in enumerate(names) if mask >> number & 1)
+        entry = _node_entry(node, layers, position, connected, adding)
+        yield entry
+        stored, part = layers.lstms.get(node), layers.parts.get(node)
+        if entry.reason and not is_identity(node.layer) and (part is None or part.weight is None):
+            for name in layers.entries_of(node):
+                yield LedgerEntry(name, "tensor", node.name, WITH_LAYER)
+            left_out = WITH_LAYER
+        else:
+            left_out = IDLE if is_identity(node.layer) else ""
+            own = () if part is None else part.entries
+            others = () if stored is not None else {*layers.entries_of(node), *layers.foreign.get(node.name, ())}
+            for name in sorted({*others} - {*own}):
+                yield LedgerEntry(name, "tensor", node.name, NOT_ITS_OWN, UNKNOWN, connected)
+        concerned = connected if stored is None else (stored.name,)
+        yield from _settings(node.layer, node.name, left_out, concerned)
+        if stored is not None:
+            yield from _inputs(node, stored.name)
+
+
+def _node_entry(
+    node: LayerNode,
+    layers: ConfiguredLayers,
+    position: Position,
+    connected: tuple[str, ...],
+    adding: Collection[str],
+) -> LedgerEntry:
+    """Return the entry of a layer of a Keras model; one on the way of LSTMs concerns these if a network has it not."""
+    name, layer = node.name, node.layer
+    if layer.kind == "InputLayer":
+        return LedgerEntry(name, "input", name)
+    if node in layers.lstms:
+        return LedgerEntry(name, "node", layers.lstms[node].name)
+    if is_identity(layer):
+        return LedgerEntry(name, "node", name, IDLE)
+    where, effect = position.words
+    if (refusal := layers.refused.get(node)) is not None:
+        return LedgerEntry(name, "node", name, refusal.reason, effect if connected else "", connected)
+    if not connected:
+        is_part = layers.parts[node].weight is not None
+        return LedgerEntry(name, "node", name, "" if is_part else "it is on the way of no LSTM that is read")
+    if has_place(node, position, adding):
+        return LedgerEntry(name, "node", name)
+    reason = f"a network has no {layer.kind} {where}"
+    if not layer.is_keras:
+        reason = f"its class {layer.kind!r} is not one of Keras' own, and its code is not in the file"
+    return LedgerEntry(name, "node", name, reason, effect, connected)
+
+
+def _inputs(node: LayerNode, name: str) -> Iterator[LedgerEntry]:
+    """Yield the inputs of a Keras LSTM that the rest of its model computes and no network has: a state, a mask."""
+    if node.has_more_inputs:
+        reason = "other layers or inputs of the model give it"
+        yield LedgerEntry(f"{name}.initial_state", "input", name, reason, "a run starts from zeros without it", (name,))
+    mask = node.input.mask
+    if isinstance(mask, tuple) and (isinstance(mask[1], str)):
+        effect = "every step takes part in a run without it"
+        yield LedgerEntry(f"{name}.mask", "input", name, "the model computes or is given it", effect, (name,))
+
+
+def _settings(
+    layer: Layer, name: str, left_out: str, concerned: tuple[str, ...], path: str = ""
+) -> Iterator[LedgerEntry]:
+    """Yield the settings of a Keras layer, and of the layers in it that no node stands for.
+
+    `left_out` is the reason where the layer itself is left out.
+    """
+    prefix = f"{name}{path}"
+    for key, value in layer.config.items():
+        if key in NESTED:
+            continue
+        reason, effect = (left_out, "") if left_out else _why_left_out(layer, key, value)
+        lstms = concerned if effect else ()
+        yield LedgerEntry(f"{prefix}.{clean(key)}", "attribute", name, reason, effect, lstms)
+    if layer.holds_layers:
+        return
+    for number, (attribute, child) in enumerate(layer.children):
+        if attribute == "backward_layer" and layer.config.get("backward_layer") is None:
+            continue  # it is the forward layer's configuration
+        place = f"{attribute}.{number}" if attribute == "cells" else attribute
+        yield from _settings(child, name, left_out, concerned, f"{path}.{place}")
+
+
+def _why_left_out(layer: Layer, key: str, value: Any) -> tuple[str, str]:
+    """Return the reason why a setting of a Keras layer is left out, and its effect; both are empty if it is used."""
+    used = OF_RECURRENT if is_recurrent(layer) or layer.kind == "StackedRNNCells" else USED.get(layer.kind, set[str]())
+    if key == "dtype":
+        kind = compute_type(layer)
+        if "int" in kind.partition("_")[0] or "float8" in kind:
+            return f"Keras computes in {kind}", "its numbers are rounded there"
+        return "", ""
+    if key in used:
+        again = key == "stateful" and value
+        return ("a run starts from the state that it is given; in Keras, from where the last batch ended" * again, "")
+    if value is None or IDLE_SETTINGS.fullmatch(key):
+        return IDLE, ""
+    return f"no setting of {with_article(layer.kind)} that is known has this name", UNKNOWN
