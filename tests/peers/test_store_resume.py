@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ import program
 import pytest
 
 import gatewise as gw
+from gatewise.chunked import store_plan
 from gatewise.chunked.task import Task
 from gatewise.cli import main
+from gatewise.opening.models import OpenedModel
 
 pytestmark = pytest.mark.peers
 distributed = pytest.importorskip("distributed")
@@ -175,6 +178,10 @@ CHANGES = {
     "axes": (["--axes", "time,batch,feature"], "another --axes: "),
     "key": (["--key", "forcing"], "another --key: None, not forcing"),
     "record": (lambda: (PARTIAL / "run.json").write_text('{"run": 3}'), "run.json, the record of an ended run: remove"),
+    "chunks": (
+        lambda: (PARTIAL / "run.json").write_text('{"run": {}, "chunks": {"basin": 0}}'),
+        "run.json, the record of an ended run: remove",
+    ),
 }
 
 
@@ -193,6 +200,26 @@ def test_another_run_is_refused_by_name_and_leaves_the_ended_one(name, calls, ca
     assert contents(PARTIAL) == before
     assert not Path("gates.zarr").exists()
     assert json.loads(record)["chunks"]["basin"] > 0
+
+
+def test_another_reading_of_the_same_file_is_another_run(capsys):
+    """As options give it where a file does not say which nonlinearities or directions its LSTM has."""
+    contents = gw.inspect("model.safetensors")
+    first = contents.lstms[0]
+    names = []
+    for lstm in (
+        first.lstm,
+        gw.LSTM(3, 4, rng=0, variant=gw.Variant(cell_activation="relu")),
+        gw.LSTM(3, 4, rng=0, direction="backward"),
+    ):
+        lstm.provenance = first.lstm.provenance
+        opened = OpenedModel(contents, replace(first, lstm=lstm))
+        names.append(store_plan.identity(opened, [Path("x.zarr")]))
+    for other in names[1:]:
+        assert {name for name in other if other[name] != names[0][name]} == {"reading of the model"}
+    gw.save(gw.LSTM(3, 5, rng=0), "model.safetensors")
+    with pytest.raises(gw.FileError, match=r"model\.safetensors was changed while it was read"):
+        store_plan.identity(OpenedModel(contents, first), [Path("x.zarr")])
 
 
 def test_another_version_or_kernel_is_refused(calls, capsys, monkeypatch):

@@ -43,7 +43,7 @@ class PartialStore:
     def done(self) -> set[int]:
         """The numbers of the chunks that are whole."""
         folder = self.folder / DONE
-        return {int(name) for name in os.listdir(folder)} if folder.is_dir() else set()
+        return {int(name) for name in os.listdir(folder) if name.isdigit()} if folder.is_dir() else set()
 
     def resume(self, run: Mapping[str, str]) -> bool:
         """Go on with an ended run, if there is one; OptionError if it is not this `run`, by name."""
@@ -53,6 +53,8 @@ class PartialStore:
         try:
             record = json_document.read_document(path, Budget.of(path))
             begun, chunks = dict(record["run"]), {str(name): int(size) for name, size in record["chunks"].items()}
+            if min(chunks.values(), default=1) < 1:
+                raise ValueError
         except (FileError, KeyError, TypeError, ValueError, AttributeError):
             raise FileError(f"cannot read {path}, the record of an ended run: remove {self.folder}") from None
         for name, value in run.items():

@@ -13,8 +13,8 @@ from typing import Any
 from gatewise.arrays import in_bytes
 from gatewise.chunked.attributes import gatewise_version
 from gatewise.engine import engines
-from gatewise.errors import CapacityError, OptionError, shown
-from gatewise.interop.provenance import ReadFile
+from gatewise.errors import CapacityError, FileError, OptionError, shown
+from gatewise.interop.provenance import CHANGED, ReadFile
 from gatewise.layers import LSTM
 from gatewise.network import Network
 from gatewise.opening.costs import bytes_kept
@@ -93,10 +93,20 @@ def identity(opened: OpenedModel, inputs: Sequence[Path]) -> dict[str, str]:
 
     The kernel is that of this machine; the workers of a cluster must be alike.
     """
-    software = {"version of gatewise": gatewise_version(), "kernel": str(engines()[0].kernel)}
-    model = {"model": opened.lstm.provenance.attributes()["model_sha256"], "LSTM": opened.found.name}
-    digests = [fingerprint(path) if path.is_dir() else ReadFile.of(path).digest() for path in inputs]
-    return {**software, **model, "input": " ".join(digests)}
+    digest = opened.lstm.provenance.attributes()["model_sha256"]
+    if CHANGED in digest:
+        raise FileError(f"{opened.contents.path} was changed while it was read")
+    switches = [*dict.fromkeys(str(cell.parameters.variant) for cell in opened.lstm.cells().values())]
+    reading = f"{opened.network or opened.lstm!r} with {', '.join(switches)}"
+    inputs_read = [fingerprint(path) if path.is_dir() else ReadFile.of(path).digest() for path in inputs]
+    return {
+        "version of gatewise": gatewise_version(),
+        "kernel": str(engines()[0].kernel),
+        "model": digest,
+        "LSTM": opened.found.name,
+        "reading of the model": reading,
+        "input": " ".join(inputs_read),
+    }
 
 
 def fingerprint(path: Path) -> str:

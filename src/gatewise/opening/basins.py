@@ -102,7 +102,10 @@ def _series(path: Path, numbers: NamedNumbers, *, missing: bool) -> NamedNumbers
         dates = np.arange(len(numbers.values))
     elif (backward := dates[1:] <= dates[:-1]).any():
         raise FileError(f"the dates of {path} must increase; after {dates[:-1][backward][0]} they do not")
-    return NamedNumbers(numbers.values, numbers.features, dates, notes=numbers.notes)
+    notes, count = numbers.notes, int(np.isnan(numbers.values).sum())
+    if count:
+        notes += (f"{path}: {counted(count, 'number')} missing, so that the windows with them are NaN",)
+    return NamedNumbers(numbers.values, numbers.features, dates, notes=notes)
 
 
 def _joined_notes(paths: Sequence[Path], series: Sequence[NamedNumbers]) -> tuple[str, ...]:
