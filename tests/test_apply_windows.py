@@ -54,12 +54,13 @@ def test_what_is_not_whole_is_nan_and_the_rest_stays():
     lost[: LENGTH - 1] = lost[6 : 6 + LENGTH, 1] = True
     np.testing.assert_array_equal(np.isnan(result.cell_state).any("unit"), lost)
     np.testing.assert_array_equal(result.y.values[~lost], whole.y.values[~lost])
-    assert (whole.attrs["windows_not_whole"], result.attrs["windows_not_whole"]) == (0, LENGTH)
+    assert whole.windows_not_whole.values.tolist() == [0, 0, 0]
+    assert result.windows_not_whole.values.tolist() == [0, LENGTH, 0]
     gap = data().isel(time=[*range(8), *range(9, STEPS)])
     np.testing.assert_array_equal(
         np.isnan(gw.apply(model, gap).y[:, 0, 0]), [*[True] * 4, *[False] * 4, *[True] * 4, False]
     )
-    assert gw.apply(model, gap).attrs["windows_not_whole"] == 4 * 3
+    assert gw.apply(model, gap).windows_not_whole.values.tolist() == [4, 4, 4]
     short = gw.apply(model, data(), lengths=[STEPS, 7, 3])
     assert np.isfinite(short.y[..., 0]).sum("time").values.tolist() == [STEPS - 4, 3, 0]
     mask = xarray.DataArray(np.arange(STEPS) != 6, dims="time")
@@ -73,6 +74,7 @@ def test_thin_results_and_questions_are_of_windows_too():
     asked = gw.apply(model, data(), ask="timescales")
     want = gw.insight.timescales(model.trace(RAW[-LENGTH:, 1]).lstm[0]).columns["timescale"]
     np.testing.assert_array_equal(asked.timescale[1], want)
+    assert asked.windows_not_whole.dims == ("basin",)
     ceiling = gw.apply(model, data(), ask="ceiling")
     assert np.isnan(ceiling.value[: STEPS - LENGTH]).all()
     np.testing.assert_allclose(ceiling.value[STEPS - LENGTH :, 2], model.trace(RAW[-LENGTH:, 2]).output, rtol=1e-6)

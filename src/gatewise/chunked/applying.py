@@ -22,7 +22,7 @@ from gatewise.chunked.labelled_input import (
 from gatewise.chunked.questions import Selection, SequenceQuestion, kind_of
 from gatewise.chunked.selections import PADDINGS, Cells, QuantitySelection
 from gatewise.chunked.task import Task, Variable, numbers_kept, threadpools
-from gatewise.chunked.window_task import WindowTask
+from gatewise.chunked.window_task import NOT_WHOLE, WindowTask
 from gatewise.errors import OptionError, one_of
 from gatewise.insight.saturation import GATES
 from gatewise.layers import LSTM
@@ -136,7 +136,8 @@ def apply(
 
     Of a network that is evaluated in windows, the numbers of each step are those of the last step of the window that
     ends there, from zeros. They are NaN where the data are too short for one, or it holds a NaN, a step that is not
-    valid, or a gap between dates. A question is asked of the last window of each sequence.
+    valid, or a gap between dates; ``windows_not_whole`` counts these of each sequence. A question is asked of the last
+    window of each sequence.
 
     While it is computed, a chunk takes memory for its
     data and its results, and for at most 2^23 numbers more, or what one sequence needs.
@@ -229,6 +230,8 @@ def _chunk_task(
             raise OptionError(
                 f"{part.name} of these cells has the sizes {sizes}: choose variable with layer= and direction="
             )
+    if windows is not None and variables:
+        variables[NOT_WHOLE] = Variable(NOT_WHOLE, {}, False, {}, np.dtype(np.int64))
     if not variables:
         kept = isinstance(selection, QuantitySelection)
         reason = "nothing is kept" if kept else "the model puts out numbers that are not finite"
@@ -322,8 +325,6 @@ def _result_dataset(variables: dict[str, Any], task: Task, trial: Run, inputs: L
         way = f"in windows of {steps}, each from the initial state"
         once = f"continuous, where the model is evaluated in windows of {steps}"
         result.attrs["evaluation"] = way if isinstance(task, WindowTask) else once
-        if isinstance(task, WindowTask) and data.chunks is None:
-            result.attrs["windows_not_whole"] = int(inputs.lost_windows())
     return describe_variables(result, data, task.selection, trial).drop_encoding()
 
 

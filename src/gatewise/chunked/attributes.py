@@ -52,7 +52,7 @@ def describe_variables(result: Any, data: Any, selection: Selection, trial: Run)
     for name, variable in result.data_vars.items():
         if name == "y":
             variable.attrs = output_attributes(labels, of_network=trial.network is not None)
-        elif isinstance(selection, SequenceQuestion):
+        elif isinstance(selection, SequenceQuestion) and name in LONG_NAMES:
             of_output = output_attributes(labels, of_network=trial.network is not None)
             units = of_output.get("units") if selection.name == "ceiling" else "1"
             variable.attrs = {"long_name": LONG_NAMES[str(name)]} | ({} if units is None else {"units": units})

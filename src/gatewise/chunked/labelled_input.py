@@ -17,7 +17,7 @@ from gatewise.layers import LSTM
 from gatewise.layers.arguments import nesting
 from gatewise.layers.stack import States
 from gatewise.network import Network, Run, Windows
-from gatewise.network.windows import lagged, time_breaks, window_ends
+from gatewise.network.windows import lagged, time_breaks
 from gatewise.opening.columns import AttributeTable
 from gatewise.opening.labelled_data import open_store
 from gatewise.records.named_numbers import feature_names, features_by_name
@@ -106,20 +106,6 @@ class LabelledInput:
     def breaks(self) -> Mask | None:
         """The steps whose dates do not follow the ones before them; None if all do."""
         return time_breaks(self.data.coords[self.time].values) if self.time in self.data.coords else None
-
-    def lost_windows(self) -> Any:
-        """Return the number of windows in which a number or a date is missing; lazy where the data are in chunks."""
-        assert self.windows is not None
-        steps, breaks = self.windows.steps, self.breaks
-        possible = max(0, self.data.sizes[self.time] - steps + 1)
-        whole = xarray().apply_ufunc(
-            lambda x: window_ends(np.moveaxis(x, -2, 0), steps, breaks).sum(0),
-            self.data,
-            input_core_dims=[[self.time, self.feature]],
-            dask="parallelized",
-            output_dtypes=[np.int64],
-        )
-        return (possible - whole).sum()
 
     def evaluation(self, state: object, continuous: bool) -> Windows | None:
         """Return the windows of a result; None of a continuous run, which alone begins with a `state`."""

@@ -15,6 +15,8 @@ from gatewise.layers import LSTM
 from gatewise.network import Network, Windows
 from gatewise.network.windows import window_batches, window_ends
 
+NOT_WHOLE = "windows_not_whole"  # the variable that counts them
+
 
 @dataclass(frozen=True, eq=False)
 class WindowTask(Task):
@@ -33,7 +35,7 @@ class WindowTask(Task):
     breaks: Mask | None
 
     def _empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        return np.full(shape, np.nan, dtype)
+        return np.full(shape, np.nan if dtype.kind == "f" else 0, dtype)
 
     def _fill_arrays(
         self,
@@ -50,6 +52,7 @@ class WindowTask(Task):
         if "mask" in validity:
             x = np.where(validity["mask"][..., None], x, np.nan)
         ends = window_ends(x, self.windows.steps, self.breaks)
+        arrays[NOT_WHOLE][:] = max(0, len(ends) - self.windows.steps + 1) - ends.sum(0)
         if isinstance(self.selection, SequenceQuestion):
             self._fill_answers(arrays, x, ends, model)
             return

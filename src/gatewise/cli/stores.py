@@ -123,6 +123,7 @@ def _write_trace(
     from gatewise.chunked import store_plan
     from gatewise.chunked.applying import apply
     from gatewise.chunked.computing import ClusterLostError, write
+    from gatewise.chunked.window_task import NOT_WHOLE
 
     keep, target, dims = options.keep, partial.target, source.dims
     model = store_plan.model_for(opened, source.data, dims)
@@ -161,5 +162,7 @@ def _write_trace(
     except ClusterLostError as problem:  # no mistake in the command, so not the exit code of one
         print_notes([str(problem)])
         sys.exit(1)
+    if windows is not None and (lost := int(open_store(target, NOT_WHOLE).sum())):
+        print_notes([f"a number or a date is missing in {counted(lost, 'window')}, whose numbers are NaN"])
     written = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
     return f"{extent}, {', '.join(map(str, result.data_vars))}, {in_bytes(written)}"

@@ -124,8 +124,7 @@ class WindowedSeries:
             raise OptionError(f"no window of {length} in {self.source} is whole: {self._first_missing()}")
         if at is None:
             return replace(self, end=int(np.flatnonzero(whole)[-1]))
-        names = None if self.times is None else [str(time) for time in self.times]
-        end = step_place(at, len(whole), names)
+        end = step_place(at, len(whole), self.times)
         if not whole[end]:
             early = end < steps - 1
             why = "it would begin before the first one" if early else f"in {self.source} {self._first_missing()}"

@@ -1,0 +1,55 @@
+"""Stores of a network that is evaluated in windows: each step is the last one of its window, and gaps are counted."""
+
+from __future__ import annotations
+
+import hydrology
+import numpy as np
+import pytest
+from program import exit_code
+
+import gatewise as gw
+
+pytestmark = pytest.mark.peers
+pytest.importorskip("yaml")
+pytest.importorskip("dask")
+pytest.importorskip("zarr")
+xarray = pytest.importorskip("xarray")
+
+STEPS, LENGTH = 30, 8
+
+
+@pytest.fixture
+def x(here):
+    config = hydrology.settings(seq_length=LENGTH, static_attributes=None)
+    hydrology.make_run(here / "run", config)
+    numbers = np.random.default_rng(0).normal(1, 4, (STEPS, 5, 3))
+    numbers[12, 3, 1] = np.nan
+    coordinates = {"basin": [*"abcde"], "feature": hydrology.DYNAMIC}
+    data = xarray.DataArray(numbers, coordinates, ("time", "basin", "feature"), name="forcing")
+    data.to_dataset().to_zarr(here / "in.zarr", zarr_format=2)
+    return numbers
+
+
+def test_each_step_of_a_store_is_the_last_one_of_its_window(x, capsys):
+    assert exit_code(["trace", "run", "in.zarr", "-o", "out.zarr", "--keep", "forget_gate"]) == 0
+    notes = capsys.readouterr().err
+    assert "the last one of a window of 8 steps" in notes
+    assert "missing in 8 windows" in notes
+    network = gw.load_network("run")
+    with xarray.open_zarr("out.zarr") as store:
+        np.testing.assert_array_equal(store.y.transpose("time", "basin", "output"), network.run_windows(x))
+        last = network.trace(x[-LENGTH:, 0]).lstm[0].forget_gate[-1]
+        np.testing.assert_array_equal(store.forget_gate.sel(basin="a")[-1], last)
+        assert store.windows_not_whole.values.tolist() == [0, 0, 0, LENGTH, 0]
+        assert store.attrs["evaluation"] == "in windows of 8 steps, each from the initial state"
+
+
+def test_a_continuous_run_is_named_in_its_store(x, capsys):
+    assert exit_code(["trace", "run", "in.zarr", "-o", "out.zarr", "--continuous"]) == 0
+    assert "window of" not in capsys.readouterr().err
+    with xarray.open_zarr("out.zarr") as store:
+        once = gw.load_network("run").trace(x[:, :3]).output
+        np.testing.assert_array_equal(store.y.transpose("time", "basin", "output")[:, :3], once)
+        assert store.attrs["evaluation"] == "continuous, where the model is evaluated in windows of 8 steps"
+    assert exit_code(["trace", "run", "in.zarr", "-o", "out.zarr", "--at", "3"]) == 2
+    assert "--at" in capsys.readouterr().err
