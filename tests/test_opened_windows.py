@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import cases
@@ -199,6 +200,8 @@ def test_a_report_shows_the_series_of_all_windows_and_explains_one(basin, capsys
     why = next(finding for finding in page.findings if finding.question.startswith("Why this output"))
     assert len(why.answer.scores) == LENGTH
     assert "2000-01-21" in gw.report("run", "b.csv", at=20).lead
+    assert gw.report("run", "b.csv", at=np.datetime64("2000-01-21")).lead == page.lead
+    assert "2000-01-21" in gw.page("run", "b.csv", at=date(2000, 1, 21)).html
     assert "on 2000-02-09" in output_of(capsys, "report", "run", "b.csv")
     with cases.refusal("one step", "2", by=gw.OptionError):
         gw.report("run", "b.csv", at=[20, 21])

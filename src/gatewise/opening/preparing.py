@@ -39,7 +39,7 @@ class InputOptions:
     attributes: Sequence[Path] | Mapping[str, float] | None = None
     basin: str | None = None
     frames: Any = None
-    at: int | str | None = None
+    at: Any = None
     continuous: bool = False
     answers: Mapping[str, Any] | None = None  # of the model's runtime, whose sizes tell the order of the axes
 

@@ -44,7 +44,7 @@ def open_run(
     attributes: PathLike | Sequence[PathLike] | Mapping[str, float] | None = None,
     basin: str | None = None,
     frames: str | int | Sequence[int] | None = None,
-    at: int | str | None = None,
+    at: Any = None,
     continuous: bool = False,
     keep: str | Sequence[str] | None = None,
     units: Sequence[int] | None = None,
@@ -89,9 +89,9 @@ def open_run(
         The basin whose attributes are taken. By default the name of the input's file, without its ending.
     frames : str, int or sequence of int, optional
         Cut sound into rows of SIZE samples, or ``(SIZE, HOP)`` into rows that begin HOP samples apart.
-    at : int or str, optional
+    at : int, str or date, optional
         For a model that is evaluated in windows, such as a run of NeuralHydrology: the step at whose end the window
-        ends that is traced, by its number or time. By default the last one.
+        ends that is traced, by its number, date or name. By default the last one.
     continuous : bool
         Run such a model once over all steps; a note says how far its outputs are from those of the windows.
     keep, units, every, out
@@ -191,7 +191,7 @@ def prepare(
     return OpenedRun(trace, Path(source).name, notes=notes)
 
 
-def require_windows(run: PreparedLSTM | PreparedWholeModel | OpenedRun, at: int | str | None) -> None:
+def require_windows(run: PreparedLSTM | PreparedWholeModel | OpenedRun, at: Any) -> None:
     """Raise OptionError for the end of a window `at`, where a run is not that of a window."""
     if at is not None and run.series is None:
         raise OptionError("--at names a window, and this run is not of windows, as one of NeuralHydrology is")

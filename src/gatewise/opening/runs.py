@@ -69,7 +69,7 @@ class OpenedRun:
         """The interpretation, and the notes."""
         return (self.interpretation, *self.notes) if self.interpretation else self.notes
 
-    def window_at(self, at: int | str) -> OpenedRun:
+    def window_at(self, at: Any) -> OpenedRun:
         """Return the run with the trace of another window of its series: that which ends at a step, or at a time."""
         assert self.series is not None
         series = self.series.ending(at)

@@ -23,8 +23,6 @@ from gatewise.showing import counted
 
 MOST_COMPARED = 2000  # windows of a continuous run's comparison
 
-Place = int | str
-
 
 def with_lags(network: Network, data: NamedNumbers, *, cut: bool) -> NamedNumbers:
     """Return the columns of a basin with those that the network's windows make of them; data without names as they are.
@@ -108,7 +106,7 @@ class WindowedSeries:
         outputs = self.network.run_windows(self.x, ends)
         return outputs if self.windows.predicted == 1 else outputs[:, :, -1]
 
-    def ending(self, at: Place | None) -> WindowedSeries:
+    def ending(self, at: Any) -> WindowedSeries:
         """Return the series with the window that ends at a step, by its number or time; by default the last whole one.
 
         Raise OptionError where the window of a sequence is not whole.

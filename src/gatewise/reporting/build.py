@@ -101,7 +101,7 @@ def report(
 
 def _only_step(at: int | str | Sequence[int | str]) -> int | str:
     """Return the step at which the window of a report ends; several are refused."""
-    steps = [at] if isinstance(at, (int, str, np.integer)) else [*at]
+    steps = [*at] if isinstance(at, (Sequence, np.ndarray)) and not isinstance(at, str) else [at]
     if len(steps) != 1:
         raise OptionError(
             f"a report on a model that is evaluated in windows explains one step, not {len(steps)}, since each has a"
