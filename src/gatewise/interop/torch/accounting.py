@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import NamedTuple
 
 from gatewise.arrays import Array
@@ -16,18 +16,21 @@ from gatewise.layers import LSTM
 MOST = 6  # names inside an LSTM that are kept
 STATE = re.compile(r"(?:(?:init|initial|learned)_?)?(h|c)(?:x|idden|ell)?(?:_?(?:0|state|init|initial|param))*")
 INSIDE = re.compile(r"(?:weight|bias|lora|ln|w|u|b)(?:_.*)?|.*(?:norm|lora|peephole).*")
-TRAINING = re.compile(
-    r"(?:.*\.)?(?:exp_avg|exp_avg_sq|max_exp_avg_sq|momentum_buffer|square_avg|sum|step|num_batches_tracked)"
-    r"|(?:.*\.)?(?:callbacks|loops|lr_schedulers|optimizer\w*)\..*",
-    re.DOTALL,
-)
+MOMENTS = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "square_avg", "sum", "step"}
+RECORDS = {"callbacks", "loops", "lr_schedulers", "optimizer", "optimizer_states", "optimizer_state_dict"}
 Tensors = Mapping[str, Tensor | Array]
 
 
-def enclosing_prefixes(name: str) -> list[str]:
-    """Return the prefixes of a name without the empty one, up to a depth."""
-    parts = name.split(".")[:DEEPEST]
-    return [".".join(parts[:count]) for count in range(1, len(parts))]
+def owners_of(name: str, prefixes: Container[str]) -> list[str]:
+    """Return those of prefixes that a name begins with, the empty one among them, up to a depth."""
+    owners, end = [""] if "" in prefixes else [], name.find(".")
+    for _ in range(DEEPEST):
+        if end < 0:
+            break
+        if name[:end] in prefixes:
+            owners.append(name[:end])
+        end = name.find(".", end + 1)
+    return owners
 
 
 class Foreign(NamedTuple):
@@ -47,8 +50,8 @@ def foreign_tensors(
     """
     foreign = {prefix: Foreign([], []) for prefix in own}
     for name, tensor in tensors.items():
-        for prefix in ("", *enclosing_prefixes(name)):
-            if prefix not in own or name in own[prefix] or not tensor.shape:
+        for prefix in owners_of(name, own):
+            if name in own[prefix] or not tensor.shape:
                 continue
             is_dictionary = facts[prefix].is_dictionary if prefix in facts else False
             is_dictionary = is_dictionary or (prefix == "" and "" not in classes)
@@ -99,20 +102,25 @@ def named_state(
 
 
 def known_entries(
-    tensors: Tensors, candidates: Mapping[str, Mapping[str, list[str]]], owners: Mapping[str, str]
+    tensors: Tensors,
+    candidates: Mapping[str, Mapping[str, list[str]]],
+    owners: Mapping[str, str],
+    used: Container[str],
 ) -> list[LedgerEntry]:
-    """Return why tensors that no LSTM has are left out, where their names say; `owners` are the LSTMs' labels."""
+    """Return why tensors that no layer uses are left out, where their names say; `owners` are the LSTMs' labels."""
     entries = []
     for place, kinds in candidates.items():
         near = tuple(label for prefix, label in owners.items() if place in (prefix, prefix.rpartition(".")[0]))
         for name in (*kinds["h"], *kinds["c"]):
-            if near:
+            if near and name not in used:
                 reason = "by its name an initial state, which does not fit one LSTM alone"
                 effect = "its first steps may start from it, and start from zeros here"
                 entries.append(LedgerEntry(name, layer=place, reason=reason, effect=effect, lstms=near))
     for name, tensor in tensors.items():
         layer, last = name.rpartition(".")[::2]
-        if TRAINING.fullmatch(name) is not None:
+        if name in used:
+            continue
+        if last in MOMENTS or last == "num_batches_tracked" or not RECORDS.isdisjoint(layer.split(".")):
             entries.append(LedgerEntry(name, layer=layer, reason="a record of the training", effect=""))
         elif len(tensor.shape) == 1 and (kind := _norm_kind(layer, last, tensors)) is not None:
             effect = "it scales what passes through it, if it lies on the way"

@@ -17,10 +17,10 @@ from gatewise.interop.containers.tensors import Tensor, numbers_of
 from gatewise.interop.contents import Refused, StoredItem, StoredLayer, StoredLSTM, with_distinct_names
 from gatewise.interop.ledger import LedgerEntry
 from gatewise.interop.torch.accounting import (
-    enclosing_prefixes,
     foreign_tensors,
     known_entries,
     named_state,
+    owners_of,
     state_candidates,
 )
 from gatewise.interop.torch.content import ModuleFacts
@@ -163,7 +163,7 @@ class _GroupReader:
     def left_out(self, used: Container[str]) -> list[LedgerEntry]:
         """Return what is known of the tensors that no layer uses, and of the code that would run with modules."""
         owners = {prefix: prefix or "lstm" for prefix in self.groups}
-        entries = known_entries(self.tensors, self.states, owners)
+        entries = known_entries(self.tensors, self.states, owners, used)
         for prefix, (_, beside) in self.foreign.items():
             effect = "it may be a part of the LSTM, or lie on its way"
             entries += [
@@ -171,8 +171,8 @@ class _GroupReader:
                     name, layer=prefix, reason="it lies beside its weights", effect=effect, lstms=(owners[prefix],)
                 )
                 for name in beside
+                if name not in used
             ]
-        entries = [entry for entry in entries if entry.name not in used]
         for path, fact in self.facts.items():
             near = tuple(label for prefix, label in owners.items() if f"{prefix}.".startswith(f"{path}." * bool(path)))
             effect = "it may change what its module takes or returns"
@@ -193,11 +193,11 @@ def _refuse_quantised(
         if owner not in groups and "quanti" in kind and "LSTM" in kind
     }
     for name in [*tensors, *classes]:
-        match = PACKED.match(name)
-        prefix = "" if match is None else match[1] or ""
-        known = (owner in prefixes or owner in groups for owner in (prefix, *enclosing_prefixes(f"{prefix}.")))
-        if match is not None and not any(known):
-            prefixes[prefix] = f"it is {QUANTISED}"
+        if (match := PACKED.match(name)) is not None:
+            prefix = match[1] or ""
+            outer = (*owners_of(f"{prefix}.", prefixes), *owners_of(f"{prefix}.", groups))
+            if prefix not in prefixes and prefix not in groups and not any(outer):
+                prefixes[prefix] = f"it is {QUANTISED}"
     return [Refused(owner or "lstm", reason) for owner, reason in prefixes.items()]
 
 
