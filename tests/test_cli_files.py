@@ -279,7 +279,7 @@ def test_what_cannot_be_traced_is_refused_in_one_sentence(here, capsys):
     Path("broken.npz").write_bytes(Path("two.npz").read_bytes()[:-40])
     trace = ["trace", "model.safetensors"]
     for tokens, words in [
-        ([*trace, "x.npy", "-o", "out.txt"], ".safetensors or .npz"),
+        ([*trace, "x.npy", "-o", "out.txt"], ".safetensors, .npz, .csv or .nc"),
         ([*trace, "nan.npy", "-o", "out.npz"], "feature 1 of step 2 of sequence 0"),
         ([*trace, "large.npy", "-o", "out.npz"], "finite numbers of float32, but feature 0 of step 0 of sequence 0"),
         ([*trace, "x.npy", "-o", "model.safetensors"], "model.safetensors is the file that is read"),

@@ -69,7 +69,7 @@ def prepare_run(
     if entry is not None and finite and entry.non_finite:
         raise OptionError(f"{contents.path} holds weights that are not finite numbers: {'; '.join(entry.non_finite)}")
     model = None if entry is None else opened_model(contents_named, entry)
-    if model is not None and options.input_of == "lstm" and model.feature_network is not None and not lstm_only:
+    if model is not None and options.input_of == "lstm" and model.feature_network is not None:
         model = replace(model, network=None)  # which would take its own features
     network = None if model is None else model.network
     stem = Path(input).stem if isinstance(input, (str, Path)) else ""

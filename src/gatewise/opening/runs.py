@@ -65,6 +65,15 @@ class OpenedRun:
         return self.trace.labels
 
     @property
+    def model(self) -> LSTM | Network:
+        """The network that the LSTM belongs to, or the LSTM: that of the file, or one made of the cells that ran."""
+        if self.network is not None or self.found is not None:
+            return self.network or self.found.lstm  # type: ignore[union-attr]
+        trace = self.trace.lstm
+        cells = [[cell.parameters for cell in layer.values()] for layer in trace.layers]
+        return LSTM.from_cells(cells, direction=trace.directions[0], merge=trace.merge)
+
+    @property
     def sentences(self) -> tuple[str, ...]:
         """The interpretation, and the notes."""
         return (self.interpretation, *self.notes) if self.interpretation else self.notes

@@ -243,13 +243,11 @@ def _models_of(prepared: PreparedLSTM, *, is_exact: bool) -> list[_VerifiedModel
 def _lstm_of_run(run: OpenedRun) -> _VerifiedModel:
     """Return the LSTM of a whole model that its framework ran, at the input that it received."""
     trace = run.trace.lstm
-    rows = [[cell.parameters for cell in layer.values()] for layer in trace.layers]
-    lstm = LSTM.from_cells(rows, direction=trace.directions[0], merge=trace.merge)
     state = tuple(tuple(cell.initial for cell in layer.values()) for layer in trace.layers)
     axes = BATCH_FIRST if run.found is not None and run.found.batch_first else AXES
     options = {"state": state, "mask": trace.first.valid}
     sizes = trace.num_steps, trace.batch_size
-    return _VerifiedModel(run.name, lstm, trace.first.input, sizes, axes, False, options)
+    return _VerifiedModel(run.name, run.model, trace.first.input, sizes, axes, False, options)
 
 
 def _verify_first_that_fits(
