@@ -45,6 +45,17 @@ def test_every_command_of_readme_and_guide_runs(tmp_path, monkeypatch, capsys):
         assert shown or {"--output", "-o"} & set(tokens), line
 
 
+def test_the_extras_of_readme_are_those_of_the_project_and_all_brings_them():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    ours = [name for name in extras if name not in ("test", "lint", "peers")]
+    (listing,) = re.findall(r"`pip install \"\.\[plot\]\"`: (.*?)\n\n", README.read_text(encoding="utf-8"), re.DOTALL)
+    named = re.findall(r"`(\w+)`", listing)
+    assert sorted(named) == sorted(ours)
+    brought = re.search(r"gatewise\[(.*?)\]", extras["all"][0])
+    assert {*brought[1].split(","), "all"} == {*ours}
+
+
 def test_the_tree_of_the_layout_has_one_line_for_each_package_and_module():
     tree = next(body for body in blocks(CONTRIBUTING, "") if "├──" in body)
     named = re.findall(r"[├└]── ([\w.]+/?)\s+\S", tree)
