@@ -20,11 +20,13 @@ from gatewise.interop.containers.zarr_stores import require_packages
 from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.interop.provenance import ReadFile
 from gatewise.layers import LSTM
+from gatewise.network import Network
 from gatewise.opening.basins import open_basins
 from gatewise.opening.columns import AttributeTable
 from gatewise.opening.costs import seconds
 from gatewise.opening.labelled_data import dimension_names, is_store, open_store
 from gatewise.opening.models import OpenedModel, opened_model
+from gatewise.opening.windows import difference_sentence
 from gatewise.records.keep import EVERYTHING, Keep
 from gatewise.showing import counted
 
@@ -164,5 +166,29 @@ def _write_trace(
         sys.exit(1)
     if windows is not None and (lost := int(open_store(target, NOT_WHOLE).sum())):
         print_notes([f"a number or a date is missing in {counted(lost, 'window')}, whose numbers are NaN"])
+    if isinstance(model, Network) and options.continuous:
+        print_notes([_continuous_note(model, source, options, target)])
     written = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
     return f"{extent}, {', '.join(map(str, result.data_vars))}, {in_bytes(written)}"
+
+
+def _continuous_note(model: Network, source: StoreInput, options: StoreOptions, target: Path) -> str:
+    """Return the sentence about the continuous run in a store: how far its first sequence is from the windows of it."""
+    from gatewise.chunked.applying import apply
+
+    first = {name: slice(1) for name in source.data.dims if name not in source.dims.values()}
+    series = apply(
+        model,
+        source.data.isel(first).compute(),
+        keep=(),
+        every=options.keep.every,
+        lengths=None if options.lengths is None else np.array(integers("lengths", options.lengths)[:1]),
+        mask=None if source.present is None else source.present.isel(first),
+        attributes=options.attributes,
+        dims=source.dims,
+    ).y
+    once = open_store(target, "y").isel(first).transpose(*series.dims)
+    pair = [array.values.reshape(-1, model.num_outputs) for array in (once, series)]
+    finite = np.isfinite(pair).all((0, -1))
+    measured = f"{counted(int(finite.sum()), 'window')} of the first sequence"
+    return difference_sentence(model, pair[0][finite], pair[1][finite], measured)

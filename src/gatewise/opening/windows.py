@@ -189,19 +189,26 @@ class WindowedSeries:
 
         It is measured at all windows, or at `MOST_COMPARED` spread evenly over them.
         """
-        title = self.windows.continuous_note
         places = np.flatnonzero(self.ends)
-        if not len(places):
-            return f"{title}; none fits into the input, so that the difference is not measured"
         chosen = np.unique(np.linspace(0, len(places) - 1, min(len(places), MOST_COMPARED)).round().astype(np.intp))
         ends = np.zeros_like(self.ends)
         ends.flat[places[chosen]] = True
-        series = self._outputs_at(ends)[ends].astype(np.float64)
         outputs = self.network.predict(trace.output, self.input.x) if trace.network is None else trace.output
-        apart = np.abs(outputs.reshape(*self.ends.shape, -1)[ends] - series).mean(0)
-        difference = _in_deviations(apart, series.std(0), self.network.labels.outputs)
-        measured = f"measured at {len(chosen):,} of {counted(len(places), 'window')}"
-        return f"{title}; its outputs are off theirs by {difference} on average, {measured}"
+        once, measured = outputs.reshape(*ends.shape, -1)[ends], f"{len(chosen):,} of {counted(len(places), 'window')}"
+        return difference_sentence(self.network, once, self._outputs_at(ends)[ends], measured)
+
+
+def difference_sentence(network: Network, once: Array, series: Array, measured: str) -> str:
+    """Return the sentence about the outputs (window, output) of one continuous run, and those of windows there.
+
+    `measured` says which windows these are.
+    """
+    assert network.windows is not None
+    title, series = network.windows.continuous_note, series.astype(np.float64)
+    if not len(series):
+        return f"{title}; none fits into the input, so that the difference is not measured"
+    difference = _in_deviations(np.abs(once - series).mean(0), series.std(0), network.labels.outputs)
+    return f"{title}; its outputs are off theirs by {difference} on average, measured at {measured}"
 
 
 def _in_deviations(apart: npt.NDArray[Any], deviations: npt.NDArray[Any], names: Sequence[str] | None) -> str:
