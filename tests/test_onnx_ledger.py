@@ -151,5 +151,4 @@ def test_many_operators_are_one_short_sentence(tmp_path):
     kinds = ["Exp", "Log", "Neg", "Abs", "Sin", "Cos", "Tan", "Erf", "Ceil", "Floor"]
     nodes = [make(kind, ["X" if n == 0 else f"e{n - 1}"], ["x" if n == 9 else f"e{n}"]) for n, kind in enumerate(kinds)]
     text = told(chained(HEAD[:2], outputs=("a",), before=nodes)[0], tmp_path)
-    assert text.count("before 'rnn'") == 5
-    assert text.endswith("and 5 more")
+    assert "left out: e0, e1, e2 and 7 more (an Exp before 'rnn' and others, " in text

@@ -71,7 +71,7 @@ class StoredLSTM:
     masked_output : {"zeros", "repeat"}, optional
         For a Keras layer: its output at masked steps, zeros or the previous output; None if the file does not say.
         `LSTM` takes it under the same name.
-    entries : tuple of str
+    entries : sequence of str
         The names of what it is made of in the file, as in `Contents.ledger`.
     """
 
@@ -90,7 +90,7 @@ class StoredLSTM:
     graph: GraphNames | None = None
     masked: bool | None = None
     masked_output: str | None = None
-    entries: tuple[str, ...] = ()
+    entries: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         _print_safely(self, "name", "convention", "where")
@@ -129,7 +129,7 @@ class StoredLayer:
         Returns the bias, if there is one.
     activation : Activation or str, optional
         The nonlinearity of a linear layer, if the file states it: see `Linear`.
-    entries : tuple of str
+    entries : sequence of str
         The names of what it is made of in the file, as in `Contents.ledger`.
     """
 
@@ -139,7 +139,7 @@ class StoredLayer:
     weight: Callable[[], Array] | None = field(default=None, repr=False)
     bias: Callable[[], Array] | None = field(default=None, repr=False)
     activation: Activation | str | None = None
-    entries: tuple[str, ...] = ()
+    entries: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         _print_safely(self, "name", "kind")

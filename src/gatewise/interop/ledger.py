@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from gatewise.errors import join_names, shown
 
@@ -52,33 +53,29 @@ class LedgerItem(Protocol):
         """The name of the layer."""
 
     @property
-    def entries(self) -> tuple[str, ...]:
+    def entries(self) -> Sequence[str]:
         """The names of what it is made of."""
 
 
 Ledger = tuple[LedgerEntry, ...]
+Item = TypeVar("Item")
 
 
-class LazyLedger(Sequence[LedgerEntry]):
-    """The ledger of a large file: its entries are made when the first is asked for."""
+class OnDemand(Sequence[Item]):
+    """The ledger of a large file, or the names of what a layer of it is made of, made when it is first asked for."""
 
-    def __init__(self, entries: Callable[[], Iterable[LedgerEntry]]) -> None:
-        self._make = entries
-        self._entries: Ledger | None = None
+    def __init__(self, make: Callable[[], Iterable[Item]]) -> None:
+        self._make = make
 
-    def _all(self) -> Ledger:
-        if self._entries is None:
-            self._entries = tuple(self._make())
-        return self._entries
+    @cached_property
+    def _items(self) -> tuple[Item, ...]:
+        return tuple(self._make())
 
     def __getitem__(self, index: Any) -> Any:
-        return self._all()[index]
-
-    def __iter__(self) -> Iterator[LedgerEntry]:
-        return iter(self._all())
+        return self._items[index]
 
     def __len__(self) -> int:
-        return len(self._all())
+        return len(self._items)
 
 
 def account(kinds: Mapping[str, str], layers: Iterable[LedgerItem], known: Iterable[LedgerEntry] = ()) -> Ledger:

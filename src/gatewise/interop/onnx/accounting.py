@@ -51,7 +51,8 @@ class Extent:
 
 def is_recurrent(node: OnnxNode) -> bool:
     """Say whether an ONNX node is a recurrent layer, of ONNX's own operators or by the name of another's."""
-    return node.operator in RECURRENT if node.is_standard else any(word in node.operator for word in RECURRENT)
+    operator = node.operator
+    return operator in RECURRENT or (any(word in operator for word in RECURRENT) and not node.is_standard)
 
 
 class Uses:

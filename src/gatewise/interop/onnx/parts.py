@@ -219,15 +219,26 @@ def _activation_after(
     says that its output has two axes.
     """
     nodes, activation, output = list(after), None, last.outputs[0]
+    known = {output}
     for node in nodes:
+        seen = not node.outputs or node.outputs[0] in known
+        if seen or not all(name in known or _is_constant(node.scope, name) for name in node.inputs):
+            continue  # it reads something else, or a node that comes later: then it is among them again
         nonlinearity = nonlinearity_at(node)
         if nonlinearity is not None and nonlinearity.argument == last.outputs[0] and nonlinearity.nodes >= set(after):
             activation, output = nonlinearity.activation, node.outputs[0]  # the last: the first may be a part of it
             if activation == SOFTMAX and (size == 1 or softmax_axis(node) not in (-1, 1 if flat else -1)):
                 return None, last.outputs[0]
-        if len(nodes) < MOST and node.outputs:
+        known.add(node.outputs[0])
+        if len(nodes) < MOST:
             nodes += readers.by_name.get(node.outputs[0], [])[: MOST - len(nodes)]
     return activation, output
+
+
+def _is_constant(scope: OnnxScope, name: str, steps: int = 5) -> bool:
+    """Say whether a name of an ONNX graph is left out, in the file, or computed in a few steps from what is in it."""
+    source = scope.computed.get(name)
+    return source is None or (steps > 0 and all(_is_constant(scope, given, steps - 1) for given in source.node.inputs))
 
 
 def softmax_axis(node: OnnxNode) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError, shown
 from gatewise.files.budget import Budget
 from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options, with_distinct_names
-from gatewise.interop.ledger import LazyLedger
+from gatewise.interop.ledger import OnDemand
 from gatewise.interop.onnx.accounting import Uses, entries_of, extents_of, is_recurrent, name_of, roots_of
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.cells import StoredCell, cell_at, unrecognised_cells
@@ -66,19 +66,27 @@ def read_model(
                 network = chain.network
             except FileError as problem:
                 network = partial(_raise, problem)
-        uses = Uses(extents_of(graph, lstms.cells, parts, chain, named.names))
+
+    @cache
+    def uses() -> Uses:
+        with reading(path, GatewiseError):
+            return Uses(extents_of(graph, lstms.cells, parts, chain, named.names))
+
+    def entries(*layers: str) -> OnDemand[str]:
+        return OnDemand(lambda: uses().entries(*layers))
+
     layers = {part.layer.name: part.layer for part in reversed(parts)}
     contents = Contents(
         path,
         _format_in_words(model, file),
-        tuple(replace(stored, entries=uses.entries(*named.names_in(stored.name))) for stored in every),
-        tuple(replace(layer, entries=uses.entries(layer.name)) for layer in reversed(layers.values())),
+        tuple(replace(stored, entries=entries(*named.names_in(stored.name))) for stored in every),
+        tuple(replace(layer, entries=entries(layer.name)) for layer in reversed(layers.values())),
         refused,
         network,
         joined=named.network,
         inputs=tuple(graph_input(proto, every) for proto in model.graph.input if proto.name not in tensors),
-        ledger=LazyLedger(
-            lambda: entries_of(file, nodes, uses, roots_of(graph, lstms.cells, named.names), lstms.refused_nodes)
+        ledger=OnDemand(
+            lambda: entries_of(file, nodes, uses(), roots_of(graph, lstms.cells, named.names), lstms.refused_nodes)
         ),
     )
     return contents, [*lstms.of_nodes]
