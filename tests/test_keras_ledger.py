@@ -30,6 +30,7 @@ from keras_files import (
     two_weights,
     wired,
 )
+from program import exit_code
 
 import gatewise as gw
 from gatewise.interop import keras as gw_keras
@@ -297,3 +298,53 @@ def test_weights_alone_are_told_in_every_command_until_the_settings_are_given(tm
     assert "assumed" in run.notes[0]
     settings = {"activation": "tanh", "recurrent_activation": "sigmoid", "go_backwards": False}
     assert gw.open_run(path, x, settings=settings).notes == ()
+
+
+OPTIONS = ["--activation", "tanh", "--recurrent-activation", "softsign", "--direction", "backward"]
+COMMANDS = {
+    "inspect": ["weights.h5"],
+    "trace": ["weights.h5", "x.csv", "-o", "trace.npz"],
+    "plot": ["weights.h5", "x.csv", "-o", "plot.svg"],
+    "page": ["weights.h5", "x.csv", "-o", "page.html"],
+    "verify": ["weights.h5", "x.csv", "y.npy"],
+    "convert": ["weights.h5", "other.safetensors"],
+    "walk": ["--model", "weights.h5", "--x", "x.csv", "--at", "0"],
+}
+
+
+@pytest.fixture
+def weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lstm = new(direction="backward", variant=gw.Variant(**dict.fromkeys(GATES, "softsign")))
+    two_weights(tmp_path / "weights.h5", lstm)
+    x = np.random.default_rng(0).normal(size=(4, INPUTS)).astype(np.float32)
+    np.savetxt("x.csv", x, delimiter=",", fmt="%.9g")
+    np.save("y.npy", lstm(x)[0][::-1])  # as Keras returns its steps
+    return lstm
+
+
+GATES = ("input_activation", "forget_activation", "output_activation")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_says_what_is_assumed_and_takes_what_is_given(command, weights, capsys):
+    exit_code([command, *COMMANDS[command]])
+    said = " ".join("".join(capsys.readouterr()).split())
+    assert "lstm_1.activation" in said or "lstm_1: activation" in said
+    assert said.count("sigmoid, the default of Keras 2.3.1, is assumed") >= 1
+    assert exit_code([command, *COMMANDS[command], *OPTIONS]) == 0
+    said = "".join(capsys.readouterr())
+    assert "assumed" not in said
+    if command == "convert":
+        assert gw.load("other.safetensors").directions == ("backward",)
+        np.testing.assert_array_equal(gw.load("other.safetensors")(np.ones((2, 3)))[0], weights(np.ones((2, 3)))[0])
+
+
+def test_a_setting_is_given_once_and_only_where_the_file_leaves_it_out(weights, capsys):
+    assert exit_code(["inspect", "weights.h5", "--activation", "tanh", "--set", "activation=relu"]) == 2
+    assert "--set gives activation, which another option gives as well" in capsys.readouterr().err
+    keras_files.two_both_weights("both.h5", new(bidirectional=True))
+    assert exit_code(["inspect", "both.h5", *OPTIONS[:4], "--merge", "none"]) == 0
+    assert "merge none" in capsys.readouterr().out
+    assert exit_code(["walk", "--recurrent-activation", "tanh"]) == 2
+    assert "--recurrent-activation belongs to a trained model" in capsys.readouterr().err

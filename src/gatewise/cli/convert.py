@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from gatewise.cli.inspect import LSTMName, ModelFile, Settings
-from gatewise.cli.models import inspect_file
+from gatewise.cli.inspect import LSTMName, ModelFile
+from gatewise.cli.models import FileSettings, inspect_file
 from gatewise.cli.printing import print_line, print_notes, require_other
 from gatewise.errors import OptionError
 from gatewise.interop.chosen_layers import unused_layers
@@ -44,7 +44,7 @@ def convert(
     ],
     *,
     name: LSTMName = None,
-    settings: Settings = None,
+    settings: FileSettings | None = None,
     to: Annotated[Target | None, Parameter(group=TARGET)] = None,
     gates: Annotated[bool, Parameter(group=TARGET)] = False,
 ) -> None:

@@ -14,28 +14,16 @@ from typing import Annotated, Any
 from cyclopts import Group, Parameter
 
 from gatewise.activations import Activation
-from gatewise.cli.models import inspect_file
+from gatewise.cli.models import FILE, FileSettings, inspect_file
 from gatewise.errors import join_names
 from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.interop.ledger import grouped
 from gatewise.showing import counted
 
-FILE = Group("The file", sort_key=1)
 WIDTH = 80
 MOST_CALLS = 20  # of a pickle, that are listed
 MOST_IDLE = 8  # of the names that are left out for one reason and change nothing; --json lists all
 ORDINARY = ("torch.", "numpy.", "collections.", "_codecs.")  # modules that tensors are made with
-Settings = Annotated[
-    list[str] | None,
-    Parameter(
-        name="--set",
-        negative="",
-        group=FILE,
-        help="A setting that the file leaves out, as NAME=VALUE, for example"
-        " recurrent_activation=hard_sigmoid:0.2,0.5. It can be given several times; for a wrong name, the error lists"
-        " the names that are allowed.",
-    ),
-]
 LSTMName = Annotated[str | None, Parameter(group=FILE, help="Which LSTM, if the file holds several.")]
 ModelFile = Annotated[
     Path,
@@ -50,7 +38,7 @@ def inspect(
     file: ModelFile,
     /,
     *,
-    settings: Settings = None,
+    settings: FileSettings | None = None,
     json: Annotated[bool, Parameter(group=Group("Output", sort_key=2))] = False,
 ) -> None:
     """List every LSTM in a model file, what else it holds, and what cannot be read and why.

@@ -11,7 +11,8 @@ from cyclopts import Group, Parameter
 
 from gatewise import interop
 from gatewise.arrays import in_bytes
-from gatewise.cli.options import Attributes, Basin, Continuous, chosen_options
+from gatewise.cli.choices import Direction
+from gatewise.cli.options import Attributes, Basin, Continuous, Merge, RecurrentActivation, chosen_options
 from gatewise.cli.printing import announce_cost, print_notes
 from gatewise.cli.typed_numbers import integers
 from gatewise.errors import FileError, OptionError
@@ -22,7 +23,7 @@ from gatewise.opening.runs import OpenedRun, PreparedLSTM, PreparedWholeModel
 from gatewise.showing import counted
 
 NUMBER_FILES = (".csv", ".json", ".npy", ".npz")  # whose names are rarely those of models
-INPUT = Group("The input", sort_key=2)
+FILE, INPUT = Group("The file", sort_key=1), Group("The input", sort_key=2)
 RunFile = Parameter(
     help="A model file of gatewise, PyTorch, NumPy, madmom, Keras or ONNX, a JSON model, a folder (of a model as"
     " Hugging Face names its files, or of a NeuralHydrology run), or a trace of gatewise."
@@ -108,6 +109,51 @@ class InputArguments:
         return InputOptions(**options)
 
 
+@Parameter(name="*", group=FILE)
+@dataclass(frozen=True)
+class StatedSettings:
+    """The settings that a model's file leaves out, as weights of Keras without a model do."""
+
+    settings: Annotated[
+        list[str] | None,
+        Parameter(
+            name="--set",
+            negative="",
+            help="A setting that the file leaves out, as NAME=VALUE, for example"
+            " recurrent_activation=hard_sigmoid:0.2,0.5. It can be given several times; for a wrong name, the error"
+            " lists the names that are allowed.",
+        ),
+    ] = None
+    activation: Annotated[
+        str | None,
+        Parameter(help="The nonlinearity of the candidate and the output, where the file leaves it out, such as tanh."),
+    ] = None
+    recurrent_activation: RecurrentActivation = None
+    merge: Merge = None
+
+    def parsed(self) -> dict[str, Any]:
+        """Return the settings by name, as `gatewise.inspect` takes them."""
+        options = chosen_options(self)
+        values = parse_settings(options.pop("settings", None))
+        if "direction" in options:
+            options["go_backwards"] = options.pop("direction") == "backward"
+        for name, value in options.items():
+            if name in values:
+                raise OptionError(f"--set gives {name}, which another option gives as well")
+            values[name] = None if (name, value) == ("merge", "none") else value
+        return values
+
+
+@Parameter(name="*", group=FILE)
+@dataclass(frozen=True)
+class FileSettings(StatedSettings):
+    """The settings that a model's file leaves out, with its direction."""
+
+    direction: Annotated[
+        Direction | None, Parameter(help="The direction in which the LSTM runs, where the file leaves it out.")
+    ] = None
+
+
 def parse_settings(settings: Sequence[str] | None) -> dict[str, Any]:
     """Return the settings of the options --set NAME=VALUE: true and false, numbers, else text."""
     values: dict[str, Any] = {}
@@ -134,10 +180,17 @@ def _parse_value(text: str) -> bool | int | float | str:
     return text
 
 
-def inspect_file(path: Path, settings: Sequence[str] | None) -> Contents:
-    """Return the contents of a model's file; if it may hold a person's own numbers, an error names `gatewise check`."""
+def inspect_file(path: Path, settings: StatedSettings | None, direction: str | None = None) -> Contents:
+    """Return the contents of a model's file; if it may hold a person's own numbers, an error names `gatewise check`.
+
+    `direction` is that of a file that leaves it out; any other has its own.
+    """
+    values = {} if settings is None else settings.parsed()
     try:
-        return interop.inspect(path, **parse_settings(settings))
+        contents = interop.inspect(path, **values)
+        if direction is not None and any(one.reason and one.name.endswith(".go_backwards") for one in contents.ledger):
+            contents = interop.inspect(path, **values, go_backwards=direction == "backward")
+        return contents
     except FileError as problem:
         if path.suffix.lower() not in NUMBER_FILES or not path.is_file():
             raise
@@ -157,7 +210,7 @@ def open_printing(
     arguments: InputArguments | None = None,
     *,
     name: str | None = None,
-    settings: Sequence[str] | None = None,
+    settings: StatedSettings | None = None,
     finite: bool = True,
     at: str | None = None,
     names_step: bool = False,

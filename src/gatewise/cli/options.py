@@ -59,6 +59,14 @@ WindowEnd = Annotated[
         " 0, or its time. Default: the last.",
     ),
 ]
+RecurrentActivation = Annotated[
+    str | None,
+    Parameter(help="The nonlinearity of the gates, where the file leaves it out, such as sigmoid or hard_sigmoid."),
+]
+Merge = Annotated[
+    Literal["concat", "sum", "mul", "ave", "none"] | None,
+    Parameter(help="How the two directions are merged, where the file leaves it out."),
+]
 Integer = Annotated[int | None, Parameter(converter=_parse_integer)]
 Count = Annotated[int, Parameter(converter=_parse_integer)]
 
@@ -148,9 +156,15 @@ class ModelOptions:
             help="A setting that the file does not record, as NAME=VALUE. May be given several times.",
         ),
     ] = None
+    recurrent_activation: RecurrentActivation = None
+    merge: Merge = None
     layer: Annotated[Integer, Parameter(help="Which layer, counted from 0. Default: 0.")] = None
     direction: Annotated[
-        Direction | None, Parameter(help="Which direction of a bidirectional layer. Default: forward.")
+        Direction | None,
+        Parameter(
+            help="Which direction of a bidirectional layer. Default: forward. Of weights that do not say theirs, the"
+            " one they run in."
+        ),
     ] = None
 
 

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from gatewise.cli.inspect import LSTMName, Settings
-from gatewise.cli.models import INPUT, InputArguments, InputFile, RunFile, open_printing
+from gatewise.cli.inspect import LSTMName
+from gatewise.cli.models import INPUT, FileSettings, InputArguments, InputFile, RunFile, open_printing
 from gatewise.cli.options import WindowEnd, chosen_options, refuse
 from gatewise.cli.printing import name_source, print_line, print_notes, require_other
 from gatewise.cli.usage import flowing
@@ -32,7 +32,7 @@ def page(
     ),
     open: Annotated[bool, Parameter(group=OUTPUT)] = False,
     name: LSTMName = None,
-    settings: Settings = None,
+    settings: FileSettings | None = None,
     options: InputArguments | None = None,
     sequence: Annotated[str | None, Parameter(group=SHOWN)] = None,
     at: Annotated[WindowEnd, Parameter(group=SHOWN)] = None,
@@ -65,7 +65,8 @@ def page(
     input = x if input is None else input
     require_other(output, file, input, None if options is None else options.state)
     if file is None:
-        others = {"name": name, "set": settings, "sequence": sequence, "at": at}
+        typed = {("set" if option == "settings" else option): one for option, one in chosen_options(settings).items()}
+        others = {"name": name, "sequence": sequence, "at": at, **typed}
         refuse("a model: give its file as well", {"x": input, **chosen_options(options), **others}, "belongs to")
     from gatewise.files.storage import beside
     from gatewise.playground.page import page_of, size_of

@@ -14,9 +14,9 @@ from cyclopts import Group, Parameter
 from gatewise import insight
 from gatewise.arrays import in_bytes
 from gatewise.cli.choices import Direction, GateName
-from gatewise.cli.inspect import LSTMName, Settings
+from gatewise.cli.inspect import LSTMName
 from gatewise.cli.kinds import KINDS, Kind, Order, required
-from gatewise.cli.models import InputArguments, InputFile, inspect_file, open_printing
+from gatewise.cli.models import InputArguments, InputFile, StatedSettings, inspect_file, open_printing
 from gatewise.cli.options import Integer, chosen_options
 from gatewise.cli.printing import announce_cost, print_line, print_notes, require_other
 from gatewise.cli.usage import flowing
@@ -45,7 +45,10 @@ class PictureOptions:
     """What is drawn of a run."""
 
     layer: Annotated[Integer, Parameter(help="Which layer, counted from 0. Default: 0.")] = None
-    direction: Annotated[Direction | None, Parameter(help="Which direction. Default: the first.")] = None
+    direction: Annotated[
+        Direction | None,
+        Parameter(help="Which direction. Default: the first. Of weights that do not say theirs, the one they run in."),
+    ] = None
     sequence: Annotated[
         str | None, Parameter(help="Which sequence of the batch, counted from 0, or its name. Default: 0.")
     ] = None
@@ -114,7 +117,7 @@ def plot(
     kind: Annotated[Kind, Parameter(group=PICTURE)] = "gates",
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=Group("Output", sort_key=4))] = None,
     name: LSTMName = None,
-    settings: Settings = None,
+    settings: StatedSettings | None = None,
     options: InputArguments | None = None,
     other: Annotated[Path | None, Parameter(name="--with", group=PICTURE)] = None,
     picture: PictureOptions | None = None,
@@ -162,7 +165,12 @@ def plot(
         drawn = {"steps": _parse_steps(chosen.pop("steps"))}
     files = [file] if other is None else [file, other]
     runs = _opened_runs(
-        files, input, partial(open_printing, arguments=options, at=at, names_step=names_step), name, settings
+        files,
+        input,
+        partial(open_printing, arguments=options, at=at, names_step=names_step),
+        name,
+        settings,
+        chosen.get("direction"),
     )
     if PARAMETERS["at"] in arguments and any(run.series is not None for run in runs):
         arguments[PARAMETERS["at"]] = -1  # the last step of the window
@@ -209,13 +217,14 @@ def _opened_runs(
     input: Path | None,
     opens: Callable[..., OpenedRun],
     name: str | None,
-    settings: Sequence[str] | None,
+    settings: StatedSettings | None,
+    direction: str | None,
 ) -> list[OpenedRun]:
     """Return the runs of the files of `gatewise plot` over one input; a trace beside a model takes no input.
 
     Where only some of the files have an LSTM of that name, the others may hold a single one.
     """
-    several = [inspect_file(file, settings) for file in files]
+    several = [inspect_file(file, settings, direction) for file in files]
     if all(contents.trace is not None for contents in several):
         return [opens(contents, input, name=name) for contents in several]
     named = [any(entry.name == name for entry in contents.lstms) for contents in several]

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from gatewise.cli.inspect import LSTMName, Settings
-from gatewise.cli.models import InputArguments, InputFile, RunFile, open_printing
+from gatewise.cli.inspect import LSTMName
+from gatewise.cli.models import FileSettings, InputArguments, InputFile, RunFile, open_printing
 from gatewise.cli.printing import announce_cost, name_source, print_line, require_other
 from gatewise.cli.usage import flowing
 from gatewise.errors import OptionError
@@ -26,7 +26,7 @@ def report(
     *,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=Group("Output", sort_key=4))] = None,
     name: LSTMName = None,
-    settings: Settings = None,
+    settings: FileSettings | None = None,
     options: InputArguments | None = None,
     sequence: Annotated[str | None, Parameter(group=ASKED)] = None,
     at: Annotated[list[str] | None, Parameter(group=ASKED, negative="", allow_leading_hyphen=True)] = None,

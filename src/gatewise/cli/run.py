@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array, Mask
-from gatewise.cli.models import inspect_file
+from gatewise.cli.models import StatedSettings, inspect_file
 from gatewise.cli.options import (
     BackOptions,
     CellOptions,
@@ -78,7 +78,7 @@ def build_run(
 ) -> SteppedRun:
     """Return the run of the cell that the options of `gatewise walk` and `gatewise check` describe."""
     runs, backs, cells, files = (chosen_options(group) for group in (run, back, cell, model))
-    switches = switches_of(variant)
+    switches = {} if "model" in files else switches_of(variant)
     dh, dc = (vector(name, backs[name]) if name in backs else None for name in ("dh", "dc"))
     at = runs.pop("at", None)
     example, x, h, c, steps = (runs.get(name) for name in ("example", "x", "h", "c", "steps"))
@@ -89,9 +89,12 @@ def build_run(
         return SteppedRun(solved.sequences, solved.facts, dh, dc, _step_place(at, len(solved.sequences[0])))
     if files:
         if "model" not in files:
-            option = next(iter(files)).replace("settings", "set")
+            option = next(iter(files)).replace("settings", "set").replace("_", "-")
             raise OptionError(f"--{option} belongs to a trained model: name its file with --model")
-        refuse("--model", {"example": example, "h": h, "c": c} | cells | chosen_options(variant))
+        switches = chosen_options(variant)
+        if (stated := switches.get("activation")) is not None and not any("=" in name for name in stated):
+            files["activation"] = switches.pop("activation")[-1]  # what the file leaves out, not that of a new cell
+        refuse("--model", {"example": example, "h": h, "c": c} | cells | switches)
         return _run_of_model(files, x, steps, at, dh, dc)
     if example == "latch":
         refuse("--example latch", {"x": x, "h": h, "c": c} | cells | chosen_options(variant))
@@ -181,7 +184,10 @@ def _run_of_model(
 ) -> SteppedRun:
     """Return the run of one cell of a trained model over --x, for `gatewise walk` and `gatewise check`."""
     path = files["model"]
-    contents = inspect_file(path, files.get("settings"))
+    settings = StatedSettings(
+        *(files.get(name) for name in ("settings", "activation", "recurrent_activation", "merge"))
+    )
+    contents = inspect_file(path, settings, files.get("direction"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", WeightsWarning)
         entry = contents.pick(files.get("name"))
@@ -199,7 +205,7 @@ def _run_of_model(
     data = replace(data, values=_first_steps(data.values, steps, len(data.values)))
     data, at = _shown_window(data, opened.network, at, x, continuous=continuous)
     data, valid = _lstm_input(data, opened)
-    print_notes((*data.notes, *opened.notes))
+    print_notes((*contents.cautions(entry), *data.notes, *opened.notes))
     sequence = data.values
     count = len(sequence)
     names = lstm.layers[0][0].labels

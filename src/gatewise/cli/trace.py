@@ -11,8 +11,8 @@ from cyclopts import Group, Parameter
 
 from gatewise.arrays import in_bytes
 from gatewise.cli import stores
-from gatewise.cli.inspect import LSTMName, ModelFile, Settings
-from gatewise.cli.models import INPUT, InputArguments, inspect_file, print_prepared
+from gatewise.cli.inspect import LSTMName, ModelFile
+from gatewise.cli.models import INPUT, FileSettings, InputArguments, inspect_file, print_prepared
 from gatewise.cli.options import Count, WindowEnd, refuse
 from gatewise.cli.printing import print_line, print_notes, require_other
 from gatewise.cli.trace_files import OF_NETWORKS, require_suffix, run_to_file
@@ -48,7 +48,7 @@ def trace(
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"], group=KEPT)],
     name: LSTMName = None,
-    settings: Settings = None,
+    settings: FileSettings | None = None,
     options: InputArguments | None = None,
     at: Annotated[WindowEnd, Parameter(group=KEPT)] = None,
     keep: Annotated[str | None, Parameter(group=KEPT)] = None,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 
 from gatewise.arrays import in_words
-from gatewise.cli.inspect import LSTMName, ModelFile, Settings, wrapped
-from gatewise.cli.models import InputArguments, InputFile, inspect_file
+from gatewise.cli.inspect import LSTMName, ModelFile, wrapped
+from gatewise.cli.models import FileSettings, InputArguments, InputFile, inspect_file
 from gatewise.cli.options import refuse
 from gatewise.cli.usage import INSTEAD
 from gatewise.errors import OptionError
@@ -42,7 +42,7 @@ def verify(
     io: Annotated[Path | None, Parameter(group=ANSWERS)] = None,
     prefix: Annotated[str, Parameter(group=ANSWERS)] = "",
     name: LSTMName = None,
-    settings: Settings = None,
+    settings: FileSettings | None = None,
     options: InputArguments | None = None,
 ) -> None:
     """Compare a model with the outputs of its own framework: how far apart, where, and whether that is rounding.
