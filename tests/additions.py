@@ -25,6 +25,7 @@ import madmom_models as madmom
 import numpy as np
 import onnx_models
 import pytest
+import torch_programs
 
 import gatewise as gw
 from gatewise.files import storage
@@ -231,10 +232,28 @@ def hydrology_run(folder: Path, chance: random.Random) -> Addition:
     return Addition(folder / "run", name)
 
 
+def program(folder: Path, chance: random.Random) -> Addition:
+    """Add a tensor or an operator to a program of torch.export."""
+    arrays = {f"rnn.{name}": array for name, array in torch.state_dict(gw.LSTM(3, 4, rng=0)).items()}
+    nodes = [torch_programs.lstm_node(arrays, "rnn")]
+    if chance.random() < 0.3:
+        name = "added"
+        first = chance.choice(["x", "y"])
+        nodes.append(torch_programs.node("aten.relu.default", (name,), self=torch_programs.tensor(first)))
+    else:
+        name = name_of(chance, arrays)
+        arrays[name] = array_of(chance)
+    layout = chance.choice(["raw", "2.8", "before"])
+    path = folder / "net.pt2"
+    path.write_bytes(torch_programs.exported(arrays, torch_programs.graph(arrays, *nodes), layout))
+    return Addition(path, name)
+
+
 FORMATS: dict[str, Add] = {
     "gatewise's own": own,
     "PyTorch": tensors(lambda path, arrays: write_archive(path, arrays)),
     "PyTorch before 1.6": tensors(lambda path, arrays: path.write_bytes(test_torch_files.stream(arrays)) and None),
+    "torch.export": program,
     "safetensors": tensors(lambda path, arrays: test_torch_sharded.save_file(arrays, path)),
     "an index": tensors(in_index),
     "npz": tensors(to_npz),

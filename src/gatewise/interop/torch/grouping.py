@@ -105,6 +105,9 @@ class _GroupReader:
         self.foreign = foreign_tensors(plain.tensors, own, facts, classes)
         self.states = state_candidates(plain.tensors)
 
+    def _knows_state(self, prefix: str) -> bool:
+        return prefix in self.facts and self.facts[prefix].knows_state
+
     def raw_names(self, prefix: str) -> dict[Key, str]:
         """Return the names of an LSTM's weights as they are without DropConnect."""
         return self.raw_groups.get(prefix, {}) | self.raw_groups.get(prefix.removesuffix(".module"), {})
@@ -163,7 +166,8 @@ class _GroupReader:
     def left_out(self, used: Container[str]) -> list[LedgerEntry]:
         """Return what is known of the tensors that no layer uses, and of the code that would run with modules."""
         owners = {prefix: prefix or "lstm" for prefix in self.groups}
-        entries = known_entries(self.tensors, self.states, owners, used)
+        unsure = {prefix: label for prefix, label in owners.items() if not self._knows_state(prefix)}
+        entries = known_entries(self.tensors, self.states, unsure, used)
         for prefix, (_, beside) in self.foreign.items():
             effect = "it may be a part of the LSTM, or lie on its way"
             entries += [
