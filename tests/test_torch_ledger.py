@@ -86,6 +86,18 @@ def test_learned_initial_states_beside_an_lstm_are_carried(tmp_path, names, shap
             np.testing.assert_array_equal(array, np.broadcast_to(expected, (5, 4)))
 
 
+def test_a_network_starts_from_the_states_of_its_file_and_an_lstm_alone_warns(tmp_path):
+    rng = np.random.default_rng(0)
+    listed(tmp_path, RNN | HEAD | {name: rng.normal(size=(2, 1, 4)).astype(np.float32) for name in ("h0", "c0")})
+    network = gw.load_network(tmp_path / "net.pt", head="fc")
+    with pytest.warns(gw.WeightsWarning, match=r"has an initial state for 'rnn': a run starts from zeros unless it is"):
+        lstm = gw.load(tmp_path / "net.pt")
+    x = rng.normal(size=(5, 3, 3)).astype(np.float32)
+    state = file_state(gw.inspect(tmp_path / "net.pt").pick(), 3)
+    expected = lstm(x, state)[0] @ HEAD["fc.weight"].T + HEAD["fc.bias"]
+    np.testing.assert_allclose(network(x)[0], expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     "arrays",
     [

@@ -63,12 +63,25 @@ def load(path: Path, name: str | None = None, *, strict: bool = False, **omitted
     -----
     WeightsWarning
         If weights are not finite, or were stored at a lower precision than the one the file's runtime computes with;
-        of what is left out, as `Contents.ledger` has it.
+        of what is left out, as `Contents.ledger` has it, and of an initial state, which an LSTM does not carry.
     """
     contents = inspect(path, **omitted)
     if contents.trace is not None and name is None:
         return contents.trace
-    return contents.pick(name, strict=strict).lstm
+    stored = contents.pick(name, strict=strict)
+    _warn_of_state(contents.path, stored)
+    return stored.lstm
+
+
+def _warn_of_state(path: str, stored: StoredLSTM) -> None:
+    """Warn of an initial state in a file, which neither an LSTM nor a network carries."""
+    if stored.state is not None:
+        warnings.warn(
+            f"{path}: the file has an initial state for {stored.name!r}: a run starts from zeros unless it is given"
+            " that state, which gatewise.inspect lists and gatewise.open_run uses",
+            WeightsWarning,
+            stacklevel=3,
+        )
 
 
 def load_network(

@@ -9,10 +9,12 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.errors import FileError, GatewiseError, OptionError, WeightsWarning, join_names, one_of
+from gatewise.interop import conventions
 from gatewise.interop.contents import Contents, StoredLayer, StoredLSTM, not_finite_sentence
 from gatewise.interop.graphs import JoinedNetwork
 from gatewise.interop.ledger import concerning
 from gatewise.interop.refusals import NETWORK, reading
+from gatewise.layers.stack import States
 from gatewise.network import Linear, Network
 from gatewise.network.parts import READS
 
@@ -62,7 +64,7 @@ def chosen_network(
     used = {layer_name for layer_name in (embedding, head) if layer_name is not None}
     sentences = []
     if contents.joined is None or not used:
-        network = Network(lstm, embedding=table, head=linear, reads=reads or "every")
+        network = Network(lstm, embedding=table, head=linear, reads=reads or "every", initial=_initial(stored))
     else:
         checked_reads = None if reads is None else one_of("reads", reads, READS)
         with reading(contents.path, GatewiseError, NETWORK):
@@ -82,6 +84,13 @@ def chosen_network(
         warnings.warn(f"{contents.path}: {sentence}", WeightsWarning, stacklevel=3)
     network.provenance = lstm.provenance
     return network
+
+
+def _initial(stored: StoredLSTM) -> States | None:
+    """Return the initial state of an LSTM in a file as a network has it: of one sequence, for all."""
+    if stored.state is None or {len(state.h) for row in stored.state for state in row} != {1}:
+        return None
+    return conventions.first_sequence(stored.state)
 
 
 def unused_layers(contents: Contents, stored: StoredLSTM, used: set[str]) -> list[str]:
