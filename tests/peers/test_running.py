@@ -10,8 +10,10 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas
 import pytest
 import torch
+import xarray
 from program import exit_code
 from scipy.io import wavfile
 
@@ -306,3 +308,53 @@ def test_the_lstm_of_a_whole_model_that_ran_is_verified(net, capsys):
         said = capsys.readouterr().err
         assert "y has shape (30, 1, 1); it must be (30, 1, 4)" in said
         assert "of a whole model the outputs of its LSTM are compared" in said
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".csv", ".nc"])
+def test_the_lstm_of_a_whole_model_is_traced_to_every_format(suffix, net, capsys):
+    x, dates = rain()
+    torch.jit.script(net).save("model.pt")
+    (seen,) = gw.capture(net, torch.from_numpy(x[None]).float())
+    want = seen.trace[0].forget_gate[:, 0]
+    assert exit_code(["trace", "model.pt", "x.csv", "-o", f"t{suffix}"]) == 0
+    assert "x.csv is taken as the input of the whole model" in capsys.readouterr().err
+    if suffix == ".npz":
+        got = np.load("t.npz")["layer0.forward.forget_gate"][:, 0]
+    elif suffix == ".safetensors":
+        got = gw.load("t.safetensors")[0].forget_gate[:, 0]
+    elif suffix == ".csv":
+        table = pandas.read_csv("t.csv", parse_dates=["time"])
+        rows = table[table.quantity == "forget_gate"].pivot(index="time", columns="unit", values="value")
+        assert (rows.index.values == dates).all()
+        got = rows.to_numpy()
+    else:
+        with xarray.open_dataset("t.nc") as data:
+            assert (data["time"].values == dates).all()
+            assert data.attrs["model_file"] == "model.pt"
+            got = data["forget_gate"].values[:, 0]
+    np.testing.assert_allclose(got, want, atol=1e-6)
+    assert exit_code(["trace", "model.pt", "x.csv", "-o", f"t{suffix}", "--every", "2"]) == 2
+    assert "--keep, --units and --every go with the input of an LSTM" in capsys.readouterr().err
+
+
+def test_a_store_is_traced_to_a_table_and_a_netcdf_file_and_verified_against_another(capsys):
+    lstm, times = gw.LSTM(2, 3, rng=0), np.arange("2001-01-01", 6, dtype="datetime64[D]")
+    gw.save(lstm, "m.safetensors")
+    x = np.random.default_rng(0).normal(size=(2, 6, 2)).astype(np.float32)
+    coords = {"basin": ["Inn", "Isar"], "time": times, "feature": ["rain", "melt"]}
+    xarray.DataArray(x, coords, ("basin", "time", "feature"), "x").to_dataset().to_zarr("x.zarr")
+    y = lstm(x.swapaxes(0, 1))[0]
+    xarray.DataArray(y, {"time": times}, ("time", "basin", "feature"), "y").to_dataset().to_zarr("y.zarr")
+    assert exit_code(["trace", "m.safetensors", "x.zarr", "-o", "t.nc"]) == 0
+    assert exit_code(["trace", "m.safetensors", "x.zarr", "-o", "t.csv"]) == 0
+    with xarray.open_dataset("t.nc") as data:
+        np.testing.assert_array_equal(data["y"], y)
+        assert [*data["batch"].values] == ["Inn", "Isar"]
+        assert (data["time"].values == times).all()
+    table = pandas.read_csv("t.csv")
+    assert {*table.sequence} == {"Inn", "Isar"}
+    assert exit_code(["verify", "m.safetensors", "x.zarr", "y.zarr"]) == 0
+    xarray.DataArray(y + np.float32(0.1), {"time": times}, ("time", "basin", "feature"), "y").to_dataset().to_zarr(
+        "y.zarr", mode="w"
+    )
+    assert exit_code(["verify", "m.safetensors", "x.zarr", "y.zarr"]) == 1
