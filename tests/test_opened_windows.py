@@ -145,6 +145,8 @@ def test_what_does_not_go_with_windows_is_refused(lengths, basin):
             gw.open_run("bare.safetensors", "b.csv", **options)
     with cases.refusal("--at", by=gw.OptionError):
         gw.open_run(gw.open_run("run", "b.csv").trace, at=3)
+    with cases.refusal("--at", by=gw.OptionError):
+        gw.open_run("run", "b.csv", continuous=True).window_at(3)
 
 
 def test_shifted_and_copied_columns_are_made_as_the_configuration_says(here):

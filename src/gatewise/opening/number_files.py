@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import re
 import warnings
 from array import array
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,7 @@ from gatewise.opening.columns import FeatureSelection, listed_names
 from gatewise.records.named_numbers import NamedNumbers, unnamed_numbers
 
 NUMBER_LIKE = r"[+-]?(?=\D*\d)[\d.,'\s_]+%?"  # no name of a column, even if it is no number
-MISSING = ("", "NA", "N/A", "null", "None")  # cells without a number, where some may be missing; nan is one
+MISSING = frozenset(("", "NA", "N/A", "null", "None"))  # cells without a number, where some may be missing; nan is one
 TIME_HEADS = ("", "time", "times", "date", "datetime", "timestamp", "step", "t", "index")
 NETCDF = (".nc", ".nc4")
 
@@ -99,14 +97,14 @@ def read_csv(path: Path, selection: FeatureSelection | None = None) -> NamedNumb
         names, notes = selection.choose(path, heads)
         heads, table.places = names, [table.places[heads.index(name)] for name in names]
     values, parse = array("d"), parse_number if "_" in text else float
-    missing = MISSING if selection is not None and selection.missing else ()
-    if missing:
-        parse = partial(_parse_present, parse)
+    missing = MISSING if selection is not None and selection.missing else frozenset[str]()
     for line, row in tables.numerals(path, text, table):
+        if not missing.isdisjoint(row):
+            row = ["nan" if cell in missing else cell for cell in row]
         try:
             values.extend(map(parse, row))
         except ValueError:
-            wrong = next(cell for cell in row if cell not in missing and not _is_number(cell))
+            wrong = next(cell for cell in row if not _is_number(cell))
             raise FileError(f"cannot read {path}: line {line} has {shown(wrong)!r}, which is not a number") from None
     numbers_read = np.array(values).reshape(table.count, len(table.places))
     times = None if table.times is None else tuple(table.times)
@@ -188,11 +186,6 @@ def read_netcdf(path: Path, selection: FeatureSelection | None) -> NamedNumbers:
 def _is_series(name: str, variable: Any) -> bool:
     """Whether a variable of a netCDF file holds numbers over one dimension, of which it is not the coordinate."""
     return len(variable.dims) == 1 and name not in variable.dims and variable.values.dtype.kind in "fiu"
-
-
-def _parse_present(parse: Callable[[str], float], text: str) -> float:
-    """Return a number in a table, or NaN for an empty cell."""
-    return math.nan if text in MISSING else parse(text)
 
 
 def _are_times(head: str, first: str) -> bool:

@@ -19,7 +19,7 @@ from gatewise.network import Network, Run
 from gatewise.opening.calls import difference_note
 from gatewise.opening.models import contents_from
 from gatewise.opening.preparing import DEFAULTS, InputOptions, prepare_run
-from gatewise.opening.runs import OpenedRun, PathLike, PreparedLSTM, PreparedWholeModel
+from gatewise.opening.runs import NO_WINDOWS, OpenedRun, PathLike, PreparedLSTM, PreparedWholeModel
 from gatewise.records.keep import EVERYTHING, keep_of_options
 from gatewise.records.named_numbers import is_labelled, is_table
 
@@ -194,7 +194,7 @@ def prepare(
 def require_windows(run: PreparedLSTM | PreparedWholeModel | OpenedRun, at: Any) -> None:
     """Raise OptionError for the end of a window `at`, where a run is not that of a window."""
     if at is not None and run.series is None:
-        raise OptionError("--at names a window, and this run is not of windows, as one of NeuralHydrology is")
+        raise OptionError(NO_WINDOWS)
 
 
 def input_options(**options: Any) -> InputOptions:

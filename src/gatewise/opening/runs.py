@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from gatewise.arrays import in_bytes
+from gatewise.errors import OptionError
 from gatewise.interop.contents import StoredLSTM
 from gatewise.layers import LSTM
 from gatewise.network import Network, NetworkTrace
@@ -26,6 +27,7 @@ from gatewise.showing import counted
 
 PathLike = str | os.PathLike[str]
 RunTrace = NetworkTrace | LSTMTrace | Trace
+NO_WINDOWS = "--at names a window, and this run is not of windows, as one of NeuralHydrology is"
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +82,8 @@ class OpenedRun:
 
     def window_at(self, at: Any) -> OpenedRun:
         """Return the run with the trace of another window of its series: that which ends at a step, or at a time."""
-        assert self.series is not None
+        if self.series is None:
+            raise OptionError(NO_WINDOWS)
         series = self.series.ending(at)
         if series.end == self.series.end:
             return self
