@@ -14,7 +14,7 @@ import tempfile
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -293,13 +293,13 @@ def outcome(add: Add, folder: Path, chance: random.Random) -> str:
     return "left out with a warning" if concerned else "left out"
 
 
-def rounds(count: int, seed: int = 0) -> Counter[tuple[str, str]]:
+def rounds(count: int, seed: int = 0, formats: Mapping[str, Add] = FORMATS) -> Counter[tuple[str, str]]:
     """Add something to so many files, of each format in turn, and count the outcomes by format."""
     tally: Counter[tuple[str, str]] = Counter()
     for number in range(count):
-        name = [*FORMATS][number % len(FORMATS)]
+        name = [*formats][number % len(formats)]
         with tempfile.TemporaryDirectory() as folder:
-            tally[name, outcome(FORMATS[name], Path(folder), random.Random(f"{seed}, {number}"))] += 1
+            tally[name, outcome(formats[name], Path(folder), random.Random(f"{seed}, {number}"))] += 1
     return tally
 
 
