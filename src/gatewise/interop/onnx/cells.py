@@ -19,7 +19,7 @@ from gatewise.interop import conventions
 from gatewise.interop.containers.tensors import to_float
 from gatewise.interop.contents import Refused, StoredLSTM
 from gatewise.interop.onnx.attributes import NotConstant
-from gatewise.interop.onnx.edges import origin
+from gatewise.interop.onnx.edges import origin, trace_back
 from gatewise.interop.onnx.scopes import NodeOutput, OnnxNode, OnnxScope, OnnxValue
 from gatewise.layers import LSTM
 
@@ -54,13 +54,13 @@ class _WeightTerm(NamedTuple):
 
 
 # h = σ(a_o) · tanh(c): an operator with its operands, or the letter of what it reads.
-_C = ("Add", ("Mul", ("Sigmoid", "f"), "c"), ("Mul", ("Sigmoid", "i"), ("Tanh", "g")))
-_CELL = ("Mul", ("Sigmoid", "o"), ("Tanh", _C))
+CELL_STATE = ("Add", ("Mul", ("Sigmoid", "f"), "c"), ("Mul", ("Sigmoid", "i"), ("Tanh", "g")))
+_CELL = ("Mul", ("Sigmoid", "o"), ("Tanh", CELL_STATE))
 
 
-def _output_of(scope: OnnxScope, name: str, *operators: str) -> NodeOutput | None:
-    """Return the node output of that name in an ONNX graph, if one of these operators computes it."""
-    source = scope.source(name)
+def output_of(scope: OnnxScope, name: str, *operators: str) -> NodeOutput | None:
+    """Return the node output of that name in an ONNX graph, if one of these operators computes it; Casts are passed."""
+    source = scope.source(trace_back(scope, name).source.name)
     matches = (
         source is not None and source.node.is_standard and source.node.operator in operators and source.node.inputs
     )
@@ -75,16 +75,16 @@ def _match_operands(node: OnnxNode, operands: Sequence[Pattern]) -> Iterator[dic
     if len(operands) == 2 and len(node.inputs) != 2:
         return
     for names in permutations(node.inputs, 2) if len(operands) == 2 else [node.inputs[:1]]:
-        parts = [_match_name(node.scope, name, operand) for name, operand in zip(names, operands, strict=True)]
+        parts = [match_name(node.scope, name, operand) for name, operand in zip(names, operands, strict=True)]
         for bindings in product(*parts):
             yield {letter: value for binding in bindings for letter, value in binding.items()}
 
 
-def _match_name(scope: OnnxScope, name: str, pattern: Pattern) -> Iterator[dict[str, OnnxValue]]:
+def match_name(scope: OnnxScope, name: str, pattern: Pattern) -> Iterator[dict[str, OnnxValue]]:
     """Yield the names that a pattern's letters stand for, in each way in which a name in an ONNX graph matches it."""
     if isinstance(pattern, str):
         yield {pattern: OnnxValue(scope, name)}
-    elif (source := _output_of(scope, name, pattern[0])) is not None:
+    elif (source := output_of(scope, name, pattern[0])) is not None:
         yield from _match_operands(source.node, pattern[1:])
 
 
@@ -105,7 +105,7 @@ def cell_at(node: OnnxNode, name: str) -> StoredCell | None:
 def _cell_matches(end: OnnxNode) -> Iterator[_CellMatch]:
     """Yield each match of an LSTM cell of ONNX operators that ends in this Mul, its gates the parts of one Split."""
     for values in _match_operands(end, _CELL[1:]):
-        parts = {letter: _output_of(*values[letter], "Split") for letter in "ifgo"}
+        parts = {letter: output_of(*values[letter], "Split") for letter in "ifgo"}
         letters = {part.position: letter for letter, part in parts.items() if part is not None}
         splits = {part.node for part in parts.values() if part is not None}
         if sorted(letters) == [0, 1, 2, 3] and len(splits) == 1:
@@ -167,7 +167,7 @@ def _preactivation_terms(split: OnnxNode) -> tuple[list[_WeightTerm], list[Array
     while names and len(terms) + len(biases) < 8:
         name = names.pop()
         scope.file.budget.work(4, "reading its LSTM cells")
-        source = _output_of(scope, name, "Add", "MatMul", "Gemm")
+        source = output_of(scope, name, "Add", "MatMul", "Gemm")
         node = None if source is None else source.node
         if node is None or node.scope is not scope:
             biases.append(_bias_row(scope, name))
@@ -198,7 +198,7 @@ def _recurrent_and_input_weights(
     """Return the recurrent and the input weights of an ONNX cell, and what they multiply: the previous h, and x."""
     if len(terms) == 1:  # of h and x, concatenated
         weight, name = terms[0]
-        joined = _output_of(match.split.scope, name, "Concat")
+        joined = output_of(match.split.scope, name, "Concat")
         if joined is None or len(joined.node.inputs) != 2:
             raise NotConstant("its one product is not of the hidden state and the input")
         first, second = joined.node.inputs

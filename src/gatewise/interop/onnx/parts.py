@@ -224,7 +224,10 @@ def _activation_after(
         seen = not node.outputs or node.outputs[0] in known
         if seen or not all(name in known or _is_constant(node.scope, name) for name in node.inputs):
             continue  # it reads something else, or a node that comes later: then it is among them again
-        nonlinearity = nonlinearity_at(node)
+        try:
+            nonlinearity = nonlinearity_at(node)
+        except NotConstant:  # of a PRelu, for example
+            nonlinearity = None
         if nonlinearity is not None and nonlinearity.argument == last.outputs[0] and nonlinearity.nodes >= set(after):
             activation, output = nonlinearity.activation, node.outputs[0]  # the last: the first may be a part of it
             if activation == SOFTMAX and (size == 1 or softmax_axis(node) not in (-1, 1 if flat else -1)):

@@ -26,6 +26,7 @@ from gatewise.interop.onnx.named_layers import NamedNodes
 from gatewise.interop.onnx.parts import Part, parts_of
 from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope, nodes_of
 from gatewise.interop.onnx.stacks import LstmGraph
+from gatewise.interop.onnx.unrolled import RolledUp, roll_up
 from gatewise.interop.refusals import reading
 from gatewise.network import Network
 
@@ -51,8 +52,10 @@ def read_model(
     arrays = {name: _input_array(name, array) for name, array in omitted.items()}
     file = OnnxFile(model, source, arrays, budget, kept_out)
     with reading(path, GatewiseError), np.errstate(all="ignore"):  # NaN and infinity are kept
+        rolled = RolledUp(model, [], set(), {}) if single else roll_up(file)
+        file = OnnxFile(rolled.model, source, arrays, budget, kept_out) if rolled.notes else file
         nodes = list(nodes_of(file))
-        lstms = _read_lstms(nodes, budget)
+        lstms = _read_lstms(nodes, budget, rolled.notes)
         graph = LstmGraph(lstms.of_nodes, outputs, budget)
         refused = (*lstms.refused, *unrecognised_cells(nodes, lstms.scopes))
         parts = parts_of(nodes, outputs)
@@ -86,7 +89,9 @@ def read_model(
         joined=named.network,
         inputs=tuple(graph_input(proto, every) for proto in model.graph.input if proto.name not in tensors),
         ledger=OnDemand(
-            lambda: entries_of(file, nodes, uses(), roots_of(graph, lstms.cells, named.names), lstms.refused_nodes)
+            lambda: rolled.with_entries(
+                entries_of(file, nodes, uses(), roots_of(graph, lstms.cells, named.names), lstms.refused_nodes)
+            )
         ),
     )
     return contents, [*lstms.of_nodes]
@@ -155,7 +160,7 @@ class _ReadLstms:
         self.refused_nodes[node] = self.refused[-1]
 
 
-def _read_lstms(nodes: Sequence[OnnxNode], budget: Budget) -> _ReadLstms:
+def _read_lstms(nodes: Sequence[OnnxNode], budget: Budget, notes: Mapping[str, str]) -> _ReadLstms:
     """Read every recurrent ONNX node, and every Mul that ends an LSTM cell of standard operators."""
     lstms = _ReadLstms()
     labels = Counter(node.label for node in nodes if is_recurrent(node))
@@ -167,7 +172,8 @@ def _read_lstms(nodes: Sequence[OnnxNode], budget: Budget) -> _ReadLstms:
         name = node.label if labels[node.label] < 2 else node.full_label
         try:
             if recurrent and _is_known(node):
-                lstms.of_nodes[node] = read_node(node, name)
+                stored = read_node(node, name)
+                lstms.of_nodes[node] = replace(stored, notes=(*stored.notes, *notes.get(node.label, "").splitlines()))
             elif recurrent:
                 lstms.refuse(node, name, _refusal_reason(node))
             elif (cell := cell_at(node, name)) is not None:

@@ -89,7 +89,7 @@ class Sizes:
                 return size(0, axis) if shape[axis] == 0 else shape[axis]
             case "MatMul" | "FusedMatMul" if axis < 2:  # of three axes with a matrix
                 return size(0, axis) if self._array_rank(scope, inputs[1]) == 2 else None
-            case "Add" | "Sub" | "Mul" | "Div" | "Where":  # with a vector or a number, or of the same size
+            case "Add" | "Sub" | "Mul" | "Div" | "Where" | "Less" | "Greater":  # with a vector, or of one size
                 ranks = [self._array_rank(scope, name) for name in inputs]
                 others = [number for number, rank in enumerate(ranks) if rank is None or rank > 1]
                 sizes = {size(number, axis) for number in others[:3]}
