@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import warnings
 from importlib import import_module
 from pathlib import Path as FilePath
 from typing import Any
 
-from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError
+from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError, WeightsWarning
 from gatewise.files import storage
 from gatewise.interop import unread
 from gatewise.interop.captured import Captured
@@ -124,7 +125,7 @@ def inspect(path: Path, **omitted: Any) -> Contents:
     return contents
 
 
-def capture(model: Any, /, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
+def capture(model: Any, /, *inputs: Any, strict: bool = False, **named: Any) -> tuple[Captured, ...]:
     """Run a model once in its own framework, and trace every call of every LSTM in it at the inputs it received.
 
     Parameters
@@ -133,6 +134,9 @@ def capture(model: Any, /, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
         A path is that of an ONNX file, which onnxruntime runs.
     *inputs, **named
         The model's inputs; of an ONNX model, in the graph's order or by name.
+    strict : bool
+        Refuse what is else a warning or a note of a `Captured`: an LSTM that is not captured, another precision, a
+        comparison that was left out. An input of the model that is called ``strict`` cannot be given by name.
 
     Returns
     -------
@@ -143,11 +147,17 @@ def capture(model: Any, /, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
     Raises
     ------
     OptionError
-        If the model is of another kind, has no LSTM that can be captured, or does not fit the inputs.
+        If the model is of another kind, has no LSTM that can be captured, or does not fit the inputs; or if `strict`
+        refuses it.
     FileError
         If an ONNX model cannot be read or run.
     MissingExtraError
         If the framework is not installed.
+
+    Warns
+    -----
+    WeightsWarning
+        If weights are not finite, and of LSTMs of other classes, which are not captured.
 
     See Also
     --------
@@ -167,5 +177,16 @@ def capture(model: Any, /, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
             f"capture takes a PyTorch module, a Keras model, an ONNX model or the path of an ONNX file, not {kind}"
             + ("; call its trace instead" if hasattr(model, "trace") and kind.startswith("gatewise.") else "")
         )
-    calls: tuple[Captured, ...] = import_module(f"gatewise.interop.{framework}").capture(model, *inputs, **named)
+    run = import_module(f"gatewise.interop.{framework}").capture
+    if not strict:
+        calls: tuple[Captured, ...] = run(model, *inputs, **named)
+        return calls
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", WeightsWarning)
+            calls = run(model, *inputs, **named)
+    except WeightsWarning as warning:
+        raise OptionError(f"refused with strict=True: {warning}") from None
+    if (noted := next((call for call in calls if call.notes), None)) is not None:
+        raise OptionError(f"{noted.name!r} is refused with strict=True: {'; '.join(noted.notes)}")
     return calls

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from itertools import count
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.errors import GatewiseError, OptionError
+from gatewise.errors import GatewiseError, OptionError, WeightsWarning, join_names
 from gatewise.interop.captured import Captured, difference
 from gatewise.interop.conventions import iterate_arrays
 from gatewise.interop.keras.live import import_keras, numbers, recurrent_layers, stored_lstm
@@ -18,6 +19,7 @@ from gatewise.interop.keras.states import read_state, write_state
 from gatewise.layers import LSTM
 from gatewise.layers.merging import merge
 from gatewise.records.trace import LSTMTrace
+from gatewise.showing import with_article
 
 
 def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
@@ -39,7 +41,12 @@ def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
     Raises
     ------
     OptionError
-        If it is not a Keras layer, there is no LSTM in it, or one cannot be read.
+        If it is not a Keras layer, there is no LSTM in it, it calls none of them, or one cannot be read.
+
+    Warns
+    -----
+    WeightsWarning
+        Of other layers called LSTM, such as a cell that is called by itself, which are not captured.
     """
     keras = import_keras()
     if not isinstance(model, keras.layers.Layer):
@@ -82,7 +89,22 @@ def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
         model(*inputs, **named)
     if problems:
         raise problems[0]
+    if others := _others_in(model, layers_of):
+        warnings.warn(f"capture leaves something out: {others}", WeightsWarning, stacklevel=3)
+    if not captured:
+        raise OptionError(f"the model called none of its LSTMs: {', '.join(layers_of)}")
     return tuple(captured)
+
+
+def _others_in(model: Any, layers_of: Mapping[str, list[Any]]) -> str:
+    """Return a clause that names the layers called LSTM of a live Keras model that are not captured; empty for none."""
+    own = {id(part) for layers in layers_of.values() for layer in layers for part in layer._flatten_layers()}
+    others = [
+        f"{layer.name} is {with_article(type(layer).__name__)}"
+        for layer in model._flatten_layers()
+        if "LSTM" in type(layer).__name__ and not any(id(part) in own for part in layer._flatten_layers())
+    ]
+    return f"{join_names(others, 'and')}, which is not captured" if others else ""
 
 
 def _initial_states(layer: Any, argument: Any) -> list[Array] | None:
