@@ -185,6 +185,8 @@ REFUSED = {
     "several basins": (dataset().to_dataframe(), "an index of several levels, basin, date, "),
     "too many columns": (frame(BATCH.reshape(6, 6), list("abcdef")), "x has shape (6, 6); it must be"),
     "a vector": (frame().iloc[0], "x has shape (2, 1)"),
+    "a Dataset without variables": (xarray.Dataset(), "x is a Dataset without variables; each of them is a feature"),
+    "a DataTree": (LSTM.trace(X).to_xarray(), "x cannot be read as an array"),
     "complex numbers": (frame().astype(complex), "'tmax'"),
 }
 

@@ -27,21 +27,11 @@ Split = Callable[[Array, Sequence[Array], str], list[Array]]
 
 @overload
 def backward(
-    trace: Trace,
-    dy: npt.ArrayLike | None = None,
-    dstate: State | None = None,
-    *,
-    out: Gradients | None = None,
-    axes: Axes = None,
+    trace: Trace, dy: npt.ArrayLike | None = None, dstate: State | None = None, *, out: Gradients | None = None
 ) -> Gradients: ...
 @overload
 def backward(
-    trace: LSTMTrace,
-    dy: npt.ArrayLike | None = None,
-    dstate: Any = None,
-    *,
-    out: LSTMGradients | None = None,
-    axes: Axes = None,
+    trace: LSTMTrace, dy: npt.ArrayLike | None = None, dstate: Any = None, *, out: LSTMGradients | None = None
 ) -> LSTMGradients: ...
 @overload
 def backward(

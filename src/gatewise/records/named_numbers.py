@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -87,7 +88,8 @@ def features_by_name(reads: Sequence[str], names: Sequence[str], source: str = "
 
 def is_labelled(data: object) -> bool:
     """Whether an object is an `xarray.DataArray`, a `Dataset` or a `Variable`."""
-    return type(data).__module__.partition(".")[0] == "xarray" and hasattr(data, "dims")
+    xarray = sys.modules.get("xarray")  # imported by whoever has one of its objects
+    return xarray is not None and isinstance(data, (xarray.DataArray, xarray.Dataset, xarray.Variable))
 
 
 def labelled_array_numbers(
@@ -103,7 +105,10 @@ def labelled_array_numbers(
     axis. `choose` takes features by name; `axes` and `order` are those of `dimension_kinds`.
     """
     measures = {str(name): _measure(str(name), data[name].attrs) for name in getattr(data, "data_vars", ())}
-    data = data.to_dataarray("feature").transpose(..., "feature") if hasattr(data, "data_vars") else data
+    if hasattr(data, "data_vars"):
+        if not measures:
+            raise OptionError(f"{source} is a Dataset without variables; each of them is a feature")
+        data = data.to_dataarray("feature").transpose(..., "feature")
     kinds = dimension_kinds(data, axes, source, order)
     named = _array_numbers(data, source, kinds, choose)
     known = {name: measure for name, measure in measures.items() if measure is not None}
@@ -259,7 +264,7 @@ def table_numbers(data: Any, source: str, choose: Choice | None = None) -> Named
 
     Its index has the times, unless it only counts rows; what columns measure is in its ``attrs["units"]``.
     """
-    units = data.attrs.get("units", {})
+    units = getattr(data, "attrs", {}).get("units")
     data = data if hasattr(data, "columns") else data.to_frame()
     names: list[str] | None = None
     if not all(isinstance(name, (int, np.integer)) for name in data.columns):
@@ -276,10 +281,10 @@ def table_numbers(data: Any, source: str, choose: Choice | None = None) -> Named
     values = data.to_numpy()
     if values.dtype == object:  # of numbers beside pandas' own NA
         values = data.to_numpy(dtype=np.float64, na_value=np.nan)
-    if isinstance(units, str):
-        units = dict.fromkeys(names or (), units)
-    measures = {str(name): Measure(str(name), str(unit)) for name, unit in units.items() if unit}
     features = None if names is None else tuple(names)
+    units = dict.fromkeys(features or (), units) if isinstance(units, str) else units
+    by_name = units if isinstance(units, Mapping) else {}
+    measures = {str(name): Measure(str(name), str(unit)) for name, unit in by_name.items() if unit}
     return NamedNumbers(values, features, _times_of_index(data.index, source), measures=measures)
 
 
