@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
 import gatewise as gw
@@ -152,3 +153,125 @@ def test_many_operators_are_one_short_sentence(tmp_path):
     nodes = [make(kind, ["X" if n == 0 else f"e{n - 1}"], ["x" if n == 9 else f"e{n}"]) for n, kind in enumerate(kinds)]
     text = told(chained(HEAD[:2], outputs=("a",), before=nodes)[0], tmp_path)
     assert "left out: e0, e1, e2 and 7 more (an Exp before 'rnn' and others, " in text
+
+
+# States, lengths, and operators of others.
+
+
+X = np.random.default_rng(1).normal(size=(3, 2, 3)).astype(np.float32)
+
+
+def started(nodes, held, *, inputs=None, lengths=""):
+    """Return a model of an LSTM whose initial states are called h0, made by nodes of arrays in the file."""
+    model, arrays = chained([("Identity", ["y"], ["Z"])], before=[*nodes, make("Identity", ["X"], ["x"])])
+    lstm = next(node for node in model.graph.node if node.op_type == "LSTM")
+    lstm.input.extend(["", lengths, *(inputs or ("h0", "h0"))])
+    model.graph.initializer.extend(
+        onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in held.items()
+    )
+    return model, arrays
+
+
+ONE_STATE = np.random.default_rng(2).normal(size=(1, 1, 4)).astype(np.float32)
+COMPUTED = {
+    "from the input": [
+        make("ReduceMean", ["X"], ["m"], axes=[0]),
+        make("Gemm", ["m", "M"], ["g"]),
+        make("Unsqueeze", ["g", "n0"], ["h0"]),
+    ],
+    "a slice of the input": [make("Slice", ["X", "n0", "n1", "n0"], ["s"]), make("Pad", ["s", "pads"], ["h0"])],
+}
+HELD = {
+    "M": np.ones((3, 4), np.float32), "n0": np.array([0]), "n1": np.array([1]), "pads": np.array([0, 0, 0, 0, 0, 1]),
+    "learned": ONE_STATE, "sizes": np.array([1, 2, 4]), "reps": np.array([1, 2, 1]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", COMPUTED)
+def test_a_state_that_the_graph_computes_is_a_warning_with_its_effect(case, tmp_path):
+    text = told(started(COMPUTED[case], HELD)[0], tmp_path)
+    assert "on the way to the initial state of 'rnn'" in text
+    assert "it makes the state that the LSTM starts from, here zeros" in text
+
+
+LEARNED = {
+    "Expand": [make("Expand", ["learned", "sizes"], ["h0"])],
+    "Expand by a Shape": [
+        make("Shape", ["X"], ["b"], start=1, end=2), make("Concat", ["n1", "b", "n4"], ["shape"], axis=0),
+        make("Expand", ["learned", "shape"], ["h0"]),
+    ],
+    "Tile": [make("Tile", ["learned", "reps"], ["h0"])],
+    "Identity": [make("Identity", ["learned"], ["h0"])],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LEARNED)
+def test_a_learned_state_is_carried_and_the_lstm_alone_says_that_it_lacks_it(case, tmp_path):
+    model, _ = started(LEARNED[case], HELD | {"n4": np.array([4])})
+    (found,) = contents_of(model).lstms
+    np.testing.assert_array_equal(found.state[0][0].h[:1], ONE_STATE[0])
+    assert "the file has an initial state for 'rnn': a run starts from zeros unless it is given" in told(
+        model, tmp_path
+    )
+    path = tmp_path / "model.onnx"
+    state = [[gw.State(*[np.repeat(ONE_STATE[0], 2, 0)] * 2)]]
+    expected = found.lstm(X, state)[0]
+    run = gw.open_run(path, X, axes="time,batch,feature")
+    np.testing.assert_array_equal(run.trace.output, expected)
+    np.testing.assert_array_equal(gw.load_network(path)(X)[0], expected)
+
+
+@pytest.mark.parametrize("how", ["tensor", "Constant"])
+def test_lengths_in_the_file_are_a_warning_with_their_effect(how, tmp_path):
+    lengths = onnx.numpy_helper.from_array(np.array([3, 2], np.int32), "lengths")
+    nodes = [make("Constant", [], ["lengths"], value=lengths)] if how == "Constant" else []
+    held = {} if how == "Constant" else {"lengths": np.array([3, 2], np.int32)}
+    text = told(started(nodes, held, inputs=("", ""), lengths="lengths")[0], tmp_path)
+    assert "lengths of 'rnn', it says after how many steps each sequence ends; here all are run" in text
+
+
+def test_an_operator_of_a_foreign_domain_is_refused_by_name():
+    model = models.lstm_model(small(), hidden_size=4)
+    model.graph.node[0].domain = "com.example"
+    (refused,) = contents_of(model).refused
+    assert refused.reason == "it is an operator LSTM of com.example, which is unknown"
+    model, _ = quantised()
+    model.graph.node[0].domain = "com.example"
+    assert not contents_of(model).lstms
+
+
+# The axes of an input that goes through layers before the LSTM.
+
+
+BATCH_FIRST = {
+    "embedding": ([make("Gather", ["words", "tokens"], ["e"]), make("Transpose", ["e"], ["x"], perm=[1, 0, 2])], True),
+    "tokens": ([make("Transpose", ["tokens"], ["t"], perm=[1, 0]), make("Gather", ["words", "t"], ["x"])], True),
+    "time first": ([make("Gather", ["words", "tokens"], ["x"])], False),
+}
+
+
+@pytest.mark.parametrize("case", BATCH_FIRST)
+def test_token_ids_have_the_axes_of_the_graph(case, tmp_path):
+    before, batch_first = BATCH_FIRST[case]
+    model, held = chained(HEAD[:2], outputs=("a",), before=before)
+    model.graph.input[0].CopyFrom(onnx.helper.make_tensor_value_info("tokens", 7, None))
+    path = models.save(model, tmp_path / "model.onnx")
+    assert gw.inspect(path).find().graph.x_batch_first == batch_first
+    tokens = np.random.default_rng(0).integers(0, 7, (5, 9))
+    trace = gw.open_run(path, tokens).trace
+    x = held["words"][tokens]
+    y = gw.load(path)(x.swapaxes(0, 1) if batch_first else x)[0]
+    np.testing.assert_allclose(trace.output, y @ held["w"] + held["b"], atol=1e-6)
+    named = gw.open_run(path, tokens, embedding="words", head="w").trace
+    np.testing.assert_array_equal(named.output, trace.output)
+
+
+def test_features_of_dense_layers_have_the_axes_of_the_graph(tmp_path):
+    before = [make("MatMul", ["X", "D"], ["d"]), make("Transpose", ["d"], ["x"], perm=[1, 0, 2])]
+    model, held = chained(HEAD[:2], outputs=("a",), before=before)
+    D = np.random.default_rng(3).normal(size=(3, 3)).astype(np.float32)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(D, "D"))
+    path = models.save(model, tmp_path / "model.onnx")
+    x = np.random.default_rng(0).normal(size=(5, 9, 3)).astype(np.float32)
+    y = gw.load(path)((x @ D).swapaxes(0, 1))[0]
+    np.testing.assert_allclose(gw.open_run(path, x).trace.output, y @ held["w"] + held["b"], atol=1e-5)

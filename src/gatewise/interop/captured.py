@@ -27,7 +27,7 @@ class Captured:
         The largest absolute difference between the outputs and final states of the trace and those that the model
         computed; NaN where the model computed NaN.
     notes : tuple of str
-        The comparisons that were left out, and why.
+        The comparisons that were left out, and why; what of the model the trace does not have.
     """
 
     name: str

@@ -115,7 +115,8 @@ class GraphNames:
     hn, cn : tuple of str or None
         The outputs that are the final states (``Y_h``, ``Y_c``), one for each layer, in the same way.
     x_batch_first, y_batch_first : bool
-        Whether x, or y, has the axes (batch, time, feature) in the graph; else they are (time, batch, feature).
+        Whether x, or y, has the axes (batch, time, feature) in the graph; else they are (time, batch, feature). Where
+        an embedding or dense layers are before the LSTM, this is of their input, though x is None.
     """
 
     x: str | None = None

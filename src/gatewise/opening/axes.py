@@ -19,6 +19,8 @@ def axis_order(
     entry: StoredLSTM,
     shape: tuple[int, ...],
     batches: Collection[int] = (),
+    *,
+    of_network: bool = False,
 ) -> tuple[str, ...]:
     """Return the names of an input's axes: as they are given, else in the order of the file's framework.
 
@@ -33,9 +35,13 @@ def axis_order(
         Of an array (time, batch) or (batch, time), with or without the features; of fewer axes for one sequence.
     batches : collection of int
         The numbers of sequences in the lengths, the states or the outputs that came with the input.
+    of_network : bool
+        Whether it is the input of an embedding or of dense layers before the LSTM.
     """
     if axes is None:
-        batch_first = _framework_order(entry)
+        graph = entry.graph if of_network else None
+        behind = graph is not None and graph.x is None
+        batch_first = graph.x_batch_first if graph is not None and behind else _framework_order(entry)
         if batch_first is None and len(shape) > 1:
             batch_first = _order_by_sizes(shape, batches)
         return ("batch", "time", "feature") if batch_first else ("time", "batch", "feature")

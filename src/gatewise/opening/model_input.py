@@ -127,12 +127,13 @@ def features(
     lstm, network = model.lstm, model.network
     if network is not None and network.embedding is not None and not _are_embedded(values, lstm):
         tokens = integers("the input", values[:, 0] if column else values)
-        order = axis_order(axes, model.found, tokens.shape if tokens.ndim == 2 else (), batches)
+        order = axis_order(axes, model.found, tokens.shape if tokens.ndim == 2 else (), batches, of_network=True)
         if tokens.ndim > 1:
             tokens = time_first(tokens, [name for name in order if name != "feature"], "the input")
         return Features(network.embed(tokens)[0], _mask_options(network, tokens == network.masked), tokens, order)
-    order = axis_order(axes, model.found, values.shape if values.ndim == 3 else (), batches)
     reader = model.feature_network
+    shape = values.shape if values.ndim == 3 else ()
+    order = axis_order(axes, model.found, shape, batches, of_network=reader is not None)
     width, taker = (lstm.input_size, "LSTM") if reader is None else (reader.num_features, "network")
     if values.ndim == 1:
         values = values[:, None] if width == 1 else values[None]

@@ -81,7 +81,7 @@ class Options:
     def entries(self, lstms: Iterable[StoredLSTM]) -> Iterator[LedgerEntry]:
         """Yield the settings of a file's LSTMs that it leaves out, for its ledger: used where they are given."""
         for stored in lstms:
-            for name, reason in self.gaps.get(stored.entries, {}).items():
+            for name, reason in self.gaps.get(tuple(stored.entries), {}).items():
                 effect, concerned = (EFFECTS[name], (stored.name,)) if reason else ("", ())
                 yield LedgerEntry(f"{stored.name}.{name}", "attribute", stored.name, reason, effect, concerned)
 
@@ -199,7 +199,7 @@ def _lstm_or_refusal(name: str, cells: Sequence[WeightRun], layer: str, options:
         stored = assemble_lstm(name, columns, merge, backward, options, ())
     except (GatewiseError, ValueError, OverflowError) as refusal:
         return Refused(name, str(refusal), entries)
-    options.gaps[stored.entries] = gaps
+    options.gaps[tuple(stored.entries)] = gaps
     return stored
 
 

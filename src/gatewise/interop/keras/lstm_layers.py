@@ -37,7 +37,7 @@ def configured_lstm(
             columns[-1].append(CellWeights(bound.get(cell, ()), variant, cell.config))
     backward_only = len(directions) == 1 and layer.flag("go_backwards")
     stored = assemble_lstm(node.name, columns, merge, backward_only, options, _run_notes(node, version))
-    options.gaps[stored.entries] = gaps
+    options.gaps[tuple(stored.entries)] = gaps
     batch_first = not layer.forward_layer.flag("time_major")
     return replace(stored, batch_first=batch_first, masked=node.masked, masked_output=masked_output(layer, version))
 

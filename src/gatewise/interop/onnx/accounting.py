@@ -222,9 +222,11 @@ def _node_entry(node: OnnxNode, uses: Uses, reach: Reach, refused: Mapping[OnnxN
         return LedgerEntry(name, "node", layer)
     if (problem := refused.get(node)) is not None:
         return LedgerEntry(name, "node", problem.name, problem.reason, f"{problem.name} cannot be read")
-    if not any(node.inputs):
-        return LedgerEntry(name, "node", "", f"{kind} that no layer that is read has")
     places = reach.places_of(node)
+    if not any(node.inputs):
+        places = reach.places_of_tensor(OnnxValue(node.scope, next(iter(node.outputs), "")))
+        if not places:
+            return LedgerEntry(name, "node", "", f"{kind} that no layer that is read has")
     for place, lstms in places.items():
         if not _only_moves(node, place, reach):
             words, effect = PLACES[place]

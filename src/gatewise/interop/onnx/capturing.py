@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,7 +72,7 @@ def capture_model(
             calls.append(_trace_call(_lstm_of(contents, nodes, *exposer.nodes[number]), record))
     if not calls:
         raise FileError(f"no LSTM in {where} could be captured: none ran{why}")
-    return tuple(calls)
+    return tuple(replace(call, notes=(*call.notes, f"not captured{why}")) for call in calls) if why else tuple(calls)
 
 
 def _load_tensors(file: OnnxFile, where: str) -> None:
@@ -235,7 +236,7 @@ def _lstm_of(contents: Contents, nodes: Sequence[OnnxNode], proto: Any, label: s
 def _trace_call(source: StoredLSTM, record: Mapping[str, AnyArray]) -> Captured:
     """Return the trace of an LSTM at the inputs in `record`, compared with the outputs that onnxruntime computed."""
     lstm, directions = source.lstm, len(source.lstm.directions)
-    notes: list[str] = []
+    notes = [*source.warns]
     x, y = record["X"], record["Y"]
     zeros = np.zeros((directions, x.shape[1], lstm.hidden_size), lstm.dtype)
     state = read_state((record.get("initial_h", zeros), record.get("initial_c", zeros)), lstm)

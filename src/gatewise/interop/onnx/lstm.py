@@ -212,7 +212,8 @@ def _stored_state(node: OnnxNode, lstm: LSTM, layout: int, notes: list[str]) -> 
     missing: list[str] = []
     for name in ("initial_h", "initial_c"):
         try:
-            array = node.constant(name)
+            array = _repeated_state(node, name)
+            array = node.constant(name) if array is None else array
         except NotConstant as problem:
             if not is_zeros(node.scope, node.input(name)):
                 missing.append(str(problem))
@@ -231,6 +232,20 @@ def _stored_state(node: OnnxNode, lstm: LSTM, layout: int, notes: list[str]) -> 
     zeros = np.zeros_like(next(iter(arrays.values())))
     h, c = arrays.get("initial_h", zeros), arrays.get("initial_c", zeros)
     return (tuple(State(h[position], c[position]) for position in range(directions)),)
+
+
+def _repeated_state(node: OnnxNode, name: str) -> AnyArray | None:
+    """Return the one state in the file that an ONNX graph repeats for all sequences, (directions, 1, ·), or None."""
+    source = node.scope.source(node.input(name))
+    if source is None or not source.node.is_standard or source.node.operator not in ("Expand", "Tile"):
+        return None
+    try:
+        array = source.node.scope.value(source.node.inputs[0])
+    except (NotConstant, IndexError):
+        return None
+    array = array.reshape((1,) * (3 - array.ndim) + array.shape)
+    batch = array.shape[0 if node.attributes.get("layout", "i", 0) == 1 else 1]
+    return array if array.ndim == 3 and batch == 1 else None
 
 
 def is_zeros(scope: OnnxScope, name: str) -> bool:

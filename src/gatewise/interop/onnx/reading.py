@@ -14,11 +14,12 @@ import numpy as np
 from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError, shown
 from gatewise.files.budget import Budget
 from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options, with_distinct_names
+from gatewise.interop.graphs import BATCH_FIRST
 from gatewise.interop.ledger import OnDemand
 from gatewise.interop.onnx.accounting import Uses, entries_of, extents_of, is_recurrent, name_of, roots_of
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.cells import StoredCell, cell_at, unrecognised_cells
-from gatewise.interop.onnx.chain import Chain, chain_of
+from gatewise.interop.onnx.chain import Chain, chain_of, follow_input, refusing_by_name
 from gatewise.interop.onnx.file import AnyArray, OnnxFile
 from gatewise.interop.onnx.graph_names import graph_input
 from gatewise.interop.onnx.lstm import QUANTISED_OPERATOR, read_node
@@ -112,12 +113,27 @@ def _named_nodes(
         else:
             stacks = {nodes: replace(stack, stacked=stacks_all) for nodes, stack in stacks.items()}
     every = with_distinct_names([*singles, *stacks.values()])
+    bottoms = [*([node] for node in graph.singles if singles), *([] for _ in lstms.cells if singles), *stacks]
+    every = tuple(_with_input_axes(graph, stored, nodes) for stored, nodes in zip(every, bottoms, strict=True))
     ends = [*graph.singles, *(cell.end for cell in lstms.cells)]
     names = {node: every[number].name if singles else every[0].name for number, node in enumerate(ends)}
     nodes: dict[str, Sequence[OnnxNode]] = {names[node]: [node] for node in graph.singles}
     nodes |= {stored.name: members for stored, members in zip(every[len(singles) :], stacks, strict=True)}
     cells = {names[cell.end]: cell for cell in lstms.cells}
     return NamedNodes(graph, {stored.name: stored for stored in every}, names, nodes, cells, parts)
+
+
+def _with_input_axes(graph: LstmGraph, stored: StoredLSTM, nodes: Sequence[OnnxNode]) -> StoredLSTM:
+    """Return an LSTM whose names in the ONNX graph say which axes an input has that goes through layers before it."""
+    names = stored.graph
+    if names is None or names.x is not None or not nodes:
+        return stored
+    try:
+        with refusing_by_name():
+            layout = follow_input(graph, nodes[0], "before the LSTM", stored.lstm.dtype).layout
+    except FileError:
+        return stored
+    return replace(stored, graph=replace(names, x_batch_first=(layout == BATCH_FIRST) != bool(stored.batch_first)))
 
 
 def _raise(problem: FileError) -> Network:

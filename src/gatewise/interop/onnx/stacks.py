@@ -123,7 +123,10 @@ class LstmGraph:
         """Return an LSTM with its names in the ONNX graph; a stack without a state if a layer starts from an input."""
         graph = names_of(nodes, lstm.lstm, self.results[nodes[-1]], self.outputs, self._finals, self.sizes)
         starts_outside = len(nodes) > 1 and any(note.startswith(OUTSIDE) for note in lstm.notes)
-        return replace(lstm, graph=graph, state=None if starts_outside else lstm.state)
+        if starts_outside and lstm.state is not None:
+            text = "the initial states of some of its layers are in the file, and left out: those of others are not"
+            return replace(lstm, graph=graph, state=None, warns=(*lstm.warns, text))
+        return replace(lstm, graph=graph)
 
 
 def _starts_from_lstm(node: OnnxNode, lstms: Mapping[OnnxNode, StoredLSTM], budget: Budget) -> bool:
