@@ -232,3 +232,12 @@ def test_records_of_a_training_are_listed_and_no_warning(tmp_path):
         warnings.simplefilter("error")
         network = gw.load_network(tmp_path / "net.pt", head="state_dict.fc", strict=True)
     assert_same_lstm(network.lstm, LSTM)
+
+
+def test_many_lstms_with_states_of_their_own_are_accounted_for_in_one_pass(tmp_path):
+    cell = {name: array[:4, :1] if array.ndim > 1 else array[:4] for name, array in BARE.items()}
+    arrays = {f"b{at}.rnn.{name}": array for at in range(300) for name, array in cell.items()}
+    arrays |= {f"b{at}.h0": ones(1, 1, 1) for at in range(300)}
+    (tmp_path / "net.pkl").write_bytes(pickle.dumps(arrays))
+    contents = gw.inspect(tmp_path / "net.pkl")
+    assert sum(found.state is not None for found in contents.lstms) == 300

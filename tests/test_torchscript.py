@@ -82,3 +82,9 @@ def test_constants_beside_an_lstm_are_listed(tmp_path):
     contents = gw.inspect(tmp_path / "net.pt")
     assert [entry.name for entry in contents.ledger if not entry.used] == ["constants.0"]
     assert_same_lstm(gw.load(tmp_path / "net.pt"), LSTM)
+
+
+def test_code_of_many_calls_on_one_line_takes_no_longer_than_its_length(tmp_path):
+    archive(tmp_path / "net.pt", {OWN: "class LSTM(Module):\n    " + "torch.lstm(, " * 300_000 + "\n"})
+    (found,) = gw.inspect(tmp_path / "net.pt").lstms
+    assert found.batch_first is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Mapping
 from typing import NamedTuple
 
 from gatewise.arrays import Array
@@ -14,8 +14,10 @@ from gatewise.interop.torch.described import DEEPEST
 from gatewise.layers import LSTM
 
 MOST = 6  # names inside an LSTM that are kept
-STATE = re.compile(r"(?:(?:init|initial|learned)_?)?(h|c)(?:x|idden|ell)?(?:_?(?:0|state|init|initial|param))*")
-INSIDE = re.compile(r"(?:weight|bias|lora|ln|w|u|b)(?:_.*)?|.*(?:norm|lora|peephole).*")
+STATE = re.compile(
+    r"(?!(?:h|c|hidden|cell)$)(?:(?:init|initial|learned)_?)?(h|c)(?:x|idden|ell)?(?:_?(?:0|state|init|initial|param))*"
+)
+INSIDE = re.compile(r"(?:weight|bias|ln|w|u|b|(?:.*_)?lora)(?:_.*)?|.*(?:norm|peephole).*")
 MOMENTS = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "square_avg", "sum", "step"}
 RECORDS = {"callbacks", "loops", "lr_schedulers", "optimizer", "optimizer_states", "optimizer_state_dict"}
 Tensors = Mapping[str, Tensor | Array]
@@ -23,7 +25,7 @@ Tensors = Mapping[str, Tensor | Array]
 
 def owners_of(name: str, prefixes: Container[str]) -> list[str]:
     """Return those of prefixes that a name begins with, the empty one among them, up to a depth."""
-    owners, end = [""] if "" in prefixes else [], name.find(".")
+    owners, end = [""] if "" in prefixes else [], name.find(".", 1)
     for _ in range(DEEPEST):
         if end < 0:
             break
@@ -59,7 +61,7 @@ def foreign_tensors(
             if not rest and STATE.fullmatch(first.lower()) is not None:
                 continue  # accounted for as an initial state
             is_piece = INSIDE.fullmatch(first.lower()) is not None
-            if not is_dictionary or (is_piece and not rest) or "lora" in name.lower():
+            if not is_dictionary or (is_piece and (not rest or "lora" in first.lower())):
                 places = foreign[prefix].inside
             elif is_piece or not rest:
                 places = foreign[prefix].beside
@@ -81,14 +83,13 @@ def state_candidates(tensors: Tensors) -> dict[str, dict[str, list[str]]]:
 
 
 def named_state(
-    prefix: str, lstm: LSTM, owners: Iterable[str], tensors: Tensors, candidates: Mapping[str, Mapping[str, list[str]]]
+    prefix: str, lstm: LSTM, alone: bool, tensors: Tensors, candidates: Mapping[str, Mapping[str, list[str]]]
 ) -> tuple[str | None, str | None] | None:
     """Return the names of an LSTM's initial h and c, where names and shapes leave one reading; else None.
 
-    They stand beside its weights, or beside the module itself if there is no other LSTM in its place.
+    They stand beside its weights, or beside the module itself if it is `alone`: there is no other LSTM in its place.
     """
     parent = prefix.rpartition(".")[0]
-    alone = sum(owner.rpartition(".")[0] == parent for owner in owners) == 1
     places = [place for place in dict.fromkeys((prefix, parent)) if place in candidates and (place == prefix or alone)]
     first = lstm.layers[0][0]
     names: list[str | None] = []
@@ -109,8 +110,12 @@ def known_entries(
 ) -> list[LedgerEntry]:
     """Return why tensors that no layer uses are left out, where their names say; `owners` are the LSTMs' labels."""
     entries = []
+    near_places: dict[str, list[str]] = {}
+    for prefix, label in owners.items():
+        for place in {prefix, prefix.rpartition(".")[0]}:
+            near_places.setdefault(place, []).append(label)
     for place, kinds in candidates.items():
-        near = tuple(label for prefix, label in owners.items() if place in (prefix, prefix.rpartition(".")[0]))
+        near = tuple(near_places.get(place, ()))
         for name in (*kinds["h"], *kinds["c"]):
             if near and name not in used:
                 reason = "by its name an initial state, which does not fit one LSTM alone"

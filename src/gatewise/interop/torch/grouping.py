@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Container, Mapping
 from dataclasses import replace
 from functools import partial
@@ -104,6 +105,7 @@ class _GroupReader:
         }
         self.foreign = foreign_tensors(plain.tensors, own, facts, classes)
         self.states = state_candidates(plain.tensors)
+        self.neighbours = Counter(prefix.rpartition(".")[0] for prefix in self.groups)
 
     def _knows_state(self, prefix: str) -> bool:
         return prefix in self.facts and self.facts[prefix].knows_state
@@ -122,7 +124,8 @@ class _GroupReader:
                 return Refused(label, reason, (*in_file, *inside))
             lstm, notes = _build_lstm(self.tensors, names | raw_names)
             if known.state is None and not known.knows_state:
-                known = replace(known, state=named_state(prefix, lstm, self.groups, self.tensors, self.states))
+                alone = self.neighbours[prefix.rpartition(".")[0]] == 1
+                known = replace(known, state=named_state(prefix, lstm, alone, self.tensors, self.states))
                 if known.state is not None:
                     starts = join_names(filter(None, known.state), "and")
                     notes = (*notes, f"it starts from {starts}, its initial state by name and shape")
@@ -152,7 +155,7 @@ class _GroupReader:
         """Return why what has the weights of an LSTM is none, or may compute something else; None for an LSTM."""
         if problem := next((name for name in names.values() if name in self.plain.problems), None):
             return f"{problem}: {self.plain.problems[problem]}"
-        if (reason := known.refusal or _why_not_lstm(self.tensors, names)) is not None and reason:
+        if reason := known.refusal or _why_not_lstm(self.tensors, names):
             return reason
         kind = self.classes.get(prefix)
         if kind is not None and "quanti" in kind:
@@ -177,13 +180,16 @@ class _GroupReader:
                 for name in beside
                 if name not in used
             ]
-        for path, fact in self.facts.items():
-            near = tuple(label for prefix, label in owners.items() if f"{prefix}.".startswith(f"{path}." * bool(path)))
-            effect = "it may change what its module takes or returns"
-            entries += [
-                LedgerEntry(f"{path}.{hook}" if path else hook, "attribute", path, "a hook is code", effect, near)
-                for hook in fact.hooks
-            ]
+        hooked = {path: fact.hooks for path, fact in self.facts.items() if fact.hooks}
+        near: dict[str, list[str]] = {path: [] for path in hooked}
+        for prefix, label in owners.items():
+            for path in owners_of(f"{prefix}.", hooked):
+                near[path].append(label)
+        effect = "it may change what its module takes or returns"
+        for path, hooks in hooked.items():
+            for hook in hooks:
+                name = f"{path}.{hook}" if path else hook
+                entries.append(LedgerEntry(name, "attribute", path, "a hook is code", effect, tuple(near[path])))
         return entries
 
 

@@ -15,6 +15,7 @@ from gatewise.interop.ledger import LedgerEntry
 from gatewise.interop.torch.content import ModuleFacts
 from gatewise.interop.torch.grouping import NAME, PLAIN, parameter_names
 
+GRAPH = "reading its graph"  # of a program, as a task
 LAYER, PACKED, CELL = "lstm.input", "lstm.data", "lstm_cell.default"
 ZEROS = {"zeros.default", "zeros_like.default", "new_zeros.default"}
 FULL = {"full.default", "full_like.default", "new_full.default"}
@@ -130,7 +131,7 @@ class _ProgramReader:
             outputs = [f"{start}{output}" for output in _tensor_names(at(node, "outputs"))]
             module = self._module(at(node, "metadata", "nn_module_stack"))
             operator = Operator(name, tensors, constants, module, (*outputs, name)[0])
-            self.budget.work(1 + len(operator.inputs), "reading its graph")
+            self.budget.work(1 + len(operator.inputs), GRAPH)
             inner = [argument for argument in arguments.values() if at(argument, "as_graph") is not None]
             for argument in inner:  # as of a block under torch.no_grad()
                 names = dict(
@@ -199,6 +200,7 @@ class _ProgramReader:
         """
         exchanged = False
         for _ in range(len(self.makers)):  # which may make a circle in a spoiled file
+            self.budget.work(1, GRAPH)
             if (operator := self.makers.get(name)) is None:
                 break
             exchanged ^= _is_exchange(operator)
@@ -227,6 +229,7 @@ class _ProgramReader:
     def _origin(self, name: str) -> tuple[str, str]:
         """Return where a tensor of the graph comes from, behind what only repeats it: its kind, and its name."""
         for _ in range(len(self.makers)):  # which may make a circle in a spoiled file
+            self.budget.work(1, GRAPH)
             operator = self.makers.get(name)
             if operator is None or operator.name not in RESHAPED or not operator.inputs:
                 break
@@ -242,6 +245,7 @@ class _ProgramReader:
 
     def facts_without_operator(self, prefix: str, names: set[str]) -> ModuleFacts:
         """Return the facts about an LSTM's weights that no LSTM operator takes: it may be decomposed."""
+        self.budget.work(5 * len(self.operators) + len(self.weights), GRAPH)
         inputs = {name for name, weight in self.weights.items() if weight in names}
         users = [operator for operator in self.operators if inputs & {*operator.inputs}]
         if not users:

@@ -17,9 +17,11 @@ FROZEN = (
 )
 CLASS = re.compile(r"class (\w+)\(")
 SETTING = re.compile(r" +batch_first : Final\[bool\] = (True|False)")
-OPERATOR = re.compile(  # its last arguments: biases, layers, dropout, train, bidirectional, batch_first
-    r"torch\.lstm\(.*, (?:True|False), \d+, [\d.e+-]+, (?:True|False|\w+), (?:True|False), (True|False)\)"
+OPERATOR = "torch.lstm("
+ARGUMENTS = re.compile(  # its last: biases, layers, dropout, train, bidirectional, batch_first
+    r", (?:True|False), \d+, [\d.e+-]+, (?:True|False|\w+), (?:True|False), (True|False)\)$"
 )
+LONGEST = 200  # characters of these
 
 
 def facts_of(
@@ -62,7 +64,10 @@ def _settings(archive: zips.ZipMembers, member: str) -> Iterator[tuple[str, bool
     for line in text.splitlines():
         if (class_line := CLASS.match(line)) is not None:
             name = class_line[1]
-        match = SETTING.fullmatch(line) or OPERATOR.search(line)
-        if match is not None and not (name in known and match.re is OPERATOR):
-            known |= {name} if match.re is SETTING else set()
-            yield name, match[1] == "True"
+        if (setting := SETTING.fullmatch(line)) is not None:
+            known.add(name)
+            yield name, setting[1] == "True"
+            continue
+        arguments = ARGUMENTS.search(line[-LONGEST:]) if OPERATOR in line and name not in known else None
+        if arguments is not None:
+            yield name, arguments[1] == "True"
