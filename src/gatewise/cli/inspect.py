@@ -15,13 +15,14 @@ from cyclopts import Group, Parameter
 
 from gatewise.activations import Activation
 from gatewise.cli.models import FILE, FileSettings, inspect_file
-from gatewise.errors import join_names
+from gatewise.errors import join_names, shown
 from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.interop.ledger import grouped
 from gatewise.showing import counted
 
 WIDTH = 80
 MOST_CALLS = 20  # of a pickle, that are listed
+LONGEST = 120  # characters of a name in the file
 MOST_IDLE = 8  # of the names that are left out for one reason and change nothing; --json lists all
 ORDINARY = ("torch.", "numpy.", "collections.", "_codecs.")  # modules that tensors are made with
 LSTMName = Annotated[str | None, Parameter(group=FILE, help="Which LSTM, if the file holds several.")]
@@ -174,7 +175,8 @@ def lines(contents: Contents) -> Iterator[str]:
 
 def _uses(layer: str, names: Sequence[str]) -> str:
     """Return the names of what a layer of a file is made of, without the prefix that is its own name."""
-    return ", ".join(name.removeprefix(f"{layer}.").removeprefix(f"{layer}/") for name in names)
+    short = (name.removeprefix(f"{layer}.").removeprefix(f"{layer}/") for name in names)
+    return ", ".join(shown(name, LONGEST) for name in short)
 
 
 def _left_out_lines(contents: Contents) -> Iterator[str]:
@@ -194,7 +196,7 @@ def _left_out_lines(contents: Contents) -> Iterator[str]:
             idle.setdefault(reason, []).extend(entry.name for entry in group)
             continue
         names = _uses(layer, [entry.name for entry in group])
-        subject = f"{layer}: {names}" if layer and names != layer else names
+        subject = f"{shown(layer, LONGEST)}: {names}" if layer and names != layer else names
         yield from wrapped(f"{subject}: {reason}; {effect}", "  ", "      ")
     for reason, names_of_reason in idle.items():
         yield from wrapped(f"{join_names(names_of_reason, 'and', most=MOST_IDLE)}: {reason}", "  ", "      ")
