@@ -358,3 +358,24 @@ def test_a_store_is_traced_to_a_table_and_a_netcdf_file_and_verified_against_ano
         "y.zarr", mode="w"
     )
     assert exit_code(["verify", "m.safetensors", "x.zarr", "y.zarr"]) == 1
+
+
+class Steps(torch.nn.Module):
+    """A module with an LSTM that takes a number beside its tensors."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn = torch.nn.LSTM(2, 3, batch_first=True)
+
+    def forward(self, x, count: int, scale: float = 1.0):
+        return self.rnn(x[:, :count] * scale)[0]
+
+
+def test_the_inputs_of_a_torchscript_module_and_of_a_program_are_listed():
+    torch.jit.script(Steps().eval()).save("m.pt")
+    found = gw.inspect("m.pt").inputs
+    assert [(one.name, one.dtype) for one in found] == [("x", None), ("count", "int64"), ("scale", "float64")]
+    program = torch.export.export(Steps().eval(), (torch.zeros(2, 6, 2), 4))
+    torch.export.save(program, "m.pt2")
+    (x,) = gw.inspect("m.pt2").inputs
+    assert (x.name, x.shape, x.dtype) == ("x", (2, 6, 2), "float32")

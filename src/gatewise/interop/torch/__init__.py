@@ -92,7 +92,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     known = Contents(
         name, kind, lstms, layers, refused, holds=holds, calls=archive.calls, ledger=tensors + archive.nodes
     )
-    return replace(known, epoch=archive.epoch)
+    return replace(known, epoch=archive.epoch, inputs=archive.inputs)
 
 
 def read(source: torch.nn.Module | str | os.PathLike[str], name: str | None = None) -> LSTM:

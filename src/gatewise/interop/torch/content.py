@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gatewise.interop.containers.tensors import Tensor
+from gatewise.interop.graphs import GraphInput
 from gatewise.interop.ledger import LedgerEntry
 
 
@@ -35,3 +36,4 @@ class TorchFile:
     content: str = ""  # of a pickle, in words
     epoch: int | None = None  # of the training, as Lightning stores it
     nodes: tuple[LedgerEntry, ...] = ()  # of a graph
+    inputs: tuple[GraphInput, ...] = ()  # of the whole model

@@ -15,9 +15,11 @@ The layouts follow `torch.export.pt2_archive` and `torch._export.serde.schema`. 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from gatewise.errors import FileError, shown
 from gatewise.files.budget import Budget
@@ -31,12 +33,14 @@ from gatewise.interop.containers.tensors import (
     ordered_storage,
     unreadable_tensor,
 )
+from gatewise.interop.graphs import GraphInput
 from gatewise.interop.ledger import LedgerEntry
 from gatewise.interop.torch.content import ModuleFacts, TorchFile
 from gatewise.interop.torch.program_graph import at, read_program
 
 PROGRAM = re.compile(r"((?:[^/]+/)?)(?:models/([^/]+)\.json|serialized_exported_program\.json)")
 KINDS = {1: "<u1", 2: "<i1", 3: "<i2", 4: "<i4", 5: "<i8", 6: "<f2", 7: "<f4", 8: "<f8", 12: "<u1", 13: "bf16"}
+DTYPES = {code: np.dtype(kind).name for code, kind in KINDS.items() if kind != "bf16"} | {12: "bool", 13: "bfloat16"}
 STRIDED = 7  # the layout of an ordinary tensor
 OpenMember = Callable[[str], TorchFile]  # opens a member that torch.save wrote
 
@@ -56,6 +60,7 @@ def open_programs(
     facts: dict[str, ModuleFacts] = {}
     formats: dict[str, None] = {}
     nodes: list[LedgerEntry] = []
+    inputs: list[GraphInput] = []
     for folder, name in programs:
         weights: dict[str, Tensor] = {}
         if name is None:
@@ -74,9 +79,23 @@ def open_programs(
         classes |= {f"{start}{key}".removesuffix("."): kind for key, kind in program.classes.items()}
         facts |= {f"{start}{key}".removesuffix("."): fact for key, fact in program.facts.items()}
         nodes += [node._replace(name=f"{start}{node.name}") for node in program.nodes]
+        inputs += _inputs_of(document, start)
         version = at(document, "torch_version")
         formats[f"torch.export, by PyTorch {version}" if isinstance(version, str) else "torch.export"] = None
-    return TorchFile(" and ".join(formats), tensors, classes, facts, nodes=tuple(nodes))
+    return TorchFile(" and ".join(formats), tensors, classes, facts, nodes=tuple(nodes), inputs=tuple(inputs))
+
+
+def _inputs_of(document: Any, start: str) -> Iterator[GraphInput]:
+    """Yield the tensors that a program of torch.export takes, their names beginning with `start`."""
+    specs = at(document, "graph_module", "signature", "input_specs")
+    for spec in specs if isinstance(specs, list) else ():
+        name = at(spec, "user_input", "arg", "as_tensor", "name")
+        if isinstance(name, str):
+            value = at(document, "graph_module", "graph", "tensor_values", name)
+            sizes, kind = at(value, "sizes"), at(value, "dtype")
+            shape = tuple(at(size, "as_int") for size in sizes) if isinstance(sizes, list) else None
+            known = None if shape is None else tuple(size if isinstance(size, int) else None for size in shape)
+            yield GraphInput(f"{start}{name}", known, DTYPES.get(kind) if isinstance(kind, int) else None)
 
 
 def _pickled_tensors(archive: zips.ZipMembers, stem: str, open_member: OpenMember) -> dict[str, Tensor]:

@@ -139,7 +139,8 @@ def _open_zip(source: Path | BinaryIO, budget: Budget, stack: ExitStack) -> Torc
     if f"{folder}constants.pkl" in archive:
         constants = pickles.read_pickle(io.BytesIO(archive.member(f"{folder}constants.pkl")), budget, calls)
         tensors |= flatten({torchscript.CONSTANTS: constants}, partial(storage, part="constants"), budget)[0]
-    return TorchFile("TorchScript", tensors, classes, facts, tuple(calls), describe_content(content))
+    inputs = torchscript.inputs_of(archive, f"{folder}code/", classes)
+    return TorchFile("TorchScript", tensors, classes, facts, tuple(calls), describe_content(content), inputs=inputs)
 
 
 # The stream of pickles: before 1.6, and pickles that PyTorch did not write.

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gatewise.errors import FileError
 from gatewise.interop.containers import zips
+from gatewise.interop.graphs import GraphInput
 from gatewise.interop.torch.content import ModuleFacts
 from gatewise.interop.torch.grouping import NAME
 
@@ -22,6 +23,23 @@ ARGUMENTS = re.compile(  # its last: biases, layers, dropout, train, bidirection
     r", (?:True|False), \d+, [\d.e+-]+, (?:True|False|\w+), (?:True|False), (True|False)\)$"
 )
 LONGEST = 200  # characters of these
+
+FORWARD = re.compile(r"  def forward\(\w+: [\w.]+,?\s*(.*?)\) -> ", re.DOTALL)
+ARGUMENT = re.compile(r"(\w+): ([^,=]+?)(?:\s*=[^,]*)?(?:,|$)")
+NUMBERS = {"int": "int64", "float": "float64", "bool": "bool"}  # of Python, as NumPy calls them
+
+
+def inputs_of(archive: zips.ZipMembers, folder: str, classes: Mapping[str, str]) -> tuple[GraphInput, ...]:
+    """Return the inputs of a TorchScript module, which declares their names, and the types of single numbers."""
+    module, _, name = classes.get("", "").rpartition(".")
+    try:
+        text = archive.member(f"{folder}{module.replace('.', '/')}.py").decode("utf-8", "replace")
+    except FileError:
+        return ()
+    _, _, body = text.partition(f"class {name}(")
+    match = FORWARD.search(body.partition("\nclass ")[0])
+    arguments = ARGUMENT.findall(" ".join(match[1].split())) if match is not None else []
+    return tuple(GraphInput(argument, None, NUMBERS.get(kind)) for argument, kind in arguments)
 
 
 def facts_of(
