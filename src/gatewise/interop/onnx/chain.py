@@ -94,13 +94,16 @@ def refusing_by_name(advice: str = "") -> Iterator[None]:
         raise FileError(f"one of its nodes lacks an input{advice}") from None
 
 
-def follow_head(graph: LstmGraph, nodes: Sequence[OnnxNode], lstm: LSTM, end: str) -> tuple[LSTM, ChainWalk, str]:
+def follow_head(
+    graph: LstmGraph, nodes: Sequence[OnnxNode], lstm: LSTM, end: str, *, named: bool = False
+) -> tuple[LSTM, ChainWalk, str]:
     """Return the walk from a name of an ONNX graph back to an LSTM's output, and which of its steps are read.
 
-    The LSTM comes with its directions merged as they are there.
+    The LSTM comes with its directions merged as they are there; `named` says that the walk begins at a named layer.
     """
     top = nodes[-1]
     head = ChainWalk(top.scope, "after the LSTM", lstm.dtype, graph.sizes)
+    head.begins_inside = named
     results = {name: output for name, output in graph.results[top].items() if output.merge == lstm.merge[-1]}
     if lstm.merge[-1] == "concat":  # which a Reshape may do that also makes one axis of steps and sequences
         results |= {name: output for name, output in graph.results[top].items() if output.is_result("none")}
@@ -156,6 +159,7 @@ class ChainWalk:
         self.embedding: Matrix | None = None
         self._activation: Activation | str | None = None
         self._bias = ""
+        self.begins_inside = False  # whether it begins at a named layer, where steps and sequences may be one axis
         self._rows: list[int] | None = None  # steps and sequences, where they are one axis
         self._width: int | None = None  # of the last axis, as the graph states it
         self._softmax: tuple[int, int | None] = (-1, None)  # its axis, and how many axes there are, if that is known
@@ -236,8 +240,8 @@ class ChainWalk:
         for bias in biases:
             (product,) = [name for name in node.inputs if name != bias] or [""]
             source = self.scope.source(product)
-            for _ in range(3):  # a Reshape or a Cast may be between
-                if source is not None and source.node.operator in ("Reshape", "Cast"):
+            for _ in range(3):  # what may be between is followed itself
+                if source is not None and source.node.operator in ("Reshape", "Cast", "Transpose"):
                     source = self.scope.source(source.node.inputs[0])
             if source is not None and source.node.operator in ("MatMul", "FusedMatMul"):
                 matrix = matrix_of(source.node)
@@ -276,8 +280,12 @@ class ChainWalk:
         if len(shape) == 3 and self._rows is None and 0 not in shape:
             self._rows = shape[:2]
             return node.inputs[0]
-        if len(shape) != 2 or self._rows is None or self._width is None:
+        if len(shape) != 2 or self._width is None:
             return None
+        if self._rows is None:
+            rank = self._softmax[1] or 2
+            self._softmax, inside, self.begins_inside = (self._softmax[0], rank), self.begins_inside, False
+            return node.inputs[0] if inside and shape[1] > 0 else None
         sizes = [self.sizes.of_axis(node.scope, node.inputs[0], axis) for axis in (0, 1)]
         same = [stated in (size, -1) for stated, size in zip(self._rows, sizes, strict=True)]
         flat = shape[0] == -1 or shape[1] > 0 or (min(sizes) > 0 and shape[0] == sizes[0] * sizes[1])

@@ -77,7 +77,7 @@ class NamedNodes:
             try:
                 with refusing_by_name():
                     if name not in self.cells:
-                        return follow_head(self.graph, self.nodes[name], lstm, part.output)
+                        return follow_head(self.graph, self.nodes[name], lstm, part.output, named=True)
                     end = self.cells[name].end
                     walk = ChainWalk(end.scope, "after the LSTM", lstm.dtype, self.graph.sizes)
                     walk.follow(part.output, end.outputs[:1])
