@@ -348,3 +348,57 @@ def test_a_setting_is_given_once_and_only_where_the_file_leaves_it_out(weights, 
     assert "merge none" in capsys.readouterr().out
     assert exit_code(["walk", "--recurrent-activation", "tanh"]) == 2
     assert "--recurrent-activation belongs to a trained model" in capsys.readouterr().err
+
+
+# The configuration of another model.
+
+
+def config_file(path, *layers):
+    path.write_text(json.dumps(sequential(*layers)))
+    return path
+
+
+def two_layers(path, names):
+    if path.name == "tree":
+        with h5py.File(path, "w") as file:
+            for number, name in enumerate(names):
+                place = f"layers/lstm{'_1' * number}"
+                keras_files.tree(file, {place: (name, {}), f"{place}/cell": ("lstm_cell", kernels(new(number)[0]))})
+        return path
+    arrays = {name: named(f"{name}/", kernels(new(number)[0])) for number, name in enumerate(names)}
+    return legacy(path, arrays, "2.9.0")
+
+
+@pytest.mark.parametrize("kind", ["tree", "list"])
+def test_layers_that_keras_numbered_anew_are_taken_in_their_order_with_a_note(kind, tmp_path):
+    path = two_layers(tmp_path / kind, ["lstm_1", "lstm_2"])
+    config = config_file(tmp_path / "config.json", lstm_layer("lstm"), lstm_layer("lstm_1"))
+    found = gw.inspect(path, config=config).lstms
+    for number, stored in enumerate(found[:2]):
+        np.testing.assert_array_equal(stored.lstm[0].parameters.weight, new(number)[0].parameters.weight)
+        assert f"its weights are those of 'lstm_{number + 1}'" in stored.notes[-1]
+
+
+@pytest.mark.parametrize("kind", ["tree", "list"])
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [lstm_layer("encoder"), lstm_layer("lstm_2")],
+        [lstm_layer("lstm_1")],
+        [lstm_layer("lstm_1"), lstm_layer("lstm_2"), lstm_layer("lstm_3")],
+        [lstm_layer("lstm_1"), lstm_layer("lstm_2"), dense("head")],
+    ],
+    ids=str,
+)
+def test_the_configuration_of_another_model_is_refused_by_its_layers_names(kind, layers, tmp_path):
+    path = two_layers(tmp_path / kind, ["lstm_1", "lstm_2"])
+    with cases.refusal("'lstm_1', 'lstm_2'", repr(layers[-1]["config"]["name"]), "another model"):
+        gw.inspect(path, config=config_file(tmp_path / "config.json", *layers))
+
+
+def test_a_dense_layer_of_another_size_than_its_configuration_s_is_refused(tmp_path):
+    path = network_file(tmp_path / "file", lstm_layer("a"), dense("head", 5))
+    with h5py.File(path, "a") as file:
+        file.attrs["model_config"] = json.dumps(sequential(lstm_layer("a"), dense("head", 6)))
+    (refused,) = gw.inspect(path).refused
+    assert (refused.name, refused.reason) == ("head", "its configuration says 6 units, its weights 5")

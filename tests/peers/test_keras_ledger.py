@@ -68,3 +68,20 @@ def test_strict_refuses_what_a_capture_notes():
     half = keras.Sequential([keras.Input((TIME, INPUTS)), L.LSTM(UNITS, dtype="mixed_bfloat16")])
     with pytest.raises(gw.OptionError, match="strict=True: the model computes in bfloat16"):
         gw.capture(half, X, strict=True)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_model_that_is_built_again_takes_weights_in_keras_s_order(tmp_path):
+    def make():
+        layers = [L.LSTM(UNITS, return_sequences=True), L.LSTM(UNITS), L.Dense(2)]
+        return keras.Sequential([keras.Input((TIME, INPUTS)), *layers])
+
+    first, again = make(), make()
+    path, config = saved(first, tmp_path, ".weights.h5"), tmp_path / "config.json"
+    config.write_text(again.to_json())
+    assert again.layers[0].name != first.layers[0].name
+    again.load_weights(path)
+    network = gw.load_network(path, config=config)
+    expected = keras.ops.convert_to_numpy(again(X))
+    np.testing.assert_allclose(network(X.swapaxes(0, 1))[0], expected, rtol=0, atol=1e-6)
+    assert "Keras numbers layers anew" in gw.inspect(path, config=config).lstms[0].notes[-1]

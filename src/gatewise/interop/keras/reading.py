@@ -36,6 +36,7 @@ from gatewise.interop.keras.files import KerasTensor, Source
 from gatewise.interop.keras.inputs import inputs_of
 from gatewise.interop.keras.layer_graph import LayerNode, is_recurrent, layer_nodes
 from gatewise.interop.keras.lstm_layers import configured_lstm, group_stacks
+from gatewise.interop.keras.matching import match_names
 from gatewise.interop.keras.weights import bind_layers, bind_tree
 from gatewise.interop.keras.writing import MODEL
 from gatewise.interop.refusals import reading
@@ -76,7 +77,9 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
         root = None if config is None else model(config, source.budget)
         if root is not None and not options.version.numbers:
             options.version = _version_by_words(root, config)
-        layers = None if root is None or not root.holds_layers else _read_layers(source, options, root)
+        given = root is not None and root.holds_layers and "config" in options.used
+        renamed = match_names(root, source) if root is not None and given else {}
+        layers = None if root is None or not root.holds_layers else _read_layers(source, options, root, renamed)
         if layers is not None:
             lstms, parts, refused, nodes = _configured_layers(layers, source.budget)
         elif source.layers is not None:  # weights alone, or a class whose code is not in the file
@@ -134,7 +137,7 @@ def _without_foreign(source: Source, layers: Listing) -> Listing:
     return listing((*(refuse_with_foreign(stored, foreign) for stored in lstms), *parts, *refused))
 
 
-def _read_layers(source: Source, options: Options, root: Layer) -> ConfiguredLayers:
+def _read_layers(source: Source, options: Options, root: Layer, renamed: Mapping[str, str]) -> ConfiguredLayers:
     """Return the layers of a Keras model, each read or refused, with all its arrays."""
     if source.layers is not None:
         bound, problems = bind_layers(root, source.layers, source.budget)
@@ -147,7 +150,10 @@ def _read_layers(source: Source, options: Options, root: Layer) -> ConfiguredLay
     for node in nodes:
         try:
             if is_recurrent(node.layer):
-                lstms[node] = configured_lstm(node, bound, options, problems.get(node.layer))
+                stored = configured_lstm(node, bound, options, problems.get(node.layer))
+                name = renamed.get(node.name)
+                note = f"its weights are those of {name!r}: Keras numbers layers anew, and loads them by their order"
+                lstms[node] = replace(stored, notes=(*stored.notes, note)) if name else stored
             elif node.layer.kind != "InputLayer":
                 parts[node] = _stored_layer(node, bound.get(node.layer, ()))
         except (GatewiseError, ValueError, OverflowError) as problem:
@@ -182,5 +188,8 @@ def _stored_layer(node: LayerNode, tensors: Sequence[KerasTensor]) -> StoredLaye
     """Return a Keras layer that is not recurrent, with its arrays if a network may use it."""
     layer = node.layer
     if layer.is_keras and layer.kind in ("Embedding", "Dense") and tensors and len(tensors[0].shape) == 2:
+        units = layer.config.get("output_dim" if layer.kind == "Embedding" else "units")
+        if isinstance(units, int) and units != tensors[0].shape[1]:
+            raise FileError(f"its configuration says {units} units, its weights {tensors[0].shape[1]}")
         return (embedding_part if layer.kind == "Embedding" else linear_part)(node.name, tensors)
     return StoredLayer(node.name, layer.kind, ())
