@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import cases
 import numpy as np
 import onnx_models as models
 import pytest
-from onnx import helper, numpy_helper
+from onnx import FunctionProto, helper, numpy_helper
 
 import gatewise as gw
 from gatewise.files.budget import Budget
@@ -35,6 +37,24 @@ def refused_in(model, *words, **omitted):
 
 def small(seed=0, **options):
     return models.random_arrays(np.random.default_rng(seed), **options)
+
+
+def counts_in(model):
+    """Return how many nodes, attributes of LSTMs, tensors and inputs a model has, functions at every call."""
+    functions = {(function.domain, function.name): function for function in model.functions}
+    counts, graphs = Counter(input=len(model.graph.input)), [model.graph]
+    while graphs:
+        graph = graphs.pop()
+        if not isinstance(graph, FunctionProto):
+            counts["tensor"] += len(graph.initializer) + len(graph.sparse_initializer)
+        for node in graph.node:
+            if (node.domain, node.op_type) in functions:
+                graphs.append(functions[node.domain, node.op_type])
+                continue
+            counts["node"] += 1
+            counts["attribute"] += len(node.attribute) if "LSTM" in node.op_type else 0
+            graphs += [attribute.g for attribute in node.attribute if attribute.HasField("g")]
+    return +counts
 
 
 # The quantised kind.

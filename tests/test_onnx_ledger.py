@@ -13,30 +13,12 @@ onnx = pytest.importorskip("onnx")
 
 import onnx_models as models  # noqa: E402
 from onnx_exported import Exported  # noqa: E402
-from onnx_reading import contents_of, network, quantised, small, written_out  # noqa: E402
+from onnx_reading import contents_of, counts_in, network, quantised, small, written_out  # noqa: E402
 from test_onnx_networks import HEAD, TAKEN, chained  # noqa: E402
 
 from gatewise.interop import onnx as gw_onnx  # noqa: E402
 
 make = onnx.helper.make_node
-
-
-def counts_in(model):
-    """Return how many nodes, attributes of LSTMs, tensors and inputs a model has, functions at every call."""
-    functions = {(function.domain, function.name): function for function in model.functions}
-    counts, graphs = Counter(input=len(model.graph.input)), [model.graph]
-    while graphs:
-        graph = graphs.pop()
-        if not isinstance(graph, onnx.FunctionProto):
-            counts["tensor"] += len(graph.initializer) + len(graph.sparse_initializer)
-        for node in graph.node:
-            if (node.domain, node.op_type) in functions:
-                graphs.append(functions[node.domain, node.op_type])
-                continue
-            counts["node"] += 1
-            counts["attribute"] += len(node.attribute) if "LSTM" in node.op_type else 0
-            graphs += [attribute.g for attribute in node.attribute if attribute.HasField("g")]
-    return +counts
 
 
 def written(**options):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,7 @@ onnx = pytest.importorskip("onnx")
 
 import onnx_models as models  # noqa: E402
 from onnx_fuzz import in_model  # noqa: E402
+from onnx_reading import counts_in  # noqa: E402
 
 from gatewise.interop import onnx as gw_onnx  # noqa: E402
 
@@ -182,6 +184,14 @@ def test_silero_gives_the_outputs_and_states_of_its_own_runtime(silero, name):
     assert (agreeing, len(found)) == {"silero_vad.onnx": (2, 4), "silero_vad_op18_ifless.onnx": (1, 2)}.get(
         name, (1, 1)
     )
+
+
+def test_everything_in_sileros_graphs_is_used_or_left_out(silero):
+    for path in sorted(silero[0].glob("*.onnx")):
+        contents = gw_onnx.contents(path, {})
+        assert Counter(entry.kind for entry in contents.ledger) == counts_in(onnx.load(path))
+        with pytest.warns(gw.WeightsWarning, match="left out: "):
+            contents.pick(contents.lstms[0].name)
 
 
 def test_mutations_of_silero_are_answered_or_refused(silero, tmp_path):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from agreement import assert_agree
+from onnx_reading import counts_in
 from pairwise import cover
 from peers.onnx_running import CLOSE, ask
 from peers.test_onnx_exported import exported
@@ -68,4 +71,12 @@ def test_a_network_in_a_chain_is_read_whole(case, tmp_path, capfd):
     assert network.reads == ("last" if case["last"] else "every")
     got, _ = network(x.numpy().swapaxes(0, 1) if case["batch_first"] else x.numpy())
     got = got.swapaxes(0, 1) if case["batch_first"] and not case["last"] else got
-    assert_agree({"y": got}, {"y": ask(model, {"x": x.numpy()})["y"]}, CLOSE)
+    expected = ask(model, {"x": x.numpy()})["y"]
+    assert_agree({"y": got}, {"y": expected}, CLOSE)
+    ledger = gw.inspect(path).ledger
+    assert Counter(entry.kind for entry in ledger) == counts_in(model)
+    assert not [entry for entry in ledger if entry.kind != "tensor" and not entry.used]
+    if case["before"] != "nothing":  # the graph says which axes its input has
+        got = gw.open_run(path, x.numpy()).trace.output
+        got = got.swapaxes(0, 1) if case["batch_first"] and not case["last"] else got
+        assert_agree({"y": got}, {"y": expected}, CLOSE)
