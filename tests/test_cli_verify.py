@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper, save
 from program import output_of, refusal_of
 
 import gatewise as gw
@@ -29,6 +30,14 @@ def network(reads="every", count=2, **parts):
     lstm = gw.LSTM(parts.pop("features", 3), 4, rng=0)
     head = gw.Linear(array(count, 4, seed=1), array(count, seed=2))
     return gw.Network(lstm, head=head, reads=reads, **parts)
+
+
+def weights_of(lstm):
+    """Return the weights of an LSTM by their names in ONNX."""
+    p = lstm[0].parameters
+    order, size = [0, 3, 1, 2], p.hidden_size
+    W, R = (array[order].reshape(1, 4 * size, -1) for array in (p.input_weight, p.recurrent_weight))
+    return {"W": W, "R": R, "B": np.concatenate([p.bias[order].reshape(1, -1), np.zeros((1, 4 * size), "f4")], 1)}
 
 
 def state_dict(path, lstm, **layers):
@@ -173,3 +182,21 @@ def test_what_does_not_go_together_is_refused_in_one_sentence(capsys):
     ]:
         with pytest.raises(gw.OptionError, match=words):
             call()
+
+
+def test_what_is_left_out_of_the_file_is_named_as_a_likely_cause(capsys):
+    lstm, x = gw.LSTM(3, 4, rng=0), array(6, 1, 3)
+    nodes = [
+        helper.make_node("Sinh", ["x"], ["steeper"], name="steeper"),
+        helper.make_node("LSTM", ["steeper", "W", "R", "B"], ["y"], hidden_size=4),
+    ]
+    info = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in "xy"]
+    weights = [numpy_helper.from_array(tensor, name) for name, tensor in weights_of(lstm).items()]
+    save(helper.make_model(helper.make_graph(nodes, "g", info[:1], info[1:], weights)), "model.onnx")
+    np.save("x.npy", x)
+    np.save("y.npy", lstm(x)[0])
+    tokens = ["model.onnx", "x.npy", "y.npy", "--input-of", "lstm"]
+    assert "likely cause" not in verdict(capsys, *tokens)
+    np.save("y.npy", lstm(np.sinh(x))[0])
+    said = verdict(capsys, *tokens, code=1)
+    assert "None of the causes that were tried explains it. A likely cause, which is left out here: steeper (" in said

@@ -20,7 +20,7 @@ from gatewise.opening.answers import Answers, read_answers, read_case
 from gatewise.opening.preparing import InputOptions
 
 if TYPE_CHECKING:
-    from gatewise.diagnostics.verification import Verification
+    from gatewise.opening.verifying import Comparison
 
 ANSWERS = Group("The answers", sort_key=2)
 
@@ -80,7 +80,7 @@ def verify(
     from gatewise.opening.verifying import compare  # which the program's help does not need
 
     comparison = compare(contents, input, answers, parsed, name=name, lstm_first=io is not None)
-    for line in lines(f"{file}: {comparison.name}", answers.source, comparison.verification):
+    for line in lines(f"{file}: {comparison.name}", answers.source, comparison):
         print(line)
     sys.exit(0 if comparison.verification.agrees else 1)
 
@@ -100,8 +100,9 @@ def _case_in_file(
     return io, Answers(str(io), arrays), options
 
 
-def lines(title: str, source: str, verification: Verification) -> Iterator[str]:
+def lines(title: str, source: str, comparison: Comparison) -> Iterator[str]:
     """Yield what `gatewise verify` prints, in lines of at most 80 columns; a longer word is not cut."""
+    verification = comparison.verification
     yield from wrapped(f"{title}, against {source}: {verification.verdict}", "", "  ")
     yield ""
     rows = [("", "difference", "allowed", "largest", "where")]
@@ -132,5 +133,7 @@ def lines(title: str, source: str, verification: Verification) -> Iterator[str]:
                 yield from wrapped(cause, "  ", "      ")
         else:
             yield from wrapped("None of the causes that were tried explains it.", "", "  ")
+            if comparison.left_out:
+                yield from wrapped(f"A likely cause, which is left out here: {comparison.left_out}.", "", "  ")
     for note in verification.notes:
         yield from wrapped(f"note: {note}", "", "  ")

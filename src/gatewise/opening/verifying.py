@@ -14,6 +14,7 @@ from gatewise.arrays import AXES
 from gatewise.diagnostics.verification import Verification
 from gatewise.diagnostics.verification import verify as verify_model
 from gatewise.errors import OptionError, ShapeError
+from gatewise.interop import ledger
 from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.layers import LSTM
 from gatewise.network import Network
@@ -32,10 +33,14 @@ BATCH_FIRST = ("batch", "time", "feature")
 
 
 class Comparison(NamedTuple):
-    """A model of a file, compared with the answers of its own runtime: the name of its LSTM, and the outcome."""
+    """A model of a file, compared with the answers of its own runtime: the name of its LSTM, and the outcome.
+
+    `left_out` says what is left out of the file and would change the numbers; it is empty where nothing is.
+    """
 
     name: str
     verification: Verification
+    left_out: str = ""
 
 
 def verify(
@@ -222,7 +227,9 @@ def compare(
         verification = replace(verification, causes=tuple(causes))
     if len(models) > 1:
         notes = (f"{answers.source} is compared with the outputs of {model.words}", *notes)
-    return Comparison(model.name, replace(verification, notes=(*answers.notes, *verification.notes, *notes)))
+    concerning = [] if found is None else ledger.concerning(contents.ledger, (found.name, *found.combines))
+    verification = replace(verification, notes=(*answers.notes, *verification.notes, *notes))
+    return Comparison(model.name, verification, ledger.clauses(concerning))
 
 
 def _models_of(prepared: PreparedLSTM, *, is_exact: bool) -> list[_VerifiedModel]:
