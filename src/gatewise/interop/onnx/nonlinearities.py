@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,10 +114,20 @@ def _of_several(end: OnnxNode) -> Nonlinearity | None:
         kinks = [sign * value * near for value in part.constants.values() for sign in (-1, 1) for near in (0.9, 1, 1.1)]
         points = np.concatenate([POINTS, [kink for kink in kinks if abs(kink) < 1e30]])
         result = part.values(points)
-        for known in () if result.shape != points.shape else KNOWN:
+        if result.shape != points.shape:
+            continue
+        values = _known_values()
+        near = (np.abs(values - result[: len(POINTS)]) <= 1e-6 * (1 + np.abs(values))).all(axis=1)
+        for known in (KNOWN[number] for number in np.flatnonzero(near)):
             if np.allclose(result, apply(known, points), rtol=1e-6, atol=1e-6):
                 return Nonlinearity(known, part.argument, frozenset(part.nodes))
     return None
+
+
+@cache
+def _known_values() -> Array:
+    """Return the values of the known nonlinearities at the points, a row for each."""
+    return np.stack([apply(known, POINTS) for known in KNOWN])
 
 
 def unchanged_tokens(end: OnnxNode, count: int) -> str | None:
