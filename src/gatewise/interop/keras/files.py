@@ -62,7 +62,8 @@ class Source:
     config: Any = None
     layers: dict[str, tuple[KerasTensor, ...]] | None = None  # the weights by layer, of an .h5
     tree: WeightGroup | None = None  # the weights of other files
-    members: dict[str, Group | Dataset | FileError] = field(default_factory=dict)  # of the HDF5 part, by their paths
+    # Of the HDF5 part, by their paths; None is an array of training that nobody looks at.
+    members: dict[str, Group | Dataset | FileError | None] = field(default_factory=dict)
     archive: zips.ZipMembers | None = None
     open_stream: BinaryIO | None = field(default=None, repr=False)  # of the HDF5 part, during the inspection
 
@@ -112,6 +113,9 @@ def _list_members(source: Source, group: Group, depth: int) -> None:
         path = f"{group.path}/{name}" if group.path else name
         source.budget.work(10, "the tree of its weights")
         source.budget.hold(NODE + len(path), 1, "the tree of its weights")
+        if group.path.endswith("/vars") and OF_TRAINING.intersection(group.path.split("/")):
+            source.members[path] = None
+            continue
         try:
             member: Group | Dataset | FileError = group[name]
         except FileError as problem:  # it may be nothing that a layer reads
