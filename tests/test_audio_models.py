@@ -299,7 +299,7 @@ def test_a_container_is_the_last_of_its_models_and_holds_the_others(tmp_path):
     wave = {"architecture": "WaveNet", "config": {}, "weights": []}
     with cases.refusal("amp.nam", "submodels.1", "'WaveNet'"):
         loaded(tmp_path, contained(models[0], wave), "amp.nam")
-    assert gw.load(tmp_path / "amp.nam").layers[0][0].hidden_size == 2
+    assert gw.inspect(tmp_path / "amp.nam").find().lstm.layers[0][0].hidden_size == 2
     for odd, words in (
         (contained(), ["submodels"]),
         (contained(contained(wave)), ["submodels.0", "'SlimmableContainer'"]),

@@ -13,7 +13,10 @@ import pytest
 import gatewise as gw
 
 MODULES = sorted(
-    ["gatewise", *(module.name for module in pkgutil.walk_packages(gw.__path__, "gatewise."))],
+    [
+        "gatewise",
+        *(module.name for module in pkgutil.walk_packages(gw.__path__, "gatewise.") if "-" not in module.name),
+    ],
     key=lambda name: name.rpartition("."),
 )
 PACKAGES = groupby((name for name in MODULES if not name.endswith("__main__")), lambda name: name.rpartition(".")[0])

@@ -353,7 +353,9 @@ def test_a_model_is_known_by_its_beginning_and_not_by_its_name(kind, name, tmp_p
     (tmp_path / name).write_text(json.dumps(FORMATS[kind]()), encoding="utf-8")
     first = gw.inspect(tmp_path / name).lstms[0]
     expected = first.lstm.layers[0][0].parameters.weight
-    np.testing.assert_array_equal(gw.load(tmp_path / name, first.name).layers[0][0].parameters.weight, expected)
+    np.testing.assert_array_equal(
+        gw.inspect(tmp_path / name).find(first.name).lstm.layers[0][0].parameters.weight, expected
+    )
     head = {"head": "lin"} if kind == "state dict" else {}
     np.testing.assert_array_equal(
         gw.load_network(tmp_path / name, **head).lstm.layers[0][0].parameters.weight, expected
@@ -380,9 +382,9 @@ def test_an_entry_that_no_reader_knows_is_left_out_with_a_warning(kind, lstm, pl
     written = tmp_path / "model.json"
     written.write_text(json.dumps(document))
     with pytest.warns(gw.WeightsWarning, match=rf"left out: {place} \(no entry of this name is known in such a file"):
-        gw.load(written, lstm)
-    with pytest.warns(gw.WeightsWarning, match=rf"left out: {place} \("):
         gw.load_network(written)
+    with pytest.warns(gw.WeightsWarning, match=rf"left out: {place} \("):
+        gw.inspect(written).pick(lstm)
     with pytest.raises(gw.FileError, match=f"strict=True: left out: {place}"):
         gw.load_network(written, strict=True)
     owner.pop(name)

@@ -329,7 +329,7 @@ def test_parts_that_do_not_fit_are_refused_in_one_sentence(make, kind, words):
         make()
 
 
-@pytest.mark.parametrize("make", [gw.Network, gw.Stream, gw.verify])
+@pytest.mark.parametrize("make", [gw.Network, gw.Stream])
 @pytest.mark.parametrize(
     "given",
     [None, "lstm.onnx", gw.LSTMCell(2, 3, rng=0), gw.LSTM(2, 3, rng=0).trace(np.ones((1, 2)))],
@@ -337,7 +337,13 @@ def test_parts_that_do_not_fit_are_refused_in_one_sentence(make, kind, words):
 )
 def test_what_is_no_lstm_is_refused_in_one_sentence(make, given):
     with cases.refusal("LSTM", type(given).__name__, by=gw.OptionError):
-        make(given, *([np.ones((1, 2))] * 2 if make is gw.verify else []))
+        make(given)
+
+
+@pytest.mark.parametrize("given", [None, gw.LSTM(2, 3, rng=0).trace(np.ones((1, 2)))])
+def test_what_has_no_answers_is_not_verified(given):
+    with cases.refusal("LSTM", type(given).__name__, by=gw.OptionError):
+        gw.verify(given, np.ones((1, 2)), np.ones((1, 2)))
 
 
 @pytest.mark.parametrize(

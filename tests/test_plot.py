@@ -449,7 +449,7 @@ REFUSED = {
     "there is no unit 'a'": lambda t: plot.unit(t, unit="a"),
     "units must name at least one unit": lambda t: plot.states(t, units=[]),
     "there is no sequence 2": lambda t: plot.states(t, sequence=2),
-    "sequence must be one of basin 0, basin 1, not 'basin 9'": lambda t: plot.states(t, sequence="basin 9"),
+    "there is no sequence 'basin 9'; this trace has 'basin 0', 'basin 1'": lambda t: plot.states(t, sequence="basin 9"),
     "there is no feature 'wind'": lambda t: plot.unit(t, features=["wind"]),
     "sort must be one of none, timescale, cluster, not 'size'": lambda t: plot.gates(t, sort="size"),
     "quantity must be one of": lambda t: plot.text(t, text="a", quantity="gate"),
