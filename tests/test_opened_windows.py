@@ -64,6 +64,29 @@ def test_outputs_are_those_of_all_windows_and_the_trace_is_that_of_the_last(basi
     assert not any("continuous" in note for note in run.notes)
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_without_its_head_a_run_keeps_the_features_and_the_windows(order, basin):
+    net = gw.load_network("run")
+    x = np.stack([*basin.columns.values()], -1)
+    basin.columns = dict([*basin.columns.items()][::order])
+    basin.rows = [row[::order] for row in basin.rows]
+    basin.write()
+    scaled = (x - net.inputs.center) / net.inputs.scale
+    run = gw.open_run("run", "b.csv", head="none")
+    assert run.series is not None
+    want = [net.lstm(scaled[end + 1 - LENGTH : end + 1])[0][-1] for end in range(LENGTH - 1, STEPS)]
+    np.testing.assert_allclose(run.series.outputs[LENGTH - 1 :, 0], want, atol=1e-5)
+    np.testing.assert_array_equal(gw.load_network("run", head="none").lstm(x)[0], net.lstm(x)[0])
+    assert gw.load_network("run", head="none").windows == net.windows
+    same = gw.open_run("run", "b.csv", embedding="none")
+    assert_series_agree(same.series.outputs[:, 0], basin.outputs())
+
+
+def test_the_own_input_of_the_lstm_is_said_to_be_scaled_and_its_run_to_be_continuous(basin):
+    run = gw.open_run("run", np.ones((STEPS, 3)), input_of="lstm")
+    assert "by position, behind the network's scaling; one continuous run over all steps" in run.notes[-1]
+
+
 @pytest.mark.parametrize(("at", "end"), [("2000-01-21", 20), (20, 20), ("20", 20), (-1, 39), ("9", 9)])
 def test_a_step_by_its_number_or_date_ends_the_window_that_is_traced(at, end, basin):
     run = gw.open_run("run", "b.csv", at=at)

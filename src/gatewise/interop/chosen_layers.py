@@ -33,9 +33,10 @@ def chosen_network(
 ) -> Network:
     """Return the network of an LSTM in a file and the layers that are named as its embedding and head.
 
-    It keeps masked steps, the steps that are read, and the layers between LSTM and head, as the file has them. It
-    warns of everything that is left out, of masks that a call must give, and of `reads` other than the file's; `strict`
-    refuses what leaves something out. The name ``none`` stands for no layer.
+    It keeps masked steps, the steps that are read, and the layers between LSTM and head, as the file has them; the
+    features' scaling, branches and windows too, where no head is to be read. It warns of everything that is left out,
+    of masks that a call must give, and of `reads` other than the file's; `strict` refuses what leaves something out.
+    The name ``none`` stands for no layer.
 
     Raises
     ------
@@ -49,6 +50,11 @@ def chosen_network(
             f"reads goes with the name of an embedding or a head; {contents.path} says itself what its layers read"
         )
     stored = contents.find(name)
+    if contents.network is not None and {embedding, head} <= {None, NO_LAYER}:
+        network = contents.network()
+        if network.inputs is not None or network.branches or network.windows is not None:
+            contents.pick(name, strict=strict)
+            return _without_head(network) if head == NO_LAYER else network
     fitting, unwanted = fitting_layers(contents, stored), set[str]()
     if embedding == NO_LAYER:
         embedding, unwanted = None, unwanted.union(fitting.embeddings)
@@ -84,6 +90,21 @@ def chosen_network(
         warnings.warn(f"{contents.path}: {sentence}", WeightsWarning, stacklevel=3)
     network.provenance = lstm.provenance
     return network
+
+
+def _without_head(network: Network) -> Network:
+    """Return a network that gives the hidden states of its LSTM, with what makes the LSTM's input as it is."""
+    headless = Network(
+        network.lstm,
+        reads=network.reads,
+        initial=network.initial,
+        inputs=network.inputs,
+        branches=network.branches,
+        windows=network.windows,
+        labels=network.labels.replace(outputs=None),
+    )
+    headless.provenance = network.provenance
+    return headless
 
 
 def _initial(stored: StoredLSTM) -> States | None:

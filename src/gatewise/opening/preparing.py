@@ -70,7 +70,7 @@ def prepare_run(
         raise OptionError(f"{contents.path} holds weights that are not finite numbers: {'; '.join(entry.non_finite)}")
     model = None if entry is None else opened_model(contents_named, entry)
     if model is not None and options.input_of == "lstm" and model.feature_network is not None:
-        model = replace(model, network=None)  # which would take its own features
+        model = replace(model, network=None, notes=(*model.notes, _own_features_note(model.feature_network)))
     network = None if model is None else model.network
     stem = Path(input).stem if isinstance(input, (str, Path)) else ""
     _require_fitting_options(network, contents.path, options)
@@ -98,6 +98,13 @@ def prepare_run(
     assert model is not None
     prepared = _prepared_lstm(model, lstm_input, data, lstm_only)
     return prepared if network is None or network.windows is None else _in_windows(prepared, data.source, options)
+
+
+def _own_features_note(network: Network) -> str:
+    """Return the sentence about a run over the LSTM's own input, where a network makes that of other features."""
+    layers = [name for name, part in (("scaling", network.inputs), ("dense layers", network.branches)) if part]
+    own = f"--input-of lstm: features are the LSTM's own, by position, behind the network's {' and '.join(layers)}"
+    return own if network.windows is None else f"{own}; {network.windows.continuous_note}"
 
 
 def _require_fitting_options(network: Network | None, path: str, options: InputOptions) -> None:
