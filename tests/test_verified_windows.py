@@ -52,6 +52,17 @@ def test_the_answers_of_windows_are_compared_by_their_dates_or_their_number(wind
     assert gw.verify("run", "b.csv", windows.astype(np.float32)).agrees
 
 
+@pytest.mark.parametrize("batch", [False, True])
+def test_a_network_in_memory_is_compared_in_windows(batch, windows):
+    net, run = gw.load_network("run"), gw.open_run("run", "b.csv")
+    x, y = (run.series.x, windows[:, None]) if batch else (run.series.x[:, 0], windows)
+    y, once = y.astype(np.float32), net(x)[0]
+    assert gw.verify(net, x, y).agrees
+    assert gw.verify(net, x, once).verdict == "mistake"
+    assert gw.verify(net, x, once, continuous=True).agrees
+    assert gw.verify(net, x, y, continuous=True).verdict == "mistake"
+
+
 @pytest.mark.parametrize("place", [LENGTH - 1, 29, STEPS - 1])
 def test_one_wrong_answer_among_all_windows_is_found(place, windows, capsys):
     windows[place] += 0.1

@@ -88,7 +88,8 @@ def verify(
     **options
         ``state`` (the runtime's initial states; by default those of the model, or zeros), ``lengths`` (how many steps
         of each sequence are valid: beyond them the output may be zeros or repeat the last one) and ``axes``. Of what
-        is opened, all options of an input that `open_run` has.
+        is opened, all options of an input that `open_run` has. A network with windows is compared in windows, in memory
+        too, unless ``continuous=True``.
 
     Returns
     -------
@@ -121,11 +122,13 @@ def verify(
     ('the runtime was given the steps in the reverse order',)
     """
     opens = isinstance(y, Mapping) or any(isinstance(data, (str, os.PathLike)) for data in (x, y))
-    if isinstance(model, (LSTM, Network)) and not opens:
+    windowed = isinstance(model, Network) and model.windows is not None
+    if isinstance(model, (LSTM, Network)) and not (opens or windowed):
         arguments: dict[str, Any] = {"final": final, "mask": mask, "seed": seed, "eight_bits": bool(eight_bits)}
         return verify_model(model, x, y, **options, **arguments)
     if mask is not None or final is not None:
-        raise OptionError("mask and final go with an LSTM or a Network and arrays; final states are hn and cn of y")
+        kinds = "an LSTM, or a Network without windows, and arrays"
+        raise OptionError(f"mask and final go with {kinds}; final states are hn and cn of y")
     contents = contents_from(model, settings, "verify")
     answers = Answers("the output", {}) if y is None else read_answers(y)
     return compare(contents, x, answers, input_options(**options), name=name, seed=seed, eight_bits=eight_bits)[1]
