@@ -105,3 +105,14 @@ def test_lagged_and_copied_features_are_made_of_the_columns():
     assert np.isfinite(result.y[LENGTH + 1 :]).all()
     with cases.refusal("'warm'", by=gw.OptionError):
         gw.apply(model, data(feature=["snow", "rain"]))
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_one_sequence_without_a_dimension_of_sequences_is_evaluated(lazy):
+    if lazy:
+        pytest.importorskip("dask")
+    model, one = MODELS["plain"], data()[:, 1]
+    one = one.chunk() if lazy else one
+    for options in ({}, {"ask": "timescales"}):
+        several, alone = (gw.apply(model, x, **options).compute() for x in (data(), one))
+        xarray.testing.assert_equal(alone, several.isel(basin=1))

@@ -199,6 +199,10 @@ def test_an_ended_run_of_files_goes_on_only_with_the_same_files_and_tables(monke
     Path("west.csv").write_text(file.replace(",7,", ",8,"))
     assert "another input: " in program.refusal_of(capsys, *command, "--resume")
     Path("west.csv").write_text(file)
+    swapped = [{"west.csv": "south.csv", "south.csv": "west.csv"}.get(token, token) for token in command]
+    said = program.refusal_of(capsys, *swapped, "--resume")
+    assert "another input: " in said
+    assert " south, not " in said
     main([*command, "--resume"])
     xarray.testing.assert_identical(xarray.open_zarr("gates.zarr").load(), expected)
 

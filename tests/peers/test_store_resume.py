@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ pytest.importorskip("zarr")
 LSTM = gw.LSTM(3, 4, rng=0)
 COMMAND = ["trace", "model.safetensors", "x.zarr", "-o", "gates.zarr"]
 PARTIAL = Path("gates.zarr.partial")
+REMOVE = shutil.rmtree
 SLOW = """
 import signal, sys, time
 from itertools import count
@@ -261,3 +263,61 @@ def test_the_older_store_comes_back_where_the_end_came_between_two_names(calls, 
     Path("gates.zarr").rename(PARTIAL / "old")
     assert program.exit_code([*COMMAND, "--units", "9"]) == 2
     assert contents("gates.zarr") == before
+
+
+@pytest.mark.parametrize("resume", [[], ["--resume"]])
+def test_an_end_while_the_older_store_is_removed_leaves_a_whole_store_and_costs_no_later_run(
+    resume, calls, capsys, monkeypatch
+):
+    main(COMMAND)
+    with monkeypatch.context() as changed:
+        changed.setattr(shutil, "rmtree", interrupted)
+        assert program.exit_code([*COMMAND, "--units", "1"]) == 130
+    assert "is not whole" not in capsys.readouterr().err
+    assert (PARTIAL / "old").is_dir()
+    assert xarray.open_zarr("gates.zarr").sizes["unit"] == 1
+    main([*COMMAND, *resume])
+    assert "what an ended run has left" not in capsys.readouterr().err
+    assert xarray.open_zarr("gates.zarr").sizes["unit"] == 4
+    assert not PARTIAL.exists()
+
+
+def interrupted(path: Path, **options: object) -> None:
+    """Interrupt the program where it would remove a folder while there is an older store."""
+    if (PARTIAL / "old").is_dir():
+        raise KeyboardInterrupt
+    REMOVE(path, **options)
+
+
+def test_a_worker_of_an_ended_run_neither_writes_nor_marks_chunks_of_the_next():
+    from gatewise.chunked.partial_store import partial_store
+
+    data = xarray.open_zarr("x.zarr").forcing.drop_encoding().chunk(basin=4)
+    jobs, run = [], {"model": "a"}
+    with partial_store(Path("gates.zarr")) as partial:
+        partial.begin(data.to_dataset(name="y"), run)
+        jobs.append(partial.remaining_work(data.to_dataset(name="y")))
+        (PARTIAL / "done" / "0").touch()
+    for resumed in (True, False):
+        with partial_store(Path("gates.zarr")) as partial:
+            if resumed:
+                assert partial.resume(run)
+            else:
+                partial.begin((data + 1).to_dataset(name="y"), run)
+            before = contents(PARTIAL / "store"), partial.done
+            with pytest.raises(gw.FileError, match="another run writes there"):
+                jobs[0].compute(scheduler="synchronous")
+            assert (contents(PARTIAL / "store"), partial.done) == before
+
+
+def test_the_file_of_a_model_that_differs_is_named(calls, capsys):
+    from gatewise.chunked.partial_store import partial_store
+
+    data = xarray.open_zarr("x.zarr").forcing.drop_encoding().chunk(basin=4)
+    begun = {"model": f"{'1' * 64}  config.yml\n{'2' * 64}  model_epoch001.pt", "reading": f"{'x' * 300}a"}
+    with partial_store(Path("gates.zarr")) as partial:
+        partial.begin(data.to_dataset(name="y"), begun)
+        with pytest.raises(gw.OptionError, match=f"another model: {'2' * 64}  model_epoch001.pt, not {'3' * 64}  mod"):
+            partial.resume(begun | {"model": begun["model"].replace("2" * 64, "3" * 64)})
+        with pytest.raises(gw.OptionError, match=f"another reading: …{'x' * 40}a, not …{'x' * 40}b;"):
+            partial.resume(begun | {"reading": f"{'x' * 300}b"})

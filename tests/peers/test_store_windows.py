@@ -60,3 +60,11 @@ def test_a_continuous_run_is_named_in_its_store(x, capsys):
         assert store.attrs["evaluation"] == "continuous, where the model is evaluated in windows of 8 steps"
     assert exit_code(["trace", "run", "in.zarr", "-o", "out.zarr", "--at", "3"]) == 2
     assert "--at" in capsys.readouterr().err
+
+
+def test_a_store_of_one_sequence_is_traced(x):
+    data = xarray.DataArray(x[:, 0], {"feature": hydrology.DYNAMIC}, ("time", "feature"), name="forcing")
+    data.to_dataset().to_zarr("one.zarr", zarr_format=2)
+    assert exit_code(["trace", "run", "one.zarr", "-o", "out.zarr"]) == 0
+    with xarray.open_zarr("out.zarr") as store:
+        np.testing.assert_array_equal(store.y, gw.load_network("run").run_windows(x[:, 0]))

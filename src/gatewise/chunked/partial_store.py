@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import accumulate, product
+from itertools import accumulate, product, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class PartialStore:
     def __init__(self, target: Path, folder: Path) -> None:
         self.target, self.folder, self.store = target, folder, folder / STORE
         self.chunks: dict[str, int] | None = None  # sizes by dimension, of an ended run that goes on
+        self.token = os.urandom(8).hex()  # of this run, so that no worker of an ended one writes into it
 
     @property
     def resumed(self) -> bool:
@@ -41,9 +42,10 @@ class PartialStore:
 
     @property
     def done(self) -> set[int]:
-        """The numbers of the chunks that are whole."""
+        """The numbers of the chunks that are whole; none once the store has its name."""
         folder = self.folder / DONE
-        return {int(name) for name in os.listdir(folder) if name.isdigit()} if folder.is_dir() else set()
+        there = self.store.is_dir() and folder.is_dir()
+        return {int(name) for name in os.listdir(folder) if name.isdigit()} if there else set()
 
     def resume(self, run: Mapping[str, str]) -> bool:
         """Go on with an ended run, if there is one; OptionError if it is not this `run`, by name."""
@@ -59,12 +61,13 @@ class PartialStore:
             raise FileError(f"cannot read {path}, the record of an ended run: remove {self.folder}") from None
         for name, value in run.items():
             if begun.get(name) != value:
-                was, now = (shown(str(text), 70) for text in (begun.get(name), value))
+                was, now = _first_difference(str(begun.get(name)), value)
                 raise OptionError(
                     f"{self.folder} was begun with another {name}: {was}, not {now}; without --resume, the run begins"
                     " anew"
                 )
         self.chunks = chunks
+        self._record(run, chunks)
         return True
 
     def begin(self, result: Any, run: Mapping[str, str]) -> None:
@@ -75,9 +78,14 @@ class PartialStore:
         lazy = {name: coordinate.compute() for name, coordinate in result.coords.items() if coordinate.chunks}
         result.assign_coords(lazy).to_zarr(self.store, mode="w", zarr_format=2, compute=False)
         (self.folder / DONE).mkdir()
-        chunks = {str(dim): sizes[0] for dim, sizes in result.reset_coords(drop=True).chunksizes.items() if sizes}
+        sizes = result.reset_coords(drop=True).chunksizes
+        self._record(run, {str(dim): chunks[0] for dim, chunks in sizes.items() if chunks})
+
+    def _record(self, run: Mapping[str, str], chunks: Mapping[str, int]) -> None:
+        """Write the record of the run that writes the store from now on."""
+        record = {"token": self.token, "run": dict(run), "chunks": dict(chunks)}
         with beside(self.folder / RECORD) as temporary:
-            temporary.write_text(json.dumps({"run": dict(run), "chunks": chunks}), encoding="utf-8")
+            temporary.write_text(json.dumps(record), encoding="utf-8")
 
     def remaining_work(self, result: Any) -> Any:
         """Return a `dask.delayed.Delayed` that computes and writes every chunk of a result that is not whole yet."""
@@ -91,7 +99,7 @@ class PartialStore:
                     name: (dims, chunks[tuple(places.get(dim, 0) for dim in dims)])
                     for name, (dims, chunks) in blocks.items()
                 }
-                writes.append(write(str(self.folder), number, region, arrays))
+                writes.append(write(str(self.folder), self.token, number, region, arrays))
         return delayed(len)(writes)
 
     def finish(self) -> None:
@@ -100,6 +108,7 @@ class PartialStore:
             if self.target.exists():
                 self.target.replace(self.folder / OLD)
             self.store.replace(self.target)
+            (self.folder / RECORD).unlink(missing_ok=True)  # from here on, what is left can go
         except OSError as problem:
             raise FileError(f"cannot write {self.target}: {problem.strerror or problem}") from None
         finally:
@@ -107,9 +116,11 @@ class PartialStore:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def restore(self) -> None:
-        """Put the older store back if it was moved away and nothing has taken its place."""
-        if (self.folder / OLD).exists() and not self.target.exists():
-            (self.folder / OLD).replace(self.target)
+        """Put the older store back if a run moved it away and nothing has taken its place; else remove it."""
+        old = self.folder / OLD
+        if old.exists() and (self.folder / RECORD).exists() and not self.target.exists():
+            old.replace(self.target)
+        shutil.rmtree(old, ignore_errors=True)
 
     def describe_rest(self) -> str:
         """Return the end of a sentence about a run that ends now; empty where no chunk is whole."""
@@ -143,6 +154,16 @@ def partial_store(target: Path) -> Iterator[PartialStore]:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
+def _first_difference(first: str, second: str) -> tuple[str, str]:
+    """Return the first lines in which two texts differ, as far as an error shows them."""
+    pairs = zip_longest(first.splitlines(), second.splitlines(), fillvalue="nothing")
+    lines = next((pair for pair in pairs if pair[0] != pair[1]), (first, second))
+    equal = next((place for place, (a, b) in enumerate(zip(*lines, strict=False)) if a != b), 0)
+    skipped = max(0, equal - 40)
+    was, now = (f"{'…' * bool(skipped)}{shown(line[skipped:], 140)}" for line in lines)
+    return was, now
+
+
 def _regions(result: Any) -> Iterator[tuple[dict[str, int], Region]]:
     """Yield the numbers of each chunk of a lazy dataset by dimension, and the part of the whole that it is."""
     sizes = {str(dim): chunks for dim, chunks in result.chunksizes.items() if len(chunks) > 1}
@@ -152,11 +173,21 @@ def _regions(result: Any) -> Iterator[tuple[dict[str, int], Region]]:
         yield chosen, {dim: slice(ends[dim][place], ends[dim][place + 1]) for dim, place in chosen.items()}
 
 
-def _write_chunk(folder: str, number: int, region: Region, arrays: Mapping[str, tuple[tuple[str, ...], Any]]) -> None:
-    """Write a chunk of each variable to a partial store, and then the mark that it is whole."""
+def _write_chunk(
+    folder: str, token: str, number: int, region: Region, arrays: Mapping[str, tuple[tuple[str, ...], Any]]
+) -> None:
+    """Write a chunk of each variable to a partial store, and then the mark that it is whole, for its run alone."""
     import zarr
 
+    _require_run(Path(folder), token)
     group = zarr.open_group(Path(folder) / STORE, mode="r+", zarr_format=2, use_consolidated=False)
     for name, (dims, array) in arrays.items():
         group[name][tuple(region.get(dim, slice(None)) for dim in dims)] = array
+    _require_run(Path(folder), token)
     (Path(folder) / DONE / str(number)).touch()
+
+
+def _require_run(folder: Path, token: str) -> None:
+    """Raise FileError unless the run with this token is the one that writes a partial store."""
+    if json.loads((folder / RECORD).read_text(encoding="utf-8"))["token"] != token:
+        raise FileError(f"cannot write {folder}: another run writes there")

@@ -98,14 +98,16 @@ def identity(opened: OpenedModel, inputs: Sequence[Path]) -> dict[str, str]:
         raise FileError(f"{opened.contents.path} was changed while it was read")
     switches = [*dict.fromkeys(str(cell.parameters.variant) for cell in opened.lstm.cells().values())]
     reading = f"{opened.network or opened.lstm!r} with {', '.join(switches)}"
-    inputs_read = [fingerprint(path) if path.is_dir() else ReadFile.of(path).digest() for path in inputs]
+    inputs_read = [
+        fingerprint(path) if path.is_dir() else f"{ReadFile.of(path).digest()}  {path.stem}" for path in inputs
+    ]
     return {
         "version of gatewise": gatewise_version(),
         "kernel": str(engines()[0].kernel),
         "model": digest,
         "LSTM": opened.found.name,
         "reading of the model": reading,
-        "input": " ".join(inputs_read),
+        "input": "\n".join(inputs_read),
     }
 
 

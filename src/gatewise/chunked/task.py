@@ -169,7 +169,7 @@ class Task:
     def _in_result_shape(self, array: Array, variable: Variable, loop: tuple[int, ...]) -> Array:
         """Return a chunk's variable (…, layers and directions, time, units and so on): a view, as it lies in memory."""
         first = len(variable.before) + (variable.timed and self.time_first)  # of the sequences
-        array = array.reshape(*array.shape[:first], *loop, *array.shape[first + 1 :])
+        array = array.reshape((*array.shape[:first], *loop, *array.shape[first + 1 :]))
         return np.moveaxis(array, range(first, first + len(loop)), range(len(loop)))
 
 

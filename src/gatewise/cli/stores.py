@@ -55,7 +55,7 @@ class StoreOptions:
         """Return the options on which the numbers of a store depend, by name; of a file its digest."""
         values = {name: value for name, value in vars(self).items() if name not in ("cluster", "resume", "keep")}
         for name, files in (("state", [self.state]), ("attributes", self.attributes or [])):
-            values[name] = " ".join(ReadFile.of(nonempty(file)).digest() for file in files if file is not None)
+            values[name] = "\n".join(ReadFile.of(nonempty(file)).digest() for file in files if file is not None)
         values |= {"keep": ",".join(self.keep.quantities), "units": self.keep.units, "every": self.keep.every}
         return {f"--{name}": str(value) for name, value in values.items()}
 
