@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cases
 import hydrology
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from agreement import assert_agree
 from program import exit_code, output_of
 
 import gatewise as gw
+from gatewise.opening.basins import open_basins
 
 pytest.importorskip("yaml")
 
@@ -147,3 +149,20 @@ def test_the_lstm_of_a_run_is_verified_at_its_own_input_and_converted_without_th
     assert exit_code(["verify", "run", "--io", "answers.npz"]) == 0
     left = "not carried over: the scaling of features and outputs, that outputs are those of windows"
     assert left in output_of(capsys, "convert", "run", "lstm.pt")
+
+
+@pytest.mark.parametrize("written", ["compact", "other", "cut"])
+def test_several_basins_have_dates_or_as_many_steps(written, here):
+    pytest.importorskip("xarray")
+    dates = [f"2000{day}" if written == "compact" else f"{day[2:]}/{day[:2]}/2000" for day in ("0101", "0102", "0104")]
+    for place, days in (("a", dates), ("b", dates[: 3 - (written == "cut")])):
+        (here / f"{place}.csv").write_text("\n".join(["date,p", *(f"{day},{n}" for n, day in enumerate(days))]))
+    network = gw.Network(gw.LSTM(1, 2, rng=0), windows=gw.network.Windows(2))
+    files = [here / "a.csv", here / "b.csv"]
+    if written == "cut":
+        with cases.refusal("b.csv has 2 steps, and", "a.csv 3: without dates", by=gw.FileError):
+            open_basins(files, network, ())
+        return
+    data, _, notes = open_basins(files, network, ())
+    assert (data.time.dtype.kind, len(notes)) == (("M", 0) if written == "compact" else ("i", 1))
+    assert written == "compact" or "and 1 more: '01/01/2000' is not read as a date" in notes[0]

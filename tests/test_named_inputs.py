@@ -199,6 +199,35 @@ def test_tables_that_are_no_input_are_refused_in_one_sentence(what):
             ask(x)
 
 
+COLUMNS_OF_TIMES = {
+    "dates": lambda: frame().reset_index(names="day"),
+    "dates behind": lambda: frame(columns=NAMES).assign(day=DAYS).reset_index(drop=True),
+    "text": lambda: frame().set_axis(list(map(str, DAYS))).reset_index(names="day"),
+    "compact integers": lambda: (
+        frame().set_axis([int(f"{day:%Y%m%d}") for day in DAYS.tolist()]).reset_index(names="t")
+    ),
+    "compact integers as the index": lambda: frame().set_axis([int(f"{day:%Y%m%d}") for day in DAYS.tolist()]),
+    "a time zone": lambda: frame().tz_localize("UTC").tz_convert("Asia/Tokyo"),
+    "a column with a time zone": lambda: frame().tz_localize("UTC").tz_convert("Asia/Tokyo").reset_index(names="date"),
+}
+
+
+@pytest.mark.parametrize("kind", COLUMNS_OF_TIMES)
+def test_a_column_of_times_or_dates_with_a_zone_are_the_dates(kind):
+    named = gw.Network(LSTM, labels=gw.Labels(features=NAMES))
+    for model in (named, LSTM)[: 1 if kind == "compact integers" else 2]:  # to the LSTM, numbers are a feature
+        labels = model.trace(COLUMNS_OF_TIMES[kind]()).labels
+        assert (labels.features, [*map(str, labels.times)]) == (tuple(NAMES), [*map(str, DAYS)])
+        run = gw.open_run(model, COLUMNS_OF_TIMES[kind]())
+        assert [*map(str, run.trace.labels.times)] == [*map(str, DAYS)]
+        assert not any("left out" in note for note in run.notes)
+
+
+def test_a_feature_that_is_called_time_is_no_times():
+    labels = gw.Network(LSTM, labels=gw.Labels(features=["time", "tmax"])).trace(frame(columns=["time", "tmax"])).labels
+    assert labels.features == ("time", "tmax")
+
+
 def test_a_table_has_axes_of_its_own():
     np.testing.assert_array_equal(LSTM(frame(), axes="time,feature")[0], LSTM(X)[0])
     for axes in ("feature,time", "time,batch"):

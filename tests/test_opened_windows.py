@@ -150,6 +150,32 @@ def test_a_date_that_is_missing_costs_the_windows_across_it(basin):
     )
 
 
+FORMATS = {
+    "compact": lambda day: f"{day:%Y%m%d}",
+    "without zeros": lambda day: f"{day.year}-{day.month}-{day.day}",
+    "with points": lambda day: f"{day:%Y.%m.%d}",
+    "UTC": lambda day: f"{day}T00:00Z",
+    "with a zone": lambda day: f"{day} 02:00:00+02:00",
+}
+
+
+@pytest.mark.parametrize("written", FORMATS)
+def test_dates_that_are_written_otherwise_show_a_gap_too(written, basin):
+    del basin.rows[15], basin.dates[15]
+    basin.dates = [FORMATS[written](date.fromisoformat(day)) for day in basin.dates]
+    basin.write()
+    run = gw.open_run("run", "b.csv", at="2000-01-30")
+    assert "dates are missing before 2000-01-17" in run.notes[-1]
+    assert np.isnan(run.series.outputs[15 : 15 + LENGTH - 1]).all()
+    assert str(run.trace.labels.times[-1]) == "2000-01-30"
+
+
+def test_times_that_are_no_dates_are_said_to_hide_gaps(basin):
+    basin.dates = [f"{date.fromisoformat(day):%d/%m/%Y}" for day in basin.dates]
+    basin.write()
+    assert "'01/01/2000' is not read as a date" in gw.open_run("run", "b.csv").notes[-1]
+
+
 def test_no_whole_window_is_said(basin):
     for row in basin.rows[::5]:
         row[0] = ""

@@ -13,7 +13,7 @@ from gatewise.errors import FileError, OptionError, ShapeError, importing
 from gatewise.network import Network
 from gatewise.opening.columns import listed_names, select_features
 from gatewise.opening.number_files import read_numbers
-from gatewise.records.named_numbers import NamedNumbers, dates_of
+from gatewise.records.named_numbers import NamedNumbers, dates_of, undated_note
 from gatewise.showing import counted
 
 DIMS = ("time", "basin", "feature")
@@ -45,7 +45,7 @@ def open_basins(
     Returns
     -------
     data : DataArray (time, basin, feature)
-        At all dates of any basin: NaN where one has no row. Without dates the series begin at the same step.
+        At all dates of any basin: NaN where one has no row. Without dates all have as many steps.
     present : boolean DataArray (time, basin), or None if every basin has a row for every step
     notes : tuple of str
 
@@ -72,8 +72,14 @@ def open_basins(
                 listed_names(each.features or [counted(each.values.shape[1], "feature")]) for each in (numbers, first)
             )
             raise FileError(f"{path} has {has}, and {paths[0]} {other}: all files must have the same features")
-        if np.asarray(numbers.times).dtype.kind != np.asarray(first.times).dtype.kind:
+        kinds = {np.asarray(each.times).dtype.kind for each in (numbers, first)}
+        if len(kinds) > 1:
             raise FileError(f"{path} and {paths[0]} must both have dates, or neither")
+        if kinds != {"M"} and (count := len(numbers.values)) != len(first.values):
+            raise FileError(
+                f"{path} has {counted(count, 'step')}, and {paths[0]} {len(first.values):,}: without dates, such as"
+                " 2000-01-31, all files must have as many"
+            )
     steps = np.unique(np.concatenate([numbers.times for numbers in series]))
     shape = (len(steps), len(paths), series[0].values.shape[1])
     require_memory(int(np.prod(shape)), 8, f"reading {counted(len(paths), 'file')}")
@@ -97,12 +103,13 @@ def _series(path: Path, numbers: NamedNumbers, *, missing: bool) -> NamedNumbers
         raise ShapeError(f"{path} has shape {numbers.values.shape}; the series of a basin is (time, feature)")
     if not missing and not np.isfinite(numbers.values).all():
         raise FileError(f"{path} must hold finite numbers")
+    notes, count = numbers.notes, int(np.isnan(numbers.values).sum())
     dates = np.asarray(None if numbers.times is None else dates_of(numbers.times))
     if dates.dtype.kind != "M":
         dates = np.arange(len(numbers.values))
+        notes += (f"{path}: {undated_note(numbers.times) or 'it has no dates'}; its steps are counted",)
     elif (backward := dates[1:] <= dates[:-1]).any():
         raise FileError(f"the dates of {path} must increase; after {dates[:-1][backward][0]} they do not")
-    notes, count = numbers.notes, int(np.isnan(numbers.values).sum())
     if count:
         notes += (f"{path}: {counted(count, 'number')} missing, so that the windows with them are NaN",)
     return NamedNumbers(numbers.values, numbers.features, dates, notes=notes)

@@ -20,11 +20,10 @@ from gatewise.files.storage import guarded, nonempty, npz_names, read_npy, read_
 from gatewise.interop.containers.netcdf import open_netcdf
 from gatewise.interop.refusals import reading
 from gatewise.opening.columns import FeatureSelection, listed_names
-from gatewise.records.named_numbers import NamedNumbers, unnamed_numbers
+from gatewise.records.named_numbers import TIME_HEADS, NamedNumbers, unnamed_numbers
 
 NUMBER_LIKE = r"[+-]?(?=\D*\d)[\d.,'\s_]+%?"  # no name of a column, even if it is no number
 MISSING = frozenset(("", "NA", "N/A", "null", "None"))  # cells without a number, where some may be missing; nan is one
-TIME_HEADS = ("", "time", "times", "date", "datetime", "timestamp", "step", "t", "index")
 NETCDF = (".nc", ".nc4")
 
 

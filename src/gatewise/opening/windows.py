@@ -17,7 +17,7 @@ from gatewise.network.windows import lagged, time_breaks, window_ends
 from gatewise.opening.costs import seconds
 from gatewise.opening.model_input import ModelInput
 from gatewise.records.labels import Labels
-from gatewise.records.named_numbers import NamedNumbers
+from gatewise.records.named_numbers import NamedNumbers, undated_note
 from gatewise.records.places import step_place
 from gatewise.showing import counted
 
@@ -169,7 +169,7 @@ class WindowedSeries:
                 f"{lost:,} of {counted(possible, 'window')} are not whole, and their outputs are NaN:"
                 f" {self._first_missing()}"
             )
-        return tuple(notes)
+        return (*notes, *filter(None, [undated_note(self.times)]))
 
     def _first_missing(self) -> str:
         """Return the words for the first number that is missing, or the first gap between dates."""

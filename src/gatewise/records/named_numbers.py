@@ -16,8 +16,13 @@ from gatewise.arrays import AXES, Array, array_of, numbers, require_memory, spli
 from gatewise.errors import OptionError, ShapeError, join_names, shown
 from gatewise.records.labels import Labels, Measure
 
+TIME_HEADS = ("", "time", "times", "date", "datetime", "timestamp", "step", "t", "index")  # of a table's first column
 Choice = Callable[[Sequence[str]], Sequence[str]]  # of the features to take among those that there are
 _DATE = re.compile(r"\d{4}([-/])\d\d(\1\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?)?)?")
+_OTHER_DATE = re.compile(  # compact, without leading zeros, with points, or with a time zone
+    r"(\d{4})(?:([-/.])(\d\d?)\2(\d\d?)|(\d\d)(\d\d))"
+    r"(?:[T ](\d\d?)(?::?(\d\d)(?::?(\d\d(?:\.\d{1,9})?))?)?(Z|[+-]\d\d:?\d\d|[+-]\d\d)?)?"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +68,36 @@ def unnamed_numbers(name: str, value: Any) -> NamedNumbers:
 
 
 def dates_of(times: Sequence[str] | Any) -> Any:
-    """Return times as dates where all are written as dates (ISO 8601), which gives steps a length; else as names."""
-    if isinstance(times, np.ndarray) or not all(map(_DATE.fullmatch, times)):
+    """Return times as dates where all are written year first, in UTC, which gives steps a length; else as names."""
+    if isinstance(times, np.ndarray):
         return times
     try:
-        return np.array([time.replace("/", "-") for time in times], "datetime64")
+        if all(map(_DATE.fullmatch, times)):
+            return np.array([time.replace("/", "-") for time in times], "datetime64")
+        matches = [_OTHER_DATE.fullmatch(time) for time in times]
+        return times if None in matches else np.array([_utc(match) for match in matches if match is not None])
     except ValueError:  # the 31st of February
         return times
+
+
+def undated_note(times: Any) -> str:
+    """Return the sentence about times of a series that are not read as dates; empty where there are dates or none."""
+    if times is None or not len(times) or not isinstance(times[0], str) or isinstance(dates_of(times), np.ndarray):
+        return ""
+    return f"{shown(times[0], 40)!r} is not read as a date, such as 2000-01-31, so that a gap between steps is not seen"
+
+
+def _utc(match: re.Match[str]) -> np.datetime64:
+    """Return the date in the groups of `_OTHER_DATE`, in UTC."""
+    year, _, month, day, compact_month, compact_day, hour, minute, second, zone = match.groups()
+    date = f"{year}-{month or compact_month:0>2}-{day or compact_day:0>2}"
+    if hour is None:
+        return np.datetime64(date)
+    instant = np.datetime64(f"{date}T{hour:0>2}:{minute or '00'}" + (f":{second}" if second else ""))
+    if zone in (None, "Z"):
+        return instant
+    hours, minutes = int(zone[1:3]), int(zone[3:].lstrip(":") or 0)
+    return instant - np.timedelta64((60 * hours + minutes) * (-1 if zone[0] == "-" else 1), "m")
 
 
 def features_by_name(reads: Sequence[str], names: Sequence[str], source: str = "x") -> list[str]:
@@ -262,16 +290,25 @@ def is_table(data: object) -> bool:
 def table_numbers(data: Any, source: str, choose: Choice | None = None) -> NamedNumbers:
     """Return a `DataFrame`, or a `Series` as its only column, as numbers (time, feature).
 
-    Its index has the times, unless it only counts rows; what columns measure is in its ``attrs["units"]``.
+    Its index has the times; where it only counts rows, a column of dates has them, or a first column under one of
+    `TIME_HEADS` that is no feature. What columns measure is in its ``attrs["units"]``.
     """
     units = getattr(data, "attrs", {}).get("units")
     data = data if hasattr(data, "columns") else data.to_frame()
     names: list[str] | None = None
+    times = _times_of_index(data.index, source)
     if not all(isinstance(name, (int, np.integer)) for name in data.columns):
         names = [str(name) for name in data.columns]
+        column = _time_column(data) if times is None and len(names) > 1 and data.columns.is_unique else None
+        chosen = names if choose is None else list(choose(names))
+        numeric = column is None or getattr(data.dtypes.iloc[column], "kind", "O") in "fiub"
+        if column is not None and not (numeric and names[column] in chosen):
+            data = data.set_index(data.columns[column])
+            times, names = _times_of_index(data.index, source, counts=False), [str(name) for name in data.columns]
+            chosen = names if choose is None else list(choose(names))
         if choose is not None:
-            names = list(choose(names))
-            data = data[[name for chosen in names for name in data.columns if str(name) == chosen]]
+            data = data[[name for each in chosen for name in data.columns if str(name) == each]]
+        names = chosen
     others = [str(name) for name, kind in data.dtypes.items() if getattr(kind, "kind", "O") not in "fiub"]
     if others:
         raise ShapeError(
@@ -285,11 +322,20 @@ def table_numbers(data: Any, source: str, choose: Choice | None = None) -> Named
     units = dict.fromkeys(features or (), units) if isinstance(units, str) else units
     by_name = units if isinstance(units, Mapping) else {}
     measures = {str(name): Measure(str(name), str(unit)) for name, unit in by_name.items() if unit}
-    return NamedNumbers(values, features, _times_of_index(data.index, source), measures=measures)
+    return NamedNumbers(values, features, times, measures=measures)
 
 
-def _times_of_index(index: Any, source: str) -> Any:
-    """Return the times of the rows of a table; None where its index only counts them."""
+def _time_column(data: Any) -> int | None:
+    """Return the place of the only column of dates in a table, or of a first one with times, as in a .csv file."""
+    dated = [place for place, kind in enumerate(data.dtypes) if getattr(kind, "kind", "O") == "M"]
+    if len(dated) == 1:
+        return dated[0]
+    named = str(data.columns[0]).lower() in TIME_HEADS
+    return 0 if not dated and (named or getattr(data.dtypes.iloc[0], "kind", "O") not in "fiub") else None
+
+
+def _times_of_index(index: Any, source: str, *, counts: bool = True) -> Any:
+    """Return the times of the rows of a table; None where integers of its index, which `counts` rows, are no dates."""
     if getattr(index, "nlevels", 1) > 1:
         levels = shown(", ".join(map(str, index.names)))
         raise OptionError(
@@ -298,4 +344,5 @@ def _times_of_index(index: Any, source: str) -> Any:
         )
     index = index.to_timestamp() if hasattr(index, "to_timestamp") and index.dtype.kind == "O" else index
     values = np.asarray(index)
-    return None if values.dtype.kind in "iu" else _names_or_dates(values)
+    times = _names_or_dates(values)
+    return None if counts and values.dtype.kind in "iu" and not isinstance(dates_of(times), np.ndarray) else times
