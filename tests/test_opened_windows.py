@@ -111,6 +111,16 @@ def test_a_continuous_run_says_how_far_it_is_from_the_windows(basin):
     assert "not measured" in short.notes[-1]
 
 
+def test_the_difference_of_a_continuous_run_is_measured_without_padding(basin):
+    x = np.stack([np.stack([*basin.columns.values()], -1)] * 2, axis=1)
+    x[30:, 1] = 1e6  # padding
+    once = gw.open_run("run", x, continuous=True, lengths=[40, 30])
+    alone = gw.open_run("run", np.concatenate([x[:, :1], x[:, :1]], axis=1)[:30], continuous=True)
+    assert "measured at 52 of 52 windows" in once.notes[-1]  # 31 and 21
+    assert "measured at 42 of 42 windows" in alone.notes[-1]
+    assert float(once.notes[-1].split("by ")[1].split()[0]) < 10
+
+
 def test_many_windows_are_compared_at_some_spread_over_all(basin, monkeypatch):
     monkeypatch.setattr("gatewise.opening.windows.MOST_COMPARED", 4)
     windows, want = basin.outputs(), hydrology.answer(basin.config, basin.arrays, basin.tables, basin.columns)

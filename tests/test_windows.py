@@ -6,14 +6,12 @@ import cases
 import hydrology
 import numpy as np
 import pytest
-from agreement import assert_agree
 
 import gatewise as gw
 from gatewise.network import Windows
 from gatewise.network.windows import lagged, time_breaks, window_batches, window_ends
 
 yaml = pytest.importorskip("yaml")
-CLOSE = 2e-5  # float32
 LENGTH, STEPS = 6, 25
 
 
@@ -50,14 +48,7 @@ def test_outputs_of_a_run_of_neuralhydrology_are_what_its_arrays_give_for_each_w
     run = gw.load_network(tmp_path / "run")
     x = np.stack([np.broadcast_to(basin[name], STEPS) for name in run.labels.features], axis=-1)
     y = run.run_windows(x)
-    assert y.shape == (STEPS, 2, 1)
-    hydrology.assert_series_agree(y[:, -1], hydrology.window_answers(config, arrays, tables, basin, STEPS))
-    for end in range(LENGTH - 1, STEPS):
-        window = {
-            name: values[end + 1 - LENGTH : end + 1] if np.ndim(values) else values for name, values in basin.items()
-        }
-        want = hydrology.answer(config, arrays, tables, window)[-2:]
-        assert_agree({"y": y[end]}, {"y": want}, CLOSE)
+    hydrology.assert_series_agree(y, hydrology.window_answers(config, arrays, tables, basin, STEPS))
 
 
 def test_a_missing_number_or_date_costs_the_windows_that_contain_it():
@@ -77,6 +68,7 @@ def test_a_missing_number_or_date_costs_the_windows_that_contain_it():
     ("dates", "breaks"),
     [
         (["2000-01-01", "2000-01-02", "2000-01-04", "2000-01-05", "2000-01-06"], [2]),
+        (["2000-01-01", "2000-01-02", "2000-01-04", "2000-01-06", "2000-01-08"], [2, 3, 4]),  # most of them are gaps
         (["2000-01-01", "2000-02-01", "2000-03-01", "2000-04-01"], []),  # months are as regular as they can be
         (["2000-01-01", "2000-01-02", "2000-01-02", "2000-01-03", "2000-01-04"], [2]),
         (["2000-01-01", "2000-01-02", "2000-01-03", "2000-01-01"], [3]),
@@ -97,6 +89,18 @@ def test_a_lag_reads_so_many_steps_before_and_not_beyond_a_break(steps):
         assert got[t] == t - steps if inside else np.isnan(got[t])
 
 
+def test_a_series_with_names_keeps_its_axes_and_its_gaps():
+    xarray = pytest.importorskip("xarray")
+    dates = np.delete(np.arange("2000-01-01", STEPS + 1, dtype="datetime64[D]"), 20)
+    x = xarray.DataArray(series(2), {"time": dates}, ("time", "batch", "feature"))
+    want = network().run_windows(x.values, np.repeat(window_ends(x, LENGTH, time_breaks(dates))[:, :1], 2, axis=1))
+    assert np.isnan(want[20:]).all()
+    np.testing.assert_array_equal(network().run_windows(x), want)
+    np.testing.assert_array_equal(
+        network().run_windows(x.transpose("batch", "feature", "time")).transpose(2, 0, 1), want
+    )
+
+
 def test_batches_have_every_window_once():
     x = series(2)
     ends = window_ends(x, LENGTH)
@@ -108,7 +112,7 @@ def test_batches_have_every_window_once():
 
 
 def test_windows_are_stored_with_a_network(tmp_path):
-    windows = Windows(4, 2, {"rain_shift1": ("rain", 1)})
+    windows = Windows(4, {"rain_shift1": ("rain", 1)})
     model = gw.Network(gw.LSTM(3, 5, rng=0), windows=windows)
     gw.save(model, tmp_path / "net.safetensors")
     assert gw.load_network(tmp_path / "net.safetensors").windows == windows
@@ -120,8 +124,12 @@ def test_what_has_no_windows_is_said():
         gw.Network(gw.LSTM(3, 5, rng=0)).run_windows(series())
     with cases.refusal("(time, batch, 3)", "(25, 2)", by=gw.ShapeError):
         network().run_windows(series()[:, :2])
-    with cases.refusal("2 steps", "3", by=gw.OptionError):
-        Windows(2, 3)
+    early = np.ones(STEPS, bool)
+    with cases.refusal("6 steps ends at step 0", "before the first one", by=gw.OptionError):
+        network().run_windows(series(), early)
+    for ends in (early[:-1], early[:, None], early.astype(int)):
+        with cases.refusal("ends must be boolean, of shape (25,)", by=gw.ShapeError):
+            network().run_windows(series(), ends)
     with cases.refusal("windows", "reads", by=gw.OptionError):
         gw.Network(gw.LSTM(3, 5, rng=0), reads="last", windows=Windows(2))
     assert np.isnan(network().run_windows(series()[: LENGTH - 1])).all()

@@ -312,7 +312,7 @@ def _read_windows(record: Mapping[str, Any]) -> Windows:
         str(name): (str(column), size("a lag", steps, least=-(2**31)))
         for name, (column, steps) in record["lags"].items()
     }
-    return Windows(record["steps"], record["predicted"], lags)
+    return Windows(record["steps"], lags)
 
 
 def _read_lstm(arrays: Arrays, head: Header) -> LSTM:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, numbers, require_memory
-from gatewise.errors import NotKeptError, OptionError
+from gatewise.arrays import Array, array_of, numbers, require_memory
+from gatewise.errors import NotKeptError, OptionError, ShapeError
 from gatewise.layers.merging import merge
 from gatewise.layers.stack import States
 from gatewise.network.parts import Parts, Tokens
 from gatewise.network.stream import NetworkStream
-from gatewise.network.windows import window_batches, window_ends
+from gatewise.network.windows import time_breaks, window_batches, window_ends
 from gatewise.progress import working
 from gatewise.records.labelled_arrays import labelled_output, lstm_frame, tree
 from gatewise.records.labels import NO_LABELS, Labels, Measure
@@ -288,29 +288,29 @@ class Network(Parts):
             options["mask"] = named.mask(options["mask"])
         return named
 
-    def run_windows(self, x: npt.ArrayLike, ends: Mask | None = None, *, engine: str = "auto") -> Array:
+    def run_windows(self, x: npt.ArrayLike, ends: npt.ArrayLike | None = None, *, engine: str = "auto") -> Array:
         """Run over a series in windows, as the model is evaluated, and return the outputs of each window.
 
         Parameters
         ----------
-        x : array (time, batch, input) or (time, input)
+        x : array, tensor, DataFrame, Series, DataArray or Dataset
             The features as in a call; NaN where a number is missing.
         ends : boolean array (time, batch) or (time,), optional
-            The steps at which a window ends: see `window_ends`. By default all before whose predicted outputs no number
-            is missing.
+            The steps at which a window ends: see `window_ends`. By default all before which no number is missing, and
+            no date of `x`.
         engine : str
             As in `LSTM`.
 
         Returns
         -------
         array (time, batch, output) or (time, output)
-            The output of the window that ends at each step, in the units of ``outputs``; NaN where none does. If
-            several steps of a window are predicted, (time, batch, predicted, output): its last ones.
+            The output of the window that ends at each step, in the units of ``outputs``; NaN where none does. On axes
+            in the order of those of `x`.
 
         Raises
         ------
         OptionError
-            If the network has no ``windows``.
+            If the network has no ``windows``, or a window would begin before the first step.
         ShapeError
             If a size does not match.
 
@@ -321,22 +321,30 @@ class Network(Parts):
         """
         if self.windows is None:
             raise OptionError("run_windows needs a network with windows")
-        x = x if type(x) is np.ndarray else self._named_input(x, {}).x
-        features, steps, predicted = self.checked_features(x), self.windows.steps, self.windows.predicted
+        named, steps = self._named_input(x, {}), self.windows.steps
+        features, times = self.checked_features(named.x), named.labels.times
+        if ends is None:
+            whole = window_ends(features, steps, None if times is None else time_breaks(times))
+        else:
+            whole = array_of("ends", named.mask(ends))
+            if whole.dtype != bool or whole.shape != features.shape[:-1]:
+                raise ShapeError(
+                    f"ends must be boolean, of shape {features.shape[:-1]}, not {whole.dtype} {whole.shape}"
+                )
+            if (early := whole[: steps - 1]).any():
+                step = np.argwhere(early)[0][0]
+                raise OptionError(
+                    f"no window of {steps:,} steps ends at step {step}: it would begin before the first one"
+                )
         series = features if features.ndim == 3 else features[:, None]
-        if ends is None:  # all windows that are whole up to the first step that is predicted
-            ends = np.zeros(series.shape[:2], bool)
-            ends[predicted - 1 :] = window_ends(series, steps - predicted + 1)[: max(0, len(ends) - predicted + 1)]
-        ends = np.reshape(ends, series.shape[:2])
-        require_memory(ends.size, predicted * self.num_outputs * self.lstm.dtype.itemsize, "the outputs of all windows")
-        outputs = np.full((*ends.shape, predicted, self.num_outputs), np.nan, self.lstm.dtype)
-        with working(f"running {counted(int(ends.sum()), 'window')}", int(ends.sum())) as done:
-            for times, sequences, windows in window_batches(series, ends, steps, self.numbers_of_step):
-                run = self.trace(windows, keep=(), engine=engine)
-                outputs[times, sequences] = run.output[-predicted:].swapaxes(0, 1)
-                done(len(times))
-        outputs = outputs if predicted > 1 else outputs[:, :, 0]
-        return outputs if features.ndim == 3 else outputs[:, 0]
+        whole = whole.reshape(series.shape[:2])
+        require_memory(whole.size, self.num_outputs * self.lstm.dtype.itemsize, "the outputs of all windows")
+        outputs = np.full((*whole.shape, self.num_outputs), np.nan, self.lstm.dtype)
+        with working(f"running {counted(int(whole.sum()), 'window')}", int(whole.sum())) as done:
+            for places, sequences, windows in window_batches(series, whole, steps, self.numbers_of_step):
+                outputs[places, sequences] = self.trace(windows, keep=(), engine=engine).output[-1]
+                done(len(places))
+        return named.in_order(outputs if features.ndim == 3 else outputs[:, 0])
 
     def _split_labels(self, options: dict[str, Any]) -> tuple[dict[str, Any], Labels]:
         """Return the options for the network's LSTM, with the labels true of it, and the labels of the whole run.

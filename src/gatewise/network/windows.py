@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, chunks, size
-from gatewise.errors import OptionError
 
 MOST = 2**22  # numbers of a batch of windows, about
-GAP = 1.5  # of the usual time from step to step: one that is longer is a gap
+GAP = 1.5  # of the least time from step to step: one that is longer is a gap
 
 Places = npt.NDArray[np.intp]
 
@@ -30,26 +29,20 @@ class Windows:
     ----------
     steps : int
         The length of a window, which ends with the step of its output (NeuralHydrology's ``seq_length``).
-    predicted : int
-        How many outputs at the end of a window count (``predict_last_n``). Where only one number is shown of a step, it
-        is that of the window which ends there.
     lags : mapping of str to (str, int)
         Features that are made of the data: the name of the column, and how many steps before it is read; 0 for a copy.
 
     Raises
     ------
     OptionError
-        If a number is not positive, or more steps are predicted than a window has.
+        If the number of steps is not positive.
     """
 
     steps: int
-    predicted: int = 1
     lags: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         size("the steps of a window", self.steps, most=None)
-        if size("predicted", self.predicted, most=None) > self.steps:
-            raise OptionError(f"a window has {self.steps} steps, so that it cannot predict the last {self.predicted}")
 
     @property
     def continuous_note(self) -> str:
@@ -78,7 +71,7 @@ def window_ends(x: npt.ArrayLike, steps: int, breaks: Mask | None = None) -> Mas
     boolean array (time, …)
         False where the series is too short before a step, or the window has a NaN or a break.
     """
-    ends: Mask = _recent(np.asarray(np.isnan(x).any(-1)), steps) == 0
+    ends: Mask = _recent(np.isnan(np.asarray(x)).any(-1), steps) == 0
     if breaks is not None:
         ends[_recent(breaks, steps - 1) > 0] = False
     ends[: steps - 1] = False
@@ -100,7 +93,8 @@ def time_breaks(times: Any) -> Mask | None:
     if dates.dtype.kind != "M" or len(dates) < 2:
         return None
     apart = np.diff(dates).astype(np.int64)
-    breaks = np.concatenate([[False], (apart > GAP * np.median(apart)) | (apart <= 0)])
+    least = apart[apart > 0].min(initial=np.iinfo(np.int64).max)
+    breaks = np.concatenate([[False], (apart > GAP * least) | (apart <= 0)])
     return breaks if breaks.any() else None
 
 

@@ -95,7 +95,8 @@ class WindowedSeries:
     def ends(self) -> Mask:
         """The steps (time, batch) at which a whole window ends."""
         breaks = None if self.times is None else time_breaks(self.times)
-        return window_ends(self.x, self.windows.steps, breaks)
+        ends, lengths = window_ends(self.x, self.windows.steps, breaks), self.input.options.get("lengths")
+        return ends if lengths is None else ends & (np.arange(len(ends))[:, None] < lengths)
 
     @cached_property
     def outputs(self) -> Array:
@@ -103,8 +104,7 @@ class WindowedSeries:
         return self._outputs_at(self.ends)
 
     def _outputs_at(self, ends: Mask) -> Array:
-        outputs = self.network.run_windows(self.x, ends)
-        return outputs if self.windows.predicted == 1 else outputs[:, :, -1]
+        return self.network.run_windows(self.x, ends)
 
     def ending(self, at: Any) -> WindowedSeries:
         """Return the series with the window that ends at a step, by its number or time; by default the last whole one.

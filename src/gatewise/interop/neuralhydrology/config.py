@@ -226,13 +226,13 @@ def _read_embedding(document: Mapping[str, Any], key: str) -> Embedding | None:
 
 def _read_windows(document: Mapping[str, Any], dynamic: tuple[str, ...]) -> Windows:
     """Return the windows in which a NeuralHydrology run is evaluated, and the lags of its dynamic inputs."""
+    return Windows(_read_count_of_frequency(document, "seq_length"), _read_lags(document, dynamic))
 
-    def read(key: str, default: int | None = None) -> int:
-        value = document.get(key, default)
-        return _read_count(key, next(iter(value.values())) if isinstance(value, dict) and len(value) == 1 else value)
 
-    steps = read("seq_length")
-    return Windows(steps, min(steps, read("predict_last_n", 1)), _read_lags(document, dynamic))
+def _read_count_of_frequency(document: Mapping[str, Any], key: str, default: int | None = None) -> int:
+    """Return a count of a configuration, or that of the only frequency."""
+    value = document.get(key, default)
+    return _read_count(key, next(iter(value.values())) if isinstance(value, dict) and len(value) == 1 else value)
 
 
 def _read_lags(document: Mapping[str, Any], dynamic: tuple[str, ...]) -> dict[str, tuple[str, int]]:
@@ -270,11 +270,14 @@ def _comparison_notes(document: Mapping[str, Any], windows: Windows) -> tuple[st
         f"NeuralHydrology evaluates it in windows: each output comes from {windows.steps:,} steps of its own, from"
         " zeros (seq_length)"
     ]
-    if windows.predicted > 1:
+    if (predicted := _read_count_of_frequency(document, "predict_last_n", 1)) > 1:
         notes.append(
-            f"NeuralHydrology saves the last {windows.predicted:,} outputs of each window (predict_last_n); its metrics"
+            f"NeuralHydrology saves the last {predicted:,} outputs of each window (predict_last_n); its metrics"
             " take the last one"
         )
+    if document.get("use_frequencies"):
+        steps = describe(document["use_frequencies"])
+        notes.append(f"its steps are of use_frequencies, {steps}: an input of other steps is taken as it is")
     if document.get("mc_dropout"):
         notes.append("mc_dropout: NeuralHydrology drops outputs of the LSTM at random in its evaluations; none is here")
     return tuple(notes)
