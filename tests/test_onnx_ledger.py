@@ -146,7 +146,7 @@ X = np.random.default_rng(1).normal(size=(3, 2, 3)).astype(np.float32)
 def started(nodes, held, *, inputs=None, lengths=""):
     """Return a model of an LSTM whose initial states are called h0, made by nodes of arrays in the file."""
     model, arrays = chained([("Identity", ["y"], ["Z"])], before=[*nodes, make("Identity", ["X"], ["x"])])
-    lstm = next(node for node in model.graph.node if node.op_type == "LSTM")
+    *_, lstm = [node for node in model.graph.node if node.op_type == "LSTM"]
     lstm.input.extend(["", lengths, *(inputs or ("h0", "h0"))])
     model.graph.initializer.extend(
         onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in held.items()
@@ -210,6 +210,61 @@ def test_lengths_in_the_file_are_a_warning_with_their_effect(how, tmp_path):
     held = {} if how == "Constant" else {"lengths": np.array([3, 2], np.int32)}
     text = told(started(nodes, held, inputs=("", ""), lengths="lengths")[0], tmp_path)
     assert "lengths of 'rnn', it says after how many steps each sequence ends; here all are run" in text
+
+
+@pytest.mark.parametrize("operator", ["LSTM", "GRU"])
+def test_a_state_that_another_lstm_puts_out_is_a_warning_with_its_effect(operator, tmp_path):
+    arrays = {"w": np.zeros((1, 16 if operator == "LSTM" else 12, 3), np.float32)}
+    arrays["r"] = np.zeros((1, len(arrays["w"][0]), 4), np.float32)
+    encoder = make(operator, ["X", "w", "r"], ["", "h0"], name="encoder", hidden_size=4)
+    path = models.save(started([encoder], {"w": arrays["w"], "r": arrays["r"]})[0], tmp_path / "model.onnx")
+    with pytest.warns(gw.WeightsWarning, match="left out: rnn.initial_state .it comes from 'encoder', it makes the st"):
+        gw.load(path, "rnn")
+    with pytest.raises(gw.FileError, match=r"with strict=True: left out: rnn\.initial_state"):
+        gw.load(path, "rnn", strict=True)
+
+
+CASTS = {  # the types that numbers go through, before the LSTM: all but the last round them
+    "int": ([6, 1], "left out: c0 .a Cast before 'rnn'"),
+    "bool": ([9, 1], "left out: c0 .a Cast before 'rnn'"),
+    "half": ([10, 1], "left out: c1 .a Cast before 'rnn'"),
+    "wider": ([11, 1], None),
+}
+
+
+@pytest.mark.parametrize("case", CASTS)
+def test_a_cast_that_rounds_the_numbers_of_an_lstm_is_said(case, tmp_path):
+    types, words = CASTS[case]
+    nodes = [make("Cast", [f"c{n - 1}" if n else "X"], [f"c{n}"], to=kind) for n, kind in enumerate(types)]
+    nodes.append(make("Identity", [f"c{len(types) - 1}"], ["x"]))
+    path = models.save(chained(HEAD[:2], outputs=("a",), before=nodes)[0], tmp_path / "model.onnx")
+    if words is None:
+        gw.load(path, strict=True)
+        gw.load_network(path, strict=True)
+        return
+    with pytest.warns(gw.WeightsWarning, match=words):
+        gw.load(path)
+    with pytest.raises(gw.FileError, match="is a Cast, which a network does not have before the LSTM"):
+        gw.load_network(path)
+
+
+def test_a_cast_of_token_ids_only_moves_numbers():
+    before = [make("Cast", ["X"], ["i"], to=7), make("Gather", ["words", "i"], ["x"])]
+    ledger = contents_of(chained(HEAD[:2], outputs=("a",), before=before)[0]).ledger
+    assert not any(entry.lstms for entry in ledger)
+
+
+def test_an_if_whose_bodies_read_an_lstm_is_after_it(tmp_path):
+    info = onnx.helper.make_tensor_value_info
+    bodies = [
+        onnx.helper.make_graph([make(kind, ["a"], [kind], name=kind)], kind, [], [info(kind, 1, None)])
+        for kind in ("Exp", "Neg")
+    ]
+    model, _ = chained(HEAD[:2], outputs=("chosen",))
+    model.graph.node.append(make("If", ["yes"], ["chosen"], name="if", then_branch=bodies[0], else_branch=bodies[1]))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(True), "yes"))
+    reasons = {entry.name: entry.reason for entry in contents_of(model).ledger}
+    assert reasons["if"] == "an If after 'rnn'"
 
 
 def test_an_operator_of_a_foreign_domain_is_refused_by_name():

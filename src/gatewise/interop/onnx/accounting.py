@@ -27,6 +27,7 @@ from gatewise.showing import with_article
 Key = OnnxNode | OnnxValue  # a value is a tensor or an input of the graph
 MOST = 3  # LSTMs that a reason names
 ROLES_OF_RUNS = ("sequence_lens", "initial_h", "initial_c")
+RUNS = {"state": "initial_state", "lengths": "sequence_lens"}  # entries of an LSTM, by the place of what gives them
 RECURRENT = ("LSTM", "GRU", "RNN")
 PLACES = {  # of a node that is left out: where it is, and what it would change
     "X": ("before", "it changes the numbers that the LSTM receives"),
@@ -208,6 +209,7 @@ def entries_of(
             for attribute in node.proto.attribute:
                 name = f"{entry.name}.{attribute.name}"
                 yield LedgerEntry(name, "attribute", entry.layer, entry.reason, entry.effect)
+    yield from {entry.name: entry for entry in _entries_of_runs(reach)}.values()
     for scope in file.scopes:
         for name in (*scope.tensors, *scope.sparse):
             yield _value_entry(OnnxValue(scope, name), "tensor", uses, reach)
@@ -237,6 +239,18 @@ def _node_entry(node: OnnxNode, uses: Uses, reach: Reach, refused: Mapping[OnnxN
         return LedgerEntry(name, "node", "", f"{kind} that only moves numbers of {join_names(lstms, 'and', most=MOST)}")
     reason = "on no way to or from an LSTM" if reach.is_alive(node) else "on which no output of the graph depends"
     return LedgerEntry(name, "node", "", f"{kind} {reason}")
+
+
+def _entries_of_runs(reach: Reach) -> Iterator[LedgerEntry]:
+    """Yield the initial states and the lengths of ONNX LSTMs that another recurrent node puts out."""
+    for (scope, name), places in reach.sources.items():
+        source = scope.computed.get(name)
+        if source is None or name in scope.tensors or not (is_recurrent(source.node) or reach.is_root(source.node)):
+            continue
+        for place, lstms in places.items():
+            for lstm in lstms:
+                reason = f"it comes from {shown(source.node.full_label)!r}"
+                yield LedgerEntry(f"{lstm}.{RUNS[place]}", "input", lstm, reason, PLACES[place][1], (lstm,))
 
 
 def _only_moves(node: OnnxNode, place: str, reach: Reach) -> bool:

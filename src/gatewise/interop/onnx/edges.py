@@ -12,16 +12,30 @@ MOVING = ("Gather", "Slice", "Identity", "Expand", "Unsqueeze", "Squeeze", "Resh
 
 
 def is_identity(node: OnnxNode) -> bool:
-    """Say whether an ONNX node returns the numbers of its first input, but for rounding; NotConstant if unknown."""
+    """Say whether an ONNX node returns the numbers of its first input, but for rounding; NotConstant if unknown.
+
+    A Cast to half precision is one, since an LSTM may compute in it; the Cast back is not, of numbers rounded between.
+    """
     if node.operator == "Cast":
         types = node.scope.file.onnx.TensorProto
-        return node.attributes.get("to", "i") in (types.FLOAT, types.DOUBLE, types.FLOAT16, types.BFLOAT16)
+        kind, narrow = node.attributes.get("to", "i"), (types.FLOAT16, types.BFLOAT16)
+        return kind in narrow or (kind in (types.FLOAT, types.DOUBLE) and _cast_before(node) not in narrow)
     if node.operator == "Dropout":  # which drops nothing unless its third input marks a training run
         if len(node.inputs) < 3 or not node.inputs[2]:
             return True
         training = node.scope.value(node.inputs[2])
         return training.size == 1 and not training.any()
     return node.operator == "Identity"
+
+
+def _cast_before(node: OnnxNode) -> int | None:
+    """Return the type to which the numbers of an ONNX node were cast before, by its number; None if they were not."""
+    for before, _ in node.scope.upstream(node.inputs[0]):
+        if not (before.is_standard and before.operator in MOVING):
+            break
+        if before.operator == "Cast":
+            return int(before.attributes.get("to", "i"))
+    return None
 
 
 def is_exchange(node: OnnxNode) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gatewise.interop.onnx.attributes import NotConstant
-from gatewise.interop.onnx.edges import origin
+from gatewise.interop.onnx.edges import MOVING, origin
 from gatewise.interop.onnx.scopes import SIZES, OnnxNode, OnnxScope, OnnxValue
 
 AROUND = "around"
@@ -41,7 +41,8 @@ class Reach:
         self._before: dict[OnnxNode | OnnxValue, int] = {}
         self._around: dict[OnnxNode, int] = {}
         self._names_of: dict[tuple[int, int], tuple[str, ...]] = {}
-        self._sources: dict[OnnxValue, dict[str, tuple[str, ...]]] = {}
+        self.sources: dict[OnnxValue, dict[str, tuple[str, ...]]] = {}  # of states and lengths, with their LSTMs
+        self._indices: set[OnnxValue] = set()
         for number, root in enumerate(roots):
             scope = root.nodes[0].scope
             while scope.owner is not None:
@@ -49,17 +50,26 @@ class Reach:
                 scope = scope.owner.scope
             for role in ROLES[1:]:
                 for value in root.reads.get(role, ()):
-                    of_source = self._sources.setdefault(source_of(value), {})
+                    of_source = self.sources.setdefault(source_of(value), {})
                     of_source[role] = tuple(dict.fromkeys((*of_source.get(role, ()), root.name)))
         for node in nodes:
             mask = 0
             for name in node.inputs if node not in self._root_of and node.operator not in SIZES else ():
                 mask |= self._mask_after(node.scope, name)
-            self._after[node] = mask
+            self._after[node] = self._after.get(node, 0) | mask
+            owner = node.scope.owner
+            while owner is not None and mask:  # whose body reads what is outside of it
+                mask &= ~self._around.get(owner, 0)
+                self._after[owner] = self._after.get(owner, 0) | mask
+                owner = owner.scope.owner
         for name in main.results:
             self._push(main, name, ALIVE)
         for node in reversed(nodes):
             self._pass_on(node)
+            if node.operator == "Gather" and len(node.inputs) > 1:
+                self._indices.add(OnnxValue(node.scope, node.inputs[1]))
+            elif node.operator in MOVING and node.outputs and self.is_token(node):
+                self._indices.add(OnnxValue(node.scope, node.inputs[0]))
 
     def _mask_after(self, scope: OnnxScope, name: str) -> int:
         """Return the LSTMs from which a name of an ONNX graph comes."""
@@ -119,7 +129,7 @@ class Reach:
 
     def places_of_tensor(self, value: OnnxValue) -> dict[str, tuple[str, ...]]:
         """Return the LSTMs whose initial state or lengths are a tensor of an ONNX graph, by the place."""
-        return self._sources.get(value, {})
+        return self.sources.get(value, {})
 
     def places_of(self, key: OnnxNode | OnnxValue) -> dict[str, tuple[str, ...]]:
         """Return the LSTMs that a node or a value of an ONNX model is before, after or around, by the place."""
@@ -152,9 +162,13 @@ class Reach:
         """Say whether a name of an ONNX graph comes from an LSTM."""
         return bool(self._mask_after(scope, name))
 
+    def is_root(self, node: OnnxNode) -> bool:
+        """Say whether an ONNX node is one of an LSTM's."""
+        return node in self._root_of
+
     def is_token(self, node: OnnxNode) -> bool:
-        """Say whether an ONNX node reads an input of the graph."""
-        return node.scope.graph_input(node.inputs[0]) is not None
+        """Say whether what an ONNX node puts out becomes the index of a Gather."""
+        return OnnxValue(node.scope, node.outputs[0]) in self._indices
 
     def is_given(self, node: OnnxNode) -> bool:
         """Say whether an ONNX node moves numbers of an input of the graph that no LSTM receives as its sequence."""
