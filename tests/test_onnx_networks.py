@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cases
 import numpy as np
 import pytest
@@ -169,3 +171,11 @@ def test_layers_that_do_not_follow_one_another_are_no_network(tmp_path):
         gw.load_network(path, head="v2")
     with cases.refusal("'words' is no linear layer"):
         gw.load_network(path, head="words")
+
+
+def test_many_dense_layers_without_nonlinearities_are_read():
+    names, nodes = ["y", *(f"d{number}" for number in range(3000)), "Z"], []
+    for before, after in pairwise(names):
+        options = [{"transB": 1}] if len(nodes) % 2 else []
+        nodes.append(("Gemm" if options else "MatMul", [before, "w"], [after], *options))
+    assert len(contents_of(chained(nodes)[0]).parts) == 2

@@ -173,7 +173,7 @@ def _functions_to(end: OnnxNode) -> Iterator[_Function]:
     """Yield the functions of one argument that end in an ONNX node, the shortest first."""
     scope, nodes = end.scope, {end}
     constants: dict[str, float] = {}
-    while len(nodes) <= MOST and all(map(_is_elementwise, nodes)):
+    while len(nodes) <= MOST and all(map(is_elementwise_node, nodes)):
         scope.file.budget.work(STEPS, "looking for nonlinearities")
         computed = {node.outputs[0] for node in nodes}
         arguments = {name for node in nodes for name in node.inputs if name} - computed - constants.keys()
@@ -196,7 +196,7 @@ def _functions_to(end: OnnxNode) -> Iterator[_Function]:
         nodes.add(last)
 
 
-def _is_elementwise(node: OnnxNode) -> bool:
+def is_elementwise_node(node: OnnxNode) -> bool:
     """Say whether an ONNX node computes each number of its output from one of its input's."""
     if not (node.is_standard and node.outputs):
         return False

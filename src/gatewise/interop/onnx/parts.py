@@ -5,7 +5,7 @@ A linear layer's bias and its nonlinearity may come after operators that move it
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,10 +18,11 @@ from gatewise.interop.containers.tensors import to_float
 from gatewise.interop.contents import StoredLayer
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.file import dims_of
-from gatewise.interop.onnx.nonlinearities import MICROSOFT, MOST, fused_activation, nonlinearity_at
+from gatewise.interop.onnx.nonlinearities import MICROSOFT, MOST, fused_activation, is_elementwise_node, nonlinearity_at
 from gatewise.interop.onnx.scopes import DEEPEST, OnnxNode, OnnxScope
 from gatewise.network import SOFTMAX
 
+MATRICES = ("Gather", "MatMul", "Gemm", "FusedGemm", "FusedMatMul")
 QUANTISED = ("QLinearMatMul", "MatMulInteger", "QGemm", "DynamicQuantizeMatMul", "MatMulNBits")
 
 
@@ -60,9 +61,10 @@ def matrix_of(node: OnnxNode) -> Matrix | None:
 
     NotConstant if its numbers are not in the file, or are no matrix; IndexError if the node lacks an input.
     """
-    attributes, inputs = node.attributes, node.inputs
-    if not node.is_standard and (node.proto.domain, node.operator[:5]) != (MICROSOFT, "Fused"):
+    fused = node.proto.domain == MICROSOFT and node.operator.startswith("Fused")
+    if node.operator not in MATRICES or not (node.is_standard or fused):
         return None
+    attributes, inputs = node.attributes, node.inputs
     if node.operator == "Gather" and attributes.get("axis", "i", 0) == 0:
         return _named_matrix(node, inputs[0], transposed=False)
     if node.operator == "MatMul":
@@ -117,21 +119,24 @@ class Part:
     output: str
 
 
-def parts_of(nodes: Sequence[OnnxNode], outputs: Collection[str]) -> list[Part]:
+def parts_of(
+    nodes: Sequence[OnnxNode], outputs: Collection[str], entries: Callable[[str], Sequence[str]]
+) -> list[Part]:
     """Return an ONNX model's linear layers and embeddings: every Gemm, MatMul and Gather of tensors in the file.
 
-    `outputs` are those of the main graph.
+    `outputs` are those of the main graph; `entries` returns what a layer of that name is made of.
     """
     parts: list[Part] = []
-    readers: dict[OnnxScope, dict[str, list[OnnxNode]]] = {}
+    readers: dict[OnnxScope, _Readers] = {}
     for node in nodes:
-        of_scope = readers.setdefault(node.scope, {})
-        for name in node.inputs:
-            if name and node.operator != "Shape":  # which does not look at the numbers
-                of_scope.setdefault(name, []).append(node)
+        if (of_scope := readers.get(node.scope)) is None:
+            of_scope = readers[node.scope] = _Readers({}, () if node.scope.parent else outputs)
+        for name in node.inputs if node.operator != "Shape" else ():  # which does not look at the numbers
+            if name:
+                of_scope.by_name.setdefault(name, []).append(node)
     for node in nodes:
         try:
-            part = _stored_layer(node, _Readers(readers[node.scope], () if node.scope.parent else outputs))
+            part = _stored_layer(node, readers[node.scope], entries)
         except (NotConstant, IndexError):
             continue
         if part is not None:
@@ -139,15 +144,18 @@ def parts_of(nodes: Sequence[OnnxNode], outputs: Collection[str]) -> list[Part]:
     return parts
 
 
-def _stored_layer(node: OnnxNode, readers: _Readers) -> Part | None:
+def _stored_layer(node: OnnxNode, readers: _Readers, entries: Callable[[str], Sequence[str]]) -> Part | None:
     """Return the embedding or the linear layer of an ONNX node, with the bias and the nonlinearity after it."""
     if node.operator in QUANTISED:
-        return Part(StoredLayer(node.label, f"quantised linear layer ({node.operator})", ()), node, node.outputs[0])
+        kind = f"quantised linear layer ({node.operator})"
+        return Part(StoredLayer(node.label, kind, (), entries=entries(node.label)), node, node.outputs[0])
     matrix = matrix_of(node)
     if matrix is None:
         return None
+    used = entries(matrix.name)
     if node.operator == "Gather":
-        return Part(StoredLayer(matrix.name, "embedding", matrix.shape, matrix.read), node, node.outputs[0])
+        layer = StoredLayer(matrix.name, "embedding", matrix.shape, matrix.read, entries=used)
+        return Part(layer, node, node.outputs[0])
     last, bias, size = node, matrix.bias, matrix.shape[0]
     if node.operator in ("MatMul", "FusedMatMul"):
         product, after = readers.follow(node, size)
@@ -169,14 +177,14 @@ def _stored_layer(node: OnnxNode, readers: _Readers) -> Part | None:
     if after and activation is None:
         kind += f", whose output goes to {', '.join(dict.fromkeys(reader.operator for reader in after[:8]))}"
     read_bias = (lambda: read_tensor(node.scope, bias).reshape(-1)) if bias else None
-    return Part(StoredLayer(matrix.name, kind, matrix.shape, matrix.read, read_bias, activation), node, output)
+    return Part(StoredLayer(matrix.name, kind, matrix.shape, matrix.read, read_bias, activation, used), node, output)
 
 
 @dataclass(frozen=True)
 class _Readers:
     """The nodes that read each name of a graph, and the names that it returns."""
 
-    by_name: Mapping[str, Sequence[OnnxNode]]
+    by_name: dict[str, list[OnnxNode]]
     outputs: Collection[str]
 
     def follow(self, node: OnnxNode, size: int) -> tuple[OnnxNode, Sequence[OnnxNode]]:
@@ -233,7 +241,7 @@ def _activation_after(
             if activation == SOFTMAX and (size == 1 or softmax_axis(node) not in (-1, 1 if flat else -1)):
                 return None, last.outputs[0]
         known.add(node.outputs[0])
-        if len(nodes) < MOST:
+        if len(nodes) < MOST and is_elementwise_node(node):
             nodes += readers.by_name.get(node.outputs[0], [])[: MOST - len(nodes)]
     return activation, output
 

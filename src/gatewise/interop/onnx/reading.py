@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope, nodes_of
 from gatewise.interop.onnx.stacks import LstmGraph
 from gatewise.interop.onnx.unrolled import RolledUp, roll_up
 from gatewise.interop.refusals import reading
-from gatewise.network import Network
 
 PRODUCER = "gatewise"
 STEPS = 200  # of work that one LSTM takes, besides its numbers
@@ -52,6 +51,24 @@ def read_model(
     outputs = dict.fromkeys(proto.name for proto in model.graph.output)
     arrays = {name: _input_array(name, array) for name, array in omitted.items()}
     file = OnnxFile(model, source, arrays, budget, kept_out)
+
+    @cache
+    def chain() -> Chain:
+        with np.errstate(all="ignore"):
+            return chain_of(graph, graph.sole or (), every[-1])
+
+    @cache
+    def uses() -> Uses:
+        with reading(path, GatewiseError):
+            try:
+                whole = chain() if connected else None
+            except FileError:
+                whole = None
+            return Uses(extents_of(graph, lstms.cells, parts, whole, named.names))
+
+    def entries(*layers: str) -> OnDemand[str]:
+        return OnDemand(lambda: uses().entries(*layers))
+
     with reading(path, GatewiseError), np.errstate(all="ignore"):  # NaN and infinity are kept
         rolled = RolledUp(model, [], set(), {}) if single else roll_up(file)
         file = OnnxFile(rolled.model, source, arrays, budget, kept_out) if rolled.notes else file
@@ -59,34 +76,19 @@ def read_model(
         lstms = _read_lstms(nodes, budget, rolled.notes)
         graph = LstmGraph(lstms.of_nodes, outputs, budget)
         refused = (*lstms.refused, *unrecognised_cells(nodes, lstms.scopes))
-        parts = parts_of(nodes, outputs)
+        parts = parts_of(nodes, outputs, entries)
         named = _named_nodes(model, graph, lstms, parts, stacks_all=not refused, single=single)
         every = [*named.lstms.values()]
-        network: Callable[[], Network] | None = None
-        chain: Chain | None = None
-        if graph.sole is not None and not refused and not single and (len(every) == 1 or every[-1].stacked):
-            try:
-                chain = chain_of(graph, graph.sole, every[-1])
-                network = chain.network
-            except FileError as problem:
-                network = partial(_raise, problem)
-
-    @cache
-    def uses() -> Uses:
-        with reading(path, GatewiseError):
-            return Uses(extents_of(graph, lstms.cells, parts, chain, named.names))
-
-    def entries(*layers: str) -> OnDemand[str]:
-        return OnDemand(lambda: uses().entries(*layers))
-
+        connected = graph.sole is not None and not refused and not single
+        connected = connected and (len(every) == 1 or every[-1].stacked)
     layers = {part.layer.name: part.layer for part in reversed(parts)}
     contents = Contents(
         path,
         _format_in_words(model, file),
         tuple(replace(stored, entries=entries(*named.names_in(stored.name))) for stored in every),
-        tuple(replace(layer, entries=entries(layer.name)) for layer in reversed(layers.values())),
+        tuple(reversed(layers.values())),
         refused,
-        network,
+        (lambda: chain().network()) if connected else None,
         joined=named.network,
         inputs=tuple(graph_input(proto, every) for proto in model.graph.input if proto.name not in tensors),
         ledger=OnDemand(
@@ -134,10 +136,6 @@ def _with_input_axes(graph: LstmGraph, stored: StoredLSTM, nodes: Sequence[OnnxN
     except FileError:
         return stored
     return replace(stored, graph=replace(names, x_batch_first=(layout == BATCH_FIRST) != bool(stored.batch_first)))
-
-
-def _raise(problem: FileError) -> Network:
-    raise problem
 
 
 def _format_in_words(model: Any, file: OnnxFile) -> str:
