@@ -63,6 +63,8 @@ def test_what_is_not_whole_is_nan_and_the_rest_stays():
     assert gw.apply(model, gap).windows_not_whole.values.tolist() == [4, 4, 4]
     short = gw.apply(model, data(), lengths=[STEPS, 7, 3])
     assert np.isfinite(short.y[..., 0]).sum("time").values.tolist() == [STEPS - 4, 3, 0]
+    assert short.windows_not_whole.values.tolist() == [0, 0, 0]
+    assert gw.apply(model, data(raw), lengths=[STEPS, 9, 3]).windows_not_whole.values.tolist() == [0, 3, 0]
     mask = xarray.DataArray(np.arange(STEPS) != 6, dims="time")
     np.testing.assert_array_equal(np.isnan(gw.apply(model, data(), mask=mask).y[:, 0, 0]), lost[:, 1])
 
@@ -107,12 +109,42 @@ def test_lagged_and_copied_features_are_made_of_the_columns():
         gw.apply(model, data(feature=["snow", "rain"]))
 
 
-@pytest.mark.parametrize("lazy", [False, True])
-def test_one_sequence_without_a_dimension_of_sequences_is_evaluated(lazy):
-    if lazy:
-        pytest.importorskip("dask")
-    model, one = MODELS["plain"], data()[:, 1]
-    one = one.chunk() if lazy else one
+def test_one_sequence_without_a_dimension_of_sequences_is_evaluated():
     for options in ({}, {"ask": "timescales"}):
-        several, alone = (gw.apply(model, x, **options).compute() for x in (data(), one))
+        several, alone = (gw.apply(MODELS["plain"], x, **options) for x in (data(), data()[:, 1]))
         xarray.testing.assert_equal(alone, several.isel(basin=1))
+
+
+def lagged_model(*steps: int) -> gw.Network:
+    """Return a network that reads rain, and rain shifted by steps."""
+    lags = {f"rain_shift{step}": ("rain", step) for step in steps}
+    labels = gw.Labels(features=["rain", *lags])
+    lstm = gw.LSTM(1 + len(steps), 4, rng=1)
+    return gw.Network(lstm, head=HEAD, windows=Windows(LENGTH, lags=lags), labels=labels)
+
+
+@pytest.mark.parametrize("steps", [(2,), (3, -1), (-2,)])
+def test_a_continuous_run_begins_where_all_shifted_features_are_there(steps):
+    model, names = lagged_model(*steps), ["warm", "rain"]
+    series = data(feature=names)
+    expected = gw.open_run(model, series[:, 1], continuous=True).trace
+    inside = slice(max(0, *steps), STEPS + min(0, *steps))
+    result = gw.apply(model, series, continuous=True)
+    np.testing.assert_array_equal(result.y[inside, 1], expected.output)
+    np.testing.assert_array_equal(result.cell_state[inside, 1], expected.lstm[0].cell_state)
+    outside = np.ones(STEPS, bool)
+    outside[inside] = False
+    assert np.isnan(result.y[outside]).all()
+    short = gw.apply(model, series, continuous=True, lengths=[STEPS, STEPS - 3, 0]).y[:, 1]
+    np.testing.assert_array_equal(short.dropna("time"), expected.output[: STEPS - 3 - max(0, *steps) + min(0, *steps)])
+
+
+@pytest.mark.parametrize("continuous", [False, True])
+@pytest.mark.parametrize(("bad", "text"), [(np.inf, "is inf"), (-1e300, r"is -1e\+300")])
+def test_an_infinite_number_is_refused_by_name_with_its_value(bad, text, continuous):
+    raw = RAW.astype(np.float64)
+    raw[6, 1, 1] = bad
+    series = data(raw, feature=["warm", "rain"])
+    for run in (gw.apply, gw.open_run):
+        with pytest.raises(gw.OptionError, match=f"rain, of step 6.* {text}"):
+            run(lagged_model(), series if run is gw.apply else series[:, 1], continuous=continuous)

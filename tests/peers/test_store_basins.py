@@ -212,6 +212,33 @@ def edited(name: str, old: str, new: str) -> None:
     Path(name).write_text(Path(name).read_text().replace(old, new))
 
 
+def test_a_continuous_run_of_lagged_features_is_that_of_each_basin_alone(capsys):
+    dynamic = [*hydrology.DYNAMIC, "pet_shift2"]
+    lagged = {"static_attributes": None, "dynamic_inputs": dynamic, "lagged_features": {"pet": 2}}
+    hydrology.make_run(Path("run"), hydrology.settings(seq_length=4, **lagged))
+    found = trace("run", "north.csv", "south.csv", "--continuous")
+    said = capsys.readouterr().err
+    assert "2 steps left out, whose shifted features lie outside of the input" in said
+    assert "standard deviations of QObs" in said
+    for basin in ("north", "south"):
+        alone = gw.open_run("run", f"{basin}.csv", continuous=True).trace
+        y = found.y.sel(basin=basin).values[ROWS[basin]]
+        np.testing.assert_array_equal(y[2:], alone.output)
+        assert np.isnan(y[:2]).all()
+
+
+def test_an_infinite_number_in_a_file_is_refused_by_name_with_its_value(capsys):
+    hydrology.make_run(Path("run"), CONFIG)
+    lines = Path("south.csv").read_text().splitlines()
+    lines[8] = f"{lines[8].rpartition(',')[0]},inf"
+    Path("south.csv").write_text("\n".join(lines))
+    told = [
+        program.refusal_of(capsys, "trace", "run", *files, "--attributes", "attributes.csv", "-o", output)
+        for files, output in ((BASINS, "gates.zarr"), (["south.csv"], "trace.npz"))
+    ]
+    assert all("pet, of step 7 (counted from 0) in south.csv is inf" in said for said in told), told
+
+
 REFUSED = {
     "two of one name": (lambda: (Path("a").mkdir(), Path("a/west.csv").write_text("")), ["a/west.csv"], "'west'"),
     "dates that go back": (

@@ -136,8 +136,10 @@ def apply(
 
     Of a network that is evaluated in windows, the numbers of each step are those of the last step of the window that
     ends there, from zeros. They are NaN where the data are too short for one, or it holds a NaN, a step that is not
-    valid, or a gap between dates; ``windows_not_whole`` counts these of each sequence. A question is asked of the last
-    window of each sequence.
+    valid, or a gap between dates; ``windows_not_whole`` counts these of each sequence, from its first valid step to its
+    last. A question is asked of the last window of each sequence. A ``continuous`` run begins where the features that
+    are shifted are there; the steps before are NaN, as those past a sequence's length are. An infinite number is
+    refused.
 
     While it is computed, a chunk takes memory for its
     data and its results, and for at most 2^23 numbers more, or what one sequence needs.
@@ -240,7 +242,7 @@ def _chunk_task(
         if clashes := {variable.name, *variable.before, *variable.after} & inputs.names:
             raise OptionError(f"the result has a {min(clashes)!r} of its own: rename what is called so in the data")
     engines = {cell.engine for cell in trial.cells().values()}
-    fields: dict[str, Any] = {} if windows is None else {"windows": windows, "breaks": inputs.breaks}
+    fields: dict[str, Any] = {} if windows is None else {"windows": windows}
     return (Task if windows is None else WindowTask)(
         selection=selection,
         alone=isinstance(selection, SequenceQuestion) or inputs.by_itself or engines != {"native"},
@@ -252,6 +254,8 @@ def _chunk_task(
         time_first=inputs.time_first,
         every=selection.options.get("every", 1),
         each=numbers_kept(trial),
+        lags=inputs.lags,
+        breaks=inputs.breaks,
         **fields,
     )
 

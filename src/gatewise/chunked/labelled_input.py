@@ -17,7 +17,7 @@ from gatewise.layers import LSTM
 from gatewise.layers.arguments import nesting
 from gatewise.layers.stack import States
 from gatewise.network import Network, Run, Windows
-from gatewise.network.windows import lagged, time_breaks
+from gatewise.network.windows import time_breaks
 from gatewise.opening.columns import AttributeTable
 from gatewise.opening.labelled_data import open_store
 from gatewise.records.named_numbers import feature_names, features_by_name
@@ -35,6 +35,7 @@ class LabelledInput:
     model: LSTM | Network
     time: str
     feature: str | None
+    lags: tuple[tuple[int, int], ...] = ()  # of each feature that is made of these data: `Windows.sources`
 
     @classmethod
     def of(cls, model: object, data: object, dims: Mapping[str, str] | None) -> LabelledInput:
@@ -136,13 +137,12 @@ class LabelledInput:
             return self
         inputs, data, names = self, self.data, feature_names(self.data, self.feature)
         if features is not None and len(features) == self.num_features and names is not None:
-            lags = {} if self.windows is None else self.windows.lags
             columns = features if self.windows is None else self.windows.columns(features)
             features_by_name(columns, names, "the data")
-            if lags:
-                inputs = replace(self, data=self._with_lags(lags, features, names))
-            elif names != list(features):
-                inputs = replace(self, data=data.isel({self.feature: [names.index(name) for name in features]}))
+            if names != list(columns):
+                inputs = replace(self, data=data.isel({self.feature: [names.index(name) for name in columns]}))
+            if self.windows is not None and self.windows.lags:
+                return replace(inputs, lags=self.windows.sources(features, columns))
         count = inputs.data.sizes[self.feature]
         if count != self.num_features:
             raise ShapeError(f"the data have {counted(count, 'feature')}; the model reads {self.num_features}")
@@ -193,18 +193,6 @@ class LabelledInput:
         """Return labelled data one behind the other along the features, in one chunk along these."""
         together = xarray().concat(pieces, dim=self.feature)
         return together if together.chunks is None else together.chunk({self.feature: -1})
-
-    def _with_lags(self, lags: Mapping[str, tuple[str, int]], features: Sequence[str], names: list[str]) -> Any:
-        """Return labelled data with these features, those with lags made of the columns that `names` has."""
-        pieces = []
-        for name in features:
-            column, steps = lags.get(name, (name, 0))
-            piece = self.data.isel({self.feature: [names.index(column)]}).assign_coords({self.feature: [name]})
-            if steps:
-                earlier = xarray().DataArray(lagged(np.arange(piece.sizes[self.time], dtype=float), steps, self.breaks))
-                piece = piece.shift({self.time: steps}).where(earlier.notnull().rename(dim_0=self.time))
-            pieces.append(piece)
-        return self._concat_features(pieces)
 
 
 def stored_data(path: Path, key: str | None, dims: Mapping[str, str] | None) -> Any:

@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, chunks, require_memory
+from gatewise.arrays import Array, Mask, chunks, require_memory
 from gatewise.chunked.questions import Selection
 from gatewise.chunked.selections import VariablePart
 from gatewise.engine import engines, set_num_threads
 from gatewise.errors import importing
 from gatewise.layers import LSTM
 from gatewise.network import Network, Run
+from gatewise.network.windows import made_features
+from gatewise.opening.model_input import require_finite
 from gatewise.progress import unshown
 from gatewise.records.step import State
 from gatewise.showing import counted
@@ -27,6 +29,7 @@ from gatewise.showing import counted
 PIECE = 2**23  # numbers that a run keeps at a time, beside the results of the chunk
 
 Numbers = npt.NDArray[Any]
+Lags = tuple[tuple[int, int], ...]  # of each feature: the place of its column in the data, and how many steps before
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,10 @@ class Task:
         Which steps are kept.
     each : int
         The numbers that a run keeps of one step of one sequence.
+    lags : Lags
+        How the features are made of the data, as in `Windows.sources`; empty where the data are the features.
+    breaks : boolean array (time,) or None
+        The steps that do not follow the one before them.
     """
 
     selection: Selection
@@ -84,6 +91,8 @@ class Task:
     time_first: bool
     every: int
     each: int
+    lags: Lags
+    breaks: Mask | None
 
     def __call__(self, x: Numbers, *rest: Numbers, model: LSTM | Network, shared: bool = False) -> Any:
         """Return the variables of a chunk (…, layers and directions, time, units and so on); one alone as it is.
@@ -109,6 +118,8 @@ class Task:
         features = x.shape[len(loop) + 1 :]
         x = np.moveaxis(x, len(loop), 0).reshape(steps, count, *features)
         validity, states = self._per_sequence(arguments, loop, count)
+        if isinstance(model, Network) and model.windows is not None:
+            x = window_features(x, valid_steps(validity, x.shape[:2]), model, self.lags, self.breaks)
         shapes = {variable.name: self._memory_shape(variable, steps, count) for variable in self.variables}
         each = max(variable.dtype.itemsize for variable in self.variables)
         require_memory(sum(map(prod, shapes.values())), each, f"what {counted(count, 'sequence')} give")
@@ -126,6 +137,8 @@ class Task:
         model: LSTM | Network,
     ) -> None:
         """Run a chunk's sequences (time, sequence, …), some at a time, and put the runs into the variables' arrays."""
+        if self.lags:
+            validity = {"mask": lagged_validity(valid_steps(validity, x.shape[:2]), self.lags)}
         for piece in chunks(x.shape[1], PIECE if self.alone else len(x) * self.each, PIECE):
             options: dict[str, Any] = {name: array[..., piece] for name, array in validity.items()}
             place = piece.start if self.alone else piece
@@ -171,6 +184,32 @@ class Task:
         first = len(variable.before) + (variable.timed and self.time_first)  # of the sequences
         array = array.reshape((*array.shape[:first], *loop, *array.shape[first + 1 :]))
         return np.moveaxis(array, range(first, first + len(loop)), range(len(loop)))
+
+
+def valid_steps(validity: Mapping[str, Numbers], shape: tuple[int, ...]) -> Mask:
+    """Return the steps (time, sequence) that lengths or a mask declare valid: all, without them."""
+    if "lengths" in validity:
+        return np.arange(shape[0])[:, None] < validity["lengths"]
+    return validity.get("mask", np.ones(shape, bool))
+
+
+def window_features(x: Numbers, valid: Mask, network: Network, lags: Lags, breaks: Mask | None) -> Numbers:
+    """Return the features of a network with windows (time, sequence, feature), NaN for steps that are not valid.
+
+    Raise OptionError for an infinite number.
+    """
+    assert network.windows is not None
+    x, names = np.where(valid[..., None], x, np.nan), network.labels.features
+    columns = None if names is None else network.windows.columns(names)
+    for sequence in range(x.shape[1]):  # which an error does not name, for it is one of a chunk
+        require_finite(x[:, sequence], network.lstm.dtype, None, "the data", columns, missing=True)
+    return made_features(x, lags, breaks) if lags else x
+
+
+def lagged_validity(valid: Mask, lags: Lags) -> Mask:
+    """Return the steps (time, sequence) of which every feature is read from a valid one."""
+    read = made_features(valid[..., None].astype(float), [(0, steps) for _, steps in lags])
+    return np.asarray((read == 1).all(-1))
 
 
 def _nested_states(states: Sequence[Numbers], nesting: Sequence[int]) -> Any:

@@ -10,12 +10,12 @@ import numpy as np
 
 from gatewise.arrays import Array, Mask, chunks
 from gatewise.chunked.questions import SequenceQuestion
-from gatewise.chunked.task import Numbers, Task
+from gatewise.chunked.task import Numbers, Task, valid_steps
 from gatewise.layers import LSTM
 from gatewise.network import Network, Windows
 from gatewise.network.windows import window_batches, window_ends
 
-NOT_WHOLE = "windows_not_whole"  # the variable that counts them
+NOT_WHOLE = "windows_not_whole"  # the variable that counts them, between the first valid step and the last
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +27,9 @@ class WindowTask(Task):
     Attributes
     ----------
     windows : Windows
-    breaks : boolean array (time,) or None
-        The steps that do not follow the one before them.
     """
 
     windows: Windows
-    breaks: Mask | None
 
     def _empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         return np.full(shape, np.nan if dtype.kind == "f" else 0, dtype)
@@ -47,12 +44,9 @@ class WindowTask(Task):
     ) -> None:
         """Run the windows of a chunk's sequences, and put their last steps into the arrays of the variables."""
         assert isinstance(model, Network)
-        if "lengths" in validity:
-            x = np.where((np.arange(len(x))[:, None] < validity["lengths"])[..., None], x, np.nan)
-        if "mask" in validity:
-            x = np.where(validity["mask"][..., None], x, np.nan)
-        ends = window_ends(x, self.windows.steps, self.breaks)
-        arrays[NOT_WHOLE][:] = max(0, len(ends) - self.windows.steps + 1) - ends.sum(0)
+        ends, valid = window_ends(x, self.windows.steps, self.breaks), valid_steps(validity, x.shape[:2])
+        span = np.where(valid.any(0), len(valid) - valid[::-1].argmax(0) - valid.argmax(0), 0)
+        arrays[NOT_WHOLE][:] = np.maximum(0, span - self.windows.steps + 1) - ends.sum(0)
         if isinstance(self.selection, SequenceQuestion):
             self._fill_answers(arrays, x, ends, model)
             return

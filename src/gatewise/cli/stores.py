@@ -26,7 +26,7 @@ from gatewise.opening.columns import AttributeTable
 from gatewise.opening.costs import seconds
 from gatewise.opening.labelled_data import dimension_names, is_store, open_store
 from gatewise.opening.models import OpenedModel, opened_model
-from gatewise.opening.windows import difference_sentence
+from gatewise.opening.windows import cut_notes, difference_sentence
 from gatewise.records.keep import EVERYTHING, Keep
 from gatewise.showing import counted
 
@@ -155,6 +155,8 @@ def _write_trace(
     extent = f"{counted(steps, 'step')} of {counted(sequences, 'sequence')} in {counted(chunks, 'chunk')}"
     work = f"this keeps {in_bytes(size)} of {extent}, which are written to {target} as the run goes"
     windows = None if isinstance(model, LSTM) or options.continuous else model.windows
+    if options.continuous and isinstance(model, Network) and model.windows is not None:
+        print_notes(cut_notes(model.windows))
     if windows is not None:
         print_notes([f"each step is the last one of a window of {counted(windows.steps, 'step')}, from zeros"])
     length = 1 if windows is None else windows.steps  # of the run of each step

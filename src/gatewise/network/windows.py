@@ -53,6 +53,16 @@ class Windows:
         """Return the columns of the data that the features of these names are made of."""
         return tuple(dict.fromkeys(self.lags.get(name, (name, 0))[0] for name in features))
 
+    def sources(self, features: Sequence[str], columns: Sequence[str]) -> tuple[tuple[int, int], ...]:
+        """Return for each feature the place of its column, and how many steps before it this is read."""
+        pairs = (self.lags.get(name, (name, 0)) for name in features)
+        return tuple((columns.index(column), steps) for column, steps in pairs)
+
+    def inside(self, steps: int) -> slice:
+        """Return the steps of a series of so many whose features are all read from inside of it."""
+        shifts = [0, *(shift for _, shift in self.lags.values())]
+        return slice(max(shifts), steps + min(shifts))
+
 
 def window_ends(x: npt.ArrayLike, steps: int, breaks: Mask | None = None) -> Mask:
     """Return which steps of a series end a window that is whole.
@@ -109,6 +119,11 @@ def lagged(column: Array, steps: int, breaks: Mask | None = None) -> Array:
     earlier = np.array(column[places])
     earlier[~inside] = np.nan
     return earlier
+
+
+def made_features(x: Array, sources: Sequence[tuple[int, int]], breaks: Mask | None = None) -> Array:
+    """Return the features with these `Windows.sources`, made of columns (time, …, column); NaN as of `lagged`."""
+    return np.stack([lagged(x[..., column], steps, breaks if steps else None) for column, steps in sources], axis=-1)
 
 
 def window_batches(x: Array, ends: Mask, steps: int, numbers: int) -> Iterator[tuple[Places, Places, Array]]:

@@ -12,6 +12,7 @@ from gatewise.arrays import require_memory
 from gatewise.errors import FileError, OptionError, ShapeError, importing
 from gatewise.network import Network
 from gatewise.opening.columns import listed_names, select_features
+from gatewise.opening.model_input import require_finite
 from gatewise.opening.number_files import read_numbers
 from gatewise.records.named_numbers import NamedNumbers, dates_of, undated_note
 from gatewise.showing import counted
@@ -64,7 +65,8 @@ def open_basins(
     series = []
     for path in paths:
         selection = select_features(network, path.stem, constants or None, continuous=continuous)
-        series.append(_series(path, read_numbers(path, key, selection), missing=windowed))
+        numbers = read_numbers(path, key, selection)
+        series.append(_series(path, numbers, np.float64 if network is None else network.lstm.dtype, missing=windowed))
     for path, numbers in zip(paths, series, strict=True):
         first = series[0]
         if (numbers.features, numbers.values.shape[1]) != (first.features, first.values.shape[1]):
@@ -94,15 +96,14 @@ def open_basins(
     return data, where, _joined_notes(paths, series)
 
 
-def _series(path: Path, numbers: NamedNumbers, *, missing: bool) -> NamedNumbers:
+def _series(path: Path, numbers: NamedNumbers, dtype: Any, *, missing: bool) -> NamedNumbers:
     """Return the numbers of a file (time, feature), some of which may be `missing`, with the dates of its steps.
 
-    Without dates, the steps have numbers.
+    Without dates, the steps have numbers. Raise GatewiseError unless they are finite in the model's precision.
     """
     if numbers.values.ndim != 2:
         raise ShapeError(f"{path} has shape {numbers.values.shape}; the series of a basin is (time, feature)")
-    if not missing and not np.isfinite(numbers.values).all():
-        raise FileError(f"{path} must hold finite numbers")
+    require_finite(numbers.values, dtype, None, path, numbers.features, missing=missing)
     notes, count = numbers.notes, int(np.isnan(numbers.values).sum())
     dates = np.asarray(None if numbers.times is None else dates_of(numbers.times))
     if dates.dtype.kind != "M":

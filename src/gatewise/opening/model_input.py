@@ -104,7 +104,7 @@ def model_input(
     if counts is not None and x.ndim == 2:
         x = x[:, None]
         tokens = None if tokens is None else tokens[:, None]
-    _require_finite(np.nan_to_num(x) if missing else x, lstm, counts, source, data.features)
+    require_finite(x, lstm.dtype, counts, source, data.features, missing=missing)
     start: Any = initial_state(lstm, arrays, batch) if arrays else file_state(model.found, batch)
     if start is not None and x.ndim == 2:
         start = without_batch(start)
@@ -178,10 +178,16 @@ def integers(name: str, array: Any) -> Any:
     return array.astype(np.int64)
 
 
-def _require_finite(x: Any, lstm: LSTM, lengths: Any, source: str, names: Sequence[str] | None) -> None:
-    """Raise OptionError for a number of the input, at a valid step, that is not finite in the LSTM's precision."""
+def require_finite(
+    x: Any, dtype: Any, lengths: Any, source: str | Path, names: Sequence[str] | None, *, missing: bool = False
+) -> None:
+    """Raise OptionError for a number of an input (time, …, feature) that is not finite in a model's precision.
+
+    Numbers may be `missing` (NaN), and steps past the `lengths` of sequences hold anything.
+    """
     with np.errstate(over="ignore"):
-        bad = ~np.isfinite(np.asarray(x, lstm.dtype))
+        values = np.asarray(x, dtype)
+    bad = np.isinf(values) if missing else ~np.isfinite(values)
     if lengths is not None and lengths.shape == (x.shape[1],):
         bad &= (np.arange(len(x))[:, None] < lengths)[..., None]
     if bad.any():
@@ -191,7 +197,7 @@ def _require_finite(x: Any, lstm: LSTM, lengths: Any, source: str, names: Sequen
             place[-1] if names is None or len(names) != x.shape[-1] else f"{place[-1]}, {shown(names[place[-1]], 60)},"
         )
         raise OptionError(
-            f"the input must hold finite numbers of {lstm.dtype}, but feature {name} of step {place[0]}{sequence}"
+            f"the input must hold finite numbers of {dtype}, but feature {name} of step {place[0]}{sequence}"
             f" (counted from 0) in {source} is {x[tuple(place)]}"
         )
 

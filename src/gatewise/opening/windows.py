@@ -13,7 +13,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array, Mask
 from gatewise.errors import OptionError, shown
 from gatewise.network import Network, NetworkTrace, Windows
-from gatewise.network.windows import lagged, time_breaks, window_ends
+from gatewise.network.windows import made_features, time_breaks, window_ends
 from gatewise.opening.costs import seconds
 from gatewise.opening.model_input import ModelInput
 from gatewise.records.labels import Labels
@@ -34,18 +34,17 @@ def with_lags(network: Network, data: NamedNumbers, *, cut: bool) -> NamedNumber
     if windows is None or not windows.lags or names is None or heads is None:
         return data
     breaks = None if data.times is None else time_breaks(data.labels.times)
-    columns = []
-    for name in names:
-        column, steps = windows.lags.get(name, (name, 0))
-        columns.append(lagged(data.values[..., heads.index(column)], steps, breaks if steps else None))
-    values, shifts = np.stack(columns, axis=-1), [0, *(steps for _, steps in windows.lags.values())]
-    made = replace(data, values=values, features=tuple(names))
-    if not cut or not any(shifts):
-        return made
-    inside = slice(max(shifts), len(values) + min(shifts))
-    note = f"{counted(max(shifts) - min(shifts), 'step')} left out, whose shifted features lie outside of the input"
-    times = None if data.times is None else data.times[inside]
-    return replace(made, values=values[inside], times=times, notes=(*data.notes, note))
+    values = made_features(data.values, windows.sources(names, heads), breaks)
+    inside = windows.inside(len(values)) if cut else slice(None)
+    times, notes = None if data.times is None else data.times[inside], cut_notes(windows) if cut else ()
+    return replace(data, values=values[inside], times=times, features=tuple(names), notes=(*data.notes, *notes))
+
+
+def cut_notes(windows: Windows) -> tuple[str, ...]:
+    """Return the sentence about the steps of a series that a continuous run leaves out, if it does."""
+    inside = windows.inside(0)
+    steps = counted(inside.start - inside.stop, "step")
+    return () if inside == slice(0, 0) else (f"{steps} left out, whose shifted features lie outside of the input",)
 
 
 @dataclass(frozen=True, eq=False)
