@@ -203,6 +203,18 @@ def test_a_learned_state_is_carried_and_the_lstm_alone_says_that_it_lacks_it(cas
     np.testing.assert_array_equal(gw.load_network(path)(X)[0], expected)
 
 
+def test_equal_states_of_a_batch_are_one_state_for_all_sequences(tmp_path):
+    state = np.repeat(ONE_STATE, 2, axis=1)
+    path = models.save(started([], {"h0": state})[0], tmp_path / "model.onnx")
+    x = np.concatenate([X, X[:, :1]], axis=1)
+    expected = gw.inspect(path).find().lstm(x, [[gw.State(*[np.repeat(ONE_STATE[0], 3, 0)] * 2)]])[0]
+    np.testing.assert_array_equal(gw.load_network(path)(x)[0], expected)
+    state[0, 1, 0] += 1
+    models.save(started([], {"h0": state})[0], path)
+    with pytest.raises(gw.FileError, match="it starts from states that differ from sequence to sequence"):
+        gw.load_network(path)
+
+
 @pytest.mark.parametrize("how", ["tensor", "Constant"])
 def test_lengths_in_the_file_are_a_warning_with_their_effect(how, tmp_path):
     lengths = onnx.numpy_helper.from_array(np.array([3, 2], np.int32), "lengths")

@@ -109,7 +109,7 @@ def _without_head(network: Network) -> Network:
 
 def _initial(stored: StoredLSTM) -> States | None:
     """Return the initial state of an LSTM in a file as a network has it: of one sequence, for all."""
-    if stored.state is None or {len(state.h) for row in stored.state for state in row} != {1}:
+    if stored.state is None or not conventions.has_one_state(stored.state):
         return None
     return conventions.first_sequence(stored.state)
 

@@ -127,6 +127,11 @@ def first_sequence(states: States) -> States:
     return tuple(tuple(State(state.h[0], state.c[0]) for state in row) for row in states)
 
 
+def has_one_state(states: States) -> bool:
+    """Say whether all sequences of a batch have the same states."""
+    return all((part == part[:1]).all() for row in states for state in row for part in (state.h, state.c))
+
+
 def state_lists(state: States, *, batched: bool = False) -> list[list[State]]:
     """Return a state ``[layer][direction]`` as lists of `State`, for a framework; `batched` requires a batch axis."""
     try:

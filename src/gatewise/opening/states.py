@@ -34,6 +34,7 @@ def file_state(entry: StoredLSTM, batch: int) -> States | None:
     def for_batch(array: Array) -> Array:
         """Return the state of one sequence, or of each, for all sequences of the batch."""
         array = np.atleast_2d(array)
+        array = array[:1] if (array == array[:1]).all() else array
         if len(array) not in (1, batch):
             raise ShapeError(f"the file's initial state is for {counted(len(array), 'sequence')}; this run has {batch}")
         return np.broadcast_to(array, (batch, array.shape[1]))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from gatewise.activations import Activation
 from gatewise.errors import CapacityError, FileError, GatewiseError, shown
 from gatewise.interop.contents import StoredLSTM
-from gatewise.interop.conventions import first_sequence
+from gatewise.interop.conventions import first_sequence, has_one_state
 from gatewise.interop.graphs import BATCH_FIRST, TIME_FIRST, exchange_time_and_batch
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.edges import is_exchange, is_identity
@@ -75,9 +75,8 @@ def chain_of(graph: LstmGraph, nodes: Sequence[OnnxNode], description: StoredLST
 
 
 def require_one_state(description: StoredLSTM) -> None:
-    """Raise FileError if an ONNX LSTM starts from a state of several sequences."""
-    state = description.state
-    if state is not None and {len(part.h) for row in state for part in row} != {1}:
+    """Raise FileError if an ONNX LSTM starts from states that differ from sequence to sequence."""
+    if description.state is not None and not has_one_state(description.state):
         raise FileError("it starts from states that differ from sequence to sequence")
 
 
