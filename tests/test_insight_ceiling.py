@@ -125,7 +125,7 @@ def test_what_was_lost_is_told_apart_and_in_the_unit_of_the_data():
     assert not found.losses["lost_to_readout"][:3].any()
     np.testing.assert_allclose(found.losses["lost_to_gate"], 0, atol=1e-10)
     assert str(found) == (
-        "No input can bring discharge above 61.3 mm/d; in this run it reaches 39.82 mm/d at most, on 2001-07-02,"
+        "No input can bring discharge above 61.3 mm/d; here it reaches 39.82 mm/d at most, on 2001-07-02,"
         " losing 21.5 to cell states short of their bound."
     )
     assert found.columns["time"].tolist() == days.tolist()

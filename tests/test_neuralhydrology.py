@@ -251,3 +251,11 @@ def spoil(part, folder, count=SOME, seed=0):
         (folder / "run" / part).write_bytes(hydrology.scaler_pickle(tables))
     read = partial(hydrology.spoiled_part, folder=str(folder / "run"), part=part)
     return fuzz([(folder / "run" / part).read_bytes()], read, count, folder, seed=seed)
+
+
+def test_the_frequency_of_the_steps_is_said(tmp_path):
+    hydrology.make_run(tmp_path / "run", hydrology.settings(use_frequencies=["1D"], seq_length={"1D": 365}))
+    notes = gw.inspect(tmp_path / "run").lstms[0].notes
+    assert any(
+        "its steps are of use_frequencies, ['1D']: an input of other steps is taken as it is" in n for n in notes
+    )

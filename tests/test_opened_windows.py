@@ -241,6 +241,13 @@ def test_a_batch_of_basins_is_opened_and_its_outputs_are_theirs(basin):
     assert_series_agree(run.series.outputs[:, 1], want)
     assert run.trace.output.shape == (LENGTH, 2, 1)
     assert run.trace.num_steps == LENGTH
+    beyond = run.window_at(-1)
+    assert any("of sequence 1 that window is not whole" in note for note in beyond.notes)
+    np.testing.assert_array_equal(beyond.trace.output[-1, 0], run.series.outputs[-1, 0])
+    assert not beyond.trace.lstm.first.valid[:, 1].any()
+    assert "31 of 62" not in str(gw.report(beyond))
+    x[::5, 1, 0] = np.nan  # no window of it is whole
+    assert gw.open_run("run", x).trace.lstm.first.start == STEPS - LENGTH
     assert "of sequence 1" in run.notes[-1]
     network = gw.load_network("run")
     assert gw.report(network, x, sequence=0, at=29).findings[0].sentence.count("window") == 1
@@ -269,6 +276,37 @@ def test_a_report_shows_the_series_of_all_windows_and_explains_one(basin, capsys
     assert exit_code(["report", "run", "b.csv", "--at", "20", "--at", "21"]) == 2
     several = gw.report("run", "b.csv", at=[20, 21], continuous=True)
     assert "2000-01-21 and on 2000-01-22" in several.lead
+
+
+def test_without_dates_steps_have_the_numbers_of_the_series(basin):
+    np.save("b.npy", np.stack([*basin.columns.values()], -1))
+    run = gw.open_run("run", "b.npy")
+    page = gw.report(run)
+    assert "value at step 39." in page.lead
+    assert "at step 9" not in str(page)
+    assert gw.report(run, at=slice(20, 21)).lead.endswith("at step 20.")
+    with cases.refusal("one step, not 2", by=gw.OptionError):
+        gw.report(run, at=slice(20, 22))
+    assert "at step 20" in gw.report(gw.open_run("run", "b.npy", at=20)).lead
+    for suffix in ("npz", "csv"):
+        assert exit_code(["trace", "run", "b.npy", "-o", f"t.{suffix}"]) == 0
+    with np.load("t.npz") as file:
+        assert [*file["steps"]] == [*range(30, 40)]
+    rows = [row.split(",") for row in Path("t.csv").read_text().splitlines()[1:]]
+    assert {int(row[0]) for row in rows if row[4] == "cell_state"} == {*range(30, 40)}
+
+
+def test_a_trace_of_all_steps_is_said_to_be_continuous(basin):
+    net, x = gw.load_network("run"), np.stack([*basin.columns.values()], -1)
+    words = "one continuous run over all steps, where the model is evaluated in windows of 10"
+    assert ("Note", words) in gw.report(net.trace(x)).facts
+    assert words in gw.page(net.trace(x)).html
+    assert not [fact for fact in gw.report(net.trace(x[:LENGTH])).facts if fact[0] == "Note"]
+    gw.save(net.trace(x), "t.safetensors")
+    assert words in gw.open_run("t.safetensors").notes
+    with cases.refusal("labels goes with an LSTM or a Network and an array", by=gw.OptionError):
+        gw.report(net, "b.csv", labels=gw.Labels(times=basin.dates))
+    assert "2000-01-21" in gw.page(gw.open_run("run", "b.csv"), at=20).html
 
 
 def test_every_command_shows_the_window_that_ends_at_a_step(basin, capsys):

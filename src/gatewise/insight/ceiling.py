@@ -364,4 +364,4 @@ def _ceiling_sentence(
     largest = _amount(best[place], scaled.measures[place])
     where = f"{at_step(cell, int(when[t]))}{of}" if scaled.model.reads == "every" else f"at the end{of}"
     losing = join_names(lost, "and") or "nothing"
-    return f"{scaled.ceiling_clause(place)}; in this run it reaches {largest} at most, {where}, losing {losing}."
+    return f"{scaled.ceiling_clause(place)}; here it reaches {largest} at most, {where}, losing {losing}."

@@ -28,7 +28,7 @@ def npz_arrays(trace: Run) -> dict[str, Any]:
             state = getattr(cell, when)
             arrays |= {f"{start}{when}_hidden_state": state.h, f"{start}{when}_cell_state": state.c}
     first = lstm.first
-    arrays["steps"] = np.arange(0, first.num_steps, first.keep.every)
+    arrays["steps"] = first.start + np.arange(0, first.num_steps, first.keep.every)
     if first.input is not None:
         arrays["input"] = first.input
     if first.valid is not None:

@@ -188,13 +188,19 @@ def prepare(
     if extra is not None:
         raise OptionError(f"{subject} is a run already: {extra} does not go with it")
     assert isinstance(trace, Run)
-    return OpenedRun(trace, Path(source).name, notes=notes)
+    return OpenedRun(trace, Path(source).name, notes=(*notes, *_continuous_notes(trace)))
 
 
 def require_windows(run: PreparedLSTM | PreparedWholeModel | OpenedRun, at: Any) -> None:
     """Raise OptionError for the end of a window `at`, where a run is not that of a window."""
     if at is not None and run.series is None:
         raise OptionError(NO_WINDOWS)
+
+
+def _continuous_notes(trace: Run) -> tuple[str, ...]:
+    """Return the note on the trace of a network that is evaluated in windows, where it is not that of one window."""
+    windows = None if trace.network is None else trace.network.windows
+    return () if windows is None or trace.num_steps == windows.steps else (windows.continuous_note,)
 
 
 def input_options(**options: Any) -> InputOptions:
@@ -222,21 +228,26 @@ def run_of(model: object, x: Any, options: Mapping[str, Any], purpose: str, kind
     """
     if isinstance(x, Run):
         raise OptionError(f"x must be numbers, not a {type(x).__name__}: a trace is a run already, and needs none")
+    if isinstance(model, OpenedRun) and x is None and [*options] == ["at"]:
+        return model.window_at(options["at"])
     if isinstance(model, OpenedRun | Run):
         if extra := ["x"] * (x is not None) + [*options]:
             raise OptionError(f"a trace is a run already: {extra[0]} does not go with it")
-        return model if isinstance(model, OpenedRun) else OpenedRun(model, "the trace")
+        return model if isinstance(model, OpenedRun) else OpenedRun(model, "the trace", notes=_continuous_notes(model))
     if isinstance(model, LSTMCell):
         model = LSTM.from_cells(model)
+    others = options.keys() - signature(open_run).parameters.keys()
     if isinstance(model, (LSTM, Network)):
         if x is None:
             raise OptionError(f"{purpose} a model of type {type(model).__name__} needs x, the input that it runs on")
         opens = is_table(x) or is_labelled(x) or (isinstance(model, Network) and model.windows is not None)
-        opens = opens and options.keys() <= signature(open_run).parameters.keys()
+        opens = opens and not others
         if not (isinstance(x, (str, os.PathLike)) or opens):
             network = model if isinstance(model, Network) else None
-            notes = () if network is None or network.windows is None else (network.windows.continuous_note,)
-            return OpenedRun(model.trace(x, **options), "lstm", network=network, notes=notes)
+            trace = model.trace(x, **options)
+            return OpenedRun(trace, "lstm", network=network, notes=_continuous_notes(trace))
     elif not isinstance(model, (str, os.PathLike, Contents, StoredLSTM, Captured)):
         raise OptionError(f"{kinds}, not {type(model).__name__}")
+    if others:
+        raise OptionError(f"{min(others)} goes with an LSTM or a Network and an array, not with a file")
     return open_run(model, x, **options)

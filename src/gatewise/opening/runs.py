@@ -153,6 +153,8 @@ class PreparedLSTM:
         with working(f"tracing {counted(self.num_steps, 'step')}, {size}", None, self.seconds()):
             model, x = self.runner
             trace: RunTrace = model.trace(x, state, **options)
+        if self.series is not None:
+            trace = self.series.numbered(trace)
         notes, found = self.notes, self.model.found
         if (compared := self.compared) is not None:
             notes = (*notes, compared.difference_note(trace))

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask
-from gatewise.errors import OptionError, shown
+from gatewise.errors import OptionError, join_names, shown
 from gatewise.network import Network, NetworkTrace, Windows
 from gatewise.network.windows import made_features, time_breaks, window_ends
 from gatewise.opening.costs import seconds
@@ -106,11 +106,12 @@ class WindowedSeries:
         return self.network.run_windows(self.x, ends)
 
     def ending(self, at: Any) -> WindowedSeries:
-        """Return the series with the window that ends at a step, by its number or time; by default the last whole one.
+        """Return the series with the window that ends at a step, by its number or time.
 
-        Raise OptionError where the window of a sequence is not whole.
+        By default it is the last one that is whole of most sequences. Raise OptionError where it is whole of none.
         """
-        whole, steps = np.asarray(self.ends.all(-1)), self.windows.steps
+        counts, steps = self.ends.sum(-1), self.windows.steps
+        whole = counts > 0
         length = counted(steps, "step")
         if len(whole) < steps:
             raise OptionError(
@@ -120,7 +121,7 @@ class WindowedSeries:
         if not whole.any():
             raise OptionError(f"no window of {length} in {self.source} is whole: {self._first_missing()}")
         if at is None:
-            return replace(self, end=int(np.flatnonzero(whole)[-1]))
+            return replace(self, end=int(np.flatnonzero(counts == counts.max())[-1]))
         end = step_place(at, len(whole), self.times)
         if not whole[end]:
             early = end < steps - 1
@@ -135,15 +136,26 @@ class WindowedSeries:
 
     @property
     def window(self) -> ModelInput:
-        """The input of the window whose inside is shown, with its times."""
+        """The input of the window whose inside is shown, with its times; where it is not whole, no step is valid."""
         times = None if self.times is None else self.times[self.inside]
         options = self.input.options | {"labels": self.labels.replace(times=times)}
+        if not (whole := self.ends[self.end]).all():
+            options["lengths"] = np.where(whole, self.windows.steps, 0)
         return replace(self.input, x=self.input.x[self.inside], options=options)
 
     def trace(self) -> NetworkTrace:
         """Return the trace of the window whose inside is shown."""
         window = self.window
-        return self.network.trace(window.x, **window.options)
+        trace: NetworkTrace = self.numbered(self.network.trace(window.x, **window.options))
+        return trace
+
+    def numbered(self, trace: Any) -> Any:
+        """Return the trace of the window with the numbers that its steps have in the series."""
+        layers = [
+            {way: replace(cell, start=self.inside.start) for way, cell in row.items()} for row in trace.lstm.layers
+        ]
+        lstm = replace(trace.lstm, layers=tuple(layers))
+        return lstm if trace.network is None else replace(trace, lstm=lstm)
 
     def seconds(self) -> float:
         """Return the seconds that the outputs of all windows take, about."""
@@ -163,6 +175,10 @@ class WindowedSeries:
             f"the inside is that of the window from {begin} to {end}; --at chooses the one that ends at another step"
         ]
         possible = (len(self.ends) - self.windows.steps + 1) * self.ends.shape[1]
+        if not (whole := self.ends[self.end]).all():
+            names = self.labels.sequences or range(len(whole))
+            others = join_names((str(name) for name, shown in zip(names, whole, strict=True) if not shown), most=9)
+            notes.append(f"of sequence {others} that window is not whole, and none of its steps is shown")
         if lost := possible - int(self.ends.sum()):
             notes.append(
                 f"{lost:,} of {counted(possible, 'window')} are not whole, and their outputs are NaN:"

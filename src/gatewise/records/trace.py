@@ -318,7 +318,7 @@ class LSTMTrace(RunRecord):
         """The times of the output: of all steps, but of the kept ones in the `lstm` of a single cell's trace."""
         if len(self.stored_output) == len(self.first):
             return self.first.times
-        return np.arange(self.num_steps) if self.labels.times is None else self.labels.times
+        return self.first.start + np.arange(self.num_steps) if self.labels.times is None else self.labels.times
 
     @property
     def kept_output(self) -> Array:

@@ -11,7 +11,9 @@ import numpy as np
 from gatewise.errors import GatewiseError, OptionError
 from gatewise.insight.answer import Answer
 from gatewise.opening.run import run_of
+from gatewise.opening.windows import WindowedSeries
 from gatewise.progress import working
+from gatewise.records.places import step_slice
 from gatewise.reporting import overview
 from gatewise.reporting.findings import Finding, Report
 from gatewise.reporting.pictures import svg
@@ -87,7 +89,7 @@ def report(
         raise OptionError(f"notes must be a list of sentences, not {notes!r}")
     run = run_of(model, x, options, "a report on", f"a report is on {KINDS}")
     if run.series is not None and at is not None:
-        run, at = run.window_at(_only_step(at)), None
+        run, at = run.window_at(_only_step(at, run.series)), None
     subject = subject_of(run, sequence=sequence, at=at, target=target)
     posed = [(question, asked) for question in QUESTIONS for asked in question.pose(subject)]
     findings = []
@@ -99,8 +101,11 @@ def report(
     return Report(title or "A report on an LSTM", _lead_paragraph(subject), facts, tuple(findings))
 
 
-def _only_step(at: int | str | Sequence[int | str]) -> int | str:
+def _only_step(at: Any, series: WindowedSeries) -> Any:
     """Return the step at which the window of a report ends; several are refused."""
+    if isinstance(at, slice):
+        count = len(series.ends)
+        at = range(count)[slice(*step_slice(at.start, at.stop, count, series.times), at.step)]
     steps = [*at] if isinstance(at, (Sequence, np.ndarray)) and not isinstance(at, str) else [at]
     if len(steps) != 1:
         raise OptionError(

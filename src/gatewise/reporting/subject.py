@@ -134,7 +134,8 @@ def subject_of(
     valid = None if len(outputs) != lstm.num_steps else first.valid
     _require_finite_run(first, outputs, valid)
     series = opened.series
-    sized, sized_valid = (outputs, valid) if series is None else (series.outputs, series.ends)
+    shown = slice(None) if series is None else slice(-1, None)  # of a window, the step that is explained
+    sized, sized_valid = outputs[shown], None if valid is None else valid[shown]
     named_sequence = (
         None if sequence is None else place_of("sequence", sequence, lstm.batch_size, first.labels.sequences)
     )
