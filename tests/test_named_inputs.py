@@ -165,9 +165,23 @@ def test_features_are_taken_by_their_names_where_the_model_has_some():
             np.testing.assert_array_equal(model(x)[0], expected)
             assert model.trace(x).labels.features == tuple(NAMES)
             assert gw.verify(model, x, expected).verdict == "rounding"
-        for x, words in ((frame(columns=["rain", "tmax"]), "'prcp', which is not in x: rain, tmax"),):
-            with cases.refusal(words, by=gw.OptionError):
-                model(x)
+        with cases.refusal("x has no column prcp, which the model takes; it has rain, tmax", by=gw.OptionError):
+            model(frame(columns=["rain", "tmax"]))
+
+
+def test_a_mapping_and_a_dataset_with_more_are_read_by_name_too():
+    network = gw.Network(LSTM, labels=gw.Labels(features=NAMES))
+    mixed = frame().assign(flow=9.0)[["flow", "tmax", "prcp"]]
+    expected = network(X)[0]
+    np.testing.assert_array_equal(gw.open_run(network, {"x": mixed}).trace.output, expected)
+    texts = {"quality": ("date", ["ok"] * len(DAYS)), "level": (("date", "depth"), np.ones((len(DAYS), 3)))}
+    more = dataset().isel(basin=0).assign(texts)
+    np.testing.assert_array_equal(network(more)[0], expected)
+    np.testing.assert_array_equal(gw.open_run(network, more).trace.output, expected)
+    single = gw.Network(ONE, labels=gw.Labels(features=["prcp"]))
+    for run in (single, lambda x: gw.open_run(single, x)):
+        with cases.refusal("has no column prcp, which the model takes; it has tmax", by=gw.OptionError):
+            run(data_array().isel(basin=0, feature=1).rename("tmax"))
 
 
 def test_the_labels_of_a_run_come_before_those_of_its_input():

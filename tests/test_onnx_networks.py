@@ -179,3 +179,20 @@ def test_many_dense_layers_without_nonlinearities_are_read():
         options = [{"transB": 1}] if len(nodes) % 2 else []
         nodes.append(("Gemm" if options else "MatMul", [before, "w"], [after], *options))
     assert len(contents_of(chained(nodes)[0]).parts) == 2
+
+
+@pytest.mark.parametrize("left_out", ["head", "embedding"])
+def test_a_state_of_the_file_is_carried_or_warned_of_where_a_layer_is_left_out(left_out, tmp_path):
+    x = np.random.default_rng(1).normal(size=(5, 1, 3)).astype(np.float32)
+    paths, before = [], [make("Identity", ["X"], ["x"])]
+    for start in (1, 2):
+        model, held = chained([("Identity", ["y"], ["Z"])], before=before, start=start)
+        paths.append(models.save(model, tmp_path / f"{start}.onnx"))
+        if start == 1:
+            state = [[gw.State(*[held["h0"][0]] * 2)]]
+    for network in (gw.load_network(paths[0], **{left_out: "none"}), gw.open_run(paths[0], x, head="none").model):
+        np.testing.assert_array_equal(network(x)[0], network.lstm(x, state)[0])
+    with pytest.warns(gw.WeightsWarning, match="has an initial state for 'rnn': a run starts from zeros"):
+        gw.load_network(paths[1], **{left_out: "none"})
+    with pytest.raises(gw.FileError, match=r"from sequence to sequence; its LSTM can be read alone$"):
+        gw.load_network(paths[1])

@@ -227,7 +227,7 @@ def test_shifted_and_copied_columns_are_made_as_the_configuration_says(here):
     assert any("2 steps left out" in note for note in once.notes)
     assert "off theirs by" in once.notes[-1]
     Path("b.csv").write_text(Path("b.csv").read_text().replace("pet", "rain"))
-    with cases.refusal("no column pet", by=gw.FileError):
+    with cases.refusal("no column pet", by=gw.OptionError):
         gw.open_run("run", "b.csv")
 
 

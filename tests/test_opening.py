@@ -289,7 +289,7 @@ def test_what_cannot_be_opened_is_refused_in_one_sentence():
         (lambda: gw.open_run(lstm, SEQUENCE, name="other"), "there is no LSTM 'other'"),
         (lambda: gw.open_run(lstm, SEQUENCE, axes="x,y"), "--axes must be time,batch,feature"),
         (lambda: gw.open_run(lstm, SEQUENCE, attributes={"a": 1.0}), "a model whose file names its features"),
-        (lambda: gw.open_run(network, "x.csv"), "x.csv has no column warmth, which the network takes"),
+        (lambda: gw.open_run(network, "x.csv"), "x.csv has no column warmth, which the model takes"),
         (lambda: gw.open_run(lstm, SEQUENCE, input_of="model"), "does not hold how its model is computed"),
         (lambda: gw.open_run(lstm.trace(SEQUENCE), keep="cell_state"), "keep, units, every and out go with"),
         (lambda: gw.open_run(lstm.trace(SEQUENCE), SEQUENCE), "a trace is a run already"),

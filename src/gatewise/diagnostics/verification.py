@@ -26,8 +26,8 @@ from gatewise.layers import LSTM
 from gatewise.layers.arguments import valid_steps
 from gatewise.layers.stack import States, map_states
 from gatewise.network import Network
-from gatewise.records.named_input import named_input, ordered_array
-from gatewise.records.named_numbers import is_labelled
+from gatewise.records.named_input import named_input
+from gatewise.records.named_numbers import columns_by_name, is_labelled, is_table, output_numbers
 
 FACTOR = 10.0  # up to so many standard deviations of rounding a difference counts as rounding
 EIGHT_BIT_FACTOR = 6.0  # the same where 8 bits are all: their errors are many, uniform, and known in size
@@ -157,9 +157,10 @@ def verify(
     named = named_input(x, axes, model.feature_names, tokens=tokens)
     order = named.axes if axes is None and "batch" in named.order else axis_names(axes or AXES)
     order = order if "feature" in order else (*order, "feature")
-    if is_labelled(y):
-        last = network is not None and network.reads == "last"
-        y, order = ordered_array("y", y, AXES[1:] if last else AXES), AXES
+    if is_labelled(y) or is_table(y):
+        data = output_numbers(y, last=network is not None and network.reads == "last")
+        names = None if network is None else network.labels.outputs
+        y, order = columns_by_name(data.values, data.features, names, "y"), AXES
     case, outputs = _case_to_verify(model, named.x, state, lengths, named.mask(mask))
     time, batch = case.x.shape[:2]
     claims, precision = named_claims(case.lstm, y, final, time, batch, order, outputs)

@@ -7,7 +7,7 @@ from typing import Any
 
 from gatewise.errors import FileError, WeightsWarning, join_names
 from gatewise.interop.captured import Captured
-from gatewise.interop.chosen_layers import choice_sentence, chosen_network, fitting_layers
+from gatewise.interop.chosen_layers import choice_sentence, chosen_network, fitting_layers, state_sentence
 from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM
 from gatewise.interop.formats import Path, capture, inspect
 from gatewise.interop.graphs import GraphInput, GraphNames
@@ -69,19 +69,9 @@ def load(path: Path, name: str | None = None, *, strict: bool = False, **omitted
     if contents.trace is not None and name is None:
         return contents.trace
     stored = contents.pick(name, strict=strict)
-    _warn_of_state(contents.path, stored)
-    return stored.lstm
-
-
-def _warn_of_state(path: str, stored: StoredLSTM) -> None:
-    """Warn of an initial state in a file, which neither an LSTM nor a network carries."""
     if stored.state is not None:
-        warnings.warn(
-            f"{path}: the file has an initial state for {stored.name!r}: a run starts from zeros unless it is given"
-            " that state, which gatewise.inspect lists and gatewise.open_run uses",
-            WeightsWarning,
-            stacklevel=3,
-        )
+        warnings.warn(f"{contents.path}: {state_sentence(stored)}", WeightsWarning, stacklevel=2)
+    return stored.lstm
 
 
 def load_network(

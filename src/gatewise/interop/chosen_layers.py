@@ -50,11 +50,9 @@ def chosen_network(
             f"reads goes with the name of an embedding or a head; {contents.path} says itself what its layers read"
         )
     stored = contents.find(name)
-    if contents.network is not None and {embedding, head} <= {None, NO_LAYER}:
-        network = contents.network()
-        if network.inputs is not None or network.branches or network.windows is not None:
-            contents.pick(name, strict=strict)
-            return _without_head(network) if head == NO_LAYER else network
+    if {embedding, head} <= {None, NO_LAYER} and (described := _network_with_features(contents)) is not None:
+        contents.pick(name, strict=strict)
+        return _without_head(described) if head == NO_LAYER else described
     fitting, unwanted = fitting_layers(contents, stored), set[str]()
     if embedding == NO_LAYER:
         embedding, unwanted = None, unwanted.union(fitting.embeddings)
@@ -70,7 +68,10 @@ def chosen_network(
     used = {layer_name for layer_name in (embedding, head) if layer_name is not None}
     sentences = []
     if contents.joined is None or not used:
-        network = Network(lstm, embedding=table, head=linear, reads=reads or "every", initial=_initial(stored))
+        initial = _initial(stored)
+        network = Network(lstm, embedding=table, head=linear, reads=reads or "every", initial=initial)
+        if stored.state is not None and initial is None:
+            sentences.append(state_sentence(stored))
     else:
         checked_reads = None if reads is None else one_of("reads", reads, READS)
         with reading(contents.path, GatewiseError, NETWORK):
@@ -90,6 +91,15 @@ def chosen_network(
         warnings.warn(f"{contents.path}: {sentence}", WeightsWarning, stacklevel=3)
     network.provenance = lstm.provenance
     return network
+
+
+def _network_with_features(contents: Contents) -> Network | None:
+    """Return the network that a file describes, if it scales its features, mixes them or has windows; else None."""
+    try:
+        network: Network | None = None if contents.network is None else contents.network()
+    except FileError:  # a Network cannot express it
+        return None
+    return network if network and (network.inputs is not None or network.branches or network.windows) else None
 
 
 def _without_head(network: Network) -> Network:
@@ -112,6 +122,14 @@ def _initial(stored: StoredLSTM) -> States | None:
     if stored.state is None or not conventions.has_one_state(stored.state):
         return None
     return conventions.first_sequence(stored.state)
+
+
+def state_sentence(stored: StoredLSTM) -> str:
+    """Return the warning of an initial state in a file, which what is made of its LSTM does not carry."""
+    return (
+        f"the file has an initial state for {stored.name!r}: a run starts from zeros unless it is given that state,"
+        " which gatewise.inspect lists and gatewise.open_run uses"
+    )
 
 
 def unused_layers(contents: Contents, stored: StoredLSTM, used: set[str]) -> list[str]:

@@ -10,33 +10,27 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.arrays import time_first
+from gatewise.arrays import AXES, array_of, numbers, time_first
 from gatewise.errors import OptionError, join_names
 from gatewise.files.storage import npz_names, read_npz
 from gatewise.layers import LSTM
-from gatewise.opening.columns import FeatureSelection, listed_names
+from gatewise.opening.columns import FeatureSelection
 from gatewise.opening.inputs import read_input
+from gatewise.opening.labelled_data import is_store, open_store, reading_store
 from gatewise.opening.model_input import batch_sizes
 from gatewise.opening.models import OpenedModel
-from gatewise.records.named_numbers import NamedNumbers
+from gatewise.opening.number_files import NETCDF, read_netcdf_array
+from gatewise.records.named_numbers import (
+    NamedNumbers,
+    columns_by_name,
+    is_labelled,
+    is_table,
+    listed_names,
+    output_numbers,
+)
 
 KEYS = ("y", "hn", "cn")
 CASE = ("h0", "c0", "lengths", *KEYS)
-
-
-@dataclass(frozen=True)
-class _EveryColumn(FeatureSelection):
-    """The columns of a runtime's answers: all, of which `Answers.columns_of` then takes those of the outputs."""
-
-    names: tuple[str, ...] = ()
-
-    def choose(self, source: str | Path, heads: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
-        """Return the names of all columns."""
-        return [*heads], ()
-
-    def complete(self, source: str | Path, data: NamedNumbers) -> NamedNumbers:
-        """Return the numbers as they are."""
-        return data
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,36 +60,54 @@ class Answers:
 
     def columns_of(self, names: Sequence[str] | None) -> Answers:
         """Return the answers with the columns of y that have the names of a model's outputs; all if some have not."""
-        heads = self.outputs
-        if heads is None or names is None or not {*names} <= {*heads}:
+        if "y" not in self.arrays:
             return self
-        others = [head for head in heads if head not in names]
+        y = columns_by_name(self.arrays["y"], self.outputs, names, self.source)
+        others = [] if y is self.arrays["y"] else [head for head in self.outputs or () if head not in (names or ())]
         note = f"{self.source}: {listed_names(others)} left out, which the model does not have as an output"
-        y = self.arrays["y"][..., [heads.index(name) for name in names]]
         return replace(self, arrays={**self.arrays, "y": y}, notes=(*self.notes, *[note] * bool(others)))
 
 
 def read_answers(output: Any) -> Answers:
     """Return the answers in a file, in an array, a table or labelled data, or in a mapping with y, hn and cn."""
     is_archive = isinstance(output, (str, os.PathLike)) and Path(output).suffix.lower() == ".npz"
-    names = npz_names(Path(output)) if is_archive else [*output] if isinstance(output, Mapping) else []
+    is_mapping = isinstance(output, Mapping) and not is_labelled(output)
+    names = npz_names(Path(output)) if is_archive else [*output] if is_mapping else []
     present = [key for key in KEYS if key in names]
     if names and not present and len(names) != 1:
         raise OptionError(
             f"{output if is_archive else 'the output'} must hold y, hn or cn, what came out of the model, or a single"
             f" array; it holds {join_names(names)}"
         )
-    if present:
-        arrays = read_npz(Path(output), present) if is_archive else {key: np.asarray(output[key]) for key in present}
-        others = [name for name in names if name not in present]
-        source = str(output) if is_archive else "the output"
-        notes = (f"{source}: {listed_names(others)} left out, which is none of y, hn and cn",) if others else ()
-        return Answers(source, arrays, notes=notes)
-    data = read_input(output, None, None, _EveryColumn(missing=True))
-    assert data.single is not None
     source = str(output) if isinstance(output, (str, os.PathLike)) else "the output"
-    single = data.single
-    return Answers(source, {"y": single.values}, data.axes, single.features, single.times, single.notes)
+    if not present:
+        return _answers_of(output[names[0]] if is_mapping and names else output, source)
+    arrays = dict(read_npz(Path(output), present) if is_archive else {key: output[key] for key in present})
+    answers = _answers_of(arrays.pop("y"), source) if "y" in arrays else Answers(source, {})
+    arrays = {key: numbers(key, array) for key, array in arrays.items()}
+    others = [name for name in names if name not in present]
+    notes = (f"{source}: {listed_names(others)} left out, which is none of y, hn and cn",) if others else ()
+    return replace(answers, arrays={**answers.arrays, **arrays}, notes=notes)
+
+
+def _answers_of(output: Any, source: str) -> Answers:
+    """Return an output as answers: an array as it is; by its names what is labelled, also in a .nc file."""
+    path = Path(output) if isinstance(output, (str, os.PathLike)) else None
+    if path is not None and is_store(path):
+        with reading_store(path):
+            named = output_numbers(open_store(path, "y" if (path / "y").is_dir() else None), source)
+    elif path is not None and path.suffix.lower() in NETCDF and (data := read_netcdf_array(path, "y")) is not None:
+        named = output_numbers(data, source)
+    elif is_labelled(output) or is_table(output):
+        named = output_numbers(output, source)
+    else:
+        if path is None:
+            array = array_of("y", output)
+            named = NamedNumbers(array if array.dtype == np.float16 else numbers("y", array))
+        else:
+            named = read_input(path, None, None, FeatureSelection((), missing=True)).single or NamedNumbers(np.empty(0))
+        return Answers(source, {"y": named.values}, None, named.features, named.times, named.notes)
+    return Answers(source, {"y": numbers("y", named.values)}, AXES, named.features, named.times)
 
 
 def read_case(path: Path, prefix: str) -> dict[str, Any]:
@@ -134,7 +146,8 @@ def output_time_first(y: Any, axes: Sequence[str], sizes: tuple[int, int], count
     count : int
         The number of outputs.
     """
-    time_is_first = "batch" not in axes or axes.index("time") < axes.index("batch")
+    axes = axes if "batch" in axes else AXES
+    time_is_first = axes.index("time") < axes.index("batch")
     steps, batch = sizes
     without_outputs = [(steps, batch) if time_is_first else (batch, steps), (batch,), *[(steps,)] * (batch == 1)]
     if count == 1 and y.shape in without_outputs and y.shape != (batch, 1):

@@ -11,10 +11,10 @@ import numpy as np
 from gatewise.arrays import require_memory
 from gatewise.errors import FileError, OptionError, ShapeError, importing
 from gatewise.network import Network
-from gatewise.opening.columns import listed_names, select_features
+from gatewise.opening.columns import select_features
 from gatewise.opening.model_input import require_finite
 from gatewise.opening.number_files import read_numbers
-from gatewise.records.named_numbers import NamedNumbers, dates_of, undated_note
+from gatewise.records.named_numbers import NamedNumbers, dates_of, listed_names, undated_note
 from gatewise.showing import counted
 
 DIMS = ("time", "basin", "feature")

@@ -9,13 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from gatewise.errors import FileError, OptionError, ShapeError, join_names, shown
+from gatewise.errors import FileError, OptionError, ShapeError, shown
 from gatewise.files import tables
 from gatewise.network import Network
-from gatewise.records.named_numbers import NamedNumbers
+from gatewise.records.named_numbers import NamedNumbers, features_by_name, listed_names
 from gatewise.showing import counted
-
-MOST_NAMES = 10  # that a sentence lists
 
 
 @dataclass(frozen=True)
@@ -25,6 +23,7 @@ class FeatureSelection:
     Attributes
     ----------
     names : tuple of str
+        Without any, all columns are taken.
     constants : mapping of str to float
         The attributes.
     num_features : int
@@ -41,18 +40,13 @@ class FeatureSelection:
     def choose(self, source: str | Path, heads: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
         """Return the names that the network takes, in its order, and a note about those that it does not.
 
-        Raise FileError if a feature is neither a column nor an attribute, or two columns have its name.
+        Raise OptionError if a feature is neither a column nor an attribute, or two columns have its name. All columns
+        are taken where the selection has no names.
         """
-        missing = [name for name in self.names if name not in heads and name not in self.constants]
-        if missing:
-            raise FileError(
-                f"{source} has no column {listed_names(missing)}, which the network takes; it has"
-                f" {listed_names(heads)}; --attributes gives static ones"
-            )
-        names = [name for name in self.names if name in heads]
-        for name in names:
-            if (count := [*heads].count(name)) > 1:
-                raise FileError(f"{source} has {counted(count, 'column')} called {shown(name, 60)!r}")
+        if not self.names:
+            return [*heads], ()
+        reads = [name for name in self.names if name in heads or name not in self.constants]
+        names = features_by_name(reads, heads, source, "; --attributes gives static ones")
         others = [name for name in heads if name not in names]
         if not others:
             return names, ()
@@ -61,7 +55,8 @@ class FeatureSelection:
     def complete(self, source: str | Path, data: NamedNumbers) -> NamedNumbers:
         """Return an input with all features of the network in its order; data without names must have that order."""
         values, heads = data.values, data.features
-        if values.ndim == 1 or (heads is None and values.shape[-1] == (self.num_features or len(self.names))):
+        count = self.num_features or len(self.names)
+        if not self.names or values.ndim == 1 or (heads is None and values.shape[-1] == count):
             return data
         heads = tuple(name for name in self.names if name not in self.constants) if heads is None else heads
         if values.shape[-1] != len(heads):
@@ -162,8 +157,3 @@ class AttributeTable:
                 entry = f"{shown(text, 40)!r} for {shown(self.heads[place], 60)!r}"
                 raise FileError(f"cannot read {self.path}: line {line} has {entry}, which is not a number") from None
         return attributes
-
-
-def listed_names(names: Sequence[str]) -> str:
-    """Return names in one line, at most `MOST_NAMES` of them."""
-    return join_names((shown(name, 30) for name in names), most=MOST_NAMES) or "none"

@@ -30,7 +30,7 @@ class InputNumbers:
     single : NamedNumbers or None
     several : mapping of str to array, or None
     axes : tuple of str or None
-        The order of the axes, where labels say it.
+        The axes in the caller's order, where labels say it; the numbers have time first.
     rate : int or None
         The samples of a sound in a second.
     hop : int
@@ -100,7 +100,10 @@ def _numbers_in_memory(input: Any, key: str | None, axes: Any, selection: Featur
     """Return the numbers of an input in memory: an array, a table, labelled data, or arrays by name."""
     source = "the input"
     if isinstance(input, Mapping) and not is_labelled(input):
-        arrays = {str(name): _finite_array(str(name), array, source) for name, array in input.items()}
+        arrays = {
+            str(name): array if is_labelled(array) or is_table(array) else _finite_array(str(name), array, source)
+            for name, array in input.items()
+        }
         if not arrays:
             raise OptionError("the input holds no array: a run needs one")
         if key is None and len(arrays) != 1:

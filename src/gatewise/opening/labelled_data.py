@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gatewise.arrays import AXES
 from gatewise.opening.columns import FeatureSelection
 from gatewise.records.named_numbers import (
     NamedNumbers,
@@ -55,7 +54,7 @@ def dimension_names(data: Any, axes: str | Sequence[str] | None, source: str | P
 def labelled_numbers(
     data: Any, source: str, axes: str | Sequence[str] | None, selection: FeatureSelection | None
 ) -> tuple[NamedNumbers, tuple[str, ...] | None]:
-    """Return an opened input of xarray or pandas as numbers, and the order of their axes where labels say it."""
+    """Return an opened input of xarray or pandas as numbers, and its own axes in its order where labels say it."""
     notes: tuple[str, ...] = ()
 
     def choose(names: Sequence[str]) -> Sequence[str]:
@@ -69,6 +68,6 @@ def labelled_numbers(
         named, order = table_numbers(data, source, choose), None
     else:
         named, kinds = labelled_array_numbers(data, source, axes, choose)
-        order = tuple(kind for kind in AXES if kind in kinds) if named.values.ndim > 1 else None
+        order = kinds if named.values.ndim > 1 else None
     plain = unnamed_numbers("the input", named.values)
     return replace(named, values=plain.values, dtype=plain.dtype, notes=notes), order

@@ -19,8 +19,8 @@ from gatewise.files.budget import BYTES, Budget
 from gatewise.files.storage import guarded, nonempty, npz_names, read_npy, read_npz, read_text
 from gatewise.interop.containers.netcdf import open_netcdf
 from gatewise.interop.refusals import reading
-from gatewise.opening.columns import FeatureSelection, listed_names
-from gatewise.records.named_numbers import TIME_HEADS, NamedNumbers, unnamed_numbers
+from gatewise.opening.columns import FeatureSelection
+from gatewise.records.named_numbers import TIME_HEADS, NamedNumbers, listed_names, unnamed_numbers
 
 NUMBER_LIKE = r"[+-]?(?=\D*\d)[\d.,'\s_]+%?"  # no name of a column, even if it is no number
 MISSING = frozenset(("", "NA", "N/A", "null", "None"))  # cells without a number, where some may be missing; nan is one
@@ -180,6 +180,29 @@ def read_netcdf(path: Path, selection: FeatureSelection | None) -> NamedNumbers:
         days = bool((times == times.astype("datetime64[D]")).all())
         times = np.datetime_as_string(times, unit="D" if days else "s")
     return NamedNumbers(values, tuple(names), tuple(map(str, times)), notes=notes)
+
+
+def read_netcdf_array(path: Path, name: str) -> Any:
+    """Return a variable of a netCDF file as a `DataArray` with its coordinates; None without a variable of the name."""
+    with importing("xarray", f"reading {path} needs"):
+        from xarray import Dataset, Variable
+        from xarray.conventions import decode_cf_variable
+    source = nonempty(path)
+    with guarded(path), reading(str(path)), open(source, "rb") as file:
+        container = open_netcdf(file, Budget.of(source))
+        if not container.has_values(name):
+            return None
+        variable = container.read(name)
+        others = {each: container.read(each) for each in variable.dims if container.has_values(each)}
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of attributes that xarray doubts
+            variables = {
+                key: decode_cf_variable(key, Variable(*each), decode_timedelta=False)
+                for key, each in {**others, name: variable}.items()
+            }
+            return Dataset(variables)[name]
+    except Exception as problem:  # whatever xarray and pandas raise of attributes and numbers that make no sense
+        raise FileError(f"cannot read {path}: {reason(problem)}") from None
 
 
 def _is_series(name: str, variable: Any) -> bool:

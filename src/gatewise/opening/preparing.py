@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from gatewise.arrays import AXES
 from gatewise.errors import FileError, GatewiseError, MissingExtraError, OptionError, join_names
 from gatewise.interop.contents import MASKED, Contents, StoredLSTM
 from gatewise.interop.own import CONVENTION
@@ -148,14 +149,15 @@ def _lstm_input(
         return None, None
     labelled = data.with_seconds(len(data.single.values))
     windowed = model.network is not None and model.network.windows is not None
-    axes = options.axes if data.axes is None else data.axes
+    axes = options.axes if data.axes is None else [name for name in AXES if name in data.axes]
     if not data.on_file and model.found.convention == CONVENTION and model.found.batch_first is None:
         model = replace(model, found=replace(model.found, batch_first=False))  # gatewise's own order in memory
     column = data.table and data.single.values.shape[1] == 1
     try:
         arguments = {"axes": axes, "lengths": options.lengths, "state": options.state, "column": column}
         arguments["missing"] = windowed and not options.continuous
-        return model_input(model, labelled, data.source, **arguments), None
+        read = model_input(model, labelled, data.source, **arguments)
+        return read if data.axes is None else replace(read, axes=data.axes), None
     except GatewiseError as problem:
         return None, problem
 

@@ -26,7 +26,7 @@ from gatewise.opening.runs import OpenedRun, PreparedLSTM
 from gatewise.opening.states import nested_pairs
 from gatewise.opening.verified_windows import windows_to_verify
 from gatewise.records.labels import Labels
-from gatewise.records.named_numbers import dates_of
+from gatewise.records.named_numbers import dates_of, is_labelled
 from gatewise.showing import counted
 
 BATCH_FIRST = ("batch", "time", "feature")
@@ -121,7 +121,8 @@ def verify(
     >>> gw.verify(lstm, x[::-1], y).causes
     ('the runtime was given the steps in the reverse order',)
     """
-    opens = isinstance(y, Mapping) or any(isinstance(data, (str, os.PathLike)) for data in (x, y))
+    opens = isinstance(y, Mapping) and not is_labelled(y)
+    opens = opens or any(isinstance(data, (str, os.PathLike)) for data in (x, y))
     windowed = isinstance(model, Network) and model.windows is not None
     if isinstance(model, (LSTM, Network)) and not (opens or windowed):
         arguments: dict[str, Any] = {"final": final, "mask": mask, "seed": seed, "eight_bits": bool(eight_bits)}
@@ -172,7 +173,8 @@ class _VerifiedModel:
             final = nested_pairs(lstm, hn, cn, batch, ("hn", "cn"))
         if y is not None:
             axes = answers.axes or self.axes
-            if not self.is_exact and y.ndim > 2 and y.shape[:2] != self._leading(axes) == y.shape[1::-1]:
+            is_exact = answers.axes is not None or self.is_exact
+            if not is_exact and y.ndim > 2 and y.shape[:2] != self._leading(axes) == y.shape[1::-1]:
                 axes = AXES if axes.index("batch") < axes.index("time") else BATCH_FIRST
             y = output_time_first(y, axes, self.sizes, self.num_outputs)
             if self.time_reversed and (y.ndim > 2 or (y.ndim == 2 and batch == 1 and len(y) == steps)):

@@ -18,6 +18,9 @@ from gatewise.records.labels import Labels, Measure
 
 TIME_HEADS = ("", "time", "times", "date", "datetime", "timestamp", "step", "t", "index")  # of a table's first column
 Choice = Callable[[Sequence[str]], Sequence[str]]  # of the features to take among those that there are
+MOST_NAMES = 10  # that a sentence lists
+AXES_BEFORE = ("time", "direction")  # before the batch
+OUTPUT_AXES = ("output", "unit")
 _DATE = re.compile(r"\d{4}([-/])\d\d(\1\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?)?)?")
 _OTHER_DATE = re.compile(  # compact, without leading zeros, with points, or with a time zone
     r"(\d{4})(?:([-/.])(\d\d?)\2(\d\d?)|(\d\d)(\d\d))"
@@ -100,15 +103,33 @@ def _utc(match: re.Match[str]) -> np.datetime64:
     return instant - np.timedelta64((60 * hours + minutes) * (-1 if zone[0] == "-" else 1), "m")
 
 
-def features_by_name(reads: Sequence[str], names: Sequence[str], source: str = "x") -> list[str]:
-    """Return the features that a model reads by name; raise OptionError unless each is once among the `names`."""
-    for name in reads:
-        if (count := list(names).count(name)) != 1:
-            raise OptionError(
-                f"the model reads the feature {shown(name)!r}, which is {f'{count} times' if count else 'not'} in"
-                f" {source}: {shown(', '.join(names))}"
-            )
+def features_by_name(reads: Sequence[str], names: Sequence[str], source: object = "x", hint: str = "") -> list[str]:
+    """Return the features that a model reads by name; raise OptionError unless each is once among the `names`.
+
+    `hint` is the end of the error about features that are not among them.
+    """
+    counts = {name: list(names).count(name) for name in reads}
+    missing = [name for name, count in counts.items() if not count]
+    if repeated := [name for name, count in counts.items() if count > 1]:
+        raise OptionError(f"{source} has {counts[repeated[0]]} columns called {shown(repeated[0], 60)!r}")
+    if missing:
+        absent = listed_names(missing)
+        raise OptionError(f"{source} has no column {absent}, which the model takes; it has {listed_names(names)}{hint}")
     return list(reads)
+
+
+def columns_by_name(
+    values: npt.NDArray[Any], heads: Sequence[str] | None, names: Sequence[str] | None, source: object
+) -> npt.NDArray[Any]:
+    """Return the columns of an output that have the names of a model's outputs; all where some of these are missing."""
+    if heads is None or names is None or not {*names} <= {*heads}:
+        return values
+    return values[..., [list(heads).index(name) for name in features_by_name(names, heads, source)]]
+
+
+def listed_names(names: Sequence[str]) -> str:
+    """Return names in one line, at most `MOST_NAMES` of them."""
+    return join_names((shown(name, 30) for name in names), most=MOST_NAMES) or "none"
 
 
 # Of xarray.
@@ -136,6 +157,8 @@ def labelled_array_numbers(
     if hasattr(data, "data_vars"):
         if not measures:
             raise OptionError(f"{source} is a Dataset without variables; each of them is a feature")
+        if choose is not None:
+            data, choose = data[[*choose([*measures])]], None
         data = data.to_dataarray("feature").transpose(..., "feature")
     kinds = dimension_kinds(data, axes, source, order)
     named = _array_numbers(data, source, kinds, choose)
@@ -163,6 +186,8 @@ def dimension_kinds(
             )
         return kinds
     known = [name.lower() if name.lower() in AXES else "" for name in names]
+    if "feature" not in known:  # as gatewise calls the axis of what comes out
+        known = ["feature" if name in OUTPUT_AXES else kind for name, kind in zip(names, known, strict=True)]
     dated = [n for n, name in enumerate(names) if not known[n] and _is_dated(data, name)]
     if "time" not in known and len(dated) == 1:
         known[dated[0]] = "time"
@@ -208,24 +233,26 @@ def feature_names(data: Any, feature: str) -> list[str] | None:
 
 
 def _array_numbers(data: Any, source: str, kinds: Sequence[str], choose: Choice | None) -> NamedNumbers:
-    """Return a `DataArray`, whose dimensions are of these kinds, as numbers (time, batch, feature)."""
+    """Return a `DataArray`, whose dimensions are of these kinds, as numbers (time, direction, batch, feature)."""
     dims = dict(zip(kinds, data.dims, strict=True))
     sequence_dims = [name for name, kind in zip(data.dims, kinds, strict=True) if kind == "batch"]
     names = feature_names(data, dims["feature"]) if "feature" in dims else None
+    if len(dims) == 1 and getattr(data, "name", None) is not None:
+        names = [str(data.name)]
     if choose is not None and names is not None:
         chosen = list(choose(names))
-        data, names = data.isel({dims["feature"]: [names.index(name) for name in chosen]}), chosen
-    elif len(dims) == 1 and getattr(data, "name", None) is not None:
-        names = [str(data.name)]
+        if "feature" in dims:
+            data = data.isel({dims["feature"]: [names.index(name) for name in chosen]})
+        names = chosen
     require_memory(data.size, 8, f"reading {source}")
-    ordered = data.transpose(dims["time"], *sequence_dims, *([dims["feature"]] if "feature" in dims else []))
-    values = array_of("the input", ordered.values)
+    first, last = ([dims[kind] for kind in kinds_there if kind in dims] for kinds_there in (AXES_BEFORE, AXES[2:]))
+    values = array_of("the input", data.transpose(*first, *sequence_dims, *last).values)
     batch = [int(np.prod([data.sizes[name] for name in sequence_dims]))] if sequence_dims else []
-    values = values.reshape(len(values), *batch, *values.shape[1 + len(sequence_dims) :])
+    values = values.reshape(*values.shape[: len(first)], *batch, *values.shape[len(first) + len(sequence_dims) :])
     return NamedNumbers(
         values,
         None if names is None else tuple(names),
-        _times_of(data, dims["time"]),
+        _times_of(data, dims["time"]) if "time" in dims else None,
         _sequence_names(data, sequence_dims),
         measures=_measures_of(data, dims.get("feature"), names),
     )
@@ -277,6 +304,24 @@ def _measure(name: str, attributes: Mapping[Any, Any]) -> Measure | None:
     quantity = next((attributes[key] for key in ("quantity", "long_name", "standard_name") if key in attributes), name)
     unit = next((attributes[key] for key in ("unit", "units") if key in attributes), "")
     return Measure(str(quantity), str(unit)) if unit or quantity != name else None
+
+
+def output_numbers(y: Any, source: str = "y", *, last: bool = False) -> NamedNumbers:
+    """Return an output, a table or labelled data, as numbers (time, direction, batch, feature), as far as it has these.
+
+    A Dataset has it as its variable y, or a variable for each output. `last` says that it may be the last step's.
+    """
+    if is_table(y):
+        return table_numbers(y, source)
+    if hasattr(y, "data_vars"):
+        y = y["y"] if "y" in y.data_vars else y.to_dataarray("feature").transpose(..., "feature")
+    names = [str(name) for name in y.dims]
+    of_last_step = "time" not in names and (last or "batch" in names)
+    one_way = y.isel(direction=0) if "direction" in names else y
+    kinds = [*dimension_kinds(one_way, None, source, AXES[1:] if of_last_step else AXES)]
+    if "direction" in names:
+        kinds.insert(names.index("direction"), "direction")
+    return _array_numbers(y, source, kinds, None)
 
 
 # Of pandas.

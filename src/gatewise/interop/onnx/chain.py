@@ -70,14 +70,14 @@ def chain_of(graph: LstmGraph, nodes: Sequence[OnnxNode], description: StoredLST
             raise FileError(f"it has {len(ends)} outputs besides final states; a network has one")
         lstm, head, reads = follow_head(graph, nodes, description.lstm, ends[0])
         before = follow_input(graph, nodes[0], "before the LSTM", lstm.dtype)
-        require_one_state(description)
-        return Chain(lstm, description.state, nodes, ends[0], before, head, reads)
+    require_one_state(description)
+    return Chain(lstm, description.state, nodes, ends[0], before, head, reads)
 
 
 def require_one_state(description: StoredLSTM) -> None:
     """Raise FileError if an ONNX LSTM starts from states that differ from sequence to sequence."""
     if description.state is not None and not has_one_state(description.state):
-        raise FileError("it starts from states that differ from sequence to sequence")
+        raise FileError("it starts from states that differ from sequence to sequence; its LSTM can be read alone")
 
 
 @contextmanager
