@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -103,6 +103,41 @@ def account(kinds: Mapping[str, str], layers: Iterable[LedgerItem], known: Itera
             reason = f"no layer that is read has {'an' if kind[0] in 'ai' else 'a'} {kind} of this name"
             ledger[name] = LedgerEntry(name, kind, name.rpartition(".")[0], reason, UNKNOWN)
     return tuple(ledger.values())
+
+
+def owners_by_prefix(names: Iterable[str]) -> Callable[[str], str]:
+    """Return a function from the path of an entry to the layer, of those names, with which it begins; empty if none."""
+    layers = {*names}
+    lengths = sorted({len(name) for name in layers}, reverse=True)
+
+    def owner(path: str) -> str:
+        inside = (path[:length] for length in lengths if path[length : length + 1] in ("", "."))
+        return next((name for name in inside if name in layers), "")
+
+    return owner
+
+
+def looked_up_entries(
+    entries: Iterable[tuple[str, bool]],
+    owner: Callable[[str], str],
+    lstms: Iterable[str],
+    unknown: str,
+    idle: Callable[[str], str] = lambda path: "",
+    kind: str = "attribute",
+) -> Iterator[LedgerEntry]:
+    """Yield the ledger of entries in a file's dictionaries, by their paths and whether a reader looked them up.
+
+    `owner` returns the layer of a path, `idle` the reason why one that nothing looked up changes nothing. Any other is
+    left out for the reason `unknown`, and concerns the LSTM that it is of, else all of `lstms`.
+    """
+    names = tuple(lstms)
+    concerned = {name: (name,) for name in names}
+    for path, used in entries:
+        layer = owner(path)
+        if used or (reason := idle(path)):
+            yield LedgerEntry(path, kind, layer, "" if used else reason)
+        else:
+            yield LedgerEntry(path, kind, layer, unknown, UNKNOWN, concerned.get(layer, names))
 
 
 def tensors(names: Iterable[str]) -> dict[str, str]:

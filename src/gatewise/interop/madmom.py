@@ -35,7 +35,7 @@ from gatewise.interop.contents import (
     held_layer,
     listing,
 )
-from gatewise.interop.ledger import UNKNOWN, Ledger, LedgerEntry
+from gatewise.interop.ledger import looked_up_entries, owners_by_prefix
 from gatewise.interop.refusals import reading
 from gatewise.interop.stacks import stacked_layers
 from gatewise.interop.torch.described import describe_content
@@ -71,8 +71,17 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     network = partial(_build_network, read[0][1]) if len(read) == 1 else None
     holds = "no LSTM layer" if read else f"no network of madmom's, but {describe_content(content)}"
     items = [item for items, _ in read for item in items]
-    ledger, held = _ledger(content, items), f"it holds {holds}"
-    return Contents(name, "madmom", *listing(items), network, holds=held, calls=tuple(calls), ledger=ledger)
+    # frame by frame (online), it computes the same
+    entries = ((path, used or path.rpartition(".")[2] == "online") for path, used in _walk_attributes(content))
+    lstms = [item.name for item in items if isinstance(item, StoredLSTM) and not item.combines]
+    owner, unknown = (
+        owners_by_prefix(item.name for item in items),
+        "no attribute of this name is known in such an object",
+    )
+    ledger = tuple(looked_up_entries(entries, owner, lstms, unknown))
+    return Contents(
+        name, "madmom", *listing(items), network, holds=f"it holds {holds}", calls=tuple(calls), ledger=ledger
+    )
 
 
 # The objects of a pickle
@@ -117,21 +126,6 @@ def _walk_attributes(content: Any) -> Iterator[tuple[str, bool]]:
             continue
         visited.add(id(node))
         pending += [(f"{name}.", value) for name, value in reversed(inner)]
-
-
-def _ledger(content: Any, layers: Sequence[StoredItem]) -> Ledger:
-    """Return the ledger of a madmom pickle: an attribute that no reader looks up concerns the LSTM that it is of."""
-    lstms = [layer.name for layer in layers if isinstance(layer, StoredLSTM) and not layer.combines]
-    entries = []
-    for path, used in _walk_attributes(content):
-        owner = next((layer.name for layer in layers if f"{path}.".startswith(f"{layer.name}.")), "")
-        if used or path.rpartition(".")[2] == "online":  # frame by frame, which computes the same
-            entries.append(LedgerEntry(path, "attribute", owner))
-        else:
-            concerned = (owner,) if owner in lstms else tuple(lstms)
-            reason = "no attribute of this name is known in such an object"
-            entries.append(LedgerEntry(path, "attribute", owner, reason, UNKNOWN, concerned))
-    return tuple(entries)
 
 
 def _find_networks(content: Any, budget: Budget) -> Iterator[tuple[str, list[Any]]]:

@@ -14,7 +14,7 @@ from gatewise.errors import OptionError
 from gatewise.files import storage
 from gatewise.interop.containers.lookups import Lookups, lookups_within, walk_entries
 from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options, held_layer
-from gatewise.interop.ledger import UNKNOWN, LedgerEntry
+from gatewise.interop.ledger import looked_up_entries, owners_by_prefix
 from gatewise.layers import LSTM
 from gatewise.layers.recording import lstm_trace_from, lstm_trace_record
 from gatewise.network import Branch, Linear, Network, NetworkTrace, Run, Scaling, Windows
@@ -110,12 +110,9 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     found = contents_of(content, name)
     if found.trace is not None:
         return found
-    layers = [part.name for part in found.parts]
-    ledger = []
-    for entry, used in entries:
-        layer = next((layer for layer in layers if entry.startswith(f"{layer}.")), "lstm")
-        reason, effect = ("", "") if used else ("such a file has nothing of this name", UNKNOWN)
-        ledger.append(LedgerEntry(entry, "tensor", layer, reason, effect, () if used else ("lstm",)))
+    owner = owners_by_prefix(part.name for part in found.parts)
+    unknown = "such a file has nothing of this name"
+    ledger = looked_up_entries(entries, lambda path: owner(path) or "lstm", ["lstm"], unknown, kind="tensor")
     return replace(found, ledger=tuple(ledger))
 
 

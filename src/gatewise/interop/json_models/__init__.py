@@ -12,7 +12,7 @@ from gatewise.interop.containers.json_document import describe, may_be_json, rea
 from gatewise.interop.containers.lookups import Lookups, walk_entries
 from gatewise.interop.contents import Contents, check_options
 from gatewise.interop.json_models import icu, nam, rtneural, state_dict
-from gatewise.interop.ledger import UNKNOWN, LedgerEntry
+from gatewise.interop.ledger import looked_up_entries, owners_by_prefix
 from gatewise.interop.refusals import reading
 
 __all__ = ["contents", "recognises"]
@@ -47,7 +47,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
             raise FileError(f"its JSON is {describe(document)}; a model is an object")
         for known, reader in READERS:
             if known(document):
-                return _with_ledger(document, reader(document, name, budget))
+                return _with_ledger(document, reader(document, name, budget), budget)
         if "class_name" in document and "config" in document:
             raise FileError(
                 "it is a description of a Keras model, without its weights: give the file of these, and this one as its"
@@ -60,25 +60,23 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
         )
 
 
-def _with_ledger(document: Lookups, found: Contents) -> Contents:
-    """Return the contents of a JSON model with the ledger of its entries: what its reader looked up is used.
-
-    An entry that nothing looked up concerns the LSTM whose name its path begins with, else all of them.
-    """
+def _with_ledger(document: Lookups, found: Contents, budget: Budget) -> Contents:
+    """Return the contents of a JSON model with the ledger of its entries: what its reader looked up is used."""
     tensors = {entry.name for entry in found.ledger}
-    names = [stored.name for stored in found.lstms]
-    ledger = [*found.ledger]
-    for path, used in walk_entries(document):
-        if path.removeprefix("state_dict.") in tensors:
-            continue
-        if used:
-            ledger.append(LedgerEntry(path, "attribute", path.partition(".")[0]))
-        elif not ABOUT.isdisjoint(path.split(".")):
-            ledger.append(LedgerEntry(path, "attribute", "", "it is about the model, and no part of what runs"))
-        elif (refused := next((one for one in found.refused if f".{one.name}." in f".{path}."), None)) is not None:
-            ledger.append(LedgerEntry(path, "attribute", refused.name, refused.reason, "it cannot be read"))
-        else:
-            owners = [name for name in names if path.startswith(f"{name}.")] or names
-            reason = "no entry of this name is known in such a file"
-            ledger.append(LedgerEntry(path, "attribute", "", reason, UNKNOWN, tuple(owners)))
-    return replace(found, ledger=tuple(ledger))
+    reasons = {refused.name: refused.reason for refused in found.refused}
+    lstms = [stored.name for stored in found.lstms]
+    owner_of = owners_by_prefix((*lstms, *reasons))
+    entries = [(path, used) for path, used in walk_entries(document) if path.removeprefix("state_dict.") not in tensors]
+    budget.work(2 * len(entries) * len({*map(len, (*lstms, *reasons))}), "the list of its entries")
+
+    def owner(path: str) -> str:
+        """Return the layer of an entry, at the top of the document or inside of its first entry."""
+        return owner_of(path) or owner_of(path.partition(".")[2])
+
+    def idle(path: str) -> str:
+        if not ABOUT.isdisjoint(path.split(".")):
+            return "it is about the model, and no part of what runs"
+        return reasons.get(owner(path), "")
+
+    unknown = "no entry of this name is known in such a file"
+    return replace(found, ledger=(*found.ledger, *looked_up_entries(entries, owner, lstms, unknown, idle)))

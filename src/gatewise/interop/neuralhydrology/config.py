@@ -9,7 +9,7 @@ from typing import Any
 
 from gatewise.errors import FileError
 from gatewise.interop.containers.lookups import Lookups
-from gatewise.interop.ledger import UNKNOWN, LedgerEntry
+from gatewise.interop.ledger import LedgerEntry, looked_up_entries
 from gatewise.interop.neuralhydrology.documents import describe
 from gatewise.network import Windows
 from gatewise.records.labels import Measure
@@ -179,15 +179,14 @@ def _read_output_activation(document: Mapping[str, Any]) -> str:
 
 def config_ledger(document: Lookups, lstm: str) -> Iterator[LedgerEntry]:
     """Yield the entries of a NeuralHydrology run's config.yml: those looked up are used; an unknown one concerns it."""
-    for key in document:
-        if key in document.looked_up:
-            yield LedgerEntry(key, "attribute", "config.yml")
-        elif key in WITHOUT_EFFECT or key.startswith(OTHER_MODELS):
-            reason = "it says how the run was trained, evaluated or stored, or is of other models"
-            yield LedgerEntry(key, "attribute", "config.yml", reason)
-        else:
-            reason = "it is no setting of NeuralHydrology's that is known here"
-            yield LedgerEntry(key, "attribute", "config.yml", reason, UNKNOWN, (lstm,))
+
+    def idle(key: str) -> str:
+        other = key in WITHOUT_EFFECT or key.startswith(OTHER_MODELS)
+        return "it says how the run was trained, evaluated or stored, or is of other models" if other else ""
+
+    entries = ((key, key in document.looked_up) for key in document)
+    unknown = "it is no setting of NeuralHydrology's that is known here"
+    return looked_up_entries(entries, lambda key: "config.yml", [lstm], unknown, idle)
 
 
 def _read_count(key: str, value: object) -> int:
