@@ -17,6 +17,7 @@ from onnx_reading import contents_of, counts_in, network, quantised, small, writ
 from test_onnx_networks import HEAD, TAKEN, chained  # noqa: E402
 
 from gatewise.interop import onnx as gw_onnx  # noqa: E402
+from gatewise.interop.ledger import concerning  # noqa: E402
 
 make = onnx.helper.make_node
 
@@ -72,6 +73,9 @@ def test_everything_is_used_or_left_out(case):
     contents = contents_of(model)
     assert Counter(entry.kind for entry in contents.ledger) == counts_in(model)
     layers = {layer.name: {*layer.entries} for layer in (*contents.lstms, *contents.parts)}
+    for stored in contents.lstms:  # the same entries concern an LSTM, whether the ledger is made for it or entirely
+        names = stored.name, *stored.combines
+        assert concerning(contents.ledger, names) == concerning([*contents.ledger], names)
     for entry in contents.ledger:
         assert not entry.lstms or (entry.reason and entry.effect)
         assert not entry.used or entry.name in layers[entry.layer]
@@ -83,6 +87,16 @@ def test_everything_is_used_or_left_out(case):
 
 
 # What is on the way to an LSTM or from it.
+
+
+def test_random_numbers_before_an_lstm_concern_it():
+    noise = make("RandomNormal", [], ["noise"], name="noise", shape=[3, 2, 3])
+    constant = make("Constant", [], ["two"], name="two", value_float=2.0)
+    adding = [make("Add", ["X", "noise"], ["s"], name="add"), make("Mul", ["s", "two"], ["x"], name="mul")]
+    contents = contents_of(chained(HEAD, before=[noise, constant, *adding])[0])
+    entries = concerning(contents.ledger, ["rnn"])
+    assert [entry.name for entry in entries if entry.effect.endswith("the LSTM receives")] == ["noise", "add", "mul"]
+    assert entries == concerning([*contents.ledger], ["rnn"])
 
 
 def told(model, tmp_path, name=None):

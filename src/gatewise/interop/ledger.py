@@ -62,10 +62,16 @@ Item = TypeVar("Item")
 
 
 class OnDemand(Sequence[Item]):
-    """The ledger of a large file, or the names of what a layer of it is made of, made when it is first asked for."""
+    """The ledger of a large file, or the names of what a layer of it is made of, made when it is first asked for.
 
-    def __init__(self, make: Callable[[], Iterable[Item]]) -> None:
+    `left_out` returns those of its entries that may concern an LSTM, and maybe others, without making all.
+    """
+
+    def __init__(
+        self, make: Callable[[], Iterable[Item]], left_out: Callable[[], Iterable[Item]] | None = None
+    ) -> None:
         self._make = make
+        self.left_out = left_out or (lambda: self._items)
 
     @cached_property
     def _items(self) -> tuple[Item, ...]:
@@ -148,7 +154,8 @@ def tensors(names: Iterable[str]) -> dict[str, str]:
 def concerning(ledger: Iterable[LedgerEntry], names: Iterable[str]) -> list[LedgerEntry]:
     """Return what is left out of a file's LSTM, known by its name and those of the layers that it combines."""
     wanted = {*names}
-    return [entry for entry in ledger if entry.reason and wanted.intersection(entry.lstms)]
+    entries = ledger.left_out() if isinstance(ledger, OnDemand) else ledger
+    return [entry for entry in entries if entry.reason and wanted.intersection(entry.lstms)]
 
 
 def grouped(entries: Iterable[LedgerEntry]) -> dict[tuple[str, str, str], list[LedgerEntry]]:

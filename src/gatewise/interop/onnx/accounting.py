@@ -18,6 +18,8 @@ from gatewise.interop.onnx.chain import Chain
 from gatewise.interop.onnx.edges import is_identity, trace_back
 from gatewise.interop.onnx.file import OnnxFile
 from gatewise.interop.onnx.lstm import is_zeros
+from gatewise.interop.onnx.lstm_outputs import LstmOutput
+from gatewise.interop.onnx.operators import OPERATORS
 from gatewise.interop.onnx.parts import Part
 from gatewise.interop.onnx.reach import AROUND, Reach, Root, argument_outside, defined_value, is_input, source_of
 from gatewise.interop.onnx.scopes import INPUTS, SIZES, OnnxNode, OnnxValue
@@ -61,18 +63,21 @@ class Uses:
 
     def __init__(self, extents: Iterable[Extent]) -> None:
         self.layers: dict[Key, str] = {}
-        self._entries: dict[str, dict[str, None]] = {}
+        self._keys: dict[str, dict[Key, None]] = {}
         for extent in extents:
-            names = self._entries.setdefault(extent.layer, {})
+            keys = self._keys.setdefault(extent.layer, {})
             for key in (*extent.nodes, *upstream(extent.ends, extent.stops)):
                 self.layers.setdefault(key, extent.layer)
-                names[name_of(key)] = None
-                if isinstance(key, OnnxNode) and is_recurrent(key):
-                    names |= {f"{name_of(key)}.{attribute.name}": None for attribute in key.proto.attribute}
+                keys[key] = None
 
     def entries(self, *layers: str) -> tuple[str, ...]:
         """Return the names of what layers of an ONNX model are made of."""
-        return tuple(dict.fromkeys(name for layer in layers for name in self._entries.get(layer, ())))
+        names: dict[str, None] = {}
+        for key in (key for layer in layers for key in self._keys.get(layer, ())):
+            names[name_of(key)] = None
+            if isinstance(key, OnnxNode) and is_recurrent(key):
+                names |= {f"{name_of(key)}.{attribute.name}": None for attribute in key.proto.attribute}
+        return tuple(names)
 
 
 def extents_of(
@@ -86,8 +91,12 @@ def extents_of(
 
     `names` has the name of each LSTM in the contents of the file, by its node or the last of its nodes.
     """
+    held: dict[OnnxNode, list[tuple[str, LstmOutput]]] = {}
+    for traced in graph.traced.values():
+        for key, output in traced.items():
+            held.setdefault(output.node, []).append((key, output))
     for node in graph.singles:
-        yield from _extents_of_node(graph, node, names)
+        yield from _extents_of_node(graph, node, names, held.get(node, []))
     for nodes, stack in graph.stacks.items():
         yield Extent(names[nodes[-1]], *_final_states(nodes, stack))
         known = stack.graph or GraphNames()
@@ -110,8 +119,13 @@ def extents_of(
         yield Extent(names[bottom], [OnnxValue(bottom.scope, bottom.input("X"))])
 
 
-def _extents_of_node(graph: LstmGraph, node: OnnxNode, names: Mapping[OnnxNode, str]) -> Iterator[Extent]:
-    """Yield the parts of an ONNX model that an LSTM node uses: weights, what it reads, and where its output goes."""
+def _extents_of_node(
+    graph: LstmGraph, node: OnnxNode, names: Mapping[OnnxNode, str], held: Iterable[tuple[str, LstmOutput]]
+) -> Iterator[Extent]:
+    """Yield the parts of an ONNX model that an LSTM node uses: weights, what it reads, and where its output goes.
+
+    `held` are the names that hold its output.
+    """
     single, scope, name = graph.singles[node], node.scope, names[node]
     wanted = [role for role in INPUTS[1:] if role not in ROLES_OF_RUNS]
     known = single.graph or GraphNames()
@@ -128,8 +142,7 @@ def _extents_of_node(graph: LstmGraph, node: OnnxNode, names: Mapping[OnnxNode, 
     elif is_input(source):
         source = OnnxValue(scope, "")
     yield Extent(name, [x], [source])
-    traced = graph.traced.get(scope, {})
-    results = [key for key, output in traced.items() if output.node is node and output.is_result(single.lstm.merge[-1])]
+    results = [key for key, output in held if output.is_result(single.lstm.merge[-1])]
     yield Extent(name, [OnnxValue(scope, result) for result in results], [OnnxValue(scope, y) for y in node.outputs])
     yield Extent(name, *_final_states([node], single))
 
@@ -198,11 +211,17 @@ def entries_of(
     uses: Uses,
     roots: Sequence[Root],
     refused: Mapping[OnnxNode, Refused],
+    *,
+    entire: bool = True,
 ) -> Iterator[LedgerEntry]:
-    """Yield the ledger of an ONNX file: nodes, the attributes of those that are recurrent, tensors and inputs."""
+    """Yield the ledger of an ONNX file: nodes, the attributes of those that are recurrent, tensors and inputs.
+
+    Without `entire`, no more than what may concern an LSTM: the nodes, states and lengths that no layer uses.
+    """
     main = file.scopes[0]
-    reach = Reach(main, nodes, roots)
-    for node in nodes:
+    listed = nodes if entire else [node for node in nodes if node not in uses.layers and node not in refused]
+    reach = Reach(main, nodes if listed else (), roots)
+    for node in listed:
         entry = _node_entry(node, uses, reach, refused)
         yield entry
         if is_recurrent(node):
@@ -212,8 +231,9 @@ def entries_of(
     yield from {entry.name: entry for entry in _entries_of_runs(reach)}.values()
     for scope in file.scopes:
         for name in (*scope.tensors, *scope.sparse):
-            yield _value_entry(OnnxValue(scope, name), "tensor", uses, reach)
-    for name in main.arguments:
+            if entire or reach.places_of_tensor(OnnxValue(scope, name)):
+                yield _value_entry(OnnxValue(scope, name), "tensor", uses, reach)
+    for name in main.arguments if entire else ():
         yield _value_entry(OnnxValue(main, name), "input", uses, reach)
 
 
@@ -225,7 +245,7 @@ def _node_entry(node: OnnxNode, uses: Uses, reach: Reach, refused: Mapping[OnnxN
     if (problem := refused.get(node)) is not None:
         return LedgerEntry(name, "node", problem.name, problem.reason, f"{problem.name} cannot be read")
     places = reach.places_of(node)
-    if not any(node.inputs):
+    if not any(node.inputs) and node.is_standard and node.operator in OPERATORS:  # a constant
         places = reach.places_of_tensor(OnnxValue(node.scope, next(iter(node.outputs), "")))
         if not places:
             return LedgerEntry(name, "node", "", f"{kind} that no layer that is read has")

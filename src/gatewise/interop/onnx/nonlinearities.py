@@ -63,12 +63,13 @@ def nonlinearity_at(node: OnnxNode) -> Nonlinearity | None:
 
 def _of_operator(node: OnnxNode) -> Activation | str | None:
     """Return the nonlinearity of one ONNX operator, with its constants; None of other nodes."""
-    operator, attributes = node.operator, node.attributes
+    operator = node.operator
     if operator == "PRelu" and node.is_standard and len(node.inputs) == 2:
         slope = node.scope.value(node.inputs[1])
         return _activation("leaky_relu", [float(slope.reshape(-1)[0])]) if slope.size == 1 else None
     if len([name for name in node.inputs if name]) != 1:
         return None
+    attributes = node.attributes
     if operator == "Gelu" and (node.is_standard or node.proto.domain == MICROSOFT):
         form = text_of(attributes.get("approximate", "s", b"none"))
         return {"none": "gelu", "tanh": "gelu_tanh"}.get(form)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError
 from gatewise.files.budget import Budget
 from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options, with_distinct_names
 from gatewise.interop.graphs import BATCH_FIRST
-from gatewise.interop.ledger import OnDemand
+from gatewise.interop.ledger import LedgerEntry, OnDemand
 from gatewise.interop.onnx.accounting import Uses, entries_of, extents_of, is_recurrent, name_of, roots_of
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.cells import StoredCell, cell_at, unrecognised_cells
@@ -58,13 +58,21 @@ def read_model(
             return chain_of(graph, graph.sole or (), every[-1])
 
     @cache
-    def uses() -> Uses:
+    def uses(*, followed: bool = True) -> Uses:
         with reading(path, GatewiseError):
             try:
-                whole = chain() if connected else None
+                whole = chain() if connected and followed else None
             except FileError:
                 whole = None
             return Uses(extents_of(graph, lstms.cells, parts, whole, named.names))
+
+    def ledger(uses: Uses, *, entire: bool = True) -> list[LedgerEntry]:
+        roots = roots_of(graph, lstms.cells, named.names)
+        return [*rolled.with_entries(entries_of(file, nodes, uses, roots, lstms.refused_nodes, entire=entire))]
+
+    def left_out() -> Iterable[LedgerEntry]:
+        unexplained = any(entry.lstms for entry in ledger(uses(followed=False), entire=False))
+        return ledger(uses(), entire=False) if unexplained else ()  # no chain is followed for nothing
 
     def entries(*layers: str) -> OnDemand[str]:
         return OnDemand(lambda: uses().entries(*layers))
@@ -91,11 +99,7 @@ def read_model(
         (lambda: chain().network()) if connected else None,
         joined=named.network,
         inputs=tuple(graph_input(proto, every) for proto in model.graph.input if proto.name not in tensors),
-        ledger=OnDemand(
-            lambda: rolled.with_entries(
-                entries_of(file, nodes, uses(), roots_of(graph, lstms.cells, named.names), lstms.refused_nodes)
-            )
-        ),
+        ledger=OnDemand(lambda: ledger(uses()), left_out),
     )
     return contents, [*lstms.of_nodes]
 
