@@ -43,15 +43,17 @@ def test_learned_initial_states_come_along(tmp_path, layout):
     assert {entry.name: entry.layer for entry in contents.ledger if entry.kind == "tensor"} == dict.fromkeys(
         arrays, "rnn"
     )
-    assert all(entry.used for entry in contents.ledger)
+    assert [(entry.name, entry.effect) for entry in contents.ledger if not entry.used] == [("zeros", "")]
 
 
 def test_initial_states_that_are_computed_are_a_warning(tmp_path):
     tanh = node("aten.tanh.default", ("bent",), self=tensor("x"))
     (found,) = listed(tmp_path, graph(ARRAYS, tanh, lstm_node(ARRAYS, "rnn", hx=("bent", "bent")))).lstms
     assert found.state is None
-    with pytest.warns(gw.WeightsWarning, match=r"computed in the program \(tanh.default\): runs here start from zeros"):
+    with pytest.warns(gw.WeightsWarning) as caught:
         gw.load(tmp_path / "net.pt2")
+    assert "computed in the program (tanh.default): runs here start from zeros" in str(caught[0].message)
+    assert "left out: bent (tanh.default: the graph is read for its LSTMs alone" in str(caught[1].message)
     arrays = ARRAYS | {"c0": np.ones((1, 4), np.float32)}
     (found,) = listed(tmp_path, graph(arrays, lstm_node(arrays, "rnn", hx=("zeros", "p_c0"))), arrays).lstms
     assert [part.tolist() for part in found.state[0][0]] == [[[0.0] * 4], [[1.0] * 4]]
@@ -127,16 +129,95 @@ def test_axes_that_are_exchanged_before_the_lstm_are_said(tmp_path, batch_first)
     )
 
 
-def test_operators_between_the_layers_are_said_where_a_network_is_made(tmp_path):
+def values(*ranks, integers=False):
+    """Return the values of a graph: tensors of these ranks by their names."""
+    return {name: {"dtype": 5 if integers else 7, "sizes": [{"as_int": 2}] * rank} for name, rank in ranks}
+
+
+EXCHANGES = {
+    "transpose(1, 0)": ("aten.transpose.int", {"dim0": 1, "dim1": 0}, 3, True),
+    "transpose(-3, -2)": ("aten.transpose.int", {"dim0": -3, "dim1": -2}, 3, True),
+    "transpose(1, 2)": ("aten.transpose.int", {"dim0": 1, "dim1": 2}, 3, False),
+    "permute(-2, 0, 2)": ("aten.permute.default", {"dims": [-2, 0, 2]}, 3, True),
+    "permute(1, 2, 0)": ("aten.permute.default", {"dims": [1, 2, 0]}, 3, False),
+    "t of words": ("aten.t.default", {}, 2, True),
+    "transpose of words": ("aten.transpose.int", {"dim0": -1, "dim1": -2}, 2, True),
+}
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
+def test_axes_that_are_exchanged_in_another_way_are_as_well(tmp_path, exchange):
+    target, setting, rank, expected = EXCHANGES[exchange]
+    arrays = ARRAYS | {"embed.weight": np.ones((5, 3), np.float32)}
+    nodes = [node(target, ("turned",), self=tensor("x"), **setting)]
+    if rank == 2:
+        words = {"weight": tensor("p_embed.weight"), "indices": tensor("turned")}
+        nodes.append(node("aten.embedding.default", ("turned3",), **words))
+    document = graph(arrays, *nodes, lstm_node(arrays, "rnn", x="turned3" if rank == 2 else "turned"))
+    document["graph_module"]["graph"]["tensor_values"] = values(("x", rank), integers=rank == 2)
+    contents = listed(tmp_path, document, arrays)
+    (found,) = contents.lstms
+    assert (found.batch_first is None) == expected
+    entries = {entry.name: entry.lstms for entry in contents.ledger if not entry.used}
+    assert entries == ({} if expected else {"turned": ("rnn",)})
+
+
+BETWEEN = {  # nodes before or behind an LSTM that takes `a` and gives y, h and c
+    "scaled": [node("aten.mul.Tensor", ("a",), self=tensor("x"), other=2.0)],
+    "later steps": [node("aten.slice.Tensor", ("a",), self=tensor("x"), dim=0, start=2)],
+    "reshaped": [node("aten.reshape.default", ("a",), self=tensor("x"), shape=[2, 5, 3])],
+    "repeated": [node("aten.repeat.default", ("a",), self=tensor("x"), repeats=[2, 1, 1])],
+    "the last step": [node("aten.select.int", ("z",), self=tensor("y"), dim=0, index=-1)],
+    "a bent output": [node("aten.relu.default", ("z",), self=tensor("y"))],
+    "the cell state": [node("aten.select.int", ("z",), self=tensor("c"), dim=0, index=-1)],
+    "a head on the final state": [node("aten.linear.default", ("z",), input=tensor("h"), weight=tensor("p_fc.weight"))],
+    "a head of other weights": [node("aten.linear.default", ("z",), input=tensor("y"), weight=tensor("x"))],
+    "in place": [node("aten.mul_.Tensor", ("z",), self=tensor("q"), other=2.0)],
+    "a hook of the head": [
+        node("aten.mul.Tensor", ("z",), stack("fc", "torch.nn.modules.linear.Linear"), self=tensor("y"), other=2.0)
+    ],
+}
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+def test_what_is_on_the_way_of_an_lstm_and_no_layer_is_a_warning(tmp_path, between):
+    (made,) = BETWEEN[between]
     arrays = ARRAYS | {"fc.weight": np.ones((2, 4), np.float32)}
-    relu = node("aten.relu.default", ("bent",), self=tensor("y"))
-    last = node("aten.select.int", ("last",), self=tensor("bent"), dim=1, index=-1)
-    linear = node("aten.linear.default", ("z",), input=tensor("last"), weight=tensor("p_fc.weight"))
-    contents = listed(tmp_path, graph(arrays, lstm_node(arrays, "rnn"), relu, last, linear), arrays)
+    is_before = made["outputs"] == [tensor("a")]
+    lstm = lstm_node(arrays, "rnn", x="a" if is_before else "x")
+    contents = listed(tmp_path, graph(arrays, *([made, lstm] if is_before else [lstm, made])), arrays)
     (entry,) = [entry for entry in contents.ledger if not entry.used]
-    assert (entry.name, entry.kind) == ("bent", "node")
-    with pytest.warns(gw.WeightsWarning, match=r"leaves out 'bent' \(relu.default: the graph is read for its LSTMs"):
-        gw.load_network(tmp_path / "net.pt2", head="fc")
+    assert (entry.name, entry.kind, entry.lstms) == ("a" if is_before else "z", "node", ("rnn",))
+    with pytest.warns(gw.WeightsWarning, match=f"left out: {entry.name} \\("):
+        gw.load(tmp_path / "net.pt2")
+    with pytest.raises(gw.FileError, match=r"strict=True: left out"):
+        gw.load(tmp_path / "net.pt2", strict=True)
+    with pytest.raises(gw.FileError, match="gatewise does not read how a program connects its layers"):
+        gw.load_network(tmp_path / "net.pt2")
+
+
+def test_what_changes_no_number_is_no_warning(tmp_path):
+    arrays = ARRAYS | {"fc.weight": np.ones((2, 4), np.float32)}
+    before = [
+        node("aten.detach.default", ("a",), self=tensor("x")),
+        node("aten.dropout.default", ("b",), input=tensor("a"), p=0.5, train=False),
+    ]
+    after = [
+        node("aten.transpose.int", ("turned",), self=tensor("y"), dim0=0, dim1=1),
+        node("aten.linear.default", ("z",), input=tensor("turned"), weight=tensor("p_fc.weight")),
+    ]
+    listed(tmp_path, graph(arrays, *before, lstm_node(arrays, "rnn", x="b"), *after), arrays)
+    assert_same_lstm(gw.load(tmp_path / "net.pt2", strict=True), LSTM)
+    with pytest.warns(gw.WeightsWarning, match="inferred: gatewise does not read how a program connects its layers"):
+        gw.load_network(tmp_path / "net.pt2")
+
+
+def test_a_circle_of_thousands_of_tensors_is_followed_once(tmp_path):
+    """Thousands of tensors that one operator makes of thousands and of one of them."""
+    slow = node("aten.cat.default", [f"a{at}" for at in range(16_000)], tensors=tensor("x"))
+    slow["inputs"][0]["arg"] = {"as_tensors": [{"name": "p_rnn.weight_ih_l0"}] * 16_000 + [{"name": "a0"}]}
+    contents = listed(tmp_path, graph(ARRAYS, slow, lstm_node(ARRAYS, "rnn", x="a0")))
+    assert [entry.name for entry in contents.ledger if entry.lstms] == ["a0"]
 
 
 def test_an_lstm_under_no_grad_is_found(tmp_path):

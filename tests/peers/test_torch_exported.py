@@ -194,7 +194,7 @@ def test_what_stands_on_the_way_of_an_lstm_is_said(tmp_path, decomposed):
     assert found.batch_first is None
     assert "the program's own input begins with the batch" in found.notes[-1]
     left_out = {entry.layer or entry.name for entry in contents.ledger if not entry.used}
-    assert left_out == {"norm", "relu"}
+    assert left_out == {"norm", "relu", "select"}
     warnings.simplefilter("always")
-    with pytest.warns(gw.WeightsWarning, match=r"leaves out 'norm'.*'relu'"):
+    with pytest.warns(gw.WeightsWarning, match=r"left out: .*select.*\(.*, it may change what an LSTM takes"):
         gw.load_network(tmp_path / "net.pt2", embedding="embed", head="head")

@@ -7,7 +7,13 @@ from typing import Any
 
 from gatewise.errors import FileError, WeightsWarning, join_names
 from gatewise.interop.captured import Captured
-from gatewise.interop.chosen_layers import choice_sentence, chosen_network, fitting_layers, state_sentence
+from gatewise.interop.chosen_layers import (
+    choice_sentence,
+    chosen_network,
+    fitting_layers,
+    state_sentence,
+    why_unconnected,
+)
 from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM
 from gatewise.interop.formats import Path, capture, inspect
 from gatewise.interop.graphs import GraphInput, GraphNames
@@ -126,11 +132,11 @@ def load_network(
     if not contents.parts:
         raise FileError(f"{source} holds {'an LSTM' if len(contents.lstms) == 1 else 'LSTMs'}, not a network")
     if not strict and (chosen := fitting.only) is not None and any(chosen):
-        warnings.warn(f"{contents.path}: {choice_sentence(*chosen)}", WeightsWarning, stacklevel=2)
+        warnings.warn(f"{contents.path}: {choice_sentence(contents, *chosen)}", WeightsWarning, stacklevel=2)
         return chosen_network(contents, name, *chosen, reads)
     parts = join_names(repr(part.name) for part in contents.parts if part.weight is not None)
     fits = fitting.options() if fitting.embeddings or fitting.heads else ""
     raise FileError(
-        f"{source} does not say how its layers are connected; name the network's head, its embedding, or both;"
-        f" there are: {parts or 'none'}{f'; those that fit: {fits}' if fits else ''}"
+        f"cannot read a network in {source}: {why_unconnected(contents)}; name the network's head, its"
+        f" embedding, or both; there are: {parts or 'none'}{f'; those that fit: {fits}' if fits else ''}"
     )

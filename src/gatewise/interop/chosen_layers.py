@@ -191,7 +191,9 @@ def fitting_layers(contents: Contents, stored: StoredLSTM) -> FittingLayers:
         [part.name for part in matrices if part.shape[1] == size and _can_be(part, kind)]
         for size, kind in ((stored.lstm.input_size, "embedding"), (stored.lstm.output_size, "linear layer"))
     )
-    return FittingLayers(embeddings, heads, not unused_layers(contents, stored, {*embeddings, *heads}))
+    is_between = any(entry.kind == "node" for entry in concerning(contents.ledger, (stored.name, *stored.combines)))
+    complete = not is_between and not unused_layers(contents, stored, {*embeddings, *heads})
+    return FittingLayers(embeddings, heads, complete)
 
 
 def _can_be(part: StoredLayer, kind: str) -> bool:
@@ -200,12 +202,20 @@ def _can_be(part: StoredLayer, kind: str) -> bool:
     return kind in part.kind and not (named and kind != "embedding")
 
 
-def choice_sentence(embedding: str | None, head: str | None) -> str:
+def why_unconnected(contents: Contents) -> str:
+    """Return why a file with layers and without a network has none, as a clause."""
+    if any(entry.kind == "node" for entry in contents.ledger):
+        return "gatewise does not read how a program connects its layers"
+    return "the file does not say how its layers are connected"
+
+
+def choice_sentence(contents: Contents, embedding: str | None, head: str | None) -> str:
     """Return a sentence on layers that were taken because they alone fit, and on how to choose otherwise."""
     roles = [f"{name!r} as the {role}" for role, name in (("embedding", embedding), ("head", head)) if name is not None]
     every = "; it reads every step, and with --reads last the last alone" if head is not None else ""
     others = " and ".join(f"--{role} none" for role, name in (("embedding", embedding), ("head", head)) if name)
     return (
-        f"{' and '.join(roles)} {'is' if len(roles) == 1 else 'are'} inferred: the file does not say how its layers are"
-        f" connected, and no other fits{every}; {others} leaves {'it' if len(roles) == 1 else 'them'} out"
+        f"{' and '.join(roles)} {'is' if len(roles) == 1 else 'are'} inferred:"
+        f" {why_unconnected(contents)}, and no other fits{every}; {others}"
+        f" leaves {'it' if len(roles) == 1 else 'them'} out"
     )

@@ -12,7 +12,7 @@ import numpy as np
 from gatewise.cell import LSTMCell
 from gatewise.errors import FileError, OptionError
 from gatewise.interop import inspect
-from gatewise.interop.chosen_layers import NO_LAYER, choice_sentence, chosen_network, fitting_layers
+from gatewise.interop.chosen_layers import NO_LAYER, choice_sentence, chosen_network, fitting_layers, why_unconnected
 from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.interop.own import contents_of
 from gatewise.layers import LSTM
@@ -115,11 +115,11 @@ def with_fitting_layers(model: OpenedModel, values: Any, reads: str | None, *, s
     are_features = values.ndim > 1 and values.shape[-1] == entry.lstm.input_size
     tokens = not are_features and bool((values == np.rint(values)).all())
     if fitting.only is None or strict:
-        sentence = "the LSTM is run alone: the file does not say how its layers are connected"
+        sentence = f"the LSTM is run alone: {why_unconnected(contents)}"
         options = fitting.options()
         return replace(model, notes=(*model.notes, f"{sentence}; these fit it: {options}"), options=options)
     embedding, head = fitting.only if tokens else (None, fitting.only[1])
     if embedding is None and head is None:
         return model
     network = chosen_network(contents, entry.name, embedding or NO_LAYER, head or NO_LAYER, reads or "every")
-    return replace(model, network=network, notes=(*model.notes, choice_sentence(embedding, head)))
+    return replace(model, network=network, notes=(*model.notes, choice_sentence(contents, embedding, head)))

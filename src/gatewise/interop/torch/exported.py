@@ -78,7 +78,15 @@ def open_programs(
         tensors |= {f"{start}{key}": tensor for key, tensor in weights.items()}
         classes |= {f"{start}{key}".removesuffix("."): kind for key, kind in program.classes.items()}
         facts |= {f"{start}{key}".removesuffix("."): fact for key, fact in program.facts.items()}
-        nodes += [node._replace(name=f"{start}{node.name}") for node in program.nodes]
+        labels = {prefix: f"{start}{prefix}".removesuffix(".") or "lstm" for prefix in program.facts}
+        nodes += [
+            node._replace(
+                name=f"{start}{node.name}",
+                layer=f"{start}{node.layer}".removesuffix("."),
+                lstms=tuple(labels[prefix] for prefix in node.lstms),
+            )
+            for node in program.nodes
+        ]
         inputs += _inputs_of(document, start)
         version = at(document, "torch_version")
         formats[f"torch.export, by PyTorch {version}" if isinstance(version, str) else "torch.export"] = None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 from gatewise.errors import join_names
@@ -19,34 +19,48 @@ GRAPH = "reading its graph"  # of a program, as a task
 LAYER, PACKED, CELL = "lstm.input", "lstm.data", "lstm_cell.default"
 ZEROS = {"zeros.default", "zeros_like.default", "new_zeros.default"}
 FULL = {"full.default", "full_like.default", "new_full.default"}
-RESHAPED = {  # operators that repeat numbers or leave them as they are
-    *("expand.default", "repeat.default", "contiguous.default", "clone.default", "unsqueeze.default"),
-    *("detach.default", "alias.default", "lift_fresh_copy.default"),
+IDENTITIES = {"contiguous.default", "clone.default", "detach.default", "alias.default", "lift_fresh_copy.default"}
+REPEATED = {"expand.default", "repeat.default", "unsqueeze.default"} | IDENTITIES  # which states may pass
+OF_LAYERS = re.compile(r"torch\.nn\.modules\.(?:linear\.Linear|linear\.Identity|sparse\.Embedding)")
+IN_LAYERS = {  # the operators of these, also in their decomposed form; others there are of hooks
+    *("linear", "embedding", "addmm", "mm", "bmm", "matmul"),
+    *("t", "permute", "transpose", "view", "_unsafe_view", "reshape", "expand"),
 }
-PASSED = {  # operators that choose steps, move axes or leave all as it is, beside those that repeat
-    *("select.int", "slice.Tensor", "getitem", "squeeze.dims", "squeeze.dim", "view.default", "reshape.default"),
-    *("permute.default", "transpose.int", "embedding.default", "linear.default", "sym_size.int", "flatten.using_ints"),
+SWAPS = {  # operators that exchange two axes, and the names of their arguments
+    "transpose.int": ("dim0", "dim1"),
+    "swapaxes.default": ("axis0", "axis1"),
+    "swapdims.default": ("dim0", "dim1"),
+    "movedim.int": ("source", "destination"),
 }
-OF_LAYERS = re.compile(r"torch\.nn\.modules\.(?:linear\.Linear|linear\.Identity|sparse\.Embedding)|" + PLAIN.pattern)
-TRANSPOSED: Mapping[str, Mapping[str, Any]] = {
-    "permute.default": {"dims": [1, 0, 2]},
-    "transpose.int": {"dim0": 0, "dim1": 1},
-}
+INTEGERS = range(1, 6)  # the numbers of integer types
+EFFECT = "it may change what an LSTM takes, or what becomes of its output"
 
 
-class Operator(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Operator:
     """A node of the graph: `module` is the path of the innermost module that it is a part of."""
 
     name: str  # as ATen's, such as lstm.input
     tensors: Mapping[str, tuple[str, ...]]  # by the names of arguments
     constants: Mapping[str, Any]  # likewise: numbers, truth values, lists of integers
     module: str | None
-    output: str = ""  # the name of the first tensor that it makes
+    outputs: tuple[str, ...] = ()  # the names of the tensors that it makes
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[str, ...]:
         """The names of all tensors that it takes, in order."""
         return tuple(name for names in self.tensors.values() for name in names)
+
+    @property
+    def output(self) -> str:
+        """Its name in the ledger: that of the first tensor that it makes."""
+        return (*self.outputs, self.name)[0]
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether it changes no number in a run, nor any axis."""
+        is_dropout = self.name == "dropout.default" and self.constants.get("train") is not True
+        return is_dropout or self.name in IDENTITIES or not self.outputs  # or reads and checks sizes
 
 
 def at(value: Any, *keys: str) -> Any:
@@ -72,17 +86,20 @@ def read_program(document: Any, weights: Mapping[str, Tensor], budget: Budget) -
         if (match := NAME.fullmatch(name)) is not None:
             groups.setdefault(match[1] or "", []).append(name)
     facts: dict[str, ModuleFacts] = {}
-    nodes = [reader.entry(operator) for operator in reader.operators]
+    owners: dict[Operator, str] = {}
     for operator in reader.operators:
         if operator.name in (LAYER, PACKED, CELL):
             prefix, fact = reader.facts_of(operator)
+            owners[operator] = prefix
             facts[prefix] = fact if facts.get(prefix, fact) == fact else _disagreement(facts[prefix], fact)
             if not fact.refusal:
                 reader.classes.pop(prefix, None)  # a subclass, whose operator is PyTorch's
     for prefix, names in groups.items():
         if prefix not in facts:
             facts[prefix] = reader.facts_without_operator(prefix, set(names))
-    return ProgramFacts(reader.classes, facts, nodes)
+            if PLAIN.fullmatch(reader.classes.get(prefix, "")):
+                owners |= {operator: prefix for operator in reader.operators if operator.module == prefix}
+    return ProgramFacts(reader.classes, facts, reader.ledger(owners))
 
 
 def _disagreement(first: ModuleFacts, second: ModuleFacts) -> ModuleFacts:
@@ -109,12 +126,17 @@ class _ProgramReader:
                     self.weights[name] = weight
         self.operators: list[Operator] = []
         self.makers: dict[str, Operator] = {}
+        self.values: dict[str, tuple[int, bool]] = {}  # of a tensor: its rank, and whether it holds integers
+        self.of_states: set[Operator] = set()  # the operators between a state that is known and an LSTM
         self.budget = budget
         self._add_graph(at(document, "graph_module", "graph"), {}, "")
 
     def _add_graph(self, graph: Any, outer: Mapping[str, str], start: str) -> None:
         """Add the operators of a graph; `outer` has the names of its inputs outside, `start` begins all other names."""
-        nodes = at(graph, "nodes")
+        nodes, values, names = at(graph, "nodes"), at(graph, "tensor_values"), dict(outer)
+        for name, value in values.items() if isinstance(values, dict) else ():
+            if isinstance(sizes := at(value, "sizes"), list):
+                self.values[names.get(name, f"{start}{name}")] = len(sizes), at(value, "dtype") in INTEGERS
         for node in nodes if isinstance(nodes, list) else ():
             entries = at(node, "inputs")
             arguments = {
@@ -122,24 +144,27 @@ class _ProgramReader:
                 for place, entry in enumerate(entries if isinstance(entries, list) else ())
             }
             tensors = {
-                key: tuple(outer.get(name, f"{start}{name}") for name in _tensor_names(argument))
+                key: tuple(names.get(name, f"{start}{name}") for name in _tensor_names(argument))
                 for key, argument in arguments.items()
             }
             constants = {key: _constant(argument) for key, argument in arguments.items()}
             target = at(node, "target")
-            name = target.removeprefix("torch.ops.").removeprefix("aten.") if isinstance(target, str) else "?"
-            outputs = [f"{start}{output}" for output in _tensor_names(at(node, "outputs"))]
+            operator_name = target.removeprefix("torch.ops.").removeprefix("aten.") if isinstance(target, str) else "?"
+            outputs = tuple(f"{start}{output}" for output in _tensor_names(at(node, "outputs")))
             module = self._module(at(node, "metadata", "nn_module_stack"))
-            operator = Operator(name, tensors, constants, module, (*outputs, name)[0])
+            operator = Operator(operator_name, tensors, constants, module, outputs)
             self.budget.work(1 + len(operator.inputs), GRAPH)
-            inner = [argument for argument in arguments.values() if at(argument, "as_graph") is not None]
-            for argument in inner:  # as of a block under torch.no_grad()
-                names = dict(
-                    zip(_tensor_names(at(argument, "as_graph", "graph", "inputs")), operator.inputs, strict=False)
-                )
-                self._add_graph(at(argument, "as_graph", "graph"), names, f"{start}{len(self.operators)}/")
-            if not inner:
-                self.operators.append(operator)
+            for argument in arguments.values():  # as of a block under torch.no_grad()
+                if (inner := at(argument, "as_graph", "graph")) is not None:
+                    self.budget.work(len(operator.inputs), GRAPH)
+                    given = dict(zip(_tensor_names(at(inner, "inputs")), operator.inputs, strict=False))
+                    begin = f"{start}{len(self.operators)}/"
+                    self._add_graph(inner, given, begin)
+                    made = tuple(given.get(name, f"{begin}{name}") for name in _tensor_names(at(inner, "outputs")))
+                    operator = replace(operator, tensors={**operator.tensors, begin: made})
+                    if "set_grad_enabled" in operator_name:  # the block gives what its graph gives
+                        names |= zip(_tensor_names(at(node, "outputs")), made, strict=False)
+            self.operators.append(operator)
             self.makers |= dict.fromkeys(outputs, operator)
 
     def _module(self, stack: Any) -> str | None:
@@ -151,16 +176,90 @@ class _ProgramReader:
                 self.classes[module] = parts[2]
         return module
 
-    def entry(self, operator: Operator) -> LedgerEntry:
-        """Return the entry of an operator in the ledger of the file: an LSTM, a layer, or what stands between them."""
-        module = operator.module or ""
-        is_layer = OF_LAYERS.fullmatch(self.classes.get(module, "")) is not None
-        is_random = operator.name == "dropout.default" and operator.constants.get("train") is True
-        known = {LAYER, PACKED, CELL, "dropout.default"} | PASSED | RESHAPED | ZEROS | FULL
-        if is_layer or (operator.name in known and not is_random):
+    def ledger(self, owners: Mapping[Operator, str]) -> list[LedgerEntry]:
+        """Return an entry for each operator; `owners` has those that are LSTMs, with the prefixes of their weights.
+
+        What a layer computes, what changes no number and what exchanges time and batch is used. Everything else that is
+        before or behind an LSTM, up to the next one, concerns it.
+        """
+        users: dict[str, dict[Operator, None]] = {}
+        for operator in self.operators:
+            for name in operator.inputs:
+                users.setdefault(name, {})[operator] = None
+        near: dict[Operator, dict[str, None]] = {}
+        for lstm, prefix in owners.items():
+            for is_before in (True, False):
+                pending, seen = [lstm], {lstm}
+                while pending:
+                    operator = pending.pop()
+                    names = self._sources(operator, lstm) if is_before else operator.outputs
+                    others = [self.makers.get(name) for name in names] if is_before else []
+                    others += [user for name in names for user in users.get(name, ())] if not is_before else []
+                    self.budget.work(1 + len(names) + len(others), GRAPH)
+                    for other in others:
+                        if other is not None and other not in seen and other not in owners:
+                            near.setdefault(other, {})[prefix] = None
+                            seen.add(other)
+                            pending.append(other)
+        every = tuple(dict.fromkeys(owners.values()))
+        finals = {name for lstm in owners if lstm.name in (LAYER, PACKED, CELL) for name in lstm.outputs[1:]}
+        return [self._entry(operator, owners, near.get(operator, {}), finals, every) for operator in self.operators]
+
+    def _sources(self, operator: Operator, lstm: Operator) -> tuple[str, ...]:
+        """Return the tensors from which an operator computes: of an LSTM, its input, and states that are not known."""
+        if operator is not lstm or operator.name not in (LAYER, PACKED, CELL):
+            return operator.inputs
+        states = operator.tensors.get("hx", ())
+        is_known = all(self._origin(name)[0] != "computed" for name in states)
+        given = [names for key, names in operator.tensors.items() if key in ("input", "data")]
+        return tuple(name for names in (*given, () if is_known else states) for name in names)
+
+    def _entry(
+        self,
+        operator: Operator,
+        owners: Mapping[Operator, str],
+        near: Mapping[str, None],
+        finals: set[str],
+        every: tuple[str, ...],
+    ) -> LedgerEntry:
+        """Return the entry of an operator that is before or behind the LSTMs `near`; `finals` are final states."""
+        module = owners.get(operator, operator.module or "")
+        kind = operator.name.partition(".")[0]
+        takes_final = not finals.isdisjoint(operator.inputs)
+        is_known = operator.is_identity or self._is_layer(operator) or self._is_exchange(operator)
+        if operator in owners or (is_known and not takes_final) or (operator in self.of_states and not near):
             return LedgerEntry(operator.output, "node", module)
-        reason = f"{operator.name}: the graph is read for its LSTMs alone"
-        return LedgerEntry(operator.output, "node", module, reason, "it computes something between the layers")
+        lstms = every if kind.endswith("_") else tuple(near)  # in place, it may change any tensor
+        if not lstms:
+            return LedgerEntry(operator.output, "node", module, f"{operator.name}: it is on no way of an LSTM")
+        reason = "it takes a final state" if takes_final else "the graph is read for its LSTMs alone"
+        return LedgerEntry(operator.output, "node", module, f"{operator.name}: {reason}", EFFECT, lstms)
+
+    def _is_layer(self, operator: Operator) -> bool:
+        """Return whether an operator is a part of a linear layer or an embedding, by its module or by its weights."""
+        kind = operator.name.partition(".")[0]
+        if OF_LAYERS.fullmatch(self.classes.get(operator.module or "", "")):
+            return kind in IN_LAYERS
+        if kind not in ("linear", "embedding"):
+            return False
+        taken = [self.weights.get(name, "") for key in ("weight", "bias") for name in operator.tensors.get(key, ())]
+        layer = taken[0].removesuffix("weight") if taken else ""
+        return taken in ([f"{layer}weight"], [f"{layer}weight", f"{layer}bias"])
+
+    def _is_exchange(self, operator: Operator) -> bool:
+        """Return whether an operator exchanges time and batch: the first two axes, of two if they are of integers."""
+        first = next(iter(operator.inputs), "")
+        setting = operator.constants
+        rank, is_integer = self.values.get(first, (3, False))
+        axes: Any = [0, 1] if operator.name in ("t.default", "numpy_T.default") and rank == 2 else []
+        if operator.name in SWAPS:
+            axes = [setting.get(key) for key in SWAPS[operator.name]]
+        elif operator.name == "permute.default" and isinstance(dims := setting.get("dims"), list) and len(dims) == rank:
+            counted = [dim % rank if isinstance(dim, int) else None for dim in dims]
+            axes = counted[:2] if counted[2:] == [*range(2, rank)] else []
+        if rank < 2 or (rank == 2 and not is_integer) or not all(isinstance(axis, int) for axis in axes):
+            return False
+        return sorted(axis % rank for axis in axes) == [0, 1]
 
     def facts_of(self, operator: Operator) -> tuple[str, ModuleFacts]:
         """Return the prefix of the weights that an LSTM operator takes, and the facts about their LSTM."""
@@ -198,12 +297,11 @@ class _ProgramReader:
 
         `name` is the tensor that the LSTM takes, from which the way goes back to the input of the program.
         """
-        exchanged = False
-        for _ in range(len(self.makers)):  # which may make a circle in a spoiled file
-            self.budget.work(1, GRAPH)
-            if (operator := self.makers.get(name)) is None:
-                break
-            exchanged ^= _is_exchange(operator)
+        exchanged, seen = False, set[str]()
+        while name not in seen and (operator := self.makers.get(name)) is not None:  # no circle in a spoiled file
+            self.budget.work(1 + len(operator.inputs), GRAPH)
+            seen.add(name)
+            exchanged ^= self._is_exchange(operator)
             name = next((name for name in operator.inputs if name not in self.weights), "")
         if batch_first is None or not exchanged:
             return batch_first, ()
@@ -228,20 +326,22 @@ class _ProgramReader:
 
     def _origin(self, name: str) -> tuple[str, str]:
         """Return where a tensor of the graph comes from, behind what only repeats it: its kind, and its name."""
-        for _ in range(len(self.makers)):  # which may make a circle in a spoiled file
+        passed = dict[Operator, None]()
+        while (operator := self.makers.get(name)) is not None and operator.name in REPEATED and operator.inputs:
             self.budget.work(1, GRAPH)
-            operator = self.makers.get(name)
-            if operator is None or operator.name not in RESHAPED or not operator.inputs:
-                break
-            if operator.name == "unsqueeze.default" and operator.constants.get("dim") == 0:
-                break  # a row of layers, or of sequences
+            if operator in passed or (operator.name == "unsqueeze.default" and operator.constants.get("dim") == 0):
+                break  # a circle in a spoiled file; a row of layers, or of sequences
+            passed[operator] = None
             name = operator.inputs[0]
+        self.of_states.update(passed)
         if name in self.weights:
             return "weight", self.weights[name]
         if (operator := self.makers.get(name)) is None:
             return "input", name
-        is_zero = operator.name in FULL and operator.constants.get("fill_value") == 0
-        return ("zeros", name) if is_zero or operator.name in ZEROS else ("computed", operator.name)
+        if operator.name in ZEROS or (operator.name in FULL and operator.constants.get("fill_value") == 0):
+            self.of_states.add(operator)
+            return "zeros", name
+        return "computed", operator.name
 
     def facts_without_operator(self, prefix: str, names: set[str]) -> ModuleFacts:
         """Return the facts about an LSTM's weights that no LSTM operator takes: it may be decomposed."""
@@ -273,13 +373,7 @@ class _ProgramReader:
 
     def _exchanges_axes(self, prefix: str, operator: Operator) -> bool:
         """Return whether an operator exchanges the first two axes of an input from outside its module."""
-        return _is_exchange(operator) and any(self._is_outside(name, prefix) for name in operator.inputs)
-
-
-def _is_exchange(operator: Operator) -> bool:
-    """Return whether an operator exchanges the first two of three axes, or of any."""
-    settings = TRANSPOSED.get(operator.name)
-    return settings is not None and all(operator.constants.get(key) == value for key, value in settings.items())
+        return self._is_exchange(operator) and any(self._is_outside(name, prefix) for name in operator.inputs)
 
 
 def _tensor_names(argument: Any) -> Iterator[str]:
