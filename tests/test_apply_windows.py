@@ -105,7 +105,7 @@ def test_lagged_and_copied_features_are_made_of_the_columns():
     x = np.stack([RAW[..., 1], late, RAW[..., 0]], axis=-1)
     np.testing.assert_array_equal(result.y, model.run_windows(x))
     assert np.isfinite(result.y[LENGTH + 1 :]).all()
-    with cases.refusal("'warm'", by=gw.OptionError):
+    with cases.refusal("no column warm", by=gw.OptionError):
         gw.apply(model, data(feature=["snow", "rain"]))
 
 

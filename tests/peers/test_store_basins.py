@@ -70,6 +70,7 @@ def test_files_of_basins_are_evaluated_in_windows_as_neuralhydrology_does(capsys
     assert "20 steps of 3 sequences" in said.out
     assert said.err.count("north.csv and 2 more: other left out") == 1
     assert "south.csv: 1 number missing, so that the windows with them are NaN" in said.err
+    assert "a number or a date is missing in 9 windows" in said.err  # 4 of south, and 5 of west
     assert found.basin.values.tolist() == [*ROWS]
     assert found.time.values.astype("datetime64[D]").tolist() == DAYS.tolist()
     assert found.y.attrs == {"long_name": "QObs", "units": "mm/d"}

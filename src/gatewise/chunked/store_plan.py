@@ -21,25 +21,16 @@ from gatewise.opening.costs import bytes_kept
 from gatewise.opening.models import OpenedModel
 from gatewise.opening.states import file_state, initial_state, read_state_arrays, without_batch
 from gatewise.records.keep import Keep
-from gatewise.records.named_numbers import feature_names
 from gatewise.showing import counted
 
 CHUNK = 2**27  # bytes of what a chunk keeps, about
 SHARE = 4  # chunks for each worker at least, so that none has nothing left to do for long
 
 
-def model_for(opened: OpenedModel, data: Any, dims: dict[str, str]) -> LSTM | Network:
-    """Return the file's network as the model for a store's data, or the LSTM if they can only be the LSTM's input.
-
-    If both have names of features, the network takes those that it reads, or says which are missing.
-    """
-    lstm, network = opened.lstm, opened.network
-    if network is None or (network.embedding is not None and "feature" in dims):
-        return lstm
-    named = network.labels.features is not None and feature_names(data, dims.get("feature", "")) is not None
-    if "feature" not in dims or named:
-        return network
-    return lstm if data.sizes[dims["feature"]] == lstm.input_size != network.num_features else network
+def model_for(opened: OpenedModel, dims: dict[str, str]) -> LSTM | Network:
+    """Return the file's network as the model for a store's data, or the LSTM if that has an embedding and they rows."""
+    network = opened.network
+    return opened.lstm if network is None or (network.embedding is not None and "feature" in dims) else network
 
 
 def require_features(model: LSTM | Network, data: Any, dims: dict[str, str], source: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,14 +26,18 @@ from gatewise.opening.basins import open_basins
 from gatewise.opening.columns import AttributeTable
 from gatewise.opening.costs import seconds
 from gatewise.opening.labelled_data import dimension_names, is_store, open_store
+from gatewise.opening.model_input import ModelInput
 from gatewise.opening.models import OpenedModel, opened_model
-from gatewise.opening.windows import cut_notes, difference_sentence
+from gatewise.opening.windows import WindowedSeries, cut_notes
 from gatewise.records.keep import EVERYTHING, Keep
+from gatewise.records.labels import Labels
 from gatewise.showing import counted
 
 if TYPE_CHECKING:
     from gatewise.chunked.computing import Workers
     from gatewise.chunked.partial_store import PartialStore
+
+MOST_SEQUENCES = 8  # of a continuous run's comparison
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ def _open_input(opened: OpenedModel, inputs: Sequence[Path], options: StoreOptio
         data = open_store(inputs[0], options.key)
         dims = dimension_names(data, options.axes, inputs[0])
         if options.attributes is None:
-            store_plan.require_features(store_plan.model_for(opened, data, dims), data, dims, inputs[0])
+            store_plan.require_features(store_plan.model_for(opened, dims), data, dims, inputs[0])
         return StoreInput(data, dims)
     refuse("a .zarr store as input", {"axes": options.axes, "lengths": options.lengths}, "belongs to")
     names = [name for path in options.attributes or () for name in AttributeTable.read(path).heads[1:]]
@@ -128,7 +133,7 @@ def _write_trace(
     from gatewise.chunked.window_task import NOT_WHOLE
 
     keep, target, dims = options.keep, partial.target, source.dims
-    model = store_plan.model_for(opened, source.data, dims)
+    model = store_plan.model_for(opened, dims)
     layers = None if options.layers is None else integers("layers", options.layers)
     sizes = partial.chunks or store_plan.chunk_sizes(source.data, dims, opened.lstm, keep, workers.threads)
     data, chunks = store_plan.in_chunks(source.data, dims, sizes)
@@ -155,8 +160,6 @@ def _write_trace(
     extent = f"{counted(steps, 'step')} of {counted(sequences, 'sequence')} in {counted(chunks, 'chunk')}"
     work = f"this keeps {in_bytes(size)} of {extent}, which are written to {target} as the run goes"
     windows = None if isinstance(model, LSTM) or options.continuous else model.windows
-    if options.continuous and isinstance(model, Network) and model.windows is not None:
-        print_notes(cut_notes(model.windows))
     if windows is not None:
         print_notes([f"each step is the last one of a window of {counted(windows.steps, 'step')}, from zeros"])
     length = 1 if windows is None else windows.steps  # of the run of each step
@@ -169,28 +172,41 @@ def _write_trace(
     if windows is not None and (lost := int(open_store(target, NOT_WHOLE).sum())):
         print_notes([f"a number or a date is missing in {counted(lost, 'window')}, whose numbers are NaN"])
     if isinstance(model, Network) and options.continuous:
-        print_notes([_continuous_note(model, source, options, target)])
+        print_notes(_continuous_notes(model, source, options, target))
     written = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
     return f"{extent}, {', '.join(map(str, result.data_vars))}, {in_bytes(written)}"
 
 
-def _continuous_note(model: Network, source: StoreInput, options: StoreOptions, target: Path) -> str:
-    """Return the sentence about the continuous run in a store: how far its first sequence is from the windows of it."""
-    from gatewise.chunked.applying import apply
+def _continuous_notes(model: Network, source: StoreInput, options: StoreOptions, target: Path) -> Iterator[str]:
+    """Yield sentences about the continuous run in a store: the steps left out, and how far it is from the windows.
 
-    first = {name: slice(1) for name in source.data.dims if name not in source.dims.values()}
-    series = apply(
-        model,
-        source.data.isel(first).compute(),
-        keep=(),
-        every=options.keep.every,
-        lengths=None if options.lengths is None else np.array(integers("lengths", options.lengths)[:1]),
-        mask=None if source.present is None else source.present.isel(first),
-        attributes=options.attributes,
-        dims=source.dims,
-    ).y
-    once = open_store(target, "y").isel(first).transpose(*series.dims)
-    pair = [array.values.reshape(-1, model.num_outputs) for array in (once, series)]
-    finite = np.isfinite(pair).all((0, -1))
-    measured = f"{counted(int(finite.sum()), 'window')} of the first sequence"
-    return difference_sentence(model, pair[0][finite], pair[1][finite], measured)
+    At most `MOST_SEQUENCES` are compared, spread evenly over all.
+    """
+    from gatewise.chunked.labelled_input import LabelledInput
+    from gatewise.chunked.task import valid_steps, window_features
+
+    names = model.labels.features
+    inputs = LabelledInput.of(model, source.data, source.dims).with_attributes(options.attributes, names)
+    inputs, sizes = inputs.select_features(names), [source.data.sizes[name] for name in inputs.loop]
+    if inputs.lags:
+        assert model.windows is not None
+        yield from cut_notes(model.windows)
+    count = prod(sizes)
+    numbers = np.unique(np.linspace(0, count - 1, min(count, MOST_SEQUENCES)).round().astype(int))
+    indices = np.transpose(np.unravel_index(numbers, sizes or [1]))
+    places = [dict(zip(inputs.loop, index, strict=bool(sizes))) for index in indices.tolist()]
+
+    def sequences(data: Any, *dims: str) -> Any:
+        """Return these sequences of labelled data (time, sequence, …)."""
+        return np.stack([data.isel(place).transpose(inputs.time, *dims).values for place in places], axis=1)
+
+    validity = {} if source.present is None else {"mask": sequences(source.present)}
+    if options.lengths is not None:
+        validity = {"lengths": np.array(integers("lengths", options.lengths))[numbers]}
+    x = sequences(inputs.data, *inputs.core[1:])
+    x = window_features(x, valid_steps(validity, x.shape[:2]), model, inputs.lags, inputs.breaks)
+    outputs = np.full((*x.shape[:2], model.num_outputs), np.nan)
+    outputs[:: options.keep.every] = sequences(open_store(target, "y"), "output")
+    times = source.data.coords[inputs.time].values if inputs.time in source.data.coords else None
+    series = WindowedSeries(model, ModelInput(x, None, {"labels": Labels(times=times)}), "")
+    yield series.difference_note(outputs, f" of {len(places):,} of {counted(count, 'sequence')}")

@@ -157,7 +157,9 @@ class PreparedLSTM:
             trace = self.series.numbered(trace)
         notes, found = self.notes, self.model.found
         if (compared := self.compared) is not None:
-            notes = (*notes, compared.difference_note(trace))
+            run: Any = trace
+            outputs = compared.network.predict(run.output, compared.input.x) if run.network is None else run.output
+            notes = (*notes, compared.difference_note(outputs))
         return OpenedRun(trace, found.name, found, self.model.network, self.interpretation, notes, self.series)
 
 

@@ -199,31 +199,23 @@ class WindowedSeries:
         step = 0 if breaks is None else int(np.flatnonzero(breaks)[0])
         return f"dates are missing before {self.when(step)}"
 
-    def difference_note(self, trace: Any) -> str:
-        """Return the sentence about the trace of one continuous run: its outputs' mean difference from the windows'.
+    def difference_note(self, outputs: Array, of: str = "") -> str:
+        """Return the sentence about the outputs (time, batch, output) of one continuous run.
 
-        It is measured at all windows, or at `MOST_COMPARED` spread evenly over them.
+        It has their mean difference from the windows', measured at all whole windows with finite outputs, or at
+        `MOST_COMPARED` spread evenly over them; `of` says of what they are some.
         """
-        places = np.flatnonzero(self.ends)
+        title, outputs = self.windows.continuous_note, outputs.reshape(*self.ends.shape, -1)
+        places = np.flatnonzero(self.ends & np.isfinite(outputs).all(-1))
+        if not len(places):
+            return f"{title}; at no step that it has is a window{of} whole, so that the difference is not measured"
         chosen = np.unique(np.linspace(0, len(places) - 1, min(len(places), MOST_COMPARED)).round().astype(np.intp))
         ends = np.zeros_like(self.ends)
         ends.flat[places[chosen]] = True
-        outputs = self.network.predict(trace.output, self.input.x) if trace.network is None else trace.output
-        once, measured = outputs.reshape(*ends.shape, -1)[ends], f"{len(chosen):,} of {counted(len(places), 'window')}"
-        return difference_sentence(self.network, once, self._outputs_at(ends)[ends], measured)
-
-
-def difference_sentence(network: Network, once: Array, series: Array, measured: str) -> str:
-    """Return the sentence about the outputs (window, output) of one continuous run, and those of windows there.
-
-    `measured` says which windows these are.
-    """
-    assert network.windows is not None
-    title, series = network.windows.continuous_note, series.astype(np.float64)
-    if not len(series):
-        return f"{title}; none fits into the input, so that the difference is not measured"
-    difference = _in_deviations(np.abs(once - series).mean(0), series.std(0), network.labels.outputs)
-    return f"{title}; its outputs are off theirs by {difference} on average, measured at {measured}"
+        series = self._outputs_at(ends)[ends].astype(np.float64)
+        difference = _in_deviations(np.abs(outputs[ends] - series).mean(0), series.std(0), self.network.labels.outputs)
+        measured = f"{len(chosen):,} of {counted(len(places), 'window')}{of}"
+        return f"{title}; its outputs are off theirs by {difference} on average, measured at {measured}"
 
 
 def _in_deviations(apart: npt.NDArray[Any], deviations: npt.NDArray[Any], names: Sequence[str] | None) -> str:
