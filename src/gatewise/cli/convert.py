@@ -123,19 +123,35 @@ def left_behind(model: OpenedModel, target: str) -> str:
     left = []
     written = set[str]()
     if network is None or target != "gatewise":
-        left += ["the scaling of features and outputs"] if network is not None and network.inputs is not None else []
-        left += ["that outputs are those of windows"] if network is not None and network.windows is not None else []
+        left += [] if network is None else _network_alone(network)
     else:
         written = {part.name for part in contents.parts}  # a network that a file describes has all of them
     left += unused_layers(contents, entry, written)
     if target != "gatewise" and any(cell.labels != NO_LABELS for row in entry.lstm.layers for cell in row):
         left.append("the labels")
-    if entry.state is not None:
+    if entry.state is not None and not (target == "gatewise" and network is not None and network.initial is not None):
         left.append("the initial state")
     if entry.time_reversed:
         left.append("that its outputs have the last step first")
     left += [f"{found.name} ({found.reason})" for found in concerning(contents.ledger, (entry.name, *entry.combines))]
     if not left:
         return ""
-    listing = left if len(left) <= 4 else [*left[:3], f"{len(left) - 3} more"]
-    return f"; not carried over: {', '.join(listing)}"
+    return f"; not carried over: {', '.join(left)}"
+
+
+def _network_alone(network: Network) -> list[str]:
+    """Return what a network has that its LSTM alone has not, but for layers, which have names in the file."""
+    return [
+        words
+        for words, present in {
+            "the scaling of features": network.inputs is not None,
+            "the scaling of outputs": network.outputs is not None,
+            "the branches before the LSTM": bool(network.branches),
+            "the features that are added to the outputs": bool(network.skip),
+            "that the last step alone is read": network.reads == "last",
+            "which steps are masked": network.masked is not None,
+            "that outputs are those of windows": network.windows is not None,
+            "the names of features and outputs": bool(network.labels.features or network.labels.outputs),
+        }.items()
+        if present
+    ]

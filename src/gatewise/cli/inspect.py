@@ -23,7 +23,6 @@ from gatewise.showing import counted
 WIDTH = 80
 MOST_CALLS = 20  # of a pickle, that are listed
 LONGEST = 120  # characters of a name in the file
-MOST_IDLE = 8  # of the names that are left out for one reason and change nothing; --json lists all
 ORDINARY = ("torch.", "numpy.", "collections.", "_codecs.")  # modules that tensors are made with
 LSTMName = Annotated[str | None, Parameter(group=FILE, help="Which LSTM, if the file holds several.")]
 ModelFile = Annotated[
@@ -190,16 +189,10 @@ def _left_out_lines(contents: Contents) -> Iterator[str]:
     yield ""
     sentence = f"Of {all_of_them}, {used} are used and {len(left_out):,} left out:" if left_out else ""
     yield from wrapped(sentence or f"Nothing is left out: {all_of_them}", "", "  ")
-    idle: dict[str, list[str]] = {}
     for (layer, reason, effect), group in grouped(left_out).items():
-        if not effect:
-            idle.setdefault(reason, []).extend(entry.name for entry in group)
-            continue
         names = _uses(layer, [entry.name for entry in group])
         subject = f"{shown(layer, LONGEST)}: {names}" if layer and names != layer else names
-        yield from wrapped(f"{subject}: {reason}; {effect}", "  ", "      ")
-    for reason, names_of_reason in idle.items():
-        yield from wrapped(f"{join_names(names_of_reason, 'and', most=MOST_IDLE)}: {reason}", "  ", "      ")
+        yield from wrapped(f"{subject}: {reason}{effect and f'; {effect}'}", "  ", "      ")
 
 
 def _lstm_facts(entry: StoredLSTM) -> Iterator[tuple[str, str]]:

@@ -188,7 +188,9 @@ def inspect_file(path: Path, settings: StatedSettings | None, direction: str | N
     values = {} if settings is None else settings.parsed()
     try:
         contents = interop.inspect(path, **values)
-        if direction is not None and any(one.reason and one.name.endswith(".go_backwards") for one in contents.ledger):
+        if direction is not None and any(
+            entry.reason and entry.name.endswith(".go_backwards") for entry in contents.ledger
+        ):
             contents = interop.inspect(path, **values, go_backwards=direction == "backward")
         return contents
     except FileError as problem:

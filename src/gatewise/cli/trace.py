@@ -18,6 +18,7 @@ from gatewise.cli.printing import print_line, print_notes, require_other
 from gatewise.cli.trace_files import OF_NETWORKS, require_suffix, run_to_file
 from gatewise.cli.typed_numbers import integers
 from gatewise.errors import OptionError
+from gatewise.interop.chosen_layers import fitting_layers
 from gatewise.opening.labelled_data import is_store
 from gatewise.opening.preparing import prepare_run
 from gatewise.opening.run import require_windows
@@ -121,7 +122,11 @@ def trace(
             *(padding or "nan", keeping, resume, given.continuous),
         )
         contents = inspect_file(file, settings)
-        print_line(stores.trace_store(contents, contents.pick(name, strict=given.strict), inputs, output, store))
+        entry = contents.pick(name, strict=given.strict)
+        fitting = fitting_layers(contents, entry)
+        if contents.network is None and (fitting.embeddings or fitting.heads):
+            print_notes([f"{output} holds the LSTM alone; in a .csv or .nc file, {fitting.options()} is taken"])
+        print_line(stores.trace_store(contents, entry, inputs, output, store))
         return
     if len(inputs) > 1:
         raise OptionError(f"several inputs are traced to one .zarr store: the name of {output} must end in .zarr")
@@ -133,6 +138,7 @@ def trace(
     require_other(output, file, inputs[0], given.state)
     contents = inspect_file(file, settings)
     lstm_only = output.suffix.lower() not in OF_NETWORKS
+    refuse(f"{output}, which holds the LSTM alone", {"reads": given.reads if lstm_only else None})
     prepared = prepare_run(contents, inputs[0], name, replace(given.parsed(), at=at), finite=False, lstm_only=lstm_only)
     require_windows(prepared, at)
     print_prepared(prepared)

@@ -68,6 +68,8 @@ def verify(
     prefix
         A prefix of the arrays' names in that file, if it holds several cases.
     """
+    if io is None and prefix:
+        raise OptionError("--prefix goes with --io, whose arrays have names")
     if io is None and (input is None or output is None):
         missing = "INPUT and OUTPUT, or --io" if input is None else "OUTPUT"
         raise OptionError(f"verify needs {missing}{INSTEAD['verify']}; gatewise verify --help shows examples")
@@ -136,4 +138,6 @@ def lines(title: str, source: str, comparison: Comparison) -> Iterator[str]:
             if comparison.left_out:
                 yield from wrapped(f"A likely cause, which is left out here: {comparison.left_out}.", "", "  ")
     for note in verification.notes:
+        if comparison.left_out and verification.verdict == "mistake" and comparison.left_out in note:
+            continue  # which is named as a cause
         yield from wrapped(f"note: {note}", "", "  ")

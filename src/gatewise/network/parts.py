@@ -17,6 +17,8 @@ from gatewise.layers.stack import States, map_states
 from gatewise.network.dense import Branch, Linear, Scaling, chain_of, outputs_of
 from gatewise.network.windows import Windows
 from gatewise.records.labels import NO_LABELS, Labels
+from gatewise.records.named_input import named_input
+from gatewise.records.named_numbers import is_labelled, is_table
 from gatewise.showing import counted, inline
 
 READS = ("every", "last")
@@ -149,6 +151,8 @@ class Parts:
 
     def embed(self, x: npt.ArrayLike) -> tuple[npt.ArrayLike, Tokens | None]:
         """Return the input of the network's LSTM for `x`, and the tokens if there is an embedding."""
+        if is_table(x) or is_labelled(x):
+            x = named_input(x, None, self.feature_names, tokens=self.embedding is not None).x
         if self.embedding is None:
             return self._branched(self.scaled(x)) if self.inputs is not None or self.branches else x, None
         try:

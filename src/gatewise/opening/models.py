@@ -61,10 +61,12 @@ def contents_from(model: object, settings: Mapping[str, Any] | None = None, take
 
     `settings` are what a file leaves out, as in `gatewise.inspect`.
     """
-    if isinstance(model, Contents):
-        return model
     if isinstance(model, (str, os.PathLike)):
         return inspect(model, **dict(settings or {}))
+    if settings:
+        raise OptionError("settings are what a model's file leaves out: they go with a path")
+    if isinstance(model, Contents):
+        return model
     if isinstance(model, StoredLSTM):
         return Contents("the model", model.convention, (model,))
     if isinstance(model, LSTMCell):
@@ -102,23 +104,30 @@ def with_layers(
     return replace(contents, network=lambda: network)
 
 
-def with_fitting_layers(model: OpenedModel, values: Any, reads: str | None, *, strict: bool) -> OpenedModel:
+def with_fitting_layers(
+    model: OpenedModel, values: Any, reads: str | None, *, strict: bool, lstm_only: bool = False
+) -> OpenedModel:
     """Return a model with the network of the layers of its file that alone fit its LSTM and its input, and a note.
 
-    An embedding is taken where the input holds whole numbers that are not the LSTM's own features. Where several fit,
-    the note lists them as options. A model whose file connects its layers stays as it is.
+    An embedding is taken where the input holds whole numbers that are not the LSTM's own features; whole numbers that
+    may be these are, and the note says how to take them as tokens. Where several layers fit, the note lists them as
+    options. A model whose file connects its layers stays as it is, and with `lstm_only` there is no head.
     """
     contents, entry = model.contents, model.found
     fitting = fitting_layers(contents, entry)
     if contents.network is not None or not (fitting.embeddings or fitting.heads):
         return model
     are_features = values.ndim > 1 and values.shape[-1] == entry.lstm.input_size
-    tokens = not are_features and bool((values == np.rint(values)).all())
+    are_whole = bool((values == np.rint(values)).all())
     if fitting.only is None or strict:
         sentence = f"the LSTM is run alone: {why_unconnected(contents)}"
         options = fitting.options()
         return replace(model, notes=(*model.notes, f"{sentence}; these fit it: {options}"), options=options)
-    embedding, head = fitting.only if tokens else (None, fitting.only[1])
+    table, head = fitting.only
+    embedding, head = None if are_features or not are_whole else table, None if lstm_only else head
+    if table is not None and are_features and are_whole:
+        options = f"--embedding {table}" + (f" --head {head}" if head is not None else "")
+        model = replace(model, notes=(*model.notes, f"the input is read as features; {options} reads it as tokens"))
     if embedding is None and head is None:
         return model
     network = chosen_network(contents, entry.name, embedding or NO_LAYER, head or NO_LAYER, reads or "every")

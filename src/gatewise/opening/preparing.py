@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gatewise.arrays import AXES
-from gatewise.errors import FileError, GatewiseError, MissingExtraError, OptionError, join_names
+from gatewise.errors import FileError, GatewiseError, MissingExtraError, OptionError, WeightsWarning, join_names, one_of
 from gatewise.interop.contents import MASKED, Contents, StoredLSTM
 from gatewise.interop.own import CONVENTION
 from gatewise.layers.stack import States
 from gatewise.network import Network
+from gatewise.network.parts import READS
 from gatewise.opening.answers import with_axes_of_answers
 from gatewise.opening.axes import AmbiguousAxesError
 from gatewise.opening.columns import select_features
@@ -63,6 +65,8 @@ def prepare_run(
     `lstm_only` is that of `PreparedLSTM`. Raise GatewiseError if the input cannot be read, or fits neither the LSTM nor
     the whole model.
     """
+    if options.reads is not None:
+        one_of("reads", options.reads, READS)
     contents_named = with_layers(contents, name, options.embedding, options.head, options.reads, strict=options.strict)
     entry, several = _picked_lstm(contents_named, name, options.strict)
     if input is None:
@@ -79,7 +83,8 @@ def prepare_run(
     data = read_input(input, options.key, options.axes, selection).cut(options.frames)
     infers = network is None and options.embedding is None and options.head is None
     if model is not None and data.single is not None and infers and not is_runnable(contents):
-        model = with_fitting_layers(model, data.single.values, options.reads, strict=options.strict)
+        settings = {"strict": options.strict, "lstm_only": lstm_only}
+        model = with_fitting_layers(model, data.single.values, options.reads, **settings)
     if network is not None and data.single is not None:
         data = replace(data, single=with_lags(network, data.single, cut=options.continuous))
     if model is not None and data.single is not None and options.answers is not None and options.axes is None:
@@ -134,7 +139,8 @@ def _in_windows(prepared: PreparedLSTM, source: str, options: InputOptions) -> P
 def _picked_lstm(contents: Contents, name: str | None, strict: bool) -> tuple[StoredLSTM | None, GatewiseError | None]:
     """Return a file's LSTM of that name, or the only one; if several are possible, the error: a run may show which."""
     try:
-        return contents.pick(name, strict=strict), None
+        with warnings.catch_warnings(action="ignore", category=WeightsWarning):  # the run's notes have its cautions
+            return contents.pick(name, strict=strict), None
     except OptionError as problem:
         if name is not None or not contents.lstms:
             raise

@@ -125,6 +125,8 @@ def verify(
     opens = opens or any(isinstance(data, (str, os.PathLike)) for data in (x, y))
     windowed = isinstance(model, Network) and model.windows is not None
     if isinstance(model, (LSTM, Network)) and not (opens or windowed):
+        if name is not None or settings:
+            raise OptionError("name and settings go with a model's file, and not with an LSTM or a Network in memory")
         arguments: dict[str, Any] = {"final": final, "mask": mask, "seed": seed, "eight_bits": bool(eight_bits)}
         return verify_model(model, x, y, **options, **arguments)
     if mask is not None or final is not None:
@@ -232,7 +234,10 @@ def compare(
         verification = replace(verification, causes=tuple(causes))
     if len(models) > 1:
         notes = (f"{answers.source} is compared with the outputs of {model.words}", *notes)
-    concerning = [] if found is None else ledger.concerning(contents.ledger, (found.name, *found.combines))
+    of_lstm = found is not None and isinstance(prepared, PreparedLSTM)  # a whole model leaves nothing out
+    concerning = (
+        [] if found is None or not of_lstm else ledger.concerning(contents.ledger, (found.name, *found.combines))
+    )
     verification = replace(verification, notes=(*answers.notes, *verification.notes, *notes))
     return Comparison(model.name, verification, ledger.clauses(concerning))
 

@@ -189,6 +189,8 @@ def load_whole_model(contents: Contents) -> WholeModel:
             " give the input of the LSTM, or export the model to ONNX or TorchScript"
         )
     reader, path = reader_of(contents.path)
+    if reader == "onnx" and not contents.inputs:
+        raise OptionError(f"{contents.path} has no inputs, so only its LSTM can run: give the input of the LSTM")
     if reader == "onnx":
         from gatewise.interop.onnx.packages import import_onnxruntime
 
@@ -225,5 +227,7 @@ def _load_keras(path: Path, contents: Contents) -> WholeModel:
             model = keras.saving.load_model(path, compile=False)
     except Exception as problem:  # of Keras, h5py and the backend
         raise FileError(f"Keras cannot load {path}: {reason(problem)}") from None
-    inputs = tuple(GraphInput(tensor.name, tuple(tensor.shape), str(tensor.dtype)) for tensor in model.inputs)
+    if not (tensors := getattr(model, "inputs", None)):
+        raise FileError(f"the model in {path} does not state its inputs, so only its LSTM can run")
+    inputs = tuple(GraphInput(tensor.name, tuple(tensor.shape), str(tensor.dtype)) for tensor in tensors)
     return WholeModel("Keras", model, inputs, contents)

@@ -24,11 +24,16 @@ def place_of(noun: str, name: Any, count: int, names: Sequence[str] | None, owne
     if isinstance(name, str):
         if names is not None and name in names:
             return list(names).index(name)
-        if not name.lstrip("-").isdecimal():
+        if (number := _number(name)) is None:
             listing = join_names(map(repr, names)) if names else f"{counted(count, noun)} without names"
             raise OptionError(f"there is no {noun} {name!r}; {owner} has {listing}")
-        name = int(name)
+        name = number
     return index(noun, name, count, owner)
+
+
+def _number(text: str) -> int | None:
+    """Return the number of a part of a run that a text is; None for other texts, and for numbers that none has."""
+    return int(text) if re.fullmatch(r"-?\d{1,18}", text) else None
 
 
 def is_time(value: object) -> bool:
@@ -45,8 +50,8 @@ def step_place(t: Any, count: int, times: Times, owner: str = "this run") -> int
         return index("step", t, count, owner)
     names = () if times is None else times
     places = _places_at(t, names)
-    if not len(places) and isinstance(t, str) and t.lstrip("-").isdecimal():
-        return index("step", int(t), count, owner)
+    if not len(places) and isinstance(t, str) and (number := _number(t)) is not None:
+        return index("step", number, count, owner)
     if not len(places):
         has = f"{owner} has {names[0]} to {names[-1]}" if len(names) else f"the steps of {owner} have numbers alone"
         raise OptionError(f"there is no step {str(t)!r}; {has}")
@@ -69,6 +74,8 @@ def step_slice(start: Any, stop: Any, count: int, times: Times, owner: str = "th
 def _edge(t: Any, count: int, times: Times, owner: str, *, last: bool) -> Any:
     """Return an end of a slice of steps as a number: the first step that it names, or the one after the last."""
     if not is_time(t):
+        if t is not None and not hasattr(t, "__index__"):
+            raise OptionError(f"an end of a slice of steps is a number, a date or a name, not {t!r}")
         return t
     bounds = _bounds(t, year=True) if _are_dates(times) else None
     if times is None or bounds is None:
