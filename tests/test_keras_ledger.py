@@ -77,6 +77,9 @@ def settings_in(described, name=None, path=""):
     return names | ({name} if not path else set())
 
 
+SETTINGS = (".activation", ".recurrent_activation", ".go_backwards", ".merge", ".mask_zero")  # of weights alone
+
+
 def assert_complete(path, **omitted):
     """Assert that a Keras file's ledger holds all that is in the file; return the contents."""
     contents = gw.inspect(path, **omitted)
@@ -86,7 +89,7 @@ def assert_complete(path, **omitted):
     missing = everything_in(path)
     more = {name for name, entry in ledger.items() if entry.kind == "input" or entry.layer} - missing
     assert missing <= ledger.keys(), missing - ledger.keys()
-    assert all(name.endswith((".activation", ".recurrent_activation", ".go_backwards", ".merge")) for name in more)
+    assert all(name.endswith(SETTINGS) for name in more)
     used = {name for stored in (*contents.lstms, *contents.parts) for name in stored.entries}
     assert used == {name for name, entry in ledger.items() if entry.kind == "tensor" and entry.used}
     return contents
@@ -274,13 +277,35 @@ def test_weights_alone_with_a_norm_infer_no_head(tmp_path):
         del file["layers/dense/vars/0"]
         file["layers/dense/vars/0"] = np.ones((UNITS, 2), np.float32)
     omitted = {"activation": "tanh", "recurrent_activation": "sigmoid", "go_backwards": False}
-    with pytest.warns(gw.WeightsWarning, match="'layers/dense' as the head is inferred"):
+    told = pytest.warns(gw.WeightsWarning, match=r"left out: layers/dense\.activation")
+    with told, pytest.warns(gw.WeightsWarning, match="'layers/dense' as the head is inferred"):
         gw.load_network(path, **omitted)
     with_array(path, "layers/layer_normalization/vars/0")
     with cases.refusal("name the network's head"):
         gw.load_network(path, **omitted)
-    with pytest.warns(gw.WeightsWarning, match="leaves out 'layers/layer_normalization'"):
+    told = pytest.warns(gw.WeightsWarning, match=r"left out: layers/dense\.activation")
+    with told, pytest.warns(gw.WeightsWarning, match="leaves out 'layers/layer_normalization'"):
         gw.load_network(path, head="layers/dense", **omitted)
+
+
+def test_weights_alone_tell_what_is_assumed_of_the_layers_that_a_network_has(tmp_path):
+    path = three_weights(tmp_path / "file", new())
+    with h5py.File(path, "a") as file:
+        file["layers/dense/vars/0"] = np.ones((UNITS, 2), np.float32)
+        file["layers/embedding/vars/0"] = np.ones((5, INPUTS), np.float32)
+    settings = {"activation": "tanh", "recurrent_activation": "sigmoid", "go_backwards": False}
+    gw.load(path, strict=True, **settings)
+    names = {"head": "layers/dense", "embedding": "layers/embedding"}
+    with pytest.warns(gw.WeightsWarning) as caught:
+        gw.load_network(path, **names, **settings)
+    (warning,) = caught
+    for words in (
+        "layers/dense.activation (not in the file: linear, the default, is assumed, another changes every number",
+        "layers/embedding.mask_zero (not in the file: False, the default, is assumed, with True, the model passes over",
+    ):
+        assert words in str(warning.message)
+    with cases.refusal("strict=True: left out: layers/dense.activation"):
+        gw.load_network(path, **names, **settings, strict=True)
 
 
 def test_a_setting_of_a_model_itself_is_listed(tmp_path):
@@ -394,6 +419,18 @@ def test_the_configuration_of_another_model_is_refused_by_its_layers_names(kind,
     path = two_layers(tmp_path / kind, ["lstm_1", "lstm_2"])
     with cases.refusal("'lstm_1', 'lstm_2'", repr(layers[-1]["config"]["name"]), "another model"):
         gw.inspect(path, config=config_file(tmp_path / "config.json", *layers))
+
+
+@pytest.mark.parametrize(("names", "refused"), [(["lstm_7", "lstm_8"], False), (["encoder", "lstm_8"], True)])
+def test_a_file_with_the_configuration_of_another_model_is_refused_by_its_layers_names(names, refused, tmp_path):
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+        archive.writestr("config.json", json.dumps(sequential(lstm_layer("lstm"), lstm_layer("lstm_1"))))
+        archive.write(two_layers(tmp_path / "tree", names), "model.weights.h5")
+    if refused:
+        with cases.refusal("the layer 'encoder'", "in the place of 'lstm'", "of another model"):
+            gw.inspect(tmp_path / "model.keras")
+    else:
+        assert [stored.name for stored in gw.inspect(tmp_path / "model.keras").lstms[:2]] == ["lstm", "lstm_1"]
 
 
 def test_a_dense_layer_of_another_size_than_its_configuration_s_is_refused(tmp_path):

@@ -12,7 +12,7 @@ from gatewise.errors import FileError, GatewiseError, OptionError, WeightsWarnin
 from gatewise.interop import conventions
 from gatewise.interop.contents import Contents, StoredLayer, StoredLSTM, not_finite_sentence
 from gatewise.interop.graphs import JoinedNetwork
-from gatewise.interop.ledger import concerning
+from gatewise.interop.ledger import clauses, concerning
 from gatewise.interop.refusals import NETWORK, reading
 from gatewise.layers.stack import States
 from gatewise.network import Linear, Network
@@ -83,10 +83,14 @@ def chosen_network(
         if joined.has_foreign_mask:
             sentences.append("a mask arrives at the LSTM which the network does not make: give mask=… with each call")
     contents.pick(name, strict=strict)  # its warnings, if there is no refusal
+    left_out = []
     if unused := unused_layers(contents, stored, used | unwanted):
-        sentences.append(f"the network leaves out {join_names(unused, most=MOST)}, which the file also holds")
-        if strict:
-            raise FileError(f"cannot read {contents.path} with strict=True: {sentences[-1]}")
+        left_out.append(f"the network leaves out {join_names(unused, most=MOST)}, which the file also holds")
+    if of_layers := concerning(contents.ledger, used):
+        left_out.append(f"left out: {clauses(of_layers)}")
+    if left_out and strict:
+        raise FileError(f"cannot read {contents.path} with strict=True: {left_out[0]}")
+    sentences += left_out
     for sentence in sentences:
         warnings.warn(f"{contents.path}: {sentence}", WeightsWarning, stacklevel=3)
     network.provenance = lstm.provenance

@@ -29,7 +29,7 @@ class LedgerEntry(NamedTuple):
     effect : str
         What it would change, as a clause; empty if that is nothing that a run computes.
     lstms : tuple of str
-        The LSTMs whose numbers, or whose input or output, it would change.
+        The LSTMs whose numbers, or whose input or output, it would change; or another layer, if it changes that alone.
     """
 
     name: str

@@ -28,6 +28,10 @@ EFFECTS = {  # of the settings that a file of weights leaves out
     "go_backwards": "backward, it reads from the last step on",
     "merge": "another changes the output",
 }
+OF_LAYERS = {  # the same of other layers, with what is assumed
+    "linear layer": ("activation", "linear", "another changes every number of the layer"),
+    "embedding": ("mask_zero", "False", "with True, the model passes over the steps of token 0"),
+}
 Gaps = dict[str, str]  # what is assumed of each setting that a file leaves out; empty for one that is given
 
 
@@ -78,12 +82,17 @@ class Options:
         gaps[name] = "" if given else f"not in the file: {word}, the default, is assumed"
         return self.values[name] if given else default
 
-    def entries(self, lstms: Iterable[StoredLSTM]) -> Iterator[LedgerEntry]:
-        """Yield the settings of a file's LSTMs that it leaves out, for its ledger: used where they are given."""
+    def entries(self, lstms: Iterable[StoredLSTM], parts: Iterable[StoredLayer]) -> Iterator[LedgerEntry]:
+        """Yield the settings of LSTMs and layers that a file leaves out, for its ledger: used where they are given."""
         for stored in lstms:
             for name, reason in self.gaps.get(tuple(stored.entries), {}).items():
                 effect, concerned = (EFFECTS[name], (stored.name,)) if reason else ("", ())
                 yield LedgerEntry(f"{stored.name}.{name}", "attribute", stored.name, reason, effect, concerned)
+        for part in parts:
+            if part.kind in OF_LAYERS:
+                name, default, effect = OF_LAYERS[part.kind]
+                reason = f"not in the file: {default}, the default, is assumed"
+                yield LedgerEntry(f"{part.name}.{name}", "attribute", part.name, reason, effect, (part.name,))
 
     def require_used(self, path: str) -> None:
         """Raise OptionError for an option that nothing in the Keras file needed."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,9 +10,7 @@ from gatewise.errors import FileError, join_names
 from gatewise.interop.keras.config import Layer, clean
 from gatewise.interop.keras.files import CONTAINERS, Source, WeightGroup
 from gatewise.interop.keras.layer_graph import is_identity, is_recurrent
-from gatewise.interop.keras.weights import snake
-
-AUTO_NUMBER = re.compile(r"_\d+$")
+from gatewise.interop.keras.weights import are_same, snake
 
 
 def match_names(root: Layer, source: Source) -> dict[str, str]:
@@ -39,7 +36,7 @@ def match_names(root: Layer, source: Source) -> dict[str, str]:
         keys[key if key in members else child.name] = child
     stored = {key: member.name or "" for key, member in members.items() if key in keys or _has_arrays(member)}
     wrong = [key for key, child in keys.items() if key not in members and _has_weights(child)]
-    wrong += [key for key, name in stored.items() if key not in keys or (name and not _same(keys[key].name, name))]
+    wrong += [key for key, name in stored.items() if key not in keys or (name and not are_same(keys[key].name, name))]
     if wrong:
         raise _refusal([name or key for key, name in stored.items()], [child.name for child in keys.values()])
     renamed = {keys[key].name: clean(name) for key, name in stored.items() if name not in ("", keys[key].name)}
@@ -56,7 +53,7 @@ def _pairs_in_order(children: Sequence[Layer], names: Sequence[str]) -> list[tup
         return []
     for layers in (weighted, [child for child in children if not is_identity(child)]):
         pairs = [*zip(layers, names, strict=False)]
-        if len(layers) == len(names) and all(_same(child.name, name) for child, name in pairs):
+        if len(layers) == len(names) and all(are_same(child.name, name) for child, name in pairs):
             return pairs
     raise _refusal(names, [child.name for child in weighted])
 
@@ -67,11 +64,6 @@ def _refusal(names: Sequence[str], described: Sequence[str]) -> FileError:
         join_names((repr(clean(name)) for name in group), most=8) or "none" for group in (names, described)
     )
     return FileError(f"its weights are of the layers {stored}, and the configuration is of {others}: of another model")
-
-
-def _same(name: str, other: str) -> bool:
-    """Return whether the names of two Keras layers differ at most by the number that Keras appends."""
-    return AUTO_NUMBER.sub("", name) == AUTO_NUMBER.sub("", clean(other))
 
 
 def _has_weights(layer: Layer) -> bool:

@@ -91,7 +91,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
             nodes.recurrent["lstm"] = nodes.recurrent[lstms[-1].name]
             entries = tuple(entry for stored in lstms for entry in stored.entries)
             listed = (replace(lstms[-1], name="lstm", stacked=False, time_reversed=False, entries=entries),)
-        known = [*options.entries(listed)]
+        known = [*options.entries(listed, parts if layers is None else ())]
         if layers is not None:
             known += layer_entries(layers, source.budget)
         ledger = ledger_of(source, (*listed, *parts, *refused), known)

@@ -22,6 +22,7 @@ ONE_OF_TWELVE = re.compile(r"(?:(.*)_)?([WUb])_([ifco])(?:_\d+)?", re.DOTALL)
 OF_KERAS_1 = re.compile(r"(?:(.*)_)?([WUb])", re.DOTALL)
 NUMBERED = re.compile(r"(.*?)(?:_\d+)?", re.DOTALL)
 ORDER_1 = "icfo"  # in which Keras 1 has its gates' arrays
+AUTO_NUMBER = re.compile(r"_\d+$")
 RECURRENT_ROLES = {"recurrent_kernel", "U", "U_i"}
 
 
@@ -167,12 +168,24 @@ def bind_tree(root: Layer, tree: WeightGroup) -> Bound:
                 key = f"{stem}_{counts[stem]}" if counts[stem] else stem
                 counts[stem] += 1
                 same = by_name.get(child.name, [])  # the member of its name, or else at its position
-                bind_layer(child, same[0] if len(same) == 1 else members.get(key, members.get(child.name)))
+                member = same[0] if len(same) == 1 else members.get(key, members.get(child.name))
+                if attribute == "layers" and member is not None and not are_same(child.name, member.name or child.name):
+                    theirs = clean(member.name or "")
+                    raise FileError(
+                        f"its weights of the layer {theirs!r} are in the place of {child.name!r} in its configuration:"
+                        " that is of another model"
+                    )
+                bind_layer(child, member)
             else:
                 bind_layer(child, node.children.get(attribute))
 
     bind_layer(root, tree)
     return bound
+
+
+def are_same(name: str, other: str) -> bool:
+    """Return whether the names of two Keras layers differ at most by the number that Keras appends."""
+    return AUTO_NUMBER.sub("", name) == AUTO_NUMBER.sub("", clean(other))
 
 
 def snake(kind: str) -> str:
