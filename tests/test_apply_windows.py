@@ -148,3 +148,14 @@ def test_an_infinite_number_is_refused_by_name_with_its_value(bad, text, continu
     for run in (gw.apply, gw.open_run):
         with pytest.raises(gw.OptionError, match=f"rain, of step 6.* {text}"):
             run(lagged_model(), series if run is gw.apply else series[:, 1], continuous=continuous)
+
+
+def test_attributes_by_name_are_those_of_every_sequence():
+    labels = gw.Labels(features=["slope", "rain"])
+    model = gw.Network(gw.LSTM(2, 4, rng=1), head=HEAD, windows=Windows(LENGTH), labels=labels)
+    rain = data(feature=["warm", "rain"])[..., 1:]
+    result = gw.apply(model, rain, attributes={"slope": 0.5, "area": 9})
+    x = np.stack([np.full((STEPS, 3), 0.5, np.float32), RAW[..., 1]], axis=-1)
+    np.testing.assert_array_equal(result.y, model.run_windows(x))
+    with cases.refusal("slope", by=gw.OptionError):
+        gw.apply(model, rain, attributes={"area": 9})

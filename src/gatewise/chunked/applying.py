@@ -92,9 +92,10 @@ def apply(
         that the model's framework has there, as in `LSTM.trace` (states of the last valid step, an output of zeros).
     state : nested sequence of State, ``[layer][direction]``, optional
         The initial state: arrays (unit,) for all sequences, or DataArrays over the sequences and one dimension more.
-    attributes : path or sequence of path, optional
+    attributes : path or sequence of path, or mapping of str to float, optional
         Tables (``.csv``) of static attributes, with a line for each basin and its id in the first column: for features
-        of the model that the data do not have. The ids are the coordinate of a dimension of the data.
+        of the model that the data do not have. The ids are the coordinate of a dimension of the data. Numbers by
+        name are those of every sequence.
     dims : mapping, optional
         The dimensions of `data` that are the ``time`` and the ``feature``, where they have other names.
     key : str, optional

@@ -149,7 +149,7 @@ class LabelledInput:
         return inputs
 
     def with_attributes(self, attributes: Any, features: Sequence[str] | None) -> LabelledInput:
-        """Return labelled data with the attributes of each basin as further features, from tables by their paths.
+        """Return labelled data with the attributes of each basin, by name or from tables by their paths, as features.
 
         The basins are the dimension of sequences whose coordinate has their ids. A feature that the data have stays.
         """
@@ -159,6 +159,9 @@ class LabelledInput:
         if features is None or names is None:
             whose = "a model" if features is None else "data"
             raise OptionError(f"attributes go with {whose} whose features have names")
+        if isinstance(attributes, Mapping):
+            static = {str(name): float(value) for name, value in attributes.items() if name in {*features} - {*names}}
+            return self._with_static(xarray().DataArray([*static.values()], {self.feature: [*static]}, (self.feature,)))
         paths = [attributes] if isinstance(attributes, (str, os.PathLike)) else attributes
         tables = [AttributeTable.read(Path(path)) for path in paths]
         basins = self._basins(tables[0])
@@ -168,10 +171,15 @@ class LabelledInput:
         if not rows or not rows[0]:
             return self
         coordinates = {basins.name: basins.values, self.feature: list(rows[0])}
-        static = xarray().DataArray([[*row.values()] for row in rows], coordinates, (basins.name, self.feature))
+        values = [[*row.values()] for row in rows]
+        return self._with_static(xarray().DataArray(values, coordinates, (basins.name, self.feature)))
+
+    def _with_static(self, static: Any) -> LabelledInput:
+        """Return labelled data with static features, of all sequences or by a dimension of these, at every step."""
+        names = static.coords[self.feature].values
         lazy = self.data.chunks is not None
         static = static.chunk() if lazy else static  # before it is broadcast, so that it stays small
-        shape = self.data.isel({self.feature: [0] * len(rows[0])}).assign_coords({self.feature: list(rows[0])})
+        shape = self.data.isel({self.feature: [0] * len(names)}).assign_coords({self.feature: names})
         static = static.broadcast_like(shape).transpose(*self.data.dims)
         return replace(
             self, data=self._concat_features([self.data, static.chunk(shape.chunksizes) if lazy else static])
