@@ -347,8 +347,30 @@ def test_a_walk_is_of_the_window_and_of_its_last_step_where_one_is_named(basin, 
     assert "2000-01-21" in at_step
     assert "2000-01-20" not in at_step
     assert basin.dates[0] in output_of(capsys, *tokens, "--continuous")
+    assert exit_code([*tokens, "--continuous"]) == 0
+    assert "off theirs by" in capsys.readouterr().err
     assert exit_code(["walk", "--model", "run", "--x", "b.csv", "--at", "3"]) == 2
     assert exit_code(["walk", "--continuous"]) == 2
+
+
+def test_first_steps_are_walked_through_with_lags_and_a_gap(here, capsys):
+    basin = Basin(**LAGS)
+    del basin.rows[20], basin.dates[20]
+    basin.write()
+    shown = output_of(capsys, "walk", "--model", "run", "--x", "b.csv", "--steps", "18", "--format", "json")
+    assert basin.dates[17] in shown
+    assert basin.dates[18] not in shown
+
+
+def test_steps_of_a_picture_count_in_the_input(basin, capsys):
+    tokens = ["plot", "run", "b.csv", "-o", "out.csv", "--at", "2000-01-21"]
+    assert exit_code([*tokens, "--steps", "13:16"]) == 0
+    text = Path("out.csv").read_text()
+    assert {day for day in basin.dates if day in text} == {*basin.dates[13:16]}
+    assert exit_code([*tokens, "--kind", "matches", "--steps", "13:16"]) == 2  # no unit is that active
+    assert "throughout steps 2 to 4;" in capsys.readouterr().err
+    assert exit_code([*tokens, "--steps", "0:5"]) == 2
+    assert "--steps must be of the window that is shown, 11:21" in capsys.readouterr().err
 
 
 def test_no_option_of_windows_goes_with_other_models(basin, capsys):

@@ -71,7 +71,8 @@ class PictureOptions:
         ),
     ] = None
     steps: Annotated[
-        str | None, Parameter(help="Only the steps from FIRST to before STOP, as FIRST:STOP, counted from 0.")
+        str | None,
+        Parameter(help="Only the steps from FIRST to before STOP, as FIRST:STOP, counted from 0 in the input."),
     ] = None
     every: Annotated[
         Integer, Parameter(help="Cut the steps into blocks of so many, where each is a row of the answer (attention).")
@@ -159,10 +160,12 @@ def plot(
     names_step = at is None or PARAMETERS["at"] in inspect.signature(data).parameters
     if not names_step:
         del chosen["at"]
+    if "steps" in chosen:
+        chosen["steps"] = _parse_steps(chosen["steps"])
     arguments = _arguments_of(kind, data, chosen, other)
-    drawn = {}
+    drawn: dict[str, Any] = {}
     if "steps" in chosen and draw is not None and "steps" in inspect.signature(draw).parameters:
-        drawn = {"steps": _parse_steps(chosen.pop("steps"))}
+        drawn = {"steps": chosen.pop("steps")}
     files = [file] if other is None else [file, other]
     runs = _opened_runs(
         files,
@@ -172,6 +175,7 @@ def plot(
         settings,
         chosen.get("direction"),
     )
+    _shift_steps(runs[0], arguments, drawn, chosen)
     if PARAMETERS["at"] in arguments and any(run.series is not None for run in runs):
         arguments[PARAMETERS["at"]] = -1  # the last step of the window
     traces = [run.trace for run in runs]
@@ -259,7 +263,7 @@ def _arguments_of(kind: str, data: Callable[..., Any], chosen: dict[str, Any], o
     arguments: dict[str, Any] = {}
     for option, value in chosen.items():
         if option == "steps":
-            arguments |= dict(zip(("start", "stop"), _parse_steps(value), strict=True)) if "start" in parameters else {}
+            arguments |= dict(zip(("start", "stop"), value, strict=True)) if "start" in parameters else {}
         if option in ("layer", "direction", "steps"):
             continue
         name = PARAMETERS.get(option, option)
@@ -292,6 +296,18 @@ def _parse_steps(text: str) -> tuple[int | None, int | None]:
     except ValueError:
         raise OptionError(f"--steps must be FIRST:STOP, as in --steps 0:100, not {text!r}") from None
     return first or 0, stop
+
+
+def _shift_steps(run: OpenedRun, *options: dict[str, Any]) -> None:
+    """Replace --steps, which counts in the input, by the steps of a run that is one window of it."""
+    series = run.series
+    if series is None:
+        return
+    for values in options:
+        if "start" in values:
+            values["start"], values["stop"] = series.steps_inside(values["start"], values["stop"])
+        if "steps" in values:
+            values["steps"] = series.steps_inside(*values["steps"])
 
 
 def _probe_values(path: Path) -> dict[str, Any]:
@@ -337,5 +353,5 @@ def _picture_subject(kind: str, data: Callable[..., Any], trace: Any, chosen: di
     if "steps" in chosen and "start" not in parameters:
         if not isinstance(cell, Trace):
             raise OptionError(f"--steps does not go with --kind {kind}")
-        cell = cell[slice(*_parse_steps(chosen["steps"]))]
+        cell = cell[slice(*chosen["steps"])]
     return cell

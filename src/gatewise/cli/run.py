@@ -202,7 +202,8 @@ def _run_of_model(
         opened.network, table.stem, files.get("attributes"), files.get("basin"), continuous=continuous
     )
     data = numbers_from("x", x, selection)
-    data = replace(data, values=_first_steps(data.values, steps, len(data.values)))
+    values = _first_steps(data.values, steps, len(data.values))
+    data = replace(data, values=values, times=data.times and data.times[: len(values)])
     data, at = _shown_window(data, opened.network, at, x, continuous=continuous)
     data, valid = _lstm_input(data, opened)
     print_notes((*contents.cautions(entry), *data.notes, *opened.notes))
@@ -237,13 +238,14 @@ def _shown_window(
             raise OptionError("--continuous goes with a model that is evaluated in windows")
         return data, at
     data = with_lags(network, data, cut=continuous)
-    if continuous:
-        return replace(data, notes=(*data.notes, network.windows.continuous_note)), at
     values = _as_sequence(data.values, network.num_features)
-    times = None if data.times is None else data.times[: len(values)]
-    series = WindowedSeries(network, ModelInput(values, None, {"labels": Labels(times=times)}), source).ending(at)
+    series = WindowedSeries(network, ModelInput(values, None, {"labels": Labels(times=data.labels.times)}), source)
+    if continuous:
+        difference = series.difference_note(network.trace(values, keep=()).output)
+        return replace(data, notes=(*data.notes, difference)), at
+    series = series.ending(at)
     inside = series.inside
-    shown_times = None if times is None else times[inside]
+    shown_times = None if data.times is None else data.times[inside]
     return replace(data, values=values[inside], times=shown_times, notes=(*data.notes, *series.notes)), at and "-1"
 
 

@@ -134,6 +134,15 @@ class WindowedSeries:
         """The steps of the window whose inside is shown."""
         return slice(self.end + 1 - self.windows.steps, self.end + 1)
 
+    def steps_inside(self, first: int | None, stop: int | None) -> tuple[int, int]:
+        """Return the steps of the shown window that are in a slice of the series; raise OptionError if none is."""
+        inside, places = self.inside, range(*slice(first, stop).indices(len(self.ends)))
+        begin, end = max(places.start, inside.start), min(places.stop, inside.stop)
+        if begin >= end:
+            window = f"{inside.start}:{inside.stop}"
+            raise OptionError(f"--steps must be of the window that is shown, {window}, as --at chooses it")
+        return begin - inside.start, end - inside.start
+
     @property
     def window(self) -> ModelInput:
         """The input of the window whose inside is shown, with its times; where it is not whole, no step is valid."""
