@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import gatewise as gw
+
 onnx = pytest.importorskip("onnx")
 
 import onnx_models as models  # noqa: E402
@@ -73,6 +75,24 @@ def test_written_out_steps_are_one_lstm_and_a_network_of_any_number_of_steps(opt
     h = network.lstm(x)[0]
     assert network.reads == ("every" if options.get("every", True) else "last")
     np.testing.assert_allclose(network(x)[0], (h if network.reads == "every" else h[-1]) @ held["v"], rtol=0, atol=1e-6)
+
+
+def test_an_unrolled_lstm_beside_one_that_is_not_recognised_is_read_by_its_name_alone(tmp_path):
+    model, held = unrolled(every=False)
+    other, _ = unrolled(start="ones", every=False)
+    for node in other.graph.node:
+        for names in (node.input, node.output):
+            names[:] = [name if name in held or name == "X" else f"other {name}" for name in names]
+        node.name = f"other {node.name}"
+    model.graph.node.extend(other.graph.node)
+    model.graph.output.append(onnx.helper.make_tensor_value_info("other Z", 1, None))
+    path = models.save(model, tmp_path / "model.onnx")
+    words = "the main graph: it holds what may be an LSTM cell .* name the LSTM to read: 'all steps'"
+    for read in (gw.load, gw.load_network):
+        with pytest.raises(gw.OptionError, match=words):
+            read(path)
+    found = contents_of(model).find("all steps").lstm[0].parameters
+    np.testing.assert_array_equal(found.recurrent_weight, held["U"].T.reshape(4, HIDDEN, HIDDEN))
 
 
 def test_all_that_the_file_has_is_in_the_ledger_and_nothing_else():

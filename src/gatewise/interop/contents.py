@@ -164,11 +164,14 @@ class Refused:
         The reason, as the rest of a sentence that begins with the name.
     entries : tuple of str
         The names of what it is made of in the file, as in `Contents.ledger`.
+    may_be_lstm : bool
+        Whether it may be one more LSTM, in a form that is not recognised: then no LSTM is the only one of the file.
     """
 
     name: str
     reason: str
     entries: tuple[str, ...] = ()
+    may_be_lstm: bool = False
 
     def __post_init__(self) -> None:
         _print_safely(self, "name", "reason")
@@ -282,6 +285,9 @@ class Contents:
         if not self.lstms:
             raise FileError(f"{self.path} ({self.format}) holds no LSTM that can be read: {self._describe_rest()}")
         if name is None:
+            for refused in self.refused:
+                if refused.may_be_lstm:
+                    raise OptionError(f"{self.path}: {refused.name}: {refused.reason}; name the LSTM to read: {names}")
             chosen = [stored for stored in self.lstms if stored.stacked or len(self.lstms) == 1]
             if len(chosen) != 1:
                 raise OptionError(f"{self.path} holds {len(self.lstms)} LSTMs; name one of them: {names}")

@@ -168,14 +168,14 @@ def bind_tree(root: Layer, tree: WeightGroup) -> Bound:
                 key = f"{stem}_{counts[stem]}" if counts[stem] else stem
                 counts[stem] += 1
                 same = by_name.get(child.name, [])  # the member of its name, or else at its position
-                member = same[0] if len(same) == 1 else members.get(key, members.get(child.name))
-                if attribute == "layers" and member is not None and not are_same(child.name, member.name or child.name):
-                    theirs = clean(member.name or "")
+                group = same[0] if len(same) == 1 else members.get(key, members.get(child.name))
+                if attribute == "layers" and group is not None and not are_same(child.name, group.name or child.name):
+                    theirs = clean(group.name or "")
                     raise FileError(
                         f"its weights of the layer {theirs!r} are in the place of {child.name!r} in its configuration:"
                         " that is of another model"
                     )
-                bind_layer(child, member)
+                bind_layer(child, group)
             else:
                 bind_layer(child, node.children.get(attribute))
 

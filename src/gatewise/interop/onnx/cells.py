@@ -252,4 +252,5 @@ def unrecognised_cells(nodes: Sequence[OnnxNode], read: set[OnnxScope]) -> Itera
             yield Refused(
                 "/".join(scope.path) or "the main graph",
                 f"it holds what may be an LSTM cell built from {operators} and Tanh, in a form that is not recognised",
+                may_be_lstm=True,
             )

@@ -173,7 +173,9 @@ def _stored_layer(node: OnnxNode, readers: _Readers, entries: Callable[[str], Se
     activation, output = fused, last.outputs[0]
     if fused is None and after and output not in readers.outputs:
         activation, output = _activation_after(last, after, readers, flat=flat, size=size)
-    kind = "linear layer"
+    kind, source = "linear layer", node.scope.source(node.inputs[1])
+    if source is not None and source.node.operator == "DequantizeLinear":
+        kind += ", dequantised (onnxruntime may fuse it into a layer of 8-bit integers, which also rounds its input)"
     if after and activation is None:
         kind += f", whose output goes to {', '.join(dict.fromkeys(reader.operator for reader in after[:8]))}"
     read_bias = (lambda: read_tensor(node.scope, bias).reshape(-1)) if bias else None
