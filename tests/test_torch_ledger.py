@@ -183,13 +183,51 @@ def test_hooks_of_a_pickled_module_are_said(tmp_path, where, kind):
     (entry,) = [entry for entry in contents.ledger if not entry.used]
     name = f"{kind[1:-1].replace('_', ' ')} (mine.hook)"
     assert (entry.name, entry.kind) == (f"{where}.{name}" if where else name, "attribute")
+    if "backward" in kind:
+        assert (entry.effect, entry.lstms) == ("", ())
+        return
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         gw.load_network(tmp_path / "net.pt", head="fc")
     assert any("mine.hook" in str(one.message) for one in caught)
     if where != "fc":
-        with pytest.warns(gw.WeightsWarning, match=r"left out: .*mine\.hook\) \(a hook is code, it may change"):
+        with pytest.warns(gw.WeightsWarning, match=r"left out: .*mine\.hook\) \(it is code, it may change"):
             gw.load(tmp_path / "net.pt")
+
+
+def test_a_forward_of_an_instance_s_own_is_said(tmp_path):
+    data = hooked({}, b"").replace(text("_modules"), text("forward") + b"cmine\nforward\n" + text("_modules"))
+    archived(tmp_path / "net.pt", data, BARE | HEAD)
+    with pytest.warns(gw.WeightsWarning, match=r"left out: forward \(mine\.forward\) \(it is code, it may change"):
+        gw.load(tmp_path / "net.pt")
+
+
+STATES = ("lstm_h0", "state_h", "initial_state", "trainable_h0", "h0_l0", "start_c")
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_tensor_that_may_be_a_state_by_its_name_and_shape_is_a_warning(tmp_path, name):
+    listed(tmp_path, RNN | {name: ones(1, 1, 4)})
+    with pytest.warns(gw.WeightsWarning, match=f"left out: {name} .by its name and shape it may be an initial state"):
+        gw.load(tmp_path / "net.pt")
+
+
+def test_a_number_under_the_name_of_an_lstm_is_refused(tmp_path):
+    listed(tmp_path, RNN | {"rnn.scale": np.float32(2).reshape(())})
+    with pytest.raises(gw.FileError, match=r"it also has rnn\.scale, which no plain LSTM has"):
+        gw.load(tmp_path / "net.pt")
+
+
+def test_the_ledger_names_tensors_as_the_file_does(tmp_path):
+    arrays = RNN | {"optimizer.w_g": ones(2, 1), "optimizer.w_v": ones(2, 2)}
+    contents = listed(tmp_path, arrays)
+    assert {entry.name for entry in contents.ledger} == {*arrays}
+
+
+def test_strict_refuses_a_state_that_an_lstm_does_not_carry(tmp_path):
+    listed(tmp_path, RNN | {"h0": ones(1, 1, 4)})
+    with pytest.raises(gw.FileError, match=r"strict=True: the file has an initial state for 'rnn'"):
+        gw.load(tmp_path / "net.pt", strict=True)
 
 
 def test_the_hooks_of_weight_norm_are_computed_and_not_said(tmp_path):

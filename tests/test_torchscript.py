@@ -74,13 +74,14 @@ def test_a_frozen_module_is_named_with_the_way_out(tmp_path):
     archive(tmp_path / "net.pt", code, {}, constants=[*ARRAYS.values()])
     with pytest.raises(gw.FileError, match=r"torch\.jit\.freeze made its weights constants .* as it was before"):
         gw.load(tmp_path / "net.pt")
-    assert [entry.name for entry in gw.inspect(tmp_path / "net.pt").ledger] == [f"constants.{n}" for n in range(4)]
+    names = [entry.name for entry in gw.inspect(tmp_path / "net.pt").ledger if entry.kind == "tensor"]
+    assert names == [f"constants.{n}" for n in range(4)]
 
 
 def test_constants_beside_an_lstm_are_listed(tmp_path):
     archive(tmp_path / "net.pt", {OWN: "class LSTM(Module):\n"}, constants=[np.ones((2, 4), np.float32)])
     contents = gw.inspect(tmp_path / "net.pt")
-    assert [entry.name for entry in contents.ledger if not entry.used] == ["constants.0"]
+    assert [entry.name for entry in contents.ledger if not entry.used] == ["constants.0", "the code of the module"]
     assert_same_lstm(gw.load(tmp_path / "net.pt"), LSTM)
 
 
@@ -88,3 +89,18 @@ def test_code_of_many_calls_on_one_line_takes_no_longer_than_its_length(tmp_path
     archive(tmp_path / "net.pt", {OWN: "class LSTM(Module):\n    " + "torch.lstm(, " * 300_000 + "\n"})
     (found,) = gw.inspect(tmp_path / "net.pt").lstms
     assert found.batch_first is None
+
+
+def test_the_code_is_listed_and_named_where_a_network_is_made(tmp_path):
+    head = {"fc.weight": np.ones((2, 4), np.float32)}
+    archive(tmp_path / "net.pt", {OWN: "class LSTM(Module):\n"}, ARRAYS | head)
+    (entry,) = [entry for entry in gw.inspect(tmp_path / "net.pt").ledger if not entry.used and entry.kind == "node"]
+    assert (entry.effect, entry.lstms) == ("what it does between its layers is not read", ())
+    assert entry.name == "the code of the module"
+
+
+def test_no_state_is_inferred_from_a_name_where_code_says_what_an_lstm_starts_from(tmp_path):
+    archive(tmp_path / "net.pt", {OWN: "class LSTM(Module):\n"}, ARRAYS | {"h0": np.ones((1, 1, 4), np.float32)})
+    assert gw.inspect(tmp_path / "net.pt").lstms[0].state is None
+    with pytest.warns(gw.WeightsWarning, match=r"left out: rnn\.h0 .*its first steps may start from it"):
+        gw.load(tmp_path / "net.pt")

@@ -75,6 +75,8 @@ def load(path: Path, name: str | None = None, *, strict: bool = False, **omitted
     if contents.trace is not None and name is None:
         return contents.trace
     stored = contents.pick(name, strict=strict)
+    if stored.state is not None and strict:
+        raise FileError(f"cannot read {contents.path} with strict=True: {state_sentence(stored)}")
     if stored.state is not None:
         warnings.warn(f"{contents.path}: {state_sentence(stored)}", WeightsWarning, stacklevel=2)
     return stored.lstm

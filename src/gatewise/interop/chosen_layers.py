@@ -12,7 +12,7 @@ from gatewise.errors import FileError, GatewiseError, OptionError, WeightsWarnin
 from gatewise.interop import conventions
 from gatewise.interop.contents import Contents, StoredLayer, StoredLSTM, not_finite_sentence
 from gatewise.interop.graphs import JoinedNetwork
-from gatewise.interop.ledger import clauses, concerning
+from gatewise.interop.ledger import CODE, clauses, concerning
 from gatewise.interop.refusals import NETWORK, reading
 from gatewise.layers.stack import States
 from gatewise.network import Linear, Network
@@ -196,7 +196,7 @@ def fitting_layers(contents: Contents, stored: StoredLSTM) -> FittingLayers:
         for size, kind in ((stored.lstm.input_size, "embedding"), (stored.lstm.output_size, "linear layer"))
     )
     is_between = any(entry.kind == "node" for entry in concerning(contents.ledger, (stored.name, *stored.combines)))
-    complete = not is_between and not unused_layers(contents, stored, {*embeddings, *heads})
+    complete = not is_between and not unused_layers(contents, stored, {*embeddings, *heads, CODE.name})
     return FittingLayers(embeddings, heads, complete)
 
 

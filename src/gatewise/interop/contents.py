@@ -259,7 +259,7 @@ class Contents:
         """Return a file's LSTM of that name; without one, the only LSTM, or the one that stacks all the others.
 
         It warns of weights that are not finite, or that the file's runtime uses at another precision, and of what is
-        left out of the file that would change its numbers, its input or its output; `strict` refuses the last.
+        left out of the file that would change its numbers, its input or its output; `strict` refuses the last two.
 
         Raises
         ------
@@ -269,8 +269,8 @@ class Contents:
             If there are several and no name is given, or there is none of that name.
         """
         stored = self.find(name)
-        if strict and (left_out := self._left_out(stored)):
-            raise FileError(f"cannot read {stored.name!r} in {self.path} with strict=True: {left_out}")
+        if strict and (reasons := (*stored.warns, *filter(None, [self._left_out(stored)]))):
+            raise FileError(f"cannot read {stored.name!r} in {self.path} with strict=True: {'; '.join(reasons)}")
         for text in self.cautions(stored):
             warnings.warn(text, WeightsWarning, stacklevel=3)
         return stored

@@ -57,6 +57,12 @@ class LedgerItem(Protocol):
         """The names of what it is made of."""
 
 
+CODE = LedgerEntry(
+    "the code of the module",
+    "node",
+    reason="it is read for the axes of LSTMs alone",
+    effect="what it does between its layers is not read",
+)
 Ledger = tuple[LedgerEntry, ...]
 Item = TypeVar("Item")
 

@@ -17,6 +17,7 @@ MOST = 6  # names inside an LSTM that are kept
 STATE = re.compile(
     r"(?!(?:h|c|hidden|cell)$)(?:(?:init|initial|learned)_?)?(h|c)(?:x|idden|ell)?(?:_?(?:0|state|init|initial|param))*"
 )
+STATE_WORD = re.compile(r"(?:^|_)(?:[hc](?:x|n|idden|ell)?\d?|hidden|cell|states?)(?:_|\d|$)")
 INSIDE = re.compile(r"(?:weight|bias|ln|w|u|b|(?:.*_)?lora)(?:_.*)?|.*(?:norm|peephole).*")
 MOMENTS = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "square_avg", "sum", "step"}
 RECORDS = {"callbacks", "loops", "lr_schedulers", "optimizer", "optimizer_states", "optimizer_state_dict"}
@@ -53,12 +54,12 @@ def foreign_tensors(
     foreign = {prefix: Foreign([], []) for prefix in own}
     for name, tensor in tensors.items():
         for prefix in owners_of(name, own):
-            if name in own[prefix] or not tensor.shape:
-                continue
+            if name in own[prefix] or not (tensor.shape or getattr(tensor, "floating", True)):
+                continue  # its own, or a counter
             is_dictionary = facts[prefix].is_dictionary if prefix in facts else False
             is_dictionary = is_dictionary or (prefix == "" and "" not in classes)
             first, _, rest = name[len(prefix) + bool(prefix) :].partition(".")
-            if not rest and STATE.fullmatch(first.lower()) is not None:
+            if not rest and tensor.shape and STATE.fullmatch(first.lower()) is not None:
                 continue  # accounted for as an initial state
             is_piece = INSIDE.fullmatch(first.lower()) is not None
             if not is_dictionary or (is_piece and (not rest or "lora" in first.lower())):
@@ -106,20 +107,27 @@ def known_entries(
     tensors: Tensors,
     candidates: Mapping[str, Mapping[str, list[str]]],
     owners: Mapping[str, str],
+    sizes: Mapping[str, set[int]],
     used: Container[str],
 ) -> list[LedgerEntry]:
-    """Return why tensors that no layer uses are left out, where their names say; `owners` are the LSTMs' labels."""
+    """Return why tensors that no layer uses are left out, where their names say; `owners` are the LSTMs' labels.
+
+    `sizes` are those of their states: a tensor beside an LSTM whose name has a word for a state may be one if it fits.
+    """
     entries = []
     near_places: dict[str, list[str]] = {}
+    sizes_near: dict[str, set[int]] = {}
     for prefix, label in owners.items():
         for place in {prefix, prefix.rpartition(".")[0]}:
             near_places.setdefault(place, []).append(label)
+            sizes_near.setdefault(place, set()).update(sizes.get(prefix, ()))
+    places = {place: tuple(labels) for place, labels in near_places.items()}
+    effect = "its first steps may start from it, and start from zeros here"
     for place, kinds in candidates.items():
-        near = tuple(near_places.get(place, ()))
+        near = places.get(place, ())
         for name in (*kinds["h"], *kinds["c"]):
             if near and name not in used:
                 reason = "by its name an initial state, which does not fit one LSTM alone"
-                effect = "its first steps may start from it, and start from zeros here"
                 entries.append(LedgerEntry(name, layer=place, reason=reason, effect=effect, lstms=near))
     for name, tensor in tensors.items():
         layer, last = name.rpartition(".")[::2]
@@ -127,10 +135,18 @@ def known_entries(
             continue
         if last in MOMENTS or last == "num_batches_tracked" or not RECORDS.isdisjoint(layer.split(".")):
             entries.append(LedgerEntry(name, layer=layer, reason="a record of the training", effect=""))
+        elif tensor.shape and tensor.shape[-1] in sizes_near.get(layer, ()) and _is_state_name(last.lower()):
+            reason = "by its name and shape it may be an initial state"
+            entries.append(LedgerEntry(name, layer=layer, reason=reason, effect=effect, lstms=places[layer]))
         elif len(tensor.shape) == 1 and (kind := _norm_kind(layer, last, tensors)) is not None:
-            effect = "it scales what passes through it, if it lies on the way"
-            entries.append(LedgerEntry(name, layer=layer, reason=kind, effect=effect))
+            scales = "it scales what passes through it, if it lies on the way"
+            entries.append(LedgerEntry(name, layer=layer, reason=kind, effect=scales))
     return entries
+
+
+def _is_state_name(name: str) -> bool:
+    """Return whether a name has a word for a state, and is none of those that `state_candidates` has."""
+    return STATE_WORD.search(name) is not None and STATE.fullmatch(name) is None
 
 
 def _norm_kind(layer: str, last: str, tensors: Tensors) -> str | None:

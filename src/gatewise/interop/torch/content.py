@@ -21,6 +21,7 @@ class ModuleFacts:
     is_dictionary: bool = False  # whether it is one, whose names may be those of other modules too
     hooks: tuple[str, ...] = ()  # code that would run with it
     knows_state: bool = False  # whether `state` is all that there is of initial states
+    is_code: bool = False  # whether code says what it starts from, so that names of tensors do not
     state: tuple[str | None, str | None] | None = None  # the tensors that are its initial h and c; None is zeros
 
 

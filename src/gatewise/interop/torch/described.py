@@ -90,8 +90,9 @@ def _describe_object(node: PickledObject, budget: Budget) -> tuple[dict[Any, Any
             budget.count(len(source), "entries")
             pairs |= source
     hooks = []
-    for name in HOOKS:
-        members = pairs.pop(name, None)
+    own = pairs.pop("forward", None) if "_modules" in pairs else None  # of the instance, in the place of its class's
+    code = {"_forward_": {0: own}} if own is not None else {}
+    for name, members in (code | {name: pairs.pop(name, None) for name in HOOKS}).items():
         for hook in members.values() if isinstance(members, dict) else ():
             maker = hook.maker if isinstance(hook, PickledObject) else hook
             full_name = ".".join(maker) if isinstance(maker, GlobalName) else "code"

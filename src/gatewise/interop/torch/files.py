@@ -32,6 +32,7 @@ from gatewise.interop.containers.tensors import (
     ordered_storage,
     unreadable_tensor,
 )
+from gatewise.interop.ledger import CODE
 from gatewise.interop.torch import exported, torchscript
 from gatewise.interop.torch.content import TorchFile
 from gatewise.interop.torch.described import MAGIC, describe_content, epoch_in, flatten, is_storage, storage_kind
@@ -140,7 +141,8 @@ def _open_zip(source: Path | BinaryIO, budget: Budget, stack: ExitStack) -> Torc
         constants = pickles.read_pickle(io.BytesIO(archive.member(f"{folder}constants.pkl")), budget, calls)
         tensors |= flatten({torchscript.CONSTANTS: constants}, partial(storage, part="constants"), budget)[0]
     inputs = torchscript.inputs_of(archive, f"{folder}code/", classes)
-    return TorchFile("TorchScript", tensors, classes, facts, tuple(calls), describe_content(content), inputs=inputs)
+    words = describe_content(content)
+    return TorchFile("TorchScript", tensors, classes, facts, tuple(calls), words, nodes=(CODE,), inputs=inputs)
 
 
 # The stream of pickles: before 1.6, and pickles that PyTorch did not write.

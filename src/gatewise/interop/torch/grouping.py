@@ -105,6 +105,7 @@ class _GroupReader:
         }
         self.foreign = foreign_tensors(plain.tensors, own, facts, classes)
         self.states = state_candidates(plain.tensors)
+        self.sizes: dict[str, set[int]] = {}  # of h and c
         self.neighbours = Counter(prefix.rpartition(".")[0] for prefix in self.groups)
 
     def _knows_state(self, prefix: str) -> bool:
@@ -123,7 +124,8 @@ class _GroupReader:
             if (reason := self._why_refused(prefix, names, known)) is not None:
                 return Refused(label, reason, (*in_file, *inside))
             lstm, notes = _build_lstm(self.tensors, names | raw_names)
-            if known.state is None and not known.knows_state:
+            self.sizes[prefix] = {lstm.layers[0][0].recurrent_size, lstm.layers[0][0].hidden_size}
+            if known.state is None and not known.knows_state and not known.is_code:
                 alone = self.neighbours[prefix.rpartition(".")[0]] == 1
                 known = replace(known, state=named_state(prefix, lstm, alone, self.tensors, self.states))
                 if known.state is not None:
@@ -170,7 +172,7 @@ class _GroupReader:
         """Return what is known of the tensors that no layer uses, and of the code that would run with modules."""
         owners = {prefix: prefix or "lstm" for prefix in self.groups}
         unsure = {prefix: label for prefix, label in owners.items() if not self._knows_state(prefix)}
-        entries = known_entries(self.tensors, self.states, unsure, used)
+        entries = known_entries(self.tensors, self.states, unsure, self.sizes, used)
         for prefix, (_, beside) in self.foreign.items():
             effect = "it may be a part of the LSTM, or lie on its way"
             entries += [
@@ -187,10 +189,12 @@ class _GroupReader:
                 near[path].append(label)
         effect = "it may change what its module takes or returns"
         for path, hooks in hooked.items():
+            lstms = tuple(near[path])
             for hook in hooks:
-                name = f"{path}.{hook}" if path else hook
-                entries.append(LedgerEntry(name, "attribute", path, "a hook is code", effect, tuple(near[path])))
-        return entries
+                name, is_backward = f"{path}.{hook}" if path else hook, hook.startswith("backward")
+                known = ("it changes gradients alone", "", ()) if is_backward else ("it is code", effect, lstms)
+                entries.append(LedgerEntry(name, "attribute", path, *known))
+        return [entry._replace(name=name) for entry in entries for name in self.plain.in_file([entry.name])]
 
 
 def _refuse_quantised(

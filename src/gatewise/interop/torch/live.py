@@ -147,7 +147,7 @@ def capture(model: torch.nn.Module, *inputs: Any, **named: Any) -> tuple[Capture
             batch_first = None if isinstance(module, torch.nn.LSTMCell) else module.batch_first
             kind = type(module)
             notes: tuple[str, ...] = ()
-            if module.forward.__func__ not in (torch.nn.LSTM.forward, torch.nn.LSTMCell.forward):
+            if getattr(module.forward, "__func__", None) not in (torch.nn.LSTM.forward, torch.nn.LSTMCell.forward):
                 if not isinstance(arguments.get("hx"), tuple):
                     arguments.pop("hx", None)
                 notes = (f"{kind.__module__}.{kind.__qualname__} {OWN_FORWARD}",)

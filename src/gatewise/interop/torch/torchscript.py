@@ -58,17 +58,19 @@ def facts_of(
     if not owners and any(b"torch.lstm" in archive.member(member) for member in members):
         return {"": ModuleFacts(refusal=FROZEN)}
     settings: dict[str, dict[str, bool]] = {}
-    facts: dict[str, ModuleFacts] = {}
+    facts: dict[str, ModuleFacts] = {owner: ModuleFacts(is_code=True) for owner in owners}
     for owner in owners & classes.keys():
         module, _, name = classes[owner].rpartition(".")
         if module not in settings:
             settings[module] = dict(_settings(archive, f"{folder}{module.replace('.', '/')}.py"))
         if name in settings[module]:
-            facts[owner] = ModuleFacts(settings[module][name])
-    others = [owner for owner in owners - facts.keys() if not classes.get(owner, "").endswith("Cell")]
+            facts[owner] = ModuleFacts(settings[module][name], is_code=True)
+    others = [
+        owner for owner in owners if facts[owner].batch_first is None and not classes.get(owner, "").endswith("Cell")
+    ]
     if others:
         values = {value for member in members for _, value in _settings(archive, member)}
-        facts |= dict.fromkeys(others, ModuleFacts(values.pop() if len(values) == 1 else None))
+        facts |= dict.fromkeys(others, ModuleFacts(values.pop() if len(values) == 1 else None, is_code=True))
     return facts
 
 
