@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from inspect import signature
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gatewise.cell import LSTMCell
-from gatewise.errors import OptionError, join_names
+from gatewise.errors import OptionError, WeightsWarning, join_names
 from gatewise.interop.captured import Captured
 from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.layers import LSTM
@@ -149,6 +150,8 @@ def open_run(
     require_windows(prepared, at)
     keeping = keep_of_options(keep, units, every)
     if isinstance(prepared, PreparedLSTM):
+        for caution in prepared.model.contents.cautions(prepared.model.found):
+            warnings.warn(caution, WeightsWarning, stacklevel=2)
         return prepared.run(keeping, out)
     if keeping is not EVERYTHING or out is not None:
         raise OptionError("keep, units, every and out go with the input of an LSTM, which then runs by itself")
