@@ -127,7 +127,7 @@ def known_entries(
         near = places.get(place, ())
         for name in (*kinds["h"], *kinds["c"]):
             if near and name not in used:
-                reason = "by its name an initial state, which does not fit one LSTM alone"
+                reason = "by its name an initial state, which no LSTM alone is known to start from"
                 entries.append(LedgerEntry(name, layer=place, reason=reason, effect=effect, lstms=near))
     for name, tensor in tensors.items():
         layer, last = name.rpartition(".")[::2]
