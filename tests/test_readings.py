@@ -85,7 +85,7 @@ def test_places_are_numbers_of_a_run_or_refused_in_one_sentence():
     for text in ("--5", "9" * 5000, "-"):
         with pytest.raises(gw.OptionError, match="there is no step"):
             trace.first.step(text)
-    with pytest.raises(gw.OptionError, match="an end of a slice of steps"):
+    with pytest.raises(gw.OptionError, match="of steps is a number, a date or a name"):
         trace.first[1.5:]
 
 

@@ -75,7 +75,7 @@ def _edge(t: Any, count: int, times: Times, owner: str, *, last: bool) -> Any:
     """Return an end of a slice of steps as a number: the first step that it names, or the one after the last."""
     if not is_time(t):
         if t is not None and not hasattr(t, "__index__"):
-            raise OptionError(f"an end of a slice of steps is a number, a date or a name, not {t!r}")
+            raise OptionError(f"the {'stop' if last else 'start'} of steps is a number, a date or a name, not {t!r}")
         return t
     bounds = _bounds(t, year=True) if _are_dates(times) else None
     if times is None or bounds is None:
