@@ -89,7 +89,7 @@ def test_a_stack_starts_from_zeros_in_the_layers_whose_state_the_file_does_not_t
     model, given = models.one_upon_another(
         [("Identity", ["flat"], ["joined"], {})], states=states.replace("b", ""), outside="b"
     )
-    found = contents_of(model).pick("a → b")
+    found = contents_of(model).find("a → b")
     assert found.state is None
     assert "'hb'" in str(found.notes)
 

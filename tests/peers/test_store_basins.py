@@ -162,17 +162,18 @@ def test_attributes_that_are_columns_and_tables_that_follow_each_other():
     np.testing.assert_array_equal(found.y.sel(basin="west").values[ROWS["west"]], alone.output)
 
 
-def test_series_without_dates_or_names_begin_at_the_same_step():
+def test_series_without_dates_or_names_begin_at_the_same_step_and_are_equally_long():
     gw.save(gw.LSTM(3, 4, rng=0), "lstm.safetensors")
-    raw = {name: RNG.normal(size=(steps, 3)) for name, steps in (("a", 5), ("b", 7))}
+    raw = {name: RNG.normal(size=(steps, 3)) for name, steps in (("a", 5), ("b", 5), ("c", 7))}
     for name, array in raw.items():
         np.save(f"{name}.npy", array)
     found = trace("lstm.safetensors", "a.npy", "b.npy")
-    assert found.time.values.tolist() == [*range(7)]
-    for name, array in raw.items():
-        expected = gw.load("lstm.safetensors").trace(array).output
-        np.testing.assert_array_equal(found.y.sel(basin=name)[: len(array)], expected)
-    assert np.isnan(found.y.sel(basin="a")[5:]).all()
+    assert found.time.values.tolist() == [*range(5)]
+    for name in "ab":
+        expected = gw.load("lstm.safetensors").trace(raw[name]).output
+        np.testing.assert_array_equal(found.y.sel(basin=name), expected)
+    with pytest.raises(SystemExit):
+        trace("lstm.safetensors", "a.npy", "c.npy")
 
 
 def test_an_ended_run_of_files_goes_on_only_with_the_same_files_and_tables(monkeypatch, capsys):

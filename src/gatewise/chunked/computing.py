@@ -61,7 +61,10 @@ def write(result: Any, partial: PartialStore, run: Mapping[str, str], workers: W
         partial.finish()
     except ClusterLostError as problem:
         raise ClusterLostError(f"cannot make {target}: {problem}{partial.describe_rest()}") from None
-    except (GatewiseError, MemoryError):
+    except GatewiseError as problem:
+        problem.args = (f"{problem}{partial.describe_rest()}",)
+        raise
+    except MemoryError:
         raise
     except Exception as problem:  # whatever zarr, its codecs, Dask and a cluster raise
         raise FileError(f"cannot make {target}: {reason(problem)}{partial.describe_rest()}") from None
