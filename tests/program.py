@@ -72,8 +72,13 @@ def folder_contents() -> dict[Path, bytes | None]:
 
 
 def whole_contents() -> dict[Path, bytes | None]:
-    """Return what lies in the working folder, without stores that are not whole."""
-    return {path: content for path, content in folder_contents().items() if path.suffix != ".partial"}
+    """Return what lies in the working folder, without stores that are not whole and have whole chunks to go on with."""
+
+    def has_chunks(path: Path) -> bool:
+        done = path / "done"
+        return path.name.endswith(".zarr.partial") and done.is_dir() and any(done.iterdir())
+
+    return {path: content for path, content in folder_contents().items() if not has_chunks(path)}
 
 
 def refusal_of(capsys: pytest.CaptureFixture[str], *tokens: object) -> str:

@@ -162,7 +162,7 @@ def test_attributes_that_are_columns_and_tables_that_follow_each_other():
     np.testing.assert_array_equal(found.y.sel(basin="west").values[ROWS["west"]], alone.output)
 
 
-def test_series_without_dates_or_names_begin_at_the_same_step_and_are_equally_long():
+def test_series_without_dates_or_names_begin_at_the_same_step_and_are_equally_long(capsys):
     gw.save(gw.LSTM(3, 4, rng=0), "lstm.safetensors")
     raw = {name: RNG.normal(size=(steps, 3)) for name, steps in (("a", 5), ("b", 5), ("c", 7))}
     for name, array in raw.items():
@@ -174,6 +174,7 @@ def test_series_without_dates_or_names_begin_at_the_same_step_and_are_equally_lo
         np.testing.assert_array_equal(found.y.sel(basin=name), expected)
     with pytest.raises(SystemExit):
         trace("lstm.safetensors", "a.npy", "c.npy")
+    assert "c.npy has 7 steps, and a.npy 5: without dates" in capsys.readouterr().err
 
 
 def test_an_ended_run_of_files_goes_on_only_with_the_same_files_and_tables(monkeypatch, capsys):
