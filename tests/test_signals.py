@@ -16,6 +16,7 @@ from children import exit_codes, needs_fork
 import gatewise as gw
 
 pytestmark = needs_fork
+SIGNALS = int(signal.SIGTERM), int(signal.SIGINT)
 
 PROGRAM = """
 import os, signal, sys
@@ -55,21 +56,19 @@ COMMANDS = {
 }
 
 
-def thinned(names, few):
-    return [pytest.param(name, marks=() if name in few else pytest.mark.peers) for name in names]
+FEW = ("trace", "walk", "exercise")
 
 
-@pytest.mark.parametrize("name", thinned(COMMANDS, ["trace", "walk", "exercise"]))
-def test_a_signal_leaves_what_was_there_and_nothing_else(name, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    gw.save(gw.LSTM(3, 4, rng=0), "model.safetensors")
-    np.save("x.npy", np.ones((30, 3), np.float32))
+@pytest.mark.parametrize("names", [FEW, pytest.param(COMMANDS.keys() - {*FEW}, marks=pytest.mark.peers)], ids=str)
+def test_a_signal_leaves_what_was_there_and_nothing_else(names, tmp_path):
+    gw.save(gw.LSTM(3, 4, rng=0), tmp_path / "model.safetensors")
+    np.save(tmp_path / "x.npy", np.ones((30, 3), np.float32))
     (tmp_path / "class.csv").write_text("Ada\n", encoding="utf-8")
     for suffix in ("safetensors", "npz", "html", "svg", "csv", "pt"):
         (tmp_path / f"old.{suffix}").write_text("what was there", encoding="utf-8")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    cases = [[int(number), *COMMANDS[name]] for number in (signal.SIGTERM, signal.SIGINT)]
-    assert exit_codes(WRITING, cases, tmp_path) == [143, 130]
+    cases = [[number, *COMMANDS[name]] for name, number in product(names, SIGNALS)]
+    assert exit_codes(WRITING, cases, tmp_path) == [128 + number for number, *_ in cases]
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
@@ -97,70 +96,55 @@ def run(case):
 
 
 def test_a_second_signal_lets_the_clean_up_end_and_a_third_ends_the_program(tmp_path):
-    term, interrupt = int(signal.SIGTERM), int(signal.SIGINT)
-    walk = ["walk", "-o", "new.html"]
-    repeated = [[first, [second], *walk] for first, second in product((term, interrupt), repeat=2)]
-    assert exit_codes(REPEATED, repeated, tmp_path) == [143, 143, 130, 130]
-    assert list(tmp_path.iterdir()) == []
-    hanging = [[first, [term, third], *walk] for first, third in product((term, interrupt), repeat=2)]
-    assert exit_codes(REPEATED, hanging, tmp_path) == [143, 130, 143, 130]
+    (tmp_path / "hangs").mkdir()
+    pairs = [*product(SIGNALS, repeat=2)]
+    repeated = [[first, [second], "walk", "-o", "new.html"] for first, second in pairs]
+    hanging = [[first, [SIGNALS[0], third], "walk", "-o", "hangs/new.html"] for first, third in pairs]
+    expected = [128 + first for first, _ in pairs] + [128 + third for _, third in pairs]
+    assert exit_codes(REPEATED, repeated + hanging, tmp_path) == expected
+    assert [path.name for path in tmp_path.iterdir()] == ["hangs"]
 
 
 # A host calls the program as a function: everything after it is the host's.
 HOST = """
-import atexit, signal, sys, threading
+import atexit, io, signal, sys, threading
 from gatewise.__main__ import main
 import gatewise.cli
 
 def handlers():
     return [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
 
-signal.signal(signal.SIGINT, signal.default_int_handler)
-before, registered = handlers(), []
-atexit.register = lambda function, *arguments: registered.append(function)
-sys.argv = ["gatewise", "--version"]
+def interrupted():
+    raise KeyboardInterrupt("text")
+
+def run(case):
+    global before, registered
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    before, registered = handlers(), []
+    atexit.register = lambda function, *arguments: registered.append(function)
+    sys.argv = ["gatewise", "--version"]
+    exec(case, globals())
 """
 HOSTS = {
-    "return": ("main()", 0),
-    "exit": ("main(); sys.exit(3)", 3),
-    "error": ("main(); sys.excepthook = lambda *error: None; raise ValueError", 1),
-    "handlers": ("main(); sys.exit(3 if handlers() == before and not registered else 4)", 3),
-    "refusal": ("import io; sys.stderr = io.StringIO(); sys.argv[1:] = ['walk', '--nonsense']; main()", 2),
-    "thread": ("thread = threading.Thread(target=main); thread.start(); thread.join(); sys.exit(3)", 3),
-    "signal": (
-        """
+    "main()": 0,
+    "main(); sys.exit(3)": 3,
+    "main(); sys.excepthook = lambda *error: None; raise ValueError": 1,
+    "main(); sys.exit(3 if handlers() == before and not registered else 4)": 3,
+    "sys.stderr = io.StringIO(); sys.argv[1:] = ['walk', '--nonsense']; main()": 2,
+    "thread = threading.Thread(target=main); thread.start(); thread.join(); sys.exit(3)": 3,
+    """
 gatewise.cli.main = lambda: signal.raise_signal(signal.SIGTERM)
 try:
     main()
 except SystemExit as end:
     sys.exit(3 if end.code == 143 and handlers() == before else 4)
-""",
-        3,
-    ),
-    "interrupt of a library": (
-        """
-def interrupted():
-    raise KeyboardInterrupt("text")
-gatewise.cli.main = interrupted
-main()
-""",
-        130,
-    ),
+""": 3,
+    "gatewise.cli.main = interrupted; main()": 130,  # of a library
 }
 
 
-@pytest.mark.parametrize("name", HOSTS)
-def test_a_host_that_runs_the_program_keeps_its_exit_and_its_handlers(name):
-    script, code = HOSTS[name]
-    done = subprocess.run(
-        [sys.executable, "-c", HOST + script],
-        capture_output=True,
-        text=True,
-        env=program.environment(),
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (code, "")
+def test_a_host_that_runs_the_program_keeps_its_exit_and_its_handlers():
+    assert exit_codes(HOST, [*HOSTS]) == [*HOSTS.values()]
 
 
 @pytest.mark.parametrize(
@@ -229,22 +213,20 @@ def run(case):
         last = Last()
     elif where == "exit":
         atexit.register(kill)
+    elif where == "exit, ignored":
+        signal.signal(number, signal.SIG_IGN)
+        atexit.register(kill)
     run_program()
 """
 )
 
 
-def test_a_signal_at_the_very_end_has_its_exit_code():
+def test_a_signal_at_the_very_end_has_its_exit_code_unless_it_is_to_be_ignored():
     places = [line.split('"')[1] for line in ENDING.splitlines() if "if where ==" in line]
-    cases = [[place, int(number), "--version"] for place, number in product(places, (signal.SIGINT, signal.SIGTERM))]
+    cases = [[place, number, "--version"] for place, number in product(places, SIGNALS)]
     # The interpreter's own end is skipped, and with it what would hear a signal no more.
-    expected = [0 if place == "modules" else 128 + number for place, number, *_ in cases]
-    assert exit_codes(ENDING, cases) == expected
-
-
-def test_a_signal_that_is_to_be_ignored_is_ignored():
-    ignoring = ENDING + "\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-    assert exit_codes(ignoring, [["exit", int(signal.SIGTERM), "--version"]]) == [0]
+    unheard = ("modules", "exit, ignored")
+    assert exit_codes(ENDING, cases) == [0 if place in unheard else 128 + number for place, number, *_ in cases]
 
 
 # Whoever reads the outputs has left before the program begins.
