@@ -282,6 +282,8 @@ def test_what_is_read_against_the_file_is_obeyed_with_a_warning(tmp_path):
     assert (network.reads, "the network reads every, as asked for; in the file, it is last" in said) == ("every", True)
     network, said = quietly(path, head="head", reads="last")
     assert (network.reads, said) == ("last", "")
+    run = gw.open_run(path, np.ones((5, network.num_features)), head="head")
+    assert run.network.reads == "last"  # as in the file
     with pytest.raises(gw.OptionError, match="reads"):
         quietly(path, head="head", reads="first")
     with pytest.raises(gw.OptionError, match="says itself what its layers read"):

@@ -92,6 +92,15 @@ def test_a_file_that_holds_more_than_the_layers_that_fit_is_not_guessed_at(tmp_p
     assert "--head fc or --head none" in run.notes[-1]
 
 
+def test_strict_infers_no_layers_and_says_so(tmp_path):
+    arrays = state_dict(fc__weight=np.ones((2, 4)), fc__bias=np.ones(2))
+    run = opened(tmp_path, X, arrays, strict=True)
+    assert run.network is None
+    assert "connected, and with strict=True none is inferred; these fit it: --head fc or --head none" in run.notes[-1]
+    with pytest.raises(gw.FileError, match=r"with strict=True none is inferred; name .*; those that fit: --head fc"):
+        gw.load_network(tmp_path / "net.pt", strict=True)
+
+
 def test_whole_numbers_are_the_tokens_of_the_one_embedding(tmp_path):
     table = np.random.default_rng(1).normal(size=(9, 3))
     arrays = state_dict(embed__weight=table, fc__weight=np.ones((2, 4)), fc__bias=np.ones(2))

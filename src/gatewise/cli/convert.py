@@ -12,7 +12,6 @@ from gatewise.cli.models import FileSettings, inspect_file
 from gatewise.cli.printing import print_line, print_notes, require_other
 from gatewise.errors import OptionError
 from gatewise.interop.chosen_layers import unused_layers
-from gatewise.interop.ledger import concerning
 from gatewise.layers import LSTM
 from gatewise.network import Network
 from gatewise.opening.models import OpenedModel, opened_model
@@ -133,7 +132,7 @@ def left_behind(model: OpenedModel, target: str) -> str:
         left.append("the initial state")
     if entry.time_reversed:
         left.append("that its outputs have the last step first")
-    left += [f"{found.name} ({found.reason})" for found in concerning(contents.ledger, (entry.name, *entry.combines))]
+    left += [f"{found.name} ({found.reason})" for found in contents.left_out(entry)]
     if not left:
         return ""
     return f"; not carried over: {', '.join(left)}"

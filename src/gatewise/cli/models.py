@@ -84,7 +84,9 @@ class InputArguments:
     ] = None
     reads: Annotated[
         Literal["every", "last"] | None,
-        Parameter(help="Whether that layer reads every output of the LSTM, which is the default, or the last alone."),
+        Parameter(
+            help="Whether that layer reads every output of the LSTM or the last alone, by default as in the file."
+        ),
     ] = None
     strict: Annotated[
         bool, Parameter(negative="", help="Refuse a model of which something is left out that would change the run.")

@@ -124,8 +124,8 @@ def trace(
         contents = inspect_file(file, settings)
         entry = contents.pick(name, strict=given.strict)
         fitting = fitting_layers(contents, entry)
-        if contents.network is None and (fitting.embeddings or fitting.heads):
-            print_notes([f"{output} holds the LSTM alone; in a .csv or .nc file, {fitting.options()} is taken"])
+        if contents.network is None and fitting.options:
+            print_notes([f"{output} holds the LSTM alone; in a .csv or .nc file, {fitting.options} is taken"])
         print_line(stores.trace_store(contents, entry, inputs, output, store))
         return
     if len(inputs) > 1:

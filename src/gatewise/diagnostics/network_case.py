@@ -82,13 +82,11 @@ def _perturbed_layer(layer: Linear, features: Array, perturbation: Perturbation 
 
 def in_float64(network: Network) -> Network:
     """Return the float64 copy of a network to verify."""
-    same = ("reads", "masked", "masked_output", "initial", "skip", "inputs", "outputs", "labels")
-    return Network(
-        network.lstm.astype(np.float64),
+    return network.replace(
+        lstm=network.lstm.astype(np.float64),
         embedding=None if network.embedding is None else np.asarray(network.embedding, np.float64),
-        head=[_wide(layer) for layer in network.dense] or None,
+        head=[_wide(layer) for layer in network.dense],
         branches=[Branch(branch.features, [_wide(layer) for layer in branch.layers]) for branch in network.branches],
-        **{name: getattr(network, name) for name in same},
     )
 
 

@@ -7,13 +7,7 @@ from typing import Any
 
 from gatewise.errors import FileError, WeightsWarning, join_names
 from gatewise.interop.captured import Captured
-from gatewise.interop.chosen_layers import (
-    choice_sentence,
-    chosen_network,
-    fitting_layers,
-    state_sentence,
-    why_unconnected,
-)
+from gatewise.interop.chosen_layers import chosen_network, fitting_layers, state_sentence
 from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM
 from gatewise.interop.formats import Path, capture, inspect
 from gatewise.interop.graphs import GraphInput, GraphNames
@@ -122,23 +116,25 @@ def load_network(
         that is not what the file says, and of a mask that the LSTM has in the file, but not from the named layers.
     """
     contents = inspect(path, **omitted)
-    if embedding is not None or head is not None or (reads is not None and contents.network is not None):
-        return chosen_network(contents, name, embedding, head, reads, strict=strict)
+    network = chosen_network(contents, name, embedding, head, reads, strict=strict)
+    if network is not None:
+        return network
     if contents.network is not None:
-        network: Network = contents.network()
+        network = contents.network()
         for stored in [one for one in contents.lstms if one.stacked] or contents.lstms:
             contents.pick(stored.name, strict=strict)
         return network
-    fitting = fitting_layers(contents, contents.find(name))
+    fitting = fitting_layers(contents, contents.find(name), strict=strict)
     source = f"{contents.path} ({contents.format})"
     if not contents.parts:
         raise FileError(f"{source} holds {'an LSTM' if len(contents.lstms) == 1 else 'LSTMs'}, not a network")
-    if not strict and (chosen := fitting.only) is not None and any(chosen):
-        warnings.warn(f"{contents.path}: {choice_sentence(contents, *chosen)}", WeightsWarning, stacklevel=2)
-        return chosen_network(contents, name, *chosen, reads)
+    if fitting.only is not None and (network := chosen_network(contents, name, *fitting.only, reads)) is not None:
+        sentence = fitting.inference_sentence(*fitting.only)
+        warnings.warn(f"{contents.path}: {sentence}", WeightsWarning, stacklevel=2)
+        return network
     parts = join_names(repr(part.name) for part in contents.parts if part.weight is not None)
-    fits = fitting.options() if fitting.embeddings or fitting.heads else ""
+    fits = f"; those that fit: {fitting.options}" if fitting.options else ""
     raise FileError(
-        f"cannot read a network in {source}: {why_unconnected(contents)}; name the network's head, its"
-        f" embedding, or both; there are: {parts or 'none'}{f'; those that fit: {fits}' if fits else ''}"
+        f"cannot read a network in {source}: {fitting.why}; name the network's head, its"
+        f" embedding, or both; there are: {parts or 'none'}{fits}"
     )

@@ -30,8 +30,8 @@ def chosen_network(
     reads: str | None = None,
     *,
     strict: bool = False,
-) -> Network:
-    """Return the network of an LSTM in a file and the layers that are named as its embedding and head.
+) -> Network | None:
+    """Return the network of an LSTM in a file and the layers named as its embedding and head; None if none is named.
 
     It keeps masked steps, the steps that are read, and the layers between LSTM and head, as the file has them; the
     features' scaling, branches and windows too, where no head is to be read. It warns of everything that is left out,
@@ -41,18 +41,22 @@ def chosen_network(
     Raises
     ------
     OptionError
-        If there is no layer of a name, or no layer is named, and the file says how its layers are connected.
+        If there is no layer of a name, or `reads` alone is given and the file says how its layers are connected.
     FileError
         If the file cannot express the network, or leaves something out where `strict` is set.
     """
-    if embedding is None and head is None and contents.network is not None:
+    if embedding is None and head is None:
+        if reads is None or contents.network is None:
+            return None
         raise OptionError(
             f"reads goes with the name of an embedding or a head; {contents.path} says itself what its layers read"
         )
     stored = contents.find(name)
     if {embedding, head} <= {None, NO_LAYER} and (described := _network_with_features(contents)) is not None:
         contents.pick(name, strict=strict)
-        return _without_head(described) if head == NO_LAYER else described
+        if head != NO_LAYER:
+            return described
+        return described.replace(head=None, skip=0, outputs=None, labels=described.labels.replace(outputs=None))
     fitting, unwanted = fitting_layers(contents, stored), set[str]()
     if embedding == NO_LAYER:
         embedding, unwanted = None, unwanted.union(fitting.embeddings)
@@ -106,21 +110,6 @@ def _network_with_features(contents: Contents) -> Network | None:
     return network if network and (network.inputs is not None or network.branches or network.windows) else None
 
 
-def _without_head(network: Network) -> Network:
-    """Return a network that gives the hidden states of its LSTM, with what makes the LSTM's input as it is."""
-    headless = Network(
-        network.lstm,
-        reads=network.reads,
-        initial=network.initial,
-        inputs=network.inputs,
-        branches=network.branches,
-        windows=network.windows,
-        labels=network.labels.replace(outputs=None),
-    )
-    headless.provenance = network.provenance
-    return headless
-
-
 def _initial(stored: StoredLSTM) -> States | None:
     """Return the initial state of an LSTM in a file as a network has it: of one sequence, for all."""
     if stored.state is None or not conventions.has_one_state(stored.state):
@@ -139,7 +128,7 @@ def state_sentence(stored: StoredLSTM) -> str:
 def unused_layers(contents: Contents, stored: StoredLSTM, used: set[str]) -> list[str]:
     """Return what a network of a file's LSTM and the layers of the names `used` leaves out, each with its kind."""
     of_lstm = {stored.name, *stored.combines}
-    kept = used | of_lstm | {entry.name for entry in concerning(contents.ledger, of_lstm)}  # told with the LSTM
+    kept = used | of_lstm | {entry.name for entry in contents.left_out(stored)}  # told with the LSTM
     layers = {part.name: part.kind for part in contents.parts}
     layers |= {other.name: "another LSTM" for other in contents.lstms if not kept & {other.name, *other.combines}}
     layers |= {refused.name: "which cannot be read" for refused in contents.refused}
@@ -169,57 +158,56 @@ def _read_layer_weight(
 
 
 class FittingLayers(NamedTuple):
-    """The layers of a file whose sizes fit its LSTM; `complete` says that it holds nothing but these and the LSTM."""
+    """The layers of a file whose sizes fit its LSTM; `why` says why the file does not connect them, as a clause.
+
+    `only` has the embedding and the head, each the one there is or None, where these are the only reading: there are no
+    others, and nothing else is left out of the file.
+    """
 
     embeddings: list[str]
     heads: list[str]
-    complete: bool
+    only: tuple[str | None, str | None] | None
+    why: str
 
     @property
-    def only(self) -> tuple[str | None, str | None] | None:
-        """The embedding and the head, where only one reading fits: each the one there is, and nothing is left out."""
-        if not self.complete or max(len(self.embeddings), len(self.heads)) > 1 or {*self.embeddings} & {*self.heads}:
-            return None
-        return next(iter(self.embeddings), None), next(iter(self.heads), None)
-
     def options(self) -> str:
-        """Return the choices in the words of the command line."""
+        """The choices in the words of the command line; empty if no layer fits."""
         choices = [f"--embedding {name}" for name in self.embeddings] + [f"--head {name}" for name in self.heads]
-        return join_names([*choices, "--head none"], "or", most=MOST)
+        return join_names([*choices, "--head none"], "or", most=MOST) if choices else ""
+
+    def inference_sentence(self, embedding: str | None, head: str | None) -> str:
+        """Return a sentence on layers that were taken because they alone fit, and on how to choose otherwise."""
+        names = {role: name for role, name in (("embedding", embedding), ("head", head)) if name is not None}
+        roles = [f"{name!r} as the {role}" for role, name in names.items()]
+        every = "; it reads every step, and with --reads last the last alone" if head is not None else ""
+        others = " and ".join(f"--{role} none" for role in names)
+        return (
+            f"{' and '.join(roles)} {'is' if len(roles) == 1 else 'are'} inferred:"
+            f" {self.why}, and no other fits{every}; {others}"
+            f" leaves {'it' if len(roles) == 1 else 'them'} out"
+        )
 
 
-def fitting_layers(contents: Contents, stored: StoredLSTM) -> FittingLayers:
-    """Return the layers of a file that can be the embedding and the head of its LSTM, by their sizes and kinds."""
+def fitting_layers(contents: Contents, stored: StoredLSTM, *, strict: bool = False) -> FittingLayers:
+    """Return the layers of a file that fit its LSTM, by their sizes and kinds; `strict` lets none be inferred."""
     matrices = [part for part in contents.parts if part.weight is not None and len(part.shape) == 2]
     embeddings, heads = (
         [part.name for part in matrices if part.shape[1] == size and _can_be(part, kind)]
         for size, kind in ((stored.lstm.input_size, "embedding"), (stored.lstm.output_size, "linear layer"))
     )
-    is_between = any(entry.kind == "node" for entry in concerning(contents.ledger, (stored.name, *stored.combines)))
-    complete = not is_between and not unused_layers(contents, stored, {*embeddings, *heads, CODE.name})
-    return FittingLayers(embeddings, heads, complete)
+    why = "the file does not say how its layers are connected"
+    if any(entry.kind == "node" for entry in contents.ledger):
+        why = "gatewise does not read how a program connects its layers"
+    is_between = any(entry.kind == "node" for entry in contents.left_out(stored))
+    is_single = max(len(embeddings), len(heads)) == 1 and embeddings != heads
+    if not is_single or is_between or unused_layers(contents, stored, {*embeddings, *heads, CODE.name}):
+        return FittingLayers(embeddings, heads, None, why)
+    if strict:
+        return FittingLayers(embeddings, heads, None, f"{why}, and with strict=True none is inferred")
+    return FittingLayers(embeddings, heads, (next(iter(embeddings), None), next(iter(heads), None)), why)
 
 
 def _can_be(part: StoredLayer, kind: str) -> bool:
     """Return whether a layer of a file can be of a kind: a matrix alone by its name, where that says embedding."""
     named = part.bias is None and "emb" in part.name.lower()
     return kind in part.kind and not (named and kind != "embedding")
-
-
-def why_unconnected(contents: Contents) -> str:
-    """Return why a file with layers and without a network has none, as a clause."""
-    if any(entry.kind == "node" for entry in contents.ledger):
-        return "gatewise does not read how a program connects its layers"
-    return "the file does not say how its layers are connected"
-
-
-def choice_sentence(contents: Contents, embedding: str | None, head: str | None) -> str:
-    """Return a sentence on layers that were taken because they alone fit, and on how to choose otherwise."""
-    roles = [f"{name!r} as the {role}" for role, name in (("embedding", embedding), ("head", head)) if name is not None]
-    every = "; it reads every step, and with --reads last the last alone" if head is not None else ""
-    others = " and ".join(f"--{role} none" for role, name in (("embedding", embedding), ("head", head)) if name)
-    return (
-        f"{' and '.join(roles)} {'is' if len(roles) == 1 else 'are'} inferred:"
-        f" {why_unconnected(contents)}, and no other fits{every}; {others}"
-        f" leaves {'it' if len(roles) == 1 else 'them'} out"
-    )

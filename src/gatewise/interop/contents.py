@@ -269,7 +269,7 @@ class Contents:
             If there are several and no name is given, or there is none of that name.
         """
         stored = self.find(name)
-        if strict and (reasons := (*stored.warns, *filter(None, [self._left_out(stored)]))):
+        if strict and (reasons := self._reservations(stored)):
             raise FileError(f"cannot read {stored.name!r} in {self.path} with strict=True: {'; '.join(reasons)}")
         for text in self.cautions(stored):
             warnings.warn(text, WeightsWarning, stacklevel=3)
@@ -298,16 +298,17 @@ class Contents:
     def cautions(self, stored: StoredLSTM) -> tuple[str, ...]:
         """Return what to know before the numbers of a file's LSTM are used: its warnings, and what is left out."""
         finite = [not_finite_sentence(stored.name, stored.non_finite)] if stored.non_finite else []
-        left_out = self._left_out(stored)
-        return tuple(
-            f"{self.path}: {text}"
-            for text in (*finite, *(f"{stored.name}: {text}" for text in (*stored.warns, *[left_out] * bool(left_out))))
-        )
+        reservations = (f"{stored.name}: {text}" for text in self._reservations(stored))
+        return tuple(f"{self.path}: {text}" for text in (*finite, *reservations))
 
-    def _left_out(self, stored: StoredLSTM) -> str:
-        """Return a clause on what is left out of a file's LSTM and would change it; empty if that is nothing."""
-        entries = ledgers.concerning(self.ledger, (stored.name, *stored.combines))
-        return f"left out: {ledgers.clauses(entries)}" if entries else ""
+    def _reservations(self, stored: StoredLSTM) -> tuple[str, ...]:
+        """Return why the numbers of a file's LSTM may differ from its runtime's, as clauses."""
+        left_out = self.left_out(stored)
+        return (*stored.warns, f"left out: {ledgers.clauses(left_out)}") if left_out else stored.warns
+
+    def left_out(self, stored: StoredLSTM) -> list[LedgerEntry]:
+        """Return what is left out of the file and would change the numbers of an LSTM, its input or its output."""
+        return ledgers.concerning(self.ledger, (stored.name, *stored.combines))
 
     def _describe_rest(self) -> str:
         reasons = [f"{refused.name}: {refused.reason}" for refused in self.refused]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,10 @@ from gatewise.records.named_numbers import is_labelled, is_table
 from gatewise.showing import counted, inline
 
 READS = ("every", "last")
+PARTS = (  # arguments that are attributes too; the head's layers are `dense`
+    *("lstm", "embedding", "reads", "masked", "masked_output", "initial"),
+    *("skip", "inputs", "branches", "outputs", "windows", "labels"),
+)
 Tokens = npt.NDArray[np.integer[Any]]
 
 
@@ -69,6 +73,13 @@ class Parts:
         self._require_fitting()
         labels.require(features=self.num_features, outputs=self.num_outputs)
         self.labels = labels
+
+    def replace(self, **parts: Any) -> Self:
+        """Return the network with other parts, given as the arguments of `Network`."""
+        own = {name: getattr(self, name) for name in PARTS}
+        network = type(self)(**{**own, "head": self.dense, **parts})
+        network.provenance = self.provenance
+        return network
 
     def _skip_of(self, skip: int) -> int:
         """Return the checked number of features that a network's skip connection adds to the outputs."""

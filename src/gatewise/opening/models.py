@@ -12,7 +12,7 @@ import numpy as np
 from gatewise.cell import LSTMCell
 from gatewise.errors import FileError, OptionError
 from gatewise.interop import inspect
-from gatewise.interop.chosen_layers import NO_LAYER, choice_sentence, chosen_network, fitting_layers, why_unconnected
+from gatewise.interop.chosen_layers import NO_LAYER, chosen_network, fitting_layers
 from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.interop.own import contents_of
 from gatewise.layers import LSTM
@@ -76,15 +76,17 @@ def contents_from(model: object, settings: Mapping[str, Any] | None = None, take
     raise OptionError(f"{taker} takes {KINDS}, not {type(model).__name__}")
 
 
-def opened_model(contents: Contents, entry: StoredLSTM) -> OpenedModel:
-    """Return an LSTM of a model's file with the network made of the very same cells, or a note why there is none."""
-    if contents.network is None:
-        return OpenedModel(contents, entry)
+def opened_model(contents: Contents, entry: StoredLSTM, named: Network | None = None) -> OpenedModel:
+    """Return an LSTM of a model's file with its network, or a note why there is none.
+
+    It is that of `named` layers, else the one that the file describes, if it is made of the very same cells.
+    """
     try:
-        network = contents.network()
+        network = contents.network() if named is None and contents.network is not None else named
     except FileError as refusal:  # a Network cannot express how the file connects its layers
         return OpenedModel(contents, entry, notes=(str(refusal),))
-    return OpenedModel(contents, entry, network if _have_same_cells(network.lstm, entry.lstm) else None)
+    same = network is not None and _have_same_cells(network.lstm, entry.lstm)
+    return OpenedModel(contents, entry, network if same else None)
 
 
 def _have_same_cells(lstm: LSTM, other: LSTM) -> bool:
@@ -92,16 +94,6 @@ def _have_same_cells(lstm: LSTM, other: LSTM) -> bool:
     cells, others = lstm.cells(), other.cells()
     same = cells.keys() == others.keys() and lstm.merge == other.merge
     return same and all(cell.parameters is others[place].parameters for place, cell in cells.items())
-
-
-def with_layers(
-    contents: Contents, name: str | None, embedding: str | None, head: str | None, reads: str | None, *, strict: bool
-) -> Contents:
-    """Return contents whose network has the layers of these names around its LSTM; see `gatewise.load_network`."""
-    if embedding is None and head is None and (reads is None or contents.network is None):
-        return contents  # where there is no network, `reads` goes with a head that fits
-    network = chosen_network(contents, name, embedding, head, reads or "every", strict=strict)
-    return replace(contents, network=lambda: network)
 
 
 def with_fitting_layers(
@@ -114,15 +106,14 @@ def with_fitting_layers(
     options. A model whose file connects its layers stays as it is, and with `lstm_only` there is no head.
     """
     contents, entry = model.contents, model.found
-    fitting = fitting_layers(contents, entry)
-    if contents.network is not None or not (fitting.embeddings or fitting.heads):
+    fitting = fitting_layers(contents, entry, strict=strict)
+    if contents.network is not None or not fitting.options:
         return model
     are_features = values.ndim > 1 and values.shape[-1] == entry.lstm.input_size
     are_whole = bool((values == np.rint(values)).all())
-    if fitting.only is None or strict:
-        sentence = f"the LSTM is run alone: {why_unconnected(contents)}"
-        options = fitting.options()
-        return replace(model, notes=(*model.notes, f"{sentence}; these fit it: {options}"), options=options)
+    if fitting.only is None:
+        sentence = f"the LSTM is run alone: {fitting.why}; these fit it: {fitting.options}"
+        return replace(model, notes=(*model.notes, sentence), options=fitting.options)
     table, head = fitting.only
     embedding, head = None if are_features or not are_whole else table, None if lstm_only else head
     if table is not None and are_features and are_whole:
@@ -130,5 +121,5 @@ def with_fitting_layers(
         model = replace(model, notes=(*model.notes, f"the input is read as features; {options} reads it as tokens"))
     if embedding is None and head is None:
         return model
-    network = chosen_network(contents, entry.name, embedding or NO_LAYER, head or NO_LAYER, reads or "every")
-    return replace(model, network=network, notes=(*model.notes, choice_sentence(contents, embedding, head)))
+    network = chosen_network(contents, entry.name, embedding or NO_LAYER, head or NO_LAYER, reads)
+    return replace(model, network=network, notes=(*model.notes, fitting.inference_sentence(embedding, head)))

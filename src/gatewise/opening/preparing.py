@@ -10,6 +10,7 @@ from typing import Any
 
 from gatewise.arrays import AXES
 from gatewise.errors import FileError, GatewiseError, MissingExtraError, OptionError, WeightsWarning, join_names, one_of
+from gatewise.interop.chosen_layers import chosen_network
 from gatewise.interop.contents import MASKED, Contents, StoredLSTM
 from gatewise.interop.own import CONVENTION
 from gatewise.layers.stack import States
@@ -20,7 +21,7 @@ from gatewise.opening.axes import AmbiguousAxesError
 from gatewise.opening.columns import select_features
 from gatewise.opening.inputs import InputNumbers, read_input
 from gatewise.opening.model_input import ModelInput, model_input
-from gatewise.opening.models import OpenedModel, opened_model, with_fitting_layers, with_layers
+from gatewise.opening.models import OpenedModel, opened_model, with_fitting_layers
 from gatewise.opening.runs import PreparedLSTM, PreparedWholeModel
 from gatewise.opening.whole_model import WholeModel, is_runnable, load_whole_model
 from gatewise.opening.windows import WindowedSeries, with_lags
@@ -67,13 +68,14 @@ def prepare_run(
     """
     if options.reads is not None:
         one_of("reads", options.reads, READS)
-    contents_named = with_layers(contents, name, options.embedding, options.head, options.reads, strict=options.strict)
-    entry, several = _picked_lstm(contents_named, name, options.strict)
+    layers = options.embedding, options.head, options.reads
+    named = chosen_network(contents, name, *layers, strict=options.strict)
+    entry, several = _picked_lstm(contents, name, options.strict)
     if input is None:
         raise OptionError(f"{contents.path} is a model: give the file of its input as well")
     if entry is not None and finite and entry.non_finite:
         raise OptionError(f"{contents.path} holds weights that are not finite numbers: {'; '.join(entry.non_finite)}")
-    model = None if entry is None else opened_model(contents_named, entry)
+    model = None if entry is None else opened_model(contents, entry, named)
     if model is not None and options.input_of == "lstm" and model.feature_network is not None:
         model = replace(model, network=None, notes=(*model.notes, _own_features_note(model.feature_network)))
     network = None if model is None else model.network

@@ -134,7 +134,7 @@ class PreparedLSTM:
             return self.model.lstm, x
         if network.embedding is None:
             return network, x
-        return (_behind_embedding(network), x) if tokens is None else (network, tokens)
+        return (network.replace(embedding=None, masked=None), x) if tokens is None else (network, tokens)
 
     def bytes_kept(self, keep: Keep = EVERYTHING, *, on_file: bool = False) -> int:
         """Return the bytes that the trace keeps."""
@@ -196,18 +196,6 @@ class PreparedWholeModel:
             trace = _with_times(trace, dates_of(numbers.times))
         entry = next((entry for entry in model.contents.lstms if entry.name == name), None)
         return OpenedRun(trace, name, entry, None, self.interpretation, notes)
-
-
-def _behind_embedding(network: Network) -> Network:
-    """Return the part of a network that reads the rows of its embedding."""
-    return Network(
-        network.lstm,
-        head=network.dense or None,
-        reads=network.reads,
-        initial=network.initial,
-        outputs=network.outputs,
-        labels=network.labels,
-    )
 
 
 def _with_times(trace: LSTMTrace, times: Any) -> LSTMTrace:

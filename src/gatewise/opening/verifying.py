@@ -14,8 +14,8 @@ from gatewise.arrays import AXES
 from gatewise.diagnostics.verification import Verification
 from gatewise.diagnostics.verification import verify as verify_model
 from gatewise.errors import OptionError, ShapeError
-from gatewise.interop import ledger
 from gatewise.interop.contents import Contents, StoredLSTM
+from gatewise.interop.ledger import clauses
 from gatewise.layers import LSTM
 from gatewise.network import Network
 from gatewise.opening.answers import Answers, output_time_first, read_answers
@@ -235,11 +235,9 @@ def compare(
     if len(models) > 1:
         notes = (f"{answers.source} is compared with the outputs of {model.words}", *notes)
     of_lstm = found is not None and isinstance(prepared, PreparedLSTM)  # a whole model leaves nothing out
-    concerning = (
-        [] if found is None or not of_lstm else ledger.concerning(contents.ledger, (found.name, *found.combines))
-    )
+    left_out = [] if found is None or not of_lstm else contents.left_out(found)
     verification = replace(verification, notes=(*answers.notes, *verification.notes, *notes))
-    return Comparison(model.name, verification, ledger.clauses(concerning))
+    return Comparison(model.name, verification, clauses(left_out))
 
 
 def _models_of(prepared: PreparedLSTM, *, is_exact: bool) -> list[_VerifiedModel]:
