@@ -243,7 +243,6 @@ def _chunk_task(
         if clashes := {variable.name, *variable.before, *variable.after} & inputs.names:
             raise OptionError(f"the result has a {min(clashes)!r} of its own: rename what is called so in the data")
     engines = {cell.engine for cell in trial.cells().values()}
-    fields: dict[str, Any] = {} if windows is None else {"windows": windows}
     return (Task if windows is None else WindowTask)(
         selection=selection,
         alone=isinstance(selection, SequenceQuestion) or inputs.by_itself or engines != {"native"},
@@ -257,7 +256,6 @@ def _chunk_task(
         each=numbers_kept(trial),
         lags=inputs.lags,
         breaks=inputs.breaks,
-        **fields,
     )
 
 

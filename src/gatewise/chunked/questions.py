@@ -111,20 +111,14 @@ class SequenceQuestion:
         """The options of the trace: the quantities that the question needs."""
         return {"keep": KINDS[self.name].keep}
 
-    def answers(self, run: Run) -> Iterator[tuple[tuple[int, ...], Any]]:
-        """Yield the answers to this question about a run, each with its place among the cells."""
-        kind = KINDS[self.name]
-        subjects: Any = self.cells.of(run) if kind.of_a_cell else [((), run)]
-        for place, subject in subjects:
-            yield place, kind.function(subject, **self.arguments)
-
     def parts(self, run: Run) -> Iterator[VariablePart]:
         """Yield the answers about one sequence's run as parts of an `xarray.Dataset`; none if they cannot be given."""
         kind = KINDS[self.name]
         if _unanswerable(run):
             return
-        for place, answer in self.answers(run):
-            for name, timed, dims, values in kind.arrays(answer):
+        subjects: Any = self.cells.of(run) if kind.of_a_cell else [((), run)]
+        for place, subject in subjects:
+            for name, timed, dims, values in kind.arrays(kind.function(subject, **self.arguments)):
                 array: Array = np.asarray(values, np.float64)  # truth values too: NaN stands for unknown
                 if timed and self.final:
                     timed, array = False, array[0]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from math import prod
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,31 @@ class Variable:
         """Return the variable that a part of a run belongs to."""
         after = dict(zip(part.dims, part.array.shape[1 + part.timed :], strict=True))
         return cls(part.name, before if part.place else {}, part.timed, after, part.array.dtype)
+
+
+class Chunk(NamedTuple):
+    """The sequences of a chunk.
+
+    Attributes
+    ----------
+    x : array (time, sequence, feature), or (time, sequence) of tokens
+    validity : dict of str to array
+        The ``lengths`` (sequence,) or the ``mask`` (time, sequence), or nothing.
+    states : list of array (sequence, unit)
+    model : LSTM or Network
+    """
+
+    x: Numbers
+    validity: dict[str, Numbers]
+    states: list[Numbers]
+    model: LSTM | Network
+
+    @property
+    def valid(self) -> Mask:
+        """The steps (time, sequence) that lengths or a mask declare valid: all, without them."""
+        if "lengths" in self.validity:
+            return np.arange(len(self.x))[:, None] < self.validity["lengths"]
+        return self.validity.get("mask", np.ones(self.x.shape[:2], bool))
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,37 +140,30 @@ class Task:
         """Run the model over the sequences of a chunk, some at a time, and return the chunk's variables."""
         loop = x.shape[: x.ndim - (1 if self.tokens else 2)]
         count, steps = prod(loop), x.shape[len(loop)]
-        features = x.shape[len(loop) + 1 :]
-        x = np.moveaxis(x, len(loop), 0).reshape(steps, count, *features)
-        validity, states = self._per_sequence(arguments, loop, count)
+        x = np.moveaxis(x, len(loop), 0).reshape(steps, count, *x.shape[len(loop) + 1 :])
+        chunk = Chunk(x, *self._per_sequence(arguments, loop, count), model)
         if isinstance(model, Network) and model.windows is not None:
-            x = window_features(x, valid_steps(validity, x.shape[:2]), model, self.lags, self.breaks)
-        shapes = {variable.name: self._memory_shape(variable, steps, count) for variable in self.variables}
+            chunk = chunk._replace(x=window_features(chunk, self.lags, self.breaks))
+        shapes = {variable.name: self._shape(variable, steps, count) for variable in self.variables}
         each = max(variable.dtype.itemsize for variable in self.variables)
         require_memory(sum(map(prod, shapes.values())), each, f"what {counted(count, 'sequence')} give")
-        arrays = {variable.name: self._empty(shapes[variable.name], variable.dtype) for variable in self.variables}
-        self._fill_arrays(arrays, x, validity, states, model)
+        arrays = {variable.name: self._new_array(variable, shapes[variable.name]) for variable in self.variables}
+        self._fill_arrays(arrays, chunk)
         results = tuple(self._in_result_shape(arrays[variable.name], variable, loop) for variable in self.variables)
         return results if len(results) > 1 else results[0]
 
-    def _fill_arrays(
-        self,
-        arrays: Mapping[str, Array],
-        x: Numbers,
-        validity: Mapping[str, Numbers],
-        states: list[Numbers],
-        model: LSTM | Network,
-    ) -> None:
-        """Run a chunk's sequences (time, sequence, …), some at a time, and put the runs into the variables' arrays."""
+    def _fill_arrays(self, arrays: Mapping[str, Array], chunk: Chunk) -> None:
+        """Run a chunk's sequences, some at a time, and put the runs into the variables' arrays."""
+        x, validity = chunk.x, chunk.validity
         if self.lags:
-            validity = {"mask": lagged_validity(valid_steps(validity, x.shape[:2]), self.lags)}
+            validity = {"mask": lagged_validity(chunk.valid, self.lags)}
         for piece in chunks(x.shape[1], PIECE if self.alone else len(x) * self.each, PIECE):
             options: dict[str, Any] = {name: array[..., piece] for name, array in validity.items()}
             place = piece.start if self.alone else piece
-            start = _nested_states([state[place] for state in states], self.nesting)
-            run = model.trace(x[:, place], start, engine=self.engine, **options, **self.selection.options)
+            start = _nested_states([state[place] for state in chunk.states], self.nesting)
+            run = chunk.model.trace(x[:, place], start, engine=self.engine, **options, **self.selection.options)
             for part in self.selection.parts(run):
-                self._put_part(arrays[part.name][part.place], part, piece)
+                put_part(arrays, part, piece)
 
     def _per_sequence(
         self, arguments: Sequence[Numbers], loop: tuple[int, ...], count: int
@@ -160,46 +178,45 @@ class Task:
         states = [np.broadcast_to(part, (*loop, part.shape[-1])).reshape(count, part.shape[-1]) for part in remaining]
         return options, states
 
-    def _memory_shape(self, variable: Variable, steps: int, count: int) -> tuple[int, ...]:
-        """Return the shape in which a chunk's variable lies in memory: time is before the sequences or after them."""
-        axes = [len(range(0, steps, self.every)), count] if variable.timed else [count]
-        axes = axes if self.time_first else axes[::-1]
-        return (*variable.before.values(), *axes, *variable.after.values())
+    def _shape(self, variable: Variable, steps: int, count: int) -> tuple[int, ...]:
+        """Return the shape of a chunk's variable (…, time, sequence, …)."""
+        times = [len(range(0, steps, self.every))] if variable.timed else []
+        return (*variable.before.values(), *times, count, *variable.after.values())
+
+    def _new_array(self, variable: Variable, shape: tuple[int, ...]) -> Array:
+        """Return an array for a chunk's variable (…, time, sequence, …), which in memory has the data's order."""
+        axis = len(variable.before)
+        swapped = variable.timed and not self.time_first
+        if swapped:
+            shape = (*shape[:axis], shape[axis + 1], shape[axis], *shape[axis + 2 :])
+        array = self._empty(shape, variable.dtype)
+        return array.swapaxes(axis, axis + 1) if swapped else array
 
     def _empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """Return an array that is not set, or NaN where a sequence may leave it as it is."""
         return np.full(shape, np.nan, dtype) if self.alone else np.empty(shape, dtype)
 
-    def _put_part(self, target: Array, part: VariablePart, piece: slice) -> None:
-        """Put numbers of a run into the array of their variable, at the sequences `piece` of the chunk."""
-        if not part.timed:
-            target[piece] = part.array
-        elif self.time_first:
-            target[:, piece] = part.array
-        else:
-            target[piece] = part.array.swapaxes(0, 1)
-
     def _in_result_shape(self, array: Array, variable: Variable, loop: tuple[int, ...]) -> Array:
         """Return a chunk's variable (…, layers and directions, time, units and so on): a view, as it lies in memory."""
-        first = len(variable.before) + (variable.timed and self.time_first)  # of the sequences
+        first = len(variable.before) + variable.timed  # of the sequences
         array = array.reshape((*array.shape[:first], *loop, *array.shape[first + 1 :]))
         return np.moveaxis(array, range(first, first + len(loop)), range(len(loop)))
 
 
-def valid_steps(validity: Mapping[str, Numbers], shape: tuple[int, ...]) -> Mask:
-    """Return the steps (time, sequence) that lengths or a mask declare valid: all, without them."""
-    if "lengths" in validity:
-        return np.arange(shape[0])[:, None] < validity["lengths"]
-    return validity.get("mask", np.ones(shape, bool))
+def put_part(arrays: Mapping[str, Array], part: VariablePart, sequences: slice, steps: slice = slice(None)) -> None:
+    """Put numbers of a run into the array of their variable, at some sequences of the chunk."""
+    arrays[part.name][part.place][(steps, sequences) if part.timed else sequences] = part.array
 
 
-def window_features(x: Numbers, valid: Mask, network: Network, lags: Lags, breaks: Mask | None) -> Numbers:
+def window_features(chunk: Chunk, lags: Lags, breaks: Mask | None) -> Numbers:
     """Return the features of a network with windows (time, sequence, feature), NaN for steps that are not valid.
 
     Raise OptionError for an infinite number.
     """
+    network = chunk.model
+    assert isinstance(network, Network)
     assert network.windows is not None
-    x, names = np.where(valid[..., None], x, np.nan), network.labels.features
+    x, names = np.where(chunk.valid[..., None], chunk.x, np.nan), network.labels.features
     columns = None if names is None else network.windows.columns(names)
     for sequence in range(x.shape[1]):  # which an error does not name, for it is one of a chunk
         require_finite(x[:, sequence], network.lstm.dtype, None, "the data", columns, missing=True)

@@ -183,7 +183,7 @@ def _continuous_notes(model: Network, source: StoreInput, options: StoreOptions,
     At most `MOST_SEQUENCES` are compared, spread evenly over all.
     """
     from gatewise.chunked.labelled_input import LabelledInput
-    from gatewise.chunked.task import valid_steps, window_features
+    from gatewise.chunked.task import Chunk, window_features
 
     names = model.labels.features
     inputs = LabelledInput.of(model, source.data, source.dims).with_attributes(options.attributes, names)
@@ -203,8 +203,8 @@ def _continuous_notes(model: Network, source: StoreInput, options: StoreOptions,
     validity = {} if source.present is None else {"mask": sequences(source.present)}
     if options.lengths is not None:
         validity = {"lengths": np.array(integers("lengths", options.lengths))[numbers]}
-    x = sequences(inputs.data, *inputs.core[1:])
-    x = window_features(x, valid_steps(validity, x.shape[:2]), model, inputs.lags, inputs.breaks)
+    chunk = Chunk(sequences(inputs.data, *inputs.core[1:]), validity, [], model)
+    x = window_features(chunk, inputs.lags, inputs.breaks)
     outputs = np.full((*x.shape[:2], model.num_outputs), np.nan)
     outputs[:: options.keep.every] = sequences(open_store(target, "y"), "output")
     times = source.data.coords[inputs.time].values if inputs.time in source.data.coords else None

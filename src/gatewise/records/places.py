@@ -49,14 +49,18 @@ def step_place(t: Any, count: int, times: Times, owner: str = "this run") -> int
     if not is_time(t):
         return index("step", t, count, owner)
     names = () if times is None else times
-    places = _places_at(t, names)
+    if (bounds := _bounds(t, times)) is None:
+        places = np.flatnonzero([str(time) == str(t) for time in names])
+    else:
+        dates = np.array(names)
+        places = np.flatnonzero((dates >= bounds[0]) & (dates < bounds[1]))
     if not len(places) and isinstance(t, str) and (number := _number(t)) is not None:
         return index("step", number, count, owner)
     if not len(places):
         has = f"{owner} has {names[0]} to {names[-1]}" if len(names) else f"the steps of {owner} have numbers alone"
         raise OptionError(f"there is no step {str(t)!r}; {has}")
     first, last = names[places[0]], names[places[-1]]
-    if first != last and _are_dates(names):
+    if first != last:
         raise OptionError(
             f"{str(t)!r} is {counted(len(places), 'step')} of {owner}, {first} to {last}: name one of them"
         )
@@ -77,42 +81,26 @@ def _edge(t: Any, count: int, times: Times, owner: str, *, last: bool) -> Any:
         if t is not None and not hasattr(t, "__index__"):
             raise OptionError(f"the {'stop' if last else 'start'} of steps is a number, a date or a name, not {t!r}")
         return t
-    bounds = _bounds(t, year=True) if _are_dates(times) else None
-    if times is None or bounds is None:
+    if (bounds := _bounds(t, times, year=True)) is None:
         return step_place(t, count, times, owner) + last
     dates = np.array(times)
     if (dates[1:] < dates[:-1]).any():
         raise OptionError(f"the dates of {owner} go back in time: slices of it take the numbers of steps")
-    low, beyond = bounds
-    if not last:
-        return int(np.searchsorted(dates, low, "left"))
-    return int(np.searchsorted(dates, low, "right") if beyond is None else np.searchsorted(dates, beyond, "left"))
+    return int(np.searchsorted(dates, bounds[last]))
 
 
-def _are_dates(times: Times) -> bool:
-    """Whether the labels of a run's steps are dates."""
-    return times is not None and len(times) > 0 and isinstance(times[0], np.datetime64)
+def _bounds(t: Any, times: Times, *, year: bool = False) -> tuple[np.datetime64, np.datetime64] | None:
+    """Return the beginning of a date, or of a text's part of one, and what it lies before; None where one is no date.
 
-
-def _places_at(t: Any, times: Sequence[Any] | npt.NDArray[Any]) -> npt.NDArray[np.intp]:
-    """Return the places of the steps that a date, a part of one or a name names."""
-    if _are_dates(times):
-        bounds = _bounds(t)
-        if bounds is None:
-            return np.empty(0, np.intp)
-        dates = np.array(times)
-        low, beyond = bounds
-        return np.flatnonzero(dates == low if beyond is None else (dates >= low) & (dates < beyond))
-    return np.flatnonzero([str(time) == str(t) for time in times])
-
-
-def _bounds(t: Any, *, year: bool = False) -> tuple[np.datetime64, np.datetime64 | None] | None:
-    """Return the instant that a date is, or the beginning of a text's date and of the next; None if it is no date."""
-    if not isinstance(t, str):
-        if getattr(t, "tzinfo", None) is not None:
-            raise OptionError(
-                f"the dates of a run have no time zone, and {str(t)!r} has: .replace(tzinfo=None) drops it"
-            )
-        return instant(t), None
-    parsed = np.array([t], "datetime64[Y]") if year and re.fullmatch(r"\d{4}", t) else dates_of((t,))
-    return (parsed[0], parsed[0] + 1) if isinstance(parsed, np.ndarray) else None
+    A text of four digits may be a `year`.
+    """
+    if times is None or not len(times) or not isinstance(times[0], np.datetime64):
+        return None
+    if isinstance(t, str):
+        parsed = np.array([t], "datetime64[Y]") if year and re.fullmatch(r"\d{4}", t) else dates_of((t,))
+        return (parsed[0], parsed[0] + 1) if isinstance(parsed, np.ndarray) else None
+    if getattr(t, "tzinfo", None) is not None:
+        raise OptionError(f"the dates of a run have no time zone, and {str(t)!r} has: .replace(tzinfo=None) drops it")
+    low = instant(t)
+    low = low.astype(np.promote_types(low.dtype, "datetime64[us]"))  # and not all of the day that a date is
+    return low, low + 1
