@@ -189,7 +189,7 @@ def _left_out_lines(contents: Contents) -> Iterator[str]:
     yield ""
     sentence = f"Of {all_of_them}, {used} are used and {len(left_out):,} left out:" if left_out else ""
     yield from wrapped(sentence or f"Nothing is left out: {all_of_them}", "", "  ")
-    for (layer, reason, effect), group in grouped(left_out).items():
+    for (layer, reason, effect), group in grouped(left_out, "layer", "reason", "effect").items():
         names = _uses(layer, [entry.name for entry in group])
         subject = f"{shown(layer, LONGEST)}: {names}" if layer and names != layer else names
         yield from wrapped(f"{subject}: {reason}{effect and f'; {effect}'}", "  ", "      ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from gatewise.errors import join_names, shown
 
@@ -45,18 +45,6 @@ class LedgerEntry(NamedTuple):
         return not self.reason
 
 
-class LedgerItem(Protocol):
-    """A layer of a file, with the names of the entries that it is made of."""
-
-    @property
-    def name(self) -> str:
-        """The name of the layer."""
-
-    @property
-    def entries(self) -> Sequence[str]:
-        """The names of what it is made of."""
-
-
 CODE = LedgerEntry(
     "the code of the module",
     "node",
@@ -90,7 +78,7 @@ class OnDemand(Sequence[Item]):
         return len(self._items)
 
 
-def account(kinds: Mapping[str, str], layers: Iterable[LedgerItem], known: Iterable[LedgerEntry] = ()) -> Ledger:
+def account(kinds: Mapping[str, str], layers: Iterable[Any], known: Iterable[LedgerEntry] = ()) -> Ledger:
     """Return the ledger of a file.
 
     Parameters
@@ -152,11 +140,6 @@ def looked_up_entries(
             yield LedgerEntry(path, kind, layer, unknown, UNKNOWN, concerned.get(layer, names))
 
 
-def tensors(names: Iterable[str]) -> dict[str, str]:
-    """Return the kinds of the entries of a file that holds nothing but tensors, for `account`."""
-    return dict.fromkeys(names, "tensor")
-
-
 def concerning(ledger: Iterable[LedgerEntry], names: Iterable[str]) -> list[LedgerEntry]:
     """Return what is left out of a file's LSTM, known by its name and those of the layers that it combines."""
     wanted = {*names}
@@ -164,21 +147,18 @@ def concerning(ledger: Iterable[LedgerEntry], names: Iterable[str]) -> list[Ledg
     return [entry for entry in entries if entry.reason and wanted.intersection(entry.lstms)]
 
 
-def grouped(entries: Iterable[LedgerEntry]) -> dict[tuple[str, str, str], list[LedgerEntry]]:
-    """Return entries of a ledger in groups of one layer, one reason and one effect."""
-    groups: dict[tuple[str, str, str], list[LedgerEntry]] = {}
+def grouped(entries: Iterable[LedgerEntry], *attributes: str) -> dict[tuple[str, ...], list[LedgerEntry]]:
+    """Return entries of a ledger in groups of which all have the same `attributes`."""
+    groups: dict[tuple[str, ...], list[LedgerEntry]] = {}
     for entry in entries:
-        groups.setdefault((entry.layer, entry.reason, entry.effect), []).append(entry)
+        groups.setdefault(tuple(getattr(entry, name) for name in attributes), []).append(entry)
     return groups
 
 
 def clauses(entries: Iterable[LedgerEntry]) -> str:
     """Return entries that are left out of a file as the end of a sentence: those of one effect with their reason."""
-    by_effect: dict[str, list[LedgerEntry]] = {}
-    for entry in entries:
-        by_effect.setdefault(entry.effect, []).append(entry)
     groups = []
-    for effect, group in by_effect.items():
+    for (effect,), group in grouped(entries, "effect").items():
         names = join_names([shown(entry.name, 80) for entry in group], "and", most=MOST)
         reason = group[0].reason + " and others" * (len({entry.reason for entry in group}) > 1)
         groups.append(f"{names} ({', '.join(filter(None, (reason, effect)))})")

@@ -4,64 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TextIO
+from collections.abc import Sequence
+from typing import Any, TextIO
 
 import numpy as np
 
 from gatewise.arrays import chunks
 from gatewise.network import Run
 from gatewise.progress import working
+from gatewise.records.labelled_arrays import Frame
 from gatewise.records.labels import Labels
 
 HEADS = ("time", "sequence", "layer", "direction", "quantity", "unit", "value")
 PIECE = 2**18  # numbers that are written at a time
-
-
-class TableQuantity(NamedTuple):
-    """A quantity of a run (time, batch, ·) in a long table: what its rows say, and the names of its entries."""
-
-    layer: int | str
-    direction: str
-    name: str
-    units: Sequence[Any]
-    array: Any
-
-
-def table_quantities(trace: Run) -> Iterator[TableQuantity]:
-    """Yield the quantities of a run at its kept steps: inputs, those of each cell, and the output ``y`` of each step.
-
-    The network's own input, where it is not the LSTM's, and ``y`` belong to no layer.
-    """
-    run: Any = trace.stored
-    lstm, network = run.lstm, run.network
-    every = slice(None, None, lstm.first.keep.every)
-    if network is not None and run.tokens is not None:
-        yield TableQuantity("", "", "token", [""], run.tokens[every, :, None])
-    elif network is not None and run.input is not None:
-        names = run.labels.features or [f"x{place}" for place in range(run.input.shape[-1])]
-        yield TableQuantity("", "", "input", names, run.input[every])
-    for (layer, way), cell in lstm.cells().items():
-        p = cell.parameters
-        if cell.input is not None and cell is lstm.first:
-            yield TableQuantity(layer, way, "input", [cell.labels.feature(n) for n in range(p.input_size)], cell.input)
-        for name in cell.distinct():
-            projected = p.projection is not None and name == "hidden_state"
-            units = range(p.recurrent_size) if projected else cell.unit_names
-            yield TableQuantity(layer, way, name, units, cell.quantity(name))
-    if network is None:
-        yield _output_quantity("y", lstm.kept_output, lstm.labels)
-    elif network.reads == "every":
-        yield _output_quantity("y", run.output[every], run.labels)
-
-
-def _output_quantity(name: str, output: Any, labels: Labels) -> TableQuantity:
-    """Return the outputs of a run as a quantity of a long table; directions that are not merged follow each other."""
-    array = output.reshape(*output.shape[:2], -1)
-    names = labels.outputs
-    return TableQuantity(
-        "", "", name, names if names and len(names) == array.shape[2] else range(array.shape[2]), array
-    )
 
 
 def write_long_table(file: TextIO, trace: Run, series: tuple[Any, Labels] | None = None) -> None:
@@ -73,33 +28,54 @@ def write_long_table(file: TextIO, trace: Run, series: tuple[Any, Labels] | None
     """
     csv.writer(file, lineterminator="\n").writerow(HEADS)
     run: Any = trace.stored
-    labels: Labels = run.labels
-    sequences = labels.sequences or range(run.batch_size)
-    _write_rows(file, run.lstm.first.times, sequences, [*table_quantities(trace)])
+    labels, sequences = run.labels, run.labels.sequences or range(run.batch_size)
+    _write_rows(file, _frame_of_steps(run, sequences))
     if run.network is not None and run.network.reads == "last":
-        _write_rows(file, [""], sequences, [_output_quantity("y", run.output[None], labels)])
+        _write_rows(file, _frame_of_output("y", run.output[None], [""], sequences, labels))
     if series is not None:
         outputs, of_series = series
         times = range(len(outputs)) if of_series.times is None else of_series.times
-        _write_rows(file, times, sequences, [_output_quantity("series output", outputs, of_series)])
+        _write_rows(file, _frame_of_output("series output", outputs, times, sequences, of_series))
 
 
-def _write_rows(
-    file: TextIO, times: Sequence[Any], sequences: Sequence[Any], quantities: Sequence[TableQuantity]
-) -> None:
-    """Write the rows of quantities over the same steps."""
-    middles = [
-        _cells(quantity.layer, quantity.direction, quantity.name, unit)
-        for quantity in quantities
-        for unit in quantity.units
-    ]
-    names, width = [_cells(name) for name in sequences], len(sequences) * len(middles)
-    with working("writing", len(times) * width) as done:
-        for piece in chunks(len(times), width, PIECE):
-            texts = [quantity.array[piece].astype(str) for quantity in quantities]
-            numbers = np.concatenate(texts, axis=2)
+def _frame_of_steps(run: Any, sequences: Sequence[Any]) -> Frame:
+    """Return the columns of a run at its kept steps: inputs, the quantities of each cell, and the output ``y``.
+
+    The network's own input, where it is not the LSTM's, and ``y`` belong to no layer.
+    """
+    lstm, network = run.lstm, run.network
+    every = slice(None, None, lstm.first.keep.every)
+    frame = Frame(lstm.first.times, sequences)
+    if network is not None and run.tokens is not None:
+        frame.add(("", "", "token"), run.tokens[every, :, None], [""])
+    elif network is not None and run.input is not None:
+        names = run.labels.features or [f"x{place}" for place in range(run.input.shape[-1])]
+        frame.add(("", "", "input"), run.input[every], names)
+    for (layer, way), cell in lstm.cells().items():
+        frame.add_cell(cell, layer, way, with_input=cell is lstm.first)
+    if network is None:
+        frame.add(("", "", "y"), lstm.kept_output, lstm.labels.outputs)
+    elif network.reads == "every":
+        frame.add(("", "", "y"), run.output[every], run.labels.outputs)
+    return frame
+
+
+def _frame_of_output(name: str, output: Any, times: Sequence[Any], sequences: Sequence[Any], labels: Labels) -> Frame:
+    """Return the columns of an output at steps of its own."""
+    frame = Frame(times, sequences)
+    frame.add(("", "", name), output, labels.outputs)
+    return frame
+
+
+def _write_rows(file: TextIO, frame: Frame) -> None:
+    """Write the numbers of a run, a row for each."""
+    middles = [_cells(*name) for name in frame.names]
+    names, width = [_cells(name) for name in frame.sequences], len(frame.sequences) * len(middles)
+    with working("writing", len(frame.times) * width) as done:
+        for piece in chunks(len(frame.times), width, PIECE):
+            numbers = np.concatenate([block[piece].astype(str) for block in frame.blocks], axis=2)
             numbers[numbers == "nan"] = ""
-            for time, of_step in zip(times[piece], numbers, strict=True):
+            for time, of_step in zip(frame.times[piece], numbers, strict=True):
                 for name, row in zip(names, of_step.tolist(), strict=True):
                     head = f"{_cells(time)},{name},"
                     file.writelines([f"{head}{middle},{number}\n" for middle, number in zip(middles, row, strict=True)])

@@ -59,22 +59,26 @@ def cell_dataset(cell: Any) -> Any:
 class Frame:
     """The columns of a table of a run, with a row for each kept step, and for each sequence if it is `batched`."""
 
-    def __init__(self, cell: Any) -> None:
-        self.times, self.batched = cell.times, cell.batched
-        self.sequences = cell.labels.sequences or range(cell.batch_size)
+    def __init__(self, times: Sequence[Any], sequences: Sequence[Any], *, batched: bool = True) -> None:
+        self.times, self.sequences, self.batched = times, sequences, batched
         self.names: list[tuple[Any, ...]] = []
-        self.blocks: list[Array] = []
+        self.blocks: list[Array] = []  # (time, batch, unit)
 
-    def add(self, name: tuple[str, ...], array: Array, units: Sequence[Any] | None) -> None:
+    @classmethod
+    def of_cell(cls, cell: Any) -> Frame:
+        """Return the table of the run of a `Trace`, without columns."""
+        return cls(cell.times, cell.labels.sequences or range(cell.batch_size), batched=cell.batched)
+
+    def add(self, name: tuple[Any, ...], array: Array, units: Sequence[Any] | None) -> None:
         """Add the columns of a quantity of a run (time, batch, unit), one for each unit, which may have names."""
         width = math.prod(array.shape[2:])
         self.names += [(*name, unit) for unit in (range(width) if units is None or len(units) != width else units)]
-        self.blocks.append(array.reshape(len(self.times) * len(self.sequences), width))
+        self.blocks.append(array.reshape(*array.shape[:2], width))
 
-    def add_cell(self, cell: Any, *names: str) -> None:
+    def add_cell(self, cell: Any, *names: Any, with_input: bool = True) -> None:
         """Add the columns of a `Trace` of the run, the name of each beginning with `names`."""
         stored, p = cell.stored, cell.parameters
-        if cell.input is not None:
+        if with_input and cell.input is not None:
             self.add((*names, "input"), cell.input, [cell.labels.feature(k) for k in range(p.input_size)])
         for name in cell.distinct():
             projected = p.projection is not None and name == "hidden_state"
@@ -88,7 +92,7 @@ class Frame:
         rows = pandas.Index(times, name="time")
         if self.batched:
             rows = pandas.MultiIndex.from_product([rows, list(self.sequences)], names=["time", "sequence"])
-        blocks = self.blocks or [np.zeros((len(rows), 0))]
+        blocks = [block.reshape(len(rows), block.shape[2]) for block in self.blocks] or [np.zeros((len(rows), 0))]
         return pandas.DataFrame(
             np.concatenate(blocks, axis=1), rows, pandas.MultiIndex.from_tuples(self.names, names=levels)
         )
@@ -96,14 +100,14 @@ class Frame:
 
 def cell_frame(cell: Any) -> Frame:
     """Return a `Trace` as columns of a table for pandas."""
-    frame = Frame(cell)
+    frame = Frame.of_cell(cell)
     frame.add_cell(cell)
     return frame
 
 
 def lstm_frame(run: Any) -> Frame:
     """Return an `LSTMTrace` as columns of a table for pandas: those of its cells, and its output."""
-    frame = Frame(run.first)
+    frame = Frame.of_cell(run.first)
     for (layer, way), cell in run.cells().items():
         frame.add_cell(cell, f"layer_{layer}/{way}")
     frame.add(("output", "y"), run.kept_output, run.labels.outputs)

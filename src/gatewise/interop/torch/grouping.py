@@ -81,7 +81,7 @@ def group_tensors(
     layers = _other_layers(reader.plain, reader.groups)
     items = [*lstms, *layers, *refused]
     known = reader.left_out({name for item in items for name in item.entries})
-    entries = ledger.account(ledger.tensors(tensors), items, known)
+    entries = ledger.account(dict.fromkeys(tensors, "tensor"), items, known)
     return Grouped(lstms, layers, tuple(refused), entries)
 
 
