@@ -105,8 +105,8 @@ def test_a_decomposed_lstm_is_read_with_its_axes(tmp_path, batch_first, projecti
 def test_a_decomposed_lstm_that_is_given_states_warns(tmp_path):
     program = torch.export.export(Net(True), (torch.zeros((2, 3), dtype=torch.long),)).run_decompositions()
     save(program, tmp_path / "net.pt2", "now")
-    (found,) = gw.inspect(tmp_path / "net.pt2").lstms
-    assert "initial states, which are not carried" in found.warns[0]
+    contents = gw.inspect(tmp_path / "net.pt2")
+    assert "initial states, which are not carried" in contents.cautions(contents.lstms[0])[0]
 
 
 class Subclass(torch.nn.LSTM):

@@ -20,7 +20,7 @@ from gatewise.files.budget import Budget
 from gatewise.interop.containers.json_document import array, count, describe, entry, to_float32
 from gatewise.interop.containers.lookups import Lookups
 from gatewise.interop.contents import Contents, Refused, StoredLSTM
-from gatewise.interop.torch import grouping
+from gatewise.interop.torch import grouping, names
 from gatewise.network import Linear, Network
 
 STATED = ("model", "unit_type", "skip")  # one of these makes it a model of Automated-GuitarAmpModelling
@@ -38,7 +38,7 @@ def has_tensors(document: dict[str, Any]) -> bool:
 
 
 def _is_tensor(name: str) -> bool:
-    return name.rpartition(".")[2] in ("weight", "bias") or grouping.NAME.fullmatch(name) is not None
+    return name.rpartition(".")[2] in ("weight", "bias") or names.NAME.fullmatch(name) is not None
 
 
 def contents(document: dict[str, Any], path: str, budget: Budget) -> Contents:

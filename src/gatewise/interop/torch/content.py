@@ -9,6 +9,9 @@ from gatewise.interop.containers.tensors import Tensor
 from gatewise.interop.graphs import GraphInput
 from gatewise.interop.ledger import LedgerEntry
 
+DICTIONARY = "dict"  # the class of one, whose names may be those of other modules too
+ZERO_STATE = "runs here start from zeros"  # the effect of an initial state that is not carried
+
 
 @dataclass(frozen=True)
 class ModuleFacts:
@@ -16,9 +19,7 @@ class ModuleFacts:
 
     batch_first: bool | None = None
     notes: tuple[str, ...] = ()
-    warns: tuple[str, ...] = ()  # why a run of the LSTM alone gives other numbers than the model
     refusal: str = ""  # why the module computes something else than its weights' names say
-    is_dictionary: bool = False  # whether it is one, whose names may be those of other modules too
     hooks: tuple[str, ...] = ()  # code that would run with it
     knows_state: bool = False  # whether `state` is all that there is of initial states
     is_code: bool = False  # whether code says what it starts from, so that names of tensors do not

@@ -14,7 +14,8 @@ from gatewise.files.budget import Budget
 from gatewise.interop.containers import pickled_arrays, pickles
 from gatewise.interop.containers.pickles import GlobalName, PersistentId, PickledObject, as_bytes
 from gatewise.interop.containers.tensors import Storage, Tensor, bytes_per_number, is_count, unreadable_tensor
-from gatewise.interop.torch.content import ModuleFacts
+from gatewise.interop.torch.content import DICTIONARY, ModuleFacts
+from gatewise.interop.torch.names import DEEPEST
 from gatewise.showing import counted
 
 MAGIC = 0x1950A86A20F9469CFC6C  # how a stream of pickles from before 1.6 begins
@@ -23,7 +24,6 @@ PARAMETER = ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 WEIGHT_HOOKS = ("torch.nn.utils.weight_norm.WeightNorm", "torch.nn.utils.spectral_norm.SpectralNorm")  # told by weights
 COPIES = 4  # of a name, in parts and as a whole
-DEEPEST = 100  # levels of dictionaries and modules within each other
 TYPES = {  # by the names of storages and of dtypes
     "Float": "<f4", "Double": "<f8", "Half": "<f2", "BFloat16": "bf16", "Long": "<i8", "Int": "<i4", "Short": "<i2",
     "Char": "<i1", "Byte": "<u1", "Bool": "<u1", "ComplexFloat": "<c8", "ComplexDouble": "<c16",
@@ -63,7 +63,7 @@ def flatten(
         elif isinstance(node, dict):
             pairs = node
             if any(isinstance(key, str) and key.startswith("weight_ih") for key in node):
-                facts[path] = ModuleFacts(is_dictionary=True)
+                classes[path] = DICTIONARY
         else:
             pairs = dict(enumerate(node))
         budget.count(len(pairs), "entries")

@@ -109,7 +109,7 @@ def _open_zip(source: Path | BinaryIO, budget: Budget, stack: ExitStack) -> Torc
     if len(main) != 1 and not programs:
         known = unread.archive_refusal(archive.names)
         raise FileError(known or "it is a zip archive without a data.pkl: not one of PyTorch's")
-    folder = main[0].rpartition("data.pkl")[0] if main else programs[0][0]
+    folder = main[0].rpartition("data.pkl")[0] if main else programs[0][1]
     order = archive.member(f"{folder}byteorder", 16) if f"{folder}byteorder" in archive else b"little"
     if order.strip() not in (b"little", b"big"):
         raise FileError(f"its byte order is {order[:16]!r}; it must be little or big")
@@ -120,7 +120,7 @@ def _open_zip(source: Path | BinaryIO, budget: Budget, stack: ExitStack) -> Torc
         def open_member(name: str) -> TorchFile:
             return _open_zip(io.BytesIO(archive.member(name)), budget, stack)
 
-        return exported.open_programs(archive, budget, order, shared, open_member)
+        return exported.ProgramArchive(archive, budget, order, shared, open_member).read()
 
     def storage(identity: Any, part: str = "data") -> Storage | None:
         """Return the storage with this identity, whose numbers are a member of the archive."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Container, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -17,14 +16,9 @@ from gatewise.interop import conventions, ledger
 from gatewise.interop.containers.tensors import Tensor, numbers_of
 from gatewise.interop.contents import Refused, StoredItem, StoredLayer, StoredLSTM, with_distinct_names
 from gatewise.interop.ledger import LedgerEntry
-from gatewise.interop.torch.accounting import (
-    foreign_tensors,
-    known_entries,
-    named_state,
-    owners_of,
-    state_candidates,
-)
-from gatewise.interop.torch.content import ModuleFacts
+from gatewise.interop.torch.accounting import Bystanders, StateNames
+from gatewise.interop.torch.content import DICTIONARY, ZERO_STATE, ModuleFacts
+from gatewise.interop.torch.names import NAME, PLAIN, owners_of
 from gatewise.interop.torch.reparametrised import NORMED, PlainTensors, undo_parametrisations
 from gatewise.interop.torch.states import read_state
 from gatewise.interop.unread import QUANTISED
@@ -33,13 +27,11 @@ from gatewise.layers.stack import States
 from gatewise.parameters import Parameters
 
 CONVENTION = "PyTorch: gates i f g o, two biases, which are summed"
-NAME = re.compile(r"(?:(.*)\.)?(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)(?:_l(\d+)(_reverse)?)?", re.DOTALL)
-PLAIN = re.compile(r"(?:__torch__\.)?torch\.nn\.modules\.rnn\.(?:___torch_mangle_\d+\.)?LSTM(?:Cell)?")
-PACKED = re.compile(  # the names in which PyTorch quantises an LSTM, or is about to
+QUANTISED_NAME = re.compile(  # as PyTorch names the tensors of an LSTM that it has quantised, or is about to
     r"(?:(.*?)\.)?(?:_all_weight_values|_packed_weight_[ih]h|layers\.\d+\.layer_[fb]w\.cell\.[ih]gates)(?:\.|$)",
     re.DOTALL,
 )
-CELL = -1  # the layer of an LSTMCell's names, which have none
+OF_CELL = -1  # the layer of an LSTMCell's names, which have none
 Key = tuple[str, int, bool]  # weight_ih and the like, the layer, and whether it is of the backward direction
 
 
@@ -68,7 +60,7 @@ def group_tensors(
     facts : mapping of str to ModuleFacts, optional
         What the file says of each prefix besides: axes, notes, a reason to refuse it, its initial state.
     """
-    reader = _GroupReader(undo_parametrisations(tensors), classes or {}, facts or {})
+    reader = _GroupReader(tensors, classes or {}, facts or {})
     items: list[StoredItem] = [reader.read(prefix) for prefix in reader.groups]
     lstms = with_distinct_names(item for item in items if isinstance(item, StoredLSTM))
     refused = [*(item for item in items if isinstance(item, Refused))]
@@ -88,50 +80,61 @@ def group_tensors(
 class _GroupReader:
     """Tensors by the LSTMs whose weights they are: of each prefix, the names by kind, layer and direction."""
 
-    def __init__(self, plain: PlainTensors, classes: Mapping[str, str], facts: Mapping[str, ModuleFacts]) -> None:
-        self.plain, self.tensors = plain, plain.tensors
-        self.classes, self.facts = classes, facts
+    def __init__(
+        self,
+        tensors: Mapping[str, Tensor | Array],
+        classes: Mapping[str, str],
+        facts: Mapping[str, ModuleFacts],
+    ) -> None:
+        self.plain = undo_parametrisations(tensors)
+        self.tensors, self.classes, self.facts = self.plain.tensors, classes, facts
         self.groups: dict[str, dict[Key, str]] = {}
-        self.raw_groups: dict[str, dict[Key, str]] = {}
-        for name in (*plain.problems, *plain.tensors):
+        raw_groups: dict[str, dict[Key, str]] = {}
+        for name in (*self.plain.problems, *self.tensors):
             if (match := NAME.fullmatch(name.removesuffix("_raw"))) is not None:
                 prefix, kind, layer, reverse = match.groups()
-                key = kind, CELL if layer is None else int(layer[:6]), reverse is not None
-                groups = self.raw_groups if name.endswith("_raw") else self.groups
+                key = kind, OF_CELL if layer is None else int(layer[:6]), reverse is not None
+                groups = raw_groups if name.endswith("_raw") else self.groups
                 groups.setdefault(prefix or "", {})[key] = name
-        own = {
-            prefix: {*names.values(), *plain.in_file(names.values()), *self.raw_names(prefix).values()}
+        self.raw_names = {  # of an LSTM's weights as they are without DropConnect
+            prefix: raw_groups.get(prefix, {}) | raw_groups.get(prefix.removesuffix(".module"), {})
+            for prefix in self.groups
+        }
+        self.in_file = {
+            prefix: (*self.plain.in_file(names.values()), *self.raw_names[prefix].values())
             for prefix, names in self.groups.items()
         }
-        self.foreign = foreign_tensors(plain.tensors, own, facts, classes)
-        self.states = state_candidates(plain.tensors)
-        self.sizes: dict[str, set[int]] = {}  # of h and c
+        own = {prefix: {*names.values(), *self.in_file[prefix]} for prefix, names in self.groups.items()}
+        in_dictionary = {prefix for prefix in own if classes.get(prefix, "" if prefix else DICTIONARY) == DICTIONARY}
+        sizes = {
+            prefix: {size for key, name in names.items() if key[0] == "weight_hh" for size in self._state_sizes(name)}
+            for prefix, names in self.groups.items()
+            if not (prefix in facts and facts[prefix].knows_state)
+        }
+        self.bystanders = Bystanders(self.tensors, own, in_dictionary, sizes)
         self.neighbours = Counter(prefix.rpartition(".")[0] for prefix in self.groups)
 
-    def _knows_state(self, prefix: str) -> bool:
-        return prefix in self.facts and self.facts[prefix].knows_state
-
-    def raw_names(self, prefix: str) -> dict[Key, str]:
-        """Return the names of an LSTM's weights as they are without DropConnect."""
-        return self.raw_groups.get(prefix, {}) | self.raw_groups.get(prefix.removesuffix(".module"), {})
+    def _state_sizes(self, name: str) -> set[int]:
+        """Return the sizes of h and c of an LSTM with recurrent weights of a name."""
+        shape = self.tensors[name].shape if name in self.tensors else ()
+        return {shape[0] // 4, shape[1]} if len(shape) == 2 else set()
 
     def read(self, prefix: str) -> StoredLSTM | Refused:
         """Return the LSTM whose weights have a prefix, or why it is none."""
-        names, known = self.groups[prefix], self.facts.get(prefix, ModuleFacts())
-        label, raw_names, in_file = prefix or "lstm", self.raw_names(prefix), self.plain.in_file(names.values())
-        inside = self.foreign[prefix].inside
+        names, raw_names = self.groups[prefix], self.raw_names[prefix]
+        known, label, in_file = self.facts.get(prefix, ModuleFacts()), prefix or "lstm", self.in_file[prefix]
         try:
             if (reason := self._why_refused(prefix, names, known)) is not None:
-                return Refused(label, reason, (*in_file, *inside))
+                return Refused(label, reason, (*in_file, *self.bystanders.inside[prefix]))
             lstm, notes = _build_lstm(self.tensors, names | raw_names)
-            self.sizes[prefix] = {lstm.layers[0][0].recurrent_size, lstm.layers[0][0].hidden_size}
-            if known.state is None and not known.knows_state and not known.is_code:
+            starts = known.state
+            if starts is None and not known.knows_state and not known.is_code:
                 alone = self.neighbours[prefix.rpartition(".")[0]] == 1
-                known = replace(known, state=named_state(prefix, lstm, alone, self.tensors, self.states))
-                if known.state is not None:
-                    starts = join_names(filter(None, known.state), "and")
-                    notes = (*notes, f"it starts from {starts}, its initial state by name and shape")
-            state, warns = _read_state(lstm, self.tensors, known)
+                starts = self.bystanders.state_of(prefix, lstm, alone)
+                if starts is not None:
+                    listed = join_names(filter(None, starts), "and")
+                    notes = (*notes, f"it starts from {listed}, its initial state by name and shape")
+            state = None if starts is None else self._read_state(prefix, lstm, starts)
         except (GatewiseError, ValueError) as problem:
             return Refused(label, str(problem), in_file)
         if self.plain.weight_normed & set(names.values()):
@@ -140,18 +143,9 @@ class _GroupReader:
             notes = (f"{len(raw_names)} of its arrays are those without DropConnect (…_raw)", *notes)
         first = next(iter(names.values()))
         where = f"{len(names)} tensors, starting with {first}" if len(names) > 1 else first
-        entries = (*in_file, *raw_names.values(), *filter(None, known.state or ()))
-        return StoredLSTM(
-            label,
-            lstm,
-            CONVENTION,
-            where,
-            (*notes, *known.notes),
-            state,
-            known.batch_first,
-            warns=warns,
-            entries=entries,
-        )
+        entries = in_file if state is None or starts is None else (*in_file, *filter(None, starts))
+        notes = (*notes, *known.notes)
+        return StoredLSTM(label, lstm, CONVENTION, where, notes, state, known.batch_first, entries=entries)
 
     def _why_refused(self, prefix: str, names: Mapping[Key, str], known: ModuleFacts) -> str | None:
         """Return why what has the weights of an LSTM is none, or may compute something else; None for an LSTM."""
@@ -159,42 +153,55 @@ class _GroupReader:
             return f"{problem}: {self.plain.problems[problem]}"
         if reason := known.refusal or _why_not_lstm(self.tensors, names):
             return reason
-        kind = self.classes.get(prefix)
-        if kind is not None and "quanti" in kind:
+        kind = self.classes.get(prefix, DICTIONARY)
+        if "quanti" in kind:
             return f"its class is {kind}: {QUANTISED}"
-        if kind is not None and not PLAIN.fullmatch(kind):
+        if kind != DICTIONARY and not PLAIN.fullmatch(kind):
             return f"its class is {kind}, which may compute something else"
-        if inside := self.foreign[prefix].inside:
+        if inside := self.bystanders.inside[prefix]:
             return f"it also has {join_names(inside, 'and')}, which no plain LSTM has: it may compute something else"
         return None
 
+    def _read_state(self, prefix: str, lstm: LSTM, names: StateNames) -> States | None:
+        """Return the initial state of an LSTM in the tensors that hold h and c; those that do not fit are left out."""
+        count = len(lstm.cells())
+        sizes = lstm.layers[0][0].recurrent_size, lstm.layers[0][0].hidden_size
+        rows = []
+        for name, size in zip(names, sizes, strict=True):
+            array = np.zeros(1) if name is None else numbers_of(self.tensors[name])
+            if array.size in (1, size):  # zeros, or one row for all layers and directions
+                rows.append(array.reshape(1, 1, -1))
+            elif array.shape[0] == count and array.shape[-1] == size and array.ndim in (2, 3):
+                rows.append(array.reshape(count, -1, size))
+        if len(rows) < 2 or len({len(row[0]) for row in rows} - {1}) > 1:
+            for name in filter(None, names):
+                reason = f"its initial state, of shape {tuple(self.tensors[name].shape)}, does not fit the LSTM"
+                entry = LedgerEntry(name, layer=prefix, reason=reason, effect=ZERO_STATE, lstms=(prefix or "lstm",))
+                self.bystanders.entries[name] = entry
+            return None
+        batch = max(len(row[0]) for row in rows)
+        both = [np.broadcast_to(row, (count, batch, size)) for row, size in zip(rows, sizes, strict=True)]
+        return read_state(both, lstm)
+
     def left_out(self, used: Container[str]) -> list[LedgerEntry]:
         """Return what is known of the tensors that no layer uses, and of the code that would run with modules."""
-        owners = {prefix: prefix or "lstm" for prefix in self.groups}
-        unsure = {prefix: label for prefix, label in owners.items() if not self._knows_state(prefix)}
-        entries = known_entries(self.tensors, self.states, unsure, self.sizes, used)
-        for prefix, (_, beside) in self.foreign.items():
-            effect = "it may be a part of the LSTM, or lie on its way"
-            entries += [
-                LedgerEntry(
-                    name, layer=prefix, reason="it lies beside its weights", effect=effect, lstms=(owners[prefix],)
-                )
-                for name in beside
-                if name not in used
-            ]
-        hooked = {path: fact.hooks for path, fact in self.facts.items() if fact.hooks}
-        near: dict[str, list[str]] = {path: [] for path in hooked}
-        for prefix, label in owners.items():
-            for path in owners_of(f"{prefix}.", hooked):
-                near[path].append(label)
-        effect = "it may change what its module takes or returns"
-        for path, hooks in hooked.items():
-            lstms = tuple(near[path])
-            for hook in hooks:
-                name, is_backward = f"{path}.{hook}" if path else hook, hook.startswith("backward")
-                known = ("it changes gradients alone", "", ()) if is_backward else ("it is code", effect, lstms)
-                entries.append(LedgerEntry(name, "attribute", path, *known))
-        return [entry._replace(name=name) for entry in entries for name in self.plain.in_file([entry.name])]
+        near: dict[str, list[str]] = {path: [] for path, fact in self.facts.items() if fact.hooks}
+        for prefix in self.groups:
+            for path in owners_of(f"{prefix}.", near):
+                near[path].append(prefix or "lstm")
+        entries = [
+            entry._replace(name=name)
+            for entry in self.bystanders.entries.values()
+            if entry.name not in used
+            for name in self.plain.in_file([entry.name])
+        ]
+        for path, lstms in near.items():
+            for hook in self.facts[path].hooks:
+                known = ("it is code", "it may change what its module takes or returns", tuple(lstms))
+                if hook.startswith("backward"):
+                    known = ("it changes gradients alone", "", ())
+                entries.append(LedgerEntry(f"{path}.{hook}" if path else hook, "attribute", path, *known))
+        return entries
 
 
 def _refuse_quantised(
@@ -207,7 +214,7 @@ def _refuse_quantised(
         if owner not in groups and "quanti" in kind and "LSTM" in kind
     }
     for name in [*tensors, *classes]:
-        if (match := PACKED.match(name)) is not None:
+        if (match := QUANTISED_NAME.match(name)) is not None:
             prefix = match[1] or ""
             outer = (*owners_of(f"{prefix}.", prefixes), *owners_of(f"{prefix}.", groups))
             if prefix not in prefixes and prefix not in groups and not any(outer):
@@ -235,7 +242,7 @@ def _build_lstm(tensors: Mapping[str, Tensor | Array], names: Mapping[Key, str])
     """Return the LSTM of PyTorch tensors by layer and direction, and notes on its biases and precision."""
     keys = {(layer, reverse) for kind, layer, reverse in names if kind in ("weight_ih", "weight_hh")}
     layers = sorted({layer for layer, _ in keys})
-    if (layers != [CELL] and layers != list(range(len(layers)))) or not layers:
+    if (layers != [OF_CELL] and layers != list(range(len(layers)))) or not layers:
         raise FileError(f"it has layers {[n for n in layers if n >= 0]}; they must be 0, 1, … without a gap")
     bidirectional = any(reverse for _, reverse in keys)
     biased = {(layer, reverse) for kind, layer, reverse in names if kind.startswith("bias")}
@@ -253,41 +260,8 @@ def _build_lstm(tensors: Mapping[str, Tensor | Array], names: Mapping[Key, str])
     return LSTM.from_cells(rows), tuple(notes)
 
 
-def _read_state(
-    lstm: LSTM, tensors: Mapping[str, Tensor | Array], facts: ModuleFacts
-) -> tuple[States | None, tuple[str, ...]]:
-    """Return the initial state of an LSTM in the tensors that are known to hold it, and warnings."""
-    if facts.state is None:
-        return None, facts.warns
-    count = len(lstm.cells())
-    arrays = [np.zeros(1) if name is None else numbers_of(tensors[name]) for name in facts.state]
-    sizes = lstm.layers[0][0].recurrent_size, lstm.layers[0][0].hidden_size
-    rows = []
-    for array, size in zip(arrays, sizes, strict=True):
-        if array.size in (1, size):  # zeros, or one row for all layers and directions
-            rows.append(array.reshape(1, 1, -1))
-        elif array.shape[0] == count and array.shape[-1] == size and array.ndim in (2, 3):
-            rows.append(array.reshape(count, -1, size))
-    if len(rows) < 2 or len({len(row[0]) for row in rows} - {1}) > 1:
-        names = join_names(name or "zeros" for name in facts.state)
-        shapes = join_names(str(array.shape) for array in arrays)
-        warning = f"its initial states are {names}, of shapes {shapes}, which do not fit it: runs start from zeros"
-        return None, (*facts.warns, warning)
-    batch = max(len(row[0]) for row in rows)
-    pair = [np.broadcast_to(row, (count, batch, size)) for row, size in zip(rows, sizes, strict=True)]
-    return read_state(pair, lstm), facts.warns
-
-
-def parameter_names(layers: int, bidirectional: bool, biased: bool, count: int) -> list[str]:
-    """Return PyTorch's names of an LSTM's weights in the order in which its operator takes them, `count` in all."""
-    ends = [f"_l{layer}{way}" for layer in range(layers) for way in ("", "_reverse")[: 2 if bidirectional else 1]]
-    kinds = ("weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if biased else ()))
-    kinds += ("weight_hr",) * (count > len(ends) * len(kinds))
-    return [kind + end for end in ends for kind in kinds]
-
-
 def _layer_suffix(layer: int, reverse: bool) -> str:
-    return f"{'' if layer == CELL else f'_l{layer}'}{'_reverse' if reverse else ''}"
+    return f"{'' if layer == OF_CELL else f'_l{layer}'}{'_reverse' if reverse else ''}"
 
 
 def _cell_parameters(
@@ -325,15 +299,14 @@ def _other_layers(plain: PlainTensors, groups: Mapping[str, object]) -> tuple[St
         prefix, _, last = name.rpartition(".")
         if last != "weight" or len(tensor.shape) < 2 or prefix in groups or not getattr(tensor, "floating", True):
             continue
-        prefix, bias_name = prefix or name, name.removesuffix("weight") + "bias"
-        if len(tensor.shape) > 2:
-            entries = plain.in_file([name, *([bias_name] if bias_name in tensors else [])])
-            parts.append(StoredLayer(prefix, "convolution or the like", tuple(tensor.shape), entries=entries))
-            continue
-        bias = tensors.get(bias_name)
-        kind, read_bias, entries = "embedding or linear layer without bias", None, plain.in_file([name])
-        if bias is not None and tuple(bias.shape) == (tensor.shape[0],):
-            kind, read_bias, entries = "linear layer", partial(numbers_of, bias), plain.in_file((name, bias_name))
-        weight = partial(numbers_of, tensor)
-        parts.append(StoredLayer(prefix, kind, tuple(tensor.shape), weight, read_bias, entries=entries))
+        bias_name = name.removesuffix("weight") + "bias"
+        bias, is_matrix, kind = tensors.get(bias_name), len(tensor.shape) == 2, "convolution or the like"
+        if is_matrix:
+            kind = "linear layer"
+            if bias is None or tuple(bias.shape) != (tensor.shape[0],):
+                bias, kind = None, "embedding or linear layer without bias"
+        entries = plain.in_file([name] if bias is None else [name, bias_name])
+        read_weight = partial(numbers_of, tensor) if is_matrix else None
+        read_bias = None if bias is None or not is_matrix else partial(numbers_of, bias)
+        parts.append(StoredLayer(prefix or name, kind, tuple(tensor.shape), read_weight, read_bias, entries=entries))
     return tuple(parts)

@@ -15,7 +15,9 @@ from gatewise.arrays import Array
 from gatewise.errors import GatewiseError, OptionError, WeightsWarning, join_names, reason, shown
 from gatewise.interop.captured import Captured, difference
 from gatewise.interop.contents import StoredLSTM, not_finite_sentence
-from gatewise.interop.torch.grouping import group_tensors, parameter_names
+from gatewise.interop.conventions import iterate_arrays
+from gatewise.interop.torch.grouping import group_tensors
+from gatewise.interop.torch.names import CELL, LAYER, OF_WEIGHTS, PACKED, weight_names
 from gatewise.interop.torch.states import import_torch, read_state, to_array, write_state
 from gatewise.layers import LSTM
 from gatewise.records.trace import LSTMTrace
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 OWN_FORWARD = "has a forward of its own: the trace is that of a plain LSTM with its weights, at what it was given"
 WITHOUT_STATES = "it returned no states to compare with"
-LAYER, CELL, PACKED = "aten::lstm.input", "aten::lstm_cell", "aten::lstm.data"  # the operators of TorchScript
 
 
 def lstms_in(module: torch.nn.Module) -> dict[str, Any]:
@@ -228,7 +229,7 @@ def _capture_script(model: torch.jit.ScriptModule, *inputs: Any, **named: Any) -
     torch = import_torch()
     from torch.utils._python_dispatch import TorchDispatchMode
 
-    calls: list[tuple[str, tuple[Any, ...], Any]] = []
+    calls: list[tuple[str, dict[str, Any], Any]] = []
     problems: list[Exception] = []
 
     class OperatorRecorder(TorchDispatchMode):  # type: ignore[misc]  # PyTorch has no types here
@@ -239,9 +240,10 @@ def _capture_script(model: torch.jit.ScriptModule, *inputs: Any, **named: Any) -
             except Exception as problem:
                 problems.append(problem)  # of which the interpreter keeps no words
                 raise
-            name = func.name()
+            name = str(func).removeprefix("aten.")
             if name in (LAYER, CELL, PACKED):
-                calls.append((name, (*args, *(kwargs or {}).values()), result))
+                names = (argument.name for argument in func._schema.arguments)
+                calls.append((name, dict(zip(names, args, strict=False)) | (kwargs or {}), result))
             return result
 
     try:
@@ -255,10 +257,12 @@ def _capture_script(model: torch.jit.ScriptModule, *inputs: Any, **named: Any) -
     names = {tensor.data_ptr(): name for name, tensor in (*model.named_parameters(), *model.named_buffers())}
     order: Counter[str] = Counter()
     captured_calls = []
-    for operator, args, result in calls:
+    for operator, arguments, result in calls:
         if operator == PACKED:
             raise OptionError("the TorchScript model runs an LSTM on a packed batch, which cannot be captured")
-        name, trace = _module_name(names, args), _trace_operator(operator, args, result)
+        weights = [*iterate_arrays([arguments.get(key) for key in OF_WEIGHTS])]
+        name = names.get(weights[0].data_ptr(), "").rpartition(".")[0] or "lstm"
+        trace = _trace_operator(arguments, weights, result)
         captured_calls.append(Captured(name, order[name], *trace))
         order[name] += 1
     return tuple(captured_calls)
@@ -270,23 +274,12 @@ def _error_message(problem: Exception) -> str:
     return shown(messages[-1]) if messages else reason(problem)
 
 
-def _module_name(names: Mapping[int, str], args: tuple[Any, ...]) -> str:
-    """Return the name of the module that an operator's first weight belongs to."""
-    weight = args[2][0] if isinstance(args[2], (list, tuple)) else args[2]
-    return names.get(weight.data_ptr(), "").rpartition(".")[0] or "lstm"
-
-
-def _trace_operator(operator: str, args: tuple[Any, ...], result: Any) -> CallTrace:
+def _trace_operator(arguments: Mapping[str, Any], weights: list[Any], result: Any) -> CallTrace:
     """Return the trace of a call of the operator lstm or lstm_cell in TorchScript, its difference, and notes."""
-    owner = "an LSTM of the TorchScript model"
-    if operator == CELL:
-        x, hx, *weights = args
-        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        named = {name: tensor for name, tensor in zip(names, weights, strict=False) if tensor is not None}
-        return _trace_call(_lstm_of_weights(owner, named).lstm, x, hx, result, None)
-    x, hx, weights, biased, layers, dropout, train, bidirectional, batch_first = args
-    if train and dropout > 0 and layers > 1:
+    if arguments.get("train") and arguments["dropout"] > 0 and arguments["num_layers"] > 1:
+        dropout = arguments["dropout"]
         raise OptionError(f"the TorchScript model applies random dropout of {dropout:g}; call model.eval() first")
-    named = dict(zip(parameter_names(layers, bidirectional, biased, len(weights)), weights, strict=True))
-    y, *states = result
-    return _trace_call(_lstm_of_weights(owner, named).lstm, x, hx, (y, states), batch_first)
+    named = dict(zip(weight_names(arguments, len(weights)), weights, strict=True))
+    lstm, batch_first = _lstm_of_weights("an LSTM of the TorchScript model", named).lstm, arguments.get("batch_first")
+    output = result if batch_first is None else (result[0], result[1:])
+    return _trace_call(lstm, arguments["input"], arguments["hx"], output, batch_first)

@@ -9,7 +9,7 @@ from gatewise.errors import FileError
 from gatewise.interop.containers import zips
 from gatewise.interop.graphs import GraphInput
 from gatewise.interop.torch.content import ModuleFacts
-from gatewise.interop.torch.grouping import NAME
+from gatewise.interop.torch.names import NAME
 
 CONSTANTS = "constants"  # the tensors of constants.pkl
 FROZEN = (
