@@ -77,14 +77,47 @@ def test_written_out_steps_are_one_lstm_and_a_network_of_any_number_of_steps(opt
     np.testing.assert_allclose(network(x)[0], (h if network.reads == "every" else h[-1]) @ held["v"], rtol=0, atol=1e-6)
 
 
-def test_an_unrolled_lstm_beside_one_that_is_not_recognised_is_read_by_its_name_alone(tmp_path):
-    model, held = unrolled(every=False)
-    other, _ = unrolled(start="ones", every=False)
-    for node in other.graph.node:
+def others_of(model, held):
+    """Return the nodes of a model with names of their own, but for its input and the arrays that it holds."""
+    for node in model.graph.node:
         for names in (node.input, node.output):
             names[:] = [name if name in held or name == "X" else f"other {name}" for name in names]
         node.name = f"other {node.name}"
-    model.graph.node.extend(other.graph.node)
+    return [*model.graph.node]
+
+
+@pytest.mark.parametrize("every", [True, False])
+def test_steps_that_read_the_input_from_its_end_are_the_backward_direction(every):
+    model, held = unrolled(every=every)
+    others = others_of(unrolled(weights=("U2",) * TIME, every=every)[0], held)
+    others[0].input[0], end = "from the end", "y" if every else f"h{TIME - 1}"
+    held |= {"-1": np.array([-1]), "least": np.array([-(2**63) + 1]), "V": np.ones((2 * HIDDEN, 2), np.float32)}
+    back = make("Slice", [f"other {end}", "-1", "least", "n0", "-1"], ["back"])
+    nodes = [
+        *model.graph.node[:-1],
+        make("Slice", ["X", "-1", "least", "n0", "-1"], ["from the end"]),
+        *others[:-1],
+        *([back] if every else []),
+        make("Concat", [end, "back" if every else f"other {end}"], ["both"], axis=-1),
+        make("MatMul", ["both", "V"], ["Z"]),
+    ]
+    contents = contents_of(models.graph_model(nodes, held, {"X": np.zeros((TIME, BATCH, INPUTS), np.float32)}, ("Z",)))
+    assert all(
+        entry.used for entry in contents.ledger if entry.name in ("from the end", "back", "both", "other end of 0")
+    )
+    network = contents.network()
+    assert network.lstm.directions == ("forward", "backward")
+    found = [cell.parameters.recurrent_weight for cell in network.lstm.layers[0]]
+    np.testing.assert_array_equal(found, [held[name].T.reshape(4, HIDDEN, HIDDEN) for name in ("U", "U2")])
+    x = np.random.default_rng(1).normal(size=(5, BATCH, INPUTS)).astype(np.float32)
+    h, state = network.lstm(x)
+    h = h if every else np.concatenate([part.h for part in state[0]], axis=-1)
+    np.testing.assert_allclose(network(x)[0], h @ held["V"], rtol=0, atol=1e-6)
+
+
+def test_an_unrolled_lstm_beside_one_that_is_not_recognised_is_read_by_its_name_alone(tmp_path):
+    model, held = unrolled(every=False)
+    model.graph.node.extend(others_of(unrolled(start="ones", every=False)[0], held))
     model.graph.output.append(onnx.helper.make_tensor_value_info("other Z", 1, None))
     path = models.save(model, tmp_path / "model.onnx")
     words = "the main graph: it holds what may be an LSTM cell .* name the LSTM to read: 'all steps'"

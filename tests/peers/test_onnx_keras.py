@@ -21,6 +21,13 @@ MODELS = {
     "every step": lambda: [L.LSTM(UNITS, return_sequences=True), L.Dense(2, activation="softmax")],
     "the last step": lambda: [L.LSTM(UNITS), L.Dense(6, activation="gelu"), L.Dense(2, activation="silu")],
     "two layers": lambda: [L.LSTM(UNITS, return_sequences=True), L.LSTM(UNITS), L.Dense(2, activation="mish")],
+    "two equal layers": lambda: [L.LSTM(UNITS, return_sequences=True), L.Dropout(0.5), L.LSTM(UNITS), L.Dense(2)],
+    "both directions": lambda: [L.Bidirectional(L.LSTM(UNITS)), L.Dense(2)],
+    "two layers of both": lambda: [
+        L.Bidirectional(L.LSTM(UNITS, return_sequences=True)),
+        L.Bidirectional(L.LSTM(2, return_sequences=True), merge_mode="ave"),
+        L.Dense(2),
+    ],
     "tokens": lambda: [L.Embedding(7, INPUTS), L.LSTM(UNITS), L.Dense(2)],
 }
 

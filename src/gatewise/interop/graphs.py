@@ -21,6 +21,7 @@ class Axis(Enum):
     """An axis of an array that an edge carries."""
 
     TIME = auto()
+    REVERSED = auto()  # time, the last step first
     BATCH = auto()
     DIRECTION = auto()
     HIDDEN = auto()

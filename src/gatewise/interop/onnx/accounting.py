@@ -104,10 +104,10 @@ def extents_of(
             roles = [role for role, name in zip(("initial_h", "initial_c"), given, strict=True) if name is not None]
             yield Extent(names[node], [OnnxValue(node.scope, node.input(role)) for role in roles])
     for cell in cells:
-        yield _extent_of_cell(cell, names[cell.end])
+        yield _extent_of_cell(cell, names[cell.node])
         for value in (value for values in cell.reads.values() for value in values):
             source = source_of(value)
-            yield Extent(names[cell.end], [value], [] if is_input(source) else [source])
+            yield Extent(names[cell.node], [value], [] if is_input(source) else [source])
     for part in parts:
         if part.layer.weight is not None:
             data = OnnxValue(part.node.scope, part.node.inputs[1 if part.layer.kind == "embedding" else 0])
@@ -115,7 +115,7 @@ def extents_of(
             yield Extent(part.layer.name, [OnnxValue(part.node.scope, part.output)], stops)
     if chain is not None:
         top, bottom = chain.nodes[-1], chain.nodes[0]
-        yield Extent(names[top], [OnnxValue(top.scope, chain.end)], [OnnxValue(top.scope, y) for y in top.outputs])
+        yield Extent(names[top], [OnnxValue(top.scope, chain.end)], graph.ends(top))
         yield Extent(names[bottom], [OnnxValue(bottom.scope, bottom.input("X"))])
 
 
@@ -135,24 +135,31 @@ def _extents_of_node(
         if given is not None or single.state is not None or is_zeros(scope, node.input(role)):
             wanted.append(role)
     yield Extent(name, [OnnxValue(scope, node.input(role)) for role in wanted], nodes=[node])
+    if node in graph.unrolled:
+        yield _extent_of_cell(graph.unrolled[node], name)
     x = OnnxValue(scope, node.input("X"))
-    source = trace_back(scope, x.name, exchanges=True).source
+    sources = [trace_back(scope, x.name, exchanges=True).source]
     if node in graph.below:
-        source = OnnxValue(graph.below[node].node.scope, graph.below[node].node.outputs[0])
-    elif is_input(source):
-        source = OnnxValue(scope, "")
-    yield Extent(name, [x], [source])
+        sources = graph.ends(graph.below[node].node)
+    elif is_input(sources[0]):
+        sources = []
+    yield Extent(name, [x], sources)
     results = [key for key, output in held if output.is_result(single.lstm.merge[-1])]
-    yield Extent(name, [OnnxValue(scope, result) for result in results], [OnnxValue(scope, y) for y in node.outputs])
+    yield Extent(name, [OnnxValue(scope, result) for result in results], graph.ends(node))
     yield Extent(name, *_final_states([node], single))
 
 
 def _extent_of_cell(cell: StoredCell, name: str) -> Extent:
     """Return the part of an ONNX model that a cell of standard operators uses, with the Scan in whose body it is."""
-    scope = cell.end.scope
+    scope = cell.node.scope
     scan = [scope.owner] if scope.carried and scope.owner is not None else []
-    stops = [value for values in cell.reads.values() for value in values]
-    return Extent(name, [OnnxValue(scope, cell.end.outputs[0])], stops, scan)
+    return Extent(name, cell.ends, [value for values in cell.reads.values() for value in values], scan)
+
+
+def nodes_of_cell(cell: StoredCell) -> list[OnnxNode]:
+    """Return the nodes of an ONNX graph that compute a cell of standard operators, one that it puts out first."""
+    extent = _extent_of_cell(cell, "")
+    return [key for key in upstream(extent.ends, extent.stops) if isinstance(key, OnnxNode)]
 
 
 def _final_states(nodes: Sequence[OnnxNode], stored: StoredLSTM) -> tuple[list[OnnxValue], list[OnnxValue]]:
@@ -164,12 +171,9 @@ def _final_states(nodes: Sequence[OnnxNode], stored: StoredLSTM) -> tuple[list[O
 
 def roots_of(graph: LstmGraph, cells: Sequence[StoredCell], names: Mapping[OnnxNode, str]) -> list[Root]:
     """Return the LSTMs of an ONNX model as the roots of the ways through it."""
-    roots = []
-    for cell in cells:
-        extent = _extent_of_cell(cell, names[cell.end])
-        inner = [key for key in upstream(extent.ends, extent.stops) if isinstance(key, OnnxNode)]
-        roots.append(Root(names[cell.end], inner, cell.reads))
-    for node in graph.singles:
+    of_operators = [*cells, *graph.unrolled.values()]
+    roots = [Root(names[cell.node], nodes_of_cell(cell), cell.reads) for cell in of_operators]
+    for node in graph.singles.keys() - graph.unrolled.keys():
         reads = {"X": ["X"], "state": ["initial_h", "initial_c"], "lengths": ["sequence_lens"]}
         values = {key: [OnnxValue(node.scope, node.input(role)) for role in roles] for key, roles in reads.items()}
         roots.append(Root(names[node], [node], values))

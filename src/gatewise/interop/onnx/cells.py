@@ -12,50 +12,73 @@ from contextlib import suppress
 from itertools import permutations, product
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from gatewise import gates
 from gatewise.arrays import Array
 from gatewise.errors import GatewiseError
 from gatewise.interop import conventions
 from gatewise.interop.containers.tensors import to_float
 from gatewise.interop.contents import Refused, StoredLSTM
+from gatewise.interop.graphs import TIME_FIRST
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.edges import origin, trace_back
+from gatewise.interop.onnx.file import AnyArray, OnnxFile
+from gatewise.interop.onnx.lstm_outputs import LstmDirection, LstmOutput
+from gatewise.interop.onnx.operators import OPEN, OPERATORS, OperatorCall
 from gatewise.interop.onnx.scopes import NodeOutput, OnnxNode, OnnxScope, OnnxValue
 from gatewise.layers import LSTM
+from gatewise.parameters import Parameters
 
 STEPS = 130  # of work that one cell takes
+MOST = 8  # axes of the sums of its gates
 
 
 Pattern = str | tuple[Any, ...]
 
 
-class _CellMatch(NamedTuple):
-    """A cell in a graph: its last node, the order of its gates, their Split, and the old cell state."""
+class CellMatch(NamedTuple):
+    """A cell in a graph: its last node, its gates cut from the array of their sums, the old cell state and the new."""
 
     end: OnnxNode
-    order: str
-    split: OnnxNode
+    gates: dict[str, NodeOutput]
+    sums: OnnxValue
     previous_c: OnnxValue
+    c: OnnxValue
 
 
 class StoredCell(NamedTuple):
-    """An LSTM cell of standard operators: what it is, its last node, and the names that it reads, by role."""
+    """An LSTM of standard operators: what it is, the node that stands for it, and what it reads and puts out by name.
+
+    The node is the last of a cell, or the product of weights and all inputs where steps stand one after another.
+    """
 
     stored: StoredLSTM
-    end: OnnxNode
+    node: OnnxNode
     reads: dict[str, list[OnnxValue]]
+    outputs: dict[str, LstmOutput]
+
+    @property
+    def ends(self) -> list[OnnxValue]:
+        """The names that it puts out, with their graph."""
+        return [OnnxValue(self.node.scope, name) for name in self.outputs]
 
 
 class _WeightTerm(NamedTuple):
-    """A product in a pre-activation: the weight (·, 4 · hidden), and the name of what is multiplied by it."""
+    """A product in a pre-activation: the weight (·, 4 · hidden), and the node that multiplies by it."""
 
     weight: Array
-    name: str
+    node: OnnxNode
+
+    @property
+    def name(self) -> str:
+        """The name of what is multiplied."""
+        return self.node.inputs[0]
 
 
 # h = σ(a_o) · tanh(c): an operator with its operands, or the letter of what it reads.
-CELL_STATE = ("Add", ("Mul", ("Sigmoid", "f"), "c"), ("Mul", ("Sigmoid", "i"), ("Tanh", "g")))
-_CELL = ("Mul", ("Sigmoid", "o"), ("Tanh", CELL_STATE))
+_CELL_STATE = ("Add", ("Mul", ("Sigmoid", "f"), "c"), ("Mul", ("Sigmoid", "i"), ("Tanh", "g")))
+_CELL = ("Mul", ("Sigmoid", "o"), ("Tanh", _CELL_STATE))
 
 
 def output_of(scope: OnnxScope, name: str, *operators: str) -> NodeOutput | None:
@@ -81,87 +104,107 @@ def _match_operands(node: OnnxNode, operands: Sequence[Pattern]) -> Iterator[dic
 
 
 def match_name(scope: OnnxScope, name: str, pattern: Pattern) -> Iterator[dict[str, OnnxValue]]:
-    """Yield the names that a pattern's letters stand for, in each way in which a name in an ONNX graph matches it."""
+    """Yield the names that a pattern's letters stand for, in each way in which a name in an ONNX graph matches it.
+
+    Each operator of the pattern stands for the last of its outputs that is matched.
+    """
     if isinstance(pattern, str):
         yield {pattern: OnnxValue(scope, name)}
     elif (source := output_of(scope, name, pattern[0])) is not None:
-        yield from _match_operands(source.node, pattern[1:])
+        for values in _match_operands(source.node, pattern[1:]):
+            yield {**values, pattern[0]: OnnxValue(source.node.scope, source.node.outputs[source.position])}
 
 
 def cell_at(node: OnnxNode, name: str) -> StoredCell | None:
     """Return the LSTM cell of ONNX operators that ends in this Mul, or None; NotConstant if it cannot be read."""
-    match = next(_cell_matches(node), None)
-    if match is None:
-        return None
-    node.scope.file.budget.work(STEPS, "reading its LSTM cells")
+    match = next(cell_matches(node, "Split"), None)
     try:
-        return _read_cell(match, name)
+        return None if match is None else _read_cell(match, name)
     except (ValueError, IndexError) as problem:
         if isinstance(problem, GatewiseError):
             raise
         raise NotConstant(f"its arrays do not fit each other ({problem})") from None
 
 
-def _cell_matches(end: OnnxNode) -> Iterator[_CellMatch]:
-    """Yield each match of an LSTM cell of ONNX operators that ends in this Mul, its gates the parts of one Split."""
+def cell_matches(end: OnnxNode, cut: str) -> Iterator[CellMatch]:
+    """Yield each match of an LSTM cell of ONNX operators that ends in this Mul, its gates cut by that operator."""
     for values in _match_operands(end, _CELL[1:]):
-        parts = {letter: output_of(*values[letter], "Split") for letter in "ifgo"}
-        letters = {part.position: letter for letter, part in parts.items() if part is not None}
-        splits = {part.node for part in parts.values() if part is not None}
-        if sorted(letters) == [0, 1, 2, 3] and len(splits) == 1:
-            yield _CellMatch(end, "".join(letters[position] for position in range(4)), splits.pop(), values["c"])
+        parts = {letter: output_of(*values[letter], cut) for letter in "ifgo"}
+        gates = {letter: part for letter, part in parts.items() if part is not None}
+        sums = {trace_back(part.node.scope, part.node.inputs[0]).source for part in gates.values()}
+        if len(gates) == 4 and len(sums) == 1:
+            end.scope.file.budget.work(STEPS, "reading its LSTM cells")
+            yield CellMatch(end, gates, sums.pop(), values["c"], values["Add"])
 
 
-def _read_cell(match: _CellMatch, name: str) -> StoredCell:
+def order_of(match: CellMatch, width: int) -> str:
+    """Return the order of an ONNX cell's gates, four equal parts of their sums; NotConstant if they are not."""
+
+    def shape_of(node: OnnxNode, _: int) -> AnyArray:
+        if trace_back(node.scope, node.inputs[0]).source != match.sums:
+            raise NotConstant("it is the shape of another array")
+        return np.array([OPEN, width], np.int64)
+
+    match.end.scope.file.budget.work(width // 16, "reading its LSTM cells")
+    columns: dict[str, list[int]] = {}
+    for letter, (node, position) in match.gates.items():
+        axis = node.attributes.get("axis", "i", int(node.operator == "Slice"))
+        numbers: AnyArray = np.arange(width).reshape((1,) * max(0, min(axis, MOST)) + (-1,))
+        bounds = [node.scope.value(name, shape_of=shape_of) for name in node.inputs[1:] if name]
+        call = OperatorCall(node.scope.file, node.proto, node.attributes, [numbers, *bounds], position)
+        columns[letter] = OPERATORS[node.operator](call).reshape(-1).tolist()
+    order = sorted(columns, key=columns.__getitem__)
+    if len(columns["i"]) * 4 != width or [place for k in order for place in columns[k]] != [*range(width)]:
+        raise NotConstant("its gates are not four equal parts of their sums")
+    return "".join(order)
+
+
+def _read_cell(match: CellMatch, name: str) -> StoredCell:
     """Return the LSTM of a matched cell of ONNX operators, with notes on where it was found, and what it reads."""
-    end, split = match.end, match.split
-    terms, biases = _preactivation_terms(split)
+    end = match.end
+    terms, biases = preactivation_terms(match.sums)
     for weight, _ in terms:
         if weight.ndim != 2 or weight.shape[1] % 4 or weight.dtype.name not in ("float16", "float32", "float64"):
             raise NotConstant(f"its weights have shape {weight.shape}")
     hidden = terms[0].weight.shape[1] // 4
-    sizes = _split_sizes(split)
-    if len(split.outputs) != 4 or sizes not in ([], [hidden] * 4):
-        raise NotConstant(f"its Split makes parts of {sizes}, not four equal ones")
-    arrays = [*(weight for weight, _ in terms), *biases]
-    end.scope.file.hold(4 * sum(array.size for array in arrays), max(4, *(array.itemsize for array in arrays)))
+    order = order_of(match, 4 * hidden)
     recurrent, inputs, h, x = _recurrent_and_input_weights(terms, hidden, match)
-    framework = next((name for name, letters in gates.ORDERS.items() if letters == match.order), "gatewise")
+    p = cell_parameters(end.scope.file, order, inputs, recurrent, biases)
+    lstm = LSTM.from_cells(p, direction="backward" if end.scope.backward else "forward")
+    extent = "it is a cell in the body of a Scan" if end.scope.carried else "it is one step of a cell"
+    note = f"{extent}, recognised by its equations; the file has no node LSTM for it"
+    reads = {"X": [OnnxValue(match.sums.scope, x)], "state": [OnnxValue(match.sums.scope, h), match.previous_c]}
+    final = LstmOutput((LstmDirection(end, 0, lstm),), TIME_FIRST[1:], "concat", kind=1)
+    return StoredCell(stored_cell(name, lstm, end, order, note), end, reads, {end.outputs[0]: final})
+
+
+def stored_cell(name: str, lstm: LSTM, node: OnnxNode, order: str, note: str) -> StoredLSTM:
+    """Return the description of an LSTM of ONNX's standard operators, given the order of its gates."""
+    words = f"ONNX, an LSTM cell built from standard operators: gates {' '.join(order)}, the biases summed"
+    return StoredLSTM(name, lstm, words, " → ".join([*node.scope.path, f"node {node.label!r}"]), (note,))
+
+
+def cell_parameters(file: OnnxFile, order: str, inputs: Array, recurrent: Array, biases: Sequence[Array]) -> Parameters:
+    """Return the parameters of an ONNX cell, its arrays (·, 4 · hidden) with their gates in that order."""
+    arrays = [inputs, recurrent, *biases]
+    file.hold(4 * sum(array.size for array in arrays), max(4, *(array.itemsize for array in arrays)))
+    framework = next((name for name, letters in gates.ORDERS.items() if letters == order), "gatewise")
+    places = [order.index(letter) for letter in gates.ORDERS[framework]]
 
     def reorder_gates(array: Array) -> Array:
-        """Return (·, 4 · hidden) as (4 · hidden, ·), its gates in the framework's order, not ONNX's Split's."""
+        """Return (·, 4 · hidden) as (4 · hidden, ·), its gates in the framework's order, not ONNX's."""
         transposed = to_float(array.T)
-        if gates.ORDERS[framework] == match.order:
+        if places == sorted(places):
             return transposed
-        parts = transposed.reshape(4, hidden, -1)
-        return parts[[match.order.index(letter) for letter in gates.ORDERS[framework]]].reshape(4 * hidden, -1)
+        return transposed.reshape(4, -1, len(array))[places].reshape(transposed.shape)
 
-    p = conventions.parameters(
-        framework, reorder_gates(inputs), reorder_gates(recurrent), [reorder_gates(bias)[:, 0] for bias in biases]
-    )
-    extent = "it is a cell in the body of a Scan" if end.scope.carried else "it is one step of a cell"
-    stored = StoredLSTM(
-        name,
-        LSTM.from_cells(p, direction="backward" if end.scope.backward else "forward"),
-        f"ONNX, an LSTM cell built from standard operators: gates {' '.join(match.order)}, the biases summed",
-        " → ".join([*end.scope.path, f"node {end.label!r}"]),
-        (f"{extent}, recognised by its equations; the file has no node LSTM for it",),
-    )
-    return StoredCell(
-        stored, end, {"X": [OnnxValue(split.scope, x)], "state": [OnnxValue(split.scope, h), match.previous_c]}
-    )
+    p = reorder_gates(inputs), reorder_gates(recurrent), [reorder_gates(bias)[:, 0] for bias in biases]
+    return conventions.parameters(framework, *p)
 
 
-def _split_sizes(split: OnnxNode) -> list[int]:
-    """Return the sizes of the parts of an ONNX Split, of many the first few; none where they are not given."""
-    if len(split.inputs) > 1 and split.inputs[1]:
-        return [int(length) for length in split.scope.value(split.inputs[1]).flat[:8]]
-    return [int(length) for length in split.attributes.get("split", "ints", [])[:8]]
-
-
-def _preactivation_terms(split: OnnxNode) -> tuple[list[_WeightTerm], list[Array]]:
-    """Return the terms of the gates' pre-activations, given their ONNX Split: products, and biases (1, 4 · hidden)."""
-    scope, names = split.scope, [split.inputs[0]]
+def preactivation_terms(sums: OnnxValue) -> tuple[list[_WeightTerm], list[Array]]:
+    """Return the terms of pre-activations in an ONNX graph: products, and biases (1, 4 · hidden)."""
+    scope, names = sums.scope, [sums.name]
     terms: list[_WeightTerm] = []
     biases: list[Array] = []
     while names and len(terms) + len(biases) < 8:
@@ -179,7 +222,7 @@ def _preactivation_terms(split: OnnxNode) -> tuple[list[_WeightTerm], list[Array
             if attributes.get("transA", "i", 0) or scales != [1, 1]:
                 raise NotConstant("it has a Gemm that scales or transposes its input")
             weight = scope.value(node.inputs[1])
-            terms.append(_WeightTerm(weight.T if attributes.get("transB", "i", 0) else weight, node.inputs[0]))
+            terms.append(_WeightTerm(weight.T if attributes.get("transB", "i", 0) else weight, node))
             biases += [_bias_row(scope, bias) for bias in node.inputs[2:3] if bias]
     if names or len(terms) not in (1, 2):
         raise NotConstant(f"its pre-activations are sums of {len(terms)} products; only 1 or 2 are recognised")
@@ -193,12 +236,12 @@ def _bias_row(scope: OnnxScope, name: str) -> Array:
 
 
 def _recurrent_and_input_weights(
-    terms: Sequence[_WeightTerm], hidden: int, match: _CellMatch
+    terms: Sequence[_WeightTerm], hidden: int, match: CellMatch
 ) -> tuple[Array, Array, str, str]:
     """Return the recurrent and the input weights of an ONNX cell, and what they multiply: the previous h, and x."""
     if len(terms) == 1:  # of h and x, concatenated
-        weight, name = terms[0]
-        joined = output_of(match.split.scope, name, "Concat")
+        weight = terms[0].weight
+        joined = output_of(match.sums.scope, terms[0].name, "Concat")
         if joined is None or len(joined.node.inputs) != 2:
             raise NotConstant("its one product is not of the hidden state and the input")
         first, second = joined.node.inputs
@@ -214,17 +257,17 @@ def _recurrent_and_input_weights(
     if sum(recurs) != 1:
         raise NotConstant("the file does not distinguish its hidden state from its input")
     position = recurs.index(True)
-    (recurrent, h), (inputs, x) = terms[position], terms[1 - position]
-    return recurrent, inputs, h, x
+    recurrent, inputs = terms[position], terms[1 - position]
+    return recurrent.weight, inputs.weight, recurrent.name, inputs.name
 
 
-def _is_previous_h(name: str, match: _CellMatch) -> bool:
+def _is_previous_h(name: str, match: CellMatch) -> bool:
     """Say whether a name in an ONNX graph is the previous hidden state of a matched cell.
 
     It is a part of the array that also has the old cell state; or, in the body of a Scan, the state that the new hidden
     state becomes at the next step.
     """
-    body, array = match.end.scope, _source_array(match.split.scope, name)
+    body, array = match.end.scope, _source_array(match.sums.scope, name)
     if array == _source_array(*match.previous_c):
         return True
     after = body.carried.get(array.name) if array.scope is body else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatewise.interop.graphs import TIME_FIRST, Edge, exchange_time_and_batch
+from gatewise.interop.graphs import TIME_FIRST, Axis, Edge, exchange_time_and_batch
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope, OnnxValue
 
@@ -43,6 +43,17 @@ def is_exchange(node: OnnxNode) -> bool:
     return bool(node.operator == "Transpose" and node.attributes.get("perm", "ints") == EXCHANGE)
 
 
+def flipped_axis(node: OnnxNode) -> int | None:
+    """Return the axis that an ONNX Slice reverses; None of other nodes."""
+    if node.operator != "Slice" or len(node.inputs) != 5:
+        return None
+    try:
+        start, end, axis, step = (int(node.scope.value(name).item()) for name in node.inputs[1:])
+    except (NotConstant, ValueError, TypeError):
+        return None
+    return axis if start == step == -1 and end <= -(2**31) else None
+
+
 def origin(scope: OnnxScope, name: str) -> OnnxValue:
     """Return the array of an ONNX graph whose numbers a name has, all or some, in whatever shape."""
     for node, _ in scope.upstream(name):
@@ -52,21 +63,24 @@ def origin(scope: OnnxScope, name: str) -> OnnxValue:
     return OnnxValue(scope, name)
 
 
-def trace_back(scope: OnnxScope, name: str, *, exchanges: bool = False) -> Edge[OnnxValue]:
+def trace_back(scope: OnnxScope, name: str, *, exchanges: bool = False, flips: bool = False) -> Edge[OnnxValue]:
     """Return the edge of an ONNX graph that ends in a name; its source is the first name with the same numbers.
 
-    With `exchanges`, it carries (time, batch, feature) or (batch, time, feature), so that these may be exchanged.
+    With `exchanges`, it carries (time, batch, feature) or (batch, time, feature), so that these may be exchanged; with
+    `flips`, its steps may be reversed.
     """
-    layout = TIME_FIRST
+    layout, reverse = TIME_FIRST, False
     for node, position in scope.upstream(name):
         try:
             if position != 0:
                 break
             if exchanges and is_exchange(node):
                 layout = exchange_time_and_batch(layout)
+            elif flips and flipped_axis(node) == layout.index(Axis.TIME):
+                reverse = not reverse
             elif not is_identity(node):
                 break
         except NotConstant:
             break
         scope, name = node.scope, node.inputs[0]
-    return Edge(OnnxValue(scope, name), layout)
+    return Edge(OnnxValue(scope, name), layout, reverse)

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from gatewise.interop.graphs import BATCH_FIRST, TIME_FIRST, Axis, Layout
+from gatewise.interop.graphs import BATCH_FIRST, TIME_FIRST, Axis, Layout, exchange_time_and_batch
 from gatewise.interop.onnx.attributes import NotConstant
-from gatewise.interop.onnx.edges import is_identity
+from gatewise.interop.onnx.edges import flipped_axis, is_identity
 from gatewise.interop.onnx.scopes import OnnxNode
 from gatewise.interop.onnx.sizes import Sizes
 from gatewise.layers import LSTM
@@ -21,6 +21,8 @@ MOST = 256  # states side by side
 NODE_OUTPUT: Layout = (Axis.TIME, Axis.DIRECTION, Axis.BATCH, Axis.HIDDEN)
 UNMERGED: Layout = (Axis.TIME, Axis.BATCH, Axis.DIRECTION, Axis.HIDDEN)
 ONE_DIRECTION: Layout = (Axis.TIME, Axis.BATCH, Axis.HIDDEN)
+FORWARD = (ONE_DIRECTION, exchange_time_and_batch(ONE_DIRECTION))  # of one direction, its first step first
+BACKWARD: tuple[Layout, ...] = ((Axis.REVERSED, *ONE_DIRECTION[1:]), (Axis.BATCH, Axis.REVERSED, Axis.HIDDEN))
 
 
 class LstmDirection(NamedTuple):
@@ -73,7 +75,8 @@ class LstmOutput:
 
     def with_merge(self, merge: str) -> LstmOutput:
         """Return the output after a merge of its directions."""
-        return replace(self, layout=TIME_FIRST[min(self.kind, 1) :], merge=merge)
+        axes = (Axis.FEATURE if axis == Axis.HIDDEN else axis for axis in self.layout if axis != Axis.DIRECTION)
+        return replace(self, layout=tuple(axes), merge=merge)
 
     def is_result(self, merge: str) -> bool:
         """Say whether this tensor of an ONNX graph is the LSTM's output, its directions merged in that way."""
@@ -122,13 +125,8 @@ def _move_axes(node: OnnxNode, value: LstmOutput) -> LstmOutput | None:
     if node.operator == "Transpose":
         order = attributes.get("perm", "ints", [])
         moved = replace(value, layout=tuple(layout[axis] for axis in order)) if len(order) == len(layout) else value
-        known = sorted(order) == [*range(len(layout))] and moved.timed in (
-            NODE_OUTPUT,
-            UNMERGED,
-            TIME_FIRST,
-            BATCH_FIRST,
-        )
-        return moved if known else None
+        layouts = (NODE_OUTPUT, UNMERGED, TIME_FIRST, BATCH_FIRST, *FORWARD, *BACKWARD)
+        return moved if sorted(order) == [*range(len(layout))] and moved.timed in layouts else None
     if node.operator == "Unsqueeze":
         restored = len(value.directions) == 1 and layout == ONE_DIRECTION and stated_axes(node) in ([2], [-2])
         return replace(value, layout=UNMERGED) if restored else None
@@ -137,13 +135,13 @@ def _move_axes(node: OnnxNode, value: LstmOutput) -> LstmOutput | None:
     if Axis.DIRECTION not in layout or len(value.directions) != 1:
         return None
     axis = layout.index(Axis.DIRECTION)
-    return _without_direction(value) if stated_axes(node) in ([axis], [axis - len(layout)]) else None
+    return without_direction(value) if stated_axes(node) in ([axis], [axis - len(layout)]) else None
 
 
-def _without_direction(value: LstmOutput) -> LstmOutput:
+def without_direction(value: LstmOutput) -> LstmOutput:
     """Return an LSTM output of one direction without that axis; where the LSTM has no other, it is merged then."""
     alone = replace(value, layout=tuple(axis for axis in value.layout if axis != Axis.DIRECTION))
-    return alone if value.lstm.bidirectional or alone.timed != ONE_DIRECTION else alone.with_merge("concat")
+    return alone if value.lstm.bidirectional or alone.timed not in FORWARD else alone.with_merge("concat")
 
 
 def _take_positions(node: OnnxNode, value: LstmOutput, sizes: Sizes) -> LstmOutput | None:
@@ -153,14 +151,16 @@ def _take_positions(node: OnnxNode, value: LstmOutput, sizes: Sizes) -> LstmOutp
     if value.layout[axis] == Axis.DIRECTION:
         directions = tuple(value.directions[place] for place in taken.of(len(value.directions)))
         chosen = replace(value, directions=directions) if directions else None
-        return chosen if chosen is None or not taken.drops_axis else _without_direction(chosen)
+        return chosen if chosen is None or not taken.drops_axis else without_direction(chosen)
+    if value.layout in BACKWARD and flipped_axis(node) == value.layout.index(Axis.REVERSED):
+        return without_direction(replace(value, layout=FORWARD[BACKWARD.index(value.layout)]))
     if value.layout != ONE_DIRECTION or axis != 0 or value.node.input("sequence_lens"):
         return None
     backward = value.lstm.directions[value.directions[0].position] == "backward"
     if not taken.is_end(sizes.of_axis(node.scope, node.inputs[0], 0), first=backward):
         return None
     final = replace(value, kind=1, layout=NODE_OUTPUT[1:])  # one step is one direction of final states
-    return _without_direction(final) if taken.drops_axis else final
+    return without_direction(final) if taken.drops_axis else final
 
 
 def _merge_directions(node: OnnxNode, inputs: Sequence[LstmOutput | None]) -> LstmOutput | None:
@@ -174,12 +174,12 @@ def _merge_directions(node: OnnxNode, inputs: Sequence[LstmOutput | None]) -> Ls
         if first.merge is None and node.operator == "Concat" and Axis.DIRECTION in first.layout:
             along = first.layout[axis] == Axis.DIRECTION
             return joined if along and len(joined.directions) <= MOST else None
-        if not (joined.is_complete and first.timed == ONE_DIRECTION and len(inputs) == 2):
+        if not (joined.is_complete and first.timed in FORWARD and len(inputs) == 2):
             return None
         if node.operator in ("Add", "Mul"):
             return joined.with_merge("sum" if node.operator == "Add" else "mul")
         return joined.with_merge("concat") if node.operator == "Concat" and first.layout[axis] == Axis.HIDDEN else None
-    if len(inputs) == 2 and (first.merge, first.timed) == ("sum", TIME_FIRST):
+    if len(inputs) == 2 and first.merge == "sum":
         factor = _small_constant(node, inputs.index(None))
         if (node.operator, factor) == ("Mul", [0.5]) or (node.operator, factor, inputs[1]) == ("Div", [2], None):
             return first.with_merge("average")
@@ -209,7 +209,7 @@ def _reshape(node: OnnxNode, value: LstmOutput, sizes: Sizes) -> LstmOutput | No
     same.append(shape[-2] in (batches if alone else (*batches, *copied)))
     if not (all(same) if shape[-1] == -1 else shape[-1] == width and (any(same) or len(same) == 1)):
         return None
-    return _without_direction(value) if alone else value.with_merge("concat")
+    return without_direction(value) if alone else value.with_merge("concat")
 
 
 class Positions(NamedTuple):

@@ -44,7 +44,7 @@ class NamedNodes:
         Layers that are not connected, and nodes between them that a `Network` cannot express, are refused.
         """
         stored, nodes = self.lstms[name], self.nodes.get(name, ())
-        dtype, scope = stored.lstm.dtype, nodes[-1].scope if nodes else self.cells[name].end.scope
+        dtype, scope = stored.lstm.dtype, nodes[-1].scope if nodes else self.cells[name].node.scope
         lstm, before = stored.lstm, ChainWalk(scope, "before the LSTM", dtype, self.graph.sizes)
         walk, stated = before, "every"
         with refusing_by_name():
@@ -78,9 +78,9 @@ class NamedNodes:
                 with refusing_by_name():
                     if name not in self.cells:
                         return follow_head(self.graph, self.nodes[name], lstm, part.output, named=True)
-                    end = self.cells[name].end
-                    walk = ChainWalk(end.scope, "after the LSTM", lstm.dtype, self.graph.sizes)
-                    walk.follow(part.output, end.outputs[:1])
+                    cell = self.cells[name]
+                    walk = ChainWalk(cell.node.scope, "after the LSTM", lstm.dtype, self.graph.sizes)
+                    walk.follow(part.output, cell.outputs)
                     return lstm, walk, "every"
             except FileError as problem:
                 refusals.append(problem)

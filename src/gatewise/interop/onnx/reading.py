@@ -16,7 +16,15 @@ from gatewise.files.budget import Budget
 from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options, with_distinct_names
 from gatewise.interop.graphs import BATCH_FIRST
 from gatewise.interop.ledger import LedgerEntry, OnDemand
-from gatewise.interop.onnx.accounting import Uses, entries_of, extents_of, is_recurrent, name_of, roots_of
+from gatewise.interop.onnx.accounting import (
+    Uses,
+    entries_of,
+    extents_of,
+    is_recurrent,
+    name_of,
+    nodes_of_cell,
+    roots_of,
+)
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.cells import StoredCell, cell_at, unrecognised_cells
 from gatewise.interop.onnx.chain import Chain, chain_of, follow_input, refusing_by_name
@@ -26,8 +34,9 @@ from gatewise.interop.onnx.lstm import QUANTISED_OPERATOR, read_node
 from gatewise.interop.onnx.named_layers import NamedNodes
 from gatewise.interop.onnx.parts import Part, parts_of
 from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope, nodes_of
+from gatewise.interop.onnx.sizes import Sizes
 from gatewise.interop.onnx.stacks import LstmGraph
-from gatewise.interop.onnx.unrolled import RolledUp, roll_up
+from gatewise.interop.onnx.unrolled import unrolled_lstms
 from gatewise.interop.refusals import reading
 
 PRODUCER = "gatewise"
@@ -68,7 +77,7 @@ def read_model(
 
     def ledger(uses: Uses, *, entire: bool = True) -> list[LedgerEntry]:
         roots = roots_of(graph, lstms.cells, named.names)
-        return [*rolled.with_entries(entries_of(file, nodes, uses, roots, lstms.refused_nodes, entire=entire))]
+        return [*entries_of(file, nodes, uses, roots, lstms.refused_nodes, entire=entire)]
 
     def left_out() -> Iterable[LedgerEntry]:
         unexplained = any(entry.lstms for entry in ledger(uses(followed=False), entire=False))
@@ -78,13 +87,14 @@ def read_model(
         return OnDemand(lambda: uses().entries(*layers))
 
     with reading(path, GatewiseError), np.errstate(all="ignore"):  # NaN and infinity are kept
-        rolled = RolledUp(model, [], set(), {}) if single else roll_up(file)
-        file = OnnxFile(rolled.model, source, arrays, budget, kept_out) if rolled.notes else file
-        nodes = list(nodes_of(file))
-        lstms = _read_lstms(nodes, budget, rolled.notes)
-        graph = LstmGraph(lstms.of_nodes, outputs, budget)
-        refused = (*lstms.refused, *unrecognised_cells(nodes, lstms.scopes))
-        parts = parts_of(nodes, outputs, entries)
+        nodes, sizes = list(nodes_of(file)), Sizes()
+        unrolled = {} if single else unrolled_lstms(file.scopes[0], sizes)
+        steps = {node for cell in unrolled.values() for node in nodes_of_cell(cell)}
+        others = [node for node in nodes if node not in steps or node in unrolled]
+        lstms = _read_lstms(others, budget, unrolled)
+        graph = LstmGraph(lstms.of_nodes, outputs, budget, unrolled, sizes)
+        refused = (*lstms.refused, *unrecognised_cells(others, lstms.scopes))
+        parts = [part for part in parts_of(nodes, outputs, entries) if part.node not in steps]
         named = _named_nodes(model, graph, lstms, parts, stacks_all=not refused, single=single)
         every = [*named.lstms.values()]
         connected = graph.sole is not None and not refused and not single
@@ -121,11 +131,11 @@ def _named_nodes(
     every = with_distinct_names([*singles, *stacks.values()])
     bottoms = [*([node] for node in graph.singles if singles), *([] for _ in lstms.cells if singles), *stacks]
     every = tuple(_with_input_axes(graph, stored, nodes) for stored, nodes in zip(every, bottoms, strict=True))
-    ends = [*graph.singles, *(cell.end for cell in lstms.cells)]
+    ends = [*graph.singles, *(cell.node for cell in lstms.cells)]
     names = {node: every[number].name if singles else every[0].name for number, node in enumerate(ends)}
     nodes: dict[str, Sequence[OnnxNode]] = {names[node]: [node] for node in graph.singles}
     nodes |= {stored.name: members for stored, members in zip(every[len(singles) :], stacks, strict=True)}
-    cells = {names[cell.end]: cell for cell in lstms.cells}
+    cells = {names[cell.node]: cell for cell in lstms.cells}
     return NamedNodes(graph, {stored.name: stored for stored in every}, names, nodes, cells, parts)
 
 
@@ -178,20 +188,24 @@ class _ReadLstms:
         self.refused_nodes[node] = self.refused[-1]
 
 
-def _read_lstms(nodes: Sequence[OnnxNode], budget: Budget, notes: Mapping[str, str]) -> _ReadLstms:
-    """Read every recurrent ONNX node, and every Mul that ends an LSTM cell of standard operators."""
+def _read_lstms(nodes: Sequence[OnnxNode], budget: Budget, unrolled: Mapping[OnnxNode, StoredCell]) -> _ReadLstms:
+    """Read every recurrent ONNX node, and every Mul that ends an LSTM cell of standard operators.
+
+    `unrolled` are the LSTMs whose steps stand one after another.
+    """
     lstms = _ReadLstms()
     labels = Counter(node.label for node in nodes if is_recurrent(node))
     budget.work(STEPS * labels.total(), "reading its recurrent nodes")
     for node in nodes:
         recurrent = is_recurrent(node)
+        if node in unrolled:
+            lstms.of_nodes[node] = unrolled[node].stored
         if not recurrent and node.operator != "Mul":
             continue
         name = node.label if labels[node.label] < 2 else node.full_label
         try:
             if recurrent and _is_known(node):
-                stored = read_node(node, name)
-                lstms.of_nodes[node] = replace(stored, notes=(*stored.notes, *notes.get(node.label, "").splitlines()))
+                lstms.of_nodes[node] = read_node(node, name)
             elif recurrent:
                 lstms.refuse(node, name, _refusal_reason(node))
             elif (cell := cell_at(node, name)) is not None:

@@ -12,6 +12,7 @@ from contextlib import suppress
 import numpy as np
 
 from gatewise.interop.onnx.attributes import LOOKING, NotConstant
+from gatewise.interop.onnx.edges import flipped_axis
 from gatewise.interop.onnx.file import AnyArray, dims_of
 from gatewise.interop.onnx.operators import OPEN
 from gatewise.interop.onnx.scopes import DEEPEST, NodeOutput, OnnxNode, OnnxScope, OnnxValue
@@ -83,6 +84,10 @@ class Sizes:
                 return None if r is None or len(r) != 3 else r[0] if axis == 1 else r[2]
             case "Gather" if attributes.get("axis", "i", 0) == 0 and axis < 2:  # an embedding of tokens
                 return size(1, axis) if self._array_rank(scope, inputs[0]) == 2 else None
+            case "Slice" if flipped_axis(node) is not None:
+                return size(0, axis)
+            case "Concat" if axis < 2 and attributes.get("axis", "i") in (-1, 2):  # of features
+                return size(0, axis)
             case "Squeeze" if len(dropped := self._squeezed_axes(node)) == 1 and dropped[0] >= 0:
                 return size(0, axis + (axis >= dropped[0]))
             case "Reshape" if (shape := self.shape_of_reshape(node)) is not None and shape[axis] != -1:
@@ -117,7 +122,7 @@ class Sizes:
                         declared[info.name] = tuple(dim.dim_value if dim.dim_value > 0 else None for dim in dims)
         return self._declared[scope].get(name)
 
-    def _array_rank(self, scope: OnnxScope, name: str) -> int | None:
+    def _array_rank(self, scope: OnnxScope, name: str, depth: int = 0) -> int | None:
         """Return the number of axes of an array in an ONNX graph; None if unknown."""
         with suppress(NotConstant):
             if (shape := self._shape(scope.resolve(name))) is not None:
@@ -129,6 +134,8 @@ class Sizes:
                 return len(node.attributes.get("perm", "ints", [])) or None
             if node is not None and node.operator == "LSTM":
                 return 3 if position else 4
+            if node is not None and node.operator in KEEPING and node.inputs and depth < DEEPEST:
+                return self._array_rank(node.scope, node.inputs[0], depth + 1)
         return None
 
     def shape_vector(self, scope: OnnxScope, name: str) -> list[int] | None:

@@ -9,10 +9,11 @@ from gatewise.errors import FileError
 from gatewise.files.budget import Budget
 from gatewise.interop.contents import StoredLSTM
 from gatewise.interop.graphs import TIME_FIRST
+from gatewise.interop.onnx.cells import StoredCell
 from gatewise.interop.onnx.graph_names import FinalOutputs, names_of
 from gatewise.interop.onnx.lstm import APART, OUTSIDE
 from gatewise.interop.onnx.lstm_outputs import NODE_OUTPUT, UNMERGED, LstmOutput, output_after, outputs_of
-from gatewise.interop.onnx.scopes import SIZES, OnnxNode, OnnxScope
+from gatewise.interop.onnx.scopes import SIZES, OnnxNode, OnnxScope, OnnxValue
 from gatewise.interop.onnx.sizes import Sizes
 from gatewise.interop.stacks import LayerStack, stacks_of
 from gatewise.layers import LSTM
@@ -28,14 +29,22 @@ class LstmGraph:
     `traced` has the names of each graph that hold an LSTM's output, and `results` those of the main graph, by the LSTM;
     `outputs` the positions of the main graph's outputs; `below` the outputs that LSTMs read; `singles` the LSTMs of
     single nodes, with their merges and the names around them; `stacks` those that read one another as one LSTM, by its
-    nodes from the lowest layer on.
+    nodes from the lowest layer on. `unrolled` are those whose steps stand one after another, `sizes` what they learned.
     """
 
-    def __init__(self, lstms: Mapping[OnnxNode, StoredLSTM], outputs: Iterable[str], budget: Budget) -> None:
+    def __init__(
+        self,
+        lstms: Mapping[OnnxNode, StoredLSTM],
+        outputs: Iterable[str],
+        budget: Budget,
+        unrolled: Mapping[OnnxNode, StoredCell],
+        sizes: Sizes,
+    ) -> None:
+        self.unrolled = unrolled
         self.outputs = {name: position for position, name in enumerate(outputs)}
         self.results: dict[OnnxNode, dict[str, LstmOutput]] = {node: {} for node in lstms}
         self.states: dict[str, LstmOutput] = {}
-        self._budget, self.sizes = budget, Sizes()
+        self._budget, self.sizes = budget, sizes
         self.below: dict[OnnxNode, LstmOutput] = {}
         self.traced: dict[OnnxScope, dict[str, LstmOutput]] = {}
         self._merges: dict[OnnxNode, set[str]] = {}
@@ -55,10 +64,18 @@ class LstmGraph:
             return [*self.singles]
         return next((nodes for nodes in self.stacks if len(nodes) == len(self.singles)), None)
 
+    def ends(self, node: OnnxNode) -> list[OnnxValue]:
+        """Return the names in an ONNX graph that the LSTM of a node puts out."""
+        if node in self.unrolled:
+            return self.unrolled[node].ends
+        return [OnnxValue(node.scope, name) for name in node.outputs]
+
     def _trace_outputs(self, lstms: Mapping[OnnxNode, StoredLSTM]) -> None:
         """Follow the LSTMs' outputs through their ONNX graphs: note how each is merged, and which LSTM reads it."""
         for node, single in lstms.items():
-            self.traced.setdefault(node.scope, {}).update(outputs_of(node, single.lstm, single.batch_first))
+            unrolled = self.unrolled.get(node)
+            held = unrolled.outputs if unrolled else outputs_of(node, single.lstm, single.batch_first)
+            self.traced.setdefault(node.scope, {}).update(held)
         for scope, traced in self.traced.items():
             for node in scope.nodes:
                 if node in lstms:

@@ -1,252 +1,186 @@
-"""An LSTM whose steps an exporter wrote one after another, as Keras does by PyTorch, made a node LSTM again.
+"""An LSTM whose steps an exporter wrote one after another, as Keras does by PyTorch, found as one LSTM.
 
-Each step is a cell: z = Gather(X · W + b, step) + h · U, four Slices of z, and the equations of `cells`. The graph that
-is read has a node LSTM in the place of all steps, and under the names of its outputs what the steps put out.
+Each step is a cell: z = Gather(X · W + b, step) + h · U, four Slices of z, and the equations of `cells`. The node X · W
+stands for the LSTM. Steps that read X from the end are its backward direction, if others read it from the beginning.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-
-from gatewise import gates
 from gatewise.errors import GatewiseError
-from gatewise.interop.ledger import LedgerEntry
+from gatewise.interop.graphs import Axis, Edge, Layout
 from gatewise.interop.onnx.attributes import NotConstant
-from gatewise.interop.onnx.cells import CELL_STATE, match_name, output_of
+from gatewise.interop.onnx.cells import (
+    CellMatch,
+    StoredCell,
+    cell_matches,
+    cell_parameters,
+    match_name,
+    order_of,
+    output_of,
+    preactivation_terms,
+    stored_cell,
+)
 from gatewise.interop.onnx.edges import trace_back
-from gatewise.interop.onnx.file import AnyArray, OnnxFile
 from gatewise.interop.onnx.lstm import is_zeros
-from gatewise.interop.onnx.lstm_outputs import stated_axes
-from gatewise.interop.onnx.operators import OPEN
-from gatewise.interop.onnx.scopes import OnnxNode, label_of, nodes_of
+from gatewise.interop.onnx.lstm_outputs import (
+    BACKWARD,
+    ONE_DIRECTION,
+    LstmDirection,
+    LstmOutput,
+    stated_axes,
+    without_direction,
+)
+from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope, OnnxValue
 from gatewise.interop.onnx.sizes import Sizes
+from gatewise.layers import LSTM
+from gatewise.parameters import Parameters
 
-STEPS = 300  # of work that one step takes
 LEAST = 2  # steps of an LSTM
+_SUMS = ("Add", ("MatMul", "h"), ("Gather", "x"))
 
 
 class _Step(NamedTuple):
-    """One step of an unrolled LSTM: its last node, and the names of what it reads and makes."""
+    """One step of an unrolled LSTM: its cell, its old states, its place among the inputs, and what all steps share."""
 
-    end: OnnxNode
-    inputs: str  # X · W + b of all steps
-    place: int  # of the step among them
-    weight: str  # U
-    h: str
-    c: str
-    new_c: str
-    order: str  # of its gates
+    cell: CellMatch
+    h: OnnxValue
+    c: OnnxValue
+    place: int
+    shared: tuple[OnnxValue, str, str]  # X · W + b of all steps, U, and the order of the gates
 
 
-class RolledUp(NamedTuple):
-    """A model with a node LSTM for each unrolled one, and what was there instead.
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """All steps of one direction: X · W, the parameters, the edge of X, and the names of all outputs together."""
 
-    `entries` are those of its ledger for what the nodes take the place of, `made` the names that the file does not
-    have; `notes` says of each LSTM, by its name, how the file has it.
-    """
-
-    model: Any
-    entries: list[LedgerEntry]
-    made: set[str]
-    notes: dict[str, str]
-
-    def with_entries(self, entries: Iterable[LedgerEntry]) -> Iterator[LedgerEntry]:
-        """Yield the ledger of the file, given that of the model."""
-        yield from self.entries
-        yield from (entry for entry in entries if entry.name not in self.made)
+    node: OnnxNode
+    steps: Sequence[_Step]
+    cell: Parameters
+    x: Edge[OnnxValue]
+    collected: Sequence[str]
 
 
-def roll_up(file: OnnxFile) -> RolledUp:
-    """Return an ONNX model with a node LSTM for each unrolled one; the model as it is if there is none."""
-    counts = Counter(node.op_type for node in file.model.graph.node)
+def unrolled_lstms(scope: OnnxScope, sizes: Sizes) -> dict[OnnxNode, StoredCell]:
+    """Return the LSTMs of an ONNX graph whose steps stand one after another, by the node that stands for each."""
+    counts = Counter(node.operator for node in scope.nodes)
     if counts["Sigmoid"] >= 3 * LEAST and counts["Tanh"] >= 2 * LEAST and counts["Slice"] >= 4 * LEAST:
         try:
-            return _rolled_up(file)
+            return {runs[0].node: _lstm_of(runs) for runs in _directions(_runs(scope, sizes))}
         except (NotConstant, IndexError, ValueError, TypeError) as problem:  # in what is no such LSTM
             if isinstance(problem, GatewiseError):
                 raise
-    return RolledUp(file.model, [], set(), {})
+    return {}
 
 
-def _rolled_up(file: OnnxFile) -> RolledUp:
-    """Return an ONNX model with a node LSTM for each unrolled one, as `roll_up`; it may be of any nodes."""
-    model = file.model
-    scope = next(nodes_of(file)).scope
-    found = [step for node in scope.nodes if node.operator == "Mul" and (step := _step_at(node)) is not None]
-    after, ends = {step.h: step for step in found}, {step.end.outputs[0] for step in found}
-    sizes, rolled, entries, notes = Sizes(), type(model)(), list[LedgerEntry](), dict[str, str]()
-    rolled.CopyFrom(model)
-    for first in (step for step in found if step.h not in ends):
-        run = [first]
-        while len(run) <= len(found) and (step := after.get(run[-1].end.outputs[0])) is not None:
-            run.append(step)
-        if not _is_whole_run(run, sizes):
-            continue
-        file.budget.work(4 * len(rolled.graph.node), "reading its unrolled LSTMs")
-        before, nodes = _alive(rolled.graph), [(set(node.output), label_of(node)) for node in rolled.graph.node]
-        if (label := _put_node(rolled, file, run)) is None:
-            continue
-        notes[label] = f"the file has its {len(run)} steps one after another; here they are one LSTM of as many as come"
-        for name in _collected(run):
-            steps = (len(run), sizes.of_axis(scope, first.inputs, 1), len(scope.value(first.weight)))
-            sizes.learn(scope, name, steps)
-        dead = before - _alive(rolled.graph)
-        replaced = dead | {run[-1].end.outputs[0], *_collected(run)}
-        entries += [LedgerEntry(name, "node", label) for outputs, name in nodes if outputs & replaced]
-        entries += [LedgerEntry(each.name, "tensor", label) for each in rolled.graph.initializer if each.name in dead]
-        kept = [node for node in rolled.graph.node if not set(node.output) & dead]
-        tensors = [tensor for tensor in rolled.graph.initializer if tensor.name not in dead]
-        for kind, others in (("node", kept), ("initializer", tensors)):
-            del getattr(rolled.graph, kind)[:]
-            getattr(rolled.graph, kind).extend(others)
-    names = [{each.name for each in (*graph.node, *graph.initializer)} for graph in (model.graph, rolled.graph)]
-    made = {*notes, *(f"{label}.hidden_size" for label in notes), *(names[1] - names[0])}
-    return RolledUp(rolled, entries, made, notes) if notes else RolledUp(model, [], set(), {})
+def _runs(scope: OnnxScope, sizes: Sizes) -> list[_Run]:
+    """Return the directions of LSTMs in an ONNX graph whose steps stand one after another."""
+    steps = [step for node in scope.nodes if node.operator == "Mul" and (step := _step_at(node)) is not None]
+    after = {step.h: step for step in steps}
+    ends = {OnnxValue(scope, step.cell.end.outputs[0]) for step in steps}
+    collected, runs = _collected_states(scope), list[_Run]()
+    for first in (step for step in steps if step.h not in ends):
+        members = [first]
+        while len(members) <= len(steps):
+            step = after.get(OnnxValue(scope, members[-1].cell.end.outputs[0]))
+            if step is None:
+                break
+            members.append(step)
+        if (run := _whole_run(members, sizes, collected)) is not None:
+            runs.append(run)
+    return runs
 
 
 def _step_at(end: OnnxNode) -> _Step | None:
     """Return the step of an unrolled LSTM that ends in an ONNX Mul; None if there is none."""
-    scope = end.scope
-    for o, tanh in (end.inputs, end.inputs[::-1]) if len(end.inputs) == 2 else ():
-        gate, squashed = output_of(scope, o, "Sigmoid"), output_of(scope, tanh, "Tanh")
-        if gate is None or squashed is None:
-            continue
-        new_c = trace_back(scope, squashed.node.inputs[0]).source.name
-        for values in match_name(scope, new_c, CELL_STATE):
-            scope.file.budget.work(STEPS, "reading its unrolled LSTMs")
-            parts = {letter: values[letter].name for letter in "ifg"} | {"o": gate.node.inputs[0]}
-            step = _step_of_gates(end, parts, values["c"].name, new_c)
-            if step is not None:
-                return step
+    for cell in cell_matches(end, "Slice"):
+        for values in match_name(*cell.sums, _SUMS):
+            product, taken = (
+                values[operator].scope.computed[values[operator].name].node for operator in ("MatMul", "Gather")
+            )
+            try:
+                place, weight = end.scope.value(taken.inputs[1]), end.scope.value(product.inputs[1])
+                order = order_of(cell, weight.shape[1])
+            except (NotConstant, ValueError, IndexError):
+                return None
+            if place.ndim or taken.attributes.get("axis", "i", 0):
+                return None
+            h, c, inputs = (trace_back(*value).source for value in (values["h"], cell.previous_c, values["x"]))
+            return _Step(cell, h, c, int(place), (inputs, product.inputs[1], order))
     return None
 
 
-def _step_of_gates(end: OnnxNode, parts: dict[str, str], c: str, new_c: str) -> _Step | None:
-    """Return a step of an unrolled LSTM, given the names of its gates' sums and its cell states."""
-    scope = end.scope
-    slices = {letter: output_of(scope, name, "Slice") for letter, name in parts.items()}
-    sums = {trace_back(scope, source.node.inputs[0]).source.name for source in slices.values() if source is not None}
-    total = output_of(scope, next(iter(sums)), "Add") if len(sums) == 1 and None not in slices.values() else None
-    if total is None or len(total.node.inputs) != 2:
+def _collected_states(scope: OnnxScope) -> dict[tuple[OnnxValue, ...], list[str]]:
+    """Return the names of an ONNX graph that hold several arrays one after another, by the names of these."""
+    collected: dict[tuple[OnnxValue, ...], list[str]] = {}
+    for node in scope.nodes:
+        if node.operator == "Concat" and node.attributes.get("axis", "i", 1) == 0:
+            steps = [output_of(scope, name, "Unsqueeze") for name in node.inputs]
+            names = [step.node.inputs[0] for step in steps if step is not None and stated_axes(step.node) == [0]]
+            if len(names) == len(steps):
+                sources = tuple(trace_back(scope, name).source for name in names)
+                collected.setdefault(sources, []).append(node.outputs[0])
+    return collected
+
+
+def _whole_run(
+    steps: Sequence[_Step], sizes: Sizes, collected: Mapping[tuple[OnnxValue, ...], list[str]]
+) -> _Run | None:
+    """Return steps of an ONNX graph as one direction of an LSTM, from a state of zeros on; None if they are none."""
+    first, (inputs, recurrent, order) = steps[0], steps[0].shared
+    scope = first.cell.end.scope
+    linked = all(later.c == earlier.cell.c for earlier, later in pairwise(steps))
+    entire = len(steps) >= LEAST and [step.place for step in steps] == [*range(len(steps))]
+    same = all(step.shared == first.shared for step in steps)
+    if not (linked and entire and same and is_zeros(*first.h) and is_zeros(*first.c)):
         return None
-    for recurrent, taken in (total.node.inputs, total.node.inputs[::-1]):
-        product, step = output_of(scope, recurrent, "MatMul"), output_of(scope, taken, "Gather")
-        if product is None or step is None:
+    terms, biases = preactivation_terms(inputs)
+    u, w, node = scope.value(recurrent), terms[0].weight, terms[0].node
+    if len(terms) > 1 or not u.ndim == w.ndim == 2 or not u.shape[1] == w.shape[1] == 4 * len(u):
+        return None
+    x = trace_back(scope, node.inputs[0], exchanges=True, flips=True)
+    time, batch = x.layout.index(Axis.TIME), x.layout.index(Axis.BATCH)
+    if sizes.of_axis(*x.source, time) != len(steps):
+        return None
+    names = collected.get(tuple(OnnxValue(scope, step.cell.end.outputs[0]) for step in steps), [])
+    for name in names:
+        sizes.learn(scope, name, (len(steps), sizes.of_axis(*x.source, batch), len(u)))
+    cell = cell_parameters(scope.file, order, w, u, biases)
+    return _Run(node, steps, cell, x, names)
+
+
+def _directions(runs: Sequence[_Run]) -> list[list[_Run]]:
+    """Return the runs of each LSTM: two that go through the same input in both ways are one."""
+    lstms: list[list[_Run]] = []
+    forward: dict[tuple[OnnxValue, Layout, int], list[list[_Run]]] = {}
+    for run in runs:
+        waiting = forward.setdefault((run.x.source, run.x.layout, run.cell.hidden_size), [])
+        if run.x.reversed and waiting:
+            waiting.pop(0).append(run)
             continue
-        try:
-            place, weight = scope.value(step.node.inputs[1]), scope.value(product.node.inputs[1])
-            starts = {
-                letter: _bounds(source.node, next(iter(sums)), weight.shape[1])
-                for letter, source in slices.items()
-                if source is not None
-            }
-        except (NotConstant, IndexError):
-            return None
-        hidden = len(weight)
-        order = "".join(sorted(starts, key=lambda letter: starts[letter]))
-        expected = [(hidden * number, hidden * (number + 1)) for number in range(4)]
-        if place.ndim or step.node.attributes.get("axis", "i", 0) or [starts[letter] for letter in order] != expected:
-            return None
-        h = trace_back(scope, product.node.inputs[0]).source.name
-        inputs, old_c = step.node.inputs[0], trace_back(scope, c).source.name
-        return _Step(end, inputs, int(place), product.node.inputs[1], h, old_c, new_c, order)
-    return None
+        lstms.append([run])
+        if not run.x.reversed:
+            waiting.append(lstms[-1])
+    return lstms
 
 
-def _bounds(node: OnnxNode, sums: str, width: int) -> tuple[int, int]:
-    """Return where an ONNX Slice of a gate's sums begins and ends, along their last axis; NotConstant if unknown."""
-    scope = node.scope
-
-    def shape_of(shape: OnnxNode, _: int) -> AnyArray:
-        if trace_back(shape.scope, shape.inputs[0]).source.name != sums:
-            raise NotConstant("it is the shape of another array")
-        return np.array([OPEN, width], np.int64)
-
-    start, end, axis, *step = [scope.value(name, shape_of=shape_of) for name in node.inputs[1:]]
-    if any(value.size != 1 for value in (start, end, axis)) or axis.item() not in (1, -1) or any(s != 1 for s in step):
-        raise NotConstant("it is no part of the last axis")
-    return int(start.item()), min(int(end.item()), width)
-
-
-def _is_whole_run(run: Sequence[_Step], sizes: Sizes) -> bool:
-    """Say whether steps of an ONNX graph are all those of one LSTM, from a state of zeros on."""
-    first, scope = run[0], run[0].end.scope
-    if len(run) < LEAST or not (is_zeros(scope, first.h) and is_zeros(scope, first.c)):
-        return False
-    same = all(step[1:2] + step[3:4] + step[7:] == first[1:2] + first[3:4] + first[7:] for step in run)
-    linked = all(later.c == earlier.new_c for earlier, later in pairwise(run))
-    entire = sizes.of_axis(scope, first.inputs, 0) == len(run) and [step.place for step in run] == [*range(len(run))]
-    return same and linked and entire
-
-
-def _put_node(model: Any, file: OnnxFile, run: Sequence[_Step]) -> str | None:
-    """Put a node LSTM in the place of the steps of an unrolled one, and return its name; None if it is none."""
-    last, scope, graph = run[-1], run[-1].end.scope, model.graph
-    summed = output_of(scope, last.inputs, "MatMul", "Add")
-    bias = None
-    if summed is not None and summed.node.operator == "Add":
-        for product, constant in (summed.node.inputs, summed.node.inputs[::-1]):
-            if (matrix := output_of(scope, product, "MatMul")) is not None:
-                summed, bias = matrix, scope.value(constant)
-                break
-    if summed is None or summed.node.operator != "MatMul":
-        return None
-    recurrent, weight = scope.value(last.weight), scope.value(summed.node.inputs[1])
-    hidden = len(recurrent)
-    if not recurrent.ndim == weight.ndim == 2 or not recurrent.shape[1] == weight.shape[1] == 4 * hidden:
-        return None
-    file.hold(4 * (weight.size + recurrent.size), recurrent.itemsize)
-    places = [last.order.index(letter) for letter in gates.ORDERS["onnx"]]
-
-    def as_onnx(array: AnyArray) -> AnyArray:
-        return np.concatenate([array.T[hidden * place : hidden * (place + 1)] for place in places])[None]
-
-    biases = np.zeros((1, 8 * hidden), recurrent.dtype)
-    if bias is not None:
-        biases[:, : 4 * hidden] = as_onnx(bias.reshape(1, -1))[..., 0]
-    label, make, helper = summed.node.label, file.onnx.helper.make_node, file.onnx.numpy_helper
-    names = [f"{label}: {what}" for what in ("W", "R", "B", "Y", "Y_h")]
-    arrays = as_onnx(weight), as_onnx(recurrent), biases
-    graph.initializer.extend(helper.from_array(array, name) for array, name in zip(arrays, names, strict=False))
-    squeezed = {last.end.outputs[0]: (names[4], 0), **dict.fromkeys(_collected(run), (names[3], 1))}
-    nodes = [make("LSTM", [summed.node.inputs[0], *names[:3]], names[3:], name=label, hidden_size=hidden)]
-    for name, (source, axis) in squeezed.items():
-        if file.opset >= 13:
-            graph.initializer.append(helper.from_array(np.array([axis]), f"{name}: axis"))
-            nodes.append(make("Squeeze", [source, f"{name}: axis"], [name], name=f"{name}: steps"))
-        else:
-            nodes.append(make("Squeeze", [source], [name], name=f"{name}: steps", axes=[axis]))
-    others = [node for node in graph.node if not set(node.output) & squeezed.keys()]
-    at = 1 + max(number for number, node in enumerate(others) if set(node.output) & set(run[-2].end.outputs))
-    del graph.node[:]
-    graph.node.extend([*others[:at], *nodes, *others[at:]])
-    return label
-
-
-def _collected(run: Sequence[_Step]) -> list[str]:
-    """Return the names of an ONNX graph that hold the hidden states of all steps, one after another."""
-    ends = [step.end.outputs[0] for step in run]
-    names = []
-    for node in run[0].end.scope.nodes:
-        if node.operator == "Concat" and len(node.inputs) == len(run) and node.attributes.get("axis", "i", 1) == 0:
-            steps = [source for name in node.inputs if (source := output_of(node.scope, name, "Unsqueeze")) is not None]
-            first_axis = all(stated_axes(step.node) == [0] for step in steps)
-            if first_axis and [trace_back(node.scope, step.node.inputs[0]).source.name for step in steps] == ends:
-                names.append(node.outputs[0])
-    return names
-
-
-def _alive(graph: Any) -> set[str]:
-    """Return the names on which the outputs of an ONNX graph depend; all, if nodes have graphs of their own."""
-    if any(attribute.HasField("g") or attribute.graphs for node in graph.node for attribute in node.attribute):
-        return {name for node in graph.node for name in node.output}
-    alive = {info.name for info in graph.output}
-    for node in reversed(graph.node):
-        if alive & set(node.output):
-            alive |= set(node.input)
-    return alive
+def _lstm_of(runs: Sequence[_Run]) -> StoredCell:
+    """Return the LSTM of one direction or two whose steps stand one after another in an ONNX graph."""
+    first = runs[0]
+    node, count = first.node, len(first.steps)
+    lstm = LSTM.from_cells([[run.cell for run in runs]], direction="backward" if first.x.reversed else "forward")
+    outputs: dict[str, LstmOutput] = {}
+    for place, run in enumerate(runs):
+        directions, last = (LstmDirection(node, place, lstm),), run.steps[-1].cell
+        steps = LstmOutput(directions, BACKWARD[0] if run.x.reversed else ONE_DIRECTION)
+        outputs |= {name: without_direction(steps) for name in run.collected}
+        for kind, name in ((1, last.end.outputs[0]), (2, last.c.name)):
+            outputs[name] = without_direction(LstmOutput(directions, ONE_DIRECTION[1:], kind=kind))
+    note = f"the file has its {count} steps one after another; here they are one LSTM of as many as come"
+    stored = stored_cell(node.label, lstm, node, first.steps[0].shared[2], note)
+    return StoredCell(stored, node, {"X": [run.x.source for run in runs]}, outputs)
