@@ -1,4 +1,4 @@
-"""A basin of a run of NeuralHydrology, opened: windows for what comes out, one of them for the inside."""
+"""A basin of a run of NeuralHydrology, opened and verified: windows for what comes out, one of them for the inside."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import hydrology
 import numpy as np
 import pytest
 from hydrology import assert_series_agree
-from program import exit_code, output_of
+from program import exit_code, output_of, refusal_of
 
 import gatewise as gw
 
@@ -26,6 +26,11 @@ LAGS = {
 }
 
 
+def write(path, names, dates, rows):
+    lines = [",".join(map(str, [date, *row])) for date, row in zip(["date", *dates], [names, *rows], strict=True)]
+    Path(path).write_text("\n".join(lines), encoding="utf-8")
+
+
 class Basin:
     """A run and a basin of its own: its files in the folder, and what its arrays give."""
 
@@ -38,12 +43,7 @@ class Basin:
         self.write()
 
     def write(self):
-        lines = [
-            ",".join(["date", *self.columns]),
-            *(",".join([d, *r]) for d, r in zip(self.dates, self.rows, strict=True)),
-        ]
-        with open("b.csv", "w", encoding="utf-8") as file:
-            file.write("\n".join(lines))
+        write("b.csv", self.columns, self.dates, self.rows)
 
     def outputs(self, columns=None):
         return hydrology.window_answers(self.config, self.arrays, self.tables, columns or self.columns, STEPS)
@@ -384,3 +384,76 @@ def test_no_option_of_windows_goes_with_other_models(basin, capsys):
     ):
         assert exit_code(tokens) == 2
         assert ("--at" if "--at" in tokens else "--continuous") in capsys.readouterr().err
+
+
+# Verified: the answers are those of windows, all of which are run.
+
+
+def verdict(capsys, *tokens, code=0):
+    return " ".join(output_of(capsys, "verify", "run", "b.csv", *tokens, code=code).split())
+
+
+def write_answers(path, dates, columns):
+    rows = [["" if np.isnan(y) else y for y in row] for row in zip(*columns.values(), strict=True)]
+    write(path, columns, dates, rows)
+
+
+def test_the_answers_of_windows_are_compared_by_their_dates_or_their_number(basin, capsys):
+    windows, dates = basin.outputs(), basin.dates
+    y = windows[:, 0].tolist()
+    write_answers("y.csv", dates, {"QObs(mm/d)": y, "other": y})  # empty before the first window
+    said = verdict(capsys, "y.csv")
+    assert "against y.csv: rounding" in said
+    assert "of 31 windows of 10 steps are compared in full" in said
+    assert "other left out" in said
+    write_answers("y.csv", dates[LENGTH + 3 :], {"simulated": y[LENGTH + 3 :]})
+    assert "of 27 windows" in verdict(capsys, "y.csv")
+    for shape in (windows, windows[:, 0], windows[LENGTH - 1 :], windows[LENGTH - 1 :, None]):
+        np.save("y.npy", shape.astype(np.float32))
+        assert "of 31 windows" in verdict(capsys, "y.npy")
+    assert gw.verify("run", "b.csv", windows.astype(np.float32)).agrees
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_a_network_in_memory_is_compared_in_windows(batch, basin):
+    net, run, windows = gw.load_network("run"), gw.open_run("run", "b.csv"), basin.outputs()
+    x, y = (run.series.x, windows[:, None]) if batch else (run.series.x[:, 0], windows)
+    y, once = y.astype(np.float32), net(x)[0]
+    assert gw.verify(net, x, y).agrees
+    assert gw.verify(net, x, once).verdict == "mistake"
+    assert gw.verify(net, x, once, continuous=True).agrees
+    assert gw.verify(net, x, y, continuous=True).verdict == "mistake"
+
+
+@pytest.mark.parametrize("place", [LENGTH - 1, 29, STEPS - 1])
+def test_one_wrong_answer_among_all_windows_is_found(place, basin, capsys):
+    y = basin.outputs()[:, 0]
+    y[place] += 0.1
+    write_answers("y.csv", basin.dates, {"QObs(mm/d)": y})
+    said = verdict(capsys, "y.csv", code=1)
+    assert "against y.csv: mistake" in said
+    assert f"sequence 0 is the window that ends at {basin.dates[place]}" in said
+
+
+def test_the_answers_of_one_continuous_run_are_those_with_continuous_alone(basin, capsys):
+    run = gw.open_run("run", "b.csv", continuous=True)
+    np.save("y.npy", run.trace.output)
+    assert "mistake" in verdict(capsys, "y.npy", code=1)
+    assert "rounding" in verdict(capsys, "y.npy", "--continuous")
+
+
+def test_answers_that_no_window_has_are_refused_in_one_sentence(basin, capsys):
+    windows = basin.outputs()
+    write_answers("early.csv", basin.dates[: LENGTH - 1], {"q": windows[: LENGTH - 1, 0]})
+    write_answers("late.csv", [basin.dates[-1], "2000-02-10"], {"q": windows[-2:, 0]})
+    np.save("short.npy", windows[:7])
+    np.save("wide.npy", np.zeros((STEPS, 3)))
+    np.savez("states.npz", y=windows, hn=np.zeros((1, 1, 5)))
+    for path, words in [
+        ("early.csv", "early.csv has no answer to a whole window of 10 steps"),
+        ("late.csv", "late.csv has an answer for 2000-02-10, which is no step of the input"),
+        ("short.npy", "short.npy has 7 rows; it must have one for each of 40 steps, or of 31 windows"),
+        ("wide.npy", "wide.npy has shape (40, 3); it must be (time, 1)"),
+        ("states.npz", "final states go with --continuous"),
+    ]:
+        assert words in refusal_of(capsys, "verify", "run", "b.csv", path)
