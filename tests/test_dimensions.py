@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
 
 import cases
 import numpy as np
 import pytest
-from program import environment
 
 import gatewise as gw
 
@@ -181,12 +178,6 @@ def test_a_batch_in_the_place_of_features_is_refused():
     for ask in (LSTM, LSTM.trace, NETWORK, lambda x: CELL.step(x)):
         with pytest.raises((gw.OptionError, gw.ShapeError)):
             ask(labelled("time", "batch"))
-
-
-def test_names_are_looked_at_without_importing_xarray():
-    code = "import sys, numpy, gatewise as gw; gw.LSTM(2, 3, rng=0)([[1, 2]]); print('xarray' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
 
 
 def test_the_names_of_dimensions_count_in_any_case():

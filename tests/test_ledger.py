@@ -21,17 +21,6 @@ def state_dict(**others):
     return arrays | {name.replace("__", "."): np.asarray(array, np.float32) for name, array in others.items()}
 
 
-def test_every_tensor_is_used_or_left_out(tmp_path):
-    arrays = state_dict(fc__weight=np.ones((2, 4)), fc__bias=np.ones(2), scale=np.ones(1))
-    write_archive(tmp_path / "net.pt", arrays)
-    found = gw.inspect(tmp_path / "net.pt")
-    assert {entry.name for entry in found.ledger} == arrays.keys()
-    used = {entry.name: entry.layer for entry in found.ledger if entry.used}
-    assert used == {name: name.partition(".")[0] for name in arrays if name != "scale"}
-    (scale,) = (entry for entry in found.ledger if not entry.used)
-    assert (scale.name, scale.reason) == ("scale", "no layer that is read has a tensor of this name")
-
-
 def test_inspect_prints_the_ledger(tmp_path, capsys):
     write_archive(tmp_path / "net.pt", state_dict(fc__weight=np.ones((2, 4)), fc__bias=np.ones(2), norm__scale=[1]))
     with pytest.raises(SystemExit):

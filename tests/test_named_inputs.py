@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import cases
 import numpy as np
 import pytest
-from program import environment
 
 import gatewise as gw
 
@@ -255,20 +251,3 @@ def test_a_gap_of_pandas_own_is_nan():
     y = LSTM(gap)[0]
     assert np.isfinite(y[:3]).all()
     assert np.isnan(y[3:]).any()
-
-
-def test_several_basins_of_a_table_are_a_dataset():
-    long = dataset().to_dataframe()
-    np.testing.assert_array_equal(LSTM.trace(long.to_xarray()).output, LSTM.trace(BATCH).output)
-
-
-def test_neither_pandas_nor_xarray_nor_torch_is_imported_for_arrays():
-    code = """
-import sys, numpy as np, gatewise as gw
-lstm = gw.LSTM(2, 3, rng=0)
-trace = lstm.trace([[1, 2]], axes="time,feature")
-gw.backward(trace, trace.output.tolist()), lstm(np.ones((2, 1, 2)), axes=["batch", "time", "feature"])
-print({"pandas", "xarray", "torch"} & {*sys.modules})
-"""
-    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"

@@ -242,19 +242,6 @@ def test_the_head_s_activation_and_the_mark_are_kept_in_files(activation, masked
         assert set(storage.read(tmp_path / "network")[1]) == {"format", "kind", "conventions", "lstm", "reads"}
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"activation": "celu"}, {"activation": {"name": "tanh", "gamma": 1}}, {"masked": "x"}]
-)
-def test_a_file_with_an_activation_that_there_is_not_is_refused_in_one_sentence(wrong, tmp_path):
-    from gatewise.files import storage
-
-    gw.save(random_network(), tmp_path / "network")
-    arrays, head = storage.read(tmp_path / "network")
-    storage.write(tmp_path / "network", arrays, head | wrong)
-    with cases.refusal(by=gw.FileError):
-        gw.load_network(tmp_path / "network")
-
-
 # The parts.
 
 

@@ -50,16 +50,11 @@ def test_tensors_beside_the_file_are_read(location, more, tmp_path, monkeypatch)
     assert_read("model.onnx")
 
 
-def test_a_link_to_a_file_of_the_folder_is_followed(tmp_path):
+def test_a_link_to_a_file_of_the_folder_is_followed_and_the_folder_may_be_a_link(tmp_path):
     path, data = external(tmp_path, "link.bin")
     (path.parent / "weights.bin").write_bytes(data)
     (path.parent / "link.bin").symlink_to("weights.bin")
     assert_read(path)
-
-
-def test_the_folder_of_the_model_may_be_a_link(tmp_path):
-    path, data = external(tmp_path, "weights.bin")
-    (path.parent / "weights.bin").write_bytes(data)
     (tmp_path / "link").symlink_to(path.parent)
     assert_read(tmp_path / "link" / "model.onnx")
 

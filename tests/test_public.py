@@ -110,8 +110,14 @@ def run(code):
 
 
 def test_importing_gatewise_costs_nothing_and_a_run_numpy_alone():
-    used = "gatewise.backward(gatewise.LSTM(3, 2, rng=0).trace([[1, 2, 3]]))"
-    code = f"import sys, gatewise; print('numpy' in sys.modules); {used}; print(*sys.modules)"
+    code = """
+import sys, gatewise
+print("numpy" in sys.modules)
+lstm = gatewise.LSTM(3, 2, rng=0)
+lstm([[1, 2, 3]]), lstm([[[1, 2, 3]]], axes=["batch", "time", "feature"])
+gatewise.backward(lstm.trace([[1, 2, 3]], axes="time,feature"), [[1, 2]])
+print(*sys.modules)
+"""
     before, *loaded = run(code)
     assert before == "False"
     loaded = {name.partition(".")[0] for name in loaded}

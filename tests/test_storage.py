@@ -217,13 +217,6 @@ def test_what_is_no_path_is_refused_in_one_sentence(path):
             ask()
 
 
-def test_what_is_not_of_gatewise_is_not_saved(tmp_path):
-    foreign = type("LSTM", (), {"__module__": "torch.nn.modules.rnn"})()
-    with cases.refusal("gatewise", "torch.nn.modules.rnn.LSTM", by=gw.OptionError):
-        gw.save(foreign, tmp_path / "lstm")
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """One file of each kind, by name."""
@@ -358,6 +351,9 @@ HEADERS = {
     "labels that are a number": ("lstm", ["lstm", "layers", 0, 0, "labels", "features"], 5),
     "unknown labels": ("lstm", ["lstm", "layers", 0, 0, "labels", "colours"], ["a"]),
     "an unknown way to read": ("network", ["reads"], "first"),
+    "an unknown nonlinearity of the head": ("network", ["activation"], "celu"),
+    "a nonlinearity with an unknown constant": ("network", ["activation"], {"name": "tanh", "gamma": 1}),
+    "a mark that is no number": ("network", ["masked"], "x"),
     "no way to read": ("network", ["reads"], None),
     "a trace without a variant": ("trace", ["trace", "variant"], None),
     "a trace in no direction": ("trace", ["trace", "direction"], "sideways"),
