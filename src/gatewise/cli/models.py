@@ -12,9 +12,16 @@ from cyclopts import Group, Parameter
 from gatewise import interop
 from gatewise.arrays import in_bytes
 from gatewise.cli.choices import Direction
-from gatewise.cli.options import Attributes, Basin, Continuous, Merge, RecurrentActivation, chosen_options
+from gatewise.cli.options import (
+    Attributes,
+    Basin,
+    Continuous,
+    Integers,
+    Merge,
+    RecurrentActivation,
+    chosen_options,
+)
 from gatewise.cli.printing import announce_cost, print_notes
-from gatewise.cli.typed_numbers import integers
 from gatewise.errors import FileError, OptionError
 from gatewise.interop.contents import Contents
 from gatewise.opening.preparing import InputOptions
@@ -42,8 +49,8 @@ InputFile = Annotated[
 
 @Parameter(name="*", group=INPUT)
 @dataclass(frozen=True)
-class InputArguments:
-    """The options that say what the numbers of the input are."""
+class InputArguments(InputOptions):
+    """The options that say what the numbers of the input are, with their help."""
 
     input_of: Annotated[
         Literal["lstm", "model"] | None,
@@ -58,8 +65,7 @@ class InputArguments:
     ] = None
     key: Annotated[str | None, Parameter(help="Which array of an .npz file, if it holds several.")] = None
     lengths: Annotated[
-        str | None,
-        Parameter(help="The number of valid steps of each sequence in the batch, with commas between them."),
+        Integers, Parameter(help="The number of valid steps of each sequence in the batch, with commas between them.")
     ] = None
     state: Annotated[
         Path | None,
@@ -101,14 +107,11 @@ class InputArguments:
         ),
     ] = None
 
+    at: Annotated[Any, Parameter(parse=False, help="An option of its own in each command.")] = None
     continuous: Continuous = False
 
-    def parsed(self) -> InputOptions:
-        """Return the typed options of an input as `InputOptions`, their numbers read."""
-        options = chosen_options(self)
-        if self.lengths is not None:
-            options["lengths"] = integers("lengths", self.lengths)
-        return InputOptions(**options)
+
+NO_ARGUMENTS = InputArguments()
 
 
 @Parameter(name="*", group=FILE)
@@ -211,7 +214,7 @@ def print_prepared(prepared: PreparedLSTM | PreparedWholeModel) -> None:
 def open_printing(
     model: Path | Contents,
     input: Path | None,
-    arguments: InputArguments | None = None,
+    arguments: InputOptions = NO_ARGUMENTS,
     *,
     name: str | None = None,
     settings: StatedSettings | None = None,
@@ -226,8 +229,7 @@ def open_printing(
     evaluated in windows; for other models it is refused, unless it `names_step`, which is the caller's business.
     """
     contents = model if isinstance(model, Contents) else inspect_file(model, settings)
-    options = InputOptions() if arguments is None else arguments.parsed()
-    prepared = prepare(contents, input, replace(options, at=at), name=name, finite=finite)
+    prepared = prepare(contents, input, replace(arguments, at=at), name=name, finite=finite)
     require_windows(prepared, None if names_step else at)
     if isinstance(prepared, OpenedRun):
         return prepared

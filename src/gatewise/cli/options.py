@@ -31,6 +31,14 @@ def _parse_integer(kind: object, tokens: Sequence[Token]) -> int:
         raise ValueError(f"it must be an integer, not {tokens[0].value!r}") from None
 
 
+def _parse_integers(kind: object, tokens: Sequence[Token]) -> list[int]:
+    """Return the integers that an option of the command line was given, with commas between them."""
+    try:
+        return [int(part) for part in tokens[0].value.split(",")]
+    except ValueError:
+        raise ValueError(f"it must be integers with commas between them, not {tokens[0].value!r}") from None
+
+
 Attributes = Annotated[
     list[Path] | None,
     Parameter(
@@ -68,6 +76,7 @@ Merge = Annotated[
     Parameter(help="How the two directions are merged, where the file leaves it out."),
 ]
 Integer = Annotated[int | None, Parameter(converter=_parse_integer)]
+Integers = Annotated[Any, Parameter(converter=_parse_integers)]  # a list, or None
 Count = Annotated[int, Parameter(converter=_parse_integer)]
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from gatewise.cli.inspect import LSTMName
-from gatewise.cli.models import INPUT, FileSettings, InputArguments, InputFile, RunFile, open_printing
+from gatewise.cli.models import INPUT, NO_ARGUMENTS, FileSettings, InputArguments, InputFile, RunFile, open_printing
 from gatewise.cli.options import WindowEnd, chosen_options, refuse
 from gatewise.cli.printing import name_source, print_line, print_notes, require_other
 from gatewise.cli.usage import flowing
@@ -33,7 +33,7 @@ def page(
     open: Annotated[bool, Parameter(group=OUTPUT)] = False,
     name: LSTMName = None,
     settings: FileSettings | None = None,
-    options: InputArguments | None = None,
+    options: InputArguments = NO_ARGUMENTS,
     sequence: Annotated[str | None, Parameter(group=SHOWN)] = None,
     at: Annotated[WindowEnd, Parameter(group=SHOWN)] = None,
 ) -> None:
@@ -63,7 +63,7 @@ def page(
     if x is not None and input is not None:
         raise OptionError(f"the input is given twice: {input}, and --x {x}")
     input = x if input is None else input
-    require_other(output, file, input, None if options is None else options.state)
+    require_other(output, file, input, options.state)
     if file is None:
         typed = {("set" if option == "settings" else option): one for option, one in chosen_options(settings).items()}
         others = {"name": name, "sequence": sequence, "at": at, **typed}

@@ -16,7 +16,7 @@ from gatewise.arrays import in_bytes
 from gatewise.cli.choices import Direction, GateName
 from gatewise.cli.inspect import LSTMName
 from gatewise.cli.kinds import KINDS, Kind, Order, required
-from gatewise.cli.models import InputArguments, InputFile, StatedSettings, inspect_file, open_printing
+from gatewise.cli.models import NO_ARGUMENTS, InputArguments, InputFile, StatedSettings, inspect_file, open_printing
 from gatewise.cli.options import Integer, chosen_options
 from gatewise.cli.printing import announce_cost, print_line, print_notes, require_other
 from gatewise.cli.usage import flowing
@@ -119,7 +119,7 @@ def plot(
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=Group("Output", sort_key=4))] = None,
     name: LSTMName = None,
     settings: StatedSettings | None = None,
-    options: InputArguments | None = None,
+    options: InputArguments = NO_ARGUMENTS,
     other: Annotated[Path | None, Parameter(name="--with", group=PICTURE)] = None,
     picture: PictureOptions | None = None,
 ) -> None:
@@ -235,7 +235,7 @@ def _opened_runs(
     runs = []
     for contents, has_name in zip(several, named, strict=True):
         if contents.trace is not None:
-            runs.append(opens(contents, None, arguments=None))
+            runs.append(opens(contents, None, arguments=NO_ARGUMENTS))
         else:
             own_name = name if has_name or not any(named) else None
             runs.append(opens(contents, input, name=own_name))

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from gatewise.cli.inspect import LSTMName
-from gatewise.cli.models import FileSettings, InputArguments, InputFile, RunFile, open_printing
+from gatewise.cli.models import NO_ARGUMENTS, FileSettings, InputArguments, InputFile, RunFile, open_printing
 from gatewise.cli.printing import announce_cost, name_source, print_line, require_other
 from gatewise.cli.usage import flowing
 from gatewise.errors import OptionError
@@ -27,7 +27,7 @@ def report(
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=Group("Output", sort_key=4))] = None,
     name: LSTMName = None,
     settings: FileSettings | None = None,
-    options: InputArguments | None = None,
+    options: InputArguments = NO_ARGUMENTS,
     sequence: Annotated[str | None, Parameter(group=ASKED)] = None,
     at: Annotated[list[str] | None, Parameter(group=ASKED, negative="", allow_leading_hyphen=True)] = None,
     target: Annotated[str | None, Parameter(group=ASKED)] = None,
@@ -58,7 +58,7 @@ def report(
     if output is not None and output.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"the name of {output} must end in .html")
     if output is not None:
-        require_other(output, file, input, None if options is None else options.state)
+        require_other(output, file, input, options.state)
         from gatewise.plot import drawing
 
         drawing.library()  # if it is missing, that is said before a run that may be long

@@ -7,18 +7,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import numpy as np
+from cyclopts import Group, Parameter
 
 from gatewise.arrays import in_bytes
-from gatewise.cli.options import refuse
+from gatewise.cli.models import INPUT, InputArguments
+from gatewise.cli.options import Integers, refuse
 from gatewise.cli.printing import COMMAND, announce_cost, print_notes
-from gatewise.cli.typed_numbers import integers
 from gatewise.errors import OptionError
 from gatewise.files.storage import nonempty
 from gatewise.interop.containers.zarr_stores import require_packages
-from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.interop.provenance import ReadFile
 from gatewise.layers import LSTM
 from gatewise.network import Network
@@ -27,9 +27,9 @@ from gatewise.opening.columns import AttributeTable
 from gatewise.opening.costs import seconds
 from gatewise.opening.labelled_data import dimension_names, is_store, open_store
 from gatewise.opening.model_input import ModelInput
-from gatewise.opening.models import OpenedModel, opened_model
+from gatewise.opening.models import OpenedModel
 from gatewise.opening.windows import WindowedSeries, cut_notes
-from gatewise.records.keep import EVERYTHING, Keep
+from gatewise.records.keep import Keep
 from gatewise.records.labels import Labels
 from gatewise.showing import counted
 
@@ -37,32 +37,47 @@ if TYPE_CHECKING:
     from gatewise.chunked.computing import Workers
     from gatewise.chunked.partial_store import PartialStore
 
+KEPT = Group("What is kept", sort_key=3)
 MOST_SEQUENCES = 8  # of a continuous run's comparison
 
 
+@Parameter(name="*", group=KEPT)
 @dataclass(frozen=True)
 class StoreOptions:
-    """The options of the command that a store takes, as they are typed, and what is kept."""
+    """The options of a trace that is written to a .zarr store."""
 
-    key: str | None = None
-    axes: str | None = None
-    lengths: str | None = None
-    layers: str | None = None
-    cluster: str | None = None
-    state: Path | None = None
-    attributes: Sequence[Path] | None = None
-    padding: str = "nan"
-    keep: Keep = EVERYTHING
-    resume: bool = False
-    continuous: bool = False
+    layers: Annotated[
+        Integers,
+        Parameter(
+            help="In a .zarr store, keep these layers, counted from 0, with commas between them. The default is the"
+            " last."
+        ),
+    ] = None
+    padding: Annotated[
+        Literal["nan", "framework"] | None,
+        Parameter(
+            help="In a .zarr store, the states and the output past a sequence's length: nan, which is the default, as"
+            " the gates are; or framework, the numbers that the model's framework has there."
+        ),
+    ] = None
+    cluster: Annotated[
+        str | None,
+        Parameter(
+            group=INPUT,
+            help="The address of a scheduler of dask.distributed, such as tcp://10.0.0.1:8786. Its workers must see the"
+            " stores under the same names.",
+        ),
+    ] = None
+    resume: Annotated[
+        bool,
+        Parameter(
+            help="Go on with a run into a .zarr store that was ended, where the chunks that are whole are in"
+            " OUTPUT.partial. Its model, input and options must be the same."
+        ),
+    ] = False
 
-    def identity(self) -> dict[str, str]:
-        """Return the options on which the numbers of a store depend, by name; of a file its digest."""
-        values = {name: value for name, value in vars(self).items() if name not in ("cluster", "resume", "keep")}
-        for name, files in (("state", [self.state]), ("attributes", self.attributes or [])):
-            values[name] = "\n".join(ReadFile.of(nonempty(file)).digest() for file in files if file is not None)
-        values |= {"keep": ",".join(self.keep.quantities), "units": self.keep.units, "every": self.keep.every}
-        return {f"--{name}": str(value) for name, value in values.items()}
+
+NO_STORE = StoreOptions()
 
 
 class StoreInput(NamedTuple):
@@ -74,139 +89,148 @@ class StoreInput(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def _open_input(opened: OpenedModel, inputs: Sequence[Path], options: StoreOptions) -> StoreInput:
-    """Open a store, or a file for each basin, as the input of a model."""
-    from gatewise.chunked import store_plan
+@dataclass(frozen=True, eq=False)
+class StoreTrace:
+    """A model over all sequences of a store, or of files of basins, traced to the store `target`."""
 
-    if is_store(inputs[0]):
-        if len(inputs) > 1:
-            raise OptionError(f"{inputs[0]} is a store, which is traced alone: it may hold any number of sequences")
-        data = open_store(inputs[0], options.key)
-        dims = dimension_names(data, options.axes, inputs[0])
-        if options.attributes is None:
-            store_plan.require_features(store_plan.model_for(opened, dims), data, dims, inputs[0])
-        return StoreInput(data, dims)
-    refuse("a .zarr store as input", {"axes": options.axes, "lengths": options.lengths}, "belongs to")
-    names = [name for path in options.attributes or () for name in AttributeTable.read(path).heads[1:]]
-    data, present, notes = open_basins(inputs, opened.network, names, options.key, continuous=options.continuous)
-    return StoreInput(data, {"time": "time", "feature": "feature"}, present, notes)
+    opened: OpenedModel
+    inputs: Sequence[Path]
+    target: Path
+    options: InputArguments
+    store: StoreOptions
+    keep: Keep
 
+    def write(self) -> str:
+        """Run the model, write its trace to the new store, and return a line about that."""
+        from gatewise.chunked import store_plan
+        from gatewise.chunked.computing import workers_at
+        from gatewise.chunked.partial_store import partial_store
+        from gatewise.engine import engines
 
-def trace_store(
-    contents: Contents, entry: StoredLSTM, inputs: Sequence[Path], target: Path, options: StoreOptions
-) -> str:
-    """Run a model over a store, or files of basins, write its trace to a new store, and return a line about that."""
-    from gatewise.chunked import store_plan
-    from gatewise.chunked.computing import workers_at
-    from gatewise.chunked.partial_store import partial_store
-    from gatewise.engine import engines
+        require_packages()
+        source, target = self._open_input(), self.target
+        threads = max(engine.threads for engine in engines())
+        with workers_at(self.store.cluster, threads) as workers, partial_store(target) as partial:
+            run = {**store_plan.identity(self.opened, self.inputs), **self._identity()}
+            if self.store.resume and not partial.resume(run):
+                print_notes([f"there is no ended run of {target} to go on with: it begins"])
+            elif not self.store.resume and partial.done:
+                print_notes(
+                    [f"{partial.folder}, what an ended run has left, is replaced; --resume would go on with it"]
+                )
+            try:
+                return f"{target}: {self.opened.found.name}, {self._write_trace(source, workers, partial, run)}"
+            except KeyboardInterrupt:
+                print_notes([f"{target} is not whole{partial.describe_rest()}"] if partial.done else [])
+                raise
 
-    require_packages()
-    opened = opened_model(contents, entry)
-    opened_input = _open_input(opened, inputs, options)
-    threads = max(engine.threads for engine in engines())
-    with workers_at(options.cluster, threads) as workers, partial_store(target) as partial:
-        run = {**store_plan.identity(opened, inputs), **options.identity()}
-        if options.resume and not partial.resume(run):
-            print_notes([f"there is no ended run of {target} to go on with: it begins"])
-        elif not options.resume and partial.done:
-            print_notes([f"{partial.folder}, what an ended run has left, is replaced; --resume would go on with it"])
+    def _identity(self) -> dict[str, str]:
+        """Return the options on which the numbers of a store depend, by name; of a file its digest."""
+        options, keep = self.options, self.keep
+        values = vars(options) | {"layers": self.store.layers, "padding": self.store.padding}
+        for name, files in (("state", [options.state]), ("attributes", options.attributes or [])):
+            values[name] = "\n".join(ReadFile.of(nonempty(file)).digest() for file in files if file is not None)
+        values |= {"keep": ",".join(keep.quantities), "units": keep.units, "every": keep.every}
+        return {f"--{name}": str(value) for name, value in values.items()}
+
+    def _open_input(self) -> StoreInput:
+        """Open a store, or a file for each basin, as the input of the model."""
+        from gatewise.chunked import store_plan
+
+        opened, inputs, options = self.opened, self.inputs, self.options
+        if is_store(inputs[0]):
+            if len(inputs) > 1:
+                raise OptionError(f"{inputs[0]} is a store, which is traced alone: it may hold any number of sequences")
+            data = open_store(inputs[0], options.key)
+            dims = dimension_names(data, options.axes, inputs[0])
+            if options.attributes is None:
+                store_plan.require_features(store_plan.model_for(opened, dims), data, dims, inputs[0])
+            return StoreInput(data, dims)
+        refuse("a .zarr store as input", {"axes": options.axes, "lengths": options.lengths}, "belongs to")
+        names = [name for path in options.attributes or () for name in AttributeTable.read(path).heads[1:]]
+        data, present, notes = open_basins(inputs, opened.network, names, options.key, continuous=options.continuous)
+        return StoreInput(data, {"time": "time", "feature": "feature"}, present, notes)
+
+    def _write_trace(self, source: StoreInput, workers: Workers, partial: PartialStore, run: dict[str, str]) -> str:
+        """Run the model, write its trace to the store chunk by chunk, and return in words what that holds."""
+        from gatewise.chunked import store_plan
+        from gatewise.chunked.applying import apply
+        from gatewise.chunked.computing import ClusterLostError, write
+        from gatewise.chunked.window_task import NOT_WHOLE
+
+        opened, options, keep, target, dims = self.opened, self.options, self.keep, self.target, source.dims
+        model, layers = store_plan.model_for(opened, dims), self.store.layers or [-1]
+        sizes = partial.chunks or store_plan.chunk_sizes(source.data, dims, opened.lstm, keep, workers.threads)
+        data, chunks = store_plan.in_chunks(source.data, dims, sizes)
+        result = apply(
+            model,
+            data,
+            keep=None if keep.everything else keep.quantities,
+            units=keep.units,
+            every=keep.every,
+            layer=layers if len(layers) > 1 else layers[0],
+            lengths=None if options.lengths is None else np.array(options.lengths),
+            mask=source.present,
+            padding=self.store.padding or "nan",
+            attributes=options.attributes,
+            state=store_plan.state_for(opened, model, options.state),
+            dims=dims,
+            continuous=options.continuous,
+        ).assign_attrs(history=COMMAND.get())
+        print_notes([*opened.notes, *source.notes])
+        steps, sequences = data.sizes[dims["time"]], store_plan.num_sequences(data, dims)
+        size = sum(variable.nbytes for variable in result.values())
+        rest = (chunks - len(partial.done) if partial.resumed else chunks) / max(chunks, 1)
+        store_plan.require_room(target, int(size * rest))
+        extent = f"{counted(steps, 'step')} of {counted(sequences, 'sequence')} in {counted(chunks, 'chunk')}"
+        work = f"this keeps {in_bytes(size)} of {extent}, which are written to {target} as the run goes"
+        windows = None if isinstance(model, LSTM) or options.continuous else model.windows
+        if windows is not None:
+            print_notes([f"each step is the last one of a window of {counted(windows.steps, 'step')}, from zeros"])
+        length = 1 if windows is None else windows.steps  # of the run of each step
+        announce_cost(work, seconds(opened.lstm, steps * length, sequences) * rest / workers.threads, size)
         try:
-            return f"{target}: {entry.name}, {_write_trace(opened, opened_input, options, workers, partial, run)}"
-        except KeyboardInterrupt:
-            print_notes([f"{target} is not whole{partial.describe_rest()}"] if partial.done else [])
-            raise
+            write(result, partial, run, workers, f"tracing {extent}")
+        except ClusterLostError as problem:  # no mistake in the command, so not the exit code of one
+            print_notes([str(problem)])
+            sys.exit(1)
+        if windows is not None and (lost := int(open_store(target, NOT_WHOLE).sum())):
+            print_notes([f"a number or a date is missing in {counted(lost, 'window')}, whose numbers are NaN"])
+        if isinstance(model, Network) and options.continuous:
+            print_notes(self._continuous_notes(model, source))
+        written = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
+        return f"{extent}, {', '.join(map(str, result.data_vars))}, {in_bytes(written)}"
 
+    def _continuous_notes(self, model: Network, source: StoreInput) -> Iterator[str]:
+        """Yield sentences about the continuous run in a store: the steps left out, and how far it is from the windows.
 
-def _write_trace(
-    opened: OpenedModel,
-    source: StoreInput,
-    options: StoreOptions,
-    workers: Workers,
-    partial: PartialStore,
-    run: dict[str, str],
-) -> str:
-    """Run a model over labelled data, write its trace to a store chunk by chunk, and return in words what it holds."""
-    from gatewise.chunked import store_plan
-    from gatewise.chunked.applying import apply
-    from gatewise.chunked.computing import ClusterLostError, write
-    from gatewise.chunked.window_task import NOT_WHOLE
+        At most `MOST_SEQUENCES` are compared, spread evenly over all.
+        """
+        from gatewise.chunked.labelled_input import LabelledInput
+        from gatewise.chunked.task import Chunk, window_features
 
-    keep, target, dims = options.keep, partial.target, source.dims
-    model = store_plan.model_for(opened, dims)
-    layers = None if options.layers is None else integers("layers", options.layers)
-    sizes = partial.chunks or store_plan.chunk_sizes(source.data, dims, opened.lstm, keep, workers.threads)
-    data, chunks = store_plan.in_chunks(source.data, dims, sizes)
-    result = apply(
-        model,
-        data,
-        keep=None if keep.everything else keep.quantities,
-        units=keep.units,
-        every=keep.every,
-        layer=-1 if layers is None else layers if len(layers) > 1 else layers[0],
-        lengths=None if options.lengths is None else np.array(integers("lengths", options.lengths)),
-        mask=source.present,
-        padding=options.padding,
-        attributes=options.attributes,
-        state=store_plan.state_for(opened, model, options.state),
-        dims=dims,
-        continuous=options.continuous,
-    ).assign_attrs(history=COMMAND.get())
-    print_notes([*opened.notes, *source.notes])
-    steps, sequences = data.sizes[dims["time"]], store_plan.num_sequences(data, dims)
-    size = sum(variable.nbytes for variable in result.values())
-    rest = (chunks - len(partial.done) if partial.resumed else chunks) / max(chunks, 1)
-    store_plan.require_room(target, int(size * rest))
-    extent = f"{counted(steps, 'step')} of {counted(sequences, 'sequence')} in {counted(chunks, 'chunk')}"
-    work = f"this keeps {in_bytes(size)} of {extent}, which are written to {target} as the run goes"
-    windows = None if isinstance(model, LSTM) or options.continuous else model.windows
-    if windows is not None:
-        print_notes([f"each step is the last one of a window of {counted(windows.steps, 'step')}, from zeros"])
-    length = 1 if windows is None else windows.steps  # of the run of each step
-    announce_cost(work, seconds(opened.lstm, steps * length, sequences) * rest / workers.threads, size)
-    try:
-        write(result, partial, run, workers, f"tracing {extent}")
-    except ClusterLostError as problem:  # no mistake in the command, so not the exit code of one
-        print_notes([str(problem)])
-        sys.exit(1)
-    if windows is not None and (lost := int(open_store(target, NOT_WHOLE).sum())):
-        print_notes([f"a number or a date is missing in {counted(lost, 'window')}, whose numbers are NaN"])
-    if isinstance(model, Network) and options.continuous:
-        print_notes(_continuous_notes(model, source, options, target))
-    written = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
-    return f"{extent}, {', '.join(map(str, result.data_vars))}, {in_bytes(written)}"
+        names = model.labels.features
+        inputs = LabelledInput.of(model, source.data, source.dims).with_attributes(self.options.attributes, names)
+        inputs, sizes = inputs.select_features(names), [source.data.sizes[name] for name in inputs.loop]
+        if inputs.lags:
+            assert model.windows is not None
+            yield from cut_notes(model.windows)
+        count = prod(sizes)
+        numbers = np.unique(np.linspace(0, count - 1, min(count, MOST_SEQUENCES)).round().astype(int))
+        indices = np.transpose(np.unravel_index(numbers, sizes or [1]))
+        places = [dict(zip(inputs.loop, index, strict=bool(sizes))) for index in indices.tolist()]
 
+        def sequences(data: Any, *dims: str) -> Any:
+            """Return these sequences of labelled data (time, sequence, …)."""
+            return np.stack([data.isel(place).transpose(inputs.time, *dims).values for place in places], axis=1)
 
-def _continuous_notes(model: Network, source: StoreInput, options: StoreOptions, target: Path) -> Iterator[str]:
-    """Yield sentences about the continuous run in a store: the steps left out, and how far it is from the windows.
-
-    At most `MOST_SEQUENCES` are compared, spread evenly over all.
-    """
-    from gatewise.chunked.labelled_input import LabelledInput
-    from gatewise.chunked.task import Chunk, window_features
-
-    names = model.labels.features
-    inputs = LabelledInput.of(model, source.data, source.dims).with_attributes(options.attributes, names)
-    inputs, sizes = inputs.select_features(names), [source.data.sizes[name] for name in inputs.loop]
-    if inputs.lags:
-        assert model.windows is not None
-        yield from cut_notes(model.windows)
-    count = prod(sizes)
-    numbers = np.unique(np.linspace(0, count - 1, min(count, MOST_SEQUENCES)).round().astype(int))
-    indices = np.transpose(np.unravel_index(numbers, sizes or [1]))
-    places = [dict(zip(inputs.loop, index, strict=bool(sizes))) for index in indices.tolist()]
-
-    def sequences(data: Any, *dims: str) -> Any:
-        """Return these sequences of labelled data (time, sequence, …)."""
-        return np.stack([data.isel(place).transpose(inputs.time, *dims).values for place in places], axis=1)
-
-    validity = {} if source.present is None else {"mask": sequences(source.present)}
-    if options.lengths is not None:
-        validity = {"lengths": np.array(integers("lengths", options.lengths))[numbers]}
-    chunk = Chunk(sequences(inputs.data, *inputs.core[1:]), validity, [], model)
-    x = window_features(chunk, inputs.lags, inputs.breaks)
-    outputs = np.full((*x.shape[:2], model.num_outputs), np.nan)
-    outputs[:: options.keep.every] = sequences(open_store(target, "y"), "output")
-    times = source.data.coords[inputs.time].values if inputs.time in source.data.coords else None
-    series = WindowedSeries(model, ModelInput(x, None, {"labels": Labels(times=times)}), "")
-    yield series.difference_note(outputs, f" of {len(places):,} of {counted(count, 'sequence')}")
+        validity = {} if source.present is None else {"mask": sequences(source.present)}
+        if self.options.lengths is not None:
+            validity = {"lengths": np.array(self.options.lengths)[numbers]}
+        chunk = Chunk(sequences(inputs.data, *inputs.core[1:]), validity, [], model)
+        x = window_features(chunk, inputs.lags, inputs.breaks)
+        outputs = np.full((*x.shape[:2], model.num_outputs), np.nan)
+        outputs[:: self.keep.every] = sequences(open_store(self.target, "y"), "output")
+        times = source.data.coords[inputs.time].values if inputs.time in source.data.coords else None
+        series = WindowedSeries(model, ModelInput(x, None, {"labels": Labels(times=times)}), "")
+        yield series.difference_note(outputs, f" of {len(places):,} of {counted(count, 'sequence')}")

@@ -5,28 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from cyclopts import Group, Parameter
+from cyclopts import Parameter
 
 from gatewise.arrays import in_bytes
-from gatewise.cli import stores
 from gatewise.cli.inspect import LSTMName, ModelFile
-from gatewise.cli.models import INPUT, FileSettings, InputArguments, inspect_file, print_prepared
-from gatewise.cli.options import Count, WindowEnd, refuse
+from gatewise.cli.models import NO_ARGUMENTS, FileSettings, InputArguments, inspect_file, print_prepared
+from gatewise.cli.options import Count, Integers, WindowEnd, chosen_options, refuse
 from gatewise.cli.printing import print_line, print_notes, require_other
+from gatewise.cli.stores import KEPT, NO_STORE, StoreOptions, StoreTrace
 from gatewise.cli.trace_files import OF_NETWORKS, require_suffix, run_to_file
-from gatewise.cli.typed_numbers import integers
 from gatewise.errors import OptionError
-from gatewise.interop.chosen_layers import fitting_layers
+from gatewise.interop.chosen_layers import chosen_network, fitting_layers
 from gatewise.opening.labelled_data import is_store
+from gatewise.opening.models import opened_model
 from gatewise.opening.preparing import prepare_run
 from gatewise.opening.run import require_windows
 from gatewise.records.keep import QUANTITIES, Keep
 from gatewise.records.trace import LSTMTrace
 from gatewise.showing import counted
-
-KEPT = Group("What is kept", sort_key=3)
 
 
 def trace(
@@ -50,15 +48,12 @@ def trace(
     output: Annotated[Path, Parameter(name=["--output", "-o"], group=KEPT)],
     name: LSTMName = None,
     settings: FileSettings | None = None,
-    options: InputArguments | None = None,
+    options: InputArguments = NO_ARGUMENTS,
     at: Annotated[WindowEnd, Parameter(group=KEPT)] = None,
     keep: Annotated[str | None, Parameter(group=KEPT)] = None,
-    units: Annotated[str | None, Parameter(group=KEPT)] = None,
+    units: Annotated[Integers, Parameter(group=KEPT)] = None,
     every: Annotated[Count, Parameter(group=KEPT)] = 1,
-    layers: Annotated[str | None, Parameter(group=KEPT)] = None,
-    padding: Annotated[Literal["nan", "framework"] | None, Parameter(group=KEPT)] = None,
-    cluster: Annotated[str | None, Parameter(group=INPUT)] = None,
-    resume: bool = False,
+    store: StoreOptions = NO_STORE,
 ) -> None:
     """Run an LSTM over an input and write every gate of every step to a file.
 
@@ -94,52 +89,29 @@ def trace(
         Keep only these hidden units, counted from 0, with commas between them.
     every
         Keep only every nth step.
-    layers
-        In a .zarr store, keep these layers, counted from 0, with commas between them. The default is the last.
-    padding
-        In a .zarr store, the states and the output past a sequence's length: nan, which is the default, as the gates
-        are; or framework, the numbers that the model's framework has there.
-    cluster
-        The address of a scheduler of dask.distributed, such as tcp://10.0.0.1:8786. Its workers must see the stores
-        under the same names.
-    resume
-        Go on with a run into a .zarr store that was ended, where the chunks that are whole are in OUTPUT.partial. Its
-        model, input and options must be the same.
     """
-    keeping = Keep(
-        QUANTITIES if keep is None else tuple(part.strip() for part in keep.split(",")),
-        None if units is None else tuple(integers("units", units)),
-        every,
-    )
-    given = InputArguments() if options is None else options
+    keeping = Keep(QUANTITIES if keep is None else tuple(part.strip() for part in keep.split(",")), units, every)
+    require_other(output, file, *inputs, options.state)
     if is_store(output):
         alone = "a trace that is not written to a .zarr store"
-        others = ("basin", "input_of", "embedding", "head", "reads", "frames")
-        refuse(alone, {name: getattr(given, name) for name in others} | {"at": at}, "belongs to")
-        require_other(output, file, *inputs, given.state)
-        store = stores.StoreOptions(
-            *(given.key, given.axes, given.lengths, layers, cluster, given.state, given.attributes),
-            *(padding or "nan", keeping, resume, given.continuous),
-        )
-        contents = inspect_file(file, settings)
-        entry = contents.pick(name, strict=given.strict)
-        fitting = fitting_layers(contents, entry)
-        if contents.network is None and fitting.options:
-            print_notes([f"{output} holds the LSTM alone; in a .csv or .nc file, {fitting.options} is taken"])
-        print_line(stores.trace_store(contents, entry, inputs, output, store))
+        others = {name: getattr(options, name) for name in ("basin", "input_of", "frames")}
+        refuse(alone, others | {"at": at}, "belongs to")
+        contents, layers = inspect_file(file, settings), (options.embedding, options.head, options.reads)
+        named = chosen_network(contents, name, *layers, strict=options.strict)
+        opened = opened_model(contents, contents.pick(name, strict=options.strict), named)
+        fitting = fitting_layers(contents, opened.found)
+        if contents.network is None and named is None and fitting.options:
+            print_notes([f"{output} holds the LSTM alone; these layers fit it: {fitting.options}"])
+        print_line(StoreTrace(opened, inputs, output, options, store, keeping).write())
         return
     if len(inputs) > 1:
         raise OptionError(f"several inputs are traced to one .zarr store: the name of {output} must end in .zarr")
-    stores_alone = "an output that is a .zarr store"
-    refuse(
-        stores_alone, {"layers": layers, "padding": padding, "cluster": cluster, "resume": resume or None}, "belongs to"
-    )
+    refuse("an output that is a .zarr store", chosen_options(store), "belongs to")
     require_suffix(output)
-    require_other(output, file, inputs[0], given.state)
     contents = inspect_file(file, settings)
     lstm_only = output.suffix.lower() not in OF_NETWORKS
-    refuse(f"{output}, which holds the LSTM alone", {"reads": given.reads if lstm_only else None})
-    prepared = prepare_run(contents, inputs[0], name, replace(given.parsed(), at=at), finite=False, lstm_only=lstm_only)
+    refuse(f"{output}, which holds the LSTM alone", {"reads": options.reads if lstm_only else None})
+    prepared = prepare_run(contents, inputs[0], name, replace(options, at=at), finite=False, lstm_only=lstm_only)
     require_windows(prepared, at)
     print_prepared(prepared)
     run = run_to_file(prepared, keeping, output)

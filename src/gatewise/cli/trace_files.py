@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from gatewise import interop
 from gatewise.arrays import in_bytes
 from gatewise.cli.printing import COMMAND, announce_cost
 from gatewise.errors import OptionError
@@ -15,7 +14,7 @@ from gatewise.files.replacing import temporary_for
 from gatewise.files.storage import beside
 from gatewise.interop.plain_arrays import network_arrays, npz_arrays, series_arrays
 from gatewise.opening.runs import OpenedRun, PreparedLSTM, PreparedWholeModel
-from gatewise.records.keep import EVERYTHING, Keep
+from gatewise.records.keep import Keep
 from gatewise.showing import counted
 
 SUFFIXES = (".safetensors", ".npz", ".csv", ".nc")
@@ -40,19 +39,13 @@ def run_to_file(prepared: PreparedLSTM | PreparedWholeModel, keep: Keep, output:
     suffix = output.suffix.lower()
     if isinstance(prepared, PreparedLSTM):
         _announce(prepared, keep, output, suffix)
-        if suffix == ".safetensors":
-            return prepared.run(keep, output)
-    elif keep != EVERYTHING:
-        raise OptionError("--keep, --units and --every go with the input of an LSTM, which then runs by itself")
-    elif suffix == ".safetensors":
-        run = prepared.run()
-        interop.save(run.trace, output)
-        return run
+    if suffix == ".safetensors":
+        return prepared.run(keep, output)
     # The file is opened before the run, which may be long; its trace lies beside it meanwhile, not in memory.
-    scratch = temporary_for(output) if suffix in OF_NETWORKS else None
+    scratch = temporary_for(output) if suffix in OF_NETWORKS and isinstance(prepared, PreparedLSTM) else None
     try:
         with beside(output) as temporary:
-            run = prepared.run(keep, scratch) if isinstance(prepared, PreparedLSTM) else prepared.run()
+            run = prepared.run(keep, scratch)
             _write(run, prepared, temporary, output, suffix)
     finally:
         if scratch is not None:

@@ -55,11 +55,3 @@ def vector(option: str, text: str) -> Array:
     if values.ndim == 2 and 1 not in values.shape:
         raise ShapeError(f"{option} has shape {values.shape}; it must be one row of numbers")
     return values.reshape(-1)
-
-
-def integers(option: str, text: str) -> list[int]:
-    """Return the integers of a command-line option, which have commas between them."""
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise OptionError(f"--{option} must be integers with commas between them, not {text!r}") from None

@@ -12,7 +12,7 @@ from cyclopts import Group, Parameter
 
 from gatewise.arrays import in_words
 from gatewise.cli.inspect import LSTMName, ModelFile, wrapped
-from gatewise.cli.models import FileSettings, InputArguments, InputFile, inspect_file
+from gatewise.cli.models import NO_ARGUMENTS, FileSettings, InputArguments, InputFile, inspect_file
 from gatewise.cli.options import refuse
 from gatewise.cli.usage import INSTEAD
 from gatewise.errors import OptionError
@@ -43,7 +43,7 @@ def verify(
     prefix: Annotated[str, Parameter(group=ANSWERS)] = "",
     name: LSTMName = None,
     settings: FileSettings | None = None,
-    options: InputArguments | None = None,
+    options: InputArguments = NO_ARGUMENTS,
 ) -> None:
     """Compare a model with the outputs of its own framework: how far apart, where, and whether that is rounding.
 
@@ -74,14 +74,14 @@ def verify(
         missing = "INPUT and OUTPUT, or --io" if input is None else "OUTPUT"
         raise OptionError(f"verify needs {missing}{INSTEAD['verify']}; gatewise verify --help shows examples")
     contents = inspect_file(file, settings)
-    parsed = InputOptions() if options is None else options.parsed()
+    case: InputOptions = options
     if io is None:
         answers = read_answers(output)
     else:
-        input, answers, parsed = _case_in_file(io, prefix, input, parsed)
+        input, answers, case = _case_in_file(io, prefix, input, options)
     from gatewise.opening.verifying import compare  # which the program's help does not need
 
-    comparison = compare(contents, input, answers, parsed, name=name, lstm_first=io is not None)
+    comparison = compare(contents, input, answers, case, name=name, lstm_first=io is not None)
     for line in lines(f"{file}: {comparison.name}", answers.source, comparison):
         print(line)
     sys.exit(0 if comparison.verification.agrees else 1)

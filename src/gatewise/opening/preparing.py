@@ -45,7 +45,6 @@ class InputOptions:
     frames: Any = None
     at: Any = None
     continuous: bool = False
-    answers: Mapping[str, Any] | None = None  # of the model's runtime, whose sizes tell the order of the axes
 
 
 DEFAULTS = InputOptions()
@@ -59,12 +58,13 @@ def prepare_run(
     *,
     finite: bool = True,
     lstm_only: bool = False,
+    answers: Mapping[str, Any] | None = None,
 ) -> PreparedLSTM | PreparedWholeModel:
     """Return the run of a model over an input, opened and ready to start.
 
     `name` says which LSTM, if there are several; weights that are not finite are refused where `finite` is set.
-    `lstm_only` is that of `PreparedLSTM`. Raise GatewiseError if the input cannot be read, or fits neither the LSTM nor
-    the whole model.
+    `lstm_only` is that of `PreparedLSTM`; `answers` of the model's runtime have sizes that tell the order of the axes.
+    Raise GatewiseError if the input cannot be read, or fits neither the LSTM nor the whole model.
     """
     if options.reads is not None:
         one_of("reads", options.reads, READS)
@@ -89,8 +89,8 @@ def prepare_run(
         model = with_fitting_layers(model, data.single.values, options.reads, **settings)
     if network is not None and data.single is not None:
         data = replace(data, single=with_lags(network, data.single, cut=options.continuous))
-    if model is not None and data.single is not None and options.answers is not None and options.axes is None:
-        model = with_axes_of_answers(model, data.single.values, options.answers)
+    if model is not None and data.single is not None and answers is not None and options.axes is None:
+        model = with_axes_of_answers(model, data.single.values, answers)
     lstm_input, refusal = _lstm_input(model, data, options)
     fits = lstm_input is not None or isinstance(refusal, AmbiguousAxesError)
     whole_model = _whole_model_to_run(contents, model, fits, data, options, several or refusal)

@@ -20,7 +20,7 @@ from gatewise.network import Network, Run
 from gatewise.opening.calls import difference_note
 from gatewise.opening.models import contents_from
 from gatewise.opening.preparing import DEFAULTS, InputOptions, prepare_run
-from gatewise.opening.runs import NO_WINDOWS, OpenedRun, PathLike, PreparedLSTM, PreparedWholeModel
+from gatewise.opening.runs import NO_WINDOWS, WITH_AN_LSTM, OpenedRun, PathLike, PreparedLSTM, PreparedWholeModel
 from gatewise.records.keep import EVERYTHING, keep_of_options
 from gatewise.records.named_numbers import is_labelled, is_table
 
@@ -153,9 +153,11 @@ def open_run(
         for caution in prepared.model.contents.cautions(prepared.model.found):
             warnings.warn(caution, WeightsWarning, stacklevel=2)
         return prepared.run(keeping, out)
+    if isinstance(prepared, PreparedWholeModel):
+        return prepared.run(keeping, out)
     if keeping is not EVERYTHING or out is not None:
-        raise OptionError("keep, units, every and out go with the input of an LSTM, which then runs by itself")
-    return prepared if isinstance(prepared, OpenedRun) else prepared.run()
+        raise OptionError(f"keep, units, every and out {WITH_AN_LSTM}")
+    return prepared
 
 
 def prepare(

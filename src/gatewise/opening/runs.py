@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from gatewise import interop
 from gatewise.arrays import in_bytes
 from gatewise.errors import OptionError
 from gatewise.interop.contents import StoredLSTM
@@ -27,6 +28,7 @@ from gatewise.showing import counted
 
 PathLike = str | os.PathLike[str]
 RunTrace = NetworkTrace | LSTMTrace | Trace
+WITH_AN_LSTM = "go with the input of an LSTM, which then runs by itself"
 NO_WINDOWS = "--at names a window, and this run is not of windows, as one of NeuralHydrology is"
 
 
@@ -179,9 +181,11 @@ class PreparedWholeModel:
     series: ClassVar[None] = None
     notes: ClassVar[tuple[str, ...]] = ()
 
-    def run(self) -> OpenedRun:
-        """Run the whole model by its framework, and return the run of the LSTM in it."""
+    def run(self, keep: Keep = EVERYTHING, out: PathLike | None = None) -> OpenedRun:
+        """Run the whole model by its framework, return the run of the LSTM in it, and write that to the file `out`."""
         model, data = self.model, self.data
+        if not keep.everything:
+            raise OptionError(f"--keep, --units and --every {WITH_AN_LSTM}")
         values: Any = data.several
         if data.single is not None:
             values = data.single.values if data.single.dtype is None else data.single.values.astype(data.single.dtype)
@@ -194,6 +198,8 @@ class PreparedWholeModel:
         row_per_step = data.framed and data.single is not None and trace.num_steps == len(data.single.values)
         if numbers.times is not None and (row_per_step or (not data.framed and len(numbers.values) == trace.num_steps)):
             trace = _with_times(trace, dates_of(numbers.times))
+        if out is not None:
+            interop.save(trace, out)
         entry = next((entry for entry in model.contents.lstms if entry.name == name), None)
         return OpenedRun(trace, name, entry, None, self.interpretation, notes)
 

@@ -204,7 +204,7 @@ def compare(
 
     Arguments are as in `verify`; of answers that fit both, `lstm_first` takes them as those of the LSTM.
     """
-    prepared = prepare_run(contents, input, name, replace(options, answers=answers.arrays), finite=False)
+    prepared = prepare_run(contents, input, name, options, finite=False, answers=answers.arrays)
     found: StoredLSTM | None
     if isinstance(prepared, PreparedLSTM):
         found, network = prepared.model.found, prepared.model.network
