@@ -190,7 +190,7 @@ def faults(tmp_path_factory):
         (["--model", "."], "cannot read .: it is a folder; give the name of a file"),
         (["--model", "gone"], "cannot read gone: there is no such file"),
         (["--model", "m"], "--model needs --x, the sequence that it runs on"),
-        (["--model", "m", "--x", "1,2"], "x has 2 features; this cell takes 3"),
+        (["--model", "m", "--x", "1,2"], "the input has 2 features, on the axes time, feature of its shape (1, 2)"),
         (["--model", "m", "--x", "1,2,3", "--name", "other"], "there is no LSTM 'other' in m; it has 'lstm'"),
         (["--model", "m", "--x", "1,2,3", "--set", "activation=relu"], "there is no option 'activation' for m"),
         (["--set", "activation=relu"], "--set belongs to a trained model"),
@@ -329,7 +329,7 @@ def test_a_model_that_embeds_is_given_integers(here, capsys):
     gw.save(gw.Network(gw.LSTM(3, 2, rng=0), embedding=table), "net")
     shown = output_of(capsys, "walk", "--model", "net", "--x", "3,1,2", "--at", "1")
     assert re.search(r"x  0\.1 +0\.13333334 +0\.16666667", shown)
-    assert "x must be integers" in refusal_of(capsys, "walk", "--model", "net", "--x", "0.5,1")
+    assert "the input must hold integers" in refusal_of(capsys, "walk", "--model", "net", "--x", "0.5,1")
     assert "x must lie between 0 and 9" in refusal_of(capsys, "walk", "--model", "net", "--x", "10,1")
 
 

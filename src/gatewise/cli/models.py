@@ -20,6 +20,7 @@ from gatewise.cli.options import (
     Merge,
     RecurrentActivation,
     chosen_options,
+    option_group,
 )
 from gatewise.cli.printing import announce_cost, print_notes
 from gatewise.errors import FileError, OptionError
@@ -47,92 +48,73 @@ InputFile = Annotated[
 ]
 
 
-@Parameter(name="*", group=INPUT)
+@option_group(INPUT)
 @dataclass(frozen=True)
 class InputArguments(InputOptions):
-    """The options that say what the numbers of the input are, with their help."""
+    """The options that say what the numbers of the input are, with their help.
 
-    input_of: Annotated[
-        Literal["lstm", "model"] | None,
-        Parameter(help="Whose input it is, where its shape fits both: the LSTM's own, or that of the whole model."),
-    ] = None
-    axes: Annotated[
-        str | None,
-        Parameter(
-            help="The order of the axes of the LSTM's own input, for example batch,time,feature. It must be given where"
-            " the file of the model does not state it, unless there is a single sequence."
-        ),
-    ] = None
-    key: Annotated[str | None, Parameter(help="Which array of an .npz file, if it holds several.")] = None
-    lengths: Annotated[
-        Integers, Parameter(help="The number of valid steps of each sequence in the batch, with commas between them.")
-    ] = None
-    state: Annotated[
-        Path | None,
-        Parameter(
-            help="An .npz file with the initial states h0 and c0 of the LSTM, stacked as in PyTorch and ONNX. The"
-            " default is the initial state in the file of the model, or else zeros."
-        ),
-    ] = None
-    embedding: Annotated[
-        str | None,
-        Parameter(
-            help="The layer of the file whose rows the LSTM is given for the tokens of the input, where the file does"
-            " not say how its layers are connected, or none. By default the only one that fits."
-        ),
-    ] = None
-    head: Annotated[
-        str | None,
-        Parameter(
-            help="The layer of the file that makes the outputs, where the file does not say so, or none. By default the"
-            " only one that fits."
-        ),
-    ] = None
-    reads: Annotated[
-        Literal["every", "last"] | None,
-        Parameter(
-            help="Whether that layer reads every output of the LSTM or the last alone, by default as in the file."
-        ),
-    ] = None
-    strict: Annotated[
-        bool, Parameter(negative="", help="Refuse a model of which something is left out that would change the run.")
-    ] = False
+    Parameters
+    ----------
+    input_of
+        Whose input it is, where its shape fits both: the LSTM's own, or that of the whole model.
+    axes
+        The order of the axes of the LSTM's own input, for example batch,time,feature. It must be given where the file
+        of the model does not state it, unless there is a single sequence.
+    key
+        Which array of an .npz file, if it holds several.
+    lengths
+        The number of valid steps of each sequence in the batch, with commas between them.
+    state
+        An .npz file with the initial states h0 and c0 of the LSTM, stacked as in PyTorch and ONNX. The default is the
+        initial state in the file of the model, or else zeros.
+    embedding
+        The layer of the file whose rows the LSTM is given for the tokens of the input, where the file does not say how
+        its layers are connected, or none. By default the only one that fits.
+    head
+        The layer of the file that makes the outputs, where the file does not say so, or none. By default the only one
+        that fits.
+    reads
+        Whether that layer reads every output of the LSTM or the last alone, by default as in the file.
+    strict
+        Refuse a model of which something is left out that would change the run.
+    frames
+        Cut sound into rows of SIZE samples, or with SIZE,HOP into rows that begin HOP samples apart, for a model that
+        takes such rows.
+    at
+        An option of its own in each command.
+    """
+
+    input_of: Literal["lstm", "model"] | None = None
+    axes: str | None = None
+    lengths: Integers = None
+    state: Path | None = None
+    reads: Literal["every", "last"] | None = None
     attributes: Attributes = None
     basin: Basin = None
-    frames: Annotated[
-        str | None,
-        Parameter(
-            help="Cut sound into rows of SIZE samples, or with SIZE,HOP into rows that begin HOP samples apart, for a"
-            " model that takes such rows."
-        ),
-    ] = None
-
-    at: Annotated[Any, Parameter(parse=False, help="An option of its own in each command.")] = None
+    frames: str | None = None
+    at: Annotated[Any, Parameter(parse=False)] = None
     continuous: Continuous = False
 
 
 NO_ARGUMENTS = InputArguments()
 
 
-@Parameter(name="*", group=FILE)
+@option_group(FILE)
 @dataclass(frozen=True)
 class StatedSettings:
-    """The settings that a model's file leaves out, as weights of Keras without a model do."""
+    """The settings that a model's file leaves out, as weights of Keras without a model do.
 
-    settings: Annotated[
-        list[str] | None,
-        Parameter(
-            name="--set",
-            negative="",
-            help="A setting that the file leaves out, as NAME=VALUE, for example"
-            " recurrent_activation=hard_sigmoid:0.2,0.5. It can be given several times; for a wrong name, the error"
-            " lists the names that are allowed.",
-        ),
-    ] = None
-    activation: Annotated[
-        str | None,
-        Parameter(help="The nonlinearity of the candidate and the output, where the file leaves it out, such as tanh."),
-    ] = None
+    Parameters
+    ----------
+    settings
+        A setting that the file leaves out, as NAME=VALUE, for example recurrent_activation=hard_sigmoid:0.2,0.5. It can
+        be given several times; for a wrong name, the error lists the names that are allowed.
+    activation
+        The nonlinearity of the candidate and the output, where the file leaves it out, such as tanh.
+    """
+
+    settings: Annotated[list[str] | None, Parameter(name="--set")] = None
+    activation: str | None = None
     recurrent_activation: RecurrentActivation = None
     merge: Merge = None
 
@@ -149,14 +131,18 @@ class StatedSettings:
         return values
 
 
-@Parameter(name="*", group=FILE)
+@option_group(FILE)
 @dataclass(frozen=True)
 class FileSettings(StatedSettings):
-    """The settings that a model's file leaves out, with its direction."""
+    """The settings that a model's file leaves out, with its direction.
 
-    direction: Annotated[
-        Direction | None, Parameter(help="The direction in which the LSTM runs, where the file leaves it out.")
-    ] = None
+    Parameters
+    ----------
+    direction
+        The direction in which the LSTM runs, where the file leaves it out.
+    """
+
+    direction: Direction | None = None
 
 
 def parse_settings(settings: Sequence[str] | None) -> dict[str, Any]:

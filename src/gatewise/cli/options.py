@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from cyclopts import Group, Parameter, Token
 
 from gatewise import gates
 from gatewise.cli.choices import Direction, ExampleName, Init
+from gatewise.cli.usage import flowing
 from gatewise.errors import OptionError
 from gatewise.parameters import SWITCHES
 
@@ -21,6 +22,20 @@ OUTPUT = Group("Output", sort_key=4)
 CELL = Group("A new cell", sort_key=5)
 VARIANT = Group("Its variant", sort_key=6)
 MODEL = Group("A trained model", sort_key=7)
+
+
+Record = TypeVar("Record")
+
+
+def option_group(group: Group) -> Callable[[type[Record]], type[Record]]:
+    """Return the decorator of a record of options in a group of the help, for which its docstring explains each."""
+
+    def as_options(record: type[Record]) -> type[Record]:
+        """Return a record whose docstring flows, as the options of a command."""
+        record.__doc__ = flowing(record.__doc__)
+        return Parameter(name="*", group=group)(record)
+
+    return as_options
 
 
 def _parse_integer(kind: object, tokens: Sequence[Token]) -> int:
@@ -80,35 +95,40 @@ Integers = Annotated[Any, Parameter(converter=_parse_integers)]  # a list, or No
 Count = Annotated[int, Parameter(converter=_parse_integer)]
 
 
-@Parameter(name="*", group=CELL)
+@option_group(CELL)
 @dataclass(frozen=True)
 class CellOptions:
-    """The sizes and the random weights of a new cell."""
+    """The sizes and the random weights of a new cell.
 
-    input_size: Annotated[Integer, Parameter(help="Number of input features. Default: as many as x has, else 3.")] = (
-        None
-    )
-    hidden_size: Annotated[
-        Integer, Parameter(help="Number of hidden units. Default: as many as c or h has, else 2.")
-    ] = None
-    projection_size: Annotated[
-        Integer, Parameter(help="Size of the projected hidden state. Default: no projection.")
-    ] = None
-    init: Annotated[
-        Init | None,
-        Parameter(
-            help="How to initialise the weights: as in the worked example (notebook, the default), as PyTorch or Keras"
-            " does (pytorch, glorot), or for long memories (chrono)."
-        ),
-    ] = None
-    scale: Annotated[
-        float | None, Parameter(help="Standard deviation of the weights (with --init notebook). Default: 0.01.")
-    ] = None
-    seed: Annotated[Integer, Parameter(help="Random seed. Default: 1010.")] = None
-    forget_bias: Annotated[
-        float | None, Parameter(help="Bias of the forget gate (with --init glorot). Default: 1.")
-    ] = None
-    longest: Annotated[Integer, Parameter(help="Longest memory, in steps (with --init chrono). Default: 100.")] = None
+    Parameters
+    ----------
+    input_size
+        Number of input features. Default: as many as x has, else 3.
+    hidden_size
+        Number of hidden units. Default: as many as c or h has, else 2.
+    projection_size
+        Size of the projected hidden state. Default: no projection.
+    init
+        How to initialise the weights: as in the worked example (notebook, the default), as PyTorch or Keras does
+        (pytorch, glorot), or for long memories (chrono).
+    scale
+        Standard deviation of the weights (with --init notebook). Default: 0.01.
+    seed
+        Random seed. Default: 1010.
+    forget_bias
+        Bias of the forget gate (with --init glorot). Default: 1.
+    longest
+        Longest memory, in steps (with --init chrono). Default: 100.
+    """
+
+    input_size: Integer = None
+    hidden_size: Integer = None
+    projection_size: Integer = None
+    init: Init | None = None
+    scale: float | None = None
+    seed: Integer = None
+    forget_bias: float | None = None
+    longest: Integer = None
 
 
 _Activations = Annotated[
@@ -141,110 +161,94 @@ else:
     VariantOptions = Parameter(name="*", group=VARIANT)(_variant_options())
 
 
-@Parameter(name="*", group=MODEL)
+@option_group(MODEL)
 @dataclass(frozen=True)
 class ModelOptions:
-    """A cell of a trained model."""
+    """A cell of a trained model.
 
-    model: Annotated[
-        Path | None,
-        Parameter(
-            help="A model file of gatewise, PyTorch, Keras or ONNX, a JSON model, or the folder of a"
-            " NeuralHydrology run. --x gives the input sequence."
-        ),
-    ] = None
+    Parameters
+    ----------
+    model
+        A model file of gatewise, PyTorch, Keras or ONNX, a JSON model, or the folder of a NeuralHydrology run. --x
+        gives the input sequence.
+    name
+        Which LSTM, if the file holds several.
+    settings
+        A setting that the file does not record, as NAME=VALUE. May be given several times.
+    layer
+        Which layer, counted from 0. Default: 0.
+    direction
+        Which direction of a bidirectional layer. Default: forward. Of weights that do not say theirs, the one they run
+        in.
+    """
+
+    model: Path | None = None
     attributes: Attributes = None
     basin: Basin = None
     continuous: Continuous = False
-    name: Annotated[str | None, Parameter(help="Which LSTM, if the file holds several.")] = None
-    settings: Annotated[
-        list[str] | None,
-        Parameter(
-            name="--set",
-            negative="",
-            help="A setting that the file does not record, as NAME=VALUE. May be given several times.",
-        ),
-    ] = None
+    name: str | None = None
+    settings: Annotated[list[str] | None, Parameter(name="--set")] = None
     recurrent_activation: RecurrentActivation = None
     merge: Merge = None
-    layer: Annotated[Integer, Parameter(help="Which layer, counted from 0. Default: 0.")] = None
-    direction: Annotated[
-        Direction | None,
-        Parameter(
-            help="Which direction of a bidirectional layer. Default: forward. Of weights that do not say theirs, the"
-            " one they run in."
-        ),
-    ] = None
+    layer: Integer = None
+    direction: Direction | None = None
 
 
 _Numbers = Parameter(allow_leading_hyphen=True)
 
 
-@Parameter(name="*", group=RUN)
+@option_group(RUN)
 @dataclass(frozen=True)
 class RunOptions:
-    """What runs, on what."""
+    """What runs, on what.
 
-    example: Annotated[
-        ExampleName | None,
-        Parameter(
-            help="A ready-made example: the worked example (notebook, the default), or a cell that writes, holds and"
-            " releases one bit (latch)."
-        ),
-    ] = None
-    given: Annotated[
-        Path | None,
-        Parameter(
-            help="A .json, .csv or .npz file with weights and inputs of your own, by name: W_f (hidden, hidden + input)"
-            " and b_f, likewise for i, g and o; x, h_prev and c_prev; optionally dh and dc_next."
-        ),
-    ] = None
-    x: Annotated[
-        str | None,
-        _Numbers,
-        Parameter(
-            help="The input: numbers separated by commas, or a .csv or .npy file with one step in each row. The first"
-            " line of a .csv file may name the features; a first column called time or date names the steps."
-        ),
-    ] = None
-    h: Annotated[
-        str | None, _Numbers, Parameter(help="The previous hidden state. Default: zero, if x or c is given.")
-    ] = None
-    c: Annotated[
-        str | None, _Numbers, Parameter(help="The previous cell state. Default: zero, if x or h is given.")
-    ] = None
-    steps: Annotated[
-        Integer, Parameter(help="How many steps to run. Default: all of x. An x of one step is repeated.")
-    ] = None
-    at: Annotated[
-        str | None,
-        Parameter(
-            group=SHOWN,
-            allow_leading_hyphen=True,
-            help="Only this step, counted from 0, or its time; negative numbers count from the end. Of a model that is"
-            " evaluated in windows, the one that ends there runs; by default the last, with all its steps.",
-        ),
-    ] = None
+    Parameters
+    ----------
+    example
+        A ready-made example: the worked example (notebook, the default), or a cell that writes, holds and releases one
+        bit (latch).
+    given
+        A .json, .csv or .npz file with weights and inputs of your own, by name: W_f (hidden, hidden + input) and b_f,
+        likewise for i, g and o; x, h_prev and c_prev; optionally dh and dc_next.
+    x
+        The input: numbers separated by commas, or a .csv or .npy file with one step in each row. The first line of a
+        .csv file may name the features; a first column called time or date names the steps.
+    h
+        The previous hidden state. Default: zero, if x or c is given.
+    c
+        The previous cell state. Default: zero, if x or h is given.
+    steps
+        How many steps to run. Default: all of x. An x of one step is repeated.
+    at
+        Only this step, counted from 0, or its time; negative numbers count from the end. Of a model that is evaluated
+        in windows, the one that ends there runs; by default the last, with all its steps.
+    """
+
+    example: ExampleName | None = None
+    given: Path | None = None
+    x: Annotated[str | None, _Numbers] = None
+    h: Annotated[str | None, _Numbers] = None
+    c: Annotated[str | None, _Numbers] = None
+    steps: Integer = None
+    at: Annotated[str | None, Parameter(group=SHOWN, allow_leading_hyphen=True)] = None
 
 
-@Parameter(name="*", group=BACK)
+@option_group(BACK)
 @dataclass(frozen=True)
 class BackOptions:
-    """The loss that the backward pass starts from."""
+    """The loss that the backward pass starts from.
 
-    dh: Annotated[
-        str | None,
-        _Numbers,
-        Parameter(
-            help="Gradient of the loss with respect to the last hidden state. Default: all ones, that is, the loss is"
-            " the sum of the last hidden state."
-        ),
-    ] = None
-    dc: Annotated[
-        str | None,
-        _Numbers,
-        Parameter(help="Gradient of the loss with respect to the last cell state. Default: zero."),
-    ] = None
+    Parameters
+    ----------
+    dh
+        Gradient of the loss with respect to the last hidden state. Default: all ones, that is, the loss is the sum of
+        the last hidden state.
+    dc
+        Gradient of the loss with respect to the last cell state. Default: zero.
+    """
+
+    dh: Annotated[str | None, _Numbers] = None
+    dc: Annotated[str | None, _Numbers] = None
 
 
 def chosen_options(options: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from gatewise.cli.choices import Direction, GateName
 from gatewise.cli.inspect import LSTMName
 from gatewise.cli.kinds import KINDS, Kind, Order, required
 from gatewise.cli.models import NO_ARGUMENTS, InputArguments, InputFile, StatedSettings, inspect_file, open_printing
-from gatewise.cli.options import Integer, chosen_options
+from gatewise.cli.options import Integer, chosen_options, option_group
 from gatewise.cli.printing import announce_cost, print_line, print_notes, require_other
 from gatewise.cli.usage import flowing
 from gatewise.errors import FileError, OptionError
@@ -39,73 +39,67 @@ PARAMETERS = {"at": "t", "target": "output"}  # by the names of the options
 ENDINGS = (*saving.FORMATS, "csv")
 
 
-@Parameter(name="*", group=PICTURE)
+@option_group(PICTURE)
 @dataclass(frozen=True)
 class PictureOptions:
-    """What is drawn of a run."""
+    """What is drawn of a run.
 
-    layer: Annotated[Integer, Parameter(help="Which layer, counted from 0. Default: 0.")] = None
-    direction: Annotated[
-        Direction | None,
-        Parameter(help="Which direction. Default: the first. Of weights that do not say theirs, the one they run in."),
-    ] = None
-    sequence: Annotated[
-        str | None, Parameter(help="Which sequence of the batch, counted from 0, or its name. Default: 0.")
-    ] = None
-    gate: Annotated[GateName | None, Parameter(help="Which gate is drawn. Default: the forget gate.")] = None
-    unit: Annotated[str | None, Parameter(help="Which hidden unit, counted from 0, or its name.")] = None
-    units: Annotated[
-        str | None, Parameter(help="Which hidden units, with commas between them. Default: all that were kept.")
-    ] = None
-    features: Annotated[
-        str | None, Parameter(help="Which features of the input, by number or name, with commas between them.")
-    ] = None
-    quantity: Annotated[
-        str | None,
-        Parameter(help="Which gate or state colours a text, is probed or is matched: cell_state, hidden_state, …."),
-    ] = None
-    sort: Annotated[
-        Order | None,
-        Parameter(
-            help="The order of units: by how long they remember (timescale), or similar ones side by side (cluster)."
-        ),
-    ] = None
-    steps: Annotated[
-        str | None,
-        Parameter(help="Only the steps from FIRST to before STOP, as FIRST:STOP, counted from 0 in the input."),
-    ] = None
-    every: Annotated[
-        Integer, Parameter(help="Cut the steps into blocks of so many, where each is a row of the answer (attention).")
-    ] = None
-    at: Annotated[
-        str | None,
-        Parameter(
-            allow_leading_hyphen=True,
-            help="Which step, counted from 0, or its time; negative numbers count from the end. Of a model that is"
-            " evaluated in windows, the one that ends there is shown, by default the last.",
-        ),
-    ] = None
-    target: Annotated[
-        str | None,
-        Parameter(help="Which output, counted from 0, or its name. Default: 0, or all where a ceiling is asked for."),
-    ] = None
-    method: Annotated[
-        str | None,
-        Parameter(
-            help="The method of attribution: gradient_input, integrated_gradients, lrp or contextual_decomposition."
-        ),
-    ] = None
-    text: Annotated[
-        Path | None,
-        Parameter(help="A file with the text that was read: a character, or else a line, for each step."),
-    ] = None
-    tolerance: Annotated[
-        float | None, Parameter(help="How far apart two numbers may be that count as the same. Default: 0.")
-    ] = None
-    values: Annotated[
-        Path | None,
-        Parameter(help="A .csv or .npy file with a number for each step: what a probe is to find in the states."),
-    ] = None
+    Parameters
+    ----------
+    layer
+        Which layer, counted from 0. Default: 0.
+    direction
+        Which direction. Default: the first. Of weights that do not say theirs, the one they run in.
+    sequence
+        Which sequence of the batch, counted from 0, or its name. Default: 0.
+    gate
+        Which gate is drawn. Default: the forget gate.
+    unit
+        Which hidden unit, counted from 0, or its name.
+    units
+        Which hidden units, with commas between them. Default: all that were kept.
+    features
+        Which features of the input, by number or name, with commas between them.
+    quantity
+        Which gate or state colours a text, is probed or is matched: cell_state, hidden_state, ….
+    sort
+        The order of units: by how long they remember (timescale), or similar ones side by side (cluster).
+    steps
+        Only the steps from FIRST to before STOP, as FIRST:STOP, counted from 0 in the input.
+    every
+        Cut the steps into blocks of so many, where each is a row of the answer (attention).
+    at
+        Which step, counted from 0, or its time; negative numbers count from the end. Of a model that is evaluated in
+        windows, the one that ends there is shown, by default the last.
+    target
+        Which output, counted from 0, or its name. Default: 0, or all where a ceiling is asked for.
+    method
+        The method of attribution: gradient_input, integrated_gradients, lrp or contextual_decomposition.
+    text
+        A file with the text that was read: a character, or else a line, for each step.
+    tolerance
+        How far apart two numbers may be that count as the same. Default: 0.
+    values
+        A .csv or .npy file with a number for each step: what a probe is to find in the states.
+    """
+
+    layer: Integer = None
+    direction: Direction | None = None
+    sequence: str | None = None
+    gate: GateName | None = None
+    unit: str | None = None
+    units: str | None = None
+    features: str | None = None
+    quantity: str | None = None
+    sort: Order | None = None
+    steps: str | None = None
+    every: Integer = None
+    at: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None
+    target: str | None = None
+    method: str | None = None
+    text: Path | None = None
+    tolerance: float | None = None
+    values: Path | None = None
 
 
 def plot(

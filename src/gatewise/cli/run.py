@@ -24,16 +24,14 @@ from gatewise.cli.options import (
 )
 from gatewise.cli.printing import print_notes
 from gatewise.cli.stepping import steps_of
-from gatewise.cli.typed_numbers import numbers_from, vector
+from gatewise.cli.typed_numbers import SUFFIXES, numbers_from, vector
 from gatewise.errors import OptionError, ShapeError, WeightsWarning, join_names
 from gatewise.examples import EXAMPLES, Example, notebook
 from gatewise.layers import LSTM
-from gatewise.network import Network
-from gatewise.opening.columns import select_features
-from gatewise.opening.model_input import ModelInput
 from gatewise.opening.models import OpenedModel, opened_model
+from gatewise.opening.preparing import InputOptions, prepare_lstm, read_features
+from gatewise.opening.runs import PreparedLSTM
 from gatewise.opening.states import file_state
-from gatewise.opening.windows import WindowedSeries, with_lags
 from gatewise.records.labels import Labels
 from gatewise.records.named_numbers import NamedNumbers
 from gatewise.records.places import step_place
@@ -112,7 +110,7 @@ def _run_of_given_numbers(path: Path, switches: Mapping[str, Any]) -> SteppedRun
     return SteppedRun(list(numbers.sequences()), {"numbers": f"given in {path}"}, numbers.dh, numbers.dc)
 
 
-def _step_place(at: str | None, steps: int, times: Sequence[str] | None = None) -> int | None:
+def _step_place(at: str | None, steps: int, times: Any = None) -> int | None:
     """Return the place of the step --at in a run of so many steps, by its number or its time."""
     return None if at is None else step_place(at, steps, times)
 
@@ -175,7 +173,7 @@ def _steps_of_new_cell(
         numbers_of_x = NamedNumbers(filled["x"])
     state = State(filled["h"], filled["c"])
     sequence = _as_sequence(numbers_of_x.values, cell.input_size)
-    labels = Labels(features=_features(numbers_of_x, cell.input_size), times=numbers_of_x.times)
+    labels = Labels(features=numbers_of_x.features, times=numbers_of_x.times)
     return _steps_of_example(Example(LSTMCell.from_parameters(cell.parameters, labels), sequence, state, facts), steps)
 
 
@@ -193,29 +191,17 @@ def _run_of_model(
         entry = contents.pick(files.get("name"))
     if entry.non_finite:
         raise OptionError(f"{path} holds weights that are not finite numbers: {'; '.join(entry.non_finite)}")
-    opened = opened_model(contents, entry)
-    lstm = opened.lstm
     if x is None:
         raise OptionError("--model needs --x, the sequence that it runs on")
-    continuous, table = files.get("continuous", False), Path(x)
-    selection = select_features(
-        opened.network, table.stem, files.get("attributes"), files.get("basin"), continuous=continuous
-    )
-    data = numbers_from("x", x, selection)
-    values = _first_steps(data.values, steps, len(data.values))
-    data = replace(data, values=values, times=data.times and data.times[: len(values)])
-    data, at = _shown_window(data, opened.network, at, x, continuous=continuous)
-    data, valid = _lstm_input(data, opened)
-    print_notes((*contents.cautions(entry), *data.notes, *opened.notes))
-    sequence = data.values
-    count = len(sequence)
-    names = lstm.layers[0][0].labels
-    labels = Labels(_features(data, lstm.input_size) or names.features, None, None, data.times and data.times[:count])
-    if lstm.num_layers == 1:
-        labels = labels.replace(units=names.units)
-    layer, direction = files.get("layer", 0), files.get("direction", lstm.directions[0])
-    valid = None if valid is None else valid[:count]
-    place = _step_place(at, count, data.times)
+    opened = opened_model(contents, entry)
+    named = {name: files[name] for name in ("attributes", "basin", "continuous") if name in files}
+    prepared = _prepared_run(opened, x, steps, InputOptions(**named, at=at))
+    print_notes(prepared.notes)
+    if prepared.series is not None:  # of which the last step of the window is asked
+        at = at and "-1"
+    lstm, sequence, labels, valid = opened.lstm, *_lstm_input(prepared)
+    count, layer, direction = len(sequence), files.get("layer", 0), files.get("direction", opened.lstm.directions[0])
+    place = _step_place(at, count, labels.times)
     _require_valid(valid, place)
     steps_run = steps_of(lstm, sequence, file_state(entry, 1), labels, (layer, direction), valid)
     name = {"LSTM": entry.name} if len(contents.lstms) > 1 else {}
@@ -229,24 +215,32 @@ def _run_of_model(
     return SteppedRun([steps_run], facts, dh, dc, place)
 
 
-def _shown_window(
-    data: NamedNumbers, network: Network | None, at: str | None, source: str, *, continuous: bool
-) -> tuple[NamedNumbers, str | None]:
-    """Return the window of --x that ends at the step --at, and its last step; all of --x where there are no windows."""
-    if network is None or network.windows is None:
-        if continuous:
-            raise OptionError("--continuous goes with a model that is evaluated in windows")
-        return data, at
-    data = with_lags(network, data, cut=continuous)
-    values = _as_sequence(data.values, network.num_features)
-    series = WindowedSeries(network, ModelInput(values, None, {"labels": Labels(times=data.labels.times)}), source)
-    if continuous:
-        difference = series.difference_note(network.trace(values, keep=()).output)
-        return replace(data, notes=(*data.notes, difference)), at
-    series = series.ending(at)
-    inside = series.inside
-    shown_times = None if data.times is None else data.times[inside]
-    return replace(data, values=values[inside], times=shown_times, notes=(*data.notes, *series.notes)), at and "-1"
+def _prepared_run(model: OpenedModel, x: str, steps: int | None, options: InputOptions) -> PreparedLSTM:
+    """Return the run of a model over the first steps of --x, ready to start."""
+    source = Path(x) if x.lower().endswith(SUFFIXES) else numbers_from("x", x).values
+    data = read_features(model.network, model.contents.path, source, options)
+    assert data.single is not None
+    if data.single.values.ndim > 2:
+        raise ShapeError(f"x has shape {data.single.values.shape}; it must be one sequence, (time, feature)")
+    values = _first_steps(data.single.values, steps, len(data.single.values))
+    numbers = replace(data.single, values=values, times=data.single.times and data.single.times[: len(values)])
+    prepared = prepare_lstm(model, replace(data, single=numbers), options)
+    if prepared.compared is None or model.network is None:
+        return prepared
+    difference = prepared.compared.difference_note(model.network.trace(prepared.input.x, keep=()).output)
+    return replace(prepared, notes=(*prepared.notes, difference))
+
+
+def _lstm_input(prepared: PreparedLSTM) -> tuple[Array, Labels, Mask | None]:
+    """Return the input of the LSTM (time, feature) that its network makes of --x, its labels, and the valid steps."""
+    model, x, options = prepared.model, prepared.input.x, prepared.input.options
+    labels, names = options["labels"] or Labels(), model.lstm.layers[0][0].labels
+    if (network := model.feature_network) is not None:
+        x = network.embed(x)[0]
+        named = () if network.branches else labels.features or ()  # the cell reads numbers without a unit
+        labels = labels.replace(features=tuple(f"{name}, scaled" for name in named) or None)
+    labels = Labels(labels.features or names.features, None, None, labels.times)
+    return x, labels if model.lstm.num_layers > 1 else labels.replace(units=names.units), options.get("mask")
 
 
 def _require_valid(valid: Mask | None, place: int | None) -> None:
@@ -260,24 +254,6 @@ def _require_valid(valid: Mask | None, place: int | None) -> None:
         )
 
 
-def _lstm_input(data: NamedNumbers, model: OpenedModel) -> tuple[NamedNumbers, Mask | None]:
-    """Return the input of the LSTM (time, feature) that its network makes of --x, and which steps are valid."""
-    network = model.network
-    if network is not None and network.embedding is not None:
-        tokens = data.values.reshape(-1)
-        if (tokens != np.rint(tokens)).any():
-            raise OptionError("x must be integers: the model embeds them")
-        values, known = network.embed(tokens.astype(np.int64))
-        return replace(data, values=np.asarray(values), features=None), network.valid_steps(values, known)
-    if network is not None and model.feature_network is not None:
-        values = network.embed(_as_sequence(data.values, network.num_features))[0]
-        named = () if network.branches else data.features or ()  # the cell reads numbers without a unit
-        scaled = tuple(f"{name}, scaled" for name in named) or None
-        return replace(data, values=np.asarray(values), features=scaled), None
-    values = _as_sequence(data.values, model.lstm.input_size)
-    return replace(data, values=values), None if network is None else network.valid_steps(values, None)
-
-
 def _as_sequence(values: Any, features: int) -> Any:
     """Return the typed x as (time, feature); a plain row is one step, or a step for each number of one feature."""
     if values.ndim == 1:
@@ -285,10 +261,6 @@ def _as_sequence(values: Any, features: int) -> Any:
     if values.shape[1] != features:
         raise ShapeError(f"x has {counted(values.shape[1], 'feature')}; this cell takes {features}")
     return values
-
-
-def _features(data: NamedNumbers, count: int) -> tuple[str, ...] | None:
-    return data.features if data.features is not None and len(data.features) == count else None
 
 
 def _first_steps(x: Any, steps: int | None, most: int | None = None) -> Any:

@@ -14,7 +14,7 @@ from cyclopts import Group, Parameter
 
 from gatewise.arrays import in_bytes
 from gatewise.cli.models import INPUT, InputArguments
-from gatewise.cli.options import Integers, refuse
+from gatewise.cli.options import Integers, option_group, refuse
 from gatewise.cli.printing import COMMAND, announce_cost, print_notes
 from gatewise.errors import OptionError
 from gatewise.files.storage import nonempty
@@ -41,40 +41,30 @@ KEPT = Group("What is kept", sort_key=3)
 MOST_SEQUENCES = 8  # of a continuous run's comparison
 
 
-@Parameter(name="*", group=KEPT)
+@option_group(KEPT)
 @dataclass(frozen=True)
 class StoreOptions:
-    """The options of a trace that is written to a .zarr store."""
+    """The options of a trace that is written to a .zarr store.
 
-    layers: Annotated[
-        Integers,
-        Parameter(
-            help="In a .zarr store, keep these layers, counted from 0, with commas between them. The default is the"
-            " last."
-        ),
-    ] = None
-    padding: Annotated[
-        Literal["nan", "framework"] | None,
-        Parameter(
-            help="In a .zarr store, the states and the output past a sequence's length: nan, which is the default, as"
-            " the gates are; or framework, the numbers that the model's framework has there."
-        ),
-    ] = None
-    cluster: Annotated[
-        str | None,
-        Parameter(
-            group=INPUT,
-            help="The address of a scheduler of dask.distributed, such as tcp://10.0.0.1:8786. Its workers must see the"
-            " stores under the same names.",
-        ),
-    ] = None
-    resume: Annotated[
-        bool,
-        Parameter(
-            help="Go on with a run into a .zarr store that was ended, where the chunks that are whole are in"
-            " OUTPUT.partial. Its model, input and options must be the same."
-        ),
-    ] = False
+    Parameters
+    ----------
+    layers
+        In a .zarr store, keep these layers, counted from 0, with commas between them. The default is the last.
+    padding
+        In a .zarr store, the states and the output past a sequence's length: nan, which is the default, as the gates
+        are; or framework, the numbers that the model's framework has there.
+    cluster
+        The address of a scheduler of dask.distributed, such as tcp://10.0.0.1:8786. Its workers must see the stores
+        under the same names.
+    resume
+        Go on with a run into a .zarr store that was ended, where the chunks that are whole are in OUTPUT.partial. Its
+        model, input and options must be the same.
+    """
+
+    layers: Integers = None
+    padding: Literal["nan", "framework"] | None = None
+    cluster: Annotated[str | None, Parameter(group=INPUT)] = None
+    resume: bool = False
 
 
 NO_STORE = StoreOptions()

@@ -98,6 +98,7 @@ def trace(
         refuse(alone, others | {"at": at}, "belongs to")
         contents, layers = inspect_file(file, settings), (options.embedding, options.head, options.reads)
         named = chosen_network(contents, name, *layers, strict=options.strict)
+        refuse(f"{output} without --head", {"reads": options.reads if named is None else None})
         opened = opened_model(contents, contents.pick(name, strict=options.strict), named)
         fitting = fitting_layers(contents, opened.found)
         if contents.network is None and named is None and fitting.options:

@@ -9,25 +9,22 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.errors import FileError, OptionError, ShapeError, shown
 from gatewise.files import tables
-from gatewise.opening.columns import FeatureSelection
 from gatewise.opening.number_files import load_npy, parse_number, read_csv
 from gatewise.records.named_numbers import NamedNumbers
 
 SUFFIXES = (".csv", ".npy")
 
 
-def numbers_from(option: str, text: str, selection: FeatureSelection | None = None) -> NamedNumbers:
-    """Return the numbers of a command-line option, typed or in a file; those of a table by the names of `selection`."""
+def numbers_from(option: str, text: str) -> NamedNumbers:
+    """Return the numbers of a command-line option, typed or in a file."""
     if text.lower().endswith(SUFFIXES):
         path = Path(text)
-        data = read_csv(path, selection) if text.lower().endswith(".csv") else load_npy(path)
-        data = data if selection is None else selection.complete(text, data)
+        data = read_csv(path) if text.lower().endswith(".csv") else load_npy(path)
     else:
         data = _parse_numbers(option, text)
     if data.values.ndim not in (1, 2) or data.values.size == 0:
         raise ShapeError(f"{option} has shape {data.values.shape}; it must be one row of numbers, or (time, feature)")
-    missing = selection is not None and selection.missing
-    bad = np.isinf(data.values) if missing else ~np.isfinite(data.values)
+    bad = ~np.isfinite(data.values)
     if bad.any():
         place = np.argwhere(bad)[0]
         value = data.values[tuple(place)]

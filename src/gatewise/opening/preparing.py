@@ -79,16 +79,12 @@ def prepare_run(
     if model is not None and options.input_of == "lstm" and model.feature_network is not None:
         model = replace(model, network=None, notes=(*model.notes, _own_features_note(model.feature_network)))
     network = None if model is None else model.network
-    stem = Path(input).stem if isinstance(input, (str, Path)) else ""
-    _require_fitting_options(network, contents.path, options)
-    selection = select_features(network, stem, options.attributes, options.basin, continuous=options.continuous)
-    data = read_input(input, options.key, options.axes, selection).cut(options.frames)
+    data = read_features(network, contents.path, input, options)
+    data = replace(data, single=with_lags(network, data.single, cut=options.continuous))
     infers = network is None and options.embedding is None and options.head is None
     if model is not None and data.single is not None and infers and not is_runnable(contents):
         settings = {"strict": options.strict, "lstm_only": lstm_only}
         model = with_fitting_layers(model, data.single.values, options.reads, **settings)
-    if network is not None and data.single is not None:
-        data = replace(data, single=with_lags(network, data.single, cut=options.continuous))
     if model is not None and data.single is not None and answers is not None and options.axes is None:
         model = with_axes_of_answers(model, data.single.values, answers)
     lstm_input, refusal = _lstm_input(model, data, options)
@@ -104,8 +100,25 @@ def prepare_run(
             several or refusal or OptionError(f"{data.source} holds several arrays: --key names one of them: {arrays}")
         )
     assert model is not None
-    prepared = _prepared_lstm(model, lstm_input, data, lstm_only)
-    return prepared if network is None or network.windows is None else _in_windows(prepared, data.source, options)
+    return _prepared_lstm(model, lstm_input, data, options, lstm_only)
+
+
+def prepare_lstm(model: OpenedModel, data: InputNumbers, options: InputOptions) -> PreparedLSTM:
+    """Return the run of an LSTM or its network over the numbers of `read_features`, which are its input."""
+    data = replace(data, single=with_lags(model.network, data.single, cut=options.continuous))
+    lstm_input, refusal = _lstm_input(model, data, options)
+    if lstm_input is None:
+        assert refusal is not None
+        raise refusal
+    return _prepared_lstm(model, lstm_input, data, options, lstm_only=False)
+
+
+def read_features(network: Network | None, path: str, input: Any, options: InputOptions) -> InputNumbers:
+    """Return the numbers of an input, with the features that the network of the model's file `path` takes by name."""
+    _require_fitting_options(network, path, options)
+    stem = Path(input).stem if isinstance(input, (str, Path)) else ""
+    selection = select_features(network, stem, options.attributes, options.basin, continuous=options.continuous)
+    return read_input(input, options.key, options.axes, selection).cut(options.frames)
 
 
 def _own_features_note(network: Network) -> str:
@@ -125,17 +138,6 @@ def _require_fitting_options(network: Network | None, path: str, options: InputO
             raise OptionError(
                 f"--{option} goes with --continuous: each window has all its steps, and begins from zeros"
             )
-
-
-def _in_windows(prepared: PreparedLSTM, source: str, options: InputOptions) -> PreparedLSTM:
-    """Return the run of one window instead of the whole series, or the continuous run with what compares it."""
-    network = prepared.model.network
-    assert network is not None
-    series = WindowedSeries(network, replace(prepared.input, state=None), source)
-    if options.continuous:
-        return replace(prepared, compared=series)
-    series = series.ending(options.at)
-    return replace(prepared, input=series.window, notes=(*prepared.notes, *series.notes), series=series)
 
 
 def _picked_lstm(contents: Contents, name: str | None, strict: bool) -> tuple[StoredLSTM | None, GatewiseError | None]:
@@ -214,8 +216,13 @@ def _whole_model_to_run(
     return loaded
 
 
-def _prepared_lstm(model: OpenedModel, lstm_input: ModelInput, data: InputNumbers, lstm_only: bool) -> PreparedLSTM:
-    """Return the run of an LSTM or its network over its input, ready to start, with notes for the user."""
+def _prepared_lstm(
+    model: OpenedModel, lstm_input: ModelInput, data: InputNumbers, options: InputOptions, lstm_only: bool
+) -> PreparedLSTM:
+    """Return the run of an LSTM or its network over its input, ready to start, with notes for the user.
+
+    That of a model with windows is the run of one, or the continuous run with the series that compares it.
+    """
     reader = "the network" if model.feature_network is not None else f"the LSTM {model.found.name!r}"
     kind = f"the input of {reader}" if lstm_input.tokens is None else "the tokens of the network"
     ambiguous = model.network is None and is_runnable(model.contents)
@@ -223,7 +230,14 @@ def _prepared_lstm(model: OpenedModel, lstm_input: ModelInput, data: InputNumber
     masks = model.network is not None and model.network.masked is not None and not lstm_only
     of_lstm = [note for note in model.found.notes if not (masks and note.startswith(MASKED))]
     notes = (*model.contents.cautions(model.found), *of_lstm, *left_out, *model.notes)
-    return PreparedLSTM(model, lstm_input, f"{data.name} is taken as {kind}", ambiguous, notes, lstm_only)
+    prepared = PreparedLSTM(model, lstm_input, f"{data.name} is taken as {kind}", ambiguous, notes, lstm_only)
+    if model.network is None or model.network.windows is None:
+        return prepared
+    series = WindowedSeries(model.network, replace(lstm_input, state=None), data.source)
+    if options.continuous:
+        return replace(prepared, compared=series)
+    series = series.ending(options.at)
+    return replace(prepared, input=series.window, notes=(*notes, *series.notes), series=series)
 
 
 def _prepared_whole_model(

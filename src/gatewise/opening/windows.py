@@ -24,14 +24,17 @@ from gatewise.showing import counted
 MOST_COMPARED = 2000  # windows of a continuous run's comparison
 
 
-def with_lags(network: Network, data: NamedNumbers, *, cut: bool) -> NamedNumbers:
-    """Return the columns of a basin with those that the network's windows make of them; data without names as they are.
+def with_lags(network: Network | None, data: NamedNumbers | None, *, cut: bool) -> NamedNumbers | None:
+    """Return the columns of a basin with those that a network's windows make of them; data without names as they are.
 
     Where a feature would be read from outside of the data, or beyond a gap between dates, it is NaN; with `cut`, the
     steps at the ends where it would be read from outside are left out, with a note.
     """
-    windows, names, heads = network.windows, network.labels.features, data.features
-    if windows is None or not windows.lags or names is None or heads is None:
+    windows = None if network is None else network.windows
+    if network is None or windows is None or not windows.lags or data is None:
+        return data
+    names, heads = network.labels.features, data.features
+    if names is None or heads is None:
         return data
     breaks = None if data.times is None else time_breaks(data.labels.times)
     values = made_features(data.values, windows.sources(names, heads), breaks)
