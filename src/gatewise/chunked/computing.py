@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from time import monotonic, sleep
 from typing import Any
 
@@ -21,31 +21,6 @@ ALONE = 5.0  # seconds in which a worker that was killed may come back, where th
 PATIENCE = 30.0  # seconds in which the workers of a cluster end their tasks, once these are cancelled
 
 
-class TaskProgress:
-    """The progress of work of many tasks, on a terminal."""
-
-    def __init__(self, work: str) -> None:
-        self.work, self.total, self.left = work, 0, 0
-        self.stack = ExitStack()
-        self.done: Callable[[int], None] = lambda count: None
-
-    def __enter__(self) -> TaskProgress:
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        self.stack.close()
-
-    def begins(self, total: int) -> None:
-        """Set the number of tasks."""
-        self.total = self.left = total
-        self.done = self.stack.enter_context(working(self.work, total))
-
-    def remain(self, left: int) -> None:
-        """Set the number of tasks that are left."""
-        self.done(self.left - left)
-        self.left = left
-
-
 def write(result: Any, partial: PartialStore, run: Mapping[str, str], workers: Workers, work: str) -> None:
     """Write a lazy dataset to a zarr store, chunk by chunk; it takes the place of its target when it is whole.
 
@@ -57,7 +32,9 @@ def write(result: Any, partial: PartialStore, run: Mapping[str, str], workers: W
     try:
         if not partial.resumed:
             partial.begin(result, run)
-        workers.compute(partial.remaining_work(result), work)
+        writes = partial.remaining_work(result)
+        with working(work, len(writes)) as done:
+            workers.compute(writes, done)
         partial.finish()
     except ClusterLostError as problem:
         raise ClusterLostError(f"cannot make {target}: {problem}{partial.describe_rest()}") from None
@@ -76,22 +53,20 @@ class Workers:
     def __init__(self, threads: int) -> None:
         self.threads = threads
 
-    def compute(self, job: Any, work: str) -> None:
-        """Compute a `dask.delayed.Delayed` on the threads of this machine; `work` is what the progress bar calls it."""
+    def compute(self, writes: Sequence[Any], done: Callable[[int], None]) -> None:
+        """Compute the `dask.delayed.Delayed` that write chunks on the threads of this machine; `done` counts chunks."""
         import dask
         from dask.callbacks import Callback
 
-        with TaskProgress(work) as progress, ThreadPoolExecutor(self.threads) as pool:  # which waits for its threads
+        keys = {write.key for write in writes}
 
-            def started(_: Any, state: dict[str, Any]) -> None:
-                progress.begins(len(state["ready"]) + len(state["waiting"]))
+        def ended(key: Any, *event: Any) -> None:
+            done(int(key in keys))
 
-            def ended(*event: Any) -> None:
-                progress.remain(progress.left - 1)
-
+        with ThreadPoolExecutor(self.threads) as pool:  # which waits for its threads
             try:
-                with dask.config.set(pool=pool), Callback(start_state=started, posttask=ended):
-                    job.compute(scheduler="threads", num_workers=self.threads)
+                with dask.config.set(pool=pool), Callback(posttask=ended):
+                    dask.compute(*writes, scheduler="threads", num_workers=self.threads)
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
@@ -108,36 +83,43 @@ class Cluster(Workers):
         super().__init__(sum(client.nthreads().values()))
         self.client, self.address = client, client.scheduler.address
 
-    def compute(self, job: Any, work: str) -> None:
-        """Compute a `dask.delayed.Delayed` on the cluster; where it is interrupted, its tasks are cancelled and end.
+    def compute(self, writes: Sequence[Any], done: Callable[[int], None]) -> None:
+        """Compute the `dask.delayed.Delayed` that write chunks on the cluster; `done` counts chunks.
 
-        Raise ClusterLostError if the scheduler does not answer, or no worker has been there for some seconds.
+        Where it is interrupted, the tasks are cancelled and end. Raise ClusterLostError if the scheduler does not
+        answer, or no worker has been there for some seconds.
         """
         client = self.client
         with warnings.catch_warnings():  # of a graph that is large, which it is with a large model in it
             warnings.filterwarnings("ignore", "Sending large graph")
-            future = client.compute(job)
+            futures = client.compute([*writes])
         try:
-            with TaskProgress(work) as progress:
-                client.sync(self._watch, _task_listener(future, progress))
-            future.result()
+            client.sync(self._watch, futures, done)
         except BaseException:
             if client.status != "running":
                 raise ClusterLostError(f"the scheduler at {self.address!r} does not answer any more") from None
-            self._cancel(future)
+            self._cancel(futures)
             raise
 
-    async def _watch(self, listener: Any) -> None:
-        """Report the tasks that are left until none is; raise ClusterLostError where no worker is left to do them."""
-        waits = listener.listen(), self._last_worker_gone(), self._disconnected()
-        tasks = listening, deserted, _ = [asyncio.ensure_future(wait) for wait in waits]
-        done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    async def _watch(self, futures: Sequence[Any], done: Callable[[int], None]) -> None:
+        """Wait until every chunk is written; raise ClusterLostError where no worker is left to do it."""
+        waits = self._all_written(futures, done), self._last_worker_gone(), self._disconnected()
+        tasks = written, deserted, _ = [asyncio.ensure_future(wait) for wait in waits]
+        ended, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in others:
             task.cancel()
-        if deserted in done and deserted.exception() is None:
+        if deserted in ended and deserted.exception() is None:
             raise ClusterLostError(f"the last worker of the cluster at {self.address!r} is gone")
-        if listening in done:
-            listening.result()
+        if written in ended:
+            written.result()
+
+    async def _all_written(self, futures: Sequence[Any], done: Callable[[int], None]) -> None:
+        """Wait until every chunk is written, and count them; raise what one of them raises."""
+        from distributed import as_completed
+
+        async for future in as_completed(futures, loop=self.client.loop):
+            await future
+            done(1)
 
     async def _last_worker_gone(self) -> None:
         """Return when the cluster has been without workers for some seconds."""
@@ -152,27 +134,14 @@ class Cluster(Workers):
         while self.client.status == "running":
             await asyncio.sleep(0.5)
 
-    def _cancel(self, future: Any) -> None:
+    def _cancel(self, futures: Sequence[Any]) -> None:
         """Cancel tasks, and wait until the workers have ended those that they had begun."""
         client = self.client
         with suppress(OSError):  # the scheduler may die meanwhile
-            client.cancel([future], force=True)
+            client.cancel(futures, force=True)
             end = monotonic() + PATIENCE
             while any(client.processing().values()) and monotonic() < end:
                 sleep(0.1)
-
-
-def _task_listener(future: Any, progress: TaskProgress) -> Any:
-    """Return a listener to a scheduler of dask.distributed that reports the number of tasks that are left."""
-    from distributed.diagnostics.progressbar import ProgressBar
-
-    class Bar(ProgressBar):  # type: ignore[misc]
-        def _draw_bar(self, remaining: int, all: int, **more: Any) -> None:
-            if not progress.total:
-                progress.begins(all)
-            progress.remain(remaining)
-
-    return Bar([future], scheduler=future.client.scheduler.address)
 
 
 @contextmanager

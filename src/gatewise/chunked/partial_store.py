@@ -87,11 +87,11 @@ class PartialStore:
         with beside(self.folder / RECORD) as temporary:
             temporary.write_text(json.dumps(record), encoding="utf-8")
 
-    def remaining_work(self, result: Any) -> Any:
-        """Return a `dask.delayed.Delayed` that computes and writes every chunk of a result that is not whole yet."""
+    def remaining_work(self, result: Any) -> list[Any]:
+        """Return for each chunk of a result that is not whole yet a `dask.delayed.Delayed` that writes it."""
         from dask import delayed
 
-        done, write, writes = self.done, delayed(_write_chunk, pure=False), []
+        done, write, writes = self.done, delayed(_write_chunk, pure=False), list[Any]()
         blocks = {name: (array.dims, array.data.to_delayed(optimize_graph=False)) for name, array in result.items()}
         for number, (places, region) in enumerate(_regions(result.reset_coords(drop=True))):
             if number not in done:
@@ -100,7 +100,7 @@ class PartialStore:
                     for name, (dims, chunks) in blocks.items()
                 }
                 writes.append(write(str(self.folder), self.token, number, region, arrays))
-        return delayed(len)(writes)
+        return writes
 
     def finish(self) -> None:
         """Put the whole store in the place of its target."""
