@@ -91,7 +91,7 @@ def test_a_continuous_run_is_that_of_the_network_without_windows_and_is_named():
     with cases.refusal("continuous", by=gw.OptionError):
         gw.apply(gw.LSTM(2, 4, rng=1), data(), continuous=True)
     state = model.lstm.zero_state()
-    with cases.refusal("state", "continuous=True", by=gw.OptionError):
+    with cases.refusal("state", "a continuous run", by=gw.OptionError):
         gw.apply(model, data(), state=state)
     np.testing.assert_array_equal(gw.apply(model, data(), state=state, continuous=True).y, result.y)
 
@@ -159,3 +159,9 @@ def test_attributes_by_name_are_those_of_every_sequence():
     np.testing.assert_array_equal(result.y, model.run_windows(x))
     with cases.refusal("slope", by=gw.OptionError):
         gw.apply(model, rain, attributes={"area": 9})
+    table = pytest.importorskip("pandas").DataFrame({"area": [1, 2, 3], "slope": [0.1, 0.2, 0.3]}, index=[7, 8, 9])
+    result = gw.apply(model, rain.assign_coords(basin=[9, 8, 7]), attributes=table)
+    slopes = np.broadcast_to(np.float32([0.3, 0.2, 0.1]), (STEPS, 3))
+    np.testing.assert_array_equal(result.y, model.run_windows(np.stack([slopes, RAW[..., 1]], axis=-1)))
+    with cases.refusal("the table of attributes has no basin '6'; it has 7, 8, 9", by=gw.OptionError):
+        gw.apply(model, rain.assign_coords(basin=[6, 8, 7])[:, :1], attributes=table)

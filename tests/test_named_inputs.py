@@ -147,6 +147,34 @@ def test_tokens_come_with_dates_and_texts_with_names():
     assert both.labels.sequences == ("a", "b")
 
 
+def test_a_mask_with_named_dimensions_is_read_by_their_names():
+    lengths = np.array([6, 2, 4])
+    valid = np.arange(6)[:, None] < lengths
+    expected = LSTM(BATCH, mask=valid)[0]
+    data = data_array().rename(basin="a", date="b").drop_vars(["a", "b"]).isel(b=slice(3))  # of three steps and basins
+    square = valid[:3]
+    for dims in (("b", "a"), ("a", "b")):
+        mask = xarray.DataArray(square, dims=("b", "a")).transpose(*dims)
+        for x in (data, data.transpose("a", "feature", "b")):
+            y = LSTM(x, mask=mask, axes=[{"a": "batch", "b": "time"}.get(name, name) for name in x.dims])[0]
+            batch_first = x.dims[0] == "a"
+            np.testing.assert_array_equal(y.transpose(2, 0, 1) if batch_first else y, LSTM(BATCH[:3], mask=square)[0])
+    for mask in (valid.T, xarray.DataArray(valid.T, dims=("x", "y")), xarray.DataArray(valid, dims=("time", "y"))):
+        for model in (LSTM, NETWORK.lstm):
+            y = model(BATCH.transpose(1, 0, 2), mask=mask, axes="batch,time,feature")[0]
+            np.testing.assert_array_equal(y.transpose(1, 0, 2), expected)
+    several = xarray.DataArray(np.stack([BATCH, BATCH], 1), dims=("time", "run", "basin", "feature"))
+    y = LSTM(several, mask=xarray.DataArray(np.stack([valid, valid]), dims=("run", "time", "basin")))[0]
+    np.testing.assert_array_equal(y[:, 3:], expected)
+
+
+def test_the_axes_of_tokens_with_named_dimensions_may_have_features():
+    words = np.arange(12).reshape(2, 6) % 5
+    for axes in ("batch,time", "batch,time,feature"):
+        for x in (words, xarray.DataArray(words, dims=("a", "b"))):
+            np.testing.assert_array_equal(TOKENS.trace(x, axes=axes).tokens, words.T)
+
+
 # By name.
 
 
@@ -163,6 +191,23 @@ def test_features_are_taken_by_their_names_where_the_model_has_some():
             assert gw.verify(model, x, expected).verdict == "rounding"
         with cases.refusal("x has no column prcp, which the model takes; it has rain, tmax", by=gw.OptionError):
             model(frame(columns=["rain", "tmax"]))
+
+
+@pytest.mark.parametrize("engine", ["auto", "reference"])
+def test_a_stream_takes_tables_by_the_names_of_the_features(engine):
+    cells = [cell.parameters for (cell,) in LSTM.layers]
+    first = gw.LSTMCell.from_parameters(cells[0], gw.Labels(features=NAMES))
+    named, mixed = gw.LSTM.from_cells([first, cells[1]]), frame().assign(flow=9.0)[["flow", "tmax", "prcp"]]
+    for model in (named, gw.Network(named), gw.Network(named, inputs=gw.Scaling(np.ones(2), np.ones(2)))):
+        expected, stream = model(X)[0], model.stream(engine=engine)
+        np.testing.assert_allclose(stream.push(mixed[:4]), expected[:4], rtol=1e-6)
+        np.testing.assert_allclose(stream.push(mixed.iloc[4]), expected[4], rtol=1e-6)
+        np.testing.assert_allclose(stream.push(frame(columns=None)[5:]), expected[5:], rtol=1e-6)
+        with cases.refusal("x has no column tmax", by=gw.OptionError):
+            stream.push(mixed[["prcp", "flow"]])
+    for model in (LSTM, NETWORK, TOKENS):
+        with cases.refusal("x is a table with names, and", ".to_numpy()", by=gw.OptionError):
+            model.stream(engine=engine).push(mixed)
 
 
 def test_a_mapping_and_a_dataset_with_more_are_read_by_name_too():

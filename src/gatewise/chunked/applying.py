@@ -92,10 +92,10 @@ def apply(
         that the model's framework has there, as in `LSTM.trace` (states of the last valid step, an output of zeros).
     state : nested sequence of State, ``[layer][direction]``, optional
         The initial state: arrays (unit,) for all sequences, or DataArrays over the sequences and one dimension more.
-    attributes : path or sequence of path, or mapping of str to float, optional
-        Tables (``.csv``) of static attributes, with a line for each basin and its id in the first column: for features
-        of the model that the data do not have. The ids are the coordinate of a dimension of the data. Numbers by
-        name are those of every sequence.
+    attributes : path or DataFrame, or sequence of them, or mapping of str to float, optional
+        Tables (``.csv``) of static attributes, with a line for each basin and its id in the first column, or in the
+        index: for features of the model that the data do not have. The ids are the coordinate of a dimension of the
+        data. Numbers by name are those of every sequence.
     dims : mapping, optional
         The dimensions of `data` that are the ``time`` and the ``feature``, where they have other names.
     key : str, optional
@@ -139,8 +139,9 @@ def apply(
     ends there, from zeros. They are NaN where the data are too short for one, or it holds a NaN, a step that is not
     valid, or a gap between dates; ``windows_not_whole`` counts these of each sequence, from its first valid step to its
     last. A question is asked of the last window of each sequence. A ``continuous`` run begins where the features that
-    are shifted are there; the steps before are NaN, as those past a sequence's length are. An infinite number is
-    refused.
+    are shifted are there; the steps before are NaN, as those past a sequence's length are. How far it is from the
+    windows is not measured here, for that would compute them; `open_run` and ``gatewise trace`` do. An infinite number
+    is refused.
 
     While it is computed, a chunk takes memory for its
     data and its results, and for at most 2^23 numbers more, or what one sequence needs.

@@ -14,13 +14,13 @@ from gatewise.arrays import Mask, numbers
 from gatewise.chunked.questions import Selection
 from gatewise.errors import OptionError, ShapeError, importing, shown
 from gatewise.layers import LSTM
-from gatewise.layers.arguments import nesting
+from gatewise.layers.arguments import is_nested, nesting
 from gatewise.layers.stack import States
 from gatewise.network import Network, Run, Windows
 from gatewise.network.windows import time_breaks
 from gatewise.opening.columns import AttributeTable
 from gatewise.opening.labelled_data import open_store
-from gatewise.records.named_numbers import feature_names, features_by_name
+from gatewise.records.named_numbers import feature_names, features_by_name, is_table
 from gatewise.showing import counted
 
 Argument = tuple[Any, tuple[str, ...]]  # a DataArray, and its dimensions that are not chunked
@@ -113,7 +113,7 @@ class LabelledInput:
         if continuous and self.windows is None:
             raise OptionError("continuous goes with a network that is evaluated in windows")
         if self.windows is not None and not continuous and state is not None:
-            raise OptionError("a state goes with continuous=True: each window begins with the model's own")
+            raise OptionError("a state goes with a continuous run: each window begins with the model's own")
         return None if continuous else self.windows
 
     @property
@@ -149,41 +149,37 @@ class LabelledInput:
         return inputs
 
     def with_attributes(self, attributes: Any, features: Sequence[str] | None) -> LabelledInput:
-        """Return labelled data with the attributes of each basin, by name or from tables by their paths, as features.
+        """Return labelled data with the attributes of each basin, by name or from tables, as features at every step.
 
         The basins are the dimension of sequences whose coordinate has their ids. A feature that the data have stays.
         """
-        if not attributes:
+        if attributes is None or (not is_table(attributes) and not attributes):
             return self
         names = None if self.feature is None else feature_names(self.data, self.feature)
         if features is None or names is None:
             whose = "a model" if features is None else "data"
             raise OptionError(f"attributes go with {whose} whose features have names")
+        asked, coordinates = {*features} - {*names}, {}
         if isinstance(attributes, Mapping):
-            static = {str(name): float(value) for name, value in attributes.items() if name in {*features} - {*names}}
-            return self._with_static(xarray().DataArray([*static.values()], {self.feature: [*static]}, (self.feature,)))
-        paths = [attributes] if isinstance(attributes, (str, os.PathLike)) else attributes
-        tables = [AttributeTable.read(Path(path)) for path in paths]
-        basins = self._basins(tables[0])
-        asked, rows = {*features} - {*names}, []
-        for basin in map(str, basins.values):
-            rows.append({name: value for table in tables for name, value in table.attributes(basin, asked).items()})
+            rows = [{str(name): float(value) for name, value in attributes.items() if name in asked}]
+        else:
+            single = is_table(attributes) or isinstance(attributes, (str, os.PathLike))
+            tables = [AttributeTable.of(table) for table in ([attributes] if single else attributes)]
+            basins = self._basins(tables[0])
+            coordinates, rows = {basins.name: basins.values}, []
+            for basin in map(str, basins.values):
+                rows.append({name: value for table in tables for name, value in table.attributes(basin, asked).items()})
         if not rows or not rows[0]:
             return self
-        coordinates = {basins.name: basins.values, self.feature: list(rows[0])}
-        values = [[*row.values()] for row in rows]
-        return self._with_static(xarray().DataArray(values, coordinates, (basins.name, self.feature)))
-
-    def _with_static(self, static: Any) -> LabelledInput:
-        """Return labelled data with static features, of all sequences or by a dimension of these, at every step."""
-        names = static.coords[self.feature].values
-        lazy = self.data.chunks is not None
-        static = static.chunk() if lazy else static  # before it is broadcast, so that it stays small
-        shape = self.data.isel({self.feature: [0] * len(names)}).assign_coords({self.feature: names})
-        static = static.broadcast_like(shape).transpose(*self.data.dims)
-        return replace(
-            self, data=self._concat_features([self.data, static.chunk(shape.chunksizes) if lazy else static])
-        )
+        values = np.array([[*row.values()] for row in rows])
+        coordinates[self.feature] = [*rows[0]]
+        static = xarray().DataArray(values if len(coordinates) > 1 else values[0], coordinates, [*coordinates])
+        like = self.data.isel({self.feature: [0] * len(rows[0])}).assign_coords({self.feature: [*rows[0]]})
+        if self.data.chunks is None:
+            static = static.broadcast_like(like).transpose(*self.data.dims)
+            return replace(self, data=xarray().concat([self.data, static], dim=self.feature))
+        static = static.chunk().broadcast_like(like).transpose(*self.data.dims).chunk(like.chunksizes)
+        return replace(self, data=xarray().concat([self.data, static], dim=self.feature).chunk({self.feature: -1}))
 
     def _basins(self, table: AttributeTable) -> Any:
         """Return the coordinate of the dimension whose entries are basins of a table, or raise OptionError."""
@@ -196,11 +192,6 @@ class LabelledInput:
             f" {table.path} as its coordinate; the dimensions besides {', '.join(map(str, self.core))} are"
             f" {shown(', '.join(map(str, self.loop))) or 'none'}"
         )
-
-    def _concat_features(self, pieces: Sequence[Any]) -> Any:
-        """Return labelled data one behind the other along the features, in one chunk along these."""
-        together = xarray().concat(pieces, dim=self.feature)
-        return together if together.chunks is None else together.chunk({self.feature: -1})
 
 
 def stored_data(path: Path, key: str | None, dims: Mapping[str, str] | None) -> Any:
@@ -234,11 +225,7 @@ def state_arguments(inputs: LabelledInput, state: States | None) -> tuple[list[A
     if state is None:
         return [], ()
     zeros = inputs.lstm.zero_state()
-    try:
-        fits = [[len(pair) for pair in row] for row in state] == [[2 for _ in row] for row in zeros]
-    except TypeError:
-        fits = False
-    if not fits:
+    if not is_nested(state, zeros):
         raise ShapeError(f"the state must have {nesting(inputs.lstm)}, each a State(h, c)")
     arguments = []
     for number, (row, blank) in enumerate(zip(state, zeros, strict=True)):

@@ -137,7 +137,7 @@ class StoreTrace:
                 store_plan.require_features(store_plan.model_for(opened, dims), data, dims, inputs[0])
             return StoreInput(data, dims)
         refuse("a .zarr store as input", {"axes": options.axes, "lengths": options.lengths}, "belongs to")
-        names = [name for path in options.attributes or () for name in AttributeTable.read(path).heads[1:]]
+        names = [name for path in options.attributes or () for name in AttributeTable.of(path).heads[1:]]
         data, present, notes = open_basins(inputs, opened.network, names, options.key, continuous=options.continuous)
         return StoreInput(data, {"time": "time", "feature": "feature"}, present, notes)
 

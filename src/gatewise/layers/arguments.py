@@ -110,28 +110,18 @@ def valid_steps(lengths: npt.ArrayLike | None, mask: npt.ArrayLike | None, time:
     if lengths is not None and mask is not None:
         raise OptionError("give lengths or a mask, not both")
     if lengths is not None:
-        counts = _array_or_none("lengths", lengths, ("batch",))
-        if counts is None or counts.shape != (batch,) or counts.dtype.kind not in "iu":
+        counts = ordered_array("lengths", lengths, ("batch",))
+        if counts.shape != (batch,) or counts.dtype.kind not in "iu":
             raise ShapeError(f"lengths must be {batch} integers, one for each sequence, not {lengths!r}")
         if counts.size and not 0 <= counts.min() <= counts.max() <= time:
             raise OptionError(f"lengths must lie between 0 and {time}, the number of steps, but are {counts.tolist()}")
         return np.arange(time)[:, None] < counts
     if mask is not None:
-        valid = _array_or_none("mask", mask, ("time", "batch"))
-        if valid is None:
-            raise ShapeError(f"mask must be boolean of shape ({time}, {batch}), with sequences of equal lengths")
+        valid = ordered_array("mask", mask, ("time", "batch"))
         if valid.dtype != np.bool_ or valid.shape not in {(time, batch), (time,)}:
             raise ShapeError(f"mask must be boolean of shape ({time}, {batch}), not {valid.dtype} of {valid.shape}")
         return np.array(np.broadcast_to(valid if valid.ndim == 2 else valid[:, None], (time, batch)))
     return None
-
-
-def _array_or_none(name: str, value: npt.ArrayLike, order: Sequence[str]) -> npt.NDArray[Any] | None:
-    """Return a value as an array on the axes `order`; None if it holds sequences of different lengths."""
-    try:
-        return ordered_array(name, value, order)
-    except ShapeError:  # sequences of different lengths
-        return None
 
 
 def settled_labels(

@@ -14,6 +14,7 @@ from gatewise.errors import OptionError, ShapeError
 from gatewise.layers.arguments import settle, settled_state
 from gatewise.layers.run import call, require_array
 from gatewise.layers.stack import Stack, States
+from gatewise.records.named_input import steps_by_name
 from gatewise.records.step import State
 
 
@@ -116,7 +117,8 @@ class Stream(CarriedState):
         Parameters
         ----------
         x : array (input,) or (time, input); with a batch (batch, input) or (time, batch, input)
-            A C-contiguous array of the LSTM's dtype is taken as it is; anything else is converted first.
+            A C-contiguous array of the LSTM's dtype is taken as it is; anything else is converted first. The columns of
+            a DataFrame, or the entries of a Series, are taken by the names of the LSTM's features.
         mask : boolean array, optional
             Which of these steps are valid, in the shape of `x` without its last axis. At a step that is not valid the
             state stays as it is, and the output is zero.
@@ -171,10 +173,7 @@ def _settled_mask(mask: npt.ArrayLike | None, shape: tuple[int, ...], single: bo
     """Return a stream's mask with a time axis; it must be boolean, of the shape of the steps that are fed."""
     if mask is None:
         return None
-    try:
-        valid = array_of("mask", mask)
-    except ShapeError:
-        raise ShapeError(f"mask must be boolean of shape {shape}, not of sequences of different lengths") from None
+    valid = array_of("mask", mask)
     if valid.dtype != np.bool_ or valid.shape != shape:
         raise ShapeError(f"mask must be boolean of shape {shape}, not {valid.dtype} of {valid.shape}")
     return valid[None] if single else valid
@@ -182,6 +181,7 @@ def _settled_mask(mask: npt.ArrayLike | None, shape: tuple[int, ...], single: bo
 
 def _settled_input(lstm: Stack, batch: int | None, value: npt.ArrayLike, out: Array | None) -> tuple[Array, bool]:
     """Return a stream's input converted, and True for a single step; input and `out` must have the right shapes."""
+    value = steps_by_name(value, lstm.feature_names)
     x = numbers("x", value, lstm.dtype, pushed_orders(batch))
     require_memory(0 if x.flags.c_contiguous else x.size, x.itemsize, "x in a row")
     x = np.ascontiguousarray(x)

@@ -10,7 +10,7 @@ from gatewise.errors import OptionError
 from gatewise.layers.stack import States
 from gatewise.layers.stream import CarriedState, pushed_orders, require_out, single_step, store_output
 from gatewise.network.parts import Parts
-from gatewise.records.named_numbers import is_table
+from gatewise.records.named_input import steps_by_name
 
 
 class NetworkStream(CarriedState):
@@ -97,8 +97,7 @@ class NetworkStream(CarriedState):
             If the shape is none of these; the state is left as it was.
         """
         network = self.network
-        if is_table(x):
-            raise OptionError("x is a table, and a stream reads features by position: give .to_numpy() of its columns")
+        x = steps_by_name(x, None if network.embedding is not None else network.feature_names)
         if not self._plain:
             return self._push_embedded(x, mask, out)
         if type(x) is np.ndarray and x.dtype == network.lstm.dtype:

@@ -6,13 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from gatewise.errors import FileError, OptionError, ShapeError, shown
 from gatewise.files import tables
 from gatewise.network import Network
-from gatewise.records.named_numbers import NamedNumbers, features_by_name, listed_names
+from gatewise.records.named_numbers import NamedNumbers, features_by_name, is_table, listed_names
 from gatewise.showing import counted
 
 
@@ -103,7 +104,7 @@ def select_features(
 
 def _basin_attributes(path: Path, names: set[str], basin: str | None, basin_by_default: str) -> dict[str, float]:
     """Return the attributes of a basin with these names, from a table whose first column has the ids."""
-    table = AttributeTable.read(path)
+    table = AttributeTable.of(path)
     if basin is None and len(table.rows) == 1 and basin_by_default not in table.by_basin:
         ((basin, _),) = table.by_basin.items()
     return table.attributes(basin or basin_by_default, names, hint=": --basin names one")
@@ -113,13 +114,17 @@ def _basin_attributes(path: Path, names: set[str], basin: str | None, basin_by_d
 class AttributeTable:
     """A table of static attributes: a line for each basin, with its id in the first column."""
 
-    path: Path
+    path: Path | str  # or words for a table in memory
     heads: list[str]
     rows: list[tables.Row]
 
     @classmethod
-    def read(cls, path: Path) -> AttributeTable:
-        """Return the table in a .csv file."""
+    def of(cls, table: Any) -> AttributeTable:
+        """Return a table in a .csv file, or a DataFrame whose index has the ids."""
+        if is_table(table):
+            rows = [(line, list(map(str, row))) for line, row in enumerate(table.itertuples(name=None), 1)]
+            return cls("the table of attributes", ["", *map(str, table.columns)], rows)
+        path = Path(table)
         (_, heads), *rows = tables.rows(path, kind="a table of attributes") or [(0, [])]
         if not rows:
             raise FileError(f"cannot read {path}: it must have a line of names, and one for each basin")

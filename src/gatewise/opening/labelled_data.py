@@ -67,7 +67,7 @@ def labelled_numbers(
     if is_table(data):
         named, order = table_numbers(data, source, choose), None
     else:
-        named, kinds = labelled_array_numbers(data, source, axes, choose)
-        order = kinds if named.values.ndim > 1 else None
+        named, dims = labelled_array_numbers(data, source, axes, choose)
+        order = tuple(dict.fromkeys(dims.values())) if named.values.ndim > 1 else None
     plain = unnamed_numbers("the input", named.values)
     return replace(named, values=plain.values, dtype=plain.dtype, notes=notes), order

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import AXES, Array, array_of, axis_names, time_first
@@ -13,6 +14,7 @@ from gatewise.errors import OptionError, ShapeError
 from gatewise.records.labels import NO_LABELS, Labels
 from gatewise.records.named_numbers import (
     NamedNumbers,
+    array_numbers,
     cut_order,
     dimension_kinds,
     features_by_name,
@@ -33,11 +35,14 @@ class NamedInput:
     labels : Labels
     order : tuple of str
         The axes of the caller's array, in its order.
+    dims : mapping of str to str
+        The axis of each dimension, where these have names.
     """
 
     x: npt.NDArray[Any]
     labels: Labels
     order: tuple[str, ...]
+    dims: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -45,10 +50,14 @@ class NamedInput:
         return self.order if "feature" in self.order else (*self.order, "feature")
 
     def mask(self, mask: Any) -> Any:
-        """Return a mask in the order of the input's axes with time first; None where there is none."""
-        order = [name for name in self.order if name != "feature"]
-        named = mask is None or is_labelled(mask)  # whose dimensions have names of their own
-        if named or order == list(AXES[: len(order)]) or array_of("mask", mask).ndim != 2:
+        """Return a mask with time first, from the order of the input's axes or by the names of its own dimensions."""
+        order = tuple(name for name in self.order if name != "feature")
+        if is_labelled(mask):
+            kinds = tuple(self.dims.get(str(name), "") for name in mask.dims)
+            return array_numbers(
+                mask, "mask", kinds if all(kinds) else dimension_kinds(mask, None, "mask", order)
+            ).values
+        if mask is None or order == AXES[: len(order)] or array_of("mask", mask).ndim != 2:
             return mask
         return ordered_array("mask", mask, AXES[:2], order)
 
@@ -92,8 +101,10 @@ def named_input(
     """
     order = AXES[:2] if tokens else AXES
     choose = None if reads is None or tokens else lambda names: features_by_name(reads, names)
+    dims: dict[str, str] = {}
     if is_labelled(x):
-        data, given = labelled_array_numbers(x, "x", axes, choose, order)
+        data, dims = labelled_array_numbers(x, "x", axes, choose, order)
+        given = tuple(dict.fromkeys(dims.values()))
         data = replace(data, features=None if tokens else data.features)
     elif is_table(x):
         data, given = table_numbers(x, "x", choose), ("time", order[-1])
@@ -110,7 +121,23 @@ def named_input(
         return NamedInput(array if axes is None else time_first(array, given), NO_LABELS, given)
     if not tokens and data.values.ndim == 1:
         data, given = replace(data, values=data.values[:, None]), ("time", "feature")
-    return NamedInput(data.values, data.labels, given)
+    return NamedInput(data.values, data.labels, given, dims)
+
+
+def steps_by_name(x: Any, reads: Sequence[str] | None) -> Any:
+    """Return the steps in a table, or the one in a Series, with the features that a model reads by name, as an array.
+
+    What is no table, or has no names, is returned as it is. Raise OptionError where the model has no names.
+    """
+    heads = (x.columns if hasattr(x, "columns") else x.index) if is_table(x) else ()
+    if all(isinstance(head, (int, np.integer)) for head in heads):
+        return x
+    if reads is None:
+        raise OptionError(
+            "x is a table with names, and the features of this model have none: give .to_numpy() of its columns"
+        )
+    names = list(map(str, heads))
+    return x.to_numpy()[..., [names.index(name) for name in features_by_name(reads, names)]]
 
 
 def ordered_array(

@@ -147,8 +147,8 @@ def labelled_array_numbers(
     axes: str | Sequence[str] | None,
     choose: Choice | None = None,
     order: Sequence[str] = (),
-) -> tuple[NamedNumbers, tuple[str, ...]]:
-    """Return a `DataArray`, or `Dataset` with a variable for each feature, as numbers, and its axes in its own order.
+) -> tuple[NamedNumbers, dict[str, str]]:
+    """Return a `DataArray`, or `Dataset` with a variable for each feature, as numbers, and the axis of each dimension.
 
     The numbers are (time, batch, feature), or without the axes that it lacks. All its dimensions of sequences are one
     axis. `choose` takes features by name; `axes` and `order` are those of `dimension_kinds`.
@@ -161,9 +161,9 @@ def labelled_array_numbers(
             data, choose = data[[*choose([*measures])]], None
         data = data.to_dataarray("feature").transpose(..., "feature")
     kinds = dimension_kinds(data, axes, source, order)
-    named = _array_numbers(data, source, kinds, choose)
+    named = array_numbers(data, source, kinds, choose)
     known = {name: measure for name, measure in measures.items() if measure is not None}
-    return replace(named, measures=known | {**named.measures}), tuple(dict.fromkeys(kinds))
+    return replace(named, measures=known | {**named.measures}), dict(zip(map(str, data.dims), kinds, strict=True))
 
 
 def dimension_kinds(
@@ -177,7 +177,7 @@ def dimension_kinds(
     names = [str(name) for name in data.dims]
     option = "axes" if order else "--axes"
     if axes is not None:
-        kinds = split_names(axes)
+        kinds = tuple(kind for kind in split_names(axes) if not order or kind in order or kind not in AXES)
         repeated = {kind for kind in kinds if kind != "batch" and kinds.count(kind) > 1}
         if len(kinds) != len(names) or repeated or not {"time"} <= set(kinds) <= set(AXES):
             raise OptionError(
@@ -232,7 +232,7 @@ def feature_names(data: Any, feature: str) -> list[str] | None:
     return [str(name) for name in names] if names.dtype.kind in "UOT" else None
 
 
-def _array_numbers(data: Any, source: str, kinds: Sequence[str], choose: Choice | None) -> NamedNumbers:
+def array_numbers(data: Any, source: str, kinds: Sequence[str], choose: Choice | None = None) -> NamedNumbers:
     """Return a `DataArray`, whose dimensions are of these kinds, as numbers (time, direction, batch, feature)."""
     dims = dict(zip(kinds, data.dims, strict=True))
     sequence_dims = [name for name, kind in zip(data.dims, kinds, strict=True) if kind == "batch"]
@@ -252,17 +252,10 @@ def _array_numbers(data: Any, source: str, kinds: Sequence[str], choose: Choice 
     return NamedNumbers(
         values,
         None if names is None else tuple(names),
-        _times_of(data, dims["time"]) if "time" in dims else None,
+        _names_or_dates(data.coords[dims["time"]].values) if dims.get("time") in getattr(data, "coords", ()) else None,
         _sequence_names(data, sequence_dims),
         measures=_measures_of(data, dims.get("feature"), names),
     )
-
-
-def _times_of(data: Any, time: str) -> Any:
-    """Return the times of the steps of a `DataArray`, dates as an array, else as names; None without a coordinate."""
-    if time not in getattr(data, "coords", ()):
-        return None
-    return _names_or_dates(data.coords[time].values)
 
 
 def _names_or_dates(values: npt.NDArray[Any]) -> Any:
@@ -321,7 +314,7 @@ def output_numbers(y: Any, source: str = "y", *, last: bool = False) -> NamedNum
     kinds = [*dimension_kinds(one_way, None, source, AXES[1:] if of_last_step else AXES)]
     if "direction" in names:
         kinds.insert(names.index("direction"), "direction")
-    return _array_numbers(y, source, kinds, None)
+    return array_numbers(y, source, kinds)
 
 
 # Of pandas.
