@@ -296,7 +296,7 @@ def test_a_worker_of_an_ended_run_neither_writes_nor_marks_chunks_of_the_next():
     jobs, run = [], {"model": "a"}
     with partial_store(Path("gates.zarr")) as partial:
         partial.begin(data.to_dataset(name="y"), run)
-        jobs.append(partial.remaining_work(data.to_dataset(name="y")))
+        jobs += partial.remaining_work(data.to_dataset(name="y"))
         (PARTIAL / "done" / "0").touch()
     for resumed in (True, False):
         with partial_store(Path("gates.zarr")) as partial:
@@ -306,7 +306,7 @@ def test_a_worker_of_an_ended_run_neither_writes_nor_marks_chunks_of_the_next():
                 partial.begin((data + 1).to_dataset(name="y"), run)
             before = contents(PARTIAL / "store"), partial.done
             with pytest.raises(gw.FileError, match="another run writes there"):
-                jobs[0].compute(scheduler="synchronous")
+                jobs[-1].compute(scheduler="synchronous")
             assert (contents(PARTIAL / "store"), partial.done) == before
 
 

@@ -19,7 +19,7 @@ from gatewise.chunked.labelled_input import (
     validity_arguments,
     xarray,
 )
-from gatewise.chunked.questions import Selection, SequenceQuestion, kind_of
+from gatewise.chunked.questions import KINDS, Selection, SequenceQuestion
 from gatewise.chunked.selections import PADDINGS, Cells, QuantitySelection
 from gatewise.chunked.task import Task, Variable, numbers_kept, threadpools
 from gatewise.chunked.window_task import NOT_WHOLE, WindowTask
@@ -162,45 +162,30 @@ def apply(
     elif key is not None:
         raise OptionError("key names a variable of a store, and the data are no path of one")
     inputs = LabelledInput.of(model, data, dims)
-    selection = _selection_of_options(model, keep, units, every, layer, direction, output, ask, padding, options)
+    cells = _selected_cells(inputs.model.lstm, layer, direction)
+    selection: Selection
+    if ask is None:
+        if options:
+            raise OptionError(f"{', '.join(options)} can be given to a question alone, with ask=")
+        kept = {"keep": keep, "units": units, "every": every}
+        selection = QuantitySelection(cells, bool(output), kept, one_of("padding", padding, PADDINGS))
+    else:
+        if keep is not None or units is not None or every != 1 or padding != PADDINGS[0]:
+            raise OptionError(
+                "a question takes a trace that keeps what it needs: keep, units, every and padding do not go with ask"
+            )
+        selection = SequenceQuestion.of(ask, cells, options, final=inputs.model.reads == "last")
+        if not KINDS[ask].of_a_cell and (layer != -1 or direction is not None):
+            raise OptionError(f"{ask} is asked of a whole model: layer and direction do not go with it")
     trial = inputs.trial(selection, engine)
     inputs = inputs.with_attributes(attributes, trial.labels.features).select_features(trial.labels.features)
     validity, names = validity_arguments(inputs, lengths, mask)
     states, counts = state_arguments(inputs, state)
     task = _chunk_task(selection, trial, engine, inputs, names, counts, inputs.evaluation(state, continuous))
     variables = _apply_in_chunks(task, inputs, [(inputs.data, inputs.core), *validity, *states])
-    return _result_dataset(variables, task, trial, inputs).assign_attrs(provenance(model, call))
-
-
-def _selection_of_options(
-    model: LSTM | Network,
-    keep: Any,
-    units: Any,
-    every: int,
-    layer: int | Sequence[int],
-    direction: str | None,
-    output: bool,
-    ask: str | None,
-    padding: str,
-    options: Mapping[str, Any],
-) -> Selection:
-    """Return the quantities or the question that the options of `apply` select, or raise OptionError."""
-    cells = _selected_cells(model.lstm if isinstance(model, Network) else model, layer, direction)
-    if ask is None:
-        if options:
-            raise OptionError(f"{', '.join(options)} can be given to a question alone, with ask=")
-        kept = {"keep": keep, "units": units, "every": every}
-        return QuantitySelection(cells, bool(output), kept, one_of("padding", padding, PADDINGS))
-    kind = kind_of(ask)
-    if keep is not None or units is not None or every != 1 or padding != PADDINGS[0]:
-        raise OptionError(
-            "a question takes a trace that keeps what it needs: keep, units, every and padding do not go with ask"
-        )
-    if not kind.of_a_cell and (layer != -1 or direction is not None):
-        raise OptionError(f"{ask} is asked of a whole model: layer and direction do not go with it")
-    if unknown := set(options) - set(kind.options):
-        raise OptionError(f"{ask} has no option {min(unknown)}; it has {', '.join(kind.options) or 'none'}")
-    return SequenceQuestion(ask, cells, options, final=isinstance(model, Network) and model.reads == "last")
+    result = _result_dataset(variables, task, trial, inputs)
+    result = describe_variables(result, data, selection, trial.labels, of_network=isinstance(model, Network))
+    return result.drop_encoding().assign_attrs(provenance(model, call))
 
 
 def _selected_cells(lstm: LSTM, layer: int | Sequence[int], direction: str | None) -> Cells:
@@ -324,12 +309,12 @@ def _result_dataset(variables: dict[str, Any], task: Task, trial: Run, inputs: L
     used = {name: axis for name, axis in axes.items() if axis is not None and len(axis) == result.sizes.get(name)}
     result = result.assign_coords(thinned | coordinates(used, "output", trial.labels.measures))
     result.attrs = {"engine": " and ".join(sorted({cell.engine for cell in cells}))}
-    if inputs.windows is not None:
-        steps = counted(inputs.windows.steps, "step")
+    if inputs.model.windows is not None:
+        steps = counted(inputs.model.windows.steps, "step")
         way = f"in windows of {steps}, each from the initial state"
         once = f"continuous, where the model is evaluated in windows of {steps}"
         result.attrs["evaluation"] = way if isinstance(task, WindowTask) else once
-    return describe_variables(result, data, task.selection, trial).drop_encoding()
+    return result
 
 
 def _unit_names(cells: Sequence[Trace]) -> Sequence[str | int]:

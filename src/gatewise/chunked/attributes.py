@@ -10,7 +10,7 @@ from typing import Any
 
 from gatewise.chunked.questions import LONG_NAMES, Selection, SequenceQuestion
 from gatewise.layers import LSTM
-from gatewise.network import Network, Run
+from gatewise.network import Network
 from gatewise.records.labelled_arrays import TIME, output_attributes, quantity_attributes
 from gatewise.records.labels import Labels
 
@@ -46,18 +46,14 @@ def _spell(value: Any) -> str:
     return text if len(text) <= LONGEST and text.isprintable() else type(value).__name__
 
 
-def describe_variables(result: Any, data: Any, selection: Selection, trial: Run) -> Any:
+def describe_variables(result: Any, data: Any, selection: Selection, labels: Labels, *, of_network: bool) -> Any:
     """Return a result whose variables have units and long names, and whose coordinates have the data's attributes."""
-    labels: Labels = trial.labels
+    of_output = output_attributes(labels, of_network=of_network)
     for name, variable in result.data_vars.items():
-        if name == "y":
-            variable.attrs = output_attributes(labels, of_network=trial.network is not None)
-        elif isinstance(selection, SequenceQuestion) and name in LONG_NAMES:
-            of_output = output_attributes(labels, of_network=trial.network is not None)
-            units = of_output.get("units") if selection.name == "ceiling" else "1"
-            variable.attrs = {"long_name": LONG_NAMES[str(name)]} | ({} if units is None else {"units": units})
-        else:
-            variable.attrs = quantity_attributes(str(name))
+        variable.attrs = of_output if name == "y" else quantity_attributes(str(name))
+        if isinstance(selection, SequenceQuestion) and name in LONG_NAMES:
+            units = {} if selection.name == "ceiling" else {"units": "1"}
+            variable.attrs = {**of_output, **units, "long_name": LONG_NAMES[str(name)]}
     for name, coordinate in result.coords.items():
         stated = dict(data.coords[name].attrs) if name in data.coords else {}
         if coordinate.dtype.kind == "M" and coordinate.dims == (name,):

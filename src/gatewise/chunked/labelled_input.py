@@ -32,7 +32,7 @@ class LabelledInput:
     """The data for a model: a `DataArray`, the dimension of its steps, and that of its features; None for tokens."""
 
     data: Any
-    model: LSTM | Network
+    model: Network  # of a plain LSTM, one without other parts
     time: str
     feature: str | None
     lags: tuple[tuple[int, int], ...] = ()  # of each feature that is made of these data: `Windows.sources`
@@ -51,7 +51,8 @@ class LabelledInput:
         if not isinstance(dims or {}, Mapping) or not set(dims or {}) <= set(DIMS):
             raise OptionError(f"dims must map {' and '.join(DIMS)} to dimensions of the data, not be {dims!r}")
         names |= dims or {}
-        tokens = isinstance(model, Network) and model.embedding is not None
+        network = model if isinstance(model, Network) else Network(model)
+        tokens = network.embedding is not None
         required = [names["time"]] if tokens else [names["time"], names["feature"]]
         for name in required:
             if name not in data.dims:
@@ -64,7 +65,7 @@ class LabelledInput:
             raise OptionError(f"the data must hold {content}, not {data.dtype}")
         for name in required:
             require_whole("the data", data, name)
-        return cls(data, model, names["time"], None if tokens else names["feature"])
+        return cls(data, network, names["time"], None if tokens else names["feature"])
 
     @property
     def core(self) -> tuple[str, ...]:
@@ -89,46 +90,29 @@ class LabelledInput:
         return all(order.index(self.time) < order.index(name) for name in self.loop)
 
     @property
-    def lstm(self) -> LSTM:
-        """The LSTM of the model."""
-        return self.model.lstm if isinstance(self.model, Network) else self.model
-
-    @property
-    def num_features(self) -> int:
-        """How many features the model reads."""
-        return self.model.num_features if isinstance(self.model, Network) else self.model.input_size
-
-    @property
-    def windows(self) -> Windows | None:
-        """The windows in which the model is evaluated, if it is."""
-        return self.model.windows if isinstance(self.model, Network) else None
-
-    @property
     def breaks(self) -> Mask | None:
         """The steps whose dates do not follow the ones before them; None if all do."""
         return time_breaks(self.data.coords[self.time].values) if self.time in self.data.coords else None
 
     def evaluation(self, state: object, continuous: bool) -> Windows | None:
         """Return the windows of a result; None of a continuous run, which alone begins with a `state`."""
-        if continuous and self.windows is None:
+        if continuous and self.model.windows is None:
             raise OptionError("continuous goes with a network that is evaluated in windows")
-        if self.windows is not None and not continuous and state is not None:
+        if self.model.windows is not None and not continuous and state is not None:
             raise OptionError("a state goes with a continuous run: each window begins with the model's own")
-        return None if continuous else self.windows
+        return None if continuous else self.model.windows
 
     @property
     def by_itself(self) -> bool:
         """Whether something before the LSTM mixes the sequences of a batch, in their last bits."""
-        branches = self.model.branches if isinstance(self.model, Network) else ()
-        return not all(layer.row_by_row for branch in branches for layer in branch.layers)
+        return not all(layer.row_by_row for branch in self.model.branches for layer in branch.layers)
 
     def trial(self, selection: Selection, engine: str) -> Run:
         """Return a run of one step, which shows the variables of the labelled result, or fails as the whole would."""
-        masked = self.model.masked if isinstance(self.model, Network) else None
-        value = 1 if masked == 0 else 0
+        value = 1 if self.model.masked == 0 else 0
         if self.feature is None:
             return self.model.trace(np.full((1, 1), value), engine=engine, **selection.options)
-        ones = np.full((1, 1, self.num_features), value, self.lstm.dtype)
+        ones = np.full((1, 1, self.model.num_features), value, self.model.lstm.dtype)
         return self.model.trace(ones, engine=engine, **selection.options)
 
     def select_features(self, features: Sequence[str] | None) -> LabelledInput:
@@ -136,16 +120,16 @@ class LabelledInput:
         if self.feature is None:
             return self
         inputs, data, names = self, self.data, feature_names(self.data, self.feature)
-        if features is not None and len(features) == self.num_features and names is not None:
-            columns = features if self.windows is None else self.windows.columns(features)
+        if features is not None and len(features) == self.model.num_features and names is not None:
+            columns = features if self.model.windows is None else self.model.windows.columns(features)
             features_by_name(columns, names, "the data")
             if names != list(columns):
                 inputs = replace(self, data=data.isel({self.feature: [names.index(name) for name in columns]}))
-            if self.windows is not None and self.windows.lags:
-                return replace(inputs, lags=self.windows.sources(features, columns))
+            if self.model.windows is not None and self.model.windows.lags:
+                return replace(inputs, lags=self.model.windows.sources(features, columns))
         count = inputs.data.sizes[self.feature]
-        if count != self.num_features:
-            raise ShapeError(f"the data have {counted(count, 'feature')}; the model reads {self.num_features}")
+        if count != self.model.num_features:
+            raise ShapeError(f"the data have {counted(count, 'feature')}; the model reads {self.model.num_features}")
         return inputs
 
     def with_attributes(self, attributes: Any, features: Sequence[str] | None) -> LabelledInput:
@@ -224,12 +208,12 @@ def state_arguments(inputs: LabelledInput, state: States | None) -> tuple[list[A
     """Return initial states as arguments of `apply_ufunc` beside the data, and each layer's number of directions."""
     if state is None:
         return [], ()
-    zeros = inputs.lstm.zero_state()
+    zeros = inputs.model.lstm.zero_state()
     if not is_nested(state, zeros):
-        raise ShapeError(f"the state must have {nesting(inputs.lstm)}, each a State(h, c)")
+        raise ShapeError(f"the state must have {nesting(inputs.model.lstm)}, each a State(h, c)")
     arguments = []
     for number, (row, blank) in enumerate(zip(state, zeros, strict=True)):
-        for direction, pair, zero in zip(inputs.lstm.directions, row, blank, strict=True):
+        for direction, pair, zero in zip(inputs.model.lstm.directions, row, blank, strict=True):
             for letter, part, empty in zip("hc", pair, zero, strict=True):
                 name = f"{letter} of layer {number}, {direction},"
                 arguments.append(_state_argument(inputs, name, part, len(empty)))
@@ -248,7 +232,7 @@ def _state_argument(inputs: LabelledInput, name: str, part: Any, size: int) -> A
             require_whole(name, part, rest[0])
             return _as_argument(inputs, name, part.rename({rest[0]: unit}).drop_vars(unit, errors="ignore"), (unit,))
     else:
-        part = numbers(name, part, inputs.lstm.dtype)
+        part = numbers(name, part, inputs.model.lstm.dtype)
         if part.shape == (size,):
             return xarray().DataArray(part, dims=(unit,)), (unit,)
         shape = part.shape

@@ -106,6 +106,16 @@ class SequenceQuestion:
     arguments: Mapping[str, Any]
     final: bool = False
 
+    @classmethod
+    def of(cls, name: object, cells: Cells, arguments: Mapping[str, Any], *, final: bool) -> SequenceQuestion:
+        """Return a question by its name, with its arguments checked."""
+        if not isinstance(name, str) or name not in KINDS:
+            raise OptionError(f"ask must be one of {', '.join(KINDS)}, not {name!r}")
+        options = KINDS[name].options
+        if unknown := set(arguments) - set(options):
+            raise OptionError(f"{name} has no option {min(unknown)}; it has {', '.join(options) or 'none'}")
+        return cls(name, cells, arguments, final)
+
     @property
     def options(self) -> Mapping[str, Any]:
         """The options of the trace: the quantities that the question needs."""
@@ -132,10 +142,3 @@ def _unanswerable(run: Run) -> bool:
     """Whether a run of one sequence has no valid step, or is not finite: then no question has an answer."""
     valid = run.lstm.first.valid
     return (valid is not None and not valid.any()) or not np.isfinite(run.lstm.output).all()
-
-
-def kind_of(name: object) -> QuestionKind:
-    """Return the kind of a question that `apply` asks of each sequence, by its name, or raise OptionError."""
-    if not isinstance(name, str) or name not in KINDS:
-        raise OptionError(f"ask must be one of {', '.join(KINDS)}, not {name!r}")
-    return KINDS[name]

@@ -18,7 +18,6 @@ from gatewise.chunked.questions import Selection
 from gatewise.chunked.selections import VariablePart
 from gatewise.engine import engines, set_num_threads
 from gatewise.errors import importing
-from gatewise.layers import LSTM
 from gatewise.network import Network, Run
 from gatewise.network.windows import made_features
 from gatewise.opening.model_input import require_finite
@@ -61,13 +60,13 @@ class Chunk(NamedTuple):
     validity : dict of str to array
         The ``lengths`` (sequence,) or the ``mask`` (time, sequence), or nothing.
     states : list of array (sequence, unit)
-    model : LSTM or Network
+    model : Network
     """
 
     x: Numbers
     validity: dict[str, Numbers]
     states: list[Numbers]
-    model: LSTM | Network
+    model: Network
 
     @property
     def valid(self) -> Mask:
@@ -119,7 +118,7 @@ class Task:
     lags: Lags
     breaks: Mask | None
 
-    def __call__(self, x: Numbers, *rest: Numbers, model: LSTM | Network, shared: bool = False) -> Any:
+    def __call__(self, x: Numbers, *rest: Numbers, model: Network, shared: bool = False) -> Any:
         """Return the variables of a chunk (…, layers and directions, time, units and so on); one alone as it is.
 
         Parameters
@@ -127,7 +126,7 @@ class Task:
         x : array (…, time, feature), or (…, time) of tokens
         *rest : array (…), (…, time) or (…, unit)
             Lengths or masks, and states.
-        model : LSTM or Network
+        model : Network
         shared : bool
             Whether other chunks run on the other threads of the machine.
         """
@@ -136,13 +135,13 @@ class Task:
                 return self._compute_variables(x, rest, model)
         return self._compute_variables(x, rest, model)
 
-    def _compute_variables(self, x: Numbers, arguments: Sequence[Numbers], model: LSTM | Network) -> Any:
+    def _compute_variables(self, x: Numbers, arguments: Sequence[Numbers], model: Network) -> Any:
         """Run the model over the sequences of a chunk, some at a time, and return the chunk's variables."""
         loop = x.shape[: x.ndim - (1 if self.tokens else 2)]
         count, steps = prod(loop), x.shape[len(loop)]
         x = np.moveaxis(x, len(loop), 0).reshape(steps, count, *x.shape[len(loop) + 1 :])
         chunk = Chunk(x, *self._per_sequence(arguments, loop, count), model)
-        if isinstance(model, Network) and model.windows is not None:
+        if model.windows is not None:
             chunk = chunk._replace(x=window_features(chunk, self.lags, self.breaks))
         shapes = {variable.name: self._shape(variable, steps, count) for variable in self.variables}
         each = max(variable.dtype.itemsize for variable in self.variables)
@@ -214,7 +213,6 @@ def window_features(chunk: Chunk, lags: Lags, breaks: Mask | None) -> Numbers:
     Raise OptionError for an infinite number.
     """
     network = chunk.model
-    assert isinstance(network, Network)
     assert network.windows is not None
     x, names = np.where(chunk.valid[..., None], chunk.x, np.nan), network.labels.features
     columns = None if names is None else network.windows.columns(names)

@@ -30,7 +30,6 @@ class WindowTask(Task):
     def _fill_arrays(self, arrays: Mapping[str, Array], chunk: Chunk) -> None:
         """Run the windows of a chunk's sequences, and put their last steps into the arrays of the variables."""
         x, valid, model = chunk.x, chunk.valid, chunk.model
-        assert isinstance(model, Network)
         assert model.windows is not None
         steps = model.windows.steps
         ends = window_ends(x, steps, self.breaks)
