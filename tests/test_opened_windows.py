@@ -247,7 +247,10 @@ def test_a_batch_of_basins_is_opened_and_its_outputs_are_theirs(basin):
     assert not beyond.trace.lstm.first.valid[:, 1].any()
     assert "31 of 62" not in str(gw.report(beyond))
     x[::5, 1, 0] = np.nan  # no window of it is whole
-    assert gw.open_run("run", x).trace.lstm.first.start == STEPS - LENGTH
+    run = gw.open_run("run", x, out="t.safetensors")
+    for trace in (run.trace.lstm, gw.load("t.safetensors")):
+        assert trace.first.start == STEPS - LENGTH
+        assert trace.first.times.tolist() == [*range(STEPS - LENGTH, STEPS)]
     assert "of sequence 1" in run.notes[-1]
     network = gw.load_network("run")
     assert gw.report(network, x, sequence=0, at=29).findings[0].sentence.count("window") == 1

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from gatewise import interop
 from gatewise.arrays import in_bytes
 from gatewise.errors import OptionError
+from gatewise.interop import save
 from gatewise.interop.contents import StoredLSTM
 from gatewise.layers import LSTM
 from gatewise.network import Network, NetworkTrace
@@ -148,7 +149,7 @@ class PreparedLSTM:
 
     def run(self, keep: Keep = EVERYTHING, out: PathLike | None = None) -> OpenedRun:
         """Run the LSTM, or its network, over the input, and write its trace to the file `out` meanwhile."""
-        state, options = self.input.state, self.input.options | {"out": out}
+        state, options = self.input.state, self.input.options | {"out": None if self.series is not None else out}
         if not keep.everything:
             options |= {"keep": keep.quantities, "units": keep.units, "every": keep.every}
         size = in_bytes(self.bytes_kept(keep, on_file=out is not None))
@@ -157,6 +158,8 @@ class PreparedLSTM:
             trace: RunTrace = model.trace(x, state, **options)
         if self.series is not None:
             trace = self.series.numbered(trace)
+            if out is not None:  # after the run of a window, which is short: its steps have their numbers now
+                save(trace.lstm, out)
         notes, found = self.notes, self.model.found
         if (compared := self.compared) is not None:
             run: Any = trace
