@@ -135,8 +135,7 @@ def capture(model: Any, /, *inputs: Any, strict: bool = False, **named: Any) -> 
     *inputs, **named
         The model's inputs; of an ONNX model, in the graph's order or by name.
     strict : bool
-        Refuse what is else a warning or a note of a `Captured`: an LSTM that is not captured, another precision, a
-        comparison that was left out. An input of the model that is called ``strict`` cannot be given by name.
+        Refuse what is else a warning. An input of the model that is called ``strict`` cannot be given by name.
 
     Returns
     -------
@@ -157,7 +156,8 @@ def capture(model: Any, /, *inputs: Any, strict: bool = False, **named: Any) -> 
     Warns
     -----
     WeightsWarning
-        If weights are not finite, and of LSTMs of other classes, which are not captured.
+        If weights are not finite, of LSTMs of other classes, which are not captured, and of each note of a `Captured`:
+        another precision, a comparison that was left out.
 
     See Also
     --------
@@ -178,15 +178,15 @@ def capture(model: Any, /, *inputs: Any, strict: bool = False, **named: Any) -> 
             + ("; call its trace instead" if hasattr(model, "trace") and kind.startswith("gatewise.") else "")
         )
     run = import_module(f"gatewise.interop.{framework}").capture
-    if not strict:
-        calls: tuple[Captured, ...] = run(model, *inputs, **named)
-        return calls
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", WeightsWarning)
-            calls = run(model, *inputs, **named)
+            if strict:
+                warnings.simplefilter("error", WeightsWarning)
+            calls: tuple[Captured, ...] = run(model, *inputs, **named)
+            for text in dict.fromkeys(f"{call.name}: {note}" for call in calls for note in call.notes):
+                warnings.warn(text, WeightsWarning, stacklevel=2)
     except WeightsWarning as warning:
+        if not strict:  # a filter of the caller's makes warnings errors
+            raise
         raise OptionError(f"refused with strict=True: {warning}") from None
-    if (noted := next((call for call in calls if call.notes), None)) is not None:
-        raise OptionError(f"{noted.name!r} is refused with strict=True: {'; '.join(noted.notes)}")
     return calls
