@@ -21,7 +21,7 @@ from gatewise.interop.containers.pickles import PickledObject
 from gatewise.interop.containers.tensors import Storage, Tensor, contiguous_tensor, to_little_endian, unreadable_tensor
 from gatewise.interop.contents import Contents, check_options
 from gatewise.interop.refusals import reading
-from gatewise.interop.torch.described import describe_content, flatten
+from gatewise.interop.torch.described import describe_file
 from gatewise.interop.torch.grouping import group_tensors
 
 MAGIC = b"\x93NUMPY"
@@ -85,14 +85,14 @@ def _object_tensors(file: Any, budget: Budget, calls: dict[str, None]) -> dict[s
     objects = state[4] if isinstance(state, tuple) and len(state) == 5 else None
     if not isinstance(objects, list):
         raise FileError("it is an array of Python objects, whose pickle is not one of NumPy's")
-    tensors, _, _ = flatten(objects[0] if len(objects) == 1 else objects, lambda _: None, budget)
-    if not tensors:
-        content = describe_content(objects[0]) if len(objects) == 1 else f"{len(objects)} of them"
+    held = describe_file("NumPy", objects[0] if len(objects) == 1 else objects, lambda _: None, budget)
+    if not held.tensors:
+        content = held.content if len(objects) == 1 else f"{len(objects)} of them"
         raise FileError(
             f"it is an array of Python objects ({content}), which are never built, and holds no arrays by name: give"
             f" np.savez each array by itself, and {NAMES}"
         )
-    return tensors
+    return {**held.tensors}
 
 
 def _read_npz(path: Path, budget: Budget, calls: dict[str, None]) -> dict[str, Tensor]:

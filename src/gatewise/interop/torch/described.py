@@ -6,7 +6,7 @@ The layouts follow `torch._utils`: of tensors and parameters, and NumPy's of arr
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from gatewise.errors import FileError, join_names, shown
@@ -14,7 +14,7 @@ from gatewise.files.budget import Budget
 from gatewise.interop.containers import pickled_arrays, pickles
 from gatewise.interop.containers.pickles import GlobalName, PersistentId, PickledObject, as_bytes
 from gatewise.interop.containers.tensors import Storage, Tensor, bytes_per_number, is_count, unreadable_tensor
-from gatewise.interop.torch.content import DICTIONARY, ModuleFacts
+from gatewise.interop.torch.content import DICTIONARY, ModuleFacts, TorchFile
 from gatewise.interop.torch.names import DEEPEST
 from gatewise.showing import counted
 
@@ -33,10 +33,10 @@ TYPES = {  # by the names of storages and of dtypes
 }  # fmt: skip
 
 
-def flatten(
-    content: Any, storage: Callable[[Any], Storage | None], budget: Budget
-) -> tuple[dict[str, Tensor], dict[str, str], dict[str, ModuleFacts]]:
-    """Return the tensors of a PyTorch pickle by their paths, the classes that hold them, and the facts about these.
+def describe_file(
+    kind: str, content: Any, storage: Callable[[Any], Storage | None], budget: Budget, calls: Iterable[str] = ()
+) -> TorchFile:
+    """Return the content of a file of PyTorch's from the object in its pickle: tensors by their paths, and classes.
 
     Each path and each visited entry counts: thousands may hold one object.
     """
@@ -72,13 +72,9 @@ def flatten(
                 inner = f"{path}.{key}" if path else str(key)
                 budget.hold(len(inner), COPIES, "its names")
                 pending.append((inner, depth + 1, value))
-    return tensors, classes, facts
-
-
-def epoch_in(content: Any) -> int | None:
-    """Return the epoch that a checkpoint states, as Lightning and many programs store it; None if it states none."""
-    epoch = content.get("epoch") if isinstance(content, dict) else None
-    return epoch if is_count(epoch) else None
+    epoch = content.get("epoch") if isinstance(content, dict) else None  # as Lightning and many programs store it
+    words = describe_content(content)
+    return TorchFile(kind, tensors, classes, facts, tuple(calls), words, epoch if is_count(epoch) else None)
 
 
 def _describe_object(node: PickledObject, budget: Budget) -> tuple[dict[Any, Any], ModuleFacts]:

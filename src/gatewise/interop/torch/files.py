@@ -12,6 +12,7 @@ import json
 import re
 import struct
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -35,7 +36,7 @@ from gatewise.interop.containers.tensors import (
 from gatewise.interop.ledger import CODE
 from gatewise.interop.torch import exported, torchscript
 from gatewise.interop.torch.content import TorchFile
-from gatewise.interop.torch.described import MAGIC, describe_content, epoch_in, flatten, is_storage, storage_kind
+from gatewise.interop.torch.described import MAGIC, describe_file, is_storage, storage_kind
 
 READ = 1000  # bytes that are read in a microsecond
 TYPES = {"F32": "<f4", "F64": "<f8", "F16": "<f2", "BF16": "bf16"}  # of safetensors
@@ -131,18 +132,25 @@ def _open_zip(source: Path | BinaryIO, budget: Budget, stack: ExitStack) -> Torc
 
     calls: dict[str, None] = {}
     content = pickles.read_pickle(io.BytesIO(archive.member(main[0])), budget, calls)
-    tensors, classes, facts = flatten(content, storage, budget)
-    code = [name for name in archive.names if name.startswith(f"{folder}code/") and name.endswith(".py")]
-    if not code:
-        words, epoch = describe_content(content), epoch_in(content)
-        return TorchFile("PyTorch", tensors, classes, facts, tuple(calls), words, epoch)
-    facts |= torchscript.facts_of(archive, f"{folder}code/", code, tensors, classes)
+    file = describe_file("PyTorch", content, storage, budget, calls)
+    code = torchscript.Code(archive, f"{folder}code/", file.classes)
+    if not code.texts:
+        return file
+    tensors = {**file.tensors}
     if f"{folder}constants.pkl" in archive:
         constants = pickles.read_pickle(io.BytesIO(archive.member(f"{folder}constants.pkl")), budget, calls)
-        tensors |= flatten({torchscript.CONSTANTS: constants}, partial(storage, part="constants"), budget)[0]
-    inputs = torchscript.inputs_of(archive, f"{folder}code/", classes)
-    words = describe_content(content)
-    return TorchFile("TorchScript", tensors, classes, facts, tuple(calls), words, nodes=(CODE,), inputs=inputs)
+        held = {torchscript.CONSTANTS: constants}
+        tensors |= describe_file("PyTorch", held, partial(storage, part="constants"), budget).tensors
+    facts = {**file.facts, **code.facts(file.tensors)}
+    return replace(
+        file,
+        format="TorchScript",
+        tensors=tensors,
+        facts=facts,
+        calls=tuple(calls),
+        nodes=(CODE,),
+        inputs=code.inputs(),
+    )
 
 
 # The stream of pickles: before 1.6, and pickles that PyTorch did not write.
@@ -153,9 +161,7 @@ def _open_stream(file: BinaryIO, budget: Budget, stack: ExitStack) -> TorchFile:
     calls: dict[str, None] = {}
     first = pickles.read_pickle(file, budget, calls)
     if first != MAGIC:
-        return TorchFile(
-            "pickle", *flatten(first, lambda _: None, budget), tuple(calls), describe_content(first), epoch_in(first)
-        )
+        return describe_file("pickle", first, lambda _: None, budget, calls)
     pickles.read_pickle(file, budget, calls)  # the version of the protocol
     system = pickles.read_pickle(file, budget, calls)
     order = b"big" if isinstance(system, dict) and system.get("little_endian") is False else b"little"
@@ -201,6 +207,4 @@ def _open_stream(file: BinaryIO, budget: Budget, stack: ExitStack) -> TorchFile:
             begin, length = begin + skipped, max(0, length - skipped)
         return ordered_storage(storage_kind(kind), count, partial(shared.read, (begin, length)), order, budget)
 
-    tensors = flatten(content, storage, budget)
-    words, epoch = describe_content(content), epoch_in(content)
-    return TorchFile("PyTorch, the form before 1.6", *tensors, tuple(calls), words, epoch)
+    return describe_file("PyTorch, the form before 1.6", content, storage, budget, calls)

@@ -137,7 +137,7 @@ class _GroupReader:
             state = None if starts is None else self._read_state(prefix, lstm, starts)
         except (GatewiseError, ValueError) as problem:
             return Refused(label, str(problem), in_file)
-        if self.plain.weight_normed & set(names.values()):
+        if not self.plain.sources.keys().isdisjoint(names.values()):
             notes = (NORMED, *notes)
         if raw_names:
             notes = (f"{len(raw_names)} of its arrays are those without DropConnect (…_raw)", *notes)

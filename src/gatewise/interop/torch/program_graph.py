@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import or_
 from typing import Any
 
 from gatewise.errors import join_names
@@ -62,6 +63,11 @@ class Operator:
         return tuple(name for argument in arguments for name in self.tensors.get(argument, ()))
 
     @property
+    def output(self) -> str:
+        """Its name in the ledger: that of the first tensor that it makes."""
+        return (*self.outputs, self.name)[0]
+
+    @property
     def is_lstm(self) -> bool:
         """Whether it runs an LSTM."""
         return self.name in (LAYER, PACKED, CELL)
@@ -73,10 +79,9 @@ class Operator:
         return is_dropout or self.kind in IDENTITIES or not self.outputs  # or reads and checks sizes
 
     def entry(self, layer: str, reason: str = "", effect: str = "", lstms: Iterable[str] = ()) -> LedgerEntry:
-        """Return its entry in the ledger, under the name of the first tensor that it makes; used without a reason."""
+        """Return its entry in the ledger; without a reason it is used."""
         labels = tuple(prefix or "lstm" for prefix in lstms)
-        words = f"{self.name}: {reason}" if reason else ""
-        return LedgerEntry((*self.outputs, self.name)[0], "node", layer, words, effect, labels)
+        return LedgerEntry(self.output, "node", layer, f"{self.name}: {reason}" if reason else "", effect, labels)
 
 
 def at(value: Any, *keys: str) -> Any:
@@ -109,11 +114,10 @@ class Program:
                 if isinstance(name, str) and weight in weights:
                     self.weights[f"{start}{name}"] = weight
         self.operators: list[Operator] = []
-        self.makers: dict[str, Operator] = {}
-        self.users: dict[str, dict[Operator, None]] = {}
         self.values: dict[str, tuple[int, bool]] = {}  # of a tensor: its rank, and whether it holds integers
+        self.exchanged: set[str] = set()  # the tensors in which time and batch are exchanged since the program's input
+        self.origins = {name: ("weight", weight) for name, weight in self.weights.items()}  # behind what repeats them
         self.owners: dict[Operator, str] = {}  # of an LSTM's operators: the prefix of its weights
-        self.of_states: set[Operator] = set()  # the operators between a state that is known and an LSTM
         self.lost: dict[Operator, tuple[str, str]] = {}  # what is not carried of an LSTM's, and its effect
         self._add_graph(at(document, "graph_module", "graph"), {}, start)
         for operator in self.operators:
@@ -158,9 +162,23 @@ class Program:
                     if "set_grad_enabled" in operator.name:  # the block gives what its graph gives
                         names |= zip(_tensor_names(at(node, "outputs")), made, strict=False)
             self.operators.append(operator)
-            self.makers |= dict.fromkeys(outputs, operator)
-            for name in operator.inputs:
-                self.users.setdefault(name, {})[operator] = None
+            self._trace(operator)
+
+    def _trace(self, operator: Operator) -> None:
+        """Note of what an operator makes whether time and batch are exchanged, and where it comes from."""
+        source = next((name for name in operator.inputs if name not in self.weights), "")
+        if (source in self.exchanged) != self._is_exchange(operator):
+            self.exchanged.update(operator.outputs)
+        origin = "computed", operator.name
+        if operator.kind in ZEROS and operator.constants.get("fill_value", 0) == 0:
+            origin = "zeros", operator.name
+        elif operator.kind in REPEATED and operator.constants.get("dim") != 0:  # else a row of layers, or of sequences
+            origin = self._origin(next(iter(operator.inputs), ""))
+        self.origins |= dict.fromkeys(operator.outputs, origin)
+
+    def _origin(self, name: str) -> tuple[str, str]:
+        """Return where a tensor of the graph comes from, behind what only repeats it: its kind, and its name."""
+        return self.origins.get(name, ("input", name))
 
     def _module(self, stack: Any) -> str | None:
         """Return the path of the innermost of the modules that a node is a part of, and note their classes."""
@@ -179,36 +197,39 @@ class Program:
         What a layer computes, what changes no number and what exchanges time and batch is used. Everything else that is
         before or behind an LSTM, up to the next one, concerns it.
         """
-        near: dict[Operator, dict[str, None]] = {}
-        for lstm, prefix in self.owners.items():
-            for is_before in (True, False):
-                pending, seen = [lstm], {lstm}
-                while pending:
-                    operator = pending.pop()
-                    names = operator.outputs
-                    if is_before:  # what makes initial states is accounted for with the LSTM
-                        names = operator.taken("input", "data") if operator.is_lstm else operator.inputs
-                        others = [self.makers[name] for name in names if name in self.makers]
-                    else:
-                        others = [user for name in names for user in self.users.get(name, ())]
-                    self.budget.work(1 + len(names) + len(others), GRAPH)
-                    for other in others:
-                        if other not in seen and other not in self.owners:
-                            near.setdefault(other, {})[prefix] = None
-                            seen.add(other)
-                            pending.append(other)
-        finals = {name for lstm in self.owners if lstm.is_lstm for name in lstm.outputs[1:]}
+        bits = {prefix: 1 << place for place, prefix in enumerate(dict.fromkeys(self.owners.values()))}
+        own = {operator: bits[prefix] for operator, prefix in self.owners.items()}
+        near: dict[Operator, int] = {}  # the LSTMs that each is before or behind, as bits
+        behind: dict[str, int] = {}
+        before: dict[str, int] = {}
         for operator in self.operators:
-            yield self._entry(operator, near.get(operator, {}), finals)
+            near[operator] = reduce(or_, (behind.get(name, 0) for name in operator.inputs), 0)
+            behind |= dict.fromkeys(operator.outputs, own.get(operator, near[operator]))
+        states = {name for lstm in own if lstm.is_lstm for name in lstm.taken("hx")}
+        of_states: set[Operator] = set()
+        for operator in reversed(self.operators):
+            mask = reduce(or_, (before.get(name, 0) for name in operator.outputs), 0)
+            near[operator] |= mask
+            for name in operator.taken("input", "data") if operator.is_lstm else operator.inputs:
+                before[name] = before.get(name, 0) | own.get(operator, mask)
+            if operator.kind in ZEROS | REPEATED and not states.isdisjoint(operator.outputs):
+                states.update(operator.inputs)
+                of_states.add(operator)
+        masks = {*near.values()}
+        self.budget.work(len(masks) * len(bits), GRAPH)
+        lstms = {mask: [prefix for prefix, bit in bits.items() if mask & bit] for mask in masks}
+        finals = {name for lstm in own if lstm.is_lstm for name in lstm.outputs[1:]}
+        for operator in self.operators:
+            takes_final = not finals.isdisjoint(operator.inputs)
+            yield self._entry(operator, lstms[near[operator]], operator in of_states, takes_final)
 
-    def _entry(self, operator: Operator, near: Mapping[str, None], finals: set[str]) -> LedgerEntry:
-        """Return the entry of an operator that is before or behind the LSTMs `near`; `finals` are final states."""
+    def _entry(self, operator: Operator, near: list[str], is_state: bool, takes_final: bool) -> LedgerEntry:
+        """Return the entry of an operator that is before or behind the LSTMs `near`, or makes their initial states."""
         module = self.owners.get(operator, operator.module or "")
         if operator in self.lost:
             return operator.entry(module, *self.lost[operator], [module])
-        takes_final = not finals.isdisjoint(operator.inputs)
         is_known = operator.is_identity or self._is_layer(operator) or self._is_exchange(operator)
-        if operator in self.owners or (is_known and not takes_final) or (operator in self.of_states and not near):
+        if operator in self.owners or (is_known and not takes_final) or (is_state and not near):
             return operator.entry(module)
         lstms = dict.fromkeys(self.owners.values()) if operator.kind.endswith("_") else near
         if not lstms:  # one in place may change any tensor
@@ -292,7 +313,7 @@ class Program:
         """Return the facts about an LSTM's weights that no LSTM operator takes: it may be decomposed."""
         self.budget.work(5 * len(self.operators) + len(self.weights), GRAPH)
         taken = {name for name, weight in self.weights.items() if weight in weights}
-        users = {user: None for name in taken for user in self.users.get(name, ())}
+        users = [operator for operator in self.operators if not taken.isdisjoint(operator.inputs)]
         kind = self.classes.get(prefix)
         if not users:
             return ModuleFacts(notes=("its program does not run it",))
@@ -320,39 +341,11 @@ class Program:
         return ModuleFacts(batch_first, notes, knows_state=True)
 
     def _axes(self, batch_first: bool | None, name: str) -> tuple[bool | None, tuple[str, ...]]:
-        """Return whether an LSTM has the batch first, and a note instead if the program's input has other axes.
-
-        `name` is the tensor that the LSTM takes, from which the way goes back to the input of the program.
-        """
-        exchanged, seen = False, set[str]()
-        while name not in seen and (operator := self.makers.get(name)) is not None:  # no circle in a spoiled file
-            self.budget.work(1 + len(operator.inputs), GRAPH)
-            seen.add(name)
-            exchanged ^= self._is_exchange(operator)
-            name = next((name for name in operator.inputs if name not in self.weights), "")
-        if batch_first is None or not exchanged:
+        """Return whether an LSTM that takes a tensor has the batch first, and a note if the program's input has not."""
+        if batch_first is None or name not in self.exchanged:
             return batch_first, ()
         order = "time" if batch_first else "the batch"
         return None, (f"its program exchanges time and batch before it: the program's own input begins with {order}",)
-
-    def _origin(self, name: str) -> tuple[str, str]:
-        """Return where a tensor of the graph comes from, behind what only repeats it: its kind, and its name."""
-        passed = dict[Operator, None]()
-        while (operator := self.makers.get(name)) is not None and operator.kind in REPEATED and operator.inputs:
-            self.budget.work(1, GRAPH)
-            if operator in passed or (operator.kind == "unsqueeze" and operator.constants.get("dim") == 0):
-                break  # a circle in a spoiled file; a row of layers, or of sequences
-            passed[operator] = None
-            name = operator.inputs[0]
-        self.of_states.update(passed)
-        if name in self.weights:
-            return "weight", self.weights[name]
-        if operator is None:
-            return "input", name
-        if operator.kind in ZEROS and operator.constants.get("fill_value", 0) == 0:
-            self.of_states.add(operator)
-            return "zeros", name
-        return "computed", operator.name
 
 
 def _tensor_names(argument: Any) -> Iterator[str]:

@@ -25,13 +25,12 @@ Tensors = Mapping[str, Tensor | Array]
 
 
 class PlainTensors(NamedTuple):
-    """Tensors under their names without parametrizations; which weight_norm computes; why others cannot be.
+    """Tensors under their names without parametrizations, and why some cannot be computed.
 
-    `sources` has the names in the file of what weight_norm computes, or cannot.
+    `sources` has the names in the file of those, and of what weight_norm computes.
     """
 
     tensors: dict[str, Tensor | Array]
-    weight_normed: set[str]
     problems: dict[str, str]
     sources: dict[str, tuple[str, ...]]
 
@@ -42,7 +41,7 @@ class PlainTensors(NamedTuple):
 
 def undo_parametrisations(tensors: Tensors) -> PlainTensors:
     """Return PyTorch's tensors by the names of the weights that a run uses, computed if necessary."""
-    result = PlainTensors(dict(tensors), set(), {}, {})
+    result = PlainTensors(dict(tensors), {}, {})
     parts: dict[str, dict[str, str]] = {}
     for name in tensors:
         if (match := PARAMETRIZED.fullmatch(name)) is not None:
@@ -58,21 +57,19 @@ def undo_parametrisations(tensors: Tensors) -> PlainTensors:
                     result.sources[stem] = (name, f"{stem}{end}")
     for weight, names in parts.items():
         result.sources[weight] = tuple(names.values())
-        if names.keys() == {"original0", "original1"}:
-            _add_normed_weight(result, weight, tensors[names["original0"]], tensors[names["original1"]])
-        if weight not in result.weight_normed:
+        g, v = (tensors.get(names.get(name, "")) for name in ("original0", "original1"))
+        if g is None or v is None or len(names) > 2 or not _add_normed_weight(result, weight, g, v):
             spectral = {"0._u", "0._v"} <= names.keys()
             kind = "spectral_norm" if spectral else "a parametrization that the file does not name"
             result.problems[weight] = f"it is computed by {kind} before each run; {ADVICE} (remove_parametrizations)"
     return result
 
 
-def _add_normed_weight(result: PlainTensors, name: str, g: Tensor | Array, v: Tensor | Array) -> None:
-    """Add the weight that PyTorch's weight_norm computes from g and v, if their shapes fit."""
+def _add_normed_weight(result: PlainTensors, name: str, g: Tensor | Array, v: Tensor | Array) -> bool:
+    """Add the weight that PyTorch's weight_norm computes from g and v, and return whether their shapes fit."""
     fits = len(v.shape) >= 2 and (not g.shape or len(g.shape) == len(v.shape))
     if not fits or any(norm_size not in (1, size) for norm_size, size in zip(g.shape, v.shape, strict=False)):
-        return
-    result.weight_normed.add(name)
+        return False
     if not (isinstance(g, Tensor) and isinstance(v, Tensor)):
         result.tensors[name] = _weight_norm(numbers_of(g), numbers_of(v))
     elif v.floating and g.floating:
@@ -86,6 +83,7 @@ def _add_normed_weight(result: PlainTensors, name: str, g: Tensor | Array, v: Te
         result.tensors[name] = contiguous_tensor(v.shape, Storage(kind, math.prod(v.shape), read), v.budget)
     else:
         result.tensors[name] = v if g.floating else g  # its words say why it cannot be read
+    return True
 
 
 def _weight_norm(g: Array, v: Array) -> Array:

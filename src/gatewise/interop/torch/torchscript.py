@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
-from gatewise.errors import FileError
 from gatewise.interop.containers import zips
 from gatewise.interop.graphs import GraphInput
 from gatewise.interop.torch.content import ModuleFacts
@@ -29,61 +28,50 @@ ARGUMENT = re.compile(r"(\w+): ([^,=]+?)(?:\s*=[^,]*)?(?:,|$)")
 NUMBERS = {"int": "int64", "float": "float64", "bool": "bool"}  # of Python, as NumPy calls them
 
 
-def inputs_of(archive: zips.ZipMembers, folder: str, classes: Mapping[str, str]) -> tuple[GraphInput, ...]:
-    """Return the inputs of a TorchScript module, which declares their names, and the types of single numbers."""
-    module, _, name = classes.get("", "").rpartition(".")
-    try:
-        text = archive.member(f"{folder}{module.replace('.', '/')}.py").decode("utf-8", "replace")
-    except FileError:
-        return ()
-    _, _, body = text.partition(f"class {name}(")
-    match = FORWARD.search(body.partition("\nclass ")[0])
-    arguments = ARGUMENT.findall(" ".join(match[1].split())) if match is not None else []
-    return tuple(GraphInput(argument, None, NUMBERS.get(kind)) for argument, kind in arguments)
+class Code:
+    """The code of a TorchScript archive: the text of each module by name; `classes` are those of objects by path."""
+
+    def __init__(self, archive: zips.ZipMembers, folder: str, classes: Mapping[str, str]) -> None:
+        self.classes = classes
+        self.texts = {
+            name[len(folder) : -len(".py")].replace("/", "."): archive.member(name).decode(errors="replace")
+            for name in archive.names
+            if name.startswith(folder) and name.endswith(".py")
+        }
+
+    def inputs(self) -> tuple[GraphInput, ...]:
+        """Return the inputs of the module, which declares their names, and the types of single numbers."""
+        module, _, name = self.classes.get("", "").rpartition(".")
+        _, _, body = self.texts.get(module, "").partition(f"class {name}(")
+        match = FORWARD.search(body.partition("\nclass ")[0])
+        arguments = ARGUMENT.findall(" ".join(match[1].split())) if match is not None else []
+        return tuple(GraphInput(argument, None, NUMBERS.get(kind)) for argument, kind in arguments)
+
+    def facts(self, names: Iterable[str]) -> dict[str, ModuleFacts]:
+        """Return the facts about the LSTMs of an archive with tensors of these names, by their paths.
+
+        A scripted module has its axes as an attribute of its class. A traced one has them in its call of the operator,
+        in its own class or where it was inlined: that is used if all calls of the archive have the same.
+        """
+        owners = {match[1] or "" for name in names if (match := NAME.fullmatch(name)) is not None}
+        if not owners and any("torch.lstm" in text for text in self.texts.values()):
+            return {"": ModuleFacts(refusal=FROZEN)}
+        settings = [setting for module, text in self.texts.items() for setting in _settings(module, text)]
+        of_classes, values = dict(settings), {value for _, value in settings}
+        common = values.pop() if len(values) == 1 else None
+        kinds = {owner: self.classes.get(owner, "") for owner in owners}
+        return {
+            owner: ModuleFacts(of_classes.get(kind, None if kind.endswith("Cell") else common), is_code=True)
+            for owner, kind in kinds.items()
+        }
 
 
-def facts_of(
-    archive: zips.ZipMembers,
-    folder: str,
-    members: Sequence[str],
-    names: Mapping[str, object],
-    classes: Mapping[str, str],
-) -> dict[str, ModuleFacts]:
-    """Return the facts about the LSTMs of a TorchScript archive, by their paths.
-
-    A scripted module has its axes as an attribute of its class. A traced one has them in its call of the operator, in
-    its own class or where it was inlined: that is used if all calls of the archive have the same.
-    """
-    owners = {match[1] or "" for name in names if (match := NAME.fullmatch(name)) is not None}
-    if not owners and any(b"torch.lstm" in archive.member(member) for member in members):
-        return {"": ModuleFacts(refusal=FROZEN)}
-    settings: dict[str, dict[str, bool]] = {}
-    facts: dict[str, ModuleFacts] = {owner: ModuleFacts(is_code=True) for owner in owners}
-    for owner in owners & classes.keys():
-        module, _, name = classes[owner].rpartition(".")
-        if module not in settings:
-            settings[module] = dict(_settings(archive, f"{folder}{module.replace('.', '/')}.py"))
-        if name in settings[module]:
-            facts[owner] = ModuleFacts(settings[module][name], is_code=True)
-    others = [
-        owner for owner in owners if facts[owner].batch_first is None and not classes.get(owner, "").endswith("Cell")
-    ]
-    if others:
-        values = {value for member in members for _, value in _settings(archive, member)}
-        facts |= dict.fromkeys(others, ModuleFacts(values.pop() if len(values) == 1 else None, is_code=True))
-    return facts
-
-
-def _settings(archive: zips.ZipMembers, member: str) -> Iterator[tuple[str, bool]]:
-    """Yield the classes in a member of the code, and whether their LSTMs have the batch first."""
-    try:
-        text = archive.member(member).decode("utf-8", "replace")
-    except FileError:
-        return
+def _settings(module: str, text: str) -> Iterator[tuple[str, bool]]:
+    """Yield the classes in a module of the code, and whether their LSTMs have the batch first."""
     name, known = "", set[str]()
     for line in text.splitlines():
         if (class_line := CLASS.match(line)) is not None:
-            name = class_line[1]
+            name = f"{module}.{class_line[1]}"
         if (setting := SETTING.fullmatch(line)) is not None:
             known.add(name)
             yield name, setting[1] == "True"
