@@ -10,7 +10,7 @@ import oracle
 import pytest
 
 import gatewise as gw
-from gatewise.activations import GATED, KINDS, gated, gated_derivative
+from gatewise.activations import GATED, KINDS, activate, gated_derivative
 
 SUBJECTS = [
     gw.Activation("sigmoid"),
@@ -193,8 +193,8 @@ def weight(name: str, a: float) -> float:
 @pytest.mark.parametrize("name", GATED)
 def test_a_gated_nonlinearity_of_dense_layers_is_its_formula(name):
     expected = [a * weight(name, float(a)) for a in POINTS]
-    np.testing.assert_allclose(gated(name, POINTS), expected, rtol=1e-13, atol=1e-14)
-    narrow = gated(name, POINTS.astype(np.float32))
+    np.testing.assert_allclose(activate(name, POINTS), expected, rtol=1e-13, atol=1e-14)
+    narrow = activate(name, POINTS.astype(np.float32))
     assert narrow.dtype == gated_derivative(name, POINTS.astype(np.float32)).dtype == np.float32
     np.testing.assert_allclose(narrow, expected, rtol=1e-6, atol=2e-6)
 
@@ -202,7 +202,7 @@ def test_a_gated_nonlinearity_of_dense_layers_is_its_formula(name):
 @pytest.mark.parametrize("name", GATED)
 def test_the_derivative_of_a_gated_nonlinearity_is_the_central_difference(name):
     a = POINTS[np.abs(np.abs(POINTS) - 3) > 1e-3]  # off the kinks of hard_swish
-    expected = (gated(name, a + 1e-5) - gated(name, a - 1e-5)) / 2e-5
+    expected = (activate(name, a + 1e-5) - activate(name, a - 1e-5)) / 2e-5
     np.testing.assert_allclose(gated_derivative(name, a), expected, rtol=1e-7, atol=1e-9)
 
 
@@ -210,7 +210,7 @@ def test_the_derivative_of_a_gated_nonlinearity_is_the_central_difference(name):
 @every_dtype
 def test_a_gated_nonlinearity_of_large_numbers_passes_without_a_warning(name, dtype):
     a = np.array([-1e30, -1e4, 0, 1e4, 1e30], dtype)
-    np.testing.assert_array_equal(gated(name, a), np.maximum(a, 0))
+    np.testing.assert_array_equal(activate(name, a), np.maximum(a, 0))
     slopes = [0, 0, 0.6 if name == "mish" else 0.5, 1, 1]
     np.testing.assert_allclose(gated_derivative(name, a), slopes, rtol=1e-7, atol=0)
 

@@ -220,9 +220,9 @@ GATED: dict[str, _Weight] = {
 }
 
 
-def gated(name: str, a: Array) -> Array:
-    """Return a nonlinearity a · w(a) of `GATED`, in the shape and dtype of a."""
-    return a * GATED[name].function(a)
+def activate(activation: Activation | str, a: Array) -> Array:
+    """Return a nonlinearity of an array, in its shape and dtype: an `Activation`, or by its name one of `GATED`."""
+    return activation(a) if isinstance(activation, Activation) else a * GATED[activation].function(a)
 
 
 def gated_derivative(name: str, a: Array) -> Array:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.activations import GATED, KINDS, Activation, gated, gated_derivative
+from gatewise.activations import GATED, KINDS, Activation, activate, gated_derivative
 from gatewise.arrays import Array, frozen, numbers
 from gatewise.engine import native
 from gatewise.errors import OptionError, ShapeError, one_of
@@ -72,10 +72,8 @@ class Linear:
         a = self._preactivation(h)
         if self.activation is None:
             return a
-        if isinstance(self.activation, Activation):
-            return self.activation(a)
         if self.activation != SOFTMAX:
-            return gated(self.activation, a)
+            return activate(self.activation, a)
         e = np.exp(a - a.max(-1, keepdims=True))
         y: Array = e / e.sum(-1, keepdims=True)
         return y

@@ -78,7 +78,7 @@ def capture_model(
 def _load_tensors(file: OnnxFile, where: str) -> None:
     """Put external tensors into an ONNX model: onnxruntime would look for their files by itself."""
     try:
-        for tensor in _tensors_outside(file.model):
+        for tensor in (tensor for tensor in _tensors_in(file.model) if tensor.data_location):
             data = file.read_outside(tensor)
             file.hold(2 * len(data), 1, "running it")
             tensor.raw_data = data
@@ -88,23 +88,12 @@ def _load_tensors(file: OnnxFile, where: str) -> None:
         raise FileError(f"cannot run {where}: of one of its tensors, {problem}") from None
 
 
-def _tensors_outside(model: Any) -> Iterator[Any]:
-    """Yield every tensor of an ONNX model that is in another file."""
-    graphs = [model.graph]
-    nodes = [node for function in model.functions for node in function.node]
-    while graphs or nodes:
-        tensors = []
-        if nodes:
-            for attribute in nodes.pop().attribute:
-                graphs += [attribute.g] if attribute.HasField("g") else []
-                graphs += attribute.graphs
-                tensors += [attribute.t] if attribute.HasField("t") else []
-                tensors += attribute.tensors
-        else:
-            graph = graphs.pop()
-            nodes += graph.node
-            tensors += graph.initializer
-        yield from (tensor for tensor in tensors if tensor.data_location)
+def _tensors_in(message: Any) -> Iterator[Any]:
+    """Yield every tensor in a part of an ONNX model."""
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in [value] if hasattr(value, "ListFields") else value:
+                yield from [part] if field.message_type.name == "TensorProto" else _tensors_in(part)
 
 
 class _Exposer:

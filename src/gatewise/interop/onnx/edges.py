@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from gatewise.interop.graphs import TIME_FIRST, Axis, Edge, exchange_time_and_batch
 from gatewise.interop.onnx.attributes import NotConstant
+from gatewise.interop.onnx.operators import MOVING
 from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope, OnnxValue
 
 EXCHANGE = [1, 0, 2]  # the permutation of time and batch
-# Operators that only move numbers of their first input, or repeat them.
-MOVING = ("Gather", "Slice", "Identity", "Expand", "Unsqueeze", "Squeeze", "Reshape", "Transpose", "Split", "Cast")
 
 
 def is_identity(node: OnnxNode) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gatewise.activations import GATED, KINDS, Activation, gated
+from gatewise.activations import GATED, KINDS, Activation, activate
 from gatewise.arrays import Array
 from gatewise.errors import OptionError
 from gatewise.interop.onnx import lstm
@@ -28,12 +28,20 @@ MICROSOFT = "com.microsoft"  # the domain of the operators that onnxruntime's op
 FUSED_BIAS = {"BiasGelu": "gelu", "FastGelu": "gelu_tanh"}  # which also add a bias, their second input
 MOST = 16  # operators of one nonlinearity
 STEPS = 40  # of work that the values of one operator take
-CONSTANTS: dict[str, dict[str, float | None]] = {  # of operators, where they differ from those of the operator LSTM
-    "ThresholdedRelu": {"alpha": 1.0},
-    "Selu": {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805},
+# Operators with a constant alpha: what they are if it is 1, and its default.
+WITH_ALPHA: dict[str, tuple[Activation | str, float]] = {
+    "Swish": ("silu", 1.0),
+    "Celu": (Activation("elu"), 1.0),
+    "QuickGelu": ("silu", 1.702),
 }
-NAMES = {name: kind for name, (kind, _) in lstm.ACTIVATIONS.items()}
-NAMES |= {"Selu": "selu", "Exp": "exponential", "Mish": "mish", "HardSwish": "hard_swish", "Softmax": SOFTMAX}
+ACTIVATIONS: dict[str, tuple[str, dict[str, float | None]]] = {  # those of the operator LSTM, and others
+    **lstm.ACTIVATIONS,
+    "Selu": ("selu", {"alpha": None, "gamma": None}),
+    "Exp": ("exponential", {}),
+    "Mish": ("mish", {}),
+    "HardSwish": ("hard_swish", {}),
+    "Softmax": (SOFTMAX, {}),
+}
 POINTS = np.concatenate([np.linspace(-12, 12, 97), [-300.0, -60.0, 60.0, 300.0]])
 KNOWN: tuple[Activation | str, ...] = (
     *(Activation(name) for name in sorted(KINDS.keys() - {"affine", "hard_sigmoid", "scaled_tanh", "exponential"})),
@@ -63,25 +71,21 @@ def nonlinearity_at(node: OnnxNode) -> Nonlinearity | None:
 
 def _of_operator(node: OnnxNode) -> Activation | str | None:
     """Return the nonlinearity of one ONNX operator, with its constants; None of other nodes."""
-    operator = node.operator
-    if operator == "PRelu" and node.is_standard and len(node.inputs) == 2:
+    operator, attributes = node.operator, node.attributes
+    if not (node.is_standard or node.proto.domain == MICROSOFT):
+        return None
+    if operator == "PRelu" and len(node.inputs) == 2:
         slope = node.scope.value(node.inputs[1])
         return _activation("leaky_relu", [float(slope.reshape(-1)[0])]) if slope.size == 1 else None
     if len([name for name in node.inputs if name]) != 1:
         return None
-    attributes = node.attributes
-    if operator == "Gelu" and (node.is_standard or node.proto.domain == MICROSOFT):
+    if operator == "Gelu":
         form = text_of(attributes.get("approximate", "s", b"none"))
         return {"none": "gelu", "tanh": "gelu_tanh"}.get(form)
-    if node.proto.domain == MICROSOFT:
-        scaled = operator == "QuickGelu" and attributes.get("alpha", "f", 1.702) == 1
-        return "gelu_tanh" if operator == "FastGelu" else "silu" if scaled else None
-    if not node.is_standard:
-        return None
-    if operator in ("Swish", "Celu"):
-        plain: Activation | str = "silu" if operator == "Swish" else Activation("elu")
-        return plain if attributes.get("alpha", "f", 1.0) == 1 else None
-    return _with_constants(operator, lambda name: attributes.get(name, "f"))
+    if operator in WITH_ALPHA:
+        activation, default = WITH_ALPHA[operator]
+        return activation if attributes.get("alpha", "f", default) == 1 else None
+    return FUSED_BIAS.get(operator) or _with_constants(operator, lambda name: attributes.get(name, "f"))
 
 
 def fused_activation(node: OnnxNode) -> Activation | str | None:
@@ -92,10 +96,9 @@ def fused_activation(node: OnnxNode) -> Activation | str | None:
 
 def _with_constants(operator: str, constant: Callable[[str], float | None]) -> Activation | str | None:
     """Return the nonlinearity of an ONNX operator of one input, whose constants are given by name; None of others."""
-    kind = NAMES.get(operator)
+    kind, defaults = ACTIVATIONS.get(operator, (None, {}))
     if kind is None or kind in (*GATED, SOFTMAX):
         return kind
-    defaults = CONSTANTS.get(operator) or lstm.ACTIVATIONS.get(operator, ("", {}))[1]
     values = [
         default if (value := constant(name)) is None else lstm.number(value) for name, default in defaults.items()
     ]
@@ -120,7 +123,7 @@ def _of_several(end: OnnxNode) -> Nonlinearity | None:
         values = _known_values()
         near = (np.abs(values - result[: len(POINTS)]) <= 1e-6 * (1 + np.abs(values))).all(axis=1)
         for known in (KNOWN[number] for number in np.flatnonzero(near)):
-            if np.allclose(result, apply(known, points), rtol=1e-6, atol=1e-6):
+            if np.allclose(result, activate(known, points), rtol=1e-6, atol=1e-6):
                 return Nonlinearity(known, part.argument, frozenset(part.nodes))
     return None
 
@@ -128,7 +131,7 @@ def _of_several(end: OnnxNode) -> Nonlinearity | None:
 @cache
 def _known_values() -> Array:
     """Return the values of the known nonlinearities at the points, a row for each."""
-    return np.stack([apply(known, POINTS) for known in KNOWN])
+    return np.stack([activate(known, POINTS) for known in KNOWN])
 
 
 def unchanged_tokens(end: OnnxNode, count: int) -> str | None:
@@ -163,7 +166,7 @@ class _Function:
                 elif node.operator == "Cast":
                     result = np.asarray(operands[0]).astype(node.scope.file.dtype(node.attributes.get("to", "i", 0)))
                 elif (activation := _of_operator(node)) is not None:
-                    result = apply(activation, np.asarray(operands[0]))
+                    result = activate(activation, np.asarray(operands[0]))
                 else:
                     return np.empty(0)
                 values[node.outputs[0]] = result
@@ -203,9 +206,8 @@ def is_elementwise_node(node: OnnxNode) -> bool:
         return False
     if node.operator in ELEMENTWISE:
         return is_elementwise(node.operator, len(node.inputs), node.attributes)
-    return (node.operator in NAMES and node.operator != "Softmax") or node.operator in ("Cast", "Identity", "Dropout")
-
-
-def apply(activation: Activation | str, a: Array) -> Array:
-    """Return a nonlinearity of `KNOWN` of an array."""
-    return activation(a) if isinstance(activation, Activation) else gated(activation, a)
+    return (node.operator in ACTIVATIONS and node.operator != "Softmax") or node.operator in (
+        "Cast",
+        "Identity",
+        "Dropout",
+    )

@@ -13,8 +13,10 @@ from gatewise.interop.onnx.attributes import Attributes, NotConstant
 from gatewise.interop.onnx.file import AnyArray, OnnxFile
 from gatewise.symbolic.functions import FUNCTIONS, RELATIONS
 
+_SIZES = (np.int32, np.int64)  # types of sizes
 OPEN = -(2**30)  # numbers from here down to -2**31 stand for sizes that a graph leaves open
-_MOVING = ("Identity", "Squeeze", "Unsqueeze", "Reshape", "Transpose", "Slice", "Split", "Expand", "Gather")
+# Operators that only move numbers of their first input, or repeat them.
+MOVING = ("Gather", "Slice", "Identity", "Expand", "Unsqueeze", "Squeeze", "Reshape", "Transpose", "Split", "Cast")
 
 
 class OperatorCall:
@@ -42,21 +44,23 @@ class OperatorCall:
             return [int(number) for number in array.reshape(-1)]
         return None
 
+    def axes(self) -> tuple[int, ...] | None:
+        """Return the axes that an ONNX operator is given; None if there are none."""
+        axes = self.ints("axes", 1)
+        return None if axes is None else tuple(axes)
+
     def refuse_open_sizes(self) -> None:
         """Raise NotConstant if an ONNX operator, other than to move it, uses what stands for an open size."""
-        operator, moved = self.node.op_type, 0
-        if operator == "Concat":
-            moved = len(self.inputs)
-        elif operator in _MOVING or (operator == "Cast" and self._casts_to_sizes()):
-            moved = 1
+        operator = self.node.op_type
+        moves = operator in MOVING and (
+            operator != "Cast" or self.file.dtype(self.attributes.get("to", "i", 0)) in _SIZES
+        )
+        moved = len(self.inputs) if operator == "Concat" else int(moves)
         for array in self.inputs[moved:]:
             if array is not None and array.dtype.kind == "i" and array.size:
                 self.file.budget.work(array.size // 256, "computing its constants")
                 if ((array <= OPEN) & (array > -(2**31))).any():
                     raise NotConstant(f"{operator} is given a size that is left open")
-
-    def _casts_to_sizes(self) -> bool:
-        return self.file.dtype(self.attributes.get("to", "i", 0)) in (np.int32, np.int64)
 
 
 def _fold_constant(call: OperatorCall) -> AnyArray:
@@ -73,16 +77,6 @@ def _fold_constant(call: OperatorCall) -> AnyArray:
     raise NotConstant(f"it is a Constant with {', '.join(map(shown, sorted(call.attributes.names()))) or 'no value'}")
 
 
-def _fold_squeeze(call: OperatorCall) -> AnyArray:
-    axes = call.ints("axes", 1)
-    return np.squeeze(call.input(0), None if axes is None else tuple(axes))
-
-
-def _fold_unsqueeze(call: OperatorCall) -> AnyArray:
-    axes = call.ints("axes", 1) or []
-    return np.expand_dims(call.input(0), tuple(axes))
-
-
 def _fold_reshape(call: OperatorCall) -> AnyArray:
     """Return the array that ONNX's Reshape computes of constants: a size of 0 keeps that of the axis."""
     array, shape = call.input(0), call.ints("shape", 1)
@@ -92,10 +86,6 @@ def _fold_reshape(call: OperatorCall) -> AnyArray:
         shape = [array.shape[axis] if size == 0 else size for axis, size in enumerate(shape)]
     call.file.hold(array.size, array.itemsize)
     return array.reshape(shape)
-
-
-def _fold_transpose(call: OperatorCall) -> AnyArray:
-    return np.transpose(call.input(0), call.attributes.get("perm", "ints"))
 
 
 def _fold_slice(call: OperatorCall) -> AnyArray:
@@ -199,8 +189,8 @@ def _fold_elementwise(call: OperatorCall) -> AnyArray:
 
 def _fold_reduced(call: OperatorCall) -> AnyArray:
     """Return the products that ONNX's ReduceProd makes of constants along some axes."""
-    axes, keep = call.ints("axes", 1), bool(call.attributes.get("keepdims", "i", 1))
-    return np.asarray(np.prod(call.input(0), tuple(axes) if axes else None, keepdims=keep), call.input(0).dtype)
+    keep = bool(call.attributes.get("keepdims", "i", 1))
+    return np.asarray(np.prod(call.input(0), call.axes() or None, keepdims=keep), call.input(0).dtype)
 
 
 def _fold_matmul(call: OperatorCall) -> AnyArray:
@@ -256,10 +246,10 @@ WHOLE: dict[str, Callable[..., Any]] = {"Add": np.add, "Sub": np.subtract, "Mul"
 OPERATORS: dict[str, Callable[[OperatorCall], AnyArray]] = {
     "Constant": _fold_constant,
     "Identity": lambda call: call.input(0),
-    "Squeeze": _fold_squeeze,
-    "Unsqueeze": _fold_unsqueeze,
+    "Squeeze": lambda call: np.squeeze(call.input(0), call.axes()),
+    "Unsqueeze": lambda call: np.expand_dims(call.input(0), call.axes() or ()),
     "Reshape": _fold_reshape,
-    "Transpose": _fold_transpose,
+    "Transpose": lambda call: np.transpose(call.input(0), call.attributes.get("perm", "ints")),
     "Slice": _fold_slice,
     "Split": _fold_split,
     "Concat": _fold_concat,

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gatewise.interop.onnx.attributes import NotConstant
-from gatewise.interop.onnx.edges import MOVING, origin
+from gatewise.interop.onnx.edges import origin
+from gatewise.interop.onnx.operators import MOVING
 from gatewise.interop.onnx.scopes import SIZES, OnnxNode, OnnxScope, OnnxValue
 
 AROUND = "around"

@@ -14,15 +14,15 @@ import numpy as np
 from gatewise.interop.onnx.attributes import LOOKING, NotConstant
 from gatewise.interop.onnx.edges import flipped_axis
 from gatewise.interop.onnx.file import AnyArray, dims_of
+from gatewise.interop.onnx.nonlinearities import ACTIVATIONS, FUSED_BIAS, WITH_ALPHA
 from gatewise.interop.onnx.operators import OPEN
 from gatewise.interop.onnx.scopes import DEEPEST, NodeOutput, OnnxNode, OnnxScope, OnnxValue
 
 AXES = 8  # of an array whose sizes are asked for
-KEEPING = (  # operators whose output has the shape of their first input
-    *("Identity", "Cast", "Dropout", "LayerNormalization", "Softmax", "Relu", "LeakyRelu", "PRelu", "ThresholdedRelu"),
-    *("Elu", "Celu", "Selu", "Gelu", "FastGelu", "BiasGelu", "QuickGelu", "Mish", "Swish", "HardSwish", "HardSigmoid"),
-    *("Sigmoid", "Tanh", "Softsign", "Softplus", "Exp", "Log", "Abs", "Neg", "Erf", "Sqrt", "Reciprocal", "Clip"),
-)
+KEEPING = {  # operators whose output has the shape of their first input
+    *(*ACTIVATIONS, *WITH_ALPHA, *FUSED_BIAS, "Gelu", "PRelu", "Identity", "Cast", "Dropout", "LayerNormalization"),
+    *("Log", "Abs", "Neg", "Erf", "Sqrt", "Reciprocal", "Clip"),
+}
 
 
 class Sizes:
