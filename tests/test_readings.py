@@ -102,12 +102,11 @@ def test_a_graph_without_inputs_has_only_its_lstm():
         gw.open_run("m.onnx", array(5, 3), input_of="model")
 
 
-def test_a_stream_takes_no_table_and_an_embedding_takes_its_columns_by_name():
+def test_what_is_before_the_lstm_takes_the_columns_of_a_table_by_name():
     pandas = pytest.importorskip("pandas")
-    network = gw.Network(gw.LSTM(2, 3, rng=0), labels=gw.Labels(features=("a", "b")))
-    with pytest.raises(gw.OptionError, match="a stream reads features by position"):
-        network.stream().push(pandas.DataFrame(array(4, 2), columns=["b", "a"]))
-    scaled = gw.Network(network.lstm, inputs=gw.Scaling([0.0, 0], [1.0, 2]), labels=network.labels)
+    scaled = gw.Network(
+        gw.LSTM(2, 3, rng=0), inputs=gw.Scaling([0.0, 0], [1.0, 2]), labels=gw.Labels(features=("a", "b"))
+    )
     x = array(4, 2)
     table = pandas.DataFrame(x, columns=["a", "b"])[["b", "a"]]
     np.testing.assert_array_equal(scaled.embed(table)[0], scaled.embed(x)[0])
