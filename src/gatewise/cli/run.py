@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from gatewise.cli.options import (
 from gatewise.cli.printing import print_notes
 from gatewise.cli.stepping import steps_of
 from gatewise.cli.typed_numbers import SUFFIXES, numbers_from, vector
-from gatewise.errors import OptionError, ShapeError, WeightsWarning, join_names
+from gatewise.errors import OptionError, ShapeError, join_names
 from gatewise.examples import EXAMPLES, Example, notebook
 from gatewise.layers import LSTM
 from gatewise.opening.models import OpenedModel, opened_model
@@ -186,9 +185,7 @@ def _run_of_model(
         *(files.get(name) for name in ("settings", "activation", "recurrent_activation", "merge"))
     )
     contents = inspect_file(path, settings, files.get("direction"))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", WeightsWarning)
-        entry = contents.pick(files.get("name"))
+    entry = contents.find(files.get("name"))
     if entry.non_finite:
         raise OptionError(f"{path} holds weights that are not finite numbers: {'; '.join(entry.non_finite)}")
     if x is None:

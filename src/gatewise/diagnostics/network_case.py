@@ -85,10 +85,9 @@ def in_float64(network: Network) -> Network:
     return network.replace(
         lstm=network.lstm.astype(np.float64),
         embedding=None if network.embedding is None else np.asarray(network.embedding, np.float64),
-        head=[_wide(layer) for layer in network.dense],
-        branches=[Branch(branch.features, [_wide(layer) for layer in branch.layers]) for branch in network.branches],
+        head=[layer.astype(np.float64) for layer in network.dense],
+        branches=[
+            Branch(branch.features, [layer.astype(np.float64) for layer in branch.layers])
+            for branch in network.branches
+        ],
     )
-
-
-def _wide(layer: Linear) -> Linear:
-    return Linear(layer.weight.astype(np.float64), np.asarray(layer.bias).astype(np.float64), layer.activation)

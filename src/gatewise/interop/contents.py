@@ -268,14 +268,12 @@ class Contents:
         OptionError
             If there are several and no name is given, or there is none of that name.
         """
-        stored = self.find(name)
-        if strict and (reasons := self._reservations(stored)):
-            raise FileError(f"cannot read {stored.name!r} in {self.path} with strict=True: {'; '.join(reasons)}")
+        stored = self.find(name, strict=strict)
         for text in self.cautions(stored):
             warnings.warn(text, WeightsWarning, stacklevel=3)
         return stored
 
-    def find(self, name: str | None = None) -> StoredLSTM:
+    def find(self, name: str | None = None, *, strict: bool = False) -> StoredLSTM:
         """Return what `pick` returns, without its warnings, which `cautions` has."""
         names = join_names(repr(lstm.name) for lstm in self.lstms)
         chosen = [stored for stored in self.lstms if stored.name == name]
@@ -293,6 +291,8 @@ class Contents:
                 raise OptionError(f"{self.path} holds {len(self.lstms)} LSTMs; name one of them: {names}")
         if not chosen:
             raise OptionError(f"there is no LSTM {name!r} in {self.path}; it has {names}")
+        if strict and (reasons := self._reservations(chosen[0])):
+            raise FileError(f"cannot read {chosen[0].name!r} in {self.path} with strict=True: {'; '.join(reasons)}")
         return chosen[0]
 
     def cautions(self, stored: StoredLSTM) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from gatewise.interop import unread
 from gatewise.interop.captured import Captured
 from gatewise.interop.containers import beside
 from gatewise.interop.contents import Contents
-from gatewise.interop.provenance import Provenance
+from gatewise.interop.provenance import Provenance, ReadFile
 from gatewise.interop.refusals import FileNetwork
 
 Path = str | os.PathLike[str]
@@ -117,7 +117,8 @@ def inspect(path: Path, **omitted: Any) -> Contents:
     except RecursionError:
         raise FileError(f"cannot read {source}: it is nested too deeply") from None
     with storage.guarded(source):
-        provenance = Provenance.of(path, [source] * source.is_file() + others, contents.epoch)
+        files = dict.fromkeys([source] * source.is_file() + others)
+        provenance = Provenance(os.fspath(path), tuple(map(ReadFile.of, files)), contents.epoch)
     for stored in contents.lstms:
         stored.lstm.provenance = provenance
     if isinstance(contents.network, FileNetwork):

@@ -229,31 +229,24 @@ def _dense_layers(network: Network) -> Iterator[tuple[str, Linear]]:
 
 def _network_settings(network: Network) -> dict[str, Any]:
     """Return the settings of a network that differ from the defaults, for gatewise's own file format."""
-    settings: dict[str, Any] = {}
     activations = {
         name: layer.activation if isinstance(layer.activation, str) else asdict(layer.activation)
         for name, layer in _dense_layers(network)
         if layer.activation is not None
     }
-    if "head" in activations:
-        settings["activation"] = activations.pop("head")
-    if activations:
-        settings["activations"] = activations
-    if network.masked is not None:
-        settings |= {"masked": network.masked, "masked_output": network.masked_output}
-    if network.skip:
-        settings["skip"] = network.skip
-    if network.hidden:
-        settings["hidden"] = len(network.hidden)
-    if network.branches:
-        settings["branches"] = [
-            {"features": branch.features, "layers": len(branch.layers)} for branch in network.branches
-        ]
-    if network.windows is not None:
-        settings["windows"] = asdict(network.windows)
-    if network.labels != NO_LABELS:
-        settings["labels"] = network.labels.to_json()
-    return settings
+    branches = [{"features": branch.features, "layers": len(branch.layers)} for branch in network.branches]
+    settings = {
+        "activation": activations.pop("head", None),
+        "activations": activations or None,
+        "masked": network.masked,
+        "masked_output": None if network.masked is None else network.masked_output,
+        "skip": network.skip or None,
+        "hidden": len(network.hidden) or None,
+        "branches": branches or None,
+        "windows": None if network.windows is None else asdict(network.windows),
+        "labels": None if network.labels == NO_LABELS else network.labels.to_json(),
+    }
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def _read_network(arrays: Arrays, head: Header) -> Network:

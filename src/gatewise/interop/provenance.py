@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,11 +41,6 @@ class Provenance:
     path: str
     files: tuple[ReadFile, ...]
     epoch: int | None = None
-
-    @classmethod
-    def of(cls, path: str | os.PathLike[str], files: Iterable[Path], epoch: int | None = None) -> Provenance:
-        """Return the provenance of a model that has just been read."""
-        return cls(os.fspath(path), tuple(map(ReadFile.of, dict.fromkeys(files))), epoch)
 
     def attributes(self) -> dict[str, str | int]:
         """Return it as attributes of a dataset: ``model_file``, ``model_sha256``, and ``model_epoch`` if it is known.

@@ -172,7 +172,7 @@ def network_around(
     lstm: LSTM, embedding: Array | None, before: Sequence[Linear], head: Sequence[Linear], **options: Any
 ) -> Network:
     """Return the network of a file's LSTM, the dense layers before it and its head's, in the LSTM's precision."""
-    before, head = ([_cast_linear(layer, lstm.dtype) for layer in layers] for layers in (before, head))
+    before, head = ([layer.astype(lstm.dtype) for layer in layers] for layers in (before, head))
     return Network(
         lstm,
         embedding=None if embedding is None else embedding.astype(lstm.dtype),
@@ -180,9 +180,3 @@ def network_around(
         head=head,
         **options,
     )
-
-
-def _cast_linear(layer: Linear, dtype: np.dtype[Any]) -> Linear:
-    if layer.weight.dtype == dtype:
-        return layer
-    return Linear(layer.weight.astype(dtype), np.asarray(layer.bias).astype(dtype), layer.activation)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +61,12 @@ class Linear:
     def __repr__(self) -> str:
         activation = "" if self.activation is None else f", activation={self.activation}"
         return f"Linear({self.weight.shape[1]}, {len(self.weight)}{activation})"
+
+    def astype(self, dtype: np.dtype[Any] | type[np.floating[Any]]) -> Linear:
+        """Return the layer in a precision; itself if it has it."""
+        if self.weight.dtype == dtype:
+            return self
+        return Linear(self.weight.astype(dtype), np.asarray(self.bias).astype(dtype), self.activation)
 
     @property
     def num_parameters(self) -> int:

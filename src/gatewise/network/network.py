@@ -322,9 +322,9 @@ class Network(Parts):
         if self.windows is None:
             raise OptionError("run_windows needs a network with windows")
         named, steps = self._named_input(x, {}), self.windows.steps
-        features, times = self.checked_features(named.x), named.labels.times
+        features = self.checked_features(named.x)
         if ends is None:
-            whole = window_ends(features, steps, None if times is None else time_breaks(times))
+            whole = window_ends(features, steps, time_breaks(named.labels.times))
         else:
             whole = array_of("ends", named.mask(ends))
             if whole.dtype != bool or whole.shape != features.shape[:-1]:

@@ -97,7 +97,7 @@ def _recent(flags: Mask, steps: int) -> npt.NDArray[np.int64]:
 def time_breaks(times: Any) -> Mask | None:
     """Return the steps whose dates do not follow the date before them: after a gap, or going back; None if none.
 
-    `times` are dates (time,); names of steps have no breaks.
+    `times` are dates (time,); names of steps, and None, have no breaks.
     """
     dates = np.asarray(times)
     if dates.dtype.kind != "M" or len(dates) < 2:

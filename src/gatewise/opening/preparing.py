@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gatewise.arrays import AXES
-from gatewise.errors import FileError, GatewiseError, MissingExtraError, OptionError, WeightsWarning, join_names, one_of
+from gatewise.errors import FileError, GatewiseError, MissingExtraError, OptionError, join_names, one_of
 from gatewise.interop.chosen_layers import chosen_network
 from gatewise.interop.contents import MASKED, Contents, StoredLSTM
 from gatewise.interop.own import CONVENTION
@@ -143,8 +142,7 @@ def _require_fitting_options(network: Network | None, path: str, options: InputO
 def _picked_lstm(contents: Contents, name: str | None, strict: bool) -> tuple[StoredLSTM | None, GatewiseError | None]:
     """Return a file's LSTM of that name, or the only one; if several are possible, the error: a run may show which."""
     try:
-        with warnings.catch_warnings(action="ignore", category=WeightsWarning):  # the run's notes have its cautions
-            return contents.pick(name, strict=strict), None
+        return contents.find(name, strict=strict), None
     except OptionError as problem:
         if name is not None or not contents.lstms:
             raise

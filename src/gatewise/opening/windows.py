@@ -36,8 +36,7 @@ def with_lags(network: Network | None, data: NamedNumbers | None, *, cut: bool) 
     names, heads = network.labels.features, data.features
     if names is None or heads is None:
         return data
-    breaks = None if data.times is None else time_breaks(data.labels.times)
-    values = made_features(data.values, windows.sources(names, heads), breaks)
+    values = made_features(data.values, windows.sources(names, heads), time_breaks(data.labels.times))
     inside = windows.inside(len(values)) if cut else slice(None)
     times, notes = None if data.times is None else data.times[inside], cut_notes(windows) if cut else ()
     return replace(data, values=values[inside], times=times, features=tuple(names), notes=(*data.notes, *notes))
@@ -96,8 +95,8 @@ class WindowedSeries:
     @cached_property
     def ends(self) -> Mask:
         """The steps (time, batch) at which a whole window ends."""
-        breaks = None if self.times is None else time_breaks(self.times)
-        ends, lengths = window_ends(self.x, self.windows.steps, breaks), self.input.options.get("lengths")
+        ends = window_ends(self.x, self.windows.steps, time_breaks(self.times))
+        lengths = self.input.options.get("lengths")
         return ends if lengths is None else ends & (np.arange(len(ends))[:, None] < lengths)
 
     @cached_property
@@ -207,7 +206,7 @@ class WindowedSeries:
             name = f"feature {feature}" if names is None else shown(names[feature], 60)
             of = f" of sequence {sequence}" if self.x.shape[1] > 1 else ""
             return f"{name} is missing at {self.when(step)}{of}" + (" and elsewhere" if len(missing) > 1 else "")
-        breaks = None if self.times is None else time_breaks(self.times)
+        breaks = time_breaks(self.times)
         step = 0 if breaks is None else int(np.flatnonzero(breaks)[0])
         return f"dates are missing before {self.when(step)}"
 
