@@ -276,6 +276,7 @@ def test_an_input_without_steps_has_an_empty_trace():
 def test_what_cannot_be_opened_is_refused_in_one_sentence():
     lstm, network = lstm_of(), network_of()
     Path("x.csv").write_text("rain,flow\n1,2\n")
+    Path("long.csv").write_text("time,sequence,layer,direction,quantity,unit,value\n0,0,0,forward,output_gate,0,0.5\n")
     for call, words in (
         (lambda: gw.open_run(3, SEQUENCE), "open_run takes the path of a model or a trace, an LSTM"),
         (lambda: gw.open_run(lstm), "is a model: give the file of its input as well"),
@@ -289,6 +290,11 @@ def test_what_cannot_be_opened_is_refused_in_one_sentence():
         (lambda: gw.open_run(lstm, SEQUENCE, name="other"), "there is no LSTM 'other'"),
         (lambda: gw.open_run(lstm, SEQUENCE, axes="x,y"), "--axes must be time,batch,feature"),
         (lambda: gw.open_run(lstm, SEQUENCE, attributes={"a": 1.0}), "a model whose file names its features"),
+        (
+            lambda: gw.open_run(lstm, "x.csv", axes="feature,time"),
+            "the axes of x.csv, which is a table, are time,feature",
+        ),
+        (lambda: gw.verify(lstm, SEQUENCE, "long.csv"), "it is a long table of gatewise trace"),
         (lambda: gw.open_run(network, "x.csv"), "x.csv has no column warmth, which the model takes"),
         (lambda: gw.open_run(lstm, SEQUENCE, input_of="model"), "does not hold how its model is computed"),
         (lambda: gw.open_run(lstm.trace(SEQUENCE), keep="cell_state"), "keep, units, every and out go with"),

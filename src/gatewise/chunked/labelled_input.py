@@ -13,13 +13,13 @@ import numpy as np
 from gatewise.arrays import Mask, numbers
 from gatewise.chunked.questions import Selection
 from gatewise.errors import OptionError, ShapeError, importing, shown
+from gatewise.interop.containers.zarr_stores import open_variable
 from gatewise.layers import LSTM
 from gatewise.layers.arguments import is_nested, nesting
 from gatewise.layers.stack import States
 from gatewise.network import Network, Run, Windows
 from gatewise.network.windows import time_breaks
 from gatewise.opening.columns import AttributeTable
-from gatewise.opening.labelled_data import open_store
 from gatewise.records.named_numbers import feature_names, features_by_name, is_table
 from gatewise.showing import counted
 
@@ -180,7 +180,7 @@ class LabelledInput:
 
 def stored_data(path: Path, key: str | None, dims: Mapping[str, str] | None) -> Any:
     """Return a variable of a zarr store in chunks of whole sequences, as many as the store's own chunks hold."""
-    data = open_store(path, key)
+    data = open_variable(path, key)
     core_dims = {(dims or {}).get(name, name) for name in DIMS}
     stored = data.encoding.get("preferred_chunks", {})
     return data.chunk({name: -1 if name in core_dims else stored.get(name, 1) for name in data.dims})

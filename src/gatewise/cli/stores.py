@@ -18,19 +18,20 @@ from gatewise.cli.options import Integers, option_group, refuse
 from gatewise.cli.printing import COMMAND, announce_cost, print_notes
 from gatewise.errors import OptionError
 from gatewise.files.storage import nonempty
-from gatewise.interop.containers.zarr_stores import require_packages
+from gatewise.interop.containers.zarr_stores import open_variable, require_packages
 from gatewise.interop.provenance import ReadFile
 from gatewise.layers import LSTM
 from gatewise.network import Network
 from gatewise.opening.basins import open_basins
 from gatewise.opening.columns import AttributeTable
 from gatewise.opening.costs import seconds
-from gatewise.opening.labelled_data import dimension_names, is_store, open_store
+from gatewise.opening.inputs import is_store
 from gatewise.opening.model_input import ModelInput
 from gatewise.opening.models import OpenedModel
 from gatewise.opening.windows import WindowedSeries, cut_notes
 from gatewise.records.keep import Keep
 from gatewise.records.labels import Labels
+from gatewise.records.named_numbers import dimension_kinds
 from gatewise.showing import counted
 
 if TYPE_CHECKING:
@@ -117,11 +118,14 @@ class StoreTrace:
     def _identity(self) -> dict[str, str]:
         """Return the options on which the numbers of a store depend, by name; of a file its digest."""
         options, keep = self.options, self.keep
-        values = vars(options) | {"layers": self.store.layers, "padding": self.store.padding}
+        values = vars(options) | {"layers": self.store.layers, "padding": self.store.padding or "nan"}
         for name, files in (("state", [options.state]), ("attributes", options.attributes or [])):
             values[name] = "\n".join(ReadFile.of(nonempty(file)).digest() for file in files if file is not None)
-        values |= {"keep": ",".join(keep.quantities), "units": keep.units, "every": keep.every}
-        return {f"--{name}": str(value) for name, value in values.items()}
+        values |= {"keep": [*keep.quantities], "units": keep.units, "every": keep.every}
+        texts = {
+            name: ",".join(map(str, value)) if isinstance(value, list) else value for name, value in values.items()
+        }
+        return {f"--{name}": str(text) for name, text in texts.items()}
 
     def _open_input(self) -> StoreInput:
         """Open a store, or a file for each basin, as the input of the model."""
@@ -131,8 +135,9 @@ class StoreTrace:
         if is_store(inputs[0]):
             if len(inputs) > 1:
                 raise OptionError(f"{inputs[0]} is a store, which is traced alone: it may hold any number of sequences")
-            data = open_store(inputs[0], options.key)
-            dims = dimension_names(data, options.axes, inputs[0])
+            data = open_variable(inputs[0], options.key)
+            kinds = dimension_kinds(data, options.axes, inputs[0])
+            dims = {kind: str(name) for kind, name in zip(kinds, data.dims, strict=True) if kind != "batch"}
             if options.attributes is None:
                 store_plan.require_features(store_plan.model_for(opened, dims), data, dims, inputs[0])
             return StoreInput(data, dims)
@@ -184,7 +189,7 @@ class StoreTrace:
         except ClusterLostError as problem:  # no mistake in the command, so not the exit code of one
             print_notes([str(problem)])
             sys.exit(1)
-        if windows is not None and (lost := int(open_store(target, NOT_WHOLE).sum())):
+        if windows is not None and (lost := int(open_variable(target, NOT_WHOLE).sum())):
             print_notes([f"a number or a date is missing in {counted(lost, 'window')}, whose numbers are NaN"])
         if isinstance(model, Network) and options.continuous:
             print_notes(self._continuous_notes(model, source))
@@ -220,7 +225,7 @@ class StoreTrace:
         chunk = Chunk(sequences(inputs.data, *inputs.core[1:]), validity, [], model)
         x = window_features(chunk, inputs.lags, inputs.breaks)
         outputs = np.full((*x.shape[:2], model.num_outputs), np.nan)
-        outputs[:: self.keep.every] = sequences(open_store(self.target, "y"), "output")
+        outputs[:: self.keep.every] = sequences(open_variable(self.target, "y"), "output")
         times = source.data.coords[inputs.time].values if inputs.time in source.data.coords else None
         series = WindowedSeries(model, ModelInput(x, None, {"labels": Labels(times=times)}), "")
         yield series.difference_note(outputs, f" of {len(places):,} of {counted(count, 'sequence')}")

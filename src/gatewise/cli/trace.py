@@ -18,7 +18,7 @@ from gatewise.cli.stores import KEPT, NO_STORE, StoreOptions, StoreTrace
 from gatewise.cli.trace_files import OF_NETWORKS, require_suffix, run_to_file
 from gatewise.errors import OptionError
 from gatewise.interop.chosen_layers import chosen_network, fitting_layers
-from gatewise.opening.labelled_data import is_store
+from gatewise.opening.inputs import is_store
 from gatewise.opening.models import opened_model
 from gatewise.opening.preparing import prepare_run
 from gatewise.opening.run import require_windows

@@ -13,10 +13,10 @@ import numpy as np
 from gatewise.arrays import AXES, array_of, numbers, time_first
 from gatewise.errors import OptionError, join_names
 from gatewise.files.storage import npz_names, read_npz
+from gatewise.interop.containers.zarr_stores import open_variable, reading
 from gatewise.layers import LSTM
 from gatewise.opening.columns import FeatureSelection
-from gatewise.opening.inputs import read_input
-from gatewise.opening.labelled_data import is_store, open_store, reading_store
+from gatewise.opening.inputs import is_store, read_input
 from gatewise.opening.model_input import batch_sizes
 from gatewise.opening.models import OpenedModel
 from gatewise.opening.number_files import NETCDF, read_netcdf_array
@@ -94,8 +94,8 @@ def _answers_of(output: Any, source: str) -> Answers:
     """Return an output as answers: an array as it is; by its names what is labelled, also in a .nc file."""
     path = Path(output) if isinstance(output, (str, os.PathLike)) else None
     if path is not None and is_store(path):
-        with reading_store(path):
-            named = output_numbers(open_store(path, "y" if (path / "y").is_dir() else None), source)
+        with reading(path):
+            named = output_numbers(open_variable(path, "y" if (path / "y").is_dir() else None), source)
     elif path is not None and path.suffix.lower() in NETCDF and (data := read_netcdf_array(path, "y")) is not None:
         named = output_numbers(data, source)
     elif is_labelled(output) or is_table(output):

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gatewise.arrays import array_of, numbers
-from gatewise.errors import OptionError, join_names
+from gatewise.arrays import array_of, axis_names, numbers
+from gatewise.errors import OptionError
 from gatewise.files.storage import npz_names, read_npz, readable
-from gatewise.opening import labelled_data, sound
+from gatewise.interop.containers import zarr_stores
+from gatewise.opening import sound
 from gatewise.opening.columns import FeatureSelection
-from gatewise.opening.number_files import NETCDF, read_numbers, require_axes
-from gatewise.records.named_numbers import NamedNumbers, is_labelled, is_table, unnamed_numbers
+from gatewise.opening.number_files import NETCDF, chosen_name, read_numbers, require_axes
+from gatewise.records.named_numbers import (
+    NamedNumbers,
+    is_labelled,
+    is_table,
+    labelled_array_numbers,
+    table_numbers,
+    unnamed_numbers,
+)
+
+TABLE = ["time", "feature"]  # the axes of one
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +84,11 @@ class InputNumbers:
         return replace(self, single=NamedNumbers(rows), hop=hop, framed=True, table=False)
 
 
+def is_store(path: Path) -> bool:
+    """Whether a path is that of a zarr store, or has its ending."""
+    return path.suffix.lower() == ".zarr" or zarr_stores.is_store(path)
+
+
 def read_input(input: Any, key: str | None, axes: Any, selection: FeatureSelection | None) -> InputNumbers:
     """Return the numbers of an input, a file or an object in memory, or raise FileError, OptionError or ShapeError.
 
@@ -91,6 +106,8 @@ def read_input(input: Any, key: str | None, axes: Any, selection: FeatureSelecti
         data = _numbers_in_file(Path(input), key, axes, selection)
     else:
         data = _numbers_in_memory(input, key, axes, selection)
+    if data.table and axes is not None and [name for name in axis_names(axes, "--axes") if name != "batch"] != TABLE:
+        raise OptionError(f"the axes of {data.source}, which is a table, are {','.join(TABLE)}, not {axes!r}")
     if data.single is None or selection is None or data.rate is not None:
         return data
     return replace(data, single=selection.complete(data.source, data.single))
@@ -106,11 +123,9 @@ def _numbers_in_memory(input: Any, key: str | None, axes: Any, selection: Featur
         }
         if not arrays:
             raise OptionError("the input holds no array: a run needs one")
-        if key is None and len(arrays) != 1:
+        if (name := chosen_name(arrays, key, source)) is None:
             return InputNumbers(source, several=arrays)
-        if key is not None and key not in arrays:
-            raise OptionError(f"there is no array {key!r} in the input; it has {join_names(arrays) or 'none'}")
-        input = arrays[next(iter(arrays)) if key is None else key]
+        input = arrays[name]
     elif key is not None:
         raise OptionError("--key belongs to an .npz file, a store or a mapping, not to an array")
     if is_labelled(input) or is_table(input):
@@ -121,9 +136,9 @@ def _numbers_in_memory(input: Any, key: str | None, axes: Any, selection: Featur
 def _numbers_in_file(path: Path, key: str | None, axes: Any, selection: FeatureSelection | None) -> InputNumbers:
     """Return the numbers of an input in a .csv, .npy, .npz, .nc or .wav file, or in a zarr store."""
     suffix = path.suffix.lower()
-    if labelled_data.is_store(path):
-        data = labelled_data.open_store(path, key)
-        with labelled_data.reading_store(path):
+    if is_store(path):
+        data = zarr_stores.open_variable(path, key)
+        with zarr_stores.reading(path):
             return _labelled(data, str(path), axes, selection)
     if suffix == ".wav":
         if key is not None:
@@ -139,7 +154,23 @@ def _numbers_in_file(path: Path, key: str | None, axes: Any, selection: FeatureS
 
 
 def _labelled(data: Any, source: str, axes: Any, selection: FeatureSelection | None) -> InputNumbers:
-    single, order = labelled_data.labelled_numbers(data, source, axes, selection)
+    """Return the numbers of labelled data, or of a table, and their own axes in their order where labels say it."""
+    notes: tuple[str, ...] = ()
+
+    def choose(names: Sequence[str]) -> Sequence[str]:
+        """Return the features that the network takes; notes tell of the others."""
+        nonlocal notes
+        if selection is not None:
+            names, notes = selection.choose(source, names)
+        return names
+
+    if is_table(data):
+        named, order = table_numbers(data, source, choose), None
+    else:
+        named, dims = labelled_array_numbers(data, source, axes, choose)
+        order = tuple(dict.fromkeys(dims.values())) if named.values.ndim > 1 else None
+    plain = unnamed_numbers("the input", named.values)
+    single = replace(named, values=plain.values, dtype=plain.dtype, notes=notes)
     return InputNumbers(source, single, axes=order, table=is_table(data))
 
 

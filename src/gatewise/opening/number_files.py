@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import warnings
 from array import array
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from gatewise.files.budget import BYTES, Budget
 from gatewise.files.storage import guarded, nonempty, npz_names, read_npy, read_npz, read_text
 from gatewise.interop.containers.netcdf import open_netcdf
 from gatewise.interop.refusals import reading
+from gatewise.interop.trace_tables import HEADS
 from gatewise.opening.columns import FeatureSelection
 from gatewise.records.named_numbers import TIME_HEADS, NamedNumbers, listed_names, unnamed_numbers
 
@@ -53,15 +55,21 @@ def require_axes(data: NamedNumbers) -> NamedNumbers:
     return data
 
 
+def chosen_name(names: Collection[str], key: str | None, source: object) -> str | None:
+    """Return the name of the array `key` of several by name, or without a key of the only one; None if there is none.
+
+    Raise OptionError for a key that is no name.
+    """
+    if key is not None and key not in names:
+        raise OptionError(f"there is no array {key!r} in {source}; it has {join_names(names) or 'none'}")
+    return key if key is not None or len(names) != 1 else next(iter(names))
+
+
 def _array_of_archive(path: Path, key: str | None) -> NamedNumbers:
     """Return the array `key` of an .npz file as numbers; without a key, the only one."""
     names = npz_names(path)
-    listing = join_names(names) or "none"
-    if key is None and len(names) != 1:
-        raise OptionError(f"{path} holds {len(names)} arrays; --key names one of them: {listing}")
-    if key is not None and key not in names:
-        raise OptionError(f"there is no array {key!r} in {path}; it has {listing}")
-    name = names[0] if key is None else key
+    if (name := chosen_name(names, key, path)) is None:
+        raise OptionError(f"{path} holds {len(names)} arrays; --key names one of them: {join_names(names) or 'none'}")
     return unnamed_numbers(name, read_npz(path, [name])[name])
 
 
@@ -84,6 +92,11 @@ def read_csv(path: Path, selection: FeatureSelection | None = None) -> NamedNumb
     if not beginning:
         raise FileError(f"cannot read {path}: it holds no row")
     first, heads = beginning[0], None
+    if tuple(first) == HEADS:
+        raise FileError(
+            f"cannot read {path}: it is a long table of gatewise trace, with a row for each number; it must have a row"
+            " for each step, or be the .nc file of a trace"
+        )
     if not any(re.fullmatch(NUMBER_LIKE, cell) or _is_number(cell) for cell in first) and any(first):
         heads = first
         if len(beginning) == 1:
@@ -147,8 +160,7 @@ def read_netcdf(path: Path, selection: FeatureSelection | None) -> NamedNumbers:
     if selection is None:
         raise OptionError(f"{path} has its series by name, and the model's file names no features")
     with importing("xarray", f"reading {path} needs"):
-        from xarray import Variable
-        from xarray.conventions import decode_cf_variable
+        import xarray  # noqa: F401
     source = nonempty(path)
     with guarded(path), reading(str(path)), open(source, "rb") as file:
         container = open_netcdf(file, Budget.of(source))
@@ -164,18 +176,12 @@ def read_netcdf(path: Path, selection: FeatureSelection | None) -> NamedNumbers:
     names, notes = selection.choose(path, heads)
     if len(dims) != 1 or len(*dims) != 1:
         raise FileError(f"{path} must hold {listed_names(names)} over one dimension, and the same one")
-    try:
-        with warnings.catch_warnings(action="ignore"):  # of attributes that xarray doubts
-            decoded = {
-                name: decode_cf_variable(name, Variable(*variable), decode_timedelta=False).values
-                for name, variable in variables.items()
-            }
-            values = np.stack([np.asarray(decoded[name], np.float64) for name in names], axis=-1)
-        times: Any = next((decoded[name] for name in coordinates), np.arange(len(values)))
+    with _refusing(path):
+        decoded = _decoded(variables)
+        values = np.stack([np.asarray(decoded[name].values, np.float64) for name in names], axis=-1)
+        times: Any = next((decoded[name].values for name in coordinates), np.arange(len(values)))
         if len(times) != len(values):
             raise ValueError(f"its dimension has {len(times)} entries, not {len(values)}")
-    except Exception as problem:  # whatever xarray and pandas raise of attributes and numbers that make no sense
-        raise FileError(f"cannot read {path}: {reason(problem)}") from None
     if times.dtype.kind == "M":
         days = bool((times == times.astype("datetime64[D]")).all())
         times = np.datetime_as_string(times, unit="D" if days else "s")
@@ -185,8 +191,7 @@ def read_netcdf(path: Path, selection: FeatureSelection | None) -> NamedNumbers:
 def read_netcdf_array(path: Path, name: str) -> Any:
     """Return a variable of a netCDF file as a `DataArray` with its coordinates; None without a variable of the name."""
     with importing("xarray", f"reading {path} needs"):
-        from xarray import Dataset, Variable
-        from xarray.conventions import decode_cf_variable
+        from xarray import Dataset
     source = nonempty(path)
     with guarded(path), reading(str(path)), open(source, "rb") as file:
         container = open_netcdf(file, Budget.of(source))
@@ -194,14 +199,28 @@ def read_netcdf_array(path: Path, name: str) -> Any:
             return None
         variable = container.read(name)
         others = {each: container.read(each) for each in variable.dims if container.has_values(each)}
+    with _refusing(path):
+        return Dataset(_decoded({**others, name: variable}))[name]
+
+
+def _decoded(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the variables of a netCDF file as those of xarray, with what their attributes say of their numbers."""
+    from xarray import Variable
+    from xarray.conventions import decode_cf_variable
+
+    return {
+        name: decode_cf_variable(name, Variable(*variable), decode_timedelta=False).load()
+        for name, variable in variables.items()
+    }
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Raise FileError for whatever xarray and pandas raise of attributes and numbers that make no sense."""
     try:
         with warnings.catch_warnings(action="ignore"):  # of attributes that xarray doubts
-            variables = {
-                key: decode_cf_variable(key, Variable(*each), decode_timedelta=False)
-                for key, each in {**others, name: variable}.items()
-            }
-            return Dataset(variables)[name]
-    except Exception as problem:  # whatever xarray and pandas raise of attributes and numbers that make no sense
+            yield
+    except Exception as problem:
         raise FileError(f"cannot read {path}: {reason(problem)}") from None
 
 

@@ -6,7 +6,6 @@ import os
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from gatewise import interop
 from gatewise.arrays import in_bytes
 from gatewise.errors import OptionError
 from gatewise.interop import save
@@ -202,7 +201,7 @@ class PreparedWholeModel:
         if numbers.times is not None and (row_per_step or (not data.framed and len(numbers.values) == trace.num_steps)):
             trace = _with_times(trace, dates_of(numbers.times))
         if out is not None:
-            interop.save(trace, out)
+            save(trace, out)
         entry = next((entry for entry in model.contents.lstms if entry.name == name), None)
         return OpenedRun(trace, name, entry, None, self.interpretation, notes)
 

@@ -37,6 +37,7 @@ def open_variable(path: Path, key: str | None = None) -> Any:
     uses a codec that is not allowed, or would unpack to much more than its size, is refused, and so is a chunk that is
     not as long as declared, when it is read.
     """
+    path = path.absolute()  # of the numbers, which are read later
     try:
         version, documents, formats = _checked_metadata(path)
     except OSError as problem:  # of the system, or ours, which has the fact alone
