@@ -48,7 +48,13 @@ class PickledObject:
 
     def made_by(self, *names: str) -> bool:
         """Return whether its maker has one of these full names."""
-        return isinstance(self.maker, GlobalName) and ".".join(self.maker) in names
+        return full_name(self) in names
+
+
+def full_name(value: Any) -> str:
+    """Return the full name of a class or a function, or of what made an object; empty if a pickle does not say."""
+    maker = value.maker if isinstance(value, PickledObject) else value
+    return ".".join(maker) if isinstance(maker, GlobalName) else ""
 
 
 _MAPPINGS = {("collections", "OrderedDict"), ("collections", "defaultdict"), ("builtins", "dict")}

@@ -29,6 +29,7 @@ from gatewise.interop.refusals import reading
 from gatewise.interop.torch.files import open_file
 from gatewise.interop.torch.grouping import group_tensors
 from gatewise.interop.torch.live import build_module, capture, lstm_of
+from gatewise.interop.torch.names import KINDS
 from gatewise.interop.torch.sharded import is_index, open_index
 from gatewise.interop.torch.states import read_state, write_state
 from gatewise.interop.torch.writing import write_archive
@@ -223,11 +224,9 @@ def _named_arrays(lstm: LSTM, second_bias: Callable[[Array], Array]) -> dict[str
     for number, row in enumerate(lstm.layers):
         for cell, direction in zip(row, lstm.directions, strict=True):
             suffix = f"_l{number}" + ("_reverse" if direction == "backward" else "")
-            arrays_of_cell = conventions.stacked("pytorch", cell.parameters)
-            arrays[f"weight_ih{suffix}"] = arrays_of_cell.input_weight
-            arrays[f"weight_hh{suffix}"] = arrays_of_cell.recurrent_weight
-            arrays[f"bias_ih{suffix}"] = arrays_of_cell.bias
-            arrays[f"bias_hh{suffix}"] = second_bias(arrays_of_cell.bias)
-            if arrays_of_cell.projection is not None:
-                arrays[f"weight_hr{suffix}"] = arrays_of_cell.projection
+            own = conventions.stacked("pytorch", cell.parameters)
+            parts = (own.input_weight, own.recurrent_weight, own.bias, second_bias(own.bias))
+            arrays |= {f"{kind}{suffix}": part for kind, part in zip(KINDS, parts, strict=True)}
+            if own.projection is not None:
+                arrays[f"weight_hr{suffix}"] = own.projection
     return arrays

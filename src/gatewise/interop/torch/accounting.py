@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Iterable, Mapping
 
 from gatewise.arrays import Array
 from gatewise.interop.containers.tensors import Tensor
 from gatewise.interop.ledger import LedgerEntry
-from gatewise.interop.torch.names import owners_of
+from gatewise.interop.torch.content import DICTIONARY
+from gatewise.interop.torch.names import NAME, owners_of
 from gatewise.layers import LSTM
 
 MOST = 6  # names inside an LSTM that are kept
@@ -26,27 +27,31 @@ StateNames = tuple[str | None, str | None]  # of the tensors that are h and c; N
 class Bystanders:
     """The tensors of a file that are no weights of its LSTMs, by what their names and shapes say of each.
 
-    `own` has the names of each LSTM's weights by their prefix, `dictionaries` the prefixes of those in a dictionary
-    that may hold other modules too, `sizes` those of states, where the file does not say what its LSTM starts from.
+    `own` has the names of each LSTM's weights by their prefix, `classes` the class of the object at each; the file does
+    not say what those with the prefixes `unsettled` start from.
     """
 
     def __init__(
         self,
         tensors: Mapping[str, Tensor | Array],
         own: Mapping[str, set[str]],
-        dictionaries: Container[str],
-        sizes: Mapping[str, set[int]],
+        classes: Mapping[str, str],
+        unsettled: Iterable[str],
     ) -> None:
-        self.tensors, self.own, self.dictionaries = tensors, own, dictionaries
+        self.tensors, self.own, self.classes = tensors, own, classes
         self.inside: dict[str, list[str]] = {prefix: [] for prefix in own}
         self.states: dict[str, list[tuple[str, str]]] = {}  # of each place: h or c, and the name of one by its name
         self.entries: dict[str, LedgerEntry] = {}
         near: dict[str, list[str]] = {}
         self.sizes: dict[str, set[int]] = {}
-        for prefix, of_states in sizes.items():
+        for prefix in unsettled:
+            matches = (match for name in own[prefix] if (match := NAME.fullmatch(name)) is not None)
+            recurrent = [match[0] for match in matches if match[2] == "weight_hh" and match[0] in tensors]
+            shapes = [tensors[name].shape for name in recurrent]
             for place in {prefix, prefix.rpartition(".")[0]}:
                 near.setdefault(place, []).append(prefix or "lstm")
-                self.sizes.setdefault(place, set()).update(of_states)
+                for rows, columns in (shape for shape in shapes if len(shape) == 2):
+                    self.sizes.setdefault(place, set()).update((rows // 4, columns))
         self.near = {place: tuple(labels) for place, labels in near.items()}
         for name, tensor in tensors.items():
             self._add(name, tensor)
@@ -64,7 +69,8 @@ class Bystanders:
                 continue
             first, _, rest = name[len(prefix) + bool(prefix) :].lower().partition(".")
             is_piece = INSIDE.fullmatch(first) is not None
-            if prefix not in self.dictionaries or (is_piece and (not rest or "lora" in first)):
+            in_dictionary = self.classes.get(prefix, "" if prefix else DICTIONARY) == DICTIONARY
+            if not in_dictionary or (is_piece and (not rest or "lora" in first)):
                 self.inside[prefix] += [name] * (len(self.inside[prefix]) < MOST)
             elif is_piece or not rest:
                 layer, reason, lstms = prefix, "it lies beside its weights", (prefix or "lstm",)

@@ -21,8 +21,9 @@ class ModuleFacts:
     notes: tuple[str, ...] = ()
     refusal: str = ""  # why the module computes something else than its weights' names say
     hooks: tuple[str, ...] = ()  # code that would run with it
-    knows_state: bool = False  # whether `state` is all that there is of initial states
-    is_code: bool = False  # whether code says what it starts from, so that names of tensors do not
+    state_by: str = (
+        "names"  # what says which initial states it has: names of tensors, code, or a graph, with all in `state`
+    )
     state: tuple[str | None, str | None] | None = None  # the tensors that are its initial h and c; None is zeros
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from gatewise.errors import FileError, join_names, shown
 from gatewise.files.budget import Budget
 from gatewise.interop.containers import pickled_arrays, pickles
-from gatewise.interop.containers.pickles import GlobalName, PersistentId, PickledObject, as_bytes
+from gatewise.interop.containers.pickles import GlobalName, PersistentId, PickledObject, as_bytes, full_name
 from gatewise.interop.containers.tensors import Storage, Tensor, bytes_per_number, is_count, unreadable_tensor
 from gatewise.interop.torch.content import DICTIONARY, ModuleFacts, TorchFile
 from gatewise.interop.torch.names import DEEPEST
@@ -25,8 +25,7 @@ HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_p
 WEIGHT_HOOKS = ("torch.nn.utils.weight_norm.WeightNorm", "torch.nn.utils.spectral_norm.SpectralNorm")  # told by weights
 COPIES = 4  # of a name, in parts and as a whole
 TYPES = {  # by the names of storages and of dtypes
-    "Float": "<f4", "Double": "<f8", "Half": "<f2", "BFloat16": "bf16", "Long": "<i8", "Int": "<i4", "Short": "<i2",
-    "Char": "<i1", "Byte": "<u1", "Bool": "<u1", "ComplexFloat": "<c8", "ComplexDouble": "<c16",
+    "untyped": "<u1", "char": "<i1", "byte": "<u1", "complexfloat": "<c8", "complexdouble": "<c16",
     "float32": "<f4", "float64": "<f8", "float16": "<f2", "bfloat16": "bf16", "int64": "<i8", "int32": "<i4",
     "int16": "<i2", "int8": "<i1", "uint8": "<u1", "bool": "<u1", "complex64": "<c8", "complex128": "<c16",
     "float": "<f4", "double": "<f8", "half": "<f2", "long": "<i8", "int": "<i4", "short": "<i2",
@@ -54,8 +53,8 @@ def describe_file(
             continue
         visited.add(id(node))  # an object that is shared, or holds itself, is visited once
         if isinstance(node, PickledObject):
-            if isinstance(node.maker, GlobalName):
-                classes[path] = ".".join(node.maker)
+            if kind_of_object := full_name(node):
+                classes[path] = kind_of_object
                 budget.hold(len(classes[path]), 1, "the names of its classes")
             pairs, fact = _describe_object(node, budget)
             if fact != ModuleFacts():
@@ -90,10 +89,8 @@ def _describe_object(node: PickledObject, budget: Budget) -> tuple[dict[Any, Any
     code = {"_forward_": {0: own}} if own is not None else {}
     for name, members in (code | {name: pairs.pop(name, None) for name in HOOKS}).items():
         for hook in members.values() if isinstance(members, dict) else ():
-            maker = hook.maker if isinstance(hook, PickledObject) else hook
-            full_name = ".".join(maker) if isinstance(maker, GlobalName) else "code"
-            if full_name not in WEIGHT_HOOKS:
-                hooks.append(f"{name[1:-1].replace('_', ' ')} ({full_name})")
+            if full_name(hook) not in WEIGHT_HOOKS:
+                hooks.append(f"{name[1:-1].replace('_', ' ')} ({full_name(hook) or 'code'})")
     for inner in ("_buffers", "_parameters", "_modules"):  # a whole module, with its weights inside
         if isinstance(members := pairs.pop(inner, None), dict):
             pairs |= members
@@ -106,10 +103,9 @@ def _describe_object(node: PickledObject, budget: Budget) -> tuple[dict[Any, Any
 def describe_content(content: Any) -> str:
     """Return the content of a PyTorch pickle in a few words."""
     if isinstance(content, PickledObject):
-        maker = ".".join(content.maker) if isinstance(content.maker, GlobalName) else "a class that is made in it"
-        return f"an object of {maker}"
+        return f"an object of {full_name(content) or 'a class that is made in it'}"
     if isinstance(content, GlobalName):
-        return f"the name {'.'.join(content)}"
+        return f"the name {full_name(content)}"
     if isinstance(content, dict):
         some = ", ".join(shown(key, 40) for key in list(content)[:3] if isinstance(key, str))
         more = " …" if len(content) > 3 else ""
@@ -133,19 +129,15 @@ def _describe_tensor(node: PickledObject, storage: Callable[[Any], Storage | Non
         node = node.args[0]
     if (array := pickled_arrays.describe_array(node, budget)) is not None:
         return array
-    makers = ("torch._utils", "torch._tensor")
-    if isinstance(node.maker, GlobalName) and node.maker.module in makers and "_rebuild" in node.maker.name:
-        if not node.made_by(*REBUILD):
-            kind = node.maker.name.removeprefix("_rebuild_").replace("qtensor", "quantised tensor").replace("_", " ")
-            subclass = (
-                node.args[1]
-                if "from_type" in node.maker.name and isinstance(node.args, tuple) and node.args[1:]
-                else None
-            )
-            of_class = isinstance(subclass, GlobalName) and f"tensor of the class {'.'.join(subclass)[:100]}"
-            return unreadable_tensor(f"it is a {of_class or kind}")
+    if node.made_by(*REBUILD):
         return _describe_rebuilt_tensor(node, storage, budget)
-    return None
+    module, _, name = full_name(node).rpartition(".")
+    if module not in ("torch._utils", "torch._tensor") or "_rebuild" not in name:
+        return None
+    kind = name.removeprefix("_rebuild_").replace("qtensor", "quantised tensor").replace("_", " ")
+    if "from_type" in name and isinstance(node.args, tuple) and (subclass := full_name([*node.args, None, None][1])):
+        kind = f"tensor of the class {subclass[:100]}"
+    return unreadable_tensor(f"it is a {kind}")
 
 
 def _describe_rebuilt_tensor(node: PickledObject, storage: Callable[[Any], Storage | None], budget: Budget) -> Tensor:
@@ -154,13 +146,14 @@ def _describe_rebuilt_tensor(node: PickledObject, storage: Callable[[Any], Stora
     if len(args) < 4:
         return unreadable_tensor("its description is incomplete")
     storage_node, offset, shape, strides = args[:4]
-    stored = (
-        storage(storage_node.identity)
-        if isinstance(storage_node, PersistentId)
-        else _nested_storage(storage_node, budget)
-    )
+    is_persistent = isinstance(storage_node, PersistentId)
+    stored = None if is_persistent else _nested_storage(storage_node, budget)
+    if is_persistent and is_storage(storage_node.identity):
+        stored = storage(storage_node.identity)
     if stored is None:
-        return unreadable_tensor(f"it depends on {_name_of(storage_node)}")
+        kind_of_node = "storage that is not described" if is_persistent else type(storage_node).__name__
+        made_by = full_name(storage_node)[:100] if isinstance(storage_node, PickledObject) else ""
+        return unreadable_tensor(f"it depends on {made_by or f'a {kind_of_node}'}")
     is_consistent = isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == len(strides) <= 32
     if not is_consistent or not all(map(is_count, (offset, *shape, *strides))):
         return unreadable_tensor("its shape or its strides are invalid")
@@ -171,22 +164,17 @@ def _describe_rebuilt_tensor(node: PickledObject, storage: Callable[[Any], Stora
     )
     if views - {"neg"}:  # of a conjugated one, complex numbers
         return unreadable_tensor(f"it is a view whose numbers are {join_names(sorted(map(str, views)))}")
-    kind, type_name = stored.kind, storage_node.identity[1] if isinstance(storage_node, PersistentId) else None
+    kind, type_name = stored.kind, storage_node.identity[1] if is_persistent else None
     if is_v3:
         type_name = args[6] if len(args) > 6 else None
-        kind = TYPES.get(type_name.name) if isinstance(type_name, GlobalName) else None
+        kind = storage_kind(type_name)
         if kind is not None:
             stored = Storage(kind, stored.count // bytes_per_number(kind), stored.read)
     if kind is None:
-        name = ".".join(type_name) if isinstance(type_name, GlobalName) else "of an unknown type"
-        return unreadable_tensor(f"its numbers are {name}, which is not supported")
+        return unreadable_tensor(
+            f"its numbers are {full_name(type_name) or 'of an unknown type'}, which is not supported"
+        )
     return Tensor(shape, strides, offset, kind, stored, budget, negated="neg" in views)
-
-
-def _name_of(node: Any) -> str:
-    if isinstance(node, PickledObject) and isinstance(node.maker, GlobalName):
-        return ".".join(node.maker)[:100]
-    return "a storage that is not described" if isinstance(node, PersistentId) else f"a {type(node).__name__}"
 
 
 def is_storage(identity: Any) -> bool:
@@ -197,11 +185,8 @@ def is_storage(identity: Any) -> bool:
 
 
 def storage_kind(kind: Any) -> str | None:
-    """Return the NumPy type of the numbers in a class of PyTorch's storages, or None if it is unknown."""
-    name = kind.name if isinstance(kind, GlobalName) else ""
-    if name == "UntypedStorage":
-        return "<u1"
-    return TYPES.get(name.removesuffix("Storage"))
+    """Return the NumPy type of the numbers in a class of PyTorch's storages, or of a dtype; None if it is unknown."""
+    return TYPES.get(full_name(kind).rpartition(".")[2].removesuffix("Storage").lower())
 
 
 def _nested_storage(node: Any, budget: Budget) -> Storage | None:

@@ -125,8 +125,6 @@ def _open_zip(source: Path | BinaryIO, budget: Budget, stack: ExitStack) -> Torc
 
     def storage(identity: Any, part: str = "data") -> Storage | None:
         """Return the storage with this identity, whose numbers are a member of the archive."""
-        if not is_storage(identity):
-            return None
         _, kind, key, _, count = identity[:5]
         return ordered_storage(storage_kind(kind), count, partial(shared.read, f"{folder}{part}/{key}"), order, budget)
 
@@ -197,8 +195,6 @@ def _open_stream(file: BinaryIO, budget: Budget, stack: ExitStack) -> TorchFile:
 
     def storage(identity: Any) -> Storage | None:
         """Return the storage with this identity, whose numbers stand behind the pickles of the file."""
-        if not is_storage(identity):
-            return None
         _, kind, key, _, count, *rest = identity
         begin, length = places.get(key, (0, 0))
         if rest and isinstance(rest[0], tuple) and len(rest[0]) == 3 and all(map(is_count, rest[0][1:])):

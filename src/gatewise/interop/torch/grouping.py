@@ -105,19 +105,9 @@ class _GroupReader:
             for prefix, names in self.groups.items()
         }
         own = {prefix: {*names.values(), *self.in_file[prefix]} for prefix, names in self.groups.items()}
-        in_dictionary = {prefix for prefix in own if classes.get(prefix, "" if prefix else DICTIONARY) == DICTIONARY}
-        sizes = {
-            prefix: {size for key, name in names.items() if key[0] == "weight_hh" for size in self._state_sizes(name)}
-            for prefix, names in self.groups.items()
-            if not (prefix in facts and facts[prefix].knows_state)
-        }
-        self.bystanders = Bystanders(self.tensors, own, in_dictionary, sizes)
+        unsettled = [prefix for prefix in own if prefix not in facts or facts[prefix].state_by != "graph"]
+        self.bystanders = Bystanders(self.tensors, own, classes, unsettled)
         self.neighbours = Counter(prefix.rpartition(".")[0] for prefix in self.groups)
-
-    def _state_sizes(self, name: str) -> set[int]:
-        """Return the sizes of h and c of an LSTM with recurrent weights of a name."""
-        shape = self.tensors[name].shape if name in self.tensors else ()
-        return {shape[0] // 4, shape[1]} if len(shape) == 2 else set()
 
     def read(self, prefix: str) -> StoredLSTM | Refused:
         """Return the LSTM whose weights have a prefix, or why it is none."""
@@ -128,7 +118,7 @@ class _GroupReader:
                 return Refused(label, reason, (*in_file, *self.bystanders.inside[prefix]))
             lstm, notes = _build_lstm(self.tensors, names | raw_names)
             starts = known.state
-            if starts is None and not known.knows_state and not known.is_code:
+            if known.state_by == "names":
                 alone = self.neighbours[prefix.rpartition(".")[0]] == 1
                 starts = self.bystanders.state_of(prefix, lstm, alone)
                 if starts is not None:

@@ -307,7 +307,7 @@ class Program:
         elif kinds:
             made = join_names(dict.fromkeys(name for kind, name in origins if kind != "zeros"))
             self.lost[operator] = f"its initial states are computed in the program ({made})", ZERO_STATE
-        return ModuleFacts(batch_first, (*notes, *exchanged), knows_state=True, state=state)
+        return ModuleFacts(batch_first, (*notes, *exchanged), state_by="graph", state=state)
 
     def _facts_without_operator(self, prefix: str, weights: set[str]) -> ModuleFacts:
         """Return the facts about an LSTM's weights that no LSTM operator takes: it may be decomposed."""
@@ -338,7 +338,7 @@ class Program:
         batch_first = None if kind.endswith("Cell") else any(exchanges)
         batch_first, exchanged = self._axes(batch_first, min(given, default=""))
         notes = ("its program has it decomposed into other operators", *exchanged)
-        return ModuleFacts(batch_first, notes, knows_state=True)
+        return ModuleFacts(batch_first, notes, state_by="graph")
 
     def _axes(self, batch_first: bool | None, name: str) -> tuple[bool | None, tuple[str, ...]]:
         """Return whether an LSTM that takes a tensor has the batch first, and a note if the program's input has not."""

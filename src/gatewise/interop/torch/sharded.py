@@ -35,7 +35,6 @@ def open_index(path: Path, budget: Budget, stack: ExitStack) -> TorchFile:
     shards: dict[str, TorchFile] = {}
     open_files: dict[Path, TorchFile] = {}  # a file may have several names
     tensors: dict[str, Tensor] = {}
-    calls: dict[str, None] = {}
     for name, place in places.items():
         if not isinstance(place, str):
             raise FileError(
@@ -43,11 +42,11 @@ def open_index(path: Path, budget: Budget, stack: ExitStack) -> TorchFile:
             )
         if place not in shards:
             shards[place] = _open_shard(path.parent, place, open_files, budget, stack)
-            calls |= dict.fromkeys(shards[place].calls)
         if name not in shards[place].tensors:
             raise FileError(f"its index says that {shown(name)!r} is in {shown(place)!r}, which does not have it")
         tensors[name] = shards[place].tensors[name]
     kinds = dict.fromkeys(shard.format for shard in open_files.values())
+    calls = dict.fromkeys(call for shard in open_files.values() for call in shard.calls)
     kind_of_file = f"{' and '.join(kinds) or 'an index'}, in {counted(len(open_files), 'file')}"
     return TorchFile(kind_of_file, tensors, calls=tuple(calls))
 

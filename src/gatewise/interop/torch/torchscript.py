@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from gatewise.interop.containers import zips
 from gatewise.interop.graphs import GraphInput
@@ -15,8 +15,8 @@ FROZEN = (
     "torch.jit.freeze made its weights constants of the code, without names: save the module as it was before"
     " (torch.jit.save), or the state dict of the model that it was made from"
 )
-CLASS = re.compile(r"class (\w+)\(")
-SETTING = re.compile(r" +batch_first : Final\[bool\] = (True|False)")
+CLASS = re.compile(r"^class (?=\w+\()", re.MULTILINE)
+SETTING = re.compile(r"^ +batch_first : Final\[bool\] = (True|False)$", re.MULTILINE)
 OPERATOR = "torch.lstm("
 ARGUMENTS = re.compile(  # its last: biases, layers, dropout, train, bidirectional, batch_first
     r", (?:True|False), \d+, [\d.e+-]+, (?:True|False|\w+), (?:True|False), (True|False)\)$"
@@ -29,21 +29,20 @@ NUMBERS = {"int": "int64", "float": "float64", "bool": "bool"}  # of Python, as 
 
 
 class Code:
-    """The code of a TorchScript archive: the text of each module by name; `classes` are those of objects by path."""
+    """The code of a TorchScript archive: the text of each class by its name; `classes` are those of objects by path."""
 
     def __init__(self, archive: zips.ZipMembers, folder: str, classes: Mapping[str, str]) -> None:
         self.classes = classes
-        self.texts = {
-            name[len(folder) : -len(".py")].replace("/", "."): archive.member(name).decode(errors="replace")
-            for name in archive.names
-            if name.startswith(folder) and name.endswith(".py")
-        }
+        self.texts: dict[str, str] = {}
+        for name in archive.names:
+            if name.startswith(folder) and name.endswith(".py"):
+                module = name[len(folder) : -len(".py")].replace("/", ".")
+                texts = CLASS.split(archive.member(name).decode(errors="replace"))[1:]
+                self.texts |= {f"{module}.{text.partition('(')[0]}": text for text in texts}
 
     def inputs(self) -> tuple[GraphInput, ...]:
         """Return the inputs of the module, which declares their names, and the types of single numbers."""
-        module, _, name = self.classes.get("", "").rpartition(".")
-        _, _, body = self.texts.get(module, "").partition(f"class {name}(")
-        match = FORWARD.search(body.partition("\nclass ")[0])
+        match = FORWARD.search(self.texts.get(self.classes.get("", ""), ""))
         arguments = ARGUMENT.findall(" ".join(match[1].split())) if match is not None else []
         return tuple(GraphInput(argument, None, NUMBERS.get(kind)) for argument, kind in arguments)
 
@@ -56,26 +55,18 @@ class Code:
         owners = {match[1] or "" for name in names if (match := NAME.fullmatch(name)) is not None}
         if not owners and any("torch.lstm" in text for text in self.texts.values()):
             return {"": ModuleFacts(refusal=FROZEN)}
-        settings = [setting for module, text in self.texts.items() for setting in _settings(module, text)]
-        of_classes, values = dict(settings), {value for _, value in settings}
-        common = values.pop() if len(values) == 1 else None
-        kinds = {owner: self.classes.get(owner, "") for owner in owners}
-        return {
-            owner: ModuleFacts(of_classes.get(kind, None if kind.endswith("Cell") else common), is_code=True)
-            for owner, kind in kinds.items()
-        }
+        settings = {name: values for name, text in self.texts.items() if (values := _batch_first(text))}
+        every = [value for values in settings.values() for value in values]
+        common = every if len({*every}) == 1 else [None]
+        facts: dict[str, ModuleFacts] = {}
+        for owner in owners:
+            kind = self.classes.get(owner, "")
+            values = settings.get(kind, [None] if kind.endswith("Cell") else common)
+            facts[owner] = ModuleFacts(values[-1], state_by="code")
+        return facts
 
 
-def _settings(module: str, text: str) -> Iterator[tuple[str, bool]]:
-    """Yield the classes in a module of the code, and whether their LSTMs have the batch first."""
-    name, known = "", set[str]()
-    for line in text.splitlines():
-        if (class_line := CLASS.match(line)) is not None:
-            name = f"{module}.{class_line[1]}"
-        if (setting := SETTING.fullmatch(line)) is not None:
-            known.add(name)
-            yield name, setting[1] == "True"
-            continue
-        arguments = ARGUMENTS.search(line[-LONGEST:]) if OPERATOR in line and name not in known else None
-        if arguments is not None:
-            yield name, arguments[1] == "True"
+def _batch_first(text: str) -> list[bool | None]:
+    """Return whether the LSTMs of a class of the code have the batch first."""
+    calls = (ARGUMENTS.search(line[-LONGEST:]) for line in text.splitlines() if OPERATOR in line)
+    return [value == "True" for value in SETTING.findall(text) or [call[1] for call in calls if call is not None]]
