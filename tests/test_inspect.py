@@ -21,6 +21,7 @@ from gatewise.files.budget import Budget
 from gatewise.interop import torch
 from gatewise.interop.keras.config import model
 from gatewise.interop.keras.inputs import inputs_of
+from gatewise.interop.keras.layer_graph import graph_of
 from gatewise.interop.torch import writing
 
 pytestmark = pytest.mark.usefixtures("here")
@@ -128,7 +129,8 @@ def test_the_inputs_of_the_whole_model_are_listed_with_their_types_sizes_and_axe
         ([layer("Masking", "m", batch_input_shape=[None, 7, 2], dtype="float32"), lstm], [7, 2, "float32", True]),
         ([layer("Dense", "d", units=2, batch_input_shape=[None, 5]), layer("Reshape", "r"), lstm], [5, None, False]),
     ]:
-        (found,) = inputs_of(model(sequential(*network), Budget(10**6)))
+        root = model(sequential(*network), Budget(10**6))
+        (found,) = inputs_of(root, graph_of(root)[0])
         *sizes, dtype, stepwise = want
         assert found.shape == ("batch", *sizes)
         assert found.dtype == dtype

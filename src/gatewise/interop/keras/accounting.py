@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gatewise.errors import FileError, shown
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.hdf5 import Group
-from gatewise.interop.contents import Refused, StoredItem, StoredLayer, StoredLSTM
-from gatewise.interop.keras import chain
-from gatewise.interop.keras.bare_weights import entries_of
+from gatewise.interop.contents import Refused, StoredItem, StoredLSTM
 from gatewise.interop.keras.config import Layer, clean, compute_type
-from gatewise.interop.keras.files import OF_TRAINING, KerasTensor, Source
-from gatewise.interop.keras.layer_graph import LayerNode, is_identity, is_recurrent
+from gatewise.interop.keras.files import OF_TRAINING, Source, entries_of
+from gatewise.interop.keras.layer_graph import ConfiguredLayers, LayerNode, is_identity, is_recurrent
 from gatewise.interop.keras.paths import Position, has_place, positions
 from gatewise.interop.ledger import UNKNOWN, Ledger, LedgerEntry, account
 from gatewise.showing import with_article
@@ -49,23 +45,6 @@ USED = {  # settings that are used, by the kind of their layer
     "Sequential": set[str](),
     "Functional": {"input_layers", "output_layers"},
 }
-
-
-@dataclass(frozen=True, eq=False)
-class ConfiguredLayers:
-    """What is read of the layers of a configuration: LSTMs by node, other layers, refusals, and each layer's arrays."""
-
-    root: Layer
-    nodes: Sequence[LayerNode]
-    lstms: Mapping[LayerNode, StoredLSTM]
-    parts: Mapping[LayerNode, StoredLayer]
-    refused: Mapping[LayerNode, Refused]
-    bound: Mapping[Layer, Sequence[KerasTensor]]
-    foreign: Mapping[str, Sequence[str]]
-
-    def entries_of(self, node: LayerNode) -> tuple[str, ...]:
-        """Return the names of the arrays of a layer and of the layers in it."""
-        return entries_of(tensor for leaf in node.layer.leaves() for tensor in self.bound.get(leaf, ()))
 
 
 def ledger_of(source: Source, items: Sequence[StoredItem], known: Sequence[LedgerEntry]) -> Ledger:
@@ -128,18 +107,15 @@ def refuse_with_foreign(stored: StoredLSTM, foreign: Mapping[str, Sequence[str]]
 def layer_entries(layers: ConfiguredLayers, budget: Budget) -> Iterator[LedgerEntry]:
     """Yield the layers of a Keras model with their settings, each used, or left out with its reason and effect."""
     names = [stored.name for stored in layers.lstms.values()]
-    places = positions(layers.root, [node.name for node in layers.lstms])
-    adding: set[str] = set()
-    with suppress(FileError):  # of a model that is no chain
-        adding = {name for name, _, adds in chain.layers_in_order(layers.root) if adds}
+    places = positions(layers.nodes, layers.lstms)
     yield from _settings(layers.root, layers.root.name, "", ())
     for node in layers.nodes:
-        position = places[node.name]
+        position = places[node]
         budget.hold(len(names), 8, "the list of its settings")
         budget.work(5 * len(node.layer.config), "the list of its settings")
         mask = position.readers | position.sources
         connected = tuple(name for number, name in enumerate(names) if mask >> number & 1)
-        entry = _node_entry(node, layers, position, connected, adding)
+        entry = _node_entry(node, layers, position, connected)
         yield entry
         stored, part = layers.lstms.get(node), layers.parts.get(node)
         if entry.reason and not is_identity(node.layer) and (part is None or part.weight is None):
@@ -163,7 +139,6 @@ def _node_entry(
     layers: ConfiguredLayers,
     position: Position,
     connected: tuple[str, ...],
-    adding: Collection[str],
 ) -> LedgerEntry:
     """Return the entry of a layer of a Keras model; one on the way of LSTMs concerns these if a network has it not."""
     name, layer = node.name, node.layer
@@ -179,7 +154,7 @@ def _node_entry(
     if not connected:
         is_part = layers.parts[node].weight is not None
         return LedgerEntry(name, "node", name, "" if is_part else "it is on the way of no LSTM that is read")
-    if has_place(node, position, adding):
+    if has_place(node, position):
         return LedgerEntry(name, "node", name)
     reason = f"a network has no {layer.kind} {where}"
     if not layer.is_keras:

@@ -12,7 +12,7 @@ from gatewise.errors import GatewiseError, OptionError
 from gatewise.files.budget import Budget
 from gatewise.interop.contents import Listing, Refused, StoredItem, StoredLayer, StoredLSTM, listing
 from gatewise.interop.keras.config import MERGES, Version, activation, clean, named_activation, variant_of
-from gatewise.interop.keras.files import KerasTensor, WeightGroup
+from gatewise.interop.keras.files import KerasTensor, WeightGroup, entries_of
 from gatewise.interop.keras.weights import WeightRun, cell_of, shape_problem, weight_runs
 from gatewise.interop.ledger import LedgerEntry
 from gatewise.layers import LSTM
@@ -143,11 +143,6 @@ def assemble_lstm(
         time_reversed=backward,
         entries=entries_of(tensors),
     )
-
-
-def entries_of(tensors: Iterable[KerasTensor]) -> tuple[str, ...]:
-    """Return the names of the arrays of a Keras file in its ledger: their paths from the root."""
-    return tuple(f"/{tensor.name}" for tensor in tensors)
 
 
 def linear_part(name: str, tensors: Sequence[KerasTensor]) -> StoredLayer:

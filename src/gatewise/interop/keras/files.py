@@ -9,7 +9,7 @@ alone of Keras 3 (and the ``model.weights.h5`` in an archive): a tree of objects
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count, takewhile
@@ -39,6 +39,11 @@ class KerasTensor:
     shape: tuple[int, ...]
     kind: str  # of its numbers: float16, bfloat16, float32, float64, or in words
     read: Callable[[], Array]  # returns them as float64, or as float32 if they have fewer bits
+
+
+def entries_of(tensors: Iterable[KerasTensor]) -> tuple[str, ...]:
+    """Return the names of the arrays of a Keras file in its ledger: their paths from the root."""
+    return tuple(f"/{tensor.name}" for tensor in tensors)
 
 
 @dataclass(frozen=True, eq=False)

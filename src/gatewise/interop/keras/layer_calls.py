@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ class KerasCall:
     outputs: tuple[int, ...]  # the number of the output that each of these gives; -1 if the file does not state it
     positional: list[Any] = field(default_factory=list)  # as the file has them: of Keras 3 alone
     arguments: Mapping[str, Any] = field(default_factory=dict)  # by name, as the file has them
+    given: frozenset[str] = frozenset()  # the layers whose outputs are in these arguments: a state, a mask
     masks_stated: bool = False  # whether the arguments include masks that layers compute, as Keras 3 writes them
 
 
@@ -48,7 +49,8 @@ def _parse_call(layer: Layer, node: Any) -> KerasCall:
         raise FileError(f"{layer.name!r} does not say what comes before it")
     outputs = outputs_in(entries)
     sources, numbers = tuple(name for name, _ in outputs), tuple(number for _, number in outputs)
-    return KerasCall(sources, numbers, positional, arguments, masks_stated=isinstance(node, dict))
+    given = frozenset(name for value in arguments.values() for name in layers_in(value))
+    return KerasCall(sources, numbers, positional, arguments, given, masks_stated=isinstance(node, dict))
 
 
 def outputs_in(config: Any) -> list[tuple[str, int]]:
@@ -68,9 +70,13 @@ def _output_number(entry: list[Any]) -> int:
     return entry[2] if len(entry) > 2 and isinstance(entry[2], int) and entry[2] >= 0 else -1
 
 
-def tensors(argument: Any) -> list[str]:
-    """Return the layers whose outputs are in an argument, as Keras 3 writes it."""
-    return [clean(history[0]) for history in _tensor_histories(argument)]
+def layers_in(argument: Any) -> list[str]:
+    """Return the layers whose outputs are in a named argument, as each Keras writes it; none if that is malformed."""
+    try:
+        tensors = [clean(history[0]) for history in _tensor_histories(argument)]
+    except FileError:
+        return []
+    return tensors or [name for name, _ in outputs_in(argument)]
 
 
 def _tensor_histories(argument: Any, depth: int = 0) -> list[list[Any]]:
@@ -91,19 +97,13 @@ def _tensor_histories(argument: Any, depth: int = 0) -> list[list[Any]]:
 # Masks.
 
 
-def mask_operations(layers: Iterable[Layer], chain: Iterable[Layer]) -> set[str]:
-    """Return the Keras operations that compute the mask of an Embedding or a Masking of the chain from its input."""
-    masks = {mask_of(layer, calls(layer)[0].sources) for layer in chain if calls(layer)}
-    return {name for name, mask in comparisons(layers).items() if mask in masks}
-
-
-def comparisons(layers: Iterable[Layer]) -> dict[str, Comparison]:
+def comparisons(calls_of: Mapping[Layer, Sequence[KerasCall]]) -> dict[str, Comparison]:
     """Return the Keras operations that compare tokens, or all features of a step, with a number, as masks do."""
     tokens, features = dict[str, Comparison](), dict[str, Comparison]()
     operations = [
         (layer, uses[0])
-        for layer in layers
-        if layer.is_keras and layer.kind in ("NotEqual", "Any") and len(uses := calls(layer)) == 1
+        for layer, uses in calls_of.items()
+        if layer.is_keras and layer.kind in ("NotEqual", "Any") and len(uses) == 1
     ]
     for layer, call in operations:
         value = call.positional[1] if len(call.positional) == 2 else None

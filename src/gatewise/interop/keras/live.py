@@ -15,7 +15,7 @@ from gatewise.interop.contents import StoredLSTM
 from gatewise.interop.keras.bare_weights import Options
 from gatewise.interop.keras.config import Layer, Version, model
 from gatewise.interop.keras.files import KerasTensor
-from gatewise.interop.keras.layer_graph import OUTSIDE, LayerNode
+from gatewise.interop.keras.layer_graph import LayerEdge, LayerNode
 from gatewise.interop.keras.lstm_layers import configured_lstm
 from gatewise.interop.keras.weights import Bound
 
@@ -127,7 +127,7 @@ def _require_keras_activations(name: str, cell: Any, described: Layer) -> None:
 def stored_lstm(source: Any, name: str | None = None) -> StoredLSTM:
     """Return the LSTM of a live Keras layer, or of one in a model, as that of a file."""
     described, bound, version = _live_tensors(_model_layer(source, name))
-    node, options = LayerNode(described.name, described, OUTSIDE), Options({}, version, Budget(LARGE))
+    node, options = LayerNode(described.name, described, LayerEdge()), Options({}, version, Budget(LARGE))
     try:
         return configured_lstm(node, bound, options)
     except (FileError, ShapeError) as problem:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from gatewise.errors import FileError
 from gatewise.interop.keras.chain import ACTIVATIONS, MASK_MAKERS
-from gatewise.interop.keras.config import Layer
-from gatewise.interop.keras.layer_calls import calls, outputs_in, tensors
 from gatewise.interop.keras.layer_graph import LayerNode, is_identity, is_recurrent, is_reversal
 
 FIRST = {"Embedding", "Masking"}  # layers that a network has before all others, if at all
-Names = frozenset[str]
-NONE: Names = frozenset()
+NONE = frozenset[str]()
 
 
 class Position(NamedTuple):
@@ -21,7 +17,7 @@ class Position(NamedTuple):
 
     readers: int
     sources: int
-    kinds_before: Names
+    kinds_before: frozenset[str]
 
     @property
     def words(self) -> tuple[str, str]:
@@ -33,65 +29,25 @@ class Position(NamedTuple):
         return "after an LSTM", "it changes what follows from the LSTM's output"
 
 
-def positions(root: Layer, lstms: Collection[str]) -> dict[str, Position]:
-    """Return the position of each layer of a Keras model with respect to its LSTMs, by names.
+def positions(nodes: Sequence[LayerNode], lstms: Collection[LayerNode]) -> dict[LayerNode, Position]:
+    """Return the position of each layer of a Keras model with respect to its LSTMs.
 
     The bits are numbered as `lstms`.
     """
-    reads = dict(_layer_reads(root, "", NONE))
-    bits = {name: 1 << number for number, name in enumerate(lstms)}
-    above, below, kinds = dict.fromkeys(reads, 0), dict.fromkeys(reads, 0), dict.fromkeys(reads, NONE)
-    for name, (_, sources) in reads.items():  # each comes after what it reads
-        for source in sources:
-            below[name] |= below[source] | bits.get(source, 0)
-            kinds[name] |= kinds[source] | {reads[source][0].kind} & {*FIRST, "Dense"}
-    for name, (_, sources) in reversed(reads.items()):
-        for source in sources:
-            above[source] |= above[name] | bits.get(name, 0)
-    return {name: Position(above[name], below[name], kinds[name]) for name in reads}
+    bits = {node: 1 << number for number, node in enumerate(lstms)}
+    above, below, kinds = dict.fromkeys(nodes, 0), dict.fromkeys(nodes, 0), dict.fromkeys(nodes, NONE)
+    for node in nodes:  # each comes after what it reads
+        for source in node.input.nodes:
+            below[node] |= below[source] | bits.get(source, 0)
+            kinds[node] |= kinds[source] | {source.layer.kind} & {*FIRST, "Dense"}
+    for node in reversed(nodes):
+        for source in node.input.nodes:
+            above[source] |= above[node] | bits.get(node, 0)
+    return {node: Position(above[node], below[node], kinds[node]) for node in nodes}
 
 
-def _layer_reads(model: Layer, prefix: str, entering: Names) -> Generator[tuple[str, tuple[Layer, Names]], None, Names]:
-    """Yield each layer in a Keras model by its name, with the layers that it reads; return those that leave the model.
-
-    `entering` are the layers whose outputs the model reads.
-    """
-    leaving: dict[str, Names] = {}
-    previous, is_graph = entering, model.kind == "Functional"
-    for _, child in model.children:
-        name = f"{prefix}/{child.name}" if prefix else child.name
-        sources = previous
-        if is_graph and child.kind != "InputLayer":
-            sources = NONE.union(*(leaving.get(source, NONE) for source in _sources(child)))
-        elif is_graph:
-            sources = entering
-        layer = child.children[0][1] if child.kind == "TimeDistributed" and child.children else child
-        if layer.holds_layers:
-            previous = yield from _layer_reads(layer, name, sources)
-        else:
-            yield name, (layer, sources)
-            previous = frozenset((name,))
-        leaving[child.name] = previous
-    ends = outputs_in(model.config.get("output_layers")) if is_graph else []
-    return NONE.union(*(leaving.get(end, NONE) for end, _ in ends)) if ends else previous
-
-
-def _sources(layer: Layer) -> set[str]:
-    """Return the layers of a functional Keras model whose outputs a layer takes, also as a state or a mask."""
-    sources: set[str] = set()
-    try:
-        for call in calls(layer):
-            sources |= {*call.sources, *(name for value in call.arguments.values() for name in tensors(value))}
-    except FileError:
-        pass
-    return sources
-
-
-def has_place(node: LayerNode, position: Position, adding: Collection[str]) -> bool:
-    """Return whether a `Network` may have a Keras layer on the way of an LSTM where it is.
-
-    `adding` are the names of the layers that make a skip connection.
-    """
+def has_place(node: LayerNode, position: Position) -> bool:
+    """Return whether a `Network` may have a Keras layer on the way of an LSTM where it is."""
     layer, source = node.layer, node.input.source
     between = bool(position.readers and position.sources)
     if not layer.is_keras:
@@ -106,4 +62,4 @@ def has_place(node: LayerNode, position: Position, adding: Collection[str]) -> b
         return not position.sources and not position.kinds_before
     if layer.kind == "Dense":
         return not between and not (position.readers and position.kinds_before & FIRST)
-    return node.name in adding
+    return node.input.adds_input and not position.readers

@@ -22,19 +22,14 @@ from gatewise.interop.contents import (
     listing,
     with_distinct_names,
 )
-from gatewise.interop.keras import chain, files, named_layers
-from gatewise.interop.keras.accounting import (
-    ConfiguredLayers,
-    foreign_arrays,
-    layer_entries,
-    ledger_of,
-    refuse_with_foreign,
-)
+from gatewise.interop.graphs import JoinedNetwork
+from gatewise.interop.keras import chain, files
+from gatewise.interop.keras.accounting import foreign_arrays, layer_entries, ledger_of, refuse_with_foreign
 from gatewise.interop.keras.bare_weights import Options, embedding_part, linear_part, recognise_layers, recognise_tree
 from gatewise.interop.keras.config import Layer, Version, model
 from gatewise.interop.keras.files import KerasTensor, Source
 from gatewise.interop.keras.inputs import inputs_of
-from gatewise.interop.keras.layer_graph import LayerNode, is_recurrent, layer_nodes
+from gatewise.interop.keras.layer_graph import ConfiguredLayers, LayerNode, graph_of, is_recurrent
 from gatewise.interop.keras.lstm_layers import configured_lstm, group_stacks
 from gatewise.interop.keras.matching import match_names
 from gatewise.interop.keras.weights import bind_layers, bind_tree
@@ -79,30 +74,38 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
             options.version = _version_by_words(root, config)
         given = root is not None and root.holds_layers and "config" in options.used
         renamed = match_names(root, source) if root is not None and given else {}
-        layers = None if root is None or not root.holds_layers else _read_layers(source, options, root, renamed)
-        if layers is not None:
-            lstms, parts, refused, nodes = _configured_layers(layers, source.budget)
+        layers, rows = None, dict[str, tuple[LayerNode, ...]]()
+        if root is not None and root.holds_layers:
+            layers = _read_layers(source, options, root, renamed)
+            lstms, rows = _with_stacks(layers, source.budget)
+            parts, refused = tuple(layers.parts.values()), tuple(layers.refused.values())
         elif source.layers is not None:  # weights alone, or a class whose code is not in the file
             lstms, parts, refused = _without_foreign(source, recognise_layers(options, source.layers))
         else:
             lstms, parts, refused = _without_foreign(source, recognise_tree(options, source.tree))
-        listed = lstms
         if root is not None and root.name == MODEL and lstms and lstms[-1].stacked:  # gatewise wrote it as one LSTM
-            nodes.recurrent["lstm"] = nodes.recurrent[lstms[-1].name]
+            rows = {"lstm": rows[lstms[-1].name]}
             entries = tuple(entry for stored in lstms for entry in stored.entries)
-            listed = (replace(lstms[-1], name="lstm", stacked=False, time_reversed=False, entries=entries),)
-        known = [*options.entries(listed, parts if layers is None else ())]
+            lstms = (replace(lstms[-1], name="lstm", stacked=False, time_reversed=False, entries=entries),)
+        known = [*options.entries(lstms, parts if layers is None else ())]
         if layers is not None:
             known += layer_entries(layers, source.budget)
-        ledger = ledger_of(source, (*listed, *parts, *refused), known)
+        ledger = ledger_of(source, (*lstms, *parts, *refused), known)
     options.require_used(name)
     kinds = {"keras": "model", "h5": "model in HDF5", "weights": "weights alone", "tree": "weights alone"}
     label = f"{options.version}, {kinds[source.kind]}"
-    if root is None or layers is None:
-        return Contents(name, label, listed, parts, refused, ledger=ledger)
-    new_builder = partial(chain.Builder, options.version, lstms, parts, refused)
-    network, joined = partial(chain.network, new_builder, root), partial(named_layers.network, new_builder, nodes)
-    return Contents(name, label, listed, parts, refused, network, joined=joined, inputs=inputs_of(root), ledger=ledger)
+    if layers is None:
+        return Contents(name, label, lstms, parts, refused, ledger=ledger)
+    network = partial(chain.network, options.version, layers)
+    joined = partial(_joined_network, options.version, layers, rows)
+    inputs = inputs_of(layers.root, layers.nodes)
+    return Contents(name, label, lstms, parts, refused, network, joined=joined, inputs=inputs, ledger=ledger)
+
+
+def _joined_network(
+    version: Version, layers: ConfiguredLayers, rows: Mapping[str, tuple[LayerNode, ...]], name: str, *others: Any
+) -> JoinedNetwork:
+    return chain.joined_network(version, layers, rows[name], *others)
 
 
 def _read_config(path: Any, source: Source) -> dict[str, Any]:
@@ -146,7 +149,7 @@ def _read_layers(source: Source, options: Options, root: Layer, renamed: Mapping
     lstms: dict[LayerNode, StoredLSTM] = {}
     parts: dict[LayerNode, StoredLayer] = {}
     refused: dict[LayerNode, Refused] = {}
-    nodes = [*layer_nodes(root)]
+    nodes, output = graph_of(root)
     for node in nodes:
         try:
             if is_recurrent(node.layer):
@@ -164,13 +167,13 @@ def _read_layers(source: Source, options: Options, root: Layer, renamed: Mapping
         if isinstance(outcome := refuse_with_foreign(single, foreign), Refused):
             refused[node] = outcome
     kept = {node: single for node, single in singles.items() if node not in refused}
-    return ConfiguredLayers(root, nodes, kept, parts, refused, bound, foreign)
+    return ConfiguredLayers(root, nodes, output, kept, parts, refused, bound, foreign)
 
 
-def _configured_layers(
+def _with_stacks(
     layers: ConfiguredLayers, budget: Budget
-) -> tuple[tuple[StoredLSTM, ...], tuple[StoredLayer, ...], tuple[Refused, ...], named_layers.NamedNodes]:
-    """Return a Keras model's LSTMs with their stacks, other layers, refused layers, and all nodes by name."""
+) -> tuple[tuple[StoredLSTM, ...], dict[str, tuple[LayerNode, ...]]]:
+    """Return a Keras model's LSTMs with their stacks, and the layers of each by its name."""
     singles = layers.lstms.values()
     stacks = group_stacks(layers.lstms, budget)
     combined = list(stacks.values())
@@ -179,9 +182,7 @@ def _configured_layers(
         combined = [replace(combined[0], stacked=True)]
     every = with_distinct_names([*singles, *combined])
     rows = [*((node,) for node in layers.lstms), *stacks]
-    recurrent = {lstm.name: row for lstm, row in zip(every, rows, strict=True)}
-    nodes = named_layers.NamedNodes(recurrent, {node.name: node for node in layers.parts})
-    return every, tuple(layers.parts.values()), tuple(layers.refused.values()), nodes
+    return every, {lstm.name: row for lstm, row in zip(every, rows, strict=True)}
 
 
 def _stored_layer(node: LayerNode, tensors: Sequence[KerasTensor]) -> StoredLayer:
