@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from gatewise.activations import Activation
-from gatewise.errors import GatewiseError, OptionError
+from gatewise.errors import FileError, GatewiseError, OptionError
 from gatewise.files.budget import Budget
 from gatewise.interop.contents import Listing, Refused, StoredItem, StoredLayer, StoredLSTM, listing
 from gatewise.interop.keras.config import MERGES, Version, activation, clean, named_activation, variant_of
@@ -42,10 +42,10 @@ class Options:
     """
 
     def __init__(self, values: Mapping[str, Any], version: Version, budget: Budget) -> None:
-        self.values, self.version, self.used, self.budget = dict(values), version, set[str](), budget
+        self.version, self.used, self.budget = version, set[str](), budget
         self.gaps: dict[tuple[str, ...], Gaps] = {}
-        names = ("activation", "recurrent_activation")
-        self.activations = {name: named_activation(values[name], version) for name in names if name in values}
+        names = values.keys() & {"activation", "recurrent_activation"}
+        self.values = {**values} | {name: named_activation(values[name], version) for name in names}
         if "go_backwards" in values and not isinstance(values["go_backwards"], bool):
             raise OptionError(f"go_backwards must be True or False, not {values['go_backwards']!r}")
         if "merge" in values and not (values["merge"] is None or values["merge"] in tuple(MERGES)):
@@ -53,17 +53,17 @@ class Options:
 
     def activation(self, name: str, default: str, gaps: Gaps) -> Activation | None:
         """Return an activation that a Keras file does not state, given or the default."""
-        self.used.add(name)
-        gaps[name] = ""
-        if name in self.activations:
-            return self.activations[name]
         unsure = name == "recurrent_activation" and self.version.tensorflow and self.version.numbers == (2, 2, 4)
         other = " (in TensorFlow 1, hard_sigmoid)" if unsure else ""
-        gaps[name] = f"not in the file: {default}, the default of {self.version}, is assumed{other}"
-        return activation(default, self.version)
+        assumption = f"{default}, the default of {self.version}, is assumed{other}"
+        given: Activation | None = self.setting(name, activation(default, self.version), gaps, assumption)
+        return given
 
-    def variant(self, config: Mapping[str, Any], gaps: Gaps) -> Variant:
+    def variant(self, cell: CellWeights, gaps: Gaps) -> Variant:
         """Return the variant of a Keras cell by its configuration, or by options where that lacks its activations."""
+        if cell.fused:
+            return Variant()
+        config = cell.config
         stated = [config[name] for name in ("recurrent_activation", "inner_activation") if name in config][:1]
         if "activation" in config:
             inner = activation(config["activation"], self.version)
@@ -74,18 +74,17 @@ class Options:
         default = self.version.recurrent_activation()
         return variant_of(inner, self.activation("recurrent_activation", default, gaps))
 
-    def setting(self, name: str, default: Any, gaps: Gaps) -> Any:
+    def setting(self, name: str, default: Any, gaps: Gaps, assumption: str) -> Any:
         """Return a setting that a Keras file does not state, given or the default."""
         self.used.add(name)
-        given = name in self.values
-        word = "forward" if default is False else default
-        gaps[name] = "" if given else f"not in the file: {word}, the default, is assumed"
-        return self.values[name] if given else default
+        gaps[name] = "" if name in self.values else f"not in the file: {assumption}"
+        return self.values.get(name, default)
 
     def entries(self, lstms: Iterable[StoredLSTM], parts: Iterable[StoredLayer]) -> Iterator[LedgerEntry]:
         """Yield the settings of LSTMs and layers that a file leaves out, for its ledger: used where they are given."""
         for stored in lstms:
-            for name, reason in self.gaps.get(tuple(stored.entries), {}).items():
+            gaps = self.gaps.get(tuple(stored.entries), {})
+            for name, reason in ((name, gaps[name]) for name in EFFECTS if name in gaps):
                 effect, concerned = (EFFECTS[name], (stored.name,)) if reason else ("", ())
                 yield LedgerEntry(f"{stored.name}.{name}", "attribute", stored.name, reason, effect, concerned)
         for part in parts:
@@ -102,11 +101,16 @@ class Options:
 
 
 class CellWeights(NamedTuple):
-    """The arrays of a cell, its variant, and its configuration as far as the file has it."""
+    """The arrays of a cell, and its configuration as far as the file has it."""
 
     tensors: Sequence[KerasTensor]
-    variant: Variant
     config: Mapping[str, Any]
+
+    @property
+    def fused(self) -> bool:
+        """Whether they are those of cuDNN, which has no other activations than its own."""
+        biases = [tensor.shape for tensor in self.tensors[2:]]
+        return "activation" not in self.config and biases == [tuple(2 * n for n in self.tensors[1].shape[-1:])]
 
 
 def assemble_lstm(
@@ -115,13 +119,15 @@ def assemble_lstm(
     merge: str,
     backward: bool,
     options: Options,
-    notes: Sequence[str],
+    gaps: Gaps,
+    notes: Sequence[str] = (),
 ) -> StoredLSTM:
     """Return the LSTM of Keras cells, in the group of the file that holds their arrays.
 
     `columns` are the cells of each direction, which become cells of one precision; `backward` is of a single direction.
+    `gaps` become those of the options.
     """
-    cells = [[cell_of(*weights, options.budget) for weights in column] for column in columns]
+    cells = [[cell_of(*cell, options.variant(cell, gaps), options.budget) for cell in column] for column in columns]
     styles = sorted({style for column in cells for _, style in column})
     widest = max((p.dtype for column in cells for p, _ in column), key=lambda dtype: dtype.itemsize)
     rows = [[p if p.dtype == widest else p.astype(widest) for p, _ in row] for row in zip(*cells, strict=True)]
@@ -132,7 +138,8 @@ def assemble_lstm(
         notes = (*notes, f"it is stored in {min(narrow)} and read as float32, which changes no number")
     group = os.path.commonpath([os.path.dirname(f"/{tensor.name}") for tensor in tensors])
     convention = f"{options.version}: {', '.join(styles)}"
-    distinct = tuple(dict.fromkeys(notes))
+    entries, distinct = entries_of(tensors), tuple(dict.fromkeys(notes))
+    options.gaps[entries] = gaps
     return StoredLSTM(
         name,
         lstm,
@@ -141,7 +148,7 @@ def assemble_lstm(
         distinct,
         batch_first=True,
         time_reversed=backward,
-        entries=entries_of(tensors),
+        entries=entries,
     )
 
 
@@ -167,7 +174,8 @@ def recognise_layers(options: Options, layers: Mapping[str, Sequence[KerasTensor
         for run in all_runs:
             if not run.recurrent:
                 name = layer if len(all_runs) == 1 else f"{layer}/{run.owner}".rstrip("/")
-                items.append(_part_of(clean(name), run))
+                key = "embedding" if run.roles[0] == "embeddings" else name
+                items.append(_part_of(clean(name), run.tensors, key, ", ".join(map(clean, run.roles[:6]))))
         for group in _group_cells(cells, layer, options):
             name = clean(layer if len(group) == len(cells) else f"{layer}/{group[0].owner}")
             items.append(_lstm_or_refusal(name, group, layer, options))
@@ -180,74 +188,59 @@ def recognise_tree(options: Options, tree: WeightGroup | None) -> Listing:
 
 
 def _lstm_or_refusal(name: str, cells: Sequence[WeightRun], layer: str, options: Options) -> StoredLSTM | Refused:
-    """Return the LSTM of Keras cells, two directions or a stack, or the reason why it is refused.
-
-    The settings that the file leaves out become gaps of the options.
-    """
-    gaps, entries = Gaps(), entries_of(tensor for run in cells for tensor in run.tensors)
+    """Return the LSTM of Keras cells, two directions or a stack, or the reason why it is refused."""
+    gaps = Gaps()
     try:
         for run in cells:
             if (problem := shape_problem(run.tensors)) is not None:
-                return Refused(name, problem, entries)
+                raise FileError(problem)
         bidirectional = len(cells) == 2 and _are_directions(cells[0], cells[1], layer, options)
-        weights = []
-        for run in cells:
-            fused = run.tensors[-1].shape == (8 * run.units,)
-            weights.append(CellWeights(run.tensors, Variant() if fused else options.variant({}, gaps), {}))
+        weights = [CellWeights(run.tensors, {}) for run in cells]
         backward, merge = False, "concat"
         if bidirectional:
-            merge = MERGES[options.setting("merge", "concat", gaps)]
+            merge = MERGES[options.setting("merge", "concat", gaps, "concat, the default, is assumed")]
         else:
-            backward = options.setting("go_backwards", False, gaps)
+            backward = options.setting("go_backwards", False, gaps, "forward, the default, is assumed")
         columns = [[cell] for cell in weights] if bidirectional else [weights]
-        stored = assemble_lstm(name, columns, merge, backward, options, ())
+        return assemble_lstm(name, columns, merge, backward, options, gaps)
     except (GatewiseError, ValueError, OverflowError) as refusal:
-        return Refused(name, str(refusal), entries)
-    options.gaps[tuple(stored.entries)] = gaps
-    return stored
+        return Refused(name, str(refusal), entries_of(tensor for run in cells for tensor in run.tensors))
 
 
-def _part_of(name: str, run: WeightRun) -> StoredLayer:
-    """Return a Keras layer that is no LSTM, by the shapes and names of its arrays."""
-    shapes = [tensor.shape for tensor in run.tensors]
-    matrix, is_single = len(shapes[0]) == 2, len(shapes) == 1
-    if matrix and (run.roles[0] == "embeddings" or (is_single and "embedding" in name)):
-        return embedding_part(name, run.tensors)
-    if matrix and (is_single or (len(shapes) == 2 and len(shapes[1]) == 1)):
-        return linear_part(name, run.tensors)
-    return StoredLayer(name, f"layer with {', '.join(map(clean, run.roles[:6]))}", (), entries=entries_of(run.tensors))
+def _part_of(name: str, tensors: Sequence[KerasTensor], key: str, description: str) -> StoredLayer:
+    """Return a Keras layer that is no LSTM, by the shapes of its arrays; the key of an embedding has that word."""
+    matrix, *others = (tensor.shape for tensor in tensors)
+    if len(matrix) == 2 and not others and "embedding" in key:
+        return embedding_part(name, tensors)
+    if len(matrix) == 2 and others in ([], [matrix[1:]]):
+        return linear_part(name, tensors)
+    return StoredLayer(name, f"layer with {description}", (), entries=entries_of(tensors))
 
 
 def _layers_within(group: WeightGroup, key: str, options: Options) -> Iterator[StoredItem]:
     """Yield the layers in a group of a Keras 3 weight tree, which has that key among the others."""
-    name = clean(group.name or group.path or "model")
-    sides = {side: group.children.get(f"{side}_layer") for side in ("forward", "backward")}
-    if all(inner is not None for inner in sides.values()):
-        pairs = [(side, run) for side, inner in sides.items() if inner is not None for run in _cells_in(inner)]
-        if len(pairs) == 2:
-            runs = [replace(run, folder=f"{run.folder}/{side}") for side, run in pairs]
+    name, children = clean(group.name or group.path or "model"), group.children
+    sides = [side for side in ("forward", "backward") if f"{side}_layer" in children]
+    if len(sides) == 2:
+        runs = [
+            replace(run, folder=f"{run.folder}/{side}")
+            for side in sides
+            for run in _cells_in(children[f"{side}_layer"])
+        ]
+        if len(runs) == 2:
             yield _lstm_or_refusal(name, runs, "bidirectional", options)
-        elif pairs:
-            yield Refused(name, STACKED_DIRECTIONS)
+        elif runs:
+            yield Refused(name, STACKED_DIRECTIONS, entries_of(tensor for run in runs for tensor in run.tensors))
         return
-    cells = _cells_in(group)
-    if cells and all(run.recurrent for run in cells):
+    cells, run = _cells_in(group), _cell_run(group.path, group.tensors)
+    if cells and all(cell.recurrent for cell in cells):
         yield _lstm_or_refusal(name, cells, key, options)
         return
-    run = _cell_run(group.path, group.tensors)
     if run.recurrent and shape_problem(run.tensors) is None:
         yield _lstm_or_refusal(name, [run], key, options)
     elif run.tensors:
-        is_single, is_matrix = len(run.tensors) == 1, len(run.tensors[0].shape) == 2
-        if is_matrix and is_single and "embedding" in key:
-            yield embedding_part(name, run.tensors)
-        elif is_matrix and (is_single or run.tensors[1].shape == run.tensors[0].shape[1:]):
-            yield linear_part(name, run.tensors)
-        else:
-            yield StoredLayer(
-                name, f"layer with {counted(len(run.tensors), 'array')}", (), entries=entries_of(run.tensors)
-            )
-    for inner_key, child in _in_numeric_order(group.children):
+        yield _part_of(name, run.tensors, key, counted(len(run.tensors), "array"))
+    for inner_key, child in _in_numeric_order(children):
         yield from _layers_within(child, inner_key, options)
 
 

@@ -40,6 +40,7 @@ class LayerEdge(Edge["LayerNode | None"]):
     source: LayerNode | None = None
     last: LayerNode | None = None  # the layer before it, be it one that changes nothing or reverses the steps
     nodes: frozenset[LayerNode] = frozenset()  # all whose outputs are in it, as a state or a mask too
+    made_mask: Hashable = None  # the mask that the last layer before it that makes one computes
     adds_input: bool = False  # whether the input of the whole model is added to it
     problem: str = ""  # why a chain of layers does not go through it
 
@@ -191,7 +192,7 @@ class _Wiring:
         mask = None if not masks else masks.pop() if len(masks) == 1 else (id(layer), "several")
         edge = self._data_edge(layer, uses, leaving)
         problem = edge.problem
-        if not problem and mask != edge.mask and uses[0].arguments.get("mask") is not None:
+        if not problem and mask != edge.made_mask and uses[0].arguments.get("mask") is not None:
             problem = f"{label(layer)} is given an explicit mask"
         return replace(edge, mask=mask, nodes=_nodes_of(_names_read(uses), leaving), problem=problem)
 
@@ -277,15 +278,15 @@ def _after_their_sources(calls_of: Mapping[Layer, Sequence[KerasCall]]) -> list[
 
 def _edge_after(node: LayerNode, uses: Sequence[KerasCall], model: Layer) -> LayerEdge:
     """Return the edge that leaves a Keras layer that holds no others."""
-    layer, edge, nodes = node.outer, node.input, frozenset((node,))
+    layer, edge = node.outer, replace(node.input, last=node, nodes=frozenset((node,)))
+    mask, made = edge.mask, edge.made_mask
     if is_recurrent(layer):
-        return LayerEdge(node, mask=edge.mask if layer.returns_sequences else None, last=node, nodes=nodes)
-    if is_identity(layer):
-        return replace(edge, last=node, nodes=nodes)
-    if is_reversal(layer):
-        return replace(edge, last=node, nodes=nodes, reversed=not edge.reversed)
-    mask = edge.mask
-    if layer.kind == "Masking" or (layer.kind == "Embedding" and layer.flag("mask_zero")):
+        mask = mask if layer.returns_sequences else None
+    elif is_identity(layer):
+        return edge
+    elif is_reversal(layer):
+        return replace(edge, reversed=not edge.reversed)
+    elif layer.kind == "Masking" or (layer.kind == "Embedding" and layer.flag("mask_zero")):
         sources = uses[0].sources if len(uses) == 1 else ()
-        mask = (id(model), mask_of(layer, sources) or id(layer))
-    return LayerEdge(node, mask=mask, last=node, nodes=nodes)
+        mask = made = (id(model), mask_of(layer, sources) or id(layer))
+    return LayerEdge(node, mask=mask, last=node, nodes=edge.nodes, made_mask=made)

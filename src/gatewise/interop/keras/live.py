@@ -97,19 +97,17 @@ def _live_tensors(layer: Any) -> tuple[Layer, Bound, Version]:
     except (GatewiseError, TypeError, ValueError, NotImplementedError) as problem:
         raise OptionError(f"the layer {layer.name!r} cannot be described: {reason(problem)}") from None
     bound: Bound = {}
-    sides, described_sides = [layer], [described]
-    if described.kind == "Bidirectional":
-        sides, described_sides = [layer.forward_layer, layer.backward_layer], [child for _, child in described.children]
-    for side, described_side in zip(sides, described_sides, strict=True):
-        cells = side.cell.cells if isinstance(side.cell, keras.layers.StackedRNNCells) else [side.cell]
-        for cell, leaf in zip(cells, described_side.cells, strict=True):
-            _require_keras_activations(layer.name, cell, leaf)
-            variables = {name: getattr(cell, name, None) for name in ("kernel", "recurrent_kernel", "bias")}
-            bound[leaf] = tuple(
-                KerasTensor(f"{layer.name}/{name}", tuple(variable.shape), "float32", partial(numbers, variable))
-                for name, variable in variables.items()
-                if variable is not None
-            )
+    cells: list[Any] = []
+    for side in (layer.forward_layer, layer.backward_layer) if described.kind == "Bidirectional" else (layer,):
+        cells += side.cell.cells if isinstance(side.cell, keras.layers.StackedRNNCells) else [side.cell]
+    for cell, leaf in zip(cells, described.leaves(), strict=True):
+        _require_keras_activations(layer.name, cell, leaf)
+        variables = {name: getattr(cell, name, None) for name in ("kernel", "recurrent_kernel", "bias")}
+        bound[leaf] = tuple(
+            KerasTensor(f"{layer.name}/{name}", tuple(variable.shape), "float32", partial(numbers, variable))
+            for name, variable in variables.items()
+            if variable is not None
+        )
     return described, bound, version
 
 

@@ -8,12 +8,11 @@ from dataclasses import replace
 from gatewise.errors import FileError
 from gatewise.files.budget import Budget
 from gatewise.interop.contents import MASKED, StoredLSTM
-from gatewise.interop.keras.bare_weights import STACKED_DIRECTIONS, CellWeights, Gaps, Options, assemble_lstm
+from gatewise.interop.keras.bare_weights import STACKED_DIRECTIONS, CellWeights, Options, assemble_lstm
 from gatewise.interop.keras.config import MERGES, Layer, Version, clean, compute_type, masked_output
 from gatewise.interop.keras.files import KerasTensor
 from gatewise.interop.keras.layer_graph import RECURRENT, LayerNode
 from gatewise.interop.stacks import LayerStack, stacks_of
-from gatewise.parameters import Variant
 from gatewise.showing import with_article
 
 
@@ -21,7 +20,7 @@ def configured_lstm(
     node: LayerNode, bound: Mapping[Layer, Sequence[KerasTensor]], options: Options, problem: str | None = None
 ) -> StoredLSTM:
     """Return the LSTM of a Keras layer, with the arrays `bound` to it and what it wraps; or raise the `problem`."""
-    layer, version, gaps = node.layer, options.version, Gaps()
+    layer, version = node.layer, options.version
     directions, merge = [layer], "concat"
     if layer.kind == "Bidirectional":
         directions, merge = _bidirectional_layers(layer)
@@ -29,15 +28,9 @@ def configured_lstm(
         _require_lstm(wrapped)
     if problem is not None:
         raise FileError(problem)
-    columns: list[list[CellWeights]] = []
-    for direction in directions:
-        columns.append([])
-        for cell in direction.cells:
-            variant = Variant() if cell.kind == "CuDNNLSTM" else options.variant(cell.config, gaps)
-            columns[-1].append(CellWeights(bound.get(cell, ()), variant, cell.config))
+    columns = [[CellWeights(bound.get(cell, ()), cell.config) for cell in direction.cells] for direction in directions]
     backward_only = len(directions) == 1 and layer.flag("go_backwards")
-    stored = assemble_lstm(node.name, columns, merge, backward_only, options, _run_notes(node, version))
-    options.gaps[tuple(stored.entries)] = gaps
+    stored = assemble_lstm(node.name, columns, merge, backward_only, options, {}, _run_notes(node, version))
     batch_first = not layer.forward_layer.flag("time_major")
     return replace(stored, batch_first=batch_first, masked=node.masked, masked_output=masked_output(layer, version))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,7 +9,7 @@ from gatewise.errors import FileError, join_names
 from gatewise.interop.keras.config import Layer, clean
 from gatewise.interop.keras.files import CONTAINERS, Source, WeightGroup
 from gatewise.interop.keras.layer_graph import is_identity, is_recurrent
-from gatewise.interop.keras.weights import are_same, snake
+from gatewise.interop.keras.weights import are_same, member_keys
 
 
 def match_names(root: Layer, source: Source) -> dict[str, str]:
@@ -28,12 +27,8 @@ def match_names(root: Layer, source: Source) -> dict[str, str]:
         return {child.name: clean(name) for child, name in pairs}
     containers = [source.tree.children[name] for name in CONTAINERS if source.tree and name in source.tree.children]
     members = containers[0].children if containers else {}
-    counts, keys = Counter[str](), dict[str, Layer]()
-    for child in children:
-        stem = snake(child.kind)
-        key = f"{stem}_{counts[stem]}" if counts[stem] else stem
-        counts[stem] += 1
-        keys[key if key in members else child.name] = child
+    places = zip(member_keys(children), children, strict=True)
+    keys = {key if key in members else child.name: child for key, child in places}
     stored = {key: member.name or "" for key, member in members.items() if key in keys or _has_arrays(member)}
     wrong = [key for key, child in keys.items() if key not in members and _has_weights(child)]
     wrong += [key for key, name in stored.items() if key not in keys or (name and not are_same(keys[key].name, name))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,14 +161,12 @@ def bind_tree(root: Layer, tree: WeightGroup) -> Bound:
         by_name: dict[str | None, list[WeightGroup]] = {}
         for member in members.values():
             by_name.setdefault(member.name, []).append(member)
-        counts = Counter[str]()
+        listed = [child for attribute, child in layer.children if attribute in ("layers", "cells")]
+        keys = dict(zip(listed, member_keys(listed), strict=True))
         for attribute, child in layer.children:
-            if attribute in ("layers", "cells"):
-                stem = snake(child.kind)
-                key = f"{stem}_{counts[stem]}" if counts[stem] else stem
-                counts[stem] += 1
+            if child in keys:
                 same = by_name.get(child.name, [])  # the member of its name, or else at its position
-                group = same[0] if len(same) == 1 else members.get(key, members.get(child.name))
+                group = same[0] if len(same) == 1 else members.get(keys[child], members.get(child.name))
                 if attribute == "layers" and group is not None and not are_same(child.name, group.name or child.name):
                     theirs = clean(group.name or "")
                     raise FileError(
@@ -188,11 +186,14 @@ def are_same(name: str, other: str) -> bool:
     return AUTO_NUMBER.sub("", name) == AUTO_NUMBER.sub("", clean(other))
 
 
-def snake(kind: str) -> str:
-    """Return the name of a class as Keras' files spell it."""
-    words = re.sub(r"\W+", "", kind)
-    words = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", words)
-    return re.sub("([a-z])([A-Z])", r"\1_\2", words).lower()
+def member_keys(layers: Iterable[Layer]) -> Iterator[str]:
+    """Yield the keys of layers in a tree of Keras' weights: their classes, with numbers for those that come again."""
+    counts = Counter[str]()
+    for layer in layers:
+        words = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", layer.kind))
+        stem = re.sub("([a-z])([A-Z])", r"\1_\2", words).lower()
+        yield f"{stem}_{counts[stem]}" if counts[stem] else stem
+        counts[stem] += 1
 
 
 def shape_problem(tensors: Sequence[KerasTensor]) -> str | None:
@@ -214,7 +215,7 @@ def shape_problem(tensors: Sequence[KerasTensor]) -> str | None:
 
 
 def cell_of(
-    tensors: Sequence[KerasTensor], variant: Variant, config: Mapping[str, Any], budget: Budget
+    tensors: Sequence[KerasTensor], config: Mapping[str, Any], variant: Variant, budget: Budget
 ) -> tuple[Parameters, str]:
     """Return the parameters of a Keras cell, charged to a budget, and the convention of its arrays in words."""
     if len(tensors) == 12:
