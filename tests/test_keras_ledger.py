@@ -138,6 +138,7 @@ def test_layers_of_the_network_are_no_warning_and_arrays_of_training_are_listed(
         ([lstm("a"), layer("LayerNormalization", "ln"), dense("head")], ["ln"], "no LayerNormalization after an LSTM"),
         ([lstm("a"), layer("BatchNormalization", "bn"), dense("head")], ["bn"], "no BatchNormalization after"),
         ([lstm("a"), dense("head"), layer("PReLU", "pr")], ["pr"], "no PReLU after an LSTM"),
+        ([lstm("a"), dense("head", activation="celu")], ["head"], "'celu' is not one that gatewise has"),
         ([lstm("a"), layer("Activation", "act", activation="tanh"), dense("head")], ["act"], "no Activation after"),
         ([lstm("x"), layer("Attention", "look"), lstm("a")], ["look"], "no Attention between LSTMs"),
         ([lstm("x"), dense("between"), lstm("a")], ["between"], "no Dense between LSTMs"),
@@ -308,11 +309,27 @@ def test_weights_alone_tell_what_is_assumed_of_the_layers_that_a_network_has(tmp
         gw.load_network(path, **names, **settings, strict=True)
 
 
-def test_a_setting_of_a_model_itself_is_listed(tmp_path):
-    config = sequential(lstm_layer("a"))
-    config["config"]["ensemble"] = 3
-    path = legacy(tmp_path / "file", {"a": named("a/", kernels(new()[0]))}, "2.9.0", config)
-    assert [entry.name for entry in assert_complete(path).ledger if entry.effect] == ["model.ensemble"]
+@pytest.mark.parametrize("holder", ["model", "inner", "each"])
+def test_a_setting_of_what_holds_layers_is_listed(holder, tmp_path):
+    inner = layer("Sequential", "inner", layers=[lstm("a")])
+    config = sequential(inner, layer("TimeDistributed", "each", layer=dense("head")))
+    holders = dict(zip(("inner", "each"), config["config"]["layers"], strict=True), model=config)
+    holders[holder]["config"]["ensemble"] = 3
+    weights = {"inner": named("a/", kernels(new()[0])), "each": {"each/kernel": np.ones((UNITS, 2), np.float32)}}
+    path = legacy(tmp_path / "file", weights, "2.9.0", config)
+    assert [entry.name for entry in assert_complete(path).ledger if entry.effect] == [f"{holder}.ensemble"]
+
+
+def test_what_else_a_file_holds_is_listed(tmp_path):
+    path = keras_files.three(tmp_path / "file", new())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("assets/words.txt", "a b")
+    assert "assets/words.txt" in {entry.name for entry in assert_complete(path).ledger if entry.effect}
+    path = network_file(tmp_path / "network", *NETWORK)
+    with h5py.File(path, "a") as file:
+        file.attrs["training_config"], file["model_weights/b"].attrs["scale"] = "{}", 2.0
+    entries = {entry.name: entry for entry in assert_complete(path).ledger if not entry.used}
+    assert [bool(entries[name].effect) for name in ("/.training_config", "/model_weights/b.scale")] == [False, True]
 
 
 def test_weights_alone_are_told_in_every_command_until_the_settings_are_given(tmp_path):

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from gatewise.errors import FileError, shown
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.hdf5 import Group
 from gatewise.interop.contents import Refused, StoredItem, StoredLSTM
+from gatewise.interop.keras.chain import ACTIVATIONS, MASK_MAKERS, activation_of
 from gatewise.interop.keras.config import Layer, clean, compute_type
-from gatewise.interop.keras.files import OF_TRAINING, Source, entries_of
-from gatewise.interop.keras.layer_graph import ConfiguredLayers, LayerNode, is_identity, is_recurrent
-from gatewise.interop.keras.paths import Position, has_place, positions
+from gatewise.interop.keras.files import MEMBERS, OF_TRAINING, Source, entries_of
+from gatewise.interop.keras.layer_graph import (
+    ConfiguredLayers,
+    LayerNode,
+    is_identity,
+    is_recurrent,
+    is_reversal,
+    without_wrapper,
+)
 from gatewise.interop.ledger import UNKNOWN, Ledger, LedgerEntry, account
 from gatewise.showing import with_article
 
 NOT_ITS_OWN = "no layer of this kind has it"
+OF_TRAINING_ALONE = "it serves training alone"
+# Attributes that say how a file is made, and by which Keras.
+OF_FORMAT = re.compile(r"keras_version|backend|model_config|(?:layer|weight)_names\d*|name")
 IDLE, WITH_LAYER = "it changes no number of a run", "its layer is left out"
 NESTED = {"name", "layer", "layers", "cell", "cells", "backward_layer"}  # settings that are names or layers themselves
 # Settings that act in training, say how Keras computes or restate a shape.
@@ -47,10 +57,67 @@ USED = {  # settings that are used, by the kind of their layer
 }
 
 
+FIRST = {"Embedding", "Masking"}  # layers that a network has before all others, if at all
+NONE = frozenset[str]()
+
+
+class Position(NamedTuple):
+    """Which LSTMs read a layer, directly or not, and which it reads, as bits; the kinds of the layers that it reads."""
+
+    readers: int
+    sources: int
+    kinds_before: frozenset[str]
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """Where that is, and what a layer changes there."""
+        if self.readers and self.sources:
+            return "between LSTMs", "it changes what the second reads"
+        if self.readers:
+            return "before an LSTM", "it changes what the LSTM reads"
+        return "after an LSTM", "it changes what follows from the LSTM's output"
+
+
+def positions(nodes: Sequence[LayerNode], lstms: Collection[LayerNode]) -> dict[LayerNode, Position]:
+    """Return the position of each layer of a Keras model with respect to its LSTMs.
+
+    The bits are numbered as `lstms`.
+    """
+    bits = {node: 1 << number for number, node in enumerate(lstms)}
+    above, below, kinds = dict.fromkeys(nodes, 0), dict.fromkeys(nodes, 0), dict.fromkeys(nodes, NONE)
+    for node in nodes:  # each comes after what it reads
+        for source in node.input.nodes:
+            below[node] |= below[source] | bits.get(source, 0)
+            kinds[node] |= kinds[source] | {source.layer.kind} & {*FIRST, "Dense"}
+    for node in reversed(nodes):
+        for source in node.input.nodes:
+            above[source] |= above[node] | bits.get(node, 0)
+    return {node: Position(above[node], below[node], kinds[node]) for node in nodes}
+
+
+def has_place(node: LayerNode, position: Position) -> bool:
+    """Return whether a `Network` may have a Keras layer on the way of an LSTM where it is."""
+    layer, source = node.layer, node.input.source
+    between = bool(position.readers and position.sources)
+    if not layer.is_keras:
+        return False
+    if is_identity(layer) or layer.kind in MASK_MAKERS:
+        return True
+    if is_reversal(layer):
+        return source is not None and is_recurrent(source.layer)
+    if layer.kind in ACTIVATIONS:
+        return source is not None and source.layer.kind == "Dense" and not between
+    if layer.kind in FIRST:
+        return not position.sources and not position.kinds_before
+    if layer.kind == "Dense":
+        return not between and not (position.readers and position.kinds_before & FIRST)
+    return node.input.adds_input and not position.readers
+
+
 def ledger_of(source: Source, items: Sequence[StoredItem], known: Sequence[LedgerEntry]) -> Ledger:
     """Return the ledger of a Keras file: `known` are the entries of its settings and its layers."""
     names = {f"/{path}": "tensor" for path, member in source.members.items() if not isinstance(member, Group)}
-    return account(names, items, (*_idle_arrays(source), *known))
+    return account(names, items, (*_idle_arrays(source), *_rest_of_file(source), *known))
 
 
 def _idle_arrays(source: Source) -> Iterator[LedgerEntry]:
@@ -63,9 +130,30 @@ def _idle_arrays(source: Source) -> Iterator[LedgerEntry]:
         elif isinstance(member, Group):
             continue
         elif OF_TRAINING.intersection(path.split("/")) or "/seed_generator" in name:
-            yield LedgerEntry(name, reason="it serves training alone")
+            yield LedgerEntry(name, reason=OF_TRAINING_ALONE)
         elif source.layers is not None and name not in listed:
             yield LedgerEntry(name, reason="no weight_names list it: Keras does not read it either")
+
+
+def _rest_of_file(source: Source) -> Iterator[LedgerEntry]:
+    """Yield what else a Keras file holds: attributes of its HDF5 part, and members of its archive."""
+    for path, member in source.members.items():
+        try:
+            names = () if member is None or isinstance(member, FileError) else (*member.attributes,)
+        except FileError as problem:
+            yield LedgerEntry(f"/{path}.attributes", "attribute", reason=str(problem), effect=UNKNOWN)
+            continue
+        for name in names:
+            if name == "training_config":
+                yield LedgerEntry(f"/{path}.{name}", "attribute", reason=OF_TRAINING_ALONE)
+            elif not OF_FORMAT.fullmatch(name):
+                reason = "no attribute of Keras' files that is known has this name"
+                yield LedgerEntry(f"/{path}.{clean(name)}", "attribute", reason=reason, effect=UNKNOWN)
+    for name in () if source.archive is None else source.archive.names:
+        if name not in MEMBERS:
+            yield LedgerEntry(
+                clean(name), "attribute", reason="no layer that is read has a file of this name", effect=UNKNOWN
+            )
 
 
 def foreign_arrays(source: Source, items: Iterable[StoredItem]) -> dict[str, list[str]]:
@@ -108,7 +196,7 @@ def layer_entries(layers: ConfiguredLayers, budget: Budget) -> Iterator[LedgerEn
     """Yield the layers of a Keras model with their settings, each used, or left out with its reason and effect."""
     names = [stored.name for stored in layers.lstms.values()]
     places = positions(layers.nodes, layers.lstms)
-    yield from _settings(layers.root, layers.root.name, "", ())
+    yield from _model_settings(layers.root, layers.root.name)
     for node in layers.nodes:
         position = places[node]
         budget.hold(len(names), 8, "the list of its settings")
@@ -129,7 +217,7 @@ def layer_entries(layers: ConfiguredLayers, budget: Budget) -> Iterator[LedgerEn
             for name in sorted({*others} - {*own}):
                 yield LedgerEntry(name, "tensor", node.name, NOT_ITS_OWN, UNKNOWN, connected)
         concerned = connected if stored is None else (stored.name,)
-        yield from _settings(node.layer, node.name, left_out, concerned)
+        yield from _settings(node.outer, node.name, left_out, concerned)
         if stored is not None:
             yield from _inputs(node, stored.name)
 
@@ -154,11 +242,16 @@ def _node_entry(
     if not connected:
         is_part = layers.parts[node].weight is not None
         return LedgerEntry(name, "node", name, "" if is_part else "it is on the way of no LSTM that is read")
-    if has_place(node, position):
-        return LedgerEntry(name, "node", name)
     reason = f"a network has no {layer.kind} {where}"
     if not layer.is_keras:
         reason = f"its class {layer.kind!r} is not one of Keras' own, and its code is not in the file"
+    elif has_place(node, position):
+        try:
+            if layer.kind in ("Dense", *ACTIVATIONS):
+                activation_of(layer, layers.version)
+            return LedgerEntry(name, "node", name)
+        except FileError as problem:
+            reason = str(problem)
     return LedgerEntry(name, "node", name, reason, effect, connected)
 
 
@@ -171,6 +264,14 @@ def _inputs(node: LayerNode, name: str) -> Iterator[LedgerEntry]:
     if isinstance(mask, tuple) and (isinstance(mask[1], str)):
         effect = "every step takes part in a run without it"
         yield LedgerEntry(f"{name}.mask", "input", name, "the model computes or is given it", effect, (name,))
+
+
+def _model_settings(model: Layer, name: str, prefix: str = "") -> Iterator[LedgerEntry]:
+    """Yield the settings of a Keras model and of those in it, whose names begin with the prefix."""
+    yield from _settings(model, name, "", ())
+    for _, child in without_wrapper(model).children:
+        if without_wrapper(child).holds_layers:
+            yield from _model_settings(child, f"{prefix}{child.name}", f"{prefix}{child.name}/")
 
 
 def _settings(

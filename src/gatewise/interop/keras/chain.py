@@ -5,7 +5,7 @@ Only its last layer may add the input of the model: a skip connection.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -34,14 +34,13 @@ OF_DENSE = {  # gatewise's names of the functions that dense layers alone have
     **dict.fromkeys(("silu", "swish"), "silu"),
     **dict.fromkeys(("hard_silu", "hard_swish"), "hard_swish"),
 }
-RECURRENT = ("LSTM", "CuDNNLSTM", "RNN", "Bidirectional")
 
 
-def network(version: Version, layers: ConfiguredLayers) -> Network:
+def network(layers: ConfiguredLayers) -> Network:
     """Return the network that a Keras configuration describes; a layer that no `Network` has is refused by name."""
-    builder = Builder(version, layers)
+    builder = Builder(layers)
     for node in _chain_of(layers):
-        if node.layer.kind in RECURRENT and node.layer.forward_layer.flag("return_state"):
+        if node.layer.forward_layer.flag("return_state"):
             raise FileError(f"{node.name!r} ({with_article(node.layer.kind)}) also returns its states")
         builder.add(node, node.outer)
     return builder.network()
@@ -66,18 +65,19 @@ def _chain_of(layers: ConfiguredLayers) -> list[LayerNode]:
 
 
 def joined_network(
-    version: Version,
     layers: ConfiguredLayers,
-    stack: Sequence[LayerNode],
+    stacks: Mapping[str, Sequence[LayerNode]],
+    name: str,
     embedding: str | None,
     head: str | None,
     reads: str | None,
 ) -> JoinedNetwork:
     """Return the network of a Keras model's named embedding (if any), LSTM and head (if any).
 
-    `stack` are the layers of the LSTM. Layers that are not connected, and what a `Network` cannot express between
+    `stacks` are the layers of each LSTM. Layers that are not connected, and what a `Network` cannot express between
     them, are refused.
     """
+    stack = stacks[name]
     named, first = {node.name: node for node in layers.parts}, stack[0].input.source
     ends = [] if head is None else [named[head]]
     if embedding is not None:
@@ -88,7 +88,7 @@ def joined_network(
     chain = points[:1]
     for lower, upper in pairwise(points):
         chain += _path_between(lower, upper)
-    builder = Builder(version, layers)
+    builder = Builder(layers)
     for node in chain:
         builder.add(node, node.layer if node in stack else node.outer)
     return JoinedNetwork(
@@ -115,6 +115,22 @@ def _path_between(first: LayerNode, last: LayerNode) -> list[LayerNode]:
 # The network of these layers.
 
 
+def activation_of(layer: Layer, version: Version) -> Activation | str | None:
+    """Return the activation of a Keras layer that is dense, or only applies one, as `Linear` has it."""
+    stated: Any = {"class_name": layer.kind, "config": layer.config}
+    if layer.kind in ("Dense", "Activation"):
+        stated = layer.config.get("activation")
+    if isinstance(stated, dict) and stated.get("class_name") == "Softmax":
+        config = stated.get("config")
+        if isinstance(config, dict) and config.get("axis", -1) not in (-1, [-1]):
+            raise FileError("it is a Softmax over another axis than the last")
+        return SOFTMAX
+    function = named_function(stated)
+    if isinstance(function, str) and (name_of_dense := OF_DENSE.get(function.removeprefix("keras>"))):
+        return name_of_dense
+    return activation(function, version)
+
+
 class Builder:
     """Builds a network layer by layer, from the input on.
 
@@ -123,8 +139,8 @@ class Builder:
     activation yet, so that the next layer may be one; `adds`, whether the input is added to the output.
     """
 
-    def __init__(self, version: Version, layers: ConfiguredLayers) -> None:
-        self.version, self.layers = version, layers
+    def __init__(self, layers: ConfiguredLayers) -> None:
+        self.layers = layers
         self.embedding: Array | None = None
         self.masked: float | None = None
         self.before: list[Linear] = []
@@ -152,18 +168,15 @@ class Builder:
             self.masked = 0.0 if layer.flag("mask_zero") else None
         elif kind == "Masking" and not (self.stack or self.before) and self.embedding is None:
             self.masked = _config_number(layer, "mask_value")
-        elif kind in RECURRENT and not self.head:
+        elif is_recurrent(layer) and not self.head:
             self._add_recurrent(node)
         elif is_reversal(layer) and self.stack and not self.head:
             self.stack.reverse_steps(name, node.masked or not self.sequences)
         elif kind in ("Dense", "TimeDistributed") and (self.stack or self.embedding is None):
             self._add_dense(node)
         elif kind in ACTIVATIONS and self.dense and self.plain:
-            stated = (
-                layer.config.get("activation") if kind == "Activation" else {"class_name": kind, "config": layer.config}
-            )
             last = self.dense[-1]
-            self.dense[-1] = Linear(last.weight, last.bias, self._linear_activation(name, stated))
+            self.dense[-1] = Linear(last.weight, last.bias, self._activation(node))
             self.plain = False
         elif node.input.adds_input and self.stack:
             self.adds = True
@@ -191,9 +204,8 @@ class Builder:
         if node.layer.kind != "Dense" or not node.layer.is_keras:
             raise FileError(f"{node.name!r} is a TimeDistributed {node.layer.kind}, which a network does not have")
         weight, bias = self._dense_weights(node)
-        stated = node.layer.config.get("activation")
-        self.plain = stated in (None, "linear")
-        self.dense.append(Linear(weight, bias, self._linear_activation(node.name, stated)))
+        self.plain = node.layer.config.get("activation") in (None, "linear")
+        self.dense.append(Linear(weight, bias, self._activation(node)))
 
     def _dense_weights(self, node: LayerNode) -> tuple[Array, Array | None]:
         """Return the weight and the bias of a Keras layer that is no LSTM."""
@@ -202,20 +214,12 @@ class Builder:
             raise FileError(f"the weights of {node.name!r} cannot be read")
         return part.weight(), None if part.bias is None else part.bias()
 
-    def _linear_activation(self, name: str, stated: Any) -> Activation | str | None:
-        """Return a Keras layer's activation as `Linear` has it, by its configuration."""
-        kind, config = (stated.get("class_name"), stated.get("config")) if isinstance(stated, dict) else ("", None)
-        if kind == "Softmax":
-            if isinstance(config, dict) and config.get("axis", -1) not in (-1, [-1]):
-                raise FileError(f"{name!r} is a Softmax over another axis than the last")
-            return SOFTMAX
+    def _activation(self, node: LayerNode) -> Activation | str | None:
+        """Return the activation of a Keras layer, with its name if that is not supported."""
         try:
-            function = named_function(stated)
-            if isinstance(function, str) and (name_of_dense := OF_DENSE.get(function.removeprefix("keras>"))):
-                return name_of_dense
-            return activation(stated, self.version)
+            return activation_of(node.layer, self.layers.version)
         except FileError as problem:
-            raise FileError(f"the activation of {name!r} is not supported: {problem}") from None
+            raise FileError(f"the activation of {node.name!r} is not supported: {problem}") from None
 
     def network(self, reads: str | None = None) -> Network:
         """Return the network of the Keras layers added; `reads` takes the place of the file's setting."""
@@ -232,7 +236,7 @@ class Builder:
             reads=reads or ("every" if self.sequences else "last"),
             skip=self._skip_features(lstm) if self.adds else 0,
             masked=self.masked,
-            masked_output=masked_output(self.last.layer, self.version),
+            masked_output=masked_output(self.last.layer, self.layers.version),
         )
 
     def _skip_features(self, lstm: LSTM) -> int:

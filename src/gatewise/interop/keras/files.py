@@ -98,7 +98,7 @@ def open_source(path: Path) -> Iterator[Source]:
     with source.hdf5_stream() as stream:
         source.open_stream = stream
         try:
-            root = hdf5.open_root(stream, budget)
+            root = source.members[""] = hdf5.open_root(stream, budget)
             _list_members(source, root, 0)
             if zipped:
                 source.tree = _weight_tree(source, root)

@@ -21,7 +21,7 @@ class KerasCall:
     outputs: tuple[int, ...]  # the number of the output that each of these gives; -1 if the file does not state it
     positional: list[Any] = field(default_factory=list)  # as the file has them: of Keras 3 alone
     arguments: Mapping[str, Any] = field(default_factory=dict)  # by name, as the file has them
-    given: frozenset[str] = frozenset()  # the layers whose outputs are in these arguments: a state, a mask
+    read: frozenset[str] = frozenset()  # the layers whose outputs are in any argument, as a state or a mask too
     masks_stated: bool = False  # whether the arguments include masks that layers compute, as Keras 3 writes them
 
 
@@ -49,8 +49,8 @@ def _parse_call(layer: Layer, node: Any) -> KerasCall:
         raise FileError(f"{layer.name!r} does not say what comes before it")
     outputs = outputs_in(entries)
     sources, numbers = tuple(name for name, _ in outputs), tuple(number for _, number in outputs)
-    given = frozenset(name for value in arguments.values() for name in layers_in(value))
-    return KerasCall(sources, numbers, positional, arguments, given, masks_stated=isinstance(node, dict))
+    read = frozenset((*sources, *(name for value in arguments.values() for name in layers_in(value))))
+    return KerasCall(sources, numbers, positional, arguments, read, masks_stated=isinstance(node, dict))
 
 
 def outputs_in(config: Any) -> list[tuple[str, int]]:

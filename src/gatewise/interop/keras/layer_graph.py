@@ -10,7 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 from gatewise.errors import FileError
 from gatewise.interop.contents import Refused, StoredLayer, StoredLSTM
 from gatewise.interop.graphs import Edge
-from gatewise.interop.keras.config import Layer, clean
+from gatewise.interop.keras.config import Layer, Version, clean
 from gatewise.interop.keras.files import KerasTensor, entries_of
 from gatewise.interop.keras.layer_calls import KerasCall, calls, comparisons, layers_in, mask_of, outputs_in
 from gatewise.showing import with_article
@@ -67,7 +67,7 @@ class LayerNode:
     @property
     def layer(self) -> Layer:
         """The layer, without a TimeDistributed around it."""
-        return _without_wrapper(self.outer)
+        return without_wrapper(self.outer)
 
     @property
     def masked(self) -> bool:
@@ -79,10 +79,11 @@ class LayerNode:
 class ConfiguredLayers:
     """What is read of the layers of a configuration: LSTMs by node, other layers, refusals, and each layer's arrays.
 
-    `output` is the output of the model.
+    `output` is the output of the model, `version` that of Keras.
     """
 
     root: Layer
+    version: Version
     nodes: Sequence[LayerNode]
     output: LayerEdge
     lstms: Mapping[LayerNode, StoredLSTM]
@@ -109,12 +110,12 @@ def is_reversal(layer: Layer) -> bool:
 
 def is_identity(layer: Layer) -> bool:
     """Say whether a Keras layer leaves its input as it is when a model is run, and lets masks through."""
-    layer = _without_wrapper(layer)
+    layer = without_wrapper(layer)
     linear = layer.kind == "Activation" and layer.config.get("activation") == "linear"
     return layer.is_keras and (layer.kind in IDENTITIES or linear)
 
 
-def _without_wrapper(layer: Layer) -> Layer:
+def without_wrapper(layer: Layer) -> Layer:
     """Return the layer in a Keras TimeDistributed; any other layer is itself."""
     return layer.children[0][1] if layer.kind == "TimeDistributed" and layer.is_keras and layer.children else layer
 
@@ -141,7 +142,7 @@ def _add_layers(nodes: list[LayerNode], model: Layer, prefix: str, distributed: 
         name = f"{prefix}/{layer.name}" if prefix else layer.name
         uses = wiring.calls[layer] if wiring else []
         arriving = edge = wiring.arriving_edge(layer, leaving) if wiring else edge
-        inner = _without_wrapper(layer)
+        inner = without_wrapper(layer)
         if layer.holds_layers:
             edge = _add_layers(nodes, layer, name, distributed, edge)
         elif inner.holds_layers:
@@ -194,7 +195,12 @@ class _Wiring:
         problem = edge.problem
         if not problem and mask != edge.made_mask and uses[0].arguments.get("mask") is not None:
             problem = f"{label(layer)} is given an explicit mask"
-        return replace(edge, mask=mask, nodes=_nodes_of(_names_read(uses), leaving), problem=problem)
+        return replace(
+            edge,
+            mask=mask,
+            nodes=_nodes_of(frozenset[str]().union(*(call.read for call in uses)), leaving),
+            problem=problem,
+        )
 
     def _data_edge(self, layer: Layer, uses: Sequence[KerasCall], leaving: Mapping[str, LayerEdge]) -> LayerEdge:
         """Return the edge of the one output that a Keras layer reads, with the problem if it is given more."""
@@ -240,24 +246,24 @@ class _Wiring:
     def leaving_edge(self, leaving: Mapping[str, LayerEdge], last: LayerEdge) -> LayerEdge:
         """Return the edge that leaves a Keras model: its one output, or of several the mask alone."""
         starts, ends = ({name for name, _ in outputs} for outputs in (self.starts, self.ends))
-        nodes = _nodes_of(ends, leaving) if ends else last.nodes
+        edge, problem = leaving.get(self.ends[0][0] if len(ends) == 1 else ""), ""
         if len(leaving) != len(self.calls):
             problem = "two of its layers have the same name"
         elif len(starts) != 1 or len(ends) != 1:
             problem = f"it has {len(starts)} inputs and {len(ends)} outputs; a network has one of each"
-        elif self.ends[0][0] not in leaving:
+        elif edge is None:
             problem = f"its layers do not connect an input with {self.ends[0][0]!r}"
         elif self.ends[0][1] != 0:
             problem = f"its output is another one of {self.ends[0][0]!r} than the first"
-        else:
-            edge = leaving[self.ends[0][0]]
-            return edge if len(self.ends) == 1 else replace(edge, source=None)  # a layer after it takes several
-        return replace(last.broken(problem), nodes=nodes)
+        if edge is None or self.ends[0][1] != 0:
+            return replace(last.broken(problem), nodes=_nodes_of(ends, leaving) if ends else last.nodes)
+        source = edge.source if len(self.ends) == 1 else None  # a layer after it takes several
+        return replace(edge, source=source, problem=problem or edge.problem)
 
 
-def _names_read(uses: Iterable[KerasCall]) -> set[str]:
-    """Return the names of the layers whose outputs are in the calls of a Keras layer, as a state or a mask too."""
-    return {name for call in uses for name in (*call.sources, *call.given)}
+def _read_by(uses: Iterable[KerasCall]) -> frozenset[str]:
+    """Return the names of the layers whose outputs the calls of a Keras layer read."""
+    return frozenset[str]().union(*(call.read for call in uses))
 
 
 def _nodes_of(names: Iterable[str], leaving: Mapping[str, LayerEdge]) -> frozenset[LayerNode]:
@@ -269,7 +275,7 @@ def _after_their_sources(calls_of: Mapping[Layer, Sequence[KerasCall]]) -> list[
     """Return the layers of a functional Keras model, each after those that it reads: as listed, if they are so."""
     layers = {layer.name: layer for layer in calls_of}
     places = {name: place for place, name in enumerate(layers)}
-    reads = {layer.name: _names_read(uses) & layers.keys() for layer, uses in calls_of.items()}
+    reads = {layer.name: _read_by(uses) & layers.keys() for layer, uses in calls_of.items()}
     if len(layers) == len(calls_of) and any(places[read] >= places[name] for name in reads for read in reads[name]):
         with suppress(CycleError):
             return [layers[name] for name in TopologicalSorter(reads).static_order()]

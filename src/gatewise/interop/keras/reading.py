@@ -22,7 +22,6 @@ from gatewise.interop.contents import (
     listing,
     with_distinct_names,
 )
-from gatewise.interop.graphs import JoinedNetwork
 from gatewise.interop.keras import chain, files
 from gatewise.interop.keras.accounting import foreign_arrays, layer_entries, ledger_of, refuse_with_foreign
 from gatewise.interop.keras.bare_weights import Options, embedding_part, linear_part, recognise_layers, recognise_tree
@@ -96,16 +95,9 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     label = f"{options.version}, {kinds[source.kind]}"
     if layers is None:
         return Contents(name, label, lstms, parts, refused, ledger=ledger)
-    network = partial(chain.network, options.version, layers)
-    joined = partial(_joined_network, options.version, layers, rows)
+    network, joined = partial(chain.network, layers), partial(chain.joined_network, layers, rows)
     inputs = inputs_of(layers.root, layers.nodes)
     return Contents(name, label, lstms, parts, refused, network, joined=joined, inputs=inputs, ledger=ledger)
-
-
-def _joined_network(
-    version: Version, layers: ConfiguredLayers, rows: Mapping[str, tuple[LayerNode, ...]], name: str, *others: Any
-) -> JoinedNetwork:
-    return chain.joined_network(version, layers, rows[name], *others)
 
 
 def _read_config(path: Any, source: Source) -> dict[str, Any]:
@@ -167,7 +159,7 @@ def _read_layers(source: Source, options: Options, root: Layer, renamed: Mapping
         if isinstance(outcome := refuse_with_foreign(single, foreign), Refused):
             refused[node] = outcome
     kept = {node: single for node, single in singles.items() if node not in refused}
-    return ConfiguredLayers(root, nodes, output, kept, parts, refused, bound, foreign)
+    return ConfiguredLayers(root, options.version, nodes, output, kept, parts, refused, bound, foreign)
 
 
 def _with_stacks(
