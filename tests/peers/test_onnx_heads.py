@@ -11,8 +11,8 @@ from peers.test_onnx_exported import exported
 from test_onnx_heads import KINDS, computed_model
 
 import gatewise as gw
-from gatewise.activations import GATED
-from gatewise.interop.onnx.nonlinearities import KNOWN, POINTS, apply
+from gatewise.activations import GATED, activate
+from gatewise.interop.onnx.nonlinearities import KNOWN, POINTS
 
 onnx = pytest.importorskip("onnx")
 torch = pytest.importorskip("torch")
@@ -112,7 +112,7 @@ def test_weights_that_are_computed_of_constants_are_those_of_onnxruntime(kind):
 
 def test_what_is_recognised_by_its_values_is_told_from_all_others():
     """No two of the nonlinearities that are known by their values are as near to each other as is asked for."""
-    values = [apply(known, POINTS) for known in KNOWN]
+    values = [activate(known, POINTS) for known in KNOWN]
     assert {known for known in KNOWN if isinstance(known, str)} == set(GATED)
     for number, first in enumerate(values):
         assert all(np.abs(first - second).max() > 1e-4 for second in values[:number])
