@@ -17,7 +17,7 @@ class Graph:
         self.onnx: Any = packages.import_onnx()
         self.dtype, self.parent, self.prefix = np.dtype(dtype), parent, prefix
         self.nodes: list[Any] = []
-        self.constants: list[Any] = []
+        self.constants: list[Any] = [] if parent is None else parent.constants  # those of the outermost
         self.inputs: list[Any] = []
         self.outputs: list[Any] = []
         self._count = 0
@@ -43,14 +43,9 @@ class Graph:
     def constant(self, array: Any, name: str | None = None) -> str:
         """Add a constant to the outermost ONNX graph, and return its name; integers keep their type."""
         array = np.asarray(array)
-        array = np.ascontiguousarray(array.astype(np.int64 if array.dtype.kind in "iu" else self.dtype)).reshape(
-            array.shape
-        )
+        array = array.astype(np.int64 if array.dtype.kind in "iu" else self.dtype)
         name = name or self.new_name("constant")
-        outermost = self
-        while outermost.parent is not None:
-            outermost = outermost.parent
-        outermost.constants.append(self.onnx.numpy_helper.from_array(array, name))
+        self.constants.append(self.onnx.numpy_helper.from_array(array, name))
         return name
 
     def node(self, operator: str, inputs: Iterable[str], *outputs: str, name: str = "", **attributes: Any) -> str:
@@ -61,7 +56,8 @@ class Graph:
 
     def graph(self, name: str) -> Any:
         """Return the graph as ONNX has it."""
-        return self.onnx.helper.make_graph(self.nodes, name, self.inputs, self.outputs, self.constants)
+        constants = self.constants if self.parent is None else []
+        return self.onnx.helper.make_graph(self.nodes, name, self.inputs, self.outputs, constants)
 
     def model(self, opset: int) -> Any:
         """Return the ONNX model of this graph, with the version that runtimes of its opset read."""

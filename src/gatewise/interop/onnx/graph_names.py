@@ -15,7 +15,7 @@ from gatewise.interop.contents import StoredLSTM
 from gatewise.interop.graphs import BATCH_FIRST, Edge, GraphInput, GraphNames, Layout, axes_in_order
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.edges import trace_back
-from gatewise.interop.onnx.lstm_outputs import LstmOutput
+from gatewise.interop.onnx.lstm_outputs import LstmOutput, positions_taken
 from gatewise.interop.onnx.scopes import OnnxNode, OnnxValue
 from gatewise.interop.onnx.sizes import Sizes
 from gatewise.layers import LSTM
@@ -106,15 +106,14 @@ def _state_rows(node: OnnxNode, role: str, sizes: Sizes) -> _StateRows | str | N
     source = edge.source.scope.source(edge.source.name)
     if source is None or source.node.operator != "Slice":
         return _graph_input(edge)
-    slice_node = source.node
     try:
-        start, end, *axes_and_steps = (int(slice_node.scope.value(name).item()) for name in slice_node.inputs[1:])
-    except (NotConstant, ValueError, TypeError):
+        axis, places, _ = positions_taken(source.node)
+    except NotConstant:
         return None
-    name = _graph_input(edge := trace_back(slice_node.scope, slice_node.inputs[0]))
-    if name is None or axes_and_steps[:1] not in ([], [0]) or axes_and_steps[1:] not in ([], [1]):
+    name = _graph_input(edge := trace_back(source.node.scope, source.node.inputs[0]))
+    if name is None or axis != 0 or not isinstance(places, slice) or places.step != 1:
         return None
-    return _StateRows(name, start, end, sizes.of_axis(*edge.source, 0))
+    return _StateRows(name, places.start, places.stop, sizes.of_axis(*edge.source, 0))
 
 
 def _state_inputs(nodes: Sequence[OnnxNode], role: str, directions: int, sizes: Sizes) -> tuple[str | None, ...]:

@@ -7,16 +7,13 @@ stands for the LSTM. Steps that read X from the end are its backward direction, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gatewise.errors import GatewiseError
 from gatewise.interop.graphs import Axis, Edge, Layout
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.cells import (
-    CellMatch,
     StoredCell,
     cell_matches,
     cell_parameters,
@@ -45,24 +42,27 @@ LEAST = 2  # steps of an LSTM
 _SUMS = ("Add", ("MatMul", "h"), ("Gather", "x"))
 
 
-class _Step(NamedTuple):
-    """One step of an unrolled LSTM: its cell, its old states, its place among the inputs, and what all steps share."""
+class _Moment(NamedTuple):
+    """An unrolled LSTM between two of its steps, before the first or after the last."""
 
-    cell: CellMatch
     h: OnnxValue
     c: OnnxValue
-    place: int
-    shared: tuple[OnnxValue, str, str]  # X · W + b of all steps, U, and the order of the gates
+    place: int  # the number of steps before it
+    sums: OnnxValue  # X · W + b of all steps
+    recurrent: str  # U
+    order: str  # of the gates
 
 
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """All steps of one direction: X · W, the parameters, the edge of X, and the names of all outputs together."""
+class _Run(NamedTuple):
+    """All steps of one direction: X · W, the parameters, the edge of X, and the last moment.
+
+    `collected` are the names that hold the hidden states of all steps.
+    """
 
     node: OnnxNode
-    steps: Sequence[_Step]
     cell: Parameters
     x: Edge[OnnxValue]
+    last: _Moment
     collected: Sequence[str]
 
 
@@ -80,24 +80,21 @@ def unrolled_lstms(scope: OnnxScope, sizes: Sizes) -> dict[OnnxNode, StoredCell]
 
 def _runs(scope: OnnxScope, sizes: Sizes) -> list[_Run]:
     """Return the directions of LSTMs in an ONNX graph whose steps stand one after another."""
-    steps = [step for node in scope.nodes if node.operator == "Mul" and (step := _step_at(node)) is not None]
-    after = {step.h: step for step in steps}
-    ends = {OnnxValue(scope, step.cell.end.outputs[0]) for step in steps}
+    steps = dict(step for node in scope.nodes if node.operator == "Mul" and (step := _step_at(node)) is not None)
     collected, runs = _collected_states(scope), list[_Run]()
-    for first in (step for step in steps if step.h not in ends):
-        members = [first]
-        while len(members) <= len(steps):
-            step = after.get(OnnxValue(scope, members[-1].cell.end.outputs[0]))
-            if step is None:
-                break
-            members.append(step)
-        if (run := _whole_run(members, sizes, collected)) is not None:
-            runs.append(run)
+    for start in (moment for moment in steps if moment.place == 0):
+        moments = [start]
+        while (after := steps.get(moments[-1])) is not None:
+            moments.append(after)
+        if len(moments) > LEAST and is_zeros(*start.h) and is_zeros(*start.c):
+            names = collected.get(tuple(moment.h for moment in moments[1:]), [])
+            if (run := _whole_run(moments[-1], names, sizes)) is not None:
+                runs.append(run)
     return runs
 
 
-def _step_at(end: OnnxNode) -> _Step | None:
-    """Return the step of an unrolled LSTM that ends in an ONNX Mul; None if there is none."""
+def _step_at(end: OnnxNode) -> tuple[_Moment, _Moment] | None:
+    """Return the moments before and after the step of an unrolled LSTM that ends in an ONNX Mul; None if it is none."""
     for cell in cell_matches(end, "Slice"):
         for values in match_name(*cell.sums, _SUMS):
             product, taken = (
@@ -110,8 +107,9 @@ def _step_at(end: OnnxNode) -> _Step | None:
                 return None
             if place.ndim or taken.attributes.get("axis", "i", 0):
                 return None
-            h, c, inputs = (trace_back(*value).source for value in (values["h"], cell.previous_c, values["x"]))
-            return _Step(cell, h, c, int(place), (inputs, product.inputs[1], order))
+            h, c, sums = (trace_back(*value).source for value in (values["h"], cell.previous_c, values["x"]))
+            before = _Moment(h, c, int(place), sums, product.inputs[1], order)
+            return before, before._replace(h=OnnxValue(end.scope, end.outputs[0]), c=cell.c, place=before.place + 1)
     return None
 
 
@@ -128,30 +126,19 @@ def _collected_states(scope: OnnxScope) -> dict[tuple[OnnxValue, ...], list[str]
     return collected
 
 
-def _whole_run(
-    steps: Sequence[_Step], sizes: Sizes, collected: Mapping[tuple[OnnxValue, ...], list[str]]
-) -> _Run | None:
-    """Return steps of an ONNX graph as one direction of an LSTM, from a state of zeros on; None if they are none."""
-    first, (inputs, recurrent, order) = steps[0], steps[0].shared
-    scope = first.cell.end.scope
-    linked = all(later.c == earlier.cell.c for earlier, later in pairwise(steps))
-    entire = len(steps) >= LEAST and [step.place for step in steps] == [*range(len(steps))]
-    same = all(step.shared == first.shared for step in steps)
-    if not (linked and entire and same and is_zeros(*first.h) and is_zeros(*first.c)):
-        return None
-    terms, biases = preactivation_terms(inputs)
-    u, w, node = scope.value(recurrent), terms[0].weight, terms[0].node
+def _whole_run(last: _Moment, collected: Sequence[str], sizes: Sizes) -> _Run | None:
+    """Return one direction of an LSTM that starts from zeros, given the last moment; None if it has other steps too."""
+    terms, biases = preactivation_terms(last.sums)
+    node, w, scope = terms[0].node, terms[0].weight, last.h.scope
+    u = scope.value(last.recurrent)
     if len(terms) > 1 or not u.ndim == w.ndim == 2 or not u.shape[1] == w.shape[1] == 4 * len(u):
         return None
     x = trace_back(scope, node.inputs[0], exchanges=True, flips=True)
-    time, batch = x.layout.index(Axis.TIME), x.layout.index(Axis.BATCH)
-    if sizes.of_axis(*x.source, time) != len(steps):
+    if sizes.of_axis(*x.source, x.layout.index(Axis.TIME)) != last.place:
         return None
-    names = collected.get(tuple(OnnxValue(scope, step.cell.end.outputs[0]) for step in steps), [])
-    for name in names:
-        sizes.learn(scope, name, (len(steps), sizes.of_axis(*x.source, batch), len(u)))
-    cell = cell_parameters(scope.file, order, w, u, biases)
-    return _Run(node, steps, cell, x, names)
+    for name in collected:
+        sizes.learn(scope, name, (last.place, sizes.of_axis(*x.source, x.layout.index(Axis.BATCH)), len(u)))
+    return _Run(node, cell_parameters(scope.file, last.order, w, u, biases), x, last, collected)
 
 
 def _directions(runs: Sequence[_Run]) -> list[list[_Run]]:
@@ -172,15 +159,14 @@ def _directions(runs: Sequence[_Run]) -> list[list[_Run]]:
 def _lstm_of(runs: Sequence[_Run]) -> StoredCell:
     """Return the LSTM of one direction or two whose steps stand one after another in an ONNX graph."""
     first = runs[0]
-    node, count = first.node, len(first.steps)
     lstm = LSTM.from_cells([[run.cell for run in runs]], direction="backward" if first.x.reversed else "forward")
     outputs: dict[str, LstmOutput] = {}
     for place, run in enumerate(runs):
-        directions, last = (LstmDirection(node, place, lstm),), run.steps[-1].cell
+        directions = (LstmDirection(first.node, place, lstm),)
         steps = LstmOutput(directions, BACKWARD[0] if run.x.reversed else ONE_DIRECTION)
         outputs |= {name: without_direction(steps) for name in run.collected}
-        for kind, name in ((1, last.end.outputs[0]), (2, last.c.name)):
+        for kind, (_, name) in enumerate((run.last.h, run.last.c), 1):
             outputs[name] = without_direction(LstmOutput(directions, ONE_DIRECTION[1:], kind=kind))
-    note = f"the file has its {count} steps one after another; here they are one LSTM of as many as come"
-    stored = stored_cell(node.label, lstm, node, first.steps[0].shared[2], note)
-    return StoredCell(stored, node, {"X": [run.x.source for run in runs]}, outputs)
+    note = f"the file has its {first.last.place} steps one after another; here they are one LSTM of as many as come"
+    stored = stored_cell(first.node.label, lstm, first.node, first.last.order, note)
+    return StoredCell(stored, first.node, {"X": [run.x.source for run in runs]}, outputs)
