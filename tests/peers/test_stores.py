@@ -326,7 +326,11 @@ REFUSED = {
     "no attributes": (["x.zarr", "-o", "gates.zarr", "--attributes", "none.csv"], "none.csv: there is no such file"),
     "chunks of nothing": (["chunks.zarr", "-o", "gates.zarr"], "chunks.zarr: 'forcing' has chunks of the shape [0, 2]"),
     "a basin": (["x.zarr", "-o", "gates.zarr", "--basin", "b1"], "--basin", "not written to a .zarr store"),
-    "no dimension of features": (["plain.zarr", "-o", "gates.zarr"], "3 features", "time, basin", "--axes time,f"),
+    "no dimension of features": (
+        ["plain.zarr", "-o", "gates.zarr"],
+        "no dimension 'feature', but time, basin",
+        "--axes time,b",
+    ),
     "something else there": (["x.zarr", "-o", "full.zarr"], "not empty"),
 }
 

@@ -57,8 +57,8 @@ class LabelledInput:
         for name in required:
             if name not in data.dims:
                 raise OptionError(
-                    f"the data have no dimension {shown(str(name))!r}, but {shown(', '.join(map(str, data.dims)))};"
-                    " dims={'time': …, 'feature': …} says which they are"
+                    f"the data have no dimension {shown(str(name))!r}, but {shown(', '.join(map(str, data.dims)))}:"
+                    " dims={'time': …, 'feature': …}, or --axes time,batch,feature of a command, says which they are"
                 )
         if data.dtype.kind not in ("iu" if tokens else "fiub"):
             content = "tokens, which are integers" if tokens else "real numbers"

@@ -13,7 +13,7 @@ from typing import Any
 from gatewise.arrays import in_bytes
 from gatewise.chunked.attributes import gatewise_version
 from gatewise.engine import engines
-from gatewise.errors import CapacityError, FileError, OptionError, shown
+from gatewise.errors import CapacityError, FileError
 from gatewise.interop.provenance import CHANGED, ReadFile
 from gatewise.layers import LSTM
 from gatewise.network import Network
@@ -21,7 +21,6 @@ from gatewise.opening.costs import bytes_kept
 from gatewise.opening.models import OpenedModel
 from gatewise.opening.states import file_state, initial_state, read_state_arrays, without_batch
 from gatewise.records.keep import Keep
-from gatewise.showing import counted
 
 CHUNK = 2**27  # bytes of what a chunk keeps, about
 SHARE = 4  # chunks for each worker at least, so that none has nothing left to do for long
@@ -31,18 +30,6 @@ def model_for(opened: OpenedModel, dims: dict[str, str]) -> LSTM | Network:
     """Return the file's network as the model for a store's data, or the LSTM if that has an embedding and they rows."""
     network = opened.network
     return opened.lstm if network is None or (network.embedding is not None and "feature" in dims) else network
-
-
-def require_features(model: LSTM | Network, data: Any, dims: dict[str, str], source: Path) -> None:
-    """Raise OptionError where a model reads features, and no dimension of a store's variable is said to be theirs."""
-    if "feature" not in dims and (isinstance(model, LSTM) or model.embedding is None):
-        kinds = ",".join("time" if name == dims["time"] else "feature" for name in data.dims[:2])
-        reads = model.num_features if isinstance(model, Network) else model.input_size
-        raise OptionError(
-            f"the model reads {counted(reads, 'feature')}, and none of the dimensions of {shown(str(data.name))!r} in"
-            f" {source}, {shown(', '.join(map(str, data.dims)))}, is called feature: --axes says which one is, for"
-            f" example --axes {kinds}"
-        )
 
 
 def state_for(opened: OpenedModel, model: LSTM | Network, path: Path | None) -> Any:

@@ -129,8 +129,6 @@ class StoreTrace:
 
     def _open_input(self) -> StoreInput:
         """Open a store, or a file for each basin, as the input of the model."""
-        from gatewise.chunked import store_plan
-
         opened, inputs, options = self.opened, self.inputs, self.options
         if is_store(inputs[0]):
             if len(inputs) > 1:
@@ -138,8 +136,6 @@ class StoreTrace:
             data = open_variable(inputs[0], options.key)
             kinds = dimension_kinds(data, options.axes, inputs[0])
             dims = {kind: str(name) for kind, name in zip(kinds, data.dims, strict=True) if kind != "batch"}
-            if options.attributes is None:
-                store_plan.require_features(store_plan.model_for(opened, dims), data, dims, inputs[0])
             return StoreInput(data, dims)
         refuse("a .zarr store as input", {"axes": options.axes, "lengths": options.lengths}, "belongs to")
         names = [name for path in options.attributes or () for name in AttributeTable.of(path).heads[1:]]
