@@ -180,8 +180,8 @@ def apply(
     trial = inputs.trial(selection, engine)
     inputs = inputs.with_attributes(attributes, trial.labels.features).select_features(trial.labels.features)
     validity, names = validity_arguments(inputs, lengths, mask)
-    states, counts = state_arguments(inputs, state)
-    task = _chunk_task(selection, trial, engine, inputs, names, counts, inputs.evaluation(state, continuous))
+    states = state_arguments(inputs, state)
+    task = _chunk_task(selection, trial, engine, inputs, names, inputs.evaluation(state, continuous))
     variables = _apply_in_chunks(task, inputs, [(inputs.data, inputs.core), *validity, *states])
     result = _result_dataset(variables, task, trial, inputs)
     result = describe_variables(result, data, selection, trial.labels, of_network=isinstance(model, Network))
@@ -207,7 +207,6 @@ def _chunk_task(
     engine: str,
     inputs: LabelledInput,
     names: tuple[str, ...],
-    nesting: tuple[int, ...],
     windows: Windows | None,
 ) -> Task:
     """Return the task that computes the variables of `apply` for a chunk; `trial` is a first run over one step."""
@@ -236,7 +235,6 @@ def _chunk_task(
         engine=next(iter(engines)) if len(engines) == 1 else engine,
         tokens=inputs.feature is None,
         validity=names,
-        nesting=nesting,
         time_first=inputs.time_first,
         every=selection.options.get("every", 1),
         each=numbers_kept(trial),

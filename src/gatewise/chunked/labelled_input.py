@@ -204,10 +204,10 @@ def validity_arguments(inputs: LabelledInput, lengths: Any, mask: Any) -> tuple[
     return [_as_argument(inputs, name, array, core)], (name,)
 
 
-def state_arguments(inputs: LabelledInput, state: States | None) -> tuple[list[Argument], tuple[int, ...]]:
-    """Return initial states as arguments of `apply_ufunc` beside the data, and each layer's number of directions."""
+def state_arguments(inputs: LabelledInput, state: States | None) -> list[Argument]:
+    """Return initial states as arguments of `apply_ufunc` beside the data."""
     if state is None:
-        return [], ()
+        return []
     zeros = inputs.model.lstm.zero_state()
     if not is_nested(state, zeros):
         raise ShapeError(f"the state must have {nesting(inputs.model.lstm)}, each a State(h, c)")
@@ -217,7 +217,7 @@ def state_arguments(inputs: LabelledInput, state: States | None) -> tuple[list[A
             for letter, part, empty in zip("hc", pair, zero, strict=True):
                 name = f"{letter} of layer {number}, {direction},"
                 arguments.append(_state_argument(inputs, name, part, len(empty)))
-    return arguments, tuple(len(row) for row in zeros)
+    return arguments
 
 
 def _state_argument(inputs: LabelledInput, name: str, part: Any, size: int) -> Argument:

@@ -18,6 +18,7 @@ from gatewise.chunked.questions import Selection
 from gatewise.chunked.selections import VariablePart
 from gatewise.engine import engines, set_num_threads
 from gatewise.errors import importing
+from gatewise.layers import LSTM
 from gatewise.network import Network, Run
 from gatewise.network.windows import made_features
 from gatewise.opening.model_input import require_finite
@@ -90,9 +91,7 @@ class Task:
     tokens : bool
         Whether the data are tokens, which have no axis of features.
     validity : tuple of str
-        The argument that follows the data: ``lengths`` or ``mask``, or none.
-    nesting : tuple of int
-        The number of directions of each layer, if initial states follow after that.
+        The argument that follows the data, before initial states: ``lengths`` or ``mask``, or none.
     time_first : bool
         Whether time comes before the sequences in memory.
     every : int
@@ -111,7 +110,6 @@ class Task:
     engine: str
     tokens: bool
     validity: tuple[str, ...]
-    nesting: tuple[int, ...]
     time_first: bool
     every: int
     each: int
@@ -159,7 +157,7 @@ class Task:
         for piece in chunks(x.shape[1], PIECE if self.alone else len(x) * self.each, PIECE):
             options: dict[str, Any] = {name: array[..., piece] for name, array in validity.items()}
             place = piece.start if self.alone else piece
-            start = _nested_states([state[place] for state in chunk.states], self.nesting)
+            start = _nested_states([state[place] for state in chunk.states], chunk.model.lstm)
             run = chunk.model.trace(x[:, place], start, engine=self.engine, **options, **self.selection.options)
             for part in self.selection.parts(run):
                 put_part(arrays, part, piece)
@@ -227,12 +225,10 @@ def lagged_validity(valid: Mask, lags: Lags) -> Mask:
     return np.asarray((read == 1).all(-1))
 
 
-def _nested_states(states: Sequence[Numbers], nesting: Sequence[int]) -> Any:
+def _nested_states(states: Sequence[Numbers], lstm: LSTM) -> Any:
     """Return flat states, h before c, ``[layer][direction]`` as a run takes them; None where there are none."""
-    if not states:
-        return None
     pairs = iter([State(h, c) for h, c in zip(states[::2], states[1::2], strict=True)])
-    return tuple(tuple(islice(pairs, directions)) for directions in nesting)
+    return tuple(tuple(islice(pairs, len(row))) for row in lstm.layers) if states else None
 
 
 def numbers_kept(run: Run) -> int:
