@@ -102,16 +102,14 @@ class Cluster(Workers):
             raise
 
     async def _watch(self, futures: Sequence[Any], done: Callable[[int], None]) -> None:
-        """Wait until every chunk is written; raise ClusterLostError where no worker is left to do it."""
+        """Wait until every chunk is written; raise ClusterLostError where nobody is left to do it."""
         waits = self._all_written(futures, done), self._last_worker_gone(), self._disconnected()
-        tasks = written, deserted, _ = [asyncio.ensure_future(wait) for wait in waits]
+        tasks = [asyncio.ensure_future(wait) for wait in waits]
         ended, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in others:
             task.cancel()
-        if deserted in ended and deserted.exception() is None:
-            raise ClusterLostError(f"the last worker of the cluster at {self.address!r} is gone")
-        if written in ended:
-            written.result()
+        for task in ended:
+            task.result()
 
     async def _all_written(self, futures: Sequence[Any], done: Callable[[int], None]) -> None:
         """Wait until every chunk is written, and count them; raise what one of them raises."""
@@ -122,17 +120,20 @@ class Cluster(Workers):
             done(1)
 
     async def _last_worker_gone(self) -> None:
-        """Return when the cluster has been without workers for some seconds."""
+        """Raise ClusterLostError when the cluster has been without workers for some seconds."""
         last_seen = monotonic()
         while monotonic() - last_seen < ALONE:
-            if await self.client.scheduler.ncores():
-                last_seen = monotonic()
+            with suppress(OSError):  # of a scheduler that is gone
+                if await self.client.scheduler.ncores():
+                    last_seen = monotonic()
             await asyncio.sleep(0.5)
+        raise ClusterLostError(f"the last worker of the cluster at {self.address!r} is gone")
 
     async def _disconnected(self) -> None:
-        """Return when the scheduler is gone, which may not be seen where a question to it is under way."""
+        """Raise when the scheduler is gone, which may not be seen where a question to it is under way."""
         while self.client.status == "running":
             await asyncio.sleep(0.5)
+        raise ConnectionError
 
     def _cancel(self, futures: Sequence[Any]) -> None:
         """Cancel tasks, and wait until the workers have ended those that they had begun."""
