@@ -99,6 +99,16 @@ def test_what_a_network_cannot_express_is_refused_by_the_layer_s_name(layers, wo
         interop.load_network(network_file(tmp_path / "file", *layers))
 
 
+def test_a_run_of_the_lstm_alone_notes_why_its_file_gives_no_network(tmp_path):
+    path = network_file(tmp_path / "file", lstm_layer("a"), dense("one"), layer("BatchNormalization", "norm"))
+    with pytest.warns(gw.WeightsWarning, match="left out: norm"):
+        run = gw.open_run(path, np.ones((5, INPUTS)))
+    assert run.network is None
+    (note,) = (note for note in run.notes if note.startswith(f"cannot make a network of {path}: "))
+    assert "'norm' is a BatchNormalization" in note
+    assert "after the head" in note
+
+
 def test_dense_layers_before_and_after_are_kept_in_their_order(tmp_path):
     path = network_file(
         tmp_path / "file",

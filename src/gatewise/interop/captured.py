@@ -50,7 +50,6 @@ def difference(pairs: Iterable[tuple[Array, Array]]) -> float:
         if first.shape != second.shape:
             return float("inf")
         with np.errstate(invalid="ignore"):
-            worst = np.maximum(
-                worst, np.where(first == second, 0, np.abs(first - second)).max(initial=0)
-            )  # which keeps NaN
+            apart = np.where(first == second, 0, np.abs(first - second))
+            worst = np.maximum(worst, apart.max(initial=0))  # which keeps NaN
     return float(worst)

@@ -74,10 +74,8 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     # frame by frame (online), it computes the same
     entries = ((path, used or path.rpartition(".")[2] == "online") for path, used in _walk_attributes(content))
     lstms = [item.name for item in items if isinstance(item, StoredLSTM) and not item.combines]
-    owner, unknown = (
-        owners_by_prefix(item.name for item in items),
-        "no attribute of this name is known in such an object",
-    )
+    owner = owners_by_prefix(item.name for item in items)
+    unknown = "no attribute of this name is known in such an object"
     ledger = tuple(looked_up_entries(entries, owner, lstms, unknown))
     return Contents(
         name, "madmom", *listing(items), network, holds=f"it holds {holds}", calls=tuple(calls), ledger=ledger

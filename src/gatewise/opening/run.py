@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from inspect import signature
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gatewise.cell import LSTMCell
-from gatewise.errors import OptionError, WeightsWarning, join_names
+from gatewise.errors import OptionError, join_names
 from gatewise.interop.captured import Captured
 from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.layers import LSTM
@@ -150,8 +149,7 @@ def open_run(
     require_windows(prepared, at)
     keeping = keep_of_options(keep, units, every)
     if isinstance(prepared, PreparedLSTM):
-        for caution in prepared.model.contents.cautions(prepared.model.found):
-            warnings.warn(caution, WeightsWarning, stacklevel=2)
+        prepared.model.contents.pick(prepared.model.found.name)  # which warns
         return prepared.run(keeping, out)
     if isinstance(prepared, PreparedWholeModel):
         return prepared.run(keeping, out)
