@@ -21,9 +21,7 @@ class ModuleFacts:
     notes: tuple[str, ...] = ()
     refusal: str = ""  # why the module computes something else than its weights' names say
     hooks: tuple[str, ...] = ()  # code that would run with it
-    state_by: str = (
-        "names"  # what says which initial states it has: names of tensors, code, or a graph, with all in `state`
-    )
+    state_by: str = "names"  # what says what it starts from: names of tensors, code, or a graph, as `state` has it
     state: tuple[str | None, str | None] | None = None  # the tensors that are its initial h and c; None is zeros
 
 

@@ -15,11 +15,9 @@ The layouts follow `torch.export.pt2_archive` and `torch._export.serde.schema`. 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from gatewise.errors import FileError, shown
 from gatewise.files.budget import Budget
@@ -33,13 +31,10 @@ from gatewise.interop.containers.tensors import (
     ordered_storage,
     unreadable_tensor,
 )
-from gatewise.interop.graphs import GraphInput
 from gatewise.interop.torch.content import TorchFile
-from gatewise.interop.torch.program_graph import Program, at, list_at
+from gatewise.interop.torch.program_graph import TYPES, Program, at, list_at
 
 PROGRAM = re.compile(r"((?:[^/]+/)?)(?:models/([^/]+)\.json|serialized_exported_program\.json)")
-KINDS = {1: "<u1", 2: "<i1", 3: "<i2", 4: "<i4", 5: "<i8", 6: "<f2", 7: "<f4", 8: "<f8", 12: "<u1", 13: "bf16"}
-DTYPES = {code: np.dtype(kind).name for code, kind in KINDS.items() if kind != "bf16"} | {12: "bool", 13: "bfloat16"}
 STRIDED = 7  # the layout of an ordinary tensor
 
 
@@ -75,7 +70,7 @@ class ProgramArchive(NamedTuple):
                 {**content.classes, **program.classes},
                 {**content.facts, **program.facts},
                 nodes=(*content.nodes, *program.ledger()),
-                inputs=(*content.inputs, *_inputs_of(document, start)),
+                inputs=(*content.inputs, *program.inputs),
             )
         return content
 
@@ -118,7 +113,7 @@ class ProgramArchive(NamedTuple):
     def _raw_tensor(self, member: str, meta: Any) -> Tensor:
         """Return the tensor whose numbers are a member, in the shape and the strides that JSON gives."""
         kind = at(meta, "dtype")
-        numpy_kind = KINDS.get(kind) if isinstance(kind, int) else None
+        numpy_kind = TYPES.get(kind) if isinstance(kind, int) else None
         sizes, strides = ([at(size, "as_int") for size in list_at(meta, key)] for key in ("sizes", "strides"))
         offset = at(meta, "storage_offset", "as_int")
         if len(sizes) != len(strides) or len(sizes) > AXES or not all(map(is_count, (offset, *sizes, *strides))):
@@ -128,15 +123,3 @@ class ProgramArchive(NamedTuple):
         count = self.archive.size(member) // bytes_per_number(numpy_kind)
         storage = ordered_storage(numpy_kind, count, partial(self.shared.read, member), self.order, self.budget)
         return Tensor(tuple(sizes), tuple(strides), offset, numpy_kind, storage, self.budget)
-
-
-def _inputs_of(document: Any, start: str) -> Iterator[GraphInput]:
-    """Yield the tensors that a program of torch.export takes, their names beginning with `start`."""
-    for spec in list_at(document, "graph_module", "signature", "input_specs"):
-        name = at(spec, "user_input", "arg", "as_tensor", "name")
-        if isinstance(name, str):
-            value = at(document, "graph_module", "graph", "tensor_values", name)
-            sizes, kind = [at(size, "as_int") for size in list_at(value, "sizes")], at(value, "dtype")
-            known = tuple(size if isinstance(size, int) else None for size in sizes)
-            shape = known if isinstance(at(value, "sizes"), list) else None
-            yield GraphInput(f"{start}{name}", shape, DTYPES.get(kind) if isinstance(kind, int) else None)

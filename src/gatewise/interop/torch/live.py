@@ -38,13 +38,10 @@ def lstms_in(module: torch.nn.Module) -> dict[str, Any]:
 
 def other_lstms_in(module: torch.nn.Module) -> str:
     """Return a clause that names the modules called LSTM in a live one which are none of PyTorch's; empty for none."""
-    torch = import_torch()
-    kinds = (torch.nn.LSTM, torch.nn.LSTMCell)
     others: dict[str, str] = {}
     for name, part in module.named_modules():
         within = any(not outer or name.startswith(f"{outer}.") for outer in others)
-        holds_one = any(isinstance(inner, kinds) for inner in part.modules())
-        if "LSTM" in type(part).__name__ and not within and not holds_one:
+        if "LSTM" in type(part).__name__ and not within and not lstms_in(part):
             others[name] = f"{name or 'it'} is a {type(part).__module__}.{type(part).__qualname__}"
     return f"{join_names(others.values(), 'and')}, which is not captured" if others else ""
 

@@ -9,9 +9,12 @@ from functools import cached_property, reduce
 from operator import or_
 from typing import Any
 
+import numpy as np
+
 from gatewise.errors import join_names
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.tensors import Tensor
+from gatewise.interop.graphs import GraphInput
 from gatewise.interop.ledger import LedgerEntry
 from gatewise.interop.torch.content import ZERO_STATE, ModuleFacts
 from gatewise.interop.torch.names import CELL, LAYER, NAME, OF_WEIGHTS, PACKED, PLAIN, weight_names
@@ -34,7 +37,8 @@ EXCHANGES = {  # operators that may exchange two axes: the names of the argument
     "swapdims": ("dim0", "dim1"),
     "movedim": ("source", "destination"),
 }
-INTEGERS = range(1, 6)  # the numbers of integer types
+TYPES = {1: "<u1", 2: "<i1", 3: "<i2", 4: "<i4", 5: "<i8", 6: "<f2", 7: "<f4", 8: "<f8", 12: "<u1", 13: "bf16"}
+DTYPES = {code: np.dtype(kind).name for code, kind in TYPES.items() if kind != "bf16"} | {12: "bool", 13: "bfloat16"}
 EFFECT = "it may change what an LSTM takes, or what becomes of its output"
 
 
@@ -100,7 +104,8 @@ def list_at(value: Any, *keys: str) -> list[Any]:
 class Program:
     """A program of torch.export: its operators, and the weights and inputs that they take, by their names in the graph.
 
-    `classes` are those of its modules by path, `facts` are about its LSTMs; all names begin with `start`.
+    `classes` are those of its modules by path, `facts` are about its LSTMs, `inputs` are its own. All names begin with
+    `start`.
     """
 
     def __init__(self, document: Any, weights: Mapping[str, Tensor], budget: Budget, start: str = "") -> None:
@@ -108,18 +113,22 @@ class Program:
         self.classes: dict[str, str] = {}
         self.facts: dict[str, ModuleFacts] = {}
         self.weights: dict[str, str] = {}  # of an input of the graph: the name of its tensor
+        inputs: list[str] = []
         for spec in list_at(document, "graph_module", "signature", "input_specs"):
             for kind in ("parameter", "buffer", "tensor_constant"):
                 name, weight = at(spec, kind, "arg", "name"), f"{start}{at(spec, kind, f'{kind}_name')}"
                 if isinstance(name, str) and weight in weights:
                     self.weights[f"{start}{name}"] = weight
+            if isinstance(name := at(spec, "user_input", "arg", "as_tensor", "name"), str):
+                inputs.append(f"{start}{name}")
         self.operators: list[Operator] = []
-        self.values: dict[str, tuple[int, bool]] = {}  # of a tensor: its rank, and whether it holds integers
+        self.values: dict[str, GraphInput] = {}  # of a tensor: its shape and type
         self.exchanged: set[str] = set()  # the tensors in which time and batch are exchanged since the program's input
         self.origins = {name: ("weight", weight) for name, weight in self.weights.items()}  # behind what repeats them
         self.owners: dict[Operator, str] = {}  # of an LSTM's operators: the prefix of its weights
         self.lost: dict[Operator, tuple[str, str]] = {}  # what is not carried of an LSTM's, and its effect
         self._add_graph(at(document, "graph_module", "graph"), {}, start)
+        self.inputs = [self.values.get(name, GraphInput(name)) for name in inputs]
         for operator in self.operators:
             if operator.is_lstm:
                 self._add_lstm(operator)
@@ -136,7 +145,9 @@ class Program:
         values, names = at(graph, "tensor_values"), dict(outer)
         for name, value in values.items() if isinstance(values, dict) else ():
             if isinstance(sizes := at(value, "sizes"), list):
-                self.values[names.get(name, f"{start}{name}")] = len(sizes), at(value, "dtype") in INTEGERS
+                shape = tuple(size if isinstance(size := at(entry, "as_int"), int) else None for entry in sizes)
+                name, kind = names.get(name, f"{start}{name}"), at(value, "dtype")
+                self.values[name] = GraphInput(name, shape, DTYPES.get(kind) if isinstance(kind, int) else None)
         for node in list_at(graph, "nodes"):
             arguments = {
                 str(at(entry, "name") or place): at(entry, "arg") for place, entry in enumerate(list_at(node, "inputs"))
@@ -248,8 +259,9 @@ class Program:
 
     def _is_exchange(self, operator: Operator) -> bool:
         """Return whether an operator exchanges time and batch: the first two axes, of two if they are of integers."""
-        rank, is_integer = self.values.get(next(iter(operator.inputs), ""), (3, False))
-        arguments = EXCHANGES.get(operator.kind)
+        value, arguments = self.values.get(next(iter(operator.inputs), "")), EXCHANGES.get(operator.kind)
+        rank = 3 if value is None or value.shape is None else len(value.shape)
+        is_integer = value is not None and "int" in (value.dtype or "")
         if arguments is None or rank < 2 or (rank == 2 and not is_integer):
             return False
         values = [operator.constants.get(argument) for argument in arguments]

@@ -57,7 +57,7 @@ class Code:
             return {"": ModuleFacts(refusal=FROZEN)}
         settings = {name: values for name, text in self.texts.items() if (values := _batch_first(text))}
         every = [value for values in settings.values() for value in values]
-        common = every if len({*every}) == 1 else [None]
+        common: list[bool | None] = every if len({*every}) == 1 else [None]
         facts: dict[str, ModuleFacts] = {}
         for owner in owners:
             kind = self.classes.get(owner, "")
