@@ -16,6 +16,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads would wait
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # PyTorch's too
 
 import hypothesis
+import pairwise
 import pytest
 
 gc.set_threshold(10_000, 10, 100)  # what is kept for other tests is much, and gone through by each full collection
@@ -130,7 +131,8 @@ class FileTimes:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Time the files; be strict where the environment says so."""
+    """Time the files; be strict where the environment says so; leave out covers that are not asked for."""
+    pairwise.FOR_PEERS = pairwise.asks_for_peers(config.getoption("markexpr"))
     if not hasattr(config, "workerinput"):  # the workers of pytest-xdist print nothing
         config.pluginmanager.register(FileTimes(), "gatewise file times")
     if STRICT:

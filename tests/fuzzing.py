@@ -14,8 +14,8 @@ How a test uses it::
 - `everything` inspects a file by the reader that recognises it, and reads all that it finds: each weight, each part,
   the network; ``partial(everything, reader="torch")`` by one reader, whatever the first bytes have become. Any other
   function of a path does as well, if it can be pickled: a function at the top of a module, or a `functools.partial`
-  of one. It runs in a fresh interpreter with the caller's ``sys.path``; no test is imported there unless the function
-  lives in one.
+  of one. It runs in a process that has the caller's ``sys.path`` and has read no file; no test is imported there
+  unless the function lives in one.
 - A mutation is a function of (seed, its number, the subjects) alone. A failure names the number and leaves the file
   that broke the reader in the folder, as ``mutation-NUMBER``; `spoiled` makes it again.
 - What counts as broken: any exception that is not one of gatewise's; one of gatewise's that is not one sentence in
@@ -31,13 +31,10 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
 import os
-import pickle
-import queue
 import random
-import subprocess
 import sys
-import threading
 import traceback
 import warnings
 import zipfile
@@ -46,6 +43,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +54,12 @@ SOME = 40  # mutations of each kind in the fast tests; tests/peers/test_spoiled.
 FEW = 5  # failures after which nobody goes on; errors raised in one place count as one
 PATIENCE = 60.0  # seconds for a new process to import what it needs
 WHOLE = "whole file"
+# A process that has imported the readers is forked for each task: that is as fresh as a new one, and there at once.
+PROCESSES = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
+if hasattr(os, "fork"):
+    PROCESSES.set_forkserver_preload(
+        ["gatewise", "gatewise.interop.formats", "gatewise.interop.chosen_layers", "h5py", "onnx"]
+    )
 
 
 @dataclass
@@ -288,12 +292,12 @@ def _limit_memory(more: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (taken + more, taken + more))
 
 
-def _work() -> None:
-    """Read mutation after mutation, and say what came of each in a line of JSON."""
-    reports = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)  # what a library prints goes elsewhere
-    sys.path[:] = pickle.load(sys.stdin.buffer)
-    subjects, read, also, seed, first, count, folder, memory = pickle.load(sys.stdin.buffer)
+def _work(task: tuple[Any, ...], reports: Connection, log: str) -> None:
+    """Read mutation after mutation, and report what came of each."""
+    with open(log, "wb") as errors:
+        for stream in (1, 2):  # what a library prints goes there too
+            os.dup2(errors.fileno(), stream)
+    subjects, read, also, seed, first, count, folder, memory = task
     from gatewise import WeightsWarning
 
     warnings.simplefilter("error")
@@ -303,7 +307,7 @@ def _work() -> None:
         path = Path(folder, f"{first}.spoiled")
         path.unlink(missing_ok=True)  # a file of its own each time: an earlier one may still be mapped
         path.write_bytes(data)
-        reports.write(json.dumps([what, _attempt(read, path)]).encode() + b"\n")
+        reports.send(_attempt(read, path))
 
     for subject in subjects:  # which also imports what is imported when used
         report(subject, WHOLE)
@@ -340,14 +344,10 @@ def _oversee(task: tuple[Any, ...], tally: Tally, failures: dict[str, str], seco
     """Run one process until it is done, hangs or dies; return the number of the mutation to go on with."""
     subjects, _, also, seed, first, count, folder, _ = task
     log = Path(folder, "stderr.txt")
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    with open(log, "wb") as errors:
-        process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment
-        )
-    lines: queue.Queue[bytes] = queue.Queue()
-    listener = threading.Thread(target=_listen, args=(process.stdout, lines), daemon=True)
-    listener.start()
+    reports, sender = PROCESSES.Pipe(duplex=False)
+    process = PROCESSES.Process(target=_work, args=(task, sender, str(log)), daemon=True)
+    process.start()
+    sender.close()
     number = first - len(subjects)  # the whole subjects come before the first mutation
 
     def fail(key: str, text: str) -> None:
@@ -361,22 +361,17 @@ def _oversee(task: tuple[Any, ...], tally: Tally, failures: dict[str, str], seco
             failures[key] = f"mutation {number} (seed {seed}, {what}; kept as {kept})\n{text}"
 
     try:
-        assert process.stdin is not None
-        with suppress(OSError), process.stdin as pipe:  # one that ended at once is met below
-            pickle.dump(sys.path, pipe)
-            pickle.dump(task, pipe)
         while number < count and len(failures) < FEW:
-            try:
-                line = lines.get(timeout=PATIENCE if number == first - len(subjects) else seconds)
-            except queue.Empty:
+            if not reports.poll(PATIENCE if number == first - len(subjects) else seconds):
                 fail(f"hang {number}", f"it took longer than {seconds} s")
                 return max(number + 1, first) if number >= first else count
-            if not line:
-                process.wait()
+            try:
+                outcome = reports.recv()
+            except EOFError:
+                process.join()
                 said = log.read_text(encoding="utf-8", errors="replace")[-2000:]
-                fail(f"end {number}", f"the process ended with {process.returncode}: {said}")
+                fail(f"end {number}", f"the process ended with {process.exitcode}: {said}")
                 return number + 1 if number >= first else count
-            _, outcome = json.loads(line)
             if isinstance(outcome, dict):
                 fail(**outcome)
             elif number >= first:
@@ -385,22 +380,11 @@ def _oversee(task: tuple[Any, ...], tally: Tally, failures: dict[str, str], seco
         return number
     finally:
         process.kill()
-        process.wait()
-        listener.join()
-        assert process.stdout is not None
-        process.stdout.close()
-
-
-def _listen(pipe: Any, lines: queue.Queue[bytes]) -> None:
-    for line in pipe:
-        lines.put(line)
-    lines.put(b"")
+        process.join()
+        reports.close()
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        from fuzz_rounds import main
+    from fuzz_rounds import main
 
-        main()
-    else:
-        _work()
+    main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import combinations, product
@@ -9,9 +10,15 @@ from typing import Any
 
 import pytest
 
+FOR_PEERS = True  # whether the peers' tests are asked for; conftest.py sets it before test modules are imported
 Case = dict[str, Any]
 Places = dict[int, int]  # of every factor, by its number, the number of a value
 Meeting = tuple[tuple[int, int], ...]  # some of those
+
+
+def asks_for_peers(marks: str) -> bool:
+    """Tell whether the marks that a session asks for can be those of the peers' tests."""
+    return not marks or re.search(r"(?<!\bnot )\bpeers\b", marks) is not None
 
 
 def meetings(case: Mapping, strength: int) -> list[tuple]:
@@ -91,13 +98,11 @@ def each(
     light: Callable[[Case], bool] | None = None,
 ) -> list[tuple[Case, Any]]:
     """Return cases in which every value occurs, of those that are `light` if that is given, and with the mark of the
-    peers' tests those in which they meet, too.
+    peers' tests those in which they meet, too, if these are asked for: such a cover takes long to find.
     """
     few = cover(factors, 1, light or allowed)
-    return [
-        *((case, ()) for case in few),
-        *((case, pytest.mark.peers) for case in cover(factors, strength, allowed) if case not in few),
-    ]
+    many = cover(factors, strength, allowed) if FOR_PEERS else []
+    return [*((case, ()) for case in few), *((case, pytest.mark.peers) for case in many if case not in few)]
 
 
 def thinned(values: Collection, most: int = 1) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pairwise import cover, every_case, meetings, pairs
+from pairwise import asks_for_peers, cover, every_case, meetings, pairs
 
 FACTORS = {"a": (1, 2, 3), "b": (False, True), "c": ("x", "y"), "d": (None, 0, 7, 9), "e": (False, True)}
 
@@ -58,12 +58,24 @@ def test_the_cases_of_a_test_are_named_by_their_values():
     assert [one.id for one in made] == ["one-False-len", "one-True-len"]
 
 
-def test_a_thin_cover_has_every_value_and_leaves_those_that_meet_to_the_peers():
+def test_a_thin_cover_has_every_value_and_leaves_those_that_meet_to_the_peers(monkeypatch):
+    monkeypatch.setattr("pairwise.FOR_PEERS", True)
     _, made = pairs(**FACTORS, thin=True).args
     thin, whole = ([list(one.values) for one in made if bool(one.marks) <= marked] for marked in (False, True))
     assert len(thin) == max(map(len, FACTORS.values()))
     assert all({case[n] for case in thin} == set(values) for n, values in enumerate(FACTORS.values()))
     assert all(list(case.values()) in whole for case in cover(FACTORS))
+    monkeypatch.setattr("pairwise.FOR_PEERS", False)
+    _, made = pairs(**FACTORS, thin=True).args
+    assert [list(one.values) for one in made if not one.marks] == [list(one.values) for one in made] == thin
+
+
+@pytest.mark.parametrize(
+    ("marks", "asks"),
+    [("", True), ("peers", True), ("peers or referees", True), ("not peers and not referees", False), ("slow", False)],
+)
+def test_the_peers_are_asked_for_by_their_mark_or_by_none(marks, asks):
+    assert asks_for_peers(marks) == asks
 
 
 def test_what_is_not_in_the_cover_may_be_left_to_a_mark():

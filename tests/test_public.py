@@ -32,11 +32,6 @@ def test_the_public_names_and_packages_are_listed_and_nothing_else():
     assert len([name for name in dir(gw) if not name.startswith("_")]) <= 60
 
 
-def test_a_package_is_there_when_it_is_asked_for():
-    code = f"import gatewise; print(*[getattr(gatewise, name).__name__ for name in {PACKAGES}])"
-    assert run(code) == [f"gatewise.{name}" for name in PACKAGES]
-
-
 @pytest.mark.parametrize("package", [gw.insight, gw.plot])
 def test_a_package_of_questions_or_pictures_lists_those_and_no_helper_module(package):
     assert dir(package) == sorted(package.__all__)
@@ -109,16 +104,17 @@ def run(code):
     return done.stdout.split()
 
 
-def test_importing_gatewise_costs_nothing_and_a_run_numpy_alone():
-    code = """
+def test_importing_gatewise_costs_nothing_a_run_numpy_alone_and_a_package_is_there_when_it_is_asked_for():
+    code = f"""
 import sys, gatewise
 print("numpy" in sys.modules)
 lstm = gatewise.LSTM(3, 2, rng=0)
 lstm([[1, 2, 3]]), lstm([[[1, 2, 3]]], axes=["batch", "time", "feature"])
 gatewise.backward(lstm.trace([[1, 2, 3]], axes="time,feature"), [[1, 2]])
-print(*sys.modules)
+print(*sys.modules, *[getattr(gatewise, name).__name__ for name in {PACKAGES}])
 """
     before, *loaded = run(code)
+    assert loaded[-len(PACKAGES) :] == [f"gatewise.{name}" for name in PACKAGES]
     assert before == "False"
     loaded = {name.partition(".")[0] for name in loaded}
     assert {"gatewise", "numpy"} <= loaded

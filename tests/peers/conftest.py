@@ -6,21 +6,18 @@ have been imported: without this, each missing peer would be reported as a skip 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pairwise import asks_for_peers
 from peers import browser
 from peers.reader import Reader
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave the modules here alone unless the marks that are asked for can be theirs."""
-    asked = config.getoption("markexpr")
-    if asked and re.search(r"(?<!\bnot )\bpeers\b", asked) is None and collection_path.suffix == ".py":
-        return True
-    return None
+    return (collection_path.suffix == ".py" and not asks_for_peers(config.getoption("markexpr"))) or None
 
 
 @pytest.fixture(scope="session")
