@@ -21,7 +21,7 @@ from gatewise import gates
 from gatewise.cell import INITS
 from gatewise.cli import COMMANDS, app
 from gatewise.cli.convert import SUFFIXES
-from gatewise.cli.options import ModelOptions, RunOptions, VariantOptions, switches_of
+from gatewise.cli.options import CellRunOptions, ModelOptions, RunOptions, VariantOptions, switches_of
 from gatewise.cli.run import build_run
 from gatewise.cli.walk import NEXT
 from gatewise.examples import EXAMPLES
@@ -340,7 +340,7 @@ def test_a_walk_leaves_out_what_a_model_masks_and_starts_from_its_state(directio
     network = gw.Network(lstm, embedding=table, masked=0, initial=[[start]])
     gw.save(network, "net")
     np.save("x.npy", tokens)
-    made = build_run(RunOptions(x="x.npy", at=3), None, None, None, ModelOptions(model=Path("net")))
+    made = build_run(CellRunOptions(RunOptions(x="x.npy", at=3), model=ModelOptions(model=Path("net"))))
     (steps,), (asked,) = made.sequences, made.steps
     whole = network.trace(tokens).lstm
     trace = whole[0, direction]

@@ -12,16 +12,7 @@ from rich.console import Console
 from gatewise import showing
 from gatewise.cli.choices import MarkingFormat
 from gatewise.cli.convert import SUFFIXES
-from gatewise.cli.options import (
-    OUTPUT,
-    BackOptions,
-    CellOptions,
-    ModelOptions,
-    RunOptions,
-    VariantOptions,
-    chosen_options,
-    refuse,
-)
+from gatewise.cli.options import NO_LOSS, OUTPUT, WORKED_EXAMPLE, BackOptions, CellRunOptions, chosen_options, refuse
 from gatewise.cli.printing import require_other
 from gatewise.cli.run import build_run
 from gatewise.cli.walk import deliver
@@ -39,14 +30,11 @@ def check(
     *,
     weights: Annotated[Path | None, Parameter(group=CLASS)] = None,
     template: Annotated[bool, Parameter(group=SHEET)] = False,
-    run: RunOptions | None = None,
+    options: CellRunOptions = WORKED_EXAMPLE,
     backward: Annotated[bool, Parameter(group=SHEET)] = False,
-    back: BackOptions | None = None,
+    back: BackOptions = NO_LOSS,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT)] = None,
     format: Annotated[MarkingFormat | None, Parameter(group=OUTPUT)] = None,
-    cell: CellOptions | None = None,
-    variant: VariantOptions | None = None,
-    model: ModelOptions | None = None,
 ) -> None:
     """Check numbers that you worked out yourself: which is the first wrong one, what follows from it, and why.
 
@@ -87,10 +75,9 @@ def check(
     from gatewise.showing import counted
 
     if answers.is_dir():
-        options = {"template": template or None, "backward": backward or None, "output": output, "format": format}
-        for group in (run, back, cell, variant, model):
-            options |= chosen_options(group)
-        refuse("a folder of answers", options)
+        others = {"template": template or None, "backward": backward or None, "output": output, "format": format}
+        for given in (others, chosen_options(back), *options.groups):
+            refuse("a folder of answers", given)
         marked = grades.mark_class(answers, weights)
         classroom.write(answers, marked)
         for line in grades.text_table(marked):
@@ -112,9 +99,9 @@ def check(
     if template:
         refuse("--template", {"output": output, "format": format})
     if output is not None:
-        require_other(output, answers, None if run is None else run.given)
+        require_other(output, answers, options.run.given)
         format = format or showing.format_of(output, "Marking")
-    cell_run = build_run(run, back, cell, variant, model)
+    cell_run = build_run(options, back)
     if template:
         names = sheet.template_suffix(answers)
         handout.write_template(answers, Chain(cell_run.steps, cell_run.dh, cell_run.dc), backward, names)

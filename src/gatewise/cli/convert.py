@@ -97,23 +97,15 @@ def _target_framework(output: Path, to: str | None) -> str:
 
 def _write_model(target: str, model: LSTM | Network, output: Path, gates: bool) -> None:
     """Write an LSTM to a file of a framework, or for gatewise's own format a whole network."""
+    from gatewise.interop import keras, onnx, save, torch  # not with the program's help
+
     lstm = model.lstm if isinstance(model, Network) else model
     if target == "gatewise":
-        from gatewise.interop import save
-
         save(model, output)
-    elif target == "torch":
-        from gatewise.interop import torch
-
-        torch.write(lstm, output)
-    elif target == "keras":
-        from gatewise.interop import keras
-
-        keras.write(lstm, output)
-    else:
-        from gatewise.interop import onnx
-
+    elif target == "onnx":
         onnx.write(lstm, output, gates=gates)
+    else:
+        {"torch": torch, "keras": keras}[target].write(lstm, output)
 
 
 def left_behind(model: OpenedModel, target: str) -> str:

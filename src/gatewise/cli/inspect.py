@@ -98,10 +98,7 @@ def _lstm_json(entry: StoredLSTM) -> dict[str, Any]:
     p = lstm.layers[0][0].parameters
     return {
         "name": entry.name,
-        "input_size": lstm.input_size,
-        "hidden_size": lstm.hidden_size,
-        "output_size": lstm.output_size,
-        "num_layers": lstm.num_layers,
+        **{name: getattr(lstm, name) for name in ("input_size", "hidden_size", "output_size", "num_layers")},
         "directions": list(lstm.directions),
         "merge": list(lstm.merge) if lstm.bidirectional else None,
         "projection_size": None if p.projection is None else p.recurrent_size,
@@ -119,10 +116,7 @@ def _lstm_json(entry: StoredLSTM) -> dict[str, Any]:
         "where": entry.where,
         "notes": list(entry.notes),
         "initial_state": entry.state is not None,
-        "batch_first": entry.batch_first,
-        "time_reversed": entry.time_reversed,
-        "masked": entry.masked,
-        "masked_output": entry.masked_output,
+        **{name: getattr(entry, name) for name in ("batch_first", "time_reversed", "masked", "masked_output")},
         "graph": None if entry.graph is None else asdict(entry.graph),
         "not_finite": list(entry.non_finite),
     }

@@ -251,6 +251,25 @@ class BackOptions:
     dc: Annotated[str | None, _Numbers] = None
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class CellRunOptions:
+    """The options that describe the run of one cell."""
+
+    run: RunOptions = RunOptions()
+    cell: CellOptions = CellOptions()
+    variant: VariantOptions = field(default_factory=VariantOptions)
+    model: ModelOptions = ModelOptions()
+
+    @property
+    def groups(self) -> list[dict[str, Any]]:
+        """The options that were given in each group."""
+        return [chosen_options(group) for group in vars(self).values()]
+
+
+WORKED_EXAMPLE, NO_LOSS = CellRunOptions(), BackOptions()
+
+
 def chosen_options(options: Any) -> dict[str, Any]:
     """Return the options of the command line in a group that were given, by name."""
     if options is None:

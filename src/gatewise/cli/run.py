@@ -11,16 +11,7 @@ import numpy as np
 
 from gatewise.arrays import Array, Mask
 from gatewise.cli.models import StatedSettings, inspect_file
-from gatewise.cli.options import (
-    BackOptions,
-    CellOptions,
-    ModelOptions,
-    RunOptions,
-    VariantOptions,
-    chosen_options,
-    refuse,
-    switches_of,
-)
+from gatewise.cli.options import NO_LOSS, BackOptions, CellRunOptions, refuse, switches_of
 from gatewise.cli.printing import print_notes
 from gatewise.cli.stepping import steps_of
 from gatewise.cli.typed_numbers import SUFFIXES, numbers_from, vector
@@ -66,17 +57,11 @@ class SteppedRun:
         return [list(steps) if self.at is None else [steps[self.at]] for steps in self.sequences]
 
 
-def build_run(
-    run: RunOptions | None,
-    back: BackOptions | None,
-    cell: CellOptions | None,
-    variant: VariantOptions | None,
-    model: ModelOptions | None,
-) -> SteppedRun:
+def build_run(options: CellRunOptions, back: BackOptions = NO_LOSS) -> SteppedRun:
     """Return the run of the cell that the options of `gatewise walk` and `gatewise check` describe."""
-    runs, backs, cells, files = (chosen_options(group) for group in (run, back, cell, model))
-    switches = {} if "model" in files else switches_of(variant)
-    dh, dc = (vector(name, backs[name]) if name in backs else None for name in ("dh", "dc"))
+    runs, cells, variant, files = options.groups
+    switches = {} if "model" in files else switches_of(options.variant)
+    dh, dc = (None if text is None else vector(name, text) for name, text in vars(back).items())
     at = runs.pop("at", None)
     example, x, h, c, steps = (runs.get(name) for name in ("example", "x", "h", "c", "steps"))
     if "given" in runs:
@@ -88,13 +73,13 @@ def build_run(
         if "model" not in files:
             option = next(iter(files)).replace("settings", "set").replace("_", "-")
             raise OptionError(f"--{option} belongs to a trained model: name its file with --model")
-        switches = chosen_options(variant)
+        switches = variant
         if (stated := switches.get("activation")) is not None and not any("=" in name for name in stated):
             files["activation"] = switches.pop("activation")[-1]  # what the file leaves out, not that of a new cell
         refuse("--model", {"example": example, "h": h, "c": c} | cells | switches)
         return _run_of_model(files, x, steps, at, dh, dc)
     if example == "latch":
-        refuse("--example latch", {"x": x, "h": h, "c": c} | cells | chosen_options(variant))
+        refuse("--example latch", {"x": x, "h": h, "c": c} | cells | variant)
         steps_run, facts = _steps_of_example(EXAMPLES[example](), steps)
     else:
         steps_run, facts = _steps_of_new_cell(cells, switches, x, h, c, steps)

@@ -16,14 +16,13 @@ from gatewise.arrays import require_memory
 from gatewise.cli.choices import Format, NotationName
 from gatewise.cli.options import (
     BACK,
+    NO_LOSS,
     OUTPUT,
     SHOWN,
+    WORKED_EXAMPLE,
     BackOptions,
-    CellOptions,
+    CellRunOptions,
     Integer,
-    ModelOptions,
-    RunOptions,
-    VariantOptions,
     chosen_options,
 )
 from gatewise.cli.printing import print_notes
@@ -47,7 +46,7 @@ or your own model: gatewise walk --model FILE --x FILE"""
 
 def walk(
     *,
-    run: RunOptions | None = None,
+    options: CellRunOptions = WORKED_EXAMPLE,
     unit: Annotated[Integer, Parameter(group=SHOWN)] = None,
     sequence: Annotated[Integer, Parameter(group=SHOWN)] = None,
     brief: Annotated[bool, Parameter(group=SHOWN)] = False,
@@ -55,13 +54,10 @@ def walk(
     notation: Annotated[NotationName, Parameter(group=SHOWN)] = "gatewise",
     backward: Annotated[bool, Parameter(group=BACK)] = False,
     dy: Annotated[str | None, Parameter(group=BACK, allow_leading_hyphen=True)] = None,
-    back: BackOptions | None = None,
+    back: BackOptions = NO_LOSS,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT)] = None,
     format: Annotated[Format | None, Parameter(group=OUTPUT)] = None,
     program: Annotated[bool, Parameter(group=OUTPUT)] = False,
-    cell: CellOptions | None = None,
-    variant: VariantOptions | None = None,
-    model: ModelOptions | None = None,
 ) -> None:
     """Walk through an LSTM cell line by line: each equation, its shapes, its numbers, and what they mean.
 
@@ -110,7 +106,7 @@ def walk(
         raise OptionError(f"--program belongs to JSON, not to {format or 'text'}: --format json")
     if not backward and (unused := chosen_options(back) | ({} if dy is None else {"dy": dy})):
         raise OptionError(f"--{next(iter(unused))} belongs to the backward pass: --backward")
-    cell_run = build_run(run, back, cell, variant, model)
+    cell_run = build_run(options, back)
     if cell_run.at is not None and (brief or every_step):
         raise OptionError(f"--{'brief' if brief else 'every-step'} does not go with --at, which shows one step")
     number = 0 if sequence is None else sequence
@@ -142,7 +138,7 @@ def walk(
         if sys.stdout is None:  # closed: there is nobody to write each step for
             return
         terminal.show(walk, Console())
-        chosen = (unit, sequence, format, dy, *(chosen_options(group) for group in (run, back, cell, variant, model)))
+        chosen = (unit, sequence, format, dy, chosen_options(back), *options.groups)
         plain = not (brief or every_step or backward)
         if plain and not any(value not in (None, {}) for value in chosen):  # the worked example
             print(NEXT)

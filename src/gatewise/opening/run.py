@@ -129,22 +129,8 @@ def open_run(
     >>> run.interpretation
     "the input is taken as the input of the LSTM 'lstm'"
     """
-    options = input_options(
-        input_of=input_of,
-        axes=axes,
-        key=key,
-        lengths=lengths,
-        state=state,
-        embedding=embedding,
-        head=head,
-        reads=reads,
-        strict=strict,
-        attributes=attributes,
-        basin=basin,
-        frames=frames,
-        at=at,
-        continuous=continuous,
-    )
+    arguments = locals()
+    options = input_options(**{option.name: arguments[option.name] for option in fields(InputOptions)})
     prepared = prepare(model, input, options, name=name, settings=settings)
     require_windows(prepared, at)
     keeping = keep_of_options(keep, units, every)
