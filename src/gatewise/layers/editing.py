@@ -13,7 +13,7 @@ from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.layers.arguments import Arguments
 from gatewise.layers.stack import Stack
 from gatewise.parameters import Parameters
-from gatewise.records.edits import Edit
+from gatewise.records.edits import Edit, value_index
 from gatewise.records.labels import Labels
 from gatewise.records.nesting import Cell, cell_at
 from gatewise.records.trace import Trace
@@ -59,20 +59,11 @@ def _settled_edit(edit: Edit, p: Parameters, cell: Cell, arguments: Arguments) -
             f" {values.shape}"
         )
     empty = replace(edit, value=np.zeros((), p.dtype)).settled(p, time, batch)
-    key = tuple(_index_of_places(getattr(empty, axis)) for axis in ("steps", "sequences", "units"))
+    key = tuple(value_index(getattr(empty, axis)) for axis in ("steps", "sequences", "units"))
     _require_valid(edit, source, arguments, key[:2])
     for axis, places in enumerate(key):
         values = values[(slice(None),) * axis + (places,)]
     return replace(empty, value=values).settled(p, time, batch, **where)
-
-
-def _index_of_places(places: Any) -> Any:
-    """Return an edit's places as the index at which a run of layers applies it: a slice where they are consecutive."""
-    if places is None:
-        return slice(None)
-    if isinstance(places, range):
-        return slice(places.start, places.stop, places.step)
-    return list(places)
 
 
 def _require_valid(edit: Edit, source: Trace, arguments: Arguments, key: tuple[Any, Any]) -> None:

@@ -172,8 +172,8 @@ class Edit:
             if inside is not None and not inside:
                 return None
             if self.action != "clamp":
-                key = slice(part.start, part.stop) if inside is None else _value_index(inside)
-                value = value[(slice(None),) * number + (key if isinstance(key, slice) else list(key),)]
+                key = slice(part.start, part.stop) if inside is None else value_index(inside)
+                value = value[(slice(None),) * number + (key,)]
             if inside is not None and named is not None:
                 shifted = [named[n] - part.start for n in inside]
                 contiguous = isinstance(named, range) and named.step == 1
@@ -244,8 +244,7 @@ def _named_places(axis: str, places: Any) -> Places:
         indices: Any = places
     else:
         entries = [places] if is_time(places) else places
-        named = {"steps": is_time, "sequences": lambda name: isinstance(name, str)}.get(axis)
-        if named is not None and isinstance(entries, Iterable) and (names := tuple(entries)) and all(map(named, names)):
+        if axis != "units" and isinstance(entries, Iterable) and (names := tuple(entries)) and all(map(is_time, names)):
             return names
         array = np.atleast_1d(array_of(f"an edit's {axis}", places))
         if array.ndim != 1 or (array.dtype.kind not in "iu" and array.size):
@@ -275,11 +274,13 @@ def _places_in_run(noun: str, places: Places, count: int, owner: str) -> range |
     return indices
 
 
-def _value_index(places: Sequence[int]) -> slice | tuple[int, ...]:
-    """Return positions in the value of an edit as a slice, which copies nothing, where they follow one another."""
+def value_index(places: Sequence[int] | None) -> slice | list[int]:
+    """Return an edit's places, or None for all, as an index: a slice, which copies nothing, where they are in a row."""
+    if places is None:
+        return slice(None)
     if places[-1] - places[0] == len(places) - 1 and list(places) == sorted(places):
         return slice(places[0], places[-1] + 1)
-    return tuple(places)
+    return list(places)
 
 
 def _describe_places(noun: str, places: Any, name: Callable[[int], str]) -> str:

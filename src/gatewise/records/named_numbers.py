@@ -188,7 +188,8 @@ def dimension_kinds(
     known = [name.lower() if name.lower() in AXES else "" for name in names]
     if "feature" not in known:  # as gatewise calls the axis of what comes out
         known = ["feature" if name in OUTPUT_AXES else kind for name, kind in zip(names, known, strict=True)]
-    dated = [n for n, name in enumerate(names) if not known[n] and _is_dated(data, name)]
+    dates = {name for name, values in getattr(data, "coords", {}).items() if values.dtype.kind == "M"}
+    dated = [n for n, name in enumerate(names) if not known[n] and name in dates]
     if "time" not in known and len(dated) == 1:
         known[dated[0]] = "time"
     if order and len(names) <= len(AXES):
@@ -219,11 +220,6 @@ def _kinds_by_order(known: Sequence[str], order: tuple[str, ...]) -> Sequence[st
     if not left or (len(left) == 1 and order != ("time", "feature")):  # of these two, it might be a batch
         return [kind or left[0] for kind in known]
     return order if all(kind in ("", axis) for kind, axis in zip(known, order, strict=True)) else None
-
-
-def _is_dated(data: Any, name: str) -> bool:
-    """Whether a dimension of a `DataArray` has dates."""
-    return name in getattr(data, "coords", ()) and data.coords[name].dtype.kind == "M"
 
 
 def feature_names(data: Any, feature: str) -> list[str] | None:
