@@ -19,7 +19,7 @@ from gatewise.interop.contents import StoredLayer
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.file import dims_of
 from gatewise.interop.onnx.nonlinearities import MICROSOFT, MOST, fused_activation, is_elementwise_node, nonlinearity_at
-from gatewise.interop.onnx.scopes import DEEPEST, OnnxNode, OnnxScope
+from gatewise.interop.onnx.scopes import DEEPEST, OnnxNode, OnnxScope, OnnxValue
 from gatewise.network import SOFTMAX
 
 MATRICES = ("Gather", "MatMul", "Gemm", "FusedGemm", "FusedMatMul")
@@ -112,10 +112,11 @@ def read_tensor(scope: OnnxScope, name: str) -> Array:
 
 @dataclass(frozen=True)
 class Part:
-    """A layer in an ONNX graph: its node, and the name of its output with bias and nonlinearity."""
+    """A layer in an ONNX graph: its node, what that reads, and the name of its output with bias and nonlinearity."""
 
     layer: StoredLayer
     node: OnnxNode
+    data: OnnxValue
     output: str
 
 
@@ -148,14 +149,15 @@ def _stored_layer(node: OnnxNode, readers: _Readers, entries: Callable[[str], Se
     """Return the embedding or the linear layer of an ONNX node, with the bias and the nonlinearity after it."""
     if node.operator in QUANTISED:
         kind = f"quantised linear layer ({node.operator})"
-        return Part(StoredLayer(node.label, kind, (), entries=entries(node.label)), node, node.outputs[0])
+        layer = StoredLayer(node.label, kind, (), entries=entries(node.label))
+        return Part(layer, node, OnnxValue(node.scope, node.inputs[0]), node.outputs[0])
     matrix = matrix_of(node)
     if matrix is None:
         return None
     used = entries(matrix.name)
     if node.operator == "Gather":
         layer = StoredLayer(matrix.name, "embedding", matrix.shape, matrix.read, entries=used)
-        return Part(layer, node, node.outputs[0])
+        return Part(layer, node, OnnxValue(node.scope, node.inputs[1]), node.outputs[0])
     last, bias, size = node, matrix.bias, matrix.shape[0]
     if node.operator in ("MatMul", "FusedMatMul"):
         product, after = readers.follow(node, size)
@@ -179,7 +181,8 @@ def _stored_layer(node: OnnxNode, readers: _Readers, entries: Callable[[str], Se
     if after and activation is None:
         kind += f", whose output goes to {', '.join(dict.fromkeys(reader.operator for reader in after[:8]))}"
     read_bias = (lambda: read_tensor(node.scope, bias).reshape(-1)) if bias else None
-    return Part(StoredLayer(matrix.name, kind, matrix.shape, matrix.read, read_bias, activation, used), node, output)
+    layer = StoredLayer(matrix.name, kind, matrix.shape, matrix.read, read_bias, activation, used)
+    return Part(layer, node, OnnxValue(node.scope, node.inputs[0]), output)
 
 
 @dataclass(frozen=True)

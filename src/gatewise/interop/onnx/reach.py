@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.edges import origin
 from gatewise.interop.onnx.operators import MOVING
-from gatewise.interop.onnx.scopes import SIZES, OnnxNode, OnnxScope, OnnxValue
+from gatewise.interop.onnx.scopes import SIZES, NodeOutput, OnnxNode, OnnxScope, OnnxValue
 
 AROUND = "around"
 ROLES = ("X", "state", "lengths")
@@ -38,31 +37,19 @@ class Reach:
             if (owner := node.scope.owner) is not None:
                 self._bodies.setdefault(owner, {})[node.scope] = None
         self._after: dict[OnnxNode, int] = {}
-        self._from_body: dict[tuple[OnnxNode, int], int] = {}
-        self._before: dict[OnnxNode | OnnxValue, int] = {}
+        self._from_body: dict[NodeOutput, int] = {}
+        self._before: dict[OnnxNode | NodeOutput | OnnxValue, int] = {}
         self._around: dict[OnnxNode, int] = {}
         self._names_of: dict[tuple[int, int], tuple[str, ...]] = {}
-        self.sources: dict[OnnxValue, dict[str, tuple[str, ...]]] = {}  # of states and lengths, with their LSTMs
         self._indices: set[OnnxValue] = set()
         for number, root in enumerate(roots):
             scope = root.nodes[0].scope
             while scope.owner is not None:
                 self._around[scope.owner] = self._around.get(scope.owner, 0) | 1 << number
                 scope = scope.owner.scope
-            for role in ROLES[1:]:
-                for value in root.reads.get(role, ()):
-                    of_source = self.sources.setdefault(source_of(value), {})
-                    of_source[role] = tuple(dict.fromkeys((*of_source.get(role, ()), root.name)))
-        for node in nodes:
-            mask = 0
-            for name in node.inputs if node not in self._root_of and node.operator not in SIZES else ():
-                mask |= self._mask_after(node.scope, name)
-            self._after[node] = self._after.get(node, 0) | mask
-            owner = node.scope.owner
-            while owner is not None and mask:  # whose body reads what is outside of it
-                mask &= ~self._around.get(owner, 0)
-                self._after[owner] = self._after.get(owner, 0) | mask
-                owner = owner.scope.owner
+        first = next((place for place, node in enumerate(nodes) if node in self._root_of), len(nodes))
+        for node in nodes[first:]:
+            self._follow(node)
         for name in main.results:
             self._push(main, name, ALIVE)
         for node in reversed(nodes):
@@ -72,32 +59,41 @@ class Reach:
             elif node.operator in MOVING and node.outputs and self.is_token(node):
                 self._indices.add(OnnxValue(node.scope, node.inputs[0]))
 
+    def _follow(self, node: OnnxNode) -> None:
+        """Note the LSTMs that an ONNX node is after, given those of the nodes before it."""
+        mask = 0
+        for name in node.inputs if node not in self._root_of and node.operator not in SIZES else ():
+            mask |= self._mask_after(node.scope, name)
+        self._after[node] = self._after.get(node, 0) | mask
+        owner = node.scope.owner
+        while owner is not None and mask:  # whose body reads what is outside of it
+            mask &= ~self._around.get(owner, 0)
+            self._after[owner] = self._after.get(owner, 0) | mask
+            owner = owner.scope.owner
+
     def _mask_after(self, scope: OnnxScope, name: str) -> int:
         """Return the LSTMs from which a name of an ONNX graph comes."""
-        value = defined_value(scope, name)
-        if value is None:
-            return 0
-        scope, name = value
-        if name in scope.computed and name not in scope.tensors:
-            node, position = scope.computed[name]
-            if (number := self._root_of.get(node)) is not None:
-                return 1 << number
-            mask = self._after.get(node, 0)
-            if node in self._bodies:
-                key = node, position
-                if key not in self._from_body:
-                    self._from_body[key] = 0
-                    for body, result in self._results(node, position):
-                        self._from_body[key] |= self._mask_after(body, result)
-                mask |= self._from_body[key]
-            return mask
-        outer = argument_outside(scope, name)
-        return 0 if outer is None else self._mask_after(*outer)
+        source = scope.source(name)
+        if source is None:
+            value = scope.defined(name)
+            outer = None if value is None else value.scope.argument_outside(value.name)
+            return 0 if outer is None else self._mask_after(*outer)
+        if (number := self._root_of.get(source.node)) is not None:
+            return 1 << number
+        mask = self._after.get(source.node, 0)
+        if source.node in self._bodies:
+            if source not in self._from_body:
+                self._from_body[source] = 0
+                for value in self._results(source):
+                    self._from_body[source] |= self._mask_after(*value)
+            mask |= self._from_body[source]
+        return mask
 
-    def _results(self, node: OnnxNode, position: int) -> list[OnnxValue]:
-        """Return the names in the bodies of an ONNX node that become its output at a position."""
-        position += node.operator == "Loop"  # whose body returns a condition first
-        return [OnnxValue(body, body.results[position]) for body in self._bodies[node] if position < len(body.results)]
+    def _results(self, output: NodeOutput) -> list[OnnxValue]:
+        """Return the names in the bodies of an ONNX node that become one of its outputs."""
+        position = output.position + (output.node.operator == "Loop")  # whose body returns a condition first
+        bodies = self._bodies.get(output.node, ())
+        return [OnnxValue(body, body.results[position]) for body in bodies if position < len(body.results)]
 
     def _pass_on(self, node: OnnxNode) -> None:
         """Pass the LSTMs that an ONNX node is before on to what it reads."""
@@ -116,21 +112,17 @@ class Reach:
         """Note that a name of an ONNX graph is before the LSTMs of a mask."""
         left = [OnnxValue(scope, name)]
         while left:
-            value = defined_value(*left.pop())
-            if value is None or self._before.get(value, 0) | mask == self._before.get(value, 0):
+            scope, name = left.pop()
+            source = scope.source(name)
+            key = scope.defined(name) if source is None else source if source.node in self._bodies else source.node
+            if key is None or self._before.get(key, 0) | mask == self._before.get(key, 0):
                 continue
-            self._before[value] = self._before.get(value, 0) | mask
-            scope, name = value
-            if name in scope.computed and name not in scope.tensors:
-                node, position = scope.computed[name]
-                self._before[node] = self._before.get(node, 0) | mask
-                left += self._results(node, position) if node in self._bodies else []
-            elif (outer := argument_outside(scope, name)) is not None:
+            self._before[key] = self._before.get(key, 0) | mask
+            if isinstance(key, NodeOutput):
+                self._before[key.node] = self._before.get(key.node, 0) | mask
+                left += self._results(key)
+            elif isinstance(key, OnnxValue) and (outer := key.scope.argument_outside(key.name)) is not None:
                 left.append(outer)
-
-    def places_of_tensor(self, value: OnnxValue) -> dict[str, tuple[str, ...]]:
-        """Return the LSTMs whose initial state or lengths are a tensor of an ONNX graph, by the place."""
-        return self.sources.get(value, {})
 
     def places_of(self, key: OnnxNode | OnnxValue) -> dict[str, tuple[str, ...]]:
         """Return the LSTMs that a node or a value of an ONNX model is before, after or around, by the place."""
@@ -163,10 +155,6 @@ class Reach:
         """Say whether a name of an ONNX graph comes from an LSTM."""
         return bool(self._mask_after(scope, name))
 
-    def is_root(self, node: OnnxNode) -> bool:
-        """Say whether an ONNX node is one of an LSTM's."""
-        return node in self._root_of
-
     def is_token(self, node: OnnxNode) -> bool:
         """Say whether what an ONNX node puts out becomes the index of a Gather."""
         return OnnxValue(node.scope, node.outputs[0]) in self._indices
@@ -181,33 +169,14 @@ def source_of(value: OnnxValue) -> OnnxValue:
     """Return the array whose numbers a name of an ONNX graph has, all or some, outside of the bodies of nodes too."""
     while True:
         scope, name = origin(*value)
-        defined = defined_value(scope, name)
-        outer = None if defined is None else argument_outside(*defined)
+        defined = scope.defined(name) or OnnxValue(scope, name)
+        outer = defined.scope.argument_outside(defined.name)
         if outer is None:
-            return defined or OnnxValue(scope, name)
+            return defined
         value = outer
 
 
 def is_input(value: OnnxValue) -> bool:
     """Say whether a value is an input of an ONNX graph without a value in the file."""
-    source = value.scope.graph_input(value.name) if value.name else None
+    source = value.scope.graph_input(value.name)
     return source is not None and source.name not in source.scope.tensors
-
-
-def defined_value(scope: OnnxScope, name: str) -> OnnxValue | None:
-    """Return a name of an ONNX graph where it is defined; None if it is left out or not defined."""
-    if not scope.bound and (name in scope.tensors or name in scope.computed):
-        return OnnxValue(scope, name)
-    try:
-        return scope.resolve(name) if name else None
-    except NotConstant:
-        return None
-
-
-def argument_outside(scope: OnnxScope, name: str) -> OnnxValue | None:
-    """Return what an argument of the body of an ONNX node is outside; None of other names."""
-    owner = scope.owner
-    if owner is None or name not in scope.inputs:
-        return None
-    position = scope.arguments[name]
-    return OnnxValue(owner.scope, owner.inputs[position]) if position < len(owner.inputs) else None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,8 @@ from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError
 from gatewise.files.budget import Budget
 from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options, with_distinct_names
 from gatewise.interop.graphs import BATCH_FIRST
-from gatewise.interop.ledger import LedgerEntry, OnDemand
-from gatewise.interop.onnx.accounting import (
-    Uses,
-    entries_of,
-    extents_of,
-    is_recurrent,
-    name_of,
-    nodes_of_cell,
-    roots_of,
-)
+from gatewise.interop.ledger import Item, OnDemand
+from gatewise.interop.onnx.accounting import Account, is_recurrent, name_of, nodes_of_cell
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.cells import StoredCell, cell_at, unrecognised_cells
 from gatewise.interop.onnx.chain import Chain, chain_of, follow_input, refusing_by_name
@@ -66,25 +58,15 @@ def read_model(
         with np.errstate(all="ignore"):
             return chain_of(graph, graph.sole or (), every[-1])
 
-    @cache
-    def uses(*, followed: bool = True) -> Uses:
-        with reading(path, GatewiseError):
-            try:
-                whole = chain() if connected and followed else None
-            except FileError:
-                whole = None
-            return Uses(extents_of(graph, lstms.cells, parts, whole, named.names))
+    def on_demand(make: Callable[[], Iterable[Item]], *left_out: Callable[[], Iterable[Item]]) -> OnDemand[Item]:
+        def checked(make: Callable[[], Iterable[Item]]) -> list[Item]:
+            with reading(path, GatewiseError):
+                return [*make()]
 
-    def ledger(uses: Uses, *, entire: bool = True) -> list[LedgerEntry]:
-        roots = roots_of(graph, lstms.cells, named.names)
-        return [*entries_of(file, nodes, uses, roots, lstms.refused_nodes, entire=entire)]
-
-    def left_out() -> Iterable[LedgerEntry]:
-        unexplained = any(entry.lstms for entry in ledger(uses(followed=False), entire=False))
-        return ledger(uses(), entire=False) if unexplained else ()  # no chain is followed for nothing
+        return OnDemand(*(partial(checked, each) for each in (make, *left_out)))
 
     def entries(*layers: str) -> OnDemand[str]:
-        return OnDemand(lambda: uses().entries(*layers))
+        return on_demand(lambda: account.entries(*layers))
 
     with reading(path, GatewiseError), np.errstate(all="ignore"):  # NaN and infinity are kept
         nodes, sizes = list(nodes_of(file)), Sizes()
@@ -99,6 +81,7 @@ def read_model(
         every = [*named.lstms.values()]
         connected = graph.sole is not None and not refused and not single
         connected = connected and (len(every) == 1 or every[-1].stacked)
+        account = Account(file, nodes, named, lstms.refused_nodes, chain if connected else None)
     layers = {part.layer.name: part.layer for part in reversed(parts)}
     contents = Contents(
         path,
@@ -109,7 +92,7 @@ def read_model(
         (lambda: chain().network()) if connected else None,
         joined=named.network,
         inputs=tuple(graph_input(proto, every) for proto in model.graph.input if proto.name not in tensors),
-        ledger=OnDemand(lambda: ledger(uses()), left_out),
+        ledger=on_demand(account.ledger, account.left_out),
     )
     return contents, [*lstms.of_nodes]
 

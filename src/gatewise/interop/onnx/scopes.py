@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from gatewise.errors import FileError, reason, shown
@@ -39,37 +39,21 @@ class NodeOutput(NamedTuple):
     position: int
 
 
-@dataclass(frozen=True, eq=False)
 class OnnxNode:
-    """A node with the graph that it belongs to: of a function, with one call of it; `number` is its place there."""
+    """A node with the graph that it belongs to: of a function, with one call of it; `number` is its place there.
 
-    scope: OnnxScope
-    proto: Any
-    number: int
+    `operator` is the name of its operator, of whatever domain; `is_standard` says whether it is one of ONNX itself.
+    Names in `inputs` and `outputs` are empty where one is left out.
+    """
 
-    @property
-    def operator(self) -> str:
-        """The name of its operator, of whatever domain."""
-        return str(self.proto.op_type)
+    def __init__(self, scope: OnnxScope, proto: Any, number: int) -> None:
+        self.scope, self.proto, self.number = scope, proto, number
+        self.operator: str = proto.op_type
+        self.is_standard: bool = proto.domain in ("", "ai.onnx")
+        self.inputs: Sequence[str] = tuple(proto.input)
+        self.outputs: Sequence[str] = tuple(proto.output)
 
-    @property
-    def inputs(self) -> Sequence[str]:
-        """The names of its inputs; empty where one is left out."""
-        names: Sequence[str] = self.proto.input
-        return names
-
-    @property
-    def outputs(self) -> Sequence[str]:
-        """The names of its outputs; empty where one is left out."""
-        names: Sequence[str] = self.proto.output
-        return names
-
-    @property
-    def is_standard(self) -> bool:
-        """Whether its operator is one of ONNX itself."""
-        return self.proto.domain in ("", "ai.onnx")
-
-    @property
+    @cached_property
     def attributes(self) -> Attributes:
         """Its attributes."""
         return Attributes(self.proto, self.scope.file.budget, self.scope.attributes)
@@ -162,33 +146,47 @@ class OnnxScope:
                 raise NotConstant(f"there is nothing named {shown(name)!r}")
             if name in scope.bound:
                 scope, name = scope.bound[name]
-            elif any(name in names for names in (scope.tensors, scope.computed, scope.inputs, scope.sparse)):
+            elif name in scope.computed or name in scope.tensors or name in scope.inputs or name in scope.sparse:
                 return OnnxValue(scope, name)
             else:
                 scope = scope.parent
         raise NotConstant(f"the name {shown(name)!r} is nested too deeply")
 
-    def source(self, name: str) -> NodeOutput | None:
-        """Return the node output that an ONNX name means, here or in a graph around; None of an input or a tensor."""
+    def defined(self, name: str) -> OnnxValue | None:
+        """Return an ONNX name where it is defined, as `resolve`; None if it is left out or not defined."""
+        if not name:
+            return None
+        if not self.bound and (name in self.computed or name in self.tensors or name in self.inputs):
+            return OnnxValue(self, name)
         try:
-            scope, name = self.resolve(name)
+            return self.resolve(name)
         except NotConstant:
             return None
-        return scope.computed[name] if name in scope.computed and name not in scope.tensors else None
+
+    def source(self, name: str) -> NodeOutput | None:
+        """Return the node output that an ONNX name means, here or in a graph around; None of an input or a tensor."""
+        if (value := self.defined(name)) is None or value.name in value.scope.tensors:
+            return None
+        return value.scope.computed.get(value.name)
 
     def graph_input(self, name: str) -> OnnxValue | None:
         """Return the input of the main ONNX graph that a name means, if it is one."""
-        try:
-            value = self.resolve(name)
-        except NotConstant:
+        value = self.defined(name)
+        return value if value and value.scope.parent is None and value.name in value.scope.inputs else None
+
+    def argument_outside(self, name: str) -> OnnxValue | None:
+        """Return what an argument of the body of an ONNX node is outside; None of other names."""
+        if self.owner is None or name not in self.arguments:
             return None
-        return value if value.scope.parent is None and value.name in value.scope.inputs else None
+        position = self.arguments[name]
+        given = self.owner.inputs[position : position + 1]
+        return OnnxValue(self.owner.scope, given[0]) if given else None
 
     def upstream(self, name: str) -> Iterator[NodeOutput]:
         """Yield the ONNX nodes from which a name comes, the nearest first, following the first input of each."""
         scope = self
         for _ in range(DEEPEST):
-            source = scope.source(name) if name else None
+            source = scope.source(name)
             if source is None or not source.node.inputs:
                 return
             yield source
