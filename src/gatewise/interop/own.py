@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
+from itertools import product
 from typing import Any, NamedTuple
 
 from gatewise.activations import Activation
@@ -14,6 +15,7 @@ from gatewise.errors import OptionError
 from gatewise.files import storage
 from gatewise.interop.containers.lookups import Lookups, lookups_within, walk_entries
 from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options, held_layer
+from gatewise.interop.conventions import nested_state
 from gatewise.interop.ledger import looked_up_entries, owners_by_prefix
 from gatewise.layers import LSTM
 from gatewise.layers.recording import lstm_trace_from, lstm_trace_record
@@ -31,7 +33,6 @@ from gatewise.records.named_arrays import (
     trace_record,
 )
 from gatewise.records.run_record import RunRecord
-from gatewise.records.step import State
 from gatewise.records.trace import LSTMTrace, Trace
 
 Path = str | os.PathLike[str]
@@ -274,13 +275,8 @@ def _read_network(arrays: Arrays, head: Header) -> Network:
     ]
     lstm, initial = _read_lstm(arrays, head), None
     if any(name.startswith("initial.") for name in arrays):
-        initial = tuple(
-            tuple(
-                State(*(arrays[f"initial.{n}.{d}.{part}"] for part in ("hidden_state", "cell_state")))
-                for d in lstm.directions
-            )
-            for n in range(lstm.num_layers)
-        )
+        places = product(range(lstm.num_layers), lstm.directions, ("hidden_state", "cell_state"))
+        initial = nested_state(lstm, [arrays[f"initial.{n}.{direction}.{part}"] for n, direction, part in places])
     return Network(
         lstm,
         embedding=arrays.get("embedding"),

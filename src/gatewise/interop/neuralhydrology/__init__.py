@@ -142,15 +142,15 @@ def _read_run(
 
 def _with_conventions(stored: StoredLSTM, config: Config, file: str) -> StoredLSTM:
     """Return the LSTM of a NeuralHydrology run with its conventions, its file, and notes on its features."""
-    feature_notes = (
+    of_features = (
         f"the network takes {', '.join(config.features)}, in this order and in physical units, and gives"
-        f" {', '.join(config.targets)}",
+        f" {', '.join(config.targets)}"
     )
     return replace(
         stored,
         convention=f"NeuralHydrology's {config.model}, {stored.convention}",
         where=f"{file}: {stored.where}",
-        notes=(*stored.notes, *feature_notes, *config.notes),
+        notes=(*stored.notes, of_features, *config.notes),
         batch_first=False,
     )
 

@@ -125,7 +125,7 @@ def read_config(document: Mapping[str, Any]) -> Config:
     static = sorted({*_read_name_list(document, attributes), *_read_name_list(document, "hydroatlas_attributes")})
     targets = "target_variables" if "target_variables" in document else "target_variable"
     dynamic = _read_name_list({"dynamic_inputs": inputs}, "dynamic_inputs")
-    windows = _read_windows(document, dynamic)
+    windows = Windows(_read_count_of_frequency(document, "seq_length"), _read_lags(document, dynamic))
     config = Config(
         model=_read_text(document, "model").lower(),
         dynamic=dynamic,
@@ -134,7 +134,7 @@ def read_config(document: Mapping[str, Any]) -> Config:
         clipped=_read_name_list(document, "clip_targets_to_zero"),
         dynamics_embedding=_read_embedding(document, "dynamics_embedding"),
         statics_embedding=_read_embedding(document, "statics_embedding"),
-        activation=OUTPUT_ACTIVATIONS.get(_read_output_activation(document).lower()),
+        activation=OUTPUT_ACTIVATIONS.get(_read_text(document, "output_activation", "linear").lower()),
         hidden_size=_read_count("hidden_size", document.get("hidden_size")),
         windows=windows,
         notes=_comparison_notes(document, windows),
@@ -157,16 +157,12 @@ def measure_of(name: str) -> Measure | None:
     return None if match is None else Measure(match[1] + match[3], match[2])
 
 
-def _read_text(document: Mapping[str, Any], key: str) -> str:
+def _read_text(document: Mapping[str, Any], key: str, default: str | None = None) -> str:
     """Return a text entry of a NeuralHydrology run's config.yml."""
-    value = document.get(key)
+    value = document.get(key, default)
     if not isinstance(value, str):
         raise FileError(f"{key} in its config.yml must be a text, not {describe(value)}")
     return value
-
-
-def _read_output_activation(document: Mapping[str, Any]) -> str:
-    return _read_text(document, "output_activation") if "output_activation" in document else "linear"
 
 
 def config_ledger(document: Lookups, lstm: str) -> Iterator[LedgerEntry]:
@@ -213,11 +209,6 @@ def _read_embedding(document: Mapping[str, Any], key: str) -> Embedding | None:
     return Embedding(
         tuple(_read_count(f"hiddens of {key}", size) for size in sizes or [None]), ACTIVATIONS[activation.lower()]
     )
-
-
-def _read_windows(document: Mapping[str, Any], dynamic: tuple[str, ...]) -> Windows:
-    """Return the windows in which a NeuralHydrology run is evaluated, and the lags of its dynamic inputs."""
-    return Windows(_read_count_of_frequency(document, "seq_length"), _read_lags(document, dynamic))
 
 
 def _read_count_of_frequency(document: Mapping[str, Any], key: str, default: int | None = None) -> int:
