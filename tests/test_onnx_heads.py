@@ -107,6 +107,7 @@ def test_a_nonlinearity_of_several_operators_is_recognised_in_a_chain_and_by_the
     [
         ("Mul a Q > n; Sigmoid n > s; Mul a s > Z", "Mul"),  # another slope than SiLU's
         ("Clip a 0 6 > Z", "Clip"),
+        ("Add a > Z", "Add"),  # as no runtime takes it
         ("Add a 3 > c1; Clip c1 0 5 > d; Mul a d > e; Div e 6 > Z", "Div"),
         ("Softplus a > s; Greater a 2 > g; Where g a s > Z", "Where"),  # with a jump at 2
         ("Sigmoid a > s; Mul p s > Z", "Mul"),  # of what was there before the bias

@@ -70,11 +70,6 @@ class _WeightTerm(NamedTuple):
     weight: Array
     node: OnnxNode
 
-    @property
-    def name(self) -> str:
-        """The name of what is multiplied."""
-        return self.node.inputs[0]
-
 
 # h = σ(a_o) · tanh(c): an operator with its operands, or the letter of what it reads.
 _CELL_STATE = ("Add", ("Mul", ("Sigmoid", "f"), "c"), ("Mul", ("Sigmoid", "i"), ("Tanh", "g")))
@@ -241,7 +236,7 @@ def _recurrent_and_input_weights(
     """Return the recurrent and the input weights of an ONNX cell, and what they multiply: the previous h, and x."""
     if len(terms) == 1:  # of h and x, concatenated
         weight = terms[0].weight
-        joined = output_of(match.sums.scope, terms[0].name, "Concat")
+        joined = output_of(match.sums.scope, terms[0].node.inputs[0], "Concat")
         if joined is None or len(joined.node.inputs) != 2:
             raise NotConstant("its one product is not of the hidden state and the input")
         first, second = joined.node.inputs
@@ -253,12 +248,12 @@ def _recurrent_and_input_weights(
         return weight[-hidden:], weight[:-hidden], second, first
     recurs = [term.weight.shape[0] == hidden for term in terms]
     if all(recurs):
-        recurs = [_is_previous_h(term.name, match) for term in terms]
+        recurs = [_is_previous_h(term.node.inputs[0], match) for term in terms]
     if sum(recurs) != 1:
         raise NotConstant("the file does not distinguish its hidden state from its input")
     position = recurs.index(True)
     recurrent, inputs = terms[position], terms[1 - position]
-    return recurrent.weight, inputs.weight, recurrent.name, inputs.name
+    return recurrent.weight, inputs.weight, recurrent.node.inputs[0], inputs.node.inputs[0]
 
 
 def _is_previous_h(name: str, match: CellMatch) -> bool:

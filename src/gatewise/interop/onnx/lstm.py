@@ -255,13 +255,11 @@ def is_zeros(scope: OnnxScope, name: str) -> bool:
         source = scope.source(name)
         if source is not None and source.node.operator == "ConstantOfShape":
             tensor = source.node.attributes.get("value", "t")
-            return tensor is None or _all_zero(scope, scope.file.array(tensor))
-        return _all_zero(scope, scope.value(name))
+            array = np.zeros(1) if tensor is None else scope.file.array(tensor)
+        else:
+            array = scope.value(name)
     except NotConstant:
         return False
-
-
-def _all_zero(scope: OnnxScope, array: AnyArray) -> bool:
     scope.file.budget.work(array.size // 256, "looking for zeros")
     return not array.any()
 

@@ -165,9 +165,9 @@ def _fold_gather(call: OperatorCall) -> AnyArray:
 
 def is_elementwise(operator: str, inputs: int, attributes: Attributes) -> bool:
     """Say whether an ONNX operator with so many inputs computes each number from one of each input, as NumPy does."""
-    function = ELEMENTWISE.get(operator)
-    most = 0 if function is None else getattr(function, "nin", 3 if operator in ("Clip", "Where") else 1)
-    return 0 < inputs <= most and not attributes.names()  # in the oldest opsets they say what is broadcast
+    counts = {"Clip": (1, 2, 3), "Where": (3,)}.get(operator, (getattr(ELEMENTWISE.get(operator), "nin", 1),))
+    known = operator in ELEMENTWISE and inputs in counts
+    return known and not attributes.names()  # in the oldest opsets they say what is broadcast
 
 
 def _fold_elementwise(call: OperatorCall) -> AnyArray:

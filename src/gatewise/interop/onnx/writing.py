@@ -137,7 +137,8 @@ def plain_reason(lstm: LSTM) -> str:
             for letter in "ifgoc":
                 if (kind := variant.activation(letter).name) not in _ONNX_NAMES:
                     return f"{where}the activation {kind}"
-            constants = [value for letter in "igoc" for value in _constants(variant.activation(letter))]
+            activations = [variant.activation(letter) for letter in "igoc"]
+            constants = [value for activation in activations for value in (activation.alpha, activation.beta)]
             for constant in (*constants, variant.gate_clip):
                 if constant is not None and p.dtype == np.float64 and number(constant) != constant:
                     return f"{where}the constant {constant!r}, which its 32-bit attributes do not hold exactly"
@@ -175,8 +176,8 @@ def add_lstm_node(graph: Graph, lstm: LSTM, layer: int, x: str, end: str) -> lis
         inputs.append(names["P"])
     activations = [p.variant.activation(letter) for p in cells for letter in "ogc"]
     attributes: dict[str, Any] = {"activations": [_ONNX_NAMES[activation.name] for activation in activations]}
-    for position, letter in enumerate(("alpha", "beta")):
-        values = [_constants(activation)[position] for activation in activations]
+    for letter in ("alpha", "beta"):
+        values = [getattr(activation, letter) for activation in activations]
         if constants := [value for value in values if value is not None]:
             attributes[f"activation_{letter}"] = constants
     if variant.gate_clip is not None:
@@ -198,10 +199,6 @@ def add_lstm_node(graph: Graph, lstm: LSTM, layer: int, x: str, end: str) -> lis
     if len(cells) == 1:
         return [graph.node("Squeeze", [raw, graph.constant([1])])]
     return [graph.node("Gather", [raw, graph.constant(position)], axis=1) for position in range(2)]
-
-
-def _constants(activation: Activation) -> tuple[float | None, float | None]:
-    return activation.alpha, activation.beta
 
 
 def add_scans(graph: Graph, lstm: LSTM, layer: int, x: str, end: str) -> list[str]:
