@@ -7,37 +7,11 @@ import random
 import zipfile
 
 import cases
+import keras_files as files
 import numpy as np
 import pytest
 from fuzzing import SOME, everything, fuzz, in_archive, in_json
-from keras_files import (
-    EMBEDDING,
-    GENERATIONS,
-    dense,
-    h5py,
-    kernels,
-    layer,
-    legacy,
-    lstm_layer,
-    named,
-    network_file,
-    new,
-    old_1_both,
-    three,
-    three_both_weights,
-    three_early,
-    three_stack_weights,
-    three_weights,
-    three_windows,
-    tree,
-    two,
-    two_both_weights,
-    two_fused,
-    two_fused_weights,
-    two_pieces,
-    two_stack,
-    two_weights,
-)
+from keras_files import EMBEDDING, GENERATIONS, h5py, kernels, layer, legacy, lstm_layer, named, network_file, new
 
 import gatewise as gw
 from gatewise import interop
@@ -46,7 +20,7 @@ from gatewise.interop import keras as gw_keras
 
 def outside(kind, folder):
     """Write weights alone whose bias lies elsewhere."""
-    path = two_weights(folder / "file", new())
+    path = files.two_weights(folder / "file", new())
     legacy(folder / "other", {"lstm_1": named("lstm_1/", kernels(new()[0]), ":0")})
     with h5py.File(path, "r+") as file:
         group = file["lstm_1/lstm_1"]
@@ -79,7 +53,7 @@ def test_data_of_another_file_is_not_read(kind, words, tmp_path):
 
 
 def test_a_group_that_holds_itself_comes_to_an_end(tmp_path):
-    path = three_weights(tmp_path / "file", new())
+    path = files.three_weights(tmp_path / "file", new())
     with h5py.File(path, "r+") as file:
         file["layers/lstm/again"] = file["layers"]
     with cases.refusal("60 groups"):
@@ -87,7 +61,7 @@ def test_a_group_that_holds_itself_comes_to_an_end(tmp_path):
 
 
 def test_an_array_that_only_says_how_large_it_is_takes_no_memory(tmp_path):
-    path = two_weights(tmp_path / "file", new())
+    path = files.two_weights(tmp_path / "file", new())
     with h5py.File(path, "r+") as file:
         del file["lstm_1/lstm_1/kernel:0"]
         file.create_dataset("lstm_1/lstm_1/kernel:0", (2**40, 8), "f4", chunks=(2**10, 8), compression="gzip")
@@ -99,7 +73,7 @@ def test_an_array_that_only_says_how_large_it_is_takes_no_memory(tmp_path):
 @pytest.mark.usefixtures("small_budgets")
 @pytest.mark.parametrize("member", ["model.weights.h5", "config.json"])
 def test_an_archive_that_would_grow_beyond_measure_is_refused_before_it_is_unpacked(member, tmp_path):
-    source = three(tmp_path / "file", new())
+    source = files.three(tmp_path / "file", new())
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(tmp_path / "bomb", "w", zipfile.ZIP_DEFLATED) as bomb:
         for name in old.namelist():
             bomb.writestr(name, bytes(2**24) if name == member else old.read(name))
@@ -113,7 +87,7 @@ def test_an_archive_that_would_grow_beyond_measure_is_refused_before_it_is_unpac
 
 @pytest.mark.parametrize("place", [-26, -22])
 def test_an_archive_that_lies_about_its_sizes_is_refused(place, tmp_path):
-    raw = bytearray(three(tmp_path / "file", new()).read_bytes())
+    raw = bytearray(files.three(tmp_path / "file", new()).read_bytes())
     at = raw.rfind(b"model.weights.h5") + place
     raw[at : at + 4] = (2**31 - 1).to_bytes(4, "little")
     raw[at + 4 : at + 8] = (2**31 - 1).to_bytes(4, "little") if place == -26 else raw[at + 4 : at + 8]
@@ -126,7 +100,7 @@ def test_an_archive_that_lies_about_its_sizes_is_refused(place, tmp_path):
     "config", ['{"class_name": ' * 5000, "[" * 100_000, "3", "null", '{"class_name": 5}', "{", "\x00"]
 )
 def test_a_configuration_that_is_none_is_refused_in_one_sentence(config, tmp_path):
-    source = three(tmp_path / "file", new())
+    source = files.three(tmp_path / "file", new())
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(tmp_path / "bad", "w") as bad:
         for name in old.namelist():
             bad.writestr(name, config if name == "config.json" else old.read(name))
@@ -196,10 +170,10 @@ def in_keras(data, chance):
 
 
 KINDS = {
-    "whole models in HDF5": ([old_1_both, two, two_stack, two_fused], (in_hdf5,)),
-    "weights alone": ([two_both_weights, two_fused_weights, two_pieces], (in_hdf5,)),
-    "weights of Keras 3": ([three_weights, three_both_weights, three_stack_weights], (in_hdf5,)),
-    "archives": ([three, three_early, three_windows], (in_keras, in_archive)),
+    "whole models in HDF5": ([files.old_1_both, files.two, files.two_stack, files.two_fused], (in_hdf5,)),
+    "weights alone": ([files.two_both_weights, files.two_fused_weights, files.two_pieces], (in_hdf5,)),
+    "weights of Keras 3": ([files.three_weights, files.three_both_weights, files.three_stack_weights], (in_hdf5,)),
+    "archives": ([files.three, files.three_early, files.three_windows], (in_keras, in_archive)),
 }
 
 
@@ -211,9 +185,13 @@ def spoil(kind, folder, count=SOME, seed=0):
         gw_keras.write(new(bidirectional=True, num_layers=2), folder / "own.keras")
         subjects.append((folder / "own.keras").read_bytes())
     if kind == "whole models in HDF5":
-        path = network_file(folder / "file", EMBEDDING, lstm_layer("a"), dense("head", activation="softmax"))
+        path = network_file(folder / "file", EMBEDDING, lstm_layer("a"), files.dense("head", activation="softmax"))
         subjects.append(path.read_bytes())
-        layers = [layer("Conv1D", "conv"), *(lstm_layer(one, return_sequences=True) for one in "ab"), dense("head")]
+        layers = [
+            layer("Conv1D", "conv"),
+            *(lstm_layer(one, return_sequences=True) for one in "ab"),
+            files.dense("head"),
+        ]
         subjects.append(network_file(folder / "file", *layers).read_bytes())
     return fuzz(subjects, everything, count, folder, seed=seed, also=also)
 
@@ -222,5 +200,5 @@ def test_random_is_what_a_seed_makes_of_it():
     """Two mutations of one seed are the same: a failure can be made again."""
     path = io.BytesIO()
     with h5py.File(path, "w") as file:
-        tree(file, {"layers/lstm/cell": ("x", kernels(new()[0]))})
+        files.tree(file, {"layers/lstm/cell": ("x", kernels(new()[0]))})
     assert in_hdf5(path.getvalue(), random.Random(3)) == in_hdf5(path.getvalue(), random.Random(3))

@@ -417,15 +417,14 @@ def test_the_answers_of_windows_are_compared_by_their_dates_or_their_number(basi
     assert gw.verify("run", "b.csv", windows.astype(np.float32)).agrees
 
 
-@pytest.mark.parametrize("batch", [False, True])
-def test_a_network_in_memory_is_compared_in_windows(batch, basin):
-    net, run, windows = gw.load_network("run"), gw.open_run("run", "b.csv"), basin.outputs()
-    x, y = (run.series.x, windows[:, None]) if batch else (run.series.x[:, 0], windows)
-    y, once = y.astype(np.float32), net(x)[0]
-    assert gw.verify(net, x, y).agrees
+def test_a_network_in_memory_is_compared_in_windows(basin):
+    net, x = gw.load_network("run"), gw.open_run("run", "b.csv").series.x
+    y, once = basin.outputs().astype(np.float32), net(x)[0]
+    for given, windows, continuous in ((x, y[:, None], once), (x[:, 0], y, once[:, 0])):
+        assert gw.verify(net, given, windows).agrees
+        assert gw.verify(net, given, continuous, continuous=True).agrees
     assert gw.verify(net, x, once).verdict == "mistake"
-    assert gw.verify(net, x, once, continuous=True).agrees
-    assert gw.verify(net, x, y, continuous=True).verdict == "mistake"
+    assert gw.verify(net, x[:, 0], y, continuous=True).verdict == "mistake"
 
 
 @pytest.mark.parametrize("place", [LENGTH - 1, 29, STEPS - 1])
