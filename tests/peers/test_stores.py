@@ -309,6 +309,16 @@ def test_a_spoiled_store_is_read_or_refused_in_one_sentence(version, capsys):
     assert ends == {0, 2}
 
 
+def test_a_head_that_is_named_makes_the_outputs_of_a_store():
+    torch = pytest.importorskip("torch")
+    layers = {"lstm": torch.nn.LSTM(3, 4), "head": torch.nn.Linear(4, 2)}
+    torch.save(torch.nn.ModuleDict(layers).state_dict(), "model.pt")
+    main(["trace", "model.pt", "x.zarr", "-o", "gates.zarr", "--head", "head"])
+    network = gw.load_network("model.pt", head="head")
+    found = xarray.open_zarr("gates.zarr").load()
+    assert_identical(found, gw.apply(network, xarray.open_zarr("x.zarr").forcing.load()))
+
+
 REFUSED = {
     "nothing": (["none.zarr", "-o", "gates.zarr"], "none.zarr: there is no such folder"),
     "no store": (["full.zarr", "-o", "gates.zarr"], "full.zarr: it is no zarr store"),
@@ -325,6 +335,10 @@ REFUSED = {
     ),
     "no attributes": (["x.zarr", "-o", "gates.zarr", "--attributes", "none.csv"], "none.csv: there is no such file"),
     "chunks of nothing": (["chunks.zarr", "-o", "gates.zarr"], "chunks.zarr: 'forcing' has chunks of the shape [0, 2]"),
+    "no head": (
+        ["x.zarr", "-o", "gates.zarr", "--reads", "last"],
+        "--reads does not go with gates.zarr without --head",
+    ),
     "a basin": (["x.zarr", "-o", "gates.zarr", "--basin", "b1"], "--basin", "not written to a .zarr store"),
     "no dimension of features": (
         ["plain.zarr", "-o", "gates.zarr"],

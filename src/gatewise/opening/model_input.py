@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -52,15 +52,6 @@ class ModelInput:
         return 1 if self.x.ndim == 2 else int(self.x.shape[1])
 
 
-class Features(NamedTuple):
-    """An input with time first, the options of a run that mask steps, the tokens, and the order of the axes."""
-
-    x: Any
-    masking: dict[str, Any]
-    tokens: Any
-    axes: tuple[str, ...]
-
-
 def model_input(
     model: OpenedModel,
     data: NamedNumbers,
@@ -99,8 +90,8 @@ def model_input(
         arrays = read_state_arrays(state) if isinstance(state, Path) else state
         arrays = {name: array_of(name, array) for name, array in arrays.items()}
     batches = batch_sizes(arrays if counts is None else {**arrays, "lengths": counts})
-    x, masking, tokens, order = features(model, data.values, axes, batches, column=column)
-    batch = 1 if x.ndim == 2 else x.shape[1]
+    read = _features(model, data.values, axes, batches, column=column)
+    x, tokens, batch = read.x, read.tokens, read.batch
     if counts is not None and x.ndim == 2:
         x = x[:, None]
         tokens = None if tokens is None else tokens[:, None]
@@ -110,27 +101,31 @@ def model_input(
         start = without_batch(start)
     if state is not None and not isinstance(state, (Path, Mapping)):
         start = state
-    options = masking if counts is None else {}
+    options = read.options if counts is None else {}
     labels = {"lengths": counts, "labels": labels_of(data, lstm, len(x))}
-    return ModelInput(x, start, options | labels, tokens, order)
+    return ModelInput(x, start, options | labels, tokens, read.axes)
 
 
-def features(
+def _features(
     model: OpenedModel,
     values: Any,
     axes: str | Sequence[str] | None,
     batches: Collection[int] = (),
     *,
     column: bool = False,
-) -> Features:
-    """Return an input as (time, batch, feature), or (time, feature) where it has no batch; tokens are embedded."""
+) -> ModelInput:
+    """Return an input as (time, batch, feature), or (time, feature) where it has no batch; tokens are embedded.
+
+    Its options mask steps, and it has no state.
+    """
     lstm, network = model.lstm, model.network
     if network is not None and network.embedding is not None and not _are_embedded(values, lstm):
         tokens = integers("the input", values[:, 0] if column else values)
         order = axis_order(axes, model.found, tokens.shape if tokens.ndim == 2 else (), batches, of_network=True)
         if tokens.ndim > 1:
             tokens = time_first(tokens, [name for name in order if name != "feature"], "the input")
-        return Features(network.embed(tokens)[0], _mask_options(network, tokens == network.masked), tokens, order)
+        masking = _mask_options(network, tokens == network.masked)
+        return ModelInput(network.embed(tokens)[0], None, masking, tokens, order)
     reader = model.feature_network
     shape = values.shape if values.ndim == 3 else ()
     order = axis_order(axes, model.found, shape, batches, of_network=reader is not None)
@@ -145,8 +140,8 @@ def features(
             f" {values.shape}; the {taker} takes {width}"
         )
     if network is None or network.masked is None or network.embedding is not None:
-        return Features(x, {}, None, order)
-    return Features(x, _mask_options(network, (x == network.masked).all(-1)), None, order)
+        return ModelInput(x, None, {}, axes=order)
+    return ModelInput(x, None, _mask_options(network, (x == network.masked).all(-1)), axes=order)
 
 
 def batch_sizes(arrays: Mapping[str, Any]) -> set[int]:
