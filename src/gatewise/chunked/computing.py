@@ -13,7 +13,6 @@ from typing import Any
 
 from gatewise.chunked.partial_store import PartialStore
 from gatewise.errors import FileError, GatewiseError, OptionError, reason
-from gatewise.interop.containers.zarr_stores import require_packages
 from gatewise.progress import working
 
 ANSWER = 5.0  # seconds in which a scheduler answers
@@ -148,7 +147,6 @@ class Cluster(Workers):
 @contextmanager
 def workers_at(address: str | None, threads: int) -> Iterator[Workers]:
     """Yield the workers of the Dask cluster whose scheduler has this address, or the threads of this machine."""
-    require_packages()
     if address is None:
         yield Workers(threads)
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -181,9 +181,13 @@ class LabelledInput:
 def stored_data(path: Path, key: str | None, dims: Mapping[str, str] | None) -> Any:
     """Return a variable of a zarr store in chunks of whole sequences, as many as the store's own chunks hold."""
     data = open_variable(path, key)
-    core_dims = {(dims or {}).get(name, name) for name in DIMS}
-    stored = data.encoding.get("preferred_chunks", {})
-    return data.chunk({name: -1 if name in core_dims else stored.get(name, 1) for name in data.dims})
+    core = {(dims or {}).get(name, name) for name in DIMS}
+    return in_chunks(data, core, data.encoding.get("preferred_chunks", {}))
+
+
+def in_chunks(data: Any, core: Collection[str], sizes: Mapping[str, int]) -> Any:
+    """Return data in chunks of whole sequences with these sizes; `core` are the dimensions of time and features."""
+    return data.chunk({name: -1 if name in core else sizes.get(name, 1) for name in data.dims})
 
 
 def validity_arguments(inputs: LabelledInput, lengths: Any, mask: Any) -> tuple[list[Argument], tuple[str, ...]]:

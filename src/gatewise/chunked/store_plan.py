@@ -59,13 +59,6 @@ def chunk_sizes(data: Any, dims: dict[str, str], lstm: LSTM, keep: Keep, workers
     return chunks
 
 
-def in_chunks(data: Any, dims: dict[str, str], sizes: dict[str, int]) -> tuple[Any, int]:
-    """Return data in chunks of whole sequences with these sizes, and their number."""
-    chunks = {name: sizes.get(name, -1) for name in data.dims if name not in dims.values()}
-    data = data.chunk({**chunks, **dict.fromkeys(dims.values(), -1)})
-    return data, prod(len(data.chunksizes[name]) for name in chunks)
-
-
 def identity(opened: OpenedModel, inputs: Sequence[Path]) -> dict[str, str]:
     """Return what the numbers of a store depend on besides options, by name: an ended run goes on with the same.
 

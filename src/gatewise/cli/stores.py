@@ -147,12 +147,14 @@ class StoreTrace:
         from gatewise.chunked import store_plan
         from gatewise.chunked.applying import apply
         from gatewise.chunked.computing import ClusterLostError, write
+        from gatewise.chunked.labelled_input import in_chunks
         from gatewise.chunked.window_task import NOT_WHOLE
 
         opened, options, keep, target, dims = self.opened, self.options, self.keep, self.target, source.dims
         model, layers = store_plan.model_for(opened, dims), self.store.layers or [-1]
         sizes = partial.chunks or store_plan.chunk_sizes(source.data, dims, opened.lstm, keep, workers.threads)
-        data, chunks = store_plan.in_chunks(source.data, dims, sizes)
+        data = in_chunks(source.data, dims.values(), sizes)
+        chunks = prod(map(len, data.chunks))
         result = apply(
             model,
             data,

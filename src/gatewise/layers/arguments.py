@@ -148,15 +148,11 @@ def _of_each_layer(stack: Stack, names: Labels | Sequence[Labels]) -> Sequence[L
         single = names
         if single.units is not None and stack.num_layers > 1:
             raise OptionError("names of units need a Labels for each layer where there is more than one")
-        last = stack.num_layers - 1
-        names = [single.replace(**_elsewhere(number, last)) for number in range(last + 1)] if last else [single]
+        first, last = single.replace(outputs=None), single.replace(features=None)
+        between = [last.replace(outputs=None)] * (stack.num_layers - 2)
+        names = [single] if stack.num_layers == 1 else [first, *between, last]
     if not isinstance(names, Sequence) or not all(isinstance(labels, Labels) for labels in names):
         raise OptionError(f"labels must be Labels, or one for each layer, not {names!r}")
     if len(names) != stack.num_layers:
         raise ShapeError(f"there are {len(names)} labels for {counted(stack.num_layers, 'layer')}")
     return names
-
-
-def _elsewhere(layer: int, last: int) -> dict[str, None]:
-    """Return the kinds of names that do not belong to a layer: features are the first one's, outputs the last one's."""
-    return ({"features": None} if layer else {}) | ({} if layer == last else {"outputs": None})

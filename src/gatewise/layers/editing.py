@@ -59,7 +59,7 @@ def _settled_edit(edit: Edit, p: Parameters, cell: Cell, arguments: Arguments) -
             f" {values.shape}"
         )
     empty = replace(edit, value=np.zeros((), p.dtype)).settled(p, time, batch)
-    key = tuple(value_index(getattr(empty, axis)) for axis in ("steps", "sequences", "units"))
+    key: Any = tuple(value_index(getattr(empty, axis)) for axis in ("steps", "sequences", "units"))
     _require_valid(edit, source, arguments, key[:2])
     for axis, places in enumerate(key):
         values = values[(slice(None),) * axis + (places,)]

@@ -180,7 +180,8 @@ class Labels:
 def _times_as_dates(times: Iterable[Any]) -> tuple[np.datetime64, ...] | None:
     """Return the labels of times as dates at the coarsest resolution that keeps them exact; None if they are names."""
     array: npt.NDArray[Any] = np.asarray(times)
-    if array.dtype.kind == "O" and array.size and all(_is_date(time) for time in array.flat):
+    dates = (isinstance(time, datetime.date) and getattr(time, "tzinfo", None) is None for time in array.flat)
+    if array.dtype.kind == "O" and array.size and all(dates):
         array = np.array([instant(time) for time in array])
     if array.dtype.kind != "M" or not array.size:
         return None
@@ -191,10 +192,6 @@ def _times_as_dates(times: Iterable[Any]) -> tuple[np.datetime64, ...] | None:
         if (coarse == array).all():
             return tuple(coarse)
     return tuple(array)
-
-
-def _is_date(value: object) -> bool:
-    return isinstance(value, datetime.date) and getattr(value, "tzinfo", None) is None
 
 
 def instant(date: Any) -> np.datetime64:
