@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -132,41 +133,36 @@ def capture(model: torch.nn.Module, *inputs: Any, **named: Any) -> tuple[Capture
     lstms: dict[str, LSTM] = {}
     calls: Counter[str] = Counter()
 
-    def make_hook(name: str) -> Callable[..., None]:
-        """Return the forward hook of the LSTM of that name, which captures each call."""
-
-        def trace_after_call(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-            """Capture a call of the LSTM: its trace at the same inputs, and how far the outputs differ."""
-            if isinstance(module, torch.nn.LSTM) and module.training and module.dropout > 0 and module.num_layers > 1:
-                raise OptionError(f"{name} applies random dropout of {module.dropout:g}; call model.eval() first")
-            if name not in lstms:
-                lstms[name] = lstm_of(module)
-            arguments = dict(zip(("input", "hx"), args, strict=False)) | kwargs
-            batch_first = None if isinstance(module, torch.nn.LSTMCell) else module.batch_first
-            kind = type(module)
-            notes: tuple[str, ...] = ()
-            if getattr(module.forward, "__func__", None) not in (torch.nn.LSTM.forward, torch.nn.LSTMCell.forward):
-                if not isinstance(arguments.get("hx"), tuple):
-                    arguments.pop("hx", None)
-                notes = (f"{kind.__module__}.{kind.__qualname__} {OWN_FORWARD}",)
-            try:
-                trace, deviation, more = _trace_call(
-                    lstms[name], arguments["input"], arguments.get("hx"), output, batch_first
-                )
-            except (GatewiseError, AttributeError, KeyError, TypeError, ValueError) as problem:
-                if not notes:
-                    raise
-                raise OptionError(f"{name} cannot be captured: {notes[0]} ({reason(problem)})") from None
-            captured.append(Captured(name, calls[name], trace, deviation, (*notes, *more)))
-            calls[name] += 1
-
-        return trace_after_call
+    def trace_call(name: str, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        """Capture a call of the LSTM of that name: its trace at the same inputs, and how far the outputs differ."""
+        if isinstance(module, torch.nn.LSTM) and module.training and module.dropout > 0 and module.num_layers > 1:
+            raise OptionError(f"{name} applies random dropout of {module.dropout:g}; call model.eval() first")
+        if name not in lstms:
+            lstms[name] = lstm_of(module)
+        arguments = dict(zip(("input", "hx"), args, strict=False)) | kwargs
+        batch_first = None if isinstance(module, torch.nn.LSTMCell) else module.batch_first
+        kind = type(module)
+        notes: tuple[str, ...] = ()
+        if getattr(module.forward, "__func__", None) not in (torch.nn.LSTM.forward, torch.nn.LSTMCell.forward):
+            if not isinstance(arguments.get("hx"), tuple):
+                arguments.pop("hx", None)
+            notes = (f"{kind.__module__}.{kind.__qualname__} {OWN_FORWARD}",)
+        try:
+            trace, deviation, more = _trace_call(
+                lstms[name], arguments["input"], arguments.get("hx"), output, batch_first
+            )
+        except (GatewiseError, AttributeError, KeyError, TypeError, ValueError) as problem:
+            if not notes:
+                raise
+            raise OptionError(f"{name} cannot be captured: {notes[0]} ({reason(problem)})") from None
+        captured.append(Captured(name, calls[name], trace, deviation, (*notes, *more)))
+        calls[name] += 1
 
     # Before other hooks, which may change the output; and not compiled, since compiled code would bypass them.
     stance = getattr(torch.compiler, "set_stance", None)
     with ExitStack() as hooks, torch.no_grad(), nullcontext() if stance is None else stance("force_eager"):
         for name, part in modules.items():
-            hooks.enter_context(part.register_forward_hook(make_hook(name), with_kwargs=True, prepend=True))
+            hooks.enter_context(part.register_forward_hook(partial(trace_call, name), with_kwargs=True, prepend=True))
         model(*inputs, **named)
     if others := other_lstms_in(model):
         warnings.warn(f"capture leaves something out: {others}", WeightsWarning, stacklevel=3)
@@ -186,9 +182,8 @@ def _trace_call(lstm: LSTM, x: Any, hx: Any, output: Any, batch_first: bool | No
     torch = import_torch()
     packed = torch.nn.utils.rnn.PackedSequence
     has_states = isinstance(output, tuple) and not isinstance(output, packed)
-    if not has_states:
-        y, states = output, None
-    else:
+    y, states = output, None
+    if has_states:
         y, states = output if batch_first is not None else (output[0], output)
     lengths = None
     if isinstance(x, packed):
