@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Container, Mapping
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 
@@ -14,8 +13,8 @@ from gatewise.arrays import Array
 from gatewise.errors import FileError, GatewiseError, join_names
 from gatewise.interop import conventions, ledger
 from gatewise.interop.containers.tensors import Tensor, numbers_of
-from gatewise.interop.contents import Refused, StoredItem, StoredLayer, StoredLSTM, with_distinct_names
-from gatewise.interop.ledger import LedgerEntry
+from gatewise.interop.contents import Listing, Refused, StoredItem, StoredLayer, StoredLSTM, listing
+from gatewise.interop.ledger import Ledger, LedgerEntry
 from gatewise.interop.torch.accounting import Bystanders, StateNames
 from gatewise.interop.torch.content import DICTIONARY, ZERO_STATE, ModuleFacts
 from gatewise.interop.torch.names import NAME, PLAIN, owners_of
@@ -35,21 +34,12 @@ OF_CELL = -1  # the layer of an LSTMCell's names, which have none
 Key = tuple[str, int, bool]  # weight_ih and the like, the layer, and whether it is of the backward direction
 
 
-class Grouped(NamedTuple):
-    """The LSTMs among named tensors, the other layers, what cannot be read, and the ledger of all tensors."""
-
-    lstms: tuple[StoredLSTM, ...]
-    layers: tuple[StoredLayer, ...]
-    refused: tuple[Refused, ...]
-    ledger: tuple[LedgerEntry, ...]
-
-
 def group_tensors(
     tensors: Mapping[str, Tensor | Array],
     classes: Mapping[str, str] | None = None,
     facts: Mapping[str, ModuleFacts] | None = None,
-) -> Grouped:
-    """Return the LSTMs among named tensors, the other layers, and the unreadable ones.
+) -> tuple[*Listing, Ledger]:
+    """Return the LSTMs among named tensors, the other layers, the unreadable ones, and the ledger of the tensors.
 
     Parameters
     ----------
@@ -62,19 +52,17 @@ def group_tensors(
     """
     reader = _GroupReader(tensors, classes or {}, facts or {})
     items: list[StoredItem] = [reader.read(prefix) for prefix in reader.groups]
-    lstms = with_distinct_names(item for item in items if isinstance(item, StoredLSTM))
-    refused = [*(item for item in items if isinstance(item, Refused))]
-    refused += [
+    items += [
         Refused(prefix or "lstm", known.refusal)
         for prefix, known in reader.facts.items()
         if known.refusal and prefix not in reader.groups
     ]
-    refused += _refuse_quantised(reader.tensors, reader.classes, reader.groups)
-    layers = _other_layers(reader.plain, reader.groups)
-    items = [*lstms, *layers, *refused]
+    items += _refuse_quantised(reader.tensors, reader.classes, reader.groups)
+    items += _other_layers(reader.plain, reader.groups)
+    lstms, layers, refused = listing(items)
     known = reader.left_out({name for item in items for name in item.entries})
-    entries = ledger.account(dict.fromkeys(tensors, "tensor"), items, known)
-    return Grouped(lstms, layers, tuple(refused), entries)
+    entries = ledger.account(dict.fromkeys(tensors, "tensor"), (*lstms, *layers, *refused), known)
+    return lstms, layers, refused, entries
 
 
 class _GroupReader:

@@ -336,13 +336,8 @@ class Program:
             return ModuleFacts()  # refused by its class
         inside = [operator for operator in self.operators if operator.module == prefix]
         self.owners |= dict.fromkeys(inside, prefix)
-        made_inside = {name for operator in inside for name in operator.outputs}
-        given = {
-            name: operator
-            for operator in inside
-            for name in operator.inputs
-            if name not in self.weights and name not in made_inside
-        }
+        known = self.weights.keys() | {name for operator in inside for name in operator.outputs}
+        given = {name: operator for operator in inside for name in operator.inputs if name not in known}
         if len(given) > 1:  # besides its input
             lost = "the LSTM is given initial states, which are not carried"
             self.lost[[*given.values()][-1]] = lost, ZERO_STATE
