@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from gatewise.errors import FileError, shown
 from gatewise.files.budget import Budget
@@ -25,6 +25,7 @@ from gatewise.interop.keras.layer_graph import (
 from gatewise.interop.ledger import UNKNOWN, Ledger, LedgerEntry, account
 from gatewise.showing import with_article
 
+Key = TypeVar("Key")
 NOT_ITS_OWN = "no layer of this kind has it"
 OF_TRAINING_ALONE = "it serves training alone"
 # Attributes that say how a file is made, and by which Keras.
@@ -179,14 +180,16 @@ def foreign_arrays(source: Source, items: Iterable[StoredItem]) -> dict[str, lis
     return foreign
 
 
-def refuse_with_foreign(stored: StoredLSTM, foreign: Mapping[str, Sequence[str]]) -> StoredLSTM | Refused:
-    """Return an LSTM of a Keras file, or its refusal if there are foreign arrays among its own."""
-    if stored.name not in foreign:
-        return stored
-    reason = (
-        f"it has the array {shown(foreign[stored.name][0])}, which Keras' LSTM has not: it may compute something else"
-    )
-    return Refused(stored.name, reason, (*stored.entries, *foreign[stored.name]))
+def refuse_with_foreign(
+    lstms: Mapping[Key, StoredLSTM], foreign: Mapping[str, Sequence[str]]
+) -> tuple[dict[Key, StoredLSTM], dict[Key, Refused]]:
+    """Return the LSTMs of a Keras file without foreign arrays among their own, and the refusals of the others."""
+    refused = {}
+    for key, stored in lstms.items():
+        if arrays := foreign.get(stored.name):
+            reason = f"it has the array {shown(arrays[0])}, which Keras' LSTM has not: it may compute something else"
+            refused[key] = Refused(stored.name, reason, (*stored.entries, *arrays))
+    return {key: stored for key, stored in lstms.items() if key not in refused}, refused
 
 
 # The layers of a configuration, and their settings.

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count, takewhile
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from gatewise.arrays import Array
 from gatewise.errors import FileError, reason, shown
@@ -25,6 +25,7 @@ from gatewise.interop.containers.tensors import to_float
 
 MEMBERS = CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 STEPS = 3  # microseconds that an object, a list or a text of a configuration takes
+Member = TypeVar("Member")
 NODE = 600  # bytes that an object in a tree of weights takes
 DEPTH = 60  # of groups within each other
 CONTAINERS = ("layers", "_layer_checkpoint_dependencies")  # of Keras 3, of Keras 2.12
@@ -166,7 +167,7 @@ def _read_hdf5(source: Source, root: Group) -> None:
     """Fill in the configuration, the version and the weights of a Keras file that is HDF5."""
     weights = root
     if "model_weights" in root:
-        weights = _group_at(source, root, "model_weights", "its 'model_weights' is an array, not a group")
+        weights = _member_at(source, root, "model_weights", Group, "its 'model_weights' is an array, not a group")
     elif "nb_layers" in root.attributes:
         raise FileError("it was written by Keras before 1.0, which is not supported")
     config = root.attributes.get("model_config")
@@ -184,13 +185,11 @@ def _read_hdf5(source: Source, root: Group) -> None:
     source.kind = "weights" if source.config is None else "h5"
     source.layers = {}
     for name in names:
-        group = _group_at(source, weights, name, f"the layer {name[:100]!r} is an array, not a group")
+        group = _member_at(source, weights, name, Group, f"the layer {name[:100]!r} is an array, not a group")
         tensors = []
         for weight in _stored_names(group, "weight_names") or ():
-            dataset = _member_at(source, group, weight)
-            if not isinstance(dataset, Dataset):
-                raise FileError(f"the weight {weight[:100]!r} of the layer {name[:100]!r} is a group, not an array")
-            tensors.append(_stored_tensor(source, dataset))
+            refusal = f"the weight {weight[:100]!r} of the layer {name[:100]!r} is a group, not an array"
+            tensors.append(_stored_tensor(source, _member_at(source, group, weight, Dataset, refusal)))
         source.layers[name] = tuple(tensors)
 
 
@@ -208,20 +207,14 @@ def _stored_names(group: Group, attribute: str) -> list[str] | None:
     return names if keys else None
 
 
-def _member_at(source: Source, group: Group, path: str) -> Group | Dataset:
-    """Return the group or the array at a path below a group of a Keras HDF5 file."""
+def _member_at(source: Source, group: Group, path: str, kind: type[Member], refusal: str = "") -> Member:
+    """Return the group or the array at a path below a group of a Keras HDF5 file; another kind there is refused."""
     member = source.members.get(f"{group.path}/{path.strip('/')}".lstrip("/"))
     if member is None:
         raise FileError(f"there is no {path[:200]!r} in {group.path or 'the file'}")
     if isinstance(member, FileError):
         raise member
-    return member
-
-
-def _group_at(source: Source, group: Group, path: str, refusal: str) -> Group:
-    """Return the group at a path below another of a Keras HDF5 file; an array there is refused in these words."""
-    member = _member_at(source, group, path)
-    if isinstance(member, Dataset):
+    if not isinstance(member, kind):
         raise FileError(refusal)
     return member
 
@@ -239,8 +232,8 @@ def _weight_tree(source: Source, group: Group) -> WeightGroup:
     for key in group.links:
         if key in OF_TRAINING:
             continue
-        member = _member_at(source, group, key)
-        if isinstance(member, Dataset):
+        member = _member_at(source, group, key, object)
+        if not isinstance(member, Group):
             continue
         if key == "vars":
             stated = member.attributes.get("name")
@@ -264,5 +257,5 @@ def _add_child(children: dict[str, WeightGroup], path: list[str], node: WeightGr
 def _numbered_tensors(source: Source, group: Group) -> tuple[KerasTensor, ...]:
     """Return the arrays of a Keras HDF5 group whose names are numbers, in their order."""
     keys = sorted((key for key in group.links if key.isdecimal() and len(key) < 6), key=int)
-    members = [_member_at(source, group, key) for key in keys]
+    members = [_member_at(source, group, key, object) for key in keys]
     return tuple(_stored_tensor(source, member) for member in members if isinstance(member, Dataset))

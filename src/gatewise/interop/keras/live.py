@@ -88,10 +88,20 @@ def _model_layer(source: Any, name: str | None) -> Any:
     return layers[0]
 
 
-def _live_tensors(layer: Any) -> tuple[Layer, Bound, Version]:
-    """Return a live Keras layer as a configuration, with the weights of its cells and its version."""
-    keras = import_keras()
-    version = Version.parse(keras.__version__)
+def _require_keras_activations(name: str, cell: Any, described: Layer) -> None:
+    """Raise OptionError for a custom activation of a live Keras cell: only its name is in the configuration."""
+    activations = import_keras().activations
+    for kind in ("activation", "recurrent_activation"):
+        word = described.config.get(kind)
+        if isinstance(word, dict) and word.get("class_name") == "function":
+            word = word.get("config")
+        if isinstance(word, str) and getattr(activations, word, activations.linear) is not getattr(cell, kind):
+            raise OptionError(f"cannot read {name!r}: its {kind} {word!r} is a custom function")
+
+
+def stored_lstm(source: Any, name: str | None = None) -> StoredLSTM:
+    """Return the LSTM of a live Keras layer, or of one in a model, as that of a file."""
+    keras, layer = import_keras(), _model_layer(source, name)
     try:
         described = model(keras.saving.serialize_keras_object(layer), Budget(LARGE))
     except (GatewiseError, TypeError, ValueError, NotImplementedError) as problem:
@@ -108,24 +118,8 @@ def _live_tensors(layer: Any) -> tuple[Layer, Bound, Version]:
             for name, variable in variables.items()
             if variable is not None
         )
-    return described, bound, version
-
-
-def _require_keras_activations(name: str, cell: Any, described: Layer) -> None:
-    """Raise OptionError for a custom activation of a live Keras cell: only its name is in the configuration."""
-    activations = import_keras().activations
-    for kind in ("activation", "recurrent_activation"):
-        word = described.config.get(kind)
-        if isinstance(word, dict) and word.get("class_name") == "function":
-            word = word.get("config")
-        if isinstance(word, str) and getattr(activations, word, activations.linear) is not getattr(cell, kind):
-            raise OptionError(f"cannot read {name!r}: its {kind} {word!r} is a custom function")
-
-
-def stored_lstm(source: Any, name: str | None = None) -> StoredLSTM:
-    """Return the LSTM of a live Keras layer, or of one in a model, as that of a file."""
-    described, bound, version = _live_tensors(_model_layer(source, name))
-    node, options = LayerNode(described.name, described, LayerEdge()), Options({}, version, Budget(LARGE))
+    node = LayerNode(described.name, described, LayerEdge())
+    options = Options({}, Version.parse(keras.__version__), Budget(LARGE))
     try:
         return configured_lstm(node, bound, options)
     except (FileError, ShapeError) as problem:

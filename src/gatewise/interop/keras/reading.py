@@ -19,7 +19,6 @@ from gatewise.interop.contents import (
     StoredLayer,
     StoredLSTM,
     check_options,
-    listing,
     with_distinct_names,
 )
 from gatewise.interop.keras import chain, files
@@ -128,8 +127,8 @@ def _version_by_words(root: Layer, config: Mapping[str, Any]) -> Version:
 def _without_foreign(source: Source, layers: Listing) -> Listing:
     """Return the layers of a Keras file of weights alone; LSTMs with foreign arrays among their own are refused."""
     lstms, parts, refused = layers
-    foreign = foreign_arrays(source, lstms)
-    return listing((*(refuse_with_foreign(stored, foreign) for stored in lstms), *parts, *refused))
+    kept, more = refuse_with_foreign(dict(enumerate(lstms)), foreign_arrays(source, lstms))
+    return tuple(kept.values()), parts, (*more.values(), *refused)
 
 
 def _read_layers(source: Source, options: Options, root: Layer, renamed: Mapping[str, str]) -> ConfiguredLayers:
@@ -155,11 +154,8 @@ def _read_layers(source: Source, options: Options, root: Layer, renamed: Mapping
             refused[node] = Refused(node.name, str(problem))
     singles = dict(zip(lstms, with_distinct_names(lstms.values()), strict=True))
     foreign = foreign_arrays(source, (*singles.values(), *parts.values()))
-    for node, single in singles.items():
-        if isinstance(outcome := refuse_with_foreign(single, foreign), Refused):
-            refused[node] = outcome
-    kept = {node: single for node, single in singles.items() if node not in refused}
-    return ConfiguredLayers(root, options.version, nodes, output, kept, parts, refused, bound, foreign)
+    kept, more = refuse_with_foreign(singles, foreign)
+    return ConfiguredLayers(root, options.version, nodes, output, kept, parts, refused | more, bound, foreign)
 
 
 def _with_stacks(

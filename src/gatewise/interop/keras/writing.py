@@ -269,12 +269,11 @@ def _write_archive(path: Any, lstm: LSTM, h5py: Any) -> None:
     """Write an LSTM as a .keras file: a zip archive of metadata, configuration and HDF5 weights."""
     target = io.BytesIO()
     with h5py.File(target, "w") as file:
-        for (_, name, _), row in zip(_layer_configs(lstm), lstm.layers, strict=True):
-            sides = [f"{direction}_layer/" for direction in lstm.directions] if lstm.bidirectional else [""]
-            for side, cell in zip(sides, row, strict=True):
-                group = file.create_group(f"layers/{name}/{side}cell/vars")
-                for number, array in enumerate(arrays(cell)):
-                    group.create_dataset(str(number), data=array)
+        for name, by_path in _arrays_by_layer(lstm):
+            for place, array in enumerate(by_path.values()):
+                side, number = divmod(place, len(ROLES))
+                folder = f"{lstm.directions[side]}_layer/" if lstm.bidirectional else ""
+                file.create_dataset(f"layers/{name}/{folder}cell/vars/{number}", data=array)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         members = {
             METADATA: json.dumps({"keras_version": VERSION}).encode(),
