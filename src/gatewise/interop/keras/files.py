@@ -100,9 +100,8 @@ def open_source(path: Path) -> Iterator[Source]:
         source.open_stream = stream
         try:
             root = source.members[""] = hdf5.open_root(stream, budget)
-            _list_members(source, root, 0)
             if zipped:
-                source.tree = _weight_tree(source, root)
+                source.tree = _read_group(source, root, 0, strict=True)
             else:
                 _read_hdf5(source, root)
             yield source
@@ -111,24 +110,38 @@ def open_source(path: Path) -> Iterator[Source]:
             budget.end()
 
 
-def _list_members(source: Source, group: Group, depth: int) -> None:
-    """Note every group and array of a Keras file's HDF5 part below a group; `depth` groups are around it."""
+def _read_group(source: Source, group: Group, depth: int, strict: bool) -> WeightGroup:
+    """Return an HDF5 group as one in a tree of Keras 3 weights, and note all that is in it; `depth` are around it.
+
+    If it is not `strict`, the file has a list of its weights: there is no tree, and what cannot be read may be unused.
+    """
     if depth > DEPTH:
         raise FileError(f"it nests more than {DEPTH} groups")
-    for name in group.links:
-        path = f"{group.path}/{name}" if group.path else name
+    node = WeightGroup(group.path)
+    for key in group.links:
+        path = f"{group.path}/{key}" if group.path else key
+        of_training = not OF_TRAINING.isdisjoint(path.split("/"))
         source.budget.work(10, "the tree of its weights")
         source.budget.hold(NODE + len(path), 1, "the tree of its weights")
-        if group.path.endswith("/vars") and OF_TRAINING.intersection(group.path.split("/")):
+        if of_training and group.path.endswith("/vars"):
             source.members[path] = None
             continue
         try:
-            member: Group | Dataset | FileError = group[name]
-        except FileError as problem:  # it may be nothing that a layer reads
+            member: Group | Dataset | FileError = group[key]
+        except FileError as problem:
+            if strict and not of_training:
+                raise
             member = problem
         source.members[path] = member
         if isinstance(member, Group):
-            _list_members(source, member, depth + 1)
+            inner = _read_group(source, member, depth + 1, strict)
+            if key == "vars" and strict and not of_training:
+                stated = member.attributes.get("name")
+                name = stated if isinstance(stated, str) else None
+                node = replace(node, name=name, tensors=_numbered_tensors(source, member))
+            elif not of_training:
+                _add_child(node.children, key.split("\\")[:DEPTH], inner)
+    return node
 
 
 def _stored_tensor(source: Source, dataset: Dataset) -> KerasTensor:
@@ -167,7 +180,10 @@ def _read_hdf5(source: Source, root: Group) -> None:
     """Fill in the configuration, the version and the weights of a Keras file that is HDF5."""
     weights = root
     if "model_weights" in root:
-        weights = _member_at(source, root, "model_weights", Group, "its 'model_weights' is an array, not a group")
+        member = root["model_weights"]
+        if not isinstance(member, Group):
+            raise FileError("its 'model_weights' is an array, not a group")
+        weights = member
     elif "nb_layers" in root.attributes:
         raise FileError("it was written by Keras before 1.0, which is not supported")
     config = root.attributes.get("model_config")
@@ -178,9 +194,10 @@ def _read_hdf5(source: Source, root: Group) -> None:
         if isinstance(version, str) and source.version is None:
             source.version = version[:40]
     names = _stored_names(weights, "layer_names")
+    tree = _read_group(source, root, 0, strict=names is None)
     if names is None:
         source.kind = "tree" if source.config is None else "h5"
-        source.tree = _weight_tree(source, root)
+        source.tree = tree
         return
     source.kind = "weights" if source.config is None else "h5"
     source.layers = {}
@@ -207,7 +224,7 @@ def _stored_names(group: Group, attribute: str) -> list[str] | None:
     return names if keys else None
 
 
-def _member_at(source: Source, group: Group, path: str, kind: type[Member], refusal: str = "") -> Member:
+def _member_at(source: Source, group: Group, path: str, kind: type[Member], refusal: str) -> Member:
     """Return the group or the array at a path below a group of a Keras HDF5 file; another kind there is refused."""
     member = source.members.get(f"{group.path}/{path.strip('/')}".lstrip("/"))
     if member is None:
@@ -220,28 +237,6 @@ def _member_at(source: Source, group: Group, path: str, kind: type[Member], refu
 
 
 # The tree of objects of Keras 3.
-
-
-def _weight_tree(source: Source, group: Group) -> WeightGroup:
-    """Return the tree of Keras 3 weights below an HDF5 group."""
-    source.budget.work(10, "the tree of its weights")
-    source.budget.hold(NODE + len(group.path), 1, "the tree of its weights")
-    name: str | None = None
-    tensors: tuple[KerasTensor, ...] = ()
-    children: dict[str, WeightGroup] = {}
-    for key in group.links:
-        if key in OF_TRAINING:
-            continue
-        member = _member_at(source, group, key, object)
-        if not isinstance(member, Group):
-            continue
-        if key == "vars":
-            stated = member.attributes.get("name")
-            name = stated if isinstance(stated, str) else None
-            tensors = _numbered_tensors(source, member)
-        else:
-            _add_child(children, key.split("\\")[:DEPTH], _weight_tree(source, member))
-    return WeightGroup(group.path, name, tensors, children)
 
 
 def _add_child(children: dict[str, WeightGroup], path: list[str], node: WeightGroup) -> None:
@@ -257,5 +252,5 @@ def _add_child(children: dict[str, WeightGroup], path: list[str], node: WeightGr
 def _numbered_tensors(source: Source, group: Group) -> tuple[KerasTensor, ...]:
     """Return the arrays of a Keras HDF5 group whose names are numbers, in their order."""
     keys = sorted((key for key in group.links if key.isdecimal() and len(key) < 6), key=int)
-    members = [_member_at(source, group, key, object) for key in keys]
+    members = [source.members[f"{group.path}/{key}"] for key in keys]
     return tuple(_stored_tensor(source, member) for member in members if isinstance(member, Dataset))

@@ -98,22 +98,21 @@ def _tensor_histories(argument: Any, depth: int = 0) -> list[list[Any]]:
 
 
 def comparisons(calls_of: Mapping[Layer, Sequence[KerasCall]]) -> dict[str, Comparison]:
-    """Return the Keras operations that compare tokens, or all features of a step, with a number, as masks do."""
-    tokens, features = dict[str, Comparison](), dict[str, Comparison]()
-    operations = [
-        (layer, uses[0])
-        for layer, uses in calls_of.items()
-        if layer.is_keras and layer.kind in ("NotEqual", "Any") and len(uses) == 1
-    ]
-    for layer, call in operations:
-        value = call.positional[1] if len(call.positional) == 2 else None
-        if layer.kind == "NotEqual" and len(call.sources) == 1 and isinstance(value, (int, float)):
-            tokens[layer.name] = "tokens", call.sources[0], value
-    for layer, call in operations:
+    """Return the Keras operations that compare tokens, or all features of a step, with a number, as masks do.
+
+    Each layer comes after those that it reads.
+    """
+    compared: dict[str, Comparison] = {}
+    for layer, uses in calls_of.items():
+        if not layer.is_keras or len(uses) != 1 or len(uses[0].sources) != 1:
+            continue
+        (source,), values = uses[0].sources, uses[0].positional[1:]
+        if layer.kind == "NotEqual" and len(values) == 1 and isinstance(values[0], (int, float)):
+            compared[layer.name] = "tokens", source, values[0]
         over_features = layer.kind == "Any" and layer.config.get("axis") in (-1, [-1]) and not layer.flag("keepdims")
-        if over_features and len(call.sources) == 1 and call.sources[0] in tokens:
-            features[layer.name] = "features", *tokens[call.sources[0]][1:]
-    return tokens | features
+        if over_features and source in compared and compared[source][0] == "tokens":
+            compared[layer.name] = "features", *compared[source][1:]
+    return compared
 
 
 def mask_of(layer: Layer, sources: tuple[str, ...]) -> Comparison | None:

@@ -138,7 +138,7 @@ def _add_layers(nodes: list[LayerNode], model: Layer, prefix: str, distributed: 
     edge = entry
     leaving: dict[str, LayerEdge] = {}
     wiring = _Wiring(model, entry) if model.kind == "Functional" else None
-    for layer in wiring.layers if wiring else [child for _, child in model.children]:
+    for layer in wiring.calls if wiring else [child for _, child in model.children]:
         name = f"{prefix}/{layer.name}" if prefix else layer.name
         uses = wiring.calls[layer] if wiring else []
         arriving = edge = wiring.arriving_edge(layer, leaving) if wiring else edge
@@ -163,7 +163,7 @@ def _add_layers(nodes: list[LayerNode], model: Layer, prefix: str, distributed: 
 class _Wiring:
     """The connections of the layers of a functional model, whose input is the edge `entry`.
 
-    `layers` has each after those that it reads, if none of them reads itself.
+    `calls` has each layer after those that it reads, if none of them reads itself.
     """
 
     def __init__(self, model: Layer, entry: LayerEdge) -> None:
@@ -176,7 +176,7 @@ class _Wiring:
                 self.calls[child] = calls(child)
             except FileError as problem:
                 self.unstated[child] = str(problem)
-        self.layers = _after_their_sources(self.calls)
+        self.calls = _after_their_sources(self.calls)
         self.models = {child.name for child in children if child.holds_layers}
         self.starts, self.ends = (outputs_in(model.config.get(key)) for key in ("input_layers", "output_layers"))
         self.comparisons: Mapping[str, Hashable] = comparisons(self.calls)
@@ -271,15 +271,15 @@ def _nodes_of(names: Iterable[str], leaving: Mapping[str, LayerEdge]) -> frozens
     return frozenset[LayerNode]().union(*(leaving[name].nodes for name in names if name in leaving))
 
 
-def _after_their_sources(calls_of: Mapping[Layer, Sequence[KerasCall]]) -> list[Layer]:
+def _after_their_sources(calls_of: dict[Layer, list[KerasCall]]) -> dict[Layer, list[KerasCall]]:
     """Return the layers of a functional Keras model, each after those that it reads: as listed, if they are so."""
     layers = {layer.name: layer for layer in calls_of}
     places = {name: place for place, name in enumerate(layers)}
     reads = {layer.name: _read_by(uses) & layers.keys() for layer, uses in calls_of.items()}
     if len(layers) == len(calls_of) and any(places[read] >= places[name] for name in reads for read in reads[name]):
         with suppress(CycleError):
-            return [layers[name] for name in TopologicalSorter(reads).static_order()]
-    return [*calls_of]
+            return {layers[name]: calls_of[layers[name]] for name in TopologicalSorter(reads).static_order()}
+    return calls_of
 
 
 def _edge_after(node: LayerNode, uses: Sequence[KerasCall], model: Layer) -> LayerEdge:
