@@ -154,7 +154,7 @@ def test_a_convolution_before_named_layers_is_listed_and_between_them_refused(tm
     words = [make("Gather", ["words", "tokens"], ["e"]), make("Conv", ["e", "W"], ["x"], name="conv")]
     model, _ = chained(HEAD[:2], outputs=("a",), before=words)
     model.graph.input[0].CopyFrom(onnx.helper.make_tensor_value_info("tokens", 7, None))
-    with cases.refusal("'conv' is a Conv", "between 'words' and the LSTM"):
+    with cases.refusal("'conv' is a Conv", "before the LSTM"):
         gw.load_network(models.save(model, path), embedding="words", head="w")
 
 

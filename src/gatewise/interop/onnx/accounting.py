@@ -5,7 +5,7 @@ A layer uses every node between the names at which it was found to begin and to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import NamedTuple
@@ -16,7 +16,6 @@ from gatewise.interop.graphs import GraphNames
 from gatewise.interop.ledger import LedgerEntry
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.cells import StoredCell
-from gatewise.interop.onnx.chain import Chain
 from gatewise.interop.onnx.edges import is_identity, trace_back
 from gatewise.interop.onnx.file import OnnxFile
 from gatewise.interop.onnx.lstm import is_zeros
@@ -122,8 +121,9 @@ def _extents_of(named: NamedNodes) -> Iterator[Extent]:
             yield Extent(part.layer.name, [OnnxValue(part.node.scope, part.output)], [part.data])
 
 
-def _extents_of_chain(named: NamedNodes, chain: Chain) -> Iterator[Extent]:
+def _extents_of_chain(named: NamedNodes) -> Iterator[Extent]:
     """Yield the parts of an ONNX model that the network of its LSTM uses, besides those of its layers."""
+    chain = named.chain
     bottom, top = chain.nodes[0], chain.nodes[-1]
     yield Extent(named.names[top], [OnnxValue(top.scope, chain.end)], named.graph.ends(top))
     yield Extent(named.names[bottom], _inputs(bottom, ["X"]))
@@ -181,7 +181,7 @@ class Uses:
 class Account:
     """The ledger of an ONNX model, made as far as it is asked for.
 
-    `refused` are its recurrent nodes that cannot be read; `follow` returns the chain that the whole graph may be.
+    `refused` are its recurrent nodes that cannot be read; `connected` says whether the whole graph may be a chain.
     """
 
     def __init__(
@@ -190,9 +190,10 @@ class Account:
         nodes: Sequence[OnnxNode],
         named: NamedNodes,
         refused: Mapping[OnnxNode, Refused],
-        follow: Callable[[], Chain] | None,
+        *,
+        connected: bool,
     ) -> None:
-        self._file, self._nodes, self._named, self._refused, self._follow = file, nodes, named, refused, follow
+        self._file, self._nodes, self._named, self._refused, self._connected = file, nodes, named, refused, connected
 
     def entries(self, *layers: str) -> tuple[str, ...]:
         """Return the names of what layers of an ONNX model are made of."""
@@ -239,7 +240,7 @@ class Account:
         """What the LSTMs, other layers and the network of an ONNX model use."""
         uses = self._uses_of_layers
         with suppress(FileError):
-            uses.add(() if self._follow is None else _extents_of_chain(self._named, self._follow()))
+            uses.add(_extents_of_chain(self._named) if self._connected else ())
         return uses
 
     @cached_property

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from gatewise.activations import Activation
 from gatewise.errors import CapacityError, FileError, GatewiseError, shown
@@ -52,26 +51,10 @@ class Chain(NamedTuple):
     def network(self, reads: str | None = None) -> Network:
         """Return the network of these layers; `reads` may be other than the graph's."""
         initial = None if self.state is None else first_sequence(self.state)
-        table, before, head = self.before.embedding, self.before.linears(), self.head.linears()
+        table, dtype = self.before.embedding, self.lstm.dtype
+        before, head = self.before.linears(dtype), self.head.linears(dtype)
         words = None if table is None else table.read()
         return network_around(self.lstm, words, before, head, reads=reads or self.reads, initial=initial)
-
-
-def chain_of(graph: LstmGraph, nodes: Sequence[OnnxNode], description: StoredLSTM) -> Chain:
-    """Return the chain that an ONNX graph is, given the nodes of its only LSTM, the lowest layer's first.
-
-    A node that a `Network` cannot express is refused by name.
-    """
-    with refusing_by_name("; its LSTM can be read alone, and with an embedding or a head next to it that is named"):
-        ends = [name for name in graph.outputs if name not in graph.states]
-        if not ends and len(graph.outputs) == 1:
-            ends = [*graph.outputs]
-        if nodes[-1].scope.parent is not None or len(ends) != 1:
-            raise FileError(f"it has {len(ends)} outputs besides final states; a network has one")
-        lstm, head, reads = follow_head(graph, nodes, description.lstm, ends[0])
-        before = follow_input(graph, nodes[0], "before the LSTM", lstm.dtype)
-    require_one_state(description)
-    return Chain(lstm, description.state, nodes, ends[0], before, head, reads)
 
 
 def require_one_state(description: StoredLSTM) -> None:
@@ -101,7 +84,7 @@ def follow_head(
     The LSTM comes with its directions merged as they are there; `named` says that the walk begins at a named layer.
     """
     top = nodes[-1]
-    head = ChainWalk(top.scope, "after the LSTM", lstm.dtype, graph.sizes)
+    head = ChainWalk(top.scope, "after the LSTM", graph.sizes)
     head.begins_inside = named
     results = {name: output for name, output in graph.results[top].items() if output.merge == lstm.merge[-1]}
     if lstm.merge[-1] == "concat":  # which a Reshape may do that also makes one axis of steps and sequences
@@ -124,9 +107,9 @@ def follow_head(
     return lstm, head, reads
 
 
-def follow_input(graph: LstmGraph, node: OnnxNode, where: str, dtype: npt.DTypeLike) -> ChainWalk:
+def follow_input(node: OnnxNode, sizes: Sizes) -> ChainWalk:
     """Return the walk from the input of an LSTM node back to the ONNX graph's, through an embedding or dense layers."""
-    walk = ChainWalk(node.scope, where, dtype, graph.sizes)
+    walk = ChainWalk(node.scope, "before the LSTM", sizes)
     inputs = node.scope.inputs - node.scope.tensors.keys() - node.scope.computed.keys()
     walk.follow(node.input("X"), inputs, embedding=True)
     walk.require_last_axis("every")
@@ -150,8 +133,8 @@ class ChainWalk:
     which the last position is taken alone; `embedding` is the table at its beginning.
     """
 
-    def __init__(self, scope: OnnxScope, where: str, dtype: npt.DTypeLike, sizes: Sizes) -> None:
-        self.scope, self.where, self.dtype, self.sizes = scope, where, np.dtype(dtype), sizes
+    def __init__(self, scope: OnnxScope, where: str, sizes: Sizes) -> None:
+        self.scope, self.where, self.sizes = scope, where, sizes
         self.layers = list[ChainLayer]()
         self.layout = TIME_FIRST
         self.last_step_of: int | None = None
@@ -257,12 +240,12 @@ class ChainWalk:
         self._activation, self._bias = None, ""
         self._width = matrix.shape[1]
 
-    def linears(self) -> list[Linear]:
-        """Return the linear layers of the chain, with their numbers."""
+    def linears(self, dtype: np.dtype[Any]) -> list[Linear]:
+        """Return the linear layers of the chain, with their numbers in a precision."""
         linears = []
         for matrix, name, activation in self.layers:
-            bias = read_tensor(self.scope, name).reshape(-1).astype(self.dtype) if name else None
-            linears.append(Linear(matrix.read().astype(self.dtype), bias, activation))
+            bias = read_tensor(self.scope, name).reshape(-1).astype(dtype) if name else None
+            linears.append(Linear(matrix.read().astype(dtype), bias, activation))
         return linears
 
     def _take_reshape(self, node: OnnxNode) -> str | None:

@@ -1,22 +1,18 @@
-"""The network of an LSTM, an embedding and a head that a caller names, connected as in the ONNX graph."""
+"""The networks of an ONNX graph: of all its layers in a chain, or of an LSTM and layers that a caller names."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
 
 from gatewise.errors import FileError
 from gatewise.interop.contents import StoredLSTM
 from gatewise.interop.graphs import JoinedNetwork
 from gatewise.interop.onnx.cells import StoredCell
-from gatewise.interop.onnx.chain import (
-    Chain,
-    ChainWalk,
-    follow_head,
-    follow_input,
-    refusing_by_name,
-    require_one_state,
-)
+from gatewise.interop.onnx.chain import Chain, ChainWalk, follow_head, refusing_by_name, require_one_state
 from gatewise.interop.onnx.parts import Part
 from gatewise.interop.onnx.scopes import OnnxNode
 from gatewise.interop.onnx.stacks import LstmGraph
@@ -33,6 +29,23 @@ class NamedNodes:
     nodes: Mapping[str, Sequence[OnnxNode]]  # of each LSTM of the operator, the lowest layer's first
     cells: Mapping[str, StoredCell]
     parts: Sequence[Part]
+    walk_before: Callable[[OnnxNode], ChainWalk]  # from an LSTM's node back to the graph's input
+
+    @cached_property
+    def chain(self) -> Chain:
+        """The chain that the graph is, around the only LSTM; FileError names a node that a `Network` cannot express."""
+        graph, nodes, stored = self.graph, self.graph.sole or (), [*self.lstms.values()][-1]
+        advice = "; its LSTM can be read alone, and with an embedding or a head next to it that is named"
+        with np.errstate(all="ignore"), refusing_by_name(advice):
+            ends = [name for name in graph.outputs if name not in graph.states]
+            if not ends and len(graph.outputs) == 1:
+                ends = [*graph.outputs]
+            if nodes[-1].scope.parent is not None or len(ends) != 1:
+                raise FileError(f"it has {len(ends)} outputs besides final states; a network has one")
+            lstm, head, reads = follow_head(graph, nodes, stored.lstm, ends[0])
+            before = self.walk_before(nodes[0])
+        require_one_state(stored)
+        return Chain(lstm, stored.state, nodes, ends[0], before, head, reads)
 
     def names_in(self, name: str) -> list[str]:
         """Return the names of the LSTMs that an LSTM of an ONNX file consists of."""
@@ -44,8 +57,8 @@ class NamedNodes:
         Layers that are not connected, and nodes between them that a `Network` cannot express, are refused.
         """
         stored, nodes = self.lstms[name], self.nodes.get(name, ())
-        dtype, scope = stored.lstm.dtype, nodes[-1].scope if nodes else self.cells[name].node.scope
-        lstm, before = stored.lstm, ChainWalk(scope, "before the LSTM", dtype, self.graph.sizes)
+        scope = nodes[-1].scope if nodes else self.cells[name].node.scope
+        lstm, before = stored.lstm, ChainWalk(scope, "before the LSTM", self.graph.sizes)
         walk, stated = before, "every"
         with refusing_by_name():
             require_one_state(stored)
@@ -61,8 +74,7 @@ class NamedNodes:
         """Return the walk from an LSTM of an ONNX graph back to its embedding of that name."""
         if name in self.cells:
             raise FileError(f"{name!r} is a cell of standard operators, before which no embedding is looked for")
-        where, dtype = f"between {embedding!r} and the LSTM", self.lstms[name].lstm.dtype
-        walk = follow_input(self.graph, self.nodes[name][0], where, dtype)
+        walk = self.walk_before(self.nodes[name][0])
         if walk.embedding is None or walk.embedding.name != embedding:
             raise FileError(f"{name!r} does not read {embedding!r} as its embedding")
         return walk
@@ -79,7 +91,7 @@ class NamedNodes:
                     if name not in self.cells:
                         return follow_head(self.graph, self.nodes[name], lstm, part.output, named=True)
                     cell = self.cells[name]
-                    walk = ChainWalk(cell.node.scope, "after the LSTM", lstm.dtype, self.graph.sizes)
+                    walk = ChainWalk(cell.node.scope, "after the LSTM", self.graph.sizes)
                     walk.follow(part.output, cell.outputs)
                     return lstm, walk, "every"
             except FileError as problem:

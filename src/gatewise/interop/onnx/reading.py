@@ -19,7 +19,7 @@ from gatewise.interop.ledger import Item, OnDemand
 from gatewise.interop.onnx.accounting import Account, is_recurrent, name_of, nodes_of_cell
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.cells import StoredCell, cell_at, unrecognised_cells
-from gatewise.interop.onnx.chain import Chain, chain_of, follow_input, refusing_by_name
+from gatewise.interop.onnx.chain import ChainWalk, follow_input, refusing_by_name
 from gatewise.interop.onnx.file import AnyArray, OnnxFile
 from gatewise.interop.onnx.graph_names import graph_input
 from gatewise.interop.onnx.lstm import QUANTISED_OPERATOR, read_node
@@ -53,11 +53,6 @@ def read_model(
     arrays = {name: _input_array(name, array) for name, array in omitted.items()}
     file = OnnxFile(model, source, arrays, budget, kept_out)
 
-    @cache
-    def chain() -> Chain:
-        with np.errstate(all="ignore"):
-            return chain_of(graph, graph.sole or (), every[-1])
-
     def on_demand(make: Callable[[], Iterable[Item]], *left_out: Callable[[], Iterable[Item]]) -> OnDemand[Item]:
         def checked(make: Callable[[], Iterable[Item]]) -> list[Item]:
             with reading(path, GatewiseError):
@@ -81,7 +76,7 @@ def read_model(
         every = [*named.lstms.values()]
         connected = graph.sole is not None and not refused and not single
         connected = connected and (len(every) == 1 or every[-1].stacked)
-        account = Account(file, nodes, named, lstms.refused_nodes, chain if connected else None)
+        account = Account(file, nodes, named, lstms.refused_nodes, connected=connected)
     layers = {part.layer.name: part.layer for part in reversed(parts)}
     contents = Contents(
         path,
@@ -89,7 +84,7 @@ def read_model(
         tuple(replace(stored, entries=entries(*named.names_in(stored.name))) for stored in every),
         tuple(reversed(layers.values())),
         refused,
-        (lambda: chain().network()) if connected else None,
+        (lambda: named.chain.network()) if connected else None,
         joined=named.network,
         inputs=tuple(graph_input(proto, every) for proto in model.graph.input if proto.name not in tensors),
         ledger=on_demand(account.ledger, account.left_out),
@@ -111,25 +106,28 @@ def _named_nodes(
             singles, stacks = [], {nodes: replace(stack, name="lstm") for nodes, stack in stacks.items()}
         else:
             stacks = {nodes: replace(stack, stacked=stacks_all) for nodes, stack in stacks.items()}
+    walk_before = cache(partial(follow_input, sizes=graph.sizes))
     every = with_distinct_names([*singles, *stacks.values()])
     bottoms = [*([node] for node in graph.singles if singles), *([] for _ in lstms.cells if singles), *stacks]
-    every = tuple(_with_input_axes(graph, stored, nodes) for stored, nodes in zip(every, bottoms, strict=True))
+    every = tuple(_with_input_axes(stored, nodes, walk_before) for stored, nodes in zip(every, bottoms, strict=True))
     ends = [*graph.singles, *(cell.node for cell in lstms.cells)]
     names = {node: every[number].name if singles else every[0].name for number, node in enumerate(ends)}
     nodes: dict[str, Sequence[OnnxNode]] = {names[node]: [node] for node in graph.singles}
     nodes |= {stored.name: members for stored, members in zip(every[len(singles) :], stacks, strict=True)}
     cells = {names[cell.node]: cell for cell in lstms.cells}
-    return NamedNodes(graph, {stored.name: stored for stored in every}, names, nodes, cells, parts)
+    return NamedNodes(graph, {stored.name: stored for stored in every}, names, nodes, cells, parts, walk_before)
 
 
-def _with_input_axes(graph: LstmGraph, stored: StoredLSTM, nodes: Sequence[OnnxNode]) -> StoredLSTM:
+def _with_input_axes(
+    stored: StoredLSTM, nodes: Sequence[OnnxNode], walk_before: Callable[[OnnxNode], ChainWalk]
+) -> StoredLSTM:
     """Return an LSTM whose names in the ONNX graph say which axes an input has that goes through layers before it."""
     names = stored.graph
     if names is None or names.x is not None or not nodes:
         return stored
     try:
         with refusing_by_name():
-            layout = follow_input(graph, nodes[0], "before the LSTM", stored.lstm.dtype).layout
+            layout = walk_before(nodes[0]).layout
     except FileError:
         return stored
     return replace(stored, graph=replace(names, x_batch_first=(layout == BATCH_FIRST) != bool(stored.batch_first)))
