@@ -18,14 +18,6 @@ from cyclopts import App
 
 from gatewise.cli import main
 
-# Code that runs the program where it heeds an interrupt: the children of a script's background job ignore it.
-INTERRUPTIBLE = """
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from gatewise.__main__ import run_program
-run_program()
-"""
-
 assemble = App.assemble_argument_collection
 FOUND: dict[tuple[Any, ...], Any] = {}  # the arguments of commands, by what they depend on
 

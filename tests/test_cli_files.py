@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
-import program
 import pytest
-from program import INTERRUPTIBLE, exit_code, output_of, refusal_of
+from program import exit_code, output_of, refusal_of
 
 import gatewise as gw
 from gatewise.arrays import in_bytes
@@ -318,38 +312,6 @@ def test_a_declared_shape_is_not_believed(here, capsys):
     for damaged in (huge, data.replace(b"(5, 1, 3), ", b"(99999999,)")):
         Path("x.npz").write_bytes(damaged)
         refusal_of(capsys, "trace", "model.safetensors", "x.npz", "-o", "out.npz")
-
-
-@pytest.mark.skipif(os.name != "posix", reason="an interrupt is sent as a signal")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupt_of_a_run_that_is_written_as_it_goes_leaves_nothing_behind(number, code, here):
-    gw.save(gw.LSTM(3, 4, rng=0, variant=gw.Variant(layer_norm="gates", epsilon=1e-5)), "model.safetensors")
-    np.save("x.npy", sequence(30_000, 1, 3))
-    command = [sys.executable, "-c", INTERRUPTIBLE, "trace", "model.safetensors", "x.npy", "-o", "out.safetensors"]
-    environment = program.environment()
-    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment) as process:
-        ready = time.monotonic() + 60
-        while not list(Path().glob(".out.safetensors*")) and process.poll() is None and time.monotonic() < ready:
-            time.sleep(0.005)
-        process.send_signal(number)
-        _, said = process.communicate(timeout=60)
-    assert process.returncode == code, said
-    assert {path.name for path in Path().iterdir()} == {"model.safetensors", "x.npy"}
-
-
-def test_an_interrupt_while_an_archive_is_written_leaves_what_was_there(here, capsys, monkeypatch):
-    saved()
-    np.save("x.npy", sequence(5, 1, 3))
-    Path("out.npz").write_bytes(b"what was there")
-
-    def interrupted(file, **arrays):
-        file.write(b"half of it")
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(np, "savez", interrupted)
-    assert exit_code(["trace", "model.safetensors", "x.npy", "-o", "out.npz"]) == 130
-    assert Path("out.npz").read_bytes() == b"what was there"
-    assert {path.name for path in Path().iterdir()} == {"model.safetensors", "x.npy", "out.npz"}
 
 
 # convert

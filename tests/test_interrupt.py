@@ -87,11 +87,3 @@ def test_an_interrupt_during_any_import_ends_without_a_traceback(start, tokens, 
 def test_the_installed_program_is_the_guarded_one():
     scripts = tomllib.loads(Path(__file__).parent.parent.joinpath("pyproject.toml").read_text())["project"]["scripts"]
     assert scripts == {"gatewise": "gatewise.__main__:run_program"}
-
-
-def test_a_program_that_is_to_ignore_interrupts_goes_on(tmp_path):
-    ignored = STARTS["gatewise"].replace("signal.default_int_handler", "signal.SIG_IGN")
-    done = subprocess.run(
-        [sys.executable, "-c", ignored, "51", "--version"], capture_output=True, text=True, check=False, cwd=tmp_path
-    )
-    assert (done.returncode, done.stderr) == (0, "")

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 import re
-import signal
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +12,7 @@ import cases
 import numpy as np
 import pytest
 from pairwise import pairs, thinned
-from program import INTERRUPTIBLE, exit_code, output_of
+from program import exit_code, output_of
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -317,33 +314,6 @@ def test_columns_stay_aligned_in_letters_that_every_terminal_has():
     assert {line.rindex(".") for line in lines[head + 1 : head + 3]} != set()
     ends = [len(line) for line in lines[head : head + 3]]
     assert len(set(ends)) == 1
-
-
-def _started(*tokens, **pipes):
-    return subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTIBLE, "walk", *tokens],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=os.environ,
-        **pipes,
-    )
-
-
-def test_an_interrupt_ends_a_long_walk_without_a_traceback():
-    with _started("--steps", "2000", "--every-step") as program:
-        assert b"An LSTM cell" in program.stdout.readline()
-        program.send_signal(signal.SIGINT)
-        program.stdout.read()
-        assert program.stderr.read() == b""
-        assert program.wait() == 130
-
-
-def test_a_reader_of_a_long_walk_may_leave_early():
-    with _started("--steps", "2000", "--every-step") as program:
-        assert b"An LSTM cell" in program.stdout.readline()
-        program.stdout.close()
-        assert program.stderr.read() == b""
-        assert program.wait() == 0
 
 
 @pytest.mark.parametrize("options", [{}, {"backward": True}, {"backward": True, "at": 12}, {"brief": True}], ids=str)

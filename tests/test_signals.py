@@ -56,7 +56,7 @@ COMMANDS = {
 }
 
 
-FEW = ("trace", "walk", "exercise")
+FEW = ("trace", "trace to an archive", "walk", "exercise")
 
 
 @pytest.mark.parametrize("names", [FEW, pytest.param(COMMANDS.keys() - {*FEW}, marks=pytest.mark.peers)], ids=str)
