@@ -139,6 +139,12 @@ def test_all_that_the_file_has_is_in_the_ledger_and_nothing_else():
     assert left_out <= {"U2", "ones", "zeros", "at3", *(f"n{n}" for n in range(9))}
 
 
+def test_a_node_without_inputs_beside_it_is_in_the_ledger_too():
+    model, _ = unrolled()
+    model.graph.node.extend([make("Identity", [], ["nothing"]), make("Gather", ["X", "nothing"], ["taken"])])
+    assert {"nothing", "taken"} <= {entry.name for entry in contents_of(model).ledger}
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -56,7 +56,7 @@ class Reach:
             self._pass_on(node)
             if node.operator == "Gather" and len(node.inputs) > 1:
                 self._indices.add(OnnxValue(node.scope, node.inputs[1]))
-            elif node.operator in MOVING and node.outputs and self.is_token(node):
+            elif node.operator in MOVING and node.inputs and node.outputs and self.is_token(node):
                 self._indices.add(OnnxValue(node.scope, node.inputs[0]))
 
     def _follow(self, node: OnnxNode) -> None:
