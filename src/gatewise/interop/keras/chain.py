@@ -88,12 +88,12 @@ def joined_network(
     chain = points[:1]
     for lower, upper in pairwise(points):
         chain += _path_between(lower, upper)
-    builder = Builder(layers)
+    builder, used = Builder(layers), {*chain}
     for node in chain:
-        builder.add(node, node.layer if node in stack else node.outer)
+        builder.add(node, node.layer if node in layers.lstms else node.outer)
     return JoinedNetwork(
         builder.network(reads),
-        frozenset(node.name for node in layers.parts if node in chain or is_identity(node.outer)),
+        frozenset(node.name for node in layers.parts if node in used or is_identity(node.outer)),
         "every" if builder.sequences else "last",
         has_foreign_mask=stack[0].masked and builder.masked is None,
     )

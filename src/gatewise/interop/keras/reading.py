@@ -70,10 +70,9 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
         root = None if config is None else model(config, source.budget)
         if root is not None and not options.version.numbers:
             options.version = _version_by_words(root, config)
-        given = root is not None and root.holds_layers and "config" in options.used
-        renamed = match_names(root, source) if root is not None and given else {}
         layers, rows = None, dict[str, tuple[LayerNode, ...]]()
         if root is not None and root.holds_layers:
+            renamed = match_names(root, source) if "config" in options.used else {}
             layers = _read_layers(source, options, root, renamed)
             lstms, rows = _with_stacks(layers, source.budget)
             parts, refused = tuple(layers.parts.values()), tuple(layers.refused.values())
