@@ -253,7 +253,8 @@ class Account:
         sources: dict[OnnxValue, dict[str, tuple[str, ...]]] = {}
         for root in self._roots:
             for place in RUNS:
-                for places in (sources.setdefault(source_of(value), {}) for value in root.reads.get(place, ())):
+                given = [value for value in root.reads.get(place, ()) if value.name]
+                for places in (sources.setdefault(source_of(value), {}) for value in given):
                     places[place] = tuple(dict.fromkeys((*places.get(place, ()), root.name)))
         return sources
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from itertools import permutations, product
 from typing import Any, NamedTuple
 
@@ -272,9 +271,7 @@ def _is_previous_h(name: str, match: CellMatch) -> bool:
 def _source_array(scope: OnnxScope, name: str) -> OnnxValue:
     """Return the array of an ONNX graph of which a name is a slice, or the same numbers in another shape."""
     scope, name = origin(scope, name)
-    with suppress(NotConstant):
-        return scope.resolve(name)
-    return OnnxValue(scope, name)
+    return scope.defined(name) or OnnxValue(scope, name)
 
 
 def unrecognised_cells(nodes: Sequence[OnnxNode], read: set[OnnxScope]) -> Iterator[Refused]:

@@ -39,9 +39,7 @@ class Sizes:
 
     def of_axis(self, scope: OnnxScope, name: str, axis: int, depth: int = 0) -> int:
         """Return the size of an axis in an ONNX graph, or the negative number that stands for one left open."""
-        value = OnnxValue(scope, name)
-        with suppress(NotConstant):
-            value = scope.resolve(name)
+        value = scope.defined(name) or OnnxValue(scope, name)
         key = *value, axis
         if key not in self._known:
             scope.file.budget.work(2, LOOKING)
