@@ -317,7 +317,7 @@ class Account:
             if is_identity(node) or (operator == "Cast" and place == "X" and reach.is_token(node)):
                 return True
             if place == "after":
-                of_lstm = [reach.comes_from_lstm(node.scope, name) for name in node.inputs]
+                of_lstm = [reach.mask_after(node.scope, name) > 0 for name in node.inputs]
                 return operator in MOVES_AFTER and (all(of_lstm) if operator == "Concat" else of_lstm[0])
             if place == "X":
                 swapped = operator == "Transpose" and node.attributes.get("perm", "ints")[:2] == [1, 0]

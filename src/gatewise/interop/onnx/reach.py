@@ -63,7 +63,7 @@ class Reach:
         """Note the LSTMs that an ONNX node is after, given those of the nodes before it."""
         mask = 0
         for name in node.inputs if node not in self._root_of and node.operator not in SIZES else ():
-            mask |= self._mask_after(node.scope, name)
+            mask |= self.mask_after(node.scope, name)
         self._after[node] = self._after.get(node, 0) | mask
         owner = node.scope.owner
         while owner is not None and mask:  # whose body reads what is outside of it
@@ -71,13 +71,13 @@ class Reach:
             self._after[owner] = self._after.get(owner, 0) | mask
             owner = owner.scope.owner
 
-    def _mask_after(self, scope: OnnxScope, name: str) -> int:
-        """Return the LSTMs from which a name of an ONNX graph comes."""
+    def mask_after(self, scope: OnnxScope, name: str) -> int:
+        """Return the LSTMs from which a name of an ONNX graph comes, as bits."""
         source = scope.source(name)
         if source is None:
             value = scope.defined(name)
             outer = None if value is None else value.scope.argument_outside(value.name)
-            return 0 if outer is None else self._mask_after(*outer)
+            return 0 if outer is None else self.mask_after(*outer)
         if (number := self._root_of.get(source.node)) is not None:
             return 1 << number
         mask = self._after.get(source.node, 0)
@@ -85,7 +85,7 @@ class Reach:
             if source not in self._from_body:
                 self._from_body[source] = 0
                 for value in self._results(source):
-                    self._from_body[source] |= self._mask_after(*value)
+                    self._from_body[source] |= self.mask_after(*value)
             mask |= self._from_body[source]
         return mask
 
@@ -150,10 +150,6 @@ class Reach:
     def is_alive(self, node: OnnxNode) -> bool:
         """Say whether an output of the ONNX graph, or an LSTM, depends on the numbers of a node."""
         return bool(self._before.get(node, 0))
-
-    def comes_from_lstm(self, scope: OnnxScope, name: str) -> bool:
-        """Say whether a name of an ONNX graph comes from an LSTM."""
-        return bool(self._mask_after(scope, name))
 
     def is_token(self, node: OnnxNode) -> bool:
         """Say whether what an ONNX node puts out becomes the index of a Gather."""

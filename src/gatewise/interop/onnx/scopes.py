@@ -165,6 +165,8 @@ class OnnxScope:
 
     def source(self, name: str) -> NodeOutput | None:
         """Return the node output that an ONNX name means, here or in a graph around; None of an input or a tensor."""
+        if not self.bound and name in self.computed:  # as nearly always
+            return None if name in self.tensors else self.computed[name]
         if (value := self.defined(name)) is None or value.name in value.scope.tensors:
             return None
         return value.scope.computed.get(value.name)
