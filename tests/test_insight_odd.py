@@ -21,6 +21,7 @@ QUESTIONS = {
     "timescales": insight.timescales,
     "contributions": insight.contributions,
     "attention": insight.attention,
+    "horizon": insight.horizon,
     "influence": insight.influence,
     "attribution": insight.attribution,
     "decomposition": lambda trace: insight.decomposition(trace, 0, 2),

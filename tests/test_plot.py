@@ -121,6 +121,19 @@ def letters():
 
 FORGOTTEN = gw.Edit.set("forget_gate", 0.0, steps=3)
 NEWER = np.datetime64("2001-01-01")
+
+
+def faded(lags=64, both_ways=False):
+    """Return the record of a horizon of 23 steps, and of 23 ahead, of three units."""
+    lag = np.arange(-lags if both_ways else 0, lags + 1)
+    curve = np.exp(-np.abs(lag) / 10) * np.array([[0.9], [1.0], [1.0]])
+    ways = np.array(["forward", "forward", "backward" if both_ways else "forward"])
+    columns = {"direction": ways, "steps": np.array([23, 5, 23])}
+    units = np.exp(-np.arange(lags + 1)[:, None] / [10.0, 2.0, 10.0])
+    ahead = 23 if both_ways else 0
+    return insight.Horizon(columns, "", 23, False, ahead, True, lags, lag, curve, "q", units, ())
+
+
 DRAWN = {
     "gates": lambda: plot.gates(held()),
     "gates_dates": lambda: plot.gates(series()[0], gate="candidate", sequence="basin 1", sort="cluster"),
@@ -139,6 +152,8 @@ DRAWN = {
     "attention_unit": lambda: plot.attention(dated(direction="backward"), unit=1),
     "ceiling": lambda: plot.ceiling(discharge()),
     "change": lambda: plot.change(held(engine="reference"), after=held(edit=FORGOTTEN)),
+    "horizon": lambda: plot.horizon(faded()),
+    "horizon_both_ways": lambda: plot.horizon(faded(both_ways=True)),
     "influence": lambda: plot.influence(rained_on(labels=gw.Labels(times=NEWER + np.arange(200)))[0]),
     "influence_of_a_model": lambda: plot.influence(both_ways(), t=15),
     "fixed_points": lambda: plot.fixed_points(planted.bistable().lstm),
@@ -168,6 +183,7 @@ SUBJECTS = {  # of each picture, with options
     "ceiling": lambda: (discharge(), {}),
     "change": lambda: (held(engine="reference"), {"after": held(edit=FORGOTTEN), "unit": 0}),
     "fixed_points": lambda: (planted.bistable().lstm, {"starts": 4}),
+    "horizon": lambda: (rained_on(40)[0], {"lags": 10}),
     "influence": lambda: (rained_on(20)[0], {}),
     "matches": matched,
     "probe": lambda: (stored()[0], stored()[1] | {"draws": 10}),

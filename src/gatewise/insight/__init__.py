@@ -10,6 +10,7 @@ from gatewise.insight.change import Change, change
 from gatewise.insight.comparing import RunDifference
 from gatewise.insight.decomposition import Decomposition, decomposition
 from gatewise.insight.fixed_points import FixedPoints, fixed_points
+from gatewise.insight.horizon import Horizon, horizon
 from gatewise.insight.influence import Influence, influence
 from gatewise.insight.matches import Matches, matches
 from gatewise.insight.memory import Timescales, timescales
@@ -31,6 +32,7 @@ __all__ = [
     "Cost",
     "Decomposition",
     "FixedPoints",
+    "Horizon",
     "Influence",
     "Matches",
     "Probe",
@@ -50,6 +52,7 @@ __all__ = [
     "cost_of_contributions",
     "decomposition",
     "fixed_points",
+    "horizon",
     "influence",
     "matches",
     "probe",

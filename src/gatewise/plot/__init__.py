@@ -9,6 +9,7 @@ from gatewise.plot.change import change as change
 from gatewise.plot.contributions import contributions as contributions
 from gatewise.plot.fixed_points import fixed_points as fixed_points
 from gatewise.plot.gates import gates as gates
+from gatewise.plot.horizon import horizon as horizon
 from gatewise.plot.influence import influence as influence
 from gatewise.plot.matches import matches as matches
 from gatewise.plot.picture import PICTURES

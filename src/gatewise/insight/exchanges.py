@@ -1,0 +1,336 @@
+"""Runs of a model in which steps of the input, or the state before one, are exchanged, and what then differs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.activations import Activation
+from gatewise.arrays import Array, Mask, chunks
+from gatewise.insight.retention import retention_of
+from gatewise.layers import LSTM
+from gatewise.network import SOFTMAX, Network, NetworkTrace
+from gatewise.progress import working
+from gatewise.records.nesting import Cell
+from gatewise.records.step import State
+from gatewise.records.trace import LSTMTrace, Trace
+
+MOST = 2**22  # numbers of a batch of runs, about
+MOST_OUTPUTS = 16  # whose differences are kept: of more outputs, those that vary most
+ROUNDING = 4e-6  # of the largest value of an output or a state: a smaller difference may be one of rounding
+PEAK = 0.1  # of the largest difference: a smaller one does not show any more
+PART = 0.9  # of the sum of all differences
+
+Places = npt.NDArray[np.intp]
+
+
+class Steps(NamedTuple):
+    """Steps of sequences in a batch."""
+
+    times: Places
+    sequences: Places
+
+    def of(self, which: Any) -> Steps:
+        """Return some of the steps."""
+        return Steps(self.times[which], self.sequences[which])
+
+
+class Swaps(NamedTuple):
+    """What is exchanged, one thing in each run.
+
+    The input of so many `steps` from the step `at` on goes so large a `part` of the way to that of the steps from
+    `source` on. Or instead, if `states`, the state before the step becomes the one before the other.
+    """
+
+    at: Steps
+    source: Steps
+    steps: int = 1
+    part: float = 1.0
+    states: bool = False
+
+    def of(self, which: Any) -> Swaps:
+        """Return some of the exchanges."""
+        return self._replace(at=self.at.of(which), source=self.source.of(which))
+
+
+class Lasting(NamedTuple):
+    """How long each exchange shows in each of several quantities.
+
+    Attributes
+    ----------
+    lags : array of int (exchange, quantity)
+        The later of two lags: the last one with a tenth of the largest difference or more, and the one by which nine
+        tenths of all differences have come.
+    sums : array (exchange, quantity)
+        The differences of all lags together.
+    """
+
+    lags: Places
+    sums: Array
+
+    @classmethod
+    def of_differences(cls, differences: Array, floor: Array) -> Lasting:
+        """Return how long differences (lag, exchange, quantity) show, of which those below the floor are none."""
+        d = np.where(differences < floor, 0, differences)
+        sums = d.sum(0, dtype=np.float64)
+        last = len(d) - 1 - np.argmax((d >= PEAK * d.max(0))[::-1], axis=0)
+        part = (np.cumsum(d, axis=0, dtype=np.float64) < PART * sums).sum(0)
+        return cls(np.where(sums > 0, np.maximum(last, np.minimum(part, len(d) - 1)), 0), sums)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Lasting]) -> Lasting:
+        """Return all exchanges of several parts."""
+        return cls(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+    def quantile(self, share: float) -> Places:
+        """Return the lag of each quantity within which so much of the weight of the exchanges ends."""
+        order = np.argsort(self.lags, axis=0, kind="stable")
+        lags, weights = (np.take_along_axis(array, order, 0) for array in self)
+        sums = np.cumsum(weights, axis=0)
+        place = np.minimum((sums < share * sums[-1]).sum(0), len(sums) - 1)
+        return np.asarray(np.take_along_axis(lags, place[None], 0)[0])
+
+    def share_at(self, lag: int) -> Array:
+        """Return for each quantity the share of the weight that exchanges have which still show at a lag."""
+        total = self.sums.sum(0)
+        return np.asarray(np.where(self.lags >= lag, self.sums, 0).sum(0) / np.where(total > 0, total, 1))
+
+
+class Outcome(NamedTuple):
+    """What exchanges changed.
+
+    Attributes
+    ----------
+    outputs, ahead : Lasting
+        How long they show in the outputs at later steps, and at earlier ones, which only a backward direction reaches.
+    units : Lasting
+        How long they show in the cell states, in the direction of each cell.
+    sizes : array (lag, unit)
+        The sums of the absolute differences of the cell states over all exchanges, in the direction of each cell.
+    along, anew : array (unit,)
+        What the next steps retain of those differences with all gates held, and what they write anew: sums likewise.
+    differences : array (lag, exchange, output)
+        Those of the outputs; the lags of a bidirectional run begin with the earliest step.
+    """
+
+    outputs: Lasting
+    ahead: Lasting
+    units: Lasting
+    sizes: Array
+    along: Array
+    anew: Array
+    differences: Array
+
+    @property
+    def sums(self) -> Array:
+        """All that each exchange changes in each output."""
+        return self.outputs.sums + self.ahead.sums
+
+    def share_at(self, lag: int) -> Array:
+        """Return for each output the share of the weight of exchanges that still show at a lag, later or earlier."""
+        return np.maximum(self.outputs.share_at(lag), self.ahead.share_at(lag))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Outcome]) -> Outcome:
+        """Return what all exchanges of several parts changed."""
+        return cls(
+            outputs=Lasting.joined([part.outputs for part in parts]),
+            ahead=Lasting.joined([part.ahead for part in parts]),
+            units=Lasting.joined([part.units for part in parts]),
+            sizes=np.sum([part.sizes for part in parts], axis=0),
+            along=np.sum([part.along for part in parts], axis=0),
+            anew=np.sum([part.anew for part in parts], axis=0),
+            differences=np.concatenate([part.differences for part in parts], axis=1),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Exchanges:
+    """A run of a model, and the runs that it becomes where something is exchanged.
+
+    Attributes
+    ----------
+    network : Network
+        It reads every step, takes features, and puts out the logits of classes instead of their probabilities.
+    trace : LSTMTrace
+        Its run with a batch axis; everything is kept.
+    x : array (time, batch, feature)
+        What it was given. Of a backward LSTM, this and all other arrays go back in time, as its run does.
+    is_reversed : bool
+        Whether they do.
+    """
+
+    network: Network
+    trace: LSTMTrace
+    x: Array
+    is_reversed: bool = False
+
+    @classmethod
+    def of_run(cls, run: LSTMTrace | NetworkTrace) -> Exchanges:
+        """Return a run that kept everything, with a batch axis, as one in which steps can be exchanged."""
+        rows = [[cell.parameters for cell in row.values()] for row in run.lstm.layers]
+        is_reversed = run.lstm.directions == ("backward",)
+        network = _raw_outputs(run.network, LSTM.from_cells(rows, merge=run.lstm.merge))
+        given = run.input if isinstance(run, NetworkTrace) else None  # if it is not simply what the LSTM is given
+        x = run.lstm.require("an exchange of steps") if given is None else given
+        return cls(network, run.lstm, x[::-1] if is_reversed else x, is_reversed)
+
+    @property
+    def is_bidirectional(self) -> bool:
+        """Whether an exchange may show at earlier steps, too."""
+        return self.network.lstm.bidirectional
+
+    @cached_property
+    def cells(self) -> dict[Cell, Trace]:
+        """The traces of the cells, by layer and by the direction in which they are run here."""
+        cells = self.trace.cells()
+        return {(layer, "forward"): cell for (layer, _), cell in cells.items()} if self.is_reversed else cells
+
+    @cached_property
+    def valid(self) -> Mask | None:
+        """The valid steps (time, batch); None if all are."""
+        valid = self.trace.first.valid
+        return None if valid is None else self._in_order(valid)
+
+    @cached_property
+    def y(self) -> Array:
+        """The outputs (time, batch, output)."""
+        return _side_by_side(self.network.predict(self._in_order(self.trace.output), self.x))
+
+    @cached_property
+    def varied(self) -> Places:
+        """The outputs that are looked at: all, or of more than `MOST_OUTPUTS` those that vary most."""
+        return np.sort(np.argsort(-self.y.std((0, 1)), kind="stable")[:MOST_OUTPUTS])
+
+    @cached_property
+    def states(self) -> dict[Cell, State]:
+        """The states (time + 2, batch, ·) of each cell: its initial one is before the first step and after the last."""
+        states = {}
+        for key, cell in self.cells.items():
+            arrays = (self._in_order(array) for array in (cell.hidden_state, cell.cell_state))
+            ends = (part[None] for part in cell.initial)
+            states[key] = State(*(np.concatenate([end, array, end]) for array, end in zip(arrays, ends, strict=True)))
+        return states
+
+    @cached_property
+    def cell_states(self) -> Array:
+        """The cell states (time, batch, unit) of all cells."""
+        return np.concatenate([state.c[1:-1] for state in self.states.values()], axis=-1)
+
+    @cached_property
+    def retention(self) -> Array:
+        """The part (time, batch, unit) of each cell state that a step retains with the gates held."""
+        parts = [self._in_order(retention_of(cell)) for cell in self.cells.values()]
+        return np.concatenate(parts, axis=-1).astype(self.y.dtype)
+
+    @cached_property
+    def goes_forward(self) -> Mask:
+        """Which units (unit,) are of forward cells."""
+        sizes = [cell.parameters.hidden_size for cell in self.cells.values()]
+        return np.repeat([way == "forward" for _, way in self.cells], sizes)
+
+    @cached_property
+    def numbers_of_step(self) -> int:
+        """The numbers that the run of an exchange holds of a step."""
+        return int(self.x.shape[-1] + 4 * self.y.shape[-1] + 8 * self.cell_states.shape[-1])
+
+    def places(self, lags: int, count: int = 1) -> Steps:
+        """Return the valid steps with so many steps behind `count` of them, and before them if these can show it."""
+        time, batch = self.x.shape[:2]
+        valid = np.ones((time, batch), bool) if self.valid is None else self.valid
+        first, last = np.argmax(valid, axis=0), time - 1 - np.argmax(valid[::-1], axis=0)
+        steps, before = np.arange(time)[:, None], lags if self.is_bidirectional else 0
+        return Steps(*np.nonzero(valid & (steps + count - 1 + lags <= last) & (steps - before >= first)))
+
+    def one_step(self, swaps: Swaps) -> Array:
+        """Return the differences (exchange, unit) of the cell states that each exchange makes in its own step."""
+        parts = []
+        for part in chunks(len(swaps.at.times), self.numbers_of_step, MOST):
+            some = swaps.of(part)
+            parts.append(np.abs(self._run(some, 0, 0)[1][0] - self.cell_states[some.at]))
+        return np.concatenate(parts)
+
+    def outcome(self, swaps: Swaps, lags: int) -> Outcome:
+        """Return what exchanges change at the lags up to `lags` from the last step that is exchanged."""
+        before = lags if self.is_bidirectional and not swaps.states else 0
+        last, count = lags + swaps.steps - 1, len(swaps.at.times)
+        compared = self.y[..., self.varied], self.cell_states
+        floor, floor_of_units = (ROUNDING * np.abs(array).max((0, 1)) for array in compared)
+        parts = []
+        with working("exchanging steps of the input", count) as done:
+            for part in chunks(count, (before + last + 1) * self.numbers_of_step, MOST):
+                some = swaps.of(part)
+                steps = some.at.times + np.arange(-before, last + 1)[:, None], some.at.sequences
+                y, c = self._run(some, -before, last)
+                outputs, units = np.abs(y[..., self.varied] - compared[0][steps]), c - compared[1][steps]
+                if self.valid is not None:
+                    outputs[~self.valid[steps]] = 0  # there the output is of another step, or of none
+                held = self.retention[steps]
+                later, earlier = slice(before + swaps.steps - 1, None), slice(before, None, -1)
+                along = np.where(self.goes_forward, held[1:] * units[:-1], held[:-1] * units[1:])
+                anew = np.where(self.goes_forward, units[1:], units[:-1]) - along
+                sizes = np.abs(units)
+                both = [Lasting.of_differences(sizes[when], floor_of_units) for when in (later, earlier)]
+                parts.append(
+                    Outcome(
+                        Lasting.of_differences(outputs[later], floor),
+                        Lasting.of_differences(outputs[earlier], floor),
+                        Lasting(*(np.where(self.goes_forward, *pair) for pair in zip(*both, strict=True))),
+                        np.where(self.goes_forward, *(sizes[when].sum(1) for when in (later, earlier))),
+                        np.abs(along).sum((0, 1)),
+                        np.abs(anew).sum((0, 1)),
+                        outputs,
+                    )
+                )
+                done(part.stop - part.start)
+        return Outcome.joined(parts)
+
+    def _run(self, swaps: Swaps, first: int, last: int) -> tuple[Array, Array]:
+        """Return outputs and cell states (time, exchange, ·) from `first` to `last` steps after each exchange."""
+        steps = swaps.at.times + np.arange(first, last + 1)[:, None], swaps.at.sequences
+        x = np.array(self.x[steps])
+        start: list[list[State]] = [[] for _ in range(self.network.lstm.num_layers)]
+        for (layer, way), state in self.states.items():
+            from_step = swaps.source if swaps.states and way == "forward" else swaps.at
+            edge = from_step.times + (first if way == "forward" else last + 2)
+            start[layer].append(State(*(array[edge, from_step.sequences] for array in state)))
+        if not swaps.states:
+            sources = self.x[swaps.source.times + np.arange(swaps.steps)[:, None], swaps.source.sequences]
+            taken = x[-first : swaps.steps - first]
+            taken[:] = sources if swaps.part == 1 else taken + x.dtype.type(swaps.part) * (sources - taken)
+        options: dict[str, Any] = {} if self.valid is None else {"mask": self.valid[steps]}
+        trace = self.network.trace(x, tuple(map(tuple, start)), keep=("cell_state",), **options)
+        c = [cell.cell_state for cell in trace.lstm.cells().values()]
+        return _side_by_side(trace.output), np.concatenate(c, axis=-1)
+
+    def _in_order(self, array: npt.NDArray[Any]) -> Any:
+        """Return an array (time, …) in the order in which the steps are run here."""
+        return array[::-1] if self.is_reversed else array
+
+
+def _raw_outputs(network: Network | None, lstm: LSTM) -> Network:
+    """Return a network that takes the features of another one with that LSTM, and puts out its logits at every step."""
+    if network is None:
+        return Network(lstm)
+    dense = list(network.dense)
+    if dense and dense[-1].activation in (SOFTMAX, Activation("sigmoid")):
+        dense[-1] = replace(dense[-1], activation=None)
+    return Network(
+        lstm,
+        head=dense,
+        skip=network.skip,
+        inputs=network.inputs,
+        branches=network.branches,
+        outputs=network.outputs,
+        windows=network.windows,
+    )
+
+
+def _side_by_side(y: Array) -> Array:
+    """Return outputs (time, batch, output), those of directions that are not merged one behind another."""
+    return y if y.ndim == 3 else np.moveaxis(y, 1, 2).reshape(len(y), y.shape[2], -1)

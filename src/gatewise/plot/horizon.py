@@ -1,0 +1,57 @@
+"""The picture of a horizon: how much of a change of the input shows at each lag, in the output and in units."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gatewise.insight.horizon import Horizon
+from gatewise.insight.horizon import horizon as data
+from gatewise.plot import drawing
+from gatewise.plot.picture import picture
+
+UNITS = 12  # that hold longest are drawn
+BEYOND = 1.5  # lags that are drawn, as a multiple of the horizon
+LEAST = 10  # lags that are drawn, at least
+FAINT = 0.001  # of the largest difference, below which a curve is not drawn
+
+
+@picture(Horizon, data)
+def horizon(record: Horizon, ax: Any) -> drawing.Axes:
+    """Draw how much of a change shows at each lag: the median over the exchanges, and the range between quartiles.
+
+    Notes
+    -----
+    Differences are shares of the largest of each exchange. The thin lines are the means of the twelve units whose cell
+    states hold a change longest. The lags reach half as far again as the horizon, on an axis that is linear up to 1 and
+    logarithmic from there on. A network with a backward direction has negative lags: there, the output is before the
+    change.
+    """
+    axes = drawing.single_panel(ax, (8, 3.5))
+    reach = max(record.steps, record.ahead, LEAST)
+    shown = np.abs(record.lag) <= (record.lags if record.at_least else BEYOND * reach)
+    lower, median, upper = record.curve[:, shown]
+    lag = record.lag[shown]
+    axes.fill_between(lag, lower, upper, color=drawing.hue("hidden_state"), alpha=0.25, linewidth=0)
+    steps, ways = record.columns["steps"], record.columns["direction"]
+    for unit in np.argsort(-steps, kind="stable")[:UNITS]:
+        curve = np.where(record.unit_curves[:, unit] >= FAINT, record.unit_curves[:, unit], np.nan)
+        sign = 1 if ways[unit] == "forward" else -1
+        places = sign * np.arange(len(curve))
+        inside = np.isin(places, lag)
+        axes.plot(places[inside], curve[inside], color=drawing.hue("cell_state"), alpha=0.5, linewidth=0.7)
+    axes.plot(
+        [], [], color=drawing.hue("cell_state"), linewidth=0.7, label="cell states of the units that hold longest"
+    )
+    axes.plot(lag, median, color=drawing.ink(), linewidth=1.5, zorder=4, label=record.title)
+    for end in {record.steps, -record.ahead} - {0}:
+        axes.axvline(end, color=drawing.ink(), linestyle=":", linewidth=1)
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set_xlim(lag.min(), lag.max())
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.set_title("how long a change of one step's input shows", fontsize="medium")
+    axes.set_ylim(0, 1.05)
+    axes.set(xlabel="lag in steps", ylabel="share of the largest difference")
+    axes.legend(loc="best", fontsize="small", framealpha=0.8)
+    return axes

@@ -1,0 +1,216 @@
+"""How long does a change show? Memories that were planted, and the runs that it compares, made anew one by one."""
+
+from __future__ import annotations
+
+import cases
+import numpy as np
+import planted
+import pytest
+from cases import refusal
+from pairwise import pairs
+
+import gatewise as gw
+from gatewise import insight
+from gatewise.examples import latch
+from gatewise.insight.exchanges import Exchanges, Steps, Swaps
+
+RNG = np.random.default_rng(0)
+SURE = planted.SURE
+
+
+def lstm_of(weight, bias, **options):
+    return gw.LSTM.from_cells(gw.Parameters(weight, bias), **options)
+
+
+def events(steps, gap, *, seed=0):
+    """Return the input (time, 3) of the latch: bits at random, written now and then, never released."""
+    rng = np.random.default_rng(seed)
+    x = np.zeros((steps, 3))
+    x[:, 0] = rng.choice([-1.0, 1.0], steps)
+    x[np.cumsum(rng.integers(gap // 2, 3 * gap // 2, steps // gap)) % steps, 1] = 1
+    return x
+
+
+def hand_on(delay):
+    """Return an LSTM whose unit k has the input of k steps ago, handed on through h, and that reads the last unit."""
+    weight, bias = np.zeros((4, delay + 1, delay + 2)), np.zeros((4, delay + 1))
+    bias[0] = bias[3] = SURE
+    bias[1] = -SURE
+    weight[2, 0, -1] = 0.5
+    weight[2, np.arange(1, delay + 1), np.arange(delay)] = 1
+    return lstm_of(weight, bias), gw.Linear(np.eye(delay + 1)[-1:], np.zeros(1))
+
+
+def written_again():
+    """Return an LSTM that forgets at once and writes its bit again through h at each step, and its input: pulses."""
+    weight, bias = np.zeros((4, 1, 2)), np.zeros((4, 1))
+    bias[0] = bias[3] = SURE
+    bias[1] = -3
+    weight[2, 0] = 10.0, 40.0
+    x = np.zeros((600, 1))
+    x[np.cumsum(RNG.integers(20, 60, 14)), 0] = RNG.choice([-1.0, 1.0], 14)
+    return lstm_of(weight, bias), x
+
+
+def buckets(*timescales):
+    """Return layers of leaky buckets, one over the other."""
+    cells = []
+    for timescale in timescales:
+        forget = np.exp(-1 / timescale)
+        weight, bias = np.zeros((4, 1, 2)), np.array([[SURE], [np.log(forget / (1 - forget))], [0], [SURE]])
+        weight[2, 0, 1] = 1e-4  # where tanh is a line
+        cells.append(gw.Parameters(weight, bias))
+    return gw.LSTM.from_cells(cells)
+
+
+def test_what_a_latch_holds_shows_until_the_next_write():
+    lstm, x = gw.LSTM.from_cells(latch().cell), events(1200, 40)
+    found = insight.horizon(lstm, x)
+    gaps = np.diff(np.flatnonzero(x[:, 1]))
+    assert gaps.mean() <= found.steps <= gaps.max()
+    assert "until the input ends it" in str(found)
+    assert (found.columns["through"], found.stable, found.at_least, found.ahead) == (["c"], True, False, 0)
+    assert insight.timescales(lstm.trace(x)).timescale < gaps.mean() / 4  # since every write closes the gate
+
+
+@pytest.mark.parametrize("delay", [0, 1, 7, 30])
+def test_what_is_handed_on_shows_for_exactly_so_many_steps(delay):
+    lstm, head = hand_on(delay)
+    x = RNG.normal(size=(300, 1))
+    found = insight.horizon(gw.Network(lstm, head=head), x)
+    assert (found.steps, found.ahead) == (delay, 0)
+    assert found.columns["steps"].tolist() == [*range(delay + 1)]
+    assert set(found.columns["through"][1:]) <= {"h"}
+    assert ("and then no more" if delay else "at that step alone") in str(found)
+
+
+def test_a_bit_that_is_written_again_lives_in_h():
+    lstm, x = written_again()
+    found = insight.horizon(lstm, x)
+    gaps = np.diff(np.flatnonzero(x[:, 0]))
+    assert gaps.min() <= found.steps <= gaps.max()
+    assert found.columns["through"].tolist() == ["h"]
+
+
+@pytest.mark.parametrize("timescales", [(20,), (60,), (10, 40)])
+def test_a_leaky_bucket_fades_in_its_own_time_in_any_layer(timescales):
+    found = insight.horizon(buckets(*timescales), RNG.exponential(size=(1000, 1)))
+    lag = np.arange(1000)
+    kernel = np.exp(-lag / timescales[0])
+    for timescale in timescales[1:]:
+        kernel = np.convolve(kernel, np.exp(-lag / timescale))[:1000]
+    shown = np.flatnonzero(kernel >= 0.1 * kernel.max())[-1]
+    assert found.steps == pytest.approx(max(shown, np.searchsorted(kernel.cumsum(), 0.9 * kernel.sum())), abs=2)
+    assert "by then nine tenths of its effect have come" in str(found)
+    assert found.columns["through"][-1] == "c"
+
+
+def test_what_is_counted_shows_to_the_end():
+    lstm, _ = planted.tally()
+    found = insight.horizon(lstm, RNG.integers(0, 2, (900, 1)).astype(float))
+    assert (found.steps, found.lags, found.at_least) == (450, 450, True)
+    assert "at least 450 steps" in str(found)
+    assert any("hundredth of a change comes to 0.01" in sentence for sentence in found.reading)
+
+
+def test_a_run_that_small_changes_upset_has_no_horizon():
+    rng = np.random.default_rng(1)
+    weight, bias = np.zeros((4, 40, 41)), np.zeros((4, 40))
+    bias[0] = bias[3] = SURE
+    bias[1] = -SURE
+    weight[2] = rng.normal(0, 3 / np.sqrt(40), (40, 41))
+    found = insight.horizon(lstm_of(weight, bias), rng.normal(size=(300, 1)))
+    assert not found.stable
+    assert "unstable" in str(found)
+
+
+def test_a_unit_that_the_output_does_not_read_is_named():
+    weight, bias = np.zeros((4, 2, 3)), np.zeros((4, 2))
+    bias[0] = bias[3] = bias[1, 1] = SURE
+    bias[1, 0] = -SURE
+    weight[2, :, 2] = 0.1
+    network = gw.Network(lstm_of(weight, bias), head=gw.Linear([[1.0, 0.0]], [0.0]))
+    found = insight.horizon(network, RNG.normal(size=(600, 1)))
+    assert found.steps == 0
+    assert "unit 1 keeps something of it for at least 256 steps" in str(found)
+
+
+def test_backward_directions_see_ahead():
+    lstm, head = hand_on(5)
+    x = RNG.normal(size=(300, 1))
+    backward = gw.LSTM.from_cells(lstm[0], direction="backward")
+    found = insight.horizon(gw.Network(backward, head=head), x)
+    assert (found.steps, found.ahead) == (0, 5)
+    both = gw.LSTM.from_cells([[hand_on(5)[0][0], lstm[0]]], merge="sum")
+    found = insight.horizon(gw.Network(both, head=head), x)
+    assert (found.steps, found.ahead) == (5, 5)
+    assert "for 5 steps, and at the 5 steps before it" in str(found)
+    assert found.lag[[0, -1]].tolist() == [-100, 100]
+
+
+def test_what_is_around_the_lstm_changes_no_horizon_but_logits_are_compared():
+    lstm, x = gw.LSTM(3, 8, rng=0, dtype=np.float64), RNG.normal(size=(400, 3))
+    linear = gw.Linear(RNG.normal(size=(2, 8)), np.zeros(2))
+    plain = insight.horizon(gw.Network(lstm, head=linear), x)
+    assert plain.steps > 0
+    for options in (
+        {"head": gw.Linear(linear.weight, linear.bias, "sigmoid")},
+        {"head": gw.Linear(linear.weight, linear.bias, "softmax")},
+        {"reads": "last"},
+        {"outputs": gw.Scaling([3.0, 4.0], [100.0, 100.0])},
+        {"inputs": gw.Scaling(np.zeros(3), np.ones(3))},
+        {"masked": 77.0},
+    ):
+        network = gw.Network(lstm, **{"head": linear, **options})
+        assert str(insight.horizon(network, x)) == str(plain), options
+    table = RNG.normal(size=(9, 3))
+    tokens = RNG.integers(0, 9, 400)
+    embedded = insight.horizon(gw.Network(lstm, head=linear, embedding=table), tokens)
+    assert str(embedded) == str(insight.horizon(gw.Network(lstm, head=linear), table[tokens]))
+    assert str(insight.horizon(gw.Network(lstm, head=linear).trace(x))) == str(plain)
+
+
+def test_padding_and_more_sequences_change_no_horizon():
+    lstm, head = hand_on(4)
+    network, x = gw.Network(lstm, head=head), RNG.normal(size=(200, 3, 1))
+    x[150:, 1] = np.nan
+    found = insight.horizon(network, np.nan_to_num(x), lengths=[200, 150, 200])
+    assert (found.steps, found.lags) == (4, 100)
+
+
+@pairs(variant=cases.VARIANTS, **{name: cases.RUNS[name] for name in ("projection", "valid")}, thin=True)
+def test_each_exchange_is_the_run_of_the_changed_input(variant, projection, valid):
+    run = cases.run_of(variant, projection=projection, direction="forward", valid=valid, time=12, batch=2, hidden=3)
+    trace = run.trace()
+    exchanges = Exchanges.of_run(trace.lstm)
+    at = exchanges.places(4)
+    swaps = Swaps(at, Steps(at.times[::-1], at.sequences[::-1]))
+    found = exchanges.outcome(swaps, 4)
+    cell = gw.LSTM.from_cells(trace.parameters)
+    for place, (t, sequence) in enumerate(zip(*at, strict=True)):
+        x = np.array(trace.input)
+        x[t, sequence] = trace.input[swaps.source.times[place], swaps.source.sequences[place]]
+        other = cell.trace(x, [[trace.initial]], mask=trace.valid)
+        inside = slice(t, t + 5), sequence
+        np.testing.assert_allclose(
+            found.differences[:, place], np.abs(other.output - trace.lstm.output)[inside], rtol=1e-9, atol=1e-12
+        )
+
+
+def test_what_a_horizon_cannot_be_asked_of_is_refused():
+    lstm = gw.LSTM(2, 3, rng=0)
+    x = np.ones((50, 2))
+    with refusal("4 valid steps or more", by=gw.OptionError):
+        insight.horizon(lstm, x[:3])
+    with refusal("lags must be at most 25", by=gw.OptionError):
+        insight.horizon(lstm, x, lags=26)
+    with refusal("without edits", by=gw.OptionError):
+        insight.horizon(lstm.trace(x, edit=gw.Edit.set("forget_gate", 0.0)))
+    assert str(insight.horizon(lstm, x)) == "No exchanged step of the input changes the output."
+
+
+def test_the_same_seed_gives_the_same_horizon():
+    lstm, x = gw.LSTM(2, 16, rng=0), RNG.normal(size=(300, 2))
+    first, again = (insight.horizon(lstm, x, seed=3) for _ in range(2))
+    assert first.to_csv() == again.to_csv()
+    np.testing.assert_array_equal(first.curve, again.curve)
