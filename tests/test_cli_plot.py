@@ -51,7 +51,7 @@ def test_without_a_file_gates_are_drawn_in_80_plain_columns(capsys):
 
 def test_a_question_is_answered_in_its_sentence_and_its_columns(capsys):
     out = said(capsys, "plot m.safetensors x.csv --kind timescales --layer 1 -o t.csv")
-    assert out.startswith("The median timescale of the 3 units is")
+    assert out.startswith("The median timescale of the 3 units along the cell is")
     assert Path("t.csv").read_text(encoding="utf-8").splitlines()[0].startswith("unit,forget_gate,timescale")
 
 

@@ -57,15 +57,15 @@ def test_a_planted_memory_has_the_timescale_that_was_planted():
     np.testing.assert_allclose(found.timescale, -1 / np.log(forget), rtol=1e-12)
     np.testing.assert_allclose(forget**found.half_life, 0.5, rtol=1e-12)
     np.testing.assert_allclose(forget**found.span, 0.01, rtol=1e-12)
-    assert "unit 2 remembers longest, for 99 steps" in str(found)
-    assert "unit 0 shortest, for 1.4 steps" in str(found)
+    assert "unit 2 decays slowest, in 99 steps" in str(found)
+    assert "unit 0 fastest, in 1.4 steps" in str(found)
 
 
 @pytest.mark.parametrize(
     ("timescale", "words"), [(1.0, "1 step"), (0.99999, "1 step"), (2.34, "2.3 steps"), (1234.4, "1,234 steps")]
 )
 def test_a_memory_is_counted_as_one_speaks(timescale, words):
-    assert f" {words} (" in str(insight.timescales(planted([np.exp(-1 / timescale)])))
+    assert f" {words} along" in str(insight.timescales(planted([np.exp(-1 / timescale)])))
 
 
 @pytest.mark.parametrize(

@@ -144,11 +144,17 @@ def test_without_pandas_one_sentence_says_how_to_get_it(monkeypatch):
 
 def test_equal_units_are_not_told_apart():
     trace = still()[0]
-    assert str(insight.timescales(trace)) == "Each of the 3 units remembers for 1.4 steps (its timescale)."
+    assert (
+        str(insight.timescales(trace))
+        == "The cell state of each of the 3 units decays with a timescale of 1.4 steps along the cell."
+    )
     assert str(insight.activity(trace)) == "The hidden state of each of the 3 units has a standard deviation of 0."
-    assert str(insight.timescales(still(bias=800)[0])) == "Each of the 3 units remembers for ever (its timescale)."
+    assert (
+        str(insight.timescales(still(bias=800)[0]))
+        == "The cell state of each of the 3 units never decays along the cell."
+    )
     mixed = str(insight.timescales(still(bias=np.array([800, 800, 0]))[0]))
-    assert mixed.startswith("At least half of the 3 units forget nothing; unit 0 remembers longest, for ever")
+    assert mixed.startswith("At least half of the 3 units forget nothing along the cell; unit 0 never decays, and")
 
 
 def test_an_output_of_zero_is_nobodys():

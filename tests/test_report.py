@@ -131,7 +131,7 @@ def test_what_a_variant_cannot_be_asked_is_said_in_place(name, undrawn):
 def test_a_trace_that_kept_less_is_reported_on_as_far_as_it_goes(undrawn):
     trace = gw.LSTM(3, 4, rng=0).trace(np.ones((6, 2, 3)), keep=["forget_gate"])
     found = {one.question: one for one in gw.report(trace, at=[2]).findings}
-    assert found["How long does it remember?"].answer is not None
+    assert found["How fast does each cell state decay?"].answer is not None
     assert "did not keep" in found["Is any gate stuck?"].sentence
 
 

@@ -98,11 +98,14 @@ class Answer(Table):
         The law of the numbers, in words or symbols; empty without a law.
     residual : float
         The error of the law, relative to the sum of the absolute values of its terms; NaN without a law.
+    reading : tuple of str
+        What checks of the answer found, a sentence each; empty where there were none.
     """
 
     sentence: str
     law: str = field(default="", kw_only=True)
     residual: float = field(default=float("nan"), kw_only=True)
+    reading: tuple[str, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sentence", shown(self.sentence, LONGEST))  # names in it come from data

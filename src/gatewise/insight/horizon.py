@@ -53,8 +53,6 @@ class Horizon(Answer):
         The output that shows changes longest; empty where there is one.
     unit_curves : array (lag + 1, unit)
         Of each unit, the mean difference of its cell state at each lag, as a share of its largest.
-    reading : tuple of str
-        What the checks found, a sentence each.
     """
 
     steps: int
@@ -66,7 +64,6 @@ class Horizon(Answer):
     curve: Array
     output: str
     unit_curves: Array
-    reading: tuple[str, ...]
 
     @property
     def title(self) -> str:
@@ -163,10 +160,8 @@ def _most_lags(exchanges: Exchanges) -> int:
     """Return the most lags that a horizon looks at; raise OptionError if sequences are too short for any."""
     longest = exchanges.trace.num_steps if exchanges.valid is None else int(exchanges.valid.sum(0).max(initial=0))
     parts = 3 if exchanges.is_bidirectional else 2
-    if longest < 2 * parts:
-        raise OptionError(
-            f"a horizon needs a sequence of {2 * parts} valid steps or more; the longest here has {longest}"
-        )
+    if longest < parts:
+        raise OptionError(f"a horizon needs a sequence of {parts} valid steps or more; the longest here has {longest}")
     most = longest // parts
     windows = exchanges.network.windows
     return most if windows is None else max(1, min(most, windows.steps - 1))
@@ -196,7 +191,6 @@ def _answer(drawn: DrawnExchanges, swaps: Swaps, outcome: Outcome, lags: int) ->
         curve=curve,
         output=output,
         unit_curves=outcome.sizes / np.maximum(outcome.sizes.max(0), np.finfo(np.float32).tiny),
-        reading=(),
     )
     step = step_duration(exchanges.trace.first)
     sentence = _sentence(answer, outcome, place, checks, step)
@@ -295,15 +289,14 @@ def _reading(answer: Horizon, checks: Checks, exchanges: Exchanges, step: tuple[
         f"Tested: the input of {FIRST + SECOND} steps was exchanged, and the output compared for"
         f" {duration_of(answer.lags, step)}; of {CHECKED} plain exchanges {checks.counting} count."
     )
-    tried = {
-        f"{TOGETHER} steps exchanged together show": checks.together,
-        "Another state before a step shows": checks.past,
-    }
-    if answer.stable and answer.steps >= answer.ahead:
-        for title, found in tried.items():
-            if found is not None:
-                apart = abs(found - min(answer.steps, checks.fewer)) > max(1, DIFFERENT * answer.steps)
-                yield f"{title} {f'for {duration_of(found, step)}' if apart else 'as long'}."
+    tried = (
+        (f"{TOGETHER} steps exchanged together show", checks.together, min(answer.steps, checks.fewer)),
+        ("Another state before a step shows", checks.past, answer.steps),
+    )
+    for title, found, expected in tried if answer.stable and answer.steps >= answer.ahead else ():
+        if found is not None:
+            apart = abs(found - expected) > max(1, DIFFERENT * expected)
+            yield f"{title} {f'for {duration_of(found, step)}' if apart else 'as long'}."
     if checks.growth is not None:
         yield f"A hundredth of a change comes to {checks.growth:.2g} of the effect of the whole one at the end."
     if exchanges.y.shape[-1] > len(exchanges.varied):

@@ -1,4 +1,4 @@
-"""How long does it remember? The timescale of each unit."""
+"""How fast does a cell state decay along the cell? The timescale of each unit."""
 
 from __future__ import annotations
 
@@ -42,7 +42,10 @@ class Timescales(Answer):
 
 @quiet
 def timescales(trace: Trace) -> Timescales:
-    """Return the timescale of each unit of a cell: the steps that it remembers.
+    """Return the timescale of each unit of a cell: the steps in which its state decays to 1/e along the cell.
+
+    What a unit writes again through the hidden state outlasts it, and a step that resets a unit makes it short, however
+    long the unit keeps what it holds in between: `horizon` tells how long a change shows.
 
     Tallec and Ollivier, "Can Recurrent Neural Networks Warp Time?" (2018), read a forget gate as a characteristic time;
     Mahto et al., "Multi-timescale Representation Learning in LSTM Language Models" (2021), as T = -1 / ln f. A unit
@@ -79,7 +82,7 @@ def timescales(trace: Trace) -> Timescales:
     >>> from gatewise.layers import LSTM
     >>> cell, x, *_ = latch()
     >>> print(timescales(LSTM.from_cells(cell).trace(x[1:])[0]))
-    The one unit remembers for 404 steps (its timescale).
+    The cell state of the one unit decays with a timescale of 404 steps along the cell.
     """
     trace = of_one_cell(trace)
     require_between_0_and_1(trace, "forget_gate", "a timescale")
@@ -121,23 +124,25 @@ def _log_retention_sums(trace: Trace) -> tuple[int, Array, Array]:
 
 
 def _timescale_sentence(columns: dict[str, npt.NDArray[Any]], step: tuple[float, str] | None) -> str:
-    """Return the sentence about timescales: the steps that units remember, longest and shortest."""
+    """Return the sentence about timescales: the longest and the shortest."""
     units, timescale = columns["unit"], columns["timescale"]
-    if len(units) == 1:
-        return f"The one unit remembers for {_steps(timescale[0], step)} (its timescale)."
     longest, shortest = int(np.argmax(timescale)), int(np.argmin(timescale))
-    ends = [_steps(timescale[place], step) for place in (longest, shortest)]
-    if ends[0] == ends[1]:
-        return f"Each of the {len(units):,} units remembers for {ends[0]} (its timescale)."
+    slowest, fastest = (_decay(timescale[place], step) for place in (longest, shortest))
+    if len(units) == 1:
+        return f"The cell state of the one unit {slowest} along the cell."
+    if slowest == fastest:
+        return f"The cell state of each of the {len(units):,} units {slowest} along the cell."
     median = float(np.median(timescale))
-    half = f"The median timescale of the {len(units):,} units is {_steps(median, step)}"
-    if np.isinf(median):
-        half = f"At least half of the {len(units):,} units forget nothing"
-    return (
-        f"{half}; unit {units[longest]} remembers longest, for {ends[0]}, and unit {units[shortest]} shortest, for"
-        f" {ends[1]}."
-    )
+    if np.isfinite(median):
+        half = f"The median timescale of the {len(units):,} units along the cell is {duration_of(median, step)}"
+    else:
+        half = f"At least half of the {len(units):,} units forget nothing along the cell"
+    if np.isfinite(timescale[longest]):
+        slowest = f"decays slowest, in {duration_of(timescale[longest], step)}"
+    fastest = f"fastest, in {duration_of(timescale[shortest], step)}"
+    return f"{half}; unit {units[longest]} {slowest}, and unit {units[shortest]} {fastest}."
 
 
-def _steps(count: float, step: tuple[float, str] | None) -> str:
-    return duration_of(count, step) if np.isfinite(count) else "ever"
+def _decay(timescale: float, step: tuple[float, str] | None) -> str:
+    """Return how a cell state decays, as a part of a sentence."""
+    return f"decays with a timescale of {duration_of(timescale, step)}" if np.isfinite(timescale) else "never decays"

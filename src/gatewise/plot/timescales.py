@@ -1,4 +1,4 @@
-"""The picture of timescales: the time that each unit remembers, the longest first."""
+"""The picture of timescales: the time in which each cell state decays, the longest first."""
 
 from __future__ import annotations
 
@@ -54,5 +54,5 @@ def timescales(record: Timescales, ax: Any) -> drawing.Axes:
         axes.legend(frameon=False)
     axes.set_xlim(-0.5, len(length) - 0.5)
     drawing.name_ticks(axes.xaxis, [str(name) for name in units])
-    axes.set(xlabel="unit", ylabel=f"timescale ({unit})", title="how long each unit remembers")
+    axes.set(xlabel="unit", ylabel=f"timescale ({unit})", title="how fast each cell state decays")
     return axes

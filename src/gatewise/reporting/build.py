@@ -121,7 +121,7 @@ def _ask_question(question: Question, posed: PosedQuestion, key: str) -> Finding
     for name, ask in posed.asks:
         try:
             answer: Answer | None = ask()
-            sentence = str(answer)
+            sentence = " ".join((answer.sentence, *answer.reading))
         except GatewiseError as error:
             answer, sentence = None, f"This cannot be asked here: {error}."
         answers.append((name, answer, sentence))

@@ -69,6 +69,10 @@ def _attribution(subject: ReportSubject, t: int | None) -> Answer:
     return insight.attribution(subject.run, subject.output_weights, t, subject.sequence, points=points)
 
 
+def _horizon(subject: ReportSubject) -> Answer:
+    return insight.horizon(subject.run.sequence(subject.sequence) if subject.has_named_sequence else subject.run)
+
+
 def _influence(subject: ReportSubject) -> Answer:
     return insight.influence(subject.single_output_run, subject.steps[0], subject.sequence)
 
@@ -123,11 +127,19 @@ QUESTIONS = (
         each_cell=True,
     ),
     Question(
-        "How long does it remember?",
+        "How long does a change of the input show?",
+        _horizon,
+        "Tested on this input: a step was exchanged for another one, and the run went on. The line is the median of how"
+        " much of the change still shows at each lag, as a share of its largest; the thin lines are the units that hold"
+        " a change longest. Compare the horizon with how far back your task needs to look.",
+        3.4,
+    ),
+    Question(
+        "How fast does each cell state decay?",
         insight.timescales,
-        "After one timescale, 1/e (about 37 %) of what a unit held is left. What happened many timescales ago no longer"
-        " reaches the output along the cell, however important it was; compare the longest timescales with how far back"
-        " your task needs to look.",
+        "After one timescale, 1/e (about 37 %) of what a unit held is left along the cell, on average over the run."
+        " What is written again through the hidden state lasts longer, and a unit that is reset now and then keeps what"
+        " it holds in between for longer than its timescale.",
         3.0,
         lambda answer: float(np.median(answer.timescale)),
         each_cell=True,
