@@ -6,6 +6,7 @@ import cases
 import numpy as np
 import planted
 import pytest
+from cases import refusal
 from pairwise import pairs
 from stacks import random_lstm, random_state, random_x
 
@@ -125,6 +126,37 @@ def test_integrated_gradients_are_complete(reads):
     assert gaps[2] < 1e-12
     zeros = tuple(tuple(gw.State(0 * one.h, 0 * one.c) for one in row) for row in run["state"])
     assert found.baseline_value == pytest.approx(insight.target(net.trace(0 * x, **{**run, "state": zeros}), 1).value)
+
+
+def steep(gain):
+    """Return the trace of a cell whose input gate opens the more suddenly at 0.37 the larger its gain."""
+    weight, bias = np.zeros((4, 1, 2)), np.zeros((4, 1))
+    bias[:, 0] = -0.37 * gain, 0, 0.5, 9
+    weight[0, 0, 1] = gain
+    return gw.LSTM.from_cells(gw.Parameters(weight, bias)).trace(np.ones((3, 1)))
+
+
+def test_integrated_gradients_take_the_points_that_they_need_and_name_no_step_before():
+    assert [insight.attribution(steep(gain)).points for gain in (10, 100, 1000)] == [50, 100, 800]
+    for gain in (10, 100, 1000):
+        found = insight.attribution(steep(gain))
+        assert abs(found.left) <= 0.01 * abs(found.value - found.baseline_value)
+        assert "its largest share" in str(found)
+    for found in (insight.attribution(steep(1e5)), insight.attribution(steep(100), points=20)):
+        assert "have not converged" in str(found)
+        assert "largest share" not in str(found)
+        with refusal("no picture of this attribution", by=gw.OptionError):
+            gw.plot.attribution(found)
+    report = gw.report(steep(1e5))
+    why = [finding.sentence for finding in report.findings if finding.question.startswith("Why this output")]
+    assert all(one.startswith("This cannot be asked here: integrated gradients have not converged") for one in why)
+    assert why
+
+
+def test_an_output_that_differs_by_rounding_from_that_of_the_baseline_has_no_shares():
+    x = np.full((3, 1), 1e-15)
+    found = insight.attribution(gw.Network(gw.LSTM(1, 2, rng=0, dtype=np.float64)).trace(x))
+    assert "by rounding alone" in str(found)
 
 
 @pytest.mark.parametrize("rule", ["riemann_left", "riemann_right", "riemann_middle", "riemann_trapezoid"])

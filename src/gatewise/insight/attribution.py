@@ -27,6 +27,10 @@ from gatewise.records.step import State
 from gatewise.records.trace import LSTMTrace, Trace
 
 NOTICED = 1e-3  # the relative error of an integral above which the sentence mentions it
+POINTS = (50, 100, 200, 400, 800, 1024)  # of an integral, one after another until little enough is missing
+MISSING = 0.01  # of the difference to the output at the baseline: an integral that lacks more has not converged
+TINY = 1e-30  # a difference that is not larger is none
+ROUNDING = 2e-15  # of two outputs: a difference that is not larger may be one of rounding
 
 
 class Method(NamedTuple):
@@ -72,6 +76,8 @@ class Attribution(Answer, StepTable):
         The input of the LSTM; of a network that scales it and has no branches, before the scaling.
     features, measures : tuple of str
         The names of the features, and their measures.
+    points : int
+        Of the integral; 0 for a method without one.
     tokens : array (time,) of str or None
         The embedded tokens, in the words of the vocabulary if there is one.
     times, valid : arrays (time,)
@@ -93,6 +99,30 @@ class Attribution(Answer, StepTable):
     features: tuple[str, ...]
     measures: tuple[str, ...]
     tokens: npt.NDArray[Any] | None
+    points: int = 0
+
+    @property
+    def difference(self) -> float:
+        """The difference to the output at the baseline; 0 if it may be one of rounding."""
+        difference = self.value - self.baseline_value
+        least = max(TINY, ROUNDING * (abs(self.value) + abs(self.baseline_value)))
+        return 0.0 if abs(difference) <= least else difference
+
+    @property
+    def unshared(self) -> str:
+        """Why no share of an integral can be told, as a clause; empty where shares can be told."""
+        if not self.points or self.value == self.baseline_value:
+            return ""
+        if not np.isfinite([self.value, self.baseline_value, self.left]).all():
+            return "integrated gradients are not finite, so that no share is told"
+        if not self.difference:
+            return "the output differs from that at the baseline by rounding alone, so that no share is told"
+        if abs(self.left) <= MISSING * abs(self.difference):
+            return ""
+        return (
+            f"integrated gradients have not converged: with {self.points:,} points, {self.left:.2g} is missing of the"
+            f" difference to the output at the baseline, {self.difference:.2g}, so that no share is told"
+        )
 
 
 def attribution(
@@ -128,9 +158,10 @@ def attribution(
     vocabulary : sequence or mapping of str, optional
         The name of each token.
     **options
-        Of integrated gradients: ``points`` (50), ``rule`` (``gausslegendre``, or ``riemann_left``, ``_right``,
-        ``_middle``, ``_trapezoid``, each as Captum has it), ``baseline`` (an input of the LSTM (time, features) or
-        (features,), with an embedding also a token; zeros by default). Of LRP: ``epsilon`` (0.001).
+        Of integrated gradients: ``points`` (50, or as many more, up to 1,024, as it takes until less than 1 % of the
+        difference to the output at the baseline is missing), ``rule`` (``gausslegendre``, or ``riemann_left``,
+        ``_right``, ``_middle``, ``_trapezoid``, each as Captum has it), ``baseline`` (an input of the LSTM
+        (time, features) or (features,), with an embedding also a token; zeros by default). Of LRP: ``epsilon`` (0.001).
 
     Returns
     -------
@@ -149,9 +180,10 @@ def attribution(
     Notes
     -----
     Law: scores + initial + left + baseline_value = value; the residual is the error of the integral (integrated
-    gradients), or the error of the sum (LRP, contextual decomposition). With n steps, gradient
-    × input costs one backward pass; integrated gradients three to four passes for each point; LRP one pass of some
-    20 µs a step; contextual decomposition n runs, so that it is quadratic in n. Memory is linear in n.
+    gradients), or the error of the sum (LRP, contextual decomposition). An integral that has not converged, or outputs
+    that differ by rounding alone, name no step: see `Attribution.unshared`. With n steps, gradient × input costs one
+    backward pass; integrated gradients three to four passes for each point; LRP one pass of some 20 µs a step;
+    contextual decomposition n runs, so that it is quadratic in n. Memory is linear in n.
 
     Examples
     --------
@@ -185,12 +217,16 @@ def _gradient_input_attribution(aim: Target) -> Attribution:
     return replace(shares, left=aim.value - _sum(shares))
 
 
-def _integrated_gradients_attribution(aim: Target, **options: Any) -> Attribution:
+def _integrated_gradients_attribution(aim: Target, points: int | None = None, **options: Any) -> Attribution:
     """Attribute an output of a run to its inputs by integrated gradients."""
-    by_step, states, at_baseline = integrated_gradients(aim, **options)
-    shares = replace(_without_sentence(aim, "integrated_gradients", by_step, states), baseline_value=at_baseline)
-    left = aim.value - at_baseline - _sum(shares)
-    return replace(shares, left=left, residual=abs(left) / (_terms(shares) or 1.0))
+    for count in POINTS if points is None else (points,):
+        by_step, states, at_baseline = integrated_gradients(aim, count, **options)
+        shares = _without_sentence(aim, "integrated_gradients", by_step, states)
+        left = aim.value - at_baseline - _sum(shares)
+        shares = replace(shares, baseline_value=at_baseline, left=left, points=count)
+        if not abs(left) > MISSING * abs(shares.difference) or not shares.difference:
+            break
+    return replace(shares, residual=abs(left) / (_terms(shares) or 1.0))
 
 
 def _lrp_attribution(aim: Target, **options: Any) -> Attribution:
@@ -328,6 +364,8 @@ def _with_sentence(shares: Attribution, aim: Target, tokens: npt.NDArray[Any] | 
     if shares.by_step is not None:
         for name, scores in zip(shares.features, shares.by_step.T, strict=True):
             columns[f"feature {name}" if name in columns else name] = np.concatenate([[np.nan], scores])
+    if shares.unshared:
+        return replace(shares, columns=columns, sentence=f"{aim.clause}; {shares.unshared}.", tokens=tokens)
     largest = int(np.argmax(np.abs(shares.scores)))
     score, word = shares.scores[largest], "" if tokens is None else f" ({tokens[largest]})"
     share = f"its largest share, {score:.4g}, is that of the input {at_step(aim.first, largest)}{word}"

@@ -127,7 +127,7 @@ def baseline_of(target: Target, baseline: npt.ArrayLike | None) -> Array:
 
 
 def integrated_gradients(
-    target: Target, points: int = 50, rule: str = "gausslegendre", baseline: npt.ArrayLike | None = None
+    target: Target, points: int, rule: str = "gausslegendre", baseline: npt.ArrayLike | None = None
 ) -> tuple[Array, States, float]:
     """Return the integrated gradients of the input (time, features) and initial states, and the baseline's output."""
     nodes, weights = quadrature(rule, points)

@@ -47,7 +47,8 @@ def attribution(record: Attribution, ax: Any, *, kind: str | None = None, steps:
     Raises
     ------
     OptionError
-        If the method has no shares of features, there are no tokens, or `kind` or `steps` is not allowed.
+        If the method has no shares of features, there are no tokens, an integral has not converged, or `kind` or
+        `steps` is not allowed.
 
     Notes
     -----
@@ -56,6 +57,8 @@ def attribution(record: Attribution, ax: Any, *, kind: str | None = None, steps:
     """
     if kind is not None:
         one_of("kind", kind, KINDS)
+    if record.unshared:
+        raise OptionError(f"there is no picture of this attribution: {record.unshared}")
     record = _part_in_picture(record, steps)
     if kind == "tokens" or (kind is None and record.tokens is not None):
         return _draw_tokens(record, ax)

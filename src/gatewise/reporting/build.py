@@ -120,8 +120,9 @@ def _ask_question(question: Question, posed: PosedQuestion, key: str) -> Finding
     answers: list[tuple[str, Answer | None, str]] = []
     for name, ask in posed.asks:
         try:
-            answer: Answer | None = ask()
-            sentence = " ".join((answer.sentence, *answer.reading))
+            found = ask()
+            answer: Answer | None = found
+            sentence = " ".join((found.sentence, *found.reading))
         except GatewiseError as error:
             answer, sentence = None, f"This cannot be asked here: {error}."
         answers.append((name, answer, sentence))

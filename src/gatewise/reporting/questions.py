@@ -65,8 +65,11 @@ def _contributions(cell: Trace, t: int | None, subject: ReportSubject) -> Answer
 
 def _attribution(subject: ReportSubject, t: int | None) -> Answer:
     units = sum(cell.parameters.hidden_size for cell in subject.cells.values())
-    points = 50 if subject.lstm.num_steps * units < MANY else 12
-    return insight.attribution(subject.run, subject.output_weights, t, subject.sequence, points=points)
+    options: dict[str, Any] = {} if subject.lstm.num_steps * units < MANY else {"points": 12}
+    answer = insight.attribution(subject.run, subject.output_weights, t, subject.sequence, **options)
+    if answer.unshared:
+        raise OptionError(answer.unshared)
+    return answer
 
 
 def _horizon(subject: ReportSubject) -> Answer:
