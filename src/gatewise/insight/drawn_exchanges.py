@@ -23,11 +23,12 @@ PLAIN = 0.1  # of what the exchanges change on average: a plain one that changes
 class Checks(NamedTuple):
     """What the checks of a horizon found.
 
-    `counting` plain exchanges count; `past` is the horizon of the state before a step, and `together` that of several
-    steps exchanged together, up to the lag `fewer`; `growth` is what small exchanges change late, as a share of what
-    whole ones do. The last three may be None: not looked at.
+    Of so many `plain` exchanges, `counting` count; `past` is the horizon of the state before a step, and `together`
+    that of several steps exchanged together, up to the lag `fewer`; `growth` is what small exchanges change late, as a
+    share of what whole ones do. The last and `together` are None where they were not looked at.
     """
 
+    plain: int
     counting: int
     past: int
     together: int | None
@@ -47,11 +48,14 @@ class DrawnExchanges:
         self.exchanges, self.rng = exchanges, np.random.default_rng(seed)
 
     def drawn(self, count: int, lags: int) -> Swaps:
-        """Return plain exchanges of steps by any others, each with so many lags behind it."""
-        at = self.exchanges.places(lags)
+        """Return so many plain exchanges of steps by any others, each with so many lags behind it; all, if fewer."""
+        at, sources = self.exchanges.places(lags), self.exchanges.places(0)
         if not len(at.times):
             raise OptionError(f"no step has {counted(lags, 'valid step')} after it at which a change of it could show")
-        return Swaps(self.any_of(at, count), self.any_of(self.exchanges.places(0), count))
+        total = len(at.times) * len(sources.times)
+        numbers = np.arange(total) if total <= count else self.rng.integers(0, total, count)
+        places, of_sources = np.divmod(numbers, len(sources.times))
+        return Swaps(at.of(places), sources.of(of_sources))
 
     def any_of(self, steps: Steps, count: int) -> Steps:
         """Return so many of the steps, by chance."""
@@ -105,6 +109,7 @@ class DrawnExchanges:
             tail, ends = max(1, lags // 10), outcome.differences[:, late]
             growth = float(small[-tail:, :, place].sum() / ends[-tail:, :, place].sum())
         return Checks(
+            plain=len(plain.at.times),
             counting=int((run(plain, lags).sums[:, place] > PLAIN * sums.mean()).sum()),
             together=together,
             fewer=fewer,

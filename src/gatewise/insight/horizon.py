@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array, quiet, size
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
-from gatewise.insight.drawn_exchanges import CHECKED, FIRST, SECOND, SHARE, TOGETHER, Checks, DrawnExchanges
+from gatewise.insight.drawn_exchanges import SHARE, TOGETHER, Checks, DrawnExchanges
 from gatewise.insight.exchanges import PEAK, Exchanges, Outcome, Places, Swaps
 from gatewise.insight.naming import duration_of, of_cell, step_duration, unit_names
 from gatewise.insight.retention import require_finite, stored_run
@@ -20,6 +20,7 @@ from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import Network, NetworkTrace
 from gatewise.records.trace import LSTMTrace, Trace
+from gatewise.showing import counted
 
 LAGS = 256  # that are looked at first; twice as many while more would be cut off
 CUT = 0.1  # of the weight of the exchanges: where more lasts to the last lag, later ones are looked at
@@ -194,7 +195,9 @@ def _answer(drawn: DrawnExchanges, swaps: Swaps, outcome: Outcome, lags: int) ->
     )
     step = step_duration(exchanges.trace.first)
     sentence = _sentence(answer, outcome, place, checks, step)
-    return replace(answer, sentence=sentence, reading=tuple(_reading(answer, checks, exchanges, step)))
+    return replace(
+        answer, sentence=sentence, reading=tuple(_reading(answer, len(swaps.at.times), checks, exchanges, step))
+    )
 
 
 def _curve(outcome: Outcome, place: int) -> Array:
@@ -258,7 +261,7 @@ def _sentence(answer: Horizon, outcome: Outcome, place: int, checks: Checks, ste
 def _shown(answer: Horizon, outcome: Outcome, place: int, step: tuple[float, str] | None) -> str:
     """Return how long a change shows in an output, as the end of a sentence."""
     if answer.at_least:
-        return f"for at least {duration_of(answer.lags, step)}, the last that were looked at"
+        return f"for at least {duration_of(answer.lags, step)}, as far as was looked"
     before = f"at the {duration_of(answer.ahead, step)} before it"
     if not answer.steps:
         return before if answer.ahead else "at that step alone"
@@ -283,11 +286,13 @@ def _ends_abruptly(outcome: Outcome, place: int, lags: int) -> bool:
     return bool((at_end * sums).sum() >= ABRUPT * sums.sum())
 
 
-def _reading(answer: Horizon, checks: Checks, exchanges: Exchanges, step: tuple[float, str] | None) -> Iterator[str]:
+def _reading(
+    answer: Horizon, exchanged: int, checks: Checks, exchanges: Exchanges, step: tuple[float, str] | None
+) -> Iterator[str]:
     """Yield what the checks of a horizon found, a sentence each."""
     yield (
-        f"Tested: the input of {FIRST + SECOND} steps was exchanged, and the output compared for"
-        f" {duration_of(answer.lags, step)}; of {CHECKED} plain exchanges {checks.counting} count."
+        f"Tested: {counted(exchanged, 'step')} of the input were exchanged one by one, and the output compared for"
+        f" {duration_of(answer.lags, step)}; of {checks.plain} plain exchanges {checks.counting} count."
     )
     tried = (
         (f"{TOGETHER} steps exchanged together show", checks.together, min(answer.steps, checks.fewer)),
