@@ -153,6 +153,14 @@ def test_integrated_gradients_take_the_points_that_they_need_and_name_no_step_be
     assert why
 
 
+def test_an_integral_of_what_rises_and_falls_again_names_no_step():
+    weight, bias = np.zeros((4, 1, 2)), np.array([[-400.0], [-40.0], [3.0], [408.0]])
+    weight[0, 0, 1], weight[3, 0, 1] = 800, -800
+    found = insight.attribution(gw.LSTM.from_cells(gw.Parameters(weight, bias)).trace(np.ones((5, 1))), points=50)
+    assert abs(found.scores).max() > 0.01
+    assert "so that no share is told" in str(found)
+
+
 def test_an_output_that_differs_by_rounding_from_that_of_the_baseline_has_no_shares():
     x = np.full((3, 1), 1e-15)
     found = insight.attribution(gw.Network(gw.LSTM(1, 2, rng=0, dtype=np.float64)).trace(x))

@@ -13,6 +13,7 @@ import gatewise as gw
 from gatewise import insight
 from gatewise.examples import latch
 from gatewise.insight.exchanges import Exchanges, Steps, Swaps
+from gatewise.network import Windows
 
 RNG = np.random.default_rng(0)
 SURE = planted.SURE
@@ -206,7 +207,99 @@ def test_what_a_horizon_cannot_be_asked_of_is_refused():
         insight.horizon(lstm, x, lags=26)
     with refusal("without edits", by=gw.OptionError):
         insight.horizon(lstm.trace(x, edit=gw.Edit.set("forget_gate", 0.0)))
-    assert str(insight.horizon(lstm, x)) == "No exchanged step of the input changes the output."
+    with refusal("not the same at every step", by=gw.OptionError):
+        insight.horizon(lstm, x)
+    for seed in (-1, "x"):
+        with refusal("seed must be", by=gw.OptionError):
+            insight.horizon(lstm, x, seed=seed)
+    with refusal("a horizon of a run takes lags and seed alone", by=gw.OptionError):
+        insight.horizon(lstm.trace(x), x)
+    deaf = gw.Network(lstm, head=gw.Linear(np.zeros((1, 3), np.float32), None))
+    assert str(insight.horizon(deaf, RNG.normal(size=(50, 2)))).startswith("No exchanged step of the input changes")
+
+
+def stores(*forget, gains):
+    """Return an LSTM of units that add what comes, each with the bias of its forget gate and its gain."""
+    weight, bias = np.zeros((4, len(forget), len(forget) + 1)), np.zeros((4, len(forget)))
+    bias[0] = bias[3] = SURE
+    bias[1] = forget
+    weight[2, :, -1] = gains
+    return lstm_of(weight, bias)
+
+
+def read_now_and_then(every):
+    """Return a network that counts, and opens its output gate at every so many steps, and its input."""
+    weight, bias = np.zeros((4, 1, 3)), np.zeros((4, 1))
+    bias[0] = bias[1] = SURE
+    bias[3] = -SURE
+    weight[2, 0, 1], weight[3, 0, 2] = 0.01, 2 * SURE
+    x = np.stack([RNG.normal(size=2000), np.arange(2000) % every == 0], axis=1)
+    return gw.Network(lstm_of(weight, bias)), x
+
+
+def test_what_is_small_or_seldom_read_but_lasts_has_not_ended():
+    faint = gw.Network(stores(-SURE, SURE, gains=[0.5, 0.0005]), head=gw.Linear([[1.0, 20.0]], None))
+    for network, x in ((faint, RNG.normal(size=(2000, 1))), read_now_and_then(20), read_now_and_then(7)):
+        found = insight.horizon(network, x)
+        assert (found.steps, found.at_least) == (1000, True)
+        assert "at least 1,000 steps, as far as was looked" in str(found)
+
+
+@pytest.mark.parametrize("pulse", [1.0, 50.0, 255.0])
+def test_a_gate_that_saturates_is_not_unstable(pulse):
+    x = events(800, 40)
+    x[:, 1] *= pulse
+    assert insight.horizon(gw.LSTM.from_cells(latch().cell), x).stable
+
+
+def test_each_direction_says_whether_it_lasts_longer():
+    counting = stores(SURE, gains=[1e-3])
+    x = RNG.normal(size=(300, 1))
+    found = insight.horizon(gw.LSTM.from_cells(counting[0], direction="backward"), x)
+    assert (found.steps, found.at_least, found.ahead, found.ahead_at_least) == (0, False, 150, True)
+    assert "at the 150 steps before it, as far as was looked" in str(found)
+    both = gw.LSTM.from_cells([[hand_on(0)[0][0], counting[0]]], merge="none")
+    assert insight.horizon(both, x).ahead == 100
+
+
+def test_gaps_between_valid_steps_are_counted_as_steps():
+    valid = np.zeros(400, bool)
+    valid[::20] = True
+    found = insight.horizon(stores(1.0, gains=[1e-3]), RNG.normal(size=(400, 1)), mask=valid)
+    assert found.steps == 140  # seven valid steps, of which each keeps 0.73
+    x = RNG.normal(size=(400, 1))
+    valid = RNG.random(400) < 0.7
+    spoiled = np.where(valid[:, None], x, np.nan)
+    lstm = stores(2.0, gains=[0.5])
+    plain = insight.horizon(lstm, x, mask=valid)
+    assert insight.horizon(lstm, spoiled, mask=valid).reading == plain.reading
+    assert plain.reading[1] == "Ten steps exchanged together show as long."
+
+
+def test_what_lasts_longer_but_faintly_is_not_called_over():
+    network = gw.Network(stores(3.0, gains=[0.05]), head=gw.Linear([[0.08]], None), skip=1)
+    assert "mostly at that step" in str(insight.horizon(network, RNG.normal(size=(400, 1))))
+
+
+def test_an_offset_of_the_outputs_hides_no_change():
+    lstm, x = stores(3.0, gains=[0.05]), RNG.normal(size=(400, 1))
+    far = gw.Network(lstm, outputs=gw.Scaling([1e7], [0.1]))
+    assert insight.horizon(far, x).steps == insight.horizon(lstm, x).steps > 10
+
+
+def test_no_horizon_is_longer_than_the_windows_of_a_network():
+    lstm, x = stores(SURE, gains=[1e-3]), RNG.normal(size=(400, 1))
+    for steps in (1, 2, 30):
+        found = insight.horizon(gw.Network(lstm, windows=Windows(steps)), x)
+        assert (found.steps, found.at_least) == (steps - 1, False)
+        assert f"not cut into windows of {steps}" in " ".join(found.reading)
+
+
+def test_outputs_have_their_names():
+    labels = gw.Labels(outputs=["slow", "fast"])
+    head = gw.Linear(np.eye(2), None)
+    network = gw.Network(stores(4.0, -SURE, gains=[0.1, 0.1]), head=head, labels=labels)
+    assert insight.horizon(network, RNG.normal(size=(400, 1))).output == "slow"
 
 
 def test_the_same_seed_gives_the_same_horizon():

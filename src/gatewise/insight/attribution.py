@@ -29,6 +29,7 @@ from gatewise.records.trace import LSTMTrace, Trace
 NOTICED = 1e-3  # the relative error of an integral above which the sentence mentions it
 POINTS = (50, 100, 200, 400, 800, 1024)  # of an integral, one after another until little enough is missing
 MISSING = 0.01  # of the difference to the output at the baseline: an integral that lacks more has not converged
+HOPELESS = 100  # times that difference: where more is missing, more points do not help
 TINY = 1e-30  # a difference that is not larger is none
 ROUNDING = 2e-15  # of two outputs: a difference that is not larger may be one of rounding
 
@@ -111,7 +112,7 @@ class Attribution(Answer, StepTable):
     @property
     def unshared(self) -> str:
         """Why no share of an integral can be told, as a clause; empty where shares can be told."""
-        if not self.points or self.value == self.baseline_value:
+        if not self.points or not (self.scores.any() or self.initial or self.left):
             return ""
         if not np.isfinite([self.value, self.baseline_value, self.left]).all():
             return "integrated gradients are not finite, so that no share is told"
@@ -224,7 +225,7 @@ def _integrated_gradients_attribution(aim: Target, points: int | None = None, **
         shares = _without_sentence(aim, "integrated_gradients", by_step, states)
         left = aim.value - at_baseline - _sum(shares)
         shares = replace(shares, baseline_value=at_baseline, left=left, points=count)
-        if not abs(left) > MISSING * abs(shares.difference) or not shares.difference:
+        if not MISSING < abs(left / (shares.difference or np.nan)) < HOPELESS:
             break
     return replace(shares, residual=abs(left) / (_terms(shares) or 1.0))
 

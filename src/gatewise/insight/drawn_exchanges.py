@@ -6,17 +6,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gatewise.arrays import Array
+from gatewise.arrays import Array, chunks
 from gatewise.errors import OptionError
-from gatewise.insight.exchanges import Exchanges, Outcome, Places, Steps, Swaps
+from gatewise.insight.exchanges import LATE, MOST, Exchanges, Outcome, Places, Steps, Swaps
 from gatewise.showing import counted
 
-CANDIDATES = 16_000  # exchanges of which one step is run
+CANDIDATES, LEAST = 64_000, 4_000  # exchanges of which one step is run, and the least of a large model
+EQUAL = 8  # times as many are drawn, since those of equal inputs exchange nothing
+CANDIDATE_WORK = 2 * 10**9  # multiplications of these steps
+FURTHER = 4  # times as many lags are looked at, if more would be cut off
+CUT = 0.1  # of the weight of the exchanges: where more lasts to the last lag, later ones are looked at
 FIRST, SECOND, CHECKED = 100, 300, 50  # exchanges of the first round, of the second, and of each check
+EXCHANGES = FIRST + SECOND + 4 * CHECKED  # of all lags
 SHARE = 0.9  # of the weight of all exchanges, which end within the horizon
 TOGETHER = 10  # steps that a check exchanges at a time
 SMALL = 0.01  # the part of an exchange that a check makes
-UNSTABLE = 0.3  # of what whole exchanges change late: where small ones change more, the run is unstable
+UNSTABLE = 0.3  # of what whole exchanges change late: where small ones change more, the run may be unstable
+GROWN = 3  # times the share that small exchanges change at once: it is, if that grew
 PLAIN = 0.1  # of what the exchanges change on average: a plain one that changes less does not count
 
 
@@ -24,8 +30,8 @@ class Checks(NamedTuple):
     """What the checks of a horizon found.
 
     Of so many `plain` exchanges, `counting` count; `past` is the horizon of the state before a step, and `together`
-    that of several steps exchanged together, up to the lag `fewer`; `growth` is what small exchanges change late, as a
-    share of what whole ones do. The last and `together` are None where they were not looked at.
+    that of several steps exchanged together, up to the lag `fewer`; `early` and `late` are what small exchanges change
+    at once and at the end, as a share of what whole ones do. All but the first two may be None: not looked at.
     """
 
     plain: int
@@ -33,12 +39,13 @@ class Checks(NamedTuple):
     past: int
     together: int | None
     fewer: int
-    growth: float | None
+    early: float | None
+    late: float | None
 
     @property
     def is_stable(self) -> bool:
-        """Whether small exchanges change less in the end than whole ones."""
-        return self.growth is None or self.growth <= UNSTABLE
+        """Whether small exchanges change no larger share at the end than at once."""
+        return self.late is None or self.early is None or not self.late > max(UNSTABLE, GROWN * self.early)
 
 
 class DrawnExchanges:
@@ -48,37 +55,51 @@ class DrawnExchanges:
         self.exchanges, self.rng = exchanges, np.random.default_rng(seed)
 
     def drawn(self, count: int, lags: int) -> Swaps:
-        """Return so many plain exchanges of steps by any others, each with so many lags behind it; all, if fewer."""
-        at, sources = self.exchanges.places(lags), self.exchanges.places(0)
+        """Return so many random exchanges of steps by others with another input, or all; each has lags behind it."""
+        at, sources, x = self.exchanges.places(lags), self.exchanges.places(0), self.exchanges.x
         if not len(at.times):
             raise OptionError(f"no step has {counted(lags, 'valid step')} after it at which a change of it could show")
         total = len(at.times) * len(sources.times)
-        numbers = np.arange(total) if total <= count else self.rng.integers(0, total, count)
+        drawn = min(total, EQUAL * count)
+        numbers = self.rng.permutation(total) if total == drawn else self.rng.integers(0, total, drawn)
         places, of_sources = np.divmod(numbers, len(sources.times))
-        return Swaps(at.of(places), sources.of(of_sources))
+        swaps = Swaps(at.of(places), sources.of(of_sources))
+        parts = (swaps.of(part) for part in chunks(drawn, x.shape[-1], MOST))
+        differing = np.flatnonzero(np.concatenate([(x[some.at] != x[some.source]).any(-1) for some in parts]))[:count]
+        if not len(differing):
+            raise OptionError("a horizon needs an input that is not the same at every step")
+        return swaps.of(differing)
 
     def any_of(self, steps: Steps, count: int) -> Steps:
         """Return so many of the steps, by chance."""
         return steps.of(self.rng.integers(0, len(steps.times), count))
 
-    def two_rounds(self, lags: int) -> tuple[Swaps, Outcome]:
-        """Return the exchanges that move units far and for long, and what they change.
+    def rounds(self, lags: int, most: int) -> tuple[int, Swaps, Outcome]:
+        """Return the last lag, from `lags` to `most`, exchanges that move units far and for long, and what they change.
 
         In the first round each unit in turn has those that move it most in one step, which tells for how long it is
-        moved; the second prefers exchanges that move far what is moved for long.
+        moved; the second prefers exchanges that move far what is moved for long. Where more than a tenth of the effects
+        of a round lasts to the last lag, both begin again with a later one.
         """
-        candidates = self.drawn(CANDIDATES, lags)
-        moved = self.exchanges.one_step(candidates)
-        first = self._each_unit_in_turn(moved)
-        outcome = self.exchanges.outcome(candidates.of(first), lags)
-        deviation = self.exchanges.cell_states.std((0, 1))
-        far = moved / np.where(deviation > 0, deviation, np.inf)
-        weights = (far * (1 + outcome.units.quantile(SHARE))).max(1).astype(np.float64)
-        weights[first] = 0
-        second = self.chosen(weights, SECOND)
-        more = self.exchanges.outcome(candidates.of(second), lags) if len(second) else None
-        both = Outcome.joined([outcome] if more is None else [outcome, more])
-        return candidates.of(np.concatenate([first, second])), both
+        exchanges = self.exchanges
+        count = min(CANDIDATES, max(LEAST, CANDIDATE_WORK // exchanges.num_weights))
+        while True:
+            later = min(FURTHER * lags, most)
+            candidates = self.drawn(count, lags)
+            moved = exchanges.one_step(candidates)
+            first = self._each_unit_in_turn(moved)
+            outcome = exchanges.outcome(candidates.of(first), lags)
+            if lags == later or outcome.share_at(lags).max() <= CUT:
+                deviation = exchanges.cell_states.std((0, 1))
+                far = moved / np.where(deviation > 0, deviation, np.inf)
+                wanted = (far * (1 + outcome.units.quantile(SHARE))).max(1).astype(np.float64)
+                wanted[first] = 0
+                second = self.chosen(wanted, SECOND)
+                parts = [exchanges.outcome(candidates.of(some), lags) for some in (second,) if len(some)]
+                both = Outcome.joined([outcome, *parts])
+                if lags == later or both.share_at(lags).max() <= CUT:
+                    return lags, candidates.of(np.concatenate([first, second])), both
+            lags = later
 
     def _each_unit_in_turn(self, moved: Array) -> Places:
         """Return the exchanges of the first round, given how far each moves each unit (exchange, unit)."""
@@ -103,16 +124,20 @@ class DrawnExchanges:
         if fewer > 0 and len(sources.times) and len(chosen.at.times):
             several = chosen._replace(source=self.any_of(sources, len(chosen.at.times)), steps=TOGETHER)
             together = int(run(several, fewer).outputs.quantile(SHARE)[place])
-        late, growth = self.chosen(sums * (outcome.outputs.lags[:, place] == lags), CHECKED), None
-        if len(late):
-            small = run(swaps.of(late)._replace(part=SMALL), lags).differences
-            tail, ends = max(1, lags // 10), outcome.differences[:, late]
-            growth = float(small[-tail:, :, place].sum() / ends[-tail:, :, place].sum())
+        lasting, early, late = self.chosen(sums * (outcome.outputs.lags[:, place] == lags), CHECKED), None, None
+        if len(lasting) and lags:
+            whole = swaps.of(lasting)
+            small = whole._replace(part=SMALL)
+            early = float(self.exchanges.one_step(small).sum() / self.exchanges.one_step(whole).sum())
+            tail = slice(-max(1, round(LATE * lags)), None)
+            ends = (run(small, lags).differences, outcome.differences[:, lasting])
+            late = float(np.divide(*(d[tail, :, place].sum(dtype=np.float64) for d in ends)))
         return Checks(
             plain=len(plain.at.times),
             counting=int((run(plain, lags).sums[:, place] > PLAIN * sums.mean()).sum()),
+            past=int(past.quantile(SHARE)[place]),
             together=together,
             fewer=fewer,
-            past=int(past.quantile(SHARE)[place]),
-            growth=growth,
+            early=early,
+            late=late,
         )

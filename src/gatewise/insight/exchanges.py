@@ -21,10 +21,12 @@ from gatewise.records.step import State
 from gatewise.records.trace import LSTMTrace, Trace
 
 MOST = 2**22  # numbers of a batch of runs, about
-MOST_OUTPUTS = 16  # whose differences are kept: of more outputs, those that vary most
-ROUNDING = 4e-6  # of the largest value of an output or a state: a smaller difference may be one of rounding
+MOST_OUTPUTS = 16  # that are looked at: of more, those that vary most
+MOST_KEPT = 2**16  # steps of all outputs that are looked at: of long runs, fewer are
+ROUNDING = 32  # machine epsilons of the largest output or state: a smaller difference may be one of rounding
 PEAK = 0.1  # of the largest difference: a smaller one does not show any more
 PART = 0.9  # of the sum of all differences
+LATE, TAIL = 0.1, 0.05  # a change lasts to the end if the last tenth of the lags has so much of it, in all or at most
 
 Places = npt.NDArray[np.intp]
 
@@ -65,7 +67,7 @@ class Lasting(NamedTuple):
     ----------
     lags : array of int (exchange, quantity)
         The later of two lags: the last one with a tenth of the largest difference or more, and the one by which nine
-        tenths of all differences have come.
+        tenths of all differences have come; or the last lag of all, if what comes late counts.
     sums : array (exchange, quantity)
         The differences of all lags together.
     """
@@ -74,13 +76,16 @@ class Lasting(NamedTuple):
     sums: Array
 
     @classmethod
-    def of_differences(cls, differences: Array, floor: Array) -> Lasting:
-        """Return how long differences (lag, exchange, quantity) show, of which those below the floor are none."""
-        d = np.where(differences < floor, 0, differences)
-        sums = d.sum(0, dtype=np.float64)
-        last = len(d) - 1 - np.argmax((d >= PEAK * d.max(0))[::-1], axis=0)
+    def of_differences(cls, d: Array) -> Lasting:
+        """Return how long differences (lag, exchange, quantity) show."""
+        sums, largest, end = d.sum(0, dtype=np.float64), d.max(0), len(d) - 1
+        last = end - np.argmax((d >= PEAK * largest)[::-1], axis=0)
         part = (np.cumsum(d, axis=0, dtype=np.float64) < PART * sums).sum(0)
-        return cls(np.where(sums > 0, np.maximum(last, np.minimum(part, len(d) - 1)), 0), sums)
+        lags = np.maximum(last, np.minimum(part, end))
+        late = d[len(d) - max(1, round(LATE * len(d))) :]
+        reaches = (late.sum(0, dtype=np.float64) > TAIL * sums) | (late.max(0) > PEAK * largest)
+        lags = np.where(reaches & (end > 0), end, lags)
+        return cls(np.where(sums > 0, lags, 0), sums)
 
     @classmethod
     def joined(cls, parts: Sequence[Lasting]) -> Lasting:
@@ -161,13 +166,16 @@ class Exchanges:
         Its run with a batch axis; everything is kept.
     x : array (time, batch, feature)
         What it was given. Of a backward LSTM, this and all other arrays go back in time, as its run does.
+    names : sequence of str or None
+        Those of the outputs.
     is_reversed : bool
-        Whether they do.
+        Whether the arrays go back in time.
     """
 
     network: Network
     trace: LSTMTrace
     x: Array
+    names: Sequence[str] | None
     is_reversed: bool = False
 
     @classmethod
@@ -178,7 +186,7 @@ class Exchanges:
         network = _raw_outputs(run.network, LSTM.from_cells(rows, merge=run.lstm.merge))
         given = run.input if isinstance(run, NetworkTrace) else None  # if it is not simply what the LSTM is given
         x = run.lstm.require("an exchange of steps") if given is None else given
-        return cls(network, run.lstm, x[::-1] if is_reversed else x, is_reversed)
+        return cls(network, run.lstm, x[::-1] if is_reversed else x, run.labels.outputs, is_reversed)
 
     @property
     def is_bidirectional(self) -> bool:
@@ -204,8 +212,15 @@ class Exchanges:
 
     @cached_property
     def varied(self) -> Places:
-        """The outputs that are looked at: all, or of more than `MOST_OUTPUTS` those that vary most."""
-        return np.sort(np.argsort(-self.y.std((0, 1)), kind="stable")[:MOST_OUTPUTS])
+        """The outputs that are looked at: all, or of many those that vary most."""
+        count = min(MOST_OUTPUTS, max(1, 2 * MOST_KEPT // len(self.y)))
+        return np.sort(np.argsort(-self.y.std((0, 1)), kind="stable")[:count])
+
+    @cached_property
+    def names_of_varied(self) -> list[str]:
+        """The names of these outputs, or their numbers."""
+        named = self.names is not None and len(self.names) == self.y.shape[-1]
+        return [self.names[place] if named and self.names else str(place) for place in self.varied]
 
     @cached_property
     def states(self) -> dict[Cell, State]:
@@ -235,17 +250,32 @@ class Exchanges:
         return np.repeat([way == "forward" for _, way in self.cells], sizes)
 
     @cached_property
+    def num_weights(self) -> int:
+        """The number of weights, which is that of multiplications in a step."""
+        return sum(cell.parameters.weight.size for cell in self.cells.values())
+
+    @cached_property
     def numbers_of_step(self) -> int:
         """The numbers that the run of an exchange holds of a step."""
         return int(self.x.shape[-1] + 4 * self.y.shape[-1] + 8 * self.cell_states.shape[-1])
 
     def places(self, lags: int, count: int = 1) -> Steps:
-        """Return the valid steps with so many steps behind `count` of them, and before them if these can show it."""
+        """Return the first of `count` valid steps with so many steps behind them, and before if these can show it."""
+        valid = np.ones(self.x.shape[:2], bool) if self.valid is None else np.array(self.valid)
+        first, last = self.ends
+        steps, before = np.arange(len(valid))[:, None], lags if self.is_bidirectional else 0
+        inside = (steps + count - 1 + lags <= last) & (steps - before >= first)
+        for later in range(1, count):
+            inside[: len(valid) - later] &= valid[later:]
+        return Steps(*np.nonzero(valid & inside))
+
+    @cached_property
+    def ends(self) -> tuple[Places, Places]:
+        """The first and the last valid step of each sequence."""
         time, batch = self.x.shape[:2]
-        valid = np.ones((time, batch), bool) if self.valid is None else self.valid
-        first, last = np.argmax(valid, axis=0), time - 1 - np.argmax(valid[::-1], axis=0)
-        steps, before = np.arange(time)[:, None], lags if self.is_bidirectional else 0
-        return Steps(*np.nonzero(valid & (steps + count - 1 + lags <= last) & (steps - before >= first)))
+        if self.valid is None:
+            return np.zeros(batch, np.intp), np.full(batch, time - 1)
+        return np.argmax(self.valid, axis=0), time - 1 - np.argmax(self.valid[::-1], axis=0)
 
     def one_step(self, swaps: Swaps) -> Array:
         """Return the differences (exchange, unit) of the cell states that each exchange makes in its own step."""
@@ -260,7 +290,8 @@ class Exchanges:
         before = lags if self.is_bidirectional and not swaps.states else 0
         last, count = lags + swaps.steps - 1, len(swaps.at.times)
         compared = self.y[..., self.varied], self.cell_states
-        floor, floor_of_units = (ROUNDING * np.abs(array).max((0, 1)) for array in compared)
+        rounding = ROUNDING * np.finfo(self.y.dtype).eps
+        floor, floor_of_units = (rounding * np.abs(array).max((0, 1)) for array in compared)
         parts = []
         with working("exchanging steps of the input", count) as done:
             for part in chunks(count, (before + last + 1) * self.numbers_of_step, MOST):
@@ -268,6 +299,8 @@ class Exchanges:
                 steps = some.at.times + np.arange(-before, last + 1)[:, None], some.at.sequences
                 y, c = self._run(some, -before, last)
                 outputs, units = np.abs(y[..., self.varied] - compared[0][steps]), c - compared[1][steps]
+                outputs[outputs < floor] = 0
+                units[np.abs(units) < floor_of_units] = 0
                 if self.valid is not None:
                     outputs[~self.valid[steps]] = 0  # there the output is of another step, or of none
                 held = self.retention[steps]
@@ -275,11 +308,11 @@ class Exchanges:
                 along = np.where(self.goes_forward, held[1:] * units[:-1], held[:-1] * units[1:])
                 anew = np.where(self.goes_forward, units[1:], units[:-1]) - along
                 sizes = np.abs(units)
-                both = [Lasting.of_differences(sizes[when], floor_of_units) for when in (later, earlier)]
+                both = [Lasting.of_differences(sizes[when]) for when in (later, earlier)]
                 parts.append(
                     Outcome(
-                        Lasting.of_differences(outputs[later], floor),
-                        Lasting.of_differences(outputs[earlier], floor),
+                        Lasting.of_differences(outputs[later]),
+                        Lasting.of_differences(outputs[earlier]),
                         Lasting(*(np.where(self.goes_forward, *pair) for pair in zip(*both, strict=True))),
                         np.where(self.goes_forward, *(sizes[when].sum(1) for when in (later, earlier))),
                         np.abs(along).sum((0, 1)),
@@ -326,11 +359,10 @@ def _raw_outputs(network: Network | None, lstm: LSTM) -> Network:
         skip=network.skip,
         inputs=network.inputs,
         branches=network.branches,
-        outputs=network.outputs,
         windows=network.windows,
     )
 
 
 def _side_by_side(y: Array) -> Array:
     """Return outputs (time, batch, output), those of directions that are not merged one behind another."""
-    return y if y.ndim == 3 else np.moveaxis(y, 1, 2).reshape(len(y), y.shape[2], -1)
+    return y.reshape(*y.shape[:2], -1)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array, quiet, size
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
-from gatewise.insight.drawn_exchanges import SHARE, TOGETHER, Checks, DrawnExchanges
+from gatewise.insight.drawn_exchanges import EXCHANGES, SHARE, TOGETHER, Checks, DrawnExchanges
 from gatewise.insight.exchanges import PEAK, Exchanges, Outcome, Places, Swaps
 from gatewise.insight.naming import duration_of, of_cell, step_duration, unit_names
 from gatewise.insight.retention import require_finite, stored_run
@@ -22,8 +22,9 @@ from gatewise.network import Network, NetworkTrace
 from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.showing import counted
 
-LAGS = 256  # that are looked at first; twice as many while more would be cut off
-CUT = 0.1  # of the weight of the exchanges: where more lasts to the last lag, later ones are looked at
+LAGS = 256  # that are looked at first
+LEAST, MOST = 32, 2**13  # lags that are looked at, if a sequence is long enough, unless more are asked for
+WORK = 6 * 10**10  # multiplications of all exchanges, about, which sets how many lags there are between these
 DIFFERENT = 0.15  # of the horizon: a check that is off by less agrees
 ABRUPT = 0.5  # of the largest difference: one that is larger at its last lag does not fade, but ends
 ALONG = 0.75  # of a unit's difference: if more is retained along the cell, or is not, it lives in one place
@@ -36,12 +37,10 @@ class Horizon(Answer):
 
     Attributes
     ----------
-    steps : int
-        The steps for which it shows at later steps; 0 if at its own step alone.
-    at_least : bool
-        Whether that is the last lag that was looked at, `lags`: then effects may last longer.
-    ahead : int
-        The steps by which it shows at earlier steps, through a backward direction.
+    steps, ahead : int
+        The steps for which it shows later; and before, through a backward direction. 0 for its own step.
+    at_least, ahead_at_least : bool
+        Whether that is the last lag that was looked at, `lags`, and effects may last longer.
     stable : bool
         False if small changes grow, so that `steps` says nothing.
     lags : int
@@ -57,8 +56,9 @@ class Horizon(Answer):
     """
 
     steps: int
-    at_least: bool
     ahead: int
+    at_least: bool
+    ahead_at_least: bool
     stable: bool
     lags: int
     lag: Places
@@ -98,8 +98,9 @@ def horizon(
     state
         As in a call.
     lags : int, optional
-        The last lag to look at. By default 256, and twice as many while more than a tenth of the effects would be cut
-        off, up to half of the longest sequence, a third if the model is bidirectional, and the length of its windows.
+        The last lag to look at: up to half of the longest sequence, a third if the model is bidirectional, and less
+        than its windows. By default 256, and four times as many while more than a tenth of the effects would be cut
+        off; at most 8,192, and no more than some 60 billion multiplications allow.
     seed : int
         Of the random numbers that draw the exchanges.
     **options
@@ -120,14 +121,16 @@ def horizon(
 
     Notes
     -----
-    Which exchanges are tried decides, since some events are rare. Of 16,000, of which one step is run, 100 are those
-    that move each unit most; 300 are drawn with a probability in proportion to how far they move a unit, and how long
-    these units last. Checks follow: 50 plain exchanges, 50 of ten steps together, 50 of the state before a step, and a
-    hundredth of those that last to the end.
+    Which exchanges are tried decides, since some events are rare. Of up to 64,000, of which one step is run, 100 are
+    those that move each unit most; 300 are drawn with a probability in proportion to how far they move a unit, and how
+    long these units last. Checks follow: 50 random exchanges, 50 of ten steps together, 50 of the state before a step,
+    and a hundredth of those that last to the end: if its share of the effect grew, the run is unstable.
 
-    Outputs are compared before a softmax or a sigmoid. A network that reads the last step alone is read at every step,
-    as if the input ended there, and one with windows runs without a break. It takes the time of 550 runs over `lags`
-    steps, in batches of little memory. There is no law.
+    Outputs are compared before a softmax or a sigmoid and before their scaling; of many, the 16 that vary most. A
+    network that reads the last step alone is read at every step, as if the input ended there, and one with windows runs
+    without a break. In a bidirectional stack, the states at the ends of the steps that are run again stay as they were.
+    It takes the time of some 600 runs over `lags` steps, in batches, and holds 400 differences for each lag. There is
+    no law.
 
     Examples
     --------
@@ -139,7 +142,15 @@ def horizon(
     >>> print(horizon(gw.LSTM.from_cells(latch().cell), x))
     A change of one step's input shows in the output for 19 steps, and then no more.
     """
-    run = stored_run(model.trace(x, state, **options) if isinstance(model, (LSTM, Network)) else model)
+    size("seed", seed, least=0, most=None)
+    if not isinstance(model, (LSTM, Network)):
+        if x is not None or state is not None or options:
+            raise OptionError(
+                "a horizon of a run takes lags and seed alone: its input and its state are those of the run"
+            )
+        run = stored_run(model)
+    else:
+        run = stored_run(model.trace(x, state, **options))
     run.require_unedited("a horizon")
     if any(mask is not None for cell in run.cells().values() for mask in vars(cell.dropout).values()):
         raise OptionError("a horizon needs a run without dropout, zoneout and DropConnect masks")
@@ -147,57 +158,53 @@ def horizon(
     for values in (drawn.exchanges.cell_states, drawn.exchanges.y):
         require_finite(values, "a horizon")
     most = _most_lags(drawn.exchanges)
-    last = min(LAGS, most) if lags is None else size("lags", lags, most=None)
-    if last > most:
-        raise OptionError(f"lags must be at most {most:,}, for sequences as long as these, not {last:,}")
-    swaps, outcome = drawn.two_rounds(last)
-    while lags is None and last < most and outcome.share_at(last).max() > CUT:
-        last = min(2 * last, most)
-        swaps, outcome = drawn.two_rounds(last)
-    return _answer(drawn, swaps, outcome, last)
+    if lags is None:
+        most = min(most, MOST, max(LEAST, WORK // (EXCHANGES * drawn.exchanges.num_weights)))
+        first = min(LAGS, most)
+    elif size("lags", lags, most=None) > most:
+        raise OptionError(f"lags must be at most {most:,}, for sequences as long as these, not {lags:,}")
+    else:
+        first = most = int(lags)
+    return _answer(drawn, *drawn.rounds(first, most))
 
 
 def _most_lags(exchanges: Exchanges) -> int:
     """Return the most lags that a horizon looks at; raise OptionError if sequences are too short for any."""
-    longest = exchanges.trace.num_steps if exchanges.valid is None else int(exchanges.valid.sum(0).max(initial=0))
+    first, last = exchanges.ends
+    longest = int((last - first).max(initial=-1)) + 1 if exchanges.valid is None or exchanges.valid.any() else 0
     parts = 3 if exchanges.is_bidirectional else 2
     if longest < parts:
         raise OptionError(f"a horizon needs a sequence of {parts} valid steps or more; the longest here has {longest}")
-    most = longest // parts
     windows = exchanges.network.windows
-    return most if windows is None else max(1, min(most, windows.steps - 1))
+    return longest // parts if windows is None else min(longest // parts, windows.steps - 1)
 
 
-def _answer(drawn: DrawnExchanges, swaps: Swaps, outcome: Outcome, lags: int) -> Horizon:
+def _answer(drawn: DrawnExchanges, lags: int, swaps: Swaps, outcome: Outcome) -> Horizon:
     """Return the horizon that exchanges show, with its checks, its table and its sentence."""
     exchanges, ends = drawn.exchanges, [part.quantile(SHARE) for part in (outcome.outputs, outcome.ahead)]
     place = int(np.lexsort((outcome.sums.sum(0), np.maximum(*ends)))[-1])
     checks, curve = drawn.checks(swaps, outcome, place, lags), _curve(outcome, place)
     lag = np.arange(curve.shape[1]) - (lags if exchanges.is_bidirectional else 0)
-    names, several = exchanges.trace.labels.outputs, exchanges.y.shape[-1] > 1
-    number = int(exchanges.varied[place])
-    output = "" if not several else str(number) if names is None else names[number]
-    columns = _unit_columns(exchanges, outcome, lags)
-    order = slice(None, None, -1 if exchanges.is_reversed else 1)
-    steps, ahead = (int(end[place]) for end in ends[order])
+    windows = exchanges.network.windows
+    is_open = windows is None or lags < windows.steps - 1  # more lags may show more
+    steps, ahead = (int(end[place]) for end in ends[:: -1 if exchanges.is_reversed else 1])
     answer = Horizon(
-        columns=columns,
+        columns=_unit_columns(exchanges, outcome, lags),
         sentence="",
         steps=steps,
-        at_least=lags in (steps, ahead),
         ahead=ahead,
+        at_least=is_open and 0 < steps == lags,
+        ahead_at_least=is_open and 0 < ahead == lags,
         stable=checks.is_stable,
         lags=lags,
         lag=-lag if exchanges.is_reversed else lag,
         curve=curve,
-        output=output,
+        output=exchanges.names_of_varied[place] if exchanges.y.shape[-1] > 1 else "",
         unit_curves=outcome.sizes / np.maximum(outcome.sizes.max(0), np.finfo(np.float32).tiny),
     )
     step = step_duration(exchanges.trace.first)
-    sentence = _sentence(answer, outcome, place, checks, step)
-    return replace(
-        answer, sentence=sentence, reading=tuple(_reading(answer, len(swaps.at.times), checks, exchanges, step))
-    )
+    reading = _reading(answer, swaps, checks, exchanges, step)
+    return replace(answer, sentence=_sentence(answer, outcome, place, checks, step), reading=tuple(reading))
 
 
 def _curve(outcome: Outcome, place: int) -> Array:
@@ -238,36 +245,42 @@ def _unit_columns(exchanges: Exchanges, outcome: Outcome, lags: int) -> dict[str
 
 def _sentence(answer: Horizon, outcome: Outcome, place: int, checks: Checks, step: tuple[float, str] | None) -> str:
     """Return the sentence of a horizon: how long a change shows in the output, and whether a unit keeps it longer."""
-    title = answer.title
     if not answer.stable:
         return (
-            "No horizon can be told, since the run is unstable: a hundredth of a change of the input comes to"
-            f" {checks.growth:.2g} of what the whole change does to {title} within {duration_of(answer.lags, step)}."
+            "No horizon can be told, since the run is unstable: a hundredth of a change of the input comes after"
+            f" {duration_of(answer.lags, step)} to {checks.late:.2g} of what the whole change does to {answer.title}."
         )
     if not outcome.sums[:, place].any():
         sentence = "No exchanged step of the input changes the output"
     else:
-        sentence = f"A change of one step's input shows in {title} {_shown(answer, outcome, place, step)}"
+        sentence = f"A change of one step's input shows in {answer.title} {_shown(answer, outcome, place, step)}"
     kept, reach = answer.columns["steps"], max(answer.steps, answer.ahead, 1)
     unit = int(np.argmax(kept))
     if kept[unit] <= LONGER * reach:
         return f"{sentence}."
     layer, way, name, at_least = (answer.columns[key][unit] for key in ("layer", "direction", "unit", "at_least"))
     where = of_cell(layer, way, *(len(set(answer.columns[key])) for key in ("layer", "direction")))
-    time = f"{'at least ' if at_least else ''}{duration_of(kept[unit], step)}"
-    return f"{sentence}; unit {name}{where} keeps something of it for {time}."
+    return f"{sentence}; unit {name}{where} keeps something of it for {_time(kept[unit], at_least, step)}."
+
+
+def _time(steps: int, at_least: bool, step: tuple[float, str] | None) -> str:
+    return f"{'at least ' if at_least else ''}{duration_of(steps, step)}"
 
 
 def _shown(answer: Horizon, outcome: Outcome, place: int, step: tuple[float, str] | None) -> str:
     """Return how long a change shows in an output, as the end of a sentence."""
-    if answer.at_least:
-        return f"for at least {duration_of(answer.lags, step)}, as far as was looked"
-    before = f"at the {duration_of(answer.ahead, step)} before it"
-    if not answer.steps:
-        return before if answer.ahead else "at that step alone"
-    time = duration_of(answer.steps, step)
+    time = _time(answer.steps, answer.at_least, step)
     if answer.ahead:
-        return f"for {time}, and {before}"
+        before = "at the step before it" if answer.ahead == 1 else f"at the {duration_of(answer.ahead, step)} before it"
+        before += ", as far as was looked" if answer.ahead_at_least else ""
+        return f"for {time}, and {before}" if answer.steps else before
+    if not answer.steps:
+        later = outcome.differences[-answer.lags :, :, place] if answer.lags else np.zeros(1)
+        return "mostly at that step, where nine tenths of its effect come" if later.any() else "at that step alone"
+    if answer.at_least:
+        return f"for {time}, as far as was looked"
+    if answer.steps == answer.lags:
+        return f"for {time}, as far as its windows reach"
     if _ends_abruptly(outcome, place, answer.lags):
         half = int(outcome.outputs.quantile(0.5)[place])
         if half == answer.steps:
@@ -287,22 +300,30 @@ def _ends_abruptly(outcome: Outcome, place: int, lags: int) -> bool:
 
 
 def _reading(
-    answer: Horizon, exchanged: int, checks: Checks, exchanges: Exchanges, step: tuple[float, str] | None
+    answer: Horizon, swaps: Swaps, checks: Checks, exchanges: Exchanges, step: tuple[float, str] | None
 ) -> Iterator[str]:
     """Yield what the checks of a horizon found, a sentence each."""
+    count, places = len(swaps.at.times), len(set(zip(*swaps.at, strict=True)))
     yield (
-        f"Tested: {counted(exchanged, 'step')} of the input were exchanged one by one, and the output compared for"
-        f" {duration_of(answer.lags, step)}; of {checks.plain} plain exchanges {checks.counting} count."
+        f"Tested: {counted(count, 'exchange')} of the input at {counted(places, 'step')}, and the output compared for"
+        f" {duration_of(answer.lags, step)}; of {checks.plain} random exchanges, {checks.counting} change it at least a"
+        " tenth as much."
     )
+    expected, off = answer.steps, max(1, DIFFERENT * answer.steps)
     tried = (
-        (f"{TOGETHER} steps exchanged together show", checks.together, min(answer.steps, checks.fewer)),
-        ("Another state before a step shows", checks.past, answer.steps),
+        ("Ten steps exchanged together show", checks.together, checks.fewer, expected - TOGETHER),
+        ("Another state before a step shows", checks.past, answer.lags, expected),
     )
-    for title, found, expected in tried if answer.stable and answer.steps >= answer.ahead else ():
-        if found is not None:
-            apart = abs(found - expected) > max(1, DIFFERENT * expected)
-            yield f"{title} {f'for {duration_of(found, step)}' if apart else 'as long'}."
-    if checks.growth is not None:
-        yield f"A hundredth of a change comes to {checks.growth:.2g} of the effect of the whole one at the end."
+    for title, found, most, least in tried if answer.stable and answer.steps >= answer.ahead else ():
+        if found is not None:  # of steps that are exchanged together, the first may be the one that counts
+            as_long = min(least, most) - off <= found <= expected + off
+            yield f"{title} {'as long' if as_long else f'for {_time(found, found == most, step)}'}."
+    if checks.late is not None:
+        yield (
+            f"A hundredth of a change comes to {checks.early:.2g} of the effect of the whole one at once, and to"
+            f" {checks.late:.2g} at the end."
+        )
+    if exchanges.network.windows is not None:
+        yield f"The run is one, and not cut into windows of {exchanges.network.windows.steps:,} steps."
     if exchanges.y.shape[-1] > len(exchanges.varied):
         yield f"Of {exchanges.y.shape[-1]:,} outputs, the {len(exchanges.varied)} that vary most were looked at."

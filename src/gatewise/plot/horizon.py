@@ -30,7 +30,7 @@ def horizon(record: Horizon, ax: Any) -> drawing.Axes:
     """
     axes = drawing.single_panel(ax, (8, 3.5))
     reach = max(record.steps, record.ahead, LEAST)
-    shown = np.abs(record.lag) <= (record.lags if record.at_least else BEYOND * reach)
+    shown = np.abs(record.lag) <= BEYOND * reach
     lower, median, upper = record.curve[:, shown]
     lag = record.lag[shown]
     axes.fill_between(lag, lower, upper, color=drawing.hue("hidden_state"), alpha=0.25, linewidth=0)
@@ -40,18 +40,19 @@ def horizon(record: Horizon, ax: Any) -> drawing.Axes:
         sign = 1 if ways[unit] == "forward" else -1
         places = sign * np.arange(len(curve))
         inside = np.isin(places, lag)
-        axes.plot(places[inside], curve[inside], color=drawing.hue("cell_state"), alpha=0.5, linewidth=0.7)
-    axes.plot(
-        [], [], color=drawing.hue("cell_state"), linewidth=0.7, label="cell states of the units that hold longest"
-    )
+        axes.plot(places[inside], curve[inside], color=drawing.hue("forget_gate"), alpha=0.6, linewidth=0.7)
+    axes.plot([], [], color=drawing.hue("forget_gate"), linewidth=0.7, label="cell states that hold longest")
     axes.plot(lag, median, color=drawing.ink(), linewidth=1.5, zorder=4, label=record.title)
     for end in {record.steps, -record.ahead} - {0}:
         axes.axvline(end, color=drawing.ink(), linestyle=":", linewidth=1)
-    axes.set_xscale("symlog", linthresh=1)
-    axes.set_xlim(lag.min(), lag.max())
+    axes.set_xscale("symlog", linthresh=1, linscale=0.3)
+    axes.set_xlim(lag.min(), max(1, lag.max()))
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.set_title("how long a change of one step's input shows", fontsize="medium")
+    title = (
+        "how long a change of one step's input shows" if record.stable else "an unstable run: no horizon can be told"
+    )
+    axes.set_title(title if median.any() else "no exchanged step changes the output", fontsize="medium")
     axes.set_ylim(0, 1.05)
-    axes.set(xlabel="lag in steps", ylabel="share of the largest difference")
+    axes.set(xlabel="lag in steps", ylabel="share of the largest")
     axes.legend(loc="best", fontsize="small", framealpha=0.8)
     return axes
