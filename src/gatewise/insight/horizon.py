@@ -189,7 +189,7 @@ def _answer(drawn: DrawnExchanges, lags: int, swaps: Swaps, outcome: Outcome) ->
     is_open = windows is None or lags < windows.steps - 1  # more lags may show more
     steps, ahead = (int(end[place]) for end in ends[:: -1 if exchanges.is_reversed else 1])
     answer = Horizon(
-        columns=_unit_columns(exchanges, outcome, lags),
+        columns=_unit_columns(exchanges, outcome, lags if is_open else None),
         sentence="",
         steps=steps,
         ahead=ahead,
@@ -221,8 +221,11 @@ def _curve(outcome: Outcome, place: int) -> Array:
     return np.concatenate([np.take_along_axis(ordered, each, 1) for each in places], axis=1).T
 
 
-def _unit_columns(exchanges: Exchanges, outcome: Outcome, lags: int) -> dict[str, npt.NDArray[Any]]:
-    """Return the table of the units: how long an exchange shows in the cell state of each, and where it lives."""
+def _unit_columns(exchanges: Exchanges, outcome: Outcome, last: int | None) -> dict[str, npt.NDArray[Any]]:
+    """Return the table of the units: how long an exchange shows in the cell state of each, and where it lives.
+
+    `last` is the last lag that was looked at, if more lags may show more.
+    """
     cells = exchanges.trace.cells()
     rows = [(layer, way, name) for (layer, way), cell in cells.items() for name in unit_names(cell)]
     steps = outcome.units.quantile(SHARE)
@@ -235,7 +238,7 @@ def _unit_columns(exchanges: Exchanges, outcome: Outcome, lags: int) -> dict[str
         "direction": ways,
         "unit": names,
         "steps": steps,
-        "at_least": steps == lags,
+        "at_least": steps == last if last else np.zeros(len(steps), bool),
         "through": np.where(steps > 0, through, ""),
     }
 
