@@ -49,6 +49,13 @@ def test_without_a_file_gates_are_drawn_in_80_plain_columns(capsys):
     assert set("".join(lines[1:4])) <= set("012 ░▒▓█")
 
 
+def test_what_checks_found_is_said_below_an_answer(capsys):
+    sentence, *reading = said(capsys, "plot m.safetensors x.csv --kind horizon --lags 3").splitlines()
+    assert sentence.startswith("A change of one step's input shows in output ")
+    assert reading[0].startswith("Tested: ")
+    assert "compared for 3 steps" in reading[0]
+
+
 def test_a_question_is_answered_in_its_sentence_and_its_columns(capsys):
     out = said(capsys, "plot m.safetensors x.csv --kind timescales --layer 1 -o t.csv")
     assert out.startswith("The median timescale of the 3 units along the cell is")

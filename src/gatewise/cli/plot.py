@@ -68,6 +68,8 @@ class PictureOptions:
         Only the steps from FIRST to before STOP, as FIRST:STOP, counted from 0 in the input.
     every
         Cut the steps into blocks of so many, where each is a row of the answer (attention).
+    lags
+        The last lag of a horizon. Default: as many lags as it needs.
     at
         Which step, counted from 0, or its time; negative numbers count from the end. Of a model that is evaluated in
         windows, the one that ends there is shown, by default the last.
@@ -94,6 +96,7 @@ class PictureOptions:
     sort: Order | None = None
     steps: str | None = None
     every: Integer = None
+    lags: Integer = None
     at: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None
     target: str | None = None
     method: str | None = None
@@ -182,7 +185,8 @@ def plot(
         record = data(subject, **arguments)
         done(1)
         if isinstance(record, Answer):
-            print_line(record.sentence)
+            for sentence in (record.sentence, *record.reading):
+                print_line(sentence)
         if output is None:
             if isinstance(record, Gates):
                 terminal.show(record)
