@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 import zipfile
 
@@ -202,3 +203,15 @@ def test_random_is_what_a_seed_makes_of_it():
     with h5py.File(path, "w") as file:
         files.tree(file, {"layers/lstm/cell": ("x", kernels(new()[0]))})
     assert in_hdf5(path.getvalue(), random.Random(3)) == in_hdf5(path.getvalue(), random.Random(3))
+
+
+def test_a_layer_of_one_array_is_no_cell(tmp_path):
+    path = network_file(tmp_path / "file", lstm_layer("a"))
+    with h5py.File(path, "r+") as file:
+        group = file["model_weights/a"] if "model_weights" in file else file["a"]
+        group.attrs["weight_names"] = group.attrs["weight_names"][:1]
+        config = json.loads(file.attrs["model_config"])
+        del config["config"]["layers"][0]["config"]["activation"]
+        file.attrs["model_config"] = json.dumps(config)
+    (refused,) = interop.inspect(path).refused
+    assert refused.name == "a"

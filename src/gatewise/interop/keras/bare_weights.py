@@ -109,8 +109,10 @@ class CellWeights(NamedTuple):
     @property
     def fused(self) -> bool:
         """Whether they are those of cuDNN, which has no other activations than its own."""
-        biases = [tensor.shape for tensor in self.tensors[2:]]
-        return "activation" not in self.config and biases == [tuple(2 * n for n in self.tensors[1].shape[-1:])]
+        if "activation" in self.config or len(self.tensors) != 3:
+            return False
+        _, recurrent, bias = self.tensors
+        return bias.shape == tuple(2 * n for n in recurrent.shape[-1:])
 
 
 def assemble_lstm(
