@@ -39,5 +39,5 @@ def test_a_frozen_application_finds_every_module_every_file_and_the_engine(tmp_p
     subprocess.run(command, cwd=tmp_path, check=True, timeout=600)
     frozen = Path("dist", "application", "application")
     done = subprocess.run([tmp_path / frozen], cwd=tmp_path, check=True, capture_output=True, text=True)
-    assert done.stdout.startswith("native The median timescale of the 4 units is ")
+    assert done.stdout.startswith("native The median timescale of the 4 units along the cell is ")
     assert done.stdout.endswith("False\n")

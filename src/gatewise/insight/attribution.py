@@ -30,8 +30,7 @@ NOTICED = 1e-3  # the relative error of an integral above which the sentence men
 POINTS = (50, 100, 200, 400, 800, 1024)  # of an integral, one after another until little enough is missing
 MISSING = 0.01  # of the difference to the output at the baseline: an integral that lacks more has not converged
 HOPELESS = 100  # times that difference: where more is missing, more points do not help
-TINY = 1e-30  # a difference that is not larger is none
-ROUNDING = 2e-15  # of two outputs: a difference that is not larger may be one of rounding
+ROUNDING = 16  # machine epsilons of the terms of an output: what a difference may be of rounding, and 1e-30
 
 
 class Method(NamedTuple):
@@ -79,6 +78,8 @@ class Attribution(Answer, StepTable):
         The names of the features, and their measures.
     points : int
         Of the integral; 0 for a method without one.
+    rounding : float
+        A difference of outputs that may be one of rounding alone.
     tokens : array (time,) of str or None
         The embedded tokens, in the words of the vocabulary if there is one.
     times, valid : arrays (time,)
@@ -101,13 +102,13 @@ class Attribution(Answer, StepTable):
     measures: tuple[str, ...]
     tokens: npt.NDArray[Any] | None
     points: int = 0
+    rounding: float = 0.0
 
     @property
     def difference(self) -> float:
         """The difference to the output at the baseline; 0 if it may be one of rounding."""
         difference = self.value - self.baseline_value
-        least = max(TINY, ROUNDING * (abs(self.value) + abs(self.baseline_value)))
-        return 0.0 if abs(difference) <= least else difference
+        return 0.0 if abs(difference) <= self.rounding else difference
 
     @property
     def unshared(self) -> str:
@@ -220,11 +221,13 @@ def _gradient_input_attribution(aim: Target) -> Attribution:
 
 def _integrated_gradients_attribution(aim: Target, points: int | None = None, **options: Any) -> Attribution:
     """Attribute an output of a run to its inputs by integrated gradients."""
+    terms = float(np.abs(aim.weight * aim.output).sum())
+    rounding = max(1e-30, ROUNDING * float(np.finfo(aim.first.parameters.dtype).eps) * terms)
     for count in POINTS if points is None else (points,):
         by_step, states, at_baseline = integrated_gradients(aim, count, **options)
         shares = _without_sentence(aim, "integrated_gradients", by_step, states)
         left = aim.value - at_baseline - _sum(shares)
-        shares = replace(shares, baseline_value=at_baseline, left=left, points=count)
+        shares = replace(shares, baseline_value=at_baseline, left=left, points=count, rounding=rounding)
         if not MISSING < abs(left / (shares.difference or np.nan)) < HOPELESS:
             break
     return replace(shares, residual=abs(left) / (_terms(shares) or 1.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -265,7 +266,7 @@ class Exchanges:
         first, last = self.ends
         steps, before = np.arange(len(valid))[:, None], lags if self.is_bidirectional else 0
         inside = (steps + count - 1 + lags <= last) & (steps - before >= first)
-        for later in range(1, count):
+        for later in range(1, min(count, len(valid))):
             inside[: len(valid) - later] &= valid[later:]
         return Steps(*np.nonzero(valid & inside))
 
@@ -365,4 +366,4 @@ def _raw_outputs(network: Network | None, lstm: LSTM) -> Network:
 
 def _side_by_side(y: Array) -> Array:
     """Return outputs (time, batch, output), those of directions that are not merged one behind another."""
-    return y.reshape(*y.shape[:2], -1)
+    return y.reshape(*y.shape[:2], math.prod(y.shape[2:]))

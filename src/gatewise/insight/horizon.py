@@ -24,7 +24,7 @@ from gatewise.showing import counted
 
 LAGS = 256  # that are looked at first
 LEAST, MOST = 32, 2**13  # lags that are looked at, if a sequence is long enough, unless more are asked for
-WORK = 6 * 10**10  # multiplications of all exchanges, about, which sets how many lags there are between these
+WORK = 25 * 10**9  # multiplications of all exchanges, about, which sets how many lags there are between these
 DIFFERENT = 0.15  # of the horizon: a check that is off by less agrees
 ABRUPT = 0.5  # of the largest difference: one that is larger at its last lag does not fade, but ends
 ALONG = 0.75  # of a unit's difference: if more is retained along the cell, or is not, it lives in one place
@@ -100,7 +100,7 @@ def horizon(
     lags : int, optional
         The last lag to look at: up to half of the longest sequence, a third if the model is bidirectional, and less
         than its windows. By default 256, and four times as many while more than a tenth of the effects would be cut
-        off; at most 8,192, and no more than some 60 billion multiplications allow.
+        off; at most 8,192, and no more than some 25 billion multiplications allow.
     seed : int
         Of the random numbers that draw the exchanges.
     **options
@@ -155,9 +155,9 @@ def horizon(
     if any(mask is not None for cell in run.cells().values() for mask in vars(cell.dropout).values()):
         raise OptionError("a horizon needs a run without dropout, zoneout and DropConnect masks")
     drawn = DrawnExchanges(Exchanges.of_run(run if isinstance(run, NetworkTrace) else run.lstm), seed)
+    most = _most_lags(drawn.exchanges)
     for values in (drawn.exchanges.cell_states, drawn.exchanges.y):
         require_finite(values, "a horizon")
-    most = _most_lags(drawn.exchanges)
     if lags is None:
         most = min(most, MOST, max(LEAST, WORK // (EXCHANGES * drawn.exchanges.num_weights)))
         first = min(LAGS, most)
@@ -170,8 +170,10 @@ def horizon(
 
 def _most_lags(exchanges: Exchanges) -> int:
     """Return the most lags that a horizon looks at; raise OptionError if sequences are too short for any."""
-    first, last = exchanges.ends
-    longest = int((last - first).max(initial=-1)) + 1 if exchanges.valid is None or exchanges.valid.any() else 0
+    longest = 0
+    if exchanges.valid is None or exchanges.valid.any():
+        first, last = exchanges.ends
+        longest = int((last - first).max(initial=-1)) + 1
     parts = 3 if exchanges.is_bidirectional else 2
     if longest < parts:
         raise OptionError(f"a horizon needs a sequence of {parts} valid steps or more; the longest here has {longest}")
