@@ -185,8 +185,7 @@ def plot(
         record = data(subject, **arguments)
         done(1)
         if isinstance(record, Answer):
-            for sentence in (record.sentence, *record.reading):
-                print_line(sentence)
+            _print_answer(record)
         if output is None:
             if isinstance(record, Gates):
                 terminal.show(record)
@@ -203,6 +202,12 @@ def plot(
 
 
 plot.__doc__ = flowing(plot.__doc__)
+
+
+def _print_answer(answer: Answer) -> None:
+    """Print the sentence of an answer, and below it what checks of it found."""
+    for sentence in (answer.sentence, *answer.reading):
+        print_line(sentence)
 
 
 def _require_no_arrays(file: Path, input: Path | None) -> None:
