@@ -135,6 +135,15 @@ def test_a_trace_that_kept_less_is_reported_on_as_far_as_it_goes(undrawn):
     assert "did not keep" in found["Is any gate stuck?"].sentence
 
 
+def test_what_checks_found_stands_below_a_finding_in_small():
+    found = gw.report(gw.LSTM(2, 3, rng=0), np.random.default_rng(0).normal(size=(40, 2)))
+    (horizon,) = (finding for finding in found.findings if finding.question.startswith("How long does a change"))
+    assert horizon.reading[0].startswith("Tested: ")
+    assert horizon.reading[0] not in horizon.sentence
+    assert f"\n    {horizon.reading[0]}\n" in str(found)
+    assert f'<p class="reading">{" ".join(horizon.reading)}</p>' in found.html()
+
+
 def test_a_batch_is_summarised_or_one_of_its_sequences_is_named(undrawn):
     network, x, labels = rain(batch=3, sequences=["Isar", "Lech", "Inn"])
     y = network(x)[0]

@@ -120,9 +120,8 @@ def _ask_question(question: Question, posed: PosedQuestion, key: str) -> Finding
     answers: list[tuple[str, Answer | None, str]] = []
     for name, ask in posed.asks:
         try:
-            found = ask()
-            answer: Answer | None = found
-            sentence = " ".join((found.sentence, *found.reading))
+            answer: Answer | None = ask()
+            sentence = str(answer)
         except GatewiseError as error:
             answer, sentence = None, f"This cannot be asked here: {error}."
         answers.append((name, answer, sentence))

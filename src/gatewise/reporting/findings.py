@@ -36,6 +36,11 @@ class Finding:
     others: tuple[tuple[str, str], ...] = ()
     _draw: Callable[[], str] | None = None
 
+    @property
+    def reading(self) -> tuple[str, ...]:
+        """What checks of the answer found, a sentence each."""
+        return () if self.answer is None else self.answer.reading
+
     @cached_property
     def picture(self) -> str | None:
         """An inline SVG of a report's finding, whose alternative text is the sentence; None if it cannot be asked.

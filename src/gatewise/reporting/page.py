@@ -21,6 +21,7 @@ def text(report: Report) -> str:
     lines = [clean(report.title), clean(report.lead)]
     for finding in report.findings:
         lines += ["", clean(finding.question), f"  {clean(finding.sentence)}"]
+        lines += [f"    {clean(sentence)}" for sentence in finding.reading]
         lines += [f"    {clean(name)}: {clean(sentence)}" for name, sentence in finding.others]
     return "\n".join(lines)
 
@@ -71,6 +72,8 @@ def _finding_section(finding: Finding, key: str, report: Report) -> str:
     parts.append(f'<p class="{kind}">{_text(finding.sentence)}</p>')
     if finding.picture is not None:
         parts.append(f"<figure>{finding.picture}</figure>")
+    if finding.reading:
+        parts.append(f'<p class="reading">{_text(" ".join(finding.reading))}</p>')
     parts.append(f'<p class="meaning">{_text(finding.meaning)}</p>')
     if finding.others:
         parts.append(_table("The same, of every cell", finding.others))
