@@ -307,3 +307,12 @@ def test_the_same_seed_gives_the_same_horizon():
     first, again = (insight.horizon(lstm, x, seed=3) for _ in range(2))
     assert first.to_csv() == again.to_csv()
     np.testing.assert_array_equal(first.curve, again.curve)
+
+
+@pytest.mark.parametrize("lags", range(1, 31))
+def test_what_reaches_the_end_is_told_by_numbers_at_any_number_of_lags(lags):
+    lstm, head = hand_on(max(0, lags - 1))  # which shows at the lag before the last, and not at the last
+    found = insight.horizon(gw.Network(lstm, head=head), RNG.normal(size=(80, 1)), lags=lags)
+    assert found.stable
+    assert "nan" not in " ".join(found.reading)
+    assert "inf" not in " ".join(found.reading)

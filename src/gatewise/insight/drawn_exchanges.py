@@ -8,7 +8,7 @@ import numpy as np
 
 from gatewise.arrays import Array, chunks
 from gatewise.errors import OptionError
-from gatewise.insight.exchanges import LATE, MOST, Exchanges, Outcome, Places, Steps, Swaps
+from gatewise.insight.exchanges import MOST, Exchanges, Outcome, Places, Steps, Swaps, late_lags
 from gatewise.showing import counted
 
 CANDIDATES, LEAST = 64_000, 4_000  # exchanges of which one step is run, and the least of a large model
@@ -27,18 +27,18 @@ PLAIN = 0.1  # of what the exchanges change on average: a plain one that changes
 
 
 class Checks(NamedTuple):
-    """What the checks of a horizon found.
+    """The findings of the checks of a horizon.
 
     Of so many `plain` exchanges, `counting` count; `past` is the horizon of the state before a step, and `together`
     that of several steps exchanged together, up to the lag `fewer`; `early` and `late` are what small exchanges change
-    at once and at the end, as a share of what whole ones do. All but the first two may be None: not looked at.
+    at once and at the end, as a share of what whole ones do. The last three are None where they were not looked at.
     """
 
     plain: int
     counting: int
     past: int
-    together: int | None
     fewer: int
+    together: int | None
     early: float | None
     late: float | None
 
@@ -95,10 +95,10 @@ class DrawnExchanges:
                 wanted = (far * (1 + outcome.units.quantile(SHARE))).max(1).astype(np.float64)
                 wanted[first] = 0
                 second = self.chosen(wanted, SECOND)
-                parts = [exchanges.outcome(candidates.of(some), lags) for some in (second,) if len(some)]
-                both = Outcome.joined([outcome, *parts])
-                if lags == later or both.share_at(lags).max() <= CUT:
-                    return lags, candidates.of(np.concatenate([first, second])), both
+                if len(second):
+                    outcome = Outcome.joined([outcome, exchanges.outcome(candidates.of(second), lags)])
+                if lags == later or outcome.share_at(lags).max() <= CUT:
+                    return lags, candidates.of(np.concatenate([first, second])), outcome
             lags = later
 
     def _each_unit_in_turn(self, moved: Array) -> Places:
@@ -115,7 +115,7 @@ class DrawnExchanges:
         return self.rng.choice(len(weights), count, replace=False, p=weights / weights.sum())
 
     def checks(self, swaps: Swaps, outcome: Outcome, place: int, lags: int) -> Checks:
-        """Return what the checks of a horizon find about the output at a place."""
+        """Return the findings of the checks of a horizon about the output at a place."""
         sums, run = outcome.sums[:, place], self.exchanges.outcome
         plain = self.drawn(CHECKED, lags)
         past = run(plain._replace(states=True), lags).outputs
@@ -129,9 +129,9 @@ class DrawnExchanges:
             whole = swaps.of(lasting)
             small = whole._replace(part=SMALL)
             early = float(self.exchanges.one_step(small).sum() / self.exchanges.one_step(whole).sum())
-            tail = slice(-max(1, round(LATE * lags)), None)
             ends = (run(small, lags).differences, outcome.differences[:, lasting])
-            late = float(np.divide(*(d[tail, :, place].sum(dtype=np.float64) for d in ends)))
+            later = [d[-lags - 1 :, :, place][late_lags(lags + 1)] for d in ends]
+            late = float(np.divide(*(d.sum(dtype=np.float64) for d in later)))
         return Checks(
             plain=len(plain.at.times),
             counting=int((run(plain, lags).sums[:, place] > PLAIN * sums.mean()).sum()),

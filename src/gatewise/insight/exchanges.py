@@ -44,7 +44,7 @@ class Steps(NamedTuple):
 
 
 class Swaps(NamedTuple):
-    """What is exchanged, one thing in each run.
+    """Exchanges, each in a run of its own.
 
     The input of so many `steps` from the step `at` on goes so large a `part` of the way to that of the steps from
     `source` on. Or instead, if `states`, the state before the step becomes the one before the other.
@@ -83,7 +83,7 @@ class Lasting(NamedTuple):
         last = end - np.argmax((d >= PEAK * largest)[::-1], axis=0)
         part = (np.cumsum(d, axis=0, dtype=np.float64) < PART * sums).sum(0)
         lags = np.maximum(last, np.minimum(part, end))
-        late = d[len(d) - max(1, round(LATE * len(d))) :]
+        late = d[late_lags(len(d))]
         reaches = (late.sum(0, dtype=np.float64) > TAIL * sums) | (late.max(0) > PEAK * largest)
         lags = np.where(reaches & (end > 0), end, lags)
         return cls(np.where(sums > 0, lags, 0), sums)
@@ -107,8 +107,13 @@ class Lasting(NamedTuple):
         return np.asarray(np.where(self.lags >= lag, self.sums, 0).sum(0) / np.where(total > 0, total, 1))
 
 
+def late_lags(count: int) -> slice:
+    """Return the last tenth of so many lags."""
+    return slice(count - max(1, round(LATE * count)), None)
+
+
 class Outcome(NamedTuple):
-    """What exchanges changed.
+    """The changes that exchanges made.
 
     Attributes
     ----------
@@ -143,7 +148,7 @@ class Outcome(NamedTuple):
 
     @classmethod
     def joined(cls, parts: Sequence[Outcome]) -> Outcome:
-        """Return what all exchanges of several parts changed."""
+        """Return the changes of all exchanges of several parts."""
         return cls(
             outputs=Lasting.joined([part.outputs for part in parts]),
             ahead=Lasting.joined([part.ahead for part in parts]),
@@ -287,7 +292,7 @@ class Exchanges:
         return np.concatenate(parts)
 
     def outcome(self, swaps: Swaps, lags: int) -> Outcome:
-        """Return what exchanges change at the lags up to `lags` from the last step that is exchanged."""
+        """Return the changes that exchanges make at the lags up to `lags` from the last step that is exchanged."""
         before = lags if self.is_bidirectional and not swaps.states else 0
         last, count = lags + swaps.steps - 1, len(swaps.at.times)
         compared = self.y[..., self.varied], self.cell_states
