@@ -17,6 +17,7 @@ from gatewise.insight.retention import retention_of
 from gatewise.layers import LSTM
 from gatewise.network import SOFTMAX, Network, NetworkTrace
 from gatewise.progress import working
+from gatewise.records.labels import NO_LABELS
 from gatewise.records.nesting import Cell
 from gatewise.records.step import State
 from gatewise.records.trace import LSTMTrace, Trace
@@ -359,14 +360,8 @@ def _raw_outputs(network: Network | None, lstm: LSTM) -> Network:
     dense = list(network.dense)
     if dense and dense[-1].activation in (SOFTMAX, Activation("sigmoid")):
         dense[-1] = replace(dense[-1], activation=None)
-    return Network(
-        lstm,
-        head=dense,
-        skip=network.skip,
-        inputs=network.inputs,
-        branches=network.branches,
-        windows=network.windows,
-    )
+    inside = {"embedding": None, "masked": None, "initial": None, "outputs": None, "labels": NO_LABELS}
+    return network.replace(lstm=lstm, head=dense, reads="every", **inside)
 
 
 def _side_by_side(y: Array) -> Array:
