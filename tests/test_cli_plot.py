@@ -51,9 +51,9 @@ def test_without_a_file_gates_are_drawn_in_80_plain_columns(capsys):
 
 def test_what_checks_found_is_said_below_an_answer(capsys):
     sentence, *reading = said(capsys, "plot m.safetensors x.csv --kind horizon --lags 3").splitlines()
-    assert sentence.startswith("A change of one step's input shows in output ")
+    assert sentence.startswith("A change of one day's input shows in output ")
     assert reading[0].startswith("Tested: ")
-    assert "compared for 3 steps" in reading[0]
+    assert "compared for 3 days" in reading[0]
 
 
 def test_a_question_is_answered_in_its_sentence_and_its_columns(capsys):

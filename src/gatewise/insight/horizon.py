@@ -14,7 +14,7 @@ from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.drawn_exchanges import EXCHANGES, SHARE, TOGETHER, Checks, DrawnExchanges
 from gatewise.insight.exchanges import PEAK, Exchanges, Outcome, Places, Swaps
-from gatewise.insight.naming import duration_of, of_cell, step_duration, unit_names
+from gatewise.insight.naming import duration_of, of_cell, step_duration, step_noun, unit_names
 from gatewise.insight.retention import require_finite, stored_run
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
@@ -258,7 +258,8 @@ def _sentence(answer: Horizon, outcome: Outcome, place: int, checks: Checks, ste
     if not outcome.sums[:, place].any():
         sentence = "No exchanged step of the input changes the output"
     else:
-        sentence = f"A change of one step's input shows in {answer.title} {_shown(answer, outcome, place, step)}"
+        shown = _shown(answer, outcome, place, step)
+        sentence = f"A change of one {step_noun(step)}'s input shows in {answer.title} {shown}"
     kept, reach = answer.columns["steps"], max(answer.steps, answer.ahead, 1)
     unit = int(np.argmax(kept))
     if kept[unit] <= LONGER * reach:
@@ -276,12 +277,14 @@ def _shown(answer: Horizon, outcome: Outcome, place: int, step: tuple[float, str
     """Return how long a change shows in an output, as the end of a sentence."""
     time = _time(answer.steps, answer.at_least, step)
     if answer.ahead:
-        before = "at the step before it" if answer.ahead == 1 else f"at the {duration_of(answer.ahead, step)} before it"
+        earlier = step_noun(step) if answer.ahead == 1 else duration_of(answer.ahead, step)
+        before = f"at the {earlier} before it"
         before += ", as far as was looked" if answer.ahead_at_least else ""
         return f"for {time}, and {before}" if answer.steps else before
     if not answer.steps:
         later = outcome.differences[-answer.lags :, :, place] if answer.lags else np.zeros(1)
-        return "mostly at that step, where nine tenths of its effect come" if later.any() else "at that step alone"
+        that = f"that {step_noun(step)}"
+        return f"mostly at {that}, where nine tenths of its effect come" if later.any() else f"at {that} alone"
     if answer.at_least:
         return f"for {time}, as far as was looked"
     if answer.steps == answer.lags:

@@ -130,13 +130,19 @@ def at_step(trace: Trace, t: int) -> str:
 
 
 def duration_of(count: float, step: tuple[float, str] | None) -> str:
-    """Return a number of steps in words, with their duration if it is known: 17 steps (17 days)."""
+    """Return a number of steps in words, in the data's own unit if that is known: 17 days, or 17 steps (8.5 hours)."""
     about = float(round(count)) if count >= 10 else float(f"{count:.2g}")
-    words = "1 step" if about == 1 else f"{_number(about)} steps"
-    if step is None:
+    noun = step_noun(step)
+    words = f"1 {noun}" if about == 1 else f"{_number(about)} {noun}s"
+    if step is None or noun != "step":
         return words
     time = about * step[0]
     return f"{words} ({_number(time)} {step[1].removesuffix('s') if time == 1 else step[1]})"
+
+
+def step_noun(step: tuple[float, str] | None) -> str:
+    """Return the word for a step of the data, in the singular: day, if steps are days."""
+    return step[1].removesuffix("s") if step is not None and step[0] == 1 else "step"
 
 
 def _number(value: float) -> str:
