@@ -97,6 +97,14 @@ def test_blocks_cost_less():
     assert less.memory < cost.memory
 
 
+def test_many_rows_are_asked_for():
+    trace = gw.LSTM(1, 2, rng=0).trace(np.ones((2001, 1)))[0]
+    with cases.refusal("2,001 rows", "every=2", "start and stop", "long=True", by=gw.OptionError):
+        insight.attention(trace)
+    assert len(insight.attention(trace, every=2).times) == 1001
+    assert len(insight.attention(trace, long=True).times) == 2001
+
+
 REFUSED = {
     "no such sequence": ({"sequence": 3}, "sequence 3"),
     "no such unit": ({"unit": 4}, "unit 4"),

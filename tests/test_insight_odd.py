@@ -246,3 +246,25 @@ def test_a_sentence_stays_one_line_whatever_names_are_in_it():
     trace = LSTM.trace(X, labels=labels)
     for ask in (insight.timescales, insight.activity, insight.saturation):
         assert str(ask(trace[0])).isprintable(), ask
+
+
+SMALL = {np.float64: (1e-310, 1e-300, 1e-160), np.float32: (1e-45, 1e-38, 1e-20)}
+
+
+@pytest.mark.parametrize("dtype", SMALL)
+@pytest.mark.parametrize("name", [name for name in (*QUESTIONS, *METHODS, "ceiling") if name != "probe"])
+def test_a_law_of_numbers_too_small_for_their_precision_has_no_large_error(name, dtype):
+    rng, x = np.random.default_rng(1), X.astype(dtype)
+    for small in SMALL[dtype]:
+        weight, head = rng.normal(size=(4, 3, 5)), gw.Linear(np.full((1, 3), small, dtype))
+        tiny = gw.Parameters((weight * small).astype(dtype), np.zeros((4, 3), dtype))
+        weight[2] *= small
+        quiet = gw.Parameters(weight.astype(dtype), np.zeros((4, 3), dtype))
+        for p in (tiny, quiet):
+            for engine in ("auto", "reference"):
+                trace = gw.Network(gw.LSTM.from_cells(p), head=head).trace(x, engine=engine)
+                try:
+                    answer = (QUESTIONS | METHODS | WHOLE)[name](trace.lstm[0] if name in OF_A_CELL else trace)
+                except gw.OptionError:
+                    continue
+                assert not answer.law or 0 <= answer.residual < (1e-9 if dtype == np.float64 else 1e-5), (p, engine)

@@ -275,6 +275,8 @@ def _arguments_of(kind: str, data: Callable[..., Any], chosen: dict[str, Any], o
         arguments[name] = READ[option](value) if option in READ else value
         if option == "values":
             arguments |= _probe_values(value)
+    if "long" in parameters:  # what it takes is announced
+        arguments["long"] = True
     for missing in required(data) - set(arguments) - ({"after"} if other is not None else set()):
         raise OptionError(f"--kind {kind} needs --{OPTIONS.get(missing, missing)}")
     return arguments

@@ -10,13 +10,19 @@ from typing import Any, NamedTuple, TextIO
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Mask, chunks, require_memory
+from gatewise.arrays import Array, Mask, chunks, require_memory
 from gatewise.errors import importing, join_names, shown
 from gatewise.progress import working
 from gatewise.showing import inline
 
 PIECE = 2**16  # numbers of a table in a piece
 LONGEST = 2000  # characters of a sentence
+LEAST = 1e-30  # the terms of a law: smaller ones are lost in float32, and in the squares of float64
+
+
+def relative_error(off: Array | float, terms: Array | float) -> float:
+    """Return the largest error of a law, relative to the sums of the absolute values of its terms, or to `LEAST`."""
+    return float(np.max(np.abs(off) / np.maximum(terms, LEAST), initial=0.0))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

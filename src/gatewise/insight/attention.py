@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, quiet, size
+from gatewise.arrays import Array, in_bytes, quiet, size
 from gatewise.errors import OptionError
-from gatewise.insight.answer import Answer, Cost, StepTable
+from gatewise.insight.answer import Answer, Cost, StepTable, relative_error
 from gatewise.insight.naming import (
     at_step,
     of_sequence,
@@ -33,7 +33,9 @@ from gatewise.insight.retention import (
 )
 from gatewise.progress import working
 from gatewise.records.trace import Trace
+from gatewise.showing import counted
 
+MOST = 2000  # rows, from which on it must be asked for
 LAW = "a unit's row adds up to its cell state; over all units, a row's shares add up to 1"
 
 
@@ -119,6 +121,7 @@ def attention(
     start: Any = 0,
     stop: Any = None,
     every: int = 1,
+    long: bool = False,
 ) -> Attention:
     """Return the part of each step's contribution that is left at each later step, with the gates held.
 
@@ -139,6 +142,8 @@ def attention(
     every : int
         Cut the window into blocks of so many steps, in the trace's direction: a row for the last step of each, and a
         column for its contributions.
+    long : bool
+        Whether there may be more than 2,000 rows.
 
     Returns
     -------
@@ -149,7 +154,7 @@ def attention(
     ------
     OptionError
         If the cell state is clipped or not finite, there is no such sequence, unit, window or block, the trace kept
-        only every nth step, or this is not the trace of one cell.
+        only every nth step, there are more than 2,000 rows without `long`, or this is not the trace of one cell.
     NotKeptError
         If the trace did not keep a gate or the cell state.
     CapacityError
@@ -180,12 +185,18 @@ step 0.
     window, forward = _attention_window(trace, start, stop, every), trace.direction == "forward"
     ends, blocks, every = window.ends, len(window.starts), window.every
     cost = cost_of_attention(trace, start=start, stop=stop, every=every)
+    if blocks > MOST and not long:
+        raise OptionError(
+            f"attention with {blocks:,} rows takes {in_bytes(cost.memory)} and {cost.work / 1e9:,.1f} billion"
+            f" multiplications; every={-(-len(window.order) // MOST)} makes blocks of the steps, start and stop choose"
+            " some, and long=True takes all"
+        )
     cost.require(f"the attention of {blocks:,} steps or blocks (start, stop and every make them fewer)")
     weights, initial, residual = np.zeros((blocks, blocks)), np.zeros(blocks), 0.0
     for row, parts in enumerate(_block_contributions(trace, window, sequence, list(chosen))):
         sizes, c = np.abs(parts).sum(0), state[ends[row], sequence, chosen].astype(np.float64)
         require_finite(np.concatenate([sizes, c]), "attention")
-        residual = max(residual, float((np.abs(parts.sum(0) - c) / np.where(sizes > 0, sizes, 1.0)).max()))
+        residual = max(residual, relative_error(parts.sum(0) - c, sizes))
         total = sizes.sum()
         row_weights = parts[:, 0] if unit is not None else np.abs(parts).sum(1) / (total if total > 0 else 1.0)
         initial[row], weights[row, : row + 1] = row_weights[0], row_weights[1:]
@@ -198,6 +209,10 @@ step 0.
         sentence="",
         law=LAW,
         residual=residual,
+        reading=(
+            f"Measured: in each of {counted(blocks, 'row')} what was written and what was there before, times what the"
+            " steps since retain, add up to the cell state.",
+        ),
         weights=weights,
         initial=initial,
         unit=None if unit is None else names[chosen[0]],

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, chunks
 from gatewise.errors import OptionError, ShapeError, join_names, one_of
-from gatewise.insight.answer import Answer, StepTable
+from gatewise.insight.answer import Answer, StepTable, relative_error
 from gatewise.insight.backward_pass import back_through, through_cell
 from gatewise.insight.integrated import integrated_gradients, times_initial
 from gatewise.insight.naming import at_step, step_names, times_of
@@ -230,15 +230,15 @@ def _integrated_gradients_attribution(aim: Target, points: int | None = None, **
         shares = replace(shares, baseline_value=at_baseline, left=left, points=count, rounding=rounding)
         if not MISSING < abs(left / (shares.difference or np.nan)) < HOPELESS:
             break
-    return replace(shares, residual=abs(left) / (_terms(shares) or 1.0))
+    return replace(shares, residual=relative_error(left, _terms(shares)))
 
 
 def _lrp_attribution(aim: Target, **options: Any) -> Attribution:
     """Attribute an output of a run to its inputs by layer-wise relevance propagation."""
     by_step, states, ledger = relevance(aim, **options)
     shares = replace(_without_sentence(aim, "lrp", by_step, states), left=ledger.absorbed)
-    off = abs(_sum(shares) + ledger.absorbed - aim.value)
-    return replace(shares, residual=off / ((_terms(shares) + ledger.terms) or 1.0))
+    off = _sum(shares) + ledger.absorbed - aim.value
+    return replace(shares, residual=relative_error(off, _terms(shares) + ledger.terms))
 
 
 def _decomposition_attribution(aim: Target) -> Attribution:
@@ -258,7 +258,7 @@ def _decomposition_attribution(aim: Target) -> Attribution:
             pair = decompose(aim, Phrases(some[:, None] == np.arange(steps), some == -1))
             parts[piece] = pair.phrase
             sizes = np.abs(pair.phrase) + np.abs(pair.rest) + abs(aim.value)
-            off = max(off, float(np.max(np.abs(pair.phrase + pair.rest - aim.value) / np.where(sizes > 0, sizes, 1))))
+            off = max(off, relative_error(pair.phrase + pair.rest - aim.value, sizes))
             done(len(some))
     scores = np.zeros(steps)
     scores[choices[1:]] = parts[1:]

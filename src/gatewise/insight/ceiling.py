@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, numbers, quiet, require_memory
 from gatewise.errors import OptionError, ShapeError, join_names
-from gatewise.insight.answer import Answer, StepTable
+from gatewise.insight.answer import Answer, StepTable, relative_error
 from gatewise.insight.naming import (
     at_step,
     of_sequence,
@@ -226,7 +226,7 @@ def _with_losses(answer: Ceiling, scaled: _ScaledModel, cell: Trace, sequence: i
     for array in (output, *losses.values()):
         array[~valid] = np.nan
     terms = np.abs(high) + np.abs(output) + sum(map(np.abs, losses.values()))
-    off = np.abs(high - output - sum(losses.values())) / np.where(terms > 0, terms, 1.0)
+    off = high - output - sum(losses.values())
     times, count = times_of(cell)[when], len(high)
     return replace(
         answer,
@@ -239,7 +239,7 @@ def _with_losses(answer: Ceiling, scaled: _ScaledModel, cell: Trace, sequence: i
             **{name: loss.ravel() for name, loss in losses.items()},
         },
         sentence=_ceiling_sentence(scaled, output, losses, cell, sequence, when),
-        residual=float(np.nanmax(off)),
+        residual=relative_error(off[valid], terms[valid]),
         output=output,
         losses=losses,
         sequence=sequence_name(cell, sequence),

@@ -8,7 +8,7 @@ import numpy as np
 
 from gatewise.arrays import index, size
 from gatewise.errors import OptionError
-from gatewise.insight.answer import Answer
+from gatewise.insight.answer import Answer, relative_error
 from gatewise.insight.naming import step_name
 from gatewise.insight.phrases import Phrases, decompose
 from gatewise.insight.relevance import require_no_norm
@@ -105,7 +105,7 @@ def decomposition(
         columns={"part": np.array(["phrase", "rest"]), "value": np.array([phrase, rest])},
         sentence=f"{aim.clause}; of it, {phrase:.4g} comes from {steps_name} alone.",
         law=LAW,
-        residual=abs(phrase + rest - aim.value) / (terms or 1.0),
+        residual=relative_error(phrase + rest - aim.value, terms),
         phrase=phrase,
         rest=rest,
         value=aim.value,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array, finite_number, numbers, quiet, require_memory, size
 from gatewise.cell import LSTMCell, Rng, generator
 from gatewise.errors import OptionError, ShapeError, join_names
-from gatewise.insight.answer import Answer
+from gatewise.insight.answer import Answer, relative_error
 from gatewise.insight.naming import duration_of, step_duration
 from gatewise.insight.newton import FixedPointSearch, merge_points, midpoints
 from gatewise.insight.retention import of_one_cell
@@ -259,7 +259,7 @@ def _describe_points(
         columns=columns,
         sentence=_fixed_points_sentence(kinds, constants[:, 0], starts, converged, step),
         law=LAW,
-        residual=float((np.linalg.norm(moved, axis=1) / np.where(terms > 0, terms, 1.0)).max(initial=0)),
+        residual=relative_error(np.linalg.norm(moved, axis=1), terms),
         hidden_state=state.h,
         cell_state=state.c,
         kinds=kinds,

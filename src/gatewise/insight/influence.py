@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, finite_number
 from gatewise.errors import OptionError
-from gatewise.insight.answer import Answer, StepTable
+from gatewise.insight.answer import Answer, StepTable, relative_error
 from gatewise.insight.backward_pass import back_through, through_cell
 from gatewise.insight.jacobians import (
     Norms,
@@ -200,8 +200,7 @@ def _weights(count: int) -> Array:
 
 
 def _residual(norms: Norms, gradient: Array) -> float:
-    terms = norms.terms.max(initial=0)
-    return float(np.abs(norms.combined - gradient).max(initial=0) / (terms if terms > 0 else 1))
+    return relative_error(norms.combined - gradient, norms.terms.max(initial=0))
 
 
 def _influence_answer(

@@ -8,7 +8,7 @@ import numpy as np
 
 from gatewise.arrays import Array, quiet
 from gatewise.errors import OptionError
-from gatewise.insight.answer import Answer, Cost, StepTable
+from gatewise.insight.answer import Answer, Cost, StepTable, relative_error
 from gatewise.insight.naming import (
     at_step,
     duration_of,
@@ -154,7 +154,6 @@ def contributions(trace: Trace, t: int | str | None = None, sequence: int | str 
     state = state[t, sequence].astype(np.float64)
     terms = np.abs(by_step).sum(0) + np.abs(initial)
     require_finite(np.concatenate([terms, state]), "who wrote the cell")
-    off = np.abs(by_step.sum(0) + initial - state) / np.where(terms > 0, terms, 1.0)
     sizes = np.concatenate([[np.abs(initial).sum()], np.abs(by_step).sum(1)])
     share = sizes / sizes.sum() if sizes.sum() > 0 else np.zeros_like(sizes)
     names, valid = ["initial state", *step_names(trace)], valid_steps(trace, which=sequence)
@@ -162,7 +161,7 @@ def contributions(trace: Trace, t: int | str | None = None, sequence: int | str 
         columns={"time": np.array(names), "contribution": sizes, "share": share},
         sentence=_contributions_sentence(trace, share, t, sequence),
         law=LAW,
-        residual=float(off.max()),
+        residual=relative_error(by_step.sum(0) + initial - state, terms),
         by_step=by_step,
         initial=initial,
         cell_state=state,

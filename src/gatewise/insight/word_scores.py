@@ -8,7 +8,7 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.errors import OptionError
-from gatewise.insight.answer import Answer
+from gatewise.insight.answer import Answer, relative_error
 from gatewise.insight.naming import at_step, step_names
 from gatewise.insight.retention import retention_of, writes_of
 from gatewise.insight.target import Output, Target, target
@@ -107,7 +107,7 @@ def word_scores(
         columns={**columns, "beta": kinds[0], "gamma": kinds[1]},
         sentence=f"{aim.clause}; {_largest_clause(aim, kinds[0])}.",
         law=LAW,
-        residual=float(np.max(np.abs(kinds.sum(1) - total) / np.where(terms > 0, terms, 1.0))),
+        residual=relative_error(kinds.sum(1) - total, terms),
         beta=kinds[0, 1:],
         gamma=kinds[1, 1:],
         initial_beta=float(first_beta),
