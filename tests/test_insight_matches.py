@@ -54,16 +54,12 @@ def test_a_match_is_what_its_definition_says(variant, quantity, edges, projectio
     except gw.OptionError as refused:
         cases.one_sentence(refused, "no unit")
         return
-    before = start > 0 and edges
-    chosen = [
-        unit
-        for unit in range(on.shape[2])
-        if on[start, 0, unit] and not (before and on[start - 1, 0, unit]) and not (edges and on[start + 1, 0, unit])
-    ]
+    valid_on, before = on & allowed[..., None], start > 0 and edges
+    around = (valid_on[start - 1, 0] & before) | (valid_on[start + 1, 0] & edges)
+    chosen = np.flatnonzero(on[start, 0] & ~around).tolist()
     assert list(map(int, (name.removeprefix("h") for name in found.units))) == chosen
     seen = np.zeros((12, 3), bool)
     seen[start, 0] = True
-    valid_on = on & allowed[..., None]
     for (sequence, first, stop), units, score in zip(
         found.places, found.columns["units_on"], found.columns["score"], strict=True
     ):
@@ -100,6 +96,15 @@ def test_steps_that_are_not_valid_are_never_on():
     found = insight.matches(trace, *places[0][1:], edges=True)
     assert (0, 9, 12) in map(tuple, found.places.tolist())
     assert found.places[found.places[:, 0] == 0][:, 2].max() == 12
+
+
+def test_a_step_that_is_not_valid_is_an_edge():
+    trace, places = detected()
+    mask = np.ones((len(trace), 3), bool)
+    mask[[places[0][1] + 1, places[0][2] - 1], 0] = False  # within the brackets, where unit 1 repeats what it was
+    lstm, x, _ = bracket_detector(BRACKETS)
+    cut = lstm.trace(x, mask=mask, masked_output="repeat")[0]
+    assert "1" in insight.matches(cut, places[0][1] + 2, places[0][2] - 1, edges=True).units
 
 
 def test_no_more_than_the_best_are_returned_and_all_are_counted():

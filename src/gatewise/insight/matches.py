@@ -16,6 +16,7 @@ from gatewise.insight.naming import sequence_of, state_names, steps_of, times_of
 from gatewise.insight.retention import of_one_cell, require_finite, valid_steps
 from gatewise.progress import working
 from gatewise.records.trace import Trace
+from gatewise.showing import counted
 
 LAW = "the share of the units that agree times the overlap of the lengths is the score"
 STATES = ("cell_state", "hidden_state")
@@ -95,7 +96,7 @@ def matches(
     threshold : float
         A unit is on if its state is at least this. At invalid steps no unit is on.
     edges : bool
-        Whether a unit must be off at the step before a stretch and at the step after it.
+        Whether a unit must be off, or the step not valid, before a stretch and after it.
     least : float
         The least share of the selected units that must be on, 0 < least <= 1.
     most : int
@@ -147,7 +148,11 @@ to 18.
         raise OptionError(f"steps {start} to {stop - 1} of sequence {sequence} are not all valid")
     states = trace.quantity(quantity)
     require_finite(states[start:stop, sequence], "a stretch to match")
-    chosen = _chosen_units(states, start, stop, sequence, threshold, edges)
+    around = slice(max(start - 1, 0), stop + 1)
+    on = states[around, sequence] >= threshold
+    if valid is not None:
+        on &= valid[around, sequence, None]
+    chosen = _chosen_units(on, start > 0, stop - start, edges)
     if not len(chosen):
         held = float(states[start:stop, sequence].min(0).max(initial=-np.inf))
         apart = " and off at both edges" if edges else ""
@@ -200,16 +205,15 @@ def _stretch_bounds(trace: Trace, start: object, stop: object) -> tuple[int, int
     return first, last
 
 
-def _chosen_units(
-    states: Array, start: int, stop: int, sequence: int, threshold: float, edges: bool
-) -> npt.NDArray[np.intp]:
-    """Return the units that are on throughout a chosen stretch of a run; with `edges` off before and after it."""
-    on = (states[start:stop, sequence] >= threshold).all(0)
-    if edges and start > 0:
-        on &= states[start - 1, sequence] < threshold
-    if edges and stop < len(states):
-        on &= states[stop, sequence] < threshold
-    return np.flatnonzero(on)
+def _chosen_units(on: Mask, start: int, length: int, edges: bool) -> npt.NDArray[np.intp]:
+    """Return the units that are on throughout a stretch, given where they are from the step before it to that after it.
+
+    With `edges`, they are off before and after it.
+    """
+    chosen = on[start : start + length].all(0)
+    if edges:
+        chosen &= ~on[:start].any(0) & ~on[start + length :].any(0)
+    return np.flatnonzero(chosen)
 
 
 def _packed_states(
@@ -274,7 +278,12 @@ def _with_table(record: Matches, stretches: list[_Stretch], total: int, needed: 
         "score": score,
     }
     residual = float(np.abs(law - score).max(initial=0.0))
-    return replace(record, columns=columns, sentence=_matches_sentence(record, total, needed), residual=residual)
+    reading = (
+        f"Measured: counted over {counted(len(times), 'step')} of {counted(len(record.sequences), 'sequence')};"
+        f" at least {needed:,} of {counted(len(record.units), 'unit')} must be on."
+    )
+    sentence = _matches_sentence(record, total, needed)
+    return replace(record, columns=columns, sentence=sentence, residual=residual, reading=(reading,))
 
 
 def _matches_sentence(record: Matches, total: int, needed: int) -> str:
