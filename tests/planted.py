@@ -143,3 +143,137 @@ def distracted(steps=12, signal=4, seed=0):
     x = np.zeros((steps, 2))
     x[signal, 0], x[:, 1] = 0.5, np.random.default_rng(seed).normal(0, 5, steps)
     return gw.Network(gw.LSTM.from_cells(gw.Parameters(weight, bias)), head=gw.Linear(np.array([[1.0, 0.0]]))), x
+
+
+# Memories of known length, among other units and layers.
+
+
+class Memory(NamedTuple):
+    """A network whose output shows one memory, its input (time, feature), and what is known of it.
+
+    A change of the input shows for `least` to `most` steps, in the cell state of the unit at `place` (layer, unit),
+    where it lives `through` c, h or both.
+    """
+
+    network: gw.Network
+    x: np.ndarray
+    least: int
+    most: int
+    place: tuple[int, int]
+    through: str
+
+
+def gate_arrays(hidden, inputs):
+    """Return weights and biases of a cell that takes in nothing, keeps nothing and puts out everything."""
+    weight, bias = np.zeros((4, hidden, hidden + inputs)), np.zeros((4, hidden))
+    bias[:, :] = np.array([SURE, -SURE, 0, SURE])[:, None]
+    return weight, bias
+
+
+def held_in_c():
+    """A unit that keeps its bit along the cell until the second feature writes the first in its place."""
+    weight, bias = gate_arrays(1, 2)
+    bias[0], bias[1] = -SURE, SURE
+    weight[0, 0, 2], weight[1, 0, 2], weight[2, 0, 1] = 2 * SURE, -2 * SURE, SURE
+    return weight, bias
+
+
+def held_in_h():
+    """A unit that forgets at once, and writes its own bit again at each step, until the first feature is ±1."""
+    weight, bias = gate_arrays(1, 2)
+    weight[2, 0, :2] = 10.0, SURE
+    return weight, bias
+
+
+def held_for_a_gate():
+    """The unit of `held_in_c`, and one that is always 1 and comes out where the other one's bit is 1."""
+    weight, bias = gate_arrays(2, 2)
+    own, own_bias = held_in_c()
+    weight[:, 0, 2:], bias[:, 0] = own[:, 0, 1:], own_bias[:, 0]
+    bias[2, 1], bias[3, 1], weight[3, 1, 0] = 1, 0, SURE
+    return weight, bias
+
+
+def fading(timescale=15.0):
+    """A unit that keeps the same part of its content at every step."""
+    weight, bias = gate_arrays(1, 2)
+    bias[1] = -np.log(np.expm1(1 / timescale))
+    weight[2, 0, 1] = 1e-3
+    return weight, bias
+
+
+def counting():
+    """A unit that adds up the first feature, and forgets nothing."""
+    weight, bias = gate_arrays(1, 2)
+    bias[1] = SURE
+    weight[2, 0, 1] = 1e-3
+    return weight, bias
+
+
+def changing_sign():
+    """A unit that is kept along the cell where the second feature is 0, and changes its sign through h where it is 1.
+
+    Its first sign is that of the first feature at the first step, where the second is 1.
+    """
+    weight, bias = gate_arrays(1, 2)
+    bias[0], bias[1] = -SURE, SURE
+    weight[0, 0, 2], weight[1, 0, 2], weight[2, 0, :2] = 2 * SURE, -2 * SURE, (-10.0, 0.2)
+    return weight, bias
+
+
+MEMORIES = {
+    "held in c": (held_in_c, "c"),
+    "held in h": (held_in_h, "h"),
+    "held for a gate": (held_for_a_gate, "c"),
+    "fading": (fading, "c"),
+    "counting": (counting, "c"),
+    "changing sign": (changing_sign, "both"),
+}
+
+
+def among(weight, bias, others, order, rng):
+    """Return a cell with the units of another one, which read one another alone, and others that read everything."""
+    hidden, inputs = weight.shape[1], weight.shape[2] - weight.shape[1]
+    size = hidden + others
+    all_weights, all_biases = rng.normal(0, 0.5, (4, size, size + inputs)), rng.normal(0, 0.5, (4, size))
+    all_weights[:, :hidden], all_biases[:, :hidden] = 0, bias
+    all_weights[:, :hidden, :hidden], all_weights[:, :hidden, size:] = weight[..., :hidden], weight[..., hidden:]
+    columns = np.concatenate([order, np.arange(size, size + inputs)])
+    return gw.Parameters(all_weights[:, order][:, :, columns], all_biases[:, order])
+
+
+def relay(units, inputs):
+    """Return a cell whose first units put out each a number that it is given, a little smaller."""
+    weight, bias = gate_arrays(len(units), inputs)
+    weight[2, np.arange(len(units)), len(units) + np.array(units)] = 1
+    return gw.Parameters(weight, bias)
+
+
+def memory(kind, *, gap=25, regular=True, where="alone", others=4, steps=400, seed=0, dtype=np.float64):
+    """Return a memory of a kind among other units, alone or with a layer above or below it that hands on."""
+    rng = np.random.default_rng(seed)
+    build, through = MEMORIES[kind]
+    weight, bias = build()
+    hidden = weight.shape[1]
+    order = rng.permutation(hidden + others)
+    cell = among(weight, bias, others, order, rng)
+    place, read = (int(np.flatnonzero(order == unit)[0]) for unit in (0, hidden - 1))
+    gaps = np.full(steps // gap, gap) if regular else rng.integers(gap // 2, 3 * gap // 2, steps // gap)
+    writes = np.cumsum(gaps) - gaps[0]
+    x = np.zeros((steps, 2))
+    x[:, 0] = rng.choice([-1.0, 1.0], steps)
+    x[writes[writes < steps], 1] = 1
+    if kind == "held in h":
+        x[:, 0] *= x[:, 1]
+    if kind == "changing sign":
+        x[:, 1] = rng.integers(0, 2, steps)
+        x[0, 1] = 1
+    cells = {"alone": [cell], "above": [relay([0, 1], 2), cell], "below": [cell, relay([read], hidden + others)]}[where]
+    head = np.zeros((1, 1 if where == "below" else hidden + others))
+    head[0, 0 if where == "below" else read] = 1
+    lstm = gw.LSTM.from_cells([each.astype(dtype) for each in cells])
+    network = gw.Network(lstm, head=gw.Linear(head.astype(dtype), None))
+    least, most = {"fading": (34, 34), "counting": (200, 200), "changing sign": (200, 200)}.get(
+        kind, (round(0.85 * gap), gap) if regular else (gap, 3 * gap // 2)
+    )
+    return Memory(network, x.astype(dtype), least, most, (int(where == "above"), place), through)
