@@ -49,11 +49,12 @@ def report(
     sequence
         The sequence of a batch to report on, by its number, counted from 0, or its name. By default all are summarised.
     at
-        A step to explain, by its number, counted from 0, or its time. May be given several times. By default two at
-        which the output is largest. Of a model that is evaluated in windows, the one that ends there is explained, by
-        default the last.
+        A step to explain, by its number, counted from 0, or its time. May be given several times. By default one or two
+        different events: where the output is furthest from its mean; of classes, where the model is most sure of the
+        one that it predicts. None is at the beginning, where the state builds up. Of a model that is evaluated in
+        windows, the one that ends there is explained, by default the last.
     target
-        The output to explain, by its number, counted from 0, or its name. By default the one with the largest value.
+        The output to explain, by its number, counted from 0, or its name. By default that of the largest event.
     """
     if output is not None and output.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"the name of {output} must end in .html")

@@ -42,13 +42,13 @@ def report(
         The input: an array as the model takes it, or what `open_run` takes; none for a run.
     sequence : int or str, optional
         Which sequence of the batch to report on, by its number or name. By default all sequences are summarised, and
-        what is asked about a step is asked of the sequence with the largest output.
+        what is asked about a step is asked of the sequence with the largest event.
     at : int, str or date, or a sequence or slice of them, optional
-        The steps to explain, by their numbers or times. By default two at which the output is largest in absolute
-        value, a fiftieth of the run apart at least. Of a model that is evaluated in windows (a run of NeuralHydrology)
-        one step, by default the last: what is asked of the inside is asked of the window that ends there.
+        The steps to explain, by their numbers or times. By default one or two events, see the notes. Of a model that is
+        evaluated in windows (a run of NeuralHydrology) one step, by default the last: what is asked of the inside is
+        asked of the window that ends there.
     target : int or str, optional
-        The output to explain, by its number or name. By default the one that has the largest absolute value.
+        The output to explain, by its number or name. By default that of the largest event.
     title : str, optional
         The title of the page.
     notes : sequence of str, optional
@@ -72,6 +72,12 @@ def report(
 
     Notes
     -----
+    An event is where a number is furthest from its mean, or where a class (of a softmax, a sigmoid, or a head with an
+    output for each token) is predicted with the highest probability. A second event is at least half as large. Between
+    the two, the output returns to near its mean, or half-way if a horizon lies between them; of a class, another one is
+    predicted. The beginning is left out: two horizons, at most a quarter of the run; or a window of a model that was
+    trained on windows.
+
     A question that cannot be asked of this model (of a variant, or of a trace that kept less) is answered with the
     reason. The same run gives the same bytes. Time and memory are linear in the number of steps.
 
@@ -146,11 +152,9 @@ def _lead_paragraph(subject: ReportSubject) -> str:
     if subject.lstm.batch_size > 1:
         names = subject.labels.sequences
         sequence = f" of sequence {subject.sequence if names is None else names[subject.sequence]}"
-        sequence += (
-            ""
-            if subject.has_named_sequence
-            else ", where it is largest; questions that name no step are about all sequences"
-        )
     hidden = ", a hidden state of the LSTM" if subject.network is None or subject.network.head is None else ""
     values = "value" if len(subject.steps) == 1 else "values"
-    return f"This page explains {output}{hidden}: its {values} {where}{sequence}."
+    all_sequences = ""
+    if subject.lstm.batch_size > 1 and not subject.has_named_sequence:
+        all_sequences = "; questions that name no step are about all sequences"
+    return f"This page explains {output}{hidden}: its {values} {where}{sequence}{subject.reason}{all_sequences}."

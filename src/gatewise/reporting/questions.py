@@ -73,6 +73,8 @@ def _attribution(subject: ReportSubject, t: int | None) -> Answer:
 
 
 def _horizon(subject: ReportSubject) -> Answer:
+    if subject.horizon is not None:
+        return subject.horizon
     return insight.horizon(subject.run.sequence(subject.sequence) if subject.has_named_sequence else subject.run)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from gatewise import insight
 from gatewise.arrays import Array, Mask
-from gatewise.errors import OptionError
+from gatewise.errors import GatewiseError, OptionError
+from gatewise.insight.horizon import Horizon
 from gatewise.insight.naming import at_step
 from gatewise.layers import LSTM
 from gatewise.network import SOFTMAX, Linear, Network, NetworkTrace, Scaling, outputs_of
@@ -19,9 +22,8 @@ from gatewise.records.brief_names import with_brief_names
 from gatewise.records.labels import Labels, brief_name
 from gatewise.records.places import place_of, step_place, step_slice
 from gatewise.records.trace import LSTMTrace, Trace
+from gatewise.reporting.events import choose_events
 
-MOST_STEPS = 2  # that are explained, where the caller names none
-APART = 0.02  # of the run: the least distance between two of them
 KINDS = "a cell, an LSTM, a Network, a run, a trace of one of these, or the path of a file with one of them"
 
 
@@ -37,6 +39,8 @@ class ReportSubject:
     sequence: int  # of the questions about a step
     has_named_sequence: bool  # whether the caller named it; if not, the other questions are about all sequences
     steps: tuple[int | None, ...]  # that are explained; None for a network that reads the final states
+    reason: str  # how they were chosen, as a clause; empty if they were named
+    horizon: Horizon | None  # how long a change of the input shows; None if that cannot be asked
     series: WindowedSeries | None = None  # the outputs of a model in windows, of which the run is one
 
     @property
@@ -131,38 +135,44 @@ def subject_of(
     _require_steps(lstm)
     first = lstm.first
     outputs, output_names = _outputs_and_names(run)
-    valid = None if len(outputs) != lstm.num_steps else first.valid
+    is_final = run.network is not None and run.network.reads == "last"
+    valid = np.ones(outputs.shape[:2], bool) if first.valid is None else first.valid
+    valid = np.atleast_2d(valid.any(0)) if is_final else valid
     _require_finite_run(first, outputs, valid)
-    series = opened.series
-    shown = slice(None) if series is None else slice(-1, None)  # of a window, the step that is explained
-    sized, sized_valid = outputs[shown], None if valid is None else valid[shown]
+    if is_final and at is not None:
+        raise OptionError("this network has one output, at the end of a sequence: no step can be named")
     named_sequence = (
         None if sequence is None else place_of("sequence", sequence, lstm.batch_size, first.labels.sequences)
     )
     output = None if target is None else place_of("output", target, outputs.shape[2], output_names)
-    sizes = np.abs(sized) if sized_valid is None else np.where(sized_valid[..., None], np.abs(sized), -1)
+    run, horizon = with_brief_names(run), None
+    with suppress(GatewiseError):
+        horizon = insight.horizon(run if named_sequence is None else run.sequence(named_sequence))
+    sequences = np.ones(lstm.batch_size, bool)
     if named_sequence is not None:
-        sizes = sizes[:, named_sequence : named_sequence + 1]
-    if output is None:
-        output = int(np.unravel_index(np.argmax(sizes), sizes.shape)[2])
-    size = sizes[..., output]
-    explained = named_sequence
-    if explained is None:
-        explained = int(np.unravel_index(np.argmax(size), size.shape)[1])
-    if run.network is not None and run.network.reads == "last":
-        if at is not None:
-            raise OptionError("this network has one output, at the end of a sequence: no step can be named")
-        steps: tuple[int | None, ...] = (None,)
-    elif series is not None:
-        steps = (lstm.num_steps - 1,)
-    elif at is not None:
-        steps = _named_steps(at, first, explained)
-    else:
-        steps = _largest_steps(size[:, 0 if named_sequence is not None else explained])
-    run = with_brief_names(run)
-    cells = {key: _trace_of_sequence(cell, named_sequence) for key, cell in run.lstm.cells().items()}
-    names = tuple(map(brief_name, output_names))
-    return ReportSubject(run, cells, outputs, names, output, explained, named_sequence is not None, steps, series)
+        sequences = np.arange(lstm.batch_size) == named_sequence
+    if not (valid & sequences).any():
+        raise OptionError(f"a report needs a valid step; sequence {sequence} has none")
+    steps = () if at is None else _named_steps(at, first)
+    if opened.series is not None or is_final:
+        steps = (len(outputs) - 1,)
+    events = choose_events(run.network, outputs, valid, sequences, output, horizon, steps)
+    for step in steps:
+        if not valid[step, events.sequence]:
+            raise OptionError(f"step {step} of sequence {events.sequence} is not valid")
+    return ReportSubject(
+        run,
+        {key: _trace_of_sequence(cell, named_sequence) for key, cell in run.lstm.cells().items()},
+        outputs,
+        tuple(map(brief_name, output_names)),
+        events.output,
+        events.sequence,
+        named_sequence is not None,
+        (None,) if is_final else events.steps,
+        "" if steps and (lstm.batch_size == 1 or sequence is not None) else events.reason,
+        horizon,
+        opened.series,
+    )
 
 
 def _require_steps(lstm: LSTMTrace) -> None:
@@ -183,7 +193,7 @@ def _outputs_and_names(run: Any) -> tuple[Array, tuple[str, ...]]:
     return outputs, tuple(labels) if labels and len(labels) == count else tuple(map(str, range(count)))
 
 
-def _require_finite_run(first: Trace, outputs: Array, valid: Mask | None) -> None:
+def _require_finite_run(first: Trace, outputs: Array, valid: Mask) -> None:
     """Raise OptionError if a number of the input or output of a report's run is not finite."""
     for name, array, on in (("input", first.input, first.valid), ("output", outputs, valid)):
         if array is None:
@@ -199,7 +209,7 @@ def _require_finite_run(first: Trace, outputs: Array, valid: Mask | None) -> Non
             )
 
 
-def _named_steps(at: Any, first: Trace, sequence: int) -> tuple[int, ...]:
+def _named_steps(at: Any, first: Trace) -> tuple[int, ...]:
     """Return the steps that a report is asked to explain, each by its number or its time."""
     steps, times = [], first.labels.times
     if isinstance(at, slice):
@@ -208,23 +218,10 @@ def _named_steps(at: Any, first: Trace, sequence: int) -> tuple[int, ...]:
         if name is None:
             raise OptionError("at must be steps, by their numbers or times")
         step = step_place(name, len(first), times)
-        if first.valid is not None and not first.valid[step, sequence]:
-            raise OptionError(f"step {name} of sequence {sequence} is not valid")
         steps.append(step)
     if not steps:
         raise OptionError("at must be one or more steps")
     return tuple(dict.fromkeys(steps))
-
-
-def _largest_steps(size: Array) -> tuple[int, ...]:
-    """Return the steps that a report explains: those of the largest output, no two of them close together."""
-    remaining, steps = size.astype(np.float64), list[int]()
-    least_distance = max(1, round(APART * len(remaining)))
-    while len(steps) < MOST_STEPS and remaining.max() >= 0:
-        t = int(remaining.argmax())
-        steps.append(t)
-        remaining[max(0, t - least_distance) : t + least_distance + 1] = -1
-    return tuple(steps)
 
 
 def _trace_of_sequence(cell: Trace, sequence: int | None) -> Trace:

@@ -1,0 +1,123 @@
+"""The events of a report: which output, sequence and steps it explains, if the caller does not say."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gatewise.activations import SIGMOID
+from gatewise.arrays import Array, Mask
+from gatewise.insight.horizon import Horizon
+from gatewise.network import SOFTMAX, Network
+from gatewise.showing import counted
+
+FAR = 0.5  # of the size of the first event: a second one has as much or more
+NEAR = 0.1  # of the size of the second event: between two that are near each other, the output has no more
+QUARTER = 4  # of a sequence, of which one such part is the most that a horizon leaves out as its spin-up
+ROUNDING = 32  # machine epsilons of the largest output: a smaller deviation may be one of rounding
+
+
+class Events(NamedTuple):
+    """The steps of a sequence and the output that a report explains, and how they were chosen, as a clause."""
+
+    steps: tuple[int, ...]
+    sequence: int
+    output: int
+    reason: str
+
+
+def choose_events(
+    network: Network | None,
+    y: Array,
+    valid: Mask,
+    sequences: Mask,
+    output: int | None,
+    horizon: Horizon | None,
+    named: tuple[int, ...],
+) -> Events:
+    """Return the largest event in outputs (time, batch, output) of some sequences (batch,), and another one of it.
+
+    Steps that are `named` are explained instead. If the output is constant, the last step is.
+    """
+    among, left_out = valid & sequences & np.isin(np.arange(len(y)), named)[:, None], ""
+    if not named:
+        built_up, left_out = _built_up_steps(network, valid, horizon)
+        among = built_up & sequences
+    sizes, reasons = _sizes_of(network, y, valid, among)
+    absolute = np.where(among[..., None], np.abs(sizes if output is None else sizes[..., [output]]), -1.0)
+    last = len(y) - 1 if absolute.max() <= 0 else 0  # of a constant output the order is reversed
+    t, sequence, place = (int(n) for n in np.unravel_index(np.argmax(absolute[:: -1 if last else 1]), absolute.shape))
+    t, output = abs(last - t), place if output is None else output
+    where = f"where {reasons[output]}" if sizes[t, sequence, output] else "as everywhere"
+    if named:
+        return Events(named, sequence, output, f", {where}")
+    other = _second_event(sizes[:, sequence, output], t, among[:, sequence], horizon)
+    if other is None:
+        return Events((t,), sequence, output, f", {where}{left_out}")
+    return Events((t, other), sequence, output, f", the two events {where}{left_out}")
+
+
+def _sizes_of(network: Network | None, y: Array, valid: Mask, among: Mask) -> tuple[Array, list[str]]:
+    """Return how much each output stands out at each step, and of each output, where it does so most, as a clause.
+
+    Of classes that is the probability, and 0 where another one is predicted (of a class that never is, the
+    probability); of numbers the deviation from the mean, as a share of the largest number.
+    """
+    rounding = ROUNDING * np.finfo(y.dtype).eps
+    y = np.where(valid[..., None], y, 0.0).astype(np.float64)
+    head = None if network is None or network.outputs is not None or network.skip else network.head
+    activation = None if head is None else head.activation
+    table = None if network is None or head is None or activation is not None else network.embedding
+    if has_logits := table is not None and 1 < len(table) == y.shape[-1]:  # one for each token
+        y = np.exp(y - y.max(-1, keepdims=True))
+        y /= y.sum(-1, keepdims=True)
+    if has_logits or activation in (SIGMOID, SOFTMAX):
+        predicted = y > 0.5 if activation == SIGMOID else y == y.max(-1, keepdims=True)
+        ever = np.asarray((predicted & among[..., None]).any((0, 1)))
+        reasons = ["the model is most sure of it" if sure else "it is most probable" for sure in ever.tolist()]
+        return np.where(predicted | ~ever, y, 0.0), reasons
+    y /= np.abs(y).max() or 1.0
+    axis = 0 if len(y) > 1 else (0, 1)
+    counts = np.maximum(valid.sum(axis, keepdims=True), 1)[..., None]
+    mean = y.sum(axis, keepdims=True) / counts if valid.sum() > 1 else 0.0
+    deviation = np.where(valid[..., None], y - mean, 0.0)
+    deviation[np.abs(deviation) <= rounding * np.abs(y).max((0, 1))] = 0.0
+    reason = "it is furthest from its mean" if valid.sum() > 1 else "it is largest"
+    return deviation, [reason] * y.shape[-1]
+
+
+def _second_event(sizes: Array, t: int, among: Mask, horizon: Horizon | None) -> int | None:
+    """Return the step of another event of an output than that at step `t`, at least half as large; None without one.
+
+    Between the two, the output returns to near its mean; or half-way, if a horizon lies between them. For a class that
+    means that another one is predicted.
+    """
+    absolute, on_side = np.abs(sizes), np.maximum(sizes * np.sign(sizes[t]), 0.0)
+    before, after = (np.minimum.accumulate(part) for part in (on_side[t::-1], on_side[t:]))
+    between = np.concatenate([before[:0:-1], after])  # the least from that step to each other one
+    is_other = between <= NEAR * absolute
+    if horizon is not None and horizon.stable and not (horizon.at_least or horizon.ahead_at_least):
+        is_far = np.abs(np.arange(len(sizes)) - t) >= max(1, horizon.steps, horizon.ahead)
+        is_other |= is_far & (between <= FAR * absolute)
+    is_other &= among & (absolute > 0) & (absolute >= FAR * absolute[t])
+    return int(np.argmax(np.where(is_other, absolute, -1.0))) if is_other.any() else None
+
+
+def _built_up_steps(network: Network | None, valid: Mask, horizon: Horizon | None) -> tuple[Mask, str]:
+    """Return the valid steps (time, batch) at which the state has built up, and how many are left out, as a clause.
+
+    They have two horizons behind them, or else a quarter of the sequence; or, if the sequence is long enough, a whole
+    window of a model that was trained on windows.
+    """
+    windows = None if network is None else network.windows
+    counts, places = valid.sum(0), np.cumsum(valid, axis=0) - 1
+    early, late = counts // QUARTER, 0 * counts
+    if horizon is not None and horizon.stable:
+        early, late = (np.minimum(counts // QUARTER, 2 * lags) for lags in (horizon.steps, horizon.ahead))
+    if windows is not None:
+        early = np.where(counts >= windows.steps, np.maximum(early, windows.steps - 1), early)
+    ends = zip(("first", "last"), (int(early.max()), int(late.max())), strict=True)
+    names = " and the ".join(f"{end} {counted(count, 'step')}" for end, count in ends if count)
+    clause = f", leaving out the {names}, in which its state builds up" if names else ""
+    return valid & (places >= early) & (places < counts - late), clause
