@@ -111,7 +111,7 @@ def test_what_is_counted_shows_to_the_end():
     found = insight.horizon(lstm, RNG.integers(0, 2, (900, 1)).astype(float))
     assert (found.steps, found.lags, found.at_least) == (450, 450, True)
     assert "at least 450 steps" in str(found)
-    assert any("hundredth of a change comes to 0.01" in sentence for sentence in found.reading)
+    assert any("hundredth of the change has 0.01 of the effect" in sentence for sentence in found.reading)
 
 
 def test_a_run_that_small_changes_upset_has_no_horizon():
@@ -133,7 +133,7 @@ def test_a_unit_that_the_output_does_not_read_is_named():
     network = gw.Network(lstm_of(weight, bias), head=gw.Linear([[1.0, 0.0]], [0.0]))
     found = insight.horizon(network, RNG.normal(size=(600, 1)))
     assert found.steps == 0
-    assert "unit 1 keeps something of it for at least 256 steps" in str(found)
+    assert "unit 1 keeps a trace of it for at least 256 steps" in str(found)
 
 
 def test_backward_directions_see_ahead():
@@ -145,7 +145,7 @@ def test_backward_directions_see_ahead():
     both = gw.LSTM.from_cells([[hand_on(5)[0][0], lstm[0]]], merge="sum")
     found = insight.horizon(gw.Network(both, head=head), x)
     assert (found.steps, found.ahead) == (5, 5)
-    assert "for 5 steps, and at the 5 steps before it" in str(found)
+    assert "for 5 steps after it, and at the 5 steps before it" in str(found)
     assert found.lag[[0, -1]].tolist() == [-100, 100]
 
 

@@ -131,7 +131,7 @@ def faded(lags=64, both_ways=False):
     columns = {"direction": ways, "steps": np.array([23, 5, 23])}
     units = np.exp(-np.arange(lags + 1)[:, None] / [10.0, 2.0, 10.0])
     ahead = 23 if both_ways else 0
-    return insight.Horizon(columns, "", 23, ahead, False, False, True, lags, lag, curve, "q", units)
+    return insight.Horizon(columns, "", 23, ahead, False, False, True, lags, lag, curve, "q", units, None)
 
 
 DRAWN = {

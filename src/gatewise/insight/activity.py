@@ -12,6 +12,7 @@ from gatewise.insight.answer import Answer
 from gatewise.insight.naming import unit_names
 from gatewise.insight.retention import of_one_cell, require_finite, unit_hidden_state, valid_steps
 from gatewise.records.trace import Trace
+from gatewise.showing import counted
 
 CHUNK = 1 << 22  # numbers in float64 at a time
 
@@ -89,7 +90,8 @@ def activity(trace: Trace) -> Activity:
     deviation = np.sqrt(squares / count)
     names = unit_names(trace)
     columns = {"unit": np.array(names), "deviation": deviation, "mean": mean}
-    return Activity(columns, _activity_sentence(names, deviation), deviation, mean)
+    reading = (f"Measured: the hidden states at {counted(count, 'valid step')} of all sequences.",)
+    return Activity(columns, _activity_sentence(names, deviation), deviation, mean, reading=reading)
 
 
 def _activity_sentence(names: list[str], deviation: Array) -> str:

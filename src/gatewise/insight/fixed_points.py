@@ -271,6 +271,10 @@ def _describe_points(
         starts=starts,
         converged=converged,
         x=search.x,
+        reading=(
+            f"Inferred: a search from {counted(starts, 'start')} under a constant input, which may miss points; a step"
+            " of the cell leaves each of them where it is, and the eigenvalues there say whether states nearby return.",
+        ),
     )
 
 

@@ -14,7 +14,7 @@ from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.drawn_exchanges import EXCHANGES, SHARE, TOGETHER, Checks, DrawnExchanges
 from gatewise.insight.exchanges import PEAK, Exchanges, Outcome, Places, Swaps
-from gatewise.insight.naming import duration_of, of_cell, step_duration, step_noun, unit_names
+from gatewise.insight.naming import duration_of, of_cell, output_phrase, step_duration, step_noun, unit_names
 from gatewise.insight.retention import require_finite, stored_run
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
@@ -53,6 +53,8 @@ class Horizon(Answer):
         The output that shows changes longest; empty where there is one.
     unit_curves : array (lag + 1, unit)
         Of each unit, the mean difference of its cell state at each lag, as a share of its largest.
+    step_duration : tuple of (float, str) or None
+        The duration of a step and its unit; None if unknown.
     """
 
     steps: int
@@ -65,11 +67,25 @@ class Horizon(Answer):
     curve: Array
     output: str
     unit_curves: Array
+    step_duration: tuple[float, str] | None
 
     @property
     def title(self) -> str:
         """The output in words."""
-        return f"output {self.output}" if self.output else "the output"
+        return output_phrase(self.output) if self.output else "the output"
+
+    @property
+    def longest_trace(self) -> str:
+        """A clause about the unit that keeps a change longest, if it does so for much longer than the output."""
+        unit = int(np.argmax(self.columns["steps"]))
+        layer, way, name, kept, at_least = (
+            self.columns[key][unit] for key in ("layer", "direction", "unit", "steps", "at_least")
+        )
+        if kept <= LONGER * max(self.steps, self.ahead, 1):
+            return ""
+        where = of_cell(layer, way, *(len(set(self.columns[key])) for key in ("layer", "direction")))
+        time = _time(kept, at_least, self.step_duration)
+        return f"; unit {name}{where} keeps a trace of it for {time}, which the output does not show"
 
 
 @quiet
@@ -190,6 +206,7 @@ def _answer(drawn: DrawnExchanges, lags: int, swaps: Swaps, outcome: Outcome) ->
     windows = exchanges.network.windows
     is_open = windows is None or lags < windows.steps - 1  # more lags may show more
     steps, ahead = (int(end[place]) for end in ends[:: -1 if exchanges.is_reversed else 1])
+    step = step_duration(exchanges.trace.first)
     answer = Horizon(
         columns=_unit_columns(exchanges, outcome, lags if is_open else None),
         sentence="",
@@ -203,8 +220,8 @@ def _answer(drawn: DrawnExchanges, lags: int, swaps: Swaps, outcome: Outcome) ->
         curve=curve,
         output=exchanges.names_of_varied[place] if exchanges.y.shape[-1] > 1 else "",
         unit_curves=outcome.sizes / np.maximum(outcome.sizes.max(0), np.finfo(np.float32).tiny),
+        step_duration=step,
     )
-    step = step_duration(exchanges.trace.first)
     reading = _reading(answer, swaps, checks, exchanges, step)
     return replace(answer, sentence=_sentence(answer, outcome, place, checks, step), reading=tuple(reading))
 
@@ -252,21 +269,15 @@ def _sentence(answer: Horizon, outcome: Outcome, place: int, checks: Checks, ste
     """Return the sentence of a horizon: how long a change shows in the output, and whether a unit keeps it longer."""
     if not answer.stable:
         return (
-            "No horizon can be told, since the run is unstable: a hundredth of a change of the input comes after"
-            f" {duration_of(answer.lags, step)} to {checks.late:.2g} of what the whole change does to {answer.title}."
+            f"No horizon can be told, since the run is unstable: after {duration_of(answer.lags, step)}, a hundredth of"
+            f" a change of the input has {checks.late:.2g} of the effect that all of it has on {answer.title}."
         )
     if not outcome.sums[:, place].any():
         sentence = "No exchanged step of the input changes the output"
     else:
         shown = _shown(answer, outcome, place, step)
         sentence = f"A change of one {step_noun(step)}'s input shows in {answer.title} {shown}"
-    kept, reach = answer.columns["steps"], max(answer.steps, answer.ahead, 1)
-    unit = int(np.argmax(kept))
-    if kept[unit] <= LONGER * reach:
-        return f"{sentence}."
-    layer, way, name, at_least = (answer.columns[key][unit] for key in ("layer", "direction", "unit", "at_least"))
-    where = of_cell(layer, way, *(len(set(answer.columns[key])) for key in ("layer", "direction")))
-    return f"{sentence}; unit {name}{where} keeps something of it for {_time(kept[unit], at_least, step)}."
+    return f"{sentence}{answer.longest_trace}."
 
 
 def _time(steps: int, at_least: bool, step: tuple[float, str] | None) -> str:
@@ -280,7 +291,7 @@ def _shown(answer: Horizon, outcome: Outcome, place: int, step: tuple[float, str
         earlier = step_noun(step) if answer.ahead == 1 else duration_of(answer.ahead, step)
         before = f"at the {earlier} before it"
         before += ", as far as was looked" if answer.ahead_at_least else ""
-        return f"for {time}, and {before}" if answer.steps else before
+        return f"for {time} after it, and {before}" if answer.steps else before
     if not answer.steps:
         later = outcome.differences[-answer.lags :, :, place] if answer.lags else np.zeros(1)
         that = f"that {step_noun(step)}"
@@ -314,23 +325,26 @@ def _reading(
     count, places = len(swaps.at.times), len(set(zip(*swaps.at, strict=True)))
     yield (
         f"Tested: {counted(count, 'exchange')} of the input at {counted(places, 'step')}, and the output compared for"
-        f" {duration_of(answer.lags, step)}; of {checks.plain} random exchanges, {checks.counting} change it at least a"
-        " tenth as much."
+        f" {duration_of(answer.lags, step)}; of {checks.plain} exchanges drawn at random, {checks.counting} have at"
+        " least a tenth of the mean effect."
     )
     expected, off = answer.steps, max(1, DIFFERENT * answer.steps)
     tried = (
         ("Ten steps exchanged together show", checks.together, checks.fewer, expected - TOGETHER),
-        ("Another state before a step shows", checks.past, answer.lags, expected),
+        ("Exchanging the state before a step instead shows", checks.past, answer.lags, expected),
     )
     for title, found, most, least in tried if answer.stable and answer.steps >= answer.ahead else ():
         if found is not None:  # of steps that are exchanged together, the first may be the one that counts
             as_long = min(least, most) - off <= found <= expected + off
             yield f"{title} {'as long' if as_long else f'for {_time(found, found == most, step)}'}."
     if checks.late is not None:
+        outcome = "small changes do not grow" if answer.stable else "small changes grow"
         yield (
-            f"A hundredth of a change comes to {checks.early:.2g} of the effect of the whole one at once, and to"
-            f" {checks.late:.2g} at the end."
+            f"A hundredth of the change has {checks.early:.2g} of the effect at once, and {checks.late:.2g} at the end:"
+            f" {outcome}."
         )
+    if exchanges.network.reads == "last":
+        yield "The network is read at each of these steps, as if the input ended there."
     if exchanges.network.windows is not None:
         yield f"The run is one, and not cut into windows of {exchanges.network.windows.steps:,} steps."
     if exchanges.y.shape[-1] > len(exchanges.varied):

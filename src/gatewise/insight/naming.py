@@ -69,6 +69,11 @@ def output_of(output: object, names: Sequence[str] | None, count: int) -> int:
     return place_of("output", output, count, names, "this model")
 
 
+def output_phrase(name: str) -> str:
+    """Return an output's name for a sentence: output q, or output ")" of a name without letters and digits."""
+    return f"output {name}" if any(letter.isalnum() for letter in name) else f'output "{name}"'
+
+
 def unit_of(units: Sequence[str], unit: int | str) -> int:
     """Return the place of the unit that a question is about among those that a trace kept, by its number or name."""
     if not isinstance(unit, str):

@@ -169,6 +169,7 @@ def contributions(trace: Trace, t: int | str | None = None, sequence: int | str 
         units=tuple(unit_names(trace)),
         times=times_of(trace),
         valid=valid,
+        reading=("Measured: what each step wrote, times the forget gates since, adds up to the cell state.",),
     )
 
 

@@ -146,6 +146,10 @@ def saturation(trace: Trace, low: float = 0.1, high: float = 0.9, still: float =
         dead=dead,
         low=low,
         high=high,
+        reading=(
+            f"Measured: the gates at {counted(steps, 'valid step')} of all sequences, below {low:g} nearly closed and"
+            f" above {high:g} nearly open.",
+        ),
     )
 
 

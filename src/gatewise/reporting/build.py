@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import chain, groupby
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -86,8 +88,9 @@ def report(
     >>> import gatewise as gw
     >>> from gatewise.examples import latch
     >>> cell, x, *_ = latch()
-    >>> print(gw.report(cell, x).findings[1])
-    None of the 3 gates of 1 unit is stuck, nearly closed or nearly open at every step.
+    >>> print(gw.report(cell, x).headlines[0].headline)
+    A change of one step's input shows in the output mostly at that step; unit latch keeps a trace of it for at least \
+3 steps, which the output does not show.
     """
     if not (title is None or isinstance(title, str)):
         raise OptionError(f"title must be a str, not {title!r}")
@@ -97,7 +100,7 @@ def report(
     if run.series is not None and at is not None:
         run, at = run.window_at(_only_step(at, run.series)), None
     subject = subject_of(run, sequence=sequence, at=at, target=target)
-    posed = [(question, asked) for question in QUESTIONS for asked in question.pose(subject)]
+    posed = [*_posed_questions(subject)]
     findings = []
     with working("asking", len(posed)) as done:
         for place, (question, asked) in enumerate(posed):
@@ -105,6 +108,13 @@ def report(
             done(1)
     facts = (*overview.facts(subject), *(("Note", note) for note in (*notes, *run.notes)))
     return Report(title or "A report on an LSTM", _lead_paragraph(subject), facts, tuple(findings))
+
+
+def _posed_questions(subject: ReportSubject) -> Iterator[tuple[Question, PosedQuestion]]:
+    """Yield the questions of the table about a subject; all that is asked about an explained step stands together."""
+    for each_step, group in groupby(QUESTIONS, attrgetter("each_step")):
+        posed = [[(question, asked) for asked in question.pose(subject)] for question in group]
+        yield from chain.from_iterable(zip(*posed, strict=True) if each_step else posed)
 
 
 def _only_step(at: Any, series: WindowedSeries) -> Any:
@@ -129,7 +139,7 @@ def _ask_question(question: Question, posed: PosedQuestion, key: str) -> Finding
             answer: Answer | None = ask()
             sentence = str(answer)
         except GatewiseError as error:
-            answer, sentence = None, f"This cannot be asked here: {error}."
+            answer, sentence = None, f"{str(error)[:1].upper()}{str(error)[1:]}."
         answers.append((name, answer, sentence))
     answered = [entry for entry in answers if entry[1] is not None] or answers
     numbers = [0.0 if answer is None else question.notability(answer) for _, answer, _ in answered]
@@ -140,8 +150,11 @@ def _ask_question(question: Question, posed: PosedQuestion, key: str) -> Finding
     draw = None
     if chosen is not None:
         draw = partial(svg, partial(question.draw, chosen), sentence, key, question.height)
-    others = tuple((name, sentence) for name, _, sentence in answers) if len(answers) > 1 else ()
-    return Finding(posed.title, sentence, chosen, question.meaning, others, draw)
+    others = tuple((cell, other) for cell, _, other in answers if cell != name)
+    found_nothing = all(answer is not None and question.found_nothing(answer) for _, answer, _ in answers)
+    nothing = question.nothing if found_nothing else ""
+    headline = "" if chosen is None else question.headline(chosen)
+    return Finding(posed.title, sentence, chosen, question.topic, question.meaning, others, headline, nothing, draw)
 
 
 def _lead_paragraph(subject: ReportSubject) -> str:

@@ -23,17 +23,27 @@ class Finding:
         The answer in one sentence; or why this cannot be asked of this run.
     answer : Answer or None
         The record that the sentence rests on; None where the question cannot be asked.
+    topic : str
+        The question without its step.
     meaning : str
-        What such an answer means to a user of the model.
+        How to read such an answer, and what it cannot see.
     others : tuple of (str, str)
-        Where a model has several cells: each cell, and its answer in a sentence. `answer` is that of one of them.
+        Where a model has several cells: each other cell, and its answer in a sentence.
+    headline : str
+        The sentence that sums the answer up on top of a report; empty if there is none. The first of the `reading` is
+        the experiment that it rests on.
+    nothing : str
+        A clause, if the answer found nothing that is worth a section, such as ``no gate is stuck``; else empty.
     """
 
     question: str
     sentence: str
     answer: Answer | None
+    topic: str
     meaning: str
     others: tuple[tuple[str, str], ...] = ()
+    headline: str = ""
+    nothing: str = ""
     _draw: Callable[[], str] | None = None
 
     @property
@@ -74,6 +84,27 @@ class Report:
     lead: str
     facts: tuple[tuple[str, str], ...]
     findings: tuple[Finding, ...]
+
+    @property
+    def headlines(self) -> tuple[Finding, ...]:
+        """The findings that sum up the report, each by its `headline`: the first of every topic that has one."""
+        return tuple({finding.topic: finding for finding in reversed(self.findings) if finding.headline}.values())[::-1]
+
+    @property
+    def sections(self) -> tuple[Finding, ...]:
+        """The findings that have a section: those that found something."""
+        return tuple(finding for finding in self.findings if finding.answer is not None and not finding.nothing)
+
+    @property
+    def unanswered(self) -> tuple[Finding, ...]:
+        """The findings whose question cannot be asked of this run; their sentence says why."""
+        return tuple(finding for finding in self.findings if finding.answer is None)
+
+    @property
+    def nothing(self) -> str:
+        """One sentence about all questions that found nothing; empty if there are none."""
+        clauses = dict.fromkeys(finding.nothing for finding in self.findings if finding.nothing)
+        return f"Found nothing: {'; '.join(clauses)}." if clauses else ""
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page, complete in itself: HTML without scripts, which asks for nothing else.

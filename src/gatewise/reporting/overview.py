@@ -11,6 +11,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array
 from gatewise.errors import join_names
 from gatewise.insight.answer import Answer, StepTable
+from gatewise.insight.naming import output_phrase
 from gatewise.network import Linear
 from gatewise.opening.windows import WindowedSeries
 from gatewise.palette import PALETTE
@@ -66,14 +67,19 @@ def overview(subject: ReportSubject) -> Overview:
     sentence = f"{_model_phrase(subject)} ran over {_run_phrase(subject)}."
     if subject.series is not None:
         sentence += " What follows is about the one that ends at the dot."
-    return Overview(columns, sentence, outputs, names, marked, times=times, valid=valid)
+    explained = outputs[:, names.index(output_name(subject, subject.target))].astype(np.float64)
+    low, mean, high = (reduce(explained) for reduce in (np.nanmin, np.nanmean, np.nanmax))
+    reading = (
+        f"Measured: {output_name(subject, subject.target)} is {low:.4g} to {high:.4g}, and {mean:.4g} on average.",
+    )
+    return Overview(columns, sentence, outputs, names, marked, times=times, valid=valid, reading=reading)
 
 
 def output_name(subject: ReportSubject, number: int) -> str:
     """Return the name of a report's output with what it measures."""
     name = subject.output_names[number]
     measure = subject.labels.measures.get(name)
-    text = f"output {name}" if name.isdecimal() else name
+    text = output_phrase(name)
     repeated = measure is None or str(measure).replace(" ", "") == name.replace(" ", "")  # as in QObs(mm/d)
     return text if repeated else f"{text}, {measure}"
 

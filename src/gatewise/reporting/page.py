@@ -14,15 +14,20 @@ from gatewise.reporting.findings import Finding, Report
 PACKAGE = "gatewise.reporting"  # where its style lies
 _UNBROKEN = re.compile(r"\b\d{4}-\d\d(-\d\d)?(T[\d:.]+)?\b|\b[\d.]+ %")  # dates, and percentages
 IMAGES = "; img-src data:"  # a heatmap within a picture
+UNANSWERED = "What cannot be asked of this run"
 
 
 def text(report: Report) -> str:
-    """Return a report as plain text: its findings' sentences, each under its question."""
-    lines = [clean(report.title), clean(report.lead)]
-    for finding in report.findings:
+    """Return a report as plain text: its headlines, and its findings' sentences, each under its question."""
+    lines = [clean(report.title), clean(report.lead), *([""] if report.headlines else [])]
+    lines += [f"{place}. {clean(finding.headline)}" for place, finding in enumerate(report.headlines, 1)]
+    for finding in report.sections:
         lines += ["", clean(finding.question), f"  {clean(finding.sentence)}"]
         lines += [f"    {clean(sentence)}" for sentence in finding.reading]
         lines += [f"    {clean(name)}: {clean(sentence)}" for name, sentence in finding.others]
+    lines += ["", clean(report.nothing)] if report.nothing else []
+    if report.unanswered:
+        lines += ["", UNANSWERED, *(f"  {clean(one.question)} {clean(one.sentence)}" for one in report.unanswered)]
     return "\n".join(lines)
 
 
@@ -45,40 +50,48 @@ def fragment(report: Report) -> str:
 
 
 def _report_body(report: Report, tag: str) -> str:
-    """Return the HTML of a report's title, contents and findings, in an element `tag`."""
-    links = "".join(
-        f'<li><a href="#q{place}">{_text(finding.question)}</a></li>' for place, finding in enumerate(report.findings)
-    )
-    parts = []
-    with working("drawing", len(report.findings)) as done:
-        for place, finding in enumerate(report.findings):
-            parts.append(_finding_section(finding, f"q{place}", report))
+    """Return the HTML of a report's title, headlines, findings and notes, in an element `tag`."""
+    parts, keys = [], {finding.question: f"q{place}" for place, finding in enumerate(report.sections)}
+    with working("drawing", len(report.sections)) as done:
+        for finding in report.sections:
+            parts.append(_finding_section(finding, keys[finding.question]))
             done(1)
+    links = "".join(
+        f'<li>{_text(finding.headline)} <a href="#{keys[finding.question]}"'
+        f' aria-label="{escape(clean(finding.question))}">↓</a></li>'
+        for finding in report.headlines
+    )
+    short = f'<nav aria-label="In short"><h2>In short</h2><ol>{links}</ol></nav>' if links else ""
+    nothing = f'<p class="nothing">{_text(report.nothing)}</p>' if report.nothing else ""
+    unanswered = tuple((finding.question, finding.sentence) for finding in report.unanswered)
+    readings = tuple({finding.topic: finding.meaning for finding in report.sections}.items())
     sections = "\n".join(parts)
     return f"""<{tag} class="whole">
 <h1>{_text(report.title)}</h1>
 <p class="lead">{_text(report.lead)}</p>
-<nav aria-label="Questions"><ol>{links}</ol></nav>
+{short}
 {sections}
+{nothing}
+<section class="notes">
+{_table(UNANSWERED, unanswered) if unanswered else ""}
+{_table("The model and the run", report.facts)}
+{_table("How to read this", readings)}
+</section>
 <footer><p>Made by gatewise from every gate of every step of this run. The same model and input give the
 same page.</p></footer>
 </{tag}>"""
 
 
-def _finding_section(finding: Finding, key: str, report: Report) -> str:
-    """Return the HTML section of a report's finding; the first one lists the facts too."""
+def _finding_section(finding: Finding, key: str) -> str:
+    """Return the HTML section of a report's finding."""
     parts = [f'<section class="finding" aria-labelledby="{key}">', f'<h2 id="{key}">{_text(finding.question)}</h2>']
-    kind = "says" if finding.answer is not None else "says refused"
-    parts.append(f'<p class="{kind}">{_text(finding.sentence)}</p>')
+    parts.append(f'<p class="says">{_text(finding.sentence)}</p>')
     if finding.picture is not None:
         parts.append(f"<figure>{finding.picture}</figure>")
     if finding.reading:
         parts.append(f'<p class="reading">{_text(" ".join(finding.reading))}</p>')
-    parts.append(f'<p class="meaning">{_text(finding.meaning)}</p>')
     if finding.others:
-        parts.append(_table("The same, of every cell", finding.others))
-    if finding is report.findings[0]:
-        parts.append(_table("The model and the run", report.facts))
+        parts.append(_table("The other cells", finding.others))
     return "\n".join([*parts, "</section>"])
 
 

@@ -13,12 +13,13 @@ from gatewise import insight, plot
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.records.trace import Trace
-from gatewise.reporting import overview
+from gatewise.reporting import headlines, overview
 from gatewise.reporting.subject import ReportSubject
 from gatewise.showing import pictured
 
 MOST_UNITS = 32  # of a cell whose fixed points are searched
 STARTS = 8  # of that search
+STILL = 0.1  # of the largest deviation: a unit that moves less hardly moves
 MANY = 2e5  # units times steps, from which on an integral has fewer points: two take 4 s at 1.3 million
 SMALL = 0.005  # of the largest share: steps with smaller shares are drawn near larger ones alone
 
@@ -41,12 +42,20 @@ class Question:
 
     title: str  # with {} for the time of the step
     ask: Callable[..., Answer]  # takes a subject; or a cell; then a step, and of a cell the subject as well
-    meaning: str  # of an answer, in sentences that hold for every answer
+    meaning: str  # how to read an answer and what it cannot see, in sentences that hold for every answer
     height: float = 3.0  # of the picture, in inches
+    headline: Callable[[Any], str] = lambda answer: ""  # a sentence on top of the report
+    nothing: str = ""  # a clause, in place of a section, if the answers found nothing
+    found_nothing: Callable[[Any], bool] = lambda answer: False
     notability: Callable[[Any], float] = lambda answer: 0.0  # of several cells, the last of the largest is drawn
     draw: Callable[[Any, Any], Any] = _draw_answer  # draws an answer on a Figure
     each_cell: bool = False
     each_step: bool = False
+
+    @property
+    def topic(self) -> str:
+        """The title without the time of a step."""
+        return self.title.replace(" {}", "")
 
     def pose(self, subject: ReportSubject) -> Iterator[PosedQuestion]:
         """Yield a report's question about a subject: once, or for each step that is explained."""
@@ -116,28 +125,19 @@ QUESTIONS = (
     Question(
         "What is in it, and what did it output?",
         overview.overview,
-        "The line is the model's output over this input; a dot marks each step that this page explains. All answers"
-        " below are about this input: another one may open other gates.",
+        "The line is the model's output over this input; a dot marks each step that this page explains. All answers are"
+        " about this input: another one may open other gates.",
         2.4,
         draw=overview.draw,
     ),
     Question(
-        "Is any gate stuck?",
-        insight.saturation,
-        "On this input, a constant could take the place of a gate that is nearly closed or nearly open at every step. A"
-        " few such gates are common; where most units have one, the model may be larger than its task needs, or this"
-        " input may lie outside the range that it was trained on.",
-        2.5,
-        lambda answer: float(np.sum(answer.columns["stuck"])),
-        each_cell=True,
-    ),
-    Question(
         "How long does a change of the input show?",
         _horizon,
-        "Tested on this input: a step was exchanged for another one, and the run went on. The line is the median of how"
-        " much of the change still shows at each lag, as a share of its largest; the thin lines are the units that hold"
-        " a change longest. Compare the horizon with how far back your task needs to look.",
+        "A step was exchanged for another one, and the run went on. The line is the median of how much of the change"
+        " still shows at each lag, as a share of its largest; the thin lines are the units that hold a change longest."
+        " Compare the horizon with how far back your task needs to look. It cannot see what this input never does.",
         3.4,
+        headlines.memory,
     ),
     Question(
         "How fast does each cell state decay?",
@@ -146,24 +146,24 @@ QUESTIONS = (
         " What is written again through the hidden state lasts longer, and a unit that is reset now and then keeps what"
         " it holds in between for longer than its timescale.",
         3.0,
-        lambda answer: float(np.median(answer.timescale)),
+        notability=lambda answer: float(np.max(answer.timescale)),
         each_cell=True,
     ),
     Question(
-        "What is the largest output that it can reach?",
-        _ceiling,
-        "The states of an LSTM are bounded, so a linear head has a ceiling that no input exceeds: where the data go"
-        " beyond it, this model cannot follow. What was lost at each step shows which part kept the output down.",
-        3.4,
+        "How many steps matter?",
+        _influence,
+        "How strongly the output at the first of the explained steps would respond to a small change of the input at"
+        " each step. It is a gradient: what a large change does, such as another token, it cannot see.",
+        3.0,
     ),
     Question(
-        "Which units move most, and which least?",
-        insight.activity,
-        "A unit whose hidden state hardly varies tells the rest of the model nothing about this input. It may respond"
-        " to inputs that do not occur here, or it may not be needed.",
-        2.8,
-        lambda answer: -float(answer.deviation.min()),
-        each_cell=True,
+        "Why this output {}?",
+        _attribution,
+        "Each step's share in the difference between this output and the one for an LSTM input of zeros, by integrated"
+        " gradients: positive shares raised the output, negative ones lowered it. This explains the model at this"
+        " input; it does not say that the model is right.",
+        draw=_draw_attribution,
+        each_step=True,
     ),
     Question(
         "Who wrote the cell state {}?",
@@ -176,29 +176,46 @@ QUESTIONS = (
         each_step=True,
     ),
     Question(
-        "Why this output {}?",
-        _attribution,
-        "Each step's share in the difference between this output and the one for an LSTM input of zeros, by integrated"
-        " gradients: positive shares raised the output, negative ones lowered it. This explains the model at this"
-        " input; it does not say that the model is right.",
-        draw=_draw_attribution,
-        each_step=True,
+        "Is any gate stuck?",
+        insight.saturation,
+        "On this input, a constant could take the place of a gate that is nearly closed or nearly open at every step. A"
+        " few such gates are common; where most units have one, the model may be larger than its task needs, or this"
+        " input may lie outside the range that it was trained on.",
+        2.5,
+        nothing="no gate is stuck and no unit is dead",
+        found_nothing=lambda answer: not (answer.stuck.any() or answer.dead is None or answer.dead.any()),
+        notability=lambda answer: float(np.sum(answer.columns["stuck"])),
+        each_cell=True,
     ),
     Question(
-        "How many steps matter?",
-        _influence,
-        "How strongly the output at the first of the steps above would respond to a small change of the input at each"
-        " step. A model that responds to a few steps only cannot use a longer history, whatever it is given.",
-        3.0,
+        "Which units move most, and which least?",
+        insight.activity,
+        "A unit whose hidden state hardly varies tells the rest of the model little about this input, unless large"
+        " weights read it. It may respond to inputs that do not occur here, or it may not be needed.",
+        2.8,
+        nothing="no unit moves much less than the others",
+        found_nothing=lambda answer: bool(answer.deviation.min() > STILL * answer.deviation.max()),
+        notability=lambda answer: -float(answer.deviation.min()),
+        each_cell=True,
+    ),
+    Question(
+        "What is the largest output that it can reach?",
+        _ceiling,
+        "The states of an LSTM are bounded, so a linear head has a ceiling that no input exceeds: where the data go"
+        " beyond it, this model cannot follow. What was lost at each step shows which part kept the output down. The"
+        " ceiling may be far above what any real input reaches.",
+        3.4,
     ),
     Question(
         "Where does it come to rest?",
         _fixed_points,
         "If the input stayed at its mean, the state would settle at a stable fixed point, where there is one, within a"
         " few time constants. Several stable points are a lasting memory: where the state settles depends on what the"
-        " input was before.",
+        " input was before. A search may miss points.",
         3.4,
-        lambda answer: float(len(answer.kinds)),
+        nothing="no second stable state under the mean input",
+        found_nothing=lambda answer: answer.kinds == ("stable",),
+        notability=lambda answer: float(len(answer.kinds)),
         each_cell=True,
     ),
 )

@@ -1,0 +1,36 @@
+"""The sentences on top of a report: each sums up one answer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gatewise.insight import Ceiling, Horizon
+from gatewise.insight.naming import duration_of, step_noun
+
+
+def memory(answer: Horizon) -> str:
+    """Return how long a change of the input shows in the output."""
+    noun = step_noun(answer.step_duration)
+    if not answer.stable:
+        return "The run is unstable: small changes of the input grow, so that no memory horizon can be told."
+    if not answer.curve.any():
+        return f"No change of one {noun}'s input shows in {answer.title}{answer.longest_trace}."
+    least = "at least " if answer.at_least else ""
+    times = [f"for {least}{duration_of(answer.steps, answer.step_duration)}"] if answer.steps else []
+    if answer.ahead:
+        times.append(f"at up to {duration_of(answer.ahead, answer.step_duration)} before it")
+    when = " and ".join(times) or f"mostly at that {noun}"
+    return f"A change of one {noun}'s input shows in {answer.title} {when}{answer.longest_trace}."
+
+
+def limits(answer: Ceiling) -> str:
+    """Return the largest value that an output can reach, and the largest that it reached."""
+    if answer.output is None:
+        return ""
+    measure, largest = answer.measures[0], float(np.nanmax(answer.output[:, 0]))
+    name = "output" if measure.quantity == "output" else measure.quantity
+    unit = f" {measure.unit}" if measure.unit else ""
+    return (
+        f"The model cannot bring its {name} above {answer.ceiling[0]:.4g}{unit}, whatever its input; it came to"
+        f" {largest:.4g}{unit}."
+    )
