@@ -307,3 +307,8 @@ def switches_of(variant: VariantOptions | None) -> dict[str, Any]:
             raise OptionError(f"--activation gives {gate} twice")
         switches[_FIELDS[gate]] = name
     return switches
+
+
+def tokens_in(text: str, steps: int) -> str | list[str]:
+    """Return the text of a file as it is if it has a character for each step, else its lines."""
+    return text if len(text) == steps else text.splitlines()

@@ -17,7 +17,7 @@ from gatewise.cli.choices import Direction, GateName
 from gatewise.cli.inspect import LSTMName
 from gatewise.cli.kinds import KINDS, Kind, Order, required
 from gatewise.cli.models import NO_ARGUMENTS, InputArguments, InputFile, StatedSettings, inspect_file, open_printing
-from gatewise.cli.options import Integer, chosen_options, option_group
+from gatewise.cli.options import Integer, chosen_options, option_group, tokens_in
 from gatewise.cli.printing import announce_cost, print_line, print_notes, require_other
 from gatewise.cli.usage import flowing
 from gatewise.errors import FileError, OptionError
@@ -179,8 +179,8 @@ def plot(
     with working("drawing", 3) as done:
         subject, *others = _comparable_runs([_picture_subject(kind, data, trace, chosen) for trace in traces])
         arguments |= dict(zip(("after",), others, strict=False))
-        if "text" in arguments and len(arguments["text"]) != len(subject):
-            arguments["text"] = arguments["text"].splitlines()
+        if "text" in arguments:
+            arguments["text"] = tokens_in(arguments["text"], len(subject))
         _announce_cost(kind, subject, arguments)
         record = data(subject, **arguments)
         done(1)

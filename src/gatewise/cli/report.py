@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +11,11 @@ from cyclopts import Group, Parameter
 
 from gatewise.cli.inspect import LSTMName
 from gatewise.cli.models import NO_ARGUMENTS, FileSettings, InputArguments, InputFile, RunFile, open_printing
-from gatewise.cli.printing import announce_cost, name_source, print_line, require_other
+from gatewise.cli.options import tokens_in
+from gatewise.cli.printing import COMMAND, announce_cost, name_source, print_line, require_other
 from gatewise.cli.usage import flowing
 from gatewise.errors import OptionError
+from gatewise.files.storage import beside, read_text
 from gatewise.showing import counted
 
 ASKED = Group("What is asked", sort_key=3)
@@ -31,6 +34,8 @@ def report(
     sequence: Annotated[str | None, Parameter(group=ASKED)] = None,
     at: Annotated[list[str] | None, Parameter(group=ASKED, negative="", allow_leading_hyphen=True)] = None,
     target: Annotated[str | None, Parameter(group=ASKED)] = None,
+    text: Annotated[Path | None, Parameter(group=ASKED)] = None,
+    vocab: Annotated[Path | None, Parameter(group=ASKED)] = None,
 ) -> None:
     """Report on a model and your data: what is in it, how long it remembers, and why it gave the output it gave.
 
@@ -55,6 +60,10 @@ def report(
         windows, the one that ends there is explained, by default the last.
     target
         The output to explain, by its number, counted from 0, or its name. By default that of the largest event.
+    text
+        A file with the text that was read: a character, or else a line, for each step. It names the steps.
+    vocab
+        Instead, a file with the words of the tokens: a word a line, or .json with words by number or numbers by word.
     """
     if output is not None and output.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"the name of {output} must end in .html")
@@ -65,8 +74,8 @@ def report(
         drawing.library()  # if it is missing, that is said before a run that may be long
     end = at[0] if at and len(at) == 1 else None
     run = open_printing(file, input, options, name=name, settings=settings, at=end, names_step=True)
-    from gatewise.files.storage import beside
     from gatewise.reporting.build import report as report_on
+    from gatewise.reporting.tokens import read_vocabulary
 
     trace = run.trace
     units = sum(cell.parameters.hidden_size for cell in trace.cells().values())
@@ -77,7 +86,17 @@ def report(
     # The file is opened before the work, so that one that cannot be written is known before it.
     with nullcontext() if output is None else beside(output) as temporary:
         notes = [run.interpretation] * bool(run.interpretation)
-        page = report_on(run, sequence=sequence, at=at, target=target, title=source, notes=notes)
+        page = report_on(
+            run,
+            sequence=sequence,
+            at=at,
+            target=target,
+            text=None if text is None else tokens_in(read_text(text), trace.num_steps),
+            vocabulary=None if vocab is None else read_vocabulary(vocab),
+            title=source,
+            notes=notes,
+        )
+        page = replace(page, facts=(*page.facts, ("Command", COMMAND.get())))
         if temporary is not None:
             temporary.write_text(page.html(), encoding="utf-8", errors="backslashreplace", newline="\n")
     if output is None:

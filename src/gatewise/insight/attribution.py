@@ -203,7 +203,9 @@ def attribution(
     aim = target(trace, output, t, sequence)
     if method != "gradient_input":  # the others require that each state follows from the equations
         aim.lstm.require_unedited(f"method={method!r}")
-    tokens = _token_names(aim, vocabulary)
+    if aim.tokens is None and vocabulary is not None:
+        raise OptionError("a vocabulary is for a network with an embedding; this run has no tokens")
+    tokens = None if aim.tokens is None else token_names(aim.tokens, vocabulary)
     return _with_sentence(METHODS[method].compute(aim, **options), aim, tokens)
 
 
@@ -342,20 +344,14 @@ def _terms(shares: Attribution) -> float:
     return float(sum(np.abs(part).sum() for part in parts)) + abs(shares.value) + abs(shares.baseline_value)
 
 
-def _token_names(aim: Target, vocabulary: Sequence[str] | Mapping[int, str] | None) -> npt.NDArray[Any] | None:
-    """Return the words of the run's tokens from a vocabulary, or None without tokens."""
-    if aim.tokens is None:
-        if vocabulary is not None:
-            raise OptionError("a vocabulary is for a network with an embedding; this run has no tokens")
-        return None
+def token_names(tokens: npt.NDArray[Any], vocabulary: Sequence[str] | Mapping[int, str] | None) -> npt.NDArray[Any]:
+    """Return the words of tokens from a vocabulary, or their numbers without one."""
     if vocabulary is None:
-        return np.array([str(token) for token in aim.tokens])
+        return np.array([str(token) for token in tokens])
     try:
-        return np.array([str(vocabulary[int(token)]) for token in aim.tokens])
+        return np.array([str(vocabulary[int(token)]) for token in tokens])
     except (KeyError, IndexError):
-        raise ShapeError(
-            f"the vocabulary has no word for one of the tokens {min(aim.tokens)} to {max(aim.tokens)}"
-        ) from None
+        raise ShapeError(f"the vocabulary has no word for one of the tokens {min(tokens)} to {max(tokens)}") from None
 
 
 def _with_sentence(shares: Attribution, aim: Target, tokens: npt.NDArray[Any] | None) -> Attribution:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -160,15 +161,22 @@ def at_time(times: npt.NDArray[Any], place: int) -> str:
     return f"{'on' if kind == 'M' else 'at step' if kind in 'iu' else 'at'} {times[place]}"
 
 
+_TOKEN = re.compile(r"(character|token) \d+ ['\"]")  # the name of a step of a text: character 41 'x'
+
+
 def step_duration(trace: Trace) -> tuple[float, str] | None:
     """Return the duration of a trace's step and its unit; None if steps are uneven or have no times.
 
-    Times are dates, or seconds as names, such as those of sound: ``0.032 s``.
+    Times are dates, or seconds as names, such as those of sound: ``0.032 s``. Where steps are named after a text, the
+    unit is a character or a token.
     """
     times = trace.labels.times
     if times is None or len(times) < 2:
         return None
     if not isinstance(times[0], np.datetime64):
+        named = _TOKEN.match(str(times[0])), _TOKEN.match(str(times[-1]))
+        if named[0] and named[1] and named[0][1] == named[1][1]:
+            return 1.0, f"{named[0][1]}s"
         return _step_in_seconds([str(time) for time in times])
     dates = np.array(times)
     steps = np.diff(dates).astype(np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -22,9 +23,14 @@ def brief_labels(labels: Labels) -> Labels:
 
 def with_brief_names(run: Any) -> Any:
     """Return the trace of an LSTM or a network with the labels of all its cells cut as `brief_labels` does."""
+    return with_labels(run, brief_labels)
+
+
+def with_labels(run: Any, change: Callable[[Labels], Labels]) -> Any:
+    """Return the trace of an LSTM or a network whose labels, and those of all its cells, are changed by a function."""
     layers = tuple(
-        {direction: replace(cell, labels=brief_labels(cell.labels)) for direction, cell in layer.items()}
+        {direction: replace(cell, labels=change(cell.labels)) for direction, cell in layer.items()}
         for layer in run.lstm.layers
     )
     lstm = replace(run.lstm, layers=layers)
-    return lstm if run.network is None else replace(run, lstm=lstm, labels=brief_labels(run.labels))
+    return lstm if run.network is None else replace(run, lstm=lstm, labels=change(run.labels))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, groupby
 from operator import attrgetter
@@ -30,6 +30,8 @@ def report(
     sequence: int | str | None = None,
     at: Any = None,
     target: int | str | None = None,
+    text: str | Sequence[str] | None = None,
+    vocabulary: Sequence[str] | Mapping[int, str] | None = None,
     title: str | None = None,
     notes: Sequence[str] = (),
     **options: Any,
@@ -51,6 +53,10 @@ def report(
         asked of the window that ends there.
     target : int or str, optional
         The output to explain, by its number or name. By default that of the largest event.
+    text : str or sequence of str, optional
+        What the run read: a character or a token for each step, which name the steps and are drawn.
+    vocabulary : sequence or mapping of str, optional
+        The words of the tokens, instead of a text; or of the features, if one of them is 1 and the others are 0.
     title : str, optional
         The title of the page.
     notes : sequence of str, optional
@@ -99,14 +105,18 @@ def report(
     run = run_of(model, x, options, "a report on", f"a report is on {KINDS}")
     if run.series is not None and at is not None:
         run, at = run.window_at(_only_step(at, run.series)), None
-    subject = subject_of(run, sequence=sequence, at=at, target=target)
+    subject = subject_of(run, sequence=sequence, at=at, target=target, text=text, vocabulary=vocabulary)
     posed = [*_posed_questions(subject)]
     findings = []
     with working("asking", len(posed)) as done:
         for place, (question, asked) in enumerate(posed):
             findings.append(_ask_question(question, asked, f"p{place}"))
             done(1)
-    facts = (*overview.facts(subject), *(("Note", note) for note in (*notes, *run.notes)))
+    facts = (
+        *overview.facts(subject),
+        *(("Note", note) for note in (*notes, *run.notes)),
+        *overview.provenance(run.model),
+    )
     return Report(title or "A report on an LSTM", _lead_paragraph(subject), facts, tuple(findings))
 
 

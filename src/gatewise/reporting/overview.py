@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array
+from gatewise.chunked.attributes import gatewise_version
 from gatewise.errors import join_names
 from gatewise.insight.answer import Answer, StepTable
 from gatewise.insight.naming import output_phrase
@@ -189,7 +190,18 @@ def facts(subject: ReportSubject) -> list[tuple[str, str]]:
     if subject.valid is not None:
         rows.append(("Valid steps", f"{int(subject.valid.sum()):,} of {subject.valid.size:,}"))
     rows.append(("Engine", subject.first.engine))
+    if edits := lstm.edits_said():
+        rows.append(("Edits of the run", edits))
     return rows
+
+
+def provenance(model: Any) -> list[tuple[str, str]]:
+    """Return a report's facts about how it was made: the model's file and its digest, and the software."""
+    rows = []
+    if model.provenance is not None:
+        attributes = model.provenance.attributes()
+        rows = [("Model file", attributes["model_file"]), ("Its SHA-256", attributes["model_sha256"])]
+    return [*rows, ("Made by", f"gatewise {gatewise_version()}; random numbers from seed 0")]
 
 
 def _sizes(layer: Linear, noun: str = "unit") -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -78,7 +78,7 @@ def _attribution(subject: ReportSubject, t: int | None) -> Answer:
     answer = insight.attribution(subject.run, subject.output_weights, t, subject.sequence, **options)
     if answer.unshared:
         raise OptionError(answer.unshared)
-    return answer
+    return answer if subject.tokens is None else replace(answer, tokens=np.array(subject.tokens))
 
 
 def _horizon(subject: ReportSubject) -> Answer:

@@ -23,6 +23,7 @@ from gatewise.records.labels import Labels, brief_name
 from gatewise.records.places import place_of, step_place, step_slice
 from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.reporting.events import choose_events
+from gatewise.reporting.tokens import Vocabulary, tokens_of, with_named_steps
 
 KINDS = "a cell, an LSTM, a Network, a run, a trace of one of these, or the path of a file with one of them"
 
@@ -41,6 +42,7 @@ class ReportSubject:
     steps: tuple[int | None, ...]  # that are explained; None for a network that reads the final states
     reason: str  # how they were chosen, as a clause; empty if they were named
     horizon: Horizon | None  # how long a change of the input shows; None if that cannot be asked
+    tokens: tuple[str, ...] | None = None  # of the text that the run read
     series: WindowedSeries | None = None  # the outputs of a model in windows, of which the run is one
 
     @property
@@ -127,6 +129,8 @@ def subject_of(
     sequence: int | str | None,
     at: Any,
     target: int | str | None,
+    text: str | Sequence[str] | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> ReportSubject:
     """Return the subject of a report: a run, and the sequence, steps and output to explain."""
     trace: Any = opened.trace.stored
@@ -146,6 +150,8 @@ def subject_of(
     )
     output = None if target is None else place_of("output", target, outputs.shape[2], output_names)
     run, horizon = with_brief_names(run), None
+    tokens = tokens_of(run, text, vocabulary, named_sequence)
+    run = run if tokens is None else with_named_steps(run, tokens)
     with suppress(GatewiseError):
         horizon = insight.horizon(run if named_sequence is None else run.sequence(named_sequence))
     sequences = np.ones(lstm.batch_size, bool)
@@ -171,6 +177,7 @@ def subject_of(
         (None,) if is_final else events.steps,
         "" if steps and (lstm.batch_size == 1 or sequence is not None) else events.reason,
         horizon,
+        tokens,
         opened.series,
     )
 

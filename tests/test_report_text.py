@@ -1,0 +1,116 @@
+"""A report on a text: its steps are named after what was read; and what a report says of how it was made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cases import refusal
+from program import exit_code, refusal_of
+
+import gatewise as gw
+from gatewise.reporting import build, questions
+from gatewise.reporting.questions import QUESTIONS
+from gatewise.reporting.tokens import read_vocabulary
+
+WORDS = ["a", "b", "(", ")", "\n"]
+TEXT = "".join(np.random.default_rng(0).choice(WORDS, 40))
+
+
+@pytest.fixture(autouse=True)
+def brief(monkeypatch):
+    """Ask what names steps alone, and search little."""
+    monkeypatch.setattr(questions, "STARTS", 1)
+    asked = ("What is in it", "How long", "Why", "Who wrote")
+    monkeypatch.setattr(build, "QUESTIONS", tuple(one for one in QUESTIONS if one.title.startswith(asked)))
+
+
+def models():
+    """Return a network that embeds the tokens of the text, an LSTM of one-hot rows, and their inputs."""
+    tokens = np.array([WORDS.index(letter) for letter in TEXT])
+    rng = np.random.default_rng(1)
+    head = gw.Linear(rng.normal(size=(5, 6)), None, "softmax")
+    network = gw.Network(gw.LSTM(4, 6, rng=0, dtype=np.float64), embedding=rng.normal(size=(5, 4)), head=head)
+    return {"tokens": (network, tokens), "rows": (gw.LSTM(5, 6, rng=0, dtype=np.float64), np.eye(5)[tokens])}
+
+
+@pytest.mark.parametrize("kind", ["tokens", "rows"])
+def test_steps_are_named_after_the_text_or_the_words_of_the_vocabulary(kind):
+    model, x = models()[kind]
+    by_text, by_list, by_mapping = (
+        str(gw.report(model, x, at=[9, 30], **given))
+        for given in ({"text": TEXT}, {"vocabulary": WORDS}, {"vocabulary": dict(enumerate(WORDS))})
+    )
+    assert f"character 9 {TEXT[9]!r} and at character 30 {TEXT[30]!r}" in by_text
+    assert f"Why this output at character 30 {TEXT[30]!r}?" in by_text
+    assert "A change of one character's input shows" in by_text
+    assert by_list == by_mapping == by_text
+    assert "token 9 'b'" in str(gw.report(model, x, at=9, text=["the", *"b" * 39]))
+
+
+def test_a_text_is_the_picture_of_what_is_explained():
+    model, x = models()["rows"]
+    (why, *_) = (one for one in gw.report(model, x, at=30, text=TEXT).findings if one.question.startswith("Why"))
+    assert why.answer.tokens.tolist() == list(TEXT)
+
+
+def test_a_text_that_does_not_fit_is_refused_in_a_sentence():
+    (network, tokens), (lstm, rows) = models().values()
+    for model, x, given, words in (
+        (network, tokens, {"text": TEXT[:-1]}, "39 characters or tokens; this run has 40 steps"),
+        (network, tokens, {"text": 3}, "text must be a str, or a list of tokens, not int"),
+        (network, tokens, {"text": TEXT, "vocabulary": WORDS}, "a text or a vocabulary, not both"),
+        (network, tokens, {"vocabulary": WORDS[:2]}, "no word for one of the tokens"),
+        (lstm, 0.5 * rows, {"vocabulary": WORDS}, "one feature is 1 and the others are 0"),
+        (lstm, rows[:, None].repeat(3, 1), {"text": TEXT}, "this run has 3: name a sequence"),
+    ):
+        with refusal(words, by=gw.GatewiseError):
+            gw.report(model, x, **given)
+    assert "character 9" in gw.report(lstm, rows[:, None].repeat(3, 1), at=9, text=TEXT, sequence=1).lead
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("v.txt", "a\nb\n(\n)\n?\n"),
+        ("v.json", json.dumps(["a", "b", "(", ")", "?"])),
+        ("v.json", json.dumps({"0": "a", "1": "b", "2": "(", "3": ")", "4": "?"})),
+        ("v.json", json.dumps({"?": 4, "a": 0, ")": 3, "b": 1, "(": 2})),
+    ],
+)
+def test_a_vocabulary_is_read_from_lines_lists_and_both_directions(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    words = read_vocabulary(tmp_path / name)
+    assert [words[place] for place in range(5)] == ["a", "b", "(", ")", "?"]
+
+
+@pytest.mark.parametrize("content", ["3", '["a", 1]', '{"a": "b"}', '{"a": 1.5}', "{", '{"a": 1, "a": 2}', "[" * 9999])
+def test_what_is_no_vocabulary_is_refused_with_its_name(tmp_path, content):
+    (tmp_path / "v.json").write_text(content)
+    with refusal("v.json", by=gw.GatewiseError):
+        read_vocabulary(tmp_path / "v.json")
+
+
+def test_the_program_reads_texts_and_says_how_the_page_was_made(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    network, tokens = models()["tokens"]
+    gw.save(network, "m.safetensors")
+    np.save("x.npy", tokens)
+    Path("t.txt").write_text(TEXT)
+    assert exit_code(["report", "m.safetensors", "x.npy", "--at", "9", "--text", "t.txt", "-o", "r.html"]) == 0
+    page = Path("r.html").read_text(encoding="utf-8")
+    assert f"character 9 {TEXT[9]!r}".replace("'", "&#x27;") in page
+    assert "gatewise report m.safetensors x.npy --at 9 --text t.txt -o r.html" in page
+    assert hashlib.sha256(Path("m.safetensors").read_bytes()).hexdigest() in page
+    assert f"gatewise {gw.__version__}; random numbers from seed 0" in page
+    Path("t.txt").write_text(TEXT + "!")
+    assert "characters or tokens" in refusal_of(capsys, "report", "m.safetensors", "x.npy", "--text", "t.txt")
+
+
+def test_the_edits_of_a_run_are_among_its_facts():
+    model, x = models()["rows"]
+    facts = dict(gw.report(model.trace(x, edit=gw.Edit.set("forget_gate", 0.5, steps=3))).facts)
+    assert "forget_gate set to 0.5 at step 3" in facts["Edits of the run"]
