@@ -277,3 +277,18 @@ def memory(kind, *, gap=25, regular=True, where="alone", others=4, steps=400, se
         kind, (round(0.85 * gap), gap) if regular else (gap, 3 * gap // 2)
     )
     return Memory(network, x.astype(dtype), least, most, (int(where == "above"), place), through)
+
+
+def gated(steps=60, every=7, seed=0):
+    """Return an LSTM whose gate opens at every seventh step to what it is given, and its input (time, 2).
+
+    The first feature is a number, which comes at every step; the second opens the gate.
+    """
+    weight, bias = np.zeros((4, 1, 3)), np.zeros((4, 1))
+    bias[[0, 1, 3]] = [-SURE], [SURE], [SURE]
+    weight[[0, 1], 0, 2] = 2 * SURE, -2 * SURE
+    weight[2, 0, 1] = 0.5
+    x = np.zeros((steps, 2))
+    x[:, 0] = np.random.default_rng(seed).normal(size=steps)
+    x[every - 1 :: every, 1] = 1
+    return gw.LSTM.from_cells(gw.Parameters(weight, bias)), x

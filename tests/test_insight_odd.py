@@ -24,6 +24,7 @@ QUESTIONS = {
     "horizon": insight.horizon,
     "influence": insight.influence,
     "attribution": insight.attribution,
+    "occlusion": insight.occlusion,
     "decomposition": lambda trace: insight.decomposition(trace, 0, 2),
     "word_scores": insight.word_scores,
     "matches": lambda trace: insight.matches(trace, 0, 2, threshold=-5),

@@ -134,6 +134,18 @@ def faded(lags=64, both_ways=False):
     return insight.Horizon(columns, "", 23, ahead, False, False, True, lags, lag, curve, "q", units, None)
 
 
+def rested_on(steps=60):
+    """Return the record of an occlusion of an output that rests on two steps."""
+    sizes = np.full(steps, np.nan)
+    sizes[10:] = 0.001
+    sizes[[40, 55]] = 2.0, 1.0
+    change = np.where(np.arange(steps) == 40, -sizes, 0.5 * sizes)
+    columns = {"time": np.arange(steps), "change": change, "without": 3 + change, "size": sizes, "error": 0 * sizes}
+    numbers = {"step": 59, "value": 3.0, "together": 0.9, "sets": 200, "rivals": 0, "width": 1}
+    named = {"tried": (40, 55), "shares": {"rain": 1.0}, "times": np.arange(steps), "valid": None}
+    return insight.Occlusion(columns, "", target="output q at step 59", **numbers, **named)
+
+
 DRAWN = {
     "gates": lambda: plot.gates(held()),
     "gates_dates": lambda: plot.gates(series()[0], gate="candidate", sequence="basin 1", sort="cluster"),
@@ -157,6 +169,7 @@ DRAWN = {
     "influence": lambda: plot.influence(rained_on(labels=gw.Labels(times=NEWER + np.arange(200)))[0]),
     "influence_of_a_model": lambda: plot.influence(both_ways(), t=15),
     "fixed_points": lambda: plot.fixed_points(planted.bistable().lstm),
+    "occlusion": lambda: plot.occlusion(rested_on()),
     "attribution": lambda: plot.attribution(rainy(), method="lrp", t=6),
     "attribution_features": lambda: plot.attribution(rainy(), method="gradient_input", kind="features"),
     "attribution_tokens": lambda: plot.attribution(spoken()[0], output=1, vocabulary=spoken()[1], method="lrp"),
@@ -186,6 +199,7 @@ SUBJECTS = {  # of each picture, with options
     "horizon": lambda: (rained_on(40)[0], {"lags": 10}),
     "influence": lambda: (rained_on(20)[0], {}),
     "matches": matched,
+    "occlusion": lambda: (rainy(), {"t": 6}),
     "probe": lambda: (stored()[0], stored()[1] | {"draws": 10}),
 }
 

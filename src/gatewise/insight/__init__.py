@@ -14,6 +14,7 @@ from gatewise.insight.horizon import Horizon, horizon
 from gatewise.insight.influence import Influence, influence
 from gatewise.insight.matches import Matches, matches
 from gatewise.insight.memory import Timescales, timescales
+from gatewise.insight.occlusion import Occlusion, occlusion
 from gatewise.insight.origin import Contributions, contributions, cost_of_contributions
 from gatewise.insight.probe import Probe, probe
 from gatewise.insight.saturation import Saturation, saturation
@@ -35,6 +36,7 @@ __all__ = [
     "Horizon",
     "Influence",
     "Matches",
+    "Occlusion",
     "Probe",
     "RunDifference",
     "Saturation",
@@ -55,6 +57,7 @@ __all__ = [
     "horizon",
     "influence",
     "matches",
+    "occlusion",
     "probe",
     "saturation",
     "target",

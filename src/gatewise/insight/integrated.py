@@ -109,9 +109,9 @@ def _gradients(target: Target, runs: Mapping[Cell, IntegratedRun]) -> tuple[Arra
     return back_through(target.lstm, target.places, target.weight[None], back, hidden=hidden)
 
 
-def baseline_of(target: Target, baseline: npt.ArrayLike | None) -> Array:
-    """Return the baseline of integrated gradients as an input of the LSTM (time, features), in float64."""
-    x = target.x
+def baseline_of(target: Target, baseline: npt.ArrayLike | None, x: Array | None = None) -> Array:
+    """Return a baseline as an input (time, features), by default of the LSTM, in float64."""
+    x = target.x if x is None else x
     if baseline is None:
         return np.zeros_like(x)
     network = target.network

@@ -12,6 +12,7 @@ from gatewise.plot.gates import gates as gates
 from gatewise.plot.horizon import horizon as horizon
 from gatewise.plot.influence import influence as influence
 from gatewise.plot.matches import matches as matches
+from gatewise.plot.occlusion import occlusion as occlusion
 from gatewise.plot.picture import PICTURES
 from gatewise.plot.probe import probe as probe
 from gatewise.plot.saturation import saturation as saturation

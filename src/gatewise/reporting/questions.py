@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -10,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gatewise import insight, plot
-from gatewise.errors import OptionError
+from gatewise.errors import GatewiseError, OptionError
 from gatewise.insight.answer import Answer
+from gatewise.insight.occlusion import LEAST, MOST
 from gatewise.records.trace import Trace
 from gatewise.reporting import headlines, overview
 from gatewise.reporting.subject import ReportSubject
@@ -78,7 +80,20 @@ def _attribution(subject: ReportSubject, t: int | None) -> Answer:
     answer = insight.attribution(subject.run, subject.output_weights, t, subject.sequence, **options)
     if answer.unshared:
         raise OptionError(answer.unshared)
-    return answer if subject.tokens is None else replace(answer, tokens=np.array(subject.tokens))
+    answer = answer if subject.tokens is None else replace(answer, tokens=np.array(subject.tokens))
+    with suppress(GatewiseError):
+        tested = _occlusion(subject, t).test_of(int(np.argmax(np.abs(answer.scores))))
+        answer = replace(answer, reading=(*answer.reading, *filter(None, [tested])))
+    return answer
+
+
+def _occlusion(subject: ReportSubject, t: int | None) -> insight.Occlusion:
+    """Return what an output rests on, as far back as twice the horizon."""
+    if t not in subject.occlusions:
+        reach = MOST if subject.horizon is None else 2 * max(subject.horizon.steps, subject.horizon.ahead)
+        steps = min(MOST, max(LEAST, reach))
+        subject.occlusions[t] = insight.occlusion(subject.run, subject.target, t, subject.sequence, steps=steps)
+    return subject.occlusions[t]
 
 
 def _horizon(subject: ReportSubject) -> Answer:
@@ -155,6 +170,15 @@ QUESTIONS = (
         "How strongly the output at the first of the explained steps would respond to a small change of the input at"
         " each step. It is a gradient: what a large change does, such as another token, it cannot see.",
         3.0,
+    ),
+    Question(
+        "What does this output rest on {}?",
+        _occlusion,
+        "Each step, as far back as a change shows, was exchanged for others of this input, and the model ran again. A"
+        " bar goes up as far as this raises the output, and down as far as it lowers it. Steps that act together can"
+        " change more, or less, than the sum of their bars.",
+        headline=lambda answer: str(answer) if answer.named else "",
+        each_step=True,
     ),
     Question(
         "Why this output {}?",

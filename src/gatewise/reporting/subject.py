@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,7 @@ class ReportSubject:
     horizon: Horizon | None  # how long a change of the input shows; None if that cannot be asked
     tokens: tuple[str, ...] | None = None  # of the text that the run read
     series: WindowedSeries | None = None  # the outputs of a model in windows, of which the run is one
+    occlusions: dict[int | None, insight.Occlusion] = field(default_factory=dict)  # of the steps, once asked
 
     @property
     def lstm(self) -> LSTMTrace:

@@ -1,0 +1,234 @@
+"""Runs of a model in which steps of its input are exchanged for others of the data, and what that changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array
+from gatewise.errors import OptionError
+from gatewise.insight.backward_pass import NUMBERS
+from gatewise.insight.integrated import baseline_of, runs_of, value_of
+from gatewise.insight.naming import output_of
+from gatewise.insight.target import Output, Target
+from gatewise.network import Network
+from gatewise.progress import working
+from gatewise.records.step import State
+from gatewise.records.trace import Trace
+
+DRAWS, FEW = 16, 4  # rows for which each step is exchanged, and each random set of steps
+MOST_ROWS = 2**15  # rows of the data among which these are chosen
+ROUNDING = (
+    32  # machine epsilons of the terms of the output: a smaller change may be one of rounding, as one below 1e-30
+)
+
+Places = npt.NDArray[np.intp]
+
+
+class OccludedRuns:
+    """The runs of one sequence in which some steps of the input are exchanged for rows of the data, or for a baseline.
+
+    Attributes
+    ----------
+    aim : Target
+        The number to explain, with what a skip connection adds to it.
+    looked : array of int
+        The steps that are looked at.
+    x : array (time, feature)
+        The input in the units of the data; of tokens, the rows of the embedding. 0 at invalid steps.
+    rows : array (source, time, feature)
+        For which steps are exchanged: the same at every step, but for a baseline.
+    shares : array (source,)
+        How often the data have each row.
+    num_drawn : int
+        How many of them, the last ones, stand for all rows that are not among the others.
+    num_data : int
+        The rows of the data.
+    """
+
+    def __init__(self, run: Any, aim: Target, looked: Places, output: Output, baseline: Any, rng: Any) -> None:
+        lstm, given = run.lstm, None if run.network is None else run.input  # if it is not simply what the LSTM is given
+        data = (lstm.first.require("an occlusion") if given is None else given).astype(np.float64)
+        valid = np.ones(data.shape[:2], bool) if lstm.first.valid is None else lstm.first.valid
+        self.x = np.where(valid[:, aim.sequence, None], data[:, aim.sequence], 0.0)
+        if baseline is None:
+            rows = data[valid & np.isfinite(data).all(-1)]
+            rows = rows[:: -(-len(rows) // MOST_ROWS)]
+            chosen, self.shares, self.num_drawn = _drawn_rows(rows, rng)
+            self.num_data = len(rows)
+            self.rows = np.broadcast_to(chosen[:, None], (len(chosen), *self.x.shape))
+        else:
+            self.rows, self.shares = baseline_of(aim, baseline, self.x)[None], np.ones(1)
+            self.num_drawn, self.num_data = 0, 1
+            if not np.isfinite(self.rows.astype(aim.first.parameters.dtype)).all():
+                raise OptionError(f"the baseline must hold numbers that {aim.first.parameters.dtype} can represent")
+        self.looked, self.skip = looked, _skip(run, aim, output)
+        if self.skip is None:
+            self.aim = aim
+        else:
+            name, added = aim.name.replace(", without the skip connection,", ""), self.added(self.x[:, None], 0)
+            self.aim = replace(aim, name=name, value=aim.value + float(added[0]))
+
+    def span(self, first: int, last: int) -> tuple[int, int]:
+        """Return the steps to run, from the first to before the last, where steps between these are exchanged."""
+        ends, ways = sorted(self.aim.places.values()), self.aim.lstm.directions
+        if len(ways) == 1:
+            return (first, ends[0] + 1) if ways == ("forward",) else (ends[0], last + 1)
+        if ends[0] != ends[-1]:
+            return 0, len(self.x)
+        first, last, beyond = int(self.looked[0]), int(self.looked[-1]), len(self.looked)
+        return max(0, first - beyond), min(len(self.x), last + 1 + beyond)
+
+    @cached_property
+    def widest(self) -> slice:
+        """The steps to run where all that are looked at are exchanged."""
+        return slice(*self.span(int(self.looked[0]), int(self.looked[-1])))
+
+    def run(self, x: Array, start: int, states: Any = None) -> Array:
+        """Return the number (run,) for inputs (time, run, feature) from a step on, or also from `states` of cells."""
+        aim, steps, network = self.aim, slice(start, start + len(x)), self.aim.network
+        layers = tuple({way: cell[steps] for way, cell in row.items()} for row in aim.lstm.layers)
+        if states is not None:
+            whole = zip(layers, aim.lstm.layers, strict=True)
+            layers = tuple({way: replace(part[way], initial=states(row[way])) for way in row} for part, row in whole)
+        lstm = replace(aim.lstm, layers=layers, stored_output=aim.lstm.stored_output[steps])
+        here = replace(aim, lstm=lstm, places={way: place - start for way, place in aim.places.items()})
+        inner: Any = x if network is None or network.embedding is not None else network.embed(x)[0]
+        values = value_of(here, runs_of(here, inner.astype(aim.first.parameters.dtype), np.ones(x.shape[1])))
+        return values + self.added(x, start)
+
+    def added(self, x: Array, start: int) -> Array:
+        """Return what a skip connection adds to the number (run,), for inputs (time, run, feature) from a step on."""
+        if self.skip is None:
+            return np.zeros(x.shape[1])
+        feature, factor, network, step = self.skip
+        return factor * network.scaled(x[step - start, None])[0, :, feature].astype(np.float64)
+
+    @cached_property
+    def base(self) -> float:
+        """The number where nothing is exchanged."""
+        return float(self.run(self.x[self.widest, None], self.widest.start)[0])
+
+    @cached_property
+    def nothing(self) -> float:
+        """A change of the number that may be one of rounding."""
+        terms = float(np.abs(self.aim.weight * self.aim.output).sum())
+        return max(1e-30, ROUNDING * float(np.finfo(self.aim.first.parameters.dtype).eps) * terms)
+
+    def changes(self, values: Array) -> Array:
+        """Return the changes of the number, with 0 for what may be rounding."""
+        if not np.isfinite(values).all():
+            raise OptionError("an occlusion needs finite outputs; where the input is exchanged, this one is not")
+        d = values - self.base
+        return np.where(np.abs(d) > self.nothing, d, 0.0)
+
+    def without(self, changes: Any) -> Any:
+        """Return the number after changes, with 0 for what may be rounding."""
+        values = self.aim.value + changes
+        return np.where(np.abs(values) > self.nothing, values, 0.0)
+
+    def of_sets(self, sets: Places, *, few: bool = False) -> tuple[Array, Array]:
+        """Return the changes (set, source) where steps of a set (set, member) become those of a source, and weights.
+
+        A weight is how often other steps have the source: 0 where all steps of the set have it, too. With `few`, four
+        of the sources are taken, each in proportion to its share.
+        """
+        picks, shares, certain = np.arange(len(self.rows)), self.shares, len(self.rows) - self.num_drawn
+        if few and len(picks) > FEW:
+            picks = np.searchsorted(np.cumsum(shares)[:-1], (np.arange(FEW) + 0.5) / FEW)
+            shares, certain = np.full(FEW, 1 / FEW), 0
+        rows, values = self.rows[picks], self._values(sets, self.rows[picks])
+        differs = np.stack([(rows[:, members] != self.x[members]).any((1, 2)) for members in sets])
+        weights = shares * differs
+        drawn = weights[:, certain:]  # without that of a step itself, the others stand for as many
+        drawn *= shares[certain:].sum() / np.maximum(1e-30, drawn.sum(1, keepdims=True))
+        weights[~differs[:, :certain].all(1)] *= self.num_data / max(1, self.num_data - 1)  # of other steps
+        return self.changes(values), weights
+
+    def _values(self, sets: Places, rows: Array) -> Array:
+        """Return the number (set, source) where the steps of each set become those of rows (source, time, feature)."""
+        count, sources = len(sets), len(rows)
+        values = np.empty((count, sources))
+        order = np.argsort(-sets.max(1) if self.aim.lstm.directions == ("backward",) else sets.min(1), kind="stable")
+        numbers = self.x.shape[1] + sum(6 * cell.parameters.hidden_size for cell in self.aim.lstm.cells().values())
+        done = 0
+        with working(f"running {count * sources:,} exchanges of the input", count) as advance:
+            while done < count:
+                start, stop = self.span(sets[order[done]].min(), sets[order[done]].max())
+                some = order[done : done + max(1, NUMBERS // ((stop - start) * sources * numbers))]
+                x = np.repeat(self.x[start:stop, None], len(some) * sources, axis=1)
+                by_set = x.reshape(stop - start, len(some), sources, -1)
+                taken = rows[:, sets[some]].transpose(1, 2, 0, 3)
+                by_set[sets[some] - start, np.arange(len(some))[:, None]] = taken
+                values[some] = self.run(x, start).reshape(len(some), sources)
+                done += len(some)
+                advance(len(some))
+        return values
+
+    def error(self, parts: Array) -> Array:
+        """Return the standard error of the sum of parts (…, source)."""
+        drawn = parts[..., parts.shape[-1] - self.num_drawn :]
+        return np.sqrt(self.num_drawn * drawn.var(-1, ddof=1)) if self.num_drawn > 1 else np.zeros(parts.shape[:-1])
+
+    def by_features(self, rng: np.random.Generator) -> Array:
+        """Return the changes (feature, draw) where a feature is exchanged at all steps that are looked at."""
+        picks = rng.choice(len(self.rows), (len(self.looked), DRAWS), p=self.shares / self.shares.sum())
+        values, start = np.empty((self.x.shape[1], DRAWS)), self.widest.start
+        for feature in range(len(values)):
+            x = np.repeat(self.x[self.widest, None], DRAWS, axis=1)
+            x[self.looked - start, :, feature] = self.rows[picks, self.looked[:, None], feature]
+            values[feature] = self.run(x, start)
+        return self.changes(values)
+
+    @cached_property
+    def by_pasts(self) -> Array:
+        """The changes (past,) where the states before all these steps are those at other steps of the run."""
+        edges = np.unique(np.linspace(0, len(self.x), DRAWS + 1).astype(np.intp))
+
+        def states(cell: Trace) -> State:
+            """Return the states of a cell at these edges of its steps."""
+            pasts = [cell[edge:edge].initial for edge in edges]
+            return State(*(np.concatenate(parts) for parts in zip(*pasts, strict=True)))
+
+        x = np.repeat(self.x[self.widest, None], len(edges), axis=1)
+        return self.changes(self.run(x, self.widest.start, states))
+
+
+def _drawn_rows(data: Array, rng: np.random.Generator) -> tuple[Array, Array, int]:
+    """Return rows of the data (row, feature), all if they are few, else a sample; their shares, and how many are drawn.
+
+    A row of a sixteenth of the data is in a sample for certain, but for eight at most. The others are ordered, cut into
+    as many equal parts as rows are drawn, and each part gives one.
+    """
+    rows, counts = np.unique(data, axis=0, return_counts=True)
+    shares = counts / len(data)
+    if len(rows) < 2:
+        raise OptionError("an occlusion needs a baseline, or an input that is not the same at every step")
+    if len(rows) <= DRAWS:
+        return rows, shares, 0
+    frequent = np.argsort(-counts, kind="stable")[: DRAWS // 2]
+    frequent = frequent[shares[frequent] >= 1 / DRAWS]
+    rare, tiny = np.setdiff1d(np.arange(len(rows)), frequent), np.finfo(np.float64).tiny
+    scaled = rows[rare] / np.maximum(np.abs(rows).max(0), tiny)
+    scaled = (scaled - scaled.mean(0)) / np.maximum(scaled.std(0), tiny)
+    rare = rare[np.argsort(scaled @ rng.normal(size=scaled.shape[1]), kind="stable")]
+    count, ends = DRAWS - len(frequent), np.cumsum(shares[rare])
+    drawn = rare[np.searchsorted(ends[:-1], ends[-1] * (np.arange(count) + rng.random(count)) / count)]
+    chosen = np.concatenate([frequent, drawn])
+    return rows[chosen], np.concatenate([shares[frequent], np.full(count, ends[-1] / count)]), count
+
+
+def _skip(run: Any, aim: Target, output: Output) -> tuple[int, float, Network, int] | None:
+    """Return the feature that a skip connection adds to a number, its factor, and where; None if none does."""
+    network, step = aim.network, aim.step
+    if network is None or not network.skip or step is None or aim.before:
+        return None
+    if not isinstance(output, (int, np.integer, str)):
+        return None
+    place = output_of(output, run.labels.outputs, network.num_outputs)
+    factor = 1.0 if network.outputs is None else float(network.outputs.scale[place])
+    return min(place, network.skip - 1), factor, network, step

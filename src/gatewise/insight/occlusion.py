@@ -1,0 +1,333 @@
+"""What does this output rest on? How an output changes where steps of the input are exchanged for others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from math import comb
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.arrays import Array, finite_number, quiet, size
+from gatewise.errors import OptionError, join_names
+from gatewise.insight.answer import Answer, StepTable
+from gatewise.insight.naming import at_step, step_name, times_of
+from gatewise.insight.occluded_runs import DRAWS, FEW, OccludedRuns, Places
+from gatewise.insight.target import Output, Target, target
+from gatewise.network import NetworkTrace
+from gatewise.records.labels import Labels
+from gatewise.records.trace import LSTMTrace, Trace
+from gatewise.showing import counted
+
+LEAST, MOST = 20, 500  # steps that are looked at however large the model, and unless more are asked for
+WORK = 6e9  # multiplications, about, within which they are
+NAMED, SETS = 3, 200  # steps that are exchanged together, and random sets of as many others
+PART = 0.1  # of the largest change: a step with a smaller one is not named
+SURE = 2  # standard errors of a difference by which named steps are above the others
+EQUAL = 1e-9  # of a change: a smaller difference of two is none
+LEVEL = 0.5  # of the mean size of changes: where their mean is smaller, they go up and down
+SHARE, MOST_SHARES = 0.01, 4  # that is mentioned, and how many are
+NUMBERS = ("no", "one", "two", "three")
+MOST_FEATURES = 64  # of which shares are told
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Occlusion(Answer, StepTable):
+    """The changes of an output where steps of the input are exchanged for others.
+
+    Attributes
+    ----------
+    target : str
+        The number that is explained, in words.
+    step : int or None
+        The step of the output; None for the final states of two directions.
+    value : float
+        The number.
+    tried : tuple of int
+        The steps that change it most, at most three; they were exchanged together.
+    together : float
+        The mean of the number where they are.
+    sets, rivals : int
+        How many sets of as many other steps were exchanged, and how many of them change the number as much.
+    shares : dict of float
+        The root mean square change where a feature is exchanged at all these steps, or the state before them.
+    width : int
+        How many steps were exchanged at a time.
+    """
+
+    target: str
+    step: int | None
+    value: float
+    tried: tuple[int, ...]
+    together: float
+    sets: int
+    rivals: int
+    shares: dict[str, float]
+    width: int
+
+    @property
+    def named(self) -> tuple[int, ...]:
+        """The steps that change the number more than others do, one by one and together."""
+        return () if self.rivals else self.tried
+
+    def test_of(self, step: int) -> str:
+        """Return the sentence about a step that another method names; empty if it was not looked at."""
+        sizes = self.columns["size"]
+        if not np.isfinite(sizes[step]):
+            return ""
+        larger, others = int((sizes > sizes[step]).sum()), int(np.isfinite(sizes).sum()) - 1
+        without = self.columns["without"][step]
+        return f"Tested: with that step exchanged it is {without:.4g}; of {others:,} others, {larger:,} change it more."
+
+
+@quiet
+def occlusion(
+    trace: Trace | LSTMTrace | NetworkTrace,
+    output: Output = 0,
+    t: int | str | None = None,
+    sequence: int | str = 0,
+    *,
+    baseline: npt.ArrayLike | None = None,
+    width: int = 1,
+    steps: int = MOST,
+    work: float = WORK,
+    seed: int = 0,
+) -> Occlusion:
+    """Return how an output changes where the input of a step is exchanged for that of other steps.
+
+    Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks" (2014), cover parts of an image and look
+    at the output. What takes the place of a part decides: here it is what else the data have, each row as often as they
+    have it. The changes are runs of the model: they are always defined, have a sign, and need no gradient.
+
+    Parameters
+    ----------
+    trace : NetworkTrace, LSTMTrace or Trace
+        A run that keeps everything.
+    output, t, sequence
+        The number to explain: see `gatewise.insight.target`. Here it includes a skip connection.
+    baseline : array, optional
+        What takes the place of a step instead: an input (time, features) or (features,) in the units of the data, or
+        with an embedding a token.
+    width : int
+        How many steps are exchanged at a time: each with its neighbours.
+    steps : int
+        How many steps are looked at, those nearest to the output.
+    work : float
+        How many multiplications this may take, about: if it were more, fewer steps are looked at, but 20.
+    seed : int
+        Of the random numbers that draw rows and sets.
+
+    Returns
+    -------
+    Occlusion
+        With a row for each step: ``time``; ``change``, its mean, negative where the step raises the number;
+        ``without``, the mean of the number; ``size``, the mean absolute change, by which steps are ranked, and its
+        standard ``error``. NaN at steps that were not looked at.
+
+    Raises
+    ------
+    OptionError
+        If there is no such output, step or sequence, a number is not finite, the run has edits, or no other step of
+        the data has another input.
+    ShapeError
+        If the baseline has another shape.
+    NotKeptError
+        If the trace did not keep everything.
+
+    Notes
+    -----
+    Every step is exchanged for the same rows: all that the data have, or of more than 16 a stratified sample of 16.
+    Steps are named if they are above all others by twice the standard error of the difference. Several of them are
+    exchanged together, too, and compared with 200 random sets of as many others, for four of the rows.
+
+    It takes 16 runs for each step that is looked at, and 800 for the sets, each from the exchanged steps to the output;
+    of a bidirectional network over three times as many steps as are looked at, at whose ends the states stay as they
+    were. There is no law.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> from gatewise.layers import LSTM
+    >>> cell, x, *_ = latch()
+    >>> answer = occlusion(LSTM.from_cells(cell).trace(x), baseline=0)
+    >>> answer.named, round(answer.together, 3)
+    ((0, 6), 0.0)
+    """
+    count, wide, start = size("steps", steps), size("width", width), size("seed", seed, least=0, most=None)
+    most = finite_number("work", work, "a positive number", lambda value: value > 0)
+    aim = target(trace, output, t, sequence)
+    aim.lstm.require_unedited("an occlusion")
+    able = _able_steps(aim)
+    count = min(count, len(able))
+    weights = sum(cell.parameters.weight.size for cell in aim.lstm.cells().values())
+    while count > LEAST and weights * (DRAWS * count / 2 + FEW * SETS) * count > most:
+        count = max(LEAST, count * 7 // 8)
+    if wide > count:
+        raise OptionError(f"width must be at most {count}, the number of steps that are looked at, not {wide}")
+    rng = np.random.default_rng(start)
+    runs = OccludedRuns(trace.stored, aim, np.sort(able[:count]), output, baseline, rng)
+    outside = "" if count == len(able) else _outside(runs)
+    answer = replace(_changes_by_steps(runs, wide, rng), shares=_shares(runs, trace.labels, outside, rng))
+    instead = "that of other steps" if baseline is None else "the baseline"
+    return replace(
+        answer, sentence=_sentence(answer, runs, instead, outside), reading=(*_reading(answer, runs, outside),)
+    )
+
+
+def _able_steps(aim: Target) -> Places:
+    """Return the steps that can change a number, the nearest first."""
+    valid = np.arange(aim.lstm.num_steps) if aim.valid is None else np.flatnonzero(aim.valid)
+    ends, ways = sorted(set(aim.places.values())), aim.lstm.directions
+    if len(ways) == 1:
+        valid = valid[valid <= ends[0] if ways == ("forward",) else valid >= ends[0]]
+    return valid[np.argsort(np.abs(valid[:, None] - ends).min(1), kind="stable")]
+
+
+def _changes_by_steps(runs: OccludedRuns, width: int, rng: np.random.Generator) -> Occlusion:
+    """Return the answer that exchanges of each step with its neighbours give, without its shares and sentences."""
+    aim, looked = runs.aim, runs.looked
+    first = np.clip(np.arange(len(looked)) - width // 2, 0, len(looked) - width)
+    windows = looked[first[:, None] + np.arange(width)]
+    changes, weights = runs.of_sets(windows)
+    parts = weights * np.abs(changes)
+    by_step = np.full((3, len(aim.x)), np.nan)
+    by_step[:, looked] = (weights * changes).sum(1), parts.sum(1), runs.error(parts)
+    order, count = _ranked(runs, parts, width)
+    tried, others = order[:count], order[count:]
+    together, rivals, sets = np.nan, 0, _sets(others, count, rng) if count > 1 else []
+    if count:
+        changes, weights = runs.of_sets(windows[[tried]].reshape(1, -1))
+        together = float(runs.without(weights[0] @ changes[0]))
+    if sets:
+        several = windows[np.array([tried, *sets])].reshape(1 + len(sets), -1)
+        changes, weights = runs.of_sets(several, few=True)
+        sizes = (weights * np.abs(changes)).sum(1)
+        rivals = int((sizes[1:] >= (1 - EQUAL) * sizes[0]).sum())
+    return Occlusion(
+        columns={
+            "time": times_of(aim.first),
+            "change": by_step[0],
+            "without": runs.without(by_step[0]),
+            "size": by_step[1],
+            "error": by_step[2],
+        },
+        sentence="",
+        target=aim.name,
+        step=aim.step,
+        value=aim.value,
+        tried=tuple(sorted(looked[tried].tolist())),
+        together=together,
+        sets=len(sets),
+        rivals=rivals,
+        shares={},
+        width=width,
+        times=times_of(aim.first),
+        valid=aim.valid,
+    )
+
+
+def _ranked(runs: OccludedRuns, parts: Array, width: int) -> tuple[list[int], int]:
+    """Return the places of windows that do not overlap, those of the largest changes first, and how many stand out."""
+    sizes, order, is_taken = parts.sum(1), list[int](), np.zeros(len(parts), bool)
+    for place in np.argsort(-sizes, kind="stable").tolist():
+        if not is_taken[place]:
+            order.append(place)
+            is_taken[max(0, place - width + 1) : place + width] = True
+    for count in range(min(NAMED, len(order)), 0, -1):
+        gaps = parts[order[:count], None] - parts[order[count:]]
+        above = gaps.sum(-1) > SURE * runs.error(gaps) + EQUAL * sizes[order[0]]
+        if sizes[order[count - 1]] > PART * sizes[order[0]] and above.all():
+            return order, count
+    return order, 0
+
+
+def _sets(others: list[int], count: int, rng: np.random.Generator) -> list[Sequence[int]]:
+    """Return sets of so many places: all if they are few, else random ones."""
+    if comb(len(others), count) <= SETS:
+        return [*combinations(others, count)]
+    return [rng.choice(others, count, replace=False).tolist() for _ in range(SETS)]
+
+
+def _shares(runs: OccludedRuns, labels: Labels, outside: str, rng: np.random.Generator) -> dict[str, float]:
+    """Return the root mean square change by each feature and by the state before all steps, the largest first."""
+    network, count = runs.aim.network, runs.x.shape[1]
+    changes = {f"the state {outside or 'at the beginning'}": runs.by_pasts}
+    if count <= MOST_FEATURES and (network is None or network.embedding is None):
+        changes |= {labels.feature(place): d for place, d in enumerate(runs.by_features(rng))}
+    sizes = {name: float(np.sqrt((d**2).mean())) for name, d in changes.items()}
+    return dict(sorted(sizes.items(), key=lambda entry: -entry[1]))
+
+
+# In words.
+
+
+def _outside(runs: OccludedRuns) -> str:
+    """Return the words for all steps that may change the number and are not looked at."""
+    first, last = (step_name(runs.aim.first, int(runs.looked[place])) for place in (0, -1))
+    words = {"forward": f"before {first}", "backward": f"after {last}"}
+    return " and ".join(words[way] for way in runs.aim.lstm.directions)
+
+
+def _sentence(answer: Occlusion, runs: OccludedRuns, instead: str, outside: str) -> str:
+    """Return the sentence of an occlusion: the step that changes the number most, or why none is named."""
+    sizes, first = answer.columns["size"], runs.aim.first
+    place, count, mean = int(np.nanargmax(sizes)), counted(len(runs.looked), "step"), _mean(runs)
+    change, largest = answer.columns["change"][place], sizes[place]
+    several = NUMBERS[len(answer.tried)]
+    rank = f"one of the {several} largest changes" if len(answer.tried) > 1 else "the largest change"
+    token = "" if runs.aim.tokens is None else f" (token {runs.aim.tokens[place]})"
+    where = f"{at_step(first, place)}{token}"
+    if answer.width > 1:
+        where = f"of {answer.width} steps around {step_name(first, place)}{token}"
+    if not largest:
+        found = f"no step of {count} changes it when its input is exchanged for {instead}"
+    elif answer.rivals:
+        found = f"no step stands out: {answer.rivals} of {counted(answer.sets, 'set')} of {several} others change it"
+        found += f" as much as {_tried(answer, first)}"
+    elif not answer.tried:
+        found = f"no step stands out: the largest change, {largest:.2g}{mean} {where}, lies within the error of others"
+    else:
+        by = f"it is {answer.columns['without'][place]:.4g}"
+        by = by if abs(change) > LEVEL * largest else f"it changes by {largest:.4g}"
+        found = f"with the input {where} exchanged for {instead}, {by}{mean}, {rank} of {count}"
+    past = _most_by_past(runs)
+    if outside and past > PART * largest:
+        found += f"; {outside}, where no step was looked at, another past changes it by up to {past:.4g}"
+    return f"{runs.aim.clause}; {found}."
+
+
+def _reading(answer: Occlusion, runs: OccludedRuns, outside: str) -> Iterator[str]:
+    """Yield what was tested, a sentence each."""
+    rows, steps, several = len(runs.rows), counted(len(runs.looked), "step"), NUMBERS[len(answer.tried)]
+    if len(answer.tried) > 1:
+        rivals = f"{answer.rivals or 'none'} change{'' if answer.rivals else 's'}"
+        yield (
+            f"Tested: with {_tried(answer, runs.aim.first)} exchanged together it is"
+            f" {answer.together:.4g}{_mean(runs)}; of {counted(answer.sets, 'set')} of {several} others, {rivals} it as"
+            " much."
+        )
+    else:
+        yield f"Tested: each of {steps} was exchanged for {counted(rows, 'input')}."
+    total = sum(answer.shares.values())
+    shares = [f"{name} {100 * size / total:.0f} %" for name, size in answer.shares.items() if size > SHARE * total]
+    if len(answer.shares) > 1 and shares:
+        yield f"Exchanged at all these steps, by the size of the change: {join_names(shares[:MOST_SHARES])}."
+    if outside and not _most_by_past(runs):
+        yield f"{outside[0].upper()}{outside[1:]}, where no step was looked at, no other past changes it."
+
+
+def _tried(answer: Occlusion, first: Trace) -> str:
+    """Return the steps that were exchanged together, in words."""
+    return join_names([step_name(first, step) for step in answer.tried], "and")
+
+
+def _mean(runs: OccludedRuns) -> str:
+    """Return what follows a mean over the rows that take the place of a step."""
+    return " on average" * (len(runs.rows) > 1)
+
+
+def _most_by_past(runs: OccludedRuns) -> float:
+    """Return the largest change by another state before all steps that are looked at."""
+    return float(np.abs(runs.by_pasts).max())

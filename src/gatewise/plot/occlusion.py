@@ -1,0 +1,54 @@
+"""The picture of an occlusion: how the output changes where each step of the input is exchanged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gatewise.errors import join_names
+from gatewise.insight.occlusion import Occlusion
+from gatewise.insight.occlusion import occlusion as data
+from gatewise.plot import drawing
+from gatewise.plot.picture import picture
+
+SMALL = 0.005  # of the largest change: steps with smaller ones are drawn near larger ones alone
+AROUND = 10  # steps that are drawn around these, at least
+THIN, THICK = 1.5, 12.0  # widths of bars, in points
+FILLED = 0.8  # of the width of a step
+
+
+@picture(Occlusion, data)
+def occlusion(record: Occlusion, ax: Any) -> drawing.Axes:
+    """Draw how the output changes where each step of the input is exchanged for others.
+
+    Notes
+    -----
+    A bar goes up as far as exchanges of the step raise the output, and down as far as they lower it, on average: both
+    together are the mean size of the change. The steps that are drawn are those with a two-hundredth of the largest
+    change, and a few around them.
+    """
+    axes = drawing.single_panel(ax)
+    change, size = (np.nan_to_num(record.columns[name]) for name in ("change", "size"))
+    looked = np.flatnonzero(np.isfinite(record.columns["size"]))
+    shown = np.flatnonzero((size > SMALL * size.max()) & (size > 0))
+    first, last = (shown[0], shown[-1]) if len(shown) else (looked[0], looked[-1])
+    around = max(AROUND, (last - first) // 10)
+    window = slice(int(max(looked[0], first - around)), int(min(looked[-1], last + around)) + 1)
+    places = drawing.set_time_axis(axes, record.times[window])
+    inches = axes.get_window_extent().width / axes.figure.dpi
+    width = float(np.clip(FILLED * 72 * inches / len(places), THIN, THICK))
+    raised, lowered = (size + change)[window] / 2, (change - size)[window] / 2
+    for ends, name in ((raised, "input_gate"), (lowered, "forget_gate")):
+        drawn = np.abs(ends) > 0
+        axes.vlines(places[drawn], 0, ends[drawn], color=drawing.hue(name), linewidth=width, zorder=3, clip_on=False)
+    axes.axhline(0, color=drawing.ink(), linewidth=0.6)
+    drawing.hatch_invalid(axes, places, None if record.valid is None else record.valid[window])
+    axes.set_ylabel("change of the output")
+    title = f"{record.target}: {record.value:.4g}"
+    if record.named:
+        step = "step " if record.times.dtype.kind in "iu" else ""
+        names = join_names([f"{step}{record.times[place]}" for place in record.named], "and")
+        title += f"\nwithout {names}: {record.together:.4g}"
+    axes.set_title("\n".join(map(drawing.safe_text, title.split("\n"))), fontsize="medium", wrap=True)
+    return axes
