@@ -72,6 +72,12 @@ class Occlusion(Answer, StepTable):
         """The steps that change the number more than others do, one by one and together."""
         return () if self.rivals else self.tried
 
+    @property
+    def tried_names(self) -> str:
+        """The steps that were exchanged together, in words."""
+        prefix = "step " if self.times.dtype.kind in "iu" else ""
+        return join_names([f"{prefix}{self.times[step]}" for step in self.tried], "and")
+
     def test_of(self, step: int) -> str:
         """Return the sentence about a step that another method names; empty if it was not looked at."""
         sizes = self.columns["size"]
@@ -285,7 +291,7 @@ def _sentence(answer: Occlusion, runs: OccludedRuns, instead: str, outside: str)
         found = f"no step of {count} changes it when its input is exchanged for {instead}"
     elif answer.rivals:
         found = f"no step stands out: {answer.rivals} of {counted(answer.sets, 'set')} of {several} others change it"
-        found += f" as much as {_tried(answer, first)}"
+        found += f" as much as {answer.tried_names}"
     elif not answer.tried:
         found = f"no step stands out: the largest change, {largest:.2g}{mean} {where}, lies within the error of others"
     else:
@@ -304,7 +310,7 @@ def _reading(answer: Occlusion, runs: OccludedRuns, outside: str) -> Iterator[st
     if len(answer.tried) > 1:
         rivals = f"{answer.rivals or 'none'} change{'' if answer.rivals else 's'}"
         yield (
-            f"Tested: with {_tried(answer, runs.aim.first)} exchanged together it is"
+            f"Tested: with {answer.tried_names} exchanged together it is"
             f" {answer.together:.4g}{_mean(runs)}; of {counted(answer.sets, 'set')} of {several} others, {rivals} it as"
             " much."
         )
@@ -316,11 +322,6 @@ def _reading(answer: Occlusion, runs: OccludedRuns, outside: str) -> Iterator[st
         yield f"Exchanged at all these steps, by the size of the change: {join_names(shares[:MOST_SHARES])}."
     if outside and not _most_by_past(runs):
         yield f"{outside[0].upper()}{outside[1:]}, where no step was looked at, no other past changes it."
-
-
-def _tried(answer: Occlusion, first: Trace) -> str:
-    """Return the steps that were exchanged together, in words."""
-    return join_names([step_name(first, step) for step in answer.tried], "and")
 
 
 def _mean(runs: OccludedRuns) -> str:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import join_names
 from gatewise.insight.occlusion import Occlusion
 from gatewise.insight.occlusion import occlusion as data
 from gatewise.plot import drawing
@@ -47,8 +46,6 @@ def occlusion(record: Occlusion, ax: Any) -> drawing.Axes:
     axes.set_ylabel("change of the output")
     title = f"{record.target}: {record.value:.4g}"
     if record.named:
-        step = "step " if record.times.dtype.kind in "iu" else ""
-        names = join_names([f"{step}{record.times[place]}" for place in record.named], "and")
-        title += f"\nwithout {names}: {record.together:.4g}"
+        title += f"\nwithout {record.tried_names}: {record.together:.4g}"
     axes.set_title("\n".join(map(drawing.safe_text, title.split("\n"))), fontsize="medium", wrap=True)
     return axes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gatewise.insight import Ceiling, Horizon
+from gatewise.insight import Ceiling, Horizon, Occlusion
 from gatewise.insight.naming import duration_of, step_noun
 
 
@@ -21,6 +21,14 @@ def memory(answer: Horizon) -> str:
         times.append(f"at up to {duration_of(answer.ahead, answer.step_duration)} before it")
     when = " and ".join(times) or f"mostly at that {noun}"
     return f"A change of one {noun}'s input shows in {answer.title} {when}{answer.longest_trace}."
+
+
+def why(answer: Occlusion) -> str:
+    """Return the steps that an output rests on, and the output without them."""
+    if not answer.named:
+        return ""
+    name = answer.target[0].upper() + answer.target[1:]
+    return f"{name} is {answer.value:.4g}; without {answer.tried_names}, it would be {answer.together:.4g}."
 
 
 def limits(answer: Ceiling) -> str:

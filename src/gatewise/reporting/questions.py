@@ -177,7 +177,7 @@ QUESTIONS = (
         "Each step, as far back as a change shows, was exchanged for others of this input, and the model ran again. A"
         " bar goes up as far as this raises the output, and down as far as it lowers it. Steps that act together can"
         " change more, or less, than the sum of their bars.",
-        headline=lambda answer: str(answer) if answer.named else "",
+        headline=headlines.why,
         each_step=True,
     ),
     Question(
