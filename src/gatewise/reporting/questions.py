@@ -185,7 +185,8 @@ QUESTIONS = (
         _attribution,
         "Each step's share in the difference between this output and the one for an LSTM input of zeros, by integrated"
         " gradients: positive shares raised the output, negative ones lowered it. This explains the model at this"
-        " input; it does not say that the model is right.",
+        " input; it does not say that the model is right. On the way from zeros a gate may open that is closed in the"
+        " run, which gives its step a share.",
         draw=_draw_attribution,
         each_step=True,
     ),
@@ -193,7 +194,8 @@ QUESTIONS = (
         "Who wrote the cell state {}?",
         _contributions,
         "The cell state is exactly the sum of what each step wrote, times the forget gates since then. The height shows"
-        " how much of it each step still accounts for; how much of that reaches the output depends on the output gate"
+        " how much of it each step still accounts for. What the cell writes again from its hidden state counts as new:"
+        " earlier steps may decide more than their height says. How much reaches the output depends on the output gate"
         " and the head.",
         3.0,
         each_cell=True,
