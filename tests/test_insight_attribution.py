@@ -158,7 +158,7 @@ def test_an_integral_of_what_rises_and_falls_again_names_no_step():
     weight[0, 0, 1], weight[3, 0, 1] = 800, -800
     found = insight.attribution(gw.LSTM.from_cells(gw.Parameters(weight, bias)).trace(np.ones((5, 1))), points=50)
     assert abs(found.scores).max() > 0.01
-    assert "so that no share is told" in str(found)
+    assert "so that no share is given" in str(found)
 
 
 def test_an_output_that_differs_by_rounding_from_that_of_the_baseline_has_no_shares():

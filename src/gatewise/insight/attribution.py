@@ -116,14 +116,14 @@ class Attribution(Answer, StepTable):
         if not self.points or not (self.scores.any() or self.initial or self.left):
             return ""
         if not np.isfinite([self.value, self.baseline_value, self.left]).all():
-            return "integrated gradients are not finite, so that no share is told"
+            return "integrated gradients are not finite, so that no share is given"
         if not self.difference:
-            return "the output differs from that at the baseline by rounding alone, so that no share is told"
+            return "the output differs from that at the baseline by rounding alone, so that no share is given"
         if abs(self.left) <= MISSING * abs(self.difference):
             return ""
         return (
             f"integrated gradients have not converged: with {self.points:,} points, {self.left:.2g} is missing of the"
-            f" difference to the output at the baseline, {self.difference:.2g}, so that no share is told"
+            f" difference to the output at the baseline, {self.difference:.2g}, so that no share is given"
         )
 
 
