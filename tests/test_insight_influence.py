@@ -11,6 +11,8 @@ from pairwise import pairs
 import gatewise as gw
 from gatewise import insight
 
+X = np.random.default_rng(0).normal(size=(20, 2))
+
 
 def frobenius(jacobian):
     return np.sqrt((np.asarray(jacobian) ** 2).sum())
@@ -122,11 +124,78 @@ def test_the_influence_on_what_a_network_says_goes_through_its_head(reads, batch
     assert found.columns["lag"].tolist() == ([0, 1, 2, 1, 0] if reads == "last" else [1, 0, 1, 2, 3])
 
 
+RNG = np.random.default_rng(3)
+DENSE = [gw.Linear(RNG.normal(size=(5, 4)), RNG.normal(size=5), "relu"), gw.Linear(RNG.normal(size=(2, 5)))]
+BRANCHES = [
+    gw.Branch([2, 0], [gw.Linear(RNG.normal(size=(2, 2)), RNG.normal(size=2), "tanh")]),
+    gw.Branch([1, 2], [gw.Linear(RNG.normal(size=(1, 2)))]),
+]
+INPUTS, OUTPUTS = gw.Scaling([1.0, -50.0, 0.0], [1.0, 100.0, 0.01]), gw.Scaling([3.0, 4.0], [100.0, -0.1])
+AROUND = {
+    "inputs": (None, INPUTS),
+    "branches": ((), BRANCHES),
+    "skip": (0, 1, 2),
+    "outputs": (None, OUTPUTS),
+    "reads": ("every", "last"),
+    "activation": (None, "softmax"),
+    "output": (None, 1),
+}
+
+
+def central_differences(network, x, t, output):
+    """Return the derivatives (time, feature, output) of a network with respect to what it is given."""
+    slopes = []
+    for place in np.ndindex(x.shape):
+        step = np.zeros_like(x)
+        step[place] = 1e-5 * np.abs(x[:, place[1]]).max()
+        up, down = (network(x + sign * step)[0] for sign in (1, -1))
+        slope = (up - down) / (2 * step[place])
+        slopes.append(slope if network.reads == "last" else slope[t])
+    return np.array(slopes).reshape(*x.shape, -1)[..., slice(None) if output is None else [output]]
+
+
+@pairs(**AROUND, thin=True)
+def test_the_influence_is_that_of_the_whole_network_per_unit_of_what_it_is_given(
+    inputs, branches, skip, outputs, reads, activation, output
+):
+    lstm = gw.LSTM(3, 4, rng=0, dtype=np.float64)
+    skip = skip if reads == "every" else 0
+    head = [DENSE[0], gw.Linear(DENSE[1].weight, DENSE[1].bias, activation)]
+    parts = {"inputs": inputs, "branches": branches, "skip": skip, "outputs": outputs, "reads": reads}
+    network, x = gw.Network(lstm, head=head, **parts), RNG.normal(size=(5, 3)) * [1, 100, 0.01]
+    found = insight.influence(network.trace(x), None if reads == "last" else 3, output=output)
+    before_softmax = gw.Network(lstm, head=DENSE, **parts)
+    slopes = central_differences(network if output is None else before_softmax, x, 3, output)
+    expected = np.sqrt((slopes**2).sum((1, 2)))
+    np.testing.assert_allclose(found.inputs, expected, rtol=1e-5, atol=1e-6 * expected.max())
+    effect = np.sqrt(((slopes * x.std(0)[:, None]) ** 2).sum((1, 2)))
+    np.testing.assert_allclose(found.effect, effect, rtol=1e-5, atol=1e-6 * effect.max())
+    assert found.residual < 1e-10
+
+
+def test_one_output_is_asked_for_by_its_number_or_name():
+    lstm = gw.LSTM(2, 3, bidirectional=True, merge="none", rng=0, dtype=np.float64)
+    trace = lstm.trace(RNG.normal(size=(6, 2, 2)))
+    each = [insight.influence(trace, 3, 1, output=place) for place in range(6)]
+    np.testing.assert_allclose(
+        np.sqrt(sum(found.inputs**2 for found in each)), insight.influence(trace, 3, 1).inputs, rtol=1e-12
+    )
+    head, labels = gw.Linear(RNG.normal(size=(2, 3)), None, "softmax"), gw.Labels(outputs=["dry", "wet"])
+    network = gw.Network(gw.LSTM(2, 3, rng=0, dtype=np.float64), head=head, labels=labels)
+    named = insight.influence(network.trace(RNG.normal(size=(6, 2))), output="wet")
+    assert "the influence on output wet, before the softmax, at step 5 comes" in str(named)
+    with cases.refusal("output", "3", by=gw.OptionError):
+        insight.influence(network.trace(np.ones((6, 2))), output=3)
+    with cases.refusal("takes no output", "0", by=gw.OptionError):
+        insight.influence(trace[0, "forward"], output=0)
+
+
 def test_a_model_of_one_cell_is_asked_like_its_cell():
     trace = gw.LSTM(2, 3, rng=0, dtype=np.float64).trace(np.random.default_rng(0).normal(size=(9, 2, 2)))
     one, whole = insight.influence(trace[0], 6, 1), insight.influence(trace, 6, 1)
     np.testing.assert_allclose(one.inputs, whole.inputs, rtol=1e-12)
     assert one.lag == whole.lag
+    assert one.size == pytest.approx(whole.size, rel=1e-12)
     assert str(one).replace("hidden state", "output") == str(whole)
 
 
@@ -142,6 +211,50 @@ def test_the_bucket_is_reached_as_far_back_as_its_timescale_says():
     assert str(found) == (f"95 % of the influence on the hidden state on 2002-02-04 comes from the last {steps} days.")
     assert found.columns["lag_days"][0] == 399
     np.testing.assert_allclose(found.along_cell[:, 0], known["forget"] ** np.arange(399, -1, -1), rtol=1e-10)
+
+
+def slow_and_quick(timescale, gain):
+    """Return a network whose dense layer hands a feature to a bucket with a small gain, and to a unit that forgets."""
+    weight, bias = np.zeros((4, 2, 4)), np.zeros((4, 2))
+    forget = np.exp(-1 / timescale)
+    bias[0], bias[3], bias[1] = planted.SURE, planted.SURE, [np.log(forget / (1 - forget)), -planted.SURE]
+    weight[2, 0, 2] = weight[2, 1, 3] = 0.01
+    branch = gw.Branch([0], [gw.Linear(np.array([[gain], [1.0]]))])
+    lstm, head = gw.LSTM.from_cells(gw.Parameters(weight, bias)), gw.Linear(np.ones((1, 2)))
+    return gw.Network(lstm, head=head, branches=[branch], inputs=gw.Scaling([10.0], [5.0]))
+
+
+@pytest.mark.parametrize(("gain", "far"), [(1.0, True), (1e-4, False)])
+def test_what_a_layer_before_the_lstm_holds_back_has_no_influence(gain, far):
+    x = np.random.default_rng(0).normal(10, 5, (400, 1))
+    found = insight.influence(slow_and_quick(29.0, gain).trace(x))
+    sums = np.cumsum(gain * np.exp(-np.arange(400) / 29) + (np.arange(400) == 0))
+    assert found.lag == pytest.approx(np.searchsorted(sums, 0.95 * sums[-1]), abs=1)  # tanh is nearly a line
+    assert (found.lag > 80) == far
+    assert found.inputs[-1] == pytest.approx((1 + gain) * 0.01 / 5, rel=1e-2)
+    assert found.size == pytest.approx(1, abs=0.15)  # a linear model of independent inputs: they are all that moves it
+
+
+def test_an_influence_that_is_nothing_is_said_to_be_nothing():
+    weight, bias = np.zeros((4, 1, 2)), np.zeros((4, 1))
+    bias[:, 0] = planted.SURE, -3, 0, planted.SURE
+    weight[2, 0] = 10, 40  # a bit, written again at each step, where nothing but a pulse of full size moves it
+    x = np.zeros((200, 1))
+    x[::20, 0] = RNG.choice([-1.0, 1.0], 10)
+    found = insight.influence(gw.LSTM.from_cells(gw.Parameters(weight, bias)).trace(x))
+    assert found.size < 1e-3
+    assert str(found).startswith("No input has an influence to speak of on the output at step 199: inputs that vary as")
+    assert found.reading[0].startswith("Inferred: from derivatives")
+
+
+def test_numbers_of_any_size_have_an_influence_in_words():
+    lstm = gw.LSTM(2, 3, rng=0, dtype=np.float64)
+    for size in (1e-310, 1e-200, 1e200, 1e300):
+        scaled = gw.Network(lstm, inputs=gw.Scaling(np.zeros(2), np.full(2, max(size, 1e-300))))
+        for model, x in ((lstm, size * X), (scaled, size * X)):
+            assert not {"nan", "inf"} & set(str(insight.influence(model.trace(x))).replace(",", " ").split())
+    assert np.isnan(insight.influence(lstm.trace(np.full((5, 2), 0.1))).size)  # nothing varies
+    assert np.isnan(insight.influence(lstm.trace(X[:1])).size)
 
 
 @pytest.mark.parametrize(

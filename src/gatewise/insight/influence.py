@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, finite_number
+from gatewise.arrays import Array, finite_number, quiet
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer, StepTable, relative_error
-from gatewise.insight.backward_pass import back_through, through_cell
+from gatewise.insight.backward_pass import through_cell
+from gatewise.insight.exchanges import ROUNDING
 from gatewise.insight.jacobians import (
     Norms,
+    frobenius_norms,
     norms_of_cell,
     norms_of_model,
-    single_sequence,
 )
 from gatewise.insight.naming import (
     at_step,
     duration_of,
     final_places,
     of_sequence,
+    output_of,
     sequence_of,
     step_duration,
     step_name,
@@ -31,9 +33,11 @@ from gatewise.insight.naming import (
     valid_step,
 )
 from gatewise.insight.retention import stored_run
-from gatewise.network import NetworkTrace, Run, outputs_of
+from gatewise.layers import LSTM, backward
+from gatewise.network import SOFTMAX, Network, NetworkTrace, outputs_of
 from gatewise.records.trace import LSTMTrace, Trace
 
+NOTHING = 0.01  # of the output's standard deviation: an influence that moves it by less is none to speak of
 LAW = "the gradient of a weighted sum of the outputs is that weighted sum of the Jacobians' rows"
 
 
@@ -45,6 +49,11 @@ class Influence(Answer, StepTable):
     ----------
     inputs : array (time,)
         The Frobenius norm of ∂h_T/∂x_s, or of a whole model ∂y/∂x_s; 0 at steps without an effect.
+    effect : array (time,)
+        The same, with each feature in its standard deviations over the sequence.
+    size : float
+        √Σ effect² as a share of the output's standard deviation: so far all inputs move it, by this approximation, that
+        vary as those of the run do, each by itself. NaN if either varies by rounding alone.
     cell_state, hidden_state : array (time,) or None
         Of one cell: the Frobenius norms of ∂c_T/∂c_s, through gates and recurrence, and of ∂h_T/∂h_s. NaN at invalid
         steps, 0 at steps later than T. None for a whole model.
@@ -60,6 +69,8 @@ class Influence(Answer, StepTable):
     """
 
     inputs: Array
+    effect: Array
+    size: float
     cell_state: Array | None
     hidden_state: Array | None
     along_cell: Array | None
@@ -68,8 +79,14 @@ class Influence(Answer, StepTable):
     within: str
 
 
+@quiet
 def influence(
-    trace: Trace | LSTMTrace | NetworkTrace, t: int | str | None = None, sequence: int | str = 0, *, share: float = 0.95
+    trace: Trace | LSTMTrace | NetworkTrace,
+    t: int | str | None = None,
+    sequence: int | str = 0,
+    *,
+    share: float = 0.95,
+    output: int | str | None = None,
 ) -> Influence:
     """Return the dependence of the state of a step T, or of the output there, on each step.
 
@@ -84,7 +101,7 @@ def influence(
     ----------
     trace : Trace, LSTMTrace or NetworkTrace
         A run that keeps everything: of one cell, for its hidden state h_T and cell state c_T, or of a whole model, for
-        its output y_T through all layers and directions. A backward direction also reads steps after T.
+        its output y_T through all its parts. A backward direction also reads steps after T.
     t : int or str, optional
         The step T in the input's time, or its date or name; by default the last valid one in the direction of the run.
         Negative numbers count from the end. A network that reads the final states has no such step.
@@ -92,18 +109,21 @@ def influence(
         The place of a sequence in the batch, or its name.
     share : float
         The part of the influence of all inputs within the lag, 0 < share <= 1.
+    output : int or str, optional
+        One output of a model, by its number or name, before a softmax. By default all of them as they are.
 
     Returns
     -------
     Influence
         With a row for each step: ``time``, ``lag`` (its distance from T; if a bidirectional network reads its
         final states, from the nearer end), ``lag_days`` or the like if the times are dates at equal distances,
-        ``input``, and for one cell ``along_cell`` (the Frobenius norm over units), ``cell_state`` and ``hidden_state``.
+        ``input``, ``effect``, and for one cell ``along_cell`` (the Frobenius norm over units), ``cell_state`` and
+        ``hidden_state``.
 
     Raises
     ------
     OptionError
-        If there is no such step or sequence, the step or every step is not valid, `share` is no such number, a
+        If there is no such step, sequence or output, the step or every step is not valid, `share` is no such number, a
         derivative is not finite, or `trace` is no run.
     NotKeptError
         If the trace did not keep everything.
@@ -111,8 +131,9 @@ def influence(
     Notes
     -----
     The norms are Frobenius norms, √Σ (∂h_k/∂x_j)²: at T itself those of ∂c_T/∂c_T and ∂h_T/∂h_T are √hidden and
-    √recurrent. The derivative is per unit of an input's measure. With an embedding, x is the embedded token.
-    It includes the nonlinearity of a head.
+    √recurrent. The derivative goes through scalings, dense layers and a skip connection: it is in the output's own unit
+    per unit of each feature. With an embedding, x is the embedded token. It says what small changes do; where something
+    is saturated, large ones do more, which `horizon` sees.
 
     Law: the gradient of a weighted sum of the outputs, by one ordinary backward pass, is the same weighted sum of the
     Jacobians' rows; the residual is relative to the largest sum of absolute values of a step. Time is linear in the
@@ -131,68 +152,100 @@ def influence(
     run = stored_run(trace)
     run.require_unedited("influence")
     run.require("influence")
-    if isinstance(run, Trace):
-        return _influence_on_cell(run, t, sequence, share)
-    return _influence_on_output(run, t, sequence, share)
+    if not isinstance(run, Trace):
+        return _influence_on_output(run, t, sequence, share, output)
+    if output is not None:
+        raise OptionError(f"the influence on the states of one cell takes no output, but it is {output!r}")
+    return _influence_on_cell(run, t, sequence, share)
 
 
 def _influence_on_cell(trace: Trace, t: int | str | None, sequence: int | str, share: float) -> Influence:
     """Return the influence of each step on the hidden state of step `t` of a cell's run."""
     sequence = sequence_of(trace, sequence)
     t = valid_step(trace, t, sequence, "influence")
-    single = single_sequence(trace, sequence)
+    single: Trace = trace[:, sequence : sequence + 1]
     weights = _weights(trace.parameters.recurrent_size)
     norms = norms_of_cell(single, t, weights)
     dy = np.zeros(single.hidden_state.shape)
     dy[t, 0] = weights
     gradient, _ = through_cell(single, dy)
     place = f"the hidden state {at_step(trace, t)}{of_sequence(trace, sequence)}"
-    residual = _residual(norms, gradient[:, 0])
-    return _influence_answer(trace, norms, np.array([t]), sequence, share, place, residual, (trace.direction,))
+    residual, varying = _residual(norms, gradient[:, 0]), (single.require("influence"), single.hidden_state)
+    return _influence_answer(trace, norms, np.array([t]), sequence, share, place, residual, (trace.direction,), varying)
 
 
-def _influence_on_output(run: Run, t: int | str | None, sequence: int | str, share: float) -> Influence:
+def _influence_on_output(
+    run: LSTMTrace | NetworkTrace, t: int | str | None, sequence: int | str, share: float, output: int | str | None
+) -> Influence:
     """Return the influence of each step on the output of an LSTM's or network's run."""
-    trace, network = run.lstm, run.network
-    first = trace.first
+    first, last = run.lstm.first, run.network is not None and run.network.reads == "last"
     sequence = sequence_of(first, sequence)
-    last = network is not None and network.reads == "last"
     if last and t is not None:
         raise OptionError(f"this network has one output, of its final state: there is no step {t!r} to choose")
     step = valid_step(first, t, sequence, "influence")
-    single = trace.sequence(sequence).stored
-    places = final_places(trace) if last else dict.fromkeys(trace.directions, step)
-    rows = _output_jacobian(single, run, step, sequence)
+    single, chosen, name = _chosen_output(run.sequence(sequence).stored, output)
+    places = final_places(single.lstm) if last else dict.fromkeys(single.lstm.directions, step)
+    seeds, rows = (array[chosen] for array in _output_jacobian(single, step))
     weights = _weights(len(rows))
-    norms = norms_of_model(single, places, rows, weights)
-    gradient, _ = back_through(
-        single, places, np.tensordot(weights, rows, 1)[None], lambda cell, dhidden: through_cell(single[cell], dhidden)
-    )
-    residual = _residual(norms, gradient[:, 0])
-    place, ends = f"the output {at_step(first, step)}{of_sequence(first, sequence)}", np.array([step])
+    norms = norms_of_model(single, places, seeds, rows, weights)
+    dy = np.zeros(single.output.shape)
+    dy[0 if last else (step, 0)].reshape(-1)[chosen] = weights
+    gradients = backward(single, dy)
+    gradient = gradients.lstm.x if gradients.x is None else gradients.x
+    place, ends, y = f"{name} {at_step(first, step)}{of_sequence(first, sequence)}", np.array([step]), single.output
+    given = single.lstm.first.require("influence") if single.input is None else single.input
     if last:
         on = valid_places(first, sequence)
-        place = f"the output{of_sequence(first, sequence)}"
-        ends = np.array([on[-1 if way == "forward" else 0] for way in trace.directions])
-    return _influence_answer(first, norms, ends, sequence, share, place, residual, trace.directions)
+        place = f"{name}{of_sequence(first, sequence)}"
+        ends = np.array([on[-1 if way == "forward" else 0] for way in single.lstm.directions])
+        y = single.network.predict(single.lstm.output, given)  # as if the input ended at each step
+    varying = given, y.reshape(*y.shape[:2], -1)[..., chosen]
+    residual = _residual(norms, gradient[:, 0])
+    return _influence_answer(first, norms, ends, sequence, share, place, residual, single.lstm.directions, varying)
 
 
-def _output_jacobian(trace: LSTMTrace, run: Any, t: int, sequence: int) -> Array:
-    """Return the Jacobian of a network's output with respect to the LSTM's output (row, ·) in a run."""
-    model = run.network
-    if model is None:
-        shape = trace.output.shape[2:]  # the merged final states have the same shape
-        return np.eye(int(np.prod(shape))).reshape(-1, *shape)
-    features = run.features[t, sequence] if model.reads == "every" else run.features[sequence]
-    if not model.dense and model.outputs is None:
-        return np.eye(features.size).reshape(-1, *features.shape)
+def _chosen_output(run: Any, output: int | str | None) -> tuple[NetworkTrace, list[int] | slice, str]:
+    """Return a run as that of a network, the places of the outputs that are asked for, and their name in a sentence.
+
+    If one is chosen, no softmax follows.
+    """
+    network, lstm = run.network, run.lstm
+    if network is None:
+        cells = [[cell.parameters for cell in row.values()] for row in lstm.layers]
+        network = Network(LSTM.from_cells(cells, direction=lstm.directions[0], merge=lstm.merge))
+        run = NetworkTrace(network, lstm, None, lstm.output, lstm.output, lstm.labels)
+    if output is None:
+        return run, slice(None), "the output"
+    count = int(np.prod(run.output.shape[1 if network.reads == "last" else 2 :]))
+    names = run.labels.outputs if len(run.labels.outputs or ()) == count else None
+    place = output_of(output, names, count)
+    name = "the output" if count == 1 else f"output {place if names is None else names[place]}"
+    if network.head is not None and network.head.activation == SOFTMAX:
+        network = network.replace(head=[*network.hidden, replace(network.head, activation=None)])
+        run = replace(run, network=network, output=network.predict(run.features, run.input))
+        name += ", before the softmax,"
+    return run, [place], name
+
+
+def _output_jacobian(run: NetworkTrace, t: int) -> tuple[Array, Array]:
+    """Return the Jacobians of a run's output: with respect to that before its scaling, and to the LSTM's (row, ·)."""
+    model, features = run.network, run.features[(t, 0) if run.network.reads == "every" else 0]
     outputs = outputs_of(model.dense, features.astype(np.float64))
-    rows: Array = np.eye(len(outputs[-1]))
+    seeds: Array = np.eye(outputs[-1].size)
     if model.outputs is not None:
-        rows = model.outputs.undo_gradient(rows, outputs[-1])
+        y = outputs[-1] + run.scaled[t, 0, : model.skip] if model.skip else outputs[-1]
+        seeds = model.outputs.undo_gradient(seeds, y)
+    rows = seeds
     for layer, h, y in zip(reversed(model.dense), reversed(outputs[:-1]), reversed(outputs[1:]), strict=True):
         rows = layer.preactivation_gradient(rows, h, y) @ layer.weight.astype(np.float64)
-    return rows
+    return seeds, rows.reshape(-1, *features.shape)
+
+
+def _deviations(values: Array) -> Array:
+    """Return the standard deviation of each column of values (time, ·); 0 where they differ by rounding alone."""
+    wide = values.astype(np.float64)
+    least = ROUNDING * np.finfo(values.dtype).eps * np.abs(wide).max(0)
+    return np.where(np.ptp(wide, axis=0) > least, frobenius_norms(wide - wide.mean(0), 0) / np.sqrt(len(wide)), 0)
 
 
 def _weights(count: int) -> Array:
@@ -212,8 +265,12 @@ def _influence_answer(
     place: str,
     residual: float,
     directions: tuple[str, ...],
+    varying: tuple[Array, Array],
 ) -> Influence:
-    """Return the answer about the influence of each step: its table, its horizon and its sentence."""
+    """Return the answer about the influence of each step: its table, its lag and its sentence.
+
+    `varying` are the features and the outputs of the run (time, batch, ·).
+    """
     valid = None if trace.valid is None else trace.valid[:, sequence]
     steps = np.arange(len(trace))
     lags = np.abs(steps[:, None] - ends).min(1)
@@ -232,17 +289,34 @@ def _influence_answer(
     columns: dict[str, npt.NDArray[Any]] = {"time": times_of(trace), "lag": lags}
     if step is not None:
         columns[f"lag_{step[1]}"] = step[0] * lags
-    columns["input"] = norms.inputs
+    spread, of_output = (_deviations(array[valid_places(trace, sequence), 0]) for array in varying)
+    effect = frobenius_norms(norms.features * spread, 1)
+    total, deviation = float(frobenius_norms(effect, 0)), float(frobenius_norms(of_output, 0))
+    size = total / deviation if deviation and spread.any() else np.nan
+    columns |= {"input": norms.inputs, "effect": effect}
     if cells:
         columns |= cells | {"along_cell": np.sqrt((cells["along_cell"] ** 2).sum(1))}
     within = _span_of_steps(lag, directions, len(ends) > 1, step)
-    sentence = f"{100 * share:g} % of the influence on {place} comes from {within}."
+    relative = f"{100 * size:.2g} % of" if size < 0.995 else f"{size:.2g} times"
+    moved = f"inputs that vary as these do move it by {total:.2g}, {relative} its standard deviation"
+    sentence = f"{100 * share:g} % of the influence on {place} comes from {within}"
+    sentence += "." if np.isnan(size) else f"; {moved}."
+    if size < NOTHING:
+        sentence = f"No input has an influence to speak of on {place}: {moved}."
+    largest = int(np.argmax(norms.inputs))
+    reading = (
+        f"Inferred: from derivatives, which hold for small changes; the largest is {norms.inputs[largest]:.2g} per unit"
+        f" of the input, {at_step(trace, largest)}."
+    )
     return Influence(
         columns=columns,
         sentence=sentence if sums[-1] > 0 else f"No input has an influence on {place}.",
         law=LAW,
         residual=residual,
+        reading=(reading,),
         inputs=norms.inputs,
+        effect=effect,
+        size=size,
         cell_state=cells.get("cell_state"),
         hidden_state=cells.get("hidden_state"),
         along_cell=cells.get("along_cell"),

@@ -17,12 +17,13 @@ from gatewise.arrays import Array, chunks, quiet
 from gatewise.engine import choose
 from gatewise.equations import NO_DROPOUT, DropoutMasks
 from gatewise.insight.backward_pass import back_through, through_cell
+from gatewise.network import NetworkTrace
+from gatewise.network.backward import gradients_before_lstm
 from gatewise.parameters import Parameters
 from gatewise.progress import working
-from gatewise.records.labels import NO_LABELS
 from gatewise.records.nesting import Cell
 from gatewise.records.step import State
-from gatewise.records.trace import LSTMTrace, Trace
+from gatewise.records.trace import Trace
 
 NUMBERS = 2**21  # in one array of a chunk
 BETWEEN = 2**25  # in one array of gradients between two layers
@@ -30,23 +31,18 @@ TINY = float(np.finfo(np.float64).tiny)  # smaller numbers make arithmetic slow,
 
 
 class Norms(NamedTuple):
-    """Frobenius norms of Jacobians at each step s (time,), zero at steps without an effect; of a model the first three.
+    """Frobenius norms of Jacobians at each step s (time,), zero at steps without an effect; of a model the first four.
 
     The norms are those of an output, which in a cell is h_T.
     """
 
     inputs: Array  # with respect to x_s
+    features: Array  # with respect to each feature of x_s (time, feature)
     combined: Array  # a combination of the rows with respect to x_s (time, input)
     terms: Array  # the same of their absolute values
     hidden_state: Array | None = None  # of ∂h_T/∂h_s
     cell_state: Array | None = None  # of ∂c_T/∂c_s
     along: Array | None = None  # ∂c_T/∂c_s along the cell, with all gates held (time, hidden)
-
-
-def single_sequence(trace: Trace, sequence: int) -> Trace:
-    """Return one sequence of a trace, without labels."""
-    single: Trace = replace(trace, labels=NO_LABELS)[:, sequence : sequence + 1]
-    return single
 
 
 def parameters_in_float64(trace: Trace) -> Parameters:
@@ -116,7 +112,7 @@ def norms_of_cell(trace: Trace, t: int, weights: Array) -> Norms:
     p = parameters_in_float64(trace)
     steps, recurrent = len(trace), p.recurrent_size
     inputs, hidden, cell = np.zeros((3, steps))
-    combined, terms = np.zeros((2, steps, p.input_size))
+    features, combined, terms = np.zeros((3, steps, p.input_size))
     rows = identity(p)
     with working("finding the influence of each step", t + 1 if trace.direction == "forward" else steps - t) as done:
         for first, stop in _chunks_backward(trace, t, NUMBERS // (8 * p.hidden_size * _width(p))):
@@ -133,15 +129,16 @@ def norms_of_cell(trace: Trace, t: int, weights: Array) -> Norms:
                 for part in rows:
                     part[np.abs(part) < TINY] = 0
                 dx = dx[0, :recurrent]
-                inputs[s], combined[s], terms[s] = (
+                inputs[s], features[s], combined[s], terms[s] = (
                     frobenius_norms(dx, (0, 1)),
+                    frobenius_norms(dx, 0),
                     weights @ dx,
                     np.abs(weights) @ np.abs(dx),
                 )
             done(stop - first)
             if not (rows.h.any() or rows.c.any()):  # earlier steps have no influence
                 break
-    return Norms(inputs, combined, terms, hidden, cell, _retained_until(trace, t, p))
+    return Norms(inputs, features, combined, terms, hidden, cell, _retained_until(trace, t, p))
 
 
 def _chunks_backward(trace: Trace, t: int, length: int) -> Iterator[tuple[int, int]]:
@@ -209,19 +206,18 @@ def _retention_with_held_gates(block: Trace, p: Parameters) -> Array:
 
 
 @quiet
-def norms_of_model(trace: LSTMTrace, places: Mapping[str, int], rows: Array, weights: Array) -> Norms:
-    """Return the influence of each step on an output of one sequence: norms of Jacobians by the step's input.
+def norms_of_model(run: NetworkTrace, places: Mapping[str, int], seeds: Array, rows: Array, weights: Array) -> Norms:
+    """Return the influence of each step on an output of one sequence: norms of Jacobians by the step's features.
 
-    The output is at the steps `places`, one of each direction. `rows` (row, ·) are the Jacobian of the model's output
-    with respect to that of the LSTM, `weights` those of their combination.
+    The output is at the steps `places`, one of each direction. `seeds` and `rows` (row, ·) are the Jacobians of the
+    model's output with respect to that before its scaling, and to that of the LSTM; `weights` combine them.
     """
+    trace = run.lstm
     parameters = {key: parameters_in_float64(cell) for key, cell in trace.cells().items()}
     widest = 2 * max(max(p.recurrent_size, p.input_size) for p in parameters.values())
     parts = list(chunks(len(rows), trace.num_steps * widest, BETWEEN))
-    inputs, (combined, terms) = (
-        np.zeros(trace.num_steps),
-        np.zeros((2, trace.num_steps, trace.first.parameters.input_size)),
-    )
+    inputs = np.zeros(trace.num_steps)
+    features, combined, terms = np.zeros((3, trace.num_steps, run.network.num_features))
     with working("finding the influence of each step", len(parts) * len(parameters) * trace.num_steps) as done:
 
         def back(key: Cell, dhidden: Array) -> tuple[Array, State]:
@@ -229,7 +225,23 @@ def norms_of_model(trace: LSTMTrace, places: Mapping[str, int], rows: Array, wei
 
         for part in parts:
             dx, _ = back_through(trace, places, rows[part], back)
+            dx = _before_lstm(run, max(places.values()), dx, seeds[part])
             inputs = np.hypot(inputs, frobenius_norms(dx, (1, 2)))
+            features = np.hypot(features, frobenius_norms(dx, 1))
             combined += np.einsum("k,tki->ti", weights[part], dx)
             terms += np.einsum("k,tki->ti", np.abs(weights[part]), np.abs(dx))
-    return Norms(inputs, combined, terms)
+    return Norms(inputs, features, combined, terms)
+
+
+def _before_lstm(run: NetworkTrace, t: int, dx: Array, seeds: Array) -> Array:
+    """Return rows of a Jacobian (time, row, ·) with respect to a run's features, from those to its LSTM's input.
+
+    `seeds` (row, output) are those with respect to the output of step `t` before its scaling.
+    """
+    if run.input is None:  # nothing is before the LSTM, or an embedding
+        return dx
+    added, skip = None, run.network.skip
+    if skip:
+        added = np.zeros((*dx.shape[:2], run.network.num_features))
+        added[t, :, :skip] = seeds.sum(1, keepdims=True) if skip == 1 else seeds
+    return gradients_before_lstm(replace(run, input=np.repeat(run.input, dx.shape[1], 1)), dx, added)[1]

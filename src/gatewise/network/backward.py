@@ -78,7 +78,7 @@ def _(trace: NetworkTrace, dy: npt.ArrayLike | None, dstate: Any, out: Any) -> N
     embedding = dx = None
     of_branches: tuple[tuple[LinearGradients, ...], ...] = ()
     if network.embedding is None:
-        of_branches, dx = _gradients_before_lstm(trace, gradients.x, dfeatures)
+        of_branches, dx = gradients_before_lstm(trace, gradients.x, dfeatures)
     elif trace.tokens is not None:
         embedding = np.zeros_like(network.embedding)
         np.add.at(embedding, trace.tokens, gradients.x)
@@ -86,7 +86,7 @@ def _(trace: NetworkTrace, dy: npt.ArrayLike | None, dstate: Any, out: Any) -> N
     return NetworkGradients(gradients, embedding, weight, bias, of_head[:-1], of_branches, dx)
 
 
-def _gradients_before_lstm(
+def gradients_before_lstm(
     trace: NetworkTrace, dx: Array, dskip: Array | None
 ) -> tuple[tuple[tuple[LinearGradients, ...], ...], Array]:
     """Return the gradients of a network's branches, and with respect to the features in their own units.

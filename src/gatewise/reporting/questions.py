@@ -103,7 +103,7 @@ def _horizon(subject: ReportSubject) -> Answer:
 
 
 def _influence(subject: ReportSubject) -> Answer:
-    return insight.influence(subject.single_output_run, subject.steps[0], subject.sequence)
+    return insight.influence(subject.run, subject.steps[0], subject.sequence, output=subject.target)
 
 
 def _ceiling(subject: ReportSubject) -> Answer:

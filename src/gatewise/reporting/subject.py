@@ -14,8 +14,7 @@ from gatewise.arrays import Array, Mask
 from gatewise.errors import GatewiseError, OptionError
 from gatewise.insight.horizon import Horizon
 from gatewise.insight.naming import at_step
-from gatewise.layers import LSTM
-from gatewise.network import SOFTMAX, Linear, Network, NetworkTrace, Scaling, outputs_of
+from gatewise.network import Network, NetworkTrace
 from gatewise.opening.runs import OpenedRun
 from gatewise.opening.windows import WindowedSeries
 from gatewise.records.brief_names import with_brief_names
@@ -87,31 +86,6 @@ class ReportSubject:
         names = [at_step(self.first, step) for step in self.steps if step is not None]
         name = at_step(self.first, t)
         return name if names.count(name) < 2 else f"{name} (step {t})"
-
-    @property
-    def single_output_run(self) -> NetworkTrace | LSTMTrace:
-        """The run of a network whose only output is the one a report explains, before a softmax.
-
-        An LSTM whose directions are not merged has no such network: its run is returned as it is.
-        """
-        lstm, network = self.lstm, self.network
-        run: Any = self.run
-        if len(lstm.output.shape) != 3:
-            return self.run
-        last = Linear(np.eye(lstm.output.shape[2], dtype=lstm.output.dtype))
-        hidden: tuple[Linear, ...] = ()
-        reads, features, outputs = "every", lstm.output, None
-        if network is not None:
-            reads, features = network.reads, run.features
-            hidden, last = network.hidden, network.head or last
-            if (scaling := network.outputs) is not None:
-                outputs = Scaling(scaling.center[[self.target]], scaling.scale[[self.target]])
-        activation = None if last.activation == SOFTMAX else last.activation
-        head = Linear(last.weight[[self.target]], np.asarray(last.bias)[[self.target]], activation)
-        cells = [[cell.parameters for cell in layer.values()] for layer in lstm.layers]
-        same_lstm = LSTM.from_cells(cells, direction=lstm.directions[0], merge=lstm.merge)
-        single = Network(same_lstm, head=[*hidden, head], reads=reads, outputs=outputs)
-        return NetworkTrace(single, lstm, None, features, outputs_of(single.dense, features)[-1], self.labels)
 
     @property
     def output_weights(self) -> int | Array:
