@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import contextmanager
 
@@ -9,7 +10,7 @@ import cases
 import numpy as np
 import pytest
 from pairwise import pairs
-from planted import leaky_bucket
+from planted import bracket_detector, leaky_bucket
 
 import gatewise as gw
 from gatewise import insight
@@ -50,9 +51,10 @@ def test_the_storage_of_a_leaky_bucket_is_found_in_the_unit_that_holds_it(batch,
     assert found.columns["p_value"][0] == found.columns["p_value"].min()
     assert np.argmax(np.abs(found.columns["coefficient"])) == 0
     held = "sequences" if by == "sequence" else "blocks of steps"
-    said = "Storage (mm) can be read from the cell state of 4 units: a linear probe explains 100 % of its variance in"
-    assert str(found).startswith(f"{said} held-out {held} (p = ")
-    assert str(found).endswith("; unit 0 alone has a correlation of 1.00.")
+    assert str(found).startswith("Unit 0 carries storage (mm): r 1.00 (p < 0.006, best of 4 units); all together")
+    assert str(found).endswith(f"explain 100 % of it in held-out {held} (p < 0.006).")
+    assert found.best == 0
+    assert found.reading[0].startswith("Tested: ")
 
 
 def test_the_coefficients_predict_the_values_from_the_states():
@@ -62,30 +64,109 @@ def test_the_coefficients_predict_the_values_from_the_states():
     np.testing.assert_allclose(trace.cell_state @ found.coefficients + found.intercept, storage, atol=0.2)
 
 
-def test_a_random_walk_is_not_found_where_permutations_would_find_it():
-    """Neighbouring steps are alike: the null of a plain permutation is too narrow, that of shifts is not."""
+def drifting(kind, rng, steps):
+    """Return values over time that know nothing of any cell, but are like their own past, or like a clock."""
+    noise, clock = rng.normal(size=steps), np.linspace(-1, 1, steps)
+    if kind == "noise":
+        return noise
+    if kind == "walk":
+        return noise.cumsum()
+    if kind == "line":
+        return 2 * clock * rng.choice([-1, 1]) + noise
+    return 2 * clock**2 + clock + noise / 2
+
+
+def random_run(rng, steps, hidden):
+    """Return the trace of a random cell, some of whose units forget slowly, over an input that drifts."""
+    cell = gw.LSTM(2, hidden, rng=int(rng.integers(2**31)), dtype=np.float64)[0].parameters
+    weight, bias = np.array(cell.weight) * rng.uniform(0.5, 2), np.array(cell.bias)
+    bias[1] += rng.uniform(0, 4, hidden)
+    x = np.stack([drifting(rng.choice(["noise", "walk", "line"]), rng, steps) for _ in range(2)], axis=1)
+    return gw.LSTM.from_cells(gw.Parameters(weight, bias)).trace((x - x.mean(0)) / x.std(0))[0]
+
+
+def largest_of_shifts(states, values, draws, rng):
+    """Return whether the best unit is significant by shifts of values that are taken as they are."""
+    states = states - states.mean(0)
+    states = states / np.linalg.norm(states, axis=0)
+    shifts = [0, *rng.choice(np.arange(1, len(values)), draws, replace=False)]
+    largest = [np.abs((np.roll(values, shift) - values.mean()) @ states).max() for shift in shifts]
+    return (np.array(largest) >= largest[0]).mean() <= 0.05
+
+
+def test_what_drifts_is_found_no_more_often_than_by_chance():
+    """Of states and values that drift apart from each other, plain shifts would find every second."""
+    units, probes, plain = [], [], []
+    for seed in range(45):
+        rng = np.random.default_rng(seed)
+        trace, values = random_run(rng, 120, 6), drifting(("walk", "line", "curve")[seed % 3], rng, 120)
+        found = insight.probe(trace, values, draws=59)
+        units.append(found.columns["p_value"].min() <= 0.05)
+        probes.append(found.p_value <= 0.05 and found.r_squared > 0)
+        plain.append(largest_of_shifts(trace.cell_state, values, 59, rng))
+    assert np.mean(units) < 0.12
+    assert np.mean(probes) < 0.12
+    assert np.mean(plain) > 0.3
+
+
+def test_brackets_are_found_in_the_unit_that_is_on_inside_them():
+    lstm, x, places = bracket_detector([[(5, 9), (7, 12), (3, 6), (8, 4), (6, 9)]])
+    inside = np.zeros(len(x))
+    for _, opening, closing in places:
+        inside[opening:closing] = 1
+    drift = np.linspace(0, 3, len(x))
+    found = insight.probe(lstm.trace(x)[0], inside, name="being inside brackets")
+    assert str(found).startswith("Unit 1 carries being inside brackets: r 1.00 (p < 0.02, best of 5 units)")
+    assert insight.probe(lstm.trace(x)[0], inside + drift).columns["p_value"][1] < 0.05
+
+
+def test_trend_and_past_are_taken_out_of_values_and_states_by_least_squares():
+    trace, values = random_run(np.random.default_rng(3), 150, 5), walk(4, 150)
+    found, steps, lags = insight.probe(trace, values, draws=149), np.arange(150), range(8)
+    rest = values - np.polyval(np.polyfit(steps, values, 2), steps)
+    past = np.stack([rest[7 - lag : 149 - lag] for lag in lags], axis=1)
+    fits = [np.linalg.lstsq(past[:, :count], rest[8:])[0] for count in lags]
+    errors = [np.sum((rest[8:] - past[:, : len(fit)] @ fit) ** 2) for fit in fits]
+    fit = min(zip(fits, errors, strict=True), key=lambda pair: 142 * np.log(pair[1]) + 2 * len(pair[0]))[0]
+    count = len(fit)
+    noise, states = (
+        array[count:] - sum(weight * array[count - 1 - lag : 149 - lag] for lag, weight in enumerate(fit))
+        for array in (rest, trace.cell_state)
+    )
+    correlations = np.array(
+        [[np.corrcoef(np.roll(noise, s), unit)[0, 1] for unit in states.T] for s in range(len(noise))]
+    )
+    np.testing.assert_allclose(found.columns["prewhitened"], correlations[0], atol=1e-4)
+    largest = np.abs(correlations[1:]).max(1)
+    expected = [(1 + (largest >= abs(r)).sum()) / len(noise) for r in correlations[0]]
+    np.testing.assert_allclose(found.columns["p_value"], expected, atol=2 / len(noise))
+    assert (
+        f"{100 * (1 - rest.var() / values.var()):.0f} % of the values are explained by a parabola" in found.reading[0]
+    )
+
+
+def test_one_of_many_tests_must_be_as_many_times_rarer():
+    lstm, rain, storage = leaky_bucket(150)
+    one, many = (insight.probe(lstm.trace(rain)[0], storage, tests=tests) for tests in (1, 5))
+    np.testing.assert_allclose(many.columns["p_value"], np.minimum(1, 5 * one.columns["p_value"]))
+    assert many.p_value == pytest.approx(5 * one.p_value)
+    assert "times 5" in many.reading[0]
+    assert "there are too few steps" in str(insight.probe(lstm.trace(rain)[0], walk(1, 150), tests=9))
+
+
+def test_what_is_not_found_is_said_so_with_how_much_would_have_been():
     lstm, rain, _ = leaky_bucket(150)
     trace = lstm.trace(rain)[0]
-    states = trace.cell_state[:, 0] - trace.cell_state[:, 0].mean(0)
-    states /= np.linalg.norm(states, axis=0)
-    by_shifts, by_permutations, best = [], [], []
-    for seed in range(30):
-        values = walk(seed, 150)
-        found = insight.probe(trace, values, draws=60)
-        by_shifts.append(found.p_value)
-        best.append(found.columns["p_value"].min())
-        rng = np.random.default_rng(seed)
-        null = np.abs(rng.permuted(np.tile(values, (60, 1)), axis=1) @ states).max(1)
-        by_permutations.append((1 + (null >= np.abs(values @ states).max()).sum()) / 61)
-    assert np.mean(np.array(by_shifts) <= 0.05) < 0.15
-    assert np.mean(np.array(best) <= 0.05) < 0.15
-    assert np.mean(np.array(by_permutations) <= 0.05) > 0.5
-
-
-def test_what_is_not_found_is_said_so():
-    lstm, rain, _ = leaky_bucket(150)
-    found = insight.probe(lstm.trace(rain)[0], walk(1, 150), name="a walk")
-    assert "does not find a walk in the cell state of 4 units: in held-out blocks of steps it explains" in str(found)
+    found = insight.probe(trace, walk(1, 150), name="a walk")
+    said = re.fullmatch(
+        r"No unit is found to carry a walk: without trend and past, (\d), the best of 4 units, has r (\S+) \(p = \S+\);"
+        r" (\S+) would have been found\.",
+        str(found),
+    )
+    assert said is not None
+    assert found.columns["prewhitened"][int(said[1])] == pytest.approx(float(said[2]), abs=0.01)
+    assert abs(float(said[2])) < float(said[3]) < 0.4
+    assert "without its trend, nothing is left of it" in str(insight.probe(trace, np.arange(150) ** 2.0))
 
 
 @pairs(variant=cases.VARIANTS, quantity=["cell_state", "hidden_state"], **cases.RUNS, thin=True)
@@ -107,13 +188,18 @@ def test_a_probe_is_the_ridge_of_the_other_sequences_on_every_variant(
 
 
 def test_the_null_is_what_a_probe_of_shifted_values_finds():
-    lstm, rain, storage = leaky_bucket(60, 2)
-    trace = lstm.trace(rain)[0]
-    found = insight.probe(trace, storage, draws=100)
-    assert len(found.null) == 59  # all that there are
-    for shift in (1, 20):
-        again = insight.probe(trace, np.roll(storage, shift, axis=0), draws=1)
-        assert again.r_squared == pytest.approx(found.null[shift - 1], abs=1e-8)
+    """Of noise without a past, shifted as it is."""
+    lstm, rain, _ = leaky_bucket(19, 3)
+    noise = np.random.default_rng(0).normal(size=(19, 3))
+    curve = np.linalg.qr(np.vander(np.arange(19.0), 3))[0]
+    noise -= curve @ (curve.T @ noise)
+    found = insight.probe(lstm.trace(rain)[0], noise, penalty=0.1)
+    states = lstm.trace(rain)[0].cell_state.reshape(57, -1)
+    assert len(found.null) == 18  # all that there are
+    for shift in (1, 7):
+        values = np.roll(noise, shift, axis=0).ravel()
+        errors = values - ridge_by_hand(states, values, np.arange(57) % 3, 0.1)
+        assert found.null[shift - 1] == pytest.approx(1 - (errors**2).sum() / (values**2).sum(), abs=1e-6)
 
 
 def test_sequences_shifted_apart_allow_smaller_p_values():
@@ -157,10 +243,10 @@ def test_what_is_probed_for_is_called_by_its_name_and_measure():
     lstm, rain, storage = leaky_bucket(40)
     labels = gw.Labels(features=["rain"], measures={"rain": ("precipitation", "mm/d")})
     trace = lstm.trace(rain, labels=labels)[0]
-    assert "rain, precipitation (mm/d)" in str(insight.probe(trace, rain[..., 0], name="rain")).replace("Rain", "rain")
+    assert " rain, precipitation (mm/d)" in str(insight.probe(trace, rain[..., 0], name="rain"))
     series = storage[:, 0].view(Series)
     series.name = "storage"
-    assert str(insight.probe(trace, series)).startswith("Storage can be read")
+    assert str(insight.probe(trace, series)).startswith("Unit 0 carries storage: ")
     assert insight.probe(trace, storage).name == "the given quantity"
 
 
@@ -174,8 +260,8 @@ def test_a_probe_of_a_long_run_says_how_far_it_is(monkeypatch):
     monkeypatch.setattr(sys.modules["gatewise.insight.probe"], "working", working)
     lstm, rain, storage = leaky_bucket(50)
     insight.probe(lstm.trace(rain)[0], storage)
-    assert {one[:2] for one in told} == {("probing", 100)}
-    assert sum(one[2] for one in told) == 100
+    assert {one[:2] for one in told} == {("probing", 150)}
+    assert sum(one[2] for one in told) == 150
 
 
 LSTM, RAIN, STORAGE = leaky_bucket(30, 2)
@@ -186,6 +272,7 @@ LSTM, RAIN, STORAGE = leaky_bucket(30, 2)
     [
         (STORAGE[:-1], {}, gw.ShapeError, ["(29, 2)", "(30, 2)"]),
         (STORAGE.T, {}, gw.ShapeError, ["(2, 30)"]),
+        (STORAGE, {"tests": 0}, gw.OptionError, ["tests"]),
         (np.full((30, 2), np.nan), {}, gw.OptionError, ["none at a valid step"]),
         (np.where(STORAGE > 9, np.inf, 0), {}, gw.OptionError, ["infinite"]),
         (np.ones((30, 2)), {}, gw.OptionError, ["differ", "1"]),

@@ -233,7 +233,7 @@ def test_pictures_are_drawn_on_what_is_given():
     trace, stretch = matched()
     ax = pyplot.figure().add_subplot()
     assert plot.matches(trace, ax=ax, **stretch) is ax
-    with cases.refusal("3 matplotlib Axes", by=gw.OptionError):
+    with cases.refusal("2 matplotlib Axes", by=gw.OptionError):
         plot.probe(stored()[0], ax=ax, **stored()[1])
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from planted import leaky_bucket
 
+import gatewise as gw
 from gatewise import insight
 
 pytest.importorskip("sklearn")
@@ -50,3 +51,43 @@ def test_random_walks_fool_a_permutation_test_and_not_shifts():
         permutations.append(permutation_test_score(model, trace.cell_state[:, 0], values, **options)[2])
     assert np.mean(np.array(shifts) <= 0.05) < 0.15
     assert np.mean(np.array(permutations) <= 0.05) > 0.5
+
+
+def drifting(kind, rng, steps):
+    """Return values over time that know nothing of any cell."""
+    noise, clock = rng.normal(size=steps), np.linspace(-1, 1, steps)
+    if kind == "autoregression":
+        for t in range(1, steps):
+            noise[t] += 0.95 * noise[t - 1]
+        return noise
+    return {
+        "noise": noise,
+        "walk": noise.cumsum(),
+        "smooth walk": noise.cumsum().cumsum(),
+        "line": 2 * clock + noise,
+        "curve": 2 * clock**2 + clock + noise / 2,
+        "rise": 1 / (1 + np.exp(-6 * (clock - rng.uniform(-0.5, 0.5)))) + 0.1 * noise,
+        "step": (clock > rng.uniform(-0.6, 0.6)) + 0.2 * noise,
+        "season": np.sin(2 * np.pi * (np.arange(steps) / rng.uniform(20, 45) + rng.random())) + 0.3 * noise,
+    }[kind]
+
+
+KINDS = ("noise", "autoregression", "walk", "smooth walk", "line", "curve", "rise", "step", "season")
+
+
+def test_of_what_drifts_by_itself_a_twentieth_is_found():
+    """Of 900 random cells, some of whose units forget slowly, over inputs that drift, and values of nine kinds."""
+    found = []
+    for seed in range(900):
+        rng = np.random.default_rng(seed)
+        cell = gw.LSTM(2, 12, rng=seed, dtype=np.float64)[0].parameters
+        weight, bias = np.array(cell.weight) * rng.uniform(0.5, 2), np.array(cell.bias)
+        bias[1] += rng.uniform(0, 4, 12)
+        x = np.stack([drifting(rng.choice(["noise", "walk", "line", "curve"]), rng, 160) for _ in range(2)], axis=1)
+        trace = gw.LSTM.from_cells(gw.Parameters(weight, bias)).trace((x - x.mean(0)) / x.std(0))[0]
+        probe = insight.probe(trace, drifting(KINDS[seed % 9], rng, 160), draws=79)
+        found.append((probe.columns["p_value"].min() <= 0.05, probe.p_value <= 0.05 and probe.r_squared > 0))
+    units, probes = np.mean(found, axis=0)
+
+    assert 0.01 < units < 0.06
+    assert probes < 0.06

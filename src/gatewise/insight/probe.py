@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, finite_number, numbers, quiet, require_memory, size
-from gatewise.cell import Rng, generator
-from gatewise.errors import NotKeptError, OptionError, ShapeError, one_of
+from gatewise.arrays import Array, finite_number, quiet, size
+from gatewise.cell import Rng
+from gatewise.errors import NotKeptError, OptionError, one_of
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import sequence_of, state_names, times_of
+from gatewise.insight.prewhitening import Prewhitened, prewhiten
+from gatewise.insight.probe_values import assign_folds, label_of_values, shifts_in_time, usable_values
 from gatewise.insight.retention import of_one_cell
 from gatewise.insight.ridge import ProbeRows, Ridge, Sums, choose_penalty, squared_errors
 from gatewise.progress import working
-from gatewise.records.labels import Measure
 from gatewise.records.trace import Trace
 from gatewise.showing import counted
 
 LAW = "1 - R² of the sums over steps is the squared error of the predictions, relative to the variance"
 STATES = ("cell_state", "hidden_state")
 SIGNIFICANT = 0.05
+UNIT_COLUMNS = ("unit", "correlation", "prewhitened", "p_value")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -37,9 +40,11 @@ class Probe(Answer):
     correlation : float
         The correlation of the values and the predictions at held-out steps.
     p_value : float
-        The fraction of all shifts, the true values included, for which R² is at least as large.
+        The fraction of all shifts, no shift included, for which `null` is at least `prewhitened`.
+    prewhitened : float
+        R² of the values without their trend and without what their own past predicts.
     null : array (draws,)
-        R² of the values shifted in time.
+        R² of these, shifted in time.
     coefficients, intercept : array (units,), float
         The probe fitted to all steps: state @ coefficients + intercept predicts the values.
     penalty : float
@@ -53,6 +58,11 @@ class Probe(Answer):
         The names of the sequences.
     name : str
         The name of the values, with their measure if known.
+    best : int
+        The row of the best unit: that with the largest correlation of those with a p-value of at most 0.05; if there is
+        none, that with the least p-value.
+    least : float
+        The absolute correlation without a trend and past above which a unit is found; NaN if there are too few shifts.
     by : {"sequence", "block"}
         The held-out parts.
     """
@@ -60,6 +70,7 @@ class Probe(Answer):
     r_squared: float
     correlation: float
     p_value: float
+    prewhitened: float
     null: Array
     coefficients: Array
     intercept: float
@@ -69,6 +80,8 @@ class Probe(Answer):
     times: npt.NDArray[Any]
     sequences: tuple[str, ...]
     name: str
+    best: int
+    least: float
     by: str
 
 
@@ -83,6 +96,7 @@ def probe(
     by: str | None = None,
     folds: int = 5,
     draws: int = 200,
+    tests: int = 1,
     shift: str = "together",
     penalty: float | None = None,
     rng: Rng = 0,
@@ -94,8 +108,9 @@ def probe(
     states at a step to a known value of that step, fitted to some sequences and tested on others. Here it is a ridge
     regression on states that are standardised within the fold.
 
-    Neighbouring steps have similar states and similar values, so that chance agreement is larger than for independent
-    steps. The null distribution therefore keeps the order of the values and shifts them in a circle.
+    Two series that drift, or are each like their own past, correlate by chance. What is tested is therefore what
+    neither a trend, a parabola over time, nor the last values predict of the values: it is compared with the states,
+    which pass through the same filter, and the null distribution shifts it in a circle against them.
 
     Parameters
     ----------
@@ -118,6 +133,9 @@ def probe(
         The number of held-out parts; at most the number of sequences.
     draws : int
         The number of random shifts; all shifts if there are fewer. The p-value is at least 1 / (draws + 1).
+    tests : int
+        The number of probes of which this is one, such as one for each of several columns of values: p-values are
+        multiplied by it (Bonferroni).
     shift : {"together", "apart"}
         Shift all sequences by the same number of steps, which keeps their common parts, or each by another number: for
         many short, independent sequences.
@@ -131,8 +149,9 @@ def probe(
     -------
     Probe
         With a row for each unit: ``unit``, ``coefficient`` (for one standard deviation of the state, in the values'
-        unit), ``correlation`` (of the unit alone) and its ``p_value`` (against the largest correlation of any unit
-        with shifted values, so that the best unit may be picked).
+        unit), ``correlation`` (of the unit alone), ``prewhitened`` (that correlation without a trend and without what
+        the values' past predicts) and its ``p_value`` (against the largest of any unit with shifted values, so that the
+        best unit may be picked).
 
     Raises
     ------
@@ -145,9 +164,11 @@ def probe(
 
     Notes
     -----
-    Law: 1 - R², computed from the sums over steps by which all shifts are fitted, is the squared error of the
-    predictions. Time is linear in the number of steps, in chunks of bounded memory: for each step, (units + draws)
-    times units.
+    Law: 1 - R², computed from the sums over steps, is the squared error of the predictions. Time is linear in the
+    number of steps, in chunks of bounded memory: for each step, twice (units + draws) times units.
+
+    The filter is that of `Box and Jenkins (1970) <https://doi.org/10.1002/9781118619193>`_: an autoregression of the
+    values. Where values and states have a season in common, they carry each other, and this is found.
 
     Examples
     --------
@@ -160,8 +181,7 @@ def probe(
     >>> bit = x[writes, 0][np.maximum(np.searchsorted(writes, np.arange(400), "right") - 1, 0)]
     >>> bit[: writes[0]] = 0
     >>> print(probe(LSTM.from_cells(latch().cell).trace(x)[0], bit, name="the last bit"))
-    The last bit can be read from the cell state of 1 unit: a linear probe explains 100 % of its variance in held-out \
-blocks of steps (p = 0.005).
+    Unit latch carries the last bit: r 1.00 (p < 0.005, the only unit).
     """
     trace = of_one_cell(trace)
     one_of("quantity", quantity, STATES)
@@ -169,44 +189,46 @@ blocks of steps (p = 0.005).
     if quantity not in trace.keep.quantities:
         raise NotKeptError(f"a probe of the {quantity} needs a trace that kept it")
     chosen = slice(None) if sequence is None else slice(at := sequence_of(trace, sequence), at + 1)
-    label = _label_of_values(trace, name, values)
-    true, usable = _usable_values(trace, values, chosen)
-    rows = ProbeRows(
-        trace.quantity(quantity)[:, chosen], true, usable, _shifts_in_time(usable, size("draws", draws), shift, rng)
-    )
-    folded, by = _assign_folds(rows, by, size("folds", folds, least=2))
+    label = label_of_values(trace, name, values)
+    true, usable = usable_values(trace, values, chosen)
+    states = trace.quantity(quantity)[:, chosen]
+    white, tests = prewhiten(true, usable, states), size("tests", tests)
+    tested = ~np.isnan(white.values)
+    shifts = shifts_in_time(tested, size("draws", draws), shift, rng)
+    rows = ProbeRows(states, true, usable, shifts[:, :1])
+    shifted = ProbeRows(white.states, white.values, tested, shifts)
+    folded, by = assign_folds(rows, by, size("folds", folds, least=2))
     if penalty is not None and finite_number("penalty", penalty) < 0:
         raise OptionError(f"penalty must not be negative, but is {penalty!r}")
-    with working("probing", 2 * len(true)) as done:
+    with working("probing", 3 * len(true)) as done:
         sums = rows.sums_by_half(folded, done)
         if not np.isfinite(sums.xx).all():
             raise OptionError(f"a probe needs finite numbers; the {quantity} of this trace has NaN or infinity")
-        fits, errors = [], np.zeros(sums.y.shape[1])
-        for fold in range(len(sums.count) // 2):
-            fits.append(_fit_without_fold(sums, fold, penalty))
-            errors += squared_errors(sums.of(_groups(sums, fold)), *fits[-1][:2])
+        r_squared, fits = _held_out(sums, penalty)
         predicted = rows.predict(folded, fits, done)
-    total = sums.of(np.ones(len(sums.count), bool))
-    r_squared = 1 - errors / total.yy
+        shifted_sums = shifted.sums_by_half(folded, done)
+    null, _ = _held_out(shifted_sums, penalty)
     weights, intercept, used = _fit_without_fold(sums, None, penalty)
-    pairs = true[usable], predicted[usable]
-    alone, p_values, spread = _each_unit(total)
-    p_value = float((1 + (r_squared[1:] >= r_squared[0] - 1e-12).sum()) / len(r_squared))
+    pairs, total = (true[usable], predicted[usable]), _of_all(sums)
+    error = float((1 - r_squared[0]) * total.yy[0])
+    (alone, spread), (units, _) = _each_unit(total), _each_unit(_of_all(shifted_sums))
     columns: dict[str, npt.NDArray[Any]] = {
         "unit": np.array(state_names(trace, quantity)),
         "coefficient": weights[:, 0] * spread * rows.scale,
-        "correlation": alone,
-        "p_value": p_values,
+        "correlation": alone[:, 0],
+        "prewhitened": units[:, 0],
+        "p_value": _p_values(np.abs(units), tests),
     }
-    return Probe(
+    answer = Probe(
         columns=columns,
-        sentence=_probe_sentence(label, quantity, columns, float(r_squared[0]), p_value, by, r_squared[1:]),
+        sentence="",
         law=LAW,
-        residual=float(abs(((pairs[0] - pairs[1]) ** 2).sum() / rows.scale**2 - errors[0]) / (total.yy[0] + errors[0])),
+        residual=float(abs(((pairs[0] - pairs[1]) ** 2).sum() / rows.scale**2 - error) / (total.yy[0] + error)),
         r_squared=float(r_squared[0]),
         correlation=_correlation(*pairs),
-        p_value=p_value,
-        null=r_squared[1:],
+        p_value=float(_p_values(null[None], tests)[0]),
+        prewhitened=float(null[0]),
+        null=null[1:],
         coefficients=weights[:, 0] * rows.scale,
         intercept=float(intercept[0] * rows.scale + rows.mean - rows.reference @ weights[:, 0] * rows.scale),
         penalty=float(used[0]),
@@ -215,82 +237,12 @@ blocks of steps (p = 0.005).
         times=times_of(trace),
         sequences=tuple(map(str, (trace.labels.sequences or range(trace.batch_size))[chosen])),
         name=label,
+        best=_best_unit(columns),
+        least=_least_significant(np.abs(units[:, 1:]).max(0), tests),
         by=by,
     )
-
-
-# Values, shifts and folds.
-
-
-def _label_of_values(trace: Trace, name: object, values: object) -> str:
-    """Return the name of a probe's values, with their unit if it is known."""
-    label = getattr(values, "name", None) if name is None else name
-    if label is None:
-        return "the given quantity"
-    if isinstance(label, tuple) and len(label) == 2 and all(isinstance(part, str) for part in label):
-        return str(Measure(*label))
-    if not isinstance(label, str) or not label:
-        raise OptionError(f"name must be the name of the values, or their quantity and unit, not {label!r}")
-    measure = trace.labels.measures.get(label)
-    return label if measure is None else f"{label}, {measure}"
-
-
-def _usable_values(trace: Trace, values: npt.ArrayLike, chosen: slice) -> tuple[Array, Mask]:
-    """Return a probe's values (time, batch) at the kept steps, NaN without a value, and a mask of the usable ones."""
-    array = numbers("values", values).astype(np.float64)
-    run = (trace.num_steps, trace.batch_size)
-    if array.shape not in (run, run[:1]):
-        raise ShapeError(f"values has shape {array.shape}; it must be (time, batch) or (time,) of {run}")
-    array = np.array(np.broadcast_to(array if array.ndim == 2 else array[:, None], run))
-    if np.isinf(array).any():
-        raise OptionError("values must be finite numbers, or NaN where there is none; some are infinite")
-    if trace.valid is not None:
-        array[~trace.valid] = np.nan
-    array = array[:: trace.keep.every, chosen]
-    usable = ~np.isnan(array)
-    if not usable.any():
-        raise OptionError("a probe needs values; this run has none at a valid step")
-    if array[usable].min() == array[usable].max():
-        raise OptionError(f"a probe needs values that differ; all of these are {array[usable][0]:g}")
-    return array, usable
-
-
-def _shifts_in_time(usable: Mask, draws: int, shift: str, rng: Rng) -> npt.NDArray[np.intp]:
-    """Return the shifts in time of a probe's null distribution for each sequence (batch, 1 + draws); the first is 0."""
-    counts = usable.sum(0)
-    longest = int(counts.max())
-    if longest < 2:
-        raise OptionError("a probe shifts values in time; here no sequence has values at more than one step")
-    source = generator("", rng, {})
-    if shift == "apart":
-        require_memory(len(counts) * draws, 8, f"{draws:,} shifts of {counted(len(counts), 'sequence')}")
-        shifts = np.stack([source.integers(0, max(count, 1), draws) for count in counts])  # type: ignore[union-attr]
-    else:
-        some = np.arange(1, longest) if longest - 1 <= draws else 1 + source.choice(longest - 1, draws, replace=False)
-        shifts = np.broadcast_to(some, (len(counts), len(some)))
-    return np.concatenate([np.zeros((len(counts), 1), np.intp), shifts], axis=1).astype(np.intp)
-
-
-def _assign_folds(rows: ProbeRows, by: str | None, folds: int) -> tuple[npt.NDArray[np.intp], str]:
-    """Return a probe's group of each step, 2 fold + half (time, batch), and what its folds are: sequences or blocks."""
-    counts, rank = rows.counts, rows.rank
-    several = int((counts > 0).sum())
-    by = one_of("by", by, ("sequence", "block")) if by is not None else "sequence" if several > 1 else "block"
-    if by == "block":
-        longest = int(counts.max())
-        if longest < 2 * folds:
-            raise OptionError(
-                f"{folds} blocks need a sequence of at least {2 * folds} values; the longest has {longest}"
-            )
-        return 2 * folds * rank // np.maximum(counts, 1), by
-    if several < 2:
-        raise OptionError("by='sequence' needs values in at least two sequences; here only one has some")
-    folds = min(folds, several)
-    loads, fold = np.zeros(folds, np.intp), np.zeros(len(counts), np.intp)
-    for place in np.argsort(-counts, kind="stable"):  # the longest first, each to the fold with the fewest values
-        fold[place] = loads.argmin()
-        loads[fold[place]] += counts[place]
-    return 2 * fold + 2 * rank // np.maximum(counts, 1), by
+    reading = tuple(_reading(answer, white, tests))
+    return replace(answer, sentence=_sentence(answer, white, tests), reading=reading)
 
 
 # Regressions.
@@ -312,17 +264,29 @@ def _fit_without_fold(sums: Sums, fold: int | None, penalty: float | None) -> tu
     return (*Ridge(sums.of(rest)).at(used), used)
 
 
-def _each_unit(total: Sums) -> tuple[Array, Array, Array]:
-    """Return each unit's correlation with the probed values, its p-value, and the standard deviation of its state."""
+def _held_out(sums: Sums, penalty: float | None) -> tuple[Array, list[tuple[Array, Array, Array]]]:
+    """Return R² of each target (targets,) over the folds, each predicted by a probe of the others, and these fits."""
+    fits, errors = [], np.zeros(sums.y.shape[1])
+    for fold in range(len(sums.count) // 2):
+        fits.append(_fit_without_fold(sums, fold, penalty))
+        errors += squared_errors(sums.of(_groups(sums, fold)), *fits[-1][:2])
+    return 1 - errors / _of_all(sums).yy, fits
+
+
+def _of_all(sums: Sums) -> Sums:
+    return sums.of(np.ones(len(sums.count), bool))
+
+
+def _each_unit(total: Sums) -> tuple[Array, Array]:
+    """Return each unit's correlations with the values of a probe (units, targets), and its standard deviation."""
     moment = total.xx.diagonal() / total.count
     variance = moment - (total.x / total.count) ** 2
     deviation = np.sqrt(np.where(variance > 1e-14 * moment, variance, 0.0))
     covariance = total.xy / total.count - np.outer(total.x, total.y) / total.count**2
-    correlations = np.where(deviation[:, None] > 0, covariance / np.where(deviation > 0, deviation, 1.0)[:, None], 0.0)
-    largest = np.abs(correlations[:, 1:]).max(0)
-    alone = correlations[:, 0]
-    exceeding = (largest >= np.abs(alone)[:, None] - 1e-12).sum(1)
-    return np.clip(alone, -1, 1), (1 + exceeding) / (1 + len(largest)), deviation
+    deviations = deviation[:, None] * np.sqrt(total.yy / total.count - (total.y / total.count) ** 2)
+    return np.clip(
+        np.where(deviations > 0, covariance / np.where(deviations > 0, deviations, 1.0), 0.0), -1, 1
+    ), deviation
 
 
 def _correlation(first: Array, second: Array) -> float:
@@ -331,26 +295,80 @@ def _correlation(first: Array, second: Array) -> float:
     return float(a @ b) / size if size > 0 else 0.0
 
 
-# The sentence.
+# Significance.
 
 
-def _probe_sentence(
-    label: str, quantity: str, columns: dict[str, Any], r_squared: float, p_value: float, by: str, null: Array
-) -> str:
-    """Return the sentence of a probe: whether the states hold the values, and the share it explains."""
-    state, units = quantity.replace("_", " "), counted(len(columns["unit"]), "unit")
-    where = "sequences" if by == "sequence" else "blocks of steps"
-    best = int(np.abs(columns["correlation"]).argmax())
-    if p_value <= SIGNIFICANT and r_squared > 0:
-        alone = f"; unit {columns['unit'][best]} alone has a correlation of {columns['correlation'][best]:.2f}"
-        return (
-            f"{label[0].upper()}{label[1:]} can be read from the {state} of {units}: a linear probe explains"
-            f" {100 * r_squared:.0f} % of its variance in held-out {where} (p = {p_value:.2g})"
-            f"{alone if len(columns['unit']) > 1 else ''}."
-        )
-    explained = f"{100 * r_squared:.0f} %" if r_squared > 0 else "none"
-    as_good = float((null >= r_squared).mean())
+def _p_values(sizes: Array, tests: int) -> Array:
+    """Return the p-values of sizes (rows, 1 + draws), of which the first are compared with the largest at each shift.
+
+    They are multiplied by the number of tests.
+    """
+    largest = sizes[:, 1:].max(0)
+    exceeding = (~(largest < sizes[:, :1] - 1e-12)).sum(1)
+    p_values: Array = np.minimum(1.0, tests * (1 + exceeding) / sizes.shape[1])
+    return p_values
+
+
+def _least_significant(largest: Array, tests: int) -> float:
+    """Return the size above which one would be significant, of the largest at each shift; NaN if none would be."""
+    above = int(SIGNIFICANT * (1 + len(largest)) / tests + 1e-9) - 1
+    return float(np.sort(largest)[-1 - above]) if above >= 0 else float("nan")
+
+
+def _best_unit(columns: dict[str, npt.NDArray[Any]]) -> int:
+    """Return the significant unit with the largest correlation; without one, the unit with the least p-value."""
+    significant = columns["p_value"] <= SIGNIFICANT
+    if significant.any():
+        return int(np.where(significant, np.abs(columns["correlation"]), -1).argmax())
+    return int(np.abs(columns["prewhitened"]).argmax())
+
+
+# In words.
+
+
+def _p_text(p_value: float, answer: Probe, tests: int) -> str:
+    """Return a p-value in words: less than a number, where no shift is as large."""
+    if p_value > tests / (1 + len(answer.null)) + 1e-9 or p_value == 1:
+        return f"p = {p_value:.2g}"
+    digit = 10.0 ** np.floor(np.log10(p_value))
+    return f"p < {(np.floor(p_value / digit + 1e-9) + 1) * digit:.1g}"
+
+
+def _sentence(answer: Probe, white: Prewhitened, tests: int) -> str:
+    """Return the sentence of a probe: the unit that carries the values; or that none is found, and what would be."""
+    label, names = answer.name, answer.columns["unit"]
+    unit, r, filtered, p = (answer.columns[key][answer.best] for key in UNIT_COLUMNS)
+    of_units = f"best of {len(names):,} units" if len(names) > 1 else "the only unit"
+    where = "sequences" if answer.by == "sequence" else "blocks of steps"
+    together = f"explain {100 * answer.r_squared:.0f} % of it in held-out {where}"
+    together += f" ({_p_text(answer.p_value, answer, tests)})"
+    is_found = answer.p_value <= SIGNIFICANT and answer.r_squared > 0 and len(names) > 1
+    if p <= SIGNIFICANT:
+        sentence = f"Unit {unit} carries {label}: r {r:.2f} ({_p_text(p, answer, tests)}, {of_units})"
+        return f"{sentence}; all together {together}." if is_found else f"{sentence}."
+    if is_found:
+        return f"No single unit is found to carry {label}, but the {len(names):,} units together {together}."
+    if white.of_trend == 1:
+        return f"No unit is found to carry {label}: without its trend, nothing is left of it."
+    found = "there are too few steps for any to be found"
+    if not np.isnan(answer.least):
+        found = f"{answer.least:.2f} would have been found"
     return (
-        f"A linear probe does not find {label} in the {state} of {units}: in held-out {where} it explains {explained}"
-        f" of the variance, and {100 * as_good:.0f} % of shifts in time give at least as much (p = {p_value:.2g})."
+        f"No unit is found to carry {label}: without trend and past, {unit}, the {of_units}, has r {filtered:.2f}"
+        f" ({_p_text(p, answer, tests)}); {found}."
     )
+
+
+def _reading(answer: Probe, white: Prewhitened, tests: int) -> Iterator[str]:
+    """Yield how a probe was tested, a sentence each."""
+    past = f" and {100 * white.of_past:.0f} % of the rest by the last {counted(white.lags, 'value')}"
+    yield (
+        f"Tested: {counted(len(answer.null), 'shift')} in time of the values against the states, both without trend and"
+        f" past: {100 * white.of_trend:.0f} % of the values are explained by a parabola{past if white.lags else ''};"
+        f" p is the share of shifts at which the best unit is as good{f', times {tests}' if tests > 1 else ''}."
+    )
+    unit, r, filtered, p = (answer.columns[key][answer.best] for key in UNIT_COLUMNS)
+    if p > SIGNIFICANT:
+        yield f"With trend and past, r of unit {unit} is {r:.2f}."
+    else:
+        yield f"Without trend and past, r of unit {unit} is {filtered:.2f}; above {answer.least:.2f} it is found."
