@@ -169,7 +169,10 @@ def contributions(trace: Trace, t: int | str | None = None, sequence: int | str 
         units=tuple(unit_names(trace)),
         times=times_of(trace),
         valid=valid,
-        reading=("Measured: what each step wrote, times the forget gates since, adds up to the cell state.",),
+        reading=(
+            "Measured: what each step wrote, times the forget gates since, adds up to the cell state; what a step"
+            " writes anew from the hidden state counts as written there.",
+        ),
     )
 
 

@@ -147,8 +147,8 @@ def saturation(trace: Trace, low: float = 0.1, high: float = 0.9, still: float =
         low=low,
         high=high,
         reading=(
-            f"Measured: the gates at {counted(steps, 'valid step')} of all sequences, below {low:g} nearly closed and"
-            f" above {high:g} nearly open.",
+            f"Measured: at {counted(steps, 'valid step')} of all sequences, a gate below {low:g} counts as nearly"
+            f" closed, and one above {high:g} as nearly open.",
         ),
     )
 

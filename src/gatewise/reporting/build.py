@@ -156,7 +156,7 @@ def _ask_question(question: Question, posed: PosedQuestion, key: str) -> Finding
     _, place = max((number, place) for place, number in enumerate(numbers))
     name, chosen, sentence = answered[place]
     if name:
-        sentence = f"{name[0].upper()}{name[1:]}: {sentence}"
+        sentence = f"{name[0].upper()}{name[1:]}: {sentence[0].lower()}{sentence[1:]}"
     draw = None
     if chosen is not None:
         draw = partial(svg, partial(question.draw, chosen), sentence, key, question.height)

@@ -205,8 +205,9 @@ QUESTIONS = (
         "Is any gate stuck?",
         insight.saturation,
         "On this input, a constant could take the place of a gate that is nearly closed or nearly open at every step. A"
-        " few such gates are common; where most units have one, the model may be larger than its task needs, or this"
-        " input may lie outside the range that it was trained on.",
+        " few such gates are common, and a forget gate that is always open is memory, not a fault. Where most units"
+        " have a stuck gate, the model may be larger than its task needs, or this input may lie outside the range that"
+        " it was trained on.",
         2.5,
         nothing="no gate is stuck and no unit is dead",
         found_nothing=lambda answer: not (answer.stuck.any() or answer.dead is None or answer.dead.any()),
@@ -239,7 +240,7 @@ QUESTIONS = (
         " few time constants. Several stable points are a lasting memory: where the state settles depends on what the"
         " input was before. A search may miss points.",
         3.4,
-        nothing="no second stable state under the mean input",
+        nothing="no second stable state was found under the mean input",
         found_nothing=lambda answer: answer.kinds == ("stable",),
         notability=lambda answer: float(len(answer.kinds)),
         each_cell=True,
