@@ -1,4 +1,4 @@
-"""Does it need this? The metric of a model with its parts disabled, one at a time."""
+"""What do its parts carry? A metric of a model with its parts disabled, one at a time."""
 
 from __future__ import annotations
 
@@ -9,18 +9,31 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array
-from gatewise.errors import OptionError
+from gatewise.arrays import Array, quiet, size
+from gatewise.errors import OptionError, join_names
 from gatewise.insight.answer import Answer
-from gatewise.insight.naming import of_cell
+from gatewise.insight.metrics import Metric, metric_of
+from gatewise.insight.naming import duration_of, of_cell, step_duration, unit_names
+from gatewise.insight.retention import stored_run
+from gatewise.insight.silencing import has_silencing_masks, outputs_without, run_again
 from gatewise.layers import LSTM
-from gatewise.network import Network
+from gatewise.network import Network, NetworkTrace
 from gatewise.progress import working
 from gatewise.records.edits import Edit
+from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.showing import counted
 
 Edits = Edit | Sequence[Edit]
+NOUNS = {"units": "unit", "gates": "gate", "layers": "layer"}  # of parts
+DONE = {
+    "unit": "silenced (output gate 0)",
+    "gate": "left out (always 1)",
+    "layer": "silenced (output gates 0)",
+    "edit": "made",
+}
 GATES = ("input_gate", "forget_gate", "output_gate")
+SEVERAL = 5  # parts, from which on they have a median
+PART = 0.1  # of the largest effect: parts with as much are counted
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -37,6 +50,8 @@ class Ablation(Answer):
     metrics : array (edits,)
     effects : array (edits,)
         The metric less the unedited one.
+    title : str
+        The name of the metric, with its unit.
     """
 
     unedited: float
@@ -44,13 +59,18 @@ class Ablation(Answer):
     edits: tuple[tuple[Edit, ...], ...]
     metrics: Array
     effects: Array
+    title: str
 
 
+@quiet
 def ablation(
-    model: LSTM | Network,
-    x: npt.ArrayLike,
-    metric: Callable[[Any], Any],
+    model: LSTM | Network | LSTMTrace | NetworkTrace | Trace,
+    x: Any = None,
+    metric: str | Callable[[Any], Any] | None = None,
     parts: str | Mapping[str, Edits] | Sequence[Edits] = "units",
+    *,
+    observed: npt.ArrayLike | None = None,
+    most: int | None = None,
     **options: Any,
 ) -> Ablation:
     """Return a metric of the output with each unit, each gate, or something else disabled, one at a time.
@@ -60,14 +80,24 @@ def ablation(
 
     Parameters
     ----------
-    model : LSTM or Network
+    model : LSTM or Network; or NetworkTrace, LSTMTrace or Trace
+        A model, or a run of one that kept everything, in the place of what follows and the options.
     x : array
         The input of the model, as its call takes it.
-    metric : callable
-        Takes the output and returns a number.
-    parts : {"units", "gates"}, mapping of str to edits, or sequence of edits
-        Silence each unit (its output gate is 0), or leave out each gate of each layer and direction (it is 1), or make
-        these edits: each an `Edit` or a sequence of them that act together, by name in a mapping.
+    metric : {"error", "accuracy"} or callable, optional
+        The root mean square of the errors, the share of correct classes, or a function of the output that returns a
+        number. By default the accuracy of classes (after a softmax or a single sigmoid, or of a logit for each token,
+        or if a class is observed), and the error of numbers. Where nothing is observed, the output is compared with
+        that of the whole model: the change of numbers, in standard deviations of each output (in its own units if none
+        varies), and the share of classes that change.
+    parts : {"units", "gates", "layers"}, mapping of str to edits, or sequence of edits
+        Silence each unit or each layer (its output gates are 0), or leave out each gate of each layer and direction (it
+        is 1), or make these edits: each an `Edit` or a sequence of them that act together, by name in a mapping.
+    observed : array, optional
+        What was observed of the outputs, in their shape, or a class for each step (with ``reads="last"`` for each
+        sequence). NaN, and steps that are not valid, are left out.
+    most : int, optional
+        The most units to silence: those that put out most (the root mean square of the hidden state). By default all.
     **options
         As in `LSTM.trace`: ``state``, ``lengths``, ``mask``, ``dropout``, ``masked_output``, ``axes``.
 
@@ -79,12 +109,19 @@ def ablation(
     Raises
     ------
     OptionError
-        If there is nothing to edit, an edit does not fit, or the metric is not a finite number.
+        If there is nothing to edit, an edit does not fit, the metric is not a finite number, or the run has edits.
+    ShapeError
+        If what is observed has another shape.
+    NotKeptError
+        If the run did not keep everything.
 
     Notes
     -----
-    Each row takes a run on the reference engine, and the unchanged model one more; only the output of a run is kept.
-    There is no law.
+    Each row is the metric of a run with these edits. Units run in copies of the batch, a dozen at a time or more, in
+    its layer and those above it; under a projection, with an initial hidden state, with dropout masks, and where two
+    directions are added or multiplied, one by one on the reference engine, as all other edits do. Of one window of a
+    model that is evaluated in windows, the last step alone is compared. A silenced unit puts out 0, also where it never
+    does so by itself. There is no law.
 
     Examples
     --------
@@ -93,48 +130,57 @@ def ablation(
     >>> lstm, forgetful = gw.LSTM.from_cells(cell), gw.Edit.set("forget_gate", 0)
     >>> answer = ablation(lstm, x, lambda y: y[-1, 0], {"it forgets": forgetful})
     >>> print(answer)
-    Of 1 edit, 'it forgets' changes the metric most: from 0.75 to 0.
+    With 'it forgets' the metric falls from 0.75 to 0.
     """
-    if not isinstance(model, (LSTM, Network)):
-        raise OptionError(f"an ablation takes an LSTM or a Network, not {type(model).__name__}")
-    if not callable(metric):
-        raise OptionError(f"the metric must be a function of the output, not {metric!r}")
+    is_model = isinstance(model, (LSTM, Network))
+    if not is_model and (x is not None or options):
+        raise OptionError("an ablation of a run takes no input and no options: they are those of the run")
     if reserved := sorted({"edit", "keep", "units", "every", "out", "engine"} & set(options)):
         raise OptionError(f"an ablation sets {reserved[0]} itself; edits are given as parts")
-    edits_by_name = dict(_edits_of(model.lstm if isinstance(model, Network) else model, parts))
-    if not edits_by_name:
+    given: Any = model.trace(x, **options) if isinstance(model, (LSTM, Network)) else model
+    run: Any = stored_run(given)
+    run.require_unedited("an ablation")
+    every = dict(_edits_of(run, parts))
+    if not every:
         raise OptionError("an ablation needs at least one edit; there is none")
-
-    def measure(name: str, edits: tuple[Edit, ...]) -> float:
-        trace = model.trace(x, keep=(), engine="reference", edit=edits, **options)
-        return _finite_metric(metric(trace.output), name)
-
-    with working("ablating", len(edits_by_name) + 1) as done:
-        unedited = measure("the unchanged model", ())
-        done(1)
+    if most is not None and parts != "units":
+        raise OptionError("most limits the units that are silenced, and no other parts")
+    edits_by_name = _most_active(run, every, size("most", most)) if most is not None else every
+    by_masks = parts == "units" and has_silencing_masks(run)
+    whole = run_again(run, engine="auto" if by_masks else "reference")
+    if not callable(metric):
+        chosen = metric_of(whole, whole.network if run.network is None else run.network, run.labels, metric, observed)
+    elif observed is None:
+        chosen = Metric(lambda y: metric(y if given.batched else y.squeeze(int(y.ndim > 2))))
+    else:
+        raise OptionError("observed goes with the metrics error and accuracy, not with a function")
+    with working("ablating", len(edits_by_name)) as done:
+        unedited = _finite_metric(chosen.of(whole.output), "the unchanged model")
         metrics = np.empty(len(edits_by_name))
-        for place, (name, edits) in enumerate(edits_by_name.items()):
-            metrics[place] = measure(name, edits)
+        outputs = _outputs_without(whole, [*edits_by_name.values()], by_masks=by_masks)
+        for place, (name, output) in enumerate(zip(edits_by_name, outputs, strict=True)):
+            metrics[place] = _finite_metric(chosen.of(output), name)
             done(1)
-    order = np.argsort(-np.abs(metrics - unedited), kind="stable")
-    names = tuple(np.array(list(edits_by_name))[order].tolist())
-    metrics = metrics[order]
-    noun = "unit" if parts == "units" else "edit"
+    effects = np.where(np.abs(metrics - unedited) > chosen.floor, metrics - unedited, 0.0)
+    order = np.argsort(-np.abs(effects), kind="stable")
+    names, noun = tuple(np.array(list(edits_by_name))[order].tolist()), NOUNS.get(str(parts), "edit")
     return Ablation(
-        columns={"edit": np.array(names), "metric": metrics, "effect": metrics - unedited},
-        sentence=_ablation_sentence(names, metrics, unedited, noun),
+        columns={"edit": np.array(names), "metric": metrics[order], "effect": effects[order]},
+        sentence=_sentence(names, chosen, unedited, effects[order], noun),
+        reading=tuple(_reading(run, names, effects[order], len(every), noun)),
         unedited=unedited,
         names=names,
         edits=tuple(edits_by_name[name] for name in names),
-        metrics=metrics,
-        effects=metrics - unedited,
+        metrics=metrics[order],
+        effects=effects[order],
+        title=f"{chosen.title} ({chosen.unit.strip()})" if chosen.unit else chosen.title,
     )
 
 
-def _edits_of(lstm: LSTM, parts: Any) -> Iterator[tuple[str, tuple[Edit, ...]]]:
+def _edits_of(run: Any, parts: Any) -> Iterator[tuple[str, tuple[Edit, ...]]]:
     """Yield the edits of an ablation with their names, from the user's choice of parts."""
-    if isinstance(parts, str) and parts in ("units", "gates"):
-        yield from _standard_edits(lstm, parts)
+    if isinstance(parts, str) and parts in NOUNS:
+        yield from _standard_edits(run, parts)
         return
     if isinstance(parts, Mapping):
         named = [(str(name), _edit_tuple(edits)) for name, edits in parts.items()]
@@ -142,7 +188,7 @@ def _edits_of(lstm: LSTM, parts: Any) -> Iterator[tuple[str, tuple[Edit, ...]]]:
         tuples = [_edit_tuple(edits) for edits in parts]
         named = [("; ".join(map(str, edits)), edits) for edits in tuples]
     else:
-        raise OptionError(f"parts must be units, gates, or edits in a mapping or a sequence, not {parts!r}")
+        raise OptionError(f"parts must be {join_names(NOUNS)}, or edits in a mapping or a sequence, not {parts!r}")
     yield from named
     if len(dict(named)) < len(named):
         raise OptionError("the edits of an ablation must differ from each other, or have different names")
@@ -156,18 +202,45 @@ def _edit_tuple(edits: Any) -> tuple[Edit, ...]:
     return several
 
 
-def _standard_edits(lstm: LSTM, parts: str) -> Iterator[tuple[str, tuple[Edit, ...]]]:
-    """Yield the edits of an ablation that disable each unit or each gate, with their names."""
+def _standard_edits(run: Any, parts: str) -> Iterator[tuple[str, tuple[Edit, ...]]]:
+    """Yield the edits of an ablation that disable each unit, gate or layer, with their names."""
+    lstm = run.lstm
+    if parts == "layers":
+        for layer in range(lstm.num_layers):
+            yield f"layer {layer}", (Edit.set("output_gate", 0.0, layer=layer),)
+        return
     for (layer, direction), cell in lstm.cells().items():
         where = of_cell(layer, direction, lstm.num_layers, len(lstm.directions))
         if parts == "units":
-            for unit in range(cell.hidden_size):
+            for unit, name in enumerate(unit_names(cell)):
                 edit = Edit.set("output_gate", 0.0, units=unit, layer=layer, direction=direction)
-                yield f"unit {cell.labels.unit(unit)}{where}", (edit,)
+                yield f"unit {name}{where}", (edit,)
         else:
             for gate in GATES:
                 edit = Edit.set(gate, 1.0, layer=layer, direction=direction)
                 yield f"no {gate.replace('_', ' ')}{where}", (edit,)
+
+
+def _most_active(run: Any, edits_by_name: dict[str, Any], most: int) -> dict[str, Any]:
+    """Return the edits of the units that put out most, at most so many: by the root mean square of what they do."""
+    sizes = {}
+    for key, cell in run.cells().items():
+        states = cell.hidden_state if cell.parameters.projection is None else cell.unprojected_state
+        sizes[key] = np.nanmean(np.square(states, dtype=np.float64), axis=(0, 1))
+    of_units = [sizes[edit.layer, edit.direction][edit.units[0]] for (edit,) in edits_by_name.values()]
+    chosen = np.sort(np.argsort(of_units, kind="stable")[::-1][:most])
+    return dict(np.array([*edits_by_name.items()], object)[chosen].tolist())
+
+
+def _outputs_without(whole: NetworkTrace, edits: Sequence[tuple[Edit, ...]], *, by_masks: bool) -> Iterator[Array]:
+    """Yield the output of a run with each of some edits, in their order, which is that of its cells."""
+    if not by_masks:
+        for each in edits:
+            yield run_again(whole, keep=(), engine="reference", edit=each).output
+        return
+    for key in whole.cells():
+        units = [edit.units[0] for (edit,) in edits if (edit.layer, edit.direction) == key]
+        yield from outputs_without(whole, key, units)
 
 
 def _finite_metric(metric: Any, name: str) -> float:
@@ -181,11 +254,33 @@ def _finite_metric(metric: Any, name: str) -> float:
     return value
 
 
-def _ablation_sentence(names: Sequence[str], metrics: Array, unedited: float, noun: str) -> str:
-    """Return the sentence of an ablation: the unit or edit that changes the metric most."""
-    if not (metrics != unedited).any():
-        return f"None of {counted(len(names), noun)} changes the metric, {unedited:.3g}."
-    changed = f"from {unedited:.3g} to {metrics[0]:.3g}"
-    if noun == "unit":
-        return f"Of {counted(len(names), noun)}, {names[0]} matters most: without it, the metric goes {changed}."
-    return f"Of {counted(len(names), noun)}, {names[0]!r} changes the metric most: {changed}."
+# In words.
+
+
+def _sentence(names: Sequence[str], metric: Metric, unedited: float, effects: Array, noun: str) -> str:
+    """Return the sentence of an ablation: what its largest effect is, and how many others compare with it."""
+    if not effects.any():
+        return f"None of {counted(len(names), noun)} changes {metric.subject}."
+    part = {"gate": f"With {names[0]}", "edit": f"With {names[0]!r}"}.get(noun, f"Without {names[0]}")
+    sentence = f"{part} {metric.clause(unedited, unedited + effects[0])}"
+    count = int((np.abs(effects[1:]) >= PART * abs(effects[0])).sum())
+    if not count:
+        return f"{sentence}{f'; no other {noun} has a tenth of that effect' * (len(names) > 1)}."
+    several = "all others" if count == len(names) - 1 else f"{count:,} of the other {len(names) - 1:,}"
+    others = "the other has" if len(names) == 2 else f"{several} {'has' if count == 1 else 'have'}"
+    return f"{sentence}; {others} at least a tenth of that effect."
+
+
+def _reading(run: Any, names: Sequence[str], effects: Array, total: int, noun: str) -> Iterator[str]:
+    """Yield what an ablation did, a sentence each."""
+    time = duration_of(run.num_steps, step_duration(run.lstm.first))
+    rank = ""
+    if len(names) > 1 and effects.any():
+        next_share, median = (100 * abs(effect / effects[0]) for effect in (effects[1], np.median(np.abs(effects))))
+        rank = f"; the next, {names[1]}, has {next_share:.2g} % of the largest effect"
+        rank += f", and the median {median:.2g} %" if len(names) >= SEVERAL else ""
+    yield f"Tested: {counted(len(names), noun)} {DONE[noun]}, each in a run of its own over {time}{rank}."
+    if len(names) < total:
+        yield f"Of {total:,} units, these are the ones with the largest hidden states; the others were not silenced."
+    if run.network is not None and run.network.windows is not None and run.num_steps == run.network.windows.steps:
+        yield "Of the window, its last step is compared, which alone the model puts out."

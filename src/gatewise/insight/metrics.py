@@ -1,0 +1,135 @@
+"""Metrics of a model's output: how far it is from what was observed, or from that of the whole model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gatewise.activations import SIGMOID
+from gatewise.arrays import Array, Mask, numbers
+from gatewise.errors import OptionError, ShapeError, one_of
+from gatewise.network import SOFTMAX, Network, NetworkTrace
+from gatewise.records.labels import Labels
+
+METRICS = ("error", "accuracy")
+ROUNDING = 256  # machine epsilons of the largest output: a smaller difference may be one of rounding
+
+
+class Metric(NamedTuple):
+    """A metric of a model's output.
+
+    `of` takes an output with a batch axis; differences up to the `floor` may be of rounding. `words` say what a part
+    does to it: it {0}, rises or falls, from {1} to {2} in its `unit`, with which a space comes. A part changes the
+    `subject`; the `title` names the numbers.
+    """
+
+    of: Callable[[Array], Any]
+    subject: str = "the metric"
+    title: str = "metric"
+    words: str = "the metric {0} from {1} to {2}"
+    unit: str = ""
+    floor: float = 0.0
+
+    def clause(self, before: float, after: float) -> str:
+        """Return what a part does to the metric, with as many digits as tell both numbers apart."""
+        factor = 100 if self.unit == " %" else 1
+        pairs = [[f"{factor * number:.{digits}g}" for number in (before, after)] for digits in (3, 6, 17)]
+        texts = next((pair for pair in pairs if pair[0] != pair[1]), pairs[0])
+        return self.words.format("rises" if after > before else "falls", *texts) + self.unit
+
+
+def metric_of(run: NetworkTrace, network: Network, labels: Labels, name: str | None, observed: Any) -> Metric:
+    """Return a metric of outputs by its name, or by default the one that suits them.
+
+    `run` has a batch axis, and takes features where the `network` takes tokens.
+    """
+    used = _compared_rows(run)
+    y = run.output.reshape(*used.shape, -1)
+    values = None if observed is None else _fitted(observed, y.shape)
+    head = None if network.outputs is not None or network.skip else network.head
+    activation, table = (None, None) if head is None else (head.activation, network.embedding)
+    is_share = y.shape[-1] == 1 and activation == SIGMOID
+    by_class = is_share or activation == SOFTMAX
+    by_class |= activation is None and table is not None and 1 < len(table) == y.shape[-1]  # a logit for each token
+    if values is not None:
+        used = used & ~np.isnan(values).all(-1)
+        by_class = values.shape != y.shape or (is_share and bool(np.isin(values[used], (0, 1)).all()))
+    if not used.any():
+        raise OptionError("a metric needs a valid step, and if values are observed, one at a valid step")
+    if one_of("metric", name or METRICS[by_class], METRICS) == "error":
+        return _error(y, used, values, labels)
+    return _accuracy(y, used, values, is_share=is_share)
+
+
+def _error(y: Array, used: Mask, values: Array | None, labels: Labels) -> Metric:
+    """Return the root mean square of the errors, or of the changes of outputs in their standard deviations."""
+    wanted, scale = (y if values is None else values)[used], np.ones(y.shape[-1])
+    if wanted.shape[-1] != y.shape[-1]:
+        raise OptionError(f"an error needs observed values of all {y.shape[-1]} outputs, not a class")
+    units = {labels.measures[name].unit if name in labels.measures else "" for name in labels.outputs or ("",)}
+    unit = f" {units.pop()}".rstrip() if len(units) == 1 else ""
+    size = float(np.abs(y[used]).max()) or 1.0
+    places, floor = ~np.isnan(wanted), ROUNDING * float(np.finfo(y.dtype).eps) * size
+    subject, title, words = "the error", "error", "the error {0} from {1} to {2}"
+    if values is None:
+        places, several = np.ones(wanted.shape, bool), len(scale) > 1
+        subject, title = "the output", "change of the output"
+        words = f"the output{'s move' if several else ' moves'} by {{2}}"
+        deviation = size * (wanted / size).std(0, dtype=np.float64)
+        if (varied := deviation > floor).any():
+            places, scale, unit = places & varied, np.where(varied, deviation, 1.0), ""
+            words += " of their standard deviations" if several else " of its standard deviation"
+            title += " in standard deviations"
+
+    def error(output: Array) -> Any:
+        apart = (output.reshape(y.shape)[used] - wanted) / scale
+        return np.sqrt(np.square(apart[places], dtype=np.float64).mean())
+
+    return Metric(error, subject, title, words, unit, floor / float(scale.min()))
+
+
+def _accuracy(y: Array, used: Mask, values: Array | None, *, is_share: bool) -> Metric:
+    """Return the share of steps whose observed class is predicted, or at which it is not that of the whole model."""
+    count = y.shape[-1]
+
+    def classes(output: Array) -> Any:
+        rows = output.reshape(y.shape)[used]
+        return rows[:, 0] > 0.5 if count == 1 else rows.argmax(-1)
+
+    wanted = classes(y) if values is None else values[used][:, 0]
+    if (count == 1 and not is_share) or (values is not None and values.shape[-1] == count > 1):
+        raise OptionError("the accuracy needs an output for each class or a single sigmoid, and one class at each step")
+    if not np.isin(wanted, range(max(2, count))).all():
+        raise OptionError(f"observed classes must be integers from 0 to {max(2, count) - 1}, or NaN")
+
+    def share(output: Array) -> Any:
+        return ((classes(output) == wanted) != (values is None)).mean()
+
+    if values is None:
+        words = "the share of outputs with another class {0} from {1} to {2}"
+        return Metric(share, "the predicted class", "share of other classes", words, " %")
+    return Metric(share, "the accuracy", "accuracy", "the accuracy {0} from {1} to {2}", " %")
+
+
+def _compared_rows(run: NetworkTrace) -> Mask:
+    """Return the steps (time, batch), or the sequences of a network that reads the last step, that are compared."""
+    valid, windows = run.lstm.first.valid, run.network.windows
+    used: Mask = np.ones((run.num_steps, run.batch_size), bool) if valid is None else np.array(valid)
+    if windows is not None and run.num_steps == windows.steps:
+        used[:-1] = False  # of a window, the model puts out its last step alone
+    return np.any(used, axis=0) if run.network.reads == "last" else used
+
+
+def _fitted(observed: Any, shape: tuple[int, ...]) -> Array:
+    """Return what is observed, as float64, in the shape of the outputs, or with one class in the place of them."""
+    values, batch = numbers("observed", observed).astype(np.float64), len(shape) - 2
+    if np.isinf(values).any():
+        raise OptionError("observed must be finite numbers, or NaN where there is none; some are infinite")
+    for wanted in (shape, (*shape[:-1], 1)):
+        shapes = [wanted, *[wanted[:-1]] * (wanted[-1] == 1)]
+        shapes += [short[:batch] + short[batch + 1 :] for short in shapes if wanted[batch] == 1]
+        if values.shape in shapes:
+            return values.reshape(wanted)
+    raise ShapeError(f"observed has shape {values.shape}; it must be {shape}, or {shape[:-1]} with a class for each")

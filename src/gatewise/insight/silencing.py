@@ -1,0 +1,80 @@
+"""Runs made again, with edits, or with units silenced: many units at a time, each in a copy of the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from gatewise.arrays import Array, chunks
+from gatewise.equations import DropoutMasks
+from gatewise.layers import LSTM
+from gatewise.layers.merging import merge
+from gatewise.layers.stack import map_states
+from gatewise.network import Network, NetworkTrace
+from gatewise.records.nesting import Cell
+
+MOST = 2**24  # numbers of the copies that run at a time, about
+
+
+def run_again(run: Any, **options: Any) -> NetworkTrace:
+    """Return a run with a batch axis, made again with options of `LSTM.trace`, of a network that takes features."""
+    x, lstm, network = run.require("an ablation"), run.lstm, run.network
+    if network is None:
+        rows = [[cell.parameters for cell in row.values()] for row in lstm.layers]
+        network = Network(LSTM.from_cells(rows, direction=lstm.directions[0], merge=lstm.merge))
+    elif run.input is not None:
+        x = run.input
+    network = network.replace(embedding=None, masked=None, initial=None)
+    state, dropout = (
+        [[getattr(c, name) for c in row.values()] for row in lstm.layers] for name in ("initial", "dropout")
+    )
+    options = {"mask": lstm.first.valid, "dropout": dropout, "masked_output": lstm.masked_output, **options}
+    again: NetworkTrace = network.trace(x, state, **options)
+    return again
+
+
+def has_silencing_masks(run: Any) -> bool:
+    """Return whether masks of hidden states silence a unit of a run; where they do not, an edit does."""
+    merges = {"concat"} if len(run.lstm.directions) > 1 else {*run.lstm.merge}
+    return {*run.lstm.merge} == merges and not any(
+        cell.parameters.projection is not None or cell.dropout.arrays() or cell.initial.h.any()
+        for cell in run.cells().values()
+    )
+
+
+def outputs_without(run: NetworkTrace, key: Cell, units: Sequence[int]) -> Iterator[Array]:
+    """Yield the output of a run with each of some units of a cell silenced by masks: as if its output gate were 0."""
+    of_step = run.network.numbers_of_step + run.network.num_outputs
+    for part in chunks(len(units), of_step * run.num_steps * run.batch_size, MOST):
+        yield from _outputs_of_copies(run, key, units[part])
+
+
+def _outputs_of_copies(run: NetworkTrace, key: Cell, units: Sequence[int]) -> Array:
+    """Return the outputs (unit, …) of a run with each unit silenced, in one run of its layer and those above it."""
+    (layer, way), lstm, count, batch = key, run.network.lstm, len(units), run.batch_size
+    rows = run.lstm.layers[layer:]
+
+    def copies(array: Any, axis: int = 1) -> Any:
+        return None if array is None else np.concatenate([array] * count, axis)
+
+    heard = {each: np.ones((count, batch, cell.parameters.hidden_size), lstm.dtype) for each, cell in rows[0].items()}
+    heard[way][np.arange(count), :, units] = 0
+    masks = [array.reshape(count * batch, -1) for array in heard.values()]
+    of_layer = merge(masks, lstm.merge[layer])
+    place = lstm.directions.index(way)
+    dropout = [[DropoutMasks(recurrent=mask if n == place else None) for n, mask in enumerate(masks)]]
+    dropout += [[DropoutMasks(input=of_layer if n == 1 else None)] * len(masks) for n in range(1, len(rows))]
+    y, finals = LSTM.from_cells(lstm.layers[layer:], direction=lstm.directions[0], merge=lstm.merge[layer:])(
+        copies(run[key].input),
+        map_states(lambda state: copies(state, 0), ([cell.initial for cell in row.values()] for row in rows)),
+        mask=copies(run.lstm.first.valid),
+        dropout=dropout,
+        masked_output=run.lstm.masked_output,
+    )
+    axis = 0 if run.network.reads == "last" else 1
+    read = y if axis else merge([h for h, _ in finals[-1]], lstm.merge[-1])
+    x = run.lstm.first.input if run.input is None else run.input
+    y = run.network.predict(read * of_layer if len(rows) == 1 else read, copies(x))
+    return np.moveaxis(y.reshape(*y.shape[:axis], count, batch, *y.shape[axis + 1 :]), axis, 0)
