@@ -56,6 +56,34 @@ def test_what_checks_found_is_said_below_an_answer(capsys):
     assert "compared for 3 days" in reading[0]
 
 
+def test_an_ablation_compares_what_is_observed_under_the_names_of_the_outputs(capsys):
+    head = gw.Linear(np.random.default_rng(0).normal(size=(1, 3)).astype(np.float32))
+    labels = gw.Labels(outputs=["q"], measures={"q": ("discharge", "mm/d")})
+    gw.save(gw.Network(gw.LSTM(2, 3, rng=0), head=head, labels=labels), "net.safetensors")
+    x = np.array([[n / 4, -n] for n in range(9)], np.float32)
+    observed = gw.load_network("net.safetensors")(x)[0] + 0.5
+    rows = [f"2001-01-0{n + 1},7,{'' if n == 4 else observed[n, 0]}" for n in range(9)]
+    Path("y.csv").write_text("\n".join(["date,other,q", *rows]), encoding="utf-8")
+    np.save("y.npy", observed)
+    plot = "plot net.safetensors x.csv --kind ablation"
+    for name in ("y.csv", "y.npy"):
+        sentence, tested = said(capsys, f"{plot} --observed {name}").splitlines()
+        assert re.match(r"Without unit \d the error (rises|falls) from 0.5 to [\d.]+ mm/d; ", sentence)
+        assert tested.startswith("Tested: 3 units silenced (output gate 0), each in a run of its own over 9 days; ")
+    assert said(capsys, f"{plot} --parts layers").startswith("Without layer 0 the output moves by ")
+    assert "no forget gate" in said(capsys, f"{plot} --parts gates --metric error --observed y.csv")
+    assert "ablation" in said(capsys, f"{plot} --observed y.csv -o a.svg")
+    Path("late.csv").write_text("\n".join(["date,other,q", *rows]).replace("2001", "2002"), encoding="utf-8")
+    for options, words in (
+        ("--observed late.csv", "the times of late.csv must be those of the input"),
+        ("--observed x.csv", "observed has shape (9, 2)"),
+        ("--parts cells", "units, gates, layers"),
+        ("--metric loss", "error, accuracy"),
+    ):
+        assert words in said(capsys, f"{plot} {options}", code=2)
+    assert "--observed does not go with" in said(capsys, "plot m.safetensors x.csv --observed y.csv", code=2)
+
+
 def test_a_question_is_answered_in_its_sentence_and_its_columns(capsys):
     out = said(capsys, "plot m.safetensors x.csv --kind timescales --layer 1 -o t.csv")
     assert out.startswith("The median timescale of the 3 units along the cell is")

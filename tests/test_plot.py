@@ -146,7 +146,16 @@ def rested_on(steps=60):
     return insight.Occlusion(columns, "", target="output q at step 59", **numbers, **named)
 
 
+def ablated(parts=34):
+    """Return the record of an ablation of so many units, of which one makes the error smaller."""
+    names = tuple(f"unit {n} of layer {n % 2} ({'back' if n % 3 else 'for'}ward)" for n in range(parts))
+    effects = 0.5 / (1 + np.arange(parts)) * np.where(np.arange(parts) == 2, -1, 1)
+    return insight.Ablation({"edit": np.array(names)}, "", 0.25, names, (), 0.25 + effects, effects, "error (mm/d)")
+
+
 DRAWN = {
+    "ablation": lambda: plot.ablation(ablated()),
+    "ablation_few": lambda: plot.ablation(ablated(2)),
     "gates": lambda: plot.gates(held()),
     "gates_dates": lambda: plot.gates(series()[0], gate="candidate", sequence="basin 1", sort="cluster"),
     "states": lambda: plot.states(series()[0], sequence=1, sort="timescale"),
@@ -192,6 +201,7 @@ SUBJECTS = {  # of each picture, with options
     **{name: lambda: (series()[0], {"sequence": 1}) for name in ("gates", "states", "unit")},
     "text": lambda: (series()[0], {"sequence": 1, "text": "a picture ha"}),
     **{name: lambda: (dated(), {}) for name in ("activity", "attention", "contributions", "saturation", "timescales")},
+    "ablation": lambda: (rained_on(20)[0], {"parts": "gates"}),
     "attribution": lambda: (rainy(), {"method": "contextual_decomposition"}),
     "ceiling": lambda: (discharge(), {}),
     "change": lambda: (held(engine="reference"), {"after": held(edit=FORGOTTEN), "unit": 0}),

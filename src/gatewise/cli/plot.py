@@ -23,6 +23,7 @@ from gatewise.cli.usage import flowing
 from gatewise.errors import FileError, OptionError
 from gatewise.files.storage import beside, npz_names, read_text
 from gatewise.insight import Answer
+from gatewise.opening.answers import observed_outputs
 from gatewise.opening.number_files import read_numbers
 from gatewise.opening.runs import OpenedRun
 from gatewise.plot import saving, terminal
@@ -83,6 +84,13 @@ class PictureOptions:
         How far apart two numbers may be that count as the same. Default: 0.
     values
         A .csv or .npy file with a number for each step: what a probe is to find in the states.
+    parts
+        What an ablation takes away, one at a time: units, gates or layers. Default: units.
+    observed
+        A file with what was observed of the outputs at each step, with which an ablation compares them. Columns go by
+        the names of the outputs; cells may be empty.
+    metric
+        What an ablation compares, error or accuracy. Default: what suits the outputs.
     """
 
     layer: Integer = None
@@ -103,6 +111,9 @@ class PictureOptions:
     text: Path | None = None
     tolerance: float | None = None
     values: Path | None = None
+    parts: str | None = None
+    observed: Path | None = None
+    metric: str | None = None
 
 
 def plot(
@@ -172,7 +183,7 @@ def plot(
         settings,
         chosen.get("direction"),
     )
-    _shift_steps(runs[0], arguments, drawn, chosen)
+    _fit_to_run(runs[0], arguments, drawn, chosen)
     if PARAMETERS["at"] in arguments and any(run.series is not None for run in runs):
         arguments[PARAMETERS["at"]] = -1  # the last step of the window
     traces = [run.trace for run in runs]
@@ -303,12 +314,14 @@ def _parse_steps(text: str) -> tuple[int | None, int | None]:
     return first or 0, stop
 
 
-def _shift_steps(run: OpenedRun, *options: dict[str, Any]) -> None:
-    """Replace --steps, which counts in the input, by the steps of a run that is one window of it."""
+def _fit_to_run(run: OpenedRun, *options: dict[str, Any]) -> None:
+    """Replace a file of observed outputs by its numbers, and --steps by the steps of a run that is one window."""
     series = run.series
-    if series is None:
-        return
     for values in options:
+        if "observed" in values:
+            values["observed"] = observed_outputs(run, values["observed"])
+        if series is None:
+            continue
         if "start" in values:
             values["start"], values["stop"] = series.steps_inside(values["start"], values["stop"])
         if "steps" in values:

@@ -20,9 +20,11 @@ from gatewise.opening.inputs import is_store, read_input
 from gatewise.opening.model_input import batch_sizes
 from gatewise.opening.models import OpenedModel
 from gatewise.opening.number_files import NETCDF, read_netcdf_array
+from gatewise.opening.runs import OpenedRun
 from gatewise.records.named_numbers import (
     NamedNumbers,
     columns_by_name,
+    dates_of,
     is_labelled,
     is_table,
     listed_names,
@@ -108,6 +110,21 @@ def _answers_of(output: Any, source: str) -> Answers:
             named = read_input(path, None, None, FeatureSelection((), missing=True)).single or NamedNumbers(np.empty(0))
         return Answers(source, {"y": named.values}, None, named.features, named.times, named.notes)
     return Answers(source, {"y": numbers("y", named.values)}, AXES, named.features, named.times)
+
+
+def observed_outputs(run: OpenedRun, observed: Any) -> Any:
+    """Return what was observed of a run's outputs, in a file or an array: by their names, and in a window its part.
+
+    Raise OptionError if its steps have other times than those of the run.
+    """
+    answers = read_answers(observed).columns_of(run.labels.outputs)
+    if "y" not in answers.arrays:
+        raise OptionError(f"{answers.source} must hold y, what was observed of the outputs")
+    values, times, series = answers.arrays["y"], answers.times, run.series
+    whole = run.labels.times if series is None else series.times
+    if times is not None and whole is not None and not np.array_equal(np.array(dates_of(times)), np.array(whole)):
+        raise OptionError(f"the times of {answers.source} must be those of the input")
+    return values if series is None or len(values) != len(series.ends) else values[series.inside]
 
 
 def read_case(path: Path, prefix: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Pictures of runs: Axes of matplotlib in, Axes out. Each draws a record, which `gatewise.plot.data` computes."""
 
 from gatewise.plot import data as data
+from gatewise.plot.ablation import ablation as ablation
 from gatewise.plot.activity import activity as activity
 from gatewise.plot.attention import attention as attention
 from gatewise.plot.attribution import attribution as attribution
