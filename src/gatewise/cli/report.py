@@ -36,6 +36,7 @@ def report(
     target: Annotated[str | None, Parameter(group=ASKED)] = None,
     text: Annotated[Path | None, Parameter(group=ASKED)] = None,
     vocab: Annotated[Path | None, Parameter(group=ASKED)] = None,
+    observed: Annotated[Path | None, Parameter(group=ASKED)] = None,
 ) -> None:
     """Report on a model and your data: what is in it, how long it remembers, and why it gave the output it gave.
 
@@ -64,6 +65,9 @@ def report(
         A file with the text that was read: a character, or else a line, for each step. It names the steps.
     vocab
         Instead, a file with the words of the tokens: a word a line, or .json with words by number or numbers by word.
+    observed
+        A file with what was observed of the outputs at each step, with which the model is compared without each unit.
+        Columns go by the names of the outputs; cells may be empty.
     """
     if output is not None and output.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"the name of {output} must end in .html")
@@ -93,6 +97,7 @@ def report(
             target=target,
             text=None if text is None else tokens_in(read_text(text), trace.num_steps),
             vocabulary=None if vocab is None else read_vocabulary(vocab),
+            observed=observed,
             title=source,
             notes=notes,
         )

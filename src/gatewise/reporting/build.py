@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain, groupby
 from operator import attrgetter
@@ -12,6 +13,7 @@ import numpy as np
 
 from gatewise.errors import GatewiseError, OptionError
 from gatewise.insight.answer import Answer
+from gatewise.opening.answers import observed_outputs
 from gatewise.opening.run import run_of
 from gatewise.opening.windows import WindowedSeries
 from gatewise.progress import working
@@ -32,6 +34,7 @@ def report(
     target: int | str | None = None,
     text: str | Sequence[str] | None = None,
     vocabulary: Sequence[str] | Mapping[int, str] | None = None,
+    observed: Any = None,
     title: str | None = None,
     notes: Sequence[str] = (),
     **options: Any,
@@ -57,6 +60,9 @@ def report(
         What the run read: a character or a token for each step, which name the steps and are drawn.
     vocabulary : sequence or mapping of str, optional
         The words of the tokens, instead of a text; or of the features, if one of them is 1 and the others are 0.
+    observed : array, path or DataFrame, optional
+        What was observed of the outputs at each step, or a class, NaN where nothing was: see `insight.ablation`. By
+        default outputs without a unit are compared with those of the whole model.
     title : str, optional
         The title of the page.
     notes : sequence of str, optional
@@ -106,6 +112,8 @@ def report(
     if run.series is not None and at is not None:
         run, at = run.window_at(_only_step(at, run.series)), None
     subject = subject_of(run, sequence=sequence, at=at, target=target, text=text, vocabulary=vocabulary)
+    if observed is not None:
+        subject = replace(subject, observed=observed_outputs(run, observed))
     posed = [*_posed_questions(subject)]
     findings = []
     with working("asking", len(posed)) as done:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gatewise.insight import Ceiling, Horizon, Occlusion
+from gatewise.insight import Ablation, Ceiling, Horizon, Occlusion
 from gatewise.insight.naming import duration_of, step_noun
 
 
@@ -29,6 +29,12 @@ def why(answer: Occlusion) -> str:
         return ""
     name = answer.target[0].upper() + answer.target[1:]
     return f"{name} is {answer.value:.4g}; without {answer.tried_names}, it would be {answer.together:.4g}."
+
+
+def units(answer: Ablation) -> str:
+    """Return what becomes of the output without the unit that has the largest effect; nothing of a single unit."""
+    clause, apart, _ = answer.sentence.rpartition("; ")  # after which the others are counted
+    return f"{clause}." * bool(apart and len(answer.names) > 1)
 
 
 def limits(answer: Ceiling) -> str:

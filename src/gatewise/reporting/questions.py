@@ -14,6 +14,7 @@ from gatewise import insight, plot
 from gatewise.errors import GatewiseError, OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.occlusion import LEAST, MOST
+from gatewise.insight.silencing import has_silencing_masks
 from gatewise.records.trace import Trace
 from gatewise.reporting import headlines, overview
 from gatewise.reporting.subject import ReportSubject
@@ -23,6 +24,9 @@ MOST_UNITS = 32  # of a cell whose fixed points are searched
 STARTS = 8  # of that search
 STILL = 0.1  # of the largest deviation: a unit that moves less hardly moves
 MANY = 2e5  # units times steps, from which on an integral has fewer points: two take 4 s at 1.3 million
+SILENCED = 2 * 10**10  # multiplications of all runs with a unit silenced, about
+SILENCED_STEPS = 20_000  # of them, on the reference engine
+FEWEST = 4  # units that are silenced
 SMALL = 0.005  # of the largest share: steps with smaller shares are drawn near larger ones alone
 
 
@@ -110,6 +114,22 @@ def _ceiling(subject: ReportSubject) -> Answer:
     merged = subject.lstm.output.ndim == 3
     sequence = subject.sequence if subject.has_named_sequence else None
     return insight.ceiling(subject.run, output=subject.target if merged else None, sequence=sequence)
+
+
+def _ablation(subject: ReportSubject) -> Answer:
+    """Return what silencing each unit does; of more than a page has time for, those that put out most."""
+    run, observed = subject.run, subject.observed
+    if subject.has_named_sequence and run.batch_size > 1:
+        axis = 0 if subject.steps == (None,) else 1
+        if np.shape(observed)[axis : axis + 1] == (run.batch_size,):
+            observed = np.take(observed, subject.sequence, axis)
+        run = run.sequence(subject.sequence)
+    extent = run.num_steps * run.batch_size
+    if has_silencing_masks(run) and subject.first.engine == "native":
+        most = SILENCED // (extent * sum(cell.parameters.weight.size for cell in run.cells().values()))
+    else:
+        most = SILENCED_STEPS // (extent * len(run.cells()))
+    return insight.ablation(run, observed=observed, most=max(FEWEST, most))
 
 
 def _fixed_points(cell: Trace) -> Answer:
@@ -200,6 +220,16 @@ QUESTIONS = (
         3.0,
         each_cell=True,
         each_step=True,
+    ),
+    Question(
+        "What do its units carry?",
+        _ablation,
+        "Each unit was silenced in a run of its own, and the output compared. A unit that is silenced puts out 0, also"
+        " where it never does so by itself. What two units both carry, a run without one of them does not show.",
+        4.6,
+        headlines.units,
+        nothing="no unit changes the output where it is silenced",
+        found_nothing=lambda answer: not answer.effects.any(),
     ),
     Question(
         "Is any gate stuck?",

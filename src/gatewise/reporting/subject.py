@@ -44,6 +44,7 @@ class ReportSubject:
     tokens: tuple[str, ...] | None = None  # of the text that the run read
     series: WindowedSeries | None = None  # the outputs of a model in windows, of which the run is one
     occlusions: dict[int | None, insight.Occlusion] = field(default_factory=dict)  # of the steps, once asked
+    observed: Any = None  # of the outputs, as `insight.ablation` takes it
 
     @property
     def lstm(self) -> LSTMTrace:
