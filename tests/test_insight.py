@@ -49,6 +49,25 @@ def test_the_product_of_what_is_kept_decays_with_the_timescale(variant, projecti
     for unit, timescale in enumerate(found.timescale):
         product = np.prod(np.broadcast_to(factors, trace.cell_state.shape)[on][:, unit])
         np.testing.assert_allclose(np.exp(-on.sum() / timescale) if timescale else 0.0, product, rtol=1e-9, atol=1e-300)
+        each = np.broadcast_to(factors, trace.cell_state.shape)[on][:, unit]
+        between = each[each >= 0.1]
+        assert found.columns["resets"][unit] == len(each) - len(between)
+        if len(between):
+            np.testing.assert_allclose(found.between_resets[unit], -len(between) / np.log(between).sum(), rtol=1e-9)
+
+
+def test_a_latch_that_is_reset_once_is_the_slowest_between_resets():
+    weight, bias = np.zeros((4, 3, 4)), np.zeros((4, 3))
+    bias[1] = np.log([0.999 / 0.001, 0.9 / 0.1, 0.05 / 0.95])
+    weight[1, 0, 3] = -60
+    x = np.zeros((40, 1))
+    x[20] = 1
+    trace = gw.LSTM.from_cells(gw.Parameters(weight, bias)).trace(x)[0]
+    found = insight.timescales(trace)
+    assert found.columns["resets"].tolist() == [1, 0, 40]
+    np.testing.assert_allclose(found.between_resets, -1 / np.log([0.999, 0.9, 0.05]), rtol=1e-9)
+    assert found.timescale.argmax() == 1
+    assert "includes resets, between which the slowest, unit 0, decays with a timescale of 999 steps" in str(found)
 
 
 def test_a_planted_memory_has_the_timescale_that_was_planted():
@@ -81,7 +100,7 @@ def test_a_memory_is_given_in_the_time_of_the_data_too(first, step, unit, length
     times = np.datetime64(first) + np.arange(40) * np.timedelta64(count, step[-1])
     lstm = gw.LSTM.from_cells(planted([0.5, 0.9]).parameters)
     found = insight.timescales(lstm.trace(np.zeros((40, 1, 1)), labels=gw.Labels(times=times))[0])
-    for name in ("timescale", "half_life", "span"):
+    for name in ("timescale", "half_life", "span", "between_resets"):
         np.testing.assert_array_equal(found.columns[f"{name}_{unit}"], length * found.columns[name])
     assert (f" {unit}," if length == 1 else f" {unit}),") in str(found)
 
@@ -96,7 +115,7 @@ def test_a_memory_is_given_in_the_time_of_the_data_too(first, step, unit, length
 def test_times_at_unequal_distances_have_no_unit(times):
     lstm = gw.LSTM.from_cells(planted([0.5, 0.9]).parameters)
     found = insight.timescales(lstm.trace(np.zeros((3, 1, 1)), labels=gw.Labels(times=times))[0])
-    assert list(found.columns) == ["unit", "forget_gate", "timescale", "half_life", "span"]
+    assert list(found.columns) == ["unit", "forget_gate", "timescale", "half_life", "span", "between_resets", "resets"]
 
 
 def test_a_unit_that_forgets_all_remembers_nothing_and_one_that_forgets_none_everything():

@@ -64,7 +64,8 @@ class PictureOptions:
     quantity
         Which gate or state colours a text, is probed or is matched: cell_state, hidden_state, ….
     sort
-        The order of units: by how long they remember (timescale), or similar ones side by side (cluster).
+        The order of units: the slowest decay of a cell state between resets first (timescale), or similar ones side by
+        side (cluster).
     steps
         Only the steps from FIRST to before STOP, as FIRST:STOP, counted from 0 in the input.
     every

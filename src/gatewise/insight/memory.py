@@ -14,7 +14,9 @@ from gatewise.insight.answer import Answer
 from gatewise.insight.naming import duration_of, step_duration, unit_names
 from gatewise.insight.retention import of_one_cell, pieces, require_between_0_and_1, retention_of, valid_steps
 from gatewise.records.trace import Trace
+from gatewise.showing import counted
 
+RESET = 0.1  # a step that retains less of a cell state resets it
 LAW = "over all valid steps the product of F is exp(-steps / timescale)"
 
 
@@ -30,6 +32,8 @@ class Timescales(Answer):
         Steps until a half is left.
     span : array (hidden,)
         Steps until a hundredth is left.
+    between_resets : array (hidden,)
+        The timescale over the steps that retain a tenth or more; where there are none, that of all.
     time_unit : str or None
         The unit of the dates, such as ``days``, in which the columns repeat the three; None without dates.
     """
@@ -37,6 +41,7 @@ class Timescales(Answer):
     timescale: Array
     half_life: Array
     span: Array
+    between_resets: Array
     time_unit: str | None
 
 
@@ -44,8 +49,8 @@ class Timescales(Answer):
 def timescales(trace: Trace) -> Timescales:
     """Return the timescale of each unit of a cell: the steps in which its state decays to 1/e along the cell.
 
-    What a unit writes again through the hidden state outlasts it, and a step that resets a unit makes it short, however
-    long the unit keeps what it holds in between: `horizon` tells how long a change shows.
+    A step that resets a unit makes it short, however slow the decay between resets, which has a column of its own. What
+    a unit writes again through the hidden state outlasts both: `horizon` tells how long a change shows.
 
     Tallec and Ollivier, "Can Recurrent Neural Networks Warp Time?" (2018), read a forget gate as a characteristic time;
     Mahto et al., "Multi-timescale Representation Learning in LSTM Language Models" (2021), as T = -1 / ln f. A unit
@@ -60,9 +65,10 @@ def timescales(trace: Trace) -> Timescales:
     Returns
     -------
     Timescales
-        With the columns ``unit``, ``forget_gate`` (the geometric mean of F), ``timescale``, ``half_life`` and ``span``,
-        in steps; if the trace's times are dates at equal distances, also in their unit, as in ``timescale_days``. A
-        unit that forgets everything at some step has timescale 0, one that forgets nothing infinity.
+        With the columns ``unit``, ``forget_gate`` (the geometric mean of F), ``timescale``, ``half_life``, ``span`` and
+        ``between_resets``, in steps; if the trace's times are dates at equal distances, also in their unit, as in
+        ``timescale_days``; and ``resets``, the number of steps that retain less than a tenth. A unit that forgets
+        everything at some step has timescale 0, one that forgets nothing infinity.
 
     Raises
     ------
@@ -86,7 +92,7 @@ def timescales(trace: Trace) -> Timescales:
     """
     trace = of_one_cell(trace)
     require_between_0_and_1(trace, "forget_gate", "a timescale")
-    steps, total, in_pairs = _log_retention_sums(trace)
+    steps, total, in_pairs, resets, kept = _log_retention_sums(trace)
     if not steps:
         raise OptionError("a timescale needs at least one valid step; this trace has none")
     if np.isnan(total).any():
@@ -94,44 +100,67 @@ def timescales(trace: Trace) -> Timescales:
     timescale = np.where(total == 0, np.inf, -steps / total)
     off = np.abs(in_pairs + steps / timescale) / np.where(total < 0, -total, 1.0)
     columns: dict[str, npt.NDArray[Any]] = {"unit": np.array(unit_names(trace)), "forget_gate": np.exp(total / steps)}
+    between = np.where(resets == steps, timescale, np.where(kept < 0, (resets - steps) / kept, np.inf))
     lengths = {"timescale": timescale, "half_life": np.log(2) * timescale, "span": np.log(100) * timescale}
+    lengths["between_resets"] = between
     columns |= lengths
     step = step_duration(trace)
     if step is not None:
         columns |= {f"{name}_{step[1]}": step[0] * length for name, length in lengths.items()}
+    columns["resets"] = resets
+    reading = (
+        f"Measured: the product of the forget gates at {counted(steps, 'step')}; of a unit, up to {resets.max():,} are"
+        " resets, which retain less than a tenth."
+    )
     return Timescales(
         columns=columns,
         sentence=_timescale_sentence(columns, step),
         law=LAW,
+        reading=(reading,),
         residual=float(np.max(off, where=np.isfinite(off), initial=0.0)),
         time_unit=None if step is None else step[1],
         **lengths,
     )
 
 
-def _log_retention_sums(trace: Trace) -> tuple[int, Array, Array]:
-    """Return a trace's number of valid steps, and the sum of ln F over them, directly and over products of pairs."""
+def _log_retention_sums(trace: Trace) -> tuple[int, Array, Array, npt.NDArray[np.intp], Array]:
+    """Return a trace's number of valid steps, and the sum of ln F over them, directly and over products of pairs.
+
+    Of each unit, also the number of its resets, and the sum over the other steps.
+    """
     steps, batch, units = trace.forget_gate.shape
-    count, total, in_pairs = 0, np.zeros(units), np.zeros(units)
+    count, resets, (total, in_pairs, kept) = 0, np.zeros(units, np.intp), np.zeros((3, units))
     for when in pieces("reading forget gates", steps, batch * units):
         factors, on = retention_of(trace, when), valid_steps(trace, when)
         factors = factors.reshape(-1, units) if on is None else factors[on]
         even = len(factors) // 2 * 2
         total += np.log(factors).sum(0)
         in_pairs += np.log(factors[:even].reshape(-1, 2, units).prod(1)).sum(0) + np.log(factors[even:]).sum(0)
+        resets += (factors < RESET).sum(0)
+        kept += np.log(factors, where=factors >= RESET, out=np.zeros_like(factors)).sum(0)
         count += len(factors)
-    return count, total, in_pairs
+    return count, total, in_pairs, resets, kept
 
 
 def _timescale_sentence(columns: dict[str, npt.NDArray[Any]], step: tuple[float, str] | None) -> str:
-    """Return the sentence about timescales: the longest and the shortest."""
+    """Return the sentence about timescales, with the longest between resets if resets make it shorter."""
+    sentence, between = _decay_of_units(columns, step), columns["between_resets"]
+    longest = int(np.argmax(between))
+    if between[longest] <= columns["timescale"].max():
+        return f"{sentence}."
+    unit = "it" if len(between) == 1 else f"the slowest, unit {columns['unit'][longest]},"
+    return f"{sentence}; that includes resets, between which {unit} {_decay(between[longest], step)}."
+
+
+def _decay_of_units(columns: dict[str, npt.NDArray[Any]], step: tuple[float, str] | None) -> str:
+    """Return the clause about timescales: the longest and the shortest."""
     units, timescale = columns["unit"], columns["timescale"]
     longest, shortest = int(np.argmax(timescale)), int(np.argmin(timescale))
     slowest, fastest = (_decay(timescale[place], step) for place in (longest, shortest))
     if len(units) == 1:
-        return f"The cell state of the one unit {slowest} along the cell."
+        return f"The cell state of the one unit {slowest} along the cell"
     if slowest == fastest:
-        return f"The cell state of each of the {len(units):,} units {slowest} along the cell."
+        return f"The cell state of each of the {len(units):,} units {slowest} along the cell"
     median = float(np.median(timescale))
     if np.isfinite(median):
         half = f"The median timescale of the {len(units):,} units along the cell is {duration_of(median, step)}"
@@ -140,7 +169,7 @@ def _timescale_sentence(columns: dict[str, npt.NDArray[Any]], step: tuple[float,
     if np.isfinite(timescale[longest]):
         slowest = f"decays slowest, in {duration_of(timescale[longest], step)}"
     fastest = f"fastest, in {duration_of(timescale[shortest], step)}"
-    return f"{half}; unit {units[longest]} {slowest}, and unit {units[shortest]} {fastest}."
+    return f"{half}; unit {units[longest]} {slowest}, and unit {units[shortest]} {fastest}"
 
 
 def _decay(timescale: float, step: tuple[float, str] | None) -> str:

@@ -145,9 +145,9 @@ def _label_lists(run: SequenceRun) -> Object:
 
 
 def _units_by_timescale(cell: Trace, sequence: int) -> list[int]:
-    """Return the units of a cell in the page's order: the longest timescale first; as they are, if they have none."""
+    """Return the units of a cell in the page's order: the longest timescale between resets first, if there are any."""
     try:
-        lengths = timescales(cell[:, sequence : sequence + 1]).timescale
+        lengths = timescales(cell[:, sequence : sequence + 1]).between_resets
     except GatewiseError:
         return list(range(cell.parameters.hidden_size))
     return [int(unit) for unit in np.argsort(-lengths, kind="stable")]

@@ -40,13 +40,13 @@ def unit_places(trace: Trace, units: Units | None) -> npt.NDArray[np.intp]:
 def order_units(trace: Trace, values: Array, units: Units | None, sort: str) -> npt.NDArray[np.intp]:
     """Return the places of chosen units among those of a trace, in the order of the picture; see `unit_places`.
 
-    They are sorted by timescale (the longest first), or by a hierarchical clustering of the values in the picture
-    (time, units), similar units side by side.
+    They are sorted by timescale between resets (the longest first), or by a hierarchical clustering of the values in
+    the picture (time, units), similar units side by side.
     """
     one_of("sort", sort, ORDERS)
     chosen = unit_places(trace, units)
     if sort == "timescale":
-        return chosen[np.argsort(-timescales(trace).timescale[chosen], kind="stable")]
+        return chosen[np.argsort(-timescales(trace).between_resets[chosen], kind="stable")]
     if sort == "cluster" and len(chosen) > 2:
         return chosen[_clustered_order(values[:: max(1, len(values) // MOST_STEPS)][:, chosen])]
     return chosen

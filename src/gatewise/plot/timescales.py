@@ -1,4 +1,4 @@
-"""The picture of timescales: the time in which each cell state decays, the longest first."""
+"""The picture of timescales: the time in which each cell state decays between resets, the longest first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WIDE = 20  # the largest over the smallest timescale, above which the axis is lo
 
 @picture(Timescales, data)
 def timescales(record: Timescales, ax: Any) -> drawing.Axes:
-    """Draw the timescale of each unit, the longest first; in the data's own time if its steps have dates.
+    """Draw the timescale of each unit between resets, the longest first; in the data's own time if it has dates.
 
     Returns
     -------
@@ -26,7 +26,7 @@ def timescales(record: Timescales, ax: Any) -> drawing.Axes:
     """
     axes = drawing.single_panel(ax)
     unit = record.time_unit or "steps"
-    length = record.columns[f"timescale_{unit}" if record.time_unit else "timescale"]
+    length = record.columns[f"between_resets_{unit}" if record.time_unit else "between_resets"]
     order = np.argsort(-length, kind="stable")
     length, units = length[order], record.columns["unit"][order]
     places, plain = np.arange(len(length)), np.isfinite(length) & (length > 0)
@@ -54,5 +54,5 @@ def timescales(record: Timescales, ax: Any) -> drawing.Axes:
         axes.legend(frameon=False)
     axes.set_xlim(-0.5, len(length) - 0.5)
     drawing.name_ticks(axes.xaxis, [str(name) for name in units])
-    axes.set(xlabel="unit", ylabel=f"timescale ({unit})", title="how fast each cell state decays")
+    axes.set(xlabel="unit", ylabel=f"timescale ({unit})", title="how fast each cell state decays between resets")
     return axes

@@ -181,7 +181,7 @@ QUESTIONS = (
         " What is written again through the hidden state lasts longer, and a unit that is reset now and then keeps what"
         " it holds in between for longer than its timescale.",
         3.0,
-        notability=lambda answer: float(np.max(answer.timescale)),
+        notability=lambda answer: float(np.max(answer.between_resets)),
         each_cell=True,
     ),
     Question(

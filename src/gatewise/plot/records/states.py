@@ -56,7 +56,7 @@ def states(trace: Trace, *, sequence: int | str = 0, units: Units | None = None,
     units : int, str or a sequence of them, optional
         Hidden units or their names; by default all that the trace kept.
     sort : {"none", "timescale", "cluster"}
-        The order of the units: as they are, by timescale (the longest first), or similar units side by side.
+        The order of the units: as they are, the longest timescale between resets first, or similar ones side by side.
 
     Returns
     -------
