@@ -292,3 +292,13 @@ def gated(steps=60, every=7, seed=0):
     x[:, 0] = np.random.default_rng(seed).normal(size=steps)
     x[every - 1 :: every, 1] = 1
     return gw.LSTM.from_cells(gw.Parameters(weight, bias)), x
+
+
+def steep(seed):
+    """Return an LSTM with large random weights, whose steps act together, and its input (time, feature)."""
+    rng = np.random.default_rng(seed)
+    lstm = gw.LSTM(3, 6, num_layers=2, rng=seed, dtype=np.float64)
+    cells = [cell.parameters for row in lstm.layers for cell in row]
+    bias = np.array([0, 2, 0, 0])[:, None]
+    steep_cells = [gw.Parameters(weight=3 * cell.weight, bias=cell.bias + bias) for cell in cells]
+    return gw.LSTM.from_cells(steep_cells), (rng.random((30, 3)) < 0.2).astype(float)

@@ -97,6 +97,7 @@ def test_a_target_is_an_output_s_name_or_its_number(capsys):
     for command, q, seven in [
         ("plot net.safetensors x.csv --kind attribution", "Output q", "Output 7"),
         ("plot net.safetensors x.csv --kind word_scores", "Output q", "Output 7"),
+        ("plot net.safetensors x.csv --kind occlusion", "Output q", "Output 7"),
         ("plot net.safetensors x.csv --kind ceiling", "bring q", "bring 7"),
         ("report net.safetensors x.csv", "explains output q", "explains output 7"),
     ]:

@@ -188,7 +188,32 @@ def test_as_many_steps_as_are_asked_for_are_looked_at_and_what_was_before_is_tes
     deaf = insight.occlusion(planted.gated()[0].trace(planted.gated()[1]), steps=10)
     assert "Before step 50, where no step was looked at, no other past changes it." in deaf.reading
     large = gw.LSTM(2, 64, rng=0).trace(RNG.normal(size=(300, 2)))
-    assert len(looked_at(insight.occlusion(large, work=1.0))) == 20
+    assert len(looked_at(insight.occlusion(large, work=1e8))) == 20
+
+
+def test_a_past_that_changes_it_more_than_all_steps_that_were_looked_at_leads():
+    lstm, x = planted.held_bit(steps=60, write=7)
+    x[-1, 2] = 0.2  # it is hardly released
+    found = insight.occlusion(lstm.trace(x), steps=5)
+    assert found.past > np.nanmax(found.columns["size"])
+    assert "what comes before step 55, where no step was looked at, changes it most, by up to" in str(found)
+    assert found.named == ()
+
+
+def test_steps_whose_exchange_others_match_are_not_named():
+    lstm, x = planted.steep(5)
+    found = insight.occlusion(lstm.trace(x))
+    assert found.rivals > 0
+    assert f"no step stands out: {found.rivals} of 200 sets of three others change it as much as step 16" in str(found)
+    assert found.named == ()
+
+
+def test_the_step_that_another_method_names_is_told_by_how_much_it_changes():
+    lstm, x = planted.held_bit(steps=60, write=7)
+    found = insight.occlusion(lstm.trace(x), steps=55)
+    assert found.test_of(59).startswith("Tested: with that step exchanged it is 0.00")
+    assert found.test_of(59).endswith("of 55 steps, 0 change it more.")
+    assert found.test_of(3) == "Inferred: that step is not one of the 55 steps that were exchanged."
 
 
 def test_the_same_seed_exchanges_for_the_same_steps():
@@ -216,6 +241,7 @@ def test_what_an_occlusion_cannot_be_asked_is_refused():
         ({"t": 99}, "99"),
         ({"work": 0}, "work must be"),
         ({"width": 8}, "width must be at most 7"),
+        ({"work": 1.0}, "multiplications"),
         ({"baseline": np.nan}, "finite"),
         ({"baseline": 1e300}, "float32 can represent"),
     ):

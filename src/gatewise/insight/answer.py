@@ -115,6 +115,7 @@ class Answer(Table):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sentence", shown(self.sentence, LONGEST))  # names in it come from data
+        object.__setattr__(self, "reading", tuple(shown(sentence, LONGEST) for sentence in self.reading))
 
     def __str__(self) -> str:
         return self.sentence

@@ -20,11 +20,9 @@ from gatewise.progress import working
 from gatewise.records.step import State
 from gatewise.records.trace import Trace
 
-DRAWS, FEW = 16, 4  # rows for which each step is exchanged, and each random set of steps
-MOST_ROWS = 2**15  # rows of the data among which these are chosen
-ROUNDING = (
-    32  # machine epsilons of the terms of the output: a smaller change may be one of rounding, as one below 1e-30
-)
+DRAWS, FEW = 16, 8  # rows for which each step is exchanged, and each random set of steps
+MOST_ROWS = 2**14  # rows of the data among which these are chosen
+ROUNDING, TINY = 32, 1e-30  # machine epsilons of the terms of the output, or less: a change that may be rounding
 
 Places = npt.NDArray[np.intp]
 
@@ -40,8 +38,9 @@ class OccludedRuns:
         The steps that are looked at.
     x : array (time, feature)
         The input in the units of the data; of tokens, the rows of the embedding. 0 at invalid steps.
-    rows : array (source, time, feature)
-        For which steps are exchanged: the same at every step, but for a baseline.
+    rows : array (source, step, feature)
+        For which the steps that are looked at are exchanged: the same for each, but for a baseline, and the nearest
+        other row in the place of one that is drawn for a step that has it.
     shares : array (source,)
         How often the data have each row.
     num_drawn : int
@@ -52,17 +51,22 @@ class OccludedRuns:
 
     def __init__(self, run: Any, aim: Target, looked: Places, output: Output, baseline: Any, rng: Any) -> None:
         lstm, given = run.lstm, None if run.network is None else run.input  # if it is not simply what the LSTM is given
-        data = (lstm.first.require("an occlusion") if given is None else given).astype(np.float64)
+        data = lstm.first.require("an occlusion") if given is None else given
         valid = np.ones(data.shape[:2], bool) if lstm.first.valid is None else lstm.first.valid
-        self.x = np.where(valid[:, aim.sequence, None], data[:, aim.sequence], 0.0)
+        self.x = np.where(valid[:, aim.sequence, None], data[:, aim.sequence], 0.0).astype(np.float64)
         if baseline is None:
-            rows = data[valid & np.isfinite(data).all(-1)]
-            rows = rows[:: -(-len(rows) // MOST_ROWS)]
-            chosen, self.shares, self.num_drawn = _drawn_rows(rows, rng)
-            self.num_data = len(rows)
-            self.rows = np.broadcast_to(chosen[:, None], (len(chosen), *self.x.shape))
+            places = np.argwhere(valid)
+            places = places[:: -(-len(places) // MOST_ROWS)]
+            rows = data[places[:, 0], places[:, 1]].astype(np.float64)
+            rows = rows[np.isfinite(rows).all(1)]
+            chosen, neighbours, self.shares = _drawn_rows(rows, rng)
+            self.num_drawn, self.num_data = len(neighbours), len(rows)
+            self.rows = np.repeat(chosen[:, None], len(looked), axis=1)
+            drawn = self.rows[len(chosen) - len(neighbours) :]
+            which, steps = np.nonzero((drawn == self.x[looked]).all(-1))
+            drawn[which, steps] = neighbours[which]
         else:
-            self.rows, self.shares = baseline_of(aim, baseline, self.x)[None], np.ones(1)
+            self.rows, self.shares = baseline_of(aim, baseline, self.x)[None, looked], np.ones(1)
             self.num_drawn, self.num_data = 0, 1
             if not np.isfinite(self.rows.astype(aim.first.parameters.dtype)).all():
                 raise OptionError(f"the baseline must hold numbers that {aim.first.parameters.dtype} can represent")
@@ -117,7 +121,7 @@ class OccludedRuns:
     def nothing(self) -> float:
         """A change of the number that may be one of rounding."""
         terms = float(np.abs(self.aim.weight * self.aim.output).sum())
-        return max(1e-30, ROUNDING * float(np.finfo(self.aim.first.parameters.dtype).eps) * terms)
+        return max(TINY, ROUNDING * float(np.finfo(self.aim.first.parameters.dtype).eps) * terms)
 
     def changes(self, values: Array) -> Array:
         """Return the changes of the number, with 0 for what may be rounding."""
@@ -134,23 +138,22 @@ class OccludedRuns:
     def of_sets(self, sets: Places, *, few: bool = False) -> tuple[Array, Array]:
         """Return the changes (set, source) where steps of a set (set, member) become those of a source, and weights.
 
-        A weight is how often other steps have the source: 0 where all steps of the set have it, too. With `few`, four
+        A weight is how often other steps have the source: 0 where all steps of the set have it, too. With `few`, eight
         of the sources are taken, each in proportion to its share.
         """
         picks, shares, certain = np.arange(len(self.rows)), self.shares, len(self.rows) - self.num_drawn
         if few and len(picks) > FEW:
             picks = np.searchsorted(np.cumsum(shares)[:-1], (np.arange(FEW) + 0.5) / FEW)
             shares, certain = np.full(FEW, 1 / FEW), 0
-        rows, values = self.rows[picks], self._values(sets, self.rows[picks])
-        differs = np.stack([(rows[:, members] != self.x[members]).any((1, 2)) for members in sets])
+        rows = self.rows[picks]
+        members = np.searchsorted(self.looked, sets)
+        differs = np.stack([(rows[:, of_set] != self.x[self.looked[of_set]]).any((1, 2)) for of_set in members])
         weights = shares * differs
-        drawn = weights[:, certain:]  # without that of a step itself, the others stand for as many
-        drawn *= shares[certain:].sum() / np.maximum(1e-30, drawn.sum(1, keepdims=True))
         weights[~differs[:, :certain].all(1)] *= self.num_data / max(1, self.num_data - 1)  # of other steps
-        return self.changes(values), weights
+        return self.changes(self._values(sets, rows, members)), weights
 
-    def _values(self, sets: Places, rows: Array) -> Array:
-        """Return the number (set, source) where the steps of each set become those of rows (source, time, feature)."""
+    def _values(self, sets: Places, rows: Array, members: Places) -> Array:
+        """Return the number (set, source) where the steps of each set become rows (source, member, feature)."""
         count, sources = len(sets), len(rows)
         values = np.empty((count, sources))
         order = np.argsort(-sets.max(1) if self.aim.lstm.directions == ("backward",) else sets.min(1), kind="stable")
@@ -162,7 +165,7 @@ class OccludedRuns:
                 some = order[done : done + max(1, NUMBERS // ((stop - start) * sources * numbers))]
                 x = np.repeat(self.x[start:stop, None], len(some) * sources, axis=1)
                 by_set = x.reshape(stop - start, len(some), sources, -1)
-                taken = rows[:, sets[some]].transpose(1, 2, 0, 3)
+                taken = rows[:, members[some]].transpose(1, 2, 0, 3)
                 by_set[sets[some] - start, np.arange(len(some))[:, None]] = taken
                 values[some] = self.run(x, start).reshape(len(some), sources)
                 done += len(some)
@@ -177,17 +180,21 @@ class OccludedRuns:
     def by_features(self, rng: np.random.Generator) -> Array:
         """Return the changes (feature, draw) where a feature is exchanged at all steps that are looked at."""
         picks = rng.choice(len(self.rows), (len(self.looked), DRAWS), p=self.shares / self.shares.sum())
+        taken = self.rows[picks, np.arange(len(picks))[:, None]]
         values, start = np.empty((self.x.shape[1], DRAWS)), self.widest.start
         for feature in range(len(values)):
             x = np.repeat(self.x[self.widest, None], DRAWS, axis=1)
-            x[self.looked - start, :, feature] = self.rows[picks, self.looked[:, None], feature]
+            x[self.looked - start, :, feature] = taken[..., feature]
             values[feature] = self.run(x, start)
         return self.changes(values)
 
     @cached_property
     def by_pasts(self) -> Array:
         """The changes (past,) where the states before all these steps are those at other steps of the run."""
-        edges = np.unique(np.linspace(0, len(self.x), DRAWS + 1).astype(np.intp))
+        ways = self.aim.lstm.directions
+        first, last = self.widest.start * ("forward" not in ways), self.widest.stop
+        last = len(self.x) if "backward" in ways else last
+        edges = np.unique(np.linspace(first, last, DRAWS + 1).astype(np.intp))
 
         def states(cell: Trace) -> State:
             """Return the states of a cell at these edges of its steps."""
@@ -198,28 +205,30 @@ class OccludedRuns:
         return self.changes(self.run(x, self.widest.start, states))
 
 
-def _drawn_rows(data: Array, rng: np.random.Generator) -> tuple[Array, Array, int]:
-    """Return rows of the data (row, feature), all if they are few, else a sample; their shares, and how many are drawn.
+def _drawn_rows(data: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+    """Return rows of the data (row, feature), all if they are few, else a sample; the nearest to each drawn; shares.
 
     A row of a sixteenth of the data is in a sample for certain, but for eight at most. The others are ordered, cut into
-    as many equal parts as rows are drawn, and each part gives one.
+    as many equal parts as rows are drawn, and each part gives one. The drawn rows are the last ones.
     """
     rows, counts = np.unique(data, axis=0, return_counts=True)
     shares = counts / len(data)
     if len(rows) < 2:
         raise OptionError("an occlusion needs a baseline, or an input that is not the same at every step")
     if len(rows) <= DRAWS:
-        return rows, shares, 0
+        return rows, rows[:0], shares
     frequent = np.argsort(-counts, kind="stable")[: DRAWS // 2]
     frequent = frequent[shares[frequent] >= 1 / DRAWS]
     rare, tiny = np.setdiff1d(np.arange(len(rows)), frequent), np.finfo(np.float64).tiny
     scaled = rows[rare] / np.maximum(np.abs(rows).max(0), tiny)
     scaled = (scaled - scaled.mean(0)) / np.maximum(scaled.std(0), tiny)
-    rare = rare[np.argsort(scaled @ rng.normal(size=scaled.shape[1]), kind="stable")]
-    count, ends = DRAWS - len(frequent), np.cumsum(shares[rare])
-    drawn = rare[np.searchsorted(ends[:-1], ends[-1] * (np.arange(count) + rng.random(count)) / count)]
-    chosen = np.concatenate([frequent, drawn])
-    return rows[chosen], np.concatenate([shares[frequent], np.full(count, ends[-1] / count)]), count
+    order = np.argsort(scaled @ rng.normal(size=scaled.shape[1]), kind="stable")
+    count, ends = DRAWS - len(frequent), np.cumsum(shares[rare[order]])
+    drawn = order[np.searchsorted(ends[:-1], ends[-1] * (np.arange(count) + rng.random(count)) / count)]
+    nearest = [np.argpartition(((scaled - scaled[place]) ** 2).sum(1), 1)[:2] for place in drawn]
+    neighbours = [two[two != place][0] for two, place in zip(nearest, drawn, strict=True)]
+    shares = np.concatenate([shares[frequent], np.full(count, ends[-1] / count)])
+    return rows[np.concatenate([frequent, rare[drawn]])], rows[rare[neighbours]], shares
 
 
 def _skip(run: Any, aim: Target, output: Output) -> tuple[int, float, Network, int] | None:

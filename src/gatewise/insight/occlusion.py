@@ -22,10 +22,10 @@ from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.showing import counted
 
 LEAST, MOST = 20, 500  # steps that are looked at however large the model, and unless more are asked for
-WORK = 6e9  # multiplications, about, within which they are
+WORK, MUCH = 6e9, 100  # multiplications, about, within which they are; and times as many, which are refused
 NAMED, SETS = 3, 200  # steps that are exchanged together, and random sets of as many others
 PART = 0.1  # of the largest change: a step with a smaller one is not named
-SURE = 2  # standard errors of a difference by which named steps are above the others
+SURE, OFTEN = 2, 5  # standard errors by which a named step is above the others; or rows, and with none it is below
 EQUAL = 1e-9  # of a change: a smaller difference of two is none
 LEVEL = 0.5  # of the mean size of changes: where their mean is smaller, they go up and down
 SHARE, MOST_SHARES = 0.01, 4  # that is mentioned, and how many are
@@ -51,6 +51,8 @@ class Occlusion(Answer, StepTable):
         The mean of the number where they are.
     sets, rivals : int
         How many sets of as many other steps were exchanged, and how many of them change the number as much.
+    past : float
+        The largest change by another past of all these steps; 0 if no earlier step can change the number.
     shares : dict of float
         The root mean square change where a feature is exchanged at all these steps, or the state before them.
     width : int
@@ -64,13 +66,14 @@ class Occlusion(Answer, StepTable):
     together: float
     sets: int
     rivals: int
+    past: float
     shares: dict[str, float]
     width: int
 
     @property
     def named(self) -> tuple[int, ...]:
-        """The steps that change the number more than others do, one by one and together."""
-        return () if self.rivals else self.tried
+        """The steps that change the number more than others do, one by one and together, and more than their past."""
+        return () if self.rivals or self.past > np.nanmax(self.columns["size"]) else self.tried
 
     @property
     def tried_names(self) -> str:
@@ -79,13 +82,13 @@ class Occlusion(Answer, StepTable):
         return join_names([f"{prefix}{self.times[step]}" for step in self.tried], "and")
 
     def test_of(self, step: int) -> str:
-        """Return the sentence about a step that another method names; empty if it was not looked at."""
+        """Return the sentence about a step that another method names."""
         sizes = self.columns["size"]
+        larger, count = int((sizes > sizes[step]).sum()), counted(int(np.isfinite(sizes).sum()), "step")
         if not np.isfinite(sizes[step]):
-            return ""
-        larger, others = int((sizes > sizes[step]).sum()), int(np.isfinite(sizes).sum()) - 1
+            return f"Inferred: that step is not one of the {count} that were exchanged."
         without = self.columns["without"][step]
-        return f"Tested: with that step exchanged it is {without:.4g}; of {others:,} others, {larger:,} change it more."
+        return f"Tested: with that step exchanged it is {without:.4g}; of {count}, {larger:,} change it more."
 
 
 @quiet
@@ -135,8 +138,8 @@ def occlusion(
     Raises
     ------
     OptionError
-        If there is no such output, step or sequence, a number is not finite, the run has edits, or no other step of
-        the data has another input.
+        If there is no such output, step or sequence, a number is not finite, the run has edits, no other step of the
+        data has another input, or it takes a hundred times as much work as was allowed.
     ShapeError
         If the baseline has another shape.
     NotKeptError
@@ -145,12 +148,13 @@ def occlusion(
     Notes
     -----
     Every step is exchanged for the same rows: all that the data have, or of more than 16 a stratified sample of 16.
-    Steps are named if they are above all others by twice the standard error of the difference. Several of them are
-    exchanged together, too, and compared with 200 random sets of as many others, for four of the rows.
+    Steps are named if they change the number more than all others do: by twice the standard error of the difference, or
+    for five rows, and for none less. Several of them are exchanged together, too, and compared with 200 random sets of
+    as many others, for eight of the rows.
 
-    It takes 16 runs for each step that is looked at, and 800 for the sets, each from the exchanged steps to the output;
-    of a bidirectional network over three times as many steps as are looked at, at whose ends the states stay as they
-    were. There is no law.
+    It takes 16 runs for each step that is looked at, and 1,600 for the sets, each from the exchanged steps to the
+    output; of a bidirectional network over three times as many steps as are looked at, at whose ends the states stay as
+    they were. There is no law.
 
     Examples
     --------
@@ -167,15 +171,17 @@ def occlusion(
     aim.lstm.require_unedited("an occlusion")
     able = _able_steps(aim)
     count = min(count, len(able))
-    weights = sum(cell.parameters.weight.size for cell in aim.lstm.cells().values())
-    while count > LEAST and weights * (DRAWS * count / 2 + FEW * SETS) * count > most:
+    while (expected := _multiplications(aim, count)) > most and count > LEAST:
         count = max(LEAST, count * 7 // 8)
+    if expected > MUCH * most:
+        raise OptionError(f"an occlusion of this model takes {expected:.2g} multiplications; work must be as many")
     if wide > count:
         raise OptionError(f"width must be at most {count}, the number of steps that are looked at, not {wide}")
     rng = np.random.default_rng(start)
     runs = OccludedRuns(trace.stored, aim, np.sort(able[:count]), output, baseline, rng)
     outside = "" if count == len(able) else _outside(runs)
-    answer = replace(_changes_by_steps(runs, wide, rng), shares=_shares(runs, trace.labels, outside, rng))
+    shares, past = _shares(runs, trace.labels, outside, rng), float(np.abs(runs.by_pasts).max()) if outside else 0.0
+    answer = replace(_changes_by_steps(runs, wide, rng), shares=shares, past=past)
     instead = "that of other steps" if baseline is None else "the baseline"
     return replace(
         answer, sentence=_sentence(answer, runs, instead, outside), reading=(*_reading(answer, runs, outside),)
@@ -189,6 +195,15 @@ def _able_steps(aim: Target) -> Places:
     if len(ways) == 1:
         valid = valid[valid <= ends[0] if ways == ("forward",) else valid >= ends[0]]
     return valid[np.argsort(np.abs(valid[:, None] - ends).min(1), kind="stable")]
+
+
+def _multiplications(aim: Target, count: int) -> float:
+    """Return about how many multiplications it takes to look at so many steps."""
+    weights = sum(cell.parameters.weight.size for cell in aim.lstm.cells().values())
+    if len(aim.lstm.directions) == 1:
+        return weights * (DRAWS * count / 2 + FEW * SETS) * count
+    steps = aim.lstm.num_steps
+    return weights * (DRAWS * count + FEW * SETS) * (steps if aim.step is None else min(steps, 3 * count))
 
 
 def _changes_by_steps(runs: OccludedRuns, width: int, rng: np.random.Generator) -> Occlusion:
@@ -227,6 +242,7 @@ def _changes_by_steps(runs: OccludedRuns, width: int, rng: np.random.Generator) 
         together=together,
         sets=len(sets),
         rivals=rivals,
+        past=0.0,
         shares={},
         width=width,
         times=times_of(aim.first),
@@ -241,9 +257,11 @@ def _ranked(runs: OccludedRuns, parts: Array, width: int) -> tuple[list[int], in
         if not is_taken[place]:
             order.append(place)
             is_taken[max(0, place - width + 1) : place + width] = True
-    for count in range(min(NAMED, len(order)), 0, -1):
+    for count in range(min(NAMED, max(1, len(order) // 2)), 0, -1):
         gaps = parts[order[:count], None] - parts[order[count:]]
         above = gaps.sum(-1) > SURE * runs.error(gaps) + EQUAL * sizes[order[0]]
+        slight = EQUAL * sizes[order[0]] / gaps.shape[-1]
+        above |= (gaps > -slight).all(-1) & ((gaps > slight).sum(-1) >= OFTEN)
         if sizes[order[count - 1]] > PART * sizes[order[0]] and above.all():
             return order, count
     return order, 0
@@ -293,42 +311,39 @@ def _sentence(answer: Occlusion, runs: OccludedRuns, instead: str, outside: str)
         found = f"no step stands out: {answer.rivals} of {counted(answer.sets, 'set')} of {several} others change it"
         found += f" as much as {answer.tried_names}"
     elif not answer.tried:
-        found = f"no step stands out: the largest change, {largest:.2g}{mean} {where}, lies within the error of others"
+        found = f"no step stands out: the largest change, {largest:.2g}{mean} {where}, cannot be told apart from others"
     else:
         by = f"it is {answer.columns['without'][place]:.4g}"
         by = by if abs(change) > LEVEL * largest else f"it changes by {largest:.4g}"
         found = f"with the input {where} exchanged for {instead}, {by}{mean}, {rank} of {count}"
-    past = _most_by_past(runs)
-    if outside and past > PART * largest:
-        found += f"; {outside}, where no step was looked at, another past changes it by up to {past:.4g}"
+    if answer.past > largest:
+        earlier = f"what comes {outside}, where no step was looked at, changes it most, by up to {answer.past:.4g}"
+        return f"{runs.aim.clause}; {earlier}."
+    if answer.past > PART * largest:
+        found += f"; {outside}, where no step was looked at, another past changes it by up to {answer.past:.4g}"
     return f"{runs.aim.clause}; {found}."
 
 
 def _reading(answer: Occlusion, runs: OccludedRuns, outside: str) -> Iterator[str]:
     """Yield what was tested, a sentence each."""
-    rows, steps, several = len(runs.rows), counted(len(runs.looked), "step"), NUMBERS[len(answer.tried)]
+    sizes, mean, several = answer.columns["size"][runs.looked], _mean(runs), NUMBERS[len(answer.tried)]
+    tested = f"Tested: {counted(len(sizes) * len(runs.rows), 'exchange')} of the input at {counted(len(sizes), 'step')}"
     if len(answer.tried) > 1:
-        rivals = f"{answer.rivals or 'none'} change{'' if answer.rivals else 's'}"
-        yield (
-            f"Tested: with {answer.tried_names} exchanged together it is"
-            f" {answer.together:.4g}{_mean(runs)}; of {counted(answer.sets, 'set')} of {several} others, {rivals} it as"
-            " much."
-        )
-    else:
-        yield f"Tested: each of {steps} was exchanged for {counted(rows, 'input')}."
+        tested += f"; with {answer.tried_names} exchanged together it is {answer.together:.4g}{mean}"
+        rivals = f"{answer.rivals or 'none'} change{'' if answer.rivals else 's'} it as much"
+        tested += f"; of {counted(answer.sets, 'set')} of {several} others, {rivals}" if answer.sets else ""
+    elif len(sizes) > 1 and sizes.any():
+        largest, second = np.sort(sizes)[:-3:-1]
+        tested += f"; the largest change is {largest:.3g}{mean}, the next {second:.3g}"
+    yield f"{tested}."
     total = sum(answer.shares.values())
     shares = [f"{name} {100 * size / total:.0f} %" for name, size in answer.shares.items() if size > SHARE * total]
     if len(answer.shares) > 1 and shares:
         yield f"Exchanged at all these steps, by the size of the change: {join_names(shares[:MOST_SHARES])}."
-    if outside and not _most_by_past(runs):
+    if outside and not answer.past:
         yield f"{outside[0].upper()}{outside[1:]}, where no step was looked at, no other past changes it."
 
 
 def _mean(runs: OccludedRuns) -> str:
     """Return what follows a mean over the rows that take the place of a step."""
     return " on average" * (len(runs.rows) > 1)
-
-
-def _most_by_past(runs: OccludedRuns) -> float:
-    """Return the largest change by another state before all steps that are looked at."""
-    return float(np.abs(runs.by_pasts).max())

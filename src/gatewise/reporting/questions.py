@@ -87,7 +87,7 @@ def _attribution(subject: ReportSubject, t: int | None) -> Answer:
     answer = answer if subject.tokens is None else replace(answer, tokens=np.array(subject.tokens))
     with suppress(GatewiseError):
         tested = _occlusion(subject, t).test_of(int(np.argmax(np.abs(answer.scores))))
-        answer = replace(answer, reading=(*answer.reading, *filter(None, [tested])))
+        answer = replace(answer, reading=(*answer.reading, tested)) if answer.scores.any() else answer
     return answer
 
 
