@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import cases
 import numpy as np
@@ -12,6 +13,7 @@ from pairwise import pairs
 
 import gatewise as gw
 from gatewise import insight
+from gatewise.showing import counted
 
 UNBOUNDED = ("softsign, relu", "leaky relu, affine")  # the cell state, the output gate
 BOUNDED = [name for name in cases.VARIANTS if name not in UNBOUNDED]
@@ -43,7 +45,23 @@ def test_an_output_and_what_it_lost_add_up_to_the_ceiling(variant, projection, d
         assert (found.output[on] >= found.floor - 1e-12).all()
         for name in ("lost_to_readout", "lost_to_cell", "lost_to_gate"):
             assert (found.losses[name][on] >= -1e-12).all()
-        assert ("lost_to_other" in found.losses) == (dropout or projection == "projected and clipped")
+        assert ("lost_to_clip" in found.losses) == (projection == "projected and clipped")
+        assert ("lost_to_zoneout" in found.losses) == dropout
+        assert f"of {counted(int(on.sum()), 'step')} of the run, 0 exceed it." in found.reading[0]
+        assert lost_in_words(str(found)) == pytest.approx(short_of_the_ceiling(found), rel=0.02, abs=0.006)
+
+
+def lost_in_words(sentence):
+    """Return the sum of the losses in the sentence of a ceiling."""
+    lost, _, less = sentence.partition("losing ")[2].partition(", less ")
+    amounts = [sum(map(float, re.findall(r"([\d.]+(?:e-\d+)?) (?:to|by) ", part))) for part in (lost, less)]
+    return amounts[0] - amounts[1]
+
+
+def short_of_the_ceiling(found):
+    """Return how far the largest output is from its ceiling, as a share of the range of the one that is closest."""
+    short = found.ceiling - np.nanmax(found.output, 0)
+    return short[np.argmin(short / (found.ceiling - found.floor))]
 
 
 @pairs(merge=("concat", "sum", "average", "mul"), head=HEADS, reads=("every", "last"), valid=cases.VALID)
@@ -129,6 +147,29 @@ def test_what_was_lost_is_told_apart_and_in_the_unit_of_the_data():
         " losing 21.5 to cell states short of their bound."
     )
     assert found.columns["time"].tolist() == days.tolist()
+
+
+@pytest.mark.parametrize(
+    ("head", "own"),
+    [
+        (head_of(3, "sigmoid"), False),
+        (gw.Linear(np.full((2, 3), 9.0), None, "sigmoid"), True),
+        (gw.Linear(np.full((2, 3), 9.0), None, "softsign"), False),  # which comes to 27 / 28
+        (gw.Linear(np.full((2, 3), 9.0), None, "tanh"), True),
+        (gw.Linear(np.full((2, 3), 9.0), None, "relu"), False),
+        (gw.Linear(np.full((2, 3), 9.0), None, "softmax"), False),
+        (head_of(3), False),
+        (None, True),
+    ],
+)
+def test_the_end_of_a_nonlinearity_is_no_ceiling_of_the_model(head, own):
+    lstm = gw.LSTM(1, 3, rng=0, dtype=np.float64)
+    for subject in (lstm, lstm.trace(np.ones((4, 1)))):
+        found = insight.ceiling(subject, head)
+        assert found.own_range.tolist() == [own] * len(found.ceiling)
+        assert ("own range, which ends at" in str(found)) == own
+    clipped = gw.LSTM(1, 3, variant=gw.Variant(cell_clip=0.5), rng=0)
+    assert not insight.ceiling(clipped).own_range.any()
 
 
 def test_the_sequence_that_comes_closest_is_told_of():

@@ -29,14 +29,19 @@ from gatewise.layers import LSTM
 from gatewise.network import Linear, Network, NetworkTrace
 from gatewise.records.labels import NO_LABELS, Measure
 from gatewise.records.trace import LSTMTrace, Trace
+from gatewise.showing import counted
 
 LAW = "an output and its losses add up to the ceiling, which no input exceeds"
 LOSSES = {  # with their names in a sentence
     "lost_to_readout": "units on the wrong side of zero",
     "lost_to_cell": "cell states short of their bound",
     "lost_to_gate": "output gates that are not fully open",
-    "lost_to_other": "the projection's clip or zoneout",
+    "lost_to_clip": "the projection's clip",
+    "lost_to_zoneout": "zoneout",
 }
+NEAR = 0.001  # of the range of a nonlinearity: a ceiling so close to its end is none of the model's own
+ROUNDING = 1e-6  # of the distance from the floor to the ceiling
+FAR = 1e300  # a sum at which every nonlinearity is at its end
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -51,8 +56,11 @@ class Ceiling(Answer, StepTable):
         The output of the run, NaN at invalid steps; None without a run. A network that reads the last states has one
         time.
     losses : dict of array (time, output)
-        The losses at each step: to the readout, to the cell state, to the output gate, and to the projection's clip or
-        zoneout, if there is one.
+        The losses at each step: to the readout, to the cell state, to the output gate, and to the projection's clip and
+        zoneout, where they are. The last two are negative where they keep a state from falling further.
+    own_range : boolean array (output,)
+        Whether the ceiling is where the nonlinearity ends, as 1 of a sigmoid or a hidden state: no finding about the
+        model.
     outputs : tuple of str
         The names of the outputs.
     measures : tuple of Measure
@@ -67,6 +75,7 @@ class Ceiling(Answer, StepTable):
     floor: Array
     output: Array | None
     losses: dict[str, Array]
+    own_range: Mask
     outputs: tuple[str, ...]
     measures: tuple[Measure, ...]
     sequence: str
@@ -105,8 +114,8 @@ def ceiling(
     -------
     Ceiling
         With a row for each output: ``output``, ``floor``, ``ceiling``; of a run, one for each step and output, with
-        ``time``, ``value``, and the losses ``lost_to_readout``, ``lost_to_cell``, ``lost_to_gate``, and with a clip of
-        the projection or zoneout ``lost_to_other``.
+        ``time``, ``value``, and the losses ``lost_to_readout``, ``lost_to_cell``, ``lost_to_gate``, and of a model with
+        them ``lost_to_clip`` and ``lost_to_zoneout``.
 
     Raises
     ------
@@ -162,11 +171,13 @@ def ceiling(
     answer = Ceiling(
         columns={"output": np.array(scaled.outputs), "floor": floor, "ceiling": high},
         sentence=f"{scaled.ceiling_clause(0)}, or below {_amount(floor[0], scaled.measures[0])}.",
+        reading=("Proved: from the ranges of gates and cell states and the weights that read them, for any input.",),
         law=LAW,
         ceiling=high,
         floor=floor,
         output=None,
         losses={},
+        own_range=scaled.own_range,
         outputs=scaled.outputs,
         measures=scaled.measures,
         sequence="",
@@ -206,12 +217,22 @@ class _ScaledModel:
         """Return the output (time, output) of the run in a sequence."""
         return self.factor * self.model.run_output(sequence) + self.offset
 
+    @cached_property
+    def own_range(self) -> Mask:
+        """Whether the ceiling of each output is the end of its nonlinearity's range."""
+        model = self.model
+        low, top = (model.output_map(np.full(len(model.bias), end)) for end in (-FAR, FAR))
+        high = model.output_map(model.limits.high)
+        is_state = (np.abs(model.weight).sum(1) == 1) & (model.bias == 0) & (top == FAR)
+        return np.asarray((high >= top - NEAR * (top - low)) | (is_state & (high == 1)))
+
     def ceiling_clause(self, place: int) -> str:
         """Return the clause of a sentence about the ceiling of an output: the largest value that it can have."""
         measure = self.measures[place]
         name = "the output" if measure.quantity == "output" else measure.quantity
         name += ", without the skip connection," if self.skipped else ""
-        return f"No input can bring {name} above {_amount(self.bounds[1][place], measure)}"
+        own = " its nonlinearity's own range, which ends at" if self.own_range[place] else ""
+        return f"No input can bring {name} above{own} {_amount(self.bounds[1][place], measure)}"
 
 
 def _with_losses(answer: Ceiling, scaled: _ScaledModel, cell: Trace, sequence: int | str | None) -> Ceiling:
@@ -228,6 +249,7 @@ def _with_losses(answer: Ceiling, scaled: _ScaledModel, cell: Trace, sequence: i
     terms = np.abs(high) + np.abs(output) + sum(map(np.abs, losses.values()))
     off = high - output - sum(losses.values())
     times, count = times_of(cell)[when], len(high)
+    above = int((output[valid] > high + ROUNDING * scaled.width).any(1).sum())
     return replace(
         answer,
         columns={
@@ -242,6 +264,7 @@ def _with_losses(answer: Ceiling, scaled: _ScaledModel, cell: Trace, sequence: i
         residual=relative_error(off[valid], terms[valid]),
         output=output,
         losses=losses,
+        reading=(f"{answer.reading[0][:-1]}; of {counted(int(valid.sum()), 'step')} of the run, {above} exceed it.",),
         sequence=sequence_name(cell, sequence),
         times=times,
         valid=None if valid.all() else valid,
@@ -301,12 +324,14 @@ def _output_steps(model: ReadoutModel, cell: Trace, sequence: int) -> tuple[npt.
 def _losses_by_cause(scaled: _ScaledModel, sequence: int, steps: int) -> dict[str, Array]:
     """Return the loss to each cause at each step (time, output), from the ceiling down, in the data's unit."""
     model, count = scaled.model, len(scaled.factor)
-    names = list(LOSSES) if any(path.bounds_states for path in model.paths) else list(LOSSES)[:-1]
+    names = [*LOSSES][:3]
+    names += ["lost_to_clip"] * any(path.clip is not None for path in model.paths)
+    names += ["lost_to_zoneout"] * any(path.initial is not None for path in model.paths)
     require_memory((2 * len(names) + 10) * steps * count, 8, f"the losses of {count:,} outputs at {steps:,} steps")
     losses: dict[str, Array] = {name: np.empty((steps, count)) for name in names}
     for when, parts in _unscaled_losses(model, sequence, steps):
         level = np.broadcast_to(model.limits.high, parts[0].shape)
-        for name, part in zip(names, parts, strict=False):
+        for name, part in ((name, part) for name, part in zip(LOSSES, parts, strict=True) if name in losses):
             losses[name][when] = scaled.factor * (model.output_map(level) - model.output_map(level - part))
             level = level - part
     return losses
@@ -332,8 +357,10 @@ def _unscaled_losses(model: ReadoutModel, sequence: int, steps: int) -> Iterator
             lost = [*path.losses(o, t)]
             if path.bounds_states:
                 m = o * t if path.projection is None else (o * t) @ path.projection.T
-                between = (m - run.hidden_state[:, 0]) @ path.weight.T
-                lost.append(path.limits.high - path.unit_limits.high + between)
+                clipped = m if path.clip is None else np.clip(m, -path.clip, path.clip)
+                high = replace(path, initial=None).limits.high
+                lost.append(high - path.unit_limits.high + (m - clipped) @ path.weight.T)
+                lost.append(path.limits.high - high + (clipped - run.hidden_state[:, 0]) @ path.weight.T)
             for place, part in enumerate(lost):
                 total[place] += part
         yield when, total
@@ -360,8 +387,10 @@ def _ceiling_sentence(
     t = int(np.nanargmax(output[:, place]))
     of = of_sequence(cell, sequence)
     parts = sorted(((float(loss[t, place]), LOSSES[name]) for name, loss in losses.items()), reverse=True)
-    lost = [f"{loss:.3g} to {cause}" for loss, cause in parts if loss > 0.001 * scaled.width[place]]
+    least = 0.001 * scaled.width[place]
+    lost = [f"{loss:.3g} to {cause}" for loss, cause in parts if loss > least]
+    less = [f"{-loss:.3g} by {cause}" for loss, cause in parts if loss < -least]
     largest = _amount(best[place], scaled.measures[place])
     where = f"{at_step(cell, int(when[t]))}{of}" if scaled.model.reads == "every" else f"at the end{of}"
-    losing = join_names(lost, "and") or "nothing"
+    losing = (join_names(lost, "and") or "nothing") + (f", less {join_names(less, 'and')}" if less else "")
     return f"{scaled.ceiling_clause(place)}; here it reaches {largest} at most, {where}, losing {losing}."

@@ -17,7 +17,8 @@ LAYERS = {  # from the output upwards
     "lost_to_gate": ("output_gate", 1.0, "lost to output gates that are not fully open"),
     "lost_to_cell": ("cell_state", 0.45, "lost to cell states short of their bound"),
     "lost_to_readout": ("soft", 0.25, "lost to units on the wrong side of zero"),
-    "lost_to_other": ("candidate", 0.5, "lost to clip or zoneout"),
+    "lost_to_clip": ("candidate", 0.5, "lost to the projection's clip"),
+    "lost_to_zoneout": ("input_gate", 0.5, "lost to zoneout"),
 }
 
 
