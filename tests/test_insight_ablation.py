@@ -24,7 +24,7 @@ def test_the_unit_that_holds_the_water_is_the_one_that_matters():
     assert found.effects[1] == 0
     assert found.metrics[0] == pytest.approx(1.3)  # the head's bias is all that is left
     falls = f"falls from {found.unedited:.3g} to 1.3"
-    assert str(found) == f"Without unit 0 the metric {falls}; no other unit has a tenth of that effect."
+    assert str(found) == f"Without unit 0 the metric {falls}; of 2 units, no other has a tenth of that effect."
     assert list(found.columns) == ["edit", "metric", "effect"]
     assert found.unedited == mean_of(network(RAIN, engine="reference")[0])
 
@@ -89,6 +89,14 @@ def head_of(size, outputs, activation=None):
     return gw.Linear(3 * rng.normal(size=(outputs, size)), 0.1 * rng.normal(size=outputs), activation)
 
 
+def test_in_float32_units_are_silenced_likewise():
+    lstm = lstm_of(num_layers=2).astype(np.float32)
+    found = ablation(lstm, X.astype(np.float32), lambda y: float(y[..., 0].sum()))
+    for edits, metric in zip(found.edits, found.metrics, strict=True):
+        y = lstm.trace(X.astype(np.float32), edit=edits).output
+        assert metric == pytest.approx(float(y[..., 0].sum()), rel=1e-4, abs=1e-5)
+
+
 def assert_runs_with_edits(model, x, **options):
     """Assert that each metric of an ablation is that of the output of a run with its edit."""
     weights = np.random.default_rng(3).normal(size=np.shape(model.trace(x, **options).output))
@@ -126,6 +134,15 @@ MODELS = {
     "scaled": (
         gw.Network(
             lstm_of(), head=head_of(4, 1), skip=1, inputs=gw.Scaling([1, 2, 3], [2, 2, 2]), outputs=gw.Scaling([5], [9])
+        ),
+        X,
+        {},
+    ),
+    "branches": (
+        gw.Network(
+            gw.LSTM(4, 4, rng=0, dtype=np.float64),
+            head=head_of(4, 2),
+            branches=[gw.network.Branch([0, 2], [head_of(2, 3)]), gw.network.Branch([1])],
         ),
         X,
         {},
@@ -246,10 +263,19 @@ def test_the_reading_says_how_the_largest_effect_compares_with_the_others():
     run = gw.Network(network.lstm, head=network.head, labels=labels.replace(units=None)).trace(RAIN, labels=labels)
     found = ablation(run, observed=run.output + 0.5)
     assert str(found).startswith("Without unit store the error rises from 0.5 to ")
-    assert str(found).endswith(" mm/d; no other unit has a tenth of that effect.")
+    assert str(found).endswith(" mm/d; of 2 units, no other has a tenth of that effect.")
     assert found.title == "error (mm/d)"
     assert "Tested: 2 units silenced" in found.reading[0]
     assert "over 6 steps; the next, unit empty, has 0 % of the largest effect" in found.reading[0]
+
+
+def test_names_from_the_data_stay_in_one_line():
+    labels = gw.Labels(units=["\x1b[31m a", "b\nb", "{0}", "; c"], outputs=["q"], measures={"q": ("d", "{1} m³")})
+    network = gw.Network(lstm_of(), head=head_of(4, 1), labels=gw.Labels(outputs=["q"]))
+    found = ablation(network.trace(X, labels=labels), observed=X[..., 0])
+    assert "{1} m³" in str(found)
+    for sentence in (str(found), *found.reading):
+        assert sentence.isprintable()
 
 
 def test_an_output_that_nothing_changes_names_no_unit():
@@ -289,6 +315,9 @@ REFUSED = {
         lambda: ablation(NETWORK.trace(RAIN, edit=Edit.set("candidate", 1))),
         ("an ablation needs a run without edits",),
     ),
+    "no step": (lambda: ablation(NETWORK, RAIN[:0]), ("needs a valid step",)),
+    "no valid step": (lambda: ablation(NETWORK, RAIN, lengths=[0, 0]), ("needs a valid step",)),
+    "NaN in x": (lambda: ablation(NETWORK, RAIN * np.nan), ("of the unchanged model it is nan",)),
     "option": (lambda: ablation(NETWORK, RAIN, mean_of, engine="native"), ("engine",)),
     "place": (lambda: ablation(NETWORK, RAIN, mean_of, [Edit.set("candidate", 1, units=7)]), ("no unit 7",)),
 }

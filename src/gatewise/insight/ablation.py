@@ -94,8 +94,8 @@ def ablation(
         Silence each unit or each layer (its output gates are 0), or leave out each gate of each layer and direction (it
         is 1), or make these edits: each an `Edit` or a sequence of them that act together, by name in a mapping.
     observed : array, optional
-        What was observed of the outputs, in their shape, or a class for each step (with ``reads="last"`` for each
-        sequence). NaN, and steps that are not valid, are left out.
+        What was observed of the outputs, in their shape with the time first, or a class for each step (with
+        ``reads="last"`` for each sequence). NaN, and steps that are not valid, are left out.
     most : int, optional
         The most units to silence: those that put out most (the root mean square of the hidden state). By default all.
     **options
@@ -121,7 +121,7 @@ def ablation(
     its layer and those above it; under a projection, with an initial hidden state, with dropout masks, and where two
     directions are added or multiplied, one by one on the reference engine, as all other edits do. Of one window of a
     model that is evaluated in windows, the last step alone is compared. A silenced unit puts out 0, also where it never
-    does so by itself. There is no law.
+    does so by itself; without a head, that is one of the outputs. There is no law.
 
     Examples
     --------
@@ -263,12 +263,11 @@ def _sentence(names: Sequence[str], metric: Metric, unedited: float, effects: Ar
         return f"None of {counted(len(names), noun)} changes {metric.subject}."
     part = {"gate": f"With {names[0]}", "edit": f"With {names[0]!r}"}.get(noun, f"Without {names[0]}")
     sentence = f"{part} {metric.clause(unedited, unedited + effects[0])}"
+    if len(names) == 1:
+        return f"{sentence}."
     count = int((np.abs(effects[1:]) >= PART * abs(effects[0])).sum())
-    if not count:
-        return f"{sentence}{f'; no other {noun} has a tenth of that effect' * (len(names) > 1)}."
-    several = "all others" if count == len(names) - 1 else f"{count:,} of the other {len(names) - 1:,}"
-    others = "the other has" if len(names) == 2 else f"{several} {'has' if count == 1 else 'have'}"
-    return f"{sentence}; {others} at least a tenth of that effect."
+    others = f"{count:,} other{'s have' if count > 1 else ' has'} at least" if count else "no other has"
+    return f"{sentence}; of {counted(len(names), noun)}, {others} a tenth of that effect."
 
 
 def _reading(run: Any, names: Sequence[str], effects: Array, total: int, noun: str) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -46,7 +47,7 @@ def metric_of(run: NetworkTrace, network: Network, labels: Labels, name: str | N
     `run` has a batch axis, and takes features where the `network` takes tokens.
     """
     used = _compared_rows(run)
-    y = run.output.reshape(*used.shape, -1)
+    y = run.output.reshape(*used.shape, math.prod(run.output.shape[used.ndim :]))
     values = None if observed is None else _fitted(observed, y.shape)
     head = None if network.outputs is not None or network.skip else network.head
     activation, table = (None, None) if head is None else (head.activation, network.embedding)

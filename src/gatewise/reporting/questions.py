@@ -24,7 +24,7 @@ MOST_UNITS = 32  # of a cell whose fixed points are searched
 STARTS = 8  # of that search
 STILL = 0.1  # of the largest deviation: a unit that moves less hardly moves
 MANY = 2e5  # units times steps, from which on an integral has fewer points: two take 4 s at 1.3 million
-SILENCED = 2 * 10**10  # multiplications of all runs with a unit silenced, about
+SILENCED = 5 * 10**10  # multiplications of all runs with a unit silenced, about
 SILENCED_STEPS = 20_000  # of them, on the reference engine
 FEWEST = 4  # units that are silenced
 SMALL = 0.005  # of the largest share: steps with smaller shares are drawn near larger ones alone
@@ -225,7 +225,8 @@ QUESTIONS = (
         "What do its units carry?",
         _ablation,
         "Each unit was silenced in a run of its own, and the output compared. A unit that is silenced puts out 0, also"
-        " where it never does so by itself. What two units both carry, a run without one of them does not show.",
+        " where it never does so by itself; without a head, that is one of the outputs. What two units both carry does"
+        " not show where one of them is silenced.",
         4.6,
         headlines.units,
         nothing="no unit changes the output where it is silenced",
