@@ -145,6 +145,22 @@ def distracted(steps=12, signal=4, seed=0):
     return gw.Network(gw.LSTM.from_cells(gw.Parameters(weight, bias)), head=gw.Linear(np.array([[1.0, 0.0]]))), x
 
 
+def sampled(seed, period=7, steps=60):
+    """Return a network that puts out what a gate let in when it last opened, its input (time, 2), and those steps.
+
+    The first feature is let in where the second is 1, at every seventh step; other units read and move at random.
+    """
+    rng = np.random.default_rng(seed)
+    weight, bias = rng.normal(0, 0.5, (4, 5, 7)), rng.normal(0, 0.5, (4, 5))
+    weight[:, 0], bias[:, 0] = 0, (-20, 20, 0, 20)
+    weight[0, 0, 6], weight[1, 0, 6], weight[2, 0, 5] = 40, -40, 1
+    x = np.zeros((steps, 2))
+    x[:, 0] = rng.uniform(-1, 1, steps)
+    x[rng.integers(0, period) :: period, 1] = 1
+    network = gw.Network(gw.LSTM.from_cells(gw.Parameters(weight, bias)), head=gw.Linear(np.eye(1, 5)))
+    return network, x, np.flatnonzero(x[:, 1])
+
+
 # Memories of known length, among other units and layers.
 
 

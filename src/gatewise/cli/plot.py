@@ -79,6 +79,8 @@ class PictureOptions:
         Which output, counted from 0, or its name. Default: 0, or all where a ceiling is asked for.
     method
         The method of attribution: gradient_input, integrated_gradients, lrp or contextual_decomposition.
+    long
+        Go on with a method of attribution that takes long.
     text
         A file with the text that was read: a character, or else a line, for each step.
     tolerance
@@ -109,6 +111,7 @@ class PictureOptions:
     at: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None
     target: str | None = None
     method: str | None = None
+    long: bool | None = None
     text: Path | None = None
     tolerance: float | None = None
     values: Path | None = None
@@ -287,7 +290,7 @@ def _arguments_of(kind: str, data: Callable[..., Any], chosen: dict[str, Any], o
         arguments[name] = READ[option](value) if option in READ else value
         if option == "values":
             arguments |= _probe_values(value)
-    if "long" in parameters:  # what it takes is announced
+    if "long" in parameters and hasattr(insight, f"cost_of_{kind}"):  # what it takes is announced
         arguments["long"] = True
     for missing in required(data) - set(arguments) - ({"after"} if other is not None else set()):
         raise OptionError(f"--kind {kind} needs --{OPTIONS.get(missing, missing)}")

@@ -128,13 +128,17 @@ def baseline_of(target: Target, baseline: npt.ArrayLike | None, x: Array | None 
 
 def integrated_gradients(
     target: Target, points: int, rule: str = "gausslegendre", baseline: npt.ArrayLike | None = None
-) -> tuple[Array, States, float]:
-    """Return the integrated gradients of the input (time, features) and initial states, and the baseline's output."""
+) -> tuple[Array, States, float, float]:
+    """Return the integrated gradients of the input (time, features) and initial states, and the baseline's output.
+
+    The last is how far a step's share by every other point is at most from that by the points between them.
+    """
     nodes, weights = quadrature(rule, points)
     x, start = target.x, baseline_of(target, baseline)
     dtype = target.first.parameters.dtype
     widest = max(6 * cell.parameters.hidden_size for cell in target.lstm.cells().values())
-    total = np.zeros_like(x)
+    total, unlike = np.zeros_like(x), np.zeros_like(x)
+    signs = np.where(np.arange(points) % 2, -2.0, 2.0)
     states = tuple(
         tuple(State(*(np.zeros(part.shape[1]) for part in cell.initial)) for cell in layer.values())
         for layer in target.lstm.layers
@@ -151,11 +155,13 @@ def integrated_gradients(
             along, counts = nodes[part], weights[part]
             dx, dstates = _gradients(target, runs_of(target, inputs(along), along))
             total += np.einsum("tbf,b->tf", dx, counts)
+            unlike += np.einsum("tbf,b->tf", dx, counts * signs[part])
             for state, gradient in zip(chain(*states), chain(*dstates), strict=True):
                 state.h[...] += counts @ gradient.h
                 state.c[...] += counts @ gradient.c
             done(part.stop - part.start)
-    return (x - start) * total, times_initial(target, states), at_baseline
+    halves = float(np.abs(((x - start) * unlike).sum(1)).max(initial=0.0))
+    return (x - start) * total, times_initial(target, states), at_baseline, halves
 
 
 def times_initial(target: Target, gradients: States) -> States:

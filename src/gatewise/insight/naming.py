@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import index
-from gatewise.errors import OptionError, one_of
+from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.records.places import place_of, step_place, step_slice
 from gatewise.records.trace import LSTMTrace, Trace
 
@@ -92,6 +92,16 @@ def state_names(trace: Trace, quantity: str) -> list[str]:
     if quantity == "hidden_state" and trace.parameters.projection is not None:
         return [f"h{k}" for k in range(trace.parameters.recurrent_size)]
     return unit_names(trace)
+
+
+def token_names(tokens: npt.NDArray[Any], vocabulary: Sequence[str] | Mapping[int, str] | None) -> npt.NDArray[Any]:
+    """Return the words of tokens from a vocabulary, or their numbers without one."""
+    if vocabulary is None:
+        return np.array([str(token) for token in tokens])
+    try:
+        return np.array([str(vocabulary[int(token)]) for token in tokens])
+    except (KeyError, IndexError):
+        raise ShapeError(f"the vocabulary has no word for one of the tokens {min(tokens)} to {max(tokens)}") from None
 
 
 def times_of(trace: Trace) -> npt.NDArray[Any]:

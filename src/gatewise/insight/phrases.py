@@ -6,7 +6,7 @@ value at b alone; β and γ get the mean of their increments in both orders (Sha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,9 +16,11 @@ from gatewise import gates
 from gatewise.arrays import Array, Mask, chunks
 from gatewise.equations import Moment
 from gatewise.gates import PEEPHOLES
+from gatewise.insight.answer import relative_error
 from gatewise.insight.backward_pass import NUMBERS
 from gatewise.insight.target import Target
 from gatewise.layers.merging import direction_output, merge
+from gatewise.progress import working
 from gatewise.records.trace import Trace
 
 MOST = 64  # phrases at once: more would leave the processor's caches, and start at distant steps
@@ -200,7 +202,31 @@ def decompose(target: Target, phrases: Phrases) -> Pair:
     return Pair(value.phrase, value.rest + target.bias)
 
 
-def phrases_at_once(target: Target) -> int:
+def relevant_steps(target: Target) -> list[int]:
+    """Return the steps that can have a share in an output: in one direction, those after it have none."""
+    relevant = np.ones(target.lstm.num_steps, bool) if target.valid is None else target.valid.copy()
+    if target.lstm.directions == ("forward",):
+        relevant[max(target.places.values()) + 1 :] = False
+    elif target.lstm.directions == ("backward",):
+        relevant[: min(target.places.values())] = False
+    return np.flatnonzero(relevant).tolist()
+
+
+def decompose_each(target: Target, choices: Sequence[int]) -> tuple[Array, float]:
+    """Return the part of an output that each step contributes alone, of -1 the initial states; and the law's error."""
+    parts, residual = np.zeros(len(choices)), 0.0
+    with working("decomposing", len(choices)) as done:
+        for piece in chunks(len(choices), 1, _phrases_at_once(target)):
+            some = np.array(choices[piece])
+            pair = decompose(target, Phrases(some[:, None] == np.arange(target.lstm.num_steps), some == -1))
+            parts[piece] = pair.phrase
+            sizes = np.abs(pair.phrase) + np.abs(pair.rest) + abs(target.value)
+            residual = max(residual, relative_error(pair.phrase + pair.rest - target.value, sizes))
+            done(len(some))
+    return parts, residual
+
+
+def _phrases_at_once(target: Target) -> int:
     """Return the number of phrases whose decompositions fit into memory: layers below the last keep every step."""
     sizes = [
         2 * target.lstm.num_steps * cell.parameters.recurrent_size

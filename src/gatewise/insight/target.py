@@ -11,7 +11,15 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, numbers
 from gatewise.errors import OptionError, ShapeError
-from gatewise.insight.naming import at_step, final_places, of_sequence, output_of, sequence_of, valid_step
+from gatewise.insight.naming import (
+    at_step,
+    final_places,
+    of_sequence,
+    output_of,
+    sequence_of,
+    step_name,
+    valid_step,
+)
 from gatewise.layers.merging import merge
 from gatewise.network import Network, NetworkTrace
 from gatewise.records.labels import Measure
@@ -51,6 +59,8 @@ class Target:
         The embedded tokens.
     network : Network or None
         The network of the run, if there is one.
+    past : str
+        Where the states are from which a part of the run begins, in words; empty for the whole run.
     """
 
     lstm: LSTMTrace
@@ -64,6 +74,7 @@ class Target:
     sequence: int = 0
     tokens: npt.NDArray[np.integer[Any]] | None = None
     network: Network | None = None
+    past: str = ""
 
     def __repr__(self) -> str:
         return f"<Target: {self.clause}>"
@@ -106,6 +117,24 @@ class Target:
     def output(self) -> Array:
         """The output of the LSTM at the step, in float64."""
         return merge(self.hidden, self.lstm.merge[-1])
+
+    def nearest(self, count: int) -> Target:
+        """Return the number of a part of the run: the nearest steps to it, which begin with the states that they had.
+
+        The final states of two directions are of the whole run.
+        """
+        ways, step, last = self.lstm.directions, self.step, self.lstm.num_steps - 1
+        if step is None:
+            return self
+        first = max(0, step - count + 1) if "forward" in ways else step
+        stop = min(last, step + count - 1) + 1 if "backward" in ways else step + 1
+        edges = [f"before {step_name(self.first, first)}"] * ("forward" in ways and first > 0)
+        edges += [f"after {step_name(self.first, stop - 1)}"] * ("backward" in ways and stop <= last)
+        layers = tuple({way: cell[first:stop] for way, cell in row.items()} for row in self.lstm.layers)
+        lstm = replace(self.lstm, layers=layers, stored_output=self.lstm.stored_output[first:stop])
+        tokens = None if self.tokens is None else self.tokens[first:stop]
+        places = {way: place - first for way, place in self.places.items()}
+        return replace(self, lstm=lstm, places=places, tokens=tokens, past=" and ".join(edges))
 
     @property
     def clause(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gatewise import insight, plot
+from gatewise import insight
 from gatewise.errors import GatewiseError, OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.occlusion import LEAST, MOST
@@ -23,11 +23,12 @@ from gatewise.showing import pictured
 MOST_UNITS = 32  # of a cell whose fixed points are searched
 STARTS = 8  # of that search
 STILL = 0.1  # of the largest deviation: a unit that moves less hardly moves
-MANY = 2e5  # units times steps, from which on an integral has fewer points: two take 4 s at 1.3 million
+MANY = 2e4  # units times steps: of a larger run, an integral is of the part that may matter
+POINTS = (50, 100, 200, 400, 800)  # of an integral, until it has converged
+WORK = 7e6  # units times steps times points, for which there is time
 SILENCED = 5 * 10**10  # multiplications of all runs with a unit silenced, about
 SILENCED_STEPS = 20_000  # of them, on the reference engine
 FEWEST = 4  # units that are silenced
-SMALL = 0.005  # of the largest share: steps with smaller shares are drawn near larger ones alone
 
 
 class PosedQuestion(NamedTuple):
@@ -80,23 +81,33 @@ def _contributions(cell: Trace, t: int | None, subject: ReportSubject) -> Answer
 
 def _attribution(subject: ReportSubject, t: int | None) -> Answer:
     units = sum(cell.parameters.hidden_size for cell in subject.cells.values())
-    options: dict[str, Any] = {} if subject.lstm.num_steps * units < MANY else {"points": 12}
-    answer = insight.attribution(subject.run, subject.output_weights, t, subject.sequence, **options)
+    steps = subject.lstm.num_steps
+    nearest = steps if steps * units <= MANY else min(steps, _reach(subject))
+    points = [count for count in POINTS if count * nearest * units <= WORK] or POINTS[:1]
+    given = (subject.run, subject.output_weights, t, subject.sequence)
+    answer = insight.attribution(*given, nearest=None if nearest == steps else nearest, points=points)
     if answer.unshared:
         raise OptionError(answer.unshared)
-    answer = answer if subject.tokens is None else replace(answer, tokens=np.array(subject.tokens))
+    first, largest = answer.start - subject.first.start, int(np.argmax(np.abs(answer.scores)))
+    if subject.tokens is not None:
+        answer = replace(answer, tokens=np.array(subject.tokens[first : first + len(answer.scores)]))
     with suppress(GatewiseError):
-        tested = _occlusion(subject, t).test_of(int(np.argmax(np.abs(answer.scores))))
+        tested = _occlusion(subject, t).test_of(first + largest)
         answer = replace(answer, reading=(*answer.reading, tested)) if answer.scores.any() else answer
     return answer
+
+
+def _reach(subject: ReportSubject) -> int:
+    """Return how many steps before an output may have a part in it: twice the horizon, if it is known."""
+    reach = MOST if subject.horizon is None else 2 * max(subject.horizon.steps, subject.horizon.ahead)
+    return min(MOST, max(LEAST, reach))
 
 
 def _occlusion(subject: ReportSubject, t: int | None) -> insight.Occlusion:
     """Return what an output rests on, as far back as twice the horizon."""
     if t not in subject.occlusions:
-        reach = MOST if subject.horizon is None else 2 * max(subject.horizon.steps, subject.horizon.ahead)
-        steps = min(MOST, max(LEAST, reach))
-        subject.occlusions[t] = insight.occlusion(subject.run, subject.target, t, subject.sequence, steps=steps)
+        given = (subject.run, subject.target, t, subject.sequence)
+        subject.occlusions[t] = insight.occlusion(*given, steps=_reach(subject))
     return subject.occlusions[t]
 
 
@@ -143,17 +154,6 @@ def _fixed_points(cell: Trace) -> Answer:
     x = cell.require("where it comes to rest")
     rows = x.reshape(-1, x.shape[-1]) if cell.valid is None else x[cell.valid]
     return insight.fixed_points(cell, rows.mean(0, dtype=np.float64), starts=STARTS)
-
-
-def _draw_attribution(answer: Any, figure: Any) -> Any:
-    """Draw a report's picture of an attribution: the steps that have a share, and a few around them."""
-    sizes = np.abs(answer.scores)
-    places = np.flatnonzero(sizes > SMALL * sizes.max(initial=0.0))
-    if not len(places):
-        return plot.attribution(answer, ax=figure)
-    around = max(10, (places[-1] - places[0]) // 10)
-    steps = max(0, int(places[0] - around)), min(len(sizes), int(places[-1] + 1 + around))
-    return plot.attribution(answer, ax=figure, steps=steps)
 
 
 QUESTIONS = (
@@ -203,11 +203,10 @@ QUESTIONS = (
     Question(
         "Why this output {}?",
         _attribution,
-        "Each step's share in the difference between this output and the one for an LSTM input of zeros, by integrated"
-        " gradients: positive shares raised the output, negative ones lowered it. This explains the model at this"
-        " input; it does not say that the model is right. On the way from zeros a gate may open that is closed in the"
-        " run, which gives its step a share.",
-        draw=_draw_attribution,
+        "Each step's share in the difference between this output and the one for an LSTM input and states of zeros, by"
+        " integrated gradients: positive shares raised the output, negative ones lowered it. This explains the model at"
+        " this input; it does not say that the model is right. On the way from zeros a gate may open that is closed in"
+        " the run, which gives its step a share.",
         each_step=True,
     ),
     Question(

@@ -9,7 +9,7 @@ from typing import Any
 from gatewise.errors import FileError, OptionError, ShapeError
 from gatewise.files.budget import Budget
 from gatewise.files.storage import read_text, readable
-from gatewise.insight.attribution import token_names
+from gatewise.insight.naming import token_names
 from gatewise.interop.containers.json_document import read_document
 from gatewise.records.brief_names import with_labels
 from gatewise.records.labels import Labels
