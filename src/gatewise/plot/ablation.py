@@ -12,6 +12,7 @@ from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 
 MOST = 30  # parts that are drawn
+POINTS = 14  # of height for the name of each
 LEAST = 3  # rows of room
 
 
@@ -21,17 +22,18 @@ def ablation(record: Ablation, ax: Any) -> drawing.Axes:
 
     Notes
     -----
-    Of many parts, the 30 with the largest effects are drawn, and the others counted.
+    Of many parts, the 30 with the largest effects are drawn, or as many as there is room for, and the others counted.
     """
-    metrics = record.metrics[:MOST]
+    axes = drawing.single_panel(ax, (8, 1.2 + 0.25 * min(MOST, max(LEAST, len(record.metrics)))))
+    room = int(axes.get_window_extent().height * 72 / axes.figure.dpi / POINTS)
+    metrics = record.metrics[: min(MOST, max(LEAST, room))]
     rows, left_out = np.arange(len(metrics)), len(record.metrics) - len(metrics)
-    axes = drawing.single_panel(ax, (8, 1.2 + 0.2 * max(LEAST, len(rows))))
     axes.hlines(rows, record.unedited, metrics, color=drawing.hue("output_gate"), linewidth=2)
     look: dict[str, Any] = {"color": drawing.hue("output_gate"), "edgecolor": drawing.ink(), "linewidth": 0.5}
     axes.scatter(metrics, rows, s=30, zorder=3, **look)
     axes.axvline(record.unedited, color=drawing.ink(), linewidth=1)
     axes.set_ylim(max(LEAST, len(rows)) - 0.5, -0.5)
-    drawing.name_ticks(axes.yaxis, [_short_name(name) for name in record.names[:MOST]], MOST)
+    drawing.name_ticks(axes.yaxis, [_short_name(name) for name in record.names[: len(rows)]], MOST)
     more = f"; {left_out:,} others are not drawn" if left_out else ""
     axes.set(xlabel=f"{drawing.safe_text(record.title)}\nline: the whole model{more}", title="without each part")
     return axes
