@@ -239,6 +239,7 @@ def test_of_a_window_the_last_step_is_compared():
     for y, metric in zip(outputs_without(model, x, found), found.metrics, strict=True):
         assert metric == pytest.approx(np.sqrt(((y - observed)[-1] ** 2).mean()), rel=1e-12)
     assert any("last step" in sentence for sentence in found.reading)
+    assert " the error at step 6 " in str(found)
     longer = ablation(model.replace(windows=gw.network.Windows(5)), x, observed=observed)
     assert longer.unedited != found.unedited
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array, quiet, size
 from gatewise.errors import OptionError, join_names
 from gatewise.insight.answer import Answer
-from gatewise.insight.metrics import Metric, metric_of
+from gatewise.insight.metrics import Metric, is_window, metric_of
 from gatewise.insight.naming import duration_of, of_cell, step_duration, unit_names
 from gatewise.insight.retention import stored_run
 from gatewise.insight.silencing import has_silencing_masks, outputs_without, run_again
@@ -149,7 +149,7 @@ def ablation(
     by_masks = parts == "units" and has_silencing_masks(run)
     whole = run_again(run, engine="auto" if by_masks else "reference")
     if not callable(metric):
-        chosen = metric_of(whole, whole.network if run.network is None else run.network, run.labels, metric, observed)
+        chosen = metric_of(whole, run, metric, observed)
     elif observed is None:
         chosen = Metric(lambda y: metric(y if given.batched else y.squeeze(int(y.ndim > 2))))
     else:
@@ -281,5 +281,5 @@ def _reading(run: Any, names: Sequence[str], effects: Array, total: int, noun: s
     yield f"Tested: {counted(len(names), noun)} {DONE[noun]}, each in a run of its own over {time}{rank}."
     if len(names) < total:
         yield f"Of {total:,} units, these are the ones with the largest hidden states; the others were not silenced."
-    if run.network is not None and run.network.windows is not None and run.num_steps == run.network.windows.steps:
+    if is_window(run):
         yield "Of the window, its last step is compared, which alone the model puts out."

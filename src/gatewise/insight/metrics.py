@@ -11,7 +11,8 @@ import numpy as np
 from gatewise.activations import SIGMOID
 from gatewise.arrays import Array, Mask, numbers
 from gatewise.errors import OptionError, ShapeError, one_of
-from gatewise.network import SOFTMAX, Network, NetworkTrace
+from gatewise.insight.naming import at_step
+from gatewise.network import SOFTMAX, NetworkTrace
 from gatewise.records.labels import Labels
 
 METRICS = ("error", "accuracy")
@@ -22,8 +23,8 @@ class Metric(NamedTuple):
     """A metric of a model's output.
 
     `of` takes an output with a batch axis; differences up to the `floor` may be of rounding. `words` say what a part
-    does to it: it {0}, rises or falls, from {1} to {2} in its `unit`, with which a space comes. A part changes the
-    `subject`; the `title` names the numbers.
+    does to it: it {0}, rises or falls, from {1} to {2} in its `unit`, with which a space comes, as it does with {3},
+    `when`. A part changes the `subject`; the `title` names the numbers.
     """
 
     of: Callable[[Array], Any]
@@ -32,22 +33,23 @@ class Metric(NamedTuple):
     words: str = "the metric {0} from {1} to {2}"
     unit: str = ""
     floor: float = 0.0
+    when: str = ""
 
     def clause(self, before: float, after: float) -> str:
         """Return what a part does to the metric, with as many digits as tell both numbers apart."""
         factor = 100 if self.unit == " %" else 1
         pairs = [[f"{factor * number:.{digits}g}" for number in (before, after)] for digits in (3, 6, 17)]
         texts = next((pair for pair in pairs if pair[0] != pair[1]), pairs[0])
-        return self.words.format("rises" if after > before else "falls", *texts) + self.unit
+        return self.words.format("rises" if after > before else "falls", *texts, self.when) + self.unit
 
 
-def metric_of(run: NetworkTrace, network: Network, labels: Labels, name: str | None, observed: Any) -> Metric:
+def metric_of(whole: NetworkTrace, run: Any, name: str | None, observed: Any) -> Metric:
     """Return a metric of outputs by its name, or by default the one that suits them.
 
-    `run` has a batch axis, and takes features where the `network` takes tokens.
+    `whole` is the run with a batch axis of a network that takes features where that of the `run` takes tokens.
     """
-    used = _compared_rows(run)
-    y = run.output.reshape(*used.shape, math.prod(run.output.shape[used.ndim :]))
+    used, network = _compared_rows(whole), run.network or whole.network
+    y = whole.output.reshape(*used.shape, math.prod(whole.output.shape[used.ndim :]))
     values = None if observed is None else _fitted(observed, y.shape)
     head = None if network.outputs is not None or network.skip else network.head
     activation, table = (None, None) if head is None else (head.activation, network.embedding)
@@ -59,9 +61,17 @@ def metric_of(run: NetworkTrace, network: Network, labels: Labels, name: str | N
         by_class = values.shape != y.shape or (is_share and bool(np.isin(values[used], (0, 1)).all()))
     if not used.any():
         raise OptionError("a metric needs a valid step, and if values are observed, one at a valid step")
-    if one_of("metric", name or METRICS[by_class], METRICS) == "error":
-        return _error(y, used, values, labels)
-    return _accuracy(y, used, values, is_share=is_share)
+    by_name = one_of("metric", name or METRICS[by_class], METRICS)
+    metric = (
+        _error(y, used, values, run.labels) if by_name == "error" else _accuracy(y, used, values, is_share=is_share)
+    )
+    return metric._replace(when=f" {at_step(run.lstm.first, whole.num_steps - 1)}") if is_window(whole) else metric
+
+
+def is_window(run: Any) -> bool:
+    """Return whether a run is one window of a network that is evaluated in windows, which puts out its last step."""
+    windows = None if run.network is None else run.network.windows
+    return windows is not None and run.num_steps == windows.steps
 
 
 def _error(y: Array, used: Mask, values: Array | None, labels: Labels) -> Metric:
@@ -73,11 +83,11 @@ def _error(y: Array, used: Mask, values: Array | None, labels: Labels) -> Metric
     unit = f" {units.pop()}".rstrip() if len(units) == 1 else ""
     size = float(np.abs(y[used]).max()) or 1.0
     places, floor = ~np.isnan(wanted), ROUNDING * float(np.finfo(y.dtype).eps) * size
-    subject, title, words = "the error", "error", "the error {0} from {1} to {2}"
+    subject, title, words = "the error", "error", "the error{3} {0} from {1} to {2}"
     if values is None:
         places, several = np.ones(wanted.shape, bool), len(scale) > 1
         subject, title = "the output", "change of the output"
-        words = f"the output{'s move' if several else ' moves'} by {{2}}"
+        words = f"the {'outputs{3} move' if several else 'output{3} moves'} by {{2}}"
         deviation = size * (wanted / size).std(0, dtype=np.float64)
         if (varied := deviation > floor).any():
             places, scale, unit = places & varied, np.where(varied, deviation, 1.0), ""
@@ -109,17 +119,16 @@ def _accuracy(y: Array, used: Mask, values: Array | None, *, is_share: bool) -> 
         return ((classes(output) == wanted) != (values is None)).mean()
 
     if values is None:
-        words = "the share of outputs with another class {0} from {1} to {2}"
+        words = "the share of outputs with another class{3} {0} from {1} to {2}"
         return Metric(share, "the predicted class", "share of other classes", words, " %")
-    return Metric(share, "the accuracy", "accuracy", "the accuracy {0} from {1} to {2}", " %")
+    return Metric(share, "the accuracy", "accuracy", "the accuracy{3} {0} from {1} to {2}", " %")
 
 
 def _compared_rows(run: NetworkTrace) -> Mask:
     """Return the steps (time, batch), or the sequences of a network that reads the last step, that are compared."""
-    valid, windows = run.lstm.first.valid, run.network.windows
+    valid = run.lstm.first.valid
     used: Mask = np.ones((run.num_steps, run.batch_size), bool) if valid is None else np.array(valid)
-    if windows is not None and run.num_steps == windows.steps:
-        used[:-1] = False  # of a window, the model puts out its last step alone
+    used[: -1 if is_window(run) else 0] = False
     return np.any(used, axis=0) if run.network.reads == "last" else used
 
 
