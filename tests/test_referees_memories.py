@@ -9,10 +9,39 @@ import pytest
 from referees import REFEREES
 
 import gatewise as gw
+from gatewise.insight.reconciling import reconcile
 
 MEMORIES = REFEREES.parent / "memories"
 TRUTH = json.loads((MEMORIES / "truth.json").read_text("utf-8"))["nets"] if MEMORIES.is_dir() else {}
 pytestmark = [pytest.mark.referees, pytest.mark.skipif(not TRUTH, reason=f"there are no memories at {MEMORIES}")]
+
+
+HOW = {  # it ends, or why it is longer than its decay, in the sentence that reconciles three answers
+    "and resets end it": ("latch", "sampler", "detector", "rare_latch", "trained_hold"),
+    "since it is written again through h": (
+        "bit_through_h",
+        "delay_line",
+        "shift_register",
+        "bidirectional",
+        "echo_state",
+    ),
+    "partly kept there and partly written again through h": ("bistable", "parity"),
+    "which agrees": ("counter", "leaky"),
+    "which is longer, though most of it is kept along the cell": ("two_integrators",),
+    "little or nothing of a change after its own step": ("memoryless", "stuck_output"),
+    "the output shows a change for": ("trained_tagger", "trained_river"),
+    "the run is unstable": ("chaos",),
+}
+
+
+@pytest.mark.parametrize("name", TRUTH)
+def test_decay_and_horizon_are_reconciled(name):
+    network, x = gw.load_network(MEMORIES / TRUTH[name]["file"]), np.load(MEMORIES / TRUTH[name]["x"])
+    trace = network.trace(x)
+    timescales = {key: gw.insight.timescales(cell) for key, cell in trace.lstm.cells().items()}
+    sentence = reconcile(gw.insight.horizon(trace), timescales, gw.insight.influence(trace))
+    (how,) = (how for how, names in HOW.items() if name in names)
+    assert how in sentence
 
 
 @pytest.mark.parametrize("name", TRUTH)

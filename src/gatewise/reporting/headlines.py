@@ -38,8 +38,8 @@ def units(answer: Ablation) -> str:
 
 
 def limits(answer: Ceiling) -> str:
-    """Return the largest value that an output can reach, and the largest that it reached."""
-    if answer.output is None:
+    """Return the largest value that an output can reach, if the model limits it, and the largest that it reached."""
+    if answer.output is None or answer.own_range[0]:
         return ""
     measure, largest = answer.measures[0], float(np.nanmax(answer.output[:, 0]))
     name = "output" if measure.quantity == "output" else measure.quantity

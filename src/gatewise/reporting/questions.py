@@ -262,6 +262,8 @@ QUESTIONS = (
         " beyond it, this model cannot follow. What was lost at each step shows which part kept the output down. The"
         " ceiling may be far above what any real input reaches.",
         3.4,
+        nothing="no ceiling is below the end of the output's own range",
+        found_nothing=lambda answer: bool(answer.own_range.all()),
     ),
     Question(
         "Where does it come to rest?",

@@ -1,0 +1,76 @@
+"""One sentence about three answers: how long a change shows, how fast cell states decay, and what derivatives see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from gatewise.insight.horizon import Horizon
+from gatewise.insight.influence import NOTHING, Influence
+from gatewise.insight.memory import Timescales
+from gatewise.insight.naming import duration_of, of_cell
+from gatewise.records.nesting import Cell
+
+FADED = np.log(10)  # timescales until an exponential is at a tenth, below which a horizon takes it for over
+AGREE = 1.5  # times as long or as short: a horizon this close to that of the decay agrees with it
+
+
+def reconcile(horizon: Horizon, timescales: Mapping[Cell, Timescales], influence: Influence | None = None) -> str:
+    """Return how the horizon of a run follows from the decay of its cell states or not, and what derivatives see of it.
+
+    Parameters
+    ----------
+    horizon : Horizon
+    timescales : dict of Timescales
+        Those of cells of the same run, by layer and direction; one at least.
+    influence : Influence, optional
+        That on the output of the same run.
+
+    Returns
+    -------
+    str
+        A sentence. The decay is that of the unit that is slowest between resets. Where a change lives is what the
+        horizon measured of the unit that keeps it longest.
+    """
+    ends = [(cell, place) for cell, answer in timescales.items() for place in range(len(answer.between_resets))]
+    (layer, way), place = max(ends, key=lambda end: timescales[end[0]].between_resets[end[1]])
+    answer, columns, step = timescales[layer, way], horizon.columns, horizon.step_duration
+    length, name = float(answer.between_resets[place]), answer.columns["unit"][place]
+    resets = int(answer.columns["resets"][place])
+    where = of_cell(layer, way, *(len(set(columns[key].tolist())) for key in ("layer", "direction")))
+    decays = f"halves in {duration_of(np.log(2) * length, step)}" if np.isfinite(length) else "never decays"
+    between = " between resets" if resets > 0 and length > answer.timescale[place] else ""
+    slow = (columns["layer"] == layer) & (columns["direction"] == way) & (columns["unit"] == name)
+    verdict = _verdict(horizon, FADED * length, int(columns["steps"][slow].max(initial=0)), bool(between))
+    sentence = f"Along the cell{between} the slowest, unit {name}{where}, {decays}; {verdict}"
+    if influence is None or not horizon.stable:
+        return f"{sentence}."
+    if influence.size < NOTHING or not influence.inputs.any():
+        return f"{sentence}; derivatives see none of it."
+    return f"{sentence}; by derivatives, {100 * influence.share:g} % of the influence comes from {influence.within}."
+
+
+def _verdict(horizon: Horizon, expected: float, kept: int, is_reset: bool) -> str:
+    """Return how long a change shows beside the lags that a decay lets `expected`, as a clause.
+
+    `kept` is how long the slowest unit keeps a change, and `is_reset` whether its cell is reset now and then.
+    """
+    if not horizon.stable:
+        return "the run is unstable, so that no decay tells how long a change shows"
+    reach, steps = max(horizon.steps, horizon.ahead), horizon.columns["steps"]
+    if not reach:
+        return "the output shows little or nothing of a change after its own step"
+    lasting = horizon.columns["through"][AGREE * steps >= steps.max()]
+    time = duration_of(reach, horizon.step_duration) + (" before it" if horizon.ahead > horizon.steps else "")
+    shows = f"a change shows for {'at least ' if horizon.at_least or horizon.ahead_at_least else ''}{time}"
+    if "c" not in lasting:
+        partly = "partly kept there and partly" if "both" in lasting else "since it is"
+        return f"{shows}, {partly} written again through h"
+    if reach > AGREE * expected:
+        return f"{shows}, which is longer, though most of it is kept along the cell at each step"
+    if AGREE * reach >= expected or reach == horizon.lags:
+        return f"{shows}, which agrees"
+    if AGREE * kept >= expected or kept == horizon.lags:
+        return f"the output shows a change for {time} only"
+    return f"{shows}, {'and resets end it' if is_reset else 'which is shorter'}"
