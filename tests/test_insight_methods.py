@@ -9,6 +9,7 @@ import numpy as np
 import planted
 import pytest
 from cases import DIRECTIONS, refusal, run_of
+from program import exit_code, refusal_of
 from stacks import random_lstm, random_state, random_x
 
 import gatewise as gw
@@ -88,6 +89,14 @@ def test_both_directions_have_their_nearest_steps_and_final_states_all():
     assert len(insight.attribution(last, 1, nearest=2, method="lrp").scores) == 12
 
 
+def test_a_picture_names_the_state_before_the_nearest_steps():
+    network, x, _ = planted.sampled(1)
+    axes = gw.plot.attribution(network.trace(x), t=50, method="lrp", nearest=20)
+    assert axes[1].texts[0].get_text().startswith("state\nbefore\n")
+    axes = gw.plot.attribution(network.trace(x), t=50, method="lrp")
+    assert axes[1].texts[0].get_text().startswith("initial\nstate\n")
+
+
 def test_of_a_memory_within_the_nearest_steps_the_state_before_has_no_share():
     network, x, opened = planted.sampled(3)
     for method in ("lrp", "gradient_input"):
@@ -95,6 +104,12 @@ def test_of_a_memory_within_the_nearest_steps_the_state_before_has_no_share():
         assert abs(found.initial) < 1e-6
     missed = insight.attribution(network.trace(x), 0, opened[-1] + 3, method="lrp", nearest=2)
     assert abs(missed.initial) > 100 * np.abs(missed.scores).max()
+
+
+def test_a_largest_share_that_others_have_too_is_said_to_be_theirs():
+    lstm, x = planted.tally()
+    found = insight.attribution(lstm.trace(x), method="gradient_input")
+    assert f"(and nearly that of {int(x.sum()) - 1} other steps)" in str(found)
 
 
 # What is refused, or not told.
@@ -109,6 +124,17 @@ def test_a_long_contextual_decomposition_is_refused_until_it_is_asked_for(monkey
     assert len(insight.attribution(trace, **ask, nearest=20).scores) == 20
     assert len(insight.attribution(trace, **ask, long=True).scores) == 30
     assert len(insight.attribution(trace, t=10, **ask).scores) == 30  # of which 11 have a share
+
+
+def test_at_the_command_line_it_is_asked_for_by_an_option(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(sys.modules["gatewise.insight.attribution"], "MANY", 20)
+    monkeypatch.chdir(tmp_path)
+    gw.save(gw.LSTM(2, 3, rng=0), "m.safetensors")
+    np.save("x.npy", np.random.default_rng(0).normal(size=(30, 2)))
+    command = ["plot", "m.safetensors", "x.npy", "--kind", "attribution", "--method", "contextual_decomposition"]
+    assert "a run for each of 30 steps" in refusal_of(capsys, *command)
+    assert exit_code([*command, "--long"]) == 0
+    assert "by contextual decomposition" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -153,4 +179,4 @@ def test_an_integral_that_names_a_step_has_converged(seed):
 def test_an_integral_whose_sum_is_right_by_chance_names_no_step():
     found = insight.attribution(switching(4), points=200)
     assert abs(found.left) < 0.005 * abs(found.difference)
-    assert "every other of them gives shares that are off by 0.29, so that no share is given" in str(found)
+    assert "every other of them gives shares that are off by 0.29, so no share is given" in str(found)

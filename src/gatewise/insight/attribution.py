@@ -25,11 +25,11 @@ from gatewise.records.labels import Measure
 from gatewise.records.nesting import Cell
 from gatewise.records.step import State
 from gatewise.records.trace import LSTMTrace, Trace
+from gatewise.showing import counted
 
 POINTS = (50, 100, 200, 400, 800, 1024)  # of an integral, one after another until little enough is missing
 MANY = 2000  # steps, of which a decomposition takes minutes
 MISSING = 0.01  # of the difference to the output at the baseline: an integral that lacks more has not converged
-LEAST = 0.01  # per cent that a sentence names
 ALIKE = 0.2  # of the largest share, or that difference: shares by every other point are no further from the others
 HOPELESS = 100  # times that difference: where more is missing, more points do not help
 ROUNDING = 16  # machine epsilons of the terms of an output: what a difference may be of rounding, and 1e-30
@@ -139,9 +139,7 @@ class Attribution(Answer, StepTable):
             reason = (
                 f"{self.left:.2g} is missing of the difference to the output at the baseline, {self.difference:.2g}"
             )
-        return (
-            f"integrated gradients have not converged: with {self.points:,} points, {reason}, so that no share is given"
-        )
+        return f"integrated gradients have not converged: with {self.points:,} points, {reason}, so no share is given"
 
 
 @quiet
@@ -303,7 +301,7 @@ METHODS = {
         _integrated_gradients_attribution,
         "integrated gradients",
         "the output at the baseline is {baseline:.4g}",
-        "gradients at {points:,} points from the baseline to this input, which miss {missing} % of the difference",
+        "gradients at {points:,} points, which miss at most {missing:.2g} % of the difference to the baseline",
         "the scores and the initial state's share add up to the output less that at the baseline, but for the error of"
         " the integral",
         ("points", "rule", "baseline"),
@@ -388,13 +386,15 @@ def _with_sentence(shares: Attribution, aim: Target, tokens: npt.NDArray[Any] | 
         return replace(shares, columns=columns, sentence=f"{aim.clause}; {shares.unshared}.", tokens=tokens)
     largest = int(np.argmax(np.abs(shares.scores)))
     score, word = shares.scores[largest], "" if tokens is None else f" ({tokens[largest]})"
-    share = f"its largest share, {score:.4g}, is that of the input {at_step(aim.first, largest)}{word}"
-    share = share if score else "no input has a share in it"
+    share = "no input has a share in it"
+    if score:
+        share = f"its largest share, {score:.4g}, is that of the input {at_step(aim.first, largest)}{word}"
+        others = int((np.abs(shares.scores) > (1 - MISSING) * abs(score)).sum()) - 1
+        share += f" (and nearly that of {counted(others, 'other step')})" if others else ""
     method = METHODS[shares.method]
     left = method.left.format(left=shares.left, baseline=shares.baseline_value)
     initial = f"that of the state {aim.past}" if aim.past else "the initial state's"
     sentence = f"{aim.clause}; by {method.words}, {share}, and {initial} is {shares.initial:.4g}; {left}."
-    error = 100 * abs(shares.left / (shares.difference or 1.0))
-    missing = f"{error:.2g}" if error >= LEAST else f"less than {LEAST}"
+    missing = max(0.01, 100 * abs(shares.left / (shares.difference or 1.0)))
     reading = (f"Inferred: {method.basis.format(points=shares.points, missing=missing)}.",)
     return replace(shares, columns=columns, sentence=sentence, tokens=tokens, reading=reading)

@@ -93,7 +93,7 @@ def _draw_tokens(record: Attribution, ax: Any) -> Any:
     if tokens is None:
         raise OptionError("there are no tokens to draw: nothing was embedded, and the times have no names")
     values = record.scores if record.valid is None else np.where(record.valid, record.scores, np.nan)
-    title = f"{_title(record)}; initial state {record.initial:.2g}"
+    title = f"{_title(record)}; {record.columns['time'][0]} {record.initial:.2g}"
     columns = {"token": tokens, "score": values}
     tokens_record = Text(columns, title, tuple(tokens.tolist()), values, drawing.symmetric_limits(values), record.valid)
     return text(tokens_record, ax)
@@ -155,7 +155,8 @@ def _draw_initial_share(ax: Any, record: Attribution) -> tuple[float, float]:
     _draw_bars(ax, middle, np.array([room / 3]), np.array([record.initial]))
     ax.axvline(left, color=drawing.ink(), linewidth=0.8, linestyle=":")
     small = abs(record.initial) < 5e-4 * np.max(np.abs(record.scores), initial=0.0)
-    label = f"initial\nstate\n{'~0' if small and record.initial else f'{record.initial:.2g}'}"
+    first, second, *_ = str(record.columns["time"][0]).split()  # initial state, or state before step 31
+    label = f"{first}\n{second}\n{'~0' if small and record.initial else f'{record.initial:.2g}'}"
     low, high = ax.get_ylim()
     where = (0.97, "top") if high >= -low else (0.03, "bottom")  # on the side that has more room
     look = {"ha": "center", "va": where[1], "fontsize": 7, "color": drawing.ink()}
