@@ -1,0 +1,99 @@
+"""What a report says its units carry: the unit that was planted, in the words of the data, and what was left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from planted import rain_gauge
+from program import output_of
+
+import gatewise as gw
+from gatewise.network import Windows
+from gatewise.reporting import build, questions
+
+QUESTION = "What do its units carry?"
+RAIN = np.random.default_rng(0).gamma(0.3, 5, (40, 2, 1))
+LABELS = gw.Labels(outputs=["q"], measures={"q": ("discharge", "mm/d")})
+
+
+@pytest.fixture(autouse=True)
+def this_question_alone(monkeypatch):
+    """Ask no other question: they would take most of the time."""
+    monkeypatch.setattr(build, "QUESTIONS", [each for each in questions.QUESTIONS if each.title == QUESTION])
+
+
+def gauge(**options):
+    """Return the network of a rain gauge, whose first unit is its store."""
+    network, _ = rain_gauge()
+    return network.replace(labels=LABELS, **options)
+
+
+def carried(model, x, **options):
+    """Return what a report says its units carry."""
+    return gw.report(model, x, **options).findings[0]
+
+
+def test_the_unit_that_was_planted_is_named_in_the_words_of_the_data():
+    network = gauge()
+    observed = network(RAIN)[0] + 0.5
+    found = carried(network, RAIN, observed=observed)
+    assert found.sentence.startswith("Without unit 0 the error rises from 0.5 to ")
+    assert found.sentence.endswith(" mm/d; of 2 units, no other has a tenth of that effect.")
+    assert found.headline == f"{found.sentence.rpartition('; ')[0]}."
+    assert found.reading[0].startswith("Tested: 2 units silenced")
+    assert "<svg" in found.picture
+    assert "the output moves by " in carried(network, RAIN).sentence
+
+
+def test_of_a_named_sequence_its_own_values_are_compared():
+    network = gauge()
+    observed = network(RAIN)[0] + np.array([[[1.0]], [[7.0]]]).reshape(1, 2, 1)
+    for sequence, error in ((0, "from 1 to"), (1, "from 7 to")):
+        for values in (observed, observed[..., 0], observed[:, sequence]):
+            assert error in carried(network, RAIN, sequence=sequence, observed=values).sentence
+    last = gauge(reads="last")
+    ends = last(RAIN)[0] + 3
+    assert "from 3 to" in carried(last, RAIN, sequence=1, observed=ends).sentence
+    for wrong in (observed[:, :, [0, 0]], observed[:20], observed[:, 0]):
+        assert "bserved has shape" in carried(network, RAIN, observed=wrong).sentence
+
+
+def test_of_a_window_the_observed_value_at_its_end_is_compared():
+    network, x = gauge(windows=Windows(10)), RAIN[:, 0]
+    observed = np.full((40, 1), 99.0)
+    run = gw.open_run(network, x, at=25)
+    observed[25] = run.trace.output[-1] + 0.25
+    found = carried(network, x, at=25, observed=observed)
+    assert "the error at step 25 rises from 0.25 to" in found.sentence
+    assert found.reading[-1] == "Of the window, its last step is compared, which alone the model puts out."
+
+
+def test_of_more_units_than_there_is_time_for_those_that_put_out_most_are_silenced(monkeypatch):
+    monkeypatch.setattr(questions, "SILENCED", 1)
+    monkeypatch.setattr(questions, "SILENCED_STEPS", 1)
+    lstm = gw.LSTM(1, 9, rng=0, dtype=np.float64)
+    found = carried(lstm, RAIN)
+    assert f"{questions.FEWEST} units silenced" in found.reading[0]
+    assert found.reading[1].startswith("Of 9 units, these are the ones with the largest hidden states")
+
+
+def test_where_no_unit_changes_anything_the_report_says_so_in_a_clause():
+    deaf = gw.Network(gw.LSTM(1, 3, rng=0, dtype=np.float64), head=gw.Linear(np.zeros((1, 3)), np.ones(1)))
+    found = carried(deaf, RAIN)
+    assert found.nothing == "no unit changes the output where it is silenced"
+    assert found.headline == ""
+
+
+@pytest.mark.usefixtures("here")
+def test_the_command_takes_what_was_observed_from_a_column_of_the_output(capsys):
+    network, x = gauge(), RAIN[:9, 0]
+    gw.save(network, "m.safetensors")
+    flow = network(x)[0][:, 0] + 0.5
+    days = [f"2001-01-0{n + 1}" for n in range(9)]
+    rows = [f"{day},{rain[0]},{value}" for day, rain, value in zip(days, x, flow, strict=True)]
+    Path("x.csv").write_text("\n".join(["date,rain,q", *rows]), encoding="utf-8")
+    np.save("x.npy", x)
+    command = "report m.safetensors x.npy --observed x.csv"
+    assert "Without unit 0 the error rises from 0.5 to " in output_of(capsys, *command.split())
