@@ -224,6 +224,7 @@ def test_every_picture_and_every_question_is_a_kind():
         ("x.csv -o x.csv", "x.csv is the file that is read; give the output another name"),
         ("x.csv --layer 2", "there is no layer 2; this trace has layers 0 to 1"),
         ("x.csv --sequence nile", "there is no sequence 'nile'; this trace has 1 sequence without names"),
+        ("x.csv --kind occlusion --steps 0:3", "--steps does not go with --kind occlusion"),
         ("x.csv --steps 3", "--steps must be FIRST:STOP, as in --steps 0:100, not '3'"),
         ("x.csv --layer 0 --steps 9:", "a picture needs at least one step; this trace has none"),
         ("x.csv --layer 0 --kind text --text x.csv -o t.svg", "the text has 10 characters or tokens; this trace has 9"),

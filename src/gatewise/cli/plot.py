@@ -176,7 +176,7 @@ def plot(
         chosen["steps"] = _parse_steps(chosen["steps"])
     arguments = _arguments_of(kind, data, chosen, other)
     drawn: dict[str, Any] = {}
-    if "steps" in chosen and draw is not None and "steps" in inspect.signature(draw).parameters:
+    if "steps" in chosen and draw is not None and "steps" in _own_options(data, draw):
         drawn = {"steps": chosen.pop("steps")}
     files = [file] if other is None else [file, other]
     runs = _opened_runs(
@@ -348,6 +348,11 @@ READ: dict[str, Callable[[Any], Any]] = {
     "features": _numbers_or_names,
     "text": read_text,
 }
+
+
+def _own_options(data: Callable[..., Any], draw: Callable[..., Any]) -> set[str]:
+    """Return the options of a picture that are not those of its data."""
+    return set(inspect.signature(draw).parameters) - set(inspect.signature(data).parameters)
 
 
 def _comparable_runs(subjects: list[Any]) -> list[Any]:

@@ -20,7 +20,7 @@ from gatewise.progress import working
 from gatewise.records.step import State
 from gatewise.records.trace import Trace
 
-DRAWS, FEW = 16, 8  # rows for which each step is exchanged, and each random set of steps
+DRAWS = 16  # rows for which each step is exchanged
 MOST_ROWS = 2**14  # rows of the data among which these are chosen
 ROUNDING, TINY = 32, 1e-30  # machine epsilons of the terms of the output, or less: a change that may be rounding
 
@@ -135,16 +135,16 @@ class OccludedRuns:
         values = self.aim.value + changes
         return np.where(np.abs(values) > self.nothing, values, 0.0)
 
-    def of_sets(self, sets: Places, *, few: bool = False) -> tuple[Array, Array]:
+    def of_sets(self, sets: Places, most: int = DRAWS) -> tuple[Array, Array]:
         """Return the changes (set, source) where steps of a set (set, member) become those of a source, and weights.
 
-        A weight is how often other steps have the source: 0 where all steps of the set have it, too. With `few`, eight
-        of the sources are taken, each in proportion to its share.
+        A weight is how often other steps have the source: 0 where all steps of the set have it, too. If there are more
+        than `most` sources, so many are taken, in proportion to their shares.
         """
         picks, shares, certain = np.arange(len(self.rows)), self.shares, len(self.rows) - self.num_drawn
-        if few and len(picks) > FEW:
-            picks = np.searchsorted(np.cumsum(shares)[:-1], (np.arange(FEW) + 0.5) / FEW)
-            shares, certain = np.full(FEW, 1 / FEW), 0
+        if len(picks) > most:
+            picks = np.searchsorted(np.cumsum(shares)[:-1], (np.arange(most) + 0.5) / most)
+            shares, certain = np.full(most, 1 / most), 0
         rows = self.rows[picks]
         members = np.searchsorted(self.looked, sets)
         differs = np.stack([(rows[:, of_set] != self.x[self.looked[of_set]]).any((1, 2)) for of_set in members])

@@ -14,7 +14,7 @@ from gatewise.arrays import Array, finite_number, quiet, size
 from gatewise.errors import OptionError, join_names
 from gatewise.insight.answer import Answer, StepTable
 from gatewise.insight.naming import at_step, step_name, times_of
-from gatewise.insight.occluded_runs import DRAWS, FEW, OccludedRuns, Places
+from gatewise.insight.occluded_runs import DRAWS, OccludedRuns, Places
 from gatewise.insight.target import Output, Target, target
 from gatewise.network import NetworkTrace
 from gatewise.records.labels import Labels
@@ -24,6 +24,7 @@ from gatewise.showing import counted
 LEAST, MOST = 20, 500  # steps that are looked at however large the model, and unless more are asked for
 WORK, MUCH = 6e9, 100  # multiplications, about, within which they are; and times as many, which are refused
 NAMED, SETS = 3, 200  # steps that are exchanged together, and random sets of as many others
+FEW = (8, 2)  # rows for which each set is exchanged, and of a model so large that it takes too much work
 PART = 0.1  # of the largest change: a step with a smaller one is not named
 SURE, OFTEN = 2, 5  # standard errors by which a named step is above the others; or rows, and with none it is below
 EQUAL = 1e-9  # of a change: a smaller difference of two is none
@@ -150,7 +151,7 @@ def occlusion(
     Every step is exchanged for the same rows: all that the data have, or of more than 16 a stratified sample of 16.
     Steps are named if they change the number more than all others do: by twice the standard error of the difference, or
     for five rows, and for none less. Several of them are exchanged together, too, and compared with 200 random sets of
-    as many others, for eight of the rows.
+    as many others, for eight of the rows, or two if the model is large.
 
     It takes 16 runs for each step that is looked at, and 1,600 for the sets, each from the exchanged steps to the
     output; of a bidirectional network over three times as many steps as are looked at, at whose ends the states stay as
@@ -165,14 +166,17 @@ def occlusion(
     >>> answer.named, round(answer.together, 3)
     ((0, 6), 0.0)
     """
-    count, wide, start = size("steps", steps), size("width", width), size("seed", seed, least=0, most=None)
+    steps, wide, start = size("steps", steps), size("width", width), size("seed", seed, least=0, most=None)
     most = finite_number("work", work, "a positive number", lambda value: value > 0)
     aim = target(trace, output, t, sequence)
     aim.lstm.require_unedited("an occlusion")
     able = _able_steps(aim)
-    count = min(count, len(able))
-    while (expected := _multiplications(aim, count)) > most and count > LEAST:
-        count = max(LEAST, count * 7 // 8)
+    for few in FEW:
+        count = min(steps, len(able))
+        while (expected := _multiplications(aim, count, few)) > most and count > LEAST:
+            count = max(LEAST, count * 7 // 8)
+        if expected <= most:
+            break
     if expected > MUCH * most:
         raise OptionError(f"an occlusion of this model takes {expected:.2g} multiplications; work must be as many")
     if wide > count:
@@ -181,7 +185,7 @@ def occlusion(
     runs = OccludedRuns(trace.stored, aim, np.sort(able[:count]), output, baseline, rng)
     outside = "" if count == len(able) else _outside(runs)
     shares, past = _shares(runs, trace.labels, outside, rng), float(np.abs(runs.by_pasts).max()) if outside else 0.0
-    answer = replace(_changes_by_steps(runs, wide, rng), shares=shares, past=past)
+    answer = replace(_changes_by_steps(runs, wide, few, rng), shares=shares, past=past)
     instead = "that of other steps" if baseline is None else "the baseline"
     return replace(
         answer, sentence=_sentence(answer, runs, instead, outside), reading=(*_reading(answer, runs, outside),)
@@ -197,16 +201,16 @@ def _able_steps(aim: Target) -> Places:
     return valid[np.argsort(np.abs(valid[:, None] - ends).min(1), kind="stable")]
 
 
-def _multiplications(aim: Target, count: int) -> float:
-    """Return about how many multiplications it takes to look at so many steps."""
+def _multiplications(aim: Target, count: int, few: int) -> float:
+    """Return about how many multiplications it takes to look at so many steps, and at sets for a few rows."""
     weights = sum(cell.parameters.weight.size for cell in aim.lstm.cells().values())
     if len(aim.lstm.directions) == 1:
-        return weights * (DRAWS * count / 2 + FEW * SETS) * count
+        return weights * (DRAWS * count / 2 + few * SETS) * count
     steps = aim.lstm.num_steps
-    return weights * (DRAWS * count + FEW * SETS) * (steps if aim.step is None else min(steps, 3 * count))
+    return weights * (DRAWS * count + few * SETS) * (steps if aim.step is None else min(steps, 3 * count))
 
 
-def _changes_by_steps(runs: OccludedRuns, width: int, rng: np.random.Generator) -> Occlusion:
+def _changes_by_steps(runs: OccludedRuns, width: int, few: int, rng: np.random.Generator) -> Occlusion:
     """Return the answer that exchanges of each step with its neighbours give, without its shares and sentences."""
     aim, looked = runs.aim, runs.looked
     first = np.clip(np.arange(len(looked)) - width // 2, 0, len(looked) - width)
@@ -223,7 +227,7 @@ def _changes_by_steps(runs: OccludedRuns, width: int, rng: np.random.Generator) 
         together = float(runs.without(weights[0] @ changes[0]))
     if sets:
         several = windows[np.array([tried, *sets])].reshape(1 + len(sets), -1)
-        changes, weights = runs.of_sets(several, few=True)
+        changes, weights = runs.of_sets(several, few)
         sizes = (weights * np.abs(changes)).sum(1)
         rivals = int((sizes[1:] >= (1 - EQUAL) * sizes[0]).sum())
     return Occlusion(
@@ -339,7 +343,7 @@ def _reading(answer: Occlusion, runs: OccludedRuns, outside: str) -> Iterator[st
     total = sum(answer.shares.values())
     shares = [f"{name} {100 * size / total:.0f} %" for name, size in answer.shares.items() if size > SHARE * total]
     if len(answer.shares) > 1 and shares:
-        yield f"Exchanged at all these steps, by the size of the change: {join_names(shares[:MOST_SHARES])}."
+        yield f"Exchanged at all these steps, their shares of the change are: {join_names(shares[:MOST_SHARES])}."
     if outside and not answer.past:
         yield f"{outside[0].upper()}{outside[1:]}, where no step was looked at, no other past changes it."
 
