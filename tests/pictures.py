@@ -43,6 +43,52 @@ def golden(name: str, axes) -> None:
     assert text == path.read_text(encoding="utf-8")
 
 
+def touching(figure: Figure) -> list[str]:
+    """Draw a figure, and return the texts that leave it, and the pairs of tick labels that touch."""
+    figure.canvas.draw()
+    renderer, found = figure.canvas.get_renderer(), []
+    whole = figure.bbox.padded(1)
+    for ax in figure.axes:
+        texts = [ax.title, *(text for text in ax.get_children() if isinstance(text, Text) and text.get_in_layout())]
+        for axis in (ax.xaxis, ax.yaxis) if ax.axison else ():
+            labels = [tick.label1 for tick in axis._update_ticks() if tick.label1.get_visible()]
+            labels = [label for label in labels if label.get_text()]
+            corners = [_corners(label, renderer) for label in labels]
+            for place, label in enumerate(labels):
+                clear = all(_apart(corners[place], other) for other in corners[:place])
+                found += [] if clear else [f"{label.get_text()!r} touches another tick label"]
+            texts += [*labels, axis.label]
+        texts += ax.get_legend().get_texts() if ax.get_legend() is not None else []
+        for text in texts:
+            inside = not text.get_text() or all(whole.contains(*corner) for corner in _corners(text, renderer))
+            found += [] if inside or not text.get_visible() else [f"{text.get_text()!r} leaves the figure"]
+    return found
+
+
+def _corners(text: Text, renderer) -> np.ndarray:
+    """Return the corners (4, 2) of a text in pixels, which may be slanted."""
+    box, angle = text.get_window_extent(renderer), np.deg2rad(text.get_rotation())
+    if abs(np.sin(2 * angle)) < 1e-9:
+        return np.array([box.p0, (box.x1, box.y0), box.p1, (box.x0, box.y1)])
+    text.set_rotation(0)
+    level = text.get_window_extent(renderer)
+    text.set_rotation(np.rad2deg(angle))
+    across = np.array([np.cos(angle), np.sin(angle)]) * level.width / 2
+    up = np.array([-np.sin(angle), np.cos(angle)]) * level.height / 2
+    middle = (box.p0 + box.p1) / 2
+    return np.array([middle - across - up, middle + across - up, middle + across + up, middle - across + up])
+
+
+def _apart(one: np.ndarray, other: np.ndarray) -> bool:
+    """Say whether a line parallel to a side of one of two rectangles parts them."""
+    for corners in (one, other):
+        for side in (corners[1] - corners[0], corners[3] - corners[0]):
+            first, second = one @ side, other @ side
+            if first.max() <= second.min() or second.max() <= first.min():
+                return True
+    return False
+
+
 def described(figure: Figure) -> str:
     """Return a line for each visible artist of a figure: what it is, where, and how it looks."""
     width, height = figure.get_size_inches()

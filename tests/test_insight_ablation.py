@@ -279,13 +279,6 @@ def test_names_from_the_data_stay_in_one_line():
         assert sentence.isprintable()
 
 
-def test_units_of_one_name_are_silenced_one_by_one():
-    model = lstm_of()
-    found = ablation(model.trace(X, labels=gw.Labels(units=["a", "b", "a", "a"])))
-    assert sorted(found.names) == ["unit a"] * 3 + ["unit b"]
-    assert found.metrics.tolist() == ablation(model, X).metrics.tolist()
-
-
 def test_an_output_that_nothing_changes_names_no_unit():
     deaf = gw.Network(lstm_of(), head=gw.Linear(np.zeros((1, 4)), np.ones(1)))
     assert str(ablation(deaf, X)) == "None of 4 units changes the output."

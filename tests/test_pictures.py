@@ -15,7 +15,7 @@ from gatewise.plot import drawing
 def drawn():
     """Return a picture with an artist of every kind, and the artists by name."""
     figure = Figure(layout="constrained")
-    one, two = drawing.panels(figure, 2)
+    one, two = drawing.panels(figure, ["one", "two"])
     x = np.arange(30.0)
     made = {"figure": figure, "ax": one, "two": two}
     made["line"] = one.plot(x, np.sin(x), "o-", markevery=2, label="one")[0]

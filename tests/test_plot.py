@@ -393,13 +393,18 @@ def test_each_output_has_a_panel_and_too_many_have_none():
             plot.ceiling(given)
 
 
-def test_pictures_of_sixty_units_have_no_names_beside_points():
+def test_of_sixty_units_the_five_most_saturated_and_the_five_that_wrote_most_are_named():
     trace = dated(units=60, names=False)
-    assert not plot.saturation(trace)[0].texts
-    assert plot.contributions(trace).get_legend() is None  # none of them holds a tenth
-    some = plot.contributions(dated(units=12)).get_legend().get_texts()
-    assert some[0].get_text().endswith(" others")
-    assert insight.saturation(trace).closed.shape == (3, 60)
+    record = insight.saturation(trace, low=0.3, high=0.7)
+    for place, ax in enumerate(plot.saturation(record)):
+        share = np.maximum(record.closed, record.open)[place]
+        names = [re.match(r"\d+", text.get_text())[0] for text in ax.texts]
+        assert 0 < len(names) <= 5
+        assert min(share[int(name)] for name in names) >= np.sort(share)[-5]
+    wrote = plot.contributions(trace).get_legend().get_texts()
+    sizes = insight.contributions(trace).shares[0].sum(0)
+    names = [str(unit) for unit in np.argsort(sizes)[-5:]]
+    assert [text.get_text() for text in wrote] == ["55 others", *names]
 
 
 def test_two_runs_that_are_the_same_have_a_picture_too():
@@ -414,14 +419,31 @@ def drawn(ax):
     }
 
 
-def test_a_curve_ends_where_it_is_a_millionth_and_the_picture_with_the_last():
-    ax = plot.influence(rained_on(1000)[0])
-    curves = drawn(ax)
+def test_the_picture_of_an_influence_ends_where_99_percent_of_it_lies():
+    record = insight.influence(rained_on(1000)[0])
+    ax = plot.influence(record)
+    curves, held = drawn(ax), np.cumsum(record.inputs[::-1]) / record.inputs.sum()
     assert len(curves) == 3
     for places, values in curves.values():
         assert np.nanmin(values) >= 1e-6 * np.nanmax(values)
-        assert places.min() == 999 - int(6 * np.log(1e6))
+        lags = 999 - int(places.min())
+        assert held[lags - 1] < 0.99 <= held[lags]
     assert ax.get_yscale() == "log"
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward", "both"])
+def test_only_the_side_of_a_step_that_a_model_reads_is_shaded(direction):
+    options = {"bidirectional": True} if direction == "both" else {"direction": direction}
+    trace = gw.LSTM(2, 3, rng=0, dtype=np.float64, **options).trace(np.random.default_rng(0).normal(size=(30, 2)))
+    for t in (0, 3, 15, 29):
+        ax = plot.influence(trace, t=t)
+        ends = np.array([patch.get_path().transformed(patch.get_patch_transform()).vertices for patch in ax.patches])
+        low, high = ends[..., 0].min(), ends[..., 0].max()
+        assert low >= (t - 0.5 if direction == "backward" else -0.5)
+        assert high <= (t + 0.5 if direction == "forward" else 29.5)
+        assert low <= t <= high
+        if direction != "both" and t not in (0, 29):
+            assert (ax.get_xlim()[1] == t + 0.5) == (direction == "forward")
 
 
 def test_of_many_steps_the_least_and_the_greatest_of_each_pixel_are_drawn():
@@ -497,7 +519,9 @@ REFUSED = {
     "not 'abc'; the options of a picture have names": lambda t: plot.text(t, "abc"),
     "the text has 1 characters or tokens; this trace has 12 steps": lambda t: plot.text(t, text="a"),
     "ax must be matplotlib Axes or a Figure, not 3": lambda t: plot.states(t, 3),
-    "ax must be 2 matplotlib Axes or a Figure": lambda t: plot.states(t, pyplot.figure().add_subplot()),
+    r"ax must be 2 matplotlib Axes \(cell_state, hidden_state\) or a Figure, not 1": lambda t: plot.states(
+        t, pyplot.figure().add_subplot()
+    ),
     "a question takes a Trace, LSTMTrace or NetworkTrace, not LSTM": lambda t: plot.states(gw.LSTM(1, 1)),
     "a picture needs at least one step; this trace has none": lambda t: plot.unit(t[:0]),
     "two runs of one kind can be compared": lambda t: plot.change("before", after="after"),

@@ -24,7 +24,6 @@ from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.showing import counted
 
 Edits = Edit | Sequence[Edit]
-NamedEdits = tuple[str, tuple[Edit, ...]]
 NOUNS = {"units": "unit", "gates": "gate", "layers": "layer"}  # of parts
 DONE = {
     "unit": "silenced (output gate 0)",
@@ -141,12 +140,12 @@ def ablation(
     given: Any = model.trace(x, **options) if isinstance(model, (LSTM, Network)) else model
     run: Any = stored_run(given)
     run.require_unedited("an ablation")
-    every = [*_edits_of(run, parts)]
+    every = dict(_edits_of(run, parts))
     if not every:
         raise OptionError("an ablation needs at least one edit; there is none")
     if most is not None and parts != "units":
         raise OptionError("most limits the units that are silenced, and no other parts")
-    tried = every if most is None else _most_active(run, every, size("most", most))
+    edits_by_name = _most_active(run, every, size("most", most)) if most is not None else every
     by_masks = parts == "units" and has_silencing_masks(run)
     whole = run_again(run, engine="auto" if by_masks else "reference")
     if not callable(metric):
@@ -155,30 +154,30 @@ def ablation(
         chosen = Metric(lambda y: metric(y if given.batched else y.squeeze(int(y.ndim > 2))))
     else:
         raise OptionError("observed goes with the metrics error and accuracy, not with a function")
-    with working("ablating", len(tried)) as done:
+    with working("ablating", len(edits_by_name)) as done:
         unedited = _finite_metric(chosen.of(whole.output), "the unchanged model")
-        metrics = np.empty(len(tried))
-        outputs = _outputs_without(whole, [edits for _, edits in tried], by_masks=by_masks)
-        for place, ((name, _), output) in enumerate(zip(tried, outputs, strict=True)):
+        metrics = np.empty(len(edits_by_name))
+        outputs = _outputs_without(whole, [*edits_by_name.values()], by_masks=by_masks)
+        for place, (name, output) in enumerate(zip(edits_by_name, outputs, strict=True)):
             metrics[place] = _finite_metric(chosen.of(output), name)
             done(1)
     effects = np.where(np.abs(metrics - unedited) > chosen.floor, metrics - unedited, 0.0)
     order = np.argsort(-np.abs(effects), kind="stable")
-    names, noun = tuple(tried[place][0] for place in order), NOUNS.get(str(parts), "edit")
+    names, noun = tuple(np.array(list(edits_by_name))[order].tolist()), NOUNS.get(str(parts), "edit")
     return Ablation(
         columns={"edit": np.array(names), "metric": metrics[order], "effect": effects[order]},
         sentence=_sentence(names, chosen, unedited, effects[order], noun),
         reading=tuple(_reading(run, names, effects[order], len(every), noun)),
         unedited=unedited,
         names=names,
-        edits=tuple(tried[place][1] for place in order),
+        edits=tuple(edits_by_name[name] for name in names),
         metrics=metrics[order],
         effects=effects[order],
         title=f"{chosen.title} ({chosen.unit.strip()})" if chosen.unit else chosen.title,
     )
 
 
-def _edits_of(run: Any, parts: Any) -> Iterator[NamedEdits]:
+def _edits_of(run: Any, parts: Any) -> Iterator[tuple[str, tuple[Edit, ...]]]:
     """Yield the edits of an ablation with their names, from the user's choice of parts."""
     if isinstance(parts, str) and parts in NOUNS:
         yield from _standard_edits(run, parts)
@@ -203,7 +202,7 @@ def _edit_tuple(edits: Any) -> tuple[Edit, ...]:
     return several
 
 
-def _standard_edits(run: Any, parts: str) -> Iterator[NamedEdits]:
+def _standard_edits(run: Any, parts: str) -> Iterator[tuple[str, tuple[Edit, ...]]]:
     """Yield the edits of an ablation that disable each unit, gate or layer, with their names."""
     lstm = run.lstm
     if parts == "layers":
@@ -222,14 +221,15 @@ def _standard_edits(run: Any, parts: str) -> Iterator[NamedEdits]:
                 yield f"no {gate.replace('_', ' ')}{where}", (edit,)
 
 
-def _most_active(run: Any, units: Sequence[NamedEdits], most: int) -> list[NamedEdits]:
+def _most_active(run: Any, edits_by_name: dict[str, Any], most: int) -> dict[str, Any]:
     """Return the edits of the units that put out most, at most so many: by the root mean square of what they do."""
     sizes = {}
     for key, cell in run.cells().items():
         states = cell.hidden_state if cell.parameters.projection is None else cell.unprojected_state
         sizes[key] = np.nanmean(np.square(states, dtype=np.float64), axis=(0, 1))
-    of_units = [sizes[edit.layer, edit.direction][edit.units[0]] for _, (edit,) in units]
-    return [units[place] for place in np.sort(np.argsort(of_units, kind="stable")[::-1][:most])]
+    of_units = [sizes[edit.layer, edit.direction][edit.units[0]] for (edit,) in edits_by_name.values()]
+    chosen = np.sort(np.argsort(of_units, kind="stable")[::-1][:most])
+    return dict(np.array([*edits_by_name.items()], object)[chosen].tolist())
 
 
 def _outputs_without(whole: NetworkTrace, edits: Sequence[tuple[Edit, ...]], *, by_masks: bool) -> Iterator[Array]:
@@ -278,8 +278,7 @@ def _reading(run: Any, names: Sequence[str], effects: Array, total: int, noun: s
         next_share, median = (100 * abs(effect / effects[0]) for effect in (effects[1], np.median(np.abs(effects))))
         rank = f"; the next, {names[1]}, has {next_share:.2g} % of the largest effect"
         rank += f", and the median {median:.2g} %" if len(names) >= SEVERAL else ""
-    each = ", each in" if len(names) > 1 else " in"
-    yield f"Tested: {counted(len(names), noun)} {DONE[noun]}{each} a run of its own over {time}{rank}."
+    yield f"Tested: {counted(len(names), noun)} {DONE[noun]}, each in a run of its own over {time}{rank}."
     if len(names) < total:
         yield f"Of {total:,} units, these are the ones with the largest hidden states; the others were not silenced."
     if is_window(run):

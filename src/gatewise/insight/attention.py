@@ -57,6 +57,8 @@ class Attention(Answer, StepTable):
         The name of the unit; None for all.
     direction : {"forward", "backward"}
         The direction of the cell.
+    every : int
+        The number of steps of a block; 1 where each step is a row.
     times, valid : arrays (steps,)
         Dates, names, or the numbers of the steps; and True at valid steps, or None if all are valid.
     """
@@ -65,6 +67,7 @@ class Attention(Answer, StepTable):
     initial: Array
     unit: str | None
     direction: str
+    every: int
 
 
 class _AttentionWindow(NamedTuple):
@@ -219,6 +222,7 @@ step 0.
         times=times,
         valid=None if valid is None else valid[ends],
         direction=trace.direction,
+        every=every,
     )
     return replace(answer, sentence=_attention_sentence(answer, trace, sequence, ends, every))
 

@@ -1,4 +1,4 @@
-"""The picture of attention: how much of what each step wrote is left in the cell state at each later step."""
+"""The picture of attention: how much of the cell state of each step was written how long before."""
 
 from __future__ import annotations
 
@@ -6,69 +6,70 @@ from typing import Any
 
 import numpy as np
 
+from gatewise.arrays import Array
 from gatewise.insight.attention import Attention
 from gatewise.insight.attention import attention as data
 from gatewise.palette import CIVIDIS, VIK
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 
+ENOUGH = 0.99  # of what all steps wrote, which the drawn lags hold
+FEW = 5  # lags that are drawn, at least
+
 
 @picture(Attention, data)
 def attention(record: Attention, ax: Any) -> drawing.Axes:
-    """Draw how much of what each step wrote is left at each later step: later steps down, writing steps across.
+    """Draw what is in the cell state at each step by how long before it was written: steps across, lags down.
 
     Returns
     -------
     Axes
-        The separate column on the left is the rest of the state before the first step. Shares are coloured from dark
-        (0) to light (the largest share of a typical step, and more); the contributions to one unit in blue (negative)
-        and red.
+        The separate row below is the rest of the state before the first step. Shares are coloured from dark (0) to
+        light (the largest share of a typical step, and more); the contributions to one unit in blue (negative) and red.
 
     Notes
     -----
-    With more steps than pixels, each pixel keeps its least and its greatest value. Invalid steps, which write nothing,
-    are hatched.
+    The lags reach as far as 99 % of what all steps wrote. With more steps than pixels, each pixel keeps its least and
+    its greatest value. Invalid steps, which write nothing, are hatched.
     """
-    axes = drawing.single_panel(ax, (7, 6))
-    count, pad = len(record.times), max(1, len(record.times) // 40)
-    earlier = np.tri(count, dtype=bool)
-    weights = np.where(earlier if record.direction == "forward" else earlier.T, record.weights, np.nan)
-    pixels = max(20, int(drawing.INNER * axes.get_window_extent().height))
-    weights = drawing.keep_extremes(drawing.keep_extremes(weights, pixels).T, pixels).T
-    initial = drawing.keep_extremes(record.initial[:, None], pixels)
+    axes = drawing.single_panel(ax, (8, 4.5))
+    by_lag = _weights_by_lag(record)
+    count = by_lag.shape[1]
     signed = record.unit is not None
-    limits, largest = _colour_limits(record)
-    look: dict[str, Any] = {
-        "aspect": "auto",
-        "interpolation": "nearest",
-        "cmap": drawing.colour_map(VIK if signed else CIVIDIS),
-        "vmin": limits[0],
-        "vmax": limits[1],
-    }
-    image = axes.imshow(weights, extent=(-0.5, count - 0.5, count - 0.5, -0.5), **look)
-    axes.imshow(initial, extent=(-0.5 - 2 * pad, -0.5 - pad, count - 0.5, -0.5), **look)
-    axes.set(xlim=(-0.5 - 2 * pad, count - 0.5), ylim=(count - 0.5, -0.5))
-    drawing.hatch_invalid(axes, np.arange(float(count)), record.valid)
-    names = [str(time) for time in record.times]
-    for axis in (axes.xaxis, axes.yaxis):
-        drawing.name_ticks(axis, names)
-    above: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "bottom", "fontsize": "small"}
-    axes.annotate("before", (-0.5 - 1.5 * pad, -0.5), (0, 3), **above)
-    axes.set(xlabel="written at", ylabel="in the cell state at")
-    label = "contribution to the cell state" if signed else "share of the cell state"
-    extend = "max" if largest > limits[1] else "neither"
-    axes.figure.colorbar(image, ax=axes, pad=0.02, fraction=0.05, aspect=30, extend=extend, label=label)
-    axes.set_title(
-        "cell state of all units" if record.unit is None else f"cell state of unit {drawing.shorten(record.unit)}"
+    values = np.column_stack([record.initial, record.weights])
+    limits = drawing.symmetric_limits(values) if signed else (0.0, float(np.median(values.max(1))) or 1.0)
+    image = drawing.draw_heatmap(
+        axes,
+        by_lag,
+        record.times,
+        [str(lag) for lag in range(count)],
+        record.valid,
+        VIK if signed else CIVIDIS,
+        limits,
+        "contribution to the cell state" if signed else "share of the cell state",
     )
+    left, right, *_ = image.get_extent()
+    pad = max(1, count // 16)
+    places = drawing.set_time_axis(axes, record.times)
+    initial = drawing.keep_extremes(record.initial[:, None], drawing.pixel_columns(axes), places).T
+    look: dict[str, Any] = {"aspect": "auto", "interpolation": "nearest", "cmap": image.get_cmap(), "clim": limits}
+    axes.imshow(initial, extent=(left, right, count - 0.5 + 2 * pad, count - 0.5 + pad), **look)
+    axes.set_ylim(count - 0.5 + 2 * pad, -0.5)
+    aside: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "va": "center", "fontsize": "small"}
+    axes.annotate("before", (0, count - 0.5 + 1.5 * pad), (-4, 0), ("axes fraction", "data"), **aside)
+    axes.set_ylabel("lag in steps" if record.every == 1 else f"lag in blocks of {record.every:,} steps")
+    whose = "all units" if record.unit is None else f"unit {drawing.shorten(record.unit)}"
+    axes.set_title(f"cell state of {whose}, by lag", fontsize="medium")
     return axes
 
 
-def _colour_limits(record: Attention) -> tuple[tuple[float, float], float]:
-    """Return the limits of an attention picture's colours, and the largest value; shares end at a typical one."""
-    values = np.column_stack([record.initial, record.weights])
-    if record.unit is not None:
-        limits = drawing.symmetric_limits(values)
-        return limits, limits[1]
-    most = values.max(1)
-    return (0.0, float(np.median(most)) or 1.0), float(most.max())
+def _weights_by_lag(record: Attention) -> Array:
+    """Return the weights of an attention by step and lag, NaN before the first step; lags with the last 1 % are cut."""
+    order = slice(None, None, 1 if record.direction == "forward" else -1)
+    diagonals = [np.diagonal(record.weights[order, order], -lag) for lag in range(len(record.times))]
+    sizes = np.cumsum([np.abs(diagonal).sum() for diagonal in diagonals])
+    reach = max(FEW, int(np.searchsorted(sizes, ENOUGH * sizes[-1])) + 1)
+    by_lag = np.full((len(diagonals), min(reach, len(diagonals))), np.nan)
+    for lag, diagonal in enumerate(diagonals[:reach]):
+        by_lag[lag:, lag] = diagonal
+    return by_lag[order]

@@ -19,7 +19,6 @@ from gatewise.plot.text import text
 from gatewise.records.places import step_slice
 
 KINDS = ("series", "features", "tokens")
-MOST_STEPS = 200  # above which only a part of the run is drawn
 MOST_LINES = 5  # features of the input
 
 
@@ -29,15 +28,15 @@ def attribution(record: Attribution, ax: Any, *, kind: str | None = None, steps:
 
     Parameters
     ----------
-    ax : sequence of Axes, or Figure, optional
-        What to draw on: two Axes, or one for tokens; by default a new figure.
+    ax : Figure, SubFigure or sequence of Axes, optional
+        What to draw on: an Axes each for the input and the shares, or one for tokens; by default a new figure.
     kind : {"series", "features", "tokens"}, optional
         ``series``: the input, and below it a bar for the share of each step. ``features``: the share of each feature at
         each step as a colour, and below it the bars. ``tokens``: the tokens, or the names of the times, each on the
         colour of its share. By default tokens if the network has an embedding, else series.
     steps : (int, int), optional
-        The first step, and the step after the last; or the first and the last by their dates or names. By default all;
-        of a run of more than 200 steps, those with 99.9 % of the absolute shares.
+        The first step, and the step after the last; or the first and the last by their dates or names. By default those
+        with 99.9 % of the absolute shares, and some around them.
 
     Returns
     -------
@@ -64,20 +63,20 @@ def attribution(record: Attribution, ax: Any, *, kind: str | None = None, steps:
         return _draw_tokens(record, ax)
     rows = len(record.features) if kind == "features" else 0
     first = min(6.0, drawing.heatmap_height(rows)) if rows else 1.6
-    axes = drawing.panels(ax, 2, [first, 1.8], (8, min(9, first + 2.4)))
+    axes = drawing.panels(ax, ["features" if rows else "input", "shares"], [first, 1.8], (8, min(9, first + 2.4)))
     if kind == "features":
         _draw_feature_shares(axes[0], record)
     else:
         _draw_input(axes[0], record)
     _draw_step_bars(axes[1], record)
-    axes[0].set_title(drawing.safe_text(_title(record)))
+    axes[0].set_title(drawing.shorten(_title(record), drawing.LONGEST_TITLE))
     for panel in axes:
         drawing.hatch_invalid(panel, drawing.set_time_axis(panel, record.times), record.valid)
     first_step = axes[1].get_xlim()[0]
     limits = _draw_initial_share(axes[1], record)
     for panel in axes:
         panel.set_xlim(*limits)
-        drawing.hide_ticks_before(panel, first_step)
+        drawing.label_ticks_from(panel.xaxis, first_step)
     return axes
 
 
@@ -150,7 +149,7 @@ def _draw_bars(ax: Any, middles: Array, widths: Array, heights: Array) -> None:
 def _draw_initial_share(ax: Any, record: Attribution) -> tuple[float, float]:
     """Draw the share of the initial state to the left of all steps; return the new limits of the x axis."""
     left, right = ax.get_xlim()
-    room = 0.08 * (right - left)
+    room = max(0.08, 0.5 / drawing.inches(ax.xaxis)) * (right - left)
     middle = np.array([left - room / 2])
     _draw_bars(ax, middle, np.array([room / 3]), np.array([record.initial]))
     ax.axvline(left, color=drawing.ink(), linewidth=0.8, linestyle=":")
@@ -173,7 +172,7 @@ def _part_in_picture(record: Attribution, steps: tuple[Any, Any] | None) -> Attr
     """Return the part of an attribution in the picture: the steps from the first to before the second."""
     count = len(record.scores)
     if steps is None:
-        first, stop = _range_of_shares(record.scores) if count > MOST_STEPS else (0, count)
+        first, stop = _range_of_shares(record.scores) if record.scores.any() else (0, count)
     else:
         first, stop = steps if isinstance(steps, (tuple, list)) and len(steps) == 2 else (None, None)
         first, stop = step_slice(first, stop, count, record.times if record.times.dtype.kind in "MU" else None)
@@ -197,5 +196,5 @@ def _range_of_shares(scores: Array) -> tuple[int, int]:
     """Return the range of steps that holds nearly all shares of an attribution, as its first step and its stop."""
     total = np.cumsum(np.abs(scores))
     first, last = np.searchsorted(total, [0.0005 * total[-1], 0.9995 * total[-1]])
-    room = max(20, int(last - first) // 10)
+    room = max(10, int(last - first) // 10)
     return max(0, int(first) - room), min(len(scores), int(last) + 1 + room)

@@ -13,6 +13,7 @@ from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 
 MOST = 8  # outputs
+WIDE = 6.0  # inches, from which on the legend has two columns
 LAYERS = {  # from the output upwards
     "lost_to_gate": ("output_gate", 1.0, "lost to output gates that are not fully open"),
     "lost_to_cell": ("cell_state", 0.45, "lost to cell states short of their bound"),
@@ -28,7 +29,7 @@ def ceiling(record: Ceiling, ax: Any) -> Any:
 
     Parameters
     ----------
-    ax : sequence of Axes, or Figure, optional
+    ax : Figure, SubFigure or sequence of Axes, optional
         What to draw on: an Axes for each output; by default a new figure.
 
     Returns
@@ -50,10 +51,12 @@ def ceiling(record: Ceiling, ax: Any) -> Any:
     count = len(record.outputs)
     if count > MOST:
         raise OptionError(f"a picture of a ceiling has room for {MOST} outputs, not {count:,}; `output` chooses one")
-    axes = drawing.panels(ax, count, size=(9, min(12, 1.1 + 2.3 * count)))
+    axes = drawing.panels(ax, record.outputs, size=(9, min(12, 1.1 + 2.3 * count)))
     for place, panel in enumerate(axes):
         _draw_losses(panel, record, place)
-    axes[0].legend(loc="lower left", bbox_to_anchor=(0.0, 1.02), ncols=2, frameon=False, fontsize="small")
+    wide = drawing.inches(axes[0].xaxis) >= WIDE
+    look: dict[str, Any] = {"ncols": 2, "fontsize": "small"} if wide else {"ncols": 1, "fontsize": "x-small"}
+    axes[0].legend(loc="lower left", bbox_to_anchor=(0.0, 1.02), frameon=False, **look)
     return axes[0] if count == 1 else axes
 
 

@@ -15,7 +15,6 @@ from gatewise.plot.picture import picture
 
 STYLES = {"input_gate": "--", "forget_gate": "-", "candidate": ":", "output_gate": "-."}
 STATES = ("cell_state", "hidden_state")
-DASHED = 1000  # steps, up to which a line is dashed
 
 
 @picture(Change, data)
@@ -24,7 +23,7 @@ def change(record: Change, ax: Any) -> Any:
 
     Parameters
     ----------
-    ax : sequence of Axes, or Figure, optional
+    ax : Figure, SubFigure or sequence of Axes, optional
         What to draw on: an Axes for each panel; by default a new figure.
 
     Returns
@@ -39,7 +38,7 @@ def change(record: Change, ax: Any) -> Any:
     With more steps than pixels, each pixel keeps its least and its greatest value. Invalid steps are hatched.
     """
     names = [name for name in _panel_quantities(record) if name in record.series]
-    axes = drawing.panels(ax, 1 + len(names), [1.4] + [1.0] * len(names), (8, 2.4 + 1.3 * len(names)))
+    axes = drawing.panels(ax, ["distance", *names], [1.4] + [1.0] * len(names), (8, 2.4 + 1.3 * len(names)))
     cell = record.cells.index((record.unit.layer, record.unit.direction))
     _draw_distances(axes[0], record, record.norms[cell])
     for panel, name in zip(axes[1:], names, strict=True):
@@ -55,7 +54,7 @@ def change(record: Change, ax: Any) -> Any:
             )
         if panel.get_legend_handles_labels()[0]:
             drawing.legend_beside(panel)
-    axes[0].set_title(drawing.safe_text(record.name))
+    axes[0].set_title(drawing.shorten(record.name, drawing.LONGEST_TITLE))
     return axes
 
 
@@ -81,7 +80,7 @@ def _draw_distances(ax: Any, record: Change, norms: Array) -> None:
         values = norms[:, place]
         if (values > 0).any():
             visible = np.where(values > 0, values, np.nan if ax.get_yscale() == "log" else 0.0)
-            look = {"color": drawing.hue(name), "linestyle": STYLES.get(name, "-")}
+            look: dict[str, Any] = {"color": drawing.hue(name), "linestyle": STYLES.get(name, "-")}
             drawing.draw_series(ax, places, visible, label=name.replace("_", " "), **look)
     ax.set_ylabel("distance")
 
@@ -90,9 +89,9 @@ def _draw_before_and_after(ax: Any, record: Change, name: str) -> None:
     """Draw a quantity of a unit in two compared runs: before in grey and dashed, over after in its hue."""
     places = drawing.set_time_axis(ax, record.times)
     before, after = record.series[name]
-    look = {"linestyle": "--", "zorder": 2.5} if len(before) <= DASHED else {}
+    look: dict[str, Any] = {"band": True, "linestyle": "--", "zorder": 2.5}
     drawing.draw_series(ax, places, before, color=drawing.hue("soft"), label="before", **look)
-    drawing.draw_series(ax, places, after, color=drawing.hue(name), label="after")
+    drawing.draw_series(ax, places, after, band=True, color=drawing.hue(name), label="after")
     ax.set_ylabel(name.replace("_", "\n", 1).replace("_", " "))
 
 

@@ -16,9 +16,8 @@ from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 
 MOST_UNITS = 5  # that have a layer each; all others share one layer
-LARGE = 0.1  # the least share of a unit with a layer of its own
 HUES = (0.05, 0.25, 0.65, 0.83, 1.0)  # places on cividis, without its greys
-ENOUGH = 0.999  # the share of all contributions that the drawn steps hold
+ENOUGH = 0.99  # the share of all contributions that the drawn steps hold
 
 
 @picture(Contributions, data)
@@ -34,8 +33,8 @@ def contributions(record: Contributions, ax: Any, *, unit: int | str | None = No
     -------
     Axes
         The bar on the left is the initial state. Later steps contribute nothing and are not drawn. If fewer than half
-        of the steps hold 99.9 %, only they are drawn, and the title names the rest. At most five units, each with a
-        tenth of the total or more, have a layer of their own if there are more.
+        of the steps hold 99 %, only they are drawn, and the title names the rest. The five units with the largest
+        shares have a layer each, and all others one.
 
     Raises
     ------
@@ -69,7 +68,7 @@ def contributions(record: Contributions, ax: Any, *, unit: int | str | None = No
     _draw_initial_state(axes, drawing.edges_of(places), first[0], signed=unit is not None, rest=rest)
     axes.axhline(0, color=drawing.ink(), linewidth=0.5)
     axes.set_ylabel(label)
-    axes.set_title(title, loc="left", fontsize="medium")
+    axes.set_title(f"{title}\n", loc="left", fontsize="medium")  # above the title on the right
     if len(names) > 1:
         entries = (list(reversed(part)) for part in axes.get_legend_handles_labels())  # from the top layer down
         drawing.legend_beside(axes, *entries, title="unit")
@@ -80,15 +79,13 @@ def _stacked_layers(by_step: Array, units: tuple[str, ...]) -> tuple[list[Array]
     """Return a layer of the stacked picture for each large unit, and one for all others, with names and colours."""
     from matplotlib.colors import to_rgba
 
-    sizes = by_step.sum(0)
-    order = np.argsort(-sizes, kind="stable")
-    large = [place for place in order[:MOST_UNITS] if len(units) <= MOST_UNITS or sizes[place] >= LARGE * sizes.sum()]
+    large = np.argsort(-by_step.sum(0), kind="stable")[:MOST_UNITS]
     layers, names = [by_step[:, place] for place in large], [drawing.shorten(units[place], 12) for place in large]
     colours = list(drawing.colour_map(CIVIDIS)(HUES)[: len(large)])
     if others := len(units) - len(large):
         layers.append(by_step.sum(1) - sum(layers))
-        names.append(f"{others:,} others" if large else f"{others:,} units")
-        colours.append(to_rgba(drawing.hue("soft"), 0.4) if large else drawing.hue("accent"))
+        names.append(f"{others:,} other{'s' if others > 1 else ''}")
+        colours.append(to_rgba(drawing.hue("soft"), 0.4))
     return layers, names, colours
 
 
@@ -115,7 +112,7 @@ def _draw_stack(
     base: Array = np.zeros(len(chosen))
     for place, (layer, colour) in enumerate(zip(layers, colours, strict=True)):
         top = layer[chosen] + (0 if signed else base)
-        look: dict[str, Any] = {"fill": True, "facecolor": colour, "edgecolor": colour, "linewidth": 0.3}
+        look: dict[str, Any] = {"fill": True, "facecolor": colour, "edgecolor": drawing.ink(), "linewidth": 0.3}
         ax.stairs(top, edges, baseline=0 if signed else base, **look, label=names[place] if names else None)
         base = top
 
@@ -127,7 +124,7 @@ def _draw_initial_state(ax: Any, edges: npt.NDArray[Any], value: float, *, signe
     ax.bar(left, value, width, facecolor="none", edgecolor=drawing.ink(), hatch="..", linewidth=0.8)
     ax.axvline(edges[0] - 0.02 * span, color=drawing.ink(), linewidth=0.5, linestyle=":")
     ax.set_xlim(left - width, edges[-1])
-    drawing.hide_ticks_before(ax, edges[0])
+    drawing.label_ticks_from(ax.xaxis, edges[0])
     title = f"initial state {value:.3g}" if signed else f"initial state {100 * value:.3g} %"
     title += f"; earlier steps {100 * rest:.2g} %" if rest else ""
     ax.set_title(title, loc="right", fontsize="small")

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask
-from gatewise.errors import OptionError, importing
+from gatewise.errors import OptionError, importing, join_names
 from gatewise.palette import CIVIDIS, PALETTE
 from gatewise.plot.pixels import MOST_POINTS as MOST_POINTS
 from gatewise.plot.pixels import edges_of as edges_of
 from gatewise.plot.pixels import extreme_steps as extreme_steps
 from gatewise.plot.pixels import keep_extremes as keep_extremes
-from gatewise.plot.pixels import pixel_bins
+from gatewise.plot.pixels import pixel_bins, pixel_ranges
 from gatewise.plot.pixels import spans_of as spans_of
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ SMALL = 72  # dots per inch, below which a picture must take few bytes
 FEW = 40  # points of a line, up to which each has a mark
 HATCH = "////"  # over invalid steps
 NO_GLYPH = "□"  # in place of a character that the reader's fonts lack
+NARROW = 4.0  # inches of new axes, below which a legend beside them leaves too little
+LONGEST_TITLE = 90  # letters
 
 
 def library() -> Any:
@@ -39,20 +41,21 @@ def library() -> Any:
 
 def panels(
     ax: Any,
-    count: int,
+    names: Sequence[str],
     heights: Sequence[float] | None = None,
     size: tuple[float, float] = (8, 3),
     *,
     share_time: bool = True,
     side_by_side: bool = False,
 ) -> Any:
-    """Return an array of `count` Axes, one below the other: those of `ax`, or new ones.
+    """Return an array of Axes, one for each name, one below the other: those of `ax`, or new ones.
 
     `ax` is an Axes or several, a Figure or SubFigure, or None for a new figure of pyplot, so that a notebook shows it;
     `size` is its width and height in inches. `heights` are the relative heights of the panels, which may share one time
     axis, or lie side by side with one y axis.
     """
     library()
+    count = len(names)
     shape = (1, count) if side_by_side else (count, 1)
     options: dict[str, Any] = {"height_ratios": heights, "sharex": share_time, "sharey": side_by_side, "squeeze": False}
     if ax is None:
@@ -64,7 +67,7 @@ def panels(
     require_axes(ax)
     axes = _flat(ax)
     if len(axes) != count:
-        raise OptionError(f"ax must be {count} matplotlib Axes or a Figure, not {ax!r}")
+        raise OptionError(f"ax must be {count} matplotlib Axes ({join_names(names)}) or a Figure, not {len(axes)}")
     return axes
 
 
@@ -81,7 +84,7 @@ def _flat(ax: Any) -> npt.NDArray[Any]:
 
 def single_panel(ax: Any, size: tuple[float, float] = (8, 3)) -> Axes:
     """Return the Axes of a picture with a single panel; see `panels`."""
-    panel: Axes = panels(ax, 1, size=size)[0]
+    panel: Axes = panels(ax, ["the picture"], size=size)[0]
     return panel
 
 
@@ -114,6 +117,12 @@ def is_dark() -> bool:
 def luminance(rgb: Any) -> Any:
     """Return the luminance, from 0 to 1, of colours (..., 3 or 4)."""
     return np.asarray(rgb)[..., :3] @ (0.2126, 0.7152, 0.0722)
+
+
+def is_light(rgb: Any) -> Any:
+    """Say of colours (..., 3 or 4) whether black is more legible on them than white, by the contrast of WCAG 2."""
+    linear = np.where(np.asarray(rgb) <= 0.04045, np.asarray(rgb) / 12.92, ((np.asarray(rgb) + 0.055) / 1.055) ** 2.4)
+    return luminance(linear) > 0.179
 
 
 def hue(name: str) -> str:
@@ -162,8 +171,8 @@ def feature_label(name: str, measure: str) -> str:
 
 def shorten(name: str, most: int = 20) -> str:
     """Return a name as safe text of at most `most` letters; a long name loses its middle."""
-    name = " ".join(str(name).split())
-    return safe_text(name if len(name) <= most else f"{name[: most - 8]}…{name[-7:]}")
+    name, end = " ".join(str(name).split()), min(7, most // 2 - 1)
+    return safe_text(name if len(name) <= most else f"{name[: most - end - 1]}…{name[-end:]}")
 
 
 # Axes.
@@ -178,7 +187,8 @@ def set_time_axis(ax: Axes, times: npt.NDArray[Any]) -> npt.NDArray[np.floating[
     if times.dtype.kind == "M" and (len(times) < 2 or (np.diff(times) > np.timedelta64(0)).all()):
         from matplotlib import dates
 
-        locator = dates.AutoDateLocator(maxticks=10)
+        most = max(3, min(10, int(inches(ax.xaxis) * 14 / float(ax.xaxis.label.get_fontsize()))))
+        locator = dates.AutoDateLocator(minticks=(most - 1) // 2, maxticks=most)  # some interval fits these
         ax.xaxis.set_major_locator(locator)
         ax.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
         places = np.asarray(dates.date2num(times), np.float64)
@@ -205,22 +215,24 @@ def is_lowest(ax: Axes) -> bool:
 
 def name_ticks(axis: Any, names: Sequence[str], most: int = 24) -> None:
     """Put names on an axis at 0, 1, 2, …; without room for all of them, at every 2nd, 5th, 10th, … place."""
-    from matplotlib.font_manager import FontProperties
-
-    is_x = axis.axis_name == "x"
-    size = FontProperties(size=library().rcParams["xtick.labelsize" if is_x else "ytick.labelsize"]).get_size()
-    box = axis.axes.get_window_extent()
-    room = (box.width if is_x else box.height) * 72 / axis.axes.figure.dpi / size  # in heights of letters
-    widest = 0.6 * min(20, max(map(len, names), default=1)) + 1
+    is_x, room = axis.axis_name == "x", inches(axis) * 72 / axis.label.get_fontsize()  # in heights of letters
+    longest = min(20, int(8 + 2 * inches(axis.axes.xaxis)))  # letters, of which a narrow picture has fewer
+    widest = 0.6 * min(longest, max(map(len, names), default=1)) + 1
     upright = not is_x or widest * min(len(names), most) <= room
-    most = min(most, int(room / (1.3 if not is_x else widest if upright else 1.6)))
+    most = min(most, int(room / (1.3 if not is_x else widest if upright else 1.7)))
     each = _round_up(len(names) / max(1, most))
     places = range(0, len(names), each)
-    axis.set_ticks(list(places), [shorten(names[place]) for place in places])
+    axis.set_ticks(list(places), [shorten(names[place], longest) for place in places])
     if not upright:
         axis.set_tick_params(rotation=45)
         for label in axis.get_ticklabels():
             label.set(horizontalalignment="right", rotation_mode="anchor")
+
+
+def inches(axis: Any) -> float:
+    """Return the length of an axis in inches, before the figure is laid out."""
+    box = axis.axes.get_window_extent()
+    return float((box.width if axis.axis_name == "x" else box.height) / axis.axes.figure.dpi)
 
 
 def _round_up(ratio: float) -> int:
@@ -231,16 +243,42 @@ def _round_up(ratio: float) -> int:
     return each
 
 
-def hide_ticks_before(ax: Axes, first: float) -> None:
-    """Hide the labels of ticks on the x axis before `first`, where something other than steps is drawn."""
-    formatter: Any = ax.xaxis.get_major_formatter()
-    format_all = formatter.format_ticks
+def fit_text(axes: Any) -> None:
+    """Keep the text of Axes in their figure: titles and labels wrap, and tick labels leave each other room."""
+    for ax in _flat(axes):
+        for text in ax.get_children():
+            if hasattr(text, "set_wrap") and text not in ax.texts:
+                text.set_wrap(True)
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.label.set_wrap(True)
+            if "format_ticks" not in vars(axis.get_major_formatter()):
+                label_ticks_from(axis, -np.inf)
 
-    def format_ticks(values: Sequence[float]) -> list[str]:
-        labels = iter(format_all([value for value in values if value >= first]))
-        return [next(labels) if value >= first else "" for value in values]
 
-    formatter.format_ticks = format_ticks
+def label_ticks_from(axis: Any, first: float) -> None:
+    """Label the ticks of an axis from `first` on, so that no label touches the next."""
+    axis.get_major_formatter().format_ticks = partial(_labels_with_room, axis, first)
+
+
+def _labels_with_room(axis: Any, first: float, values: Sequence[float]) -> list[str]:
+    """Return the labels of ticks from `first` on; of two that would touch, the one nearer to the end of the axis."""
+    from rich.cells import cell_len
+
+    formatter, transform, places = axis.get_major_formatter(), axis.get_transform(), np.asarray(values, np.float64)
+    labels = np.full(len(places), "", dtype=object)
+    labels[places >= first] = type(formatter).format_ticks(formatter, places[places >= first])
+    start, stop = transform.transform(np.asarray(axis.get_view_interval()))
+    length, size, end = inches(axis) * 72, axis.label.get_fontsize(), np.inf
+    points = length * (transform.transform(places) - start) / (stop - start)
+    beside = axis.axis_name == "x" and not axis.get_tick_params().get("labelrotation")
+    for tick in np.argsort(-points, kind="stable"):
+        if labels[tick] and -1 <= points[tick] <= length + 1:
+            half = size * (0.7 * cell_len(labels[tick]) + 0.4 if beside else 1.7) / 2  # with a gap
+            if points[tick] + half > end:
+                labels[tick] = ""
+            else:
+                end = points[tick] - half
+    return list(labels)
 
 
 def hatch_invalid(ax: Axes, places: npt.NDArray[Any], valid: Mask | None) -> None:
@@ -277,8 +315,11 @@ def most_points(ax: Axes) -> int:
 
 
 def legend_beside(ax: Axes, *entries: Any, **look: Any) -> None:
-    """Put the legend to the right of an Axes; `entries` are handles and their labels, by default those of the Axes."""
-    ax.legend(*entries, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, **look)
+    """Put the legend beside an Axes, or in a narrow one; `entries` are handles and labels, by default its own."""
+    if inches(ax.xaxis) < NARROW:
+        ax.legend(*entries, loc="best", fontsize="x-small", framealpha=0.8, **look)
+    else:
+        ax.legend(*entries, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, **look)
 
 
 # Lines and images.
@@ -289,8 +330,11 @@ def heatmap_height(count: int) -> float:
     return min(8.0, 1.2 + 0.12 * max(8, count))
 
 
-def draw_series(ax: Axes, places: npt.NDArray[Any], values: Array, **look: Any) -> Any:
-    """Draw a series (time,) as a line that keeps the least and the greatest value of each pixel; return the line."""
+def draw_series(ax: Axes, places: npt.NDArray[Any], values: Array, *, band: bool = False, **look: Any) -> Any:
+    """Draw a series (time,) as a line of each pixel's extremes, or as a `band` of these with their median."""
+    if band and len(values) > most_points(ax):
+        places, low, values, high = pixel_ranges(places, values, pixel_columns(ax) // 2)
+        ax.fill_between(places, low, high, color=look["color"], alpha=0.3, linewidth=0)
     steps = extreme_steps(values, most_points(ax))
     options: dict[str, Any] = {"linewidth": 1.5 if len(values) < 400 else 1.2}
     if len(values) <= FEW:
@@ -328,5 +372,7 @@ def draw_heatmap(
     hatch_invalid(ax, places, valid)
     name_ticks(ax.yaxis, units)
     ax.set_ylabel("unit")
-    ax.figure.colorbar(image, ax=ax, pad=0.01, fraction=0.05, aspect=30, label=safe_text(label))
+    extend = "max" if (values > limits[1]).any() else "neither"
+    bar = ax.figure.colorbar(image, ax=ax, pad=0.01, fraction=0.05, aspect=30, extend=extend, label=safe_text(label))
+    bar.ax.yaxis.label.set_wrap(True)
     return image

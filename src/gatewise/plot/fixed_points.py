@@ -42,13 +42,12 @@ def fixed_points(record: FixedPoints, ax: Any) -> drawing.Axes:
             "linewidth": outline,
         }
         axes.scatter(values.real, values.imag, marker=MARKS[kind], label=name, zorder=3, alpha=0.8, **look)
-    visible = np.append(record.eigenvalues.ravel(), [-1, 1, 1j])
-    margin, high = 0.15, 0.15 + np.abs(visible.imag).max()
-    axes.set(xlim=(visible.real.min() - margin, visible.real.max() + margin), ylim=(-high, high), aspect="equal")
+    axes.set_aspect("equal", adjustable="datalim")  # so that the Axes keep their size, and the legend its place
+    axes.margins(0.07)
     axes.set_xlabel("real part of the eigenvalue")
     axes.set_ylabel("imaginary part")
     if record.kinds:
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize="small", frameon=False)
+        drawing.legend_beside(axes)
     else:
         axes.set_title(record.sentence, fontsize="small")
     return axes

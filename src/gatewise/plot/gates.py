@@ -25,5 +25,5 @@ def gates(record: Gates, ax: Any) -> drawing.Axes:
     stops = VIK if record.limits[0] < 0 else CIVIDIS
     label = "0 closed, 1 open" if record.limits == (0, 1) else record.gate.replace("_", " ")
     drawing.draw_heatmap(axes, record.values, record.times, record.units, record.valid, stops, record.limits, label)
-    axes.set_title(drawing.safe_text(record.title))
+    axes.set_title(drawing.shorten(record.title, drawing.LONGEST_TITLE))
     return axes

@@ -14,7 +14,8 @@ from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 
 LEAST = 1e-6  # of the largest value of a curve, below which it is not drawn
-BEYOND = 1.5  # lags that are drawn, at least, as a multiple of the record's lag
+ENOUGH = 0.99  # of the influence of the inputs, which the drawn steps hold
+FEW = 10  # lags that are drawn, at least
 
 
 @picture(Influence, data)
@@ -23,13 +24,14 @@ def influence(record: Influence, ax: Any) -> drawing.Axes:
 
     Notes
     -----
-    The steps that hold the share are shaded. Steps are drawn as far from T as any curve has a millionth of its largest
-    value; smaller values leave a gap. With more steps than pixels, each pixel keeps its least and its greatest value.
+    The steps that hold the share are shaded. Steps are drawn as far from T as 99 % of the influence of the inputs
+    reaches, and of a model that runs in one direction on one side of T alone. Values below a millionth of a curve's
+    largest leave a gap. With more steps than pixels, each pixel keeps its least and its greatest value.
     Invalid steps are hatched.
     """
     axes = drawing.single_panel(ax, (8, 3.5))
     curves = _influence_curves(record)
-    window = _steps_in_picture(record, [values for _, values, _ in curves])
+    window = _steps_in_picture(record)
     places = drawing.set_time_axis(axes, record.times[window])
     lags = record.columns["lag"][window]
     edges = drawing.edges_of(places)
@@ -65,12 +67,17 @@ def _influence_curves(record: Influence) -> list[tuple[str, Array, dict[str, Any
     ]
 
 
-def _steps_in_picture(record: Influence, curves: list[Array]) -> slice:
-    """Return the steps that the picture of influence shows: those near T with a visible value, and some beyond."""
-    lags = record.columns["lag"]
-    far = [lags[values >= LEAST * np.nanmax(values, initial=0)].max(initial=0) for values in curves if values.any()]
-    near = np.flatnonzero(lags <= max(2, BEYOND * record.lag, *far, 0))
-    return slice(int(near[0]), int(near[-1]) + 1)
+def _steps_in_picture(record: Influence) -> slice:
+    """Return the steps that the picture of influence shows: near T, and on one side of it if the other has none."""
+    lags, on = record.columns["lag"], np.flatnonzero(record.inputs)
+    ends, sums = np.flatnonzero(lags == 0), np.cumsum(np.bincount(lags, record.inputs))
+    reach = max(FEW, record.lag, int(np.searchsorted(sums, ENOUGH * sums[-1])))
+    first, last = np.flatnonzero(lags <= reach)[[0, -1]]
+    if len(on) and on[0] < ends[0] and on[-1] <= ends[-1]:
+        last = ends[-1]
+    elif len(on) and on[0] >= ends[0] and on[-1] > ends[-1]:
+        first = ends[0]
+    return slice(int(first), int(last) + 1)
 
 
 def _shade_horizon(axes: drawing.Axes, record: Influence, lags: npt.NDArray[Any], edges: npt.NDArray[Any]) -> None:

@@ -39,7 +39,7 @@ def lines(
             label += f"\n{ends[0]:.3g}" + ("" if constant else f" to {ends[1]:.3g}")
             line = line * 0 + 0.5 if constant else (line - low[place]) / (high[place] - low[place])
         style = DASHES[place % len(DASHES)]
-        drawing.draw_series(ax, places, line, color=shades[place], linestyle=style, label=label)
+        drawing.draw_series(ax, places, line, band=True, color=shades[place], linestyle=style, label=label)
     measure = measures[0] if same and measures else ""
     ax.set_ylabel(drawing.safe_text(measure or "input"))
     if apart:

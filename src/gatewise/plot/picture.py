@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Table
-from gatewise.plot.drawing import require_axes
+from gatewise.plot.drawing import fit_text, require_axes
 
 RecordT = TypeVar("RecordT", bound=Table)
 AxesT = TypeVar("AxesT")
@@ -54,10 +54,12 @@ def picture(
             require_axes(ax)
             look = {name: options.pop(name) for name in looks if name in options}
             if not isinstance(subject, record):
-                return draw(data(subject, **options), ax, **look)
-            if options:
+                subject = data(subject, **options)
+            elif options:
                 raise OptionError(f"a record of {record.__name__} is drawn as it is, without {', '.join(options)}")
-            return draw(subject, ax, **look)
+            axes = draw(subject, ax, **look)
+            fit_text(axes)
+            return axes
 
         drawn.__signature__ = _picture_signature(draw, data, record)  # type: ignore[attr-defined]
         drawn.__doc__ = _picture_docstring(draw, data, record)

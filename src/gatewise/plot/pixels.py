@@ -66,6 +66,15 @@ def extreme_steps(values: Array, most: int = MOST_POINTS) -> npt.NDArray[np.intp
     return np.array(steps, np.intp)
 
 
+def pixel_ranges(places: npt.NDArray[Any], values: Array, most: int) -> tuple[Array, ...]:
+    """Return of each of at most `most` equal parts of a series its first place, least, median and greatest value."""
+    width = -(-len(values) // most)
+    parts = np.pad(values, (0, -len(values) % width), constant_values=np.nan).reshape(-1, width)
+    ordered, last = np.sort(parts, axis=1), np.maximum((~np.isnan(parts)).sum(1) - 1, 0)
+    rows = np.arange(len(parts))
+    return places[::width], ordered[:, 0], ordered[rows, last // 2], ordered[rows, last]
+
+
 def keep_extremes(values: Array, most: int = MOST_POINTS, places: npt.NDArray[Any] | None = None) -> Array:
     """Return a series (time, rows) to draw with at most `most` steps, in which no row loses an extreme.
 

@@ -22,8 +22,8 @@ def probe(record: Probe, ax: Any) -> npt.NDArray[Any]:
 
     Parameters
     ----------
-    ax : sequence of two Axes or Figure, optional
-        What to draw on; by default a new figure.
+    ax : Figure, SubFigure or sequence of Axes, optional
+        What to draw on: an Axes each for the values and the units; by default a new figure.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def probe(record: Probe, ax: Any) -> npt.NDArray[Any]:
     The series are those of the first sequence with values. The bar of a unit is filled if it is found: at most 5 % of
     shifts in time give any unit a larger correlation without trend and past, which is its dot.
     """
-    axes = drawing.panels(ax, 2, (2, 1.6), (8, 5.2), share_time=False)
+    axes = drawing.panels(ax, ["values", "units"], (2, 1.6), (8, 5.2), share_time=False)
     _draw_predictions(axes[0], record)
     _draw_best_units(axes[1], record)
     return axes  # type: ignore[no-any-return]
@@ -57,7 +57,7 @@ def _draw_predictions(ax: drawing.Axes, record: Probe) -> None:
     many = f", sequence {drawing.shorten(record.sequences[place])}" if len(record.sequences) > 1 else ""
     held = "sequences" if record.by == "sequence" else "blocks"
     ax.set_title(f"held-out {held}: R² = {record.r_squared:.2f}, r = {record.correlation:.2f}{many}", loc="left")
-    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0, frameon=False, ncols=2)
+    ax.legend(loc="best", fontsize="small", framealpha=0.8)
 
 
 def _line_marker(values: npt.NDArray[Any]) -> str:

@@ -12,6 +12,7 @@ from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 
 NAMED = 10  # units, up to which each point has a name
+MOST_NAMES = 5  # of more units
 LARGEST = 300.0  # area of a point, in square points
 
 
@@ -24,25 +25,25 @@ def saturation(record: Saturation, ax: Any) -> Any:
 
     Parameters
     ----------
-    ax : sequence of 3 Axes, or Figure, optional
-        What to draw on; by default a new figure.
+    ax : Figure, SubFigure or sequence of Axes, optional
+        What to draw on: an Axes for each gate; by default a new figure.
 
     Returns
     -------
     array of Axes
         One each for the input, the forget and the output gate. A point of several units is larger, one of dead units
-        hollow. Up to 10 units have their names beside them.
+        hollow. Up to 10 units have their names beside them; of more, the five whose gate is closed or open most often.
     """
-    axes = drawing.panels(ax, len(GATES), size=(9, 3.4), side_by_side=True)
+    axes = drawing.panels(ax, [name.replace("_", " ") for name in GATES], size=(9, 3.4), side_by_side=True)
     units = record.columns["unit"][: record.closed.shape[1]]
     dead = np.zeros(len(units), bool) if record.dead is None else record.dead
     for place, (name, panel) in enumerate(zip(GATES, axes, strict=True)):
         panel.plot([0, 1], [1, 0], color=drawing.ink(), alpha=0.5, linewidth=0.8, linestyle="--")
         _draw_points(panel, record.closed[place], record.open[place], dead, drawing.hue(name))
-        if len(units) <= NAMED:
-            _name_points(panel, record.closed[place], record.open[place], units)
-        panel.set(xlim=(-0.06, 1.06), ylim=(-0.06, 1.06), aspect="equal", title=name.replace("_", " "))
-        panel.set_xlabel(f"share of steps below {record.low:g}")
+        _name_points(panel, record.closed[place], record.open[place], units)
+        panel.set(xlim=(-0.06, 1.06), ylim=(-0.06, 1.06), title=name.replace("_", " "))
+        panel.set_aspect("auto" if drawing.inches(panel.xaxis) < 1 else "equal")
+    axes[1].set_xlabel(f"share of steps below {record.low:g}")
     axes[0].set_ylabel(f"share of steps above {record.high:g}")
     return axes
 
@@ -61,14 +62,16 @@ def _draw_points(ax: Any, closed: Any, opened: Any, dead: Any, colour: str) -> N
 
 
 def _name_points(ax: Any, closed: Any, opened: Any, units: Any) -> None:
-    """Write the names of units beside their points; units of nearly one place share a line."""
-    places: dict[tuple[float, float], list[tuple[float, float, str]]] = {}
-    for x, y, name in zip(closed.tolist(), opened.tolist(), units, strict=True):
-        places.setdefault((round(x, 1), round(y, 1)), []).append((x, y, drawing.shorten(name, 12)))
-    for units_there in places.values():
-        (x, y, _), names = units_there[0], [name for _, _, name in units_there]
-        left = x > 0.5
+    """Write the names of units beside their points; units on one side and of nearly one height share a line."""
+    share, line = np.maximum(closed, opened), 0.15 / drawing.inches(ax.yaxis)
+    letters = max(6, int(8 * drawing.inches(ax.xaxis)))
+    most = [unit for unit in np.argsort(-share, kind="stable")[:MOST_NAMES] if share[unit]]
+    lines: dict[tuple[bool, int], list[int]] = {}
+    for unit in range(len(units)) if len(units) <= NAMED else most:
+        lines.setdefault((closed[unit] > 0.5, round(opened[unit] / line)), []).append(unit)
+    for (left, number), some in lines.items():
+        label = ", ".join(units[unit] for unit in some[:2]) + (f" and {len(some) - 2} more" if len(some) > 2 else "")
         look: dict[str, Any] = {"ha": "right" if left else "left", "va": "center", "fontsize": "x-small"}
-        label = ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
-        text = ax.annotate(label, (x, y), (-6 if left else 6, 7), textcoords="offset points", **look)
-        text.set_in_layout(False)
+        where = (closed[some[0]], number * line)
+        label = drawing.shorten(label, letters)
+        ax.annotate(label, where, (-8 if left else 8, 0), textcoords="offset points", **look).set_in_layout(False)

@@ -17,7 +17,7 @@ def states(record: States, ax: Any) -> Any:
 
     Parameters
     ----------
-    ax : sequence of Axes, or Figure, optional
+    ax : Figure, SubFigure or sequence of Axes, optional
         What to draw on: an Axes for each state that was kept; by default a new figure.
 
     Returns
@@ -31,9 +31,9 @@ def states(record: States, ax: Any) -> Any:
     value. Invalid steps are hatched.
     """
     heights = [drawing.heatmap_height(len(units)) for units in record.units.values()]
-    axes = drawing.panels(ax, len(heights), heights, (8, min(9, sum(heights))))
+    axes = drawing.panels(ax, list(record.values), heights, (8, min(9, sum(heights))))
     for panel, (name, values) in zip(axes, record.values.items(), strict=True):
         look = record.times, record.units[name], record.valid, VIK, record.limits[name]
         drawing.draw_heatmap(panel, values, *look, label=name.replace("_", " "))
-        panel.set_title(drawing.safe_text(record.titles[name]))
+        panel.set_title(drawing.shorten(record.titles[name], drawing.LONGEST_TITLE))
     return axes

@@ -40,9 +40,10 @@ SMALL: dict[str, Any] = {
     "axes.titlesize": 10,
     "legend.framealpha": 0,
 }
-_THEMED = {colour.light: colour.css for colour in PALETTE.values() if colour.light != colour.dark} | {
-    INK: "currentColor"
-}
+GROUNDS = ("paper", "sheet", "panel", "hover")  # which no picture draws; white is the colour of letters on dark boxes
+_THEMED = {
+    colour.light: colour.css for name, colour in PALETTE.items() if name not in GROUNDS and colour.light != colour.dark
+} | {INK: "currentColor"}
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")  # which XML does not allow
 _TAG = re.compile(r"<[^>]*>")
 _REFERENCE = re.compile(r'(?:(?<=url\(#)|(?<=href="#))([^)"]+)')

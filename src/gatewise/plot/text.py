@@ -18,7 +18,7 @@ from gatewise.plot.records.text import text as data
 FONT = "DejaVu Sans Mono"  # of matplotlib; the reader's fonts have the rest
 SIGNS = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "←"}  # in place of invisible characters
 LONGEST = 24  # letters of a token
-LINE = 0.22  # inches
+LETTER, LINE = 0.087, 0.22  # inches
 
 
 @picture(Text, data)
@@ -28,7 +28,7 @@ def text(record: Text, ax: Any, *, width: int = 80) -> drawing.Axes:
     Parameters
     ----------
     width : int
-        The number of letters of a line; a line break also ends a line.
+        The number of letters of a line, or fewer on narrow Axes; a line break also ends a line.
 
     Notes
     -----
@@ -36,6 +36,9 @@ def text(record: Text, ax: Any, *, width: int = 80) -> drawing.Axes:
     light (1), states from blue (negative) to red (positive). Invalid steps are hatched.
     """
     size("width", width)
+    if ax is not None:
+        ax = drawing.single_panel(ax)
+        width = max(10, min(width, int(drawing.inches(ax.xaxis) / LETTER)))
     labels = [_token_label(token) for token in record.tokens]
     lefts, lines, widths = _lay_out_tokens(record.tokens, labels, width)
     count = lines[-1] + 1
@@ -44,7 +47,7 @@ def text(record: Text, ax: Any, *, width: int = 80) -> drawing.Axes:
     _draw_tokens(axes, record, lefts, lines, widths)
     axes.set(xlim=(0, across if count == 1 else width), ylim=(max(3, count) - 0.5, -0.5))
     axes.set_axis_off()
-    axes.set_title(drawing.safe_text(record.title), loc="left")
+    axes.set_title(drawing.shorten(record.title, drawing.LONGEST_TITLE), loc="left")
     return axes
 
 
@@ -96,16 +99,15 @@ def _draw_tokens(ax: drawing.Axes, record: Text, lefts: Any, lines: Any, widths:
     filled.set_clim(*record.limits)
     ax.add_collection(filled)
     if record.valid is not None and not record.valid.all():
-        look: dict[str, Any] = {"facecolor": "none", "edgecolor": drawing.ink(), "alpha": 0.4, "linewidth": 0}
-        ax.add_collection(PolyCollection(list(boxes[~record.valid]), hatch=drawing.HATCH, **look))
+        hatched: dict[str, Any] = {"facecolor": "none", "edgecolor": drawing.ink(), "alpha": 0.4, "linewidth": 0}
+        ax.add_collection(PolyCollection(list(boxes[~record.valid]), hatch=drawing.HATCH, **hatched))
     backs = filled.to_rgba(record.values)
-    light, fonts = drawing.luminance(backs) > 0.45, _fonts()
+    light, size = drawing.is_light(backs), 54 * drawing.inches(ax.yaxis) / max(3, lines[-1] + 1)  # of 3/4 of a line
+    look = {"ha": "center", "va": "center", "family": _fonts(), "fontsize": min(9.0, size)}
     for place, token in enumerate(record.tokens):
         colour = drawing.ink() if np.isnan(record.values[place]) else "black" if light[place] else "white"
         middle = lefts[place] + (widths[place] - gap) / 2
-        letters = ax.text(
-            middle, lines[place], _token_label(token), ha="center", va="center", color=colour, family=fonts, fontsize=9
-        )
+        letters = ax.text(middle, lines[place], _token_label(token), color=colour, **look)
         letters.set_in_layout(False)  # there are thousands, all inside
     high = min(1.0, 12 / (lines[-1] + 1))  # of the picture's height: it stays beside the first lines
     ax.figure.colorbar(filled, ax=ax, pad=0.01, fraction=0.05, aspect=10, shrink=high, anchor=(0.0, 1.0))

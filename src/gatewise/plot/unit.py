@@ -20,7 +20,7 @@ def unit(record: Unit, ax: Any) -> Any:
 
     Parameters
     ----------
-    ax : sequence of Axes, or Figure, optional
+    ax : Figure, SubFigure or sequence of Axes, optional
         What to draw on: an Axes for each panel; by default a new figure.
 
     Returns
@@ -35,9 +35,9 @@ def unit(record: Unit, ax: Any) -> Any:
     """
     amounts = [name for name in gates.NAMES if record.limits.get(name) == (0, 1)]
     alone = [name for name in record.values if name not in amounts]
-    count = bool(record.features) + bool(amounts) + len(alone)
-    heights = [1.3] * (count - len(alone)) + [1.0] * len(alone)
-    axes = drawing.panels(ax, count, heights, (8, 0.6 + 1.2 * sum(heights)))
+    shared = [name for name, some in (("input", record.features), ("gates", amounts)) if some]
+    heights = [1.3] * len(shared) + [1.0] * len(alone)
+    axes = drawing.panels(ax, [*shared, *alone], heights, (8, 0.6 + 1.2 * sum(heights)))
     rest = iter(axes)
     if record.features:
         inputs.lines(next(rest), record.times, record.input, record.features, record.measures, lightest=0.6)
@@ -55,9 +55,10 @@ def unit(record: Unit, ax: Any) -> Any:
         _draw_line(panel, record, record.values[name], name, colour)
     for panel in axes:
         drawing.hatch_invalid(panel, drawing.set_time_axis(panel, record.times), record.valid)
-    axes[0].set_title(drawing.safe_text(record.title))
+    axes[0].set_title(drawing.shorten(record.title, drawing.LONGEST_TITLE))
     return axes
 
 
 def _draw_line(ax: Any, record: Unit, values: Any, label: str, colour: Any, style: str = "-") -> None:
-    drawing.draw_series(ax, drawing.set_time_axis(ax, record.times), values, color=colour, linestyle=style, label=label)
+    places = drawing.set_time_axis(ax, record.times)
+    drawing.draw_series(ax, places, values, band=True, color=colour, linestyle=style, label=label)

@@ -89,7 +89,7 @@ def draw(record: Overview, figure: Any) -> Any:
     """Draw the outputs of a report's run over time, each on Axes of its own, with the explained steps."""
     if len(record.outputs) == 1:  # at the end of one sequence
         return _draw_output_bars(record, figure)
-    panels = drawing.panels(figure, len(record.output_names))
+    panels = drawing.panels(figure, record.output_names)
     for ax, name, hue, values in zip(panels, record.output_names, LINES, record.outputs.T, strict=False):
         places = drawing.set_time_axis(ax, record.times)
         drawing.draw_series(ax, places, values, color=drawing.ink(), linewidth=1.0)

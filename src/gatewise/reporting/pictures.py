@@ -43,10 +43,6 @@ def _fit_to_page(figure: Any) -> None:
         if (legend := ax.get_legend()) is not None:
             lines = max(lines, _move_legend_above(ax, legend))
     figure.set_figheight(figure.get_figheight() + LINE * max(0, lines - LINES))
-    row = [ax for ax in figure.axes if (spec := ax.get_subplotspec()) is not None and spec.is_last_row()]
-    if len(row) > 1 and len({ax.get_xlabel() for ax in row}) == 1:  # once is enough
-        for number, ax in enumerate(row):
-            ax.set_xlabel(ax.get_xlabel() if number == len(row) // 2 else "")
 
 
 def _move_legend_above(ax: Any, legend: Any) -> int:
