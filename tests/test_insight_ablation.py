@@ -316,6 +316,7 @@ REFUSED = {
         lambda: ablation(NETWORK.trace(RAIN, edit=Edit.set("candidate", 1))),
         ("an ablation needs a run without edits",),
     ),
+    "kept less": (lambda: ablation(NETWORK.trace(RAIN, keep="candidate")), ("an ablation needs",)),
     "no step": (lambda: ablation(NETWORK, RAIN[:0]), ("needs a valid step",)),
     "no valid step": (lambda: ablation(NETWORK, RAIN, lengths=[0, 0]), ("needs a valid step",)),
     "NaN in x": (lambda: ablation(NETWORK, RAIN * np.nan), ("of the unchanged model it is nan",)),

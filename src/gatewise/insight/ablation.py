@@ -117,8 +117,8 @@ def ablation(
 
     Notes
     -----
-    Each row is the metric of a run with these edits. Units run in copies of the batch, a dozen at a time or more, in
-    its layer and those above it; under a projection, with an initial hidden state, with dropout masks, and where two
+    Each row is the metric of a run with these edits. Units run in copies of the batch, several at a time, in their
+    layer and those above it; under a projection, with an initial hidden state, with dropout masks, and where two
     directions are added or multiplied, one by one on the reference engine, as all other edits do. Of one window of a
     model that is evaluated in windows, the last step alone is compared. A silenced unit puts out 0, also where it never
     does so by itself; without a head, that is one of the outputs. There is no law.

@@ -15,7 +15,7 @@ from gatewise.layers.stack import map_states
 from gatewise.network import Network, NetworkTrace
 from gatewise.records.nesting import Cell
 
-MOST = 2**23  # numbers of the copies that run at a time, about
+MOST = 2**22  # numbers of the copies that run at a time, about
 
 
 def run_again(run: Any, **options: Any) -> NetworkTrace:

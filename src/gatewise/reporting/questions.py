@@ -26,7 +26,7 @@ STILL = 0.1  # of the largest deviation: a unit that moves less hardly moves
 MANY = 2e4  # units times steps: of a larger run, an integral is of the part that may matter
 POINTS = (50, 100, 200, 400, 800)  # of an integral, until it has converged
 WORK = 7e6  # units times steps times points, for which there is time
-SILENCED = 5 * 10**10  # multiplications of all runs with a unit silenced, about
+SILENCED = 9 * 10**10  # multiplications of all runs with a unit silenced, about
 SILENCED_STEPS = 20_000  # of them, on the reference engine
 FEWEST = 4  # units that are silenced
 
