@@ -68,6 +68,10 @@ def test_a_latch_that_is_reset_once_is_the_slowest_between_resets():
     np.testing.assert_allclose(found.between_resets, -1 / np.log([0.999, 0.9, 0.05]), rtol=1e-9)
     assert found.timescale.argmax() == 1
     assert "includes resets, between which the slowest, unit 0, decays with a timescale of 999 steps" in str(found)
+    bias[1] = np.log([0.999 / 0.001, 0.9999 / 0.0001, 0.9 / 0.1])  # now it is second, and still the fastest with resets
+    found = insight.timescales(gw.LSTM.from_cells(gw.Parameters(weight, bias)).trace(x)[0])
+    assert found.timescale.argmin() == 0
+    assert "includes resets, between which unit 0 decays with a timescale of 999 steps" in str(found)
 
 
 def test_a_planted_memory_has_the_timescale_that_was_planted():

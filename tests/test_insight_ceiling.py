@@ -167,7 +167,7 @@ def test_the_end_of_a_nonlinearity_is_no_ceiling_of_the_model(head, own):
     for subject in (lstm, lstm.trace(np.ones((4, 1)))):
         found = insight.ceiling(subject, head)
         assert found.own_range.tolist() == [own] * len(found.ceiling)
-        assert ("own range, which ends at" in str(found)) == own
+        assert ("above 1, about where its own nonlinearity ends" in str(found)) == own
     clipped = gw.LSTM(1, 3, variant=gw.Variant(cell_clip=0.5), rng=0)
     assert not insight.ceiling(clipped).own_range.any()
 

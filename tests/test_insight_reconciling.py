@@ -83,7 +83,7 @@ PLANTED = {
 
 def asked(model, x):
     trace = model.trace(x)
-    timescales = {key: insight.timescales(cell) for key, cell in trace.lstm.cells().items()}
+    timescales = [insight.timescales(cell) for cell in trace.lstm.cells().values()]
     return insight.horizon(trace), timescales, insight.influence(trace)
 
 
@@ -103,6 +103,6 @@ def test_a_sentence_is_in_the_time_of_the_data_and_names_the_direction():
     days = np.datetime64("2001-01-01") + np.arange(600)
     both = gw.LSTM.from_cells([[cell_of(-SURE, 1e-3), cell_of(decay(20.0), 1e-2)]], merge="sum")
     trace = both.trace(NOISE, labels=gw.Labels(times=days))
-    timescales = {key: insight.timescales(cell) for key, cell in trace.lstm.cells().items()}
+    timescales = [insight.timescales(cell) for cell in trace.lstm.cells().values()]
     sentence = reconcile(insight.horizon(trace), timescales)
     assert "unit 0 (backward), halves in 14 days; a change shows for 45 days before it, which agrees." in sentence

@@ -38,7 +38,7 @@ HOW = {  # it ends, or why it is longer than its decay, in the sentence that rec
 def test_decay_and_horizon_are_reconciled(name):
     network, x = gw.load_network(MEMORIES / TRUTH[name]["file"]), np.load(MEMORIES / TRUTH[name]["x"])
     trace = network.trace(x)
-    timescales = {key: gw.insight.timescales(cell) for key, cell in trace.lstm.cells().items()}
+    timescales = [gw.insight.timescales(cell) for cell in trace.lstm.cells().values()]
     sentence = reconcile(gw.insight.horizon(trace), timescales, gw.insight.influence(trace))
     (how,) = (how for how, names in HOW.items() if name in names)
     assert how in sentence

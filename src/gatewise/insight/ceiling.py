@@ -231,8 +231,8 @@ class _ScaledModel:
         measure = self.measures[place]
         name = "the output" if measure.quantity == "output" else measure.quantity
         name += ", without the skip connection," if self.skipped else ""
-        own = " its nonlinearity's own range, which ends at" if self.own_range[place] else ""
-        return f"No input can bring {name} above{own} {_amount(self.bounds[1][place], measure)}"
+        own = ", about where its own nonlinearity ends" if self.own_range[place] else ""
+        return f"No input can bring {name} above {_amount(self.bounds[1][place], measure)}{own}"
 
 
 def _with_losses(answer: Ceiling, scaled: _ScaledModel, cell: Trace, sequence: int | str | None) -> Ceiling:

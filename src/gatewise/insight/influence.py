@@ -280,32 +280,33 @@ def _influence_answer(
         cells = {"along_cell": norms.along, "cell_state": norms.cell_state, "hidden_state": norms.hidden_state}
         for array in cells.values():
             array[~on] = np.nan
-    if not np.isfinite(norms.inputs).all():
-        where = step_name(trace, int(np.flatnonzero(~np.isfinite(norms.inputs))[0]))
+    inputs = frobenius_norms(norms.inputs, 1)
+    if not np.isfinite(inputs).all():
+        where = step_name(trace, int(np.flatnonzero(~np.isfinite(inputs))[0]))
         raise OptionError(f"the influence of {where} is not a finite number; the run, or its gradient, has none there")
-    sums = np.cumsum(np.bincount(lags, norms.inputs))
+    sums = np.cumsum(np.bincount(lags, inputs))
     lag = int(np.searchsorted(sums, share * sums[-1]))
     step = step_duration(trace)
     columns: dict[str, npt.NDArray[Any]] = {"time": times_of(trace), "lag": lags}
     if step is not None:
         columns[f"lag_{step[1]}"] = step[0] * lags
     spread, of_output = (_deviations(array[valid_places(trace, sequence), 0]) for array in varying)
-    effect = frobenius_norms(norms.features * spread, 1)
+    effect = frobenius_norms(norms.inputs * spread, 1)
     total, deviation = float(frobenius_norms(effect, 0)), float(frobenius_norms(of_output, 0))
     size = total / deviation if deviation and spread.any() else np.nan
-    columns |= {"input": norms.inputs, "effect": effect}
+    columns |= {"input": inputs, "effect": effect}
     if cells:
         columns |= cells | {"along_cell": np.sqrt((cells["along_cell"] ** 2).sum(1))}
     within = _span_of_steps(lag, directions, len(ends) > 1, step)
-    relative = f"{100 * size:.2g} % of" if size < 0.995 else f"{size:.2g} times"
-    moved = f"inputs that vary as these do move it by {total:.2g}, {relative} its standard deviation"
+    percent = float(f"{100 * size:.2g}")  # 120, and not 1.2e+02
+    moved = f"inputs that vary as these do move it by {total:.2g}, {percent:g} % of its standard deviation"
     sentence = f"{100 * share:g} % of the influence on {place} comes from {within}"
     sentence += "." if np.isnan(size) else f"; {moved}."
     if size < NOTHING:
         sentence = f"No input has an influence to speak of on {place}: {moved}."
-    largest = int(np.argmax(norms.inputs))
+    largest = int(np.argmax(inputs))
     reading = (
-        f"Inferred: from derivatives, which hold for small changes; the largest is {norms.inputs[largest]:.2g} per unit"
+        f"Inferred: from derivatives, which hold for small changes; the largest is {inputs[largest]:.2g} per unit"
         f" of the input, {at_step(trace, largest)}."
     )
     return Influence(
@@ -314,7 +315,7 @@ def _influence_answer(
         law=LAW,
         residual=residual,
         reading=(reading,),
-        inputs=norms.inputs,
+        inputs=inputs,
         effect=effect,
         size=size,
         cell_state=cells.get("cell_state"),

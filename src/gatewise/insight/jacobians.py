@@ -31,13 +31,12 @@ TINY = float(np.finfo(np.float64).tiny)  # smaller numbers make arithmetic slow,
 
 
 class Norms(NamedTuple):
-    """Frobenius norms of Jacobians at each step s (time,), zero at steps without an effect; of a model the first four.
+    """Frobenius norms of Jacobians at each step s (time,), zero at steps without an effect; of a model the first three.
 
     The norms are those of an output, which in a cell is h_T.
     """
 
-    inputs: Array  # with respect to x_s
-    features: Array  # with respect to each feature of x_s (time, feature)
+    inputs: Array  # with respect to each feature of x_s (time, feature)
     combined: Array  # a combination of the rows with respect to x_s (time, input)
     terms: Array  # the same of their absolute values
     hidden_state: Array | None = None  # of ∂h_T/∂h_s
@@ -111,8 +110,8 @@ def norms_of_cell(trace: Trace, t: int, weights: Array) -> Norms:
     """Return the influence of each step on step `t` of a cell's run, with rows combined by `weights` (recurrent,)."""
     p = parameters_in_float64(trace)
     steps, recurrent = len(trace), p.recurrent_size
-    inputs, hidden, cell = np.zeros((3, steps))
-    features, combined, terms = np.zeros((3, steps, p.input_size))
+    hidden, cell = np.zeros((2, steps))
+    inputs, combined, terms = np.zeros((3, steps, p.input_size))
     rows = identity(p)
     with working("finding the influence of each step", t + 1 if trace.direction == "forward" else steps - t) as done:
         for first, stop in _chunks_backward(trace, t, NUMBERS // (8 * p.hidden_size * _width(p))):
@@ -129,8 +128,7 @@ def norms_of_cell(trace: Trace, t: int, weights: Array) -> Norms:
                 for part in rows:
                     part[np.abs(part) < TINY] = 0
                 dx = dx[0, :recurrent]
-                inputs[s], features[s], combined[s], terms[s] = (
-                    frobenius_norms(dx, (0, 1)),
+                inputs[s], combined[s], terms[s] = (
                     frobenius_norms(dx, 0),
                     weights @ dx,
                     np.abs(weights) @ np.abs(dx),
@@ -138,7 +136,7 @@ def norms_of_cell(trace: Trace, t: int, weights: Array) -> Norms:
             done(stop - first)
             if not (rows.h.any() or rows.c.any()):  # earlier steps have no influence
                 break
-    return Norms(inputs, features, combined, terms, hidden, cell, _retained_until(trace, t, p))
+    return Norms(inputs, combined, terms, hidden, cell, _retained_until(trace, t, p))
 
 
 def _chunks_backward(trace: Trace, t: int, length: int) -> Iterator[tuple[int, int]]:
@@ -216,8 +214,7 @@ def norms_of_model(run: NetworkTrace, places: Mapping[str, int], seeds: Array, r
     parameters = {key: parameters_in_float64(cell) for key, cell in trace.cells().items()}
     widest = 2 * max(max(p.recurrent_size, p.input_size) for p in parameters.values())
     parts = list(chunks(len(rows), trace.num_steps * widest, BETWEEN))
-    inputs = np.zeros(trace.num_steps)
-    features, combined, terms = np.zeros((3, trace.num_steps, run.network.num_features))
+    inputs, combined, terms = np.zeros((3, trace.num_steps, run.network.num_features))
     with working("finding the influence of each step", len(parts) * len(parameters) * trace.num_steps) as done:
 
         def back(key: Cell, dhidden: Array) -> tuple[Array, State]:
@@ -226,11 +223,10 @@ def norms_of_model(run: NetworkTrace, places: Mapping[str, int], seeds: Array, r
         for part in parts:
             dx, _ = back_through(trace, places, rows[part], back)
             dx = _before_lstm(run, max(places.values()), dx, seeds[part])
-            inputs = np.hypot(inputs, frobenius_norms(dx, (1, 2)))
-            features = np.hypot(features, frobenius_norms(dx, 1))
+            inputs = np.hypot(inputs, frobenius_norms(dx, 1))
             combined += np.einsum("k,tki->ti", weights[part], dx)
             terms += np.einsum("k,tki->ti", np.abs(weights[part]), np.abs(dx))
-    return Norms(inputs, features, combined, terms)
+    return Norms(inputs, combined, terms)
 
 
 def _before_lstm(run: NetworkTrace, t: int, dx: Array, seeds: Array) -> Array:

@@ -143,13 +143,16 @@ def _log_retention_sums(trace: Trace) -> tuple[int, Array, Array, npt.NDArray[np
 
 
 def _timescale_sentence(columns: dict[str, npt.NDArray[Any]], step: tuple[float, str] | None) -> str:
-    """Return the sentence about timescales, with the longest between resets if resets make it shorter."""
-    sentence, between = _decay_of_units(columns, step), columns["between_resets"]
-    longest = int(np.argmax(between))
-    if between[longest] <= columns["timescale"].max():
-        return f"{sentence}."
-    unit = "it" if len(between) == 1 else f"the slowest, unit {columns['unit'][longest]},"
-    return f"{sentence}; that includes resets, between which {unit} {_decay(between[longest], step)}."
+    """Return the sentence about timescales, with one between resets if these decide which is longest or shortest."""
+    sentence, between, timescale = _decay_of_units(columns, step), columns["between_resets"], columns["timescale"]
+    slowest, fastest = int(np.argmax(between)), int(np.argmin(timescale))
+    unit = "it" if len(between) == 1 else f"the slowest, unit {columns['unit'][slowest]},"
+    if between[slowest] > timescale.max():
+        return f"{sentence}; that includes resets, between which {unit} {_decay(between[slowest], step)}."
+    if between[fastest] > np.median(timescale):
+        unit = f"unit {columns['unit'][fastest]}"
+        return f"{sentence}; that includes resets, between which {unit} {_decay(between[fastest], step)}."
+    return f"{sentence}."
 
 
 def _decay_of_units(columns: dict[str, npt.NDArray[Any]], step: tuple[float, str] | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -10,20 +10,19 @@ from gatewise.insight.horizon import Horizon
 from gatewise.insight.influence import NOTHING, Influence
 from gatewise.insight.memory import Timescales
 from gatewise.insight.naming import duration_of, of_cell
-from gatewise.records.nesting import Cell
 
 FADED = np.log(10)  # timescales until an exponential is at a tenth, below which a horizon takes it for over
 AGREE = 1.5  # times as long or as short: a horizon this close to that of the decay agrees with it
 
 
-def reconcile(horizon: Horizon, timescales: Mapping[Cell, Timescales], influence: Influence | None = None) -> str:
+def reconcile(horizon: Horizon, timescales: Iterable[Timescales], influence: Influence | None = None) -> str:
     """Return how the horizon of a run follows from the decay of its cell states or not, and what derivatives see of it.
 
     Parameters
     ----------
     horizon : Horizon
-    timescales : dict of Timescales
-        Those of cells of the same run, by layer and direction; one at least.
+    timescales : iterable of Timescales
+        Those of all cells of the same run, in their order.
     influence : Influence, optional
         That on the output of the same run.
 
@@ -31,18 +30,18 @@ def reconcile(horizon: Horizon, timescales: Mapping[Cell, Timescales], influence
     -------
     str
         A sentence. The decay is that of the unit that is slowest between resets. Where a change lives is what the
-        horizon measured of the unit that keeps it longest.
+        horizon measured of the units that keep it longest.
     """
-    ends = [(cell, place) for cell, answer in timescales.items() for place in range(len(answer.between_resets))]
-    (layer, way), place = max(ends, key=lambda end: timescales[end[0]].between_resets[end[1]])
-    answer, columns, step = timescales[layer, way], horizon.columns, horizon.step_duration
-    length, name = float(answer.between_resets[place]), answer.columns["unit"][place]
-    resets = int(answer.columns["resets"][place])
-    where = of_cell(layer, way, *(len(set(columns[key].tolist())) for key in ("layer", "direction")))
-    decays = f"halves in {duration_of(np.log(2) * length, step)}" if np.isfinite(length) else "never decays"
-    between = " between resets" if resets > 0 and length > answer.timescale[place] else ""
-    slow = (columns["layer"] == layer) & (columns["direction"] == way) & (columns["unit"] == name)
-    verdict = _verdict(horizon, FADED * length, int(columns["steps"][slow].max(initial=0)), bool(between))
+    answers, columns = tuple(timescales), horizon.columns
+    lengths = np.concatenate([answer.between_resets for answer in answers])
+    unit = int(np.argmax(lengths))
+    length, overall = float(lengths[unit]), np.concatenate([answer.timescale for answer in answers])[unit]
+    layer, way, name, kept = (columns[key][unit] for key in ("layer", "direction", "unit", "steps"))
+    where = of_cell(layer, way, *(len(set(columns[key])) for key in ("layer", "direction")))
+    half = np.log(2) * length
+    decays = f"halves in {duration_of(half, horizon.step_duration)}" if np.isfinite(half) else "never decays"
+    between = " between resets" if length > overall else ""
+    verdict = _verdict(horizon, FADED * length, int(kept), bool(between))
     sentence = f"Along the cell{between} the slowest, unit {name}{where}, {decays}; {verdict}"
     if influence is None or not horizon.stable:
         return f"{sentence}."
