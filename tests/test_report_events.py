@@ -223,6 +223,9 @@ def test_a_constant_output_is_explained_at_the_last_step():
         subject = explained(echo(x.shape[1], weight=weight), x)
         assert subject.steps == (39,)
         assert subject.reason.startswith(", as everywhere")
+        assert explained(echo(x.shape[1], weight=weight), x, sequence=0, target=0).reason.startswith(", as everywhere")
+    certain = explained(echo(2, "softmax", weight=np.zeros((2, 2))), RNG.normal(size=(40, 2)))
+    assert (certain.steps, certain.reason[:15]) == ((39,), ", as everywhere")
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e300])
@@ -242,6 +245,8 @@ def test_an_output_at_the_end_is_that_of_the_sequence_furthest_from_the_mean_of_
 
 
 def test_a_sequence_without_a_valid_step_is_refused():
+    with refusal("step 3 of sequence 0 is not valid", by=gw.OptionError):
+        explained(echo(), np.ones((5, 2, 1)), lengths=[2, 2], at=3)
     with refusal("sequence 1 has none", by=gw.OptionError):
         explained(echo(), np.ones((5, 2, 1)), lengths=[5, 0], sequence=1)
 

@@ -46,12 +46,15 @@ def choose_events(
         among = built_up & sequences
     sizes, reasons = _sizes_of(network, y, valid, among)
     absolute = np.where(among[..., None], np.abs(sizes if output is None else sizes[..., [output]]), -1.0)
-    last = len(y) - 1 if absolute.max() <= 0 else 0  # of a constant output the order is reversed
-    t, sequence, place = (int(n) for n in np.unravel_index(np.argmax(absolute[:: -1 if last else 1]), absolute.shape))
-    t, output = abs(last - t), place if output is None else output
-    where = f"where {reasons[output]}" if sizes[t, sequence, output] else "as everywhere"
+    t, sequence, place = (int(n) for n in np.unravel_index(np.argmax(absolute), absolute.shape))
+    output = place if output is None else output
+    levels = sizes[valid[:, sequence], sequence, output]
+    is_constant = len(levels) > 1 and np.ptp(levels) <= ROUNDING * np.finfo(y.dtype).eps * np.abs(levels).max()
+    where = "as everywhere" if is_constant else f"where {reasons[output]}"
     if named:
         return Events(named, sequence, output, f", {where}")
+    if is_constant:
+        t = int(np.flatnonzero(among[:, sequence])[-1])
     other = _second_event(sizes[:, sequence, output], t, among[:, sequence], horizon)
     if other is None:
         return Events((t,), sequence, output, f", {where}{left_out}")
