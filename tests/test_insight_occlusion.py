@@ -60,6 +60,18 @@ def test_whole_models_are_run_again_through_all_layers_and_directions(reads):
         assert found.columns["without"][step] == pytest.approx(without, abs=1e-12)
 
 
+def test_of_a_long_bidirectional_run_a_part_is_run_again_and_its_reading_says_so():
+    lstm = random_lstm(num_layers=2, bidirectional=True)
+    x = random_x(lstm, 40, 1)
+    found = insight.occlusion(lstm.trace(x), 1, t=20, baseline=0, steps=6)
+    assert looked_at(found).tolist() == [17, 18, 19, 20, 21, 22]
+    assert "The states 6 steps beyond all these steps were left as they were." in found.reading
+    for step in looked_at(found):
+        other = np.array(x)
+        other[step] = 0
+        assert found.columns["change"][step] == pytest.approx(lstm(other)[0][20, 0, 1] - found.value, rel=0.2, abs=1e-3)
+
+
 def test_an_output_of_directions_that_are_not_merged_is_explained():
     lstm = random_lstm(bidirectional=True, merge="none")
     x = random_x(lstm, 6, 1)
@@ -247,6 +259,11 @@ def test_what_an_occlusion_cannot_be_asked_is_refused():
     ):
         with refusal(words, by=gw.OptionError):
             insight.occlusion(lstm.trace(x), **options)
+    masking = gw.Network(lstm, masked=0.0)
+    reading = gw.Network(lstm, embedding=np.ones((4, 3), np.float32), masked=0)
+    for network, given in ((masking, x), (reading, np.array([1, 2, 3]))):
+        with refusal("marks a step of this network as masked", by=gw.OptionError):
+            insight.occlusion(network.trace(given), baseline=0)
     with refusal("shape", by=gw.ShapeError):
         insight.occlusion(lstm.trace(x), baseline=np.zeros(5))
     with refusal("without edits", by=gw.OptionError):

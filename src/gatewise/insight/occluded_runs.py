@@ -70,6 +70,8 @@ class OccludedRuns:
             self.num_drawn, self.num_data = 0, 1
             if not np.isfinite(self.rows.astype(aim.first.parameters.dtype)).all():
                 raise OptionError(f"the baseline must hold numbers that {aim.first.parameters.dtype} can represent")
+            if _is_mark(aim.network, baseline, self.rows):
+                raise OptionError("the baseline must not be what marks a step of this network as masked")
         self.looked, self.skip = looked, _skip(run, aim, output)
         if self.skip is None:
             self.aim = aim
@@ -229,6 +231,15 @@ def _drawn_rows(data: Array, rng: np.random.Generator) -> tuple[Array, Array, Ar
     neighbours = [two[two != place][0] for two, place in zip(nearest, drawn, strict=True)]
     shares = np.concatenate([shares[frequent], np.full(count, ends[-1] / count)])
     return rows[np.concatenate([frequent, rare[drawn]])], rows[rare[neighbours]], shares
+
+
+def _is_mark(network: Network | None, baseline: Any, rows: Array) -> bool:
+    """Return whether a network takes steps that become a baseline, or some of its rows, for masked."""
+    if network is None or network.masked is None:
+        return False
+    if network.embedding is not None:
+        return isinstance(baseline, (int, np.integer)) and bool(baseline == network.masked)
+    return bool((rows == network.masked).all(-1).any())
 
 
 def _skip(run: Any, aim: Target, output: Output) -> tuple[int, float, Network, int] | None:

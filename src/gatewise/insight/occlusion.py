@@ -344,6 +344,8 @@ def _reading(answer: Occlusion, runs: OccludedRuns, outside: str) -> Iterator[st
     shares = [f"{name} {100 * size / total:.0f} %" for name, size in answer.shares.items() if size > SHARE * total]
     if len(answer.shares) > 1 and shares:
         yield f"Exchanged at all these steps, their shares of the change are: {join_names(shares[:MOST_SHARES])}."
+    if len(runs.aim.lstm.directions) > 1 and runs.aim.lstm.num_layers > 1 and runs.widest != slice(0, len(runs.x)):
+        yield f"The states {counted(len(sizes), 'step')} beyond all these steps were left as they were."
     if outside and not answer.past:
         yield f"{outside[0].upper()}{outside[1:]}, where no step was looked at, no other past changes it."
 
