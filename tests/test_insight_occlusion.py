@@ -224,7 +224,7 @@ def test_the_step_that_another_method_names_is_told_by_how_much_it_changes():
     lstm, x = planted.held_bit(steps=60, write=7)
     found = insight.occlusion(lstm.trace(x), steps=55)
     assert found.test_of(59).startswith("Tested: with that step exchanged it is 0.00")
-    assert found.test_of(59).endswith("of 55 steps, 0 change it more.")
+    assert found.test_of(59).endswith("of 55 steps, none changes it more.")
     assert found.test_of(3) == "Inferred: that step is not one of the 55 steps that were exchanged."
 
 

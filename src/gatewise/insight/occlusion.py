@@ -85,11 +85,13 @@ class Occlusion(Answer, StepTable):
     def test_of(self, step: int) -> str:
         """Return the sentence about a step that another method names."""
         sizes = self.columns["size"]
-        larger, count = int((sizes > sizes[step]).sum()), counted(int(np.isfinite(sizes).sum()), "step")
+        count, larger = counted(int(np.isfinite(sizes).sum()), "step"), int((sizes > sizes[step]).sum())
         if not np.isfinite(sizes[step]):
             return f"Inferred: that step is not one of the {count} that were exchanged."
-        without = self.columns["without"][step]
-        return f"Tested: with that step exchanged it is {without:.4g}; of {count}, {larger:,} change it more."
+        more = (
+            f"{larger:,} change it more" if larger > 1 else "one changes it more" if larger else "none changes it more"
+        )
+        return f"Tested: with that step exchanged it is {self.columns['without'][step]:.4g}; of {count}, {more}."
 
 
 @quiet

@@ -192,7 +192,7 @@ QUESTIONS = (
         3.0,
     ),
     Question(
-        "What does this output rest on {}?",
+        "What is the output {} due to?",
         _occlusion,
         "Each step, as far back as a change shows, was exchanged for others of this input, and the model ran again. A"
         " bar goes up as far as this raises the output, and down as far as it lowers it. Steps that act together can"
