@@ -25,6 +25,7 @@ LEAST, MOST = 20, 500  # steps that are looked at however large the model, and u
 WORK, MUCH = 6e9, 100  # multiplications, about, within which they are; and times as many, which are refused
 NAMED, SETS = 3, 200  # steps that are exchanged together, and random sets of as many others
 FEW = (8, 2)  # rows for which each set is exchanged, and of a model so large that it takes too much work
+FAR = 2  # times the next change: steps with larger ones stand out without those that follow them
 PART = 0.1  # of the largest change: a step with a smaller one is not named
 SURE, OFTEN = 2, 5  # standard errors by which a named step is above the others; or rows, and with none it is below
 EQUAL = 1e-9  # of a change: a smaller difference of two is none
@@ -153,7 +154,8 @@ def occlusion(
     Every step is exchanged for the same rows: all that the data have, or of more than 16 a stratified sample of 16.
     Steps are named if they change the number more than all others do: by twice the standard error of the difference, or
     for five rows, and for none less. Several of them are exchanged together, too, and compared with 200 random sets of
-    as many others, for eight of the rows, or two if the model is large.
+    as many others, for eight of the rows, or two if the model is large; if one of these changes as much, the steps that
+    change twice as much as the next are compared alone.
 
     It takes 16 runs for each step that is looked at, and 1,600 for the sets, each from the exchanged steps to the
     output; of a bidirectional network over three times as many steps as are looked at, at whose ends the states stay as
@@ -222,16 +224,15 @@ def _changes_by_steps(runs: OccludedRuns, width: int, few: int, rng: np.random.G
     by_step = np.full((3, len(aim.x)), np.nan)
     by_step[:, looked] = (weights * changes).sum(1), parts.sum(1), runs.error(parts)
     order, count = _ranked(runs, parts, width)
-    tried, others = order[:count], order[count:]
-    together, rivals, sets = np.nan, 0, _sets(others, count, rng) if count > 1 else []
+    sets, rivals = _rivals(runs, windows, order, count, few, rng)
+    for fewer in range(count - 1, 0, -1):  # a step that stands out by far is not lost with two that others rival
+        if rivals and by_step[1, looked[order[fewer - 1]]] > FAR * by_step[1, looked[order[fewer]]]:
+            count = fewer
+            sets, rivals = _rivals(runs, windows, order, count, few, rng)
+    tried, together = order[:count], np.nan
     if count:
         changes, weights = runs.of_sets(windows[[tried]].reshape(1, -1))
         together = float(runs.without(weights[0] @ changes[0]))
-    if sets:
-        several = windows[np.array([tried, *sets])].reshape(1 + len(sets), -1)
-        changes, weights = runs.of_sets(several, few)
-        sizes = (weights * np.abs(changes)).sum(1)
-        rivals = int((sizes[1:] >= (1 - EQUAL) * sizes[0]).sum())
     return Occlusion(
         columns={
             "time": times_of(aim.first),
@@ -246,7 +247,7 @@ def _changes_by_steps(runs: OccludedRuns, width: int, few: int, rng: np.random.G
         value=aim.value,
         tried=tuple(sorted(looked[tried].tolist())),
         together=together,
-        sets=len(sets),
+        sets=sets,
         rivals=rivals,
         past=0.0,
         shares={},
@@ -271,6 +272,19 @@ def _ranked(runs: OccludedRuns, parts: Array, width: int) -> tuple[list[int], in
         if sizes[order[count - 1]] > PART * sizes[order[0]] and above.all():
             return order, count
     return order, 0
+
+
+def _rivals(
+    runs: OccludedRuns, windows: Places, order: list[int], count: int, few: int, rng: np.random.Generator
+) -> tuple[int, int]:
+    """Return the number of sets of other windows that are exchanged, and of those that change the number as much."""
+    sets = _sets(order[count:], count, rng) if count > 1 else []
+    if not sets:
+        return 0, 0
+    several = windows[np.array([order[:count], *sets])].reshape(1 + len(sets), -1)
+    changes, weights = runs.of_sets(several, few)
+    sizes = (weights * np.abs(changes)).sum(1)
+    return len(sets), int((sizes[1:] >= (1 - EQUAL) * sizes[0]).sum())
 
 
 def _sets(others: list[int], count: int, rng: np.random.Generator) -> list[Sequence[int]]:
