@@ -23,15 +23,16 @@ def of_memory(monkeypatch):
 
 
 def memory_of(model, x, **options):
-    """Return the first sentence of a report about memory, and the answer that it rests on."""
-    (finding,) = gw.report(model, x, **options).findings
+    """Return the sentence on top of a report, the one of its finding, and the answer that both rest on."""
+    report = gw.report(model, x, **options)
+    (finding,) = report.headlines
     assert finding.reading[0].startswith("Tested: ")
-    return finding.sentence, finding.answer
+    return finding.headline.split(";")[0], finding.sentence, finding.answer  # what a unit keeps follows
 
 
-def steps_in(sentence):
-    """Return the number of steps for which a sentence says that changes show in the output, whatever a unit keeps."""
-    (found,) = re.findall(r"(?:at least |few more than |shows? in \D* for )([\d,]+) steps", sentence.split(";")[0])
+def steps_in(headline):
+    """Return the number of steps for which a headline says that changes show in the output."""
+    (found,) = re.findall(r"shows in the output for (?:at least )?([\d,]+) steps", headline)
     return int(found.replace(",", ""))
 
 
@@ -46,10 +47,10 @@ def steps_in(sentence):
 def test_a_report_tells_how_long_a_planted_memory_lasts_and_where_it_lives(kind, where, regular, others, dtype):
     seed = [*planted.MEMORIES].index(kind) + 10 * others
     memory = planted.memory(kind, where=where, regular=regular, others=others, dtype=dtype, seed=seed)
-    sentence, answer = memory_of(memory.network, memory.x)
-    assert memory.least <= steps_in(sentence) == answer.steps <= memory.most
+    headline, sentence, answer = memory_of(memory.network, memory.x)
+    assert memory.least <= steps_in(headline) == answer.steps <= memory.most
     for_ever = memory.least == len(memory.x) // 2
-    assert ("at least" in sentence.split(";")[0], answer.at_least) == (for_ever, for_ever)
+    assert ("at least" in headline, answer.at_least) == (for_ever, for_ever)
     if kind.startswith("held"):
         assert "until the input ends it" in sentence or "and then no more" in sentence
         assert regular or "until" in sentence
@@ -68,9 +69,10 @@ def test_a_report_tells_how_long_a_planted_memory_lasts_and_where_it_lives(kind,
 def test_what_a_backward_direction_holds_shows_ahead(kind, others):
     memory = planted.memory(kind, others=others)
     backward = gw.LSTM.from_cells(memory.network.lstm[0], direction="backward")
-    sentence, answer = memory_of(memory.network.replace(lstm=backward), memory.x[::-1])
+    headline, sentence, answer = memory_of(memory.network.replace(lstm=backward), memory.x[::-1])
     assert (answer.steps, answer.stable) == (0, True)
     assert memory.least <= answer.ahead <= memory.most
+    assert f"at up to {answer.ahead} steps before it" in headline
     assert f"at the {answer.ahead} steps before it" in sentence
 
 
@@ -78,8 +80,9 @@ def test_what_a_backward_direction_holds_shows_ahead(kind, others):
 def test_a_run_that_small_changes_upset_is_called_unstable(units, gain):
     weight, bias = planted.gate_arrays(units, 1)
     weight[2] = RNG.normal(0, gain / np.sqrt(units), weight[2].shape)
-    sentence, answer = memory_of(gw.LSTM.from_cells(gw.Parameters(weight, bias)), RNG.normal(size=(200, 1)))
+    headline, sentence, answer = memory_of(gw.LSTM.from_cells(gw.Parameters(weight, bias)), RNG.normal(size=(200, 1)))
     assert not answer.stable
+    assert "The run is unstable" in headline
     assert "No horizon can be told, since the run is unstable" in sentence
 
 
@@ -87,5 +90,5 @@ def test_a_report_on_a_sequence_of_a_batch_tells_how_long_that_one_remembers():
     slow, fast = (planted.memory("held in c", gap=gap, others=2, steps=200) for gap in (25, 10))
     x = np.stack([slow.x, fast.x], axis=1)
     for sequence, memory in ((None, slow), (0, slow), (1, fast)):
-        sentence, _ = memory_of(slow.network, x, sequence=sequence)
-        assert memory.least <= steps_in(sentence) <= memory.most
+        headline, *_ = memory_of(slow.network, x, sequence=sequence)
+        assert memory.least <= steps_in(headline) <= memory.most
