@@ -62,6 +62,14 @@ def unread():
     return gw.Network(gw.LSTM.from_cells(gw.Parameters(weight, bias)), head=gw.Linear(np.array([[1.0, 0.0]])))
 
 
+def written_and_read_in_turn():
+    """Return an LSTM that writes at even steps and reads at odd ones, when little is left, and its input."""
+    weight, bias = np.zeros((4, 1, 3)), np.zeros((4, 1))
+    bias[:, 0], weight[2, 0, 1] = [SURE, -3, 0, -SURE], 1
+    weight[0, 0, 2], weight[3, 0, 2] = -2 * SURE, 2 * SURE
+    return gw.LSTM.from_cells(gw.Parameters(weight, bias)), np.stack([NOISE[:, 0], np.arange(600) % 2], axis=1)
+
+
 LATCH = gw.LSTM.from_cells(latch().cell)
 IN_GATES, FLAGS = in_gates()
 TWO_LAYERS = gw.LSTM.from_cells([[cell_of(-SURE, 1.0)], [cell_of(decay(20.0), 1e-2)]])
@@ -77,6 +85,7 @@ PLANTED = {
     "for ever": (planted.tally()[0], COUNTS, "never decays", "at least 300 steps, which agrees"),
     "unread": (unread(), NOISE, "unit 1, never decays", "the output shows a change for 9 steps only"),
     "none": (QUICK, NOISE, "halves in", "little or nothing of a change after its own step"),
+    "in turn": (*written_and_read_in_turn(), "halves in", "1 step, though no cell state keeps much of it"),
     "chaos": (chaotic(), RNG.normal(size=(300, 1)), "halves in", "the run is unstable"),
 }
 

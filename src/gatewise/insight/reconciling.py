@@ -63,6 +63,8 @@ def _verdict(horizon: Horizon, expected: float, kept: int, is_reset: bool) -> st
     lasting = horizon.columns["through"][AGREE * steps >= steps.max()]
     time = duration_of(reach, horizon.step_duration) + (" before it" if horizon.ahead > horizon.steps else "")
     shows = f"a change shows for {'at least ' if horizon.at_least or horizon.ahead_at_least else ''}{time}"
+    if not steps.any():
+        return f"{shows}, though no cell state keeps much of it"
     if "c" not in lasting:
         partly = "partly kept there and partly" if "both" in lasting else "since it is"
         return f"{shows}, {partly} written again through h"
