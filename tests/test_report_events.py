@@ -113,7 +113,8 @@ def test_events_are_those_of_a_search_through_all_pairs(seed):
     first = max(able, key=lambda t: abs(deviation[t]))
     seconds = []
     for t in able:
-        between = deviation[min(t, first) : max(t, first) + 1] * np.sign(deviation[first])
+        inside = places[(places >= min(t, first)) & (places <= max(t, first))]
+        between = deviation[inside] * np.sign(deviation[first])
         share = max(0, between.min()) / abs(deviation[t])
         apart = share <= 0.1 or (share <= 0.5 and abs(t - first) >= max(1, lags))
         if apart and abs(deviation[t]) >= abs(deviation[first]) / 2:
@@ -194,6 +195,12 @@ def test_a_step_that_is_not_valid_is_no_event():
     y = (peak(150, 5) + peak(200, 2, 9.0) + noise())[:, None, None]
     subject = explained(echo(), y, mask=np.abs(STEPS - 200)[:, None] > 20)
     assert abs(subject.steps[0] - 150) < 3
+    gap = explained(echo(), (peak(150, 20) + noise())[:, None, None], mask=np.abs(STEPS - 145)[:, None] > 2)
+    assert len(gap.steps) == 1  # what is missing is no return to the mean
+    both = np.concatenate([0 * y, peak(12, 1)[:, None, None]], axis=1)
+    of_shorter = explained(echo(keep=0.9), both, lengths=[400, 20])
+    assert (of_shorter.sequence, of_shorter.steps[0] >= 5) == (1, True)
+    assert "the first 5 steps" in of_shorter.reason
     short = explained(echo(keep=0.9), y, lengths=[20])
     assert 5 <= min(short.steps) <= max(short.steps) < 20
 

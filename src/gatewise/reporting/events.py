@@ -40,10 +40,10 @@ def choose_events(
 
     Steps that are `named` are explained instead. If the output is constant, the last step is.
     """
-    among, left_out = valid & sequences & np.isin(np.arange(len(y)), named)[:, None], ""
-    if not named:
-        built_up, left_out = _built_up_steps(network, valid, horizon)
-        among = built_up & sequences
+    left_out, places = _spin_up(network, valid, horizon), np.cumsum(valid, axis=0) - 1
+    among = valid & sequences & (places >= left_out[0]) & (places < valid.sum(0) - left_out[1])
+    if named:
+        among = valid & sequences & np.isin(np.arange(len(y)), named)[:, None]
     sizes, reasons = _sizes_of(network, y, valid, among)
     absolute = np.where(among[..., None], np.abs(sizes if output is None else sizes[..., [output]]), -1.0)
     t, sequence, place = (int(n) for n in np.unravel_index(np.argmax(absolute), absolute.shape))
@@ -55,14 +55,16 @@ def choose_events(
         return Events(named, sequence, output, f", {where}")
     if is_constant:
         t = int(np.flatnonzero(among[:, sequence])[-1])
-    other = _second_event(sizes[:, sequence, output], t, among[:, sequence], horizon)
-    if other is None:
-        return Events((t,), sequence, output, f", {where}{left_out}")
-    return Events((t, other), sequence, output, f", the two events {where}{left_out}")
+    other = _second_event(sizes[:, sequence, output], t, valid[:, sequence], among[:, sequence], horizon)
+    reason = f", {'' if other is None else 'the two events '}{where}"
+    ends = zip(("first", "last"), left_out[:, sequence].tolist(), strict=True)
+    if names := " and the ".join(f"{end} {counted(count, 'step')}" for end, count in ends if count):
+        reason += f", leaving out the {names}, in which its state builds up"
+    return Events((t,) if other is None else (t, other), sequence, output, reason)
 
 
 def _sizes_of(network: Network | None, y: Array, valid: Mask, among: Mask) -> tuple[Array, list[str]]:
-    """Return how much each output stands out at each step, and of each output, where it does so most, as a clause.
+    """Return the size of each output at each step as an event, and of each output a clause: where it is largest.
 
     Of classes that is the probability, and 0 where another one is predicted (of a class that never is, the
     probability); of numbers the deviation from the mean, as a share of the largest number.
@@ -90,13 +92,13 @@ def _sizes_of(network: Network | None, y: Array, valid: Mask, among: Mask) -> tu
     return deviation, [reason] * y.shape[-1]
 
 
-def _second_event(sizes: Array, t: int, among: Mask, horizon: Horizon | None) -> int | None:
+def _second_event(sizes: Array, t: int, valid: Mask, among: Mask, horizon: Horizon | None) -> int | None:
     """Return the step of another event of an output than that at step `t`, at least half as large; None without one.
 
     Between the two, the output returns to near its mean; or half-way, if a horizon lies between them. For a class that
     means that another one is predicted.
     """
-    absolute, on_side = np.abs(sizes), np.maximum(sizes * np.sign(sizes[t]), 0.0)
+    absolute, on_side = np.abs(sizes), np.where(valid, np.maximum(sizes * np.sign(sizes[t]), 0.0), np.inf)
     before, after = (np.minimum.accumulate(part) for part in (on_side[t::-1], on_side[t:]))
     between = np.concatenate([before[:0:-1], after])  # the least from that step to each other one
     is_other = between <= NEAR * absolute
@@ -107,20 +109,16 @@ def _second_event(sizes: Array, t: int, among: Mask, horizon: Horizon | None) ->
     return int(np.argmax(np.where(is_other, absolute, -1.0))) if is_other.any() else None
 
 
-def _built_up_steps(network: Network | None, valid: Mask, horizon: Horizon | None) -> tuple[Mask, str]:
-    """Return the valid steps (time, batch) at which the state has built up, and how many are left out, as a clause.
+def _spin_up(network: Network | None, valid: Mask, horizon: Horizon | None) -> Array:
+    """Return the numbers of first and of last valid steps (2, batch) of each sequence that are left out.
 
-    They have two horizons behind them, or else a quarter of the sequence; or, if the sequence is long enough, a whole
+    They are those of two horizons, or else a quarter of the sequence; or, if the sequence is long enough, a whole
     window of a model that was trained on windows.
     """
-    windows = None if network is None else network.windows
-    counts, places = valid.sum(0), np.cumsum(valid, axis=0) - 1
+    windows, counts = None if network is None else network.windows, valid.sum(0)
     early, late = counts // QUARTER, 0 * counts
     if horizon is not None and horizon.stable:
         early, late = (np.minimum(counts // QUARTER, 2 * lags) for lags in (horizon.steps, horizon.ahead))
     if windows is not None:
         early = np.where(counts >= windows.steps, np.maximum(early, windows.steps - 1), early)
-    ends = zip(("first", "last"), (int(early.max()), int(late.max())), strict=True)
-    names = " and the ".join(f"{end} {counted(count, 'step')}" for end, count in ends if count)
-    clause = f", leaving out the {names}, in which its state builds up" if names else ""
-    return valid & (places >= early) & (places < counts - late), clause
+    return np.stack([early, late])
