@@ -274,7 +274,7 @@ def test_a_unit_whose_hidden_state_does_not_move_is_dead():
     assert found.dead.tolist() == [False, True, True]
     np.testing.assert_allclose(found.moves, np.ptp(trace.hidden_state.reshape(-1, 3), axis=0))
     assert found.columns["dead"].tolist() == [False, True, True] * 3
-    assert str(found).endswith("; 2 units are dead: 1 and 2.")
+    assert str(found).endswith("; 2 units hardly move: 1 and 2.")
 
 
 def test_the_bound_of_a_dead_unit_is_the_user_s():

@@ -105,7 +105,7 @@ def saturation(trace: Trace, low: float = 0.1, high: float = 0.9, still: float =
     None of the 3 gates of 1 unit is stuck, nearly closed or nearly open at every step.
     >>> print(saturation(trace[1:6]))
     All 3 gates of 1 unit are stuck, nearly closed or nearly open at every step: 1 input gate, 1 forget gate and \
-1 output gate; one unit is dead: latch.
+1 output gate; one unit hardly moves: latch.
     """
     trace = of_one_cell(trace)
     if not 0 <= finite_number("low", low) < finite_number("high", high) <= 1:
@@ -215,5 +215,5 @@ def _saturation_sentence(units: list[str], stuck: Mask, dead: Mask | None) -> st
     still = [] if dead is None else [unit for unit, is_dead in zip(units, dead, strict=True) if is_dead]
     if still:
         names = join_names(still, "and", most=6)
-        sentence += f"; {'one unit is' if len(still) == 1 else f'{len(still):,} units are'} dead: {names}"
+        sentence += f"; {'one unit hardly moves' if len(still) == 1 else f'{len(still):,} units hardly move'}: {names}"
     return f"{sentence}."

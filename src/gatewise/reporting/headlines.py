@@ -28,7 +28,10 @@ def why(answer: Occlusion) -> str:
     if not answer.named:
         return ""
     name = answer.target[0].upper() + answer.target[1:]
-    return f"{name} is {answer.value:.4g}; without {answer.tried_names}, it would be {answer.together:.4g}."
+    return (
+        f"{name} is {answer.value:.4g}; with {answer.tried_names} exchanged for others, it would be"
+        f" {answer.together:.4g} on average."
+    )
 
 
 def units(answer: Ablation) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from gatewise import insight
 from gatewise.errors import GatewiseError, OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.occlusion import LEAST, MOST
+from gatewise.insight.reconciling import reconcile
 from gatewise.insight.silencing import has_silencing_masks
 from gatewise.records.trace import Trace
 from gatewise.reporting import headlines, overview
@@ -112,13 +114,16 @@ def _occlusion(subject: ReportSubject, t: int | None) -> insight.Occlusion:
 
 
 def _horizon(subject: ReportSubject) -> Answer:
-    if subject.horizon is not None:
-        return subject.horizon
-    return insight.horizon(subject.run.sequence(subject.sequence) if subject.has_named_sequence else subject.run)
-
-
-def _influence(subject: ReportSubject) -> Answer:
-    return insight.influence(subject.run, subject.steps[0], subject.sequence, output=subject.target)
+    """Return the horizon, with the sentence that reconciles it with decays and derivatives."""
+    run = subject.run.sequence(subject.sequence) if subject.has_named_sequence else subject.run
+    answer = insight.horizon(run) if subject.horizon is None else subject.horizon
+    influence = None
+    with suppress(GatewiseError):
+        influence = subject.influence
+    with suppress(GatewiseError):
+        timescales = map(insight.timescales, subject.cells.values())
+        answer = replace(answer, reading=(*answer.reading, reconcile(answer, timescales, influence)))
+    return answer
 
 
 def _ceiling(subject: ReportSubject) -> Answer:
@@ -186,7 +191,7 @@ QUESTIONS = (
     ),
     Question(
         "How many steps matter?",
-        _influence,
+        attrgetter("influence"),
         "How strongly the output at the first of the explained steps would respond to a small change of the input at"
         " each step. It is a gradient: what a large change does, such as another token, it cannot see.",
         3.0,
@@ -239,7 +244,7 @@ QUESTIONS = (
         " have a stuck gate, the model may be larger than its task needs, or this input may lie outside the range that"
         " it was trained on.",
         2.5,
-        nothing="no gate is stuck and no unit is dead",
+        nothing="no gate is stuck and no unit stands still",
         found_nothing=lambda answer: not (answer.stuck.any() or answer.dead is None or answer.dead.any()),
         notability=lambda answer: float(np.sum(answer.columns["stuck"])),
         each_cell=True,
@@ -262,6 +267,7 @@ QUESTIONS = (
         " beyond it, this model cannot follow. What was lost at each step shows which part kept the output down. The"
         " ceiling may be far above what any real input reaches.",
         3.4,
+        headlines.limits,
         nothing="no ceiling is below the end of the output's own range",
         found_nothing=lambda answer: bool(answer.own_range.all()),
     ),

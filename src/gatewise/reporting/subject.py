@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from gatewise import insight
 from gatewise.arrays import Array, Mask
 from gatewise.errors import GatewiseError, OptionError
 from gatewise.insight.horizon import Horizon
+from gatewise.insight.influence import Influence
 from gatewise.insight.naming import at_step
 from gatewise.network import Network, NetworkTrace
 from gatewise.opening.runs import OpenedRun
@@ -87,6 +89,11 @@ class ReportSubject:
         names = [at_step(self.first, step) for step in self.steps if step is not None]
         name = at_step(self.first, t)
         return name if names.count(name) < 2 else f"{name} (step {t})"
+
+    @cached_property
+    def influence(self) -> Influence:
+        """The influence of the input on the output at the first of the explained steps."""
+        return insight.influence(self.run, self.steps[0], self.sequence, output=self.target)
 
     @property
     def output_weights(self) -> int | Array:
