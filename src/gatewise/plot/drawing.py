@@ -187,7 +187,7 @@ def set_time_axis(ax: Axes, times: npt.NDArray[Any]) -> npt.NDArray[np.floating[
     if times.dtype.kind == "M" and (len(times) < 2 or (np.diff(times) > np.timedelta64(0)).all()):
         from matplotlib import dates
 
-        most = max(3, min(10, int(inches(ax.xaxis) * 14 / float(ax.xaxis.label.get_fontsize()))))
+        most = max(5, min(10, int(inches(ax.xaxis) * 14 / float(ax.xaxis.label.get_fontsize()))))
         locator = dates.AutoDateLocator(minticks=(most - 1) // 2, maxticks=most)  # some interval fits these
         ax.xaxis.set_major_locator(locator)
         ax.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
@@ -265,12 +265,13 @@ def _labels_with_room(axis: Any, first: float, values: Sequence[float]) -> list[
     from rich.cells import cell_len
 
     formatter, transform, places = axis.get_major_formatter(), axis.get_transform(), np.asarray(values, np.float64)
-    labels = np.full(len(places), "", dtype=object)
-    labels[places >= first] = type(formatter).format_ticks(formatter, places[places >= first])
+    labels, visible = np.full(len(places), "", dtype=object), places >= first
+    if visible.any():  # a formatter of dates takes no empty list
+        labels[visible] = type(formatter).format_ticks(formatter, places[visible])
     start, stop = transform.transform(np.asarray(axis.get_view_interval()))
     length, size, end = inches(axis) * 72, axis.label.get_fontsize(), np.inf
     points = length * (transform.transform(places) - start) / (stop - start)
-    beside = axis.axis_name == "x" and not axis.get_tick_params().get("labelrotation")
+    beside = axis.axis_name == "x" and not axis.get_major_ticks(1)[0].label1.get_rotation()
     for tick in np.argsort(-points, kind="stable"):
         if labels[tick] and -1 <= points[tick] <= length + 1:
             half = size * (0.7 * cell_len(labels[tick]) + 0.4 if beside else 1.7) / 2  # with a gap

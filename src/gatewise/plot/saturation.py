@@ -64,7 +64,7 @@ def _draw_points(ax: Any, closed: Any, opened: Any, dead: Any, colour: str) -> N
 def _name_points(ax: Any, closed: Any, opened: Any, units: Any) -> None:
     """Write the names of units beside their points; units on one side and of nearly one height share a line."""
     share, line = np.maximum(closed, opened), 0.15 / drawing.inches(ax.yaxis)
-    letters = max(6, int(8 * drawing.inches(ax.xaxis)))
+    letters = max(6, int(9 * drawing.inches(ax.xaxis)))
     most = [unit for unit in np.argsort(-share, kind="stable")[:MOST_NAMES] if share[unit]]
     lines: dict[tuple[bool, int], list[int]] = {}
     for unit in range(len(units)) if len(units) <= NAMED else most:
