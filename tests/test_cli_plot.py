@@ -99,6 +99,7 @@ def test_a_target_is_an_output_s_name_or_its_number(capsys):
         ("plot net.safetensors x.csv --kind word_scores", "Output q", "Output 7"),
         ("plot net.safetensors x.csv --kind occlusion", "Output q", "Output 7"),
         ("plot net.safetensors x.csv --kind ceiling", "bring q", "bring 7"),
+        ("plot net.safetensors x.csv --kind influence", "on output q on", "on output 7 on"),
         ("report net.safetensors x.csv", "explains output q", "explains output 7"),
     ]:
         first, second = [[said(capsys, f"{command} --target={t}") for t in names] for names in (("q", "0"), ("7", "1"))]

@@ -76,7 +76,7 @@ class PictureOptions:
         Which step, counted from 0, or its time; negative numbers count from the end. Of a model that is evaluated in
         windows, the one that ends there is shown, by default the last.
     target
-        Which output, counted from 0, or its name. Default: 0, or all where a ceiling is asked for.
+        Which output, counted from 0, or its name. Default: 0, or all of a ceiling or an influence.
     method
         The method of attribution: gradient_input, integrated_gradients, lrp or contextual_decomposition.
     long
