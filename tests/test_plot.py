@@ -466,6 +466,10 @@ def test_where_nothing_has_an_influence_the_picture_says_so():
     weight = np.zeros((4, 1, 2))
     shut = gw.LSTM.from_cells(gw.Parameters(weight, np.zeros((4, 1)))).trace(np.ones((3, 1)))
     assert "No input" in plot.influence(shut).get_title()
+    weight[2, 0], bias = [10, 40], np.array([[40.0], [-3.0], [0.0], [40.0]])  # a bit that is held, all saturated
+    pulses = np.where(np.arange(60) % 20 == 0, (-1.0) ** (np.arange(60) // 20), 0.0)[:, None]
+    held_bit = gw.LSTM.from_cells(gw.Parameters(weight, bias)).trace(pulses)
+    assert plot.influence(held_bit).get_title() == "No input has an influence to speak of on the output at step 59"
 
 
 def test_many_points_have_a_line_of_the_legend_for_each_kind():

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array
-from gatewise.insight.influence import Influence
+from gatewise.insight.influence import NOTHING, Influence
 from gatewise.insight.influence import influence as data
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
@@ -82,8 +82,8 @@ def _steps_in_picture(record: Influence) -> slice:
 
 def _shade_horizon(axes: drawing.Axes, record: Influence, lags: npt.NDArray[Any], edges: npt.NDArray[Any]) -> None:
     """Shade the steps that hold most of the influence, and name them in the picture's title."""
-    if not record.inputs.any():
-        axes.set_title(drawing.safe_text(record.sentence), fontsize="medium")
+    if not record.inputs.any() or record.size < NOTHING:
+        axes.set_title(drawing.safe_text(record.sentence.partition(": ")[0]), fontsize="medium")
         return
     for first, stop in drawing.spans_of(lags <= record.lag):
         axes.axvspan(edges[first], edges[stop], color=drawing.hue("hidden_state"), alpha=0.18, linewidth=0)
