@@ -363,7 +363,8 @@ def _reading(answer: Occlusion, runs: OccludedRuns, outside: str) -> Iterator[st
     if len(runs.aim.lstm.directions) > 1 and runs.aim.lstm.num_layers > 1 and runs.widest != slice(0, len(runs.x)):
         yield f"The states {counted(len(sizes), 'step')} beyond all these steps were left as they were."
     if outside and not answer.past:
-        yield f"{outside[0].upper()}{outside[1:]}, where no step was looked at, no other past changes it."
+        pasts = counted(len(runs.by_pasts), "other past")
+        yield f"{outside[0].upper()}{outside[1:]}, where no step was looked at, none of {pasts} changes it."
 
 
 def _mean(runs: OccludedRuns) -> str:

@@ -101,8 +101,10 @@ def _attribution(subject: ReportSubject, t: int | None) -> Answer:
 
 def _reach(subject: ReportSubject) -> int:
     """Return how many steps before an output may have a part in it: twice the horizon, if it is known."""
-    reach = MOST if subject.horizon is None else 2 * max(subject.horizon.steps, subject.horizon.ahead)
-    return min(MOST, max(LEAST, reach))
+    horizon = subject.horizon
+    if horizon is None or not horizon.stable or horizon.at_least or horizon.ahead_at_least:
+        return MOST
+    return min(MOST, max(LEAST, 2 * max(horizon.steps, horizon.ahead)))
 
 
 def _occlusion(subject: ReportSubject, t: int | None) -> insight.Occlusion:
