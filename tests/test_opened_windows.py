@@ -258,7 +258,7 @@ def test_a_batch_of_basins_is_opened_and_its_outputs_are_theirs(basin):
 
 def test_a_report_shows_the_series_of_all_windows_and_explains_one(basin, capsys):
     page = gw.report("run", "b.csv", at="2000-01-21")
-    assert page.lead == "This page explains QObs(mm/d): its value on 2000-01-21."
+    assert page.lead == "This page explains output QObs(mm/d): its value on 2000-01-21."
     first = page.findings[0]
     assert "31 windows of 10 steps, which end from 2000-01-10 to 2000-02-09" in first.sentence
     assert_series_agree(first.answer.outputs, basin.outputs())
