@@ -20,6 +20,7 @@ pytestmark = pytest.mark.peers
 from peers import trained_models  # noqa: E402  (needs PyTorch)
 
 CLOSING = [trained_models.SYMBOLS.index(symbol) for symbol in ")]"]
+DUE = " due to?"  # ends the question about the steps that an output rests on
 CHANGES = 600  # of an input, that are run
 SETS, ROWS = 200, 12  # random sets of steps, and what each is exchanged for
 AROUND = 60  # steps before and after an output that are run for it
@@ -99,8 +100,8 @@ def most_of(lags, weights):
     return lags[order][np.searchsorted(sums, 0.9 * sums[-1])]
 
 
-def cell_states(module, inputs):
-    """Return the cell states (batch, time, unit) of PyTorch's LSTM in the forward direction, step by step."""
+def states_of(module, inputs, *, silent=None):
+    """Return h and c (batch, time, unit) of PyTorch's LSTM in the forward direction, where a unit may put out 0."""
     cell = torch.nn.LSTMCell(module.input_size, module.hidden_size)
     for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
         getattr(cell, name).data = getattr(module, f"{name}_l0").data
@@ -108,15 +109,17 @@ def cell_states(module, inputs):
     states = []
     for step in inputs.swapaxes(0, 1):
         h, c = cell(step, (h, c))
-        states.append(c)
-    return torch.stack(states, 1)
+        if silent is not None:
+            h = h * (torch.arange(module.hidden_size) != silent)
+        states.append((h, c))
+    return [torch.stack(each, 1) for each in zip(*states, strict=True)]
 
 
 def every_step(model, x, *, states=False):
     """Return the outputs of a model at every step, also of one that reads the last alone; or its cell states."""
     with torch.no_grad():
         inputs = torch.tensor(x) if model.embedding is None else model.embedding(torch.tensor(x))
-        return (cell_states(model.lstm, inputs) if states else model.head(model.lstm(inputs)[0])).numpy()
+        return (states_of(model.lstm, inputs)[1] if states else model.head(model.lstm(inputs)[0])).numpy()
 
 
 def horizons(trained, lags, *, backward=False, states=False, seed=5):
@@ -222,6 +225,26 @@ def test_a_horizon_tells_the_flags_before_and_after_apart(tagger):
     assert (horizon.at_least, horizon.ahead_at_least) == (False, False)
 
 
+# Which units carry it?
+
+
+def test_a_report_names_the_unit_without_which_the_output_changes_most(classifier, regressor):
+    for trained in (classifier, regressor):
+        report = gw.report(trained.network, trained.x)
+        answer, moved = answer_of(report, "What do its units carry?"), []
+        with torch.no_grad():
+            x = torch.tensor(trained.task.x)
+            for unit in range(trained.model.lstm.hidden_size):
+                y = trained.model.head(states_of(trained.model.lstm, x, silent=unit)[0]).numpy()
+                d = (y[:, -1] if trained.model.last else y) - trained.y
+                axes = tuple(range(d.ndim - 1))
+                moved.append(np.sqrt((d**2).mean(axes) / trained.y.var(axes)))
+        sizes = np.sqrt((np.array(moved) ** 2).mean(1))
+        assert answer.metrics[0] == pytest.approx(sizes.max(), rel=0.01)
+        (headline,) = (finding.headline for finding in report.headlines if finding.answer is answer)
+        assert headline.startswith(f"Without unit {sizes.argmax()} the output")
+
+
 # What do their outputs rest on?
 
 
@@ -235,7 +258,7 @@ def test_a_class_rests_on_the_flag(classifier):
         assert flag in answer.named
         assert_deletion_counts(classifier, answer, output, sequence=sequence)
     report = gw.report(run, sequence=sequence, target=output)
-    answer = answer_of(report, "What does this output rest on at the end?")
+    answer = answer_of(report, "What is the output at the end due to?")
     assert flag in answer.named
     (headline,) = (finding.headline for finding in report.headlines if finding.answer is answer)
     assert f"step {flag}" in headline
@@ -244,7 +267,7 @@ def test_a_class_rests_on_the_flag(classifier):
 def test_a_storage_rests_on_the_rain_that_is_still_in_it(regressor):
     (rain, _), t = regressor.task.x[0].T, 0
     report = gw.report(regressor.network, regressor.x)
-    answers = [finding.answer for finding in report.findings if finding.question.startswith("What does this output")]
+    answers = [finding.answer for finding in report.findings if finding.question.endswith(DUE)]
     run = regressor.network.trace(regressor.x)
     for answer in [*answers, *(insight.occlusion(run, 0, t, steps=100) for t in range(200, 700, 50))]:
         t = answer.step
@@ -263,7 +286,7 @@ def test_a_closing_bracket_rests_on_the_opening_one(writer):
     text = "".join(trained_models.SYMBOLS[token] for token in writer.x)
     run = writer.network.trace(writer.x)
     report = gw.report(run)  # of where the model is most sure of a bracket
-    answers = [finding.answer for finding in report.findings if finding.question.startswith("What does this output")]
+    answers = [finding.answer for finding in report.findings if finding.question.endswith(DUE)]
     for answer in answers:
         opening = max(text.rfind(symbol, 0, answer.step) for symbol in "([")
         assert opening in answer.named
@@ -288,4 +311,4 @@ def test_a_tag_rests_on_the_flags_before_and_after(tagger):
             tried.append((t, {last, following}))
     t, flags = tried[-1]
     report = gw.report(run, at=t, target=int(tags[t]))
-    assert flags & {*answer_of(report, f"What does this output rest on at step {t}?").named}
+    assert flags & {*answer_of(report, f"What is the output at step {t} due to?").named}
