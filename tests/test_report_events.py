@@ -270,3 +270,17 @@ def test_the_horizon_is_asked_once_and_the_page_says_how_steps_were_chosen(monke
         r" from its mean, leaving out the first \d+ steps, in which its state builds up\.",
         found.lead,
     )
+
+
+def test_integrated_gradients_of_a_long_run_are_of_its_nearest_steps_or_say_why_not(monkeypatch):
+    monkeypatch.setattr(questions, "WORK", 50 * 5000 * 30.0)
+    network, x, _ = planted.sampled(1, steps=120)
+    subject = explained(network, x, at=100)
+    found = questions._attribution(subject, 100)
+    assert (len(found.scores), found.start) == (29, 72)
+    assert "that of the state before step 72 is" in str(found)
+    assert found.reading[0].startswith("Inferred: gradients at")
+    assert found.reading[1].startswith("Tested: ")
+    both = gw.Network(gw.LSTM(2, 3, rng=0, bidirectional=True), reads="last")
+    with refusal("need all 120 steps", by=gw.OptionError):
+        questions._attribution(explained(both, x), None)

@@ -25,9 +25,9 @@ from gatewise.showing import pictured
 MOST_UNITS = 32  # of a cell whose fixed points are searched
 STARTS = 8  # of that search
 STILL = 0.1  # of the largest deviation: a unit that moves less hardly moves
-MANY = 2e4  # units times steps: of a larger run, an integral is of the part that may matter
 POINTS = (50, 100, 200, 400, 800)  # of an integral, until it has converged
-WORK = 7e6  # units times steps times points, for which there is time
+WORK = 4e9  # multiplications at all of the first ones, for which there is time
+STEP = 5000  # multiplications in whose time a step takes place, beside its own
 SILENCED = 9 * 10**10  # multiplications of all runs with a unit silenced, about
 SILENCED_STEPS = 20_000  # of them, on the reference engine
 FEWEST = 4  # units that are silenced
@@ -82,12 +82,15 @@ def _contributions(cell: Trace, t: int | None, subject: ReportSubject) -> Answer
 
 
 def _attribution(subject: ReportSubject, t: int | None) -> Answer:
-    units = sum(cell.parameters.hidden_size for cell in subject.cells.values())
-    steps = subject.lstm.num_steps
-    nearest = steps if steps * units <= MANY else min(steps, _reach(subject))
-    points = [count for count in POINTS if count * nearest * units <= WORK] or POINTS[:1]
+    cost, steps = STEP + sum(cell.parameters.weight.size for cell in subject.cells.values()), subject.lstm.num_steps
+    nearest = max(LEAST, int(WORK / (POINTS[0] * cost)))
+    if steps > nearest:
+        nearest = min(nearest, _reach(subject))
+        if t is None and len(subject.lstm.directions) > 1:
+            raise OptionError(f"integrated gradients of final states need all {steps:,} steps, too many for a page")
+    points = [count for count in POINTS if count * min(steps, nearest) * cost <= 2 * WORK] or POINTS[:1]
     given = (subject.run, subject.output_weights, t, subject.sequence)
-    answer = insight.attribution(*given, nearest=None if nearest == steps else nearest, points=points)
+    answer = insight.attribution(*given, nearest=nearest if steps > nearest else None, points=points)
     if answer.unshared:
         raise OptionError(answer.unshared)
     first, largest = answer.start - subject.first.start, int(np.argmax(np.abs(answer.scores)))
