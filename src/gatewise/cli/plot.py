@@ -23,9 +23,10 @@ from gatewise.cli.usage import flowing
 from gatewise.errors import FileError, OptionError
 from gatewise.files.storage import beside, npz_names, read_text
 from gatewise.insight import Answer
+from gatewise.insight.naming import sequence_of
 from gatewise.opening.answers import observed_outputs
-from gatewise.opening.number_files import read_numbers
 from gatewise.opening.runs import OpenedRun
+from gatewise.opening.step_values import step_values
 from gatewise.plot import saving, terminal
 from gatewise.plot.records.gates import Gates
 from gatewise.progress import working
@@ -86,7 +87,8 @@ class PictureOptions:
     tolerance
         How far apart two numbers may be that count as the same. Default: 0.
     values
-        A .csv or .npy file with a number for each step: what a probe is to find in the states.
+        A file with columns of a number for each step: what probes are to find in the states. Cells may be empty. The
+        picture is that of the column that is found best.
     parts
         What an ablation takes away, one at a time: units, gates or layers. Default: units.
     observed
@@ -197,10 +199,10 @@ def plot(
         if "text" in arguments:
             arguments["text"] = tokens_in(arguments["text"], len(subject))
         _announce_cost(kind, subject, arguments)
-        record = data(subject, **arguments)
+        asked = _columns_of_values(arguments, subject, runs[0], chosen.get("steps", (None, None)))
+        records = [data(subject, **options) for options in asked]
         done(1)
-        if isinstance(record, Answer):
-            _print_answer(record)
+        record = _print_answers(records)
         if output is None:
             if isinstance(record, Gates):
                 terminal.show(record)
@@ -219,10 +221,12 @@ def plot(
 plot.__doc__ = flowing(plot.__doc__)
 
 
-def _print_answer(answer: Answer) -> None:
-    """Print the sentence of an answer, and below it what checks of it found."""
-    for sentence in (answer.sentence, *answer.reading):
-        print_line(sentence)
+def _print_answers(records: Sequence[Any]) -> Any:
+    """Print the sentence of each answer, and below it what checks of it found; return the record that is drawn."""
+    for record in records:
+        for sentence in (record.sentence, *record.reading) if isinstance(record, Answer) else ():
+            print_line(sentence)
+    return records[0] if len(records) == 1 else max(records, key=lambda probe: probe.found)
 
 
 def _require_no_arrays(file: Path, input: Path | None) -> None:
@@ -288,8 +292,6 @@ def _arguments_of(kind: str, data: Callable[..., Any], chosen: dict[str, Any], o
         if name not in parameters:
             raise OptionError(f"--{option} does not go with --kind {kind}")
         arguments[name] = READ[option](value) if option in READ else value
-        if option == "values":
-            arguments |= _probe_values(value)
     if "long" in parameters and hasattr(insight, f"cost_of_{kind}"):  # what it takes is announced
         arguments["long"] = True
     for missing in required(data) - set(arguments) - ({"after"} if other is not None else set()):
@@ -332,12 +334,23 @@ def _fit_to_run(run: OpenedRun, *options: dict[str, Any]) -> None:
             values["steps"] = series.steps_inside(*values["steps"])
 
 
-def _probe_values(path: Path) -> dict[str, Any]:
-    """Return the values in the file of --values for a probe, and their name if the head of a .csv file gives it."""
-    data = read_numbers(path)
-    column = data.values.ndim == 2 and data.values.shape[1] == 1
-    values = {"values": data.values[:, 0] if column else data.values}
-    return values | ({"name": data.features[0]} if data.features is not None and len(data.features) == 1 else {})
+def _columns_of_values(
+    arguments: dict[str, Any], subject: Any, run: OpenedRun, steps: tuple[int | None, int | None]
+) -> list[dict[str, Any]]:
+    """Return the arguments of a probe of each column in the file of --values; of another kind, those of its answer."""
+    if "values" not in arguments:
+        return [arguments]
+    place = None if arguments.get("sequence") is None else sequence_of(subject, arguments["sequence"])
+    columns = step_values(arguments["values"], run, place)
+    return [
+        {
+            **arguments,
+            "values": array[slice(*steps), 0 if place is not None else slice(None)],
+            "name": name,
+            "tests": len(columns),
+        }
+        for name, array in columns.items()
+    ]
 
 
 READ: dict[str, Callable[[Any], Any]] = {

@@ -37,6 +37,7 @@ def report(
     text: Annotated[Path | None, Parameter(group=ASKED)] = None,
     vocab: Annotated[Path | None, Parameter(group=ASKED)] = None,
     observed: Annotated[Path | None, Parameter(group=ASKED)] = None,
+    values: Annotated[Path | None, Parameter(group=ASKED)] = None,
 ) -> None:
     """Report on a model and your data: what is in it, how long it remembers, and why it gave the output it gave.
 
@@ -68,6 +69,9 @@ def report(
     observed
         A file with what was observed of the outputs at each step, with which the model is compared without each unit.
         Columns go by the names of the outputs; cells may be empty.
+    values
+        A file with columns of a number for each step, such as a measured storage: which units carry it is tested. Cells
+        may be empty.
     """
     if output is not None and output.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"the name of {output} must end in .html")
@@ -98,6 +102,7 @@ def report(
             text=None if text is None else tokens_in(read_text(text), trace.num_steps),
             vocabulary=None if vocab is None else read_vocabulary(vocab),
             observed=observed,
+            values=values,
             title=source,
             notes=notes,
         )

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, finite_number, quiet, size
-from gatewise.cell import Rng
+from gatewise.cell import Rng, generator
 from gatewise.errors import NotKeptError, OptionError, one_of
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import sequence_of, state_names, times_of
@@ -84,6 +84,12 @@ class Probe(Answer):
     least: float
     by: str
 
+    @property
+    def found(self) -> float:
+        """The absolute correlation of the best unit if it is significant, less its p-value."""
+        r, p_value = (self.columns[key][self.best] for key in ("correlation", "p_value"))
+        return float(abs(r) * (p_value <= SIGNIFICANT) - p_value)
+
 
 @quiet
 def probe(
@@ -109,7 +115,7 @@ def probe(
     regression on states that are standardised within the fold.
 
     Two series that drift, or are each like their own past, correlate by chance. What is tested is therefore what
-    neither a trend, a parabola over time, nor the last values predict of the values: it is compared with the states,
+    neither a trend, a line over time, nor the last values predict of the values: it is compared with the states,
     which pass through the same filter, and the null distribution shifts it in a circle against them.
 
     Parameters
@@ -165,10 +171,11 @@ def probe(
     Notes
     -----
     Law: 1 - R², computed from the sums over steps, is the squared error of the predictions. Time is linear in the
-    number of steps, in chunks of bounded memory: for each step, twice (units + draws) times units.
+    number of steps: for each step, (units + draws) times units. The filtered states are held in float64.
 
-    The filter is that of `Box and Jenkins (1970) <https://doi.org/10.1002/9781118619193>`_: an autoregression of the
-    values. Where values and states have a season in common, they carry each other, and this is found.
+    The filter is that of Box and Jenkins, "Time Series Analysis" (1970): an autoregression of the values, of at most 8
+    lags. Before they are shifted, values get back a line as large as noise has by chance, since they have lost theirs.
+    Where values and states have a season in common, they carry each other, and this is found.
 
     Examples
     --------
@@ -181,7 +188,7 @@ def probe(
     >>> bit = x[writes, 0][np.maximum(np.searchsorted(writes, np.arange(400), "right") - 1, 0)]
     >>> bit[: writes[0]] = 0
     >>> print(probe(LSTM.from_cells(latch().cell).trace(x)[0], bit, name="the last bit"))
-    Unit latch carries the last bit: r 1.00 (p < 0.005, the only unit).
+    Unit latch carries the last bit: r 1.00 (p < 0.005, only unit).
     """
     trace = of_one_cell(trace)
     one_of("quantity", quantity, STATES)
@@ -193,10 +200,10 @@ def probe(
     true, usable = usable_values(trace, values, chosen)
     states = trace.quantity(quantity)[:, chosen]
     white, tests = prewhiten(true, usable, states), size("tests", tests)
-    tested = ~np.isnan(white.values)
+    tested, rng = ~np.isnan(white.values), generator("", rng, {})
     shifts = shifts_in_time(tested, size("draws", draws), shift, rng)
     rows = ProbeRows(states, true, usable, shifts[:, :1])
-    shifted = ProbeRows(white.states, white.values, tested, shifts)
+    shifted = ProbeRows(white.states, white.values, tested, shifts, white.line, rng)
     folded, by = assign_folds(rows, by, size("folds", folds, least=2))
     if penalty is not None and finite_number("penalty", penalty) < 0:
         raise OptionError(f"penalty must not be negative, but is {penalty!r}")
@@ -338,7 +345,7 @@ def _sentence(answer: Probe, white: Prewhitened, tests: int) -> str:
     """Return the sentence of a probe: the unit that carries the values; or that none is found, and what would be."""
     label, names = answer.name, answer.columns["unit"]
     unit, r, filtered, p = (answer.columns[key][answer.best] for key in UNIT_COLUMNS)
-    of_units = f"best of {len(names):,} units" if len(names) > 1 else "the only unit"
+    of_units = f"best of {len(names):,} units" if len(names) > 1 else "only unit"
     where = "sequences" if answer.by == "sequence" else "blocks of steps"
     together = f"explain {100 * answer.r_squared:.0f} % of it in held-out {where}"
     together += f" ({_p_text(answer.p_value, answer, tests)})"
@@ -352,20 +359,21 @@ def _sentence(answer: Probe, white: Prewhitened, tests: int) -> str:
         return f"No unit is found to carry {label}: without its trend, nothing is left of it."
     found = "there are too few steps for any to be found"
     if not np.isnan(answer.least):
-        found = f"{answer.least:.2f} would have been found"
+        found = f"an r of {answer.least:.2f} would have been found"
     return (
-        f"No unit is found to carry {label}: without trend and past, {unit}, the {of_units}, has r {filtered:.2f}"
+        f"No unit is found to carry {label}: without trend and past, unit {unit}, the {of_units}, has r {filtered:.2f}"
         f" ({_p_text(p, answer, tests)}); {found}."
     )
 
 
 def _reading(answer: Probe, white: Prewhitened, tests: int) -> Iterator[str]:
     """Yield how a probe was tested, a sentence each."""
-    past = f" and {100 * white.of_past:.0f} % of the rest by the last {counted(white.lags, 'value')}"
+    last = "last value" if white.lags == 1 else f"last {white.lags} values"
+    past = f", and their {last} {100 * white.of_past:.0f} % of the rest" if white.lags else ""
     yield (
         f"Tested: {counted(len(answer.null), 'shift')} in time of the values against the states, both without trend and"
-        f" past: {100 * white.of_trend:.0f} % of the values are explained by a parabola{past if white.lags else ''};"
-        f" p is the share of shifts at which the best unit is as good{f', times {tests}' if tests > 1 else ''}."
+        f" past: a line explains {100 * white.of_trend:.0f} % of the values{past}; p is the share of shifts at"
+        f" which the best unit is as good{f', times {tests} for as many tests' if tests > 1 else ''}."
     )
     unit, r, filtered, p = (answer.columns[key][answer.best] for key in UNIT_COLUMNS)
     if p > SIGNIFICANT:

@@ -44,6 +44,8 @@ def usable_values(trace: Trace, values: npt.ArrayLike, chosen: slice) -> tuple[A
         raise OptionError("a probe needs values; this run has none at a valid step")
     if array[usable].min() == array[usable].max():
         raise OptionError(f"a probe needs values that differ; all of these are {array[usable][0]:g}")
+    if not 0 < (variance := array[usable].var()) < np.inf:
+        raise OptionError(f"a probe needs values whose variance is a number of float64, and not {variance:g}")
     return array, usable
 
 

@@ -90,16 +90,36 @@ def choose_penalty(halves: Sequence[Sums]) -> Array:
 
 
 class ProbeRows:
-    """The usable steps of all sequences as rows: their states, and their values, true and shifted."""
+    """The usable steps of all sequences as rows: their states, and their values, true and shifted.
 
-    def __init__(self, states: Array, values: Array, usable: Mask, shifts: npt.NDArray[np.intp]) -> None:
+    To values without a `line` (time, batch), of norm 1 in each sequence, a random line from `rng` is added before they
+    are shifted, as large as they would have one by chance; what they then have of the line is taken out.
+    """
+
+    def __init__(
+        self,
+        states: Array,
+        values: Array,
+        usable: Mask,
+        shifts: npt.NDArray[np.intp],
+        line: Array | None = None,
+        rng: Any = None,
+    ) -> None:
         self.states, self.usable, self.shifts = states, usable, shifts
         self.rank = np.cumsum(usable, axis=0) - 1  # of a step among the usable ones of its sequence
         self.counts = usable.sum(0)
         self.first = np.cumsum(self.counts) - self.counts
         flat = values.T[usable.T]
-        self.mean, self.scale = float(flat.mean()), float(flat.std())
+        self.mean, self.scale = float(flat.mean()), float(flat.std()) or 1.0
         self.flat = (flat - self.mean) / self.scale
+        self.line = np.zeros(len(flat)) if line is None else line.T[usable.T]
+        self.slopes = np.zeros(shifts.shape) if line is None else rng.normal(size=shifts.shape) * (shifts != 0)
+        self.lost = np.zeros(shifts.shape)  # what shifted values have of the line
+        for sequence, (first, count) in enumerate(zip(self.first, self.counts, strict=True)):
+            if count and line is not None:
+                there, values_there = (np.fft.rfft(part[first : first + count]) for part in (self.line, self.flat))
+                shares = np.fft.irfft(there * np.conj([values_there, there]), count)[:, shifts[sequence] % count]
+                self.lost[sequence] = shares[0] + self.slopes[sequence] * shares[1]
         self.reference = states[usable.any(1).argmax()].mean(0, dtype=np.float64)
 
     def chunks(self, done: Any) -> Iterator[tuple[Any, npt.NDArray[np.intp], Array]]:
@@ -116,8 +136,10 @@ class ProbeRows:
         groups = int(folded[self.usable].max()) // 2 * 2 + 2
         sums = Sums.zeros(groups, self.states.shape[-1], self.shifts.shape[1])
         for key, sequence, x in self.chunks(done):
-            place = (self.rank[key][:, None] - self.shifts[sequence]) % self.counts[sequence][:, None]
-            y, group = self.flat[self.first[sequence][:, None] + place], folded[key]
+            first, rank = self.first[sequence][:, None], self.rank[key][:, None]
+            place, group = first + (rank - self.shifts[sequence]) % self.counts[sequence][:, None], folded[key]
+            y = self.flat[place] + self.line[place] * self.slopes[sequence]
+            y -= self.line[first + rank] * self.lost[sequence]
             for half in np.unique(group):
                 sums.add(half, x[group == half], y[group == half])
         return sums

@@ -113,17 +113,22 @@ def _answers_of(output: Any, source: str) -> Answers:
 
 
 def observed_outputs(run: OpenedRun, observed: Any) -> Any:
-    """Return what was observed of a run's outputs, in a file or an array: by their names, and in a window its part.
-
-    Raise OptionError if its steps have other times than those of the run.
-    """
+    """Return what was observed of a run's outputs, in a file or an array, by their names; see `steps_of_run`."""
     answers = read_answers(observed).columns_of(run.labels.outputs)
     if "y" not in answers.arrays:
         raise OptionError(f"{answers.source} must hold y, what was observed of the outputs")
-    values, times, series = answers.arrays["y"], answers.times, run.series
+    return steps_of_run(run, answers.arrays["y"], answers.times, answers.source)
+
+
+def steps_of_run(run: OpenedRun, values: Any, times: Any, source: str) -> Any:
+    """Return numbers with a row for each step of a run's input; of a window its part.
+
+    Raise OptionError if the rows have other times than the steps.
+    """
+    series = run.series
     whole = run.labels.times if series is None else series.times
     if times is not None and whole is not None and not np.array_equal(np.array(dates_of(times)), np.array(whole)):
-        raise OptionError(f"the times of {answers.source} must be those of the input")
+        raise OptionError(f"the times of {source} must be those of the input")
     return values if series is None or len(values) != len(series.ends) else values[series.inside]
 
 

@@ -15,6 +15,7 @@ from gatewise.errors import GatewiseError, OptionError
 from gatewise.insight.answer import Answer
 from gatewise.opening.answers import observed_outputs
 from gatewise.opening.run import run_of
+from gatewise.opening.step_values import step_values
 from gatewise.opening.windows import WindowedSeries
 from gatewise.progress import working
 from gatewise.records.places import step_slice
@@ -35,6 +36,7 @@ def report(
     text: str | Sequence[str] | None = None,
     vocabulary: Sequence[str] | Mapping[int, str] | None = None,
     observed: Any = None,
+    values: Any = None,
     title: str | None = None,
     notes: Sequence[str] = (),
     **options: Any,
@@ -63,6 +65,9 @@ def report(
     observed : array, path or DataFrame, optional
         What was observed of the outputs at each step, or a class, NaN where nothing was: see `insight.ablation`. By
         default outputs without a unit are compared with those of the whole model.
+    values : array (time,), (time, column) or (time, batch, column), path or DataFrame, optional
+        Numbers for each step that are no input, such as a measured storage: which units carry them is asked of each
+        column. Where they have times, these must be those of the input. NaN where there is none.
     title : str, optional
         The title of the page.
     notes : sequence of str, optional
@@ -114,6 +119,9 @@ def report(
     subject = subject_of(run, sequence=sequence, at=at, target=target, text=text, vocabulary=vocabulary)
     if observed is not None:
         subject = replace(subject, observed=observed_outputs(run, observed))
+    if values is not None:
+        place = subject.sequence if subject.has_named_sequence else None
+        subject = replace(subject, values=step_values(values, run, place))
     posed = [*_posed_questions(subject)]
     findings = []
     with working("asking", len(posed)) as done:

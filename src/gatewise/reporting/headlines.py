@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gatewise.insight import Ablation, Ceiling, Horizon, Occlusion
+from gatewise.insight import Ablation, Ceiling, Horizon, Occlusion, Probe
 from gatewise.insight.naming import duration_of, step_noun
 
 
@@ -51,3 +51,8 @@ def limits(answer: Ceiling) -> str:
         f"The model cannot bring its {name} above {answer.ceiling[0]:.4g}{unit}, whatever its input; it came to"
         f" {largest:.4g}{unit}."
     )
+
+
+def carrier(answer: Probe) -> str:
+    """Return the unit that carries values beside the input; nothing if none is found."""
+    return answer.sentence if answer.found > 0 else ""

@@ -22,6 +22,8 @@ from gatewise.reporting import headlines, overview
 from gatewise.reporting.subject import ReportSubject
 from gatewise.showing import pictured
 
+MOST_VALUES = 6  # columns whose probes are drawn
+MOST_DRAWS = 1000  # of a probe, 200 for each of several
 MOST_UNITS = 32  # of a cell whose fixed points are searched
 STARTS = 8  # of that search
 STILL = 0.1  # of the largest deviation: a unit that moves less hardly moves
@@ -60,6 +62,7 @@ class Question:
     draw: Callable[[Any, Any], Any] = _draw_answer  # draws an answer on a Figure
     each_cell: bool = False
     each_step: bool = False
+    each_values: bool = False
 
     @property
     def topic(self) -> str:
@@ -68,6 +71,9 @@ class Question:
 
     def pose(self, subject: ReportSubject) -> Iterator[PosedQuestion]:
         """Yield a report's question about a subject: once, or for each step that is explained."""
+        if self.each_values:
+            yield from self._pose_of_values(subject)
+            return
         for t in subject.steps if self.each_step else (None,):
             arguments = ((t, subject) if self.each_cell else (t,)) if self.each_step else ()
             named_subjects: list[tuple[str, Any]] = [("", subject)]
@@ -75,6 +81,23 @@ class Question:
                 named_subjects = [(subject.cell_name(key), cell) for key, cell in subject.cells.items()]
             asks = tuple((name, partial(self.ask, asked, *arguments)) for name, asked in named_subjects)
             yield PosedQuestion(self.title.format(subject.when(t)), asks)
+
+    def _pose_of_values(self, subject: ReportSubject) -> Iterator[PosedQuestion]:
+        """Yield a report's question about each column of values; the last of many share one."""
+        tests, asks = len(subject.values) * len(subject.cells), {}
+        for name, array in subject.values.items():
+            ask = partial(self.ask, values=array, name=name, tests=tests)
+            asks[name] = [(subject.cell_name(key), partial(ask, cell)) for key, cell in subject.cells.items()]
+        alone = len(asks) if len(asks) <= MOST_VALUES else MOST_VALUES - 1
+        for name in [*asks][:alone]:
+            yield PosedQuestion(self.title.format(name), tuple(asks[name]))
+        others = [(f"{name} {cell}".strip(), ask) for name in [*asks][alone:] for cell, ask in asks[name]]
+        if others:
+            yield PosedQuestion(self.title.format("the other values"), tuple(others))
+
+
+def _probe(cell: Trace, tests: int, **options: Any) -> Answer:
+    return insight.probe(cell, tests=tests, draws=min(MOST_DRAWS, 200 * tests), **options)
 
 
 def _contributions(cell: Trace, t: int | None, subject: ReportSubject) -> Answer:
@@ -240,6 +263,17 @@ QUESTIONS = (
         headlines.units,
         nothing="no unit changes the output where it is silenced",
         found_nothing=lambda answer: not answer.effects.any(),
+    ),
+    Question(
+        "Which units carry {}?",
+        _probe,
+        "The values that were given beside the input, what a linear probe of all units predicts of them, and the units"
+        " that correlate most. A trend and the values' own past are taken out before anything counts as found, since"
+        " whatever drifts correlates. A season that both have in common is not taken out.",
+        4.2,
+        headlines.carrier,
+        notability=lambda answer: answer.found,
+        each_values=True,
     ),
     Question(
         "Is any gate stuck?",

@@ -47,6 +47,7 @@ class ReportSubject:
     series: WindowedSeries | None = None  # the outputs of a model in windows, of which the run is one
     occlusions: dict[int | None, insight.Occlusion] = field(default_factory=dict)  # of the steps, once asked
     observed: Any = None  # of the outputs, as `insight.ablation` takes it
+    values: dict[str, Array] = field(default_factory=dict)  # beside the input (time, sequence of the cells), by name
 
     @property
     def lstm(self) -> LSTMTrace:
