@@ -6,10 +6,10 @@ only move axes or reverse steps become the layout of the edge; matchers then see
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from gatewise.errors import shown
 from gatewise.network import Network
@@ -96,6 +96,22 @@ def axes_in_order(rank: int, *, batch_first: bool) -> tuple[str, ...] | None:
     return (*first, *["feature"] * (rank - 2)) if rank in (2, 3) else None
 
 
+class FlagOnDemand:
+    """A field of a frozen record, False by default, or given as a function that is called when it is first read."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, record: Any, owner: type | None = None) -> bool:
+        flag: bool | Callable[[], bool] = record is not None and vars(record)[self._name]
+        if callable(flag):
+            flag = vars(record)[self._name] = flag()
+        return flag
+
+    def __set__(self, record: Any, flag: bool | Callable[[], bool]) -> None:
+        vars(record)[self._name] = flag
+
+
 @dataclass(frozen=True)
 class GraphNames:
     """The inputs and outputs of an ONNX graph that belong to an LSTM, by name.
@@ -127,13 +143,12 @@ class GraphNames:
     y: str | None = None
     hn: tuple[str | None, ...] = (None,)
     cn: tuple[str | None, ...] = (None,)
-    x_batch_first: bool = False
+    x_batch_first: bool = FlagOnDemand()  # type: ignore[assignment]  # which is read as one
     y_batch_first: bool = False
 
     def __post_init__(self) -> None:
         """Make the names from an ONNX graph printable on one line."""
-        for attribute in (field.name for field in fields(self)):
-            value = getattr(self, attribute)
+        for attribute, value in [*vars(self).items()]:
             if isinstance(value, str):
                 object.__setattr__(self, attribute, shown(value))
             elif isinstance(value, tuple):

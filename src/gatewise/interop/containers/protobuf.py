@@ -49,17 +49,15 @@ def shorten_message(
                 if shortened.gone > gone:
                     shortened.end_message(gone, before, start, end)
                 end = outer
-            tag, place = _read_varint(data, place)
+            tag, place = data[place], place + 1
+            if tag > 127:  # as a call for each byte would take as long as all the rest
+                tag, place = _read_varint(data, place - 1)
             match tag & 7:
-                case 0:
-                    _, place = _read_varint(data, place)
-                case 1:
-                    place += 8
-                case 5:
-                    place += 4
                 case 2:
                     before = place
-                    length, place = _read_varint(data, place)
+                    length, place = data[place], place + 1
+                    if length > 127:
+                        length, place = _read_varint(data, before)
                     if place + length > end:
                         return data, ()
                     kind = kinds.get(tag >> 3)
@@ -78,6 +76,12 @@ def shorten_message(
                     if count >= _AT_ONCE:
                         budget.count(count, PIECES)
                         count = 0
+                case 0:
+                    _, place = _read_varint(data, place)
+                case 1:
+                    place += 8
+                case 5:
+                    place += 4
     except IndexError:
         return data, ()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from gatewise.errors import FileError, join_names, shown
@@ -53,7 +53,7 @@ class Extent(NamedTuple):
 def is_recurrent(node: OnnxNode) -> bool:
     """Say whether an ONNX node is a recurrent layer, of ONNX's own operators or by the name of another's."""
     operator = node.operator
-    return operator in RECURRENT or (any(word in operator for word in RECURRENT) and not node.is_standard)
+    return operator in RECURRENT or (not node.is_standard and any(word in operator for word in RECURRENT))
 
 
 def name_of(key: Key) -> str:
@@ -178,6 +178,12 @@ class Uses:
                 keys[key] = None
 
 
+@lru_cache
+def _in_words(place: str, lstms: Sequence[str]) -> str:
+    """Return a place in an ONNX model with the LSTMs to which it is related, some of them by name."""
+    return f"{place} {join_names(map(repr, lstms), 'and', most=MOST)}"
+
+
 class Account:
     """The ledger of an ONNX model, made as far as it is asked for.
 
@@ -286,8 +292,7 @@ class Account:
             places = reach.places_of(node)
         for place, lstms in places.items():
             if not self._only_moves(node, place):
-                words, effect = PLACES[place]
-                return f"{kind} {words} {join_names(map(repr, lstms), 'and', most=MOST)}", effect, lstms
+                return f"{kind} {_in_words(PLACES[place][0], lstms)}", PLACES[place][1], lstms
         if places:
             moved = dict.fromkeys(lstm for lstms in places.values() for lstm in lstms)
             return (f"{kind} that only moves numbers of {join_names(moved, 'and', most=MOST)}",)
@@ -332,8 +337,7 @@ class Account:
         if (layer := uses.layers.get(value)) is not None:
             return LedgerEntry(name, kind, layer)
         for place, lstms in self._sources.get(value, {}).items() if kind == "tensor" else ():
-            words = "the lengths" if place == "lengths" else "the initial state"
-            reason = f"{words} of {join_names(map(repr, lstms), 'and', most=MOST)}"
+            reason = _in_words("the lengths of" if place == "lengths" else "the initial state of", lstms)
             return LedgerEntry(name, kind, "", reason, PLACES[place][1], lstms)
         if value.name in value.scope.sparse:
             return LedgerEntry(name, kind, "", "it is sparse, which is not read")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,7 +76,7 @@ def _of_operator(node: OnnxNode) -> Activation | str | None:
         return None
     if operator == "PRelu" and len(node.inputs) == 2:
         slope = node.scope.value(node.inputs[1])
-        return _activation("leaky_relu", [float(slope.reshape(-1)[0])]) if slope.size == 1 else None
+        return _activation("leaky_relu", float(slope.reshape(-1)[0])) if slope.size == 1 else None
     if len([name for name in node.inputs if name]) != 1:
         return None
     if operator == "Gelu":
@@ -102,10 +102,11 @@ def _with_constants(operator: str, constant: Callable[[str], float | None]) -> A
     values = [
         default if (value := constant(name)) is None else lstm.number(value) for name, default in defaults.items()
     ]
-    return _activation(kind, values)
+    return _activation(kind, *values)
 
 
-def _activation(kind: str, constants: list[Any]) -> Activation | None:
+@lru_cache
+def _activation(kind: str, *constants: Any) -> Activation | None:
     try:
         return Activation(kind, *constants)
     except OptionError:  # a constant that gatewise's does not have

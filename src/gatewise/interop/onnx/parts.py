@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -82,10 +83,16 @@ def _named_matrix(node: OnnxNode, name: str, *, transposed: bool, bias: str = ""
     """Return the matrix that an ONNX node reads under a name; NotConstant if it is not one of floats."""
     scope, inner = node.scope.resolve(name)
     shape, dtype = _shape_and_type(scope, inner)
-    if len(shape) != 2 or min(shape) < 1 or dtype.name not in ("float16", "bfloat16", "float32", "float64"):
+    if len(shape) != 2 or min(shape) < 1 or not _is_floating(dtype):
         raise NotConstant("it is not a matrix of numbers")
     rows, columns = shape[::-1] if transposed else shape
     return Matrix(node.scope, name, inner, (rows, columns), transposed, bias)
+
+
+@cache
+def _is_floating(dtype: np.dtype[Any]) -> bool:
+    """Say whether a type of NumPy is one of a network's weights; its name takes long to make."""
+    return dtype.name in ("float16", "bfloat16", "float32", "float64")
 
 
 def _shape_and_type(scope: OnnxScope, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:

@@ -125,12 +125,16 @@ def _with_input_axes(
     names = stored.graph
     if names is None or names.x is not None or not nodes:
         return stored
-    try:
-        with refusing_by_name():
-            layout = walk_before(nodes[0]).layout
-    except FileError:
-        return stored
-    return replace(stored, graph=replace(names, x_batch_first=(layout == BATCH_FIRST) != bool(stored.batch_first)))
+
+    def is_batch_first() -> bool:
+        try:
+            with refusing_by_name(), np.errstate(all="ignore"):
+                return (walk_before(nodes[0]).layout == BATCH_FIRST) != bool(stored.batch_first)
+        except FileError:
+            return names.x_batch_first
+
+    named = replace(names, x_batch_first=is_batch_first)  # type: ignore[arg-type]  # as `FlagOnDemand` takes it
+    return replace(stored, graph=named)
 
 
 def _format_in_words(model: Any, file: OnnxFile) -> str:

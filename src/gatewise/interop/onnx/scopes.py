@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from gatewise.errors import FileError, reason, shown
@@ -52,11 +51,14 @@ class OnnxNode:
         self.is_standard: bool = proto.domain in ("", "ai.onnx")
         self.inputs: Sequence[str] = tuple(proto.input)
         self.outputs: Sequence[str] = tuple(proto.output)
+        self._attributes: Attributes | None = None
 
-    @cached_property
+    @property
     def attributes(self) -> Attributes:
         """Its attributes."""
-        return Attributes(self.proto, self.scope.file.budget, self.scope.attributes)
+        if self._attributes is None:  # no cached_property, which gives each node a dictionary
+            self._attributes = Attributes(self.proto, self.scope.file.budget, self.scope.attributes)
+        return self._attributes
 
     @property
     def label(self) -> str:
@@ -294,7 +296,7 @@ def _nodes_and_scopes(scope: OnnxScope) -> Iterator[OnnxNode | OnnxScope]:
         function = file.function(node.proto)
         if function is None:
             yield node
-            for name, graph in node.attributes.graphs():
+            for name, graph in node.attributes.graphs() if node.proto.attribute else ():
                 yield _scope_of(file, graph, node, name)
             continue
         file.charge_nodes(function, function.node, function.input, function.attribute_proto)

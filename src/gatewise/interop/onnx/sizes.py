@@ -6,7 +6,7 @@ the same size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 
 import numpy as np
@@ -32,13 +32,21 @@ class Sizes:
         self._learned: dict[OnnxValue, tuple[int, ...]] = {}
         self._declared: dict[OnnxScope, dict[str, tuple[int | None, ...]]] = {}
         self._known: dict[tuple[OnnxScope, str, int], int] = {}
+        self._noted: list[tuple[OnnxValue, Iterable[int]]] = []
 
-    def learn(self, scope: OnnxScope, name: str, sizes: Sequence[int]) -> None:
-        """Keep the sizes of an array that do not follow from its node alone."""
-        self._learned[OnnxValue(scope, name)] = tuple(sizes)
+    def learn(self, scope: OnnxScope, name: str, sizes: Iterable[int]) -> None:
+        """Keep the sizes of an array that do not follow from its node alone; they are not computed before any is."""
+        self._noted.append((OnnxValue(scope, name), sizes))
+
+    def _compute_learned(self) -> None:
+        """Compute the sizes that were learned since the last time, in order: each may follow from those before."""
+        noted, self._noted = self._noted, []
+        for value, sizes in noted:
+            self._learned[value] = tuple(sizes)
 
     def of_axis(self, scope: OnnxScope, name: str, axis: int, depth: int = 0) -> int:
         """Return the size of an axis in an ONNX graph, or the negative number that stands for one left open."""
+        self._compute_learned()
         value = scope.defined(name) or OnnxValue(scope, name)
         key = *value, axis
         if key not in self._known:
@@ -141,6 +149,7 @@ class Sizes:
 
         -1 stands for a product of sizes that are left open, as for what is left in a shape.
         """
+        self._compute_learned()
         return self._sizes_in(scope, name) or self._vector_with_product(scope, name)
 
     def _sizes_in(self, scope: OnnxScope, name: str) -> list[int] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from gatewise.errors import FileError
 from gatewise.files.budget import Budget
@@ -103,7 +104,7 @@ class LstmGraph:
         if output.merge is not None and output.layout == TIME_FIRST:
             steps = (self.sizes.of_axis(output.node.scope, output.node.input("X"), axis) for axis in (0, 1))
             width = output.lstm.hidden_size * (len(output.directions) if output.merge == "concat" else 1)
-            self.sizes.learn(node.scope, node.outputs[0], (*steps, width))
+            self.sizes.learn(node.scope, node.outputs[0], chain(steps, [width]))
 
     def _final_outputs(self, lstms: Mapping[OnnxNode, StoredLSTM]) -> FinalOutputs:
         """Return the ONNX graph's outputs that are final states, of one LSTM or of several, concatenated."""
