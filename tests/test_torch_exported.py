@@ -214,6 +214,53 @@ def test_what_changes_no_number_is_no_warning(tmp_path):
         gw.load_network(tmp_path / "net.pt2")
 
 
+LAST = {  # what takes the last step of y, or what is none, and what the head reads then
+    "of the batch first": (True, {"self": tensor("y"), "dim": 1, "index": -1}, "last"),
+    "of the time first": (False, {"self": tensor("y"), "dim": -3, "index": -1}, "last"),
+    "by its number": (True, {"self": tensor("y"), "dim": 1, "index": 4}, "last"),
+    "of the final state": (True, {"self": tensor("h"), "dim": 0, "index": -1}, "last"),
+    "a step before": (True, {"self": tensor("y"), "dim": 1, "index": 3}, None),
+    "of the sequences": (False, {"self": tensor("y"), "dim": 1, "index": -1}, None),
+    "of the cell state": (True, {"self": tensor("c"), "dim": 0, "index": -1}, None),
+}
+
+
+@pytest.mark.parametrize("what", LAST)
+def test_a_head_on_the_last_step_reads_it_alone(tmp_path, what):
+    batch_first, setting, reads = LAST[what]
+    arrays = ARRAYS | {"fc.weight": np.ones((2, 4), np.float32)}
+    taken = node("aten.select.int", ("taken",), **setting)
+    dropped = node("aten.dropout.default", ("dropped",), input=tensor("taken"), p=0.5, train=False)
+    head = node("aten.linear.default", ("z",), input=tensor("dropped"), weight=tensor("p_fc.weight"))
+    document = graph(arrays, lstm_node(arrays, "rnn", batch_first=batch_first), taken, dropped, head)
+    shapes = {"y": (2, 5, 4), "h": (1, 2, 4), "c": (1, 2, 4), "taken": (2, 4), "dropped": (2, 4)}
+    document["graph_module"]["graph"]["tensor_values"] = {
+        name: {"dtype": 7, "sizes": [{"as_int": size} for size in shape]} for name, shape in shapes.items()
+    }
+    contents = listed(tmp_path, document, arrays)
+    assert [part.reads for part in contents.parts] == [reads]
+    if reads is None:
+        assert "left out: taken" in contents.cautions(contents.lstms[0])[0]
+        return
+    assert contents.cautions(contents.lstms[0]) == ()
+    with pytest.warns(gw.WeightsWarning, match=r"inferred: .*; it reads the last step alone, as the file says; --head"):
+        assert gw.load_network(tmp_path / "net.pt2").reads == "last"
+    with pytest.warns(gw.WeightsWarning, match=r"the network reads every, as asked for; in the file, it is last"):
+        assert gw.load_network(tmp_path / "net.pt2", head="fc", reads="every").reads == "every"
+    assert gw.load_network(tmp_path / "net.pt2", head="fc", strict=True).reads == "last"
+
+
+def test_a_head_that_reads_all_steps_too_reads_every_one(tmp_path):
+    arrays = ARRAYS | {"fc.weight": np.ones((2, 4), np.float32)}
+    taken = node("aten.select.int", ("taken",), self=tensor("y"), dim=1, index=-1)
+    heads = [
+        node("aten.linear.default", (f"z{x}",), input=tensor(x), weight=tensor("p_fc.weight")) for x in ("y", "taken")
+    ]
+    for order in (heads, heads[::-1]):
+        contents = listed(tmp_path, graph(arrays, lstm_node(arrays, "rnn"), taken, *order), arrays)
+        assert [part.reads for part in contents.parts] == ["every"]
+
+
 def test_a_circle_of_thousands_of_tensors_is_followed_once(tmp_path):
     """Thousands of tensors that one operator makes of thousands and of one of them."""
     slow = node("aten.cat.default", [f"a{at}" for at in range(16_000)], tensors=tensor("x"))

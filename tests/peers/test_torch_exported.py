@@ -109,6 +109,39 @@ def test_a_decomposed_lstm_that_is_given_states_warns(tmp_path):
     assert "initial states, which are not carried" in contents.cautions(contents.lstms[0])[0]
 
 
+class LastStep(torch.nn.Module):
+    """An LSTM, and a head on what a function takes of its output and its final state."""
+
+    def __init__(self, batch_first, take):
+        super().__init__()
+        self.rnn, self.head = torch.nn.LSTM(3, 4, 2, batch_first=batch_first), torch.nn.Linear(4, 2)
+        self.dropout, self.take = torch.nn.Dropout(), take
+
+    def forward(self, x):
+        y, (h, _) = self.rnn(x)
+        return self.head(self.dropout(self.take(y, h)))
+
+
+LAST_STEPS = {
+    "y[:, -1]": (True, lambda y, h: y[:, -1]),
+    "y[:, -1, :]": (True, lambda y, h: y[:, -1, :]),
+    "y[-1]": (False, lambda y, h: y[-1]),
+    "y.transpose(0, 1)[-1]": (True, lambda y, h: y.transpose(0, 1)[-1]),
+    "h[-1]": (True, lambda y, h: h[-1]),
+}
+
+
+@pytest.mark.parametrize("last", LAST_STEPS)
+def test_a_head_on_the_last_step_runs_as_the_live_one(tmp_path, last):
+    torch.manual_seed(0)
+    batch_first, take = LAST_STEPS[last]
+    net, x = LastStep(batch_first, take).eval(), torch.randn(5, 3, 3)
+    save(torch.export.export(net, (x,)), tmp_path / "net.pt2", "now")
+    network = gw.load_network(tmp_path / "net.pt2", head="head", strict=True)
+    ours = network(x.numpy().swapaxes(0, 1) if batch_first else x.numpy())[0]
+    assert_agree({"y": ours}, {"y": net(x).detach().numpy()}, 1e-6)
+
+
 class Subclass(torch.nn.LSTM):
     """A class of another name, whose operator is PyTorch's all the same."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Container
 from typing import NamedTuple
 
 import numpy as np
@@ -62,18 +63,18 @@ def chosen_network(
         embedding, unwanted = None, unwanted.union(fitting.embeddings)
     if head == NO_LAYER:
         head, unwanted = None, unwanted.union(fitting.heads)
-    lstm, table, linear = stored.lstm, None, None
+    lstm, table, linear, stated_reads = stored.lstm, None, None, None
     if embedding is not None:
         table, _ = _read_layer_weight(contents, embedding, "embedding", lstm.dtype)
     if head is not None:
         weight, layer_read = _read_layer_weight(contents, head, "head", lstm.dtype)
         bias = None if layer_read.bias is None else layer_read.bias().astype(lstm.dtype)
-        linear = Linear(weight, bias, layer_read.activation)
+        linear, stated_reads = Linear(weight, bias, layer_read.activation), layer_read.reads
     used = {layer_name for layer_name in (embedding, head) if layer_name is not None}
     sentences = []
     if contents.joined is None or not used:
         initial = _initial(stored)
-        network = Network(lstm, embedding=table, head=linear, reads=reads or "every", initial=initial)
+        network = Network(lstm, embedding=table, head=linear, reads=reads or stated_reads or "every", initial=initial)
         if stored.state is not None and initial is None:
             sentences.append(state_sentence(stored))
     else:
@@ -82,10 +83,11 @@ def chosen_network(
             joined: JoinedNetwork = contents.joined(stored.name, embedding, head, checked_reads)
         network = joined.network
         used |= joined.used
-        if network.reads != joined.reads:
-            sentences.append(f"the network reads {network.reads}, as asked for; in the file, it is {joined.reads}")
+        stated_reads = joined.reads
         if joined.has_foreign_mask:
             sentences.append("a mask arrives at the LSTM which the network does not make: give mask=… with each call")
+    if network.reads != (stated_reads or network.reads):
+        sentences.append(f"the network reads {network.reads}, as asked for; in the file, it is {stated_reads}")
     contents.pick(name, strict=strict)  # its warnings, if there is no refusal
     left_out = []
     if unused := unused_layers(contents, stored, used | unwanted):
@@ -161,13 +163,14 @@ class FittingLayers(NamedTuple):
     """The layers of a file whose sizes fit its LSTM; `why` says why the file does not connect them, as a clause.
 
     `only` has the embedding and the head, each the one there is or None, where these are the only reading: there are no
-    others, and nothing else is left out of the file.
+    others, and nothing else is left out of the file. `read_last` are the heads that read the last step in the file.
     """
 
     embeddings: list[str]
     heads: list[str]
     only: tuple[str | None, str | None] | None
     why: str
+    read_last: Container[str | None] = ()
 
     @property
     def options(self) -> str:
@@ -180,6 +183,8 @@ class FittingLayers(NamedTuple):
         names = {role: name for role, name in (("embedding", embedding), ("head", head)) if name is not None}
         roles = [f"{name!r} as the {role}" for role, name in names.items()]
         every = "; it reads every step, and with --reads last the last alone" if head is not None else ""
+        if head in self.read_last:
+            every = "; it reads the last step alone, as the file says"
         others = " and ".join(f"--{role} none" for role in names)
         return (
             f"{' and '.join(roles)} {'is' if len(roles) == 1 else 'are'} inferred:"
@@ -204,7 +209,8 @@ def fitting_layers(contents: Contents, stored: StoredLSTM, *, strict: bool = Fal
         return FittingLayers(embeddings, heads, None, why)
     if strict:
         return FittingLayers(embeddings, heads, None, f"{why}, and with strict=True none is inferred")
-    return FittingLayers(embeddings, heads, (next(iter(embeddings), None), next(iter(heads), None)), why)
+    only = next(iter(embeddings), None), next(iter(heads), None)
+    return FittingLayers(embeddings, heads, only, why, [part.name for part in matrices if part.reads == "last"])
 
 
 def _can_be(part: StoredLayer, kind: str) -> bool:

@@ -129,6 +129,8 @@ class StoredLayer:
         Returns the bias, if there is one.
     activation : Activation or str, optional
         The nonlinearity of a linear layer, if the file states it: see `Linear`.
+    reads : {"every", "last"}, optional
+        The steps of an LSTM that a linear layer reads, if the file states them and does not connect its layers.
     entries : sequence of str
         The names of what it is made of in the file, as in `Contents.ledger`.
     """
@@ -140,6 +142,7 @@ class StoredLayer:
     bias: Callable[[], Array] | None = field(default=None, repr=False)
     activation: Activation | str | None = None
     entries: Sequence[str] = ()
+    reads: str | None = None
 
     def __post_init__(self) -> None:
         _print_safely(self, "name", "kind")

@@ -22,6 +22,7 @@ class ModuleFacts:
     refusal: str = ""  # why the module computes something else than its weights' names say
     hooks: tuple[str, ...] = ()  # code that would run with it
     state_by: str = "names"  # what says what it starts from: names of tensors, code, or a graph, as `state` has it
+    reads: str | None = None  # of a linear layer: the steps of an LSTM that it reads, every or the last
     state: tuple[str | None, str | None] | None = None  # the tensors that are its initial h and c; None is zeros
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Container, Mapping
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -58,7 +59,7 @@ def group_tensors(
         if known.refusal and prefix not in reader.groups
     ]
     items += _refuse_quantised(reader.tensors, reader.classes, reader.groups)
-    items += _other_layers(reader.plain, reader.groups)
+    items += _other_layers(reader.plain, reader.groups, reader.facts)
     lstms, layers, refused = listing(items)
     known = reader.left_out({name for item in items for name in item.entries})
     entries = ledger.account(dict.fromkeys(tensors, "tensor"), (*lstms, *layers, *refused), known)
@@ -270,7 +271,9 @@ def _cell_parameters(
     return conventions.parameters("pytorch", *weights, biases, projection=projection)
 
 
-def _other_layers(plain: PlainTensors, groups: Mapping[str, object]) -> tuple[StoredLayer, ...]:
+def _other_layers(
+    plain: PlainTensors, groups: Mapping[str, object], facts: Mapping[str, ModuleFacts]
+) -> tuple[StoredLayer, ...]:
     """Return the layers of a PyTorch file besides its LSTMs: linear layers, embeddings, convolutions."""
     tensors, parts = plain.tensors, list[StoredLayer]()
     for name, tensor in tensors.items():
@@ -286,5 +289,6 @@ def _other_layers(plain: PlainTensors, groups: Mapping[str, object]) -> tuple[St
         entries = plain.in_file([name] if bias is None else [name, bias_name])
         read_weight = partial(numbers_of, tensor) if is_matrix else None
         read_bias = None if bias is None or not is_matrix else partial(numbers_of, bias)
-        parts.append(StoredLayer(prefix or name, kind, tuple(tensor.shape), read_weight, read_bias, entries=entries))
+        layer = StoredLayer(prefix or name, kind, tuple(tensor.shape), read_weight, read_bias, entries=entries)
+        parts.append(replace(layer, reads=facts.get(prefix, ModuleFacts()).reads))
     return tuple(parts)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property, reduce
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import reduce
 from operator import or_
 from typing import Any
 
@@ -17,11 +17,11 @@ from gatewise.interop.containers.tensors import Tensor
 from gatewise.interop.graphs import GraphInput
 from gatewise.interop.ledger import LedgerEntry
 from gatewise.interop.torch.content import ZERO_STATE, ModuleFacts
-from gatewise.interop.torch.names import CELL, LAYER, NAME, OF_WEIGHTS, PACKED, PLAIN, weight_names
+from gatewise.interop.torch.names import LAYER, NAME, OF_WEIGHTS, PACKED, PLAIN, weight_names
+from gatewise.interop.torch.operators import IDENTITIES, Operator
 
 GRAPH = "reading its graph"  # of a program, as a task
 ZEROS = {"zeros", "zeros_like", "new_zeros", "full", "full_like", "new_full"}  # the latter where they are full of 0
-IDENTITIES = {"contiguous", "clone", "detach", "alias", "lift_fresh_copy"}
 REPEATED = {"expand", "repeat", "unsqueeze"} | IDENTITIES  # which states may pass
 OF_LAYERS = re.compile(r"torch\.nn\.modules\.(?:linear\.Linear|linear\.Identity|sparse\.Embedding)")
 IN_LAYERS = {  # the operators of these, also in their decomposed form; others there are of hooks
@@ -40,52 +40,6 @@ EXCHANGES = {  # operators that may exchange two axes: the names of the argument
 TYPES = {1: "<u1", 2: "<i1", 3: "<i2", 4: "<i4", 5: "<i8", 6: "<f2", 7: "<f4", 8: "<f8", 12: "<u1", 13: "bf16"}
 DTYPES = {code: np.dtype(kind).name for code, kind in TYPES.items() if kind != "bf16"} | {12: "bool", 13: "bfloat16"}
 EFFECT = "it may change what an LSTM takes, or what becomes of its output"
-
-
-@dataclass(frozen=True, eq=False)
-class Operator:
-    """A node of the graph: `module` is the path of the innermost module that it is a part of."""
-
-    name: str  # as ATen's, such as lstm.input
-    tensors: Mapping[str, tuple[str, ...]]  # by the names of arguments
-    constants: Mapping[str, Any]  # likewise: numbers, truth values, lists of integers
-    module: str | None
-    outputs: tuple[str, ...] = ()  # the names of the tensors that it makes
-
-    @property
-    def kind(self) -> str:
-        """Its name without that of the overload."""
-        return self.name.rpartition(".")[0]
-
-    @cached_property
-    def inputs(self) -> tuple[str, ...]:
-        """The names of all tensors that it takes, in order."""
-        return self.taken(*self.tensors)
-
-    def taken(self, *arguments: str) -> tuple[str, ...]:
-        """Return the names of the tensors that it takes as these arguments."""
-        return tuple(name for argument in arguments for name in self.tensors.get(argument, ()))
-
-    @property
-    def output(self) -> str:
-        """Its name in the ledger: that of the first tensor that it makes."""
-        return (*self.outputs, self.name)[0]
-
-    @property
-    def is_lstm(self) -> bool:
-        """Whether it runs an LSTM."""
-        return self.name in (LAYER, PACKED, CELL)
-
-    @property
-    def is_identity(self) -> bool:
-        """Whether it changes no number in a run, nor any axis."""
-        is_dropout = self.kind == "dropout" and self.constants.get("train") is not True
-        return is_dropout or self.kind in IDENTITIES or not self.outputs  # or reads and checks sizes
-
-    def entry(self, layer: str, reason: str = "", effect: str = "", lstms: Iterable[str] = ()) -> LedgerEntry:
-        """Return its entry in the ledger; without a reason it is used."""
-        labels = tuple(prefix or "lstm" for prefix in lstms)
-        return LedgerEntry(self.output, "node", layer, f"{self.name}: {reason}" if reason else "", effect, labels)
 
 
 def at(value: Any, *keys: str) -> Any:
@@ -125,6 +79,8 @@ class Program:
         self.values: dict[str, GraphInput] = {}  # of a tensor: its shape and type
         self.exchanged: set[str] = set()  # the tensors in which time and batch are exchanged since the program's input
         self.origins = {name: ("weight", weight) for name, weight in self.weights.items()}  # behind what repeats them
+        self.steps: dict[str, int | Operator] = {}  # of an LSTM's output or final h: its axis, or what took the last
+        self.takes_last: set[Operator] = set()  # the operators that take the last step for a layer
         self.owners: dict[Operator, str] = {}  # of an LSTM's operators: the prefix of its weights
         self.lost: dict[Operator, tuple[str, str]] = {}  # what is not carried of an LSTM's, and its effect
         self._add_graph(at(document, "graph_module", "graph"), {}, start)
@@ -186,6 +142,43 @@ class Program:
         elif operator.kind in REPEATED and operator.constants.get("dim") != 0:  # else a row of layers, or of sequences
             origin = self._origin(next(iter(operator.inputs), ""))
         self.origins |= dict.fromkeys(operator.outputs, origin)
+        self._trace_steps(operator, source)
+
+    def _trace_steps(self, operator: Operator, source: str) -> None:
+        """Note which axis of what an operator makes are an LSTM's steps, or that it is the last one, and who reads it.
+
+        Of the final h of one direction the last layer's is the last step.
+        """
+        setting, value = operator.constants, self.values.get(source)
+        shape = (None, None, None) if value is None or value.shape is None else value.shape
+        rank = len(shape)
+        if operator.name == LAYER and setting.get("bidirectional") is False and len(operator.outputs) > 1:
+            self.steps |= {operator.outputs[0]: int(rank == 3 and setting.get("batch_first") is True)}
+            self.steps[operator.outputs[1]] = 0
+        if source not in self.steps:
+            return
+        axis = self.steps[source]
+        if self._is_layer(operator):
+            layer = self._layer_of(operator)
+            known = self.facts.get(layer, ModuleFacts())
+            if isinstance(axis, Operator):
+                self.takes_last.add(axis)
+            reads = "every" if isinstance(axis, int) or known.reads == "every" else "last"
+            self.facts[layer] = replace(known, reads=reads)
+        elif operator.is_identity:
+            self.steps |= dict.fromkeys(operator.outputs, axis)
+        elif isinstance(axis, int) and self._is_exchange(operator):
+            self.steps |= dict.fromkeys(operator.outputs, 1 - axis)
+        elif isinstance(axis, int) and operator.kind in ("select", "squeeze") and axis < rank:
+            size, dimension, index = shape[axis], setting.get("dim"), setting.get("index", 0)
+            is_last = index == -1 or (isinstance(size, int) and index == size - 1)
+            if isinstance(dimension, int) and dimension % rank == axis and is_last:
+                self.steps |= dict.fromkeys(operator.outputs, operator)
+
+    def _layer_of(self, operator: Operator) -> str:
+        """Return the path of the linear layer or the embedding of which an operator is a part."""
+        weights = [self.weights[name] for name in operator.inputs if name in self.weights]
+        return weights[0].rpartition(".")[0] if weights else operator.module or ""
 
     def _origin(self, name: str) -> tuple[str, str]:
         """Return where a tensor of the graph comes from, behind what only repeats it: its kind, and its name."""
@@ -240,7 +233,12 @@ class Program:
         if operator in self.lost:
             return operator.entry(module, *self.lost[operator], [module])
         is_known = operator.is_identity or self._is_layer(operator) or self._is_exchange(operator)
-        if operator in self.owners or (is_known and not takes_final) or (is_state and not near):
+        if (
+            operator in self.owners
+            or operator in self.takes_last
+            or (is_known and not takes_final)
+            or (is_state and not near)
+        ):
             return operator.entry(module)
         lstms = dict.fromkeys(self.owners.values()) if operator.kind.endswith("_") else near
         if not lstms:  # one in place may change any tensor
