@@ -319,6 +319,34 @@ def test_a_head_that_is_named_makes_the_outputs_of_a_store():
     assert_identical(found, gw.apply(network, xarray.open_zarr("x.zarr").forcing.load()))
 
 
+def test_variables_that_are_called_as_the_features_are_the_features(capsys):
+    data, names = forcing(), ["rain", "air", "snow"]
+    each = {name: data.isel(feature=n).drop_vars("feature", errors="ignore") for n, name in enumerate(names)}
+    each["rain"].attrs["units"] = "mm"
+    together = {name: each[name] for name in reversed(names)} | {"other": 2 * each["air"]}
+    xarray.Dataset(together).to_zarr("each.zarr", mode="w", zarr_format=2)
+    network = gw.Network(LSTM, labels=gw.Labels(features=names))
+    gw.save(network, "network.safetensors")
+    main(["trace", "network.safetensors", "each.zarr", "-o", "gates.zarr"])
+    told = capsys.readouterr().err
+    assert "each.zarr: the features are its variables" in told
+    assert "--key takes one variable alone" in told
+    alike = data.assign_coords(feature=names)
+    expected = gw.apply(network, alike)
+    assert_identical(xarray.open_zarr("gates.zarr").load(), expected)
+    assert_identical(gw.apply(network, "each.zarr").compute(), expected)
+    run = gw.open_run("network.safetensors", "each.zarr")
+    np.testing.assert_array_equal(run.trace.output, expected.y.transpose("time", "basin", ...).values)
+    assert run.trace.labels.features == tuple(names)
+    assert run.trace.labels.measures["rain"].unit == "mm"
+    assert any("the features are its variables" in note for note in run.notes)
+    with pytest.raises(gw.OptionError, match=r"each\.zarr holds 4 variables; --key names one of them"):
+        gw.open_run(LSTM, "each.zarr")
+    xarray.Dataset({name: each[name] for name in names[:2]}).to_zarr("two.zarr", mode="w", zarr_format=2)
+    with pytest.raises(gw.OptionError, match=r"has no column snow, which the model takes"):
+        gw.open_run("network.safetensors", "two.zarr")
+
+
 REFUSED = {
     "nothing": (["none.zarr", "-o", "gates.zarr"], "none.zarr: there is no such folder"),
     "no store": (["full.zarr", "-o", "gates.zarr"], "full.zarr: it is no zarr store"),

@@ -158,7 +158,7 @@ def apply(
     """
     call = call_text(apply, locals())
     if isinstance(data, (str, os.PathLike)):
-        data = stored_data(Path(data), key, dims)
+        data = stored_data(Path(data), key, dims, model)
     elif key is not None:
         raise OptionError("key names a variable of a store, and the data are no path of one")
     inputs = LabelledInput.of(model, data, dims)

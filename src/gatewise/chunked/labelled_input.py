@@ -19,7 +19,7 @@ from gatewise.layers.arguments import is_nested, nesting
 from gatewise.layers.stack import States
 from gatewise.network import Network, Run, Windows
 from gatewise.network.windows import time_breaks
-from gatewise.opening.columns import AttributeTable
+from gatewise.opening.columns import AttributeTable, column_names
 from gatewise.records.named_numbers import feature_names, features_by_name, is_table
 from gatewise.showing import counted
 
@@ -178,9 +178,12 @@ class LabelledInput:
         )
 
 
-def stored_data(path: Path, key: str | None, dims: Mapping[str, str] | None) -> Any:
-    """Return a variable of a zarr store in chunks of whole sequences, as many as the store's own chunks hold."""
-    data = open_variable(path, key)
+def stored_data(path: Path, key: str | None, dims: Mapping[str, str] | None, model: object) -> Any:
+    """Return a variable of a zarr store in chunks of whole sequences, as many as the store's own chunks hold.
+
+    Variables that are called as the features of the model are one.
+    """
+    data = open_variable(path, key, column_names(model if isinstance(model, Network) else None))
     core = {(dims or {}).get(name, name) for name in DIMS}
     return in_chunks(data, core, data.encoding.get("preferred_chunks", {}))
 

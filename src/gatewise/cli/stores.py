@@ -18,12 +18,12 @@ from gatewise.cli.options import Integers, option_group, refuse
 from gatewise.cli.printing import COMMAND, announce_cost, print_notes
 from gatewise.errors import OptionError
 from gatewise.files.storage import nonempty
-from gatewise.interop.containers.zarr_stores import open_variable, require_packages
+from gatewise.interop.containers.zarr_stores import features_note, open_variable, require_packages
 from gatewise.interop.provenance import ReadFile
 from gatewise.layers import LSTM
 from gatewise.network import Network
 from gatewise.opening.basins import open_basins
-from gatewise.opening.columns import AttributeTable
+from gatewise.opening.columns import AttributeTable, column_names
 from gatewise.opening.costs import seconds
 from gatewise.opening.inputs import is_store
 from gatewise.opening.model_input import ModelInput
@@ -133,10 +133,10 @@ class StoreTrace:
         if is_store(inputs[0]):
             if len(inputs) > 1:
                 raise OptionError(f"{inputs[0]} is a store, which is traced alone: it may hold any number of sequences")
-            data = open_variable(inputs[0], options.key)
+            data = open_variable(inputs[0], options.key, column_names(opened.network))
             kinds = dimension_kinds(data, options.axes, inputs[0])
             dims = {kind: str(name) for kind, name in zip(kinds, data.dims, strict=True) if kind != "batch"}
-            return StoreInput(data, dims)
+            return StoreInput(data, dims, notes=features_note(inputs[0], data))
         refuse("a .zarr store as input", {"axes": options.axes, "lengths": options.lengths}, "belongs to")
         names = [name for path in options.attributes or () for name in AttributeTable.of(path).heads[1:]]
         data, present, notes = open_basins(inputs, opened.network, names, options.key, continuous=options.continuous)

@@ -70,6 +70,14 @@ class FeatureSelection:
         return replace(data, values=np.stack(parts, axis=-1), features=self.names)
 
 
+def column_names(network: Network | None) -> tuple[str, ...]:
+    """Return the names of the columns of data that a network takes; none where nothing names its features."""
+    if network is None or network.embedding is not None or network.labels.features is None:
+        return ()
+    features = network.labels.features
+    return tuple(features) if network.windows is None else network.windows.columns(features)
+
+
 def select_features(
     network: Network | None,
     basin_by_default: str,
@@ -84,7 +92,8 @@ def select_features(
     the input's file without its ending, if `basin` names none. Numbers may be missing from windows, and not from a
     `continuous` run.
     """
-    names = None if network is None or network.embedding is not None else network.labels.features
+    columns = column_names(network)
+    names = None if network is None or not columns else network.labels.features
     if names is None or not attributes:
         for option, value in (("attributes", attributes), ("basin", basin)):
             if value:
@@ -97,7 +106,6 @@ def select_features(
         constants = {str(name): float(value) for name, value in attributes.items()}
     for path in () if isinstance(attributes, Mapping) else attributes or ():
         constants |= _basin_attributes(path, {*names}, basin, basin_by_default)
-    columns = tuple(names) if network.windows is None else network.windows.columns(names)
     missing = network.windows is not None and not continuous
     return FeatureSelection(columns, constants, len(names), missing)
 

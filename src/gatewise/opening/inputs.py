@@ -137,9 +137,9 @@ def _numbers_in_file(path: Path, key: str | None, axes: Any, selection: FeatureS
     """Return the numbers of an input in a .csv, .npy, .npz, .nc or .wav file, or in a zarr store."""
     suffix = path.suffix.lower()
     if is_store(path):
-        data = zarr_stores.open_variable(path, key)
+        data = zarr_stores.open_variable(path, key, () if selection is None else selection.names)
         with zarr_stores.reading(path):
-            return _labelled(data, str(path), axes, selection)
+            return _labelled(data, str(path), axes, selection, zarr_stores.features_note(path, data))
     if suffix == ".wav":
         if key is not None:
             raise OptionError(f"--key belongs to an .npz file, not to {path}")
@@ -153,15 +153,17 @@ def _numbers_in_file(path: Path, key: str | None, axes: Any, selection: FeatureS
     return InputNumbers(str(path), read_numbers(path, key, selection), table=suffix == ".csv", on_file=True)
 
 
-def _labelled(data: Any, source: str, axes: Any, selection: FeatureSelection | None) -> InputNumbers:
+def _labelled(
+    data: Any, source: str, axes: Any, selection: FeatureSelection | None, notes: tuple[str, ...] = ()
+) -> InputNumbers:
     """Return the numbers of labelled data, or of a table, and their own axes in their order where labels say it."""
-    notes: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
     def choose(names: Sequence[str]) -> Sequence[str]:
         """Return the features that the network takes; notes tell of the others."""
-        nonlocal notes
+        nonlocal others
         if selection is not None:
-            names, notes = selection.choose(source, names)
+            names, others = selection.choose(source, names)
         return names
 
     if is_table(data):
@@ -170,7 +172,7 @@ def _labelled(data: Any, source: str, axes: Any, selection: FeatureSelection | N
         named, dims = labelled_array_numbers(data, source, axes, choose)
         order = tuple(dict.fromkeys(dims.values())) if named.values.ndim > 1 else None
     plain = unnamed_numbers("the input", named.values)
-    single = replace(named, values=plain.values, dtype=plain.dtype, notes=notes)
+    single = replace(named, values=plain.values, dtype=plain.dtype, notes=(*notes, *others))
     return InputNumbers(source, single, axes=order, table=is_table(data))
 
 

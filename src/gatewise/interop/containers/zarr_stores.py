@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -30,9 +30,10 @@ def is_store(path: Path) -> bool:
     return any(os.path.isfile(path / name) for name in MARKS)  # not of a path that cannot be asked
 
 
-def open_variable(path: Path, key: str | None = None) -> Any:
+def open_variable(path: Path, key: str | None = None, features: Collection[str] = ()) -> Any:
     """Return a variable of a zarr store as a lazy `xarray.DataArray`; without a key, the only one.
 
+    Of several, those that are called as `features` of a model are one, each an entry along the dimension feature.
     The store is a folder that `Dataset.to_zarr` wrote, or another with xarray's conventions. One that is not intact,
     uses a codec that is not allowed, or would unpack to much more than its size, is refused, and so is a chunk that is
     not as long as declared, when it is read.
@@ -50,12 +51,31 @@ def open_variable(path: Path, key: str | None = None) -> Any:
         dataset = xarray.open_dataset(store, engine="zarr", chunks=None, consolidated=False, zarr_format=version)
     names = [str(name) for name in dataset.data_vars]
     if key is None and len(names) != 1:
+        if chosen := [name for name in names if name in features]:
+            return _as_features(dataset[chosen])
         raise OptionError(
             f"{path} holds {len(names)} variables; --key names one of them: {shown(join_names(names)) or 'none'}"
         )
     if key is not None and key not in names:
         raise OptionError(f"there is no variable {shown(key)!r} in {path}; it has {shown(join_names(names)) or 'none'}")
     return dataset[key or names[0]]
+
+
+def _as_features(dataset: Any) -> Any:
+    """Return the variables of a `Dataset` as the features of one lazy `DataArray`, with their names and units."""
+    variables = [*dataset.data_vars.values()]
+    chunks = variables[0].encoding.get("preferred_chunks", {})
+    data = dataset.chunk(chunks).to_dataarray("feature").transpose(..., "feature")
+    data.encoding["preferred_chunks"] = chunks
+    return data.assign_coords(units=("feature", [str(each.attrs.get("units", "")) for each in variables]))
+
+
+def features_note(path: Path, data: Any) -> tuple[str, ...]:
+    """Return a note on a store's data whose features are variables of it, in a tuple; none on those of one variable."""
+    if data.name is not None:
+        return ()
+    names = shown(join_names([str(name) for name in data.coords["feature"].values]))
+    return (f"{path}: the features are its variables {names}, by their names; --key takes one variable alone",)
 
 
 @contextmanager
