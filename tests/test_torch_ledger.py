@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import warnings
 import zipfile
@@ -180,9 +181,15 @@ def hooked(where, hook):
 
 @pytest.mark.parametrize("where", ["", "rnn", "fc"])
 @pytest.mark.parametrize("kind", ["_forward_hooks", "_forward_pre_hooks", "_backward_hooks"])
-def test_hooks_of_a_pickled_module_are_said(tmp_path, where, kind):
-    archived(tmp_path / "net.pt", hooked({where: [kind]}, b"cmine\nhook\n"), BARE | HEAD)
-    contents = gw.inspect(tmp_path / "net.pt")
+@pytest.mark.parametrize("by_index", [False, True])
+def test_hooks_of_a_pickled_module_are_said(tmp_path, where, kind, by_index):
+    path = tmp_path / "net.pt"
+    archived(path, hooked({where: [kind]}, b"cmine\nhook\n"), BARE | HEAD)
+    if by_index:
+        names = [*(f"rnn.{name}" for name in BARE), "fc.weight"]
+        path = tmp_path / "pytorch_model.bin.index.json"
+        path.write_text(json.dumps({"weight_map": dict.fromkeys(names, "net.pt")}))
+    contents = gw.inspect(path)
     (entry,) = [entry for entry in contents.ledger if not entry.used]
     name = f"{kind[1:-1].replace('_', ' ')} (mine.hook)"
     assert (entry.name, entry.kind) == (f"{where}.{name}" if where else name, "attribute")
@@ -191,11 +198,11 @@ def test_hooks_of_a_pickled_module_are_said(tmp_path, where, kind):
         return
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        gw.load_network(tmp_path / "net.pt", head="fc")
+        gw.load_network(path, head="fc")
     assert any("mine.hook" in str(one.message) for one in caught)
     if where != "fc":
         with pytest.warns(gw.WeightsWarning, match=r"left out: .*mine\.hook\) \(it is code, it may change"):
-            gw.load(tmp_path / "net.pt")
+            gw.load(path)
 
 
 def test_a_forward_of_an_instance_s_own_is_said(tmp_path):

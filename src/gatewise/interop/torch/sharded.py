@@ -47,8 +47,10 @@ def open_index(path: Path, budget: Budget, stack: ExitStack) -> TorchFile:
         tensors[name] = shards[place].tensors[name]
     kinds = dict.fromkeys(shard.format for shard in open_files.values())
     calls = dict.fromkeys(call for shard in open_files.values() for call in shard.calls)
+    classes = {path: kind for shard in open_files.values() for path, kind in shard.classes.items()}
+    facts = {path: fact for shard in open_files.values() for path, fact in shard.facts.items()}
     kind_of_file = f"{' and '.join(kinds) or 'an index'}, in {counted(len(open_files), 'file')}"
-    return TorchFile(kind_of_file, tensors, calls=tuple(calls))
+    return TorchFile(kind_of_file, tensors, classes, facts, tuple(calls))
 
 
 def _open_shard(
