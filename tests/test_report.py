@@ -156,7 +156,7 @@ def test_names_that_would_be_markup_are_text(monkeypatch):
     assert not list(tree.iter("script"))
     assert "\x1b" not in found.html()
     assert "</svg><script>alert(1)</script>" in texts(tree.find(".//h1"))
-    assert "output </svg><script>a" in texts(ElementTree.fromstring(found.findings[0].picture))
+    assert "</svg><script>a" in texts(ElementTree.fromstring(found.findings[0].picture))
 
 
 @pytest.mark.parametrize("name", VARIANTS)

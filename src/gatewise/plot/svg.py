@@ -76,6 +76,7 @@ def svg(
         warnings.filterwarnings("ignore", "Glyph ", UserWarning)  # the reader's own fonts may have it
         figure = Figure(figsize=size or (WIDTH, 2.8), layout="constrained")
         draw(figure)
+        drawing.fit_text(figure.axes)
         specs = [ax.get_subplotspec() for ax in figure.axes]
         rows = len({spec.rowspan.start for spec in specs if spec is not None})
         if size is None and rows > 1:
