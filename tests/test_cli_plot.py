@@ -98,7 +98,7 @@ def test_a_target_is_an_output_s_name_or_its_number(capsys):
         ("plot net.safetensors x.csv --kind attribution", "Output q", "Output 7"),
         ("plot net.safetensors x.csv --kind word_scores", "Output q", "Output 7"),
         ("plot net.safetensors x.csv --kind occlusion", "Output q", "Output 7"),
-        ("plot net.safetensors x.csv --kind ceiling", "bring q", "bring 7"),
+        ("plot net.safetensors x.csv --kind ceiling", "bring output q", "bring output 7"),
         ("plot net.safetensors x.csv --kind influence", "on output q on", "on output 7 on"),
         ("report net.safetensors x.csv", "explains output q", "explains output 7"),
     ]:

@@ -90,7 +90,7 @@ def activity(trace: Trace) -> Activity:
     deviation = np.sqrt(squares / count)
     names = unit_names(trace)
     columns = {"unit": np.array(names), "deviation": deviation, "mean": mean}
-    reading = (f"Measured: over {counted(count, 'valid step')} of all sequences, before a projection.",)
+    reading = (f"Measured: the standard deviations over {counted(count, 'valid step')}.",)
     return Activity(columns, _activity_sentence(names, deviation), deviation, mean, reading=reading)
 
 

@@ -17,6 +17,7 @@ from gatewise.insight.naming import (
     at_step,
     of_sequence,
     output_of,
+    output_phrase,
     sequence_name,
     sequence_of,
     times_of,
@@ -278,8 +279,9 @@ def _output_measures(subject: Any, count: int, softmax: bool) -> dict[str, Measu
     """Return the quantity and unit of each output of a model, by the output's name."""
     labels = NO_LABELS if isinstance(subject, LSTM) else subject.labels
     names = labels.outputs or (["output"] if count == 1 else [f"output {place}" for place in range(count)])
+    phrases = {name: output_phrase(name) if labels.outputs else name for name in names}
     before = ", before the softmax" if softmax else ""
-    return {name: labels.measures.get(name, Measure(f"{name}{before}")) for name in names}
+    return {name: labels.measures.get(name, Measure(f"{phrases[name]}{before}")) for name in names}
 
 
 def _scale_and_shift(scale: npt.ArrayLike, shift: npt.ArrayLike, count: int, places: list[int]) -> tuple[Array, Array]:

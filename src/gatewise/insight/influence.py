@@ -25,6 +25,7 @@ from gatewise.insight.naming import (
     final_places,
     of_sequence,
     output_of,
+    output_phrase,
     sequence_of,
     step_duration,
     step_name,
@@ -219,7 +220,7 @@ def _chosen_output(run: Any, output: int | str | None) -> tuple[NetworkTrace, li
     count = int(np.prod(run.output.shape[1 if network.reads == "last" else 2 :]))
     names = run.labels.outputs if len(run.labels.outputs or ()) == count else None
     place = output_of(output, names, count)
-    name = "the output" if count == 1 else f"output {place if names is None else names[place]}"
+    name = "the output" if count == 1 else output_phrase(str(place) if names is None else names[place])
     if network.head is not None and network.head.activation == SOFTMAX:
         network = network.replace(head=[*network.hidden, replace(network.head, activation=None)])
         run = replace(run, network=network, output=network.predict(run.features, run.input))

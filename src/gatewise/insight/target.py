@@ -16,6 +16,7 @@ from gatewise.insight.naming import (
     final_places,
     of_sequence,
     output_of,
+    output_phrase,
     sequence_of,
     step_name,
     valid_step,
@@ -242,7 +243,7 @@ def _weights_of_output(
     if names is not None and len(names) != count:
         names = None  # names of one direction, if two are not merged
     place = output_of(output, names, count)
-    name = f"output {place if names is None else names[place]}"
+    name = output_phrase(str(place) if names is None else names[place])
     if network is not None and network.skip:
         name += ", without the skip connection,"
     if head is None:

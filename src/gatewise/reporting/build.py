@@ -176,7 +176,7 @@ def _ask_question(question: Question, posed: PosedQuestion, key: str) -> Finding
     draw = None
     if chosen is not None:
         draw = partial(svg, partial(question.draw, chosen), sentence, key, question.height)
-    others = tuple((cell, other) for cell, _, other in answers if cell != name)
+    others = tuple((cell, f"{other[0].lower()}{other[1:]}") for cell, _, other in answers if cell != name)
     found_nothing = all(answer is not None and question.found_nothing(answer) for _, answer, _ in answers)
     nothing = question.nothing if found_nothing else ""
     headline = "" if chosen is None else question.headline(chosen)
