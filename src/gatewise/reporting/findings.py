@@ -28,7 +28,7 @@ class Finding:
     meaning : str
         How to read such an answer, and what it cannot see.
     others : tuple of (str, str)
-        Where a model has several cells: each other cell, and its answer in a sentence.
+        Where a question is asked of several cells or columns: each other one, and its answer in a sentence.
     headline : str
         The sentence that sums the answer up on top of a report; empty if there is none. The first of the `reading` is
         the experiment that it rests on.

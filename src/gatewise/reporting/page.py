@@ -91,7 +91,7 @@ def _finding_section(finding: Finding, key: str) -> str:
     if finding.reading:
         parts.append(f'<p class="reading">{_text(" ".join(finding.reading))}</p>')
     if finding.others:
-        parts.append(_table("The other cells", finding.others))
+        parts.append(_table("The others", finding.others))
     return "\n".join([*parts, "</section>"])
 
 
