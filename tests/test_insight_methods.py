@@ -9,6 +9,7 @@ import numpy as np
 import planted
 import pytest
 from cases import DIRECTIONS, refusal, run_of
+from matplotlib.figure import Figure
 from program import exit_code, refusal_of
 from stacks import random_lstm, random_state, random_x
 
@@ -91,9 +92,9 @@ def test_both_directions_have_their_nearest_steps_and_final_states_all():
 
 def test_a_picture_names_the_state_before_the_nearest_steps():
     network, x, _ = planted.sampled(1)
-    axes = gw.plot.attribution(network.trace(x), t=50, method="lrp", nearest=20)
+    axes = gw.plot.attribution(network.trace(x), Figure(), t=50, method="lrp", nearest=20)
     assert axes[1].texts[0].get_text().startswith("state\nbefore\n")
-    axes = gw.plot.attribution(network.trace(x), t=50, method="lrp")
+    axes = gw.plot.attribution(network.trace(x), Figure(), t=50, method="lrp")
     assert axes[1].texts[0].get_text().startswith("initial\nstate\n")
 
 
