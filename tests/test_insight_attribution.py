@@ -148,7 +148,7 @@ def test_integrated_gradients_take_the_points_that_they_need_and_name_no_step_be
         with refusal("no picture of this attribution", by=gw.OptionError):
             gw.plot.attribution(found)
     report = gw.report(steep(1e5))
-    why = [finding.sentence for finding in report.findings if finding.question.startswith("Why this output")]
+    why = [finding.sentence for finding in report.findings if finding.question.startswith("What do gradients say")]
     assert all(one.startswith("Integrated gradients have not converged") for one in why)
     assert why
 

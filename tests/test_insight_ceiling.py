@@ -47,7 +47,7 @@ def test_an_output_and_what_it_lost_add_up_to_the_ceiling(variant, projection, d
             assert (found.losses[name][on] >= -1e-12).all()
         assert ("lost_to_clip" in found.losses) == (projection == "projected and clipped")
         assert ("lost_to_zoneout" in found.losses) == dropout
-        assert f"of {counted(int(on.sum()), 'step')} of the run, 0 exceed it." in found.reading[0]
+        assert f"of {counted(int(on.sum()), 'step')} of the run, none exceed it." in found.reading[0]
         assert lost_in_words(str(found)) == pytest.approx(short_of_the_ceiling(found), rel=0.02, abs=0.006)
 
 

@@ -43,7 +43,7 @@ def test_experiments_name_the_step_that_was_let_in_and_some_methods_do_not():
         "gamma": 48,
     }
     titles = [question.title for question in questions.QUESTIONS]
-    assert titles.index("What is the output {} due to?") < titles.index("Why this output {}?")
+    assert titles.index("Why this output {}?") < titles.index("What do gradients say of the output {}?")
 
 
 def test_the_sentence_of_word_scores_is_about_what_is_left():

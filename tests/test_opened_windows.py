@@ -268,7 +268,7 @@ def test_a_report_shows_the_series_of_all_windows_and_explains_one(basin, capsys
     window = gw.load_network("run")
     once = gw.report(window, np.stack([*basin.columns.values()], -1), labels=gw.Labels(times=basin.dates))
     assert ("Note", "one continuous run over all steps, where the model is evaluated in windows of 10") in once.facts
-    why = next(finding for finding in page.findings if finding.question.startswith("Why this output"))
+    why = next(finding for finding in page.findings if finding.question.startswith("What do gradients say"))
     assert len(why.answer.scores) == LENGTH
     assert "2000-01-21" in gw.report("run", "b.csv", at=20).lead
     assert gw.report("run", "b.csv", at=np.datetime64("2000-01-21")).lead == page.lead

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.peers
 from peers import trained_models  # noqa: E402  (needs PyTorch)
 
 CLOSING = [trained_models.SYMBOLS.index(symbol) for symbol in ")]"]
-DUE = " due to?"  # ends the question about the steps that an output rests on
+WHY = "Why this output "  # begins the question about the steps that an output rests on
 CHANGES = 600  # of an input, that are run
 SETS, ROWS = 200, 12  # random sets of steps, and what each is exchanged for
 AROUND = 60  # steps before and after an output that are run for it
@@ -258,7 +258,7 @@ def test_a_class_rests_on_the_flag(classifier):
         assert flag in answer.named
         assert_deletion_counts(classifier, answer, output, sequence=sequence)
     report = gw.report(run, sequence=sequence, target=output)
-    answer = answer_of(report, "What is the output at the end due to?")
+    answer = answer_of(report, "Why this output at the end?")
     assert flag in answer.named
     (headline,) = (finding.headline for finding in report.headlines if finding.answer is answer)
     assert f"step {flag}" in headline
@@ -267,7 +267,7 @@ def test_a_class_rests_on_the_flag(classifier):
 def test_a_storage_rests_on_the_rain_that_is_still_in_it(regressor):
     (rain, _), t = regressor.task.x[0].T, 0
     report = gw.report(regressor.network, regressor.x)
-    answers = [finding.answer for finding in report.findings if finding.question.endswith(DUE)]
+    answers = [finding.answer for finding in report.findings if finding.question.startswith(WHY)]
     run = regressor.network.trace(regressor.x)
     for answer in [*answers, *(insight.occlusion(run, 0, t, steps=100) for t in range(200, 700, 50))]:
         t = answer.step
@@ -286,7 +286,7 @@ def test_a_closing_bracket_rests_on_the_opening_one(writer):
     text = "".join(trained_models.SYMBOLS[token] for token in writer.x)
     run = writer.network.trace(writer.x)
     report = gw.report(run)  # of where the model is most sure of a bracket
-    answers = [finding.answer for finding in report.findings if finding.question.endswith(DUE)]
+    answers = [finding.answer for finding in report.findings if finding.question.startswith(WHY)]
     for answer in answers:
         opening = max(text.rfind(symbol, 0, answer.step) for symbol in "([")
         assert opening in answer.named
@@ -311,4 +311,4 @@ def test_a_tag_rests_on_the_flags_before_and_after(tagger):
             tried.append((t, {last, following}))
     t, flags = tried[-1]
     report = gw.report(run, at=t, target=int(tags[t]))
-    assert flags & {*answer_of(report, f"What is the output at step {t} due to?").named}
+    assert flags & {*answer_of(report, f"Why this output at step {t}?").named}

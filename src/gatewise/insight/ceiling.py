@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -32,6 +32,7 @@ from gatewise.records.labels import NO_LABELS, Measure
 from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.showing import counted
 
+BEFORE_SOFTMAX = ", before the softmax"
 LAW = "an output and its losses add up to the ceiling, which no input exceeds"
 LOSSES = {  # with their names in a sentence
     "lost_to_readout": "units on the wrong side of zero",
@@ -231,6 +232,7 @@ class _ScaledModel:
         """Return the clause of a sentence about the ceiling of an output: the largest value that it can have."""
         measure = self.measures[place]
         name = "the output" if measure.quantity == "output" else measure.quantity
+        name = name.replace(BEFORE_SOFTMAX, f"{BEFORE_SOFTMAX},")
         name += ", without the skip connection," if self.skipped else ""
         own = ", about where its own nonlinearity ends" if self.own_range[place] else ""
         return f"No input can bring {name} above {_amount(self.bounds[1][place], measure)}{own}"
@@ -250,7 +252,7 @@ def _with_losses(answer: Ceiling, scaled: _ScaledModel, cell: Trace, sequence: i
     terms = np.abs(high) + np.abs(output) + sum(map(np.abs, losses.values()))
     off = high - output - sum(losses.values())
     times, count = times_of(cell)[when], len(high)
-    above = int((output[valid] > high + ROUNDING * scaled.width).any(1).sum())
+    above = int((output[valid] > high + ROUNDING * scaled.width).any(1).sum()) or "none"
     return replace(
         answer,
         columns={
@@ -279,9 +281,9 @@ def _output_measures(subject: Any, count: int, softmax: bool) -> dict[str, Measu
     """Return the quantity and unit of each output of a model, by the output's name."""
     labels = NO_LABELS if isinstance(subject, LSTM) else subject.labels
     names = labels.outputs or (["output"] if count == 1 else [f"output {place}" for place in range(count)])
-    phrases = {name: output_phrase(name) if labels.outputs else name for name in names}
-    before = ", before the softmax" if softmax else ""
-    return {name: labels.measures.get(name, Measure(f"{phrases[name]}{before}")) for name in names}
+    phrase: Callable[[str], str] = output_phrase if labels.outputs else str
+    before = BEFORE_SOFTMAX if softmax else ""
+    return {name: labels.measures.get(name, Measure(f"{phrase(name)}{before}")) for name in names}
 
 
 def _scale_and_shift(scale: npt.ArrayLike, shift: npt.ArrayLike, count: int, places: list[int]) -> tuple[Array, Array]:

@@ -108,9 +108,10 @@ def timescales(trace: Trace) -> Timescales:
     if step is not None:
         columns |= {f"{name}_{step[1]}": step[0] * length for name, length in lengths.items()}
     columns["resets"] = resets
+    most = f"a unit has up to {counted(int(resets.max()), 'reset')}" if resets.any() else "no unit has resets"
     reading = (
-        f"Measured: the product of the forget gates at {counted(steps, 'step')}; of a unit, up to {resets.max():,} are"
-        " resets, which retain less than a tenth."
+        f"Measured: the product of the forget gates at {counted(steps, 'step')}; {most}, at which it retains less than"
+        " a tenth."
     )
     return Timescales(
         columns=columns,

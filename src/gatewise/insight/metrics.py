@@ -91,7 +91,7 @@ def _error(y: Array, used: Mask, values: Array | None, labels: Labels) -> Metric
         deviation = size * (wanted / size).std(0, dtype=np.float64)
         if (varied := deviation > floor).any():
             places, scale, unit = places & varied, np.where(varied, deviation, 1.0), ""
-            words += " of their standard deviations" if several else " of its standard deviation"
+            words += " standard deviations"
             title += " in standard deviations"
 
     def error(output: Array) -> Any:

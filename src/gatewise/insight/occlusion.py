@@ -59,6 +59,8 @@ class Occlusion(Answer, StepTable):
         The root mean square change where a feature is exchanged at all these steps, or the state before them.
     width : int
         How many steps were exchanged at a time.
+    tokens : array (time,) of str or None
+        The text of the steps, where a report has one.
     """
 
     target: str
@@ -71,6 +73,7 @@ class Occlusion(Answer, StepTable):
     past: float
     shares: dict[str, float]
     width: int
+    tokens: npt.NDArray[np.str_] | None = None
 
     @property
     def named(self) -> tuple[int, ...]:
@@ -321,7 +324,8 @@ def _sentence(answer: Occlusion, runs: OccludedRuns, instead: str, outside: str)
     change, largest = answer.columns["change"][place], sizes[place]
     several = NUMBERS[len(answer.tried)]
     rank = f"one of the {several} largest changes" if len(answer.tried) > 1 else "the largest change"
-    token = "" if runs.aim.tokens is None else f" (token {runs.aim.tokens[place]})"
+    tokens = runs.aim.tokens if first.labels.times is None else None  # else the step has the name of its token
+    token = "" if tokens is None else f" (token {tokens[place]})"
     where = f"{at_step(first, place)}{token}"
     if answer.width > 1:
         where = f"of {answer.width} steps around {step_name(first, place)}{token}"
@@ -358,8 +362,8 @@ def _reading(answer: Occlusion, runs: OccludedRuns, outside: str) -> Iterator[st
     yield f"{tested}."
     total = sum(answer.shares.values())
     shares = [f"{name} {100 * size / total:.0f} %" for name, size in answer.shares.items() if size > SHARE * total]
-    if len(answer.shares) > 1 and shares:
-        yield f"Exchanged at all these steps, their shares of the change are: {join_names(shares[:MOST_SHARES])}."
+    if shares and (len(shares) > 1 or len(answer.shares) > 2):
+        yield f"By feature, exchanged at all these steps: {join_names(shares[:MOST_SHARES])}."
     if len(runs.aim.lstm.directions) > 1 and runs.aim.lstm.num_layers > 1 and runs.widest != slice(0, len(runs.x)):
         yield f"The states {counted(len(sizes), 'step')} beyond all these steps were left as they were."
     if outside and not answer.past:

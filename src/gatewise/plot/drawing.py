@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ SMALL = 72  # dots per inch, below which a picture must take few bytes
 FEW = 40  # points of a line, up to which each has a mark
 HATCH = "////"  # over invalid steps
 NO_GLYPH = "□"  # in place of a character that the reader's fonts lack
+TEXT_STEP = re.compile(r"^(character|token) (?=\d+ ['\"])")  # before the number and the letters of a step of a text
 NARROW = 4.0  # inches of new axes, below which a legend beside them leaves too little
 LONGEST_TITLE = 90  # letters
 
@@ -200,7 +202,7 @@ def set_time_axis(ax: Axes, times: npt.NDArray[Any]) -> npt.NDArray[np.floating[
         if is_lowest(ax):
             ax.set_xlabel("step")
     else:
-        name_ticks(ax.xaxis, [str(name) for name in times])
+        name_ticks(ax.xaxis, [TEXT_STEP.sub("", str(name)) for name in times])
     if len(places):
         edges = edges_of(places)
         ax.set_xlim(edges[0], edges[-1])

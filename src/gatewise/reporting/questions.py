@@ -137,7 +137,8 @@ def _occlusion(subject: ReportSubject, t: int | None) -> insight.Occlusion:
     """Return what an output rests on, as far back as twice the horizon."""
     if t not in subject.occlusions:
         given = (subject.run, subject.target, t, subject.sequence)
-        subject.occlusions[t] = insight.occlusion(*given, steps=_reach(subject))
+        tokens = None if subject.tokens is None else np.array(subject.tokens)
+        subject.occlusions[t] = replace(insight.occlusion(*given, steps=_reach(subject)), tokens=tokens)
     return subject.occlusions[t]
 
 
@@ -225,7 +226,7 @@ QUESTIONS = (
         3.0,
     ),
     Question(
-        "What is the output {} due to?",
+        "Why this output {}?",
         _occlusion,
         "Each step, as far back as a change shows, was exchanged for others of this input, and the model ran again. A"
         " bar goes up as far as this raises the output, and down as far as it lowers it. Steps that act together can"
@@ -234,7 +235,7 @@ QUESTIONS = (
         each_step=True,
     ),
     Question(
-        "Why this output {}?",
+        "What do gradients say of the output {}?",
         _attribution,
         "Each step's share in the difference between this output and the one for an LSTM input and states of zeros, by"
         " integrated gradients: positive shares raised the output, negative ones lowered it. This explains the model at"
