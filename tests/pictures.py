@@ -34,9 +34,9 @@ def agg():
 def golden(name: str, axes) -> None:
     """Draw a picture and hold it against its description on file; GATEWISE_UPDATE_GOLDEN=1 writes it."""
     figure = np.atleast_1d(np.asarray(axes, dtype=object)).ravel()[0].figure
-    if os.environ.get("GATEWISE_STRICT"):
-        figure.canvas.draw()  # most of the time goes here, and nothing of what is described depends on it
     text, path = described(figure), GOLDEN / f"{name}.txt"
+    if os.environ.get("GATEWISE_STRICT"):
+        figure.canvas.draw()  # most of the time goes here; ticks and limits are fitted to the layout, too
     if os.environ.get("GATEWISE_UPDATE_GOLDEN"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")

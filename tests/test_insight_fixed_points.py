@@ -142,7 +142,7 @@ def test_half_of_the_starts_are_states_of_the_trace_and_its_dates_give_the_unit(
     trace = lstm.trace(x, labels=gw.Labels(times=np.datetime64("2001-01-01") + np.arange(len(x))))[0]
     found = insight.fixed_points(lstm, trace=trace, starts=8, settle=0)
     assert "time_constant_days" in found.columns
-    assert " days)" in str(found)
+    assert " days;" in str(found)
     assert found.starts >= 8
 
 
