@@ -141,8 +141,9 @@ def rested_on(steps=60):
     sizes[[40, 55]] = 2.0, 1.0
     change = np.where(np.arange(steps) == 40, -sizes, 0.5 * sizes)
     columns = {"time": np.arange(steps), "change": change, "without": 3 + change, "size": sizes, "error": 0 * sizes}
-    numbers = {"step": 59, "value": 3.0, "together": 0.9, "sets": 200, "rivals": 0, "past": 0.0, "width": 1}
+    numbers = {"step": 59, "value": 3.0, "together": 0.9, "moved": 2.1, "past": 0.0}
     named = {"tried": (40, 55), "shares": {"rain": 1.0}, "times": np.arange(steps), "valid": None}
+    numbers |= {"sets": 200, "rivals": 0, "width": 1}
     return insight.Occlusion(columns, "", target="output q at step 59", **numbers, **named)
 
 

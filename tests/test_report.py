@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import planted
 import pytest
 from cases import VARIANTS, parameters, refusal
 from matplotlib import pyplot
@@ -105,6 +106,22 @@ def test_every_answer_names_its_experiment_or_says_that_it_is_an_inference(drawn
             if finding.answer is not None:
                 assert finding.reading[0].startswith(("Tested: ", "Measured: ", "Proved: ", "Inferred: "))
                 assert all(sentence.endswith(".") for sentence in finding.reading)
+
+
+def test_a_headline_says_which_number_it_is_about_and_no_mean_of_what_goes_up_and_down():
+    lstm, x = planted.memory("held in c").network.lstm, planted.memory("held in c").x
+    for activation, words in (("sigmoid", ", before its sigmoid, is "), ("tanh", ", before its tanh, is ")):
+        head = gw.Linear(np.full((1, lstm.hidden_size), 5.0), None, activation)
+        whys = [one.headline for one in gw.report(gw.Network(lstm, head=head), x).headlines if "Why" in one.question]
+        assert whys
+        assert all(words in why for why in whys)
+    weight, bias = planted.gate_arrays(1, 1)
+    weight[2, 0, 1] = 1e-3
+    x = np.random.default_rng(0).choice([-1.0, 1.0], (200, 1))
+    x[150] = 0
+    net = gw.Network(gw.LSTM.from_cells(gw.Parameters(weight, bias)), head=gw.Linear(np.array([[1000.0]])))
+    (why,) = (one.headline for one in gw.report(net, x, at=150).headlines if "Why" in one.question)
+    assert "with step 150 exchanged for others, it changes by" in why
 
 
 def test_headlines_sum_up_findings_and_no_sentence_stands_twice(drawn):

@@ -12,6 +12,7 @@ from cases import refusal
 from program import exit_code, refusal_of
 
 import gatewise as gw
+from gatewise.cli.options import tokens_in
 from gatewise.reporting import build, questions
 from gatewise.reporting.questions import QUESTIONS
 from gatewise.reporting.tokens import read_vocabulary
@@ -66,6 +67,8 @@ def test_a_text_that_does_not_fit_is_refused_in_a_sentence():
         (network, tokens, {"vocabulary": WORDS[:2]}, "no word for one of the tokens"),
         (lstm, 0.5 * rows, {"vocabulary": WORDS}, "one feature is 1 and the others are 0"),
         (lstm, rows[:, None].repeat(3, 1), {"text": TEXT}, "this run has 3: name a sequence"),
+        (network, tokens, {"vocabulary": 5}, "a list of words, or a mapping of numbers to words, not 5"),
+        (lstm, rows, {"vocabulary": "ab()"}, "a list of words, or a mapping of numbers to words, not 'ab()'"),
     ):
         with refusal(words, by=gw.GatewiseError):
             gw.report(model, x, **given)
@@ -87,7 +90,28 @@ def test_a_vocabulary_is_read_from_lines_lists_and_both_directions(tmp_path, nam
     assert [words[place] for place in range(5)] == ["a", "b", "(", ")", "?"]
 
 
-@pytest.mark.parametrize("content", ["3", '["a", 1]', '{"a": "b"}', '{"a": 1.5}', "{", '{"a": 1, "a": 2}', "[" * 9999])
+def test_lines_end_at_line_breaks_alone(tmp_path):
+    (tmp_path / "v.txt").write_bytes("the\r\npage\x0cbreak\nb\u2028c\n\x85".encode())
+    assert read_vocabulary(tmp_path / "v.txt") == ["the", "page\x0cbreak", "b\u2028c", "\x85"]
+    for text in (TEXT, f"{TEXT}\n"):
+        assert tokens_in(text, 40) == TEXT
+    assert tokens_in("the\ncat\n", 2) == ["the", "cat"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "3",
+        '{"a": 0, "b": 0}',
+        '{"' + "9" * 5000 + '": "a"}',
+        '["a", 1]',
+        '{"a": "b"}',
+        '{"a": 1.5}',
+        "{",
+        '{"a": 1, "a": 2}',
+        "[" * 9999,
+    ],
+)
 def test_what_is_no_vocabulary_is_refused_with_its_name(tmp_path, content):
     (tmp_path / "v.json").write_text(content)
     with refusal("v.json", by=gw.GatewiseError):

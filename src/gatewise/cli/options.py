@@ -13,6 +13,7 @@ from gatewise import gates
 from gatewise.cli.choices import Direction, ExampleName, Init
 from gatewise.cli.usage import flowing
 from gatewise.errors import OptionError
+from gatewise.files.storage import split_lines
 from gatewise.parameters import SWITCHES
 
 RUN = Group("What runs", sort_key=1)
@@ -310,5 +311,5 @@ def switches_of(variant: VariantOptions | None) -> dict[str, Any]:
 
 
 def tokens_in(text: str, steps: int) -> str | list[str]:
-    """Return the text of a file as it is if it has a character for each step, else its lines."""
-    return text if len(text) == steps else text.splitlines()
+    """Return the text of a file if it has a character for each step, with a line break at its end or not; or lines."""
+    return next((part for part in (text, text.removesuffix("\n")) if len(part) == steps), split_lines(text))

@@ -216,6 +216,11 @@ def read(path: str | os.PathLike[str], budget: Budget | None = None) -> tuple[di
 # Text.
 
 
+def split_lines(text: str) -> list[str]:
+    """Return the lines of a text; only line breaks end them, and no other letters that can end a paragraph or page."""
+    return text.removesuffix("\n").replace("\r\n", "\n").split("\n")
+
+
 def read_text(path: str | os.PathLike[str]) -> str:
     """Return the text of a file, with its own line ends, or raise FileError.
 

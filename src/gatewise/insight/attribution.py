@@ -255,7 +255,7 @@ def _gradient_input_attribution(aim: Target) -> Attribution:
 
 def _integrated_gradients_attribution(aim: Target, points: Any = None, **options: Any) -> Attribution:
     """Attribute an output of a run to its inputs by integrated gradients."""
-    for count in POINTS if points is None else np.atleast_1d(points).tolist():
+    for count in POINTS if points is None else np.atleast_1d(points).tolist() or [0]:
         by_step, states, at_baseline, halves = integrated_gradients(aim, count, **options)
         shares = _without_sentence(aim, "integrated_gradients", by_step, states)
         left = aim.value - at_baseline - _sum(shares)

@@ -231,7 +231,7 @@ class _ScaledModel:
     def ceiling_clause(self, place: int) -> str:
         """Return the clause of a sentence about the ceiling of an output: the largest value that it can have."""
         measure = self.measures[place]
-        name = "the output" if measure.quantity == "output" else measure.quantity
+        name = f"the {measure.quantity}" if measure.quantity.partition(",")[0] == "output" else measure.quantity
         name = name.replace(BEFORE_SOFTMAX, f"{BEFORE_SOFTMAX},")
         name += ", without the skip connection," if self.skipped else ""
         own = ", about where its own nonlinearity ends" if self.own_range[place] else ""

@@ -325,7 +325,7 @@ def _reading(
     count, places = len(swaps.at.times), len(set(zip(*swaps.at, strict=True)))
     yield (
         f"Tested: {counted(count, 'exchange')} of the input at {counted(places, 'step')}, and the output compared for"
-        f" {duration_of(answer.lags, step)}; of {checks.plain} exchanges drawn at random, {checks.counting}"
+        f" {duration_of(answer.lags, step)}; of {counted(checks.plain, 'exchange')} drawn at random, {checks.counting}"
         f" {'has' if checks.counting == 1 else 'have'} at least a tenth of the mean effect."
     )
     expected, off = answer.steps, max(1, DIFFERENT * answer.steps)

@@ -98,6 +98,8 @@ def token_names(tokens: npt.NDArray[Any], vocabulary: Sequence[str] | Mapping[in
     """Return the words of tokens from a vocabulary, or their numbers without one."""
     if vocabulary is None:
         return np.array([str(token) for token in tokens])
+    if isinstance(vocabulary, str) or not isinstance(vocabulary, (Sequence, Mapping)):
+        raise OptionError(f"vocabulary must be a list of words, or a mapping of numbers to words, not {vocabulary!r}")
     try:
         return np.array([str(vocabulary[int(token)]) for token in tokens])
     except (KeyError, IndexError):

@@ -49,8 +49,8 @@ class Occlusion(Answer, StepTable):
         The number.
     tried : tuple of int
         The steps that change it most, at most three; they were exchanged together.
-    together : float
-        The mean of the number where they are.
+    together, moved : float
+        The mean of the number where they are, and that of the sizes of its changes.
     sets, rivals : int
         How many sets of as many other steps were exchanged, and how many of them change the number as much.
     past : float
@@ -68,6 +68,7 @@ class Occlusion(Answer, StepTable):
     value: float
     tried: tuple[int, ...]
     together: float
+    moved: float
     sets: int
     rivals: int
     past: float
@@ -85,6 +86,13 @@ class Occlusion(Answer, StepTable):
         """The steps that were exchanged together, in words."""
         prefix = "step " if self.times.dtype.kind in "iu" else ""
         return join_names([f"{prefix}{self.times[step]}" for step in self.tried], "and")
+
+    @property
+    def outcome(self) -> str:
+        """What becomes of the number where they are, in words; where changes go up and down, their size."""
+        if abs(self.together - self.value) > LEVEL * self.moved:
+            return f"it is {self.together:.4g}"
+        return f"it changes by {self.moved:.4g}"
 
     def test_of(self, step: int) -> str:
         """Return the sentence about a step that another method names."""
@@ -232,10 +240,10 @@ def _changes_by_steps(runs: OccludedRuns, width: int, few: int, rng: np.random.G
         if rivals and by_step[1, looked[order[fewer - 1]]] > FAR * by_step[1, looked[order[fewer]]]:
             count = fewer
             sets, rivals = _rivals(runs, windows, order, count, few, rng)
-    tried, together = order[:count], np.nan
+    tried, together, moved = order[:count], np.nan, np.nan
     if count:
         changes, weights = runs.of_sets(windows[[tried]].reshape(1, -1))
-        together = float(runs.without(weights[0] @ changes[0]))
+        together, moved = float(runs.without(weights[0] @ changes[0])), float(weights[0] @ np.abs(changes[0]))
     return Occlusion(
         columns={
             "time": times_of(aim.first),
@@ -245,11 +253,12 @@ def _changes_by_steps(runs: OccludedRuns, width: int, few: int, rng: np.random.G
             "error": by_step[2],
         },
         sentence="",
-        target=aim.name,
+        target=aim.phrase,
         step=aim.step,
         value=aim.value,
         tried=tuple(sorted(looked[tried].tolist())),
         together=together,
+        moved=moved,
         sets=sets,
         rivals=rivals,
         past=0.0,
@@ -353,7 +362,7 @@ def _reading(answer: Occlusion, runs: OccludedRuns, outside: str) -> Iterator[st
     sizes, mean, several = answer.columns["size"][runs.looked], _mean(runs), NUMBERS[len(answer.tried)]
     tested = f"Tested: {counted(len(sizes) * len(runs.rows), 'exchange')} of the input at {counted(len(sizes), 'step')}"
     if len(answer.tried) > 1:
-        tested += f"; with {answer.tried_names} exchanged together it is {answer.together:.4g}{mean}"
+        tested += f"; with {answer.tried_names} exchanged together {answer.outcome}{mean}"
         rivals = f"{answer.rivals or 'none'} change{'' if answer.rivals else 's'} it as much"
         tested += f"; of {counted(answer.sets, 'set')} of {several} others, {rivals}" if answer.sets else ""
     elif len(sizes) > 1 and sizes.any():

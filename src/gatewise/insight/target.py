@@ -138,11 +138,14 @@ class Target:
         return replace(self, lstm=lstm, places=places, tokens=tokens, past=" and ".join(edges))
 
     @property
+    def phrase(self) -> str:
+        """The name of the number; with a comma at its end where it is one before the next function."""
+        return f"{self.name}, before its {self.before}," if self.before else self.name
+
+    @property
     def clause(self) -> str:
-        """The first clause of an attribution's sentence: the output's name, and its value before the next function."""
-        before = f", before its {self.before}," if self.before else ""
-        name = self.name[0].upper() + self.name[1:]
-        return f"{name}{before} is {self.value:.4g}"
+        """The first clause of an attribution's sentence: the number's name and its value."""
+        return f"{self.phrase[0].upper()}{self.phrase[1:]} is {self.value:.4g}"
 
 
 def target(

@@ -35,9 +35,9 @@ def occlusion(record: Occlusion, ax: Any) -> drawing.Axes:
     first, last = (shown[0], shown[-1]) if len(shown) else (looked[0], looked[-1])
     around = max(AROUND, (last - first) // 10)
     window = slice(int(max(looked[0], first - around)), int(min(looked[-1], last + around)) + 1)
-    title = f"{record.target}: {record.value:.4g}"
+    title = f"{record.target.removesuffix(',')}: {record.value:.4g}"
     if record.named:
-        title += f"\nwithout {record.tried_names}: {record.together:.4g}"
+        title += f"\nwith {record.tried_names} exchanged, {record.outcome}"
     if record.tokens is not None:
         tokens, values = record.tokens[window], record.columns["change"][window]
         columns = {"token": tokens, "change": values}

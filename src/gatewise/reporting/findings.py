@@ -87,8 +87,9 @@ class Report:
 
     @property
     def headlines(self) -> tuple[Finding, ...]:
-        """The findings that sum up the report, each by its `headline`: the first of every topic that has one."""
-        return tuple({finding.topic: finding for finding in reversed(self.findings) if finding.headline}.values())[::-1]
+        """At most four findings that sum up the report, each by its `headline`: the first of a topic that has one."""
+        topics = {finding.topic: finding for finding in reversed(self.findings) if finding.headline}
+        return tuple(reversed(topics.values()))[:4]
 
     @property
     def sections(self) -> tuple[Finding, ...]:

@@ -29,10 +29,8 @@ def why(answer: Occlusion) -> str:
     if not answer.named:
         return ""
     name = answer.target[0].upper() + answer.target[1:]
-    return (
-        f"{name} is {answer.value:.4g}; with {answer.tried_names} exchanged for others, it would be"
-        f" {answer.together:.4g} on average."
-    )
+    experiment = f"with {answer.tried_names} exchanged for others, {answer.outcome} on average"
+    return f"{name} is {answer.value:.4g}; {experiment}."
 
 
 def units(answer: Ablation) -> str:
@@ -56,4 +54,5 @@ def limits(answer: Ceiling) -> str:
 
 def carrier(answer: Probe) -> str:
     """Return the unit that carries values beside the input; nothing if none is found."""
-    return answer.sentence if answer.found > 0 else ""
+    clause, _, _ = answer.sentence.partition("; ")
+    return f"{clause.removesuffix('.')}." if answer.found > 0 else ""

@@ -308,7 +308,7 @@ QUESTIONS = (
         " ceiling may be far above what any real input reaches.",
         3.4,
         headlines.limits,
-        nothing="no ceiling is below the end of the output's own range",
+        nothing="the model can reach the end of its output's range",
         found_nothing=lambda answer: bool(answer.own_range.all()),
     ),
     Question(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gatewise.errors import FileError, OptionError, ShapeError
 from gatewise.files.budget import Budget
-from gatewise.files.storage import read_text, readable
+from gatewise.files.storage import read_text, readable, split_lines
 from gatewise.insight.naming import token_names
 from gatewise.interop.containers.json_document import read_document
 from gatewise.records.brief_names import with_labels
 from gatewise.records.labels import Labels
 
+NUMBER = re.compile("[0-9]{1,18}")
 Vocabulary = Sequence[str] | Mapping[int, str]
 
 
@@ -26,7 +28,7 @@ def read_vocabulary(path: Path) -> Vocabulary:
         If it is none of these.
     """
     if path.suffix.lower() != ".json":
-        return read_text(path).splitlines()
+        return split_lines(read_text(path))
     try:
         content = read_document(readable(path), Budget.of(path))
     except FileError as problem:
@@ -34,8 +36,10 @@ def read_vocabulary(path: Path) -> Vocabulary:
     if isinstance(content, list) and all(isinstance(word, str) for word in content):
         return content
     if isinstance(content, dict) and all(type(number) is int for number in content.values()):
+        if len({*content.values()}) < len(content):
+            raise FileError(f"{path} holds no vocabulary: two words have the same number")
         return {number: word for word, number in content.items()}
-    if isinstance(content, dict) and all(key.isdecimal() and isinstance(content[key], str) for key in content):
+    if isinstance(content, dict) and all(NUMBER.fullmatch(key) and isinstance(content[key], str) for key in content):
         return {int(key): word for key, word in content.items()}
     raise FileError(f"{path} holds no vocabulary: a list of words, words by number, or numbers by word")
 
