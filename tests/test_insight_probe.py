@@ -284,6 +284,23 @@ def test_a_probe_of_a_long_run_says_how_far_it_is(monkeypatch):
     assert sum(one[2] for one in told) == 150
 
 
+@pytest.mark.parametrize("left", [1, 2, 5, 6, 100])
+def test_a_sequence_that_its_own_past_takes_whole_is_not_held_out(left):
+    lstm, rain, _ = leaky_bucket(100, 2)
+    found = insight.probe(lstm.trace(rain, lengths=[100, left])[0], walk(1, 100, 2))
+    assert found.by == ("sequence" if left > 5 else found.by)
+    assert np.isfinite(found.r_squared)
+
+
+def test_a_p_value_of_a_finding_is_not_said_to_be_below_more_than_its_level():
+    lstm, rain, _ = leaky_bucket(20)
+    one = gw.LSTM.from_cells(gw.Parameters(np.array(lstm[0].parameters.weight)[:, :1, [0, 4]], np.zeros((4, 1))))
+    found = insight.probe(one.trace(rain)[0], one.trace(rain)[0].cell_state[:, :, 0], draws=19)
+    assert found.columns["p_value"][0] <= 0.05
+    for bound in re.findall(r"p [<=] ([0-9.]+)", str(found)):
+        assert float(bound) <= 0.05
+
+
 LSTM, RAIN, STORAGE = leaky_bucket(30, 2)
 
 

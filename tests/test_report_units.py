@@ -97,3 +97,18 @@ def test_the_command_takes_what_was_observed_from_a_column_of_the_output(capsys)
     np.save("x.npy", x)
     command = "report m.safetensors x.npy --observed x.csv"
     assert "Without unit 0 the error rises from 0.5 to " in output_of(capsys, *command.split())
+
+
+def test_a_unit_that_was_not_silenced_keeps_a_report_from_saying_that_none_changes_the_output(monkeypatch):
+    monkeypatch.setattr(questions, "SILENCED_STEPS", 1)
+    rng = np.random.default_rng(0)
+    weight, projection = rng.normal(size=(4, 8, 2)), np.zeros((1, 8))
+    weight[:, :, 0], weight[2, 7], projection[0, 7] = 0, weight[2, 7] * 1e-3, 1000  # unit 7 alone is read, and is small
+    lstm = gw.LSTM.from_cells(gw.Parameters(weight, np.zeros((4, 8)), projection=projection))
+    found = carried(gw.Network(lstm, head=gw.Linear(np.ones((1, 1)))), RAIN)
+    assert found.sentence == "None of the 4 units that were silenced, of 8, changes the output."
+    assert found.nothing == ""
+    monkeypatch.undo()
+    whole = gw.insight.ablation(gw.Network(lstm, head=gw.Linear(np.ones((1, 1)))), RAIN)
+    assert whole.names[0] == "unit 7"
+    assert " 1e+" not in gw.insight.ablation(gw.LSTM(1, 2, rng=0, dtype=np.float64), RAIN).reading[0]

@@ -47,7 +47,7 @@ def test_a_report_asks_of_each_column_which_units_carry_it():
     storage, walk = findings("m.safetensors", "x.csv", "s.csv")
     assert (storage.question, walk.question) == ("Which units carry storage?", "Which units carry walk?")
     assert storage.sentence.startswith("Unit 0 carries storage: r 1.00 (p < 0.02, best of 4 units)")
-    assert storage.headline == storage.sentence
+    assert storage.headline == storage.sentence.partition("; ")[0] + "."
     assert walk.sentence.startswith("No unit is found to carry walk: ")
     assert walk.headline == ""
     for finding in (storage, walk):
@@ -91,6 +91,8 @@ def test_of_a_batch_values_are_given_for_each_sequence_or_of_the_one_that_is_nam
     assert "in held-out blocks of steps" in one.sentence
     with cases.refusal("one row for each step", "the same for each of 3 sequences", by=gw.OptionError):
         step_values(storage[:, 1], run)
+    with cases.refusal("60 steps of 1 sequence", "60 of 3", by=gw.ShapeError):
+        step_values(storage[:, 1:2, None], run, 1)
 
 
 @pytest.mark.parametrize(

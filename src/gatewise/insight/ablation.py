@@ -52,6 +52,8 @@ class Ablation(Answer):
         The metric less the unedited one.
     title : str
         The name of the metric, with its unit.
+    total : int
+        The parts that there are, of which `most` may have left some as they are.
     """
 
     unedited: float
@@ -60,6 +62,7 @@ class Ablation(Answer):
     metrics: Array
     effects: Array
     title: str
+    total: int = 0
 
 
 @quiet
@@ -166,7 +169,7 @@ def ablation(
     names, noun = tuple(np.array(list(edits_by_name))[order].tolist()), NOUNS.get(str(parts), "edit")
     return Ablation(
         columns={"edit": np.array(names), "metric": metrics[order], "effect": effects[order]},
-        sentence=_sentence(names, chosen, unedited, effects[order], noun),
+        sentence=_sentence(names, chosen, unedited, effects[order], len(every), noun),
         reading=tuple(_reading(run, names, effects[order], len(every), noun)),
         unedited=unedited,
         names=names,
@@ -174,6 +177,7 @@ def ablation(
         metrics=metrics[order],
         effects=effects[order],
         title=f"{chosen.title} ({chosen.unit.strip()})" if chosen.unit else chosen.title,
+        total=len(every),
     )
 
 
@@ -257,17 +261,25 @@ def _finite_metric(metric: Any, name: str) -> float:
 # In words.
 
 
-def _sentence(names: Sequence[str], metric: Metric, unedited: float, effects: Array, noun: str) -> str:
+def _sentence(names: Sequence[str], metric: Metric, unedited: float, effects: Array, total: int, noun: str) -> str:
     """Return the sentence of an ablation: what its largest effect is, and how many others compare with it."""
+    parts = counted(len(names), noun)
+    if len(names) < total:
+        parts = f"the {parts} that {'was' if len(names) == 1 else 'were'} silenced, of {total:,},"
     if not effects.any():
-        return f"None of {counted(len(names), noun)} changes {metric.subject}."
+        return f"None of {parts} changes {metric.subject}."
     part = {"gate": f"With {names[0]}", "edit": f"With {names[0]!r}"}.get(noun, f"Without {names[0]}")
     sentence = f"{part} {metric.clause(unedited, unedited + effects[0])}"
     if len(names) == 1:
         return f"{sentence}."
     count = int((np.abs(effects[1:]) >= PART * abs(effects[0])).sum())
     others = f"{count:,} other{'s have' if count > 1 else ' has'} at least" if count else "no other has"
-    return f"{sentence}; of {counted(len(names), noun)}, {others} a tenth of that effect."
+    return f"{sentence}; of {parts.rstrip(',')}, {others} a tenth of that effect."
+
+
+def _plain(share: float) -> str:
+    """Return a share of at most 100 in two digits, without an exponent where it is large."""
+    return f"{share:.0f}" if share >= 10 else f"{share:.2g}"
 
 
 def _reading(run: Any, names: Sequence[str], effects: Array, total: int, noun: str) -> Iterator[str]:
@@ -276,8 +288,8 @@ def _reading(run: Any, names: Sequence[str], effects: Array, total: int, noun: s
     rank = ""
     if len(names) > 1 and effects.any():
         next_share, median = (100 * abs(effect / effects[0]) for effect in (effects[1], np.median(np.abs(effects))))
-        rank = f"; the next, {names[1]}, has {next_share:.2g} % of the largest effect"
-        rank += f", and the median {median:.2g} %" if len(names) >= SEVERAL else ""
+        rank = f"; the next, {names[1]}, has {_plain(next_share)} % of the largest effect"
+        rank += f", and the median {_plain(median)} %" if len(names) >= SEVERAL else ""
     yield f"Tested: {counted(len(names), noun)} {DONE[noun]}, each in a run of its own over {time}{rank}."
     if len(names) < total:
         yield f"Of {total:,} units, these are the ones with the largest hidden states; the others were not silenced."

@@ -40,7 +40,8 @@ class Metric(NamedTuple):
         factor = 100 if self.unit == " %" else 1
         pairs = [[f"{factor * number:.{digits}g}" for number in (before, after)] for digits in (3, 6, 17)]
         texts = next((pair for pair in pairs if pair[0] != pair[1]), pairs[0])
-        return self.words.format("rises" if after > before else "falls", *texts, self.when) + self.unit
+        words = self.words.removesuffix("s") if texts[1] == "1" and self.words.endswith(" deviations") else self.words
+        return words.format("rises" if after > before else "falls", *texts, self.when) + self.unit
 
 
 def metric_of(whole: NetworkTrace, run: Any, name: str | None, observed: Any) -> Metric:

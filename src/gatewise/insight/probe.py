@@ -204,7 +204,7 @@ def probe(
     shifts = shifts_in_time(tested, size("draws", draws), shift, rng)
     rows = ProbeRows(states, true, usable, shifts[:, :1])
     shifted = ProbeRows(white.states, white.values, tested, shifts, white.line, rng)
-    folded, by = assign_folds(rows, by, size("folds", folds, least=2))
+    folded, by = assign_folds(rows, shifted.counts, by, size("folds", folds, least=2))
     if penalty is not None and finite_number("penalty", penalty) < 0:
         raise OptionError(f"penalty must not be negative, but is {penalty!r}")
     with working("probing", 3 * len(true)) as done:
@@ -338,7 +338,8 @@ def _p_text(p_value: float, answer: Probe, tests: int) -> str:
     if p_value > tests / (1 + len(answer.null)) + 1e-9 or p_value == 1:
         return f"p = {p_value:.2g}"
     digit = 10.0 ** np.floor(np.log10(p_value))
-    return f"p < {(np.floor(p_value / digit + 1e-9) + 1) * digit:.1g}"
+    above = (np.floor(p_value / digit + 1e-9) + 1) * digit
+    return f"p = {p_value:.2g}" if p_value <= SIGNIFICANT < above - 1e-9 else f"p < {above:.1g}"
 
 
 def _sentence(answer: Probe, white: Prewhitened, tests: int) -> str:

@@ -65,10 +65,15 @@ def shifts_in_time(usable: Mask, draws: int, shift: str, rng: Rng) -> npt.NDArra
     return np.concatenate([np.zeros((len(counts), 1), np.intp), shifts], axis=1).astype(np.intp)
 
 
-def assign_folds(rows: ProbeRows, by: str | None, folds: int) -> tuple[npt.NDArray[np.intp], str]:
-    """Return a probe's group of each step, 2 fold + half (time, batch), and what its folds are: sequences or blocks."""
+def assign_folds(
+    rows: ProbeRows, filtered: npt.NDArray[np.intp], by: str | None, folds: int
+) -> tuple[npt.NDArray[np.intp], str]:
+    """Return a probe's group of each step, 2 fold + half (time, batch), and what its folds are: sequences or blocks.
+
+    `filtered` are the values of each sequence that its past leaves: without any, it holds nothing out.
+    """
     counts, rank = rows.counts, rows.rank
-    several = int((counts > 0).sum())
+    several = int((filtered > 0).sum())
     by = one_of("by", by, ("sequence", "block")) if by is not None else "sequence" if several > 1 else "block"
     if by == "block":
         longest = int(counts.max())
@@ -78,7 +83,9 @@ def assign_folds(rows: ProbeRows, by: str | None, folds: int) -> tuple[npt.NDArr
             )
         return 2 * folds * rank // np.maximum(counts, 1), by
     if several < 2:
-        raise OptionError("by='sequence' needs values in at least two sequences; here only one has some")
+        raise OptionError(
+            "by='sequence' needs values in at least two sequences, more than their filter takes; here only one has them"
+        )
     folds = min(folds, several)
     loads, fold = np.zeros(folds, np.intp), np.zeros(len(counts), np.intp)
     for place in np.argsort(-counts, kind="stable"):  # the longest first, each to the fold with the fewest values

@@ -35,10 +35,12 @@ def step_values(values: Any, run: OpenedRun, sequence: int | None = None) -> dic
             f"{data.source} has one row for each step, which would be the same for each of {batch:,} sequences: name"
             " the sequence, or give values (time, batch, column)"
         )
-    array = array[:, None] if array.ndim == 2 else array if sequence is None else array[:, [sequence]]
-    if array.shape[:2] != (steps, batch if sequence is None else 1):
+    is_alone = array.ndim == 2
+    array = array[:, None] if is_alone else array
+    if array.shape[:2] != (steps, 1 if is_alone else batch):
         found = f"{counted(len(array), 'step')} of {counted(array.shape[1], 'sequence')}"
         raise ShapeError(f"{data.source} has values of {found}, and the run has {steps:,} of {batch:,}")
+    array = array if is_alone or sequence is None else array[:, [sequence]]
     names = data.single.features or [f"column {place}" for place in range(array.shape[-1])]
     labels = [
         str(data.single.measures.get(name, brief_name(name))) for name in features_by_name(names, names, data.source)

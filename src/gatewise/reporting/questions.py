@@ -91,7 +91,7 @@ class Question:
         alone = len(asks) if len(asks) <= MOST_VALUES else MOST_VALUES - 1
         for name in [*asks][:alone]:
             yield PosedQuestion(self.title.format(name), tuple(asks[name]))
-        others = [(f"{name} {cell}".strip(), ask) for name in [*asks][alone:] for cell, ask in asks[name]]
+        others = [(f"{name}, {cell}".removesuffix(", "), ask) for name in [*asks][alone:] for cell, ask in asks[name]]
         if others:
             yield PosedQuestion(self.title.format("the other values"), tuple(others))
 
@@ -263,7 +263,7 @@ QUESTIONS = (
         4.6,
         headlines.units,
         nothing="no unit changes the output where it is silenced",
-        found_nothing=lambda answer: not answer.effects.any(),
+        found_nothing=lambda answer: not answer.effects.any() and len(answer.effects) == answer.total,
     ),
     Question(
         "Which units carry {}?",
