@@ -115,3 +115,45 @@ def test_a_sentence_is_in_the_time_of_the_data_and_names_the_direction():
     timescales = [insight.timescales(cell) for cell in trace.lstm.cells().values()]
     sentence = reconcile(insight.horizon(trace), timescales)
     assert "unit 0 (backward), halves in 14 days; a change shows for 45 days before it, which agrees." in sentence
+
+
+def clocked_beside_a_fading():
+    """Return an LSTM whose unit 0 fades, and whose unit 1 holds in h the bit of each 23rd step, and its input."""
+    weight, bias = planted.gate_arrays(2, 2)
+    bias[1, 0], weight[2, 0, 3], weight[2, 1, 1:3] = decay(10.0), 1e-3, (10, 40)
+    x = np.stack([np.zeros(600), np.random.default_rng(1).normal(size=600)], axis=1)
+    x[::23, 0] = np.random.default_rng(0).choice([-1.0, 1.0], 27)
+    return gw.LSTM.from_cells(gw.Parameters(weight, bias)), x
+
+
+def reset_beside_a_fading():
+    """Return an LSTM whose unit 0 is empty and reset now and then, and whose unit 1 fades, and its input."""
+    weight, bias = planted.gate_arrays(2, 2)
+    bias[0, 0], bias[1], weight[1, 0, 3], weight[2, 1, 2] = -SURE, [SURE, decay(5.0)], -2 * SURE, 1e-3
+    x = np.stack([np.random.default_rng(0).choice([-1.0, 1.0], 400), np.arange(400) % 40 == 0], axis=1)
+    return gw.LSTM.from_cells(gw.Parameters(weight, bias)), x
+
+
+@pytest.mark.parametrize(
+    ("planting", "verdict"),
+    [
+        (clocked_beside_a_fading, "22 steps, since it is written again through h."),
+        (reset_beside_a_fading, "never decays; the output shows a change for 11 steps."),
+    ],
+)
+def test_a_unit_that_nothing_reads_is_not_the_cause(planting, verdict):
+    lstm, x = planting()
+    network = gw.Network(lstm, head=gw.Linear(np.array([[0.0, 1.0]])))
+    horizon, timescales, _ = asked(network, x)
+    assert reconcile(horizon, timescales).endswith(verdict)
+    assert horizon.columns["as_long"].tolist() == [False, True]
+
+
+def test_the_influence_on_another_output_is_left_out():
+    lstm, x = clocked_beside_a_fading()
+    network = gw.Network(lstm, head=gw.Linear(np.array([[0.0, 1.0], [1.0, 0.0]])))
+    for target, is_same in ((0, False), (1, True)):
+        text = str(gw.report(network, x, target=target))
+        assert "shows in output 1 for 23 steps" in text
+        assert ("by derivatives, " in text) == is_same
+        assert "derivatives see none" not in text

@@ -28,6 +28,7 @@ WORK = 25 * 10**9  # multiplications of all exchanges, about, which sets how man
 DIFFERENT = 0.15  # of the horizon: a check that is off by less agrees
 ABRUPT = 0.5  # of the largest difference: one that is larger at its last lag does not fade, but ends
 ALONG = 0.75  # of a unit's difference: if more is retained along the cell, or is not, it lives in one place
+ALIKE = 1 / 3  # of the longer lag: a unit and the output have exchanges as long if their lags are closer on average
 LONGER = 2  # times the horizon: a unit that keeps something for longer is named
 
 
@@ -126,7 +127,8 @@ def horizon(
     -------
     Horizon
         With a row for each unit: ``layer``, ``direction``, ``unit``, ``steps`` and ``at_least`` of its cell state, and
-        ``through``: whether what it keeps lives in ``c``, is written anew through ``h``, or ``both``.
+        ``through``: whether what it keeps lives in ``c``, is written anew through ``h``, or ``both``; and ``as_long``:
+        whether the same exchanges show in it about as long as in the output.
 
     Raises
     ------
@@ -208,7 +210,7 @@ def _answer(drawn: DrawnExchanges, lags: int, swaps: Swaps, outcome: Outcome) ->
     steps, ahead = (int(end[place]) for end in ends[:: -1 if exchanges.is_reversed else 1])
     step = step_duration(exchanges.trace.first)
     answer = Horizon(
-        columns=_unit_columns(exchanges, outcome, lags if is_open else None),
+        columns=_unit_columns(exchanges, outcome, place, lags if is_open else None),
         sentence="",
         steps=steps,
         ahead=ahead,
@@ -240,7 +242,7 @@ def _curve(outcome: Outcome, place: int) -> Array:
     return np.concatenate([np.take_along_axis(ordered, each, 1) for each in places], axis=1).T
 
 
-def _unit_columns(exchanges: Exchanges, outcome: Outcome, last: int | None) -> dict[str, npt.NDArray[Any]]:
+def _unit_columns(exchanges: Exchanges, outcome: Outcome, place: int, last: int | None) -> dict[str, npt.NDArray[Any]]:
     """Return the table of the units: how long an exchange shows in the cell state of each, and where it lives.
 
     `last` is the last lag that was looked at, if more lags may show more.
@@ -252,6 +254,10 @@ def _unit_columns(exchanges: Exchanges, outcome: Outcome, last: int | None) -> d
     along = outcome.along / np.where(both > 0, both, 1)
     through = np.where(along >= ALONG, "c", np.where(along <= 1 - ALONG, "h", "both"))
     layers, ways, names = (np.array(column) for column in zip(*rows, strict=True))
+    ends = [(part.lags[:, [place]], part.sums[:, [place]]) for part in (outcome.outputs, outcome.ahead)]
+    lags, weights = (np.where(exchanges.goes_forward, *pair) for pair in zip(*ends, strict=True))
+    weights = sum(part / np.maximum(part.sum(0), np.finfo(np.float64).tiny) for part in (weights, outcome.units.sums))
+    off, longest = np.abs(outcome.units.lags - lags), np.maximum(outcome.units.lags, lags)
     return {
         "layer": layers,
         "direction": ways,
@@ -259,6 +265,7 @@ def _unit_columns(exchanges: Exchanges, outcome: Outcome, last: int | None) -> d
         "steps": steps,
         "at_least": steps == last if last else np.zeros(len(steps), bool),
         "through": np.where(steps > 0, through, ""),
+        "as_long": (weights * off).sum(0) <= ALIKE * (weights * longest).sum(0),
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from gatewise.arrays import Array
 from gatewise.insight.horizon import Horizon
 from gatewise.insight.influence import NOTHING, Influence
 from gatewise.insight.memory import Timescales
@@ -36,12 +37,12 @@ def reconcile(horizon: Horizon, timescales: Iterable[Timescales], influence: Inf
     lengths = np.concatenate([answer.between_resets for answer in answers])
     unit = int(np.argmax(lengths))
     length, overall = float(lengths[unit]), np.concatenate([answer.timescale for answer in answers])[unit]
-    layer, way, name, kept = (columns[key][unit] for key in ("layer", "direction", "unit", "steps"))
+    layer, way, name = (columns[key][unit] for key in ("layer", "direction", "unit"))
     where = of_cell(layer, way, *(len(set(columns[key])) for key in ("layer", "direction")))
     half = np.log(2) * length
     decays = f"halves in {duration_of(half, horizon.step_duration)}" if np.isfinite(half) else "never decays"
     between = " between resets" if length > overall else ""
-    verdict = _verdict(horizon, FADED * length, int(kept), bool(between))
+    verdict = _verdict(horizon, lengths, unit, bool(between))
     sentence = f"Along the cell{between} the slowest, unit {name}{where}, {decays}; {verdict}"
     if influence is None or not horizon.stable:
         return f"{sentence}."
@@ -50,28 +51,30 @@ def reconcile(horizon: Horizon, timescales: Iterable[Timescales], influence: Inf
     return f"{sentence}; by derivatives, {100 * influence.share:g} % of the influence comes from {influence.within}."
 
 
-def _verdict(horizon: Horizon, expected: float, kept: int, is_reset: bool) -> str:
-    """Return how long a change shows beside the lags that a decay lets `expected`, as a clause.
+def _verdict(horizon: Horizon, lengths: Array, slowest: int, is_reset: bool) -> str:
+    """Return how long a change shows beside what the decay of the slowest unit lets expect, as a clause.
 
-    `kept` is how long the slowest unit keeps a change, and `is_reset` whether its cell is reset now and then.
+    A unit is the cause only if its cell state shows the same exchanges as long as the output. `lengths` are the
+    timescales of the units, and `is_reset` whether the slowest is reset now and then.
     """
     if not horizon.stable:
         return "the run is unstable, so that no decay tells how long a change shows"
-    reach, steps = max(horizon.steps, horizon.ahead), horizon.columns["steps"]
+    reach, steps, expected = max(horizon.steps, horizon.ahead), horizon.columns["steps"], FADED * lengths[slowest]
     if not reach:
         return "the output shows little or nothing of a change after its own step"
-    lasting = horizon.columns["through"][AGREE * steps >= steps.max()]
+    carries = horizon.columns["as_long"] & (AGREE * steps >= reach)
+    lasting = horizon.columns["through"][carries]
     time = duration_of(reach, horizon.step_duration) + (" before it" if horizon.ahead > horizon.steps else "")
     shows = f"a change shows for {'at least ' if horizon.at_least or horizon.ahead_at_least else ''}{time}"
     if not steps.any():
         return f"{shows}, though no cell state keeps much of it"
-    if "c" not in lasting:
+    if carries.any() and "c" not in lasting:
         partly = "partly kept there and partly" if "both" in lasting else "since it is"
         return f"{shows}, {partly} written again through h"
+    if AGREE * lengths[carries].max(initial=0) < lengths[slowest]:
+        return f"the output shows {shows.replace(' shows', '')}{' only' if steps[slowest] > AGREE * reach else ''}"
     if reach > AGREE * expected:
         return f"{shows}, which is longer, though most of it is kept along the cell at each step"
     if AGREE * reach >= expected or reach == horizon.lags:
         return f"{shows}, which agrees"
-    if AGREE * kept >= expected or kept == horizon.lags:
-        return f"the output shows a change for {time} only"
     return f"{shows}, {'and resets end it' if is_reset else 'which is shorter'}"

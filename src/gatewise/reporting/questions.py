@@ -143,12 +143,13 @@ def _occlusion(subject: ReportSubject, t: int | None) -> insight.Occlusion:
 
 
 def _horizon(subject: ReportSubject) -> Answer:
-    """Return the horizon, with the sentence that reconciles it with decays and derivatives."""
+    """Return the horizon, with the sentence that reconciles it with decays, and with derivatives of the same output."""
     run = subject.run.sequence(subject.sequence) if subject.has_named_sequence else subject.run
     answer = insight.horizon(run) if subject.horizon is None else subject.horizon
     influence = None
-    with suppress(GatewiseError):
-        influence = subject.influence
+    if answer.output in ("", subject.output_names[subject.target]):
+        with suppress(GatewiseError):
+            influence = subject.influence
     with suppress(GatewiseError):
         timescales = map(insight.timescales, subject.cells.values())
         answer = replace(answer, reading=(*answer.reading, reconcile(answer, timescales, influence)))
