@@ -243,8 +243,9 @@ def test_an_influence_that_is_nothing_is_said_to_be_nothing():
     x[::20, 0] = RNG.choice([-1.0, 1.0], 10)
     found = insight.influence(gw.LSTM.from_cells(gw.Parameters(weight, bias)).trace(x))
     assert found.size < 1e-3
-    assert str(found).startswith("No input has an influence to speak of on the output at step 199: inputs that vary as")
-    assert found.reading[0].startswith("Inferred: from derivatives")
+    small = "No small change of the input has much influence on the output at step 199: less than 1 % of its standard"
+    assert str(found) == f"{small} deviation."
+    assert found.reading == ("Inferred: from derivatives, which hold for small changes.",)
 
 
 def test_numbers_of_any_size_have_an_influence_in_words():
@@ -275,7 +276,8 @@ def test_the_lag_is_said_as_one_speaks(options, words):
 def test_what_nothing_has_an_influence_on_is_said():
     silent = gw.Parameters(np.zeros((4, 2, 3)), np.zeros((4, 2)))
     found = insight.influence(gw.LSTM.from_cells(silent).trace(np.ones((3, 1)))[0])
-    assert str(found) == "No input has an influence on the hidden state at step 2."
+    assert str(found) == "No small change of the input has an influence on the hidden state at step 2."
+    assert "largest" not in found.reading[0]
     assert found.lag == 0
 
 

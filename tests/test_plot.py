@@ -463,14 +463,17 @@ def test_of_many_steps_the_least_and_the_greatest_of_each_pixel_are_drawn():
 def test_where_nothing_has_an_influence_the_picture_says_so():
     silent = gw.LSTM.from_cells(gw.Parameters(np.zeros((4, 2, 3)), np.zeros((4, 2))))
     ax = plot.influence(silent.trace(np.ones((3, 1)))[0])
-    assert ax.get_title() == "No input has an influence on the hidden state at step 2."
+    assert ax.get_title() == "No small change of the input has an influence on the hidden state at step 2."
     weight = np.zeros((4, 1, 2))
     shut = gw.LSTM.from_cells(gw.Parameters(weight, np.zeros((4, 1)))).trace(np.ones((3, 1)))
-    assert "No input" in plot.influence(shut).get_title()
+    assert "No small change" in plot.influence(shut).get_title()
     weight[2, 0], bias = [10, 40], np.array([[40.0], [-3.0], [0.0], [40.0]])  # a bit that is held, all saturated
     pulses = np.where(np.arange(60) % 20 == 0, (-1.0) ** (np.arange(60) // 20), 0.0)[:, None]
     held_bit = gw.LSTM.from_cells(gw.Parameters(weight, bias)).trace(pulses)
-    assert plot.influence(held_bit).get_title() == "No input has an influence to speak of on the output at step 59"
+    assert (
+        plot.influence(held_bit).get_title()
+        == "No small change of the input has much influence on the output at step 59"
+    )
 
 
 def test_many_points_have_a_line_of_the_legend_for_each_kind():

@@ -349,3 +349,15 @@ def test_a_legend_of_several_lines_leaves_a_picture_its_room():
     times = gw.Labels(times=[f"the step of number {n}" for n in range(12)])
     page = gw.report(network, x, labels=times, at=3)._repr_html_()
     assert all(name in page for name in features)
+
+
+def test_the_step_that_wrote_most_of_a_cell_state_is_tested_by_its_exchange():
+    x = np.random.default_rng(0).normal(size=(40, 2))
+    found = {each.topic: each for each in gw.report(gw.LSTM(2, 3, rng=0, dtype=float), x, at=30).findings}
+    wrote, why = found["Who wrote the cell state?"], found["Why this output?"].answer
+    step = int(np.argmax(wrote.answer.shares[0].sum(-1)))
+    assert f"written at step {step}" in wrote.sentence
+    assert wrote.reading[-1] == why.test_of(step, why.target)
+    assert wrote.reading[-1].startswith(f"Tested: with that step exchanged {why.target} is ")
+    backward = gw.report(gw.LSTM(2, 3, rng=0, direction="backward"), x, at=30).findings
+    assert all(len(each.reading) == 1 for each in backward if each.topic == wrote.topic)

@@ -123,6 +123,16 @@ def test_events_are_those_of_a_search_through_all_pairs(seed):
     assert found.steps == ((first,) if second is None else (first, second))
 
 
+def test_what_repeats_with_its_inputs_is_one_event():
+    period = np.random.default_rng(0).normal(0, 0.1, 26)
+    period[[3, 11]] = 5.0, 4.0
+    y = np.tile(period, 12)[:, None]
+    first, second = explained(echo(keep=0.5), y).steps
+    assert {first % 26, second % 26} == {3, 11}
+    once = np.where(np.arange(26) == 11, 0.0, period)
+    assert len(explained(echo(keep=0.5), np.tile(once, 12)[:, None]).steps) == 1
+
+
 # Of classes, what is predicted.
 
 
@@ -219,7 +229,8 @@ def test_of_a_batch_the_sequence_and_the_output_are_explained_that_are_furthest_
     assert "it is furthest from its mean" in named.reason
     at = explained(echo(2), y, at=[5, 200])
     assert (at.sequence, at.target, at.steps) == (2, 1, (5, 200))
-    assert at.reason == ", where it is furthest from its mean"
+    assert at.reason == ", the sequence in which it is furthest from its mean at these steps"
+    assert explained(echo(2), y, at=5).reason.endswith("mean at this step")
     assert explained(echo(2), y, at=[5, 200], sequence=2).reason == ""
 
 

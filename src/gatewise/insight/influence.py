@@ -300,22 +300,21 @@ def _influence_answer(
         columns |= cells | {"along_cell": np.sqrt((cells["along_cell"] ** 2).sum(1))}
     within = _span_of_steps(lag, directions, len(ends) > 1, step)
     percent = float(f"{100 * size:.2g}")  # 120, and not 1.2e+02
-    moved = f"inputs that vary as these do move it by {total:.2g}, {percent:g} % of its standard deviation"
     sentence = f"{100 * share:g} % of the influence on {place} comes from {within}"
-    sentence += "." if np.isnan(size) else f"; {moved}."
+    moved = f"; inputs that vary as these do move it by {total:.2g}, {percent:g} % of its standard deviation."
+    sentence += "." if np.isnan(size) else moved
+    largest, reading = int(np.argmax(inputs)), "Inferred: from derivatives, which hold for small changes"
+    if sums[-1] > 0 and not size < NOTHING:
+        reading += f"; the largest is {inputs[largest]:.2g} per unit of the input, {at_step(trace, largest)}"
     if size < NOTHING:
-        sentence = f"No input has an influence to speak of on {place}: {moved}."
-    largest = int(np.argmax(inputs))
-    reading = (
-        f"Inferred: from derivatives, which hold for small changes; the largest is {inputs[largest]:.2g} per unit"
-        f" of the input, {at_step(trace, largest)}."
-    )
+        less = f"less than {100 * NOTHING:g} % of its standard deviation"
+        sentence = f"No small change of the input has much influence on {place}: {less}."
     return Influence(
         columns=columns,
-        sentence=sentence if sums[-1] > 0 else f"No input has an influence on {place}.",
+        sentence=sentence if sums[-1] > 0 else f"No small change of the input has an influence on {place}.",
         law=LAW,
         residual=residual,
-        reading=(reading,),
+        reading=(f"{reading}.",),
         inputs=inputs,
         effect=effect,
         size=size,

@@ -94,8 +94,8 @@ class Occlusion(Answer, StepTable):
             return f"it is {self.together:.4g}"
         return f"it changes by {self.moved:.4g}"
 
-    def test_of(self, step: int) -> str:
-        """Return the sentence about a step that another method names."""
+    def test_of(self, step: int, number: str = "it") -> str:
+        """Return the sentence about a step that another method names, for another number than it is about."""
         sizes = self.columns["size"]
         count, larger = counted(int(np.isfinite(sizes).sum()), "step"), int((sizes > sizes[step]).sum())
         if not np.isfinite(sizes[step]):
@@ -103,7 +103,7 @@ class Occlusion(Answer, StepTable):
         more = (
             f"{larger:,} change it more" if larger > 1 else "one changes it more" if larger else "none changes it more"
         )
-        return f"Tested: with that step exchanged it is {self.columns['without'][step]:.4g}; of {count}, {more}."
+        return f"Tested: with that step exchanged {number} is {self.columns['without'][step]:.4g}; of {count}, {more}."
 
 
 @quiet

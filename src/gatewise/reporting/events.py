@@ -14,6 +14,8 @@ from gatewise.showing import counted
 
 FAR = 0.5  # of the size of the first event: a second one has as much or more
 NEAR = 0.1  # of the size of the second event: between two that are near each other, the output has no more
+REPEATED = 20  # steps before an event, or as far as a horizon: if all are those of another one, it is the same again
+ALIKE = 1e-3  # of an output: one that differs by less is the same
 QUARTER = 4  # of a sequence, of which one such part is the most that a horizon leaves out as its spin-up
 ROUNDING = 32  # machine epsilons of the largest output: a smaller deviation may be one of rounding
 
@@ -35,10 +37,12 @@ def choose_events(
     output: int | None,
     horizon: Horizon | None,
     named: tuple[int, ...],
+    x: Array | None = None,
 ) -> Events:
     """Return the largest event in outputs (time, batch, output) of some sequences (batch,), and another one of it.
 
-    Steps that are `named` are explained instead. If the output is constant, the last step is.
+    Steps that are `named` are explained instead. If the output is constant, the last step is. The other event is not
+    the same as the first in its output and in the inputs `x` (time, batch, feature) before it.
     """
     left_out, places = _spin_up(network, valid, horizon), np.cumsum(valid, axis=0) - 1
     among = valid & sequences & (places >= left_out[0]) & (places < valid.sum(0) - left_out[1])
@@ -51,11 +55,14 @@ def choose_events(
     levels = sizes[valid[:, sequence], sequence, output]
     is_constant = len(levels) > 1 and np.ptp(levels) <= ROUNDING * np.finfo(y.dtype).eps * np.abs(levels).max()
     where = "as everywhere" if is_constant else f"where {reasons[output]}"
+    if named and len(y) > 1 and not is_constant:
+        where = f"the sequence in which {reasons[output]} at {'this step' if len(named) == 1 else 'these steps'}"
     if named:
         return Events(named, sequence, output, f", {where}")
     if is_constant:
         t = int(np.flatnonzero(among[:, sequence])[-1])
-    other = _second_event(sizes[:, sequence, output], t, valid[:, sequence], among[:, sequence], horizon)
+    inputs = None if x is None else x[:, sequence]
+    other = _second_event(sizes[:, sequence, output], t, valid[:, sequence], among[:, sequence], horizon, inputs)
     reason = f", {'' if other is None else 'the two events '}{where}"
     ends = zip(("first", "last"), left_out[:, sequence].tolist(), strict=True)
     if names := " and the ".join(f"{end} {counted(count, 'step')}" for end, count in ends if count):
@@ -92,7 +99,9 @@ def _sizes_of(network: Network | None, y: Array, valid: Mask, among: Mask) -> tu
     return deviation, [reason] * y.shape[-1]
 
 
-def _second_event(sizes: Array, t: int, valid: Mask, among: Mask, horizon: Horizon | None) -> int | None:
+def _second_event(
+    sizes: Array, t: int, valid: Mask, among: Mask, horizon: Horizon | None, x: Array | None
+) -> int | None:
     """Return the step of another event of an output than that at step `t`, at least half as large; None without one.
 
     Between the two, the output returns to near its mean; or half-way, if a horizon lies between them. For a class that
@@ -106,7 +115,18 @@ def _second_event(sizes: Array, t: int, valid: Mask, among: Mask, horizon: Horiz
         is_far = np.abs(np.arange(len(sizes)) - t) >= max(1, horizon.steps, horizon.ahead)
         is_other |= is_far & (between <= FAR * absolute)
     is_other &= among & (absolute > 0) & (absolute >= FAR * absolute[t])
-    return int(np.argmax(np.where(is_other, absolute, -1.0))) if is_other.any() else None
+    for place in sorted(np.flatnonzero(is_other).tolist(), key=lambda place: -absolute[place]):
+        if x is None or abs(sizes[place] - sizes[t]) > ALIKE * absolute[t]:
+            return place
+        if not np.array_equal(*(_inputs_around(x, step, horizon) for step in (place, t))):
+            return place
+    return None
+
+
+def _inputs_around(x: Array, t: int, horizon: Horizon | None) -> Array:
+    """Return the inputs around step `t`, as far as the horizon or 20 steps."""
+    back, ahead = (REPEATED, 0) if horizon is None or not horizon.stable else (horizon.steps, horizon.ahead)
+    return x[max(0, t - min(REPEATED, back)) : t + min(REPEATED, ahead) + 1]
 
 
 def _spin_up(network: Network | None, valid: Mask, horizon: Horizon | None) -> Array:

@@ -101,7 +101,16 @@ def _probe(cell: Trace, tests: int, **options: Any) -> Answer:
 
 
 def _contributions(cell: Trace, t: int | None, subject: ReportSubject) -> Answer:
-    return insight.contributions(cell, t, 0 if subject.has_named_sequence else subject.sequence)
+    """Return who wrote a cell state; and what the step of the largest share does to the output, if that was tested."""
+    answer = insight.contributions(cell, t, 0 if subject.has_named_sequence else subject.sequence)
+    by_step, initial = (share.sum(-1) for share in answer.shares)
+    largest = int(np.argmax(by_step))
+    if cell.direction == "forward" and by_step[largest] > initial:  # else the sentence names the initial state
+        with suppress(GatewiseError):
+            occlusion = _occlusion(subject, t)
+            tested = occlusion.test_of(largest, occlusion.target)
+            answer = replace(answer, reading=(*answer.reading, tested)) if tested.startswith("Tested") else answer
+    return answer
 
 
 def _attribution(subject: ReportSubject, t: int | None) -> Answer:

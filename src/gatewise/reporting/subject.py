@@ -146,7 +146,7 @@ def subject_of(
     steps = () if at is None else _named_steps(at, first)
     if opened.series is not None or is_final:
         steps = (len(outputs) - 1,)
-    events = choose_events(run.network, outputs, valid, sequences, output, horizon, steps)
+    events = choose_events(run.network, outputs, valid, sequences, output, horizon, steps, first.input)
     for step in steps:
         if not valid[step, events.sequence]:
             raise OptionError(f"step {step} of sequence {events.sequence} is not valid")
