@@ -118,7 +118,7 @@ def _second_event(
     for place in sorted(np.flatnonzero(is_other).tolist(), key=lambda place: -absolute[place]):
         if x is None or abs(sizes[place] - sizes[t]) > ALIKE * absolute[t]:
             return place
-        if not np.array_equal(*(_inputs_around(x, step, horizon) for step in (place, t))):
+        if not np.array_equal(_inputs_around(x, place, horizon), _inputs_around(x, t, horizon)):
             return place
     return None
 
