@@ -76,7 +76,7 @@ def test_an_ablation_compares_what_is_observed_under_the_names_of_the_outputs(ca
     Path("late.csv").write_text("\n".join(["date,other,q", *rows]).replace("2001", "2002"), encoding="utf-8")
     for options, words in (
         ("--observed late.csv", "the times of late.csv must be those of the input"),
-        ("--observed x.csv", "observed has shape (9, 2)"),
+        ("--observed x.csv", "x.csv has columns rain, $snow$, and none for q"),
         ("--parts cells", "units, gates, layers"),
         ("--metric loss", "error, accuracy"),
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cases
 import numpy as np
 import pytest
 from planted import rain_gauge
@@ -57,7 +58,12 @@ def test_of_a_named_sequence_its_own_values_are_compared():
     ends = last(RAIN)[0] + 3
     assert "from 3 to" in carried(last, RAIN, sequence=1, observed=ends).sentence
     for wrong in (observed[:, :, [0, 0]], observed[:20], observed[:, 0]):
-        assert "bserved has shape" in carried(network, RAIN, observed=wrong).sentence
+        with cases.refusal("observed has shape", "(40, 2) or (40, 2, 1)", by=gw.ShapeError):
+            carried(network, RAIN, observed=wrong)
+    two = network.replace(head=gw.Linear(np.random.default_rng(0).normal(size=(2, 2))), labels=gw.Labels())
+    both = two(RAIN)[0] + np.array([[[1.0], [7.0]]])
+    assert "from 7 to" in carried(two, RAIN, sequence=1, observed=both[:, 1]).sentence
+    assert "from 7 to" in carried(two, RAIN, sequence=1, observed=both).sentence
 
 
 def test_of_a_window_the_observed_value_at_its_end_is_compared():
@@ -84,6 +90,34 @@ def test_where_no_unit_changes_anything_the_report_says_so_in_a_clause():
     found = carried(deaf, RAIN)
     assert found.nothing == "no unit changes the output where it is silenced"
     assert found.headline == ""
+
+
+@pytest.mark.usefixtures("here")
+def test_observed_columns_go_by_the_names_of_the_outputs_and_wrong_ones_are_refused_at_once():
+    labels, x = gw.Labels(outputs=["Q", "ET"]), RAIN[:, 0]
+    network = gauge().replace(head=gw.Linear(np.random.default_rng(0).normal(size=(2, 2))), labels=labels)
+    y = network(x)[0] + [1, 3]
+
+    def observed(heads, columns):
+        rows = [",".join("" if np.isnan(value) else repr(float(value)) for value in row) for row in columns]
+        Path("o.csv").write_text("\n".join([heads, *rows]), encoding="utf-8")
+        return carried(network, x, observed="o.csv").sentence
+
+    assert "from 2.24 to" in observed("ET,Q", y[:, ::-1])
+    assert "from 3 to" in observed("ET", y[:, 1:])
+    for heads, columns, words in (
+        ("ET,q", y[:, ::-1], "o.csv has columns ET, q, and none for Q"),
+        ("rain", (y[:, :1] > 0) * 1.0, "not known to be classes: it must be (40, 2) or (40, 1, 2)"),
+        ("Q,ET", y[:20], "observed has shape (20, 2)"),
+        ("Q,ET", y * np.inf, "infinite"),
+    ):
+        with cases.refusal(words, by=gw.GatewiseError):
+            observed(heads, columns)
+    for given, words in ((np.full((40, 2), np.nan), "observed has no number at a valid step"), ({}, "observed")):
+        with cases.refusal(words, by=gw.GatewiseError):
+            carried(network, x, observed=given)
+    with cases.refusal("(40,) or (40, 1, 1)", by=gw.ShapeError):
+        carried(gauge(), x, observed=y)
 
 
 @pytest.mark.usefixtures("here")

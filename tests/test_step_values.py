@@ -71,6 +71,16 @@ def test_each_layer_is_asked_and_the_best_unit_is_named():
     assert finding.reading[0].endswith("times 2 for as many tests.")
 
 
+def test_values_that_no_unit_is_found_to_carry_are_named_in_one_clause():
+    lstm, rain, storage = leaky_bucket(200)
+    walks = np.random.default_rng(3).normal(size=(200, 2))
+    page = gw.report(lstm, rain, values=np.concatenate([walks[:, :1], storage, walks[:, 1:]], axis=1))
+    assert page.nothing == "Found nothing: no unit is found to carry column 0 and column 2."
+    assert [finding.question for finding in page.sections] == ["Which units carry column 1?"]
+    few = gw.report(lstm, rain[:9], values=walks[:9])
+    assert few.nothing == ""
+
+
 def test_six_columns_are_drawn_and_the_others_have_a_line_each():
     columns = np.random.default_rng(0).normal(size=(120, 9))
     *drawn, rest = findings(LSTM, RAIN, columns)
@@ -99,6 +109,8 @@ def test_of_a_batch_values_are_given_for_each_sequence_or_of_the_one_that_is_nam
     ("given", "problem", "words"),
     [
         (STORAGE[:-1], gw.ShapeError, ["119 steps", "120"]),
+        (STORAGE[:, :0], gw.ShapeError, ["values has 120 steps of 1 sequence of 0 columns"]),
+        (np.array([["a"]]), gw.OptionError, ["values must hold real numbers"]),
         (STORAGE[:, None].repeat(2, axis=1), gw.ShapeError, ["2 sequences", "120 of 1"]),
         ("late.csv", gw.OptionError, ["the times of late.csv must be those of the input"]),
         ("short.csv", gw.OptionError, ["the times of short.csv must be those of the input"]),

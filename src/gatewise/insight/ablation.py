@@ -52,8 +52,6 @@ class Ablation(Answer):
         The metric less the unedited one.
     title : str
         The name of the metric, with its unit.
-    total : int
-        The parts that there are, of which `most` may have left some as they are.
     """
 
     unedited: float
@@ -62,7 +60,6 @@ class Ablation(Answer):
     metrics: Array
     effects: Array
     title: str
-    total: int = 0
 
 
 @quiet
@@ -89,8 +86,8 @@ def ablation(
         The input of the model, as its call takes it.
     metric : {"error", "accuracy"} or callable, optional
         The root mean square of the errors, the share of correct classes, or a function of the output that returns a
-        number. By default the accuracy of classes (after a softmax or a single sigmoid, or of a logit for each token,
-        or if a class is observed), and the error of numbers. Where nothing is observed, the output is compared with
+        number. By default the accuracy of classes (after a softmax or a sigmoid, or of a logit for each token; nothing
+        else is compared with a class), and the error of numbers. Where nothing is observed, the output is compared with
         that of the whole model: the change of numbers, in standard deviations of each output (in its own units if none
         varies), and the share of classes that change.
     parts : {"units", "gates", "layers"}, mapping of str to edits, or sequence of edits
@@ -177,7 +174,6 @@ def ablation(
         metrics=metrics[order],
         effects=effects[order],
         title=f"{chosen.title} ({chosen.unit.strip()})" if chosen.unit else chosen.title,
-        total=len(every),
     )
 
 
@@ -277,19 +273,15 @@ def _sentence(names: Sequence[str], metric: Metric, unedited: float, effects: Ar
     return f"{sentence}; of {parts.rstrip(',')}, {others} a tenth of that effect."
 
 
-def _plain(share: float) -> str:
-    """Return a share of at most 100 in two digits, without an exponent where it is large."""
-    return f"{share:.0f}" if share >= 10 else f"{share:.2g}"
-
-
 def _reading(run: Any, names: Sequence[str], effects: Array, total: int, noun: str) -> Iterator[str]:
     """Yield what an ablation did, a sentence each."""
     time = duration_of(run.num_steps, step_duration(run.lstm.first))
     rank = ""
     if len(names) > 1 and effects.any():
-        next_share, median = (100 * abs(effect / effects[0]) for effect in (effects[1], np.median(np.abs(effects))))
-        rank = f"; the next, {names[1]}, has {_plain(next_share)} % of the largest effect"
-        rank += f", and the median {_plain(median)} %" if len(names) >= SEVERAL else ""
+        shares = (100 * abs(effect / effects[0]) for effect in (effects[1], np.median(np.abs(effects))))
+        next_share, median = (float(f"{share:.2g}") for share in shares)
+        rank = f"; the next, {names[1]}, has {next_share:g} % of the largest effect"
+        rank += f", and the median {median:g} %" if len(names) >= SEVERAL else ""
     yield f"Tested: {counted(len(names), noun)} {DONE[noun]}, each in a run of its own over {time}{rank}."
     if len(names) < total:
         yield f"Of {total:,} units, these are the ones with the largest hidden states; the others were not silenced."

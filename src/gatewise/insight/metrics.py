@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -50,18 +49,20 @@ def metric_of(whole: NetworkTrace, run: Any, name: str | None, observed: Any) ->
     `whole` is the run with a batch axis of a network that takes features where that of the `run` takes tokens.
     """
     used, network = _compared_rows(whole), run.network or whole.network
-    y = whole.output.reshape(*used.shape, math.prod(whole.output.shape[used.ndim :]))
-    values = None if observed is None else _fitted(observed, y.shape)
-    head = None if network.outputs is not None or network.skip else network.head
+    y = whole.output.reshape(*used.shape, whole.output.size // max(used.size, 1))
+    head = None if network is None or network.outputs is not None or network.skip else network.head
     activation, table = (None, None) if head is None else (head.activation, network.embedding)
     is_share = y.shape[-1] == 1 and activation == SIGMOID
     by_class = is_share or activation == SOFTMAX
     by_class |= activation is None and table is not None and 1 < len(table) == y.shape[-1]  # a logit for each token
-    if values is not None:
+    values = None
+    if observed is not None:
+        takes_class = by_class or activation == SIGMOID or name == "accuracy"
+        values = _fitted(observed, y.shape, takes_class and y.shape[-1] > 1)
         used = used & ~np.isnan(values).all(-1)
         by_class = values.shape != y.shape or (is_share and bool(np.isin(values[used], (0, 1)).all()))
     if not used.any():
-        raise OptionError("a metric needs a valid step, and if values are observed, one at a valid step")
+        raise OptionError(f"{'a metric needs' if values is None else 'observed has no number at'} a valid step")
     by_name = one_of("metric", name or METRICS[by_class], METRICS)
     metric = (
         _error(y, used, values, run.labels) if by_name == "error" else _accuracy(y, used, values, is_share=is_share)
@@ -128,19 +129,22 @@ def _accuracy(y: Array, used: Mask, values: Array | None, *, is_share: bool) -> 
 def _compared_rows(run: NetworkTrace) -> Mask:
     """Return the steps (time, batch), or the sequences of a network that reads the last step, that are compared."""
     valid = run.lstm.first.valid
-    used: Mask = np.ones((run.num_steps, run.batch_size), bool) if valid is None else np.array(valid)
+    shape = (run.num_steps, run.batch_size)
+    used: Mask = np.ones(shape, bool) if valid is None else np.array(valid).reshape(shape)
     used[: -1 if is_window(run) else 0] = False
-    return np.any(used, axis=0) if run.network.reads == "last" else used
+    return np.any(used, axis=0) if run.network is not None and run.network.reads == "last" else used
 
 
-def _fitted(observed: Any, shape: tuple[int, ...]) -> Array:
+def _fitted(observed: Any, shape: tuple[int, ...], takes_class: bool) -> Array:
     """Return what is observed, as float64, in the shape of the outputs, or with one class in the place of them."""
     values, batch = numbers("observed", observed).astype(np.float64), len(shape) - 2
     if np.isinf(values).any():
         raise OptionError("observed must be finite numbers, or NaN where there is none; some are infinite")
-    for wanted in (shape, (*shape[:-1], 1)):
+    words = "it must be" if takes_class or shape[-1] == 1 else "these outputs are not known to be classes: it must be"
+    for wanted, meaning in ((shape, ""), ((*shape[:-1], 1), " with a class for each"))[: 1 + takes_class]:
         shapes = [wanted, *[wanted[:-1]] * (wanted[-1] == 1)]
         shapes += [short[:batch] + short[batch + 1 :] for short in shapes if wanted[batch] == 1]
         if values.shape in shapes:
             return values.reshape(wanted)
-    raise ShapeError(f"observed has shape {values.shape}; it must be {shape}, or {shape[:-1]} with a class for each")
+        words += f"{', or' * bool(meaning)} {' or '.join(map(str, dict.fromkeys((shapes[-1], wanted))))}{meaning}"
+    raise ShapeError(f"observed has shape {values.shape}; {words}")

@@ -204,7 +204,7 @@ def probe(
     shifts = shifts_in_time(tested, size("draws", draws), shift, rng)
     rows = ProbeRows(states, true, usable, shifts[:, :1])
     shifted = ProbeRows(white.states, white.values, tested, shifts, white.line, rng)
-    folded, by = assign_folds(rows, shifted.counts, by, size("folds", folds, least=2))
+    folded, by = assign_folds(rows, shifted, by, size("folds", folds, least=2))
     if penalty is not None and finite_number("penalty", penalty) < 0:
         raise OptionError(f"penalty must not be negative, but is {penalty!r}")
     with working("probing", 3 * len(true)) as done:

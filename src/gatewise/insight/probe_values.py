@@ -65,15 +65,10 @@ def shifts_in_time(usable: Mask, draws: int, shift: str, rng: Rng) -> npt.NDArra
     return np.concatenate([np.zeros((len(counts), 1), np.intp), shifts], axis=1).astype(np.intp)
 
 
-def assign_folds(
-    rows: ProbeRows, filtered: npt.NDArray[np.intp], by: str | None, folds: int
-) -> tuple[npt.NDArray[np.intp], str]:
-    """Return a probe's group of each step, 2 fold + half (time, batch), and what its folds are: sequences or blocks.
-
-    `filtered` are the values of each sequence that its past leaves: without any, it holds nothing out.
-    """
+def assign_folds(rows: ProbeRows, left: ProbeRows, by: str | None, folds: int) -> tuple[npt.NDArray[np.intp], str]:
+    """Return a probe's group of each step, 2 fold + half (time, batch), and what its folds are: sequences or blocks."""
     counts, rank = rows.counts, rows.rank
-    several = int((filtered > 0).sum())
+    several = int((left.counts > 0).sum())  # sequences of which the filter of their past leaves something
     by = one_of("by", by, ("sequence", "block")) if by is not None else "sequence" if several > 1 else "block"
     if by == "block":
         longest = int(counts.max())
@@ -83,9 +78,7 @@ def assign_folds(
             )
         return 2 * folds * rank // np.maximum(counts, 1), by
     if several < 2:
-        raise OptionError(
-            "by='sequence' needs values in at least two sequences, more than their filter takes; here only one has them"
-        )
+        raise OptionError("by='sequence' needs filtered values in at least two sequences; here only one has some")
     folds = min(folds, several)
     loads, fold = np.zeros(folds, np.intp), np.zeros(len(counts), np.intp)
     for place in np.argsort(-counts, kind="stable"):  # the longest first, each to the fold with the fewest values

@@ -70,7 +70,7 @@ class Answers:
         return replace(self, arrays={**self.arrays, "y": y}, notes=(*self.notes, *[note] * bool(others)))
 
 
-def read_answers(output: Any) -> Answers:
+def read_answers(output: Any, title: str = "the output") -> Answers:
     """Return the answers in a file, in an array, a table or labelled data, or in a mapping with y, hn and cn."""
     is_archive = isinstance(output, (str, os.PathLike)) and Path(output).suffix.lower() == ".npz"
     is_mapping = isinstance(output, Mapping) and not is_labelled(output)
@@ -78,21 +78,21 @@ def read_answers(output: Any) -> Answers:
     present = [key for key in KEYS if key in names]
     if names and not present and len(names) != 1:
         raise OptionError(
-            f"{output if is_archive else 'the output'} must hold y, hn or cn, what came out of the model, or a single"
+            f"{output if is_archive else title} must hold y, hn or cn, what came out of the model, or a single"
             f" array; it holds {join_names(names)}"
         )
-    source = str(output) if isinstance(output, (str, os.PathLike)) else "the output"
+    source = str(output) if isinstance(output, (str, os.PathLike)) else title
     if not present:
-        return _answers_of(output[names[0]] if is_mapping and names else output, source)
+        return _answers_of(output[names[0]] if is_mapping and names else output, source, title)
     arrays = dict(read_npz(Path(output), present) if is_archive else {key: output[key] for key in present})
-    answers = _answers_of(arrays.pop("y"), source) if "y" in arrays else Answers(source, {})
+    answers = _answers_of(arrays.pop("y"), source, title) if "y" in arrays else Answers(source, {})
     arrays = {key: numbers(key, array) for key, array in arrays.items()}
     others = [name for name in names if name not in present]
     notes = (f"{source}: {listed_names(others)} left out, which is none of y, hn and cn",) if others else ()
     return replace(answers, arrays={**answers.arrays, **arrays}, notes=notes)
 
 
-def _answers_of(output: Any, source: str) -> Answers:
+def _answers_of(output: Any, source: str, title: str) -> Answers:
     """Return an output as answers: an array as it is; by its names what is labelled, also in a .nc file."""
     path = Path(output) if isinstance(output, (str, os.PathLike)) else None
     if path is not None and is_store(path):
@@ -104,20 +104,27 @@ def _answers_of(output: Any, source: str) -> Answers:
         named = output_numbers(output, source)
     else:
         if path is None:
-            array = array_of("y", output)
-            named = NamedNumbers(array if array.dtype == np.float16 else numbers("y", array))
+            array = array_of(source, output)
+            named = NamedNumbers(array if array.dtype == np.float16 else numbers(source, array))
         else:
-            named = read_input(path, None, None, FeatureSelection((), missing=True)).single or NamedNumbers(np.empty(0))
+            selection = FeatureSelection((), missing=True, title=title)
+            named = read_input(path, None, None, selection).single or NamedNumbers(np.empty(0))
         return Answers(source, {"y": named.values}, None, named.features, named.times, named.notes)
     return Answers(source, {"y": numbers("y", named.values)}, AXES, named.features, named.times)
 
 
 def observed_outputs(run: OpenedRun, observed: Any) -> Any:
     """Return what was observed of a run's outputs, in a file or an array, by their names; see `steps_of_run`."""
-    answers = read_answers(observed).columns_of(run.labels.outputs)
+    names, answers = run.labels.outputs or (), read_answers(observed, "observed")
     if "y" not in answers.arrays:
         raise OptionError(f"{answers.source} must hold y, what was observed of the outputs")
-    return steps_of_run(run, answers.arrays["y"], answers.times, answers.source)
+    y, heads = answers.columns_of(names).arrays["y"], answers.outputs or ()
+    if heads and {*heads} < {*names}:
+        nowhere = np.full(y.shape[:-1], np.nan)
+        y = np.stack([y[..., heads.index(name)] if name in heads else nowhere for name in names], axis=-1)
+    elif len(heads) > 1 and (absent := [name for name in names if name not in heads]):
+        raise OptionError(f"{answers.source} has columns {listed_names(heads)}, and none for {listed_names(absent)}")
+    return steps_of_run(run, y, answers.times, answers.source)
 
 
 def steps_of_run(run: OpenedRun, values: Any, times: Any, source: str) -> Any:

@@ -37,6 +37,7 @@ class FeatureSelection:
     constants: Mapping[str, float] = field(default_factory=dict)
     num_features: int = 0
     missing: bool = False
+    title: str = "the input"  # as errors call the data
 
     def choose(self, source: str | Path, heads: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
         """Return the names that the network takes, in its order, and a note about those that it does not.

@@ -115,14 +115,14 @@ def read_input(input: Any, key: str | None, axes: Any, selection: FeatureSelecti
 
 def _numbers_in_memory(input: Any, key: str | None, axes: Any, selection: FeatureSelection | None) -> InputNumbers:
     """Return the numbers of an input in memory: an array, a table, labelled data, or arrays by name."""
-    source = "the input"
+    source = "the input" if selection is None else selection.title
     if isinstance(input, Mapping) and not is_labelled(input):
         arrays = {
             str(name): array if is_labelled(array) or is_table(array) else _finite_array(str(name), array, source)
             for name, array in input.items()
         }
         if not arrays:
-            raise OptionError("the input holds no array: a run needs one")
+            raise OptionError(f"{source} holds no array: a run needs one")
         if (name := chosen_name(arrays, key, source)) is None:
             return InputNumbers(source, several=arrays)
         input = arrays[name]
@@ -130,7 +130,7 @@ def _numbers_in_memory(input: Any, key: str | None, axes: Any, selection: Featur
         raise OptionError("--key belongs to an .npz file, a store or a mapping, not to an array")
     if is_labelled(input) or is_table(input):
         return _labelled(input, source, axes, selection)
-    return InputNumbers(source, require_axes(unnamed_numbers(source, input)))
+    return InputNumbers(source, require_axes(unnamed_numbers(source, input), source))
 
 
 def _numbers_in_file(path: Path, key: str | None, axes: Any, selection: FeatureSelection | None) -> InputNumbers:
@@ -146,7 +146,8 @@ def _numbers_in_file(path: Path, key: str | None, axes: Any, selection: FeatureS
         values, rate = sound.samples(path)
         return InputNumbers(str(path), NamedNumbers(values), rate=rate, on_file=True)
     if suffix not in (".csv", ".npy", ".npz", *NETCDF):
-        raise OptionError(f"the input must be a .csv, .npy, .npz, .nc or .wav file, not {readable(path)}")
+        title = "the input" if selection is None else selection.title
+        raise OptionError(f"{title} must be a .csv, .npy, .npz, .nc or .wav file, not {readable(path)}")
     if suffix == ".npz" and key is None and len(names := npz_names(path)) > 1:
         arrays = {name: _finite_array(name, array, str(path)) for name, array in read_npz(path, names).items()}
         return InputNumbers(str(path), several=arrays, on_file=True)
@@ -171,7 +172,7 @@ def _labelled(
     else:
         named, dims = labelled_array_numbers(data, source, axes, choose)
         order = tuple(dict.fromkeys(dims.values())) if named.values.ndim > 1 else None
-    plain = unnamed_numbers("the input", named.values)
+    plain = unnamed_numbers(source, named.values)
     single = replace(named, values=plain.values, dtype=plain.dtype, notes=(*notes, *others))
     return InputNumbers(source, single, axes=order, table=is_table(data))
 

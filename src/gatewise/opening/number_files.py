@@ -45,13 +45,13 @@ def read_numbers(path: Path, key: str | None = None, selection: FeatureSelection
         data = read_netcdf(path, selection)
     else:
         data = read_csv(path, selection) if suffix == ".csv" else load_npy(path)
-    return require_axes(data)
+    return require_axes(data, str(path))
 
 
-def require_axes(data: NamedNumbers) -> NamedNumbers:
+def require_axes(data: NamedNumbers, source: str) -> NamedNumbers:
     """Return the numbers of an input, or raise ShapeError unless they have one to three axes."""
     if data.values.ndim not in (1, 2, 3):
-        raise ShapeError(f"the input has shape {data.values.shape}; it must have one to three axes")
+        raise ShapeError(f"{source} has shape {data.values.shape}; it must have one to three axes")
     return data
 
 

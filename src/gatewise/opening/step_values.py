@@ -23,7 +23,7 @@ def step_values(values: Any, run: OpenedRun, sequence: int | None = None) -> dic
     Of one sequence, each is (time, 1), otherwise (time, batch); NaN where there is no number. Raise OptionError or
     ShapeError unless there is a row for each step, and of a batch a value for each sequence.
     """
-    data = read_input(values, None, None, FeatureSelection((), missing=True))
+    data = read_input(values, None, None, FeatureSelection((), missing=True, title="values"))
     if data.single is None:
         raise OptionError(f"{data.source} holds several arrays: values are one, with a column for each quantity")
     array, (steps, batch) = data.single.values, (run.trace.lstm.num_steps, run.trace.lstm.batch_size)
@@ -37,9 +37,9 @@ def step_values(values: Any, run: OpenedRun, sequence: int | None = None) -> dic
         )
     is_alone = array.ndim == 2
     array = array[:, None] if is_alone else array
-    if array.shape[:2] != (steps, 1 if is_alone else batch):
-        found = f"{counted(len(array), 'step')} of {counted(array.shape[1], 'sequence')}"
-        raise ShapeError(f"{data.source} has values of {found}, and the run has {steps:,} of {batch:,}")
+    if array.shape[:2] != (steps, 1 if is_alone else batch) or not array.size:
+        found = " of ".join(map(counted, array.shape, ("step", "sequence", "column")))
+        raise ShapeError(f"{data.source} has {found}, and the run has {steps:,} of {batch:,}")
     array = array if is_alone or sequence is None else array[:, [sequence]]
     names = data.single.features or [f"column {place}" for place in range(array.shape[-1])]
     labels = [

@@ -13,6 +13,7 @@ import numpy as np
 
 from gatewise.errors import GatewiseError, OptionError
 from gatewise.insight.answer import Answer
+from gatewise.insight.metrics import metric_of
 from gatewise.opening.answers import observed_outputs
 from gatewise.opening.run import run_of
 from gatewise.opening.step_values import step_values
@@ -22,7 +23,7 @@ from gatewise.records.places import step_slice
 from gatewise.reporting import overview
 from gatewise.reporting.findings import Finding, Report
 from gatewise.reporting.pictures import svg
-from gatewise.reporting.questions import QUESTIONS, PosedQuestion, Question
+from gatewise.reporting.questions import QUESTIONS, PosedQuestion, Question, compared_run
 from gatewise.reporting.subject import KINDS, ReportSubject, subject_of
 
 
@@ -119,6 +120,8 @@ def report(
     subject = subject_of(run, sequence=sequence, at=at, target=target, text=text, vocabulary=vocabulary)
     if observed is not None:
         subject = replace(subject, observed=observed_outputs(run, observed))
+        compared, numbers = compared_run(subject)
+        metric_of(compared, compared, None, numbers)  # which refuses what does not fit
     if values is not None:
         place = subject.sequence if subject.has_named_sequence else None
         subject = replace(subject, values=step_values(values, run, place))
@@ -178,7 +181,8 @@ def _ask_question(question: Question, posed: PosedQuestion, key: str) -> Finding
         draw = partial(svg, partial(question.draw, chosen), sentence, key, question.height)
     others = tuple((cell, f"{other[0].lower()}{other[1:]}") for cell, _, other in answers if cell != name)
     found_nothing = all(answer is not None and question.found_nothing(answer) for _, answer, _ in answers)
-    nothing = question.nothing if found_nothing else ""
+    about = posed.title[len(question.topic) - 1 : -1]  # of values, their name after a space
+    nothing = f"{question.nothing}{about}" if found_nothing else ""
     headline = "" if chosen is None else question.headline(chosen)
     return Finding(posed.title, sentence, chosen, question.topic, question.meaning, others, headline, nothing, draw)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
+from gatewise.errors import join_names
 from gatewise.files import storage
 from gatewise.insight.answer import Answer
 from gatewise.showing import counted, inline, show
@@ -104,7 +105,11 @@ class Report:
     @property
     def nothing(self) -> str:
         """One sentence about all questions that found nothing; empty if there are none."""
-        clauses = dict.fromkeys(finding.nothing for finding in self.findings if finding.nothing)
+        names: dict[str, dict[str, None]] = {}
+        for finding in [finding for finding in self.findings if finding.nothing]:
+            about = finding.question[len(finding.topic) - 1 : -1]
+            names.setdefault(finding.nothing.removesuffix(about), {})[about.strip()] = None
+        clauses = [f"{clause} {join_names(about, 'and')}".strip() for clause, about in names.items()]
         return f"Found nothing: {'; '.join(clauses)}." if clauses else ""
 
     def save(self, path: str | os.PathLike[str]) -> None:

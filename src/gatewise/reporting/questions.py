@@ -171,14 +171,21 @@ def _ceiling(subject: ReportSubject) -> Answer:
     return insight.ceiling(subject.run, output=subject.target if merged else None, sequence=sequence)
 
 
-def _ablation(subject: ReportSubject) -> Answer:
-    """Return what silencing each unit does; of more than a page has time for, those that put out most."""
+def compared_run(subject: ReportSubject) -> tuple[Any, Any]:
+    """Return the run that is compared with what was observed, that of a named sequence; and what was, of it."""
     run, observed = subject.run, subject.observed
     if subject.has_named_sequence and run.batch_size > 1:
-        axis = 0 if subject.steps == (None,) else 1
-        if np.shape(observed)[axis : axis + 1] == (run.batch_size,):
+        axis, shape = 0 if subject.steps == (None,) else 1, np.shape(observed)
+        has_batch = len(shape) > axis + 1 or run.batch_size != subject.outputs.shape[-1]  # else it has each output
+        if shape[axis : axis + 1] == (run.batch_size,) and has_batch:
             observed = np.take(observed, subject.sequence, axis)
         run = run.sequence(subject.sequence)
+    return run, observed
+
+
+def _ablation(subject: ReportSubject) -> Answer:
+    """Return what silencing each unit does; of more than a page has time for, those that put out most."""
+    run, observed = compared_run(subject)
     extent = run.num_steps * run.batch_size
     if has_silencing_masks(run) and subject.first.engine == "native":
         most = SILENCED // (extent * sum(cell.parameters.weight.size for cell in run.cells().values()))
@@ -273,7 +280,7 @@ QUESTIONS = (
         4.6,
         headlines.units,
         nothing="no unit changes the output where it is silenced",
-        found_nothing=lambda answer: not answer.effects.any() and len(answer.effects) == answer.total,
+        found_nothing=lambda answer: not answer.effects.any() and " silenced, of " not in answer.sentence,
     ),
     Question(
         "Which units carry {}?",
@@ -283,6 +290,8 @@ QUESTIONS = (
         " whatever drifts correlates. A season that both have in common is not taken out.",
         4.2,
         headlines.carrier,
+        nothing="no unit is found to carry",
+        found_nothing=lambda answer: answer.sentence.startswith("No unit is found") and bool(answer.least > 0),
         notability=lambda answer: answer.found,
         each_values=True,
     ),
