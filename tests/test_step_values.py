@@ -152,6 +152,9 @@ def test_at_the_command_line_each_column_has_its_sentences_and_the_best_is_drawn
     assert Path("p.csv").read_text(encoding="utf-8").splitlines()[1].startswith("0,9.")
     assert "Unit 0 carries storage" in output_of(capsys, *plot.split(), "--steps", "20:110")
     assert "--kind probe needs --values" in output_of(capsys, *plot.split()[:-2], code=2)
+    write("three.csv", same=np.full(120, 3.0), storage=STORAGE[:, 0])
+    three = output_of(capsys, *plot.replace("s.csv", "three.csv").split(), "-o", "p.csv")
+    assert three.startswith("Unit 0 carries storage")
     report = "report m.safetensors x.csv --values s.csv"
     assert "\n  Unit 0 carries storage: r 1.00" in output_of(capsys, *report.split())
 

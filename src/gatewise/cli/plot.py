@@ -342,14 +342,16 @@ def _columns_of_values(
         return [arguments]
     place = None if arguments.get("sequence") is None else sequence_of(subject, arguments["sequence"])
     columns = step_values(arguments["values"], run, place)
+    varied = [name for name, array in columns.items() if len({*array[array == array].tolist()}) > 1] or [*columns]
+    print_notes([f"{name} is left out: its values do not differ" for name in columns if name not in varied])
     return [
         {
             **arguments,
-            "values": array[slice(*steps), 0 if place is not None else slice(None)],
+            "values": columns[name][slice(*steps), 0 if place is not None else slice(None)],
             "name": name,
             "tests": len(columns),
         }
-        for name, array in columns.items()
+        for name in varied
     ]
 
 

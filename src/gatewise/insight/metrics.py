@@ -55,10 +55,9 @@ def metric_of(whole: NetworkTrace, run: Any, name: str | None, observed: Any) ->
     is_share = y.shape[-1] == 1 and activation == SIGMOID
     by_class = is_share or activation == SOFTMAX
     by_class |= activation is None and table is not None and 1 < len(table) == y.shape[-1]  # a logit for each token
-    values = None
-    if observed is not None:
-        takes_class = by_class or activation == SIGMOID or name == "accuracy"
-        values = _fitted(observed, y.shape, takes_class and y.shape[-1] > 1)
+    takes_class = y.shape[-1] > 1 and (by_class or activation == SIGMOID or name == "accuracy")
+    values = None if observed is None else _fitted(observed, y.shape, takes_class)
+    if values is not None:
         used = used & ~np.isnan(values).all(-1)
         by_class = values.shape != y.shape or (is_share and bool(np.isin(values[used], (0, 1)).all()))
     if not used.any():
