@@ -118,6 +118,9 @@ def test_observed_columns_go_by_the_names_of_the_outputs_and_wrong_ones_are_refu
             carried(network, x, observed=given)
     with cases.refusal("(40,) or (40, 1, 1)", by=gw.ShapeError):
         carried(gauge(), x, observed=y)
+    Path("o.csv").write_text("\n".join(["flow", *map(repr, (gauge()(x)[0][:, 0] + 2).tolist())]), encoding="utf-8")
+    unnamed = gauge().replace(labels=gw.Labels())
+    assert "from 2 to" in carried(unnamed, x, observed="o.csv").sentence  # the only output, whatever its name
 
 
 @pytest.mark.usefixtures("here")

@@ -118,7 +118,7 @@ def observed_outputs(run: OpenedRun, observed: Any) -> Any:
     names, answers = run.labels.outputs or (), read_answers(observed, "observed")
     if "y" not in answers.arrays:
         raise OptionError(f"{answers.source} must hold y, what was observed of the outputs")
-    y, heads = answers.columns_of(names).arrays["y"], answers.outputs or ()
+    y, heads = answers.columns_of(run.labels.outputs).arrays["y"], answers.outputs or ()
     if heads and {*heads} < {*names}:
         nowhere = np.full(y.shape[:-1], np.nan)
         y = np.stack([y[..., heads.index(name)] if name in heads else nowhere for name in names], axis=-1)
