@@ -135,6 +135,8 @@ def test_tables_and_labelled_arrays_have_names_and_units():
     table.attrs["units"] = {"snow": "mm"}
     (finding,) = findings("m.safetensors", "x.csv", table)
     assert finding.sentence.startswith("Unit 0 carries snow (mm): ")
+    odd = gw.report("m.safetensors", "x.csv", values=table.rename(columns={"snow": "ice; all together"}))
+    assert any(one.headline.startswith("Unit 0 carries ice; all together: r ") for one in odd.headlines)
 
 
 def test_at_the_command_line_each_column_has_its_sentences_and_the_best_is_drawn(capsys):

@@ -34,7 +34,8 @@ from gatewise.insight.naming import (
     valid_step,
 )
 from gatewise.insight.retention import stored_run
-from gatewise.layers import LSTM, backward
+from gatewise.layers import backward
+from gatewise.layers.lstm import lstm_of
 from gatewise.network import SOFTMAX, Network, NetworkTrace, outputs_of
 from gatewise.records.trace import LSTMTrace, Trace
 
@@ -212,8 +213,7 @@ def _chosen_output(run: Any, output: int | str | None) -> tuple[NetworkTrace, li
     """
     network, lstm = run.network, run.lstm
     if network is None:
-        cells = [[cell.parameters for cell in row.values()] for row in lstm.layers]
-        network = Network(LSTM.from_cells(cells, direction=lstm.directions[0], merge=lstm.merge))
+        network = Network(lstm_of(lstm))
         run = NetworkTrace(network, lstm, None, lstm.output, lstm.output, lstm.labels)
     if output is None:
         return run, slice(None), "the output"

@@ -7,15 +7,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gatewise.activations import SIGMOID
+from gatewise.activations import SIGMOID, Activation
 from gatewise.arrays import Array, Mask, numbers
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.insight.naming import at_step
-from gatewise.network import SOFTMAX, NetworkTrace
+from gatewise.network import SOFTMAX, Network, NetworkTrace
 from gatewise.records.labels import Labels
 
+LOGITS = "logits"
 METRICS = ("error", "accuracy")
 ROUNDING = 256  # machine epsilons of the largest output: a smaller difference may be one of rounding
+
+
+def classes_of(network: Network | None, count: int) -> Activation | str | None:
+    """Return how so many outputs stand for classes: by a softmax, a sigmoid, or a logit for each token; None if not."""
+    if network is None or network.head is None or network.outputs is not None or network.skip:
+        return None
+    activation, table = network.head.activation, network.embedding
+    if activation in (SIGMOID, SOFTMAX):
+        return activation
+    return LOGITS if activation is None and table is not None and 1 < len(table) == count else None
 
 
 class Metric(NamedTuple):
@@ -50,12 +61,10 @@ def metric_of(whole: NetworkTrace, run: Any, name: str | None, observed: Any) ->
     """
     used, network = _compared_rows(whole), run.network or whole.network
     y = whole.output.reshape(*used.shape, whole.output.size // max(used.size, 1))
-    head = None if network is None or network.outputs is not None or network.skip else network.head
-    activation, table = (None, None) if head is None else (head.activation, network.embedding)
-    is_share = y.shape[-1] == 1 and activation == SIGMOID
-    by_class = is_share or activation == SOFTMAX
-    by_class |= activation is None and table is not None and 1 < len(table) == y.shape[-1]  # a logit for each token
-    takes_class = y.shape[-1] > 1 and (by_class or activation == SIGMOID or name == "accuracy")
+    classes = classes_of(network, y.shape[-1])
+    is_share = y.shape[-1] == 1 and classes == SIGMOID
+    by_class = is_share or classes in (SOFTMAX, LOGITS)
+    takes_class = y.shape[-1] > 1 and (classes is not None or name == "accuracy")
     values = None if observed is None else _fitted(observed, y.shape, takes_class)
     if values is not None:
         used = used & ~np.isnan(values).all(-1)
@@ -106,18 +115,18 @@ def _accuracy(y: Array, used: Mask, values: Array | None, *, is_share: bool) -> 
     """Return the share of steps whose observed class is predicted, or at which it is not that of the whole model."""
     count = y.shape[-1]
 
-    def classes(output: Array) -> Any:
+    def predicted(output: Array) -> Any:
         rows = output.reshape(y.shape)[used]
         return rows[:, 0] > 0.5 if count == 1 else rows.argmax(-1)
 
-    wanted = classes(y) if values is None else values[used][:, 0]
+    wanted = predicted(y) if values is None else values[used][:, 0]
     if (count == 1 and not is_share) or (values is not None and values.shape[-1] == count > 1):
         raise OptionError("the accuracy needs an output for each class or a single sigmoid, and one class at each step")
     if not np.isin(wanted, range(max(2, count))).all():
         raise OptionError(f"observed classes must be integers from 0 to {max(2, count) - 1}, or NaN")
 
     def share(output: Array) -> Any:
-        return ((classes(output) == wanted) != (values is None)).mean()
+        return ((predicted(output) == wanted) != (values is None)).mean()
 
     if values is None:
         words = "the share of outputs with another class{3} {0} from {1} to {2}"

@@ -10,6 +10,7 @@ import numpy as np
 from gatewise.arrays import Array, chunks
 from gatewise.equations import DropoutMasks
 from gatewise.layers import LSTM
+from gatewise.layers.lstm import lstm_of
 from gatewise.layers.merging import merge
 from gatewise.layers.stack import map_states
 from gatewise.network import Network, NetworkTrace
@@ -22,8 +23,7 @@ def run_again(run: Any, **options: Any) -> NetworkTrace:
     """Return a run with a batch axis, made again with options of `LSTM.trace`, of a network that takes features."""
     x, lstm, network = run.require("an ablation"), run.lstm, run.network
     if network is None:
-        rows = [[cell.parameters for cell in row.values()] for row in lstm.layers]
-        network = Network(LSTM.from_cells(rows, direction=lstm.directions[0], merge=lstm.merge))
+        network = Network(lstm_of(lstm))
     elif run.input is not None:
         x = run.input
     network = network.replace(embedding=None, masked=None, initial=None)

@@ -309,3 +309,9 @@ def _as_cell(cell: object) -> LSTMCell:
     if not isinstance(cell, LSTMCell):
         raise OptionError(f"a layer must hold LSTMCell or Parameters, not {type(cell).__name__}")
     return cell
+
+
+def lstm_of(trace: LSTMTrace) -> LSTM:
+    """Return an LSTM of the cells of a run."""
+    rows = [[cell.parameters for cell in row.values()] for row in trace.layers]
+    return LSTM.from_cells(rows, direction=trace.directions[0], merge=trace.merge)

@@ -11,6 +11,7 @@ from gatewise.errors import OptionError
 from gatewise.interop import save
 from gatewise.interop.contents import StoredLSTM
 from gatewise.layers import LSTM
+from gatewise.layers.lstm import lstm_of
 from gatewise.network import Network, NetworkTrace
 from gatewise.opening.calls import join_calls
 from gatewise.opening.costs import bytes_kept, seconds
@@ -73,9 +74,7 @@ class OpenedRun:
         """The network that the LSTM belongs to, or the LSTM: that of the file, or one made of the cells that ran."""
         if self.network is not None or self.found is not None:
             return self.network or self.found.lstm  # type: ignore[union-attr]
-        trace = self.trace.lstm
-        cells = [[cell.parameters for cell in layer.values()] for layer in trace.layers]
-        return LSTM.from_cells(cells, direction=trace.directions[0], merge=trace.merge)
+        return lstm_of(self.trace.lstm)
 
     @property
     def sentences(self) -> tuple[str, ...]:

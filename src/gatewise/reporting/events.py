@@ -9,7 +9,8 @@ import numpy as np
 from gatewise.activations import SIGMOID
 from gatewise.arrays import Array, Mask
 from gatewise.insight.horizon import Horizon
-from gatewise.network import SOFTMAX, Network
+from gatewise.insight.metrics import LOGITS, classes_of
+from gatewise.network import Network
 from gatewise.showing import counted
 
 FAR = 0.5  # of the size of the first event: a second one has as much or more
@@ -78,14 +79,12 @@ def _sizes_of(network: Network | None, y: Array, valid: Mask, among: Mask) -> tu
     """
     rounding = ROUNDING * np.finfo(y.dtype).eps
     y = np.where(valid[..., None], y, 0.0).astype(np.float64)
-    head = None if network is None or network.outputs is not None or network.skip else network.head
-    activation = None if head is None else head.activation
-    table = None if network is None or head is None or activation is not None else network.embedding
-    if has_logits := table is not None and 1 < len(table) == y.shape[-1]:  # one for each token
+    classes = classes_of(network, y.shape[-1])
+    if classes == LOGITS:
         y = np.exp(y - y.max(-1, keepdims=True))
         y /= y.sum(-1, keepdims=True)
-    if has_logits or activation in (SIGMOID, SOFTMAX):
-        predicted = y > 0.5 if activation == SIGMOID else y == y.max(-1, keepdims=True)
+    if classes is not None:
+        predicted = y > 0.5 if classes == SIGMOID else y == y.max(-1, keepdims=True)
         ever = np.asarray((predicted & among[..., None]).any((0, 1)))
         reasons = ["the model is most sure of it" if sure else "it is most probable" for sure in ever.tolist()]
         return np.where(predicted | ~ever, y, 0.0), reasons

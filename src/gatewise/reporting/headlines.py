@@ -54,5 +54,5 @@ def limits(answer: Ceiling) -> str:
 
 def carrier(answer: Probe) -> str:
     """Return the unit that carries values beside the input; nothing if none is found."""
-    clause, _, _ = answer.sentence.partition("; ")
-    return f"{clause.removesuffix('.')}." if answer.found > 0 else ""
+    clause, _, _ = answer.sentence.rpartition("; all together ")  # the last one: names come before it
+    return f"{clause or answer.sentence.removesuffix('.')}." if answer.found > 0 else ""

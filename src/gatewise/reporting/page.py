@@ -27,7 +27,8 @@ def text(report: Report) -> str:
         lines += [f"    {clean(name)}: {clean(sentence)}" for name, sentence in finding.others]
     lines += ["", clean(report.nothing)] if report.nothing else []
     if report.unanswered:
-        lines += ["", UNANSWERED, *(f"  {clean(one.question)} {clean(one.sentence)}" for one in report.unanswered)]
+        lines += ["", UNANSWERED]
+        lines += [f"  {clean(finding.question)} {clean(finding.sentence)}" for finding in report.unanswered]
     return "\n".join(lines)
 
 
