@@ -96,6 +96,7 @@ def test_lines_end_at_line_breaks_alone(tmp_path):
     for text in (TEXT, f"{TEXT}\n"):
         assert tokens_in(text, 40) == TEXT
     assert tokens_in("the\ncat\n", 2) == ["the", "cat"]
+    assert tokens_in("", 2) == []
 
 
 @pytest.mark.parametrize(

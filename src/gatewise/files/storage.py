@@ -218,7 +218,7 @@ def read(path: str | os.PathLike[str], budget: Budget | None = None) -> tuple[di
 
 def split_lines(text: str) -> list[str]:
     """Return the lines of a text; only line breaks end them, and no other letters that can end a paragraph or page."""
-    return text.removesuffix("\n").replace("\r\n", "\n").split("\n")
+    return text.removesuffix("\n").replace("\r\n", "\n").split("\n") if text else []
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
