@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import cases
 import numpy as np
 import planted
@@ -144,6 +146,24 @@ def test_half_of_the_starts_are_states_of_the_trace_and_its_dates_give_the_unit(
     assert "time_constant_days" in found.columns
     assert " days;" in str(found)
     assert found.starts >= 8
+
+
+@pytest.mark.parametrize(
+    ("plant", "where"), [(planted.bistable, "point 0 (60)"), (lambda: planted.bucket(2000.0), "else")]
+)
+def test_where_the_states_of_a_run_go_while_the_input_is_held_is_tried(plant, where):
+    lstm, x, _ = plant()
+    trace = lstm.trace(x[:, None])[0]
+    found = insight.fixed_points(trace, starts=2 * len(x), rng=1)  # so that every state of the run is a start
+    (sentence,) = [sentence for sentence in found.reading if sentence.startswith("Tested")]
+    states = (trace.hidden_state[:, 0], trace.cell_state[:, 0])
+    _, ends = lstm(np.zeros((1000, len(x), x.shape[-1])), ((states,),))
+    off = np.abs(ends[0][0].c - found.cell_state[:, 0])  # (state, point)
+    counts = [int((off[:, point] < 0.01).sum()) for point, kind in enumerate(found.kinds) if kind == "stable"]
+    assert where in sentence
+    assert sentence.startswith(f"Tested: {len(x)} states of the run")
+    assert [int(count) for count in re.findall(r"point \d+ \((\d+)\)", sentence)] == [n for n in counts if n]
+    assert ("elsewhere" in sentence) == (0 < sum(counts) < len(x))
 
 
 def test_a_masked_trace_gives_its_valid_states_alone():

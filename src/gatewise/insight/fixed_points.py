@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -24,6 +24,8 @@ from gatewise.showing import counted
 LAW = "a step of the cell maps each fixed point onto itself"
 KINDS = ("stable", "neutral", "saddle", "unstable")
 ON_THE_CIRCLE = 1e-8  # the distance from 1 up to which the size of an eigenvalue counts as 1
+HELD = 1000  # steps under the constant input after which it is seen where states of a run have gone
+AT_POINT = 0.01  # the distance up to which a state is at a point, relative to points larger than 1
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -144,7 +146,8 @@ def fixed_points(
     size_of_state = parameters.recurrent_size + parameters.hidden_size
     require_memory(20 * starts * size_of_state, 8, f"a search from {starts:,} starts of {size_of_state:,} numbers")
     source = cast(np.random.Generator, generator("pytorch", rng, {}))
-    states = _start_states(parameters, trace, starts, source)
+    visited = _visited_states(parameters, trace, starts, source)
+    states = np.concatenate([visited, _random_states(parameters, starts - len(visited), source)])
     if settle:
         states = np.concatenate([states, search.run(states, settle)])
     ended, off = search.newton(states)
@@ -155,7 +158,8 @@ def fixed_points(
         ended, off = np.concatenate([ended, more]), np.concatenate([off, further])
     converged = off <= tolerance
     points, counts = merge_points(ended[converged], merge)
-    return _describe_points(search, points, counts, len(ended), int(converged.sum()), trace)
+    answer = _describe_points(search, points, counts, len(ended), int(converged.sum()), trace)
+    return replace(answer, reading=(*answer.reading, *_settling_sentences(search, visited, points, answer.kinds)))
 
 
 # The cell, its input and the starts.
@@ -203,22 +207,23 @@ def _require_finite_search(search: FixedPointSearch) -> None:
         raise OptionError("the parameters hold NaN or infinity; a cell with fixed points has finite ones")
 
 
-def _start_states(p: Parameters, trace: Trace | None, count: int, rng: np.random.Generator) -> Array:
-    """Return the states from which to seek fixed points (start, recurrent + hidden), up to half from a run."""
-    visited = np.zeros((0, p.recurrent_size + p.hidden_size))
-    if trace is not None:
-        trace.require("starting from its states")
-        valid = np.ones(trace.hidden_state.shape[:2], bool) if trace.valid is None else trace.valid
-        steps, sequences = np.nonzero(valid)
-        chosen = (
-            rng.choice(len(steps), min(len(steps), -(-count // 2)), replace=False) if len(steps) else np.zeros(0, int)
-        )
-        key = (steps[chosen], sequences[chosen])
-        visited = np.concatenate([trace.hidden_state[key], trace.cell_state[key]], axis=1).astype(np.float64)
-    random_count = count - len(visited)
-    h = rng.uniform(-1, 1, (random_count, p.recurrent_size))
-    c = rng.standard_normal((random_count, p.hidden_size)) * 10 ** rng.uniform(-1, 1, (random_count, 1))
-    return np.concatenate([visited, np.concatenate([h, c], axis=1)])
+def _visited_states(p: Parameters, trace: Trace | None, count: int, rng: np.random.Generator) -> Array:
+    """Return states of a run (start, recurrent + hidden), at most half of the starts; none without a run."""
+    if trace is None:
+        return np.zeros((0, p.recurrent_size + p.hidden_size))
+    trace.require("starting from its states")
+    valid = np.ones(trace.hidden_state.shape[:2], bool) if trace.valid is None else trace.valid
+    steps, sequences = np.nonzero(valid)
+    chosen = rng.choice(len(steps), min(len(steps), -(-count // 2)), replace=False) if len(steps) else np.zeros(0, int)
+    key = (steps[chosen], sequences[chosen])
+    return np.concatenate([trace.hidden_state[key], trace.cell_state[key]], axis=1).astype(np.float64)
+
+
+def _random_states(p: Parameters, count: int, rng: np.random.Generator) -> Array:
+    """Return random states (start, recurrent + hidden) from which to seek fixed points."""
+    h = rng.uniform(-1, 1, (count, p.recurrent_size))
+    c = rng.standard_normal((count, p.hidden_size)) * 10 ** rng.uniform(-1, 1, (count, 1))
+    return np.concatenate([h, c], axis=1)
 
 
 # The answer.
@@ -276,6 +281,26 @@ def _describe_points(
             " of the cell leaves each of them where it is, and the eigenvalues there say whether states nearby return.",
         ),
     )
+
+
+def _settling_sentences(
+    search: FixedPointSearch, visited: Array, points: Array, kinds: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return a sentence on where states of a run go under the constant input; none without a run."""
+    if not len(visited):
+        return ()
+    ends = search.run(visited, HELD)
+    held = f"Tested: {counted(len(visited), 'state')} of the run, held at this input for {HELD:,} steps,"
+    stable = [point for point, kind in enumerate(kinds) if kind == "stable"]
+    near = np.zeros((len(ends), len(stable)), bool)
+    for column, point in enumerate(stable):
+        off = np.abs(ends - points[point]).max(1)
+        near[:, column] = off <= AT_POINT * max(1, np.abs(points[point]).max())
+    counts, elsewhere = near.sum(0), int((~near.any(1)).sum())
+    ended = [f"at stable point {point} ({n:,})" for point, n in zip(stable, counts, strict=True) if n]
+    if not ended:
+        return (f"{held} end at no stable point that was found.",)
+    return (f"{held} end {join_names([*ended, *([f'elsewhere ({elsewhere:,})'] if elsewhere else [])])}.",)
 
 
 def _kind_of_point(sizes: Array) -> str:

@@ -333,9 +333,9 @@ QUESTIONS = (
     Question(
         "Where does it come to rest?",
         _fixed_points,
-        "If the input stayed at its mean, the state would settle at a stable fixed point, where there is one, within a"
-        " few time constants. Several stable points are a lasting memory: where the state settles depends on what the"
-        " input was before. A search may miss points.",
+        "Several stable points are a lasting memory: where the state settles depends on what the input was before. One"
+        " point alone does not mean that nothing is remembered: see how long a change of the input shows. A search may"
+        " miss points.",
         3.4,
         nothing="no second stable state was found under the mean input",
         found_nothing=lambda answer: answer.kinds == ("stable",),
