@@ -1,9 +1,8 @@
-"""The chapters of the teaching page: right to the digit for the latch, and every phrase in one file."""
+"""The chapters of the teaching page: right to the digit for the latch."""
 
 from __future__ import annotations
 
 import re
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -23,9 +22,7 @@ ANSWERS = {
     "Why gradients vanish": "0.0156",
     "Your own cell": None,
 }
-MODULES = ("views/answer_field", "views/chapters", "views/worksheet", "views/visibility")
-MODULES += ("judge/verdicts", "judge/judge", "judge/causes")
-CHAPTERS = lesson.texts()["chapters"]
+CHAPTERS = lesson.chapters()
 
 
 def supposed(chapter: dict[str, Any]) -> tuple[gw.Trace, dict[str, list[float]]]:
@@ -89,17 +86,3 @@ def test_the_numbers_in_the_texts_are_those_of_the_latch() -> None:
     assert f"here that is {1 - np.tanh(named(backward, 'c', 6)) ** 2:.4f}" in texts["The backward pass"]
     assert named(vanish, "f", 6) == 0.5
     assert named(vanish, "dc", 0) / named(vanish, "dc", 6) == pytest.approx(1 / 64)
-
-
-def test_every_phrase_is_in_the_file_of_the_chapters() -> None:
-    phrases = lesson.texts()["phrases"]
-    code = "".join(
-        files("gatewise.playground").joinpath("assets", f"{name}.js").read_text(encoding="utf-8") for name in MODULES
-    )
-    asked = set(re.findall(r"(?:pagePhrase\(page|phrase\(phrases), \"([a-z ]+)\"", code))
-    missing = {key for key in asked if key not in phrases}
-    assert not missing
-    spoken = {"right", "close", "coarse", "follows", "wrong", "unread", "ambiguous"}
-    assert spoken <= set(phrases)
-    literal = set(re.findall(r"\"([a-z ]+)\"", code))
-    assert {key for key in phrases if key not in literal} <= spoken

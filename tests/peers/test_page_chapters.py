@@ -8,7 +8,7 @@ import pytest
 from peers.page_files import CELL, edited, numbers
 from peers.reader import Reader, seen, shown
 
-from gatewise.playground.lesson import texts
+from gatewise.playground import lesson
 
 pytestmark = pytest.mark.peers
 
@@ -24,7 +24,7 @@ def predict(reader: Reader, text: str) -> str:
 
 @pytest.mark.parametrize("number", range(7))
 def test_a_chapter_hides_a_number_and_judges_what_is_typed(reader, pages, number):
-    chapter = texts()["chapters"][number]
+    chapter = lesson.chapters()[number]
     ask, edits = chapter["ask"], [(one["name"], one["step"], one["at"], one["value"]) for one in chapter["edits"]]
     right = float(numbers(edited(edits))[ask["name"]][ask["step"], 0])
     reader.open(pages("teaching"))

@@ -7,7 +7,7 @@ import pytest
 from peers.page_files import edited, numbers
 from peers.reader import shown
 
-from gatewise.playground.lesson import texts
+from gatewise.playground import lesson
 
 pytestmark = pytest.mark.peers
 
@@ -50,7 +50,7 @@ def told(found: list, right: float, given: bool) -> list[str]:
 
 @pytest.mark.parametrize("number", range(8))
 def test_the_number_that_a_chapter_asks_for_stands_nowhere(number, reader, pages):
-    ask = texts()["chapters"][number]["ask"]
+    ask = lesson.chapters()[number]["ask"]
     name, step = ask.get("name", "h"), ask["step"]
     reader.open(pages("teaching"))
     reader.click("#margin nav button", f"Chapter {(number + 1) % 8 + 1}")

@@ -16,7 +16,7 @@ from gatewise.examples import latch, notebook
 from gatewise.grading.chain import AssumedValues, Chain
 from gatewise.grading.edits.edit import LIKELY, EquationEdit, Scene
 from gatewise.grading.edits.enumeration import enumerate_edits
-from gatewise.playground import document, lesson
+from gatewise.playground import document, language, lesson
 from gatewise.playground import edits as exported
 from gatewise.playground.sequence_run import sequence_run_of
 from gatewise.render.plain import numbers
@@ -84,7 +84,7 @@ def runs() -> list[Run]:
 def judged(tmp_path: Path, cases: list[Plain]) -> list[Plain]:
     """Return the verdicts of the page's JavaScript."""
     docs = [run.doc for run in runs()]
-    data = {"docs": docs, "cases": cases, "phrases": lesson.texts()["phrases"], "grader": lesson.grader()}
+    data = {"docs": docs, "cases": cases, "phrases": language.words_in("en")["lesson"], "grader": lesson.grader()}
     found: list[Plain] = node.answer("judge.mjs", tmp_path, data)
     return found
 

@@ -8,6 +8,7 @@ from gatewise import gates
 from gatewise.cell import INITS
 from gatewise.examples import EXAMPLES
 from gatewise.grading.fading import WORKED
+from gatewise.playground.language import LANGUAGES
 from gatewise.records.keep import DIRECTIONS
 from gatewise.showing import FORMATS
 from gatewise.walkthrough.notations import NOTATIONS
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # the names are known when the program runs
     GateName = str
     Worked = str
     Init = str
+    Language = str
     MarkingFormat = str
     NotationName = str
 else:
@@ -28,5 +30,6 @@ else:
     GateName = Literal[gates.NAMES]
     Worked = Literal[WORKED]
     Init = Literal[INITS]
+    Language = Literal[LANGUAGES]
     MarkingFormat = Literal[tuple(FORMATS["Marking"])]
     NotationName = Literal[tuple(NOTATIONS)]

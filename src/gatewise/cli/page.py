@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
+from gatewise.cli.choices import Language
 from gatewise.cli.inspect import LSTMName
 from gatewise.cli.models import INPUT, NO_ARGUMENTS, FileSettings, InputArguments, InputFile, RunFile, open_printing
 from gatewise.cli.options import WindowEnd, chosen_options, refuse
@@ -36,6 +37,7 @@ def page(
     options: InputArguments = NO_ARGUMENTS,
     sequence: Annotated[str | None, Parameter(group=SHOWN)] = None,
     at: Annotated[WindowEnd, Parameter(group=SHOWN)] = None,
+    lang: Annotated[Language, Parameter(group=SHOWN, show_default=True)] = "en",
 ) -> None:
     """Write a web page to play with, on which every number of an LSTM opens, moves and answers.
 
@@ -57,6 +59,8 @@ def page(
         Open the page in the browser.
     sequence
         The sequence of a batch to show, by its number, counted from 0, or its name. Default: 0.
+    lang
+        The language of the page: English or German.
     """
     if output.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"the name of {output} must end in .html")
@@ -75,7 +79,7 @@ def page(
     # The file is opened before the work, so that one that cannot be written is known before it.
     with beside(output) as temporary:
         if file is None:
-            web_page = page_of(None)
+            web_page = page_of(None, lang=lang)
         else:
             run = open_printing(file, input, options, name=name, settings=settings, finite=False, at=at)
             if sequence is None and run.trace.batch_size > 1:
@@ -85,7 +89,9 @@ def page(
             if (size := size_of(sequence_run)) > LARGE:
                 numbers = counted(sequence_run.num_numbers, "number")
                 print_notes([f"{output} will take about {size / 1e6:,.0f} MB ({numbers})"])
-            web_page = page_of(sequence_run, name_source(file, input), [f"Note: {note}." for note in run.sentences])
+            web_page = page_of(
+                sequence_run, name_source(file, input), [f"Note: {note}." for note in run.sentences], lang
+            )
         temporary.write_text(web_page.html, encoding="utf-8", errors="backslashreplace", newline="\n")
     print_line(f"{output}: {output.stat().st_size / 1000:,.0f} kB")
     if open and not webbrowser.open(output.resolve().as_uri()):

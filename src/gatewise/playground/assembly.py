@@ -26,11 +26,16 @@ IMPORT = re.compile(r'^import \{([\w$,\s]+)\} from "(\.{1,2}/[\w/.]+\.js)";\n', 
 EXPORT = re.compile(r"^export (?=(?:async function\*?|function\*?|const|class) ([\w$]+))", re.MULTILINE)
 
 
-def assemble(document: Mapping[str, Any]) -> str:
-    """Return the playground's web page of a document, complete in itself; it runs no script but its own."""
+def assemble(document: Mapping[str, Any], words: Mapping[str, str]) -> str:
+    """Return the playground's web page of a document, complete in itself; it runs no script but its own.
+
+    `words` are those of the markup, by the names of their places in it.
+    """
     code, styles = script(), style()
     policy = f"default-src 'none'; script-src '{_policy_hash(code)}'; style-src '{_policy_hash(styles)}'"
     return Template(asset("skeleton.html")).substitute(
+        {name: escape(text) for name, text in words.items()},
+        lang=document["lang"],
         policy=policy,
         title=escape(clean(document["title"])),
         style=styles,

@@ -17,7 +17,7 @@ from gatewise.errors import GatewiseError
 from gatewise.examples import latch
 from gatewise.insight.memory import timescales
 from gatewise.layers import LSTM
-from gatewise.playground import edits, lesson, quantities
+from gatewise.playground import edits, language, lesson, quantities
 from gatewise.playground.sequence_run import SequenceRun, sequence_run_of
 from gatewise.playground.words import formulas, words
 from gatewise.records.trace import Trace
@@ -34,18 +34,20 @@ TITLE = "An LSTM you can see through"
 Object = dict[str, Any]
 
 
-def teaching() -> Object:
+def teaching(lang: str = "en") -> Object:
     """Return the document of the playground's teaching page: an example cell, the latch, with the chapters."""
     example = latch()
     run = sequence_run_of(LSTM.from_cells(example.cell), example.x, 0, {"state": ((example.state,),)})
     about = ["The cell is an example with weights set by hand: it writes a bit, holds it and releases it."]
-    document = _page_document(run, TITLE, about, numbers)
-    return document | _lesson_of(run) | {"chapters": lesson.texts()["chapters"], "teaching": True, "example": "latch"}
+    document = _page_document(run, TITLE, about, numbers) | _lesson_of(run)
+    document |= {"phrases": language.phrases(lang, lessons=True), "chapters": lesson.chapters(lang)}
+    return document | {"lang": lang, "teaching": True, "example": "latch"}
 
 
-def of_run(run: SequenceRun, title: str | None, notes: Sequence[str]) -> Object:
+def of_run(run: SequenceRun, title: str | None, notes: Sequence[str], lang: str = "en") -> Object:
     """Return the document of the playground's page of a model's run."""
     document = _page_document(run, title or TITLE, notes, packed)
+    document |= {"lang": lang, "phrases": language.phrases(lang, lessons=False)}
     if run.num_units <= MOST_WORKED_OUT:
         document |= _lesson_of(run)
     if run.num_units > len(run.lstm.cells()):
@@ -54,8 +56,8 @@ def of_run(run: SequenceRun, title: str | None, notes: Sequence[str]) -> Object:
 
 
 def _lesson_of(run: SequenceRun) -> Object:
-    """Return the edits, phrases and constants for asking and judging."""
-    return {"edits": edits.of_wiring(run.wiring()), "phrases": lesson.texts()["phrases"], "grader": lesson.grader()}
+    """Return the edits and constants for asking and judging."""
+    return {"edits": edits.of_wiring(run.wiring()), "grader": lesson.grader()}
 
 
 def _page_document(run: SequenceRun, title: str, notes: Sequence[str], write: Write) -> Object:
@@ -65,6 +67,7 @@ def _page_document(run: SequenceRun, title: str, notes: Sequence[str], write: Wr
         "format": FORMAT,
         "version": VERSION,
         "written_by": f"gatewise {version('gatewise')}",
+        "lang": "en",
         "title": clean(title),
         "about": [*map(clean, notes), *_sentences_about(run)],
         **computed(run, wiring, write),
@@ -72,7 +75,7 @@ def _page_document(run: SequenceRun, title: str, notes: Sequence[str], write: Wr
         "formulas": formulas(wiring),
         "edits": [],
         "chapters": None,
-        "phrases": None,
+        "phrases": {},
         "grader": None,
         "teaching": False,
         "example": None,

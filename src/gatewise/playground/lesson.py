@@ -1,4 +1,4 @@
-"""The chapters beside the teaching page, its phrases, and the constants by which it judges numbers."""
+"""The chapters beside the teaching page, and the constants by which a page judges numbers."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from gatewise.grading.chance import BOUND
 from gatewise.grading.edits.edit import LIKELY
 from gatewise.grading.error_propagation import LEAST_SINGLE, SINGLE_SHARE
 from gatewise.grading.judging import FEWEST_CUT, MOST_SHARE, MOST_UNITS, VAGUE
+from gatewise.playground import language
 from gatewise.playground.assembly import asset
 
 FILE = "chapters.json"
 
 
 @cache
-def texts() -> dict[str, Any]:
-    """Return the ``chapters`` and the ``phrases`` of a page.
+def chapters(lang: str = "en") -> list[dict[str, Any]]:
+    """Return the chapters of the teaching page in a language.
 
-    A chapter has a title, text, a question, a closing sentence, and the page's state and question in it. Phrases, by
-    their keys, are those in which a page asks for numbers and judges them.
+    A chapter is the page's state and question in it, from the file of chapters; with its title, text, question and
+    closing sentence, which the language's file has under the same key.
     """
-    lesson: dict[str, Any] = json.loads(asset(FILE))
-    return lesson
+    words = language.words_in(lang)["chapters"]
+    return [language.with_words(chapter, words[chapter["key"]]) for chapter in json.loads(asset(FILE))]
 
 
 def grader() -> dict[str, float]:

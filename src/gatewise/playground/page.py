@@ -13,6 +13,7 @@ from gatewise.files import storage
 from gatewise.opening.run import run_of
 from gatewise.playground.assembly import assemble
 from gatewise.playground.document import of_run, teaching
+from gatewise.playground.language import require_language, words_in
 from gatewise.playground.sequence_run import KINDS, SequenceRun, sequence_run_of
 from gatewise.progress import working
 
@@ -67,6 +68,7 @@ def page(
     sequence: int | str = 0,
     title: str | None = None,
     notes: Sequence[str] = (),
+    lang: str = "en",
     **options: Any,
 ) -> Page:
     """Return a web page to play with, on which every number of an LSTM opens, moves and answers.
@@ -84,6 +86,8 @@ def page(
         The title of the page.
     notes : sequence of str, optional
         What else the page should say of the model and the run, a sentence each.
+    lang : {"en", "de"}, optional
+        The language of the page: English or German. What you name, and notes on the file, stay as they are.
     **options
         Of the run: those of `LSTM.trace` and `Network.trace`, such as ``state``, ``lengths``, ``labels``; of a file
         those of `open_run`.
@@ -119,23 +123,27 @@ def page(
         raise OptionError(f"title must be a str, not {title!r}")
     if not isinstance(notes, (list, tuple)) or not all(isinstance(note, str) for note in notes):
         raise OptionError(f"notes must be a list of sentences, not {notes!r}")
+    require_language(lang)
     if model is None:
         if extra := ["x"] * (x is not None) + [*options]:
             raise OptionError(f"the teaching page takes no {extra[0]}: give a model first")
-        return page_of(None)
+        return page_of(None, lang=lang)
     run = run_of(model, x, options, "a page of", f"a page is of {KINDS}")
     sentences = (*notes, *(f"Note: {note}." for note in run.notes))
-    return page_of(sequence_run_of(run, None, sequence, {}), title, sentences)
+    return page_of(sequence_run_of(run, None, sequence, {}), title, sentences, lang)
 
 
-def page_of(run: SequenceRun | None, title: str | None = None, notes: Sequence[str] = ()) -> Page:
-    """Return the playground's page of a run; without one, the teaching page."""
+def page_of(run: SequenceRun | None, title: str | None = None, notes: Sequence[str] = (), lang: str = "en") -> Page:
+    """Return the playground's page of a run in a language; without a run, the teaching page."""
     if run is None:
-        document = teaching()
-        return Page(document["title"], assemble(document))
+        return _assembled(teaching(lang))
     with working("writing the page", None, size_of(run) / RATE):
-        document = of_run(run, title, notes)
-        return Page(document["title"], assemble(document))
+        return _assembled(of_run(run, title, notes, lang))
+
+
+def _assembled(document: dict[str, Any]) -> Page:
+    """Return the page of a document."""
+    return Page(document["title"], assemble(document, words_in(document["lang"])["skeleton"]))
 
 
 def size_of(run: SequenceRun) -> float:

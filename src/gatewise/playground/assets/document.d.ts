@@ -247,9 +247,10 @@ interface Grader {
   most_causes: number;
   most_fits: number;
 }
-/** Phrases by key; {} and {name} are slots. */
+/** The phrases of a section by key; {} and {name} are slots. */
 type Phrases = Record<string, string>;
 interface Chapter {
+  key: string;
   title: string;
   text: string[];
   question: string;
@@ -272,13 +273,14 @@ interface PageDocument extends RunDocument {
   format: "gatewise page";
   version: number;
   written_by: string;
+  lang: "en" | "de";
   title: string;
   about: string[];
   words: SomeWords[];
   formulas: Formulas[];
   edits: Mistakes[];
   chapters: Chapter[] | null;
-  phrases: Phrases | null;
+  phrases: Record<string, Phrases>;
   grader: Grader | null;
   teaching: boolean;
   example: string | null;

@@ -2,19 +2,14 @@
 import {el, setText} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {answerLine, giveUp, isAnswered} from "./visibility.js";
-import {phrase, verdictSentences} from "../judge/verdicts.js";
+import {pagePhrase} from "./phrases.js";
+import {verdictSentences} from "../judge/verdicts.js";
 
 /** @typedef {{element: HTMLElement, update: (answer: Answer | null) => void}} AnswerField */
 
-/** The phrases of a page. @param {Page} page @returns {Phrases} */
+/** The phrases about answers. @param {Page} page @returns {Phrases} */
 function phrasesOf(page) {
-  return page.doc.phrases ?? {};
-}
-
-/** A phrase of the page with its slots filled. @param {Page} page @param {string} key
- * @param {Record<string, string | number>} [put] */
-export function pagePhrase(page, key, put = {}) {
-  return phrase(phrasesOf(page), key, put);
+  return page.doc.phrases.lesson;
 }
 
 /** Text in which quantities stand between backticks, as nodes. @param {string} text @returns {(string | HTMLElement)[]} */

@@ -1,8 +1,9 @@
-/** The chapters beside the page: a few sentences, and a number to predict. What they say lies in chapters.json. */
+/** The chapters beside the page: a few sentences, and a number to predict. What they say lies in the words of each language. */
 import {el, reveal, setText} from "./dom.js";
-import {answerField, isOpen, proseNodes, pagePhrase, showButton} from "./answer_field.js";
+import {answerField, isOpen, proseNodes, showButton} from "./answer_field.js";
 import {beginning, chaptersOf, questionOf, sameEdits} from "./chapter_start.js";
 import {fadingView, worksheet} from "./worksheet.js";
+import {pagePhrase} from "./phrases.js";
 import {spokenName} from "./detail.js";
 import {isAnswered} from "./visibility.js";
 
@@ -55,7 +56,7 @@ export function chaptersView(page) {
     if (asks) page.store.change({answer: questionOf(page, chapter)});
     update(state);
   });
-  if (page.doc.phrases) document.getElementById("step")?.append(fadingView(page));
+  if (page.doc.grader) document.getElementById("step")?.append(fadingView(page));
   return element;
 }
 

@@ -3,7 +3,8 @@ import {el, setText} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {equationOf} from "./formulas.js";
 import {symbolElement, unitWords} from "./detail.js";
-import {answerField, isOpen, pagePhrase, showButton} from "./answer_field.js";
+import {answerField, isOpen, showButton} from "./answer_field.js";
+import {pagePhrase} from "./phrases.js";
 import {question, isHidden, isAnswered} from "./visibility.js";
 
 /** @typedef {{element: HTMLElement, update: (state: State) => void}} Sheet */

@@ -1,0 +1,10 @@
+/** The words of the page, in its language: see playground/language.py. */
+import {phrase} from "../judge/verdicts.js";
+
+/** A phrase of the page with its slots filled. @param {{doc: Pick<PageDocument, "phrases">}} page
+ * @param {string} key of its section and its own, as in "player.play"; alone, it is of the section "lesson"
+ * @param {Record<string, string | number>} [put] @returns {string} */
+export function pagePhrase({doc: {phrases}}, key, put) {
+  const [section, name] = key.includes(".") ? key.split(".") : ["lesson", key];
+  return phrase(phrases[section] ?? {}, name, put);
+}

@@ -1,0 +1,52 @@
+"""The languages of the page: the words of its views and chapters, which lie in assets/words, one file each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from gatewise.errors import OptionError
+
+LANGUAGES = ("en", "de")
+APART = frozenset({"skeleton", "chapters", "names", "sentences"})  # sections that no view reads
+OF_LESSONS = frozenset({"scenes", "reader", "training"})  # sections that the page of a model does not need
+Object = dict[str, Any]
+
+
+def require_language(lang: object) -> None:
+    """Refuse a language that the page does not speak."""
+    if lang not in LANGUAGES:
+        raise OptionError(f"lang must be one of {', '.join(LANGUAGES)}, not {lang!r}")
+
+
+@cache
+def words_in(lang: str) -> Mapping[str, Any]:
+    """Return all words of the page in a language, in sections: strings with ``{slots}``, by their keys."""
+    sections: Mapping[str, Any] = json.loads(
+        files(__package__).joinpath("assets", "words", f"{lang}.json").read_text(encoding="utf-8")
+    )
+    return sections
+
+
+def phrases(lang: str, *, lessons: bool) -> Object:
+    """Return the words that views write in a language, by section and key; on a model's page, without `lessons`."""
+    left_out = APART if lessons else APART | OF_LESSONS
+    return {section: words for section, words in words_in(lang).items() if section not in left_out}
+
+
+def with_words(structure: Any, words: Any) -> Any:
+    """Return the structure of a lesson joined with its words: objects by their keys, lists by their places.
+
+    Examples
+    --------
+    >>> with_words({"step": 3, "mistakes": [{"value": 1}]}, {"title": "A gate", "mistakes": [{"says": "No."}]})
+    {'step': 3, 'mistakes': [{'value': 1, 'says': 'No.'}], 'title': 'A gate'}
+    """
+    if isinstance(structure, dict) and isinstance(words, dict):
+        return {**structure, **{key: with_words(structure.get(key), part) for key, part in words.items()}}
+    if isinstance(structure, list) and isinstance(words, list):
+        return [with_words(*pair) for pair in zip(structure, words, strict=True)]
+    return words

@@ -1,0 +1,96 @@
+"""The page's words are in one file a language: the same keys and slots in each, every one used, and none missing."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from program import refusal_of
+
+import gatewise as gw
+from gatewise.playground import language, lesson
+
+ASSETS = Path(str(files("gatewise.playground"))) / "assets"
+SLOT = re.compile(r"\{\w*(?::\w+)?\}|`[^`]*`")
+OTHERS = [lang for lang in language.LANGUAGES if lang != "en"]
+OF_VERDICTS = {"right", "close", "coarse", "follows", "wrong", "unread", "ambiguous"}  # states of verdicts are keys
+
+
+def leaves(words: Any, *keys: str) -> Iterator[tuple[str, str]]:
+    """Yield all texts of a tree of words, by their keys."""
+    if isinstance(words, str):
+        yield "/".join(keys), words
+        return
+    for key, part in words.items() if isinstance(words, dict) else enumerate(words):
+        yield from leaves(part, *keys, str(key))
+
+
+@cache
+def texts(lang: str) -> dict[str, str]:
+    sections = {key: part for key, part in language.words_in(lang).items() if key not in ("names", "sentences")}
+    return dict(leaves(sections))
+
+
+@cache
+def code() -> str:
+    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(ASSETS.rglob("*.js")))
+
+
+@pytest.mark.parametrize("lang", OTHERS)
+def test_every_language_has_the_same_words_with_the_same_slots(lang: str) -> None:
+    assert list(texts(lang)) == list(texts("en"))
+    for key, text in texts("en").items():
+        assert sorted(SLOT.findall(texts(lang)[key])) == sorted(SLOT.findall(text)), key
+        assert bool(texts(lang)[key]) == bool(text), key
+
+
+@pytest.mark.parametrize("lang", OTHERS)
+def test_no_words_are_left_in_english(lang: str) -> None:
+    same = {key for key, text in texts("en").items() if text == texts(lang)[key]}
+    assert not {key for key in same if re.search(r"[a-z]{4,}", SLOT.sub("", texts("en")[key]))}
+
+
+def test_every_phrase_that_a_module_asks_for_is_there_and_every_one_is_asked_for() -> None:
+    known = {f"{section}.{key}" for section, words in language.phrases("en", lessons=True).items() for key in words}
+    literals = set(re.findall(r"\"((?:\w+\.)?[\w ]+)\"", code()))
+    asked = set(re.findall(r"(?:pagePhrase\([\w.]+|phrase\(phrases),\s*\"([\w. ]+)\"", code()))
+    assert {key if "." in key else f"lesson.{key}" for key in asked} <= known
+    unused = {key for key in known if key not in literals and key.removeprefix("lesson.") not in literals}
+    assert unused <= {f"lesson.{key}" for key in OF_VERDICTS}
+
+
+def test_the_markup_has_its_words() -> None:
+    names = set(re.findall(r"\$(\w+)", (ASSETS / "skeleton.html").read_text(encoding="utf-8")))
+    assert names - {"policy", "title", "style", "data", "script", "lang"} == set(language.words_in("en")["skeleton"])
+
+
+@pytest.mark.parametrize("lang", language.LANGUAGES)
+def test_a_page_says_its_language(lang: str) -> None:
+    page = gw.page(lang=lang)
+    assert f'<html lang="{lang}">' in page.html
+    assert [chapter["title"] for chapter in lesson.chapters(lang)] == [
+        text for key, text in texts(lang).items() if re.fullmatch("chapters/[^/]+/title", key)
+    ]
+
+
+@pytest.mark.parametrize("lang", ["fr", "", None, "EN"])
+def test_an_unknown_language_is_refused_in_one_sentence(lang: Any) -> None:
+    with pytest.raises(gw.OptionError) as refusal:
+        gw.page(lang=lang)
+    assert str(refusal.value) == f"lang must be one of en, de, not {lang!r}"
+
+
+def test_an_unknown_language_is_refused_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "must be one of en, de" in refusal_of(capsys, "page", "--lang", "fr")
+
+
+def test_the_files_of_words_are_sections_of_strings() -> None:
+    for path in sorted((ASSETS / "words").iterdir()):
+        assert path.stem in language.LANGUAGES
+        assert isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
