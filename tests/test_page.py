@@ -207,11 +207,12 @@ def test_numbers_that_are_not_finite_are_on_the_page():
 
 
 def test_the_teaching_page_is_the_latch():
-    found = Read(teaching().html).document
-    example = latch()
+    whole = Read(teaching().html).document
+    found, example = whole["scenes"][0], latch()
     np.testing.assert_array_equal(decoded(found["inputs"]["x"]), example.x)
     np.testing.assert_array_equal(decoded(found["parameters"][0]["W_o"]), example.cell.parameters.weight[3])
-    assert found["teaching"]
+    assert whole["teaching"]
+    assert found["scene"] == "latch"
     assert found["labels"]["features"] == ["bit", "write", "release"]
     assert found["labels"]["units"] == [["latch"]]
 
@@ -303,7 +304,7 @@ def test_a_module_is_short_and_has_imports_and_exports_of_the_one_form(name):
         other = assembly.imported_module(name, path)
         for one in filter(str.strip, imported.split(",")):
             assert one.strip() in exported(other), f"{one} is not exported by {other}"
-    if name != assembly.ENTRY:
+    if name not in (assembly.ENTRY, assembly.TEACHING):
         for line in re.sub(r"^/\*.*?\*/", "", text, flags=re.DOTALL | re.MULTILINE).splitlines():
             assert AT_MARGIN.match(line) or line[:1].isspace(), f"at the margin: {line}"
             assert not re.match(r"(?:export )?(?:const|let) [\[{]", line), f"names are declared one by one: {line}"
@@ -343,16 +344,30 @@ def test_a_script_is_squeezed_as_javascript_has_it(code, left):
 BELOW = {"engine": {"engine"}, "judge": {"engine", "judge"}, "views": {"engine", "judge", "views"}}
 
 
-def test_every_module_is_on_the_page_behind_what_it_imports():
-    order = assembly.modules()
-    assert sorted(order) == NAMES
-    assert order[-1] == assembly.ENTRY
+@pytest.mark.parametrize("entry", [assembly.ENTRY, assembly.TEACHING])
+def test_every_module_is_on_the_page_behind_what_it_imports(entry):
+    order = assembly.modules(entry)
+    assert order[-1] == entry
     for name in order:
         for _, path in assembly.IMPORT.findall(assembly.asset(name)):
             other = assembly.imported_module(name, path)
             assert order.index(other) < order.index(name), f"{name} and {other} import each other"
             folder, imported = name.split("/")[0], other.split("/")[0]
             assert imported in BELOW.get(folder, {imported}), f"{name} imports {other}"
+
+
+@pytest.mark.usefixtures("without_mistakes")
+def test_a_models_page_has_no_line_of_lessons_and_grows_little():
+    """Its script had 251,577 bytes when there was one entry alone."""
+    of_model, of_lessons = assembly.modules(), assembly.modules(assembly.TEACHING)
+    assert sorted({*of_model, *of_lessons}) == NAMES
+    lessons = [*({*of_lessons} - {*of_model})]
+    assert {"teaching.js", "views/chapters.js", "views/chapter_start.js", "views/scenes.js"} <= {*lessons}
+    script = Read(gw.page(gw.LSTM(3, 4, rng=0), x=X).html).texts["module"]
+    lines = {line for name in lessons for line in squeezed(assembly.asset(name)).splitlines() if len(line) > 60}
+    assert len(lines) > 20
+    assert not [line for line in lines if line in script]
+    assert len(script.encode()) <= 251_577 + 20_000
 
 
 def test_the_page_in_the_documentation_is_the_page():

@@ -143,7 +143,8 @@ function pageOf(model) {
   globalThis.requestAnimationFrame = work => waiting.push(work);
   globalThis.cancelAnimationFrame = () => {};
   const state = {edits: [], loss: model.loss, backward: false, step: 0};
-  return {page: {model, store: createStore(state), settled: false, runs: 0}, frame: () => waiting.shift()?.()};
+  const {signal: closed} = new AbortController();
+  return {page: {model, store: createStore(state), closed, settled: false, runs: 0}, frame: () => waiting.shift()?.()};
 }
 
 test("once a run is computed, what shows all of it is drawn, and nothing else is drawn again", async () => {

@@ -14,6 +14,10 @@ from program import exit_code
 
 import gatewise as gw
 from gatewise.examples import latch
+from gatewise.playground.document import of_scene, of_scenes
+from gatewise.playground.lesson import chapters
+from gatewise.playground.page import assembled
+from gatewise.playground.scenes import latch_scene
 from gatewise.playground.sequence_run import sequence_run_of
 from tests.test_report import rain
 
@@ -109,6 +113,17 @@ def tokens(path: Path) -> None:
     gw.page(network, np.array([4, 17, 30, 2, 9])).save(path)
 
 
+def scenes(path: Path) -> None:
+    """Write a teaching page of two scenes, the latch and three units that read two features, and chapters on both."""
+    run = sequence_run_of(gw.LSTM(2, 3, rng=5), np.random.default_rng(5).normal(size=(9, 2)), 0, {})
+    second = of_scene(run, "three units", ["It is random."]) | {"own": ["word"]}
+    ask = {"name": "h", "step": 2, "at": [1]}
+    told = {"title": "Three", "text": ["Three units."], "question": "What is `h`?", "after": "So it is.", "edits": []}
+    chapter = {**told, "scene": "three", "focus": {"step": 2, "unit": 1, "quantity": "h"}, "ask": ask}
+    both = {"latch": latch_scene("en"), "three": second}
+    assembled(of_scenes("Two scenes", both, [*chapters()[:2], chapter])).save(path)
+
+
 FILES: dict[str, Callable[[Path], None]] = {
     "teaching": teaching,
     "own": own,
@@ -119,6 +134,7 @@ FILES: dict[str, Callable[[Path], None]] = {
     "zoneout": zoneout,
     "averaged": averaged,
     "tokens": tokens,
+    "scenes": scenes,
 }
 
 

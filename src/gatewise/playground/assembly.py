@@ -19,8 +19,8 @@ from gatewise.palette import CIVIDIS, PALETTE, VIK
 from gatewise.playground.squeeze import squeezed, squeezed_style
 from gatewise.render.text import clean
 
-BULKY = ("formulas", "words", "chapters", "phrases", "program", "quantities", "edits")  # which is deflated
-ENTRY = "main.js"
+BULKY = ("formulas", "words", "chapters", "phrases", "program", "quantities", "edits", "shared", "scenes")  # deflated
+ENTRY, TEACHING = "main.js", "teaching.js"  # of a model's page, and of one with chapters
 STYLES = ("style.css", "stage.css", "detail.css", "lesson.css")
 IMPORT = re.compile(r'^import \{([\w$,\s]+)\} from "(\.{1,2}/[\w/.]+\.js)";\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async function\*?|function\*?|const|class) ([\w$]+))", re.MULTILINE)
@@ -31,7 +31,7 @@ def assemble(document: Mapping[str, Any], words: Mapping[str, str]) -> str:
 
     `words` are those of the markup, by the names of their places in it.
     """
-    code, styles = script(), style()
+    code, styles = script(TEACHING if document["teaching"] else ENTRY), style()
     policy = f"default-src 'none'; script-src '{_policy_hash(code)}'; style-src '{_policy_hash(styles)}'"
     return Template(asset("skeleton.html")).substitute(
         {name: escape(text) for name, text in words.items()},
@@ -57,9 +57,9 @@ def _json(value: Any) -> str:
 
 
 @cache
-def script() -> str:
-    """Return all modules as one script, without comments and needless blanks."""
-    return squeezed(joined(modules()))
+def script(entry: str = ENTRY) -> str:
+    """Return a page's entry and all that it imports as one script, without comments and needless blanks."""
+    return squeezed(joined(modules(entry)))
 
 
 def joined(names: Iterable[str]) -> str:
@@ -78,7 +78,7 @@ def _module_as_function(name: str) -> str:
 
     source = asset(name)
     code = EXPORT.sub("", IMPORT.sub(import_as_constants, source))
-    if name == ENTRY:
+    if name in (ENTRY, TEACHING):
         return code
     return f"const {scope_of(name)} = (() => {{\n{code}\nreturn {{{', '.join(EXPORT.findall(source))}}};\n}})();"
 
@@ -113,8 +113,8 @@ def style() -> str:
     return Template(squeezed_style(rules)).substitute({name: colour.css for name, colour in PALETTE.items()} | stops)
 
 
-def modules() -> list[str]:
-    """Return the names of the page's JavaScript modules, each behind those that it imports."""
+def modules(entry: str = ENTRY) -> list[str]:
+    """Return the names of a page's JavaScript modules, each behind those that it imports; the entry is the last."""
     order, visited = list[str](), set[str]()
 
     def add_behind_imports(name: str) -> None:
@@ -126,7 +126,7 @@ def modules() -> list[str]:
                 add_behind_imports(imported)
         order.append(name)
 
-    add_behind_imports(ENTRY)
+    add_behind_imports(entry)
     return order
 
 

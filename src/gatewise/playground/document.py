@@ -7,18 +7,16 @@ the names of the program's masks, (time, Â·) each, and those of weights (D_i, â€
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
 from gatewise.errors import GatewiseError
-from gatewise.examples import latch
 from gatewise.insight.memory import timescales
-from gatewise.layers import LSTM
 from gatewise.playground import edits, language, lesson, quantities
-from gatewise.playground.sequence_run import SequenceRun, sequence_run_of
+from gatewise.playground.sequence_run import SequenceRun
 from gatewise.playground.words import formulas, words
 from gatewise.records.trace import Trace
 from gatewise.render.plain import numbers, packed
@@ -30,18 +28,40 @@ from gatewise.symbolic.wiring import WiredCell, Wiring
 
 FORMAT, VERSION = "gatewise page", 1
 MOST_WORKED_OUT = 32  # units of a model whose steps may be worked out by hand on its page
+COMMON = ("format", "version", "written_by", "lang", "phrases", "grader", "teaching", "chapters")  # to all scenes
+SHARED = ("program", "formulas", "words", "edits")  # lists with entries of a scene that other scenes may have too
 TITLE = "An LSTM you can see through"
 Object = dict[str, Any]
 
 
-def teaching(lang: str = "en") -> Object:
-    """Return the document of the playground's teaching page: an example cell, the latch, with the chapters."""
-    example = latch()
-    run = sequence_run_of(LSTM.from_cells(example.cell), example.x, 0, {"state": ((example.state,),)})
-    about = ["The cell is an example with weights set by hand: it writes a bit, holds it and releases it."]
-    document = _page_document(run, TITLE, about, numbers) | _lesson_of(run)
-    document |= {"phrases": language.phrases(lang, lessons=True), "chapters": lesson.chapters(lang)}
-    return document | {"lang": lang, "teaching": True, "example": "latch"}
+def of_scene(run: SequenceRun, title: str, about: Sequence[str]) -> Object:
+    """Return the document of a scene of a teaching page: a small run, with what asking and judging take."""
+    return _page_document(run, title, about, numbers) | _lesson_of(run)
+
+
+def of_scenes(title: str, scenes: Mapping[str, Object], chapters: Sequence[Object], lang: str = "en") -> Object:
+    """Return the document of a teaching page: its scenes by name, and the chapters over all of them.
+
+    What scenes have in common is written once: of each key of `SHARED` a scene has the numbers of its entries in
+    ``shared``. A chapter without a ``scene`` belongs to the first.
+    """
+    shared: dict[str, list[Any]] = {key: [] for key in SHARED}
+    written = []
+    for name, document in scenes.items():
+        own = {key: value for key, value in document.items() if key not in COMMON}
+        written.append(own | {key: _numbers_in(shared[key], own[key]) for key in SHARED} | {"scene": name})
+    first, document = next(iter(scenes.items()))
+    common = {key: document[key] for key in COMMON} | {"title": clean(title), "teaching": True, "lang": lang}
+    common |= {"phrases": language.phrases(lang, lessons=True), "shared": shared, "scenes": written}
+    return common | {"chapters": [{"scene": first, **one} for one in chapters]}
+
+
+def _numbers_in(pool: list[Any], entries: Sequence[Any]) -> list[int]:
+    """Return the places of entries in a pool, to which new ones are appended."""
+    for entry in entries:
+        if entry not in pool:
+            pool.append(entry)
+    return [pool.index(entry) for entry in entries]
 
 
 def of_run(run: SequenceRun, title: str | None, notes: Sequence[str], lang: str = "en") -> Object:
@@ -79,6 +99,8 @@ def _page_document(run: SequenceRun, title: str, notes: Sequence[str], write: Wr
         "grader": None,
         "teaching": False,
         "example": None,
+        "scene": None,
+        "own": [],
         "sorted": None,
     }
 

@@ -12,8 +12,9 @@ from gatewise.errors import OptionError
 from gatewise.files import storage
 from gatewise.opening.run import run_of
 from gatewise.playground.assembly import assemble
-from gatewise.playground.document import of_run, teaching
+from gatewise.playground.document import of_run
 from gatewise.playground.language import require_language, words_in
+from gatewise.playground.scenes import teaching
 from gatewise.playground.sequence_run import KINDS, SequenceRun, sequence_run_of
 from gatewise.progress import working
 
@@ -136,12 +137,12 @@ def page(
 def page_of(run: SequenceRun | None, title: str | None = None, notes: Sequence[str] = (), lang: str = "en") -> Page:
     """Return the playground's page of a run in a language; without a run, the teaching page."""
     if run is None:
-        return _assembled(teaching(lang))
+        return assembled(teaching(lang))
     with working("writing the page", None, size_of(run) / RATE):
-        return _assembled(of_run(run, title, notes, lang))
+        return assembled(of_run(run, title, notes, lang))
 
 
-def _assembled(document: dict[str, Any]) -> Page:
+def assembled(document: dict[str, Any]) -> Page:
     """Return the page of a document."""
     return Page(document["title"], assemble(document, words_in(document["lang"])["skeleton"]))
 

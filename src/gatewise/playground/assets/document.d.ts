@@ -251,6 +251,7 @@ interface Grader {
 type Phrases = Record<string, string>;
 interface Chapter {
   key: string;
+  scene: string;
   title: string;
   text: string[];
   question: string;
@@ -285,4 +286,17 @@ interface PageDocument extends RunDocument {
   teaching: boolean;
   example: string | null;
   sorted: number[][][] | null;
+  /** The scene's name, on a teaching page. */
+  scene: string | null;
+  /** The names of what a scene's own view adds to the state. */
+  own: string[];
+}
+interface SceneDocument extends PageDocument {
+  scene: string;
+}
+type SharedKey = "program" | "formulas" | "words" | "edits";
+/** A teaching page: of `SharedKey` scenes have the numbers of their entries in `shared`. */
+interface TeachingDocument extends Omit<SceneDocument, SharedKey> {
+  shared: Pick<SceneDocument, SharedKey>;
+  scenes: (Omit<SceneDocument, SharedKey> & Record<SharedKey, number[]>)[];
 }

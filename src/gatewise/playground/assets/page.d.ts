@@ -237,12 +237,29 @@ interface State extends Place {
   answer: Answer | null;
   /** Whether units stand in order of their timescale. */
   sorted: boolean;
+  /** The scene; null: the first, or none. */
+  scene: string | null;
+  /** What the scene's own view adds, by the names in its document's `own`; missing: as it was made. */
+  own: Record<string, string>;
 }
 type View = (state: State, previous: State) => void;
 type Store = ReturnType<typeof import("./views/store.js").createStore>;
-interface Page {
+/** What a page is begun with. */
+interface Opening {
   doc: PageDocument;
   model: Model;
+  /** Of a teaching page; null on a model's. */
+  lesson: Lesson | null;
+}
+interface Lesson {
+  scenes: SceneDocument[];
+  /** Draws a scene, or another document of it, with a part of its first state; without it, the address says it. */
+  enter: (scene: string, part?: ((page: Opening) => Partial<State>) | null, doc?: SceneDocument) => void;
+  atChapter: (page: Opening, number: number, edits?: Edit[]) => Partial<State>;
+}
+interface Page extends Opening {
+  /** Aborted once the page is closed: for listeners and timers outside of the views' own elements. */
+  closed: AbortSignal;
   store: Store;
   /** Speaks politely to those who do not see the page. */
   say: (text: string) => void;

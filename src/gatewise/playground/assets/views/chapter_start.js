@@ -3,19 +3,19 @@ import {drawnEdits} from "./random_cell.js";
 import {askedLines} from "./worksheet.js";
 import {question} from "./visibility.js";
 
-/** @param {Pick<Page, "doc">} page @returns {Chapter[]} */
+/** The chapters of all scenes. @param {Pick<Page, "doc">} page @returns {Chapter[]} */
 export function chaptersOf({doc}) {
   return doc.chapters ?? [];
 }
 
-/** The edits that a chapter supposes. @param {Page} page @param {number} number @returns {Edit[]} */
+/** The edits that a chapter supposes. @param {Opening} page @param {number} number @returns {Edit[]} */
 function editsOfChapter(page, number) {
   const {edits, ask} = chaptersOf(page)[number];
   if (edits === "drawn") return drawnEdits(page.model, 0, ask.step);
   return edits.map(({name, step, at, value}) => ({ref: {layer: 0, direction: 0, name, step, at}, value}));
 }
 
-/** The question of a chapter. @param {Page} page @param {number} number */
+/** The question of a chapter. @param {Opening} page @param {number} number */
 export function questionOf(page, number) {
   const {ask, focus} = chaptersOf(page)[number];
   const ref = {layer: 0, direction: 0, name: ask.name ?? "", step: ask.step, at: ask.at};
@@ -28,7 +28,7 @@ export function questionOf(page, number) {
 /**
  * The part of a state that a chapter sets when it begins: its edits, to which going back leads, and its question. With
  * other edits, it has begun if its own are among them.
- * @param {Page} page @param {number} number @param {Edit[]} [others] @returns {Partial<State>}
+ * @param {Opening} page @param {number} number @param {Edit[]} [others] @returns {Partial<State>}
  */
 export function atChapter(page, number, others) {
   const supposed = editsOfChapter(page, number);
@@ -39,12 +39,7 @@ export function atChapter(page, number, others) {
   return {edits, premise, chapter: number, answer: questionOf(page, number)};
 }
 
-/** Whether two lists of edits are the same. @param {Edit[]} first @param {Edit[]} second */
-export function sameEdits(first, second) {
-  return JSON.stringify(first) === JSON.stringify(second);
-}
-
-/** The state in which a chapter begins: its focus, its edits, and its number hidden. @param {Page} page
+/** The state in which a chapter begins: its focus, its edits, and its number hidden. @param {Opening} page
  * @param {number} number @returns {Partial<State>} */
 export function beginning(page, number) {
   const chapter = chaptersOf(page)[number];

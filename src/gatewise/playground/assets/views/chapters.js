@@ -1,8 +1,9 @@
 /** The chapters beside the page: a few sentences, and a number to predict. What they say lies in the words of each language. */
 import {el, reveal, setText} from "./dom.js";
 import {answerField, isOpen, proseNodes, showButton} from "./answer_field.js";
-import {beginning, chaptersOf, questionOf, sameEdits} from "./chapter_start.js";
-import {fadingView, worksheet} from "./worksheet.js";
+import {beginning, chaptersOf, questionOf} from "./chapter_start.js";
+import {sameEdits} from "./hash.js";
+import {worksheet} from "./worksheet.js";
 import {pagePhrase} from "./phrases.js";
 import {spokenName} from "./detail.js";
 import {isAnswered} from "./visibility.js";
@@ -30,8 +31,11 @@ export function chaptersView(page) {
   /** @param {number} number */
   function open(number) {
     const isAgain = number === drawn;
-    page.store.change(beginning(page, number));
-    setTimeout(() => /** @type {HTMLElement | null} */ (body.querySelector(isAgain ? "input" : "h2"))?.focus());
+    const {scene} = chapters[number];
+    if (scene === page.doc.scene) page.store.change(beginning(page, number));
+    else page.lesson?.enter(scene, opening => beginning(opening, number));
+    const goal = `#margin ${isAgain ? "input" : "h2"}`;
+    setTimeout(() => /** @type {HTMLElement | null} */ (document.querySelector(goal))?.focus());
   }
 
   page.store.show(state => {
@@ -56,7 +60,6 @@ export function chaptersView(page) {
     if (asks) page.store.change({answer: questionOf(page, chapter)});
     update(state);
   });
-  if (page.doc.grader) document.getElementById("step")?.append(fadingView(page));
   return element;
 }
 

@@ -70,6 +70,14 @@ export function asksForLessMotion() {
   return matchMedia("(prefers-reduced-motion: reduce)").matches;
 }
 
+/** Watch an element's size as long as a page is drawn. @param {Page} page @param {Element} element
+ * @param {ResizeObserverCallback} resized */
+export function observeSize(page, element, resized) {
+  const observer = new ResizeObserver(resized);
+  observer.observe(element);
+  page.closed.addEventListener("abort", () => observer.disconnect());
+}
+
 /**
  * Show or hide the landmark that an element stands in.
  * @param {Element} element what a view returned @param {boolean} isVisible

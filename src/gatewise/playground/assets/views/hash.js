@@ -4,6 +4,11 @@ import {openedRef} from "./detail.js";
 const HASH_VERSION = "v1";
 const LEVELS = ["overview", "step", "number", "product"];
 const LONGEST = 100; // characters of a name
+const LONGEST_OWN = 2000;
+const NAMES = new Set(
+  "scene step layer direction unit show level name product backward loss chapter sorted edits".split(" "),
+);
+export const NOWHERE = "The address names something that this model does not have, so the page opens as it was made.";
 
 /** @param {Edit} edit */
 function writtenEdit({ref, value}) {
@@ -16,6 +21,7 @@ export function encodeHash(state) {
   const {loss} = state;
   /** @type {[string, string | number | null][]} */
   const pairs = [
+    ["scene", state.scene],
     ["step", state.step],
     ["layer", state.layer || null],
     ["direction", state.direction || null],
@@ -29,6 +35,7 @@ export function encodeHash(state) {
     ["chapter", state.chapter],
     ["sorted", state.sorted ? 1 : null],
     ["edits", state.edits.length || state.chapter !== null ? state.edits.map(writtenEdit).join(";") : null],
+    ...Object.entries(state.own),
   ];
   const present = pairs.filter(([, value]) => value !== null);
   return [HASH_VERSION, ...present.map(([name, value]) => `${name}=${legible(String(value))}`)].join("&");
@@ -70,11 +77,14 @@ function readPairs(values) {
   /** @param {string} name */
   const integer = name => wholeNumber(values.get(name) ?? "0");
   const level = values.get("level") ?? "overview";
-  const words = [values.get("show") ?? "", values.get("name") ?? ""];
+  const words = [values.get("show") ?? "", values.get("name") ?? "", values.get("scene") ?? ""];
+  const own = [...values].filter(([name]) => !NAMES.has(name));
+  if (own.some(([, value]) => value.length > LONGEST_OWN)) throw new Error("too long");
   if (!LEVELS.includes(level) || words.some(word => word.length > LONGEST)) throw new Error("no level or name");
   const edits = values.get("edits");
   const loss = values.get("loss");
   return {
+    ...(values.has("scene") ? {scene: words[2]} : {}),
     step: integer("step"),
     layer: integer("layer"),
     direction: integer("direction"),
@@ -88,7 +98,19 @@ function readPairs(values) {
     chapter: values.has("chapter") ? integer("chapter") : null,
     sorted: values.get("sorted") === "1",
     ...(edits === undefined ? {} : {edits: edits ? edits.split(";").map(readEdit) : []}),
+    own: Object.fromEntries(own),
   };
+}
+
+/** The scene that an address names; null: the first. @param {string} hash */
+export function sceneNamed(hash) {
+  const read = decodeHash(hash);
+  return "state" in read ? (read.state.scene ?? null) : null;
+}
+
+/** Whether two lists of edits are the same. @param {Edit[]} first @param {Edit[]} second */
+export function sameEdits(first, second) {
+  return JSON.stringify(first) === JSON.stringify(second);
 }
 
 /** Of edits of the same number the last. @param {Model} model @param {Edit[]} edits @returns {Edit[]} */
@@ -124,27 +146,26 @@ function isIn(shape, at) {
  * @param {Partial<State>} part @param {Model} model @param {boolean} sorts @param {number} chapters
  */
 export function misfitOf(part, model, sorts, chapters) {
-  const nowhere = "The address names something that this model does not have, so the page opens as it was made.";
   /** @param {number} layer @param {number} direction @param {number} unit @param {number} step */
   const isThere = (layer, direction, unit, step) => {
     const cell = model.layers[layer]?.cells[direction];
     return cell !== undefined && unit < cell.hidden && step < model.steps;
   };
   const {layer = 0, direction = 0, unit = 0, step = 0, chapter, loss, edits = []} = part;
-  if (!isThere(layer, direction, unit, step)) return nowhere;
-  if (part.sorted && !sorts) return nowhere;
-  if (chapter !== null && chapter !== undefined && chapter >= chapters) return nowhere;
-  if (loss && loss.step >= model.steps) return nowhere;
-  if (loss?.of === "h" && !isThere(loss.layer, loss.direction, loss.unit, loss.step)) return nowhere;
-  if (loss?.of === "y" && (loss.unit >= model.outputs.length || loss.layer > model.layers.length)) return nowhere;
+  if (!isThere(layer, direction, unit, step)) return NOWHERE;
+  if (part.sorted && !sorts) return NOWHERE;
+  if (chapter !== null && chapter !== undefined && chapter >= chapters) return NOWHERE;
+  if (loss && loss.step >= model.steps) return NOWHERE;
+  if (loss?.of === "h" && !isThere(loss.layer, loss.direction, loss.unit, loss.step)) return NOWHERE;
+  if (loss?.of === "y" && (loss.unit >= model.outputs.length || loss.layer > model.layers.length)) return NOWHERE;
   try {
     const isMissing = (/** @type {Edit} */ {ref}) =>
       (ref.step ?? 0) >= model.steps || !model.isGiven(ref) || !isIn(model.shape(ref), ref.at);
-    if (edits.some(isMissing)) return nowhere;
+    if (edits.some(isMissing)) return NOWHERE;
     if (part.detail !== undefined && !openedRef(model, {layer, direction, unit, step, detail: part.detail}))
-      return nowhere;
+      return NOWHERE;
   } catch {
-    return nowhere;
+    return NOWHERE;
   }
   return null;
 }

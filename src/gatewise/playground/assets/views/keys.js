@@ -27,9 +27,9 @@ function isTaken(event) {
   return key.startsWith("Arrow") && target.closest("[role=slider], [role=grid], [role=tablist], input") !== null;
 }
 
-/** A key presses the first visible button that names it. */
-export function listenToKeys() {
-  document.addEventListener("keydown", event => {
+/** A key presses the first visible button that names it. @param {AbortSignal} closed */
+export function listenToKeys(closed) {
+  const press = (/** @type {KeyboardEvent} */ event) => {
     if (isTaken(event)) return;
     const name = event.key === " " ? "Space" : event.key;
     for (const button of document.querySelectorAll("[aria-keyshortcuts]")) {
@@ -40,7 +40,8 @@ export function listenToKeys() {
       button.click();
       return;
     }
-  });
+  };
+  document.addEventListener("keydown", press, {signal: closed});
 }
 
 /** The list of keys. */

@@ -57,9 +57,10 @@ const DEPTHS = Object.keys(LEVEL_PLACES);
 export function followLevel(page) {
   /** @type {Element | null} */
   let last = null;
-  document.addEventListener("focusin", event => {
+  const remember = (/** @type {FocusEvent} */ event) => {
     last = event.target instanceof Element ? event.target : null;
-  });
+  };
+  document.addEventListener("focusin", remember, {signal: page.closed});
   page.store.show((state, previous) => {
     if (state.level === previous.level) return;
     const place = document.getElementById(LEVEL_PLACES[state.level]);

@@ -63,7 +63,7 @@ export function lossView(page) {
   const draw = () => {
     const {state} = page.store;
     cancelAnimationFrame(frame);
-    if (!state.backward) return;
+    if (!state.backward || page.closed.aborted) return;
     if (!isComputed(page)) {
       frame = requestAnimationFrame(draw);
       if (!along.childElementCount)

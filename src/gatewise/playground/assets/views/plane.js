@@ -1,6 +1,6 @@
 /** A large field as a canvas that draws its visible part, with a grid of one focusable cell behind it. */
 import {tablePlace, tableOf} from "./colours.js";
-import {el, setAttributes} from "./dom.js";
+import {el, observeSize, setAttributes} from "./dom.js";
 import {spokenValue} from "./field.js";
 import {keepInView} from "./grid.js";
 import {litPlaces} from "./products.js";
@@ -105,8 +105,8 @@ export function largeField(page, cursor, pointed) {
   });
   grid.addEventListener("pointermove", event => pointed(placeUnder(event)));
   grid.addEventListener("pointerleave", () => pointed(null));
-  new ResizeObserver(() => field && lay(field)).observe(element);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
+  observeSize(page, element, () => field && lay(field));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(), {signal: page.closed});
 
   function draw() {
     if (!field || !measures || !page.settled) return;

@@ -1,6 +1,6 @@
 /** The row of buttons under the strip: step, play, unit, level, and back to the original. */
-import {sameEdits} from "./chapter_start.js";
 import {el, setAttributes, setText, svg} from "./dom.js";
+import {sameEdits} from "./hash.js";
 import {ascend, descend, moveStep, moveUnit} from "./levels.js";
 import {unitWords} from "./detail.js";
 import {whenWords} from "./quantities.js";
@@ -63,6 +63,7 @@ function downWords(state) {
 /** Play: one step after another, and from the last on to the first. @param {Page} page */
 function keepPlaying(page) {
   let timer = 0;
+  page.closed.addEventListener("abort", () => clearTimeout(timer));
   const pause = page.model.steps <= FEW_STEPS ? SLOW : QUICK;
   page.store.show((state, previous) => {
     if (state !== previous && state.playing === previous.playing && state.step === previous.step) return;

@@ -20,6 +20,11 @@ export function followRun(page) {
     page.settled = true;
     store.settle();
   }
+  const stop = () => {
+    cancelAnimationFrame(frame);
+    clearTimeout(timer);
+  };
+  page.closed.addEventListener("abort", stop);
   store.show((state, previous) => {
     const isFirst = state === previous && page.runs === 0;
     const isEdited = isFirst || state.edits !== previous.edits;
@@ -27,8 +32,7 @@ export function followRun(page) {
     if (isEdited) model.edit(state.edits);
     if (isOfOtherLoss) model.setLoss(state.loss);
     if (!isEdited && !isOfOtherLoss) return;
-    cancelAnimationFrame(frame);
-    clearTimeout(timer);
+    stop();
     page.settled = model.finish(FIRST);
     page.runs += 1;
     if (!page.settled) goOn();

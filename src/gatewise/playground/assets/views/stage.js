@@ -1,5 +1,5 @@
 /** The stage: one unit at one step, as water that three valves let in, keep and let out. */
-import {el, reveal, setText, svg} from "./dom.js";
+import {el, observeSize, reveal, setText, svg} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {askedOf, flowOf, hasFlow} from "./flow.js";
 import {TALL_STAGE, WIDE_STAGE} from "./layouts.js";
@@ -285,12 +285,12 @@ export function stageView(page) {
     last = sentence;
   }
   page.store.show((state, previous) => draw(state, state !== previous), true);
-  new ResizeObserver(([entry]) => {
+  observeSize(page, element, ([entry]) => {
     const {width} = entry.contentRect;
     const next = width > 0 && width < NARROW ? TALL_STAGE : WIDE_STAGE;
     if (next === layout) return;
     layout = next;
     draw(page.store.state, false);
-  }).observe(element);
+  });
   return element;
 }

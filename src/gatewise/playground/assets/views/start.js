@@ -1,7 +1,6 @@
 /** The first state of the page, and the URL's hash, which follows the state and leads it. */
 import {asksForLessMotion} from "./dom.js";
-import {atChapter, chaptersOf, sameEdits} from "./chapter_start.js";
-import {decodeHash, eachOnce, encodeHash, misfitOf} from "./hash.js";
+import {decodeHash, eachOnce, encodeHash, misfitOf, NOWHERE, sameEdits, sceneNamed} from "./hash.js";
 import {quantitiesOf, shownQuantity} from "./quantities.js";
 
 const QUIET = 250; // milliseconds without a change before the address is written
@@ -11,12 +10,14 @@ export function isSmall(model) {
   return model.layers.length === 1 && model.layers[0].cells.length === 1 && model.layers[0].cells[0].hidden === 1;
 }
 
-/** The state of the page as it was made. @param {PageDocument} doc @param {Model} model @returns {State} */
-export function originalState(doc, model) {
+/** The state of the page as it was made. @param {Opening} page @returns {State} */
+export function originalState({doc, model, lesson}) {
   const last = Math.max(0, model.wiring.valid?.lastIndexOf(1) ?? model.steps - 1);
   const top = model.layers.length - 1;
   const {forget_gate: gate} = model.roles({layer: 0, direction: 0});
+  const chapter = doc.chapters?.findIndex(({scene}) => scene === doc.scene) ?? -1;
   return {
+    scene: doc.scene === lesson?.scenes[0].scene ? null : doc.scene,
     step: 0,
     layer: 0,
     direction: 0,
@@ -29,45 +30,59 @@ export function originalState(doc, model) {
     loss: model.hasHead
       ? {of: "y", layer: top + 1, direction: 0, unit: 0, step: last}
       : {of: "h", layer: top, direction: 0, unit: 0, step: last},
-    chapter: doc.chapters?.length ? 0 : null,
+    chapter: chapter < 0 ? null : chapter,
     edits: [],
     premise: [],
     playing: false,
     answer: null,
     sorted: Boolean(doc.sorted),
+    own: {},
   };
 }
 
 /**
  * The state in the hash, or the original one; and the problem with the hash.
- * @param {PageDocument} doc @param {Model} model @param {string} hash @returns {{state: State, problem: string | null}}
+ * @param {Opening} page @param {string} hash @returns {{state: State, problem: string | null}}
  */
-function stateOfHash(doc, model, hash) {
-  const original = originalState(doc, model);
+function stateOfHash(page, hash) {
+  const {doc, model, lesson} = page;
+  const original = originalState(page);
   if (hash.length < 2 || hash === "#main") return {state: original, problem: null};
   const decoded = decodeHash(hash);
   if ("problem" in decoded) return {state: original, problem: decoded.problem};
-  const page = /** @type {Page} */ ({doc, model});
-  const problem = misfitOf(decoded.state, model, Boolean(doc.sorted), chaptersOf(page).length);
+  const {chapter = null, scene = null} = decoded.state;
+  const isOfScene = scene === original.scene && [undefined, doc.scene].includes(doc.chapters?.[chapter ?? -1]?.scene);
+  const misfit = misfitOf(decoded.state, model, Boolean(doc.sorted), doc.chapters?.length ?? 0);
+  const problem = isOfScene ? misfit : NOWHERE;
   if (problem) return {state: original, problem};
-  const {chapter = null} = decoded.state;
+  const own = Object.entries({...decoded.state.own}).filter(([name]) => doc.own.includes(name));
   const edits = decoded.state.edits && eachOnce(model, decoded.state.edits);
   const part = edits ? {...decoded.state, edits} : decoded.state;
-  const state = {...original, ...part, ...(chapter === null ? {} : atChapter(page, chapter, edits))};
+  const state = {
+    ...original,
+    ...part,
+    own: Object.fromEntries(own),
+    ...(chapter === null ? {} : lesson?.atChapter(page, chapter, edits)),
+  };
   const {quantity} = state;
-  const isKnown = quantity === original.quantity || quantitiesOf(page, state).some(({name}) => name === quantity);
+  const whole = /** @type {Page} */ (page);
+  const isKnown = quantity === original.quantity || quantitiesOf(whole, state).some(({name}) => name === quantity);
   if (isKnown) return {state, problem: null};
-  const {name} = shownQuantity(page, state);
+  const {name} = shownQuantity(whole, state);
   return {
     state: {...state, quantity: name},
     problem: `There is no “${quantity}” to show here: the strip shows ${name}.`,
   };
 }
 
-/** The first state: the latch runs by itself, unless its reader asks for less motion. @param {PageDocument} doc
- * @param {Model} model */
-export function startingState(doc, model) {
-  const opening = stateOfHash(doc, model, location.hash);
+/**
+ * The first state: the latch runs by itself, unless its reader asks for less motion.
+ * @param {Opening} page @param {((page: Opening) => Partial<State>) | null} part of it; without it, it is the address's
+ */
+export function startingState(page, part) {
+  const {doc} = page;
+  if (part !== null) return {state: {...originalState(page), ...part(page)}, problem: null};
+  const opening = stateOfHash(page, location.hash);
   const untouched = location.hash.length < 2;
   const playing = untouched && doc.example === "latch" && !asksForLessMotion();
   return {...opening, state: {...opening.state, playing}};
@@ -76,15 +91,15 @@ export function startingState(doc, model) {
 /** Write the state into the address once it rests, and take it from there on back and forward. @param {Page} page
  * @param {string | null} problem with the address that the page was opened with */
 export function followHash(page, problem) {
-  const original = encodeHash(originalState(page.doc, page.model));
+  const original = encodeHash(originalState(page));
   let written = location.hash.slice(1);
   let last = page.store.state;
   let timer = 0;
   function write(isCorrected = false) {
     const state = page.store.state;
     const now = encodeHash({...state, quantity: shownQuantity(page, state).name});
-    if (now === written || (!written && now === original)) return;
-    const isNew = !isCorrected && isAnotherView(state, last);
+    if (now === written || (!written && !state.scene && now === original)) return;
+    const isNew = !isCorrected && (isAnotherView(state, last) || sceneNamed(written) !== state.scene);
     written = now;
     last = state;
     try {
@@ -98,10 +113,10 @@ export function followHash(page, problem) {
     if (state !== previous && !state.playing) timer = setTimeout(() => write(), QUIET);
   });
   if (problem) write(true);
-  addEventListener("popstate", () => {
+  const goBack = () => {
     const hash = location.hash.slice(1);
-    if (hash === "main" || hash === written) return;
-    const {state, problem} = stateOfHash(page.doc, page.model, location.hash);
+    if (hash === "main" || hash === written || sceneNamed(hash) !== last.scene) return;
+    const {state, problem} = stateOfHash(page, location.hash);
     written = hash;
     last = state;
     const {answer, edits} = page.store.state;
@@ -109,7 +124,9 @@ export function followHash(page, problem) {
     page.store.change({...state, ...(isSame ? {answer} : {}), playing: false});
     page.tell(problem ?? "");
     if (problem) write(true);
-  });
+  };
+  addEventListener("popstate", goBack, {signal: page.closed});
+  page.closed.addEventListener("abort", () => clearTimeout(timer));
 }
 
 /**

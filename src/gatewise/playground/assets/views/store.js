@@ -49,6 +49,11 @@ export function createStore(
       if (isOfRun) ofRun.add(view);
       call(view, state);
     },
+    /** Call no view any more. */
+    close() {
+      views.clear();
+      ofRun.clear();
+    },
     /** The whole run is computed: what shows one step shows the same as before. */
     settle() {
       for (const view of ofRun) call(view, state);

@@ -65,7 +65,7 @@ function gradientAt({carry, quantities}, {into, source}) {
 
 /**
  * Hide a number, or several of one step, and ask for them.
- * @param {Page} page @param {Answer["ref"]} ref the last of them @param {string[]} [lines] @param {Hide[]} [hides]
+ * @param {Opening} page @param {Answer["ref"]} ref the last of them @param {string[]} [lines] @param {Hide[]} [hides]
  * @returns {Answer}
  */
 export function question({model}, ref, lines = [ref.name], hides = []) {

@@ -171,7 +171,7 @@ function areSummed(page, parameters, redraw) {
   summedPlaces.set(page, work);
   const names = parameters.flatMap(({symbol}) => model.gradientName({layer, direction, name: symbol}) ?? []);
   const next = () => {
-    if (summedPlaces.get(page) !== work) return;
+    if (summedPlaces.get(page) !== work || page.closed.aborted) return;
     if (!model.finish(SLICE_OF_SUMS)) return void setTimeout(next);
     const name = names.shift();
     if (name !== undefined) {

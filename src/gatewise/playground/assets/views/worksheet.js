@@ -17,7 +17,7 @@ const CHOICES = /** @type {[string, number][]} */ ([
 ]);
 
 /** The lines of a step that each unit has one number of, in their order.
- * @param {Page} page @param {Place} place @param {boolean} backward @returns {string[]} */
+ * @param {Opening} page @param {Place} place @param {boolean} backward @returns {string[]} */
 function workedLines({model}, {layer, direction}, backward) {
   const place = {layer, direction};
   return model.order(place, backward).filter(name => {
@@ -28,7 +28,7 @@ function workedLines({model}, {layer, direction}, backward) {
 
 /**
  * Ask for the last lines of a step.
- * @param {Page} page @param {Answer["ref"]} place the cell, the step and the unit @param {number} count @param {boolean} backward
+ * @param {Opening} page @param {Answer["ref"]} place the cell, the step and the unit @param {number} count @param {boolean} backward
  * @returns {Answer}
  */
 export function askedLines(page, place, count, backward) {
@@ -134,8 +134,9 @@ export function worksheet(page, group) {
   };
 }
 
-/** Below the step: a switch that makes its lines the person's own. @param {Page} page @returns {Element} */
+/** Below the step: a switch that makes its lines the person's own. @param {Page} page @returns {Element | null} */
 export function fadingView(page) {
+  if (page.doc.grader === null) return null;
   const sheet = worksheet(page, "lines-of-step");
   const place = el("p", {class: "soft"});
   const button = el(

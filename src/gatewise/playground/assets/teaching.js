@@ -1,0 +1,52 @@
+/** A teaching page begins here: its scenes, of which one is drawn, and the chapters over all of them. */
+import {begin, landmark, open, VIEWS} from "./views/begin.js";
+import {atChapter} from "./views/chapter_start.js";
+import {chaptersView} from "./views/chapters.js";
+import {sceneNamed} from "./views/hash.js";
+import {sceneButtons, scenesOf} from "./views/scenes.js";
+
+/**
+ * What a scene shows above the strip, besides the views of every page. It is drawn last; if it is the element that was
+ * there before, it stays, with its focus.
+ * @type {Record<string, (page: Page) => Element>}
+ */
+const SCENE_VIEWS = {};
+
+/** @param {Page} page */
+function sceneView(page) {
+  const place = landmark("scene");
+  const element = SCENE_VIEWS[page.doc.scene ?? ""]?.(page) ?? null;
+  if (element !== place.firstElementChild) place.replaceChildren(...(element ? [element] : []));
+  place.hidden = element === null;
+  return null;
+}
+
+const TEACHING_VIEWS = [
+  ...VIEWS,
+  .../** @type {import("./views/begin.js").PlacedViews} */ ([
+    ["margin", chaptersView],
+    ["scene", sceneView],
+  ]),
+];
+
+await open(document => {
+  const scenes = scenesOf(/** @type {TeachingDocument} */ (/** @type {unknown} */ (document)));
+  let close = () => {};
+  /** @type {Lesson} */
+  const lesson = {
+    scenes,
+    atChapter,
+    enter(scene, part = null, doc = scenes.find(one => one.scene === scene) ?? scenes[0]) {
+      close();
+      buttons.choose(doc.scene);
+      close = begin(doc, TEACHING_VIEWS, lesson, part);
+    },
+  };
+  const buttons = sceneButtons(lesson);
+  landmark("head").append(buttons.element);
+  const enterAddressed = () => lesson.enter(sceneNamed(location.hash) ?? scenes[0].scene);
+  enterAddressed();
+  addEventListener("popstate", () => {
+    if (location.hash !== "#main" && !buttons.isChosen(sceneNamed(location.hash))) enterAddressed();
+  });
+});

@@ -1,0 +1,44 @@
+/** The scenes of a teaching page: their documents, and the buttons that choose one. */
+import {el} from "./dom.js";
+import {pagePhrase} from "./phrases.js";
+
+/** Whole documents of the scenes, each with what all of them share. @param {TeachingDocument} doc
+ * @returns {SceneDocument[]} */
+export function scenesOf({scenes, shared, ...common}) {
+  return scenes.map(({program, formulas, words, edits, ...own}) => ({
+    ...common,
+    ...own,
+    program: program.map(n => shared.program[n]),
+    formulas: formulas.map(n => shared.formulas[n]),
+    words: words.map(n => shared.words[n]),
+    edits: edits.map(n => shared.edits[n]),
+  }));
+}
+
+/** Buttons beside the title, which stay from scene to scene. @param {Lesson} lesson */
+export function sceneButtons({scenes, enter}) {
+  const buttons = scenes.map(({scene, title}) =>
+    el("button", {type: "button", onclick: () => isChosen(scene) || enter(scene, () => ({}))}, title),
+  );
+  let chosen = "";
+  const isChosen = (/** @type {string | null} */ scene) => chosen === (scene ?? scenes[0].scene);
+  return {
+    element: el(
+      "div",
+      {
+        class: "group scenes",
+        role: "group",
+        "aria-label": pagePhrase({doc: scenes[0]}, "scenes.choose"),
+        hidden: scenes.length === 1,
+      },
+      ...buttons,
+    ),
+    isChosen,
+    /** @param {string} scene */
+    choose(scene) {
+      chosen = scene;
+      for (const [n, button] of buttons.entries())
+        button.setAttribute("aria-pressed", String(isChosen(scenes[n].scene)));
+    },
+  };
+}

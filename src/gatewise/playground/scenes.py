@@ -1,0 +1,34 @@
+"""The scenes of the teaching page: small pages in one file, each of a cell of its own.
+
+A scene is a line in `SCENES`; what it shows besides the views of every page, if anything, is a line in `SCENE_VIEWS` of
+``assets/teaching.js``. Its chapters name it as their ``scene``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gatewise.examples import latch
+from gatewise.layers import LSTM
+from gatewise.playground import language, lesson
+from gatewise.playground.document import TITLE, of_scene, of_scenes
+from gatewise.playground.sequence_run import sequence_run_of
+
+Object = dict[str, Any]
+
+
+def latch_scene(lang: str) -> Object:
+    """Return the document of the first scene: a cell that writes a bit, holds it and releases it."""
+    example = latch()
+    run = sequence_run_of(LSTM.from_cells(example.cell), example.x, 0, {"state": ((example.state,),)})
+    about = ["The cell is an example with weights set by hand: it writes a bit, holds it and releases it."]
+    return of_scene(run, language.words_in(lang)["titles"]["latch"], about) | {"example": "latch"}
+
+
+SCENES: Mapping[str, Callable[[str], Object]] = {"latch": latch_scene}  # each takes the language
+
+
+def teaching(lang: str = "en") -> Object:
+    """Return the document of the playground's teaching page in a language."""
+    return of_scenes(TITLE, {name: scene(lang) for name, scene in SCENES.items()}, lesson.chapters(lang), lang)
