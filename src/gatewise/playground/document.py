@@ -30,6 +30,7 @@ FORMAT, VERSION = "gatewise page", 1
 MOST_WORKED_OUT = 32  # units of a model whose steps may be worked out by hand on its page
 COMMON = ("format", "version", "written_by", "lang", "phrases", "grader", "teaching", "chapters")  # to all scenes
 SHARED = ("program", "formulas", "words", "edits")  # lists with entries of a scene that other scenes may have too
+LEAVES = "Nothing leaves the page but its height, told to a page that embeds it."
 TITLE = "An LSTM you can see through"
 Object = dict[str, Any]
 
@@ -148,7 +149,7 @@ def _sentences_about(run: SequenceRun) -> list[str]:
         name = "" if names is None else f" ({clean(names[run.sequence])})"
         sentences.append(f"This is sequence {run.sequence}{name} of a batch of {lstm.batch_size:,}, counted from 0.")
     weights = "Weights and input are float32; the page" if dtype == np.float32 else "The page"
-    return [*sentences, f"{weights} computes in float64.", "Nothing leaves the page."]
+    return [*sentences, f"{weights} computes in float64.", LEAVES]
 
 
 def _label_lists(run: SequenceRun) -> Object:

@@ -3,6 +3,7 @@ import {createModel} from "../engine/model.js";
 import {unpacked} from "../engine/unpack.js";
 import {el, setText} from "./dom.js";
 import {changesView} from "./edits.js";
+import {tellHeight} from "./embedded.js";
 import {footView} from "./foot.js";
 import {listenToKeys} from "./keys.js";
 import {followLevel} from "./levels.js";
@@ -114,6 +115,7 @@ function refusal(doc) {
 
 /** Read the document in the page, and start with it. @param {(doc: PageDocument) => void} start */
 export async function open(start) {
+  tellHeight();
   try {
     const doc = JSON.parse(landmark("data").textContent ?? "");
     const why = refusal(doc);
