@@ -9,6 +9,9 @@ import {listenToKeys} from "./keys.js";
 import {followLevel} from "./levels.js";
 import {lossView} from "./loss.js";
 import {numberView} from "./number.js";
+import {followPanes} from "./panes.js";
+import {pathView} from "./path.js";
+import {playerView} from "./player.js";
 import {followRun} from "./run_loop.js";
 import {stageView} from "./stage.js";
 import {followHash, startingState} from "./start.js";
@@ -31,7 +34,9 @@ export const VIEWS = [
   ["head", titleView],
   ["stage", stageView],
   ["loss", lossView],
+  ["player", playerView],
   ["strip", stripView],
+  ["path", pathView],
   ["changes", changesView],
   ["step", fadingView],
   ["foot", footView],
@@ -75,7 +80,7 @@ export function begin(doc, views, lesson = null, part = null) {
   };
   followRun(page);
   const elements = views.flatMap(view => drawn(page, view) ?? []);
-  page.store.show(({chapter}) => landmark("main").classList.toggle("with-margin", chapter !== null));
+  followPanes(page);
   listenToKeys(closed);
   followLevel(page);
   followHash(page, problem);

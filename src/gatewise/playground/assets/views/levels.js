@@ -1,5 +1,5 @@
 /** Down and up: overview, step, number, product; and from unit to unit in the order in which they are shown. */
-import {asksForLessMotion} from "./dom.js";
+import {bringIntoView} from "./panes.js";
 import {openLargestProduct} from "./products.js";
 import {rowsOf, shownQuantity} from "./quantities.js";
 
@@ -73,11 +73,4 @@ export function followLevel(page) {
       if (chosen instanceof HTMLElement) chosen.focus({preventScroll: true});
     });
   });
-}
-
-/** @param {Element} place */
-function bringIntoView(place) {
-  const {top} = place.getBoundingClientRect();
-  if (top < 0.7 * innerHeight) return;
-  scrollBy({top: top - 0.45 * innerHeight, behavior: asksForLessMotion() ? "instant" : "smooth"});
 }

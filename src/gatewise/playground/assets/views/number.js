@@ -3,6 +3,7 @@ import {isHidden} from "./visibility.js";
 import {el, reveal} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {keepFocus, oldNumber} from "./edits.js";
+import {bringIntoView} from "./panes.js";
 import {curveFigure} from "./curve.js";
 import {equationOf, substitutionOf} from "./formulas.js";
 import {isMasked, openedRef, placeName, refKey, storedName, symbolElement, whenOf} from "./detail.js";
@@ -43,12 +44,10 @@ export function numberView(page) {
   return root;
 }
 
-/** Bring what has just opened into view, with the focus on its heading, which alone has to be seen. @param {HTMLElement} root */
+/** Bring what has just opened into view, with the focus on its heading. @param {HTMLElement} root */
 function moveTo(root) {
-  const heading = root.querySelector("h2");
-  if (!heading) return;
-  heading.focus({preventScroll: true});
-  heading.scrollIntoView({block: "nearest"});
+  bringIntoView(root);
+  root.querySelector("h2")?.focus({preventScroll: true});
 }
 
 /** Give the focus back to the button of the number that closed. @param {Ref} ref */

@@ -1,7 +1,7 @@
 /** The row of buttons under the strip: step, play, unit, level, and back to the original. */
 import {el, setAttributes, setText, svg} from "./dom.js";
 import {sameEdits} from "./hash.js";
-import {ascend, descend, moveStep, moveUnit} from "./levels.js";
+import {descend, moveStep, moveUnit} from "./levels.js";
 import {unitWords} from "./detail.js";
 import {whenWords} from "./quantities.js";
 
@@ -83,9 +83,7 @@ export function playerView(page) {
   const above = iconButton("above", "The unit above", "ArrowUp", "↑", () => moveUnit(page, -1));
   const below = iconButton("below", "The unit below", "ArrowDown", "↓", () => moveUnit(page, 1));
   const down = wordButton("Enter", "Enter", () => descend(page));
-  const up = wordButton("Escape", "Esc", () => ascend(page));
   const original = wordButton("Backspace", "⌫", () => store.change({edits: store.state.premise}));
-  setText(up.words, "Up");
   const where = el("span", {class: "where"});
   const date = el("span", {class: "where soft"});
   const unit = el("span", {class: "where"});
@@ -95,7 +93,7 @@ export function playerView(page) {
     {class: "player", role: "group", "aria-label": "Steps and levels"},
     el("span", {class: "group"}, back, play, on, where, date),
     units,
-    el("span", {class: "group"}, down.button, up.button),
+    down.button,
     original.button,
   );
   const icon = play.querySelector("path");
@@ -115,7 +113,6 @@ export function playerView(page) {
     back.setAttribute("aria-disabled", String(state.step === 0));
     on.setAttribute("aria-disabled", String(state.step === model.steps - 1));
     down.button.hidden = state.level === "product";
-    up.button.hidden = state.level === "overview";
     original.button.hidden = sameEdits(state.edits, state.premise);
     setText(original.words, state.premise.length ? "Back to what the chapter supposes" : "Back to the original");
     setText(down.words, downWords(state));

@@ -4,7 +4,6 @@ import {figure} from "../engine/figures.js";
 import {FieldCursor, fieldOf, isSameField, spokenValue} from "./field.js";
 import {WITH_NUMBERS, smallField} from "./grid.js";
 import {largeField} from "./plane.js";
-import {playerView} from "./player.js";
 import {quantitiesOf, shownQuantity} from "./quantities.js";
 import {tabList} from "./tabs.js";
 
@@ -145,7 +144,6 @@ export function stripView(page) {
     body,
     pass.element,
     reading,
-    playerView(page),
   );
   if (tabs.elements.some(Boolean)) body.setAttribute("role", "tabpanel");
   let drawnOf = 0;
