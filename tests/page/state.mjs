@@ -61,6 +61,7 @@ function anyState() {
     loss: backward ? {of: "h", layer, direction, unit, step: any(model.steps)} : made.loss,
     chapter: oneOf([null, 0, 7]),
     sorted: any(2) === 1,
+    logarithmic: backward ? any(2) === 1 : made.logarithmic,
     edits: eachOnce(
       model,
       Array.from({length: any(4)}, () => anyEdit(layer, direction)),

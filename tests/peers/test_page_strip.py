@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
+import numpy as np
 import pytest
 from peers.reader import seen
+
+import gatewise as gw
 
 pytestmark = pytest.mark.peers
 
@@ -111,3 +116,58 @@ def test_tokens_are_named_wherever_their_step_is(reader, pages):
     })""")
     assert len(boxes) > 3
     assert all(width > 2 and abs(right) < 0.5 for width, right in boxes), boxes
+
+
+def test_colours_are_as_strong_as_the_numbers_and_none_is_near_black(reader, pages):
+    lights = """[...document.querySelectorAll('.cell')].map(one => {
+        const [r, g, b] = getComputedStyle(one).backgroundColor.match(/\\d+/g).map(Number);
+        return 0.2126 * (r / 255) ** 2.2 + 0.7152 * (g / 255) ** 2.2 + 0.0722 * (b / 255) ** 2.2;
+    })"""
+    for chapter in ("", "&chapter=3&edits="):  # which asks for the last number, the one that is large
+        reader.open(pages("teaching") + "#v1&step=3&show=h" + chapter)
+        pale = reader.ask(lights)[:-1]
+        assert min(pale) > 0.7, "h shows nothing"
+        assert [reader.says("#strip .legend .number", nth=k) for k in (0, 1)] == ["-1", "1"]
+    reader.open(pages("teaching") + "#v1&step=3&show=c")
+    held = reader.ask(lights)
+    assert all(0.08 < light < 0.35 for light in held), "a held bit is strong, but not near black"
+
+
+def test_gradients_are_on_a_logarithmic_scale_on_ones_own_page_until_it_is_turned_off(reader, pages):
+    button, pressed = "#strip .legend .scale", "[...document.querySelectorAll('.scale')].map(one => one.ariaPressed)"
+    reader.open(pages("teaching") + "#v1&step=1&backward=1")
+    reader.sees("#loss .scale")
+    assert reader.ask(pressed) == ["false", "false"]
+    reader.open(pages("large") + "#v1&step=280&backward=1")
+    reader.sees("#strip .legend", "Logarithmic: 12 powers of ten")
+    reader.sees("#loss figcaption", "Logarithmic: ")
+    drawn = reader.ask("document.querySelector('#strip canvas').toDataURL()")
+    reader.click(button)
+    reader.tab.wait_until(f"{pressed}.join() === 'false,false'")
+    assert "&scale=linear" in reader.hash()
+    assert "Logarithmic" not in reader.says("main")
+    assert reader.ask("document.querySelector('#strip canvas').toDataURL()") != drawn
+    reader.open(pages("teaching") + "#v1&step=1&backward=1&scale=log")
+    reader.tab.wait_until(f"{pressed}.join() === 'true,true'")
+    reader.keys("b")
+    reader.tab.wait_until(f"{pressed}.length === 0")
+
+
+@pytest.mark.parametrize("width", [360, 700, 1280])
+def test_dates_and_names_of_steps_stand_beside_each_other(reader, tmp_path, width):
+    rng = np.random.default_rng(0)
+    hours = np.datetime64("2021-03-01T00:00") + np.arange(14) * np.timedelta64(1, "h")
+    names = [f"the {'hundred and ' * (n % 3)}{n}th day" for n in range(30)]
+    for times in (hours, names, hours.astype("datetime64[D]")[0] + np.arange(60)):
+        x = rng.normal(size=(len(times), 2))
+        gw.page(gw.LSTM(2, 3, rng=0), x, labels=gw.Labels(times=times)).save(tmp_path / "page.html")
+        for step in (0, 5, len(times) - 1):
+            reader.open((tmp_path / "page.html").as_uri() + f"#v1&step={step}", width=width)
+            reader.hash()
+            boxes = reader.ask("""[...document.querySelectorAll('.time span:not(.visually-hidden)')].map(one => {
+                const {left, right} = one.getBoundingClientRect();
+                return [left, right, getComputedStyle(one).fontWeight];
+            }).sort((a, b) => a[0] - b[0])""")
+            assert len([weight for *_, weight in boxes if weight == "600"]) == 1  # that of the chosen step
+            assert all(left - right > 8 for (_, right, _), (left, *_) in itertools.pairwise(boxes))
+            assert len(boxes) > 1

@@ -109,7 +109,7 @@ def imported_module(importer: str, path: str) -> str:
 def style() -> str:
     """Return the styles of the playground's page as one sheet, with the palette's colours."""
     rules = "\n".join(map(asset, STYLES))
-    stops = {"cividis": ",".join(CIVIDIS), "vik": ",".join(VIK)}
+    stops = {"cividis": ",".join(CIVIDIS), "vik": ",".join(VIK[2:-2])}  # without the ends, which are near black
     return Template(squeezed_style(rules)).substitute({name: colour.css for name, colour in PALETTE.items()} | stops)
 
 

@@ -241,6 +241,8 @@ interface State extends Place {
   scene: string | null;
   /** What the scene's own view adds, by the names in its document's `own`; missing: as it was made. */
   own: Record<string, string>;
+  /** Whether gradients are drawn on a logarithmic scale. */
+  logarithmic: boolean;
 }
 type View = (state: State, previous: State) => void;
 type Store = ReturnType<typeof import("./views/store.js").createStore>;
@@ -305,6 +307,8 @@ interface Scale {
   name: "amount" | "signed";
   low: number;
   high: number;
+  /** Powers of ten on either side of 0 on a logarithmic scale; 0: a linear one. */
+  decades: number;
 }
 type FieldCursor = import("./views/field.js").FieldCursor;
 interface FieldPlace {

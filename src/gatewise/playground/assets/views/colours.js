@@ -1,6 +1,7 @@
 /** Values as colours. The palette stands in the style sheet, which Python filled; here it is only read. */
 
 const TABLE = 256;
+const MOST_DECADES = 12; // of a logarithmic scale
 const colourTables = new Map();
 
 /** Red, green and blue of "#rrggbb". @param {string} hex */
@@ -34,10 +35,27 @@ export function tableOf(scale) {
   return colourTable(scale.name === "amount" ? "--cividis" : "--vik");
 }
 
+/** The powers of ten of a logarithmic scale that shows numbers of these sizes. @param {number} largest
+ * @param {number} least */
+export function decadesFor(largest, least) {
+  return Math.min(MOST_DECADES, Math.max(2, Math.ceil(Math.log10(largest / least))));
+}
+
+/** The place of a value on a logarithmic scale from -1 to 1. @param {number} value @param {number} largest
+ * @param {number} decades */
+export function onDecades(value, largest, decades) {
+  return value === 0 ? 0 : Math.sign(value) * Math.max(0, 1 + Math.log10(Math.abs(value) / largest) / decades);
+}
+
+/** @param {Scale} scale @param {number} value */
+function linearShare({low, high}, value) {
+  return high > low ? (value - low) / (high - low) : 0.5;
+}
+
 /** The place of a value in its table; -1 for NaN. @param {Scale} scale @param {number} value */
 export function tablePlace(scale, value) {
   if (Number.isNaN(value)) return -1;
-  const share = scale.high > scale.low ? (value - scale.low) / (scale.high - scale.low) : 0.5;
+  const share = scale.decades ? (1 + onDecades(value, scale.high, scale.decades)) / 2 : linearShare(scale, value);
   return Math.round(Math.min(1, Math.max(0, share)) * (TABLE - 1));
 }
 

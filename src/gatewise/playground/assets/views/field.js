@@ -19,7 +19,7 @@ export function fieldOf(page, state) {
     quantity,
     rows,
     steps: model.steps,
-    scale: scaleOf(page, quantity, state.answer && isAsked),
+    scale: scaleOf(page, state, quantity, state.answer && isAsked),
     column,
     at: (row, step) => column(step)[rows[row]],
     nameOf: row =>
@@ -33,7 +33,7 @@ export function fieldOf(page, state) {
 /** Whether two states show the same field: only the chosen place may differ. @param {State} first @param {State} second */
 export function isSameField(first, second) {
   /** @type {(keyof State)[]} */
-  const keys = ["layer", "direction", "quantity", "backward", "sorted", "edits", "loss", "answer"];
+  const keys = ["layer", "direction", "quantity", "backward", "sorted", "edits", "loss", "answer", "logarithmic"];
   return keys.every(key => first[key] === second[key]);
 }
 

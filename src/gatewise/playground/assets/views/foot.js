@@ -1,7 +1,6 @@
 /** The foot: what this is a page of, and what can be taken away. */
 import {el} from "./dom.js";
 import {gatesCsv, sourceOf} from "./export.js";
-import {pagePhrase} from "./phrases.js";
 
 /** Hand a text to the reader as a file. @param {string} name @param {string} type @param {string} text */
 function handOver(name, type, text) {
@@ -21,18 +20,18 @@ export function footView(page) {
         handOver(`step_${page.store.state.step}.py`, "text/x-python", sourceOf(page, page.store.state));
       },
     },
-    pagePhrase(page, "foot.step"),
+    "This step as NumPy",
   );
   const gates = el(
     "button",
     {type: "button", onclick: () => handOver("gates.csv", "text/csv", gatesCsv(page))},
-    pagePhrase(page, "foot.gates"),
+    "All gates as CSV",
   );
   return el(
     "div",
     {class: "foot"},
-    el("p", {class: "takeaway"}, `${pagePhrase(page, "foot.take")} `, source, " ", gates),
+    el("p", {class: "takeaway"}, "To take away: ", source, " ", gates),
     el("p", {}, page.doc.about.join(" ")),
-    el("p", {}, pagePhrase(page, "foot.address", {version: page.doc.written_by})),
+    el("p", {}, `The address holds what is seen and changed. Written by ${page.doc.written_by}.`),
   );
 }

@@ -4,7 +4,8 @@ import {el, setAttributes, setText} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {spokenValue} from "./field.js";
 import {litPlaces} from "./products.js";
-import {stepMark} from "./quantities.js";
+import {shortMark} from "./quantities.js";
+import {labelPlaces} from "./timeline.js";
 
 export const WITH_NUMBERS = 16; // steps
 
@@ -35,7 +36,7 @@ export function smallField(page, cursor) {
   function build(now) {
     cells = [];
     const times = Array.from({length: now.steps}, (_, step) =>
-      el("div", {role: "columnheader", class: "time"}, stepMark(page, step)),
+      el("div", {role: "columnheader", class: "time"}, el("span", {}, shortMark(page, step))),
     );
     const rows = now.rows.map((_, row) => rowOf(now, row));
     const corner = el(
@@ -76,12 +77,30 @@ export function smallField(page, cursor) {
       time.classList.toggle("now", step === place.step);
       time.classList.toggle("lit", lit.steps.has(step));
     });
+    placeTimes(now, place.step);
     const cell = cells[place.row]?.[place.step];
     if (!cell) return;
     if (hadFocus) cell.focus({preventScroll: true});
     const name = cell.parentElement?.firstElementChild;
     keepInView(element, cell.offsetLeft, cell.offsetWidth, name instanceof HTMLElement ? name.offsetWidth : 0);
   }
+
+  /** Show as many marks of steps as touch no other. @param {Field} now @param {number} chosen */
+  function placeTimes(now, chosen) {
+    const marks = [...grid.querySelectorAll(".times > .time > span")];
+    const widths = marks.map(mark => mark.scrollWidth);
+    const cell = cells[0][0].getBoundingClientRect().width;
+    const axis = {first: 0, count: now.steps, cell, total: cell * now.steps, chosen};
+    const places = labelPlaces({...axis, widthOf: step => widths[step]});
+    marks.forEach((mark, step) => {
+      const place = places.find(label => label.step === step);
+      mark.classList.toggle("visually-hidden", !place);
+      if (mark instanceof HTMLElement) {
+        mark.style.setProperty("translate", place ? `${place.middle - (step + 0.5) * cell}px` : "none");
+      }
+    });
+  }
+  new ResizeObserver(() => field && placeTimes(field, cursor.of(field).step)).observe(element);
 
   return {
     element,

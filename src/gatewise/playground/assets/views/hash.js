@@ -6,7 +6,7 @@ const LEVELS = ["overview", "step", "number", "product"];
 const LONGEST = 100; // characters of a name
 const LONGEST_OWN = 2000;
 const NAMES = new Set(
-  "scene step layer direction unit show level name product backward loss chapter sorted edits".split(" "),
+  "scene step layer direction unit show level name product backward loss scale chapter sorted edits".split(" "),
 );
 export const NOWHERE = "The address names something that this model does not have, so the page opens as it was made.";
 
@@ -32,6 +32,7 @@ export function encodeHash(state) {
     ["product", state.product],
     ["backward", state.backward ? 1 : null],
     ["loss", state.backward ? [loss.of, loss.layer, loss.direction, loss.unit, loss.step].join(",") : null],
+    ["scale", state.backward ? (state.logarithmic ? "log" : "linear") : null],
     ["chapter", state.chapter],
     ["sorted", state.sorted ? 1 : null],
     ["edits", state.edits.length || state.chapter !== null ? state.edits.map(writtenEdit).join(";") : null],
@@ -97,6 +98,7 @@ function readPairs(values) {
     ...(loss ? {loss: readLoss(loss)} : {}),
     chapter: values.has("chapter") ? integer("chapter") : null,
     sorted: values.get("sorted") === "1",
+    ...(values.has("scale") ? {logarithmic: values.get("scale") === "log"} : {}),
     ...(edits === undefined ? {} : {edits: edits ? edits.split(";").map(readEdit) : []}),
     own: Object.fromEntries(own),
   };

@@ -1,15 +1,16 @@
 /** The backward pass: what the loss is, and how its gradient lives along the cell state. */
 import {isHidden} from "./visibility.js";
 import {largestSize} from "../engine/arrays.js";
+import {decadesFor, onDecades} from "./colours.js";
 import {el, reveal} from "./dom.js";
 import {keepFocus} from "./edits.js";
 import {directPath} from "../engine/gradient_path.js";
 import {figure, percent} from "../engine/figures.js";
 import {nameAlong, symbolElement, unitWords} from "./detail.js";
+import {pagePhrase} from "./phrases.js";
 import {stepName} from "./quantities.js";
 import {timeline} from "./timeline.js";
 
-const DECADES = 12;
 const SLICE_OF_BACKWARD = 16; // milliseconds
 
 /** The possible losses: entries of every cell's h, and the outputs. @param {Page} page */
@@ -58,7 +59,6 @@ export function lossView(page) {
   const choice = el("div");
   const along = el("div");
   const root = el("div", {class: "loss-view"}, choice, along);
-  let inDecades = false;
   let frame = 0;
   const draw = () => {
     const {state} = page.store;
@@ -70,14 +70,7 @@ export function lossView(page) {
         along.append(el("p", {class: "soft"}, "The gradient along time is being computed."));
       return;
     }
-    keepFocus(along, () =>
-      along.replaceChildren(
-        ...alongTime(page, state, inDecades, () => {
-          inDecades = !inDecades;
-          draw();
-        }),
-      ),
-    );
+    keepFocus(along, () => along.replaceChildren(...alongTime(page, state)));
   };
   page.store.show((state, previous) => {
     reveal(root, state.backward);
@@ -160,17 +153,9 @@ function chooser(page, state) {
   );
 }
 
-/** Values on a scale on which each tenth of the largest is a step down, twelve of them. @param {Float64Array} values
- * @param {number} largest */
-function decades(values, largest) {
-  return values.map(value =>
-    value === 0 ? 0 : Math.sign(value) * Math.max(0, 1 + Math.log10(Math.abs(value) / largest) / DECADES),
-  );
-}
-
 /** The gradient along c, and under it what the direct way leaves.
- * @param {Page} page @param {State} state @param {boolean} inDecades @param {() => void} turn */
-function alongTime(page, state, inDecades, turn) {
+ * @param {Page} page @param {State} state */
+function alongTime(page, state) {
   const {model, store} = page;
   const {layer, direction, unit} = state;
   if (model.steps < 2) return [];
@@ -187,22 +172,15 @@ function alongTime(page, state, inDecades, turn) {
   const largest = Math.max(largestSize(path.gradient), largestSize(path.direct));
   const factors = path.factors.join(" · ");
   const words = pathSentence(page, path, factors);
-  const heading = el(
-    "h3",
-    {},
-    "The gradient with respect to c of ",
-    name,
-    ", at each step ",
-    el(
-      "button",
-      {class: "scale", "data-key": "decades", "aria-pressed": String(inDecades), onclick: turn},
-      "logarithmic",
-    ),
+  const heading = el("h3", {}, "The gradient with respect to c of ", name, ", at each step ", scaleButton(page, state));
+  const sizes = [...path.gradient, ...path.direct].map(Math.abs).filter(size => size > 0);
+  const decades = decadesFor(
+    largest,
+    sizes.reduce((least, size) => Math.min(least, size), largest),
   );
-  const drawn = inDecades
-    ? [decades(path.gradient, largest), decades(path.direct, largest)]
-    : [path.gradient, path.direct];
-  const top = inDecades ? 1 : largest;
+  /** @param {Float64Array} values */
+  const onScale = values => (state.logarithmic ? values.map(value => onDecades(value, largest, decades)) : values);
+  const top = state.logarithmic ? 1 : largest;
   return [
     el(
       "figure",
@@ -213,7 +191,7 @@ function alongTime(page, state, inDecades, turn) {
         {class: "lane"},
         el("span", {class: "lane-name"}, symbol(path.name)),
         timeline({
-          values: drawn[0],
+          values: onScale(path.gradient),
           largest: top,
           step: state.step,
           kind: "gradient",
@@ -231,7 +209,7 @@ function alongTime(page, state, inDecades, turn) {
           ...path.factors.flatMap((factor, k) => [k ? " · " : "", symbol(factor)]),
         ),
         timeline({
-          values: drawn[1],
+          values: onScale(path.direct),
           largest: top,
           step: state.step,
           kind: "direct",
@@ -240,9 +218,16 @@ function alongTime(page, state, inDecades, turn) {
         }),
       ),
       timeAxis(page),
-      el("figcaption", {}, words),
+      el("figcaption", {}, state.logarithmic ? `${logarithmicNote(page, decades)} ` : "", words),
     ),
   ];
+}
+
+/** A button that turns the logarithmic scale of gradients on and off. @param {Page} page @param {State} state */
+export function scaleButton(page, {logarithmic}) {
+  const turn = () => page.store.change({logarithmic: !page.store.state.logarithmic});
+  const attributes = {class: "scale", "data-key": "scale", "aria-pressed": String(logarithmic), onclick: turn};
+  return el("button", attributes, pagePhrase(page, "scale.button"));
 }
 
 /** Why there is no gradient to show. @param {Page} page @param {State} state @param {string} name */
@@ -251,6 +236,11 @@ function withoutPath({model}, {layer, direction, unit, step}, name) {
   return Number.isNaN(model.value({...place, name: model.roles(place).cell_gradient, step})[unit])
     ? `The gradient with respect to c of ${name} is no number.`
     : `No gradient reaches the cell state of ${name}: the loss does not depend on it.`;
+}
+
+/** What a logarithmic scale shows. @param {Page} page @param {number} decades */
+export function logarithmicNote(page, decades) {
+  return pagePhrase(page, "scale.note", {decades});
 }
 
 /** @param {Page} page */

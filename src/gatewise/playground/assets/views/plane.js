@@ -4,7 +4,8 @@ import {el, observeSize, setAttributes} from "./dom.js";
 import {spokenValue} from "./field.js";
 import {keepInView} from "./grid.js";
 import {litPlaces} from "./products.js";
-import {stepMark} from "./quantities.js";
+import {shortMark} from "./quantities.js";
+import {labelPlaces, roundDistance} from "./timeline.js";
 
 /** @typedef {{left: number, cell: number, row: number, width: number, height: number}} Measures */
 
@@ -24,12 +25,6 @@ function measuresOf(field, width, names) {
   const cell = Math.min(40, Math.max(1, (width - left) / field.steps));
   const row = Math.min(28, Math.max(4, 420 / field.rows.length));
   return {left, cell, row, width: left + cell * field.steps, height: row * field.rows.length + AXIS};
-}
-
-/** A distance between marked steps or rows that leaves room for their names. @param {number} least */
-function roundDistance(least) {
-  const power = 10 ** Math.floor(Math.log10(Math.max(1, least)));
-  return [1, 2, 5, 10].map(factor => factor * power).find(distance => distance >= least) ?? 10 * power;
 }
 
 /** The cells of one axis that are seen. @param {number} from the first pixel that is @param {number} size in pixels
@@ -163,20 +158,21 @@ export function largeField(page, cursor, pointed) {
     pen.clearRect(start, 0, m.left, m.height);
     pen.clearRect(start, base, element.clientWidth, AXIS);
     pen.fillStyle = ink.color;
-    pen.font = `13px ${ink.fontFamily}`;
-    /** @param {number} step */
-    const timeOf = step => stepMark(page, step);
-    const width = pen.measureText(timeOf(now.steps - 1)).width;
-    const every = roundDistance((width + 20) / m.cell);
-    const middle = m.left + (place.step + 0.5) * m.cell;
-    pen.textAlign = "center";
-    for (let step = every * Math.max(1, Math.floor(steps[0] / every)); step < steps[0] + steps[1]; step += every) {
-      const x = m.left + (step + 0.5) * m.cell;
-      if (Math.abs(x - middle) > width + 12 && x + width / 2 < m.width) pen.fillText(timeOf(step), x, base + 17);
-    }
-    const half = width / 2 + 4;
     pen.font = `600 13px ${ink.fontFamily}`;
-    pen.fillText(timeOf(place.step), Math.min(m.width - half, Math.max(m.left + half, middle)), base + 17);
+    pen.textAlign = "center";
+    const labels = labelPlaces({
+      first: steps[0],
+      count: steps[1],
+      cell: m.cell,
+      total: m.width - m.left,
+      chosen: place.step,
+      widthOf: step => pen.measureText(shortMark(page, step)).width,
+    });
+    for (const {step, middle} of labels) {
+      pen.font = `${step === place.step ? "600 " : ""}13px ${ink.fontFamily}`;
+      pen.fillText(shortMark(page, step), m.left + middle, base + 17);
+    }
+    const middle = m.left + (place.step + 0.5) * m.cell;
     pen.fillRect(middle - 1, base, 2, 5);
     if (m.left > EDGE) writeNames(pen, now, m, rows, start + m.left - 8, `13px ${ink.fontFamily}`);
   }

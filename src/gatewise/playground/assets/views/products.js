@@ -8,7 +8,6 @@ import {openedRef, placeName, refKey, symbolElement} from "./detail.js";
 import {anyNumber, compact, linkTo, mergedLinks, signedBar} from "./number_controls.js";
 import {mergedFrom, origins, termsOf} from "../engine/terms.js";
 import {symbolsOf} from "../engine/trees.js";
-import {pagePhrase, phraseNodes} from "./phrases.js";
 
 const MOST_PRODUCTS = 12;
 /** @type {WeakMap<State, Map<string, Ref>>} */
@@ -177,19 +176,18 @@ function factorElement(page, summed, factor) {
     return el(
       "li",
       {},
-      ...phraseNodes(page, "products.factor", {
-        formula: el("span", {class: "formula-text"}, treeText(tree)),
-        value: el("span", {class: "number"}, isSeen(page, summed, factor) ? figure(value, 8) : "?"),
-        numbers: symbolRefs(page.model, summed, tree).map(part => anyNumber(page, part, {symbol: true, key: "factor"})),
-      }),
+      el("span", {class: "formula-text"}, treeText(tree)),
+      " is ",
+      el("span", {class: "number"}, isSeen(page, summed, factor) ? figure(value, 8) : "?"),
+      "; in it ",
+      ...symbolRefs(page.model, summed, tree).map(part => anyNumber(page, part, {symbol: true, key: "factor"})),
     );
   const [, ...sources] = origins(page.model, ref);
-  /** @param {Child | Child[]} source @param {number} k */
-  const step = (source, k) =>
-    el("span", {class: "source"}, ...phraseNodes(page, k ? "products.next source" : "products.source", {source}));
-  const steps = sources.map((source, k) => step(linkTo(page, source), k));
+  const steps = sources.map((source, k) =>
+    el("span", {class: "source"}, k ? ", which is " : "which is ", linkTo(page, source)),
+  );
   const merged = mergedLinks(page, sources.at(-1) ?? ref);
-  if (merged) steps.push(step(merged, sources.length));
+  if (merged) steps.push(el("span", {class: "source"}, sources.length ? ", which is " : "which is ", ...merged));
   return el("li", {}, anyNumber(page, ref, {symbol: true, label: placeName(page.model, ref), key: "factor"}), ...steps);
 }
 
@@ -246,12 +244,9 @@ export function productRows(page, summed, rest) {
     .reduce((sum, index) => sum + (visible.includes(index) ? 0 : terms[index].value), 0);
   const more =
     left > 0
-      ? pagePhrase(page, isAsked ? "products.smaller" : "products.smaller together", {
-          count: left,
-          sum: compact(remaining),
-        })
+      ? `${left} smaller ones${isAsked ? "" : `, together ${compact(remaining)}`}`
       : rest.all && order.length > MOST_PRODUCTS + 2
-        ? pagePhrase(page, "products.largest")
+        ? "only the largest"
         : "";
   return el(
     "div",
@@ -274,7 +269,7 @@ export function productRows(page, summed, rest) {
       : el(
           "p",
           {class: "total"},
-          `${pagePhrase(page, "products.together")} `,
+          "together ",
           symbolElement(page.model.quantity(summed)),
           " ",
           el("span", {class: "number value"}, isAsked ? "?" : figure(page.model.number(summed), 8)),

@@ -1,6 +1,9 @@
 /** The quantities of the strip, derived from the programs of the cells; and the names of steps and rows. */
+import {decadesFor} from "./colours.js";
 import {quantityName} from "./sentences.js";
 
+const LONGEST_MARK = 20; // characters
+const FAINT = 0.1; // where all states of a run are smaller, colours show them larger
 const GROUPS = ["gates", "states", "pre-activations", "input", "output", "gradients"];
 
 /** @type {WeakMap<object, Map<string, StripQuantity[]>>} */
@@ -125,21 +128,33 @@ export function stepMark({doc, model}, step) {
   return `${doc.labels.times?.[step] ?? step}${token === undefined ? "" : `: ${token}`}`;
 }
 
+/** The same mark in little room. @param {Page} page @param {number} step */
+export function shortMark(page, step) {
+  const mark = stepMark(page, step);
+  return mark.length > LONGEST_MARK ? `${mark.slice(0, LONGEST_MARK - 1)}…` : mark;
+}
+
 /**
- * The range of values that colours stand for: 0 to 1 for amounts, as far on either side of 0 for all else. What is asked for
- * does not count, since the range is written down.
- * @param {Page} page @param {StripQuantity} quantity @param {((row: number, step: number) => boolean) | null} isAsked
- * @returns {Scale}
+ * The range of values that colours stand for: 0 to 1 for amounts, as far on either side of 0 for all else: to the largest
+ * of the run; of states at least to 1, unless all are far below it. What is asked for does not count, since the range is
+ * written down.
+ * @param {Page} page @param {State} state @param {StripQuantity} quantity
+ * @param {((row: number, step: number) => boolean) | null} isAsked @returns {Scale}
  */
-export function scaleOf(page, quantity, isAsked) {
-  if (quantity.amount) return {name: "amount", low: 0, high: 1};
-  let greatest = 0;
+export function scaleOf(page, {logarithmic}, quantity, isAsked) {
+  if (quantity.amount) return {name: "amount", low: 0, high: 1, decades: 0};
+  let [greatest, least] = [0, Infinity];
   for (let step = 0; step < page.model.steps; step += 1) {
     const values = page.model.value({...quantity.place, name: quantity.name, step});
     values.forEach((value, row) => {
-      if (Math.abs(value) > greatest && !isAsked?.(row, step)) greatest = Math.abs(value);
+      const size = Math.abs(value);
+      if (!((size > greatest || size < least) && size) || isAsked?.(row, step)) return;
+      [greatest, least] = [Math.max(greatest, size), Math.min(least, size)];
     });
   }
+  const isState = quantity.group === "states" || quantity.group === "gates"; // of gates, the candidate
+  if (isState && (greatest > FAINT || page.doc.chapters?.length)) greatest = Math.max(1, greatest);
   const end = Number.isFinite(greatest) && greatest > 0 ? greatest : 1;
-  return {name: "signed", low: -end, high: end};
+  const decades = quantity.group === "gradients" && logarithmic ? decadesFor(end, least) : 0;
+  return {name: "signed", low: -end, high: end, decades};
 }

@@ -37,6 +37,7 @@ export function originalState({doc, model, lesson}) {
     answer: null,
     sorted: Boolean(doc.sorted),
     own: {},
+    logarithmic: !doc.chapters?.length,
   };
 }
 

@@ -148,7 +148,7 @@ export function stepView(page) {
     draw();
     const scroller = root.querySelector(".scrolls");
     if (!(scroller instanceof HTMLElement)) return;
-    scroller.scrollLeft = scrollLeft;
+    if (scrollLeft) scroller.scrollLeft = scrollLeft; // to set it lays out the page
     if (state.detail !== previous.detail || state === previous) bringIn(scroller);
   });
   return root;

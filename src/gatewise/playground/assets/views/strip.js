@@ -1,8 +1,10 @@
 /** The strip: one quantity of all units over all steps. A chosen place opens its step. */
 import {el, reveal, setText} from "./dom.js";
 import {figure} from "../engine/figures.js";
+import {keepFocus} from "./edits.js";
 import {FieldCursor, fieldOf, isSameField, spokenValue} from "./field.js";
 import {WITH_NUMBERS, smallField} from "./grid.js";
+import {logarithmicNote, scaleButton} from "./loss.js";
 import {largeField} from "./plane.js";
 import {quantitiesOf, shownQuantity} from "./quantities.js";
 import {tabList} from "./tabs.js";
@@ -69,19 +71,24 @@ function placeTabs(page) {
   };
 }
 
-/** The values that the colours stand for. */
-function legendView() {
+/** The values that the colours stand for. @param {Page} page */
+function legendView(page) {
   const low = el("span", {class: "number"});
   const high = el("span", {class: "number"});
   const ramp = el("span", {class: "ramp", "aria-hidden": "true"});
-  const element = el("span", {class: "legend"}, low, ramp, high);
+  const note = el("span");
+  const button = el("span");
+  const element = el("span", {class: "legend"}, note, low, ramp, high, button);
   return {
     element,
     /** @param {Field} field */
-    update({scale}) {
+    update({scale, quantity}) {
       setText(low, figure(scale.low, 3));
       setText(high, figure(scale.high, 3));
       ramp.classList.toggle("signed", scale.name === "signed");
+      setText(note, scale.decades ? logarithmicNote(page, scale.decades) : "");
+      const isGradient = quantity.group === "gradients";
+      keepFocus(button, () => button.replaceChildren(isGradient ? scaleButton(page, page.store.state) : ""));
     },
   };
 }
@@ -107,7 +114,7 @@ export function stripView(page) {
   const cursor = new FieldCursor(page);
   const choice = quantityChoice(page);
   const tabs = placeTabs(page);
-  const legend = legendView();
+  const legend = legendView(page);
   const pass = passView(page);
   const order = el(
     "select",

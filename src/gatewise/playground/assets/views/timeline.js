@@ -3,6 +3,33 @@ import {svg} from "./dom.js";
 
 const LINE_WIDE = 1000;
 const LINE_HIGH = 56;
+const BETWEEN = 12; // pixels from one label to the next
+
+/** A distance between marked steps or rows that leaves room for their names. @param {number} least */
+export function roundDistance(least) {
+  const power = 10 ** Math.floor(Math.log10(Math.max(1, least)));
+  return [1, 2, 5, 10].map(factor => factor * power).find(distance => distance >= least) ?? 10 * power;
+}
+
+/**
+ * The labels along time that touch no other, and the middle of each: that of the chosen step, then those of round steps.
+ * @param {{first: number, count: number, cell: number, total: number, chosen: number, widthOf: (step: number) => number}} axis
+ *   the steps that are seen, the pixels of each and of all, and those of a label
+ */
+export function labelPlaces({first, count, cell, total, chosen, widthOf}) {
+  const placeOf = (/** @type {number} */ step) => {
+    const half = widthOf(step) / 2;
+    return {step, half, middle: Math.max(half, Math.min(total - half, (step + 0.5) * cell))};
+  };
+  const places = [placeOf(chosen)];
+  const every = roundDistance((widthOf(first + count - 1) + BETWEEN) / cell);
+  for (let step = Math.ceil(first / every) * every; step < first + count; step += every) {
+    const label = placeOf(step);
+    const isFree = places.every(({half, middle}) => Math.abs(middle - label.middle) >= half + label.half + BETWEEN);
+    if (isFree) places.push(label);
+  }
+  return places;
+}
 
 /** A path from nothing to the values and back, of those on one side; where several share a place, to the largest of
  * them. @param {Float64Array} values @param {(value: number) => number} up @param {1 | -1} side */
