@@ -52,7 +52,7 @@ function misplaced({nodes, wires, columns}) {
 
 /** Numbers that are merged of both directions, and those of them that are not what is said. */
 function mergedIn(model) {
-  const made = {"the sum": (a, b) => a + b, "the product": (a, b) => a * b, "the average": (a, b) => (a + b) / 2};
+  const made = {sum: (a, b) => a + b, mul: (a, b) => a * b, average: (a, b) => (a + b) / 2};
   const top = {layer: model.layers.length, direction: 0, name: "r", step: 2, at: [1]};
   const inner = model.layers
     .slice(1)
@@ -69,6 +69,7 @@ function mergedIn(model) {
 
 const cases = JSON.parse(readFileSync(file, "utf8"));
 const pages = [];
+const doc = await unpacked(cases[0].document); // whose words are those of all
 for (const {name, document} of cases) {
   const model = createModel(await unpacked(document));
   model.setLoss({of: "h", layer: model.layers.length - 1, direction: 0, unit: 0, step: model.steps - 1});
@@ -122,6 +123,6 @@ process.stdout.write(
     pages,
     nudged: nudges.map(([text, way, before]) => nudged(text, way, before)),
     read: texts.map(readNumber),
-    reach: effects.map(sizes => influenceSentence(Float64Array.from(sizes), 1)),
+    reach: effects.map(sizes => influenceSentence({doc}, Float64Array.from(sizes), 1)),
   }),
 );

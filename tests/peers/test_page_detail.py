@@ -58,8 +58,8 @@ def test_every_number_is_the_sum_of_its_products_and_opens_by_its_name(found: di
 
 def test_a_number_that_is_merged_of_both_directions_leads_to_both(found: dict) -> None:
     pages = {page["name"]: page for page in found["pages"]}
-    for merge, how in (("sum", "the sum"), ("mul", "the product"), ("average", "the average")):
-        assert pages[merge]["merged"] == {"count": 3, "how": how, "wrong": []}
+    for merge in ("sum", "mul", "average"):
+        assert pages[merge]["merged"] == {"count": 3, "how": merge, "wrong": []}
         assert pages[merge]["summed"] == "a_y"
     assert pages["two layers"]["merged"]["count"] == 0  # whose inputs are each a hidden state of one direction
 

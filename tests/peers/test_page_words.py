@@ -17,7 +17,7 @@ import gatewise as gw
 from gatewise.gates import NAMES
 from gatewise.insight.answer import Table
 from gatewise.layers.wired import wiring_of
-from gatewise.playground import quantities, words
+from gatewise.playground import language, quantities, words
 from gatewise.plot.records.picking import columns_of
 from gatewise.render import code, mathml, text
 from gatewise.render.layout import write_words
@@ -117,6 +117,7 @@ class Cell:
             "words": words.words(self.wiring),
             "formulas": words.formulas(self.wiring),
             "labels": {"times": None},
+            "phrases": language.phrases("en", lessons=False),
         }
         return {
             "name": self.name,

@@ -67,12 +67,12 @@ export function figure(value, digits = 4) {
 
 /**
  * A share as a percentage: one decimal, more only where it would read as nothing or everything.
- * @param {number} value @returns {string}
+ * @param {number} value @param {{less?: string, more?: string}} [words] @returns {string}
  */
-export function percent(value) {
+export function percent(value, {less = "less than", more = "more than"} = {}) {
   const share = 100 * value;
-  if (share > 0 && share < 1e-4) return `less than 0.0001${GLUE}%`;
-  if (share > 100 - 1e-4 && share < 100) return `more than 99.9999${GLUE}%`;
+  if (share > 0 && share < 1e-4) return `${less} 0.0001${GLUE}%`;
+  if (share > 100 - 1e-4 && share < 100) return `${more} 99.9999${GLUE}%`;
   if (share === 0) return `${Object.is(share, -0) ? "-" : ""}0${GLUE}%`;
   if (share === 100) return `100${GLUE}%`;
   if (Number.isNaN(share)) return `nan${GLUE}%`;

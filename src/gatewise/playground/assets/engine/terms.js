@@ -207,7 +207,7 @@ function mergedEntry(model, layer, index, step) {
   return {layer, direction, name: model.roles({layer, direction}).hidden_state, step, at: [at]};
 }
 
-const MERGES = {sum: "the sum", mul: "the product", average: "the average", concat: null, none: null};
+const MERGES = ["sum", "mul", "average"];
 
 /** The hidden states of both directions whose sum, product or average an input of a layer above, or of the head, is;
  * null for other numbers. @param {Model} model @param {Ref | undefined} ref */
@@ -217,9 +217,9 @@ export function mergedFrom(model, ref) {
   const inHead = model.isHead(ref);
   const isRead = inHead ? ref.name === model.roles(ref).read : model.given(ref)?.kind === "input";
   const layer = ref.layer - 1;
-  const how = MERGES[model.wiring.merging[layer]];
+  const how = model.wiring.merging[layer];
   const {cells} = model.layers[layer];
-  if (!isRead || !how || cells.length < 2) return null;
+  if (!isRead || !MERGES.includes(how) || cells.length < 2) return null;
   const parts = cells.map((_, direction) => {
     const place = {layer, direction};
     const last = inHead && model.readsLast ? lastStep(model, place) : step;

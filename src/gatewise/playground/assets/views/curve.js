@@ -8,6 +8,7 @@ import {symbolElement} from "./detail.js";
 import {isSoftmax, treeText} from "./products.js";
 import {knownOf} from "../engine/terms.js";
 import {partsOf, symbolsOf} from "../engine/trees.js";
+import {pagePhrase, phraseNodes} from "./phrases.js";
 
 const CURVE_WIDE = 272;
 const CURVE_HIGH = 168;
@@ -64,13 +65,16 @@ export function curveFigure(page, ref) {
   return el(
     "figure",
     {class: "curve"},
-    drawCurve({xs, ys, x, y, low, high, reach, across, up, call: others ? ref.name : treeText(call), name}),
+    drawCurve(page, {xs, ys, x, y, low, high, reach, across, up, call: others ? ref.name : treeText(call), name}),
     el(
       "figcaption",
       {},
-      call.node === "call" ? `${call.name} at ` : "while the others stay, at ",
-      symbolElement(model.quantity({...ref, name})),
-      ` = ${figure(x, 4)} ${others ? "it is" : "is"} ${figure(y, 4)}`,
+      ...phraseNodes(page, others ? "curve.of others" : "curve.caption", {
+        function: call.node === "call" ? call.name : "",
+        symbol: symbolElement(model.quantity({...ref, name})),
+        x: figure(x, 4),
+        y: figure(y, 4),
+      }),
     ),
   );
 }
@@ -80,16 +84,16 @@ function low0(values) {
   return Math.max(...values) > 0 ? 0 : -Infinity;
 }
 
-/** @param {{xs: Float64Array, ys: Float64Array, x: number, y: number, low: number, high: number, reach: number,
- *   across: (x: number) => number, up: (y: number) => number, call: string, name: string}} curve */
-function drawCurve({xs, ys, x, y, low, high, reach, across, up, call, name}) {
+/** @param {Page} page @param {{xs: Float64Array, ys: Float64Array, x: number, y: number, low: number, high: number,
+ *   reach: number, across: (x: number) => number, up: (y: number) => number, call: string, name: string}} curve */
+function drawCurve(page, {xs, ys, x, y, low, high, reach, across, up, call, name}) {
   let line = "";
   xs.forEach((at, k) => {
     if (Number.isFinite(ys[k])) line += `${line ? "L" : "M"}${across(at).toFixed(1)} ${up(ys[k]).toFixed(1)}`;
   });
   const base = up(Math.min(Math.max(0, low), high));
   const ticks = [...new Set([low, 0, high])].filter(value => value >= low && value <= high);
-  const label = `The curve of ${call}: at ${name} = ${figure(x, 4)} it is ${figure(y, 4)}.`;
+  const label = pagePhrase(page, "curve.label", {function: call, name, x: figure(x, 4), y: figure(y, 4)});
   return svg(
     "svg",
     {viewBox: `0 0 ${CURVE_WIDE} ${CURVE_HIGH}`, role: "img", "aria-label": label},

@@ -3,6 +3,7 @@ import {el, reveal} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {refKey, openNumber, placeName, spokenName, symbolElement} from "./detail.js";
 import {influenceFigure} from "./influence.js";
+import {pagePhrase} from "./phrases.js";
 
 const LARGEST = 1e100;
 const TYPED = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
@@ -80,9 +81,9 @@ export function givenField(page, ref, opens = false) {
     field.setAttribute("aria-invalid", String(wrong));
     why.hidden = !wrong;
     if (wrong) {
-      const problem = TYPED.test(plainText(typed)) ? "is too large for this page" : "is no number";
-      const fault = typed.trim() ? `“${typed.trim().slice(0, 20)}” ${problem}` : "There is no number here";
-      why.textContent = `${fault}: it stays ${figure(model.number(ref), 4)}.`;
+      const problem = TYPED.test(plainText(typed)) ? "edits.too large" : "edits.no number";
+      const put = {typed: typed.trim().slice(0, 20), value: figure(model.number(ref), 4)};
+      why.textContent = pagePhrase(page, put.typed ? problem : "edits.nothing", put);
       field.setAttribute("aria-describedby", why.id);
       page.say(why.textContent);
       return;
@@ -113,12 +114,12 @@ export function givenField(page, ref, opens = false) {
         "button",
         {
           class: "open-it",
-          "aria-label": `open ${name}`,
+          "aria-label": pagePhrase(page, "number.open", {name}),
           "data-key": `open ${refKey(ref)}`,
           "data-ref": refKey(ref),
           onclick: () => openNumber(page, ref),
         },
-        "open",
+        pagePhrase(page, "edits.open"),
       )
     : null;
   return el("span", {class: "field"}, field, open, why);
@@ -133,7 +134,8 @@ export function oldNumber(page, ref, digits = 4) {
   if (Object.is(now, before) || now === before) return null;
   const long = figure(before, digits);
   const text = digits <= 4 && long.length > 8 ? figure(before, 2) : long;
-  return el("small", {class: "was", title: "before the change"}, el("span", {class: "visually-hidden"}, " was "), text);
+  const was = el("span", {class: "visually-hidden"}, ` ${pagePhrase(page, "edits.was")} `);
+  return el("small", {class: "was", title: pagePhrase(page, "edits.before")}, was, text);
 }
 
 /** Everything that was changed, and how far it reaches. @param {Page} page */
@@ -155,15 +157,16 @@ export function changesView(page) {
 
 /** @param {Page} page @param {Edit[]} edits @param {Edit[]} before */
 function announce(page, edits, before) {
-  if (!edits.length) return page.say("All numbers are the original ones.");
+  if (!edits.length) return page.say(pagePhrase(page, "edits.none"));
   const last = edits.at(-1);
-  if (last && last !== before.at(-1)) page.say(`${spokenName(page, last.ref)} is now ${figure(last.value, 4)}.`);
+  if (!last || last === before.at(-1)) return;
+  page.say(pagePhrase(page, "edits.now", {name: spokenName(page, last.ref), value: figure(last.value, 4)}));
 }
 
 /** @param {Page} page */
 function listChanges(page) {
   const {edits} = page.store.state;
-  const count = edits.length === 1 ? "One number is changed:" : `${edits.length} numbers are changed:`;
+  const count = pagePhrase(page, edits.length === 1 ? "edits.one" : "edits.many", {count: edits.length});
   const items = edits
     .slice(-12)
     .map(({ref, value}) =>
@@ -176,7 +179,7 @@ function listChanges(page) {
           symbolElement(page.model.quantity(ref)),
           " ",
           placeName(page.model, ref),
-          ref.step === null ? null : `, step ${ref.step}`,
+          ref.step === null ? null : pagePhrase(page, "edits.step", {step: ref.step}),
         ),
         el("span", {class: "number"}, ` ${figure(page.model.original(ref), 4)} → ${figure(value, 4)} `),
         el(
@@ -184,17 +187,20 @@ function listChanges(page) {
           {
             class: "undo",
             "data-key": `undo ${refKey(ref)}`,
-            "aria-label": `${spokenName(page, ref)} back to ${figure(page.model.original(ref), 4)}`,
+            "aria-label": pagePhrase(page, "edits.back", {
+              name: spokenName(page, ref),
+              value: figure(page.model.original(ref), 4),
+            }),
             onclick: () => changeNumber(page, ref, page.model.original(ref)),
           },
-          "undo",
+          pagePhrase(page, "edits.undo"),
         ),
       ),
     );
   return [
     el("p", {}, count),
     el("ul", {class: "edits"}, ...items),
-    edits.length > 12 ? el("p", {class: "soft"}, `and ${edits.length - 12} before these.`) : null,
+    edits.length > 12 ? el("p", {class: "soft"}, pagePhrase(page, "edits.earlier", {count: edits.length - 12})) : null,
     influenceFigure(page),
   ].filter(part => part !== null);
 }

@@ -1,6 +1,7 @@
 /** The foot: what this is a page of, and what can be taken away. */
 import {el} from "./dom.js";
 import {gatesCsv, sourceOf} from "./export.js";
+import {pagePhrase} from "./phrases.js";
 
 /** Hand a text to the reader as a file. @param {string} name @param {string} type @param {string} text */
 function handOver(name, type, text) {
@@ -20,18 +21,18 @@ export function footView(page) {
         handOver(`step_${page.store.state.step}.py`, "text/x-python", sourceOf(page, page.store.state));
       },
     },
-    "This step as NumPy",
+    pagePhrase(page, "foot.step"),
   );
   const gates = el(
     "button",
     {type: "button", onclick: () => handOver("gates.csv", "text/csv", gatesCsv(page))},
-    "All gates as CSV",
+    pagePhrase(page, "foot.gates"),
   );
   return el(
     "div",
     {class: "foot"},
-    el("p", {class: "takeaway"}, "To take away: ", source, " ", gates),
+    el("p", {class: "takeaway"}, `${pagePhrase(page, "foot.take")} `, source, " ", gates),
     el("p", {}, page.doc.about.join(" ")),
-    el("p", {}, `The address holds what is seen and changed. Written by ${page.doc.written_by}.`),
+    el("p", {}, pagePhrase(page, "foot.address", {version: page.doc.written_by})),
   );
 }

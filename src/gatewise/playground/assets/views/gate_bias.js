@@ -4,6 +4,7 @@ import {figure} from "../engine/figures.js";
 import {knownOf} from "../engine/terms.js";
 import {changeNumber} from "./edits.js";
 import {quantityName} from "./sentences.js";
+import {pagePhrase} from "./phrases.js";
 
 /** @typedef {{from: number, ref: Ref, input: Ref, call: Tree}} Lever the bias, and the pre-activation that it is added to */
 
@@ -76,6 +77,6 @@ export function biasSentence(page, gate) {
   const lever = leverOf(page, gate);
   const bias = lever && page.model.number(lever.ref);
   if (!lever || bias === null || bias === lever.from) return "";
-  const name = quantityName(page, gate);
-  return `The bias of the ${name} is now ${figure(bias)} instead of ${figure(lever.from)}, at every step.`;
+  const numbers = {value: figure(bias), before: figure(lever.from)};
+  return pagePhrase(page, "bias.changed", {gate: quantityName(page, gate), ...numbers});
 }

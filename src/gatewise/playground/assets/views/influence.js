@@ -6,6 +6,7 @@ import {memoised} from "../engine/memo.js";
 import {symbolElement} from "./detail.js";
 import {isAnswered} from "./visibility.js";
 import {timeline} from "./timeline.js";
+import {pagePhrase, phraseNodes} from "./phrases.js";
 
 const FAINT = 0.01;
 /** @type {WeakMap<Page, {of: unknown[], made: Float64Array[][]}>} */
@@ -20,34 +21,32 @@ export function influenceFigure(page) {
   const steps = edits.flatMap(({ref}) => ref.step ?? []);
   if (answer !== null && !answer.shown && !isAnswered(answer)) return null;
   if (!edits.length || model.steps < 2 || steps.length < edits.length) return null;
-  if (!page.settled) return el("p", {class: "reach soft"}, "How far the effect travels is being computed.");
+  if (!page.settled) return el("p", {class: "reach soft"}, pagePhrase(page, "influence.computing"));
   const sizes = memoised(influencesOfPages, page, [page.runs], () => model.influence())[layer][direction];
   const largest = largestSize(sizes);
   const first = model.cell(place).direction === "backward" ? Math.max(...steps) : Math.min(...steps);
-  const sentence = influenceSentence(sizes, first, largest);
-  const label = `The size of the change of h at each step. ${sentence}`;
+  const sentence = influenceSentence(page, sizes, first, largest);
+  const label = pagePhrase(page, "influence.label", {sentence});
   const choose = (/** @type {number} */ to) => store.change({step: to, playing: false});
   const state = model.quantity({...place, name: model.roles(place).hidden_state});
   return el(
     "div",
     {class: "reach"},
-    el("span", {class: "lane-name"}, "change of ", symbolElement(state)),
+    el("span", {class: "lane-name"}, ...phraseNodes(page, "influence.change", {symbol: symbolElement(state)})),
     timeline({values: sizes, largest, step, kind: "effect", label, choose}),
     el("p", {}, sentence),
   );
 }
 
-/** The end of an effect, in a sentence. @param {Float64Array} sizes @param {number} step of the change
- * @param {number} [largest] of the sizes */
-export function influenceSentence(sizes, step, largest = largestSize(sizes)) {
-  if (!(largest > 0)) return "It has no effect on h here.";
+/** The end of an effect, in a sentence. @param {Pick<Page, "doc">} page @param {Float64Array} sizes
+ * @param {number} step of the change @param {number} [largest] of the sizes */
+export function influenceSentence(page, sizes, step, largest = largestSize(sizes)) {
+  if (!(largest > 0)) return pagePhrase(page, "influence.none");
   let last = 0;
   sizes.forEach((size, at) => {
     if (size >= FAINT * largest) last = Math.max(last, Math.abs(at - step));
   });
-  const most = `The largest change of h is ${figure(largest, 4)}`;
   const end = Math.max(step, sizes.length - 1 - step);
-  if (last >= end) return `${most}; the effect lasts to the end of the run.`;
-  if (last === 0) return `${most}, at this step; one step on, the effect is below 1 % of it.`;
-  return `${most}; after ${last} ${last === 1 ? "step" : "steps"} the effect is below 1 % of it.`;
+  const few = last === 0 ? "influence.at once" : last === 1 ? "influence.one step" : "influence.steps";
+  return pagePhrase(page, last >= end ? "influence.to the end" : few, {largest: figure(largest, 4), steps: last});
 }

@@ -5,6 +5,7 @@ import {givenField, oldNumber} from "./edits.js";
 import {isHidden} from "./visibility.js";
 import {hueOf, isMasked, refKey, openNumber, placeAndStep, spokenName, symbolElement} from "./detail.js";
 import {mergedFrom} from "../engine/terms.js";
+import {pagePhrase, phraseNodes} from "./phrases.js";
 
 const MOST_REMEMBERED = 50000;
 /** @type {WeakMap<Page, Map<string, number>>} */
@@ -46,7 +47,11 @@ function numberButton(page, ref, {symbol = false, label = "", digits = 4, key = 
       : digits > 4
         ? figure(page.model.number(ref), digits)
         : compact(page.model.number(ref));
-  const words = isAsked ? "asked for" : isNone ? "not computed" : value;
+  const words = isAsked
+    ? pagePhrase(page, "number.asked for")
+    : isNone
+      ? pagePhrase(page, "number.not computed")
+      : value;
   const was = isAsked ? null : oldNumber(page, ref, digits);
   const button = el(
     "button",
@@ -77,7 +82,7 @@ export function givenNumber(page, ref, {symbol = false, label = "", key = "open"
       class: `open ${hueOf(page.model.quantity(ref))}`.trim(),
       "data-key": `${key} ${refKey(ref)}`,
       "data-ref": refKey(ref),
-      "aria-label": `open ${spokenName(page, ref)}`,
+      "aria-label": pagePhrase(page, "number.open", {name: spokenName(page, ref)}),
       onclick: () => openNumber(page, ref),
     },
     symbol ? symbolElement(page.model.quantity(ref)) : null,
@@ -109,12 +114,8 @@ export function signedBar(value, largest) {
 export function mergedLinks(page, ref) {
   const merged = mergedFrom(page.model, ref);
   if (!merged) return null;
-  const words = merged.parts.flatMap((part, k) => [
-    k ? " and " : "",
-    linkTo(page, part),
-    ` ${page.model.cell(part).direction} in time`,
-  ]);
-  return [`${merged.how} of `, ...words];
+  const [forward, backward] = merged.parts.map(part => linkTo(page, part));
+  return phraseNodes(page, `merge.${merged.how}`, {forward, backward});
 }
 
 /** A button that goes where a number is. @param {Page} page @param {Ref} ref */

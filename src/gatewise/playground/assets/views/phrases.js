@@ -8,3 +8,10 @@ export function pagePhrase({doc: {phrases}}, key, put) {
   const [section, name] = key.includes(".") ? key.split(".") : ["lesson", key];
   return phrase(phrases[section] ?? {}, name, put);
 }
+
+/** A phrase of the page as nodes, with others in its slots. @param {{doc: Pick<PageDocument, "phrases">}} page
+ * @param {string} key @param {Record<string, Child | Child[]>} put @returns {Child[]} */
+export function phraseNodes(page, key, put) {
+  const parts = pagePhrase(page, key).split(/\{(\w+)\}/);
+  return parts.flatMap((part, n) => (n % 2 ? put[part] : part));
+}

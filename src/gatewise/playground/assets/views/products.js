@@ -8,6 +8,7 @@ import {openedRef, placeName, refKey, symbolElement} from "./detail.js";
 import {anyNumber, compact, linkTo, mergedLinks, signedBar} from "./number_controls.js";
 import {mergedFrom, origins, termsOf} from "../engine/terms.js";
 import {symbolsOf} from "../engine/trees.js";
+import {pagePhrase, phraseNodes} from "./phrases.js";
 
 const MOST_PRODUCTS = 12;
 /** @type {WeakMap<State, Map<string, Ref>>} */
@@ -176,18 +177,19 @@ function factorElement(page, summed, factor) {
     return el(
       "li",
       {},
-      el("span", {class: "formula-text"}, treeText(tree)),
-      " is ",
-      el("span", {class: "number"}, isSeen(page, summed, factor) ? figure(value, 8) : "?"),
-      "; in it ",
-      ...symbolRefs(page.model, summed, tree).map(part => anyNumber(page, part, {symbol: true, key: "factor"})),
+      ...phraseNodes(page, "products.factor", {
+        formula: el("span", {class: "formula-text"}, treeText(tree)),
+        value: el("span", {class: "number"}, isSeen(page, summed, factor) ? figure(value, 8) : "?"),
+        numbers: symbolRefs(page.model, summed, tree).map(part => anyNumber(page, part, {symbol: true, key: "factor"})),
+      }),
     );
   const [, ...sources] = origins(page.model, ref);
-  const steps = sources.map((source, k) =>
-    el("span", {class: "source"}, k ? ", which is " : "which is ", linkTo(page, source)),
-  );
+  /** @param {Child | Child[]} source @param {number} k */
+  const step = (source, k) =>
+    el("span", {class: "source"}, ...phraseNodes(page, k ? "products.next source" : "products.source", {source}));
+  const steps = sources.map((source, k) => step(linkTo(page, source), k));
   const merged = mergedLinks(page, sources.at(-1) ?? ref);
-  if (merged) steps.push(el("span", {class: "source"}, sources.length ? ", which is " : "which is ", ...merged));
+  if (merged) steps.push(step(merged, sources.length));
   return el("li", {}, anyNumber(page, ref, {symbol: true, label: placeName(page.model, ref), key: "factor"}), ...steps);
 }
 
@@ -244,9 +246,12 @@ export function productRows(page, summed, rest) {
     .reduce((sum, index) => sum + (visible.includes(index) ? 0 : terms[index].value), 0);
   const more =
     left > 0
-      ? `${left} smaller ones${isAsked ? "" : `, together ${compact(remaining)}`}`
+      ? pagePhrase(page, isAsked ? "products.smaller" : "products.smaller together", {
+          count: left,
+          sum: compact(remaining),
+        })
       : rest.all && order.length > MOST_PRODUCTS + 2
-        ? "only the largest"
+        ? pagePhrase(page, "products.largest")
         : "";
   return el(
     "div",
@@ -269,7 +274,7 @@ export function productRows(page, summed, rest) {
       : el(
           "p",
           {class: "total"},
-          "together ",
+          `${pagePhrase(page, "products.together")} `,
           symbolElement(page.model.quantity(summed)),
           " ",
           el("span", {class: "number value"}, isAsked ? "?" : figure(page.model.number(summed), 8)),

@@ -6,6 +6,7 @@ import {evaluate} from "../engine/evaluate.js";
 import {figure, percent} from "../engine/figures.js";
 import {symbolsOf} from "../engine/trees.js";
 import {programOf} from "./formulas.js";
+import {pagePhrase} from "./phrases.js";
 
 /** @typedef {StepRef & {step: number}} SentenceRef */
 /** @typedef {{page: Page, place: Place & {step: number}, words: Words}} Subject */
@@ -35,50 +36,56 @@ function scalar(tree, value) {
   return evaluate(tree, values).data[0];
 }
 
-/** The words of the cases that hold, one of each part at most. @param {Words} words @param {Saying} saying
+/** The words of the cases that hold, one of each part at most. @param {Subject} subject @param {Saying} saying
  * @param {Record<string, number>} values @param {Record<string, number | string>} [slots] */
-function holding({conditions}, saying, values, slots = values) {
+function holding({page, words: {conditions}}, saying, values, slots = values) {
   const cases = saying.parts.map(part =>
     part.find(({when}) => when === undefined || scalar(conditions[when], name => values[name]) !== 0),
   );
-  return cases.map(holds => (holds ? filled(holds.words, slots) : "")).join("");
+  return cases.map(holds => (holds ? filled(page, holds.words, slots) : "")).join("");
 }
 
-/** Words with their slots filled, each {name:format}. @param {string} words @param {Record<string, number | string>} values */
-function filled(words, values) {
+/** Words with their slots filled, each {name:format}. @param {Page} page @param {string} words
+ * @param {Record<string, number | string>} values */
+function filled({doc}, words, values) {
   return words.replace(/\{(\w+)(?::(\w+))?\}/g, (_, name, format) => {
     const value = values[name];
     if (typeof value === "string") return value;
-    return format === "percent" ? percent(value) : format === "count" ? String(value) : figure(value, 4);
+    if (format === "percent") return percent(value, doc.phrases.percent);
+    return format === "count" ? String(value) : figure(value, 4);
   });
 }
 
-/** Whether a unit has a name, and not its number alone. @param {string | undefined} name @param {number} unit */
-function isNamed(name, unit) {
-  return name !== undefined && name !== String(unit) && name !== `unit ${unit}`;
+/** Whether a unit has a name, and not its number alone. @param {Page} page @param {string | undefined} name
+ * @param {number} unit */
+function isNamed(page, name, unit) {
+  return name !== undefined && name !== String(unit) && name !== pagePhrase(page, "entry.unit", {unit});
 }
 
 /** The name of an entry of a quantity: a unit, or an entry of a projected hidden state. @param {Page} page
  * @param {NameRef} ref @param {number} unit @returns {string} */
-function entryName({model}, ref, unit) {
-  if (model.isHead(ref)) return model.outputs[unit] ?? `output ${unit}`;
+function entryName(page, ref, unit) {
+  const {model} = page;
+  if (model.isHead(ref)) return model.outputs[unit] ?? pagePhrase(page, "entry.output", {unit});
   const cell = model.cell(ref);
   if (ref.name === model.roles(ref).hidden_state && cell.recurrent !== cell.hidden) return `h${unit}`;
-  return isNamed(cell.units[unit], unit) ? cell.units[unit] : `unit ${unit}`;
+  return isNamed(page, cell.units[unit], unit) ? cell.units[unit] : pagePhrase(page, "entry.unit", {unit});
 }
 
 /** The name of a column of the weights. @param {Page} page @param {NameRef} ref of their gradient @param {number} column */
-function columnName({model}, ref, column) {
+function columnName(page, ref, column) {
+  const {model} = page;
   const {recurrent, hidden, units, features} = model.cell(ref);
   const weights = model.quantity({...ref, name: model.quantity(ref).gradient_of ?? ref.name});
   const place = model.shape(ref)[1] === features.length ? column : column - recurrent;
   if (place >= 0 && weights.role !== "recurrent_weights") return features[place];
-  return recurrent === hidden && isNamed(units[column], column) ? `h(${units[column]})` : `h${column}`;
+  return recurrent === hidden && isNamed(page, units[column], column) ? `h(${units[column]})` : `h${column}`;
 }
 
-/** A sentence begins with a capital, but for a unit's own name. @param {string} text */
-function begun(text) {
-  return text.startsWith("unit ") ? `U${text.slice(1)}` : text;
+/** A sentence begins with a capital, but for a unit's own name. @param {Page} page @param {string} text */
+function begun(page, text) {
+  const isUnnamed = text.startsWith(pagePhrase(page, "entry.unit", {unit: ""}));
+  return isUnnamed ? text.charAt(0).toUpperCase() + text.slice(1) : text;
 }
 
 /** The name of a quantity in words; its symbol where it has none. @param {Page} page @param {NameRef} ref */
@@ -108,21 +115,21 @@ function unitsSentence(subject, saying, units, valuesOf = k => variablesOf(subje
   const {what: quantity} = saying;
   const count = String(units.length);
   /** @param {number} k */
-  const say = k => holding(words, saying, valuesOf(k));
+  const say = k => holding(subject, saying, valuesOf(k));
   /** @param {number} k */
   const named = k => entryName(page, {...place, name: saying.of}, k);
   if (units.length <= each.most) {
-    const listed = filled(each.listed, {listed: units.map(k => `${named(k)} ${say(k)}`).join("; ")});
-    return saying.begins ? begun(listed) : listed;
+    const listed = filled(page, each.listed, {listed: units.map(k => `${named(k)} ${say(k)}`).join("; ")});
+    return saying.begins ? begun(page, listed) : listed;
   }
   const values = units.map(k => valuesOf(k).extreme);
   const bad = values.findIndex(value => !Number.isFinite(value));
-  if (bad >= 0) return filled(each.unfinite, {count, name: named(units[bad]), what: quantity});
+  if (bad >= 0) return filled(page, each.unfinite, {count, name: named(units[bad]), what: quantity});
   const least = units[values.indexOf(Math.min(...values))];
   const most = units[values.indexOf(Math.max(...values))];
-  if (least === most) return filled(each.alike, {count, name: named(least), said: say(least), what: quantity});
+  if (least === most) return filled(page, each.alike, {count, name: named(least), said: say(least), what: quantity});
   const extremes = {most: named(most), most_said: say(most), least: named(least), least_said: say(least)};
-  return filled(each.extremes, {count, what: quantity, ...extremes});
+  return filled(page, each.extremes, {count, what: quantity, ...extremes});
 }
 
 /** The weight with the largest gradient, in a sentence. @param {Subject} subject */
@@ -139,7 +146,7 @@ function weightsSentence({page, place, words: {weights}}) {
   const columns = page.model.shape({...place, name})[1];
   const column = columnName(page, {...place, name}, at % columns);
   const unit = entryName(page, {...place, name: page.model.roles(place).cell_state}, Math.floor(at / columns));
-  return filled(weights.largest, {column, gate, unit, value});
+  return filled(page, weights.largest, {column, gate, unit, value});
 }
 
 /** The sentence on a unit at a step: it writes, holds, erases or mixes, and puts out or keeps its state.
@@ -148,7 +155,8 @@ export function momentOf(page, {layer, direction, step, unit}) {
   const place = {layer, direction, step};
   const words = /** @type {Words | null} */ (wordsOf(page, place));
   if (!words?.moment) return "";
-  const values = variablesOf({page, place, words}, words.moment, unit);
+  const subject = {page, place, words};
+  const values = variablesOf(subject, words.moment, unit);
   const name = entryName(page, {...place, name: page.model.roles(place).cell_state}, unit);
-  return begun(holding(words, words.moment, values, {...values, name}));
+  return begun(page, holding(subject, words.moment, values, {...values, name}));
 }

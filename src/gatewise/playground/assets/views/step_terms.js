@@ -9,6 +9,7 @@ import {stepName} from "./quantities.js";
 import {compact, signedBar} from "./number_controls.js";
 import {termsOf} from "../engine/terms.js";
 import {timeline} from "./timeline.js";
+import {pagePhrase} from "./phrases.js";
 
 const MOST_STEPS = 12;
 const MOST_TERMS = 1000; // when all are asked for
@@ -32,7 +33,7 @@ export function overSteps(page, ref, rest) {
       el(
         "button",
         {class: "product", "data-key": `term ${step}`, onclick: () => openTerm(page, ref, step)},
-        el("span", {class: "name"}, readsOnce ? "the last states" : stepName(page, step)),
+        el("span", {class: "name"}, readsOnce ? pagePhrase(page, "terms.last states") : stepName(page, step)),
         el("span", {class: "factors number"}, ...factorsAt(page, ref, step)),
         signedBar(values[step], largest),
         el("span", {class: "number value"}, compact(values[step])),
@@ -40,24 +41,24 @@ export function overSteps(page, ref, rest) {
     ),
   );
   const more = rest.all
-    ? "only the largest"
+    ? pagePhrase(page, "products.largest")
     : order.length > visible.length
-      ? `${order.length - visible.length} smaller ones`
+      ? pagePhrase(page, "products.smaller", {count: order.length - visible.length})
       : "";
   const [most = 0] = order;
-  const greatest = `the largest, ${figure(values[most], 4)}, at ${stepName(page, most)}`;
-  const label = `The terms of ${ref.name} at each step; ${greatest}.`;
+  const greatest = {value: figure(values[most], 4), step: stepName(page, most)};
+  const label = pagePhrase(page, "terms.label", {name: ref.name, ...greatest});
   return el(
     "div",
     {class: "sum"},
-    readsOnce ? null : el("h3", {}, "The sum over steps, largest first"),
+    readsOnce ? null : el("h3", {}, pagePhrase(page, "terms.title")),
     values.length > 1 ? timeline({values, largest, step: store.state.step, kind: "gradient", choose, label}) : null,
     el("ol", {class: "products"}, ...rows),
     more ? el("button", {class: "rest", "data-key": "rest terms", onclick: () => rest.showAll(!rest.all)}, more) : null,
     el(
       "p",
       {class: "total"},
-      "together ",
+      `${pagePhrase(page, "products.together")} `,
       symbolElement(model.quantity(ref)),
       " ",
       el("span", {class: "number value"}, figure(model.number(ref), 8)),
