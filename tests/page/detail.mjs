@@ -12,6 +12,7 @@ const {graphOf} = await module("views/graph");
 const {directPath} = await module("engine/gradient_path");
 const {openedRef, storedName} = await module("views/detail");
 const {nudged, readNumber} = await module("views/edits");
+const {scenesOf} = await module("views/scenes");
 const {influenceSentence} = await module("views/influence");
 
 /** Every number of a pass, at one step. */
@@ -71,7 +72,8 @@ const cases = JSON.parse(readFileSync(file, "utf8"));
 const pages = [];
 const doc = await unpacked(cases[0].document); // whose words are those of all
 for (const {name, document} of cases) {
-  const model = createModel(await unpacked(document));
+  const whole = await unpacked(document);
+  const model = createModel(whole.scenes ? scenesOf(whole)[0] : whole);
   model.setLoss({of: "h", layer: model.layers.length - 1, direction: 0, unit: 0, step: model.steps - 1});
   const found = {name, numbers: 0, wrong: [], nodes: [], misplaced: [], path: null};
   for (const ref of numbersOf(model)) {
