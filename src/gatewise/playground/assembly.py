@@ -19,7 +19,7 @@ from gatewise.palette import CIVIDIS, PALETTE, VIK
 from gatewise.playground.squeeze import squeezed, squeezed_style
 from gatewise.render.text import clean
 
-BULKY = ("formulas", "words", "chapters", "phrases", "program", "quantities", "edits", "shared", "scenes")  # deflated
+BULKY = ("formulas", "words", "chapters", "phrases", "program", "quantities", "edits", "scenes")  # deflated
 ENTRY, TEACHING = "main.js", "teaching.js"  # of a model's page, and of one with chapters
 STYLES = ("style.css", "stage.css", "detail.css", "lesson.css")
 IMPORT = re.compile(r'^import \{([\w$,\s]+)\} from "(\.{1,2}/[\w/.]+\.js)";\n', re.MULTILINE)

@@ -28,8 +28,6 @@ from gatewise.symbolic.wiring import WiredCell, Wiring
 
 FORMAT, VERSION = "gatewise page", 1
 MOST_WORKED_OUT = 32  # units of a model whose steps may be worked out by hand on its page
-COMMON = ("format", "version", "written_by", "lang", "phrases", "grader", "teaching", "chapters")  # to all scenes
-SHARED = ("program", "formulas", "words", "edits")  # lists with entries of a scene that other scenes may have too
 LEAVES = "Nothing leaves the page but its height, told to a page that embeds it."
 TITLE = "An LSTM you can see through"
 Object = dict[str, Any]
@@ -43,26 +41,16 @@ def of_scene(run: SequenceRun, title: str, about: Sequence[str]) -> Object:
 def of_scenes(title: str, scenes: Mapping[str, Object], chapters: Sequence[Object], lang: str = "en") -> Object:
     """Return the document of a teaching page: its scenes by name, and the chapters over all of them.
 
-    What scenes have in common is written once: of each key of `SHARED` a scene has the numbers of its entries in
-    ``shared``. A chapter without a ``scene`` belongs to the first.
+    It has once what is the same in all scenes; ``scenes`` has lists of the rest, in their order, in which similar texts
+    stand beside each other. A chapter without a ``scene`` belongs to the first.
     """
-    shared: dict[str, list[Any]] = {key: [] for key in SHARED}
-    written = []
-    for name, document in scenes.items():
-        own = {key: value for key, value in document.items() if key not in COMMON}
-        written.append(own | {key: _numbers_in(shared[key], own[key]) for key in SHARED} | {"scene": name})
-    first, document = next(iter(scenes.items()))
-    common = {key: document[key] for key in COMMON} | {"title": clean(title), "teaching": True, "lang": lang}
-    common |= {"phrases": language.phrases(lang, lessons=True), "shared": shared, "scenes": written}
-    return common | {"chapters": [{"scene": first, **one} for one in chapters]}
-
-
-def _numbers_in(pool: list[Any], entries: Sequence[Any]) -> list[int]:
-    """Return the places of entries in a pool, to which new ones are appended."""
-    for entry in entries:
-        if entry not in pool:
-            pool.append(entry)
-    return [pool.index(entry) for entry in entries]
+    named = [document | {"scene": name} for name, document in scenes.items()]
+    columns = {key: [document[key] for document in named] for key in named[0]}
+    alike = {key: column[0] for key, column in columns.items() if all(entry == column[0] for entry in column)}
+    shared = {"title": clean(title), "lang": lang, "teaching": True, "phrases": language.phrases(lang, lessons=True)}
+    shared |= {"chapters": [{"scene": named[0]["scene"], **chapter} for chapter in chapters]}
+    differing = {key: column for key, column in columns.items() if key not in alike or key in ("scene", "title")}
+    return {**alike, **shared, "scenes": differing}
 
 
 def of_run(run: SequenceRun, title: str | None, notes: Sequence[str], lang: str = "en") -> Object:

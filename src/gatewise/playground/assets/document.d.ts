@@ -294,9 +294,7 @@ interface PageDocument extends RunDocument {
 interface SceneDocument extends PageDocument {
   scene: string;
 }
-type SharedKey = "program" | "formulas" | "words" | "edits";
-/** A teaching page: of `SharedKey` scenes have the numbers of their entries in `shared`. */
-interface TeachingDocument extends Omit<SceneDocument, SharedKey> {
-  shared: Pick<SceneDocument, SharedKey>;
-  scenes: (Omit<SceneDocument, SharedKey> & Record<SharedKey, number[]>)[];
+/** A teaching page: its first scene, and in `scenes` every scene's part of what differs. */
+interface TeachingDocument extends SceneDocument {
+  scenes: {scene: string[]; [key: string]: unknown[]};
 }

@@ -4,14 +4,11 @@ import {pagePhrase} from "./phrases.js";
 
 /** Whole documents of the scenes, each with what all of them share. @param {TeachingDocument} doc
  * @returns {SceneDocument[]} */
-export function scenesOf({scenes, shared, ...common}) {
-  return scenes.map(({program, formulas, words, edits, ...own}) => ({
-    ...common,
-    ...own,
-    program: program.map(n => shared.program[n]),
-    formulas: formulas.map(n => shared.formulas[n]),
-    words: words.map(n => shared.words[n]),
-    edits: edits.map(n => shared.edits[n]),
+export function scenesOf({scenes, ...first}) {
+  const columns = Object.entries(scenes);
+  return scenes.scene.map((_, n) => ({
+    ...first,
+    ...Object.fromEntries(columns.map(([key, column]) => [key, column[n]])),
   }));
 }
 
