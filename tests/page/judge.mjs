@@ -5,7 +5,7 @@ import {pathToFileURL} from "node:url";
 const [, , assets, file] = process.argv;
 const {createModel} = await import(pathToFileURL(`${assets}/engine/model.js`).href);
 const {judgeLines} = await import(pathToFileURL(`${assets}/judge/judge.js`).href);
-const {causeText} = await import(pathToFileURL(`${assets}/judge/verdicts.js`).href);
+const {verdictSentence} = await import(pathToFileURL(`${assets}/judge/verdicts.js`).href);
 const {docs, cases, phrases, grader} = JSON.parse(readFileSync(file, "utf8"));
 const models = docs.map(doc => createModel(doc));
 
@@ -15,11 +15,7 @@ const found = cases.map(({doc, ref, typed, backward, unseen}) => {
   const mistakes = docs[doc].edits[program];
   const judging = {mistakes, grader, backward, ...(unseen ? {unseen: new Set(unseen)} : {})};
   const verdicts = judgeLines(model, ref, typed, judging);
-  return Object.fromEntries(
-    Object.entries(verdicts).map(([name, one]) => [
-      name,
-      {...one, causes: one.causes.map(cause => ({...cause, says: causeText(cause, phrases)}))},
-    ]),
-  );
+  const said = Object.entries(verdicts).map(([name, one]) => [name, {...one, says: verdictSentence(one, phrases)}]);
+  return Object.fromEntries(said);
 });
 process.stdout.write(JSON.stringify(found));

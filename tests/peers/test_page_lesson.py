@@ -108,7 +108,9 @@ def drawn_mistakes(count: int, seed: int, backward: bool = True) -> list[tuple[i
         last = len(run.trace) - 1
         step = int(rng.choice([0, 3, last])) if last else 0
         every = [one for one in run.mistakes(step) if (backward and step == last) or not one[0].d]
-        every = [one for one in every if one[1].tier == LIKELY]  # backward only where the loss is: at the last step
+        every = [
+            one for one in every if one[1].tier == LIKELY and one[1].kind in exported.SLIPS
+        ]  # backward only where the loss is: at the last step
         mistake = every[rng.integers(len(every))]
         found.append((doc, step, mistake, run.chain(step).makers[(mistake[0], 0)].name))
     return found
@@ -119,7 +121,7 @@ def written(value: float, digits: int) -> str:
 
 
 def test_a_number_is_judged_as_on_a_sheet_and_its_cause_named(tmp_path: Path) -> None:
-    cases, marked, names = [], [], []
+    cases, marked = [], []
     for doc, step, mistake, name in drawn_mistakes(160, seed=1):
         run = runs()[doc]
         try:
@@ -131,21 +133,27 @@ def test_a_number_is_judged_as_on_a_sheet_and_its_cause_named(tmp_path: Path) ->
         typed = {name: written(value, 7)}
         cases.append(case(doc, step, typed, name))
         marked.append(of_check(run, step, typed, 7).verdicts[0])
-        names.append(name)
-    found = [one[name] for one, name in zip(judged(tmp_path, cases), names, strict=True)]
+    found = [one[made["ref"]["name"]] for one, made in zip(judged(tmp_path, cases), cases, strict=True)]
     assert [one["status"] for one in found] == [one.status for one in marked]
-    wrong = [(one, sheet) for one, sheet in zip(found, marked, strict=True) if sheet.status == "wrong"]
-    assert len(wrong) > 80
-    likely = [(one, sheet) for one, sheet in wrong if sheet.causes and sheet.causes[0].tier == LIKELY]
-    both = [(one, sheet) for one, sheet in likely if one["causes"]]
-    named = [one for one, _ in likely]
-    assert len(both) >= 0.95 * len(named)
-    shared = [
-        {cause["kind"] for cause in one["causes"]} & {cause.kind for cause in sheet.causes} for one, sheet in both
+    wrong = [
+        (one, made, sheet) for one, made, sheet in zip(found, cases, marked, strict=True) if sheet.status == "wrong"
     ]
-    assert sum(map(bool, shared)) >= 0.95 * len(both)
-    first = [one["causes"][0]["says"] == str(sheet.causes[0]) for one, sheet in both]
-    assert sum(first) >= 0.85 * len(both)
+    assert len(wrong) > 80
+    slips = [case for case in wrong if case[2].causes and case[2].causes[0].kind in exported.SLIPS]
+    named = [case for case in slips if case[0]["cause"]]
+    assert len(named) >= 0.95 * len(slips)
+    for one, made, sheet in named:
+        kinds = [cause.kind for cause in sheet.causes]
+        assert one["cause"]["kind"] in kinds or gives(made, one["cause"]), one
+
+
+def gives(made: Plain, cause: Plain) -> bool:
+    """Return whether a mistake of a cause's kind in its line gives the number that was typed."""
+    run, step, name = runs()[made["doc"]], made["ref"]["step"], made["ref"]["name"]
+    makers, alike = run.chain(step).makers, [one for one in run.mistakes(step) if one[1].kind == cause["kind"]]
+    of_line = [one for one in alike if makers[(one[0], 0)].name == cause["line"]]
+    values = [run.made(step, name, mistake)[name] for mistake in of_line]
+    return any(abs(value - float(made["typed"][name])) < 1e-6 for value in values)
 
 
 def test_lines_follow_from_the_persons_own(tmp_path: Path) -> None:
@@ -179,10 +187,10 @@ def test_few_digits_tell_no_cause_and_unrelated_numbers_have_none(tmp_path: Path
                 cases.append(case(doc, 0, {name: written(right + off, 5)}, name))
     vague = [case(2, 0, {"h": written(runs()[2].made(0, "h", None)["h"] + 0.3, 1)}, "h")]
     *unrelated, coarse = judged(tmp_path, cases + vague)
-    named = [one for one, made in zip(unrelated, cases, strict=True) if one[made["ref"]["name"]]["causes"]]
+    named = [one for one, made in zip(unrelated, cases, strict=True) if one[made["ref"]["name"]]["cause"]]
     assert len(named) <= 0.02 * len(cases)
     assert coarse["h"]["status"] == "wrong"
-    assert not coarse["h"]["causes"]
+    assert not coarse["h"]["cause"]
 
 
 def test_lines_that_are_seen_are_not_searched_first(tmp_path: Path) -> None:
@@ -190,9 +198,7 @@ def test_lines_that_are_seen_are_not_searched_first(tmp_path: Path) -> None:
     c = run.made(6, "h", None)
     product = c["o"] * c["c"]
     (found,) = judged(tmp_path, [case(0, 6, {"h": written(product, 4)}, "h", unseen=["h"])])
-    first, *others = (cause["says"] for cause in found["h"]["causes"])
-    assert first == "the tanh of the cell state is missing from h"
-    assert all(other.endswith(" in h") for other in others)
+    assert found["h"]["says"] == "Not yet. Perhaps the tanh of the cell state is missing from h."
 
 
 def test_numbers_that_are_worked_out_from_what_the_page_shows_are_right_but_for_rounding(tmp_path: Path) -> None:
@@ -213,7 +219,11 @@ def test_numbers_are_read_as_people_write_them(tmp_path: Path) -> None:
         "7.503·10^-1": "right",
         "0.7504": "close",
         "0.75032": "right",
-        "1": "right",
+        "1": "coarse",
+        "0.8": "right",
+        "1/2": "wrong",
+        "7503/10000": "close",
+        "７５．０３ ％": "right",
         "−0.7503": "wrong",
         "1,234": "ambiguous",
         "some": "unread",

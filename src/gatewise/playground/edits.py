@@ -6,15 +6,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from gatewise.activations import SIGMOID, TANH, Activation
-from gatewise.grading.edits import words
-from gatewise.grading.edits.edit import LIKELY, EquationEdit, Scene
+from gatewise.grading.edits.edit import LIKELY, Scene
 from gatewise.grading.edits.enumeration import enumerate_edits
 from gatewise.render import text
 from gatewise.render.program import formula_tree, nonlinearity_json
-from gatewise.symbolic.formula import Formula, FunctionCall, Symbol, nodes
+from gatewise.symbolic.formula import Formula, FunctionCall, nodes
 from gatewise.symbolic.wiring import Wiring
 
 Object = dict[str, Any]
+TERMS = ("missing bias", "missing term", "missing factor", "missing part", "1 - left out", "missing power")
+FUNCTIONS = ("no tanh on the cell", "no nonlinearity", "forgotten derivative")
+PARTS = ("missing clip", "missing projection", "missing division", "missing layer norm")
+STATES = ("old cell for the new", "new cell for the old", "hidden for cell", "cell for hidden")
+GATES = ("another gate", "another gate's weights", "another gate's bias", "forget and input exchanged")
+OTHERS = ("one minus a gate", "sigmoid for tanh", "tanh for sigmoid", "order of operations", "doubled bias")
+SLOPES = ("derivative of the sum", "derivative twice", "another gradient")
+SLIPS = (*FUNCTIONS, *TERMS, *PARTS, *STATES, "wrong sign", *GATES, *OTHERS, *SLOPES)  # of learners, likeliest first
 
 
 def of_wiring(wiring: Wiring) -> list[Object]:
@@ -24,18 +31,17 @@ def of_wiring(wiring: Wiring) -> list[Object]:
 
 
 def edits(scene: Scene) -> Object:
-    """Return the likely edits (mistakes) of a program as plain data for the page.
+    """Return the learner's slips in a program (edits of its equations) as plain data for the page, the likeliest first.
 
     Returns
     -------
     dict
         ``edits``: each with its ``kind``, its ``words`` (``{}`` stands for the equation), its ``target``, and the
-        number of the right side that it makes, ``form``. ``forms``: these right sides, as trees. ``families``: edits
-        that are one mistake, made in several equations: the numbers of its ``members``, its ``words`` for any of them,
-        the ``lines`` that these name, the ``gates`` that k stands for, and whether k is the gate of ``each`` line.
+        number of the right side that it makes, ``form``. ``forms``: these right sides, as trees.
         ``nonlinearities``: what the trees call beside the functions of every page, defined.
     """
-    likely = [(edit, left) for left, edits in enumerate_edits(scene).items() for edit in edits if edit.tier == LIKELY]
+    every = [(edit, left) for left, edits in enumerate_edits(scene).items() for edit in edits if edit.tier == LIKELY]
+    likely = sorted((pair for pair in every if pair[0].kind in SLIPS), key=lambda pair: SLIPS.index(pair[0].kind))
     forms = list(dict.fromkeys(edit.right for edit, _ in likely))
     numbers = {right: number for number, right in enumerate(forms)}
     return {
@@ -44,21 +50,8 @@ def edits(scene: Scene) -> Object:
             for edit, left in likely
         ],
         "forms": [formula_tree(right) for right in forms],
-        "families": _edit_families(likely),
         "nonlinearities": [nonlinearity_json(activation) for activation in _activations(forms)],
     }
-
-
-def _edit_families(likely: Sequence[tuple[EquationEdit, Symbol]]) -> list[Object]:
-    """Return the likely mistakes that are made in several equations of a pass, in each once, for the page."""
-    families: dict[object, dict[Symbol, int]] = {}
-    for number, (edit, left) in enumerate(likely):
-        families.setdefault(words.family_key(edit, left, left.d), {}).setdefault(left, number)
-    several = [[*members.values()] for members in families.values() if len(members) > 1]
-    return [
-        {"members": members, **words.family_words([likely[number] for number in members])._asdict()}
-        for members in several
-    ]
 
 
 def _activations(forms: Sequence[Formula]) -> list[Activation]:

@@ -35,18 +35,3 @@ def phrases(lang: str, *, lessons: bool) -> Object:
     """Return the words that views write in a language, by section and key; on a model's page, without `lessons`."""
     left_out = APART if lessons else APART | OF_LESSONS
     return {section: words for section, words in words_in(lang).items() if section not in left_out}
-
-
-def with_words(structure: Any, words: Any) -> Any:
-    """Return the structure of a lesson joined with its words: objects by their keys, lists by their places.
-
-    Examples
-    --------
-    >>> with_words({"step": 3, "mistakes": [{"value": 1}]}, {"title": "A gate", "mistakes": [{"says": "No."}]})
-    {'step': 3, 'mistakes': [{'value': 1, 'says': 'No.'}], 'title': 'A gate'}
-    """
-    if isinstance(structure, dict) and isinstance(words, dict):
-        return {**structure, **{key: with_words(structure.get(key), part) for key, part in words.items()}}
-    if isinstance(structure, list) and isinstance(words, list):
-        return [with_words(*pair) for pair in zip(structure, words, strict=True)]
-    return words

@@ -1,12 +1,21 @@
-"""The chapters beside the teaching page, and the constants by which a page judges numbers."""
+"""The chapters beside the teaching page, and the constants by which a page judges numbers.
+
+A chapter's ``ask`` is a number: the quantity ``name`` at a ``step`` and entry ``at``. It is right within ``tolerance``,
+once its digits separate it from every one of ``mistakes``, the wrong answers that the chapter expects. Each has a
+``value`` and a sentence, ``says``. A value is a number, or a sum of products: ``[["f", "c_prev"], [-1, "g"]]`` is
+f * c_prev - g, of numbers and of quantities of the asked unit. Other entries are written ``x[1]``, ``W_f[0,2]``. The
+quantities are those of the asked step in the cell as the chapter supposes it; of another ``step``, or with more
+``edits``, if the mistake has these.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from gatewise.grading.causes import MOST_CAUSES, MOST_FITS, MOST_GRID, NEAR, TRIVIAL
+from gatewise.grading.causes import MOST_FITS, MOST_GRID, TRIVIAL
 from gatewise.grading.chain import LEAST_ROUNDED, ROUNDING
 from gatewise.grading.chance import BOUND
 from gatewise.grading.edits.edit import LIKELY
@@ -22,11 +31,16 @@ FILE = "chapters.json"
 def chapters(lang: str = "en") -> list[dict[str, Any]]:
     """Return the chapters of the teaching page in a language.
 
-    A chapter is the page's state and question in it, from the file of chapters; with its title, text, question and
-    closing sentence, which the language's file has under the same key.
+    A chapter is the page's state and question in it, from the file of chapters; with its title, text, question, closing
+    sentence and what was learned, and a sentence for each mistake, which the language's file has under the same key.
     """
     words = language.words_in(lang)["chapters"]
-    return [language.with_words(chapter, words[chapter["key"]]) for chapter in json.loads(asset(FILE))]
+    return [_with_texts(chapter, words[chapter["key"]]) for chapter in json.loads(asset(FILE))]
+
+
+def _with_texts(chapter: dict[str, Any], texts: Mapping[str, Any]) -> dict[str, Any]:
+    pairs = zip(chapter.get("mistakes", ()), texts.get("mistakes", ()), strict=True)
+    return {**chapter, **texts, "mistakes": [{**mistake, "says": sentence} for mistake, sentence in pairs]}
 
 
 def grader() -> dict[str, float]:
@@ -42,8 +56,6 @@ def grader() -> dict[str, float]:
         "fewest_cut": FEWEST_CUT,
         "bound": BOUND[LIKELY],
         "trivial": TRIVIAL,
-        "near": NEAR,
         "grid_decimals": MOST_GRID - 1,
-        "most_causes": MOST_CAUSES,
         "most_fits": MOST_FITS,
     }

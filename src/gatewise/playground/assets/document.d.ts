@@ -227,7 +227,6 @@ type SomeWords = Words | Pick<Words, "names" | "sayings" | "of">;
 interface Mistakes {
   edits: {kind: string; words: string; target: string; form: number}[];
   forms: Tree[];
-  families: {members: number[]; words: string; lines: string[]; gates: string[]; each: boolean}[];
   nonlinearities: Nonlinearity[];
 }
 /** The constants of the grader: see playground/lesson.py. */
@@ -242,10 +241,16 @@ interface Grader {
   fewest_cut: number;
   bound: number;
   trivial: number;
-  near: number;
   grid_decimals: number;
-  most_causes: number;
   most_fits: number;
+}
+type ChapterEdit = {name: string; step: number | null; at: number[]; value: number};
+/** A wrong number that a chapter expects, and its sentence: see playground/lesson.py. */
+interface ChapterMistake {
+  value: number | (number | string)[][];
+  step?: number;
+  edits?: ChapterEdit[];
+  says: string;
 }
 /** The phrases of a section by key; {} and {name} are slots. */
 type Phrases = Record<string, string>;
@@ -256,9 +261,11 @@ interface Chapter {
   text: string[];
   question: string;
   after: string;
+  learned?: string;
   focus: Partial<State>;
-  edits: {name: string; step: number | null; at: number[]; value: number}[] | "drawn";
-  ask: {name?: string; lines?: number; step: number; at: number[]; also?: string[]; hide?: Hide[]};
+  edits: ChapterEdit[] | "drawn";
+  ask: {name?: string; lines?: number; step: number; at: number[]; tolerance?: number; also?: string[]; hide?: Hide[]};
+  mistakes: ChapterMistake[];
 }
 
 /** All that a page computes with. */

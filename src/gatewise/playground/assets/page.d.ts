@@ -193,14 +193,13 @@ interface GradientPath {
 
 type Verdict = import("./judge/judge.js").Verdict;
 type Lines = import("./judge/lines.js").Lines;
+type Expectation = import("./judge/expected.js").Expectation;
 /** Numbers by quantity; a quantity that is missing has the model's. */
 type LineNumbers = Map<string, Float64Array>;
 interface Cause {
   kind: string;
   words: string;
-  lines: string[];
-  gates: string[];
-  each: boolean;
+  line: string;
 }
 interface WrittenNumeral {
   value: number;
@@ -235,6 +234,8 @@ interface State extends Place {
   premise: Edit[];
   playing: boolean;
   answer: Answer | null;
+  /** Of each chapter, "r" if it was answered right, "s" if its number was shown, "-" if neither. */
+  progress: string;
   /** Whether units stand in order of their timescale. */
   sorted: boolean;
   /** The scene; null: the first, or none. */
@@ -255,6 +256,8 @@ interface Opening {
 }
 interface Lesson {
   scenes: SceneDocument[];
+  /** That of the state, from scene to scene. */
+  progress: string;
   /** Draws a scene, or another document of it, with a part of its first state; without it, the address says it. */
   enter: (scene: string, part?: ((page: Opening) => Partial<State>) | null, doc?: SceneDocument) => void;
   atChapter: (page: Opening, number: number, edits?: Edit[]) => Partial<State>;

@@ -35,6 +35,7 @@ await open(document => {
   /** @type {Lesson} */
   const lesson = {
     scenes,
+    progress: "",
     atChapter,
     enter(scene, part = null, doc = scenes.find(one => one.scene === scene) ?? scenes[0]) {
       close();

@@ -2,24 +2,22 @@
  * Numbers that were typed, against the equations: right, following from another number, or wrong. As sheets are marked:
  * each line is compared with what follows from the person's values earlier numbers.
  */
-import {causesOf} from "./causes.js";
+import {causeOf} from "./causes.js";
 import {isCopied, linesOf, placeOf} from "./lines.js";
 import {writtenNumber} from "./numerals.js";
 
-/** @typedef {"right" | "close" | "coarse" | "follows" | "wrong" | "unread" | "ambiguous"} Status */
+/** @typedef {"right" | "close" | "coarse" | "near" | "follows" | "expected" | "wrong" | "unread" | "ambiguous"} Status */
 /**
- * The verdict on a number that was typed: right; close, but for rounding; coarse, right as far as its few digits go;
- * following from an earlier number that is wrong; wrong; or no number.
+ * The verdict on a number that was typed: right; close, but for rounding; coarse, right as far as its few digits go; near;
+ * following from an earlier number that is wrong; a mistake that a chapter expects; wrong; or no number.
  * @typedef {object} Verdict
  * @property {Status} status
  * @property {string} name of the line
  * @property {string} text as it was typed
  * @property {number} right in the model
- * @property {number | null} expected from the person's values numbers, where that is another
  * @property {string[]} from their values lines that it follows from
- * @property {Cause[]} causes
- * @property {number} more mistakes that would give it too
- * @property {number | null} digits the decimals that would tell the cause
+ * @property {Cause | null} cause a likely one
+ * @property {string} says of a mistake that a chapter expects: its sentence
  */
 /**
  * @typedef {object} Judging
@@ -43,6 +41,7 @@ import {writtenNumber} from "./numerals.js";
  * @property {Map<string, string[]>} tainted the wrong lines that one follows from
  */
 
+const COARSE = 0.1; // the share of a number in half a unit of its last digit, where one decimal is too few
 const SEEN = 5e-5; // half a unit of the last digit of the numbers that the page shows
 
 /**
@@ -65,13 +64,8 @@ export function judgeLines(model, ref, typed, judging) {
     verdicts[name] = {...verdictOf(sheet, name, status), text: typed[name]};
   }
   const wrong = Object.values(verdicts).filter(verdict => verdict.status === "wrong");
-  const searches = wrong.length === 1 ? 1 : 2 * wrong.length;
-  const {mistakes, unseen} = judging;
-  if (mistakes) {
-    wrong.forEach(({name}, search) => {
-      Object.assign(verdicts[name], searched(sheet, mistakes, unseen, verdicts, name, search, searches));
-    });
-  }
+  const {mistakes} = judging;
+  if (mistakes) for (const verdict of wrong) verdict.cause = searched(sheet, mistakes, verdict.name, wrong.length);
   return verdicts;
 }
 
@@ -155,7 +149,9 @@ function statusOf({lines, ref, grader, expected, loose, tainted}, name, {value, 
   const slack = /** @type {Float64Array} */ (loose.get(name))[place];
   const least = tolerance + grader.rounding * (Math.abs(right) + grader.least_rounded);
   if (Math.abs(value - right) <= least + grader.single_share * Math.max(Math.abs(right), grader.least_single)) {
-    return right !== 0 && tolerance >= Math.abs(right) ? "coarse" : "right";
+    const isCoarse =
+      tolerance >= Math.abs(right) || (tolerance >= grader.vague && tolerance > COARSE * Math.abs(right));
+    return isCoarse && Math.abs(value - right) > grader.rounding ? "coarse" : "right";
   }
   const distance = Math.abs(value - follows);
   if (distance <= least + slack) {
@@ -168,12 +164,9 @@ function statusOf({lines, ref, grader, expected, loose, tainted}, name, {value, 
 }
 
 /** @param {Sheet} sheet @param {string} name @param {Status} status @returns {Verdict} */
-function verdictOf({lines, ref, expected, tainted}, name, status) {
-  const right = rightOf(lines, ref, name);
-  const from = lines.inputs(name).flatMap(input => tainted.get(input) ?? []);
-  const follows = expected.get(name)?.[placeOf(lines.shape(name), ref.at)] ?? right;
-  const other = from.length > 0 && follows !== right ? follows : null;
-  return {status, name, text: "", right, expected: other, from: [...new Set(from)], causes: [], more: 0, digits: null};
+function verdictOf({lines, ref, tainted}, name, status) {
+  const from = [...new Set(lines.inputs(name).flatMap(input => tainted.get(input) ?? []))];
+  return {status, name, text: "", right: rightOf(lines, ref, name), from, cause: null, says: ""};
 }
 
 /** Lines and all that they are computed from within the step, in order; it does not look behind `known` ones.
@@ -192,29 +185,20 @@ function coneOf(lines, names, known) {
 }
 
 /**
- * Search for the causes of a wrong number: first among the lines that the person does not see, then among all.
- * @param {Sheet} sheet @param {Mistakes} mistakes @param {Set<string> | undefined} unseen
- * @param {Record<string, Verdict>} verdicts @param {string} name @param {number} search @param {number} searches
+ * Search for the cause of a wrong number among the lines that the person does not see.
+ * @param {Sheet} sheet @param {Mistakes} mistakes @param {string} name @param {number} searches
  */
-function searched(sheet, mistakes, unseen, verdicts, name, search, searches) {
-  const {lines, ref, grader, numbers, values, slack, unit} = sheet;
+function searched(sheet, mistakes, name, searches) {
+  const {lines, ref, grader, numbers, values, unseen} = sheet;
   const place = placeOf(lines.shape(name), ref.at);
   const typed = /** @type {WrittenNumeral} */ (numbers.get(name));
   const before = new Map(values).set(name, /** @type {Float64Array} */ (sheet.expected.get(name)));
   const value = before.get(name)?.[place] ?? 0;
-  const settled = new Set([...numbers.keys()].filter(line => verdicts[line]?.status !== "wrong"));
-  const known = new Set([...numbers.keys()].filter(line => line !== name));
+  const visible = unseen === null ? [] : lines.names.filter(line => !unseen.has(line));
+  const known = new Set([...numbers.keys(), ...visible].filter(line => line !== name));
   const rounding = grader.rounding * (Math.abs(value) + grader.least_rounded);
   const margin = typed.tolerance + (sheet.loose.get(name)?.[place] ?? 0) + rounding;
-  const wrong = {lines, mistakes, grader, name, typed, values: before, slack, unit, settled, at: ref.at, margin};
-  if (unseen === undefined) {
-    return causesOf({...wrong, cone: coneOf(lines, [name], known), share: 1}, search, searches);
-  }
-  const visible = new Set([...known, ...lines.names.filter(line => !unseen.has(line))]);
-  const first = causesOf({...wrong, cone: coneOf(lines, [name], visible), share: 0.5}, search, searches);
-  if (first.causes.length || first.more) return first;
-  const forward = lines.backward(name) ? lines.names.filter(line => !lines.backward(line)) : [];
-  const cone = coneOf(lines, [name], new Set([...known, ...forward]));
-  const second = causesOf({...wrong, cone, share: 0.5}, search, searches);
-  return {...second, digits: first.digits ?? second.digits};
+  const cone = coneOf(lines, [name], known);
+  const wrong = {lines, mistakes, grader, name, typed, values: before, cone, at: ref.at, margin};
+  return causeOf(wrong, searches);
 }

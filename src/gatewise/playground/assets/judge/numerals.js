@@ -4,6 +4,8 @@ const LONGEST_NUMERAL = 60;
 const MINUS_SIGNS = /[−–—－]/g;
 const TIMES_SIGNS = / ?[·⋅×∙*] ?(?=10)/g;
 const NUMERAL = /^([+-]?) ?([0-9]*)([.,]?)([0-9]*)(?:(?:e|\*10(?:\^|\*\*)?)[({]?([+-]?[0-9]{1,3})[)}]?)?( ?%)?$/i;
+const FRACTION = /^([+-]? ?[0-9]+) ?[/⁄] ?([0-9]+)$/;
+const EXACT = 5e-13; // as precise as a fraction is
 const IN_THOUSANDS = /^[1-9][0-9]{0,2},[0-9]{3}$/;
 
 /**
@@ -12,7 +14,10 @@ const IN_THOUSANDS = /^[1-9][0-9]{0,2},[0-9]{3}$/;
  */
 export function writtenNumber(text) {
   if (text.length > LONGEST_NUMERAL) return null;
-  const plain = text.trim().replace(MINUS_SIGNS, "-").replace(/\s+/g, " ").replace(TIMES_SIGNS, "*");
+  const plain = text.normalize("NFKC").trim().replace(MINUS_SIGNS, "-").replace(/\s+/g, " ").replace(TIMES_SIGNS, "*");
+  const fraction = FRACTION.exec(plain);
+  const quotient = fraction && Number(fraction[1].replace(" ", "")) / Number(fraction[2]);
+  if (quotient !== null) return Number.isFinite(quotient) ? {value: quotient, tolerance: EXACT, text: plain} : null;
   const match = NUMERAL.exec(plain);
   if (!match || !(match[2] || match[4])) return null;
   const [, sign, integer, mark, part, exponent, percent] = match;
@@ -22,9 +27,4 @@ export function writtenNumber(text) {
   if (!Number.isFinite(value)) return null;
   const last = shift - part.length;
   return {value, tolerance: 0.5 * 10 ** (value === 0 ? Math.min(last, 0) : last), text: plain};
-}
-
-/** The decimals of a written number, from half a unit of its last digit. @param {number} tolerance */
-export function decimalsOf(tolerance) {
-  return Math.round(-Math.log10(2 * tolerance));
 }

@@ -1,30 +1,30 @@
 /** Fields for numbers that are asked for, and the verdicts on them. */
 import {el, setText} from "./dom.js";
 import {figure} from "../engine/figures.js";
-import {answerLine, giveUp, isAnswered} from "./visibility.js";
+import {answerLine, giveUp, isAnswered, isHeld} from "./visibility.js";
 import {pagePhrase} from "./phrases.js";
-import {verdictSentences} from "../judge/verdicts.js";
+import {verdictSentence} from "../judge/verdicts.js";
 
 /** @typedef {{element: HTMLElement, update: (answer: Answer | null) => void}} AnswerField */
-
-/** The phrases about answers. @param {Page} page @returns {Phrases} */
-function phrasesOf(page) {
-  return page.doc.phrases.lesson;
-}
 
 /** Text in which quantities stand between backticks, as nodes. @param {string} text @returns {(string | HTMLElement)[]} */
 export function proseNodes(text) {
   return text.split("`").map((part, n) => (n % 2 ? el("var", {}, part) : part));
 }
 
+/** Write text in which quantities stand between backticks. @param {Element} element @param {string} text */
+export function setProse(element, text) {
+  if (element.textContent !== text.replaceAll("`", "")) element.replaceChildren(...proseNodes(text));
+}
+
 /**
  * A field for one number.
  * @param {Page} page @param {string} name of the line @param {string} label
- * @param {{before?: () => void, begin?: () => void, compact?: boolean}} [options] called before it is judged, and when
- *   somebody comes to it
+ * @param {{expect?: () => Expectation | null, begin?: () => void, compact?: boolean, after?: string}} [options] called
+ *   before it is judged, and when somebody comes to it; what is said once it is known
  * @returns {AnswerField}
  */
-export function answerField(page, name, label, {before, begin, compact = false} = {}) {
+export function answerField(page, name, label, {expect, begin, compact = false, after = ""} = {}) {
   const id = `answer-${name.replace(/\W/g, "-")}${compact ? "-line" : ""}`;
   const result = el("p", {class: "verdict", id: `${id}-verdict`});
   const input = el("input", {
@@ -46,9 +46,9 @@ export function answerField(page, name, label, {before, begin, compact = false} 
       return input.focus();
     }
     begin?.();
-    before?.();
-    const verdict = answerLine(page, name, input.value);
-    if (verdict) setTimeout(() => page.say(spoken(page, verdict))); // after what the other views say of the step
+    answerLine(page, name, input.value, expect?.());
+    // After what the other views say of the step.
+    setTimeout(() => page.say(verdictText(page, name, page.store.state.answer, after).replaceAll("`", "")));
   }
   const element = el(
     "form",
@@ -62,29 +62,27 @@ export function answerField(page, name, label, {before, begin, compact = false} 
     update(answer) {
       const verdict = answer?.judged[name];
       if (answer && document.activeElement !== input) input.value = answer.typed[name] ?? "";
-      setText(result, verdictText(page, name, answer));
+      setProse(result, verdictText(page, name, answer, after));
       result.className = `verdict ${verdict ? verdict.status : ""}`.trim();
       input.setAttribute(
         "aria-invalid",
-        String(verdict ? ["wrong", "unread", "ambiguous"].includes(verdict.status) : false),
+        String(verdict ? ["wrong", "expected", "unread", "ambiguous"].includes(verdict.status) : false),
       );
     },
   };
 }
 
-/** The text under a field. @param {Page} page @param {string} name @param {Answer | null} answer */
-function verdictText(page, name, answer) {
+/** The text under a field. @param {Page} page @param {string} name @param {Answer | null} answer @param {string} after */
+function verdictText(page, name, answer, after) {
   if (answer === null) return "";
   const verdict = answer.judged[name];
-  const sentences = verdict ? verdictSentences(verdict, phrasesOf(page)).join(" ") : "";
-  if (!answer.shown || (verdict && verdict.status !== "wrong" && verdict.status !== "unread")) return sentences;
-  const right = page.model.number({...answer.ref, name, at: answer.ref.at});
-  return [sentences, pagePhrase(page, "shown", {right: figure(right)})].filter(Boolean).join(" ");
-}
-
-/** The spoken verdict on a line. @param {Page} page @param {Verdict} verdict */
-function spoken(page, verdict) {
-  return verdictSentences(verdict, phrasesOf(page)).join(" ");
+  const sentences = [verdict ? verdictSentence(verdict, page.doc.phrases.lesson) : ""];
+  if (answer.shown && !isHeld(verdict)) {
+    const right = figure(page.model.number({...answer.ref, name, at: answer.ref.at}));
+    sentences.push(pagePhrase(page, "shown", {right}));
+  }
+  if (answer.shown || isHeld(verdict)) sentences.push(after);
+  return sentences.filter(Boolean).join(" ");
 }
 
 /** A button that shows the numbers that are asked for. @param {Page} page @param {string} key of its phrase

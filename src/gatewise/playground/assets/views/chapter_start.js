@@ -1,4 +1,5 @@
 /** The beginning of a chapter: its edits and its question. */
+import {openedRef} from "./detail.js";
 import {drawnEdits} from "./random_cell.js";
 import {askedLines} from "./worksheet.js";
 import {question} from "./visibility.js";
@@ -12,7 +13,36 @@ export function chaptersOf({doc}) {
 function editsOfChapter(page, number) {
   const {edits, ask} = chaptersOf(page)[number];
   if (edits === "drawn") return drawnEdits(page.model, 0, ask.step);
-  return edits.map(({name, step, at, value}) => ({ref: {layer: 0, direction: 0, name, step, at}, value}));
+  return edits.map(editOf);
+}
+
+/** @param {ChapterEdit} edit @returns {Edit} */
+function editOf({name, step, at, value}) {
+  return {ref: {layer: 0, direction: 0, name, step, at}, value};
+}
+
+/** The number that a chapter asks for, and its mistakes' numbers, in the cell as the chapter supposes it.
+ * @param {Page} page @param {number} number @returns {Expectation | null} */
+export function expectationOf(page, number) {
+  const {model, store} = page;
+  const {ask, mistakes} = chaptersOf(page)[number];
+  if (ask.tolerance === undefined) return null;
+  /** @param {number | string} factor @param {number} step @returns {number} */
+  const numberOf = (factor, step) => {
+    if (typeof factor === "number") return factor;
+    const ref = openedRef(model, {layer: 0, direction: 0, unit: ask.at[0], step, detail: factor});
+    return ref === null ? Number.NaN : model.number(ref);
+  };
+  const numbers = mistakes.map(({value, step = ask.step, edits = [], says}) => {
+    if (typeof value === "number") return {value, says};
+    model.edit([...store.state.premise, ...edits.map(editOf)]);
+    const products = value.map(factors =>
+      factors.map(factor => numberOf(factor, step)).reduce((product, factor) => product * factor),
+    );
+    return {value: products.reduce((sum, product) => sum + product), says};
+  });
+  model.edit(store.state.premise);
+  return {right: numberOf(ask.name ?? "", ask.step), tolerance: ask.tolerance, mistakes: numbers};
 }
 
 /** The question of a chapter. @param {Opening} page @param {number} number */
@@ -39,6 +69,24 @@ export function atChapter(page, number, others) {
   return {edits, premise, chapter: number, answer: questionOf(page, number)};
 }
 
+/** The state in which the first line is open of what a chapter asks for: the first hidden one that leads there.
+ * @param {Page} page @param {number} number @returns {Partial<State>} */
+export function firstLine(page, number) {
+  const {model} = page;
+  const {focus, ask} = chaptersOf(page)[number];
+  const {name = "", step, at, also = [], hide = []} = ask;
+  const backward = Boolean(focus.backward);
+  const {from, to} = hide.find(({names}) => names.includes(name)) ?? {from: step, to: step};
+  const inputs = model.inputs({layer: 0, direction: 0, name});
+  const lines = [...also.filter(line => inputs.includes(line)), name];
+  return {step: backward ? to : from, unit: at[0], detail: lines[0], level: "number", product: null, backward};
+}
+
+/** The loss of a chapter. @param {Model} model @returns {NumberLoss} */
+export function lossOf(model) {
+  return {of: "h", layer: 0, direction: 0, unit: 0, step: model.steps - 1};
+}
+
 /** The state in which a chapter begins: its focus, its edits, and its number hidden. @param {Opening} page
  * @param {number} number @returns {Partial<State>} */
 export function beginning(page, number) {
@@ -51,7 +99,7 @@ export function beginning(page, number) {
     backward: false,
     product: null,
     playing: false,
-    loss: {of: "h", layer: 0, direction: 0, unit: 0, step: model.steps - 1},
+    loss: lossOf(model),
     detail: chapter.ask.name ?? model.roles({layer: 0, direction: 0}).hidden_state,
     ...chapter.focus,
     ...atChapter(page, number),

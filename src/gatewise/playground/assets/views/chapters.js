@@ -1,12 +1,14 @@
 /** The chapters beside the page: a few sentences, and a number to predict. What they say lies in the words of each language. */
-import {el, reveal, setText} from "./dom.js";
+import {el, reveal, setAttributes, setText} from "./dom.js";
 import {answerField, isOpen, proseNodes, showButton} from "./answer_field.js";
-import {beginning, chaptersOf, questionOf} from "./chapter_start.js";
+import {beginning, chaptersOf, expectationOf, firstLine, lossOf, questionOf} from "./chapter_start.js";
 import {sameEdits} from "./hash.js";
 import {worksheet} from "./worksheet.js";
 import {pagePhrase} from "./phrases.js";
 import {spokenName} from "./detail.js";
 import {isAnswered} from "./visibility.js";
+
+const MARKS = {r: "answered", s: "given up", "-": null};
 
 /** The chapter that stands open, beside the page. @param {Page} page @returns {Element} */
 export function chaptersView(page) {
@@ -14,14 +16,24 @@ export function chaptersView(page) {
   const list = el("ol", {});
   const body = el("div", {class: "chapter"});
   const element = el("div", {class: "chapters"}, el("nav", {"aria-label": pagePhrase(page, "chapters")}, list), body);
+  const marks = chapters.map(() => el("span", {class: "visually-hidden"}));
   const buttons = chapters.map(({title}, n) =>
     el(
       "button",
       {type: "button", onclick: () => open(n)},
       el("span", {"aria-hidden": "true"}, n + 1),
       el("span", {class: "visually-hidden"}, pagePhrase(page, "open chapter", {number: n + 1, title})),
+      marks[n],
     ),
   );
+  /** Show which chapter is open, and which were answered. @param {State} state */
+  function mark({chapter, progress}) {
+    buttons.forEach((button, n) => {
+      setAttributes(button, {"aria-current": n === chapter && "step", "data-progress": progress[n]});
+      const key = MARKS[/** @type {keyof typeof MARKS} */ (progress[n])];
+      setText(marks[n], key ? `, ${pagePhrase(page, key)}` : "");
+    });
+  }
   list.append(...buttons.map(button => el("li", {}, button)));
   /** @type {number | null} */
   let drawn = null;
@@ -51,11 +63,11 @@ export function chaptersView(page) {
       body.replaceChildren(...view.nodes);
       update = view.update;
       drawn = chapter;
-      buttons.forEach((button, n) => {
-        if (n === chapter) button.setAttribute("aria-current", "step");
-        else button.removeAttribute("aria-current");
-      });
     }
+    const progress = progressOf(state);
+    if (progress !== state.progress) page.store.change({progress});
+    if (page.lesson) page.lesson.progress = progress;
+    mark({...state, progress});
     const asks = chapters[chapter].ask.lines && state.answer?.chapter !== chapter;
     if (asks) page.store.change({answer: questionOf(page, chapter)});
     update(state);
@@ -63,11 +75,18 @@ export function chaptersView(page) {
   return element;
 }
 
+/** The progress once the open chapter's answer counts: a right one stays right. @param {State} state */
+function progressOf({progress, answer, chapter}) {
+  if (answer === null || chapter === null || answer.chapter !== chapter || progress[chapter] === "r") return progress;
+  const mark = isAnswered(answer) ? "r" : answer.shown ? "s" : "-";
+  return mark === "-" ? progress : progress.padEnd(chapter, "-").slice(0, chapter) + mark + progress.slice(chapter + 1);
+}
+
 /** @param {Page} page @param {number} number @param {(number: number) => void} open */
 function drawChapter(page, number, open) {
   const chapters = chaptersOf(page);
-  const {title, text, question, after, ask} = chapters[number];
-  const closing = el("p", {class: "after"});
+  const {title, text, question, ask} = chapters[number];
+  const closing = el("div", {class: "learned"});
   const again = el(
     "button",
     {type: "button", onclick: () => open(number)},
@@ -78,6 +97,11 @@ function drawChapter(page, number, open) {
       ? el("button", {type: "button", onclick: () => open(number + 1)}, pagePhrase(page, "next"))
       : null;
   const show = showButton(page, "show", () => next ?? again);
+  const hint = el(
+    "button",
+    {type: "button", onclick: () => page.store.change(firstLine(page, number))},
+    pagePhrase(page, "hint"),
+  );
   const field = ask.lines ? worksheet(page, "lines-of-chapter") : oneField(page, number);
   return {
     nodes: [
@@ -86,20 +110,29 @@ function drawChapter(page, number, open) {
       ...text.map(paragraph => el("p", {}, ...proseNodes(paragraph))),
       el("p", {class: "question"}, ...proseNodes(question)),
       field.element,
+      el("p", {class: "controls"}, ask.lines ? null : hint, ask.lines ? null : show, again, next),
       closing,
-      el("p", {class: "controls"}, ask.lines ? null : show, again, next),
     ],
     /** @param {State} state */
     update(state) {
       const answer = state.answer?.chapter === number ? state.answer : null;
       field.update(answer === null && ask.lines ? {...state, answer: null} : state);
       const isSettled = answer !== null && (answer.shown || isAnswered(answer));
-      if (isSettled && after) closing.replaceChildren(...proseNodes(after));
-      else setText(closing, "");
+      hint.hidden = !isOpen(answer) || !["wrong", "expected"].includes(answer?.judged[ask.name ?? ""]?.status ?? "");
+      closing.replaceChildren(...(isSettled && next === null ? lessonLearned(page, state) : []));
       show.disabled = !isOpen(answer);
       again.disabled = !ask.lines && !isSettled;
     },
   };
+}
+
+/** What all chapters were about, and how many were answered. @param {Page} page @param {State} state */
+function lessonLearned(page, {progress}) {
+  const chapters = chaptersOf(page);
+  const ideas = chapters.flatMap(({learned}) => (learned ? [el("li", {}, ...proseNodes(learned))] : []));
+  const count = (/** @type {string} */ mark) => progress.split(mark).length - 1;
+  const score = pagePhrase(page, "score", {right: count("r"), shown: count("s"), count: chapters.length});
+  return [el("h3", {}, pagePhrase(page, "learned")), el("ul", {}, ...ideas), el("p", {class: "soft"}, score)];
 }
 
 /** The field of a chapter that asks for one number. @param {Page} page @param {number} number */
@@ -118,17 +151,17 @@ function oneField(page, number) {
     if (store.state.answer?.chapter !== number) store.change(beginning(page, number));
   };
   /** Undo later changes: the question supposes nothing else. */
-  const before = () => {
+  const expect = () => {
     const {edits, premise} = store.state;
-    if (sameEdits(edits, premise)) return;
-    model.edit(premise);
-    store.change({edits: premise});
+    model.setLoss(lossOf(model));
+    store.change({loss: lossOf(model), ...(sameEdits(edits, premise) ? {} : {edits: premise})});
+    return expectationOf(page, number);
   };
   const field = answerField(
     page,
     /** @type {string} */ (chapter.ask.name),
     pagePhrase(page, "field", {name: spokenName(page, ref)}),
-    {begin, before},
+    {begin, expect, after: chapter.after},
   );
   return {
     element: field.element,

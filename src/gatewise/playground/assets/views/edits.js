@@ -13,8 +13,24 @@ const LONG_RUN = 200;
  * @param {Page} page @param {Ref} ref @param {number} value */
 export function changeNumber(page, ref, value) {
   const others = page.store.state.edits.filter(edit => refKey(edit.ref) !== refKey(ref));
-  const isOriginal = Object.is(value, page.model.original(ref)) || value === page.model.original(ref);
+  const isOriginal = value === page.model.original(ref) && !drawnNumbers(page).length;
   page.store.change({edits: isOriginal ? others : [...others, {ref, value}], playing: false});
+}
+
+/** The numbers of a cell that was drawn: they are its beginning, no changes. @param {Page} page */
+function drawnNumbers({doc, store}) {
+  const {chapter, premise} = store.state;
+  return doc.chapters?.[chapter ?? -1]?.edits === "drawn" ? premise : [];
+}
+
+/** A given number as it was at the beginning. @param {Page} page @param {Ref} ref */
+function numberBefore(page, ref) {
+  return drawnNumbers(page).find(edit => refKey(edit.ref) === refKey(ref))?.value ?? page.model.original(ref);
+}
+
+/** @param {Page} page @returns {Edit[]} */
+function changesOf(page) {
+  return page.store.state.edits.filter(({ref, value}) => value !== numberBefore(page, ref));
 }
 
 /** A number as it is typed, with a point for a comma and a hyphen for a minus. @param {string} text */
@@ -127,10 +143,10 @@ export function givenField(page, ref, opens = false) {
 
 /** The old number beside one that an edit changed, or null. @param {Page} page @param {Ref} ref @param {number} [digits] */
 export function oldNumber(page, ref, digits = 4) {
-  if (!page.store.state.edits.length) return null;
+  if (!changesOf(page).length || (drawnNumbers(page).length && !page.model.isGiven(ref))) return null;
   const isSum = ref.step === null && page.model.isGradient(ref);
   if (isSum && page.model.steps > LONG_RUN) return null; // the sum of the original would take as long again
-  const [now, before] = [page.model.number(ref), page.model.original(ref)];
+  const [now, before] = [page.model.number(ref), numberBefore(page, ref)];
   if (Object.is(now, before) || now === before) return null;
   const long = figure(before, digits);
   const text = digits <= 4 && long.length > 8 ? figure(before, 2) : long;
@@ -146,10 +162,10 @@ export function changesView(page) {
     const same =
       state.edits === previous.edits && state.layer === previous.layer && state.direction === previous.direction;
     if (state === previous || !same || drawn !== page.runs || (state.step !== previous.step && state.edits.length)) {
-      keepFocus(root, () => root.replaceChildren(...(state.edits.length ? listChanges(page) : [])));
+      keepFocus(root, () => root.replaceChildren(...(changesOf(page).length ? listChanges(page) : [])));
       drawn = page.runs;
     }
-    reveal(root, state.edits.length > 0);
+    reveal(root, changesOf(page).length > 0);
     if (state.edits !== previous.edits) announce(page, state.edits, previous.edits);
   }, true);
   return root;
@@ -158,14 +174,14 @@ export function changesView(page) {
 /** @param {Page} page @param {Edit[]} edits @param {Edit[]} before */
 function announce(page, edits, before) {
   if (!edits.length) return page.say(pagePhrase(page, "edits.none"));
-  const last = edits.at(-1);
+  const last = changesOf(page).at(-1);
   if (!last || last === before.at(-1)) return;
   page.say(pagePhrase(page, "edits.now", {name: spokenName(page, last.ref), value: figure(last.value, 4)}));
 }
 
 /** @param {Page} page */
 function listChanges(page) {
-  const {edits} = page.store.state;
+  const edits = changesOf(page);
   const count = pagePhrase(page, edits.length === 1 ? "edits.one" : "edits.many", {count: edits.length});
   const items = edits
     .slice(-12)
@@ -181,7 +197,7 @@ function listChanges(page) {
           placeName(page.model, ref),
           ref.step === null ? null : pagePhrase(page, "edits.step", {step: ref.step}),
         ),
-        el("span", {class: "number"}, ` ${figure(page.model.original(ref), 4)} → ${figure(value, 4)} `),
+        el("span", {class: "number"}, ` ${figure(numberBefore(page, ref), 4)} → ${figure(value, 4)} `),
         el(
           "button",
           {
@@ -189,9 +205,9 @@ function listChanges(page) {
             "data-key": `undo ${refKey(ref)}`,
             "aria-label": pagePhrase(page, "edits.back", {
               name: spokenName(page, ref),
-              value: figure(page.model.original(ref), 4),
+              value: figure(numberBefore(page, ref), 4),
             }),
-            onclick: () => changeNumber(page, ref, page.model.original(ref)),
+            onclick: () => changeNumber(page, ref, numberBefore(page, ref)),
           },
           pagePhrase(page, "edits.undo"),
         ),
@@ -201,7 +217,7 @@ function listChanges(page) {
     el("p", {}, count),
     el("ul", {class: "edits"}, ...items),
     edits.length > 12 ? el("p", {class: "soft"}, pagePhrase(page, "edits.earlier", {count: edits.length - 12})) : null,
-    influenceFigure(page),
+    drawnNumbers(page).length ? null : influenceFigure(page),
   ].filter(part => part !== null);
 }
 

@@ -6,7 +6,9 @@ const LEVELS = ["overview", "step", "number", "product"];
 const LONGEST = 100; // characters of a name
 const LONGEST_OWN = 2000;
 const NAMES = new Set(
-  "scene step layer direction unit show level name product backward loss scale chapter sorted edits".split(" "),
+  "scene step layer direction unit show level name product backward loss scale chapter progress sorted edits".split(
+    " ",
+  ),
 );
 export const NOWHERE = "The address names something that this model does not have, so the page opens as it was made.";
 
@@ -34,6 +36,7 @@ export function encodeHash(state) {
     ["loss", state.backward ? [loss.of, loss.layer, loss.direction, loss.unit, loss.step].join(",") : null],
     ["scale", state.backward ? (state.logarithmic ? "log" : "linear") : null],
     ["chapter", state.chapter],
+    ["progress", state.progress || null],
     ["sorted", state.sorted ? 1 : null],
     ["edits", state.edits.length || state.chapter !== null ? state.edits.map(writtenEdit).join(";") : null],
     ...Object.entries(state.own),
@@ -81,6 +84,8 @@ function readPairs(values) {
   const words = [values.get("show") ?? "", values.get("name") ?? "", values.get("scene") ?? ""];
   const own = [...values].filter(([name]) => !NAMES.has(name));
   if (own.some(([, value]) => value.length > LONGEST_OWN)) throw new Error("too long");
+  const progress = values.get("progress") ?? "";
+  if (!/^[rs-]{0,99}$/.test(progress)) throw new Error("no progress");
   if (!LEVELS.includes(level) || words.some(word => word.length > LONGEST)) throw new Error("no level or name");
   const edits = values.get("edits");
   const loss = values.get("loss");
@@ -97,6 +102,7 @@ function readPairs(values) {
     backward: values.get("backward") === "1",
     ...(loss ? {loss: readLoss(loss)} : {}),
     chapter: values.has("chapter") ? integer("chapter") : null,
+    progress,
     sorted: values.get("sorted") === "1",
     ...(values.has("scale") ? {logarithmic: values.get("scale") === "log"} : {}),
     ...(edits === undefined ? {} : {edits: edits ? edits.split(";").map(readEdit) : []}),

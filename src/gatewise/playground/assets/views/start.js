@@ -35,6 +35,7 @@ export function originalState({doc, model, lesson}) {
     premise: [],
     playing: false,
     answer: null,
+    progress: "",
     sorted: Boolean(doc.sorted),
     own: {},
     logarithmic: !doc.chapters?.length,
@@ -63,6 +64,7 @@ function stateOfHash(page, hash) {
     ...original,
     ...part,
     own: Object.fromEntries(own),
+    progress: original.progress || (part.progress ?? ""),
     ...(chapter === null ? {} : lesson?.atChapter(page, chapter, edits)),
   };
   const {quantity} = state;

@@ -5,14 +5,20 @@
  * title, no level, bar, fill or point on a curve, and no sentence that tells it. Text in a live region leaves it out.
  * It is false for all numbers where nothing is asked, and again once the answer is right or was shown.
  */
+import {judgeExpected} from "../judge/expected.js";
 import {judgeLines} from "../judge/judge.js";
+import {writtenNumber} from "../judge/numerals.js";
 
-const HOLDING = ["right", "close", "coarse"];
+const HOLDING = ["right", "close"];
+
+/** Whether a number that was typed holds. @param {Verdict | undefined} verdict */
+export function isHeld(verdict) {
+  return verdict !== undefined && [...HOLDING, "follows"].includes(verdict.status);
+}
 
 /** Whether all that is asked has an answer that holds. @param {Answer | null} answer */
 export function isAnswered(answer) {
-  if (answer === null) return false;
-  return answer.lines.every(name => [...HOLDING, "follows"].includes(answer.judged[name]?.status));
+  return answer?.lines.every(name => isHeld(answer.judged[name])) ?? false;
 }
 
 /** Whether a number is hidden: it is asked for, or would give the answer away. @param {State} state @param {Ref} ref
@@ -76,9 +82,10 @@ export function question({model}, ref, lines = [ref.name], hides = []) {
 
 /**
  * Judge a number that was typed; those typed before it are judged again, since they may have been changed.
- * @param {Page} page @param {string} name @param {string} text @returns {Verdict | null} null where nothing is asked
+ * @param {Page} page @param {string} name @param {string} text @param {Expectation | null} [expectation] of a chapter
+ * @returns {Verdict | null} null where nothing is asked
  */
-export function answerLine({doc, model, store}, name, text) {
+export function answerLine({doc, model, store}, name, text, expectation = null) {
   const {answer} = store.state;
   if (answer === null || doc.grader === null) return null;
   const {ref, backward, hides} = answer;
@@ -86,6 +93,10 @@ export function answerLine({doc, model, store}, name, text) {
   const mistakes = doc.edits[doc.wiring.layers[ref.layer][ref.direction].program] ?? null;
   const unseen = new Set(hides.flatMap(({names}) => names));
   const judged = judgeLines(model, ref, typed, {mistakes, grader: doc.grader, backward, unseen});
+  const number = writtenNumber(text);
+  if (expectation && number !== null && number !== "ambiguous") {
+    Object.assign(judged[name], judgeExpected(number, expectation));
+  }
   store.change({answer: {...answer, typed, judged}});
   return judged[name] ?? null;
 }

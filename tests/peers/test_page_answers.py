@@ -1,0 +1,173 @@
+"""Answers to the chapters are judged as a teacher would: no mistake is called right, and the truth is never accused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pytest
+from peers import node
+from peers.page_files import edited, numbers
+
+from gatewise.playground import language, lesson
+from gatewise.playground.scenes import teaching
+
+pytestmark = pytest.mark.peers
+node.require()
+Plain = dict[str, Any]
+Verdict = tuple[float, float, str, str]  # the number and half a unit of its last digit; the status and the sentence
+
+ASKED = [chapter for chapter in lesson.chapters() if "tolerance" in chapter["ask"]]
+LATCH = {chapter["key"]: chapter for chapter in ASKED if chapter.get("scene", "latch") == "latch"}
+PLAIN = language.words_in("en")["lesson"]
+
+
+def sigmoid(a: float) -> float:
+    return 1 / (1 + math.exp(-a))
+
+
+def mistaken(key: str) -> list[float]:
+    """Return the expected wrong answers of a chapter of the latch, worked out by hand."""
+    chapter = LATCH[key]
+    ask = chapter["ask"]
+    run = numbers(edited([(one["name"], one["step"], one["at"], one["value"]) for one in chapter["edits"]]))
+    at = {name: float(run[name][ask["step"], 0]) for name in ("c", "f")}
+    c, f = run["c"][:, 0], at["f"]
+    before = float(c[ask["step"] - 1])
+    return {
+        "gate": [sigmoid(-6), 0, sigmoid(6), 50],
+        "memory": [0.5 * before, 0.5 * math.tanh(0.6), before + math.tanh(0.6), 0.5 * before + 0.1],
+        "write": [before, before - sigmoid(6) * math.tanh(3), -1],
+        "output": [sigmoid(6) * at["c"], math.tanh(at["c"]), at["c"]],
+        "sequence": [c[0] * f**5, c[0] * f**7, f**6, c[0] * f],
+        "backward": [sigmoid(6), 1 - math.tanh(at["c"]) ** 2]
+        + [sigmoid(6) * one for one in (math.tanh(at["c"]) ** 2, 1 - math.tanh(at["c"]))],
+        "vanishing": [float(run["dc"][6, 0]) / 2**halves for halves in (5, 7, 1)],
+    }[key]
+
+
+def answered(typed: dict[str, list[str]]) -> dict[str, Plain]:
+    """Return what the page's JavaScript expects of each chapter, and its verdicts on what is typed."""
+    with TemporaryDirectory() as folder:
+        found = node.answer("chapters.mjs", Path(folder), {"document": teaching(), "typed": typed})
+    return {chapter["key"]: chapter for chapter in found}
+
+
+def texts_of(chapter: Plain) -> Iterator[tuple[str, float, float]]:
+    """Yield texts with the number that each is, and half a unit of its last digit."""
+    rng = np.random.default_rng(11)
+    near = [chapter["right"] + chapter["tolerance"] * factor for factor in (-20, -3, -1.5, -0.7, 0.7, 1.5, 3, 20)]
+    drawn = [*rng.uniform(-1.5, 1.5, size=20), *chapter["right"] * rng.uniform(0.5, 1.5, size=30), *near]
+    values = [(value, digits) for digits in range(9) for value in (chapter["right"], 0, 1, -1)]
+    values += [(one["value"], digits) for one in chapter["mistakes"] for digits in range(2, 7)]
+    values += [(float(value), digits) for value in drawn for digits in (2, 4, 6)]
+    for value, digits in values:
+        text = f"{value:.{digits}f}"
+        yield text, float(text), 0.5 * 10**-digits
+    for one in chapter["mistakes"]:
+        for digits in range(2, 7):  # significant ones
+            text = f"{one['value']:.{digits - 1}e}"
+            exponent = int(text.partition("e")[2]) if one["value"] else 0
+            yield text, float(text), 0.5 * 10.0 ** (exponent - digits + 1)
+
+
+@cache
+def verdicts() -> dict[str, tuple[Plain, list[Verdict]]]:
+    """Return the verdicts on all texts, by chapter."""
+    expected = answered({})
+    typed = {key: list(texts_of(chapter)) for key, chapter in expected.items()}
+    found = answered({key: [text for text, _, _ in texts] for key, texts in typed.items()})
+    return {
+        key: (chapter, [(value, half, status, says) for (_, value, half), (_, status, says, _) in pairs])
+        for key, chapter in found.items()
+        for pairs in [zip(typed[key], chapter["verdicts"], strict=True)]
+    }
+
+
+def agrees(verdict: Verdict, number: float) -> bool:
+    """Return whether a number, rounded, is the one that was typed."""
+    return abs(verdict[0] - number) <= verdict[1] * (1 + 1e-9) + 1e-12
+
+
+@pytest.mark.parametrize("key", LATCH)
+def test_a_chapter_computes_the_wrong_answers_that_it_expects(key: str) -> None:
+    found = [one["value"] for one in verdicts()[key][0]["mistakes"]]
+    assert found == pytest.approx(mistaken(key), abs=1e-12)
+
+
+@pytest.mark.parametrize("key", [chapter["key"] for chapter in ASKED])
+def test_a_number_is_right_only_if_it_is_near_and_its_digits_separate_it_from_every_mistake(key: str) -> None:
+    chapter, found = verdicts()[key]
+    wrong = [one["value"] for one in chapter["mistakes"]]
+    for verdict in found:
+        is_near = abs(verdict[0] - chapter["right"]) <= chapter["tolerance"] * (1 + 1e-9)
+        if verdict[2] == "right":
+            assert is_near, verdict
+            assert not any(agrees(verdict, number) for number in wrong), verdict
+        elif is_near and verdict[1] <= chapter["tolerance"]:
+            assert verdict[2] == "coarse" or min(abs(verdict[0] - one) for one in wrong) <= chapter["tolerance"], (
+                verdict
+            )
+
+
+@pytest.mark.parametrize("key", [chapter["key"] for chapter in ASKED])
+def test_the_truth_is_never_accused_however_few_digits_it_has(key: str) -> None:
+    chapter, found = verdicts()[key]
+    true = [verdict for verdict in found if agrees(verdict, chapter["right"])]
+    assert {status for _, _, status, _ in true} <= {"right", "coarse"}
+    assert len(true) >= 9
+    finest = min(true, key=lambda verdict: verdict[1])
+    assert finest[2] == "right"
+    assert {says for _, _, status, says in true if status == "coarse"} <= {PLAIN["coarse"]}
+
+
+@pytest.mark.parametrize("key", [chapter["key"] for chapter in ASKED])
+def test_each_mistake_has_its_own_sentence_at_two_digits_and_more(key: str) -> None:
+    chapter, found = verdicts()[key]
+    wrong = {one["says"]: one["value"] for one in chapter["mistakes"]}
+    assert len(wrong) == len(chapter["mistakes"])
+    for own, number in wrong.items():
+        others = [other for says, other in wrong.items() if says != own] + [chapter["right"]]
+        told = [one for one in found if agrees(one, number) and one[1] <= 0.005 * max(1, abs(number))]
+        alone = [one for one in told if not any(agrees(one, other) for other in others)]
+        assert {says for *_, says in alone} == {own}
+        assert len(alone) >= 4
+        if not agrees((number, 0.005 * max(1, abs(number)), "", ""), chapter["right"]):
+            assert all(says in wrong for *_, says in told)  # of two that agree, one
+
+
+@pytest.mark.parametrize("key", [chapter["key"] for chapter in ASKED])
+def test_one_answer_has_one_sentence(key: str) -> None:
+    chapter, found = verdicts()[key]
+    own = {one["says"] for one in chapter["mistakes"]}
+    for _, _, status, says in found:
+        if status == "right":
+            assert says.startswith("Right: ")
+        elif status == "wrong":
+            first, _, slip = says.partition(" Perhaps ")
+            assert first == PLAIN["wrong"]
+            assert slip.count(".") <= 1
+        else:
+            assert says in (own if status == "expected" else {PLAIN[status]})
+
+
+@pytest.mark.parametrize("key", [chapter["key"] for chapter in ASKED])
+def test_a_number_may_be_written_as_people_write_it(key: str) -> None:
+    right = verdicts()[key][0]["right"]
+    text = f"{right:.6f}"
+    texts = [text, text.replace(".", ","), text.replace("-", "−"), f" {text} ", f"{100 * right:.4f} %"]
+    texts += [f"{right:.6e}", f"{round(right * 1e6)}/1000000", text.replace("0.", "."), f"{text}0"]
+    texts += ["1/0", "much", "0.5.5"]
+    found = answered({key: texts})[key]["verdicts"]
+    assert [status for _, status, _, _ in found] == ["right"] * (len(texts) - 3) + ["unread"] * 3
+
+
+def test_halves_are_written_in_every_way() -> None:
+    texts = ["0.5", ".5", "0,5", "50 %", "50%", "1/2", "½", "5e-1", "0.50", "+0.5"]
+    assert {status for _, status, _, _ in answered({"gate": texts})["gate"]["verdicts"]} == {"right"}
+    assert [says for *_, says, _ in answered({"gate": ["0", "1"]})["gate"]["verdicts"]] == [PLAIN["coarse"]] * 2
