@@ -35,7 +35,7 @@ def leaves(words: Any, *keys: str) -> Iterator[tuple[str, str]]:
 
 @cache
 def texts(lang: str) -> dict[str, str]:
-    sections = {key: part for key, part in language.words_in(lang).items() if key not in ("names", "sentences")}
+    sections = {key: part for key, part in language.words_in(lang).items() if key not in language.OF_PYTHON}
     return dict(leaves(sections))
 
 

@@ -17,6 +17,7 @@ from gatewise.errors import GatewiseError
 from gatewise.insight.memory import timescales
 from gatewise.playground import edits, language, lesson, quantities
 from gatewise.playground.sequence_run import SequenceRun
+from gatewise.playground.translation import translated
 from gatewise.playground.words import formulas, words
 from gatewise.records.trace import Trace
 from gatewise.render.plain import numbers, packed
@@ -29,7 +30,6 @@ from gatewise.symbolic.wiring import WiredCell, Wiring
 FORMAT, VERSION = "gatewise page", 1
 MOST_WORKED_OUT = 32  # units of a model whose steps may be worked out by hand on its page
 LEAVES = "Nothing leaves the page but its height, told to a page that embeds it."
-TITLE = "An LSTM you can see through"
 Object = dict[str, Any]
 
 
@@ -44,7 +44,7 @@ def of_scenes(title: str, scenes: Mapping[str, Object], chapters: Sequence[Objec
     It has once what is the same in all scenes; ``scenes`` has lists of the rest, in their order, in which similar texts
     stand beside each other. A chapter without a ``scene`` belongs to the first.
     """
-    named = [document | {"scene": name} for name, document in scenes.items()]
+    named = [translated(document | {"scene": name, "lang": lang}) for name, document in scenes.items()]
     columns = {key: [document[key] for document in named] for key in named[0]}
     alike = {key: column[0] for key, column in columns.items() if all(entry == column[0] for entry in column)}
     shared = {"title": clean(title), "lang": lang, "teaching": True, "phrases": language.phrases(lang, lessons=True)}
@@ -55,13 +55,13 @@ def of_scenes(title: str, scenes: Mapping[str, Object], chapters: Sequence[Objec
 
 def of_run(run: SequenceRun, title: str | None, notes: Sequence[str], lang: str = "en") -> Object:
     """Return the document of the playground's page of a model's run."""
-    document = _page_document(run, title or TITLE, notes, packed)
+    document = _page_document(run, title or language.words_in(lang)["titles"]["page"], notes, packed)
     document |= {"lang": lang, "phrases": language.phrases(lang, lessons=False)}
     if run.num_units <= MOST_WORKED_OUT:
         document |= _lesson_of(run)
     if run.num_units > len(run.lstm.cells()):
         document["sorted"] = [[_units_by_timescale(cell, run.sequence) for cell in row] for row in run.cells]
-    return document
+    return translated(document)
 
 
 def _lesson_of(run: SequenceRun) -> Object:

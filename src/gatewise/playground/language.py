@@ -11,7 +11,8 @@ from typing import Any
 from gatewise.errors import OptionError
 
 LANGUAGES = ("en", "de")
-APART = frozenset({"skeleton", "chapters", "titles", "names", "sentences"})  # sections that no view reads
+OF_PYTHON = frozenset({"sentences", "patterns", "names", "endings"})  # sections of what Python says: see `translation`
+APART = OF_PYTHON | {"skeleton", "chapters", "titles"}  # sections that no view reads
 OF_LESSONS = frozenset({"scenes", "reader", "training"})  # sections that the page of a model does not need
 Object = dict[str, Any]
 

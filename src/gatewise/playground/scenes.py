@@ -12,7 +12,7 @@ from typing import Any
 from gatewise.examples import latch
 from gatewise.layers import LSTM
 from gatewise.playground import language, lesson
-from gatewise.playground.document import TITLE, of_scene, of_scenes
+from gatewise.playground.document import of_scene, of_scenes
 from gatewise.playground.sequence_run import sequence_run_of
 
 Object = dict[str, Any]
@@ -31,4 +31,5 @@ SCENES: Mapping[str, Callable[[str], Object]] = {"latch": latch_scene}  # each t
 
 def teaching(lang: str = "en") -> Object:
     """Return the document of the playground's teaching page in a language."""
-    return of_scenes(TITLE, {name: scene(lang) for name, scene in SCENES.items()}, lesson.chapters(lang), lang)
+    title = language.words_in(lang)["titles"]["page"]
+    return of_scenes(title, {name: scene(lang) for name, scene in SCENES.items()}, lesson.chapters(lang), lang)
