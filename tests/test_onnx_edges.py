@@ -9,7 +9,7 @@ onnx = pytest.importorskip("onnx")
 
 from gatewise.files.budget import Budget  # noqa: E402
 from gatewise.interop.graphs import BATCH_FIRST, TIME_FIRST  # noqa: E402
-from gatewise.interop.onnx.edges import trace_back  # noqa: E402
+from gatewise.interop.onnx.edges import equal_source, trace_sequence  # noqa: E402
 from gatewise.interop.onnx.file import OnnxFile  # noqa: E402
 from gatewise.interop.onnx.scopes import nodes_of  # noqa: E402
 
@@ -18,8 +18,8 @@ SWAP, ROTATE = ("Transpose", {"perm": [1, 0, 2]}), ("Transpose", {"perm": [1, 2,
 IDENTITY, DROPOUT = ("Identity", {}), ("Dropout", {})
 
 
-def edge_of(*operators, exchanges=True):
-    """Return the edge that ends behind operators in a row, the first of which reads x; each outputs its number."""
+def end_of(*operators):
+    """Return the scope and the last name of operators in a row, the first of which reads x; each outputs its number."""
     names = ["x", *map(str, range(len(operators)))]
     nodes = [
         onnx.helper.make_node(operator, [given], [name], **attributes)
@@ -28,7 +28,7 @@ def edge_of(*operators, exchanges=True):
     infos = [onnx.helper.make_tensor_value_info(name, FLOAT, None) for name in ("x", names[-1])]
     model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", infos[:1], infos[1:]))
     node, *_ = nodes_of(OnnxFile(model, None, {}, Budget(model.ByteSize())))
-    return trace_back(node.scope, names[-1], exchanges=exchanges)
+    return node.scope, names[-1]
 
 
 @pytest.mark.parametrize(
@@ -44,13 +44,12 @@ def edge_of(*operators, exchanges=True):
     ids=str,
 )
 def test_an_edge_ends_where_a_number_changes_or_the_graph_begins(operators, source, layout):
-    edge = edge_of(*operators)
+    edge = trace_sequence(*end_of(*operators))
     assert (edge.source.name, edge.layout) == (source, layout)
 
 
 def test_an_exchange_ends_an_edge_that_does_not_carry_a_sequence():
-    edge = edge_of(IDENTITY, SWAP, IDENTITY, exchanges=False)
-    assert (edge.source.name, edge.layout) == ("1", TIME_FIRST)
+    assert equal_source(*end_of(IDENTITY, SWAP, IDENTITY)).name == "1"
 
 
 def test_a_dropout_is_an_identity_unless_it_may_be_training():
@@ -60,4 +59,4 @@ def test_a_dropout_is_an_identity_unless_it_may_be_training():
         infos = [onnx.helper.make_tensor_value_info(name, FLOAT, None) for name in ("x", "z", "y")]
         model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", infos[:2], infos[2:], tensors))
         (node,) = nodes_of(OnnxFile(model, None, {}, Budget(model.ByteSize())))
-        assert trace_back(node.scope, "y").source.name == source
+        assert equal_source(node.scope, "y").name == source

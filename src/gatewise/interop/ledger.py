@@ -74,6 +74,9 @@ class OnDemand(Sequence[Item]):
     def __getitem__(self, index: Any) -> Any:
         return self._items[index]
 
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._items)
+
     def __len__(self) -> int:
         return len(self._items)
 

@@ -56,7 +56,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     `omitted` may give arrays of the model's inputs by their names, where W, R, B, P or the initial state are inputs of
     the graph.
     """
-    source = storage.readable(path)
+    source = Path(path)
     budget = Budget.of(source)
     model, kept_out = parse_without_arrays(source, budget)
     return read_model(model, source, omitted, budget, kept_out)[0]
@@ -81,7 +81,7 @@ def read(source: str | os.PathLike[str] | onnx.ModelProto, name: str | None = No
         If there are several and none is named, or there is none of that name.
     """
     if isinstance(source, (str, os.PathLike)):
-        return contents(Path(source), omitted).pick(name).lstm
+        return contents(storage.readable(source), omitted).pick(name).lstm
     model = _model_proto("read", source)
     return read_model(model, None, omitted, Budget(model.ByteSize()))[0].pick(name).lstm
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import NamedTuple
 
 from gatewise.errors import FileError, join_names, shown
@@ -16,16 +16,15 @@ from gatewise.interop.graphs import GraphNames
 from gatewise.interop.ledger import LedgerEntry
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.cells import StoredCell
-from gatewise.interop.onnx.edges import is_identity, trace_back
+from gatewise.interop.onnx.edges import is_identity, trace_sequence
 from gatewise.interop.onnx.file import OnnxFile
 from gatewise.interop.onnx.lstm import is_zeros
 from gatewise.interop.onnx.named_layers import NamedNodes
 from gatewise.interop.onnx.operators import MOVING, OPERATORS
-from gatewise.interop.onnx.reach import AROUND, Reach, Root, is_input, source_of
-from gatewise.interop.onnx.scopes import INPUTS, SIZES, OnnxNode, OnnxValue
+from gatewise.interop.onnx.reach import AROUND, Key, Reach, Root, source_of, upstream
+from gatewise.interop.onnx.scopes import INPUTS, OnnxNode, OnnxValue
 from gatewise.showing import with_article
 
-Key = OnnxNode | OnnxValue  # a value is a tensor or an input of the graph
 MOST = 3  # LSTMs that a reason names
 STATES = ("initial_h", "initial_c")
 RUNS = {"state": "initial_state", "lengths": "sequence_lens"}  # entries of an LSTM, by the place of what gives them
@@ -45,9 +44,9 @@ class Extent(NamedTuple):
     """The part of an ONNX graph from `ends` back to `stops`, which a layer of that name uses."""
 
     layer: str
-    ends: Iterable[OnnxValue]
+    ends: Iterable[OnnxValue] = ()
     stops: Iterable[OnnxValue] = ()
-    nodes: Sequence[OnnxNode] = ()  # others
+    others: Sequence[Key] = ()
 
 
 def is_recurrent(node: OnnxNode) -> bool:
@@ -59,31 +58,6 @@ def is_recurrent(node: OnnxNode) -> bool:
 def name_of(key: Key) -> str:
     """Return the name of a node, a tensor or an input in the ledger of an ONNX file."""
     return key.full_label if isinstance(key, OnnxNode) else "/".join((*key.scope.path, key.name))
-
-
-def upstream(ends: Iterable[OnnxValue], stops: Iterable[OnnxValue] = ()) -> Iterator[Key]:
-    """Yield what ONNX names are computed from: nodes, tensors and inputs.
-
-    Nothing is before sizes, or before `stops`; inputs of the graph are no stops.
-    """
-    seen: set[Key | None] = {None, *(stop.scope.defined(stop.name) for stop in stops if not is_input(stop))}
-    left = [*ends]
-    while left:
-        scope, name = left.pop()
-        value = scope.defined(name)
-        if value is None or value in seen:
-            continue
-        seen.add(value)
-        if (source := scope.source(name)) is not None:
-            if source.node not in seen:
-                seen.add(source.node)
-                yield source.node
-                if source.node.operator not in SIZES:
-                    left += [OnnxValue(source.node.scope, given) for given in source.node.inputs]
-        elif (outer := value.scope.argument_outside(value.name)) is not None:
-            left.append(outer)
-        else:
-            yield value
 
 
 def _extents_of(named: NamedNodes) -> Iterator[Extent]:
@@ -99,11 +73,11 @@ def _extents_of(named: NamedNodes) -> Iterator[Extent]:
         given = {"sequence_lens": known.lengths, "initial_h": known.h0[0], "initial_c": known.c0[0]}
         wanted = [role for role in INPUTS[1:] if given.get(role, role) is not None]
         wanted += [role for role in STATES if single.state is not None or is_zeros(node.scope, node.input(role))]
-        yield Extent(names[node], _inputs(node, wanted), nodes=[node])
+        yield Extent(names[node], _inputs(node, wanted), others=[node])
         if node in graph.unrolled:
             yield _extent_of_cell(names[node], graph.unrolled[node])
         (x,), lower = _inputs(node, ["X"]), graph.below.get(node)
-        sources = [trace_back(*x, exchanges=True).source] if lower is None else graph.ends(lower.node)
+        sources = [trace_sequence(*x).source] if lower is None else graph.ends(lower.node)
         yield Extent(names[node], [x], sources)
         yield Extent(names[node], [*results.get(node, ()), *_final_states(node, known)], graph.ends(node))
     for nodes, stack in graph.stacks.items():
@@ -133,13 +107,7 @@ def _extent_of_cell(name: str, cell: StoredCell) -> Extent:
     """Return the part of an ONNX model that a cell of standard operators uses, with the Scan in whose body it is."""
     scope = cell.node.scope
     scan = [scope.owner] if scope.carried and scope.owner is not None else []
-    return Extent(name, cell.ends, [value for values in cell.reads.values() for value in values], scan)
-
-
-def nodes_of_cell(cell: StoredCell) -> list[OnnxNode]:
-    """Return the nodes of an ONNX graph that compute a cell of standard operators, one that it puts out first."""
-    extent = _extent_of_cell("", cell)
-    return [key for key in upstream(extent.ends, extent.stops) if isinstance(key, OnnxNode)]
+    return Extent(name, others=[*scan, *cell.keys])
 
 
 def _inputs(node: OnnxNode, roles: Iterable[str]) -> list[OnnxValue]:
@@ -155,7 +123,7 @@ def _final_states(node: OnnxNode, known: GraphNames) -> list[OnnxValue]:
 def _roots(named: NamedNodes) -> Iterator[Root]:
     """Yield the LSTMs of an ONNX model as the roots of the ways through it."""
     for cell in (*named.cells.values(), *named.graph.unrolled.values()):
-        yield Root(named.names[cell.node], nodes_of_cell(cell), cell.reads)
+        yield Root(named.names[cell.node], cell.nodes, cell.reads)
     roles = {"X": ["X"], "state": STATES, "lengths": ["sequence_lens"]}
     for node in named.graph.singles:
         if node not in named.graph.unrolled:
@@ -173,7 +141,7 @@ class Uses:
         """Add the parts of an ONNX model that layers use."""
         for extent in extents:
             keys = self.keys.setdefault(extent.layer, {})
-            for key in (*extent.nodes, *upstream(extent.ends, extent.stops)):
+            for key in (*extent.others, *upstream(extent.ends, extent.stops)):
                 self.layers.setdefault(key, extent.layer)
                 keys[key] = None
 
@@ -200,14 +168,16 @@ class Account:
         connected: bool,
     ) -> None:
         self._file, self._nodes, self._named, self._refused, self._connected = file, nodes, named, refused, connected
+        self._name_of = cache(name_of)
 
     def entries(self, *layers: str) -> tuple[str, ...]:
         """Return the names of what layers of an ONNX model are made of."""
         names: dict[str, None] = {}
         for key in (key for layer in layers for key in self._uses.keys.get(layer, ())):
-            names[name_of(key)] = None
+            name = self._name_of(key)
+            names[name] = None
             if isinstance(key, OnnxNode) and is_recurrent(key):
-                names |= {f"{name_of(key)}.{attribute.name}": None for attribute in key.proto.attribute}
+                names |= {f"{name}.{attribute.name}": None for attribute in key.proto.attribute}
         return tuple(names)
 
     def ledger(self) -> Iterator[LedgerEntry]:
@@ -270,7 +240,7 @@ class Account:
 
     def _node_entries(self, node: OnnxNode, uses: Uses) -> Iterator[LedgerEntry]:
         """Yield the entry of an ONNX node in the ledger, and those of its attributes if it is recurrent."""
-        name, layer, problem = name_of(node), uses.layers.get(node), self._refused.get(node)
+        name, layer, problem = self._name_of(node), uses.layers.get(node), self._refused.get(node)
         if layer is not None:
             entry = LedgerEntry(name, "node", layer)
         elif problem is not None:
@@ -333,7 +303,7 @@ class Account:
 
     def _value_entry(self, value: OnnxValue, kind: str, uses: Uses) -> LedgerEntry:
         """Return the entry of a tensor or an input of an ONNX graph in the ledger."""
-        name = name_of(value)
+        name = self._name_of(value)
         if (layer := uses.layers.get(value)) is not None:
             return LedgerEntry(name, kind, layer)
         for place, lstms in self._sources.get(value, {}).items() if kind == "tensor" else ():

@@ -9,6 +9,15 @@ from gatewise.errors import shown
 from gatewise.files.budget import Budget
 
 LONG = 500  # characters of a reason
+KINDS = {  # the name of the type of a field, and its number in the format
+    "f": ("FLOAT", 1),
+    "i": ("INT", 2),
+    "s": ("STRING", 3),
+    "t": ("TENSOR", 4),
+    "floats": ("FLOATS", 6),
+    "ints": ("INTS", 7),
+    "strings": ("STRINGS", 8),
+}
 LOOKING = "looking through its graphs"  # the work that nodes, names and attributes take
 
 
@@ -36,14 +45,17 @@ class Attributes:
         self._budget = budget
         self._protos: dict[str, Any] = {proto.name: proto for proto in defaults}
         for proto in node.attribute:
-            if not proto.ref_attr_name:
+            if not (reference := proto.ref_attr_name):
                 self._protos[proto.name] = proto
-            elif caller is not None and proto.ref_attr_name in caller._protos:
-                self._protos[proto.name] = caller._protos[proto.ref_attr_name]
-        budget.work(1 + sum(1 + len(name) // 256 for name in self._protos), LOOKING)
+            elif caller is not None and reference in caller._protos:
+                self._protos[proto.name] = caller._protos[reference]
+        budget.work(1 + len(self._protos) + sum(map(len, self._protos)) // 256, LOOKING)
 
     def __contains__(self, name: str) -> bool:
         return name in self._protos
+
+    def __len__(self) -> int:
+        return len(self._protos)
 
     def names(self) -> set[str]:
         """Return their names."""
@@ -54,8 +66,8 @@ class Attributes:
         if name not in self._protos:
             return default
         proto = self._protos[name]
-        kind = {"i": "INT", "f": "FLOAT", "s": "STRING", "t": "TENSOR"}.get(field, field.upper())
-        if proto.type not in (0, getattr(proto, kind)):  # the oldest files give no type
+        kind, number = KINDS[field]
+        if proto.type not in (0, number):  # the oldest files give no type
             raise NotConstant(f"its attribute {name} is not of type {kind}")
         value = getattr(proto, field)
         if field in ("s", "ints", "floats", "strings"):

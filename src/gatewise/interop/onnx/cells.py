@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import permutations, product
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import permutations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,10 +23,11 @@ from gatewise.interop.containers.tensors import to_float
 from gatewise.interop.contents import Refused, StoredLSTM
 from gatewise.interop.graphs import TIME_FIRST
 from gatewise.interop.onnx.attributes import NotConstant
-from gatewise.interop.onnx.edges import origin, trace_back
+from gatewise.interop.onnx.edges import equal_source, origin
 from gatewise.interop.onnx.file import AnyArray, OnnxFile
 from gatewise.interop.onnx.lstm_outputs import LstmDirection, LstmOutput
 from gatewise.interop.onnx.operators import OPEN, OPERATORS, OperatorCall
+from gatewise.interop.onnx.reach import Key, upstream
 from gatewise.interop.onnx.scopes import NodeOutput, OnnxNode, OnnxScope, OnnxValue
 from gatewise.layers import LSTM
 from gatewise.parameters import Parameters
@@ -46,7 +49,8 @@ class CellMatch(NamedTuple):
     c: OnnxValue
 
 
-class StoredCell(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class StoredCell:
     """An LSTM of standard operators: what it is, the node that stands for it, and what it reads and puts out by name.
 
     The node is the last of a cell, or the product of weights and all inputs where steps stand one after another.
@@ -61,6 +65,16 @@ class StoredCell(NamedTuple):
     def ends(self) -> list[OnnxValue]:
         """The names that it puts out, with their graph."""
         return [OnnxValue(self.node.scope, name) for name in self.outputs]
+
+    @cached_property
+    def keys(self) -> Sequence[Key]:
+        """The nodes, tensors and inputs that compute it from what it reads."""
+        return [*upstream(self.ends, [value for values in self.reads.values() for value in values])]
+
+    @property
+    def nodes(self) -> list[OnnxNode]:
+        """The nodes that compute it, one that it puts out first."""
+        return [key for key in self.keys if isinstance(key, OnnxNode)]
 
 
 class _WeightTerm(NamedTuple):
@@ -77,7 +91,7 @@ _CELL = ("Mul", ("Sigmoid", "o"), ("Tanh", _CELL_STATE))
 
 def output_of(scope: OnnxScope, name: str, *operators: str) -> NodeOutput | None:
     """Return the node output of that name in an ONNX graph, if one of these operators computes it; Casts are passed."""
-    source = scope.source(trace_back(scope, name).source.name)
+    source = scope.source(equal_source(scope, name).name)
     matches = (
         source is not None and source.node.is_standard and source.node.operator in operators and source.node.inputs
     )
@@ -91,10 +105,13 @@ def _match_operands(node: OnnxNode, operands: Sequence[Pattern]) -> Iterator[dic
     """
     if len(operands) == 2 and len(node.inputs) != 2:
         return
-    for names in permutations(node.inputs, 2) if len(operands) == 2 else [node.inputs[:1]]:
-        parts = [match_name(node.scope, name, operand) for name, operand in zip(names, operands, strict=True)]
-        for bindings in product(*parts):
-            yield {letter: value for binding in bindings for letter, value in binding.items()}
+    if len(operands) == 1:
+        yield from match_name(node.scope, node.inputs[0], operands[0])
+        return
+    for first, second in permutations(node.inputs, 2):
+        for values in match_name(node.scope, first, operands[0]):
+            for others in match_name(node.scope, second, operands[1]):
+                yield {**values, **others}
 
 
 def match_name(scope: OnnxScope, name: str, pattern: Pattern) -> Iterator[dict[str, OnnxValue]]:
@@ -125,7 +142,7 @@ def cell_matches(end: OnnxNode, cut: str) -> Iterator[CellMatch]:
     for values in _match_operands(end, _CELL[1:]):
         parts = {letter: output_of(*values[letter], cut) for letter in "ifgo"}
         gates = {letter: part for letter, part in parts.items() if part is not None}
-        sums = {trace_back(part.node.scope, part.node.inputs[0]).source for part in gates.values()}
+        sums = {equal_source(part.node.scope, part.node.inputs[0]) for part in gates.values()}
         if len(gates) == 4 and len(sums) == 1:
             end.scope.file.budget.work(STEPS, "reading its LSTM cells")
             yield CellMatch(end, gates, sums.pop(), values["c"], values["Add"])
@@ -135,7 +152,7 @@ def order_of(match: CellMatch, width: int) -> str:
     """Return the order of an ONNX cell's gates, four equal parts of their sums; NotConstant if they are not."""
 
     def shape_of(node: OnnxNode, _: int) -> AnyArray:
-        if trace_back(node.scope, node.inputs[0]).source != match.sums:
+        if equal_source(node.scope, node.inputs[0]) != match.sums:
             raise NotConstant("it is the shape of another array")
         return np.array([OPEN, width], np.int64)
 

@@ -8,6 +8,7 @@ from gatewise.interop.onnx.operators import MOVING
 from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope, OnnxValue
 
 EXCHANGE = [1, 0, 2]  # the permutation of time and batch
+NARROW, WIDE = (10, 16), (1, 11)  # types by their numbers in the format: float16 and bfloat16, float32 and float64
 
 
 def is_identity(node: OnnxNode) -> bool:
@@ -16,9 +17,8 @@ def is_identity(node: OnnxNode) -> bool:
     A Cast to half precision is one, since an LSTM may compute in it; the Cast back is not, of numbers rounded between.
     """
     if node.operator == "Cast":
-        types = node.scope.file.onnx.TensorProto
-        kind, narrow = node.attributes.get("to", "i"), (types.FLOAT16, types.BFLOAT16)
-        return kind in narrow or (kind in (types.FLOAT, types.DOUBLE) and _cast_before(node) not in narrow)
+        kind = node.attributes.get("to", "i")
+        return kind in NARROW or (kind in WIDE and _cast_before(node) not in NARROW)
     if node.operator == "Dropout":  # which drops nothing unless its third input marks a training run
         if len(node.inputs) < 3 or not node.inputs[2]:
             return True
@@ -62,18 +62,30 @@ def origin(scope: OnnxScope, name: str) -> OnnxValue:
     return OnnxValue(scope, name)
 
 
-def trace_back(scope: OnnxScope, name: str, *, exchanges: bool = False, flips: bool = False) -> Edge[OnnxValue]:
+def equal_source(scope: OnnxScope, name: str) -> OnnxValue:
+    """Return the first name of an ONNX graph with the same numbers as a name, in the same places."""
+    for node, position in scope.upstream(name):
+        try:
+            if position != 0 or not is_identity(node):
+                break
+        except NotConstant:
+            break
+        scope, name = node.scope, node.inputs[0]
+    return OnnxValue(scope, name)
+
+
+def trace_sequence(scope: OnnxScope, name: str, *, flips: bool = False) -> Edge[OnnxValue]:
     """Return the edge of an ONNX graph that ends in a name; its source is the first name with the same numbers.
 
-    With `exchanges`, it carries (time, batch, feature) or (batch, time, feature), so that these may be exchanged; with
-    `flips`, its steps may be reversed.
+    It carries (time, batch, feature) or (batch, time, feature), which may be exchanged on the way; with `flips`, its
+    steps may be reversed.
     """
     layout, reverse = TIME_FIRST, False
     for node, position in scope.upstream(name):
         try:
             if position != 0:
                 break
-            if exchanges and is_exchange(node):
+            if is_exchange(node):
                 layout = exchange_time_and_batch(layout)
             elif flips and flipped_axis(node) == layout.index(Axis.TIME):
                 reverse = not reverse

@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -61,10 +62,7 @@ class OnnxFile:
         self._arrays: dict[int, tuple[Any, AnyArray]] = {}
         self._sizes: dict[int, tuple[Any, int, int]] = {}
         budget.grow(sum(array.nbytes for array in omitted.values()))
-        self._types = {
-            number: np.dtype(self.onnx.helper.tensor_dtype_to_np_dtype(number))
-            for number in (getattr(self.onnx.TensorProto, name) for name in TYPES)
-        }
+        self._types = _numpy_types()
 
     def charge_nodes(self, owner: Any, nodes: Sequence[Any], *named: Sequence[Any]) -> None:
         """Charge the nodes of an ONNX graph or function (`owner`), and its other `named` entries, to the budget.
@@ -72,13 +70,12 @@ class OnnxFile:
         Those of a function are charged at every call.
         """
         if id(owner) not in self._sizes:
-            elements = (
-                2 * NODE
-                + sum(map(len, named))
-                + sum(NODE + len(node.input) + len(node.output) + len(node.attribute) for node in nodes)
-            )
-            letters = sum(len(node.op_type) + len(node.name) + len(node.domain) for node in nodes)
-            letters += sum(len(name) for node in nodes for name in (*node.input, *node.output))
+            elements, letters = 2 * NODE + sum(map(len, named)), 0
+            for node in nodes:
+                inputs, outputs = node.input, node.output
+                elements += NODE + len(inputs) + len(outputs) + len(node.attribute)
+                letters += len(node.op_type) + len(node.name) + len(node.domain)
+                letters += sum(map(len, inputs)) + sum(map(len, outputs))
             self._sizes[id(owner)] = owner, elements, letters
         _, elements, letters = self._sizes[id(owner)]
         self.budget.count(elements, "nodes and names (those of its functions at every call)")
@@ -166,10 +163,18 @@ class OnnxFile:
         return array
 
 
+@cache
+def _numpy_types() -> dict[int, np.dtype[Any]]:
+    """Return NumPy's types by the numbers of ONNX's."""
+    onnx: Any = packages.import_onnx()
+    numbers = (getattr(onnx.TensorProto, name) for name in TYPES)
+    return {number: np.dtype(onnx.helper.tensor_dtype_to_np_dtype(number)) for number in numbers}
+
+
 def dims_of(tensor: Any) -> tuple[int, ...]:
     """Return the shape of an ONNX tensor."""
     dims = tuple(tensor.dims[: AXES + 1])
-    if len(dims) > AXES or any(size < 0 for size in dims):
+    if len(dims) > AXES or min(dims, default=0) < 0:
         raise NotConstant(f"its dimensions {dims[:8]} are not allowed")
     return dims
 

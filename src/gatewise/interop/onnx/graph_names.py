@@ -12,9 +12,9 @@ from typing import Any
 
 from gatewise.errors import shown
 from gatewise.interop.contents import StoredLSTM
-from gatewise.interop.graphs import BATCH_FIRST, Edge, GraphInput, GraphNames, Layout, axes_in_order
+from gatewise.interop.graphs import BATCH_FIRST, GraphInput, GraphNames, Layout, axes_in_order
 from gatewise.interop.onnx.attributes import NotConstant
-from gatewise.interop.onnx.edges import trace_back
+from gatewise.interop.onnx.edges import equal_source, trace_sequence
 from gatewise.interop.onnx.lstm_outputs import LstmOutput, positions_taken
 from gatewise.interop.onnx.scopes import OnnxNode, OnnxValue
 from gatewise.interop.onnx.sizes import Sizes
@@ -58,7 +58,7 @@ def names_of(
     positions.
     """
     lowest = nodes[0]
-    x = trace_back(lowest.scope, lowest.input("X"), exchanges=True)
+    x = trace_sequence(lowest.scope, lowest.input("X"))
     y_of_layout: dict[Layout, str] = {}
     for name in sorted(results.keys() & outputs.keys(), key=outputs.__getitem__):
         if results[name].is_result(lstm.merge[-1]):
@@ -66,8 +66,8 @@ def names_of(
     batch_first = y_of_layout.pop(BATCH_FIRST, None)
     y = next(iter(y_of_layout.values()), None)
     return GraphNames(
-        x=_graph_input(x),
-        lengths=_graph_input(trace_back(lowest.scope, lowest.input("sequence_lens"))),
+        x=_graph_input(x.source),
+        lengths=_graph_input(equal_source(lowest.scope, lowest.input("sequence_lens"))),
         h0=_state_inputs(nodes, "initial_h", len(lstm.directions), sizes),
         c0=_state_inputs(nodes, "initial_c", len(lstm.directions), sizes),
         y=y or batch_first,
@@ -78,9 +78,9 @@ def names_of(
     )
 
 
-def _graph_input(edge: Edge[OnnxValue]) -> str | None:
-    """Return the input of the main ONNX graph from which an edge comes; None if it has a value in the file."""
-    scope, name = edge.source
+def _graph_input(value: OnnxValue) -> str | None:
+    """Return the input of the main ONNX graph that a value is; None if it has numbers in the file."""
+    scope, name = value
     source = scope.graph_input(name) if name else None  # an input may be left out
     return source.name if source is not None and source.name not in source.scope.tensors else None
 
@@ -102,18 +102,18 @@ class _StateRows:
 
 def _state_rows(node: OnnxNode, role: str, sizes: Sizes) -> _StateRows | str | None:
     """Return the ONNX graph's input that is a node's initial state: its rows if sliced, its name if taken entirely."""
-    edge = trace_back(node.scope, node.input(role))
-    source = edge.source.scope.source(edge.source.name)
+    value = equal_source(node.scope, node.input(role))
+    source = value.scope.source(value.name)
     if source is None or source.node.operator != "Slice":
-        return _graph_input(edge)
+        return _graph_input(value)
     try:
         axis, places, _ = positions_taken(source.node)
     except NotConstant:
         return None
-    name = _graph_input(edge := trace_back(source.node.scope, source.node.inputs[0]))
+    name = _graph_input(array := equal_source(source.node.scope, source.node.inputs[0]))
     if name is None or axis != 0 or not isinstance(places, slice) or places.step != 1:
         return None
-    return _StateRows(name, places.start, places.stop, sizes.of_axis(*edge.source, 0))
+    return _StateRows(name, places.start, places.stop, sizes.of_axis(*array, 0))
 
 
 def _state_inputs(nodes: Sequence[OnnxNode], role: str, directions: int, sizes: Sizes) -> tuple[str | None, ...]:

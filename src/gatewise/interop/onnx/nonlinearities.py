@@ -63,6 +63,13 @@ def nonlinearity_at(node: OnnxNode) -> Nonlinearity | None:
 
     NotConstant if a constant cannot be read.
     """
+    known: dict[OnnxNode, Nonlinearity | None] = node.scope.nonlinearities
+    if node not in known:
+        known[node] = _find_nonlinearity(node)
+    return known[node]
+
+
+def _find_nonlinearity(node: OnnxNode) -> Nonlinearity | None:
     activation = _of_operator(node)
     if activation is not None:
         return Nonlinearity(activation, node.inputs[0], frozenset([node]))

@@ -59,8 +59,13 @@ class OperatorCall:
         for array in self.inputs[moved:]:
             if array is not None and array.dtype.kind == "i" and array.size:
                 self.file.budget.work(array.size // 256, "computing its constants")
-                if ((array <= OPEN) & (array > -(2**31))).any():
+                if _least(array) <= OPEN and ((array <= OPEN) & (array > -(2**31))).any():
                     raise NotConstant(f"{operator} is given a size that is left open")
+
+
+def _least(array: AnyArray) -> Any:
+    """Return the smallest number of an array, mostly of one number."""
+    return array.item() if array.size == 1 else array.min()
 
 
 def _fold_constant(call: OperatorCall) -> AnyArray:
@@ -165,9 +170,7 @@ def _fold_gather(call: OperatorCall) -> AnyArray:
 
 def is_elementwise(operator: str, inputs: int, attributes: Attributes) -> bool:
     """Say whether an ONNX operator with so many inputs computes each number from one of each input, as NumPy does."""
-    counts = {"Clip": (1, 2, 3), "Where": (3,)}.get(operator, (getattr(ELEMENTWISE.get(operator), "nin", 1),))
-    known = operator in ELEMENTWISE and inputs in counts
-    return known and not attributes.names()  # in the oldest opsets they say what is broadcast
+    return inputs in _INPUTS.get(operator, ()) and not attributes  # in the oldest opsets they say what is broadcast
 
 
 def _fold_elementwise(call: OperatorCall) -> AnyArray:
@@ -176,10 +179,11 @@ def _fold_elementwise(call: OperatorCall) -> AnyArray:
     if not is_elementwise(operator, len(call.inputs), call.attributes) or len(given) < len(call.inputs):
         raise NotConstant(f"{operator} has other inputs or attributes than are computed")
     whole = all(array.dtype.kind in "iu" for array in given)
-    count = math.prod(np.broadcast_shapes(*(array.shape for array in given)))
+    small = all(array.size == 1 for array in given)
+    count = 1 if small else math.prod(np.broadcast_shapes(*(array.shape for array in given)))
     call.file.hold(2 * count, max(array.itemsize for array in given))
     call.file.budget.work(count // 64, "computing its constants")
-    if whole and (operator not in WHOLE or any((array < 0).any() for array in given)):
+    if whole and (operator not in WHOLE or any(array.size and _least(array) < 0 for array in given)):
         raise NotConstant(f"it is {operator} of whole numbers, which is not computed")
     with np.errstate(all="ignore"):
         result = np.asarray((WHOLE if whole else ELEMENTWISE)[operator](*given))
@@ -242,6 +246,10 @@ ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "Where": np.where,
     "Clip": lambda a, low=None, high=None: np.clip(a, low, high),
 }
+_INPUTS: dict[str, tuple[int, ...]] = {
+    operator: (getattr(function, "nin", 1),) for operator, function in ELEMENTWISE.items()
+}
+_INPUTS |= {"Clip": (1, 2, 3), "Where": (3,)}
 WHOLE: dict[str, Callable[..., Any]] = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.floor_divide}
 OPERATORS: dict[str, Callable[[OperatorCall], AnyArray]] = {
     "Constant": _fold_constant,

@@ -128,11 +128,15 @@ class Part:
 
 
 def parts_of(
-    nodes: Sequence[OnnxNode], outputs: Collection[str], entries: Callable[[str], Sequence[str]]
+    nodes: Sequence[OnnxNode],
+    outputs: Collection[str],
+    entries: Callable[[str], Sequence[str]],
+    steps: Collection[OnnxNode],
 ) -> list[Part]:
     """Return an ONNX model's linear layers and embeddings: every Gemm, MatMul and Gather of tensors in the file.
 
-    `outputs` are those of the main graph; `entries` returns what a layer of that name is made of.
+    `outputs` are those of the main graph; `entries` returns what a layer of that name is made of; `steps` are nodes of
+    LSTMs, which are no other layers.
     """
     parts: list[Part] = []
     readers: dict[OnnxScope, _Readers] = {}
@@ -142,7 +146,7 @@ def parts_of(
         for name in node.inputs if node.operator != "Shape" else ():  # which does not look at the numbers
             if name:
                 of_scope.by_name.setdefault(name, []).append(node)
-    for node in nodes:
+    for node in (node for node in nodes if node not in steps):
         try:
             part = _stored_layer(node, readers[node.scope], entries)
         except (NotConstant, IndexError):
@@ -238,24 +242,27 @@ def _activation_after(
     It is softmax over the last axis alone. `after` are the nodes that read the layer; all of them belong to it. `flat`
     says that its output has two axes.
     """
-    nodes, activation, output = list(after), None, last.outputs[0]
-    known = {output}
+    nodes, ends, argument = list(after), list[OnnxNode](), last.outputs[0]
+    known = {argument}
     for node in nodes:
         seen = not node.outputs or node.outputs[0] in known
         if seen or not all(name in known or _is_constant(node.scope, name) for name in node.inputs):
             continue  # it reads something else, or a node that comes later: then it is among them again
-        try:
-            nonlinearity = nonlinearity_at(node)
-        except NotConstant:  # of a PRelu, for example
-            nonlinearity = None
-        if nonlinearity is not None and nonlinearity.argument == last.outputs[0] and nonlinearity.nodes >= set(after):
-            activation, output = nonlinearity.activation, node.outputs[0]  # the last: the first may be a part of it
-            if activation == SOFTMAX and (size == 1 or softmax_axis(node) not in (-1, 1 if flat else -1)):
-                return None, last.outputs[0]
+        ends.append(node)
         known.add(node.outputs[0])
         if len(nodes) < MOST and is_elementwise_node(node):
             nodes += readers.by_name.get(node.outputs[0], [])[: MOST - len(nodes)]
-    return activation, output
+    for node in reversed(ends):  # the first may be a part of the last
+        try:
+            nonlinearity = nonlinearity_at(node)
+        except NotConstant:  # of a PRelu, for example
+            continue
+        if nonlinearity is not None and nonlinearity.argument == argument and nonlinearity.nodes >= set(after):
+            activation = nonlinearity.activation
+            if activation == SOFTMAX and (size == 1 or softmax_axis(node) not in (-1, 1 if flat else -1)):
+                break
+            return activation, node.outputs[0]
+    return None, argument
 
 
 def _is_constant(scope: OnnxScope, name: str, steps: int = 5) -> bool:

@@ -5,7 +5,7 @@ Each node has a set of LSTMs as the bits of an integer: one pass forward and one
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gatewise.interop.onnx.edges import origin
@@ -15,6 +15,7 @@ from gatewise.interop.onnx.scopes import SIZES, NodeOutput, OnnxNode, OnnxScope,
 AROUND = "around"
 ROLES = ("X", "state", "lengths")
 ALIVE = 1  # the bit of what an output of the graph depends on
+Key = OnnxNode | OnnxValue  # a value is a tensor or an input of the graph
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,31 @@ class Root:
     name: str
     nodes: Sequence[OnnxNode]
     reads: Mapping[str, Sequence[OnnxValue]]
+
+
+def upstream(ends: Iterable[OnnxValue], stops: Iterable[OnnxValue] = ()) -> Iterator[Key]:
+    """Yield what ONNX names are computed from: nodes, tensors and inputs.
+
+    Nothing is before sizes, or before `stops`; inputs of the graph are no stops.
+    """
+    seen: set[Key | None] = {None, *(stop.scope.defined(stop.name) for stop in stops if not is_input(stop))}
+    left = [*ends]
+    while left:
+        scope, name = left.pop()
+        value = scope.defined(name)
+        if value is None or value in seen:
+            continue
+        seen.add(value)
+        if (source := scope.source(name)) is not None:
+            if source.node not in seen:
+                seen.add(source.node)
+                yield source.node
+                if source.node.operator not in SIZES:
+                    left += [OnnxValue(source.node.scope, given) for given in source.node.inputs]
+        elif (outer := value.scope.argument_outside(value.name)) is not None:
+            left.append(outer)
+        else:
+            yield value
 
 
 class Reach:

@@ -16,7 +16,7 @@ from gatewise.files.budget import Budget
 from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options, with_distinct_names
 from gatewise.interop.graphs import BATCH_FIRST
 from gatewise.interop.ledger import Item, OnDemand
-from gatewise.interop.onnx.accounting import Account, is_recurrent, name_of, nodes_of_cell
+from gatewise.interop.onnx.accounting import Account, is_recurrent, name_of
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.cells import StoredCell, cell_at, unrecognised_cells
 from gatewise.interop.onnx.chain import ChainWalk, follow_input, refusing_by_name
@@ -66,12 +66,12 @@ def read_model(
     with reading(path, GatewiseError), np.errstate(all="ignore"):  # NaN and infinity are kept
         nodes, sizes = list(nodes_of(file)), Sizes()
         unrolled = {} if single else unrolled_lstms(file.scopes[0], sizes)
-        steps = {node for cell in unrolled.values() for node in nodes_of_cell(cell)}
+        steps = {node for cell in unrolled.values() for node in cell.nodes}
         others = [node for node in nodes if node not in steps or node in unrolled]
         lstms = _read_lstms(others, budget, unrolled)
         graph = LstmGraph(lstms.of_nodes, outputs, budget, unrolled, sizes)
         refused = (*lstms.refused, *unrecognised_cells(others, lstms.scopes))
-        parts = [part for part in parts_of(nodes, outputs, entries) if part.node not in steps]
+        parts = parts_of(nodes, outputs, entries, steps)
         named = _named_nodes(model, graph, lstms, parts, stacks_all=not refused, single=single)
         every = [*named.lstms.values()]
         connected = graph.sole is not None and not refused and not single

@@ -45,6 +45,8 @@ class OnnxNode:
     Names in `inputs` and `outputs` are empty where one is left out.
     """
 
+    __slots__ = ("_attributes", "inputs", "is_standard", "number", "operator", "outputs", "proto", "scope")
+
     def __init__(self, scope: OnnxScope, proto: Any, number: int) -> None:
         self.scope, self.proto, self.number = scope, proto, number
         self.operator: str = proto.op_type
@@ -56,7 +58,7 @@ class OnnxNode:
     @property
     def attributes(self) -> Attributes:
         """Its attributes."""
-        if self._attributes is None:  # no cached_property, which gives each node a dictionary
+        if self._attributes is None:
             self._attributes = Attributes(self.proto, self.scope.file.budget, self.scope.attributes)
         return self._attributes
 
@@ -136,6 +138,7 @@ class OnnxScope:
             for position, name in enumerate(node.outputs)
             if name
         }
+        self.nonlinearities: dict[OnnxNode, Any] = {}  # that end in its nodes, as they are found
         # By name, and whether sizes are known; None: being computed.
         self._values: dict[tuple[str, bool], AnyArray | NotConstant | None] = {}
 
@@ -169,6 +172,8 @@ class OnnxScope:
         """Return the node output that an ONNX name means, here or in a graph around; None of an input or a tensor."""
         if not self.bound and name in self.computed:  # as nearly always
             return None if name in self.tensors else self.computed[name]
+        if not self.bound and (name in self.tensors or name in self.inputs):
+            return None
         if (value := self.defined(name)) is None or value.name in value.scope.tensors:
             return None
         return value.scope.computed.get(value.name)
@@ -201,7 +206,7 @@ class OnnxScope:
 
         `shape_of` returns what a node Shape gives, where sizes are known.
         """
-        scope, name = self.resolve(name)
+        scope, name = self.defined(name) or self.resolve(name)
         key = name, shape_of is not None
         if depth > DEEPEST:
             raise NotConstant(f"it is computed in more than {DEEPEST} steps")

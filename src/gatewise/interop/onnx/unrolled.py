@@ -23,7 +23,7 @@ from gatewise.interop.onnx.cells import (
     preactivation_terms,
     stored_cell,
 )
-from gatewise.interop.onnx.edges import trace_back
+from gatewise.interop.onnx.edges import equal_source, trace_sequence
 from gatewise.interop.onnx.lstm import is_zeros
 from gatewise.interop.onnx.lstm_outputs import (
     BACKWARD,
@@ -107,7 +107,7 @@ def _step_at(end: OnnxNode) -> tuple[_Moment, _Moment] | None:
                 return None
             if place.ndim or taken.attributes.get("axis", "i", 0):
                 return None
-            h, c, sums = (trace_back(*value).source for value in (values["h"], cell.previous_c, values["x"]))
+            h, c, sums = (equal_source(*value) for value in (values["h"], cell.previous_c, values["x"]))
             before = _Moment(h, c, int(place), sums, product.inputs[1], order)
             return before, before._replace(h=OnnxValue(end.scope, end.outputs[0]), c=cell.c, place=before.place + 1)
     return None
@@ -121,7 +121,7 @@ def _collected_states(scope: OnnxScope) -> dict[tuple[OnnxValue, ...], list[str]
             steps = [output_of(scope, name, "Unsqueeze") for name in node.inputs]
             names = [step.node.inputs[0] for step in steps if step is not None and stated_axes(step.node) == [0]]
             if len(names) == len(steps):
-                sources = tuple(trace_back(scope, name).source for name in names)
+                sources = tuple(equal_source(scope, name) for name in names)
                 collected.setdefault(sources, []).append(node.outputs[0])
     return collected
 
@@ -133,7 +133,7 @@ def _whole_run(last: _Moment, collected: Sequence[str], sizes: Sizes) -> _Run | 
     u = scope.value(last.recurrent)
     if len(terms) > 1 or not u.ndim == w.ndim == 2 or not u.shape[1] == w.shape[1] == 4 * len(u):
         return None
-    x = trace_back(scope, node.inputs[0], exchanges=True, flips=True)
+    x = trace_sequence(scope, node.inputs[0], flips=True)
     if sizes.of_axis(*x.source, x.layout.index(Axis.TIME)) != last.place:
         return None
     for name in collected:
