@@ -362,7 +362,9 @@ def test_a_models_page_has_no_line_of_lessons_and_grows_little():
     of_model, of_lessons = assembly.modules(), assembly.modules(assembly.TEACHING)
     assert sorted({*of_model, *of_lessons}) == NAMES
     lessons = [*({*of_lessons} - {*of_model})]
-    assert {"teaching.js", "views/chapters.js", "views/chapter_start.js", "views/scenes.js"} <= {*lessons}
+    assert {"teaching.js", "views/chapters.js", "views/chapter_start.js", "views/scenes.js", "engine/training.js"} <= {
+        *lessons
+    }
     script = Read(gw.page(gw.LSTM(3, 4, rng=0), x=X).html).texts["module"]
     lines = {line for name in lessons for line in squeezed(assembly.asset(name)).splitlines() if len(line) > 60}
     assert len(lines) > 20

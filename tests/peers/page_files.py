@@ -124,6 +124,11 @@ def scenes(path: Path) -> None:
     assembled(of_scenes("Two scenes", both, [*chapters()[:2], chapter])).save(path)
 
 
+def one_scene(path: Path) -> None:
+    """Write a teaching page of the latch alone."""
+    assembled(of_scenes("One scene", {"latch": latch_scene("en")}, chapters()[:2])).save(path)
+
+
 FILES: dict[str, Callable[[Path], None]] = {
     "teaching": teaching,
     "own": own,
@@ -135,6 +140,7 @@ FILES: dict[str, Callable[[Path], None]] = {
     "averaged": averaged,
     "tokens": tokens,
     "scenes": scenes,
+    "one scene": one_scene,
 }
 
 

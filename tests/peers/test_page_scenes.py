@@ -7,6 +7,7 @@ import pytest
 from peers.reader import Reader
 
 import gatewise as gw
+from gatewise.playground.scenes import SCENES
 
 pytestmark = pytest.mark.peers
 CHANGES = 50
@@ -20,8 +21,10 @@ def enter(reader: Reader, title: str) -> None:
 
 
 def test_one_scene_has_no_buttons(reader, pages):
-    reader.open(pages("teaching"))
+    reader.open(pages("one scene"))
     assert not reader.has(".scenes")
+    reader.open(pages("teaching"))
+    assert reader.ask("document.querySelectorAll('.scenes button').length") == len(SCENES)
 
 
 def test_a_scene_is_drawn_anew_with_its_own_numbers_and_address(reader, pages):

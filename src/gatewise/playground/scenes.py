@@ -9,12 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from gatewise.examples import latch
 from gatewise.layers import LSTM
+from gatewise.network import Linear, Network
 from gatewise.playground import language, lesson
 from gatewise.playground.document import of_scene, of_scenes
 from gatewise.playground.sequence_run import sequence_run_of
+from gatewise.records.labels import Labels
 
+OF_LEARNER = ["task", "delay", "optimiser", "rate", "clip", "bias", "seed", "sequence", "update"]  # in its address
+LEARNED_STEPS = 40
 Object = dict[str, Any]
 
 
@@ -26,7 +32,16 @@ def latch_scene(lang: str) -> Object:
     return of_scene(run, language.words_in(lang)["titles"]["latch"], about) | {"example": "latch"}
 
 
-SCENES: Mapping[str, Callable[[str], Object]] = {"latch": latch_scene}  # each takes the language
+def learner_scene(lang: str) -> Object:
+    """Return the document of a cell that learns: four units and one output, whose weights its own view sets."""
+    network = Network(LSTM(3, 4, rng=0, dtype=np.float64), head=Linear(np.zeros((1, 4)), np.zeros(1)))
+    labels = Labels(features=latch().cell.labels.features)
+    run = sequence_run_of(network, np.zeros((LEARNED_STEPS, 3)), 0, {"labels": labels})
+    about = ["The first weights are drawn on this page, which then trains them."]
+    return of_scene(run, language.words_in(lang)["titles"]["learner"], about) | {"own": OF_LEARNER, "edits": []}
+
+
+SCENES: Mapping[str, Callable[[str], Object]] = {"latch": latch_scene, "learner": learner_scene}  # of the language
 
 
 def teaching(lang: str = "en") -> Object:

@@ -57,9 +57,8 @@ def _with_words_of_programs(page: Object, say: Say, lang: str) -> Object:
             for formulas in page["formulas"]
         ],
         "edits": [
-            edits
-            | {key: [edit | {"words": say(edit["words"])} for edit in edits[key]] for key in ("edits", "families")}
-            for edits in page["edits"]
+            mistakes | {"edits": [edit | {"words": say(edit["words"])} for edit in mistakes["edits"]]}
+            for mistakes in page["edits"]
         ],
     }
 

@@ -29,7 +29,7 @@ interface Edit {
   value: number;
 }
 interface NumberLoss {
-  of: "h" | "y";
+  of: "h" | "y" | "error";
   layer: number;
   direction: number;
   unit: number;
@@ -37,6 +37,25 @@ interface NumberLoss {
 }
 /** One number; or a sum of all outputs, weighted by `dy`, and of the last states, weighted by `after`. */
 type Loss = NumberLoss | {of: "all"; dy: Float64Array; after?: Record<string, Float64Array>};
+
+/** A parameter; `start` is its place among all numbers of all parameters. */
+interface NetworkParameter extends NameRef {
+  run: ProgramRun;
+  gradient: string;
+  shape: number[];
+  size: number;
+  start: number;
+}
+interface TrainingSettings {
+  task: "latch" | "echo";
+  delay: number;
+  optimiser: "adam" | "descent";
+  rate: number;
+  /** The largest norm of a gradient; 0: any. */
+  clip: number;
+  bias: number;
+  seed: number;
+}
 
 /** Numbers row by row. */
 interface Values {

@@ -4,13 +4,14 @@ import {atChapter} from "./views/chapter_start.js";
 import {chaptersView} from "./views/chapters.js";
 import {sceneNamed} from "./views/hash.js";
 import {sceneButtons, scenesOf} from "./views/scenes.js";
+import {trainingView} from "./views/training.js";
 
 /**
  * What a scene shows above the strip, besides the views of every page. It is drawn last; if it is the element that was
  * there before, it stays, with its focus.
  * @type {Record<string, (page: Page) => Element>}
  */
-const SCENE_VIEWS = {};
+const SCENE_VIEWS = {learner: trainingView};
 
 /** @param {Page} page */
 function sceneView(page) {

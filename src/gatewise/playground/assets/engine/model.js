@@ -34,6 +34,8 @@ export class Model {
     this.layers = cellsOf(this.base, doc.labels ?? {});
     this.outputs = namesOf(this.base.output.slotOf("output").size, doc.labels?.outputs, "y");
     this.wantsBackward = false;
+    /** @type {(network: Network, loss: Loss) => Loss} */
+    this.lossOf = (_, loss) => loss; // training puts another one in its place
     this.setLoss({of: "h", layer: this.layers.length - 1, direction: 0, unit: 0, step: this.steps - 1});
   }
 
@@ -193,17 +195,12 @@ export class Model {
     return kind === "state" && step === run.order[0];
   }
 
-  /** The gradient of the embedding's table, row by row, or null where there is none. */
-  embeddingGradient() {
-    return this.network.embeddingGradient();
-  }
-
   /** @param {Loss} loss */
   setLoss(loss) {
     this.loss = loss;
     for (const network of [this.base, this.edited]) {
       if (network === null) continue;
-      network.loss = loss;
+      network.loss = this.lossOf(network, loss);
       for (const run of network.runs) run.forgetBack();
     }
   }

@@ -234,24 +234,6 @@ export class Network {
     return true;
   }
 
-  /** The gradient of the embedding: of each token, what arrives at its rows. @returns {Float64Array | null} */
-  embeddingGradient() {
-    const {embedding, tokens, steps} = this.wiring;
-    if (embedding === null || tokens === null) return null;
-    const gradient = new Float64Array(embedding.data.length),
-      width = embedding.shape[1];
-    for (const run of this.cells[0]) {
-      for (let step = 0; step < steps; step++) {
-        run.backwardTo(step);
-        if (!run.takesPart(step)) continue;
-        const row = run.row(run.gradientOf("input"), step),
-          from = tokens[step] * width;
-        for (let n = 0; n < width; n++) gradient[from + n] += row[n];
-      }
-    }
-    return gradient;
-  }
-
   /** Every run, from the first layer on. */
   #inOrder() {
     const last = this.wiring.readsLast ? [this.last] : [],

@@ -78,6 +78,7 @@ export function begin(doc, views, lesson = null, part = null) {
     settled: false,
     runs: 0,
   };
+  page.tell(problem ?? "");
   followRun(page);
   const elements = views.flatMap(view => drawn(page, view) ?? []);
   followPanes(page);
@@ -89,7 +90,6 @@ export function begin(doc, views, lesson = null, part = null) {
     landmark("main").focus();
   };
   landmark("skip").addEventListener("click", toMain, {signal: closed});
-  page.tell(problem ?? "");
   page.store.change({});
   return () => {
     ending.abort();

@@ -71,7 +71,7 @@ function readEdit(text) {
 /** @param {string} text @returns {NumberLoss} */
 function readLoss(text) {
   const [of, ...places] = text.split(",");
-  if ((of !== "h" && of !== "y") || places.length !== 4) throw new Error("no loss");
+  if ((of !== "h" && of !== "y" && of !== "error") || places.length !== 4) throw new Error("no loss");
   const [layer, direction, unit, step] = places.map(wholeNumber);
   return {of, layer, direction, unit, step};
 }
@@ -114,6 +114,11 @@ function readPairs(values) {
 export function sceneNamed(hash) {
   const read = decodeHash(hash);
   return "state" in read ? (read.state.scene ?? null) : null;
+}
+
+/** Whether the weights of a scene are trained: then its loss may be the error. @param {PageDocument} doc */
+export function isTrained({own}) {
+  return own.includes("rate");
 }
 
 /** Whether two lists of edits are the same. @param {Edit[]} first @param {Edit[]} second */

@@ -7,6 +7,7 @@ import {keepFocus} from "./edits.js";
 import {directPath} from "../engine/gradient_path.js";
 import {figure, percent} from "../engine/figures.js";
 import {nameAlong, symbolElement, unitWords} from "./detail.js";
+import {isTrained} from "./hash.js";
 import {pagePhrase} from "./phrases.js";
 import {stepName} from "./quantities.js";
 import {timeline} from "./timeline.js";
@@ -14,7 +15,8 @@ import {timeline} from "./timeline.js";
 const SLICE_OF_BACKWARD = 16; // milliseconds
 
 /** The possible losses: entries of every cell's h, and the outputs. @param {Page} page */
-function lossPlaces({model}) {
+function lossPlaces(page) {
+  const {doc, model} = page;
   const cells = model.layers.flatMap(({cells: directions}, layer) =>
     directions.map((cell, direction) => ({
       of: /** @type {"h"} */ ("h"),
@@ -29,10 +31,10 @@ function lossPlaces({model}) {
     })),
   );
   if (!model.hasHead) return cells;
-  return [
-    {of: /** @type {"y"} */ ("y"), layer: model.layers.length, direction: 0, units: model.outputs, words: "the output"},
-    ...cells,
-  ];
+  const head = {layer: model.layers.length, direction: 0, units: model.outputs};
+  const output = {...head, of: /** @type {"y"} */ ("y"), words: "the output"};
+  if (!isTrained(doc)) return [output, ...cells];
+  return [{...head, of: /** @type {"error"} */ ("error"), words: pagePhrase(page, "training.loss")}, output, ...cells];
 }
 
 /** @param {Page} page @param {NumberLoss} loss */
@@ -42,7 +44,7 @@ function placeOfLoss(page, loss) {
     0,
     places.findIndex(
       ({of, layer, direction}) =>
-        of === loss.of && (of === "y" || (layer === loss.layer && direction === loss.direction)),
+        of === loss.of && (of !== "h" || (layer === loss.layer && direction === loss.direction)),
     ),
   );
 }
@@ -50,6 +52,7 @@ function placeOfLoss(page, loss) {
 /** The loss in one sentence. @param {Page} page @param {NumberLoss} loss */
 function lossSentence(page, loss) {
   const place = lossPlaces(page)[placeOfLoss(page, loss)];
+  if (loss.of === "error") return `The loss is ${place.words}.`;
   const unit = place.units[loss.unit] ?? `unit ${loss.unit}`;
   return `The loss is ${place.words} ${place.of === "y" ? "" : "of "}${unit} at ${stepName(page, loss.step)}.`;
 }
@@ -134,13 +137,14 @@ function chooser(page, state) {
     choose({step: Math.min(model.steps - 1, Math.max(0, store.state.loss.step + by))});
   });
   const here =
-    state.step === loss.step
+    state.step === loss.step || loss.of === "error"
       ? null
       : el(
           "button",
           {"data-key": "loss here", onclick: () => choose({step: state.step})},
           `take ${stepName(page, state.step)}`,
         );
+  const where = loss.of === "error" ? ["."] : [" of ", unit, " at step ", step, ". "];
   const tail =
     "In the opened step each number shows its gradient: by how much the loss grows for each 1 that the number" +
     " grows, while the change is small.";
@@ -148,7 +152,7 @@ function chooser(page, state) {
     "div",
     {},
     el("h2", {class: "visually-hidden"}, "The loss"),
-    el("p", {class: "loss-chooser"}, "The loss is ", of, " of ", unit, " at step ", step, ". ", here, why),
+    el("p", {class: "loss-chooser"}, "The loss is ", of, ...where, here, why),
     el("p", {class: "soft"}, tail),
   );
 }

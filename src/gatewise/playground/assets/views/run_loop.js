@@ -30,7 +30,7 @@ export function followRun(page) {
     const isEdited = isFirst || state.edits !== previous.edits;
     const isOfOtherLoss = isFirst || state.loss !== previous.loss || state.backward !== previous.backward;
     if (isEdited) model.edit(state.edits);
-    if (isOfOtherLoss) model.setLoss(state.loss);
+    if (isOfOtherLoss || (isEdited && state.loss.of === "error")) model.setLoss(state.loss);
     if (!isEdited && !isOfOtherLoss) return;
     stop();
     page.settled = model.finish(FIRST);

@@ -1,6 +1,6 @@
 /** The first state of the page, and the URL's hash, which follows the state and leads it. */
 import {asksForLessMotion} from "./dom.js";
-import {decodeHash, eachOnce, encodeHash, misfitOf, NOWHERE, sameEdits, sceneNamed} from "./hash.js";
+import {decodeHash, eachOnce, encodeHash, isTrained, misfitOf, NOWHERE, sameEdits, sceneNamed} from "./hash.js";
 import {quantitiesOf, shownQuantity} from "./quantities.js";
 
 const QUIET = 250; // milliseconds without a change before the address is written
@@ -28,7 +28,7 @@ export function originalState({doc, model, lesson}) {
     detail: gate,
     backward: false,
     loss: model.hasHead
-      ? {of: "y", layer: top + 1, direction: 0, unit: 0, step: last}
+      ? {of: isTrained(doc) ? "error" : "y", layer: top + 1, direction: 0, unit: 0, step: last}
       : {of: "h", layer: top, direction: 0, unit: 0, step: last},
     chapter: chapter < 0 ? null : chapter,
     edits: [],
@@ -55,7 +55,8 @@ function stateOfHash(page, hash) {
   const {chapter = null, scene = null} = decoded.state;
   const isOfScene = scene === original.scene && [undefined, doc.scene].includes(doc.chapters?.[chapter ?? -1]?.scene);
   const misfit = misfitOf(decoded.state, model, Boolean(doc.sorted), doc.chapters?.length ?? 0);
-  const problem = isOfScene ? misfit : NOWHERE;
+  const hasLoss = isTrained(doc) || decoded.state.loss?.of !== "error";
+  const problem = isOfScene && hasLoss ? misfit : NOWHERE;
   if (problem) return {state: original, problem};
   const own = Object.entries({...decoded.state.own}).filter(([name]) => doc.own.includes(name));
   const edits = decoded.state.edits && eachOnce(model, decoded.state.edits);

@@ -1,0 +1,138 @@
+/** The scene of a cell that learns: settings, the way through the updates, and a sequence under the present weights. */
+import {figure} from "../engine/figures.js";
+import {outputError, sequenceOf} from "../engine/tasks.js";
+import {MOST_UPDATES, retake, Trainer} from "../engine/training.js";
+import {onDecades} from "./colours.js";
+import {el, setText} from "./dom.js";
+import {keepFocus} from "./edits.js";
+import {pagePhrase} from "./phrases.js";
+import {timeline} from "./timeline.js";
+import {changeSettings, settingFields} from "./training_settings.js";
+import {updateParts} from "./update_table.js";
+
+const SLICE = 12; // milliseconds of training, between two pictures
+const DECADES = 12; // of errors that are shown,
+const LARGEST = 100; // up to this
+const REACH = 1.5; // of outputs, to either side
+
+/**
+ * Training that follows the state: where the state names an update, it trains until it is there, with a picture now and
+ * then; while it plays, the state follows.
+ * @param {Page} page
+ */
+function trainingOf(page) {
+  const {read, elements} = settingFields(page);
+  let frame = 0,
+    made = "",
+    drawn = "",
+    isPlaying = false;
+  const training = {
+    elements,
+    trainer: new Trainer(page.model.wiring, read().settings),
+    target: new Float64Array(0),
+    goal: -1,
+    /** Follow the state. */
+    follow() {
+      const {settings, update} = read();
+      if (JSON.stringify(settings) !== made) {
+        training.trainer = new Trainer(page.model.wiring, settings);
+        training.goal = -1;
+      }
+      made = JSON.stringify(settings);
+      if (update !== (isPlaying ? training.trainer.at : training.goal)) training.go(update, false);
+      else show();
+    },
+    /** Train up to an update; or, playing, on and on. @param {number} goal @param {boolean} plays */
+    go(goal, plays) {
+      cancelAnimationFrame(frame);
+      const {trainer} = training;
+      const goesOn = trainer.goTo(goal, SLICE);
+      if (!goesOn && trainer.at < goal) page.tell(pagePhrase(page, "training.failed", {update: trainer.at}));
+      isPlaying = plays && goesOn;
+      training.goal = goesOn ? goal : trainer.at;
+      if (goesOn) frame = requestAnimationFrame(() => training.go(goal, plays));
+      show();
+      changeSettings(page, {update: String(isPlaying ? trainer.at : training.goal)});
+    },
+    /** Whether it trains. */
+    isBusy: () => training.trainer.at < training.goal,
+  };
+  /** Let the model have the weights and the sequence that are to be seen. */
+  function show() {
+    const {settings, sequence} = read(),
+      {trainer} = training,
+      key = `${made} ${sequence} ${trainer.at}`;
+    if (key === drawn) return;
+    drawn = key;
+    const {x, target} = sequenceOf(settings, trainer.steps, sequence === "next" ? trainer.at : -1);
+    training.target = target;
+    page.model.lossOf = (network, loss) => (loss.of === "error" ? outputError(network, target) : loss);
+    retake(page.model, trainer.weights, x);
+    while (!page.model.finish(SLICE));
+    page.settled = true;
+    page.runs += 1;
+    page.store.change({});
+  }
+  page.closed.addEventListener("abort", () => cancelAnimationFrame(frame));
+  return training;
+}
+
+/** The loss of every update so far; what is wanted of the sequence that is seen, and what is put out there.
+ * @param {Page} page @param {ReturnType<typeof trainingOf>} training */
+function lanes(page, {trainer, target}) {
+  const {model, store} = page,
+    {step} = store.state;
+  trainer.update(); // whose loss is the last one
+  const outputs = target.map((wanted, n) => (Number.isNaN(wanted) ? 0 : model.network.output.rowOf("output", n)[0]));
+  const decades = Float64Array.from(trainer.losses, loss => onDecades(loss, LARGEST, DECADES));
+  const choose = (/** @type {number} */ n) => store.change({step: n});
+  const rewind = (/** @type {number} */ update) => changeSettings(page, {update: String(update)});
+  const [losses, wanted, made] = pagePhrase(page, "training.lanes").split("|");
+  return [
+    {label: losses, values: decades, largest: 1, step: trainer.at, choose: rewind, kind: "effect"},
+    {label: wanted, values: target, largest: REACH, step, choose},
+    {label: made, values: outputs, largest: REACH, step, choose},
+  ].map(lane => el("div", {class: "lane"}, el("span", {class: "lane-name"}, lane.label), timeline(lane)));
+}
+
+/** @param {Page} page */
+export function trainingView(page) {
+  const training = trainingOf(page);
+  const toggle = () => training.go(training.isBusy() ? training.trainer.at : MOST_UPDATES, !training.isBusy());
+  const one = () => changeSettings(page, {update: String(training.trainer.at + 1)});
+  const play = el("button", {type: "button", class: "primary", onclick: toggle});
+  const next = el("button", {type: "button", onclick: one}, pagePhrase(page, "training.one"));
+  const task = el("p", {}),
+    error = el("p", {class: "soft"}),
+    plots = el("div", {class: "plots"}),
+    parts = el("div");
+  const opened = el("details", {ontoggle: () => draw()}, el("summary", {}, pagePhrase(page, "training.opened")), parts);
+  function draw() {
+    const {trainer, target} = training,
+      {network} = page.model,
+      {delay, task: kind} = trainer.settings;
+    setText(task, pagePhrase(page, "training.tasks", {delay}).split("|")[kind === "echo" ? 1 : 0]);
+    setText(play, pagePhrase(page, "training.train").split("|")[training.isBusy() ? 1 : 0]);
+    next.disabled = training.isBusy() || trainer.at === MOST_UPDATES;
+    const made = {update: trainer.at, error: figure(outputError(network, target).value, 6)};
+    setText(error, pagePhrase(page, "training.error", made));
+    plots.replaceChildren(...lanes(page, training));
+    if (opened.open) keepFocus(parts, () => parts.replaceChildren(...updateParts(page, trainer)));
+  }
+  const stop = () => document.hidden && training.isBusy() && toggle();
+  document.addEventListener("visibilitychange", stop, {signal: page.closed});
+  page.store.show(() => {
+    training.follow();
+    draw();
+  });
+  return el(
+    "div",
+    {class: "training"},
+    task,
+    el("div", {class: "settings"}, ...training.elements),
+    el("p", {class: "controls"}, play, next),
+    error,
+    plots,
+    opened,
+  );
+}

@@ -1,0 +1,165 @@
+"""A cell that learns, in a browser: what the address says is what is seen, and training stops when it should."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import training
+from peers.reader import Reader, shown
+from training import STEPS, Settings
+
+pytestmark = pytest.mark.peers
+SCENE = "#v1&scene=learner"
+BIAS = f"{SCENE}&level=number&name=b_f"
+ROWS = """[...document.querySelectorAll('.training tr')].slice(1).map(
+    row => [...row.querySelectorAll('td')].map(cell => Number(cell.textContent)))"""
+HIDE = "Object.defineProperty(document, 'hidden', {value: true}), document.dispatchEvent(new Event('visibilitychange'))"
+SLIDER = "[...document.querySelectorAll('.training input[type=range]')].at(-1)"
+
+
+def at(reader: Reader) -> int:
+    """Return the number of updates that the page shows."""
+    return int(re.search(r"\d+", reader.says(".training .soft"))[0])
+
+
+def to(reader: Reader, update: int) -> None:
+    """Move the slider to an update."""
+    reader.ask(f"{SLIDER}.value = {update}, {SLIDER}.dispatchEvent(new Event('input', {{bubbles: true}}))")
+    reader.tab.wait_until(f"document.querySelector('.training .soft').textContent.includes(' {update} ')")
+
+
+def field(reader: Reader, label: str, value: str) -> None:
+    """Type into the field with a label."""
+    reader.click(".training label", label)
+    reader.type(value)
+    reader.keys("Enter")
+
+
+def test_an_address_shows_pythons_numbers(reader, pages):
+    settings, model = Settings(optimiser="descent", rate=0.5, clip=0.3, seed=7), training.network()
+    before, *_, after = [*training.updates(model, settings, training.start(model, settings), 40)]
+    reader.open(pages("teaching") + f"{BIAS}&optimiser=descent&rate=0.5&clip=0.3&seed=7&update=40&unit=2")
+    reader.sees(".training .soft", " 40 ")
+    piece = training.pieces(model)[3]
+    assert shown(after.after.weights[piece][2], 8) in reader.says("#number h2")
+    loss = training.gradient(
+        training.with_weights(model, after.after.weights), *training.sequence(settings, STEPS, -1)
+    )[0]
+    assert shown(loss, 6) in reader.says(".training .soft")
+    to(reader, 0)
+    assert shown(before.before.weights[piece][2], 8) in reader.says("#number h2")
+    assert "&update" not in reader.hash()
+
+
+def test_training_goes_on_until_it_is_stopped_and_back_again(reader, pages):
+    reader.open(pages("teaching") + SCENE)
+    assert at(reader) == 0
+    assert reader.hash() == f"{SCENE}&step=0&show=f"
+    reader.click(".training button", "One update")
+    reader.sees(".training .soft", " 1 ")
+    seen = reader.says(".training .soft")
+    reader.click(".training button", "Train")
+    reader.tab.wait_until("/[0-9]{2,}/.test(document.querySelector('.training .soft').textContent)")
+    reader.click(".training button", "Stop")
+    update = at(reader)
+    assert update >= 10
+    there = reader.says(".training .soft")
+    assert reader.hash().endswith(f"update={update}")
+    to(reader, 1)
+    assert reader.says(".training .soft") == seen
+    to(reader, update)
+    assert reader.says(".training .soft") == there
+    reader.open(pages("teaching") + reader.hash())
+    reader.sees(".training .soft", f" {update} ")
+    assert reader.says(".training .soft") == there
+
+
+def test_quick_clicks_and_a_rewind_while_it_trains(reader, pages):
+    reader.open(pages("teaching") + SCENE)
+    reader.ask("for (let n = 0; n < 7; n++) document.querySelector('.training .primary').click()")
+    reader.tab.wait_until("/[0-9]{2,}/.test(document.querySelector('.training .soft').textContent)")
+    to(reader, 3)
+    assert reader.has(".training button", "Train")
+    reader.ask("for (let n = 0; n < 5; n++) document.querySelectorAll('.training button')[1].click()")
+    reader.sees(".training .soft", " 4 ")
+    assert reader.hash().endswith("update=4")
+
+
+@pytest.mark.parametrize("leave", [HIDE, "document.querySelector('.scenes button').click()"])
+def test_training_stops_when_nobody_looks(reader, pages, leave):
+    reader.open(pages("teaching") + SCENE, still=False)
+    reader.click(".training button", "Train")
+    reader.tab.wait_until("/[0-9]{2,}/.test(document.querySelector('.training .soft').textContent)")
+    frames = "window.updates = 0, window.requestAnimationFrame = () => { window.updates++; return 0; }"
+    reader.ask(frames)
+    reader.ask(leave)
+    before = reader.ask("window.updates")
+    reader.ask("new Promise(done => setTimeout(done, 300))")
+    assert reader.ask("window.updates") - before <= 1
+    assert not reader.has(".training button", "Stop")
+
+
+def test_an_update_opens_and_its_gradient_is_the_pages_own(reader, pages):
+    reader.open(pages("teaching") + f"{SCENE}&task=echo&delay=4&sequence=next&update=6&backward=1&clip=0.05")
+    reader.sees(".training .soft", " 6 ")
+    reader.click(".training summary")
+    reader.sees(".training td")
+    rows = reader.ask(ROWS)
+    assert len(rows) == 12
+    for weight, _, step, after in rows:
+        assert after == pytest.approx(weight + step, abs=2e-6)
+    assert [abs(step) for _, _, step, _ in rows] == sorted([abs(step) for _, _, step, _ in rows], reverse=True)
+    for row in range(3):
+        reader.click(".training tr th button", nth=row)
+        reader.click("#number button", "how the loss depends on it")
+        heading = reader.says("#number h2")
+        assert float(heading.split(": ")[-1].replace("\u2212", "-")) == pytest.approx(rows[row][1], abs=1e-6)
+        reader.keys("Escape")
+
+
+def test_a_rate_that_is_too_large_ends_in_a_sentence(reader, pages):
+    reader.open(pages("teaching") + f"{SCENE}&optimiser=descent")
+    field(reader, "Learning rate", "1e6")
+    reader.click(".training button", "Train")
+    reader.sees("#status", "the next one would overflow")
+    assert reader.has(".training button", "Train")
+    assert 0 < at(reader) < 100
+    reader.expects = reader.says("#status")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ("update=1000000000", "Update cannot be “1000000000”: it must be one of 0 … 5000. It stays 0."),
+        ("update=3.5", "Update cannot be “3.5”: it must be one of 0 … 5000. It stays 0."),
+        ("seed=abc", "Seed cannot be “abc”: it must be one of 0 … 999999. It stays 1."),
+        ("task=echo&delay=31", "Delay cannot be “31”: it must be one of 1 … 30. It stays 10."),
+        ("rate=0", "Learning rate cannot be “0”: it must be one of 0.000001 … 1000000. It stays 0.02."),
+        ("task=none", "Task cannot be “none”: it must be one of latch, echo. It stays latch."),
+        ("bias=", "First bias of the forget gate cannot be “”: it must be one of -4 … 6. It stays 1."),
+    ],
+)
+def test_what_a_setting_cannot_be_is_refused_in_a_sentence(reader, pages, wrong, sentence):
+    reader.open(pages("teaching") + f"{SCENE}&{wrong}")
+    reader.sees("#status", sentence)
+    assert at(reader) == 0
+    reader.expects = sentence
+    assert wrong.split("&")[-1] not in reader.hash()
+
+
+def test_what_is_typed_as_a_seed_must_be_one(reader, pages):
+    reader.open(pages("teaching") + f"{SCENE}&update=5")
+    reader.sees(".training .soft", " 5 ")
+    field(reader, "Seed", "-3")
+    reader.sees("#status", "Seed cannot be “-3”: it must be one of 0 … 999999. It stays 1.")
+    assert at(reader) == 5
+    field(reader, "Seed", "12")
+    reader.sees(".training .soft", " 0 ")
+    reader.expects = reader.says("#status")
+    assert reader.hash().endswith("seed=12")
+
+
+def test_a_page_of_another_scene_has_no_such_loss(reader, pages):
+    reader.open(pages("teaching") + "#v1&step=3&show=dc&backward=1&loss=error,0,0,0,6")
+    reader.expects = "The address names something that this model does not have, so the page opens as it was made."
