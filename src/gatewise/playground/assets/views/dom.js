@@ -51,6 +51,14 @@ export function svg(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** Name a button by the text on it, by which it can be called, and then by more. @param {HTMLElement} button
+ * @param {string} more */
+export function nameByText(button, more) {
+  const texts = [...button.childNodes].map(({textContent}) => textContent?.trim()).filter(Boolean);
+  button.setAttribute("aria-label", `${texts.join(" ")}, ${more}`);
+  return button;
+}
+
 /**
  * Write text where it differs, so that nothing is announced or drawn twice.
  * @param {Element} element @param {string} text

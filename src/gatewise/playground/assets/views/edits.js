@@ -1,5 +1,5 @@
 /** Fields that change given numbers, and the list of edits with their undoing. */
-import {el, reveal} from "./dom.js";
+import {el, nameByText, reveal} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {refKey, openNumber, placeName, spokenName, symbolElement} from "./detail.js";
 import {influenceFigure} from "./influence.js";
@@ -198,19 +198,7 @@ function listChanges(page) {
           ref.step === null ? null : pagePhrase(page, "edits.step", {step: ref.step}),
         ),
         el("span", {class: "number"}, ` ${figure(numberBefore(page, ref), 4)} → ${figure(value, 4)} `),
-        el(
-          "button",
-          {
-            class: "undo",
-            "data-key": `undo ${refKey(ref)}`,
-            "aria-label": pagePhrase(page, "edits.back", {
-              name: spokenName(page, ref),
-              value: figure(numberBefore(page, ref), 4),
-            }),
-            onclick: () => changeNumber(page, ref, numberBefore(page, ref)),
-          },
-          pagePhrase(page, "edits.undo"),
-        ),
+        undoButton(page, ref),
       ),
     );
   return [
@@ -219,6 +207,18 @@ function listChanges(page) {
     edits.length > 12 ? el("p", {class: "soft"}, pagePhrase(page, "edits.earlier", {count: edits.length - 12})) : null,
     drawnNumbers(page).length ? null : influenceFigure(page),
   ].filter(part => part !== null);
+}
+
+/** A button that takes an edit back. @param {Page} page @param {Ref} ref */
+function undoButton(page, ref) {
+  const before = numberBefore(page, ref);
+  const undo = () => changeNumber(page, ref, before);
+  const button = el(
+    "button",
+    {class: "undo", "data-key": `undo ${refKey(ref)}`, onclick: undo},
+    pagePhrase(page, "edits.undo"),
+  );
+  return nameByText(button, pagePhrase(page, "edits.back", {name: spokenName(page, ref), value: figure(before, 4)}));
 }
 
 /**

@@ -1,5 +1,5 @@
 /** A number where it is read: a button that opens it or a field that changes it, with what it was before. */
-import {el} from "./dom.js";
+import {el, nameByText} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {givenField, oldNumber} from "./edits.js";
 import {isHidden} from "./visibility.js";
@@ -47,11 +47,7 @@ function numberButton(page, ref, {symbol = false, label = "", digits = 4, key = 
       : digits > 4
         ? figure(page.model.number(ref), digits)
         : compact(page.model.number(ref));
-  const words = isAsked
-    ? pagePhrase(page, "number.asked for")
-    : isNone
-      ? pagePhrase(page, "number.not computed")
-      : value;
+  const why = isAsked ? "number.asked for" : isNone ? "number.not computed" : null;
   const was = isAsked ? null : oldNumber(page, ref, digits);
   const button = el(
     "button",
@@ -59,14 +55,17 @@ function numberButton(page, ref, {symbol = false, label = "", digits = 4, key = 
       class: `open ${hueOf(page.model.quantity(ref))}`.trim(),
       "data-key": `${key} ${refKey(ref)}`,
       "data-ref": refKey(ref),
-      "aria-label": `${spokenName(page, ref)}: ${words}${was ? `, ${was.textContent?.trim()}` : ""}`,
       onclick: () => openNumber(page, ref),
     },
     symbol ? symbolElement(page.model.quantity(ref)) : null,
+    " ",
     label ? el("span", {class: "place", title: label}, label) : null,
+    " ",
     el("span", {class: "number value"}, value),
+    " ",
     was,
   );
+  nameByText(button, spokenName(page, ref) + (why ? `, ${pagePhrase(page, why)}` : ""));
   if (!isAsked) glowIfNew(page, ref, button);
   return button;
 }
@@ -82,12 +81,13 @@ export function givenNumber(page, ref, {symbol = false, label = "", key = "open"
       class: `open ${hueOf(page.model.quantity(ref))}`.trim(),
       "data-key": `${key} ${refKey(ref)}`,
       "data-ref": refKey(ref),
-      "aria-label": pagePhrase(page, "number.open", {name: spokenName(page, ref)}),
       onclick: () => openNumber(page, ref),
     },
     symbol ? symbolElement(page.model.quantity(ref)) : null,
+    " ",
     label ? el("span", {class: "place", title: label}, label) : null,
   );
+  nameByText(name, pagePhrase(page, "number.open", {name: spokenName(page, ref)}));
   const field = givenField(page, ref, !symbol && !label && key === "open");
   const row = el("span", {class: "given-number"}, symbol || label ? name : null, field, oldNumber(page, ref));
   glowIfNew(page, ref, field);

@@ -110,7 +110,7 @@ export function valveMark({hue, upright, turn}) {
       element.classList.toggle("still", !datum.moving || held);
       setAttributes(element, {
         "aria-label": datum.label,
-        "aria-valuenow": figure(open),
+        "aria-valuenow": (open || 0).toFixed(4), // which has no exponent
         "aria-valuetext": datum.asked ? "is asked for" : `${figure(datum.open)}, open by ${percent(datum.open)}`,
         "aria-disabled": stuck ? "true" : null,
         "aria-description": datum.stuck ? "It has no bias of its own to be turned by." : null,
