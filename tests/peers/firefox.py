@@ -64,6 +64,19 @@ class Window:
         """Return what an expression of JavaScript is on the page."""
         return self.call("WebDriver:ExecuteScript", script=f"return ({script})", args=[])
 
+    def reported(self) -> list[str]:
+        """Return, once, the errors and warnings in Firefox's console about pages of files."""
+        script = """
+            const errors = Services.console.getMessageArray().filter(one => one instanceof Ci.nsIScriptError);
+            Services.console.reset();
+            return errors.filter(({sourceName}) => sourceName.startsWith("file:")).map(one => one.errorMessage);"""
+        time.sleep(0.3)  # until the process of the page has told the one that keeps the console
+        self.call("Marionette:SetContext", value="chrome")
+        try:
+            return self.call("WebDriver:ExecuteScript", script=script, args=[])
+        finally:
+            self.call("Marionette:SetContext", value="content")
+
     def wait_until(self, script: str) -> None:
         """Wait until an expression of JavaScript holds."""
         until = time.monotonic() + WAIT
@@ -92,7 +105,15 @@ def window() -> Iterator[Window]:
         lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in SETTINGS.items()]
         Path(profile, "user.js").write_text("".join(lines), encoding="utf-8")
         firefox = subprocess.Popen(
-            [program, "--headless", "--marionette", "--no-remote", "--profile", profile],
+            [
+                program,
+                "--headless",
+                "--marionette",
+                "--remote-allow-system-access",
+                "--no-remote",
+                "--profile",
+                profile,
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
