@@ -40,9 +40,12 @@ def test_a_chapter_hides_a_number_and_judges_what_is_typed(reader, pages, number
         assert shown(right) not in reader.ask(hidden)
     assert "?" in reader.ask(hidden).split()
     reader.click("#margin button", "Show me the first line")
-    reader.sees("#number h2", "?")
+    first = reader.says("#margin .equation [role=math]", nth=1)
+    assert ask.get("also", [ask["name"]])[0] in reader.ask(f"{seen('#margin .equation [role=math]')}.ariaLabel")
+    assert not number or shown(right) not in first
     assert predict(reader, shown(right)) == f"Right: {shown(right)}. {chapter['after'].replace('`', '')}"
     assert not reader.has("#margin button", "Show me the first line")
+    assert not reader.has("#margin .equation [role=math]")
     assert shown(right) in reader.ask(hidden)
     assert "?" not in reader.ask(hidden).split()
     reader.click("#margin button", "Ask me again")

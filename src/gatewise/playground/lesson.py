@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from gatewise.grading.causes import MOST_FITS, MOST_GRID, TRIVIAL
+from gatewise.grading.causes import MOST_GRID, TRIVIAL
 from gatewise.grading.chain import LEAST_ROUNDED, ROUNDING
 from gatewise.grading.chance import BOUND
 from gatewise.grading.edits.edit import LIKELY
@@ -57,5 +57,4 @@ def grader() -> dict[str, float]:
         "bound": BOUND[LIKELY],
         "trivial": TRIVIAL,
         "grid_decimals": MOST_GRID - 1,
-        "most_fits": MOST_FITS,
     }

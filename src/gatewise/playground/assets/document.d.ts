@@ -242,7 +242,6 @@ interface Grader {
   bound: number;
   trivial: number;
   grid_decimals: number;
-  most_fits: number;
 }
 type ChapterEdit = {name: string; step: number | null; at: number[]; value: number};
 /** A wrong number that a chapter expects, and its sentence: see playground/lesson.py. */

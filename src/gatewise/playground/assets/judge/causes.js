@@ -40,9 +40,8 @@ export function causeOf(wrong, searches) {
 
 /** The first of the causes whose chance is within what is allowed: as the document orders mistakes, then the nearest.
  * @param {Wrong} wrong @param {{effect: Effect, chance: number}[]} fits @param {number[]} chances @param {number} allowed */
-function likeliest({grader, mistakes}, fits, chances, allowed) {
+function likeliest({mistakes}, fits, chances, allowed) {
   const likely = fits.filter(({chance}) => chanceOfAny(chance, chances) <= allowed).map(({effect}) => effect);
-  if (likely.length > grader.most_fits) return null;
   /** @param {Effect} effect */
   const rank = ({cause}) => mistakes.edits.findIndex(({kind}) => kind === cause.kind);
   const [first] = likely.sort((one, other) => rank(one) - rank(other) || other.near - one.near);

@@ -63,6 +63,7 @@ export function answerField(page, name, label, {expect, begin, compact = false, 
       const verdict = answer?.judged[name];
       if (answer && document.activeElement !== input) input.value = answer.typed[name] ?? "";
       setProse(result, verdictText(page, name, answer, after));
+      button.classList.toggle("primary", !compact && !isHeld(verdict) && !answer?.shown);
       result.className = `verdict ${verdict ? verdict.status : ""}`.trim();
       input.setAttribute(
         "aria-invalid",

@@ -45,10 +45,15 @@ export function expectationOf(page, number) {
   return {right: numberOf(ask.name ?? "", ask.step), tolerance: ask.tolerance, mistakes: numbers};
 }
 
+/** @param {Chapter["ask"]} ask */
+export function askedRef({name = "", step, at}) {
+  return {layer: 0, direction: 0, name, step, at};
+}
+
 /** The question of a chapter. @param {Opening} page @param {number} number */
 export function questionOf(page, number) {
   const {ask, focus} = chaptersOf(page)[number];
-  const ref = {layer: 0, direction: 0, name: ask.name ?? "", step: ask.step, at: ask.at};
+  const ref = askedRef(ask);
   if (ask.lines) return {...askedLines(page, ref, ask.lines, Boolean(focus.backward)), chapter: number};
   const answer = question(page, ref, [ref.name], ask.hide);
   const also = {names: ask.also ?? [], from: ask.step, to: ask.step};
@@ -69,17 +74,15 @@ export function atChapter(page, number, others) {
   return {edits, premise, chapter: number, answer: questionOf(page, number)};
 }
 
-/** The state in which the first line is open of what a chapter asks for: the first hidden one that leads there.
- * @param {Page} page @param {number} number @returns {Partial<State>} */
+/** The first line of what a chapter asks for: the first hidden one that leads there. @param {Page} page
+ * @param {number} number @returns {Ref} */
 export function firstLine(page, number) {
-  const {model} = page;
   const {focus, ask} = chaptersOf(page)[number];
-  const {name = "", step, at, also = [], hide = []} = ask;
-  const backward = Boolean(focus.backward);
-  const {from, to} = hide.find(({names}) => names.includes(name)) ?? {from: step, to: step};
-  const inputs = model.inputs({layer: 0, direction: 0, name});
-  const lines = [...also.filter(line => inputs.includes(line)), name];
-  return {step: backward ? to : from, unit: at[0], detail: lines[0], level: "number", product: null, backward};
+  const ref = askedRef(ask);
+  const {from, to} = ask.hide?.find(({names}) => names.includes(ref.name)) ?? {from: ask.step, to: ask.step};
+  const inputs = page.model.inputs(ref);
+  const name = ask.also?.find(line => inputs.includes(line)) ?? ref.name;
+  return {...ref, name, step: focus.backward ? to : from};
 }
 
 /** The loss of a chapter. @param {Model} model @returns {NumberLoss} */

@@ -1,9 +1,10 @@
 /** The chapters beside the page: a few sentences, and a number to predict. What they say lies in the words of each language. */
 import {el, reveal, setAttributes, setText} from "./dom.js";
 import {answerField, isOpen, proseNodes, showButton} from "./answer_field.js";
-import {beginning, chaptersOf, expectationOf, firstLine, lossOf, questionOf} from "./chapter_start.js";
+import {askedRef, beginning, chaptersOf, expectationOf, firstLine, lossOf, questionOf} from "./chapter_start.js";
 import {sameEdits} from "./hash.js";
 import {worksheet} from "./worksheet.js";
+import {equationOf, substitutionOf} from "./formulas.js";
 import {pagePhrase} from "./phrases.js";
 import {spokenName} from "./detail.js";
 import {isAnswered} from "./visibility.js";
@@ -99,9 +100,10 @@ function drawChapter(page, number, open) {
   const show = showButton(page, "show", () => next ?? again);
   const hint = el(
     "button",
-    {type: "button", onclick: () => page.store.change(firstLine(page, number))},
+    {type: "button", onclick: () => line.replaceChildren(...lineWithoutValue(page, firstLine(page, number)))},
     pagePhrase(page, "hint"),
   );
+  const line = el("p", {class: "equation", "aria-live": "polite"});
   const field = ask.lines ? worksheet(page, "lines-of-chapter") : oneField(page, number);
   return {
     nodes: [
@@ -110,6 +112,7 @@ function drawChapter(page, number, open) {
       ...text.map(paragraph => el("p", {}, ...proseNodes(paragraph))),
       el("p", {class: "question"}, ...proseNodes(question)),
       field.element,
+      line,
       el("p", {class: "controls"}, ask.lines ? null : hint, ask.lines ? null : show, again, next),
       closing,
     ],
@@ -119,11 +122,19 @@ function drawChapter(page, number, open) {
       field.update(answer === null && ask.lines ? {...state, answer: null} : state);
       const isSettled = answer !== null && (answer.shown || isAnswered(answer));
       hint.hidden = !isOpen(answer) || !["wrong", "expected"].includes(answer?.judged[ask.name ?? ""]?.status ?? "");
+      if (hint.hidden) line.replaceChildren();
+      next?.classList.toggle("primary", isSettled);
       closing.replaceChildren(...(isSettled && next === null ? lessonLearned(page, state) : []));
       show.disabled = !isOpen(answer);
       again.disabled = !ask.lines && !isSettled;
     },
   };
+}
+
+/** A line of a step with its numbers, but for its value. @param {Page} page @param {Ref} ref */
+function lineWithoutValue(page, ref) {
+  const lead = el("span", {class: "soft"}, `${spokenName(page, ref)}:`);
+  return [lead, el("br"), equationOf(page, ref), el("br"), substitutionOf(page, ref, ref.at[0], false)];
 }
 
 /** What all chapters were about, and how many were answered. @param {Page} page @param {State} state */
@@ -139,13 +150,7 @@ function lessonLearned(page, {progress}) {
 function oneField(page, number) {
   const chapter = chaptersOf(page)[number];
   const {store, model} = page;
-  const ref = /** @type {Ref} */ ({
-    layer: 0,
-    direction: 0,
-    name: chapter.ask.name,
-    step: chapter.ask.step,
-    at: chapter.ask.at,
-  });
+  const ref = askedRef(chapter.ask);
   /** Begin the chapter as soon as somebody types: hide its number, and make the edits that it supposes. */
   const begin = () => {
     if (store.state.answer?.chapter !== number) store.change(beginning(page, number));
@@ -157,12 +162,11 @@ function oneField(page, number) {
     store.change({loss: lossOf(model), ...(sameEdits(edits, premise) ? {} : {edits: premise})});
     return expectationOf(page, number);
   };
-  const field = answerField(
-    page,
-    /** @type {string} */ (chapter.ask.name),
-    pagePhrase(page, "field", {name: spokenName(page, ref)}),
-    {begin, expect, after: chapter.after},
-  );
+  const field = answerField(page, ref.name, pagePhrase(page, "field", {name: spokenName(page, ref)}), {
+    begin,
+    expect,
+    after: chapter.after,
+  });
   return {
     element: field.element,
     /** @param {State} state */

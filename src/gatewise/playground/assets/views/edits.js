@@ -24,7 +24,7 @@ function drawnNumbers({doc, store}) {
 }
 
 /** A given number as it was at the beginning. @param {Page} page @param {Ref} ref */
-function numberBefore(page, ref) {
+export function numberBefore(page, ref) {
   return drawnNumbers(page).find(edit => refKey(edit.ref) === refKey(ref))?.value ?? page.model.original(ref);
 }
 

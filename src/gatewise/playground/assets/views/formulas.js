@@ -95,8 +95,8 @@ export function textOf(page, ref) {
 }
 
 /** The equation of a quantity with the numbers of one unit, and its value. @param {Page} page @param {StepRef} ref
- * @param {number} unit @returns {Element} */
-export function substitutionOf(page, ref, unit) {
+ * @param {number} unit @param {boolean} [withValue] @returns {Element} */
+export function substitutionOf(page, ref, unit, withValue = true) {
   const {name} = ref;
   const line = lineOf(page, ref);
   const numbers = numbersAt(page, ref);
@@ -118,6 +118,7 @@ export function substitutionOf(page, ref, unit) {
   const middle = line?.put && line.told ? filledText(line.told, numbers, unit) : result;
   if (middle === result || !line?.put) return labelled([...pieces, ...end], `${name} = ${result}`);
   pieces.push(...filledPieces(line.put, numbers, unit));
+  if (!withValue) return labelled(pieces, `${name} = ${middle}`);
   const [first, ...rest] = end;
   return labelled([...pieces, [equalsNode(), ...first], ...rest], `${name} = ${middle} = ${result}`);
 }

@@ -2,7 +2,7 @@
 import {evaluate} from "../engine/evaluate.js";
 import {figure} from "../engine/figures.js";
 import {knownOf} from "../engine/terms.js";
-import {changeNumber} from "./edits.js";
+import {changeNumber, numberBefore} from "./edits.js";
 import {quantityName} from "./sentences.js";
 import {pagePhrase} from "./phrases.js";
 
@@ -22,8 +22,9 @@ function addedSymbol(tree, isBias) {
 
 /** The bias that opens a gate of the chosen unit; null where the gate has none. @param {Page} page @param {NameRef} gate
  * @returns {Lever | null} */
-function leverOf({model, store}, {layer, direction, name}) {
-  const {step, unit} = store.state;
+function leverOf(page, {layer, direction, name}) {
+  const {model} = page;
+  const {step, unit} = page.store.state;
   const place = {layer, direction};
   const call = model.equation({...place, name})?.right;
   const argument = call?.node === "call" ? call.arguments[0] : undefined;
@@ -35,7 +36,7 @@ function leverOf({model, store}, {layer, direction, name}) {
   });
   if (!bias) return null;
   const ref = {...place, name: bias, step: null, at: [unit]};
-  return {ref, from: model.original(ref), input: {...place, name: argument.text, step, at: [unit]}, call};
+  return {ref, from: numberBefore(page, ref), input: {...place, name: argument.text, step, at: [unit]}, call};
 }
 
 /** Whether the bias of a gate can open it. @param {Page} page @param {NameRef} gate */

@@ -84,9 +84,9 @@ function readPairs(values) {
   const words = [values.get("show") ?? "", values.get("name") ?? "", values.get("scene") ?? ""];
   const own = [...values].filter(([name]) => !NAMES.has(name));
   if (own.some(([, value]) => value.length > LONGEST_OWN)) throw new Error("too long");
-  const progress = values.get("progress") ?? "";
-  if (!/^[rs-]{0,99}$/.test(progress)) throw new Error("no progress");
+  const progress = /^[rs-]{0,99}$/.exec(values.get("progress") ?? "")?.[0];
   if (!LEVELS.includes(level) || words.some(word => word.length > LONGEST)) throw new Error("no level or name");
+  if (progress === undefined) throw new Error("no progress");
   const edits = values.get("edits");
   const loss = values.get("loss");
   return {
