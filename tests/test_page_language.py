@@ -19,9 +19,19 @@ from gatewise.playground import language, lesson
 ASSETS = Path(str(files("gatewise.playground"))) / "assets"
 SLOT = re.compile(r"\{\w*(?::\w+)?\}|`[^`]*`")
 OTHERS = [lang for lang in language.LANGUAGES if lang != "en"]
-BY_VALUE = {"right", "close", "coarse", "follows", "wrong", "unread", "ambiguous"}  # of verdicts, whose states are keys
-BY_VALUE = {f"lesson.{status}" for status in BY_VALUE} | {"percent.less", "percent.more"}
-BY_VALUE |= {f"merge.{how}" for how in ("sum", "mul", "average")}
+BY_VALUE = {  # keys of which a part is computed
+    "lesson": ("right", "close", "coarse", "follows", "wrong", "unread", "ambiguous"),
+    "percent": ("less", "more"),
+    "merge": ("sum", "mul", "average"),
+    "cells": ("forward", "backward", "layer"),
+    "loss": ("forward", "backward"),
+    "quantities": ("gates", "states", "pre-activations", "input", "output", "gradients"),
+    "strip": (
+        *("forward", "backward", "time", "step", "time and token", "step and token"),
+        *(f"{what} goes {where}" for what in ("cell", "gradient") for where in ("forward", "back")),
+    ),
+    "weights": ("bias", "peephole"),
+}
 
 
 def leaves(words: Any, *keys: str) -> Iterator[tuple[str, str]]:
@@ -64,7 +74,7 @@ def test_every_phrase_that_a_module_asks_for_is_there_and_every_one_is_asked_for
     asked = set(re.findall(r"(?:pagePhrase\([\w.]+|phrase\(phrases),\s*\"([\w. ]+)\"", code()))
     assert {key if "." in key else f"lesson.{key}" for key in asked} <= known
     unused = {key for key in known if key not in literals and key.removeprefix("lesson.") not in literals}
-    assert unused <= BY_VALUE <= known
+    assert unused <= {f"{section}.{key}" for section, keys in BY_VALUE.items() for key in keys} <= known
 
 
 def test_the_markup_has_its_words() -> None:

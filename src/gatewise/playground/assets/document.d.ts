@@ -275,6 +275,7 @@ interface RunDocument {
   parameters: Record<string, WrittenArray>[];
   inputs: WrittenInputs;
   labels: Labels;
+  phrases?: Record<string, Phrases>;
 }
 interface PageDocument extends RunDocument {
   format: "gatewise page";

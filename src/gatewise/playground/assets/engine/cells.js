@@ -1,13 +1,16 @@
 /** The cells of a network: their sizes, their programs, and the names of their units and inputs. */
 
-/** The cells of every layer. @param {Network} network @param {Labels} names @returns {{cells: Cell[]}[]} */
-export function cellsOf(network, names) {
+const ENGLISH = {forward: "forward", backward: "backward", layer: "layer"}; // where a document has no words
+
+/** The cells of every layer. @param {Network} network @param {Labels} names @param {Phrases} [words]
+ * @returns {{cells: Cell[]}[]} */
+export function cellsOf(network, names, words = ENGLISH) {
   return network.cells.map((row, layer) => ({
     cells: row.map(run => {
       const recurrent = run.slotOf("hidden_state").size,
         hidden = run.roles.cell_state ? run.slotOf("cell_state").size : recurrent,
         inputs = run.slotOf("input").size;
-      const features = layer === 0 ? names.features : outputNames(network, names, layer - 1);
+      const features = layer === 0 ? names.features : outputNames(network, names, layer - 1, words);
       return {
         direction: directionOf(run),
         hidden,
@@ -31,9 +34,9 @@ export function namesOf(count, names, letter) {
 
 /**
  * The names of a layer's outputs: hidden states of its units, and of each direction where they lie side by side.
- * @param {Network} network @param {Labels} names @param {number} layer
+ * @param {Network} network @param {Labels} names @param {number} layer @param {Phrases} words
  */
-function outputNames(network, names, layer) {
+function outputNames(network, names, layer, words) {
   const runs = network.cells[layer],
     units = names.units?.[layer];
   const apart = runs.length > 1 && network.merges[layer].slotOf("output").size > runs[0].slotOf("hidden_state").size;
@@ -41,8 +44,8 @@ function outputNames(network, names, layer) {
     const size = run.slotOf("hidden_state").size,
       isProjected = run.roles.cell_state && run.slotOf("cell_state").size !== size;
     const states = isProjected ? null : units?.map((unit, n) => (unit === String(n) ? `h${n}` : `h(${unit})`));
-    const suffix = apart ? ` ${directionOf(run)}` : "";
-    return namesOf(size, states, "h").map(state => `${state}${suffix} (layer ${layer})`);
+    const suffix = apart ? ` ${words[directionOf(run)]}` : "";
+    return namesOf(size, states, "h").map(state => `${state}${suffix} (${words.layer} ${layer})`);
   });
 }
 

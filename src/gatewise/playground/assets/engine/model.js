@@ -21,6 +21,7 @@ export function createModel(doc, most = MOST_STORED) {
 export class Model {
   /** @param {RunDocument} doc @param {number} most */
   constructor(doc, most) {
+    this.doc = doc;
     this.wiring = wiringOf(doc, most);
     this.steps = this.wiring.steps;
     this.base = new Network(this.wiring);
@@ -31,7 +32,7 @@ export class Model {
     this.edits = [];
     this.hasHead = this.wiring.head !== null;
     this.readsLast = this.wiring.readsLast;
-    this.layers = cellsOf(this.base, doc.labels ?? {});
+    this.layers = cellsOf(this.base, doc.labels ?? {}, doc.phrases?.cells);
     this.outputs = namesOf(this.base.output.slotOf("output").size, doc.labels?.outputs, "y");
     this.wantsBackward = false;
     /** @type {(network: Network, loss: Loss) => Loss} */

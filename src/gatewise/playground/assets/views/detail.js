@@ -1,12 +1,13 @@
 /** The opened number: its reference, its name in the state and in words, and its symbol. */
 import {el} from "./dom.js";
 import {stepName} from "./quantities.js";
+import {pagePhrase} from "./phrases.js";
 
 /** A unit in words: its name, or "unit 3" where its name is its number. @param {Model} model @param {Place} place
  * @param {number} unit */
 export function unitWords(model, place, unit) {
   const name = model.cell(place).units[unit] ?? String(unit);
-  return /^\d+$/.test(name) ? `unit ${name}` : name;
+  return /^\d+$/.test(name) ? pagePhrase(model, "entry.unit", {unit: name}) : name;
 }
 
 /** The name of an entry of a vector. @param {Model} model @param {Place} place @param {string} axis
@@ -36,15 +37,15 @@ function nameInHead(model, axis, index) {
   const last = {layer: model.layers.length - 1, direction: 0};
   switch (axis) {
     case "outputs":
-      return model.outputs[index] ?? `output ${index}`;
+      return model.outputs[index] ?? pagePhrase(model, "entry.output", {unit: index});
     case "skipped":
       return nameAlong(model, first, "features", model.wiring.head?.skip === 1 ? 0 : index);
     case "merged":
       return model.layers[last.layer].cells.length === 1
         ? nameAlong(model, last, "recurrent", index)
-        : `entry ${index}`;
+        : pagePhrase(model, "entry.entry", {unit: index});
     default:
-      return `unit ${index}`;
+      return pagePhrase(model, "entry.unit", {unit: index});
   }
 }
 
@@ -145,5 +146,6 @@ export function spokenName(page, ref) {
 export function placeAndStep(page, ref) {
   const place = placeName(page.model, ref);
   const when = whenOf(page, ref);
-  return [place && ` of ${place}`, when && ` at ${when}`].join("");
+  const parts = [place && pagePhrase(page, "detail.of", {place}), when && pagePhrase(page, "detail.at", {step: when})];
+  return parts.map(part => part && ` ${part}`).join("");
 }

@@ -4,6 +4,7 @@ import {choosePlace, descend} from "./levels.js";
 import {unitWords} from "./detail.js";
 import {isHidden} from "./visibility.js";
 import {measureOf, rowName, rowsOf, scaleOf, shownQuantity, stepName} from "./quantities.js";
+import {pagePhrase} from "./phrases.js";
 
 /** @param {Page} page @param {State} state @returns {Field} */
 export function fieldOf(page, state) {
@@ -40,8 +41,8 @@ export function isSameField(first, second) {
 /** A value, said with its unit and step. @param {Page} page @param {Field} field @param {FieldPlace} place */
 export function spokenValue(page, field, {row, step}) {
   const value = field.at(row, step);
-  const known = Number.isNaN(value) && !field.isValid(step) ? "no number" : figure(value);
-  const words = field.isAsked(row, step) ? "is asked for" : known;
+  const known = Number.isNaN(value) && !field.isValid(step) ? pagePhrase(page, "strip.no number") : figure(value);
+  const words = field.isAsked(row, step) ? pagePhrase(page, "strip.asked for") : known;
   const name = field.nameOf(row);
   return `${name}${field.quantity.ofUnits ? "" : measureOf(page, name)}, ${stepName(page, step)}: ${field.quantity.words} ${words}`;
 }

@@ -6,6 +6,7 @@ import {spokenValue} from "./field.js";
 import {litPlaces} from "./products.js";
 import {shortMark} from "./quantities.js";
 import {labelPlaces} from "./timeline.js";
+import {pagePhrase} from "./phrases.js";
 
 export const WITH_NUMBERS = 16; // steps
 
@@ -42,7 +43,10 @@ export function smallField(page, cursor) {
     const corner = el(
       "div",
       {role: "columnheader", class: "name"},
-      (page.doc.labels.times ? "time" : "step") + (page.model.wiring.tokens ? ": token" : ""),
+      pagePhrase(
+        page,
+        `strip.${page.doc.labels.times ? "time" : "step"}${page.model.wiring.tokens ? " and token" : ""}`,
+      ),
     );
     grid.replaceChildren(...rows, el("div", {role: "row", class: "times"}, corner, ...times));
     grid.style.setProperty("--steps", String(now.steps));
@@ -66,8 +70,9 @@ export function smallField(page, cursor) {
         cell.style.setProperty("color", colour?.ink ?? "inherit");
         if (now.steps <= WITH_NUMBERS)
           setText(cell, isAsked ? "?" : Number.isNaN(value) && !now.isValid(step) ? "–" : figure(value));
+        const spoken = spokenValue(page, now, {row: at, step});
         setAttributes(cell, {
-          "aria-label": spokenValue(page, now, {row: at, step}) + (isLit ? ", in the opened product" : ""),
+          "aria-label": isLit ? pagePhrase(page, "strip.lit", {value: spoken}) : spoken,
           "aria-selected": String(isChosen),
           tabindex: isChosen ? 0 : -1,
         });
@@ -108,7 +113,7 @@ export function smallField(page, cursor) {
     update(now) {
       if (cells.length !== now.rows.length || cells[0]?.length !== now.steps) build(now);
       field = now;
-      grid.setAttribute("aria-label", `${now.quantity.words}, by unit and step`);
+      grid.setAttribute("aria-label", pagePhrase(page, "strip.label", {quantity: now.quantity.words}));
       grid.querySelectorAll("[role=rowheader]").forEach((header, row) => setText(header, now.nameOf(row)));
       fill(now);
     },

@@ -10,7 +10,7 @@ const NAMES = new Set(
     " ",
   ),
 );
-export const NOWHERE = "The address names something that this model does not have, so the page opens as it was made.";
+export const NOWHERE = "hash.nowhere";
 
 /** @param {Edit} edit */
 function writtenEdit({ref, value}) {
@@ -138,14 +138,14 @@ export function eachOnce(model, edits) {
 export function decodeHash(hash) {
   const [version, ...pairs] = hash.replace(/^#/, "").split("&");
   if (/^v\d+$/.test(version) && version !== HASH_VERSION) {
-    return {problem: "This address was written by another version of the page, so the page opens as it was made."};
+    return {problem: "hash.version"};
   }
   try {
     if (version !== HASH_VERSION) throw new Error("no version");
     const split = pairs.map(pair => /** @type {[string, string]} */ (pair.split(/=(.*)/s).slice(0, 2)));
     return {state: readPairs(new Map(split.map(([name, value]) => [name, decodeURIComponent(value ?? "")])))};
   } catch {
-    return {problem: "What the address says after # cannot be read, so the page opens as it was made."};
+    return {problem: "hash.unread"};
   }
 }
 

@@ -1,17 +1,18 @@
 /** Keys press the visible buttons that name them, so that every key has a button and every button its name. */
 import {el, isWriting} from "./dom.js";
+import {pagePhrase} from "./phrases.js";
 
-/** The keys and their actions, as the list shows them. */
+/** The keys and the phrases of their actions, as the list shows them. */
 const KEYS = [
-  ["← →", "a step back, a step on"],
-  ["↑ ↓", "the unit above, the unit below"],
-  ["Enter", "one level down: the step, the number, the product"],
-  ["Escape", "one level up"],
-  ["Space", "play, pause"],
-  ["b", "forward, backward"],
-  ["e", "edit the number that is open"],
-  ["Backspace", "back to the original"],
-  ["?", "this list"],
+  ["← →", "keys.across"],
+  ["↑ ↓", "keys.along"],
+  ["Enter", "keys.down"],
+  ["Escape", "keys.up"],
+  ["keys.space", "keys.play"],
+  ["b", "keys.pass"],
+  ["e", "keys.edit"],
+  ["keys.backspace", "keys.original"],
+  ["?", "keys.list"],
 ];
 
 /** Whether letters and signs are keys: those who speak to their computer can have it otherwise. */
@@ -44,9 +45,12 @@ export function listenToKeys(closed) {
   document.addEventListener("keydown", press, {signal: closed});
 }
 
-/** The list of keys. */
-export function keyList() {
-  const list = KEYS.map(([key, words]) => el("div", {}, el("dt", {}, el("kbd", {}, key)), el("dd", {}, words)));
+/** The list of keys. @param {Page} page */
+export function keyList(page) {
+  const list = KEYS.map(([key, action]) => {
+    const name = key.startsWith("keys.") ? pagePhrase(page, key) : key;
+    return el("div", {}, el("dt", {}, el("kbd", {}, name)), el("dd", {}, pagePhrase(page, action)));
+  });
   const letters = el("input", {
     type: "checkbox",
     checked: true,
@@ -58,6 +62,6 @@ export function keyList() {
     "div",
     {},
     el("dl", {class: "keys"}, ...list),
-    el("p", {}, el("label", {}, letters, " Single letters and signs are keys")),
+    el("p", {}, el("label", {}, letters, ` ${pagePhrase(page, "keys.letters")}`)),
   );
 }

@@ -8,7 +8,7 @@ import {directPath} from "../engine/gradient_path.js";
 import {figure, percent} from "../engine/figures.js";
 import {nameAlong, symbolElement, unitWords} from "./detail.js";
 import {isTrained} from "./hash.js";
-import {pagePhrase} from "./phrases.js";
+import {pagePhrase, phraseNodes} from "./phrases.js";
 import {stepName} from "./quantities.js";
 import {timeline} from "./timeline.js";
 
@@ -23,18 +23,20 @@ function lossPlaces(page) {
       layer,
       direction,
       units: Array.from({length: cell.recurrent}, (_, k) => nameAlong(model, {layer, direction}, "recurrent", k)),
-      words: [
-        "h",
-        model.layers.length > 1 ? ` of layer ${layer}` : "",
-        directions.length > 1 ? `, ${cell.direction}` : "",
-      ].join(""),
+      words: stateWords(page, layer, directions.length > 1 ? cell.direction : null),
     })),
   );
   if (!model.hasHead) return cells;
   const head = {layer: model.layers.length, direction: 0, units: model.outputs};
-  const output = {...head, of: /** @type {"y"} */ ("y"), words: "the output"};
+  const output = {...head, of: /** @type {"y"} */ ("y"), words: pagePhrase(page, "loss.output")};
   if (!isTrained(doc)) return [output, ...cells];
   return [{...head, of: /** @type {"error"} */ ("error"), words: pagePhrase(page, "training.loss")}, output, ...cells];
+}
+
+/** The hidden state of a layer in words. @param {Page} page @param {number} layer @param {string | null} direction */
+function stateWords(page, layer, direction) {
+  const state = page.model.layers.length > 1 ? pagePhrase(page, "loss.layer", {layer}) : "h";
+  return direction === null ? state : pagePhrase(page, `loss.${direction}`, {state});
 }
 
 /** @param {Page} page @param {NumberLoss} loss */
@@ -52,9 +54,10 @@ function placeOfLoss(page, loss) {
 /** The loss in one sentence. @param {Page} page @param {NumberLoss} loss */
 function lossSentence(page, loss) {
   const place = lossPlaces(page)[placeOfLoss(page, loss)];
-  if (loss.of === "error") return `The loss is ${place.words}.`;
-  const unit = place.units[loss.unit] ?? `unit ${loss.unit}`;
-  return `The loss is ${place.words} ${place.of === "y" ? "" : "of "}${unit} at ${stepName(page, loss.step)}.`;
+  if (loss.of === "error") return pagePhrase(page, "loss.error", {of: place.words});
+  const unit = place.units[loss.unit] ?? pagePhrase(page, "entry.unit", {unit: loss.unit});
+  const put = {of: place.words, unit, step: stepName(page, loss.step)};
+  return pagePhrase(page, place.of === "y" ? "loss.of output" : "loss.state", put);
 }
 
 /** The loss, to be chosen, and its gradient along the cell state. @param {Page} page */
@@ -69,8 +72,7 @@ export function lossView(page) {
     if (!state.backward || page.closed.aborted) return;
     if (!isComputed(page)) {
       frame = requestAnimationFrame(draw);
-      if (!along.childElementCount)
-        along.append(el("p", {class: "soft"}, "The gradient along time is being computed."));
+      if (!along.childElementCount) along.append(el("p", {class: "soft"}, pagePhrase(page, "loss.computing")));
       return;
     }
     keepFocus(along, () => along.replaceChildren(...alongTime(page, state)));
@@ -103,7 +105,7 @@ function chooser(page, state) {
     "select",
     {
       "data-key": "loss of",
-      "aria-label": "the loss is",
+      "aria-label": pagePhrase(page, "loss.of"),
       onchange: () => {
         const {of: kind, layer, direction, units} = places[Number(of.value)];
         choose({of: kind, layer, direction, unit: Math.min(store.state.loss.unit, units.length - 1)});
@@ -113,12 +115,16 @@ function chooser(page, state) {
   );
   const unit = el(
     "select",
-    {"data-key": "loss unit", "aria-label": "of which unit", onchange: () => choose({unit: Number(unit.value)})},
+    {
+      "data-key": "loss unit",
+      "aria-label": pagePhrase(page, "loss.unit"),
+      onchange: () => choose({unit: Number(unit.value)}),
+    },
     ...places[chosen].units.map((name, k) => el("option", {value: k, selected: k === loss.unit}, name)),
   );
   const step = el("input", {
     "data-key": "loss step",
-    "aria-label": "at which step",
+    "aria-label": pagePhrase(page, "loss.step"),
     inputmode: "numeric",
     size: "5",
     autocomplete: "off",
@@ -128,7 +134,7 @@ function chooser(page, state) {
   step.addEventListener("change", () => {
     const to = /^\d+$/.test(step.value.trim()) ? Number(step.value) : -1;
     if (to >= 0 && to < model.steps) return choose({step: to});
-    why.textContent = `Steps go from 0 to ${model.steps - 1}: it stays ${store.state.loss.step}.`;
+    why.textContent = pagePhrase(page, "loss.range", {last: model.steps - 1, step: store.state.loss.step});
   });
   step.addEventListener("keydown", event => {
     const by = event.key === "ArrowUp" ? 1 : event.key === "ArrowDown" ? -1 : 0;
@@ -142,18 +148,15 @@ function chooser(page, state) {
       : el(
           "button",
           {"data-key": "loss here", onclick: () => choose({step: state.step})},
-          `take ${stepName(page, state.step)}`,
+          pagePhrase(page, "loss.take", {step: stepName(page, state.step)}),
         );
-  const where = loss.of === "error" ? ["."] : [" of ", unit, " at step ", step, ". "];
-  const tail =
-    "In the opened step each number shows its gradient: by how much the loss grows for each 1 that the number" +
-    " grows, while the change is small.";
+  const whole = loss.of === "error" ? "loss.error" : "loss.chooser";
   return el(
     "div",
     {},
-    el("h2", {class: "visually-hidden"}, "The loss"),
-    el("p", {class: "loss-chooser"}, "The loss is ", of, ...where, here, why),
-    el("p", {class: "soft"}, tail),
+    el("h2", {class: "visually-hidden"}, pagePhrase(page, "loss.title")),
+    el("p", {class: "loss-chooser"}, ...phraseNodes(page, whole, {of, unit, step}), " ", here, why),
+    el("p", {class: "soft"}, pagePhrase(page, "loss.meaning")),
   );
 }
 
@@ -171,12 +174,12 @@ function alongTime(page, state) {
   /** @param {string} quantity */
   const symbol = quantity => symbolElement(model.quantity({...place, name: quantity}));
   if (path.gradient.some((_, step) => isHidden(state, {...place, name: path.name, step, at: [unit]}))) {
-    return [el("p", {class: "soft"}, "Some gradients are hidden until you answer.")];
+    return [el("p", {class: "soft"}, pagePhrase(page, "loss.hidden"))];
   }
   const largest = Math.max(largestSize(path.gradient), largestSize(path.direct));
   const factors = path.factors.join(" · ");
   const words = pathSentence(page, path, factors);
-  const heading = el("h3", {}, "The gradient with respect to c of ", name, ", at each step ", scaleButton(page, state));
+  const heading = el("h3", {}, `${pagePhrase(page, "loss.along", {unit: name})} `, scaleButton(page, state));
   const sizes = [...path.gradient, ...path.direct].map(Math.abs).filter(size => size > 0);
   const decades = decadesFor(
     largest,
@@ -200,7 +203,7 @@ function alongTime(page, state) {
           step: state.step,
           kind: "gradient",
           choose,
-          label: `${path.name} of ${name} at each step. ${words}`,
+          label: pagePhrase(page, "loss.label", {gradient: path.name, unit: name, sentence: words}),
         }),
       ),
       el(
@@ -209,8 +212,9 @@ function alongTime(page, state) {
         el(
           "span",
           {class: "lane-name"},
-          "product of ",
-          ...path.factors.flatMap((factor, k) => [k ? " · " : "", symbol(factor)]),
+          ...phraseNodes(page, "loss.product", {
+            factors: path.factors.flatMap((factor, k) => [k ? " · " : "", symbol(factor)]),
+          }),
         ),
         timeline({
           values: onScale(path.direct),
@@ -218,7 +222,7 @@ function alongTime(page, state) {
           step: state.step,
           kind: "direct",
           choose,
-          label: `What the product of ${factors} alone leaves of it.`,
+          label: pagePhrase(page, "loss.direct", {factors}),
         }),
       ),
       timeAxis(page),
@@ -235,11 +239,11 @@ export function scaleButton(page, {logarithmic}) {
 }
 
 /** Why there is no gradient to show. @param {Page} page @param {State} state @param {string} name */
-function withoutPath({model}, {layer, direction, unit, step}, name) {
+function withoutPath(page, {layer, direction, unit, step}, name) {
+  const {model} = page;
   const place = {layer, direction};
-  return Number.isNaN(model.value({...place, name: model.roles(place).cell_gradient, step})[unit])
-    ? `The gradient with respect to c of ${name} is no number.`
-    : `No gradient reaches the cell state of ${name}: the loss does not depend on it.`;
+  const isNone = Number.isNaN(model.value({...place, name: model.roles(place).cell_gradient, step})[unit]);
+  return pagePhrase(page, isNone ? "loss.no number" : "loss.none", {unit: name});
 }
 
 /** What a logarithmic scale shows. @param {Page} page @param {number} decades */
@@ -252,7 +256,7 @@ function timeAxis(page) {
   return el(
     "div",
     {class: "lane axis", "aria-hidden": "true"},
-    el("span", {class: "lane-name"}, "step"),
+    el("span", {class: "lane-name"}, pagePhrase(page, "strip.step")),
     el("span", {class: "ends"}, el("span", {}, "0"), el("span", {}, String(page.model.steps - 1))),
   );
 }
@@ -260,16 +264,20 @@ function timeAxis(page) {
 /** @param {Page} page @param {GradientPath} path @param {string} factors */
 function pathSentence(page, path, factors) {
   const {from, to, gradient, direct} = path;
-  if (from === to) return `It is there at ${stepName(page, from)} alone.`;
+  if (from === to) return pagePhrase(page, "loss.alone", {step: stepName(page, from)});
   const left = direct[to] / direct[from];
   const share = gradient[to] / gradient[from];
   const same = Math.abs(share - left) <= 0.02 * Math.max(Math.abs(share), Math.abs(left));
-  const [first, last] = [figure(gradient[from], 4), figure(gradient[to], 4)];
-  const fact = `From ${stepName(page, from)} back to ${stepName(page, to)} it goes from ${first} to ${last}`;
-  const product = `the product of ${factors} on the way is ${figure(left, 4)}`;
-  if (!Number.isFinite(share) || !Number.isFinite(left)) return `${fact}; ${product}.`;
+  const put = {
+    from: stepName(page, from),
+    to: stepName(page, to),
+    first: figure(gradient[from], 4),
+    last: figure(gradient[to], 4),
+    left: figure(left, 4),
+    factors,
+  };
+  if (!Number.isFinite(share) || !Number.isFinite(left)) return pagePhrase(page, "loss.unfinite", put);
   return same
-    ? `${fact}. ${percent(share)} is left: exactly the product of ${factors}, ${figure(left, 4)}.`
-    : `${fact}, ${figure(share, 4)} times as much; ${product}. The rest came through h and the gates, or arrived at` +
-        " other steps.";
+    ? pagePhrase(page, "loss.exactly", {...put, share: percent(share, page.doc.phrases.percent)})
+    : pagePhrase(page, "loss.partly", {...put, share: figure(share, 4)});
 }

@@ -1,6 +1,6 @@
 /** Above what is open: its place, level by level, and the way up. */
 import {el, reveal, setText} from "./dom.js";
-import {openedRef, placeName, unitWords} from "./detail.js";
+import {openedRef, placeAndStep, unitWords} from "./detail.js";
 import {ascend} from "./levels.js";
 import {pagePhrase} from "./phrases.js";
 import {stepName} from "./quantities.js";
@@ -10,7 +10,7 @@ function levelNames(page, state) {
   if (state.level === "overview") return [pagePhrase(page, "path.nothing")];
   const step = `${stepName(page, state.step)}, ${unitWords(page.model, state, state.unit)}`;
   const ref = state.level === "step" ? null : openedRef(page.model, state);
-  const number = ref && [ref.name, placeName(page.model, ref)].filter(Boolean).join(" of ");
+  const number = ref && ref.name + placeAndStep(page, {...ref, step: null});
   return [step, number, state.level === "product" ? pagePhrase(page, "path.product") : null].filter(
     name => name !== null,
   );

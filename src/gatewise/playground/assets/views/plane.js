@@ -6,6 +6,7 @@ import {keepInView} from "./grid.js";
 import {litPlaces} from "./products.js";
 import {shortMark} from "./quantities.js";
 import {labelPlaces, roundDistance} from "./timeline.js";
+import {pagePhrase} from "./phrases.js";
 
 /** @typedef {{left: number, cell: number, row: number, width: number, height: number}} Measures */
 
@@ -251,7 +252,7 @@ export function largeField(page, cursor, pointed) {
     update(now, redrawn) {
       field = now;
       setAttributes(grid, {
-        "aria-label": `${now.quantity.words}, by unit and step`,
+        "aria-label": pagePhrase(page, "strip.label", {quantity: now.quantity.words}),
         "aria-rowcount": now.rows.length,
         "aria-colcount": now.steps,
       });

@@ -1,6 +1,7 @@
 /** The quantities of the strip, derived from the programs of the cells; and the names of steps and rows. */
 import {decadesFor} from "./colours.js";
 import {quantityName} from "./sentences.js";
+import {pagePhrase} from "./phrases.js";
 
 const LONGEST_MARK = 20; // characters
 const FAINT = 0.1; // where all states of a run are smaller, colours show them larger
@@ -99,7 +100,9 @@ export function rowsOf(page, state, quantity) {
 export function rowName(page, state, quantity, row) {
   const cell = page.model.layers[state.layer].cells[state.direction];
   if (quantity.group === "output") return page.model.outputs[row];
-  return countRows(page, quantity) === cell.features.length ? cell.features[row] : `entry ${row}`;
+  return countRows(page, quantity) === cell.features.length
+    ? cell.features[row]
+    : pagePhrase(page, "entry.entry", {unit: row});
 }
 
 /** The measure of a feature or an output in brackets; "" where it is unknown. @param {Page} page
@@ -111,15 +114,18 @@ export function measureOf(page, name) {
 }
 
 /** When a step is: its date, and the token that it reads, where it has them. @param {Page} page @param {number} step */
-export function whenWords({doc, model}, step) {
+export function whenWords(page, step) {
+  const {doc, model} = page;
   const token = model.wiring.tokens?.[step];
-  return [doc.labels.times?.[step], token === undefined ? "" : `token ${token}`].filter(Boolean).join(", ");
+  return [doc.labels.times?.[step], token === undefined ? "" : pagePhrase(page, "quantities.token", {token})]
+    .filter(Boolean)
+    .join(", ");
 }
 
 /** The name of a step: "step 3", with its date or token where it has one. @param {Page} page @param {number} step */
 export function stepName(page, step) {
   const when = whenWords(page, step);
-  return when ? `step ${step} (${when})` : `step ${step}`;
+  return pagePhrase(page, when ? "quantities.step when" : "quantities.step", {step, when});
 }
 
 /** The mark above a step in the strip. @param {Page} page @param {number} step */

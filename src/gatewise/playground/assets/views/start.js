@@ -2,6 +2,7 @@
 import {asksForLessMotion} from "./dom.js";
 import {decodeHash, eachOnce, encodeHash, isTrained, misfitOf, NOWHERE, sameEdits, sceneNamed} from "./hash.js";
 import {quantitiesOf, shownQuantity} from "./quantities.js";
+import {pagePhrase} from "./phrases.js";
 
 const QUIET = 250; // milliseconds without a change before the address is written
 
@@ -51,13 +52,13 @@ function stateOfHash(page, hash) {
   const original = originalState(page);
   if (hash.length < 2 || hash === "#main") return {state: original, problem: null};
   const decoded = decodeHash(hash);
-  if ("problem" in decoded) return {state: original, problem: decoded.problem};
+  if ("problem" in decoded) return {state: original, problem: pagePhrase(page, decoded.problem)};
   const {chapter = null, scene = null} = decoded.state;
   const isOfScene = scene === original.scene && [undefined, doc.scene].includes(doc.chapters?.[chapter ?? -1]?.scene);
   const misfit = misfitOf(decoded.state, model, Boolean(doc.sorted), doc.chapters?.length ?? 0);
   const hasLoss = isTrained(doc) || decoded.state.loss?.of !== "error";
   const problem = isOfScene && hasLoss ? misfit : NOWHERE;
-  if (problem) return {state: original, problem};
+  if (problem) return {state: original, problem: pagePhrase(page, problem)};
   const own = Object.entries({...decoded.state.own}).filter(([name]) => doc.own.includes(name));
   const edits = decoded.state.edits && eachOnce(model, decoded.state.edits);
   const part = edits ? {...decoded.state, edits} : decoded.state;
@@ -73,10 +74,7 @@ function stateOfHash(page, hash) {
   const isKnown = quantity === original.quantity || quantitiesOf(whole, state).some(({name}) => name === quantity);
   if (isKnown) return {state, problem: null};
   const {name} = shownQuantity(whole, state);
-  return {
-    state: {...state, quantity: name},
-    problem: `There is no “${quantity}” to show here: the strip shows ${name}.`,
-  };
+  return {state: {...state, quantity: name}, problem: pagePhrase(page, "hash.quantity", {quantity, name})};
 }
 
 /**

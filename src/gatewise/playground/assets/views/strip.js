@@ -8,6 +8,7 @@ import {logarithmicNote, scaleButton} from "./loss.js";
 import {largeField} from "./plane.js";
 import {quantitiesOf, shownQuantity} from "./quantities.js";
 import {tabList} from "./tabs.js";
+import {pagePhrase} from "./phrases.js";
 
 const SMALL_ROWS = 16;
 const SMALL_CELLS = 400;
@@ -16,7 +17,7 @@ const SMALL_CELLS = 400;
 function quantityChoice(page) {
   const select = el("select", {
     id: "quantity",
-    "aria-label": "Quantity",
+    "aria-label": pagePhrase(page, "strip.quantity"),
     onchange: () => {
       page.store.change({quantity: select.value, detail: select.value});
     },
@@ -33,7 +34,7 @@ function quantityChoice(page) {
         ...[...groups].map(([group, members]) =>
           el(
             "optgroup",
-            {label: group},
+            {label: pagePhrase(page, `quantities.${group}`)},
             ...members.map(({name, words}) => el("option", {value: name}, `${words}, ${name}`)),
           ),
         ),
@@ -54,13 +55,15 @@ function placeTabs(page) {
     page.store.change({layer, direction, unit: Math.min(unit, hidden - 1)});
   };
   const layerTabs = tabList(
-    "Layer",
-    layers.map((_, layer) => `layer ${layer}`),
+    pagePhrase(page, "strip.layers"),
+    layers.map((_, layer) => pagePhrase(page, "strip.layer", {layer})),
     "field",
     layer => move(layer, Math.min(page.store.state.direction, layers[layer].cells.length - 1)),
   );
-  const names = layers[0].cells.map(cell => `${cell.direction} in time`);
-  const directionTabs = tabList("Direction", names, "field", direction => move(page.store.state.layer, direction));
+  const names = layers[0].cells.map(cell => pagePhrase(page, `strip.${cell.direction}`));
+  const directionTabs = tabList(pagePhrase(page, "strip.directions"), names, "field", direction =>
+    move(page.store.state.layer, direction),
+  );
   return {
     elements: [layers.length > 1 && layerTabs.element, names.length > 1 && directionTabs.element],
     /** @param {State} state */
@@ -94,7 +97,8 @@ function legendView(page) {
 }
 
 /** The direction of the pass along the steps. @param {Page} page */
-function passView({model}) {
+function passView(page) {
+  const {model} = page;
   const arrows = [0, 1].map(() => el("span", {"aria-hidden": "true"}));
   const words = el("span");
   const element = el("p", {class: "way soft", hidden: model.steps < 2}, arrows[0], words, arrows[1]);
@@ -104,7 +108,7 @@ function passView({model}) {
     update({layer, direction, backward}) {
       const isBack = (model.layers[layer].cells[direction].direction === "backward") !== backward;
       for (const arrow of arrows) setText(arrow, isBack ? "←" : "→");
-      setText(words, `the ${backward ? "gradient" : "cell"} goes ${isBack ? "back" : "forward"} in time`);
+      setText(words, pagePhrase(page, `strip.${backward ? "gradient" : "cell"} goes ${isBack ? "back" : "forward"}`));
     },
   };
 }
@@ -119,13 +123,13 @@ export function stripView(page) {
   const order = el(
     "select",
     {
-      "aria-label": "Order of the units",
+      "aria-label": pagePhrase(page, "strip.order"),
       onchange: () => {
         page.store.change({sorted: order.value === "sorted"});
       },
     },
-    el("option", {value: "plain"}, "units as they are"),
-    el("option", {value: "sorted"}, "sorted by timescale"),
+    el("option", {value: "plain"}, pagePhrase(page, "strip.plain")),
+    el("option", {value: "sorted"}, pagePhrase(page, "strip.sorted")),
   );
   const reading = el("p", {class: "reading"});
   const small = smallField(page, cursor);
@@ -146,7 +150,7 @@ export function stripView(page) {
   const element = el(
     "div",
     {},
-    el("h2", {class: "visually-hidden"}, "All units and steps"),
+    el("h2", {class: "visually-hidden"}, pagePhrase(page, "strip.title")),
     head,
     body,
     pass.element,

@@ -66,7 +66,7 @@ export function titleView(page) {
   );
   const model = disclosure("own-model", ["your model"], {}, ownModel(page));
   const keys = disclosure("keys", ["keys ", el("kbd", {"aria-hidden": "true"}, "?")], {"aria-keyshortcuts": "?"}, [
-    keyList(),
+    keyList(page),
   ]);
   const element = el(
     "div",

@@ -4,6 +4,7 @@ import {contributionsTo, keysToShow} from "./entries.js";
 import {nameAlong, refKey, openedRef, symbolElement, unitWords} from "./detail.js";
 import {litBy} from "./products.js";
 import {anyNumber} from "./number_controls.js";
+import {pagePhrase} from "./phrases.js";
 
 /** @typedef {{key: string, label: () => Node | string, cells: (Ref | null)[], size: number}} Row many are made, few shown */
 
@@ -32,7 +33,7 @@ function rowsFor(page, parameters, gates) {
         const member = members.find(quantity => (quantity.gate ?? "") === gate);
         return member ? {...place, name: member.text, step: null, at} : null;
       });
-    if (axes.length < 2) return [{key, label: () => vectorLabel(first), cells: cells([unit]), size: Infinity}];
+    if (axes.length < 2) return [{key, label: () => vectorLabel(page, first), cells: cells([unit]), size: Infinity}];
     const across = axes.indexOf("units");
     const axis = axes[1 - across];
     const count = model.shape({...place, name: first.text})[1 - across];
@@ -45,10 +46,10 @@ function rowsFor(page, parameters, gates) {
   });
 }
 
-/** @param {Quantity} quantity */
-function vectorLabel(quantity) {
+/** @param {Page} page @param {Quantity} quantity */
+function vectorLabel(page, quantity) {
   return quantity.role === "bias" || quantity.role === "peephole"
-    ? quantity.role
+    ? pagePhrase(page, `weights.${quantity.role}`)
     : symbolElement(quantity, quantity.rest);
 }
 
@@ -97,9 +98,8 @@ export function weightsTable(page, opened, redraw) {
   const rows = isWhole ? all : all.filter(row => weighty.has(row) || hasKey(model, row, keys));
   const lit = litBy(page, state);
   const chosen = openedRef(model, state);
-  const heading = backward
-    ? `The gradients with respect to the weights of ${unitWords(model, place, unit)}, each a sum over all steps`
-    : `The weights of ${unitWords(model, place, unit)}, the same at every step`;
+  const names = {unit: unitWords(model, place, unit)};
+  const heading = pagePhrase(page, backward ? "weights.gradients" : "weights.weights", names);
   const summary = el("summary", {"data-key": "weights"}, heading);
   const part = el("details", {class: "weights-part"}, summary);
   const isLong = backward && model.steps * all.length * gates.length * model.cell(place).hidden > MOST_AT_ONCE;
@@ -114,7 +114,7 @@ export function weightsTable(page, opened, redraw) {
   });
   if (!part.open) return part;
   if (isLong && !areSummed(page, parameters, redraw)) {
-    part.append(el("p", {class: "soft"}, "The sums over all steps are being computed."));
+    part.append(el("p", {class: "soft"}, pagePhrase(page, "weights.computing")));
     return part;
   }
   const table = el(
@@ -124,7 +124,7 @@ export function weightsTable(page, opened, redraw) {
     el(
       "thead",
       {},
-      el("tr", {}, el("td", {}), ...gates.map(gate => el("th", {scope: "col"}, gateHead(model, place, gate)))),
+      el("tr", {}, el("td", {}), ...gates.map(gate => el("th", {scope: "col"}, gateHead(page, place, gate)))),
     ),
     el(
       "tbody",
@@ -153,7 +153,7 @@ export function weightsTable(page, opened, redraw) {
             redraw();
           },
         },
-        rest > 0 ? `${rest} more rows` : "fewer rows",
+        pagePhrase(page, rest > 0 ? "weights.more" : "weights.fewer", {count: rest}),
       ),
     );
   return part;
@@ -185,10 +185,10 @@ function areSummed(page, parameters, redraw) {
   return false;
 }
 
-/** @param {Model} model @param {Place} place @param {string} gate */
-function gateHead(model, place, gate) {
-  if (!gate) return el("span", {class: "visually-hidden"}, "of no gate");
-  return symbolElement(model.quantity({...place, name: gate}));
+/** @param {Page} page @param {Place} place @param {string} gate */
+function gateHead(page, place, gate) {
+  if (!gate) return el("span", {class: "visually-hidden"}, pagePhrase(page, "weights.no gate"));
+  return symbolElement(page.model.quantity({...place, name: gate}));
 }
 
 /** @param {Page} page @param {Ref | null} ref @param {boolean} backward @param {Map<string, Ref>} lit @param {Ref | null} chosen */
