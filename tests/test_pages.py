@@ -49,6 +49,11 @@ class Setting:
     peers: bool = False
 
 
+def copy_lesson(folder: Path) -> None:
+    """Write the lesson of one's own that is an example."""
+    shutil.copy(ROOT / "docs" / "lesson" / "accumulator.json", folder)
+
+
 SETTINGS = {
     "formats": Setting(
         packages=("matplotlib", "onnxruntime"),
@@ -58,6 +63,7 @@ SETTINGS = {
     ),
     "hydrology": Setting(packages=("matplotlib", "yaml"), prepare=hydrology.make_example, pictures="hydrology.png"),
     "scale": Setting(packages=("distributed", "zarr"), peers=True),
+    "teaching": Setting(prepare=copy_lesson),
     "see": Setting(
         packages=("matplotlib", "onnxruntime"),
         models=(

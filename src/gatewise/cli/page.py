@@ -38,6 +38,7 @@ def page(
     sequence: Annotated[str | None, Parameter(group=SHOWN)] = None,
     at: Annotated[WindowEnd, Parameter(group=SHOWN)] = None,
     lang: Annotated[Language, Parameter(group=SHOWN, show_default=True)] = "en",
+    lesson: Annotated[Path | None, Parameter(group=SHOWN)] = None,
 ) -> None:
     """Write a web page to play with, on which every number of an LSTM opens, moves and answers.
 
@@ -61,25 +62,29 @@ def page(
         The sequence of a batch to show, by its number, counted from 0, or its name. Default: 0.
     lang
         The language of the page: English or German.
+    lesson
+        A lesson of your own, .json, instead of a model: a cell, its sequence, and chapters.
     """
     if output.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"the name of {output} must end in .html")
     if x is not None and input is not None:
         raise OptionError(f"the input is given twice: {input}, and --x {x}")
     input = x if input is None else input
-    require_other(output, file, input, options.state)
+    require_other(output, file, input, options.state, lesson)
+    refuse("a model", {"lesson": file and lesson})
     if file is None:
         typed = {("set" if option == "settings" else option): one for option, one in chosen_options(settings).items()}
         others = {"name": name, "sequence": sequence, "at": at, **typed}
         refuse("a model: give its file as well", {"x": input, **chosen_options(options), **others}, "belongs to")
     from gatewise.files.storage import beside
+    from gatewise.playground.page import page as page_of_model
     from gatewise.playground.page import page_of, size_of
     from gatewise.playground.sequence_run import sequence_run_of
 
     # The file is opened before the work, so that one that cannot be written is known before it.
     with beside(output) as temporary:
         if file is None:
-            web_page = page_of(None, lang=lang)
+            web_page = page_of_model(lesson=lesson, lang=lang)
         else:
             run = open_printing(file, input, options, name=name, settings=settings, finite=False, at=at)
             if sequence is None and run.trace.batch_size > 1:

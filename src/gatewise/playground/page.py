@@ -14,6 +14,7 @@ from gatewise.opening.run import run_of
 from gatewise.playground.assembly import assemble
 from gatewise.playground.document import of_run
 from gatewise.playground.language import require_language, words_in
+from gatewise.playground.lesson_file import of_lesson
 from gatewise.playground.scenes import teaching
 from gatewise.playground.sequence_run import KINDS, SequenceRun, sequence_run_of
 from gatewise.progress import working
@@ -70,6 +71,7 @@ def page(
     title: str | None = None,
     notes: Sequence[str] = (),
     lang: str = "en",
+    lesson: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Page:
     """Return a web page to play with, on which every number of an LSTM opens, moves and answers.
@@ -89,6 +91,8 @@ def page(
         What else the page should say of the model and the run, a sentence each.
     lang : {"en", "de"}, optional
         The language of the page: English or German. What you name, and notes on the file, stay as they are.
+    lesson : path, optional
+        A lesson of your own in a JSON file, instead of a model: a cell, its sequence and chapters (docs/teaching.md).
     **options
         Of the run: those of `LSTM.trace` and `Network.trace`, such as ``state``, ``lengths``, ``labels``; of a file
         those of `open_run`.
@@ -125,10 +129,12 @@ def page(
     if not isinstance(notes, (list, tuple)) or not all(isinstance(note, str) for note in notes):
         raise OptionError(f"notes must be a list of sentences, not {notes!r}")
     require_language(lang)
+    if lesson is not None and (model is not None or title is not None or notes):
+        raise OptionError("a lesson has a cell, a title and sentences of its own: give no model, title or notes")
     if model is None:
         if extra := ["x"] * (x is not None) + [*options]:
             raise OptionError(f"the teaching page takes no {extra[0]}: give a model first")
-        return page_of(None, lang=lang)
+        return page_of(None, lang=lang) if lesson is None else assembled(of_lesson(lesson, lang))
     run = run_of(model, x, options, "a page of", f"a page is of {KINDS}")
     sentences = (*notes, *(f"Note: {note}." for note in run.notes))
     return page_of(sequence_run_of(run, None, sequence, {}), title, sentences, lang)

@@ -85,11 +85,10 @@ export function begin(doc, views, lesson = null, part = null) {
   listenToKeys(closed);
   followLevel(page);
   followHash(page, problem);
-  const toMain = (/** @type {Event} */ event) => {
+  landmark("skip").onclick = event => {
     event.preventDefault();
     landmark("main").focus();
   };
-  landmark("skip").addEventListener("click", toMain, {signal: closed});
   page.store.change({});
   return () => {
     ending.abort();

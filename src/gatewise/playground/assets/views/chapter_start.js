@@ -42,7 +42,9 @@ export function expectationOf(page, number) {
     return {value: products.reduce((sum, product) => sum + product), says};
   });
   model.edit(store.state.premise);
-  return {right: numberOf(ask.name ?? "", ask.step), tolerance: ask.tolerance, mistakes: numbers};
+  const {name = "", tolerance} = ask;
+  const right = numberOf(name, ask.step);
+  return {right, tolerance, mistakes: numbers.filter(({value}) => Math.abs(value - right) > tolerance)}; // or it is right
 }
 
 /** @param {Chapter["ask"]} ask */
