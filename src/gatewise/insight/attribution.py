@@ -12,8 +12,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array, quiet, size
 from gatewise.errors import OptionError, join_names, one_of
 from gatewise.insight.answer import Answer, StepTable, relative_error
-from gatewise.insight.backward_pass import back_through, through_cell
-from gatewise.insight.integrated import integrated_gradients, times_initial
+from gatewise.insight.integrated import gradients_in, integrated_gradients, times_initial
 from gatewise.insight.naming import at_step, step_names, times_of, token_names
 from gatewise.insight.phrases import decompose_each, relevant_steps
 from gatewise.insight.relevance import relevance, require_no_norm
@@ -22,8 +21,6 @@ from gatewise.layers.stack import States
 from gatewise.network import NetworkTrace
 from gatewise.progress import working
 from gatewise.records.labels import Measure
-from gatewise.records.nesting import Cell
-from gatewise.records.step import State
 from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.showing import counted
 
@@ -244,11 +241,7 @@ def attribution(
 def _gradient_input_attribution(aim: Target) -> Attribution:
     """Attribute an output of a run to its inputs by gradient times input."""
     with working("passing gradients back", len(aim.lstm.cells()) * aim.lstm.num_steps) as done:
-
-        def back(cell: Cell, dhidden: Array) -> tuple[Array, State]:
-            return through_cell(aim.lstm[cell], dhidden, done)
-
-        dx, dstates = back_through(aim.lstm, aim.places, aim.weight[None], back)
+        dx, dstates = gradients_in(aim.lstm, aim, done)
     shares = _without_sentence(aim, "gradient_input", aim.x * dx[:, 0], times_initial(aim, dstates))
     return replace(shares, left=aim.value - _sum(shares))
 

@@ -25,17 +25,15 @@ def back_through(
     seed: Array,
     back: Back,
     split: Split = unmerge,
-    hidden: Callable[[Cell], Array] | None = None,
 ) -> tuple[Array, States]:
     """Pass rows of an array from an LSTM's output to its input (time, row, features) and to each initial state.
 
     The array is `seed` (row, ·) at the output of the steps `places`, one of each direction. `back` passes rows from the
-    `hidden` states of a cell, by default those of the run, to its input and its initial state; `split` divides an array
-    at a merged output between the directions.
+    hidden states of a cell to its input and its initial state; `split` divides an array at a merged output between the
+    directions.
     """
     states: dict[Cell, State] = {}
-    hidden_of = hidden or (lambda cell: lstm[cell].hidden_state)
-    outputs = [hidden_of((lstm.num_layers - 1, way))[place].astype(np.float64) for way, place in places.items()]
+    outputs = [lstm.layers[-1][way].hidden_state[place].astype(np.float64) for way, place in places.items()]
     at_top = []
     for place, output, part in zip(places.values(), outputs, split(seed, outputs, lstm.merge[-1]), strict=True):
         at_top.append(np.zeros((lstm.num_steps, *np.broadcast_shapes(output.shape, part.shape))))
@@ -45,7 +43,7 @@ def back_through(
         dx, states[cell] = back(cell, dhidden)
         return dx
 
-    dx = pass_back(lstm, at_top, cell_back, split, hidden_of)
+    dx = pass_back(lstm, at_top, cell_back, split)
     return dx, tuple(tuple(states[number, way] for way in lstm.directions) for number in range(lstm.num_layers))
 
 

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, chunks, index, numbers, require_memory, size
-from gatewise.equations import DropoutMasks
 from gatewise.errors import OptionError, ShapeError, one_of
-from gatewise.insight.backward_pass import NUMBERS, back_through
+from gatewise.insight.backward_pass import NUMBERS, back_through, through_cell
 from gatewise.insight.target import Target
-from gatewise.layers import LSTM
-from gatewise.layers.backward import gradients_of
-from gatewise.layers.merging import direction_output, merge
-from gatewise.layers.stack import States
+from gatewise.layers.lstm import lstm_of, of_cells
+from gatewise.layers.stack import States, map_states
 from gatewise.progress import working
-from gatewise.records.nesting import Cell
 from gatewise.records.step import State
-from gatewise.records.trace import Trace
+from gatewise.records.trace import LSTMTrace
 
 RULES = ("gausslegendre", "riemann_left", "riemann_right", "riemann_middle", "riemann_trapezoid")
 
@@ -40,73 +36,29 @@ def quadrature(rule: str, points: int) -> tuple[Array, Array]:
     return (np.arange(count) + {"riemann_left": 0, "riemann_right": 1, "riemann_middle": 0.5}[rule]) / count, weights
 
 
-class IntegratedRun:
-    """Runs of one cell over several inputs, as a batch; gates are computed again when gradients pass back."""
-
-    def __init__(self, cell: Trace, x: Array, along: Array) -> None:
-        p, batch = cell.parameters, len(along)
-        self.lstm, self.x, self.cell = LSTM.from_cells(p, direction=cell.direction), x, cell
-        self.forward = cell.direction == "forward"
-        self.valid = None if cell.valid is None else np.broadcast_to(cell.valid, (len(x), batch))
-        self.hidden: Array = np.empty((len(x), batch, p.recurrent_size), p.dtype)
-        scale = along[:, None].astype(p.dtype)
-        state = State(*(scale * part for part in cell.initial))
-        self.parts = list(chunks(len(x), 6 * batch * p.hidden_size, NUMBERS, reverse=not self.forward))
-        self.states = [state]  # before each part
-        for part in self.parts:
-            trace = self._trace_of_chunk(part, self.states[-1], "hidden_state")
-            self.hidden[part] = trace.hidden_state
-            self.states.append(trace.final)
-
-    def _trace_of_chunk(self, part: slice, state: State, keep: str | None = None) -> Trace:
-        """Run a chunk of the cell's steps again from a stored state, for integrated gradients."""
-        masks = {name: a if name == "weight" else a[part] for name, a in self.cell.dropout.arrays().items()}
-        return self.lstm.trace(
-            self.x[part],
-            ((state,),),
-            mask=None if self.valid is None else self.valid[part],
-            dropout=[[DropoutMasks(**masks)]] if masks else None,
-            keep=keep,
-        )[0]
-
-    def back(self, dhidden: Array) -> tuple[Array, State]:
-        """Return the gradients of a cell's batch of scaled runs with respect to input and initial state."""
-        dx = np.empty(self.x.shape)
-        end = State(*map(np.zeros_like, self.states[-1]))
-        for part, start in reversed(list(zip(self.parts, self.states, strict=False))):
-            gradients = gradients_of(self._trace_of_chunk(part, start), dhidden[part], end, None)
-            dx[part], end = gradients.x, gradients.state
-        return dx, end
+def run_of(target: Target, x: Array, along: Array, keep: str | None = None) -> LSTMTrace:
+    """Return a run over inputs (time, batch, features), from the initial states scaled by `along`."""
+    lstm, valid = target.lstm, target.first.valid
+    return lstm_of(lstm).trace(
+        x,
+        map_states(lambda part: along[:, None].astype(part.dtype) * part, of_cells(lstm, "initial")),
+        mask=None if valid is None else np.broadcast_to(valid, x.shape[:2]),
+        dropout=of_cells(lstm, "dropout"),
+        masked_output=lstm.masked_output,
+        keep=keep,
+    )
 
 
-def runs_of(target: Target, x: Array, along: Array) -> dict[Cell, IntegratedRun]:
-    """Return runs of all LSTM cells over inputs (time, batch, features), from the initial states scaled by `along`."""
-    runs: dict[Cell, IntegratedRun] = {}
-    how = target.lstm.masked_output
-    for number, (layer, way) in enumerate(zip(target.lstm.layers, target.lstm.merge, strict=True)):
-        runs |= {(number, d): IntegratedRun(cell, x, along) for d, cell in layer.items()}
-        if number + 1 < target.lstm.num_layers:
-            hidden = ((d, runs[number, d].hidden, cell.valid) for d, cell in layer.items())
-            x = merge([direction_output(h, valid, how, reverse=d == "backward") for d, h, valid in hidden], way)
-    return runs
+def value_of(target: Target, run: LSTMTrace) -> Array:
+    """Return the value of the target in each sequence of a run (batch,)."""
+    return target.of([run.layers[-1][way].hidden_state[place] for way, place in target.places.items()])
 
 
-def value_of(target: Target, runs: Mapping[Cell, IntegratedRun]) -> Array:
-    """Return the value of the target in each run (batch,)."""
-    top = target.lstm.num_layers - 1
-    return target.of([runs[top, way].hidden[place] for way, place in target.places.items()])
-
-
-def _gradients(target: Target, runs: Mapping[Cell, IntegratedRun]) -> tuple[Array, States]:
-    """Return the gradients of the target in each run, with respect to the input and the initial states."""
-
-    def back(cell: Cell, dhidden: Array) -> tuple[Array, State]:
-        return runs[cell].back(dhidden)
-
-    def hidden(cell: Cell) -> Array:
-        return runs[cell].hidden
-
-    return back_through(target.lstm, target.places, target.weight[None], back, hidden=hidden)
+def gradients_in(
+    run: LSTMTrace, target: Target, done: Callable[[int], None] = lambda count: None
+) -> tuple[Array, States]:
+    """Return the gradients of the target in each sequence of a run, for the input and the initial states."""
+    return back_through(run, target.places, target.weight[None], lambda cell, d: through_cell(run[cell], d, done))
 
 
 def baseline_of(target: Target, baseline: npt.ArrayLike | None, x: Array | None = None) -> Array:
@@ -149,11 +101,11 @@ def integrated_gradients(
         return batch
 
     with working("integrating gradients", points + 1) as done:
-        at_baseline = float(value_of(target, runs_of(target, inputs(np.zeros(1)), np.zeros(1)))[0])
+        at_baseline = float(value_of(target, run_of(target, inputs(np.zeros(1)), np.zeros(1), "hidden_state"))[0])
         done(1)
         for part in chunks(points, len(x) * widest, NUMBERS):
             along, counts = nodes[part], weights[part]
-            dx, dstates = _gradients(target, runs_of(target, inputs(along), along))
+            dx, dstates = gradients_in(run_of(target, inputs(along), along), target)
             total += np.einsum("tbf,b->tf", dx, counts)
             unlike += np.einsum("tbf,b->tf", dx, counts * signs[part])
             for state, gradient in zip(chain(*states), chain(*dstates), strict=True):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array
 from gatewise.errors import OptionError
 from gatewise.insight.backward_pass import NUMBERS
-from gatewise.insight.integrated import baseline_of, runs_of, value_of
+from gatewise.insight.integrated import baseline_of, run_of, value_of
 from gatewise.insight.naming import output_of
 from gatewise.insight.target import Output, Target
 from gatewise.network import Network
@@ -104,8 +104,8 @@ class OccludedRuns:
         lstm = replace(aim.lstm, layers=layers, stored_output=aim.lstm.stored_output[steps])
         here = replace(aim, lstm=lstm, places={way: place - start for way, place in aim.places.items()})
         inner: Any = x if network is None or network.embedding is not None else network.embed(x)[0]
-        values = value_of(here, runs_of(here, inner.astype(aim.first.parameters.dtype), np.ones(x.shape[1])))
-        return values + self.added(x, start)
+        run = run_of(here, inner.astype(aim.first.parameters.dtype), np.ones(x.shape[1]), "hidden_state")
+        return value_of(here, run) + self.added(x, start)
 
     def added(self, x: Array, start: int) -> Array:
         """Return what a skip connection adds to the number (run,), for inputs (time, run, feature) from a step on."""

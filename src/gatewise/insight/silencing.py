@@ -10,7 +10,7 @@ import numpy as np
 from gatewise.arrays import Array, chunks
 from gatewise.equations import DropoutMasks
 from gatewise.layers import LSTM
-from gatewise.layers.lstm import lstm_of
+from gatewise.layers.lstm import lstm_of, of_cells
 from gatewise.layers.merging import merge
 from gatewise.layers.stack import map_states
 from gatewise.network import Network, NetworkTrace
@@ -27,11 +27,9 @@ def run_again(run: Any, **options: Any) -> NetworkTrace:
     elif run.input is not None:
         x = run.input
     network = network.replace(embedding=None, masked=None, initial=None)
-    state, dropout = (
-        [[getattr(c, name) for c in row.values()] for row in lstm.layers] for name in ("initial", "dropout")
-    )
+    dropout = of_cells(lstm, "dropout")
     options = {"mask": lstm.first.valid, "dropout": dropout, "masked_output": lstm.masked_output, **options}
-    again: NetworkTrace = network.trace(x, state, **options)
+    again: NetworkTrace = network.trace(x, of_cells(lstm, "initial"), **options)
     return again
 
 

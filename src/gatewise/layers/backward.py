@@ -153,37 +153,25 @@ def _(trace: LSTMTrace, dy: npt.ArrayLike | None, dstate: Any, out: LSTMGradient
 
 
 def pass_back(
-    trace: LSTMTrace,
-    at_top: Sequence[Array],
-    back: Callable[[Cell, Array], Array],
-    split: Split = unmerge,
-    hidden: Callable[[Cell], Array] | None = None,
+    trace: LSTMTrace, at_top: Sequence[Array], back: Callable[[Cell, Array], Array], split: Split = unmerge
 ) -> Array:
     """Pass an array back through an LSTM's stacked layers, from the last on, and through each cell by `back`."""
     for number in reversed(range(trace.num_layers)):
         parts = [back((number, way), at_way) for way, at_way in zip(trace.layers[number], at_top, strict=True)]
         dx = parts[0] if len(parts) == 1 else parts[0] + parts[1]
         if number:
-            at_top = at_hidden_states(trace, number - 1, dx, split, hidden)
+            at_top = at_hidden_states(trace, number - 1, dx, split)
     return dx
 
 
-def at_hidden_states(
-    trace: LSTMTrace, number: int, dy: Array, split: Split = unmerge, hidden: Callable[[Cell], Array] | None = None
-) -> list[Array]:
+def at_hidden_states(trace: LSTMTrace, number: int, dy: Array, split: Split = unmerge) -> list[Array]:
     """Return an array at the output of a stacked layer as arrays at its directions' hidden states, for a backward pass.
 
-    `split` divides an array at a merged output between the directions, given their outputs. `hidden` returns the hidden
-    states (time, batch, recurrent) of a cell; by default those of the trace.
+    `split` divides an array at a merged output between the directions, given their outputs.
     """
     layer, how = trace.layers[number], trace.masked_output
     outputs = [
-        direction_output(
-            cell.arrays["hidden_state"] if hidden is None else hidden((number, way)),
-            cell.valid,
-            how,
-            reverse=way == "backward",
-        )
+        direction_output(cell.arrays["hidden_state"], cell.valid, how, reverse=way == "backward")
         for way, cell in layer.items()
     ]
     parts = zip(layer.items(), split(dy, outputs, trace.merge[number]), strict=True)

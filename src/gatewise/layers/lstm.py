@@ -313,5 +313,9 @@ def _as_cell(cell: object) -> LSTMCell:
 
 def lstm_of(trace: LSTMTrace) -> LSTM:
     """Return an LSTM of the cells of a run."""
-    rows = [[cell.parameters for cell in row.values()] for row in trace.layers]
-    return LSTM.from_cells(rows, direction=trace.directions[0], merge=trace.merge)
+    return LSTM.from_cells(of_cells(trace, "parameters"), direction=trace.directions[0], merge=trace.merge)
+
+
+def of_cells(trace: LSTMTrace, name: str) -> tuple[tuple[Any, ...], ...]:
+    """Return an attribute of each cell of a run, nested as its states are."""
+    return tuple(tuple(getattr(cell, name) for cell in row.values()) for row in trace.layers)
