@@ -12,6 +12,7 @@ import {pagePhrase} from "./phrases.js";
 
 const GUTTER = 120; // pixels at most for the names of units
 const AXIS = 22; // pixels for the steps
+const PADDING = 3; // pixels behind the last step
 const EDGE = 4; // where names have no room
 const TALLEST = 560;
 const LEAST_MARK = 9; // pixels, so that the chosen value is found
@@ -208,7 +209,7 @@ export function largeField(page, cursor, pointed) {
 
   /** @param {Field} now */
   function lay(now) {
-    measures = measuresOf(now, element.clientWidth || 800, widestName(now));
+    measures = measuresOf(now, (element.clientWidth || 800) - PADDING, widestName(now));
     grid.style.setProperty("width", `${measures.width}px`);
     grid.style.setProperty("height", `${measures.height}px`);
     element.style.setProperty("max-height", `${TALLEST}px`);

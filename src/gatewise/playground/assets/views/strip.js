@@ -81,7 +81,7 @@ function legendView(page) {
   const ramp = el("span", {class: "ramp", "aria-hidden": "true"});
   const note = el("span");
   const button = el("span");
-  const element = el("span", {class: "legend"}, note, low, ramp, high, button);
+  const element = el("span", {class: "legend"}, note, el("span", {class: "group"}, low, ramp, high), button);
   return {
     element,
     /** @param {Field} field */
