@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import gatewise as gw
+from gatewise.activations import SIGMOID, TANH
 from gatewise.examples import latch, notebook
 from gatewise.grading.edits.edit import LIKELY, Scene
 from gatewise.grading.edits.enumeration import enumerate_edits
@@ -17,6 +18,8 @@ from gatewise.layers.wired import wiring_of
 from gatewise.playground import edits
 from gatewise.render import text
 from gatewise.render.program import formula_tree, of_wiring
+from gatewise.symbolic.formula import FunctionCall, nodes
+from gatewise.walkthrough.setting import activations_of
 
 EXAMPLES = {"latch": latch, "notebook": notebook}
 SOME = ("peephole, coupling, clips", "leaky relu, affine")
@@ -49,6 +52,9 @@ def test_the_page_has_every_slip_of_a_learner_with_the_right_side_that_it_makes(
     slips.sort(key=lambda pair: edits.SLIPS.index(pair[1].kind))
     assert found == [(made.kind, text.formula(left), made.words, formula_tree(made.right)) for left, made in slips]
     assert all("{}" in edit["words"] for edit in written["edits"])
+    calls = [node for _, made in slips for node in nodes(made.right) if isinstance(node, FunctionCall)]
+    own = activations_of(scene(example).program.form.variant)
+    assert {call.activation for call in calls} <= {None, SIGMOID, TANH, *own}  # which every page or this program has
 
 
 def test_each_program_of_a_wiring_has_its_mistakes() -> None:

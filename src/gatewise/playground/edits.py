@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from gatewise.activations import SIGMOID, TANH, Activation
 from gatewise.grading.edits.edit import LIKELY, Scene
 from gatewise.grading.edits.enumeration import enumerate_edits
 from gatewise.render import text
-from gatewise.render.program import formula_tree, nonlinearity_json
-from gatewise.symbolic.formula import Formula, FunctionCall, nodes
+from gatewise.render.program import formula_tree
 from gatewise.symbolic.wiring import Wiring
 
 Object = dict[str, Any]
@@ -38,7 +35,6 @@ def edits(scene: Scene) -> Object:
     dict
         ``edits``: each with its ``kind``, its ``words`` (``{}`` stands for the equation), its ``target``, and the
         number of the right side that it makes, ``form``. ``forms``: these right sides, as trees.
-        ``nonlinearities``: what the trees call beside the functions of every page, defined.
     """
     every = [(edit, left) for left, edits in enumerate_edits(scene).items() for edit in edits if edit.tier == LIKELY]
     likely = sorted((pair for pair in every if pair[0].kind in SLIPS), key=lambda pair: SLIPS.index(pair[0].kind))
@@ -50,11 +46,4 @@ def edits(scene: Scene) -> Object:
             for edit, left in likely
         ],
         "forms": [formula_tree(right) for right in forms],
-        "nonlinearities": [nonlinearity_json(activation) for activation in _activations(forms)],
     }
-
-
-def _activations(forms: Sequence[Formula]) -> list[Activation]:
-    """Return the nonlinearities that the forms call, without those that every page has."""
-    calls = (node.activation for form in forms for node in nodes(form) if isinstance(node, FunctionCall))
-    return [activation for activation in dict.fromkeys(calls) if activation not in (None, SIGMOID, TANH)]

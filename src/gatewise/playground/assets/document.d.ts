@@ -227,7 +227,6 @@ type SomeWords = Words | Pick<Words, "names" | "sayings" | "of">;
 interface Mistakes {
   edits: {kind: string; words: string; target: string; form: number}[];
   forms: Tree[];
-  nonlinearities: Nonlinearity[];
 }
 /** The constants of the grader: see playground/lesson.py. */
 interface Grader {

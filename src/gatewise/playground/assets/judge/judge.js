@@ -50,7 +50,7 @@ const SEEN = 5e-5; // half a unit of the last digit of the numbers that the page
  * @param {Record<string, string>} typed by quantity @param {Judging} judging @returns {Record<string, Verdict>}
  */
 export function judgeLines(model, ref, typed, judging) {
-  const lines = linesOf(model, ref, judging.backward, judging.mistakes?.nonlinearities);
+  const lines = linesOf(model, ref, judging.backward);
   const names = lines.names.filter(name => typed[name]?.trim());
   const written = new Map(names.map(name => [name, writtenNumber(typed[name])]));
   const sheet = sheetOf(lines, ref, written, judging);

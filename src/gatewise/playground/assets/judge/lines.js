@@ -20,13 +20,12 @@ import {symbolsOf} from "../engine/trees.js";
 /**
  * The lines of a step of a cell.
  * @param {Model} model @param {StepRef} ref a number of it @param {boolean} backward whether those of the backward pass too
- * @param {Nonlinearity[]} [more] what trees may call beside what the cell does @returns {Lines}
+ * @returns {Lines}
  */
-export function linesOf(model, ref, backward, more = []) {
+export function linesOf(model, ref, backward) {
   const {layer, direction, step} = ref;
   const place = {layer, direction};
   const {program} = model.cell(place);
-  const nonlinearities = [...program.nonlinearities, ...more];
   const back = backward ? model.order(place, true) : [];
   const names = [...model.order(place, false), ...back];
   const lines = new Set(names);
@@ -52,7 +51,7 @@ export function linesOf(model, ref, backward, more = []) {
         const data = values.get(name);
         symbols[name] = data === undefined ? base(name) : {shape: base(name).shape, data};
       }
-      const result = evaluate(tree, symbols, {nonlinearities});
+      const result = evaluate(tree, symbols, {nonlinearities: program.nonlinearities});
       if (result.shape.length === 0 && shape.length > 0)
         return new Float64Array(sizeOfShape(shape)).fill(result.data[0]);
       return `${result.shape}` === `${shape}` ? result.data : null;

@@ -53,6 +53,7 @@ export function chaptersView(page) {
 
   page.store.show(state => {
     const {chapter} = state;
+    if (page.lesson) page.lesson.progress = state.progress;
     reveal(element, chapter !== null && chapters.length > 0);
     if (chapter === null || !chapters[chapter]) {
       if (state.answer !== null && state.answer.chapter !== null) page.store.change({answer: null});
@@ -67,7 +68,6 @@ export function chaptersView(page) {
     }
     const progress = progressOf(state);
     if (progress !== state.progress) page.store.change({progress});
-    if (page.lesson) page.lesson.progress = progress;
     mark({...state, progress});
     const asks = chapters[chapter].ask.lines && state.answer?.chapter !== chapter;
     if (asks) page.store.change({answer: questionOf(page, chapter)});
