@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from gatewise.insight.ablation import Ablation
-from gatewise.insight.ablation import ablation as data
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 
@@ -16,7 +15,7 @@ POINTS = 14  # of height for the name of each
 LEAST = 3  # rows of room
 
 
-@picture(Ablation, data)
+@picture
 def ablation(record: Ablation, ax: Any) -> drawing.Axes:
     """Draw the metric without each part, the largest effect on top; a vertical line is the metric of the whole model.
 

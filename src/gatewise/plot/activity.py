@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from gatewise.insight.activity import Activity
-from gatewise.insight.activity import activity as data
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 
 
-@picture(Activity, data)
+@picture
 def activity(record: Activity, ax: Any) -> drawing.Axes:
     """Draw the standard deviation of each unit's hidden state over a run, the most active unit first."""
     axes = drawing.single_panel(ax, (8, 3))

@@ -8,7 +8,6 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.insight.attention import Attention
-from gatewise.insight.attention import attention as data
 from gatewise.palette import CIVIDIS, VIK
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
@@ -17,7 +16,7 @@ ENOUGH = 0.99  # of what all steps wrote, which the drawn lags hold
 FEW = 5  # lags that are drawn, at least
 
 
-@picture(Attention, data)
+@picture
 def attention(record: Attention, ax: Any) -> drawing.Axes:
     """Draw what is in the cell state at each step by how long before it was written: steps across, lags down.
 

@@ -10,7 +10,6 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.errors import OptionError, one_of
 from gatewise.insight.attribution import METHODS, Attribution
-from gatewise.insight.attribution import attribution as data
 from gatewise.palette import VIK
 from gatewise.plot import drawing, inputs
 from gatewise.plot.picture import picture
@@ -22,7 +21,7 @@ KINDS = ("series", "features", "tokens")
 MOST_LINES = 5  # features of the input
 
 
-@picture(Attribution, data)
+@picture
 def attribution(record: Attribution, ax: Any, *, kind: str | None = None, steps: tuple[Any, Any] | None = None) -> Any:
     """Draw the shares of the steps of the input, and of the initial state, in an output.
 

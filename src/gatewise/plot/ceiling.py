@@ -8,7 +8,6 @@ import numpy as np
 
 from gatewise.errors import OptionError
 from gatewise.insight.ceiling import Ceiling
-from gatewise.insight.ceiling import ceiling as data
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 
@@ -23,7 +22,7 @@ LAYERS = {  # from the output upwards
 }
 
 
-@picture(Ceiling, data)
+@picture
 def ceiling(record: Ceiling, ax: Any) -> Any:
     """Draw the output of a run, its ceiling, and the losses in between, stacked on each other.
 

@@ -9,7 +9,6 @@ import numpy as np
 from gatewise import gates
 from gatewise.arrays import Array, Mask
 from gatewise.insight.change import Change
-from gatewise.insight.change import change as data
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 
@@ -17,7 +16,7 @@ STYLES = {"input_gate": "--", "forget_gate": "-", "candidate": ":", "output_gate
 STATES = ("cell_state", "hidden_state")
 
 
-@picture(Change, data)
+@picture
 def change(record: Change, ax: Any) -> Any:
     """Draw the effect of an intervention: the distance of two runs at every step, and one unit before and after.
 

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from gatewise.arrays import Array
 from gatewise.insight.naming import at_time, unit_of
 from gatewise.insight.origin import Contributions
-from gatewise.insight.origin import contributions as data
 from gatewise.palette import CIVIDIS
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
@@ -20,7 +19,7 @@ HUES = (0.05, 0.25, 0.65, 0.83, 1.0)  # places on cividis, without its greys
 ENOUGH = 0.99  # the share of all contributions that the drawn steps hold
 
 
-@picture(Contributions, data)
+@picture
 def contributions(record: Contributions, ax: Any, *, unit: int | str | None = None) -> drawing.Axes:
     """Draw the contributions of all steps to a cell state: shares stacked by unit, or of one unit with their signs.
 

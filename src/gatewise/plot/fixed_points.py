@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from gatewise.insight.fixed_points import KINDS, FixedPoints
-from gatewise.insight.fixed_points import fixed_points as data
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 
@@ -19,7 +18,7 @@ MOST_LINES = 8  # of the legend
 NOTHING = 1e-12  # the absolute value below which an eigenvalue is not drawn
 
 
-@picture(FixedPoints, data)
+@picture
 def fixed_points(record: FixedPoints, ax: Any) -> drawing.Axes:
     """Draw the spectrum of each fixed point: its eigenvalues in the complex plane, with the unit circle.
 

@@ -8,10 +8,9 @@ from gatewise.palette import CIVIDIS, VIK
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 from gatewise.plot.records.gates import Gates
-from gatewise.plot.records.gates import gates as data
 
 
-@picture(Gates, data)
+@picture
 def gates(record: Gates, ax: Any) -> drawing.Axes:
     """Draw a gate of the units of a cell: units × time, from dark (0, closed) to light (1, open).
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from gatewise.insight.horizon import Horizon
-from gatewise.insight.horizon import horizon as data
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 
@@ -17,7 +16,7 @@ LEAST = 10  # lags that are drawn, at least
 FAINT = 0.001  # of the largest difference, below which a curve is not drawn
 
 
-@picture(Horizon, data)
+@picture
 def horizon(record: Horizon, ax: Any) -> drawing.Axes:
     """Draw how much of a change shows at each lag: the median over the exchanges, and the range between quartiles.
 

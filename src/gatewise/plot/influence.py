@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array
 from gatewise.insight.influence import NOTHING, Influence
-from gatewise.insight.influence import influence as data
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 
@@ -18,7 +17,7 @@ ENOUGH = 0.99  # of the influence of the inputs, which the drawn steps hold
 FEW = 10  # lags that are drawn, at least
 
 
-@picture(Influence, data)
+@picture
 def influence(record: Influence, ax: Any) -> drawing.Axes:
     """Draw how strongly step T depends on each step: on its input, and in a cell on its state.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from gatewise.insight.matches import Matches
-from gatewise.insight.matches import matches as data
 from gatewise.palette import CIVIDIS
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
@@ -14,7 +13,7 @@ MOST_SEQUENCES = 30
 NARROWEST = 1 / 300  # of the axis, so that a short stretch of a long run is visible
 
 
-@picture(Matches, data)
+@picture
 def matches(record: Matches, ax: Any) -> drawing.Axes:
     """Draw the stretches in which the units of a chosen stretch are on: sequences × time, coloured by score.
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from gatewise.insight.occlusion import Occlusion
-from gatewise.insight.occlusion import occlusion as data
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 from gatewise.plot.records.text import Text
@@ -19,7 +18,7 @@ THIN, THICK = 1.5, 12.0  # widths of bars, in points
 FILLED = 0.8  # of the width of a step
 
 
-@picture(Occlusion, data)
+@picture
 def occlusion(record: Occlusion, ax: Any) -> drawing.Axes:
     """Draw how the output changes where each step of the input is exchanged for others.
 

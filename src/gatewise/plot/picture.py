@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from functools import wraps
 from inspect import Parameter, Signature, cleandoc, signature
@@ -12,7 +13,6 @@ from gatewise.errors import OptionError
 from gatewise.insight.answer import Table
 from gatewise.plot.drawing import fit_text, require_axes
 
-RecordT = TypeVar("RecordT", bound=Table)
 AxesT = TypeVar("AxesT")
 
 AX = "ax : Axes, Figure or SubFigure, optional\n    What to draw on; by default a new figure."
@@ -34,39 +34,34 @@ class Picture(NamedTuple):
 PICTURES: dict[str, Picture] = {}  # by name; each enters when its module is imported
 
 
-def picture(
-    record: type[RecordT], data: Callable[..., RecordT]
-) -> Callable[[Callable[..., AxesT]], Callable[..., AxesT]]:
-    """Return a decorator that turns ``draw(record, ax, *, options)`` into a picture.
+def picture(draw: Callable[..., AxesT]) -> Callable[..., AxesT]:
+    """Turn ``draw(record: Record, ax, *, options)`` into a picture, and register it.
 
-    The picture takes what `data` takes, or a record, then `ax`, and by name the options of `data` and of `draw`. Its
-    signature and its docstring name them all: what is said of the options of `data` is said there alone. `data` returns
-    a record of a run or a model, its first argument.
+    The picture takes what the function of its name in the module of `Record` takes, or a record, then `ax`, and by name
+    the options of that function and of `draw`. Its signature and its docstring name them all: what is said of the
+    options of the function is said there alone. It returns a record of a run or a model, its first argument.
     """
+    subject_of_draw, _, *looks = signature(draw).parameters.values()
+    record: type[Table] = draw.__globals__[subject_of_draw.annotation]
+    data: Callable[..., Table] = getattr(sys.modules[record.__module__], draw.__name__)
 
-    def decorate(draw: Callable[..., AxesT]) -> Callable[..., AxesT]:
-        """Return a picture that draws with `draw`, and register it."""
-        looks = list(signature(draw).parameters)[2:]
+    @wraps(draw)
+    def drawn(subject: Any, /, ax: Any = None, **options: Any) -> AxesT:
+        """Draw a picture of a run, or of a record of it."""
+        require_axes(ax)
+        look = {option.name: options.pop(option.name) for option in looks if option.name in options}
+        if not isinstance(subject, record):
+            subject = data(subject, **options)
+        elif options:
+            raise OptionError(f"a record of {record.__name__} is drawn as it is, without {', '.join(options)}")
+        axes = draw(subject, ax, **look)
+        fit_text(axes)
+        return axes
 
-        @wraps(draw)
-        def drawn(subject: Any, /, ax: Any = None, **options: Any) -> AxesT:
-            """Draw a picture of a run, or of a record of it."""
-            require_axes(ax)
-            look = {name: options.pop(name) for name in looks if name in options}
-            if not isinstance(subject, record):
-                subject = data(subject, **options)
-            elif options:
-                raise OptionError(f"a record of {record.__name__} is drawn as it is, without {', '.join(options)}")
-            axes = draw(subject, ax, **look)
-            fit_text(axes)
-            return axes
-
-        drawn.__signature__ = _picture_signature(draw, data, record)  # type: ignore[attr-defined]
-        drawn.__doc__ = _picture_docstring(draw, data, record)
-        PICTURES[draw.__name__] = Picture(record, data, drawn)
-        return drawn
-
-    return decorate
+    drawn.__signature__ = _picture_signature(draw, data, record)  # type: ignore[attr-defined]
+    drawn.__doc__ = _picture_docstring(draw, data, record)
+    PICTURES[draw.__name__] = Picture(record, data, drawn)
+    return drawn
 
 
 def _picture_signature(draw: Callable[..., Any], data: Callable[..., Any], record: type[Table]) -> Signature:

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.insight.probe import SIGNIFICANT, Probe
-from gatewise.insight.probe import probe as data
 from gatewise.palette import PALETTE
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
@@ -16,7 +15,7 @@ from gatewise.plot.picture import picture
 MOST_UNITS = 8
 
 
-@picture(Probe, data)
+@picture
 def probe(record: Probe, ax: Any) -> npt.NDArray[Any]:
     """Draw what a probe predicts over time, and the units that correlate most.
 

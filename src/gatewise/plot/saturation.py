@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from gatewise.insight.saturation import GATES, Saturation
-from gatewise.insight.saturation import saturation as data
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 
@@ -16,7 +15,7 @@ MOST_NAMES = 5  # of more units
 LARGEST = 300.0  # area of a point, in square points
 
 
-@picture(Saturation, data)
+@picture
 def saturation(record: Saturation, ax: Any) -> Any:
     """Draw how often each gate of each unit is closed and open: a panel for each gate, a point for each unit.
 

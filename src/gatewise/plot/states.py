@@ -8,10 +8,9 @@ from gatewise.palette import VIK
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 from gatewise.plot.records.states import States
-from gatewise.plot.records.states import states as data
 
 
-@picture(States, data)
+@picture
 def states(record: States, ax: Any) -> Any:
     """Draw the cell state and the hidden state of a cell: units × time, from blue (negative) to red (positive).
 

@@ -13,7 +13,6 @@ from gatewise.palette import CIVIDIS, VIK
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 from gatewise.plot.records.text import Text
-from gatewise.plot.records.text import text as data
 
 FONT = "DejaVu Sans Mono"  # of matplotlib; the reader's fonts have the rest
 SIGNS = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "←"}  # in place of invisible characters
@@ -21,7 +20,7 @@ LONGEST = 24  # letters of a token
 LETTER, LINE = 0.087, 0.22  # inches
 
 
-@picture(Text, data)
+@picture
 def text(record: Text, ax: Any, *, width: int = 80) -> drawing.Axes:
     """Draw the text that a cell read, each character or token on the colour of a unit's gate or state.
 

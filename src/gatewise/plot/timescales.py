@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 
 from gatewise.insight.memory import Timescales
-from gatewise.insight.memory import timescales as data
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 
 WIDE = 20  # the largest over the smallest timescale, above which the axis is logarithmic
 
 
-@picture(Timescales, data)
+@picture
 def timescales(record: Timescales, ax: Any) -> drawing.Axes:
     """Draw the timescale of each unit between resets, the longest first; in the data's own time if it has dates.
 

@@ -8,13 +8,12 @@ from gatewise import gates
 from gatewise.plot import drawing, inputs
 from gatewise.plot.picture import picture
 from gatewise.plot.records.unit import Unit
-from gatewise.plot.records.unit import unit as data
 
 STYLES = {"input_gate": "--", "forget_gate": "-", "candidate": "-", "output_gate": "-."}
 GATE_LIMITS = (-0.05, 1.05)
 
 
-@picture(Unit, data)
+@picture
 def unit(record: Unit, ax: Any) -> Any:
     """Draw the story of one unit: its input, gates, cell state and hidden state on one time axis.
 
