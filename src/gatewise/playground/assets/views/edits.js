@@ -2,6 +2,7 @@
 import {el, nameByText, reveal} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {refKey, openNumber, placeName, spokenName, symbolElement} from "./detail.js";
+import {sameEdits} from "./hash.js";
 import {influenceFigure} from "./influence.js";
 import {pagePhrase} from "./phrases.js";
 
@@ -160,7 +161,10 @@ export function changesView(page) {
   let drawn = -1;
   page.store.show((state, previous) => {
     const same =
-      state.edits === previous.edits && state.layer === previous.layer && state.direction === previous.direction;
+      state.edits === previous.edits &&
+      state.premise === previous.premise &&
+      state.layer === previous.layer &&
+      state.direction === previous.direction;
     if (state === previous || !same || drawn !== page.runs || (state.step !== previous.step && state.edits.length)) {
       keepFocus(root, () => root.replaceChildren(...(changesOf(page).length ? listChanges(page) : [])));
       drawn = page.runs;
@@ -182,7 +186,9 @@ function announce(page, edits, before) {
 /** @param {Page} page */
 function listChanges(page) {
   const edits = changesOf(page);
-  const count = pagePhrase(page, edits.length === 1 ? "edits.one" : "edits.many", {count: edits.length});
+  const {edits: all, premise} = page.store.state;
+  const number = edits.length === 1 ? "edits.one" : "edits.many";
+  const count = pagePhrase(page, sameEdits(all, premise) ? "edits.supposed" : number, {count: edits.length});
   const items = edits
     .slice(-12)
     .map(({ref, value}) =>
