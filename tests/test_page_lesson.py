@@ -21,6 +21,8 @@ ANSWERS = {
     "The backward pass": "0.4331",
     "Why gradients vanish": "0.0156",
     "Your own cell": None,
+    "Which unit remembers?": None,
+    "Shut its forget gate": None,  # both: tests/test_reader.py
 }
 CHAPTERS = lesson.chapters()
 
@@ -53,7 +55,7 @@ def named(chapter: dict[str, Any], name: str, step: int) -> float:
     return float(getattr(trace, of_steps[name])[step, 0, 0])
 
 
-def test_there_are_eight_chapters_in_the_order_of_a_lesson() -> None:
+def test_the_chapters_are_in_the_order_of_a_lesson() -> None:
     assert [one["title"] for one in CHAPTERS] == list(ANSWERS)
 
 

@@ -40,6 +40,7 @@ CODES = {  # of keys, as Windows numbers them
     "-": 189,
     ".": 190,
     "?": 191,
+    '"': 222,
 }
 TEXTS = {"Enter": "\r"}
 SHIFT = 8  # among the keys that are held

@@ -90,6 +90,7 @@ def _page_document(run: SequenceRun, title: str, notes: Sequence[str], write: Wr
         "example": None,
         "scene": None,
         "own": [],
+        "reads": None,
         "sorted": None,
     }
 

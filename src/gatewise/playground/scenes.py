@@ -16,6 +16,7 @@ from gatewise.layers import LSTM
 from gatewise.network import Linear, Network
 from gatewise.playground import language, lesson
 from gatewise.playground.document import of_scene, of_scenes
+from gatewise.playground.reader import reader_scene
 from gatewise.playground.sequence_run import sequence_run_of
 from gatewise.records.labels import Labels
 
@@ -41,7 +42,7 @@ def learner_scene(lang: str) -> Object:
     return of_scene(run, language.words_in(lang)["titles"]["learner"], about) | {"own": OF_LEARNER, "edits": []}
 
 
-SCENES: Mapping[str, Callable[[str], Object]] = {"latch": latch_scene, "learner": learner_scene}  # of the language
+SCENES: Mapping[str, Callable[[str], Object]] = {"latch": latch_scene, "reader": reader_scene, "learner": learner_scene}
 
 
 def teaching(lang: str = "en") -> Object:

@@ -262,6 +262,8 @@ interface Chapter {
   learned?: string;
   focus: Partial<State>;
   edits: ChapterEdit[] | "drawn";
+  /** The number of a unit, which is asked for in the place of `name`. */
+  whole?: number;
   ask: {name?: string; lines?: number; step: number; at: number[]; tolerance?: number; also?: string[]; hide?: Hide[]};
   mistakes: ChapterMistake[];
 }
@@ -296,6 +298,8 @@ interface PageDocument extends RunDocument {
   scene: string | null;
   /** The names of what a scene's own view adds to the state. */
   own: string[];
+  /** Of a scene that reads: the letters with a token, those that are read as one of them, and the text. */
+  reads: {letters: string; alike: Record<string, string>; text: string} | null;
 }
 interface SceneDocument extends PageDocument {
   scene: string;

@@ -314,6 +314,7 @@ interface Answer {
   /** Whether lines of a step are asked for, and not one number. */
   worked: boolean;
   chapter: number | null;
+  whole?: number;
 }
 /** A quantity that the strip can show. */
 interface StripQuantity {

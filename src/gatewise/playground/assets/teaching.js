@@ -2,7 +2,8 @@
 import {begin, landmark, open, VIEWS} from "./views/begin.js";
 import {atChapter} from "./views/chapter_start.js";
 import {chaptersView} from "./views/chapters.js";
-import {sceneNamed} from "./views/hash.js";
+import {addressed} from "./views/hash.js";
+import {readerView, readingDocument} from "./views/reader.js";
 import {sceneButtons, scenesOf} from "./views/scenes.js";
 import {trainingView} from "./views/training.js";
 
@@ -11,7 +12,7 @@ import {trainingView} from "./views/training.js";
  * there before, it stays, with its focus.
  * @type {Record<string, (page: Page) => Element>}
  */
-const SCENE_VIEWS = {learner: trainingView};
+const SCENE_VIEWS = {reader: readerView, learner: trainingView};
 
 /** @param {Page} page */
 function sceneView(page) {
@@ -33,6 +34,7 @@ const TEACHING_VIEWS = [
 await open(document => {
   const scenes = scenesOf(/** @type {TeachingDocument} */ (/** @type {unknown} */ (document)));
   let close = () => {};
+  let isReading = false;
   /** @type {Lesson} */
   const lesson = {
     scenes,
@@ -40,15 +42,18 @@ await open(document => {
     atChapter,
     enter(scene, part = null, doc = scenes.find(one => one.scene === scene) ?? scenes[0]) {
       close();
+      isReading = doc.reads !== null;
       buttons.choose(doc.scene);
-      close = begin(doc, TEACHING_VIEWS, lesson, part);
+      const drawn = part === null ? readingDocument(doc, addressed(location.hash).text) : doc;
+      close = begin(drawn, TEACHING_VIEWS, lesson, part);
     },
   };
   const buttons = sceneButtons(lesson);
   landmark("head").append(buttons.element);
-  const enterAddressed = () => lesson.enter(sceneNamed(location.hash) ?? scenes[0].scene);
-  enterAddressed();
+  const enterAddressed = () => lesson.enter(addressed(location.hash).scene ?? scenes[0].scene);
   addEventListener("popstate", () => {
-    if (location.hash !== "#main" && !buttons.isChosen(sceneNamed(location.hash))) enterAddressed();
+    const isOther = isReading || !buttons.isChosen(addressed(location.hash).scene); // whose text may be another one
+    if (location.hash !== "#main" && isOther) enterAddressed();
   });
+  enterAddressed();
 });

@@ -25,7 +25,7 @@ function editOf({name, step, at, value}) {
  * @param {Page} page @param {number} number @returns {Expectation | null} */
 export function expectationOf(page, number) {
   const {model, store} = page;
-  const {ask, mistakes} = chaptersOf(page)[number];
+  const {whole, ask, mistakes} = chaptersOf(page)[number];
   if (ask.tolerance === undefined) return null;
   /** @param {number | string} factor @param {number} step @returns {number} */
   const numberOf = (factor, step) => {
@@ -43,7 +43,7 @@ export function expectationOf(page, number) {
   });
   model.edit(store.state.premise);
   const {name = "", tolerance} = ask;
-  const right = numberOf(name, ask.step);
+  const right = whole ?? numberOf(name, ask.step);
   return {right, tolerance, mistakes: numbers.filter(({value}) => Math.abs(value - right) > tolerance)}; // or it is right
 }
 
@@ -54,12 +54,12 @@ export function askedRef({name = "", step, at}) {
 
 /** The question of a chapter. @param {Opening} page @param {number} number */
 export function questionOf(page, number) {
-  const {ask, focus} = chaptersOf(page)[number];
+  const {whole, ask, focus} = chaptersOf(page)[number];
   const ref = askedRef(ask);
   if (ask.lines) return {...askedLines(page, ref, ask.lines, Boolean(focus.backward)), chapter: number};
   const answer = question(page, ref, [ref.name], ask.hide);
   const also = {names: ask.also ?? [], from: ask.step, to: ask.step};
-  return {...answer, hides: [...answer.hides, also], chapter: number};
+  return {...answer, hides: [...answer.hides, also], chapter: number, whole};
 }
 
 /**
@@ -71,7 +71,8 @@ export function atChapter(page, number, others) {
   const supposed = editsOfChapter(page, number);
   const edits = others ?? supposed;
   const isIn = (/** @type {Edit} */ edit) => edits.some(({ref}) => JSON.stringify(ref) === JSON.stringify(edit.ref));
-  if (!supposed.every(isIn)) return {edits, chapter: number};
+  const isHere = chaptersOf(page)[number].ask.step < page.model.steps;
+  if (!isHere || !supposed.every(isIn)) return {edits, chapter: number};
   const premise = chaptersOf(page)[number].edits === "drawn" ? edits : supposed;
   return {edits, premise, chapter: number, answer: questionOf(page, number)};
 }

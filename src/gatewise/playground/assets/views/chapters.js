@@ -45,7 +45,8 @@ export function chaptersView(page) {
   function open(number) {
     const isAgain = number === drawn;
     const {scene} = chapters[number];
-    if (scene === page.doc.scene) page.store.change(beginning(page, number));
+    const isDrawn = page.lesson?.scenes.some(doc => doc === page.doc && doc.scene === scene);
+    if (isDrawn) page.store.change(beginning(page, number));
     else page.lesson?.enter(scene, opening => beginning(opening, number));
     const goal = `#margin ${isAgain ? "input" : "h2"}`;
     setTimeout(() => /** @type {HTMLElement | null} */ (document.querySelector(goal))?.focus());
@@ -162,11 +163,8 @@ function oneField(page, number) {
     store.change({loss: lossOf(model), ...(sameEdits(edits, premise) ? {} : {edits: premise})});
     return expectationOf(page, number);
   };
-  const field = answerField(page, ref.name, pagePhrase(page, "field", {name: spokenName(page, ref)}), {
-    begin,
-    expect,
-    after: chapter.after,
-  });
+  const label = pagePhrase(page, chapter.whole === undefined ? "field" : "reader.unit", {name: spokenName(page, ref)});
+  const field = answerField(page, ref.name, label, {begin, expect, after: chapter.after});
   return {
     element: field.element,
     /** @param {State} state */

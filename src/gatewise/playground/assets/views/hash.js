@@ -110,10 +110,11 @@ function readPairs(values) {
   };
 }
 
-/** The scene that an address names; null: the first. @param {string} hash */
-export function sceneNamed(hash) {
+/** The scene that an address names, null for the first, and the text that is read there. @param {string} hash */
+export function addressed(hash) {
   const read = decodeHash(hash);
-  return "state" in read ? (read.state.scene ?? null) : null;
+  const {scene = null, own} = "state" in read ? read.state : {};
+  return {scene, text: own?.text};
 }
 
 /** Whether the weights of a scene are trained: then its loss may be the error. @param {PageDocument} doc */

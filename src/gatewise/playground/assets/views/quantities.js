@@ -116,7 +116,7 @@ export function measureOf(page, name) {
 /** When a step is: its date, and the token that it reads, where it has them. @param {Page} page @param {number} step */
 export function whenWords(page, step) {
   const {doc, model} = page;
-  const token = model.wiring.tokens?.[step];
+  const token = doc.reads ? undefined : model.wiring.tokens?.[step];
   return [doc.labels.times?.[step], token === undefined ? "" : pagePhrase(page, "quantities.token", {token})]
     .filter(Boolean)
     .join(", ");
@@ -130,7 +130,7 @@ export function stepName(page, step) {
 
 /** The mark above a step in the strip. @param {Page} page @param {number} step */
 export function stepMark({doc, model}, step) {
-  const token = model.wiring.tokens?.[step];
+  const token = doc.reads ? undefined : model.wiring.tokens?.[step];
   return `${doc.labels.times?.[step] ?? step}${token === undefined ? "" : `: ${token}`}`;
 }
 

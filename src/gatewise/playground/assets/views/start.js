@@ -1,6 +1,6 @@
 /** The first state of the page, and the URL's hash, which follows the state and leads it. */
 import {asksForLessMotion} from "./dom.js";
-import {decodeHash, eachOnce, encodeHash, isTrained, misfitOf, NOWHERE, sameEdits, sceneNamed} from "./hash.js";
+import {addressed, decodeHash, eachOnce, encodeHash, isTrained, misfitOf, NOWHERE, sameEdits} from "./hash.js";
 import {quantitiesOf, shownQuantity} from "./quantities.js";
 import {pagePhrase} from "./phrases.js";
 
@@ -36,7 +36,7 @@ export function originalState({doc, model, lesson}) {
     premise: [],
     playing: false,
     answer: null,
-    progress: "",
+    progress: lesson?.progress ?? "",
     sorted: Boolean(doc.sorted),
     own: {},
     logarithmic: !doc.chapters?.length,
@@ -101,7 +101,7 @@ export function followHash(page, problem) {
     const state = page.store.state;
     const now = encodeHash({...state, quantity: shownQuantity(page, state).name});
     if (now === written || (!written && !state.scene && now === original)) return;
-    const isNew = !isCorrected && (isAnotherView(state, last) || sceneNamed(written) !== state.scene);
+    const isNew = !isCorrected && (isAnotherView(state, last) || addressed(written).scene !== state.scene);
     written = now;
     last = state;
     try {
@@ -117,7 +117,7 @@ export function followHash(page, problem) {
   if (problem) write(true);
   const goBack = () => {
     const hash = location.hash.slice(1);
-    if (hash === "main" || hash === written || sceneNamed(hash) !== last.scene) return;
+    if (hash === "main" || hash === written || addressed(hash).scene !== last.scene) return;
     const {state, problem} = stateOfHash(page, location.hash);
     written = hash;
     last = state;

@@ -95,7 +95,7 @@ export function answerLine({doc, model, store}, name, text, expectation = null) 
   const judged = judgeLines(model, ref, typed, {mistakes, grader: doc.grader, backward, unseen});
   const number = writtenNumber(text);
   if (expectation && number !== null && number !== "ambiguous") {
-    Object.assign(judged[name], judgeExpected(number, expectation));
+    Object.assign(judged[name], judgeExpected(number, expectation), {right: expectation.right});
   }
   store.change({answer: {...answer, typed, judged}});
   return judged[name] ?? null;
