@@ -1,6 +1,6 @@
 /** A number against what a chapter expects: the right one, and wrong ones that have a sentence each. */
 
-const COARSEST = 10; // tolerances in half a unit of the last digit of a number that may be a mistake's
+const COARSEST = 25; // tolerances in half a unit of the last digit of a number that may be a mistake's
 const NEAR = 5; // tolerances that a number is off which was rounded too early
 
 /**
