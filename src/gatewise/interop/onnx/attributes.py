@@ -9,15 +9,7 @@ from gatewise.errors import shown
 from gatewise.files.budget import Budget
 
 LONG = 500  # characters of a reason
-KINDS = {  # the name of the type of a field, and its number in the format
-    "f": ("FLOAT", 1),
-    "i": ("INT", 2),
-    "s": ("STRING", 3),
-    "t": ("TENSOR", 4),
-    "floats": ("FLOATS", 6),
-    "ints": ("INTS", 7),
-    "strings": ("STRINGS", 8),
-}
+TYPES = {"f": 1, "i": 2, "s": 3, "t": 4, "floats": 6, "ints": 7, "strings": 8}  # of fields, as the format numbers them
 LOOKING = "looking through its graphs"  # the work that nodes, names and attributes take
 
 
@@ -66,8 +58,8 @@ class Attributes:
         if name not in self._protos:
             return default
         proto = self._protos[name]
-        kind, number = KINDS[field]
-        if proto.type not in (0, number):  # the oldest files give no type
+        if proto.type not in (0, TYPES[field]):  # the oldest files give no type
+            kind = {"i": "INT", "f": "FLOAT", "s": "STRING", "t": "TENSOR"}.get(field, field.upper())
             raise NotConstant(f"its attribute {name} is not of type {kind}")
         value = getattr(proto, field)
         if field in ("s", "ints", "floats", "strings"):
