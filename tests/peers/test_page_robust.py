@@ -143,7 +143,7 @@ def test_a_page_never_scrolls_sideways(reader, pages, name, view):
 
 def test_on_a_telephone_all_stands_in_one_column_and_in_order(reader, pages):
     reader.open(pages("teaching") + "#v1&step=3&level=number&name=f&chapter=3", width=360)
-    names = ["head", "stage", "player", "margin", "strip", "path", "step", "number", "foot"]
+    names = ["head", "stage", "player", "margin", "strip", "step", "number", "foot"]
     tops = reader.ask(f"{names}.map(id => document.getElementById(id).getBoundingClientRect().top)")
     assert tops == sorted(tops)
     reader.open(pages("own"), width=360)

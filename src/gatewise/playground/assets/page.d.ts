@@ -359,6 +359,7 @@ interface LevelRange {
 }
 type StageGate = "input_gate" | "forget_gate" | "output_gate";
 type StageEnd = "candidate" | "before" | "cell" | "output";
+type StageSource = "input" | "recurrent";
 type StageSide = "kept" | "written";
 interface Caption {
   x: number;
@@ -372,14 +373,16 @@ interface Gauge {
   y: number;
   width: number;
   height: number;
-  upright: boolean;
 }
 /** The places of the stage's parts. */
 interface Layout {
   box: string;
-  /** Whether valves are filled from below. */
-  upright: boolean;
+  /** Whether captions are letters without names. */
+  isShort: boolean;
   pipes: Record<"before" | "kept" | "candidate" | "written" | "into" | "out" | "squashed" | "output", string>;
+  /** Where the input and the hidden state come from, and from there to what is computed from both. */
+  sources: Record<StageSource, string>;
+  feeds: Record<StageGate | "candidate", string>;
   valves: Record<StageGate, [number, number]>;
   /** Places on the pipes, with the angle of the flow. */
   arrows: [number, number, number][];
@@ -387,7 +390,7 @@ interface Layout {
   squash: [number, number];
   tank: Gauge;
   gauge: Gauge;
-  captions: Record<StageGate | StageEnd | StageSide, Caption>;
+  captions: Record<StageGate | StageEnd | StageSource | StageSide, Caption>;
 }
 /** An amount in a pipe; null where the equation has no such part. `tells` are the quantities that it gives away. */
 interface Amount {

@@ -94,3 +94,16 @@ export function reveal(element, isVisible) {
   const landmark = element.parentElement;
   if (landmark?.hidden === isVisible) landmark.hidden = !isVisible;
 }
+
+/** A button with words, and the key that presses it. @param {string} key @param {string} sign @param {() => void} press */
+export function keyButton(key, sign, press) {
+  const words = el("span");
+  const button = el(
+    "button",
+    {type: "button", "aria-keyshortcuts": key, onclick: press},
+    words,
+    " ",
+    el("kbd", {"aria-hidden": "true"}, sign),
+  );
+  return {button, words};
+}

@@ -104,3 +104,9 @@ function backwardFlow(unit, {candidate, before, output}) {
     squash: functionName(squashedFactor(unit)),
   };
 }
+
+/** The quantity at a source of the stage's lines, or its gradient. @param {Page} page @param {StageSource} source */
+export function sourceName({model, store: {state}}, source) {
+  const name = model.roles(state)[source === "input" ? "input" : "previous_hidden_state"];
+  return (state.backward && model.gradientName({...state, name})) || name;
+}

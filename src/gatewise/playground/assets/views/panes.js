@@ -4,6 +4,9 @@ import {asksForLessMotion} from "./dom.js";
 const TWO_PANES = "(min-width: 62.5rem)";
 const ROOM = 12; // pixels above what is scrolled to
 
+/** What was pressed last. */
+const pressed = {element: /** @type {Element | null} */ (null)};
+
 /** The chapter stands beside the cell where there are two panes, and else between its sentence and its strip.
  * @param {Page} page */
 export function followPanes({closed}) {
@@ -15,6 +18,20 @@ export function followPanes({closed}) {
   };
   two.addEventListener("change", place, {signal: closed});
   place();
+  for (const kind of ["pointerdown", "keydown"]) {
+    const note = (/** @type {Event} */ {target}) => {
+      pressed.element = target instanceof Element && target !== document.body ? target : null;
+    };
+    document.addEventListener(kind, note, {capture: true, signal: closed});
+  }
+}
+
+/** What was pressed, or what has been drawn in its place. */
+function causeInPage() {
+  const cause = pressed.element?.closest("[data-key]") ?? pressed.element;
+  if (!cause || cause.isConnected) return cause;
+  const key = cause.getAttribute("data-key");
+  return key === null ? null : document.querySelector(`[data-key="${CSS.escape(key)}"]`);
 }
 
 /** The part of the window in which an element scrolls. @param {Element} element */
@@ -25,13 +42,9 @@ function paneOf(element) {
     const {top, bottom} = pane.getBoundingClientRect();
     return {scroller: pane, top: top + bar, bottom};
   }
-  const sticking = document.querySelector("#stage .place");
-  const {bottom = 0} = sticking?.checkVisibility() ? sticking.getBoundingClientRect() : {};
-  return {
-    scroller: document.scrollingElement ?? document.documentElement,
-    top: Math.max(0, bottom),
-    bottom: innerHeight,
-  };
+  const stage = document.querySelector("#stage .stage-place");
+  const top = stage && getComputedStyle(stage).position === "sticky" ? stage.getBoundingClientRect().height : 0;
+  return {scroller: document.scrollingElement ?? document.documentElement, top, bottom: innerHeight - bar};
 }
 
 /** Scroll to what has opened, as far as what was pressed stays in view. @param {Element} element */
@@ -39,8 +52,8 @@ export function bringIntoView(element) {
   const {scroller, top, bottom} = paneOf(element);
   const box = element.getBoundingClientRect();
   if (box.bottom <= bottom || box.top <= top + 0.4 * (bottom - top)) return;
-  const cause = document.activeElement;
-  const isBeside = !cause || cause === document.body || !scroller.contains(cause) || cause.closest("#stage .place");
+  const cause = causeInPage();
+  const isBeside = !cause || !scroller.contains(cause) || cause.closest(".stage-place, #path");
   const most = isBeside ? Infinity : cause.getBoundingClientRect().top - top;
   const by = Math.min(box.top - top, most) - ROOM;
   if (by > 0) scroller.scrollBy({top: by, behavior: asksForLessMotion() ? "instant" : "smooth"});

@@ -1,7 +1,7 @@
 /** Above what is open: its place, level by level, and the way up. */
-import {el, reveal, setText} from "./dom.js";
+import {el, keyButton, setText} from "./dom.js";
 import {openedRef, placeAndStep, unitWords} from "./detail.js";
-import {ascend} from "./levels.js";
+import {ascend, descend} from "./levels.js";
 import {pagePhrase} from "./phrases.js";
 import {stepName} from "./quantities.js";
 
@@ -16,21 +16,25 @@ function levelNames(page, state) {
   );
 }
 
+/** The words for one level down. @param {Page} page @param {State} state */
+function downWords(page, state) {
+  if (state.level === "overview") return pagePhrase(page, "path.open step", {step: state.step});
+  if (state.level === "step") return pagePhrase(page, "path.open number", {name: state.detail});
+  return pagePhrase(page, "path.open product");
+}
+
 /** @param {Page} page */
 export function pathView(page) {
   const names = el("h2", {class: "levels"});
-  const up = el(
-    "button",
-    {type: "button", "aria-keyshortcuts": "Escape", onclick: () => ascend(page)},
-    `${pagePhrase(page, "path.up")} `,
-    el("kbd", {"aria-hidden": "true"}, "Esc"),
-  );
-  const element = el("div", {class: "path"}, names, up);
+  const down = keyButton("Enter", "Enter", () => descend(page));
+  const up = keyButton("Escape", "Esc", () => ascend(page));
+  setText(up.words, pagePhrase(page, "path.up"));
+  const element = el("div", {class: "path"}, names, el("span", {class: "group"}, down.button, up.button));
   page.store.show(state => {
-    const isOpen = state.level !== "overview";
     setText(names, levelNames(page, state).join(" › "));
-    up.hidden = !isOpen;
-    reveal(element, isOpen || state.chapter === null);
+    setText(down.words, downWords(page, state));
+    down.button.hidden = state.level === "product";
+    up.button.hidden = state.level === "overview";
   });
   return element;
 }

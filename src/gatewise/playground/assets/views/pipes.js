@@ -10,7 +10,13 @@ const SPARE = 1.15; // an open vessel is somewhat higher than what it is made to
 /** A pipe, filled as far as an amount says. @param {string} path @param {string} quantity whose hue it has */
 export function pipeMark(path, quantity) {
   const fill = svg("path", {d: path, class: `flow quantity-${quantity}`});
-  const element = svg("g", {}, svg("path", {d: path, class: "wall"}), svg("path", {d: path, class: "bore"}), fill);
+  const element = svg(
+    "g",
+    {class: "pipe"},
+    svg("path", {d: path, class: "wall"}),
+    svg("path", {d: path, class: "bore"}),
+    fill,
+  );
   return {
     element,
     /** @param {number | null} amount @param {number} full the amount that fills it */
@@ -26,13 +32,10 @@ export function pipeMark(path, quantity) {
  * A level between two ends, from zero up or down.
  * @param {Gauge} gauge @param {string} quantity @param {boolean} isOpen whether it is a vessel that is open above
  */
-export function levelMark(gauge, quantity, isOpen) {
-  const {x, y, width, height, upright} = gauge;
-  const length = upright ? height : width;
-  const water = svg("rect", upright ? {x, y: 0, width, height} : {x: 0, y, width, height});
-  water.classList.add("water", `quantity-${quantity}`);
-  const surface = svg("path", {class: "surface", d: upright ? `M${x} 0h${width}` : `M0 ${y}v${height}`});
-  const zero = svg("path", {class: "zero", d: upright ? `M${x} 0h${width}` : `M0 ${y}v${height}`});
+export function levelMark({x, y, width, height}, quantity, isOpen) {
+  const water = svg("rect", {class: `water quantity-${quantity}`, x, y: 0, width, height});
+  const surface = svg("path", {class: "surface", d: `M${x} 0h${width}`});
+  const zero = svg("path", {class: "zero", d: `M${x} 0h${width}`});
   const element = svg(
     "g",
     {class: `level quantity-${quantity}`},
@@ -48,8 +51,7 @@ export function levelMark(gauge, quantity, isOpen) {
   /** @param {LevelRange} range @param {number} value */
   function placeIn(range, value) {
     const within = Math.min(range.high * spare, Math.max(range.low, value));
-    const share = (within - range.low) / (range.high * spare - range.low);
-    return upright ? y + height - share * length : x + share * length;
+    return y + height * (1 - (within - range.low) / (range.high * spare - range.low));
   }
   return {
     element,
@@ -58,17 +60,20 @@ export function levelMark(gauge, quantity, isOpen) {
     update(value, range) {
       const known = Number.isNaN(value) ? 0 : value;
       const [from, to] = [placeIn(range, 0), placeIn(range, known)];
-      const stretch = (to - from) / length;
-      water.style.setProperty(
-        "transform",
-        upright ? `translateY(${from}px) scaleY(${stretch})` : `translateX(${from}px) scaleX(${stretch})`,
-      );
-      const move = upright ? "translateY" : "translateX";
-      surface.style.setProperty("transform", `${move}(${to}px)`);
-      zero.style.setProperty("transform", `${move}(${from}px)`);
+      water.style.setProperty("transform", `translateY(${from}px) scaleY(${(to - from) / height})`);
+      surface.style.setProperty("transform", `translateY(${to}px)`);
+      zero.style.setProperty("transform", `translateY(${from}px)`);
       element.classList.toggle("negative", known < 0);
     },
   };
+}
+
+/** A thin line, which may end in a head. @param {string} path @param {string} quantity whose hue it has
+ * @param {boolean} hasHead */
+export function lineMark(path, quantity, hasHead) {
+  const [x, y] = [/.*H(\d+)/, /.*V(\d+)/].map(last => Number(last.exec(path)?.[1]));
+  const head = hasHead ? svg("path", {class: "head", d: `M${x - 4} ${y + 7}l4 -7l4 7z`}) : null;
+  return svg("g", {class: `feed quantity-${quantity}`}, svg("path", {class: "line", d: path}), head);
 }
 
 /** Heads of arrows on the pipes: which way it flows. @param {[number, number, number][]} places with their angle */
@@ -132,12 +137,12 @@ export function captionMark(place, quantity, open) {
     element: text,
     /** @param {{name: string, letter: string, spoken: string, number: number | null, asked: boolean}} datum */
     update({name, letter: now, spoken, number, asked}) {
-      const known = number === null ? "" : compact(number);
+      const known = asked ? "?" : number === null ? "" : compact(number);
       setText(words, name);
       setText(symbol, now);
-      setText(value, asked ? "?" : known);
-      if (open)
-        text.setAttribute("aria-label", asked ? `Open ${spoken}, which is asked for` : `Open ${spoken} ${known}`);
+      setText(value, known);
+      const others = spoken === name ? [] : [spoken];
+      if (open) text.setAttribute("aria-label", [...others, name, now, known].filter(Boolean).join(" "));
     },
   };
 }

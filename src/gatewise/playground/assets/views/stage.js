@@ -1,22 +1,35 @@
 /** The stage: one unit at one step, as water that three valves let in, keep and let out. */
 import {el, observeSize, reveal, setText, svg} from "./dom.js";
-import {figure} from "../engine/figures.js";
-import {askedOf, flowOf, hasFlow} from "./flow.js";
-import {TALL_STAGE, WIDE_STAGE} from "./layouts.js";
+import {figure, percent} from "../engine/figures.js";
+import {askedOf, flowOf, hasFlow, sourceName} from "./flow.js";
+import {SMALL_STAGE, WIDE_STAGE} from "./layouts.js";
 import {openNumber, unitWords} from "./detail.js";
-import {arrowMarks, captionMark, levelMark, pipeMark, ticksOf} from "./pipes.js";
-import {isHidden} from "./visibility.js";
-import {momentOf, quantityName, sentenceOf} from "./sentences.js";
+import {arrowMarks, captionMark, levelMark, lineMark, pipeMark, ticksOf} from "./pipes.js";
+import {pagePhrase} from "./phrases.js";
+import {quantityName} from "./sentences.js";
+import {litParts} from "./stage_path.js";
+import {GATES, gateSentence, happening, inputSentence, negativeNote, untouchedOf} from "./stage_words.js";
 import {isSmall} from "./start.js";
-import {biasSentence, hasLever, openGate} from "./gate_bias.js";
+import {rangesOf} from "./level_ranges.js";
+import {hasLever, openGate} from "./gate_bias.js";
 import {valveMark} from "./valves.js";
 
-const NARROW = 600;
-const LEAST = 1e-12; // that a level is drawn to
-const GATES = /** @type {StageGate[]} */ (["input_gate", "forget_gate", "output_gate"]);
+const NARROW = 520;
 const ENDS = /** @type {StageEnd[]} */ (["candidate", "before", "cell", "output"]);
+const SOURCES = /** @type {StageSource[]} */ (["input", "recurrent"]);
+const FEEDS = /** @type {(keyof Layout["feeds"])[]} */ (["forget_gate", "candidate", "input_gate", "output_gate"]);
 const SIDES = /** @type {StageSide[]} */ (["kept", "written"]);
-const HUES = {input_gate: "i", forget_gate: "f", output_gate: "o", candidate: "g", before: "c", cell: "c", output: "h"};
+const HUES = {
+  input_gate: "i",
+  forget_gate: "f",
+  output_gate: "o",
+  candidate: "g",
+  before: "c",
+  cell: "c",
+  output: "h",
+  input: "x",
+  recurrent: "h",
+};
 /** @type {[keyof Layout["pipes"], string][]} the pipes, and whose hue they have */
 const PIPES = [
   ["before", "c"],
@@ -29,50 +42,26 @@ const PIPES = [
   ["output", "h"],
 ];
 
-/**
- * A function that returns the least range of round numbers that holds a quantity of one unit at all steps, and 0. Edits
- * only widen it, so that a level falls where its number does. While the run is still being computed, it stays as it was:
- * to ask for all steps would make the chosen one wait.
- * @param {Page} page
- */
-function rangesOf(page) {
-  /** @type {Map<string, {runs: number, answer: Answer | null, range: LevelRange}>} */
-  const ranges = new Map();
-  /** @param {State} state @param {string} name @returns {LevelRange} */
-  return (state, name) => {
-    const {layer, direction, unit, edits, answer} = state;
-    const key = [layer, direction, unit, name].join();
-    const last = ranges.get(key);
-    if (last && ((last.runs === page.runs && last.answer === answer) || !page.settled)) return last.range;
-    if (!page.settled) return {low: 0, high: 1};
-    const number = {layer, direction, name, at: [unit]};
-    const series = page.model.series(number);
-    const now = roundRange(series.filter((_, step) => !isHidden(state, {...number, step})));
-    const before = edits.length && last ? last.range : now;
-    const range = {low: Math.min(now.low, before.low), high: Math.max(now.high, before.high)};
-    ranges.set(key, {runs: page.runs, answer, range});
-    return range;
-  };
+/** The lines from the input and the hidden state into the gates, by the parts that they lead from or to.
+ * @param {Layout} layout @returns {[string, Element][]} */
+function linesOf({sources, feeds}) {
+  return [
+    ...FEEDS.map(part => /** @type {[string, Element]} */ ([`into ${part}`, lineMark(feeds[part], "x", true)])),
+    ...SOURCES.map(part => /** @type {[string, Element]} */ ([part, lineMark(sources[part], HUES[part], false)])),
+  ];
 }
 
-/** @param {Float64Array} values @returns {LevelRange} */
-function roundRange(values) {
-  const known = values.filter(Number.isFinite);
-  const greatest = known.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  if (greatest < LEAST) return {low: 0, high: 1};
-  const digit = 10 ** Math.floor(Math.log10(greatest));
-  const end = Number((Math.ceil(greatest / digit - 1e-9) * digit).toPrecision(2));
-  return {low: known.some(value => value < -0.02 * end) ? -end : 0, high: end};
-}
-
-/** The picture in one of its layouts. @param {Page} page @param {Layout} layout */
-function stagePicture(page, layout) {
+/** The picture in one of its layouts. @param {Page} page @param {Layout} layout
+ * @param {(gate: StageGate | null) => void} regard is told which gate the pointer or the focus is on */
+function stagePicture(page, layout, regard) {
   const {model, store} = page;
   /** @param {string} name */
   const open = name => {
     const {layer, direction, step, unit} = store.state;
-    openNumber(page, {layer, direction, name, step, at: [unit]});
+    const [size] = model.shape({layer, direction, name});
+    openNumber(page, {layer, direction, name, step, at: [Math.min(unit, size - 1)]});
   };
+  const lines = linesOf(layout);
   const pipes = PIPES.map(([place, quantity]) => ({place, ...pipeMark(layout.pipes[place], quantity)}));
   const tank = levelMark(layout.tank, "c", true);
   const gauge = levelMark(layout.gauge, "h", false);
@@ -82,7 +71,7 @@ function stagePicture(page, layout) {
   const valves = GATES.map(gate => {
     const valve = valveMark({
       hue: HUES[gate],
-      upright: layout.upright,
+      regard: isRegarded => regard(isRegarded ? gate : null),
       turn(openness, isFinal) {
         cancelAnimationFrame(frame);
         const {layer, direction} = store.state;
@@ -102,6 +91,10 @@ function stagePicture(page, layout) {
     return {gate, ...captionMark(layout.captions[gate], HUES[gate], openNow)};
   });
   const ends = ENDS.map(end => ({end, ...captionMark(layout.captions[end], HUES[end], () => open(names[end]))}));
+  const sources = SOURCES.map(source => {
+    const openNow = () => open(sourceName(page, source));
+    return {source, ...captionMark(layout.captions[source], HUES[source], openNow)};
+  });
   const sides = SIDES.map(side => ({side, ...captionMark(layout.captions[side], "note", null)}));
   const squash = svg("text", {
     class: "function",
@@ -111,17 +104,23 @@ function stagePicture(page, layout) {
   });
   const picture = svg(
     "svg",
-    {class: layout.upright ? "picture" : "picture tall", viewBox: layout.box, role: "group"},
+    {
+      class: layout.isShort ? "picture small" : "picture",
+      viewBox: layout.box,
+      preserveAspectRatio: "xMinYMid",
+      role: "group",
+    },
+    ...lines.map(([, line]) => line),
     ...pipes.map(pipe => pipe.element),
     svg("circle", {class: "node", cx: layout.plus[0], cy: layout.plus[1], r: 12}),
     svg("path", {class: "plus", d: `M${layout.plus[0] - 6} ${layout.plus[1]}h12m-6 -6v12`}),
-    svg("circle", {class: "node", cx: layout.squash[0], cy: layout.squash[1], r: 20}),
+    svg("circle", {class: "node", cx: layout.squash[0], cy: layout.squash[1], r: layout.isShort ? 15 : 18}),
     squash,
     tank.element,
     gauge.element,
     ...arrowMarks(layout.arrows),
     ...ticks.elements,
-    ...[...sides, ...gates, ...ends].map(caption => caption.element),
+    ...[...sides, ...gates, ...ends, ...sources].map(caption => caption.element),
     ...valves.map(valve => valve.place),
   );
 
@@ -153,33 +152,58 @@ function stagePicture(page, layout) {
     /** @param {string} name */
     const number = name => model.value({layer, direction, name, step})[unit];
     const roles = model.roles(state);
+    const shown = (/** @type {string} */ text) => (layout.isShort ? "" : text);
     for (const {gate, ...caption} of gates) {
       const name = roles[gate];
-      caption.update({name: words(name), letter: name, spoken: words(name), number: number(name), asked: asked(name)});
+      const spoken = words(name);
+      caption.update({name: shown(spoken), letter: name, spoken, number: number(name), asked: asked(name)});
     }
     const plain = {
       candidate: words(roles.candidate),
-      before: "before",
+      before: pagePhrase(page, "stage.before"),
       cell: words(roles.cell_state),
       output: words(roles.hidden_state),
     };
     for (const {end, ...caption} of ends) {
       const name = flow.names[end];
-      const letter = end !== "before" ? name : state.backward ? roles.cell_gradient : "";
-      caption.update({name: plain[end], letter, spoken: words(name), number: number(name), asked: asked(name)});
+      const letter = end !== "before" ? name : state.backward ? roles.cell_gradient : roles.cell_state;
+      caption.update({name: shown(plain[end]), letter, spoken: words(name), number: number(name), asked: asked(name)});
+    }
+    for (const {source, ...caption} of sources) {
+      const name = sourceName(page, source);
+      const isInput = source === "input";
+      const values = model.value({layer, direction, name, step});
+      const {hidden} = model.cell({layer, direction});
+      const value = values.length === 1 ? values[0] : isInput || values.length !== hidden ? null : values[unit];
+      caption.update({
+        name: isInput ? shown(pagePhrase(page, "stage.input")) : pagePhrase(page, "stage.before"),
+        letter: state.backward || isInput ? name : roles.hidden_state,
+        spoken: words(name),
+        number: value,
+        asked: asked(name),
+      });
     }
     for (const {side, ...note} of sides) {
       const amount = flow.notes?.[side] ?? {value: null, tells: []};
-      const name = side === "kept" ? "kept" : "new";
+      const name = side === "kept" ? pagePhrase(page, "stage.kept") : pagePhrase(page, "stage.new");
       note.update({
-        name: flow.notes ? name : "",
+        name: flow.notes ? shown(name) : "",
         letter: "",
         spoken: name,
-        number: amount.value,
+        number: layout.isShort ? null : amount.value,
         asked: asked(...amount.tells),
       });
     }
   }
+
+  /** @type {[string, Element][]} */
+  const parts = [
+    ...lines,
+    .../** @type {[string, Element][]} */ (pipes.map(pipe => [pipe.place, pipe.element])),
+    .../** @type {[string, Element][]} */ (valves.map(valve => [valve.gate, valve.element])),
+    ["tank", tank.element],
+    ["gauge", gauge.element],
+  ];
 
   /** @param {State} state @param {boolean} moving */
   function update(state, moving) {
@@ -188,106 +212,79 @@ function stagePicture(page, layout) {
     const asked = askedOf(state);
     ({names} = flow);
     const unitName = unitWords(model, {layer, direction}, unit);
-    picture.setAttribute("aria-label", `The cell of ${unitName} at step ${step}`);
+    picture.setAttribute("aria-label", pagePhrase(page, "stage.cell", {unit: unitName, step}));
     picture.classList.toggle("moving", moving);
     picture.classList.toggle("reversed", state.backward);
     setText(squash, flow.squash);
+    const lit = litParts(page, state);
+    for (const [part, element] of parts) element.classList.toggle("lit", lit.has(part));
     fill(state, flow, asked);
     write(state, flow, asked);
     for (const {gate, ...valve} of valves) {
       const name = model.roles(state)[gate];
       const quantity = {layer, direction, name};
-      const label = `${quantityName(page, quantity)} of ${unitName}`;
+      const label = pagePhrase(page, "stage.of", {quantity: quantityName(page, quantity), unit: unitName});
       const now = model.value({...quantity, step})[unit];
-      valve.update({open: now, label, stuck: !hasLever(page, quantity), asked: asked(name), moving});
+      const isAsked = asked(name);
+      const stuck = !hasLever(page, quantity);
+      const note = stuck ? pagePhrase(page, "stage.stuck") : gateSentence(page, state, gate);
+      const text = isAsked
+        ? pagePhrase(page, "stage.asked")
+        : pagePhrase(page, "stage.open", {value: figure(now), percent: percent(now)});
+      valve.update({open: now, label, text, note, stuck, asked: isAsked, moving});
     }
   }
   return {picture, update};
 }
 
-/** The meaning of the pipes' looks where an amount is negative. @param {Page} page @param {State} state */
-function negativeNote(page, state) {
-  const asked = askedOf(state);
-  const pipes = Object.values(flowOf(page.model, state).pipes);
-  if (!pipes.some(({value, tells}) => value !== null && value < 0 && !asked(...tells))) return "";
-  return state.backward ? "Blue: negative." : "Hatched: negative.";
-}
-
-/** The input of the step, where that is short. @param {Page} page @param {State} state */
-function inputSentence({model}, {layer, direction, step}) {
-  const place = {layer, direction};
-  const {features} = model.cell(place);
-  if (features.length > 6) return [];
-  const values = model.value({...place, name: model.roles(place).input, step});
-  return features.flatMap((name, place) => [
-    el("span", {class: "pair"}, name, " ", el("span", {class: "number"}, figure(values[place]))),
-    " ",
-  ]);
-}
-
-/** The walkthrough's sentence on the step; backward, on the gradient at the cell state. @param {Page} page
- * @param {State} state */
-function happening(page, state) {
-  const {layer, direction, step, unit, backward} = state;
-  const {model} = page;
-  const {cell_gradient: gradient, ...roles} = model.roles(state);
-  const {hidden_state: h, candidate: g, previous_cell_state: c} = roles;
-  const gradients = [h, g, c].map(name => model.gradientName({layer, direction, name}) ?? "");
-  const names = backward ? [...Object.values(roles), gradient, ...gradients] : Object.values(roles);
-  if (page.doc.inputs.valid?.[step] === false)
-    return "This step is masked: the cell passes over it, and its state stays.";
-  if (askedOf(state)(...names)) return "Some numbers are hidden until you answer.";
-  return backward
-    ? sentenceOf(page, {layer, direction, name: gradient, step}, [unit])
-    : momentOf(page, {layer, direction, step, unit});
-}
-
 /** @param {Page} page */
 export function stageView(page) {
-  const pictures = new Map([WIDE_STAGE, TALL_STAGE].map(layout => [layout, stagePicture(page, layout)]));
-  const place = el("div", {class: "place"});
+  /** @type {StageGate | null} */
+  let regarded = null;
+  const regard = (/** @type {StageGate | null} */ gate) => {
+    regarded = gate;
+    setText(turned, gateSentence(page, page.store.state, regarded));
+  };
+  const pictures = new Map([WIDE_STAGE, SMALL_STAGE].map(layout => [layout, stagePicture(page, layout, regard)]));
+  const place = el("div", {class: "stage-place"});
   const moment = el("p", {class: "moment"});
   const reads = el("p", {class: "reads soft"});
   const turned = el("p", {class: "turned"});
   const element = el(
     "div",
     {},
-    el("h2", {class: "visually-hidden"}, "The cell at this step"),
+    el("h2", {class: "visually-hidden"}, pagePhrase(page, "stage.title")),
     place,
     reads,
     moment,
     turned,
   );
+  const isUntouched = untouchedOf(page);
   let layout = WIDE_STAGE;
   let last = "";
 
   /** @param {State} state @param {boolean} moving */
   function draw(state, moving) {
-    const {layer, direction} = state;
     const isShown = hasFlow(page.model, state) && (isSmall(page.model) || state.level !== "overview");
     reveal(element, isShown);
     document.getElementById("main")?.classList.toggle("strip-first", !isSmall(page.model));
     if (!isShown) return;
     const picture = pictures.get(layout);
     if (picture && place.firstElementChild !== picture.picture) place.replaceChildren(picture.picture);
+    place.style.setProperty("aspect-ratio", layout.box.split(" ").slice(2).join(" / "));
     picture?.update(state, moving);
     const sentence = happening(page, state);
-    setText(moment, sentence);
+    setText(moment, isUntouched(state) ? pagePhrase(page, "stage.intro") : sentence);
     reads.replaceChildren(...inputSentence(page, state), negativeNote(page, state));
-    setText(
-      turned,
-      GATES.map(gate => biasSentence(page, {layer, direction, name: page.model.roles(state)[gate]}))
-        .filter(Boolean)
-        .join(" "),
-    );
+    setText(turned, gateSentence(page, state, regarded));
     const isSpoken = document.activeElement?.getAttribute("role") === "gridcell"; // with the chosen value
     if (last && sentence !== last && !state.playing && !isSpoken) page.say(sentence);
     last = sentence;
   }
   page.store.show((state, previous) => draw(state, state !== previous), true);
-  observeSize(page, element, ([entry]) => {
+  observeSize(page, place, ([entry]) => {
     const {width} = entry.contentRect;
-    const next = width > 0 && width < NARROW ? TALL_STAGE : WIDE_STAGE;
+    const next = width > 0 && width < NARROW ? SMALL_STAGE : WIDE_STAGE;
     if (next === layout) return;
     layout = next;
     draw(page.store.state, false);

@@ -1,5 +1,4 @@
 /** The first state of the page, and the URL's hash, which follows the state and leads it. */
-import {asksForLessMotion} from "./dom.js";
 import {addressed, decodeHash, eachOnce, encodeHash, isTrained, misfitOf, NOWHERE, sameEdits} from "./hash.js";
 import {quantitiesOf, shownQuantity} from "./quantities.js";
 import {pagePhrase} from "./phrases.js";
@@ -78,16 +77,12 @@ function stateOfHash(page, hash) {
 }
 
 /**
- * The first state: the latch runs by itself, unless its reader asks for less motion.
+ * The first state.
  * @param {Opening} page @param {((page: Opening) => Partial<State>) | null} part of it; without it, it is the address's
  */
 export function startingState(page, part) {
-  const {doc} = page;
   if (part !== null) return {state: {...originalState(page), ...part(page)}, problem: null};
-  const opening = stateOfHash(page, location.hash);
-  const untouched = location.hash.length < 2;
-  const playing = untouched && doc.example === "latch" && !asksForLessMotion();
-  return {...opening, state: {...opening.state, playing}};
+  return stateOfHash(page, location.hash);
 }
 
 /** Write the state into the address once it rests, and take it from there on back and forward. @param {Page} page

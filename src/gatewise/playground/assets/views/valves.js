@@ -1,8 +1,9 @@
 /** Gates as valves: bars that are filled as far as they are open, and that can be dragged. */
 import {setAttributes, svg} from "./dom.js";
-import {figure, percent} from "../engine/figures.js";
+import {figure} from "../engine/figures.js";
 
-/** @typedef {{open: number, label: string, stuck: boolean, asked: boolean, moving: boolean}} Datum */
+/** @typedef {{open: number, label: string, text: string, note: string, stuck: boolean, asked: boolean, moving: boolean}}
+ * Datum */
 /**
  * @typedef {object} Valve
  * @property {SVGGElement} element
@@ -12,19 +13,17 @@ import {figure, percent} from "../engine/figures.js";
 const BAR = 76; // of a bar, across its pipe
 const BREADTH = 20;
 const NOTCH = 0.05;
+const SLACK = 4; // pixels: to press it says what it would change, and only to drag it changes that
 
 /**
  * A valve across a pipe, at the origin.
- * @param {{hue: string, upright: boolean, turn: (open: number, isLast: boolean) => void}} options @returns {Valve}
+ * @param {{hue: string, turn: (open: number, isLast: boolean) => void, regard: (isRegarded: boolean) => void}} options
+ *   called while it is dragged, and when the pointer or the focus comes to it and leaves it @returns {Valve}
  */
-export function valveMark({hue, upright, turn}) {
-  const [width, height] = upright ? [BREADTH, BAR] : [BAR, BREADTH];
-  const box = {x: -width / 2, y: -height / 2, width, height};
-  const fill = svg("rect", {...box, ...(upright ? {y: 0} : {x: 0}), class: "fill"});
-  const grip = svg("path", {
-    class: "grip",
-    d: upright ? `M${-width / 2 - 6} 0h${width + 12}` : `M0 ${-height / 2 - 6}v${height + 12}`,
-  });
+export function valveMark({hue, turn, regard}) {
+  const box = {x: -BREADTH / 2, y: -BAR / 2, width: BREADTH, height: BAR};
+  const fill = svg("rect", {...box, y: 0, class: "fill"});
+  const grip = svg("path", {class: "grip", d: `M${box.x - 6} 0h${BREADTH + 12}`});
   const element = svg(
     "g",
     {
@@ -33,14 +32,18 @@ export function valveMark({hue, upright, turn}) {
       tabindex: 0,
       "aria-valuemin": 0,
       "aria-valuemax": 1,
-      "aria-orientation": upright ? "vertical" : "horizontal",
+      "aria-orientation": "vertical",
       onkeydown: key,
       onpointerdown: grasp,
       onpointermove: drag,
       onpointerup: release,
       onpointercancel: release,
+      onpointerenter: () => regard(true),
+      onpointerleave: () => regard(false),
+      onfocus: () => regard(true),
+      onblur: () => regard(false),
     },
-    svg("rect", {class: "reach", x: box.x - 16, y: box.y - 10, width: width + 32, height: height + 20}),
+    svg("rect", {class: "reach", x: box.x - 12, y: box.y - 6, width: BREADTH + 24, height: BAR + 12}),
     svg("rect", {...box, class: "frame"}),
     fill,
     svg("rect", {...box, class: "edge"}),
@@ -49,32 +52,35 @@ export function valveMark({hue, upright, turn}) {
   let open = 0;
   let stuck = false;
   let held = false;
+  let from = 0;
 
   /** @param {PointerEvent} event */
   function openUnder(event) {
     const matrix = element.getScreenCTM()?.inverse();
     if (!matrix) return open;
-    const {x, y} = new DOMPoint(event.clientX, event.clientY).matrixTransform(matrix);
-    return Math.min(1, Math.max(0, upright ? 0.5 - y / BAR : 0.5 + x / BAR));
+    const {y} = new DOMPoint(event.clientX, event.clientY).matrixTransform(matrix);
+    return Math.min(1, Math.max(0, 0.5 - y / BAR));
   }
   /** @param {PointerEvent} event */
   function grasp(event) {
     if (stuck || event.button !== 0) return;
     held = true;
+    from = event.clientY;
     element.setPointerCapture(event.pointerId);
     element.focus({preventScroll: true});
     event.preventDefault();
-    turn(openUnder(event), false);
   }
   /** @param {PointerEvent} event */
   function drag(event) {
-    if (held) turn(openUnder(event), false);
+    if (!held || Math.abs(event.clientY - from) < SLACK) return;
+    from = Number.NaN; // from now on every move turns it
+    turn(openUnder(event), false);
   }
   /** @param {PointerEvent} event */
   function release(event) {
     if (!held) return;
     held = false;
-    if (event.type === "pointerup") turn(openUnder(event), true);
+    if (event.type === "pointerup" && Number.isNaN(from)) turn(openUnder(event), true);
   }
   /** @param {KeyboardEvent} event */
   function key(event) {
@@ -100,20 +106,15 @@ export function valveMark({hue, upright, turn}) {
     update(datum) {
       open = datum.asked || Number.isNaN(datum.open) ? 0 : Math.min(1, Math.max(0, datum.open));
       stuck = datum.stuck || datum.asked;
-      const from = BAR / 2;
-      fill.style.setProperty(
-        "transform",
-        upright ? `translateY(${from}px) scaleY(${-open})` : `translateX(${-from}px) scaleX(${open})`,
-      );
-      const along = (open - 0.5) * BAR;
-      grip.style.setProperty("transform", upright ? `translateY(${-along}px)` : `translateX(${along}px)`);
+      fill.style.setProperty("transform", `translateY(${BAR / 2}px) scaleY(${-open})`);
+      grip.style.setProperty("transform", `translateY(${(0.5 - open) * BAR}px)`);
       element.classList.toggle("still", !datum.moving || held);
       setAttributes(element, {
         "aria-label": datum.label,
         "aria-valuenow": (open || 0).toFixed(4), // which has no exponent
-        "aria-valuetext": datum.asked ? "is asked for" : `${figure(datum.open)}, open by ${percent(datum.open)}`,
+        "aria-valuetext": datum.text,
         "aria-disabled": stuck ? "true" : null,
-        "aria-description": datum.stuck ? "It has no bias of its own to be turned by." : null,
+        "aria-description": datum.note,
       });
     },
   };
