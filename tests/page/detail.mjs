@@ -37,18 +37,13 @@ function summed(model, ref) {
   return steps.flatMap(step => termsOf(model, ref, step)).reduce((sum, term) => sum + term.value, 0);
 }
 
-/** Where nodes of a graph stand in each other's way, or before what they need. */
-function misplaced({nodes, wires, columns}) {
-  const found = wires
-    .filter(({from, to}) => from.column >= to.column)
-    .map(({from, to}) => `${from.name} before ${to.name}`);
-  for (let column = 0; column < columns; column += 1) {
-    const stack = nodes.filter(node => node.column === column).sort((a, b) => a.top - b.top);
-    stack.slice(1).forEach((node, k) => {
-      if (node.top < stack[k].top + stack[k].height - 1e-9) found.push(`${node.name} on ${stack[k].name}`);
-    });
-  }
-  return found;
+/** Quantities that stand before what they need, or twice. */
+function misplaced({nodes}) {
+  const names = nodes.map(node => node.name);
+  const early = nodes.flatMap(({name, sources}, k) =>
+    sources.filter(source => !names.slice(0, k).includes(source)).map(source => `${name} before ${source}`),
+  );
+  return [...early, ...names.filter((name, k) => names.indexOf(name) < k)];
 }
 
 /** Numbers that are merged of both directions, and those of them that are not what is said. */

@@ -64,7 +64,7 @@ def test_a_number_that_is_merged_of_both_directions_leads_to_both(found: dict) -
     assert pages["two layers"]["merged"]["count"] == 0  # whose inputs are each a hidden state of one direction
 
 
-def test_a_step_shows_each_quantity_behind_what_it_needs_and_none_on_another(found: dict) -> None:
+def test_a_step_shows_each_quantity_once_and_behind_what_it_needs(found: dict) -> None:
     for page in found["pages"]:
         assert page["misplaced"] == [], page["name"]
         assert {"x", "h_prev", "c_prev", "c", "h"} <= set(page["nodes"])

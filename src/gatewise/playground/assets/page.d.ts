@@ -408,31 +408,22 @@ interface Flow {
 }
 interface GraphNode {
   name: string;
+  /** How many equations lie between it and what is given, at most. */
   column: number;
-  /** In lanes, as its height. */
-  top: number;
-  height: number;
+  /** What its equation needs. */
+  sources: string[];
+  /** Whether its entries stand below its name. */
+  listed: boolean;
   /** [] for one number, [unit], [feature]. */
   entries: number[][];
   /** How many entries are left out. */
   rest: number;
-  given: boolean;
   /** Whether it only stacks vectors. */
   joint: boolean;
-  goal: number;
-  order: number;
-}
-/** A wire, and the columns and lanes that it passes. */
-interface Wire {
-  from: GraphNode;
-  to: GraphNode;
-  through: [number, number][];
 }
 interface Graph {
   nodes: GraphNode[];
-  wires: Wire[];
   columns: number;
-  lanes: number;
 }
 /** The numbers in the slots of a template: see views/mathml.js. */
 interface SlotNumbers {

@@ -1,4 +1,4 @@
-/** The chosen step, opened in place: its quantities for the chosen unit from x and h to h, with wires between. */
+/** The chosen step, opened in place: its quantities for the chosen unit from x and h to h, each with what it is computed from. */
 import {isHidden} from "./visibility.js";
 import {largestSize} from "../engine/arrays.js";
 import {el, reveal} from "./dom.js";
@@ -11,7 +11,6 @@ import {entriesShown} from "./entries.js";
 import {litBy} from "./products.js";
 import {anyNumber, signedBar} from "./number_controls.js";
 import {weightsTable} from "./weights.js";
-import {nodeWidth, sizesFor, wiresOf} from "./wires.js";
 
 const FAINTEST = 0.05; // of the largest: a shorter bar is a speck
 
@@ -37,30 +36,19 @@ function graphElement(page, place, opened, redraw) {
   const {model, store} = page;
   const {state} = store;
   const graph = graphOf(model, place, entriesShown(page, place, opened));
-  const sizes = sizesFor(graph);
-  const largest = state.backward ? largestShown(page, place, graph, state) : 0;
+  const {backward} = state;
+  const largest = backward ? largestShown(page, place, graph, state) : 0;
   const lit = litBy(page, state);
   const chosen = openedRef(model, state);
-  const sign = state.backward ? -1 : 1;
-  const nodes = [...graph.nodes]
-    .sort((a, b) => sign * (a.column - b.column) || a.top - b.top)
-    .map(node => {
-      const item = nodeElement(page, place, node, state, {largest, opened, redraw, lit, chosen});
-      const wires = graph.wires.filter(wire => (state.backward ? wire.from : wire.to) === node);
-      const sources = [...new Set(wires.map(wire => (state.backward ? wire.to : wire.from).name))];
-      const names = sources.map(name => shownName(page, place, name, state.backward) ?? name);
-      if (names.length) item.append(el("small", {class: "sources"}, ` from ${names.join(", ")}`));
-      item.style.setProperty("--x", String(sizes.xs[node.column] / 16));
-      item.style.setProperty("--y", String((node.top * sizes.lane) / 16));
-      item.style.setProperty("--wide", String(nodeWidth(node) / 16));
-      item.style.setProperty("--column", String(state.backward ? graph.columns - 1 - node.column : node.column));
-      return item;
-    });
-  const list = el("ol", {class: "nodes"}, ...nodes);
-  list.style.setProperty("--width", String(sizes.width / 16));
-  list.style.setProperty("--height", String((graph.lanes * sizes.lane) / 16));
-  const hue = (/** @type {string} */ name) => hueOf(model.quantity({...place, name}));
-  return el("div", {class: "graph"}, wiresOf(graph, sizes, state.backward, hue), list);
+  const nodes = (backward ? [...graph.nodes].reverse() : graph.nodes).map(node => {
+    const item = nodeElement(page, place, node, state, {largest, opened, redraw, lit, chosen});
+    const goals = graph.nodes.filter(({sources}) => sources.includes(node.name)).map(({name}) => name);
+    const names = (backward ? goals : node.sources).map(name => shownName(page, place, name, backward) ?? name);
+    if (names.length) item.append(el("small", {class: "sources"}, ` from ${names.join(", ")}`));
+    item.style.setProperty("--column", String(backward ? graph.columns - 1 - node.column : node.column));
+    return item;
+  });
+  return el("ol", {class: "graph"}, ...nodes);
 }
 
 /** @param {Page} page @param {Place} place @param {GraphNode} node @param {State} state
@@ -70,13 +58,13 @@ function nodeElement(page, place, node, state, options) {
   const name = shownName(page, place, node.name, state.backward);
   const quantity = model.quantity({...place, name: name ?? node.name});
   const hue = hueOf(quantity);
-  const item = el("li", {class: `node ${hue}${node.height > 1 ? " listed" : ""}${node.joint ? " joint" : ""}`});
+  const item = el("li", {class: `node ${hue}${node.listed ? " listed" : ""}${node.joint ? " joint" : ""}`});
   const title = quantityName(page, {...place, name: node.name});
   if (name === null || node.joint) {
     item.append(el("span", {class: "head", title}, symbolElement(quantity)));
     return item;
   }
-  const listed = node.height > 1;
+  const {listed} = node;
   const numbers = node.entries.map(at => {
     const ref = {...place, name, at, step: state.step};
     const label = listed ? nameAlong(model, place, model.axes({...place, name: node.name})[0] ?? "", at[0]) : "";
@@ -143,24 +131,10 @@ export function stepView(page) {
     const isOpen = state.level !== "overview";
     reveal(root, isOpen);
     if (!isOpen) return root.replaceChildren();
-    const {scrollLeft = 0} = root.querySelector(".scrolls") ?? {};
     if (state.layer !== previous.layer || state.direction !== previous.direction) opened.clear();
     draw();
-    const scroller = root.querySelector(".scrolls");
-    if (!(scroller instanceof HTMLElement)) return;
-    if (scrollLeft) scroller.scrollLeft = scrollLeft; // to set it lays out the page
-    if (state.detail !== previous.detail || state === previous) bringIn(scroller);
   });
   return root;
-}
-
-/** Scroll a graph sideways until the opened number is in it. @param {HTMLElement} scroller */
-function bringIn(scroller) {
-  const chosen = scroller.querySelector(".chosen");
-  if (!chosen) return;
-  const [inner, outer] = [chosen.getBoundingClientRect(), scroller.getBoundingClientRect()];
-  if (inner.right > outer.right) scroller.scrollLeft += inner.right - outer.right + 24;
-  if (inner.left < outer.left) scroller.scrollLeft -= outer.left - inner.left + 24;
 }
 
 /** @param {Page} page @param {Set<string>} opened @param {() => void} redraw */
@@ -171,20 +145,15 @@ function drawStep(page, opened, redraw) {
   const heading = `${backward ? "Backward through " : ""}${stepName(page, step)}, ${unitWords(model, place, unit)}`;
   const parts = [
     el("h2", {}, heading.charAt(0).toUpperCase() + heading.slice(1)),
-    scrolling("The equations of the step, from what is given to h", graphElement(page, place, opened, redraw)),
+    graphElement(page, place, opened, redraw),
     weightsTable(page, opened, redraw),
   ];
   if (model.hasHead && layer === model.layers.length - 1) {
     const head = {layer: model.layers.length, direction: 0};
     parts.push(
       el("h3", {}, model.readsLast ? "What the head makes of the last states" : "What the head makes of it"),
-      scrolling("The head", graphElement(page, head, opened, redraw)),
+      graphElement(page, head, opened, redraw),
     );
   }
   return parts;
-}
-
-/** @param {string} name @param {HTMLElement} content */
-function scrolling(name, content) {
-  return el("div", {class: "scrolls", role: "region", "aria-label": name, tabindex: "0"}, content);
 }
