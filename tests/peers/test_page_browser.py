@@ -24,9 +24,14 @@ def gate(reader: Reader, name: str) -> float:
 # 1: untouched, it reads well.
 
 
-def test_untouched_the_latch_runs_and_says_what_happens(reader, pages):
+def test_untouched_the_latch_waits_and_once_played_says_what_happens(reader, pages):
     reader.open(pages("teaching"), still=False)
     assert reader.says("h1") == "An LSTM you can see through"
+    assert reader.says(".moment").count(". ") == 1
+    assert reader.says(".moment").startswith("An LSTM reads a sequence")
+    time.sleep(2)
+    reader.sees(".player", f"step 0 of 0–{LAST}")
+    reader.click("button", "Play")
     for step, word in ((0, "writes"), (1, "holds"), (2, "holds")):
         reader.sees(".player", f"step {step} of 0–{LAST}")
         assert word in reader.says(".moment")
@@ -60,8 +65,11 @@ def test_a_valve_is_dragged_with_the_pointer(reader, pages):
     reader.open(pages("teaching") + "#v1&step=3")
     assert gate(reader, "forget gate") == pytest.approx(0.9975, abs=1e-4)
     valve = seen("[role=slider]", "forget gate")
-    width, height = reader.ask(f"(b => [b.width, b.height])({valve}.querySelector('.frame').getBoundingClientRect())")
-    reader.tab.drag(valve, *((0, 0.2 * height) if height > width else (-0.2 * width, 0)))
+    reader.click("[role=slider]", "forget gate")
+    reader.sees(".turned", "To drag it changes the bias of the forget gate, at every step.")
+    assert gate(reader, "forget gate") == pytest.approx(0.9975, abs=1e-4)
+    height = reader.ask(f"{valve}.querySelector('.frame').getBoundingClientRect().height")
+    reader.tab.drag(valve, 0, 0.2 * height)
     reader.sees(".turned", "The bias of the forget gate is now")
     opened = gate(reader, "forget gate")
     assert opened == pytest.approx(0.3, abs=0.03)
@@ -73,7 +81,7 @@ def test_a_valve_is_dragged_with_the_pointer(reader, pages):
     expected = gw.LSTM.from_cells(parameters.replace(bias=biases)).trace(latch().x).stored[0].cell_state[3, 0, 0]
     assert reader.has("svg text, svg .caption", shown(expected))
     reader.keys("Backspace")
-    reader.tab.wait_until(f"!{seen('.turned')}?.textContent")
+    reader.tab.wait_until(f"!{seen('.turned')}?.textContent.includes('is now')")
     assert gate(reader, "forget gate") == pytest.approx(0.9975, abs=1e-4)
 
 
@@ -88,7 +96,7 @@ def test_a_valve_is_turned_with_the_keyboard(reader, pages):
     reader.keys("Home")
     reader.tab.wait_until(f"parseFloat({seen('[role=slider]', 'input gate')}.getAttribute('aria-valuenow')) < 0.01")
     reader.keys("Backspace")
-    reader.tab.wait_until(f"!{seen('.turned')}?.textContent")
+    reader.tab.wait_until(f"!{seen('.turned')}?.textContent.includes('is now')")
     assert gate(reader, "input gate") == pytest.approx(0.0025, abs=1e-4)
 
 
@@ -164,7 +172,7 @@ def test_a_number_opens_into_its_sum_and_a_product_into_its_weight(reader, pages
     assert products == sorted(products, key=abs, reverse=True)
     assert sum(products) == pytest.approx(float(re.search(r"together\D*(-?[\d.]+)", reader.says("#number .total"))[1]))
     assert sum(products) == pytest.approx(5.998, abs=0.01)
-    assert reader.ask("document.querySelectorAll('.lit').length") == 0
+    assert reader.ask("document.querySelectorAll('#step .lit').length") == 0
     reader.click("#number .product", "release")
     reader.sees("#number .factors-open", "release")
     assert reader.ask("document.querySelectorAll('#step .lit').length") >= 2

@@ -1,4 +1,4 @@
-"""What is seen together: two panes or one column, and nothing that is pressed goes out of sight."""
+"""What is seen together: two panes or one column, what is lit, what looks like a button, and what goes out of sight."""
 
 from __future__ import annotations
 
@@ -56,15 +56,16 @@ def test_from_1000_pixels_stage_and_strip_stay_in_view_beside_what_is_open(reade
         assert 0 <= rectangle(reader, by_id("path"))[1] < 120
 
 
-@pytest.mark.parametrize("width", [360, 700, 1000, 1280])
-@pytest.mark.parametrize("name", OPEN)
+@pytest.mark.parametrize(
+    ("name", "width"), [("teaching", n) for n in (360, 700, 1000, 1280)] + [(name, 360) for name in ("own", "large")]
+)
 def test_nothing_that_is_pressed_goes_out_of_view(reader, pages, name, width):
     found = {}
     for place in PLACES:
         reader.open(pages(name) + OPEN[name], width=width, height=800)
         reader.tab.rest()
         count = reader.ask(f"{THINGS}({place!r}).length")
-        for n in range(0, count, 1 if count < 20 else 5):
+        for n in range(0, count, 1 if count < 10 else 4):
             reader.open(pages(name) + OPEN[name], width=width, height=800)
             reader.tab.rest()
             label = reader.ask(f"(window.one = {THINGS}({place!r})[{n}]).getAttribute('aria-label') ?? one.textContent")
@@ -73,4 +74,133 @@ def test_nothing_that_is_pressed_goes_out_of_view(reader, pages, name, width):
             found[place, label] = reader.ask(STAYS)
     assert {key: said for key, said in found.items() if said not in ("seen", "gone")} == {}
     assert list(found.values()).count("gone") <= 2
-    assert len(found) > 20
+    assert len(found) > 15
+
+
+# The stage: what goes in, and what is lit.
+
+
+def lit(reader: Reader) -> dict[str, list[str]]:
+    """Return the lit lines, valves and pipes of the stage."""
+    return reader.ask("""(all => ({
+        lines: all.filter(one => one.matches(".feed")).map(one => one.firstElementChild.getAttribute("d")),
+        valves: all.filter(one => one.matches(".valve")).map(one => one.getAttribute("aria-label")),
+        pipes: all.filter(one => one.matches(".pipe")).map(one => one.firstElementChild.getAttribute("d")),
+        levels: all.filter(one => one.matches(".level")).map(one => one.getAttribute("class").split("-")[1][0]),
+    }))([...document.querySelectorAll(".picture .lit")])""")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_input_and_hidden_state_lead_into_every_gate_and_the_hidden_state_comes_back(reader, pages, width):
+    reader.open(pages("teaching") + "#v1&step=3", width=width)
+    ends = reader.ask("""(() => {
+        const middle = one => (b => [b.left + b.width / 2, b.bottom])(one.getBoundingClientRect());
+        const heads = [...document.querySelectorAll(".feed .head")].map(one => one.getBoundingClientRect());
+        const valves = [...document.querySelectorAll(".valve .frame")];
+        return [valves.map(middle), heads.map(b => [b.left + b.width / 2, b.top])];
+    })()""")
+    valves, heads = ends
+    assert (len(valves), len(heads)) == (3, 4)  # and the candidate
+    for x, bottom in valves:
+        assert any(abs(x - at) < 2 and 0 <= top - bottom < 12 for at, top in heads), (x, bottom, heads)
+    for name in ("x", "before h"):
+        assert reader.has(".caption[role=button]", name)
+
+
+def test_what_is_open_is_lit_on_the_stage(reader, pages):
+    reader.open(pages("teaching") + "#v1&step=3&level=step")
+    assert not any(lit(reader).values())
+    for name, valve in (("f", "forget gate"), ("a_i", "input gate"), ("o", "output gate")):
+        reader.open(pages("teaching") + f"#v1&step=3&level=number&name={name}")
+        assert lit(reader)["valves"] == [f"{valve} of latch"]
+        assert len(lit(reader)["lines"]) == 3  # of x, of h, and into the gate
+    sources = {}
+    for product in (0, 2):
+        reader.open(pages("teaching") + f"#v1&step=3&level=product&name=a_f&product={product}")
+        sources[product] = lit(reader)["lines"]
+        assert len(sources[product]) == 2
+    assert set(sources[0]) & set(sources[2]) == {sources[0][0]}
+    for state, levels in (("&name=c", ["c"]), ("&backward=1&show=dc&name=dc", ["c"]), ("&name=h", ["h"])):
+        reader.open(pages("teaching") + f"#v1&step=3&level=number{state}")
+        assert lit(reader)["levels"] == levels
+    reader.open(pages("teaching") + "#v1&step=3&level=number&name=W_f[0,1]")
+    assert lit(reader)["lines"] == [sources[2][0], sources[2][1]]
+    reader.keys("Escape")
+    reader.sees(".path", "step 3")
+    assert not any(lit(reader).values())
+
+
+# Buttons, panels and names.
+
+FILLED = """[...document.querySelectorAll("main > * > *, header")].map(view => [...view.querySelectorAll("button")]
+    .filter(one => one.checkVisibility() && !one.disabled)
+    .filter(one => getComputedStyle(one).backgroundColor === getComputedStyle(one).borderTopColor
+        && getComputedStyle(one).color === getComputedStyle(document.body).backgroundColor).length)"""
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_a_view_has_at_most_one_filled_button_and_the_others_have_an_edge(reader, pages, name):
+    for address in ("", OPEN[name], OPEN[name].replace("level=step", "level=number&name=f")):
+        reader.open(pages(name) + address)
+        filled = reader.ask(FILLED)
+        assert max(filled) == 1
+        bare = """[...document.querySelectorAll("button:not(.open, .link, .product, .rest, .open-it, [role=tab])")]
+            .filter(one => one.checkVisibility())
+            .filter(one => /transparent|, 0\\)/.test(getComputedStyle(one).borderTopColor))
+            .map(one => one.textContent)"""
+        assert reader.ask(bare) == []
+
+
+def test_escape_closes_every_panel_before_it_leads_up(reader, pages):
+    reader.open(pages("teaching") + "#v1&step=3&level=step")
+    panels = reader.ask("[...document.querySelectorAll('[aria-controls][aria-expanded]')].map(one => one.textContent)")
+    assert len(panels) >= 2
+    for words in panels:
+        reader.click("[aria-controls]", words)
+        reader.sees(".panel")
+        reader.keys("Escape")
+        assert not reader.has(".panel")
+        assert reader.has("#step h2")
+    reader.keys("?")
+    reader.ask("document.querySelector('#keys input').focus()")
+    reader.keys("Escape")
+    assert not reader.has(".panel")
+    assert "keys" in reader.ask("document.activeElement.textContent")
+    reader.keys("Escape")
+    reader.tab.wait_until("document.getElementById('step').hidden")
+
+
+# Large text, and paper.
+
+OVERLAPS = """(() => {
+    const texts = [...document.querySelectorAll("h1, h2, h3, p, button, select, label, th, td, .head, .sources, .name")]
+        .filter(one => one.checkVisibility() && !one.closest(".visually-hidden, svg, #path, .stage-place, .scroller"))
+        .filter(one => one.textContent.trim() && getComputedStyle(one).position === "static");
+    const boxes = texts.map(one => [one, one.getBoundingClientRect()]).filter(([, b]) => b.width > 2 && b.height > 2);
+    const found = [];
+    boxes.forEach(([one, a], n) => {
+        for (const [other, b] of boxes.slice(n + 1)) {
+            if (one.contains(other) || other.contains(one)) continue;
+            const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+            const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+            if (wide > 3 && high > 4) found.push([one.textContent.slice(0, 30), other.textContent.slice(0, 30)]);
+        }
+    });
+    return found;
+})()"""
+
+
+@pytest.mark.parametrize("width", [360, 1000, 1280])
+@pytest.mark.parametrize(
+    "view", ["", "#v1&step=3&level=number&name=f&chapter=1", "#v1&step=3&level=step&backward=1&show=dc"]
+)
+def test_nothing_overlaps_where_text_is_twice_as_large(reader, pages, view, width):
+    reader.tab.call("Page.setFontSizes", fontSizes={"standard": 32, "fixed": 26})
+    try:
+        reader.open(pages("teaching") + view, width=width)
+        reader.tab.rest()
+        assert float(reader.ask("parseFloat(getComputedStyle(document.querySelector('h1')).fontSize)")) > 36
+        assert reader.ask(OVERLAPS) == []
+        assert reader.ask("document.documentElement.scrollWidth") <= width
+    finally:
+        reader.tab.call("Page.setFontSizes", fontSizes={"standard": 16, "fixed": 13})

@@ -70,7 +70,10 @@ export function setText(element, text) {
 /** Whether a press of a key belongs to a field in which text is written. @param {EventTarget | null} target */
 export function isWriting(target) {
   if (!(target instanceof HTMLElement)) return false;
-  return target.isContentEditable || target.matches("input:not([type=range]), textarea, select");
+  return (
+    target.isContentEditable ||
+    target.matches("input:not([type=range], [type=checkbox], [type=radio]), textarea, select")
+  );
 }
 
 /** Whether the reader's system asks for less motion. */

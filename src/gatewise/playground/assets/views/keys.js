@@ -24,7 +24,7 @@ function isTaken(event) {
   if (key.length === 1 && key !== " " && !letterKeys.on) return true;
   if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey || isWriting(target)) return true;
   if (!(target instanceof Element)) return false;
-  if ((key === " " || key === "Enter") && target.closest("button, a, summary, [role=button]")) return true;
+  if ((key === " " || key === "Enter") && target.closest("button, a, summary, input, [role=button]")) return true;
   return key.startsWith("Arrow") && target.closest("[role=slider], [role=grid], [role=tablist], input") !== null;
 }
 

@@ -191,7 +191,7 @@ function stagePicture(page, layout, regard) {
         letter: "",
         spoken: name,
         number: layout.isShort ? null : amount.value,
-        asked: asked(...amount.tells),
+        asked: !layout.isShort && asked(...amount.tells),
       });
     }
   }

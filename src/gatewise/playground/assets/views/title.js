@@ -1,5 +1,5 @@
 /** Beside the title: forward or backward, the chapters, one's own model, the keys. */
-import {el} from "./dom.js";
+import {el, setAttributes} from "./dom.js";
 import {keyList} from "./keys.js";
 
 /**
@@ -8,20 +8,19 @@ import {keyList} from "./keys.js";
  */
 function disclosure(id, words, attributes, content) {
   const panel = el("div", {id, class: "panel", hidden: true}, ...content);
-  const button = el(
-    "button",
-    {
-      type: "button",
-      "aria-expanded": "false",
-      "aria-controls": id,
-      ...attributes,
-      onclick: () => {
-        panel.hidden = !panel.hidden;
-        button.setAttribute("aria-expanded", String(!panel.hidden));
-      },
-    },
-    ...words,
-  );
+  const key = attributes["aria-keyshortcuts"] ?? "";
+  /** While it is shown, Escape closes it. @param {boolean} isOpen */
+  const show = isOpen => {
+    const keys = `${key} ${isOpen ? "Escape" : ""}`.trim();
+    panel.hidden = !isOpen;
+    setAttributes(button, {"aria-expanded": String(isOpen), "aria-keyshortcuts": keys || null});
+  };
+  const toggle = () => {
+    if (panel.contains(document.activeElement)) button.focus();
+    show(Boolean(panel.hidden));
+  };
+  const button = el("button", {type: "button", "aria-controls": id, ...attributes, onclick: toggle}, ...words);
+  show(false);
   return {button, panel};
 }
 
