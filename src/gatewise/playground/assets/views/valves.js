@@ -1,6 +1,5 @@
 /** Gates as valves: bars that are filled as far as they are open, and that can be dragged. */
 import {setAttributes, svg} from "./dom.js";
-import {figure} from "../engine/figures.js";
 
 /** @typedef {{open: number, label: string, text: string, note: string, stuck: boolean, asked: boolean, moving: boolean}}
  * Datum */
