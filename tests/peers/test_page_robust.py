@@ -36,6 +36,7 @@ VISIBLE = "[...document.querySelectorAll('body *')].filter(one => one.checkVisib
 
 def test_passing_by_with_tab_changes_nothing(reader, pages):
     reader.open(pages("teaching"))
+    reader.sees("[role=gridcell]")
     before = reader.says("#main")
     reader.tab_to("#foot button", "CSV")
     assert reader.says("#main") == before
