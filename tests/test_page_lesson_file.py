@@ -6,20 +6,26 @@ import copy
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import cases
 import numpy as np
 import pytest
 from program import exit_code, refusal_of
+from walks import EVERY_PART
 
 import gatewise as gw
+from gatewise.activations import Activation
+from gatewise.grading.problem import Problem
 from gatewise.playground import lesson_file
 from gatewise.playground.document import MOST_WORKED_OUT
 
 DOCS = Path(__file__).parent.parent / "docs"
 EXAMPLE = DOCS / "lesson" / "accumulator.json"
 WRITTEN = json.loads(EXAMPLE.read_text(encoding="utf-8"))
+ASKED = {"step": 2, "at": [1], "tolerance": 0.01}
 Place = tuple[str | int, ...]
 
 
@@ -113,6 +119,28 @@ def test_the_largest_lesson_is_taken_and_no_larger_one(tmp_path: Path, monkeypat
     for most in ((0, 2, 5), (1, 1, 5), (1, 2, 4)):
         monkeypatch.setattr(lesson_file, "MOST", most)
         assert f"given has (1, 2, 5) units, features and steps; at most {most} are allowed" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in EVERY_PART else pytest.mark.peers) for n in cases.VARIANTS]
+)
+def test_a_cell_of_any_variant_may_be_given(tmp_path: Path, name: str) -> None:
+    rng = np.random.default_rng(4)
+    p = cases.parameters(cases.VARIANTS[name], rng, inputs=2, dtype=np.float64)
+    state = gw.State(*(rng.normal(size=(1, size)) for size in (p.recurrent_size, p.hidden_size)))
+    problem = Problem(p, rng.normal(size=(4, 1, 2)), state, state.h, state.c)
+    given = {key: value.tolist() for key, value in problem.given_arrays().items() if key not in ("dh", "dc_next")}
+    switches = {field.name: getattr(p.variant, field.name) for field in fields(p.variant)}
+    switches = {key: str(part) if isinstance(part, Activation) else part for key, part in switches.items()}
+    lesson = {"title": name, "given": given, "variant": switches}
+    lesson["chapters"] = [{**WRITTEN["chapters"][0], "mistakes": [], "ask": {**ASKED, "name": one}} for one in "ch"]
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(lesson), encoding="utf-8")
+    document = lesson_file.of_lesson(path, "en")
+    assert document["inputs"]["x"] == given["x"]
+    assert document["inputs"]["state"] == [[{"h": given["h_prev"], "c": given["c_prev"]}]]
+    assert document["program"][0]["form"]["variant"] == p.variant.to_json()
+    assert document["parameters"][0]["b_g"] == given["b_g"]
 
 
 # What is wrong.

@@ -10,6 +10,8 @@ from urllib.request import url2pathname
 import pytest
 from peers.reader import Reader
 
+import gatewise as gw
+
 pytestmark = pytest.mark.peers
 NAMED = "lesson-1"
 PARENT = """<!doctype html><html lang="en"><title>A course</title><p id="status"></p><main>
@@ -32,6 +34,7 @@ RESIZER = """if (typeof data !== "string" || !data.startsWith("[iFrameSizer]")) 
   const [id, height] = data.slice("[iFrameSizer]".length).split(":");
   const named = id && document.getElementById(id);
   if (named) named.style.height = `${parseInt(height, 10)}px`;"""
+COUNTS = "window.told = 0; addEventListener('message', () => { told += 1; });"
 GREETING = f"frame.contentWindow.postMessage('[iFrameSizer]{NAMED}:8:false:false:32:true:true:null:bodyOffset', '*')"
 BARS = "(({scrollHeight, clientHeight}) => scrollHeight - clientHeight)(frame.contentDocument.documentElement)"
 INSIDE = "frame.contentDocument"
@@ -76,6 +79,17 @@ def test_a_frame_follows_the_height_of_its_page(reader, pages, tmp_path, read, w
     assert abs(reader.ask("frame.clientHeight") - before) < 100
 
 
+def test_a_frame_follows_the_height_of_every_scene(reader, pages, tmp_path):
+    embed(reader, pages("teaching"), tmp_path, LTI, 900)
+    heights = []
+    for n in range(reader.ask(f"{INSIDE}.querySelectorAll('.scenes button').length")):
+        reader.ask(f"{INSIDE}.querySelectorAll('.scenes button')[{n}].click()")
+        settled(reader)
+        assert reader.ask(BARS) == 0
+        heights.append(reader.ask("frame.clientHeight"))
+    assert len({*heights}) == len(heights) > 1
+
+
 def test_nothing_but_the_height_is_told_and_only_in_a_frame(reader, pages, tmp_path):
     embed(reader, pages("teaching"), tmp_path, LTI)
     reader.ask(GREETING)
@@ -95,6 +109,18 @@ def test_nothing_but_the_height_is_told_and_only_in_a_frame(reader, pages, tmp_p
     reader.open(pages("teaching"))
     assert reader.ask("document.documentElement.className") == ""
     assert reader.has("#foot", "Nothing leaves the page but its height, told to a page that embeds it.")
+
+
+def test_a_notebook_whose_frame_has_one_height_is_told_nothing(reader, pages, tmp_path):
+    frame = gw.page()._repr_html_()
+    course = tmp_path / "notebook.html"
+    course.write_text(
+        f"<!doctype html><title>A notebook</title><p id=status></p>{frame}<script>{COUNTS}</script>", "utf-8"
+    )
+    reader.tab.look(width=1300, still=True)
+    reader.tab.open(course.as_uri())
+    reader.ask("new Promise(done => setTimeout(done, 1500))")
+    assert reader.ask("told") == 0
 
 
 def test_what_others_send_changes_nothing(reader, pages, tmp_path):

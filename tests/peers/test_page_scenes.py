@@ -83,9 +83,10 @@ def test_the_next_chapter_leads_into_the_next_scene_and_is_answered_there(reader
     reader.sees("#margin h2", "Three")
 
 
-def test_nothing_grows_however_often_the_scene_changes(reader, pages):
+@pytest.mark.parametrize("name", ["scenes", "teaching"])
+def test_nothing_grows_however_often_the_scene_changes(reader, pages, name):
     """Nor goes on: half of the scenes are left while they play, and no timer fires once all is quiet."""
-    reader.open(pages("scenes"))
+    reader.open(pages(name))
     reader.tab.call("Performance.enable")
     reader.ask("""(() => {
       window.calls = [];
@@ -105,7 +106,8 @@ def test_nothing_grows_however_often_the_scene_changes(reader, pages):
     def change(times: int) -> None:
         for n in range(times):
             press = "document.querySelector('[aria-keyshortcuts=Space]').click();" * (n % 4 > 1)
-            reader.ask(f"{press} document.querySelector('.scenes [aria-pressed=false]').click()")
+            chosen = "document.querySelector('.scenes [aria-pressed=true]')"
+            reader.ask(f"{press} ({chosen}.nextElementSibling ?? {chosen}.parentElement.firstElementChild).click()")
             reader.tab.rest()
 
     change(10)

@@ -59,7 +59,7 @@ class Page:
             return f"<p>A page of {size} is too large for a notebook: save('page.html') writes it.</p>"
         return (
             f'<iframe title="{escape(self.title)}" sandbox="allow-scripts allow-downloads" width="100%"'
-            f' height="{HEIGHT}" srcdoc="{escape(self.html)}"></iframe>'
+            f' height="{HEIGHT}" name="notebook" srcdoc="{escape(self.html)}"></iframe>'
         )
 
 

@@ -6,7 +6,7 @@ const PREFIX = "[iFrameSizer]"; // of iframe-resizer's messages, of which the fi
 /** Tell a page that embeds this one its height, whenever it changes: nothing else, and nobody else. */
 export function tellHeight() {
   const {parent} = window;
-  if (parent === window) return;
+  if (parent === window || window.name === "notebook") return; // a notebook has a frame of one height
   const {documentElement: root, body} = document;
   root.classList.add("embedded");
   let timer = 0,
