@@ -19,6 +19,7 @@ def chapter_addresses() -> dict[str, str]:
     }
 
 
+SCENES = scenes.teaching()["scenes"]["scene"][1:]
 PLACES = {
     "untouched": ("teaching", ""),
     "a step": ("teaching", "#v1&step=3&level=step"),
@@ -30,6 +31,7 @@ PLACES = {
     "a chapter": ("teaching", "#v1&step=6&show=h&level=step&chapter=3"),
     "worked lines": ("teaching", "#v1&step=0&show=h&level=step&chapter=7&edits=0,0,x,0,0,-0.1"),
     **{name: ("teaching", address) for name, address in chapter_addresses().items()},
+    **{f"{scene}, untouched": ("teaching", f"#v1&scene={scene}") for scene in SCENES},
     "keys": ("teaching", ""),
     **{f"{name}, untouched": (name, "") for name in ("own", "large", "hostile", "spoiled")},
     "own": ("own", "#v1&step=4&layer=1&direction=1&level=number&name=c"),

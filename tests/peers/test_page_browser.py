@@ -262,7 +262,7 @@ def test_backward_the_gradient_lives_along_the_strip_and_a_weights_opens_into_it
     found = numbers(LATCH)
     assert shown(found["dc"][3, 0]) in reader.says('#step [data-ref="0|0|dc|3|0"]')
     assert "is left: exactly the product of f" in reader.says("#loss figcaption")
-    reader.click("#loss input[aria-label='at which step']")
+    reader.click("#loss input[aria-label='at step']")
     reader.type("4")
     reader.keys("Enter")
     found = numbers(LATCH, 4)
